@@ -1,0 +1,63 @@
+/**
+ * The connector SPI: the only code that touches a target.
+ *
+ * A connector never sees a ticket, decides nothing and keeps nothing: the worker has checked the proof, and what a connector made is
+ * found again at the target by the client token. Each method has a deadline (`signal`); after it, the outcome is unknown and is probed.
+ */
+import type { PlanStep, TargetState } from '../protocol/plan.ts';
+import type { Query, RevokeOrder } from '../protocol/signed.ts';
+
+/** A target that could not be reached or asked: nothing was changed by this call, or the call says `ambiguous`. */
+export class TargetError extends Error {
+  /** `unreachable`: nothing was sent. `rejected`: the target refused, nothing changed. `ambiguous`: it may have happened. */
+  readonly kind: 'unreachable' | 'rejected' | 'ambiguous';
+  constructor(kind: TargetError['kind'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'TargetError';
+    this.kind = kind;
+  }
+}
+
+export type StateWithoutSalt = Omit<TargetState, 'salt' | 'v'>;
+
+export interface ApplyInput {
+  readonly step: PlanStep;
+  /** Until when the access lives, for targets that can end it themselves; null for standing access. */
+  readonly validUntil: string | null;
+  /** The secret of a `provision`: chosen by the worker, already sealed and durable. Never logged, never sent in clear where avoidable. */
+  readonly secret: string | null;
+  readonly signal: AbortSignal;
+}
+
+export interface Described {
+  /** `native`: the target ends the access itself at `validUntil`. `external`: only a revoke does. */
+  readonly expiry: 'native' | 'external';
+  /** Whether open sessions are ended on revoke. */
+  readonly endsSessions: boolean;
+  /** How long a target may honour a revoked credential, in ms: verification by use goes on until then. */
+  readonly residualMs: number;
+  /** Whether what is made can be found again by its client token. */
+  readonly findable: boolean;
+}
+
+export interface Connector {
+  describe(action: PlanStep['action']): Described;
+  /** The account's state as the change would touch it. Changes nothing. @throws TargetError */
+  read(query: Query, signal: AbortSignal): Promise<StateWithoutSalt>;
+  /**
+   * Makes the change, wholly or not at all, marked with the client token in the same transaction as the effect.
+   * @throws TargetError `unreachable` or `rejected`: nothing happened; `ambiguous`: probe.
+   */
+  apply(input: ApplyInput): Promise<void>;
+  /** Whether what `apply` would have made for this client token is there. Changes nothing. @throws TargetError */
+  probe(step: Pick<PlanStep, 'action' | 'target' | 'account' | 'privileges' | 'clientToken'>, signal: AbortSignal): Promise<'applied' | 'absent'>;
+  /** Uses the new credential. `notTried` where the action made none. @throws TargetError */
+  tryUse(step: PlanStep, secret: string | null, signal: AbortSignal): Promise<'works' | 'fails' | 'notTried'>;
+  /**
+   * Takes back what the order names and reads that it is gone, sessions included. Idempotent.
+   * `mismatch`: something of that name is there but is not ours (another native id or token): untouched.
+   * @throws TargetError when it is not known to be gone.
+   */
+  revoke(order: Pick<RevokeOrder, 'action' | 'target' | 'account' | 'privileges' | 'clientToken'>, signal: AbortSignal): Promise<'done' | 'already-absent' | 'mismatch'>;
+  close(): Promise<void>;
+}

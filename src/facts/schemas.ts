@@ -1,0 +1,78 @@
+/** The facts files, as a person writes them in YAML or JSON. Unknown fields are refused: a typo must not become a missing limit. */
+import { z } from 'zod';
+import { purposeIdSchema } from '../protocol/request.ts';
+import { connectorIdSchema, entitlementSchema, nhiIdSchema, personIdSchema, plainTextSchema } from '../protocol/values.ts';
+
+/** One machine identity: who answers for it, what it is for, where it has accounts. */
+export const inventoryFactSchema = z.strictObject({
+  id: nhiIdSchema,
+  description: plainTextSchema(500).optional(),
+  owner: personIdSchema,
+  backupOwner: personIdSchema.optional(),
+  environment: plainTextSchema(64),
+  /** Purposes it may claim. */
+  purposes: z.array(purposeIdSchema).max(64),
+  riskTier: z.enum(['low', 'medium', 'high', 'critical']),
+  custody: z.enum(['workload', 'vault', 'human', 'thirdParty']),
+  humanUse: z.boolean(),
+  thirdParty: plainTextSchema(128).optional(),
+  consumers: z.array(plainTextSchema(128)).max(256),
+  /** Its account at each connector, by connector id. */
+  accounts: z.record(connectorIdSchema, plainTextSchema(128)),
+});
+export type InventoryFact = z.infer<typeof inventoryFactSchema>;
+export const inventoryFileSchema = z.strictObject({ v: z.literal(1), nhis: z.array(inventoryFactSchema).max(10_000) });
+
+/** The entitlement catalogue: every privilege that may be asked for, ranked, and what each purpose needs. */
+export const catalogueSchema = z.strictObject({
+  v: z.literal(1),
+  entitlements: z
+    .array(
+      z.strictObject({
+        ...entitlementSchema.shape,
+        /** 0 harmless … 100 owns the system. */
+        rank: z.int().min(0).max(100),
+        environment: plainTextSchema(64),
+        description: plainTextSchema(500).optional(),
+      }),
+    )
+    .max(10_000),
+  purposes: z
+    .array(
+      z.strictObject({
+        id: purposeIdSchema,
+        description: plainTextSchema(500).optional(),
+        needs: z.array(entitlementSchema).max(256),
+        /** The longest lease this purpose can need, in seconds; null where it may stand (services that run all the time). */
+        maxLeaseSeconds: z.int().min(1).nullable(),
+      }),
+    )
+    .max(1_000),
+});
+export type Catalogue = z.infer<typeof catalogueSchema>;
+
+export const directorySchema = z.strictObject({
+  v: z.literal(1),
+  people: z
+    .array(
+      z.strictObject({
+        id: personIdSchema,
+        name: plainTextSchema(128),
+        /** Disabled people neither request nor approve. */
+        active: z.boolean(),
+        /** Other ids of the same person: approvals by any of them count once, and as self-approval for all. */
+        linked: z.array(personIdSchema).max(16),
+      }),
+    )
+    .max(10_000),
+  teams: z.array(z.strictObject({ id: z.enum(['security', 'onCall', 'platform']), members: z.array(personIdSchema).max(256) })).max(16),
+});
+export type Directory = z.infer<typeof directorySchema>;
+
+/** Observed usage: which privileges an account was seen to use. */
+export const usageFileSchema = z.strictObject({
+  v: z.literal(1),
+  observedAtMs: z.int(),
+  usage: z.array(z.strictObject({ connector: connectorIdSchema, account: plainTextSchema(128), privileges: z.array(plainTextSchema(256)).max(1024) })).max(50_000),
+});
+export type UsageFile = z.infer<typeof usageFileSchema>;

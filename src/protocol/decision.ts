@@ -1,0 +1,119 @@
+/** What policy answers, and the expression of who must approve. */
+import { z } from 'zod';
+import { digestSchema, entitlementSchema, personIdSchema, plainTextSchema } from './values.ts';
+
+/**
+ * Who must approve. A string is one person. An empty list is nobody, never everybody: it cannot be satisfied.
+ */
+export type ApproverExpression =
+  | string
+  | { allOf: ApproverExpression[] }
+  | { anyOf: ApproverExpression[] }
+  | { atLeast: number; of: ApproverExpression[] };
+
+export const approverExpressionSchema: z.ZodType<ApproverExpression> = z.lazy(() =>
+  z.union([
+    personIdSchema,
+    z.strictObject({ allOf: z.array(approverExpressionSchema).max(32) }),
+    z.strictObject({ anyOf: z.array(approverExpressionSchema).max(32) }),
+    z.strictObject({ atLeast: z.int().min(1).max(32), of: z.array(approverExpressionSchema).max(32) }),
+  ]),
+);
+
+/** How an approval is proven, weakest first. `session`: an authenticated session, attested by the sidecar. */
+export const PROOF_CLASSES = ['session', 'ssh', 'passkey'] as const;
+export const proofClassSchema = z.enum(PROOF_CLASSES);
+export type ProofClass = z.infer<typeof proofClassSchema>;
+
+export const reasonSchema = z.strictObject({
+  /** Stable, kebab-case. */
+  code: z.string().regex(/^[a-z][a-z0-9-]{1,63}$/),
+  message: plainTextSchema(500),
+  /** The Rego package and rule that said so; `engine` where the policy engine itself failed. */
+  rule: plainTextSchema(128),
+});
+export const controlSchema = z.strictObject({
+  /** `OWASP NHI Top 10 2025`, `NIST CSF 2.0`, `NIST SP 800-207`, … */
+  framework: plainTextSchema(64),
+  id: plainTextSchema(32),
+  rule: plainTextSchema(128),
+});
+
+export const counterOfferSchema = z.strictObject({
+  entitlements: z.array(entitlementSchema).max(16),
+  /** Seconds; null where the request had none or may keep what it asked. */
+  leaseSeconds: z.int().min(1).nullable(),
+});
+
+export const decisionSchema = z.strictObject({
+  effect: z.enum(['deny', 'needsApproval', 'allow']),
+  reasons: z.array(reasonSchema).min(1).max(64),
+  obligations: z.strictObject({
+    approvers: approverExpressionSchema.nullable(),
+    proofClass: proofClassSchema,
+    maxLeaseSeconds: z.int().min(1).nullable(),
+    verification: z.enum(['readBack', 'byUse']),
+  }),
+  entitlements: z.strictObject({
+    requested: z.array(entitlementSchema).max(16),
+    held: z.array(plainTextSchema(256)).max(1024),
+    used: z.array(plainTextSchema(256)).max(1024),
+    excess: z.array(entitlementSchema).max(16),
+    counterOffer: counterOfferSchema.nullable(),
+  }),
+  controls: z.array(controlSchema).max(128),
+});
+export type Decision = z.infer<typeof decisionSchema>;
+
+/** Whether the state that was read after the effect is what policy allows. */
+export const verificationSchema = z.strictObject({
+  effect: z.enum(['deny', 'allow']),
+  reasons: z.array(reasonSchema).min(1).max(64),
+  controls: z.array(controlSchema).max(128),
+});
+export type Verification = z.infer<typeof verificationSchema>;
+
+/** Which bundle, input and facts an answer came from: enough to ask again and get the same. */
+export const provenanceSchema = z.strictObject({
+  bundle: digestSchema.nullable(),
+  input: digestSchema,
+  facts: z.array(digestSchema).max(16),
+});
+export type Provenance = z.infer<typeof provenanceSchema>;
+
+/** What must be met before a step that gives access: the decision's, made stricter by each executor's own floor. */
+export const requirementSchema = z.strictObject({
+  approvers: approverExpressionSchema.nullable(),
+  proofClass: proofClassSchema,
+});
+export type Requirement = z.infer<typeof requirementSchema>;
+
+/** Whether distinct people in `approved` satisfy the expression. An empty group is never satisfied. */
+export function isSatisfied(expression: ApproverExpression, approved: ReadonlySet<string>): boolean {
+  if (typeof expression === 'string') return approved.has(expression);
+  if ('allOf' in expression) return expression.allOf.length > 0 && expression.allOf.every((part) => isSatisfied(part, approved));
+  if ('anyOf' in expression) return expression.anyOf.some((part) => isSatisfied(part, approved));
+  return expression.of.filter((part) => isSatisfied(part, approved)).length >= Math.max(1, expression.atLeast);
+}
+
+/** Everyone the expression names, each once, in order of first mention. */
+export function approversNamed(expression: ApproverExpression | null): string[] {
+  const named = new Set<string>();
+  const visit = (part: ApproverExpression): void => {
+    if (typeof part === 'string') named.add(part);
+    else if ('allOf' in part) part.allOf.forEach(visit);
+    else if ('anyOf' in part) part.anyOf.forEach(visit);
+    else part.of.forEach(visit);
+  };
+  if (expression !== null) visit(expression);
+  return [...named];
+}
+
+/** The requirement that holds only when both do: max(old, new) of invariant 2. */
+export function strictest(a: Requirement, b: Requirement): Requirement {
+  const approvers = a.approvers === null ? b.approvers
+    : b.approvers === null || JSON.stringify(a.approvers) === JSON.stringify(b.approvers) ? a.approvers
+    : { allOf: [a.approvers, b.approvers] };
+  const proofClass = PROOF_CLASSES.indexOf(a.proofClass) >= PROOF_CLASSES.indexOf(b.proofClass) ? a.proofClass : b.proofClass;
+  return { approvers, proofClass };
+}

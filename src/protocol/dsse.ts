@@ -1,0 +1,65 @@
+/**
+ * Dead Simple Signing Envelope, v1.0, over RFC 8785 payloads.
+ *
+ * @see https://github.com/secure-systems-lab/dsse/blob/master/protocol.md
+ */
+import type { z } from 'zod';
+import { canonicalBytes, digestOf, parseStrict, type Signer, type Verifier } from '../../ledger/index.ts';
+import { ProtocolError } from './errors.ts';
+import type { Dsse } from './signed.ts';
+
+/** `DSSEv1 SP len(type) SP type SP len(body) SP body`: the bytes that are signed. */
+export function preAuthEncoding(payloadType: string, payload: Uint8Array): Uint8Array {
+  const type = Buffer.from(payloadType, 'utf8');
+  return Buffer.concat([Buffer.from(`DSSEv1 ${type.length} `), type, Buffer.from(` ${payload.length} `), payload]);
+}
+
+/** Signs the canonical bytes of `document` as `payloadType`. */
+export function signDsse(payloadType: string, document: object, signer: Signer): Dsse {
+  const payload = canonicalBytes(document);
+  const signature = signer.sign(preAuthEncoding(payloadType, payload));
+  return {
+    payloadType,
+    payload: Buffer.from(payload).toString('base64'),
+    signatures: [{ keyid: signer.keyName, sig: Buffer.from(signature).toString('base64') }],
+  };
+}
+
+/** The digest a record or another document names an envelope by: sha256 of the payload bytes. */
+export function payloadDigest(envelope: Dsse): string {
+  return digestOf(Buffer.from(envelope.payload, 'base64'));
+}
+
+/**
+ * The document inside, once its signature holds under one of `keys` and its bytes are the canonical form of what `schema` accepts.
+ *
+ * @throws ProtocolError `bad-signature` (no key matches, wrong type or signature) or `malformed`; nothing has been believed.
+ */
+export function openDsse<T>(envelope: Dsse, payloadType: string, schema: z.ZodType<T>, keys: readonly Verifier[]): T {
+  if (envelope.payloadType !== payloadType) throw new ProtocolError('bad-signature', `payload type ${envelope.payloadType} where ${payloadType} is due`);
+  const payload = Buffer.from(envelope.payload, 'base64');
+  if (payload.toString('base64') !== envelope.payload) throw new ProtocolError('malformed', 'payload is not canonical base64');
+  const [signature] = envelope.signatures;
+  const key = keys.find((candidate) => candidate.keyName === signature?.keyid);
+  if (signature === undefined || key === undefined) throw new ProtocolError('bad-signature', `no trusted key ${signature?.keyid ?? '(none)'}`);
+  const sig = Buffer.from(signature.sig, 'base64');
+  if (sig.toString('base64') !== signature.sig || !key.verify(preAuthEncoding(payloadType, payload), sig)) {
+    throw new ProtocolError('bad-signature', `the signature of ${key.keyName} does not hold`);
+  }
+  return readPayload(envelope, schema);
+}
+
+/** The document inside, its signature *not* looked at: for those who wrote it, or who only fold what was recorded. */
+export function readPayload<T>(envelope: Dsse, schema: z.ZodType<T>): T {
+  const payload = Buffer.from(envelope.payload, 'base64');
+  let value: unknown;
+  try {
+    value = parseStrict(payload);
+  } catch (cause) {
+    throw new ProtocolError('malformed', 'payload is not strict JSON', { cause });
+  }
+  const parsed = schema.safeParse(value);
+  if (!parsed.success) throw new ProtocolError('malformed', parsed.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`).join('; '));
+  if (!Buffer.from(canonicalBytes(parsed.data as object)).equals(payload)) throw new ProtocolError('malformed', 'payload is not in canonical form');
+  return parsed.data;
+}

@@ -1,0 +1,46 @@
+/**
+ * What travels to an executor: a ticket and everything it needs to believe it without asking anyone.
+ */
+import { z } from 'zod';
+import { planSchema } from './plan.ts';
+import { approvalSchema, dsseSchema } from './signed.ts';
+
+const hash = z.base64().length(44);
+
+/**
+ * The receipt: the very `step.authorised` record, proven included under a signed checkpoint.
+ * `consistency` proves that the executor's own last checkpoint for this log, of `fromSize` entries, is a prefix of this one.
+ */
+export const receiptSchema = z.strictObject({
+  /** base64 of the record's bytes, exactly as they are in the log. */
+  record: z.base64().max(131_072),
+  index: z.int().min(0),
+  inclusion: z.array(hash).max(64),
+  /** A C2SP tlog-checkpoint signed note, text. */
+  checkpoint: z.string().max(16_384),
+  consistency: z.strictObject({ fromSize: z.int().min(0), proof: z.array(hash).max(64) }).nullable(),
+});
+export type Receipt = z.infer<typeof receiptSchema>;
+
+export const stepEnvelopeSchema = z.strictObject({
+  v: z.literal(1),
+  ticket: dsseSchema,
+  /** null for a read ticket. */
+  plan: planSchema.nullable(),
+  /** The order that takes it back, for a step that gives a lease. */
+  order: dsseSchema.nullable(),
+  approvals: z.array(approvalSchema).max(32),
+  receipt: receiptSchema,
+});
+export type StepEnvelope = z.infer<typeof stepEnvelopeSchema>;
+
+/** A signed report with what it names by digest: target states (salted JSON text) and, once, the sealed secret. */
+export const reportMessageSchema = z.strictObject({
+  v: z.literal(1),
+  report: dsseSchema,
+  /** RFC 8785 text of each state the report names. */
+  objects: z.array(z.string().max(262_144)).max(4),
+  /** age ciphertext, base64; its digest is in the report's seal. */
+  ciphertext: z.base64().max(65_536).nullable(),
+});
+export type ReportMessage = z.infer<typeof reportMessageSchema>;

@@ -1,0 +1,45 @@
+/**
+ * A trust folder: what a verifier or an executor believes, never taken from evidence or from the bus.
+ *
+ * - `trust.policy`      C2SP tlog-policy: logs, witnesses, quorum
+ * - `sidecars.json`     ticket keys per log (never the log key)
+ * - `executors.json`    report keys, and the connectors each may speak for
+ * - `requirements.json` the floor: what must hold whatever the sidecar claims
+ */
+import { z } from 'zod';
+import { proofClassSchema } from './decision.ts';
+import { connectorIdSchema, executorIdSchema, personIdSchema, plainTextSchema } from './values.ts';
+
+/** A C2SP signed-note verifier key: `name+xxxxxxxx+base64`. */
+export const vkeySchema = z.string().regex(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+$/).max(512);
+
+export const sidecarsFileSchema = z.array(z.strictObject({ origin: plainTextSchema(255), key: vkeySchema })).max(64);
+export const executorsFileSchema = z
+  .array(z.strictObject({ id: executorIdSchema, key: vkeySchema, connectors: z.array(connectorIdSchema).min(1).max(64) }))
+  .max(256);
+
+/** `*` matches anything; otherwise exact. The strictest of all that match holds. */
+export const floorSchema = z.strictObject({
+  connector: z.union([z.literal('*'), connectorIdSchema]),
+  target: plainTextSchema(128),
+  privilege: plainTextSchema(256),
+  /** Distinct approvers other than the requester. 0 states in so many words that none is needed. */
+  quorum: z.int().min(0).max(16),
+  proofClass: proofClassSchema,
+  /** Only approvals by these count, where given. */
+  approvers: z.array(personIdSchema).min(1).max(64).nullable(),
+  /** Seconds; null for no limit of the executor's own. */
+  maxLeaseSeconds: z.int().min(1).nullable(),
+});
+export type Floor = z.infer<typeof floorSchema>;
+
+export const requirementsFileSchema = z.strictObject({
+  v: z.literal(1),
+  /** What no floor matches needs one approval by session: silence is not consent. */
+  floors: z.array(floorSchema).max(256),
+  /** Keys that may revoke straight at the executor, the sidecar dead. */
+  revokers: z.array(z.strictObject({ principal: personIdSchema, key: vkeySchema })).max(64),
+  /** Milliseconds of clock difference between signer and executor that are tolerated. */
+  clockSkewMs: z.int().min(0).max(60_000),
+});
+export type RequirementsFile = z.infer<typeof requirementsFileSchema>;
