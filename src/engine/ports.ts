@@ -1,0 +1,71 @@
+/**
+ * What the engine needs of the world. Time, randomness, disk, policy and transport come in here, so that the same engine runs in
+ * production and under simulation.
+ */
+import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
+import type { Dsse } from '../protocol/signed.ts';
+
+/** Timers and the wall clock. `after` calls back once, not before `delayMs`; the returned function cancels it. */
+export interface Clock {
+  nowMs(): number;
+  after(delayMs: number, callback: () => void): () => void;
+}
+
+/** Cryptographically strong bytes. */
+export type RandomBytes = (length: number) => Uint8Array;
+
+/** What an executor answered to a step that it would not take up as it came. */
+export type Acceptance =
+  /** It holds the step durably, or had it already. A report follows. */
+  | { readonly accepted: true }
+  /** Its newest checkpoint of this log has `fromSize` entries and `root` (base64); send the receipt again with a consistency proof from there. */
+  | { readonly accepted: false; readonly code: 'inconsistent-checkpoint'; readonly fromSize: number; readonly root: string };
+
+/**
+ * Carries steps and orders to executors and reports back: at least once, in any order. Subjects and sockets are routing, never authority.
+ *
+ * `local`: one unix socket per executor. `nats`: JetStream. One conformance suite holds both to this.
+ */
+export interface Transport {
+  /** Resolves when the order is held durably where it will act without the sidecar. Idempotent by its digest. @throws TransportError */
+  arm(audience: string, order: Dsse): Promise<void>;
+  /** Resolves when the executor has answered. Idempotent by step and issue. @throws TransportError */
+  publishStep(audience: string, envelope: StepEnvelope): Promise<Acceptance>;
+  /** An order to act on now (or at its `notBefore`). Resolves when it is held durably, or is being acted on where nothing can be held. @throws TransportError */
+  publishRevoke(audience: string, order: Dsse): Promise<void>;
+  /**
+   * Calls `receive` for every report, until it resolves: only then is the report acknowledged and may its executor forget it.
+   * A rejection leaves it with the executor, which sends it again.
+   */
+  onReport(receive: (audience: string, message: ReportMessage) => Promise<void>): void;
+  /** Calls back when an executor becomes reachable: what was published and not reported is published again. */
+  onConnected(callback: (audience: string) => void): void;
+  /** Whether the executor can be reached now, as far as is known. */
+  isConnected(audience: string): boolean;
+  close(): Promise<void>;
+}
+
+/** Nothing is known to have arrived: publish again. */
+export class TransportError extends Error {
+  readonly code: 'unreachable' | 'rejected';
+  constructor(code: TransportError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'TransportError';
+    this.code = code;
+  }
+}
+
+/** Where sealed secrets wait, for a while. Ciphertext only. */
+export interface DeliveryStore {
+  /** Durable once resolved. Idempotent by digest. */
+  put(ciphertextDigest: string, ciphertext: Uint8Array): Promise<void>;
+  get(ciphertextDigest: string): Promise<Uint8Array | null>;
+  remove(ciphertextDigest: string): Promise<void>;
+}
+
+/** One line for a person, and fields for a machine. Never a secret: callers pass ids, digests and codes. */
+export interface Logger {
+  info(fields: Record<string, unknown>, message: string): void;
+  warn(fields: Record<string, unknown>, message: string): void;
+  error(fields: Record<string, unknown>, message: string): void;
+}
