@@ -23,7 +23,7 @@ export type Command =
   | { readonly type: 'request'; readonly by: string; readonly request: ChangeRequest; readonly requester: readonly string[]; readonly idempotency: { key: string; request: string } | null }
   | { readonly type: 'revise'; readonly by: string; readonly request: ChangeRequest }
   | { readonly type: 'withdraw'; readonly by: string; readonly comment: string | null }
-  | { readonly type: 'expire'; readonly by: string }
+  | { readonly type: 'expire'; readonly by: string; readonly cause: 'approval' | 'window' }
   | { readonly type: 'authoriseRead'; readonly by: string; readonly ticket: Dsse }
   | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number }
   | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null }
@@ -65,8 +65,7 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
     case 'withdraw':
       return decideWithdrawal(state, command);
     case 'expire':
-      if (state.name !== 'pending' || state.approvalsByMs === null || nowMs < state.approvalsByMs) return no('not-expected', `nothing expires in ${state.name}`);
-      return yes({ type: 'change.expired', actor: command.by, body: { cause: 'approval' } });
+      return decideExpiry(state, command, nowMs);
     case 'authoriseRead':
       return decideRead(state, command, nowMs);
     case 'recordDecision':
@@ -120,6 +119,14 @@ function decideWithdrawal(state: ChangeState, command: Of<'withdraw'>): Decided 
   }
   if (state.act !== null && state.plan?.kind === 'revoke') return no('too-late', 'the revoke is on its way; taking back is not withdrawn');
   return yes({ type: 'change.withdrawn', actor: command.by, body: { comment: command.comment } });
+}
+
+function decideExpiry(state: ChangeState, command: Of<'expire'>, nowMs: number): Decided {
+  const over = command.cause === 'approval'
+    ? state.name === 'pending' && state.approvalsByMs !== null && nowMs >= state.approvalsByMs
+    : state.name === 'scheduled' && state.plan !== null && nowMs >= (leaseEndMs(state.plan, nowMs) ?? Infinity);
+  if (!over) return no('not-expected', `nothing expires in ${state.name}`);
+  return yes({ type: 'change.expired', actor: command.by, body: { cause: command.cause } });
 }
 
 function decideRead(state: ChangeState, command: Of<'authoriseRead'>, nowMs: number): Decided {

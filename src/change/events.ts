@@ -29,8 +29,8 @@ export const changeEventBodies = {
   /** The request was replaced. Every approval is void; the requirement never shrinks. */
   'change.revised': z.strictObject({ revision, request: changeRequestSchema }),
   'change.withdrawn': z.strictObject({ comment }),
-  /** Nobody decided in time. */
-  'change.expired': z.strictObject({ cause: z.enum(['approval']) }),
+  /** Nobody decided in time, or the time for the access was over before it began. */
+  'change.expired': z.strictObject({ cause: z.enum(['approval', 'window']) }),
   /** What policy answered about this revision. The plan and the input are objects, named by digest. */
   'policy.decided': z.strictObject({
     revision,

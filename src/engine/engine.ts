@@ -1,0 +1,396 @@
+/**
+ * decide → record → act.
+ *
+ * Commands from people and callers come in by {@link Engine}; everything else is driven by the state of each change: `nextWork` says what
+ * is due, `perform` does it, its outcome is recorded, and that is the next state. There is no other memory than the ledger; what this
+ * module keeps beside it (what was published a moment ago, timers) may be lost at any time.
+ */
+import { canonicalBytes, digestOf, type Log, type Signer } from '../../ledger/index.ts';
+import { deriveRevokeOrder } from '../change/derive.ts';
+import type { RejectionCode } from '../change/decide.ts';
+import type { ChangeEvent } from '../change/events.ts';
+import type { ChangeState } from '../change/state.ts';
+import { nextWork, type WorkLimits } from '../change/work.ts';
+import type { Facts } from '../facts/load.ts';
+import { mayRevoke } from '../identity/authority.ts';
+import type { Pdp } from '../pdp/engine.ts';
+import { signDsse } from '../protocol/dsse.ts';
+import type { ChangeRequest } from '../protocol/request.ts';
+import { APPROVAL_TYPE, REVOKE_ORDER_TYPE, type ApprovalStatement, type Dsse } from '../protocol/signed.ts';
+import type { Trust } from '../protocol/trust-folder.ts';
+import { formatTime } from '../protocol/values.ts';
+import { newChangeId } from './ids.ts';
+import type { Clock, DeliveryStore, Logger, RandomBytes, Transport } from './ports.ts';
+import { performWork } from './perform.ts';
+import { receiveReport } from './reports.ts';
+import { openStore, type Store } from './store.ts';
+
+export interface EngineLimits extends WorkLimits {
+  /** How long a ticket lives, in seconds: minutes. */
+  readonly ticketSeconds: number;
+  /** How long approvers have, in seconds. */
+  readonly approvalSeconds: number;
+  /** Publish again what was published and not reported after this long, in ms. */
+  readonly republishMs: number;
+  /** First and longest wait after work failed, in ms. */
+  readonly retryMs: { readonly first: number; readonly longest: number };
+  /** Open changes one principal may have at a time. */
+  readonly openChangesPerRequester: number;
+}
+
+export const DEFAULT_LIMITS: EngineLimits = {
+  ticketSeconds: 300, approvalSeconds: 86_400, republishMs: 10_000, retryMs: { first: 250, longest: 15_000 }, openChangesPerRequester: 1_000,
+  overdueAfterMs: 30_000, deliveryMs: 86_400_000,
+};
+
+/** All that the engine's parts share. */
+export interface EngineContext {
+  readonly log: Log;
+  readonly store: Store;
+  readonly pdp: Pdp;
+  readonly facts: () => Facts;
+  readonly factsDigest: () => string;
+  readonly transport: Transport;
+  readonly deliveries: DeliveryStore;
+  readonly trust: Trust;
+  /** Signs tickets, orders and session approvals: never the log's key. */
+  readonly ticketSigner: Signer;
+  /** Which executor serves a connector; undefined for a connector that this sidecar does not know. */
+  readonly executorOf: (connector: string) => string | undefined;
+  readonly connectors: readonly string[];
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly logger: Logger;
+  readonly limits: EngineLimits;
+  /** `sidecar:<log id>`: who acts where no person does. */
+  readonly self: string;
+  /** The size of the checkpoint that each executor holds, as far as is known. */
+  readonly executorHeads: Map<string, number>;
+}
+
+export type Answer<T = ChangeState> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly code: RejectionCode | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased'; readonly message: string };
+
+export interface Engine {
+  /** The durable, answered request; or the change that this Idempotency-Key made before. @throws LedgerError: nothing was recorded */
+  request(requester: readonly string[], request: ChangeRequest, idempotencyKey: string | null): Promise<Answer<{ state: ChangeState; replayed: boolean }>>;
+  revise(by: string, changeId: string, request: ChangeRequest): Promise<Answer>;
+  withdraw(by: string, changeId: string, comment: string | null): Promise<Answer>;
+  /** `planDigest` is what the approver saw: any other plan is refused. `by` was authenticated by the caller. */
+  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null): Promise<Answer>;
+  /** Takes back now. Works without policy and without a writable ledger: then `recorded` is false, and the evidence follows from the executor. */
+  revoke(by: string, changeId: string, comment: string | null): Promise<Answer<{ state: ChangeState; recorded: boolean }>>;
+  /** The same for everything that an identity holds by this ledger. */
+  revokeAll(by: string, nhi: string, comment: string | null): Promise<Answer<readonly { changeId: string; recorded: boolean }[]>>;
+  /** The sealed secret, until it is acknowledged. */
+  delivery(by: string, changeId: string): Promise<Answer<{ ciphertext: Uint8Array; digest: string }>>;
+  acknowledgeDelivery(by: string, changeId: string, digest: string): Promise<Answer>;
+  get(changeId: string): ChangeState | undefined;
+  all(): IterableIterator<ChangeState>;
+  byIdempotencyKey(by: string, key: string): ChangeState | undefined;
+  /** Resolves with the state when it differs from `length` records, or undefined after `timeoutMs`. */
+  changed(changeId: string, length: number, timeoutMs: number): Promise<ChangeState | undefined>;
+  /** Names what keeps the engine from doing its work; empty when it is well. */
+  troubles(): readonly { readonly check: string; readonly message: string }[];
+  close(): Promise<void>;
+}
+
+export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'factsDigest'> {
+  readonly version: string;
+}
+
+/** Folds the log, records the start, and resumes every open change. */
+export async function openEngine(options: EngineOptions): Promise<Engine> {
+  const { log, clock, logger, limits, transport } = options;
+  const self = `sidecar:${log.logId}`;
+  const watchers = new Map<string, Set<() => void>>();
+  let closed = false;
+  let runner: Runner | null = null;
+
+  const changed = (state: ChangeState, events: readonly ChangeEvent[]): void => {
+    for (const event of events) logger.info({ changeId: state.changeId, record: event.seq, state: state.name }, event.type);
+    for (const notify of watchers.get(state.changeId) ?? []) notify();
+    runner?.wake(state.changeId);
+    if (!['authorised', 'executing', 'verifying'].includes(state.name)) runner?.wakeWaiting();
+  };
+  const store = await openStore(log, { nowMs: () => clock.nowMs(), actor: self, changed });
+  const recorded = recordStart(options, store);
+  const context: EngineContext = { ...options, store, self, executorHeads: new Map(), factsDigest: recorded.factsDigest };
+  runner = startRunner(context);
+
+  transport.onReport((audience, message) => receiveReport(context, audience, message));
+  transport.onConnected((audience) => runner.connected(audience));
+  for (const state of store.open()) runner.wake(state.changeId);
+
+  const after = async (applied: ReturnType<Store['apply']>): Promise<Answer> => {
+    await store.durable();
+    return applied.ok ? { ok: true, value: applied.state } : applied;
+  };
+  const idempotencyDigest = (by: string, key: string): string => digestOf(canonicalBytes({ by, key }));
+
+  const revokeOne = async (by: string, state: ChangeState, comment: string | null): Promise<Answer<{ state: ChangeState; recorded: boolean }>> => {
+    const order = earlyOrder(context, state, by);
+    if (order === null) return { ok: false, code: 'nothing-to-revoke', message: `a change that is ${state.name} has given nothing` };
+    try {
+      const applied = store.apply(state.changeId, { type: 'orderRevoke', by, order: order.envelope, comment });
+      if (!applied.ok) return applied;
+      await store.durable();
+      return { ok: true, value: { state: applied.state, recorded: true } };
+    } catch (error) {
+      // Taking back waits for no disk (invariant 4). The executor signs and keeps what it did until a ledger can take it.
+      logger.error({ changeId: state.changeId, error: String(error) }, 'the ledger cannot be written; the revoke goes out unrecorded');
+      await transport.publishRevoke(order.audience, order.envelope);
+      return { ok: true, value: { state, recorded: false } };
+    }
+  };
+
+  return {
+    async request(requester, request, idempotencyKey) {
+      const by = requester[0]!;
+      const requestDigest = digestOf(canonicalBytes(request));
+      const key = idempotencyKey === null ? null : idempotencyDigest(by, idempotencyKey);
+      const earlier = key === null ? undefined : store.byIdempotencyKey(key);
+      if (earlier !== undefined) {
+        if (earlier.idempotency?.request !== requestDigest) return { ok: false, code: 'idempotency-key-reused', message: 'this Idempotency-Key came with another request' };
+        await store.durable();
+        return { ok: true, value: { state: store.get(earlier.changeId)!, replayed: true } };
+      }
+      let open = 0;
+      for (const state of store.open()) if (state.requester[0] === by && ['requested', 'pending', 'scheduled'].includes(state.name)) open += 1;
+      if (open >= limits.openChangesPerRequester) return { ok: false, code: 'too-many-open', message: `${by} has ${open} changes waiting` };
+      const changeId = newChangeId(log.logId, clock.nowMs(), options.random);
+      const applied = store.apply(changeId, { type: 'request', by, request, requester, idempotency: key === null ? null : { key, request: requestDigest } });
+      await store.durable();
+      return applied.ok ? { ok: true, value: { state: applied.state, replayed: false } } : applied;
+    },
+    revise: (by, changeId, request) => after(store.apply(changeId, { type: 'revise', by, request })),
+    withdraw: (by, changeId, comment) => after(store.apply(changeId, { type: 'withdraw', by, comment })),
+    decideApproval(by, changeId, verdict, planDigest, comment) {
+      const state = store.get(changeId);
+      const statement: ApprovalStatement = {
+        v: 1, log: log.logId, changeId, revision: state?.revision ?? 1, planDigest, verdict, approver: by,
+        expiresAt: formatTime(clock.nowMs() + limits.approvalSeconds * 1000),
+      };
+      const approvalId = `apr_${digestOf(canonicalBytes(statement)).slice('sha256:'.length, 'sha256:'.length + 32)}`;
+      const approval = { approvalId, proofClass: 'session' as const, envelope: signDsse(APPROVAL_TYPE, statement, context.ticketSigner) };
+      return after(store.apply(changeId, { type: 'approve', approval, comment }));
+    },
+    async revoke(by, changeId, comment) {
+      const state = store.get(changeId);
+      if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+      if (!mayRevoke(by, state, options.facts())) return { ok: false, code: 'not-allowed', message: `${by} is neither owner, on call nor security for ${state.request.subject}` };
+      return revokeOne(by, state, comment);
+    },
+    async revokeAll(by, nhi, comment) {
+      const held = [...store.open()].filter((state) => state.request.subject === nhi && state.act !== null && state.request.kind !== 'revoke');
+      if (held.some((state) => !mayRevoke(by, state, options.facts()))) return { ok: false, code: 'not-allowed', message: `${by} may not revoke what ${nhi} holds` };
+      const done: { changeId: string; recorded: boolean }[] = [];
+      for (const state of held) {
+        const answer = await revokeOne(by, state, comment);
+        if (answer.ok) done.push({ changeId: state.changeId, recorded: answer.value.recorded });
+      }
+      return { ok: true, value: done };
+    },
+    async delivery(by, changeId) {
+      const state = store.get(changeId);
+      if (state === undefined || !state.requester.includes(by)) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+      if (state.delivery === null || !['active', 'done'].includes(state.name)) return { ok: false, code: 'no-delivery', message: `nothing to deliver while ${state.name}` };
+      const ciphertext = await context.deliveries.get(state.delivery.seal.ciphertext);
+      if (ciphertext === null) return { ok: false, code: 'no-delivery', message: `the sealed secret is gone: ${state.delivery.status}` };
+      return { ok: true, value: { ciphertext, digest: state.delivery.seal.ciphertext } };
+    },
+    async acknowledgeDelivery(by, changeId, digest) {
+      const state = store.get(changeId);
+      if (state === undefined || !state.requester.includes(by)) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+      const answer = await after(store.apply(changeId, { type: 'acknowledgeDelivery', by, ciphertext: digest }));
+      if (answer.ok) await context.deliveries.remove(digest);
+      return answer;
+    },
+    get: (changeId) => store.get(changeId),
+    all: () => store.all(),
+    byIdempotencyKey: (by, key) => store.byIdempotencyKey(idempotencyDigest(by, key)),
+    changed(changeId, length, timeoutMs) {
+      const state = store.get(changeId);
+      if (state === undefined || state.length !== length) return Promise.resolve(state);
+      return new Promise((resolve) => {
+        const set = watchers.get(changeId) ?? new Set();
+        watchers.set(changeId, set);
+        const finish = (value: ChangeState | undefined): void => {
+          set.delete(notify);
+          if (set.size === 0) watchers.delete(changeId);
+          cancel();
+          resolve(value);
+        };
+        const notify = (): void => finish(store.get(changeId));
+        const cancel = clock.after(timeoutMs, () => finish(undefined));
+        set.add(notify);
+      });
+    },
+    troubles() {
+      const found: { check: string; message: string }[] = [];
+      if (log.failed !== null) found.push({ check: 'ledger', message: log.failed.message });
+      if (context.pdp.bundle === null) found.push({ check: 'policy', message: 'no policy bundle is loaded: everything is denied' });
+      if (closed) found.push({ check: 'engine', message: 'closing' });
+      return found;
+    },
+    async close() {
+      closed = true;
+      runner.close();
+      await transport.close();
+      await store.durable().catch(() => undefined);
+    },
+  };
+}
+
+/** Records that a writer opened the log, and which facts and bundle are in force, where they are not what the ledger says already. */
+function recordStart(options: EngineOptions, store: Store): { factsDigest: () => string } {
+  const epoch = (store.lastOf('ledger.opened')?.['epoch'] as number | undefined) ?? 0;
+  store.record('ledger.opened', { origin: options.log.origin, epoch: epoch + 1, version: options.version });
+  if (store.lastOf('bundle.activated')?.['bundle'] !== options.pdp.bundle) store.record('bundle.activated', { bundle: options.pdp.bundle });
+  const known = new Map<Facts, string>();
+  return {
+    factsDigest: () => {
+      const facts = options.facts();
+      const digest = known.get(facts);
+      if (digest !== undefined) return digest;
+      const bytes = canonicalBytes({ v: 1, salt: Buffer.from(options.random(16)).toString('base64url'), kind: 'facts', value: facts.value });
+      store.record('facts.loaded', { facts: digestOf(bytes) }, [bytes]);
+      known.set(facts, digestOf(bytes));
+      return digestOf(bytes);
+    },
+  };
+}
+
+function earlyOrder(context: EngineContext, state: ChangeState, by: string): { audience: string; envelope: Dsse } | null {
+  if (state.plan === null || state.act === null) return null;
+  const order = deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), 'early', by);
+  return order === null ? null : { audience: state.act.audience, envelope: signDsse(REVOKE_ORDER_TYPE, order, context.ticketSigner) };
+}
+
+interface Runner {
+  wake(changeId: string): void;
+  /** Changes that wait for a target which another one keeps. */
+  wakeWaiting(): void;
+  connected(audience: string): void;
+  close(): void;
+}
+
+/** One loop a change, at most one piece of work of it at a time; a failure waits and is tried again, others go on. */
+function startRunner(context: EngineContext): Runner {
+  const { store, clock, logger, limits } = context;
+  const running = new Set<string>();
+  const again = new Set<string>();
+  const waiting = new Set<string>();
+  const timers = new Map<string, () => void>();
+  const failures = new Map<string, number>();
+  const published = new Map<string, { readonly key: string; readonly atMs: number; readonly audience: string }>();
+  let closed = false;
+
+  const cancelTimer = (changeId: string): void => {
+    timers.get(changeId)?.();
+    timers.delete(changeId);
+  };
+  const wakeAt = (changeId: string, atMs: number): void => {
+    cancelTimer(changeId);
+    // Timers hold at most 2^31-1 ms: a farther time is looked at again on the way.
+    timers.set(changeId, clock.after(Math.min(Math.max(atMs - clock.nowMs(), 0), 2 ** 31 - 1), () => wake(changeId)));
+  };
+  const wake = (changeId: string): void => {
+    if (closed) return;
+    cancelTimer(changeId);
+    if (running.has(changeId)) {
+      again.add(changeId);
+      return;
+    }
+    running.add(changeId);
+    void loop(changeId).finally(() => {
+      running.delete(changeId);
+      if (again.delete(changeId)) wake(changeId);
+    });
+  };
+
+  /** Does what is due until nothing is, then arranges to be woken. Never rejects. */
+  const loop = async (changeId: string): Promise<void> => {
+    while (!closed) {
+      const state = store.get(changeId);
+      if (state === undefined) return;
+      try {
+        while (!store.isDurable(store.get(changeId)!)) await store.durable();
+        if (await step(store.get(changeId)!)) {
+          failures.delete(changeId);
+          continue;
+        }
+        return;
+      } catch (error) {
+        if (context.log.failed !== null) {
+          logger.error({ changeId, error: String(error) }, 'the ledger is not writable: nothing more is given');
+          return;
+        }
+        const count = (failures.get(changeId) ?? 0) + 1;
+        failures.set(changeId, count);
+        const waitMs = Math.min(limits.retryMs.first * 2 ** Math.min(count - 1, 16), limits.retryMs.longest);
+        logger.warn({ changeId, attempt: count, waitMs, error: error instanceof Error ? error.message : String(error) }, 'work failed and will be tried again');
+        wakeAt(changeId, clock.nowMs() + waitMs);
+        return;
+      }
+    }
+  };
+
+  /** One piece of work. False when there is nothing to do now. */
+  const step = async (state: ChangeState): Promise<boolean> => {
+    const due = nextWork(state, clock.nowMs(), limits);
+    if (due.work === null) {
+      if (due.wakeAtMs !== null) wakeAt(state.changeId, due.wakeAtMs);
+      return false;
+    }
+    const key = publicationKey(state, due.work.do);
+    const last = key === null ? undefined : published.get(state.changeId);
+    if (key !== null && last?.key === key && clock.nowMs() < last.atMs + limits.republishMs) {
+      wakeAt(state.changeId, Math.min(last.atMs + limits.republishMs, due.wakeAtMs ?? Infinity));
+      return false;
+    }
+    const outcome = await performWork(context, state, due.work);
+    if (outcome === 'waiting') {
+      waiting.add(state.changeId);
+      return false;
+    }
+    waiting.delete(state.changeId);
+    if (key !== null) published.set(state.changeId, { key, atMs: clock.nowMs(), audience: audienceOf(state) ?? '' });
+    return true;
+  };
+
+  return {
+    wake,
+    wakeWaiting() {
+      for (const changeId of [...waiting]) wake(changeId);
+    },
+    connected(audience) {
+      context.executorHeads.delete(audience);
+      for (const [changeId, publication] of published) if (publication.audience === audience) published.delete(changeId);
+      for (const state of store.open()) if (audienceOf(state) === audience || audienceOf(state) === null) wake(state.changeId);
+    },
+    close() {
+      closed = true;
+      for (const changeId of [...timers.keys()]) cancelTimer(changeId);
+    },
+  };
+}
+
+function audienceOf(state: ChangeState): string | null {
+  return state.act?.audience ?? state.read?.audience ?? null;
+}
+
+/** What must not be sent again at once though the state still asks for it; null for work whose doing changes the state. */
+function publicationKey(state: ChangeState, work: string): string | null {
+  switch (work) {
+    case 'publishRead':
+      return `read ${state.read?.issue ?? 0} r${state.revision}`;
+    case 'publishAct':
+      return `act ${state.act?.issue ?? 0} r${state.revision}`;
+    case 'publishRevoke':
+      return `revoke ${state.revokes.length}`;
+    default:
+      return null;
+  }
+}

@@ -1,0 +1,31 @@
+/** Makes the envelope that an executor can check by itself: ticket, plan, order, approvals, and the receipt for them. */
+import type { Log } from '../../ledger/index.ts';
+import type { ChangeState, IssuedTicket } from '../change/state.ts';
+import type { Receipt, StepEnvelope } from '../protocol/envelope.ts';
+
+const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+
+/**
+ * The receipt for record `seq` under the newest signed checkpoint, with a consistency proof from `fromSize` where the executor's last
+ * checkpoint is known and smaller.
+ *
+ * @throws LedgerError where the record is not under a signed checkpoint yet
+ */
+export async function makeReceipt(log: Log, seq: number, fromSize: number | null): Promise<Receipt> {
+  const checkpoint = log.checkpoint();
+  let bytes: Uint8Array | null = null;
+  for await (const entry of log.entries(seq, seq + 1)) bytes = entry.bytes;
+  if (bytes === null || seq >= checkpoint.size) throw new Error(`record ${seq} is not under the checkpoint of size ${checkpoint.size}`);
+  const proof = log.prove(seq, checkpoint.size);
+  return {
+    record: base64(bytes), index: seq, inclusion: proof.hashes.map(base64), checkpoint: checkpoint.text,
+    consistency: fromSize === null || fromSize > checkpoint.size ? null : { fromSize, proof: log.proveConsistency(fromSize, checkpoint.size).map(base64) },
+  };
+}
+
+export async function makeEnvelope(log: Log, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act', fromSize: number | null): Promise<StepEnvelope> {
+  return {
+    v: 1, ticket: issued.ticket, plan: kind === 'act' ? state.plan : null, order: kind === 'act' ? (state.lease?.order ?? null) : null,
+    approvals: kind === 'act' ? state.approvals.map(({ approval }) => approval) : [], receipt: await makeReceipt(log, issued.seq, fromSize),
+  };
+}

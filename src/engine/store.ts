@@ -1,0 +1,112 @@
+/**
+ * Every change as the fold of the ledger, and the one way to add to it: decide, append, evolve. No other code writes a record.
+ *
+ * Sequencing is synchronous, so that two commands never see the same state; durability follows, and nothing may act on a state before
+ * {@link Store.durable}. If the log is poisoned, what was sequenced and not durable is only in this memory: the process must be started
+ * again, and until then only revokes go out.
+ */
+import type { Log, RecordDraft } from '../../ledger/index.ts';
+import { decide, type Command, type RejectionCode } from '../change/decide.ts';
+import type { ChangeEvent, NewEvent } from '../change/events.ts';
+import { evolve, type ChangeState } from '../change/state.ts';
+import { isOpen } from '../change/work.ts';
+import { isChangeEventType, systemDraft, toDraft, toEvent, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
+
+export type Applied =
+  | { readonly ok: true; readonly state: ChangeState; readonly events: readonly NewEvent[] }
+  | { readonly ok: false; readonly code: RejectionCode; readonly message: string };
+
+export interface Store {
+  get(changeId: string): ChangeState | undefined;
+  all(): IterableIterator<ChangeState>;
+  /** Changes that something can still happen to. */
+  open(): IterableIterator<ChangeState>;
+  /** The change that a caller's Idempotency-Key already made. */
+  byIdempotencyKey(key: string): ChangeState | undefined;
+  lastOf(type: SystemRecordType): Readonly<Record<string, unknown>> | undefined;
+  /**
+   * Decides and sequences. Nothing is durable yet.
+   * @param extra objects that the body names beyond its attachments
+   * @throws LedgerError `unwritable`: nothing was added
+   */
+  apply(changeId: string, command: Command, extra?: readonly Uint8Array[]): Applied;
+  record<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, objects?: readonly Uint8Array[]): void;
+  /** Resolves when all that is sequenced now is durable. @throws LedgerError `unwritable` */
+  durable(): Promise<void>;
+  isDurable(state: ChangeState): boolean;
+}
+
+/** Events whose record must be under a signed checkpoint before anyone hears of them: receipts are made of these. */
+const NEEDS_CHECKPOINT = new Set<string>(['step.authorised']);
+
+/** Folds the whole log and returns the store. @throws MalformedRecord, LedgerError */
+export async function openStore(log: Log, options: { nowMs: () => number; actor: string; changed: (state: ChangeState, events: readonly ChangeEvent[]) => void }): Promise<Store> {
+  const changes = new Map<string, ChangeState>();
+  const openChanges = new Set<string>();
+  const byKey = new Map<string, string>();
+  const system = new Map<SystemRecordType, Readonly<Record<string, unknown>>>();
+  let lastAtMs = 0;
+  let tail: Promise<void> = Promise.resolve();
+
+  const fold = (event: ChangeEvent): ChangeState => {
+    const next = evolve(changes.get(event.changeId) ?? null, event);
+    changes.set(event.changeId, next);
+    if (isOpen(next)) openChanges.add(event.changeId);
+    else openChanges.delete(event.changeId);
+    if (event.type === 'change.requested' && event.body.idempotency !== null) byKey.set(event.body.idempotency.key, event.changeId);
+    lastAtMs = Math.max(lastAtMs, event.atMs);
+    return next;
+  };
+
+  for await (const { record } of log.entries(0)) {
+    if (isChangeEventType(record.type)) fold(await toEvent(record, (digest) => log.object(digest)));
+    else {
+      system.set(record.type as SystemRecordType, record.body);
+      lastAtMs = Math.max(lastAtMs, Date.parse(record.at));
+    }
+  }
+
+  /** The wall clock may be set back; records are not. */
+  const stamp = (): number => Math.max(options.nowMs(), lastAtMs);
+  const append = (drafts: readonly RecordDraft[], objects: readonly Uint8Array[], checkpoint: boolean): readonly { readonly seq: number }[] => {
+    const appending = log.append(drafts, { objects, checkpoint });
+    tail = appending.durable;
+    // Whoever needs it awaits `durable()`; a rejection that nobody waits for is in `log.failed`.
+    tail.catch(() => undefined);
+    return appending.records.map((appended) => ({ seq: appended.seq }));
+  };
+
+  return {
+    get: (changeId) => changes.get(changeId),
+    all: () => changes.values(),
+    *open() {
+      for (const changeId of openChanges) yield changes.get(changeId)!;
+    },
+    byIdempotencyKey: (key) => {
+      const changeId = byKey.get(key);
+      return changeId === undefined ? undefined : changes.get(changeId);
+    },
+    lastOf: (type) => system.get(type),
+    apply(changeId, command, extra = []) {
+      const decided = decide(changes.get(changeId) ?? null, command, options.nowMs());
+      if (!decided.ok) return decided;
+      if (decided.events.length > 0) {
+        const atMs = stamp();
+        const records = decided.events.map((event, index) => toDraft(changeId, event, atMs, index === 0 ? extra : []));
+        const checkpoint = decided.events.some((event) => NEEDS_CHECKPOINT.has(event.type));
+        const appended = append(records.map(({ draft }) => draft), records.flatMap(({ objects }) => objects), checkpoint);
+        const events = decided.events.map((event, index) => ({ ...event, changeId, seq: appended[index]!.seq, atMs }) satisfies ChangeEvent as ChangeEvent);
+        for (const event of events) fold(event);
+        options.changed(changes.get(changeId)!, events);
+      }
+      return { ok: true, state: changes.get(changeId)!, events: decided.events };
+    },
+    record(type, body, objects = []) {
+      const { draft } = systemDraft(type, body, options.actor, stamp(), objects);
+      append([draft], objects, false);
+      system.set(type, body);
+    },
+    durable: () => tail,
+    isDurable: (state) => state.lastSeq < log.durableSize,
+  };
+}

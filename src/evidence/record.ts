@@ -1,0 +1,120 @@
+/**
+ * Event ⇄ record. A record is the event's body and, beside it, the objects that the body names by digest: the plan, states that were
+ * read, policy inputs, facts. Objects carry a salt, so that a digest of an erased one gives nothing away.
+ */
+import { z } from 'zod';
+import { canonicalBytes, digestOf, parseStrict, type JsonObject, type LedgerRecord, type RecordDraft } from '../../ledger/index.ts';
+import { changeEventBodies, type Attached, type ChangeEvent, type ChangeEventType, type NewEvent } from '../change/events.ts';
+import { planSchema, saltSchema, targetStateSchema } from '../protocol/plan.ts';
+import { readPayload } from '../protocol/dsse.ts';
+import { actedReportSchema, readReportSchema, revokedReportSchema } from '../protocol/signed.ts';
+import { digestSchema, formatTime, parseTime, plainTextSchema, principalSchema } from '../protocol/values.ts';
+import { upcast } from './upcast.ts';
+
+/** Bodies of records that belong to no change. */
+export const systemRecordBodies = {
+  /** A writer opened the log: the first record, and one for each start after it. */
+  'ledger.opened': z.strictObject({ origin: plainTextSchema(255), epoch: z.int().min(1), version: plainTextSchema(32) }),
+  /** A torn, unacknowledged end of the journal was cut. */
+  'ledger.recovered': z.strictObject({ bytesCut: z.int().min(1), size: z.int().min(0) }),
+  /** These facts are in force from here on. The facts themselves are the object. */
+  'facts.loaded': z.strictObject({ facts: digestSchema }),
+  'bundle.activated': z.strictObject({ bundle: digestSchema.nullable() }),
+} as const;
+export type SystemRecordType = keyof typeof systemRecordBodies;
+export type SystemRecordBody<T extends SystemRecordType> = z.infer<(typeof systemRecordBodies)[T]>;
+
+/** The newest version of each record type's body. A change of shape raises its number and adds a step to `upcast.ts`. */
+export const RECORD_VERSIONS: Readonly<Record<ChangeEventType | SystemRecordType, number>> = Object.freeze(
+  Object.fromEntries([...Object.keys(changeEventBodies), ...Object.keys(systemRecordBodies)].map((type) => [type, 1])),
+) as Readonly<Record<ChangeEventType | SystemRecordType, number>>;
+
+/** An object that is not itself part of the protocol: what policy was asked, or the facts. */
+export const saltedObjectSchema = z.strictObject({ v: z.literal(1), salt: saltSchema, kind: z.enum(['policyInput', 'facts']), value: z.json() });
+
+export interface DraftWithObjects {
+  readonly draft: RecordDraft;
+  readonly objects: readonly Uint8Array[];
+}
+
+/** The record of a new event at `atMs`, with the bytes of what it names. `extra`: objects that the body names beyond its attachments. */
+export function toDraft(changeId: string, event: NewEvent, atMs: number, extra: readonly Uint8Array[] = []): DraftWithObjects {
+  const attached = event.attached ?? {};
+  const objects = [...[attached.plan, attached.before, attached.after].filter((one) => one !== undefined).map((one) => canonicalBytes(one)), ...extra];
+  return {
+    draft: {
+      v: RECORD_VERSIONS[event.type], change: changeId, type: event.type, at: formatTime(atMs), actor: event.actor,
+      body: event.body as unknown as JsonObject, objects: objects.map((bytes) => digestOf(bytes)),
+    },
+    objects,
+  };
+}
+
+export function systemDraft<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, actor: string, atMs: number, objects: readonly Uint8Array[] = []): DraftWithObjects {
+  return {
+    draft: { v: RECORD_VERSIONS[type], change: null, type, at: formatTime(atMs), actor, body: body as unknown as JsonObject, objects: objects.map((bytes) => digestOf(bytes)) },
+    objects,
+  };
+}
+
+export class MalformedRecord extends Error {
+  readonly seq: number;
+  constructor(seq: number, message: string, options?: ErrorOptions) {
+    super(`record ${seq}: ${message}`, options);
+    this.name = 'MalformedRecord';
+    this.seq = seq;
+  }
+}
+
+/** Reads an object by digest; null where it was erased. */
+export type ReadObject = (digest: string) => Promise<Uint8Array | null>;
+
+/**
+ * The event that a change's record tells, upcast to the newest version, with what the fold needs attached.
+ *
+ * @throws MalformedRecord when the body is not what its type says, or an object is not what its place says.
+ */
+export async function toEvent(stored: LedgerRecord, readObject: ReadObject): Promise<ChangeEvent> {
+  const record = upcast(stored);
+  if (record.change === null || !isChangeEventType(record.type)) throw new MalformedRecord(record.seq, `${record.type} is not an event of a change`);
+  if (!principalSchema.safeParse(record.actor).success) throw new MalformedRecord(record.seq, 'the actor is not a principal');
+  const parsed = changeEventBodies[record.type].safeParse(record.body);
+  if (!parsed.success) throw new MalformedRecord(record.seq, z.prettifyError(parsed.error));
+  // The union is tied together by `type`: the schema of this type has accepted this body.
+  const event = { type: record.type, actor: record.actor, body: parsed.data } as NewEvent;
+  const attached = await attachments(event, record, readObject);
+  return { ...event, ...(attached === null ? {} : { attached }), changeId: record.change, seq: record.seq, atMs: parseTime(record.at) };
+}
+
+export function isChangeEventType(type: string): type is ChangeEventType {
+  return Object.hasOwn(changeEventBodies, type);
+}
+
+async function attachments(event: NewEvent, record: LedgerRecord, readObject: ReadObject): Promise<Attached | null> {
+  const load = async <T>(digest: string | null, schema: z.ZodType<T>): Promise<T | undefined> => {
+    if (digest === null || !record.objects.includes(digest)) return undefined;
+    const bytes = await readObject(digest);
+    if (bytes === null) return undefined;
+    const parsed = schema.safeParse(parseStrict(bytes));
+    if (!parsed.success) throw new MalformedRecord(record.seq, `object ${digest} is not what the record says: ${z.prettifyError(parsed.error)}`);
+    return parsed.data;
+  };
+  const drop = (attached: { [K in keyof Attached]: Attached[K] | undefined }): Attached =>
+    Object.fromEntries(Object.entries(attached).filter(([, value]) => value !== undefined)) as Attached;
+  switch (event.type) {
+    case 'policy.decided':
+      return drop({ plan: await load(event.body.planDigest, planSchema) });
+    case 'state.read':
+      return drop({ before: await load(readPayload(event.body.report, readReportSchema).state, targetStateSchema) });
+    case 'step.succeeded':
+    case 'step.failed': {
+      const report = readPayload(event.body.report, z.union([actedReportSchema, readReportSchema]));
+      if (report.kind === 'read') return null;
+      return drop({ before: await load(report.before, targetStateSchema), after: await load(report.after, targetStateSchema) });
+    }
+    case 'lease.ended':
+      return drop({ after: await load(readPayload(event.body.report, revokedReportSchema).after, targetStateSchema) });
+    default:
+      return null;
+  }
+}
