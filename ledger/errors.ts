@@ -1,0 +1,31 @@
+/** The operating errors of a ledger: a closed set of codes, with the record concerned where one is known. */
+
+/**
+ * - `unwritable`: the writer met a write or sync error (or was closed) and is poisoned; reopen to go on. Nothing later was sequenced.
+ * - `locked`: another process holds the ledger; nothing was read or changed.
+ * - `corrupt`: bytes that were once durable are no longer what was signed or chained; nothing was cut or repaired.
+ * - `rolled-back`: the journal ends before the last signed checkpoint; nothing was cut.
+ * - `too-large`: a record, an object or a group is over its limit; nothing was sequenced.
+ * - `malformed`: a draft, note, proof or policy is not in its one allowed form.
+ * - `missing-object`: a draft names an object that is neither given nor stored; nothing was sequenced.
+ * - `not-found`: no such entry, object or size.
+ * - `untrusted`: a checkpoint or proof is well formed, but not signed as the trust policy demands.
+ * - `invalid-proof`: hashes do not prove what they are said to.
+ */
+export const LEDGER_ERROR_CODES = [
+  'unwritable', 'locked', 'corrupt', 'rolled-back', 'too-large', 'malformed', 'missing-object', 'not-found', 'untrusted', 'invalid-proof',
+] as const;
+export type LedgerErrorCode = (typeof LEDGER_ERROR_CODES)[number];
+
+export class LedgerError extends Error {
+  readonly code: LedgerErrorCode;
+  /** The record concerned, where one is known. */
+  readonly seq: number | undefined;
+
+  constructor(code: LedgerErrorCode, message: string, options: { seq?: number; cause?: unknown } = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'LedgerError';
+    this.code = code;
+    this.seq = options.seq;
+  }
+}

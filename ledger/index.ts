@@ -1,0 +1,28 @@
+/** The public door of the ledger: a standalone module that knows nothing of changes. See FORMAT.md. */
+export { LEDGER_ERROR_CODES, LedgerError, type LedgerErrorCode } from './errors.ts';
+export {
+  canonicalBytes, canonicalText, JSON_BYTES_MAX, JSON_DEPTH_MAX, JsonError, parseCanonical, parseStrict,
+  type JsonErrorCode, type JsonLimits, type JsonObject, type JsonValue,
+} from './jcs.ts';
+export { digestOf, formatDigest, HASH_BYTES, isDigest, parseDigest, sha256 } from './hash.ts';
+export { formatBase64, parseBase64 } from './base64.ts';
+export {
+  EMPTY_ROOT, leafHash, MerkleTree, nodeHash, rootFromInclusion, verifyConsistency, verifyInclusion,
+} from './merkle.ts';
+export {
+  ALG_COSIGNATURE_V1, ALG_ED25519, cosignatureTime, formatNote, formatSignatureLine, generateSignerKey, openNote, parseCosigner, parseNote,
+  parseSignatureLine, parseSigner, parseVerifier, signNote,
+  type Cosigner, type Note, type NoteSignature, type OpenedNote, type Signer, type VerifiedSignature, type Verifier,
+} from './note.ts';
+export {
+  formatCheckpoint, logIdOf, openCheckpoint, openWitnessedCheckpoint, parseCheckpoint, readCheckpoint, signCheckpoint,
+  type Checkpoint, type OpenedCheckpoint, type ParsedCheckpoint,
+} from './checkpoint.ts';
+export {
+  checkQuorum, parseTrustPolicy, type TrustedLog, type TrustedWitness, type TrustPolicy, type WitnessGroup, type WitnessState,
+} from './trust-policy.ts';
+export {
+  decodeRecord, encodeRecord, RECORD_BYTES_MAX, RECORD_OBJECTS_MAX, timeOf, type LedgerRecord, type RecordDraft,
+} from './record.ts';
+export type { AppendFile, Disk } from './disk.ts';
+export { nodeDisk } from './node-disk.ts';

@@ -1,0 +1,161 @@
+/** The disk port over node:fs, below one root directory. */
+import { constants, type Stats } from 'node:fs';
+import { mkdir, open, readFile, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { AppendFile, Disk } from './disk.ts';
+import { LedgerError } from './errors.ts';
+import { lockFile } from './node-lock.ts';
+
+function isAbsent(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  const { bytesWritten } = await handle.write(bytes, 0, bytes.byteLength, position);
+  // A short write means a full disk or a signal; going on would hide which bytes are whose.
+  if (bytesWritten !== bytes.byteLength) throw new Error(`short write: ${bytesWritten} of ${bytes.byteLength} bytes`);
+}
+
+/**
+ * Files below `root`. Temporary files are in `root/.tmp`, so that `ledger/` never holds one; `root` must be one file system.
+ */
+export function nodeDisk(root: string): Disk {
+  const known = new Set<string>();
+  let temporaries = 0;
+
+  /** Creates the directory with every parent, each synced into its own parent. */
+  async function ensureDirectory(path: string): Promise<void> {
+    if (known.has(path)) return;
+    const first = await mkdir(path, { recursive: true });
+    if (first !== undefined) {
+      for (let made = path; made.length >= first.length; made = dirname(made)) await syncDirectory(dirname(made));
+    }
+    known.add(path);
+  }
+
+  async function replace(path: string, bytes: Uint8Array, durable: boolean): Promise<void> {
+    const target = join(root, path);
+    const temporary = join(root, '.tmp', `${process.pid}-${temporaries++}`);
+    await ensureDirectory(dirname(temporary));
+    await ensureDirectory(dirname(target));
+    const handle = await open(temporary, 'w', 0o600);
+    try {
+      await writeAll(handle, bytes, 0);
+      if (durable) await handle.sync();
+    } catch (error) {
+      await handle.close();
+      await rm(temporary, { force: true });
+      throw error;
+    }
+    await handle.close();
+    await rename(temporary, target);
+    if (durable) await syncDirectory(dirname(target));
+  }
+
+  return {
+    async read(path) {
+      try {
+        return await readFile(join(root, path));
+      } catch (error) {
+        if (isAbsent(error)) return null;
+        throw error;
+      }
+    },
+    async readRange(path, start, length) {
+      const handle = await open(join(root, path), 'r');
+      try {
+        const bytes = Buffer.alloc(length);
+        const { bytesRead } = await handle.read(bytes, 0, length, start);
+        if (bytesRead !== length) throw new Error(`${path} ends before byte ${start + length}`);
+        return bytes;
+      } finally {
+        await handle.close();
+      }
+    },
+    async size(path) {
+      try {
+        return (await stat(join(root, path))).size;
+      } catch (error) {
+        if (isAbsent(error)) return null;
+        throw error;
+      }
+    },
+    async openAppend(path) {
+      const target = join(root, path);
+      await ensureDirectory(dirname(target));
+      const handle = await open(target, constants.O_RDWR | constants.O_CREAT, 0o600);
+      await syncDirectory(dirname(target));
+      return appendFile(target, handle);
+    },
+    writeDerived: (path, bytes) => replace(path, bytes, false),
+    writeDurable: (path, bytes) => replace(path, bytes, true),
+    async overwrite(path, start, bytes) {
+      const handle = await open(join(root, path), 'r+');
+      try {
+        const { size } = await handle.stat();
+        if (start + bytes.byteLength > size) throw new Error(`${path} ends before byte ${start + bytes.byteLength}`);
+        await writeAll(handle, bytes, start);
+        await handle.datasync();
+      } finally {
+        await handle.close();
+      }
+    },
+    async list(directory) {
+      try {
+        const entries = await readdir(join(root, directory), { withFileTypes: true });
+        return entries.map((entry) => (entry.isDirectory() ? `${entry.name}/` : entry.name)).sort();
+      } catch (error) {
+        if (isAbsent(error)) return [];
+        throw error;
+      }
+    },
+    async remove(path) {
+      await rm(join(root, path), { force: true });
+    },
+    async lock(path) {
+      await ensureDirectory(dirname(join(root, path)));
+      return lockFile(join(root, path));
+    },
+  };
+}
+
+async function appendFile(path: string, handle: FileHandle): Promise<AppendFile> {
+  const opened = await handle.stat();
+  let size = opened.size;
+  return {
+    get size() {
+      return size;
+    },
+    async append(bytes) {
+      await writeAll(handle, bytes, size);
+      size += bytes.byteLength;
+    },
+    sync: () => handle.datasync(),
+    async truncate(to) {
+      await handle.truncate(to);
+      await handle.sync();
+      size = to;
+    },
+    close: () => handle.close(),
+    async check() {
+      let named: Stats;
+      try {
+        named = await stat(path);
+      } catch (cause) {
+        throw new LedgerError('unwritable', `${path} is no longer there`, { cause });
+      }
+      if (named.ino !== opened.ino || named.dev !== opened.dev) throw new LedgerError('unwritable', `${path} names another file than the one being written`);
+      if (named.size < size) throw new LedgerError('unwritable', `${path} has become shorter than what was written to it`);
+    },
+  };
+}
