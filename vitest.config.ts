@@ -1,8 +1,13 @@
 import { defineConfig } from 'vitest/config';
 
-/** Two projects: `fast` needs nothing but Node; `real` starts real servers and processes. */
+const onCi = process.env['CI'] === 'true';
+const results = process.env['COUNTERSIGN_RESULTS'] ?? 'main';
+
+/** Two projects: `fast` needs nothing but Node (and opa, where it can be had); `real` starts real servers and processes. */
 export default defineConfig({
   test: {
+    globalSetup: ['test/support/components.ts'],
+    ...(onCi ? { reporters: ['default', 'json'], outputFile: { json: `.cache/results/${results}.json` } } : {}),
     projects: [
       {
         test: {

@@ -1,0 +1,24 @@
+// Sums the runners' own counts and prints them as the last line. A step that failed without a failed test counts as one failure.
+import { readdirSync, readFileSync } from 'node:fs';
+
+const [failedSteps = '0', ...steps] = process.argv.slice(2);
+let passed = 0;
+let failed = 0;
+const directory = new URL('../.cache/results/', import.meta.url);
+const results = readdirSync(directory).filter((name) => name.endsWith('.json'));
+for (const name of results) {
+  const result = JSON.parse(readFileSync(new URL(name, directory), 'utf8'));
+  passed += result.numPassedTests;
+  failed += result.numFailedTests + (result.numFailedTestSuites > 0 && result.numFailedTests === 0 ? 1 : 0);
+  // A skipped test is a component that could not be had: on CI that is a failure.
+  const skipped = result.numPendingTests + result.numTodoTests;
+  if (skipped > 0) {
+    console.error(`${name}: ${skipped} tests were skipped, which CI does not accept`);
+    failed += skipped;
+  }
+}
+if (results.length < 2) failed += 1;
+for (const step of steps) console.error(`failed step: ${step}`);
+if (Number(failedSteps) > 0 && failed === 0) failed = Number(failedSteps);
+console.log(`${passed} passed, ${failed} failed`);
+process.exit(failed === 0 && passed > 0 ? 0 : 1);

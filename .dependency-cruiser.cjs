@@ -1,0 +1,32 @@
+/**
+ * The layers, each with a sentence saying what a break would mean.
+ * @type {import('dependency-cruiser').IConfiguration}
+ */
+const only = (name, comment, to, from) => ({ name, severity: 'error', comment, from: { pathNot: [...from, '^test/', '^examples/', '^node_modules/'] }, to: { path: to } });
+
+module.exports = {
+  forbidden: [
+    { name: 'ledger-stands-alone', severity: 'error', from: { path: '^ledger/' }, to: { path: '^src/' }, comment: 'An auditor reads, and a stranger reimplements, ledger/ alone: what it imports of src/ they would have to believe too.' },
+    { name: 'ledger-needs-nothing', severity: 'error', from: { path: '^ledger/' }, to: { dependencyTypesNot: ['local', 'core'] }, comment: 'The verifier needs nothing (invariant 8): a package in it is a package to be trusted.' },
+    { name: 'verification-has-no-network', severity: 'error', from: { path: '^(ledger|src/evidence|src/change|src/protocol)/' }, to: { path: '^(node:)?(net|http|https|http2|dgram|tls|dns)(/promises)?$' }, comment: 'Verification asks no service (invariant 8); code that cannot open a socket cannot ask.' },
+    { name: 'core-is-pure', severity: 'error', from: { path: '^src/change/' }, to: { pathNot: '^(src/(change|protocol)/|ledger/index\\.ts$|node_modules/zod)' }, comment: 'decide and evolve do no I/O: simulation and replay depend on it.' },
+    { name: 'protocol-knows-nobody', severity: 'error', from: { path: '^src/protocol/' }, to: { pathNot: '^(src/protocol/|src/change/events\\.ts$|ledger/|node_modules/zod|node:)', dependencyTypesNot: ['core'] }, comment: 'Sidecar and executor share documents, not code paths: either may be replaced.' },
+    { name: 'engine-declares-ports', severity: 'error', from: { path: '^src/engine/' }, to: { path: '^src/(transport|executor|connectors|sidecar|cli|console|client)/' }, comment: 'The engine runs under simulation: whatever it needs of the world comes in as a port.' },
+    { name: 'executor-trusts-no-sidecar', severity: 'error', from: { path: '^src/(executor|connectors)/' }, to: { path: '^src/(sidecar|pdp|facts|console)/' }, comment: 'An executor checks proof; an import of the sidecar would be trust by another name.' },
+    { name: 'connector-decides-nothing', severity: 'error', from: { path: '^src/connectors/' }, to: { path: '^src/(change|evidence|engine|transport)/' }, comment: 'A connector is told what to do by a worker that has checked; it knows neither changes nor records.' },
+    only('only-pdp-evaluates', 'One place meets the WASM runtime: its traps (strings thrown, no deadline) are handled there once.', '^node_modules/@open-policy-agent/', ['^src/pdp/']),
+    only('only-the-door-speaks-http', 'Statuses and headers stay at the edge; inside, an outcome is a value.', '^node_modules/(hono|@hono)/', ['^src/(sidecar|console)/', '^src/cli/generate-docs\\.ts$']),
+    only('only-a-connector-has-its-driver', 'A driver elsewhere would be a way round the executor.', '^node_modules/pg/', ['^src/connectors/postgres/']),
+    only('only-transport-nats-has-a-client', 'The bus is routing; code that needs it to be right is wrong.', '^node_modules/@nats-io/', ['^src/transport/nats/']),
+    { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } }, comment: 'Data goes one way; so do imports.' },
+    { name: 'production-does-not-import-tests', severity: 'error', from: { path: '^(src|ledger)/' }, to: { path: '^(test|examples)/', pathNot: '^examples/demo/main' }, comment: 'Demo- and test-only parts stay out of the production install.' },
+    { name: 'no-dev-dependency-in-production', severity: 'error', from: { path: '^(src|ledger)/' }, to: { dependencyTypes: ['npm-dev'], dependencyTypesNot: ['type-only'] }, comment: 'What is not in the production install cannot be imported by it.' },
+    { name: 'nothing-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true }, comment: 'An import that resolves nowhere fails at start.' },
+  ],
+  options: {
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: 'specify',
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default'], extensions: ['.ts', '.js'] },
+  },
+};
