@@ -1,0 +1,78 @@
+# METADATA
+# title: Facts
+# description: What a decision rests on must be recent, and a dispatch must rest on a plan.
+package access.facts
+
+import data.access.entitlement
+import data.lib
+
+fresh if {
+	input.facts.ageMs >= 0
+	input.facts.ageMs <= data.limits.factsAgeMaxMs
+}
+
+# METADATA
+# title: The facts are stale
+# description: Inventory, catalogue and directory must be young enough to give access by. Taking access back does not wait for them.
+# custom:
+#   code: facts-stale
+#   message: "The facts are older than policy allows, or their age is not known."
+#   solution: Load the inventory, catalogue and directory again.
+#   controls:
+#     - {framework: NIST SP 800-207, id: Tenet 6}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+deny contains lib.said(rego.metadata.chain()) if {
+	entitlement.gives_access
+	not fresh
+}
+
+planned if input.phase == "request"
+
+planned if {
+	input.phase == "dispatch"
+	is_string(input.change.planDigest)
+}
+
+# METADATA
+# title: There is no plan to dispatch
+# description: At dispatch the change has a plan, named by its digest.
+# custom:
+#   code: no-plan
+#   message: "The change has no plan to carry out."
+#   solution: Let the state be read and the plan be derived first.
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: CM-3}
+deny contains lib.said(rego.metadata.chain()) if not planned
+
+# METADATA
+# title: Already held
+# description: The account holds everything that is asked for. It may be given again, because a second lease is taken back on its own.
+# custom:
+#   code: already-held
+#   message: "The account already holds everything that is asked for."
+#   solution: Use what is held, or extend its lease.
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: AC-6(7)}
+note contains lib.said(rego.metadata.chain()) if {
+	input.change.kind == "grant"
+	is_array(input.held)
+	every asked in input.change.entitlements {
+		asked.privilege in input.held
+	}
+}
+
+# METADATA
+# title: Held but unused
+# description: The account holds privileges that it was not seen to use, in an observation recent enough to say so.
+# custom:
+#   code: held-unused
+#   message: "The account holds privileges that it was not seen to use."
+#   solution: Review what the identity holds and take back what it does not use.
+#   controls:
+#     - {framework: OWASP NHI Top 10 2025, id: NHI5}
+#     - {framework: NIST SP 800-53 r5, id: AC-6(7)}
+note contains lib.said(rego.metadata.chain()) if {
+	input.used.ageMs <= data.limits.usageAgeMaxMs
+	some privilege in input.held
+	not privilege in input.used.privileges
+}

@@ -1,0 +1,59 @@
+# METADATA
+# title: Requester
+# description: |
+#   The caller and everyone it acts for. Each must be the identity itself or an active person of the directory; another
+#   machine identity, or a part of the control plane, asks for nobody.
+package access.requester
+
+import data.lib
+import data.lib.people
+
+itself(principal) if principal == input.change.subject
+
+named if count(input.change.requester) > 0
+
+recognised(principal) if itself(principal)
+
+recognised(principal) if people.listed(input.facts.directory, principal)
+
+all_recognised if {
+	named
+	every principal in input.change.requester {
+		recognised(principal)
+	}
+}
+
+# METADATA
+# title: The requester is not known
+# description: Everyone in the act chain is the identity itself or a person in the directory.
+# custom:
+#   code: unknown-requester
+#   message: "Someone in the chain of requesters is neither {subject} itself nor a person in the directory."
+#   solution: Ask as the identity itself, or as a person in the directory.
+#   controls:
+#     - {framework: NIST CSF 2.0, id: PR.AA-02}
+#     - {framework: NIST SP 800-53 r5, id: IA-9}
+deny contains lib.said(rego.metadata.chain()) if not all_recognised
+
+all_active if {
+	every principal in input.change.requester {
+		not dormant(principal)
+	}
+}
+
+dormant(principal) if {
+	people.listed(input.facts.directory, principal)
+	not people.active(input.facts.directory, principal)
+}
+
+# METADATA
+# title: The requester is disabled
+# description: Nobody in the act chain is disabled in the directory.
+# custom:
+#   code: requester-inactive
+#   message: "Someone in the chain of requesters is disabled in the directory."
+#   solution: Have an active person ask.
+#   controls:
+#     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST SP 800-53 r5, id: AC-2(3)}
+deny contains lib.said(rego.metadata.chain()) if not all_active

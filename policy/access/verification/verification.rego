@@ -1,0 +1,183 @@
+# METADATA
+# title: Verification
+# description: The state that was read after the effect is the state before it and the plan, nothing more and nothing less.
+package access.verification
+
+import data.lib
+
+privileges := {privilege | some privilege in input.privileges}
+
+before := {privilege | some privilege in input.before.held}
+
+after := {privilege | some privilege in input.after.held}
+
+# What a privilege brings with it (a role's own privileges) is neither asked for nor a surprise.
+conveyed := {privilege | some privilege in input.conveyed}
+
+taking_back if input.kind == "revoke"
+
+gives_access if not taking_back
+
+understood if {
+	input.v == 1
+	input.kind in {"provision", "grant", "revoke"}
+}
+
+# METADATA
+# title: Not a question that policy knows
+# description: The input is of version 1 and of a known kind; otherwise nothing is verified.
+# custom:
+#   code: verification-not-understood
+#   message: "No rule says how to verify this."
+#   solution: Use a policy bundle that knows this version and kind.
+#   controls:
+#     - {framework: NIST SP 800-207, id: Tenet 6}
+deny contains lib.said(rego.metadata.chain()) if not understood
+
+complete if {
+	is_array(input.after.held)
+	count((before | privileges) - after) == 0
+}
+
+# METADATA
+# title: A privilege is missing
+# description: Everything held before and everything the plan gives is held after.
+# custom:
+#   code: privilege-missing
+#   message: "{account} does not hold everything that it held before and that the plan gives."
+#   solution: Look at the target; the change is undone.
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
+deny contains lib.said(rego.metadata.chain()) if {
+	gives_access
+	not complete
+}
+
+bounded if {
+	is_array(input.before.held)
+	is_array(input.after.held)
+	count(after - ((before | privileges) | conveyed)) == 0
+}
+
+# METADATA
+# title: A privilege beyond the plan
+# description: Nothing is held after that was not held before, given by the plan or brought along by what it gives.
+# custom:
+#   code: privilege-beyond-plan
+#   message: "{account} holds something that neither the plan gave nor the state before had."
+#   solution: Look at the target for a change made at the same time by someone else; the change is undone.
+#   controls:
+#     - {framework: OWASP NHI Top 10 2025, id: NHI5}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-53 r5, id: AC-6}
+deny contains lib.said(rego.metadata.chain()) if {
+	gives_access
+	not bounded
+}
+
+works if {
+	input.verification == "byUse"
+	input.byUse == "works"
+}
+
+works if {
+	input.verification == "readBack"
+	input.byUse in {"works", "notTried"}
+}
+
+# METADATA
+# title: The access does not work
+# description: Where verification is by use the access was used and worked; where it is not, no use of it failed.
+# custom:
+#   code: not-working
+#   message: "The access of {account} was not seen to work."
+#   solution: Look at the target; the change is undone.
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
+deny contains lib.said(rego.metadata.chain()) if {
+	gives_access
+	not works
+}
+
+there if input.after.exists == true
+
+# METADATA
+# title: The account is missing
+# description: The account that was given access exists.
+# custom:
+#   code: account-missing
+#   message: "{account} does not exist after the change."
+#   solution: Look at the target; the change is undone.
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: AC-2}
+deny contains lib.said(rego.metadata.chain()) if {
+	gives_access
+	not there
+}
+
+gone if {
+	is_array(input.after.held)
+	count(privileges & after) == 0
+	input.byUse in {"fails", "notTried"}
+}
+
+# METADATA
+# title: Still held
+# description: Nothing that was to be taken back is held, and no use of it worked.
+# custom:
+#   code: still-held
+#   message: "{account} still holds what was to be taken back."
+#   solution: Taking it back goes on until it is gone; look at the target for another grant of the same privilege.
+#   controls:
+#     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+deny contains lib.said(rego.metadata.chain()) if {
+	taking_back
+	not gone
+}
+
+# METADATA
+# title: As planned
+# description: The state after is the state before and the plan.
+# custom:
+#   code: as-planned
+#   message: "{account} holds what it held before and what the plan gives, and nothing else."
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
+permit contains lib.said(rego.metadata.chain()) if {
+	understood
+	gives_access
+	complete
+	bounded
+	works
+	there
+}
+
+# METADATA
+# title: Taken back
+# description: The account is gone, or holds nothing of what was to be taken back.
+# custom:
+#   code: taken-back
+#   message: "{account} holds nothing of what was to be taken back."
+#   controls:
+#     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+permit contains lib.said(rego.metadata.chain()) if {
+	understood
+	taking_back
+	gone
+}
+
+# METADATA
+# title: Other privileges changed meanwhile
+# description: While this was taken back, something else that the account holds changed too. What was asked is gone all the same.
+# custom:
+#   code: changed-beyond-plan
+#   message: "Other privileges of {account} changed while this was taken back."
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: AC-6(7)}
+note contains lib.said(rego.metadata.chain()) if {
+	taking_back
+	gone
+	(before - privileges) - conveyed != after - conveyed
+}

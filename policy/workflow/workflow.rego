@@ -1,0 +1,282 @@
+# METADATA
+# title: Workflow
+# description: Who must approve, by owner and by risk; and the reasons for which a change may go ahead at all.
+package workflow
+
+import data.access.entitlement
+import data.access.lease
+import data.lib
+import data.lib.people
+
+levels := ["low", "medium", "high", "critical"]
+
+# METADATA
+# title: Risk level
+# description: |
+#   The highest of the identity's tier, the rank of what is asked, and custody by a third party. Critical where anything it is
+#   computed from is missing.
+default risk := "critical"
+
+risk := levels[max(opinions)] if {
+	tier
+	count(ranks) > 0
+	every name in ["medium", "high", "critical"] {
+		is_number(data.limits.rankMin[name])
+	}
+}
+
+tier if input.facts.nhi.riskTier in levels
+
+ranks := {entry.rank |
+	some asked in input.change.entitlements
+	some entry in input.facts.catalogue.entitlements
+	entitlement.key(entry) == entitlement.key(asked)
+}
+
+opinions contains index if {
+	some index, name in levels
+	name == input.facts.nhi.riskTier
+}
+
+opinions contains index if {
+	some index, name in levels
+	max(ranks) >= data.limits.rankMin[name]
+}
+
+opinions contains 2 if input.facts.nhi.custody == "thirdParty"
+
+# METADATA
+# title: Nobody approves their own request
+# description: Everyone in the act chain, under every id of the same person.
+requesters := {id |
+	some principal in input.change.requester
+	some id in people.identities(input.facts.directory, principal)
+}
+
+# METADATA
+# title: Who of these may approve
+# description: Active people other than the requesters. A machine identity never approves.
+eligible(candidates) := {id |
+	some id in candidates
+	startswith(id, "person:")
+	people.active(input.facts.directory, id)
+	not id in requesters
+}
+
+owners := eligible({id | id := input.facts.nhi.owner} | {id | id := input.facts.nhi.backupOwner})
+
+security := eligible(people.members(input.facts.directory, "security"))
+
+platform := eligible(people.members(input.facts.directory, "platform"))
+
+# METADATA
+# title: Any of these
+# description: At most 32, which only ever leaves fewer who can approve. Of nobody, nobody.
+any_of(ids) := {"anyOf": array.slice(sort(ids), 0, 32)}
+
+# METADATA
+# title: The distinct people among these ids
+# description: Ids of one person are one part, so that two approvals by them count once.
+distinct(ids) := array.slice(sort({part | some id in ids; part := person(ids, id)}), 0, 32)
+
+person(ids, id) := part if {
+	same := ids & people.identities(input.facts.directory, id)
+	count(same) > 1
+	part := any_of(same)
+}
+
+person(ids, id) := id if count(ids & people.identities(input.facts.directory, id)) == 1
+
+groups := [owners] if risk in {"low", "medium"}
+
+groups := [owners, security] if risk in {"high", "critical"}
+
+pool := owners if risk in {"low", "medium"}
+
+pool := owners | security if risk == "high"
+
+pool := (owners | security) | platform if risk == "critical"
+
+quorum := data.limits.approversMin[risk]
+
+# METADATA
+# title: Who must approve access that is given
+# description: Someone of each group; together, as many distinct people as the risk level asks for.
+default approvers := {"anyOf": []}
+
+approvers := any_of(owners) if {
+	entitlement.gives_access
+	one_owner
+}
+
+one_owner if {
+	count(groups) == 1
+	quorum == 1
+}
+
+approvers := {"allOf": array.concat(
+	[any_of(group) | some group in groups],
+	[{"atLeast": quorum, "of": distinct(pool)}],
+)} if {
+	entitlement.gives_access
+	not one_owner
+	quorum >= 1
+}
+
+# Taking back is the owners' to approve, and security's where no owner can.
+approvers := any_of(owners) if {
+	entitlement.taking_back
+	count(owners) > 0
+}
+
+approvers := any_of(security) if {
+	entitlement.taking_back
+	not owned
+}
+
+owned if count(owners) > 0
+
+satisfiable if {
+	entitlement.gives_access
+	every group in groups {
+		count(group) > 0
+	}
+	quorum >= 1
+	count(distinct(pool)) >= quorum
+}
+
+satisfiable if {
+	entitlement.taking_back
+	count(approvers.anyOf) > 0
+}
+
+# METADATA
+# title: Nobody can approve
+# description: The approvals that are due can be given by active people other than the requesters.
+# custom:
+#   code: no-eligible-approver
+#   message: "Of those who must approve, too few are active people other than the requester."
+#   solution: Name an active owner and backup owner for the identity, or have someone else ask.
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: AC-5}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+deny contains lib.said(rego.metadata.chain()) if {
+	not unattended
+	not satisfiable
+}
+
+unattended if low_risk
+
+unattended if responder
+
+asked_properly if {
+	input.v == 1
+	input.phase in {"request", "dispatch"}
+	count(input.change.entitlements) > 0
+}
+
+gain if {
+	asked_properly
+	input.change.kind in {"provision", "grant"}
+}
+
+low_risk if {
+	gain
+	risk == "low"
+	input.facts.nhi.environment in data.limits.nonProductionEnvironments
+	not lease.standing_asked
+}
+
+# METADATA
+# title: Low risk outside production
+# description: A lease of low risk (identity and privileges) in a non-production environment needs no approval.
+# custom:
+#   code: low-risk
+#   message: "A lease of low risk in {environment} needs no approval."
+#   controls:
+#     - {framework: NIST SP 800-207, id: Tenet 4}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+permit contains lib.said(rego.metadata.chain()) if low_risk
+
+# METADATA
+# title: The owner approves
+# description: Low and medium risk needs the owner or the backup owner.
+# custom:
+#   code: owner-approval
+#   message: "The owner or backup owner of {subject} approves this."
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: AC-5}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+pending contains lib.said(rego.metadata.chain()) if {
+	gain
+	not low_risk
+	risk in {"low", "medium"}
+}
+
+# METADATA
+# title: The owner and security approve
+# description: High risk needs the owner or backup owner, and security, as two different people.
+# custom:
+#   code: owner-and-security-approval
+#   message: "High risk: an owner of {subject} and security approve this, as two people."
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: AC-3(2)}
+#     - {framework: NIST SP 800-53 r5, id: AC-5}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+pending contains lib.said(rego.metadata.chain()) if {
+	gain
+	risk == "high"
+}
+
+# METADATA
+# title: Three people approve
+# description: Critical risk needs an owner and security, and three different people of owners, security and platform.
+# custom:
+#   code: three-people-approval
+#   message: "Critical risk: an owner of {subject}, security and, in all, three people approve this."
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: AC-3(2)}
+#     - {framework: NIST SP 800-53 r5, id: AC-5}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+pending contains lib.said(rego.metadata.chain()) if {
+	gain
+	risk == "critical"
+}
+
+responder if {
+	asked_properly
+	entitlement.taking_back
+	some principal in input.change.requester
+	count(people.responder_roles(input.facts.directory, input.facts.nhi, principal)) > 0
+}
+
+# METADATA
+# title: A responder takes access back
+# description: An owner, backup owner, on-call or security principal takes access back without an approval.
+# custom:
+#   code: taking-back
+#   message: "The requester answers for {subject} and may take its access back."
+#   controls:
+#     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+permit contains lib.said(rego.metadata.chain()) if responder
+
+# METADATA
+# title: Someone else asks to take access back
+# description: Anyone else's revoke is approved by an owner, or by security where no owner can.
+# custom:
+#   code: taking-back-approval
+#   message: "An owner of {subject}, or security where none can, approves taking this back."
+#   controls:
+#     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+pending contains lib.said(rego.metadata.chain()) if {
+	asked_properly
+	entitlement.taking_back
+	not responder
+}
+
+# METADATA
+# title: How approvals are proven
+# description: The strongest class where the level has none.
+proof_class := object.get(data.limits, ["proofClass", risk], "passkey")

@@ -1,0 +1,93 @@
+/** The policy decision point (NIST SP 800-162): questions in, validated answers out, or an {@link EngineFault}, which decides nothing. */
+import type { Decision, Verification } from '../protocol/decision.ts';
+import { asDecision, asRevocation, asVerification, type Revocation } from './answers.ts';
+import { readBundle, type Bundle, type Entrypoint } from './bundle.ts';
+import { createEvaluator } from './evaluator.ts';
+import { EngineFault } from './fault.ts';
+import type { ChangeInput, RevokerInput, VerificationInput } from './policy-input.ts';
+import { Pool, type PoolLimits } from './pool.ts';
+
+/** Every method rejects with an {@link EngineFault} and nothing else. */
+export interface Pdp {
+  /** Digest of the bundle that answers; null where none is loaded. */
+  readonly bundle: string | null;
+  /** May this change go ahead, and who must approve? */
+  decide(input: ChangeInput): Promise<Decision>;
+  /** Is the state that was read after the effect what was decided? */
+  verify(input: VerificationInput): Promise<Verification>;
+  /** May this principal take access back now, without an approval? */
+  revoker(input: RevokerInput): Promise<Revocation>;
+  close(): Promise<void>;
+}
+
+/** UTF-8 bytes of JSON. Above this, a question is not asked. */
+export const INPUT_BYTES_MAX = 1_048_576;
+
+const LIMITS: PoolLimits = { deadlineMs: 1_000, loadDeadlineMs: 15_000, workersMax: 2, waitingMax: 1_024 };
+
+export type PdpOptions = Partial<PoolLimits> & {
+  /** The directory of the compiled bundle. */
+  readonly directory: string;
+  readonly inputBytesMax?: number;
+};
+
+/**
+ * A PDP whose bundle is whole, runs on this runtime, and is evaluated in threads that are killed at the deadline.
+ *
+ * @throws EngineFault `no-policy`, `bundle-tampered`, `bad-bundle`, `unknown-builtin`, or `timed-out` while loading; no thread is left.
+ */
+export async function openPdp(options: PdpOptions): Promise<Pdp> {
+  const bundle = await readBundle(options.directory);
+  const limits: PoolLimits = {
+    deadlineMs: options.deadlineMs ?? LIMITS.deadlineMs,
+    loadDeadlineMs: options.loadDeadlineMs ?? LIMITS.loadDeadlineMs,
+    workersMax: options.workersMax ?? LIMITS.workersMax,
+    waitingMax: options.waitingMax ?? LIMITS.waitingMax,
+  };
+  const pool = new Pool(bundle.image, limits);
+  try {
+    await pool.start();
+  } catch (cause) {
+    await pool.close();
+    throw cause;
+  }
+  return answering(bundle.digest, options.inputBytesMax, (entrypoint, input) => pool.evaluate(entrypoint, input), () => pool.close());
+}
+
+/**
+ * The same answers, evaluated in this thread at the call: no timers and no threads, so a simulation stays deterministic. An evaluation
+ * that does not end is not ended: never for policy that others wrote.
+ *
+ * @throws EngineFault `unknown-builtin` or `bad-bundle`
+ */
+export function inlinePdp(bundle: Bundle, options: { readonly inputBytesMax?: number } = {}): Pdp {
+  const evaluator = createEvaluator(bundle.image);
+  return answering(bundle.digest, options.inputBytesMax, (entrypoint, input) => evaluator.evaluate(entrypoint, input), () => Promise.resolve());
+}
+
+/** The PDP of a sidecar that has no policy: every question is a fault, so nothing is gained. */
+export function absentPdp(reason = 'no policy bundle is loaded'): Pdp {
+  const none = (): Promise<never> => Promise.reject(new EngineFault('no-policy', reason));
+  return { bundle: null, decide: none, verify: none, revoker: none, close: () => Promise.resolve() };
+}
+
+function answering(
+  bundle: string,
+  inputBytesMax: number = INPUT_BYTES_MAX,
+  evaluate: (entrypoint: Entrypoint, input: string) => unknown,
+  close: () => Promise<void>,
+): Pdp {
+  const ask = async (entrypoint: Entrypoint, input: object): Promise<unknown> => {
+    const text = JSON.stringify(input);
+    const bytes = Buffer.byteLength(text);
+    if (bytes > inputBytesMax) throw new EngineFault('input-too-large', `an input of ${bytes} bytes is more than ${inputBytesMax}`);
+    return evaluate(entrypoint, text);
+  };
+  return {
+    bundle,
+    decide: async (input) => asDecision(await ask('access/decide', input)),
+    verify: async (input) => asVerification(await ask('access/verify', input)),
+    revoker: async (input) => asRevocation(await ask('access/revoker', input)),
+    close,
+  };
+}

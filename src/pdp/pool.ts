@@ -1,0 +1,181 @@
+/** Worker threads that policy is evaluated in, so that an evaluation can be killed and holds up nobody else. */
+import { Worker } from 'node:worker_threads';
+import type { PolicyImage } from './evaluator.ts';
+import { EngineFault, isEngineFaultCode } from './fault.ts';
+import { workerFile } from './worker-file.ts';
+import type { Answer, Question } from './worker.ts';
+
+export interface PoolLimits {
+  /** From the question to its answer, waiting included. */
+  readonly deadlineMs: number;
+  /** From the start of a thread to its policy being loaded. */
+  readonly loadDeadlineMs: number;
+  readonly workersMax: number;
+  /** Questions that may wait for a thread. */
+  readonly waitingMax: number;
+}
+
+interface Job {
+  readonly question: Question;
+  readonly timer: NodeJS.Timeout;
+  resolve(value: unknown): void;
+  reject(fault: EngineFault): void;
+}
+interface Thread {
+  readonly worker: Worker;
+  state: 'loading' | 'idle' | 'busy' | 'ended';
+  job: Job | null;
+}
+
+/**
+ * One thread from the start, more while all are busy. A thread that misses a deadline is killed and replaced: only its own question is
+ * lost, those that wait go to other threads.
+ */
+export class Pool {
+  readonly #image: PolicyImage;
+  readonly #limits: PoolLimits;
+  readonly #file = workerFile();
+  readonly #threads = new Set<Thread>();
+  readonly #waiting: Job[] = [];
+  #nextId = 1;
+  #closed = false;
+
+  constructor(image: PolicyImage, limits: PoolLimits) {
+    this.#image = image;
+    this.#limits = limits;
+  }
+
+  /** Resolves when one thread has loaded the policy. @throws EngineFault why it could not; no thread is left. */
+  async start(): Promise<void> {
+    await this.#spawn();
+  }
+
+  /** The entrypoint's value. @throws EngineFault */
+  evaluate(entrypoint: string, input: string): Promise<unknown> {
+    if (this.#closed) return Promise.reject(new EngineFault('closed', 'the policy engine is closed'));
+    if (this.#waiting.length >= this.#limits.waitingMax) return Promise.reject(new EngineFault('overloaded', `${this.#waiting.length} questions wait already`));
+    return new Promise((resolve, reject) => {
+      const question: Question = { id: this.#nextId++, entrypoint, input };
+      // An answer that has arrived, but that a busy main thread has not looked at yet, is still an answer: look once more.
+      const timer = setTimeout(() => setImmediate(() => this.#expire(job)), this.#limits.deadlineMs);
+      const job: Job = { question, timer, resolve, reject };
+      this.#waiting.push(job);
+      this.#assign();
+    });
+  }
+
+  /** Every question is answered with a fault and no thread is left. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    const fault = new EngineFault('closed', 'the policy engine is closed');
+    for (const job of this.#waiting.splice(0)) settle(job, fault);
+    await Promise.all([...this.#threads].map((thread) => this.#end(thread, fault)));
+  }
+
+  #assign(): void {
+    for (const thread of this.#threads) {
+      if (thread.state !== 'idle') continue;
+      const job = this.#waiting.shift();
+      if (job === undefined) return;
+      thread.state = 'busy';
+      thread.job = job;
+      thread.worker.ref();
+      thread.worker.postMessage(job.question);
+    }
+    const loading = [...this.#threads].filter((thread) => thread.state === 'loading').length;
+    if (this.#waiting.length > loading && this.#threads.size < this.#limits.workersMax) {
+      this.#spawn().catch((cause: unknown) => this.#abandon(cause));
+    }
+  }
+
+  #spawn(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const worker = new Worker(this.#file, {
+        workerData: this.#image,
+        name: 'countersign-pdp',
+        env: {},
+        execArgv: [],
+        resourceLimits: { maxOldGenerationSizeMb: 64 },
+      });
+      const thread: Thread = { worker, state: 'loading', job: null };
+      this.#threads.add(thread);
+      const timer = setTimeout(() => fail(new EngineFault('timed-out', 'the policy was not loaded in time')), this.#limits.loadDeadlineMs);
+      const fail = (fault: EngineFault): void => {
+        clearTimeout(timer);
+        reject(fault);
+        this.#end(thread, fault).catch(reject);
+      };
+      worker.on('message', (answer: Answer) => {
+        if (answer.id === 0) {
+          if (thread.state !== 'loading') return;
+          if ('fault' in answer) return fail(asFault(answer));
+          clearTimeout(timer);
+          this.#rest(thread);
+          resolve();
+        } else this.#answered(thread, answer);
+      });
+      worker.on('error', (cause) => fail(new EngineFault('crashed', `the policy thread failed: ${cause instanceof Error ? cause.message : 'unknown'}`, { cause })));
+      worker.on('exit', () => fail(new EngineFault('crashed', 'the policy thread ended')));
+    });
+  }
+
+  #answered(thread: Thread, answer: Answer): void {
+    const job = thread.job;
+    if (job?.question.id !== answer.id) return;
+    thread.job = null;
+    settle(job, 'fault' in answer ? asFault(answer) : { value: answer.value });
+    this.#rest(thread);
+  }
+
+  /** The thread waits for work, and does not keep the process alive. */
+  #rest(thread: Thread): void {
+    thread.state = 'idle';
+    thread.worker.unref();
+    this.#assign();
+  }
+
+  #expire(job: Job): void {
+    const fault = new EngineFault('timed-out', `no answer within ${this.#limits.deadlineMs} ms`);
+    const position = this.#waiting.indexOf(job);
+    if (position >= 0) {
+      this.#waiting.splice(position, 1);
+      settle(job, fault);
+      return;
+    }
+    for (const thread of this.#threads) {
+      if (thread.job !== job) continue;
+      this.#end(thread, fault).catch((cause: unknown) => this.#abandon(cause));
+      // The next question should not have to wait for a thread to start.
+      if (!this.#closed && this.#threads.size === 0) this.#spawn().catch((cause: unknown) => this.#abandon(cause));
+    }
+  }
+
+  /** The thread is killed, its question answered with `fault`, and those that wait go elsewhere. */
+  async #end(thread: Thread, fault: EngineFault): Promise<void> {
+    if (thread.state === 'ended') return;
+    thread.state = 'ended';
+    this.#threads.delete(thread);
+    if (thread.job !== null) settle(thread.job, fault);
+    thread.job = null;
+    const ended = thread.worker.terminate();
+    if (!this.#closed) this.#assign();
+    await ended;
+  }
+
+  /** No thread can be started: what waits is told so, instead of waiting for its deadline. */
+  #abandon(cause: unknown): void {
+    if (this.#threads.size > 0) return;
+    const fault = cause instanceof EngineFault ? cause : new EngineFault('crashed', 'no policy thread can be started', { cause });
+    for (const job of this.#waiting.splice(0)) settle(job, fault);
+  }
+}
+
+function settle(job: Job, outcome: EngineFault | { value: unknown }): void {
+  clearTimeout(job.timer);
+  if (outcome instanceof EngineFault) job.reject(outcome);
+  else job.resolve(outcome.value);
+}
+
+function asFault(answer: { fault: string; message: string }): EngineFault {
+  return new EngineFault(isEngineFaultCode(answer.fault) ? answer.fault : 'crashed', answer.message);
+}
