@@ -5,7 +5,7 @@ import type { Command } from '../change/decide.ts';
 import type { ChangeState, IssuedTicket } from '../change/state.ts';
 import { occupiesTarget, type Work } from '../change/work.ts';
 import { buildChangeInput } from '../pdp/build-input.ts';
-import { EngineFault } from '../pdp/engine.ts';
+import { EngineFault } from '../pdp/fault.ts';
 import type { VerificationInput } from '../pdp/policy-input.ts';
 import type { Decision, Provenance } from '../protocol/decision.ts';
 import { readPayload, signDsse } from '../protocol/dsse.ts';

@@ -52,7 +52,7 @@ export function toDraft(changeId: string, event: NewEvent, atMs: number, extra: 
 
 export function systemDraft<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, actor: string, atMs: number, objects: readonly Uint8Array[] = []): DraftWithObjects {
   return {
-    draft: { v: RECORD_VERSIONS[type], change: null, type, at: formatTime(atMs), actor, body: body as unknown as JsonObject, objects: objects.map((bytes) => digestOf(bytes)) },
+    draft: { v: RECORD_VERSIONS[type], change: null, type, at: formatTime(atMs), actor, body: body, objects: objects.map((bytes) => digestOf(bytes)) },
     objects,
   };
 }
@@ -100,7 +100,7 @@ async function attachments(event: NewEvent, record: LedgerRecord, readObject: Re
     return parsed.data;
   };
   const drop = (attached: { [K in keyof Attached]: Attached[K] | undefined }): Attached =>
-    Object.fromEntries(Object.entries(attached).filter(([, value]) => value !== undefined)) as Attached;
+    Object.fromEntries(Object.entries(attached).filter(([, value]) => value !== undefined));
   switch (event.type) {
     case 'policy.decided':
       return drop({ plan: await load(event.body.planDigest, planSchema) });

@@ -49,7 +49,7 @@ export const executorIdSchema = z.string().regex(new RegExp(`^executor:${segment
 
 /** Text a person wrote or a target chose. No control characters: it is shown in terminals and logs. */
 export const plainTextSchema = (max: number): z.ZodString =>
-  // eslint-disable-next-line no-control-regex -- control characters are what is refused
+   
   z.string().min(1).max(max).regex(/^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]*$/u, 'no control or direction characters');
 
 /** `{connector, target, privilege, scope?}`: the privilege is in the connector's own words. */

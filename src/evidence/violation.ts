@@ -1,0 +1,37 @@
+/** What can be wrong with the workflow that a ledger tells, each under a stable code. The names are part of `verify --json`. */
+
+export const VIOLATIONS = [
+  // The record itself.
+  'malformed-record', 'wrong-order', 'wrong-actor', 'wrong-log', 'record-after-end',
+  // What was decided, and on what plan.
+  'plan-missing', 'plan-digest-mismatch', 'plan-not-requested', 'requirement-shrunk', 'not-decided', 'stale-decision',
+  // Who approved.
+  'approval-signature', 'approval-mismatch', 'approval-expired', 'self-approval', 'not-an-approver', 'approvals-insufficient', 'below-floor',
+  // What was authorised.
+  'ticket-signature', 'ticket-mismatch', 'lease-mismatch', 'order-signature', 'order-mismatch',
+  // What executors did.
+  'unknown-executor', 'executor-not-entitled', 'report-signature', 'report-mismatch', 'not-authorised', 'effect-before-evidence', 'not-armed',
+  'second-effect', 'seal-mismatch', 'state-missing', 'state-mismatch', 'not-verified',
+  // What was taken back.
+  'ended-late', 'lease-overdue',
+] as const;
+export type ViolationCode = (typeof VIOLATIONS)[number];
+
+export interface Violation {
+  readonly code: ViolationCode;
+  /** Index of the record that breaks the rule; for a lease that is overdue, of the record that authorised it. */
+  readonly seq: number;
+  readonly changeId: string | null;
+  /** One sentence, without the record's number. */
+  readonly message: string;
+}
+
+/** What a single check finds: the caller knows the record. */
+export interface Fault {
+  readonly code: ViolationCode;
+  readonly message: string;
+}
+
+export function fault(code: ViolationCode, message: string): Fault {
+  return { code, message };
+}

@@ -1,0 +1,145 @@
+/** A change told as events: given what happened, when a command comes, then these events follow. Real keys, real digests. */
+import { canonicalBytes, digestOf, generateSignerKey, parseSigner, type Signer } from '../../ledger/index.ts';
+import { decide, type Command, type Decided } from '../../src/change/decide.ts';
+import { deriveActTicket, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs } from '../../src/change/derive.ts';
+import type { ChangeEvent, NewEvent } from '../../src/change/events.ts';
+import { evolve, type ChangeState } from '../../src/change/state.ts';
+import type { Decision, Requirement } from '../../src/protocol/decision.ts';
+import { signDsse } from '../../src/protocol/dsse.ts';
+import type { TargetState } from '../../src/protocol/plan.ts';
+import type { ChangeRequest } from '../../src/protocol/request.ts';
+import {
+  APPROVAL_TYPE, REPORT_TYPE, REVOKE_ORDER_TYPE, TICKET_TYPE, type ActedReport, type Approval, type Dsse, type RevokedReport,
+} from '../../src/protocol/signed.ts';
+import { formatTime } from '../../src/protocol/values.ts';
+
+export const T0 = Date.parse('2026-11-23T19:00:00.000Z');
+export const CHANGE = 'chg_0123456789abcdef_01KAVQ0000000000000000000A';
+export const SIDECAR = 'sidecar:0123456789abcdef';
+export const EXECUTOR = 'executor:pg-1';
+const signer = (name: string, fill: number): Signer => parseSigner(generateSignerKey(name, new Uint8Array(32).fill(fill)).skey);
+export const ticketSigner = signer('ticket.example', 1);
+export const executorSigner = signer('executor.example', 2);
+const salt = 'AAAAAAAAAAAAAAAAAAAAAA';
+
+export const GRANT: ChangeRequest = {
+  kind: 'grant', subject: 'nhi:prod/ci-deployer', purpose: 'deploy-orders', reason: 'release 42', duration: 'PT15M',
+  entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'role:deploy' }],
+};
+export const STATE_BEFORE: TargetState = { v: 1, salt, connector: 'pg-main', target: 'app', account: 'ci_deployer', exists: true, touched: { account: 16401 }, held: [] };
+
+export const decision = (effect: Decision['effect'], approvers: Requirement['approvers'] = null): Decision => ({
+  effect, reasons: [{ code: 'because', message: 'because', rule: 'access.test' }],
+  obligations: { approvers, proofClass: 'session', maxLeaseSeconds: null, verification: 'readBack' },
+  entitlements: { requested: [], held: [], used: [], excess: [], counterOffer: null }, controls: [],
+});
+const provenance = { bundle: null, input: digestOf(canonicalBytes({ input: 1 })), facts: [] };
+
+/** Applies commands to a growing change; a step that is refused throws, unless it is what the test asks about. */
+export class Story {
+  state: ChangeState | null = null;
+  events: ChangeEvent[] = [];
+  nowMs = T0;
+
+  try(command: Command): Decided {
+    const decided = decide(this.state, command, this.nowMs);
+    if (decided.ok) for (const event of decided.events) this.happen(event);
+    return decided;
+  }
+
+  must(command: Command): readonly NewEvent[] {
+    const decided = this.try(command);
+    if (!decided.ok) throw new Error(`${command.type}: ${decided.code}: ${decided.message}`);
+    return decided.events;
+  }
+
+  happen(event: NewEvent): void {
+    const full: ChangeEvent = { ...event, changeId: CHANGE, seq: this.events.length, atMs: this.nowMs };
+    this.events.push(full);
+    this.state = evolve(this.state, full);
+  }
+
+  get now(): ChangeState {
+    if (this.state === null) throw new Error('nothing has happened yet');
+    return this.state;
+  }
+
+  requested(request: ChangeRequest = GRANT, requester: readonly string[] = ['nhi:prod/ci-deployer']): this {
+    this.must({ type: 'request', by: requester[0]!, request, requester, idempotency: null });
+    return this;
+  }
+
+  read(): this {
+    const query = deriveQuery(CHANGE, this.now.request, 'ci_deployer');
+    const ticket = deriveReadTicket(this.now, query, EXECUTOR, this.nowMs, 300);
+    this.must({ type: 'authoriseRead', by: SIDECAR, ticket: signDsse(TICKET_TYPE, ticket, ticketSigner) });
+    const digest = digestOf(canonicalBytes(STATE_BEFORE));
+    const report = { kind: 'read' as const, v: 1 as const, executor: EXECUTOR, log: '0123456789abcdef', changeId: CHANGE, at: formatTime(this.nowMs), stepId: ticket.stepId, issue: 1, outcome: 'done' as const, code: null, detail: null, state: digest };
+    this.must({ type: 'recordReport', report, envelope: signDsse(REPORT_TYPE, report, executorSigner), states: new Map([[digest, STATE_BEFORE]]), order: null });
+    return this;
+  }
+
+  decided(answer: Decision, phase: 'request' | 'dispatch' = 'request'): Decided {
+    const query = deriveQuery(CHANGE, this.now.request, 'ci_deployer');
+    const plan = phase === 'request' ? derivePlan(this.now, query, STATE_BEFORE, salt) : this.now.plan;
+    return this.try({ type: 'recordDecision', by: SIDECAR, phase, plan, decision: answer, provenance, approvalSeconds: 3600 });
+  }
+
+  approval(approver: string, change: Partial<{ revision: number; planDigest: string; verdict: 'approve' | 'reject'; expiresAt: string }> = {}): Approval {
+    const statement = {
+      v: 1 as const, log: '0123456789abcdef', changeId: CHANGE, revision: this.now.revision, planDigest: this.now.planDigest ?? digestOf(new Uint8Array()),
+      verdict: 'approve' as const, approver, expiresAt: formatTime(this.nowMs + 3_600_000), ...change,
+    };
+    const approvalId = `apr_${digestOf(canonicalBytes(statement)).slice(7, 39)}`;
+    return { approvalId, proofClass: 'session', envelope: signDsse(APPROVAL_TYPE, statement, ticketSigner) };
+  }
+
+  approve(approver: string): Decided {
+    return this.try({ type: 'approve', approval: this.approval(approver), comment: null });
+  }
+
+  order(cause: 'leaseEnd' | 'early' = 'leaseEnd', notBeforeMs?: number): Dsse {
+    const end = notBeforeMs ?? this.now.lease?.endsAtMs ?? leaseEndMs(this.now.plan!, this.nowMs)!;
+    return signDsse(REVOKE_ORDER_TYPE, deriveRevokeOrder(this.now.plan!, EXECUTOR, end, cause, SIDECAR)!, ticketSigner);
+  }
+
+  authorise(): Decided {
+    const ticket = deriveActTicket(this.now, this.now.plan!, EXECUTOR, this.nowMs, 300);
+    return this.try({ type: 'authoriseAct', by: SIDECAR, ticket: signDsse(TICKET_TYPE, ticket, ticketSigner), order: this.now.plan!.lease === null ? null : this.order() });
+  }
+
+  /** Up to a step that is authorised and armed. */
+  armed(): this {
+    this.requested().read();
+    expectOk(this.decided(decision('needsApproval', 'person:wei')));
+    expectOk(this.approve('person:wei'));
+    expectOk(this.decided(decision('needsApproval', 'person:wei'), 'dispatch'));
+    expectOk(this.authorise());
+    this.must({ type: 'recordArmed', by: SIDECAR, orderDigest: this.now.lease!.orderDigest });
+    return this;
+  }
+
+  acted(outcome: ActedReport['outcome'], code: string | null = null): Decided {
+    const report: ActedReport = {
+      kind: 'acted', v: 1, executor: EXECUTOR, log: '0123456789abcdef', changeId: CHANGE, at: formatTime(this.nowMs), stepId: this.now.act!.stepId, issue: this.now.act!.issue,
+      attempt: 1, outcome, code, detail: null, before: null, after: null, byUse: 'notTried', seal: null,
+    };
+    return this.try({ type: 'recordReport', report, envelope: signDsse(REPORT_TYPE, report, executorSigner), states: new Map(), order: null });
+  }
+
+  verified(effect: 'allow' | 'deny' = 'allow'): Decided {
+    return this.try({ type: 'recordVerification', by: SIDECAR, verification: { effect, reasons: decision('allow').reasons, controls: [] }, provenance });
+  }
+
+  revoked(outcome: RevokedReport['outcome'], order: Dsse = this.now.lease!.order): Decided {
+    const report: RevokedReport = {
+      kind: 'revoked', v: 1, executor: EXECUTOR, log: '0123456789abcdef', changeId: CHANGE, at: formatTime(this.nowMs), leaseId: this.now.lease!.leaseId, epoch: 1,
+      order: digestOf(Buffer.from(order.payload, 'base64')), outcome, code: null, detail: null, after: null, byUse: 'notTried', attempt: 1,
+    };
+    return this.try({ type: 'recordReport', report, envelope: signDsse(REPORT_TYPE, report, executorSigner), states: new Map(), order });
+  }
+}
+
+export function expectOk(decided: Decided): void {
+  if (!decided.ok) throw new Error(`${decided.code}: ${decided.message}`);
+}
