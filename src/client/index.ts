@@ -1,0 +1,147 @@
+/**
+ * A typed client of the sidecar, over its unix socket or HTTP. Needs nothing but Node.
+ *
+ * ```ts
+ * const client = connect({ socket: '/run/countersign.sock', token });
+ * const { id } = await client.request(change, { idempotencyKey: runId });
+ * const settled = await client.wait(id, { until: isSettled, timeoutMs: 600_000 });
+ * ```
+ */
+import type { ChangeRequest } from '../protocol/request.ts';
+import type {
+  ChangeList, ChangeView, Delivery, Evidence, LeaseList, NhiList, NhiView, Readiness, RevokeAllAnswer, RevokeAnswer,
+} from '../sidecar/schemas.ts';
+import { ClientError } from './errors.ts';
+import { openWire, type WireOptions } from './wire.ts';
+
+export { ClientError, type ClientErrorCode } from './errors.ts';
+export type { ChangeRequest } from '../protocol/request.ts';
+export type {
+  ChangeList, ChangeView, Delivery, Evidence, LeaseList, LeaseView, NhiList, NhiView, Readiness, RevokeAllAnswer, RevokeAnswer,
+} from '../sidecar/schemas.ts';
+
+export type ConnectOptions = WireOptions;
+
+export interface ListOptions {
+  readonly state?: ChangeView['state'];
+  readonly subject?: string;
+  readonly kind?: ChangeView['kind'];
+  /** 1 to 200. */
+  readonly limit?: number;
+  readonly cursor?: string;
+}
+
+export interface WaitOptions {
+  /** Returns once this holds. Default: {@link isSettled}. */
+  readonly until?: (change: ChangeView) => boolean;
+  /** Gives up after this long and returns the change as it is then. Default: never. */
+  readonly timeoutMs?: number;
+  /** Called for every state that is seen on the way, the first included. */
+  readonly seen?: (change: ChangeView) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Every method rejects with {@link ClientError}, whose `code` is the server's, or says why there was no answer. */
+export interface Client {
+  /** The recorded change. The same `idempotencyKey` and request give the same change again. */
+  request(change: ChangeRequest, options?: { idempotencyKey?: string; waitSeconds?: number }): Promise<ChangeView>;
+  get(changeId: string): Promise<ChangeView>;
+  list(options?: ListOptions): Promise<ChangeList>;
+  /** The change once `until` holds, or as it is when the time is over: the caller looks at `state`. */
+  wait(changeId: string, options?: WaitOptions): Promise<ChangeView>;
+  revise(changeId: string, change: ChangeRequest): Promise<ChangeView>;
+  /** Approves exactly the plan of this digest. */
+  approve(changeId: string, planDigest: string, comment?: string): Promise<ChangeView>;
+  reject(changeId: string, planDigest: string, comment: string): Promise<ChangeView>;
+  withdraw(changeId: string, comment?: string): Promise<ChangeView>;
+  revoke(changeId: string, comment?: string): Promise<RevokeAnswer>;
+  revokeAll(nhi: string, comment?: string): Promise<RevokeAllAnswer>;
+  /** The sealed secret: an age file for the recipient that the request named. */
+  delivery(changeId: string): Promise<Delivery>;
+  /** The secret was opened and is in use: the sidecar forgets the ciphertext. */
+  acknowledge(changeId: string, digest: string): Promise<ChangeView>;
+  evidence(changeId: string): Promise<Evidence>;
+  nhis(): Promise<NhiList>;
+  nhi(id: string): Promise<NhiView>;
+  leases(options?: { subject?: string }): Promise<LeaseList>;
+  /** Whether the sidecar can do its work, check by check. Does not reject when it is not ready. */
+  ready(): Promise<Readiness>;
+}
+
+/** Seconds that one long poll asks for: well below what proxies and the server allow. */
+const POLL_SECONDS = 20;
+
+/** Whether the change waits for a person, or for nothing any more. */
+export function isSettled(change: ChangeView): boolean {
+  return !['requested', 'scheduled', 'authorised', 'executing', 'verifying', 'revoking', 'withdrawing'].includes(change.state);
+}
+
+/** A client of the sidecar at `socket` or `url`. Connects when it is used. */
+export function connect(options: ConnectOptions): Client {
+  const wire = openWire(options);
+  const change = (changeId: string, rest = ''): string => `/v1/changes/${encodeURIComponent(changeId)}${rest}`;
+  const withComment = (comment: string | undefined): object => (comment === undefined ? {} : { comment });
+  const decideOn = (changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | undefined): Promise<ChangeView> =>
+    wire.send<ChangeView>('POST', change(changeId, '/approvals'), { body: { verdict, planDigest, ...withComment(comment) } });
+
+  return {
+    request: (request, { idempotencyKey, waitSeconds } = {}) =>
+      wire.send<ChangeView>('POST', `/v1/changes${query({ wait: waitSeconds === undefined ? undefined : `PT${waitSeconds}S` })}`, {
+        body: request,
+        headers: idempotencyKey === undefined ? {} : { 'idempotency-key': quoted(idempotencyKey) },
+        timeoutMs: wire.timeoutMs + (waitSeconds ?? 0) * 1000,
+      }),
+    get: (changeId) => wire.send<ChangeView>('GET', change(changeId)),
+    list: (filter = {}) =>
+      wire.send<ChangeList>('GET', `/v1/changes${query({ state: filter.state, subject: filter.subject, kind: filter.kind, limit: filter.limit?.toString(), cursor: filter.cursor })}`),
+    async wait(changeId, { until = isSettled, timeoutMs = Infinity, seen, signal } = {}) {
+      const deadline = performance.now() + timeoutMs;
+      let view = await wire.send<ChangeView>('GET', change(changeId), signal === undefined ? {} : { signal });
+      for (;;) {
+        seen?.(view);
+        if (until(view)) return view;
+        const leftSeconds = Math.ceil((deadline - performance.now()) / 1000);
+        if (leftSeconds <= 0) return view;
+        const waitSeconds = Math.min(POLL_SECONDS, leftSeconds);
+        view = await wire.send<ChangeView>('GET', `${change(changeId)}${query({ wait: `PT${waitSeconds}S`, since: String(view.length) })}`, {
+          timeoutMs: wire.timeoutMs + waitSeconds * 1000,
+          ...(signal === undefined ? {} : { signal }),
+        });
+      }
+    },
+    revise: (changeId, request) => wire.send<ChangeView>('POST', change(changeId, '/revisions'), { body: request }),
+    approve: (changeId, planDigest, comment) => decideOn(changeId, 'approve', planDigest, comment),
+    reject: (changeId, planDigest, comment) => decideOn(changeId, 'reject', planDigest, comment),
+    withdraw: (changeId, comment) => wire.send<ChangeView>('POST', change(changeId, '/withdraw'), { body: withComment(comment) }),
+    revoke: (changeId, comment) => wire.send<RevokeAnswer>('POST', change(changeId, '/revoke'), { body: withComment(comment) }),
+    revokeAll: (nhi, comment) => wire.send<RevokeAllAnswer>('POST', `/v1/nhis/${encodeURIComponent(nhi)}/revoke`, { body: withComment(comment) }),
+    delivery: (changeId) => wire.send<Delivery>('GET', change(changeId, '/delivery')),
+    acknowledge: (changeId, digest) => wire.send<ChangeView>('POST', change(changeId, '/delivery'), { body: { digest } }),
+    evidence: (changeId) => wire.send<Evidence>('GET', change(changeId, '/evidence')),
+    nhis: () => wire.send<NhiList>('GET', '/v1/nhis'),
+    nhi: (id) => wire.send<NhiView>('GET', `/v1/nhis/${encodeURIComponent(id)}`),
+    leases: ({ subject } = {}) => wire.send<LeaseList>('GET', `/v1/leases${query({ subject })}`),
+    async ready() {
+      try {
+        return await wire.send<Readiness>('GET', '/readyz');
+      } catch (error) {
+        if (error instanceof ClientError && error.status === 503 && isReadiness(error.body)) return error.body;
+        throw error;
+      }
+    },
+  };
+}
+
+function isReadiness(body: unknown): body is Readiness {
+  return typeof body === 'object' && body !== null && 'checks' in body;
+}
+
+/** The header's value as a structured-field string. @see draft-ietf-httpapi-idempotency-key-header §2.1 */
+function quoted(key: string): string {
+  return `"${key.replaceAll(/["\\]/g, (character) => `\\${character}`)}"`;
+}
+
+function query(parameters: Record<string, string | undefined>): string {
+  const given = Object.entries(parameters).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`;
+}

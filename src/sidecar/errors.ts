@@ -1,0 +1,91 @@
+/**
+ * Every error that the HTTP surface answers with: one closed table of code → status, and the only place where the two meet (RFC 9457).
+ *
+ * A code is part of the surface: it is in `docs/surface.md` and never changes its meaning.
+ */
+import type { Answer } from '../engine/engine.ts';
+
+interface ErrorEntry {
+  readonly status: number;
+  readonly title: string;
+}
+
+export const ERRORS = {
+  'malformed-json': { status: 400, title: 'The body is not strict JSON' },
+  'malformed-header': { status: 400, title: 'A header is not well-formed' },
+  'malformed-query': { status: 400, title: 'The query is not one that this resource knows' },
+  'unauthenticated': { status: 401, title: 'A bearer token is required' },
+  'origin-refused': { status: 403, title: 'Requests from web pages are refused' },
+  'role-required': { status: 403, title: 'The token lacks a role' },
+  'nhi-cannot-approve': { status: 403, title: 'A machine identity cannot approve' },
+  'self-approval': { status: 403, title: 'Who asked cannot approve' },
+  'not-an-approver': { status: 403, title: 'Not one of those who are asked' },
+  'not-requester': { status: 403, title: 'Only who asked may do this' },
+  'not-allowed': { status: 403, title: 'Not allowed' },
+  'not-found': { status: 404, title: 'No such resource' },
+  'no-such-change': { status: 404, title: 'No such change' },
+  'no-such-nhi': { status: 404, title: 'No such machine identity' },
+  'method-not-allowed': { status: 405, title: 'The resource has no such method' },
+  'already-exists': { status: 409, title: 'It exists already' },
+  'plan-changed': { status: 409, title: 'The plan is another one now' },
+  'already-decided': { status: 409, title: 'Decided already' },
+  'approval-expired': { status: 409, title: 'The time to decide is over' },
+  'too-late': { status: 409, title: 'Too late' },
+  'not-expected': { status: 409, title: 'Not expected in this state' },
+  'not-approved': { status: 409, title: 'Not approved' },
+  'stale-decision': { status: 409, title: 'The decision is too old' },
+  'nothing-to-revoke': { status: 409, title: 'Nothing to revoke' },
+  'no-delivery': { status: 409, title: 'Nothing to deliver' },
+  'erased': { status: 410, title: 'What this needs was erased' },
+  'body-too-large': { status: 413, title: 'The body is too large' },
+  'unsupported-media-type': { status: 415, title: 'The body must be application/json' },
+  'misdirected': { status: 421, title: 'Not a name of this sidecar' },
+  'invalid-request': { status: 422, title: 'The body is not what this resource takes' },
+  'mixed-targets': { status: 422, title: 'A change touches one connector and target' },
+  'idempotency-key-reused': { status: 422, title: 'The Idempotency-Key came with another request' },
+  'too-many-open': { status: 429, title: 'Too many open changes' },
+  'internal': { status: 500, title: 'Internal error' },
+  'ledger-unwritable': { status: 503, title: 'The ledger cannot be written, so nothing is given' },
+} as const satisfies Record<Extract<Answer, { ok: false }>['code'], ErrorEntry> & Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof ERRORS;
+export const ERROR_CODES = Object.keys(ERRORS) as readonly ErrorCode[];
+
+/** `pointer` is an RFC 6901 JSON pointer into the body; empty for the body as a whole. */
+export interface FieldError {
+  readonly pointer: string;
+  readonly detail: string;
+}
+
+/** What the caller is told; anything else that is thrown is `internal` to her, and a log line to the operator. */
+export class Problem extends Error {
+  readonly code: ErrorCode;
+  readonly errors: readonly FieldError[];
+  readonly headers: Readonly<Record<string, string>>;
+  constructor(code: ErrorCode, detail: string, more: { errors?: readonly FieldError[]; headers?: Record<string, string>; cause?: unknown } = {}) {
+    super(detail, more.cause === undefined ? undefined : { cause: more.cause });
+    this.name = 'Problem';
+    this.code = code;
+    this.errors = more.errors ?? [];
+    this.headers = more.headers ?? {};
+  }
+}
+
+/** The problem document, its `type` a stable URL. @see RFC 9457 §3 */
+export function problemBody(problem: Problem, instance: string): ProblemBody {
+  const { status, title } = ERRORS[problem.code];
+  return {
+    type: `https://countersign.dev/errors/${problem.code}`, title, status, detail: problem.message, instance, code: problem.code,
+    ...(problem.errors.length === 0 ? {} : { errors: problem.errors }),
+  };
+}
+
+export interface ProblemBody {
+  readonly type: string;
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  readonly instance: string;
+  readonly code: ErrorCode;
+  readonly errors?: readonly FieldError[];
+}
