@@ -33,6 +33,8 @@ export const catalogueSchema = z.strictObject({
         /** 0 harmless … 100 owns the system. */
         rank: z.int().min(0).max(100),
         environment: plainTextSchema(64),
+        /** Privileges that come with it at the target, such as a role's own; absent: none. */
+        conveys: z.array(plainTextSchema(256)).max(256).optional(),
         description: plainTextSchema(500).optional(),
       }),
     )

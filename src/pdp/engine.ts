@@ -7,6 +7,9 @@ import { EngineFault } from './fault.ts';
 import type { ChangeInput, RevokerInput, VerificationInput } from './policy-input.ts';
 import { Pool, type PoolLimits } from './pool.ts';
 
+export { EngineFault, type EngineFaultCode } from './fault.ts';
+export type { Revocation } from './answers.ts';
+
 /** Every method rejects with an {@link EngineFault} and nothing else. */
 export interface Pdp {
   /** Digest of the bundle that answers; null where none is loaded. */

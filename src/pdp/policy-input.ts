@@ -52,6 +52,8 @@ export const verificationInputSchema = z.strictObject({
   account: z.string(),
   /** What the plan's step was to give or take. */
   privileges: z.array(plainTextSchema(256)),
+  /** What those privileges are catalogued to bring with them (a role's own): neither missed nor a surprise. */
+  conveyed: z.array(plainTextSchema(256)).optional(),
   verification: z.enum(['readBack', 'byUse']),
   byUse: z.enum(['works', 'fails', 'notTried']),
   before: z.strictObject({ exists: z.boolean(), held: z.array(plainTextSchema(256)) }),

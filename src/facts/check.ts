@@ -1,0 +1,77 @@
+/** What the schemas of the facts cannot say: that nothing is there twice (an error), and that what is named exists (a warning). */
+import type { Entitlement } from '../protocol/values.ts';
+import type { FactsValue } from './load.ts';
+import type { Catalogue, Directory, InventoryFact } from './schemas.ts';
+
+export interface Duplicate {
+  readonly path: readonly (string | number)[];
+  readonly name: string;
+}
+
+/** One spelling of what an entitlement is, for comparing. */
+export function entitlementKey(entitlement: Entitlement): string {
+  return JSON.stringify([entitlement.connector, entitlement.target, entitlement.privilege, entitlement.scope ?? '']);
+}
+
+/** Every second mention of an id. Two entries of one id would leave it to chance which one counts. */
+export function duplicates(file: unknown): Duplicate[] {
+  const { nhis, entitlements, purposes, people, teams } = file as Partial<{ nhis: InventoryFact[] } & Catalogue & Directory>;
+  return [
+    ...repeated('nhis', nhis?.map((nhi) => nhi.id)),
+    ...repeated('entitlements', entitlements?.map(entitlementKey)),
+    ...repeated('purposes', purposes?.map((purpose) => purpose.id)),
+    ...repeated('people', people?.map((person) => person.id)),
+    ...repeated('teams', teams?.map((team) => team.id)),
+  ];
+}
+
+function repeated(list: string, names: readonly string[] = []): Duplicate[] {
+  const seen = new Set<string>();
+  return names.flatMap((name, index) => {
+    if (seen.has(name)) return [{ path: [list, index], name }];
+    seen.add(name);
+    return [];
+  });
+}
+
+export interface FactsWarning {
+  readonly code: 'no-active-owner' | 'unknown-person' | 'unknown-purpose' | 'unknown-entitlement' | 'same-owner-twice';
+  /** The id that the warning is about. */
+  readonly about: string;
+  readonly message: string;
+}
+
+/** What will deny or strand a change later: names that lead nowhere, identities that nobody can answer for. In a fixed order. */
+export function lintFacts(value: FactsValue): FactsWarning[] {
+  const people = new Map(value.directory.people.map((person) => [person.id, person]));
+  const purposes = new Set(value.catalogue.purposes.map((purpose) => purpose.id));
+  const catalogued = new Set(value.catalogue.entitlements.map(entitlementKey));
+  const warnings: FactsWarning[] = [];
+  for (const nhi of value.inventory.nhis) {
+    const owners = [nhi.owner, ...(nhi.backupOwner === undefined ? [] : [nhi.backupOwner])];
+    for (const owner of owners) {
+      if (!people.has(owner)) warnings.push({ code: 'unknown-person', about: nhi.id, message: `${owner} is not in the directory` });
+    }
+    if (!owners.some((owner) => people.get(owner)?.active === true)) warnings.push({ code: 'no-active-owner', about: nhi.id, message: 'no owner is active: nobody can approve' });
+    if (nhi.owner === nhi.backupOwner) warnings.push({ code: 'same-owner-twice', about: nhi.id, message: 'the backup owner is the owner' });
+    for (const purpose of nhi.purposes) {
+      if (!purposes.has(purpose)) warnings.push({ code: 'unknown-purpose', about: nhi.id, message: `${purpose} is not in the catalogue` });
+    }
+  }
+  for (const purpose of value.catalogue.purposes) {
+    for (const need of purpose.needs) {
+      if (!catalogued.has(entitlementKey(need))) warnings.push({ code: 'unknown-entitlement', about: purpose.id, message: `needs ${need.privilege} on ${need.connector}/${need.target}, which is not in the catalogue` });
+    }
+  }
+  for (const team of value.directory.teams) {
+    for (const person of team.members) {
+      if (!people.has(person)) warnings.push({ code: 'unknown-person', about: team.id, message: `${person} is not in the directory` });
+    }
+  }
+  for (const person of value.directory.people) {
+    for (const other of person.linked) {
+      if (!people.has(other)) warnings.push({ code: 'unknown-person', about: person.id, message: `${other} is not in the directory` });
+    }
+  }
+  return warnings;
+}

@@ -1,0 +1,147 @@
+/** Facts (the policy information point): YAML or JSON that people write, read strictly, so that a typo cannot become a missing limit. */
+import { readFile } from 'node:fs/promises';
+import { isAlias, LineCounter, parseDocument, visit, type Document } from 'yaml';
+import type { z } from 'zod';
+import { canonicalBytes, digestOf } from '../../ledger/index.ts';
+import { duplicates, type Duplicate } from './check.ts';
+import {
+  catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema, type Catalogue, type Directory, type InventoryFact, type UsageFile,
+} from './schemas.ts';
+
+export const FACT_KINDS = ['inventory', 'catalogue', 'directory', 'usage'] as const;
+export type FactKind = (typeof FACT_KINDS)[number];
+
+/** The documents themselves: what a decision's evidence names by digest. */
+export interface FactsValue {
+  readonly inventory: z.infer<typeof inventoryFileSchema>;
+  readonly catalogue: Catalogue;
+  readonly directory: Directory;
+  /** null: nothing is observed. */
+  readonly usage: UsageFile | null;
+}
+
+/** Facts as they were at one moment. Never changed: another load gives another object. */
+export interface Facts {
+  readonly inventory: ReadonlyMap<string, InventoryFact>;
+  readonly catalogue: Catalogue;
+  readonly directory: Directory;
+  readonly usage: UsageFile | null;
+  readonly loadedAtMs: number;
+  readonly value: FactsValue;
+  /** sha256 of each document's RFC 8785 bytes: comments and spelling aside, the same facts have the same digest. */
+  readonly digests: Readonly<Record<FactKind, string | null>>;
+}
+
+/** One thing that is wrong, and where: `pointer` is an RFC 6901 JSON pointer, `line` counts from 1. */
+export interface FactsIssue {
+  readonly file: string;
+  readonly line: number | null;
+  readonly pointer: string;
+  readonly message: string;
+}
+
+/** The facts cannot be believed; none of them was taken. What was loaded before still stands. */
+export class FactsError extends Error {
+  readonly code: 'unreadable' | 'malformed';
+  readonly issues: readonly FactsIssue[];
+  constructor(code: FactsError['code'], issues: readonly FactsIssue[], options?: ErrorOptions) {
+    super(issues.map((issue) => `${issue.file}${issue.line === null ? '' : `:${issue.line}`}: ${issue.pointer === '' ? '' : `${issue.pointer}: `}${issue.message}`).join('\n'), options);
+    this.name = 'FactsError';
+    this.code = code;
+    this.issues = issues;
+  }
+}
+
+/** A file's name, for messages, and its text. */
+export interface FactText {
+  readonly name: string;
+  readonly text: string;
+}
+
+const FILE_BYTES_MAX = 16 * 1024 * 1024;
+const ISSUES_MAX = 50;
+
+/**
+ * The facts in these files, all of them or none.
+ *
+ * @throws FactsError `unreadable` or `malformed`, naming file, line and pointer
+ */
+export async function loadFacts(files: { readonly inventory: string; readonly catalogue: string; readonly directory: string; readonly usage?: string }, nowMs: number): Promise<Facts> {
+  const read = async (name: string): Promise<FactText> => {
+    try {
+      return { name, text: await readFile(name, 'utf8') };
+    } catch (cause) {
+      throw new FactsError('unreadable', [{ file: name, line: null, pointer: '', message: 'cannot be read' }], { cause });
+    }
+  };
+  const [inventory, catalogue, directory] = await Promise.all([read(files.inventory), read(files.catalogue), read(files.directory)]);
+  return parseFacts({ inventory, catalogue, directory, usage: files.usage === undefined ? null : await read(files.usage) }, nowMs);
+}
+
+/** The facts in these texts. @throws FactsError `malformed` */
+export function parseFacts(texts: { readonly inventory: FactText; readonly catalogue: FactText; readonly directory: FactText; readonly usage: FactText | null }, nowMs: number): Facts {
+  return factsOf({
+    inventory: parseFile(texts.inventory, inventoryFileSchema),
+    catalogue: parseFile(texts.catalogue, catalogueSchema),
+    directory: parseFile(texts.directory, directorySchema),
+    usage: texts.usage === null ? null : parseFile(texts.usage, usageFileSchema),
+  }, nowMs);
+}
+
+/** The same facts, as `nowMs` loads them, from documents that fit their schemas and name nothing twice. */
+export function factsOf(value: FactsValue, nowMs: number): Facts {
+  const digest = (document: object | null): string | null => (document === null ? null : digestOf(canonicalBytes(document)));
+  return {
+    inventory: new Map(value.inventory.nhis.map((nhi) => [nhi.id, nhi])),
+    catalogue: value.catalogue,
+    directory: value.directory,
+    usage: value.usage,
+    loadedAtMs: nowMs,
+    value,
+    digests: { inventory: digest(value.inventory), catalogue: digest(value.catalogue), directory: digest(value.directory), usage: digest(value.usage) },
+  };
+}
+
+function parseFile<T>(file: FactText, schema: z.ZodType<T>): T {
+  const lines = new LineCounter();
+  const fail = (issues: readonly Omit<FactsIssue, 'file'>[]): never => {
+    throw new FactsError('malformed', issues.slice(0, ISSUES_MAX).map((issue) => ({ file: file.name, ...issue })));
+  };
+  if (Buffer.byteLength(file.text) > FILE_BYTES_MAX) fail([{ line: null, pointer: '', message: `larger than ${FILE_BYTES_MAX} bytes` }]);
+  const document = parseDocument(file.text, { version: '1.2', schema: 'core', strict: true, uniqueKeys: true, merge: false, lineCounter: lines });
+  const wrong = [...document.errors, ...document.warnings];
+  if (wrong.length > 0) fail(wrong.map((error) => ({ line: lines.linePos(error.pos[0]).line, pointer: '', message: error.message.split('\n')[0] ?? error.code })));
+  visit(document, {
+    Node: (_key, node) => {
+      // One text, one meaning: what is written is what is read, and a file cannot blow up when it is expanded.
+      if (isAlias(node) || ('anchor' in node && node.anchor !== undefined)) fail([{ line: lineOf(node, lines), pointer: '', message: 'anchors and aliases are not used here' }]);
+    },
+  });
+  const parsed = schema.safeParse(document.toJS());
+  if (!parsed.success) {
+    return fail(parsed.error.issues.map((issue) => ({ line: lineAt(document, issue.path, lines), pointer: pointerOf(issue.path), message: issue.message })));
+  }
+  const twice = duplicates(parsed.data);
+  if (twice.length > 0) fail(twice.map((one: Duplicate) => ({ line: lineAt(document, one.path, lines), pointer: pointerOf(one.path), message: `${one.name} is here twice` })));
+  return parsed.data;
+}
+
+function pointerOf(path: readonly PropertyKey[]): string {
+  return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+}
+
+/** The line of the innermost part of the path that is there. */
+function lineAt(document: Document, path: readonly PropertyKey[], lines: LineCounter): number | null {
+  for (let length = path.length; length >= 0; length -= 1) {
+    const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
+    const line = lineOf(node, lines);
+    if (line !== null) return line;
+  }
+  return null;
+}
+
+function lineOf(node: unknown, lines: LineCounter): number | null {
+  if (typeof node !== 'object' || node === null || !('range' in node) || !Array.isArray(node.range)) return null;
+  const [start] = node.range as unknown[];
+  return typeof start === 'number' ? lines.linePos(start).line : null;
+}
