@@ -4,7 +4,7 @@ import { deriveActTicket, derivePlan, deriveQuery, deriveReadTicket, deriveRevok
 import type { Command } from '../change/decide.ts';
 import type { ChangeState, IssuedTicket } from '../change/state.ts';
 import { occupiesTarget, type Work } from '../change/work.ts';
-import { buildChangeInput } from '../pdp/build-input.ts';
+import { buildChangeInput, conveyedBy } from '../pdp/build-input.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import type { VerificationInput } from '../pdp/policy-input.ts';
 import type { Decision, Provenance } from '../protocol/decision.ts';
@@ -205,11 +205,11 @@ async function verify(context: EngineContext, state: ChangeState): Promise<Outco
   const seen = (target: ChangeState['before']): VerificationInput['before'] => ({ exists: target?.exists ?? false, held: target?.held ?? [] });
   const input: VerificationInput = {
     v: 1, nowMs: context.clock.nowMs(), kind: plan!.kind, account: step.account, privileges: step.privileges,
-    verification: decision?.obligations.verification ?? 'readBack', byUse: result!.byUse, before: seen(before), after: seen(after),
+    conveyed: conveyedBy(step.privileges, step, context.facts()), verification: decision?.obligations.verification ?? 'readBack', byUse: result!.byUse, before: seen(before), after: seen(after),
   };
   const bytes = saltedInput(context, input);
   const verification = await context.pdp.verify(input);
-  const provenance: Provenance = { bundle: context.pdp.bundle, input: digestOf(bytes), facts: [] };
+  const provenance: Provenance = { bundle: context.pdp.bundle, input: digestOf(bytes), facts: [context.factsDigest()] };
   return run(context, state, { type: 'recordVerification', by: context.self, verification, provenance }, [bytes]);
 }
 
