@@ -1,0 +1,210 @@
+/**
+ * A target in memory, and the connector to it. It outlives every process, forgets nothing for the oracle, and is no friend: a second
+ * `apply` makes a second credential, answers get lost before and after the effect, and others change accounts too.
+ */
+import { TargetError, type ApplyInput, type Connector, type StateWithoutSalt } from '../../src/executor/connector.ts';
+import type { PlanStep } from '../../src/protocol/plan.ts';
+import type { Query } from '../../src/protocol/signed.ts';
+import type { Rng } from './rng.ts';
+import type { Process, Scheduler } from './scheduler.ts';
+
+/** Something that gives access: a credential of a provisioned account, or a privilege granted to one that exists. */
+export interface Access {
+  readonly id: number;
+  readonly kind: 'provision' | 'grant';
+  readonly stepId: string;
+  readonly token: string;
+  readonly target: string;
+  readonly account: string;
+  readonly privileges: readonly string[];
+  readonly secret: string | null;
+  readonly givenAtMs: number;
+  endedAtMs: number | null;
+}
+
+interface Account {
+  nativeId: number;
+  /** Whose provision made it; null: it was there, or someone else made it. */
+  readonly token: string | null;
+  /** Privileges that no lease gave. */
+  readonly own: Set<string>;
+}
+
+/** What goes wrong in one call: nothing; the request or the answer is lost; it takes too long; the target says no; it can't be reached. */
+export type TargetFault = 'none' | 'lostBefore' | 'lostAfter' | 'hangs' | 'rejected' | 'unreachable';
+
+export interface TargetOptions {
+  readonly connector: string;
+  /** Whether the target ends access itself at `validUntil`. */
+  readonly nativeExpiry: boolean;
+  /** After so long no effect of a call can still happen, whatever became of the caller, in ms. */
+  readonly effectDeadlineMs: number;
+  readonly onGive: (access: Access) => void;
+}
+
+export interface SimTarget {
+  connector(process: Process): Connector;
+  setFault(fault: (operation: string) => TargetFault): void;
+  addAccount(target: string, account: string, privileges: readonly string[]): void;
+  /** Everything that was ever given. */
+  readonly given: readonly Access[];
+  live(token: string): readonly Access[];
+  /** Whether this secret opens anything now. */
+  opens(secret: string): boolean;
+  /** Someone else changes an account of this target. */
+  drift(): void;
+  /** Someone else deletes a provisioned account and makes one of the same name. */
+  recreate(): void;
+  /** Someone tidies up what `recreate` left. */
+  removeForeign(): void;
+}
+
+export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetOptions): SimTarget {
+  const accounts = new Map<string, Account>();
+  const given: Access[] = [];
+  let fault: (operation: string) => TargetFault = () => 'none';
+  let nextId = 1;
+
+  const keyOf = (target: string, account: string): string => JSON.stringify([target, account]);
+  const live = (token: string): Access[] => given.filter((access) => access.token === token && access.endedAtMs === null);
+  const end = (access: Access): void => {
+    access.endedAtMs ??= scheduler.nowMs();
+  };
+  const heldBy = (target: string, name: string): string[] => {
+    const account = accounts.get(keyOf(target, name));
+    if (account === undefined) return [];
+    const leased = given.filter((access) => access.target === target && access.account === name && access.endedAtMs === null).flatMap((access) => access.privileges);
+    return [...new Set([...account.own, ...leased])].sort();
+  };
+  const give = (input: ApplyInput, kind: Access['kind']): void => {
+    const { step } = input;
+    const access: Access = {
+      id: nextId++, kind, stepId: step.stepId, token: step.clientToken, target: step.target, account: step.account, privileges: step.privileges,
+      secret: kind === 'provision' ? input.secret : null, givenAtMs: scheduler.nowMs(), endedAtMs: null,
+    };
+    given.push(access);
+    if (options.nativeExpiry && input.validUntil !== null) {
+      scheduler.after(Date.parse(input.validUntil) - scheduler.nowMs(), `${options.connector} ends ${step.clientToken} itself`, () => end(access));
+    }
+    options.onGive(access);
+  };
+
+  const apply = (input: ApplyInput): void => {
+    const { step } = input;
+    const key = keyOf(step.target, step.account);
+    const account = accounts.get(key);
+    switch (step.action) {
+      case 'provision':
+        if (account !== undefined && account.token !== step.clientToken) throw new TargetError('rejected', 'an account of this name exists');
+        if (account === undefined) accounts.set(key, { nativeId: nextId++, token: step.clientToken, own: new Set() });
+        return give(input, 'provision');
+      case 'grant':
+        if (account === undefined) throw new TargetError('rejected', 'no such account');
+        return give(input, 'grant');
+      case 'revoke':
+        for (const privilege of step.privileges) account?.own.delete(privilege);
+        for (const access of given) {
+          if (access.target === step.target && access.account === step.account && access.privileges.some((one) => step.privileges.includes(one))) end(access);
+        }
+    }
+  };
+  const read = (query: Query): StateWithoutSalt => {
+    const account = accounts.get(keyOf(query.target, query.account));
+    const held = heldBy(query.target, query.account);
+    const touched = query.action === 'provision' ? { exists: account !== undefined }
+      : { nativeId: account?.nativeId ?? null, held: query.privileges.filter((privilege) => held.includes(privilege)) };
+    return { connector: options.connector, target: query.target, account: query.account, exists: account !== undefined, touched, held };
+  };
+  const probe = (step: Pick<PlanStep, 'action' | 'target' | 'account' | 'privileges' | 'clientToken'>): 'applied' | 'absent' => {
+    if (step.action !== 'revoke') return live(step.clientToken).length > 0 ? 'applied' : 'absent';
+    return heldBy(step.target, step.account).some((privilege) => step.privileges.includes(privilege)) ? 'absent' : 'applied';
+  };
+  const revoke = (order: { readonly action: string; readonly target: string; readonly account: string; readonly clientToken: string }): 'done' | 'already-absent' | 'mismatch' => {
+    const key = keyOf(order.target, order.account);
+    const account = accounts.get(key);
+    if (order.action === 'provision' && account !== undefined && account.token !== order.clientToken) return 'mismatch';
+    const ours = live(order.clientToken);
+    ours.forEach(end);
+    const removed = order.action === 'provision' && accounts.delete(key);
+    return ours.length > 0 || removed ? 'done' : 'already-absent';
+  };
+
+  const connector = (process: Process): Connector => {
+    /** The effect belongs to the target: it happens, or not, whatever becomes of the caller; the answer belongs to the caller. */
+    const call = <T>(operation: string, effect: () => T, signal: AbortSignal | null): Promise<T> => {
+      const label = `${process.node} → ${options.connector} ${operation}`;
+      return new Promise((resolve, reject) => {
+        if (signal?.aborted === true) {
+          reject(new TargetError('ambiguous', 'aborted before it was sent'));
+          return;
+        }
+        const fate = fault(operation);
+        const startedMs = scheduler.nowMs();
+        const answer = (settle: () => void): void => void scheduler.call(process, `${label}: answer`, rng.between(0, 4), settle);
+        // What was sent and not answered may have happened; what was not sent has not.
+        const fail = (kind: TargetError['kind'], message: string): void => answer(() => reject(new TargetError(kind, message)));
+        signal?.addEventListener('abort', () => reject(new TargetError('ambiguous', 'no answer by the deadline')), { once: true });
+        if (fate === 'unreachable') return fail('unreachable', 'simulated: no route');
+        if (fate === 'rejected') return fail('rejected', 'simulated: permission denied');
+        const delay = fate === 'hangs' ? rng.between(100, 2 * options.effectDeadlineMs) : rng.between(0, 8);
+        scheduler.after(delay, `${label}${fate === 'none' ? '' : ` (${fate})`}`, () => {
+          const sent = process.alive || rng.chance(0.7);
+          if (!sent || signal?.aborted === true || scheduler.nowMs() - startedMs > options.effectDeadlineMs || fate === 'lostBefore') {
+            if (fate === 'lostBefore') fail('ambiguous', 'simulated: connection lost');
+            return;
+          }
+          try {
+            const value = effect();
+            if (fate === 'hangs') return;
+            if (fate === 'lostAfter') fail('ambiguous', 'simulated: connection lost');
+            else answer(() => resolve(value));
+          } catch (error) {
+            if (!(error instanceof TargetError)) throw error;
+            fail(error.kind, error.message);
+          }
+        });
+      });
+    };
+    return {
+      describe: (action) => ({ expiry: options.nativeExpiry && action !== 'revoke' ? 'native' : 'external', endsSessions: true, residualMs: 0, findable: true }),
+      read: (query, signal) => call('read', () => read(query), signal),
+      apply: (input) => call('apply', () => apply(input), input.signal),
+      probe: (step, signal) => call('probe', () => probe(step), signal),
+      tryUse: (step, secret, signal) => call('tryUse', () => {
+        if (step.action !== 'provision' || secret === null) return 'notTried';
+        return given.some((access) => access.endedAtMs === null && access.secret === secret) ? 'works' : 'fails';
+      }, signal),
+      revoke: (order, signal) => call('revoke', () => revoke(order), signal),
+      close: async () => undefined,
+    };
+  };
+
+  return {
+    connector,
+    setFault(next) {
+      fault = next;
+    },
+    addAccount(target, account, privileges) {
+      accounts.set(keyOf(target, account), { nativeId: nextId++, token: null, own: new Set(privileges) });
+    },
+    given,
+    live,
+    opens: (secret) => given.some((access) => access.secret === secret && access.endedAtMs === null),
+    drift() {
+      const account = rng.pick([...accounts.values()]);
+      const privilege = rng.pick(['table:public.orders:SELECT', 'table:public.invoices:SELECT', 'schema:public:USAGE']);
+      if (!account.own.delete(privilege)) account.own.add(privilege);
+    },
+    recreate() {
+      for (const [key, account] of accounts) {
+        if (account.token === null) continue;
+        accounts.set(key, { nativeId: nextId++, token: null, own: new Set(['foreign']) });
+        for (const access of given) if (access.token === account.token) end(access);
+        return;
+      }
+    },
+    removeForeign() {
+      for (const [key, account] of accounts) if (account.own.has('foreign')) accounts.delete(key);
+    },
+  };
+}

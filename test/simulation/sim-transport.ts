@@ -1,0 +1,132 @@
+/** Messages between hosts: late, lost, doubled, out of order, and cut off for a while. Hosts share nothing: all that arrives is text. */
+import { TransportError, type Acceptance, type Transport } from '../../src/engine/ports.ts';
+import type { ReportMessage, StepEnvelope } from '../../src/protocol/envelope.ts';
+import type { Dsse } from '../../src/protocol/signed.ts';
+import type { Rng } from './rng.ts';
+import type { Process, Scheduler } from './scheduler.ts';
+
+/** What an executor's host offers to the wire. */
+export interface ExecutorEnd {
+  readonly process: Process;
+  arm(order: Dsse): Promise<void>;
+  step(envelope: StepEnvelope): Promise<Acceptance>;
+  revoke(order: Dsse): Promise<void>;
+  connected(): void;
+}
+
+export interface SimNetwork {
+  /** The sidecar's end; one process of it at a time. */
+  transport(process: Process): Transport;
+  /** Carries a report to the sidecar; resolves when it was acknowledged. @throws TransportError */
+  report(process: Process, audience: string, message: ReportMessage): Promise<void>;
+  listen(audience: string, end: ExecutorEnd): void;
+  /** An order from an operator who stands at the executor's own door. */
+  sendOrder(audience: string, order: Dsse): void;
+  /** A message that somebody else puts on the wire. */
+  inject(audience: string, envelope: StepEnvelope, answered?: (acceptance: Acceptance) => void): void;
+  /** Cuts or mends the line to an executor. */
+  setPartition(audience: string, cut: boolean): void;
+  setQuality(quality: { readonly loss: number; readonly double: number; readonly slowestMs: number }): void;
+  isCut(audience: string): boolean;
+  /** Every step envelope that a sidecar sent: what a thief on the wire has. */
+  readonly seen: readonly { readonly audience: string; readonly envelope: StepEnvelope }[];
+}
+
+const ANSWER_TIMEOUT_MS = 2_000;
+
+export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: string) => void): SimNetwork {
+  const ends = new Map<string, ExecutorEnd>();
+  const cut = new Set<string>();
+  const seen: { audience: string; envelope: StepEnvelope }[] = [];
+  let quality = { loss: 0, double: 0, slowestMs: 20 };
+  let sidecar: { process: Process; receive: (audience: string, message: ReportMessage) => Promise<void>; connected: (audience: string) => void } | null = null;
+
+  const reachable = (audience: string): boolean => !cut.has(audience) && ends.get(audience)?.process.alive === true;
+  /** Both ends find that they are connected, some time after whatever happened to the line. */
+  const reconnect = (audience: string): void => {
+    scheduler.after(rng.between(5, 300), `line to ${audience} is up`, () => {
+      if (!reachable(audience) || sidecar?.process.alive !== true) return;
+      sidecar.connected(audience);
+      ends.get(audience)!.connected();
+    });
+  };
+  /** Puts text on the line: it arrives never, once or twice. A socket that loses something is reset. */
+  const carry = (audience: string, label: string, text: string, arrive: (text: string) => void): void => {
+    watch(text);
+    if (cut.has(audience)) return;
+    if (rng.chance(quality.loss)) {
+      scheduler.trace(`lost: ${label}`);
+      return reconnect(audience);
+    }
+    for (let copies = rng.chance(quality.double) ? 2 : 1; copies > 0; copies -= 1) {
+      scheduler.after(rng.between(0, rng.chance(0.1) ? quality.slowestMs * 10 : quality.slowestMs), label, () => {
+        if (!cut.has(audience)) arrive(text);
+      });
+    }
+  };
+  /** A question and its answer; the asker gives up after a while. */
+  const ask = <T>(process: Process, audience: string, label: string, question: object, answer: (question: string) => Promise<T>): Promise<T> =>
+    new Promise((resolve, reject) => {
+      const giveUp = scheduler.after(ANSWER_TIMEOUT_MS, `${label}: no answer`, () => reject(new TransportError('unreachable', 'simulated: no answer')), process);
+      const settle = (how: () => void): void => {
+        giveUp();
+        how();
+      };
+      carry(audience, label, JSON.stringify(question), (text) => {
+        const back = (say: string, how: () => void): void =>
+          carry(audience, `${label}: ${say}`, say, () => void (process.alive && settle(how)));
+        answer(text).then(
+          (value) => back(JSON.stringify(value ?? 'ok'), () => resolve(value)),
+          (error: unknown) => back(`refused: ${error instanceof Error ? error.message : String(error)}`, () => reject(new TransportError('rejected', 'simulated: the other side failed', { cause: error }))),
+        );
+      });
+    });
+  const never = <T>(): Promise<T> => new Promise(() => undefined);
+  const end = (audience: string): ExecutorEnd | undefined => (ends.get(audience)?.process.alive === true ? ends.get(audience) : undefined);
+
+  return {
+    transport(process) {
+      return {
+        arm: (audience, order) => ask(process, audience, `sidecar → ${audience} arm`, order, (text) => end(audience)?.arm(JSON.parse(text) as Dsse) ?? never()),
+        publishStep(audience, envelope) {
+          seen.push({ audience, envelope: JSON.parse(JSON.stringify(envelope)) as StepEnvelope });
+          return ask(process, audience, `sidecar → ${audience} step`, envelope, (text) => end(audience)?.step(JSON.parse(text) as StepEnvelope) ?? never());
+        },
+        publishRevoke: (audience, order) => ask(process, audience, `sidecar → ${audience} revoke`, order, (text) => end(audience)?.revoke(JSON.parse(text) as Dsse) ?? never()),
+        onReport(receive) {
+          sidecar = { process, receive, connected: sidecar?.process === process ? sidecar.connected : () => undefined };
+        },
+        onConnected(callback) {
+          sidecar = { process, receive: sidecar?.process === process ? sidecar.receive : never, connected: callback };
+          for (const audience of ends.keys()) reconnect(audience);
+        },
+        isConnected: reachable,
+        close: async () => undefined,
+      };
+    },
+    report: (process, audience, message) => ask(process, audience, `${audience} → sidecar report`, message, (text) =>
+      sidecar?.process.alive === true ? sidecar.receive(audience, JSON.parse(text) as ReportMessage) : never()),
+    listen(audience, executorEnd) {
+      ends.set(audience, executorEnd);
+      reconnect(audience);
+    },
+    sendOrder(audience, order) {
+      const text = JSON.stringify(order);
+      watch(text);
+      scheduler.after(5, `operator → ${audience} revoke`, () => void end(audience)?.revoke(JSON.parse(text) as Dsse).catch(() => undefined));
+    },
+    inject(audience, envelope, answered) {
+      const text = JSON.stringify(envelope);
+      scheduler.after(5, `thief → ${audience} step`, () => void end(audience)?.step(JSON.parse(text) as StepEnvelope).then(answered, () => undefined));
+    },
+    setPartition(audience, isCut) {
+      if (isCut) cut.add(audience);
+      else if (cut.delete(audience)) reconnect(audience);
+    },
+    setQuality(next) {
+      quality = next;
+    },
+    isCut: (audience) => cut.has(audience),
+    seen,
+  };
+}
