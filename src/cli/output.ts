@@ -1,0 +1,94 @@
+/** What goes to the terminal. Data on stdout, talk on stderr; nothing that came from elsewhere can move the cursor or colour a line. */
+
+export interface Stream {
+  readonly isTTY?: boolean;
+  write(text: string): unknown;
+}
+
+export interface Output {
+  /** Whether stdout is to carry one JSON document instead of lines. */
+  readonly json: boolean;
+  /** A line of data. Silent with `--json`. */
+  line(text?: string): void;
+  /** The JSON document of the command. Silent without `--json`. */
+  document(value: unknown): void;
+  /** A line of talk. */
+  say(text: string): void;
+  /** Replaces the line of progress on a terminal; nothing elsewhere. An empty text takes it away. */
+  progress(text: string): void;
+  readonly bold: (text: string) => string;
+  readonly dim: (text: string) => string;
+  readonly good: (text: string) => string;
+  readonly bad: (text: string) => string;
+}
+
+export interface OutputOptions {
+  readonly stdout: Stream;
+  readonly stderr: Stream;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly json: boolean;
+}
+
+/** @see https://no-color.org: any non-empty NO_COLOR, and anything that is not a terminal, is without colour */
+export function openOutput({ stdout, stderr, env, json }: OutputOptions): Output {
+  const coloured = stdout.isTTY === true && (env['NO_COLOR'] ?? '') === '' && env['TERM'] !== 'dumb';
+  const style = (code: number) => (text: string): string => (coloured ? `\u001b[${code}m${text}\u001b[0m` : text);
+  let progressShown = false;
+  const clear = (): void => {
+    if (progressShown) stderr.write('\r\u001b[K');
+    progressShown = false;
+  };
+  return {
+    json,
+    line(text = '') {
+      if (json) return;
+      clear();
+      stdout.write(`${text}\n`);
+    },
+    document(value) {
+      if (!json) return;
+      clear();
+      stdout.write(`${JSON.stringify(value, null, 2)}\n`);
+    },
+    say(text) {
+      clear();
+      stderr.write(`${text}\n`);
+    },
+    progress(text) {
+      if (stderr.isTTY !== true) return;
+      clear();
+      if (text === '') return;
+      stderr.write(text);
+      progressShown = true;
+    },
+    bold: style(1),
+    dim: style(2),
+    good: style(32),
+    bad: style(31),
+  };
+}
+
+/**
+ * Text that somebody else wrote, for the terminal: control characters (so ANSI and OSC sequences, carriage returns, newlines) and those that
+ * turn the direction of writing are shown as `\u{…}`, and so are seen rather than obeyed.
+ */
+export function plain(text: string): string {
+  // eslint-disable-next-line no-control-regex -- control characters are what is shown
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+}
+
+/** Rows in columns as wide as their widest cell, two spaces apart; the last column is as long as it is. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  return rows.map((row) => row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join('  ').trimEnd());
+}
+
+/** `2 h 5 min`, `40 s`: the two largest units, for people. */
+export function formatSpan(ms: number): string {
+  const seconds = Math.round(Math.abs(ms) / 1000);
+  const parts: [number, string][] = [[Math.floor(seconds / 86_400), 'd'], [Math.floor(seconds / 3600) % 24, 'h'], [Math.floor(seconds / 60) % 60, 'min'], [seconds % 60, 's']];
+  const first = parts.findIndex(([count]) => count > 0);
+  if (first === -1) return '0 s';
+  return parts.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(' ');
+}

@@ -1,0 +1,81 @@
+/** Opens what a record carries, under keys of the verifier's own trust folder. A fault is an outcome here: somebody else's ledger may hold anything. */
+import { canonicalText, type Verifier } from '../../ledger/index.ts';
+import type { ChangeEvent } from '../change/events.ts';
+import { payloadDigest, openDsse, readPayload } from '../protocol/dsse.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import {
+  approvalStatementSchema, APPROVAL_TYPE, reportSchema, REPORT_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE,
+  type Approval, type ApprovalStatement, type Dsse, type Report, type RevokeOrder, type Ticket,
+} from '../protocol/signed.ts';
+import type { Trust } from '../protocol/trust-folder.ts';
+import { fault, type Fault } from './violation.ts';
+
+/** What is believed while one ledger is verified. */
+export interface Believed {
+  readonly trust: Trust;
+  /** Of the checkpoint under verification: what is signed must name this log. */
+  readonly logId: string;
+  readonly sidecarKeys: readonly Verifier[];
+}
+
+export type Opened<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly fault: Fault };
+
+const failed = (code: Fault['code'], message: string): { readonly ok: false; readonly fault: Fault } => ({ ok: false, fault: fault(code, message) });
+
+function guarded<T>(code: Fault['code'], what: string, open: () => T): Opened<T> {
+  try {
+    return { ok: true, value: open() };
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    return failed(code, `${what}: ${error.message}`);
+  }
+}
+
+export function openTicket(believed: Believed, envelope: Dsse): Opened<Ticket> {
+  return guarded('ticket-signature', 'the ticket', () => openDsse(envelope, TICKET_TYPE, ticketSchema, believed.sidecarKeys));
+}
+
+/** Only the session class can be verified: `ssh` and `passkey` proofs are not in use yet, and what cannot be checked is not believed. */
+export function openApproval(believed: Believed, approval: Approval): Opened<ApprovalStatement> {
+  if (approval.proofClass !== 'session') return failed('approval-signature', `an approval by ${approval.proofClass}, which this build cannot check`);
+  const opened = guarded('approval-signature', 'the approval', () => openDsse(approval.envelope, APPROVAL_TYPE, approvalStatementSchema, believed.sidecarKeys));
+  const digest = payloadDigest(approval.envelope);
+  if (opened.ok && approval.approvalId !== `apr_${digest.slice('sha256:'.length, 'sha256:'.length + 32)}`) {
+    return failed('approval-mismatch', 'the id of the approval is not that of its statement');
+  }
+  return opened;
+}
+
+/** By a sidecar of this log, or by one of the floor's revokers in their own name. */
+export function openOrder(believed: Believed, envelope: Dsse): Opened<RevokeOrder> {
+  const keyid = envelope.signatures[0]?.keyid;
+  const revoker = believed.trust.requirements.revokers.find(({ key }) => key.keyName === keyid);
+  const keys = revoker === undefined ? believed.sidecarKeys : [revoker.key];
+  const opened = guarded('order-signature', 'the revoke order', () => openDsse(envelope, REVOKE_ORDER_TYPE, revokeOrderSchema, keys));
+  if (opened.ok && revoker !== undefined && opened.value.orderedBy !== revoker.principal) {
+    return failed('order-signature', `an order in the name of ${opened.value.orderedBy}, signed by ${revoker.principal}`);
+  }
+  return opened;
+}
+
+/** By the executor that it names, which must be one that may speak for `connector`, and that the record says it is from. */
+export function openReport(believed: Believed, event: ChangeEvent, envelope: Dsse, connector: string | null): Opened<Report> {
+  const claimed = guarded('report-signature', 'the report', () => readPayload(envelope, reportSchema));
+  if (!claimed.ok) return claimed;
+  const { executor } = claimed.value;
+  const known = believed.trust.executors.get(executor);
+  if (known === undefined) return failed('unknown-executor', `a report of ${executor}, which the trust folder does not list`);
+  const opened = guarded('report-signature', `the report of ${executor}`, () => openDsse(envelope, REPORT_TYPE, reportSchema, [known.key]));
+  if (!opened.ok) return opened;
+  if (connector !== null && !known.connectors.includes(connector)) {
+    return failed('executor-not-entitled', `${executor} may not speak for connector ${connector}`);
+  }
+  if (event.actor !== executor) return failed('wrong-actor', `a record by ${event.actor} of a report by ${executor}`);
+  if (opened.value.log !== believed.logId || opened.value.changeId !== event.changeId) return failed('report-mismatch', 'the report is about another change');
+  return opened;
+}
+
+/** Whether two values have the same RFC 8785 text. */
+export function same(a: unknown, b: unknown): boolean {
+  return canonicalText(a) === canonicalText(b);
+}
