@@ -110,9 +110,24 @@ export type Delivery = z.infer<typeof deliverySchema>;
 export const acknowledgeBodySchema = z.strictObject({ digest: digestSchema });
 export type AcknowledgeBody = z.infer<typeof acknowledgeBodySchema>;
 
-/** The change's records in order, as the ledger holds them: the RFC 8785 form of each is the entry's bytes. */
+/** A record as the ledger holds it: its RFC 8785 form is the entry's bytes. `docs/records.md` has the bodies. */
+export const recordSchema = z.strictObject({
+  v: z.int().min(1),
+  seq: counterSchema,
+  prev: digestSchema.nullable(),
+  change: changeIdSchema.nullable(),
+  changeSeq: counterSchema.nullable(),
+  changePrev: digestSchema.nullable(),
+  type: z.string(),
+  at: timeSchema,
+  actor: principalSchema,
+  body: z.record(z.string(), z.json()),
+  objects: z.array(digestSchema),
+});
+
+/** The change's records, in order. */
 export const evidenceSchema = z.strictObject({
-  records: z.array(z.record(z.string(), z.json())),
+  records: z.array(recordSchema),
   /** C2SP tlog-proof text of the last record. */
   proof: z.string(),
   /** C2SP tlog-checkpoint text which that proof is under. */

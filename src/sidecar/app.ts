@@ -1,0 +1,124 @@
+/**
+ * The HTTP surface: edge checks, then who asks, then what is asked, then the handler. Each refusal comes before anything that it refuses.
+ */
+import type { IncomingMessage } from 'node:http';
+import { Hono, type Context } from 'hono';
+import type { Authenticated, Role, Tokens } from '../identity/tokens.ts';
+import { check, readBody } from './body.ts';
+import type { Call, Handlers, Reply } from './call.ts';
+import { changeHandlers } from './changes.ts';
+import { problemOf, type SidecarContext } from './context.ts';
+import { isCanonicalPath, OWN_HOSTS, readIdempotencyKey, requireHost, requireNoOrigin, requireSingleHeaders } from './edge.ts';
+import { ERRORS, Problem, problemBody } from './errors.ts';
+import { nhiHandlers } from './nhis.ts';
+import { publicHandlers } from './public.ts';
+import { ROUTES, type Route } from './routes.ts';
+
+export interface AppOptions extends SidecarContext {
+  readonly tokens: Tokens;
+  /** Names that this sidecar answers to, beside {@link OWN_HOSTS}; no ports. */
+  readonly hosts: readonly string[];
+}
+
+/** What the Node adapter hands over; a test that calls the app directly has none of it. */
+interface Env {
+  Bindings: { readonly incoming?: IncomingMessage };
+}
+type AnyHandler = (call: Call<Route>) => Promise<Reply>;
+
+/** The app over an engine and its log. Owns nothing: closing them is the caller's. */
+export function createApp(options: AppOptions): Hono<Env> {
+  const handlers: Handlers = { ...changeHandlers(options), ...nhiHandlers(options), ...publicHandlers(options) };
+  // Each handler fits its own route; the loop below pairs them by name, which the compiler cannot follow.
+  const byName = handlers as unknown as Readonly<Record<string, AnyHandler>>;
+  const hosts = new Set([...OWN_HOSTS, ...options.hosts.map((host) => host.toLowerCase())]);
+  const app = new Hono<Env>();
+
+  app.use('*', async (c, next) => {
+    if (c.env.incoming !== undefined) requireSingleHeaders(c.env.incoming);
+    requireHost(c.req.header('host') ?? new URL(c.req.url).host, hosts);
+    requireNoOrigin(c.req.raw.headers);
+    if (!isCanonicalPath(rawPath(c.req, c.env))) throw new Problem('not-found', 'no resource of this name');
+    await next();
+  });
+
+  for (const [operationId, route] of Object.entries<Route>(ROUTES)) {
+    app.on(route.method, honoPath(route.path), async (c) => {
+      const reply = await byName[operationId]!(await readCall(c, route, options.tokens));
+      return answer(reply);
+    });
+  }
+  const methods = new Map<string, string[]>();
+  for (const { path, method } of Object.values<Route>(ROUTES)) methods.set(path, [...(methods.get(path) ?? []), ...(method === 'GET' ? ['GET', 'HEAD'] : [method])]);
+  for (const [path, allowed] of methods) {
+    app.all(honoPath(path), () => {
+      throw new Problem('method-not-allowed', `allowed here: ${allowed.join(', ')}`, { headers: { allow: allowed.join(', ') } });
+    });
+  }
+  app.notFound((c) => refusal(new Problem('not-found', 'no resource of this name'), rawPath(c.req, c.env)));
+  app.onError((error, c) => {
+    const problem = problemOf(error);
+    const { status } = ERRORS[problem.code];
+    const fields = { method: c.req.method, status, code: problem.code };
+    if (status >= 500) options.logger.error({ ...fields, cause: causeOf(problem) }, 'a request failed');
+    else options.logger.info(fields, 'a request was refused');
+    return refusal(problem, rawPath(c.req, c.env));
+  });
+  return app;
+}
+
+/** `{id}` is one segment, `{tile...}` the rest. */
+function honoPath(path: string): string {
+  return path.replaceAll(/\{([a-z]+)\.\.\.\}/g, ':$1{.+}').replaceAll(/\{([a-z]+)\}/g, ':$1');
+}
+
+/** The path as it was sent: URL parsers have cleaned it up by the time anyone else sees it. */
+function rawPath(request: { readonly url: string }, env: Env['Bindings']): string {
+  const target = env.incoming?.url ?? new URL(request.url).pathname;
+  const end = target.indexOf('?');
+  return end === -1 ? target : target.slice(0, end);
+}
+
+async function readCall(c: Context<Env>, route: Route, tokens: Tokens): Promise<Call<Route>> {
+  const by = route.roles === 'public' ? null : authorise(tokens.authenticate(c.req.header('authorization')), route.roles);
+  const query = check(readQuery(new URL(c.req.url).searchParams), route.query, 'malformed-query', 'the query is not one that this resource knows');
+  const idempotencyKey = route.takesIdempotencyKey === true ? readIdempotencyKey(c.req.raw.headers) : null;
+  const body = route.body === null ? null : await readBody(c.req.raw, route.body);
+  return { by, params: c.req.param(), query, body, idempotencyKey } as Call<Route>;
+}
+
+function authorise(by: Authenticated | null, roles: 'any' | readonly Role[]): Authenticated {
+  if (by === null) throw new Problem('unauthenticated', 'send Authorization: Bearer <token>', { headers: { 'www-authenticate': 'Bearer realm="countersign"' } });
+  // A machine identity is told so whatever its token claims: it requests, it never approves.
+  if (by.principal.startsWith('nhi:') && roles !== 'any' && roles.every((role) => role === 'approver')) {
+    throw new Problem('nhi-cannot-approve', `${by.principal} is a machine identity; people approve`);
+  }
+  if (roles !== 'any' && !roles.some((role) => by.roles.has(role))) throw new Problem('role-required', `this needs the role ${roles.join(' or ')}`);
+  return by;
+}
+
+function readQuery(parameters: URLSearchParams): Record<string, string> {
+  const names = [...parameters.keys()];
+  if (new Set(names).size !== names.length) throw new Problem('malformed-query', 'a parameter came twice');
+  return Object.fromEntries(parameters);
+}
+
+const COMMON_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' } as const;
+
+function answer({ status, body, headers = {} }: Reply): Response {
+  if (body instanceof Uint8Array) return new Response(Buffer.from(body), { status, headers: { ...COMMON_HEADERS, ...headers } });
+  return new Response(JSON.stringify(body), { status, headers: { ...COMMON_HEADERS, 'content-type': 'application/json', ...headers } });
+}
+
+function refusal(problem: Problem, instance: string): Response {
+  const body = problemBody(problem, instance.slice(0, 512));
+  return new Response(JSON.stringify(body), {
+    status: body.status,
+    headers: { ...COMMON_HEADERS, 'content-type': 'application/problem+json', ...problem.headers },
+  });
+}
+
+function causeOf(problem: Problem): string {
+  const { cause } = problem;
+  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+}

@@ -1,0 +1,117 @@
+/** `/v1/changes`: ask, look, wait, decide, withdraw, revoke, fetch. */
+import type { ChangeState } from '../change/state.ts';
+import { systemOf } from '../change/derive.ts';
+import type { ChangeRequest } from '../protocol/request.ts';
+import type { Handlers } from './call.ts';
+import { durable, unwrap, visibleChange, waitUntil, type SidecarContext } from './context.ts';
+import { Problem } from './errors.ts';
+import { readEvidence } from './evidence.ts';
+import type { ListQuery } from './schemas.ts';
+import { shownState } from '../change/state.ts';
+import { viewOf } from './view.ts';
+import { maySeeChange } from './visibility.ts';
+
+const LIST_LIMIT = 50;
+
+type ChangeOperation =
+  | 'requestChange' | 'listChanges' | 'getChange' | 'reviseChange' | 'decideApproval' | 'withdrawChange' | 'revokeChange' | 'getDelivery'
+  | 'acknowledgeDelivery' | 'getEvidence';
+
+export function changeHandlers(context: SidecarContext): Handlers<ChangeOperation> {
+  const { engine } = context;
+  const view = async (state: ChangeState): Promise<{ status: 200; body: object }> => ({ status: 200, body: viewOf(await durable(context, state)) });
+  return {
+    async requestChange({ by, body, query, idempotencyKey }) {
+      requireOneSystem(body);
+      const { state } = unwrap(await engine.request([by.principal], body, idempotencyKey));
+      const latest = await durable(context, await waitUntil(context, state, query.wait, isAtRest));
+      return { status: 201, body: viewOf(latest), headers: { location: `/v1/changes/${state.changeId}` } };
+    },
+    async listChanges({ by, query }) {
+      const facts = context.facts();
+      const limit = query.limit === undefined ? LIST_LIMIT : Number(query.limit);
+      const page = newest(engine.all(), limit + 1, (state) => matches(state, query) && maySeeChange(by, state, facts));
+      const shown = page.slice(0, limit);
+      const changes = [];
+      for (const state of shown) changes.push(viewOf(await durable(context, state)));
+      return { status: 200, body: { changes, next: page.length > limit ? shown.at(-1)!.changeId : null } };
+    },
+    async getChange({ by, params, query }) {
+      const state = visibleChange(context, by, params['id']!);
+      const since = query.since === undefined ? state.length : Number(query.since);
+      await waitUntil(context, state, query.wait, (latest) => latest.length !== since);
+      // Looked up again: while she waited, a revision may have taken the change out of her sight.
+      return view(visibleChange(context, by, state.changeId));
+    },
+    async reviseChange({ by, params, body }) {
+      const { changeId } = visibleChange(context, by, params['id']!);
+      requireOneSystem(body);
+      return view(unwrap(await engine.revise(by.principal, changeId, body)));
+    },
+    async decideApproval({ by, params, body }) {
+      const { changeId } = visibleChange(context, by, params['id']!);
+      return view(unwrap(await engine.decideApproval(by.principal, changeId, body.verdict, body.planDigest, body.comment ?? null)));
+    },
+    async withdrawChange({ by, params, body }) {
+      const { changeId } = visibleChange(context, by, params['id']!);
+      return view(unwrap(await engine.withdraw(by.principal, changeId, body.comment ?? null)));
+    },
+    async revokeChange({ by, params, body }) {
+      const { changeId } = visibleChange(context, by, params['id']!);
+      const { state, recorded } = unwrap(await engine.revoke(by.principal, changeId, body.comment ?? null));
+      return { status: 202, body: { recorded, change: viewOf(state) } };
+    },
+    async getDelivery({ by, params }) {
+      const { changeId } = visibleChange(context, by, params['id']!);
+      const { ciphertext, digest } = unwrap(await engine.delivery(by.principal, changeId));
+      const recipient = engine.get(changeId)?.delivery?.seal.recipient;
+      return { status: 200, body: { ciphertext: Buffer.from(ciphertext).toString('base64'), digest, recipient } };
+    },
+    async acknowledgeDelivery({ by, params, body }) {
+      const { changeId } = visibleChange(context, by, params['id']!);
+      return view(unwrap(await engine.acknowledgeDelivery(by.principal, changeId, body.digest)));
+    },
+    async getEvidence({ by, params }) {
+      const state = await durable(context, visibleChange(context, by, params['id']!));
+      return { status: 200, body: await readEvidence(context.log, state) };
+    },
+  };
+}
+
+/** Nothing more happens until a person does something, a time comes, or ever. */
+function isAtRest(state: ChangeState): boolean {
+  return !['requested', 'scheduled', 'authorised', 'executing', 'verifying', 'withdrawing', 'revoking'].includes(state.name);
+}
+
+function requireOneSystem(request: ChangeRequest): void {
+  if (systemOf(request) !== null) return;
+  throw new Problem('mixed-targets', 'one change touches one connector and one target; ask for each in a change of its own', {
+    errors: [{ pointer: '/entitlements', detail: 'several connectors or targets' }],
+  });
+}
+
+function matches(state: ChangeState, query: ListQuery): boolean {
+  return (query.cursor === undefined || state.changeId < query.cursor)
+    && (query.state === undefined || shownState(state) === query.state)
+    && (query.subject === undefined || state.request.subject === query.subject)
+    && (query.kind === undefined || state.request.kind === query.kind);
+}
+
+/** The `count` changes with the greatest ids, which is to say the youngest, greatest first. One pass, and no more memory than it answers. */
+function newest(states: Iterable<ChangeState>, count: number, wanted: (state: ChangeState) => boolean): ChangeState[] {
+  const found: ChangeState[] = [];
+  for (const state of states) {
+    const last = found.at(-1);
+    if (found.length === count && last !== undefined && state.changeId < last.changeId) continue;
+    if (!wanted(state)) continue;
+    let low = 0;
+    for (let high = found.length; low < high; ) {
+      const middle = (low + high) >>> 1;
+      if (found[middle]!.changeId > state.changeId) low = middle + 1;
+      else high = middle;
+    }
+    found.splice(low, 0, state);
+    if (found.length > count) found.pop();
+  }
+  return found;
+}

@@ -1,0 +1,86 @@
+/** What the handlers share, and the three things each of them does: look up what the caller may see, wait, answer what is durable. */
+import { LedgerError, type Log } from '../../ledger/index.ts';
+import type { ChangeState } from '../change/state.ts';
+import type { Answer, Engine } from '../engine/engine.ts';
+import type { Clock, Logger } from '../engine/ports.ts';
+import type { Facts } from '../facts/load.ts';
+import type { Authenticated } from '../identity/tokens.ts';
+import { durationSeconds } from '../protocol/values.ts';
+import { Problem } from './errors.ts';
+import { maySeeChange } from './visibility.ts';
+
+export interface SidecarContext {
+  readonly engine: Engine;
+  readonly log: Log;
+  readonly facts: () => Facts;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly logger: Logger;
+  /** Reads a file below the ledger's directory; null where there is none. */
+  readonly readLedgerFile: (path: string) => Promise<Uint8Array | null>;
+  readonly executors: readonly { readonly id: string; readonly connected: () => boolean }[];
+  /** Aborted when the sidecar stops: those who wait are answered with what there is. */
+  readonly draining: AbortSignal;
+}
+
+/** The same words for a change that is not there and for one that is none of the caller's business. */
+export function noSuchChange(): Problem {
+  return new Problem('no-such-change', 'no change of this id');
+}
+
+/** The value of an answer. @throws Problem with the answer's code */
+export function unwrap<T>(answer: Answer<T>): T {
+  if (answer.ok) return answer.value;
+  if (answer.code === 'no-such-change') throw noSuchChange();
+  throw new Problem(answer.code, answer.message, answer.code === 'too-many-open' ? { headers: { 'retry-after': '60' } } : {});
+}
+
+/** The change, if `by` may see it. @throws Problem `no-such-change` */
+export function visibleChange(context: SidecarContext, by: Authenticated, changeId: string): ChangeState {
+  const state = context.engine.get(changeId);
+  if (state === undefined || !maySeeChange(by, state, context.facts())) throw noSuchChange();
+  return state;
+}
+
+/** `state`, once nobody can lose it any more: nothing is told that a crash could unsay. @throws LedgerError `unwritable` */
+export async function durable(context: SidecarContext, state: ChangeState): Promise<ChangeState> {
+  if (state.lastSeq >= context.log.durableSize) await context.log.sync();
+  return state;
+}
+
+/** The change once `until` holds, or as it is after `wait` or when the sidecar stops. */
+export async function waitUntil(context: SidecarContext, state: ChangeState, wait: string | undefined, until: (state: ChangeState) => boolean): Promise<ChangeState> {
+  const { engine, clock, draining } = context;
+  const deadlineMs = clock.nowMs() + (wait === undefined ? 0 : durationSeconds(wait) * 1000);
+  let latest = state;
+  for (;;) {
+    const leftMs = deadlineMs - clock.nowMs();
+    if (until(latest) || leftMs <= 0 || draining.aborted) return latest;
+    await unlessAborted(engine.changed(latest.changeId, latest.length, leftMs), draining);
+    latest = engine.get(latest.changeId) ?? latest;
+  }
+}
+
+/** Settles with `pending`, or resolves when `signal` aborts. Leaves no listener behind. */
+async function unlessAborted(pending: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  let stop: () => void = () => undefined;
+  const stopped = new Promise<void>((resolve) => {
+    stop = resolve;
+  });
+  signal.addEventListener('abort', stop);
+  try {
+    await Promise.race([pending, stopped]);
+  } finally {
+    signal.removeEventListener('abort', stop);
+    stop();
+  }
+}
+
+/** The problem that an error is to the caller. Anything unforeseen says nothing of itself. */
+export function problemOf(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  if (error instanceof LedgerError) {
+    if (error.code === 'too-large') return new Problem('body-too-large', 'the request does not fit into one record', { cause: error });
+    return new Problem('ledger-unwritable', 'the ledger cannot be written: nothing was recorded and nothing is given', { headers: { 'retry-after': '5' }, cause: error });
+  }
+  return new Problem('internal', 'something went wrong that is not of your making; the log has it', { cause: error });
+}

@@ -1,0 +1,134 @@
+/**
+ * Every route of the sidecar, as data. A route that is not here does not exist: the app registers this table, `openapi.ts` describes it,
+ * and `docs/surface.md` is tested against it.
+ */
+import type { z } from 'zod';
+import type { Role } from '../identity/tokens.ts';
+import { changeRequestSchema } from '../protocol/request.ts';
+import type { ErrorCode } from './errors.ts';
+import {
+  acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, deliverySchema, evidenceSchema,
+  getQuerySchema, healthSchema, leaseListSchema, listQuerySchema, nhiListSchema, nhiViewSchema, noQuerySchema, readinessSchema,
+  revokeAllAnswerSchema, revokeAnswerSchema, subjectQuerySchema, waitQuerySchema,
+} from './schemas.ts';
+
+export interface Route {
+  readonly method: 'GET' | 'POST';
+  /** OpenAPI form: `{name}` is one segment, `{name...}` the rest of the path. */
+  readonly path: string;
+  /** One sentence: what is true afterwards, or what is answered. */
+  readonly summary: string;
+  /** Whose tokens are taken: `public` needs none, `any` takes all. */
+  readonly roles: 'public' | 'any' | readonly [Role, ...Role[]];
+  readonly query: z.ZodType;
+  /** null: the request has no body. */
+  readonly body: z.ZodType | null;
+  readonly takesIdempotencyKey?: true;
+  readonly status: number;
+  /** A schema for JSON, or the media type of what is served as it is. */
+  readonly answer: z.ZodType | string;
+  /** The problems that are this route's own; those of every route are added. */
+  readonly problems: readonly ErrorCode[];
+}
+
+const LEDGER_FILE = { method: 'GET', roles: ['auditor'], query: noQuerySchema, body: null, status: 200, problems: ['not-found'] } as const;
+
+export const ROUTES = {
+  requestChange: {
+    method: 'POST', path: '/v1/changes', roles: ['caller'], query: waitQuerySchema, body: changeRequestSchema, takesIdempotencyKey: true,
+    summary: 'The request is recorded; policy decides it next. With `wait`, answers once the change waits for a person or for nothing.',
+    status: 201, answer: changeViewSchema, problems: ['mixed-targets', 'idempotency-key-reused', 'too-many-open', 'ledger-unwritable'],
+  },
+  listChanges: {
+    method: 'GET', path: '/v1/changes', roles: 'any', query: listQuerySchema, body: null,
+    summary: 'The changes that the caller may see, newest first.',
+    status: 200, answer: changeListSchema, problems: ['ledger-unwritable'],
+  },
+  getChange: {
+    method: 'GET', path: '/v1/changes/{id}', roles: 'any', query: getQuerySchema, body: null,
+    summary: 'The change. With `since` and `wait`, answers once it has other than `since` records or the wait is over.',
+    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'ledger-unwritable'],
+  },
+  reviseChange: {
+    method: 'POST', path: '/v1/changes/{id}/revisions', roles: ['caller'], query: noQuerySchema, body: changeRequestSchema,
+    summary: 'The request is replaced: a new revision, and every approval is void.',
+    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-requester', 'mixed-targets', 'too-late', 'not-expected', 'ledger-unwritable'],
+  },
+  decideApproval: {
+    method: 'POST', path: '/v1/changes/{id}/approvals', roles: ['approver'], query: noQuerySchema, body: approvalBodySchema,
+    summary: 'The verdict on exactly this plan is recorded. The same approval again changes nothing.',
+    status: 200, answer: changeViewSchema,
+    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'plan-changed', 'already-decided', 'approval-expired', 'ledger-unwritable'],
+  },
+  withdrawChange: {
+    method: 'POST', path: '/v1/changes/{id}/withdraw', roles: ['caller'], query: noQuerySchema, body: commentBodySchema,
+    summary: 'The change will not be made, or is undone if its step is on the way.',
+    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-requester', 'too-late', 'ledger-unwritable'],
+  },
+  revokeChange: {
+    method: 'POST', path: '/v1/changes/{id}/revoke', roles: 'any', query: noQuerySchema, body: commentBodySchema,
+    summary: 'What the change gave is being taken back now, with or without policy and a writable ledger.',
+    status: 202, answer: revokeAnswerSchema, problems: ['no-such-change', 'not-allowed', 'nothing-to-revoke'],
+  },
+  getDelivery: {
+    method: 'GET', path: '/v1/changes/{id}/delivery', roles: ['caller'], query: noQuerySchema, body: null,
+    summary: 'The secret, sealed to the recipient that the request named.',
+    status: 200, answer: deliverySchema, problems: ['no-such-change', 'no-delivery'],
+  },
+  acknowledgeDelivery: {
+    method: 'POST', path: '/v1/changes/{id}/delivery', roles: ['caller'], query: noQuerySchema, body: acknowledgeBodySchema,
+    summary: 'The receipt of the secret is recorded and its ciphertext is gone.',
+    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'no-delivery', 'too-late', 'ledger-unwritable'],
+  },
+  getEvidence: {
+    method: 'GET', path: '/v1/changes/{id}/evidence', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'The records of the change, and the proof that its last one is in the ledger.',
+    status: 200, answer: evidenceSchema, problems: ['no-such-change', 'ledger-unwritable'],
+  },
+  listNhis: {
+    method: 'GET', path: '/v1/nhis', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'The machine identities that the caller answers for or may see, with the leases that each holds.',
+    status: 200, answer: nhiListSchema, problems: [],
+  },
+  getNhi: {
+    method: 'GET', path: '/v1/nhis/{id}', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'One machine identity and the leases that it holds.',
+    status: 200, answer: nhiViewSchema, problems: ['no-such-nhi'],
+  },
+  revokeNhi: {
+    method: 'POST', path: '/v1/nhis/{id}/revoke', roles: 'any', query: noQuerySchema, body: commentBodySchema,
+    summary: 'Everything that this ledger gave the identity is being taken back now.',
+    status: 202, answer: revokeAllAnswerSchema, problems: ['no-such-nhi', 'not-allowed'],
+  },
+  listLeases: {
+    method: 'GET', path: '/v1/leases', roles: 'any', query: subjectQuerySchema, body: null,
+    summary: 'The access that has been given and not yet taken back, soonest to end first.',
+    status: 200, answer: leaseListSchema, problems: [],
+  },
+  getCheckpoint: { ...LEDGER_FILE, path: '/ledger/checkpoint', summary: 'The newest signed checkpoint (C2SP tlog-checkpoint).', answer: 'text/plain; charset=utf-8' },
+  getTile: { ...LEDGER_FILE, path: '/ledger/tile/{tile...}', summary: 'A tile or an entry bundle (C2SP tlog-tiles).', answer: 'application/octet-stream' },
+  getObjects: { ...LEDGER_FILE, path: '/ledger/objects/{segment}', summary: 'A segment of objects, which records name by digest.', answer: 'application/octet-stream' },
+  getHealth: {
+    method: 'GET', path: '/healthz', roles: 'public', query: noQuerySchema, body: null,
+    summary: 'The process runs.', status: 200, answer: healthSchema, problems: [],
+  },
+  getReadiness: {
+    method: 'GET', path: '/readyz', roles: 'public', query: noQuerySchema, body: null,
+    summary: 'Whether the sidecar can do its work, check by check: 200 when it can, 503 with the same body when not.',
+    status: 200, answer: readinessSchema, problems: [],
+  },
+  getOpenApi: {
+    method: 'GET', path: '/openapi.json', roles: 'public', query: noQuerySchema, body: null,
+    summary: 'This description (OpenAPI 3.1).', status: 200, answer: 'application/json', problems: [],
+  },
+} as const satisfies Record<string, Route>;
+
+export type Routes = typeof ROUTES;
+export type OperationId = keyof Routes;
+
+/** Problems that any route may answer with. */
+export const COMMON_PROBLEMS: readonly ErrorCode[] = ['malformed-header', 'malformed-query', 'misdirected', 'origin-refused', 'internal'];
+/** … where a token is needed. */
+export const TOKEN_PROBLEMS: readonly ErrorCode[] = ['unauthenticated', 'role-required'];
+/** … where there is a body. */
+export const BODY_PROBLEMS: readonly ErrorCode[] = ['malformed-json', 'body-too-large', 'unsupported-media-type', 'invalid-request'];
