@@ -26,3 +26,9 @@ export {
 } from './record.ts';
 export type { AppendFile, Disk } from './disk.ts';
 export { nodeDisk } from './node-disk.ts';
+export {
+  openLog,
+  type Appended, type Appending, type AppendOptions, type InclusionProof, type Log, type LogOptions, type Recovered, type SetTimer, type SignedHead,
+} from './log.ts';
+export { CHECKPOINT_INTERVAL_MS } from './writer.ts';
+export { bundlePath, decodeBundle, encodeBundle, formatTileIndex, parseTilePath, partialTiles, tilePath, tilesBetween, TILE_WIDTH, type TileRef } from './tiles.ts';

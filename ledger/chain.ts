@@ -1,0 +1,115 @@
+/** The two chains through the records: `prev` over all, `changePrev` over those of one change. */
+import { CompactTable } from './compact-table.ts';
+import { formatDigest, HASH_BYTES, sha256 } from './hash.ts';
+import type { LedgerRecord, RecordDraft } from './record.ts';
+
+export interface ChainLinks {
+  readonly seq: number;
+  readonly prev: string | null;
+  readonly changeSeq: number | null;
+  readonly changePrev: string | null;
+}
+
+/** What breaks a chain. */
+export type ChainFault = 'seq' | 'prev' | 'changeSeq' | 'changePrev';
+
+/** Value of a head: changeSeq as u32, then the leaf hash. */
+const HEAD_BYTES = 4 + HASH_BYTES;
+
+/** The ends of all chains after so many records. */
+export class ChainHeads {
+  #size: number;
+  #last: string | null;
+  readonly #heads: CompactTable;
+
+  constructor(size = 0, last: string | null = null, heads: CompactTable = new CompactTable(HEAD_BYTES)) {
+    this.#size = size;
+    this.#last = last;
+    this.#heads = heads;
+  }
+
+  static load(size: number, last: string | null, heads: Buffer): ChainHeads {
+    return new ChainHeads(size, last, CompactTable.load(HEAD_BYTES, heads));
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  get last(): string | null {
+    return this.#last;
+  }
+
+  dump(): Buffer {
+    return this.#heads.dump();
+  }
+
+  #headOf(change: string): { changeSeq: number; leaf: string } | null {
+    const value = this.#heads.get(keyOf(change));
+    return value === null ? null : { changeSeq: value.readUInt32LE(0), leaf: formatDigest(value.subarray(4)) };
+  }
+
+  /** The links that the next record must have. */
+  next(draft: RecordDraft): ChainLinks {
+    const links = { seq: this.#size, prev: this.#last };
+    if (draft.change === null) return { ...links, changeSeq: null, changePrev: null };
+    const head = this.#headOf(draft.change);
+    return { ...links, changeSeq: head === null ? 0 : head.changeSeq + 1, changePrev: head?.leaf ?? null };
+  }
+
+  /** What keeps `record` from being the next; null when nothing does. */
+  faultOf(record: LedgerRecord): ChainFault | null {
+    const due = this.next(record);
+    if (record.seq !== due.seq) return 'seq';
+    if (record.prev !== due.prev) return 'prev';
+    if (record.changeSeq !== due.changeSeq) return 'changeSeq';
+    return record.changePrev === due.changePrev ? null : 'changePrev';
+  }
+
+  /** Ends to try drafts on; nothing here changes before `commit`. */
+  stage(): StagedHeads {
+    return new StagedHeads(this);
+  }
+
+  /** Moves the ends past `record`, whose leaf hash is `leaf`. */
+  advance(record: LedgerRecord, leaf: Uint8Array): void {
+    this.#size = record.seq + 1;
+    this.#last = formatDigest(leaf);
+    if (record.change === null) return;
+    const value = this.#heads.set(keyOf(record.change));
+    value.writeUInt32LE(record.changeSeq ?? 0, 0);
+    value.set(leaf, 4);
+  }
+}
+
+/** The ends of the chains after drafts that are not settled yet. */
+export class StagedHeads {
+  readonly #heads: ChainHeads;
+  readonly #advanced: { readonly record: LedgerRecord; readonly leaf: Uint8Array }[] = [];
+
+  constructor(heads: ChainHeads) {
+    this.#heads = heads;
+  }
+
+  next(draft: RecordDraft): ChainLinks {
+    const due = this.#heads.next(draft);
+    const last = this.#advanced.at(-1);
+    if (last === undefined) return due;
+    const links = { ...due, seq: last.record.seq + 1, prev: formatDigest(last.leaf) };
+    const sibling = draft.change === null ? undefined : this.#advanced.findLast(({ record }) => record.change === draft.change);
+    if (sibling === undefined) return links;
+    return { ...links, changeSeq: sibling.record.changeSeq! + 1, changePrev: formatDigest(sibling.leaf) };
+  }
+
+  advance(record: LedgerRecord, leaf: Uint8Array): void {
+    this.#advanced.push({ record, leaf });
+  }
+
+  commit(): void {
+    for (const { record, leaf } of this.#advanced) this.#heads.advance(record, leaf);
+  }
+}
+
+function keyOf(change: string): Uint8Array {
+  return sha256(Buffer.from(change)).subarray(0, 16);
+}

@@ -1,0 +1,124 @@
+/** The log port: what the rest of the system may ask of a ledger it writes. */
+import type { Disk } from './disk.ts';
+import type { LedgerError } from './errors.ts';
+import type { Signer } from './note.ts';
+import type { LedgerRecord, RecordDraft } from './record.ts';
+import { recoverLog } from './recover.ts';
+import { LogWriter } from './writer.ts';
+
+export interface Appended {
+  readonly seq: number;
+  /** The entry, exactly as it is hashed and stored. */
+  readonly bytes: Uint8Array;
+  readonly leaf: Uint8Array;
+  readonly record: LedgerRecord;
+}
+
+export interface Appending {
+  readonly records: readonly Appended[];
+  /**
+   * Resolves once the records are durable (and, where a checkpoint was asked for, covered by one signed and on disk).
+   * Rejects with LedgerError `unwritable`: whether they will be found after a restart is not known.
+   */
+  readonly durable: Promise<void>;
+}
+
+export interface AppendOptions {
+  /** Payloads of the objects that the drafts name and that are not stored yet. */
+  readonly objects?: readonly Uint8Array[];
+  /** Whether `durable` waits for a checkpoint that covers the records. */
+  readonly checkpoint?: boolean;
+}
+
+export interface InclusionProof {
+  readonly index: number;
+  readonly size: number;
+  readonly hashes: Uint8Array[];
+}
+
+export interface SignedHead {
+  /** The signed note. */
+  readonly text: string;
+  readonly size: number;
+  readonly root: Uint8Array;
+}
+
+/** What opening cut off: a last group that was torn by a crash before anyone was told of it. */
+export interface Recovered {
+  readonly bytesCut: number;
+  /** Records that stand. */
+  readonly size: number;
+}
+
+export interface Log {
+  readonly origin: string;
+  /** First 16 hex digits of SHA-256(origin). */
+  readonly logId: string;
+  /** Records sequenced; those past `durableSize` may yet be lost. */
+  readonly size: number;
+  readonly durableSize: number;
+  /** Why nothing can be appended any more; null while it can. */
+  readonly failed: LedgerError | null;
+  /** Set when opening cut a torn group: the caller's first record says so. */
+  readonly recovered: Recovered | null;
+  /**
+   * Sequences the drafts, all or none: seq, chains and leaf are settled when this returns.
+   *
+   * @throws LedgerError `unwritable`, `malformed`, `too-large` or `missing-object`; then nothing was sequenced.
+   */
+  append(drafts: readonly RecordDraft[], options?: AppendOptions): Appending;
+  /** The durable records `from` … `to` (exclusive; default: all there are when asked for), in order. @throws LedgerError `corrupt` naming the record whose stored bytes are altered. */
+  entries(from: number, to?: number): AsyncIterable<Appended>;
+  /** The payload that `digest` names; null once erased. @throws LedgerError `not-found`, or `corrupt`. */
+  object(digest: string): Promise<Uint8Array | null>;
+  /** Zeroes objects that durable `erasure` records name in `body.erased`, in every place they are in. @throws LedgerError `not-found` when none names one; then nothing was erased. */
+  erase(digests: readonly string[]): Promise<void>;
+  /** @param size default: that of the latest checkpoint. @throws LedgerError `not-found` for what is not durable. */
+  prove(index: number, size?: number): InclusionProof;
+  /** @throws LedgerError `not-found` for what is not durable. */
+  proveConsistency(from: number, to: number): Uint8Array[];
+  /** The latest signed checkpoint that is on disk. */
+  checkpoint(): SignedHead;
+  /** Once resolved, all that was sequenced before is durable and covered by the checkpoint on disk. @throws LedgerError `unwritable`. */
+  sync(): Promise<void>;
+  /** Syncs unless poisoned, and releases the lock. Later appends throw. */
+  close(): Promise<void>;
+}
+
+/** Runs `callback` once after `delayMs`; returns how to call it off. */
+export type SetTimer = (callback: () => void, delayMs: number) => () => void;
+
+export interface LogOptions {
+  readonly origin: string;
+  readonly disk: Disk;
+  /** Path of the ledger proper, such as `ledger`. */
+  readonly directory: string;
+  /** Path of the writer's own files, such as `journal`; not inside `directory`. */
+  readonly journal: string;
+  readonly signer: Signer;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+  readonly setTimer?: SetTimer;
+}
+
+const nodeTimer: SetTimer = (callback, delayMs) => {
+  const timer = setTimeout(callback, delayMs).unref();
+  return () => clearTimeout(timer);
+};
+
+/**
+ * The log in `directory`, recovered: its journal read and checked, derived files put right, a checkpoint signed that covers it.
+ *
+ * @throws LedgerError `locked`; `corrupt` naming the first bad record; `rolled-back`: the journal ends before the signed
+ * checkpoint. In all these nothing was cut or changed. `unwritable` when the disk refuses.
+ */
+export async function openLog(options: LogOptions): Promise<Log> {
+  const release = await options.disk.lock(`${options.journal}/lock`);
+  try {
+    const found = await recoverLog(options);
+    return await LogWriter.start({ ...options, setTimer: options.setTimer ?? nodeTimer }, found, release);
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}

@@ -1,0 +1,99 @@
+/** Reading objects back, and erasing them for good. */
+import type { Disk } from './disk.ts';
+import { LedgerError } from './errors.ts';
+import { journalName, parseJournalName, readGroupHeader, GROUP_HEADER_BYTES } from './journal.ts';
+import { decodeObjectHeader, encodeObject, OBJECT_HEADER_BYTES, payloadFault, segmentPath, type ObjectIndex, type ObjectPlace } from './objects.ts';
+import type { LedgerRecord } from './record.ts';
+
+/** The payload at `place`; null once erased. @throws LedgerError `corrupt` when it is not what `digest` names. */
+export async function readObject(disk: Disk, directory: string, digest: string, place: ObjectPlace): Promise<Uint8Array | null> {
+  const path = `${directory}/${segmentPath(place.segment)}`;
+  const header = decodeObjectHeader(await disk.readRange(path, place.offset, OBJECT_HEADER_BYTES));
+  if (header.digest !== digest) throw new LedgerError('corrupt', `${path} holds another object where ${digest} is due`);
+  if (header.erased) return null;
+  const payload = await disk.readRange(path, place.offset + OBJECT_HEADER_BYTES, header.length);
+  const fault = payloadFault({ digest, erased: false, payload });
+  if (fault !== null) throw new LedgerError('corrupt', fault);
+  return payload;
+}
+
+/** The digests that `erasure` records name: only they may be, and must in the end be, erased. */
+export class Erasures {
+  readonly #named = new Set<string>();
+
+  note(record: LedgerRecord): void {
+    for (const digest of erasedBy(record)) this.#named.add(digest);
+  }
+
+  has(digest: string): boolean {
+    return this.#named.has(digest);
+  }
+
+  /** @throws LedgerError `not-found` when no record names it. */
+  assertNamed(digest: string): void {
+    if (!this.has(digest)) throw new LedgerError('not-found', `no erasure record names ${digest}`);
+  }
+
+  all(): readonly string[] {
+    return [...this.#named];
+  }
+}
+
+/** What an `erasure` record names in `body.erased`. */
+export function erasedBy(record: LedgerRecord): readonly string[] {
+  const erased = record.type === 'erasure' ? record.body['erased'] : undefined;
+  return Array.isArray(erased) ? (erased as readonly unknown[]).filter((digest): digest is string => typeof digest === 'string') : [];
+}
+
+interface Places {
+  readonly disk: Disk;
+  readonly directory: string;
+  readonly journal: string;
+}
+
+/** Once resolved, the payloads are zero in the object files and in the journal. Objects that are erased already stay so. */
+export async function eraseObjects(places: Places, index: ObjectIndex, digests: readonly string[]): Promise<void> {
+  for (const digest of digests) {
+    const place = index.find(digest);
+    if (place === null) throw new LedgerError('not-found', `no object ${digest}`);
+    await eraseAt(places.disk, `${places.directory}/${segmentPath(place.segment)}`, place.offset);
+  }
+  await eraseInJournal(places, new Set(digests));
+}
+
+/**
+ * Zeroes state and payload, leaving length and digest. A crash may leave the object half erased, here or in the other
+ * place: opening finishes what an `erasure` record names.
+ */
+async function eraseAt(disk: Disk, path: string, offset: number): Promise<void> {
+  const header = await disk.readRange(path, offset, OBJECT_HEADER_BYTES);
+  const { length, digest } = decodeObjectHeader(header);
+  const erased = encodeObject({ digest, erased: true, payload: new Uint8Array(length) });
+  await disk.overwrite(path, offset, erased);
+}
+
+async function eraseInJournal({ disk, journal }: Places, digests: ReadonlySet<string>): Promise<void> {
+  for (const name of await disk.list(journal)) {
+    const firstSeq = parseJournalName(name);
+    const bytes = firstSeq === null ? null : await disk.read(`${journal}/${journalName(firstSeq)}`);
+    if (bytes === null) continue;
+    for (const offset of objectOffsets(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), digests)) {
+      await eraseAt(disk, `${journal}/${name}`, offset);
+    }
+  }
+}
+
+function objectOffsets(bytes: Buffer, digests: ReadonlySet<string>): number[] {
+  const offsets: number[] = [];
+  for (let at = 0, group = readGroupHeader(bytes, at); group !== null; at += group.bytes, group = readGroupHeader(bytes, at)) {
+    const end = at + group.bytes;
+    // A group still being written holds nothing that is durable, so nothing that may be erased.
+    if (end > bytes.length) break;
+    for (let offset = at + GROUP_HEADER_BYTES + group.entryBytes; offset < end; ) {
+      const { digest, length } = decodeObjectHeader(bytes.subarray(offset, offset + OBJECT_HEADER_BYTES));
+      if (digests.has(digest)) offsets.push(offset);
+      offset += OBJECT_HEADER_BYTES + length;
+    }
+  }
+  return offsets;
+}

@@ -1,0 +1,131 @@
+/**
+ * Opening: read the journal whole, hold it to the signed checkpoint, then put right what is derived from it.
+ *
+ * Nothing is changed before everything has been read and believed. A torn last group is cut only where no checkpoint
+ * covers it: nobody was ever told that it is durable.
+ */
+import { readCheckpoint, type ParsedCheckpoint } from './checkpoint.ts';
+import type { AppendFile, Disk } from './disk.ts';
+import { LedgerError } from './errors.ts';
+import { sameBytes } from './hash.ts';
+import { journalName } from './journal.ts';
+import type { LogOptions, Recovered } from './log.ts';
+import { parseNote, parseVerifier } from './note.ts';
+import { eraseObjects } from './object-store.ts';
+import { listFiles } from './publish.ts';
+import { DerivedCheck, repairDerived } from './repair.ts';
+import { emptyState, replay, type JournalEnd, type ReplayedGroup, type ReplayState } from './replay.ts';
+import { parseTilePath, TILE_WIDTH } from './tiles.ts';
+
+export interface RecoveredLog extends ReplayState {
+  readonly journal: AppendFile;
+  /** Entries from `recentFrom`, the last multiple of 256 in the log. */
+  readonly recent: readonly Uint8Array[];
+  readonly recentFrom: number;
+  /** The checkpoint file as it was found, signed by this signer. */
+  readonly signed: { readonly text: string; readonly size: number } | null;
+  readonly recovered: Recovered | null;
+}
+
+type SignedFile = ParsedCheckpoint & { readonly note: string; readonly bySigner: boolean };
+
+/**
+ * The log as its journal has it, ready to be written.
+ *
+ * @throws LedgerError `corrupt` or `rolled-back`, nothing having been changed; `unwritable` when the disk refuses.
+ */
+export async function recoverLog(options: LogOptions): Promise<RecoveredLog> {
+  const { disk, directory, journal } = options;
+  const signed = await readSigned(options);
+  const state = emptyState();
+  const check = new DerivedCheck(disk, directory);
+  const erasedInJournal = new Set<string>();
+  const faulty = new Map<string, number>();
+  let recent: Uint8Array[] = [];
+  let last: ReplayedGroup | null = null;
+
+  const groups = replay(disk, journal, state);
+  let step = await groups.next();
+  for (; step.done !== true; step = await groups.next()) {
+    last = step.value;
+    recent.push(...last.entries);
+    await check.group(last);
+    for (const { object } of last.objects) {
+      if (object.fault !== null) faulty.set(object.digest, last.firstSeq);
+      else if (object.erased) erasedInJournal.add(object.digest);
+    }
+    recent = recent.slice(Math.max(0, recent.length - (state.tree.size % TILE_WIDTH)));
+  }
+  const end = step.value;
+  checkErased(state, faulty, erasedInJournal);
+  checkAgainstSigned(state, signed, end);
+  const files = await listFiles(disk, directory);
+  checkAgainstPublished(state, files);
+
+  const file = await openJournal(disk, journal, end);
+  // The kernel may hold pages of a failed sync that never reached the disk and say they are clean: write the unsigned again.
+  if (last !== null && end.path === last.path && state.tree.size > (signed?.size ?? 0)) await disk.overwrite(last.path, last.offset, last.bytes);
+  await repairDerived(options, state, await check.finish(state), files);
+  const unfinished = state.erasures.all().filter((digest) => !erasedInJournal.has(digest) && state.index.find(digest) !== null);
+  if (unfinished.length > 0) await eraseObjects(options, state.index, unfinished);
+  return {
+    ...state,
+    journal: file,
+    recent,
+    recentFrom: state.tree.size - recent.length,
+    signed: signed?.bySigner === true ? { text: signed.note, size: signed.size } : null,
+    recovered: end.torn > 0 ? { bytesCut: end.torn, size: state.tree.size } : null,
+  };
+}
+
+/** The checkpoint file, where it can be believed to be ours. A torn one, or one whose signature fails, is as good as none: it can be signed again. */
+async function readSigned({ disk, directory, signer, origin }: LogOptions): Promise<SignedFile | null> {
+  const bytes = await disk.read(`${directory}/checkpoint`);
+  if (bytes === null) return null;
+  const note = Buffer.from(bytes).toString('utf8');
+  let checkpoint: ParsedCheckpoint & { readonly text: string };
+  try {
+    checkpoint = readCheckpoint(note);
+  } catch {
+    return null;
+  }
+  const own = parseNote(note).signatures.find(({ keyName }) => keyName === signer.keyName);
+  if (own !== undefined && !parseVerifier(signer.vkey).verify(Buffer.from(checkpoint.text), own.signature)) return null;
+  if (checkpoint.origin !== origin) throw new LedgerError('corrupt', `${directory} is the ledger of ${checkpoint.origin}, not of ${origin}`);
+  return { ...checkpoint, note, bySigner: own !== undefined };
+}
+
+function checkErased(state: ReplayState, faulty: ReadonlyMap<string, number>, erased: ReadonlySet<string>): void {
+  for (const [digest, seq] of faulty) {
+    if (!state.erasures.has(digest)) throw new LedgerError('corrupt', `object ${digest}, stored with record ${seq} or soon after, is altered`, { seq });
+  }
+  for (const digest of erased) {
+    if (!state.erasures.has(digest)) throw new LedgerError('corrupt', `object ${digest} is erased, and no erasure record names it`);
+  }
+}
+
+function checkAgainstSigned(state: ReplayState, signed: SignedFile | null, end: JournalEnd): void {
+  const { size } = state.tree;
+  if (signed === null) return;
+  if (size < signed.size) {
+    const found = end.torn > 0 ? `${size} whole records` : `${size} records`;
+    throw new LedgerError('rolled-back', `the journal has ${found}, and a checkpoint was signed for ${signed.size}: record ${size} is the first that is gone`, { seq: size });
+  }
+  if (!sameBytes(state.tree.root(signed.size), signed.root)) {
+    throw new LedgerError('corrupt', `the first ${signed.size} records of the journal are not those that the checkpoint was signed for`);
+  }
+}
+
+/** Bundles are written only once their records are durable: one past the journal's end is what is left of records that it has lost. */
+function checkAgainstPublished({ tree: { size } }: ReplayState, files: readonly string[]): void {
+  const published = Math.max(0, ...files.map(parseTilePath).map((tile) => (tile?.level === null ? tile.index * TILE_WIDTH + tile.width : 0)));
+  if (published > size) {
+    throw new LedgerError('rolled-back', `the journal has ${size} records, and ${published} were published: record ${size} is the first that is gone`, { seq: size });
+  }
+}
+
+async function openJournal(disk: Disk, journal: string, end: JournalEnd): Promise<AppendFile> {
+  const file = await disk.openAppend(end.path ?? `${journal}/${journalName(0)}`);
+  if (end.torn > 0) await file.truncate(end.offset);
+  return file;
+}
