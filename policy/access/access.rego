@@ -57,6 +57,10 @@ proven_by := "byUse" if {
 	input.change.kind == "provision"
 } else := "readBack"
 
+default requested := []
+
+requested := input.change.entitlements if is_array(input.change.entitlements)
+
 default held := []
 
 held := sort(input.held) if is_array(input.held)
@@ -78,7 +82,7 @@ decide := {
 		"verification": proven_by,
 	},
 	"entitlements": {
-		"requested": object.get(input, ["change", "entitlements"], []),
+		"requested": requested,
 		"held": held,
 		"used": used,
 		"excess": least_privilege.excess,

@@ -10,7 +10,10 @@ identities(directory, id) := {id} | graph.reachable(links(directory), {id})
 
 links(directory) := {from: to |
 	some [from, _] in stated(directory)
-	to := {other | some [from, other] in stated(directory)}
+	to := {pair[1] |
+		some pair in stated(directory)
+		pair[0] == from
+	}
 }
 
 stated(directory) := {pair |

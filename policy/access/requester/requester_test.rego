@@ -1,0 +1,35 @@
+package access.requester_test
+
+import data.access.requester
+import data.checks.fixture
+
+chain(principals) := fixture.changing({"requester": principals})
+
+test_the_identity_itself_and_active_people_may_ask if {
+	every principals in [
+		["nhi:prod/billing-export"],
+		["person:mallory"],
+		["nhi:prod/billing-export", "person:ana"],
+	] {
+		count(requester.deny) == 0 with input as chain(principals)
+	}
+}
+
+test_whoever_is_not_known_may_not_ask if {
+	every principals in [
+		["person:nobody"],
+		["nhi:prod/other"],
+		["sidecar:0123456789abcdef"],
+		["executor:main"],
+		["nhi:prod/billing-export", "person:nobody"],
+		[],
+	] {
+		fixture.codes(requester.deny) == {"unknown-requester"} with input as chain(principals)
+	}
+}
+
+test_whoever_is_disabled_may_not_ask if {
+	every principals in [["person:kim"], ["nhi:prod/billing-export", "person:kim"]] {
+		fixture.codes(requester.deny) == {"requester-inactive"} with input as chain(principals)
+	}
+}

@@ -1,0 +1,166 @@
+package workflow_test
+
+import data.checks.fixture
+import data.workflow
+
+tier(name) := fixture.knowing({"nhi": {"riskTier": name}})
+
+by(part, principals) := object.union(part, {"change": {"requester": principals}})
+
+revoke(principals) := fixture.changing({"kind": "revoke", "requester": principals})
+
+no_owner := {"facts": {"nhi": {"owner": "person:kim", "backupOwner": "person:kim"}}}
+
+ranks(rank) := fixture.knowing({"catalogue": {"entitlements": [fixture.ranked(fixture.orders, rank, "prod")]}, "nhi": {"riskTier": "low"}})
+
+test_risk_is_the_higher_of_tier_and_rank if {
+	every name in ["low", "medium", "high", "critical"] {
+		workflow.risk == name with input as tier(name)
+	}
+	every rank, name in {0: "low", 29: "low", 30: "medium", 69: "medium", 70: "high", 90: "critical", 100: "critical"} {
+		workflow.risk == name with input as ranks(rank)
+	}
+}
+
+test_a_third_party_is_high_risk if {
+	workflow.risk == "high" with input as fixture.knowing({"nhi": {"custody": "thirdParty"}})
+}
+
+test_what_risk_cannot_be_computed_from_is_critical if {
+	workflow.risk == "critical" with input as tier("unheard-of")
+	workflow.risk == "critical" with input as fixture.changing({"entitlements": []})
+	workflow.risk == "critical" with input as fixture.grant with data.limits as object.remove(fixture.limits, ["rankMin"])
+}
+
+test_owners_approve_low_and_medium_risk if {
+	every name in ["low", "medium"] {
+		workflow.approvers == {"anyOf": ["person:ana", "person:ben"]} with input as tier(name)
+		workflow.satisfiable with input as tier(name)
+		fixture.codes(workflow.pending) == {"owner-approval"} with input as tier(name)
+	}
+}
+
+test_an_owner_and_security_approve_high_risk_as_two_people if {
+	workflow.approvers == {"allOf": [
+		{"anyOf": ["person:ana", "person:ben"]},
+		{"anyOf": ["person:olga"]},
+		{"atLeast": 2, "of": ["person:ana", "person:ben", "person:olga"]},
+	]} with input as tier("high")
+	fixture.codes(workflow.pending) == {"owner-and-security-approval"} with input as tier("high")
+}
+
+test_three_people_approve_critical_risk if {
+	workflow.approvers == {"allOf": [
+		{"anyOf": ["person:ana", "person:ben"]},
+		{"anyOf": ["person:olga"]},
+		{"atLeast": 3, "of": ["person:ana", "person:ben", "person:olga", "person:sam", "person:wei"]},
+	]} with input as tier("critical")
+	fixture.codes(workflow.pending) == {"three-people-approval"} with input as tier("critical")
+}
+
+test_ids_of_one_person_count_once if {
+	security := {"facts": {"directory": {"teams": [{"id": "security", "members": ["person:ana-adm"]}]}}}
+	workflow.approvers == {"allOf": [
+		{"anyOf": ["person:ana", "person:ben"]},
+		{"anyOf": ["person:ana-adm"]},
+		{"atLeast": 2, "of": ["person:ben", {"anyOf": ["person:ana", "person:ana-adm"]}]},
+	]} with input as object.union(tier("high"), security)
+}
+
+test_one_person_in_two_groups_is_not_two_people if {
+	alone := {"facts": {"nhi": {"backupOwner": "person:ana"}, "directory": {"teams": [{"id": "security", "members": ["person:ana-adm"]}]}}}
+	fixture.codes(workflow.deny) == {"no-eligible-approver"} with input as object.union(tier("high"), alone)
+}
+
+test_requesters_do_not_approve_under_any_of_their_ids if {
+	every principals in [
+		["person:ana"],
+		["person:ana-adm"],
+		["nhi:prod/billing-export", "person:ana-adm"],
+		["person:mallory", "nhi:prod/billing-export", "person:ana"],
+	] {
+		workflow.approvers == {"anyOf": ["person:ben"]} with input as by(fixture.grant, principals)
+		count(workflow.deny) == 0 with input as by(fixture.grant, principals)
+	}
+}
+
+test_people_who_are_disabled_do_not_approve if {
+	workflow.approvers == {"anyOf": ["person:ben"]} with input as fixture.knowing({"nhi": {"owner": "person:kim"}})
+}
+
+test_machine_identities_do_not_approve if {
+	workflow.approvers == {"anyOf": ["person:ben"]} with input as fixture.knowing({"nhi": {"owner": "nhi:prod/other"}})
+}
+
+test_what_nobody_can_approve_is_denied if {
+	workflow.approvers == {"anyOf": []} with input as object.union(fixture.grant, no_owner)
+	fixture.codes(workflow.deny) == {"no-eligible-approver"} with input as object.union(fixture.grant, no_owner)
+	fixture.codes(workflow.deny) == {"no-eligible-approver"} with input as object.union(tier("high"), {"facts": {"directory": {"teams": []}}})
+}
+
+test_the_only_owner_cannot_ask_and_approve if {
+	alone := {"facts": {"nhi": {"backupOwner": "person:ana-adm"}}}
+	fixture.codes(workflow.deny) == {"no-eligible-approver"} with input as by(object.union(fixture.grant, alone), ["person:ana"])
+}
+
+test_a_quorum_that_is_missing_denies if {
+	fixture.codes(workflow.deny) == {"no-eligible-approver"} with input as fixture.grant with data.limits as object.remove(fixture.limits, ["approversMin"])
+}
+
+test_a_quorum_of_nobody_denies if {
+	fixture.codes(workflow.deny) == {"no-eligible-approver"} with input as fixture.grant with data.limits.approversMin.medium as 0
+}
+
+test_a_higher_quorum_is_asked_for_in_so_many_words if {
+	workflow.approvers == {"allOf": [
+		{"anyOf": ["person:ana", "person:ben"]},
+		{"atLeast": 2, "of": ["person:ana", "person:ben"]},
+	]} with input as fixture.grant with data.limits.approversMin.medium as 2
+}
+
+test_no_more_than_32_are_named if {
+	people := [{"id": sprintf_id(n), "active": true, "linked": []} | some n in numbers.range(1, 60)]
+	crowd := {"facts": {"directory": {"people": array.concat(fixture.directory.people, people), "teams": [{"id": "security", "members": [person.id | some person in people]}]}}}
+	count(workflow.approvers.allOf[1].anyOf) == 32 with input as object.union(tier("high"), crowd)
+	count(workflow.approvers.allOf[2].of) == 32 with input as object.union(tier("high"), crowd)
+}
+
+sprintf_id(n) := concat("", ["person:p", format_int(n, 10)])
+
+test_low_risk_outside_production_needs_no_approval if {
+	fixture.codes(workflow.permit) == {"low-risk"} with input as fixture.preview_grant
+	count(workflow.pending) == 0 with input as fixture.preview_grant
+}
+
+test_low_risk_needs_approval_in_production_and_where_it_stands if {
+	count(workflow.permit) == 0 with input as tier("low")
+	fixture.codes(workflow.pending) == {"owner-approval"} with input as object.union(fixture.preview_grant, {"change": {"leaseSeconds": null}})
+}
+
+test_low_risk_does_not_need_anyone_who_could_approve if {
+	count(workflow.deny) == 0 with input as object.union(fixture.preview_grant, no_owner)
+}
+
+test_those_who_answer_take_back_without_approval if {
+	every principals in [["person:ana"], ["person:ana-adm"], ["person:ben"], ["person:olga"], ["person:sam"], ["nhi:prod/billing-export", "person:ana"]] {
+		fixture.codes(workflow.permit) == {"taking-back"} with input as revoke(principals)
+		count(workflow.pending) == 0 with input as revoke(principals)
+		count(workflow.deny) == 0 with input as revoke(principals)
+	}
+}
+
+test_others_take_back_with_the_owners_approval if {
+	fixture.codes(workflow.pending) == {"taking-back-approval"} with input as revoke(["person:mallory"])
+	workflow.approvers == {"anyOf": ["person:ana", "person:ben"]} with input as revoke(["person:mallory"])
+	count(workflow.deny) == 0 with input as revoke(["person:mallory"])
+}
+
+test_security_approves_taking_back_where_no_owner_can if {
+	workflow.approvers == {"anyOf": ["person:olga"]} with input as object.union(revoke(["person:mallory"]), no_owner)
+	workflow.approvers == {"anyOf": ["person:olga"]} with input as object.union(revoke(["person:mallory"]), {"facts": {"nhi": null}})
+}
+
+test_the_strongest_proof_is_asked_for_where_none_is_set if {
+	workflow.proof_class == "session" with input as fixture.grant
+	workflow.proof_class == "passkey" with input as fixture.grant with data.limits as object.remove(fixture.limits, ["proofClass"])
+}

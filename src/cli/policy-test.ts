@@ -1,0 +1,112 @@
+/** `countersign policy test`: format, types, unit tests with coverage, and everything again through the compiled policy. */
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { createEvaluator, type Evaluator } from '../pdp/evaluator.ts';
+import { ENTRYPOINTS } from '../pdp/bundle.ts';
+import { buildArchive, compilePolicy, filesBelow, member, POLICY_ROOTS } from './policy-build.ts';
+import { demandOpa, demandOpaVersion, runOpa } from './opa.ts';
+import { expectedOf, misses, readCases, type PolicyCase } from './policy-cases.ts';
+
+/** Loaded for tests beside what is compiled: the fixtures that they start from. */
+const TESTED_ROOTS = [...POLICY_ROOTS, 'checks'];
+
+export interface PolicyCheck {
+  readonly name: 'format' | 'types' | 'tests' | 'coverage' | 'testsCompiled' | 'cases';
+  readonly ok: boolean;
+  /** What was done, or what is wrong. */
+  readonly detail: string;
+}
+export interface PolicyTestReport {
+  readonly ok: boolean;
+  readonly checks: readonly PolicyCheck[];
+}
+
+/**
+ * Every check's outcome, in order; none is left out because another failed.
+ *
+ * @throws PolicyToolError `opa-not-found`, `opa-version`, or `opa-failed` when the tests cannot even be compiled
+ */
+export async function testPolicy(options: { readonly root: string; readonly opa?: string }): Promise<PolicyTestReport> {
+  const policy = join(options.root, 'policy');
+  const opa = options.opa ?? 'opa';
+  await demandOpaVersion(opa, policy);
+  const checks: PolicyCheck[] = [];
+  const tool = async (name: PolicyCheck['name'], args: readonly string[], done: (stdout: string) => string): Promise<void> => {
+    const ran = await runOpa(opa, args, policy);
+    checks.push({ name, ok: ran.status === 0, detail: ran.status === 0 ? done(ran.stdout) : (ran.stdout + ran.stderr).trim().slice(0, 4_000) });
+  };
+  await tool('format', ['fmt', '--list', '--fail', ...TESTED_ROOTS], () => 'every file is formatted');
+  await tool('types', ['check', '--strict', '--capabilities', 'capabilities.json', ...TESTED_ROOTS], () => 'strict, and only built-ins that the runtime has');
+  await tool('tests', ['test', ...TESTED_ROOTS], (stdout) => stdout.trim().split('\n').at(-1) ?? '');
+  await tool('coverage', ['test', '--coverage', '--threshold', '100', ...TESTED_ROOTS], (stdout) => `${coverageOf(stdout)} % of lines`);
+  checks.push(await testCompiled(opa, policy), await testCases(opa, options.root, policy));
+  return { ok: checks.every((check) => check.ok), checks };
+}
+
+function coverageOf(stdout: string): number {
+  return (JSON.parse(stdout) as { coverage: number }).coverage;
+}
+
+/** Every unit test again as an entrypoint of one WebAssembly module: OPA's interpreter and its compiler do not always agree. */
+async function testCompiled(opa: string, policy: string): Promise<PolicyCheck> {
+  const tests: string[] = [];
+  for (const root of TESTED_ROOTS) {
+    for (const path of await filesBelow(policy, root)) {
+      if (!path.endsWith('_test.rego')) continue;
+      const text = await readFile(join(policy, path), 'utf8');
+      const name = /^package (\S+)$/m.exec(text)?.[1] ?? '';
+      for (const test of text.matchAll(/^(test_\w+) if /gm)) tests.push(`${name.replaceAll('.', '/')}/${test[1] ?? ''}`);
+    }
+  }
+  const archive = await buildArchive(opa, policy, [...tests.flatMap((name) => ['-e', name]), ...TESTED_ROOTS]);
+  const evaluator = await compiled(member(archive, 'policy.wasm'), member(archive, 'data.json'), tests);
+  const failed = tests.filter((test) => {
+    try {
+      return evaluator.evaluate(test, '{}') !== true;
+    } catch {
+      return true;
+    }
+  });
+  return { name: 'testsCompiled', ok: failed.length === 0 && tests.length > 0, detail: failed.length === 0 ? `PASS: ${tests.length}/${tests.length} compiled` : `failed only when compiled: ${failed.join(', ')}` };
+}
+
+/** Every case through the interpreter and through the compiled policy: equal to each other, and as expected. */
+async function testCases(opa: string, root: string, policy: string): Promise<PolicyCheck> {
+  const { wasm, data } = await compilePolicy({ root, opa });
+  const evaluator = await compiled(wasm, data, ENTRYPOINTS);
+  const files = (await readdir(join(policy, 'testcases'))).filter((name) => name.endsWith('.json')).sort();
+  const wrong: string[] = [];
+  let count = 0;
+  for (const file of files) {
+    const { entrypoint, cases } = readCases(await readFile(join(policy, 'testcases', file), 'utf8'));
+    const interpreted = await interpret(opa, policy, entrypoint, cases);
+    for (const [index, one] of cases.entries()) {
+      count += 1;
+      const answer = evaluator.evaluate(entrypoint, JSON.stringify(one.input));
+      if (!isDeepStrictEqual(answer, interpreted[index])) wrong.push(`${file}: ${one.title}: the compiled policy answers otherwise than opa eval`);
+      wrong.push(...misses(answer, expectedOf(one)).map((miss) => `${file}: ${one.title}: ${miss}`));
+    }
+  }
+  return { name: 'cases', ok: wrong.length === 0 && count > 0, detail: wrong.length === 0 ? `PASS: ${count}/${count} cases, interpreted and compiled` : wrong.join('\n') };
+}
+
+async function interpret(opa: string, policy: string, entrypoint: string, cases: readonly PolicyCase[]): Promise<readonly unknown[]> {
+  const scratch = await mkdtemp(join(tmpdir(), 'countersign-cases-'));
+  try {
+    const file = join(scratch, 'cases.json');
+    await writeFile(file, JSON.stringify({ cases: cases.map((one) => one.input) }));
+    const query = `[answer | some asked in data.cases; answer := data.${entrypoint.replaceAll('/', '.')} with input as asked]`;
+    const roots = [...POLICY_ROOTS, file].flatMap((root) => ['-d', root]);
+    const stdout = await demandOpa(opa, ['eval', '--format', 'json', '--ignore', '*_test.rego', ...roots, query], policy);
+    const { result } = JSON.parse(stdout) as { result: { expressions: { value: unknown[] }[] }[] };
+    return result[0]?.expressions[0]?.value ?? [];
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+async function compiled(wasm: Uint8Array, data: Uint8Array, entrypoints: readonly string[]): Promise<Evaluator> {
+  return createEvaluator({ module: await WebAssembly.compile(wasm), data: new TextDecoder().decode(data), entrypoints });
+}
