@@ -1,0 +1,77 @@
+/** `countersign.yaml`: what a person may set, each with what it is when she does not. `docs/surface.md` lists the keys. */
+import { z } from 'zod';
+import { connectorIdSchema, executorIdSchema, plainTextSchema } from '../protocol/values.ts';
+
+const pathSchema = plainTextSchema(1024);
+const secondsSchema = (least: number, most: number): z.ZodInt => z.int().min(least).max(most);
+const hostSchema = z.string().max(255).regex(/^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)$/, 'a name or address without a port');
+
+const limitsSchema = z
+  .strictObject({
+    /** How long a ticket lives. */
+    ticketSeconds: secondsSchema(10, 3_600).default(300),
+    /** How long approvers have. */
+    approvalSeconds: secondsSchema(60, 2_592_000).default(86_400),
+    /** How long a sealed secret waits to be fetched; then the credential is undone. */
+    deliverySeconds: secondsSchema(60, 2_592_000).default(86_400),
+    /** How long after a lease's end its report may take before it is a finding. */
+    overdueSeconds: secondsSchema(1, 3_600).default(30),
+    /** A step or order that nobody has answered is sent again this often. */
+    republishSeconds: secondsSchema(1, 3_600).default(10),
+    /** Changes of one principal that may wait at a time. */
+    openChangesPerRequester: z.int().min(1).max(100_000).default(1_000),
+    /** How long one policy decision may take, in ms; a longer one is a fault, and nothing is given. */
+    policyDeadlineMs: z.int().min(10).max(60_000).default(1_000),
+    /** The facts files are read again this often. */
+    factsSeconds: secondsSchema(1, 3_600).default(60),
+    /** How long requests in flight have to end when the sidecar is stopped. */
+    drainSeconds: secondsSchema(1, 600).default(10),
+  })
+  .prefault({});
+
+export const configSchema = z.strictObject({
+  /** The log's name: in its key, its checkpoints and every id. Never changes. */
+  origin: z.string().max(255).regex(/^[^\s+]+$/, 'no white space and no +'),
+  /** The directory that holds `ledger/`, `journal/` and `deliveries/`. */
+  data: pathSchema,
+  listen: z
+    .strictObject({
+      /** Path of a unix socket; only its owner can connect. */
+      socket: pathSchema.optional(),
+      /** Loopback only: bearer tokens go over it in clear. */
+      host: z.enum(['127.0.0.1', '::1']).default('127.0.0.1'),
+      /** 0: the system chooses. */
+      port: z.int().min(0).max(65_535).optional(),
+    })
+    .refine((listen) => listen.socket !== undefined || listen.port !== undefined, 'say socket, port, or both'),
+  /** Names in `Host` that this sidecar answers to, beside localhost and loopback. */
+  hosts: z.array(hostSchema).max(64).default([]),
+  /** File of token digests; readable by its owner alone. */
+  tokens: pathSchema,
+  /** Signed-note keys; readable by their owner alone. `log` signs checkpoints, `ticket` everything that goes to executors. */
+  keys: z.strictObject({ log: pathSchema, ticket: pathSchema }),
+  /** Trust folder: whose reports are believed. */
+  trust: pathSchema,
+  /** Directory of the compiled bundle. Left out: the policy that comes with the package. */
+  policy: pathSchema.optional(),
+  facts: z.strictObject({ inventory: pathSchema, catalogue: pathSchema, directory: pathSchema, usage: pathSchema.optional() }),
+  executors: z
+    .array(z.strictObject({ id: executorIdSchema, socket: pathSchema, connectors: z.array(connectorIdSchema).min(1).max(64) }))
+    .min(1)
+    .max(64)
+    .refine((executors) => isUnique(executors.map((one) => one.id)), 'an executor is listed twice')
+    .refine((executors) => isUnique(executors.flatMap((one) => one.connectors)), 'a connector is served by one executor'),
+  limits: limitsSchema,
+  logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+export type Config = z.infer<typeof configSchema>;
+
+/** Keys whose values are paths: taken from the file's directory, and absolute once loaded. */
+export const PATH_KEYS: readonly string[] = [
+  'data', 'listen.socket', 'tokens', 'keys.log', 'keys.ticket', 'trust', 'policy', 'facts.inventory', 'facts.catalogue', 'facts.directory',
+  'facts.usage',
+];
+
+function isUnique(values: readonly string[]): boolean {
+  return new Set(values).size === values.length;
+}
