@@ -1,0 +1,174 @@
+/** What the system catalogs say: roles, the objects that privileges are on, and who holds them. Nothing here changes anything. */
+import { TargetError } from '../../executor/connector.ts';
+import { formatPrivilege } from './privilege.ts';
+import type { Privilege } from './privilege.ts';
+import type { Row, Session } from './session.ts';
+
+/** The comment on a role that this connector made, by which it is found again and told from another of the same name. */
+export function marker(clientToken: string): string {
+  return `countersign ${clientToken}`;
+}
+
+export interface Role {
+  /** Never used again for another role, unlike its name. */
+  readonly oid: number;
+  readonly name: string;
+  readonly canLogin: boolean;
+  readonly comment: string | null;
+}
+
+const ROLES = `
+  SELECT r.oid, r.rolname::text AS name, r.rolcanlogin AS can_login, shobj_description(r.oid, 'pg_authid') AS comment
+    FROM pg_roles r`;
+
+/** The role of that name. */
+export async function findRole(session: Session, name: string): Promise<Role | null> {
+  // The cast keeps the parameter from becoming a `name`, which would be cut at 63 bytes.
+  const [row] = await session.query(`${ROLES} WHERE r.rolname = $1::text`, [name]);
+  return row === undefined ? null : roleOf(row);
+}
+
+/** The roles marked with a client token, whatever they are called now: renaming one does not take its access away. */
+export async function findMarked(session: Session, clientToken: string): Promise<Role[]> {
+  const rows = await session.query(
+    `${ROLES} WHERE r.oid IN (SELECT objoid FROM pg_shdescription WHERE classoid = 'pg_authid'::regclass AND description = $1) ORDER BY r.oid`,
+    [marker(clientToken)],
+  );
+  return rows.map(roleOf);
+}
+
+function roleOf(row: Row): Role {
+  return { oid: row['oid'] as number, name: row['name'] as string, canLogin: row['can_login'] as boolean, comment: row['comment'] as string | null };
+}
+
+/** The oid of what the privilege is on; null if there is no such object. */
+export async function objectOid(session: Session, privilege: Privilege): Promise<number | null> {
+  const [row] = await session.query(...objectQuery(privilege));
+  return row === undefined ? null : (row['oid'] as number);
+}
+
+function objectQuery(privilege: Privilege): [string, string[]] {
+  switch (privilege.kind) {
+    case 'role':
+      return ['SELECT oid FROM pg_roles WHERE rolname = $1::text', [privilege.role]];
+    case 'database':
+      return ['SELECT oid FROM pg_database WHERE datname = current_database()', []];
+    case 'schema':
+      return ['SELECT oid FROM pg_namespace WHERE nspname = $1::text', [privilege.schema]];
+    case 'table':
+    case 'sequence':
+      return [
+        `SELECT c.oid FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+          WHERE n.nspname = $1::text AND c.relname = $2::text AND c.relkind = ANY ($3::"char"[])`,
+        [privilege.schema, privilege.name, privilege.kind === 'sequence' ? '{S}' : '{r,p,v,m,f}'],
+      ];
+  }
+}
+
+/** Each privilege with the oid of its object. @throws TargetError `rejected` if one of them is not there */
+export async function resolveAll(session: Session, privileges: readonly Privilege[]): Promise<(readonly [Privilege, number])[]> {
+  const resolved: (readonly [Privilege, number])[] = [];
+  for (const privilege of privileges) {
+    const oid = await objectOid(session, privilege);
+    if (oid === null) throw new TargetError('rejected', `there is no such object: ${formatPrivilege(privilege)}`);
+    resolved.push([privilege, oid]);
+  }
+  return resolved;
+}
+
+/**
+ * Whether the role can use the privilege, however it came by it. Of a membership: `inherited` asks whether its privileges are in force,
+ * `member` whether it is there at all.
+ */
+export async function canUse(session: Session, role: number, privilege: Privilege, object: number, membership: 'inherited' | 'member'): Promise<boolean> {
+  const word = privilege.kind === 'role' ? (membership === 'inherited' ? 'USAGE' : 'MEMBER') : privilege.word;
+  const test = privilege.kind === 'role' ? 'pg_has_role' : `has_${privilege.kind}_privilege`;
+  const [row] = await session.query(`SELECT ${test}($1::oid, $2::oid, $3::text) AS holds`, [role, object, word]);
+  return row?.['holds'] === true;
+}
+
+/** Whether the role may look into the schema that the privilege's object is in: without that, the privilege is of no use. */
+export async function canReach(session: Session, role: number, privilege: Privilege): Promise<boolean> {
+  if (privilege.kind !== 'table' && privilege.kind !== 'sequence') return true;
+  const [row] = await session.query(
+    `SELECT has_schema_privilege($1::oid, n.oid, 'USAGE') AS holds FROM pg_namespace n WHERE n.nspname = $2::text`,
+    [role, privilege.schema],
+  );
+  return row?.['holds'] === true;
+}
+
+/**
+ * The account, and the roles that hold what this connector granted it: members' privileges are theirs, so they count as one.
+ * A holder is told by its marker, which says its own name, and by not being able to log in.
+ */
+export const PRINCIPALS = `
+  SELECT $1::oid AS oid
+  UNION
+  SELECT m.roleid FROM pg_auth_members m JOIN pg_roles h ON h.oid = m.roleid
+   WHERE m.member = $1::oid AND NOT h.rolcanlogin AND h.rolname ~ '^cs_[0-7][0-9a-hjkmnp-tv-z]{25}$'
+     AND shobj_description(h.oid, 'pg_authid') = 'countersign ' || h.rolname::text`;
+
+/**
+ * Grants to the account or its holders, and what it has as an owner. Not what everybody has (PUBLIC). A membership stands for all
+ * that it brings: it is not unfolded, so that a state after a change is the state before it and the plan, no more and no less.
+ */
+const HELD = `
+  WITH principal AS (${PRINCIPALS})
+  SELECT 'role' AS kind, NULL AS schema, r.rolname::text AS name, NULL AS word
+    FROM pg_auth_members m JOIN principal p ON m.member = p.oid JOIN pg_roles r ON r.oid = m.roleid
+   WHERE m.roleid NOT IN (SELECT oid FROM principal)
+  UNION
+  SELECT 'attribute', NULL, NULL, a.word
+    FROM pg_roles r, LATERAL (VALUES ('SUPERUSER', r.rolsuper), ('CREATEROLE', r.rolcreaterole), ('CREATEDB', r.rolcreatedb),
+                                     ('REPLICATION', r.rolreplication), ('BYPASSRLS', r.rolbypassrls)) AS a (word, has)
+   WHERE r.oid = $1::oid AND a.has
+  UNION
+  SELECT 'database', NULL, NULL, a.privilege_type
+    FROM pg_database d, LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
+   WHERE d.datname = current_database() AND a.grantee IN (SELECT oid FROM principal)
+  UNION
+  SELECT 'schema', NULL, n.nspname::text, a.privilege_type
+    FROM pg_namespace n, LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
+   WHERE a.grantee IN (SELECT oid FROM principal)
+     AND (a.grantee <> n.nspowner OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'))
+  UNION
+  SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname::text, c.relname::text, a.privilege_type
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
+         LATERAL aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r'::"char" END, c.relowner))) a
+   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND a.grantee IN (SELECT oid FROM principal)
+     AND (a.grantee <> c.relowner OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'))`;
+
+/** As many as a state may list. */
+const HELD_MAX = 1024;
+/** Words that later versions added and that cannot be asked for here. */
+const UNSPOKEN = new Set(['MAINTAIN']);
+
+/** The account's privileges in this database, sorted. @throws TargetError `rejected` if there are more than a state may list */
+export async function heldBy(session: Session, account: number): Promise<string[]> {
+  const rows = await session.query(HELD, [account]);
+  const texts = rows.filter((row) => !UNSPOKEN.has(row['word'] as string)).map(formatHeld);
+  const held = [...new Set(texts)].sort();
+  // A cut list would hide what an approver must see.
+  if (held.length > HELD_MAX) throw new TargetError('rejected', `the account holds ${String(held.length)} privileges; at most ${String(HELD_MAX)} can be shown`);
+  return held;
+}
+
+function formatHeld(row: Row): string {
+  const kind = row['kind'] as Privilege['kind'] | 'attribute';
+  const schema = row['schema'] as string;
+  const name = row['name'] as string;
+  const word = row['word'] as string;
+  switch (kind) {
+    case 'attribute':
+      return `attribute:${word}`;
+    case 'role':
+      return formatPrivilege({ kind, role: name });
+    case 'database':
+      return formatPrivilege({ kind, word });
+    case 'schema':
+      return formatPrivilege({ kind, schema: name, word });
+    case 'table':
+    case 'sequence':
+      return formatPrivilege({ kind, schema, name, word });
+  }
+}

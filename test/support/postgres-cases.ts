@@ -1,0 +1,81 @@
+/** A small database to change access in, and the documents that ask for it. */
+import { randomInt } from 'node:crypto';
+import type { Client } from 'pg';
+import { postgresConnector } from '../../src/connectors/postgres/connector.ts';
+import type { Connector } from '../../src/executor/connector.ts';
+import type { PlanStep } from '../../src/protocol/plan.ts';
+import type { TestPostgres } from './postgres.ts';
+
+/** The database of {@link prepareDatabase}, and so the connector's target. */
+export const TARGET = 'app';
+export const CONNECTOR = 'pg-main';
+export const SELECT_ORDERS = 'table:sales.orders:SELECT';
+export const USE_SALES = 'schema:sales:USAGE';
+/** What reading the orders takes. */
+export const READ_ORDERS = [USE_SALES, SELECT_ORDERS];
+
+export async function prepareDatabase(server: TestPostgres): Promise<void> {
+  await server.sql(`CREATE DATABASE ${TARGET}`);
+  await server.sql('CREATE SCHEMA sales', TARGET);
+  await server.sql('CREATE TABLE sales.orders (id int, note text)', TARGET);
+  await server.sql('CREATE SEQUENCE sales.order_ids', TARGET);
+  await server.sql('INSERT INTO sales.orders SELECT n FROM generate_series(1, 50000) n', TARGET);
+  await server.sql('CREATE ROLE deploy NOLOGIN');
+  await server.sql('GRANT USAGE ON SCHEMA sales TO deploy', TARGET);
+  await server.sql('GRANT INSERT ON sales.orders TO deploy', TARGET);
+}
+
+export function connectorTo(server: TestPostgres, port = server.port): Connector {
+  const connection = { host: server.host, port, database: TARGET, user: server.adminUser, password: server.adminPassword };
+  return postgresConnector({ id: CONNECTOR, connection });
+}
+
+export function deadline(ms = 30_000): AbortSignal {
+  return AbortSignal.timeout(ms);
+}
+
+/** Unlike any other of this run, so that tests share a server. */
+export function newToken(): string {
+  const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
+  const random = Array.from({ length: 25 }, () => alphabet[randomInt(32)]).join('');
+  return `cs_0${random}`;
+}
+
+export const SECRET = 'canary-Zr8/Kq+3xW_v5=Nn7&t%1';
+
+export function provisionStep(account: string, privileges: readonly string[] = READ_ORDERS, clientToken = newToken()): PlanStep {
+  return stepOf('provision', account, privileges, clientToken);
+}
+
+export function grantStep(account: string, privileges: readonly string[] = READ_ORDERS, clientToken = newToken()): PlanStep {
+  return stepOf('grant', account, privileges, clientToken);
+}
+
+export function revokeStep(account: string, privileges: readonly string[] = READ_ORDERS, clientToken = newToken()): PlanStep {
+  return stepOf('revoke', account, privileges, clientToken);
+}
+
+function stepOf(action: PlanStep['action'], account: string, privileges: readonly string[], clientToken: string): PlanStep {
+  const stepId = `stp_0123456789abcdef_${clientToken.slice(3).toUpperCase()}_r1_1`;
+  return { stepId, action, connector: CONNECTOR, target: TARGET, account, privileges: [...privileges], clientToken };
+}
+
+/** The order that takes back what the step gave. */
+export function orderOf(step: PlanStep): Parameters<Connector['revoke']>[0] {
+  if (step.action === 'revoke') throw new TypeError('what was revoked is not taken back');
+  return { ...step, action: step.action };
+}
+
+export async function apply(connector: Connector, step: PlanStep, validUntil: string | null = null): Promise<void> {
+  await connector.apply({ step, validUntil, secret: step.action === 'provision' ? SECRET : null, signal: deadline() });
+}
+
+/** An account that Countersign did not make, logged in. */
+export async function existingAccount(server: TestPostgres, name: string): Promise<Client> {
+  await server.sql(`CREATE ROLE "${name}" LOGIN PASSWORD '${SECRET}'`);
+  return server.login(name, SECRET, TARGET);
+}
+
+export async function roleExists(server: TestPostgres, name: string): Promise<boolean> {
+  return (await server.sql(`SELECT 1 FROM pg_roles WHERE rolname = '${name.replaceAll("'", "''")}'`)).length === 1;
+}
