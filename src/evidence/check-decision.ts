@@ -115,9 +115,9 @@ function checkAct(believed: Believed, audited: Audited, event: ChangeEvent, body
 function checkSufficiency(believed: Believed, audited: Audited, event: ChangeEvent, body: Authorised<'act'>, ticket: ActTicket): Fault | null {
   if (!same(body.requirement, audited.requirement)) return fault('requirement-shrunk', 'the step was authorised under a weaker requirement than was decided');
   const inForce = audited.approvals.filter(({ statement }) => statement.planDigest === body.planDigest && parseTime(statement.expiresAt) > event.atMs);
-  const { connector, target, privileges } = ticket.step;
+  const floor = ticket.step.action === 'revoke' ? null : floorFor(believed.trust.requirements, ticket.step);
   return shortfallOf(
-    audited.requirement, floorFor(believed.trust.requirements, { connector, target, privileges }),
+    audited.requirement, floor,
     inForce.map(({ statement, proofClass }) => ({ approver: statement.approver, proofClass })), audited.state.requester, leaseSecondsOf(audited, body, event),
   );
 }

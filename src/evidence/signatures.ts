@@ -7,7 +7,7 @@ import {
   approvalStatementSchema, APPROVAL_TYPE, reportSchema, REPORT_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE,
   type Approval, type ApprovalStatement, type Dsse, type Report, type RevokeOrder, type Ticket,
 } from '../protocol/signed.ts';
-import type { Trust } from '../protocol/trust-folder.ts';
+import { revokerOf, type Trust } from '../protocol/trust-folder.ts';
 import { fault, type Fault } from './violation.ts';
 
 /** What is believed while one ledger is verified. */
@@ -49,10 +49,10 @@ export function openApproval(believed: Believed, approval: Approval): Opened<App
 /** By a sidecar of this log, or by one of the floor's revokers in their own name. */
 export function openOrder(believed: Believed, envelope: Dsse): Opened<RevokeOrder> {
   const keyid = envelope.signatures[0]?.keyid;
-  const revoker = believed.trust.requirements.revokers.find(({ key }) => key.keyName === keyid);
-  const keys = revoker === undefined ? believed.sidecarKeys : [revoker.key];
+  const revoker = keyid === undefined ? null : revokerOf(believed.trust.requirements, keyid);
+  const keys = revoker === null ? believed.sidecarKeys : [revoker.key];
   const opened = guarded('order-signature', 'the revoke order', () => openDsse(envelope, REVOKE_ORDER_TYPE, revokeOrderSchema, keys));
-  if (opened.ok && revoker !== undefined && opened.value.orderedBy !== revoker.principal) {
+  if (opened.ok && revoker !== null && opened.value.orderedBy !== revoker.principal) {
     return failed('order-signature', `an order in the name of ${opened.value.orderedBy}, signed by ${revoker.principal}`);
   }
   return opened;

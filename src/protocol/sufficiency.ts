@@ -21,16 +21,18 @@ const meets = (has: ProofClass, demanded: ProofClass): boolean => PROOF_CLASSES.
 /**
  * What is missing, or null where nothing is. People are counted once, and never those who asked.
  *
+ * @param floor null for a step that only takes access away: a floor is about what is gained (invariant 9)
  * @param leaseSeconds null for standing access
  */
 export function shortfallOf(
-  requirement: Requirement, floor: FloorDemand, approvals: readonly CountedApproval[], requester: readonly string[], leaseSeconds: number | null,
+  requirement: Requirement, floor: FloorDemand | null, approvals: readonly CountedApproval[], requester: readonly string[], leaseSeconds: number | null,
 ): Shortfall | null {
   const others = approvals.filter(({ approver }) => !requester.includes(approver));
   const approved = new Set(others.filter(({ proofClass }) => meets(proofClass, requirement.proofClass)).map(({ approver }) => approver));
   if (requirement.approvers !== null && !isSatisfied(requirement.approvers, approved)) {
     return { code: 'approvals-insufficient', message: `approved by ${list(approved)}, which is not what the decision asks for` };
   }
+  if (floor === null) return null;
   const counted = new Set(
     others
       .filter(({ approver, proofClass }) => meets(proofClass, floor.proofClass) && (floor.approvers?.includes(approver) ?? true))

@@ -1,0 +1,82 @@
+/** `countersign changes list|show|watch|why`. */
+import type { Command } from 'commander';
+import type { ChangeView } from '../client/index.ts';
+import { STATES } from '../change/state.ts';
+import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
+import { describeChange, stateText } from './describe.ts';
+import { CliError, EXIT, type ExitCode } from './exit.ts';
+import { plain, table } from './output.ts';
+import { isOver } from './request.ts';
+import type { Runner } from './runner.ts';
+import { why } from './why.ts';
+import type { Session } from './world.ts';
+
+interface ListFlags extends ConnectFlags {
+  readonly state?: string;
+  readonly subject?: string;
+  readonly kind?: string;
+  readonly limit: string;
+}
+
+export function addChanges(program: Command, run: Runner): void {
+  const changes = program.command('changes').description('look at changes');
+  withConnection(changes.command('list'))
+    .description('the changes that you may see, newest first')
+    .option('--state <state>', 'only those in this state')
+    .option('--subject <nhi>', 'only those of this identity')
+    .option('--kind <kind>', 'only provision, grant or revoke')
+    .option('--limit <n>', 'at most so many', '50')
+    .action(run(list));
+  withConnection(changes.command('show').argument('<id>')).description('one change, whole').action(run(show));
+  withConnection(changes.command('watch').argument('<id>')).description('one change, until nothing more happens to it').action(run(watch));
+  withConnection(changes.command('why').argument('<id>')).description('the story of a change, record by record').action(run(why));
+}
+
+async function list(session: Session, flags: ListFlags): Promise<ExitCode> {
+  const { out } = session;
+  const state = flags.state === undefined ? undefined : STATES.find((one) => one === flags.state);
+  if (flags.state !== undefined && state === undefined) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(flags.state)} is not a state`, next: `one of: ${STATES.join(', ')}` });
+  const kind = (['provision', 'grant', 'revoke'] as const).find((one) => one === flags.kind);
+  if (flags.kind !== undefined && kind === undefined) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(flags.kind)} is not a kind of change` });
+  if (!/^[1-9][0-9]{0,5}$/.test(flags.limit)) throw new CliError(EXIT.usage, 'usage', { cause: '--limit takes a number' });
+  const client = connectTo(flags, session);
+  const found: ChangeView[] = [];
+  let cursor: string | undefined;
+  do {
+    const page = await client.list({
+      limit: Math.min(200, Number(flags.limit) - found.length),
+      ...(state === undefined ? {} : { state }), ...(kind === undefined ? {} : { kind }),
+      ...(flags.subject === undefined ? {} : { subject: flags.subject }), ...(cursor === undefined ? {} : { cursor }),
+    });
+    found.push(...page.changes);
+    cursor = page.next ?? undefined;
+  } while (cursor !== undefined && found.length < Number(flags.limit));
+  out.document({ changes: found });
+  if (found.length === 0) out.say('no changes that you may see');
+  const rows = found.map((change) => [change.id, change.state, change.kind, plain(change.subject), change.entitlements.map((one) => plain(one.privilege)).join(', ')]);
+  for (const line of table(rows)) out.line(line);
+  return EXIT.ok;
+}
+
+async function show(session: Session, id: string, flags: ConnectFlags): Promise<ExitCode> {
+  const change = await connectTo(flags, session).get(id);
+  session.out.document(change);
+  for (const line of describeChange(change, session.out, { nowMs: session.nowMs() })) session.out.line(line);
+  return EXIT.ok;
+}
+
+/** With `--json` a line of JSON for each state: a stream has no single document. */
+async function watch(session: Session, id: string, flags: ConnectFlags): Promise<ExitCode> {
+  const { out } = session;
+  let length = 0;
+  const seen = (change: ChangeView): void => {
+    if (change.length === length) return;
+    length = change.length;
+    if (out.json) session.stdout.write(`${JSON.stringify(change)}\n`);
+    else out.line(`${change.updatedAt}  ${stateText(change, out)}  record ${change.lastRecord}${change.findings.length === 0 ? '' : `  ${change.findings.map(({ code }) => code).join(', ')}`}`);
+  };
+  // An active lease is watched to its end.
+  const until = (change: ChangeView): boolean => isOver(change) && !(change.state === 'active' || (change.state === 'done' && change.delivery?.status === 'sealed'));
+  await connectTo(flags, session).wait(id, { until, seen, signal: session.signal });
+  return EXIT.ok;
+}

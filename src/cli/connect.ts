@@ -1,0 +1,88 @@
+/**
+ * Finds the sidecar and the caller's token.
+ *
+ * In this order: `--socket`/`--url`, the environment, the configuration file (`--config`, `./countersign.yaml`, `./.countersign/dev/countersign.yaml`).
+ * A token is never an argument: arguments are seen by every process of the machine.
+ */
+import type { Command } from 'commander';
+import { existsSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { parse } from 'yaml';
+import { connect, type Client } from '../client/index.ts';
+import { CliError, EXIT } from './exit.ts';
+import { readSecret, readText } from './files.ts';
+import type { World } from './world.ts';
+
+export interface ConnectFlags {
+  readonly config?: string;
+  readonly socket?: string;
+  readonly url?: string;
+  readonly tokenFile?: string;
+  readonly as?: string;
+}
+
+/** Adds the options that every command which talks to the sidecar takes. */
+export function withConnection(command: Command): Command {
+  return command
+    .option('--config <file>', 'countersign.yaml of the installation (default: ./countersign.yaml, ./.countersign/dev/countersign.yaml)')
+    .option('--socket <path>', "the sidecar's unix socket (COUNTERSIGN_SOCKET)")
+    .option('--url <url>', "the sidecar's HTTP address (COUNTERSIGN_URL)")
+    .option('--token-file <file>', 'a file with your token, readable by you alone (COUNTERSIGN_TOKEN_FILE, or the token in COUNTERSIGN_TOKEN)')
+    .option('--as <principal>', 'take the token of this principal from tokens.txt beside the configuration');
+}
+
+/** The configuration file in use, absolute; null where there is none. @throws CliError `no-such-file` for one that was named */
+export function findConfig(flags: Pick<ConnectFlags, 'config'>, world: Pick<World, 'cwd' | 'env'>): string | null {
+  const named = flags.config ?? world.env['COUNTERSIGN_CONFIG'];
+  if (named !== undefined) {
+    const path = resolve(world.cwd, named);
+    if (!existsSync(path)) throw new CliError(EXIT.io, 'no-such-file', { cause: `${path} is not there`, next: 'countersign init DIR   makes an installation' });
+    return path;
+  }
+  const candidates = ['countersign.yaml', '.countersign/dev/countersign.yaml'].map((path) => resolve(world.cwd, path));
+  return candidates.find((path) => existsSync(path)) ?? null;
+}
+
+/** @throws CliError `no-sidecar` or `no-token`; nothing has been sent */
+export function connectTo(flags: ConnectFlags, world: Pick<World, 'cwd' | 'env'>): Client {
+  const config = findConfig(flags, world);
+  const token = findToken(flags, config, world);
+  const socket = flags.socket ?? (flags.url === undefined ? world.env['COUNTERSIGN_SOCKET'] : undefined);
+  if (socket !== undefined) return connect({ socket: resolve(world.cwd, socket), token });
+  const url = flags.url ?? world.env['COUNTERSIGN_URL'];
+  if (url !== undefined) return connect({ url, token });
+  if (config === null) {
+    throw new CliError(EXIT.usage, 'no-sidecar', { cause: 'it is not said where the sidecar is', next: 'give --socket or --url, run it where countersign.yaml is, or start one:  countersign dev' });
+  }
+  const listen = listenOf(config);
+  if (listen.socket !== undefined) return connect({ socket: resolve(dirname(config), listen.socket), token });
+  if (listen.port !== undefined) return connect({ url: `http://${listen.host ?? '127.0.0.1'}:${listen.port}`, token });
+  throw new CliError(EXIT.usage, 'no-sidecar', { cause: `${config} says nowhere to listen`, next: 'give --socket or --url' });
+}
+
+function listenOf(config: string): { socket?: string; host?: string; port?: number } {
+  // Only the address is read here: whether the rest is right is for `serve` to say.
+  const parsed = parse(readText(config, 'the configuration')) as { listen?: unknown } | null;
+  return typeof parsed?.listen === 'object' && parsed.listen !== null ? parsed.listen : {};
+}
+
+function findToken(flags: ConnectFlags, config: string | null, { cwd, env }: Pick<World, 'cwd' | 'env'>): string {
+  if (flags.as !== undefined) return tokenOf(flags.as, config);
+  const file = flags.tokenFile ?? env['COUNTERSIGN_TOKEN_FILE'];
+  if (file !== undefined) return readSecret(resolve(cwd, file), 'the token file');
+  const token = env['COUNTERSIGN_TOKEN'];
+  if (token !== undefined && token !== '') return token;
+  throw new CliError(EXIT.usage, 'no-token', {
+    cause: 'no token was given', effect: 'Nothing was sent.', next: 'set COUNTERSIGN_TOKEN_FILE, give --token-file FILE, or, in an installation of your own, --as person:ana',
+  });
+}
+
+/** The line `<principal> <token>` of tokens.txt, which `init` writes. */
+function tokenOf(principal: string, config: string | null): string {
+  if (config === null) throw new CliError(EXIT.usage, 'no-token', { cause: '--as looks beside countersign.yaml, and there is none here', next: 'give --config FILE, or --token-file FILE' });
+  const path = join(dirname(config), 'tokens.txt');
+  const lines = readSecret(path, 'the list of tokens').split('\n').map((line) => line.trim().split(/\s+/));
+  const token = lines.find(([name]) => name === principal)?.[1];
+  if (token === undefined) throw new CliError(EXIT.usage, 'no-token', { cause: `${path} has no token for ${principal}`, next: `one of: ${lines.map(([name]) => name).filter((name) => name !== '' && name?.startsWith('#') !== true).join(', ')}` });
+  return token;
+}

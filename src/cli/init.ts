@@ -1,0 +1,232 @@
+/**
+ * `countersign init DIR`: a working installation in one directory: keys, trust, tokens, facts, and the two configurations.
+ *
+ *     countersign.yaml   for `serve`             trust/       whose word counts: for the sidecar, the executor, and auditors
+ *     executor.yaml      for `worker`            facts/       identities, entitlements, people
+ *     keys/ tokens.*     0600                    requests/    a request to begin with
+ *
+ * On one machine everything is in one place; in earnest the executor's key and trust folder are on another, and the revoker's key with the
+ * person who is on call.
+ */
+import type { Command } from 'commander';
+import { cpSync, mkdirSync } from 'node:fs';
+import { join, relative, resolve } from 'node:path';
+import { stringify } from 'yaml';
+import { generateSignerKey } from '../../ledger/index.ts';
+import { hashToken, newToken, type Role } from '../identity/tokens.ts';
+import { floorSchema, type Floor } from '../protocol/trust.ts';
+import { personIdSchema } from '../protocol/values.ts';
+import { CliError, EXIT, type ExitCode } from './exit.ts';
+import { isEmptyOrAbsent, writeNew, writeSecret } from './files.ts';
+import { newAgeIdentity, newFingerprintKey } from './keygen.ts';
+import { packageRoot } from './package.ts';
+import type { Runner } from './runner.ts';
+import type { Session, World } from './world.ts';
+
+export interface Principal {
+  readonly principal: string;
+  readonly roles: readonly Role[];
+}
+
+export interface LayoutOptions {
+  /** Absolute; absent or empty. */
+  readonly directory: string;
+  /** The log's name, without white space or `+`. */
+  readonly origin: string;
+  readonly randomBytes: (length: number) => Uint8Array;
+  /** The person who gets the revoker's key. */
+  readonly operator: string;
+  readonly principals: readonly Principal[];
+  /** Folder whose inventory.yaml, catalogue.yaml, directory.yaml and usage.yaml are copied. */
+  readonly facts: string;
+  readonly executorId: string;
+  /** By connector id, as executor.yaml says it. */
+  readonly connectors: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Default: one approval by session for whatever it is. */
+  readonly floors?: readonly Floor[];
+  /** Where the sockets go; a unix socket's path is short. Default: `run` in the directory. */
+  readonly sockets?: string;
+  /** Added to countersign.yaml, such as `limits`. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Added to executor.yaml. */
+  readonly executorConfig?: Readonly<Record<string, unknown>>;
+}
+
+export interface Layout {
+  readonly directory: string;
+  readonly origin: string;
+  /** Paths, absolute. */
+  readonly config: string;
+  readonly executorConfig: string;
+  readonly socket: string;
+  readonly executorSocket: string;
+  readonly trust: string;
+  readonly ledger: string;
+  readonly revokerKey: string;
+  /** The only time that tokens are in clear anywhere but in tokens.txt. */
+  readonly tokens: ReadonlyMap<string, string>;
+  readonly vkeys: { readonly log: string; readonly ticket: string; readonly executor: string; readonly revoker: string };
+}
+
+const ANYTHING: Floor = floorSchema.parse({ connector: '*', target: '*', privilege: '*', quorum: 1, proofClass: 'session', approvers: null, maxLeaseSeconds: null });
+/** sun_path holds 108 bytes on Linux and 104 on macOS, with the final zero. */
+const SOCKET_PATH_BYTES_MAX = 103;
+
+/**
+ * Writes the whole installation. Everything that is secret is in files that only their owner can read.
+ *
+ * @throws CliError `not-empty` or `path-too-long`: nothing was written; `unwritable`: part of it was
+ */
+export function layOut(options: LayoutOptions): Layout {
+  const { directory, origin, randomBytes, operator, executorId } = options;
+  if (!isEmptyOrAbsent(directory)) {
+    throw new CliError(EXIT.usage, 'not-empty', { cause: `${directory} is not empty`, effect: 'Nothing was written.', next: 'name a new directory' });
+  }
+  const at = (...names: string[]): string => join(directory, ...names);
+  const sockets = options.sockets ?? at('run');
+  const socket = join(sockets, 'countersign.sock');
+  const executorSocket = join(sockets, 'executor.sock');
+  if (Buffer.byteLength(socket) > SOCKET_PATH_BYTES_MAX) {
+    throw new CliError(EXIT.usage, 'path-too-long', { cause: `${socket} is too long for a unix socket`, effect: 'Nothing was written.', next: 'name a directory with a shorter path' });
+  }
+  for (const folder of ['', 'keys', 'secrets', 'data', 'executor']) mkdirSync(at(folder), { recursive: true, mode: 0o700 });
+  mkdirSync(sockets, { recursive: true, mode: 0o700 });
+
+  const keyPair = (name: string, file: string): string => {
+    const { skey, vkey } = generateSignerKey(name, randomBytes(32));
+    writeSecret(at('keys', file), `${skey}\n`);
+    return vkey;
+  };
+  const vkeys = {
+    log: keyPair(origin, 'log.key'),
+    ticket: keyPair(`${origin}/ticket`, 'ticket.key'),
+    executor: keyPair(executorId, 'executor.key'),
+    revoker: keyPair(operator, 'revoker.key'),
+  };
+  writeSecret(at('keys', 'fingerprint.key'), `${newFingerprintKey(randomBytes)}\n`);
+  const connectors = Object.keys(options.connectors);
+
+  writeNew(at('log.vkey'), `${vkeys.log}\n`);
+  writeTrust(at('trust'), options, vkeys, connectors);
+  const tokens = writeTokens(at('tokens.json'), at('tokens.txt'), options);
+  cpSync(options.facts, at('facts'), { recursive: true });
+
+  const local = (path: string): string => relative(directory, path) || '.';
+  const inDirectory = (path: string): string => (local(path).startsWith('..') ? path : local(path));
+  writeNew(at('countersign.yaml'), yaml('The sidecar. Paths are from this file.', {
+    origin, data: 'data', listen: { socket: inDirectory(socket) }, tokens: 'tokens.json', keys: { log: 'keys/log.key', ticket: 'keys/ticket.key' }, trust: 'trust',
+    facts: { inventory: 'facts/inventory.yaml', catalogue: 'facts/catalogue.yaml', directory: 'facts/directory.yaml', usage: 'facts/usage.yaml' },
+    executors: [{ id: executorId, socket: inDirectory(executorSocket), connectors }],
+    ...options.config,
+  }));
+  writeNew(at('executor.yaml'), yaml('The executor. It believes its own trust folder and nothing else.', {
+    id: executorId, socket: inDirectory(executorSocket), key: 'keys/executor.key', trust: 'trust', state: 'executor', fingerprintKey: 'keys/fingerprint.key',
+    connectors: options.connectors,
+    ...options.executorConfig,
+  }));
+  return {
+    directory, origin, config: at('countersign.yaml'), executorConfig: at('executor.yaml'), socket, executorSocket, trust: at('trust'), ledger: at('data', 'ledger'),
+    revokerKey: at('keys', 'revoker.key'), tokens, vkeys,
+  };
+}
+
+function writeTrust(folder: string, options: LayoutOptions, vkeys: Layout['vkeys'], connectors: readonly string[]): void {
+  const json = (name: string, value: unknown): void => writeNew(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
+  writeNew(join(folder, 'trust.policy'), `log ${vkeys.log}\nquorum none\n`);
+  json('sidecars.json', [{ origin: options.origin, key: vkeys.ticket }]);
+  json('executors.json', [{ id: options.executorId, key: vkeys.executor, connectors }]);
+  json('requirements.json', { v: 1, floors: options.floors ?? [ANYTHING], revokers: [{ principal: options.operator, key: vkeys.revoker }], clockSkewMs: 5_000 });
+}
+
+function writeTokens(digests: string, clear: string, { principals, randomBytes }: LayoutOptions): Map<string, string> {
+  const tokens = new Map(principals.map(({ principal }) => [principal, newToken(randomBytes)]));
+  const entries = principals.map(({ principal, roles }) => ({ principal, roles, tokenSha256: hashToken(tokens.get(principal)!) }));
+  writeSecret(digests, `${JSON.stringify(entries, null, 2)}\n`);
+  const lines = [...tokens].map(([principal, token]) => `${principal} ${token}`);
+  writeSecret(clear, `# Give each line to whom it names, then delete this file: the sidecar needs only tokens.json.\n${lines.join('\n')}\n`);
+  return tokens;
+}
+
+function yaml(heading: string, value: object): string {
+  return `# ${heading}\n${stringify(value, { lineWidth: 0 })}`;
+}
+
+/** Who has a token in an installation that is made of the example facts. */
+export const EXAMPLE_PRINCIPALS: readonly Principal[] = [
+  { principal: 'nhi:prod/billing-export', roles: ['caller'] },
+  { principal: 'nhi:prod/ci-deployer', roles: ['caller'] },
+  { principal: 'person:ana', roles: ['approver', 'caller'] },
+  { principal: 'person:ben', roles: ['approver', 'caller'] },
+  { principal: 'person:wei', roles: ['approver', 'caller'] },
+  { principal: 'person:olga', roles: ['approver', 'caller', 'auditor'] },
+  { principal: 'person:sam', roles: ['approver', 'caller', 'operator'] },
+  { principal: 'person:mallory', roles: ['caller'] },
+];
+
+/** The folder of example facts that comes with the package. */
+export function exampleFacts(): string {
+  return join(packageRoot(), 'examples', 'facts');
+}
+
+/** An origin that no other installation has. */
+export function newOrigin(randomBytes: World['randomBytes']): string {
+  return `countersign.local/${Buffer.from(randomBytes(6)).toString('hex')}`;
+}
+
+export interface ExampleOptions {
+  readonly directory: string;
+  readonly randomBytes: World['randomBytes'];
+  readonly origin?: string;
+  readonly operator?: string;
+}
+
+/** The installation of the example facts: one PostgreSQL on this machine, and a request to begin with. */
+export async function layOutExample({ directory, randomBytes, origin = newOrigin(randomBytes), operator = 'person:sam' }: ExampleOptions): Promise<Layout> {
+  const database = (name: string): Record<string, unknown> => ({ kind: 'postgres', host: '127.0.0.1', port: 5432, database: name, user: 'countersign', passwordFile: 'secrets/postgres.password' });
+  const layout = layOut({
+    directory, origin, randomBytes, operator, principals: EXAMPLE_PRINCIPALS, facts: exampleFacts(), executorId: 'executor:main',
+    connectors: { 'pg-main': database('app'), 'pg-dev': database('app_dev') },
+  });
+  // A password nobody has: the operator puts the real one here.
+  writeSecret(join(directory, 'secrets', 'postgres.password'), `${Buffer.from(randomBytes(24)).toString('base64url')}\n`);
+  const { secret, shown } = await newAgeIdentity();
+  writeSecret(join(directory, 'requests', 'billing-export.age'), `${secret}\n`);
+  writeNew(join(directory, 'requests', 'billing-export.yaml'), yaml('What nhi:prod/billing-export asks for, each night.', {
+    kind: 'provision', subject: 'nhi:prod/billing-export', purpose: 'nightly-billing', duration: 'PT15M', reason: 'the nightly export', recipient: shown.recipient,
+    entitlements: ['table:public.orders:SELECT', 'table:public.invoices:SELECT'].map((privilege) => ({ connector: 'pg-main', target: 'app', privilege })),
+  }));
+  return layout;
+}
+
+interface InitFlags {
+  readonly origin?: string;
+  readonly operator: string;
+}
+
+export function addInit(program: Command, run: Runner): void {
+  program
+    .command('init')
+    .argument('<directory>', 'a new or empty directory')
+    .description('make an installation: keys, trust, tokens, example facts, configurations')
+    .option('--origin <name>', "the log's name, such as countersign.example.com/ledger (default: a new one); it never changes")
+    .option('--operator <person>', "who holds the revoker's key", 'person:sam')
+    .action(run(init));
+}
+
+async function init(session: Session, directory: string, flags: InitFlags): Promise<ExitCode> {
+  if (!personIdSchema.safeParse(flags.operator).success) throw new CliError(EXIT.usage, 'usage', { cause: '--operator takes person:<id>' });
+  if (flags.origin !== undefined && !/^[^\s+]{1,240}$/.test(flags.origin)) throw new CliError(EXIT.usage, 'usage', { cause: '--origin takes a name without white space and +' });
+  const layout = await layOutExample({
+    directory: resolve(session.cwd, directory), randomBytes: session.randomBytes, operator: flags.operator, ...(flags.origin === undefined ? {} : { origin: flags.origin }),
+  });
+  const { out } = session;
+  const shown = { directory: layout.directory, origin: layout.origin, config: layout.config, executorConfig: layout.executorConfig, trust: layout.trust, logKey: layout.vkeys.log };
+  out.document(shown);
+  out.line(`installation ${layout.directory}`);
+  out.line(`log          ${layout.vkeys.log}`);
+  out.say('tokens are in tokens.txt, readable by you alone');
+  out.say('say in executor.yaml which database, and put its password in secrets/postgres.password; then');
+  out.say(`  countersign worker --config ${layout.executorConfig}`);
+  out.say(`  countersign serve --config ${layout.config}`);
+  return EXIT.ok;
+}

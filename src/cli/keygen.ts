@@ -1,0 +1,83 @@
+/** `countersign keygen`: makes a key, for its owner alone, and prints what others need to know of it. */
+import type { Command } from 'commander';
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { basename, resolve } from 'node:path';
+import { generateSignerKey } from '../../ledger/index.ts';
+import { hashToken, newToken } from '../identity/tokens.ts';
+import { executorIdSchema, personIdSchema } from '../protocol/values.ts';
+import { CliError, EXIT, type ExitCode } from './exit.ts';
+import { writeSecret } from './files.ts';
+import type { Runner } from './runner.ts';
+import type { Session } from './world.ts';
+
+const KINDS = ['log', 'ticket', 'executor', 'revoker', 'fingerprint', 'age', 'token'] as const;
+type Kind = (typeof KINDS)[number];
+
+interface KeygenFlags {
+  readonly name?: string;
+  readonly out?: string;
+}
+
+export function addKeygen(program: Command, run: Runner): void {
+  program
+    .command('keygen')
+    .argument('<kind>', KINDS.join(', '))
+    .description('make a key in a new file that only you can read, and print its public half')
+    .option('--name <name>', "log: the origin; ticket: a name for the sidecar's key; executor: executor:<id>; revoker: person:<id>")
+    .option('--out <file>', 'where to write it (default: ./<kind>.key)')
+    .action(run(keygen));
+}
+
+async function keygen(session: Session, given: string, flags: KeygenFlags): Promise<ExitCode> {
+  const kind = KINDS.find((one) => one === given);
+  if (kind === undefined) throw new CliError(EXIT.usage, 'usage', { cause: `${given} is not a kind of key`, next: `one of: ${KINDS.join(', ')}` });
+  const path = resolve(session.cwd, flags.out ?? `${kind}.key`);
+  const { secret, shown } = await makeKey(kind, flags.name, session.randomBytes);
+  writeSecret(path, `${secret}\n`);
+  const answer = { kind, file: path, ...shown };
+  session.out.document(answer);
+  session.out.say(`${basename(path)} written, readable by you alone`);
+  for (const [name, value] of Object.entries(shown)) session.out.line(`${name} ${value}`);
+  return EXIT.ok;
+}
+
+async function makeKey(kind: Kind, name: string | undefined, randomBytes: World32): Promise<{ secret: string; shown: Record<string, string> }> {
+  switch (kind) {
+    case 'log':
+    case 'ticket':
+    case 'executor':
+    case 'revoker': {
+      const { skey, vkey } = generateSignerKey(keyName(kind, name), randomBytes(32));
+      return { secret: skey, shown: { vkey } };
+    }
+    case 'fingerprint':
+      return { secret: newFingerprintKey(randomBytes), shown: {} };
+    case 'age':
+      return newAgeIdentity();
+    case 'token': {
+      const token = newToken(randomBytes);
+      return { secret: token, shown: { tokenSha256: hashToken(token) } };
+    }
+  }
+}
+
+type World32 = (length: number) => Uint8Array;
+
+/** 32 bytes, base64: what executors make fingerprints of secrets with. */
+export function newFingerprintKey(randomBytes: World32): string {
+  return Buffer.from(randomBytes(32)).toString('base64');
+}
+
+/** An age identity and its recipient. The library draws its own randomness: an identity is never made twice. */
+export async function newAgeIdentity(): Promise<{ secret: string; shown: { recipient: string } }> {
+  const identity = await generateX25519Identity();
+  return { secret: identity, shown: { recipient: await identityToRecipient(identity) } };
+}
+
+function keyName(kind: 'log' | 'ticket' | 'executor' | 'revoker', name: string | undefined): string {
+  const usage = (cause: string): CliError => new CliError(EXIT.usage, 'usage', { cause, effect: 'Nothing was written.' });
+  if (name === undefined) throw usage(`a ${kind} key needs --name`);
+  const wrong = (kind === 'executor' && !executorIdSchema.safeParse(name).success) || (kind === 'revoker' && !personIdSchema.safeParse(name).success) || /[\s+]/u.test(name) || name.length > 255;
+  if (wrong) throw usage(`${JSON.stringify(name)} cannot name a ${kind} key${kind === 'executor' ? '; executor:<id> can' : kind === 'revoker' ? '; person:<id> can' : ''}`);
+  return name;
+}

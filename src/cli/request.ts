@@ -1,0 +1,124 @@
+/** `countersign request`: asks for a change, and waits for what becomes of it where that is wanted. */
+import type { Command } from 'commander';
+import { resolve } from 'node:path';
+import { parse } from 'yaml';
+import type { ChangeView } from '../client/index.ts';
+import { changeRequestSchema, type ChangeRequest } from '../protocol/request.ts';
+import { durationSchema, durationSeconds } from '../protocol/values.ts';
+import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
+import { describeChange } from './describe.ts';
+import { CliError, EXIT, type ExitCode } from './exit.ts';
+import { readText } from './files.ts';
+import { plain } from './output.ts';
+import type { Runner } from './runner.ts';
+import type { Session } from './world.ts';
+
+interface RequestFlags extends ConnectFlags {
+  readonly file?: string;
+  readonly kind?: string;
+  readonly subject?: string;
+  readonly purpose?: string;
+  readonly entitlement?: string[];
+  readonly reason?: string;
+  readonly duration?: string;
+  readonly endsBy?: string;
+  readonly recipient?: string;
+  readonly idempotencyKey?: string;
+  readonly wait?: true | string;
+}
+
+/** How long `--wait` without a duration waits. */
+const WAIT_DEFAULT = 'PT10M';
+/** A request without `--wait` still sees whether policy refuses it at once. */
+const FIRST_ANSWER_MS = 5_000;
+
+export function addRequest(program: Command, run: Runner): void {
+  withConnection(program.command('request'))
+    .description('ask for a change of access')
+    .option('-f, --file <file>', 'the request in YAML or JSON; - for standard input')
+    .option('--kind <kind>', 'provision, grant or revoke')
+    .option('--subject <nhi>', 'whose access: nhi:<environment>/<name>')
+    .option('--purpose <id>', 'a purpose of the entitlement catalogue')
+    .option('--entitlement <connector/target/privilege>', 'what is asked for; may be given several times', (one: string, all: string[] | undefined) => [...(all ?? []), one])
+    .option('--reason <text>', 'prose for the approver')
+    .option('--duration <duration>', 'how long, such as PT15M')
+    .option('--ends-by <time>', 'the access is over by then, such as 2026-12-01T00:00:00.000Z')
+    .option('--recipient <age1…>', 'who a new secret is sealed to')
+    .option('--idempotency-key <key>', 'the same key and request give the same change')
+    .option('--wait [duration]', `until the access is there or refused, at most this long (default ${WAIT_DEFAULT}); exits 0 there, 1 refused, 5 still pending`)
+    .action(run(request));
+}
+
+async function request(session: Session, flags: RequestFlags): Promise<ExitCode> {
+  const { out } = session;
+  const asked = await readRequest(session, flags);
+  const limitMs = flags.wait === undefined ? null : waitMs(flags.wait === true ? WAIT_DEFAULT : flags.wait);
+  const client = connectTo(flags, session);
+  const recorded = await client.request(asked, flags.idempotencyKey === undefined ? {} : { idempotencyKey: flags.idempotencyKey });
+  out.say(`${recorded.id} recorded`);
+  const change = limitMs === null
+    ? await client.wait(recorded.id, { until: (seen) => seen.state !== 'requested', timeoutMs: FIRST_ANSWER_MS, signal: session.signal })
+    : await client.wait(recorded.id, { until: isOver, timeoutMs: limitMs, signal: session.signal, seen: announce(session) });
+  out.progress('');
+  out.document(change);
+  for (const line of describeChange(change, out, { nowMs: session.nowMs() })) out.line(line);
+  if (change.state === 'pending') out.say(`waits for approval:  countersign approve ${change.id}`);
+  return exitOf(change, limitMs !== null);
+}
+
+function announce({ out, nowMs }: Session): (change: ChangeView) => void {
+  let last = '';
+  const startedMs = nowMs();
+  return (change) => {
+    if (change.state !== last) out.say(`${change.id} ${change.state}`);
+    last = change.state;
+    out.progress(`waiting, ${Math.round((nowMs() - startedMs) / 1000)} s …`);
+  };
+}
+
+/** Whether there is nothing more to wait for: the access is there, was refused, or is over. */
+export function isOver(change: Pick<ChangeView, 'state'>): boolean {
+  return ['active', 'done', 'revoked', 'denied', 'rejected', 'expired', 'withdrawn', 'failed'].includes(change.state);
+}
+
+/** 0: there (or recorded, where nobody waits); 1: refused; 5: not there yet. */
+export function exitOf(change: Pick<ChangeView, 'state'>, waited: boolean): ExitCode {
+  if (['denied', 'rejected', 'expired', 'withdrawn', 'failed'].includes(change.state)) return EXIT.failed;
+  if (!waited || ['active', 'done', 'revoked'].includes(change.state)) return EXIT.ok;
+  return EXIT.pending;
+}
+
+/** @throws CliError `usage` for anything that is not a duration */
+export function waitMs(text: string): number {
+  const parsed = durationSchema.safeParse(text);
+  if (!parsed.success) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(text)} is not a duration such as PT10M` });
+  return durationSeconds(parsed.data) * 1000;
+}
+
+async function readRequest(session: Session, flags: RequestFlags): Promise<ChangeRequest> {
+  const given = flags.file === undefined ? fromFlags(flags) : await fromFile(session, flags.file);
+  const parsed = changeRequestSchema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`);
+  throw new CliError(EXIT.usage, 'invalid-request', { cause: `the request is not one: ${plain(issues.join('; '))}`, effect: 'Nothing was sent.' });
+}
+
+async function fromFile(session: Session, file: string): Promise<unknown> {
+  const text = file === '-' ? Buffer.from(await session.readStdin()).toString('utf8') : readText(resolve(session.cwd, file), 'the request');
+  try {
+    return parse(text, { uniqueKeys: true, strict: true }) as unknown;
+  } catch (cause) {
+    throw new CliError(EXIT.usage, 'invalid-request', { cause: `${file} is not YAML: ${plain((cause as Error).message)}`, effect: 'Nothing was sent.' }, { cause });
+  }
+}
+
+function fromFlags(flags: RequestFlags): unknown {
+  const { kind, subject, purpose, reason, duration, endsBy, recipient } = flags;
+  if (kind === undefined || flags.entitlement === undefined) throw new CliError(EXIT.usage, 'usage', { cause: 'nothing says what to ask for', next: 'give -f FILE, or --kind, --subject, --purpose, --entitlement and --reason' });
+  const entitlements = flags.entitlement.map((text) => {
+    const [connector, target, ...privilege] = text.split('/');
+    return { connector, target, privilege: privilege.join('/') };
+  });
+  const given = { kind, subject, purpose, reason, duration, endsBy, recipient, entitlements };
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
