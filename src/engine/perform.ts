@@ -109,6 +109,9 @@ async function publish(context: EngineContext, state: ChangeState, issued: Issue
   throw new Error(`${issued.audience} does not accept that this log grew from what it has seen`);
 }
 
+/** A decision is part of a record, which has 60 KiB for everything. */
+const DECISION_BYTES_MAX = 45_000;
+
 interface Asked {
   readonly decision: Decision;
   readonly provenance: Provenance;
@@ -125,7 +128,9 @@ async function ask(context: EngineContext, state: ChangeState, phase: 'request' 
   const bytes = saltedInput(context, input);
   const provenance: Provenance = { bundle: context.pdp.bundle, input: digestOf(bytes), facts: [context.factsDigest()] };
   try {
-    return { decision: await context.pdp.decide(input), provenance, input: bytes };
+    const decision = await context.pdp.decide(input);
+    if (canonicalBytes(decision).length > DECISION_BYTES_MAX) throw new EngineFault('malformed-result', `a decision of more than ${DECISION_BYTES_MAX} bytes`);
+    return { decision, provenance, input: bytes };
   } catch (error) {
     // At the request, an engine that cannot say yes has said no. At dispatch a person has approved: hold, and ask again.
     if (!(error instanceof EngineFault) || phase === 'dispatch') throw error;

@@ -9,9 +9,11 @@ const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base6
  * The receipt for record `seq` under the newest signed checkpoint, with a consistency proof from `fromSize` where the executor's last
  * checkpoint is known and smaller.
  *
- * @throws LedgerError where the record is not under a signed checkpoint yet
+ * @throws LedgerError where the log cannot be signed any more
  */
 export async function makeReceipt(log: Log, seq: number, fromSize: number | null): Promise<Receipt> {
+  // Durable and not yet signed over is a matter of moments.
+  if (seq >= log.checkpoint().size) await log.sync();
   const checkpoint = log.checkpoint();
   let bytes: Uint8Array | null = null;
   for await (const entry of log.entries(seq, seq + 1)) bytes = entry.bytes;
