@@ -42,5 +42,7 @@ export const reportMessageSchema = z.strictObject({
   objects: z.array(z.string().max(262_144)).max(4),
   /** age ciphertext, base64; its digest is in the report's seal. */
   ciphertext: z.base64().max(65_536).nullable(),
+  /** For a `revoked` report: the order that was carried out, as it was received. Its digest is in the report. */
+  order: dsseSchema.nullable(),
 });
 export type ReportMessage = z.infer<typeof reportMessageSchema>;

@@ -1,0 +1,196 @@
+/**
+ * Loads a trust folder, and reads the floor off it. What is loaded here is believed; so everything in it is checked now, and anything
+ * doubtful is refused with the name of the file and the place in it.
+ */
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { z } from 'zod';
+import { JsonError, LedgerError, logIdOf, parseStrict, parseTrustPolicy, parseVerifier, type TrustPolicy, type Verifier } from '../../ledger/index.ts';
+import { PROOF_CLASSES } from './decision.ts';
+import type { FloorDemand } from './sufficiency.ts';
+import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema, type Floor, type RequirementsFile } from './trust.ts';
+
+/** What a verifier or an executor believes. */
+export interface Trust {
+  /** Logs, witnesses and quorum. */
+  readonly policy: TrustPolicy;
+  /** Ticket keys by log id: never a key of the log itself. Empty where only a `trust.policy` was given. */
+  readonly sidecars: ReadonlyMap<string, readonly Verifier[]>;
+  /** Report keys, and the connectors each executor may speak for. */
+  readonly executors: ReadonlyMap<string, TrustedExecutor>;
+  readonly requirements: RequirementsFile;
+}
+
+export interface TrustedExecutor {
+  readonly key: Verifier;
+  readonly connectors: readonly string[];
+}
+
+/** The texts of a trust folder's files. All but `trust.policy` may be absent only together. */
+export interface TrustTexts {
+  readonly policy: string;
+  readonly rest: { readonly sidecars: string; readonly executors: string; readonly requirements: string } | null;
+}
+
+/** A trust folder that cannot be believed: which file, where in it (a JSON pointer, or empty), and why. Nothing was loaded. */
+export class TrustError extends Error {
+  readonly file: string;
+  readonly pointer: string;
+  constructor(file: string, pointer: string, message: string, options?: ErrorOptions) {
+    super(`${file}${pointer === '' ? '' : ` at ${pointer}`}: ${message}`, options);
+    this.name = 'TrustError';
+    this.file = file;
+    this.pointer = pointer;
+  }
+}
+
+const POLICY = 'trust.policy';
+const SIDECARS = 'sidecars.json';
+const EXECUTORS = 'executors.json';
+const REQUIREMENTS = 'requirements.json';
+const NO_REQUIREMENTS: RequirementsFile = { v: 1, floors: [], revokers: [], clockSkewMs: 0 };
+
+/**
+ * The trust in a folder, or in a lone `trust.policy` file; the latter says only whose checkpoints to believe.
+ *
+ * @throws TrustError; then nothing is trusted
+ */
+export async function loadTrustFolder(path: string): Promise<Trust> {
+  const info = await stat(path).catch((cause: unknown) => {
+    throw new TrustError(path, '', 'cannot be read', { cause });
+  });
+  if (info.isFile()) return parseTrust({ policy: await readText(path), rest: null });
+  const [policy, sidecars, executors, requirements] = await Promise.all(
+    [POLICY, SIDECARS, EXECUTORS, REQUIREMENTS].map((name) => readText(join(path, name))),
+  ) as [string, string, string, string];
+  return parseTrust({ policy, rest: { sidecars, executors, requirements } });
+}
+
+/** The trust that the texts of a folder's files state. Pure. @throws TrustError */
+export function parseTrust(texts: TrustTexts): Trust {
+  const policy = parsePolicy(texts.policy);
+  if (texts.rest === null) return { policy, sidecars: new Map(), executors: new Map(), requirements: NO_REQUIREMENTS };
+  return {
+    policy,
+    sidecars: sidecarsOf(parseFile(SIDECARS, texts.rest.sidecars, sidecarsFileSchema), policy),
+    executors: executorsOf(parseFile(EXECUTORS, texts.rest.executors, executorsFileSchema)),
+    requirements: checkedRequirements(parseFile(REQUIREMENTS, texts.rest.requirements, requirementsFileSchema)),
+  };
+}
+
+/** The principal and key that may revoke under the name `keyName` (`name+xxxxxxxx`); null where the floor lists none. */
+export function revokerOf(requirements: RequirementsFile, keyName: string): { readonly principal: string; readonly key: Verifier } | null {
+  const listed = requirements.revokers.find(({ key }) => key.startsWith(`${keyName}+`));
+  return listed === undefined ? null : { principal: listed.principal, key: parseVerifier(listed.key) };
+}
+
+/** Where no floor matches: one approval by session. Silence is not consent. */
+const SILENT: FloorDemand = { quorum: 1, proofClass: 'session', approvers: null, maxLeaseSeconds: null };
+
+/**
+ * What the floor asks for an effect: the strictest of all that match, privilege by privilege; a privilege that none matches asks for
+ * {@link SILENT}. Lists of approvers are intersected: where they share nobody, a quorum above 0 cannot be met, and the effect is refused.
+ */
+export function floorFor(
+  requirements: RequirementsFile, effect: { readonly connector: string; readonly target: string; readonly privileges: readonly string[] },
+): FloorDemand {
+  const matches = (floor: Floor, privilege: string): boolean =>
+    (floor.connector === '*' || floor.connector === effect.connector) && (floor.target === '*' || floor.target === effect.target)
+    && (floor.privilege === '*' || floor.privilege === privilege);
+  const demands = effect.privileges.flatMap((privilege): FloorDemand[] => {
+    const matching = requirements.floors.filter((floor) => matches(floor, privilege));
+    return matching.length > 0 ? matching : [SILENT];
+  });
+  const [first = SILENT, ...others] = demands;
+  return others.reduce(stricter, demandOf(first));
+}
+
+function demandOf({ quorum, proofClass, approvers, maxLeaseSeconds }: FloorDemand): FloorDemand {
+  return { quorum, proofClass, approvers, maxLeaseSeconds };
+}
+
+function stricter(a: FloorDemand, b: FloorDemand): FloorDemand {
+  return {
+    quorum: Math.max(a.quorum, b.quorum),
+    proofClass: PROOF_CLASSES.indexOf(a.proofClass) >= PROOF_CLASSES.indexOf(b.proofClass) ? a.proofClass : b.proofClass,
+    approvers: a.approvers === null ? b.approvers : b.approvers === null ? a.approvers : a.approvers.filter((one) => b.approvers!.includes(one)),
+    maxLeaseSeconds: a.maxLeaseSeconds === null ? b.maxLeaseSeconds : b.maxLeaseSeconds === null ? a.maxLeaseSeconds : Math.min(a.maxLeaseSeconds, b.maxLeaseSeconds),
+  };
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new TrustError(path, '', 'cannot be read', { cause });
+  }
+}
+
+function parsePolicy(text: string): TrustPolicy {
+  try {
+    return parseTrustPolicy(text);
+  } catch (cause) {
+    throw cause instanceof LedgerError ? new TrustError(POLICY, '', cause.message, { cause }) : cause;
+  }
+}
+
+function parseFile<T>(file: string, text: string, schema: z.ZodType<T>): T {
+  let value: unknown;
+  try {
+    value = parseStrict(Buffer.from(text, 'utf8'));
+  } catch (cause) {
+    throw cause instanceof JsonError ? new TrustError(file, cause.pointer, cause.message, { cause }) : cause;
+  }
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new TrustError(file, issue === undefined ? '' : issue.path.map((part) => `/${String(part)}`).join(''), issue?.message ?? 'not what it should be');
+}
+
+function parseKey(file: string, pointer: string, vkey: string): Verifier {
+  try {
+    const key = parseVerifier(vkey);
+    // Type 01: Ed25519 over the bytes themselves. A witness key (04) signs another message.
+    if (key.type !== 1) throw new TrustError(file, pointer, 'not an Ed25519 key of type 01');
+    return key;
+  } catch (cause) {
+    throw cause instanceof LedgerError ? new TrustError(file, pointer, cause.message, { cause }) : cause;
+  }
+}
+
+const hex = (key: Verifier): string => Buffer.from(key.publicKey).toString('hex');
+
+function sidecarsOf(entries: z.infer<typeof sidecarsFileSchema>, policy: TrustPolicy): Map<string, Verifier[]> {
+  const logKeys = new Set(policy.logs.map(({ verifier }) => hex(verifier)));
+  const sidecars = new Map<string, Verifier[]>();
+  entries.forEach(({ origin, key }, i) => {
+    const verifier = parseKey(SIDECARS, `/${i}/key`, key);
+    if (!policy.logs.some((log) => log.verifier.name === origin)) throw new TrustError(SIDECARS, `/${i}/origin`, `${POLICY} lists no log with the origin ${origin}`);
+    // Whoever holds the log's key could then write a ticket and its receipt; two keys keep those two powers apart.
+    if (logKeys.has(hex(verifier))) throw new TrustError(SIDECARS, `/${i}/key`, 'this is a key of the log: tickets need a key of their own');
+    const keys = sidecars.get(logIdOf(origin)) ?? [];
+    if (keys.some((known) => known.keyName === verifier.keyName)) throw new TrustError(SIDECARS, `/${i}/key`, 'a key that is listed already');
+    sidecars.set(logIdOf(origin), [...keys, verifier]);
+  });
+  return sidecars;
+}
+
+function executorsOf(entries: z.infer<typeof executorsFileSchema>): Map<string, TrustedExecutor> {
+  const executors = new Map<string, TrustedExecutor>();
+  entries.forEach(({ id, key, connectors }, i) => {
+    if (executors.has(id)) throw new TrustError(EXECUTORS, `/${i}/id`, `${id} is listed already`);
+    executors.set(id, { key: parseKey(EXECUTORS, `/${i}/key`, key), connectors });
+  });
+  return executors;
+}
+
+function checkedRequirements(requirements: RequirementsFile): RequirementsFile {
+  const seen = new Set<string>();
+  requirements.revokers.forEach(({ key }, i) => {
+    const verifier = parseKey(REQUIREMENTS, `/revokers/${i}/key`, key);
+    // A key with two owners would let one revoke in the other's name.
+    if (seen.has(hex(verifier)) || seen.has(verifier.keyName)) throw new TrustError(REQUIREMENTS, `/revokers/${i}/key`, 'a key that is listed already');
+    seen.add(hex(verifier)).add(verifier.keyName);
+  });
+  return requirements;
+}
