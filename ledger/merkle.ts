@@ -11,17 +11,22 @@ import { HASH_BYTES, sameBytes, sha256 } from './hash.ts';
 
 export const EMPTY_ROOT: Uint8Array = sha256(new Uint8Array(0));
 
-const LEAF_PREFIX = Uint8Array.of(0);
-const NODE_PREFIX = Uint8Array.of(1);
+// What is hashed is copied here first: one buffer for all costs half of making one each time. No hash is ever awaited.
+const leafScratch = Buffer.alloc(65_536);
+const nodeScratch = Buffer.alloc(1 + 2 * HASH_BYTES, 1);
 
 /** SHA-256(00 ‖ entry). */
 export function leafHash(entry: Uint8Array): Uint8Array {
-  return sha256(LEAF_PREFIX, entry);
+  if (entry.byteLength >= leafScratch.length) return sha256(Uint8Array.of(0), entry);
+  leafScratch.set(entry, 1);
+  return sha256(leafScratch.subarray(0, 1 + entry.byteLength));
 }
 
 /** SHA-256(01 ‖ left ‖ right). */
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
-  return sha256(NODE_PREFIX, left, right);
+  nodeScratch.set(left, 1);
+  nodeScratch.set(right, 1 + HASH_BYTES);
+  return sha256(nodeScratch);
 }
 
 /** How many times 2 divides `n`, for n ≥ 1. */
@@ -51,7 +56,7 @@ export class MerkleTree {
   readonly #levels: Buffer[] = [];
   /** `#open[level]`: the left node at that level that waits for its sibling, where the size has that bit. */
   readonly #open: Buffer[] = [];
-  readonly #scratch = Buffer.alloc(1 + 2 * HASH_BYTES, NODE_PREFIX);
+  readonly #scratch = Buffer.alloc(1 + 2 * HASH_BYTES, 1);
 
   get size(): number {
     return this.#size;
@@ -172,6 +177,47 @@ export class MerkleTree {
 
   #checkSize(size: number): void {
     if (!(Number.isInteger(size) && size >= 0 && size <= this.#size)) throw new LedgerError('not-found', `no tree of ${size} leaves, only up to ${this.#size}`);
+  }
+}
+
+/**
+ * The right edge of a growing tree: its root at every size, in memory that grows with the logarithm.
+ *
+ * @param onNode is told of every complete node above the leaves, once, as it becomes complete.
+ */
+export class Frontier {
+  #size = 0;
+  readonly #open: Uint8Array[] = [];
+  readonly #onNode: (level: number, index: number, node: Uint8Array) => void;
+
+  constructor(onNode: (level: number, index: number, node: Uint8Array) => void = () => undefined) {
+    this.#onNode = onNode;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  push(leaf: Uint8Array): void {
+    let node = leaf;
+    let level = 0;
+    let index = this.#size;
+    while (index % 2 === 1) {
+      node = nodeHash(this.#open[level]!, node);
+      level++;
+      index = (index - 1) / 2;
+      this.#onNode(level, index, node);
+    }
+    this.#open[level] = node;
+    this.#size++;
+  }
+
+  root(): Uint8Array {
+    let root: Uint8Array | null = null;
+    for (let level = 0, rest = this.#size; rest > 0; level++, rest = Math.floor(rest / 2)) {
+      if (rest % 2 === 1) root = root === null ? this.#open[level]! : nodeHash(this.#open[level]!, root);
+    }
+    return root ?? EMPTY_ROOT;
   }
 }
 

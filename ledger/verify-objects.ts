@@ -1,0 +1,195 @@
+/** Walking the object files beside the records: every byte belongs to an object that the next record names first. */
+import type { Disk } from './disk.ts';
+import { LedgerError } from './errors.ts';
+import { decodeObjectHeader, OBJECT_HEADER_BYTES, ObjectIndex, payloadFault, segmentPath, type ObjectPlace } from './objects.ts';
+import { erasedBy, readObject } from './object-store.ts';
+import type { LedgerRecord } from './record.ts';
+import { Finding } from './verdict.ts';
+
+const CHUNK_BYTES = 4_194_304;
+/** Objects whose places are remembered; a record that names an older one costs a pass over the headers, once. */
+const RECENT_MAX = 65_536;
+
+export interface ObjectFile {
+  readonly path: string;
+  readonly bytes: number;
+}
+
+/** A cursor over all object files, one after another. */
+class ObjectStream {
+  readonly #disk: Disk;
+  readonly #files: readonly ObjectFile[];
+  #file = 0;
+  #offset = 0;
+  #chunk: Buffer = Buffer.alloc(0);
+  #chunkAt = 0;
+
+  constructor(disk: Disk, files: readonly ObjectFile[]) {
+    this.#disk = disk;
+    this.#files = files;
+  }
+
+  get place(): ObjectPlace {
+    return { segment: this.#file, offset: this.#offset };
+  }
+
+  get path(): string {
+    return this.#files[this.#file]?.path ?? segmentPath(this.#file);
+  }
+
+  get isAtEnd(): boolean {
+    return this.#file >= this.#files.length || (this.#file === this.#files.length - 1 && this.#offset >= this.#files[this.#file]!.bytes);
+  }
+
+  /** Moves to the next file once this one is read to its end. */
+  #settle(): void {
+    while (this.#file < this.#files.length - 1 && this.#offset >= this.#files[this.#file]!.bytes) {
+      this.#file++;
+      this.#offset = 0;
+      this.#chunk = Buffer.alloc(0);
+    }
+  }
+
+  /** `length` bytes at the cursor, or null where the file has fewer left. */
+  async #peek(length: number, skip = 0): Promise<Buffer | null> {
+    const from = this.#offset + skip;
+    const left = (this.#files[this.#file]?.bytes ?? 0) - from;
+    if (left < length) return null;
+    if (from < this.#chunkAt || from + length > this.#chunkAt + this.#chunk.length) {
+      const bytes = await this.#disk.readRange(this.#files[this.#file]!.path, from, Math.min(left, Math.max(length, CHUNK_BYTES)));
+      this.#chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      this.#chunkAt = from;
+    }
+    return this.#chunk.subarray(from - this.#chunkAt, from - this.#chunkAt + length);
+  }
+
+  /** The header at the cursor; null at the end. @throws LedgerError `malformed`. */
+  async header(): Promise<{ length: number; erased: boolean; digest: string } | null> {
+    this.#settle();
+    if (this.isAtEnd) return null;
+    return decodeObjectHeader((await this.#peek(OBJECT_HEADER_BYTES)) ?? new Uint8Array(0));
+  }
+
+  /** The payload at the cursor, moving past it. @throws LedgerError `malformed` where it is cut short. */
+  async payload(length: number): Promise<Uint8Array> {
+    const bytes = await this.#peek(length, OBJECT_HEADER_BYTES);
+    if (bytes === null) throw new LedgerError('malformed', 'an object that is cut short');
+    this.#offset += OBJECT_HEADER_BYTES + length;
+    return bytes;
+  }
+
+  skip(length: number): void {
+    this.#offset += OBJECT_HEADER_BYTES + length;
+  }
+}
+
+export class ObjectWalk {
+  readonly #disk: Disk;
+  readonly #directory: string;
+  readonly #files: readonly ObjectFile[];
+  readonly #stream: ObjectStream;
+  readonly #recent = new Map<string, ObjectPlace>();
+  #all: ObjectIndex | null = null;
+  #current = new Map<string, Uint8Array | null>();
+  readonly #erased = new Map<string, number>();
+  readonly #named = new Set<string>();
+  #count = 0;
+
+  constructor(disk: Disk, directory: string, files: readonly ObjectFile[]) {
+    this.#disk = disk;
+    this.#directory = directory;
+    this.#files = files;
+    this.#stream = new ObjectStream(disk, files);
+  }
+
+  get count(): number {
+    return this.#count;
+  }
+
+  get erasedCount(): number {
+    return this.#erased.size;
+  }
+
+  /** Checks the objects that `record` names. @throws Finding. */
+  async record(record: LedgerRecord): Promise<void> {
+    if (this.#current.size > 0) this.#current = new Map();
+    for (const digest of record.objects) {
+      if (!(await this.#takeNext(digest, record.seq)) && (await this.#find(digest)) === null) {
+        throw new Finding('INTEGRITY', `object ${digest}, which record ${record.seq} names, is not in ${this.#stream.path}: it is missing or altered`, record.seq);
+      }
+    }
+    for (const digest of erasedBy(record)) this.#named.add(digest);
+  }
+
+  /** Whether the object at the cursor is `digest`; then it has been checked and passed. */
+  async #takeNext(digest: string, seq: number): Promise<boolean> {
+    const bad = (message: string): Finding => new Finding('INTEGRITY', `${message}, in ${this.#stream.path}; record ${seq} names it`, seq);
+    let header: { length: number; erased: boolean; digest: string } | null;
+    try {
+      header = await this.#stream.header();
+    } catch (error) {
+      throw bad(messageOf(error));
+    }
+    if (header?.digest !== digest) return false;
+    const { place } = this.#stream;
+    let payload: Uint8Array;
+    try {
+      payload = await this.#stream.payload(header.length);
+    } catch (error) {
+      throw bad(messageOf(error));
+    }
+    const fault = payloadFault({ digest, erased: header.erased, payload });
+    if (fault !== null) throw bad(fault);
+    if (header.erased) this.#erased.set(digest, seq);
+    this.#current.set(digest, header.erased ? null : payload);
+    this.#remember(digest, place);
+    this.#count++;
+    return true;
+  }
+
+  #remember(digest: string, place: ObjectPlace): void {
+    this.#all?.add(digest, place);
+    this.#recent.set(digest, place);
+    if (this.#recent.size > RECENT_MAX) this.#recent.delete(this.#recent.keys().next().value!);
+  }
+
+  /** Where an object passed before is; null when there was none. */
+  async #find(digest: string): Promise<ObjectPlace | null> {
+    return this.#recent.get(digest) ?? (this.#all ??= await this.#indexPassed()).find(digest);
+  }
+
+  async #indexPassed(): Promise<ObjectIndex> {
+    const index = new ObjectIndex();
+    const stream = new ObjectStream(this.#disk, this.#files);
+    const { segment, offset } = this.#stream.place;
+    for (;;) {
+      const header = await stream.header();
+      const { place } = stream;
+      if (header === null || place.segment > segment || (place.segment === segment && place.offset >= offset)) return index;
+      index.add(header.digest, place);
+      stream.skip(header.length);
+    }
+  }
+
+  /** The payload of an object that some record so far names; null once erased. */
+  async read(digest: string): Promise<Uint8Array | null> {
+    const current = this.#current.get(digest);
+    if (current !== undefined) return current;
+    const place = await this.#find(digest);
+    if (place === null) throw new LedgerError('not-found', `no record so far names object ${digest}`);
+    return readObject(this.#disk, this.#directory, digest, place);
+  }
+
+  /** After the last record: nothing may be left over, and what is erased must have been erased on record. @throws Finding. */
+  finish(lastSeq: number): void {
+    for (const [digest, seq] of this.#erased) {
+      if (!this.#named.has(digest)) throw new Finding('INTEGRITY', `object ${digest}, which record ${seq} names, is erased, and no erasure record says so`, seq);
+    }
+    if (!this.#stream.isAtEnd) throw new Finding('INTEGRITY', `${this.#stream.path} goes on after the last object that a record names`, Math.max(0, lastSeq));
+  }
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof LedgerError) return error.message;
+  throw error;
+}
