@@ -1,0 +1,177 @@
+/**
+ * Puts a sidecar together from its configuration: ledger, policy, facts, trust, transport, engine, doors.
+ *
+ * What is missing makes it either not start, and say why, or start and give nothing: without a policy it still takes back.
+ */
+import { pino } from 'pino';
+import { nodeDisk, openLog, parseSigner, type Log, type Signer } from '../../ledger/index.ts';
+import type { Config } from '../config/schema.ts';
+import { DEFAULT_LIMITS, openEngine, type Engine } from '../engine/engine.ts';
+import type { Clock, Logger, RandomBytes, Transport } from '../engine/ports.ts';
+import { loadFacts } from '../facts/load.ts';
+import { readPrivateFile } from '../identity/private-file.ts';
+import { loadTokens } from '../identity/tokens.ts';
+import { absentPdp, EngineFault, openPdp, type Pdp } from '../pdp/engine.ts';
+import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
+import { connectLocal } from '../transport/local/sidecar-end.ts';
+import { VERSION } from '../version.ts';
+import { createApp } from './app.ts';
+import { defaultPolicyDirectory } from './default-policy.ts';
+import { openDeliveryStore } from './deliveries.ts';
+import { listenOnLoopback, listenOnSocket, type Listening } from './listen.ts';
+import { openFacts } from './reloading-facts.ts';
+import { systemClock, systemRandom } from './system.ts';
+
+/** A sidecar that cannot work as it is configured. Nothing was recorded and nobody listens. */
+export class StartError extends Error {
+  readonly code: 'bad-key' | 'untrusted-executor' | 'no-facts';
+  constructor(code: StartError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StartError';
+    this.code = code;
+  }
+}
+
+export interface Sidecar {
+  readonly engine: Engine;
+  readonly log: Log;
+  /** The unix socket's path and the loopback URL, as far as they are configured. */
+  readonly socket: string | null;
+  readonly url: string | null;
+  /** Reads the facts files again. */
+  reload(): Promise<void>;
+  /** Takes nothing new, answers who waits, makes all durable, lets go of the ledger. Safe to call twice. */
+  close(): Promise<void>;
+}
+
+export interface StartOptions {
+  readonly logger?: Logger;
+  readonly clock?: Clock;
+  readonly random?: RandomBytes;
+  /** Another way to reach executors than the local sockets. */
+  readonly transport?: Transport;
+}
+
+/** Lets a delivery outlive the moment at which the engine gives it up: it is the engine that says so, on record. */
+const DELIVERY_MARGIN = 2;
+
+/**
+ * A sidecar that listens and works. Signals are the caller's: `close` is for SIGTERM, `reload` for SIGHUP.
+ *
+ * @throws LedgerError, TrustError, FactsError, PrivateFileError, ListenError or {@link StartError}; all that was opened is closed again
+ */
+export async function startSidecar(config: Config, options: StartOptions = {}): Promise<Sidecar> {
+  const clock = options.clock ?? systemClock;
+  const random = options.random ?? systemRandom;
+  const logger = options.logger ?? pino({ level: config.logLevel }, pino.destination(2));
+  /** How to undo what has been done so far, last first. */
+  const undo: (() => Promise<void> | void)[] = [];
+  const close = once(async () => {
+    for (const step of undo.reverse()) await step();
+  });
+
+  try {
+    const tokens = await loadTokens(config.tokens);
+    const [logSigner, ticketSigner] = [await readSigner(config.keys.log), await readSigner(config.keys.ticket)];
+    if (logSigner.name !== config.origin) throw new StartError('bad-key', `${config.keys.log} is the key of ${logSigner.name}, not of ${config.origin}`);
+    const trust = await loadTrustFolder(config.trust);
+    requireTrusted(config, trust);
+    const facts = await openFacts({ load: (nowMs) => loadFacts(factFiles(config), nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
+    undo.push(() => facts.close());
+    const disk = nodeDisk(config.data);
+    const deliveries = await openDeliveryStore({ disk, directory: 'deliveries', clock, keepMs: config.limits.deliverySeconds * 1000 * DELIVERY_MARGIN, logger });
+    undo.push(() => deliveries.close());
+    const pdp = await openPolicy(config, logger);
+    undo.push(() => pdp.close());
+    const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs() });
+    undo.push(() => log.close());
+    const transport = options.transport ?? connectLocal({ log: log.logId, executors: config.executors.map(({ id, socket }) => ({ id, socket })), clock, logger });
+
+    const executorOf = new Map(config.executors.flatMap(({ id, connectors }) => connectors.map((connector) => [connector, id] as const)));
+    const engine = await openEngine({
+      log, pdp, facts: facts.current, transport, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
+      executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
+    });
+    undo.push(() => engine.close());
+
+    const draining = new AbortController();
+    const app = createApp({
+      engine, log, facts: facts.current, clock, logger, tokens, hosts: config.hosts, draining: draining.signal,
+      executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
+      readLedgerFile: (path) => disk.read(`ledger/${path}`),
+    });
+    const doors = await openDoors(config, app.fetch, undo);
+    undo.push(() => draining.abort());
+    logger.info({ log: log.logId, size: log.size, listening: doors.map((door) => door.address), bundle: pdp.bundle }, 'the sidecar is up');
+    return {
+      engine, log, close, reload: () => facts.reload(),
+      socket: config.listen.socket ?? null,
+      url: doors.find((door) => door.address.startsWith('http'))?.address ?? null,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The doors that are configured; each is in `undo` from when it is open. */
+async function openDoors(config: Config, fetch: Parameters<typeof listenOnSocket>[1], undo: (() => Promise<void>  | void)[]): Promise<Listening[]> {
+  const { socket, host, port } = config.listen;
+  const doors: Listening[] = [];
+  const opened = (door: Listening): void => {
+    doors.push(door);
+    undo.push(() => door.close(config.limits.drainSeconds * 1000));
+  };
+  if (socket !== undefined) opened(await listenOnSocket(socket, fetch));
+  if (port !== undefined) opened(await listenOnLoopback(host, port, fetch));
+  return doors;
+}
+
+function engineLimits({ limits }: Config): typeof DEFAULT_LIMITS {
+  return {
+    ...DEFAULT_LIMITS, ticketSeconds: limits.ticketSeconds, approvalSeconds: limits.approvalSeconds, deliveryMs: limits.deliverySeconds * 1000,
+    overdueAfterMs: limits.overdueSeconds * 1000, republishMs: limits.republishSeconds * 1000, openChangesPerRequester: limits.openChangesPerRequester,
+  };
+}
+
+async function readSigner(path: string): Promise<Signer> {
+  const text = Buffer.from(await readPrivateFile(path)).toString('utf8').trim();
+  try {
+    return parseSigner(text);
+  } catch {
+    // The cause is left out: a parser's message may quote what it was given, and what it was given is a key.
+    throw new StartError('bad-key', `${path} holds no signed-note key (PRIVATE+KEY+…)`);
+  }
+}
+
+/** Nothing an executor reports would be believed, if its key were not in the trust folder. */
+function requireTrusted(config: Config, trust: Trust): void {
+  for (const { id, connectors } of config.executors) {
+    const known = trust.executors.get(id);
+    const missing = connectors.filter((connector) => known?.connectors.includes(connector) !== true);
+    if (known === undefined) throw new StartError('untrusted-executor', `${config.trust}/executors.json does not know ${id}`);
+    if (missing.length > 0) throw new StartError('untrusted-executor', `${config.trust}/executors.json does not let ${id} speak for ${missing.join(', ')}`);
+  }
+}
+
+function factFiles({ facts }: Config): Parameters<typeof loadFacts>[0] {
+  const { inventory, catalogue, directory, usage } = facts;
+  return { inventory, catalogue, directory, ...(usage === undefined ? {} : { usage }) };
+}
+
+/** The bundle, or a PDP that answers nothing: then nothing is given, and everything can still be taken back (invariant 4). */
+async function openPolicy(config: Config, logger: Logger): Promise<Pdp> {
+  const directory = config.policy ?? defaultPolicyDirectory();
+  try {
+    return await openPdp({ directory, deadlineMs: config.limits.policyDeadlineMs });
+  } catch (error) {
+    if (!(error instanceof EngineFault)) throw error;
+    logger.error({ code: error.code, directory }, `no policy is in force, so nothing is given: ${error.message}`);
+    return absentPdp(error.message);
+  }
+}
+
+function once(run: () => Promise<void>): () => Promise<void> {
+  let running: Promise<void> | null = null;
+  return () => (running ??= run());
+}

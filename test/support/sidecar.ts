@@ -1,0 +1,179 @@
+/** A whole sidecar for tests: real HTTP app, engine and ledger in a directory of its own; scripted policy and executor. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { generateSignerKey, nodeDisk, openLog, parseSigner, parseTrustPolicy, parseVerifier, type Disk, type Log, type Signer } from '../../ledger/index.ts';
+import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits } from '../../src/engine/engine.ts';
+import type { Logger } from '../../src/engine/ports.ts';
+import { parseFacts, type Facts } from '../../src/facts/load.ts';
+import { hashToken, makeTokens, type Role } from '../../src/identity/tokens.ts';
+import type { Pdp } from '../../src/pdp/engine.ts';
+import type { ChangeInput } from '../../src/pdp/policy-input.ts';
+import type { Decision } from '../../src/protocol/decision.ts';
+import type { Trust } from '../../src/protocol/trust-folder.ts';
+import type { ChangeRequest } from '../../src/protocol/request.ts';
+import { createApp } from '../../src/sidecar/app.ts';
+import { openDeliveryStore } from '../../src/sidecar/deliveries.ts';
+import type { ProblemBody } from '../../src/sidecar/errors.ts';
+import { problemSchema, type ChangeView } from '../../src/sidecar/schemas.ts';
+import { systemClock, systemRandom } from '../../src/sidecar/system.ts';
+import { scriptedExecutor, type ScriptedExecutor } from './scripted-executor.ts';
+
+export const ORIGIN = 'test.example/ledger';
+export const EXECUTOR = 'executor:pg-1';
+export const RECIPIENT = `age1${'q'.repeat(58)}`;
+
+export const GRANT: ChangeRequest = {
+  kind: 'grant', subject: 'nhi:prod/ci-deployer', purpose: 'deploy-orders', reason: 'release 42', duration: 'PT15M',
+  entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'role:deploy' }],
+};
+export const PROVISION: ChangeRequest = {
+  kind: 'provision', subject: 'nhi:prod/billing-export', purpose: 'nightly-billing', reason: 'nightly run', duration: 'PT1H', recipient: RECIPIENT,
+  entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'table:public.orders:SELECT' }],
+};
+
+/** Principals of the example directory, and one token for each. */
+const PEOPLE: Readonly<Record<string, readonly Role[]>> = {
+  'nhi:prod/ci-deployer': ['caller'],
+  'nhi:prod/billing-export': ['caller', 'approver'],
+  'nhi:dev/report-preview': ['caller'],
+  'person:wei': ['caller', 'approver'],
+  'person:ana': ['caller', 'approver'],
+  'person:olga': ['caller', 'approver'],
+  'person:sam': ['operator'],
+  'person:mallory': ['caller', 'approver'],
+  'person:kim': ['auditor'],
+};
+export const tokenOf = (principal: string): string => `cst_${Buffer.from(principal).toString('base64url')}`;
+
+export function answerOf(effect: Decision['effect'], approvers: Decision['obligations']['approvers'] = null, change: Partial<Decision['entitlements']> = {}): Decision {
+  return {
+    effect, reasons: [{ code: effect === 'deny' ? 'exceeds-purpose' : 'low-risk', message: 'as the test says', rule: 'access.test' }],
+    obligations: { approvers, proofClass: 'session', maxLeaseSeconds: null, verification: 'readBack' },
+    entitlements: { requested: [], held: [], used: [], excess: [], counterOffer: null, ...change }, controls: [{ framework: 'NIST SP 800-207', id: 'tenet 4', rule: 'access.test' }],
+  };
+}
+
+/** Wei approves the deployer's access; everything else is allowed. */
+export function usualPolicy(input: ChangeInput): Decision {
+  return input.change.subject === 'nhi:prod/ci-deployer' ? answerOf('needsApproval', { anyOf: ['person:wei', 'person:ana'] }) : answerOf('allow');
+}
+
+export function scriptedPdp(decide: (input: ChangeInput) => Decision): Pdp {
+  return {
+    bundle: `sha256:${'b'.repeat(64)}`,
+    decide: async (input) => decide(input),
+    verify: async () => ({ effect: 'allow', reasons: answerOf('allow').reasons, controls: [] }),
+    revoker: async () => ({ allow: true, reasons: answerOf('allow').reasons }),
+    close: () => Promise.resolve(),
+  };
+}
+
+export interface Answered {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  /** The body, parsed. */
+  readonly body: unknown;
+}
+
+export interface TestSidecar {
+  readonly app: ReturnType<typeof createApp>;
+  readonly engine: Engine;
+  readonly log: Log;
+  readonly executor: ScriptedExecutor;
+  readonly directory: string;
+  readonly ticketSigner: Signer;
+  readonly logSigner: Signer;
+  readonly trust: Trust;
+  readonly facts: Facts;
+  readonly draining: AbortController;
+  readonly logged: readonly { readonly level: string; readonly fields: Record<string, unknown>; readonly message: string }[];
+  /** Sends as a principal (or nobody), JSON unless `raw` says otherwise. */
+  send(by: string | null, method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answered>;
+  /** A change that waits for approval, or further: `until` names the states that are good enough. */
+  change(by: string, request: ChangeRequest): Promise<ChangeView>;
+  close(): Promise<void>;
+}
+
+export interface TestOptions {
+  readonly decide?: (input: ChangeInput) => Decision;
+  readonly limits?: Partial<EngineLimits>;
+  readonly disk?: (disk: Disk) => Disk;
+  readonly hosts?: readonly string[];
+}
+
+function signerOf(name: string): Signer {
+  return parseSigner(generateSignerKey(name, systemRandom(32)).skey);
+}
+
+async function exampleFacts(): Promise<Facts> {
+  const file = async (name: string): Promise<{ name: string; text: string }> => ({ name, text: await readFile(join(import.meta.dirname, `../../examples/facts/${name}.yaml`), 'utf8') });
+  const [inventory, catalogue, directory] = [await file('inventory'), await file('catalogue'), await file('directory')];
+  return parseFacts({ inventory, catalogue, directory, usage: null }, Date.now());
+}
+
+export async function openTestSidecar(options: TestOptions = {}): Promise<TestSidecar> {
+  const directory = await mkdtemp(join(tmpdir(), 'countersign-sidecar-'));
+  const [logSigner, ticketSigner, executorSigner] = [signerOf(ORIGIN), signerOf('tickets.test.example'), signerOf('pg-1.test.example')];
+  const disk = options.disk?.(nodeDisk(directory)) ?? nodeDisk(directory);
+  const log = await openLog({ origin: ORIGIN, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => Date.now() });
+  const facts = await exampleFacts();
+  const trust: Trust = {
+    policy: parseTrustPolicy(`log ${logSigner.vkey}\nquorum none\n`),
+    sidecars: new Map([[log.logId, [parseVerifier(ticketSigner.vkey)]]]),
+    executors: new Map([[EXECUTOR, { key: parseVerifier(executorSigner.vkey), connectors: ['pg-main', 'pg-dev'] }]]),
+    requirements: { v: 1, floors: [], revokers: [], clockSkewMs: 0 },
+  };
+  const logged: { level: string; fields: Record<string, unknown>; message: string }[] = [];
+  const logger: Logger = {
+    info: (fields, message) => void logged.push({ level: 'info', fields, message }),
+    warn: (fields, message) => void logged.push({ level: 'warn', fields, message }),
+    error: (fields, message) => void logged.push({ level: 'error', fields, message }),
+  };
+  const executor = scriptedExecutor(EXECUTOR, executorSigner, () => Date.now());
+  const deliveries = await openDeliveryStore({ disk: nodeDisk(directory), directory: 'deliveries', clock: systemClock, keepMs: 86_400_000, logger });
+  const engine = await openEngine({
+    log, pdp: scriptedPdp(options.decide ?? usualPolicy), facts: () => facts, transport: executor, deliveries, trust, ticketSigner,
+    executorOf: (connector) => (['pg-main', 'pg-dev'].includes(connector) ? EXECUTOR : undefined), connectors: ['pg-dev', 'pg-main'],
+    clock: systemClock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
+  });
+  const draining = new AbortController();
+  const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));
+  const app = createApp({
+    engine, log, facts: () => facts, clock: systemClock, logger, tokens, hosts: options.hosts ?? [], draining: draining.signal,
+    executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`),
+  });
+
+  const send: TestSidecar['send'] = async (by, method, path, body, headers = {}) => {
+    const json = body === undefined ? {} : { 'content-type': 'application/json' };
+    const auth = by === null ? {} : { authorization: `Bearer ${tokenOf(by)}` };
+    const response = await app.request(`http://localhost${path}`, {
+      method, headers: { ...json, ...auth, ...headers }, ...(body === undefined ? {} : { body: body instanceof Uint8Array || typeof body === 'string' ? Buffer.from(body) : JSON.stringify(body) }),
+    }, {});
+    const text = await response.text();
+    const isJson = response.headers.get('content-type')?.includes('json') === true && text !== '';
+    return { status: response.status, headers: response.headers, text, body: isJson ? (JSON.parse(text) as unknown) : null };
+  };
+  return {
+    app, engine, log, executor, directory, ticketSigner, logSigner, trust, facts, draining, logged, send,
+    async change(by, request) {
+      const answered = await send(by, 'POST', '/v1/changes?wait=PT10S', request);
+      if (answered.status !== 201) throw new Error(`${answered.status} ${answered.text}`);
+      return answered.body as ChangeView;
+    },
+    async close() {
+      draining.abort();
+      deliveries.close();
+      await engine.close();
+      await log.close().catch(() => undefined);
+      await rm(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** The problem document of an answer, which must be one. */
+export function problemIn(answered: Answered): ProblemBody {
+  if (answered.headers.get('content-type') !== 'application/problem+json') throw new Error(`not a problem: ${answered.status} ${answered.text}`);
+  return problemSchema.parse(answered.body) as ProblemBody;
+}
