@@ -72,7 +72,8 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
     case 'executing':
       if (state.lease !== null && !state.lease.armed) return now({ do: 'arm' });
       if (needsAnotherIssue(state, nowMs)) return state.lease !== null && nowMs >= state.lease.endsAtMs ? NOTHING : now({ do: 'dispatch' });
-      return { work: { do: 'publishAct' }, wakeAtMs: state.act?.notAfterMs ?? null };
+      // Once claimed, the ticket's end changes nothing: a wake-up in the past would come at once, and again.
+      return { work: { do: 'publishAct' }, wakeAtMs: state.claimed ? null : (state.act?.notAfterMs ?? null) };
     case 'verifying':
       if (state.verification === null) return now({ do: 'verify' });
       return state.verification.effect === 'deny' && !state.findings.has('verification-failed') ? now({ do: 'compensate' }) : NOTHING;
