@@ -1,0 +1,92 @@
+/**
+ * Frames on a unix socket: one JSON document a line, read strictly, at most {@link FRAME_BYTES_MAX} bytes.
+ *
+ * The sidecar asks (`hello`, `arm`, `step`, `revoke`) and is answered; the executor sends `report`s and is acknowledged. Either side may
+ * send anything: a frame that is not one of these closes the connection and harms nothing else.
+ */
+import type { Socket } from 'node:net';
+import { z } from 'zod';
+import { parseStrict } from '../../../ledger/index.ts';
+import { reportMessageSchema } from '../../protocol/envelope.ts';
+import { dsseSchema } from '../../protocol/signed.ts';
+import { logIdSchema } from '../../protocol/values.ts';
+
+export const FRAME_BYTES_MAX = 1_048_576;
+const id = z.int().min(0);
+
+/** What the sidecar sends. A step's envelope is checked by the executor's admission, which answers for what is wrong with it. */
+export const requestFrameSchema = z.discriminatedUnion('op', [
+  z.strictObject({ op: z.literal('hello'), id, log: logIdSchema }),
+  z.strictObject({ op: z.literal('arm'), id, order: dsseSchema }),
+  z.strictObject({ op: z.literal('step'), id, envelope: z.unknown() }),
+  z.strictObject({ op: z.literal('revoke'), id, order: dsseSchema }),
+  z.strictObject({ op: z.literal('ack'), id }),
+]);
+export type RequestFrame = z.infer<typeof requestFrameSchema>;
+
+/** What the executor sends. */
+export const replyFrameSchema = z.discriminatedUnion('op', [
+  z.strictObject({
+    op: z.literal('answer'), id,
+    result: z.union([
+      z.strictObject({ accepted: z.literal(true) }),
+      z.strictObject({ accepted: z.literal(false), code: z.literal('inconsistent-checkpoint'), fromSize: z.int().min(0), root: z.string().max(64) }),
+      z.strictObject({ error: z.string().max(500) }),
+    ]),
+  }),
+  z.strictObject({ op: z.literal('report'), id, message: reportMessageSchema }),
+]);
+export type ReplyFrame = z.infer<typeof replyFrameSchema>;
+
+export interface FrameStream<Out> {
+  send(frame: Out): void;
+  close(): void;
+}
+
+/**
+ * Reads frames of `schema` from the socket and hands them on in order. `ended` is called once, however the connection ends.
+ */
+export function openFrames<In, Out>(socket: Socket, schema: z.ZodType<In>, receive: (frame: In) => void, ended: (why: string) => void): FrameStream<Out> {
+  let pending: Buffer[] = [];
+  let pendingBytes = 0;
+  let over = false;
+  const end = (why: string): void => {
+    if (over) return;
+    over = true;
+    pending = [];
+    socket.destroy();
+    ended(why);
+  };
+  const line = (bytes: Buffer): void => {
+    let value: unknown;
+    try {
+      value = parseStrict(bytes, { maxBytes: FRAME_BYTES_MAX });
+    } catch {
+      return end('a frame that is not strict JSON');
+    }
+    const parsed = schema.safeParse(value);
+    if (!parsed.success) return end(`a frame of an unknown form: ${parsed.error.issues.map((issue) => `/${issue.path.join('/')}`).join(' ')}`);
+    receive(parsed.data);
+  };
+  socket.on('data', (chunk: Buffer) => {
+    let rest = chunk;
+    for (let at = rest.indexOf(10); at >= 0 && !over; at = rest.indexOf(10)) {
+      line(Buffer.concat([...pending, rest.subarray(0, at)]));
+      pending = [];
+      pendingBytes = 0;
+      rest = rest.subarray(at + 1);
+    }
+    if (over || rest.length === 0) return;
+    pending.push(rest);
+    pendingBytes += rest.length;
+    if (pendingBytes > FRAME_BYTES_MAX) end(`a frame of more than ${FRAME_BYTES_MAX} bytes`);
+  });
+  socket.on('error', (error) => end(error.message));
+  socket.on('close', () => end('closed'));
+  return {
+    send(frame) {
+      if (!over) socket.write(`${JSON.stringify(frame)}\n`);
+    },
+    close: () => end('closed here'),
+  };
+}

@@ -1,0 +1,172 @@
+/**
+ * The sidecar's end of the `local` transport: connects to each executor's socket, again and again, and asks.
+ *
+ * Nothing is kept here: what was asked and not answered is rejected, and the engine asks again.
+ */
+import { connect, type Socket } from 'node:net';
+import { TransportError, type Acceptance, type Clock, type Logger, type Transport } from '../../engine/ports.ts';
+import type { ReportMessage } from '../../protocol/envelope.ts';
+import type { Dsse } from '../../protocol/signed.ts';
+import { openFrames, replyFrameSchema, type FrameStream, type ReplyFrame, type RequestFrame } from './frames.ts';
+
+export interface LocalOptions {
+  /** Only reports about this log are wanted. */
+  readonly log: string;
+  readonly executors: readonly { readonly id: string; readonly socket: string }[];
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** First and longest wait between attempts to connect, in ms. */
+  readonly reconnectMs?: { readonly first: number; readonly longest: number };
+  /** How long an answer may take, in ms. */
+  readonly answerMs?: number;
+}
+
+type Request = RequestFrame extends infer Frame ? (Frame extends { readonly id: number; readonly op: 'arm' | 'step' | 'revoke' | 'hello' } ? Omit<Frame, 'id'> : never) : never;
+type Answer = Extract<ReplyFrame, { op: 'answer' }>['result'];
+
+interface Waiting {
+  readonly settle: (answer: Answer) => void;
+  readonly fail: (error: TransportError) => void;
+}
+
+/** Starts connecting at once and goes on until closed. */
+export function connectLocal(options: LocalOptions): Transport {
+  let receive: (audience: string, message: ReportMessage) => Promise<void> = () => Promise.reject(new TransportError('rejected', 'nobody takes reports yet'));
+  const onConnected: ((audience: string) => void)[] = [];
+  const links = new Map(options.executors.map(({ id, socket }) => [id, openLink(id, socket, options, {
+    connected: () => onConnected.forEach((callback) => callback(id)),
+    report: (message) => receive(id, message),
+  })]));
+  const ask = async (audience: string, request: Request): Promise<Acceptance> => {
+    const link = links.get(audience);
+    if (link === undefined) throw new TransportError('rejected', `no socket is configured for ${audience}`);
+    const answer = await link.ask(request);
+    if ('error' in answer) throw new TransportError('rejected', `${audience}: ${answer.error}`);
+    return answer;
+  };
+  const must = async (audience: string, request: Request): Promise<void> => {
+    const answer = await ask(audience, request);
+    if (!answer.accepted) throw new TransportError('rejected', `${audience}: ${answer.code}`);
+  };
+  return {
+    arm: (audience, order) => must(audience, { op: 'arm', order }),
+    publishStep: (audience, envelope) => ask(audience, { op: 'step', envelope }),
+    publishRevoke: (audience, order) => must(audience, { op: 'revoke', order }),
+    onReport(callback) {
+      receive = callback;
+    },
+    onConnected(callback) {
+      onConnected.push(callback);
+      for (const [id, link] of links) if (link.isOpen()) callback(id);
+    },
+    isConnected: (audience) => links.get(audience)?.isOpen() ?? false,
+    async close() {
+      for (const link of links.values()) link.close();
+    },
+  };
+}
+
+interface Link {
+  ask(request: Request): Promise<Answer>;
+  isOpen(): boolean;
+  close(): void;
+}
+
+function openLink(executor: string, path: string, options: LocalOptions, hooks: { connected: () => void; report: (message: ReportMessage) => Promise<void> }): Link {
+  const { clock, logger } = options;
+  const reconnectMs = options.reconnectMs ?? { first: 50, longest: 2_000 };
+  const waiting = new Map<number, Waiting>();
+  let frames: FrameStream<RequestFrame> | null = null;
+  let socket: Socket | null = null;
+  let cancelRetry: (() => void) | null = null;
+  let failures = 0;
+  let nextId = 0;
+  let closed = false;
+
+  const send = (request: Request): Promise<Answer> => new Promise((resolve, reject) => {
+    if (frames === null) return reject(new TransportError('unreachable', `${executor} is not connected`));
+    const id = (nextId += 1);
+    const cancel = clock.after(options.answerMs ?? 30_000, () => {
+      waiting.delete(id);
+      reject(new TransportError('unreachable', `${executor} did not answer`));
+    });
+    const done = (): void => {
+      cancel();
+      waiting.delete(id);
+    };
+    waiting.set(id, {
+      settle: (answer) => { done(); resolve(answer); },
+      fail: (error) => { done(); reject(error); },
+    });
+    frames.send({ ...request, id });
+  });
+
+  const take = (frame: ReplyFrame): void => {
+    if (frame.op === 'answer') {
+      waiting.get(frame.id)?.settle(frame.result);
+      return;
+    }
+    const { id, message } = frame;
+    hooks.report(message).then(
+      () => frames?.send({ op: 'ack', id }),
+      (error: unknown) => logger.warn({ executor, error: error instanceof Error ? error.message : String(error) }, 'a report was not taken; its executor keeps it'),
+    );
+  };
+
+  const lost = (why: string): void => {
+    const wasOpen = frames !== null;
+    frames = null;
+    for (const one of [...waiting.values()]) one.fail(new TransportError('unreachable', `${executor}: ${why}`));
+    if (closed) return;
+    failures = wasOpen ? 1 : failures + 1;
+    if (wasOpen) logger.warn({ executor, why }, 'lost the executor; connecting again');
+    cancelRetry = clock.after(Math.min(reconnectMs.first * 2 ** Math.min(failures, 16), reconnectMs.longest), dial);
+  };
+
+  const dial = (): void => {
+    if (closed) return;
+    socket = connect(path);
+    const stream = openFrames<ReplyFrame, RequestFrame>(socket, replyFrameSchema, take, lost);
+    socket.once('connect', () => {
+      frames = stream;
+      send({ op: 'hello', log: options.log }).then(
+        () => {
+          failures = 0;
+          logger.info({ executor }, 'connected');
+          hooks.connected();
+        },
+        () => stream.close(),
+      );
+    });
+  };
+  dial();
+
+  return {
+    ask: send,
+    isOpen: () => frames !== null,
+    close() {
+      closed = true;
+      cancelRetry?.();
+      socket?.destroy();
+    },
+  };
+}
+
+/**
+ * Hands a revoke order straight to an executor and returns once it holds it: for an operator whose sidecar is dead.
+ *
+ * @throws TransportError `unreachable`: nobody took it; `rejected`: the executor does not accept its signature
+ */
+export async function sendOrder(path: string, order: Dsse, timeoutMs = 10_000): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    const socket = connect(path);
+    socket.setTimeout(timeoutMs, () => socket.destroy(new Error('no answer in time')));
+    const frames = openFrames<ReplyFrame, RequestFrame>(socket, replyFrameSchema, (frame) => {
+      if (frame.op !== 'answer') return;
+      if ('error' in frame.result) reject(new TransportError('rejected', frame.result.error));
+      else resolve();
+      frames.close();
+    }, (why) => reject(new TransportError('unreachable', `${path}: ${why}`)));
+    socket.once('connect', () => frames.send({ op: 'revoke', id: 1, order }));
+  });
+}
