@@ -44,19 +44,19 @@ export function findConfig(flags: Pick<ConnectFlags, 'config'>, world: Pick<Worl
 }
 
 /** @throws CliError `no-sidecar` or `no-token`; nothing has been sent */
-export function connectTo(flags: ConnectFlags, world: Pick<World, 'cwd' | 'env'>): Client {
+export function connectTo(flags: ConnectFlags, world: Pick<World, 'cwd' | 'env'>, timeoutMs?: number): Client {
   const config = findConfig(flags, world);
-  const token = findToken(flags, config, world);
+  const common = { token: findToken(flags, config, world), ...(timeoutMs === undefined ? {} : { timeoutMs }) };
   const socket = flags.socket ?? (flags.url === undefined ? world.env['COUNTERSIGN_SOCKET'] : undefined);
-  if (socket !== undefined) return connect({ socket: resolve(world.cwd, socket), token });
+  if (socket !== undefined) return connect({ socket: resolve(world.cwd, socket), ...common });
   const url = flags.url ?? world.env['COUNTERSIGN_URL'];
-  if (url !== undefined) return connect({ url, token });
+  if (url !== undefined) return connect({ url, ...common });
   if (config === null) {
     throw new CliError(EXIT.usage, 'no-sidecar', { cause: 'it is not said where the sidecar is', next: 'give --socket or --url, run it where countersign.yaml is, or start one:  countersign dev' });
   }
   const listen = listenOf(config);
-  if (listen.socket !== undefined) return connect({ socket: resolve(dirname(config), listen.socket), token });
-  if (listen.port !== undefined) return connect({ url: `http://${listen.host ?? '127.0.0.1'}:${listen.port}`, token });
+  if (listen.socket !== undefined) return connect({ socket: resolve(dirname(config), listen.socket), ...common });
+  if (listen.port !== undefined) return connect({ url: `http://${listen.host ?? '127.0.0.1'}:${listen.port}`, ...common });
   throw new CliError(EXIT.usage, 'no-sidecar', { cause: `${config} says nowhere to listen`, next: 'give --socket or --url' });
 }
 

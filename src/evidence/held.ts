@@ -1,0 +1,83 @@
+/**
+ * What a ledger on disk says is held, for taking it back while the sidecar is dead. Nothing is verified: an order to revoke what was never
+ * given does no harm, an order that is not sent may. So what cannot be read is counted and passed over.
+ */
+import { bundlePath, decodeBundle, decodeRecord, readCheckpoint, TILE_WIDTH, type Disk, type LedgerRecord } from '../../ledger/index.ts';
+import { leaseIdOf } from '../change/derive.ts';
+import { changeEventBodies } from '../change/events.ts';
+import { readPayload } from '../protocol/dsse.ts';
+import { ticketSchema, type RevokeOrder } from '../protocol/signed.ts';
+
+/** Everything of the order that takes it back, but for when, why and by whom. */
+export type OrderTemplate = Omit<RevokeOrder, 'notBefore' | 'cause' | 'orderedBy'>;
+
+export interface Held {
+  readonly changeId: string;
+  readonly subject: string;
+  readonly order: OrderTemplate;
+}
+
+export interface HeldReading {
+  /** In the order in which it was authorised. */
+  readonly held: readonly Held[];
+  readonly records: number;
+  /** Records, or whole bundles of them, that could not be read. */
+  readonly unreadable: number;
+}
+
+/** @param directory the folder that holds `checkpoint` and `tile/` */
+export async function readHeld(disk: Disk, directory: string): Promise<HeldReading> {
+  const subjects = new Map<string, string>();
+  const held = new Map<string, Held>();
+  let unreadable = 0;
+  let records = 0;
+  const size = await sizeOf(disk, directory);
+  for (let index = 0; index * TILE_WIDTH < size; index += 1) {
+    const entries = await readBundle(disk, directory, index, Math.min(TILE_WIDTH, size - index * TILE_WIDTH));
+    if (entries === null) unreadable += 1;
+    for (const entry of entries ?? []) {
+      try {
+        take(decodeRecord(entry), subjects, held);
+        records += 1;
+      } catch {
+        unreadable += 1;
+      }
+    }
+  }
+  return { held: [...held.values()], records, unreadable };
+}
+
+async function sizeOf(disk: Disk, directory: string): Promise<number> {
+  const bytes = await disk.read(`${directory}/checkpoint`);
+  return bytes === null ? 0 : readCheckpoint(Buffer.from(bytes).toString('utf8')).size;
+}
+
+async function readBundle(disk: Disk, directory: string, index: number, width: number): Promise<Uint8Array[] | null> {
+  const bytes = await disk.read(`${directory}/${width === TILE_WIDTH ? bundlePath(index) : bundlePath(index, width)}`);
+  try {
+    return bytes === null ? null : decodeBundle(bytes);
+  } catch {
+    return null;
+  }
+}
+
+function take(record: LedgerRecord, subjects: Map<string, string>, held: Map<string, Held>): void {
+  const { change, type, body } = record;
+  if (change === null) return;
+  if (type === 'change.requested') subjects.set(change, changeEventBodies['change.requested'].parse(body).request.subject);
+  if (type === 'lease.ended') held.delete(change);
+  if (type !== 'step.authorised') return;
+  const authorised = changeEventBodies['step.authorised'].parse(body);
+  if (authorised.kind !== 'act') return;
+  const ticket = readPayload(authorised.ticket, ticketSchema);
+  if (ticket.kind !== 'act' || ticket.step.action === 'revoke') return;
+  const { connector, target, account, privileges, clientToken, action } = ticket.step;
+  held.set(change, {
+    changeId: change,
+    subject: subjects.get(change) ?? '',
+    order: {
+      v: 1, log: ticket.log, changeId: change, leaseId: leaseIdOf(change), epoch: authorised.lease?.epoch ?? 1, audience: ticket.audience, action, connector, target,
+      account, privileges, clientToken,
+    },
+  });
+}

@@ -1,0 +1,92 @@
+/** The ledger's own verdicts, and WORKFLOW among them. Needs the evidence, this code, and the auditor's own trust; nothing else. */
+import { verifyLedger, type Disk, type RuleSet, type Verdict, type Verification } from '../../ledger/index.ts';
+import type { Trust } from '../protocol/trust-folder.ts';
+import { openWorkflow, type WorkflowFindings, type WorkflowOptions } from './workflow.ts';
+
+export interface VerifyEvidenceOptions {
+  readonly disk: Disk;
+  /** The folder that holds `checkpoint`, `tile/` and `objects/`. */
+  readonly directory: string;
+  /** null: nobody's signature is believed. */
+  readonly trust: Trust | null;
+  /** Whether `trust` is a whole folder. A lone `trust.policy` says whose checkpoints to believe, and nothing of tickets, executors and floors. */
+  readonly wholeFolder: boolean;
+  readonly pinned?: string | null;
+  readonly minSize?: number;
+  readonly graceMs?: number;
+  readonly asOfMs?: number | null;
+  readonly progress?: (done: number, size: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+export interface EvidenceVerification extends Verification {
+  /** null where WORKFLOW was not looked at, or the records do not hold. */
+  readonly workflow: WorkflowFindings | null;
+}
+
+/** @throws what the disk throws; LedgerError for a `pinned` checkpoint that is itself no good; the reason of `signal` once it is aborted */
+export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<EvidenceVerification> {
+  const { trust, wholeFolder } = options;
+  let findings: WorkflowFindings | null = null;
+  const rules = (origin: string): RuleSet => {
+    findings = null;
+    if (trust === null || !wholeFolder) return withoutTrust(trust === null ? 'no trust was given' : 'no trust folder');
+    return workflowRules(
+      { trust, origin, ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }), ...(options.asOfMs === undefined ? {} : { asOfMs: options.asOfMs }) },
+      (found) => {
+        findings = found;
+      },
+    );
+  };
+  const verification = await verifyLedger({
+    disk: options.disk, directory: options.directory, trust: trust?.policy ?? null, rules, pinned: options.pinned ?? null,
+    ...(options.minSize === undefined ? {} : { minSize: options.minSize }),
+    ...(options.progress === undefined ? {} : { progress: options.progress }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  });
+  return { ...verification, workflow: findings };
+}
+
+function withoutTrust(why: string): RuleSet {
+  return { names: ['WORKFLOW'], record: () => undefined, finish: () => [{ name: 'WORKFLOW', status: 'notEstablished', message: why }] };
+}
+
+/** WORKFLOW as a rule set of the ledger's. `found` gets everything that the one line of the verdict leaves out. */
+export function workflowRules(options: WorkflowOptions, found: (findings: WorkflowFindings) => void = () => undefined): RuleSet {
+  const workflow = openWorkflow(options);
+  return {
+    names: ['WORKFLOW'],
+    record: (record, readObject) => workflow.record(record, readObject),
+    finish() {
+      const findings = workflow.finish();
+      found(findings);
+      return [workflowVerdict(findings)];
+    },
+  };
+}
+
+export function workflowVerdict(findings: WorkflowFindings): Verdict {
+  const { violations: [first], violationCount, erasedPlans } = findings;
+  if (!findings.sidecarKnown && findings.counts.changes > 0) return { name: 'WORKFLOW', status: 'notEstablished', message: 'the trust folder lists no ticket key of this log in sidecars.json' };
+  if (first !== undefined) {
+    const more = violationCount === 1 ? '' : `, and ${plural(violationCount - 1, 'more violation')}`;
+    return { name: 'WORKFLOW', status: 'fails', message: `record ${first.seq}: ${first.message} (${first.code})${first.changeId === null ? '' : `, in ${first.changeId}`}${more}`, seq: first.seq };
+  }
+  if (erasedPlans > 0) {
+    return { name: 'WORKFLOW', status: 'notEstablished', message: `${plural(erasedPlans, 'plan')} erased: what their digests stand for cannot be checked; all else holds: ${summary(findings)}` };
+  }
+  return { name: 'WORKFLOW', status: 'holds', message: summary(findings) };
+}
+
+/** `12 changes: 9 closed, 3 open; 11 grants: 9 taken back (the latest 0.4 s after its end), 2 running`. */
+function summary({ counts }: WorkflowFindings): string {
+  const late = counts.worstLatenessMs === null ? '' : ` (the latest ${(counts.worstLatenessMs / 1000).toFixed(1)} s after its end)`;
+  const held = [
+    `${counts.takenBack} taken back${late}`, ...(counts.running === 0 ? [] : [`${counts.running} running`]), ...(counts.standing === 0 ? [] : [`${counts.standing} standing`]),
+  ];
+  return `${plural(counts.changes, 'change')}: ${counts.closed} closed, ${counts.changes - counts.closed} open; ${plural(counts.grants, 'grant')}: ${held.join(', ')}`;
+}
+
+function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}

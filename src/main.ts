@@ -1,0 +1,49 @@
+#!/usr/bin/env node
+/** The process: the real streams, clock, randomness and signals, for one command line. */
+import { randomBytes } from 'node:crypto';
+import { createInterface } from 'node:readline/promises';
+import { runCli } from './cli/program.ts';
+import type { World } from './cli/world.ts';
+
+const stopping = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  process.on(signal, () => {
+    // A second one does not wait.
+    if (stopping.signal.aborted) process.exit(130);
+    stopping.abort();
+  });
+}
+// `countersign … | head`: whoever reads has had enough, which is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === 'EPIPE' ? 0 : 4);
+});
+
+const world: World = {
+  stdout: process.stdout,
+  stderr: process.stderr,
+  env: process.env,
+  cwd: process.cwd(),
+  nowMs: () => Date.now(),
+  randomBytes: (length) => randomBytes(length),
+  signal: stopping.signal,
+  onReload(callback) {
+    process.on('SIGHUP', callback);
+    return () => void process.off('SIGHUP', callback);
+  },
+  interactive: process.stdin.isTTY && process.stderr.isTTY,
+  async ask(question) {
+    const terminal = createInterface({ input: process.stdin, output: process.stderr });
+    try {
+      return (await terminal.question(question, { signal: stopping.signal })).trim();
+    } finally {
+      terminal.close();
+    }
+  },
+  async readStdin() {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of process.stdin as AsyncIterable<Uint8Array>) chunks.push(chunk);
+    return Buffer.concat(chunks);
+  },
+};
+
+process.exitCode = await runCli(process.argv.slice(2), world);
