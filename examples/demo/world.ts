@@ -1,0 +1,94 @@
+/**
+ * Everything that the demo needs running: PostgreSQL, an installation, its executor and its sidecar. Whatever is started here is ended
+ * here, and what an earlier, aborted run left is ended first.
+ */
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
+import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { removePostgres, startPostgres, type RunningPostgres } from '../support/embedded-postgres.ts';
+import { createDatabase, type Database } from './database.ts';
+import { install, PROCESSES, type Installation } from './installation.ts';
+import { endLeftovers } from './processes.ts';
+import { waiting } from './say.ts';
+
+export interface World extends Omit<Installation, 'stop'> {
+  readonly database: Database;
+  /** What secrets are sealed to: the caller's own, which no part of Countersign ever sees. */
+  readonly identity: string;
+  readonly recipient: string;
+  readonly randomBytes: (length: number) => Uint8Array;
+  stopSidecar(): Promise<void>;
+  /** Ends everything that was started. */
+  close(): Promise<void>;
+}
+
+export interface WorldOptions {
+  readonly root: string;
+  /** Made anew. */
+  readonly directory: string;
+  readonly randomBytes: (length: number) => Uint8Array;
+}
+
+/** Starts it all, and shows on stderr what is waited for. */
+export async function openWorld({ root, directory, randomBytes }: WorldOptions): Promise<World> {
+  // Beside, not inside: the directory is left for the auditor, the database is thrown away.
+  const databaseDirectory = `${directory}-postgres`;
+  const ended = endLeftovers(join(directory, 'run'), PROCESSES);
+  await removePostgres(databaseDirectory);
+  rmSync(directory, { recursive: true, force: true });
+  if (ended.length > 0) process.stderr.write(`· ended what an earlier run left: ${ended.join(', ')}\n`);
+
+  const undo: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (const step of undo.splice(0).reverse()) await step();
+  };
+  try {
+    const postgres = await waitFor('starting PostgreSQL', () => startPostgres({ directory: databaseDirectory }), (started) => `version ${started.major}, port ${started.port}`);
+    undo.push(() => endPostgres(postgres, databaseDirectory, join(directory, 'logs')));
+    const password = (): string => Buffer.from(randomBytes(18)).toString('base64url');
+    const database = await createDatabase(postgres, password);
+    const origin = `countersign.demo/${Buffer.from(randomBytes(6)).toString('hex')}`;
+    const installation = install({ root, directory, origin, server: postgres, randomBytes });
+    undo.push(() => installation.stop());
+    await waitFor('starting an executor and a sidecar', async () => {
+      await installation.startExecutor();
+      await installation.startSidecar();
+    }, () => 'ready');
+    const identity = await generateX25519Identity();
+    const recipient = await identityToRecipient(identity);
+    return {
+      ...installation, database, identity, recipient, randomBytes, close,
+      // A spread would copy what these are now.
+      get sidecar() {
+        return installation.sidecar;
+      },
+      get executor() {
+        return installation.executor;
+      },
+      stopSidecar: () => installation.sidecar.stop(),
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function waitFor<T>(what: string, start: () => Promise<T>, describe: (value: T) => string): Promise<T> {
+  const ready = waiting(what);
+  try {
+    const value = await start();
+    ready(describe(value));
+    return value;
+  } catch (error) {
+    ready('failed');
+    throw error;
+  }
+}
+
+/** Its log stays with the others'; its data is thrown away. */
+async function endPostgres(postgres: RunningPostgres, directory: string, logs: string): Promise<void> {
+  await postgres.stop();
+  mkdirSync(logs, { recursive: true });
+  if (existsSync(postgres.logFile)) copyFileSync(postgres.logFile, join(logs, 'postgres.log'));
+  await removePostgres(directory);
+}

@@ -1,0 +1,46 @@
+/** Looks for a secret in every file below some directories, in each way that it might have been written. */
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** The spellings of a secret that are looked for. base64 at each of its three alignments, so that it is found within something longer. */
+export function spellings(secret: string): ReadonlyMap<string, string> {
+  const bytes = Buffer.from(secret, 'utf8');
+  const found = new Map<string, string>([
+    ['raw', secret],
+    ['hex', bytes.toString('hex')],
+    ['HEX', bytes.toString('hex').toUpperCase()],
+    ['URL-encoded', encodeURIComponent(secret)],
+    ['every byte URL-encoded', [...bytes].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')],
+    ['JSON', JSON.stringify(secret).slice(1, -1)],
+    ['UTF-16', Buffer.from(secret, 'utf16le').toString('latin1')],
+    ['reversed', secret.split('').reverse().join('')],
+  ]);
+  for (const shift of [0, 1, 2]) {
+    const padded = Buffer.concat([Buffer.alloc(shift), bytes]);
+    // What depends on neighbours is left out: at the front on those before, at the end on those after.
+    const from = [0, 2, 3][shift]!;
+    const whole = Math.floor((shift + bytes.length) * 8 / 6);
+    found.set(`base64 at ${shift}`, padded.toString('base64').slice(from, whole));
+    found.set(`base64url at ${shift}`, padded.toString('base64url').slice(from, whole));
+  }
+  return found;
+}
+
+/** `<what>: <spelling>` for each spelling of each secret that `text` (bytes as latin1) holds. */
+export function searchText(what: string, text: string, secrets: readonly string[]): string[] {
+  return secrets.flatMap((secret) => [...spellings(secret)].filter(([, spelled]) => text.includes(spelled)).map(([name]) => `${what}: ${name}`));
+}
+
+/** Every hit in every regular file below `directories`, and how many files and bytes were looked at. */
+export function searchFiles(directories: readonly string[], secrets: readonly string[]): { readonly hits: string[]; readonly files: string[] } {
+  const files = directories.flatMap(filesBelow);
+  return { files, hits: files.flatMap((file) => searchText(file, readFileSync(file).toString('latin1'), secrets)) };
+}
+
+export function filesBelow(directory: string): string[] {
+  return readdirSync(directory, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(directory, entry.name);
+    if (entry.isDirectory()) return filesBelow(path);
+    return entry.isFile() && statSync(path).size > 0 ? [path] : [];
+  });
+}
