@@ -1,6 +1,6 @@
 /** Facts (the policy information point): YAML or JSON that people write, read strictly, so that a typo cannot become a missing limit. */
 import { readFile } from 'node:fs/promises';
-import { isAlias, LineCounter, parseDocument, visit, type Document } from 'yaml';
+import { isAlias, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
 import type { z } from 'zod';
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { duplicates, type Duplicate } from './check.ts';
@@ -114,7 +114,12 @@ function parseFile<T>(file: FactText, schema: z.ZodType<T>): T {
   visit(document, {
     Node: (_key, node) => {
       // One text, one meaning: what is written is what is read, and a file cannot blow up when it is expanded.
-      if (isAlias(node) || ('anchor' in node && node.anchor !== undefined)) fail([{ line: lineOf(node, lines), pointer: '', message: 'anchors and aliases are not used here' }]);
+      const { anchor } = node as { anchor?: string };
+      if (isAlias(node) || anchor !== undefined) fail([{ line: lineOf(node, lines), pointer: '', message: 'anchors and aliases are not used here' }]);
+    },
+    Pair: (_key, pair) => {
+      // A schema would drop it without a word.
+      if (isScalar(pair.key) && pair.key.value === '__proto__') fail([{ line: lineOf(pair.key, lines), pointer: '', message: 'no member is named __proto__' }]);
     },
   });
   const parsed = schema.safeParse(document.toJS());

@@ -26,7 +26,7 @@ export interface Pdp {
 /** UTF-8 bytes of JSON. Above this, a question is not asked. */
 export const INPUT_BYTES_MAX = 1_048_576;
 
-const LIMITS: PoolLimits = { deadlineMs: 1_000, loadDeadlineMs: 15_000, workersMax: 2, waitingMax: 1_024 };
+const LIMITS: PoolLimits = { deadlineMs: 1_000, waitMs: 10_000, loadDeadlineMs: 15_000, workersMax: 2, waitingMax: 4_096 };
 
 export type PdpOptions = Partial<PoolLimits> & {
   /** The directory of the compiled bundle. */
@@ -43,6 +43,7 @@ export async function openPdp(options: PdpOptions): Promise<Pdp> {
   const bundle = await readBundle(options.directory);
   const limits: PoolLimits = {
     deadlineMs: options.deadlineMs ?? LIMITS.deadlineMs,
+    waitMs: options.waitMs ?? LIMITS.waitMs,
     loadDeadlineMs: options.loadDeadlineMs ?? LIMITS.loadDeadlineMs,
     workersMax: options.workersMax ?? LIMITS.workersMax,
     waitingMax: options.waitingMax ?? LIMITS.waitingMax,

@@ -6,8 +6,10 @@ import { workerFile } from './worker-file.ts';
 import type { Answer, Question } from './worker.ts';
 
 export interface PoolLimits {
-  /** From the question to its answer, waiting included. */
+  /** From a thread's taking up the question to its answer. */
   readonly deadlineMs: number;
+  /** From the question to a thread's taking it up. */
+  readonly waitMs: number;
   /** From the start of a thread to its policy being loaded. */
   readonly loadDeadlineMs: number;
   readonly workersMax: number;
@@ -17,7 +19,8 @@ export interface PoolLimits {
 
 interface Job {
   readonly question: Question;
-  readonly timer: NodeJS.Timeout;
+  /** First for its waiting, then for its evaluation. */
+  timer: NodeJS.Timeout;
   resolve(value: unknown): void;
   reject(fault: EngineFault): void;
 }
@@ -56,8 +59,7 @@ export class Pool {
     if (this.#waiting.length >= this.#limits.waitingMax) return Promise.reject(new EngineFault('overloaded', `${this.#waiting.length} questions wait already`));
     return new Promise((resolve, reject) => {
       const question: Question = { id: this.#nextId++, entrypoint, input };
-      // An answer that has arrived, but that a busy main thread has not looked at yet, is still an answer: look once more.
-      const timer = setTimeout(() => setImmediate(() => this.#expire(job)), this.#limits.deadlineMs);
+      const timer = setTimeout(() => this.#giveUp(job), this.#limits.waitMs);
       const job: Job = { question, timer, resolve, reject };
       this.#waiting.push(job);
       this.#assign();
@@ -79,6 +81,9 @@ export class Pool {
       if (job === undefined) return;
       thread.state = 'busy';
       thread.job = job;
+      clearTimeout(job.timer);
+      // An answer that has arrived, but that a busy main thread has not looked at yet, is still an answer: look once more.
+      job.timer = setTimeout(() => setImmediate(() => this.#expire(thread, job)), this.#limits.deadlineMs);
       thread.worker.ref();
       thread.worker.postMessage(job.question);
     }
@@ -134,20 +139,18 @@ export class Pool {
     this.#assign();
   }
 
-  #expire(job: Job): void {
-    const fault = new EngineFault('timed-out', `no answer within ${this.#limits.deadlineMs} ms`);
+  #giveUp(job: Job): void {
     const position = this.#waiting.indexOf(job);
-    if (position >= 0) {
-      this.#waiting.splice(position, 1);
-      settle(job, fault);
-      return;
-    }
-    for (const thread of this.#threads) {
-      if (thread.job !== job) continue;
-      this.#end(thread, fault).catch((cause: unknown) => this.#abandon(cause));
-      // The next question should not have to wait for a thread to start.
-      if (!this.#closed && this.#threads.size === 0) this.#spawn().catch((cause: unknown) => this.#abandon(cause));
-    }
+    if (position < 0) return;
+    this.#waiting.splice(position, 1);
+    settle(job, new EngineFault('overloaded', `no thread took the question up within ${this.#limits.waitMs} ms`));
+  }
+
+  #expire(thread: Thread, job: Job): void {
+    if (thread.job !== job) return;
+    this.#end(thread, new EngineFault('timed-out', `no answer within ${this.#limits.deadlineMs} ms`)).catch((cause: unknown) => this.#abandon(cause));
+    // The next question should not have to wait for a thread to start.
+    if (!this.#closed && this.#threads.size === 0) this.#spawn().catch((cause: unknown) => this.#abandon(cause));
   }
 
   /** The thread is killed, its question answered with `fault`, and those that wait go elsewhere. */

@@ -1,0 +1,125 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { canonicalText } from '../../ledger/index.ts';
+import { expectedOf, misses, readCases } from '../../src/cli/policy-cases.ts';
+import { readBundle } from '../../src/pdp/bundle.ts';
+import { createEvaluator } from '../../src/pdp/evaluator.ts';
+import { inlinePdp, openPdp } from '../../src/pdp/engine.ts';
+import { buildRevokerInput } from '../../src/pdp/build-input.ts';
+import { changeInputSchema, revokerInputSchema } from '../../src/pdp/policy-input.ts';
+import { isSatisfied } from '../../src/protocol/decision.ts';
+import type { ChangeRequest } from '../../src/protocol/request.ts';
+import { BUNDLE, exampleFacts, GRANT, on, PROVISION, questionOf, ROOT } from './support.ts';
+
+const facts = await exampleFacts();
+const bundle = await readBundle(BUNDLE);
+const pdp = inlinePdp(bundle);
+const decide = (request: ChangeRequest, requester: string[]): ReturnType<typeof pdp.decide> => {
+  const input = questionOf(facts, request, requester);
+  expect(changeInputSchema.parse(input)).toEqual(input);
+  return pdp.decide(input);
+};
+const codes = (answer: { reasons: { code: string }[] }): string[] => answer.reasons.map((reason) => reason.code);
+
+describe('with the example facts', () => {
+  test('a new credential for billing-export is its owner’s to approve, and is proven by use', async () => {
+    const decision = await decide(PROVISION, ['nhi:prod/billing-export']);
+    expect(decision.effect).toBe('needsApproval');
+    expect(codes(decision)).toEqual(['owner-approval']);
+    expect(decision.obligations).toEqual({ approvers: { anyOf: ['person:ana', 'person:ben'] }, proofClass: 'session', maxLeaseSeconds: 3600, verification: 'byUse' });
+    expect(isSatisfied(decision.obligations.approvers!, new Set(['person:ana']))).toBe(true);
+    expect(isSatisfied(decision.obligations.approvers!, new Set(['person:mallory', 'person:olga']))).toBe(false);
+  });
+
+  test('a deployment’s role is the workload owner’s to approve, alone', async () => {
+    const decision = await decide(GRANT, ['nhi:prod/ci-deployer']);
+    expect(decision.effect).toBe('needsApproval');
+    expect(isSatisfied(decision.obligations.approvers!, new Set(['person:wei']))).toBe(true);
+    expect(decision.obligations.verification).toBe('readBack');
+  });
+
+  test('too broad a request is denied, and what is offered instead goes through', async () => {
+    const broad: ChangeRequest = { ...PROVISION, entitlements: [on('table:public.orders:SELECT'), on('table:public.customers:DELETE')], duration: 'P1D' };
+    const denied = await decide(broad, ['nhi:prod/billing-export']);
+    expect(denied.effect).toBe('deny');
+    expect(codes(denied)).toEqual(['exceeds-purpose', 'lease-too-long']);
+    expect(denied.obligations.approvers).toEqual({ anyOf: [] });
+    expect(denied.entitlements.excess).toEqual([on('table:public.customers:DELETE')]);
+    const offer = denied.entitlements.counterOffer!;
+    expect(offer).toEqual({ entitlements: [on('table:public.orders:SELECT')], leaseSeconds: 3600 });
+    const again = await decide({ ...broad, entitlements: offer.entitlements, duration: `PT${offer.leaseSeconds!}S` }, ['nhi:prod/billing-export']);
+    expect(again.effect).toBe('needsApproval');
+    expect(denied.controls).toContainEqual({ framework: 'OWASP NHI Top 10 2025', id: 'NHI5', rule: 'access.least_privilege.deny' });
+  });
+
+  test('a counter-offer is never denied for what it offers', async () => {
+    const privileges = facts.catalogue.entitlements.filter((entry) => entry.connector === 'pg-main').map((entry) => entry.privilege);
+    for (const [index, privilege] of privileges.entries()) {
+      for (const duration of ['PT1S', 'PT1H', 'P30D']) {
+        const asked: ChangeRequest = { ...PROVISION, entitlements: [on(privilege), on(privileges[(index + 3) % privileges.length]!)], duration };
+        const { effect, entitlements } = await decide(asked, ['nhi:prod/billing-export']);
+        if (effect !== 'deny') continue;
+        expect(entitlements.counterOffer).not.toBeNull();
+        const again = await decide({ ...asked, entitlements: entitlements.counterOffer!.entitlements, duration: `PT${entitlements.counterOffer!.leaseSeconds!}S` }, ['nhi:prod/billing-export']);
+        expect(again.effect).toBe('needsApproval');
+      }
+    }
+  });
+
+  test('an owner who asks leaves the backup owner to approve, under whichever id she asks', async () => {
+    for (const requester of [['person:ana'], ['person:ana-adm'], ['nhi:prod/billing-export', 'person:ana']]) {
+      expect((await decide(PROVISION, requester)).obligations.approvers).toEqual({ anyOf: ['person:ben'] });
+    }
+  });
+
+  test('a partner’s access needs an owner and security, as two people', async () => {
+    const decision = await decide({ ...PROVISION, subject: 'nhi:prod/warehouse-sync', purpose: 'warehouse-sync', entitlements: [on('table:public.orders:SELECT')] }, ['nhi:prod/warehouse-sync']);
+    const satisfied = (...people: string[]): boolean => isSatisfied(decision.obligations.approvers!, new Set(people));
+    expect(codes(decision)).toEqual(['owner-and-security-approval']);
+    expect([satisfied('person:ben'), satisfied('person:olga'), satisfied('person:ana', 'person:ben'), satisfied('person:ben', 'person:olga')]).toEqual([false, false, false, true]);
+  });
+
+  test('an identity that people use gets nothing', async () => {
+    const decision = await decide({ ...GRANT, subject: 'nhi:prod/legacy-admin' }, ['person:wei']);
+    expect(codes(decision)).toContain('human-use');
+  });
+
+  test('low risk in dev is allowed without an approval', async () => {
+    const decision = await decide({ ...GRANT, subject: 'nhi:dev/report-preview', purpose: 'preview-reports', entitlements: [{ connector: 'pg-dev', target: 'app_dev', privilege: 'table:public.orders:SELECT' }] }, ['nhi:dev/report-preview']);
+    expect([decision.effect, decision.obligations.approvers]).toEqual(['allow', null]);
+  });
+
+  test('those who answer for an identity may revoke, and others may not', async () => {
+    const may = async (principal: string): Promise<boolean> => (await pdp.revoker(revokerInputSchema.parse(buildRevokerInput(principal, 'nhi:prod/billing-export', facts)))).allow;
+    expect(await Promise.all(['person:ana', 'person:ana-adm', 'person:ben', 'person:olga', 'person:sam'].map(may))).toEqual([true, true, true, true, true]);
+    expect(await Promise.all(['person:mallory', 'person:wei', 'person:kim', 'person:nobody', 'nhi:prod/billing-export'].map(may))).toEqual([false, false, false, false, false]);
+  });
+});
+
+describe.each(readdirSync(join(ROOT, 'policy', 'testcases')))('policy/testcases/%s through the committed bundle', (file) => {
+  const { entrypoint, cases } = readCases(readFileSync(join(ROOT, 'policy', 'testcases', file), 'utf8'));
+  const evaluator = createEvaluator(bundle.image);
+  test.each(cases.map((one) => [one.title, one] as const))('%s', (_title, one) => {
+    expect(misses(evaluator.evaluate(entrypoint, JSON.stringify(one.input)), expectedOf(one))).toEqual([]);
+  });
+});
+
+test('a thousand times the same question, in threads and in this one, gets the same bytes', async () => {
+  const threads = await openPdp({ directory: BUNDLE });
+  const input = questionOf(facts, { ...PROVISION, entitlements: [on('role:app_owner'), on('table:public.orders:SELECT')] }, ['nhi:prod/billing-export', 'person:ana']);
+  const answers = new Set<string>();
+  const inThreads = await Promise.all(Array.from({ length: 1000 }, () => threads.decide(input)));
+  for (const answer of inThreads) answers.add(canonicalText(answer));
+  for (let n = 0; n < 1000; n += 1) answers.add(canonicalText(await pdp.decide(input)));
+  expect(answers.size).toBe(1);
+  expect(threads.bundle).toBe(pdp.bundle);
+  await threads.close();
+});
+
+test('an answer does not depend on the questions before it', async () => {
+  const fresh = canonicalText(await inlinePdp(bundle).decide(questionOf(facts, GRANT, ['nhi:prod/ci-deployer'])));
+  const used = inlinePdp(bundle);
+  for (let n = 0; n < 50; n += 1) await used.decide(questionOf(facts, { ...PROVISION, entitlements: Array.from({ length: 16 }, (_, i) => on(`table:x.y${n * i}:SELECT`)) }, ['person:nobody']));
+  expect(canonicalText(await used.decide(questionOf(facts, GRANT, ['nhi:prod/ci-deployer'])))).toBe(fresh);
+});

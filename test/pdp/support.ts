@@ -1,0 +1,67 @@
+/** Bundles in temporary directories, and the example facts. */
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { onTestFinished } from 'vitest';
+import { loadFacts, type Facts } from '../../src/facts/load.ts';
+import { buildChangeInput, type ChangeQuestion } from '../../src/pdp/build-input.ts';
+import { describeBundle, ENTRYPOINTS } from '../../src/pdp/bundle.ts';
+import type { ChangeInput } from '../../src/pdp/policy-input.ts';
+import type { ChangeRequest } from '../../src/protocol/request.ts';
+import { craft, type Crafted } from './crafted-wasm.ts';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const BUNDLE = join(ROOT, 'policy', 'bundle');
+export const NOW_MS = Date.parse('2026-11-23T12:00:00.000Z');
+
+async function scratch(): Promise<string> {
+  const directory = await mkdtemp(join(tmpdir(), 'countersign-pdp-'));
+  onTestFinished(() => rm(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** A directory with a whole and consistent bundle around a crafted module; gone when the test is. */
+export async function craftedBundle(crafted: Crafted): Promise<string> {
+  const directory = await scratch();
+  const wasm = craft(crafted);
+  const data = Buffer.from('{}');
+  const manifest = describeBundle({ wasm, data }, { entrypoints: ENTRYPOINTS, opa: 'crafted', sources: `sha256:${'0'.repeat(64)}` });
+  await writeFile(join(directory, 'policy.wasm'), wasm);
+  await writeFile(join(directory, 'data.json'), data);
+  await writeFile(join(directory, 'manifest.json'), JSON.stringify(manifest));
+  return directory;
+}
+
+/** A copy of the committed bundle, to be spoilt. */
+export async function copiedBundle(): Promise<string> {
+  const directory = await scratch();
+  await cp(BUNDLE, directory, { recursive: true });
+  return directory;
+}
+
+export function exampleFacts(nowMs = NOW_MS): Promise<Facts> {
+  const file = (name: string): string => join(ROOT, 'examples', 'facts', `${name}.yaml`);
+  return loadFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage') }, nowMs);
+}
+
+export const RECIPIENT = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p';
+
+/** `table:public.orders:SELECT` on pg-main/app, and so on. */
+export const on = (privilege: string): ChangeRequest['entitlements'][number] => ({ connector: 'pg-main', target: 'app', privilege });
+
+export const PROVISION: Extract<ChangeRequest, { kind: 'provision' }> = {
+  kind: 'provision', subject: 'nhi:prod/billing-export', purpose: 'nightly-billing', reason: 'the run of tonight', duration: 'PT30M', recipient: RECIPIENT,
+  entitlements: [on('table:public.orders:SELECT'), on('table:public.invoices:SELECT')],
+};
+export const GRANT: Extract<ChangeRequest, { kind: 'grant' }> = {
+  kind: 'grant', subject: 'nhi:prod/ci-deployer', purpose: 'deploy-orders', reason: 'release 41', duration: 'PT15M', entitlements: [on('role:deploy')],
+};
+
+/** The question that the sidecar would ask about a request, on the example facts. */
+export function questionOf(facts: Facts, request: ChangeRequest, requester: readonly string[], more: Partial<ChangeQuestion> = {}): ChangeInput {
+  return buildChangeInput({
+    phase: 'request', nowMs: NOW_MS, state: { changeId: 'chg_0123456789abcdef_01JDE7XQ0M4N5P6Q7R8S9T0V1W', revision: 1, request, requester },
+    planDigest: `sha256:${'a'.repeat(64)}`, held: [], account: null, facts, connectors: ['pg-main', 'pg-dev'], ...more,
+  });
+}
