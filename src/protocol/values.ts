@@ -32,7 +32,7 @@ export const timeSchema = z
 /** ISO 8601 duration of days, hours, minutes and seconds (`PT15M`, `P30D`): no months or years, whose length varies. */
 export const durationSchema = z
   .string()
-  .regex(/^P(?=\d|T\d)(\d{1,5}D)?(T(?=\d)(\d{1,6}H)?(\d{1,7}M)?(\d{1,9}S)?)?$/, 'an ISO 8601 duration such as PT15M or P30D')
+  .regex(/^P(?=\d|T\d)(\d{1,5}D)?(T(?=\d)(\d{1,6}H)?(\d{1,7}M)?(\d{1,9}S)?)?$/, { error: 'an ISO 8601 duration such as PT15M or P30D', abort: true })
   .refine((text) => durationSeconds(text) > 0, 'a duration longer than zero');
 
 const segment = '[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?';

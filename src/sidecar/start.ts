@@ -67,7 +67,15 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
   /** How to undo what has been done so far, last first. */
   const undo: (() => Promise<void> | void)[] = [];
   const close = once(async () => {
-    for (const step of undo.reverse()) await step();
+    const failed: unknown[] = [];
+    for (const step of undo.reverse()) {
+      try {
+        await step();
+      } catch (error) {
+        failed.push(error);
+      }
+    }
+    if (failed.length > 0) throw failed[0];
   });
 
   try {
@@ -86,6 +94,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs() });
     undo.push(() => log.close());
     const transport = options.transport ?? connectLocal({ log: log.logId, executors: config.executors.map(({ id, socket }) => ({ id, socket })), clock, logger });
+    undo.push(() => transport.close());
 
     const executorOf = new Map(config.executors.flatMap(({ id, connectors }) => connectors.map((connector) => [connector, id] as const)));
     const engine = await openEngine({
@@ -109,13 +118,14 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       url: doors.find((door) => door.address.startsWith('http'))?.address ?? null,
     };
   } catch (error) {
-    await close();
+    // What went wrong first is what the operator must read.
+    await close().catch((second: unknown) => logger.error({ error: String(second) }, 'could not be closed in order'));
     throw error;
   }
 }
 
 /** The doors that are configured; each is in `undo` from when it is open. */
-async function openDoors(config: Config, fetch: Parameters<typeof listenOnSocket>[1], undo: (() => Promise<void>  | void)[]): Promise<Listening[]> {
+async function openDoors(config: Config, fetch: Parameters<typeof listenOnSocket>[1], undo: (() => Promise<void> | void)[]): Promise<Listening[]> {
   const { socket, host, port } = config.listen;
   const doors: Listening[] = [];
   const opened = (door: Listening): void => {
