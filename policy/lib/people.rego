@@ -1,57 +1,60 @@
 # METADATA
 # title: People
-# description: Who is one person under several ids, who is active, who answers for an identity.
+# description: Who is one person under several ids, who is active, who answers for an identity. Of the directory that the question holds.
 package lib.people
+
+directory := input.facts.directory if {
+	input.facts
+} else := input.directory
 
 # METADATA
 # title: Every id of the same person, this one included
 # description: Links hold both ways and onwards, whoever of the two states them.
-identities(directory, id) := {id} | graph.reachable(links(directory), {id})
+identities(id) := {id} | graph.reachable(links, {id})
 
-links(directory) := {from: to |
-	some [from, _] in stated(directory)
-	to := {pair[1] |
-		some pair in stated(directory)
-		pair[0] == from
-	}
-}
-
-stated(directory) := {pair |
+links[person.id] contains other if {
 	some person in directory.people
 	some other in person.linked
-	some pair in [[person.id, other], [other, person.id]]
 }
 
-# METADATA
-# title: In the directory, and not disabled
-active(directory, id) if {
+links[other] contains person.id if {
 	some person in directory.people
-	person.id == id
-	person.active == true
+	some other in person.linked
 }
 
 # METADATA
 # title: In the directory at all
-listed(directory, id) if {
+listed contains person.id if some person in directory.people
+
+# METADATA
+# title: In the directory, and not disabled
+active contains person.id if {
 	some person in directory.people
-	person.id == id
+	person.active == true
 }
 
-members(directory, name) := {member |
+# METADATA
+# title: The members of each team
+members[name] contains member if {
+	some name in ["onCall", "platform", "security"]
 	some team in directory.teams
 	team.id == name
 	some member in team.members
 }
 
 # METADATA
+# title: The members of a team, none where there is no such team
+team(name) := object.get(members, name, set())
+
+# METADATA
 # title: What makes a person one who may take access back without asking
 # description: By any of the ids of the same person. Empty for everybody else.
-responder_roles(directory, nhi, id) := {role |
+responder_roles(nhi, id) := {role |
 	some role, holders in {
 		"owner": {holder | holder := nhi.owner},
 		"backupOwner": {holder | holder := nhi.backupOwner},
-		"security": members(directory, "security"),
-		"onCall": members(directory, "onCall"),
+		"security": team("security"),
+		"onCall": team("onCall"),
 	}
-	count(holders & identities(directory, id)) > 0
+	count(holders & identities(id)) > 0
 }

@@ -50,7 +50,7 @@ opinions contains 2 if input.facts.nhi.custody == "thirdParty"
 # description: Everyone in the act chain, under every id of the same person.
 requesters := {id |
 	some principal in input.change.requester
-	some id in people.identities(input.facts.directory, principal)
+	some id in people.identities(principal)
 }
 
 # METADATA
@@ -59,15 +59,15 @@ requesters := {id |
 eligible(candidates) := {id |
 	some id in candidates
 	startswith(id, "person:")
-	people.active(input.facts.directory, id)
+	id in people.active
 	not id in requesters
 }
 
 owners := eligible({id | id := input.facts.nhi.owner} | {id | id := input.facts.nhi.backupOwner})
 
-security := eligible(people.members(input.facts.directory, "security"))
+security := eligible(people.team("security"))
 
-platform := eligible(people.members(input.facts.directory, "platform"))
+platform := eligible(people.team("platform"))
 
 # METADATA
 # title: Any of these
@@ -77,15 +77,14 @@ any_of(ids) := {"anyOf": array.slice(sort(ids), 0, 32)}
 # METADATA
 # title: The distinct people among these ids
 # description: Ids of one person are one part, so that two approvals by them count once.
-distinct(ids) := array.slice(sort({part | some id in ids; part := person(ids, id)}), 0, 32)
+distinct(ids) := array.slice(sort({part | some id in ids; part := person(ids & people.identities(id))}), 0, 32)
 
-person(ids, id) := part if {
-	same := ids & people.identities(input.facts.directory, id)
-	count(same) > 1
-	part := any_of(same)
+person(ids) := any_of(ids) if count(ids) > 1
+
+person(ids) := id if {
+	count(ids) == 1
+	some id in ids
 }
-
-person(ids, id) := id if count(ids & people.identities(input.facts.directory, id)) == 1
 
 groups := [owners] if risk in {"low", "medium"}
 
@@ -96,6 +95,8 @@ pool := owners if risk in {"low", "medium"}
 pool := owners | security if risk == "high"
 
 pool := (owners | security) | platform if risk == "critical"
+
+persons := distinct(pool)
 
 quorum := data.limits.approversMin[risk]
 
@@ -116,7 +117,7 @@ one_owner if {
 
 approvers := {"allOf": array.concat(
 	[any_of(group) | some group in groups],
-	[{"atLeast": quorum, "of": distinct(pool)}],
+	[{"atLeast": quorum, "of": persons}],
 )} if {
 	entitlement.gives_access
 	not one_owner
@@ -142,7 +143,7 @@ satisfiable if {
 		count(group) > 0
 	}
 	quorum >= 1
-	count(distinct(pool)) >= quorum
+	count(persons) >= quorum
 }
 
 satisfiable if {
@@ -247,7 +248,7 @@ responder if {
 	asked_properly
 	entitlement.taking_back
 	some principal in input.change.requester
-	count(people.responder_roles(input.facts.directory, input.facts.nhi, principal)) > 0
+	count(people.responder_roles(input.facts.nhi, principal)) > 0
 }
 
 # METADATA

@@ -107,6 +107,10 @@ test_a_quorum_that_is_missing_denies if {
 	fixture.codes(workflow.deny) == {"no-eligible-approver"} with input as fixture.grant with data.limits as object.remove(fixture.limits, ["approversMin"])
 }
 
+test_of_a_quorum_that_is_missing_nobody_may_approve if {
+	workflow.approvers == {"anyOf": []} with input as fixture.grant with data.limits as object.remove(fixture.limits, ["approversMin"])
+}
+
 test_a_quorum_of_nobody_denies if {
 	fixture.codes(workflow.deny) == {"no-eligible-approver"} with input as fixture.grant with data.limits.approversMin.medium as 0
 }

@@ -14,7 +14,7 @@ named if count(input.change.requester) > 0
 
 recognised(principal) if itself(principal)
 
-recognised(principal) if people.listed(input.facts.directory, principal)
+recognised(principal) if principal in people.listed
 
 all_recognised if {
 	named
@@ -42,8 +42,8 @@ all_active if {
 }
 
 dormant(principal) if {
-	people.listed(input.facts.directory, principal)
-	not people.active(input.facts.directory, principal)
+	principal in people.listed
+	not principal in people.active
 }
 
 # METADATA

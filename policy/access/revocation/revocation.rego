@@ -6,9 +6,9 @@ package access.revocation
 import data.lib
 import data.lib.people
 
-roles := people.responder_roles(input.directory, input.nhi, input.principal)
+roles := people.responder_roles(input.nhi, input.principal)
 
-active if people.active(input.directory, input.principal)
+active if input.principal in people.active
 
 answers if count(roles) > 0
 
