@@ -1,0 +1,275 @@
+/**
+ * One step, from its claim to its report: at least once asked, at most one effect.
+ *
+ * Before anything is applied, the attempt is in the lease book with the state it starts from and the secret it will set, sealed. So whatever
+ * kills the process, the next one finds either no attempt, or one whose effect it can look for at the target by client token. An attempt is
+ * given up for cleared only if the effect is absent after the last moment at which it could still have come.
+ */
+import { createHmac } from 'node:crypto';
+import { canonicalText, digestOf } from '../../ledger/index.ts';
+import { leaseIdOf } from '../change/derive.ts';
+import type { ActedReport, Query, Refusal, Seal } from '../protocol/signed.ts';
+import { formatTime } from '../protocol/values.ts';
+import { isInWindow } from './admission.ts';
+import type { Attempt, Claim, StepState } from './book-entries.ts';
+import { TargetError, type Connector } from './connector.ts';
+import type { WorkerContext } from './context.ts';
+import { backoffMs, within } from './deadline.ts';
+import { namedState, plainDetail, saltState, type SaltedState } from './reports.ts';
+
+/** An attempt of which nothing has been sent yet. The secret is nowhere else but in its seal. */
+interface Prepared {
+  readonly attempt: number;
+  readonly secret: string | null;
+  readonly before: SaltedState;
+}
+
+/** What this process knows of a step and does not write down. */
+interface Run {
+  readonly stepId: string;
+  readonly changeId: string;
+  readonly leaseId: string;
+  prepared: Prepared | null;
+  /** The secret of the attempt that was applied; null after a restart. */
+  secret: string | null;
+  saidAmbiguous: boolean;
+  failures: number;
+  /** When an attempt found at opening can have no effect any more. */
+  readonly foundQuietAtMs: number;
+}
+
+type Resolution = Pick<ActedReport, 'outcome' | 'code' | 'detail'> & { readonly before?: SaltedState | null; readonly after?: SaltedState; readonly byUse?: ActedReport['byUse'] };
+
+/** Runs the step until it is resolved, or the worker closes. @throws BookError when the lease book cannot be written: nothing is given from then on */
+export async function runStep(context: WorkerContext, stepId: string): Promise<void> {
+  const { ticket } = stepOf(context, stepId).claim!;
+  const { applyTimeoutMs, settleMs } = context.limits;
+  const run: Run = {
+    stepId, changeId: ticket.changeId, leaseId: leaseIdOf(ticket.changeId), prepared: null, secret: null, saidAmbiguous: false, failures: 0,
+    foundQuietAtMs: context.clock.nowMs() + applyTimeoutMs + settleMs,
+  };
+  while (stepOf(context, stepId).resolved === null && !context.isClosing()) {
+    try {
+      await advance(context, run);
+    } catch (error) {
+      if (!(error instanceof TargetError)) throw error;
+      context.logger.warn({ stepId, kind: error.kind, reason: plainDetail(error.message) }, 'the target does not answer as it should; trying again');
+      await context.pauses.pause(backoffMs(context.limits.retryMs, run.failures));
+      run.failures += 1;
+    }
+  }
+}
+
+function stepOf(context: WorkerContext, stepId: string): StepState {
+  const step = context.book.state.steps.get(stepId);
+  if (step === undefined) throw new Error(`no step ${stepId} in the lease book`);
+  return step;
+}
+
+/** One turn: does the next thing that is due. @throws TargetError where the same is due again */
+async function advance(context: WorkerContext, run: Run): Promise<void> {
+  const { claim, attempts } = stepOf(context, run.stepId);
+  const connector = context.connectors.get(claim!.ticket.step.connector);
+  if (connector === undefined) return resolve(context, run, { outcome: 'refused', ...refusal('unknown-connector', 'no such connector here') });
+  const last = attempts.at(-1) ?? null;
+  const open = last?.status === 'open' && run.prepared === null;
+  if (isOver(context, run, claim!)) return afterLease(context, run, open || last?.status === 'applied');
+  if (last?.status === 'applied') return finish(context, run, claim!, connector, last);
+  if (open) return settle(context, run, claim!, connector, last);
+  return attemptOnce(context, run, claim!, connector);
+}
+
+/** Whether the lease has ended, is being ended, or is due to: from then on nothing is given under it. */
+function isOver(context: WorkerContext, { leaseId }: Run, claim: Claim): boolean {
+  if (claim.ticket.step.action === 'revoke') return false;
+  return context.ending.has(leaseId) || context.book.state.ended.has(leaseId) || leaseEndMs(context, leaseId) <= context.clock.nowMs();
+}
+
+/** The earliest order held for the lease decides; Infinity for one that stands. */
+function leaseEndMs(context: WorkerContext, leaseId: string): number {
+  let earliest = Number.POSITIVE_INFINITY;
+  for (const { dueMs } of context.book.state.ordersOfLease.get(leaseId) ?? []) earliest = Math.min(earliest, dueMs);
+  return earliest;
+}
+
+/** Resolves a step whose lease is over; one that may have had its effect only once that has been taken back. */
+async function afterLease(context: WorkerContext, run: Run, touched: boolean): Promise<void> {
+  const ended = { code: 'lease-ended', detail: 'the access was to end before it was there for good' } as const;
+  if (!touched) return resolve(context, run, { outcome: 'refused', ...ended });
+  if (context.book.state.ended.has(run.leaseId)) return resolve(context, run, { outcome: 'failed', ...ended });
+  await context.pauses.pause(backoffMs(context.limits.retryMs, run.failures));
+  run.failures += 1;
+}
+
+async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, connector: Connector): Promise<void> {
+  const { clock, limits, book } = context;
+  if (!isOpenNow(context, claim)) return resolve(context, run, { outcome: 'refused', ...refusal('outside-window', `the ticket was good until ${claim.ticket.notAfter}`) });
+  const asked = await askState(context, claim, connector);
+  if (asked instanceof TargetError) return resolve(context, run, { outcome: 'failed', code: 'target-rejected', detail: plainDetail(asked.message) });
+  const before = asked.state;
+  if (asked.touched !== canonicalText(claim.plan.before)) {
+    return resolve(context, run, { outcome: 'drifted', code: 'drifted', detail: 'the target is not as it was when the plan was made', before });
+  }
+  run.prepared ??= await prepare(context, run, claim, before);
+  const { prepared } = run;
+  if (prepared === null) return resolve(context, run, { outcome: 'failed', code: 'cannot-seal', detail: 'the secret could not be sealed to its recipient; nothing was changed', before });
+  // Sealing and writing took time. All that allowed the effect must still hold now.
+  const now = stepOf(context, run.stepId).claim!;
+  if (isOver(context, run, now) || !isOpenNow(context, now) || context.isClosing()) return;
+  const endMs = leaseEndMs(context, run.leaseId);
+  const validUntil = now.plan.lease === null || endMs === Number.POSITIVE_INFINITY ? null : formatTime(endMs);
+  try {
+    await context.inFlight.apply(run.leaseId, (signal) => connector.apply({ step: now.ticket.step, validUntil, secret: prepared.secret, signal }));
+  } catch (error) {
+    const kind = error instanceof TargetError ? error.kind : 'ambiguous';
+    const detail = plainDetail(error instanceof Error ? error.message : String(error));
+    if (kind === 'unreachable') throw error;
+    if (kind === 'rejected') return resolve(context, run, { outcome: 'failed', code: 'target-rejected', detail });
+    // From here on the effect may be there: it is looked for, never repeated blindly.
+    run.prepared = null;
+    context.logger.warn({ stepId: run.stepId, attempt: prepared.attempt, reason: detail }, 'not known whether the change was made; looking for it');
+    return sayAmbiguous(context, run, detail);
+  }
+  run.prepared = null;
+  run.secret = prepared.secret;
+  run.failures = 0;
+  // Written before the report in any case; a crash until then finds the effect by its token.
+  book.append({ t: 'applied', stepId: run.stepId, attempt: prepared.attempt }).catch(() => undefined);
+  context.logger.info({ stepId: run.stepId, attempt: prepared.attempt, atMs: clock.nowMs(), timeoutMs: limits.applyTimeoutMs }, 'applied');
+}
+
+function isOpenNow(context: WorkerContext, { ticket }: Claim): boolean {
+  return isInWindow(ticket, context.clock.nowMs(), context.trust.requirements.clockSkewMs);
+}
+
+function refusal(code: Refusal, detail: string): { readonly code: Refusal; readonly detail: string } {
+  return { code, detail };
+}
+
+interface Asked {
+  readonly state: SaltedState;
+  /** RFC 8785 text of what the step depends on. */
+  readonly touched: string;
+}
+
+/** The account as it is; the error where the target refuses to say. @throws TargetError where it may say so later */
+async function askState(context: WorkerContext, { ticket }: Claim, connector: Connector): Promise<Asked | TargetError> {
+  const { connector: id, target, action, account, privileges, clientToken } = ticket.step;
+  const query: Query = { connector: id, target, action, account, privileges, clientToken };
+  try {
+    const state = await within(context.clock, context.limits.askTimeoutMs, (signal) => connector.read(query, signal));
+    return { state: saltState(state, context.random), touched: canonicalText(state.touched) };
+  } catch (error) {
+    if (error instanceof TargetError && error.kind === 'rejected') return error;
+    throw asTargetError(error);
+  }
+}
+
+/** A connector that throws anything else has a fault of its own: what happened is not known. */
+function asTargetError(error: unknown): TargetError {
+  return error instanceof TargetError ? error : new TargetError('ambiguous', error instanceof Error ? error.message : String(error), { cause: error });
+}
+
+/** An attempt is durable, with the ciphertext of the secret it will set, before anything is sent. Null where the secret cannot be sealed. */
+async function prepare(context: WorkerContext, run: Run, { plan, ticket }: Claim, before: SaltedState): Promise<Prepared | null> {
+  const { attempts } = stepOf(context, run.stepId);
+  const attempt = attempts.length + 1;
+  const secret = ticket.step.action === 'provision' ? Buffer.from(context.random(32)).toString('base64url') : null;
+  const sealed = secret === null || plan.recipient === null ? null : await sealSecret(context, secret, plan.recipient, attempts);
+  if (secret !== null && sealed === null) return null;
+  await context.book.append({
+    t: 'attempt', stepId: run.stepId, attempt, before: before.text, seal: sealed?.seal ?? null,
+    ciphertext: sealed === null ? null : Buffer.from(sealed.ciphertext).toString('base64'),
+  });
+  return { attempt, secret, before };
+}
+
+async function sealSecret(context: WorkerContext, secret: string, recipient: string, attempts: readonly Attempt[]): Promise<{ readonly seal: Seal; readonly ciphertext: Uint8Array } | null> {
+  const ciphertext = await context.seal(secret, recipient).catch((error: unknown) => {
+    context.logger.error({ recipient, reason: error instanceof Error ? error.name : 'unknown' }, 'the secret could not be sealed');
+    return null;
+  });
+  if (ciphertext === null) return null;
+  const fingerprint = createHmac('sha256', context.fingerprintKey).update(secret, 'utf8').digest('hex');
+  return { ciphertext, seal: { recipient, ciphertext: digestOf(ciphertext), fingerprint, replaces: attempts.at(-1)?.seal?.ciphertext ?? null } };
+}
+
+/** Finds out what became of an open attempt. @throws TargetError where the target does not tell */
+async function settle(context: WorkerContext, run: Run, claim: Claim, connector: Connector, { attempt }: Attempt): Promise<void> {
+  const { clock, limits, book } = context;
+  const askedAtMs = clock.nowMs();
+  const quietAtMs = context.inFlight.quietAtMs(run.leaseId) === 0 ? run.foundQuietAtMs : context.inFlight.quietAtMs(run.leaseId);
+  const found = await within(clock, limits.askTimeoutMs, (signal) => connector.probe(claim.ticket.step, signal)).catch((error: unknown) => {
+    sayAmbiguous(context, run, 'the worker was stopped while it applied the change');
+    throw asTargetError(error);
+  });
+  if (found === 'applied') return book.append({ t: 'applied', stepId: run.stepId, attempt });
+  if (askedAtMs < quietAtMs) {
+    // Absent now, but what was sent may still arrive.
+    await context.pauses.pause(quietAtMs - askedAtMs);
+    return;
+  }
+  await book.append({ t: 'cleared', stepId: run.stepId, attempt });
+}
+
+function sayAmbiguous(context: WorkerContext, run: Run, detail: string | null): void {
+  if (run.saidAmbiguous) return;
+  run.saidAmbiguous = true;
+  const { claim, attempts } = stepOf(context, run.stepId);
+  const { log, changeId, issue } = claim!.ticket;
+  context.outbox.add(context.report({
+    kind: 'acted', log, changeId, stepId: run.stepId, issue, attempt: attempts.length, outcome: 'ambiguous', code: 'ambiguous', detail,
+    before: null, after: null, byUse: 'notTried', seal: null,
+  }));
+}
+
+/** The effect is there: it is tried, read back and reported. */
+async function finish(context: WorkerContext, run: Run, claim: Claim, connector: Connector, applied: Attempt): Promise<void> {
+  const byUse = await tryUse(context, run, claim, connector);
+  const asked = await askState(context, claim, connector);
+  if (asked instanceof TargetError) throw asked;
+  if (isOver(context, run, claim)) return;
+  return resolve(context, run, { outcome: 'done', code: null, detail: null, before: namedState(applied.before), after: asked.state, byUse });
+}
+
+/** Uses the new credential until it works, for as long as a target may need to make it work. After a restart nobody has the secret to try. */
+async function tryUse(context: WorkerContext, run: Run, { ticket }: Claim, connector: Connector): Promise<ActedReport['byUse']> {
+  const { clock, limits } = context;
+  if (ticket.step.action === 'provision' && run.secret === null) return 'notTried';
+  const untilMs = clock.nowMs() + Math.max(limits.useTimeoutMs, connector.describe(ticket.step.action).residualMs);
+  for (let failures = 0; ; failures += 1) {
+    let said: ActedReport['byUse'];
+    try {
+      said = await within(clock, limits.askTimeoutMs, (signal) => connector.tryUse(ticket.step, run.secret, signal));
+    } catch (error) {
+      // Not known to fail: nobody was there to refuse it.
+      said = asTargetError(error).kind === 'rejected' ? 'fails' : 'notTried';
+      if (clock.nowMs() >= untilMs || context.isClosing()) return said;
+      await context.pauses.pause(backoffMs(limits.retryMs, failures));
+      continue;
+    }
+    if (said !== 'fails' || clock.nowMs() >= untilMs || context.ending.has(run.leaseId) || context.isClosing()) return said;
+    await context.pauses.pause(backoffMs(limits.retryMs, failures));
+  }
+}
+
+/** Stores and sends the step's report. An attempt of which nothing was sent is cleared with it. */
+async function resolve(context: WorkerContext, run: Run, resolution: Resolution): Promise<void> {
+  const { claim, attempts } = stepOf(context, run.stepId);
+  const { log, changeId, issue } = claim!.ticket;
+  const { outcome, code, detail, before = null, after = null, byUse = 'notTried' } = resolution;
+  const applied = outcome === 'done' ? attempts.at(-1) : undefined;
+  const report = context.report({
+    kind: 'acted', log, changeId, stepId: run.stepId, issue, attempt: attempts.length, outcome, code, detail,
+    before: before?.digest ?? null, after: after?.digest ?? null, byUse, seal: applied?.seal ?? null,
+  }, { states: [before, after], ciphertext: applied?.ciphertext ?? null });
+  const open = attempts.filter(({ status }) => status === 'open').map(({ attempt }) => ({ t: 'cleared' as const, stepId: run.stepId, attempt }));
+  run.prepared = null;
+  const stored = context.book.append(...open, { t: 'resolved', stepId: run.stepId, issue, outcome, report });
+  // What is done is done and may be told though it cannot be kept: whoever opens the book again finds it at the target and tells it again.
+  // That nothing was done must be kept first, for it is a promise not to.
+  if (outcome === 'done') await stored.catch((error: unknown) => context.logger.error({ stepId: run.stepId, reason: String(error) }, 'a report could not be stored'));
+  else await stored;
+  context.outbox.add(report);
+  context.logger.info({ stepId: run.stepId, issue, outcome, code }, 'step resolved');
+}

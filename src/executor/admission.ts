@@ -1,0 +1,222 @@
+/**
+ * Admission: whether an envelope is to be acted on. Pure, and the reason why a stolen sidecar key, a forged message or a forked log gives
+ * nothing: the executor looks only at the envelope, at its own trust folder, and at the newest checkpoint that it has seen itself.
+ */
+import { canonicalBytes, canonicalText, digestOf, JsonError, type Verifier } from '../../ledger/index.ts';
+import { actStepId, clientTokenOf, leaseIdOf, logOf, readStepId } from '../change/derive.ts';
+import type { EventBody } from '../change/events.ts';
+import { openDsse, payloadDigest, readPayload } from '../protocol/dsse.ts';
+import { stepEnvelopeSchema, type StepEnvelope } from '../protocol/envelope.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import { planDigest, type Plan } from '../protocol/plan.ts';
+import {
+  approvalStatementSchema, APPROVAL_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE,
+  type ActTicket, type Approval, type ReadTicket, type Refusal, type Ticket,
+} from '../protocol/signed.ts';
+import { shortfallOf, type CountedApproval } from '../protocol/sufficiency.ts';
+import { floorFor, type Trust } from '../protocol/trust-folder.ts';
+import { parseTime } from '../protocol/values.ts';
+import { holdOrder, type HeldOrder } from './orders.ts';
+import { openAuthorisation, openReceiptCheckpoint, type Authorisation, type Head } from './receipt.ts';
+
+export interface AdmissionContext {
+  readonly trust: Trust;
+  readonly executorId: string;
+  readonly nowMs: number;
+  /** The newest checkpoint believed so far, by log id. */
+  readonly head: (log: string) => Head | null;
+  /** Connectors that this executor has. */
+  readonly connectors: ReadonlySet<string>;
+}
+
+interface Passed {
+  readonly ok: true;
+  /** To be kept from now on; null where the head stays. */
+  readonly head: Head | null;
+}
+export type Admission =
+  | (Passed & { readonly kind: 'act'; readonly ticket: ActTicket; readonly plan: Plan; readonly order: HeldOrder | null })
+  | (Passed & { readonly kind: 'read'; readonly ticket: ReadTicket })
+  | {
+      readonly ok: false;
+      readonly code: Refusal;
+      readonly message: string;
+      /** Set once a trusted sidecar is known to have signed it for this executor: only then is a signed answer due. */
+      readonly ticket: Ticket | null;
+      /** A checkpoint that was believed although the envelope was not. */
+      readonly head: Head | null;
+    };
+
+/** What is established on the way, for the answer to a refusal. */
+interface Progress {
+  ticket: Ticket | null;
+  head: Head | null;
+}
+
+/** Pure: the same envelope, trust, time and head give the same answer. */
+export function admit(envelope: unknown, context: AdmissionContext): Admission {
+  const progress: Progress = { ticket: null, head: null };
+  try {
+    return check(envelope, context, progress);
+  } catch (error) {
+    // Numbers, keys or texts that no canonical form has: whoever wrote this computed no digest of it.
+    const code = error instanceof JsonError ? 'malformed' : error instanceof ProtocolError ? error.code : null;
+    if (code === null) throw error;
+    return { ok: false, code, message: error instanceof Error ? error.message : '', ...progress };
+  }
+}
+
+function refuse(code: Refusal, message: string): never {
+  throw new ProtocolError(code, message);
+}
+
+function check(raw: unknown, context: AdmissionContext, progress: Progress): Admission {
+  const parsed = stepEnvelopeSchema.safeParse(raw);
+  if (!parsed.success) return refuse('malformed', parsed.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`).join('; ').slice(0, 500));
+  const envelope = parsed.data;
+  const { keys, ticket } = openTicket(envelope, context.trust);
+  if (ticket.audience !== context.executorId) refuse('wrong-audience', `a ticket for ${ticket.audience}`);
+  progress.ticket = ticket;
+  if (!isInWindow(ticket, context.nowMs, context.trust.requirements.clockSkewMs)) refuse('outside-window', `the ticket is good from ${ticket.notBefore} to ${ticket.notAfter}`);
+  checkIds(ticket);
+  if (ticket.kind === 'act') checkPlan(ticket, envelope.plan);
+  else checkQuery(ticket, envelope);
+  const connector = ticket.kind === 'act' ? ticket.step.connector : ticket.query.connector;
+  if (!context.connectors.has(connector)) refuse('unknown-connector', `no connector ${connector} here`);
+
+  const known = context.head(ticket.log);
+  const checkpoint = openReceiptCheckpoint(envelope.receipt, ticket.log, context.trust, known);
+  if (checkpoint.size !== known?.size) progress.head = { size: checkpoint.size, root: Buffer.from(checkpoint.root).toString('base64') };
+  const authorisation = openAuthorisation(envelope.receipt, checkpoint, envelope.ticket, ticket);
+
+  const { head } = progress;
+  if (ticket.kind === 'read' || envelope.plan === null || authorisation.body.kind !== 'act') {
+    if (ticket.kind !== 'read') return refuse('receipt-mismatch', 'the record does not authorise an effect');
+    return { ok: true, kind: 'read', ticket, head };
+  }
+  if (authorisation.body.planDigest !== ticket.planDigest) refuse('receipt-mismatch', 'the record authorises another plan');
+  checkApprovals(ticket, envelope.plan, envelope.approvals, authorisation, authorisation.body, keys, context.trust);
+  const order = checkOrder(ticket, envelope.plan, envelope, authorisation, authorisation.body, keys, context);
+  return { ok: true, kind: 'act', ticket, plan: envelope.plan, order, head };
+}
+
+/** Whether a ticket may be acted on at `nowMs`, give or take the difference of clocks that the trust folder tolerates. */
+export function isInWindow(ticket: Pick<Ticket, 'notBefore' | 'notAfter'>, nowMs: number, clockSkewMs: number): boolean {
+  return nowMs >= parseTime(ticket.notBefore) - clockSkewMs && nowMs < parseTime(ticket.notAfter) + clockSkewMs;
+}
+
+function openTicket(envelope: StepEnvelope, trust: Trust): { readonly keys: readonly Verifier[]; readonly ticket: Ticket } {
+  const claimed = readPayload(envelope.ticket, ticketSchema);
+  const keys = trust.sidecars.get(claimed.log) ?? [];
+  const keyid = envelope.ticket.signatures[0]?.keyid;
+  if (!keys.some((key) => key.keyName === keyid)) refuse('unknown-sidecar', `${keyid ?? 'nobody'} is no ticket key of log ${claimed.log}`);
+  return { keys, ticket: openDsse(envelope.ticket, TICKET_TYPE, ticketSchema, keys) };
+}
+
+function checkIds(ticket: Ticket): void {
+  const { changeId, revision, stepId } = ticket;
+  if (logOf(changeId) !== ticket.log) refuse('wrong-step', 'the change is of another log');
+  const due = ticket.kind === 'read' ? readStepId(changeId, revision) : actStepId(changeId, revision, 1);
+  if (stepId !== due) refuse('wrong-step', `step ${stepId} where ${due} is due`);
+  const token = ticket.kind === 'read' ? ticket.query.clientToken : ticket.step.clientToken;
+  if (token !== clientTokenOf(changeId)) refuse('wrong-step', 'the client token is of another change');
+}
+
+function checkQuery(ticket: ReadTicket, envelope: StepEnvelope): void {
+  if (digestOf(canonicalBytes(ticket.query)) !== ticket.queryDigest) refuse('plan-digest-mismatch', 'the query is not the one of the digest');
+  if (envelope.plan !== null || envelope.order !== null || envelope.approvals.length > 0) refuse('malformed', 'a read has no plan, order or approvals');
+}
+
+/** The plan is the one of the digest, its one step is the ticket's, and the step gives exactly what the plan's entitlements say. */
+function checkPlan(ticket: ActTicket, plan: Plan | null): void {
+  if (plan === null) return refuse('plan-digest-mismatch', 'no plan came with the ticket');
+  if (planDigest(plan) !== ticket.planDigest) refuse('plan-digest-mismatch', 'the plan is not the one of the digest');
+  if (plan.changeId !== ticket.changeId || plan.revision !== ticket.revision || plan.log !== ticket.log) refuse('plan-digest-mismatch', 'the plan is of another change or revision');
+  const [step] = plan.steps;
+  if (step === undefined || canonicalText(step) !== canonicalText(ticket.step)) return refuse('wrong-step', "the ticket's step is not the plan's");
+  if (step.connector !== plan.connector || step.target !== plan.target || step.action !== plan.kind) refuse('wrong-step', 'the step does something else than the plan says');
+  for (const { connector, target, scope } of plan.entitlements) {
+    if (connector !== step.connector || target !== step.target) refuse('wrong-step', 'the step is at another system than the entitlements');
+    // A step has no place for a scope: what was approved with one would be given without.
+    if (scope !== undefined) refuse('wrong-step', 'an entitlement with a scope, which no step can keep');
+  }
+  const asked = [...new Set(plan.entitlements.map(({ privilege }) => privilege))].sort();
+  if (canonicalText(asked) !== canonicalText([...step.privileges].sort())) refuse('wrong-step', 'the step has other privileges than the entitlements');
+  if ((step.action === 'provision') !== (plan.recipient !== null)) refuse('wrong-step', 'a new credential has a recipient, and nothing else has');
+  if (plan.lease !== null && (step.action === 'revoke' || plan.lease.leaseId !== leaseIdOf(plan.changeId))) refuse('wrong-step', 'the lease is not of this change');
+}
+
+type ActBody = Extract<EventBody<'step.authorised'>, { kind: 'act' }>;
+
+function checkApprovals(
+  ticket: ActTicket, plan: Plan, approvals: readonly Approval[], { record }: Authorisation, body: ActBody, keys: readonly Verifier[], trust: Trust,
+): void {
+  const counted: CountedApproval[] = [];
+  for (const approval of approvals) {
+    const { approvalId, proofClass } = approval;
+    if (proofClass !== 'session') refuse('approval-invalid', `${approvalId}: a proof by ${proofClass} cannot be checked yet`);
+    const statement = openApproval(approval, keys);
+    const about = statement.log === ticket.log && statement.changeId === ticket.changeId && statement.revision === ticket.revision && statement.planDigest === ticket.planDigest;
+    if (!about) refuse('approval-invalid', `${approvalId} is of another plan`);
+    if (statement.verdict !== 'approve') refuse('approval-invalid', `${approvalId} is a rejection`);
+    if (plan.requester.includes(statement.approver)) refuse('approval-invalid', `${statement.approver} asked for the change`);
+    if (!body.approvals.includes(approvalId)) refuse('approval-invalid', `${approvalId} is not in the record`);
+    // One that had expired is no lie, it just no longer counts.
+    if (parseTime(statement.expiresAt) > parseTime(record.at)) counted.push({ approver: statement.approver, proofClass });
+  }
+  const { step } = ticket;
+  const floor = floorFor(trust.requirements, step);
+  // A revoke gives nothing that could last.
+  const demand = step.action === 'revoke' ? { ...floor, maxLeaseSeconds: null } : floor;
+  const shortfall = shortfallOf(body.requirement, demand, counted, plan.requester, plan.lease?.leaseSeconds ?? null);
+  if (shortfall !== null) refuse(shortfall.code, shortfall.message);
+}
+
+function openApproval(approval: Approval, keys: readonly Verifier[]): ReturnType<typeof approvalStatementSchema.parse> {
+  const digest = payloadDigest(approval.envelope);
+  if (approval.approvalId !== `apr_${digest.slice('sha256:'.length, 'sha256:'.length + 32)}`) refuse('approval-invalid', `${approval.approvalId} is not the id of its statement`);
+  try {
+    return openDsse(approval.envelope, APPROVAL_TYPE, approvalStatementSchema, keys);
+  } catch (cause) {
+    if (cause instanceof ProtocolError) throw new ProtocolError('approval-invalid', `${approval.approvalId}: ${cause.message}`, { cause });
+    throw cause;
+  }
+}
+
+/** The order that will take it back: the recorded one, for exactly this effect, no later than the plan allows. */
+function checkOrder(
+  ticket: ActTicket, plan: Plan, envelope: StepEnvelope, { record }: Authorisation, body: ActBody, keys: readonly Verifier[], context: AdmissionContext,
+): HeldOrder | null {
+  const { lease } = plan;
+  if (lease === null) {
+    if (envelope.order !== null || body.lease !== null) refuse('order-mismatch', 'an order to end what the plan says stands');
+    return null;
+  }
+  if (envelope.order === null || body.lease === null) return refuse('order-mismatch', 'no order to end the lease');
+  const held = openOrder(envelope.order, keys);
+  const { order, digest, dueMs } = held;
+  const { step } = ticket;
+  if (digest !== payloadDigest(body.lease.order)) refuse('order-mismatch', 'the order is not the recorded one');
+  if (order.notBefore !== body.lease.endsAt || body.lease.leaseId !== lease.leaseId || body.lease.epoch !== order.epoch) refuse('order-mismatch', 'the order does not end the recorded lease');
+  const undoes = canonicalText({ ...step, stepId: null }) === canonicalText({
+    stepId: null, action: order.action, connector: order.connector, target: order.target, account: order.account, privileges: order.privileges, clientToken: order.clientToken,
+  });
+  if (!undoes) refuse('order-mismatch', 'the order does not undo the step');
+  if (order.log !== ticket.log || order.changeId !== ticket.changeId || order.leaseId !== lease.leaseId) refuse('order-mismatch', 'the order is of another lease');
+  if (order.audience !== context.executorId) refuse('order-mismatch', `the order is to ${order.audience}`);
+  // A record from the future would make a lease longer than the plan allows.
+  const fromMs = Math.min(parseTime(record.at), context.nowMs + context.trust.requirements.clockSkewMs);
+  if (dueMs > fromMs + lease.leaseSeconds * 1000) refuse('order-mismatch', `the order ends the lease after more than ${lease.leaseSeconds} s`);
+  if (lease.endsBy !== null && dueMs > parseTime(lease.endsBy)) refuse('order-mismatch', `the order ends the lease after ${lease.endsBy}`);
+  if (dueMs <= context.nowMs) refuse('lease-ended', `the access would have ended at ${order.notBefore}`);
+  return held;
+}
+
+function openOrder(envelope: NonNullable<StepEnvelope['order']>, keys: readonly Verifier[]): HeldOrder {
+  try {
+    return holdOrder(envelope, openDsse(envelope, REVOKE_ORDER_TYPE, revokeOrderSchema, keys));
+  } catch (cause) {
+    if (cause instanceof ProtocolError) throw new ProtocolError('order-mismatch', `the order: ${cause.message}`, { cause });
+    throw cause;
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * The lease book: what an executor must still know after it was killed. Append-only and fsynced; its fold says what to take back, which
+ * steps were taken up, and which secret was sealed before it was applied.
+ *
+ * One line is one group of entries that stand or fall together: `<crc32, 8 hex digits> <JSON array>\n`. A torn end is cut at opening: nobody
+ * was told of it. A bad line with good ones after it means that the disk forgot something it had promised to keep: then the book is read as
+ * far as it can be, so that what is owed is still taken back, and nothing is given any more. It grows for ever: compaction is yet to come.
+ */
+import { crc32 } from 'node:zlib';
+import type { AppendFile, Disk } from '../../ledger/index.ts';
+import type { Logger } from '../engine/ports.ts';
+import { bookEntrySchema, emptyBookState, foldEntry, type BookEntry, type BookState } from './book-entries.ts';
+
+const BOOK = 'lease-book';
+const LOCK = 'lease-book.lock';
+
+/** `corrupt`: a line that was durable is no longer what was written. `unwritable`: an append or sync failed. `foreign`: another executor's book. */
+export class BookError extends Error {
+  readonly code: 'corrupt' | 'unwritable' | 'foreign';
+  constructor(code: BookError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'BookError';
+    this.code = code;
+  }
+}
+
+export interface LeaseBook {
+  /** The fold of everything appended, durable or not. */
+  readonly state: BookState;
+  /** Why nothing can be written any more; null while it can. Reopening is the only cure: a failed sync is never tried again. */
+  readonly fault: BookError | null;
+  /**
+   * Folds the entries at once; resolves when they are durable, all or none.
+   *
+   * @throws BookError `unwritable`: whether they will be found after a restart is not known, and they stay folded
+   */
+  append(...entries: BookEntry[]): Promise<void>;
+  /** Folds the entries at once, and writes them with whatever is appended next: for what may be lost. */
+  later(...entries: BookEntry[]): void;
+  /** Resolves when everything appended so far is durable. @throws BookError `unwritable` */
+  durable(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * The book on `disk`, which belongs to nobody else while it is open.
+ *
+ * @throws LedgerError `locked` while another worker has it; BookError `foreign`; or what the disk throws. Nothing was changed then.
+ */
+export async function openLeaseBook(disk: Disk, executor: string, logger: Logger): Promise<LeaseBook> {
+  const unlock = await disk.lock(LOCK);
+  try {
+    const bytes = Buffer.from((await disk.read(BOOK)) ?? new Uint8Array());
+    const found = readBook(bytes);
+    const [first] = found.entries;
+    if (first?.t === 'opened' && first.executor !== executor) throw new BookError('foreign', `this is the lease book of ${first.executor}`);
+    const state = emptyBookState();
+    for (const entry of found.entries) foldEntry(state, entry);
+    const file = await disk.openAppend(BOOK);
+    if (found.fault !== null) logger.error({ line: found.goodLines + 1 }, `the lease book is damaged: nothing is given, and what can be read is taken back: ${found.fault.message}`);
+    else if (found.goodBytes < bytes.byteLength) {
+      await file.truncate(found.goodBytes);
+      logger.warn({ bytesCut: bytes.byteLength - found.goodBytes }, 'cut a torn end off the lease book; nobody had been told of it');
+    }
+    const book = writer(file, state, found.fault, unlock);
+    if (found.fault === null && first === undefined) await book.append({ t: 'opened', v: 1, executor });
+    return book;
+  } catch (error) {
+    await unlock();
+    throw error;
+  }
+}
+
+interface Found {
+  readonly entries: readonly BookEntry[];
+  readonly goodBytes: number;
+  readonly goodLines: number;
+  readonly fault: BookError | null;
+}
+
+/** Every entry in the good lines. The bad end of a book is torn if nothing good follows; else the book is corrupt. */
+function readBook(bytes: Buffer): Found {
+  const entries: BookEntry[] = [];
+  let goodBytes = 0;
+  let goodLines = 0;
+  let badLine: number | null = null;
+  let fault: BookError | null = null;
+  for (let at = 0, line = 1; at < bytes.byteLength; line += 1) {
+    const end = bytes.indexOf(0x0a, at);
+    const group = end < 0 ? null : readLine(bytes.subarray(at, end));
+    at = end < 0 ? bytes.byteLength : end + 1;
+    if (group === null) {
+      badLine ??= line;
+      continue;
+    }
+    if (badLine !== null) fault ??= new BookError('corrupt', `line ${badLine} of the lease book is not what was written`);
+    entries.push(...group);
+    goodBytes = at;
+    goodLines += badLine === null ? 1 : 0;
+  }
+  return { entries, goodBytes, goodLines, fault };
+}
+
+function readLine(line: Buffer): BookEntry[] | null {
+  const match = /^([0-9a-f]{8}) /.exec(line.toString('latin1', 0, 9));
+  const json = line.subarray(9);
+  if (match === null || crc32(json) !== Number.parseInt(match[1]!, 16)) return null;
+  const parsed = bookEntrySchema.array().safeParse(JSON.parse(json.toString('utf8')));
+  if (!parsed.success) throw new BookError('foreign', `a lease book that this version does not understand: ${parsed.error.issues[0]?.message ?? ''}`);
+  return parsed.data;
+}
+
+function formatLine(entries: readonly BookEntry[]): Uint8Array {
+  const json = Buffer.from(JSON.stringify(entries), 'utf8');
+  return Buffer.concat([Buffer.from(`${crc32(json).toString(16).padStart(8, '0')} `), json, Buffer.from('\n')]);
+}
+
+function writer(file: AppendFile, state: BookState, found: BookError | null, unlock: () => Promise<void>): LeaseBook {
+  let fault = found;
+  let queued: BookEntry[] = [];
+  let waiting: Waiter[] = [];
+  let writing = false;
+
+  /** One group at a time: a line is synced before the next is begun, so that only the last can be torn. */
+  const drain = async (): Promise<void> => {
+    writing = true;
+    while (waiting.length > 0) {
+      const [entries, waiters] = [queued, waiting];
+      queued = [];
+      waiting = [];
+      try {
+        if (fault !== null) throw fault;
+        if (entries.length > 0) {
+          await file.check();
+          await file.append(formatLine(entries));
+          await file.sync();
+        }
+        waiters.forEach(({ resolve }) => resolve());
+      } catch (cause) {
+        fault ??= new BookError('unwritable', 'the lease book cannot be written', { cause });
+        const error = fault;
+        waiters.forEach(({ reject }) => reject(error));
+      }
+    }
+    writing = false;
+  };
+  const durable = (): Promise<void> => {
+    const done = new Promise<void>((resolve, reject) => waiting.push({ resolve, reject }));
+    if (!writing) void drain();
+    return done;
+  };
+  const later = (...entries: BookEntry[]): void => {
+    for (const entry of entries) foldEntry(state, entry);
+    queued.push(...entries);
+  };
+  return {
+    state,
+    get fault() {
+      return fault;
+    },
+    append(...entries) {
+      later(...entries);
+      return durable();
+    },
+    later,
+    durable,
+    async close() {
+      await durable().catch(() => undefined);
+      await file.close();
+      await unlock();
+    },
+  };
+}
+
+interface Waiter {
+  readonly resolve: () => void;
+  readonly reject: (error: Error) => void;
+}

@@ -1,0 +1,103 @@
+/**
+ * Reports on their way: each is sent until it is acknowledged, those of one change in the order in which they were made, so that nobody
+ * hears of an end before the beginning. What is stored is in the lease book as well and outlives the process.
+ */
+import type { Clock, Logger } from '../engine/ports.ts';
+import { payloadDigest, readPayload } from '../protocol/dsse.ts';
+import type { ReportMessage } from '../protocol/envelope.ts';
+import { reportSchema } from '../protocol/signed.ts';
+import { backoffMs, createPauses, within, type Backoff } from './deadline.ts';
+
+export interface Outbox {
+  /** Sends the report until it is acknowledged. Idempotent by its digest while it is on its way. */
+  add(message: ReportMessage): void;
+  /** Sends everything again now: somebody may be listening who was not before. */
+  flush(): void;
+  close(): void;
+}
+
+interface Waiting {
+  readonly id: string;
+  readonly message: ReportMessage;
+}
+
+export interface OutboxOptions {
+  readonly send: (message: ReportMessage) => Promise<void>;
+  readonly clock: Clock;
+  readonly retryMs: Backoff;
+  readonly sendTimeoutMs: number;
+  readonly logger: Logger;
+  /** Called with the digest of each report that was acknowledged. */
+  readonly sent: (id: string) => void;
+}
+
+export function createOutbox({ send, clock, retryMs, sendTimeoutMs, logger, sent }: OutboxOptions): Outbox {
+  const byChange = new Map<string, Waiting[]>();
+  const pauses = createPauses(clock);
+  let closed = false;
+  /** Counts flushes: a line that was found dead may be alive since. */
+  let flushes = 0;
+
+  /** Sends one change's reports, in order, until none is left. */
+  const run = async (changeId: string, queue: Waiting[]): Promise<void> => {
+    for (let failures = 0; queue.length > 0 && !closed;) {
+      const seen = flushes;
+      const failed = await pass(queue);
+      if (failed === null) failures = 0;
+      else if (seen === flushes) {
+        if (failures === 0) logger.warn({ changeId, waiting: queue.length, reason: failed }, 'reports wait: nobody acknowledges them');
+        await pauses.pause(backoffMs(retryMs, failures));
+        failures = seen === flushes ? failures + 1 : 0;
+      }
+    }
+    if (queue.length === 0) byChange.delete(changeId);
+  };
+  /** Why a report was not acknowledged; null once all were. One that is turned down does not hold up those after it, a dead line does. */
+  const pass = async (queue: Waiting[]): Promise<string | null> => {
+    let turnedDown: string | null = null;
+    for (const waiting of [...queue]) {
+      if (closed) return 'closed';
+      try {
+        await within(clock, sendTimeoutMs, () => send(waiting.message));
+      } catch (error) {
+        const reason = error instanceof Error ? error.message : String(error);
+        if (!isRejection(error)) return reason;
+        turnedDown = reason;
+        continue;
+      }
+      queue.splice(queue.indexOf(waiting), 1);
+      sent(waiting.id);
+    }
+    return turnedDown;
+  };
+
+  return {
+    add(message) {
+      if (closed) return;
+      const id = payloadDigest(message.report);
+      const { changeId } = readPayload(message.report, reportSchema);
+      const queue = byChange.get(changeId);
+      if (queue?.some((waiting) => waiting.id === id) === true) return;
+      if (queue !== undefined) {
+        queue.push({ id, message });
+        return;
+      }
+      const fresh = [{ id, message }];
+      byChange.set(changeId, fresh);
+      void run(changeId, fresh);
+    },
+    flush() {
+      flushes += 1;
+      pauses.wake();
+    },
+    close() {
+      closed = true;
+      pauses.wake();
+    },
+  };
+}
+
+/** The other side was there and said no, as opposed to nobody being there. */
+function isRejection(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'rejected';
+}

@@ -1,0 +1,196 @@
+/**
+ * Taking back: on time, without anybody's help, and never given up. It waits for no sidecar, no receipt, no window and no disk; where the
+ * lease book cannot be written it is done all the same, and done again by whoever opens the book next.
+ */
+import { payloadDigest } from '../protocol/dsse.ts';
+import type { ReportMessage } from '../protocol/envelope.ts';
+import type { RevokedReport } from '../protocol/signed.ts';
+import type { StepState } from './book-entries.ts';
+import { TargetError, type Connector } from './connector.ts';
+import type { WorkerContext } from './context.ts';
+import { backoffMs, within } from './deadline.ts';
+import type { LeaseBook } from './lease-book.ts';
+import { effectKey, type Effect, type HeldOrder } from './orders.ts';
+import { plainDetail, saltState, type SaltedState } from './reports.ts';
+
+export interface Revoker {
+  /** Carries out what is due, oldest first, and looks again when the next order is. Idempotent. */
+  tick(): void;
+  /** The report of the revoke that this order asks for again; null while it is still to be carried out. */
+  reportOf(held: HeldOrder): ReportMessage | null;
+  /** Resolves when no revoke is in the middle of a call to a target. Nothing new is begun. */
+  close(): Promise<void>;
+}
+
+export function createRevoker(context: WorkerContext, foundQuietAtMs: number): Revoker {
+  const { book, clock, limits } = context;
+  /** By lease: one at a time. */
+  const running = new Map<string, Promise<void>>();
+  /** Digests of orders that nothing is left to do for. */
+  const settled = new Set<string>();
+  let cancel = (): void => undefined;
+
+  const isMoot = ({ order }: HeldOrder): boolean => book.state.ended.get(order.leaseId)?.effects.has(effectKey(order)) ?? false;
+  const isWaiting = (held: HeldOrder): boolean => {
+    if (settled.has(held.digest) || running.has(held.order.leaseId)) return false;
+    if (isMoot(held)) settled.add(held.digest);
+    return !settled.has(held.digest);
+  };
+  const tick = (): void => {
+    cancel();
+    if (context.isClosing()) return;
+    const nowMs = clock.nowMs();
+    let nextMs = nowMs + limits.tickMs;
+    const waiting = [...book.state.orders.values()].filter(isWaiting).sort((a, b) => a.dueMs - b.dueMs);
+    for (const held of waiting) {
+      const { leaseId } = held.order;
+      if (running.has(leaseId)) continue;
+      if (held.dueMs > nowMs) {
+        nextMs = Math.min(nextMs, held.dueMs);
+        break;
+      }
+      running.set(leaseId, carryOut(context, held, foundQuietAtMs).catch(async (error: unknown) => {
+        context.logger.error({ leaseId, reason: String(error) }, 'a revoke stopped where it should not; it is begun again');
+        await context.pauses.pause(limits.revokeRetryMs.longest);
+      }).finally(() => {
+        running.delete(leaseId);
+        tick();
+      }));
+    }
+    cancel = clock.after(nextMs - nowMs, tick);
+  };
+  return {
+    tick,
+    reportOf: (held) => (isMoot(held) ? (book.state.ended.get(held.order.leaseId)?.report ?? null) : null),
+    async close() {
+      cancel();
+      await Promise.all(running.values());
+    },
+  };
+}
+
+/** Takes back what the order names, however long it takes, and leaves a tombstone and a report. Ends without either only when closing. */
+async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs: number): Promise<void> {
+  const { book, clock, limits, logger } = context;
+  const { leaseId } = held.order;
+  context.ending.add(leaseId);
+  // What is on its way is not waited for: it counts as sent, and is looked for again once it can no longer arrive.
+  context.inFlight.interrupt(leaseId);
+  const lateMs = clock.nowMs() - held.dueMs;
+  const say = lastingReports(context, held);
+  for (let attempt = 1; !context.isClosing(); attempt += 1) {
+    const effects = effectsOf(context, held);
+    try {
+      const outcome = await takeBack(context, leaseId, effects, foundQuietAtMs);
+      if (outcome !== 'mismatch') {
+        const after = await readAfter(context, held.order);
+        const report = makeReport(context, held, { outcome, code: null, detail: null, attempt }, after);
+        // A tombstone that cannot be kept is no reason to keep quiet.
+        await book.append({ t: 'ended', leaseId, effects: effects.map(effectKey), report }).catch((error: unknown) => {
+          logger.error({ leaseId, reason: String(error) }, 'access was taken back and the lease book cannot say so');
+        });
+        context.outbox.add(report);
+        logger.info({ leaseId, outcome, attempt, lateMs }, 'access taken back');
+        return;
+      }
+      logger.error({ leaseId, attempt }, 'what is there under the name is not what was given: left alone');
+      say('mismatch', 'mismatch', 'something of that name is there that this lease did not give', attempt);
+    } catch (error) {
+      const detail = plainDetail(error instanceof Error ? error.message : String(error));
+      const code = error instanceof TargetError ? `target-${error.kind}` : 'connector-fault';
+      logger.error({ leaseId, attempt, code, reason: detail }, 'access could not be taken back; trying again');
+      say('failed', code, detail, attempt);
+    }
+    await context.pauses.pause(backoffMs(limits.revokeRetryMs, attempt - 1));
+  }
+}
+
+/**
+ * What is to be undone: what the order says, and what the lease book says was given, should they differ. A signature on a wrong order must
+ * not be a way to keep access by taking back something else.
+ */
+function effectsOf({ book }: WorkerContext, { order }: HeldOrder): Effect[] {
+  const effects: Effect[] = [order];
+  for (const { claim, attempts } of stepsOf(book, order.leaseId)) {
+    if (claim === null || attempts.length === 0) continue;
+    const { action, ...step } = claim.ticket.step;
+    if (action === 'revoke') continue;
+    const given: Effect = { ...step, action };
+    if (!effects.some((effect) => effectKey(effect) === effectKey(given))) effects.push(given);
+  }
+  return effects;
+}
+
+function stepsOf({ state }: LeaseBook, leaseId: string): StepState[] {
+  return [...(state.stepsOfLease.get(leaseId) ?? [])].map((stepId) => state.steps.get(stepId)!);
+}
+
+/** @throws TargetError, or whatever a connector throws, when it is not known to be gone */
+async function takeBack(context: WorkerContext, leaseId: string, effects: readonly Effect[], foundQuietAtMs: number): Promise<'done' | 'already-absent' | 'mismatch'> {
+  const first = await revokeAll(context, effects);
+  const quietAtMs = lastMomentOf(context, leaseId, foundQuietAtMs);
+  const waitMs = quietAtMs - context.clock.nowMs();
+  if (waitMs <= 0) return first;
+  // A grant may still be in flight: final only after the last moment at which it can arrive.
+  while (context.clock.nowMs() < quietAtMs && !context.isClosing()) await context.pauses.pause(quietAtMs - context.clock.nowMs());
+  if (context.isClosing()) throw new TargetError('ambiguous', 'closing before the last attempt has surely ended');
+  const second = await revokeAll(context, effects);
+  return second === 'already-absent' ? first : second;
+}
+
+/** When the last attempt under this lease that nobody has accounted for can have no effect any more, in epoch ms. */
+function lastMomentOf({ book, inFlight }: WorkerContext, leaseId: string, foundQuietAtMs: number): number {
+  for (const { attempts } of stepsOf(book, leaseId)) {
+    if (attempts.at(-1)?.status === 'open') return Math.max(foundQuietAtMs, inFlight.quietAtMs(leaseId));
+  }
+  return 0;
+}
+
+async function revokeAll(context: WorkerContext, effects: readonly Effect[]): Promise<'done' | 'already-absent' | 'mismatch'> {
+  const outcomes: ('done' | 'already-absent' | 'mismatch')[] = [];
+  for (const effect of effects) {
+    const connector = connectorOf(context, effect);
+    outcomes.push(await within(context.clock, context.limits.revokeTimeoutMs, (signal) => connector.revoke(effect, signal)));
+  }
+  return outcomes.includes('mismatch') ? 'mismatch' : outcomes.includes('done') ? 'done' : 'already-absent';
+}
+
+function connectorOf({ connectors }: WorkerContext, { connector }: Effect): Connector {
+  const found = connectors.get(connector);
+  if (found === undefined) throw new TargetError('unreachable', `no connector ${connector} here any more`);
+  return found;
+}
+
+/** The state after, as far as it can be read at the first try: the access is gone whether or not the target says more. */
+async function readAfter(context: WorkerContext, order: Effect): Promise<SaltedState | null> {
+  const { connector, action, target, account, privileges, clientToken } = order;
+  try {
+    const read = (signal: AbortSignal): ReturnType<Connector['read']> =>
+      connectorOf(context, order).read({ connector, target, action, account, privileges: [...privileges], clientToken }, signal);
+    return saltState(await within(context.clock, context.limits.askTimeoutMs, read), context.random);
+  } catch {
+    return null;
+  }
+}
+
+function makeReport(
+  context: WorkerContext, { order, envelope, digest }: HeldOrder, said: Pick<RevokedReport, 'outcome' | 'code' | 'detail' | 'attempt'>, after: SaltedState | null,
+): ReportMessage {
+  const { log, changeId, leaseId, epoch } = order;
+  // The secret was never kept, so there is nothing to try the old access with.
+  return context.report({ kind: 'revoked', log, changeId, leaseId, epoch, order: digest, after: after?.digest ?? null, byUse: 'notTried', ...said }, { states: [after], order: envelope });
+}
+
+/** Reports of what does not work: at the first, and then at growing intervals; never two of one kind at a time on their way. */
+function lastingReports(context: WorkerContext, held: HeldOrder): (outcome: 'failed' | 'mismatch', code: string, detail: string | null, attempt: number) => void {
+  let nextAttempt = 1;
+  let said: string | null = null;
+  return (outcome, code, detail, attempt) => {
+    if (outcome === said && attempt < nextAttempt) return;
+    said = outcome;
+    nextAttempt = Math.max(nextAttempt, attempt) * 2;
+    const report = makeReport(context, held, { outcome, code, detail, attempt }, null);
+    context.logger.warn({ leaseId: held.order.leaseId, report: payloadDigest(report.report), outcome }, 'reporting that access is still there');
+    context.outbox.add(report);
+  };
+}

@@ -1,0 +1,274 @@
+/**
+ * The worker: takes steps and orders, believes what it can check, acts once, takes back on time, and signs what it saw.
+ *
+ * Order of things: an envelope is admitted; the claim and the order that will end it are durable; only then is it answered and acted on.
+ * What is due to be taken back comes first, at opening and always.
+ */
+import type { Disk, Signer } from '../../ledger/index.ts';
+import type { Acceptance, Clock, Logger, RandomBytes } from '../engine/ports.ts';
+import type { ReportMessage } from '../protocol/envelope.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import type { ActTicket, ReadTicket, Ticket } from '../protocol/signed.ts';
+import type { Trust } from '../protocol/trust-folder.ts';
+import { admit, type Admission } from './admission.ts';
+import { runStep } from './acting.ts';
+import type { BookEntry, StepState } from './book-entries.ts';
+import type { Connector } from './connector.ts';
+import { createInFlight, DEFAULT_WORKER_LIMITS, type WorkerContext, type WorkerLimits } from './context.ts';
+import { createLanes, createPauses, within } from './deadline.ts';
+import { openLeaseBook } from './lease-book.ts';
+import { admitOrder, type HeldOrder } from './orders.ts';
+import { createOutbox } from './outbox.ts';
+import { readReport, runRead } from './reading.ts';
+import { plainDetail, reportMaker } from './reports.ts';
+import { createRevoker } from './revoking.ts';
+
+export interface WorkerOptions {
+  readonly executorId: string;
+  readonly signer: Signer;
+  readonly trust: Trust;
+  /** By connector id. They are closed by whoever made them. */
+  readonly connectors: ReadonlyMap<string, Connector>;
+  /** Of the state directory, which is this worker's alone. */
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  /** Seals a secret to an age recipient. */
+  readonly seal: (secret: string, recipient: string) => Promise<Uint8Array>;
+  /** Key of the HMAC that a leaked secret is recognised by. */
+  readonly fingerprintKey: Uint8Array;
+  readonly logger: Logger;
+  /** Resolves when the sidecar has acknowledged the report: only then is it forgotten. */
+  readonly send: (message: ReportMessage) => Promise<void>;
+  readonly limits?: Partial<WorkerLimits>;
+}
+
+const READS_MAX = 1_024;
+
+type Refused = Extract<Admission, { ok: false }>;
+
+/** `closing`: it takes nothing any more. `book`: the lease book cannot be written, so nothing is given; see its cause. */
+export class WorkerError extends Error {
+  readonly code: 'closing' | 'book';
+  constructor(code: WorkerError['code'], message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'WorkerError';
+    this.code = code;
+  }
+}
+
+export interface Worker {
+  /** Resolves when the order is durable and its timer runs. @throws ProtocolError: not believed; BookError: held in memory only */
+  arm(order: unknown): Promise<void>;
+  /**
+   * Resolves when the step is durably claimed, was so before, or was refused by a report that follows.
+   *
+   * @throws ProtocolError for what no trusted sidecar signed for this executor; WorkerError, BookError: it was not taken up
+   */
+  step(envelope: unknown): Promise<Acceptance>;
+  /** Resolves when the order is durable, or is being carried out though it can't be. @throws ProtocolError: not believed; BookError: not due, held in memory only */
+  revoke(order: unknown): Promise<void>;
+  /** Somebody listens again: every report that nobody acknowledged is sent now. */
+  connected(): void;
+  /** How many envelopes and orders were turned away unanswered. */
+  readonly strangers: number;
+  /** Whether anything is still given. */
+  readonly healthy: boolean;
+  /** Takes nothing new, waits for what is in the middle of something until a deadline, and leaves the book closed. Timers stop: whoever opens it next goes on. */
+  close(): Promise<void>;
+}
+
+/** Opens the worker's lease book and goes on where it stopped. @throws LedgerError `locked` while another worker has the state directory; BookError `foreign` */
+export async function openWorker(options: WorkerOptions): Promise<Worker> {
+  const { executorId, signer, trust, connectors, clock, random, logger } = options;
+  const limits = { ...DEFAULT_WORKER_LIMITS, ...options.limits };
+  const book = await openLeaseBook(options.disk, executorId, logger);
+  const report = reportMaker(executorId, signer, clock);
+  const outbox = createOutbox({
+    send: options.send, clock, retryMs: limits.reportRetryMs, sendTimeoutMs: limits.sendTimeoutMs, logger, sent: (id) => {
+      if (book.state.unsent.has(id)) book.later({ t: 'sent', report: id });
+    },
+  });
+  let closing = false;
+  let strangers = 0;
+  const context: WorkerContext = {
+    executorId, trust, connectors, book, clock, random, signer, seal: options.seal, fingerprintKey: options.fingerprintKey, logger, limits, report, outbox,
+    pauses: createPauses(clock), inFlight: createInFlight(clock, limits), ending: new Set(), isClosing: () => closing,
+  };
+  const revoker = createRevoker(context, clock.nowMs() + limits.applyTimeoutMs + limits.settleMs);
+  const inLane = createLanes();
+  const running = new Set<Promise<void>>();
+  /** Answers to reads, by step and issue; null while the target is asked. The oldest are forgotten: a read may be done twice. */
+  const reads = new Map<string, ReportMessage | null>();
+
+  const background = (what: string, task: Promise<void>): void => {
+    const ended = task.catch((error: unknown) => logger.error({ what, reason: plainDetail(String(error)) }, 'stopped; opening the lease book again goes on with it'));
+    running.add(ended);
+    void ended.then(() => running.delete(ended));
+  };
+  /** Steps at one target one after another: what one reads before it acts must not be what another is changing. */
+  const start = (ticket: ActTicket): void =>
+    background(ticket.stepId, inLane(JSON.stringify([ticket.step.connector, ticket.step.target]), () => runStep(context, ticket.stepId)));
+  const stranger = (code: string, message: string): void => {
+    strangers += 1;
+    logger.warn({ code, reason: plainDetail(message), strangers }, 'turned away what nobody trusted has signed for this executor');
+  };
+  const headEntry = (log: string, head: Admission['head']): BookEntry[] => (head === null ? [] : [{ t: 'head', log, ...head }]);
+  const mustTake = (): void => {
+    if (closing) throw new WorkerError('closing', 'this executor is closing');
+    if (book.fault !== null) throw new WorkerError('book', 'the lease book cannot be written: nothing is given', { cause: book.fault });
+  };
+
+  /** What was taken up or answered before is not looked at again: it is said again. */
+  const isKnown = ({ stepId, issue, kind }: Ticket): boolean => {
+    if (kind === 'read') {
+      const answer = reads.get(`${stepId} ${issue}`);
+      if (answer !== undefined && answer !== null) outbox.add(answer);
+      return answer !== undefined;
+    }
+    const step = book.state.steps.get(stepId);
+    if (step === undefined || !answers(step, issue)) return false;
+    if (step.resolved !== null) outbox.add(step.resolved.report);
+    return true;
+  };
+  const takeAct = async (admission: Extract<Admission, { kind: 'act' }>): Promise<void> => {
+    const { ticket, plan, order, head } = admission;
+    const step = book.state.steps.get(ticket.stepId);
+    const isRunning = step !== undefined && step.claim !== null && step.resolved === null;
+    await book.append(
+      ...headEntry(ticket.log, head), ...(order === null ? [] : [{ t: 'order' as const, order: order.envelope }]),
+      { t: 'claim', ticket, plan, order: order?.digest ?? null },
+    );
+    revoker.tick();
+    const { log, changeId, stepId, issue } = ticket;
+    outbox.add(report({ kind: 'claimed', log, changeId, stepId, issue }));
+    logger.info({ changeId, stepId, issue }, 'step claimed');
+    if (!isRunning) start(ticket);
+  };
+  const takeRead = async (ticket: ReadTicket, head: Admission['head']): Promise<void> => {
+    const key = `${ticket.stepId} ${ticket.issue}`;
+    reads.set(key, null);
+    await book.append(...headEntry(ticket.log, head)).catch((error: unknown) => {
+      reads.delete(key);
+      throw error;
+    });
+    background(ticket.stepId, runRead(context, ticket).then((message) => sayRead(key, message)));
+  };
+  const sayRead = (key: string, message: ReportMessage | null): void => {
+    if (message === null) return;
+    reads.set(key, message);
+    const [oldest] = reads.keys();
+    if (reads.size > READS_MAX && oldest !== undefined) reads.delete(oldest);
+    outbox.add(message);
+  };
+  const answerRefusal = async (refused: Refused): Promise<Acceptance> => {
+    const { ticket, code, message } = refused;
+    if (ticket === null) {
+      stranger(code, message);
+      throw new ProtocolError(code, message);
+    }
+    const head = book.state.heads.get(ticket.log);
+    if (isKnown(ticket)) {
+      await book.durable();
+    } else if (code === 'inconsistent-checkpoint' && head !== undefined) {
+      logger.warn({ log: ticket.log, size: head.size, reason: message }, 'a receipt that does not continue what was seen of this log');
+      return { accepted: false, code, fromSize: head.size, root: head.root };
+    } else if (isOpen(book.state.steps.get(ticket.stepId))) {
+      // An earlier issue is under way and will be answered for; a no to this one would say that nothing was done.
+      logger.warn({ stepId: ticket.stepId, issue: ticket.issue, code }, 'a later issue would have been refused while an earlier one runs');
+    } else {
+      await sayNo(ticket, refused);
+    }
+    return { accepted: true };
+  };
+  /** A signed no, final for this issue: it is kept before it is said. */
+  const sayNo = async (ticket: Ticket, refused: Refused): Promise<void> => {
+    const { log, changeId, stepId, issue } = ticket;
+    const said = { outcome: 'refused', code: refused.code, detail: plainDetail(refused.message) } as const;
+    const head = headEntry(log, refused.head);
+    logger.warn({ changeId, stepId, issue, code: refused.code, reason: said.detail }, 'step refused');
+    if (ticket.kind === 'read') {
+      await book.append(...head);
+      return sayRead(`${stepId} ${issue}`, readReport(context, ticket, said, null));
+    }
+    const message = report({ kind: 'acted', log, changeId, stepId, issue, attempt: 0, ...said, before: null, after: null, byUse: 'notTried', seal: null });
+    await book.append(...head, { t: 'resolved', stepId, issue, outcome: 'refused', report: message });
+    outbox.add(message);
+  };
+  const hold = async (raw: unknown): Promise<{ readonly held: HeldOrder; readonly stored: Promise<void> }> => {
+    const admission = admitOrder(raw, { trust, executorId });
+    if (!admission.ok) {
+      stranger(admission.code, admission.message);
+      throw new ProtocolError(admission.code, admission.message);
+    }
+    const { held } = admission;
+    if (!connectors.has(held.order.connector)) throw new ProtocolError('unknown-connector', `no connector ${held.order.connector} here`);
+    const known = book.state.orders.has(held.digest);
+    const stored = known ? book.durable() : book.append({ t: 'order', order: held.envelope });
+    // Acting does not wait for the disk.
+    revoker.tick();
+    const told = revoker.reportOf(held);
+    if (told !== null) outbox.add(told);
+    return { held, stored };
+  };
+
+  const worker: Worker = {
+    async arm(raw) {
+      const { held, stored } = await hold(raw);
+      await stored;
+      logger.info({ leaseId: held.order.leaseId, notBefore: held.order.notBefore }, 'revoke armed');
+    },
+    async step(raw) {
+      mustTake();
+      const nowMs = clock.nowMs();
+      const admission = admit(raw, { trust, executorId, nowMs, head: (log) => book.state.heads.get(log) ?? null, connectors: new Set(connectors.keys()) });
+      if (!admission.ok) return answerRefusal(admission);
+      if (isKnown(admission.ticket)) await book.durable();
+      else if (admission.kind === 'act') await takeAct(admission);
+      else await takeRead(admission.ticket, admission.head);
+      return { accepted: true };
+    },
+    async revoke(raw) {
+      const { held, stored } = await hold(raw);
+      try {
+        await stored;
+      } catch (error) {
+        if (held.dueMs > clock.nowMs()) throw error;
+        logger.error({ leaseId: held.order.leaseId, reason: String(error) }, 'the lease book cannot be written: the revoke is carried out all the same');
+      }
+    },
+    connected: () => outbox.flush(),
+    get strangers() {
+      return strangers;
+    },
+    get healthy() {
+      return !closing && book.fault === null;
+    },
+    async close() {
+      if (closing) return;
+      closing = true;
+      context.pauses.wake();
+      const done = Promise.all([revoker.close(), ...running]).then(() => undefined);
+      await within(clock, limits.closeTimeoutMs, () => done).catch(() => logger.warn({}, 'closing with something still open; the lease book knows what'));
+      outbox.close();
+      await book.close();
+    },
+  };
+
+  for (const message of book.state.unsent.values()) outbox.add(message);
+  revoker.tick();
+  // A book that cannot be written takes back and gives nothing.
+  if (book.fault === null) for (const step of book.state.steps.values()) if (isOpen(step) && step.claim !== null) start(step.claim.ticket);
+  return worker;
+}
+
+function isOpen(step: StepState | undefined): boolean {
+  return step !== undefined && step.claim !== null && step.resolved === null;
+}
+
+/** Whether `issue` of a step has been taken up or answered, or can have no effect any more because another has had its own. */
+function answers({ claim, resolved }: StepState, issue: number): boolean {
+  if (resolved === null) return claim !== null && claim.ticket.issue >= issue;
+  const final = resolved.outcome !== 'refused' && resolved.outcome !== 'drifted';
+  return final || resolved.issue >= issue;
+}
