@@ -26,7 +26,7 @@ export interface Scheduler {
   clock(process: Process, offsetMs: number): Clock;
   setCrashPlan(plan: CrashPlan, crash: (process: Process) => void): void;
   /** Runs events until `untilMs` or until `stop` holds; `check` runs after every event, once all microtasks have. */
-  run(untilMs: number, check: () => void, stop?: () => boolean): Promise<void>;
+  run(untilMs: number, check: () => Promise<void> | void, stop?: () => boolean): Promise<void>;
   trace(line: string): void;
 }
 
@@ -126,7 +126,7 @@ export function createScheduler(rng: Rng, startMs: number, trace: ((line: string
         event.action();
         // A macrotask later, every microtask that the event set off has run.
         await new Promise((resolve) => setImmediate(resolve));
-        check();
+        await check();
       }
     },
     trace(line) {

@@ -17,7 +17,7 @@ export interface SimDisk {
   /** The process was killed: what it wrote stays in the page cache. Its locks are free. */
   kill(process: Process): void;
   /** The machine lost power: see {@link afterPowerCut}. */
-  powerCut(process: Process): void;
+  powerCut(): void;
   /** A sync failed: what is in the page cache is not to be relied on, and only a power cycle makes the truth visible. */
   readonly syncFailed: boolean;
   /** Contents by path: what would certainly survive, or what programs see. */

@@ -27,7 +27,8 @@ export interface SimNetwork {
   /** Cuts or mends the line to an executor. */
   setPartition(audience: string, cut: boolean): void;
   setQuality(quality: { readonly loss: number; readonly double: number; readonly slowestMs: number }): void;
-  isCut(audience: string): boolean;
+  /** Whether a message to this executor may fail to arrive now. */
+  isTroubled(audience: string): boolean;
   /** Every step envelope that a sidecar sent: what a thief on the wire has. */
   readonly seen: readonly { readonly audience: string; readonly envelope: StepEnvelope }[];
 }
@@ -74,7 +75,9 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
       };
       carry(audience, label, JSON.stringify(question), (text) => {
         const back = (say: string, how: () => void): void =>
-          carry(audience, `${label}: ${say}`, say, () => void (process.alive && settle(how)));
+          carry(audience, `${label}: ${say}`, say, () => {
+            if (process.alive) settle(how);
+          });
         answer(text).then(
           (value) => back(JSON.stringify(value ?? 'ok'), () => resolve(value)),
           (error: unknown) => back(`refused: ${error instanceof Error ? error.message : String(error)}`, () => reject(new TransportError('rejected', 'simulated: the other side failed', { cause: error }))),
@@ -126,7 +129,7 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
     setQuality(next) {
       quality = next;
     },
-    isCut: (audience) => cut.has(audience),
+    isTroubled: (audience) => !reachable(audience) || quality.loss > 0 || quality.slowestMs > 100,
     seen,
   };
 }

@@ -1,0 +1,94 @@
+/** The oracle itself is doubted here: for each invariant, a world in which somebody breaks it is found out, by the number of that invariant. */
+import { expect, test } from 'vitest';
+import type { AppendFile, Disk, Log } from '../../ledger/index.ts';
+import { TargetError, type Connector } from '../../src/executor/connector.ts';
+import { EngineFault } from '../../src/pdp/engine.ts';
+import type { ChangeInput } from '../../src/pdp/policy-input.ts';
+import type { Decision } from '../../src/protocol/decision.ts';
+import { simulate } from './simulate.ts';
+import type { Wraps } from './world.ts';
+
+const SEEDS_MAX = 60;
+
+/** The first violation that any of the seeds shows in this world. */
+async function foundOut(wraps: Wraps): Promise<{ invariant: number; message: string } | null> {
+  for (let seed = 1; seed <= SEEDS_MAX; seed += 1) {
+    const [first] = (await simulate(seed, { wraps })).violations;
+    if (first !== undefined) return first;
+  }
+  return null;
+}
+
+/** A disk whose files say that they are synced, and are not. */
+function unsynced(disk: Disk): Disk {
+  return { ...disk, openAppend: async (path) => withLyingSync(await disk.openAppend(path)), writeDurable: (path, bytes) => disk.writeDerived(path, bytes) };
+}
+function withLyingSync(file: AppendFile): AppendFile {
+  return {
+    get size() {
+      return file.size;
+    },
+    append: (bytes) => file.append(bytes), sync: () => file.check(), truncate: (size) => file.truncate(size), close: () => file.close(), check: () => file.check(),
+  };
+}
+function changed<T extends object>(whole: T, part: Partial<T>): T {
+  return new Proxy(whole, {
+    get(target, name) {
+      const value: unknown = Reflect.get(name in part ? part : target, name);
+      return typeof value === 'function' && !(name in part) ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+const allow = (input: ChangeInput): Decision => ({
+  effect: 'allow', reasons: [{ code: 'no-permit-reason', message: 'the engine is down, so why not', rule: 'engine' }],
+  obligations: { approvers: null, proofClass: 'session', maxLeaseSeconds: null, verification: 'readBack' },
+  entitlements: { requested: input.change.entitlements, held: [], used: [], excess: [], counterOffer: null }, controls: [],
+});
+
+const cases: readonly { readonly invariant: number; readonly who: string; readonly wraps: Wraps }[] = [
+  { invariant: 1, who: 'a ledger that acknowledges before it syncs', wraps: { sidecarDisk: unsynced } },
+  {
+    invariant: 2, who: 'a connector that gives one privilege more than was approved',
+    wraps: { connector: (connector) => changed<Connector>(connector, { apply: (input) => connector.apply({ ...input, step: { ...input.step, privileges: [...input.step.privileges, 'role:app_owner'] } }) }) },
+  },
+  { invariant: 3, who: 'an executor whose timers are lost', wraps: { executorClock: (clock) => ({ nowMs: () => clock.nowMs(), after: (delayMs, callback) => (delayMs > 15_000 ? () => undefined : clock.after(delayMs, callback)) }) } },
+  { invariant: 3, who: 'a lease book that is not synced before the effect', wraps: { executorDisk: unsynced } },
+  { invariant: 3, who: 'a connector that says revoked and does nothing', wraps: { connector: (connector) => changed<Connector>(connector, { revoke: async (order, signal) => ((await connector.probe(order, signal)) === 'applied' ? 'done' : 'already-absent') }) } },
+  {
+    invariant: 4, who: 'a policy engine that allows when it cannot decide',
+    wraps: { pdp: (pdp) => changed(pdp, { decide: (input) => pdp.decide(input).catch((error: unknown) => {
+      if (error instanceof EngineFault) return allow(input);
+      throw error;
+    }) }) },
+  },
+  { invariant: 5, who: 'a fold that misses the last record', wraps: { log: (log) => changed<Log>(log, { entries: (from, to) => log.entries(from, to ?? (from === 0 && log.durableSize > 6 ? log.durableSize - 1 : log.durableSize)) }) } },
+  {
+    invariant: 6, who: 'a worker that repeats what may have happened',
+    wraps: { connector: (connector) => changed<Connector>(connector, { apply: (input) => connector.apply(input).catch((error: unknown) => {
+      if (error instanceof TargetError && error.kind === 'ambiguous') return connector.apply(input);
+      throw error;
+    }) }) },
+  },
+  { invariant: 7, who: 'a seal that does not seal', wraps: { seal: async (secret) => Buffer.from(`sealed, honestly: ${secret}`) } },
+  {
+    invariant: 8, who: 'a disk that changes a byte of what was recorded',
+    wraps: { sidecarDisk: (disk) => ({ ...disk, writeDerived: (path, bytes) => disk.writeDerived(path, path.includes('tile/entries') ? flipped(bytes) : bytes) }) },
+  },
+  {
+    invariant: 9, who: 'an executor that has no floor',
+    wraps: { executorTrust: (trust) => ({ ...trust, requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: null }] } }) },
+  },
+];
+
+function flipped(bytes: Uint8Array): Uint8Array {
+  const copy = Uint8Array.from(bytes);
+  copy[copy.length - 20]! ^= 1;
+  return copy;
+}
+
+for (const { invariant, who, wraps } of cases) {
+  test(`invariant ${invariant}: ${who} is found out`, async () => {
+    const found = await foundOut(wraps);
+    expect(found?.invariant, found?.message ?? `nothing was found in ${SEEDS_MAX} seeds`).toBe(invariant);
+  });
+}

@@ -1,0 +1,137 @@
+/** What goes wrong around the programs: each seed picks a few kinds of trouble, so that every mixture is met, and calm as well. */
+import type { Rng } from './rng.ts';
+import type { TargetFault } from './sim-target.ts';
+import { EXECUTORS } from './fixtures.ts';
+import { APPLY_TIMEOUT_MS, type Node, type World } from './world.ts';
+
+export interface Chaos {
+  /** After every event: keeps the account of who could not work. */
+  check(): void;
+  /** All faults stop, for good. Crashed nodes come back. */
+  heal(): void;
+}
+
+const SUPERVISE_MS = 500;
+
+export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
+  const { scheduler, network } = world;
+  const startMs = scheduler.nowMs();
+  const nodes: readonly Node[] = [world.sidecar, ...world.executors.values()];
+  const unwritableSinceMs = new Map<Node, number>();
+  let healed = false;
+
+  const some = (kind: string, p: number): boolean => {
+    const on = rng.chance(p);
+    if (on) scheduler.trace(`this run has ${kind}`);
+    return on;
+  };
+  /** A few phases of trouble, each between two moments of the run. */
+  const phases = (label: string, count: number, longestMs: number, begin: () => void, end: () => void): void => {
+    for (let left = count; left > 0; left -= 1) {
+      const at = rng.between(0, untilMs - startMs);
+      scheduler.after(at, `${label} begins`, () => {
+        if (healed) return;
+        begin();
+        scheduler.after(rng.between(100, longestMs), `${label} ends`, end);
+      });
+    }
+  };
+
+  if (some('a bad network', 0.4)) network.setQuality({ loss: rng.pick([0.01, 0.05, 0.15]), double: rng.pick([0, 0.05, 0.3]), slowestMs: rng.pick([20, 100, 400]) });
+  if (some('partitions', 0.3)) {
+    for (const { audience } of EXECUTORS) phases(`partition of ${audience}`, rng.between(1, 2), 40_000, () => network.setPartition(audience, true), () => network.setPartition(audience, false));
+  }
+  if (some('policy faults', 0.3)) {
+    phases('policy fault', rng.between(1, 3), 20_000, () => {
+      world.policyFaulty = true;
+    }, () => {
+      world.policyFaulty = false;
+    });
+  }
+  for (const { audience, connector } of EXECUTORS) {
+    const target = world.targets.get(connector)!;
+    const node = world.executors.get(audience)!;
+    if (some(`trouble at ${connector}`, 0.4)) {
+      const rate = rng.pick([0.05, 0.3, 0.9]);
+      const kinds = rng.pick<readonly TargetFault[]>([['lostBefore', 'lostAfter'], ['hangs'], ['lostAfter'], ['unreachable'], ['rejected'], ['lostBefore', 'lostAfter', 'hangs', 'unreachable', 'rejected']]);
+      const faulty = (): TargetFault => {
+        if (!rng.chance(rate)) return 'none';
+        const fate = rng.pick(kinds);
+        node.impededMs = Math.max(node.impededMs, scheduler.nowMs() + (fate === 'hangs' ? APPLY_TIMEOUT_MS : 0));
+        return fate;
+      };
+      phases(`trouble at ${connector}`, rng.between(1, 3), 40_000, () => target.setFault(faulty), () => target.setFault(() => 'none'));
+    }
+    if (some(`drift at ${connector}`, 0.1)) phases(`drift at ${connector}`, 2, 1_000, () => target.drift(), () => undefined);
+    if (some(`foreign accounts at ${connector}`, 0.05)) phases(`foreign account at ${connector}`, 1, 1_000, () => target.recreate(), () => undefined);
+  }
+
+  for (const node of nodes) {
+    if (some(`a failing disk at ${node.name}`, 0.15)) {
+      const failure = rng.pick(['ENOSPC', 'EIO'] as const);
+      const rate = failure === 'ENOSPC' ? 1 : rng.pick([0.02, 0.2, 1]);
+      phases(`${failure} at ${node.name}`, rng.between(1, 2), 15_000,
+        () => node.disk.setFault((operation) => ((failure === 'EIO' || !['sync', 'remove', 'truncate'].includes(operation)) && rng.chance(rate) ? failure : null)),
+        () => node.disk.setFault(() => null));
+    }
+    if (some(`crashes of ${node.name}`, 0.5)) {
+      phases(`crash of ${node.name}`, rng.between(1, 3), 1, () => {
+        if (node.process !== null) world.kill(node, rng.pick([100, 3_000, 60_000]), rng.pick(['kill', 'power']));
+      }, () => undefined);
+    }
+  }
+  // The moments that matter are those between two port calls, so most crashes fall there.
+  const atCalls = new Map(nodes.map((node) => [node.name, rng.chance(0.5) ? rng.pick([0.001, 0.005, 0.02]) : 0]));
+  scheduler.setCrashPlan(
+    (process) => (rng.chance(atCalls.get(process.node) ?? 0) ? rng.pick(['before', 'after']) : null),
+    (process) => {
+      const node = nodes.find((one) => one.process === process);
+      if (node !== undefined) world.kill(node, rng.pick([50, 1_000, 10_000]), rng.pick(['kill', 'power']));
+    },
+  );
+
+  const supervise = (): void => {
+    const nowMs = scheduler.nowMs();
+    for (const node of nodes) {
+      if (node.downUntilMs !== null && nowMs >= node.downUntilMs) world.start(node);
+      if (isUnwritable(node)) {
+        const since = unwritableSinceMs.get(node) ?? nowMs;
+        unwritableSinceMs.set(node, since);
+        if (nowMs - since > rng.between(1_000, 10_000)) {
+          unwritableSinceMs.delete(node);
+          world.kill(node, 200, 'kill');
+        }
+      } else unwritableSinceMs.delete(node);
+    }
+    scheduler.after(SUPERVISE_MS, 'supervisor', supervise);
+  };
+  const isUnwritable = (node: Node): boolean =>
+    node === world.sidecar ? (world.engine()?.troubles().some(({ check }) => check === 'ledger') ?? false) : world.worker(node.name)?.healthy === false;
+  supervise();
+
+  return {
+    check() {
+      for (const [audience, node] of world.executors) if (world.worker(audience) === null) node.impededMs = Math.max(node.impededMs, scheduler.nowMs());
+    },
+    heal() {
+      healed = true;
+      network.setQuality({ loss: 0, double: 0, slowestMs: 20 });
+      world.policyFaulty = false;
+      scheduler.setCrashPlan(() => null, () => undefined);
+      for (const target of world.targets.values()) {
+        target.setFault(() => 'none');
+        target.removeForeign();
+      }
+      for (const node of nodes) {
+        node.disk.setFault(() => null);
+        if (node.disk.syncFailed) world.kill(node, 200, 'power');
+        if (node.downUntilMs !== null) node.downUntilMs = scheduler.nowMs();
+      }
+      for (const { audience } of EXECUTORS) {
+        // A line that was never cut is reset once: whoever waits to be told that it is up is told.
+        network.setPartition(audience, true);
+        network.setPartition(audience, false);
+      }
+    },
+  };
+}

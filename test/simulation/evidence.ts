@@ -1,0 +1,19 @@
+/** At the end of a run: what an auditor would find in `ledger/`, with nothing but the trust folder (invariant 8). */
+import { verifyEvidence } from '../../src/evidence/verify.ts';
+import type { Oracle } from './oracle.ts';
+import { instantDisk } from './sim-disk.ts';
+import type { World } from './world.ts';
+
+/** Lateness is judged by the oracle, which knows who was dead; for the verifier any end counts that came at all. */
+const GRACE_MS = 86_400_000;
+
+export async function judgeEvidence(world: World, oracle: Oracle): Promise<void> {
+  const disk = instantDisk(world.sidecar.disk.image('seen'));
+  const { verdicts, head } = await verifyEvidence({ disk, directory: 'ledger', trust: world.trust, wholeFolder: true, graceMs: GRACE_MS });
+  for (const name of ['INTEGRITY', 'SIGNATURE', 'COMPLETENESS', 'WORKFLOW']) {
+    const verdict = verdicts.find((one) => one.name === name);
+    if (verdict?.status !== 'holds') oracle.broken(8, `${name} ${verdict?.status ?? 'is missing'}: ${verdict?.message ?? ''}`);
+  }
+  const durable = oracle.view.records().length;
+  if (head?.size !== durable) oracle.broken(8, `the published ledger has ${head?.size ?? 'no'} records, the journal ${durable}`);
+}

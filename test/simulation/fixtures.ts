@@ -1,0 +1,76 @@
+/** What is the same in every run: keys, trust, facts and policy. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { digestOf, generateSignerKey, logIdOf, parseSigner, parseTrustPolicy, parseVerifier, type Signer, type Verifier } from '../../ledger/index.ts';
+import { parseFacts, type Facts } from '../../src/facts/load.ts';
+import { readBundle } from '../../src/pdp/bundle.ts';
+import { inlinePdp, type Pdp } from '../../src/pdp/engine.ts';
+import type { RequirementsFile } from '../../src/protocol/trust.ts';
+import type { Trust } from '../../src/protocol/trust-folder.ts';
+
+export const START_MS = Date.parse('2026-11-23T09:00:00.000Z');
+export const ORIGIN = 'sim.example/ledger';
+export const ROGUE_ORIGIN = 'rogue.example/ledger';
+/** Which executor serves which connector. */
+export const EXECUTORS = [
+  { audience: 'executor:prod', connector: 'pg-main', target: 'app' },
+  { audience: 'executor:dev', connector: 'pg-dev', target: 'app_dev' },
+] as const;
+
+export interface Keys {
+  readonly log: Signer;
+  readonly ticket: Signer;
+  readonly rogueLog: Signer;
+  readonly rogueTicket: Signer;
+  readonly revoker: Signer;
+  readonly executors: ReadonlyMap<string, Signer>;
+}
+
+/** Ed25519 is deterministic and half of a run's cost: what was checked once in this process is known. */
+const checked = new Map<string, boolean>();
+function remembering(verifier: Verifier): Verifier {
+  return {
+    name: verifier.name, keyName: verifier.keyName, vkey: verifier.vkey, type: verifier.type, publicKey: verifier.publicKey,
+    verify(message, signature) {
+      const key = `${verifier.keyName} ${digestOf(message)} ${Buffer.from(signature).toString('base64')}`;
+      const known = checked.get(key);
+      if (known !== undefined) return known;
+      const holds = verifier.verify(message, signature);
+      if (checked.size > 20_000) checked.clear();
+      checked.set(key, holds);
+      return holds;
+    },
+  };
+}
+
+function signer(name: string): Signer {
+  return parseSigner(generateSignerKey(name, Buffer.from(digestOf(Buffer.from(`simulation ${name}`)).slice(7), 'hex')).skey);
+}
+
+export interface Fixtures { readonly keys: Keys; readonly trust: Trust; readonly facts: Facts; readonly pdp: Pdp }
+let made: Fixtures | null = null;
+const ROOT = join(import.meta.dirname, '../..');
+
+/** Keys, trust, facts and policy are the same in every run. */
+export async function fixtures(): Promise<Fixtures> {
+  if (made !== null) return made;
+  const keys: Keys = {
+    log: signer(ORIGIN), ticket: signer('sim.example/tickets'), rogueLog: signer(ROGUE_ORIGIN), rogueTicket: signer('rogue.example/tickets'),
+    revoker: signer('sam.example/revoker'), executors: new Map(EXECUTORS.map(({ audience }) => [audience, signer(audience.replace(':', '.'))])),
+  };
+  const verifier = (of: Signer): Verifier => remembering(parseVerifier(of.vkey));
+  const requirements: RequirementsFile = {
+    v: 1, clockSkewMs: 2_000, revokers: [{ principal: 'person:sam', key: keys.revoker.vkey }],
+    floors: [{ connector: 'pg-dev', target: '*', privilege: 'table:public.orders:SELECT', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: 28_800 }],
+  };
+  const trust: Trust = {
+    policy: parseTrustPolicy(`log ${keys.log.vkey}\nlog ${keys.rogueLog.vkey}\nquorum none\n`),
+    sidecars: new Map([[logIdOf(ORIGIN), [verifier(keys.ticket)]], [logIdOf(ROGUE_ORIGIN), [verifier(keys.rogueTicket)]]]),
+    executors: new Map(EXECUTORS.map(({ audience, connector }) => [audience, { key: verifier(keys.executors.get(audience)!), connectors: [connector] }])),
+    requirements,
+  };
+  const file = (name: string): { name: string; text: string } => ({ name, text: readFileSync(join(ROOT, `examples/facts/${name}.yaml`), 'utf8') });
+  const facts = parseFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage') }, START_MS);
+  made = { keys, trust, facts, pdp: inlinePdp(await readBundle(join(ROOT, 'policy/bundle'))) };
+  return made;
+}

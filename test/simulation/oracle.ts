@@ -1,0 +1,304 @@
+/**
+ * The oracle: the invariants of the design, checked against the world itself: what the targets really hold, and what the disks would
+ * really keep. It asks no process how it is doing, except to compare its memory with the ledger.
+ */
+import { canonicalBytes, digestOf, MerkleTree, leafHash, parseStrict, readCheckpoint, type LedgerRecord } from '../../ledger/index.ts';
+import { changeEventBodies } from '../../src/change/events.ts';
+import { clientTokenOf } from '../../src/change/derive.ts';
+import type { ChangeState } from '../../src/change/state.ts';
+import { isSatisfied, strictest, type Requirement } from '../../src/protocol/decision.ts';
+import { openDsse } from '../../src/protocol/dsse.ts';
+import { planSchema, type Plan } from '../../src/protocol/plan.ts';
+import { approvalStatementSchema, APPROVAL_TYPE } from '../../src/protocol/signed.ts';
+import { createLedgerView, type LedgerView } from './ledger-view.ts';
+import type { Access } from './sim-target.ts';
+import { EXECUTORS } from './fixtures.ts';
+import { APPLY_TIMEOUT_MS, type Watchers, type World } from './world.ts';
+
+export interface Violation {
+  /** 1 to 9: the invariant of the design. 0: liveness, or a program that fell over. */
+  readonly invariant: number;
+  readonly atMs: number;
+  readonly message: string;
+}
+
+export interface Oracle {
+  readonly violations: readonly Violation[];
+  readonly watchers: Watchers;
+  readonly view: LedgerView;
+  /** Must be called once the world is there. */
+  watch(world: World): void;
+  /** After every event. */
+  check(): Promise<void> | void;
+  /** At the end of the run. */
+  finish(): Promise<void>;
+  /** What the recipient found when it opened a sealed secret that the sidecar handed out. */
+  opened(changeId: string, secret: string | null): void;
+  /** A person who may revoke asked for it, and got this. */
+  revokeRefused(changeId: string, message: string): void;
+  /** The sidecar said that an executor has the order to revoke now, though the ledger cannot be written. */
+  revokeSent(changeId: string): void;
+  broken(invariant: number, message: string): void;
+}
+
+/** How long after an end, with executor and target well, access may still be there: clocks off, retries that had backed off, deadlines. */
+const END_BOUND_MS = 12_000;
+/** Memory is compared with the ledger once in so many events. */
+const COMPARE_EVERY = 64;
+
+interface Leased {
+  readonly access: Access;
+  readonly connector: string;
+  readonly audience: string;
+  readonly endsAtMs: number;
+}
+
+export function createOracle(): Oracle {
+  const violations: Violation[] = [];
+  const leased: Leased[] = [];
+  const secrets: string[] = [];
+  const ciphertexts: { readonly secret: string; readonly digest: string; readonly bytes: Buffer }[] = [];
+  const endedTokens = new Map<string, string>();
+  const seenEnded = new Set<string>();
+  const mustEnd = new Map<string, number>();
+  let world: World;
+  let view: LedgerView;
+  let checks = 0;
+  let comparedIncarnation = -1;
+  /** States that were found equal to the ledger's: they don't change, so once is enough. */
+  const compared = new Map<string, ChangeState>();
+
+  const broken = (invariant: number, message: string): void => {
+    const atMs = world.scheduler.nowMs();
+    world.scheduler.trace(`VIOLATION of ${invariant}: ${message}`);
+    if (violations.length < 20) violations.push({ invariant, atMs, message });
+  };
+  const bodyOf = <T extends keyof typeof changeEventBodies>(record: LedgerRecord, type: T): (typeof changeEventBodies)[T]['_output'] | null =>
+    record.type === type ? (changeEventBodies[type].parse(record.body)) : null;
+  const changeOf = (token: string): string => `chg_${logId()}_${token.slice(3).toUpperCase()}`;
+  const logId = (): string => [...world.trust.sidecars.keys()][0]!;
+
+  /** Invariants 1, 2, 3, 6, 7 and 9 at the moment in which access appears. */
+  const given = (connector: string, access: Access): void => {
+    const records = view.recordsOf(changeOf(access.token));
+    const audience = EXECUTORS.find((one) => one.connector === connector)!.audience;
+    if (world.rogueTokens.has(access.token)) {
+      broken(9, `${connector} gave ${access.account} access by a sidecar key alone: nobody approved it`);
+      return;
+    }
+    const authorised = records.findLast((record) => {
+      const body = bodyOf(record, 'step.authorised');
+      return body?.kind === 'act' && body.stepId === access.stepId;
+    });
+    if (authorised === undefined) {
+      broken(1, `${connector} gave ${access.account} access under ${access.stepId}, and no durable record authorises it`);
+      return;
+    }
+    const body = bodyOf(authorised, 'step.authorised')!;
+    if (body.kind !== 'act') return;
+    const before = records.filter((record) => record.seq < authorised.seq);
+    const plan = planOf(body.planDigest, before);
+    if (plan === null) broken(2, `the plan ${body.planDigest} is not in the ledger`);
+    else {
+      judgeEffect(plan, access, connector);
+      judgeApprovals(plan, body.planDigest, body.revision, before, authorised);
+    }
+    leased.push({ access, connector, audience, endsAtMs: body.lease === null ? Infinity : Date.parse(body.lease.endsAt) });
+    if (body.lease !== null) {
+      if (!records.some((record) => record.type === 'lease.armed')) broken(3, `${access.token} gave access before its revoke was recorded as armed`);
+      if (!isOnDisk(audience, Buffer.from(body.lease.order.payload))) broken(3, `${access.token} gave access before ${audience} had the revoke order in its lease book`);
+    }
+    const live = world.targets.get(connector)!.live(access.token);
+    if (live.length > 1) broken(6, `${access.stepId} has ${live.length} live effects`);
+    if (access.secret !== null) {
+      const sealed = ciphertexts.find(({ secret }) => secret === access.secret);
+      if (sealed === undefined) broken(7, `the secret of ${access.account} was not sealed before it was applied`);
+      else if (!isOnDisk(audience, Buffer.from(sealed.bytes.toString('base64'))) && !isOnDisk(audience, sealed.bytes)) {
+        broken(7, `the sealed secret of ${access.account} was not durable before it was applied`);
+      }
+    }
+  };
+
+  const planOf = (digest: string, records: readonly LedgerRecord[]): Plan | null => {
+    if (!records.some((record) => record.objects.includes(digest))) return null;
+    const bytes = view.object(digest);
+    if (bytes === undefined || digestOf(bytes) !== digest) return null;
+    return planSchema.parse(parseStrict(bytes));
+  };
+  const judgeEffect = (plan: Plan, access: Access, connector: string): void => {
+    const step = plan.steps[0]!;
+    const same = step.stepId === access.stepId && step.action === access.kind && step.connector === connector && step.target === access.target
+      && step.account === access.account && step.clientToken === access.token && JSON.stringify(step.privileges) === JSON.stringify(access.privileges);
+    if (!same) broken(2, `${connector} was made to give ${access.privileges.join(', ')} to ${access.account}; approved was ${step.privileges.join(', ')} for ${step.account}`);
+  };
+  const judgeApprovals = (plan: Plan, digest: string, revision: number, before: readonly LedgerRecord[], authorised: LedgerRecord): void => {
+    let current = 1;
+    let requirement: Requirement = { approvers: null, proofClass: 'session' };
+    let dispatched: string | null = null;
+    let approved = new Set<string>();
+    for (const record of before) {
+      const revised = bodyOf(record, 'change.revised');
+      if (revised !== null) {
+        current = revised.revision;
+        approved = new Set();
+        dispatched = null;
+      }
+      const decided = bodyOf(record, 'policy.decided');
+      if (decided !== null) {
+        const { approvers, proofClass } = decided.decision.obligations;
+        requirement = strictest(requirement, { approvers, proofClass });
+        dispatched = decided.phase === 'dispatch' && decided.planDigest === digest ? decided.decision.effect : null;
+      }
+      const approval = bodyOf(record, 'approval.recorded');
+      if (approval === null) continue;
+      const statement = openDsse(approval.approval.envelope, APPROVAL_TYPE, approvalStatementSchema, [...world.trust.sidecars.get(logId())!]);
+      const counts = statement.changeId === plan.changeId && statement.revision === revision && statement.planDigest === digest && statement.verdict === 'approve'
+        && Date.parse(statement.expiresAt) > Date.parse(authorised.at) && !plan.requester.includes(statement.approver);
+      if (counts) approved.add(statement.approver);
+    }
+    const token = plan.steps[0]!.clientToken;
+    if (current !== revision || plan.revision !== revision) broken(2, `${token}: revision ${revision} was carried out while ${current} was in force`);
+    if (dispatched === null) broken(2, `${token}: policy was not asked again before dispatch`);
+    if (dispatched === 'deny') broken(2, `${token}: carried out though policy denied it at dispatch`);
+    if (requirement.approvers !== null && !isSatisfied(requirement.approvers, approved)) broken(1, `${token}: carried out with approvals by ${[...approved].join(', ') || 'nobody'}`);
+    const floors = world.trust.requirements.floors.filter((floor) => floor.connector === plan.connector && plan.steps[0]!.privileges.every((one) => one === floor.privilege));
+    if (approved.size < (floors[0]?.quorum ?? 1)) broken(9, `${token}: carried out below the floor`);
+  };
+
+  const isOnDisk = (node: string, needle: Buffer): boolean => {
+    for (const bytes of world.executors.get(node)!.disk.image('synced').values()) if (bytes.includes(needle)) return true;
+    return false;
+  };
+
+  /** Invariant 4, as records are made. */
+  const appended: Watchers['appended'] = (record) => {
+    if (record.type !== 'policy.decided' || !world.policyFaulty) return;
+    if ((record.body['decision'] as { effect: string }).effect !== 'deny') broken(4, `record ${record.seq} decides in favour while the policy engine gives no answer`);
+  };
+
+  const checkEnds = (): void => {
+    const nowMs = world.scheduler.nowMs();
+    for (let at = leased.length - 1; at >= 0; at -= 1) {
+      const { access, connector, audience, endsAtMs } = leased[at]!;
+      if (access.endedAtMs !== null) {
+        leased.splice(at, 1);
+        continue;
+      }
+      const said = endedTokens.get(access.token);
+      if (said !== undefined) {
+        broken(3, `${said}, and ${access.account} still has access by ${access.token}`);
+        leased.splice(at, 1);
+        continue;
+      }
+      const endsMs = Math.min(endsAtMs, mustEnd.get(access.token) ?? Infinity);
+      const since = Math.max(endsMs, world.executors.get(audience)!.impededMs);
+      if (nowMs > since + END_BOUND_MS + APPLY_TIMEOUT_MS) {
+        broken(3, `${access.account} at ${connector} has access by ${access.token}, ${nowMs - endsMs} ms after its end`);
+        leased.splice(at, 1);
+      }
+    }
+  };
+  /** What the sidecar's memory says that is news: an end of access must be true when it is first said. */
+  const checkSaid = (): void => {
+    const engine = world.engine();
+    if (engine === null) return;
+    for (const state of engine.all()) {
+      if (state.ended === null || seenEnded.has(state.changeId) || state.plan === null) continue;
+      seenEnded.add(state.changeId);
+      endedTokens.set(state.plan.steps[0]!.clientToken, `lease.ended is recorded for ${state.changeId}`);
+    }
+  };
+
+  /** Invariant 5: memory against the fold of what is certain. */
+  const compare = async (): Promise<void> => {
+    const engine = world.engine();
+    const log = world.log();
+    if (engine === null || log === null) return;
+    const folded = await view.fold();
+    const size = view.records().length;
+    for (const state of engine.all()) {
+      const known = folded.get(state.changeId);
+      if (state.lastSeq >= size) continue;
+      if (known === undefined || known.lastSeq > state.lastSeq) {
+        // A record may be synced and its sync not yet answered: memory can't be behind, since it is folded when sequenced.
+        broken(5, `the sidecar has ${state.changeId} at record ${state.lastSeq}, the ledger at ${known?.lastSeq ?? 'none'}`);
+      } else if (known.lastSeq === state.lastSeq && compared.get(state.changeId) !== state) {
+        compared.set(state.changeId, state);
+        if (comparable(known) !== comparable(state)) broken(5, `the sidecar has ${state.changeId} as ${state.name}, the ledger as ${known.name}, both at record ${state.lastSeq}`);
+      }
+    }
+    for (const [changeId, known] of folded) if (engine.get(changeId) === undefined) broken(5, `the sidecar does not know ${changeId}, which is ${known.name} in the ledger`);
+  };
+
+  return {
+    violations,
+    get view() {
+      return view;
+    },
+    watchers: {
+      appended,
+      given,
+      sealed(secret, ciphertext) {
+        secrets.push(secret);
+        ciphertexts.push({ secret, digest: digestOf(ciphertext), bytes: Buffer.from(ciphertext) });
+      },
+      bytes(where, bytes) {
+        if (secrets.length === 0) return;
+        const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+        for (const secret of secrets) {
+          const raw = Buffer.from(secret);
+          const hit = buffer.includes(raw) || buffer.includes(Buffer.from(raw.toString('base64').slice(0, 40))) || buffer.includes(raw.toString('hex'));
+          if (hit) broken(7, `a secret is written to ${where}`);
+        }
+      },
+      broken: (invariant, message) => broken(invariant, message),
+    },
+    watch(of) {
+      world = of;
+      view = createLedgerView(world.sidecar.disk, 'journal');
+    },
+    check() {
+      checkSaid();
+      checkEnds();
+      checks += 1;
+      const incarnation = world.engine() === null ? -1 : world.sidecar.process!.incarnation;
+      if (incarnation === -1 || (incarnation === comparedIncarnation && checks % COMPARE_EVERY !== 0)) return;
+      comparedIncarnation = incarnation;
+      return compare();
+    },
+    async finish() {
+      await compare();
+      judgeHeads();
+    },
+    opened(changeId, secret) {
+      const state = world.engine()?.get(changeId);
+      if (state === undefined || (state.name !== 'active' && state.name !== 'done')) return;
+      if (secret === null) return broken(7, `what was delivered for ${changeId} does not open`);
+      const { connector, clientToken } = state.plan!.steps[0]!;
+      const target = world.targets.get(connector)!;
+      // An access that is over, by its own end or by someone else's hand, is no fault of the delivery.
+      if (target.live(clientToken).length > 0 && !target.opens(secret)) broken(7, `the secret delivered for ${changeId} opens nothing`);
+    },
+    revokeRefused: (changeId, message) => broken(4, `a revoke of ${changeId} by somebody who may was not taken: ${message}`),
+    revokeSent: (changeId) => void mustEnd.set(clientTokenOf(changeId), world.scheduler.nowMs()),
+    broken: (invariant, message) => broken(invariant, message),
+  };
+
+  /** No fork: every checkpoint that ever left the sidecar is a head of the one log there is. */
+  function judgeHeads(): void {
+    const tree = new MerkleTree();
+    for (const entry of view.entryBytes()) tree.append(leafHash(entry));
+    for (const { envelope } of world.network.seen) {
+      const head = readCheckpoint(envelope.receipt.checkpoint);
+      if (head.size > tree.size || !Buffer.from(tree.root(head.size)).equals(Buffer.from(head.root))) {
+        broken(8, `the checkpoint of size ${head.size} that was sent to an executor is not a head of the log, which has ${tree.size}`);
+        return;
+      }
+    }
+  }
+}
+
+/** A change's state as text, the same for equal states. */
+function comparable(state: ChangeState): string {
+  return Buffer.from(canonicalBytes({ ...state, findings: [...state.findings].sort(([a], [b]) => (a < b ? -1 : 1)) })).toString('utf8');
+}

@@ -1,0 +1,88 @@
+/** One run: a seed, a few minutes of trouble, a time to heal, and everything that was found wrong. */
+import { startActors } from './actors.ts';
+import { startChaos } from './chaos.ts';
+import { judgeEvidence } from './evidence.ts';
+import { createOracle, type Violation } from './oracle.ts';
+import { seededRng } from './rng.ts';
+import { startRogue } from './rogue.ts';
+import { createScheduler } from './scheduler.ts';
+import { START_MS } from './fixtures.ts';
+import { createWorld, type World, type Wraps } from './world.ts';
+
+export interface SimulationOptions {
+  readonly wraps?: Wraps;
+  /** Called with each line of a readable account. */
+  readonly trace?: (line: string) => void;
+}
+
+export interface SimulationResult {
+  readonly seed: number;
+  readonly violations: readonly Violation[];
+  readonly events: number;
+  /** What the run saw, so that a suite can tell whether it tried anything. */
+  readonly seen: Readonly<Record<string, number>>;
+}
+
+const TROUBLE_MS = 150_000;
+const HEALING_MS = 900_000;
+const EVENTS_MAX = 200_000;
+/** Names of states in which nothing more is to come. A lease that has not ended is not at rest: its end is near. */
+const AT_REST = new Set(['denied', 'rejected', 'expired', 'withdrawn', 'done', 'revoked', 'failed']);
+
+export async function simulate(seed: number, options: SimulationOptions = {}): Promise<SimulationResult> {
+  const rng = seededRng(seed);
+  const scheduler = createScheduler(rng.fork('order'), START_MS, options.trace ?? null);
+  const oracle = createOracle();
+  const world = await createWorld(scheduler, rng.fork('world'), options.wraps ?? {}, oracle.watchers);
+  oracle.watch(world);
+  const chaos = startChaos(world, rng.fork('chaos'), START_MS + TROUBLE_MS);
+  startActors(world, rng.fork('actors'), oracle, START_MS + TROUBLE_MS);
+  if (rng.chance(0.15)) await startRogue(world, rng.fork('rogue'));
+
+  const check = (): Promise<void> | void => {
+    chaos.check();
+    return oracle.check();
+  };
+  const over = (): boolean => oracle.violations.length > 0 || scheduler.events > EVENTS_MAX;
+  await scheduler.run(START_MS + TROUBLE_MS, check, over);
+  if (!over()) {
+    scheduler.trace('healing');
+    chaos.heal();
+    await scheduler.run(START_MS + TROUBLE_MS + HEALING_MS, check, () => over() || isAtRest(world));
+    if (scheduler.events > EVENTS_MAX) oracle.broken(0, `still busy after ${EVENTS_MAX} events`);
+    if (!over()) await finish();
+  }
+  return { seed, violations: oracle.violations, events: scheduler.events, seen: count(world) };
+
+  async function finish(): Promise<void> {
+    for (const state of world.engine()?.all() ?? []) {
+      if (!isResting(state.name, state.ended !== null, state.lease !== null)) oracle.broken(0, `${state.changeId} is still ${state.name} ${HEALING_MS / 1000} s after the last fault (${JSON.stringify([...state.findings])})`);
+    }
+    if (world.engine() === null) oracle.broken(0, 'the sidecar never came back');
+    // A last checkpoint, and the line quiet: then what is on the disk is the evidence.
+    await scheduler.run(scheduler.nowMs() + 5_000, check, over);
+    await oracle.finish();
+    await judgeEvidence(world, oracle);
+  }
+}
+
+function isResting(name: string, ended: boolean, leased: boolean): boolean {
+  return AT_REST.has(name) && (ended || !leased || name !== 'done');
+}
+
+function isAtRest(world: World): boolean {
+  const engine = world.engine();
+  if (engine === null) return false;
+  for (const state of engine.all()) if (!isResting(state.name, state.ended !== null, state.lease !== null)) return false;
+  // Final states may still have access to take back.
+  for (const state of engine.all()) if (state.lease !== null && state.ended === null) return false;
+  for (const node of [world.sidecar, ...world.executors.values()]) if (node.process === null) return false;
+  return engine.all().next().done !== true || world.scheduler.nowMs() > START_MS + TROUBLE_MS + 5_000;
+}
+
+function count(world: World): Record<string, number> {
+  const seen: Record<string, number> = { given: 0 };
+  for (const target of world.targets.values()) seen['given'] = (seen['given'] ?? 0) + target.given.length;
+  for (const state of world.engine()?.all() ?? []) seen[state.name] = (seen[state.name] ?? 0) + 1;
+  return seen;
+}

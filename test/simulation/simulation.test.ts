@@ -1,0 +1,45 @@
+/**
+ * The real core, engine, ledger and executor in a simulated world of crashing hosts, lossy networks and unreliable targets. A seed decides
+ * everything that happens.
+ *
+ * `COUNTERSIGN_SEEDS=5000` runs more of them; `COUNTERSIGN_SEED=1234` replays one with an account of what happened.
+ */
+import { expect, test } from 'vitest';
+import { simulate } from './simulate.ts';
+
+const replayed = process.env['COUNTERSIGN_SEED'];
+const count = Number(process.env['COUNTERSIGN_SEEDS'] ?? 500);
+/** Seeds a test case: short enough to stay within its time. */
+const CHUNK = 50;
+
+if (replayed !== undefined) {
+  test(`seed ${replayed} breaks no invariant`, async () => {
+    const { violations } = await simulate(Number(replayed), { trace: (line) => process.stdout.write(`${line}\n`) });
+    expect(violations).toEqual([]);
+  }, 120_000);
+} else {
+  const total: Record<string, number> = {};
+  for (let from = 1; from <= count; from += CHUNK) {
+    const to = Math.min(from + CHUNK - 1, count);
+    test(`seeds ${from} to ${to} break no invariant`, async () => {
+      for (let seed = from; seed <= to; seed += 1) {
+        const { violations, seen } = await simulate(seed);
+        expect(violations, `seed ${seed}: replay with COUNTERSIGN_SEED=${seed}`).toEqual([]);
+        for (const [name, times] of Object.entries(seen)) total[name] = (total[name] ?? 0) + times;
+      }
+    }, 120_000);
+  }
+
+  test('the seeds see access given, taken back, refused, withdrawn and failing', () => {
+    for (const name of ['given', 'revoked', 'denied', 'rejected', 'expired', 'withdrawn', 'failed', 'done']) expect(total[name], name).toBeGreaterThan(0);
+  });
+
+  test('a seed replays: the same run, event for event', async () => {
+    const account = async (): Promise<string[]> => {
+      const lines: string[] = [];
+      await simulate(7, { trace: (line) => lines.push(line) });
+      return lines;
+    };
+    expect(await account()).toEqual(await account());
+  });
+}

@@ -1,0 +1,253 @@
+/** The simulated world: one sidecar's host, two executors' hosts, their keys, trust, targets and policy; started, killed and started again. */
+import { LedgerError, openLog, type Disk, type Log, type RecordDraft } from '../../ledger/index.ts';
+import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits } from '../../src/engine/engine.ts';
+import type { Clock, DeliveryStore, Logger, Transport } from '../../src/engine/ports.ts';
+import { systemDraft } from '../../src/evidence/record.ts';
+import type { Connector } from '../../src/executor/connector.ts';
+import type { WorkerLimits } from '../../src/executor/context.ts';
+import { openWorker, type Worker } from '../../src/executor/worker.ts';
+import type { Facts } from '../../src/facts/load.ts';
+import { EngineFault, type Pdp } from '../../src/pdp/engine.ts';
+import type { Trust } from '../../src/protocol/trust-folder.ts';
+import { EXECUTORS, fixtures, ORIGIN, START_MS, type Keys } from './fixtures.ts';
+import type { Rng } from './rng.ts';
+import type { Process, Scheduler } from './scheduler.ts';
+import { createSimDisk, type SimDisk } from './sim-disk.ts';
+import { createSimTarget, type Access, type SimTarget } from './sim-target.ts';
+import { createNetwork, type SimNetwork } from './sim-transport.ts';
+
+export const APPLY_TIMEOUT_MS = 3_000;
+const WORKER_LIMITS: Partial<WorkerLimits> = {
+  applyTimeoutMs: APPLY_TIMEOUT_MS, settleMs: 500, askTimeoutMs: 2_000, revokeTimeoutMs: 3_000, useTimeoutMs: 3_000, retryMs: { first: 100, longest: 2_000 },
+  revokeRetryMs: { first: 200, longest: 4_000 }, reportRetryMs: { first: 200, longest: 4_000 }, sendTimeoutMs: 4_000, closeTimeoutMs: 3_000,
+};
+/** Seldom-fetched secrets, slow approvers and short leases, so that a run of minutes sees them all. */
+const LIMITS: EngineLimits = { ...DEFAULT_LIMITS, ticketSeconds: 60, approvalSeconds: 120, republishMs: 5_000, retryMs: { first: 100, longest: 4_000 }, overdueAfterMs: 20_000, deliveryMs: 60_000 };
+
+/** Ports as a run hands them to the code; a broken world replaces some. */
+export interface Wraps {
+  readonly log?: (log: Log) => Log;
+  readonly sidecarDisk?: (disk: Disk, sim: SimDisk) => Disk;
+  readonly executorDisk?: (disk: Disk, sim: SimDisk) => Disk;
+  readonly executorClock?: (clock: Clock) => Clock;
+  readonly transport?: (transport: Transport) => Transport;
+  readonly connector?: (connector: Connector) => Connector;
+  readonly pdp?: (pdp: Pdp) => Pdp;
+  readonly executorTrust?: (trust: Trust) => Trust;
+  readonly seal?: (secret: string, recipient: string) => Promise<Uint8Array>;
+}
+
+/** What happens in the world that the oracle judges. */
+export interface Watchers {
+  /** Records as they are sequenced, not durable yet. */
+  readonly appended: (record: RecordDraft & { readonly seq: number }) => void;
+  readonly given: (connector: string, access: Access) => void;
+  readonly bytes: (where: string, bytes: Uint8Array) => void;
+  readonly sealed: (secret: string, ciphertext: Uint8Array) => void;
+  /** A process that should have started did not, or something was thrown that nobody expected. */
+  readonly broken: (invariant: number, message: string) => void;
+}
+
+export interface Node {
+  readonly name: string;
+  readonly disk: SimDisk;
+  /** Milliseconds that its clock is off the true time. */
+  readonly offsetMs: number;
+  process: Process | null;
+  /** It is down until then; null while it runs or starts. */
+  downUntilMs: number | null;
+  /** When it last could not work, for whatever reason. */
+  impededMs: number;
+}
+
+export interface World {
+  readonly scheduler: Scheduler;
+  readonly network: SimNetwork;
+  readonly sidecar: Node;
+  readonly executors: ReadonlyMap<string, Node>;
+  readonly targets: ReadonlyMap<string, SimTarget>;
+  readonly trust: Trust;
+  readonly facts: Facts;
+  readonly keys: Keys;
+  readonly limits: EngineLimits;
+  /** Null while the sidecar is down or starting. */
+  engine(): Engine | null;
+  log(): Log | null;
+  worker(audience: string): Worker | null;
+  start(node: Node): void;
+  kill(node: Node, downMs: number, how: 'kill' | 'power'): void;
+  policyFaulty: boolean;
+  /** Client tokens of steps that a thief with another sidecar's keys sends. */
+  readonly rogueTokens: Set<string>;
+}
+
+
+
+/** A world at rest: nothing is started yet. */
+export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, watchers: Watchers): Promise<World> {
+  const { keys, trust, facts, pdp } = await fixtures();
+  const node = (name: string): Node => ({
+    name, disk: createSimDisk(scheduler, rng.fork(`disk ${name}`), (path, bytes) => watchers.bytes(`${name}:${path}`, bytes)),
+    offsetMs: rng.between(-400, 400), process: null, downUntilMs: START_MS, impededMs: START_MS,
+  });
+  const sidecar = node('sidecar');
+  const executors = new Map<string, Node>(EXECUTORS.map(({ audience }) => [audience, node(audience)]));
+  const network = createNetwork(scheduler, rng.fork('network'), (text) => watchers.bytes('the wire', Buffer.from(text)));
+  const nativeExpiry = rng.chance(0.5);
+  const targets = new Map<string, SimTarget>(EXECUTORS.map(({ connector }) => [connector, createSimTarget(scheduler, rng.fork(`target ${connector}`), {
+    connector, nativeExpiry, effectDeadlineMs: APPLY_TIMEOUT_MS, onGive: (access) => watchers.given(connector, access),
+  })]));
+  targets.get('pg-main')!.addAccount('app', 'ci_deployer', []);
+  targets.get('pg-main')!.addAccount('app', 'warehouse_sync', ['table:public.orders:SELECT']);
+  targets.get('pg-dev')!.addAccount('app_dev', 'report_preview', []);
+  const engines = new Map<Process, { readonly engine: Engine; readonly log: Log }>();
+  const workers = new Map<Process, Worker>();
+  const randoms = rng.fork('randomness of programs');
+  const logger = (name: string): Logger => ({
+    info: (_fields, message) => scheduler.trace(`${name}: ${message}`),
+    warn: (fields, message) => scheduler.trace(`${name}: ${message} ${JSON.stringify(fields)}`),
+    error: (fields, message) => scheduler.trace(`${name}: ${message} ${JSON.stringify(fields)}`),
+  });
+
+  const startSidecar = async (process: Process): Promise<void> => {
+    const clock = scheduler.clock(process, sidecar.offsetMs);
+    const port = sidecar.disk.port(process);
+    const disk = wraps.sidecarDisk?.(port, sidecar.disk) ?? port;
+    const opened = await openLog({
+      origin: ORIGIN, disk, directory: 'ledger', journal: 'journal', signer: keys.log, now: () => clock.nowMs(), setTimer: (callback, delayMs) => clock.after(delayMs, callback),
+    });
+    const log = observed(wraps.log?.(opened) ?? opened, watchers.appended);
+    if (log.recovered !== null) {
+      log.append([systemDraft('ledger.recovered', log.recovered, `sidecar:${log.logId}`, clock.nowMs()).draft]);
+      scheduler.trace(`sidecar: cut a torn end of ${log.recovered.bytesCut} bytes`);
+    }
+    const transport = network.transport(process);
+    const engine = await openEngine({
+      log, pdp: wraps.pdp?.(simPdp(process)) ?? simPdp(process), facts: () => facts, transport: wraps.transport?.(transport) ?? transport, deliveries: deliveryStore(disk),
+      trust, ticketSigner: keys.ticket, executorOf: (connector) => EXECUTORS.find((one) => one.connector === connector)?.audience,
+      connectors: EXECUTORS.map(({ connector }) => connector), clock, random: (length) => randoms.bytes(length), logger: logger('sidecar'), limits: LIMITS, version: '0.0.0-sim',
+    });
+    engines.set(process, { engine, log });
+  };
+  const simPdp = (process: Process): Pdp => {
+    const answer = async <T>(ask: () => Promise<T>): Promise<T> => {
+      await scheduler.call(process, 'policy engine', randoms.between(0, 3), () => {
+        if (world.policyFaulty) throw new EngineFault('timed-out', 'simulated');
+      });
+      return ask();
+    };
+    return {
+      bundle: pdp.bundle, decide: (input) => answer(() => pdp.decide(input)), verify: (input) => answer(() => pdp.verify(input)),
+      revoker: (input) => answer(() => pdp.revoker(input)), close: async () => undefined,
+    };
+  };
+
+  const startExecutor = async (executor: Node, process: Process): Promise<void> => {
+    const { audience, connector } = EXECUTORS.find((one) => one.audience === executor.name)!;
+    const offClock = scheduler.clock(process, executor.offsetMs);
+    const clock = wraps.executorClock?.(offClock) ?? offClock;
+    const port = executor.disk.port(process);
+    const target = targets.get(connector)!.connector(process);
+    const worker = await openWorker({
+      executorId: audience, signer: keys.executors.get(audience)!, trust: wraps.executorTrust?.(trust) ?? trust,
+      connectors: new Map([[connector, wraps.connector?.(target) ?? target]]), disk: wraps.executorDisk?.(port, executor.disk) ?? port, clock,
+      random: (length) => randoms.bytes(length), fingerprintKey: Buffer.alloc(32, 7), logger: logger(audience),
+      seal: async (secret, recipient) => {
+        const ciphertext = await scheduler.call(process, `${audience} seals`, 0, () => sealFor(secret, recipient, randoms.bytes(16)));
+        watchers.sealed(secret, ciphertext);
+        return wraps.seal?.(secret, recipient) ?? ciphertext;
+      },
+      send: (message) => network.report(process, audience, message), limits: WORKER_LIMITS,
+    });
+    workers.set(process, worker);
+    network.listen(audience, { process, arm: (order) => worker.arm(order), step: (envelope) => worker.step(envelope), revoke: (order) => worker.revoke(order), connected: () => worker.connected() });
+  };
+
+  let incarnation = 0;
+  const world: World = {
+    scheduler, network, sidecar, executors, targets, trust, facts, keys, limits: LIMITS, policyFaulty: false, rogueTokens: new Set(),
+    engine: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.engine ?? null)),
+    log: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.log ?? null)),
+    worker: (audience) => {
+      const process = executors.get(audience)?.process ?? null;
+      return process === null ? null : (workers.get(process) ?? null);
+    },
+    start(target) {
+      const process: Process = { node: target.name, incarnation: (incarnation += 1), alive: true };
+      target.process = process;
+      target.downUntilMs = null;
+      scheduler.trace(`${target.name} starts`);
+      const starting = target === sidecar ? startSidecar(process) : startExecutor(target, process);
+      starting.then(
+        () => scheduler.trace(`${target.name} runs`),
+        (error: unknown) => {
+          if (error instanceof LedgerError && ['corrupt', 'rolled-back'].includes(error.code)) watchers.broken(5, `${target.name} cannot open what it wrote: ${error.message}`);
+          else if (!mayHappen(error)) watchers.broken(0, `${target.name} does not start: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+          scheduler.trace(`${target.name} does not start: ${String(error)}`);
+          world.kill(target, 2_000, target.disk.syncFailed ? 'power' : 'kill');
+        },
+      );
+    },
+    kill(target, downMs, how) {
+      if (target.process !== null) {
+        target.process.alive = false;
+        target.disk.kill(target.process);
+        engines.delete(target.process);
+        workers.delete(target.process);
+      }
+      if (how === 'power' || target.disk.syncFailed) target.disk.powerCut();
+      target.process = null;
+      target.downUntilMs = scheduler.nowMs() + downMs;
+      scheduler.trace(`${target.name} is gone (${how}) for ${downMs} ms`);
+    },
+  };
+  return world;
+}
+
+/** A disk that fails while a program starts is no fault of the program. */
+function mayHappen(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ('code' in cause && ['ENOSPC', 'EIO'].includes(String(cause.code))) return true;
+  }
+  return false;
+}
+
+function observed(log: Log, appended: Watchers['appended']): Log {
+  return new Proxy(log, {
+    get(target, name) {
+      if (name === 'append') {
+        return ((drafts, options) => {
+          const appending = target.append(drafts, options);
+          for (const { record } of appending.records) appended(record);
+          return appending;
+        }) satisfies Log['append'];
+      }
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+/** Ciphertexts as files: durable once put. */
+function deliveryStore(disk: Disk): DeliveryStore {
+  const path = (digest: string): string => `deliveries/${digest.slice('sha256:'.length)}`;
+  return { put: (digest, ciphertext) => disk.writeDurable(path(digest), ciphertext), get: (digest) => disk.read(path(digest)), remove: (digest) => disk.remove(path(digest)) };
+}
+
+/** Stands in for age: the bytes say nothing to anyone but {@link unseal}, and are other bytes each time. */
+export function sealFor(secret: string, recipient: string, nonce: Uint8Array): Uint8Array {
+  const plain = Buffer.from(JSON.stringify({ secret }));
+  return Buffer.concat([nonce, plain.map((byte, at) => byte ^ keystream(recipient, nonce, at))]);
+}
+export function unseal(ciphertext: Uint8Array, recipient: string): string | null {
+  const nonce = ciphertext.subarray(0, 16);
+  try {
+    const plain = ciphertext.subarray(16).map((byte, at) => byte ^ keystream(recipient, nonce, at));
+    return (JSON.parse(Buffer.from(plain).toString('utf8')) as { secret: string }).secret;
+  } catch {
+    return null;
+  }
+}
+function keystream(recipient: string, nonce: Uint8Array, at: number): number {
+  return (recipient.charCodeAt(5 + ((at * 7) % 50)) * 31 + nonce[at % 16]! * 17 + at * 13 + 0x5a) & 0xff;
+}
