@@ -3,6 +3,7 @@
  *
  * What is missing makes it either not start, and say why, or start and give nothing: without a policy it still takes back.
  */
+import { setMaxListeners } from 'node:events';
 import { pino } from 'pino';
 import { nodeDisk, openLog, parseSigner, type Log, type Signer } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
@@ -104,6 +105,8 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => engine.close());
 
     const draining = new AbortController();
+    // Each request that waits listens: their number is bounded by the connections, not by this.
+    setMaxListeners(0, draining.signal);
     const app = createApp({
       engine, log, facts: facts.current, clock, logger, tokens, hosts: config.hosts, draining: draining.signal,
       executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
