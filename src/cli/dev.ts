@@ -76,11 +76,7 @@ async function startExecutor({ out }: Session, directory: string, socket: string
   const child = spawn(process.execPath, [mainFile(), 'worker', '--config', join(directory, 'executor.yaml')], { cwd: directory, detached: true, stdio: ['ignore', output, output] });
   closeSync(output);
   child.unref();
-  let exited = false;
-  child.once('exit', () => {
-    exited = true;
-  });
-  for (let waitedMs = 0; waitedMs < START_MS && !exited; waitedMs += 50) {
+  for (let waitedMs = 0; waitedMs < START_MS && child.exitCode === null; waitedMs += 50) {
     if (await answers(socket)) {
       out.say(`executor started (process ${child.pid ?? '?'}, log ${log}); it goes on when this ends`);
       return;

@@ -73,7 +73,7 @@ export function openOutput({ stdout, stderr, env, json }: OutputOptions): Output
  * turn the direction of writing are shown as `\u{…}`, and so are seen rather than obeyed.
  */
 export function plain(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what is shown
+   
   return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
 

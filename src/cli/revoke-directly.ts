@@ -6,14 +6,15 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { nodeDisk, parseSigner, type Signer } from '../../ledger/index.ts';
+import { TransportError } from '../engine/ports.ts';
 import { readHeld, type OrderTemplate } from '../evidence/held.ts';
 import { readPayload, signDsse } from '../protocol/dsse.ts';
-import { dsseSchema, revokeOrderSchema, REVOKE_ORDER_TYPE, type RevokedReport } from '../protocol/signed.ts';
+import { dsseSchema, revokeOrderSchema, REVOKE_ORDER_TYPE, type RevokedReport, type RevokeOrder } from '../protocol/signed.ts';
 import { formatTime, personIdSchema } from '../protocol/values.ts';
-import { sendOrder } from '../transport/local/send-order.ts';
 import { findConfig } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readSecret, readText } from './files.ts';
+import { orderExecutor } from './order-executor.ts';
 import { plain } from './output.ts';
 import type { Session } from './world.ts';
 
@@ -33,7 +34,7 @@ const NOTHING_SENT = 'Nothing was sent.';
 interface Sent {
   readonly changeId: string;
   readonly executor: string;
-  readonly outcome: RevokedReport['outcome'] | 'accepted' | 'unreachable';
+  readonly outcome: RevokedReport['outcome'] | 'accepted' | TransportError['code'];
   readonly detail: string | null;
 }
 
@@ -47,23 +48,28 @@ export async function revokeDirectly(session: Session, flags: DirectFlags): Prom
   const waitMs = secondsOf(flags.wait) * 1000;
   const sent: Sent[] = [];
   for (const template of templates) {
-    const order = { ...template, notBefore: formatTime(session.nowMs()), cause: 'early' as const, orderedBy: signer.name };
-    const socket = socketOf(flags, session, installation, order.audience);
-    sent.push(await send(socket, signDsse(REVOKE_ORDER_TYPE, revokeOrderSchema.parse(order), signer), order.changeId, order.audience, waitMs));
+    const order = revokeOrderSchema.parse({ ...template, notBefore: formatTime(session.nowMs()), cause: 'early', orderedBy: signer.name });
+    sent.push(await send(session, socketOf(flags, session, installation, order.audience), order, signer, waitMs));
   }
   out.document({ direct: true, revokes: sent });
   for (const one of sent) out.line(`${one.changeId} ${one.outcome === 'done' || one.outcome === 'already-absent' ? out.good(one.outcome) : out.bad(one.outcome)} by ${one.executor}${one.detail === null ? '' : `: ${plain(one.detail)}`}`);
-  out.say('recorded once a sidecar of this log is up again: the executor keeps its report until then');
+  if (sent.some(({ outcome }) => outcome !== 'unreachable' && outcome !== 'rejected')) out.say('it is recorded once a sidecar of this log is up again: the executor keeps its report until then');
   if (sent.some(({ outcome }) => outcome === 'unreachable')) return EXIT.io;
+  if (sent.some(({ outcome }) => outcome === 'rejected' || outcome === 'mismatch')) return EXIT.failed;
   return sent.every(({ outcome }) => outcome === 'done' || outcome === 'already-absent') ? EXIT.ok : EXIT.pending;
 }
 
-async function send(socket: string, order: ReturnType<typeof signDsse>, changeId: string, executor: string, waitMs: number): Promise<Sent> {
+/** How long an executor may take to hold an order. */
+const ANSWER_MS = 10_000;
+
+async function send({ signal }: Session, socket: string, order: RevokeOrder, signer: Signer, waitMs: number): Promise<Sent> {
+  const about = { changeId: order.changeId, executor: order.audience };
   try {
-    const report = await sendOrder(socket, order, { waitMs });
-    return report === null ? { changeId, executor, outcome: 'accepted', detail: 'held, and not reported yet' } : { changeId, executor, outcome: report.outcome, detail: report.detail };
+    const report = await orderExecutor(socket, signDsse(REVOKE_ORDER_TYPE, order, signer), order, { answerMs: ANSWER_MS, waitMs, signal });
+    return report === null ? { ...about, outcome: 'accepted', detail: 'the executor holds the order and has not reported yet' } : { ...about, outcome: report.outcome, detail: report.detail };
   } catch (error) {
-    return { changeId, executor, outcome: 'unreachable', detail: error instanceof Error ? error.message : String(error) };
+    if (!(error instanceof TransportError)) throw error;
+    return { ...about, outcome: error.code, detail: error.message };
   }
 }
 

@@ -4,21 +4,21 @@ import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { openOutput, plain, type Output } from './output.ts';
 import type { Session, World } from './world.ts';
 
-/** Makes a commander action of a function on a session. Positional arguments come before the options. */
-export type Runner = <A extends readonly unknown[]>(act: (session: Session, ...args: A) => Promise<ExitCode>) => (...args: unknown[]) => Promise<void>;
+/** Makes a commander action of a function on a session. commander gives it what the command line says: arguments first, then the options. */
+export type Runner = (act: (session: Session, ...args: never[]) => Promise<ExitCode>) => (...args: unknown[]) => Promise<void>;
 
 interface Global {
   readonly json?: boolean;
 }
 
 export function openRunner(world: World, finished: (exit: ExitCode) => void): Runner {
-  return <A extends readonly unknown[]>(act: (session: Session, ...args: A) => Promise<ExitCode>) => async (...args: unknown[]): Promise<void> => {
+  return (act) => async (...args) => {
     // commander appends the command itself to the arguments and options of an action
     const command = args.at(-1) as { optsWithGlobals: () => Global };
     const json = command.optsWithGlobals().json === true;
     const session: Session = { ...world, out: openOutput({ stdout: world.stdout, stderr: world.stderr, env: world.env, json }) };
     try {
-      finished(await act(session, ...(args.slice(0, -1) as unknown as A)));
+      finished(await act(session, ...(args.slice(0, -1) as never[])));
     } catch (error) {
       finished(tell(session.out, error));
     }

@@ -100,6 +100,8 @@ function checkAct(believed: Believed, audited: Audited, event: ChangeEvent, body
   const fits = ticket.log === believed.logId && ticket.changeId === event.changeId && ticket.revision === state.revision && ticket.revision === body.revision
     && ticket.stepId === body.stepId && ticket.issue === body.issue && ticket.planDigest === body.planDigest && ticket.issue === (state.act?.issue ?? 0) + 1;
   if (!fits) return fault('ticket-mismatch', 'the ticket is not for this step');
+  const short = entitled(believed, ticket.audience, ticket.step.connector) ?? checkSufficiency(believed, audited, event, body, ticket);
+  if (short !== null) return short;
   if (state.dispatch === null || state.dispatch.planDigest !== body.planDigest) {
     return fault('not-decided', 'policy had not allowed this plan again before the step was authorised');
   }
@@ -107,9 +109,7 @@ function checkAct(believed: Believed, audited: Audited, event: ChangeEvent, body
   if (state.plan !== null && (planDigest(state.plan) !== body.planDigest || !same(ticket.step, state.plan.steps[0]))) {
     return fault('ticket-mismatch', 'the step is not the one in the plan');
   }
-  return entitled(believed, ticket.audience, ticket.step.connector)
-    ?? checkSufficiency(believed, audited, event, body, ticket)
-    ?? checkLease(believed, audited, event, body, ticket);
+  return checkLease(believed, audited, event, body, ticket);
 }
 
 function checkSufficiency(believed: Believed, audited: Audited, event: ChangeEvent, body: Authorised<'act'>, ticket: ActTicket): Fault | null {

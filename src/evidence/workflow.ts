@@ -90,8 +90,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
     const misplaced = outOfOrder(before?.state ?? null, event) ?? checkActorOf(event, before, logId);
     if (before === null && event.type !== 'change.requested') return report(misplaced!, event.seq, event.changeId);
     const checked = before === null ? { fault: null, approval: null } : check(believed, before, event, record, graceMs, counts);
-    const found = misplaced ?? checked.fault;
-    if (found !== null) report(found, event.seq, event.changeId);
+    if (misplaced !== null) report(misplaced, event.seq, event.changeId);
+    if (checked.fault !== null && checked.fault.code !== misplaced?.code) report(checked.fault, event.seq, event.changeId);
 
     const state = evolve(before?.state ?? null, event);
     const requirement = requirementAfter(before?.requirement ?? state.requirement, event);
