@@ -1,6 +1,6 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { cpSync, lstatSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { startPostgres } from '../../examples/support/embedded-postgres.ts';
 import { postgresInstallations } from '../support/postgres.ts';
@@ -51,5 +51,19 @@ test.skipIf(postgresInstallations().length === 0)('a server left over on the dir
     expect(await valueOf(next.connectionString('postgres'), 'SELECT 1')).toBe(1);
   } finally {
     await next.stop();
+  }
+});
+
+const fromNpm = postgresInstallations().find(({ from }) => from === 'npm');
+
+test.skipIf(fromNpm === undefined)('the package from npm works where its install script did not run and the server may not look', async () => {
+  // A directory of mode 0700, as a home of root is; without the links that the script makes.
+  const unlinked = join(newDirectory(), 'native');
+  cpSync(dirname(fromNpm!.bin), unlinked, { recursive: true, filter: (path) => !lstatSync(path).isSymbolicLink() });
+  const server = await startPostgres({ directory: newDirectory(), installation: { ...fromNpm!, bin: join(unlinked, 'bin') } });
+  try {
+    expect(await valueOf(server.connectionString('postgres'), 'SELECT 1')).toBe(1);
+  } finally {
+    await server.stop();
   }
 });

@@ -407,10 +407,10 @@ describe.each(installations)('PostgreSQL $major', (installation) => {
   test('another target than the connector\'s database is refused by every method', async () => {
     const step = { ...provisionStep('astray'), target: 'postgres' };
     const calls = [
-      connector.read(step, deadline()), apply(connector, step), connector.probe(step, deadline()), connector.tryUse(step, SECRET, deadline()),
-      connector.revoke(orderOf(step), deadline()),
+      () => connector.read(step, deadline()), () => apply(connector, step), () => connector.probe(step, deadline()),
+      () => connector.tryUse(step, SECRET, deadline()), () => connector.revoke(orderOf(step), deadline()),
     ];
-    for (const call of calls) await expect(call).rejects.toMatchObject({ kind: 'rejected' });
+    for (const call of calls) await expect(call()).rejects.toMatchObject({ kind: 'rejected' });
   });
 
   test('the superuser is shown as such', async () => {

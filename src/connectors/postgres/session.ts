@@ -99,8 +99,9 @@ export async function withSession<T>(login: Login, signal: AbortSignal, use: (se
     const query = async (text: string, values?: readonly unknown[]): Promise<Row[]> => (await run(text, values)).rows;
     return await use({ version, query, transaction: (body) => transaction(run, state, body) });
   } finally {
-    signal.removeEventListener('abort', cut);
+    // A server that has gone silent does not answer the goodbye either: the deadline holds until then.
     await client.end().catch(() => undefined);
+    signal.removeEventListener('abort', cut);
   }
 }
 
