@@ -40,8 +40,8 @@ export type Principal = Client & { readonly principal: string };
 export interface Installation {
   readonly paths: Paths;
   as(principal: string): Principal;
-  /** Starts it and waits until it is ready. */
-  startSidecar(): Promise<Running>;
+  /** Starts it and waits until it is ready, or, with `ready: false`, until it answers at all. */
+  startSidecar(options?: { readonly env?: Readonly<Record<string, string>>; readonly ready?: boolean }): Promise<Running>;
   startExecutor(): Promise<Running>;
   /** The one that was started last. @throws Error before that */
   readonly sidecar: Running;
@@ -103,8 +103,8 @@ export function install(options: InstallOptions): Installation {
     return { ...connect({ socket: layout.socket, token }), principal };
   };
   const started = new Map<(typeof PROCESSES)[number], Running>();
-  const start = async (name: (typeof PROCESSES)[number], args: readonly string[], isReady: () => Promise<boolean>): Promise<Running> => {
-    const process = startNode({ name, args: [paths.cli, ...args], logs: paths.logs, run });
+  const start = async (name: (typeof PROCESSES)[number], args: readonly string[], env: Readonly<Record<string, string>>, isReady: () => Promise<boolean>): Promise<Running> => {
+    const process = startNode({ name, args: [paths.cli, ...args], logs: paths.logs, run, env });
     started.set(name, process);
     await until(`the ${name} is ready (its log is ${join(paths.logs, name)}.log)`, async () => {
       check(`the ${name} goes on running`, process.isAlive(), `it has ended: see ${join(paths.logs, name)}.log`);
@@ -120,8 +120,9 @@ export function install(options: InstallOptions): Installation {
 
   return {
     paths, as,
-    startExecutor: () => start('executor', ['worker', '--config', paths.executorConfig], () => accepts(paths.executorSocket)),
-    startSidecar: () => start('sidecar', ['serve', '--config', paths.config], async () => (await as('person:sam').ready()).ready),
+    startExecutor: () => start('executor', ['worker', '--config', paths.executorConfig], {}, () => accepts(paths.executorSocket)),
+    startSidecar: ({ env = {}, ready: wanted = true } = {}) =>
+      start('sidecar', ['serve', '--config', paths.config], env, async () => (await as('person:sam').ready()).ready || !wanted),
     get sidecar() {
       return running('sidecar');
     },

@@ -4,10 +4,12 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 
 export interface JournalWatch {
+  /** The changes that have records, in order of their first. */
+  changes(): readonly string[];
   /** The types of a change's records so far, in order. */
   typesOf(changeId: string): readonly string[];
-  /** Resolves once `seen` returns true for a change's types; looks every 2 ms. @throws Error after `timeoutMs` */
-  until(changeId: string, seen: (types: readonly string[]) => boolean, timeoutMs: number): Promise<void>;
+  /** Resolves once `seen` returns true; looks every 2 ms. @throws Error after `timeoutMs` */
+  until(seen: (changes: readonly string[]) => boolean, timeoutMs: number): Promise<void>;
   close(): void;
 }
 
@@ -45,16 +47,17 @@ export function watchJournal(directory: string): JournalWatch {
   };
 
   return {
-    typesOf(changeId) {
+    changes() {
       look();
-      return types.get(changeId) ?? [];
+      return [...types.keys()];
     },
-    async until(changeId, seen, timeoutMs) {
+    typesOf: (changeId) => types.get(changeId) ?? [],
+    async until(seen, timeoutMs) {
       const deadline = performance.now() + timeoutMs;
       for (;;) {
         look();
-        if (seen(types.get(changeId) ?? [])) return;
-        if (performance.now() > deadline) throw new Error(`${changeId} has only ${(types.get(changeId) ?? []).join(', ')}`);
+        if (seen([...types.keys()])) return;
+        if (performance.now() > deadline) throw new Error(`not seen in ${timeoutMs} ms; there is ${JSON.stringify([...types].at(-1))}`);
         await delay(2);
       }
     },

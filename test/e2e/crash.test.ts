@@ -1,0 +1,81 @@
+/** `kill -9` of the sidecar, and of the executor, right after every record that a change has; real processes, a real database. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Installation } from '../../examples/demo/installation.ts';
+import { openBench, verificationTrouble, type Bench } from './support/bench.ts';
+import { watchJournal } from './support/journal-watch.ts';
+import { seeThrough } from './support/people.ts';
+import { grantScenario, provisionScenario, revokeScenario, type Scenario } from './support/scenarios.ts';
+
+/** Longest that one change may take from request to rest, a kill and a restart included. */
+const RUN_MS = 45_000;
+type Victim = 'sidecar' | 'executor';
+
+let bench: Bench;
+beforeAll(async () => {
+  bench = await openBench({ fsync: 'off' });
+});
+afterAll(() => bench.close());
+
+/** Of these there is one a change, however often anything is killed. */
+const ONCE = ['change.requested', 'state.read', 'step.succeeded', 'delivery.sealed', 'entitlement.verified', 'lease.armed', 'lease.activated', 'lease.ended', 'delivery.acknowledged'];
+
+/** One change from request to rest; the victim is killed, and started again, once the change has more than `killAfter` records. */
+async function run(scenario: Scenario, installation: Installation, name: string, kill: { readonly victim: Victim; readonly after: number } | null): Promise<readonly string[]> {
+  const watch = watchJournal(installation.paths.journal);
+  try {
+    const known = new Set(watch.changes());
+    const cast = await scenario.start(bench, installation, name);
+    const driven = seeThrough(cast, performance.now() + RUN_MS);
+    if (kill !== null) {
+      const killed = watch.until((changes) => changes.some((id) => !known.has(id) && watch.typesOf(id).length > kill.after), RUN_MS)
+        .then(() => installation[kill.victim].kill9())
+        .then(() => (kill.victim === 'sidecar' ? installation.startSidecar() : installation.startExecutor()));
+      await Promise.all([killed, driven]);
+    }
+    const change = await driven;
+    await scenario.over(bench, change);
+    const evidence = await cast.approver.evidence(change.id);
+    const types = evidence.records.map((record) => record['type']);
+    for (const type of ONCE) expect(types.filter((one) => one === type).length, `${type} in ${types.join(', ')}`).toBeLessThanOrEqual(1);
+    expect(types.filter((type) => type === 'step.succeeded'), types.join(', ')).toHaveLength(1);
+    return types;
+  } finally {
+    watch.close();
+  }
+}
+
+const VICTIMS: readonly Victim[] = ['sidecar', 'executor'];
+
+describe.concurrent.each(VICTIMS)('kill -9 of the %s right after each record', (victim) => {
+  const scenarios: readonly Scenario[] = [provisionScenario(), grantScenario(), revokeScenario(victim === 'sidecar' ? 'orders' : 'invoices')];
+  test.each(scenarios)('of a $kind: it finishes, with one effect, and nothing is lost', async (scenario) => {
+    const installation = bench.install(`${victim}-${scenario.kind}`);
+    await installation.startExecutor();
+    await installation.startSidecar();
+    const recorded = await run(scenario, installation, 'undisturbed', null);
+    for (const [index, type] of recorded.entries()) {
+      await run(scenario, installation, `after-${index}-${type}`, { victim, after: index }).catch((cause: unknown) => {
+        throw new Error(`the ${victim} was killed after record ${index}, ${type}`, { cause });
+      });
+    }
+    expect(await verificationTrouble(installation)).toBe('');
+    await installation.stop();
+  }, 240_000);
+});
+
+describe.concurrent.each(VICTIMS)('a lease ends by itself', (victim) => {
+  test(`though the ${victim} was killed while it lasted`, async () => {
+    const installation = bench.install(`${victim}-lease`);
+    await installation.startExecutor();
+    await installation.startSidecar();
+    const scenario = grantScenario('PT5S');
+    const recorded = await run(scenario, installation, 'undisturbed', null);
+    for (const type of ['lease.armed', 'step.succeeded', 'lease.activated', 'lease.ended']) {
+      const after = recorded.indexOf(type);
+      expect(after, recorded.join(', ')).toBeGreaterThan(0);
+      await run(scenario, installation, `after-${type}`, { victim, after });
+    }
+    expect(await verificationTrouble(installation)).toBe('');
+    await installation.stop();
+  }, 120_000);
+});
