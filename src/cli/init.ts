@@ -84,12 +84,13 @@ export function layOut(options: LayoutOptions): Layout {
   }
   const at = (...names: string[]): string => join(directory, ...names);
   const sockets = options.sockets ?? at('run');
+  const data = resolve(directory, typeof options.config?.['data'] === 'string' ? options.config['data'] : 'data');
   const socket = join(sockets, 'countersign.sock');
   const executorSocket = join(sockets, 'executor.sock');
   if (Buffer.byteLength(socket) > SOCKET_PATH_BYTES_MAX) {
     throw new CliError(EXIT.usage, 'path-too-long', { cause: `${socket} is too long for a unix socket`, effect: 'Nothing was written.', next: 'name a directory with a shorter path' });
   }
-  for (const folder of ['', 'keys', 'secrets', 'data', 'executor']) mkdirSync(at(folder), { recursive: true, mode: 0o700 });
+  for (const folder of [at(), at('keys'), at('secrets'), at('executor'), data]) mkdirSync(folder, { recursive: true, mode: 0o700 });
   mkdirSync(sockets, { recursive: true, mode: 0o700 });
 
   const keyPair = (name: string, file: string): string => {
@@ -107,6 +108,7 @@ export function layOut(options: LayoutOptions): Layout {
   const connectors = Object.keys(options.connectors);
 
   writeNew(at('log.vkey'), `${vkeys.log}\n`);
+  writeNew(at('trust.policy'), trustPolicy(vkeys.log));
   writeTrust(at('trust'), options, vkeys, connectors);
   const tokens = writeTokens(at('tokens.json'), at('tokens.txt'), options);
   cpSync(options.facts, at('facts'), { recursive: true });
@@ -125,17 +127,22 @@ export function layOut(options: LayoutOptions): Layout {
     ...options.executorConfig,
   }));
   return {
-    directory, origin, config: at('countersign.yaml'), executorConfig: at('executor.yaml'), socket, executorSocket, trust: at('trust'), ledger: at('data', 'ledger'),
+    directory, origin, config: at('countersign.yaml'), executorConfig: at('executor.yaml'), socket, executorSocket, trust: at('trust'), ledger: join(data, 'ledger'),
     revokerKey: at('keys', 'revoker.key'), tokens, vkeys,
   };
 }
 
 function writeTrust(folder: string, options: LayoutOptions, vkeys: Layout['vkeys'], connectors: readonly string[]): void {
   const json = (name: string, value: unknown): void => writeNew(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
-  writeNew(join(folder, 'trust.policy'), `log ${vkeys.log}\nquorum none\n`);
+  writeNew(join(folder, 'trust.policy'), trustPolicy(vkeys.log));
   json('sidecars.json', [{ origin: options.origin, key: vkeys.ticket }]);
   json('executors.json', [{ id: options.executorId, key: vkeys.executor, connectors }]);
   json('requirements.json', { v: 1, floors: options.floors ?? [ANYTHING], revokers: [{ principal: options.operator, key: vkeys.revoker }], clockSkewMs: 5_000 });
+}
+
+/** All that an auditor needs to check signatures; the folder says the rest. */
+function trustPolicy(logKey: string): string {
+  return `log ${logKey}\nquorum none\n`;
 }
 
 function writeTokens(digests: string, clear: string, { principals, randomBytes }: LayoutOptions): Map<string, string> {

@@ -5,7 +5,7 @@
 import { digestOf, canonicalBytes, generateSignerKey, logIdOf, nodeDisk, openLog, parseSigner, type Signer } from '../../ledger/index.ts';
 import { decide, type Command } from '../../src/change/decide.ts';
 import { deriveActTicket, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs } from '../../src/change/derive.ts';
-import type { ChangeEvent, NewEvent } from '../../src/change/events.ts';
+import type { NewEvent } from '../../src/change/events.ts';
 import { evolve, type ChangeState } from '../../src/change/state.ts';
 import { newChangeId } from '../../src/engine/ids.ts';
 import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
