@@ -8,13 +8,18 @@ import { parse } from 'yaml';
 import { nodeDisk, parseSigner, type Signer } from '../../ledger/index.ts';
 import { TransportError } from '../engine/ports.ts';
 import { readHeld, type OrderTemplate } from '../evidence/held.ts';
-import { readPayload, signDsse } from '../protocol/dsse.ts';
-import { dsseSchema, revokeOrderSchema, REVOKE_ORDER_TYPE, type RevokedReport, type RevokeOrder } from '../protocol/signed.ts';
+import { openDsse, readPayload, signDsse } from '../protocol/dsse.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import {
+  dsseSchema, reportSchema, REPORT_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, type RevokedReport, type RevokeOrder,
+} from '../protocol/signed.ts';
+import { loadTrustFolder, TrustError } from '../protocol/trust-folder.ts';
 import { formatTime, personIdSchema } from '../protocol/values.ts';
+import { systemClock } from '../sidecar/system.ts';
+import { sendOrder, type SentOrder } from '../transport/local/send-order.ts';
 import { findConfig } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readSecret, readText } from './files.ts';
-import { orderExecutor } from './order-executor.ts';
 import { plain } from './output.ts';
 import type { Session } from './world.ts';
 
@@ -49,7 +54,7 @@ export async function revokeDirectly(session: Session, flags: DirectFlags): Prom
   const sent: Sent[] = [];
   for (const template of templates) {
     const order = revokeOrderSchema.parse({ ...template, notBefore: formatTime(session.nowMs()), cause: 'early', orderedBy: signer.name });
-    sent.push(await send(session, socketOf(flags, session, installation, order.audience), order, signer, waitMs));
+    sent.push(await send(installation, socketOf(flags, session, installation, order.audience), order, signer, waitMs));
   }
   out.document({ direct: true, revokes: sent });
   for (const one of sent) out.line(`${one.changeId} ${one.outcome === 'done' || one.outcome === 'already-absent' ? out.good(one.outcome) : out.bad(one.outcome)} by ${one.executor}${one.detail === null ? '' : `: ${plain(one.detail)}`}`);
@@ -62,14 +67,30 @@ export async function revokeDirectly(session: Session, flags: DirectFlags): Prom
 /** How long an executor may take to hold an order. */
 const ANSWER_MS = 10_000;
 
-async function send({ signal }: Session, socket: string, order: RevokeOrder, signer: Signer, waitMs: number): Promise<Sent> {
+async function send(installation: Installation | null, socket: string, order: RevokeOrder, signer: Signer, waitMs: number): Promise<Sent> {
   const about = { changeId: order.changeId, executor: order.audience };
   try {
-    const report = await orderExecutor(socket, signDsse(REVOKE_ORDER_TYPE, order, signer), order, { answerMs: ANSWER_MS, waitMs, signal });
-    return report === null ? { ...about, outcome: 'accepted', detail: 'the executor holds the order and has not reported yet' } : { ...about, outcome: report.outcome, detail: report.detail };
+    const sent = await sendOrder(socket, signDsse(REVOKE_ORDER_TYPE, order, signer), systemClock, { waitMs, answerTimeoutMs: ANSWER_MS });
+    if (sent.report === null) return { ...about, outcome: 'accepted', detail: 'the executor holds the order and has not reported yet' };
+    return { ...about, outcome: sent.report.outcome, detail: (await isSigned(installation, sent)) ? sent.report.detail : 'its signature could not be checked: no trust folder here knows the executor' };
   } catch (error) {
     if (!(error instanceof TransportError)) throw error;
     return { ...about, outcome: error.code, detail: error.message };
+  }
+}
+
+/** Whether the report is the executor's own. Where no trust can be loaded, the socket's owner is all there is to go by. */
+async function isSigned(installation: Installation | null, { message, report }: SentOrder): Promise<boolean> {
+  if (installation?.trust == null || message === null || report === null) return false;
+  try {
+    const trust = await loadTrustFolder(installation.trust);
+    const executor = trust.executors.get(report.executor);
+    if (executor === undefined) return false;
+    openDsse(message.report, REPORT_TYPE, reportSchema, [executor.key]);
+    return true;
+  } catch (error) {
+    if (error instanceof ProtocolError || error instanceof TrustError) return false;
+    throw error;
   }
 }
 
@@ -82,17 +103,19 @@ function secondsOf(text = '30'): number {
 interface Installation {
   readonly folder: string;
   readonly ledger: string | null;
+  readonly trust: string | null;
   readonly sockets: ReadonlyMap<string, string>;
 }
 
 function readInstallation(session: Session, flags: DirectFlags): Installation | null {
-  const path = findConfig(flags, session);
-  if (path === null) return null;
-  const folder = dirname(path);
-  const parsed = parse(readText(path, 'the configuration')) as { data?: unknown; executors?: unknown } | null;
+  const file = findConfig(flags, session);
+  if (file === null) return null;
+  const folder = dirname(file);
+  const parsed = parse(readText(file, 'the configuration')) as { data?: unknown; trust?: unknown; executors?: unknown } | null;
   const executors = Array.isArray(parsed?.executors) ? (parsed.executors as { id?: unknown; socket?: unknown }[]) : [];
   const sockets = executors.flatMap(({ id, socket }) => (typeof id === 'string' && typeof socket === 'string' ? [[id, resolve(folder, socket)] as const] : []));
-  return { folder, ledger: typeof parsed?.data === 'string' ? resolve(folder, parsed.data, 'ledger') : null, sockets: new Map(sockets) };
+  const path = (value: unknown, ...more: string[]): string | null => (typeof value === 'string' ? resolve(folder, value, ...more) : null);
+  return { folder, ledger: path(parsed?.data, 'ledger'), trust: path(parsed?.trust), sockets: new Map(sockets) };
 }
 
 function openRevokerKey(session: Session, flags: DirectFlags, installation: Installation | null): Signer {
