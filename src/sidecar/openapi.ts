@@ -1,5 +1,8 @@
 /** The OpenAPI 3.1 description, made from the route table and the schemas: it cannot say what the sidecar does not do. */
 import { z } from 'zod';
+import { approverExpressionSchema, controlSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
+import { planSchema } from '../protocol/plan.ts';
+import { entitlementSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
 import { BODY_PROBLEMS, COMMON_PROBLEMS, ROUTES, TOKEN_PROBLEMS, type Route } from './routes.ts';
@@ -26,6 +29,14 @@ export const NAMED_SCHEMAS = {
   Health: schemas.healthSchema,
   Readiness: schemas.readinessSchema,
   Problem: schemas.problemSchema,
+  Record: schemas.recordSchema,
+  Plan: planSchema,
+  Entitlement: entitlementSchema,
+  Requirement: requirementSchema,
+  ApproverExpression: approverExpressionSchema,
+  Verification: verificationSchema,
+  Reason: reasonSchema,
+  Control: controlSchema,
 } as const satisfies Record<string, z.ZodType>;
 
 export function openApiDocument(): Json {

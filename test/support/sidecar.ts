@@ -98,6 +98,8 @@ export interface TestSidecar {
 
 export interface TestOptions {
   readonly decide?: (input: ChangeInput) => Decision;
+  /** Instead of a scripted one. */
+  readonly pdp?: Pdp;
   readonly limits?: Partial<EngineLimits>;
   readonly disk?: (disk: Disk) => Disk;
   readonly hosts?: readonly string[];
@@ -134,7 +136,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const executor = scriptedExecutor(EXECUTOR, executorSigner, () => Date.now());
   const deliveries = await openDeliveryStore({ disk: nodeDisk(directory), directory: 'deliveries', clock: systemClock, keepMs: 86_400_000, logger });
   const engine = await openEngine({
-    log, pdp: scriptedPdp(options.decide ?? usualPolicy), facts: () => facts, transport: executor, deliveries, trust, ticketSigner,
+    log, pdp: options.pdp ?? scriptedPdp(options.decide ?? usualPolicy), facts: () => facts, transport: executor, deliveries, trust, ticketSigner,
     executorOf: (connector) => (['pg-main', 'pg-dev'].includes(connector) ? EXECUTOR : undefined), connectors: ['pg-dev', 'pg-main'],
     clock: systemClock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
   });

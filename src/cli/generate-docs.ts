@@ -1,0 +1,89 @@
+/**
+ * Writes the documents that are made from the code: `docs/records.md`, `docs/openapi.json`, `docs/schemas/*.json`. `npm run docs:build`.
+ *
+ * A test holds what is committed to what this makes.
+ */
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { z } from 'zod';
+import { configSchema } from '../config/schema.ts';
+import { saltedObjectSchema } from '../evidence/record.ts';
+import { catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
+import { tokensFileSchema } from '../identity/tokens.ts';
+import { changeInputSchema, revokerInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
+import { decisionSchema, verificationSchema } from '../protocol/decision.ts';
+import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
+import { planSchema, targetStateSchema } from '../protocol/plan.ts';
+import { changeRequestSchema } from '../protocol/request.ts';
+import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revokeOrderSchema, ticketSchema } from '../protocol/signed.ts';
+import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema } from '../protocol/trust.ts';
+import { openApiDocument } from '../sidecar/openapi.ts';
+import { changeViewSchema, evidenceSchema, problemSchema } from '../sidecar/schemas.ts';
+import { packageRoot } from './package.ts';
+import { recordsPage } from './records-page.ts';
+import { WORDS } from './words.ts';
+
+/** Each published schema by the name of its file. */
+export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
+  'change-request': changeRequestSchema,
+  'change': changeViewSchema,
+  'evidence': evidenceSchema,
+  'problem': problemSchema,
+  'plan': planSchema,
+  'target-state': targetStateSchema,
+  'decision': decisionSchema,
+  'verification': verificationSchema,
+  'dsse': dsseSchema,
+  'ticket': ticketSchema,
+  'revoke-order': revokeOrderSchema,
+  'approval-statement': approvalStatementSchema,
+  'approval': approvalSchema,
+  'report': reportSchema,
+  'step-envelope': stepEnvelopeSchema,
+  'report-message': reportMessageSchema,
+  'object': saltedObjectSchema,
+  'policy-input-decide': changeInputSchema,
+  'policy-input-verify': verificationInputSchema,
+  'policy-input-revoker': revokerInputSchema,
+  'facts-inventory': inventoryFileSchema,
+  'facts-catalogue': catalogueSchema,
+  'facts-directory': directorySchema,
+  'facts-usage': usageFileSchema,
+  'trust-sidecars': sidecarsFileSchema,
+  'trust-executors': executorsFileSchema,
+  'trust-requirements': requirementsFileSchema,
+  'tokens': tokensFileSchema,
+  'countersign.yaml': configSchema,
+};
+
+/** Every generated document: path below the package's root → text. */
+export function generateDocs(): ReadonlyMap<string, string> {
+  const documents = new Map<string, string>([
+    ['docs/records.md', recordsPage()],
+    ['docs/openapi.json', toText(openApiDocument())],
+  ]);
+  for (const [name, schema] of Object.entries(PUBLISHED_SCHEMAS)) {
+    // `io: input`: what a person may write; a default is not something she must.
+    documents.set(`docs/schemas/${name}.json`, toText(z.toJSONSchema(schema, { target: 'draft-2020-12', unrepresentable: 'any', io: 'input', metadata: WORDS })));
+  }
+  return documents;
+}
+
+/** Writes them, and removes schemas that are published no more. */
+export async function writeDocs(root: string): Promise<void> {
+  const documents = generateDocs();
+  const schemas = join(root, 'docs/schemas');
+  await mkdir(schemas, { recursive: true });
+  for (const name of await readdir(schemas)) if (!documents.has(`docs/schemas/${name}`)) await rm(join(schemas, name));
+  for (const [path, text] of documents) {
+    await mkdir(dirname(join(root, path)), { recursive: true });
+    await writeFile(join(root, path), text);
+  }
+}
+
+function toText(document: object): string {
+  return `${JSON.stringify(document, null, 2)}\n`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) await writeDocs(packageRoot());

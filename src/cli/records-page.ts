@@ -1,0 +1,127 @@
+/** `docs/records.md`: every record type with its body, read off the schemas that check them. */
+import { z } from 'zod';
+import { changeEventBodies, type ChangeEventType } from '../change/events.ts';
+import { RECORD_VERSIONS, systemRecordBodies, type SystemRecordType } from '../evidence/record.ts';
+import { PARTS, SCALARS, WORDS } from './words.ts';
+
+/** What is true once the record is durable. A type without a sentence does not compile. */
+const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
+  'ledger.opened': 'A writer opened the log: the first record, and one for each start after it.',
+  'ledger.recovered': 'A torn end of the journal, of which nobody had been told, was cut.',
+  'facts.loaded': 'These facts are in force from here on. The facts themselves are the object.',
+  'bundle.activated': 'This policy bundle is in force from here on; `null`: none is.',
+  'change.requested': 'Somebody asked. Nothing has been looked at.',
+  'change.revised': 'The request was replaced. Every approval is void; the requirement never shrinks.',
+  'change.withdrawn': 'Who asked has taken it back.',
+  'change.expired': 'Nobody decided in time, or the time for the access was over before it began.',
+  'policy.decided': 'What policy answered about this revision. The plan and the policy input are objects, named by digest.',
+  'approval.recorded': 'One person approved exactly this plan.',
+  'approval.rejected': 'One person rejected this plan, which ends the change.',
+  'step.authorised': 'The sidecar authorises an executor. The receipt that the executor demands is this very record.',
+  'step.claimed': 'The executor took the step up; nothing has been touched.',
+  'step.succeeded': 'The effect is there and was read back.',
+  'step.failed': 'The target refused; nothing was changed.',
+  'step.refused': 'The executor refused: the ticket, its proof, or the state of the target was not what it should be.',
+  'step.ambiguous': 'It is not known whether the effect happened; it will be probed, never blindly repeated.',
+  'lease.armed': 'The order that takes the access back is held by the transport, or by the executor itself.',
+  'lease.activated': 'The access is there and will end.',
+  'lease.ended': 'The access is gone: the target was tried or read. `order` is what was carried out, as its executor received it.',
+  'state.read': 'What was read at the target before the plan was derived. The state is the object.',
+  'entitlement.verified': 'Policy was asked whether the state that was read after the effect is what was decided.',
+  'delivery.sealed': 'A sealed secret is durable at the executor, from before the secret was applied.',
+  'delivery.acknowledged': 'Its recipient has the secret; the ciphertext is forgotten.',
+  'delivery.undeliverable': 'Nobody fetched the secret; the credential is undone.',
+  'finding.opened': 'Something is not as it should be, and somebody owns that.',
+  'finding.closed': 'It is as it should be again.',
+};
+
+interface Shape {
+  readonly $ref?: string;
+  readonly type?: string;
+  readonly const?: unknown;
+  readonly enum?: readonly unknown[];
+  readonly anyOf?: readonly Shape[];
+  readonly oneOf?: readonly Shape[];
+  readonly items?: Shape;
+  readonly properties?: Readonly<Record<string, Shape>>;
+  readonly required?: readonly string[];
+  readonly additionalProperties?: Shape | boolean;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  readonly maxLength?: number;
+  readonly pattern?: string;
+}
+
+export function recordsPage(): string {
+  const lines = [
+    '# Records', '',
+    '<!-- Made by `npm run docs:build` from the schemas that check records; edit those. -->', '',
+    'A record is one entry of the ledger: RFC 8785 (JCS) JSON of at most 60 KiB. What is common to all of them is in `ledger/FORMAT.md`; this page has',
+    'what is in `body`, by `type`. `v` is the version of that type’s body. Old versions are read by `src/evidence/upcast.ts` and never rewritten.', '',
+    'Objects that a body names by digest (the plan, states that were read, policy inputs, facts) are beside the log, salted, and can be erased; what is',
+    'in a body cannot. The payloads of tickets, orders, approvals and reports (`dsse`) are in `docs/schemas/`. A field that ends in `?` may be absent; all others are always there, with `null` where there is nothing to say.', '',
+    '## Of a change', '',
+    ...Object.entries<z.ZodType>(changeEventBodies).flatMap(([type, schema]) => section(type as ChangeEventType, schema)),
+    '## Of the ledger itself', '',
+    'Their `change` is `null`.', '',
+    ...Object.entries<z.ZodType>(systemRecordBodies).flatMap(([type, schema]) => section(type as SystemRecordType, schema)),
+    '## Words', '', '| word | what it is | pattern |', '|---|---|---|',
+    ...Object.entries(SCALARS).map(([word, [schema, meaning]]) => `| \`${word}\` | ${meaning} | ${patternOf(schema)} |`), '',
+    '## Parts', '',
+    ...Object.entries<z.ZodType>(PARTS).flatMap(([name, schema]) => ['### `' + name + '`', '', '```', ...render(shapeOf(schema, name), ''), '```', '']),
+  ];
+  return `${lines.join('\n').trimEnd()}\n`;
+}
+
+function section(type: ChangeEventType | SystemRecordType, schema: z.ZodType): string[] {
+  return [`### \`${type}\``, '', `${MEANINGS[type]} (v ${RECORD_VERSIONS[type]})`, '', '```', ...render(shapeOf(schema, null), ''), '```', ''];
+}
+
+/** @param name of the part that this is, whose own definition must not be a reference to itself */
+function shapeOf(schema: z.ZodType, name: string | null): Shape {
+  const made = z.toJSONSchema(schema, { target: 'draft-2020-12', unrepresentable: 'any', metadata: WORDS }) as Shape & { $defs?: Readonly<Record<string, Shape>> };
+  return name !== null && made.$ref !== undefined ? (made.$defs?.[name] ?? made) : made;
+}
+
+function patternOf(schema: z.ZodType): string {
+  const { pattern } = z.toJSONSchema(schema) as Shape;
+  return pattern === undefined ? '' : `\`${pattern.replaceAll('|', '\\|')}\``;
+}
+
+/** A type as lines; only objects and unions of objects take more than one. */
+function render(shape: Shape, indent: string): string[] {
+  const union = shape.anyOf ?? shape.oneOf;
+  if (union !== undefined) {
+    const [first, second] = union;
+    if (union.length === 2 && second?.type === 'null' && first !== undefined) return appendTo(render(first, indent), ' | null');
+    const options = union.map((option) => render(option, indent));
+    if (options.every((option) => option.length === 1)) return [options.map(([line]) => line!).join(' | ')];
+    return options.flatMap((option, index) => (index === 0 ? option : [`${indent}| ${option[0]!.trimStart()}`, ...option.slice(1)]));
+  }
+  if (shape.type === 'array' && shape.items !== undefined) {
+    const inner = render(shape.items, indent);
+    return inner.length === 1 ? [`[${inner[0]!}, …]`] : [`[${inner[0]!}`, ...inner.slice(1, -1), `${inner.at(-1)!}, …]`];
+  }
+  if (shape.properties !== undefined) {
+    const fields = Object.entries(shape.properties).flatMap(([field, value]) => {
+      const [first, ...rest] = render(value, `${indent}  `);
+      return [`${indent}  ${field}${shape.required?.includes(field) === true ? '' : '?'}: ${first!}`, ...rest];
+    });
+    return ['{', ...fields, `${indent}}`];
+  }
+  return [scalar(shape)];
+}
+
+function appendTo(lines: readonly string[], text: string): string[] {
+  return [...lines.slice(0, -1), `${lines.at(-1)!}${text}`];
+}
+
+function scalar(shape: Shape): string {
+  if (shape.$ref !== undefined) return shape.$ref === '#' ? 'approverExpression' : shape.$ref.slice(shape.$ref.lastIndexOf('/') + 1);
+  if (shape.const !== undefined) return JSON.stringify(shape.const);
+  if (shape.enum !== undefined) return shape.enum.map((value) => JSON.stringify(value)).join(' | ');
+  if (shape.type === 'integer') return shape.minimum === undefined || Math.abs(shape.minimum) > 2 ** 52 ? 'integer' : `integer ≥ ${shape.minimum}`;
+  if (shape.type === 'string') return shape.maxLength === undefined ? 'text' : `text of at most ${shape.maxLength}`;
+  if (shape.type === 'object') return 'object';
+  return shape.type ?? 'JSON';
+}

@@ -1,0 +1,52 @@
+/** The small words that many documents use, so that each is defined once and named everywhere else. */
+import { z } from 'zod';
+import { approverExpressionSchema, controlSchema, decisionSchema, provenanceSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
+import { clientTokenSchema, saltSchema } from '../protocol/plan.ts';
+import { changeRequestSchema, purposeIdSchema, recipientSchema } from '../protocol/request.ts';
+import { approvalSchema, dsseSchema, sealSchema } from '../protocol/signed.ts';
+import {
+  approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, entitlementSchema, executorIdSchema, leaseIdSchema,
+  logIdSchema, nhiIdSchema, personIdSchema, principalSchema, stepIdSchema, timeSchema,
+} from '../protocol/values.ts';
+
+/** A scalar, with what it stands for. */
+export const SCALARS = {
+  changeId: [changeIdSchema, 'a change: `chg_<log>_<ulid>`'],
+  stepId: [stepIdSchema, 'a step of a change'],
+  leaseId: [leaseIdSchema, 'a lease: the change’s id with another prefix'],
+  approvalId: [approvalIdSchema, 'an approval: `apr_` and 32 hex characters of its statement’s digest'],
+  logId: [logIdSchema, 'a log: the first 16 hex characters of SHA-256(origin)'],
+  nhiId: [nhiIdSchema, 'a machine identity: `nhi:<environment>/<name>`'],
+  personId: [personIdSchema, 'a person: `person:<id>`'],
+  executorId: [executorIdSchema, 'an executor: `executor:<id>`'],
+  principal: [principalSchema, 'whoever acts: a machine identity, a person, `sidecar:…` or `executor:…`'],
+  connectorId: [connectorIdSchema, 'a connector of the configuration'],
+  purposeId: [purposeIdSchema, 'a purpose of the entitlement catalogue'],
+  digest: [digestSchema, '`sha256:<hex>`'],
+  time: [timeSchema, 'RFC 3339, UTC, with milliseconds'],
+  duration: [durationSchema, 'ISO 8601, of days, hours, minutes and seconds'],
+  recipient: [recipientSchema, 'an age X25519 recipient'],
+  salt: [saltSchema, '16 random bytes, base64url'],
+  clientToken: [clientTokenSchema, 'what a credential is found again by at its target'],
+} as const satisfies Record<string, readonly [z.ZodType, string]>;
+
+/** Documents that others hold. */
+export const PARTS = {
+  changeRequest: changeRequestSchema,
+  entitlement: entitlementSchema,
+  decision: decisionSchema,
+  verification: verificationSchema,
+  requirement: requirementSchema,
+  approverExpression: approverExpressionSchema,
+  reason: reasonSchema,
+  control: controlSchema,
+  provenance: provenanceSchema,
+  approval: approvalSchema,
+  seal: sealSchema,
+  dsse: dsseSchema,
+} as const satisfies Record<string, z.ZodType>;
+
+/** Both, for `z.toJSONSchema`: what is in here becomes a `$ref`. */
+export const WORDS = z.registry<{ id: string }>();
+for (const [id, [schema]] of Object.entries(SCALARS)) WORDS.add(schema, { id });
+for (const [id, schema] of Object.entries<z.ZodType>(PARTS)) WORDS.add(schema, { id });
