@@ -15,11 +15,10 @@ import {
 } from '../protocol/signed.ts';
 import { loadTrustFolder, TrustError } from '../protocol/trust-folder.ts';
 import { formatTime, personIdSchema } from '../protocol/values.ts';
-import { systemClock } from '../sidecar/system.ts';
-import { sendOrder, type SentOrder } from '../transport/local/send-order.ts';
 import { findConfig } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readSecret, readText } from './files.ts';
+import { orderExecutor, type Reported } from './order-executor.ts';
 import { plain } from './output.ts';
 import type { Session } from './world.ts';
 
@@ -54,7 +53,7 @@ export async function revokeDirectly(session: Session, flags: DirectFlags): Prom
   const sent: Sent[] = [];
   for (const template of templates) {
     const order = revokeOrderSchema.parse({ ...template, notBefore: formatTime(session.nowMs()), cause: 'early', orderedBy: signer.name });
-    sent.push(await send(installation, socketOf(flags, session, installation, order.audience), order, signer, waitMs));
+    sent.push(await send(session, installation, socketOf(flags, session, installation, order.audience), order, signer, waitMs));
   }
   out.document({ direct: true, revokes: sent });
   for (const one of sent) out.line(`${one.changeId} ${one.outcome === 'done' || one.outcome === 'already-absent' ? out.good(one.outcome) : out.bad(one.outcome)} by ${one.executor}${one.detail === null ? '' : `: ${plain(one.detail)}`}`);
@@ -67,12 +66,13 @@ export async function revokeDirectly(session: Session, flags: DirectFlags): Prom
 /** How long an executor may take to hold an order. */
 const ANSWER_MS = 10_000;
 
-async function send(installation: Installation | null, socket: string, order: RevokeOrder, signer: Signer, waitMs: number): Promise<Sent> {
+async function send({ signal }: Session, installation: Installation | null, socket: string, order: RevokeOrder, signer: Signer, waitMs: number): Promise<Sent> {
   const about = { changeId: order.changeId, executor: order.audience };
   try {
-    const sent = await sendOrder(socket, signDsse(REVOKE_ORDER_TYPE, order, signer), systemClock, { waitMs, answerTimeoutMs: ANSWER_MS });
-    if (sent.report === null) return { ...about, outcome: 'accepted', detail: 'the executor holds the order and has not reported yet' };
-    return { ...about, outcome: sent.report.outcome, detail: (await isSigned(installation, sent)) ? sent.report.detail : 'its signature could not be checked: no trust folder here knows the executor' };
+    const reported = await orderExecutor(socket, signDsse(REVOKE_ORDER_TYPE, order, signer), order, { answerMs: ANSWER_MS, waitMs, signal });
+    if (reported === null) return { ...about, outcome: 'accepted', detail: 'the executor holds the order and has not reported yet' };
+    const { outcome, detail } = reported.report;
+    return { ...about, outcome, detail: (await isSigned(installation, reported)) ? detail : 'its signature could not be checked: no trust folder here knows the executor' };
   } catch (error) {
     if (!(error instanceof TransportError)) throw error;
     return { ...about, outcome: error.code, detail: error.message };
@@ -80,13 +80,13 @@ async function send(installation: Installation | null, socket: string, order: Re
 }
 
 /** Whether the report is the executor's own. Where no trust can be loaded, the socket's owner is all there is to go by. */
-async function isSigned(installation: Installation | null, { message, report }: SentOrder): Promise<boolean> {
-  if (installation?.trust == null || message === null || report === null) return false;
+async function isSigned(installation: Installation | null, { envelope, report }: Reported): Promise<boolean> {
+  if (installation?.trust == null) return false;
   try {
     const trust = await loadTrustFolder(installation.trust);
     const executor = trust.executors.get(report.executor);
     if (executor === undefined) return false;
-    openDsse(message.report, REPORT_TYPE, reportSchema, [executor.key]);
+    openDsse(envelope, REPORT_TYPE, reportSchema, [executor.key]);
     return true;
   } catch (error) {
     if (error instanceof ProtocolError || error instanceof TrustError) return false;

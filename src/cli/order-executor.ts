@@ -1,0 +1,64 @@
+/** Hands an executor a revoke order and waits to hear that it was carried out, without acknowledging: the report is for a sidecar to record. */
+import { connect } from 'node:net';
+import { TransportError } from '../engine/ports.ts';
+import { payloadDigest, readPayload } from '../protocol/dsse.ts';
+import { reportSchema, type Dsse, type RevokedReport, type RevokeOrder } from '../protocol/signed.ts';
+import { openFrames, replyFrameSchema, type ReplyFrame, type RequestFrame } from '../transport/local/frames.ts';
+
+export interface OrderOptions {
+  /** How long the executor may take to hold the order. */
+  readonly answerMs: number;
+  /** How long to wait for its report after that. */
+  readonly waitMs: number;
+  readonly signal: AbortSignal;
+}
+
+const HELLO = 1;
+const REVOKE = 2;
+
+/** A report as it came: its signature is the caller's to check. */
+export interface Reported {
+  readonly envelope: Dsse;
+  readonly report: RevokedReport;
+}
+
+/**
+ * The executor's newest report of the lease's end: one that says it is over, or, when the time is over, the last it sent; null when it holds the
+ * order and has said nothing.
+ *
+ * @throws TransportError `unreachable`: nobody is known to have taken the order; `rejected`: the executor does not accept it
+ */
+export function orderExecutor(path: string, envelope: Dsse, order: Pick<RevokeOrder, 'log' | 'leaseId'>, options: OrderOptions): Promise<Reported | null> {
+  return new Promise((resolve, reject) => {
+    let accepted = false;
+    let last: Reported | null = null;
+    const finish = (end: () => void): void => {
+      clearTimeout(timer);
+      options.signal.removeEventListener('abort', stop);
+      end();
+      frames.close();
+    };
+    const stop = (): void => finish(() => (accepted ? resolve(last) : reject(new TransportError('unreachable', `${path}: no answer in time`))));
+    let timer = setTimeout(stop, options.answerMs);
+    options.signal.addEventListener('abort', stop);
+    const frames = openFrames<ReplyFrame, RequestFrame>(connect(path), replyFrameSchema, (frame) => {
+      if (frame.op === 'answer' && frame.id === REVOKE) {
+        const { result } = frame;
+        if ('error' in result) return finish(() => reject(new TransportError('rejected', result.error)));
+        accepted = true;
+        clearTimeout(timer);
+        timer = setTimeout(stop, options.waitMs);
+        return;
+      }
+      if (frame.op !== 'report') return;
+      const report = readPayload(frame.message.report, reportSchema);
+      if (report.kind !== 'revoked' || report.leaseId !== order.leaseId) return;
+      const reported = { envelope: frame.message.report, report };
+      last = reported;
+      if (report.outcome === 'done' || report.outcome === 'already-absent' || (report.outcome === 'mismatch' && report.order === payloadDigest(envelope))) finish(() => resolve(reported));
+    }, (why) => finish(() => (accepted ? resolve(last) : reject(new TransportError('unreachable', `${path}: ${why}`)))));
+    // Whoever says hello for a log hears its reports; the order is sent whether or not anyone listens.
+    frames.send({ op: 'hello', id: HELLO, log: order.log });
+    frames.send({ op: 'revoke', id: REVOKE, order: envelope });
+  });
+}
