@@ -1,5 +1,5 @@
 /** Naming what was done to a bundle that is not what its tile says: altered, removed, swapped or repeated. */
-import { formatDigest, sameBytes } from './hash.ts';
+import { formatDigest, HASH_BYTES, sameBytes } from './hash.ts';
 import { leafHash } from './merkle.ts';
 import { decodeRecord, type LedgerRecord } from './record.ts';
 
@@ -14,18 +14,19 @@ interface Place {
   readonly record: LedgerRecord | null;
 }
 
-/** Entries as far as the bytes hold any, however damaged. */
-export function decodeLeniently(bytes: Uint8Array): Uint8Array[] {
-  const entries: Uint8Array[] = [];
-  for (let at = 0; at + 2 <= bytes.byteLength; ) {
-    const length = bytes[at]! * 256 + bytes[at + 1]!;
-    entries.push(bytes.subarray(at + 2, Math.min(at + 2 + length, bytes.byteLength)));
-    at += 2 + length;
+/** Entries as far as the bytes hold any, however damaged; null for one that goes past their end. */
+function decodeLeniently(bytes: Uint8Array): (Uint8Array | null)[] {
+  const entries: (Uint8Array | null)[] = [];
+  for (let at = 0; at < bytes.byteLength; ) {
+    const end = at + 2 + bytes[at]! * 256 + (bytes[at + 1] ?? 0);
+    entries.push(end > bytes.byteLength || at + 2 > bytes.byteLength ? null : bytes.subarray(at + 2, end));
+    at = end;
   }
   return entries;
 }
 
-function read(entry: Uint8Array): Place {
+function read(entry: Uint8Array | null): Place {
+  if (entry === null) return { leaf: new Uint8Array(HASH_BYTES), record: null };
   try {
     return { leaf: leafHash(entry), record: decodeRecord(entry) };
   } catch {

@@ -38,7 +38,14 @@ class ObjectStream {
   }
 
   get isAtEnd(): boolean {
-    return this.#file >= this.#files.length || (this.#file === this.#files.length - 1 && this.#offset >= this.#files[this.#file]!.bytes);
+    return this.unread === null;
+  }
+
+  /** The first file with bytes that were not read, or that was never reached; null once there is none. */
+  get unread(): ObjectFile | null {
+    const file = this.#files[this.#file];
+    if (file !== undefined && (this.#offset < file.bytes || file.bytes === 0)) return file;
+    return this.#files[this.#file + 1] ?? null;
   }
 
   /** Moves to the next file once this one is read to its end. */
@@ -66,7 +73,7 @@ class ObjectStream {
   /** The header at the cursor; null at the end. @throws LedgerError `malformed`. */
   async header(): Promise<{ length: number; erased: boolean; digest: string } | null> {
     this.#settle();
-    if (this.isAtEnd) return null;
+    if (this.isAtEnd || this.#offset >= this.#files[this.#file]!.bytes) return null;
     return decodeObjectHeader((await this.#peek(OBJECT_HEADER_BYTES)) ?? new Uint8Array(0));
   }
 
@@ -185,7 +192,8 @@ export class ObjectWalk {
     for (const [digest, seq] of this.#erased) {
       if (!this.#named.has(digest)) throw new Finding('INTEGRITY', `object ${digest}, which record ${seq} names, is erased, and no erasure record says so`, seq);
     }
-    if (!this.#stream.isAtEnd) throw new Finding('INTEGRITY', `${this.#stream.path} goes on after the last object that a record names`, Math.max(0, lastSeq));
+    const { unread } = this.#stream;
+    if (unread !== null) throw new Finding('INTEGRITY', `${unread.path} holds bytes that are no object of any record`, Math.max(0, lastSeq));
   }
 }
 
