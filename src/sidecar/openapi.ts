@@ -1,7 +1,7 @@
 /** The OpenAPI 3.1 description, made from the route table and the schemas: it cannot say what the sidecar does not do. */
 import { z } from 'zod';
 import { approverExpressionSchema, controlSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
-import { planSchema } from '../protocol/plan.ts';
+import { jsonValueSchema, planSchema } from '../protocol/plan.ts';
 import { entitlementSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
@@ -37,6 +37,7 @@ export const NAMED_SCHEMAS = {
   Verification: verificationSchema,
   Reason: reasonSchema,
   Control: controlSchema,
+  Json: jsonValueSchema,
 } as const satisfies Record<string, z.ZodType>;
 
 export function openApiDocument(): Json {

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { findingCodeSchema } from '../change/events.ts';
 import { STATES } from '../change/state.ts';
 import { counterOfferSchema, decisionSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
-import { planSchema } from '../protocol/plan.ts';
+import { jsonValueSchema, planSchema } from '../protocol/plan.ts';
 import { changeRequestSchema, purposeIdSchema, recipientSchema } from '../protocol/request.ts';
 import { ACT_OUTCOMES, REVOKE_OUTCOMES } from '../protocol/signed.ts';
 import {
@@ -121,7 +121,7 @@ export const recordSchema = z.strictObject({
   type: z.string(),
   at: timeSchema,
   actor: principalSchema,
-  body: z.record(z.string(), z.json()),
+  body: z.record(z.string(), jsonValueSchema),
   objects: z.array(digestSchema),
 });
 
