@@ -59,6 +59,6 @@ export function orderExecutor(path: string, envelope: Dsse, order: Pick<RevokeOr
     }, (why) => finish(() => (accepted ? resolve(last) : reject(new TransportError('unreachable', `${path}: ${why}`)))));
     // Whoever says hello for a log hears its reports; the order is sent whether or not anyone listens.
     frames.send({ op: 'hello', id: HELLO, log: order.log });
-    frames.send({ op: 'revoke', id: REVOKE, order: envelope });
+    frames.send({ op: 'revoke', id: REVOKE, order: envelope, watch: true });
   });
 }

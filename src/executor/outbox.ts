@@ -29,9 +29,11 @@ export interface OutboxOptions {
   readonly logger: Logger;
   /** Called with the digest of each report that was acknowledged. */
   readonly sent: (id: string) => void;
+  /** Called with each report that is added, on its way already or not. */
+  readonly observe: (message: ReportMessage) => void;
 }
 
-export function createOutbox({ send, clock, retryMs, sendTimeoutMs, logger, sent }: OutboxOptions): Outbox {
+export function createOutbox({ send, clock, retryMs, sendTimeoutMs, logger, sent, observe }: OutboxOptions): Outbox {
   const byChange = new Map<string, Waiting[]>();
   const pauses = createPauses(clock);
   let closed = false;
@@ -74,6 +76,7 @@ export function createOutbox({ send, clock, retryMs, sendTimeoutMs, logger, sent
   return {
     add(message) {
       if (closed) return;
+      observe(message);
       const id = payloadDigest(message.report);
       const { changeId } = readPayload(message.report, reportSchema);
       const queue = byChange.get(changeId);

@@ -40,6 +40,8 @@ export interface WorkerOptions {
   readonly logger: Logger;
   /** Resolves when the sidecar has acknowledged the report: only then is it forgotten. */
   readonly send: (message: ReportMessage) => Promise<void>;
+  /** Shown every report as it is made, whether or not anybody can be reached; nobody is waited for. */
+  readonly observe?: (message: ReportMessage) => void;
   readonly limits?: Partial<WorkerLimits>;
 }
 
@@ -85,7 +87,8 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   const book = await openLeaseBook(options.disk, executorId, logger);
   const report = reportMaker(executorId, signer, clock);
   const outbox = createOutbox({
-    send: options.send, clock, retryMs: limits.reportRetryMs, sendTimeoutMs: limits.sendTimeoutMs, logger, sent: (id) => {
+    send: options.send, clock, retryMs: limits.reportRetryMs, sendTimeoutMs: limits.sendTimeoutMs, logger,
+    observe: options.observe ?? (() => undefined), sent: (id) => {
       if (book.state.unsent.has(id)) book.later({ t: 'sent', report: id });
     },
   });

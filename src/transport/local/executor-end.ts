@@ -5,11 +5,11 @@
  */
 import { chmod, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
-import type { Acceptance, Clock, Logger } from '../../engine/ports.ts';
-import type { ReportMessage } from '../../protocol/envelope.ts';
-import type { Dsse } from '../../protocol/signed.ts';
+import { TransportError, type Acceptance, type Clock, type Logger } from '../../engine/ports.ts';
 import { readPayload } from '../../protocol/dsse.ts';
-import { reportSchema } from '../../protocol/signed.ts';
+import type { ReportMessage } from '../../protocol/envelope.ts';
+import { ProtocolError } from '../../protocol/errors.ts';
+import { reportSchema, revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
 import { openFrames, requestFrameSchema, type FrameStream, type ReplyFrame, type RequestFrame } from './frames.ts';
 
 /** What a worker does with what comes in. Each resolves when it is held durably; a rejection is answered with its message. */
@@ -22,16 +22,29 @@ export interface WorkerDoor {
 }
 
 export interface LocalListener {
-  /** Resolves when a sidecar has recorded the report; rejects when none is there or none did so in time. */
+  /**
+   * Resolves when a sidecar has recorded the report.
+   *
+   * @throws TransportError `unreachable`: none is there, or none said so in time; `rejected`: all that are there would not have it
+   */
   send(message: ReportMessage): Promise<void>;
+  /** Shows a report of a lease's end to whoever watches for it; nobody is waited for. */
+  tell(message: ReportMessage): void;
   close(): Promise<void>;
 }
 
 interface Peer {
   log: string | null;
   readonly frames: FrameStream<ReplyFrame>;
-  readonly acks: Map<number, { readonly done: () => void; readonly failed: (error: Error) => void }>;
+  readonly acks: Map<number, { readonly done: () => void; readonly failed: (error: TransportError) => void }>;
+  /** Leases whose end this peer watches for. */
+  readonly watched: Set<string>;
 }
+
+/** More than there are sidecars and operators: who opens connections without end keeps nobody else out for long. */
+const PEERS_MAX = 64;
+/** Of the platforms' `sockaddr_un`: a longer path would be cut without a word. */
+const PATH_BYTES_MAX = 103;
 
 export interface ListenOptions {
   /** Path of the socket: made with mode 0600; one that nobody listens on is replaced. */
@@ -48,12 +61,13 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
   const peers = new Set<Peer>();
   let nextReport = 0;
   const server = createServer((socket) => {
+    if (peers.size >= PEERS_MAX) [...peers][0]?.frames.close();
     const acks: Peer['acks'] = new Map();
     const frames = openFrames<RequestFrame, ReplyFrame>(socket, requestFrameSchema, (frame) => receive(peer, frame), (why) => {
       peers.delete(peer);
-      for (const ack of [...acks.values()]) ack.failed(new Error(`the sidecar went away: ${why}`));
+      for (const ack of [...acks.values()]) ack.failed(new TransportError('unreachable', `the sidecar went away: ${why}`));
     });
-    const peer: Peer = { log: null, frames, acks };
+    const peer: Peer = { log: null, frames, acks, watched: new Set() };
     peers.add(peer);
   });
 
@@ -61,6 +75,9 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
     switch (frame.op) {
       case 'ack':
         peer.acks.get(frame.id)?.done();
+        return;
+      case 'nack':
+        peer.acks.get(frame.id)?.failed(new TransportError('rejected', frame.error));
         return;
       case 'hello':
         peer.log = frame.log;
@@ -70,6 +87,7 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
       case 'arm':
         return answer(peer, frame.id, options.worker.arm(frame.order).then(() => ({ accepted: true })));
       case 'revoke':
+        if (frame.watch === true) watch(peer, frame.order);
         return answer(peer, frame.id, options.worker.revoke(frame.order).then(() => ({ accepted: true })));
       case 'step':
         return answer(peer, frame.id, options.worker.step(frame.envelope));
@@ -78,26 +96,43 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
   const answer = (peer: Peer, id: number, result: Promise<Acceptance>): void => {
     result.then(
       (acceptance) => peer.frames.send({ op: 'answer', id, result: acceptance }),
-      (error: unknown) => peer.frames.send({ op: 'answer', id, result: { error: (error instanceof Error ? error.message : String(error)).slice(0, 500) } }),
+      (error: unknown) => peer.frames.send({ op: 'answer', id, result: { error: saidOf(error) } }),
     );
+  };
+
+  const deliver = (peer: Peer, message: ReportMessage): Promise<void> => {
+    const id = (nextReport += 1);
+    return new Promise<void>((resolve, reject) => {
+      const forget = (): void => {
+        cancel();
+        peer.acks.delete(id);
+      };
+      const failed = (error: TransportError): void => {
+        forget();
+        reject(error);
+      };
+      const cancel = options.clock.after(options.ackMs ?? 15_000, () => failed(new TransportError('unreachable', 'not acknowledged in time')));
+      peer.acks.set(id, { done: () => { forget(); resolve(); }, failed });
+      if (!peer.frames.send({ op: 'report', id, message })) failed(new TransportError('unreachable', 'the report could not be sent'));
+    });
   };
 
   await listen(server, options.socket);
   return {
     async send(message) {
       const { log } = readPayload(message.report, reportSchema);
-      const [peer] = [...peers].filter((one) => one.log === log);
-      if (peer === undefined) throw new Error(`no sidecar of log ${log} is connected`);
-      const id = (nextReport += 1);
-      await new Promise<void>((resolve, reject) => {
-        const forget = (): void => {
-          cancel();
-          peer.acks.delete(id);
-        };
-        const cancel = options.clock.after(options.ackMs ?? 15_000, () => { forget(); reject(new Error('not acknowledged in time')); });
-        peer.acks.set(id, { done: () => { forget(); resolve(); }, failed: (error) => { forget(); reject(error); } });
-        peer.frames.send({ op: 'report', id, message });
+      const listening = [...peers].filter((one) => one.log === log);
+      if (listening.length === 0) throw new TransportError('unreachable', `no sidecar of log ${log} is connected`);
+      // One that died without a word is still on the list: the first that answers decides, and a "no" only when all have said it.
+      await Promise.any(listening.map((peer) => deliver(peer, message))).catch((error: unknown) => {
+        const failures = error instanceof AggregateError ? (error.errors as TransportError[]) : [];
+        throw failures.find(({ code }) => code === 'unreachable') ?? failures[0] ?? error;
       });
+    },
+    tell(message) {
+      const report = readPayload(message.report, reportSchema);
+      if (report.kind !== 'revoked') return;
+      for (const peer of peers) if (peer.watched.has(report.leaseId)) peer.frames.send({ op: 'report', id: (nextReport += 1), message });
     },
     async close() {
       for (const peer of [...peers]) peer.frames.close();
@@ -106,7 +141,22 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
   };
 }
 
+function watch(peer: Peer, order: Dsse): void {
+  try {
+    peer.watched.add(readPayload(order, revokeOrderSchema).leaseId);
+  } catch {
+    // The worker says what is wrong with it.
+  }
+}
+
+/** Of an error that a peer may see: its code and first sentence. */
+function saidOf(error: unknown): string {
+  const said = error instanceof ProtocolError ? `${error.code}: ${error.message}` : error instanceof Error ? error.message : String(error);
+  return said.slice(0, 500);
+}
+
 async function listen(server: Server, path: string): Promise<void> {
+  if (Buffer.byteLength(path) > PATH_BYTES_MAX) throw new Error(`the path of the socket is longer than ${PATH_BYTES_MAX} bytes: ${path}`);
   const attempt = (): Promise<void> => new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(path, () => {

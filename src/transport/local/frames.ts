@@ -19,8 +19,11 @@ export const requestFrameSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('hello'), id, log: logIdSchema }),
   z.strictObject({ op: z.literal('arm'), id, order: dsseSchema }),
   z.strictObject({ op: z.literal('step'), id, envelope: z.unknown() }),
-  z.strictObject({ op: z.literal('revoke'), id, order: dsseSchema }),
+  /** `watch`: every report of the lease's end comes here too, and no acknowledgement is asked for. */
+  z.strictObject({ op: z.literal('revoke'), id, order: dsseSchema, watch: z.boolean().optional() }),
   z.strictObject({ op: z.literal('ack'), id }),
+  /** The report was looked at and not recorded: it stays with the executor. */
+  z.strictObject({ op: z.literal('nack'), id, error: z.string().max(500) }),
 ]);
 export type RequestFrame = z.infer<typeof requestFrameSchema>;
 
@@ -39,9 +42,13 @@ export const replyFrameSchema = z.discriminatedUnion('op', [
 export type ReplyFrame = z.infer<typeof replyFrameSchema>;
 
 export interface FrameStream<Out> {
-  send(frame: Out): void;
+  /** Whether the frame is on its way: one that is too large, or after the end, is not. */
+  send(frame: Out): boolean;
   close(): void;
 }
+
+/** What may wait to be written to a peer that does not read, before it is given up. */
+const UNREAD_BYTES_MAX = 16 * FRAME_BYTES_MAX;
 
 /**
  * Reads frames of `schema` from the socket and hands them on in order. `ended` is called once, however the connection ends.
@@ -57,6 +64,7 @@ export function openFrames<In, Out>(socket: Socket, schema: z.ZodType<In>, recei
     socket.destroy();
     ended(why);
   };
+  const isOver = (): boolean => over;
   const line = (bytes: Buffer): void => {
     let value: unknown;
     try {
@@ -71,6 +79,7 @@ export function openFrames<In, Out>(socket: Socket, schema: z.ZodType<In>, recei
   socket.on('data', (chunk: Buffer) => {
     let rest = chunk;
     for (let at = rest.indexOf(10); at >= 0 && !over; at = rest.indexOf(10)) {
+      if (pendingBytes + at > FRAME_BYTES_MAX) return end(`a frame of more than ${FRAME_BYTES_MAX} bytes`);
       line(Buffer.concat([...pending, rest.subarray(0, at)]));
       pending = [];
       pendingBytes = 0;
@@ -85,7 +94,11 @@ export function openFrames<In, Out>(socket: Socket, schema: z.ZodType<In>, recei
   socket.on('close', () => end('closed'));
   return {
     send(frame) {
-      if (!over) socket.write(`${JSON.stringify(frame)}\n`);
+      const bytes = Buffer.from(`${JSON.stringify(frame)}\n`, 'utf8');
+      if (over || bytes.length > FRAME_BYTES_MAX + 1) return false;
+      socket.write(bytes);
+      if (socket.writableLength > UNREAD_BYTES_MAX) end('it does not read what is sent');
+      return !isOver();
     },
     close: () => end('closed here'),
   };

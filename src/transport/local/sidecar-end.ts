@@ -6,7 +6,6 @@
 import { connect, type Socket } from 'node:net';
 import { TransportError, type Acceptance, type Clock, type Logger, type Transport } from '../../engine/ports.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
-import type { Dsse } from '../../protocol/signed.ts';
 import { openFrames, replyFrameSchema, type FrameStream, type ReplyFrame, type RequestFrame } from './frames.ts';
 
 export interface LocalOptions {
@@ -98,7 +97,7 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
       settle: (answer) => { done(); resolve(answer); },
       fail: (error) => { done(); reject(error); },
     });
-    frames.send({ ...request, id });
+    if (!frames.send({ ...request, id })) waiting.get(id)?.fail(new TransportError('rejected', 'the message is too large for one frame'));
   });
 
   const take = (frame: ReplyFrame): void => {
@@ -109,7 +108,11 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
     const { id, message } = frame;
     hooks.report(message).then(
       () => frames?.send({ op: 'ack', id }),
-      (error: unknown) => logger.warn({ executor, error: error instanceof Error ? error.message : String(error) }, 'a report was not taken; its executor keeps it'),
+      (error: unknown) => {
+        const said = error instanceof Error ? error.message : String(error);
+        logger.warn({ executor, error: said }, 'a report was not taken; its executor keeps it');
+        frames?.send({ op: 'nack', id, error: said.slice(0, 500) });
+      },
     );
   };
 

@@ -1,0 +1,82 @@
+/** `executor.yaml`: what a person may set of an executor. Paths are taken from the file's directory. Unknown fields are refused. */
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { connectorIdSchema, executorIdSchema, plainTextSchema } from '../protocol/values.ts';
+
+const pathSchema = plainTextSchema(1_024);
+
+export const postgresConfigSchema = z.strictObject({
+  kind: z.literal('postgres'),
+  /** A name, an address, or the directory of a unix socket. */
+  host: plainTextSchema(255),
+  port: z.int().min(1).max(65_535).default(5_432),
+  /** The connector's one target. */
+  database: plainTextSchema(63),
+  user: plainTextSchema(63),
+  /** Holds the password; readable by its owner alone. Read again at each connection, so that it can be rotated. */
+  passwordFile: pathSchema,
+  /** `verify-full` unless the server is on this machine. */
+  sslmode: z.enum(['disable', 'require', 'verify-full']).optional(),
+  /** PEM of the authorities to trust. */
+  caFile: pathSchema.optional(),
+});
+export type PostgresConfig = z.infer<typeof postgresConfigSchema>;
+
+export const connectorConfigSchema = z.discriminatedUnion('kind', [postgresConfigSchema]);
+export type ConnectorConfig = z.infer<typeof connectorConfigSchema>;
+
+export const executorConfigSchema = z.strictObject({
+  /** As in the trust folder's `executors.json`. */
+  id: executorIdSchema,
+  /** Path of the unix socket on which sidecars find it; only its owner can connect. */
+  socket: pathSchema,
+  /** Its signing key; readable by its owner alone. */
+  key: pathSchema,
+  /** Its own trust folder. */
+  trust: pathSchema,
+  /** Directory of its lease book: its alone. */
+  state: pathSchema,
+  /** 32 bytes, base64: what a leaked secret is recognised by. Readable by its owner alone. */
+  fingerprintKey: pathSchema,
+  connectors: z.record(connectorIdSchema, connectorConfigSchema).refine((all) => Object.keys(all).length > 0, 'an executor has at least one connector'),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+});
+export type ExecutorConfig = z.infer<typeof executorConfigSchema>;
+
+/** A configuration that cannot be used: the file, and where in it. */
+export class ConfigError extends Error {
+  readonly file: string;
+  constructor(file: string, message: string, options?: ErrorOptions) {
+    super(`${file}: ${message}`, options);
+    this.name = 'ConfigError';
+    this.file = file;
+  }
+}
+
+/** The configuration in the file, its paths absolute. @throws ConfigError */
+export async function loadExecutorConfig(path: string): Promise<ExecutorConfig> {
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new ConfigError(path, 'cannot be read', { cause });
+  });
+  let value: unknown;
+  try {
+    value = parse(text, { uniqueKeys: true, maxAliasCount: 0 });
+  } catch (cause) {
+    throw new ConfigError(path, `not YAML: ${cause instanceof Error ? cause.message.split('\n')[0]! : ''}`, { cause });
+  }
+  const parsed = executorConfigSchema.safeParse(value);
+  if (!parsed.success) throw new ConfigError(path, parsed.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`).join('; '));
+  return withAbsolutePaths(parsed.data, dirname(resolve(path)));
+}
+
+function withAbsolutePaths(config: ExecutorConfig, from: string): ExecutorConfig {
+  const at = (path: string): string => resolve(from, path);
+  const connectors = Object.entries(config.connectors).map(([id, connector]) =>
+    [id, { ...connector, passwordFile: at(connector.passwordFile), ...(connector.caFile === undefined ? {} : { caFile: at(connector.caFile) }) }] as const);
+  return {
+    ...config, socket: at(config.socket), key: at(config.key), trust: at(config.trust), state: at(config.state), fingerprintKey: at(config.fingerprintKey),
+    connectors: Object.fromEntries(connectors),
+  };
+}
