@@ -3,7 +3,7 @@ import { generateSignerKey, parseSigner } from '../../../ledger/index.ts';
 import { ClientError, type ChangeRequest, type ChangeView } from '../../../src/client/index.ts';
 import { readPayload, signDsse } from '../../../src/protocol/dsse.ts';
 import { reportSchema, ticketSchema, TICKET_TYPE, type Dsse } from '../../../src/protocol/signed.ts';
-import { check, rejection } from '../check.ts';
+import { check, rejection, until } from '../check.ts';
 import { envelopeOf, readLedger, receiptFor } from '../ledger-on-disk.ts';
 import { openRogue, type Rogue } from '../rogue.ts';
 import { refused, title } from '../say.ts';
@@ -66,7 +66,7 @@ async function editedAfterApproval(world: World): Promise<void> {
     });
   });
   check('the edited plan is refused by its digest', code.refusal === 'plan-digest-mismatch', code);
-  refused('the approved plan edited on its way to the executor', `${code.refusal}, signed by the executor and recorded as ${code.record}`);
+  refused('the approved plan edited on its way to the executor', `${code.refusal}, signed by the executor, at record ${code.record}`);
 }
 
 /** A valid ticket, with the proof that something else was recorded. */
@@ -81,7 +81,7 @@ async function anotherReceipt(world: World): Promise<void> {
     });
   });
   check('the receipt of another record is refused', code.refusal === 'receipt-mismatch', code);
-  refused('a valid ticket with the receipt of another record', `${code.refusal}, recorded as ${code.record}`);
+  refused('a valid ticket with the receipt of another record', `${code.refusal}, at record ${code.record}`);
 }
 
 /** What was carried out once is not carried out again. */
@@ -115,6 +115,11 @@ async function intercept(
   await world.executor.stop();
   await lastApproval();
   const authorised = await reach(security, changeId, 'authorised');
+  // Seen is not yet durable: the receipt is to be had once the record is under a checkpoint on disk.
+  await until('the step is authorised in the ledger', () => {
+    const { records } = readLedger(world.paths.ledger);
+    return records.some(({ type, change, body }) => type === 'step.authorised' && change === changeId && body['kind'] === 'act') ? true : undefined;
+  }, { timeoutMs: SETTLE_MS });
   await world.sidecar.kill9();
   await world.startExecutor();
   const rogue = await openRogue(world);
