@@ -19,7 +19,7 @@ import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revokeOrderSchema, ticketSchema } from '../protocol/signed.ts';
 import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema } from '../protocol/trust.ts';
 import { openApiDocument } from '../sidecar/openapi.ts';
-import { changeViewSchema, evidenceSchema, problemSchema } from '../sidecar/schemas.ts';
+import { approvalBodySchema, changeViewSchema, evidenceSchema, problemSchema, recordSchema } from '../sidecar/schemas.ts';
 import { packageRoot } from './package.ts';
 import { recordsPage } from './records-page.ts';
 import { WORDS } from './words.ts';
@@ -28,6 +28,8 @@ import { WORDS } from './words.ts';
 export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'change-request': changeRequestSchema,
   'change': changeViewSchema,
+  'approval-body': approvalBodySchema,
+  'record': recordSchema,
   'evidence': evidenceSchema,
   'problem': problemSchema,
   'plan': planSchema,

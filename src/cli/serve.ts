@@ -84,6 +84,12 @@ function aborted(signal: AbortSignal): Promise<void> {
 /** The executor's own module says when it listens, and drains at SIGTERM. */
 async function worker(session: Session, flags: { readonly config: string }): Promise<ExitCode> {
   const { runWorker } = await import('../executor/main.ts');
-  await runWorker(resolve(session.cwd, flags.config));
+  try {
+    await runWorker(resolve(session.cwd, flags.config));
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const code = cause instanceof LedgerError ? cause.code : 'not-started';
+    throw new CliError(EXIT.io, code, { cause: message, effect: 'The executor was not started; what is due to be taken back waits.', ...(code === 'locked' ? { next: 'another executor has this state directory: stop it first' } : {}) }, { cause });
+  }
   return EXIT.ok;
 }
