@@ -13,8 +13,7 @@ export interface OrderOptions {
   readonly signal: AbortSignal;
 }
 
-const HELLO = 1;
-const REVOKE = 2;
+const REVOKE = 1;
 
 /** A report as it came: its signature is the caller's to check. */
 export interface Reported {
@@ -28,7 +27,7 @@ export interface Reported {
  *
  * @throws TransportError `unreachable`: nobody is known to have taken the order; `rejected`: the executor does not accept it
  */
-export function orderExecutor(path: string, envelope: Dsse, order: Pick<RevokeOrder, 'log' | 'leaseId'>, options: OrderOptions): Promise<Reported | null> {
+export function orderExecutor(path: string, envelope: Dsse, { leaseId }: Pick<RevokeOrder, 'leaseId'>, options: OrderOptions): Promise<Reported | null> {
   return new Promise((resolve, reject) => {
     let accepted = false;
     let last: Reported | null = null;
@@ -52,13 +51,11 @@ export function orderExecutor(path: string, envelope: Dsse, order: Pick<RevokeOr
       }
       if (frame.op !== 'report') return;
       const report = readPayload(frame.message.report, reportSchema);
-      if (report.kind !== 'revoked' || report.leaseId !== order.leaseId) return;
+      if (report.kind !== 'revoked' || report.leaseId !== leaseId) return;
       const reported = { envelope: frame.message.report, report };
       last = reported;
       if (report.outcome === 'done' || report.outcome === 'already-absent' || (report.outcome === 'mismatch' && report.order === payloadDigest(envelope))) finish(() => resolve(reported));
     }, (why) => finish(() => (accepted ? resolve(last) : reject(new TransportError('unreachable', `${path}: ${why}`)))));
-    // Whoever says hello for a log hears its reports; the order is sent whether or not anyone listens.
-    frames.send({ op: 'hello', id: HELLO, log: order.log });
     frames.send({ op: 'revoke', id: REVOKE, order: envelope, watch: true });
   });
 }

@@ -31,7 +31,7 @@ afterAll(async () => {
 const GRANT = ['--kind', 'grant', '--subject', 'nhi:prod/ci-deployer', '--purpose', 'deploy-orders', '--entitlement', 'pg-main/app/role:deploy', '--reason', 'deploy 42', '--duration', 'PT10M'];
 const as = (principal: string): string[] => ['--as', principal];
 const grant = (...more: string[]): Promise<Ran> => desk.run('request', ...GRANT, ...as('nhi:prod/ci-deployer'), '--json', ...more);
-const json = <T = { id: string; state: string; planDigest: string }>(ran: Ran): T => JSON.parse(ran.stdout) as T;
+const json = (ran: Ran): { id: string; state: string; planDigest: string } => JSON.parse(ran.stdout) as { id: string; state: string; planDigest: string };
 
 describe('request', () => {
   it('shows what policy asks for, and who is to approve', async () => {
