@@ -19,7 +19,7 @@ import { problemSchema, type ChangeView } from '../../src/sidecar/schemas.ts';
 import { systemClock, systemRandom } from '../../src/sidecar/system.ts';
 import { scriptedExecutor, type ScriptedExecutor } from './scripted-executor.ts';
 
-export const ORIGIN = 'test.example/ledger';
+export const ORIGIN = 'example.org/countersign';
 export const EXECUTOR = 'executor:pg-1';
 export const RECIPIENT = `age1${'q'.repeat(58)}`;
 
@@ -117,7 +117,7 @@ async function exampleFacts(): Promise<Facts> {
 
 export async function openTestSidecar(options: TestOptions = {}): Promise<TestSidecar> {
   const directory = await mkdtemp(join(tmpdir(), 'countersign-sidecar-'));
-  const [logSigner, ticketSigner, executorSigner] = [signerOf(ORIGIN), signerOf('tickets.test.example'), signerOf('pg-1.test.example')];
+  const [logSigner, ticketSigner, executorSigner] = [signerOf(ORIGIN), signerOf('example.org/tickets'), signerOf('example.org/pg-1')];
   const disk = options.disk?.(nodeDisk(directory)) ?? nodeDisk(directory);
   const log = await openLog({ origin: ORIGIN, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => Date.now() });
   const facts = await exampleFacts();
