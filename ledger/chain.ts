@@ -21,6 +21,9 @@ export class ChainHeads {
   #size: number;
   #last: string | null;
   readonly #heads: CompactTable;
+  /** The change asked about last: it is about to be advanced. */
+  #lastChange: string | null = null;
+  #lastKey: Uint8Array = new Uint8Array(0);
 
   constructor(size = 0, last: string | null = null, heads: CompactTable = new CompactTable(HEAD_BYTES)) {
     this.#size = size;
@@ -44,8 +47,16 @@ export class ChainHeads {
     return this.#heads.dump();
   }
 
+  #keyOf(change: string): Uint8Array {
+    if (change !== this.#lastChange) {
+      this.#lastKey = sha256(Buffer.from(change)).subarray(0, 16);
+      this.#lastChange = change;
+    }
+    return this.#lastKey;
+  }
+
   #headOf(change: string): { changeSeq: number; leaf: string } | null {
-    const value = this.#heads.get(keyOf(change));
+    const value = this.#heads.get(this.#keyOf(change));
     return value === null ? null : { changeSeq: value.readUInt32LE(0), leaf: formatDigest(value.subarray(4)) };
   }
 
@@ -76,7 +87,7 @@ export class ChainHeads {
     this.#size = record.seq + 1;
     this.#last = formatDigest(leaf);
     if (record.change === null) return;
-    const value = this.#heads.set(keyOf(record.change));
+    const value = this.#heads.set(this.#keyOf(record.change));
     value.writeUInt32LE(record.changeSeq ?? 0, 0);
     value.set(leaf, 4);
   }
@@ -108,8 +119,4 @@ export class StagedHeads {
   commit(): void {
     for (const { record, leaf } of this.#advanced) this.#heads.advance(record, leaf);
   }
-}
-
-function keyOf(change: string): Uint8Array {
-  return sha256(Buffer.from(change)).subarray(0, 16);
 }

@@ -145,6 +145,7 @@ export class LogWriter implements Log {
 
   /** Checks and places the objects that these drafts bring, in the order in which they name them. Changes nothing. */
   #placeObjects(drafts: readonly RecordDraft[], payloads: readonly Uint8Array[]): PendingObject[] {
+    if (payloads.length === 0 && drafts.every((draft) => draft.objects.length === 0)) return [];
     const given = new Map(payloads.map((payload) => [digestOf(payload), payload]));
     const placed = new Map<string, PendingObject>();
     let end = this.#state.objectsEnd;
