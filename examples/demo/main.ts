@@ -27,6 +27,9 @@ const CASES: readonly ((world: World) => Promise<Told | undefined>)[] = [
   },
 ];
 
+/** What a shell says of a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
+
 interface Options {
   /** 1 to 4; null for all. */
   readonly only: number | null;
@@ -45,16 +48,20 @@ export async function runDemo(args: readonly string[]): Promise<number> {
   const interrupted = new AbortController();
   const interrupt = (): void => interrupted.abort();
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt).once('SIGHUP', interrupt);
+  // `npm run demo | head`: whoever reads has had enough; what was started is ended all the same.
+  process.stdout.on('error', interrupt);
   const stopped = new Promise<'interrupted'>((resolve) => interrupted.signal.addEventListener('abort', () => resolve('interrupted')));
   let world: World | null = null;
   const opening = openWorld({ root, directory, randomBytes: (length) => randomBytes(length) });
   try {
     world = await Promise.race([opening, stopped.then(() => null)]);
-    if (world === null) return 130;
-    const run = tellAll(world, options, root);
+    const run = world === null ? stopped : tellAll(world, options, root);
     run.catch(() => undefined);
-    if ((await Promise.race([run, stopped])) === 'interrupted') return 130;
-    if (options.keep) await keepRunning(world, stopped);
+    if ((await Promise.race([run, stopped])) === 'interrupted') {
+      process.stderr.write('\ninterrupted: ending what was started\n');
+      return INTERRUPTED;
+    }
+    if (options.keep && world !== null) await keepRunning(world, stopped);
     return 0;
   } catch (error) {
     explain(error, join(directory, 'logs'), root);
