@@ -50,7 +50,9 @@ export async function openDeliveryStore(options: DeliveryStoreOptions): Promise<
       const ciphertext = stored.subarray(HEADER_BYTES);
       return digestOf(ciphertext) === digest ? ciphertext : null;
     },
-    remove: (digest) => disk.remove(pathOf(digest)),
+    async remove(digest) {
+      await disk.remove(pathOf(digest));
+    },
     async sweep() {
       for (const name of await disk.list(directory)) {
         if (!NAME.test(name)) continue;

@@ -23,7 +23,7 @@ export async function makeExample(): Promise<Example> {
   try {
     const pending = await sidecar.change(CALLER, GRANT);
     const approval = { verdict: 'approve', planDigest: pending.planDigest, comment: 'release 42 is planned for tonight' };
-    await sidecar.send(APPROVER, 'POST', `${pending.links.approvals}`, approval);
+    await sidecar.send(APPROVER, 'POST', pending.links.approvals, approval);
     const until = async (state: ChangeView['state']): Promise<void> => {
       for (let view = pending; view.state !== state; ) {
         view = (await sidecar.send(CALLER, 'GET', `${view.links.self}?wait=PT10S&since=${view.length}`)).body as ChangeView;
