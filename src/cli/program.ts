@@ -1,19 +1,25 @@
 /** Every command, and nothing else: each is a file of its own. */
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../version.ts';
-import { addChanges } from './changes.ts';
-import { addDecisions } from './decide.ts';
-import { addDev } from './dev.ts';
 import { EXIT, type ExitCode } from './exit.ts';
-import { addInit } from './init.ts';
-import { addKeygen } from './keygen.ts';
-import { addPolicy } from './policy.ts';
-import { addRequest } from './request.ts';
-import { addRevoke } from './revoke.ts';
-import { openRunner } from './runner.ts';
-import { addServe } from './serve.ts';
-import { addVerify } from './verify.ts';
+import { openRunner, type Runner } from './runner.ts';
 import type { World } from './world.ts';
+
+type Add = (program: Command, run: Runner) => void;
+
+/** In the order of the help. Only what a command line names is loaded: `verify` does not wait for a server, nor a policy engine. */
+const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () => Promise<Add> }[] = [
+  { names: ['init'], load: async () => (await import('./init.ts')).addInit },
+  { names: ['dev', 'demo'], load: async () => (await import('./dev.ts')).addDev },
+  { names: ['serve', 'worker'], load: async () => (await import('./serve.ts')).addServe },
+  { names: ['request'], load: async () => (await import('./request.ts')).addRequest },
+  { names: ['changes'], load: async () => (await import('./changes.ts')).addChanges },
+  { names: ['approve', 'reject', 'withdraw'], load: async () => (await import('./decide.ts')).addDecisions },
+  { names: ['revoke'], load: async () => (await import('./revoke.ts')).addRevoke },
+  { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },
+  { names: ['policy'], load: async () => (await import('./policy.ts')).addPolicy },
+  { names: ['keygen'], load: async () => (await import('./keygen.ts')).addKeygen },
+];
 
 /**
  * Runs one command line. Resolves with its exit code; never rejects for what a user can type.
@@ -32,7 +38,10 @@ export async function runCli(argv: readonly string[], world: World): Promise<Exi
   const run = openRunner(world, (code) => {
     exit = code;
   });
-  for (const add of [addInit, addDev, addServe, addRequest, addChanges, addDecisions, addRevoke, addVerify, addPolicy, addKeygen]) add(program, run);
+  const named = argv.find((word) => !word.startsWith('-')) ?? '';
+  const known = COMMANDS.filter(({ names }) => names.includes(named));
+  // Help, and a word that is no command, are told of all of them.
+  for (const { load } of known.length > 0 ? known : argv.includes('--version') || argv.includes('-V') ? [] : COMMANDS) (await load())(program, run);
   inherit(program);
   try {
     await program.parseAsync([...argv], { from: 'user' });
