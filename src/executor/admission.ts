@@ -11,7 +11,7 @@ import { ProtocolError } from '../protocol/errors.ts';
 import { planDigest, type Plan } from '../protocol/plan.ts';
 import {
   approvalStatementSchema, APPROVAL_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE,
-  type ActTicket, type Approval, type ReadTicket, type Refusal, type Ticket,
+  type ActTicket, type Approval, type ApprovalStatement, type ReadTicket, type Refusal, type Ticket,
 } from '../protocol/signed.ts';
 import { shortfallOf, type CountedApproval } from '../protocol/sufficiency.ts';
 import { floorFor, type Trust } from '../protocol/trust-folder.ts';
@@ -41,7 +41,7 @@ export type Admission =
       readonly ok: false;
       readonly code: Refusal;
       readonly message: string;
-      /** Set once a trusted sidecar is known to have signed it for this executor: only then is a signed answer due. */
+      /** Set where what is wrong is the doing of a trusted sidecar, as opposed to somebody on the way: only then is a signed answer due. */
       readonly ticket: Ticket | null;
       /** A checkpoint that was believed although the envelope was not. */
       readonly head: Head | null;
@@ -51,18 +51,28 @@ export type Admission =
 interface Progress {
   ticket: Ticket | null;
   head: Head | null;
+  /** What came beside the ticket is what its record says. */
+  isAsRecorded: boolean;
 }
+
+/**
+ * Refusals that a ticket's sidecar hears of in any case: they are about the ticket itself, or another issue mends them. Before it is known
+ * that plan, approvals and order are as recorded, any other no would let whoever changes an envelope on its way put an end to the change.
+ */
+const ANSWERED: ReadonlySet<Refusal> = new Set(['outside-window', 'wrong-step', 'unknown-connector', 'untrusted-checkpoint', 'inconsistent-checkpoint', 'no-receipt']);
 
 /** Pure: the same envelope, trust, time and head give the same answer. */
 export function admit(envelope: unknown, context: AdmissionContext): Admission {
-  const progress: Progress = { ticket: null, head: null };
+  const progress: Progress = { ticket: null, head: null, isAsRecorded: false };
   try {
     return check(envelope, context, progress);
   } catch (error) {
     // Numbers, keys or texts that no canonical form has: whoever wrote this computed no digest of it.
     const code = error instanceof JsonError ? 'malformed' : error instanceof ProtocolError ? error.code : null;
     if (code === null) throw error;
-    return { ok: false, code, message: error instanceof Error ? error.message : '', ...progress };
+    const { head, isAsRecorded } = progress;
+    const ticket = isAsRecorded || ANSWERED.has(code) ? progress.ticket : null;
+    return { ok: false, code, message: error instanceof Error ? error.message : '', ticket, head };
   }
 }
 
@@ -95,8 +105,11 @@ function check(raw: unknown, context: AdmissionContext, progress: Progress): Adm
     return { ok: true, kind: 'read', ticket, head };
   }
   if (authorisation.body.planDigest !== ticket.planDigest) refuse('receipt-mismatch', 'the record authorises another plan');
-  checkApprovals(ticket, envelope.plan, envelope.approvals, authorisation, authorisation.body, keys, context.trust);
-  const order = checkOrder(ticket, envelope.plan, envelope, authorisation, authorisation.body, keys, context);
+  const statements = openApprovals(envelope.approvals, authorisation.body, keys);
+  const held = openRecordedOrder(envelope.order, authorisation.body, keys);
+  progress.isAsRecorded = true;
+  checkApprovals(ticket, envelope.plan, statements, authorisation, authorisation.body, context.trust);
+  const order = checkOrder(ticket, envelope.plan, held, authorisation, authorisation.body, context);
   return { ok: true, kind: 'act', ticket, plan: envelope.plan, order, head };
 }
 
@@ -148,19 +161,31 @@ function checkPlan(ticket: ActTicket, plan: Plan | null): void {
 
 type ActBody = Extract<EventBody<'step.authorised'>, { kind: 'act' }>;
 
+interface OpenedApproval extends Approval {
+  readonly statement: ApprovalStatement;
+}
+
+/** The approvals that the record names, all of them and no others, each signed by the sidecar. */
+function openApprovals(approvals: readonly Approval[], body: ActBody, keys: readonly Verifier[]): OpenedApproval[] {
+  const missing = body.approvals.find((recorded) => !approvals.some(({ approvalId }) => approvalId === recorded));
+  if (missing !== undefined) refuse('approvals-insufficient', `${missing} is in the record and did not come`);
+  return approvals.map((approval) => {
+    const { approvalId, proofClass } = approval;
+    if (!body.approvals.includes(approvalId)) refuse('approval-invalid', `${approvalId} is not in the record`);
+    if (proofClass !== 'session') refuse('approval-invalid', `${approvalId}: a proof by ${proofClass} cannot be checked yet`);
+    return { ...approval, statement: openApproval(approval, keys) };
+  });
+}
+
 function checkApprovals(
-  ticket: ActTicket, plan: Plan, approvals: readonly Approval[], { record }: Authorisation, body: ActBody, keys: readonly Verifier[], trust: Trust,
+  ticket: ActTicket, plan: Plan, approvals: readonly OpenedApproval[], { record }: Authorisation, body: ActBody, trust: Trust,
 ): void {
   const counted: CountedApproval[] = [];
-  for (const approval of approvals) {
-    const { approvalId, proofClass } = approval;
-    if (proofClass !== 'session') refuse('approval-invalid', `${approvalId}: a proof by ${proofClass} cannot be checked yet`);
-    const statement = openApproval(approval, keys);
+  for (const { approvalId, proofClass, statement } of approvals) {
     const about = statement.log === ticket.log && statement.changeId === ticket.changeId && statement.revision === ticket.revision && statement.planDigest === ticket.planDigest;
     if (!about) refuse('approval-invalid', `${approvalId} is of another plan`);
     if (statement.verdict !== 'approve') refuse('approval-invalid', `${approvalId} is a rejection`);
     if (plan.requester.includes(statement.approver)) refuse('approval-invalid', `${statement.approver} asked for the change`);
-    if (!body.approvals.includes(approvalId)) refuse('approval-invalid', `${approvalId} is not in the record`);
     // One that had expired is no lie, it just no longer counts.
     if (parseTime(statement.expiresAt) > parseTime(record.at)) counted.push({ approver: statement.approver, proofClass });
   }
@@ -172,7 +197,7 @@ function checkApprovals(
   if (shortfall !== null) refuse(shortfall.code, shortfall.message);
 }
 
-function openApproval(approval: Approval, keys: readonly Verifier[]): ReturnType<typeof approvalStatementSchema.parse> {
+function openApproval(approval: Approval, keys: readonly Verifier[]): ApprovalStatement {
   const digest = payloadDigest(approval.envelope);
   if (approval.approvalId !== `apr_${digest.slice('sha256:'.length, 'sha256:'.length + 32)}`) refuse('approval-invalid', `${approval.approvalId} is not the id of its statement`);
   try {
@@ -183,20 +208,24 @@ function openApproval(approval: Approval, keys: readonly Verifier[]): ReturnType
   }
 }
 
-/** The order that will take it back: the recorded one, for exactly this effect, no later than the plan allows. */
+/** The very order that the record has; null where it has none. */
+function openRecordedOrder(envelope: StepEnvelope['order'], { lease }: ActBody, keys: readonly Verifier[]): HeldOrder | null {
+  if (lease === null && envelope !== null) refuse('order-mismatch', 'an order to end what the record says stands');
+  if (lease === null || envelope === null) return lease === null ? null : refuse('order-mismatch', 'no order to end the lease');
+  const held = openOrder(envelope, keys);
+  if (held.digest !== payloadDigest(lease.order)) refuse('order-mismatch', 'the order is not the recorded one');
+  return held;
+}
+
+/** The order takes back exactly this effect, no later than the plan allows. */
 function checkOrder(
-  ticket: ActTicket, plan: Plan, envelope: StepEnvelope, { record }: Authorisation, body: ActBody, keys: readonly Verifier[], context: AdmissionContext,
+  ticket: ActTicket, plan: Plan, held: HeldOrder | null, { record }: Authorisation, body: ActBody, context: AdmissionContext,
 ): HeldOrder | null {
   const { lease } = plan;
-  if (lease === null) {
-    if (envelope.order !== null || body.lease !== null) refuse('order-mismatch', 'an order to end what the plan says stands');
-    return null;
-  }
-  if (envelope.order === null || body.lease === null) return refuse('order-mismatch', 'no order to end the lease');
-  const held = openOrder(envelope.order, keys);
-  const { order, digest, dueMs } = held;
+  if (lease === null) return held === null ? null : refuse('order-mismatch', 'an order to end what the plan says stands');
+  if (held === null || body.lease === null) return refuse('order-mismatch', 'no order to end the lease');
+  const { order, dueMs } = held;
   const { step } = ticket;
-  if (digest !== payloadDigest(body.lease.order)) refuse('order-mismatch', 'the order is not the recorded one');
   if (order.notBefore !== body.lease.endsAt || body.lease.leaseId !== lease.leaseId || body.lease.epoch !== order.epoch) refuse('order-mismatch', 'the order does not end the recorded lease');
   const undoes = canonicalText({ ...step, stepId: null }) === canonicalText({
     stepId: null, action: order.action, connector: order.connector, target: order.target, account: order.account, privileges: order.privileges, clientToken: order.clientToken,
