@@ -171,7 +171,13 @@ export function startActors(world: World, rng: Rng, oracle: Oracle, untilMs: num
     }
     scheduler.after(rng.between(2_000, 20_000), 'a thief tries', steal);
   };
-  if (rng.chance(0.4)) scheduler.after(rng.between(5_000, 40_000), 'a thief tries', steal);
+  if (rng.chance(0.3)) scheduler.after(rng.between(5_000, 40_000), 'a thief tries', steal);
+  if (rng.chance(0.3)) {
+    world.network.setEavesdropper((audience, envelope) => {
+      const seen = world.network.seen.map((one) => one.envelope);
+      if (scheduler.nowMs() < untilMs && rng.chance(0.7)) world.network.inject(audience, tamper(envelope, seen, rng));
+    });
+  }
 }
 
 /** An envelope from the wire, as it was or with something changed. */

@@ -52,7 +52,7 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
     const target = world.targets.get(connector)!;
     const node = world.executors.get(audience)!;
     if (some(`trouble at ${connector}`, 0.4)) {
-      const rate = rng.pick([0.05, 0.3, 0.9]);
+      const rate = rng.pick([0.1, 0.3, 0.7]);
       const kinds = rng.pick<readonly TargetFault[]>([['lostBefore', 'lostAfter'], ['hangs'], ['lostAfter'], ['unreachable'], ['rejected'], ['lostBefore', 'lostAfter', 'hangs', 'unreachable', 'rejected']]);
       const faulty = (): TargetFault => {
         if (!rng.chance(rate)) return 'none';
@@ -60,7 +60,8 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
         node.impededMs = Math.max(node.impededMs, scheduler.nowMs() + (fate === 'hangs' ? APPLY_TIMEOUT_MS : 0));
         return fate;
       };
-      phases(`trouble at ${connector}`, rng.between(1, 3), 40_000, () => target.setFault(faulty), () => target.setFault(() => 'none'));
+      if (rng.chance(0.5)) target.setFault(faulty);
+      else phases(`trouble at ${connector}`, rng.between(1, 3), 40_000, () => target.setFault(faulty), () => target.setFault(() => 'none'));
     }
     if (some(`drift at ${connector}`, 0.1)) phases(`drift at ${connector}`, 2, 1_000, () => target.drift(), () => undefined);
     if (some(`foreign accounts at ${connector}`, 0.05)) phases(`foreign account at ${connector}`, 1, 1_000, () => target.recreate(), () => undefined);

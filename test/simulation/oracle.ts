@@ -7,9 +7,9 @@ import { changeEventBodies } from '../../src/change/events.ts';
 import { clientTokenOf } from '../../src/change/derive.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { isSatisfied, strictest, type Requirement } from '../../src/protocol/decision.ts';
-import { openDsse } from '../../src/protocol/dsse.ts';
+import { openDsse, readPayload } from '../../src/protocol/dsse.ts';
 import { planSchema, type Plan } from '../../src/protocol/plan.ts';
-import { approvalStatementSchema, APPROVAL_TYPE } from '../../src/protocol/signed.ts';
+import { approvalStatementSchema, APPROVAL_TYPE, reportSchema } from '../../src/protocol/signed.ts';
 import { createLedgerView, type LedgerView } from './ledger-view.ts';
 import type { Access } from './sim-target.ts';
 import { EXECUTORS } from './fixtures.ts';
@@ -43,6 +43,8 @@ export interface Oracle {
 
 /** How long after an end, with executor and target well, access may still be there: clocks off, retries that had backed off, deadlines. */
 const END_BOUND_MS = 12_000;
+/** Why an executor may turn down what an honest sidecar sent. */
+const HONEST_REFUSALS: ReadonlySet<string> = new Set(['outside-window', 'drifted', 'lease-ended', 'below-floor']);
 /** Memory is compared with the ledger once in so many events. */
 const COMPARE_EVERY = 64;
 
@@ -172,6 +174,11 @@ export function createOracle(): Oracle {
 
   /** Invariant 4, as records are made. */
   const appended: Watchers['appended'] = (record) => {
+    if (record.type === 'step.refused') {
+      const { code } = readPayload(bodyOf(record as LedgerRecord, 'step.refused')!.report, reportSchema) as { code?: string | null };
+      // This sidecar makes no such envelopes: a thief did, and the change must not die of it.
+      if (!HONEST_REFUSALS.has(code ?? '')) broken(0, `record ${record.seq}: a step was refused for ${code ?? 'no reason'}, which is none of its sidecar's doing`);
+    }
     if (record.type !== 'policy.decided' || !world.policyFaulty) return;
     if ((record.body['decision'] as { effect: string }).effect !== 'deny') broken(4, `record ${record.seq} decides in favour while the policy engine gives no answer`);
   };

@@ -5,8 +5,15 @@ import type { Rng } from './rng.ts';
 export interface SimFile {
   bytes: Buffer;
   length: number;
-  /** `prefix`: the first so many bytes of what is seen. `other`: earlier contents, not yet replaced for good. `absent`: no file at all. */
-  synced: { readonly kind: 'prefix'; readonly length: number } | { readonly kind: 'other'; readonly bytes: Buffer } | { readonly kind: 'absent' };
+  /**
+   * `prefix`: the first so many bytes of what is seen. `other`: earlier contents, not yet replaced for good. `cut`: earlier contents, of which
+   * the first `length` bytes stand in any case. `absent`: no file at all.
+   */
+  synced:
+    | { readonly kind: 'prefix'; readonly length: number }
+    | { readonly kind: 'other'; readonly bytes: Buffer }
+    | { readonly kind: 'cut'; readonly bytes: Buffer; readonly length: number }
+    | { readonly kind: 'absent' };
 }
 
 export function newFile(contents: Uint8Array, synced: SimFile['synced']): SimFile {
@@ -28,7 +35,7 @@ export const seen = (file: SimFile): Buffer => file.bytes.subarray(0, file.lengt
 /** What is certain to survive; null: no file. */
 export function survivingBytes(file: SimFile): Buffer | null {
   if (file.synced.kind === 'absent') return null;
-  return file.synced.kind === 'prefix' ? file.bytes.subarray(0, file.synced.length) : file.synced.bytes;
+  return file.synced.kind === 'other' ? file.synced.bytes : file.bytes.subarray(0, file.synced.length);
 }
 
 export function syncFile(file: SimFile): void {
@@ -36,7 +43,9 @@ export function syncFile(file: SimFile): void {
 }
 
 export function truncateTo(file: SimFile, length: number): void {
-  if (file.synced.kind === 'prefix' && length < file.synced.length) file.synced = { kind: 'other', bytes: Buffer.from(file.bytes.subarray(0, file.synced.length)) };
+  const { synced } = file;
+  if (synced.kind === 'prefix' && length < synced.length) file.synced = { kind: 'cut', bytes: Buffer.from(file.bytes.subarray(0, synced.length)), length };
+  if (synced.kind === 'cut' && length < synced.length) file.synced = { ...synced, length };
   // Appending over a cut must not write into bytes that still count as synced.
   file.bytes = Buffer.from(file.bytes.subarray(0, length));
   file.length = length;
@@ -46,7 +55,8 @@ export function truncateTo(file: SimFile, length: number): void {
 export function afterPowerCut(file: SimFile, rng: Rng): SimFile | null {
   const sure = survivingBytes(file);
   const fate = rng.between(0, 3);
-  if (file.synced.kind !== 'prefix') {
+  if (file.synced.kind === 'cut' && rng.chance(0.5)) return newFile(file.synced.bytes, { kind: 'prefix', length: file.synced.bytes.byteLength });
+  if (file.synced.kind === 'other' || file.synced.kind === 'absent') {
     if (fate === 0) return newFile(seen(file), { kind: 'prefix', length: file.length });
     if (fate === 1) {
       const torn = rng.between(0, file.length);

@@ -24,6 +24,8 @@ export interface SimNetwork {
   sendOrder(audience: string, order: Dsse): void;
   /** A message that somebody else puts on the wire. */
   inject(audience: string, envelope: StepEnvelope, answered?: (acceptance: Acceptance) => void): void;
+  /** Somebody on the line: sees each step that the sidecar sends, and may send another before it arrives. */
+  setEavesdropper(heard: (audience: string, envelope: StepEnvelope) => void): void;
   /** Cuts or mends the line to an executor. */
   setPartition(audience: string, cut: boolean): void;
   setQuality(quality: { readonly loss: number; readonly double: number; readonly slowestMs: number }): void;
@@ -39,6 +41,7 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
   const ends = new Map<string, ExecutorEnd>();
   const cut = new Set<string>();
   const seen: { audience: string; envelope: StepEnvelope }[] = [];
+  let eavesdropper: (audience: string, envelope: StepEnvelope) => void = () => undefined;
   let quality = { loss: 0, double: 0, slowestMs: 20 };
   let sidecar: { process: Process; receive: (audience: string, message: ReportMessage) => Promise<void>; connected: (audience: string) => void } | null = null;
 
@@ -92,7 +95,9 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
       return {
         arm: (audience, order) => ask(process, audience, `sidecar → ${audience} arm`, order, (text) => end(audience)?.arm(JSON.parse(text) as Dsse) ?? never()),
         publishStep(audience, envelope) {
-          seen.push({ audience, envelope: JSON.parse(JSON.stringify(envelope)) as StepEnvelope });
+          const copy = JSON.parse(JSON.stringify(envelope)) as StepEnvelope;
+          seen.push({ audience, envelope: copy });
+          eavesdropper(audience, copy);
           return ask(process, audience, `sidecar → ${audience} step`, envelope, (text) => end(audience)?.step(JSON.parse(text) as StepEnvelope) ?? never());
         },
         publishRevoke: (audience, order) => ask(process, audience, `sidecar → ${audience} revoke`, order, (text) => end(audience)?.revoke(JSON.parse(text) as Dsse) ?? never()),
@@ -120,7 +125,10 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
     },
     inject(audience, envelope, answered) {
       const text = JSON.stringify(envelope);
-      scheduler.after(5, `thief → ${audience} step`, () => void end(audience)?.step(JSON.parse(text) as StepEnvelope).then(answered, () => undefined));
+      scheduler.after(rng.between(0, 10), `thief → ${audience} step`, () => void end(audience)?.step(JSON.parse(text) as StepEnvelope).then(answered, () => undefined));
+    },
+    setEavesdropper(heard) {
+      eavesdropper = heard;
     },
     setPartition(audience, isCut) {
       if (isCut) cut.add(audience);

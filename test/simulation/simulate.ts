@@ -2,7 +2,7 @@
 import { startActors } from './actors.ts';
 import { startChaos } from './chaos.ts';
 import { judgeEvidence } from './evidence.ts';
-import { createOracle, type Violation } from './oracle.ts';
+import { createOracle, type Oracle, type Violation } from './oracle.ts';
 import { seededRng } from './rng.ts';
 import { startRogue } from './rogue.ts';
 import { createScheduler } from './scheduler.ts';
@@ -52,7 +52,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
     if (scheduler.events > EVENTS_MAX) oracle.broken(0, `still busy after ${EVENTS_MAX} events`);
     if (!over()) await finish();
   }
-  return { seed, violations: oracle.violations, events: scheduler.events, seen: count(world) };
+  return { seed, violations: oracle.violations, events: scheduler.events, seen: count(world, oracle) };
 
   async function finish(): Promise<void> {
     for (const state of world.engine()?.all() ?? []) {
@@ -80,9 +80,10 @@ function isAtRest(world: World): boolean {
   return engine.all().next().done !== true || world.scheduler.nowMs() > START_MS + TROUBLE_MS + 5_000;
 }
 
-function count(world: World): Record<string, number> {
+function count(world: World, oracle: Oracle): Record<string, number> {
   const seen: Record<string, number> = { given: 0 };
   for (const target of world.targets.values()) seen['given'] = (seen['given'] ?? 0) + target.given.length;
   for (const state of world.engine()?.all() ?? []) seen[state.name] = (seen[state.name] ?? 0) + 1;
+  for (const { type } of oracle.view.records()) seen[type] = (seen[type] ?? 0) + 1;
   return seen;
 }
