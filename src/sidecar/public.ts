@@ -16,7 +16,8 @@ const FULL_TILE_CACHE = 'private, max-age=31536000, immutable';
 
 export function publicHandlers(context: SidecarContext): Handlers<PublicOperation> {
   const { engine, executors, draining } = context;
-  const document = JSON.stringify(openApiDocument());
+  // Made when it is first asked for: most sidecars are never asked, and all of them should start at once.
+  let document: string | null = null;
 
   const serve = async (path: string, contentType: string, cache?: string): Promise<{ status: number; body: Uint8Array; headers: Record<string, string> }> => {
     const bytes = await context.readLedgerFile(path);
@@ -33,6 +34,7 @@ export function publicHandlers(context: SidecarContext): Handlers<PublicOperatio
       return { status: body.ready ? 200 : 503, body };
     },
     async getOpenApi() {
+      document ??= JSON.stringify(openApiDocument());
       return { status: 200, body: Buffer.from(document), headers: { 'content-type': 'application/json' } };
     },
     getCheckpoint: () => serve('checkpoint', 'text/plain; charset=utf-8'),

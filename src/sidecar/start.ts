@@ -64,7 +64,7 @@ const DELIVERY_MARGIN = 2;
 export async function startSidecar(config: Config, options: StartOptions = {}): Promise<Sidecar> {
   const clock = options.clock ?? systemClock;
   const random = options.random ?? systemRandom;
-  const logger = options.logger ?? pino({ level: config.logLevel }, pino.destination(2));
+  const logger = options.logger ?? pino({ level: config.logLevel, base: { pid: process.pid }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
   /** How to undo what has been done so far, last first. */
   const undo: (() => Promise<void> | void)[] = [];
   const close = once(async () => {
