@@ -99,6 +99,8 @@ export interface LogOptions {
   /** Epoch milliseconds. */
   readonly now: () => number;
   readonly setTimer?: SetTimer;
+  /** Read the journal from its very start, even where a base would make that unnecessary: every byte of it is checked, and every derived file. */
+  readonly readAll?: boolean;
 }
 
 const nodeTimer: SetTimer = (callback, delayMs) => {

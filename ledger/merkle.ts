@@ -58,6 +58,26 @@ export class MerkleTree {
   readonly #open: Buffer[] = [];
   readonly #scratch = Buffer.alloc(1 + 2 * HASH_BYTES, 1);
 
+  /**
+   * The tree of `size` leaves, given its complete nodes at tree levels 0, 8, 16, …; those between are computed when they are
+   * asked for. That the rows belong together is the caller's to know.
+   *
+   * @param rows owned by the tree from here on.
+   */
+  static load(size: number, rows: readonly Buffer[]): MerkleTree {
+    const tree = new MerkleTree();
+    tree.#size = size;
+    for (let level = 0; size >= 2 ** level; level++) {
+      if (level % 8 === 0) tree.#levels[level / 2] = rows[level / 8]!;
+      // Zeros stand for a node that is not computed yet.
+      else if (level % 2 === 0) tree.#levels[level / 2] = Buffer.alloc(Math.floor(size / 2 ** level) * HASH_BYTES);
+    }
+    for (let level = 0, rest = size; rest > 0; level++, rest = Math.floor(rest / 2)) {
+      tree.#open[level] = rest % 2 === 1 ? tree.#copy(level, rest - 1) : Buffer.alloc(HASH_BYTES);
+    }
+    return tree;
+  }
+
   get size(): number {
     return this.#size;
   }
@@ -101,8 +121,12 @@ export class MerkleTree {
 
   /** The complete node `index` of `level`; a view where it is kept. */
   #node(level: number, index: number): Uint8Array {
-    if (level % 2 === 0) return this.#levels[level / 2]!.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
-    return nodeHash(this.#node(level - 1, 2 * index), this.#node(level - 1, 2 * index + 1));
+    if (level % 2 === 1) return nodeHash(this.#node(level - 1, 2 * index), this.#node(level - 1, 2 * index + 1));
+    const kept = this.#levels[level / 2]!.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
+    if (level % 8 !== 0 && kept.readUInt32LE(0) === 0 && kept.every((byte) => byte === 0)) {
+      kept.set(nodeHash(this.#node(level - 1, 2 * index), this.#node(level - 1, 2 * index + 1)));
+    }
+    return kept;
   }
 
   /** The nodes `from` … `to` (exclusive) of `level`, one after another. */
@@ -127,7 +151,7 @@ export class MerkleTree {
     return nodeHash(this.#copy(trailingZeros(k), from / k), this.#range(from + k, to));
   }
 
-  #copy(level: number, index: number): Uint8Array {
+  #copy(level: number, index: number): Buffer {
     return Buffer.from(this.#node(level, index));
   }
 

@@ -17,12 +17,21 @@ export async function readObject(disk: Disk, directory: string, digest: string, 
   return payload;
 }
 
-/** The digests that `erasure` records name: only they may be, and must in the end be, erased. */
+/** The digests that `erasure` records name: only they may be, and in the end all of them are, erased. */
 export class Erasures {
-  readonly #named = new Set<string>();
+  readonly #named: Set<string>;
+  readonly #unfinished = new Set<string>();
+
+  /** @param done digests whose erasure is finished. */
+  constructor(done: readonly string[] = []) {
+    this.#named = new Set(done);
+  }
 
   note(record: LedgerRecord): void {
-    for (const digest of erasedBy(record)) this.#named.add(digest);
+    for (const digest of erasedBy(record)) {
+      if (!this.#named.has(digest)) this.#unfinished.add(digest);
+      this.#named.add(digest);
+    }
   }
 
   has(digest: string): boolean {
@@ -32,6 +41,16 @@ export class Erasures {
   /** @throws LedgerError `not-found` when no record names it. */
   assertNamed(digest: string): void {
     if (!this.has(digest)) throw new LedgerError('not-found', `no erasure record names ${digest}`);
+  }
+
+  /** Notes that these are zeroed wherever they were. */
+  finished(digests: Iterable<string>): void {
+    for (const digest of digests) this.#unfinished.delete(digest);
+  }
+
+  /** What is named, stored, and not known to be zeroed. */
+  unfinished(index: ObjectIndex): readonly string[] {
+    return [...this.#unfinished].filter((digest) => index.find(digest) !== null);
   }
 
   all(): readonly string[] {

@@ -90,6 +90,10 @@ export class ObjectIndex {
     this.#table = table;
   }
 
+  static load(table: Buffer): ObjectIndex {
+    return new ObjectIndex(CompactTable.load(8, table));
+  }
+
   find(digest: string): ObjectPlace | null {
     const value = this.#table.get(keyOf(digest));
     return value === null ? null : { segment: value.readUInt32LE(0), offset: value.readUInt32LE(4) };

@@ -4,11 +4,12 @@
  * Nothing is changed before everything has been read and believed. A torn last group is cut only where no checkpoint
  * covers it: nobody was ever told that it is durable.
  */
+import { readBase, type Base } from './base.ts';
 import { readCheckpoint, type ParsedCheckpoint } from './checkpoint.ts';
 import type { AppendFile, Disk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { sameBytes } from './hash.ts';
-import { journalName } from './journal.ts';
+import { journalName, parseJournalName } from './journal.ts';
 import type { LogOptions, Recovered } from './log.ts';
 import { parseNote, parseVerifier } from './note.ts';
 import { eraseObjects } from './object-store.ts';
@@ -19,9 +20,13 @@ import { parseTilePath, TILE_WIDTH } from './tiles.ts';
 
 export interface RecoveredLog extends ReplayState {
   readonly journal: AppendFile;
+  /** The seq that names the file being appended to. */
+  readonly journalFirstSeq: number;
   /** Entries from `recentFrom`, the last multiple of 256 in the log. */
   readonly recent: readonly Uint8Array[];
   readonly recentFrom: number;
+  /** Size of the base that was used (0 for none), and whose turn it is to be written next. */
+  readonly base: { readonly size: number; readonly turn: number };
   /** The checkpoint file as it was found, signed by this signer. */
   readonly signed: { readonly text: string; readonly size: number } | null;
   readonly recovered: Recovered | null;
@@ -35,16 +40,35 @@ type SignedFile = ParsedCheckpoint & { readonly note: string; readonly bySigner:
  * @throws LedgerError `corrupt` or `rolled-back`, nothing having been changed; `unwritable` when the disk refuses.
  */
 export async function recoverLog(options: LogOptions): Promise<RecoveredLog> {
-  const { disk, directory, journal } = options;
   const signed = await readSigned(options);
-  const state = emptyState();
-  const check = new DerivedCheck(disk, directory);
+  const files = await listFiles(options.disk, options.directory);
+  const found = signed === null || options.readAll === true ? null : await readBase(options, signed.size);
+  if (found !== null) {
+    const fromBase = await recoverFrom(options, signed, files, found.base, found.turn + 1).catch((error: unknown) => {
+      // Whatever a base leads to that is not plain sailing, the whole journal decides.
+      if (error instanceof LedgerError && error.code !== 'unwritable') return null;
+      throw error;
+    });
+    if (fromBase !== null) return fromBase;
+  }
+  const start: Base = { state: emptyState(), journal: { firstSeq: 0, offset: 0 }, recent: [] };
+  const whole = await recoverFrom(options, signed, files, start, 0);
+  if (whole === null) throw new LedgerError('corrupt', 'the journal can not be read from its start');
+  return whole;
+}
+
+/** Null when something derived is wrong that only the whole journal can put right. */
+async function recoverFrom(options: LogOptions, signed: SignedFile | null, files: readonly string[], start: Base, turn: number): Promise<RecoveredLog | null> {
+  const { disk, directory, journal } = options;
+  const { state } = start;
+  const from = state.tree.size;
+  let recent = [...start.recent];
+  const check = new DerivedCheck(disk, directory, { recent, recentFrom: from - recent.length, objectsEnd: state.objectsEnd });
   const erasedInJournal = new Set<string>();
   const faulty = new Map<string, number>();
-  let recent: Uint8Array[] = [];
   let last: ReplayedGroup | null = null;
 
-  const groups = replay(disk, journal, state);
+  const groups = replay(disk, journal, state, start.journal);
   let step = await groups.next();
   for (; step.done !== true; step = await groups.next()) {
     last = step.value;
@@ -59,22 +83,28 @@ export async function recoverLog(options: LogOptions): Promise<RecoveredLog> {
   const end = step.value;
   checkErased(state, faulty, erasedInJournal);
   checkAgainstSigned(state, signed, end);
-  const files = await listFiles(disk, directory);
   checkAgainstPublished(state, files);
+  const faults = await check.finish(state);
+  if (from > 0 && (faults.bundles.size > 0 || faults.segments.size > 0)) return null;
 
   const file = await openJournal(disk, journal, end);
   // The kernel may hold pages of a failed sync that never reached the disk and say they are clean: write the unsigned again.
   if (last !== null && end.path === last.path && state.tree.size > (signed?.size ?? 0)) await disk.overwrite(last.path, last.offset, last.bytes);
-  await repairDerived(options, state, await check.finish(state), files);
-  const unfinished = state.erasures.all().filter((digest) => !erasedInJournal.has(digest) && state.index.find(digest) !== null);
+  await repairDerived(options, state, faults, files, from);
+  state.erasures.finished(erasedInJournal);
+  const unfinished = state.erasures.unfinished(state.index);
   if (unfinished.length > 0) await eraseObjects(options, state.index, unfinished);
+  state.erasures.finished(unfinished);
+  const { size } = state.tree;
   return {
     ...state,
     journal: file,
+    journalFirstSeq: end.path === null ? 0 : (parseJournalName(end.path.slice(journal.length + 1)) ?? 0),
     recent,
-    recentFrom: state.tree.size - recent.length,
+    recentFrom: size - recent.length,
+    base: { size: from, turn },
     signed: signed?.bySigner === true ? { text: signed.note, size: signed.size } : null,
-    recovered: end.torn > 0 ? { bytesCut: end.torn, size: state.tree.size } : null,
+    recovered: end.torn > 0 ? { bytesCut: end.torn, size } : null,
   };
 }
 

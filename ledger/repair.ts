@@ -2,7 +2,7 @@
 import type { Disk } from './disk.ts';
 import { sameBytes } from './hash.ts';
 import type { LogOptions } from './log.ts';
-import { encodeObject, segmentPath } from './objects.ts';
+import { encodeObject, segmentPath, type ObjectPlace } from './objects.ts';
 import { tileBytes } from './publish.ts';
 import { emptyState, replay, type PlacedObject, type ReplayedGroup, type ReplayState } from './replay.ts';
 import { bundlePath, encodeBundle, parseTilePath, tilesBetween, TILE_WIDTH } from './tiles.ts';
@@ -20,13 +20,18 @@ export class DerivedCheck {
   readonly #directory: string;
   readonly #bundles = new Set<number>();
   readonly #segments = new Set<number>();
-  #open: Uint8Array[] = [];
-  #openIndex = 0;
+  #open: Uint8Array[];
+  #openIndex: number;
   #segment: { readonly number: number; readonly bytes: Buffer } | null = null;
+  readonly #ends = new Map<number, number>();
 
-  constructor(disk: Disk, directory: string) {
+  /** @param start what stands before the first group: the entries of its bundle, and where objects end. */
+  constructor(disk: Disk, directory: string, start: { readonly recentFrom: number; readonly recent: readonly Uint8Array[]; readonly objectsEnd: ObjectPlace }) {
     this.#disk = disk;
     this.#directory = directory;
+    this.#open = [...start.recent];
+    this.#openIndex = start.recentFrom / TILE_WIDTH;
+    if (start.objectsEnd.offset > 0) this.#ends.set(start.objectsEnd.segment, start.objectsEnd.offset);
   }
 
   async group(group: ReplayedGroup): Promise<void> {
@@ -46,7 +51,7 @@ export class DerivedCheck {
 
   async #compareObject({ object, place }: PlacedObject): Promise<void> {
     if (this.#segment?.number !== place.segment) {
-      await this.#compareEnd(place.segment === 0 ? null : { segment: place.segment - 1 });
+      if (place.segment > 0) await this.#compareEnd(place.segment - 1);
       const bytes = await this.#disk.read(`${this.#directory}/${segmentPath(place.segment)}`);
       this.#segment = { number: place.segment, bytes: Buffer.from(bytes ?? []) };
     }
@@ -55,16 +60,13 @@ export class DerivedCheck {
     if (!sameBytes(this.#segment.bytes.subarray(place.offset, place.offset + due.byteLength), due)) this.#segments.add(place.segment);
   }
 
-  readonly #ends = new Map<number, number>();
-
-  async #compareEnd(done: { readonly segment: number } | null): Promise<void> {
-    if (done === null) return;
-    if ((await this.#disk.size(`${this.#directory}/${segmentPath(done.segment)}`)) !== this.#ends.get(done.segment)) this.#segments.add(done.segment);
+  async #compareEnd(segment: number): Promise<void> {
+    if ((await this.#disk.size(`${this.#directory}/${segmentPath(segment)}`)) !== this.#ends.get(segment)) this.#segments.add(segment);
   }
 
   async finish(state: ReplayState): Promise<DerivedFaults> {
     if (this.#open.length > 0) await this.#compareBundle();
-    if (this.#segment !== null) await this.#compareEnd({ segment: state.objectsEnd.segment });
+    if (state.objectsEnd.offset > 0) await this.#compareEnd(state.objectsEnd.segment);
     return { bundles: this.#bundles, segments: this.#segments };
   }
 }
@@ -73,10 +75,11 @@ export class DerivedCheck {
  * Once resolved, `ledger/` holds exactly what belongs to the journal's records, but for the checkpoint.
  *
  * @param files what was found there.
+ * @param from size whose tiles are known to be right.
  */
-export async function repairDerived(options: LogOptions, state: ReplayState, faults: DerivedFaults, files: readonly string[]): Promise<void> {
+export async function repairDerived(options: LogOptions, state: ReplayState, faults: DerivedFaults, files: readonly string[], from: number): Promise<void> {
   await rewriteFromJournal(options, state, faults);
-  await rewriteTiles(options, state);
+  await rewriteTiles(options, state, from);
   await removeLeftovers(options, state, files);
 }
 
@@ -116,8 +119,8 @@ async function rewriteFromJournal({ disk, directory, journal }: LogOptions, stat
   await writeSegments(Infinity);
 }
 
-async function rewriteTiles({ disk, directory }: LogOptions, { tree }: ReplayState): Promise<void> {
-  for (const tile of tilesBetween(0, tree.size)) {
+async function rewriteTiles({ disk, directory }: LogOptions, { tree }: ReplayState, from: number): Promise<void> {
+  for (const tile of tilesBetween(from, tree.size)) {
     if (tile.level === null) continue;
     const due = tileBytes(tile, tree, () => new Uint8Array(0));
     const found = await disk.read(`${directory}/${tile.path}`);

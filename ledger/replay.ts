@@ -56,28 +56,38 @@ export async function journalFiles(disk: Disk, journal: string): Promise<{ path:
     .sort((a, b) => a.firstSeq - b.firstSeq);
 }
 
+/** A place in the journal: byte `offset` of the file that starts with `firstSeq`. */
+export interface JournalPlace {
+  readonly firstSeq: number;
+  readonly offset: number;
+}
+
 /**
  * Every good group in order, each after `state` has been moved past it; returns where they end.
  *
+ * @param from where the groups after `state` start; default: the start, for an empty state.
  * @throws LedgerError `corrupt` naming the first bad record. A bad group is taken for torn only at the very end of the
  * last file, with no good group behind it: one write is in flight at a time, so only the last can be torn.
  */
-export async function* replay(disk: Disk, journal: string, state: ReplayState): AsyncGenerator<ReplayedGroup, JournalEnd> {
-  const files = await journalFiles(disk, journal);
+export async function* replay(
+  disk: Disk, journal: string, state: ReplayState, from: JournalPlace = { firstSeq: 0, offset: 0 },
+): AsyncGenerator<ReplayedGroup, JournalEnd> {
+  const files = (await journalFiles(disk, journal)).filter(({ firstSeq }) => firstSeq >= from.firstSeq);
   let end: JournalEnd = { path: null, offset: 0, torn: 0 };
   for (const [i, { path, firstSeq }] of files.entries()) {
-    const seq = state.tree.size;
+    const seq = i === 0 ? from.firstSeq : state.tree.size;
     if (firstSeq !== seq) throw new LedgerError('corrupt', `the journal goes on at record ${firstSeq} where ${seq} is due: record ${seq} is missing`, { seq });
     const content = await disk.read(path);
     if (content === null) throw new LedgerError('corrupt', `${path} can't be read`, { seq });
-    end = yield* replayFile(path, Buffer.from(content.buffer, content.byteOffset, content.byteLength), state);
+    end = yield* replayFile(path, Buffer.from(content.buffer, content.byteOffset, content.byteLength), i === 0 ? from.offset : 0, state);
     if (end.torn > 0 && i < files.length - 1) throw damaged(state.tree.size);
   }
   return end;
 }
 
-function* replayFile(path: string, bytes: Buffer, state: ReplayState): Generator<ReplayedGroup, JournalEnd> {
-  let offset = 0;
+function* replayFile(path: string, bytes: Buffer, start: number, state: ReplayState): Generator<ReplayedGroup, JournalEnd> {
+  let offset = start;
+  if (bytes.length < start) throw damaged(state.tree.size);
   while (offset < bytes.length) {
     const seq = state.tree.size;
     const header = readGroupHeader(bytes, offset);

@@ -9,15 +9,16 @@
  *
  * A failed write or sync poisons the writer. Trying a sync again would report success for pages the kernel has dropped.
  */
+import { writeBase } from './base.ts';
 import { formatCheckpoint, logIdOf, signCheckpoint } from './checkpoint.ts';
 import type { AppendFile } from './disk.ts';
 import { LedgerError } from './errors.ts';
-import { digestOf } from './hash.ts';
 import { encodeGroup, JOURNAL_SEGMENT_BYTES, journalName } from './journal.ts';
 import type { Appended, Appending, AppendOptions, InclusionProof, Log, LogOptions, Recovered, SetTimer, SignedHead } from './log.ts';
 import { leafHash } from './merkle.ts';
 import { eraseObjects, readObject } from './object-store.ts';
-import { encodeObject, endOf, OBJECT_BYTES_MAX, placeAfter, segmentPath, type ObjectPlace } from './objects.ts';
+import { encodeObject, endOf, segmentPath } from './objects.ts';
+import { placeObjects, type PendingObject } from './place-objects.ts';
 import { removePartialTiles, writeTiles } from './publish.ts';
 import { readEntries } from './reader.ts';
 import { encodeRecord, type LedgerRecord, type RecordDraft } from './record.ts';
@@ -26,16 +27,13 @@ import { TILE_WIDTH } from './tiles.ts';
 
 /** How old the checkpoint may get while there is something newer. */
 export const CHECKPOINT_INTERVAL_MS = 1_000;
+/** Records after which a base is worth its writing: while running, and when closing. */
+const BASE_EVERY_RUNNING = 262_144;
+const BASE_EVERY_CLOSING = 4_096;
 const GROUP_BYTES_MAX = 8_388_608;
 const UNPUBLISHED_ENTRIES_MAX = 8_192;
 /** Turns of the microtask queue between groups, in which those just told may append again and so share the next sync. */
 const TURNS_BETWEEN_GROUPS = 16;
-
-interface PendingObject {
-  readonly digest: string;
-  readonly payload: Uint8Array;
-  readonly place: ObjectPlace;
-}
 
 /** One append: the unit that is durable as a whole. */
 interface Unit {
@@ -59,6 +57,8 @@ export class LogWriter implements Log {
   readonly #state: RecoveredLog;
   readonly #release: () => Promise<void>;
   #journal: AppendFile;
+  #journalFirstSeq: number;
+  #base: { readonly size: number; readonly turn: number };
   #objectFile: { readonly segment: number; readonly file: AppendFile } | null = null;
   #head: SignedHead;
   #headAt = 0;
@@ -74,6 +74,7 @@ export class LogWriter implements Log {
   #recentFrom: number;
   #committing: Promise<void> | null = null;
   #publishing: Promise<void> | null = null;
+  #basing: Promise<void> | null = null;
   #checkpointWanted = false;
   #cancelTimer: (() => void) | null = null;
 
@@ -85,6 +86,8 @@ export class LogWriter implements Log {
     this.#state = state;
     this.#release = release;
     this.#journal = state.journal;
+    this.#journalFirstSeq = state.journalFirstSeq;
+    this.#base = state.base;
     this.#durableSize = state.tree.size;
     this.#recent = [...state.recent];
     this.#recentFrom = state.recentFrom;
@@ -123,7 +126,7 @@ export class LogWriter implements Log {
     this.#assertNotFailed();
     if (this.#closed) throw new LedgerError('unwritable', 'the log is closed');
     if (drafts.length === 0) throw new LedgerError('malformed', 'nothing to append');
-    const objects = this.#placeObjects(drafts, options.objects ?? []);
+    const objects = placeObjects(this.#state, drafts, options.objects ?? []);
     const records = this.#sequence(drafts);
     for (const object of objects) {
       this.#state.index.add(object.digest, object.place);
@@ -141,27 +144,6 @@ export class LogWriter implements Log {
 
   #assertNotFailed(): void {
     if (this.#failed !== null) throw new LedgerError('unwritable', this.#failed.message, { cause: this.#failed });
-  }
-
-  /** Checks and places the objects that these drafts bring, in the order in which they name them. Changes nothing. */
-  #placeObjects(drafts: readonly RecordDraft[], payloads: readonly Uint8Array[]): PendingObject[] {
-    if (payloads.length === 0 && drafts.every((draft) => draft.objects.length === 0)) return [];
-    const given = new Map(payloads.map((payload) => [digestOf(payload), payload]));
-    const placed = new Map<string, PendingObject>();
-    let end = this.#state.objectsEnd;
-    for (const digest of drafts.flatMap((draft) => draft.objects)) {
-      if (placed.has(digest) || this.#state.index.find(digest) !== null) continue;
-      const payload = given.get(digest);
-      if (payload === undefined) throw new LedgerError('missing-object', `object ${digest} is neither given nor stored`);
-      if (payload.byteLength > OBJECT_BYTES_MAX) throw new LedgerError('too-large', `object ${digest} is over ${OBJECT_BYTES_MAX} bytes`);
-      if (payload.byteLength === 0) throw new LedgerError('malformed', 'an empty object');
-      const place = placeAfter(end, payload.byteLength);
-      placed.set(digest, { digest, payload, place });
-      end = endOf(place, payload.byteLength);
-    }
-    const named = new Set(drafts.flatMap((draft) => draft.objects));
-    for (const digest of given.keys()) if (!named.has(digest)) throw new LedgerError('malformed', `object ${digest} is given but no draft names it`);
-    return [...placed.values()];
   }
 
   /** Gives the drafts their links and bytes. All or none: a draft that is refused leaves the chains as they were. */
@@ -239,6 +221,7 @@ export class LogWriter implements Log {
   async #rotateJournal(firstSeq: number): Promise<void> {
     const full = this.#journal;
     this.#journal = await this.#options.disk.openAppend(`${this.#options.journal}/${journalName(firstSeq)}`);
+    this.#journalFirstSeq = firstSeq;
     await full.close();
   }
 
@@ -280,6 +263,7 @@ export class LogWriter implements Log {
       this.#recent.splice(0, keepFrom - this.#recentFrom);
       this.#recentFrom = keepFrom;
       await removePartialTiles(this.#options.disk, this.#options.directory, from, size);
+      this.#keepBase(BASE_EVERY_RUNNING);
     } catch (cause) {
       this.#poison(cause);
     } finally {
@@ -318,6 +302,19 @@ export class LogWriter implements Log {
     this.#headAt = this.#options.now();
   }
 
+  /** Starts a base when the last is `every` records old, at a moment when nothing is under way that it would miss. */
+  #keepBase(every: number): void {
+    const { size } = this;
+    const isSettled = size === this.#head.size && this.#committing === null && this.#state.erasures.unfinished(this.#state.index).length === 0;
+    if (!isSettled || size - this.#base.size < every || this.#basing !== null) return;
+    const { turn } = this.#base;
+    this.#base = { size, turn: turn + 1 };
+    // A base is a cache: one that can't be written only makes the next opening slower.
+    this.#basing = writeBase(this.#options, this.#state, { firstSeq: this.#journalFirstSeq, offset: this.#journal.size }, this.#recent, turn)
+      .catch(() => undefined)
+      .finally(() => (this.#basing = null));
+  }
+
   #poison(cause: unknown): void {
     const error = asUnwritable(cause);
     this.#failed ??= error;
@@ -352,6 +349,7 @@ export class LogWriter implements Log {
     for (const digest of digests) this.#state.erasures.assertNamed(digest);
     await this.sync();
     await eraseObjects(this.#options, this.#state.index, digests);
+    this.#state.erasures.finished(digests);
   }
 
   #assertDurable(size: number): void {
@@ -387,6 +385,8 @@ export class LogWriter implements Log {
     });
     this.#cancelTimer?.();
     await Promise.all([this.#committing, this.#publishing]);
+    if (this.#failed === null) this.#keepBase(BASE_EVERY_CLOSING);
+    await this.#basing;
     await Promise.allSettled([this.#journal.close(), this.#objectFile?.file.close()]);
     await this.#release();
   }

@@ -1,7 +1,7 @@
 /** Small ledgers for the tests that harm them. */
 import {
   digestOf, generateSignerKey, openLog, parseSigner, parseTrustPolicy, sha256, verifyLedger,
-  type Appending, type Disk, type Log, type RecordDraft, type Signer, type TrustPolicy, type Verdict, type VerifyOptions,
+  type Appending, type Disk, type Log, type LogOptions, type RecordDraft, type Signer, type TrustPolicy, type Verdict, type VerifyOptions,
 } from '../../ledger/index.ts';
 
 export const ORIGIN = 'log.test/ledger';
@@ -39,8 +39,8 @@ export class ManualTime {
   }
 }
 
-export function open(disk: Disk, time = new ManualTime()): Promise<Log> {
-  return openLog({ origin: ORIGIN, disk, directory: 'ledger', journal: 'journal', signer, now: time.now, setTimer: time.setTimer });
+export function open(disk: Disk, time = new ManualTime(), more: Partial<LogOptions> = {}): Promise<Log> {
+  return openLog({ origin: ORIGIN, disk, directory: 'ledger', journal: 'journal', signer, now: time.now, setTimer: time.setTimer, ...more });
 }
 
 export function draft(i: number, more: Partial<RecordDraft> = {}): RecordDraft {
