@@ -165,6 +165,19 @@ describe('the processes', () => {
   });
 });
 
+/** SIGTERM, and it is gone. */
+async function stopped(pid: number): Promise<void> {
+  process.kill(pid, 'SIGTERM');
+  await until(`process ${pid} ends`, () => {
+    try {
+      process.kill(pid, 0);
+      return undefined;
+    } catch {
+      return true;
+    }
+  }, { timeoutMs: 10_000 });
+}
+
 describe('countersign dev', () => {
   it('makes an installation, starts an executor that outlives it, and answers', async () => {
     const directory = mkdtempSync(join(tmpdir(), 'cs-dev-'));
@@ -187,14 +200,7 @@ describe('countersign dev', () => {
     } finally {
       child.kill('SIGKILL');
       await ended;
-      if (executor !== null) process.kill(executor, 'SIGTERM');
-      await until('the executor ends', () => {
-        try {
-          return executor === null || !process.kill(executor, 0) ? true : undefined;
-        } catch {
-          return true;
-        }
-      }, { timeoutMs: 10_000 });
+      if (executor !== null) await stopped(executor);
       rmSync(directory, { recursive: true, force: true });
     }
   });
