@@ -147,9 +147,10 @@ describe('the disk is full', () => {
       process.stderr.write(`\n*** ${message} ***\n\n`);
       return skip(message);
     }
+    let installation: Installation | null = null;
     try {
       const data = join(small.directory, 'data');
-      const installation = await start('full', { config: { data } });
+      installation = await start('full', { config: { data } });
       const active = await activeGrant(installation);
       const pipeline = installation.as('nhi:prod/ci-deployer');
       const { id } = await pipeline.request(grant);
@@ -172,8 +173,8 @@ describe('the disk is full', () => {
       expect((await wei.wait(active.id, { until: (change) => change.state === 'revoked', timeoutMs: REST_MS })).state).toBe('revoked');
       expect(await countMarked(bench.database, tokenOf(waiting)), 'access given').toBe(0);
       expect(await verificationTrouble({ ...installation, paths: { ...installation.paths, ledger: join(data, 'ledger') } })).toBe('');
-      await installation.stop();
     } finally {
+      await installation?.stop();
       small.remove();
     }
   });

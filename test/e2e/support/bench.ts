@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createDatabase, type Database, type Login } from '../../../examples/demo/database.ts';
+import { createDatabase, type Database, type Login, type Server } from '../../../examples/demo/database.ts';
 import { install, type Installation } from '../../../examples/demo/installation.ts';
 import { packageRoot } from '../../../examples/demo/processes.ts';
 import { removePostgres, startPostgres, type RunningPostgres } from '../../../examples/support/embedded-postgres.ts';
@@ -38,8 +38,9 @@ export async function openBench(settings: Readonly<Record<string, string>> = {})
   const directory = mkdtempSync(join(tmpdir(), 'countersign-e2e-'));
   const databaseDirectory = join(directory, 'postgres');
   let postgres = await startPostgres({ directory: databaseDirectory, settings });
-  const { port } = postgres;
-  const database = await createDatabase(postgres, newPassword);
+  // Whoever starts it again chooses another port, unless told this one.
+  const server: Server = { host: postgres.host, port: postgres.port, adminUser: postgres.adminUser, adminPassword: postgres.adminPassword };
+  const database = await createDatabase(server, newPassword);
   const identity = await generateX25519Identity();
   const recipient = await identityToRecipient(identity);
   const installations: Installation[] = [];
@@ -50,7 +51,7 @@ export async function openBench(settings: Readonly<Record<string, string>> = {})
     },
     install(name, options = {}) {
       const installation = install({
-        root, directory: options.directory ?? join(directory, name), origin: `countersign.test/${name}-${randomBytes(4).toString('hex')}`, server: postgres,
+        root, directory: options.directory ?? join(directory, name), origin: `countersign.test/${name}-${randomBytes(4).toString('hex')}`, server,
         randomBytes: (length) => randomBytes(length), config: { ...BRISK, ...options.config },
       });
       installations.push(installation);
@@ -58,7 +59,7 @@ export async function openBench(settings: Readonly<Record<string, string>> = {})
     },
     stopPostgres: () => postgres.stop(),
     async restartPostgres() {
-      postgres = await startPostgres({ directory: databaseDirectory, settings: { ...settings, port: String(port) } });
+      postgres = await startPostgres({ directory: databaseDirectory, settings: { ...settings, port: String(server.port) } });
     },
     async close() {
       for (const installation of installations) await installation.stop();

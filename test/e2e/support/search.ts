@@ -2,18 +2,18 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** The spellings of a secret that are looked for. base64 at each of its three alignments, so that it is found within something longer. */
+/** The spellings of a secret that are looked for, as bytes in latin1. base64 at each of its three alignments, so that it is found within something longer. */
 export function spellings(secret: string): ReadonlyMap<string, string> {
   const bytes = Buffer.from(secret, 'utf8');
   const found = new Map<string, string>([
-    ['raw', secret],
+    ['raw', bytes.toString('latin1')],
     ['hex', bytes.toString('hex')],
     ['HEX', bytes.toString('hex').toUpperCase()],
     ['URL-encoded', encodeURIComponent(secret)],
     ['every byte URL-encoded', [...bytes].map((byte) => `%${byte.toString(16).padStart(2, '0')}`).join('')],
-    ['JSON', JSON.stringify(secret).slice(1, -1)],
+    ['JSON', Buffer.from(JSON.stringify(secret).slice(1, -1), 'utf8').toString('latin1')],
     ['UTF-16', Buffer.from(secret, 'utf16le').toString('latin1')],
-    ['reversed', secret.split('').reverse().join('')],
+    ['reversed', Buffer.from(bytes).reverse().toString('latin1')],
   ]);
   for (const shift of [0, 1, 2]) {
     const padded = Buffer.concat([Buffer.alloc(shift), bytes]);
