@@ -20,7 +20,7 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number | null): Promise<void> {
   const { bytesWritten } = await handle.write(bytes, 0, bytes.byteLength, position);
   // A short write means a full disk or a signal; going on would hide which bytes are whose.
   if (bytesWritten !== bytes.byteLength) throw new Error(`short write: ${bytesWritten} of ${bytes.byteLength} bytes`);
@@ -93,7 +93,7 @@ export function nodeDisk(root: string): Disk {
     async openAppend(path) {
       const target = join(root, path);
       await ensureDirectory(dirname(target));
-      const handle = await open(target, constants.O_RDWR | constants.O_CREAT, 0o600);
+      const handle = await open(target, constants.O_RDWR | constants.O_CREAT | constants.O_APPEND, 0o600);
       await syncDirectory(dirname(target));
       return appendFile(target, handle);
     },
@@ -137,7 +137,8 @@ async function appendFile(path: string, handle: FileHandle): Promise<AppendFile>
       return size;
     },
     async append(bytes) {
-      await writeAll(handle, bytes, size);
+      // At the file's end, wherever that is: a file cut short meanwhile must show in its size, not get a hole.
+      await writeAll(handle, bytes, null);
       size += bytes.byteLength;
     },
     sync: () => handle.datasync(),
@@ -155,7 +156,7 @@ async function appendFile(path: string, handle: FileHandle): Promise<AppendFile>
         throw new LedgerError('unwritable', `${path} is no longer there`, { cause });
       }
       if (named.ino !== opened.ino || named.dev !== opened.dev) throw new LedgerError('unwritable', `${path} names another file than the one being written`);
-      if (named.size < size) throw new LedgerError('unwritable', `${path} has become shorter than what was written to it`);
+      if (named.size !== size) throw new LedgerError('unwritable', `${path} has ${named.size} bytes where ${size} were written`);
     },
   };
 }

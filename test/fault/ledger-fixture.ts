@@ -59,12 +59,12 @@ export function objectOf(i: number): Uint8Array {
   return Buffer.from(JSON.stringify({ salt: `salt ${i}`, facts: 'x'.repeat(10 + (i % 7)) }));
 }
 
-/** A closed ledger of `size` records on `disk`, committed in several groups. */
-export async function fill(disk: Disk, size: number): Promise<void> {
+/** A closed ledger of `size` records on `disk`, committed in groups of about `every`. */
+export async function fill(disk: Disk, size: number, every = 4): Promise<void> {
   const log = await open(disk);
   for (let i = log.size; i < size; i++) {
-    const { durable } = appendOne(log, i, { checkpoint: i % 11 === 0 });
-    if (i % 4 === 0) await durable;
+    const { durable } = appendOne(log, i, { checkpoint: i % (3 * every - 1) === 0 });
+    if (i % every === 0) await durable;
   }
   await log.close();
 }
