@@ -140,7 +140,7 @@ async function whatToTakeBack(session: Session, flags: DirectFlags, installation
     throw new CliError(EXIT.io, 'no-ledger', { cause: `there is no ledger ${ledger === null ? 'configured' : `at ${ledger}`} to say what is held`, effect: NOTHING_SENT, next: 'give --ledger FOLDER, or --order FILE' });
   }
   const { held, unreadable } = await readHeld(nodeDisk(dirname(ledger)), basename(ledger));
-  if (unreadable > 0) session.out.say(`${unreadable} records or bundles of ${ledger} could not be read: more may be held than is known here`);
+  if (unreadable > 0) session.out.say(`${unreadable} records of ${ledger} could not be read: more may be held than is known here`);
   return held.filter((one) => (flags.nhi === undefined ? one.changeId === flags.change : one.subject === flags.nhi)).map(({ order }) => order);
 }
 

@@ -2,7 +2,7 @@
  * What a ledger on disk says is held, for taking it back while the sidecar is dead. Nothing is verified: an order to revoke what was never
  * given does no harm, an order that is not sent may. So what cannot be read is counted and passed over.
  */
-import { bundlePath, decodeBundle, decodeRecord, readCheckpoint, TILE_WIDTH, type Disk, type LedgerRecord } from '../../ledger/index.ts';
+import { bundlePath, decodeRecord, readCheckpoint, TILE_WIDTH, type Disk, type LedgerRecord } from '../../ledger/index.ts';
 import { leaseIdOf } from '../change/derive.ts';
 import { changeEventBodies } from '../change/events.ts';
 import { readPayload } from '../protocol/dsse.ts';
@@ -21,7 +21,7 @@ export interface HeldReading {
   /** In the order in which it was authorised. */
   readonly held: readonly Held[];
   readonly records: number;
-  /** Records, or whole bundles of them, that could not be read. */
+  /** Records that could not be read. */
   readonly unreadable: number;
 }
 
@@ -33,9 +33,11 @@ export async function readHeld(disk: Disk, directory: string): Promise<HeldReadi
   let records = 0;
   const size = await sizeOf(disk, directory);
   for (let index = 0; index * TILE_WIDTH < size; index += 1) {
-    const entries = await readBundle(disk, directory, index, Math.min(TILE_WIDTH, size - index * TILE_WIDTH));
-    if (entries === null) unreadable += 1;
-    for (const entry of entries ?? []) {
+    const width = Math.min(TILE_WIDTH, size - index * TILE_WIDTH);
+    const bytes = await disk.read(`${directory}/${width === TILE_WIDTH ? bundlePath(index) : bundlePath(index, width)}`);
+    const entries = entriesOf(bytes ?? new Uint8Array());
+    unreadable += Math.max(0, width - entries.length);
+    for (const entry of entries) {
       try {
         take(decodeRecord(entry), subjects, held);
         records += 1;
@@ -52,13 +54,16 @@ async function sizeOf(disk: Disk, directory: string): Promise<number> {
   return bytes === null ? 0 : readCheckpoint(Buffer.from(bytes).toString('utf8')).size;
 }
 
-async function readBundle(disk: Disk, directory: string, index: number, width: number): Promise<Uint8Array[] | null> {
-  const bytes = await disk.read(`${directory}/${width === TILE_WIDTH ? bundlePath(index) : bundlePath(index, width)}`);
-  try {
-    return bytes === null ? null : decodeBundle(bytes);
-  } catch {
-    return null;
+/** The entries of a bundle (u16be length ‖ bytes, again and again) up to where it is cut. */
+function entriesOf(bytes: Uint8Array): Uint8Array[] {
+  const entries: Uint8Array[] = [];
+  for (let at = 0; at + 2 <= bytes.byteLength;) {
+    const end = at + 2 + bytes[at]! * 256 + bytes[at + 1]!;
+    if (end > bytes.byteLength) break;
+    entries.push(bytes.subarray(at + 2, end));
+    at = end;
   }
+  return entries;
 }
 
 function take(record: LedgerRecord, subjects: Map<string, string>, held: Map<string, Held>): void {

@@ -1,7 +1,7 @@
 /** Opens what a record carries, under keys of the verifier's own trust folder. A fault is an outcome here: somebody else's ledger may hold anything. */
 import { canonicalText, type Verifier } from '../../ledger/index.ts';
 import type { ChangeEvent } from '../change/events.ts';
-import { payloadDigest, openDsse, readPayload } from '../protocol/dsse.ts';
+import { payloadDigest, openDsse } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import {
   approvalStatementSchema, APPROVAL_TYPE, reportSchema, REPORT_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE,
@@ -58,19 +58,15 @@ export function openOrder(believed: Believed, envelope: Dsse): Opened<RevokeOrde
   return opened;
 }
 
-/** By the executor that it names, which must be one that may speak for `connector`, and that the record says it is from. */
+/** By the executor whose record it is, which must be one that may speak for `connector`. */
 export function openReport(believed: Believed, event: ChangeEvent, envelope: Dsse, connector: string | null): Opened<Report> {
-  const claimed = guarded('report-signature', 'the report', () => readPayload(envelope, reportSchema));
-  if (!claimed.ok) return claimed;
-  const { executor } = claimed.value;
-  const known = believed.trust.executors.get(executor);
-  if (known === undefined) return failed('unknown-executor', `a report of ${executor}, which the trust folder does not list`);
-  const opened = guarded('report-signature', `the report of ${executor}`, () => openDsse(envelope, REPORT_TYPE, reportSchema, [known.key]));
+  const { actor } = event;
+  const known = believed.trust.executors.get(actor);
+  if (known === undefined) return failed('unknown-executor', `a report of ${actor}, which the trust folder does not list`);
+  const opened = guarded('report-signature', `the report of ${actor}`, () => openDsse(envelope, REPORT_TYPE, reportSchema, [known.key]));
   if (!opened.ok) return opened;
-  if (connector !== null && !known.connectors.includes(connector)) {
-    return failed('executor-not-entitled', `${executor} may not speak for connector ${connector}`);
-  }
-  if (event.actor !== executor) return failed('wrong-actor', `a record by ${event.actor} of a report by ${executor}`);
+  if (opened.value.executor !== actor) return failed('wrong-actor', `a record by ${actor} of a report by ${opened.value.executor}`);
+  if (connector !== null && !known.connectors.includes(connector)) return failed('executor-not-entitled', `${actor} may not speak for connector ${connector}`);
   if (opened.value.log !== believed.logId || opened.value.changeId !== event.changeId) return failed('report-mismatch', 'the report is about another change');
   return opened;
 }
