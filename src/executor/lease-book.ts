@@ -83,22 +83,38 @@ function readBook(bytes: Buffer): Found {
   const entries: BookEntry[] = [];
   let goodBytes = 0;
   let goodLines = 0;
-  let badLine: number | null = null;
   let fault: BookError | null = null;
-  for (let at = 0, line = 1; at < bytes.byteLength; line += 1) {
+  for (let at = 0; at < bytes.byteLength;) {
     const end = bytes.indexOf(0x0a, at);
     const group = end < 0 ? null : readLine(bytes.subarray(at, end));
-    at = end < 0 ? bytes.byteLength : end + 1;
     if (group === null) {
-      badLine ??= line;
+      const next = nextGoodLine(bytes, at + 1);
+      if (next === null) break;
+      fault ??= new BookError('corrupt', `line ${goodLines + 1} of the lease book is not what was written`);
+      at = next;
       continue;
     }
-    if (badLine !== null) fault ??= new BookError('corrupt', `line ${badLine} of the lease book is not what was written`);
     entries.push(...group);
-    goodBytes = at;
-    goodLines += badLine === null ? 1 : 0;
+    at = end + 1;
+    if (fault === null) {
+      goodBytes = at;
+      goodLines += 1;
+    }
   }
   return { entries, goodBytes, goodLines, fault };
+}
+
+/** Where the first good line after `from` starts, wherever that is: damage may have taken the newline before it. Null where there is none. */
+function nextGoodLine(bytes: Buffer, from: number): number | null {
+  const start = /[0-9a-f]{8} \[/g;
+  const text = bytes.toString('latin1');
+  start.lastIndex = from;
+  for (let match = start.exec(text); match !== null; match = start.exec(text)) {
+    const end = bytes.indexOf(0x0a, match.index);
+    if (end < 0) return null;
+    if (readLine(bytes.subarray(match.index, end)) !== null) return match.index;
+  }
+  return null;
 }
 
 function readLine(line: Buffer): BookEntry[] | null {

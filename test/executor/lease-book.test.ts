@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'vitest';
+import type { AppendFile, Disk } from '../../ledger/index.ts';
+import { openLeaseBook } from '../../src/executor/lease-book.ts';
+import type { BookEntry } from '../../src/executor/book-entries.ts';
+
+const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
+const LOG = '0123456789abcdef';
+const head = (size: number): BookEntry => ({ t: 'head', log: LOG, size, root: Buffer.alloc(32, size).toString('base64') });
+
+/** A disk with one file, in memory. */
+function oneFile(bytes: Uint8Array = Buffer.alloc(0)): { readonly disk: Disk; bytes: Buffer; syncs: number; failSync: boolean } {
+  const unused = (): never => {
+    throw new Error('not used');
+  };
+  const state = { bytes: Buffer.from(bytes), syncs: 0, failSync: false };
+  const file: AppendFile = {
+    get size() {
+      return state.bytes.byteLength;
+    },
+    append: async (more) => {
+      state.bytes = Buffer.concat([state.bytes, more]);
+    },
+    sync: async () => {
+      if (state.failSync) throw new Error('EIO');
+      state.syncs += 1;
+    },
+    truncate: async (size) => {
+      state.bytes = state.bytes.subarray(0, size);
+    },
+    check: async () => undefined,
+    close: async () => undefined,
+  };
+  const disk: Disk = {
+    read: async () => (state.bytes.byteLength === 0 ? null : state.bytes), openAppend: async () => file, lock: async () => async () => undefined,
+    readRange: unused, size: unused, writeDerived: unused, writeDurable: unused, overwrite: unused, list: unused, remove: unused,
+  };
+  return Object.assign(state, { disk });
+}
+
+async function written(): Promise<Buffer> {
+  const file = oneFile();
+  const book = await openLeaseBook(file.disk, 'executor:main', QUIET);
+  for (const size of [1, 2, 3]) await book.append(head(size));
+  await book.close();
+  return file.bytes;
+}
+
+describe('a lease book', () => {
+  test('says after a restart what it said before', async () => {
+    const file = oneFile(await written());
+    const book = await openLeaseBook(file.disk, 'executor:main', QUIET);
+    expect(book.state.heads.get(LOG)?.size).toBe(3);
+  });
+
+  test('cut at any byte of its last line is read up to the line before, and goes on from there', async () => {
+    const whole = await written();
+    const lastLine = whole.lastIndexOf(0x0a, whole.byteLength - 2) + 1;
+    for (let length = lastLine; length < whole.byteLength; length += 1) {
+      const file = oneFile(whole.subarray(0, length));
+      const book = await openLeaseBook(file.disk, 'executor:main', QUIET);
+      expect(book.fault).toBeNull();
+      expect(book.state.heads.get(LOG)?.size).toBe(2);
+      expect(file.bytes.byteLength).toBe(lastLine);
+      await book.append(head(9));
+      expect((await openLeaseBook(oneFile(file.bytes).disk, 'executor:main', QUIET)).state.heads.get(LOG)?.size).toBe(9);
+    }
+  });
+
+  test('with a tail of zeros or garbage is cut there', async () => {
+    const whole = await written();
+    for (const tail of [Buffer.alloc(700), Buffer.from('\n\n\u0000garbage\n'), Buffer.from('00000000 []\n')]) {
+      const file = oneFile(Buffer.concat([whole, tail]));
+      const book = await openLeaseBook(file.disk, 'executor:main', QUIET);
+      expect(book.state.heads.get(LOG)?.size).toBe(3);
+      expect(file.bytes).toEqual(whole);
+    }
+  });
+
+  test('with any byte flipped before its last line gives nothing any more, and still says what can be read', async () => {
+    const whole = await written();
+    const lastLine = whole.lastIndexOf(0x0a, whole.byteLength - 2) + 1;
+    for (let at = 0; at < lastLine; at += 1) {
+      const flipped = Buffer.from(whole);
+      flipped[at] = flipped[at]! ^ 1;
+      const file = oneFile(flipped);
+      const book = await openLeaseBook(file.disk, 'executor:main', QUIET);
+      expect(book.fault?.code).toBe('corrupt');
+      expect(book.state.heads.get(LOG)?.size).toBe(3);
+      await expect(book.append(head(4))).rejects.toMatchObject({ code: 'corrupt' });
+      expect(file.bytes).toEqual(flipped);
+    }
+  });
+
+  test('of another executor is not opened', async () => {
+    await expect(openLeaseBook(oneFile(await written()).disk, 'executor:other', QUIET)).rejects.toMatchObject({ code: 'foreign' });
+  });
+
+  test('syncs once for all that is appended while a sync is under way', async () => {
+    const file = oneFile();
+    const book = await openLeaseBook(file.disk, 'executor:main', QUIET);
+    const before = file.syncs;
+    await Promise.all(Array.from({ length: 20 }, (_, size) => book.append(head(size + 1))));
+    expect(file.syncs - before).toBe(2);
+  });
+
+  test('whose sync failed is not written again, whatever comes', async () => {
+    const file = oneFile();
+    const book = await openLeaseBook(file.disk, 'executor:main', QUIET);
+    file.failSync = true;
+    await expect(book.append(head(1))).rejects.toMatchObject({ code: 'unwritable' });
+    file.failSync = false;
+    const { bytes } = file;
+    await expect(book.append(head(2))).rejects.toMatchObject({ code: 'unwritable' });
+    expect(file.bytes).toEqual(bytes);
+    expect(book.state.heads.get(LOG)?.size).toBe(2);
+  });
+});
