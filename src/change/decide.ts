@@ -195,12 +195,16 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
   if (state.requirement.approvers !== null && !isSatisfied(state.requirement.approvers, approved)) {
     return no('not-approved', 'the approvals do not meet the requirement');
   }
-  const endsAtMs = state.lease?.endsAtMs ?? leaseEndMs(state.plan, nowMs);
-  if (endsAtMs !== null && (command.order === null || nowMs >= endsAtMs)) return no('too-late', 'the access would be over before it began');
-  const lease = endsAtMs === null || command.order === null ? null : {
-    leaseId: readPayload(command.order, revokeOrderSchema).leaseId, epoch: 1, endsAt: formatTime(endsAtMs), order: state.lease?.order ?? command.order,
-  };
-  if (lease !== null && readPayload(lease.order, revokeOrderSchema).notBefore !== lease.endsAt) return no('not-expected', 'the order does not end the lease when it ends');
+  const latestMs = state.lease?.endsAtMs ?? leaseEndMs(state.plan, nowMs);
+  const order = state.lease?.order ?? command.order;
+  if (latestMs !== null && order === null) return no('not-expected', 'no order to end the lease');
+  const lease = latestMs === null || order === null ? null : leaseOf(order);
+  if (lease !== null && latestMs !== null) {
+    // The order was signed a moment before this is decided: it may end the lease that much earlier, never later.
+    const endsAtMs = parseTime(lease.endsAt);
+    if (nowMs >= endsAtMs) return no('too-late', 'the access would be over before it began');
+    if (endsAtMs > latestMs || (state.lease !== null && endsAtMs !== latestMs)) return no('not-expected', 'the order does not end the lease when it ends');
+  }
   return yes({
     type: 'step.authorised', actor: command.by,
     body: {
@@ -208,6 +212,11 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
       requirement: state.requirement, approvals: state.approvals.map(({ approval }) => approval.approvalId), lease,
     },
   });
+}
+
+function leaseOf(order: Dsse): { leaseId: string; epoch: number; endsAt: string; order: Dsse } {
+  const { leaseId, notBefore } = readPayload(order, revokeOrderSchema);
+  return { leaseId, epoch: 1, endsAt: notBefore, order };
 }
 
 function decideReport(state: ChangeState, command: Of<'recordReport'>): Decided {
