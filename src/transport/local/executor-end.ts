@@ -3,7 +3,7 @@
  *
  * A report goes to every sidecar that said hello for its log, and is kept by the worker until one of them acknowledges it.
  */
-import { chmod, unlink } from 'node:fs/promises';
+import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { TransportError, type Acceptance, type Clock, type Logger } from '../../engine/ports.ts';
 import { readPayload } from '../../protocol/dsse.ts';
@@ -168,7 +168,7 @@ async function listen(server: Server, path: string): Promise<void> {
   const mask = process.umask(0o177);
   try {
     await attempt().catch(async (error: unknown) => {
-      if (!(error instanceof Error) || !('code' in error) || error.code !== 'EADDRINUSE' || (await someoneListens(path))) throw error;
+      if (!(error instanceof Error) || !('code' in error) || error.code !== 'EADDRINUSE' || (await isTaken(path))) throw error;
       await unlink(path);
       await attempt();
     });
@@ -178,7 +178,9 @@ async function listen(server: Server, path: string): Promise<void> {
   await chmod(path, 0o600);
 }
 
-function someoneListens(path: string): Promise<boolean> {
+/** Whether the path is anything but the socket of a process that is gone. */
+async function isTaken(path: string): Promise<boolean> {
+  if (!(await lstat(path)).isSocket()) return true;
   return new Promise((resolve) => {
     const probe = connect(path);
     probe.once('connect', () => { probe.destroy(); resolve(true); });

@@ -76,6 +76,8 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
   const reconnectMs = options.reconnectMs ?? { first: 50, longest: 2_000 };
   const waiting = new Map<number, Waiting>();
   let frames: FrameStream<RequestFrame> | null = null;
+  /** The executor has answered the hello: from then on it sends its reports here. */
+  let isGreeted = false;
   let socket: Socket | null = null;
   let cancelRetry: (() => void) | null = null;
   let failures = 0;
@@ -100,18 +102,19 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
     if (!frames.send({ ...request, id })) waiting.get(id)?.fail(new TransportError('rejected', 'the message is too large for one frame'));
   });
 
-  const take = (frame: ReplyFrame): void => {
+  const take = (from: FrameStream<RequestFrame>, frame: ReplyFrame): void => {
     if (frame.op === 'answer') {
       waiting.get(frame.id)?.settle(frame.result);
       return;
     }
     const { id, message } = frame;
+    // The answer belongs to this connection: on the next one the same number names another report.
     hooks.report(message).then(
-      () => frames?.send({ op: 'ack', id }),
+      () => from.send({ op: 'ack', id }),
       (error: unknown) => {
         const said = error instanceof Error ? error.message : String(error);
         logger.warn({ executor, error: said }, 'a report was not taken; its executor keeps it');
-        frames?.send({ op: 'nack', id, error: said.slice(0, 500) });
+        from.send({ op: 'nack', id, error: said.slice(0, 500) });
       },
     );
   };
@@ -119,9 +122,10 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
   const lost = (why: string): void => {
     const wasOpen = frames !== null;
     frames = null;
+    isGreeted = false;
     for (const one of [...waiting.values()]) one.fail(new TransportError('unreachable', `${executor}: ${why}`));
     if (closed) return;
-    failures = wasOpen ? 1 : failures + 1;
+    failures += 1;
     if (wasOpen) logger.warn({ executor, why }, 'lost the executor; connecting again');
     cancelRetry = clock.after(Math.min(reconnectMs.first * 2 ** Math.min(failures, 16), reconnectMs.longest), dial);
   };
@@ -129,11 +133,12 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
   const dial = (): void => {
     if (closed) return;
     socket = connect(path);
-    const stream = openFrames<ReplyFrame, RequestFrame>(socket, replyFrameSchema, take, lost);
+    const stream: FrameStream<RequestFrame> = openFrames(socket, replyFrameSchema, (frame) => take(stream, frame), lost);
     socket.once('connect', () => {
       frames = stream;
       send({ op: 'hello', log: options.log }).then(
         () => {
+          isGreeted = true;
           failures = 0;
           logger.info({ executor }, 'connected');
           hooks.connected();
@@ -146,7 +151,7 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
 
   return {
     ask: send,
-    isOpen: () => frames !== null,
+    isOpen: () => isGreeted,
     close() {
       closed = true;
       cancelRetry?.();

@@ -1,0 +1,184 @@
+/**
+ * What every transport owes, whatever carries it: at least once, acknowledged only when received, over restarts of either side, and harmed by
+ * nothing that a stranger sends.
+ */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Acceptance, Transport } from '../../src/engine/ports.ts';
+import type { ReportMessage, StepEnvelope } from '../../src/protocol/envelope.ts';
+import type { Dsse } from '../../src/protocol/signed.ts';
+
+/** What arrived at the executor's end, and what it says to it. */
+export interface FarEnd {
+  readonly armed: Dsse[];
+  readonly steps: unknown[];
+  readonly revoked: Dsse[];
+  /** Calls of `connected`: somebody is there to hear reports. */
+  connections: number;
+  answer: (envelope: unknown) => Promise<Acceptance>;
+  /** Set to make `arm` and `revoke` fail. */
+  refusal: Error | null;
+}
+
+export function farEnd(): FarEnd {
+  return { armed: [], steps: [], revoked: [], connections: 0, answer: () => Promise.resolve({ accepted: true }), refusal: null };
+}
+
+/** One sidecar's end and one executor's end, as the transport under test makes them. */
+export interface Pair {
+  readonly audience: string;
+  readonly far: FarEnd;
+  sidecar(): Transport;
+  /** Sends a report of the sidecar's log from the executor's end. */
+  report(message: ReportMessage): Promise<void>;
+  restartExecutor(): Promise<void>;
+  restartSidecar(): Promise<void>;
+  stopExecutor(): Promise<void>;
+  close(): Promise<void>;
+}
+
+export interface Samples {
+  readonly envelope: StepEnvelope;
+  readonly order: Dsse;
+  /** Two reports of the log that the sidecar listens for. */
+  readonly reports: readonly [ReportMessage, ReportMessage];
+}
+
+/** Resolves once `reached` holds; looks after each turn of the loop. The runner's own timeout is the limit. */
+export async function eventually(reached: () => boolean): Promise<void> {
+  while (!reached()) await new Promise((resolve) => setImmediate(resolve));
+}
+
+export function transportConformance(name: string, open: () => Promise<Pair>, samples: Samples): void {
+  describe(`the ${name} transport`, () => {
+    let pair: Pair;
+    beforeEach(async () => {
+      pair = await open();
+      await eventually(() => pair.sidecar().isConnected(pair.audience));
+    });
+    afterEach(() => pair.close());
+    const { envelope, order, reports: [first, second] } = samples;
+
+    test('carries orders and steps unchanged, and brings back the answer', async () => {
+      await pair.sidecar().arm(pair.audience, order);
+      expect(await pair.sidecar().publishStep(pair.audience, envelope)).toEqual({ accepted: true });
+      await pair.sidecar().publishRevoke(pair.audience, order);
+      expect(pair.far).toMatchObject({ armed: [order], steps: [envelope], revoked: [order] });
+      pair.far.answer = () => Promise.resolve({ accepted: false, code: 'inconsistent-checkpoint', fromSize: 7, root: Buffer.alloc(32).toString('base64') });
+      expect(await pair.sidecar().publishStep(pair.audience, envelope)).toMatchObject({ accepted: false, fromSize: 7 });
+    });
+
+    test('says that what the other side would not have was rejected', async () => {
+      pair.far.refusal = new Error('not for me');
+      await expect(pair.sidecar().arm(pair.audience, order)).rejects.toMatchObject({ name: 'TransportError', code: 'rejected' });
+      pair.far.answer = () => Promise.reject(new Error('not signed by anyone'));
+      await expect(pair.sidecar().publishStep(pair.audience, envelope)).rejects.toMatchObject({ name: 'TransportError', code: 'rejected' });
+    });
+
+    test('answers each of many questions that are open at a time', async () => {
+      const release: (() => void)[] = [];
+      pair.far.answer = () => new Promise((resolve) => release.push(() => resolve({ accepted: true })));
+      const open = Array.from({ length: 20 }, () => pair.sidecar().publishStep(pair.audience, envelope));
+      await eventually(() => release.length === 20);
+      await pair.sidecar().arm(pair.audience, order);
+      for (const one of release.reverse()) one();
+      expect(await Promise.all(open)).toHaveLength(20);
+    });
+
+    test('acknowledges a report only when it was received', async () => {
+      const received: ReportMessage[] = [];
+      let take = (): void => undefined;
+      const taken = new Promise<void>((resolve) => {
+        take = resolve;
+      });
+      pair.sidecar().onReport(async (_audience, message) => {
+        received.push(message);
+        await taken;
+      });
+      let acknowledged = false;
+      const sending = pair.report(first).then(() => {
+        acknowledged = true;
+      });
+      await eventually(() => received.length === 1);
+      await pair.sidecar().arm(pair.audience, order);
+      expect(acknowledged).toBe(false);
+      take();
+      await sending;
+      expect(received).toEqual([first]);
+    });
+
+    test('does not take a late acknowledgement, from before a restart, for one of another report', async () => {
+      const release: (() => void)[] = [];
+      pair.sidecar().onReport(() => new Promise((resolve) => release.push(resolve)));
+      pair.report(first).catch(() => undefined);
+      await eventually(() => release.length === 1);
+      await pair.restartExecutor();
+      await eventually(() => pair.sidecar().isConnected(pair.audience));
+      let acknowledged = false;
+      const sending = pair.report(second).then(() => {
+        acknowledged = true;
+      });
+      await eventually(() => release.length === 2);
+      release[0]!();
+      await pair.sidecar().arm(pair.audience, order);
+      expect(acknowledged).toBe(false);
+      release[1]!();
+      await sending;
+    });
+
+    test('leaves a report that was turned down with its executor, and carries it again', async () => {
+      let turnDown = true;
+      const received: ReportMessage[] = [];
+      pair.sidecar().onReport(async (audience, message) => {
+        if (turnDown) throw new Error('cannot be recorded now');
+        expect(audience).toBe(pair.audience);
+        received.push(message);
+      });
+      await expect(pair.report(first)).rejects.toMatchObject({ code: 'rejected' });
+      await pair.report(second).catch(() => undefined);
+      turnDown = false;
+      await pair.report(first);
+      await pair.report(second);
+      expect(received).toEqual([first, second]);
+    });
+
+    test('finds the executor again after it was restarted, and says so on both sides', async () => {
+      const connected: string[] = [];
+      pair.sidecar().onConnected((audience) => connected.push(audience));
+      expect(connected).toEqual([pair.audience]);
+      const before = pair.far.connections;
+      await pair.restartExecutor();
+      await eventually(() => connected.length === 2 && pair.far.connections > before);
+      await pair.sidecar().arm(pair.audience, order);
+      expect(pair.far.armed).toEqual([order]);
+    });
+
+    test('rejects what was open when the executor went away, and what is asked while it is', async () => {
+      pair.far.answer = () => new Promise(() => undefined);
+      const open = pair.sidecar().publishStep(pair.audience, envelope);
+      open.catch(() => undefined);
+      await eventually(() => pair.far.steps.length === 1);
+      await pair.stopExecutor();
+      await expect(open).rejects.toMatchObject({ name: 'TransportError', code: 'unreachable' });
+      await expect(pair.sidecar().arm(pair.audience, order)).rejects.toMatchObject({ code: 'unreachable' });
+      expect(pair.sidecar().isConnected(pair.audience)).toBe(false);
+    });
+
+    test('leaves a report with its executor while no sidecar is there, and carries it to the next', async () => {
+      pair.sidecar().onReport(() => new Promise(() => undefined));
+      const unanswered = pair.report(first);
+      unanswered.catch(() => undefined);
+      await pair.restartSidecar();
+      await expect(unanswered).rejects.toMatchObject({ code: 'unreachable' });
+      const received: ReportMessage[] = [];
+      pair.sidecar().onReport(async (_audience, message) => void received.push(message));
+      await eventually(() => pair.sidecar().isConnected(pair.audience));
+      await pair.report(first);
+      expect(received).toEqual([first]);
+    });
+
+    test('knows of no executor that is not there', async () => {
+      expect(pair.sidecar().isConnected('executor:nobody')).toBe(false);
+      await expect(pair.sidecar().arm('executor:nobody', order)).rejects.toMatchObject({ name: 'TransportError' });
+    });
+  });
+}
