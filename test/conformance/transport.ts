@@ -111,8 +111,9 @@ export function transportConformance(name: string, open: () => Promise<Pair>, sa
       pair.sidecar().onReport(() => new Promise((resolve) => release.push(resolve)));
       pair.report(first).catch(() => undefined);
       await eventually(() => release.length === 1);
+      const before = pair.far.connections;
       await pair.restartExecutor();
-      await eventually(() => pair.sidecar().isConnected(pair.audience));
+      await eventually(() => pair.far.connections > before);
       let acknowledged = false;
       const sending = pair.report(second).then(() => {
         acknowledged = true;
