@@ -10,7 +10,7 @@ import { deriveRevokeOrder } from '../change/derive.ts';
 import type { RejectionCode } from '../change/decide.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import type { ChangeState } from '../change/state.ts';
-import { nextWork, type WorkLimits } from '../change/work.ts';
+import type { WorkLimits } from '../change/work.ts';
 import type { Facts } from '../facts/load.ts';
 import { mayRevoke } from '../identity/authority.ts';
 import type { Pdp } from '../pdp/engine.ts';
@@ -21,8 +21,8 @@ import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
 import { newChangeId } from './ids.ts';
 import type { Clock, DeliveryStore, Logger, RandomBytes, Transport } from './ports.ts';
-import { performWork } from './perform.ts';
 import { receiveReport } from './reports.ts';
+import { startRunner, type Runner } from './runner.ts';
 import { openStore, type Store } from './store.ts';
 
 export interface EngineLimits extends WorkLimits {
@@ -266,131 +266,4 @@ function earlyOrder(context: EngineContext, state: ChangeState, by: string): { a
   if (state.plan === null || state.act === null) return null;
   const order = deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), 'early', by);
   return order === null ? null : { audience: state.act.audience, envelope: signDsse(REVOKE_ORDER_TYPE, order, context.ticketSigner) };
-}
-
-interface Runner {
-  wake(changeId: string): void;
-  /** Changes that wait for a target which another one keeps. */
-  wakeWaiting(): void;
-  connected(audience: string): void;
-  close(): void;
-}
-
-/** One loop a change, at most one piece of work of it at a time; a failure waits and is tried again, others go on. */
-function startRunner(context: EngineContext): Runner {
-  const { store, clock, logger, limits } = context;
-  const running = new Set<string>();
-  const again = new Set<string>();
-  const waiting = new Set<string>();
-  const timers = new Map<string, () => void>();
-  const failures = new Map<string, number>();
-  const published = new Map<string, { readonly key: string; readonly atMs: number; readonly audience: string }>();
-  let closed = false;
-
-  const cancelTimer = (changeId: string): void => {
-    timers.get(changeId)?.();
-    timers.delete(changeId);
-  };
-  const wakeAt = (changeId: string, atMs: number): void => {
-    cancelTimer(changeId);
-    // Timers hold at most 2^31-1 ms: a farther time is looked at again on the way.
-    timers.set(changeId, clock.after(Math.min(Math.max(atMs - clock.nowMs(), 0), 2 ** 31 - 1), () => wake(changeId)));
-  };
-  const wake = (changeId: string): void => {
-    if (closed) return;
-    cancelTimer(changeId);
-    if (running.has(changeId)) {
-      again.add(changeId);
-      return;
-    }
-    running.add(changeId);
-    void loop(changeId).finally(() => {
-      running.delete(changeId);
-      if (again.delete(changeId)) wake(changeId);
-    });
-  };
-
-  /** Does what is due until nothing is, then arranges to be woken. Never rejects. */
-  const loop = async (changeId: string): Promise<void> => {
-    while (!closed) {
-      const state = store.get(changeId);
-      if (state === undefined) return;
-      try {
-        while (!store.isDurable(store.get(changeId)!)) await store.durable();
-        if (await step(store.get(changeId)!)) {
-          failures.delete(changeId);
-          continue;
-        }
-        return;
-      } catch (error) {
-        if (context.log.failed !== null) {
-          logger.error({ changeId, error: String(error) }, 'the ledger is not writable: nothing more is given');
-          return;
-        }
-        const count = (failures.get(changeId) ?? 0) + 1;
-        failures.set(changeId, count);
-        const waitMs = Math.min(limits.retryMs.first * 2 ** Math.min(count - 1, 16), limits.retryMs.longest);
-        logger.warn({ changeId, attempt: count, waitMs, error: error instanceof Error ? error.message : String(error) }, 'work failed and will be tried again');
-        wakeAt(changeId, clock.nowMs() + waitMs);
-        return;
-      }
-    }
-  };
-
-  /** One piece of work. False when there is nothing to do now. */
-  const step = async (state: ChangeState): Promise<boolean> => {
-    const due = nextWork(state, clock.nowMs(), limits);
-    if (due.work === null) {
-      if (due.wakeAtMs !== null) wakeAt(state.changeId, due.wakeAtMs);
-      return false;
-    }
-    const key = publicationKey(state, due.work.do);
-    const last = key === null ? undefined : published.get(state.changeId);
-    if (key !== null && last?.key === key && clock.nowMs() < last.atMs + limits.republishMs) {
-      wakeAt(state.changeId, Math.min(last.atMs + limits.republishMs, due.wakeAtMs ?? Infinity));
-      return false;
-    }
-    const outcome = await performWork(context, state, due.work);
-    if (outcome === 'waiting') {
-      waiting.add(state.changeId);
-      return false;
-    }
-    waiting.delete(state.changeId);
-    if (key !== null) published.set(state.changeId, { key, atMs: clock.nowMs(), audience: audienceOf(state) ?? '' });
-    return true;
-  };
-
-  return {
-    wake,
-    wakeWaiting() {
-      for (const changeId of [...waiting]) wake(changeId);
-    },
-    connected(audience) {
-      context.executorHeads.delete(audience);
-      for (const [changeId, publication] of published) if (publication.audience === audience) published.delete(changeId);
-      for (const state of store.open()) if (audienceOf(state) === audience || audienceOf(state) === null) wake(state.changeId);
-    },
-    close() {
-      closed = true;
-      for (const changeId of [...timers.keys()]) cancelTimer(changeId);
-    },
-  };
-}
-
-function audienceOf(state: ChangeState): string | null {
-  return state.act?.audience ?? state.read?.audience ?? null;
-}
-
-/** What must not be sent again at once though the state still asks for it; null for work whose doing changes the state. */
-function publicationKey(state: ChangeState, work: string): string | null {
-  switch (work) {
-    case 'publishRead':
-      return `read ${state.read?.issue ?? 0} r${state.revision}`;
-    case 'publishAct':
-      return `act ${state.act?.issue ?? 0} r${state.revision}`;
-    case 'publishRevoke':
-      return `revoke ${state.revokes.length}`;
-    default:
-      return null;
-  }
 }

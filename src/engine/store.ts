@@ -88,7 +88,8 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
     },
     lastOf: (type) => system.get(type),
     apply(changeId, command, extra = []) {
-      const decided = decide(changes.get(changeId) ?? null, command, options.nowMs());
+      // Whether somebody decided in time is judged by the record's time, which a clock that is set back does not take back.
+      const decided = decide(changes.get(changeId) ?? null, command, command.type === 'approve' ? stamp() : options.nowMs());
       if (!decided.ok) return decided;
       if (decided.events.length > 0) {
         const atMs = stamp();

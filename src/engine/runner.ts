@@ -1,0 +1,114 @@
+/** Drives every open change by what its state asks for: in steady running and after a start alike. */
+import { nextWork } from '../change/work.ts';
+import type { ChangeState } from '../change/state.ts';
+import type { EngineContext } from './engine.ts';
+import { audienceOf, createPace } from './pace.ts';
+import { performWork } from './perform.ts';
+
+export interface Runner {
+  wake(changeId: string): void;
+  /** Changes that wait for a target which another one keeps. */
+  wakeWaiting(): void;
+  connected(audience: string): void;
+  close(): void;
+}
+
+/** One loop a change, at most one piece of work of it at a time; a failure waits and is tried again, others go on. */
+export function startRunner(context: EngineContext): Runner {
+  const { store, clock, logger, limits } = context;
+  const running = new Set<string>();
+  const again = new Set<string>();
+  const waiting = new Set<string>();
+  const timers = new Map<string, () => void>();
+  const failures = new Map<string, number>();
+  const pace = createPace(clock, limits);
+  let closed = false;
+
+  const cancelTimer = (changeId: string): void => {
+    timers.get(changeId)?.();
+    timers.delete(changeId);
+  };
+  const wakeAt = (changeId: string, atMs: number): void => {
+    cancelTimer(changeId);
+    // Timers hold at most 2^31-1 ms: a farther time is looked at again on the way.
+    timers.set(changeId, clock.after(Math.min(Math.max(atMs - clock.nowMs(), 0), 2 ** 31 - 1), () => wake(changeId)));
+  };
+  const wake = (changeId: string): void => {
+    if (closed) return;
+    cancelTimer(changeId);
+    if (running.has(changeId)) {
+      again.add(changeId);
+      return;
+    }
+    running.add(changeId);
+    void loop(changeId).finally(() => {
+      running.delete(changeId);
+      if (again.delete(changeId)) wake(changeId);
+    });
+  };
+
+  /** Does what is due until nothing is, then arranges to be woken. Never rejects. */
+  const loop = async (changeId: string): Promise<void> => {
+    while (!closed) {
+      const state = store.get(changeId);
+      if (state === undefined) return;
+      try {
+        while (!store.isDurable(store.get(changeId)!)) await store.durable();
+        if (await step(store.get(changeId)!)) {
+          failures.delete(changeId);
+          continue;
+        }
+        return;
+      } catch (error) {
+        if (context.log.failed !== null) {
+          logger.error({ changeId, error: String(error) }, 'the ledger is not writable: nothing more is given');
+          return;
+        }
+        const count = (failures.get(changeId) ?? 0) + 1;
+        failures.set(changeId, count);
+        const waitMs = Math.min(limits.retryMs.first * 2 ** Math.min(count - 1, 16), limits.retryMs.longest);
+        logger.warn({ changeId, attempt: count, waitMs, error: error instanceof Error ? error.message : String(error) }, 'work failed and will be tried again');
+        wakeAt(changeId, clock.nowMs() + waitMs);
+        return;
+      }
+    }
+  };
+
+  /** One piece of work. False when there is nothing to do now. */
+  const step = async (state: ChangeState): Promise<boolean> => {
+    const due = nextWork(state, clock.nowMs(), limits);
+    if (due.work === null) {
+      if (due.wakeAtMs !== null) wakeAt(state.changeId, due.wakeAtMs);
+      return false;
+    }
+    const notBeforeMs = pace.notBefore(state, due.work);
+    if (notBeforeMs !== null) {
+      wakeAt(state.changeId, Math.min(notBeforeMs, due.wakeAtMs ?? Infinity));
+      return false;
+    }
+    const outcome = await performWork(context, state, due.work);
+    if (outcome === 'waiting') {
+      waiting.add(state.changeId);
+      return false;
+    }
+    waiting.delete(state.changeId);
+    pace.done(state, due.work);
+    return true;
+  };
+
+  return {
+    wake,
+    wakeWaiting() {
+      for (const changeId of [...waiting]) wake(changeId);
+    },
+    connected(audience) {
+      context.executorHeads.delete(audience);
+      pace.connected(audience);
+      for (const state of store.open()) if (audienceOf(state) === audience || audienceOf(state) === null) wake(state.changeId);
+    },
+    close() {
+      closed = true;
+      for (const changeId of [...timers.keys()]) cancelTimer(changeId);
+    },
+  };
+}
