@@ -229,7 +229,8 @@ export class LogWriter implements Log {
 
   #schedulePublish(): void {
     if (this.#publishing !== null || this.#failed !== null || this.#durableSize === this.#head.size) return;
-    const dueInMs = this.#headAt + CHECKPOINT_INTERVAL_MS - this.#options.now();
+    // A clock that was set back must not put the next checkpoint off.
+    const dueInMs = Math.min(this.#headAt + CHECKPOINT_INTERVAL_MS - this.#options.now(), CHECKPOINT_INTERVAL_MS);
     if (this.#checkpointWanted || dueInMs <= 0 || this.#durableSize - this.#head.size >= UNPUBLISHED_ENTRIES_MAX) {
       this.#cancelTimer?.();
       this.#cancelTimer = null;
