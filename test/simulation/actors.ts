@@ -137,7 +137,12 @@ export function startActors(world: World, rng: Rng, oracle: Oracle, untilMs: num
   const fetchSecret = async (state: ChangeState): Promise<void> => {
     const by = state.requester[0]!;
     const answer = await ask((engine) => engine.delivery(by, state.changeId));
-    if (answer?.ok !== true) return;
+    if (answer === undefined) return;
+    if (!answer.ok) {
+      const now = world.engine()?.get(state.changeId);
+      if (now?.delivery?.status === 'sealed' && ['active', 'done'].includes(now.name)) oracle.broken(7, `the sealed secret of ${state.changeId} is not to be had: ${answer.message}`);
+      return;
+    }
     if (digestOf(answer.value.ciphertext) !== answer.value.digest) oracle.broken(7, 'the ciphertext is not the one that was recorded');
     oracle.opened(state.changeId, unseal(answer.value.ciphertext, RECIPIENT));
     if (rng.chance(0.8)) void ask((engine) => engine.acknowledgeDelivery(by, state.changeId, answer.value.digest));

@@ -1,5 +1,6 @@
 /** What goes wrong around the programs: each seed picks a few kinds of trouble, so that every mixture is met, and calm as well. */
 import type { Rng } from './rng.ts';
+import type { DiskOperation } from './sim-disk.ts';
 import type { TargetFault } from './sim-target.ts';
 import { EXECUTORS } from './fixtures.ts';
 import { APPLY_TIMEOUT_MS, type Node, type World } from './world.ts';
@@ -12,6 +13,8 @@ export interface Chaos {
 }
 
 const SUPERVISE_MS = 500;
+/** What needs no new block on a disk that is full. */
+const NEEDS_NO_SPACE: ReadonlySet<DiskOperation> = new Set(['sync', 'remove', 'truncate', 'overwrite', 'openAppend']);
 
 export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
   const { scheduler, network } = world;
@@ -44,9 +47,29 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
   if (some('policy faults', 0.3)) {
     phases('policy fault', rng.between(1, 3), 20_000, () => {
       world.policyFaulty = true;
+      world.policyFaultySinceMs = scheduler.nowMs();
     }, () => {
       world.policyFaulty = false;
     });
+  }
+  if (some('facts that change', 0.2)) {
+    phases('other facts', rng.between(1, 2), 30_000, () => {
+      world.strictFacts = true;
+    }, () => {
+      world.strictFacts = false;
+    });
+  }
+  for (const node of nodes) {
+    // Executors' clocks stay within what trust folders tolerate; a sidecar's may be anywhere.
+    const furthest = node === world.sidecar ? rng.pick([900, 30_000, 3_600_000]) : 900;
+    if (some(`clock steps at ${node.name}`, 0.15)) {
+      phases(`clock step at ${node.name}`, rng.between(1, 3), 30_000, () => {
+        node.offsetMs = rng.between(-furthest, furthest);
+        if (furthest > 900) world.wildClock = true;
+      }, () => {
+        node.offsetMs = rng.between(-400, 400);
+      });
+    }
   }
   for (const { audience, connector } of EXECUTORS) {
     const target = world.targets.get(connector)!;
@@ -64,7 +87,10 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
       else phases(`trouble at ${connector}`, rng.between(1, 3), 40_000, () => target.setFault(faulty), () => target.setFault(() => 'none'));
     }
     if (some(`drift at ${connector}`, 0.1)) phases(`drift at ${connector}`, 2, 1_000, () => target.drift(), () => undefined);
-    if (some(`foreign accounts at ${connector}`, 0.05)) phases(`foreign account at ${connector}`, 1, 1_000, () => target.recreate(), () => undefined);
+    if (some(`foreign accounts at ${connector}`, 0.05)) phases(`foreign account at ${connector}`, 1, 1_000, () => {
+      world.foreignHands = true;
+      target.recreate();
+    }, () => undefined);
   }
 
   for (const node of nodes) {
@@ -72,7 +98,7 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
       const failure = rng.pick(['ENOSPC', 'EIO'] as const);
       const rate = failure === 'ENOSPC' ? 1 : rng.pick([0.02, 0.2, 1]);
       phases(`${failure} at ${node.name}`, rng.between(1, 2), 15_000,
-        () => node.disk.setFault((operation) => ((failure === 'EIO' || !['sync', 'remove', 'truncate'].includes(operation)) && rng.chance(rate) ? failure : null)),
+        () => node.disk.setFault((operation) => ((failure === 'EIO' || !NEEDS_NO_SPACE.has(operation)) && rng.chance(rate) ? failure : null)),
         () => node.disk.setFault(() => null));
     }
     if (some(`crashes of ${node.name}`, 0.5)) {
@@ -112,12 +138,14 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
 
   return {
     check() {
-      for (const [audience, node] of world.executors) if (world.worker(audience) === null) node.impededMs = Math.max(node.impededMs, scheduler.nowMs());
+      for (const [audience, node] of world.executors) if (world.worker(audience) === null && node.excused) node.impededMs = Math.max(node.impededMs, scheduler.nowMs());
     },
     heal() {
       healed = true;
       network.setQuality({ loss: 0, double: 0, slowestMs: 20 });
       world.policyFaulty = false;
+      world.strictFacts = false;
+      for (const node of nodes) node.offsetMs = rng.between(-400, 400);
       scheduler.setCrashPlan(() => null, () => undefined);
       for (const target of world.targets.values()) {
         target.setFault(() => 'none');

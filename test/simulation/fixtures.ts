@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestOf, generateSignerKey, logIdOf, parseSigner, parseTrustPolicy, parseVerifier, type Signer, type Verifier } from '../../ledger/index.ts';
-import { parseFacts, type Facts } from '../../src/facts/load.ts';
+import { factsOf, parseFacts, type Facts } from '../../src/facts/load.ts';
 import { readBundle } from '../../src/pdp/bundle.ts';
 import { inlinePdp, type Pdp } from '../../src/pdp/engine.ts';
 import type { RequirementsFile } from '../../src/protocol/trust.ts';
@@ -47,7 +47,7 @@ function signer(name: string): Signer {
   return parseSigner(generateSignerKey(name, Buffer.from(digestOf(Buffer.from(`simulation ${name}`)).slice(7), 'hex')).skey);
 }
 
-export interface Fixtures { readonly keys: Keys; readonly trust: Trust; readonly facts: Facts; readonly pdp: Pdp }
+export interface Fixtures { readonly keys: Keys; readonly trust: Trust; readonly facts: Facts; readonly strictFacts: Facts; readonly pdp: Pdp }
 let made: Fixtures | null = null;
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -63,14 +63,21 @@ export async function fixtures(): Promise<Fixtures> {
     v: 1, clockSkewMs: 2_000, revokers: [{ principal: 'person:sam', key: keys.revoker.vkey }],
     floors: [{ connector: 'pg-dev', target: '*', privilege: 'table:public.orders:SELECT', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: 28_800 }],
   };
+  const policy = parseTrustPolicy(`log ${keys.log.vkey}\nlog ${keys.rogueLog.vkey}\nquorum none\n`);
   const trust: Trust = {
-    policy: parseTrustPolicy(`log ${keys.log.vkey}\nlog ${keys.rogueLog.vkey}\nquorum none\n`),
+    policy: { ...policy, logs: policy.logs.map((log) => ({ ...log, verifier: remembering(log.verifier) })) },
     sidecars: new Map([[logIdOf(ORIGIN), [verifier(keys.ticket)]], [logIdOf(ROGUE_ORIGIN), [verifier(keys.rogueTicket)]]]),
     executors: new Map(EXECUTORS.map(({ audience, connector }) => [audience, { key: verifier(keys.executors.get(audience)!), connectors: [connector] }])),
     requirements,
   };
   const file = (name: string): { name: string; text: string } => ({ name, text: readFileSync(join(ROOT, `examples/facts/${name}.yaml`), 'utf8') });
   const facts = parseFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage') }, START_MS);
-  made = { keys, trust, facts, pdp: inlinePdp(await readBundle(join(ROOT, 'policy/bundle'))) };
+  made = { keys, trust, facts, strictFacts: stricter(facts), pdp: inlinePdp(await readBundle(join(ROOT, 'policy/bundle'))) };
   return made;
+}
+
+/** The same, a moment later: nobody's purpose stands any more, and those who ask by name have left. People who take back access remain. */
+function stricter({ value }: Facts): Facts {
+  const nhis = value.inventory.nhis.map((nhi) => ({ ...nhi, purposes: [] }));
+  return factsOf({ ...value, inventory: { ...value.inventory, nhis } }, START_MS);
 }

@@ -45,6 +45,8 @@ export interface Oracle {
 const END_BOUND_MS = 12_000;
 /** Why an executor may turn down what an honest sidecar sent. */
 const HONEST_REFUSALS: ReadonlySet<string> = new Set(['outside-window', 'drifted', 'lease-ended', 'below-floor']);
+/** And what the orders and approvals of a sidecar look like whose clock is wrong. */
+const WRONG_TIME_REFUSALS: ReadonlySet<string> = new Set(['order-mismatch', 'approvals-insufficient']);
 /** Memory is compared with the ledger once in so many events. */
 const COMPARE_EVERY = 64;
 
@@ -177,9 +179,10 @@ export function createOracle(): Oracle {
     if (record.type === 'step.refused') {
       const { code } = readPayload(bodyOf(record as LedgerRecord, 'step.refused')!.report, reportSchema) as { code?: string | null };
       // This sidecar makes no such envelopes: a thief did, and the change must not die of it.
-      if (!HONEST_REFUSALS.has(code ?? '')) broken(0, `record ${record.seq}: a step was refused for ${code ?? 'no reason'}, which is none of its sidecar's doing`);
+      if (!HONEST_REFUSALS.has(code ?? '') && !(world.wildClock && WRONG_TIME_REFUSALS.has(code ?? ''))) broken(0, `record ${record.seq}: a step was refused for ${code ?? 'no reason'}, which is none of its sidecar's doing`);
     }
-    if (record.type !== 'policy.decided' || !world.policyFaulty) return;
+    // What was answered just before may be recorded a moment later.
+    if (record.type !== 'policy.decided' || !world.policyFaulty || world.scheduler.nowMs() < world.policyFaultySinceMs + 3_000) return;
     if ((record.body['decision'] as { effect: string }).effect !== 'deny') broken(4, `record ${record.seq} decides in favour while the policy engine gives no answer`);
   };
 
@@ -275,6 +278,7 @@ export function createOracle(): Oracle {
     },
     async finish() {
       await compare();
+      judgeRest();
       judgeHeads();
     },
     opened(changeId, secret) {
@@ -290,6 +294,17 @@ export function createOracle(): Oracle {
     revokeSent: (changeId) => void mustEnd.set(clientTokenOf(changeId), world.scheduler.nowMs()),
     broken: (invariant, message) => broken(invariant, message),
   };
+
+  /** What is over gives no access, and what stands does. */
+  function judgeRest(): void {
+    for (const state of world.engine()?.all() ?? []) {
+      const step = state.plan?.steps[0];
+      if (step === undefined || step.action === 'revoke') continue;
+      const live = world.targets.get(step.connector)!.live(step.clientToken).length;
+      if (state.name === 'done' && live === 0 && !world.foreignHands) broken(6, `${state.changeId} is done and gives nothing`);
+      if (state.name !== 'done' && live > 0) broken(3, `${state.changeId} is ${state.name} and ${step.account} still has access by ${step.clientToken}`);
+    }
+  }
 
   /** No fork: every checkpoint that ever left the sidecar is a head of the one log there is. */
   function judgeHeads(): void {

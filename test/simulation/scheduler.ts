@@ -22,8 +22,8 @@ export interface Scheduler {
   after(delayMs: number, label: string, action: () => void, owner?: Process | null): () => void;
   /** A port call of `process`: its effect happens in one event, and the promise settles then. Once the process is dead neither happens. */
   call<T>(process: Process, label: string, delayMs: number, effect: () => T): Promise<T>;
-  /** A node's clock, `offsetMs` off the true time. Timers belong to the process. */
-  clock(process: Process, offsetMs: number): Clock;
+  /** A node's clock, so far off the true time as `offset` says at the moment. Timers belong to the process, and do not jump. */
+  clock(process: Process, offset: { readonly offsetMs: number }): Clock;
   setCrashPlan(plan: CrashPlan, crash: (process: Process) => void): void;
   /** Runs events until `untilMs` or until `stop` holds; `check` runs after every event, once all microtasks have. */
   run(untilMs: number, check: () => Promise<void> | void, stop?: () => boolean): Promise<void>;
@@ -103,8 +103,8 @@ export function createScheduler(rng: Rng, startMs: number, trace: ((line: string
         }, process);
       });
     },
-    clock: (process, offsetMs) => ({
-      nowMs: () => nowMs + offsetMs,
+    clock: (process, offset) => ({
+      nowMs: () => nowMs + offset.offsetMs,
       after: (delayMs, callback) => scheduler.after(delayMs, `timer of ${process.node}`, callback, process),
     }),
     setCrashPlan(plan, onCrash) {

@@ -5,7 +5,7 @@ import type { Process, Scheduler } from './scheduler.ts';
 import { afterPowerCut, appendTo, newFile, seen, survivingBytes, syncFile, truncateTo, type SimFile } from './sim-file.ts';
 
 /** An operation that may be made to fail. */
-export type DiskOperation = 'append' | 'sync' | 'truncate' | 'openAppend' | 'writeDerived' | 'writeDurable' | 'overwrite' | 'remove';
+export type DiskOperation = 'append' | 'sync' | 'truncate' | 'openAppend' | 'writeDerived' | 'writeDurable' | 'overwrite' | 'remove' | 'lock' | 'create';
 export type DiskFault = (operation: DiskOperation, path: string) => 'ENOSPC' | 'EIO' | null;
 /** Sees all bytes that go to the disk. */
 export type DiskWatch = (path: string, bytes: Uint8Array) => void;
@@ -105,6 +105,7 @@ export function createSimDisk(scheduler: Scheduler, rng: Rng, watch: DiskWatch):
         failing('openAppend', path);
         let file = files.get(path);
         if (file === undefined) {
+          failing('create', path);
           file = newFile(new Uint8Array(), { kind: 'prefix', length: 0 });
           files.set(path, file);
         }
@@ -134,6 +135,7 @@ export function createSimDisk(scheduler: Scheduler, rng: Rng, watch: DiskWatch):
         files.delete(path);
       }),
       lock: (path) => call(`lock ${path}`, () => {
+        failing('lock', path);
         const holder = locks.get(path);
         if (holder?.alive === true) throw new LedgerError('locked', `${holder.node} ${holder.incarnation} holds ${path}`);
         locks.set(path, process);

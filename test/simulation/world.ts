@@ -52,11 +52,13 @@ export interface Node {
   readonly name: string;
   readonly disk: SimDisk;
   /** Milliseconds that its clock is off the true time. */
-  readonly offsetMs: number;
+  offsetMs: number;
   process: Process | null;
   /** It is down until then; null while it runs or starts. */
   downUntilMs: number | null;
-  /** When it last could not work, for whatever reason. */
+  /** Whether it is down through no fault of its program. */
+  excused: boolean;
+  /** When it last could not work, through no fault of its program. */
   impededMs: number;
 }
 
@@ -77,6 +79,13 @@ export interface World {
   start(node: Node): void;
   kill(node: Node, downMs: number, how: 'kill' | 'power'): void;
   policyFaulty: boolean;
+  policyFaultySinceMs: number;
+  /** Whether the directory and inventory have just become stricter: who asked has left, and purposes are withdrawn. */
+  strictFacts: boolean;
+  /** Whether others deleted accounts in this run. */
+  foreignHands: boolean;
+  /** Whether the sidecar's clock was farther off in this run than executors tolerate. */
+  wildClock: boolean;
   /** Client tokens of steps that a thief with another sidecar's keys sends. */
   readonly rogueTokens: Set<string>;
 }
@@ -85,10 +94,10 @@ export interface World {
 
 /** A world at rest: nothing is started yet. */
 export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, watchers: Watchers): Promise<World> {
-  const { keys, trust, facts, pdp } = await fixtures();
+  const { keys, trust, facts, strictFacts, pdp } = await fixtures();
   const node = (name: string): Node => ({
     name, disk: createSimDisk(scheduler, rng.fork(`disk ${name}`), (path, bytes) => watchers.bytes(`${name}:${path}`, bytes)),
-    offsetMs: rng.between(-400, 400), process: null, downUntilMs: START_MS, impededMs: START_MS,
+    offsetMs: rng.between(-400, 400), process: null, downUntilMs: START_MS, excused: true, impededMs: START_MS,
   });
   const sidecar = node('sidecar');
   const executors = new Map<string, Node>(EXECUTORS.map(({ audience }) => [audience, node(audience)]));
@@ -110,7 +119,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
   });
 
   const startSidecar = async (process: Process): Promise<void> => {
-    const clock = scheduler.clock(process, sidecar.offsetMs);
+    const clock = scheduler.clock(process, sidecar);
     const port = sidecar.disk.port(process);
     const disk = wraps.sidecarDisk?.(port, sidecar.disk) ?? port;
     const opened = await openLog({
@@ -123,7 +132,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     }
     const transport = network.transport(process);
     const engine = await openEngine({
-      log, pdp: wraps.pdp?.(simPdp(process)) ?? simPdp(process), facts: () => facts, transport: wraps.transport?.(transport) ?? transport, deliveries: deliveryStore(disk),
+      log, pdp: wraps.pdp?.(simPdp(process)) ?? simPdp(process), facts: () => (world.strictFacts ? strictFacts : facts), transport: wraps.transport?.(transport) ?? transport, deliveries: deliveryStore(disk),
       trust, ticketSigner: keys.ticket, executorOf: (connector) => EXECUTORS.find((one) => one.connector === connector)?.audience,
       connectors: EXECUTORS.map(({ connector }) => connector), clock, random: (length) => randoms.bytes(length), logger: logger('sidecar'), limits: LIMITS, version: '0.0.0-sim',
     });
@@ -144,7 +153,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
 
   const startExecutor = async (executor: Node, process: Process): Promise<void> => {
     const { audience, connector } = EXECUTORS.find((one) => one.audience === executor.name)!;
-    const offClock = scheduler.clock(process, executor.offsetMs);
+    const offClock = scheduler.clock(process, executor);
     const clock = wraps.executorClock?.(offClock) ?? offClock;
     const port = executor.disk.port(process);
     const target = targets.get(connector)!.connector(process);
@@ -165,7 +174,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
 
   let incarnation = 0;
   const world: World = {
-    scheduler, network, sidecar, executors, targets, trust, facts, keys, limits: LIMITS, policyFaulty: false, rogueTokens: new Set(),
+    scheduler, network, sidecar, executors, targets, trust, facts, keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, foreignHands: false, wildClock: false, rogueTokens: new Set(),
     engine: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.engine ?? null)),
     log: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.log ?? null)),
     worker: (audience) => {
@@ -176,6 +185,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       const process: Process = { node: target.name, incarnation: (incarnation += 1), alive: true };
       target.process = process;
       target.downUntilMs = null;
+      target.excused = false;
       scheduler.trace(`${target.name} starts`);
       const starting = target === sidecar ? startSidecar(process) : startExecutor(target, process);
       starting.then(
@@ -184,7 +194,10 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
           if (error instanceof LedgerError && ['corrupt', 'rolled-back'].includes(error.code)) watchers.broken(5, `${target.name} cannot open what it wrote: ${error.message}`);
           else if (!mayHappen(error)) watchers.broken(0, `${target.name} does not start: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
           scheduler.trace(`${target.name} does not start: ${String(error)}`);
-          world.kill(target, 2_000, target.disk.syncFailed ? 'power' : 'kill');
+          const { syncFailed } = target.disk;
+          world.kill(target, 2_000, 'kill');
+          // Only a lost disk is an excuse: a full one keeps nobody from taking access back.
+          target.excused = syncFailed;
         },
       );
     },
@@ -197,6 +210,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       }
       if (how === 'power' || target.disk.syncFailed) target.disk.powerCut();
       target.process = null;
+      target.excused = true;
       target.downUntilMs = scheduler.nowMs() + downMs;
       scheduler.trace(`${target.name} is gone (${how}) for ${downMs} ms`);
     },
