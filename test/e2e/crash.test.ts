@@ -1,7 +1,10 @@
 /** `kill -9` of the sidecar, and of the executor, right after every record that a change has; real processes, a real database. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Installation } from '../../examples/demo/installation.ts';
-import { openBench, verificationTrouble, type Bench } from './support/bench.ts';
+import type { ChangeView } from '../../src/client/index.ts';
+import { countMarked, openBench, verificationTrouble, type Bench } from './support/bench.ts';
 import { watchJournal } from './support/journal-watch.ts';
 import { seeThrough } from './support/people.ts';
 import { grantScenario, provisionScenario, revokeScenario, type Scenario } from './support/scenarios.ts';
@@ -30,21 +33,34 @@ const timesIn = (types: readonly string[], type: string): number => types.filter
 /** Every record of a change as a place: what else is recorded on the way, such as a decision that is asked for again, moves none. */
 const placesOf = (types: readonly string[]): Place[] => types.map((type, index) => ({ type, nth: timesIn(types.slice(0, index + 1), type) }));
 
-/** One change from request to rest; the victim is killed, and started again, the moment the record at `after` is written. */
-async function run(scenario: Scenario, installation: Installation, name: string, kill: { readonly victim: Victim; readonly after: Place } | null): Promise<readonly string[]> {
+interface Kill {
+  readonly victim: Victim;
+  /** A record of the change; or, `in` the executor's lease book, an entry. */
+  readonly after: Place;
+  readonly in?: 'leaseBook';
+}
+
+/** One change from request to rest; the victim is killed, and started again, the moment what `after` names is written. */
+async function run(scenario: Scenario, installation: Installation, name: string, kill: Kill | null): Promise<readonly string[]> {
   const watch = watchJournal(installation.paths.journal);
   try {
     const known = new Set(watch.changes());
+    const bookBefore = bookEntries(installation).length;
     const cast = await scenario.start(bench, installation, name);
     const driven = seeThrough(cast, performance.now() + RUN_MS);
     if (kill !== null) {
-      const killed = watch.until((changes) => changes.some((id) => !known.has(id) && timesIn(watch.typesOf(id), kill.after.type) >= kill.after.nth), RUN_MS)
+      const { type, nth } = kill.after;
+      const isThere = (changes: readonly string[]): boolean => kill.in === 'leaseBook'
+        ? timesIn(bookEntries(installation).slice(bookBefore), type) >= nth
+        : changes.some((id) => !known.has(id) && timesIn(watch.typesOf(id), type) >= nth);
+      const killed = watch.until(isThere, RUN_MS)
         .then(() => installation[kill.victim].kill9())
         .then(() => (kill.victim === 'sidecar' ? installation.startSidecar() : installation.startExecutor()));
       await Promise.all([killed, driven]);
     }
     const change = await driven;
-    await scenario.over(bench, change);
+    if (kill?.in === 'leaseBook' && change.state === 'failed') await expectUndone(change);
+    else await scenario.over(bench, change);
     const evidence = await cast.approver.evidence(change.id);
     const types = evidence.records.map((record) => record['type']);
     for (const type of ONCE) expect(timesIn(types, type), `${type} in ${types.join(', ')}`).toBeLessThanOrEqual(1);
@@ -53,6 +69,23 @@ async function run(scenario: Scenario, installation: Installation, name: string,
   } finally {
     watch.close();
   }
+}
+
+/**
+ * Between making a credential and trying it, a crash loses the one copy of the secret that the executor had: policy asks for a proof by use
+ * that nobody can give any more, so the credential is undone, on record.
+ */
+async function expectUndone(change: ChangeView): Promise<void> {
+  expect(change.kind).toBe('provision');
+  expect(change.verification?.reasons.map(({ code }) => code)).toEqual(['not-working']);
+  expect(change.ended?.outcome).toBe('done');
+  expect(await countMarked(bench.database, change.plan!.steps[0]!.clientToken), 'accounts left').toBe(0);
+}
+
+/** What the executor has written in its lease book, by kind of entry, in order. */
+function bookEntries({ paths }: Installation): string[] {
+  const book = readFileSync(join(paths.executorState, 'lease-book'), 'latin1');
+  return [...book.matchAll(/"t":"([a-z]+)"/g)].map((match) => match[1]!);
 }
 
 const VICTIMS: readonly Victim[] = ['sidecar', 'executor'];
@@ -67,6 +100,22 @@ describe.concurrent.each(VICTIMS)('kill -9 of the %s right after each record', (
     for (const after of placesOf(recorded)) {
       await run(scenario, installation, `after-${after.type}-${after.nth}`, { victim, after }).catch((cause: unknown) => {
         throw new Error(`the ${victim} was killed after ${after.type} ${after.nth}`, { cause });
+      });
+    }
+    expect(await verificationTrouble(installation)).toBe('');
+    await installation.stop();
+  }, 240_000);
+});
+
+describe.concurrent('kill -9 of the executor right after each kind of entry in its lease book', () => {
+  const entries = ['claim', 'attempt', 'applied', 'resolved', 'sent', 'order', 'ended'];
+  test.each([provisionScenario(), grantScenario()])('of a $kind: it finishes, with one effect, and nothing is lost', async (scenario) => {
+    const installation = bench.install(`book-${scenario.kind}`);
+    await installation.startExecutor();
+    await installation.startSidecar();
+    for (const type of entries) {
+      await run(scenario, installation, `after-${type}`, { victim: 'executor', after: { type, nth: 1 }, in: 'leaseBook' }).catch((cause: unknown) => {
+        throw new Error(`the executor was killed after ${type}`, { cause });
       });
     }
     expect(await verificationTrouble(installation)).toBe('');
