@@ -3,10 +3,11 @@
  *
  *     npm run demo -- --case 2     one case, and the verification
  *     npm run demo -- --keep       leaves everything running until Ctrl-C
+ *     npm run demo -- --directory DIR   instead of .countersign/demo; what is there is replaced
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync, realpathSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { audit } from './cases/audit.ts';
@@ -34,17 +35,19 @@ interface Options {
   /** 1 to 4; null for all. */
   readonly only: number | null;
   readonly keep: boolean;
+  /** null: `.countersign/demo` of the package. */
+  readonly directory: string | null;
 }
 
-/** Runs the demo below `<package>/.countersign/demo`. Resolves with the exit code, everything it started ended. */
+/** Runs the demo. Resolves with the exit code, everything it started ended. */
 export async function runDemo(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
   if (options === null) {
-    process.stderr.write(`usage: npm run demo -- [--case 1..${CASES.length}] [--keep]\n`);
+    process.stderr.write(`usage: npm run demo -- [--case 1..${CASES.length}] [--keep] [--directory DIR]\n`);
     return 2;
   }
   const root = packageRoot(import.meta.dirname);
-  const directory = join(root, '.countersign', 'demo');
+  const directory = options.directory ?? join(root, '.countersign', 'demo');
   const interrupted = new AbortController();
   const interrupt = (): void => interrupted.abort();
   process.once('SIGINT', interrupt).once('SIGTERM', interrupt).once('SIGHUP', interrupt);
@@ -75,10 +78,10 @@ export async function runDemo(args: readonly string[]): Promise<number> {
 
 function readOptions(args: readonly string[]): Options | null {
   try {
-    const { values } = parseArgs({ args: [...args], options: { case: { type: 'string' }, keep: { type: 'boolean', default: false } } });
+    const { values } = parseArgs({ args: [...args], options: { case: { type: 'string' }, keep: { type: 'boolean', default: false }, directory: { type: 'string' } } });
     const only = values.case === undefined ? null : Number(values.case);
     if (only !== null && !(Number.isInteger(only) && only >= 1 && only <= CASES.length)) return null;
-    return { only, keep: values.keep };
+    return { only, keep: values.keep, directory: values.directory === undefined ? null : resolve(values.directory) };
   } catch {
     return null;
   }
@@ -97,7 +100,7 @@ async function tellAll(world: World, { only, keep }: Options, root: string): Pro
   await audit(world);
   if (keep) await world.startSidecar();
 
-  const here = (path: string): string => relative(root, path);
+  const here = (path: string): string => pathFrom(root, path);
   say();
   for (const { who, what, when, policy } of told) say(`At ${when}, ${who} ${what}, by policy ${short(policy)}.`);
   say(`${checksHeld()} checks held in ${((performance.now() - startMs) / 1000).toFixed(1)} s.`);
@@ -115,9 +118,17 @@ async function tellAll(world: World, { only, keep }: Options, root: string): Pro
 
 async function keepRunning(world: World, stopped: Promise<unknown>): Promise<void> {
   say();
-  say(`Running until Ctrl-C. Ask it something as person:ana (the token is in ${world.paths.tokens}):`);
-  say(`  curl --unix-socket ${world.paths.socket} -H "Authorization: Bearer $(awk '$1 == "person:ana" {print $2}' ${world.paths.tokens})" http://localhost/v1/changes`);
+  const { tokens, socket } = world.paths;
+  say('Running until Ctrl-C. Ask it something as person:ana:');
+  // The token goes by standard input: arguments are seen by every process of the machine.
+  say(`  awk '$1 == "person:ana" {print "Authorization: Bearer " $2}' ${tokens} | curl -s -H @- --unix-socket ${socket} http://localhost/v1/changes`);
   await stopped;
+}
+
+/** As short as it can be said from `root`. */
+function pathFrom(root: string, path: string): string {
+  const local = relative(root, path);
+  return local.startsWith('..') ? path : local;
 }
 
 function explain(error: unknown, logs: string, root: string): void {
@@ -129,7 +140,7 @@ function explain(error: unknown, logs: string, root: string): void {
   } else {
     line(red(`The demo could not go on: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`));
   }
-  line(`  logs: ${relative(root, logs)}/`);
+  line(`  logs: ${pathFrom(root, logs)}/`);
 }
 
 const invoked = process.argv[1];

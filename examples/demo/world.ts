@@ -3,7 +3,7 @@
  * here, and what an earlier, aborted run left is ended first.
  */
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
-import { copyFileSync, existsSync, mkdirSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { removePostgres, startPostgres, type RunningPostgres } from '../support/embedded-postgres.ts';
 import { createDatabase, type Database } from './database.ts';
@@ -24,13 +24,16 @@ export interface World extends Omit<Installation, 'stop'> {
 
 export interface WorldOptions {
   readonly root: string;
-  /** Made anew. */
+  /** Made anew: absent, empty, or what an earlier demo left there. */
   readonly directory: string;
   readonly randomBytes: (length: number) => Uint8Array;
 }
 
-/** Starts it all, and shows on stderr what is waited for. */
+const ORIGIN = 'countersign.demo/';
+
+/** Starts it all, and shows on stderr what is waited for. @throws Error when the directory holds something else: nothing was touched */
 export async function openWorld({ root, directory, randomBytes }: WorldOptions): Promise<World> {
+  if (!mayReplace(directory)) throw new Error(`${directory} holds something that no demo has left there: name another directory`);
   // Beside, not inside: the directory is left for the auditor, the database is thrown away.
   const databaseDirectory = `${directory}-postgres`;
   const ended = endLeftovers(join(directory, 'run'), PROCESSES);
@@ -47,7 +50,7 @@ export async function openWorld({ root, directory, randomBytes }: WorldOptions):
     undo.push(() => endPostgres(postgres, databaseDirectory, join(directory, 'logs')));
     const password = (): string => Buffer.from(randomBytes(18)).toString('base64url');
     const database = await createDatabase(postgres, password);
-    const origin = `countersign.demo/${Buffer.from(randomBytes(6)).toString('hex')}`;
+    const origin = `${ORIGIN}${Buffer.from(randomBytes(6)).toString('hex')}`;
     const installation = install({ root, directory, origin, server: postgres, randomBytes });
     undo.push(() => installation.stop());
     await waitFor('starting an executor and a sidecar', async () => {
@@ -91,4 +94,10 @@ async function endPostgres(postgres: RunningPostgres, directory: string, logs: s
   mkdirSync(logs, { recursive: true });
   if (existsSync(postgres.logFile)) copyFileSync(postgres.logFile, join(logs, 'postgres.log'));
   await removePostgres(directory);
+}
+
+function mayReplace(directory: string): boolean {
+  if (!existsSync(directory) || readdirSync(directory).length === 0) return true;
+  const vkey = join(directory, 'log.vkey');
+  return existsSync(vkey) && readFileSync(vkey, 'utf8').startsWith(ORIGIN);
 }

@@ -1,0 +1,132 @@
+/** `npm run demo`, as a person runs it: it tells the story, every check holds, it leaves what an auditor needs and nothing that runs. */
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { until } from '../../examples/demo/check.ts';
+import { commandLine, packageRoot } from '../../examples/demo/processes.ts';
+import { connect } from '../../src/client/index.ts';
+import { countersign } from './support/bench.ts';
+
+const main = join(packageRoot(import.meta.dirname), 'dist', 'examples', 'demo', 'main.js');
+const DEMO_MS = 110_000;
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'countersign-demo-'));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+interface Demo {
+  readonly child: ChildProcess;
+  readonly output: () => string;
+  readonly errors: () => string;
+  readonly exit: Promise<number | null>;
+}
+
+function demo(...args: string[]): Demo {
+  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  let errors = '';
+  child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
+  child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
+  return { child, output: () => output, errors: () => errors, exit: new Promise((resolve) => child.once('exit', resolve)) };
+}
+
+/** Processes of this machine whose command line names the demo's directory: its executor, sidecar and database. */
+function left(place: string): string[] {
+  if (!existsSync('/proc/self/cmdline')) return [];
+  return readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .flatMap((name) => [commandLine(Number(name)) ?? '']).filter((line) => line.includes(place));
+}
+
+test('the whole demo: every check holds, each case is told in six lines, and the evidence is left', async () => {
+  const place = join(directory, 'whole');
+  const { exit, output, errors } = demo('--directory', place);
+  expect(await exit, `${output()}\n${errors()}`).toBe(0);
+
+  const cases = output().split(/^(?=\d {2}\S)/m).slice(1);
+  expect(cases.map((text) => text[0])).toEqual(['1', '2', '3', '4']);
+  for (const text of cases.slice(0, 3)) {
+    const told = text.split('\n\n')[0]!.split('\n').slice(1);
+    expect(told.map((line) => line.trim().split(/ {2,}/)[0])).toEqual(['asked', 'decided', 'approved by', 'done', 'taken back', 'proven']);
+  }
+  expect(cases[3]!.match(/^ {3}refused/gm)).toHaveLength(6);
+  expect(output()).toMatch(/control +rule +record/);
+  expect(output()).toMatch(/WORKFLOW +holds/);
+  expect(output()).toMatch(/One byte flipped in a copy, in record (\d+)\n.*INTEGRITY.*record \1 /);
+  expect(output()).toMatch(/At \d\d:.* nhi:prod\/ci-deployer got role:deploy for 6 seconds, by policy sha256:/);
+
+  // Nothing secret is printed, and no colour but to a terminal.
+  expect(output() + errors()).not.toMatch(/cst_[A-Za-z0-9_-]{20}|AGE-SECRET-KEY|PRIVATE\+KEY|SCRAM-SHA-256/);
+  expect(output() + errors()).not.toMatch(/\u001b/);
+
+  expect(readdirSync(join(place, 'ledger')).sort()).toEqual(['checkpoint', 'objects', 'tile']);
+  expect(readFileSync(join(place, 'log.vkey'), 'utf8')).toMatch(/^countersign\.demo\/\S+\+[0-9a-f]{8}\+\S+\n$/);
+  expect(readdirSync(join(place, 'trust')).sort()).toEqual(['executors.json', 'requirements.json', 'sidecars.json', 'trust.policy']);
+  const lone = await countersign(['verify', join(place, 'ledger'), '--trust', join(place, 'trust.policy')]);
+  expect(lone, lone.stderr).toMatchObject({ exitCode: 0 });
+  expect(lone.stdout).toMatch(/WORKFLOW +not established/);
+  expect(left(place)).toEqual([]);
+  expect(existsSync(`${place}-postgres`)).toBe(false);
+}, DEMO_MS);
+
+describe('a demo that is not let finish', () => {
+  test('ends what it started when it is interrupted', async () => {
+    const place = join(directory, 'interrupted');
+    const { child, exit, output, errors } = demo('--directory', place, '--case', '2');
+    await until('the sidecar is killed by the demo', () => (output().includes('is killed with -9') ? true : undefined), { timeoutMs: DEMO_MS });
+    child.kill('SIGINT');
+    expect(await exit).toBe(130);
+    expect(errors()).toContain('interrupted');
+    expect(left(place)).toEqual([]);
+    expect(existsSync(`${place}-postgres`)).toBe(false);
+  }, DEMO_MS);
+
+  test('leaves nothing that the next one does not end, even when it was killed', async () => {
+    const place = join(directory, 'killed');
+    const first = demo('--directory', place, '--case', '1');
+    await until('the first case begins', () => (first.output().includes('asked') ? true : undefined), { timeoutMs: DEMO_MS });
+    first.child.kill('SIGKILL');
+    await first.exit;
+    const second = demo('--directory', place, '--case', '1');
+    expect(await second.exit, `${second.output()}\n${second.errors()}`).toBe(0);
+    expect(second.errors()).toContain('ended what an earlier run left: executor');
+    expect(left(place)).toEqual([]);
+  }, DEMO_MS);
+});
+
+test('--keep leaves it running, and the command it prints can be asked', async () => {
+  const place = join(directory, 'kept');
+  const { child, exit, output, errors } = demo('--directory', place, '--case', '1', '--keep');
+  try {
+    await until('it says that it runs', () => (output().includes('Running until Ctrl-C') ? true : undefined), { timeoutMs: DEMO_MS });
+    const socket = /--unix-socket (\S+)/.exec(output())![1]!;
+    const token = /^person:ana (\S+)$/m.exec(readFileSync(join(place, 'tokens.txt'), 'utf8'))![1]!;
+    const { changes } = await connect({ socket, token }).list();
+    expect(changes.map(({ state }) => state)).toEqual(['revoked']);
+  } finally {
+    child.kill('SIGINT');
+  }
+  expect(await exit, errors()).toBe(0);
+  expect(left(place)).toEqual([]);
+}, DEMO_MS);
+
+describe('a demo that cannot', () => {
+  test('does not replace what is not a demo\'s', async () => {
+    const place = join(directory, 'somebody-elses');
+    mkdirSync(place);
+    writeFileSync(join(place, 'thesis.txt'), 'ten years');
+    const { exit, errors } = demo('--directory', place);
+    expect(await exit).toBe(1);
+    expect(errors()).toContain('name another directory');
+    expect(readFileSync(join(place, 'thesis.txt'), 'utf8')).toBe('ten years');
+  });
+
+  test.each([['--case', '5'], ['--case', 'x'], ['--nonsense']])('is told so: %s %s', async (...args) => {
+    const { exit, errors } = demo(...args);
+    expect(await exit).toBe(2);
+    expect(errors()).toContain('usage: npm run demo');
+  });
+});
