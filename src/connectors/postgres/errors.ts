@@ -25,13 +25,21 @@ export function describeFailure(error: unknown, phase: Phase, secrets: readonly 
   const sqlState = readString(error, 'code');
   const severity = readString(error, 'severity');
   if (severity !== null && sqlState !== null) {
-    if (phase === 'connecting') return new SqlError(sqlState, `login refused (${sqlState}): ${message}`);
+    if (phase === 'connecting') {
+      if (isPassing(sqlState)) return lost(phase, `${sqlState}: ${message}`);
+      return new SqlError(sqlState, `login refused (${sqlState}): ${message}`);
+    }
     // A FATAL error ends the session. During COMMIT it does not say on which side of the commit it fell.
     const fatal = severity === 'FATAL' || severity === 'PANIC';
     if (!fatal) return new SqlError(sqlState, `${sqlState}: ${message}`);
     return lost(phase, `${sqlState}: ${message}`);
   }
   return lost(phase, sqlState === null ? message : `${sqlState}: ${message}`);
+}
+
+/** A server that is starting, stopping, recovering or full says so in place of an answer: it will answer another time. Classes 08, 53 and 57P. */
+function isPassing(sqlState: string): boolean {
+  return /^(08|53|57P)/.test(sqlState);
 }
 
 function lost(phase: Phase, message: string): TargetError {

@@ -4,10 +4,17 @@ import { describeFailure } from '../../../src/connectors/postgres/errors.ts';
 const refusal = Object.assign(new Error('permission denied'), { code: '42501', severity: 'ERROR' });
 const shutdown = Object.assign(new Error('terminating connection'), { code: '57P01', severity: 'FATAL' });
 const reset = Object.assign(new Error('read ECONNRESET'), { code: 'ECONNRESET' });
+const starting = Object.assign(new Error('the database system is starting up'), { code: '57P03', severity: 'FATAL' });
+const full = Object.assign(new Error('sorry, too many clients already'), { code: '53300', severity: 'FATAL' });
+const noDatabase = Object.assign(new Error('database "app" does not exist'), { code: '3D000', severity: 'FATAL' });
 
 test.each([
   ['connecting', refusal, 'rejected'],
   ['connecting', reset, 'unreachable'],
+  ['connecting', shutdown, 'unreachable'],
+  ['connecting', starting, 'unreachable'],
+  ['connecting', full, 'unreachable'],
+  ['connecting', noDatabase, 'rejected'],
   ['open', refusal, 'rejected'],
   ['open', shutdown, 'unreachable'],
   ['open', reset, 'unreachable'],
