@@ -43,12 +43,13 @@ export interface LeaseBook {
 }
 
 /**
- * The book on `disk`, which belongs to nobody else while it is open.
+ * The book on `disk`, which belongs to nobody else while it is open. Where the disk takes no write, it is read all the same and has a fault:
+ * nothing is given then, and a full disk keeps nobody from taking back what was.
  *
- * @throws LedgerError `locked` while another worker has it; BookError `foreign`; or what the disk throws. Nothing was changed then.
+ * @throws LedgerError `locked` while another worker has it; BookError `foreign`; or what the disk throws when it can't be read. Nothing was changed then.
  */
 export async function openLeaseBook(disk: Disk, executor: string, logger: Logger): Promise<LeaseBook> {
-  const unlock = await disk.lock(LOCK);
+  const lock = await takeLock(disk);
   try {
     const bytes = Buffer.from((await disk.read(BOOK)) ?? new Uint8Array());
     const found = readBook(bytes);
@@ -56,19 +57,55 @@ export async function openLeaseBook(disk: Disk, executor: string, logger: Logger
     if (first?.t === 'opened' && first.executor !== executor) throw new BookError('foreign', `this is the lease book of ${first.executor}`);
     const state = emptyBookState();
     for (const entry of found.entries) foldEntry(state, entry);
-    const file = await disk.openAppend(BOOK);
     if (found.fault !== null) logger.error({ line: found.goodLines + 1 }, `the lease book is damaged: nothing is given, and what can be read is taken back: ${found.fault.message}`);
-    else if (found.goodBytes < bytes.byteLength) {
-      await file.truncate(found.goodBytes);
-      logger.warn({ bytesCut: bytes.byteLength - found.goodBytes }, 'cut a torn end off the lease book; nobody had been told of it');
-    }
-    const book = writer(file, state, found.fault, unlock);
-    if (found.fault === null && first === undefined) await book.append({ t: 'opened', v: 1, executor });
+    const { file, fault } = await openForWriting(disk, found, bytes.byteLength, lock.fault, logger);
+    const book = writer(file, state, fault, lock.release);
+    // Nothing depends on who opened it being written: an append that fails leaves the fault.
+    if (fault === null && first === undefined) await book.append({ t: 'opened', v: 1, executor }).catch(() => undefined);
+    if (book.fault?.code === 'unwritable') logger.error({ reason: String(book.fault.cause) }, 'the lease book cannot be written: nothing is given, and what is in it is taken back');
     return book;
   } catch (error) {
-    await unlock();
+    await lock.release();
     throw error;
   }
+}
+
+interface Lock {
+  readonly release: () => Promise<void>;
+  readonly fault: BookError | null;
+}
+
+/** @throws LedgerError `locked`. A lock that can't be written for want of space is done without: two that only take back do each other no harm. */
+async function takeLock(disk: Disk): Promise<Lock> {
+  try {
+    return { release: await disk.lock(LOCK), fault: null };
+  } catch (cause) {
+    if (cause instanceof Error && 'code' in cause && cause.code === 'locked') throw cause;
+    return { release: () => Promise.resolve(), fault: unwritable(cause) };
+  }
+}
+
+/** The file, its torn end cut, and all that was read of it synced: a process that was killed may have left it in the page cache only. */
+async function openForWriting(
+  disk: Disk, found: Found, length: number, known: BookError | null, logger: Logger,
+): Promise<{ readonly file: AppendFile | null; readonly fault: BookError | null }> {
+  const fault = found.fault ?? known;
+  if (fault !== null) return { file: null, fault };
+  try {
+    const file = await disk.openAppend(BOOK);
+    if (found.goodBytes < length) {
+      await file.truncate(found.goodBytes);
+      logger.warn({ bytesCut: length - found.goodBytes }, 'cut a torn end off the lease book; nobody had been told of it');
+    }
+    if (length > 0) await file.sync();
+    return { file, fault: null };
+  } catch (cause) {
+    return { file: null, fault: unwritable(cause) };
+  }
+}
+
+function unwritable(cause: unknown): BookError {
+  return new BookError('unwritable', 'the lease book cannot be written', { cause });
 }
 
 interface Found {
@@ -131,7 +168,7 @@ function formatLine(entries: readonly BookEntry[]): Uint8Array {
   return Buffer.concat([Buffer.from(`${crc32(json).toString(16).padStart(8, '0')} `), json, Buffer.from('\n')]);
 }
 
-function writer(file: AppendFile, state: BookState, found: BookError | null, unlock: () => Promise<void>): LeaseBook {
+function writer(file: AppendFile | null, state: BookState, found: BookError | null, unlock: () => Promise<void>): LeaseBook {
   let fault = found;
   let queued: BookEntry[] = [];
   let waiting: Waiter[] = [];
@@ -146,14 +183,14 @@ function writer(file: AppendFile, state: BookState, found: BookError | null, unl
       waiting = [];
       try {
         if (fault !== null) throw fault;
-        if (entries.length > 0) {
+        if (entries.length > 0 && file !== null) {
           await file.check();
           await file.append(formatLine(entries));
           await file.sync();
         }
         waiters.forEach(({ resolve }) => resolve());
       } catch (cause) {
-        fault ??= new BookError('unwritable', 'the lease book cannot be written', { cause });
+        fault ??= unwritable(cause);
         const error = fault;
         waiters.forEach(({ reject }) => reject(error));
       }
@@ -182,7 +219,7 @@ function writer(file: AppendFile, state: BookState, found: BookError | null, unl
     durable,
     async close() {
       await durable().catch(() => undefined);
-      await file.close();
+      await file?.close();
       await unlock();
     },
   };
