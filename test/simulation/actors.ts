@@ -71,7 +71,7 @@ export function startActors(world: World, rng: Rng, oracle: Oracle, untilMs: num
   const requests = rng.between(1, 5);
   for (let index = 0; index < requests; index += 1) {
     const template = rng.pick(TEMPLATES);
-    const request = template.request(`PT${rng.between(20, 90)}S`);
+    const request = template.request(`PT${rng.between(15, 75)}S`);
     const key = `key-${index}`;
     let made: string | null = null;
     const attempt = async (): Promise<void> => {
@@ -86,7 +86,7 @@ export function startActors(world: World, rng: Rng, oracle: Oracle, untilMs: num
       // No answer, or a client that is not sure of it: the same again, under the same key.
       if (scheduler.nowMs() < untilMs) scheduler.after(rng.between(200, 4_000), 'a caller tries again', () => void attempt());
     };
-    scheduler.after(rng.between(0, 60_000), 'a request', () => void attempt());
+    scheduler.after(rng.between(0, 50_000), 'a request', () => void attempt());
   }
 
   const tend = (state: ChangeState): void => {

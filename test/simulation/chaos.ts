@@ -8,6 +8,8 @@ import { APPLY_TIMEOUT_MS, type Node, type World } from './world.ts';
 export interface Chaos {
   /** After every event: keeps the account of who could not work. */
   check(): void;
+  /** Access was given: the best time for trouble to begin. */
+  given(connector: string): void;
   /** All faults stop, for good. Crashed nodes come back. */
   heal(): void;
 }
@@ -97,7 +99,7 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
     if (some(`a failing disk at ${node.name}`, 0.15)) {
       const failure = rng.pick(['ENOSPC', 'EIO'] as const);
       const rate = failure === 'ENOSPC' ? 1 : rng.pick([0.02, 0.2, 1]);
-      phases(`${failure} at ${node.name}`, rng.between(1, 2), 15_000,
+      phases(`${failure} at ${node.name}`, rng.between(1, 2), failure === 'ENOSPC' ? 90_000 : 15_000,
         () => node.disk.setFault((operation) => ((failure === 'EIO' || !NEEDS_NO_SPACE.has(operation)) && rng.chance(rate) ? failure : null)),
         () => node.disk.setFault(() => null));
     }
@@ -116,6 +118,45 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
       if (node !== undefined) world.kill(node, rng.pick([50, 1_000, 10_000]), rng.pick(['kill', 'power']));
     },
   );
+
+  /** Trouble that lasts until after the access should have ended. */
+  const strike = (audience: string, connector: string): void => {
+    const node = world.executors.get(audience)!;
+    const lastsMs = rng.between(5_000, 90_000);
+    const until = (label: string, begin: () => void, end: () => void): void => {
+      scheduler.trace(`${label} for ${lastsMs} ms`);
+      begin();
+      scheduler.after(lastsMs, `${label} ends`, end);
+    };
+    const full = (one: Node): void => until(`the disk of ${one.name} is full`,
+      () => one.disk.setFault((operation) => (NEEDS_NO_SPACE.has(operation) ? null : 'ENOSPC')), () => one.disk.setFault(() => null));
+    switch (rng.between(0, 6)) {
+      case 0:
+        return world.sidecar.process === null ? undefined : world.kill(world.sidecar, lastsMs, 'power');
+      case 1:
+        return until(`partition of ${audience}`, () => network.setPartition(audience, true), () => network.setPartition(audience, false));
+      case 2:
+        full(node);
+        return node.process === null ? undefined : world.kill(node, 200, rng.pick(['kill', 'power']));
+      case 3:
+        return full(world.sidecar);
+      case 4:
+        return node.process === null ? undefined : world.kill(node, rng.pick([200, lastsMs]), 'power');
+      case 5:
+        return until(`${connector} cannot be reached`, () => world.targets.get(connector)!.setFault(() => {
+          node.impededMs = Math.max(node.impededMs, scheduler.nowMs());
+          return 'unreachable';
+        }), () => world.targets.get(connector)!.setFault(() => 'none'));
+      default:
+        return until('policy faults', () => {
+          world.policyFaulty = true;
+          world.policyFaultySinceMs = scheduler.nowMs();
+        }, () => {
+          world.policyFaulty = false;
+        });
+    }
+  };
+  const strikes = rng.chance(0.6) ? 0.4 : 0;
 
   const supervise = (): void => {
     const nowMs = scheduler.nowMs();
@@ -137,6 +178,13 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
   supervise();
 
   return {
+    given(connector) {
+      if (healed || !rng.chance(strikes)) return;
+      const { audience } = EXECUTORS.find((one) => one.connector === connector)!;
+      scheduler.after(rng.between(0, 5_000), 'trouble strikes', () => {
+        if (!healed) strike(audience, connector);
+      });
+    },
     check() {
       for (const [audience, node] of world.executors) if (world.worker(audience) === null && node.excused) node.impededMs = Math.max(node.impededMs, scheduler.nowMs());
     },

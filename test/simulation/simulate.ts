@@ -1,6 +1,6 @@
 /** One run: a seed, a few minutes of trouble, a time to heal, and everything that was found wrong. */
 import { startActors } from './actors.ts';
-import { startChaos } from './chaos.ts';
+import { startChaos, type Chaos } from './chaos.ts';
 import { judgeEvidence } from './evidence.ts';
 import { createOracle, type Oracle, type Violation } from './oracle.ts';
 import { seededRng } from './rng.ts';
@@ -33,9 +33,15 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   const rng = seededRng(seed);
   const scheduler = createScheduler(rng.fork('order'), START_MS, options.trace ?? null);
   const oracle = createOracle();
-  const world = await createWorld(scheduler, rng.fork('world'), options.wraps ?? {}, oracle.watchers);
+  const world = await createWorld(scheduler, rng.fork('world'), options.wraps ?? {}, {
+    ...oracle.watchers,
+    given(connector, access) {
+      oracle.watchers.given(connector, access);
+      chaos.given(connector);
+    },
+  });
   oracle.watch(world);
-  const chaos = startChaos(world, rng.fork('chaos'), START_MS + TROUBLE_MS);
+  const chaos: Chaos = startChaos(world, rng.fork('chaos'), START_MS + TROUBLE_MS);
   startActors(world, rng.fork('actors'), oracle, START_MS + TROUBLE_MS);
   if (rng.chance(0.15)) await startRogue(world, rng.fork('rogue'));
 
@@ -72,11 +78,11 @@ function isResting(name: string, ended: boolean, leased: boolean): boolean {
 
 function isAtRest(world: World): boolean {
   const engine = world.engine();
-  if (engine === null) return false;
+  if (engine === null || engine.troubles().length > 0) return false;
   for (const state of engine.all()) if (!isResting(state.name, state.ended !== null, state.lease !== null)) return false;
   // Final states may still have access to take back.
   for (const state of engine.all()) if (state.lease !== null && state.ended === null) return false;
-  for (const node of [world.sidecar, ...world.executors.values()]) if (node.process === null) return false;
+  for (const node of [world.sidecar, ...world.executors.values()]) if (node.process === null || world.worker(node.name)?.healthy === false) return false;
   return engine.all().next().done !== true || world.scheduler.nowMs() > START_MS + TROUBLE_MS + 5_000;
 }
 

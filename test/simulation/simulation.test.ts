@@ -8,7 +8,7 @@ import { expect, test } from 'vitest';
 import { simulate } from './simulate.ts';
 
 const replayed = process.env['COUNTERSIGN_SEED'];
-const count = Number(process.env['COUNTERSIGN_SEEDS'] ?? 500);
+const count = Number(process.env['COUNTERSIGN_SEEDS'] ?? 200);
 /** Seeds a test case: short enough to stay within its time. */
 const CHUNK = 50;
 
