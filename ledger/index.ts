@@ -1,9 +1,9 @@
 /** The public door of the ledger: a standalone module that knows nothing of changes. See FORMAT.md. */
 export { LEDGER_ERROR_CODES, LedgerError, type LedgerErrorCode } from './errors.ts';
 export {
-  canonicalBytes, canonicalText, JSON_BYTES_MAX, JSON_DEPTH_MAX, JsonError, parseCanonical, parseStrict,
-  type JsonErrorCode, type JsonLimits, type JsonObject, type JsonValue,
-} from './jcs.ts';
+  JSON_BYTES_MAX, JSON_DEPTH_MAX, JsonError, type JsonErrorCode, type JsonLimits, type JsonObject, type JsonValue,
+} from './json.ts';
+export { canonicalBytes, canonicalText, parseCanonical, parseStrict } from './jcs.ts';
 export { digestOf, formatDigest, HASH_BYTES, isDigest, parseDigest, sha256 } from './hash.ts';
 export { formatBase64, parseBase64 } from './base64.ts';
 export {

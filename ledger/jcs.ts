@@ -7,40 +7,7 @@
  * @see RFC 8785 (JCS), RFC 7493 (I-JSON)
  */
 import { parseText } from './json-parser.ts';
-
-export type JsonValue = null | boolean | number | string | readonly JsonValue[] | JsonObject;
-export interface JsonObject {
-  readonly [key: string]: JsonValue;
-}
-
-export type JsonErrorCode =
-  | 'duplicate-key' | 'bad-utf8' | 'too-deep' | 'too-large' | 'not-integer' | 'syntax' | 'lone-surrogate' | 'forbidden-key'
-  | 'not-json' | 'not-canonical';
-
-/** Why a text or value is not one of ours, and where: `pointer` is a JSON pointer (RFC 6901). */
-export class JsonError extends Error {
-  readonly code: JsonErrorCode;
-  readonly pointer: string;
-
-  constructor(code: JsonErrorCode, pointer: string, message: string) {
-    super(`${message} at ${pointer === '' ? 'the top' : pointer}`);
-    this.name = 'JsonError';
-    this.code = code;
-    this.pointer = pointer;
-  }
-}
-
-export const JSON_DEPTH_MAX = 32;
-export const JSON_BYTES_MAX = 1_048_576;
-
-export interface JsonLimits {
-  readonly maxBytes?: number;
-  readonly maxDepth?: number;
-}
-
-export function pointerTo(parent: string, key: string | number): string {
-  return `${parent}/${String(key).replaceAll('~', '~0').replaceAll('/', '~1')}`;
-}
+import { hasLoneSurrogate, JSON_BYTES_MAX, JSON_DEPTH_MAX, JsonError, pointerTo, type JsonLimits, type JsonObject, type JsonValue } from './json.ts';
 
 /**
  * The canonical text of `value`. A member whose value is `undefined` is refused, not dropped: it is a mistake of the caller's.
@@ -59,12 +26,6 @@ export function canonicalBytes(value: unknown): Uint8Array {
 
 /** Quotes, backslashes, control characters and any surrogate: what can't simply be put between quotes. */
 const NEEDS_CARE = /["\\\u0000-\u001f\ud800-\udfff]/;
-const LONE_SURROGATE = /\p{Surrogate}/u;
-
-export function hasLoneSurrogate(text: string): boolean {
-  return LONE_SURROGATE.test(text);
-}
-
 /** Canonical spelling of one string. @throws JsonError `lone-surrogate`. */
 export function canonicalString(text: string): string {
   return writeString(text) ?? refuse(text, '', 0);

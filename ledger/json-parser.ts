@@ -1,5 +1,5 @@
 /** A recursive-descent parser for I-JSON that says where a text went wrong; see `jcs.ts` for what it refuses and why. */
-import { hasLoneSurrogate, JSON_DEPTH_MAX, JsonError, pointerTo, type JsonErrorCode, type JsonValue } from './jcs.ts';
+import { hasLoneSurrogate, JSON_DEPTH_MAX, JsonError, pointerTo, type JsonErrorCode, type JsonValue } from './json.ts';
 
 interface Cursor {
   readonly text: string;

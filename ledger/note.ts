@@ -17,7 +17,7 @@ import { formatBase64, parseBase64 } from './base64.ts';
 import { privateKeyFromSeed, publicKeyFromBytes, publicKeyOf, signEd25519, SIGNATURE_BYTES, verifyEd25519 } from './ed25519.ts';
 import { LedgerError } from './errors.ts';
 import { sha256 } from './hash.ts';
-import { hasLoneSurrogate } from './jcs.ts';
+import { hasLoneSurrogate } from './json.ts';
 
 export const ALG_ED25519 = 0x01;
 export const ALG_COSIGNATURE_V1 = 0x04;

@@ -7,7 +7,8 @@
  */
 import { LedgerError } from './errors.ts';
 import { isDigest } from './hash.ts';
-import { canonicalString, canonicalText, JsonError, parseCanonical, type JsonObject, type JsonValue } from './jcs.ts';
+import { canonicalString, canonicalText, parseCanonical } from './jcs.ts';
+import { JsonError, type JsonObject, type JsonValue } from './json.ts';
 
 export const RECORD_BYTES_MAX = 61_440;
 export const RECORD_OBJECTS_MAX = 256;

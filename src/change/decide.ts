@@ -265,11 +265,11 @@ function decideActed(state: ChangeState, command: Of<'recordReport'>, report: Ex
     case 'already-absent':
       return yes(...sealed, { type: 'step.succeeded', actor, body, attached });
     case 'ambiguous':
-      return yes({ type: 'step.ambiguous', actor, body });
+      return report.attempt <= state.ambiguousAttempt ? ALREADY : yes({ type: 'step.ambiguous', actor, body });
     case 'refused':
     case 'drifted':
     case 'immutable':
-      return state.act.issue === report.issue && !state.act.spent ? yes({ type: 'step.refused', actor, body, attached }) : ALREADY;
+      return state.act.issue === report.issue && !state.act.spent && !FINAL_STATES.has(state.name) ? yes({ type: 'step.refused', actor, body, attached }) : ALREADY;
     case 'failed':
       return FINAL_STATES.has(state.name) ? ALREADY : yes({ type: 'step.failed', actor, body, attached });
   }

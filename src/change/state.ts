@@ -87,6 +87,8 @@ export interface ChangeState {
   readonly dispatch: { readonly atMs: number; readonly planDigest: string } | null;
   readonly act: IssuedTicket | null;
   readonly claimed: boolean;
+  /** The newest attempt of which the executor said that it does not know its outcome; 0 for none. */
+  readonly ambiguousAttempt: number;
   readonly result: ActedReport | null;
   readonly after: TargetState | null;
   readonly verification: Verification | null;
@@ -155,7 +157,7 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
       return { ...base, result, after: event.attached?.after ?? null, name };
     }
     case 'step.ambiguous':
-      return base;
+      return { ...base, ambiguousAttempt: readPayload(event.body.report, actedReportSchema).attempt };
     case 'step.refused':
       return afterRefusal(base, readPayload(event.body.report, reportSchema));
     case 'step.failed':
@@ -198,7 +200,7 @@ function opened(event: ChangeEvent): ChangeState {
   if (event.type !== 'change.requested') throw new Error(`a change begins with change.requested, not ${event.type} (record ${event.seq})`);
   return {
     changeId: event.changeId, name: 'requested', request: event.body.request, requester: event.body.requester, idempotency: event.body.idempotency,
-    revision: 1, requestedAtMs: event.atMs, ...NOT_PLANNED, requirement: NO_REQUIREMENT, act: null, claimed: false, result: null, after: null,
+    revision: 1, requestedAtMs: event.atMs, ...NOT_PLANNED, requirement: NO_REQUIREMENT, act: null, claimed: false, ambiguousAttempt: 0, result: null, after: null,
     verification: null, lease: null, revokes: [], ended: null, delivery: null, findings: new Map(),
     length: 1, lastSeq: event.seq, lastAtMs: event.atMs,
   };

@@ -5,7 +5,7 @@
  * is due, `perform` does it, its outcome is recorded, and that is the next state. There is no other memory than the ledger; what this
  * module keeps beside it (what was published a moment ago, timers) may be lost at any time.
  */
-import { canonicalBytes, digestOf, type Log, type Signer } from '../../ledger/index.ts';
+import { canonicalBytes, canonicalText, digestOf, type Log, type Signer } from '../../ledger/index.ts';
 import { deriveRevokeOrder } from '../change/derive.ts';
 import type { RejectionCode } from '../change/decide.ts';
 import type { ChangeEvent } from '../change/events.ts';
@@ -246,18 +246,19 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 /** Records that a writer opened the log, and which facts and bundle are in force, where they are not what the ledger says already. */
 function recordStart(options: EngineOptions, store: Store): { factsDigest: () => string } {
   const epoch = (store.lastOf('ledger.opened')?.['epoch'] as number | undefined) ?? 0;
+  if (options.log.recovered !== null) store.record('ledger.recovered', options.log.recovered);
   store.record('ledger.opened', { origin: options.log.origin, epoch: epoch + 1, version: options.version });
   if (store.lastOf('bundle.activated')?.['bundle'] !== options.pdp.bundle) store.record('bundle.activated', { bundle: options.pdp.bundle });
-  const known = new Map<Facts, string>();
+  let recorded: { readonly facts: string; readonly digest: string } | null = null;
   return {
     factsDigest: () => {
       const facts = options.facts();
-      const digest = known.get(facts);
-      if (digest !== undefined) return digest;
+      const same = canonicalText(facts.digests);
+      if (recorded?.facts === same) return recorded.digest;
       const bytes = canonicalBytes({ v: 1, salt: Buffer.from(options.random(16)).toString('base64url'), kind: 'facts', value: facts.value });
       store.record('facts.loaded', { facts: digestOf(bytes) }, [bytes]);
-      known.set(facts, digestOf(bytes));
-      return digestOf(bytes);
+      recorded = { facts: same, digest: digestOf(bytes) };
+      return recorded.digest;
     },
   };
 }

@@ -190,10 +190,9 @@ function checkApprovals(
     if (parseTime(statement.expiresAt) > parseTime(record.at)) counted.push({ approver: statement.approver, proofClass });
   }
   const { step } = ticket;
-  const floor = floorFor(trust.requirements, step);
-  // A revoke gives nothing that could last.
-  const demand = step.action === 'revoke' ? { ...floor, maxLeaseSeconds: null } : floor;
-  const shortfall = shortfallOf(body.requirement, demand, counted, plan.requester, plan.lease?.leaseSeconds ?? null);
+  // A floor is about what is gained (invariant 9): who may only take away needs what policy asked for, and no more.
+  const floor = step.action === 'revoke' ? null : floorFor(trust.requirements, step);
+  const shortfall = shortfallOf(body.requirement, floor, counted, plan.requester, plan.lease?.leaseSeconds ?? null);
   if (shortfall !== null) refuse(shortfall.code, shortfall.message);
 }
 
