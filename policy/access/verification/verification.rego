@@ -85,9 +85,15 @@ works if {
 	input.byUse in {"works", "notTried"}
 }
 
+# A crash between making a credential and trying it loses the only copy of the secret that could be tried; what was read back stands.
+works if {
+	input.verification == "byUse"
+	input.byUse == "notTried"
+}
+
 # METADATA
 # title: The access does not work
-# description: Where verification is by use the access was used and worked; where it is not, no use of it failed.
+# description: No use of the access failed; where verification is by use, it was used and worked, or could not be tried any more.
 # custom:
 #   code: not-working
 #   message: "The access of {account} was not seen to work."
@@ -180,4 +186,19 @@ note contains lib.said(rego.metadata.chain()) if {
 	taking_back
 	gone
 	(before - privileges) - conveyed != after - conveyed
+}
+
+# METADATA
+# title: Not tried
+# description: The credential is as planned at the target, and a crash left nothing to try it with. Its sealed secret stands.
+# custom:
+#   code: not-tried
+#   message: "The credential of {account} was read back as planned and could not be tried."
+#   solution: Use it; if it does not work, revoke the change and ask again.
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
+note contains lib.said(rego.metadata.chain()) if {
+	gives_access
+	input.verification == "byUse"
+	input.byUse == "notTried"
 }

@@ -39,10 +39,15 @@ test_access_that_works_by_use_is_allowed if {
 	count(verification.deny) == 0 with input as granted({"verification": "byUse", "byUse": "works"})
 }
 
-test_access_that_was_not_seen_to_work_is_denied if {
+test_a_credential_that_a_crash_left_untried_stands_and_says_so if {
+	part := {"verification": "byUse", "byUse": "notTried"}
+	count(verification.deny) == 0 with input as granted(part)
+	fixture.codes(verification.note) == {"not-tried"} with input as granted(part)
+}
+
+test_access_that_failed_in_use_is_denied if {
 	every part in [
 		{"verification": "byUse", "byUse": "fails"},
-		{"verification": "byUse", "byUse": "notTried"},
 		{"verification": "readBack", "byUse": "fails"},
 		{"verification": "hearsay", "byUse": "works"},
 	] {
