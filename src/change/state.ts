@@ -214,7 +214,10 @@ function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'po
     if (body.decision.effect === 'deny') return { ...planned, name: 'denied' };
     return { ...planned, name: requirementIsMet(planned, atMs) ? 'scheduled' : 'pending' };
   }
-  if (body.decision.effect === 'deny') return { ...decided, name: base.lease === null ? 'denied' : 'revoking', dispatch: null };
+  if (body.decision.effect === 'deny') {
+    // An earlier issue of the ticket may have been carried out, unheard of: what it may have given is taken back. A revoke gives nothing.
+    return { ...decided, name: base.act === null || base.plan?.kind === 'revoke' ? 'denied' : 'revoking', dispatch: null };
+  }
   if (!requirementIsMet(decided, atMs)) return { ...decided, name: base.act === null ? 'pending' : base.name, dispatch: null };
   return { ...decided, dispatch: body.planDigest === null ? null : { atMs, planDigest: body.planDigest } };
 }

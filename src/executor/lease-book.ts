@@ -27,6 +27,8 @@ export class BookError extends Error {
 export interface LeaseBook {
   /** The fold of everything appended, durable or not. */
   readonly state: BookState;
+  /** The fold of what is durable: what whoever opens the book next will know. */
+  readonly kept: BookState;
   /** Why nothing can be written any more; null while it can. Reopening is the only cure: a failed sync is never tried again. */
   readonly fault: BookError | null;
   /**
@@ -55,11 +57,9 @@ export async function openLeaseBook(disk: Disk, executor: string, logger: Logger
     const found = readBook(bytes);
     const [first] = found.entries;
     if (first?.t === 'opened' && first.executor !== executor) throw new BookError('foreign', `this is the lease book of ${first.executor}`);
-    const state = emptyBookState();
-    for (const entry of found.entries) foldEntry(state, entry);
     if (found.fault !== null) logger.error({ line: found.goodLines + 1 }, `the lease book is damaged: nothing is given, and what can be read is taken back: ${found.fault.message}`);
     const { file, fault } = await openForWriting(disk, found, bytes.byteLength, lock.fault, logger);
-    const book = writer(file, state, fault, lock.release);
+    const book = writer(file, found.entries, fault, lock.release);
     // Nothing depends on who opened it being written: an append that fails leaves the fault.
     if (fault === null && first === undefined) await book.append({ t: 'opened', v: 1, executor }).catch(() => undefined);
     if (book.fault?.code === 'unwritable') logger.error({ reason: String(book.fault.cause) }, 'the lease book cannot be written: nothing is given, and what is in it is taken back');
@@ -168,8 +168,14 @@ function formatLine(entries: readonly BookEntry[]): Uint8Array {
   return Buffer.concat([Buffer.from(`${crc32(json).toString(16).padStart(8, '0')} `), json, Buffer.from('\n')]);
 }
 
-function writer(file: AppendFile | null, state: BookState, found: BookError | null, unlock: () => Promise<void>): LeaseBook {
-  let fault = found;
+function writer(file: AppendFile | null, found: readonly BookEntry[], known: BookError | null, unlock: () => Promise<void>): LeaseBook {
+  const state = emptyBookState();
+  const kept = emptyBookState();
+  for (const entry of found) {
+    foldEntry(state, entry);
+    foldEntry(kept, entry);
+  }
+  let fault = known;
   let queued: BookEntry[] = [];
   let waiting: Waiter[] = [];
   let writing = false;
@@ -187,6 +193,7 @@ function writer(file: AppendFile | null, state: BookState, found: BookError | nu
           await file.check();
           await file.append(formatLine(entries));
           await file.sync();
+          for (const entry of entries) foldEntry(kept, entry);
         }
         waiters.forEach(({ resolve }) => resolve());
       } catch (cause) {
@@ -208,6 +215,7 @@ function writer(file: AppendFile | null, state: BookState, found: BookError | nu
   };
   return {
     state,
+    kept,
     get fault() {
       return fault;
     },

@@ -5,6 +5,7 @@
 import { payloadDigest } from '../protocol/dsse.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import type { RevokedReport } from '../protocol/signed.ts';
+import { parseTime } from '../protocol/values.ts';
 import type { StepState } from './book-entries.ts';
 import { TargetError, type Connector } from './connector.ts';
 import type { WorkerContext } from './context.ts';
@@ -61,7 +62,7 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
   };
   return {
     tick,
-    reportOf: (held) => (isMoot(held) ? (book.state.ended.get(held.order.leaseId)?.report ?? null) : null),
+    reportOf: (held) => (isMoot(held) && !mayBeTakenUpAgain(context, held.order.leaseId) ? (book.state.ended.get(held.order.leaseId)?.report ?? null) : null),
     async close() {
       cancel();
       await Promise.all(running.values());
@@ -85,10 +86,12 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
       if (outcome !== 'mismatch') {
         const after = await readAfter(context, held.order);
         const report = makeReport(context, held, { outcome, code: null, detail: null, attempt }, after);
-        // A tombstone that cannot be kept is no reason to keep quiet.
-        await book.append({ t: 'ended', leaseId, effects: effects.map(effectKey), report }).catch((error: unknown) => {
+        const kept = await book.append({ t: 'ended', leaseId, effects: effects.map(effectKey), report }).then(() => true, (error: unknown) => {
           logger.error({ leaseId, reason: String(error) }, 'access was taken back and the lease book cannot say so');
+          return false;
         });
+        // A tombstone that cannot be kept is no reason to keep quiet, unless whoever opens the book next would take the step up again.
+        if (!kept && mayBeTakenUpAgain(context, leaseId)) throw new TargetError('ambiguous', 'taken back; but the lease book cannot keep that, and the ticket is still good');
         context.outbox.add(report);
         logger.info({ leaseId, outcome, attempt, lateMs }, 'access taken back');
         return;
@@ -103,6 +106,14 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
     }
     await context.pauses.pause(backoffMs(limits.revokeRetryMs, attempt - 1));
   }
+}
+
+/** Whether whoever opens the book next could make another attempt of a step under this lease: it has neither an end nor a tombstone there, and its ticket is still good. */
+function mayBeTakenUpAgain({ book: { kept }, clock, trust }: WorkerContext, leaseId: string): boolean {
+  if (kept.ended.has(leaseId)) return false;
+  const isGood = ({ claim, resolved }: StepState): boolean =>
+    claim !== null && resolved === null && clock.nowMs() < parseTime(claim.ticket.notAfter) + trust.requirements.clockSkewMs;
+  return [...(kept.stepsOfLease.get(leaseId) ?? [])].some((stepId) => isGood(kept.steps.get(stepId)!));
 }
 
 /**
