@@ -75,6 +75,7 @@ export function startActors(world: World, rng: Rng, oracle: Oracle, untilMs: num
     const key = `key-${index}`;
     let made: string | null = null;
     const attempt = async (): Promise<void> => {
+      if (scheduler.nowMs() > untilMs) return;
       const answer = await ask((engine) => engine.request(template.requester, request, key));
       if (answer?.ok === true) {
         const { changeId } = answer.value.state;
@@ -84,7 +85,7 @@ export function startActors(world: World, rng: Rng, oracle: Oracle, untilMs: num
         if (rng.chance(0.7)) return;
       }
       // No answer, or a client that is not sure of it: the same again, under the same key.
-      if (scheduler.nowMs() < untilMs) scheduler.after(rng.between(200, 4_000), 'a caller tries again', () => void attempt());
+      scheduler.after(rng.between(200, 4_000), 'a caller tries again', () => void attempt());
     };
     scheduler.after(rng.between(0, 50_000), 'a request', () => void attempt());
   }

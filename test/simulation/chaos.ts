@@ -63,7 +63,7 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
   }
   for (const node of nodes) {
     // Executors' clocks stay within what trust folders tolerate; a sidecar's may be anywhere.
-    const furthest = node === world.sidecar ? rng.pick([900, 30_000, 3_600_000]) : 900;
+    const furthest = node === world.sidecar ? rng.pick([900, 30_000, 600_000]) : 900;
     if (some(`clock steps at ${node.name}`, 0.15)) {
       phases(`clock step at ${node.name}`, rng.between(1, 3), 30_000, () => {
         node.offsetMs = rng.between(-furthest, furthest);

@@ -67,6 +67,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
     if (world.engine() === null) oracle.broken(0, 'the sidecar never came back');
     // A last checkpoint, and the line quiet: then what is on the disk is the evidence.
     await scheduler.run(scheduler.nowMs() + 5_000, check, over);
+    await scheduler.run(scheduler.nowMs() + 3_000, check, () => over() || world.log()?.checkpoint().size === world.log()?.size);
     await oracle.finish();
     await judgeEvidence(world, oracle);
   }
@@ -80,8 +81,8 @@ function isAtRest(world: World): boolean {
   const engine = world.engine();
   if (engine === null || engine.troubles().length > 0) return false;
   for (const state of engine.all()) if (!isResting(state.name, state.ended !== null, state.lease !== null)) return false;
-  // Final states may still have access to take back.
-  for (const state of engine.all()) if (state.lease !== null && state.ended === null) return false;
+  // Final states may still have access to take back, and what nobody fetches is taken back as well.
+  for (const state of engine.all()) if (state.ended === null && (state.lease !== null || state.delivery?.status === 'sealed')) return false;
   for (const node of [world.sidecar, ...world.executors.values()]) if (node.process === null || world.worker(node.name)?.healthy === false) return false;
   return engine.all().next().done !== true || world.scheduler.nowMs() > START_MS + TROUBLE_MS + 5_000;
 }
