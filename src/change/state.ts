@@ -218,7 +218,10 @@ function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'po
     // An earlier issue of the ticket may have been carried out, unheard of: what it may have given is taken back. A revoke gives nothing.
     return { ...decided, name: base.act === null || base.plan?.kind === 'revoke' ? 'denied' : 'revoking', dispatch: null };
   }
-  if (!requirementIsMet(decided, atMs)) return { ...decided, name: base.act === null ? 'pending' : base.name, dispatch: null };
+  if (!requirementIsMet(decided, atMs)) {
+    // A ticket that ran out is not issued again on approvals that no longer suffice: like a denial, but nobody said no.
+    return { ...decided, name: base.act === null ? 'pending' : base.plan?.kind === 'revoke' ? 'failed' : 'revoking', dispatch: null };
+  }
   return { ...decided, dispatch: body.planDigest === null ? null : { atMs, planDigest: body.planDigest } };
 }
 

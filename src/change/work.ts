@@ -5,6 +5,7 @@
  * Publishing is at least once; executors make it one effect per step.
  */
 import { FINAL_STATES, type ChangeState } from './state.ts';
+import { parseTime } from '../protocol/values.ts';
 import { needsAnotherIssue } from './decide.ts';
 
 export type Work =
@@ -45,16 +46,19 @@ const at = (wakeAtMs: number): Due => ({ work: null, wakeAtMs });
 /** The next piece of work of one change, at `nowMs`. */
 export function nextWork(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
   if (state.ended !== null) return NOTHING;
-  if (state.revokes.length > 0) return now({ do: 'publishRevoke' });
   const overdue = overdueAt(state, limits);
-  if (overdue !== null && nowMs >= overdue) return now({ do: 'overdue' });
+  const ordered = state.revokes.length > 0;
+  if (overdue !== null && nowMs >= overdue && (!ordered || !state.findings.has('revoke-overdue'))) return now({ do: 'overdue' });
+  if (ordered) return { work: { do: 'publishRevoke' }, wakeAtMs: state.findings.has('revoke-overdue') ? null : overdue };
   const due = workOf(state, nowMs, limits);
   if (due.work !== null || overdue === null) return due;
   return at(due.wakeAtMs === null ? overdue : Math.min(due.wakeAtMs, overdue));
 }
 
+/** When an end that nobody has reported is overdue: the lease's, or the earliest that was ordered. */
 function overdueAt(state: ChangeState, limits: WorkLimits): number | null {
-  return state.lease === null || !state.lease.armed ? null : state.lease.endsAtMs + limits.overdueAfterMs;
+  const dueMs = endDueMs(state);
+  return dueMs === null ? null : dueMs + limits.overdueAfterMs;
 }
 
 function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
@@ -99,6 +103,13 @@ function delivery(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
   if (state.delivery.status === 'undeliverable') return now({ do: 'compensate' });
   const giveUpAt = state.lastAtMs + limits.deliveryMs;
   return nowMs >= giveUpAt ? now({ do: 'giveUpDelivery' }) : at(giveUpAt);
+}
+
+/** When what the change gave, or may have given, should be gone; null while nothing says that it must. */
+export function endDueMs(state: ChangeState): number | null {
+  const ends = state.revokes.map(({ content }) => parseTime(content.notBefore));
+  if (state.lease?.armed === true) ends.push(state.lease.endsAtMs);
+  return ends.length === 0 ? null : Math.min(...ends);
 }
 
 /** Whether the change keeps its connector and target to itself: one at a time between authorisation and verification. */

@@ -186,9 +186,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const held = [...store.open()].filter((state) => state.request.subject === nhi && state.act !== null && state.request.kind !== 'revoke');
       if (held.some((state) => !mayRevoke(by, state, options.facts()))) return { ok: false, code: 'not-allowed', message: `${by} may not revoke what ${nhi} holds` };
       const done: { changeId: string; recorded: boolean }[] = [];
-      for (const state of held) {
-        const answer = await revokeOne(by, state, comment);
-        if (answer.ok) done.push({ changeId: state.changeId, recorded: answer.value.recorded });
+      // One that cannot be reached holds up no other; it is told of only when all have been tried.
+      const answers = await Promise.allSettled(held.map((state) => revokeOne(by, state, comment)));
+      for (const [index, answer] of answers.entries()) {
+        if (answer.status === 'rejected') throw answer.reason;
+        if (answer.value.ok) done.push({ changeId: held[index]!.changeId, recorded: answer.value.value.recorded });
       }
       return { ok: true, value: done };
     },

@@ -3,7 +3,7 @@ import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { deriveActTicket, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, newAccountName, systemOf } from '../change/derive.ts';
 import type { Command } from '../change/decide.ts';
 import type { ChangeState, IssuedTicket } from '../change/state.ts';
-import { occupiesTarget, type Work } from '../change/work.ts';
+import { endDueMs, occupiesTarget, type Work } from '../change/work.ts';
 import { buildChangeInput, conveyedBy } from '../pdp/build-input.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import type { VerificationInput } from '../pdp/policy-input.ts';
@@ -12,6 +12,7 @@ import { readPayload, signDsse } from '../protocol/dsse.ts';
 import { planSchema, type Plan } from '../protocol/plan.ts';
 import { REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE, type Query } from '../protocol/signed.ts';
 import type { EngineContext } from './engine.ts';
+import { formatTime } from '../protocol/values.ts';
 import { newSalt } from './ids.ts';
 import { makeEnvelope } from './receipt.ts';
 
@@ -50,7 +51,7 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
     case 'overdue':
       await run(context, state, {
         type: 'openFinding', by: context.self, code: 'revoke-overdue', owner: context.facts().inventory.get(state.request.subject)?.owner ?? null,
-        message: `access should have ended at ${new Date(state.lease!.endsAtMs).toISOString()} and no executor has reported that it did`,
+        message: `access should have ended at ${formatTime(endDueMs(state) ?? context.clock.nowMs())} and no executor has reported that it did`,
       });
       return compensate(context, context.store.get(state.changeId)!, 'leaseEnd');
   }

@@ -60,7 +60,9 @@ export function startRunner(context: EngineContext): Runner {
         }
         return;
       } catch (error) {
-        if (context.log.failed !== null) {
+        const latest = store.get(changeId);
+        const takesBack = latest !== undefined && latest.revokes.length > 0 && store.isDurable(latest);
+        if (context.log.failed !== null && !takesBack) {
           logger.error({ changeId, error: String(error) }, 'the ledger is not writable: nothing more is given');
           return;
         }

@@ -3,7 +3,7 @@ import type { ChangeEvent } from '../change/events.ts';
 import { FINAL_STATES, type ChangeState } from '../change/state.ts';
 import type { Requirement } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
-import { ticketSchema, type ActTicket, type ApprovalStatement } from '../protocol/signed.ts';
+import { reportSchema, ticketSchema, type ActTicket, type ApprovalStatement, type Dsse } from '../protocol/signed.ts';
 import type { ProofClass } from '../protocol/decision.ts';
 
 /** An approval whose signature, plan and person have been checked. */
@@ -50,10 +50,16 @@ export function remember(before: Audited | null, event: ChangeEvent, state: Chan
     }
     case 'step.failed':
     case 'step.refused':
-      return { ...next, withoutEffect: state.act !== null && (state.name === 'failed' || state.name === 'withdrawn') };
+      return { ...next, withoutEffect: isLastWord(next, event.body.report) && (state.name === 'failed' || state.name === 'withdrawn') };
     default:
       return next;
   }
+}
+
+/** Whether the report is about the newest issue of the ticket: what an older one came to says nothing about it. */
+function isLastWord({ ticket }: Audited, envelope: Dsse): boolean {
+  const report = readPayload(envelope, reportSchema);
+  return ticket !== null && report.kind === 'acted' && report.issue === ticket.issue;
 }
 
 /** Whether nothing that gives, or says that something was given, may follow: such a change is forgotten. */

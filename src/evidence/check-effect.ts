@@ -93,10 +93,10 @@ export function checkEnding(believed: Believed, audited: Audited, event: Of<'lea
     return ended(fault('report-mismatch', 'another order was carried out than the one in the record'));
   }
   if (!audiences.has(report.executor) || order.value.audience !== report.executor) return ended(fault('report-mismatch', 'an executor that gave nothing took it back'));
-  const { changeId, log, connector, target, account, clientToken } = order.value;
-  const took = { changeId, log, connector, target, account, clientToken, privileges: order.value.privileges };
+  const { changeId, log, action, connector, target, account, clientToken } = order.value;
+  const took = { changeId, log, action, connector, target, account, clientToken, privileges: order.value.privileges };
   const gave = ticket === null ? null : {
-    changeId: event.changeId, log: believed.logId, connector: ticket.step.connector, target: ticket.step.target, account: ticket.step.account,
+    changeId: event.changeId, log: believed.logId, action: ticket.step.action, connector: ticket.step.connector, target: ticket.step.target, account: ticket.step.account,
     clientToken: ticket.step.clientToken, privileges: ticket.step.privileges,
   };
   if (gave === null || !same(took, gave)) return ended(fault('order-mismatch', 'something else was taken back than had been given'));

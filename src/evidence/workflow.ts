@@ -7,6 +7,7 @@
 import { JsonError, logIdOf, type LedgerRecord } from '../../ledger/index.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { evolve } from '../change/state.ts';
+import { endDueMs } from '../change/work.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
@@ -86,6 +87,9 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
       const late = checkAfterEnd(believed, event);
       if (late !== null) report(late, event.seq, event.changeId);
       return;
+    }
+    if (before === null && event.type === 'change.requested' && record.changeSeq !== 0) {
+      return report(fault('record-after-end', 'a change that was over is asked for again'), event.seq, event.changeId);
     }
     const misplaced = outOfOrder(before?.state ?? null, event) ?? checkActorOf(event, before, logId);
     if (before === null && event.type !== 'change.requested') return report(misplaced!, event.seq, event.changeId);
@@ -209,11 +213,11 @@ function checkAfterEnd(believed: Believed, event: ChangeEvent): Fault | null {
   }
 }
 
-/** Access that is or may be there though its lease has ended: armed, not said to have had no effect, and not taken back. */
+/** Access that is or may be there though its lease has ended or it was ordered back: not said to have had no effect, and not taken back. */
 function overdueOf({ state, withoutEffect }: Audited, judgedAtMs: number, graceMs: number): Fault | null {
-  const { lease } = state;
-  if (lease === null || !lease.armed || withoutEffect || state.ended !== null || judgedAtMs <= lease.endsAtMs + graceMs) return null;
-  return fault('lease-overdue', `the lease ended at ${formatTime(lease.endsAtMs)}, and nobody has reported by ${formatTime(judgedAtMs)} that the access is gone`);
+  const dueMs = endDueMs(state);
+  if (dueMs === null || withoutEffect || state.ended !== null || judgedAtMs <= dueMs + graceMs) return null;
+  return fault('lease-overdue', `the access was to end at ${formatTime(dueMs)}, and nobody has reported by ${formatTime(judgedAtMs)} that the access is gone`);
 }
 
 function checkSystemRecord(record: LedgerRecord, origin: string, report: (found: Fault, seq: number, changeId: null) => void): void {

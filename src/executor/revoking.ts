@@ -86,7 +86,7 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
       if (outcome !== 'mismatch') {
         const after = await readAfter(context, held.order);
         const report = makeReport(context, held, { outcome, code: null, detail: null, attempt }, after);
-        const kept = await book.append({ t: 'ended', leaseId, effects: effects.map(effectKey), report }).then(() => true, (error: unknown) => {
+        const kept = await book.append({ t: 'ended', leaseId, effects: [...effects.known, ...effects.claimed].map(effectKey), report }).then(() => true, (error: unknown) => {
           logger.error({ leaseId, reason: String(error) }, 'access was taken back and the lease book cannot say so');
           return false;
         });
@@ -117,11 +117,11 @@ function mayBeTakenUpAgain({ book: { kept }, clock, trust }: WorkerContext, leas
 }
 
 /**
- * What is to be undone: what the order says, and what the lease book says was given, should they differ. A signature on a wrong order must
- * not be a way to keep access by taking back something else.
+ * What is to be undone: what the lease book says was given, and after it what the order says, should they differ. A signature on a wrong
+ * order must not be a way to keep access, neither by taking back something else nor by naming what cannot be taken back.
  */
-function effectsOf({ book }: WorkerContext, { order }: HeldOrder): Effect[] {
-  const effects: Effect[] = [order];
+function effectsOf({ book }: WorkerContext, { order }: HeldOrder): Effects {
+  const effects: Effect[] = [];
   for (const { claim, attempts } of stepsOf(book, order.leaseId)) {
     if (claim === null || attempts.length === 0) continue;
     const { action, ...step } = claim.ticket.step;
@@ -129,7 +129,14 @@ function effectsOf({ book }: WorkerContext, { order }: HeldOrder): Effect[] {
     const given: Effect = { ...step, action };
     if (!effects.some((effect) => effectKey(effect) === effectKey(given))) effects.push(given);
   }
-  return effects;
+  if (effects.length === 0) return { known: [order], claimed: [] };
+  return { known: effects, claimed: effects.some((effect) => effectKey(effect) === effectKey(order)) ? [] : [order] };
+}
+
+/** `known` must be gone before anyone says so; what only the order claims is tried as well. */
+interface Effects {
+  readonly known: readonly Effect[];
+  readonly claimed: readonly Effect[];
 }
 
 function stepsOf({ state }: LeaseBook, leaseId: string): StepState[] {
@@ -137,7 +144,7 @@ function stepsOf({ state }: LeaseBook, leaseId: string): StepState[] {
 }
 
 /** @throws TargetError, or whatever a connector throws, when it is not known to be gone */
-async function takeBack(context: WorkerContext, leaseId: string, effects: readonly Effect[], foundQuietAtMs: number): Promise<'done' | 'already-absent' | 'mismatch'> {
+async function takeBack(context: WorkerContext, leaseId: string, effects: Effects, foundQuietAtMs: number): Promise<'done' | 'already-absent' | 'mismatch'> {
   const first = await revokeAll(context, effects);
   const quietAtMs = lastMomentOf(context, leaseId, foundQuietAtMs);
   const waitMs = quietAtMs - context.clock.nowMs();
@@ -157,12 +164,20 @@ function lastMomentOf({ book, inFlight }: WorkerContext, leaseId: string, foundQ
   return 0;
 }
 
-async function revokeAll(context: WorkerContext, effects: readonly Effect[]): Promise<'done' | 'already-absent' | 'mismatch'> {
+/** Tries every effect, whatever becomes of the others. @throws the first failure of a known one, once all have been tried */
+async function revokeAll(context: WorkerContext, { known, claimed }: Effects): Promise<'done' | 'already-absent' | 'mismatch'> {
   const outcomes: ('done' | 'already-absent' | 'mismatch')[] = [];
-  for (const effect of effects) {
-    const connector = connectorOf(context, effect);
-    outcomes.push(await within(context.clock, context.limits.revokeTimeoutMs, (signal) => connector.revoke(effect, signal)));
+  const failures: unknown[] = [];
+  for (const effect of [...known, ...claimed]) {
+    try {
+      const connector = connectorOf(context, effect);
+      outcomes.push(await within(context.clock, context.limits.revokeTimeoutMs, (signal) => connector.revoke(effect, signal)));
+    } catch (error) {
+      if (known.includes(effect)) failures.push(error);
+      else context.logger.warn({ reason: String(error) }, 'an order names what was not given, and that cannot be taken back');
+    }
   }
+  if (failures.length > 0) throw failures[0];
   return outcomes.includes('mismatch') ? 'mismatch' : outcomes.includes('done') ? 'done' : 'already-absent';
 }
 
