@@ -216,6 +216,24 @@ describe('a lease', () => {
     expect(story.now.findings.size).toBe(0);
   });
 
+  it('that was ordered back and is not reported as gone is overdue too, and the order goes on being sent', () => {
+    const story = active();
+    story.must({ type: 'orderRevoke', by: 'person:wei', order: story.order('early', story.nowMs), comment: 'leaked' });
+    expect(nextWork(story.now, story.nowMs, LIMITS)).toEqual({ work: { do: 'publishRevoke' }, wakeAtMs: story.nowMs + LIMITS.overdueAfterMs });
+    story.nowMs += LIMITS.overdueAfterMs;
+    expect(nextWork(story.now, story.nowMs, LIMITS).work).toEqual({ do: 'overdue' });
+    story.must({ type: 'openFinding', by: SIDECAR, code: 'revoke-overdue', message: 'late', owner: 'person:wei' });
+    expect(nextWork(story.now, story.nowMs, LIMITS).work).toEqual({ do: 'publishRevoke' });
+  });
+
+  it('whose ticket ran out is not issued again on approvals that no longer suffice: what it may have given is taken back', () => {
+    const story = new Story().armed();
+    story.nowMs += 300_000;
+    expectOk(story.decided(decision('needsApproval', 'person:sam'), 'dispatch'));
+    expect(story.now.name).toBe('revoking');
+    expect(nextWork(story.now, story.nowMs, LIMITS).work).toEqual({ do: 'compensate' });
+  });
+
   it('whose revoke failed is not revoked: it is a finding until the access is gone', () => {
     const story = active();
     expectOk(story.revoked('failed'));

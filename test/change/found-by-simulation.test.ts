@@ -37,3 +37,15 @@ it('a step that was claimed is not looked at again because its ticket ran out: a
   story.nowMs += 301_000;
   expect(nextWork(story.now, story.nowMs, LIMITS)).toEqual({ work: { do: 'publishAct' }, wakeAtMs: null });
 });
+
+it('a revoke that was ordered while the step came to nothing is the end of the change, not the failure before it', () => {
+  const story = new Story().requested(STANDING).read();
+  expectOk(story.decided(decision('allow')));
+  expectOk(story.decided(decision('allow'), 'dispatch'));
+  expectOk(story.authorise());
+  const order = story.order('early', story.nowMs);
+  story.must({ type: 'orderRevoke', by: 'person:sam', order, comment: null });
+  expectOk(story.acted('failed', 'target-rejected'));
+  expect(story.now.name).toBe('revoking');
+  expect(nextWork(story.now, story.nowMs, LIMITS).work).toEqual({ do: 'publishRevoke' });
+});

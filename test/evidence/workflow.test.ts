@@ -72,6 +72,10 @@ const CASES: readonly Case[] = [
     title: 'a change that goes on after its end', code: 'record-after-end',
     change: following('lease.ended', (beat) => ({ type: 'lease.activated', actor: sidecar, body: { leaseId: beat.changeId.replace('chg', 'lse'), epoch: 1, endsAt: formatTime(START_MS) } })),
   },
+  {
+    title: 'a change that is asked for again after its end', code: 'record-after-end',
+    change: (beats) => [...beats, { ...beats.find(({ event }) => event.type === 'change.requested')!, atMs: beats.at(-1)!.atMs }],
+  },
   { title: 'a decision whose plan is not with it', code: 'plan-missing', change: upTo('policy.decided', 0, editing('policy.decided', ({ attached: _plan, ...event }) => event as never)) },
   { title: 'a decision before dispatch about another plan', code: 'plan-digest-mismatch', change: upTo('policy.decided', 1, editing('policy.decided', (event) => withBody(event, { planDigest: otherDigest }), 1)) },
   { title: 'a plan that gives more than was asked for', code: 'plan-not-requested', beats: () => widerPlan().beats },
@@ -264,6 +268,7 @@ describe('an early revoke', () => {
     const telling = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START_MS)));
     toldUntilOrdered(telling, 'person:olga');
     expect(workflowOf(await verified(telling.beats))).toMatchObject({ status: 'holds' });
+    expect((await verified(telling.beats, {}, { asOfMs: telling.beats.at(-1)!.atMs + 60_000 })).workflow?.violations.map(({ code }) => code)).toEqual(['lease-overdue']);
     expect((await verified(telling.beats, {}, { asOfMs: telling.now.lease!.endsAtMs + 60_000 })).workflow?.violations.map(({ code }) => code)).toEqual(['lease-overdue']);
   });
 });

@@ -1,3 +1,4 @@
+import { TargetError } from '../../src/executor/connector.ts';
 import { describe, expect, test } from 'vitest';
 import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import { payloadDigest } from '../../src/protocol/dsse.ts';
@@ -150,6 +151,22 @@ describe('an order', () => {
     await worker.revoke(early(made, { account: 'somebody_else' }));
     await bench.clock.settle();
     expect(bench.target.accounts.size).toBe(0);
+  });
+
+  test('that names what nobody can take back holds up neither itself nor what the lease gave', async () => {
+    const bench = createBench({
+      wrap: (connector) => ({
+        ...connector,
+        revoke: (order, signal) => (order.account === 'nonsense' ? Promise.reject(new TargetError('rejected', 'no such thing')) : connector.revoke(order, signal)),
+      }),
+    });
+    const made = await granted(bench);
+    bench.kill();
+    const worker = await bench.start();
+    await worker.revoke(early(made, { account: 'nonsense' }));
+    await bench.clock.settle();
+    expect(bench.target.accounts.size).toBe(0);
+    expect(bench.of('revoked')).toEqual([expect.objectContaining({ outcome: 'done' })]);
   });
 
   test('that ended a lease before its step came leaves a tombstone: the step is refused', async () => {
