@@ -161,7 +161,7 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     case 'step.refused':
       return afterRefusal(base, readPayload(event.body.report, reportSchema));
     case 'step.failed':
-      return { ...base, name: base.name === 'withdrawing' ? 'withdrawn' : 'failed' };
+      return { ...base, name: afterNothing(base) };
     case 'lease.armed':
       return base.lease === null ? base : { ...base, lease: { ...base.lease, armed: true } };
     case 'lease.activated':
@@ -249,12 +249,18 @@ function afterEnd(base: ChangeState, ended: RevokedReport): ChangeState {
   return { ...base, ended, name };
 }
 
+/** The step came to nothing. A revoke that was ordered meanwhile is still to be answered: only its end is the end of the change. */
+function afterNothing({ name, revokes }: ChangeState): ChangeState['name'] {
+  if (revokes.length > 0) return name;
+  return name === 'withdrawing' ? 'withdrawn' : 'failed';
+}
+
 /** Refusals that another issue of the ticket may mend. Any other ends the change: what was refused once is not asked for again. */
 export const RETRYABLE_REFUSALS: ReadonlySet<string> = new Set(['outside-window', 'inconsistent-checkpoint', 'no-receipt', 'untrusted-checkpoint']);
 
 function afterRefusal(base: ChangeState, report: Report): ChangeState {
   if (report.kind !== 'read' && report.kind !== 'acted') return base;
-  if (!RETRYABLE_REFUSALS.has(report.code ?? '')) return { ...base, name: base.name === 'withdrawing' ? 'withdrawn' : 'failed' };
+  if (!RETRYABLE_REFUSALS.has(report.code ?? '')) return { ...base, name: afterNothing(base) };
   if (report.kind === 'read') return base.read?.issue === report.issue ? { ...base, read: { ...base.read, spent: true } } : base;
   return base.act?.issue === report.issue ? { ...base, claimed: false, dispatch: null, act: { ...base.act, spent: true } } : base;
 }
