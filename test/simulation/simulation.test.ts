@@ -17,6 +17,8 @@ const REMEMBERED = [
   20_301,
   // A standing credential made during a partition, and a policy that changed its mind.
   20_920,
+  // A revoke ordered while its step came to nothing.
+  32_466,
 ];
 
 if (replayed !== undefined) {
