@@ -10,7 +10,7 @@ export {
   EMPTY_ROOT, leafHash, MerkleTree, nodeHash, rootFromInclusion, verifyConsistency, verifyInclusion,
 } from './merkle.ts';
 export {
-  ALG_COSIGNATURE_V1, ALG_ED25519, cosignatureTime, formatNote, formatSignatureLine, generateSignerKey, openNote, parseCosigner, parseNote,
+  ALG_COSIGNATURE_V1, ALG_ED25519, cosignatureTime, formatNote, formatVerifier, formatSignatureLine, generateSignerKey, openNote, parseCosigner, parseNote,
   parseSignatureLine, parseSigner, parseVerifier, signNote,
   type Cosigner, type Note, type NoteSignature, type OpenedNote, type Signer, type VerifiedSignature, type Verifier,
 } from './note.ts';

@@ -86,6 +86,12 @@ function formatVkey(name: string, type: number, publicKey: Uint8Array): string {
   return `${name}+${keyIdOf(name, typedKey)}+${formatBase64(typedKey)}`;
 }
 
+/** The text form of a public key under a name: `name+xxxxxxxx+base64`. @param publicKey 32 raw bytes. */
+export function formatVerifier(name: string, publicKey: Uint8Array): string {
+  if (!isKeyName(name)) malformed(`not a key name: ${JSON.stringify(name)}`);
+  return formatVkey(name, ALG_ED25519, publicKey);
+}
+
 /**
  * The key pair of a seed, in the text forms of Go's sumdb/note.
  *

@@ -3,8 +3,9 @@
  * Pure: the same state and arguments give the same bytes.
  */
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
-import { planDigest, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
-import type { ChangeRequest } from '../protocol/request.ts';
+import { callerIdOf } from '../protocol/caller.ts';
+import { isUndoable, planDigest, type OffboardItem, type Plan, type PlanStep, type PlanWindow, type StepAction, takesAway, type TargetState } from '../protocol/plan.ts';
+import { callerOf, entitlementsOf, purposeOf, type ChangeRequest } from '../protocol/request.ts';
 import type { ActTicket, Query, ReadTicket, RevokeOrder } from '../protocol/signed.ts';
 import { durationSeconds, formatTime, parseTime } from '../protocol/values.ts';
 import type { ChangeState } from './state.ts';
@@ -20,14 +21,16 @@ export const revokeStepId = (changeId: string): string => `stp_${stem(changeId)}
 
 /** The one connector and target that a request touches; null where it names several. */
 export function systemOf(request: ChangeRequest): { connector: string; target: string } | null {
+  if (request.kind === 'offboard') return null;
+  if (request.kind === 'rotate' || request.kind === 'disable') return { connector: request.connector, target: request.target };
   const [first, ...others] = request.entitlements;
   if (first === undefined || others.some((one) => one.connector !== first.connector || one.target !== first.target)) return null;
   return { connector: first.connector, target: first.target };
 }
 
-/** The lease that a request asks for, in seconds; null for standing access and for a revoke. */
+/** The lease that a request asks for, in seconds; null for standing access and for what gives none. */
 export function leaseSecondsOf(request: ChangeRequest): number | null {
-  return request.kind === 'revoke' || request.duration === undefined ? null : durationSeconds(request.duration);
+  return 'duration' in request && request.duration !== undefined ? durationSeconds(request.duration) : null;
 }
 
 /** A new account's name: the identity's, made safe, with the end of the change's ulid so that no two are alike. At most 63 bytes. */
@@ -36,27 +39,93 @@ export function newAccountName(subject: string, changeId: string): string {
   return `${name}_${stem(changeId).slice(-10).toLowerCase()}`;
 }
 
+/** What is asked of the target before there is a plan. The kind is the action; a rotation is asked about as a whole. */
 export function deriveQuery(changeId: string, request: ChangeRequest, account: string): Query {
-  const [first] = request.entitlements;
+  const system = systemOf(request);
+  if (system === null || request.kind === 'offboard') throw new Error('a request without one system is not read');
   return {
-    connector: first!.connector, target: first!.target, action: request.kind, account,
-    privileges: [...new Set(request.entitlements.map((one) => one.privilege))].sort(), clientToken: clientTokenOf(changeId),
+    ...system, action: request.kind, account,
+    privileges: [...new Set(entitlementsOf(request).map((one) => one.privilege))].sort(), clientToken: clientTokenOf(changeId),
   };
 }
 
-/** Derives the plan of the state's revision from what was read under `query`. `salt`: 16 random bytes, base64url. */
-export function derivePlan(state: ChangeState, query: Query, before: TargetState, salt: string): Plan {
+/** How long consumers that do not confirm are waited for, unless the request says otherwise. */
+const GRACE_SECONDS = 900;
+
+/** What a plan takes from the facts and from policy, beside the request and what was read. */
+export interface Planning {
+  /** 16 random bytes, base64url. */
+  readonly salt: string;
+  readonly window: PlanWindow | null;
+  /** Whom the inventory names as users of the identity's credential. */
+  readonly consumers: readonly string[];
+  readonly parent: string | null;
+}
+
+/** Derives the plan of the state's revision from what was read under `query`; null where what was read does not allow one. */
+export function derivePlan(state: ChangeState, query: Query, before: Pick<TargetState, 'touched'>, planning: Planning): Plan | null {
   const { changeId, request, revision } = state;
-  const step: PlanStep = { stepId: actStepId(changeId, revision, 1), ...query };
+  const caller = callerOf(request);
+  const steps = deriveSteps(changeId, revision, query, before.touched, caller !== null);
+  if (steps === null || request.kind === 'offboard') return null;
   const leaseSeconds = leaseSecondsOf(request);
-  return {
-    v: 1, salt, log: logOf(changeId), changeId, revision, kind: request.kind, requester: [...state.requester], subject: request.subject,
-    purpose: request.purpose, connector: query.connector, target: query.target, mode: 'executor', entitlements: request.entitlements,
-    steps: [step], before: before.touched,
-    lease: leaseSeconds === null ? null
-      : { leaseId: leaseIdOf(changeId), leaseSeconds, endsBy: request.kind !== 'revoke' ? (request.endsBy ?? null) : null },
-    recipient: request.kind === 'provision' ? request.recipient : null,
+  const rotation = request.kind !== 'rotate' || caller !== null ? null : {
+    overlap: before.touched['overlap'] === 'twin' ? 'twin' as const : 'none' as const,
+    graceSeconds: request.grace === undefined ? GRACE_SECONDS : durationSeconds(request.grace),
+    retire: request.retire ?? 'whenUnused' as const, consumers: [...planning.consumers],
   };
+  return {
+    v: 1, salt: planning.salt, log: logOf(changeId), changeId, revision, kind: request.kind, requester: [...state.requester], subject: request.subject,
+    purpose: purposeOf(request), connector: query.connector, target: query.target, mode: caller === null ? 'executor' : 'caller', entitlements: entitlementsOf(request),
+    steps, before: before.touched,
+    lease: leaseSeconds === null ? null
+      : { leaseId: leaseIdOf(changeId), leaseSeconds, endsBy: 'endsBy' in request ? (request.endsBy ?? null) : null },
+    recipient: 'recipient' in request ? (request.recipient ?? null) : null,
+    ...(planning.window === null ? {} : { window: planning.window }),
+    ...(rotation === null ? {} : { rotation }),
+    ...(caller === null ? {} : { caller: { key: caller.key, timeoutSeconds: durationSeconds(caller.timeout) } }),
+    ...(planning.parent === null ? {} : { parent: planning.parent }),
+  };
+}
+
+/**
+ * The steps that a change consists of, in order; null where what was read allows none. For a rotation the connector's answer says how:
+ * `touched.overlap`, `currentName`, `nextName` and `privilege` (what the new login is given).
+ */
+export function deriveSteps(changeId: string, revision: number, query: Query, touched: TargetState['touched'], isCalled: boolean): PlanStep[] | null {
+  const { action, connector, target, account, privileges, clientToken } = query;
+  const step = (n: number, what: StepAction, about: { account: string; other?: string; privileges: string[] }): PlanStep =>
+    ({ stepId: actStepId(changeId, revision, n), action: what, connector, target, ...about, clientToken });
+  if (isCalled) return [step(1, 'call', { account, privileges })];
+  if (action !== 'rotate') return [step(1, action, { account, privileges })];
+  if (touched['overlap'] === 'none') return [step(1, 'replace', { account, privileges: [] })];
+  const { currentName: current, nextName: next, privilege } = touched;
+  if (touched['overlap'] !== 'twin' || typeof current !== 'string' || typeof next !== 'string' || typeof privilege !== 'string') return null;
+  const given = [privilege];
+  return [
+    step(1, 'stage', { account: next, other: current, privileges: given }),
+    step(2, 'cutover', { account: next, other: current, privileges: given }),
+    step(3, 'retire', { account: current, other: next, privileges: given }),
+  ];
+}
+
+/** The plan of an offboarding: no system of its own, and the items in their order. */
+export function deriveOffboarding(state: ChangeState, items: readonly OffboardItem[], salt: string): Plan {
+  const { changeId, request, revision } = state;
+  return {
+    v: 1, salt, log: logOf(changeId), changeId, revision, kind: 'offboard', requester: [...state.requester], subject: request.subject, purpose: purposeOf(request),
+    connector: '-', target: '-', mode: 'executor', entitlements: [], steps: [], before: {}, lease: null, recipient: null, items: [...items],
+  };
+}
+
+/** The step that a plan's order undoes: the one that gave what can be taken back; null for a plan that gives nothing. */
+export function undoableStep(plan: Plan): PlanStep | null {
+  return plan.steps.find(({ action }) => isUndoable(action)) ?? null;
+}
+
+/** Whom the tickets of a plan in mode `caller` are for; null where executors act. */
+export function callerOfPlan(plan: Plan): string | null {
+  return plan.caller === undefined ? null : callerIdOf(plan.caller.key);
 }
 
 /** When the access ends, fixed at the first authorisation: min(now + leaseSeconds, endsBy). */
@@ -75,20 +144,26 @@ export function deriveReadTicket(state: ChangeState, query: Query, audience: str
   };
 }
 
-export function deriveActTicket(state: ChangeState, plan: Plan, audience: string, nowMs: number, ticketSeconds: number): ActTicket {
-  const step = plan.steps[0]!;
+/** The ticket of the step that is due. A planned window clips it: nobody may act on it outside. */
+export function deriveActTicket(state: ChangeState, plan: Plan, step: PlanStep, audience: string, nowMs: number, ticketSeconds: number): ActTicket {
+  const issue = state.act?.stepId === step.stepId ? state.act.issue + 1 : 1;
   return {
-    kind: 'act', v: 1, log: plan.log, changeId: plan.changeId, revision: plan.revision, stepId: step.stepId, issue: (state.act?.issue ?? 0) + 1,
-    audience, notBefore: formatTime(nowMs), notAfter: formatTime(nowMs + ticketSeconds * 1000), planDigest: planDigest(plan), step,
+    kind: 'act', v: 1, log: plan.log, changeId: plan.changeId, revision: plan.revision, stepId: step.stepId, issue,
+    audience, notBefore: formatTime(nowMs), notAfter: formatTime(Math.min(nowMs + ticketSeconds * 1000, windowEndMs(plan, step) ?? Infinity)), planDigest: planDigest(plan), step,
   };
 }
 
-/** The order that takes back what the plan gives. A plan that gives nothing (a revoke) has none. */
+/** When the time for a step is over, in epoch ms; null for one that no window holds up. */
+export function windowEndMs(plan: Plan, step: PlanStep): number | null {
+  return plan.window === undefined || takesAway(step.action) ? null : parseTime(plan.window.closesAt);
+}
+
+/** The order that takes back what the plan gives. A plan that gives nothing that can be undone has none. */
 export function deriveRevokeOrder(
   plan: Plan, audience: string, notBeforeMs: number, cause: RevokeOrder['cause'], orderedBy: string,
 ): RevokeOrder | null {
-  const step = plan.steps[0]!;
-  if (step.action === 'revoke') return null;
+  const step = undoableStep(plan);
+  if (step === null || !isUndoable(step.action)) return null;
   return {
     v: 1, log: plan.log, changeId: plan.changeId, leaseId: leaseIdOf(plan.changeId), epoch: 1, notBefore: formatTime(notBeforeMs), audience,
     action: step.action, connector: step.connector, target: step.target, account: step.account, privileges: step.privileges,

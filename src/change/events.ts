@@ -4,15 +4,27 @@
  */
 import { z } from 'zod';
 import { decisionSchema, provenanceSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
-import type { Plan, TargetState } from '../protocol/plan.ts';
+import { planWindowSchema, type Plan, type TargetState } from '../protocol/plan.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, dsseSchema, sealSchema } from '../protocol/signed.ts';
-import { approvalIdSchema, digestSchema, leaseIdSchema, plainTextSchema, principalSchema, stepIdSchema, timeSchema } from '../protocol/values.ts';
+import { approvalIdSchema, changeIdSchema, digestSchema, leaseIdSchema, plainTextSchema, principalSchema, stepIdSchema, timeSchema } from '../protocol/values.ts';
+
+/** What receivers of webhooks are told about. */
+export const NOTIFICATION_EVENTS = [
+  'approval.requested', 'window.opened', 'window.closed', 'credential.staged', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
+  'change.stuck',
+] as const;
+export const notificationEventSchema = z.enum(NOTIFICATION_EVENTS);
+export type NotificationEvent = z.infer<typeof notificationEventSchema>;
+const webhookName = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/);
 
 const revision = z.int().min(1).max(9999);
 const comment = plainTextSchema(500).nullable();
 
-export const FINDING_CODES = ['policy-fault', 'revoke-overdue', 'revoke-failed', 'revoke-mismatch', 'step-stuck', 'verification-failed', 'log-rolled-back'] as const;
+export const FINDING_CODES = [
+  'policy-fault', 'revoke-overdue', 'revoke-failed', 'revoke-mismatch', 'step-stuck', 'verification-failed', 'log-rolled-back', 'rotation-stalled', 'caller-silent',
+  'offboarding-open', 'window-missed',
+] as const;
 export const findingCodeSchema = z.enum(FINDING_CODES);
 export type FindingCode = z.infer<typeof findingCodeSchema>;
 
@@ -25,12 +37,18 @@ export const changeEventBodies = {
     requester: z.array(principalSchema).min(1).max(8),
     /** Digest of (caller, Idempotency-Key) and of the request's bytes; null where no key was sent. */
     idempotency: z.strictObject({ key: digestSchema, request: digestSchema }).nullable(),
+    /** The offboarding whose item this is. */
+    parent: changeIdSchema.optional(),
   }),
   /** The request was replaced. Every approval is void; the requirement never shrinks. */
-  'change.revised': z.strictObject({ revision, request: changeRequestSchema }),
+  'change.revised': z.strictObject({
+    revision, request: changeRequestSchema,
+    /** Set where nobody asked for it: the same request, planned anew by the sidecar. */
+    cause: z.literal('windowMissed').optional(),
+  }),
   'change.withdrawn': z.strictObject({ comment }),
-  /** Nobody decided in time, or the time for the access was over before it began. */
-  'change.expired': z.strictObject({ cause: z.enum(['approval', 'window']) }),
+  /** Nobody decided in time, the time for the change was over before it began, or the caller never took its ticket up. */
+  'change.expired': z.strictObject({ cause: z.enum(['approval', 'window', 'unclaimed']) }),
   /** What policy answered about this revision. The plan and the input are objects, named by digest. */
   'policy.decided': z.strictObject({
     revision,
@@ -60,7 +78,8 @@ export const changeEventBodies = {
   'step.succeeded': z.strictObject({ report: dsseSchema }),
   'step.failed': z.strictObject({ report: dsseSchema }),
   'step.refused': z.strictObject({ report: dsseSchema }),
-  'step.ambiguous': z.strictObject({ report: dsseSchema }),
+  /** An executor does not know, or a caller has said nothing by its deadline. */
+  'step.ambiguous': z.union([z.strictObject({ report: dsseSchema }), z.strictObject({ stepId: stepIdSchema, cause: z.literal('deadline') })]),
   /** The order that will take the access back is held by the transport, or by the executor itself. */
   'lease.armed': z.strictObject({ leaseId: leaseIdSchema, epoch: z.int().min(1), order: digestSchema }),
   'lease.activated': z.strictObject({ leaseId: leaseIdSchema, epoch: z.int().min(1), endsAt: timeSchema }),
@@ -74,6 +93,24 @@ export const changeEventBodies = {
   'delivery.undeliverable': z.strictObject({ ciphertext: digestSchema, reason: plainTextSchema(200) }),
   'finding.opened': z.strictObject({ code: findingCodeSchema, message: plainTextSchema(500), owner: principalSchema.nullable() }),
   'finding.closed': z.strictObject({ code: findingCodeSchema }),
+  /** The planned window is open and the change about to go on; its consumers are told. */
+  'window.opened': planWindowSchema,
+  /** `over`: its time has come. `finished`: nothing of the change needs it any more. `missed`: it closed before the change began. */
+  'window.closed': z.strictObject({ ...planWindowSchema.shape, cause: z.enum(['over', 'finished', 'missed']) }),
+  /** A consumer uses the new credential. */
+  'consumer.confirmed': z.strictObject({ consumer: plainTextSchema(128) }),
+  /** Work on an item of an offboarding began: `change` takes it back. */
+  'item.started': z.strictObject({ item: z.int().min(0).max(511), change: changeIdSchema }),
+  /** `gone`: taken back and seen to be. `open`: not yet, and somebody's to look at; it is tried on. */
+  'item.settled': z.strictObject({
+    item: z.int().min(0).max(511), outcome: z.enum(['gone', 'open']), owner: principalSchema.nullable(), detail: plainTextSchema(500),
+  }),
+  /** A receiver took in what it was told about record `about`. */
+  'notification.delivered': z.strictObject({ webhook: webhookName, event: notificationEventSchema, about: z.int().min(0), attempts: z.int().min(1) }),
+  /** It did not, for so long that it is not told any more. */
+  'notification.failed': z.strictObject({
+    webhook: webhookName, event: notificationEventSchema, about: z.int().min(0), attempts: z.int().min(0), reason: plainTextSchema(200),
+  }),
 } as const;
 
 export type ChangeEventType = keyof typeof changeEventBodies;

@@ -8,7 +8,7 @@ import { changeEventBodies, type Attached, type ChangeEvent, type ChangeEventTyp
 import { planSchema, saltSchema, targetStateSchema } from '../protocol/plan.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { actedReportSchema, readReportSchema, revokedReportSchema } from '../protocol/signed.ts';
-import { digestSchema, formatTime, parseTime, plainTextSchema, principalSchema } from '../protocol/values.ts';
+import { connectorIdSchema, digestSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema } from '../protocol/values.ts';
 import { upcast } from './upcast.ts';
 
 /** Bodies of records that belong to no change. */
@@ -20,6 +20,9 @@ export const systemRecordBodies = {
   /** These facts are in force from here on. The facts themselves are the object. */
   'facts.loaded': z.strictObject({ facts: digestSchema }),
   'bundle.activated': z.strictObject({ bundle: digestSchema.nullable() }),
+  /** From here on nothing is gained by the identity, or at the connector, until the lock is lifted. */
+  'lock.set': z.strictObject({ lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: plainTextSchema(500) }),
+  'lock.lifted': z.strictObject({ lockId: lockIdSchema, reason: plainTextSchema(500).nullable() }),
 } as const;
 export type SystemRecordType = keyof typeof systemRecordBodies;
 export type SystemRecordBody<T extends SystemRecordType> = z.infer<(typeof systemRecordBodies)[T]>;

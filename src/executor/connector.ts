@@ -9,8 +9,11 @@ import type { Query, RevokeOrder } from '../protocol/signed.ts';
 
 /** A target that could not be reached or asked: nothing was changed by this call, or the call says `ambiguous`. */
 export class TargetError extends Error {
-  /** `unreachable`: nothing was sent. `rejected`: the target refused, nothing changed. `ambiguous`: it may have happened. */
-  readonly kind: 'unreachable' | 'rejected' | 'ambiguous';
+  /**
+   * `unreachable`: nothing was sent. `rejected`: the target refused, nothing changed. `ambiguous`: it may have happened.
+   * `notYet`: what the step waits for is not so yet, nothing changed, ask again; the message says what it is.
+   */
+  readonly kind: 'unreachable' | 'rejected' | 'ambiguous' | 'notYet';
   constructor(kind: TargetError['kind'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'TargetError';
@@ -24,8 +27,10 @@ export interface ApplyInput {
   readonly step: PlanStep;
   /** Until when the access lives, for targets that can end it themselves; null for standing access. */
   readonly validUntil: string | null;
-  /** The secret of a `provision`: chosen by the worker, already sealed and durable. Never logged, never sent in clear where avoidable. */
+  /** The secret of a `provision`, `stage` or `replace`: chosen by the worker, already sealed and durable. Never logged, never sent in clear where avoidable. */
   readonly secret: string | null;
+  /** For `cutover` and `retire`: sessions of the old login do not keep it, they are ended. */
+  readonly endSessions: boolean;
   readonly signal: AbortSignal;
 }
 
@@ -42,15 +47,19 @@ export interface Described {
 
 export interface Connector {
   describe(action: PlanStep['action']): Described;
-  /** The account's state as the change would touch it. Changes nothing. @throws TargetError */
+  /**
+   * The account's state as the change would touch it. Changes nothing. For the action `rotate`, `touched` says how: `overlap` (`twin` or
+   * `none`), and for twins `currentName`, `nextName` and `privilege`, what the next login is to be given; the steps' own reads answer
+   * a part of the same attributes. @throws TargetError
+   */
   read(query: Query, signal: AbortSignal): Promise<StateWithoutSalt>;
   /**
    * Makes the change, wholly or not at all, marked with the client token in the same transaction as the effect.
-   * @throws TargetError `unreachable` or `rejected`: nothing happened; `ambiguous`: probe.
+   * @throws TargetError `unreachable`, `rejected` or `notYet`: nothing happened; `ambiguous`: probe.
    */
   apply(input: ApplyInput): Promise<void>;
   /** Whether what `apply` would have made for this client token is there. Changes nothing. @throws TargetError */
-  probe(step: Pick<PlanStep, 'action' | 'target' | 'account' | 'privileges' | 'clientToken'>, signal: AbortSignal): Promise<'applied' | 'absent'>;
+  probe(step: Pick<PlanStep, 'action' | 'target' | 'account' | 'other' | 'privileges' | 'clientToken'>, signal: AbortSignal): Promise<'applied' | 'absent'>;
   /** Uses the new credential. `notTried` where the action made none. @throws TargetError */
   tryUse(step: PlanStep, secret: string | null, signal: AbortSignal): Promise<'works' | 'fails' | 'notTried'>;
   /**

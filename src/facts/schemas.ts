@@ -1,7 +1,7 @@
 /** The facts files, as a person writes them in YAML or JSON. Unknown fields are refused: a typo must not become a missing limit. */
 import { z } from 'zod';
-import { purposeIdSchema } from '../protocol/request.ts';
-import { connectorIdSchema, entitlementSchema, nhiIdSchema, personIdSchema, plainTextSchema } from '../protocol/values.ts';
+import { calendarIdSchema, purposeIdSchema } from '../protocol/request.ts';
+import { connectorIdSchema, durationSchema, entitlementSchema, nhiIdSchema, personIdSchema, plainTextSchema } from '../protocol/values.ts';
 
 /** One machine identity: who answers for it, what it is for, where it has accounts. */
 export const inventoryFactSchema = z.strictObject({
@@ -78,3 +78,39 @@ export const usageFileSchema = z.strictObject({
   usage: z.array(z.strictObject({ connector: connectorIdSchema, account: plainTextSchema(128), privileges: z.array(plainTextSchema(256)).max(1024) })).max(50_000),
 });
 export type UsageFile = z.infer<typeof usageFileSchema>;
+
+/** `2026-12-24T22:00`: a local time in a calendar's own time zone. */
+const localTime = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d$/, 'a local time such as 2026-12-24T22:00');
+/** What a window or freeze is about; what is left out is not limited. */
+const scope = {
+  connectors: z.array(connectorIdSchema).min(1).max(64).optional(),
+  targets: z.array(plainTextSchema(128)).min(1).max(64).optional(),
+  environments: z.array(plainTextSchema(64)).min(1).max(64).optional(),
+};
+
+/** Maintenance windows, in which changes of consequence are made, and freezes, in which none are. */
+export const calendarSchema = z.strictObject({
+  v: z.literal(1),
+  windows: z
+    .array(
+      z.strictObject({
+        id: calendarIdSchema,
+        description: plainTextSchema(500).optional(),
+        /** IANA name, such as Europe/Berlin. */
+        timeZone: z.string().max(64),
+        ...scope,
+        /** Either: five fields of cron, and how long each occurrence lasts. An occurrence that daylight saving skips does not take place. */
+        cron: z.string().max(128).optional(),
+        duration: durationSchema.optional(),
+        /** Or: the occurrences one by one. */
+        dates: z.array(z.strictObject({ from: localTime, until: localTime })).min(1).max(512).optional(),
+        /** Local dates (`2026-12-24`) on which no occurrence of `cron` begins. */
+        exceptions: z.array(z.string().regex(/^\d{4}-\d\d-\d\d$/)).max(512).optional(),
+        /** Who is told when it opens and closes, beside the consumers of the identity. */
+        consumers: z.array(plainTextSchema(128)).max(256).optional(),
+      }),
+    )
+    .max(256),
+  freezes: z.array(z.strictObject({ id: calendarIdSchema, description: plainTextSchema(500).optional(), timeZone: z.string().max(64), ...scope, from: localTime, until: localTime })).max(256),
+});
+export type CalendarFile = z.infer<typeof calendarSchema>;

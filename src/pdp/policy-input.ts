@@ -4,8 +4,13 @@
  */
 import { z } from 'zod';
 import { inventoryFactSchema, catalogueSchema, directorySchema } from '../facts/schemas.ts';
-import { requirementSchema } from '../protocol/decision.ts';
-import { entitlementSchema, nhiIdSchema, plainTextSchema, principalSchema } from '../protocol/values.ts';
+import { reasonSchema, requirementSchema } from '../protocol/decision.ts';
+import { stepActionSchema } from '../protocol/plan.ts';
+import { calendarIdSchema } from '../protocol/request.ts';
+import { entitlementSchema, plainTextSchema, principalSchema, subjectSchema } from '../protocol/values.ts';
+
+const kind = z.enum(['provision', 'grant', 'revoke', 'rotate', 'disable', 'offboard']);
+const windowMs = z.strictObject({ calendar: calendarIdSchema, opensAtMs: z.int(), closesAtMs: z.int() });
 
 /** Entrypoint `access/decide`: may this change go ahead, and who must approve? */
 export const changeInputSchema = z.strictObject({
@@ -16,16 +21,34 @@ export const changeInputSchema = z.strictObject({
   change: z.strictObject({
     changeId: z.string(),
     revision: z.int(),
-    kind: z.enum(['provision', 'grant', 'revoke']),
+    kind,
+    /** `caller`: the caller's own code makes the change. */
+    mode: z.enum(['executor', 'caller']),
     /** The caller first, then whoever it acts for. */
     requester: z.array(principalSchema).min(1),
-    subject: nhiIdSchema,
+    subject: subjectSchema,
     purpose: z.string(),
     entitlements: z.array(entitlementSchema),
     /** null: standing access is asked for. */
     leaseSeconds: z.int().nullable(),
     /** null while the request has no plan (an unknown connector cannot be read). */
     planDigest: z.string().nullable(),
+    /** The connector and target that are touched; null for an offboarding. */
+    system: z.strictObject({ connector: z.string(), target: z.string() }).nullable(),
+    /** Waits for no window and no freeze, and needs more approvals. */
+    emergency: z.boolean(),
+    /** The calendar that the request names; null where it names none. */
+    calendar: calendarIdSchema.nullable(),
+    /** The plan's window; null where it has none, and before there is a plan. */
+    window: windowMs.nullable(),
+    /** How a rotation goes; null for anything else, and before the target was read. */
+    overlap: z.enum(['twin', 'none']).nullable(),
+    /** The step that is to be dispatched; null at the request. */
+    step: z.strictObject({ action: stepActionSchema, number: z.int().min(1) }).nullable(),
+    /** The offboarding that this is part of, once it has been decided and approved; null otherwise. */
+    parent: z.strictObject({ changeId: z.string(), requester: z.array(principalSchema).min(1) }).nullable(),
+    /** What an offboarding takes back; null for anything else. */
+    items: z.int().nullable(),
   }),
   /** What the account holds at the target, as read; null where it could not be read. */
   held: z.array(plainTextSchema(256)).nullable(),
@@ -40,15 +63,31 @@ export const changeInputSchema = z.strictObject({
     connectors: z.array(z.string()),
     /** Age of the oldest fact above. */
     ageMs: z.int(),
+    /** Maintenance of the system that is touched, from now on: occurrences in the order in which they open. null: no calendar is kept. */
+    calendar: z
+      .strictObject({
+        windows: z.array(windowMs).max(64),
+        freezes: z.array(z.strictObject({ id: calendarIdSchema, fromMs: z.int(), untilMs: z.int() })).max(64),
+      })
+      .nullable(),
+    /** Locks that cover the identity or the connector now. */
+    locks: z.array(z.strictObject({ lockId: z.string(), reason: plainTextSchema(500) })).max(64),
   }),
 });
 export type ChangeInput = z.infer<typeof changeInputSchema>;
+
+/** `touched`: attributes in the connector's own words, such as `canLogin`. */
+const seenState = z.strictObject({ exists: z.boolean(), held: z.array(plainTextSchema(256)), touched: z.record(z.string(), z.json()) });
 
 /** Entrypoint `access/verify`: is the state that was read after the effect what was decided? */
 export const verificationInputSchema = z.strictObject({
   v: z.literal(1),
   nowMs: z.int(),
-  kind: z.enum(['provision', 'grant', 'revoke']),
+  kind,
+  /** What the step did. */
+  action: stepActionSchema,
+  /** `selfReported`: nobody but the caller saw the state after its own code ran. */
+  seenBy: z.enum(['executor', 'selfReported']),
   account: z.string(),
   /** What the plan's step was to give or take. */
   privileges: z.array(plainTextSchema(256)),
@@ -56,18 +95,13 @@ export const verificationInputSchema = z.strictObject({
   conveyed: z.array(plainTextSchema(256)).optional(),
   verification: z.enum(['readBack', 'byUse']),
   byUse: z.enum(['works', 'fails', 'notTried']),
-  before: z.strictObject({ exists: z.boolean(), held: z.array(plainTextSchema(256)) }),
-  after: z.strictObject({ exists: z.boolean(), held: z.array(plainTextSchema(256)) }),
+  before: seenState,
+  after: seenState,
 });
 export type VerificationInput = z.infer<typeof verificationInputSchema>;
 
-/** Entrypoint `access/revoker`: may this person take access back now, without an approval? */
-export const revokerInputSchema = z.strictObject({
-  v: z.literal(1),
-  principal: principalSchema,
-  nhi: inventoryFactSchema.nullable(),
-  directory: directorySchema,
-});
-export type RevokerInput = z.infer<typeof revokerInputSchema>;
+/** Entrypoint `access/schedule`: which maintenance window must this change use? Asked with the change's input, before there is a plan. */
+export const scheduleSchema = z.strictObject({ window: windowMs.nullable(), reasons: z.array(reasonSchema).min(1).max(64) });
+export type Schedule = z.infer<typeof scheduleSchema>;
 export type { Requirement } from '../protocol/decision.ts';
 export { requirementSchema };

@@ -1,6 +1,6 @@
 /** What policy answers, and the expression of who must approve. */
 import { z } from 'zod';
-import { digestSchema, entitlementSchema, personIdSchema, plainTextSchema } from './values.ts';
+import { digestSchema, entitlementSchema, personIdSchema, plainTextSchema, timeSchema } from './values.ts';
 
 /**
  * Who must approve. A string is one person. An empty list is nobody, never everybody: it cannot be satisfied.
@@ -53,6 +53,8 @@ export const decisionSchema = z.strictObject({
     proofClass: proofClassSchema,
     maxLeaseSeconds: z.int().min(1).nullable(),
     verification: z.enum(['readBack', 'byUse']),
+    /** Not to be dispatched before then (a freeze ends): the change waits and is asked again. */
+    notBefore: timeSchema.optional(),
   }),
   entitlements: z.strictObject({
     requested: z.array(entitlementSchema).max(16),

@@ -5,10 +5,10 @@
  */
 import { z } from 'zod';
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
-import { purposeIdSchema, recipientSchema } from './request.ts';
+import { calendarIdSchema, purposeIdSchema, recipientSchema, runKeySchema } from './request.ts';
 import {
   changeIdSchema, connectorIdSchema, entitlementSchema, leaseIdSchema, logIdSchema, nhiIdSchema, plainTextSchema, principalSchema,
-  stepIdSchema, timeSchema,
+  stepIdSchema, subjectSchema, timeSchema,
 } from './values.ts';
 
 /** 16 random bytes, base64url without padding. */
@@ -28,21 +28,88 @@ export const targetStateSchema = z.strictObject({
   exists: z.boolean(),
   touched: z.record(z.string(), jsonValueSchema),
   held: z.array(plainTextSchema(256)).max(1024),
+  /** What was seen beside, such as open sessions: evidence, and never compared. */
+  seen: z.record(z.string(), jsonValueSchema).optional(),
 });
 export type TargetState = z.infer<typeof targetStateSchema>;
+
+/**
+ * What a step does at its target.
+ *
+ * - `provision`, `grant`: access is made or lent; `revoke`: privileges are taken;
+ * - `stage`, `cutover`, `retire`: a rotation with overlap makes the new login, checks that it can take over, and shuts out the old one;
+ * - `replace`: a rotation without overlap sets a new secret in place;
+ * - `disable`: an account is shut out and holds nothing of its own any more;
+ * - `call`: the caller's own code makes the change (mode `caller`).
+ */
+export const STEP_ACTIONS = ['provision', 'grant', 'revoke', 'stage', 'cutover', 'retire', 'replace', 'disable', 'call'] as const;
+export const stepActionSchema = z.enum(STEP_ACTIONS);
+export type StepAction = z.infer<typeof stepActionSchema>;
+
+/** Whether the step makes a new secret. */
+export function makesSecret(action: StepAction): boolean {
+  return action === 'provision' || action === 'stage' || action === 'replace';
+}
+
+/** Whether the step may leave more access than there was. What a caller's own code does, nobody can tell beforehand. */
+export function givesAccess(action: StepAction): boolean {
+  return makesSecret(action) || action === 'grant' || action === 'call';
+}
+
+/** Whether the step leaves less access than there was: no window, freeze, lock or floor holds it up. */
+export function takesAway(action: StepAction): boolean {
+  return action === 'revoke' || action === 'retire' || action === 'disable';
+}
+
+/** What can be undone by an order: what a revoke order may name as its action. */
+export const UNDOABLE_ACTIONS = ['provision', 'grant', 'stage'] as const;
+export type UndoableAction = (typeof UNDOABLE_ACTIONS)[number];
+
+export function isUndoable(action: StepAction): action is UndoableAction {
+  return (UNDOABLE_ACTIONS as readonly string[]).includes(action);
+}
 
 /** One effect on one target. `action` is what the connector is asked to do. */
 export const planStepSchema = z.strictObject({
   stepId: stepIdSchema,
-  action: z.enum(['provision', 'grant', 'revoke']),
+  action: stepActionSchema,
   connector: connectorIdSchema,
   target: plainTextSchema(128),
-  /** The account at the target: a new name for `provision`, the identity's own for `grant` and `revoke`. */
+  /** The account at the target: a new name for `provision`, the new login for `stage` and `cutover`, the old one for `retire`, else the identity's own. */
   account: plainTextSchema(128),
-  privileges: z.array(plainTextSchema(256)).min(1).max(16),
+  /** The other login of a rotation: the old one for `stage` and `cutover`, the new one for `retire`. */
+  other: plainTextSchema(128).optional(),
+  privileges: z.array(plainTextSchema(256)).max(16),
   clientToken: clientTokenSchema,
 });
 export type PlanStep = z.infer<typeof planStepSchema>;
+
+/** One occurrence of a maintenance window: what gives access happens inside it, or not at all. */
+export const planWindowSchema = z.strictObject({
+  calendar: calendarIdSchema,
+  opensAt: timeSchema,
+  closesAt: timeSchema,
+  onMissed: z.enum(['replan', 'expire']),
+  /** Who is told when it opens and closes. */
+  consumers: z.array(plainTextSchema(128)).max(256),
+});
+export type PlanWindow = z.infer<typeof planWindowSchema>;
+
+export const planRotationSchema = z.strictObject({
+  /** `twin`: old and new work side by side until the old one is retired. `none`: the target has one secret, and the new one ends the old. */
+  overlap: z.enum(['twin', 'none']),
+  graceSeconds: z.int().min(0),
+  retire: z.enum(['whenUnused', 'endSessions']),
+  /** Who must confirm that they use the new credential, unless the grace is over. */
+  consumers: z.array(plainTextSchema(128)).max(256),
+});
+
+/** What an offboarding takes back, in the order in which it is worked through. */
+export const offboardItemSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('lease'), nhi: nhiIdSchema, change: changeIdSchema }),
+  z.strictObject({ kind: z.literal('account'), nhi: nhiIdSchema, connector: connectorIdSchema, target: plainTextSchema(128), account: plainTextSchema(128) }),
+]);
+export type OffboardItem = z.infer<typeof offboardItemSchema>;
 
 export const planSchema = z.strictObject({
   v: z.literal(1),
@@ -50,21 +117,30 @@ export const planSchema = z.strictObject({
   log: logIdSchema,
   changeId: changeIdSchema,
   revision: z.int().min(1).max(9999),
-  kind: z.enum(['provision', 'grant', 'revoke']),
+  kind: z.enum(['provision', 'grant', 'revoke', 'rotate', 'disable', 'offboard']),
   /** First the principal that called, then whoever it acts for (RFC 8693 `act`), outermost first. */
   requester: z.array(principalSchema).min(1).max(8),
-  subject: nhiIdSchema,
+  subject: subjectSchema,
   purpose: purposeIdSchema,
-  connector: connectorIdSchema,
+  /** `-` for an offboarding, whose children have systems of their own; so is `target`. */
+  connector: z.union([connectorIdSchema, z.literal('-')]),
   target: plainTextSchema(128),
-  mode: z.literal('executor'),
-  entitlements: z.array(entitlementSchema).min(1).max(16),
-  steps: z.array(planStepSchema).length(1),
+  mode: z.enum(['executor', 'caller']),
+  entitlements: z.array(entitlementSchema).max(16),
+  /** Carried out in this order, each once the one before it is verified. */
+  steps: z.array(planStepSchema).max(3),
   /** What the step depends on, as read. Read again just before the effect: a difference is `drifted`. */
   before: z.record(z.string(), jsonValueSchema),
   /** The first `step.authorised` fixes the end: min(its time + leaseSeconds, endsBy). */
   lease: z.strictObject({ leaseId: leaseIdSchema, leaseSeconds: z.int().min(1), endsBy: timeSchema.nullable() }).nullable(),
   recipient: recipientSchema.nullable(),
+  window: planWindowSchema.optional(),
+  rotation: planRotationSchema.optional(),
+  /** Mode `caller`: whose run it is, and how long its code may take from the claim on. */
+  caller: z.strictObject({ key: runKeySchema, timeoutSeconds: z.int().min(1) }).optional(),
+  /** The offboarding that this change is part of. */
+  parent: changeIdSchema.optional(),
+  items: z.array(offboardItemSchema).max(512).optional(),
 });
 export type Plan = z.infer<typeof planSchema>;
 

@@ -1,10 +1,17 @@
 /** What a caller sends to `POST /v1/changes`: the intent. Everything that is derived from it is the server's. */
 import { z } from 'zod';
-import { durationSchema, entitlementSchema, nhiIdSchema, plainTextSchema, timeSchema } from './values.ts';
+import { connectorIdSchema, durationSchema, entitlementSchema, nhiIdSchema, plainTextSchema, subjectSchema, timeSchema } from './values.ts';
 
 /** An age X25519 recipient (age-encryption.org/v1): where a secret that is issued will be sealed to. */
 export const recipientSchema = z.string().regex(/^age1[02-9ac-hj-np-z]{58}$/);
 export const purposeIdSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/);
+/** A raw Ed25519 public key (32 bytes), standard base64. */
+export const runKeySchema = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);
+/** The id of a maintenance calendar in the facts. */
+export const calendarIdSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/);
+
+/** Prose for the approver; never trusted. */
+const reason = plainTextSchema(500);
 
 const common = {
   /** Whose access changes. */
@@ -13,8 +20,22 @@ const common = {
   entitlements: z.array(entitlementSchema).min(1).max(16),
   /** An id in the entitlement catalogue. */
   purpose: purposeIdSchema,
-  /** Prose for the approver; never trusted. */
-  reason: plainTextSchema(500),
+  reason,
+};
+
+/** The caller makes the change itself, in one run that has a key of its own; the ticket is for that key. */
+export const callerSchema = z.strictObject({
+  key: runKeySchema,
+  /** How long its code may take, from the claim on; without a result by then the outcome is `ambiguous`. */
+  timeout: durationSchema,
+});
+
+const inTime = {
+  /** Which maintenance window to use, and what becomes of the change when it is missed; default `expire`. */
+  window: z.strictObject({ calendar: calendarIdSchema.optional(), onMissed: z.enum(['replan', 'expire']).optional() }).optional(),
+  /** Waits for no window and no freeze; policy asks for more approvals instead. */
+  urgency: z.literal('emergency').optional(),
+  caller: callerSchema.optional(),
 };
 
 export const provisionRequestSchema = z.strictObject({
@@ -25,15 +46,76 @@ export const provisionRequestSchema = z.strictObject({
   /** The access ends by then, however late it began. */
   endsBy: timeSchema.optional(),
   recipient: recipientSchema,
+  ...inTime,
 });
 export const grantRequestSchema = z.strictObject({
   kind: z.literal('grant'),
   ...common,
   duration: durationSchema,
   endsBy: timeSchema.optional(),
+  ...inTime,
 });
-export const revokeRequestSchema = z.strictObject({ kind: z.literal('revoke'), ...common });
+export const revokeRequestSchema = z.strictObject({ kind: z.literal('revoke'), ...common, caller: callerSchema.optional() });
 
-export const changeRequestSchema = z.discriminatedUnion('kind', [provisionRequestSchema, grantRequestSchema, revokeRequestSchema]);
+const account = {
+  subject: nhiIdSchema,
+  connector: connectorIdSchema,
+  target: plainTextSchema(128),
+  reason,
+};
+
+/** The identity's credential at one system is replaced by a new one, with an overlap where the target allows it. */
+export const rotateRequestSchema = z
+  .strictObject({
+    kind: z.literal('rotate'),
+    ...account,
+    purpose: purposeIdSchema,
+    /** Where the new secret is sealed to. Absent in caller mode only: there the caller's code makes the secret. */
+    recipient: recipientSchema.optional(),
+    /** How long consumers that do not confirm are waited for; default PT15M. */
+    grace: durationSchema.optional(),
+    /** `whenUnused` (default): the old credential stays until nothing uses it. `endSessions`: after the grace, what still uses it is ended. */
+    retire: z.enum(['whenUnused', 'endSessions']).optional(),
+    ...inTime,
+  })
+  .refine((request) => (request.recipient === undefined) === (request.caller !== undefined), {
+    error: 'a rotation has a recipient for the new secret, or a caller who makes it, and not both', path: ['recipient'],
+  });
+
+/** The identity's account at one system is shut out: no login, no sessions, nothing held. */
+export const disableRequestSchema = z.strictObject({ kind: z.literal('disable'), ...account, caller: callerSchema.optional() });
+
+/** Everything that an identity, an owner or a third party holds is taken back, as one case. */
+export const offboardRequestSchema = z.strictObject({ kind: z.literal('offboard'), subject: subjectSchema, reason });
+
+export const changeRequestSchema = z.discriminatedUnion('kind', [
+  provisionRequestSchema, grantRequestSchema, revokeRequestSchema, rotateRequestSchema, disableRequestSchema, offboardRequestSchema,
+]);
 export type ChangeRequest = z.infer<typeof changeRequestSchema>;
 export type ChangeKind = ChangeRequest['kind'];
+export type RotateRequest = z.infer<typeof rotateRequestSchema>;
+export type Caller = z.infer<typeof callerSchema>;
+
+/** Kinds whose requests name entitlements. The others are about an account, or about everything. */
+export type EntitlementRequest = Extract<ChangeRequest, { entitlements: unknown }>;
+
+export function entitlementsOf(request: ChangeRequest): EntitlementRequest['entitlements'] {
+  return 'entitlements' in request ? request.entitlements : [];
+}
+
+/** The purpose that was named; `offboarding` for what needs none. */
+export function purposeOf(request: ChangeRequest): string {
+  return 'purpose' in request ? request.purpose : 'offboarding';
+}
+
+export function callerOf(request: ChangeRequest): Caller | null {
+  return request.kind === 'offboard' ? null : (request.caller ?? null);
+}
+
+export function windowOf(request: ChangeRequest): { readonly calendar?: string | undefined; readonly onMissed?: 'replan' | 'expire' | undefined } | null {
+  return 'window' in request ? (request.window ?? null) : null;
+}
+
+export function isEmergency(request: ChangeRequest): boolean {
+  return 'urgency' in request && request.urgency === 'emergency';
+}

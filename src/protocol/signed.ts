@@ -12,9 +12,9 @@
  */
 import { z } from 'zod';
 import { proofClassSchema } from './decision.ts';
-import { clientTokenSchema, planStepSchema } from './plan.ts';
+import { clientTokenSchema, planStepSchema, STEP_ACTIONS, UNDOABLE_ACTIONS } from './plan.ts';
 import {
-  approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, executorIdSchema, leaseIdSchema, logIdSchema, personIdSchema,
+  actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, executorIdSchema, leaseIdSchema, logIdSchema, personIdSchema,
   plainTextSchema, principalSchema, stepIdSchema, timeSchema,
 } from './values.ts';
 import { recipientSchema } from './request.ts';
@@ -30,13 +30,15 @@ export const dsseSchema = z.strictObject({
 });
 export type Dsse = z.infer<typeof dsseSchema>;
 
-/** What a read asks: the state of one account, as one change would touch it. */
+/** What a read asks: the state of one account, as one change or one step of it would touch it. */
 export const querySchema = z.strictObject({
   connector: connectorIdSchema,
   target: plainTextSchema(128),
-  action: z.enum(['provision', 'grant', 'revoke']),
+  /** `rotate`: how the account can be rotated, and what every step of that will touch. */
+  action: z.enum([...STEP_ACTIONS, 'rotate']),
   account: plainTextSchema(128),
-  privileges: z.array(plainTextSchema(256)).min(1).max(16),
+  other: plainTextSchema(128).optional(),
+  privileges: z.array(plainTextSchema(256)).max(16),
   clientToken: clientTokenSchema,
 });
 export type Query = z.infer<typeof querySchema>;
@@ -49,7 +51,7 @@ const ticketCommon = {
   stepId: stepIdSchema,
   /** 1, 2, …: a ticket that ran out is issued again, each issue a record of its own. */
   issue: z.int().min(1),
-  audience: executorIdSchema,
+  audience: actorIdSchema,
   notBefore: timeSchema,
   notAfter: timeSchema,
 };
@@ -72,7 +74,7 @@ export const revokeOrderSchema = z.strictObject({
   notBefore: timeSchema,
   audience: executorIdSchema,
   /** What gave the access, and so what must be undone. */
-  action: z.enum(['provision', 'grant']),
+  action: z.enum(UNDOABLE_ACTIONS),
   connector: connectorIdSchema,
   target: plainTextSchema(128),
   account: plainTextSchema(128),
@@ -122,13 +124,14 @@ export type Seal = z.infer<typeof sealSchema>;
 export const REFUSALS = [
   'bad-signature', 'unknown-sidecar', 'wrong-audience', 'outside-window', 'wrong-step', 'plan-digest-mismatch', 'no-receipt', 'receipt-mismatch',
   'untrusted-checkpoint', 'inconsistent-checkpoint', 'approvals-insufficient', 'approval-invalid', 'below-floor', 'order-mismatch',
-  'lease-ended', 'unknown-connector', 'malformed',
+  'lease-ended', 'unknown-connector', 'malformed', 'not-yet',
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 
 const reportCommon = {
   v: z.literal(1),
-  executor: executorIdSchema,
+  /** Who reports: an executor, or the run of a caller. */
+  executor: actorIdSchema,
   log: logIdSchema,
   changeId: changeIdSchema,
   at: timeSchema,

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 import { JsonError, LedgerError, logIdOf, parseStrict, parseTrustPolicy, parseVerifier, type TrustPolicy, type Verifier } from '../../ledger/index.ts';
 import { PROOF_CLASSES } from './decision.ts';
+import { givesAccess, type PlanStep } from './plan.ts';
 import type { FloorDemand } from './sufficiency.ts';
 import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema, type Floor, type RequirementsFile } from './trust.ts';
 
@@ -97,12 +98,24 @@ export function floorFor(
   const matches = (floor: Floor, privilege: string): boolean =>
     (floor.connector === '*' || floor.connector === effect.connector) && (floor.target === '*' || floor.target === effect.target)
     && (floor.privilege === '*' || floor.privilege === privilege);
-  const demands = effect.privileges.flatMap((privilege): FloorDemand[] => {
+  // What names no privilege is about the whole account: only floors for any privilege speak of it.
+  const privileges = effect.privileges.length === 0 ? [''] : effect.privileges;
+  const demands = privileges.flatMap((privilege): FloorDemand[] => {
     const matching = requirements.floors.filter((floor) => matches(floor, privilege));
     return matching.length > 0 ? matching : [SILENT];
   });
   const [first = SILENT, ...others] = demands;
   return others.reduce(stricter, demandOf(first));
+}
+
+/**
+ * The floor under one step: null for one that gives nothing, since a floor is about what is gained (invariant 9). A new secret for what
+ * stands already adds no access, so no limit on leases applies to it.
+ */
+export function floorOf(requirements: RequirementsFile, step: Pick<PlanStep, 'action' | 'connector' | 'target' | 'privileges'>): FloorDemand | null {
+  if (!givesAccess(step.action)) return null;
+  const floor = floorFor(requirements, step);
+  return step.action === 'provision' || step.action === 'grant' ? floor : { ...floor, maxLeaseSeconds: null };
 }
 
 function demandOf({ quorum, proofClass, approvers, maxLeaseSeconds }: FloorDemand): FloorDemand {

@@ -43,9 +43,17 @@ export const personIdSchema = z.string().regex(new RegExp(`^person:${segment}$`)
 /** Whoever acts: a person, a machine identity, or a part of the control plane (`sidecar:…`, `executor:…`). */
 export const principalSchema = z
   .string()
-  .regex(new RegExp(`^(?:nhi:${segment}/${segment}|person:${segment}|sidecar:${segment}|executor:${segment})$`));
+  .regex(new RegExp(`^(?:nhi:${segment}/${segment}|person:${segment}|sidecar:${segment}|executor:${segment}|caller:[0-9a-f]{32})$`));
+/** `thirdParty:<slug>`: an organisation that the inventory names, in lower case with `-` for everything else. */
+const thirdPartyIdSchema = z.string().regex(new RegExp(`^thirdParty:${segment}$`));
+/** What a change is about: one identity; for an offboarding also everything of an owner or a third party. */
+export const subjectSchema = z.union([nhiIdSchema, personIdSchema, thirdPartyIdSchema]);
 export const connectorIdSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$/);
 export const executorIdSchema = z.string().regex(new RegExp(`^executor:${segment}$`));
+/** Whom a ticket is for and who reports: an executor, or one run of a caller (`caller:` and 32 hex characters of its key's SHA-256). */
+export const actorIdSchema = z.string().regex(new RegExp(`^(?:executor:${segment}|caller:[0-9a-f]{32})$`));
+/** `lck_<ulid>`: a lock. */
+export const lockIdSchema = z.string().regex(new RegExp(`^lck_${ULID}$`));
 
 /** Text a person wrote or a target chose. No control characters: it is shown in terminals and logs. */
 export const plainTextSchema = (max: number): z.ZodString =>
@@ -60,6 +68,11 @@ export const entitlementSchema = z.strictObject({
   scope: plainTextSchema(256).optional(),
 });
 export type Entitlement = z.infer<typeof entitlementSchema>;
+
+/** `thirdParty:<slug>` of the name that an inventory gives an organisation. */
+export function thirdPartyId(name: string): string {
+  return `thirdParty:${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-+|-+$/g, '').slice(0, 64)}`;
+}
 
 /** Seconds in a duration of {@link durationSchema}'s form. @throws RangeError on any other text. */
 export function durationSeconds(text: string): number {
