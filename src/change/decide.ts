@@ -6,24 +6,34 @@
  */
 import { isSatisfied, approversNamed, strictest, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
-import { planDigest, type Plan, type TargetState } from '../protocol/plan.ts';
+import { planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import {
-  approvalStatementSchema, revokeOrderSchema, ticketSchema, type Approval, type Dsse, type Report,
+  approvalStatementSchema, revokeOrderSchema, ticketSchema, type ActTicket, type Approval, type Dsse, type Report,
 } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { leaseEndMs, revokeStepId } from './derive.ts';
-import type { FindingCode, NewEvent } from './events.ts';
-import { approvedBy, FINAL_STATES, type ChangeState } from './state.ts';
+import type { EventBody, FindingCode, NewEvent } from './events.ts';
+import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, stepOf, type ChangeState } from './state.ts';
 
 /** The decision before dispatch must be this young when the ticket is authorised. */
 export const DISPATCH_FRESH_MS = 30_000;
 
 export type Command =
-  | { readonly type: 'request'; readonly by: string; readonly request: ChangeRequest; readonly requester: readonly string[]; readonly idempotency: { key: string; request: string } | null }
+  | { readonly type: 'request'; readonly by: string; readonly request: ChangeRequest; readonly requester: readonly string[]; readonly idempotency: { key: string; request: string } | null; readonly parent?: string }
   | { readonly type: 'revise'; readonly by: string; readonly request: ChangeRequest }
   | { readonly type: 'withdraw'; readonly by: string; readonly comment: string | null }
-  | { readonly type: 'expire'; readonly by: string; readonly cause: 'approval' | 'window' }
+  | { readonly type: 'expire'; readonly by: string; readonly cause: 'approval' | 'window' | 'unclaimed' }
+  | { readonly type: 'openWindow'; readonly by: string }
+  | { readonly type: 'closeWindow'; readonly by: string }
+  /** The window closed before anything was done in it: planned anew where the plan says so, otherwise expired. */
+  | { readonly type: 'missWindow'; readonly by: string }
+  | { readonly type: 'confirmConsumer'; readonly by: string; readonly consumer: string }
+  | { readonly type: 'recordSilence'; readonly by: string; readonly owner: string | null }
+  | { readonly type: 'startItem'; readonly by: string; readonly item: number; readonly change: string }
+  | { readonly type: 'settleItem'; readonly by: string; readonly item: number; readonly outcome: 'gone' | 'open'; readonly owner: string | null; readonly detail: string }
+  | { readonly type: 'recordNotification'; readonly by: string; readonly delivered: EventBody<'notification.delivered'> }
+  | { readonly type: 'recordNotificationFailed'; readonly by: string; readonly failed: EventBody<'notification.failed'> }
   | { readonly type: 'authoriseRead'; readonly by: string; readonly ticket: Dsse }
   | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number }
   | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null }
@@ -55,8 +65,8 @@ const ALREADY: Decided = { ok: true, events: [] };
 export function decide(state: ChangeState | null, command: Command, nowMs: number): Decided {
   if (command.type === 'request') {
     if (state !== null) return no('already-exists', 'a change of this id exists');
-    const { request, requester, idempotency, by } = command;
-    return yes({ type: 'change.requested', actor: by, body: { request, requester: [...requester], idempotency } });
+    const { request, requester, idempotency, by, parent } = command;
+    return yes({ type: 'change.requested', actor: by, body: { request, requester: [...requester], idempotency, ...(parent === undefined ? {} : { parent }) } });
   }
   if (state === null) return no('no-such-change', 'no change of this id');
   switch (command.type) {
@@ -95,6 +105,33 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
     case 'openFinding':
       if (state.findings.has(command.code)) return ALREADY;
       return yes({ type: 'finding.opened', actor: command.by, body: { code: command.code, message: command.message, owner: command.owner } });
+    case 'openWindow':
+    case 'closeWindow':
+    case 'missWindow':
+      return decideWindow(state, command, nowMs);
+    case 'confirmConsumer':
+      if (state.plan?.rotation?.consumers.includes(command.consumer) !== true) return no('not-expected', `${command.consumer} is not a consumer that this change waits for`);
+      if (state.confirmed.has(command.consumer)) return ALREADY;
+      if (state.finished.length === 0) return no('not-expected', 'there is no new credential to confirm yet');
+      if (isOver(state)) return no('too-late', `the change is ${state.name}`);
+      return yes({ type: 'consumer.confirmed', actor: command.by, body: { consumer: command.consumer } });
+    case 'recordSilence': {
+      if (state.plan?.mode !== 'caller' || state.act === null || !state.claimed || state.result !== null || state.silent) return no('not-expected', 'no caller is overdue');
+      const message = 'the caller took its ticket up and has not said what became of it: what its code did is not known';
+      return yes(
+        { type: 'step.ambiguous', actor: command.by, body: { stepId: state.act.stepId, cause: 'deadline' } },
+        { type: 'finding.opened', actor: command.by, body: { code: 'caller-silent', message, owner: command.owner } },
+      );
+    }
+    case 'startItem':
+      if (state.name !== 'executing' || state.plan?.items?.[command.item] === undefined) return no('not-expected', 'no such item is due');
+      return state.items.has(command.item) ? ALREADY : yes({ type: 'item.started', actor: command.by, body: { item: command.item, change: command.change } });
+    case 'settleItem':
+      return decideItem(state, command);
+    case 'recordNotification':
+      return yes({ type: 'notification.delivered', actor: command.by, body: command.delivered });
+    case 'recordNotificationFailed':
+      return yes({ type: 'notification.failed', actor: command.by, body: command.failed });
     case 'closeFinding':
       return state.findings.has(command.code) ? yes({ type: 'finding.closed', actor: command.by, body: { code: command.code } }) : ALREADY;
   }
@@ -108,31 +145,83 @@ function decideRevision(state: ChangeState, command: Of<'revise'>): Decided {
   if (state.request.kind !== command.request.kind || state.request.subject !== command.request.subject) {
     return no('not-expected', 'kind and subject stay what they were; ask for a new change');
   }
-  return yes({ type: 'change.revised', actor: command.by, body: { revision: state.revision + 1, request: command.request } });
+  if (state.act !== null) return no('too-late', 'a step of the change has been authorised already');
+  return yes(...windowClosed(state, command.by, 'finished'), { type: 'change.revised', actor: command.by, body: { revision: state.revision + 1, request: command.request } });
+}
+
+const isOver = (state: ChangeState): boolean => FINAL_STATES.has(state.name) || state.name === 'done' || state.ended !== null;
+
+function windowClosed(state: ChangeState, by: string, cause: EventBody<'window.closed'>['cause']): NewEvent[] {
+  const window = state.plan?.window;
+  return state.window === 'opened' && window !== undefined ? [{ type: 'window.closed', actor: by, body: { ...window, cause } }] : [];
+}
+
+function decideWindow(state: ChangeState, command: Of<'openWindow' | 'closeWindow' | 'missWindow'>, nowMs: number): Decided {
+  const window = state.plan?.window;
+  if (window === undefined) return no('not-expected', 'the plan has no window');
+  const over = nowMs >= parseTime(window.closesAt);
+  switch (command.type) {
+    case 'openWindow':
+      if (state.window !== 'none') return ALREADY;
+      if (state.name !== 'scheduled' || nowMs < parseTime(window.opensAt) || over) return no('not-expected', 'it is not the time of the window');
+      return yes({ type: 'window.opened', actor: command.by, body: window });
+    case 'closeWindow':
+      return yes(...windowClosed(state, command.by, over ? 'over' : 'finished'));
+    case 'missWindow': {
+      const missed = state.name === 'scheduled' || (needsAnotherIssue(state, nowMs) && !mayHaveGiven(state));
+      if (!over || !missed) return no('not-expected', `no window is missed in ${state.name}`);
+      const closed = windowClosed(state, command.by, 'missed');
+      if (window.onMissed === 'replan' && state.act === null && state.revision < REPLANS_MAX) {
+        return yes(...closed, { type: 'change.revised', actor: command.by, body: { revision: state.revision + 1, request: state.request, cause: 'windowMissed' } });
+      }
+      return yes(...closed, { type: 'change.expired', actor: command.by, body: { cause: 'window' } });
+    }
+  }
+}
+
+/** Revisions after which a missed window is not planned anew any more: someone must look at why it is missed again and again. */
+const REPLANS_MAX = 20;
+
+function decideItem(state: ChangeState, command: Of<'settleItem'>): Decided {
+  const known = state.items.get(command.item);
+  const item = state.plan?.items?.[command.item];
+  if (item === undefined || state.name !== 'executing') return no('not-expected', 'no such item is due');
+  if (known?.outcome === 'gone' || (known !== undefined && known.outcome === command.outcome && known.detail === command.detail)) return ALREADY;
+  const { item: number, outcome, owner, detail, by } = command;
+  const settled: NewEvent = { type: 'item.settled', actor: by, body: { item: number, outcome, owner, detail } };
+  const others = (state.plan?.items ?? []).some((_, n) => n !== number && state.items.get(n)?.outcome === 'open');
+  const found = state.findings.has('offboarding-open');
+  if (outcome === 'open') return found ? yes(settled) : yes(settled, { type: 'finding.opened', actor: by, body: { code: 'offboarding-open', message: 'something could not be taken back yet', owner } });
+  return found && !others ? yes({ type: 'finding.closed', actor: by, body: { code: 'offboarding-open' } }, settled) : yes(settled);
 }
 
 function decideWithdrawal(state: ChangeState, command: Of<'withdraw'>): Decided {
   if (!state.requester.includes(command.by)) return no('not-requester', 'only who asked may withdraw');
   if (state.name === 'withdrawn' || state.name === 'withdrawing') return ALREADY;
-  if (!['requested', 'pending', 'scheduled', 'authorised', 'executing'].includes(state.name)) {
+  if (!['requested', 'pending', 'scheduled', 'authorised', 'executing', 'staged'].includes(state.name)) {
     return no('too-late', `a change that is ${state.name} cannot be withdrawn${state.name === 'active' ? '; revoke it' : ''}`);
   }
-  if (state.act !== null && state.plan?.kind === 'revoke') return no('too-late', 'the revoke is on its way; taking back is not withdrawn');
-  return yes({ type: 'change.withdrawn', actor: command.by, body: { comment: command.comment } });
+  if (isPastCutover(state)) return no('too-late', 'the new credential has taken over; the old one is being retired');
+  if (state.plan?.kind === 'offboard' && state.name === 'executing') return no('too-late', 'things are being taken back; taking back is not withdrawn');
+  if (state.plan?.mode === 'caller' && state.claimed && !state.silent) return no('too-late', 'the caller is at work on it');
+  if (state.act !== null && state.plan?.mode !== 'caller' && !mayHaveGiven(state)) return no('too-late', 'the step is on its way, and there is nothing that would undo it');
+  return yes(...windowClosed(state, command.by, 'finished'), { type: 'change.withdrawn', actor: command.by, body: { comment: command.comment } });
 }
 
 function decideExpiry(state: ChangeState, command: Of<'expire'>, nowMs: number): Decided {
-  const over = command.cause === 'approval'
-    ? state.name === 'pending' && state.approvalsByMs !== null && nowMs >= state.approvalsByMs
+  const over = command.cause === 'approval' ? state.name === 'pending' && state.approvalsByMs !== null && nowMs >= state.approvalsByMs
+    : command.cause === 'unclaimed' ? state.plan?.mode === 'caller' && state.name === 'authorised' && !state.claimed && nowMs >= (state.act?.notAfterMs ?? Infinity)
     : state.name === 'scheduled' && state.plan !== null && nowMs >= (leaseEndMs(state.plan, nowMs) ?? Infinity);
   if (!over) return no('not-expected', `nothing expires in ${state.name}`);
-  return yes({ type: 'change.expired', actor: command.by, body: { cause: command.cause } });
+  return yes(...windowClosed(state, command.by, 'missed'), { type: 'change.expired', actor: command.by, body: { cause: command.cause } });
 }
 
 function decideRead(state: ChangeState, command: Of<'authoriseRead'>, nowMs: number): Decided {
   const ticket = readPayload(command.ticket, ticketSchema);
-  if (state.name !== 'requested' || state.before !== null || ticket.kind !== 'read') return no('not-expected', 'nothing is to be read');
-  if (state.read !== null && !state.read.spent && nowMs < state.read.notAfterMs) return no('not-expected', 'a read ticket is out');
+  const after = state.name === 'verifying' && state.plan?.mode === 'caller' && state.after === null;
+  if (ticket.kind !== 'read' || !(after || (state.name === 'requested' && state.before === null))) return no('not-expected', 'nothing is to be read');
+  const out = after ? state.readAfter : state.read;
+  if (out !== null && !out.spent && nowMs < out.notAfterMs) return no('not-expected', 'a read ticket is out');
   return yes({
     type: 'step.authorised', actor: command.by,
     body: { kind: 'read', revision: state.revision, stepId: ticket.stepId, issue: ticket.issue, ticket: command.ticket },
@@ -140,7 +229,7 @@ function decideRead(state: ChangeState, command: Of<'authoriseRead'>, nowMs: num
 }
 
 function decideDecision(state: ChangeState, command: Of<'recordDecision'>, nowMs: number): Decided {
-  const due = command.phase === 'request' ? state.name === 'requested' : state.name === 'scheduled' || needsAnotherIssue(state, nowMs);
+  const due = command.phase === 'request' ? state.name === 'requested' : mayDispatch(state, nowMs);
   if (!due) return no('not-expected', `no decision is due in ${state.name}`);
   const digest = command.plan === null ? null : planDigest(command.plan);
   if (command.phase === 'dispatch' && digest !== state.planDigest) return no('plan-changed', 'the plan is not the one that was decided');
@@ -176,17 +265,23 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
     : yes({ type: 'approval.rejected', actor: statement.approver, body });
 }
 
-/** A ticket ran out, or was refused for a passing reason, and nobody took the step up: it may be authorised again. */
+function mayDispatch(state: ChangeState, nowMs: number): boolean {
+  return state.name === 'scheduled' || state.name === 'staged' || needsAnotherIssue(state, nowMs);
+}
+
+/** A ticket ran out, or was refused for a passing reason, and nobody took the step up: it may be authorised again. A caller's run has one ticket only. */
 export function needsAnotherIssue(state: ChangeState, nowMs: number): boolean {
   if (state.name !== 'authorised' && state.name !== 'executing') return false;
-  if (state.act === null || state.result !== null) return false;
+  if (state.act === null || state.result !== null || state.plan?.mode === 'caller') return false;
   return state.act.spent || (!state.claimed && nowMs >= state.act.notAfterMs);
 }
 
 function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: number): Decided {
   const ticket = readPayload(command.ticket, ticketSchema);
-  const due = state.name === 'scheduled' || needsAnotherIssue(state, nowMs);
-  if (!due || state.plan === null || ticket.kind !== 'act') return no('not-expected', `no step is due in ${state.name}`);
+  const step = stepOf(state);
+  if (!mayDispatch(state, nowMs) || state.plan === null || step === null || ticket.kind !== 'act') return no('not-expected', `no step is due in ${state.name}`);
+  if (ticket.stepId !== step.stepId) return no('not-expected', `${step.stepId} is due, not ${ticket.stepId}`);
+  if (!isInPlannedWindow(state.plan, ticket, step.action)) return no('not-expected', 'the ticket reaches beyond the planned window');
   if (ticket.planDigest !== state.planDigest || planDigest(state.plan) !== state.planDigest) return no('plan-changed', 'the ticket is for another plan');
   if (state.dispatch === null || state.dispatch.planDigest !== state.planDigest || nowMs - state.dispatch.atMs > DISPATCH_FRESH_MS) {
     return no('stale-decision', 'policy has not decided this plan just now');
@@ -214,6 +309,12 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
   });
 }
 
+/** Whether a ticket can be acted on in the planned window only. What takes away is held up by none. */
+function isInPlannedWindow(plan: Plan, ticket: ActTicket, action: ActTicket['step']['action']): boolean {
+  if (plan.window === undefined || takesAway(action)) return true;
+  return ticket.notBefore >= plan.window.opensAt && ticket.notAfter <= plan.window.closesAt && ticket.notBefore < ticket.notAfter;
+}
+
 function leaseOf(order: Dsse): { leaseId: string; epoch: number; endsAt: string; order: Dsse } {
   const { leaseId, notBefore } = readPayload(order, revokeOrderSchema);
   return { leaseId, epoch: 1, endsAt: notBefore, order };
@@ -226,10 +327,14 @@ function decideReport(state: ChangeState, command: Of<'recordReport'>): Decided 
   switch (report.kind) {
     case 'claimed': {
       const known = state.act?.stepId === report.stepId && state.act.issue === report.issue;
+      // A caller's code may run only once its claim is recorded, so it must hear that it is too late.
+      if (state.plan?.mode === 'caller' && known && !state.claimed && state.name !== 'authorised') return no('too-late', `the change is ${state.name}`);
       return known && !state.claimed && state.result === null ? yes({ type: 'step.claimed', actor, body }) : ALREADY;
     }
     case 'read': {
-      if (state.read?.stepId !== report.stepId || state.before !== null || state.read.spent || state.name !== 'requested') return ALREADY;
+      const after = state.readAfter !== null && !state.readAfter.spent && state.after === null && state.name === 'verifying' && report.issue >= state.readAfter.issue;
+      const first = state.read !== null && !state.read.spent && state.before === null && state.name === 'requested';
+      if (state.read?.stepId !== report.stepId || !(after || first)) return ALREADY;
       const before = report.state === null ? undefined : states.get(report.state);
       if (report.outcome === 'done') return before === undefined ? no('not-expected', 'the state that the report names is missing') : yes({ type: 'state.read', actor, body, attached: { before } });
       return yes({ type: report.outcome === 'refused' ? 'step.refused' : 'step.failed', actor, body });
@@ -253,6 +358,7 @@ function decideReport(state: ChangeState, command: Of<'recordReport'>): Decided 
 
 function decideActed(state: ChangeState, command: Of<'recordReport'>, report: Extract<Report, { kind: 'acted' }>): Decided {
   if (state.act?.stepId !== report.stepId || state.result !== null) return ALREADY;
+  if (state.plan?.mode === 'caller' && !state.claimed) return no('not-expected', 'a result of a step that the caller had not taken up');
   const actor = report.executor;
   const body = { report: command.envelope };
   const before = report.before === null ? undefined : command.states.get(report.before);
@@ -279,7 +385,9 @@ function decideVerification(state: ChangeState, command: Of<'recordVerification'
   if (state.name !== 'verifying' || state.result === null || state.verification !== null) return no('not-expected', `nothing is to be verified in ${state.name}`);
   const { by, verification, provenance } = command;
   const verified: NewEvent = { type: 'entitlement.verified', actor: by, body: { stepId: state.result.stepId, verification, provenance } };
-  if (verification.effect === 'deny' || state.lease === null) return yes(verified);
+  if (verification.effect === 'deny') return yes(verified);
+  const closed: NewEvent[] = (['rotation-stalled', 'caller-silent'] as const).filter((code) => state.findings.has(code)).map((code) => ({ type: 'finding.closed', actor: by, body: { code } }));
+  if (state.lease === null) return yes(...closed, verified);
   const { leaseId, epoch, endsAtMs } = state.lease;
   return yes(verified, { type: 'lease.activated', actor: by, body: { leaseId, epoch, endsAt: formatTime(endsAtMs) } });
 }
@@ -287,7 +395,8 @@ function decideVerification(state: ChangeState, command: Of<'recordVerification'
 function decideRevoke(state: ChangeState, command: Of<'orderRevoke'>): Decided {
   if (state.ended !== null) return ALREADY;
   const order = readPayload(command.order, revokeOrderSchema);
-  if (order.changeId !== state.changeId || state.act === null || state.plan?.kind === 'revoke') return no('nothing-to-revoke', `a change that is ${state.name} has given nothing`);
+  if (order.changeId !== state.changeId || !mayHaveGiven(state)) return no('nothing-to-revoke', `a change that is ${state.name} has given nothing`);
+  if (order.cause === 'compensation' && isPastCutover(state)) return no('too-late', 'the new credential has taken over: taking it back could leave none');
   if (FINAL_STATES.has(state.name) && state.lease === null) return no('nothing-to-revoke', `a change that is ${state.name} has given nothing`);
   if (state.revokes.some(({ content }) => content.notBefore <= order.notBefore)) return ALREADY;
   return yes({ type: 'step.authorised', actor: command.by, body: { kind: 'revoke', stepId: revokeStepId(state.changeId), order: command.order, comment: command.comment } });

@@ -14,12 +14,13 @@
  *            ▲                                                  │   done (no lease) ◀──────────────────────────┘      ▼
  *            └────────────── lease.ended, on time ──────────────┘                  failed ◀─ lease.ended ─ revoking (compensation)
  * ```
- * `stuck` is shown while a finding of the change is open and it waits: owned, retried, never silent. `extend` and `rotate` join this picture
- * as kinds of their own; an offboarding is a parent whose children are `revoke` changes.
+ * A plan of several steps goes round once more for each: verified ─▶ staged ─ dispatch ─▶ authorised. A rotation that comes to nothing before
+ * its cutover is undone (revoking ─▶ failed); from the cutover on it goes forward only. An offboarding is `executing` until each of its items
+ * is gone. `stuck` is shown while a finding of the change is open and it waits: owned, retried, never silent.
  */
 import { isSatisfied, type Decision, type Requirement, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
-import type { Plan, TargetState } from '../protocol/plan.ts';
+import { isUndoable, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import {
   actedReportSchema, approvalStatementSchema, revokedReportSchema, revokeOrderSchema, reportSchema, ticketSchema,
@@ -30,7 +31,7 @@ import type { ChangeEvent, FindingCode } from './events.ts';
 
 export const STATES = [
   'requested', 'denied', 'pending', 'rejected', 'expired', 'withdrawing', 'withdrawn', 'scheduled', 'authorised', 'executing', 'verifying',
-  'active', 'done', 'revoking', 'revoked', 'failed', 'stuck',
+  'staged', 'active', 'done', 'revoking', 'revoked', 'failed', 'stuck',
 ] as const;
 export type StateName = (typeof STATES)[number];
 
@@ -65,12 +66,29 @@ export interface EarlyRevoke {
   readonly seq: number;
 }
 
+/** A step that has been carried out and verified. */
+export interface FinishedStep {
+  readonly stepId: string;
+  readonly result: ActedReport;
+  readonly verification: Verification;
+}
+
+/** What became of one item of an offboarding. */
+export interface ItemState {
+  readonly change: string;
+  readonly outcome: 'gone' | 'open' | null;
+  readonly owner: string | null;
+  readonly detail: string | null;
+}
+
 export interface ChangeState {
   readonly changeId: string;
   readonly name: Exclude<StateName, 'stuck'>;
   readonly request: ChangeRequest;
   readonly requester: readonly string[];
   readonly idempotency: { readonly key: string; readonly request: string } | null;
+  /** The offboarding that this is an item of. */
+  readonly parent: string | null;
   readonly revision: number;
   readonly requestedAtMs: number;
   readonly read: IssuedTicket | null;
@@ -85,8 +103,25 @@ export interface ChangeState {
   readonly approvals: readonly { readonly approval: Approval; readonly statement: ApprovalStatement; readonly seq: number }[];
   /** The decision before dispatch that no ticket has used up yet. */
   readonly dispatch: { readonly atMs: number; readonly planDigest: string } | null;
+  /** Policy said not before then; asked again from then on. */
+  readonly heldUntilMs: number | null;
+  /** Of the plan's window. */
+  readonly window: 'none' | 'opened' | 'closed';
+  /** Steps that are done, in the plan's order. What follows is about the step after them, or, until that has a ticket, still about the last of them. */
+  readonly finished: readonly FinishedStep[];
+  /** When the first step was authorised: its approvals stand for the steps after it. */
+  readonly firstActAtMs: number | null;
+  /** When the first step was verified, of several. */
+  readonly stagedAtMs: number | null;
+  /** Consumers that use the new credential. */
+  readonly confirmed: ReadonlySet<string>;
   readonly act: IssuedTicket | null;
   readonly claimed: boolean;
+  readonly claimedAtMs: number | null;
+  /** Mode `caller`: nothing was heard by the deadline. */
+  readonly silent: boolean;
+  /** Mode `caller`: the read that sees what the caller's code has done; `spent` where the target will not tell. */
+  readonly readAfter: IssuedTicket | null;
   /** The newest attempt of which the executor said that it does not know its outcome; 0 for none. */
   readonly ambiguousAttempt: number;
   readonly result: ActedReport | null;
@@ -96,6 +131,8 @@ export interface ChangeState {
   readonly revokes: readonly EarlyRevoke[];
   readonly ended: RevokedReport | null;
   readonly delivery: { readonly seal: Seal; readonly status: 'sealed' | 'acknowledged' | 'undeliverable' } | null;
+  /** Of an offboarding, by number. */
+  readonly items: ReadonlyMap<number, ItemState>;
   readonly findings: ReadonlyMap<FindingCode, { readonly message: string; readonly owner: string | null; readonly atMs: number }>;
   /** How many records this change has. */
   readonly length: number;
@@ -107,15 +144,34 @@ const NO_REQUIREMENT: Requirement = { approvers: null, proofClass: 'session' };
 
 /** What people see: `stuck` while a finding is open and the change is not where it should be. */
 export function shownState(state: ChangeState): StateName {
-  const waiting = ['requested', 'scheduled', 'authorised', 'executing', 'verifying', 'revoking', 'withdrawing', 'active'].includes(state.name);
+  const waiting = ['requested', 'scheduled', 'authorised', 'executing', 'verifying', 'staged', 'revoking', 'withdrawing', 'active'].includes(state.name);
   return waiting && state.findings.size > 0 ? 'stuck' : state.name;
 }
 
-/** The people whose approval of exactly this plan counts at `nowMs`: distinct, not expired, none of the requesters. */
+/** The step that is due or under way; null once all are done. */
+export function stepOf(state: Pick<ChangeState, 'plan' | 'finished'>): PlanStep | null {
+  return state.plan?.steps[state.finished.length] ?? null;
+}
+
+/** Whether something was or may have been given that an order takes back. */
+export function mayHaveGiven(state: Pick<ChangeState, 'plan' | 'act'>): boolean {
+  return state.act !== null && (state.plan === null || state.plan.steps.some(({ action }) => isUndoable(action)));
+}
+
+/** Whether a rotation has switched over: from then on taking the new credential back could leave none. */
+export function isPastCutover(state: Pick<ChangeState, 'plan' | 'finished'>): boolean {
+  return state.plan?.steps.slice(0, state.finished.length).some(({ action }) => action === 'cutover') ?? false;
+}
+
+/**
+ * The people whose approval of exactly this plan counts at `nowMs`: distinct, not expired, none of the requesters. The steps after the
+ * first go on under the approvals that it was authorised with: half a rotation must not be left standing because a day has passed.
+ */
 export function approvedBy(state: ChangeState, nowMs: number): Set<string> {
+  const asOfMs = state.finished.length > 0 && state.firstActAtMs !== null ? Math.min(nowMs, state.firstActAtMs) : nowMs;
   const people = state.approvals
     .filter(({ statement }) => statement.revision === state.revision && statement.planDigest === state.planDigest)
-    .filter(({ statement }) => parseTime(statement.expiresAt) > nowMs && !state.requester.includes(statement.approver))
+    .filter(({ statement }) => parseTime(statement.expiresAt) > asOfMs && !state.requester.includes(statement.approver))
     .map(({ statement }) => statement.approver);
   return new Set(people);
 }
@@ -133,7 +189,7 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     case 'change.revised':
       return { ...base, name: 'requested', revision: event.body.revision, request: event.body.request, ...NOT_PLANNED };
     case 'change.withdrawn':
-      return { ...base, name: base.act === null || base.result !== null ? 'withdrawn' : 'withdrawing' };
+      return { ...base, name: base.plan?.mode === 'caller' || !mayHaveGiven(base) ? 'withdrawn' : 'withdrawing' };
     case 'change.expired':
       return { ...base, name: 'expired' };
     case 'policy.decided':
@@ -146,22 +202,24 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     case 'approval.rejected':
       return { ...base, name: 'rejected' };
     case 'step.authorised':
-      return afterAuthorisation(base, event.body, event.seq);
+      return afterAuthorisation(base, event.body, event.seq, event.atMs);
     case 'state.read':
+      if (base.readAfter !== null) return { ...base, after: event.attached?.before ?? base.after };
       return { ...base, before: event.attached?.before ?? base.before };
     case 'step.claimed':
-      return { ...base, claimed: true, name: base.name === 'authorised' ? 'executing' : base.name };
+      return { ...base, claimed: true, claimedAtMs: event.atMs, name: base.name === 'authorised' ? 'executing' : base.name };
     case 'step.succeeded': {
       const result = readPayload(event.body.report, actedReportSchema);
       const name = base.name === 'authorised' || base.name === 'executing' ? 'verifying' : base.name;
-      return { ...base, result, after: event.attached?.after ?? null, name };
+      return { ...base, result, after: event.attached?.after ?? null, silent: false, name };
     }
     case 'step.ambiguous':
-      return { ...base, ambiguousAttempt: readPayload(event.body.report, actedReportSchema).attempt };
+      return 'report' in event.body ? { ...base, ambiguousAttempt: readPayload(event.body.report, actedReportSchema).attempt } : { ...base, silent: true };
     case 'step.refused':
       return afterRefusal(base, readPayload(event.body.report, reportSchema));
     case 'step.failed':
-      return { ...base, name: afterNothing(base) };
+      if (readPayload(event.body.report, reportSchema).kind === 'read' && base.readAfter !== null) return { ...base, readAfter: { ...base.readAfter, spent: true } };
+      return afterNothing(base);
     case 'lease.armed':
       return base.lease === null ? base : { ...base, lease: { ...base.lease, armed: true } };
     case 'lease.activated':
@@ -172,7 +230,7 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
       const next = { ...base, verification: event.body.verification };
       if (base.name !== 'verifying') return next;
       if (event.body.verification.effect === 'deny') return next;
-      return base.lease === null ? { ...next, name: 'done' } : next;
+      return afterVerification(next, event.body.verification, event.atMs);
     }
     case 'delivery.sealed':
       return { ...base, delivery: { seal: event.body.seal, status: 'sealed' } };
@@ -189,21 +247,56 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
       findings.delete(event.body.code);
       return { ...base, findings };
     }
+    case 'window.opened':
+      return { ...base, window: 'opened' };
+    case 'window.closed':
+      return { ...base, window: 'closed' };
+    case 'consumer.confirmed':
+      return { ...base, confirmed: new Set(base.confirmed).add(event.body.consumer) };
+    case 'item.started':
+      return withItem(base, event.body.item, { change: event.body.change, outcome: null, owner: null, detail: null });
+    case 'item.settled': {
+      const { item, outcome, owner, detail } = event.body;
+      const next = withItem(base, item, { change: base.items.get(item)?.change ?? base.changeId, outcome, owner, detail });
+      const gone = (next.plan?.items ?? []).every((_, n) => next.items.get(n)?.outcome === 'gone');
+      return gone && next.name === 'executing' ? { ...next, name: 'done' } : next;
+    }
+    case 'notification.delivered':
+    case 'notification.failed':
+      return base;
   }
 }
 
 const NOT_PLANNED = {
   read: null, before: null, plan: null, planDigest: null, decision: null, approvalsByMs: null, approvals: [], dispatch: null,
+  heldUntilMs: null, window: 'none',
 } as const;
 
 function opened(event: ChangeEvent): ChangeState {
   if (event.type !== 'change.requested') throw new Error(`a change begins with change.requested, not ${event.type} (record ${event.seq})`);
   return {
     changeId: event.changeId, name: 'requested', request: event.body.request, requester: event.body.requester, idempotency: event.body.idempotency,
-    revision: 1, requestedAtMs: event.atMs, ...NOT_PLANNED, requirement: NO_REQUIREMENT, act: null, claimed: false, ambiguousAttempt: 0, result: null, after: null,
-    verification: null, lease: null, revokes: [], ended: null, delivery: null, findings: new Map(),
+    parent: event.body.parent ?? null,
+    revision: 1, requestedAtMs: event.atMs, ...NOT_PLANNED, requirement: NO_REQUIREMENT, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
+    act: null, ...NOT_TRIED, readAfter: null, lease: null, revokes: [], ended: null, delivery: null, items: new Map(), findings: new Map(),
     length: 1, lastSeq: event.seq, lastAtMs: event.atMs,
   };
+}
+
+/** A step that has a ticket and nothing else yet. */
+const NOT_TRIED = { claimed: false, claimedAtMs: null, silent: false, ambiguousAttempt: 0, result: null, after: null, verification: null } as const;
+
+function withItem(base: ChangeState, item: number, became: ItemState): ChangeState {
+  return { ...base, items: new Map(base.items).set(item, became) };
+}
+
+/** The step that was verified is done: the next one is due, or the change has come to what it was for. */
+function afterVerification(base: ChangeState, verification: Verification, atMs: number): ChangeState {
+  if (base.result === null) return base;
+  const finished = [...base.finished, { stepId: base.result.stepId, result: base.result, verification }];
+  const next = { ...base, finished };
+  if (finished.length < (base.plan?.steps.length ?? 1)) return { ...next, name: 'staged', stagedAtMs: base.stagedAtMs ?? atMs };
+  return base.lease === null ? { ...next, name: 'done' } : next;
 }
 
 function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'policy.decided' }>['body'], atMs: number, plan: Plan | undefined): ChangeState {
@@ -214,18 +307,24 @@ function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'po
     if (body.decision.effect === 'deny') return { ...planned, name: 'denied' };
     return { ...planned, name: requirementIsMet(planned, atMs) ? 'scheduled' : 'pending' };
   }
-  if (body.decision.effect === 'deny') {
+  const notBefore = body.decision.obligations.notBefore;
+  if (body.decision.effect === 'deny' || !requirementIsMet(decided, atMs)) {
+    // Past the cutover there is no way back: it is asked again, until the old credential is gone.
+    if (isPastCutover(base)) return { ...decided, dispatch: null, heldUntilMs: atMs + ASKED_AGAIN_MS };
     // An earlier issue of the ticket may have been carried out, unheard of: what it may have given is taken back. A revoke gives nothing.
-    return { ...decided, name: base.act === null || base.plan?.kind === 'revoke' ? 'denied' : 'revoking', dispatch: null };
-  }
-  if (!requirementIsMet(decided, atMs)) {
+    if (mayHaveGiven(base)) return { ...decided, name: 'revoking', dispatch: null };
     // A ticket that ran out is not issued again on approvals that no longer suffice: like a denial, but nobody said no.
-    return { ...decided, name: base.act === null ? 'pending' : base.plan?.kind === 'revoke' ? 'failed' : 'revoking', dispatch: null };
+    return { ...decided, name: body.decision.effect === 'deny' ? 'denied' : base.act === null ? 'pending' : 'failed', dispatch: null };
   }
-  return { ...decided, dispatch: body.planDigest === null ? null : { atMs, planDigest: body.planDigest } };
+  if (notBefore !== undefined && parseTime(notBefore) > atMs) return { ...decided, dispatch: null, heldUntilMs: parseTime(notBefore) };
+  if (base.plan?.kind === 'offboard') return { ...decided, name: 'executing', firstActAtMs: atMs };
+  return { ...decided, heldUntilMs: null, dispatch: body.planDigest === null ? null : { atMs, planDigest: body.planDigest } };
 }
 
-function afterAuthorisation(base: ChangeState, body: Extract<ChangeEvent, { type: 'step.authorised' }>['body'], seq: number): ChangeState {
+/** How long a decision that must not undo anything is waited with before it is asked for again. */
+const ASKED_AGAIN_MS = 60_000;
+
+function afterAuthorisation(base: ChangeState, body: Extract<ChangeEvent, { type: 'step.authorised' }>['body'], seq: number, atMs: number): ChangeState {
   if (body.kind === 'revoke') {
     const content = readPayload(body.order, revokeOrderSchema);
     return { ...base, revokes: [...base.revokes, { order: body.order, content, seq }], name: base.name === 'withdrawing' ? base.name : 'revoking' };
@@ -234,33 +333,44 @@ function afterAuthorisation(base: ChangeState, body: Extract<ChangeEvent, { type
   const issued: IssuedTicket = {
     stepId: body.stepId, issue: body.issue, ticket: body.ticket, audience: ticket.audience, notAfterMs: parseTime(ticket.notAfter), seq, spent: false,
   };
-  if (body.kind === 'read') return { ...base, read: issued };
+  if (body.kind === 'read') return base.name === 'verifying' ? { ...base, readAfter: issued } : { ...base, read: issued };
   const lease: Lease | null = body.lease === null ? null : {
     leaseId: body.lease.leaseId, epoch: body.lease.epoch, endsAtMs: parseTime(body.lease.endsAt), order: body.lease.order,
     orderDigest: payloadDigest(body.lease.order), armed: base.lease?.armed ?? false, active: false,
   };
-  return { ...base, act: issued, claimed: false, dispatch: null, lease, name: base.name === 'scheduled' ? 'authorised' : base.name };
+  const fresh = base.act?.stepId === issued.stepId ? { claimed: false, claimedAtMs: null } : NOT_TRIED;
+  const name = base.name === 'scheduled' || base.name === 'staged' ? 'authorised' : base.name;
+  return { ...base, ...fresh, act: issued, dispatch: null, lease, firstActAtMs: base.firstActAtMs ?? atMs, name };
 }
 
 function afterEnd(base: ChangeState, ended: RevokedReport): ChangeState {
-  const gaveNothing = base.result?.outcome !== 'done';
+  const steps = base.plan?.steps.length ?? 1;
+  const gaveNothing = steps > 1 ? base.finished.length < steps : base.result?.outcome !== 'done';
   const compensated = base.verification?.effect === 'deny';
   const name = base.name === 'withdrawing' ? 'withdrawn' : gaveNothing || compensated ? 'failed' : 'revoked';
   return { ...base, ended, name };
 }
 
-/** The step came to nothing. A revoke that was ordered meanwhile is still to be answered: only its end is the end of the change. */
-function afterNothing({ name, revokes }: ChangeState): ChangeState['name'] {
-  if (revokes.length > 0) return name;
-  return name === 'withdrawing' ? 'withdrawn' : 'failed';
+/**
+ * The step came to nothing. A revoke that was ordered meanwhile is still to be answered: only its end is the end of the change. What earlier
+ * steps gave is taken back, unless the change is past its cutover: then the step is tried again.
+ */
+function afterNothing(base: ChangeState): ChangeState {
+  if (base.revokes.length > 0) return base;
+  if (isPastCutover(base)) return { ...base, name: base.name === 'executing' ? 'authorised' : base.name, claimed: false, dispatch: null, act: base.act === null ? null : { ...base.act, spent: true } };
+  if (base.finished.length > 0 && mayHaveGiven(base)) return { ...base, name: base.name === 'withdrawing' ? 'withdrawing' : 'revoking' };
+  return { ...base, name: base.name === 'withdrawing' ? 'withdrawn' : 'failed' };
 }
 
 /** Refusals that another issue of the ticket may mend. Any other ends the change: what was refused once is not asked for again. */
-export const RETRYABLE_REFUSALS: ReadonlySet<string> = new Set(['outside-window', 'inconsistent-checkpoint', 'no-receipt', 'untrusted-checkpoint']);
+export const RETRYABLE_REFUSALS: ReadonlySet<string> = new Set(['outside-window', 'inconsistent-checkpoint', 'no-receipt', 'untrusted-checkpoint', 'not-yet']);
 
 function afterRefusal(base: ChangeState, report: Report): ChangeState {
   if (report.kind !== 'read' && report.kind !== 'acted') return base;
-  if (!RETRYABLE_REFUSALS.has(report.code ?? '')) return { ...base, name: afterNothing(base) };
+  if (report.kind === 'read' && base.readAfter !== null) {
+    return { ...base, readAfter: { ...base.readAfter, ...(RETRYABLE_REFUSALS.has(report.code ?? '') ? { notAfterMs: 0 } : { spent: true }) } };
+  }
+  if (!RETRYABLE_REFUSALS.has(report.code ?? '')) return afterNothing(base);
   if (report.kind === 'read') return base.read?.issue === report.issue ? { ...base, read: { ...base.read, spent: true } } : base;
   return base.act?.issue === report.issue ? { ...base, claimed: false, dispatch: null, act: { ...base.act, spent: true } } : base;
 }

@@ -4,9 +4,10 @@
  * The same function drives steady running and start-up: after a crash the fold is the same, so the work is the same (invariant 5).
  * Publishing is at least once; executors make it one effect per step.
  */
-import { FINAL_STATES, type ChangeState } from './state.ts';
+import { takesAway } from '../protocol/plan.ts';
 import { parseTime } from '../protocol/values.ts';
 import { needsAnotherIssue } from './decide.ts';
+import { FINAL_STATES, isPastCutover, mayHaveGiven, stepOf, type ChangeState } from './state.ts';
 
 export type Work =
   /** Read the target, or, where policy will refuse anyway for want of a fact, go straight to the decision. */
@@ -24,7 +25,23 @@ export type Work =
   | { readonly do: 'publishRevoke' }
   | { readonly do: 'giveUpDelivery' }
   /** The access should be gone and nobody has said that it is. */
-  | { readonly do: 'overdue' };
+  | { readonly do: 'overdue' }
+  /** The planned window is open: its consumers are told before anything happens in it. */
+  | { readonly do: 'openWindow' }
+  | { readonly do: 'closeWindow' }
+  /** The window has closed and nothing was done in it: planned anew, or expired. */
+  | { readonly do: 'missWindow' }
+  /** Mode `caller`: its code has run; the target is read to see what it did. */
+  | { readonly do: 'readAfter' }
+  | { readonly do: 'publishReadAfter' }
+  /** Mode `caller`: the ticket ran out, and nobody had taken it up. */
+  | { readonly do: 'expireUnclaimed' }
+  /** Mode `caller`: its time is over, and it has said nothing. */
+  | { readonly do: 'callerSilent' }
+  /** A rotation that has switched over and does not get rid of the old credential. */
+  | { readonly do: 'stalled' }
+  /** Look after the items of an offboarding. */
+  | { readonly do: 'offboard' };
 
 export interface Due {
   readonly work: Work | null;
@@ -37,6 +54,8 @@ export interface WorkLimits {
   readonly overdueAfterMs: number;
   /** How long a sealed secret waits to be fetched. */
   readonly deliveryMs: number;
+  /** How long after its grace a rotation may take to retire the old credential before that is a finding. */
+  readonly stalledAfterMs: number;
 }
 
 const NOTHING: Due = { work: null, wakeAtMs: null };
@@ -45,14 +64,28 @@ const at = (wakeAtMs: number): Due => ({ work: null, wakeAtMs });
 
 /** The next piece of work of one change, at `nowMs`. */
 export function nextWork(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
-  if (state.ended !== null) return NOTHING;
+  if (state.ended !== null) return state.window === 'opened' ? now({ do: 'closeWindow' }) : NOTHING;
   const overdue = overdueAt(state, limits);
   const ordered = state.revokes.length > 0;
   if (overdue !== null && nowMs >= overdue && (!ordered || !state.findings.has('revoke-overdue'))) return now({ do: 'overdue' });
   if (ordered) return { work: { do: 'publishRevoke' }, wakeAtMs: state.findings.has('revoke-overdue') ? null : overdue };
+  const closing = closingOf(state, nowMs);
+  if (closing.work !== null) return closing;
   const due = workOf(state, nowMs, limits);
-  if (due.work !== null || overdue === null) return due;
-  return at(due.wakeAtMs === null ? overdue : Math.min(due.wakeAtMs, overdue));
+  return { work: due.work, wakeAtMs: soonest(due.wakeAtMs, closing.wakeAtMs, due.work === null ? overdue : null) };
+}
+
+function soonest(...times: readonly (number | null)[]): number | null {
+  const given = times.filter((time) => time !== null);
+  return given.length === 0 ? null : Math.min(...given);
+}
+
+/** A window that was opened is closed when its time has come, or when nothing of the change needs it any more. */
+function closingOf(state: ChangeState, nowMs: number): Due {
+  if (state.window !== 'opened' || state.plan?.window === undefined) return NOTHING;
+  const closesAtMs = parseTime(state.plan.window.closesAt);
+  const finished = FINAL_STATES.has(state.name) || state.name === 'active' || state.name === 'done';
+  return finished || nowMs >= closesAtMs ? now({ do: 'closeWindow' }) : at(closesAtMs);
 }
 
 /** When an end that nobody has reported is overdue: the lease's, or the earliest that was ordered. */
@@ -71,22 +104,27 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
       if (state.approvalsByMs === null) return NOTHING;
       return nowMs >= state.approvalsByMs ? now({ do: 'expire' }) : at(state.approvalsByMs);
     case 'scheduled':
-      return now({ do: 'dispatch' });
+      return inItsTime(state, nowMs, { do: 'missWindow' });
+    case 'staged':
+      return staged(state, nowMs, limits);
     case 'authorised':
     case 'executing':
+      if (state.plan?.kind === 'offboard') return now({ do: 'offboard' });
+      if (state.plan?.mode === 'caller') return called(state, nowMs);
+      if (isStalled(state, nowMs, limits)) return now({ do: 'stalled' });
       if (state.lease !== null && !state.lease.armed) return now({ do: 'arm' });
-      if (needsAnotherIssue(state, nowMs)) return state.lease !== null && nowMs >= state.lease.endsAtMs ? NOTHING : now({ do: 'dispatch' });
+      if (needsAnotherIssue(state, nowMs)) return state.lease !== null && nowMs >= state.lease.endsAtMs ? NOTHING : again(state, nowMs);
       // Once claimed, the ticket's end changes nothing: a wake-up in the past would come at once, and again.
       return { work: { do: 'publishAct' }, wakeAtMs: state.claimed ? null : (state.act?.notAfterMs ?? null) };
     case 'verifying':
-      if (state.verification === null) return now({ do: 'verify' });
+      if (state.verification === null) return seen(state, nowMs);
       return state.verification.effect === 'deny' && !state.findings.has('verification-failed') ? now({ do: 'compensate' }) : NOTHING;
     case 'active':
     case 'done':
       return delivery(state, nowMs, limits);
     case 'withdrawing':
     case 'revoking':
-      return state.plan?.kind === 'revoke' ? NOTHING : now({ do: 'compensate' });
+      return mayHaveGiven(state) ? now({ do: 'compensate' }) : NOTHING;
     case 'failed':
       return NOTHING;
     case 'denied':
@@ -96,6 +134,73 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
     case 'revoked':
       return NOTHING;
   }
+}
+
+/** Dispatches in the planned window and not while policy has said to wait. `missed`: what is due once the window has closed. */
+function inItsTime(state: ChangeState, nowMs: number, missed: Work): Due {
+  const window = state.plan?.window;
+  const step = stepOf(state);
+  if (window === undefined || (step !== null && takesAway(step.action))) return notHeld(state, nowMs);
+  const opensAtMs = parseTime(window.opensAt);
+  const closesAtMs = parseTime(window.closesAt);
+  if (nowMs >= closesAtMs) return now(missed);
+  if (nowMs < opensAtMs) return at(opensAtMs);
+  if (state.window === 'none') return now({ do: 'openWindow' });
+  const due = notHeld(state, nowMs);
+  return { work: due.work, wakeAtMs: soonest(due.wakeAtMs, closesAtMs) };
+}
+
+function notHeld(state: ChangeState, nowMs: number): Due {
+  return state.heldUntilMs !== null && nowMs < state.heldUntilMs ? at(state.heldUntilMs) : now({ do: 'dispatch' });
+}
+
+/** The ticket is to be issued again; where the window has closed on it, what it may have given is taken back, or the change is over. */
+function again(state: ChangeState, nowMs: number): Due {
+  const missed: Work = mayHaveGiven(state) ? { do: 'compensate' } : { do: 'missWindow' };
+  return inItsTime(state, nowMs, missed);
+}
+
+/** A rotation waits for its new secret to be fetched and for its consumers; from the cutover on, for nothing. */
+function staged(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
+  if (isPastCutover(state)) return isStalled(state, nowMs, limits) ? now({ do: 'stalled' }) : notHeld(state, nowMs);
+  const fetched = delivery(state, nowMs, limits);
+  if (fetched.work !== null) return fetched;
+  const closesAtMs = state.plan?.window === undefined ? null : parseTime(state.plan.window.closesAt);
+  if (closesAtMs !== null && nowMs >= closesAtMs) return now({ do: 'compensate' });
+  const readyAtMs = state.delivery?.status === 'acknowledged' ? consumersReadyAtMs(state) : Infinity;
+  if (nowMs >= readyAtMs) return inItsTime(state, nowMs, { do: 'compensate' });
+  return at(Math.min(readyAtMs, fetched.wakeAtMs ?? Infinity, closesAtMs ?? Infinity));
+}
+
+/** When a rotation may go on to its cutover: at once when every consumer has confirmed, otherwise when the grace is over. */
+function consumersReadyAtMs({ plan, confirmed, stagedAtMs }: ChangeState): number {
+  const { consumers = [], graceSeconds = 0 } = plan?.rotation ?? {};
+  const all = consumers.length > 0 && consumers.every((consumer) => confirmed.has(consumer));
+  return all ? 0 : (stagedAtMs ?? 0) + graceSeconds * 1000;
+}
+
+/** Past its cutover, and the old credential is still there long after the grace. */
+function isStalled(state: ChangeState, nowMs: number, limits: WorkLimits): boolean {
+  if (!isPastCutover(state) || state.findings.has('rotation-stalled')) return false;
+  return nowMs >= (state.stagedAtMs ?? 0) + (state.plan?.rotation?.graceSeconds ?? 0) * 1000 + limits.stalledAfterMs;
+}
+
+/** The caller's run takes its ticket up itself; nothing is published. */
+function called(state: ChangeState, nowMs: number): Due {
+  if (!state.claimed) {
+    const untilMs = state.act?.notAfterMs ?? 0;
+    return nowMs >= untilMs ? now({ do: 'expireUnclaimed' }) : at(untilMs);
+  }
+  if (state.silent) return NOTHING;
+  const deadlineMs = (state.claimedAtMs ?? 0) + (state.plan?.caller?.timeoutSeconds ?? 0) * 1000;
+  return nowMs >= deadlineMs ? now({ do: 'callerSilent' }) : at(deadlineMs);
+}
+
+/** What the step left behind is seen, by an executor where there is one, before policy judges it. */
+function seen(state: ChangeState, nowMs: number): Due {
+  if (state.plan?.mode !== 'caller' || state.read === null || state.after !== null || state.readAfter?.spent === true) return now({ do: 'verify' });
+  if (state.readAfter === null || nowMs >= state.readAfter.notAfterMs) return now({ do: 'readAfter' });
+  return { work: { do: 'publishReadAfter' }, wakeAtMs: state.readAfter.notAfterMs };
 }
 
 function delivery(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
@@ -114,10 +219,10 @@ export function endDueMs(state: ChangeState): number | null {
 
 /** Whether the change keeps its connector and target to itself: one at a time between authorisation and verification. */
 export function occupiesTarget(state: ChangeState): boolean {
-  return ['authorised', 'executing', 'verifying'].includes(state.name);
+  return state.plan?.kind !== 'offboard' && ['authorised', 'executing', 'verifying', 'staged'].includes(state.name);
 }
 
 /** Whether anything can still happen to the change. */
 export function isOpen(state: ChangeState): boolean {
-  return state.ended === null && (!FINAL_STATES.has(state.name) || state.lease !== null);
+  return (state.ended === null && (!FINAL_STATES.has(state.name) || state.lease !== null)) || state.window === 'opened';
 }
