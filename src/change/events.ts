@@ -16,7 +16,8 @@ export const NOTIFICATION_EVENTS = [
 ] as const;
 export const notificationEventSchema = z.enum(NOTIFICATION_EVENTS);
 export type NotificationEvent = z.infer<typeof notificationEventSchema>;
-const webhookName = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/);
+/** A webhook by the name that the configuration gives it. */
+export const webhookNameSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/);
 
 const revision = z.int().min(1).max(9999);
 const comment = plainTextSchema(500).nullable();
@@ -106,10 +107,10 @@ export const changeEventBodies = {
     item: z.int().min(0).max(511), outcome: z.enum(['gone', 'open']), owner: principalSchema.nullable(), detail: plainTextSchema(500),
   }),
   /** A receiver took in what it was told about record `about`. */
-  'notification.delivered': z.strictObject({ webhook: webhookName, event: notificationEventSchema, about: z.int().min(0), attempts: z.int().min(1) }),
+  'notification.delivered': z.strictObject({ webhook: webhookNameSchema, event: notificationEventSchema, about: z.int().min(0), attempts: z.int().min(1) }),
   /** It did not, for so long that it is not told any more. */
   'notification.failed': z.strictObject({
-    webhook: webhookName, event: notificationEventSchema, about: z.int().min(0), attempts: z.int().min(0), reason: plainTextSchema(200),
+    webhook: webhookNameSchema, event: notificationEventSchema, about: z.int().min(0), attempts: z.int().min(0), reason: plainTextSchema(200),
   }),
 } as const;
 
