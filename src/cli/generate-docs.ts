@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { configSchema } from '../config/schema.ts';
 import { saltedObjectSchema } from '../evidence/record.ts';
-import { catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
+import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
 import { tokensFileSchema } from '../identity/tokens.ts';
-import { changeInputSchema, revokerInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
+import { changeInputSchema, scheduleSchema, verificationInputSchema } from '../pdp/policy-input.ts';
 import { decisionSchema, verificationSchema } from '../protocol/decision.ts';
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
@@ -36,6 +36,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'target-state': targetStateSchema,
   'decision': decisionSchema,
   'verification': verificationSchema,
+  'schedule': scheduleSchema,
   'dsse': dsseSchema,
   'ticket': ticketSchema,
   'revoke-order': revokeOrderSchema,
@@ -47,11 +48,11 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'object': saltedObjectSchema,
   'policy-input-decide': changeInputSchema,
   'policy-input-verify': verificationInputSchema,
-  'policy-input-revoker': revokerInputSchema,
   'facts-inventory': inventoryFileSchema,
   'facts-catalogue': catalogueSchema,
   'facts-directory': directorySchema,
   'facts-usage': usageFileSchema,
+  'facts-calendar': calendarSchema,
   'trust-sidecars': sidecarsFileSchema,
   'trust-executors': executorsFileSchema,
   'trust-requirements': requirementsFileSchema,

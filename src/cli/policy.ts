@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { openPdp, EngineFault } from '../pdp/engine.ts';
-import { changeInputSchema, revokerInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
+import { changeInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readText } from './files.ts';
 import { PolicyToolError } from './opa.ts';
@@ -36,7 +36,7 @@ export function addPolicy(program: Command, run: Runner): void {
     .command('eval')
     .description('ask the compiled policy one question')
     .requiredOption('-i, --input <file>', 'the question in JSON or YAML; - for standard input')
-    .option('--entrypoint <name>', 'access/decide, access/verify or access/revoker', 'access/decide')
+    .option('--entrypoint <name>', 'access/decide, access/schedule or access/verify', 'access/decide')
     .option('--bundle <folder>', 'a compiled bundle (default: the one that comes with the package)')
     .action(run(evaluate));
 }
@@ -81,7 +81,8 @@ async function evaluate(session: Session, flags: EvalFlags): Promise<ExitCode> {
       const answer = await ask(pdp, flags.entrypoint, input);
       out.document({ bundle: pdp.bundle, answer });
       if (!out.json) session.stdout.write(`${JSON.stringify(answer, null, 2)}\n`);
-      const granted = 'effect' in answer ? answer.effect !== 'deny' : answer.allow;
+      // A schedule says when, and never no.
+      const granted = !('effect' in answer) || answer.effect !== 'deny';
       return granted ? EXIT.ok : EXIT.failed;
     } finally {
       await pdp.close();
@@ -94,16 +95,16 @@ async function evaluate(session: Session, flags: EvalFlags): Promise<ExitCode> {
 
 type Asked = Awaited<ReturnType<typeof openPdp>>;
 
-async function ask(pdp: Asked, entrypoint: string, input: unknown): Promise<Awaited<ReturnType<Asked['decide' | 'verify' | 'revoker']>>> {
+async function ask(pdp: Asked, entrypoint: string, input: unknown): Promise<Awaited<ReturnType<Asked['decide' | 'schedule' | 'verify']>>> {
   switch (entrypoint) {
     case 'access/decide':
       return pdp.decide(checked(changeInputSchema.safeParse(input)));
+    case 'access/schedule':
+      return pdp.schedule(checked(changeInputSchema.safeParse(input)));
     case 'access/verify':
       return pdp.verify(checked(verificationInputSchema.safeParse(input)));
-    case 'access/revoker':
-      return pdp.revoker(checked(revokerInputSchema.safeParse(input)));
     default:
-      throw new CliError(EXIT.usage, 'usage', { cause: `${plain(entrypoint)} is not an entrypoint`, next: 'access/decide, access/verify or access/revoker' });
+      throw new CliError(EXIT.usage, 'usage', { cause: `${plain(entrypoint)} is not an entrypoint`, next: 'access/decide, access/schedule or access/verify' });
   }
 }
 

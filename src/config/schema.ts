@@ -1,5 +1,6 @@
 /** `countersign.yaml`: what a person may set, each with what it is when she does not. `docs/surface.md` lists the keys. */
 import { z } from 'zod';
+import { notificationEventSchema, webhookNameSchema } from '../change/events.ts';
 import { connectorIdSchema, executorIdSchema, plainTextSchema } from '../protocol/values.ts';
 
 const pathSchema = plainTextSchema(1024);
@@ -29,6 +30,28 @@ const limitsSchema = z
   })
   .prefault({});
 
+const webhookSchema = z
+  .strictObject({
+    /** In records, in logs and in each message's id: another name is another receiver. */
+    name: webhookNameSchema,
+    /** No secret belongs in it: it is printed. The signature says who sends. */
+    url: plainTextSchema(2048),
+    /** File of `whsec_…`, readable by its owner alone; a second line while the receiver changes over. */
+    secret: pathSchema,
+    /** What it is told of. Left out: everything. */
+    events: z.array(notificationEventSchema).min(1).max(64).optional(),
+    /** Only what names one of them. Left out: whatever is named. */
+    consumers: z.array(plainTextSchema(128)).min(1).max(256).optional(),
+    /** Lets `url` be http. */
+    allowHttp: z.boolean().default(false),
+    /** Lets it be at a loopback or private address. */
+    allowPrivate: z.boolean().default(false),
+  })
+  .superRefine(({ url, allowHttp }, context) => {
+    const trouble = urlTrouble(url, allowHttp);
+    if (trouble !== null) context.addIssue({ code: 'custom', message: trouble, path: ['url'] });
+  });
+
 export const configSchema = z.strictObject({
   /** The log's name: in its key, its checkpoints and every id. Never changes. */
   origin: z.string().max(255).regex(/^[^\s+]+$/, 'no white space and no +'),
@@ -54,13 +77,19 @@ export const configSchema = z.strictObject({
   trust: pathSchema,
   /** Directory of the compiled bundle. Left out: the policy that comes with the package. */
   policy: pathSchema.optional(),
-  facts: z.strictObject({ inventory: pathSchema, catalogue: pathSchema, directory: pathSchema, usage: pathSchema.optional() }),
+  facts: z.strictObject({ inventory: pathSchema, catalogue: pathSchema, directory: pathSchema, usage: pathSchema.optional(), calendar: pathSchema.optional() }),
   executors: z
     .array(z.strictObject({ id: executorIdSchema, socket: pathSchema, connectors: z.array(connectorIdSchema).min(1).max(64) }))
     .min(1)
     .max(64)
     .refine((executors) => isUnique(executors.map((one) => one.id)), 'an executor is listed twice')
     .refine((executors) => isUnique(executors.flatMap((one) => one.connectors)), 'a connector is served by one executor'),
+  /** Who is told what happens, by signed HTTP requests. */
+  webhooks: z
+    .array(webhookSchema)
+    .max(64)
+    .refine((webhooks) => isUnique(webhooks.map((one) => one.name)), 'a webhook is listed twice')
+    .default([]),
   limits: limitsSchema,
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
@@ -69,8 +98,16 @@ export type Config = z.infer<typeof configSchema>;
 /** Keys whose values are paths: taken from the file's directory, and absolute once loaded. */
 export const PATH_KEYS: readonly string[] = [
   'data', 'listen.socket', 'tokens', 'keys.log', 'keys.ticket', 'trust', 'policy', 'facts.inventory', 'facts.catalogue', 'facts.directory',
-  'facts.usage',
+  'facts.usage', 'facts.calendar',
 ];
+
+function urlTrouble(text: string, allowHttp: boolean): string | null {
+  if (!URL.canParse(text)) return 'not a URL';
+  const url = new URL(text);
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && allowHttp)) return 'must be https, or http where allowHttp says so';
+  if (url.username !== '' || url.password !== '' || url.hash !== '') return 'holds a user, a password or a fragment';
+  return null;
+}
 
 function isUnique(values: readonly string[]): boolean {
   return new Set(values).size === values.length;

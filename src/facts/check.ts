@@ -1,7 +1,7 @@
 /** What the schemas of the facts cannot say: that nothing is there twice (an error), and that what is named exists (a warning). */
 import type { Entitlement } from '../protocol/values.ts';
 import type { FactsValue } from './load.ts';
-import type { Catalogue, Directory, InventoryFact } from './schemas.ts';
+import type { CalendarFile, Catalogue, Directory, InventoryFact } from './schemas.ts';
 
 export interface Duplicate {
   readonly path: readonly (string | number)[];
@@ -15,13 +15,15 @@ export function entitlementKey(entitlement: Entitlement): string {
 
 /** Every second mention of an id. Two entries of one id would leave it to chance which one counts. */
 export function duplicates(file: unknown): Duplicate[] {
-  const { nhis, entitlements, purposes, people, teams } = file as Partial<{ nhis: InventoryFact[] } & Catalogue & Directory>;
+  const { nhis, entitlements, purposes, people, teams, windows, freezes } = file as Partial<{ nhis: InventoryFact[] } & Catalogue & Directory & CalendarFile>;
   return [
     ...repeated('nhis', nhis?.map((nhi) => nhi.id)),
     ...repeated('entitlements', entitlements?.map(entitlementKey)),
     ...repeated('purposes', purposes?.map((purpose) => purpose.id)),
     ...repeated('people', people?.map((person) => person.id)),
     ...repeated('teams', teams?.map((team) => team.id)),
+    ...repeated('windows', windows?.map((window) => window.id)),
+    ...repeated('freezes', freezes?.map((freeze) => freeze.id)),
   ];
 }
 

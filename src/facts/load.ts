@@ -5,10 +5,11 @@ import type { z } from 'zod';
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { duplicates, type Duplicate } from './check.ts';
 import {
-  catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema, type Catalogue, type Directory, type InventoryFact, type UsageFile,
+  calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema,
+  type CalendarFile, type Catalogue, type Directory, type InventoryFact, type UsageFile,
 } from './schemas.ts';
 
-export const FACT_KINDS = ['inventory', 'catalogue', 'directory', 'usage'] as const;
+export const FACT_KINDS = ['inventory', 'catalogue', 'directory', 'usage', 'calendar'] as const;
 export type FactKind = (typeof FACT_KINDS)[number];
 
 /** The documents themselves: what a decision's evidence names by digest. */
@@ -18,6 +19,8 @@ export interface FactsValue {
   readonly directory: Directory;
   /** null: nothing is observed. */
   readonly usage: UsageFile | null;
+  /** null: no maintenance calendar is kept. */
+  readonly calendar: CalendarFile | null;
 }
 
 /** Facts as they were at one moment. Never changed: another load gives another object. */
@@ -26,6 +29,7 @@ export interface Facts {
   readonly catalogue: Catalogue;
   readonly directory: Directory;
   readonly usage: UsageFile | null;
+  readonly calendar: CalendarFile | null;
   readonly loadedAtMs: number;
   readonly value: FactsValue;
   /** sha256 of each document's RFC 8785 bytes: comments and spelling aside, the same facts have the same digest. */
@@ -61,12 +65,29 @@ export interface FactText {
 const FILE_BYTES_MAX = 16 * 1024 * 1024;
 const ISSUES_MAX = 50;
 
+/** The path of each file; usage and calendar need not be kept. */
+export interface FactFiles {
+  readonly inventory: string;
+  readonly catalogue: string;
+  readonly directory: string;
+  readonly usage?: string | undefined;
+  readonly calendar?: string | undefined;
+}
+
+export interface FactTexts {
+  readonly inventory: FactText;
+  readonly catalogue: FactText;
+  readonly directory: FactText;
+  readonly usage: FactText | null;
+  readonly calendar?: FactText | null;
+}
+
 /**
  * The facts in these files, all of them or none.
  *
  * @throws FactsError `unreadable` or `malformed`, naming file, line and pointer
  */
-export async function loadFacts(files: { readonly inventory: string; readonly catalogue: string; readonly directory: string; readonly usage?: string }, nowMs: number): Promise<Facts> {
+export async function loadFacts(files: FactFiles, nowMs: number): Promise<Facts> {
   const read = async (name: string): Promise<FactText> => {
     try {
       return { name, text: await readFile(name, 'utf8') };
@@ -74,17 +95,19 @@ export async function loadFacts(files: { readonly inventory: string; readonly ca
       throw new FactsError('unreadable', [{ file: name, line: null, pointer: '', message: 'cannot be read' }], { cause });
     }
   };
+  const optional = (name: string | undefined): Promise<FactText | null> => (name === undefined ? Promise.resolve(null) : read(name));
   const [inventory, catalogue, directory] = await Promise.all([read(files.inventory), read(files.catalogue), read(files.directory)]);
-  return parseFacts({ inventory, catalogue, directory, usage: files.usage === undefined ? null : await read(files.usage) }, nowMs);
+  return parseFacts({ inventory, catalogue, directory, usage: await optional(files.usage), calendar: await optional(files.calendar) }, nowMs);
 }
 
 /** The facts in these texts. @throws FactsError `malformed` */
-export function parseFacts(texts: { readonly inventory: FactText; readonly catalogue: FactText; readonly directory: FactText; readonly usage: FactText | null }, nowMs: number): Facts {
+export function parseFacts({ inventory, catalogue, directory, usage, calendar = null }: FactTexts, nowMs: number): Facts {
   return factsOf({
-    inventory: parseFile(texts.inventory, inventoryFileSchema),
-    catalogue: parseFile(texts.catalogue, catalogueSchema),
-    directory: parseFile(texts.directory, directorySchema),
-    usage: texts.usage === null ? null : parseFile(texts.usage, usageFileSchema),
+    inventory: parseFile(inventory, inventoryFileSchema),
+    catalogue: parseFile(catalogue, catalogueSchema),
+    directory: parseFile(directory, directorySchema),
+    usage: usage === null ? null : parseFile(usage, usageFileSchema),
+    calendar: calendar === null ? null : parseFile(calendar, calendarSchema),
   }, nowMs);
 }
 
@@ -96,9 +119,12 @@ export function factsOf(value: FactsValue, nowMs: number): Facts {
     catalogue: value.catalogue,
     directory: value.directory,
     usage: value.usage,
+    calendar: value.calendar,
     loadedAtMs: nowMs,
     value,
-    digests: { inventory: digest(value.inventory), catalogue: digest(value.catalogue), directory: digest(value.directory), usage: digest(value.usage) },
+    digests: {
+      inventory: digest(value.inventory), catalogue: digest(value.catalogue), directory: digest(value.directory), usage: digest(value.usage), calendar: digest(value.calendar),
+    },
   };
 }
 

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { calendarIdSchema, purposeIdSchema } from '../protocol/request.ts';
 import { connectorIdSchema, durationSchema, entitlementSchema, nhiIdSchema, personIdSchema, plainTextSchema } from '../protocol/values.ts';
+import { calendarProblems } from './check-calendar.ts';
 
 /** One machine identity: who answers for it, what it is for, where it has accounts. */
 export const inventoryFactSchema = z.strictObject({
@@ -88,29 +89,36 @@ const scope = {
   environments: z.array(plainTextSchema(64)).min(1).max(64).optional(),
 };
 
-/** Maintenance windows, in which changes of consequence are made, and freezes, in which none are. */
-export const calendarSchema = z.strictObject({
-  v: z.literal(1),
-  windows: z
-    .array(
-      z.strictObject({
-        id: calendarIdSchema,
-        description: plainTextSchema(500).optional(),
-        /** IANA name, such as Europe/Berlin. */
-        timeZone: z.string().max(64),
-        ...scope,
-        /** Either: five fields of cron, and how long each occurrence lasts. An occurrence that daylight saving skips does not take place. */
-        cron: z.string().max(128).optional(),
-        duration: durationSchema.optional(),
-        /** Or: the occurrences one by one. */
-        dates: z.array(z.strictObject({ from: localTime, until: localTime })).min(1).max(512).optional(),
-        /** Local dates (`2026-12-24`) on which no occurrence of `cron` begins. */
-        exceptions: z.array(z.string().regex(/^\d{4}-\d\d-\d\d$/)).max(512).optional(),
-        /** Who is told when it opens and closes, beside the consumers of the identity. */
-        consumers: z.array(plainTextSchema(128)).max(256).optional(),
-      }),
-    )
-    .max(256),
-  freezes: z.array(z.strictObject({ id: calendarIdSchema, description: plainTextSchema(500).optional(), timeZone: z.string().max(64), ...scope, from: localTime, until: localTime })).max(256),
+const windowSchema = z.strictObject({
+  id: calendarIdSchema,
+  description: plainTextSchema(500).optional(),
+  /** IANA name, such as Europe/Berlin. */
+  timeZone: z.string().max(64),
+  ...scope,
+  /** Either: five fields of cron, and how long each occurrence lasts. A time that clocks skip does not take place; one that they show twice does once. */
+  cron: z.string().max(128).optional(),
+  duration: durationSchema.optional(),
+  /** Or: the occurrences one by one. Of a local time that clocks show twice the first counts. */
+  dates: z.array(z.strictObject({ from: localTime, until: localTime })).min(1).max(512).optional(),
+  /** Local dates (`2026-12-24`) on which no occurrence of `cron` begins. */
+  exceptions: z.array(z.string().regex(/^\d{4}-\d\d-\d\d$/, 'a local date such as 2026-12-24')).max(512).optional(),
+  /** Who is told when it opens and closes, beside the consumers of the identity. */
+  consumers: z.array(plainTextSchema(128)).max(256).optional(),
 });
+
+const freezeSchema = z.strictObject({
+  id: calendarIdSchema,
+  description: plainTextSchema(500).optional(),
+  timeZone: z.string().max(64),
+  ...scope,
+  from: localTime,
+  until: localTime,
+});
+
+/** Maintenance windows, in which changes of consequence are made, and freezes, in which none are. Nothing in it is impossible. */
+export const calendarSchema = z
+  .strictObject({ v: z.literal(1), windows: z.array(windowSchema).max(256), freezes: z.array(freezeSchema).max(256) })
+  .superRefine((calendar, context) => {
+    for (const { path, message } of calendarProblems(calendar)) context.addIssue({ code: 'custom', path: [...path], message });
+  });
 export type CalendarFile = z.infer<typeof calendarSchema>;

@@ -1,11 +1,9 @@
 /** What each entrypoint owes. Anything else that policy says is a fault, not a decision. */
-import { z } from 'zod';
-import { decisionSchema, reasonSchema, verificationSchema, type Decision, type Verification } from '../protocol/decision.ts';
+import { isDeepStrictEqual } from 'node:util';
+import type { z } from 'zod';
+import { decisionSchema, verificationSchema, type Decision, type Verification } from '../protocol/decision.ts';
 import { EngineFault } from './fault.ts';
-
-export const revocationSchema = z.strictObject({ allow: z.boolean(), reasons: z.array(reasonSchema).min(1).max(64) });
-/** Whether a principal may take access back now, without an approval. */
-export type Revocation = z.infer<typeof revocationSchema>;
+import { scheduleSchema, type ChangeInput, type Schedule } from './policy-input.ts';
 
 /** @throws EngineFault `malformed-result` */
 export function asDecision(value: unknown): Decision {
@@ -22,9 +20,13 @@ export function asVerification(value: unknown): Verification {
   return parse(verificationSchema, value);
 }
 
-/** @throws EngineFault `malformed-result` */
-export function asRevocation(value: unknown): Revocation {
-  return parse(revocationSchema, value);
+/** A window that was not offered was made up: nobody is told of it, and no calendar holds it open. @throws EngineFault `malformed-result` */
+export function asSchedule(value: unknown, input: ChangeInput): Schedule {
+  const schedule = parse(scheduleSchema, value);
+  const { window } = schedule;
+  const isOffered = window === null || input.facts.calendar?.windows.some((one) => isDeepStrictEqual(one, window)) === true;
+  if (!isOffered) throw new EngineFault('malformed-result', 'a window that is not one of those in the question');
+  return schedule;
 }
 
 function parse<T>(schema: z.ZodType<T>, value: unknown): T {

@@ -1,10 +1,13 @@
 /** What policy is asked, composed from a change and the facts. Pure, in a fixed order, and no larger than the question needs. */
+import { leaseSecondsOf, systemOf } from '../change/derive.ts';
+import { freezes, HORIZON_MS, occurrences } from '../facts/calendar.ts';
 import { entitlementKey } from '../facts/check.ts';
 import type { Facts } from '../facts/load.ts';
-import type { Catalogue, Directory } from '../facts/schemas.ts';
-import type { ChangeRequest } from '../protocol/request.ts';
-import { durationSeconds } from '../protocol/values.ts';
-import type { ChangeInput, RevokerInput } from './policy-input.ts';
+import type { Catalogue, Directory, InventoryFact } from '../facts/schemas.ts';
+import { planDigest, type Plan, type TargetState } from '../protocol/plan.ts';
+import { callerOf, entitlementsOf, isEmergency, purposeOf, windowOf, type ChangeRequest } from '../protocol/request.ts';
+import { parseTime, type Entitlement } from '../protocol/values.ts';
+import type { ChangeInput } from './policy-input.ts';
 
 /** The part of a change's state that policy is told. */
 export interface ChangeAsked {
@@ -19,21 +22,30 @@ export interface ChangeQuestion {
   readonly phase: ChangeInput['phase'];
   readonly nowMs: number;
   readonly state: ChangeAsked;
-  readonly planDigest: string | null;
-  /** What the account holds at the target, as read; null where it could not be read. */
-  readonly held: readonly string[] | null;
+  /** null before it is derived, and where there is nothing to derive it from. */
+  readonly plan: Plan | null;
+  /** The step that is to be dispatched; null at the request. */
+  readonly step: ChangeInput['change']['step'];
+  /** What was read at the target; null where it could not be read. */
+  readonly before: Pick<TargetState, 'held' | 'touched'> | null;
   /** The account at the connector; null where there is none yet. */
   readonly account: string | null;
   readonly facts: Facts;
   readonly connectors: readonly string[];
+  /** Those that cover the identity or the connector now. */
+  readonly locks: readonly { readonly lockId: string; readonly reason: string }[];
+  /** The offboarding that this change is part of, once that was decided and approved; null for any other change. */
+  readonly parent: { readonly changeId: string; readonly requester: readonly string[] } | null;
 }
 
-/** The input of `access/decide`: equal arguments give equal bytes. */
+const LOCKS_MAX = 64;
+
+/** The input of `access/decide`, and before there is a plan that of `access/schedule`: equal arguments give equal bytes. */
 export function buildChangeInput(question: ChangeQuestion): ChangeInput {
-  const { facts, nowMs, state } = question;
+  const { before, facts, nowMs, parent, plan, state } = question;
   const { request } = state;
   const nhi = facts.inventory.get(request.subject) ?? null;
-  const named = [...state.requester, ...(nhi === null ? [] : [nhi.owner]), ...(nhi?.backupOwner === undefined ? [] : [nhi.backupOwner])];
+  const owners = nhi === null ? [] : [nhi.owner, ...(nhi.backupOwner === undefined ? [] : [nhi.backupOwner])];
   return {
     v: 1,
     phase: question.phase,
@@ -42,29 +54,53 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
       changeId: state.changeId,
       revision: state.revision,
       kind: request.kind,
+      mode: callerOf(request) === null ? 'executor' : 'caller',
       requester: [...state.requester],
       subject: request.subject,
-      purpose: request.purpose,
-      entitlements: request.entitlements,
-      leaseSeconds: request.kind === 'revoke' || request.duration === undefined ? null : durationSeconds(request.duration),
-      planDigest: question.planDigest,
+      purpose: purposeOf(request),
+      entitlements: entitlementsOf(request),
+      leaseSeconds: leaseSecondsOf(request),
+      planDigest: plan === null ? null : planDigest(plan),
+      system: systemOf(request),
+      emergency: isEmergency(request),
+      calendar: windowOf(request)?.calendar ?? null,
+      window: plannedWindow(plan),
+      overlap: overlapOf(question),
+      step: question.step === null ? null : { action: question.step.action, number: question.step.number },
+      parent: parent === null ? null : { changeId: parent.changeId, requester: [...parent.requester] },
+      items: plan?.items?.length ?? null,
     },
-    held: question.held === null ? null : [...question.held].sort(),
+    held: before === null ? null : [...before.held].sort(),
     used: usedBy(question),
     facts: {
       nhi,
-      catalogue: cataloguePart(facts, request),
-      directory: directoryPart(facts, named),
+      catalogue: cataloguePart(facts, request, before?.held ?? []),
+      directory: directoryPart(facts, [...state.requester, ...owners, request.subject, ...(parent?.requester ?? [])]),
       connectors: [...question.connectors].sort(),
       ageMs: nowMs - facts.loadedAtMs,
+      calendar: calendarPart(question, nhi),
+      locks: question.locks.map(({ lockId, reason }) => ({ lockId, reason })).sort((a, b) => (a.lockId < b.lockId ? -1 : 1)).slice(0, LOCKS_MAX),
     },
   };
 }
 
-/** The input of `access/revoker`. */
-export function buildRevokerInput(principal: string, subject: string, facts: Facts): RevokerInput {
-  const nhi = facts.inventory.get(subject) ?? null;
-  return { v: 1, principal, nhi, directory: directoryPart(facts, [principal, ...(nhi === null ? [] : [nhi.owner]), ...(nhi?.backupOwner === undefined ? [] : [nhi.backupOwner])]) };
+function plannedWindow(plan: Plan | null): ChangeInput['change']['window'] {
+  if (plan?.window === undefined) return null;
+  const { calendar, opensAt, closesAt } = plan.window;
+  return { calendar, opensAtMs: parseTime(opensAt), closesAtMs: parseTime(closesAt) };
+}
+
+function overlapOf({ before, state }: ChangeQuestion): ChangeInput['change']['overlap'] {
+  const overlap = state.request.kind === 'rotate' ? before?.touched['overlap'] : null;
+  return overlap === 'twin' || overlap === 'none' ? overlap : null;
+}
+
+/** Maintenance of the system that is touched, in the identity's environment. */
+function calendarPart({ facts, nowMs, state }: ChangeQuestion, nhi: InventoryFact | null): ChangeInput['facts']['calendar'] {
+  const system = systemOf(state.request);
+  if (facts.calendar === null || system === null) return null;
+  const scope = { ...system, environment: nhi?.environment ?? null };
+  return { windows: occurrences(facts.calendar, scope, nowMs, HORIZON_MS), freezes: freezes(facts.calendar, scope, nowMs, HORIZON_MS) };
 }
 
 /** What the privileges of one target are catalogued to bring with them, sorted: the `conveyed` of `access/verify`. */
@@ -77,17 +113,22 @@ export function conveyedBy(privileges: readonly string[], system: { readonly con
 
 function usedBy(question: ChangeQuestion): ChangeInput['used'] {
   const { usage } = question.facts;
-  const connector = question.state.request.entitlements[0]?.connector;
+  const connector = (systemOf(question.state.request) ?? entitlementsOf(question.state.request)[0])?.connector;
   if (usage === null || connector === undefined || question.account === null) return null;
   const seen = indexOf(question.facts).usage.get(accountKey(connector, question.account));
   return seen === undefined ? null : { privileges: [...seen].sort(), ageMs: question.nowMs - usage.observedAtMs };
 }
 
-/** The purpose, and the entries for what is asked and for what the purpose needs. */
-function cataloguePart(facts: Facts, request: ChangeRequest): Catalogue {
+/**
+ * The purpose, and the entries for what is asked and for what the purpose needs. A change that names no entitlements is about an account:
+ * then the entries for what that account holds, under any scope, so that it can be ranked.
+ */
+function cataloguePart(facts: Facts, request: ChangeRequest, held: readonly string[]): Catalogue {
   const index = indexOf(facts);
-  const purpose = index.purposes.get(request.purpose);
-  const keys = new Set([...request.entitlements, ...(purpose?.needs ?? [])].map(entitlementKey));
+  const purpose = index.purposes.get(purposeOf(request));
+  const system = 'entitlements' in request ? null : systemOf(request);
+  const carried = system === null ? [] : held.flatMap((privilege) => index.atTarget.get(privilegeKey({ ...system, privilege })) ?? []);
+  const keys = new Set([...entitlementsOf(request), ...(purpose?.needs ?? []), ...carried].map(entitlementKey));
   const entitlements = [...keys].sort().flatMap((key) => index.entitlements.get(key) ?? []);
   return { v: 1, entitlements, purposes: purpose === undefined ? [] : [purpose] };
 }
@@ -109,6 +150,8 @@ function directoryPart(facts: Facts, named: readonly string[]): Directory {
 
 interface Index {
   readonly entitlements: ReadonlyMap<string, Catalogue['entitlements'][number]>;
+  /** Every entry for a privilege at a target, whatever its scope. */
+  readonly atTarget: ReadonlyMap<string, readonly Catalogue['entitlements'][number][]>;
   readonly purposes: ReadonlyMap<string, Catalogue['purposes'][number]>;
   readonly people: ReadonlyMap<string, Directory['people'][number]>;
   /** Other ids of the same person, whichever of the two says so. */
@@ -118,6 +161,7 @@ interface Index {
 }
 
 const accountKey = (connector: string, account: string): string => JSON.stringify([connector, account]);
+const privilegeKey = ({ connector, target, privilege }: Entitlement): string => JSON.stringify([connector, target, privilege]);
 
 /** Facts do not change, so each is indexed once and the index goes when they go. */
 const indices = new WeakMap<Facts, Index>();
@@ -140,7 +184,10 @@ function indexOf(facts: Facts): Index {
     const key = accountKey(entry.connector, entry.account);
     usage.set(key, new Set([...(usage.get(key) ?? []), ...entry.privileges]));
   }
+  const atTarget = new Map<string, Catalogue['entitlements'][number][]>();
+  for (const entry of facts.catalogue.entitlements) atTarget.set(privilegeKey(entry), [...(atTarget.get(privilegeKey(entry)) ?? []), entry]);
   const index: Index = {
+    atTarget,
     entitlements: new Map(facts.catalogue.entitlements.map((entry) => [entitlementKey(entry), entry])),
     purposes: new Map(facts.catalogue.purposes.map((purpose) => [purpose.id, purpose])),
     people: new Map(facts.directory.people.map((person) => [person.id, person])),

@@ -12,7 +12,7 @@ import { digestSchema } from '../protocol/values.ts';
 import type { PolicyImage } from './evaluator.ts';
 import { EngineFault } from './fault.ts';
 
-export const ENTRYPOINTS = ['access/decide', 'access/verify', 'access/revoker'] as const;
+export const ENTRYPOINTS = ['access/decide', 'access/schedule', 'access/verify'] as const;
 export type Entrypoint = (typeof ENTRYPOINTS)[number];
 const BUNDLE_FILES = ['data.json', 'policy.wasm'] as const;
 const FILE_BYTES_MAX = 16 * 1024 * 1024;

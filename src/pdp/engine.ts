@@ -1,14 +1,13 @@
 /** The policy decision point (NIST SP 800-162): questions in, validated answers out, or an {@link EngineFault}, which decides nothing. */
 import type { Decision, Verification } from '../protocol/decision.ts';
-import { asDecision, asRevocation, asVerification, type Revocation } from './answers.ts';
+import { asDecision, asSchedule, asVerification } from './answers.ts';
 import { readBundle, type Bundle, type Entrypoint } from './bundle.ts';
 import { createEvaluator } from './evaluator.ts';
 import { EngineFault } from './fault.ts';
-import type { ChangeInput, RevokerInput, VerificationInput } from './policy-input.ts';
+import type { ChangeInput, Schedule, VerificationInput } from './policy-input.ts';
 import { Pool, type PoolLimits } from './pool.ts';
 
 export { EngineFault, type EngineFaultCode } from './fault.ts';
-export type { Revocation } from './answers.ts';
 
 /** Every method rejects with an {@link EngineFault} and nothing else. */
 export interface Pdp {
@@ -16,10 +15,10 @@ export interface Pdp {
   readonly bundle: string | null;
   /** May this change go ahead, and who must approve? */
   decide(input: ChangeInput): Promise<Decision>;
+  /** Which maintenance window must this change use? Asked before there is a plan; the answer is one of the windows in the question, or none. */
+  schedule(input: ChangeInput): Promise<Schedule>;
   /** Is the state that was read after the effect what was decided? */
   verify(input: VerificationInput): Promise<Verification>;
-  /** May this principal take access back now, without an approval? */
-  revoker(input: RevokerInput): Promise<Revocation>;
   close(): Promise<void>;
 }
 
@@ -72,7 +71,7 @@ export function inlinePdp(bundle: Bundle, options: { readonly inputBytesMax?: nu
 /** The PDP of a sidecar that has no policy: every question is a fault, so nothing is gained. */
 export function absentPdp(reason = 'no policy bundle is loaded'): Pdp {
   const none = (): Promise<never> => Promise.reject(new EngineFault('no-policy', reason));
-  return { bundle: null, decide: none, verify: none, revoker: none, close: () => Promise.resolve() };
+  return { bundle: null, decide: none, schedule: none, verify: none, close: () => Promise.resolve() };
 }
 
 function answering(
@@ -90,8 +89,8 @@ function answering(
   return {
     bundle,
     decide: async (input) => asDecision(await ask('access/decide', input)),
+    schedule: async (input) => asSchedule(await ask('access/schedule', input), input),
     verify: async (input) => asVerification(await ask('access/verify', input)),
-    revoker: async (input) => asRevocation(await ask('access/revoker', input)),
     close,
   };
 }
