@@ -141,7 +141,11 @@ function withAbsolutePaths(config: Config, directory: string): Config {
     const value = lookUp(absolute, path);
     if (typeof value === 'string') place(absolute, path, resolve(directory, value));
   }
-  return { ...absolute, executors: absolute.executors.map((executor) => ({ ...executor, socket: resolve(directory, executor.socket) })) };
+  return {
+    ...absolute,
+    executors: absolute.executors.map((executor) => ({ ...executor, socket: resolve(directory, executor.socket) })),
+    webhooks: absolute.webhooks.map((webhook) => ({ ...webhook, secret: resolve(directory, webhook.secret) })),
+  };
 }
 
 function unknownVariables(env: Readonly<Record<string, string | undefined>>): string[] {

@@ -1,0 +1,91 @@
+/**
+ * Notifications are derived from records: the same record and state give the same ones, on the day and after a restart. Pure.
+ *
+ * Of one record there is at most one notification of each event, so that (webhook, event, record) names a delivery.
+ */
+import { canonicalBytes, digestOf } from '../../ledger/index.ts';
+import { systemOf } from '../change/derive.ts';
+import type { ChangeEvent, NotificationEvent } from '../change/events.ts';
+import type { ChangeState } from '../change/state.ts';
+import { endDueMs } from '../change/work.ts';
+import { approversNamed } from '../protocol/decision.ts';
+import { isEmergency } from '../protocol/request.ts';
+import { formatTime } from '../protocol/values.ts';
+import type { NotificationPayload } from './payload.ts';
+
+/** An event, and the state of its change just after it. */
+export interface Told {
+  readonly event: ChangeEvent;
+  readonly state: ChangeState;
+}
+
+export interface Notification {
+  readonly changeId: string;
+  /** Index of the record that it tells of. */
+  readonly about: number;
+  readonly atMs: number;
+  readonly payload: NotificationPayload;
+}
+
+type DataOf<T extends NotificationEvent> = Extract<NotificationPayload, { type: T }>['data'];
+
+/** What there is to tell of one event; mostly nothing. */
+export function notificationsOf({ event, state }: Told): Notification[] {
+  const about = { changeId: state.changeId, record: event.seq, kind: state.request.kind, subject: state.request.subject, ...systemOf(state.request) };
+  const tell = <T extends NotificationEvent>(type: T, data: Omit<DataOf<T>, keyof typeof about>): Notification => ({
+    changeId: state.changeId, about: event.seq, atMs: event.atMs,
+    // `type` ties the union together: the data is what that type has.
+    payload: { type, timestamp: formatTime(event.atMs), data: { ...about, ...data } } as unknown as NotificationPayload,
+  });
+  const items = state.plan?.items?.length ?? 0;
+  const requesterWords = { reason: state.request.reason };
+  const requester = [...state.requester];
+
+  switch (event.type) {
+    case 'policy.decided':
+      if (state.name === 'pending') {
+        return [tell('approval.requested', {
+          revision: state.revision, requester, planDigest: event.body.planDigest!, approvers: approversNamed(event.body.requirement.approvers),
+          approvalsBy: state.approvalsByMs === null ? null : formatTime(state.approvalsByMs), ...(isEmergency(state.request) ? { urgency: 'emergency' } : {}), requesterWords,
+        })];
+      }
+      return state.request.kind === 'offboard' && state.name === 'executing' ? [tell('offboarding.started', { requester, items, requesterWords })] : [];
+    case 'window.opened': {
+      const { calendar, opensAt, closesAt, consumers } = event.body;
+      return [tell('window.opened', { calendar, opensAt, closesAt, consumers })];
+    }
+    case 'window.closed': {
+      const { calendar, opensAt, closesAt, consumers, cause } = event.body;
+      return [tell('window.closed', { calendar, opensAt, closesAt, consumers, cause })];
+    }
+    case 'entitlement.verified': {
+      const staged = state.plan?.steps.find(({ stepId, action }) => stepId === event.body.stepId && action === 'stage');
+      const rotation = state.plan?.rotation;
+      if (state.name !== 'staged' || staged === undefined || rotation === undefined) return [];
+      return [tell('credential.staged', {
+        stepId: staged.stepId, account: staged.account, replaces: staged.other ?? null, consumers: rotation.consumers,
+        confirmBy: formatTime(event.atMs + rotation.graceSeconds * 1000), retire: rotation.retire,
+      })];
+    }
+    case 'item.settled': {
+      const { item: number, outcome, owner, detail } = event.body;
+      const item = state.plan?.items?.[number];
+      if (item === undefined) return [];
+      const settled = tell('offboarding.item', { item, number, items, outcome, owner, detail });
+      return state.name === 'done' ? [settled, tell('offboarding.finished', { items })] : [settled];
+    }
+    case 'finding.opened': {
+      const { code, owner, message } = event.body;
+      if (code !== 'revoke-overdue') return [tell('change.stuck', { code, owner, message })];
+      const dueMs = endDueMs(state);
+      return [tell('revoke.overdue', { dueAt: dueMs === null ? null : formatTime(dueMs), owner, message })];
+    }
+    default:
+      return [];
+  }
+}
+
+/** The `webhook-id`: the same for every attempt, in every process, so that a receiver that has it already can say so. */
+export function messageId(log: string, webhook: string, { about, payload: { type: event } }: Notification): string {
+  return `msg_${digestOf(canonicalBytes({ log, webhook, event, about })).slice('sha256:'.length, 'sha256:'.length + 32)}`;
+}

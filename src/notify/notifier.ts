@@ -1,0 +1,90 @@
+/**
+ * Tells receivers what happens, at least once, and never holds anything up.
+ *
+ * What is to be told is what the records of the last three days say, less what they say was told or given up. A restart reads it out of the
+ * ledger again; there is no other memory.
+ */
+import type { Clock, Logger, RandomBytes } from '../engine/ports.ts';
+import { notificationsOf, type Notification, type Told } from './derive.ts';
+import { keyOf, openQueue, TOLD_WITHIN_MS, type Receiver, type RecordEnd } from './queue.ts';
+
+export interface NotifierOptions {
+  readonly logId: string;
+  readonly receivers: readonly Receiver[];
+  /** Every durable event, in the ledger's order, of the changes that have a record younger than `sinceMs`. */
+  readonly history: (sinceMs: number) => AsyncIterable<Told>;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly record: RecordEnd;
+  readonly logger: Logger;
+}
+
+export interface Notifier {
+  /** Tells of what has just happened. Its records are durable: nobody hears of what may not have been. */
+  take(told: readonly Told[]): void;
+  /** Ends what is under way and starts nothing more. What was not told is told after the next start. */
+  close(): Promise<void>;
+}
+
+/** First and longest wait before the history is read again when it could not be. */
+const REREAD_MS = { first: 10_000, longest: 3_600_000 };
+
+/** Begins with what the ledger says is still to be told, and tells meanwhile of what {@link Notifier.take} is given. */
+export function startNotifier(options: NotifierOptions): Notifier {
+  const { receivers, clock, logger } = options;
+  if (receivers.length === 0) return { take: () => undefined, close: () => Promise.resolve() };
+  /** By receiver, what came to its end while the history was read, which may not say so yet; null once it has been. */
+  let ended: Map<string, Set<string>> | null = new Map(receivers.map(({ name }) => [name, new Set()]));
+  const record: RecordEnd = async (changeId, end) => {
+    await options.record(changeId, end);
+    ended?.get(end.body.webhook)?.add(keyOf(end.body.about, end.body.event));
+  };
+  const queues = new Map(receivers.map((receiver) => [receiver.name, openQueue({ ...options, record, receiver })]));
+  let closed = false;
+  let failures = 0;
+  let cancel: () => void = () => undefined;
+
+  const resume = async (): Promise<void> => {
+    try {
+      const sinceMs = clock.nowMs() - TOLD_WITHIN_MS;
+      const pending = await pendingOf(options.history(sinceMs), [...queues.keys()], sinceMs, () => closed);
+      for (const [name, notifications] of pending) {
+        for (const [key, notification] of notifications) if (ended?.get(name)?.has(key) !== true) queues.get(name)?.add(notification);
+      }
+      ended = null;
+    } catch (error) {
+      logger.error({ error: String(error) }, 'what is still to be told cannot be read out of the ledger; it is tried again');
+      failures += 1;
+      if (!closed) cancel = clock.after(Math.min(REREAD_MS.first * 2 ** Math.min(failures - 1, 16), REREAD_MS.longest), () => void (resuming = resume()));
+    }
+  };
+  let resuming = resume();
+
+  return {
+    take(told) {
+      for (const notification of told.flatMap(notificationsOf)) for (const queue of queues.values()) queue.add(notification);
+    },
+    async close() {
+      closed = true;
+      cancel();
+      await Promise.all([resuming, ...[...queues.values()].map((queue) => queue.close())]);
+    },
+  };
+}
+
+/** Derived minus recorded, by receiver, in the ledger's order. Nothing that is older than `sinceMs`. */
+async function pendingOf(history: AsyncIterable<Told>, names: readonly string[], sinceMs: number, stop: () => boolean): Promise<Map<string, Map<string, Notification>>> {
+  const pending = new Map(names.map((name) => [name, new Map<string, Notification>()]));
+  for await (const told of history) {
+    if (stop()) break;
+    const { event } = told;
+    if (event.type === 'notification.delivered' || event.type === 'notification.failed') {
+      pending.get(event.body.webhook)?.delete(keyOf(event.body.about, event.body.event));
+    } else if (event.atMs > sinceMs) {
+      for (const notification of notificationsOf(told)) {
+        for (const notifications of pending.values()) notifications.set(keyOf(notification.about, notification.payload.type), notification);
+      }
+    }
+  }
+  return pending;
+}

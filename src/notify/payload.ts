@@ -1,0 +1,76 @@
+/**
+ * What receivers of webhooks are told, as JSON: `{type, timestamp, data}`. No secret is in it, and nothing that a person wrote but what stands
+ * under `requesterWords`: prose of whoever asked, to be shown as such and never to be acted on.
+ */
+import { z } from 'zod';
+import { findingCodeSchema } from '../change/events.ts';
+import { offboardItemSchema } from '../protocol/plan.ts';
+import { calendarIdSchema } from '../protocol/request.ts';
+import { changeIdSchema, connectorIdSchema, digestSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema } from '../protocol/values.ts';
+
+const about = {
+  changeId: changeIdSchema,
+  /** Index of the record in the ledger that this tells of. */
+  record: z.int().min(0),
+  kind: z.enum(['provision', 'grant', 'revoke', 'rotate', 'disable', 'offboard']),
+  subject: subjectSchema,
+  /** The system that the change is about; an offboarding has none of its own. */
+  connector: connectorIdSchema.optional(),
+  target: plainTextSchema(128).optional(),
+};
+const requester = z.array(principalSchema).min(1).max(8);
+const requesterWords = z.strictObject({ reason: plainTextSchema(500) });
+const consumers = z.array(plainTextSchema(128)).max(256);
+const window = { calendar: calendarIdSchema, opensAt: timeSchema, closesAt: timeSchema, consumers };
+/** Who looks after it; null where nobody is known. */
+const owner = principalSchema.nullable();
+const items = z.int().min(0).max(512);
+
+const payload = <T extends string, S extends z.ZodRawShape>(type: T, shape: S) =>
+  z.strictObject({
+    type: z.literal(type),
+    /** When it happened: the time of the record. */
+    timestamp: timeSchema,
+    data: z.strictObject({ ...about, ...shape }),
+  });
+
+export const notificationSchema = z.discriminatedUnion('type', [
+  /** The change waits for people. Whoever approves looks at the plan of this digest, not at this message. */
+  payload('approval.requested', {
+    revision: z.int().min(1), requester, planDigest: digestSchema,
+    /** Everyone whom the requirement names; how many of them it takes is in the change. */
+    approvers: z.array(personIdSchema),
+    approvalsBy: timeSchema.nullable(),
+    urgency: z.literal('emergency').optional(),
+    requesterWords,
+  }),
+  payload('window.opened', window),
+  payload('window.closed', { ...window, cause: z.enum(['over', 'finished', 'missed']) }),
+  /** A new credential works beside the old one: each consumer changes over, and says so. */
+  payload('credential.staged', {
+    stepId: stepIdSchema,
+    /** The new login, and the one that it replaces. */
+    account: plainTextSchema(128), replaces: plainTextSchema(128).nullable(),
+    consumers,
+    /** Whoever has not confirmed by then is not waited for. */
+    confirmBy: timeSchema,
+    /** `endSessions`: what still uses the old credential then is cut off. */
+    retire: z.enum(['whenUnused', 'endSessions']),
+  }),
+  payload('offboarding.started', { requester, items, requesterWords }),
+  payload('offboarding.item', {
+    item: offboardItemSchema,
+    /** Its place among `items`, from 0. */
+    number: z.int().min(0).max(511), items, outcome: z.enum(['gone', 'open']), owner, detail: plainTextSchema(500),
+  }),
+  payload('offboarding.finished', { items }),
+  /** Access that should be gone, and nobody has said that it is. */
+  payload('revoke.overdue', { dueAt: timeSchema.nullable(), owner, message: plainTextSchema(500) }),
+  payload('change.stuck', { code: findingCodeSchema, owner, message: plainTextSchema(500) }),
+]);
+export type NotificationPayload = z.infer<typeof notificationSchema>;
+
+/** The consumers that it is about; none where it is about people. */
+export function consumersOf({ data }: NotificationPayload): readonly string[] {
+  return 'consumers' in data ? data.consumers : [];
+}
