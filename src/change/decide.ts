@@ -125,7 +125,8 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
     }
     case 'startItem':
       if (state.name !== 'executing' || state.plan?.items?.[command.item] === undefined) return no('not-expected', 'no such item is due');
-      return state.items.has(command.item) ? ALREADY : yes({ type: 'item.started', actor: command.by, body: { item: command.item, change: command.change } });
+      if (state.items.get(command.item)?.outcome === 'gone' || state.items.get(command.item)?.change === command.change) return ALREADY;
+      return yes({ type: 'item.started', actor: command.by, body: { item: command.item, change: command.change } });
     case 'settleItem':
       return decideItem(state, command);
     case 'recordNotification':

@@ -138,7 +138,7 @@ export function leaseEndMs(plan: Plan, nowMs: number): number | null {
 export function deriveReadTicket(state: ChangeState, query: Query, audience: string, nowMs: number, ticketSeconds: number): ReadTicket {
   return {
     kind: 'read', v: 1, log: logOf(state.changeId), changeId: state.changeId, revision: state.revision,
-    stepId: readStepId(state.changeId, state.revision), issue: (state.read?.issue ?? 0) + 1, audience,
+    stepId: readStepId(state.changeId, state.revision), issue: ((state.readAfter ?? state.read)?.issue ?? 0) + 1, audience,
     notBefore: formatTime(nowMs), notAfter: formatTime(nowMs + ticketSeconds * 1000),
     queryDigest: digestOf(canonicalBytes(query)), query,
   };

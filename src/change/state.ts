@@ -75,7 +75,10 @@ export interface FinishedStep {
 
 /** What became of one item of an offboarding. */
 export interface ItemState {
+  /** What takes it back. */
   readonly change: string;
+  /** How often it was begun. */
+  readonly attempts: number;
   readonly outcome: 'gone' | 'open' | null;
   readonly owner: string | null;
   readonly detail: string | null;
@@ -254,10 +257,11 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     case 'consumer.confirmed':
       return { ...base, confirmed: new Set(base.confirmed).add(event.body.consumer) };
     case 'item.started':
-      return withItem(base, event.body.item, { change: event.body.change, outcome: null, owner: null, detail: null });
+      return withItem(base, event.body.item, { change: event.body.change, attempts: (base.items.get(event.body.item)?.attempts ?? 0) + 1, outcome: null, owner: null, detail: null });
     case 'item.settled': {
       const { item, outcome, owner, detail } = event.body;
-      const next = withItem(base, item, { change: base.items.get(item)?.change ?? base.changeId, outcome, owner, detail });
+      const known = base.items.get(item);
+      const next = withItem(base, item, { change: known?.change ?? base.changeId, attempts: known?.attempts ?? 0, outcome, owner, detail });
       const gone = (next.plan?.items ?? []).every((_, n) => next.items.get(n)?.outcome === 'gone');
       return gone && next.name === 'executing' ? { ...next, name: 'done' } : next;
     }

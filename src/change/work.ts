@@ -58,6 +58,9 @@ export interface WorkLimits {
   readonly stalledAfterMs: number;
 }
 
+/** How often the items of an offboarding are looked at though nothing was recorded. */
+const LOOK_AGAIN_MS = 15_000;
+
 const NOTHING: Due = { work: null, wakeAtMs: null };
 const now = (work: Work): Due => ({ work, wakeAtMs: null });
 const at = (wakeAtMs: number): Due => ({ work: null, wakeAtMs });
@@ -109,7 +112,7 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
       return staged(state, nowMs, limits);
     case 'authorised':
     case 'executing':
-      if (state.plan?.kind === 'offboard') return now({ do: 'offboard' });
+      if (state.plan?.kind === 'offboard') return { work: { do: 'offboard' }, wakeAtMs: nowMs + LOOK_AGAIN_MS };
       if (state.plan?.mode === 'caller') return called(state, nowMs);
       if (isStalled(state, nowMs, limits)) return now({ do: 'stalled' });
       if (state.lease !== null && !state.lease.armed) return now({ do: 'arm' });

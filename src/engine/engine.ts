@@ -6,24 +6,28 @@
  * module keeps beside it (what was published a moment ago, timers) may be lost at any time.
  */
 import { canonicalBytes, canonicalText, digestOf, type Log, type Signer } from '../../ledger/index.ts';
-import { deriveRevokeOrder } from '../change/derive.ts';
 import type { RejectionCode } from '../change/decide.ts';
-import type { ChangeEvent } from '../change/events.ts';
-import type { ChangeState } from '../change/state.ts';
+import type { ChangeEvent, EventBody } from '../change/events.ts';
+import { FINAL_STATES, mayHaveGiven, type ChangeState } from '../change/state.ts';
 import type { WorkLimits } from '../change/work.ts';
 import type { Facts } from '../facts/load.ts';
-import { mayRevoke } from '../identity/authority.ts';
+import { mayConfirm, mayLock, mayRevoke } from '../identity/authority.ts';
 import type { Pdp } from '../pdp/engine.ts';
 import { signDsse } from '../protocol/dsse.ts';
-import type { ChangeRequest } from '../protocol/request.ts';
-import { APPROVAL_TYPE, REVOKE_ORDER_TYPE, type ApprovalStatement, type Dsse } from '../protocol/signed.ts';
+import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
+import { callerOf, type ChangeRequest } from '../protocol/request.ts';
+import { APPROVAL_TYPE, type ApprovalStatement } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
-import { formatTime } from '../protocol/values.ts';
-import { newChangeId } from './ids.ts';
+import { formatTime, parseTime } from '../protocol/values.ts';
+import { receiveCallerReport, ticketForCaller } from './caller.ts';
+import { revokeNow } from './early.ts';
+import { newChangeId, newLockId } from './ids.ts';
+import { enforceLocks, type Lock } from './locks.ts';
 import type { Clock, DeliveryStore, Logger, RandomBytes, Transport } from './ports.ts';
 import { receiveReport } from './reports.ts';
 import { startRunner, type Runner } from './runner.ts';
 import { openStore, type Store } from './store.ts';
+import { waitingFor } from './waiting.ts';
 
 export interface EngineLimits extends WorkLimits {
   /** How long a ticket lives, in seconds: minutes. */
@@ -40,7 +44,7 @@ export interface EngineLimits extends WorkLimits {
 
 export const DEFAULT_LIMITS: EngineLimits = {
   ticketSeconds: 300, approvalSeconds: 86_400, republishMs: 10_000, retryMs: { first: 250, longest: 15_000 }, openChangesPerRequester: 1_000,
-  overdueAfterMs: 30_000, deliveryMs: 86_400_000,
+  overdueAfterMs: 30_000, deliveryMs: 86_400_000, stalledAfterMs: 600_000,
 };
 
 /** All that the engine's parts share. */
@@ -68,9 +72,12 @@ export interface EngineContext {
   readonly executorHeads: Map<string, number>;
 }
 
+export type EngineRejectionCode =
+  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer';
+
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly code: RejectionCode | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased'; readonly message: string };
+  | { readonly ok: false; readonly code: RejectionCode | EngineRejectionCode; readonly message: string };
 
 export interface Engine {
   /** The durable, answered request; or the change that this Idempotency-Key made before. @throws LedgerError: nothing was recorded */
@@ -86,6 +93,20 @@ export interface Engine {
   /** The sealed secret, until it is acknowledged. */
   delivery(by: string, changeId: string): Promise<Answer<{ ciphertext: Uint8Array; digest: string }>>;
   acknowledgeDelivery(by: string, changeId: string, digest: string): Promise<Answer>;
+  /** A consumer uses the new credential: said by itself, by who asked, or by an owner. */
+  confirmConsumer(by: string, changeId: string, consumer: string): Promise<Answer>;
+  /** Mode `caller`: the ticket and its receipt, while they can be taken up. `fromSize`: of the newest checkpoint that the caller has seen. */
+  callerTicket(by: string, changeId: string, fromSize: number | null): Promise<Answer<StepEnvelope>>;
+  /** Mode `caller`: resolves once what the run says is durable. Only after a claim was answered so may its code run. */
+  receiveCallerReport(changeId: string, message: ReportMessage): Promise<Answer>;
+  /** From the answer on nothing is gained there until the lock is lifted; what is on its way is ordered back. */
+  lock(by: string, scope: { readonly nhi: string | null; readonly connector: string | null }, reason: string): Promise<Answer<Lock>>;
+  unlock(by: string, lockId: string, reason: string | null): Promise<Answer<Lock>>;
+  locks(): readonly Lock[];
+  /** One sentence that says why the change is not going on; null where it waits for nothing, or for what its state says. */
+  waitingFor(changeId: string): string | null;
+  /** What a receiver of webhooks took in, or never did. */
+  recordNotification(changeId: string, outcome: { readonly delivered: EventBody<'notification.delivered'> } | { readonly failed: EventBody<'notification.failed'> }): Promise<void>;
   get(changeId: string): ChangeState | undefined;
   all(): IterableIterator<ChangeState>;
   byIdempotencyKey(by: string, key: string): ChangeState | undefined;
@@ -98,6 +119,8 @@ export interface Engine {
 
 export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'factsDigest'> {
   readonly version: string;
+  /** Called with every event once it is sequenced, and the state that it came to. It may not throw. */
+  readonly onEvents?: (state: ChangeState, events: readonly ChangeEvent[]) => void;
 }
 
 /** Folds the log, records the start, and resumes every open change. */
@@ -111,8 +134,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const changed = (state: ChangeState, events: readonly ChangeEvent[]): void => {
     for (const event of events) logger.info({ changeId: state.changeId, record: event.seq, state: state.name }, event.type);
     for (const notify of watchers.get(state.changeId) ?? []) notify();
+    options.onEvents?.(state, events);
     runner?.wake(state.changeId);
-    if (!['authorised', 'executing', 'verifying'].includes(state.name)) runner?.wakeWaiting();
+    if (!['authorised', 'executing', 'verifying', 'staged'].includes(state.name)) runner?.wakeWaiting();
   };
   const store = await openStore(log, { nowMs: () => clock.nowMs(), actor: self, changed });
   const recorded = recordStart(options, store);
@@ -121,6 +145,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
   transport.onReport((audience, message) => receiveReport(context, audience, message));
   transport.onConnected((audience) => runner.connected(audience));
+  enforceLocks(context);
   for (const state of store.open()) runner.wake(state.changeId);
 
   const after = async (applied: ReturnType<Store['apply']>): Promise<Answer> => {
@@ -129,25 +154,12 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   };
   const idempotencyDigest = (by: string, key: string): string => digestOf(canonicalBytes({ by, key }));
 
-  const revokeOne = async (by: string, state: ChangeState, comment: string | null): Promise<Answer<{ state: ChangeState; recorded: boolean }>> => {
-    const order = earlyOrder(context, state, by);
-    if (order === null) return { ok: false, code: 'nothing-to-revoke', message: `a change that is ${state.name} has given nothing` };
-    try {
-      const applied = store.apply(state.changeId, { type: 'orderRevoke', by, order: order.envelope, comment });
-      if (!applied.ok) return applied;
-      await store.durable();
-      return { ok: true, value: { state: applied.state, recorded: true } };
-    } catch (error) {
-      // Taking back waits for no disk (invariant 4). The executor signs and keeps what it did until a ledger can take it.
-      logger.error({ changeId: state.changeId, error: String(error) }, 'the ledger cannot be written; the revoke goes out unrecorded');
-      await transport.publishRevoke(order.audience, order.envelope);
-      return { ok: true, value: { state, recorded: false } };
-    }
-  };
-
   return {
     async request(requester, request, idempotencyKey) {
       const by = requester[0]!;
+      if (callerOf(request) !== null && (request.kind === 'grant' || request.kind === 'provision')) {
+        return { ok: false, code: 'lease-needs-executor', message: 'access that ends needs an executor that holds the order to end it: leave out caller' };
+      }
       const requestDigest = digestOf(canonicalBytes(request));
       const key = idempotencyKey === null ? null : idempotencyDigest(by, idempotencyKey);
       const earlier = key === null ? undefined : store.byIdempotencyKey(key);
@@ -170,7 +182,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const state = store.get(changeId);
       const statement: ApprovalStatement = {
         v: 1, log: log.logId, changeId, revision: state?.revision ?? 1, planDigest, verdict, approver: by,
-        expiresAt: formatTime(clock.nowMs() + limits.approvalSeconds * 1000),
+        expiresAt: formatTime(Math.max(clock.nowMs() + limits.approvalSeconds * 1000, state?.plan?.window === undefined ? 0 : parseTime(state.plan.window.closesAt))),
       };
       const approvalId = `apr_${digestOf(canonicalBytes(statement)).slice('sha256:'.length, 'sha256:'.length + 32)}`;
       const approval = { approvalId, proofClass: 'session' as const, envelope: signDsse(APPROVAL_TYPE, statement, context.ticketSigner) };
@@ -180,14 +192,14 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const state = store.get(changeId);
       if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
       if (!mayRevoke(by, state, options.facts())) return { ok: false, code: 'not-allowed', message: `${by} is neither owner, on call nor security for ${state.request.subject}` };
-      return revokeOne(by, state, comment);
+      return revokeNow(context, state, by, comment);
     },
     async revokeAll(by, nhi, comment) {
-      const held = [...store.open()].filter((state) => state.request.subject === nhi && state.act !== null && state.request.kind !== 'revoke');
+      const held = [...store.open()].filter((state) => state.request.subject === nhi && mayHaveGiven(state) && !isEmpty(state));
       if (held.some((state) => !mayRevoke(by, state, options.facts()))) return { ok: false, code: 'not-allowed', message: `${by} may not revoke what ${nhi} holds` };
       const done: { changeId: string; recorded: boolean }[] = [];
       // One that cannot be reached holds up no other; it is told of only when all have been tried.
-      const answers = await Promise.allSettled(held.map((state) => revokeOne(by, state, comment)));
+      const answers = await Promise.allSettled(held.map((state) => revokeNow(context, state, by, comment)));
       for (const [index, answer] of answers.entries()) {
         if (answer.status === 'rejected') throw answer.reason;
         if (answer.value.ok) done.push({ changeId: held[index]!.changeId, recorded: answer.value.value.recorded });
@@ -208,6 +220,43 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const answer = await after(store.apply(changeId, { type: 'acknowledgeDelivery', by, ciphertext: digest }));
       if (answer.ok) await context.deliveries.remove(digest);
       return answer;
+    },
+    async confirmConsumer(by, changeId, consumer) {
+      const state = store.get(changeId);
+      if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+      if (!mayConfirm(by, consumer, state, options.facts())) return { ok: false, code: 'not-a-consumer', message: `${by} does not answer for ${consumer}` };
+      return after(store.apply(changeId, { type: 'confirmConsumer', by, consumer }));
+    },
+    async callerTicket(by, changeId, fromSize) {
+      if (store.get(changeId)?.requester.includes(by) !== true) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+      return ticketForCaller(context, changeId, fromSize);
+    },
+    receiveCallerReport: (changeId, message) => receiveCallerReport(context, changeId, message),
+    async lock(by, { nhi, connector }, reason) {
+      if (nhi === null && connector === null) return { ok: false, code: 'not-expected', message: 'a lock names an identity, a connector, or both' };
+      if (!mayLock(by, nhi, options.facts())) return { ok: false, code: 'not-allowed', message: `${by} is neither owner, on call nor security there` };
+      const lockId = newLockId(clock.nowMs(), options.random);
+      store.record('lock.set', { lockId, nhi, connector, reason }, [], by);
+      enforceLocks(context);
+      await store.durable();
+      return { ok: true, value: store.locks().find((one) => one.lockId === lockId)! };
+    },
+    async unlock(by, lockId, reason) {
+      const lock = store.locks().find((one) => one.lockId === lockId);
+      if (lock === undefined) return { ok: false, code: 'no-such-lock', message: 'no lock of this id is set' };
+      if (!mayLock(by, lock.nhi, options.facts())) return { ok: false, code: 'not-allowed', message: `${by} is neither owner, on call nor security there` };
+      store.record('lock.lifted', { lockId, reason }, [], by);
+      await store.durable();
+      runner.wakeWaiting();
+      return { ok: true, value: lock };
+    },
+    locks: () => store.locks(),
+    waitingFor: (changeId) => waitingFor(context, changeId),
+    async recordNotification(changeId, outcome) {
+      store.apply(changeId, 'delivered' in outcome
+        ? { type: 'recordNotification', by: self, delivered: outcome.delivered }
+        : { type: 'recordNotificationFailed', by: self, failed: outcome.failed });
+      await store.durable();
     },
     get: (changeId) => store.get(changeId),
     all: () => store.all(),
@@ -265,8 +314,7 @@ function recordStart(options: EngineOptions, store: Store): { factsDigest: () =>
   };
 }
 
-function earlyOrder(context: EngineContext, state: ChangeState, by: string): { audience: string; envelope: Dsse } | null {
-  if (state.plan === null || state.act === null) return null;
-  const order = deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), 'early', by);
-  return order === null ? null : { audience: state.act.audience, envelope: signDsse(REVOKE_ORDER_TYPE, order, context.ticketSigner) };
+/** Whether what the change gave, if it gave anything, is known to be gone. */
+function isEmpty(state: ChangeState): boolean {
+  return state.ended !== null || (FINAL_STATES.has(state.name) && state.lease === null);
 }

@@ -5,10 +5,19 @@ const ALPHABET = '0123456789ABCDEFGHJKMNPQRSTVWXYZ';
 
 /** `chg_<log>_<ulid>`: sorts by the time it was asked. @see https://github.com/ulid/spec */
 export function newChangeId(logId: string, nowMs: number, random: RandomBytes): string {
+  return `chg_${logId}_${newUlid(nowMs, random)}`;
+}
+
+/** `lck_<ulid>`. */
+export function newLockId(nowMs: number, random: RandomBytes): string {
+  return `lck_${newUlid(nowMs, random)}`;
+}
+
+function newUlid(nowMs: number, random: RandomBytes): string {
   let time = '';
   for (let rest = nowMs, digits = 0; digits < 10; digits += 1, rest = Math.floor(rest / 32)) time = ALPHABET[rest % 32]! + time;
   const tail = [...random(16)].map((byte) => ALPHABET[byte % 32]!).join('');
-  return `chg_${logId}_${time}${tail}`;
+  return `${time}${tail}`;
 }
 
 /** 16 random bytes as a plan or an object carries them. */

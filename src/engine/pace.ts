@@ -75,8 +75,10 @@ function publicationKey(state: ChangeState, work: Work): string | null {
   switch (work.do) {
     case 'publishRead':
       return `read ${state.read?.issue ?? 0} r${state.revision}`;
+    case 'publishReadAfter':
+      return `read ${state.readAfter?.issue ?? 0} r${state.revision}`;
     case 'publishAct':
-      return `act ${state.act?.issue ?? 0} r${state.revision}`;
+      return `act ${state.act?.stepId ?? ''} ${state.act?.issue ?? 0}`;
     case 'publishRevoke':
       return `revoke ${state.revokes.length}`;
     default:

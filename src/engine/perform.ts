@@ -1,22 +1,25 @@
 /** Does one piece of a change's work and records what came of it. May be done twice: recording is guarded by `decide`, effects by executors. */
-import { canonicalBytes, digestOf } from '../../ledger/index.ts';
-import { deriveActTicket, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, newAccountName, systemOf } from '../change/derive.ts';
+import {
+  callerOfPlan, deriveActTicket, deriveOffboarding, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, newAccountName, systemOf,
+} from '../change/derive.ts';
 import type { Command } from '../change/decide.ts';
-import type { ChangeState, IssuedTicket } from '../change/state.ts';
+import { isPastCutover, stepOf, type ChangeState, type IssuedTicket } from '../change/state.ts';
 import { endDueMs, occupiesTarget, type Work } from '../change/work.ts';
-import { buildChangeInput, conveyedBy } from '../pdp/build-input.ts';
 import { EngineFault } from '../pdp/fault.ts';
-import type { VerificationInput } from '../pdp/policy-input.ts';
-import type { Decision, Provenance } from '../protocol/decision.ts';
+import type { Decision } from '../protocol/decision.ts';
 import { readPayload, signDsse } from '../protocol/dsse.ts';
-import { planSchema, type Plan } from '../protocol/plan.ts';
+import { givesAccess, planSchema, takesAway, type Plan, type PlanStep } from '../protocol/plan.ts';
+import { callerOf, entitlementsOf } from '../protocol/request.ts';
 import { REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE, type Query } from '../protocol/signed.ts';
-import type { EngineContext } from './engine.ts';
 import { formatTime } from '../protocol/values.ts';
+import { askAbout, askForWindow, askToVerify, type Asked } from './ask.ts';
+import type { EngineContext } from './engine.ts';
 import { newSalt } from './ids.ts';
+import { locksOn } from './locks.ts';
+import { findItems, workThroughItems } from './offboarding.ts';
 import { makeEnvelope } from './receipt.ts';
 
-/** `done`: look at the state again. `waiting`: another change has the target; it will wake this one. */
+/** `done`: look at the state again. `waiting`: another change or a lock is in the way; when that moves, this one is woken. */
 export type Outcome = 'done' | 'waiting';
 
 /** @throws EngineFault, TransportError, LedgerError: nothing was recorded by the part that failed; the same work is due again */
@@ -50,11 +53,38 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       return run(context, state, { type: 'giveUpDelivery', by: context.self, reason: 'nobody fetched the secret in time' });
     case 'overdue':
       await run(context, state, {
-        type: 'openFinding', by: context.self, code: 'revoke-overdue', owner: context.facts().inventory.get(state.request.subject)?.owner ?? null,
+        type: 'openFinding', by: context.self, code: 'revoke-overdue', owner: ownerOf(context, state),
         message: `access should have ended at ${formatTime(endDueMs(state) ?? context.clock.nowMs())} and no executor has reported that it did`,
       });
       return compensate(context, context.store.get(state.changeId)!, 'leaseEnd');
+    case 'openWindow':
+    case 'closeWindow':
+      return run(context, state, { type: work.do, by: context.self });
+    case 'missWindow':
+      return run(context, state, { type: 'missWindow', by: context.self });
+    case 'readAfter': {
+      const query = queryOf(state)!;
+      const ticket = deriveReadTicket(state, query, state.read!.audience, context.clock.nowMs(), context.limits.ticketSeconds);
+      return run(context, state, { type: 'authoriseRead', by: context.self, ticket: signDsse(TICKET_TYPE, ticket, context.ticketSigner) });
+    }
+    case 'publishReadAfter':
+      return publish(context, state, state.readAfter!, 'read');
+    case 'expireUnclaimed':
+      return run(context, state, { type: 'expire', by: context.self, cause: 'unclaimed' });
+    case 'callerSilent':
+      return run(context, state, { type: 'recordSilence', by: context.self, owner: ownerOf(context, state) });
+    case 'stalled':
+      return run(context, state, {
+        type: 'openFinding', by: context.self, code: 'rotation-stalled', owner: ownerOf(context, state),
+        message: 'the new credential has taken over, and the old one is still there: see what still uses it; retiring it is tried on',
+      });
+    case 'offboard':
+      return workThroughItems(context, state);
   }
+}
+
+function ownerOf(context: EngineContext, state: ChangeState): string | null {
+  return context.facts().inventory.get(state.request.subject)?.owner ?? null;
 }
 
 /** Applies a command; one that is no longer expected was overtaken, and the state says what is due now. */
@@ -74,17 +104,25 @@ function queryOf(state: ChangeState): Query | null {
 /** A request that names an identity, connector or account nobody knows is not read but decided at once: policy says no, and it is recorded. */
 async function authoriseRead(context: EngineContext, state: ChangeState): Promise<Outcome> {
   const { request } = state;
+  const query = askableQuery(context, state);
+  const audience = query === null ? undefined : context.executorOf(query.connector);
+  // Whoever makes the change itself may do so where nobody can look: the evidence then says that it is self-reported.
+  if (query === null || audience === undefined) return decideRequest(context, state, callerOf(request) === null ? null : query);
+  const ticket = deriveReadTicket(state, query, audience, context.clock.nowMs(), context.limits.ticketSeconds);
+  return run(context, state, { type: 'authoriseRead', by: context.self, ticket: signDsse(TICKET_TYPE, ticket, context.ticketSigner) });
+}
+
+/** What would be asked of the target; null where identity, account or an entitlement is unknown. */
+function askableQuery(context: EngineContext, state: ChangeState): Query | null {
+  const { request } = state;
   const facts = context.facts();
   const system = systemOf(request);
   const nhi = facts.inventory.get(request.subject);
-  const audience = system === null ? undefined : context.executorOf(system.connector);
-  const account = request.kind === 'provision' ? newAccountName(request.subject, state.changeId) : system === null ? undefined : nhi?.accounts[system.connector];
-  const catalogued = request.entitlements.every((asked) => facts.catalogue.entitlements.some((known) =>
+  if (system === null || nhi === undefined) return null;
+  const account = request.kind === 'provision' ? newAccountName(request.subject, state.changeId) : nhi.accounts[system.connector];
+  const catalogued = entitlementsOf(request).every((asked) => facts.catalogue.entitlements.some((known) =>
     known.connector === asked.connector && known.target === asked.target && known.privilege === asked.privilege));
-  if (nhi === undefined || audience === undefined || account === undefined || !catalogued) return decideRequest(context, state, null);
-  const query = deriveQuery(state.changeId, request, account);
-  const ticket = deriveReadTicket(state, query, audience, context.clock.nowMs(), context.limits.ticketSeconds);
-  return run(context, state, { type: 'authoriseRead', by: context.self, ticket: signDsse(TICKET_TYPE, ticket, context.ticketSigner) });
+  return account === undefined || !catalogued ? null : deriveQuery(state.changeId, request, account);
 }
 
 async function publish(context: EngineContext, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act'): Promise<Outcome> {
@@ -110,54 +148,25 @@ async function publish(context: EngineContext, state: ChangeState, issued: Issue
   throw new Error(`${issued.audience} does not accept that this log grew from what it has seen`);
 }
 
-/** A decision is part of a record, which has 60 KiB for everything. */
-const DECISION_BYTES_MAX = 45_000;
-
-interface Asked {
-  readonly decision: Decision;
-  readonly provenance: Provenance;
-  readonly input: Uint8Array;
-}
-
-/** Asks policy about a plan, on the facts as they are now. @throws EngineFault */
-async function ask(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): Promise<Asked> {
-  const facts = context.facts();
-  const input = buildChangeInput({
-    phase, nowMs: context.clock.nowMs(), state, planDigest: plan === null ? null : digestOf(canonicalBytes(plan)), held: state.before?.held ?? null,
-    account: plan?.steps[0]?.account ?? null, facts, connectors: context.connectors,
-  });
-  const bytes = saltedInput(context, input);
-  const provenance: Provenance = { bundle: context.pdp.bundle, input: digestOf(bytes), facts: [context.factsDigest()] };
-  try {
-    const decision = await context.pdp.decide(input);
-    if (canonicalBytes(decision).length > DECISION_BYTES_MAX) throw new EngineFault('malformed-result', `a decision of more than ${DECISION_BYTES_MAX} bytes`);
-    return { decision, provenance, input: bytes };
-  } catch (error) {
-    // At the request, an engine that cannot say yes has said no. At dispatch a person has approved: hold, and ask again.
-    if (!(error instanceof EngineFault) || phase === 'dispatch') throw error;
-    return { decision: faultDecision(state, error), provenance, input: bytes };
-  }
-}
-
-function saltedInput(context: EngineContext, input: object): Uint8Array {
-  return canonicalBytes({ v: 1, salt: newSalt(context.random), kind: 'policyInput', value: input });
-}
-
-function faultDecision(state: ChangeState, fault: EngineFault): Decision {
-  return {
-    effect: 'deny', reasons: [{ code: fault.code, message: 'the policy engine gave no decision, so nothing is given', rule: 'engine' }],
-    obligations: { approvers: null, proofClass: 'session', maxLeaseSeconds: null, verification: 'readBack' },
-    entitlements: { requested: state.request.entitlements, held: [], used: [], excess: [], counterOffer: null }, controls: [],
-  };
-}
-
 async function decideRequest(context: EngineContext, state: ChangeState, query: Query | null): Promise<Outcome> {
-  const derived = query === null || state.before === null ? null : planSchema.parse(derivePlan(state, query, state.before, newSalt(context.random)));
-  const asked = await ask(context, state, 'request', derived);
+  const derived = await planOf(context, state, query);
+  const asked = await askAbout(context, state, 'request', derived);
   const decision: Decision = derived === null && asked.decision.effect !== 'deny' ? noPlan(asked.decision) : asked.decision;
   return run(context, state, {
     type: 'recordDecision', by: context.self, phase: 'request', plan: derived, decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds,
   }, [asked.input]);
+}
+
+/** The plan of this revision; null where there is nothing to plan with. */
+async function planOf(context: EngineContext, state: ChangeState, query: Query | null): Promise<Plan | null> {
+  const salt = newSalt(context.random);
+  const { request } = state;
+  if (request.kind === 'offboard') return planSchema.parse(deriveOffboarding(state, findItems(request.subject, context.facts(), context.store), salt));
+  const before = state.before ?? (callerOf(request) !== null && state.read === null ? { touched: {} } : null);
+  if (query === null || before === null) return null;
+  const consumers = request.kind === 'rotate' ? (context.facts().inventory.get(request.subject)?.consumers ?? []) : [];
+  const plan = derivePlan(state, query, before, { salt, window: await askForWindow(context, state), consumers, parent: state.parent });
+  return plan === null ? null : planSchema.parse(plan);
 }
 
 /** Policy found nothing wrong with what cannot be planned, such as an identity without an account there: that is a no as well. */
@@ -168,18 +177,14 @@ function noPlan(decision: Decision): Decision {
 /** Policy is asked again, on fresh facts, and the stricter answer holds; then the step is authorised, in one breath. */
 async function dispatch(context: EngineContext, state: ChangeState): Promise<Outcome> {
   const plan = state.plan!;
-  if (plan.kind !== 'revoke') {
-    for (const other of context.store.open()) {
-      const rival = other.changeId !== state.changeId && occupiesTarget(other) && other.plan?.connector === plan.connector && other.plan.target === plan.target;
-      if (rival) return 'waiting';
-    }
-  }
+  const step = stepOf(state);
+  if (step !== null && isHeldUp(context, state, plan, step)) return 'waiting';
   if (plan.lease !== null && state.lease === null && context.clock.nowMs() >= (leaseEndMs(plan, context.clock.nowMs()) ?? Infinity)) {
     return run(context, state, { type: 'expire', by: context.self, cause: 'window' });
   }
   let asked: Asked;
   try {
-    asked = await ask(context, state, 'dispatch', plan);
+    asked = await askAbout(context, state, 'dispatch', plan);
   } catch (error) {
     if (error instanceof EngineFault) {
       await run(context, state, { type: 'openFinding', by: context.self, code: 'policy-fault', message: `policy gave no decision before dispatch (${error.code}): held`, owner: null });
@@ -192,11 +197,11 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
   }, [asked.input]);
 
   const decided = context.store.get(state.changeId)!;
-  if (decided.dispatch === null) return 'done';
-  const audience = context.executorOf(plan.connector);
+  if (decided.dispatch === null || step === null) return 'done';
+  const audience = callerOfPlan(plan) ?? context.executorOf(plan.connector);
   if (audience === undefined) throw new Error(`no executor serves ${plan.connector}`);
   const nowMs = context.clock.nowMs();
-  const ticket = deriveActTicket(decided, plan, audience, nowMs, context.limits.ticketSeconds);
+  const ticket = deriveActTicket(decided, plan, step, audience, nowMs, context.limits.ticketSeconds);
   const endsAtMs = decided.lease?.endsAtMs ?? leaseEndMs(plan, nowMs);
   const order = endsAtMs === null ? null : deriveRevokeOrder(plan, audience, endsAtMs, 'leaseEnd', context.self);
   return run(context, decided, {
@@ -205,27 +210,34 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
   });
 }
 
-async function verify(context: EngineContext, state: ChangeState): Promise<Outcome> {
-  const { plan, result, before, after, decision } = state;
-  const step = plan!.steps[0]!;
-  const seen = (target: ChangeState['before']): VerificationInput['before'] => ({ exists: target?.exists ?? false, held: target?.held ?? [] });
-  const input: VerificationInput = {
-    v: 1, nowMs: context.clock.nowMs(), kind: plan!.kind, account: step.account, privileges: step.privileges,
-    conveyed: conveyedBy(step.privileges, step, context.facts()), verification: decision?.obligations.verification ?? 'readBack', byUse: result!.byUse, before: seen(before), after: seen(after),
-  };
-  const bytes = saltedInput(context, input);
-  const verification = await context.pdp.verify(input);
-  const provenance: Provenance = { bundle: context.pdp.bundle, input: digestOf(bytes), facts: [context.factsDigest()] };
-  return run(context, state, { type: 'recordVerification', by: context.self, verification, provenance }, [bytes]);
+/** Whether another change has the target, or a lock covers what would be gained. What takes away jumps the queue. */
+function isHeldUp(context: EngineContext, state: ChangeState, plan: Plan, step: PlanStep): boolean {
+  if (takesAway(step.action)) return false;
+  if (givesAccess(step.action) && locksOn(context.store.locks(), state.request.subject, plan.connector).length > 0) return true;
+  return rivalOf(context, state) !== null;
 }
 
-/** Orders back what the change gave, or may have given. A revoke that did not verify has nothing to take back: it waits for its owner. */
+/** The change that has this one's target now; null where it is free. */
+export function rivalOf(context: EngineContext, state: ChangeState): string | null {
+  for (const other of context.store.open()) {
+    if (other.changeId !== state.changeId && occupiesTarget(other) && other.plan?.connector === state.plan?.connector && other.plan?.target === state.plan?.target) return other.changeId;
+  }
+  return null;
+}
+
+async function verify(context: EngineContext, state: ChangeState): Promise<Outcome> {
+  const { verification, provenance, input } = await askToVerify(context, state);
+  return run(context, state, { type: 'recordVerification', by: context.self, verification, provenance }, [input]);
+}
+
+/** Orders back what the change gave, or may have given. What cannot be taken back, or must not be any more, waits for its owner. */
 async function compensate(context: EngineContext, state: ChangeState, cause: 'compensation' | 'leaseEnd'): Promise<Outcome> {
-  const order = state.plan === null || state.act === null ? null : deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), cause, context.self);
+  const backAgain = cause === 'compensation' && isPastCutover(state);
+  const order = state.plan === null || state.act === null || backAgain ? null : deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), cause, context.self);
   if (order === null) {
     return run(context, state, {
-      type: 'openFinding', by: context.self, code: 'verification-failed', owner: context.facts().inventory.get(state.request.subject)?.owner ?? null,
-      message: 'the state after the change is not what was decided, and there is nothing to take back',
+      type: 'openFinding', by: context.self, code: 'verification-failed', owner: ownerOf(context, state),
+      message: 'what the change came to is not what was decided, and there is nothing that may be taken back: look at the target',
     });
   }
   return run(context, state, { type: 'orderRevoke', by: context.self, order: signDsse(REVOKE_ORDER_TYPE, order, context.ticketSigner), comment: null });

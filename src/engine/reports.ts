@@ -33,7 +33,7 @@ function outcomeOf(report: Report): string {
   return report.kind === 'claimed' ? 'claimed' : report.outcome;
 }
 
-function statesOf(message: ReportMessage): Map<string, TargetState> {
+export function statesOf(message: ReportMessage): Map<string, TargetState> {
   const states = new Map<string, TargetState>();
   for (const text of message.objects) {
     const bytes = Buffer.from(text, 'utf8');

@@ -91,6 +91,7 @@ export function startRunner(context: EngineContext): Runner {
     const outcome = await performWork(context, state, due.work);
     if (outcome === 'waiting') {
       waiting.add(state.changeId);
+      if (due.wakeAtMs !== null) wakeAt(state.changeId, due.wakeAtMs);
       return false;
     }
     waiting.delete(state.changeId);

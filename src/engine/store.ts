@@ -10,7 +10,8 @@ import { decide, type Command, type RejectionCode } from '../change/decide.ts';
 import type { ChangeEvent, NewEvent } from '../change/events.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';
-import { isChangeEventType, systemDraft, toDraft, toEvent, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
+import type { Lock } from './locks.ts';
+import { isChangeEventType, systemDraft, systemRecordBodies, toDraft, toEvent, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 
 export type Applied =
   | { readonly ok: true; readonly state: ChangeState; readonly events: readonly NewEvent[] }
@@ -24,13 +25,16 @@ export interface Store {
   /** The change that a caller's Idempotency-Key already made. */
   byIdempotencyKey(key: string): ChangeState | undefined;
   lastOf(type: SystemRecordType): Readonly<Record<string, unknown>> | undefined;
+  /** The locks that are set and not lifted, oldest first. */
+  locks(): readonly Lock[];
   /**
    * Decides and sequences. Nothing is durable yet.
    * @param extra objects that the body names beyond its attachments
    * @throws LedgerError `unwritable`: nothing was added
    */
   apply(changeId: string, command: Command, extra?: readonly Uint8Array[]): Applied;
-  record<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, objects?: readonly Uint8Array[]): void;
+  /** @param actor who did it; the sidecar itself where nobody is named */
+  record<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, objects?: readonly Uint8Array[], actor?: string): void;
   /** Resolves when all that is sequenced now is durable. @throws LedgerError `unwritable` */
   durable(): Promise<void>;
   isDurable(state: ChangeState): boolean;
@@ -44,6 +48,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   const changes = new Map<string, ChangeState>();
   const openChanges = new Set<string>();
   const byKey = new Map<string, string>();
+  const locks = new Map<string, Lock>();
   const system = new Map<SystemRecordType, Readonly<Record<string, unknown>>>();
   let lastAtMs = 0;
   let tail: Promise<void> = Promise.resolve();
@@ -58,12 +63,19 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
     return next;
   };
 
+  const foldSystem = (type: SystemRecordType, body: Readonly<Record<string, unknown>>, actor: string, atMs: number): void => {
+    system.set(type, body);
+    lastAtMs = Math.max(lastAtMs, atMs);
+    if (type === 'lock.set') {
+      const lock = systemRecordBodies['lock.set'].parse(body);
+      locks.set(lock.lockId, { ...lock, by: actor, atMs });
+    }
+    if (type === 'lock.lifted') locks.delete(systemRecordBodies['lock.lifted'].parse(body).lockId);
+  };
+
   for await (const { record } of log.entries(0)) {
     if (isChangeEventType(record.type)) fold(await toEvent(record, (digest) => log.object(digest)));
-    else {
-      system.set(record.type as SystemRecordType, record.body);
-      lastAtMs = Math.max(lastAtMs, Date.parse(record.at));
-    }
+    else foldSystem(record.type as SystemRecordType, record.body, record.actor, Date.parse(record.at));
   }
 
   /** The wall clock may be set back; records are not. */
@@ -102,10 +114,12 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
       }
       return { ok: true, state: changes.get(changeId)!, events: decided.events };
     },
-    record(type, body, objects = []) {
-      const { draft } = systemDraft(type, body, options.actor, stamp(), objects);
+    locks: () => [...locks.values()],
+    record(type, body, objects = [], actor = options.actor) {
+      const atMs = stamp();
+      const { draft } = systemDraft(type, body, actor, atMs, objects);
       append([draft], objects, false);
-      system.set(type, body);
+      foldSystem(type, body, actor, atMs);
     },
     durable: () => tail,
     isDurable: (state) => state.lastSeq < log.durableSize,

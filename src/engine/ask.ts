@@ -1,0 +1,112 @@
+/** Asks policy, on the facts as they are now, and keeps what was asked: enough to ask again and get the same. */
+import { canonicalBytes, digestOf } from '../../ledger/index.ts';
+import { systemOf } from '../change/derive.ts';
+import { stepOf, type ChangeState } from '../change/state.ts';
+import { consumersOf } from '../facts/calendar.ts';
+import { buildChangeInput, conveyedBy } from '../pdp/build-input.ts';
+import { EngineFault } from '../pdp/fault.ts';
+import type { ChangeInput, VerificationInput } from '../pdp/policy-input.ts';
+import type { Decision, Provenance, Verification } from '../protocol/decision.ts';
+import { planDigest, type Plan, type PlanWindow } from '../protocol/plan.ts';
+import { entitlementsOf, windowOf } from '../protocol/request.ts';
+import { formatTime } from '../protocol/values.ts';
+import type { EngineContext } from './engine.ts';
+import { newSalt } from './ids.ts';
+import { locksOn } from './locks.ts';
+
+/** A decision is part of a record, which has 60 KiB for everything. */
+const DECISION_BYTES_MAX = 45_000;
+
+export interface Asked {
+  readonly decision: Decision;
+  readonly provenance: Provenance;
+  /** The input, salted: the object that the record names. */
+  readonly input: Uint8Array;
+}
+
+/** What policy says of a plan; null where none can be made. @throws EngineFault at dispatch only: at the request, an engine that cannot say yes has said no */
+export async function askAbout(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): Promise<Asked> {
+  const input = inputOf(context, state, phase, plan);
+  const bytes = saltedInput(context, input);
+  const provenance = provenanceOf(context, bytes);
+  try {
+    const decision = await context.pdp.decide(input);
+    if (canonicalBytes(decision).length > DECISION_BYTES_MAX) throw new EngineFault('malformed-result', `a decision of more than ${DECISION_BYTES_MAX} bytes`);
+    return { decision, provenance, input: bytes };
+  } catch (error) {
+    // At dispatch a person has approved: hold, and ask again.
+    if (!(error instanceof EngineFault) || phase === 'dispatch') throw error;
+    return { decision: faultDecision(state, error), provenance, input: bytes };
+  }
+}
+
+/**
+ * The maintenance window that policy wants the change to use; null where it needs none. The plan has it, and the decision about the plan
+ * says why: an engine that cannot choose one leaves it out, and is asked about that plan.
+ */
+export async function askForWindow(context: EngineContext, state: ChangeState): Promise<PlanWindow | null> {
+  const { calendar } = context.facts();
+  if (calendar === null) return null;
+  const chosen = await context.pdp.schedule(inputOf(context, state, 'request', null)).catch((error: unknown) => {
+    if (!(error instanceof EngineFault)) throw error;
+    context.logger.error({ changeId: state.changeId, code: error.code }, 'policy chose no window');
+    return { window: null };
+  });
+  if (chosen.window === null) return null;
+  const { calendar: id, opensAtMs, closesAtMs } = chosen.window;
+  const consumers = new Set([...(context.facts().inventory.get(state.request.subject)?.consumers ?? []), ...consumersOf(calendar, id)]);
+  return { calendar: id, opensAt: formatTime(opensAtMs), closesAt: formatTime(closesAtMs), onMissed: windowOf(state.request)?.onMissed ?? 'expire', consumers: [...consumers].sort() };
+}
+
+export interface Judged {
+  readonly verification: Verification;
+  readonly provenance: Provenance;
+  readonly input: Uint8Array;
+}
+
+/** Whether the state after the step that was just carried out is what was decided. @throws EngineFault */
+export async function askToVerify(context: EngineContext, state: ChangeState): Promise<Judged> {
+  const { plan, result, before, after, decision } = state;
+  const step = stepOf(state);
+  if (plan === null || step === null || result === null) throw new Error('nothing is to be verified');
+  const seen = (target: ChangeState['before']): VerificationInput['before'] => ({ exists: target?.exists ?? false, held: target?.held ?? [], touched: target?.touched ?? {} });
+  const input: VerificationInput = {
+    v: 1, nowMs: context.clock.nowMs(), kind: plan.kind, action: step.action, seenBy: step.action === 'call' && after === null ? 'selfReported' : 'executor',
+    account: step.account, privileges: step.privileges, conveyed: conveyedBy(step.privileges, step, context.facts()),
+    verification: decision?.obligations.verification ?? 'readBack', byUse: result.byUse, before: seen(before), after: seen(after),
+  };
+  const bytes = saltedInput(context, input);
+  return { verification: await context.pdp.verify(input), provenance: provenanceOf(context, bytes), input: bytes };
+}
+
+function inputOf(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): ChangeInput {
+  const step = phase === 'dispatch' ? stepOf(state) : null;
+  return buildChangeInput({
+    phase, nowMs: context.clock.nowMs(), state, planDigest: plan === null ? null : planDigest(plan), plan, held: state.before?.held ?? null, touched: state.before?.touched ?? null,
+    step: step === null ? null : { action: step.action, number: state.finished.length + 1 },
+    account: plan?.steps[0]?.account ?? null, facts: context.facts(), connectors: context.connectors, parent: parentOf(context, state),
+    locks: locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason })),
+  });
+}
+
+/** The offboarding that the change is part of, while its items are being taken back: only then has it been decided and approved. */
+function parentOf(context: EngineContext, state: ChangeState): ChangeInput['change']['parent'] {
+  const parent = state.parent === null ? undefined : context.store.get(state.parent);
+  return parent?.name === 'executing' ? { changeId: parent.changeId, requester: [...parent.requester] } : null;
+}
+
+function saltedInput(context: EngineContext, input: object): Uint8Array {
+  return canonicalBytes({ v: 1, salt: newSalt(context.random), kind: 'policyInput', value: input });
+}
+
+function provenanceOf(context: EngineContext, input: Uint8Array): Provenance {
+  return { bundle: context.pdp.bundle, input: digestOf(input), facts: [context.factsDigest()] };
+}
+
+function faultDecision(state: ChangeState, fault: EngineFault): Decision {
+  return {
+    effect: 'deny', reasons: [{ code: fault.code, message: 'the policy engine gave no decision, so nothing is given', rule: 'engine' }],
+    obligations: { approvers: null, proofClass: 'session', maxLeaseSeconds: null, verification: 'readBack' },
+    entitlements: { requested: entitlementsOf(state.request), held: [], used: [], excess: [], counterOffer: null }, controls: [],
+  };
+}

@@ -1,0 +1,49 @@
+/** Mode `caller`: the run that asked takes its ticket up itself, and says what became of it. The key in the plan is who it is. */
+import { callerVerifier } from '../protocol/caller.ts';
+import { openDsse } from '../protocol/dsse.ts';
+import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import { reportSchema, REPORT_TYPE, type Report } from '../protocol/signed.ts';
+import type { Answer, EngineContext } from './engine.ts';
+import { makeEnvelope } from './receipt.ts';
+import { statesOf } from './reports.ts';
+
+/** The ticket with its receipt, while it can be taken up. `fromSize`: of the newest checkpoint that the caller has seen, for a consistency proof. */
+export async function ticketForCaller(context: EngineContext, changeId: string, fromSize: number | null): Promise<Answer<StepEnvelope>> {
+  const { store, log } = context;
+  const state = store.get(changeId);
+  if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+  if (state.plan?.mode !== 'caller' || state.act === null || state.name !== 'authorised' || state.claimed) {
+    return { ok: false, code: 'not-expected', message: `no ticket is to be taken up while the change is ${state.name}` };
+  }
+  while (!store.isDurable(store.get(changeId)!)) await store.durable();
+  const { size } = log.checkpoint();
+  return { ok: true, value: await makeEnvelope(log, state, state.act, 'act', fromSize !== null && fromSize <= size ? fromSize : null) };
+}
+
+/** Resolves once what the run says is durable: a claim that is answered so may be acted on, any other may not. */
+export async function receiveCallerReport(context: EngineContext, changeId: string, message: ReportMessage): Promise<Answer> {
+  const { store, log } = context;
+  const state = store.get(changeId);
+  const key = state?.plan?.caller?.key;
+  if (state === undefined || key === undefined) return { ok: false, code: 'not-expected', message: 'nobody but an executor reports on this change' };
+  const report = open(message, key);
+  if (report === null || (report.kind !== 'claimed' && report.kind !== 'acted') || report.changeId !== changeId || report.log !== log.logId) {
+    return { ok: false, code: 'not-allowed', message: 'not a report that the run of this change has signed' };
+  }
+  const applied = store.apply(changeId, { type: 'recordReport', report, envelope: message.report, states: statesOf(message), order: null });
+  if (!applied.ok) return applied;
+  await store.durable();
+  const latest = store.get(changeId)!;
+  const taken = report.kind === 'acted' || (latest.claimed && latest.act?.issue === report.issue && latest.result === null);
+  return taken ? { ok: true, value: latest } : { ok: false, code: 'too-late', message: `the change is ${latest.name}: nothing may be done under this ticket any more` };
+}
+
+function open(message: ReportMessage, key: string): Report | null {
+  try {
+    return openDsse(message.report, REPORT_TYPE, reportSchema, [callerVerifier(key)]);
+  } catch (error) {
+    if (error instanceof ProtocolError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,136 @@
+/** Offboarding: everything that an identity, an owner or a third party holds, found in the facts and the ledger, and taken back item by item. */
+import { canonicalBytes, digestOf } from '../../ledger/index.ts';
+import { FINAL_STATES, mayHaveGiven, type ChangeState, type ItemState } from '../change/state.ts';
+import type { Facts } from '../facts/load.ts';
+import type { InventoryFact } from '../facts/schemas.ts';
+import type { OffboardItem } from '../protocol/plan.ts';
+import type { ChangeRequest } from '../protocol/request.ts';
+import { thirdPartyId } from '../protocol/values.ts';
+import { revokeNow } from './early.ts';
+import type { EngineContext } from './engine.ts';
+import { newChangeId } from './ids.ts';
+import type { Outcome } from './perform.ts';
+import type { Store } from './store.ts';
+
+/** How long after its start an item is open, with an owner, if it is not gone. */
+const OPEN_AFTER_MS = 30_000;
+/** How long a child that came to nothing rests before the item is tried again. */
+const RETRY_MS = 300_000;
+
+/** What is to be taken back, in the order in which it is: leases first, then accounts, each before those whose consumer it is. */
+export function findItems(subject: string, facts: Facts, store: Pick<Store, 'open'>): OffboardItem[] {
+  const nhis = consumersFirst([...facts.inventory.values()].filter((nhi) => isOf(nhi, subject)));
+  const ids = new Set(nhis.map(({ id }) => id));
+  const leases = [...store.open()]
+    .filter((state) => ids.has(state.request.subject) && mayHaveGiven(state) && state.ended === null && !FINAL_STATES.has(state.name))
+    .map((state): OffboardItem => ({ kind: 'lease', nhi: state.request.subject, change: state.changeId }))
+    .sort((a, b) => (canonicalKey(a) < canonicalKey(b) ? -1 : 1));
+  const accounts = nhis.flatMap((nhi) => Object.keys(nhi.accounts).sort().flatMap((connector) =>
+    targetsOf(connector, facts).map((target): OffboardItem => ({ kind: 'account', nhi: nhi.id, connector, target, account: nhi.accounts[connector]! }))));
+  return [...leases, ...accounts];
+}
+
+const canonicalKey = (item: OffboardItem): string => (item.kind === 'lease' ? item.change : `${item.connector} ${item.target} ${item.account}`);
+
+function isOf(nhi: InventoryFact, subject: string): boolean {
+  return nhi.id === subject || nhi.owner === subject || (nhi.thirdParty !== undefined && thirdPartyId(nhi.thirdParty) === subject);
+}
+
+/** What uses another identity's credential goes before it, so that nothing is cut off that is still in use by something that stays a moment longer. */
+function consumersFirst(nhis: readonly InventoryFact[]): InventoryFact[] {
+  const byId = new Map(nhis.map((nhi) => [nhi.id, nhi]));
+  const ordered = new Map<string, InventoryFact>();
+  const visiting = new Set<string>();
+  const visit = (nhi: InventoryFact): void => {
+    if (ordered.has(nhi.id) || visiting.has(nhi.id)) return;
+    visiting.add(nhi.id);
+    for (const consumer of [...nhi.consumers].sort()) {
+      const found = byId.get(consumer);
+      if (found !== undefined) visit(found);
+    }
+    ordered.set(nhi.id, nhi);
+  };
+  [...nhis].sort((a, b) => (a.id < b.id ? -1 : 1)).forEach(visit);
+  return [...ordered.values()];
+}
+
+/** The targets that the catalogue knows at the connector; `-` where it knows none: the item is then open, and not forgotten. */
+function targetsOf(connector: string, facts: Facts): string[] {
+  const targets = new Set(facts.catalogue.entitlements.filter((entry) => entry.connector === connector).map(({ target }) => target));
+  return targets.size === 0 ? ['-'] : [...targets].sort();
+}
+
+/** Does what is due for the items. @throws LedgerError: the same is due again */
+export async function workThroughItems(context: EngineContext, state: ChangeState): Promise<Outcome> {
+  const items = state.plan?.items ?? [];
+  let moved = false;
+  for (const [number, item] of items.entries()) {
+    const known = context.store.get(state.changeId)!.items.get(number);
+    if (known?.outcome === 'gone') continue;
+    if (item.kind === 'account' && isHeldUp(context, state, items, number)) break;
+    const did = known === undefined ? await start(context, state, number, item, 0) : await look(context, state, number, item, known);
+    moved ||= did;
+  }
+  return moved ? 'done' : 'waiting';
+}
+
+/** An account waits for what comes before it, but not for ever: what is open by then has an owner. */
+function isHeldUp(context: EngineContext, state: ChangeState, items: readonly OffboardItem[], number: number): boolean {
+  const latest = context.store.get(state.changeId)!;
+  return items.slice(0, number).some((_, n) => (latest.items.get(n)?.outcome ?? null) === null);
+}
+
+async function start(context: EngineContext, state: ChangeState, number: number, item: OffboardItem, attempt: number): Promise<boolean> {
+  const { store } = context;
+  const by = state.requester[0]!;
+  if (item.kind === 'lease') {
+    record(context, state, { type: 'startItem', by: context.self, item: number, change: item.change });
+    await store.durable();
+    const lease = store.get(item.change);
+    if (lease !== undefined && lease.ended === null) await revokeNow(context, lease, by, `offboarding ${state.changeId}`);
+    return true;
+  }
+  const request: ChangeRequest = { kind: 'disable', subject: item.nhi, connector: item.connector, target: item.target, reason: `offboarding of ${state.request.subject}` };
+  // The key ties the child to its item: after a crash in between, the same child is found again.
+  const key = digestOf(canonicalBytes({ offboarding: state.changeId, item: number, attempt }));
+  const child = store.byIdempotencyKey(key)?.changeId ?? newChangeId(context.log.logId, context.clock.nowMs(), context.random);
+  if (store.get(child) === undefined) {
+    store.apply(child, { type: 'request', by, request, requester: state.requester, idempotency: { key, request: digestOf(canonicalBytes(request)) }, parent: state.changeId });
+  }
+  record(context, state, { type: 'startItem', by: context.self, item: number, change: child });
+  await store.durable();
+  return true;
+}
+
+async function look(context: EngineContext, state: ChangeState, number: number, item: OffboardItem, known: ItemState): Promise<boolean> {
+  const { store, clock } = context;
+  const child = store.get(known.change);
+  const owner = context.facts().inventory.get(item.nhi)?.owner ?? null;
+  const settle = async (outcome: 'gone' | 'open', detail: string): Promise<boolean> => {
+    const before = store.get(state.changeId)!.length;
+    record(context, state, { type: 'settleItem', by: context.self, item: number, outcome, owner: outcome === 'gone' ? null : owner, detail });
+    await store.durable();
+    return store.get(state.changeId)!.length !== before;
+  };
+  if (child === undefined) return settle('open', 'the change that was to take it back is not in this ledger');
+  if (isGone(item, child)) return settle('gone', item.kind === 'lease' ? 'the access is gone' : 'the account is shut out');
+  if (item.kind === 'lease' && child.revokes.length === 0 && !FINAL_STATES.has(child.name)) {
+    await revokeNow(context, child, state.requester[0]!, `offboarding ${state.changeId}`);
+    return true;
+  }
+  const over = FINAL_STATES.has(child.name);
+  if (over && item.kind === 'account' && clock.nowMs() >= child.lastAtMs + RETRY_MS) return start(context, state, number, item, known.attempts);
+  const sinceMs = item.kind === 'account' ? child.requestedAtMs : state.firstActAtMs ?? state.requestedAtMs;
+  if (!over && clock.nowMs() < sinceMs + OPEN_AFTER_MS) return false;
+  return settle('open', `${child.changeId} is ${child.name}${child.decision?.effect === 'deny' ? `: ${child.decision.reasons[0]?.message ?? ''}` : ''}`.slice(0, 500));
+}
+
+function isGone(item: OffboardItem, child: ChangeState): boolean {
+  if (item.kind === 'account') return child.name === 'done';
+  return child.ended !== null || (FINAL_STATES.has(child.name) && !mayHaveGiven(child));
+}
+
+function record(context: EngineContext, state: ChangeState, command: Parameters<Store['apply']>[1]): void {
+  const applied = context.store.apply(state.changeId, command);
+  if (!applied.ok) context.logger.info({ changeId: state.changeId, command: command.type, code: applied.code }, 'overtaken');
+}

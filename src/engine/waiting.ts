@@ -1,0 +1,36 @@
+/** Why a change is not going on, in a sentence for whoever asks. Nothing is decided by it. */
+import { stepOf, type ChangeState } from '../change/state.ts';
+import { givesAccess, takesAway } from '../protocol/plan.ts';
+import { formatTime, parseTime } from '../protocol/values.ts';
+import type { EngineContext } from './engine.ts';
+import { locksOn } from './locks.ts';
+import { rivalOf } from './perform.ts';
+
+/** null where the change waits for nothing, or for what the name of its state says already. */
+export function waitingFor(context: EngineContext, changeId: string): string | null {
+  const state = context.store.get(changeId);
+  if (state === undefined) return null;
+  if (state.name === 'staged') return waitingForConsumers(state) ?? waitingForItsTime(context, state);
+  return state.name === 'scheduled' ? waitingForItsTime(context, state) : null;
+}
+
+function waitingForConsumers({ plan, delivery, confirmed, finished, stagedAtMs }: ChangeState): string | null {
+  if (finished.length > 1) return null;
+  if (delivery?.status === 'sealed') return 'the new secret has not been fetched and acknowledged yet';
+  const silent = (plan?.rotation?.consumers ?? []).filter((consumer) => !confirmed.has(consumer));
+  const graceEndsAt = formatTime((stagedAtMs ?? 0) + (plan?.rotation?.graceSeconds ?? 0) * 1000);
+  return silent.length === 0 ? null : `until ${graceEndsAt}, or until ${silent.join(', ')} ${silent.length === 1 ? 'confirms' : 'confirm'} to use the new credential`;
+}
+
+function waitingForItsTime(context: EngineContext, state: ChangeState): string | null {
+  const step = stepOf(state);
+  const nowMs = context.clock.nowMs();
+  if (state.heldUntilMs !== null && nowMs < state.heldUntilMs) return `policy lets nothing be given before ${formatTime(state.heldUntilMs)}`;
+  if (step === null || takesAway(step.action)) return null;
+  const window = state.plan?.window;
+  if (window !== undefined && nowMs < parseTime(window.opensAt)) return `the window ${window.calendar} opens at ${window.opensAt}`;
+  const [lock] = givesAccess(step.action) ? locksOn(context.store.locks(), state.request.subject, step.connector) : [];
+  if (lock !== undefined) return `locked by ${lock.by} (${lock.lockId}): ${lock.reason}`;
+  const rival = rivalOf(context, state);
+  return rival === null ? null : `${rival} has the target ${step.target} at ${step.connector}`;
+}
