@@ -1,5 +1,5 @@
 /** What the schemas of the facts cannot say: that nothing is there twice (an error), and that what is named exists (a warning). */
-import type { Entitlement } from '../protocol/values.ts';
+import { thirdPartyId, type Entitlement } from '../protocol/values.ts';
 import type { FactsValue } from './load.ts';
 import type { CalendarFile, Catalogue, Directory, InventoryFact } from './schemas.ts';
 
@@ -37,7 +37,8 @@ function repeated(list: string, names: readonly string[] = []): Duplicate[] {
 }
 
 export interface FactsWarning {
-  readonly code: 'no-active-owner' | 'unknown-person' | 'unknown-purpose' | 'unknown-entitlement' | 'same-owner-twice';
+  readonly code:
+    | 'no-active-owner' | 'unknown-person' | 'unknown-purpose' | 'unknown-entitlement' | 'same-owner-twice' | 'unknown-connector' | 'third-party-ambiguous';
   /** The id that the warning is about. */
   readonly about: string;
   readonly message: string;
@@ -75,5 +76,25 @@ export function lintFacts(value: FactsValue): FactsWarning[] {
       if (!people.has(other)) warnings.push({ code: 'unknown-person', about: person.id, message: `${other} is not in the directory` });
     }
   }
-  return warnings;
+  return [...warnings, ...lintCalendar(value), ...lintThirdParties(value)];
+}
+
+/** A window or freeze for a connector that nobody can ask anything of is for nothing: probably a misspelt name. */
+function lintCalendar({ calendar, catalogue }: FactsValue): FactsWarning[] {
+  const connectors = new Set(catalogue.entitlements.map((entry) => entry.connector));
+  return [...(calendar?.windows ?? []), ...(calendar?.freezes ?? [])].flatMap((entry) =>
+    (entry.connectors ?? []).filter((connector) => !connectors.has(connector)).map((connector) =>
+      ({ code: 'unknown-connector' as const, about: entry.id, message: `${connector} has nothing in the catalogue` })));
+}
+
+/** Names that are one id: offboarding either organisation would take back what the other holds. */
+function lintThirdParties({ inventory }: FactsValue): FactsWarning[] {
+  const names = new Map<string, Set<string>>();
+  for (const { thirdParty } of inventory.nhis) {
+    if (thirdParty === undefined) continue;
+    const id = thirdPartyId(thirdParty);
+    names.set(id, (names.get(id) ?? new Set()).add(thirdParty));
+  }
+  return [...names].filter(([, spelt]) => spelt.size > 1).map(([id, spelt]) =>
+    ({ code: 'third-party-ambiguous', about: id, message: `is all of ${[...spelt].map((name) => JSON.stringify(name)).join(', ')}` }));
 }

@@ -31,11 +31,18 @@ people:
 teams: []
 `;
 const USAGE = 'v: 1\nobservedAtMs: 5\nusage: []\n';
+const CALENDAR = `v: 1
+windows:
+  - {id: weekly, timeZone: Europe/Berlin, cron: 0 3 * * SUN, duration: PT2H, exceptions: ['2026-12-27']}
+  - {id: once, timeZone: Europe/Berlin, dates: [{from: 2026-11-28T22:00, until: 2026-11-29T02:00}]}
+freezes:
+  - {id: year-end, timeZone: Europe/Berlin, from: 2026-12-18T18:00, until: 2027-01-04T06:00}
+`;
 
-function parse(texts: Partial<Record<'inventory' | 'catalogue' | 'directory' | 'usage', string>>): Facts {
-  const named = { inventory: INVENTORY, catalogue: CATALOGUE, directory: DIRECTORY, usage: USAGE, ...texts };
+function parse(texts: Partial<Record<'inventory' | 'catalogue' | 'directory' | 'usage' | 'calendar', string>>): Facts {
+  const named = { inventory: INVENTORY, catalogue: CATALOGUE, directory: DIRECTORY, usage: USAGE, calendar: CALENDAR, ...texts };
   const file = (name: keyof typeof named): { name: string; text: string } => ({ name: `${name}.yaml`, text: named[name] });
-  return parseFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage') }, NOW_MS);
+  return parseFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage'), calendar: file('calendar') }, NOW_MS);
 }
 function errorOf(texts: Parameters<typeof parse>[0]): FactsError {
   try {
@@ -48,7 +55,7 @@ function errorOf(texts: Parameters<typeof parse>[0]): FactsError {
 }
 
 test('the example facts load, and nothing in them leads nowhere', async () => {
-  const facts = await exampleFacts();
+  const facts = await exampleFacts({ calendar: true });
   expect([...facts.inventory.keys()]).toContain('nhi:prod/ci-deployer');
   expect(facts.loadedAtMs).toBe(NOW_MS);
   expect(lintFacts(facts.value)).toEqual([]);
@@ -62,9 +69,9 @@ test('the same facts have the same digest, whatever their spelling', () => {
   expect(parse({ directory: DIRECTORY.replace('Ana', 'Ann') }).digests.directory).not.toBe(facts.digests.directory);
 });
 
-test('facts without usage have none, and their value can be put on record', () => {
-  const facts = factsOf({ ...parse({}).value, usage: null }, NOW_MS);
-  expect([facts.usage, facts.digests.usage]).toEqual([null, null]);
+test('facts without usage and calendar have none, and their value can be put on record', () => {
+  const facts = factsOf({ ...parse({}).value, usage: null, calendar: null }, NOW_MS);
+  expect([facts.usage, facts.digests.usage, facts.calendar, facts.digests.calendar]).toEqual([null, null, null, null]);
   expect(canonicalBytes(facts.value).length).toBeGreaterThan(0);
 });
 
@@ -89,12 +96,58 @@ test.each<[string, Parameters<typeof parse>[0], RegExp]>([
   ['a person twice', { directory: DIRECTORY.replace('teams:', '  - {id: person:ana, name: Other, active: false, linked: []}\nteams:') }, /^directory\.yaml:4: \/people\/1: person:ana is here twice/],
   ['an identity twice', { inventory: INVENTORY + INVENTORY.slice(INVENTORY.indexOf('  - ')) }, /^inventory\.yaml:12: \/nhis\/1: nhi:prod\/a is here twice/],
   ['an entitlement twice with other ranks', { catalogue: CATALOGUE.replace('purposes:', '  - {connector: pg, target: app, privilege: x, rank: 0, environment: prod}\npurposes:') }, /^catalogue\.yaml:4: \/entitlements\/1: .*twice/],
+  ['a duration that is none', { calendar: CALENDAR.replace('PT2H', 'forever') }, /^calendar\.yaml:3: \/windows\/0\/duration: an ISO 8601 duration/],
+  ['a duration of nothing', { calendar: CALENDAR.replace('PT2H', 'PT0S') }, /^calendar\.yaml:3: \/windows\/0\/duration: /],
+  ['a time with seconds', { calendar: CALENDAR.replace('2026-12-18T18:00', '2026-12-18T18:00:00') }, /^calendar\.yaml:6: \/freezes\/0\/from: a local time such as/],
+  ['a window without a zone', { calendar: CALENDAR.replace(' timeZone: Europe/Berlin,', '') }, /^calendar\.yaml:3: \/windows\/0\/timeZone: /],
+  ['a window twice', { calendar: CALENDAR.replace('id: once', 'id: weekly') }, /^calendar\.yaml:4: \/windows\/1: weekly is here twice/],
+  ['a freeze twice', { calendar: CALENDAR + CALENDAR.slice(CALENDAR.indexOf('  - {id: year-end')) }, /^calendar\.yaml:7: \/freezes\/1: year-end is here twice/],
+  ['a calendar of nothing', { calendar: 'v: 1\nwindows: []\nfreezes: []\n' }, /^calendar\.yaml:1: neither a window nor a freeze/],
+  ['a zone that is none', { calendar: CALENDAR.replace('Europe/Berlin', 'Europe/Berlon') }, /^calendar\.yaml:3: \/windows\/0\/timeZone: "Europe\/Berlon" is not a time zone/],
+  ['an offset for a zone', { calendar: CALENDAR.replace('id: year-end, timeZone: Europe/Berlin', 'id: year-end, timeZone: "+01:00"') }, /^calendar\.yaml:6: \/freezes\/0\/timeZone: /],
+  ['cron and dates', { calendar: CALENDAR.replace('id: once,', 'id: once, cron: 0 0 * * *,') }, /^calendar\.yaml:4: \/windows\/1: a window has either cron and duration, or dates/],
+  ['neither cron nor dates', { calendar: CALENDAR.replace(/cron: .*SUN, duration: PT2H, /, '') }, /^calendar\.yaml:3: \/windows\/0: a window has either/],
+  ['cron without a duration', { calendar: CALENDAR.replace('duration: PT2H, ', '') }, /^calendar\.yaml:3: \/windows\/0: cron needs a duration/],
+  ['dates with a duration', { calendar: CALENDAR.replace('id: once,', 'id: once, duration: PT1H,') }, /^calendar\.yaml:4: \/windows\/1: duration belongs to cron/],
+  ['dates with exceptions', { calendar: CALENDAR.replace('id: once,', "id: once, exceptions: ['2026-11-28'],") }, /^calendar\.yaml:4: \/windows\/1\/exceptions: /],
+  ['no dates', { calendar: CALENDAR.replace(/dates: \[.*\]/, 'dates: []') }, /^calendar\.yaml:4: \/windows\/1\/dates: /],
+  ['an exception that is no day', { calendar: CALENDAR.replace('2026-12-27', '2026-02-29') }, /^calendar\.yaml:3: \/windows\/0\/exceptions\/0: 2026-02-29 is not a day/],
+  ['cron with seconds', { calendar: CALENDAR.replace('cron: 0 3', 'cron: 0 0 3') }, /^calendar\.yaml:3: \/windows\/0\/cron: five fields/],
+  ['a nickname for cron', { calendar: CALENDAR.replace('cron: 0 3 * * SUN', 'cron: "@weekly"') }, /^calendar\.yaml:3: \/windows\/0\/cron: five fields/],
+  ['cron that asks the clock', { calendar: CALENDAR.replace('cron: 0 3 * * SUN', 'cron: "? 3 * * SUN"') }, /^calendar\.yaml:3: \/windows\/0\/cron: "\?" is not a field/],
+  ['cron of an hour that is none', { calendar: CALENDAR.replace('cron: 0 3', 'cron: 0 24') }, /^calendar\.yaml:3: \/windows\/0\/cron: .*hour/],
+  ['cron of 30 February', { calendar: CALENDAR.replace('0 3 * * SUN', '0 3 30 2 *') }, /^calendar\.yaml:3: \/windows\/0\/cron: never comes/],
+  ['cron of an hour that is always skipped', { calendar: CALENDAR.replace('0 3 * * SUN', '30 2 * 3 SUN#L') }, /^calendar\.yaml:3: \/windows\/0\/cron: never comes/],
+  ['occurrences that overlap in a day', { calendar: CALENDAR.replace('0 3 * * SUN', '"0 3,4 * * SUN"') }, /^calendar\.yaml:3: \/windows\/0\/duration: PT2H is longer than the 60 minutes/],
+  ['occurrences that overlap overnight', { calendar: CALENDAR.replace('0 3 * * SUN', '"0 0,12,23 * * *"') }, /^calendar\.yaml:3: \/windows\/0\/duration: PT2H is longer than the 60 minutes/],
+  ['occurrences that overlap days later', { calendar: CALENDAR.replace('duration: PT2H', 'duration: P7DT1M') }, /^calendar\.yaml:3: \/windows\/0\/duration: P7DT1M is longer than the 10080 minutes/],
+  ['dates that overlap', { calendar: CALENDAR.replace('dates: [', 'dates: [{from: 2026-11-29T01:59, until: 2026-11-29T02:00}, ') }, /^calendar\.yaml:4: \/windows\/1\/dates\/0\/from: begins before/],
+  ['an occurrence that ends before it begins', { calendar: CALENDAR.replace('until: 2026-11-29T02:00', 'until: 2026-11-28T22:00') }, /^calendar\.yaml:4: \/windows\/1\/dates\/0\/until: .* is not after/],
+  ['a time that clocks skip', { calendar: CALENDAR.replace('until: 2026-11-29T02:00', 'until: 2027-03-28T02:30') }, /^calendar\.yaml:4: \/windows\/1\/dates\/0\/until: 2027-03-28T02:30 does not exist in Europe\/Berlin/],
+  ['a freeze that ends before it begins', { calendar: CALENDAR.replace('until: 2027-01-04', 'until: 2026-01-04') }, /^calendar\.yaml:6: \/freezes\/0\/until: .* is not after/],
+  ['a freeze from a day that is none', { calendar: CALENDAR.replace('from: 2026-12-18T', 'from: 2026-12-32T') }, /^calendar\.yaml:6: \/freezes\/0\/from: 2026-12-32T18:00 is not a day/],
+  ['a freeze until a time that clocks skip', { calendar: CALENDAR.replace('until: 2027-01-04T06:00', 'until: 2027-03-28T02:00') }, /^calendar\.yaml:6: \/freezes\/0\/until: .* does not exist/],
   ['a control character', { directory: DIRECTORY.replace('name: Ana', 'name: "A\\u001b[2Jna"') }, /^directory\.yaml:3: \/people\/0\/name: /],
 ])('facts with %s are refused, with the place', (_what, texts, message) => {
   const error = errorOf(texts);
   expect(error.code).toBe('malformed');
   expect(error.message).toMatch(message);
   expect(Object.hasOwn(Object.prototype, 'x')).toBe(false);
+});
+
+test.each([
+  ['a week that ends as the next begins', '0 3 * * SUN', 'P7D'],
+  ['hours that follow each other', '0 * * * *', 'PT1H'],
+  ['a minute each', '* * * * *', 'PT1M'],
+  ['29 February', '0 0 29 2 *', 'P3D'],
+  ['the last Sunday of a month', '0 3 * * SUNL', 'P28D'],
+])('a window of %s is possible', (_what, cron, duration) => {
+  const { calendar } = parse({ calendar: CALENDAR.replace('0 3 * * SUN', JSON.stringify(cron)).replace('PT2H', duration) });
+  expect(calendar?.windows[0]).toMatchObject({ cron, duration });
+});
+
+test('a calendar whose dates are all over is still a calendar', () => {
+  expect(parse({ calendar: CALENDAR.replaceAll('2026', '2016').replaceAll('2027', '2017') }).calendar?.windows).toHaveLength(2);
 });
 
 test('a scope makes another entitlement', () => {
@@ -119,10 +172,17 @@ test('what will strand a change later is warned of', () => {
   const facts = parse({
     inventory: INVENTORY.replace('owner: person:ana', 'owner: person:gone\n    backupOwner: person:gone').replace('[p]', '[p, q]'),
     catalogue: CATALOGUE.replace('privilege: x}]', 'privilege: z}]'),
+    calendar: CALENDAR.replace('id: once,', 'id: once, connectors: [pg, pq],').replace('id: year-end,', 'id: year-end, connectors: [pg-main],'),
     directory: 'v: 1\npeople: [{id: person:ana, name: Ana, active: true, linked: [person:ghost]}]\nteams: [{id: security, members: [person:ghost]}]\n',
   });
   expect(lintFacts(facts.value).map((warning) => `${warning.code} ${warning.about}`)).toEqual([
     'unknown-person nhi:prod/a', 'unknown-person nhi:prod/a', 'no-active-owner nhi:prod/a', 'same-owner-twice nhi:prod/a', 'unknown-purpose nhi:prod/a',
-    'unknown-entitlement p', 'unknown-person security', 'unknown-person person:ana',
+    'unknown-entitlement p', 'unknown-person security', 'unknown-person person:ana', 'unknown-connector once', 'unknown-connector year-end',
   ]);
+});
+
+test('two names that are one third party are warned of, and one name twice is not', () => {
+  const of = (id: string, thirdParty: string): string => INVENTORY.slice(INVENTORY.indexOf('  - ')).replace('nhi:prod/a', id).replace('    consumers', `    thirdParty: ${thirdParty}\n    consumers`);
+  const facts = parse({ inventory: `${INVENTORY}${of('nhi:prod/b', 'Acme & Co')}${of('nhi:prod/c', 'ACME, Co.')}${of('nhi:prod/d', 'Other')}${of('nhi:prod/e', 'Other')}` });
+  expect(lintFacts(facts.value)).toEqual([{ code: 'third-party-ambiguous', about: 'thirdParty:acme-co', message: 'is all of "Acme & Co", "ACME, Co."' }]);
 });
