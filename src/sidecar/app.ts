@@ -6,10 +6,12 @@ import { Hono, type Context } from 'hono';
 import type { Authenticated, Role, Tokens } from '../identity/tokens.ts';
 import { check, readBody } from './body.ts';
 import type { Call, Handlers, Reply } from './call.ts';
+import { callerHandlers } from './caller.ts';
 import { changeHandlers } from './changes.ts';
 import { problemOf, type SidecarContext } from './context.ts';
 import { isCanonicalPath, OWN_HOSTS, readIdempotencyKey, requireHost, requireNoOrigin, requireSingleHeaders } from './edge.ts';
 import { ERRORS, Problem, problemBody } from './errors.ts';
+import { lockHandlers } from './locks.ts';
 import { nhiHandlers } from './nhis.ts';
 import { publicHandlers } from './public.ts';
 import { ROUTES, type Route } from './routes.ts';
@@ -28,7 +30,7 @@ type AnyHandler = (call: Call<Route>) => Promise<Reply>;
 
 /** The app over an engine and its log. Owns nothing: closing them is the caller's. */
 export function createApp(options: AppOptions): Hono<Env> {
-  const handlers: Handlers = { ...changeHandlers(options), ...nhiHandlers(options), ...publicHandlers(options) };
+  const handlers: Handlers = { ...changeHandlers(options), ...callerHandlers(options), ...lockHandlers(options), ...nhiHandlers(options), ...publicHandlers(options) };
   // Each handler fits its own route; the loop below pairs them by name, which the compiler cannot follow.
   const byName = handlers as unknown as Readonly<Record<string, AnyHandler>>;
   const hosts = new Set([...OWN_HOSTS, ...options.hosts.map((host) => host.toLowerCase())]);

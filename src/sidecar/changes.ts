@@ -2,11 +2,12 @@
 import type { ChangeState } from '../change/state.ts';
 import { systemOf } from '../change/derive.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
+import { parseTime } from '../protocol/values.ts';
 import type { Handlers } from './call.ts';
 import { durable, unwrap, visibleChange, waitUntil, type SidecarContext } from './context.ts';
 import { Problem } from './errors.ts';
 import { readEvidence } from './evidence.ts';
-import type { ListQuery } from './schemas.ts';
+import type { ChangeView, ListQuery } from './schemas.ts';
 import { shownState } from '../change/state.ts';
 import { viewOf } from './view.ts';
 import { maySeeChange } from './visibility.ts';
@@ -19,13 +20,14 @@ type ChangeOperation =
 
 export function changeHandlers(context: SidecarContext): Handlers<ChangeOperation> {
   const { engine } = context;
-  const view = async (state: ChangeState): Promise<{ status: 200; body: object }> => ({ status: 200, body: viewOf(await durable(context, state)) });
+  const show = (state: ChangeState): ChangeView => viewOf(state, engine.waitingFor(state.changeId));
+  const view = async (state: ChangeState): Promise<{ status: 200; body: object }> => ({ status: 200, body: show(await durable(context, state)) });
   return {
     async requestChange({ by, body, query, idempotencyKey }) {
       requireOneSystem(body);
       const { state } = unwrap(await engine.request([by.principal], body, idempotencyKey));
-      const latest = await durable(context, await waitUntil(context, state, query.wait, isAtRest));
-      return { status: 201, body: viewOf(latest), headers: { location: `/v1/changes/${state.changeId}` } };
+      const latest = await durable(context, await waitUntil(context, state, query.wait, (seen) => isAtRest(seen, context.clock.nowMs())));
+      return { status: 201, body: show(latest), headers: { location: `/v1/changes/${state.changeId}` } };
     },
     async listChanges({ by, query }) {
       const facts = context.facts();
@@ -33,7 +35,7 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
       const page = newest(engine.all(), limit + 1, (state) => matches(state, query) && maySeeChange(by, state, facts));
       const shown = page.slice(0, limit);
       const changes = [];
-      for (const state of shown) changes.push(viewOf(await durable(context, state)));
+      for (const state of shown) changes.push(show(await durable(context, state)));
       return { status: 200, body: { changes, next: page.length > limit ? shown.at(-1)!.changeId : null } };
     },
     async getChange({ by, params, query }) {
@@ -59,7 +61,7 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
     async revokeChange({ by, params, body }) {
       const { changeId } = visibleChange(context, by, params['id']!);
       const { state, recorded } = unwrap(await engine.revoke(by.principal, changeId, body.comment ?? null));
-      return { status: 202, body: { recorded, change: viewOf(state) } };
+      return { status: 202, body: { recorded, change: show(state) } };
     },
     async getDelivery({ by, params }) {
       const { changeId } = visibleChange(context, by, params['id']!);
@@ -79,12 +81,15 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
 }
 
 /** Nothing more happens until a person does something, a time comes, or ever. */
-function isAtRest(state: ChangeState): boolean {
-  return !['requested', 'scheduled', 'authorised', 'executing', 'verifying', 'withdrawing', 'revoking'].includes(state.name);
+function isAtRest(state: ChangeState, nowMs: number): boolean {
+  if (state.name === 'authorised') return state.plan?.mode === 'caller';
+  if (state.name === 'scheduled') return nowMs < Math.max(state.heldUntilMs ?? 0, state.plan?.window === undefined ? 0 : parseTime(state.plan.window.opensAt));
+  return !['requested', 'executing', 'verifying', 'withdrawing', 'revoking'].includes(state.name);
 }
 
 function requireOneSystem(request: ChangeRequest): void {
-  if (systemOf(request) !== null) return;
+  // An offboarding has no system of its own: what it takes back has.
+  if (request.kind === 'offboard' || systemOf(request) !== null) return;
   throw new Problem('mixed-targets', 'one change touches one connector and one target; ask for each in a change of its own', {
     errors: [{ pointer: '/entitlements', detail: 'several connectors or targets' }],
   });

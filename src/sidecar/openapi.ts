@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { approverExpressionSchema, controlSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { jsonValueSchema, planSchema } from '../protocol/plan.ts';
+import { approvalSchema, dsseSchema } from '../protocol/signed.ts';
 import { entitlementSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
@@ -21,6 +22,15 @@ export const NAMED_SCHEMAS = {
   RevokeAllAnswer: schemas.revokeAllAnswerSchema,
   Delivery: schemas.deliverySchema,
   Acknowledgement: schemas.acknowledgeBodySchema,
+  Confirmation: schemas.confirmationBodySchema,
+  StepEnvelope: schemas.stepEnvelopeSchema,
+  ReportMessage: schemas.reportMessageSchema,
+  Dsse: dsseSchema,
+  SignedApproval: approvalSchema,
+  Lock: schemas.lockViewSchema,
+  LockList: schemas.lockListSchema,
+  LockRequest: schemas.lockBodySchema,
+  LockLifting: schemas.liftBodySchema,
   Evidence: schemas.evidenceSchema,
   Lease: schemas.leaseViewSchema,
   LeaseList: schemas.leaseListSchema,

@@ -7,9 +7,10 @@ import type { Role } from '../identity/tokens.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import type { ErrorCode } from './errors.ts';
 import {
-  acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, deliverySchema, evidenceSchema,
-  getQuerySchema, healthSchema, leaseListSchema, listQuerySchema, nhiListSchema, nhiViewSchema, noQuerySchema, readinessSchema,
-  revokeAllAnswerSchema, revokeAnswerSchema, subjectQuerySchema, waitQuerySchema,
+  acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema,
+  evidenceSchema, getQuerySchema, healthSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
+  lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, readinessSchema, reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
+  stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
 
 export interface Route {
@@ -37,7 +38,7 @@ export const ROUTES = {
   requestChange: {
     method: 'POST', path: '/v1/changes', roles: ['caller'], query: waitQuerySchema, body: changeRequestSchema, takesIdempotencyKey: true,
     summary: 'The request is recorded; policy decides it next. With `wait`, answers once the change waits for a person or for nothing.',
-    status: 201, answer: changeViewSchema, problems: ['mixed-targets', 'idempotency-key-reused', 'too-many-open', 'ledger-unwritable'],
+    status: 201, answer: changeViewSchema, problems: ['mixed-targets', 'lease-needs-executor', 'idempotency-key-reused', 'too-many-open', 'ledger-unwritable'],
   },
   listChanges: {
     method: 'GET', path: '/v1/changes', roles: 'any', query: listQuerySchema, body: null,
@@ -52,7 +53,7 @@ export const ROUTES = {
   reviseChange: {
     method: 'POST', path: '/v1/changes/{id}/revisions', roles: ['caller'], query: noQuerySchema, body: changeRequestSchema,
     summary: 'The request is replaced: a new revision, and every approval is void.',
-    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-requester', 'mixed-targets', 'too-late', 'not-expected', 'ledger-unwritable'],
+    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-requester', 'mixed-targets', 'lease-needs-executor', 'too-late', 'not-expected', 'ledger-unwritable'],
   },
   decideApproval: {
     method: 'POST', path: '/v1/changes/{id}/approvals', roles: ['approver'], query: noQuerySchema, body: approvalBodySchema,
@@ -80,6 +81,21 @@ export const ROUTES = {
     summary: 'The receipt of the secret is recorded and its ciphertext is gone.',
     status: 200, answer: changeViewSchema, problems: ['no-such-change', 'no-delivery', 'too-late', 'ledger-unwritable'],
   },
+  confirmConsumer: {
+    method: 'POST', path: '/v1/changes/{id}/confirmations', roles: 'any', query: noQuerySchema, body: confirmationBodySchema,
+    summary: 'It is recorded that a consumer uses the new credential of a rotation. The same again changes nothing.',
+    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-a-consumer', 'not-expected', 'too-late', 'ledger-unwritable'],
+  },
+  getTicket: {
+    method: 'GET', path: '/v1/changes/{id}/ticket', roles: ['caller'], query: ticketQuerySchema, body: null,
+    summary: 'Mode `caller`: the ticket of the change with all that proves it, for the run whose key the plan names.',
+    status: 200, answer: stepEnvelopeSchema, problems: ['no-such-change', 'not-requester', 'not-expected', 'ledger-unwritable'],
+  },
+  postReport: {
+    method: 'POST', path: '/v1/changes/{id}/reports', roles: ['caller'], query: noQuerySchema, body: reportMessageSchema,
+    summary: 'Mode `caller`: what the run has signed is recorded. Only once its claim is answered so may its code run.',
+    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-requester', 'not-allowed', 'too-late', 'not-expected', 'ledger-unwritable'],
+  },
   getEvidence: {
     method: 'GET', path: '/v1/changes/{id}/evidence', roles: 'any', query: noQuerySchema, body: null,
     summary: 'The records of the change, and the proof that its last one is in the ledger.',
@@ -104,6 +120,21 @@ export const ROUTES = {
     method: 'GET', path: '/v1/leases', roles: 'any', query: subjectQuerySchema, body: null,
     summary: 'The access that has been given and not yet taken back, soonest to end first.',
     status: 200, answer: leaseListSchema, problems: [],
+  },
+  setLock: {
+    method: 'POST', path: '/v1/locks', roles: 'any', query: noQuerySchema, body: lockBodySchema,
+    summary: 'Nothing is gained by the identity, or at the connector, until the lock is lifted; what is on its way to being given is ordered back.',
+    status: 201, answer: lockViewSchema, problems: ['not-allowed', 'ledger-unwritable'],
+  },
+  listLocks: {
+    method: 'GET', path: '/v1/locks', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'The locks in force on what the caller answers for or may see, oldest first.',
+    status: 200, answer: lockListSchema, problems: [],
+  },
+  liftLock: {
+    method: 'POST', path: '/v1/locks/{id}/lift', roles: 'any', query: noQuerySchema, body: liftBodySchema,
+    summary: 'The lock is no more; the changes that waited for it go on.',
+    status: 200, answer: lockViewSchema, problems: ['no-such-lock', 'not-allowed', 'ledger-unwritable'],
   },
   getCheckpoint: { ...LEDGER_FILE, path: '/ledger/checkpoint', summary: 'The newest signed checkpoint (C2SP tlog-checkpoint).', answer: 'text/plain; charset=utf-8' },
   getTile: { ...LEDGER_FILE, path: '/ledger/tile/{tile...}', summary: 'A tile or an entry bundle (C2SP tlog-tiles).', answer: 'application/octet-stream' },

@@ -3,12 +3,13 @@ import { z } from 'zod';
 import { findingCodeSchema } from '../change/events.ts';
 import { STATES } from '../change/state.ts';
 import { counterOfferSchema, decisionSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
-import { jsonValueSchema, planSchema } from '../protocol/plan.ts';
+import { stepEnvelopeSchema, reportMessageSchema } from '../protocol/envelope.ts';
+import { jsonValueSchema, planRotationSchema, planSchema, planWindowSchema, stepActionSchema } from '../protocol/plan.ts';
 import { changeRequestSchema, purposeIdSchema, recipientSchema } from '../protocol/request.ts';
 import { ACT_OUTCOMES, REVOKE_OUTCOMES } from '../protocol/signed.ts';
 import {
-  approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, durationSeconds, entitlementSchema, executorIdSchema,
-  leaseIdSchema, nhiIdSchema, personIdSchema, plainTextSchema, principalSchema, timeSchema,
+  actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, durationSeconds, entitlementSchema,
+  leaseIdSchema, lockIdSchema, nhiIdSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema,
 } from '../protocol/values.ts';
 import { inventoryFactSchema } from '../facts/schemas.ts';
 import { ERROR_CODES } from './errors.ts';
@@ -18,8 +19,9 @@ export const WAIT_SECONDS_MAX = 60;
 export const LIST_LIMIT_MAX = 200;
 
 const stateSchema = z.enum(STATES);
-const kindSchema = z.enum(['provision', 'grant', 'revoke']);
+const kindSchema = planSchema.shape.kind;
 const commentSchema = plainTextSchema(500);
+const consumerSchema = plainTextSchema(128);
 const counterSchema = z.int().min(0);
 
 export const problemSchema = z.strictObject({
@@ -32,13 +34,54 @@ export const problemSchema = z.strictObject({
   errors: z.array(z.strictObject({ pointer: z.string(), detail: z.string() })).optional(),
 });
 
+/**
+ * How far a step of the plan is. `ambiguous`: what it did is not known (yet). `notMade`: the change is over without it. A step that is
+ * `done` was done then: whether it was undone since, the change's own state says.
+ */
+export const STEP_STATES = ['waiting', 'authorised', 'executing', 'ambiguous', 'verifying', 'done', 'notMade'] as const;
+
+/** The planned occurrence of a maintenance window. Who is told of it is in the plan. */
+const windowViewSchema = z.strictObject({
+  calendar: planWindowSchema.shape.calendar,
+  opensAt: timeSchema,
+  closesAt: timeSchema,
+  onMissed: planWindowSchema.shape.onMissed,
+  state: z.enum(['planned', 'open', 'closed']),
+});
+
+const rotationViewSchema = z.strictObject({
+  overlap: planRotationSchema.shape.overlap,
+  retire: planRotationSchema.shape.retire,
+  /** Whether it has said that it uses the new credential. */
+  consumers: z.array(z.strictObject({ consumer: consumerSchema, confirmed: z.boolean() })),
+  /** From then on consumers that have not confirmed are waited for no more; null until the new credential is staged. */
+  graceEndsAt: timeSchema.nullable(),
+  /** `valid`: nothing says that it is gone. */
+  oldCredential: z.enum(['valid', 'gone']),
+});
+
+/** What became of an item; `outcome` null: its turn has not come, or it is being taken back. */
+const becameOf = { outcome: z.enum(['gone', 'open']).nullable(), owner: principalSchema.nullable(), detail: plainTextSchema(500).nullable() };
+const itemViewSchema = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('lease'), nhi: nhiIdSchema, change: changeIdSchema, ...becameOf }),
+  z.strictObject({
+    kind: z.literal('account'), nhi: nhiIdSchema, connector: connectorIdSchema, target: plainTextSchema(128), account: plainTextSchema(128),
+    /** The change that shuts it out; null until it is asked for. */
+    change: changeIdSchema.nullable(), ...becameOf,
+  }),
+]);
+
 /** A change as people and callers see it. */
 export const changeViewSchema = z.strictObject({
   id: changeIdSchema,
   kind: kindSchema,
   state: stateSchema,
+  /** Who makes the change: an executor, or the caller's own code. */
+  mode: z.enum(['executor', 'caller']),
   revision: z.int().min(1),
-  subject: nhiIdSchema,
+  subject: subjectSchema,
+  /** The offboarding that it is part of. */
+  parent: changeIdSchema.nullable(),
   requester: z.array(principalSchema),
   purpose: purposeIdSchema,
   reason: plainTextSchema(500),
@@ -63,14 +106,25 @@ export const changeViewSchema = z.strictObject({
   /** Of this revision and plan; `record` is where the ledger holds it. */
   approvals: z.array(z.strictObject({ approvalId: approvalIdSchema, approver: personIdSchema, verdict: z.enum(['approve', 'reject']), record: counterSchema })),
   approvalsBy: timeSchema.nullable(),
-  executor: executorIdSchema.nullable(),
-  /** What the executor did; null until it says so. */
-  result: z.strictObject({ outcome: z.enum(ACT_OUTCOMES), byUse: z.enum(['works', 'fails', 'notTried']), at: timeSchema }).nullable(),
+  window: windowViewSchema.nullable(),
+  /** In the plan's order; empty until there is a plan. */
+  steps: z.array(z.strictObject({ stepId: stepIdSchema, action: stepActionSchema, account: plainTextSchema(128), state: z.enum(STEP_STATES) })),
+  rotation: rotationViewSchema.nullable(),
+  /** Of an offboarding, in the order in which they are worked through. */
+  items: z.array(itemViewSchema),
+  /** Whom the newest ticket is for: an executor, or a caller's run. */
+  executor: actorIdSchema.nullable(),
+  /** What was done in the step under way, or else in the last one; null until somebody says so. `selfReported`: by nobody but the caller. */
+  result: z.strictObject({ outcome: z.enum(ACT_OUTCOMES), byUse: z.enum(['works', 'fails', 'notTried']), selfReported: z.boolean(), at: timeSchema }).nullable(),
   verification: verificationSchema.nullable(),
   lease: z.strictObject({ leaseId: leaseIdSchema, endsAt: timeSchema, armed: z.boolean(), active: z.boolean() }).nullable(),
   /** How the access ended; null while it lasts, or where there was none. */
   ended: z.strictObject({ outcome: z.enum(REVOKE_OUTCOMES), at: timeSchema }).nullable(),
   delivery: z.strictObject({ status: z.enum(['sealed', 'acknowledged', 'undeliverable']), digest: digestSchema }).nullable(),
+  /** Why an approved change does not go on just now, in a sentence; null where nothing holds it up. */
+  waitingFor: z.string().nullable(),
+  /** Only while `state` is `stuck`: whose it is, since when, and what happens without anybody's doing. */
+  stuck: z.strictObject({ owner: principalSchema.nullable(), since: timeSchema, findings: z.array(findingCodeSchema), nextTry: z.string() }).nullable(),
   findings: z.array(z.strictObject({ code: findingCodeSchema, message: z.string(), owner: principalSchema.nullable(), at: timeSchema })),
   /** How many records the change has: what `since` of the next long poll takes. */
   length: z.int().min(1),
@@ -110,6 +164,24 @@ export type Delivery = z.infer<typeof deliverySchema>;
 export const acknowledgeBodySchema = z.strictObject({ digest: digestSchema });
 export type AcknowledgeBody = z.infer<typeof acknowledgeBodySchema>;
 
+export const confirmationBodySchema = z.strictObject({ consumer: consumerSchema });
+export type ConfirmationBody = z.infer<typeof confirmationBodySchema>;
+
+/** Nothing is gained by the identity, or at the connector, or by that identity at that connector. */
+export const lockBodySchema = z
+  .strictObject({ nhi: nhiIdSchema.optional(), connector: connectorIdSchema.optional(), reason: commentSchema })
+  .refine((body) => body.nhi !== undefined || body.connector !== undefined, { path: ['nhi'], error: 'a lock names an identity, a connector, or both' });
+export type LockBody = z.infer<typeof lockBodySchema>;
+export const liftBodySchema = z.strictObject({ reason: commentSchema });
+export type LiftBody = z.infer<typeof liftBodySchema>;
+/** `nhi` null: every identity; `connector` null: everywhere. */
+export const lockViewSchema = z.strictObject({
+  lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: commentSchema, by: principalSchema, at: timeSchema,
+});
+export type LockView = z.infer<typeof lockViewSchema>;
+export const lockListSchema = z.strictObject({ locks: z.array(lockViewSchema) });
+export type LockList = z.infer<typeof lockListSchema>;
+
 /** A record as the ledger holds it: its RFC 8785 form is the entry's bytes. `docs/records.md` has the bodies. */
 export const recordSchema = z.strictObject({
   v: z.int().min(1),
@@ -138,7 +210,7 @@ export type Evidence = z.infer<typeof evidenceSchema>;
 export const leaseViewSchema = z.strictObject({
   leaseId: leaseIdSchema,
   changeId: changeIdSchema,
-  subject: nhiIdSchema,
+  subject: subjectSchema,
   state: stateSchema,
   connector: connectorIdSchema,
   target: z.string(),
@@ -173,7 +245,7 @@ export const waitQuerySchema = z.strictObject({ wait: waitSchema.optional() });
 export const getQuerySchema = z.strictObject({ wait: waitSchema.optional(), since: digits.optional() });
 export const listQuerySchema = z.strictObject({
   state: stateSchema.optional(),
-  subject: nhiIdSchema.optional(),
+  subject: subjectSchema.optional(),
   kind: kindSchema.optional(),
   limit: digits.refine((text) => Number(text) >= 1 && Number(text) <= LIST_LIMIT_MAX, `1 to ${LIST_LIMIT_MAX}`).optional(),
   /** `next` of the page before. */
@@ -181,6 +253,8 @@ export const listQuerySchema = z.strictObject({
 });
 export type ListQuery = z.infer<typeof listQuerySchema>;
 export const subjectQuerySchema = z.strictObject({ subject: nhiIdSchema.optional() });
+/** `from`: the size of the newest checkpoint that the caller has seen; the receipt then proves that it was not rewritten since. */
+export const ticketQuerySchema = z.strictObject({ from: z.string().regex(/^(0|[1-9][0-9]{0,15})$/, 'a whole number').optional() });
 export const noQuerySchema = z.strictObject({});
 
-export { changeRequestSchema };
+export { changeRequestSchema, reportMessageSchema, stepEnvelopeSchema };

@@ -1,24 +1,30 @@
 /** A change's state as it is shown: read off the fold, nothing of its own. */
-import { shownState, type ChangeState } from '../change/state.ts';
+import type { FindingCode } from '../change/events.ts';
+import { FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';
+import { undoableStep } from '../change/derive.ts';
+import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { ChangeView, LeaseView } from './schemas.ts';
 
-export function viewOf(state: ChangeState): ChangeView {
+/** @param waitingFor what the engine says holds the change up */
+export function viewOf(state: ChangeState, waitingFor: string | null): ChangeView {
   const { request, decision } = state;
   const self = `/v1/changes/${state.changeId}`;
   return {
     id: state.changeId,
     kind: request.kind,
     state: shownState(state),
+    mode: callerOf(request) === null ? 'executor' : 'caller',
     revision: state.revision,
     subject: request.subject,
+    parent: state.parent,
     requester: [...state.requester],
-    purpose: request.purpose,
+    purpose: purposeOf(request),
     reason: request.reason,
-    entitlements: request.entitlements,
-    duration: request.kind === 'revoke' ? null : (request.duration ?? null),
-    endsBy: request.kind === 'revoke' ? null : (request.endsBy ?? null),
+    entitlements: entitlementsOf(request),
+    duration: 'duration' in request ? (request.duration ?? null) : null,
+    endsBy: 'endsBy' in request ? (request.endsBy ?? null) : null,
     requestedAt: formatTime(state.requestedAtMs),
     plan: state.plan,
     planDigest: state.planDigest,
@@ -29,13 +35,19 @@ export function viewOf(state: ChangeState): ChangeView {
     requirement: state.requirement,
     approvals: state.approvals.map(({ approval, statement, seq }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, record: seq })),
     approvalsBy: state.approvalsByMs === null ? null : formatTime(state.approvalsByMs),
+    window: windowOf(state),
+    steps: stepsOf(state),
+    rotation: rotationOf(state),
+    items: itemsOf(state),
     executor: state.act?.audience ?? state.read?.audience ?? null,
-    result: state.result === null ? null : { outcome: state.result.outcome, byUse: state.result.byUse, at: state.result.at },
+    result: resultOf(state),
     verification: state.verification,
     lease: state.lease === null ? null
       : { leaseId: state.lease.leaseId, endsAt: formatTime(state.lease.endsAtMs), armed: state.lease.armed, active: state.lease.active },
     ended: state.ended === null ? null : { outcome: state.ended.outcome, at: state.ended.at },
     delivery: state.delivery === null ? null : { status: state.delivery.status, digest: state.delivery.seal.ciphertext },
+    waitingFor,
+    stuck: stuckOf(state),
     findings: [...state.findings].map(([code, finding]) => ({ code, message: finding.message, owner: finding.owner, at: formatTime(finding.atMs) })),
     length: state.length,
     lastRecord: state.lastSeq,
@@ -44,10 +56,86 @@ export function viewOf(state: ChangeState): ChangeView {
   };
 }
 
+const WINDOW_STATES = { none: 'planned', opened: 'open', closed: 'closed' } as const;
+
+function windowOf(state: ChangeState): ChangeView['window'] {
+  const window = state.plan?.window;
+  if (window === undefined) return null;
+  const { calendar, opensAt, closesAt, onMissed } = window;
+  return { calendar, opensAt, closesAt, onMissed, state: WINDOW_STATES[state.window] };
+}
+
+function stepsOf(state: ChangeState): ChangeView['steps'] {
+  return (state.plan?.steps ?? []).map(({ stepId, action, account }, index) => ({ stepId, action, account, state: stepStateOf(state, stepId, index) }));
+}
+
+function stepStateOf(state: ChangeState, stepId: string, index: number): ChangeView['steps'][number]['state'] {
+  if (index < state.finished.length) return 'done';
+  const isDue = index === state.finished.length && state.act?.stepId === stepId;
+  if (isDue && state.result !== null) return 'verifying';
+  // Whether a caller's code ran, nobody knows, however the change ended.
+  if (isDue && (state.silent || (state.ambiguousAttempt > 0 && !FINAL_STATES.has(state.name)))) return 'ambiguous';
+  if (state.ended !== null || FINAL_STATES.has(state.name) || state.name === 'revoking' || state.name === 'withdrawing') return 'notMade';
+  if (!isDue) return 'waiting';
+  return state.claimed ? 'executing' : 'authorised';
+}
+
+function rotationOf(state: ChangeState): ChangeView['rotation'] {
+  const rotation = state.plan?.rotation;
+  if (rotation === undefined) return null;
+  const all = state.finished.length === state.plan?.steps.length;
+  return {
+    overlap: rotation.overlap, retire: rotation.retire,
+    consumers: rotation.consumers.map((consumer) => ({ consumer, confirmed: state.confirmed.has(consumer) })),
+    graceEndsAt: state.stagedAtMs === null ? null : formatTime(state.stagedAtMs + rotation.graceSeconds * 1000),
+    oldCredential: all && state.name === 'done' ? 'gone' : 'valid',
+  };
+}
+
+function itemsOf(state: ChangeState): ChangeView['items'] {
+  return (state.plan?.items ?? []).map((item, index) => {
+    const became = state.items.get(index);
+    const { outcome = null, owner = null, detail = null } = became ?? {};
+    return item.kind === 'lease' ? { ...item, outcome, owner, detail } : { ...item, change: became?.change ?? null, outcome, owner, detail };
+  });
+}
+
+function resultOf(state: ChangeState): ChangeView['result'] {
+  const result = state.result ?? state.finished.at(-1)?.result;
+  if (result === undefined) return null;
+  return { outcome: result.outcome, byUse: result.byUse, selfReported: state.plan?.mode === 'caller' && state.after === null, at: result.at };
+}
+
+/** What goes on by itself while a finding is open, and what somebody must do. */
+const NEXT_TRIES: Readonly<Record<FindingCode, string>> = {
+  'policy-fault': 'policy is asked again by itself until it answers',
+  'revoke-overdue': 'the executor is asked again by itself until it reports that the access is gone',
+  'revoke-failed': 'the executor tries again by itself, for ever',
+  'revoke-mismatch': 'nothing is tried: what is there by that name is not what was given, and is left alone until a person has looked at it',
+  'step-stuck': 'the step is sent again by itself until the executor answers',
+  'verification-failed': 'what was given is taken back by itself',
+  'log-rolled-back': 'nothing is given until the ledger is restored; taking back goes on',
+  'rotation-stalled': 'retiring the old credential is tried again by itself; see what still uses it',
+  'caller-silent': 'nothing is tried: see what the caller’s code did; a late report is still taken',
+  'offboarding-open': 'what is open is tried again by itself',
+  'window-missed': 'see why the window was missed; a change that is planned anew waits for its next one',
+};
+
+function stuckOf(state: ChangeState): ChangeView['stuck'] {
+  if (shownState(state) !== 'stuck') return null;
+  const findings = [...state.findings];
+  return {
+    owner: findings.find(([, { owner }]) => owner !== null)?.[1].owner ?? null,
+    since: formatTime(Math.min(...findings.map(([, { atMs }]) => atMs))),
+    findings: findings.map(([code]) => code),
+    nextTry: findings.map(([code]) => NEXT_TRIES[code]).join('; '),
+  };
+}
+
 /** The lease of a change that gave one and has not ended; null for any other. */
 export function leaseViewOf(state: ChangeState): LeaseView | null {
-  const step = state.plan?.steps[0];
-  if (state.lease === null || step === undefined || !isOpen(state)) return null;
+  const step = state.plan === null ? null : undoableStep(state.plan);
+  if (state.lease === null || step === null || !isOpen(state)) return null;
   return {
     leaseId: state.lease.leaseId, changeId: state.changeId, subject: state.request.subject, state: shownState(state), connector: step.connector,
     target: step.target, account: step.account, privileges: step.privileges, endsAt: formatTime(state.lease.endsAtMs), armed: state.lease.armed,

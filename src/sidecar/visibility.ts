@@ -2,6 +2,7 @@
  * Who may see what. Whoever may not see a change is told what someone is told who made its id up.
  */
 import type { ChangeState } from '../change/state.ts';
+import type { Lock } from '../engine/locks.ts';
 import type { Facts } from '../facts/load.ts';
 import { mayRevoke } from '../identity/authority.ts';
 import type { Authenticated } from '../identity/tokens.ts';
@@ -9,14 +10,20 @@ import { approversNamed } from '../protocol/decision.ts';
 
 const seesAll = (by: Authenticated): boolean => by.roles.has('auditor') || by.roles.has('operator');
 
-/** Requesters, those who are asked or have decided, whoever may revoke it (owners, on call, security), operators and auditors. */
+/**
+ * Requesters, those who are asked or have decided, whoever may revoke it (owners, on call, security), the consumers of a
+ * rotation, operators and auditors. Of an offboarding, those who may see an identity that is in it; who is offboarded is not told by us.
+ */
 export function maySeeChange(by: Authenticated, state: ChangeState, facts: Facts): boolean {
   const { principal } = by;
-  return seesAll(by)
+  const takesPart = seesAll(by)
     || state.requester.includes(principal)
     || approversNamed(state.requirement.approvers).includes(principal)
     || state.approvals.some(({ statement }) => statement.approver === principal)
-    || mayRevoke(principal, state, facts);
+    || state.plan?.rotation?.consumers.includes(principal) === true;
+  if (takesPart || state.request.kind !== 'offboard') return takesPart || mayRevoke(principal, state, facts);
+  if (principal === state.request.subject) return false;
+  return isInTeam(principal, facts) || (state.plan?.items ?? []).some(({ nhi }) => maySeeNhi(by, nhi, facts));
 }
 
 /** The identity itself, its owners, on call, security, operators and auditors. */
@@ -26,5 +33,19 @@ export function maySeeNhi(by: Authenticated, nhi: string, facts: Facts): boolean
   if (person === undefined || !person.active) return false;
   const fact = facts.inventory.get(nhi);
   if (by.principal === fact?.owner || by.principal === fact?.backupOwner) return true;
-  return facts.directory.teams.some((team) => (team.id === 'security' || team.id === 'onCall') && team.members.includes(by.principal));
+  return isInTeam(by.principal, facts);
+}
+
+/** Whoever may see the identity that is locked, or one with an account at the connector that is. */
+export function maySeeLock(by: Authenticated, lock: Lock, facts: Facts): boolean {
+  if (lock.nhi !== null) return maySeeNhi(by, lock.nhi, facts);
+  const { connector } = lock;
+  return seesAll(by) || isInTeam(by.principal, facts)
+    || (connector !== null && [...facts.inventory.values()].some((nhi) => Object.hasOwn(nhi.accounts, connector) && maySeeNhi(by, nhi.id, facts)));
+}
+
+/** On call or in security, and active. */
+function isInTeam(principal: string, facts: Facts): boolean {
+  return facts.directory.people.some((person) => person.id === principal && person.active)
+    && facts.directory.teams.some((team) => (team.id === 'security' || team.id === 'onCall') && team.members.includes(principal));
 }
