@@ -1,24 +1,25 @@
 /** What the system catalogs say: roles, the objects that privileges are on, and who holds them. Nothing here changes anything. */
 import { TargetError } from '../../executor/connector.ts';
+import { SqlError } from './errors.ts';
+import { marker } from './marks.ts';
+import type { InPlace } from './marks.ts';
 import { formatPrivilege } from './privilege.ts';
 import type { Privilege } from './privilege.ts';
 import type { Row, Session } from './session.ts';
-
-/** The comment on a role that this connector made, by which it is found again and told from another of the same name. */
-export function marker(clientToken: string): string {
-  return `countersign ${clientToken}`;
-}
 
 export interface Role {
   /** Never used again for another role, unlike its name. */
   readonly oid: number;
   readonly name: string;
   readonly canLogin: boolean;
+  readonly isSuperuser: boolean;
+  /** Whether the connector itself is logged in as it. */
+  readonly isOwn: boolean;
   readonly comment: string | null;
 }
 
 const ROLES = `
-  SELECT r.oid, r.rolname::text AS name, r.rolcanlogin AS can_login, shobj_description(r.oid, 'pg_authid') AS comment
+  SELECT r.oid, r.rolname::text AS name, r.rolcanlogin AS can_login, r.rolsuper AS is_superuser, r.rolname = session_user AS is_own, shobj_description(r.oid, 'pg_authid') AS comment
     FROM pg_roles r`;
 
 /** The role of that name. */
@@ -29,16 +30,33 @@ export async function findRole(session: Session, name: string): Promise<Role | n
 }
 
 /** The roles marked with a client token, whatever they are called now: renaming one does not take its access away. */
-export async function findMarked(session: Session, clientToken: string): Promise<Role[]> {
+export async function findMarked(session: Session, clientToken: string, inPlace?: InPlace): Promise<Role[]> {
   const rows = await session.query(
-    `${ROLES} WHERE r.oid IN (SELECT objoid FROM pg_shdescription WHERE classoid = 'pg_authid'::regclass AND description = $1) ORDER BY r.oid`,
-    [marker(clientToken)],
+    `${ROLES} WHERE r.oid IN (
+       SELECT objoid FROM pg_shdescription WHERE classoid = 'pg_authid'::regclass AND $1 = ANY (string_to_array(description, E'\\n'))) ORDER BY r.oid`,
+    [marker(clientToken, inPlace)],
   );
   return rows.map(roleOf);
 }
 
+/**
+ * Names are what DDL takes, but only the oid says that it acted on the role that was meant. Asked after the statement, which keeps the role
+ * as it is until the transaction ends. @throws SqlError as for a role that is not there
+ */
+export async function checkUnchanged(session: Session, role: Role): Promise<void> {
+  const now = await findRole(session, role.name);
+  if (now?.oid !== role.oid) throw new SqlError('42704', 'the role has changed meanwhile');
+}
+
 function roleOf(row: Row): Role {
-  return { oid: row['oid'] as number, name: row['name'] as string, canLogin: row['can_login'] as boolean, comment: row['comment'] as string | null };
+  return {
+    oid: row['oid'] as number,
+    name: row['name'] as string,
+    canLogin: row['can_login'] as boolean,
+    isSuperuser: row['is_superuser'] as boolean,
+    isOwn: row['is_own'] as boolean,
+    comment: row['comment'] as string | null,
+  };
 }
 
 /** The oid of what the privilege is on; null if there is no such object. */
@@ -108,6 +126,10 @@ export const PRINCIPALS = `
    WHERE m.member = $1::oid AND NOT h.rolcanlogin AND h.rolname ~ '^cs_[0-7][0-9a-hjkmnp-tv-z]{25}$'
      AND shobj_description(h.oid, 'pg_authid') = 'countersign ' || h.rolname::text`;
 
+const ATTRIBUTES = `FROM pg_roles r, LATERAL (VALUES ('SUPERUSER', r.rolsuper), ('CREATEROLE', r.rolcreaterole), ('CREATEDB', r.rolcreatedb),
+                                     ('REPLICATION', r.rolreplication), ('BYPASSRLS', r.rolbypassrls)) AS a (word, has)
+   WHERE r.oid = $1::oid AND a.has`;
+
 /**
  * Grants to the account or its holders, and what it has as an owner. Not what everybody has (PUBLIC). A membership stands for all
  * that it brings: it is not unfolded, so that a state after a change is the state before it and the plan, no more and no less.
@@ -119,9 +141,7 @@ const HELD = `
    WHERE m.roleid NOT IN (SELECT oid FROM principal)
   UNION
   SELECT 'attribute', NULL, NULL, a.word
-    FROM pg_roles r, LATERAL (VALUES ('SUPERUSER', r.rolsuper), ('CREATEROLE', r.rolcreaterole), ('CREATEDB', r.rolcreatedb),
-                                     ('REPLICATION', r.rolreplication), ('BYPASSRLS', r.rolbypassrls)) AS a (word, has)
-   WHERE r.oid = $1::oid AND a.has
+    ${ATTRIBUTES}
   UNION
   SELECT 'database', NULL, NULL, a.privilege_type
     FROM pg_database d, LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
@@ -138,19 +158,37 @@ const HELD = `
    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND a.grantee IN (SELECT oid FROM principal)
      AND (a.grantee <> c.relowner OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'))`;
 
+/** The powers of the role itself, such as `CREATEROLE`. */
+export async function attributesOf(session: Session, role: number): Promise<string[]> {
+  const rows = await session.query(`SELECT a.word ${ATTRIBUTES} ORDER BY 1`, [role]);
+  return rows.map((row) => row['word'] as string);
+}
+
 /** As many as a state may list. */
 const HELD_MAX = 1024;
 /** Words that later versions added and that cannot be asked for here. */
 const UNSPOKEN = new Set(['MAINTAIN']);
 
+/**
+ * The account's privileges in this database, sorted. If there are more than a state may list, what comes first and, last, how many are left out.
+ */
+export async function heldAtMost(session: Session, account: number): Promise<string[]> {
+  const held = await allHeldBy(session, account);
+  return held.length <= HELD_MAX ? held : [...held.slice(0, HELD_MAX - 1), `(${String(held.length - HELD_MAX + 1)} more)`];
+}
+
 /** The account's privileges in this database, sorted. @throws TargetError `rejected` if there are more than a state may list */
 export async function heldBy(session: Session, account: number): Promise<string[]> {
-  const rows = await session.query(HELD, [account]);
-  const texts = rows.filter((row) => !UNSPOKEN.has(row['word'] as string)).map(formatHeld);
-  const held = [...new Set(texts)].sort();
+  const held = await allHeldBy(session, account);
   // A cut list would hide what an approver must see.
   if (held.length > HELD_MAX) throw new TargetError('rejected', `the account holds ${String(held.length)} privileges; at most ${String(HELD_MAX)} can be shown`);
   return held;
+}
+
+async function allHeldBy(session: Session, account: number): Promise<string[]> {
+  const rows = await session.query(HELD, [account]);
+  const texts = rows.filter((row) => !UNSPOKEN.has(row['word'] as string)).map(formatHeld);
+  return [...new Set(texts)].sort();
 }
 
 function formatHeld(row: Row): string {

@@ -1,25 +1,26 @@
 /**
- * PostgreSQL 14 and later as a target: accounts, grants to accounts, and taking either back.
+ * PostgreSQL 14 and later as a target: accounts, grants to accounts, taking either back, rotating an account's secret, and shutting it out.
  *
  * The vocabulary, the guarantees and their limits are in `docs/connectors/postgres.md`.
  */
 import { randomBytes as systemRandomBytes } from 'node:crypto';
 import { TargetError } from '../../executor/connector.ts';
-import type { ApplyInput, Connector, Described, StateWithoutSalt } from '../../executor/connector.ts';
+import type { ApplyInput, Connector, Described } from '../../executor/connector.ts';
 import type { PlanStep } from '../../protocol/plan.ts';
 import type { Query } from '../../protocol/signed.ts';
 import { parseConnectionString } from './address.ts';
 import type { PostgresAddress } from './address.ts';
-import { canUse, findMarked, findRole, heldBy, objectOid } from './catalog.ts';
-import type { Role } from './catalog.ts';
+import { disableAccount } from './disable.ts';
 import { grantThroughHolder, provisionAccount } from './give.ts';
 import type { Gift } from './give.ts';
 import { checkRoleName, parsePrivilege } from './privilege.ts';
+import { checkCutover, replaceSecret, retireLogin, stageLogin } from './rotate.ts';
 import { SALT_BYTES, scramVerifier } from './scram.ts';
 import { withSession } from './session.ts';
 import type { Login, Session } from './session.ts';
 import { awaitAttempts } from './sessions.ts';
-import { takeBackAccount, takeBackGrant } from './take-back.ts';
+import { isApplied, readState } from './state.ts';
+import { takeBackAccount, takeBackGrant, takeBackStaged } from './take-back.ts';
 import { allInForce, tryCredential } from './use.ts';
 import { withdrawPrivileges } from './withdraw.ts';
 
@@ -35,7 +36,7 @@ export interface PostgresOptions {
 }
 
 /** What a call is about: the fields that steps, queries and orders share. */
-type About = Pick<Query, 'target' | 'account' | 'privileges' | 'clientToken'>;
+type About = Pick<Query, 'target' | 'account' | 'other' | 'privileges' | 'clientToken'>;
 
 /** A connector to one database. Nothing is opened before a method is called, and nothing stays open after it. @throws RangeError on a malformed connection string */
 export function postgresConnector(options: PostgresOptions): Connector {
@@ -49,6 +50,7 @@ export function postgresConnector(options: PostgresOptions): Connector {
     return {
       database: address.database,
       account: checkRoleName(about.account),
+      other: about.other === undefined ? null : checkRoleName(about.other),
       privileges: about.privileges.map(parsePrivilege),
       clientToken: about.clientToken,
     };
@@ -65,16 +67,30 @@ export function postgresConnector(options: PostgresOptions): Connector {
     async apply(input) {
       const { signal } = input;
       const gift = giftOf(input.step);
+      const withSecret = (use: (session: Session, verifier: string) => Promise<void>): Promise<void> => {
+        const secret = secretOf(input);
+        const verifier = scramVerifier(secret, randomBytes(SALT_BYTES));
+        return withSession(admin([secret, verifier]), signal, (session) => use(session, verifier));
+      };
       switch (input.step.action) {
-        case 'provision': {
-          const secret = secretOf(input);
-          const verifier = scramVerifier(secret, randomBytes(SALT_BYTES));
-          return withSession(admin([secret, verifier]), signal, (session) => provisionAccount(session, gift, verifier, input.validUntil));
-        }
+        case 'provision':
+          return withSecret((session, verifier) => provisionAccount(session, gift, verifier, input.validUntil));
+        case 'stage':
+          return withSecret((session, verifier) => stageLogin(session, gift, verifier, input.validUntil));
+        case 'replace':
+          return withSecret((session, verifier) => replaceSecret(session, gift, verifier));
         case 'grant':
           return withSession(admin(), signal, (session) => grantThroughHolder(session, gift));
         case 'revoke':
           return withSession(admin(), signal, (session) => withdrawPrivileges(session, gift));
+        case 'cutover':
+          return withSession(admin(), signal, (session) => checkCutover(session, gift, input.endSessions));
+        case 'retire':
+          return withSession(admin(), signal, (session) => retireLogin(session, gift, input.endSessions));
+        case 'disable':
+          return withSession(admin(), signal, (session) => disableAccount(session, gift));
+        case 'call':
+          throw new TargetError('rejected', "a call is made by its caller's own code");
       }
     },
 
@@ -89,7 +105,9 @@ export function postgresConnector(options: PostgresOptions): Connector {
     async tryUse(step, secret, signal) {
       const gift = giftOf(step);
       switch (step.action) {
-        case 'provision': {
+        case 'provision':
+        case 'stage':
+        case 'replace': {
           if (secret === null) return 'notTried';
           const login: Login = { address: { ...address, user: gift.account, password: secret }, as: 'credential', statementTimeoutMs, secrets: [secret] };
           return tryCredential(login, gift.privileges, signal);
@@ -100,15 +118,26 @@ export function postgresConnector(options: PostgresOptions): Connector {
           return inForce === 'works' ? 'notTried' : 'fails';
         }
         case 'revoke':
+        case 'cutover':
+        case 'retire':
+        case 'disable':
+        case 'call':
           return 'notTried';
       }
     },
 
     async revoke(order, signal) {
       const gift = giftOf(order);
-      return withSession(admin(), signal, (session) =>
-        order.action === 'provision' ? takeBackAccount(session, gift.account, gift.clientToken) : takeBackGrant(session, gift.account, gift.clientToken),
-      );
+      return withSession(admin(), signal, (session) => {
+        switch (order.action) {
+          case 'provision':
+            return takeBackAccount(session, gift.account, gift.clientToken);
+          case 'grant':
+            return takeBackGrant(session, gift.account, gift.clientToken);
+          case 'stage':
+            return takeBackStaged(session, gift.account, gift.clientToken);
+        }
+      });
     },
 
     async close() {
@@ -126,49 +155,24 @@ function describe(action: PlanStep['action']): Described {
       // Sessions stay open, without the access; before 16 they are ended.
       return { expiry: 'external', endsSessions: false, residualMs: 0, findable: true };
     case 'revoke':
-      // It makes nothing that would have to be found: whether it was applied is read from the account itself.
+    case 'cutover':
+      // They make nothing that would have to be found: whether a revoke was applied is read from the account itself.
       return { expiry: 'external', endsSessions: false, residualMs: 0, findable: true };
+    case 'stage':
+      // A staged login stands until it is retired by the next rotation, or shut out again by its order, with its sessions.
+      return { expiry: 'external', endsSessions: true, residualMs: 0, findable: true };
+    case 'replace':
+      // Sessions that the old secret opened stay open.
+      return { expiry: 'external', endsSessions: false, residualMs: 0, findable: true };
+    case 'retire':
+    case 'disable':
+      return { expiry: 'external', endsSessions: true, residualMs: 0, findable: true };
+    case 'call':
+      return { expiry: 'external', endsSessions: false, residualMs: 0, findable: false };
   }
-}
-
-async function readState(session: Session, connector: string, query: Query, gift: Gift): Promise<StateWithoutSalt> {
-  const role = await findRole(session, gift.account);
-  const touched: Record<string, number | boolean | null> = { account: role?.oid ?? null };
-  if (query.action !== 'provision') touched['canLogin'] = role?.canLogin ?? null;
-  for (const [index, privilege] of gift.privileges.entries()) touched[query.privileges[index]!] = await objectOid(session, privilege);
-  const held = role === null ? [] : await heldBy(session, role.oid);
-  return { connector, target: query.target, account: query.account, exists: role !== null, touched, held };
-}
-
-async function isApplied(session: Session, action: PlanStep['action'], gift: Gift): Promise<boolean> {
-  switch (action) {
-    case 'provision':
-      return (await findMarked(session, gift.clientToken)).some((role) => role.canLogin);
-    case 'grant': {
-      for (const holder of await findMarked(session, gift.clientToken)) if (await isMember(session, gift.account, holder)) return true;
-      return false;
-    }
-    case 'revoke': {
-      const account = await findRole(session, gift.account);
-      if (account === null) return true;
-      for (const privilege of gift.privileges) {
-        const object = await objectOid(session, privilege);
-        if (object !== null && (await canUse(session, account.oid, privilege, object, 'member'))) return false;
-      }
-      return true;
-    }
-  }
-}
-
-async function isMember(session: Session, account: string, holder: Role): Promise<boolean> {
-  const rows = await session.query(
-    'SELECT 1 FROM pg_auth_members m JOIN pg_roles u ON u.oid = m.member WHERE m.roleid = $1::oid AND u.rolname = $2::text LIMIT 1',
-    [holder.oid, account],
-  );
-  return rows.length > 0;
 }
 
 function secretOf(input: ApplyInput): string {
-  if (input.secret === null) throw new RangeError('a provision needs a secret');
+  if (input.secret === null) throw new RangeError(`a ${input.step.action} needs a secret`);
   return input.secret;
 }

@@ -71,6 +71,15 @@ export function isGoneMeanwhile(error: unknown): boolean {
   return error.sqlState === '42704' || (error.sqlState === 'XX000' && /cache lookup failed|could not find tuple/.test(error.message));
 }
 
+/** What `rest` gives, which comes after a COMMIT. @throws TargetError `ambiguous` where it fails: what `done` says has happened all the same */
+export async function afterCommit<T>(done: string, rest: () => Promise<T>): Promise<T> {
+  try {
+    return await rest();
+  } catch (error) {
+    throw new TargetError('ambiguous', `${done}: ${error instanceof Error ? error.message : ''}`);
+  }
+}
+
 function redact(text: string, secrets: readonly string[]): string {
   let clean = text;
   for (const secret of secrets) if (secret !== '') clean = clean.replaceAll(secret, '[redacted]');

@@ -1,6 +1,7 @@
 /** Giving access: a new account, or a holder role between an existing account and what it is granted. Each in one transaction. */
 import { TargetError } from '../../executor/connector.ts';
-import { canUse, findRole, marker, resolveAll } from './catalog.ts';
+import { canUse, findRole, resolveAll } from './catalog.ts';
+import { marker } from './marks.ts';
 import { formatPrivilege } from './privilege.ts';
 import type { Privilege } from './privilege.ts';
 import type { Session } from './session.ts';
@@ -10,6 +11,8 @@ import * as ddl from './statements.ts';
 export interface Gift {
   readonly database: string;
   readonly account: string;
+  /** The other login of a rotation. */
+  readonly other: string | null;
   readonly privileges: readonly Privilege[];
   readonly clientToken: string;
 }
@@ -44,8 +47,8 @@ export async function grantThroughHolder(session: Session, gift: Gift): Promise<
   });
 }
 
-/** GRANT by someone without the right to give a privilege is a warning, not an error: only reading tells. */
-async function checkInForce(session: Session, name: string, resolved: readonly (readonly [Privilege, number])[]): Promise<void> {
+/** GRANT by someone without the right to give a privilege is a warning, not an error: only reading tells. @throws TargetError `rejected` */
+export async function checkInForce(session: Session, name: string, resolved: readonly (readonly [Privilege, number])[]): Promise<void> {
   const role = await findRole(session, name);
   for (const [privilege, object] of resolved) {
     if (role === null || !(await canUse(session, role.oid, privilege, object, 'inherited'))) {

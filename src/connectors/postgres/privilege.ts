@@ -69,6 +69,12 @@ export function checkRoleName(name: string): string {
   return checkName(name);
 }
 
+/** `name`, if a plan can say it as it is. @throws TargetError `rejected` */
+export function checkTellable(name: string): string {
+  if (printable(name) !== name) throw new TargetError('rejected', `a name with characters that no plan may have: ${quoted(name)}`);
+  return checkRoleName(name);
+}
+
 function checkName(name: string): string {
   // Control characters are what is refused.
   if (name === '' || /[\u0000-\u001f\u007f-\u009f]/.test(name)) throw new TargetError('rejected', `not a name: ${quoted(name)}`);
@@ -88,7 +94,7 @@ function unknown(text: string): TargetError {
 }
 
 /** Shown in errors, which people read in terminals. */
-function quoted(text: string): string {
+export function quoted(text: string): string {
   return `"${printable(text.slice(0, 100))}"`;
 }
 

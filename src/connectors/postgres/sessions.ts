@@ -7,6 +7,15 @@ const POLL_SECONDS = 0.02;
 /** Ten seconds of polling. A backend that does not end in that time needs a person. */
 const POLLS_MAX = 500;
 
+/** How many sessions the account has open, in any database of the cluster. */
+export async function countSessions(session: Session, account: number): Promise<number> {
+  const [row] = await session.query(
+    "SELECT count(*)::int4 AS n FROM pg_stat_activity WHERE usesysid = $1::oid AND pid <> pg_backend_pid() AND backend_type IS DISTINCT FROM 'parallel worker'",
+    [account],
+  );
+  return row?.['n'] as number;
+}
+
 /** No session of the account is left, in any database of the cluster. It can no longer log in, or new ones would follow. */
 export async function endSessions(session: Session, account: number): Promise<void> {
   await endAll(session, 'a.usesysid = $1::oid', [account]);

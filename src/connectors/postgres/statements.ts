@@ -22,6 +22,20 @@ export function createAccount(account: string, verifier: string, validUntil: str
   return `CREATE ROLE ${escapeIdentifier(account)} LOGIN ${POWERLESS} ${inherits(version)} PASSWORD ${escapeLiteral(verifier)}${until}`;
 }
 
+/** A login that was shut out can log in again. Its attributes are left: naming them takes a superuser, even to say that it has none. */
+export function reviveAccount(account: string, verifier: string, validUntil: string | null, version: number): string {
+  return `ALTER ROLE ${escapeIdentifier(account)} LOGIN ${inherits(version)} PASSWORD ${escapeLiteral(verifier)} VALID UNTIL ${escapeLiteral(validUntil ?? 'infinity')}`;
+}
+
+export function setVerifier(account: string, verifier: string): string {
+  return `ALTER ROLE ${escapeIdentifier(account)} PASSWORD ${escapeLiteral(verifier)}`;
+}
+
+/** Only what the role has is named: who may not give an attribute may not say that there is none. */
+export function without(role: string, attributes: readonly string[]): string {
+  return `ALTER ROLE ${escapeIdentifier(role)} ${attributes.map((attribute) => `NO${attribute}`).join(' ')}`;
+}
+
 /** A role that only holds privileges. */
 export function createHolder(name: string, version: number): string {
   return `CREATE ROLE ${escapeIdentifier(name)} NOLOGIN ${POWERLESS} ${inherits(version)}`;

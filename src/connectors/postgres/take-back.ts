@@ -1,11 +1,13 @@
 /** Taking back what this connector gave. Each step leaves less access than the one before, and all of them may be run again. */
 import { escapeIdentifier } from 'pg';
 import { TargetError } from '../../executor/connector.ts';
-import { findMarked, findRole, marker } from './catalog.ts';
+import { findMarked, findRole } from './catalog.ts';
 import type { Role } from './catalog.ts';
 import { isGoneMeanwhile, SqlError } from './errors.ts';
+import { isMarked } from './marks.ts';
+import { expel, leaveAll, rolesOf } from './memberships.ts';
 import type { Session } from './session.ts';
-import { endAttempts, endPresentSessions, endPresentTransactions, endSessions } from './sessions.ts';
+import { countSessions, endAttempts, endPresentSessions, endPresentTransactions, endSessions } from './sessions.ts';
 import * as ddl from './statements.ts';
 
 export type Outcome = 'done' | 'already-absent' | 'mismatch';
@@ -21,6 +23,44 @@ export async function takeBackAccount(session: Session, account: string, clientT
 /** The holder that gave the access is gone, and so is whatever began under it. @throws TargetError */
 export async function takeBackGrant(session: Session, account: string, clientToken: string): Promise<Outcome> {
   return takeBack(session, clientToken, clientToken, (role) => removeHolder(session, role, account, clientToken));
+}
+
+/**
+ * The login that was staged under the token is shut out again, and no member of anything. It stays as a shell, for the next rotation.
+ * Whoever else can log in under its name is not touched. @throws TargetError
+ */
+export async function takeBackStaged(session: Session, account: string, clientToken: string): Promise<Outcome> {
+  await endAttempts(session, clientToken);
+  const marked = await findMarked(session, clientToken);
+  if (marked.length === 0) {
+    // A shell of earlier rotations lets nobody in: what this one would have given is not there.
+    return (await findRole(session, account))?.canLogin === true ? 'mismatch' : 'already-absent';
+  }
+  let outcome: Outcome = 'already-absent';
+  for (const role of marked) {
+    if (await isShell(session, role)) continue;
+    await shutOut(session, role, clientToken);
+    outcome = 'done';
+  }
+  return outcome;
+}
+
+async function isShell(session: Session, role: Role): Promise<boolean> {
+  return !role.canLogin && (await rolesOf(session, role.oid)).length === 0 && (await countSessions(session, role.oid)) === 0;
+}
+
+async function shutOut(session: Session, role: Role, clientToken: string): Promise<void> {
+  // Committed by itself, so that the access ends even if nothing after it works.
+  await session.transaction(async () => {
+    await session.query(ddl.lockOut(role.name));
+    await checkSame(session, role, clientToken);
+  });
+  await endSessions(session, role.oid);
+  await session.transaction(async () => {
+    await checkSame(session, role, clientToken);
+    await leaveAll(session, role.oid);
+  });
+  await endSessions(session, role.oid);
 }
 
 async function takeBack(session: Session, name: string, clientToken: string, remove: (role: Role) => Promise<void>): Promise<Outcome> {
@@ -79,7 +119,7 @@ async function removeHolder(session: Session, role: Role, account: string, clien
       await session.query(`REASSIGN OWNED BY ${escapeIdentifier(role.name)} TO ${escapeIdentifier(heir.name)}`);
     }
     await session.query(`DROP OWNED BY ${escapeIdentifier(role.name)}`);
-    await stripMemberships(session, role, 'given');
+    await leaveAll(session, role.oid);
   });
   // The membership in the empty holder is left until now: it says whose sessions must end, should this be interrupted and run again.
   for (const heir of heirs) {
@@ -99,7 +139,7 @@ async function removeHolder(session: Session, role: Role, account: string, clien
  */
 async function checkSame(session: Session, role: Role, clientToken: string): Promise<void> {
   const now = await findRole(session, role.name);
-  if (now?.oid !== role.oid || now.comment !== marker(clientToken)) throw new SqlError('42704', 'the role has changed meanwhile');
+  if (now?.oid !== role.oid || !isMarked(now.comment, clientToken)) throw new SqlError('42704', 'the role has changed meanwhile');
 }
 
 /** DROP OWNED and REASSIGN OWNED need the role's own privileges, which whoever created it may give herself. */
@@ -149,20 +189,7 @@ async function dropOrStrip(session: Session, role: Role): Promise<void> {
   } catch (error) {
     if (!(error instanceof SqlError) || error.sqlState !== '2BP01') throw error;
     await session.query('ROLLBACK TO SAVEPOINT before_drop');
-    await stripMemberships(session, role, 'all');
-  }
-}
-
-/** `given`: what the role is a member of. `all`: also who is a member of it, but for the connector, which must come back to drop it. */
-async function stripMemberships(session: Session, role: Role, which: 'given' | 'all'): Promise<void> {
-  const others = which === 'all' ? 'OR (m.roleid = $1::oid AND u.rolname <> session_user)' : '';
-  const rows = await session.query(
-    `SELECT r.rolname::text AS role, u.rolname::text AS member, g.rolname::text AS grantor
-       FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles u ON u.oid = m.member LEFT JOIN pg_roles g ON g.oid = m.grantor
-      WHERE m.member = $1::oid ${others}`,
-    [role.oid],
-  );
-  for (const row of rows) {
-    await session.query(ddl.revokeMembership(row['role'] as string, row['member'] as string, row['grantor'] as string, session.version));
+    await leaveAll(session, role.oid);
+    await expel(session, role.oid, 'all');
   }
 }

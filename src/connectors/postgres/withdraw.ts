@@ -1,6 +1,7 @@
 /** Taking from an account what this connector did not give it: the action `revoke`. */
 import { TargetError } from '../../executor/connector.ts';
 import { canUse, findRole, PRINCIPALS, resolveAll } from './catalog.ts';
+import { afterCommit } from './errors.ts';
 import { formatPrivilege } from './privilege.ts';
 import type { Privilege } from './privilege.ts';
 import type { Gift } from './give.ts';
@@ -33,12 +34,9 @@ export async function withdrawPrivileges(session: Session, gift: Gift): Promise<
     }
     return { account: role.oid, mayHaveSwitched: switched };
   });
-  try {
-    if (mayHaveSwitched) await endPresentSessions(session, account);
-    else await endPresentTransactions(session, account);
-  } catch (error) {
-    throw new TargetError('ambiguous', `taken back, but not known whether its sessions have ended: ${error instanceof Error ? error.message : ''}`);
-  }
+  await afterCommit('taken back, but not known whether its sessions have ended', () =>
+    mayHaveSwitched ? endPresentSessions(session, account) : endPresentTransactions(session, account),
+  );
 }
 
 /** Whether a session of the account may be running under the role, by `SET ROLE`, which a REVOKE does not end. */

@@ -1,0 +1,40 @@
+/**
+ * The lines in a role's comment by which what this connector did is found again and told from another role of the same name.
+ *
+ * A comment, because the account itself may not change it (its settings it may reset), and a line of it, because an operator's own words stay.
+ */
+
+/** What was done to a login that was there before: it is not ours, and its mark says what happened to it. */
+export type InPlace = 'retire' | 'replace' | 'disable';
+
+/** The line of a role that this connector made or made to live again; or, with an action, of one that it changed in place. */
+export function marker(clientToken: string, inPlace?: InPlace): string {
+  return inPlace === undefined ? `countersign ${clientToken}` : `countersign ${inPlace} ${clientToken}`;
+}
+
+export function isMarked(comment: string | null, clientToken: string, inPlace?: InPlace): boolean {
+  return linesOf(comment).includes(marker(clientToken, inPlace));
+}
+
+/** Whether this connector may give the login a new life: it made it or retired it, and has not shut it out for good since. */
+export function isRevivable(comment: string | null): boolean {
+  const lines = linesOf(comment);
+  return lines.some((line) => MADE.test(line) || /^countersign retire /.test(line)) && !lines.some((line) => /^countersign disable /.test(line));
+}
+
+/** The comment of a login that has been given to the client token: the operator's own words, and its line. */
+export function claimedComment(comment: string | null, clientToken: string): string {
+  return [...linesOf(comment).filter((line) => !MADE.test(line) && !DONE.test(line)), marker(clientToken)].join('\n');
+}
+
+/** The comment with what was done in place of what was done before. Whose the role is stays: a lease is ended by that. */
+export function amendedComment(comment: string | null, clientToken: string, inPlace: InPlace): string {
+  return [...linesOf(comment).filter((line) => !DONE.test(line)), marker(clientToken, inPlace)].join('\n');
+}
+
+const MADE = /^countersign cs_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+const DONE = /^countersign (?:retire|replace|disable) cs_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+
+function linesOf(comment: string | null): string[] {
+  return comment === null ? [] : comment.split('\n');
+}
