@@ -12,7 +12,7 @@ import {
   approvalStatementSchema, revokeOrderSchema, ticketSchema, type ActTicket, type Approval, type Dsse, type Report,
 } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
-import { leaseEndMs, revokeStepId } from './derive.ts';
+import { leaseEndMs, logOf, revokeStepId } from './derive.ts';
 import type { EventBody, FindingCode, NewEvent } from './events.ts';
 import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, stepOf, type ChangeState } from './state.ts';
 
@@ -206,7 +206,7 @@ function decideWithdrawal(state: ChangeState, command: Of<'withdraw'>): Decided 
   if (state.plan?.kind === 'offboard' && state.name === 'executing') return no('too-late', 'things are being taken back; taking back is not withdrawn');
   if (state.plan?.mode === 'caller' && state.claimed && !state.silent) return no('too-late', 'the caller is at work on it');
   if (state.act !== null && state.plan?.mode !== 'caller' && !mayHaveGiven(state)) return no('too-late', 'the step is on its way, and there is nothing that would undo it');
-  return yes(...windowClosed(state, command.by, 'finished'), { type: 'change.withdrawn', actor: command.by, body: { comment: command.comment } });
+  return yes(...windowClosed(state, command.by, 'finished'), ...heardOf(state), { type: 'change.withdrawn', actor: command.by, body: { comment: command.comment } });
 }
 
 function decideExpiry(state: ChangeState, command: Of<'expire'>, nowMs: number): Decided {
@@ -378,8 +378,13 @@ function decideActed(state: ChangeState, command: Of<'recordReport'>, report: Ex
     case 'immutable':
       return state.act.issue === report.issue && !state.act.spent && !FINAL_STATES.has(state.name) ? yes({ type: 'step.refused', actor, body, attached }) : ALREADY;
     case 'failed':
-      return FINAL_STATES.has(state.name) ? ALREADY : yes({ type: 'step.failed', actor, body, attached });
+      return FINAL_STATES.has(state.name) ? ALREADY : yes(...heardOf(state), { type: 'step.failed', actor, body, attached });
   }
+}
+
+/** A caller that was silent is not any more. */
+function heardOf(state: ChangeState): NewEvent[] {
+  return state.findings.has('caller-silent') ? [{ type: 'finding.closed', actor: `sidecar:${logOf(state.changeId)}`, body: { code: 'caller-silent' } }] : [];
 }
 
 function decideVerification(state: ChangeState, command: Of<'recordVerification'>): Decided {

@@ -3,7 +3,7 @@ import { nextWork, type WorkLimits } from '../../src/change/work.ts';
 import { shownState } from '../../src/change/state.ts';
 import { decision, expectOk, GRANT, SIDECAR, Story, T0 } from './story.ts';
 
-const LIMITS: WorkLimits = { overdueAfterMs: 30_000, deliveryMs: 86_400_000 };
+const LIMITS: WorkLimits = { overdueAfterMs: 30_000, deliveryMs: 86_400_000, stalledAfterMs: 600_000 };
 const pending = (): Story => {
   const story = new Story().requested().read();
   expectOk(story.decided(decision('needsApproval', { allOf: ['person:wei', { anyOf: ['person:olga', 'person:ben'] }] })));

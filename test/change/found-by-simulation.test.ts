@@ -7,7 +7,7 @@ import { formatTime } from '../../src/protocol/values.ts';
 import { signDsse } from '../../src/protocol/dsse.ts';
 import { CHANGE, decision, executorSigner, EXECUTOR, expectOk, Story } from './story.ts';
 
-const LIMITS: WorkLimits = { overdueAfterMs: 30_000, deliveryMs: 86_400_000 };
+const LIMITS: WorkLimits = { overdueAfterMs: 30_000, deliveryMs: 86_400_000, stalledAfterMs: 600_000 };
 const STANDING: ChangeRequest = {
   kind: 'provision', subject: 'nhi:prod/ci-deployer', purpose: 'deploy-orders', reason: 'a key that stands', recipient: `age1${'q'.repeat(58)}`,
   entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'role:deploy' }],

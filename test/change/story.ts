@@ -1,12 +1,13 @@
 /** A change told as events: given what happened, when a command comes, then these events follow. Real keys, real digests. */
 import { canonicalBytes, digestOf, generateSignerKey, parseSigner, type Signer } from '../../ledger/index.ts';
 import { decide, type Command, type Decided } from '../../src/change/decide.ts';
-import { deriveActTicket, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs } from '../../src/change/derive.ts';
+import { deriveActTicket, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, leaseIdOf } from '../../src/change/derive.ts';
 import type { ChangeEvent, NewEvent } from '../../src/change/events.ts';
-import { evolve, type ChangeState } from '../../src/change/state.ts';
+import { evolve, stepOf, type ChangeState } from '../../src/change/state.ts';
 import type { Decision, Requirement } from '../../src/protocol/decision.ts';
 import { signDsse } from '../../src/protocol/dsse.ts';
-import type { TargetState } from '../../src/protocol/plan.ts';
+import { callerIdOf } from '../../src/protocol/caller.ts';
+import type { PlanWindow, TargetState } from '../../src/protocol/plan.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import {
   APPROVAL_TYPE, REPORT_TYPE, REVOKE_ORDER_TYPE, TICKET_TYPE, type ActedReport, type Approval, type Dsse, type RevokedReport,
@@ -28,6 +29,21 @@ export const GRANT: ChangeRequest = {
 };
 export const STATE_BEFORE: TargetState = { v: 1, salt, connector: 'pg-main', target: 'app', account: 'ci_deployer', exists: true, touched: { account: 16401 }, held: [] };
 
+/** A login whose secret is rotated with an overlap: `orders_a` is in use, `orders_b` is next. */
+export const ROTATE: ChangeRequest = {
+  kind: 'rotate', subject: 'nhi:prod/orders-api', connector: 'pg-main', target: 'app', purpose: 'serve-orders', reason: 'ninety days old',
+  recipient: `age1${'q'.repeat(58)}`, grace: 'PT10M',
+};
+export const TWINS: TargetState = {
+  v: 1, salt, connector: 'pg-main', target: 'app', account: 'orders', exists: true, held: ['role:deploy'],
+  touched: { overlap: 'twin', role: 1, currentName: 'orders_a', current: 2, currentCanLogin: true, nextName: 'orders_b', next: null, privilege: 'role:orders' },
+};
+export const SINGLE: TargetState = { ...TWINS, touched: { overlap: 'none', account: 1, canLogin: true } };
+export const RUN_KEY = Buffer.alloc(32, 7).toString('base64');
+export const CALLED: ChangeRequest = {
+  kind: 'rotate', subject: 'nhi:prod/orders-api', connector: 'pg-main', target: 'app', purpose: 'serve-orders', reason: 'our own script', caller: { key: RUN_KEY, timeout: 'PT2M' },
+};
+
 export const decision = (effect: Decision['effect'], approvers: Requirement['approvers'] = null): Decision => ({
   effect, reasons: [{ code: 'because', message: 'because', rule: 'access.test' }],
   obligations: { approvers, proofClass: 'session', maxLeaseSeconds: null, verification: 'readBack' },
@@ -40,6 +56,10 @@ export class Story {
   state: ChangeState | null = null;
   events: ChangeEvent[] = [];
   nowMs = T0;
+  /** What is read at the target, and what the plan takes from facts and policy. */
+  before: TargetState = STATE_BEFORE;
+  window: PlanWindow | null = null;
+  consumers: readonly string[] = [];
 
   try(command: Command): Decided {
     const decided = decide(this.state, command, this.nowMs);
@@ -73,15 +93,15 @@ export class Story {
     const query = deriveQuery(CHANGE, this.now.request, 'ci_deployer');
     const ticket = deriveReadTicket(this.now, query, EXECUTOR, this.nowMs, 300);
     this.must({ type: 'authoriseRead', by: SIDECAR, ticket: signDsse(TICKET_TYPE, ticket, ticketSigner) });
-    const digest = digestOf(canonicalBytes(STATE_BEFORE));
+    const digest = digestOf(canonicalBytes(this.before));
     const report = { kind: 'read' as const, v: 1 as const, executor: EXECUTOR, log: '0123456789abcdef', changeId: CHANGE, at: formatTime(this.nowMs), stepId: ticket.stepId, issue: 1, outcome: 'done' as const, code: null, detail: null, state: digest };
-    this.must({ type: 'recordReport', report, envelope: signDsse(REPORT_TYPE, report, executorSigner), states: new Map([[digest, STATE_BEFORE]]), order: null });
+    this.must({ type: 'recordReport', report, envelope: signDsse(REPORT_TYPE, report, executorSigner), states: new Map([[digest, this.before]]), order: null });
     return this;
   }
 
   decided(answer: Decision, phase: 'request' | 'dispatch' = 'request'): Decided {
     const query = deriveQuery(CHANGE, this.now.request, 'ci_deployer');
-    const plan = phase === 'request' ? derivePlan(this.now, query, STATE_BEFORE, salt) : this.now.plan;
+    const plan = phase === 'request' ? derivePlan(this.now, query, this.before, { salt, window: this.window, consumers: this.consumers, parent: null }) : this.now.plan;
     return this.try({ type: 'recordDecision', by: SIDECAR, phase, plan, decision: answer, provenance, approvalSeconds: 3600 });
   }
 
@@ -103,8 +123,15 @@ export class Story {
     return signDsse(REVOKE_ORDER_TYPE, deriveRevokeOrder(this.now.plan!, EXECUTOR, end, cause, SIDECAR)!, ticketSigner);
   }
 
+  /** What the sidecar signs to undo the change. */
+  compensation(): Dsse {
+    return signDsse(REVOKE_ORDER_TYPE, deriveRevokeOrder(this.now.plan!, EXECUTOR, this.nowMs, 'compensation', SIDECAR)!, ticketSigner);
+  }
+
   authorise(): Decided {
-    const ticket = deriveActTicket(this.now, this.now.plan!, EXECUTOR, this.nowMs, 300);
+    const { plan } = this.now;
+    const audience = plan!.caller === undefined ? EXECUTOR : callerIdOf(plan!.caller.key);
+    const ticket = deriveActTicket(this.now, plan!, stepOf(this.now)!, audience, this.nowMs, 300);
     return this.try({ type: 'authoriseAct', by: SIDECAR, ticket: signDsse(TICKET_TYPE, ticket, ticketSigner), order: this.now.plan!.lease === null ? null : this.order() });
   }
 
@@ -119,10 +146,33 @@ export class Story {
     return this;
   }
 
-  acted(outcome: ActedReport['outcome'], code: string | null = null): Decided {
+  /** A change that policy allows, up to its first ticket. */
+  allowed(request: ChangeRequest, before: TargetState = this.before): this {
+    this.before = before;
+    this.requested(request).read();
+    expectOk(this.decided(decision('allow')));
+    return this;
+  }
+
+  /** Policy allows the step that is due, it is authorised, done and verified. */
+  stepDone(seal: ActedReport['seal'] = null): this {
+    expectOk(this.decided(decision('allow'), 'dispatch'));
+    expectOk(this.authorise());
+    expectOk(this.acted('done', null, seal));
+    expectOk(this.verified());
+    return this;
+  }
+
+  claimed(): Decided {
+    const { stepId, issue, audience } = this.now.act!;
+    const report = { kind: 'claimed' as const, v: 1 as const, executor: audience, log: '0123456789abcdef', changeId: CHANGE, at: formatTime(this.nowMs), stepId, issue };
+    return this.try({ type: 'recordReport', report, envelope: signDsse(REPORT_TYPE, report, executorSigner), states: new Map(), order: null });
+  }
+
+  acted(outcome: ActedReport['outcome'], code: string | null = null, seal: ActedReport['seal'] = null): Decided {
     const report: ActedReport = {
-      kind: 'acted', v: 1, executor: EXECUTOR, log: '0123456789abcdef', changeId: CHANGE, at: formatTime(this.nowMs), stepId: this.now.act!.stepId, issue: this.now.act!.issue,
-      attempt: 1, outcome, code, detail: null, before: null, after: null, byUse: 'notTried', seal: null,
+      kind: 'acted', v: 1, executor: this.now.act!.audience, log: '0123456789abcdef', changeId: CHANGE, at: formatTime(this.nowMs), stepId: this.now.act!.stepId, issue: this.now.act!.issue,
+      attempt: 1, outcome, code, detail: null, before: null, after: null, byUse: 'notTried', seal,
     };
     return this.try({ type: 'recordReport', report, envelope: signDsse(REPORT_TYPE, report, executorSigner), states: new Map(), order: null });
   }
@@ -133,7 +183,7 @@ export class Story {
 
   revoked(outcome: RevokedReport['outcome'], order: Dsse = this.now.lease!.order): Decided {
     const report: RevokedReport = {
-      kind: 'revoked', v: 1, executor: EXECUTOR, log: '0123456789abcdef', changeId: CHANGE, at: formatTime(this.nowMs), leaseId: this.now.lease!.leaseId, epoch: 1,
+      kind: 'revoked', v: 1, executor: EXECUTOR, log: '0123456789abcdef', changeId: CHANGE, at: formatTime(this.nowMs), leaseId: leaseIdOf(CHANGE), epoch: 1,
       order: digestOf(Buffer.from(order.payload, 'base64')), outcome, code: null, detail: null, after: null, byUse: 'notTried', attempt: 1,
     };
     return this.try({ type: 'recordReport', report, envelope: signDsse(REPORT_TYPE, report, executorSigner), states: new Map(), order });

@@ -4,7 +4,7 @@ import { nextWork } from '../../src/change/work.ts';
 import { expectOk, EXECUTOR, Story } from '../change/story.ts';
 
 const LIMITS = { republishMs: 10_000, retryMs: { first: 250, longest: 15_000 } };
-const WORK_LIMITS = { overdueAfterMs: 30_000, deliveryMs: 86_400_000 };
+const WORK_LIMITS = { overdueAfterMs: 30_000, deliveryMs: 86_400_000, stalledAfterMs: 600_000 };
 
 /** A change, the pace that it is driven at, and when its next work is due; null: now. */
 function driven(story: Story): { readonly pace: Pace; readonly notBefore: () => number | null; readonly done: () => void } {

@@ -1,0 +1,107 @@
+import { describe, expect, it } from 'vitest';
+import { nextWork } from '../../src/change/work.ts';
+import type { PlanWindow } from '../../src/protocol/plan.ts';
+import { formatTime } from '../../src/protocol/values.ts';
+import { decision, expectOk, GRANT, ROTATE, SIDECAR, Story, T0, TWINS } from './story.ts';
+
+const LIMITS = { overdueAfterMs: 30_000, deliveryMs: 86_400_000, stalledAfterMs: 600_000 };
+const work = (story: Story) => nextWork(story.now, story.nowMs, LIMITS);
+const OPENS = T0 + 3_600_000;
+const CLOSES = T0 + 7_200_000;
+const windowOf = (onMissed: PlanWindow['onMissed']): PlanWindow => ({ calendar: 'nightly', opensAt: formatTime(OPENS), closesAt: formatTime(CLOSES), onMissed, consumers: ['orders-api'] });
+
+function inWindow(onMissed: PlanWindow['onMissed'] = 'expire', request = GRANT): Story {
+  const story = new Story();
+  story.window = windowOf(onMissed);
+  return request === GRANT ? story.allowed(GRANT) : story.allowed(request, TWINS);
+}
+
+describe('a change with a planned window', () => {
+  it('waits for it, tells that it opens, and only then is dispatched', () => {
+    const story = inWindow();
+    expect(work(story)).toEqual({ work: null, wakeAtMs: OPENS });
+    story.nowMs = OPENS;
+    expect(work(story).work).toEqual({ do: 'openWindow' });
+    story.must({ type: 'openWindow', by: SIDECAR });
+    expect(work(story)).toEqual({ work: { do: 'dispatch' }, wakeAtMs: CLOSES });
+  });
+
+  it('gets no ticket before it opens, nor one that reaches beyond its end', () => {
+    const story = inWindow();
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expect(story.authorise()).toMatchObject({ ok: false, code: 'not-expected' });
+    story.nowMs = CLOSES - 60_000;
+    story.must({ type: 'openWindow', by: SIDECAR });
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expectOk(story.authorise());
+    expect(story.now.act?.notAfterMs).toBe(CLOSES);
+  });
+
+  it('is never run late: it expires when it is missed', () => {
+    const story = inWindow();
+    story.nowMs = CLOSES;
+    expect(work(story).work).toEqual({ do: 'missWindow' });
+    story.must({ type: 'missWindow', by: SIDECAR });
+    expect(story.now.name).toBe('expired');
+  });
+
+  it('is planned anew when it is missed, if that was asked: a new revision, and every approval is void', () => {
+    const story = new Story();
+    story.window = windowOf('replan');
+    story.requested().read();
+    expectOk(story.decided(decision('needsApproval', 'person:wei')));
+    expectOk(story.approve('person:wei'));
+    story.nowMs = CLOSES;
+    expect(story.must({ type: 'missWindow', by: SIDECAR })).toMatchObject([{ type: 'change.revised', body: { revision: 2, cause: 'windowMissed' } }]);
+    expect(story.now).toMatchObject({ name: 'requested', revision: 2, approvals: [], window: 'none' });
+  });
+
+  it('is not missed before it has closed', () => {
+    const story = inWindow();
+    story.nowMs = CLOSES - 1;
+    expect(story.try({ type: 'missWindow', by: SIDECAR })).toMatchObject({ ok: false, code: 'not-expected' });
+  });
+
+  it('closes what it opened, once nothing needs it any more', () => {
+    const story = inWindow();
+    story.nowMs = OPENS;
+    story.must({ type: 'openWindow', by: SIDECAR });
+    story.must({ type: 'withdraw', by: 'nhi:prod/ci-deployer', comment: null });
+    expect(story.now).toMatchObject({ name: 'withdrawn', window: 'closed' });
+  });
+
+  it('closes at its end whatever is still going on', () => {
+    const story = inWindow();
+    story.nowMs = OPENS;
+    story.must({ type: 'openWindow', by: SIDECAR });
+    story.nowMs = CLOSES;
+    expect(work(story).work).toEqual({ do: 'closeWindow' });
+    story.must({ type: 'closeWindow', by: SIDECAR });
+    expect(story.events.at(-1)).toMatchObject({ type: 'window.closed', body: { cause: 'over' } });
+    expect(work(story).work).toEqual({ do: 'missWindow' });
+  });
+
+  it('that is half a rotation when it closes is undone', () => {
+    const story = inWindow('replan', ROTATE);
+    story.nowMs = OPENS;
+    story.must({ type: 'openWindow', by: SIDECAR });
+    story.stepDone();
+    expect(story.now.name).toBe('staged');
+    story.nowMs = CLOSES;
+    story.must({ type: 'closeWindow', by: SIDECAR });
+    expect(work(story).work).toEqual({ do: 'compensate' });
+  });
+});
+
+describe('a freeze', () => {
+  it('holds a change until it ends, and policy is asked again then', () => {
+    const story = new Story().allowed(GRANT);
+    const held = decision('allow');
+    const until = T0 + 86_400_000;
+    expectOk(story.decided({ ...held, obligations: { ...held.obligations, notBefore: formatTime(until) } }, 'dispatch'));
+    expect(story.authorise()).toMatchObject({ ok: false, code: 'stale-decision' });
+    expect(work(story)).toEqual({ work: null, wakeAtMs: until });
+    story.nowMs = until;
+    expect(work(story).work).toEqual({ do: 'dispatch' });
+  });
+});
