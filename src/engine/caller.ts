@@ -1,5 +1,7 @@
 /** Mode `caller`: the run that asked takes its ticket up itself, and says what became of it. The key in the plan is who it is. */
-import { callerVerifier } from '../protocol/caller.ts';
+import { z } from 'zod';
+import { JsonError } from '../../ledger/index.ts';
+import { callerIdOf, callerVerifier } from '../protocol/caller.ts';
 import { openDsse } from '../protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -28,15 +30,31 @@ export async function receiveCallerReport(context: EngineContext, changeId: stri
   const key = state?.plan?.caller?.key;
   if (state === undefined || key === undefined) return { ok: false, code: 'not-expected', message: 'nobody but an executor reports on this change' };
   const report = open(message, key);
-  if (report === null || (report.kind !== 'claimed' && report.kind !== 'acted') || report.changeId !== changeId || report.log !== log.logId) {
+  const states = statesIn(message);
+  if (report === null || states === null || report.executor !== callerIdOf(key) || report.changeId !== changeId || report.log !== log.logId || !isOfRun(report)) {
     return { ok: false, code: 'not-allowed', message: 'not a report that the run of this change has signed' };
   }
-  const applied = store.apply(changeId, { type: 'recordReport', report, envelope: message.report, states: statesOf(message), order: null });
+  const applied = store.apply(changeId, { type: 'recordReport', report, envelope: message.report, states, order: null });
   if (!applied.ok) return applied;
   await store.durable();
   const latest = store.get(changeId)!;
   const taken = report.kind === 'acted' || (latest.claimed && latest.act?.issue === report.issue && latest.result === null);
   return taken ? { ok: true, value: latest } : { ok: false, code: 'too-late', message: `the change is ${latest.name}: nothing may be done under this ticket any more` };
+}
+
+/** What a run can say: that it begins, and how it ended. It seals no secret here: that stays with its own code. */
+function isOfRun(report: Report): report is Extract<Report, { kind: 'claimed' | 'acted' }> {
+  return report.kind === 'claimed' || (report.kind === 'acted' && report.seal === null);
+}
+
+/** null where what came beside the report is not what a report has beside it. */
+function statesIn(message: ReportMessage): ReturnType<typeof statesOf> | null {
+  try {
+    return statesOf(message);
+  } catch (error) {
+    if (error instanceof z.ZodError || error instanceof JsonError) return null;
+    throw error;
+  }
 }
 
 function open(message: ReportMessage, key: string): Report | null {

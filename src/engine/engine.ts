@@ -123,6 +123,17 @@ export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'e
   readonly onEvents?: (state: ChangeState, events: readonly ChangeEvent[]) => void;
 }
 
+/** States in which a sealed secret is there to be fetched: what it opens is verified, and not being taken back. */
+const DELIVERING: ReadonlySet<ChangeState['name']> = new Set(['staged', 'authorised', 'executing', 'verifying', 'active', 'done']);
+
+const LEASE_NEEDS_EXECUTOR = {
+  ok: false, code: 'lease-needs-executor', message: 'access that ends needs an executor that holds the order to end it: leave out caller',
+} as const;
+
+function wantsLeaseOfCaller(request: ChangeRequest): boolean {
+  return callerOf(request) !== null && (request.kind === 'grant' || request.kind === 'provision');
+}
+
 /** Folds the log, records the start, and resumes every open change. */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { log, clock, logger, limits, transport } = options;
@@ -157,9 +168,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   return {
     async request(requester, request, idempotencyKey) {
       const by = requester[0]!;
-      if (callerOf(request) !== null && (request.kind === 'grant' || request.kind === 'provision')) {
-        return { ok: false, code: 'lease-needs-executor', message: 'access that ends needs an executor that holds the order to end it: leave out caller' };
-      }
+      if (wantsLeaseOfCaller(request)) return LEASE_NEEDS_EXECUTOR;
       const requestDigest = digestOf(canonicalBytes(request));
       const key = idempotencyKey === null ? null : idempotencyDigest(by, idempotencyKey);
       const earlier = key === null ? undefined : store.byIdempotencyKey(key);
@@ -176,7 +185,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       await store.durable();
       return applied.ok ? { ok: true, value: { state: applied.state, replayed: false } } : applied;
     },
-    revise: (by, changeId, request) => after(store.apply(changeId, { type: 'revise', by, request })),
+    revise: async (by, changeId, request) => (wantsLeaseOfCaller(request) ? LEASE_NEEDS_EXECUTOR : after(store.apply(changeId, { type: 'revise', by, request }))),
     withdraw: (by, changeId, comment) => after(store.apply(changeId, { type: 'withdraw', by, comment })),
     decideApproval(by, changeId, verdict, planDigest, comment) {
       const state = store.get(changeId);
@@ -209,7 +218,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     async delivery(by, changeId) {
       const state = store.get(changeId);
       if (state === undefined || !state.requester.includes(by)) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
-      if (state.delivery === null || !['active', 'done'].includes(state.name)) return { ok: false, code: 'no-delivery', message: `nothing to deliver while ${state.name}` };
+      if (state.delivery === null || state.finished.length === 0 || !DELIVERING.has(state.name)) return { ok: false, code: 'no-delivery', message: `nothing to deliver while ${state.name}` };
       const ciphertext = await context.deliveries.get(state.delivery.seal.ciphertext);
       if (ciphertext === null) return { ok: false, code: 'no-delivery', message: `the sealed secret is gone: ${state.delivery.status}` };
       return { ok: true, value: { ciphertext, digest: state.delivery.seal.ciphertext } };
