@@ -7,7 +7,7 @@ import { buildChangeInput, conveyedBy } from '../pdp/build-input.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import type { ChangeInput, VerificationInput } from '../pdp/policy-input.ts';
 import type { Decision, Provenance, Verification } from '../protocol/decision.ts';
-import { planDigest, type Plan, type PlanWindow } from '../protocol/plan.ts';
+import type { Plan, PlanWindow } from '../protocol/plan.ts';
 import { entitlementsOf, windowOf } from '../protocol/request.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { EngineContext } from './engine.ts';
@@ -82,7 +82,7 @@ export async function askToVerify(context: EngineContext, state: ChangeState): P
 function inputOf(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): ChangeInput {
   const step = phase === 'dispatch' ? stepOf(state) : null;
   return buildChangeInput({
-    phase, nowMs: context.clock.nowMs(), state, planDigest: plan === null ? null : planDigest(plan), plan, held: state.before?.held ?? null, touched: state.before?.touched ?? null,
+    phase, nowMs: context.clock.nowMs(), state, plan, before: state.before,
     step: step === null ? null : { action: step.action, number: state.finished.length + 1 },
     account: plan?.steps[0]?.account ?? null, facts: context.facts(), connectors: context.connectors, parent: parentOf(context, state),
     locks: locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason })),
