@@ -6,8 +6,7 @@ import { expectedOf, misses, readCases } from '../../src/cli/policy-cases.ts';
 import { readBundle } from '../../src/pdp/bundle.ts';
 import { createEvaluator } from '../../src/pdp/evaluator.ts';
 import { inlinePdp, openPdp } from '../../src/pdp/engine.ts';
-import { buildRevokerInput } from '../../src/pdp/build-input.ts';
-import { changeInputSchema, revokerInputSchema } from '../../src/pdp/policy-input.ts';
+import { changeInputSchema } from '../../src/pdp/policy-input.ts';
 import { isSatisfied } from '../../src/protocol/decision.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import { BUNDLE, exampleFacts, GRANT, on, PROVISION, questionOf, ROOT } from './support.ts';
@@ -88,12 +87,6 @@ describe('with the example facts', () => {
   test('low risk in dev is allowed without an approval', async () => {
     const decision = await decide({ ...GRANT, subject: 'nhi:dev/report-preview', purpose: 'preview-reports', entitlements: [{ connector: 'pg-dev', target: 'app_dev', privilege: 'table:public.orders:SELECT' }] }, ['nhi:dev/report-preview']);
     expect([decision.effect, decision.obligations.approvers]).toEqual(['allow', null]);
-  });
-
-  test('those who answer for an identity may revoke, and others may not', async () => {
-    const may = async (principal: string): Promise<boolean> => (await pdp.revoker(revokerInputSchema.parse(buildRevokerInput(principal, 'nhi:prod/billing-export', facts)))).allow;
-    expect(await Promise.all(['person:ana', 'person:ana-adm', 'person:ben', 'person:olga', 'person:sam'].map(may))).toEqual([true, true, true, true, true]);
-    expect(await Promise.all(['person:mallory', 'person:wei', 'person:kim', 'person:nobody', 'nhi:prod/billing-export'].map(may))).toEqual([false, false, false, false, false]);
   });
 });
 

@@ -21,6 +21,7 @@ const decision = JSON.stringify({
   obligations: { approvers: null, proofClass: 'session', maxLeaseSeconds: null, verification: 'readBack' },
   entitlements: { requested: [], held: [], used: [], excess: [], counterOffer: null }, controls: [],
 });
+const WINDOW = { calendar: 'weekly', opensAtMs: 1_000, closesAtMs: 2_000 };
 const set = (...results: string[]): string => `[${results.map((result) => `{"result":${result}}`).join(',')}]`;
 
 /** What policy may answer, and what becomes of it. */
@@ -71,10 +72,24 @@ describe.each([
     await pdp.close();
   });
 
-  test('a verification and a revocation are held to their own form', async () => {
+  test('a verification and a schedule are held to their own form', async () => {
     const pdp = await make({ result: set(decision) });
     expect((await faultOf(pdp.verify({} as never))).code).toBe('malformed-result');
-    expect((await faultOf(pdp.revoker({} as never))).code).toBe('malformed-result');
+    expect((await faultOf(pdp.schedule(input))).code).toBe('malformed-result');
+    await pdp.close();
+  });
+
+  test.each([
+    ['none', { calendar: null }, null, null],
+    ['one of the question', { calendar: { windows: [WINDOW], freezes: [] } }, WINDOW, null],
+    ['one that was moved', { calendar: { windows: [WINDOW], freezes: [] } }, { ...WINDOW, closesAtMs: WINDOW.closesAtMs + 1 }, 'malformed-result'],
+    ['one of another calendar', { calendar: { windows: [WINDOW], freezes: [] } }, { ...WINDOW, calendar: 'another' }, 'malformed-result'],
+    ['one where no calendar is kept', { calendar: null }, WINDOW, 'malformed-result'],
+  ])('a schedule that names %s is believed only if it was offered', async (_what, part, window, fault) => {
+    const pdp = await make({ result: set(JSON.stringify({ window, reasons: [{ code: 'ok', message: 'ok', rule: 'r' }] })) });
+    const asked = pdp.schedule({ ...input, facts: { ...input.facts, ...part } });
+    if (fault === null) expect((await asked).window).toEqual(window);
+    else expect(await faultOf(asked)).toMatchObject({ code: fault, message: expect.stringMatching(/not one of those/) as string });
     await pdp.close();
   });
 
@@ -149,6 +164,6 @@ test('without a bundle there is no policy, and no decision', async () => {
   expect(pdp.bundle).toBeNull();
   expect((await faultOf(pdp.decide(input))).code).toBe('no-policy');
   expect((await faultOf(pdp.verify({} as never))).code).toBe('no-policy');
-  expect((await faultOf(pdp.revoker({} as never))).code).toBe('no-policy');
+  expect((await faultOf(pdp.schedule(input))).code).toBe('no-policy');
   expect((await faultOf(openPdp({ directory: '/nonexistent/policy' }))).code).toBe('no-policy');
 });

@@ -8,7 +8,9 @@ import { loadFacts, type Facts } from '../../src/facts/load.ts';
 import { buildChangeInput, type ChangeQuestion } from '../../src/pdp/build-input.ts';
 import { describeBundle, ENTRYPOINTS } from '../../src/pdp/bundle.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
+import type { Plan } from '../../src/protocol/plan.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
+import type { Entitlement } from '../../src/protocol/values.ts';
 import { craft, type Crafted } from './crafted-wasm.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -40,15 +42,16 @@ export async function copiedBundle(): Promise<string> {
   return directory;
 }
 
-export function exampleFacts(nowMs = NOW_MS): Promise<Facts> {
+/** Without a calendar, where no change needs a window; or with it. */
+export function exampleFacts(options: { readonly calendar?: boolean } = {}): Promise<Facts> {
   const file = (name: string): string => join(ROOT, 'examples', 'facts', `${name}.yaml`);
-  return loadFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage') }, nowMs);
+  return loadFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage'), ...(options.calendar === true ? { calendar: file('calendar') } : {}) }, NOW_MS);
 }
 
 export const RECIPIENT = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p';
 
 /** `table:public.orders:SELECT` on pg-main/app, and so on. */
-export const on = (privilege: string): ChangeRequest['entitlements'][number] => ({ connector: 'pg-main', target: 'app', privilege });
+export const on = (privilege: string): Entitlement => ({ connector: 'pg-main', target: 'app', privilege });
 
 export const PROVISION: Extract<ChangeRequest, { kind: 'provision' }> = {
   kind: 'provision', subject: 'nhi:prod/billing-export', purpose: 'nightly-billing', reason: 'the run of tonight', duration: 'PT30M', recipient: RECIPIENT,
@@ -58,10 +61,21 @@ export const GRANT: Extract<ChangeRequest, { kind: 'grant' }> = {
   kind: 'grant', subject: 'nhi:prod/ci-deployer', purpose: 'deploy-orders', reason: 'release 41', duration: 'PT15M', entitlements: [on('role:deploy')],
 };
 
+export const ROTATE: Extract<ChangeRequest, { kind: 'rotate' }> = {
+  kind: 'rotate', subject: 'nhi:prod/orders-api', connector: 'pg-main', target: 'app', purpose: 'serve-orders', reason: 'the quarterly rotation', recipient: RECIPIENT,
+};
+export const CHANGE_ID = 'chg_0123456789abcdef_01JDE7XQ0M4N5P6Q7R8S9T0V1W';
+
+/** A plan of nothing, but of the right form. */
+export const PLAN: Plan = {
+  v: 1, salt: 'A'.repeat(22), log: '0123456789abcdef', changeId: CHANGE_ID, revision: 1, kind: 'grant', requester: ['person:wei'], subject: 'nhi:prod/ci-deployer',
+  purpose: 'deploy-orders', connector: 'pg-main', target: 'app', mode: 'executor', entitlements: [], steps: [], before: {}, lease: null, recipient: null,
+};
+
 /** The question that the sidecar would ask about a request, on the example facts. */
 export function questionOf(facts: Facts, request: ChangeRequest, requester: readonly string[], more: Partial<ChangeQuestion> = {}): ChangeInput {
   return buildChangeInput({
-    phase: 'request', nowMs: NOW_MS, state: { changeId: 'chg_0123456789abcdef_01JDE7XQ0M4N5P6Q7R8S9T0V1W', revision: 1, request, requester },
-    planDigest: `sha256:${'a'.repeat(64)}`, held: [], account: null, facts, connectors: ['pg-main', 'pg-dev'], ...more,
+    phase: 'request', nowMs: NOW_MS, state: { changeId: CHANGE_ID, revision: 1, request, requester }, plan: PLAN, step: null, before: { held: [], touched: {} },
+    account: null, facts, connectors: ['pg-main', 'pg-dev'], locks: [], parent: null, ...more,
   });
 }
