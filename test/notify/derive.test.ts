@@ -1,0 +1,148 @@
+import { describe, expect, it } from 'vitest';
+import type { NewEvent } from '../../src/change/events.ts';
+import { NOTIFICATION_EVENTS } from '../../src/change/events.ts';
+import { messageId, notificationsOf, type Notification, type Told } from '../../src/notify/derive.ts';
+import { consumersOf, notificationSchema } from '../../src/notify/payload.ts';
+import { planDigest } from '../../src/protocol/plan.ts';
+import { changeIdOf, decided, found, memoryLedger, OFFBOARD, planOf, requested, ROTATE, verified } from './support.ts';
+
+const AT = Date.parse('2026-11-23T19:00:00.000Z');
+const ID = changeIdOf(1);
+const ROTATION = planOf(ID, ROTATE);
+const CASE = planOf(ID, OFFBOARD);
+
+/** What is told of the last of these events. */
+function toldOf(...events: readonly NewEvent[]): Notification[] {
+  const ledger = memoryLedger(() => AT);
+  ledger.add(ID, AT, ...events);
+  return notificationsOf(ledger.told.at(-1)!);
+}
+const typesOf = (told: readonly Notification[]): string[] => told.map(({ payload }) => payload.type);
+
+describe('approvers', () => {
+  const asked = decided(ROTATION, 'needsApproval', { approvers: ['person:wei', 'person:ana', 'person:wei'], approvalsBy: '2026-11-24T19:00:00.000Z' });
+
+  it('are told when a change comes to wait for them, with the digest of what they decide on', () => {
+    expect(toldOf(requested(ROTATE), asked).map(({ payload }) => payload)).toEqual([{
+      type: 'approval.requested', timestamp: '2026-11-23T19:00:00.000Z',
+      data: {
+        changeId: ID, record: 1, kind: 'rotate', subject: 'nhi:prod/orders', connector: 'pg-main', target: 'app', revision: 1, requester: ['person:ana'],
+        planDigest: planDigest(ROTATION), approvers: ['person:wei', 'person:ana'], approvalsBy: '2026-11-24T19:00:00.000Z', requesterWords: { reason: ROTATE.reason },
+      },
+    }]);
+  });
+
+  it('are told when the decision before dispatch asks for more', () => {
+    const again = decided(ROTATION, 'needsApproval', { phase: 'dispatch', approvers: ['person:wei'] });
+    expect(typesOf(toldOf(requested(ROTATE), decided(ROTATION, 'allow'), again))).toEqual(['approval.requested']);
+  });
+
+  it('are not told of what is denied, allowed or only asked', () => {
+    expect(toldOf(requested(ROTATE))).toEqual([]);
+    expect(toldOf(requested(ROTATE), decided(ROTATION, 'deny'))).toEqual([]);
+    expect(toldOf(requested(ROTATE), decided(ROTATION, 'allow'))).toEqual([]);
+  });
+
+  it('see that it is urgent', () => {
+    expect(toldOf(requested({ ...ROTATE, urgency: 'emergency' } as typeof ROTATE), asked)[0]!.payload.data).toMatchObject({ urgency: 'emergency' });
+  });
+});
+
+describe('consumers', () => {
+  const window = { calendar: 'nights', opensAt: '2026-11-23T22:00:00.000Z', closesAt: '2026-11-23T23:00:00.000Z', onMissed: 'expire' as const, consumers: ['shop'] };
+
+  it('are told when their window opens and closes', () => {
+    const opened: NewEvent = { type: 'window.opened', actor: 'sidecar:x', body: window };
+    const closed: NewEvent = { type: 'window.closed', actor: 'sidecar:x', body: { ...window, cause: 'missed' } };
+    const [first] = toldOf(requested(ROTATE), opened);
+    const [second] = toldOf(requested(ROTATE), closed);
+    expect(first!.payload).toMatchObject({ type: 'window.opened', data: { calendar: 'nights', opensAt: window.opensAt, closesAt: window.closesAt, consumers: ['shop'] } });
+    expect(second!.payload).toMatchObject({ type: 'window.closed', data: { cause: 'missed', consumers: ['shop'] } });
+    expect(consumersOf(first!.payload)).toEqual(['shop']);
+  });
+
+  /** The rotation once its step of that number was verified. */
+  const afterStep = (n: number): Told => {
+    const ledger = memoryLedger(() => AT);
+    const { state } = ledger.add(ID, AT, requested(ROTATE), decided(ROTATION, 'allow'));
+    const { events } = ledger.add(ID, AT, verified(ROTATION.steps[n]!.stepId));
+    return { event: events[0]!, state: { ...state, name: n === 2 ? 'done' : 'staged' } };
+  };
+
+  it('are told which login replaces which, where to confirm and until when, once it is staged', () => {
+    expect(notificationsOf(afterStep(0)).map(({ payload }) => payload)).toMatchObject([{
+      type: 'credential.staged',
+      data: {
+        stepId: ROTATION.steps[0]!.stepId, account: 'orders_b', replaces: 'orders_a', consumers: ['shop', 'billing'], confirmBy: '2026-11-23T19:10:00.000Z',
+        confirmations: `/v1/changes/${ID}/confirmations`, retire: 'whenUnused',
+      },
+    }]);
+  });
+
+  it('are not told again when the steps after it are verified, nor when what was staged is taken back', () => {
+    expect([notificationsOf(afterStep(1)), notificationsOf(afterStep(2))]).toEqual([[], []]);
+    const { event, state } = afterStep(0);
+    expect(notificationsOf({ event, state: { ...state, name: 'verifying' } })).toEqual([]);
+  });
+});
+
+describe('an offboarding', () => {
+  const begun = [requested(OFFBOARD), decided(CASE, 'allow'), decided(CASE, 'allow', { phase: 'dispatch' })];
+  const settled = (item: number, outcome: 'gone' | 'open'): NewEvent => ({ type: 'item.settled', actor: 'sidecar:x', body: { item, outcome, owner: 'person:olga', detail: 'tried' } });
+
+  it('is told of when it begins, which is not when it was asked for', () => {
+    expect(toldOf(...begun.slice(0, 2))).toEqual([]);
+    expect(toldOf(...begun)[0]!.payload).toMatchObject({ type: 'offboarding.started', data: { subject: 'thirdParty:acme', items: 2, requesterWords: { reason: OFFBOARD.reason } } });
+    expect(toldOf(...begun)[0]!.payload.data).not.toHaveProperty('connector');
+  });
+
+  it('is told of item by item, and as finished with the last that is gone', () => {
+    expect(toldOf(...begun, settled(1, 'open')).map(({ payload }) => payload)).toMatchObject([
+      { type: 'offboarding.item', data: { item: { kind: 'account', account: 'acme_sync' }, number: 1, items: 2, outcome: 'open', owner: 'person:olga', detail: 'tried' } },
+    ]);
+    expect(typesOf(toldOf(...begun, settled(0, 'gone')))).toEqual(['offboarding.item']);
+    expect(typesOf(toldOf(...begun, settled(1, 'open'), settled(0, 'gone')))).toEqual(['offboarding.item']);
+    expect(typesOf(toldOf(...begun, settled(0, 'gone'), settled(1, 'gone')))).toEqual(['offboarding.item', 'offboarding.finished']);
+  });
+});
+
+describe('what is wrong', () => {
+  it('is told with its owner, an overdue revoke by its own name', () => {
+    expect(toldOf(requested(ROTATE), found('rotation-stalled'))[0]!.payload).toMatchObject({ type: 'change.stuck', data: { code: 'rotation-stalled', owner: 'person:olga', message: 'it does not get on' } });
+    const ledger = memoryLedger(() => AT);
+    const { state, events } = ledger.add(ID, AT, requested(ROTATE), found('revoke-overdue'));
+    const leased = { ...state, lease: { leaseId: 'l', epoch: 1, endsAtMs: AT - 60_000, order: { payload: '', payloadType: '', signatures: [] }, orderDigest: '', armed: true, active: true } };
+    expect(notificationsOf({ event: events[1]!, state: leased })[0]!.payload).toMatchObject({ type: 'revoke.overdue', data: { dueAt: '2026-11-23T18:59:00.000Z', owner: 'person:olga' } });
+    expect(toldOf(requested(ROTATE), found('revoke-overdue'))[0]!.payload).toMatchObject({ data: { dueAt: null } });
+  });
+
+  it('is not told again when it is over, nor is anything told of being told', () => {
+    expect(toldOf(requested(ROTATE), found('policy-fault'), { type: 'finding.closed', actor: 'sidecar:x', body: { code: 'policy-fault' } })).toEqual([]);
+    expect(toldOf(requested(ROTATE), { type: 'notification.delivered', actor: 'sidecar:x', body: { webhook: 'ops', event: 'change.stuck', about: 1, attempts: 1 } })).toEqual([]);
+  });
+});
+
+describe('every notification', () => {
+  const window = { calendar: 'nights', opensAt: '2026-11-23T22:00:00.000Z', closesAt: '2026-11-23T23:00:00.000Z', onMissed: 'replan' as const, consumers: ['shop'] };
+  const ledger = memoryLedger(() => AT);
+  ledger.add(ID, AT, requested(ROTATE), decided(ROTATION, 'needsApproval', { approvers: ['person:wei'] }));
+  ledger.add(ID, AT, { type: 'window.opened', actor: 'sidecar:x', body: window }, { type: 'window.closed', actor: 'sidecar:x', body: { ...window, cause: 'over' } }, found('revoke-overdue'), found('policy-fault'));
+  const staged = ledger.add(ID, AT, verified(ROTATION.steps[0]!.stepId));
+  const two = changeIdOf(2);
+  const offboarding = planOf(two, OFFBOARD);
+  ledger.add(two, AT, requested(OFFBOARD), decided(offboarding, 'allow'), decided(offboarding, 'allow', { phase: 'dispatch' }));
+  for (const item of [0, 1]) ledger.add(two, AT, { type: 'item.settled', actor: 'sidecar:x', body: { item, outcome: 'gone', owner: null, detail: 'gone' } });
+  const all = [...ledger.told.flatMap(notificationsOf), ...notificationsOf({ event: staged.events[0]!, state: { ...staged.state, name: 'staged' } })];
+
+  it('is what its schema says, in every event that there is', () => {
+    expect(new Set(typesOf(all))).toEqual(new Set(NOTIFICATION_EVENTS));
+    for (const { payload } of all) expect(notificationSchema.parse(JSON.parse(JSON.stringify(payload)))).toEqual(payload);
+  });
+
+  it('has an id of its own for each receiver and log, and the same one when it is derived again', () => {
+    const ids = all.flatMap((one) => ['ops', 'shop'].flatMap((webhook) => ['0123456789abcdef', 'fedcba9876543210'].map((log) => messageId(log, webhook, one))));
+    expect(new Set(ids).size).toBe(all.length * 4);
+    expect(ids.every((id) => /^msg_[0-9a-f]{32}$/.test(id))).toBe(true);
+    expect(messageId('0123456789abcdef', 'ops', structuredClone(all[0]!))).toBe(ids[0]);
+  });
+});
