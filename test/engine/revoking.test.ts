@@ -65,11 +65,16 @@ describe('a revoke that is durable', () => {
     try {
       const given = await sidecar.change('nhi:prod/billing-export', PROVISION);
       let reachable = false;
-      const sent = interruptRevokes(sidecar, () => !reachable);
+      let failedSince = 0;
+      const sent = interruptRevokes(sidecar, () => {
+        if (sidecar.log.failed !== null) failedSince += 1;
+        return !reachable;
+      });
       await sidecar.engine.revoke(BY, given.id, null);
       disk.break();
       await expect(sidecar.engine.request(['nhi:prod/billing-export'], PROVISION, null)).rejects.toThrow();
       expect(sidecar.log.failed).not.toBeNull();
+      await vi.waitFor(() => expect(failedSince).toBeGreaterThan(0), { timeout: 10_000 });
       reachable = true;
       await vi.waitFor(() => expect(sent).toContain(given.id), { timeout: 10_000 });
     } finally {
