@@ -3,7 +3,7 @@ import type { Clock } from '../../src/engine/ports.ts';
 import { factsOf, type Facts, type FactsValue } from '../../src/facts/load.ts';
 import { openFacts } from '../../src/sidecar/reloading-facts.ts';
 
-const EMPTY: FactsValue = { inventory: { v: 1, nhis: [] }, catalogue: { v: 1, entitlements: [], purposes: [] }, directory: { v: 1, people: [], teams: [] }, usage: null };
+const EMPTY: FactsValue = { inventory: { v: 1, nhis: [] }, catalogue: { v: 1, entitlements: [], purposes: [] }, directory: { v: 1, people: [], teams: [] }, usage: null, calendar: null };
 const OTHER: FactsValue = { ...EMPTY, directory: { v: 1, people: [{ id: 'person:ana', name: 'Ana', active: true, linked: [] }], teams: [] } };
 
 function setUp(): { clock: Clock; load: (nowMs: number) => Promise<Facts>; say(value: FactsValue | Error): void; passMs(ms: number): void; warnings: string[]; open(): ReturnType<typeof openFacts>; timers(): number } {

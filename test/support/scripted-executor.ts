@@ -3,7 +3,7 @@ import { canonicalBytes, digestOf, type Signer } from '../../ledger/index.ts';
 import type { Transport } from '../../src/engine/ports.ts';
 import { payloadDigest, readPayload, signDsse } from '../../src/protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../../src/protocol/envelope.ts';
-import type { TargetState } from '../../src/protocol/plan.ts';
+import { makesSecret, type TargetState } from '../../src/protocol/plan.ts';
 import { REPORT_TYPE, revokeOrderSchema, ticketSchema, type Dsse, type Query, type Report } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 
@@ -16,6 +16,13 @@ export interface ScriptedExecutor extends Transport {
   acting: boolean;
 }
 
+/** An account with two logins, of which `_a` is in use: how it can be rotated, as a connector would say. */
+function twinOf(account: string): TargetState['touched'] {
+  return {
+    overlap: 'twin', privilege: `role:${account}`, role: 16_401, currentName: `${account}_a`, current: 16_402, currentCanLogin: true, nextName: `${account}_b`, next: null,
+  };
+}
+
 const SALT = 'AAAAAAAAAAAAAAAAAAAAAA';
 
 export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number): ScriptedExecutor {
@@ -24,9 +31,9 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   const armed: Dsse[] = [];
   let receive: (audience: string, message: ReportMessage) => Promise<void> = () => Promise.resolve();
 
-  const stateOf = (query: Pick<Query, 'connector' | 'target' | 'account' | 'privileges'>, holds: boolean): TargetState => ({
-    v: 1, salt: SALT, connector: query.connector, target: query.target, account: query.account, exists: true, touched: { account: 16_401 },
-    held: holds ? [...query.privileges] : [],
+  const stateOf = (query: Pick<Query, 'connector' | 'target' | 'account' | 'privileges' | 'action'>, holds: boolean): TargetState => ({
+    v: 1, salt: SALT, connector: query.connector, target: query.target, account: query.account, exists: true,
+    touched: query.action === 'rotate' ? twinOf(query.account) : { account: 16_401 }, held: holds ? [...query.privileges] : [],
   });
   const textOf = (state: TargetState): string => Buffer.from(canonicalBytes(state)).toString();
   const send = (report: Record<string, unknown>, more: Partial<ReportMessage> = {}): void => {
@@ -46,7 +53,7 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
     }
     send({ kind: 'claimed', ...common });
     const [before, after] = [textOf(stateOf(ticket.step, false)), textOf(stateOf(ticket.step, true))];
-    const ciphertext = ticket.step.action === 'provision' ? Buffer.from(`sealed for ${ticket.changeId}`) : null;
+    const ciphertext = makesSecret(ticket.step.action) ? Buffer.from(`sealed for ${ticket.changeId}`) : null;
     const seal = ciphertext === null ? null
       : { recipient: envelope.plan!.recipient!, ciphertext: digestOf(ciphertext), fingerprint: 'f'.repeat(64), replaces: null };
     send({

@@ -23,11 +23,11 @@ export const ORIGIN = 'example.org/countersign';
 export const EXECUTOR = 'executor:pg-1';
 export const RECIPIENT = `age1${'q'.repeat(58)}`;
 
-export const GRANT: ChangeRequest = {
+export const GRANT: Extract<ChangeRequest, { kind: 'grant' }> = {
   kind: 'grant', subject: 'nhi:prod/ci-deployer', purpose: 'deploy-orders', reason: 'release 42', duration: 'PT15M',
   entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'role:deploy' }],
 };
-export const PROVISION: ChangeRequest = {
+export const PROVISION: Extract<ChangeRequest, { kind: 'provision' }> = {
   kind: 'provision', subject: 'nhi:prod/billing-export', purpose: 'nightly-billing', reason: 'nightly run', duration: 'PT1H', recipient: RECIPIENT,
   entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'table:public.orders:SELECT' }],
 };
@@ -63,8 +63,8 @@ export function scriptedPdp(decide: (input: ChangeInput) => Decision): Pdp {
   return {
     bundle: `sha256:${'b'.repeat(64)}`,
     decide: async (input) => decide(input),
+    schedule: async () => ({ window: null, reasons: answerOf('allow').reasons }),
     verify: async () => ({ effect: 'allow', reasons: answerOf('allow').reasons, controls: [] }),
-    revoker: async () => ({ allow: true, reasons: answerOf('allow').reasons }),
     close: () => Promise.resolve(),
   };
 }
