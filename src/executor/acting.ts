@@ -3,18 +3,21 @@
  *
  * Before anything is applied, the attempt is in the lease book with the state it starts from and the secret it will set, sealed. So whatever
  * kills the process, the next one finds either no attempt, or one whose effect it can look for at the target by client token. An attempt is
- * given up for cleared only if the effect is absent after the last moment at which it could still have come.
+ * given up for cleared only if the effect is absent after the last moment at which it could still have come. A cutover has no effect: it is
+ * a look at the target, which is taken again, and leaves no attempt.
  */
 import { createHmac } from 'node:crypto';
 import { canonicalText, digestOf } from '../../ledger/index.ts';
 import { leaseIdOf } from '../change/derive.ts';
-import type { ActedReport, Query, Refusal, Seal } from '../protocol/signed.ts';
-import { formatTime } from '../protocol/values.ts';
+import { isUndoable, makesSecret, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
+import type { ActedReport, Refusal, Seal } from '../protocol/signed.ts';
+import { formatTime, parseTime } from '../protocol/values.ts';
 import { isInWindow } from './admission.ts';
 import type { Attempt, Claim, StepState } from './book-entries.ts';
-import { TargetError, type Connector } from './connector.ts';
+import { TargetError, type ApplyInput, type Connector } from './connector.ts';
 import type { WorkerContext } from './context.ts';
 import { backoffMs, within } from './deadline.ts';
+import { isEnded, isFenced, leaseEndMs } from './order-fence.ts';
 import { namedState, plainDetail, saltState, type SaltedState } from './reports.ts';
 
 /** An attempt of which nothing has been sent yet. The secret is nowhere else but in its seal. */
@@ -34,26 +37,57 @@ interface Run {
   secret: string | null;
   saidAmbiguous: boolean;
   failures: number;
+  /** What the target said that the step waits for, when it was asked last; null where that was not the answer. */
+  waitsFor: string | null;
   /** When an attempt found at opening can have no effect any more. */
   readonly foundQuietAtMs: number;
 }
 
 type Resolution = Pick<ActedReport, 'outcome' | 'code' | 'detail'> & { readonly before?: SaltedState | null; readonly after?: SaltedState; readonly byUse?: ActedReport['byUse'] };
 
-/** Runs the step until it is resolved, or the worker closes. @throws BookError when the lease book cannot be written: nothing is given from then on */
-export async function runStep(context: WorkerContext, stepId: string): Promise<void> {
+/**
+ * Runs the step until it is resolved, or the worker closes. The target is its own for each `turn`; while it waits for something to become so
+ * it lets others have theirs.
+ *
+ * @throws BookError when the lease book cannot be written: nothing is given from then on
+ */
+export async function runStep(context: WorkerContext, stepId: string, turn: (task: () => Promise<void>) => Promise<void>): Promise<void> {
   const { ticket } = stepOf(context, stepId).claim!;
   const { applyTimeoutMs, settleMs } = context.limits;
   const run: Run = {
-    stepId, changeId: ticket.changeId, leaseId: leaseIdOf(ticket.changeId), prepared: null, secret: null, saidAmbiguous: false, failures: 0,
+    stepId, changeId: ticket.changeId, leaseId: leaseIdOf(ticket.changeId), prepared: null, secret: null, saidAmbiguous: false, failures: 0, waitsFor: null,
     foundQuietAtMs: context.clock.nowMs() + applyTimeoutMs + settleMs,
   };
-  while (stepOf(context, stepId).resolved === null && !context.isClosing()) {
+  for (let waits = 0; isUnderWay(context, stepId); waits += 1) {
+    if (waits > 0) await waitForTarget(context, stepId, waits - 1);
+    await turn(() => advanceUntilWaiting(context, run));
+  }
+}
+
+function isUnderWay(context: WorkerContext, stepId: string): boolean {
+  return stepOf(context, stepId).resolved === null && !context.isClosing();
+}
+
+/** No longer than the ticket is good: that it did not become so in time is said at once. */
+async function waitForTarget(context: WorkerContext, stepId: string, waits: number): Promise<void> {
+  const { ticket } = stepOf(context, stepId).claim!;
+  const leftMs = parseTime(ticket.notAfter) + context.trust.requirements.clockSkewMs - context.clock.nowMs();
+  await context.pauses.pause(Math.min(backoffMs(context.limits.notYetRetryMs, waits), leftMs));
+}
+
+async function advanceUntilWaiting(context: WorkerContext, run: Run): Promise<void> {
+  while (isUnderWay(context, run.stepId)) {
     try {
       await advance(context, run);
     } catch (error) {
       if (!(error instanceof TargetError)) throw error;
-      context.logger.warn({ stepId, kind: error.kind, reason: plainDetail(error.message) }, 'the target does not answer as it should; trying again');
+      const reason = plainDetail(error.message);
+      run.waitsFor = error.kind === 'notYet' ? (reason ?? 'the target does not say what') : null;
+      if (run.waitsFor !== null) {
+        context.logger.info({ stepId: run.stepId, reason }, 'the step waits for its target');
+        return;
+      }
+      context.logger.warn({ stepId: run.stepId, kind: error.kind, reason }, 'the target does not answer as it should; trying again');
       await context.pauses.pause(backoffMs(context.limits.retryMs, run.failures));
       run.failures += 1;
     }
@@ -66,35 +100,29 @@ function stepOf(context: WorkerContext, stepId: string): StepState {
   return step;
 }
 
-/** One turn: does the next thing that is due. @throws TargetError where the same is due again */
+/** Does the next thing that is due. @throws TargetError where the same is due again */
 async function advance(context: WorkerContext, run: Run): Promise<void> {
   const { claim, attempts } = stepOf(context, run.stepId);
-  const connector = context.connectors.get(claim!.ticket.step.connector);
+  const { action, connector: id } = claim!.ticket.step;
+  const connector = context.connectors.get(id);
   if (connector === undefined) return resolve(context, run, { outcome: 'refused', ...refusal('unknown-connector', 'no such connector here') });
   const last = attempts.at(-1) ?? null;
   const open = last?.status === 'open' && run.prepared === null;
-  if (isOver(context, run, claim!)) return afterLease(context, run, open || last?.status === 'applied');
+  const touched = open || last?.status === 'applied';
+  // What an order does not undo is told as it is: an old login that may be shut out is looked for, whatever was ordered meanwhile.
+  if (isOver(context, run, claim!) && (isUndoable(action) || !touched)) return afterLease(context, run, touched);
   if (last?.status === 'applied') return finish(context, run, claim!, connector, last);
   if (open) return settle(context, run, claim!, connector, last);
   return attemptOnce(context, run, claim!, connector);
 }
 
-/** Whether the lease has ended, is being ended, or is due to: from then on nothing is given under it. */
-function isOver(context: WorkerContext, { leaseId }: Run, claim: Claim): boolean {
-  if (claim.ticket.step.action === 'revoke') return false;
-  return context.ending.has(leaseId) || context.book.state.ended.has(leaseId) || leaseEndMs(context, leaseId) <= context.clock.nowMs();
-}
-
-/** The earliest order held for the lease decides; Infinity for one that stands. */
-function leaseEndMs(context: WorkerContext, leaseId: string): number {
-  let earliest = Number.POSITIVE_INFINITY;
-  for (const { dueMs } of context.book.state.ordersOfLease.get(leaseId) ?? []) earliest = Math.min(earliest, dueMs);
-  return earliest;
+function isOver(context: WorkerContext, { leaseId }: Run, { ticket }: Claim): boolean {
+  return isFenced(ticket.step.action) && isEnded(context, leaseId);
 }
 
 /** Resolves a step whose lease is over; one that may have had its effect only once that has been taken back. */
 async function afterLease(context: WorkerContext, run: Run, touched: boolean): Promise<void> {
-  const ended = { code: 'lease-ended', detail: 'the access was to end before it was there for good' } as const;
+  const ended = { code: 'lease-ended', detail: 'what the change gives was to end before this was done' } as const;
   if (!touched) return resolve(context, run, { outcome: 'refused', ...ended });
   if (context.book.state.ended.has(run.leaseId)) return resolve(context, run, { outcome: 'failed', ...ended });
   await context.pauses.pause(backoffMs(context.limits.retryMs, run.failures));
@@ -103,28 +131,33 @@ async function afterLease(context: WorkerContext, run: Run, touched: boolean): P
 
 async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, connector: Connector): Promise<void> {
   const { clock, limits, book } = context;
-  if (!isOpenNow(context, claim)) return resolve(context, run, { outcome: 'refused', ...refusal('outside-window', `the ticket was good until ${claim.ticket.notAfter}`) });
+  if (!isOpenNow(context, claim)) return resolve(context, run, { outcome: 'refused', ...ranOut(run, claim) });
   const asked = await askState(context, claim, connector);
   if (asked instanceof TargetError) return resolve(context, run, { outcome: 'failed', code: 'target-rejected', detail: plainDetail(asked.message) });
   const before = asked.state;
-  if (asked.touched !== canonicalText(claim.plan.before)) {
+  if (!isAsPlanned(claim.plan, asked.touched)) {
     return resolve(context, run, { outcome: 'drifted', code: 'drifted', detail: 'the target is not as it was when the plan was made', before });
   }
+  if (claim.ticket.step.action === 'cutover') return check(context, run, claim, connector, before);
   run.prepared ??= await prepare(context, run, claim, before);
   const { prepared } = run;
   if (prepared === null) return resolve(context, run, { outcome: 'failed', code: 'cannot-seal', detail: 'the secret could not be sealed to its recipient; nothing was changed', before });
   // Sealing and writing took time. All that allowed the effect must still hold now.
   const now = stepOf(context, run.stepId).claim!;
   if (isOver(context, run, now) || !isOpenNow(context, now) || context.isClosing()) return;
-  const endMs = leaseEndMs(context, run.leaseId);
-  const validUntil = now.plan.lease === null || endMs === Number.POSITIVE_INFINITY ? null : formatTime(endMs);
   try {
-    await context.inFlight.apply(run.leaseId, (signal) => connector.apply({ step: now.ticket.step, validUntil, secret: prepared.secret, signal }));
+    await context.inFlight.apply(run.leaseId, (signal) => connector.apply({ ...inputOf(context, run, now), secret: prepared.secret, signal }));
   } catch (error) {
     const kind = error instanceof TargetError ? error.kind : 'ambiguous';
     const detail = plainDetail(error instanceof Error ? error.message : String(error));
     if (kind === 'unreachable') throw error;
     if (kind === 'rejected') return resolve(context, run, { outcome: 'failed', code: 'target-rejected', detail });
+    if (kind === 'notYet') {
+      // It may be waited for long: whoever opens the book meanwhile has nothing to look for.
+      run.prepared = null;
+      await book.append({ t: 'cleared', stepId: run.stepId, attempt: prepared.attempt });
+      throw error;
+    }
     // From here on the effect may be there: it is looked for, never repeated blindly.
     run.prepared = null;
     context.logger.warn({ stepId: run.stepId, attempt: prepared.attempt, reason: detail }, 'not known whether the change was made; looking for it');
@@ -138,6 +171,38 @@ async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, conne
   context.logger.info({ stepId: run.stepId, attempt: prepared.attempt, atMs: clock.nowMs(), timeoutMs: limits.applyTimeoutMs }, 'applied');
 }
 
+/** Looks whether the change can go on, which has no effect and may be done any number of times. @throws TargetError where it is to be done again */
+async function check(context: WorkerContext, run: Run, claim: Claim, connector: Connector, before: SaltedState): Promise<void> {
+  try {
+    await within(context.clock, context.limits.applyTimeoutMs, (signal) => connector.apply({ ...inputOf(context, run, claim), secret: null, signal }));
+  } catch (error) {
+    const failure = asTargetError(error);
+    if (failure.kind !== 'rejected') throw failure;
+    return resolve(context, run, { outcome: 'failed', code: 'target-rejected', detail: plainDetail(failure.message), before });
+  }
+  const asked = await askState(context, claim, connector);
+  if (asked instanceof TargetError) throw asked;
+  if (isOver(context, run, claim)) return;
+  return resolve(context, run, { outcome: 'done', code: null, detail: null, before, after: asked.state });
+}
+
+function inputOf({ book }: WorkerContext, { leaseId }: Run, { ticket, plan }: Claim): Omit<ApplyInput, 'secret' | 'signal'> {
+  const endMs = leaseEndMs(book.state, leaseId);
+  const validUntil = plan.lease === null || endMs === Infinity ? null : formatTime(endMs);
+  return { step: ticket.step, validUntil, endSessions: plan.rotation?.retire === 'endSessions' };
+}
+
+/** Whether everything that was read now was read so for the plan. A step depends on a part of what its plan does, and never on nothing. */
+function isAsPlanned({ before }: Plan, touched: TargetState['touched']): boolean {
+  const read = Object.entries(touched);
+  return read.length > 0 && read.every(([key, value]) => Object.hasOwn(before, key) && canonicalText(before[key]) === canonicalText(value));
+}
+
+/** Why nothing came of a ticket that was good: what the step waits for, if that is what the target said last. */
+function ranOut({ waitsFor }: Run, { ticket }: Claim): { readonly code: Refusal; readonly detail: string } {
+  return waitsFor === null ? refusal('outside-window', `the ticket was good until ${ticket.notAfter}`) : refusal('not-yet', waitsFor);
+}
+
 function isOpenNow(context: WorkerContext, { ticket }: Claim): boolean {
   return isInWindow(ticket, context.clock.nowMs(), context.trust.requirements.clockSkewMs);
 }
@@ -148,17 +213,16 @@ function refusal(code: Refusal, detail: string): { readonly code: Refusal; reado
 
 interface Asked {
   readonly state: SaltedState;
-  /** RFC 8785 text of what the step depends on. */
-  readonly touched: string;
+  /** What the step depends on. */
+  readonly touched: TargetState['touched'];
 }
 
 /** The account as it is; the error where the target refuses to say. @throws TargetError where it may say so later */
 async function askState(context: WorkerContext, { ticket }: Claim, connector: Connector): Promise<Asked | TargetError> {
-  const { connector: id, target, action, account, privileges, clientToken } = ticket.step;
-  const query: Query = { connector: id, target, action, account, privileges, clientToken };
+  const { stepId: _, ...query }: PlanStep = ticket.step;
   try {
     const state = await within(context.clock, context.limits.askTimeoutMs, (signal) => connector.read(query, signal));
-    return { state: saltState(state, context.random), touched: canonicalText(state.touched) };
+    return { state: saltState(state, context.random), touched: state.touched };
   } catch (error) {
     if (error instanceof TargetError && error.kind === 'rejected') return error;
     throw asTargetError(error);
@@ -174,7 +238,7 @@ function asTargetError(error: unknown): TargetError {
 async function prepare(context: WorkerContext, run: Run, { plan, ticket }: Claim, before: SaltedState): Promise<Prepared | null> {
   const { attempts } = stepOf(context, run.stepId);
   const attempt = attempts.length + 1;
-  const secret = ticket.step.action === 'provision' ? Buffer.from(context.random(32)).toString('base64url') : null;
+  const secret = makesSecret(ticket.step.action) ? Buffer.from(context.random(32)).toString('base64url') : null;
   const sealed = secret === null || plan.recipient === null ? null : await sealSecret(context, secret, plan.recipient, attempts);
   if (secret !== null && sealed === null) return null;
   await context.book.append({
@@ -198,7 +262,7 @@ async function sealSecret(context: WorkerContext, secret: string, recipient: str
 async function settle(context: WorkerContext, run: Run, claim: Claim, connector: Connector, { attempt }: Attempt): Promise<void> {
   const { clock, limits, book } = context;
   const askedAtMs = clock.nowMs();
-  const quietAtMs = context.inFlight.quietAtMs(run.leaseId) === 0 ? run.foundQuietAtMs : context.inFlight.quietAtMs(run.leaseId);
+  const quietAtMs = Math.max(run.foundQuietAtMs, context.inFlight.quietAtMs(run.leaseId));
   const found = await within(clock, limits.askTimeoutMs, (signal) => connector.probe(claim.ticket.step, signal)).catch((error: unknown) => {
     sayAmbiguous(context, run, 'the worker was stopped while it applied the change');
     throw asTargetError(error);
@@ -228,14 +292,14 @@ async function finish(context: WorkerContext, run: Run, claim: Claim, connector:
   const byUse = await tryUse(context, run, claim, connector);
   const asked = await askState(context, claim, connector);
   if (asked instanceof TargetError) throw asked;
-  if (isOver(context, run, claim)) return;
+  if (isUndoable(claim.ticket.step.action) && isOver(context, run, claim)) return;
   return resolve(context, run, { outcome: 'done', code: null, detail: null, before: namedState(applied.before), after: asked.state, byUse });
 }
 
 /** Uses the new credential until it works, for as long as a target may need to make it work. After a restart nobody has the secret to try. */
 async function tryUse(context: WorkerContext, run: Run, { ticket }: Claim, connector: Connector): Promise<ActedReport['byUse']> {
   const { clock, limits } = context;
-  if (ticket.step.action === 'provision' && run.secret === null) return 'notTried';
+  if (makesSecret(ticket.step.action) && run.secret === null) return 'notTried';
   const untilMs = clock.nowMs() + Math.max(limits.useTimeoutMs, connector.describe(ticket.step.action).residualMs);
   for (let failures = 0; ; failures += 1) {
     let said: ActedReport['byUse'];

@@ -3,30 +3,34 @@
  * nothing: the executor looks only at the envelope, at its own trust folder, and at the newest checkpoint that it has seen itself.
  */
 import { canonicalBytes, canonicalText, digestOf, JsonError, type Verifier } from '../../ledger/index.ts';
-import { actStepId, clientTokenOf, leaseIdOf, logOf, readStepId } from '../change/derive.ts';
+import { clientTokenOf, logOf, readStepId } from '../change/derive.ts';
 import type { EventBody } from '../change/events.ts';
 import { openDsse, payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { stepEnvelopeSchema, type StepEnvelope } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import { planDigest, type Plan } from '../protocol/plan.ts';
+import type { Plan } from '../protocol/plan.ts';
 import {
   approvalStatementSchema, APPROVAL_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE,
   type ActTicket, type Approval, type ApprovalStatement, type ReadTicket, type Refusal, type Ticket,
 } from '../protocol/signed.ts';
 import { shortfallOf, type CountedApproval } from '../protocol/sufficiency.ts';
-import { floorFor, type Trust } from '../protocol/trust-folder.ts';
+import { floorOf, type Trust } from '../protocol/trust-folder.ts';
 import { parseTime } from '../protocol/values.ts';
 import { holdOrder, type HeldOrder } from './orders.ts';
+import { isCaller, openPlan, refuse } from './plan-check.ts';
 import { openAuthorisation, openReceiptCheckpoint, type Authorisation, type Head } from './receipt.ts';
 
 export interface AdmissionContext {
   readonly trust: Trust;
+  /** Who is to act: an executor, or one run of a caller. */
   readonly executorId: string;
   readonly nowMs: number;
   /** The newest checkpoint believed so far, by log id. */
   readonly head: (log: string) => Head | null;
   /** Connectors that this executor has. */
   readonly connectors: ReadonlySet<string>;
+  /** When the first step under the ticket's very plan was authorised, in epoch ms, if it was carried out here; null for a change that has not begun. */
+  readonly beganAtMs: (ticket: ActTicket) => number | null;
 }
 
 interface Passed {
@@ -76,10 +80,6 @@ export function admit(envelope: unknown, context: AdmissionContext): Admission {
   }
 }
 
-function refuse(code: Refusal, message: string): never {
-  throw new ProtocolError(code, message);
-}
-
 function check(raw: unknown, context: AdmissionContext, progress: Progress): Admission {
   const parsed = stepEnvelopeSchema.safeParse(raw);
   if (!parsed.success) return refuse('malformed', parsed.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`).join('; ').slice(0, 500));
@@ -88,9 +88,9 @@ function check(raw: unknown, context: AdmissionContext, progress: Progress): Adm
   if (ticket.audience !== context.executorId) refuse('wrong-audience', `a ticket for ${ticket.audience}`);
   progress.ticket = ticket;
   if (!isInWindow(ticket, context.nowMs, context.trust.requirements.clockSkewMs)) refuse('outside-window', `the ticket is good from ${ticket.notBefore} to ${ticket.notAfter}`);
-  checkIds(ticket);
-  if (ticket.kind === 'act') checkPlan(ticket, envelope.plan);
-  else checkQuery(ticket, envelope);
+  if (logOf(ticket.changeId) !== ticket.log) refuse('wrong-step', 'the change is of another log');
+  if (ticket.kind === 'act') openPlan(ticket, envelope.plan, context.executorId);
+  else checkQuery(ticket, envelope, context.executorId);
   const connector = ticket.kind === 'act' ? ticket.step.connector : ticket.query.connector;
   if (!context.connectors.has(connector)) refuse('unknown-connector', `no connector ${connector} here`);
 
@@ -108,7 +108,7 @@ function check(raw: unknown, context: AdmissionContext, progress: Progress): Adm
   const statements = openApprovals(envelope.approvals, authorisation.body, keys);
   const held = openRecordedOrder(envelope.order, authorisation.body, keys);
   progress.isAsRecorded = true;
-  checkApprovals(ticket, envelope.plan, statements, authorisation, authorisation.body, context.trust);
+  checkApprovals(ticket, envelope.plan, statements, authorisation, authorisation.body, context);
   const order = checkOrder(ticket, envelope.plan, held, authorisation, authorisation.body, context);
   return { ok: true, kind: 'act', ticket, plan: envelope.plan, order, head };
 }
@@ -126,37 +126,13 @@ function openTicket(envelope: StepEnvelope, trust: Trust): { readonly keys: read
   return { keys, ticket: openDsse(envelope.ticket, TICKET_TYPE, ticketSchema, keys) };
 }
 
-function checkIds(ticket: Ticket): void {
-  const { changeId, revision, stepId } = ticket;
-  if (logOf(changeId) !== ticket.log) refuse('wrong-step', 'the change is of another log');
-  const due = ticket.kind === 'read' ? readStepId(changeId, revision) : actStepId(changeId, revision, 1);
-  if (stepId !== due) refuse('wrong-step', `step ${stepId} where ${due} is due`);
-  const token = ticket.kind === 'read' ? ticket.query.clientToken : ticket.step.clientToken;
-  if (token !== clientTokenOf(changeId)) refuse('wrong-step', 'the client token is of another change');
-}
-
-function checkQuery(ticket: ReadTicket, envelope: StepEnvelope): void {
+function checkQuery(ticket: ReadTicket, envelope: StepEnvelope, actor: string): void {
+  const due = readStepId(ticket.changeId, ticket.revision);
+  if (ticket.stepId !== due) refuse('wrong-step', `step ${ticket.stepId} where ${due} is due`);
+  if (ticket.query.clientToken !== clientTokenOf(ticket.changeId)) refuse('wrong-step', 'the client token is of another change');
+  if (isCaller(actor)) refuse('wrong-step', 'a caller reads nothing for others');
   if (digestOf(canonicalBytes(ticket.query)) !== ticket.queryDigest) refuse('plan-digest-mismatch', 'the query is not the one of the digest');
   if (envelope.plan !== null || envelope.order !== null || envelope.approvals.length > 0) refuse('malformed', 'a read has no plan, order or approvals');
-}
-
-/** The plan is the one of the digest, its one step is the ticket's, and the step gives exactly what the plan's entitlements say. */
-function checkPlan(ticket: ActTicket, plan: Plan | null): void {
-  if (plan === null) return refuse('plan-digest-mismatch', 'no plan came with the ticket');
-  if (planDigest(plan) !== ticket.planDigest) refuse('plan-digest-mismatch', 'the plan is not the one of the digest');
-  if (plan.changeId !== ticket.changeId || plan.revision !== ticket.revision || plan.log !== ticket.log) refuse('plan-digest-mismatch', 'the plan is of another change or revision');
-  const [step] = plan.steps;
-  if (step === undefined || canonicalText(step) !== canonicalText(ticket.step)) return refuse('wrong-step', "the ticket's step is not the plan's");
-  if (step.connector !== plan.connector || step.target !== plan.target || step.action !== plan.kind) refuse('wrong-step', 'the step does something else than the plan says');
-  for (const { connector, target, scope } of plan.entitlements) {
-    if (connector !== step.connector || target !== step.target) refuse('wrong-step', 'the step is at another system than the entitlements');
-    // A step has no place for a scope: what was approved with one would be given without.
-    if (scope !== undefined) refuse('wrong-step', 'an entitlement with a scope, which no step can keep');
-  }
-  const asked = [...new Set(plan.entitlements.map(({ privilege }) => privilege))].sort();
-  if (canonicalText(asked) !== canonicalText([...step.privileges].sort())) refuse('wrong-step', 'the step has other privileges than the entitlements');
-  if ((step.action === 'provision') !== (plan.recipient !== null)) refuse('wrong-step', 'a new credential has a recipient, and nothing else has');
-  if (plan.lease !== null && (step.action === 'revoke' || plan.lease.leaseId !== leaseIdOf(plan.changeId))) refuse('wrong-step', 'the lease is not of this change');
 }
 
 type ActBody = Extract<EventBody<'step.authorised'>, { kind: 'act' }>;
@@ -178,8 +154,10 @@ function openApprovals(approvals: readonly Approval[], body: ActBody, keys: read
 }
 
 function checkApprovals(
-  ticket: ActTicket, plan: Plan, approvals: readonly OpenedApproval[], { record }: Authorisation, body: ActBody, trust: Trust,
+  ticket: ActTicket, plan: Plan, approvals: readonly OpenedApproval[], { record }: Authorisation, body: ActBody, context: AdmissionContext,
 ): void {
+  // What was begun under approvals goes on under them: half a rotation must not be left standing because a day has passed.
+  const asOfMs = Math.min(parseTime(record.at), context.beganAtMs(ticket) ?? Infinity);
   const counted: CountedApproval[] = [];
   for (const { approvalId, proofClass, statement } of approvals) {
     const about = statement.log === ticket.log && statement.changeId === ticket.changeId && statement.revision === ticket.revision && statement.planDigest === ticket.planDigest;
@@ -187,11 +165,9 @@ function checkApprovals(
     if (statement.verdict !== 'approve') refuse('approval-invalid', `${approvalId} is a rejection`);
     if (plan.requester.includes(statement.approver)) refuse('approval-invalid', `${statement.approver} asked for the change`);
     // One that had expired is no lie, it just no longer counts.
-    if (parseTime(statement.expiresAt) > parseTime(record.at)) counted.push({ approver: statement.approver, proofClass });
+    if (parseTime(statement.expiresAt) > asOfMs) counted.push({ approver: statement.approver, proofClass });
   }
-  const { step } = ticket;
-  // A floor is about what is gained (invariant 9): who may only take away needs what policy asked for, and no more.
-  const floor = step.action === 'revoke' ? null : floorFor(trust.requirements, step);
+  const floor = floorOf(context.trust.requirements, ticket.step);
   const shortfall = shortfallOf(body.requirement, floor, counted, plan.requester, plan.lease?.leaseSeconds ?? null);
   if (shortfall !== null) refuse(shortfall.code, shortfall.message);
 }

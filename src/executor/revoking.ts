@@ -4,6 +4,7 @@
  */
 import { payloadDigest } from '../protocol/dsse.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
+import { isUndoable } from '../protocol/plan.ts';
 import type { RevokedReport } from '../protocol/signed.ts';
 import { parseTime } from '../protocol/values.ts';
 import type { StepState } from './book-entries.ts';
@@ -11,6 +12,7 @@ import { TargetError, type Connector } from './connector.ts';
 import type { WorkerContext } from './context.ts';
 import { backoffMs, within } from './deadline.ts';
 import type { LeaseBook } from './lease-book.ts';
+import { leavesNone } from './order-fence.ts';
 import { effectKey, type Effect, type HeldOrder } from './orders.ts';
 import { plainDetail, saltState, type SaltedState } from './reports.ts';
 
@@ -29,6 +31,8 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
   const running = new Map<string, Promise<void>>();
   /** Digests of orders that nothing is left to do for. */
   const settled = new Set<string>();
+  /** Digests of orders that were said not to be carried out as things are. */
+  const kept = new Set<string>();
   let cancel = (): void => undefined;
 
   const isMoot = ({ order }: HeldOrder): boolean => book.state.ended.get(order.leaseId)?.effects.has(effectKey(order)) ?? false;
@@ -50,6 +54,11 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
         nextMs = Math.min(nextMs, held.dueMs);
         break;
       }
+      if (leavesNone(book.state, held)) {
+        if (!kept.has(held.digest)) sayKept(context, held);
+        kept.add(held.digest);
+        continue;
+      }
       running.set(leaseId, carryOut(context, held, foundQuietAtMs).catch(async (error: unknown) => {
         context.logger.error({ leaseId, reason: String(error) }, 'a revoke stopped where it should not; it is begun again');
         await context.pauses.pause(limits.revokeRetryMs.longest);
@@ -70,6 +79,13 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
   };
 }
 
+/** People hear of an order that is kept: it is carried out once it leaves somebody, or when one of them orders it. */
+function sayKept(context: WorkerContext, held: HeldOrder): void {
+  const detail = 'the old login is shut out, or may be: without the new one there would be none. A person may order it';
+  context.logger.error({ leaseId: held.order.leaseId }, 'an order to take back a new login would leave none: it waits');
+  context.outbox.add(makeReport(context, held, { outcome: 'failed', code: 'none-would-be-left', detail, attempt: 1 }, null));
+}
+
 /** Takes back what the order names, however long it takes, and leaves a tombstone and a report. Ends without either only when closing. */
 async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs: number): Promise<void> {
   const { book, clock, limits, logger } = context;
@@ -84,7 +100,7 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
     try {
       const outcome = await takeBack(context, leaseId, effects, foundQuietAtMs);
       if (outcome !== 'mismatch') {
-        const after = await readAfter(context, held.order);
+        const after = await readAfter(context, givenUnder(effects, held.order));
         const report = makeReport(context, held, { outcome, code: null, detail: null, attempt }, after);
         const kept = await book.append({ t: 'ended', leaseId, effects: [...effects.known, ...effects.claimed].map(effectKey), report }).then(() => true, (error: unknown) => {
           logger.error({ leaseId, reason: String(error) }, 'access was taken back and the lease book cannot say so');
@@ -121,12 +137,12 @@ function mayBeTakenUpAgain({ book: { kept }, clock, trust }: WorkerContext, leas
  * order must not be a way to keep access, neither by taking back something else nor by naming what cannot be taken back.
  */
 function effectsOf({ book }: WorkerContext, { order }: HeldOrder): Effects {
-  const effects: Effect[] = [];
+  const effects: Given[] = [];
   for (const { claim, attempts } of stepsOf(book, order.leaseId)) {
     if (claim === null || attempts.length === 0) continue;
     const { action, ...step } = claim.ticket.step;
-    if (action === 'revoke') continue;
-    const given: Effect = { ...step, action };
+    if (!isUndoable(action)) continue;
+    const given: Given = { ...step, action };
     if (!effects.some((effect) => effectKey(effect) === effectKey(given))) effects.push(given);
   }
   if (effects.length === 0) return { known: [order], claimed: [] };
@@ -135,8 +151,16 @@ function effectsOf({ book }: WorkerContext, { order }: HeldOrder): Effects {
 
 /** `known` must be gone before anyone says so; what only the order claims is tried as well. */
 interface Effects {
-  readonly known: readonly Effect[];
-  readonly claimed: readonly Effect[];
+  readonly known: readonly Given[];
+  readonly claimed: readonly Given[];
+}
+
+/** What was given, and for a rotation the login beside it, which stays. */
+type Given = Effect & { readonly other?: string | undefined };
+
+/** What the order names, as far as more is known of it. */
+function givenUnder({ known }: Effects, order: Effect): Given {
+  return known.find((given) => effectKey(given) === effectKey(order)) ?? order;
 }
 
 function stepsOf({ state }: LeaseBook, leaseId: string): StepState[] {
@@ -158,7 +182,8 @@ async function takeBack(context: WorkerContext, leaseId: string, effects: Effect
 
 /** When the last attempt under this lease that nobody has accounted for can have no effect any more, in epoch ms. */
 function lastMomentOf({ book, inFlight }: WorkerContext, leaseId: string, foundQuietAtMs: number): number {
-  for (const { attempts } of stepsOf(book, leaseId)) {
+  for (const { claim, attempts } of stepsOf(book, leaseId)) {
+    if (claim === null || !isUndoable(claim.ticket.step.action)) continue;
     if (attempts.at(-1)?.status === 'open') return Math.max(foundQuietAtMs, inFlight.quietAtMs(leaseId));
   }
   return 0;
@@ -188,11 +213,11 @@ function connectorOf({ connectors }: WorkerContext, { connector }: Effect): Conn
 }
 
 /** The state after, as far as it can be read at the first try: the access is gone whether or not the target says more. */
-async function readAfter(context: WorkerContext, order: Effect): Promise<SaltedState | null> {
-  const { connector, action, target, account, privileges, clientToken } = order;
+async function readAfter(context: WorkerContext, given: Given): Promise<SaltedState | null> {
+  const { connector, action, target, account, other, privileges, clientToken } = given;
+  const query = { connector, target, action, account, ...(other === undefined ? {} : { other }), privileges: [...privileges], clientToken };
   try {
-    const read = (signal: AbortSignal): ReturnType<Connector['read']> =>
-      connectorOf(context, order).read({ connector, target, action, account, privileges: [...privileges], clientToken }, signal);
+    const read = (signal: AbortSignal): ReturnType<Connector['read']> => connectorOf(context, given).read(query, signal);
     return saltState(await within(context.clock, context.limits.askTimeoutMs, read), context.random);
   } catch {
     return null;

@@ -22,6 +22,7 @@ import { createOutbox } from './outbox.ts';
 import { readReport, runRead } from './reading.ts';
 import { plainDetail, reportMaker } from './reports.ts';
 import { createRevoker } from './revoking.ts';
+import { beganAtMs, outOfTurn } from './turn.ts';
 
 export interface WorkerOptions {
   readonly executorId: string;
@@ -110,8 +111,10 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     void ended.then(() => running.delete(ended));
   };
   /** Steps at one target one after another: what one reads before it acts must not be what another is changing. */
-  const start = (ticket: ActTicket): void =>
-    background(ticket.stepId, inLane(JSON.stringify([ticket.step.connector, ticket.step.target]), () => runStep(context, ticket.stepId)));
+  const start = (ticket: ActTicket): void => {
+    const lane = JSON.stringify([ticket.step.connector, ticket.step.target]);
+    background(ticket.stepId, runStep(context, ticket.stepId, (task) => inLane(lane, task)));
+  };
   const stranger = (code: string, message: string): void => {
     strangers += 1;
     logger.warn({ code, reason: plainDetail(message), strangers }, 'turned away what nobody trusted has signed for this executor');
@@ -224,11 +227,18 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     async step(raw) {
       mustTake();
       const nowMs = clock.nowMs();
-      const admission = admit(raw, { trust, executorId, nowMs, head: (log) => book.state.heads.get(log) ?? null, connectors: new Set(connectors.keys()) });
+      const admission = admit(raw, {
+        trust, executorId, nowMs, head: (log) => book.state.heads.get(log) ?? null, connectors: new Set(connectors.keys()), beganAtMs: (ticket) => beganAtMs(book.state, ticket),
+      });
       if (!admission.ok) return answerRefusal(admission);
-      if (isKnown(admission.ticket)) await book.durable();
-      else if (admission.kind === 'act') await takeAct(admission);
-      else await takeRead(admission.ticket, admission.head);
+      const { ticket, head } = admission;
+      if (isKnown(ticket)) await book.durable();
+      else if (admission.kind === 'read') await takeRead(admission.ticket, head);
+      else {
+        const refused = outOfTurn(context, admission.ticket, admission.plan);
+        if (refused !== null) return answerRefusal({ ok: false, ...refused, ticket, head });
+        await takeAct(admission);
+      }
       return { accepted: true };
     },
     async revoke(raw) {

@@ -9,7 +9,7 @@ import { EXECUTOR, keys, START_MS, storyTrust, type TrustEdit } from '../support
 
 function context(edit: Partial<AdmissionContext> & { readonly trustEdit?: TrustEdit; readonly known?: Head } = {}): AdmissionContext {
   const { trustEdit, known = null, ...rest } = edit;
-  return { trust: storyTrust(trustEdit), executorId: EXECUTOR, nowMs: START_MS + 1_000, connectors: new Set(['pg-main']), head: () => known, ...rest };
+  return { trust: storyTrust(trustEdit), executorId: EXECUTOR, nowMs: START_MS + 1_000, connectors: new Set(['pg-main']), head: () => known, beganAtMs: () => null, ...rest };
 }
 
 function refusal(admission: Admission): Refusal | 'admitted' {

@@ -1,10 +1,11 @@
 /** Step envelopes as a sidecar makes them, with real signatures and receipts; any part can be changed before what follows is signed over it. */
 import { digestOf, canonicalBytes, parseSigner, generateSignerKey, type RecordDraft, type Signer } from '../../ledger/index.ts';
-import { actStepId, clientTokenOf, deriveRevokeOrder, leaseIdOf, readStepId } from '../../src/change/derive.ts';
+import { clientTokenOf, deriveRevokeOrder, deriveSteps, leaseIdOf, readStepId } from '../../src/change/derive.ts';
 import type { EventBody } from '../../src/change/events.ts';
 import { newChangeId } from '../../src/engine/ids.ts';
 import type { StepEnvelope } from '../../src/protocol/envelope.ts';
-import { planDigest, type Plan, type PlanStep } from '../../src/protocol/plan.ts';
+import { callerIdOf } from '../../src/protocol/caller.ts';
+import { makesSecret, planDigest, type Plan, type StepAction } from '../../src/protocol/plan.ts';
 import type { ActTicket, Approval, ApprovalStatement, Dsse, Query, ReadTicket, RevokeOrder } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { paperLog, type PaperLog } from './paper-log.ts';
@@ -15,7 +16,12 @@ export const APPROVER = 'person:anna';
 export const forger = parseSigner(generateSignerKey(keys.ticket.name, new Uint8Array(32).fill(99)).skey);
 
 export interface Edits {
-  readonly action?: PlanStep['action'];
+  /** Which step is due. For a step of a rotation the plan is the whole rotation; the same `changeId` gives the same plan. */
+  readonly action?: StepAction;
+  /** What a caller's own code changes; a rotation unless told otherwise. */
+  readonly called?: 'rotate' | 'revoke' | 'disable';
+  /** Public key of the run that a `call` is for. */
+  readonly runKey?: string;
   readonly nowMs?: number;
   /** Seconds; null for standing access. */
   readonly leaseSeconds?: number | null;
@@ -47,6 +53,11 @@ export interface Made {
   readonly index: number;
 }
 
+/** The raw public key, standard base64. */
+export function publicKeyOf({ vkey }: Signer): string {
+  return Buffer.from(Buffer.from(vkey.split('+').at(-1)!, 'base64').subarray(1)).toString('base64');
+}
+
 let made = 0;
 export function freshChangeId(atMs = START_MS): string {
   made += 1;
@@ -61,26 +72,51 @@ export function someLog(size = 5, signer: Signer = keys.log): PaperLog {
 }
 
 export const BEFORE = { account: 'absent' } as const;
+/** The account of a rotation, its two logins, and what a read for the whole rotation tells of them. */
+export const ROLE = 'orders';
+export const OLD = 'orders_a';
+export const NEW = 'orders_b';
+export const TWIN_BEFORE = {
+  overlap: 'twin', role: 'id-orders', currentName: OLD, current: `id-${OLD}`, currentCanLogin: true, nextName: NEW, next: null, privilege: `role:${ROLE}`,
+} as const;
+export const ALONE_BEFORE = { overlap: 'none', account: `id-${ROLE}`, canLogin: true } as const;
+export const ACCOUNT_BEFORE = { account: `id-${ROLE}`, canLogin: true } as const;
 
-/** An approved step that gives what `action` says, recorded in `log` at `nowMs`, with its envelope. */
+const PRIVILEGE = 'table:public.orders:SELECT';
+const IN_ROTATION: Partial<Record<StepAction, number>> = { stage: 0, cutover: 1, retire: 2, replace: 0 };
+
+/** The plan that the step of `action` is part of, as the server derives it. */
+function planFor(action: StepAction, changeId: string, edits: Edits): Plan {
+  const kind = action === 'call' ? (edits.called ?? 'rotate') : action === 'stage' || action === 'cutover' || action === 'retire' || action === 'replace' ? 'rotate' : action;
+  const names = kind === 'rotate' || kind === 'disable' ? [] : [PRIVILEGE];
+  const twin = kind === 'rotate' && action !== 'replace' && action !== 'call';
+  const before = twin ? TWIN_BEFORE : action === 'replace' ? ALONE_BEFORE : action === 'disable' || action === 'call' ? ACCOUNT_BEFORE : BEFORE;
+  const account = before === BEFORE ? `deploy_${changeId.slice(-6).toLowerCase()}` : ROLE;
+  const query: Query = { connector: 'pg-main', target: 'app', action: kind, account, privileges: names, clientToken: clientTokenOf(changeId) };
+  const steps = deriveSteps(changeId, 1, query, before, action === 'call')!;
+  const leased = kind === 'provision' || kind === 'grant';
+  const leaseSeconds = leased && edits.leaseSeconds !== null ? (edits.leaseSeconds ?? 900) : null;
+  return {
+    v: 1, salt: salt(7), log: logId, changeId, revision: 1, kind, requester: ['nhi:prod/deployer', 'person:rita'], subject: 'nhi:prod/deployer',
+    purpose: 'deploy', connector: 'pg-main', target: 'app', mode: action === 'call' ? 'caller' : 'executor',
+    entitlements: names.map((privilege) => ({ connector: 'pg-main', target: 'app', privilege })), steps, before: { ...before },
+    lease: leaseSeconds === null ? null : { leaseId: leaseIdOf(changeId), leaseSeconds, endsBy: null },
+    recipient: steps.some((step) => makesSecret(step.action)) ? RECIPIENT : null,
+    ...(kind === 'rotate' && action !== 'call' ? { rotation: { overlap: twin ? 'twin' : 'none', graceSeconds: 900, retire: 'whenUnused', consumers: [] } } : {}),
+    ...(action === 'call' ? { caller: { key: edits.runKey ?? publicKeyOf(keys.executor), timeoutSeconds: 600 } } : {}),
+  };
+}
+
+/** An approved step that does what `action` says, recorded in `log` at `nowMs`, with its envelope. */
 export function makeStep(edits: Edits = {}): Made {
   const { action = 'provision', nowMs = START_MS, issue = 1, log = someLog() } = edits;
   const changeId = edits.changeId ?? freshChangeId(nowMs);
-  const leaseSeconds = action === 'revoke' ? null : edits.leaseSeconds === undefined ? 900 : edits.leaseSeconds;
-  const step: PlanStep = {
-    stepId: actStepId(changeId, 1, 1), action, connector: 'pg-main', target: 'app', account: `deploy_${changeId.slice(-6).toLowerCase()}`,
-    privileges: ['table:public.orders:SELECT'], clientToken: clientTokenOf(changeId),
-  };
-  const planned: Plan = {
-    v: 1, salt: salt(7), log: logId, changeId, revision: 1, kind: action, requester: ['nhi:prod/deployer', 'person:rita'], subject: 'nhi:prod/deployer',
-    purpose: 'deploy', connector: 'pg-main', target: 'app', mode: 'executor',
-    entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'table:public.orders:SELECT' }], steps: [step], before: { ...BEFORE },
-    lease: leaseSeconds === null ? null : { leaseId: leaseIdOf(changeId), leaseSeconds, endsBy: null }, recipient: action === 'provision' ? RECIPIENT : null,
-  };
+  const planned = planFor(action, changeId, edits);
   const plan = edits.plan?.(planned) ?? planned;
+  const step = plan.steps[IN_ROTATION[action] ?? 0]!;
   const authorised: ActTicket = {
-    kind: 'act', v: 1, log: logId, changeId, revision: 1, stepId: step.stepId, issue, audience: EXECUTOR, notBefore: formatTime(nowMs),
-    notAfter: formatTime(nowMs + 300_000), planDigest: planDigest(plan), step: plan.steps[0]!,
+    kind: 'act', v: 1, log: logId, changeId, revision: 1, stepId: step.stepId, issue, audience: plan.caller === undefined ? EXECUTOR : callerIdOf(plan.caller.key),
+    notBefore: formatTime(nowMs), notAfter: formatTime(nowMs + 300_000), planDigest: planDigest(plan), step,
   };
   const ticket = edits.ticket?.(authorised) ?? authorised;
   const ticketDsse = sign.ticket(ticket, edits.ticketSigner);

@@ -1,8 +1,8 @@
 /** A target in memory that behaves as targets do: it loses answers, hangs, and refuses what is there already. For tests of the worker. */
 import { TargetError, type ApplyInput, type Connector, type StateWithoutSalt } from '../../src/executor/connector.ts';
 import type { PlanStep } from '../../src/protocol/plan.ts';
-import type { Query } from '../../src/protocol/signed.ts';
-import { BEFORE } from './envelopes.ts';
+import type { Query, RevokeOrder } from '../../src/protocol/signed.ts';
+import { BEFORE, ROLE } from './envelopes.ts';
 import type { FakeClock } from './fake-clock.ts';
 
 /**
@@ -16,6 +16,8 @@ export interface Account {
   readonly token: string | null;
   readonly secret: string | null;
   readonly validUntil: string | null;
+  /** Shut out: there, and of no use to anybody. */
+  readonly locked?: true;
 }
 
 export interface MemoryTarget {
@@ -33,7 +35,18 @@ export interface MemoryTarget {
   /** Called at every call, before anything happens. */
   watch: (operation: Operation) => void;
   touched: Record<string, string>;
+  /** Attributes of a rotation, a replacement or a shut-out that are not what they would be: read in place of the true ones. */
+  readonly drift: Record<string, string>;
+  /** Open sessions, by login. */
+  readonly sessions: Map<string, number>;
+  /** Effects that were had, in order: `<action> <account>`. */
+  readonly effects: readonly string[];
+  /** Whether somebody with the right secret gets in. */
+  works(account: string): boolean;
 }
+
+/** Actions whose reads tell of logins, as a rotation needs them. */
+const OF_LOGINS: ReadonlySet<string> = new Set(['rotate', 'stage', 'cutover', 'retire', 'replace', 'disable', 'call']);
 
 export function memoryTarget(clock: FakeClock): MemoryTarget {
   const fates = new Map<Operation, Fate[]>();
@@ -43,17 +56,87 @@ export function memoryTarget(clock: FakeClock): MemoryTarget {
   const secrets: string[] = [];
   const own = clock.port();
 
-  const applyNow = ({ step, secret, validUntil }: Omit<ApplyInput, 'signal'>): void => {
-    if (step.action === 'revoke') {
-      accounts.delete(step.account);
-      return;
+  const drift: Record<string, string> = {};
+  const sessions = new Map<string, number>();
+  const effects: string[] = [];
+
+  const works = (account: string): boolean => (accounts.get(account)?.secret ?? null) !== null && accounts.get(account)?.locked !== true;
+  const lock = (account: string, token: string | null): void => void accounts.set(account, { token, secret: null, validUntil: null, locked: true });
+  const waitForSessions = (account: string, endSessions: boolean): void => {
+    const open = sessions.get(account) ?? 0;
+    if (open > 0 && !endSessions) throw new TargetError('notYet', `${open} sessions of ${account}`);
+  };
+  const effectOf = ({ step, secret, validUntil, endSessions }: Omit<ApplyInput, 'signal'>): void => {
+    const { account, clientToken: token } = step;
+    switch (step.action) {
+      case 'revoke':
+        accounts.delete(account);
+        return;
+      case 'provision':
+      case 'grant':
+        if (accounts.has(account)) throw new TargetError('rejected', 'an account of this name is there');
+        accounts.set(account, { token, secret, validUntil });
+        return;
+      case 'stage':
+        if (works(account)) throw new TargetError('rejected', 'a login of this name is in use');
+        accounts.set(account, { token, secret, validUntil });
+        return;
+      case 'cutover':
+        if (!works(account)) throw new TargetError('rejected', `${account} cannot log in`);
+        return waitForSessions(step.other ?? '', endSessions);
+      case 'retire':
+        // Whether anybody else gets in, it does not ask: that is for the worker to see to.
+        waitForSessions(account, endSessions);
+        sessions.delete(account);
+        return lock(account, token);
+      case 'replace':
+        accounts.set(account, { token, secret, validUntil });
+        return;
+      case 'disable':
+        sessions.delete(account);
+        return lock(account, token);
+      case 'call':
+        throw new TargetError('rejected', 'no target does what a caller does');
     }
-    if (accounts.has(step.account)) throw new TargetError('rejected', 'an account of this name is there');
-    accounts.set(step.account, { token: step.clientToken, secret, validUntil });
-    if (secret !== null) secrets.push(secret);
+  };
+  const applyNow = (input: Omit<ApplyInput, 'signal'>): void => {
+    effectOf(input);
+    effects.push(`${input.step.action} ${input.step.account}`);
+    if (input.secret !== null) secrets.push(input.secret);
+  };
+  const idOf = (account: string): string | null => (accounts.has(account) ? `id-${account}` : null);
+  const canLogin = (account: string): boolean => accounts.has(account) && accounts.get(account)?.locked !== true;
+  /** What the read of a rotation, or of one step of it, tells. */
+  const loginsOf = ({ action, account, other = '' }: Query): Record<string, string | boolean | null> => {
+    if (action === 'rotate' || action === 'stage') return { role: `id-${ROLE}`, current: idOf(other), next: idOf(account) };
+    if (action === 'cutover') return { role: `id-${ROLE}`, current: idOf(other) };
+    if (action === 'retire') return { role: `id-${ROLE}`, current: idOf(account), currentCanLogin: canLogin(account) };
+    return { account: idOf(account), canLogin: canLogin(account) };
+  };
+  const touchedBy = (query: Query): StateWithoutSalt['touched'] => {
+    if (!OF_LOGINS.has(query.action)) return accounts.has(query.account) ? { account: 'present' } : target.touched;
+    const read = loginsOf(query);
+    return { ...read, ...Object.fromEntries(Object.entries(drift).filter(([key]) => key in read)) };
+  };
+  const isApplied = (step: Pick<PlanStep, 'action' | 'account' | 'clientToken'>): boolean => {
+    const account = accounts.get(step.account);
+    if (step.action === 'revoke') return account === undefined;
+    if (step.action === 'retire' || step.action === 'disable') return account?.locked === true;
+    return account?.token === step.clientToken && account.locked !== true;
+  };
+  const takeBack = (order: Pick<RevokeOrder, 'action' | 'account' | 'clientToken'>): 'done' | 'already-absent' | 'mismatch' => {
+    const account = accounts.get(order.account);
+    if (account === undefined) return 'already-absent';
+    if (account.token !== order.clientToken) return 'mismatch';
+    if (order.action === 'stage') {
+      if (account.locked === true) return 'already-absent';
+      lock(order.account, order.clientToken);
+    } else accounts.delete(order.account);
+    effects.push(`revoke ${order.account}`);
+    return 'done';
   };
   const target: MemoryTarget = {
-    accounts, calls, secrets, watch: () => undefined, touched: { ...BEFORE },
+    accounts, calls, secrets, sessions, drift, effects, works, watch: () => undefined, touched: { ...BEFORE },
     will: (operation, ...next) => void fates.set(operation, [...(fates.get(operation) ?? []), ...next]),
     always(operation, fate) {
       if (fate === null) standing.delete(operation);
@@ -85,30 +168,28 @@ export function memoryTarget(clock: FakeClock): MemoryTarget {
             return never;
           case 'late':
             own.after(2_000, () => {
-              effect();
+              try {
+                effect();
+              } catch (error) {
+                // Nobody hears what a target says to a call that was given up.
+                if (!(error instanceof TargetError)) throw error;
+              }
             });
             throw new TargetError('ambiguous', 'connection lost');
           case 'throws':
             throw new RangeError('a fault of the connector itself');
         }
       };
-      const isThere = (step: Pick<PlanStep, 'account' | 'clientToken'>): boolean => accounts.get(step.account)?.token === step.clientToken;
       return {
         describe: () => ({ expiry: 'external', endsSessions: true, residualMs: 0, findable: true }),
         read: (query: Query) => call<StateWithoutSalt>('read', () => ({
           connector: query.connector, target: query.target, account: query.account, exists: accounts.has(query.account),
-          touched: accounts.has(query.account) ? { account: 'present' } : target.touched, held: accounts.has(query.account) ? [...query.privileges] : [],
+          touched: touchedBy(query), held: accounts.has(query.account) ? [...query.privileges] : [],
         })),
-        apply: ({ step, secret, validUntil }) => call('apply', () => applyNow({ step, secret, validUntil })),
-        probe: (step) => call('probe', () => (step.action === 'revoke' ? !accounts.has(step.account) : isThere(step)) ? 'applied' : 'absent'),
-        tryUse: (step, secret) => call('tryUse', () => (secret === null ? 'notTried' : accounts.get(step.account)?.secret === secret ? 'works' : 'fails')),
-        revoke: (order) => call('revoke', () => {
-          const account = accounts.get(order.account);
-          if (account === undefined) return 'already-absent';
-          if (account.token !== order.clientToken) return 'mismatch';
-          accounts.delete(order.account);
-          return 'done';
-        }),
+        apply: (input) => call('apply', () => applyNow(input)),
+        probe: (step) => call('probe', () => (isApplied(step) ? 'applied' : 'absent')),
+        tryUse: (step, secret) => call('tryUse', () => (secret === null ? 'notTried' : works(step.account) && accounts.get(step.account)?.secret === secret ? 'works' : 'fails')),
+        revoke: (order) => call('revoke', () => takeBack(order)),
         close: () => Promise.resolve(),
       };
     },
