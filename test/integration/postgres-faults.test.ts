@@ -127,7 +127,7 @@ describe.skipIf(postgresInstallations().length === 0)('a PostgreSQL that fails',
     await server.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'");
     await server.sql('SELECT pg_reload_conf()');
     const step = provisionStep('hanging');
-    expect(await failureOf(connector.apply({ step, validUntil: null, secret: SECRET, signal: deadline(2_000) }))).toMatchObject({ kind: 'ambiguous' });
+    expect(await failureOf(connector.apply({ step, validUntil: null, secret: SECRET, endSessions: false, signal: deadline(2_000) }))).toMatchObject({ kind: 'ambiguous' });
     const probe = connector.probe(step, deadline());
     await server.sql('ALTER SYSTEM RESET synchronous_standby_names');
     await server.sql('SELECT pg_reload_conf()');

@@ -27,7 +27,7 @@ describe.skipIf(postgresInstallations().length === 0)('no secret is written down
   test('by a server that logs everything, through a whole life and its failures', async () => {
     const connector = connectorTo(server);
     const step = provisionStep('canary');
-    await apply(connector, step, new Date(Date.now() + 3_600_000).toISOString());
+    await apply(connector, step, { validUntil: new Date(Date.now() + 3_600_000).toISOString() });
     expect(await connector.tryUse(step, SECRET, deadline())).toBe('works');
     expect(await connector.tryUse(step, `${SECRET}x`, deadline())).toBe('fails');
     await expect(apply(connector, provisionStep('canary'))).rejects.toMatchObject({ kind: 'rejected' });
@@ -51,14 +51,14 @@ describe.skipIf(postgresInstallations().length === 0)('no secret is written down
     };
     const limited = postgresConnector({ id: CONNECTOR, connection: base, randomBytes: () => salt });
     const step = provisionStep('echoed');
-    const input = { step, validUntil: null, secret: SECRET };
+    const input = { step, validUntil: null, secret: SECRET, endSessions: false };
     await collect(limited.apply({ ...input, signal: deadline() }));
     await collect(postgresConnector({ id: CONNECTOR, connection: { ...base, password: `${password}x` } }).apply({ ...input, signal: deadline() }));
     await collect(postgresConnector({ id: CONNECTOR, connection: { ...base, port: 1 } }).apply({ ...input, signal: deadline() }));
     await collect(postgresConnector({ id: CONNECTOR, connection: { ...base, sslmode: 'verify-full' } }).apply({ ...input, signal: deadline() }));
     for (const [word, when] of [['CREATE ROLE', 'before'], ['CREATE ROLE', 'after'], ['COMMIT', 'after']] as const) {
       const proxy = await cutProxy(server.port, word, when);
-      await collect(connectorTo(server, proxy.port).apply({ step: provisionStep(`echoed-${word}-${when}`), validUntil: null, secret: SECRET, signal: deadline() }));
+      await collect(connectorTo(server, proxy.port).apply({ step: provisionStep(`echoed-${word}-${when}`), validUntil: null, secret: SECRET, endSessions: false, signal: deadline() }));
       await proxy.close();
     }
     // A server that repeats the statement in its complaint, as some do.

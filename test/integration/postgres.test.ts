@@ -71,7 +71,7 @@ describe.each(installations)('PostgreSQL $major', (installation) => {
     test('lets nobody in after validUntil, with nothing else running', async () => {
       const step = provisionStep('short-lived');
       const validUntil = new Date(Date.now() + 1500).toISOString();
-      await apply(connector, step, validUntil);
+      await apply(connector, step, { validUntil });
       expect(await connector.tryUse(step, SECRET, deadline())).toBe('works');
       await expect.poll(() => connector.tryUse(step, SECRET, deadline()), { timeout: 10_000 }).toBe('fails');
       expect(Date.now()).toBeGreaterThan(Date.parse(validUntil));

@@ -3,7 +3,9 @@ import { randomInt } from 'node:crypto';
 import type { Client } from 'pg';
 import { postgresConnector } from '../../src/connectors/postgres/connector.ts';
 import type { Connector } from '../../src/executor/connector.ts';
+import { isUndoable, makesSecret } from '../../src/protocol/plan.ts';
 import type { PlanStep } from '../../src/protocol/plan.ts';
+import type { Query } from '../../src/protocol/signed.ts';
 import type { TestPostgres } from './postgres.ts';
 
 /** The database of {@link prepareDatabase}, and so the connector's target. */
@@ -55,19 +57,63 @@ export function revokeStep(account: string, privileges: readonly string[] = READ
   return stepOf('revoke', account, privileges, clientToken);
 }
 
+export function replaceStep(account: string, clientToken = newToken()): PlanStep {
+  return stepOf('replace', account, [], clientToken);
+}
+
+export function disableStep(account: string, clientToken = newToken()): PlanStep {
+  return stepOf('disable', account, [], clientToken);
+}
+
 function stepOf(action: PlanStep['action'], account: string, privileges: readonly string[], clientToken: string): PlanStep {
   const stepId = `stp_0123456789abcdef_${clientToken.slice(3).toUpperCase()}_r1_1`;
   return { stepId, action, connector: CONNECTOR, target: TARGET, account, privileges: [...privileges], clientToken };
 }
 
+/** How the account can be rotated, asked as a change asks it. */
+export function rotateQuery(account: string, clientToken = newToken()): Query {
+  return { connector: CONNECTOR, target: TARGET, action: 'rotate', account, privileges: [], clientToken };
+}
+
+export interface RotationSteps {
+  readonly stage: PlanStep;
+  readonly cutover: PlanStep;
+  readonly retire: PlanStep;
+}
+
+/** The steps that a plan derives from how a twin can be rotated: the login in use and the next one. */
+export function rotationSteps(account: string, current: string, next: string, clientToken = newToken()): RotationSteps {
+  const privileges = [`role:${account}`];
+  return {
+    stage: { ...stepOf('stage', next, privileges, clientToken), other: current },
+    cutover: { ...stepOf('cutover', next, privileges, clientToken), other: current },
+    retire: { ...stepOf('retire', current, privileges, clientToken), other: next },
+  };
+}
+
+/** The account `name`, which reads the orders, and `<name>_a`, a login of it that an operator made. */
+export async function twinAccount(server: TestPostgres, name: string): Promise<void> {
+  const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`;
+  await server.sql(`CREATE ROLE ${quoted(name)} NOLOGIN`);
+  await server.sql(`GRANT USAGE ON SCHEMA sales TO ${quoted(name)}`, TARGET);
+  await server.sql(`GRANT SELECT ON sales.orders TO ${quoted(name)}`, TARGET);
+  await server.sql(`CREATE ROLE ${quoted(`${name}_a`)} LOGIN PASSWORD '${SECRET}' IN ROLE ${quoted(name)}`);
+}
+
 /** The order that takes back what the step gave. */
 export function orderOf(step: PlanStep): Parameters<Connector['revoke']>[0] {
-  if (step.action === 'revoke') throw new TypeError('what was revoked is not taken back');
+  if (!isUndoable(step.action)) throw new TypeError('only what was given is taken back');
   return { ...step, action: step.action };
 }
 
-export async function apply(connector: Connector, step: PlanStep, validUntil: string | null = null): Promise<void> {
-  await connector.apply({ step, validUntil, secret: step.action === 'provision' ? SECRET : null, signal: deadline() });
+export interface ApplyOptions {
+  readonly validUntil?: string;
+  readonly secret?: string;
+  readonly endSessions?: boolean;
+}
+
+export async function apply(connector: Connector, step: PlanStep, { validUntil, secret = SECRET, endSessions = false }: ApplyOptions = {}): Promise<void> {
+  await connector.apply({ step, validUntil: validUntil ?? null, secret: makesSecret(step.action) ? secret : null, endSessions, signal: deadline() });
 }
 
 /** An account that Countersign did not make, logged in. */
