@@ -85,7 +85,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     if (logSigner.name !== config.origin) throw new StartError('bad-key', `${config.keys.log} is the key of ${logSigner.name}, not of ${config.origin}`);
     const trust = await loadTrustFolder(config.trust);
     requireTrusted(config, trust);
-    const facts = await openFacts({ load: (nowMs) => loadFacts(factFiles(config), nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
+    const facts = await openFacts({ load: (nowMs) => loadFacts(config.facts, nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
     undo.push(() => facts.close());
     const disk = nodeDisk(config.data);
     const deliveries = await openDeliveryStore({ disk, directory: 'deliveries', clock, keepMs: config.limits.deliverySeconds * 1000 * DELIVERY_MARGIN, logger });
@@ -165,11 +165,6 @@ function requireTrusted(config: Config, trust: Trust): void {
     if (known === undefined) throw new StartError('untrusted-executor', `${config.trust}/executors.json does not know ${id}`);
     if (missing.length > 0) throw new StartError('untrusted-executor', `${config.trust}/executors.json does not let ${id} speak for ${missing.join(', ')}`);
   }
-}
-
-function factFiles({ facts }: Config): Parameters<typeof loadFacts>[0] {
-  const { inventory, catalogue, directory, usage } = facts;
-  return { inventory, catalogue, directory, ...(usage === undefined ? {} : { usage }) };
 }
 
 /** The bundle, or a PDP that answers nothing: then nothing is given, and everything can still be taken back (invariant 4). */
