@@ -88,9 +88,10 @@ export function startRunner(context: EngineContext): Runner {
       wakeAt(state.changeId, Math.min(notBeforeMs, due.wakeAtMs ?? Infinity));
       return false;
     }
+    // Said before looking, so that what it would wait for cannot happen unheard in between.
+    waiting.add(state.changeId);
     const outcome = await performWork(context, state, due.work);
     if (outcome === 'waiting') {
-      waiting.add(state.changeId);
       if (due.wakeAtMs !== null) wakeAt(state.changeId, due.wakeAtMs);
       return false;
     }

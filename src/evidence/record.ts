@@ -43,7 +43,9 @@ export interface DraftWithObjects {
 /** The record of a new event at `atMs`, with the bytes of what it names. `extra`: objects that the body names beyond its attachments. */
 export function toDraft(changeId: string, event: NewEvent, atMs: number, extra: readonly Uint8Array[] = []): DraftWithObjects {
   const attached = event.attached ?? {};
-  const objects = [...[attached.plan, attached.before, attached.after].filter((one) => one !== undefined).map((one) => canonicalBytes(one)), ...extra];
+  const all = [...[attached.plan, attached.before, attached.after].filter((one) => one !== undefined).map((one) => canonicalBytes(one)), ...extra];
+  // A step that changed nothing may come with one state as before and after: it is one object.
+  const objects = [...new Map(all.map((bytes) => [digestOf(bytes), bytes])).values()];
   return {
     draft: {
       v: RECORD_VERSIONS[event.type], change: changeId, type: event.type, at: formatTime(atMs), actor: event.actor,

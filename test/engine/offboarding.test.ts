@@ -1,0 +1,87 @@
+import { describe, expect, it, vi } from 'vitest';
+import { findItems } from '../../src/engine/offboarding.ts';
+import type { Facts } from '../../src/facts/load.ts';
+import type { ChangeRequest } from '../../src/protocol/request.ts';
+import { answerOf, openTestSidecar, type TestSidecar } from '../support/sidecar.ts';
+
+const PARTNER = 'thirdParty:northwind-analytics';
+const OFFBOARD: ChangeRequest = { kind: 'offboard', subject: PARTNER, reason: 'the contract ended' };
+const LEASE: ChangeRequest = {
+  kind: 'grant', subject: 'nhi:prod/warehouse-sync', purpose: 'warehouse-sync', reason: 'a day of loading', duration: 'PT1H',
+  entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'table:public.orders:SELECT' }],
+};
+
+async function withSidecar(run: (sidecar: TestSidecar) => Promise<void>, decide?: Parameters<typeof openTestSidecar>[0]): Promise<void> {
+  const sidecar = await openTestSidecar({ ...decide });
+  try {
+    await run(sidecar);
+  } finally {
+    await sidecar.close();
+  }
+}
+
+async function request(sidecar: TestSidecar, by: string, change: ChangeRequest): Promise<string> {
+  const answer = await sidecar.engine.request([by], change, null);
+  if (!answer.ok) throw new Error(answer.message);
+  return answer.value.state.changeId;
+}
+
+const named = (sidecar: TestSidecar, changeId: string, name: string): Promise<void> =>
+  vi.waitFor(() => expect(sidecar.engine.get(changeId)?.name).toBe(name), { timeout: 10_000 });
+
+describe('an offboarding', () => {
+  it('takes back what the ledger gave and shuts out every account, leases first, and is done when all are gone', () => withSidecar(async (sidecar) => {
+    const lease = await request(sidecar, 'nhi:prod/warehouse-sync', LEASE);
+    await named(sidecar, lease, 'active');
+    const parent = await request(sidecar, 'person:olga', OFFBOARD);
+    await named(sidecar, parent, 'done');
+    const { plan, items } = sidecar.engine.get(parent)!;
+    expect(plan?.items?.[0]).toEqual({ kind: 'lease', nhi: 'nhi:prod/warehouse-sync', change: lease });
+    expect(plan?.items?.slice(1).every(({ kind }) => kind === 'account')).toBe(true);
+    expect([...items.values()].every(({ outcome }) => outcome === 'gone')).toBe(true);
+    expect(sidecar.engine.get(lease)?.name).toBe('revoked');
+    for (const [number, item] of items) {
+      if (plan?.items?.[number]?.kind !== 'account') continue;
+      expect(sidecar.engine.get(item.change)).toMatchObject({ name: 'done', parent, request: { kind: 'disable' } });
+    }
+  }));
+
+  it('does not begin with the accounts before the leases are settled', () => withSidecar(async (sidecar) => {
+    const lease = await request(sidecar, 'nhi:prod/warehouse-sync', LEASE);
+    await named(sidecar, lease, 'active');
+    sidecar.executor.acting = false;
+    const parent = await request(sidecar, 'person:olga', OFFBOARD);
+    await vi.waitFor(() => expect(sidecar.executor.orders).toHaveLength(1), { timeout: 10_000 });
+    expect([...sidecar.engine.get(parent)!.items.keys()]).toEqual([0]);
+  }));
+
+  it('leaves what cannot be taken back open, with an owner, and is stuck until it is gone', () => {
+    const deny = { decide: (input: Parameters<NonNullable<NonNullable<Parameters<typeof openTestSidecar>[0]>['decide']>>[0]) => answerOf(input.change.kind === 'disable' ? 'deny' : 'allow') };
+    return withSidecar(async (sidecar) => {
+      const parent = await request(sidecar, 'person:olga', OFFBOARD);
+      await vi.waitFor(() => expect(sidecar.engine.get(parent)?.findings.get('offboarding-open')?.owner).toBe('person:ben'), { timeout: 10_000 });
+      const state = sidecar.engine.get(parent)!;
+      expect(state.name).toBe('executing');
+      expect(state.items.get(0)).toMatchObject({ outcome: 'open', owner: 'person:ben' });
+    }, deny);
+  });
+
+  it('of somebody that nobody knows finds nothing', () => withSidecar(async (sidecar) => {
+    expect(findItems('thirdParty:nobody', sidecar.facts, { open: () => [].values() })).toEqual([]);
+    expect(findItems('nhi:prod/nobody', sidecar.facts, { open: () => [].values() })).toEqual([]);
+  }));
+
+  it('works on those who use a credential before whose credential it is', () => withSidecar(async (sidecar) => {
+    const one = sidecar.facts.inventory.get('nhi:prod/warehouse-sync')!;
+    const facts: Facts = {
+      ...sidecar.facts,
+      inventory: new Map([
+        ['nhi:prod/a', { ...one, id: 'nhi:prod/a', consumers: ['nhi:prod/b'], accounts: { 'pg-main': 'a' } }],
+        ['nhi:prod/b', { ...one, id: 'nhi:prod/b', consumers: ['nhi:prod/c', 'nhi:prod/a'], accounts: { 'pg-main': 'b' } }],
+        ['nhi:prod/c', { ...one, id: 'nhi:prod/c', consumers: [], accounts: { 'pg-main': 'c' } }],
+      ]),
+    };
+    const accounts = findItems(PARTNER, facts, { open: () => [].values() }).map((item) => (item.kind === 'account' ? item.account : ''));
+    expect(accounts).toEqual(['c', 'b', 'a']);
+  }));
+});
