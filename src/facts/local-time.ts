@@ -31,7 +31,7 @@ export function formatLocalDate(localMs: number): string {
 /** What clocks in the zone show at this instant, to the second. @throws RangeError for a zone that is none */
 export function localTimeAt(timeZone: string, instantMs: number): number {
   const [month, day, year, hour, minute, second] = formatOf(timeZone).format(instantMs).split(/\D+/).map(Number);
-  return Date.UTC(year!, month! - 1, day!, hour!, minute!, second!);
+  return Date.UTC(year!, month! - 1, day, hour, minute, second);
 }
 
 /**

@@ -63,7 +63,7 @@ export const changeInputSchema = z.strictObject({
     connectors: z.array(z.string()),
     /** Age of the oldest fact above. */
     ageMs: z.int(),
-    /** Maintenance of the system that is touched, from now on: occurrences in the order in which they open. null: no calendar is kept. */
+    /** Maintenance of the system that is touched, from now on: occurrences in the order in which they open. null: no calendar is kept, or no one system is touched. */
     calendar: z
       .strictObject({
         windows: z.array(windowMs).max(64),

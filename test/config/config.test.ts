@@ -47,6 +47,12 @@ describe('a configuration', () => {
     expect(warnings).toEqual([]);
   });
 
+  it('may name a calendar, whose path is taken from its directory as well', async () => {
+    const { config } = await load(YAML.replace('directory: facts/directory.yaml', 'directory: facts/directory.yaml, calendar: facts/calendar.yaml'));
+    expect(config.facts.calendar).toBe(join(directory, 'facts/calendar.yaml'));
+    expect((await load(YAML)).config.facts.calendar).toBeUndefined();
+  });
+
   it('is overridden by the environment, and that by flags', async () => {
     const env = { COUNTERSIGN_LISTEN_PORT: '8099', COUNTERSIGN_LIMITS_TICKET_SECONDS: '60', COUNTERSIGN_HOSTS: 'a.example, b.example', COUNTERSIGN_LOG_LEVEL: 'warn' };
     const { config, sources } = await load(YAML, { env, flags: { 'listen.port': '8100', 'limits.approvalSeconds': undefined } });

@@ -3,9 +3,16 @@ import { canonicalText } from '../../ledger/index.ts';
 import { factsOf } from '../../src/facts/load.ts';
 import { buildChangeInput, conveyedBy } from '../../src/pdp/build-input.ts';
 import { changeInputSchema } from '../../src/pdp/policy-input.ts';
-import { exampleFacts, GRANT, NOW_MS, on, PROVISION, questionOf } from './support.ts';
+import { HORIZON_MS } from '../../src/facts/calendar.ts';
+import { planDigest, type Plan } from '../../src/protocol/plan.ts';
+import type { ChangeRequest } from '../../src/protocol/request.ts';
+import { CHANGE_ID, exampleFacts, GRANT, NOW_MS, on, PLAN, PROVISION, questionOf, ROTATE } from './support.ts';
 
 const facts = await exampleFacts();
+const keeping = await exampleFacts({ calendar: true });
+const DISABLE: ChangeRequest = { kind: 'disable', subject: 'nhi:prod/freight-sync', connector: 'pg-main', target: 'app', reason: 'the contract is over' };
+const OFFBOARD: ChangeRequest = { kind: 'offboard', subject: 'thirdParty:kestrel-logistics', reason: 'the contract is over' };
+const RUN = { key: `${'A'.repeat(43)}=`, timeout: 'PT5M' };
 
 test('the question holds what it needs of the catalogue, and nothing else', () => {
   const { catalogue } = questionOf(facts, { ...PROVISION, entitlements: [on('role:app_owner')] }, ['nhi:prod/billing-export']).facts;
@@ -89,4 +96,84 @@ test('what a role brings along is what the catalogue says of it', () => {
   const roles = factsOf({ ...facts.value, catalogue: { ...facts.value.catalogue, entitlements: facts.value.catalogue.entitlements.map((entry) => (entry.privilege === 'role:deploy' ? { ...entry, conveys: ['b', 'a'] } : entry)) } }, NOW_MS);
   expect(conveyedBy(['role:deploy', 'role:app_owner'], { connector: 'pg-main', target: 'app' }, roles)).toEqual(['a', 'b']);
   expect(conveyedBy(['role:deploy'], { connector: 'pg-main', target: 'another' }, roles)).toEqual([]);
+});
+
+test.each<[string, ChangeRequest]>([['provision', PROVISION], ['grant', GRANT], ['rotate', ROTATE], ['disable', DISABLE], ['offboard', OFFBOARD]])('a question about %s has the form that policy is promised', (kind, request) => {
+  const input = questionOf(keeping, request, ['person:wei'], { plan: null });
+  expect(changeInputSchema.parse(input)).toEqual(input);
+  expect([input.change.kind, input.change.mode, input.change.emergency, input.change.calendar, input.change.window, input.change.items]).toEqual([kind, 'executor', false, null, null, null]);
+});
+
+test('a rotation and a disabling say the system that they touch, and an offboarding has none', () => {
+  const systemOf = (request: ChangeRequest): unknown => questionOf(facts, request, ['person:wei']).change.system;
+  expect([systemOf(ROTATE), systemOf(DISABLE), systemOf(GRANT)]).toEqual(Array.from({ length: 3 }, () => ({ connector: 'pg-main', target: 'app' })));
+  expect(systemOf(OFFBOARD)).toBeNull();
+  expect(systemOf({ ...GRANT, entitlements: [on('role:deploy'), { ...on('role:deploy'), target: 'other' }] })).toBeNull();
+});
+
+test('what a request says of time and of who acts is passed on', () => {
+  const { recipient: _recipient, ...rotate } = ROTATE;
+  const { change } = questionOf(facts, { ...rotate, caller: RUN, urgency: 'emergency', window: { calendar: 'pg-main-weekly' } }, ['person:wei']);
+  expect([change.mode, change.emergency, change.calendar]).toEqual(['caller', true, 'pg-main-weekly']);
+  expect(questionOf(facts, { ...rotate, caller: RUN, window: { onMissed: 'replan' } }, ['person:wei']).change.calendar).toBeNull();
+});
+
+test('the plan gives its digest, window and items, and the dispatch its step', () => {
+  const plan: Plan = {
+    ...PLAN, window: { calendar: 'pg-main-weekly', opensAt: '2026-11-29T02:00:00.000Z', closesAt: '2026-11-29T04:00:00.000Z', onMissed: 'expire', consumers: [] },
+    items: [{ kind: 'lease', nhi: 'nhi:prod/freight-sync', change: CHANGE_ID }],
+  };
+  const { change } = questionOf(facts, ROTATE, ['person:wei'], { phase: 'dispatch', plan, step: { action: 'cutover', number: 2 } });
+  expect(change.window).toEqual({ calendar: 'pg-main-weekly', opensAtMs: Date.parse('2026-11-29T02:00:00Z'), closesAtMs: Date.parse('2026-11-29T04:00:00Z') });
+  expect([change.planDigest, change.items, change.step]).toEqual([planDigest(plan), 1, { action: 'cutover', number: 2 }]);
+});
+
+test('the overlap of a rotation is what was read, and nothing else has one', () => {
+  const overlap = (request: ChangeRequest, touched: Plan['before'] | null): unknown => questionOf(facts, request, ['person:wei'], { before: touched === null ? null : { held: [], touched } }).change.overlap;
+  expect([overlap(ROTATE, { overlap: 'twin' }), overlap(ROTATE, { overlap: 'none' }), overlap(ROTATE, { overlap: 'both' }), overlap(ROTATE, {}), overlap(ROTATE, null)]).toEqual(['twin', 'none', null, null, null]);
+  expect(overlap(GRANT, { overlap: 'twin' })).toBeNull();
+});
+
+test('a change that names no entitlements comes with the entries for what its account holds, under every scope', () => {
+  const scoped = { ...on('role:orders'), scope: 'eu', rank: 80, environment: 'prod' };
+  const catalogue = { ...facts.value.catalogue, entitlements: [...facts.value.catalogue.entitlements, scoped, { ...on('role:orders'), target: 'other', rank: 1, environment: 'prod' }] };
+  const known = factsOf({ ...facts.value, catalogue }, NOW_MS);
+  const before = { held: ['role:orders', 'table:public.customers:DELETE', 'nobody:knows'], touched: {} };
+  const entries = (request: ChangeRequest): string[] => questionOf(known, request, ['person:wei'], { before }).facts.catalogue.entitlements.map((entry) => `${entry.target} ${entry.privilege} ${entry.scope ?? ''}`);
+  expect(entries(ROTATE)).toEqual([
+    'app role:orders ', 'app role:orders eu', 'app table:public.customers:DELETE ',
+    'app table:public.orders:INSERT ', 'app table:public.orders:SELECT ', 'app table:public.orders:UPDATE ',
+  ]);
+  expect(entries(DISABLE)).toEqual(['app role:orders ', 'app role:orders eu', 'app table:public.customers:DELETE ']);
+  expect(entries(GRANT)).toEqual(['app role:deploy ']);
+  expect(questionOf(known, DISABLE, ['person:wei'], { before: null }).facts.catalogue.entitlements).toEqual([]);
+});
+
+test('a person who is offboarded, and who asked for the offboarding above, are among the people', () => {
+  const people = (request: ChangeRequest, parent: { changeId: string; requester: string[] } | null): string[] => questionOf(facts, request, ['sidecar:0123456789abcdef'], { parent }).facts.directory.people.map((person) => person.id);
+  expect(people({ ...OFFBOARD, subject: 'person:kim' }, null)).toContain('person:kim');
+  expect(people(DISABLE, null)).not.toContain('person:mallory');
+  expect(people(DISABLE, { changeId: CHANGE_ID, requester: ['person:mallory'] })).toContain('person:mallory');
+  expect(questionOf(facts, DISABLE, ['sidecar:0123456789abcdef'], { parent: { changeId: CHANGE_ID, requester: ['person:mallory'] } }).change.parent).toEqual({ changeId: CHANGE_ID, requester: ['person:mallory'] });
+});
+
+test('the calendar is that of the system and environment, from now on for 35 days', () => {
+  const { calendar } = questionOf(keeping, ROTATE, ['person:wei']).facts;
+  expect(calendar?.windows.map((one) => one.calendar)).toEqual(expect.arrayContaining(['pg-main-nightly', 'pg-main-weekly']) as string[]);
+  expect(calendar?.windows.every((one) => one.closesAtMs > NOW_MS && one.opensAtMs < NOW_MS + HORIZON_MS)).toBe(true);
+  expect(calendar?.freezes.map((freeze) => freeze.id)).toEqual(['year-end']);
+  const dev: ChangeRequest = { ...GRANT, subject: 'nhi:dev/report-preview', entitlements: [{ connector: 'pg-dev', target: 'app_dev', privilege: 'table:public.orders:SELECT' }] };
+  expect(questionOf(keeping, dev, ['person:ana']).facts.calendar).toEqual({ windows: [], freezes: [] });
+});
+
+test('where no calendar is kept, or no system is touched, there is none', () => {
+  expect(questionOf(facts, ROTATE, ['person:wei']).facts.calendar).toBeNull();
+  expect(questionOf(keeping, OFFBOARD, ['person:wei']).facts.calendar).toBeNull();
+});
+
+test('locks come in a fixed order, with what policy needs of them', () => {
+  const lock = (n: number): { lockId: string; reason: string; by: string } => ({ lockId: `lck_${n}`, reason: 'stolen', by: 'person:olga' });
+  expect(questionOf(facts, GRANT, ['person:wei'], { locks: [lock(2), lock(1)] }).facts.locks).toEqual([{ lockId: 'lck_1', reason: 'stolen' }, { lockId: 'lck_2', reason: 'stolen' }]);
+  const many = questionOf(facts, GRANT, ['person:wei'], { locks: Array.from({ length: 100 }, (_, n) => lock(n)) });
+  expect(changeInputSchema.parse(many).facts.locks).toHaveLength(64);
 });

@@ -14,7 +14,7 @@ const preview = questionOf(
   },
   ['nhi:dev/report-preview'],
 );
-const deployment = questionOf(facts, GRANT, ['nhi:prod/ci-deployer'], { phase: 'dispatch' });
+const deployment = questionOf(facts, GRANT, ['nhi:prod/ci-deployer'], { phase: 'dispatch', step: { action: 'grant', number: 1 } });
 
 /** Every member of every object in it, as a path; array elements are not left out but looked into. */
 function members(value: unknown, path: readonly string[] = []): string[][] {
