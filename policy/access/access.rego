@@ -1,19 +1,40 @@
 # METADATA
 # title: Access
-# description: The three questions that the sidecar asks. Each answer is defined whatever the input holds; without a reason to permit it is a deny.
+# description: |
+#   The three questions that the sidecar asks. Each answer is defined whatever the input holds; without a reason to permit it is a
+#   deny, and without a window that fits there is none.
 package access
 
+import data.access.caller
 import data.access.entitlement
 import data.access.facts
 import data.access.lease
 import data.access.least_privilege
+import data.access.offboarding
 import data.access.requester
-import data.access.revocation
 import data.access.verification
+import data.access.verification.logins
 import data.lib
+import data.lib.clock
 import data.workflow
+import data.workflow.emergency
+import data.workflow.schedule as planning
+import data.workflow.windows
 
-refused := (((entitlement.deny | least_privilege.deny) | lease.deny) | requester.deny) | facts.deny
+refused := union({
+	entitlement.deny,
+	least_privilege.deny,
+	lease.deny,
+	requester.deny,
+	facts.deny,
+	caller.deny,
+	offboarding.deny,
+	windows.deny,
+})
+
+pending := workflow.pending | emergency.pending
+
+permitted := workflow.permit | pending
 
 # Who can approve is asked only of what may be approved at all: the answer for too broad a request would mislead.
 denied := refused if {
@@ -32,11 +53,11 @@ denied := refused if {
 #   controls:
 #     - {framework: NIST SP 800-53 r5, id: AC-3}
 #     - {framework: NIST SP 800-207, id: Tenet 6}
-unexplained contains lib.said(rego.metadata.chain()) if count(workflow.permit | workflow.pending) == 0
+unexplained contains lib.said(rego.metadata.chain()) if count(permitted) == 0
 
 effects contains "deny" if count(denied) > 0
 
-effects contains "needsApproval" if count(workflow.pending) > 0
+effects contains "needsApproval" if count(pending) > 0
 
 effects contains "allow" if count(workflow.permit) > 0
 
@@ -44,7 +65,7 @@ effect := lib.strictest(effects)
 
 sayings := denied if {
 	effect == "deny"
-} else := (workflow.permit | workflow.pending) | facts.note
+} else := union({permitted, facts.note, caller.note, windows.note})
 
 # Nobody can approve what is denied.
 approvers := {
@@ -54,8 +75,15 @@ approvers := {
 }[effect]
 
 proven_by := "byUse" if {
-	input.change.kind == "provision"
+	input.change.kind in {"provision", "rotate"}
+	input.change.mode == "executor"
 } else := "readBack"
+
+# What is denied waits for nothing.
+waiting := {"notBefore": clock.rfc3339(windows.frozen_until_ms)} if {
+	windows.frozen_until_ms
+	effect != "deny"
+} else := {}
 
 default requested := []
 
@@ -75,12 +103,12 @@ used := sort(input.used.privileges) if is_array(input.used.privileges)
 decide := {
 	"effect": effect,
 	"reasons": lib.reasons(sayings),
-	"obligations": {
+	"obligations": object.union(waiting, {
 		"approvers": approvers,
 		"proofClass": workflow.proof_class,
 		"maxLeaseSeconds": lease.obligation_seconds,
 		"verification": proven_by,
-	},
+	}),
 	"entitlements": {
 		"requested": requested,
 		"held": held,
@@ -91,26 +119,29 @@ decide := {
 	"controls": lib.controls(sayings),
 }
 
+disproved := verification.deny | logins.deny
+
+proved := verification.permit | logins.permit
+
+verified := union({proved, verification.note, logins.note, caller.note})
+
 # METADATA
 # title: Is the state after the effect what was decided?
 # entrypoint: true
 verify := {
 	"effect": "allow",
-	"reasons": lib.reasons(verification.permit | verification.note),
-	"controls": lib.controls(verification.permit | verification.note),
+	"reasons": lib.reasons(verified),
+	"controls": lib.controls(verified),
 } if {
-	count(verification.deny) == 0
-	count(verification.permit) > 0
+	count(disproved) == 0
+	count(proved) > 0
 } else := {
 	"effect": "deny",
-	"reasons": lib.reasons(verification.deny),
-	"controls": lib.controls(verification.deny),
+	"reasons": lib.reasons(disproved),
+	"controls": lib.controls(disproved),
 }
 
 # METADATA
-# title: May this person take access back now?
+# title: Which maintenance window must this change use?
 # entrypoint: true
-revoker := {"allow": true, "reasons": lib.reasons(revocation.permit)} if {
-	count(revocation.deny) == 0
-	count(revocation.permit) > 0
-} else := {"allow": false, "reasons": lib.reasons(revocation.deny)}
+schedule := {"window": planning.chosen, "reasons": lib.reasons(planning.note | emergency.pending)}

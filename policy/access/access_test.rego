@@ -53,9 +53,9 @@ test_nothing_at_all_is_denied if {
 		verification := access.verify with input as nothing
 		verification.effect == "deny"
 		count(verification.reasons) > 0
-		revocation := access.revoker with input as nothing
-		revocation.allow == false
-		count(revocation.reasons) > 0
+		schedule := access.schedule with input as nothing
+		schedule.window == null
+		count(schedule.reasons) > 0
 	}
 }
 
@@ -66,7 +66,7 @@ test_what_no_rule_permits_is_denied if {
 }
 
 test_a_kind_that_no_rule_foresees_is_denied if {
-	decision := access.decide with input as fixture.changing({"kind": "rotate"})
+	decision := access.decide with input as fixture.changing({"kind": "teleport"})
 	decision.effect == "deny"
 	codes(decision) == {"no-permit-reason"}
 }
@@ -107,14 +107,91 @@ test_a_verification_that_fails_says_why if {
 	codes(answer) == {"account-missing", "privilege-missing"}
 }
 
-test_an_owner_may_take_back if {
-	answer := access.revoker with input as fixture.revoker
-	answer.allow == true
-	codes(answer) == {"revoker-owner"}
+test_a_rotation_needs_approval_and_is_proven_by_use if {
+	decision := access.decide with input as fixture.rotate
+	decision.effect == "needsApproval"
+	codes(decision) == {"owner-approval"}
+	decision.obligations == {
+		"approvers": {"anyOf": ["person:ana", "person:ben"]},
+		"proofClass": "session",
+		"maxLeaseSeconds": null,
+		"verification": "byUse",
+	}
+	decision.entitlements == {"requested": [], "held": ["table:public.orders:SELECT"], "used": [], "excess": [], "counterOffer": null}
 }
 
-test_a_stranger_may_not_take_back if {
-	answer := access.revoker with input as object.union(fixture.revoker, {"principal": "person:mallory"})
-	answer.allow == false
-	codes(answer) == {"not-a-revoker"}
+test_what_a_callers_code_makes_is_read_back if {
+	decision := access.decide with input as fixture.called
+	decision.effect == "needsApproval"
+	decision.obligations.verification == "readBack"
+}
+
+test_what_no_executor_sees_is_said_with_the_permission if {
+	decision := access.decide with input as object.union(fixture.called, {"held": null, "facts": {"connectors": []}})
+	decision.effect == "needsApproval"
+	codes(decision) == {"owner-approval", "self-reported"}
+}
+
+test_a_rotation_without_overlap_is_denied_without_a_window if {
+	decision := access.decide with input as fixture.rotating({"overlap": "none"})
+	decision.effect == "deny"
+	codes(decision) == {"no-window"}
+	answer := access.schedule with input as object.union(fixture.rotating({"overlap": "none"}), {"facts": {"calendar": fixture.calendar}})
+	answer.window == fixture.open_window
+	codes(answer) == {"window-required"}
+	windowed := access.decide with input as fixture.rotating({"overlap": "none", "window": answer.window})
+	windowed.effect == "needsApproval"
+}
+
+test_an_emergency_says_so_in_both_answers if {
+	asked := fixture.rotating({"overlap": "none", "emergency": true})
+	decision := access.decide with input as asked
+	decision.effect == "needsApproval"
+	codes(decision) == {"emergency"}
+	answer := access.schedule with input as asked
+	answer.window == null
+	codes(answer) == {"emergency"}
+}
+
+test_a_freeze_is_waited_for if {
+	calendar := {"windows": [], "freezes": [fixture.freeze(-5, 30)]}
+	asked := object.union(object.union(fixture.grant, fixture.step("grant", 1)), {"facts": {"calendar": calendar}})
+	decision := access.decide with input as asked
+	decision.effect == "needsApproval"
+	codes(decision) == {"owner-approval", "frozen"}
+	decision.obligations.notBefore == "2026-11-20T00:30:00.000Z"
+	denied := access.decide with input as object.union(asked, {"facts": {"ageMs": 86400001}})
+	denied.effect == "deny"
+	not denied.obligations.notBefore
+}
+
+test_what_is_denied_in_every_way_says_all_of_it if {
+	decision := access.decide with input as object.union(fixture.rotating({"mode": "caller", "overlap": "none"}), {"facts": {"nhi": {"riskTier": "critical"}}})
+	codes(decision) == {"executor-required", "no-window"}
+}
+
+test_an_offboarding_takes_something_back if {
+	decision := access.decide with input as fixture.offboard
+	decision.effect == "allow"
+	codes(decision) == {"taking-back"}
+	nothing := access.decide with input as object.union(fixture.offboard, {"change": {"items": 0}})
+	nothing.effect == "deny"
+	codes(nothing) == {"nothing-to-offboard"}
+}
+
+test_what_nobody_but_the_caller_saw_is_verified_as_such if {
+	answer := access.verify with input as object.union(fixture.replaced, {"action": "call", "seenBy": "selfReported"})
+	answer.effect == "allow"
+	codes(answer) == {"reported-done", "self-reported"}
+}
+
+test_each_step_of_a_rotation_is_verified if {
+	every code, seen in {"as-planned": fixture.staged, "ready-to-take-over": fixture.taken_over, "retired": fixture.retired, "renewed": fixture.replaced} {
+		answer := access.verify with input as seen
+		answer.effect == "allow"
+		codes(answer) == {code}
+	}
+	failed := access.verify with input as object.union(fixture.retired, {"after": {"touched": {"currentCanLogin": true}}})
+	failed.effect == "deny"
+	codes(failed) == {"can-log-in"}
 }

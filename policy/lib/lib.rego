@@ -39,8 +39,6 @@ placeholders["{leaseSeconds}"] := shown(input.change.leaseSeconds)
 
 placeholders["{leaseSecondsMax}"] := shown(data.access.lease.seconds_max)
 
-placeholders["{principal}"] := shown(input.principal)
-
 placeholders["{account}"] := shown(input.account)
 
 default shown(_) := "(not shown)"

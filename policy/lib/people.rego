@@ -3,9 +3,7 @@
 # description: Who is one person under several ids, who is active, who answers for an identity. Of the directory that the question holds.
 package lib.people
 
-directory := input.facts.directory if {
-	input.facts
-} else := input.directory
+directory := input.facts.directory
 
 # METADATA
 # title: Every id of the same person, this one included

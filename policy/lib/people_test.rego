@@ -15,9 +15,9 @@ linked := {
 
 test_links_hold_both_ways_and_onwards if {
 	every id in ["person:a", "person:b", "person:c"] {
-		people.identities(id) == {"person:a", "person:b", "person:c"} with input.directory as linked
+		people.identities(id) == {"person:a", "person:b", "person:c"} with input.facts.directory as linked
 	}
-	people.identities("person:gone") == {"person:d", "person:gone"} with input.directory as linked
+	people.identities("person:gone") == {"person:d", "person:gone"} with input.facts.directory as linked
 }
 
 test_whoever_has_no_link_is_alone if {
@@ -26,8 +26,8 @@ test_whoever_has_no_link_is_alone if {
 }
 
 test_only_the_listed_and_enabled_are_active if {
-	people.active == {"person:a", "person:b", "person:d"} with input.directory as linked
-	people.listed == {"person:a", "person:b", "person:c", "person:d"} with input.directory as linked
+	people.active == {"person:a", "person:b", "person:d"} with input.facts.directory as linked
+	people.listed == {"person:a", "person:b", "person:c", "person:d"} with input.facts.directory as linked
 }
 
 test_roles_are_those_of_the_person if {

@@ -4,22 +4,25 @@
 package workflow
 
 import data.access.entitlement
+import data.access.holdings
 import data.access.lease
+import data.access.question
 import data.lib
 import data.lib.people
+import data.workflow.emergency
 
 levels := ["low", "medium", "high", "critical"]
 
 # METADATA
 # title: Risk level
 # description: |
-#   The highest of the identity's tier, the rank of what is asked, and custody by a third party. Critical where anything it is
-#   computed from is missing.
+#   The highest of the identity's tier, the rank of what is asked or of what the account holds that is rotated, and custody by a third
+#   party. Critical where anything it is computed from is missing.
 default risk := "critical"
 
 risk := levels[max(opinions)] if {
 	tier
-	count(ranks) > 0
+	weighed
 	every name in ["medium", "high", "critical"] {
 		is_number(data.limits.rankMin[name])
 	}
@@ -27,11 +30,23 @@ risk := levels[max(opinions)] if {
 
 tier if input.facts.nhi.riskTier in levels
 
-ranks := {entry.rank |
+weighed if {
+	not question.of_account
+	count(ranks) > 0
+}
+
+weighed if {
+	question.of_account
+	holdings.weighed
+}
+
+ranks contains entry.rank if {
 	some asked in input.change.entitlements
 	some entry in input.facts.catalogue.entitlements
 	entitlement.key(entry) == entitlement.key(asked)
 }
+
+ranks contains entry.rank if some entry in holdings.entries
 
 opinions contains index if {
 	some index, name in levels
@@ -63,7 +78,7 @@ eligible(candidates) := {id |
 	not id in requesters
 }
 
-owners := eligible({id | id := input.facts.nhi.owner} | {id | id := input.facts.nhi.backupOwner})
+owners := eligible({id | id := question.nhi.owner} | {id | id := question.nhi.backupOwner})
 
 security := eligible(people.team("security"))
 
@@ -86,19 +101,27 @@ person(ids) := id if {
 	some id in ids
 }
 
-groups := [owners] if risk in {"low", "medium"}
+# METADATA
+# title: Whose approval the risk asks for
+# description: An emergency asks for at least what high risk does.
+level := "high" if {
+	emergency.declared
+	risk in {"low", "medium"}
+} else := risk
 
-groups := [owners, security] if risk in {"high", "critical"}
+groups := [owners] if level in {"low", "medium"}
 
-pool := owners if risk in {"low", "medium"}
+groups := [owners, security] if level in {"high", "critical"}
 
-pool := owners | security if risk == "high"
+pool := owners if level in {"low", "medium"}
 
-pool := (owners | security) | platform if risk == "critical"
+pool := owners | security if level == "high"
+
+pool := (owners | security) | platform if level == "critical"
 
 persons := distinct(pool)
 
-quorum := data.limits.approversMin[risk]
+quorum := data.limits.approversMin[level]
 
 # METADATA
 # title: Who must approve access that is given
@@ -106,7 +129,7 @@ quorum := data.limits.approversMin[risk]
 default approvers := {"anyOf": []}
 
 approvers := any_of(owners) if {
-	entitlement.gives_access
+	question.gives_access
 	one_owner
 }
 
@@ -119,26 +142,26 @@ approvers := {"allOf": array.concat(
 	[any_of(group) | some group in groups],
 	[{"atLeast": quorum, "of": persons}],
 )} if {
-	entitlement.gives_access
+	question.gives_access
 	not one_owner
 	quorum >= 1
 }
 
 # Taking back is the owners' to approve, and security's where no owner can.
 approvers := any_of(owners) if {
-	entitlement.taking_back
+	question.taking_back
 	count(owners) > 0
 }
 
 approvers := any_of(security) if {
-	entitlement.taking_back
+	question.taking_back
 	not owned
 }
 
 owned if count(owners) > 0
 
 satisfiable if {
-	entitlement.gives_access
+	question.gives_access
 	every group in groups {
 		count(group) > 0
 	}
@@ -147,7 +170,7 @@ satisfiable if {
 }
 
 satisfiable if {
-	entitlement.taking_back
+	question.taking_back
 	count(approvers.anyOf) > 0
 }
 
@@ -170,19 +193,11 @@ unattended if low_risk
 
 unattended if responder
 
-asked_properly if {
-	input.v == 1
-	input.phase in {"request", "dispatch"}
-	count(input.change.entitlements) > 0
-}
-
-gain if {
-	asked_properly
-	input.change.kind in {"provision", "grant"}
-}
+unattended if question.settled
 
 low_risk if {
-	gain
+	question.gain
+	not emergency.declared
 	risk == "low"
 	input.facts.nhi.environment in data.limits.nonProductionEnvironments
 	not lease.standing_asked
@@ -190,10 +205,10 @@ low_risk if {
 
 # METADATA
 # title: Low risk outside production
-# description: A lease of low risk (identity and privileges) in a non-production environment needs no approval.
+# description: A lease or rotation of low risk (identity and privileges) in a non-production environment needs no approval.
 # custom:
 #   code: low-risk
-#   message: "A lease of low risk in {environment} needs no approval."
+#   message: "A {kind} of low risk in {environment} needs no approval."
 #   controls:
 #     - {framework: NIST SP 800-207, id: Tenet 4}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
@@ -209,8 +224,9 @@ permit contains lib.said(rego.metadata.chain()) if low_risk
 #     - {framework: NIST SP 800-53 r5, id: AC-5}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
 pending contains lib.said(rego.metadata.chain()) if {
-	gain
+	question.gain
 	not low_risk
+	not emergency.declared
 	risk in {"low", "medium"}
 }
 
@@ -225,7 +241,7 @@ pending contains lib.said(rego.metadata.chain()) if {
 #     - {framework: NIST SP 800-53 r5, id: AC-5}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
 pending contains lib.said(rego.metadata.chain()) if {
-	gain
+	question.gain
 	risk == "high"
 }
 
@@ -240,20 +256,23 @@ pending contains lib.said(rego.metadata.chain()) if {
 #     - {framework: NIST SP 800-53 r5, id: AC-5}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
 pending contains lib.said(rego.metadata.chain()) if {
-	gain
+	question.gain
 	risk == "critical"
 }
 
 responder if {
-	asked_properly
-	entitlement.taking_back
+	question.asked_properly
+	question.taking_back
+	not question.part_of_offboarding
 	some principal in input.change.requester
-	count(people.responder_roles(input.facts.nhi, principal)) > 0
+	count(people.responder_roles(question.nhi, principal)) > 0
 }
 
 # METADATA
 # title: A responder takes access back
-# description: An owner, backup owner, on-call or security principal takes access back without an approval.
+# description: |
+#   An owner, backup owner, on-call or security principal takes access back without an approval. For everything of a person or a third
+#   party only on-call and security do.
 # custom:
 #   code: taking-back
 #   message: "The requester answers for {subject} and may take its access back."
@@ -264,7 +283,7 @@ permit contains lib.said(rego.metadata.chain()) if responder
 
 # METADATA
 # title: Someone else asks to take access back
-# description: Anyone else's revoke is approved by an owner, or by security where no owner can.
+# description: What anyone else takes back is approved by an owner, or by security where no owner can.
 # custom:
 #   code: taking-back-approval
 #   message: "An owner of {subject}, or security where none can, approves taking this back."
@@ -272,12 +291,37 @@ permit contains lib.said(rego.metadata.chain()) if responder
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
 pending contains lib.said(rego.metadata.chain()) if {
-	asked_properly
-	entitlement.taking_back
+	question.asked_properly
+	question.taking_back
 	not responder
+	not question.part_of_offboarding
 }
+
+# METADATA
+# title: Part of an offboarding
+# description: The offboarding was decided and approved for everything that it takes back; its parts are not decided anew.
+# custom:
+#   code: part-of-offboarding
+#   message: "The offboarding that this is part of was decided and approved."
+#   controls:
+#     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+permit contains lib.said(rego.metadata.chain()) if question.part_of_offboarding
+
+# METADATA
+# title: The old login is shut out
+# description: |
+#   The last step of a rotation, decided and approved with the others. No window, freeze, lock, departure or stale fact keeps the old
+#   secret alive.
+# custom:
+#   code: retiring
+#   message: "The new credential of {subject} is in use, and the old one is shut out."
+#   controls:
+#     - {framework: OWASP NHI Top 10 2025, id: NHI7}
+#     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+permit contains lib.said(rego.metadata.chain()) if question.retiring
 
 # METADATA
 # title: How approvals are proven
 # description: The strongest class where the level has none.
-proof_class := object.get(data.limits, ["proofClass", risk], "passkey")
+proof_class := object.get(data.limits, ["proofClass", level], "passkey")

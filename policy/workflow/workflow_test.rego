@@ -168,3 +168,98 @@ test_the_strongest_proof_is_asked_for_where_none_is_set if {
 	workflow.proof_class == "session" with input as fixture.grant
 	workflow.proof_class == "passkey" with input as fixture.grant with data.limits as object.remove(fixture.limits, ["proofClass"])
 }
+
+emergency := {"change": {"emergency": true}}
+
+test_a_rotation_is_weighed_by_what_the_account_holds if {
+	every held, name in {
+		"table:public.orders:SELECT": "medium",
+		"table:public.customers:DELETE": "high",
+		"attribute:SUPERUSER": "critical",
+	} {
+		workflow.risk == name with input as object.union(fixture.rotate, {"held": [held]})
+	}
+	workflow.risk == "medium" with input as object.union(fixture.rotate, {"held": []})
+	workflow.risk == "critical" with input as object.union(fixture.rotate, {"held": null})
+	workflow.risk == "high" with input as object.union(fixture.rotate, {"facts": {"nhi": {"riskTier": "high"}}})
+}
+
+test_a_rotation_is_approved_by_its_risk if {
+	fixture.codes(workflow.pending) == {"owner-approval"} with input as fixture.rotate
+	fixture.codes(workflow.pending) == {"owner-and-security-approval"} with input as object.union(fixture.rotate, {"held": ["table:public.customers:DELETE"]})
+	fixture.codes(workflow.pending) == {"three-people-approval"} with input as object.union(fixture.rotate, {"held": null})
+	preview := object.union(fixture.preview_grant, {"change": fixture.rotate_change, "held": ["table:public.orders:SELECT"]})
+	fixture.codes(workflow.permit) == {"low-risk"} with input as preview
+}
+
+test_an_emergency_needs_security_however_low_its_risk if {
+	every name in ["low", "medium", "high"] {
+		workflow.approvers == {"allOf": [
+			{"anyOf": ["person:ana", "person:ben"]},
+			{"anyOf": ["person:olga"]},
+			{"atLeast": 2, "of": ["person:ana", "person:ben", "person:olga"]},
+		]} with input as object.union(tier(name), emergency)
+	}
+	count(workflow.approvers.allOf) == 3 with input as object.union(fixture.preview_grant, emergency)
+	count(workflow.permit) == 0 with input as object.union(fixture.preview_grant, emergency)
+}
+
+test_an_emergency_of_critical_risk_needs_three_people_all_the_same if {
+	expected := workflow.approvers with input as tier("critical")
+	workflow.approvers == expected with input as object.union(tier("critical"), emergency)
+}
+
+test_an_emergency_that_security_cannot_approve_is_denied if {
+	fixture.codes(workflow.deny) == {"no-eligible-approver"} with input as object.union(object.union(fixture.grant, emergency), {"facts": {"directory": {"teams": []}}})
+}
+
+test_an_emergency_asks_for_the_proof_of_high_risk if {
+	workflow.proof_class == "passkey" with input as object.union(fixture.grant, emergency) with data.limits.proofClass.high as "passkey"
+}
+
+test_an_account_is_shut_out_by_those_who_answer if {
+	every principal in ["person:ana", "person:ana-adm", "person:ben", "person:olga", "person:sam"] {
+		fixture.codes(workflow.permit) == {"taking-back"} with input as by(fixture.disable, [principal])
+		count(workflow.pending) == 0 with input as by(fixture.disable, [principal])
+	}
+	fixture.codes(workflow.pending) == {"taking-back-approval"} with input as by(fixture.disable, ["person:mallory"])
+	workflow.approvers == {"anyOf": ["person:ana", "person:ben"]} with input as by(fixture.disable, ["person:mallory"])
+}
+
+test_everything_of_a_third_party_is_taken_back_by_security_and_on_call if {
+	every principal in ["person:olga", "person:sam"] {
+		fixture.codes(workflow.permit) == {"taking-back"} with input as by(fixture.offboard, [principal])
+	}
+	every principal in ["person:ana", "person:ben", "person:mallory"] {
+		fixture.codes(workflow.pending) == {"taking-back-approval"} with input as by(fixture.offboard, [principal])
+		workflow.approvers == {"anyOf": ["person:olga"]} with input as by(fixture.offboard, [principal])
+	}
+}
+
+test_the_owner_of_one_identity_does_not_answer_for_a_person if {
+	odd := object.union(by(fixture.offboard, ["person:ana"]), {"change": {"subject": "person:ben"}, "facts": {"nhi": fixture.nhi}})
+	fixture.codes(workflow.pending) == {"taking-back-approval"} with input as odd
+	workflow.approvers == {"anyOf": ["person:olga"]} with input as odd
+}
+
+test_the_owner_of_an_identity_offboards_it if {
+	own := object.union(by(fixture.offboard, ["person:ana"]), {"change": {"subject": fixture.nhi.id}, "facts": {"nhi": fixture.nhi}})
+	fixture.codes(workflow.permit) == {"taking-back"} with input as own
+}
+
+test_a_part_of_an_offboarding_is_not_decided_anew if {
+	parent := {"changeId": "chg_0123456789abcdef_01JDE7XQ0M4N5P6Q7R8S9T0V1X", "requester": ["person:olga"]}
+	every principal in ["person:olga", "person:mallory", "sidecar:0123456789abcdef"] {
+		part := object.union(by(fixture.disable, [principal]), {"change": {"parent": parent}})
+		fixture.codes(workflow.permit) == {"part-of-offboarding"} with input as part
+		count(workflow.pending) == 0 with input as part
+		count(workflow.deny) == 0 with input as object.union(part, no_owner)
+	}
+}
+
+test_an_old_login_is_shut_out_without_another_approval if {
+	retiring := object.union(fixture.rotate, fixture.step("retire", 3))
+	fixture.codes(workflow.permit) == {"retiring"} with input as retiring
+	count(workflow.pending) == 0 with input as retiring
+	count(workflow.deny) == 0 with input as object.union(retiring, no_owner)
+}

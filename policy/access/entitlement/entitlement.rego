@@ -3,12 +3,9 @@
 # description: Everything that is named must be known, and the identity must be one that may ask for it.
 package access.entitlement
 
+import data.access.holdings
+import data.access.question
 import data.lib
-
-# Anything but a revoke is held to the rules for gaining access.
-taking_back if input.change.kind == "revoke"
-
-gives_access if not taking_back
 
 known_nhi if input.facts.nhi.id == input.change.subject
 
@@ -35,8 +32,6 @@ in_environment(entitlement) if {
 	entry.environment == input.facts.nhi.environment
 }
 
-targets := {[entitlement.connector, entitlement.target] | some entitlement in input.change.entitlements}
-
 # METADATA
 # title: The identity is not in the inventory
 # description: Access is given only to a machine identity that the inventory holds, with its owner and purposes.
@@ -49,7 +44,7 @@ targets := {[entitlement.connector, entitlement.target] | some entitlement in in
 #     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: AC-2}
 deny contains lib.said(rego.metadata.chain()) if {
-	gives_access
+	question.gives_access
 	not known_nhi
 }
 
@@ -64,7 +59,7 @@ deny contains lib.said(rego.metadata.chain()) if {
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-6}
 deny contains lib.said(rego.metadata.chain()) if {
-	gives_access
+	question.gives_access
 	not purpose
 }
 
@@ -81,16 +76,29 @@ declared if input.change.purpose in input.facts.nhi.purposes
 #     - {framework: OWASP NHI Top 10 2025, id: NHI9}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
 deny contains lib.said(rego.metadata.chain()) if {
-	gives_access
+	question.gives_access
 	known_nhi
 	not declared
 }
 
-connected(entitlement) if entitlement.connector in input.facts.connectors
+# The argument is an object that is there: of one that is missing a negation would be undefined.
+connected(named) if named.connector in input.facts.connectors
+
+unreachable if {
+	some entitlement in input.change.entitlements
+	not connected(entitlement)
+}
+
+unreachable if {
+	question.of_account
+	not connected_account
+}
+
+connected_account if connected(input.change.system)
 
 # METADATA
 # title: No such connector
-# description: The sidecar can change only what one of its connectors reaches; this holds for taking back too.
+# description: The sidecar can change only what one of its connectors reaches; this holds for taking back too. A caller's own code may reach further.
 # custom:
 #   code: unknown-connector
 #   message: "The request names a connector that this sidecar does not have."
@@ -99,8 +107,30 @@ connected(entitlement) if entitlement.connector in input.facts.connectors
 #     - {framework: NIST SP 800-207, id: Tenet 1}
 #     - {framework: NIST SP 800-53 r5, id: CM-5}
 deny contains lib.said(rego.metadata.chain()) if {
-	some entitlement in input.change.entitlements
-	not connected(entitlement)
+	unreachable
+	not question.called
+}
+
+account if {
+	some connector in question.connectors
+	is_string(input.facts.nhi.accounts[connector])
+}
+
+# METADATA
+# title: No account to rotate
+# description: What is rotated is an account that the inventory knows of.
+# custom:
+#   code: no-account
+#   message: "The inventory knows of no account of {subject} there."
+#   solution: Add the account to the identity's inventory entry.
+#   controls:
+#     - {framework: NIST CSF 2.0, id: PR.AA-01}
+#     - {framework: NIST SP 800-53 r5, id: AC-2}
+deny contains lib.said(rego.metadata.chain()) if {
+	question.gives_access
+	question.rotating
+	known_nhi
+	not account
 }
 
 catalogued(entitlement) if key(entitlement) in catalogue_keys
@@ -117,12 +147,15 @@ catalogued(entitlement) if key(entitlement) in catalogue_keys
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-6}
 deny contains lib.said(rego.metadata.chain()) if {
-	gives_access
+	question.gives_access
 	some entitlement in input.change.entitlements
 	not catalogued(entitlement)
 }
 
-one_target if count(targets) == 1
+one_target if count(question.targets) == 1
+
+# An offboarding touches what its parts touch, each in a change of its own.
+one_target if input.change.kind == "offboard"
 
 # METADATA
 # title: Not exactly one target
@@ -137,7 +170,7 @@ deny contains lib.said(rego.metadata.chain()) if not one_target
 
 # METADATA
 # title: Another environment
-# description: An identity of one environment gets nothing in another, and its id, its inventory entry and the entitlement agree on which.
+# description: An identity of one environment gets nothing in another, and its id, its inventory entry and what is asked for or rotated agree on which.
 # custom:
 #   code: environment-mismatch
 #   message: "{subject} belongs to the environment {environment}; the request reaches into another."
@@ -146,7 +179,7 @@ deny contains lib.said(rego.metadata.chain()) if not one_target
 #     - {framework: OWASP NHI Top 10 2025, id: NHI8}
 #     - {framework: NIST SP 800-53 r5, id: AC-3}
 deny contains lib.said(rego.metadata.chain()) if {
-	gives_access
+	question.gives_access
 	known_nhi
 	not isolated
 }
@@ -155,6 +188,9 @@ isolated if {
 	startswith(input.change.subject, concat("", ["nhi:", input.facts.nhi.environment, "/"]))
 	every entitlement in foreseen {
 		in_environment(entitlement)
+	}
+	every entry in holdings.entries {
+		entry.environment == input.facts.nhi.environment
 	}
 }
 
@@ -180,7 +216,7 @@ machine_only if {
 #     - {framework: OWASP NHI Top 10 2025, id: NHI10}
 #     - {framework: NIST SP 800-53 r5, id: AC-2}
 deny contains lib.said(rego.metadata.chain()) if {
-	gives_access
+	question.gives_access
 	known_nhi
 	not machine_only
 }

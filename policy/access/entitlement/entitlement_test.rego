@@ -86,6 +86,45 @@ test_a_revoke_needs_none_of_this if {
 	count(entitlement.deny) == 0 with input as revoke
 }
 
-test_a_kind_that_is_not_known_is_held_to_the_rules_for_gaining if {
-	entitlement.gives_access with input as fixture.changing({"kind": "teleport"})
+test_an_account_that_is_rotated_is_in_the_inventory if {
+	count(entitlement.deny) == 0 with input as fixture.rotate
+	elsewhere := {"facts": {"nhi": {"accounts": {"pg-main": null}}}}
+	fixture.codes(entitlement.deny) == {"no-account"} with input as object.union(fixture.rotate, elsewhere)
+	fixture.codes(entitlement.deny) == {"no-account"} with input as fixture.rotating({"system": {"connector": "pg-dev"}})
+	count(entitlement.deny) == 0 with input as object.union(fixture.disable, elsewhere)
+}
+
+test_a_rotation_is_for_a_purpose_of_the_identity if {
+	fixture.codes(entitlement.deny) == {"unknown-purpose", "purpose-not-declared"} with input as fixture.rotating({"purpose": "mischief"})
+	fixture.codes(entitlement.deny) == {"purpose-not-declared"} with input as fixture.rotating({"purpose": "purge"})
+}
+
+test_a_rotation_stays_in_the_environment if {
+	fixture.codes(entitlement.deny) == {"environment-mismatch"} with input as object.union(fixture.rotate, {"facts": {"catalogue": {"entitlements": [fixture.ranked(fixture.orders, 20, "dev")]}}})
+}
+
+test_a_rotation_touches_one_target_of_a_connector_that_is_here if {
+	fixture.codes(entitlement.deny) == {"unknown-connector"} with input as object.union(fixture.rotate, {"facts": {"connectors": ["pg-dev"]}})
+	fixture.codes(entitlement.deny) == {"unknown-connector", "not-one-target", "no-account"} with input as fixture.rotating({"system": null})
+	fixture.codes(entitlement.deny) == {"unknown-connector"} with input as object.union(fixture.disable, {"facts": {"connectors": []}})
+}
+
+test_a_callers_code_may_reach_further if {
+	count(entitlement.deny) == 0 with input as object.union(fixture.called, {"facts": {"connectors": []}})
+}
+
+test_an_entitlement_without_a_connector_is_denied if {
+	nowhere := object.remove(fixture.orders, ["connector"])
+	"unknown-connector" in fixture.codes(entitlement.deny) with input as fixture.changing({"entitlements": [nowhere]})
+}
+
+test_people_do_not_rotate_what_they_use if {
+	fixture.codes(entitlement.deny) == {"human-use"} with input as object.union(fixture.rotate, {"facts": {"nhi": {"humanUse": true}}})
+}
+
+test_what_takes_away_needs_none_of_this if {
+	count(entitlement.deny) == 0 with input as fixture.offboard
+	count(entitlement.deny) == 0 with input as object.union(fixture.disable, {"facts": {"nhi": null}})
+	retiring := object.union(fixture.rotate, fixture.step("retire", 3))
+	count(entitlement.deny) == 0 with input as object.union(retiring, {"facts": {"nhi": {"humanUse": true, "purposes": []}}})
 }

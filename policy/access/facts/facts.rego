@@ -3,7 +3,7 @@
 # description: What a decision rests on must be recent, and a dispatch must rest on a plan.
 package access.facts
 
-import data.access.entitlement
+import data.access.question
 import data.lib
 
 fresh if {
@@ -22,7 +22,7 @@ fresh if {
 #     - {framework: NIST SP 800-207, id: Tenet 6}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
 deny contains lib.said(rego.metadata.chain()) if {
-	entitlement.gives_access
+	question.gives_access
 	not fresh
 }
 
@@ -75,4 +75,18 @@ note contains lib.said(rego.metadata.chain()) if {
 	input.used.ageMs <= data.limits.usageAgeMaxMs
 	some privilege in input.held
 	not privilege in input.used.privileges
+}
+
+# METADATA
+# title: Locked
+# description: A lock covers the identity or the connector. Nothing that gives access is carried out until it is lifted; this decision waits with it.
+# custom:
+#   code: locked
+#   message: "A lock covers {subject} or its connector; nothing is gained until it is lifted."
+#   solution: Have the lock lifted by someone who answers for it.
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: AC-2(3)}
+note contains lib.said(rego.metadata.chain()) if {
+	question.gives_access
+	count(input.facts.locks) > 0
 }

@@ -64,3 +64,18 @@ test_what_is_held_but_was_not_seen_in_use_is_noted if {
 test_an_old_observation_says_nothing if {
 	count(facts.note) == 0 with input as seen(2592000001)
 }
+
+locked := {"facts": {"locks": [{"lockId": "lck_01JDE7XQ0M4N5P6Q7R8S9T0V1W", "reason": "leaked"}]}}
+
+test_a_lock_is_said_where_something_is_gained if {
+	fixture.codes(facts.note) == {"locked"} with input as object.union(fixture.grant, locked)
+	fixture.codes(facts.note) == {"locked"} with input as object.union(fixture.rotate, locked)
+	count(facts.note) == 0 with input as object.union(fixture.disable, locked)
+	count(facts.deny) == 0 with input as object.union(fixture.grant, locked)
+}
+
+test_an_old_login_is_shut_out_on_stale_facts if {
+	retiring := object.union(fixture.rotate, fixture.step("retire", 3))
+	count(facts.deny) == 0 with input as object.union(retiring, {"facts": {"ageMs": 86400001}})
+	fixture.codes(facts.deny) == {"facts-stale"} with input as object.union(fixture.rotate, {"facts": {"ageMs": 86400001}})
+}

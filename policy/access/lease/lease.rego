@@ -4,6 +4,7 @@
 package access.lease
 
 import data.access.entitlement
+import data.access.question
 import data.lib
 
 tier_seconds_max := data.limits.leaseSecondsMax[input.facts.nhi.riskTier]
@@ -25,7 +26,16 @@ may_stand if {
 	input.facts.nhi.riskTier in data.limits.standingTiers
 }
 
-standing_asked if is_null(input.change.leaseSeconds)
+# A rotation gives a new secret to what stands already.
+leased if {
+	question.gives_access
+	not question.rotating
+}
+
+standing_asked if {
+	is_null(input.change.leaseSeconds)
+	not question.rotating
+}
 
 within_limit if {
 	input.change.leaseSeconds >= 1
@@ -38,7 +48,7 @@ within_limit if {
 }
 
 weighable if {
-	entitlement.gives_access
+	leased
 	entitlement.known_nhi
 	entitlement.purpose
 }
@@ -102,4 +112,4 @@ offered_seconds := seconds_max if {
 # description: Null where there is no lease to limit.
 default obligation_seconds := null
 
-obligation_seconds := seconds_max if entitlement.gives_access
+obligation_seconds := seconds_max if leased

@@ -78,3 +78,9 @@ test_a_revoke_has_no_lease_to_limit if {
 	count(lease.deny) == 0 with input as fixture.changing({"kind": "revoke", "leaseSeconds": null})
 	lease.obligation_seconds == null with input as fixture.changing({"kind": "revoke", "leaseSeconds": null})
 }
+
+test_a_rotation_has_no_lease_to_limit if {
+	count(lease.deny) == 0 with input as fixture.rotate
+	lease.obligation_seconds == null with input as fixture.rotate
+	not lease.standing_asked with input as fixture.rotate
+}

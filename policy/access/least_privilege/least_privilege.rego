@@ -5,6 +5,7 @@ package access.least_privilege
 
 import data.access.entitlement
 import data.access.lease
+import data.access.question
 import data.lib
 
 needed := {entitlement.key(need) | some need in entitlement.purpose.needs}
@@ -15,7 +16,7 @@ within(asked) if entitlement.key(asked) in needed
 # title: What is asked beyond what the purpose needs
 # description: In the request's order. Empty for a revoke and where the purpose is unknown, which is denied as such.
 excess := [asked |
-	entitlement.gives_access
+	question.gives_access
 	entitlement.purpose
 	some asked in input.change.entitlements
 	not within(asked)
@@ -61,6 +62,6 @@ kept := [asked |
 
 fallback := [need |
 	some need in entitlement.purpose.needs
-	[need.connector, need.target] in entitlement.targets
+	[need.connector, need.target] in question.targets
 	entitlement.in_environment(need)
 ]

@@ -2,9 +2,11 @@
 # title: Requester
 # description: |
 #   The caller and everyone it acts for. Each must be the identity itself or an active person of the directory; another
-#   machine identity, or a part of the control plane, asks for nobody.
+#   machine identity, or a part of the control plane, asks for nobody. Of what was decided and approved before and only takes
+#   away, it is not asked again: an old login is not left open because somebody left.
 package access.requester
 
+import data.access.question
 import data.lib
 import data.lib.people
 
@@ -33,7 +35,10 @@ all_recognised if {
 #   controls:
 #     - {framework: NIST CSF 2.0, id: PR.AA-02}
 #     - {framework: NIST SP 800-53 r5, id: IA-9}
-deny contains lib.said(rego.metadata.chain()) if not all_recognised
+deny contains lib.said(rego.metadata.chain()) if {
+	not all_recognised
+	not question.settled
+}
 
 all_active if {
 	every principal in input.change.requester {
@@ -56,4 +61,7 @@ dormant(principal) if {
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
 #     - {framework: NIST SP 800-53 r5, id: AC-2(3)}
-deny contains lib.said(rego.metadata.chain()) if not all_active
+deny contains lib.said(rego.metadata.chain()) if {
+	not all_active
+	not question.settled
+}

@@ -33,3 +33,17 @@ test_whoever_is_disabled_may_not_ask if {
 		fixture.codes(requester.deny) == {"requester-inactive"} with input as chain(principals)
 	}
 }
+
+test_what_was_decided_and_approved_is_carried_through_whoever_left if {
+	parent := {"changeId": "chg_0123456789abcdef_01JDE7XQ0M4N5P6Q7R8S9T0V1X", "requester": ["person:olga"]}
+	part := object.union(fixture.disable, {"change": {"parent": parent}})
+	retiring := object.union(fixture.rotate, fixture.step("retire", 3))
+	every principals in [["person:kim"], ["person:nobody"], ["sidecar:0123456789abcdef"]] {
+		every asked in [part, retiring] {
+			count(requester.deny) == 0 with input as object.union(asked, {"change": {"requester": principals}})
+		}
+		every asked in [fixture.disable, fixture.rotate, fixture.offboard] {
+			count(requester.deny) == 1 with input as object.union(asked, {"change": {"requester": principals}})
+		}
+	}
+}

@@ -1,6 +1,8 @@
 # METADATA
 # title: Verification
-# description: The state that was read after the effect is the state before it and the plan, nothing more and nothing less.
+# description: |
+#   The state that was read after the effect is what the step was to leave: for access that is given, the state before it and the
+#   plan, nothing more and nothing less.
 package access.verification
 
 import data.lib
@@ -14,18 +16,66 @@ after := {privilege | some privilege in input.after.held}
 # What a privilege brings with it (a role's own privileges) is neither asked for nor a surprise.
 conveyed := {privilege | some privilege in input.conveyed}
 
-taking_back if input.kind == "revoke"
-
-gives_access if not taking_back
+actions := {
+	"provision": {"provision"},
+	"grant": {"grant"},
+	"revoke": {"revoke", "call"},
+	"rotate": {"stage", "cutover", "retire", "replace", "call"},
+	"disable": {"disable", "call"},
+}
 
 understood if {
 	input.v == 1
-	input.kind in {"provision", "grant", "revoke"}
+	input.action in actions[input.kind]
+	input.seenBy == "executor"
 }
+
+understood if {
+	input.v == 1
+	input.action in actions[input.kind]
+	reported
+}
+
+# Only of a caller's own code may nobody else have seen what it left.
+reported if {
+	input.seenBy == "selfReported"
+	input.action == "call"
+}
+
+# What the step was to leave, by its action; of a caller's code, by what the change is for.
+gives_access if input.action in {"provision", "grant", "stage"}
+
+taking_over if input.action == "cutover"
+
+retiring if input.action == "retire"
+
+renewing if input.action == "replace"
+
+renewing if called_for("rotate")
+
+taking_back if input.action == "revoke"
+
+taking_back if called_for("revoke")
+
+shutting_out if input.action == "disable"
+
+shutting_out if called_for("disable")
+
+called_for(kind) if {
+	input.action == "call"
+	input.kind == kind
+	not reported
+}
+
+leaves_access if gives_access
+
+leaves_access if taking_over
+
+leaves_access if renewing
 
 # METADATA
 # title: Not a question that policy knows
-# description: The input is of version 1 and of a known kind; otherwise nothing is verified.
+# description: The input is of version 1, of a known kind and action, and says who saw the state; otherwise nothing is verified.
 # custom:
 #   code: verification-not-understood
 #   message: "No rule says how to verify this."
@@ -34,14 +84,22 @@ understood if {
 #     - {framework: NIST SP 800-207, id: Tenet 6}
 deny contains lib.said(rego.metadata.chain()) if not understood
 
+due := before | privileges if {
+	input.action in {"provision", "grant"}
+} else := privileges if count(privileges) > 0
+
 complete if {
 	is_array(input.after.held)
-	count((before | privileges) - after) == 0
+	count(due - after) == 0
 }
+
+to_hold if gives_access
+
+to_hold if taking_over
 
 # METADATA
 # title: A privilege is missing
-# description: Everything held before and everything the plan gives is held after.
+# description: Everything held before and everything the plan gives is held after; by the new login of a rotation, what it is to have.
 # custom:
 #   code: privilege-missing
 #   message: "{account} does not hold everything that it held before and that the plan gives."
@@ -49,7 +107,7 @@ complete if {
 #   controls:
 #     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
 deny contains lib.said(rego.metadata.chain()) if {
-	gives_access
+	to_hold
 	not complete
 }
 
@@ -101,7 +159,7 @@ works if {
 #   controls:
 #     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
 deny contains lib.said(rego.metadata.chain()) if {
-	gives_access
+	leaves_access
 	not works
 }
 
@@ -109,7 +167,7 @@ there if input.after.exists == true
 
 # METADATA
 # title: The account is missing
-# description: The account that was given access exists.
+# description: The account that was given access, or whose secret was renewed, exists.
 # custom:
 #   code: account-missing
 #   message: "{account} does not exist after the change."
@@ -117,7 +175,7 @@ there if input.after.exists == true
 #   controls:
 #     - {framework: NIST SP 800-53 r5, id: AC-2}
 deny contains lib.said(rego.metadata.chain()) if {
-	gives_access
+	leaves_access
 	not there
 }
 
@@ -138,9 +196,13 @@ gone if {
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
 deny contains lib.said(rego.metadata.chain()) if {
-	taking_back
+	to_lose
 	not gone
 }
+
+to_lose if taking_back
+
+to_lose if retiring
 
 # METADATA
 # title: As planned
@@ -157,6 +219,19 @@ permit contains lib.said(rego.metadata.chain()) if {
 	bounded
 	works
 	there
+}
+
+# METADATA
+# title: Reported as done
+# description: The caller's own code ended well, by its signed word; nobody else saw the state.
+# custom:
+#   code: reported-done
+#   message: "The caller reports that its code has done what was decided for {account}."
+#   controls:
+#     - {framework: NIST SP 800-53 r5, id: CM-3}
+permit contains lib.said(rego.metadata.chain()) if {
+	understood
+	reported
 }
 
 # METADATA
@@ -198,7 +273,11 @@ note contains lib.said(rego.metadata.chain()) if {
 #   controls:
 #     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
 note contains lib.said(rego.metadata.chain()) if {
-	gives_access
+	makes_secret
 	input.verification == "byUse"
 	input.byUse == "notTried"
 }
+
+makes_secret if gives_access
+
+makes_secret if input.action == "replace"
