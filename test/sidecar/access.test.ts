@@ -14,7 +14,7 @@ afterAll(() => sidecar.close());
 
 const UNKNOWN = (): string => `${change.id.slice(0, -1)}${change.id.endsWith('A') ? 'B' : 'A'}`;
 const routes = Object.entries<Route>(ROUTES);
-const concrete = (path: string): string => path.replace('/nhis/{id}', '/nhis/nhi:prod%2Fci-deployer').replace('{id}', change.id).replace('{tile...}', 'entries/000.p/1').replace('{segment}', '0');
+const concrete = (path: string): string => path.replace('/locks/{id}', '/locks/lck_01M8571XRWJ2028CSGVGJ3QSF9').replace('/nhis/{id}', '/nhis/nhi:prod%2Fci-deployer').replace('{id}', change.id).replace('{tile...}', 'entries/000.p/1').replace('{segment}', '0');
 const guarded = routes.filter(([, route]) => route.roles !== 'public');
 
 describe('who asks', () => {
@@ -89,6 +89,8 @@ describe('who may see a change', () => {
     const ofChange = routes.filter(([, route]) => route.path.startsWith('/v1/changes/{id}'));
     const bodies: Record<string, unknown> = {
       reviseChange: GRANT, decideApproval: { verdict: 'approve', planDigest: change.planDigest }, withdrawChange: {}, revokeChange: {}, acknowledgeDelivery: { digest: change.planDigest },
+      confirmConsumer: { consumer: 'deploy-pipeline' },
+      postReport: { v: 1, report: { payloadType: 'x', payload: 'AAAA', signatures: [{ keyid: 'k', sig: 'AAAA' }] }, objects: [], ciphertext: null, order: null },
     };
     for (const [operation, route] of ofChange) {
       const send = (id: string): Promise<Answered> => sidecar.send(stranger, route.method, route.path.replace('{id}', id), bodies[operation]);

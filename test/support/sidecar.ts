@@ -103,6 +103,8 @@ export interface TestOptions {
   readonly limits?: Partial<EngineLimits>;
   readonly disk?: (disk: Disk) => Disk;
   readonly hosts?: readonly string[];
+  /** What the example facts are made into. */
+  readonly facts?: (facts: Facts) => Facts;
 }
 
 function signerOf(name: string): Signer {
@@ -120,7 +122,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const [logSigner, ticketSigner, executorSigner] = [signerOf(ORIGIN), signerOf('example.org/tickets'), signerOf('example.org/pg-1')];
   const disk = options.disk?.(nodeDisk(directory)) ?? nodeDisk(directory);
   const log = await openLog({ origin: ORIGIN, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => Date.now() });
-  const facts = await exampleFacts();
+  const facts = (options.facts ?? ((same) => same))(await exampleFacts());
   const trust: Trust = {
     policy: parseTrustPolicy(`log ${logSigner.vkey}\nquorum none\n`),
     sidecars: new Map([[log.logId, [parseVerifier(ticketSigner.vkey)]]]),
