@@ -42,8 +42,8 @@ export interface Attachments {
 
 export type MakeReport = (said: Said, attachments?: Attachments) => ReportMessage;
 
-/** Signs reports in the executor's name, at the clock's time. */
-export function reportMaker(executor: string, signer: Signer, clock: Clock): MakeReport {
+/** Signs reports in the executor's name, or that of a caller's run, at the clock's time. */
+export function reportMaker(executor: string, signer: Signer, clock: Pick<Clock, 'nowMs'>): MakeReport {
   return (said, { states = [], ciphertext = null, order = null } = {}) => {
     const report: Report = { ...said, v: 1, executor, at: formatTime(clock.nowMs()) };
     const objects = new Set(states.filter((state) => state !== null).map(({ text }) => text));

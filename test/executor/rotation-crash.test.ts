@@ -45,7 +45,7 @@ async function live(bench: Bench, { at, survives, ordered }: Trouble): Promise<b
     }
     await bench.clock.until(said, 250_000);
   }
-  await bench.clock.advance(120_000);
+  if (ordered) await bench.clock.advance(70_000);
   return hasDied();
 }
 
@@ -84,8 +84,7 @@ function expectRotated(bench: Bench): void {
 
 /** What is written but not synced matters to the book, and what the target loses to the probing: they are not crossed in full. */
 const CASES = [
-  { survives: 'synced', fate: null }, { survives: 'written', fate: null }, { survives: 'synced', fate: 'lostAfter' }, { survives: 'synced', fate: 'lostBefore' },
-  { survives: 'synced', fate: 'late' }, { survives: 'written', fate: 'hangsDone' },
+  { survives: 'synced', fate: null }, { survives: 'written', fate: 'lostAfter' }, { survives: 'synced', fate: 'late' },
 ] as const;
 
 describe.each(CASES)('with what was $survives, and answers that are $fate', ({ survives, fate }) => {
