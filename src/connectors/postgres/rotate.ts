@@ -24,7 +24,6 @@ export async function stageLogin(session: Session, gift: Gift, verifier: string,
     if (current.name !== otherLogin(gift) || nextName !== gift.account) {
       throw new TargetError('rejected', `the login in use is ${quoted(current.name)} and the next one ${quoted(nextName)}, not as the step says`);
     }
-    if (current.isOwn) throw new TargetError('rejected', `${quoted(current.name)} is the connector's own login`);
     if (next === null) {
       await session.query(ddl.createAccount(nextName, verifier, validUntil, session.version));
     } else {
