@@ -13,7 +13,7 @@ import { isEmergency } from '../protocol/request.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { NotificationPayload } from './payload.ts';
 
-/** An event, and the state of its change just after it. */
+/** An event, and the state of its change after it, or after those that were decided in the same breath: what is told is the same. */
 export interface Told {
   readonly event: ChangeEvent;
   readonly state: ChangeState;
@@ -64,7 +64,7 @@ export function notificationsOf({ event, state }: Told): Notification[] {
       if (state.name !== 'staged' || staged === undefined || rotation === undefined) return [];
       return [tell('credential.staged', {
         stepId: staged.stepId, account: staged.account, replaces: staged.other ?? null, consumers: rotation.consumers,
-        confirmBy: formatTime(event.atMs + rotation.graceSeconds * 1000), retire: rotation.retire,
+        confirmations: `/v1/changes/${state.changeId}/confirmations`, confirmBy: formatTime(event.atMs + rotation.graceSeconds * 1000), retire: rotation.retire,
       })];
     }
     case 'item.settled': {

@@ -4,6 +4,8 @@
  * What is to be told is what the records of the last three days say, less what they say was told or given up. A restart reads it out of the
  * ledger again; there is no other memory.
  */
+import type { ChangeEvent } from '../change/events.ts';
+import type { ChangeState } from '../change/state.ts';
 import type { Clock, Logger, RandomBytes } from '../engine/ports.ts';
 import { notificationsOf, type Notification, type Told } from './derive.ts';
 import { keyOf, openQueue, TOLD_WITHIN_MS, type Receiver, type RecordEnd } from './queue.ts';
@@ -13,6 +15,8 @@ export interface NotifierOptions {
   readonly receivers: readonly Receiver[];
   /** Every durable event, in the ledger's order, of the changes that have a record younger than `sinceMs`. */
   readonly history: (sinceMs: number) => AsyncIterable<Told>;
+  /** Resolves when all that is sequenced now is durable. */
+  readonly durable: () => Promise<void>;
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly record: RecordEnd;
@@ -20,8 +24,8 @@ export interface NotifierOptions {
 }
 
 export interface Notifier {
-  /** Tells of what has just happened. Its records are durable: nobody hears of what may not have been. */
-  take(told: readonly Told[]): void;
+  /** Tells of what has just been sequenced, once it is durable. Never throws and waits for nothing. */
+  take(state: ChangeState, events: readonly ChangeEvent[]): void;
   /** Ends what is under way and starts nothing more. What was not told is told after the next start. */
   close(): Promise<void>;
 }
@@ -37,7 +41,8 @@ export function startNotifier(options: NotifierOptions): Notifier {
   let ended: Map<string, Set<string>> | null = new Map(receivers.map(({ name }) => [name, new Set()]));
   const record: RecordEnd = async (changeId, end) => {
     await options.record(changeId, end);
-    ended?.get(end.body.webhook)?.add(keyOf(end.body.about, end.body.event));
+    const { webhook, about, event } = 'delivered' in end ? end.delivered : end.failed;
+    ended?.get(webhook)?.add(keyOf(about, event));
   };
   const queues = new Map(receivers.map((receiver) => [receiver.name, openQueue({ ...options, record, receiver })]));
   let closed = false;
@@ -61,8 +66,15 @@ export function startNotifier(options: NotifierOptions): Notifier {
   let resuming = resume();
 
   return {
-    take(told) {
-      for (const notification of told.flatMap(notificationsOf)) for (const queue of queues.values()) queue.add(notification);
+    take(state, events) {
+      const add = async (): Promise<void> => {
+        const notifications = events.flatMap((event) => notificationsOf({ event, state }));
+        if (notifications.length === 0) return;
+        // Nobody hears of what may not have happened.
+        await options.durable();
+        for (const notification of notifications) for (const queue of queues.values()) queue.add(notification);
+      };
+      add().catch((error: unknown) => logger.error({ changeId: state.changeId, error: String(error) }, 'receivers are not told of a record that may not be durable'));
     },
     async close() {
       closed = true;

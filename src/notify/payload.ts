@@ -46,12 +46,14 @@ export const notificationSchema = z.discriminatedUnion('type', [
   }),
   payload('window.opened', window),
   payload('window.closed', { ...window, cause: z.enum(['over', 'finished', 'missed']) }),
-  /** A new credential works beside the old one: each consumer changes over, and says so. */
+  /** A new credential works beside the old one: each consumer changes over, and says so with `POST` to `confirmations`. */
   payload('credential.staged', {
     stepId: stepIdSchema,
     /** The new login, and the one that it replaces. */
     account: plainTextSchema(128), replaces: plainTextSchema(128).nullable(),
     consumers,
+    /** A path at the sidecar; its body is `{"consumer": "…"}`. */
+    confirmations: z.string().max(256),
     /** Whoever has not confirmed by then is not waited for. */
     confirmBy: timeSchema,
     /** `endSessions`: what still uses the old credential then is cut off. */

@@ -1,5 +1,5 @@
 /**
- * What one receiver is still to be told. A few attempts run at a time; one that fails waits longer each time, and holds up no other. What was
+ * What one receiver is still to be told. A few attempts run at a time; one that fails waits longer each time. What was
  * delivered or given up is over once it is on record: until then it stays here, and after a restart it is derived again.
  */
 import type { EventBody, NotificationEvent } from '../change/events.ts';
@@ -17,10 +17,10 @@ export interface Receiver {
   readonly send: Send;
 }
 
-/** How a notification ended: the event of its change that says so. */
+/** How a notification ended: the body of the event that says so. */
 export type NotificationEnd =
-  | { readonly type: 'notification.delivered'; readonly body: EventBody<'notification.delivered'> }
-  | { readonly type: 'notification.failed'; readonly body: EventBody<'notification.failed'> };
+  | { readonly delivered: EventBody<'notification.delivered'> }
+  | { readonly failed: EventBody<'notification.failed'> };
 
 /** Resolves when it is durable. A rejection means that it may not be: it is recorded again later, or told again after a restart. */
 export type RecordEnd = (changeId: string, end: NotificationEnd) => Promise<void>;
@@ -95,7 +95,7 @@ export function openQueue({ receiver, logId, clock, random, record, logger }: Qu
     const ended = { webhook: receiver.name, event: notification.payload.type, about: notification.about };
     const giveUp = (): NotificationEnd => {
       logger.error({ ...about(one), attempts: one.attempts, reason: one.reason }, 'a receiver could not be told, and will not be');
-      return { type: 'notification.failed', body: { ...ended, attempts: one.attempts, reason: one.reason } };
+      return { failed: { ...ended, attempts: one.attempts, reason: one.reason } };
     };
     if (clock.nowMs() >= notification.atMs + TOLD_WITHIN_MS) return giveUp();
     one.attempts += 1;
@@ -107,7 +107,7 @@ export function openQueue({ receiver, logId, clock, random, record, logger }: Qu
       if (outcome.delivered) logger.info({ webhook: receiver.name }, 'a receiver can be told again');
       else logger.warn({ ...about(one), reason: outcome.reason }, 'a receiver cannot be told; it is tried again');
     }
-    if (outcome.delivered) return { type: 'notification.delivered', body: { ...ended, attempts: one.attempts } };
+    if (outcome.delivered) return { delivered: { ...ended, attempts: one.attempts } };
     one.reason = outcome.reason;
     return outcome.gone ? giveUp() : null;
   };
