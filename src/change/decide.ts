@@ -202,7 +202,7 @@ function decideWithdrawal(state: ChangeState, command: Of<'withdraw'>): Decided 
   if (!['requested', 'pending', 'scheduled', 'authorised', 'executing', 'staged'].includes(state.name)) {
     return no('too-late', `a change that is ${state.name} cannot be withdrawn${state.name === 'active' ? '; revoke it' : ''}`);
   }
-  if (isPastCutover(state)) return no('too-late', 'the new credential has taken over; the old one is being retired');
+  if (isPastCutover(state) && !state.findings.has('rotation-stalled')) return no('too-late', 'the new credential has taken over; the old one is being retired');
   if (state.plan?.kind === 'offboard' && state.name === 'executing') return no('too-late', 'things are being taken back; taking back is not withdrawn');
   if (state.plan?.mode === 'caller' && state.claimed && !state.silent) return no('too-late', 'the caller is at work on it');
   if (state.act !== null && state.plan?.mode !== 'caller' && !mayHaveGiven(state)) return no('too-late', 'the step is on its way, and there is nothing that would undo it');

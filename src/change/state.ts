@@ -192,7 +192,8 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     case 'change.revised':
       return { ...base, name: 'requested', revision: event.body.revision, request: event.body.request, ...NOT_PLANNED };
     case 'change.withdrawn':
-      return { ...base, name: base.plan?.mode === 'caller' || !mayHaveGiven(base) ? 'withdrawn' : 'withdrawing' };
+      // Past its cutover a rotation that nobody gets to its end is given up with both credentials standing: that is on record, and nothing is undone.
+      return { ...base, name: base.plan?.mode === 'caller' || !mayHaveGiven(base) || isPastCutover(base) ? 'withdrawn' : 'withdrawing' };
     case 'change.expired':
       return { ...base, name: 'expired' };
     case 'policy.decided':

@@ -6,6 +6,7 @@
  */
 import type { Disk, Signer } from '../../ledger/index.ts';
 import type { Acceptance, Clock, Logger, RandomBytes } from '../engine/ports.ts';
+import { takesAway } from '../protocol/plan.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ActTicket, ReadTicket, Ticket } from '../protocol/signed.ts';
@@ -282,6 +283,8 @@ function isOpen(step: StepState | undefined): boolean {
 /** Whether `issue` of a step has been taken up or answered, or can have no effect any more because another has had its own. */
 function answers({ claim, resolved }: StepState, issue: number): boolean {
   if (resolved === null) return claim !== null && claim.ticket.issue >= issue;
-  const final = resolved.outcome !== 'refused' && resolved.outcome !== 'drifted';
+  // What was to take away and failed has changed nothing, and is asked for again until it is done.
+  const mayBeTriedAgain = resolved.outcome === 'failed' && claim !== null && takesAway(claim.ticket.step.action);
+  const final = resolved.outcome !== 'refused' && resolved.outcome !== 'drifted' && !mayBeTriedAgain;
   return final || resolved.issue >= issue;
 }

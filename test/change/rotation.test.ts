@@ -148,6 +148,15 @@ describe('a rotation with an overlap', () => {
     expect(story.now.findings.size).toBe(0);
   });
 
+  it('that is stalled can be given up: both credentials stand, on record, and the target is free again', () => {
+    const story = cutOver();
+    story.must({ type: 'openFinding', by: SIDECAR, code: 'rotation-stalled', message: 'still there', owner: 'person:wei' });
+    story.must({ type: 'withdraw', by: 'nhi:prod/ci-deployer', comment: 'the executor lost its disk' });
+    expect(story.now).toMatchObject({ name: 'withdrawn', revokes: [] });
+    expect(occupiesTarget(story.now)).toBe(false);
+    expect(work(story).work).toBeNull();
+  });
+
   it('goes on under the approvals of its first step, though they have run out since', () => {
     const story = new Story();
     story.before = TWINS;

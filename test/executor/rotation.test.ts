@@ -116,6 +116,18 @@ describe('the order of steps is the executor\'s own to keep', () => {
     expect(working(one)).toEqual([OLD]);
   });
 
+  test('a retire that failed changed nothing, and is done under another issue', async () => {
+    const one = bench();
+    const worker = await one.start();
+    const turn = rotation();
+    for (const action of ['stage', 'cutover'] as const) await carriedOut(one, worker, turn.step(action));
+    one.target.will('apply', 'rejected');
+    expect(await carriedOut(one, worker, turn.step('retire'))).toBe('failed target-rejected');
+    expect(working(one)).toEqual([OLD, NEW]);
+    expect(await carriedOut(one, worker, turn.step('retire', { issue: 2 }))).toBe('done');
+    expect(working(one)).toEqual([NEW]);
+  });
+
   test('a step still under way is not done', async () => {
     const one = bench();
     const worker = await one.start();
