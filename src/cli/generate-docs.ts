@@ -11,6 +11,7 @@ import { configSchema } from '../config/schema.ts';
 import { saltedObjectSchema } from '../evidence/record.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
 import { tokensFileSchema } from '../identity/tokens.ts';
+import { notificationSchema } from '../notify/payload.ts';
 import { changeInputSchema, scheduleSchema, verificationInputSchema } from '../pdp/policy-input.ts';
 import { decisionSchema, verificationSchema } from '../protocol/decision.ts';
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
@@ -45,6 +46,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'report': reportSchema,
   'step-envelope': stepEnvelopeSchema,
   'report-message': reportMessageSchema,
+  'notification': notificationSchema,
   'object': saltedObjectSchema,
   'policy-input-decide': changeInputSchema,
   'policy-input-verify': verificationInputSchema,

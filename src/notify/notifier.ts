@@ -51,6 +51,8 @@ export function startNotifier(options: NotifierOptions): Notifier {
 
   const resume = async (): Promise<void> => {
     try {
+      // What was sequenced before anybody listened is in the history, then.
+      await options.durable();
       const sinceMs = clock.nowMs() - TOLD_WITHIN_MS;
       const pending = await pendingOf(options.history(sinceMs), [...queues.keys()], sinceMs, () => closed);
       for (const [name, notifications] of pending) {

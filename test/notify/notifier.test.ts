@@ -103,23 +103,41 @@ describe('what happens', () => {
     expect([all, overdue, shop, stranger].map(told)).toEqual([['change.stuck', 'revoke.overdue', 'window.opened'], ['revoke.overdue'], ['window.opened'], []]);
   });
 
-  it('is told only once its record is durable, and not when it may not be', async () => {
-    const { clock, start, happen, logger } = bench();
+  it('is told only once its record is durable', async () => {
+    const { clock, start, happen } = bench();
     const ops = scripted();
-    let durable = (): void => undefined;
-    start([ops], { durable: () => new Promise((resolve) => (durable = resolve)) });
+    const waiting: (() => void)[] = [];
+    start([ops], { durable: () => new Promise((resolve) => void waiting.push(resolve)) });
     happen(1);
     await clock.settle();
-    expect(ops.messages).toHaveLength(0);
-    durable();
+    expect([waiting.length, ops.messages.length]).toEqual([2, 0]);
+    for (const durable of waiting) durable();
     await clock.settle();
     expect(ops.messages).toHaveLength(1);
-    const other = scripted();
-    start([other], { durable: () => Promise.reject(new Error('the disk is full')), history: async function* () { await Promise.resolve(); yield* []; } });
-    happen(2);
+  });
+
+  it('is not told while its record may yet be lost, which is said aloud', async () => {
+    const { clock, start, happen, logger } = bench();
+    const ops = scripted();
+    start([ops], { durable: () => Promise.reject(new Error('the disk is full')) });
+    happen(1);
     await clock.advance(HOUR);
-    expect(other.messages).toHaveLength(0);
-    expect(logger.lines.filter(({ level }) => level === 'error')).toHaveLength(1);
+    expect(ops.messages).toHaveLength(0);
+    expect(new Set(logger.lines.map(({ level }) => level))).toEqual(new Set(['error']));
+    expect(logger.lines.map(({ message }) => message)).toContain('receivers are not told of a record that may not be durable');
+  });
+
+  it('is told though it was sequenced before anybody listened', async () => {
+    const { clock, ledger, start } = bench();
+    const ops = scripted();
+    let durable = (): void => undefined;
+    const late = new Promise<void>((resolve) => (durable = resolve));
+    start([ops], { durable: () => late });
+    // In the ledger only once it is durable, and given to no `take`.
+    ledger.add(changeIdOf(1), clock.nowMs, requested(ROTATE), found('policy-fault'));
+    durable();
+    await clock.settle();
+    expect(ledger.ends()).toHaveLength(1);
   });
 
   it('is told few at a time, and all of it', async () => {
