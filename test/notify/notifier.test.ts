@@ -281,7 +281,7 @@ describe('a restart', () => {
   });
 
   it('while a receiver is being told waits for nobody, and tells it again', async () => {
-    const { clock, ledger, start, happen } = bench();
+    const { clock, ledger, logger, start, happen } = bench();
     let aborted = false;
     const hanging: Receiver = {
       name: 'ops', events: null, consumers: null,
@@ -294,7 +294,7 @@ describe('a restart', () => {
     happen(1);
     await clock.settle();
     await first.close();
-    expect([aborted, ledger.ends()]).toEqual([true, []]);
+    expect([aborted, ledger.ends(), logger.lines]).toEqual([true, [], []]);
     const ops = scripted();
     start([ops]);
     await clock.settle();
@@ -311,6 +311,16 @@ describe('a restart', () => {
     start([ops]);
     await clock.settle();
     expect(ledger.ends()).toEqual([{ delivered: { webhook: 'ops', event: 'change.stuck', about: 3, attempts: 1 } }]);
+  });
+
+  it('tells nothing older of a change that something has happened to since', async () => {
+    const { clock, ledger, start, happen } = bench();
+    happen(1);
+    await clock.advance(72 * HOUR);
+    ledger.add(changeIdOf(1), clock.nowMs, found('revoke-overdue'));
+    start([scripted()]);
+    await clock.settle();
+    expect(ledger.ends()).toEqual([{ delivered: { webhook: 'ops', event: 'revoke.overdue', about: 2, attempts: 1 } }]);
   });
 
   it('gives up at the end of the three days since the record, not since the restart', async () => {
