@@ -18,8 +18,8 @@ export interface Login {
 /** What came of using an account: rows, or the server's refusal by SQLSTATE. */
 export type Use = { readonly ok: true; readonly rows: readonly Record<string, unknown>[] } | { readonly ok: false; readonly code: string; readonly message: string };
 
-/** Accounts that live longer than any demo run: they hold nothing but their login. */
-const ACCOUNTS = ['ci_deployer', 'warehouse_sync'] as const;
+/** Logins that are there before any change: what they hold is in {@link HELD}. */
+const ACCOUNTS = ['ci_deployer', 'warehouse_sync', 'orders_a', 'freight_sync', 'freight_labels'] as const;
 export type Account = (typeof ACCOUNTS)[number];
 
 export interface Database {
@@ -28,6 +28,10 @@ export interface Database {
   admin(sql: string): Promise<readonly Record<string, unknown>[]>;
   /** The standing login of an account that exists already. */
   login(account: Account): Login;
+  /** Somebody has changed its password. */
+  setLogin(account: Account, login: Login): void;
+  /** How a script logs in that may set passwords. */
+  readonly adminUrl: string;
 }
 
 const TABLES = `
@@ -46,6 +50,13 @@ const TABLES = `
   ALTER TABLE deployments OWNER TO app_owner;
   GRANT SELECT, INSERT ON deployments TO deploy;`;
 
+/** `orders` cannot log in; the logins that take turns are members of it. The carrier's logins hold what they were once given. */
+const HELD = `
+  CREATE ROLE orders NOLOGIN;
+  GRANT SELECT, INSERT, UPDATE ON orders TO orders;
+  GRANT orders TO orders_a WITH INHERIT TRUE, SET FALSE;
+  GRANT SELECT ON customers TO freight_labels;`;
+
 /** Creates the application's database with made-up rows. `password` makes a new password at each call. */
 export async function createDatabase(server: Server, password: () => string): Promise<Database> {
   const logins = new Map<Account, Login>(ACCOUNTS.map((user) => [user, { user, password: password() }]));
@@ -55,7 +66,10 @@ export async function createDatabase(server: Server, password: () => string): Pr
   for (const login of logins.values()) {
     await run(server, DATABASE, administrator, `CREATE ROLE ${login.user} LOGIN PASSWORD ${escapeLiteral(login.password)}`);
   }
+  await run(server, DATABASE, administrator, HELD);
   return {
+    adminUrl: `postgresql://${encodeURIComponent(server.adminUser)}:${encodeURIComponent(server.adminPassword)}@${server.host}:${server.port}/${DATABASE}`,
+    setLogin: (account, login) => void logins.set(account, login),
     async use(login, sql) {
       try {
         return { ok: true, rows: await run(server, DATABASE, login, sql) };

@@ -40,6 +40,8 @@ export type Principal = Client & { readonly principal: string };
 export interface Installation {
   readonly paths: Paths;
   as(principal: string): Principal;
+  /** For what is not this client: a command of its own. */
+  tokenOf(principal: string): string;
   /** Starts it and waits until it is ready, or, with `ready: false`, until it answers at all. */
   startSidecar(options?: { readonly env?: Readonly<Record<string, string>>; readonly ready?: boolean }): Promise<Running>;
   startExecutor(): Promise<Running>;
@@ -60,6 +62,10 @@ export interface InstallOptions {
   readonly randomBytes: (length: number) => Uint8Array;
   /** Added to countersign.yaml. */
   readonly config?: Readonly<Record<string, unknown>>;
+  /** A calendar file, as YAML; left out: none is kept. */
+  readonly calendar?: string;
+  /** Of the webhook `demo` in the configuration: `whsec_…`. */
+  readonly webhookSecret?: string;
   /** How long starting may take on a slow machine, in ms. */
   readonly readyMs?: number;
 }
@@ -71,6 +77,8 @@ export const PROCESSES = ['executor', 'sidecar'] as const;
 const PRINCIPALS: readonly Role[] = [
   ...EXAMPLE_PRINCIPALS,
   { principal: 'nhi:prod/warehouse-sync', roles: ['caller'] },
+  { principal: 'nhi:prod/orders-api', roles: ['caller'] },
+  { principal: 'nhi:prod/freight-sync', roles: ['caller'] },
   { principal: 'person:ana-adm', roles: ['approver', 'caller'] },
 ];
 
@@ -97,11 +105,14 @@ export function install(options: InstallOptions): Installation {
     revokerKey: layout.revokerKey, config: layout.config, executorConfig: layout.executorConfig, executorState: at('executor'), logs: at('logs'), run,
     socket: layout.socket, executorSocket: layout.executorSocket, cli: join(root, 'dist', 'src', 'main.js'),
   };
-  const as = (principal: string): Principal => {
+  if (options.calendar !== undefined) writeFileSync(at('facts', 'calendar.yaml'), options.calendar);
+  if (options.webhookSecret !== undefined) writeFileSync(at('secrets', 'demo.whsec'), `${options.webhookSecret}\n`, { mode: 0o600 });
+  const tokenOf = (principal: string): string => {
     const token = layout.tokens.get(principal);
     check(`${principal} has a token`, token !== undefined, [...layout.tokens.keys()]);
-    return { ...connect({ socket: layout.socket, token }), principal };
+    return token;
   };
+  const as = (principal: string): Principal => ({ ...connect({ socket: layout.socket, token: tokenOf(principal) }), principal });
   const started = new Map<(typeof PROCESSES)[number], Running>();
   const start = async (name: (typeof PROCESSES)[number], args: readonly string[], env: Readonly<Record<string, string>>, isReady: () => Promise<boolean>): Promise<Running> => {
     const process = startNode({ name, args: [paths.cli, ...args], logs: paths.logs, run, env });
@@ -119,7 +130,7 @@ export function install(options: InstallOptions): Installation {
   };
 
   return {
-    paths, as,
+    paths, as, tokenOf,
     startExecutor: () => start('executor', ['worker', '--config', paths.executorConfig], {}, () => accepts(paths.executorSocket)),
     startSidecar: ({ env = {}, ready: wanted = true } = {}) =>
       start('sidecar', ['serve', '--config', paths.config], env, async () => (await as('person:sam').ready()).ready || !wanted),

@@ -1,5 +1,5 @@
 /**
- * `npm run demo`: three changes for real and what must not work, then the evidence verified offline. Exits 0 only if every check held.
+ * `npm run demo`: six changes for real and what must not work, then the evidence verified offline. Exits 0 only if every check held.
  *
  *     npm run demo -- --case 2     one case, and the verification
  *     npm run demo -- --keep       leaves everything running until Ctrl-C
@@ -13,8 +13,11 @@ import { parseArgs } from 'node:util';
 import { audit } from './cases/audit.ts';
 import { newCredential } from './cases/credential.ts';
 import { deployAccess } from './cases/deploy.ts';
+import { offboardThirdParty } from './cases/offboarding.ts';
 import { overBroad } from './cases/overbroad.ts';
 import { mustNotWork } from './cases/refusals.ts';
+import { rotateInWindow } from './cases/rotation.ts';
+import { existingScript } from './cases/script.ts';
 import type { Told } from './cases/story.ts';
 import { CheckFailed, checksHeld } from './check.ts';
 import { packageRoot } from './processes.ts';
@@ -22,7 +25,7 @@ import { bold, dim, red, say, short } from './say.ts';
 import { openWorld, type World } from './world.ts';
 
 const CASES: readonly ((world: World) => Promise<Told | undefined>)[] = [
-  newCredential, deployAccess, overBroad, async (world) => {
+  newCredential, deployAccess, overBroad, rotateInWindow, offboardThirdParty, existingScript, async (world) => {
     await mustNotWork(world);
     return undefined;
   },
@@ -32,7 +35,7 @@ const CASES: readonly ((world: World) => Promise<Told | undefined>)[] = [
 const INTERRUPTED = 130;
 
 interface Options {
-  /** 1 to 4; null for all. */
+  /** 1 to 7; null for all. */
   readonly only: number | null;
   readonly keep: boolean;
   /** null: `.countersign/demo` of the package. */

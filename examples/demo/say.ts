@@ -9,7 +9,7 @@ export const green = (text: string): string => paint('32', text);
 export const red = (text: string): string => paint('31', text);
 
 /** The steps of a case, in the order in which they are told: six at most. */
-export type Told = 'asked' | 'decided' | 'approved by' | 'done' | 'taken back' | 'proven';
+export type Told = 'asked' | 'decided' | 'approved by' | 'queued' | 'done' | 'taken back' | 'told' | 'proven';
 
 const WIDTH = Math.max(...(['asked', 'approved by', 'taken back'] satisfies Told[]).map((word) => word.length));
 

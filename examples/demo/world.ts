@@ -5,10 +5,12 @@
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { stringify } from 'yaml';
 import { removePostgres, startPostgres, type RunningPostgres } from '../support/embedded-postgres.ts';
 import { createDatabase, type Database } from './database.ts';
 import { install, PROCESSES, type Installation } from './installation.ts';
 import { endLeftovers } from './processes.ts';
+import { openReceiver, type Receiver } from './receiver.ts';
 import { waiting } from './say.ts';
 
 export interface World extends Omit<Installation, 'stop'> {
@@ -17,6 +19,12 @@ export interface World extends Omit<Installation, 'stop'> {
   readonly identity: string;
   readonly recipient: string;
   readonly randomBytes: (length: number) => Uint8Array;
+  /** The package. */
+  readonly root: string;
+  /** The maintenance window that is open all through the demo. */
+  readonly window: string;
+  /** Is told what the sidecar tells. */
+  readonly receiver: Receiver;
   stopSidecar(): Promise<void>;
   /** Ends everything that was started. */
   close(): Promise<void>;
@@ -30,6 +38,17 @@ export interface WorldOptions {
 }
 
 const ORIGIN = 'countersign.demo/';
+const WINDOW = 'demo-window';
+const WINDOW_MINUTES = 10;
+
+/** A calendar with one short window that is open now. */
+function calendarAround(nowMs: number): string {
+  const local = (ms: number): string => new Date(ms).toISOString().slice(0, 16);
+  return stringify({
+    v: 1, freezes: [],
+    windows: [{ id: WINDOW, timeZone: 'UTC', connectors: ['pg-main'], dates: [{ from: local(nowMs), until: local(nowMs + WINDOW_MINUTES * 60_000) }] }],
+  });
+}
 
 /** Starts it all, and shows on stderr what is waited for. @throws Error when the directory holds something else: nothing was touched */
 export async function openWorld({ root, directory, randomBytes }: WorldOptions): Promise<World> {
@@ -51,7 +70,16 @@ export async function openWorld({ root, directory, randomBytes }: WorldOptions):
     const password = (): string => Buffer.from(randomBytes(18)).toString('base64url');
     const database = await createDatabase(postgres, password);
     const origin = `${ORIGIN}${Buffer.from(randomBytes(6)).toString('hex')}`;
-    const installation = install({ root, directory, origin, server: postgres, randomBytes });
+    const webhookSecret = `whsec_${Buffer.from(randomBytes(32)).toString('base64')}`;
+    const receiver = await openReceiver(webhookSecret);
+    undo.push(() => receiver.close());
+    const installation = install({
+      root, directory, origin, server: postgres, randomBytes, calendar: calendarAround(Date.now()), webhookSecret,
+      config: {
+        facts: { inventory: 'facts/inventory.yaml', catalogue: 'facts/catalogue.yaml', directory: 'facts/directory.yaml', usage: 'facts/usage.yaml', calendar: 'facts/calendar.yaml' },
+        webhooks: [{ name: 'demo', url: receiver.url, secret: 'secrets/demo.whsec', allowHttp: true, allowPrivate: true }],
+      },
+    });
     undo.push(() => installation.stop());
     await waitFor('starting an executor and a sidecar', async () => {
       await installation.startExecutor();
@@ -60,7 +88,7 @@ export async function openWorld({ root, directory, randomBytes }: WorldOptions):
     const identity = await generateX25519Identity();
     const recipient = await identityToRecipient(identity);
     return {
-      ...installation, database, identity, recipient, randomBytes, close,
+      ...installation, database, identity, recipient, randomBytes, root, window: WINDOW, receiver, close,
       // A spread would copy what these are now.
       get sidecar() {
         return installation.sidecar;

@@ -268,7 +268,8 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     }
     case 'notification.delivered':
     case 'notification.failed':
-      return base;
+      // Telling of a change is no news of it: what waits for a time since the last news goes on waiting for that time.
+      return { ...base, lastAtMs: state?.lastAtMs ?? base.lastAtMs };
   }
 }
 

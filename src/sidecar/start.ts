@@ -12,6 +12,9 @@ import type { Clock, Logger, RandomBytes, Transport } from '../engine/ports.ts';
 import { loadFacts } from '../facts/load.ts';
 import { readPrivateFile } from '../identity/private-file.ts';
 import { loadTokens } from '../identity/tokens.ts';
+import { recentHistory } from '../notify/history.ts';
+import { startNotifier, type Notifier } from '../notify/notifier.ts';
+import { openReceivers } from '../notify/receivers.ts';
 import { absentPdp, EngineFault, openPdp, type Pdp } from '../pdp/engine.ts';
 import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
 import { connectLocal } from '../transport/local/sidecar-end.ts';
@@ -83,6 +86,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const tokens = await loadTokens(config.tokens);
     const [logSigner, ticketSigner] = [await readSigner(config.keys.log), await readSigner(config.keys.ticket)];
     if (logSigner.name !== config.origin) throw new StartError('bad-key', `${config.keys.log} is the key of ${logSigner.name}, not of ${config.origin}`);
+    const receivers = await openReceivers(config.webhooks, { clock, version: VERSION });
     const trust = await loadTrustFolder(config.trust);
     requireTrusted(config, trust);
     const facts = await openFacts({ load: (nowMs) => loadFacts(config.facts, nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
@@ -98,11 +102,19 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => transport.close());
 
     const executorOf = new Map(config.executors.flatMap(({ id, connectors }) => connectors.map((connector) => [connector, id] as const)));
+    let notifier: Notifier | null = null;
     const engine = await openEngine({
       log, pdp, facts: facts.current, transport, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
+      onEvents: (state, events) => notifier?.take(state, events),
     });
     undo.push(() => engine.close());
+    const telling = startNotifier({
+      logId: log.logId, receivers, clock, random, logger, history: (sinceMs) => recentHistory(log, engine.all(), sinceMs), durable: () => log.sync(),
+      record: (changeId, end) => engine.recordNotification(changeId, end),
+    });
+    notifier = telling;
+    undo.push(() => telling.close());
 
     const draining = new AbortController();
     // Each request that waits listens: their number is bounded by the connections, not by this.

@@ -1,4 +1,4 @@
-/** Case 4: what must not work. Each attempt is made for real, and must fail for the reason it should. */
+/** Case 7: what must not work. Each attempt is made for real, and must fail for the reason it should. */
 import { generateSignerKey, parseSigner } from '../../../ledger/index.ts';
 import { ClientError, type ChangeRequest } from '../../../src/client/index.ts';
 import { readPayload, signDsse } from '../../../src/protocol/dsse.ts';
@@ -12,7 +12,7 @@ import type { World } from '../world.ts';
 import { approve, ask, onApp, reach, SETTLE_MS } from './story.ts';
 
 export async function mustNotWork(world: World): Promise<void> {
-  title(4, 'What must not work');
+  title(7, 'What must not work');
   await selfApproval(world);
   await changedOnItsWay(world, await editedAfterApproval(world));
 }

@@ -1,5 +1,6 @@
 /** What the cases have in common: asking, approving, waiting, and finding the records that prove it. */
 import { isSettled, type ChangeRequest, type ChangeView, type Client, type Evidence } from '../../../src/client/index.ts';
+import type { Entitlement } from '../../../src/protocol/values.ts';
 import { check } from '../check.ts';
 import { short } from '../say.ts';
 
@@ -68,4 +69,4 @@ export function privileges(change: Pick<ChangeView, 'entitlements'>): string {
   return change.entitlements.map(({ privilege }) => privilege).join(', ');
 }
 
-export const onApp = (...names: string[]): ChangeRequest['entitlements'] => names.map((privilege) => ({ connector: 'pg-main', target: 'app', privilege }));
+export const onApp = (...names: string[]): Entitlement[] => names.map((privilege) => ({ connector: 'pg-main', target: 'app', privilege }));
