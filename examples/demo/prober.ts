@@ -21,7 +21,7 @@ const EVERY_MS = 20;
 
 export function openProber(database: Pick<Database, 'use'>, first: Login): Prober {
   let login = first;
-  let closed = false;
+  const ending = new AbortController();
   let begun = 0;
   let ended = 0;
   const failures: string[] = [];
@@ -38,7 +38,7 @@ export function openProber(database: Pick<Database, 'use'>, first: Login): Probe
     ended += 1;
   };
   const running = (async () => {
-    while (!closed) {
+    while (!ending.signal.aborted) {
       const startedMs = performance.now();
       await probe();
       await delay(Math.max(0, EVERY_MS - (performance.now() - startedMs)));
@@ -51,11 +51,11 @@ export function openProber(database: Pick<Database, 'use'>, first: Login): Probe
     },
     async anew() {
       const mark = begun + 1;
-      while (ended < mark && !closed) await delay(EVERY_MS);
-      check('the prober goes on', !closed, { begun, ended });
+      while (ended < mark && !ending.signal.aborted) await delay(EVERY_MS);
+      check('the prober goes on', ended >= mark, { begun, ended });
     },
     async close() {
-      closed = true;
+      ending.abort();
       await running;
       return { logins: ended, failures };
     },

@@ -29,10 +29,10 @@ export async function offboardThirdParty(world: World): Promise<Told> {
   tell('asked', `${olga.principal}: offboard ${asked.subject}: ${asked.plan.items!.map((item) => (item.kind === 'lease' ? `a lease of ${item.nhi}` : `${item.account} at ${item.connector}`)).join(', ')}`);
   const done = await reach(olga, id, 'done');
   tell('decided', `${done.decision!.effect}: ${done.decision!.reasons[0]!.message} [${done.decision!.reasons[0]!.code}]`);
-  check('every item is gone', done.items!.every(({ outcome }) => outcome === 'gone'), done.items);
+  check('every item is gone', done.items.every(({ outcome }) => outcome === 'gone'), done.items);
   const after = await Promise.all(logins.map((login) => database.use(login, 'SELECT 1')));
   check('no login of theirs works', after.every((use) => !use.ok && ['28P01', '28000'].includes(use.code)), after);
-  tell('taken back', `${done.items!.length} items, one after another: ${logins.map(({ user }, index) => `${user}: ${refusalOf(after[index]!)}`).join('; ')}`);
+  tell('taken back', `${done.items.length} items, one after another: ${logins.map(({ user }, index) => `${user}: ${refusalOf(after[index]!)}`).join('; ')}`);
 
   const told = await until('the receiver is told', () => receiver.received.find(({ type, data }) => type === 'offboarding.finished' && data['changeId'] === id), { timeoutMs: SETTLE_MS });
   check('nothing came that was not signed', receiver.refused === 0, receiver.refused);

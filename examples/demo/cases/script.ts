@@ -50,7 +50,7 @@ export async function existingScript(world: World): Promise<Told> {
   tell('done', `the ticket was checked, the script ran, exit ${code}; the old password: ${refusalOf(stale)}`);
 
   const evidence = await wei.evidence(asked.id);
-  const readBy = evidence.records.filter(({ type }) => type === 'state.read').map(({ actor }) => String(actor));
+  const readBy = evidence.records.filter(({ type }) => type === 'state.read').map(({ actor }) => actor);
   check('an executor read the account before and after', readBy.length === 2, evidence.records.map(({ type }) => type));
   tell('proven', `claimed at record ${recordOf(evidence, 'step.claimed')}, before the script began; ${readBy[0]!} read the account before and after it`);
   return { who: SUBJECT, what: 'had its password rotated by a script of its own', when: clock(done.updatedAt), policy: policyOf(evidence) };
