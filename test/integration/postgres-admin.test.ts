@@ -2,7 +2,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { postgresConnector } from '../../src/connectors/postgres/connector.ts';
 import type { Connector } from '../../src/executor/connector.ts';
 import {
-  apply, CONNECTOR, deadline, existingAccount, grantStep, orderOf, prepareDatabase, provisionStep, READ_ORDERS, roleExists, SECRET, SELECT_ORDERS, TARGET,
+  apply, CONNECTOR, deadline, disableStep, existingAccount, grantStep, orderOf, prepareDatabase, provisionStep, READ_ORDERS, replaceStep, roleExists, rotateQuery,
+  rotationSteps, SECRET, SELECT_ORDERS, TARGET, twinAccount,
 } from '../support/postgres-cases.ts';
 import { postgresInstallations, testPostgres } from '../support/postgres.ts';
 import type { TestPostgres } from '../support/postgres.ts';
@@ -62,6 +63,71 @@ describe.skipIf(installation === undefined)('a connector that is no superuser', 
     expect(await connector.revoke(orderOf(step), deadline())).toBe('done');
     expect(await server.sql('SELECT n FROM sales.results', TARGET)).toEqual([{ n: 1 }]);
     expect(await roleExists(server, 'author')).toBe(false);
+  });
+
+  test('rotates between logins, of which an operator made the first, and back', async () => {
+    await twinAccount(server, 'shop');
+    // As in docs/connectors/postgres.md.
+    await server.sql('GRANT shop, shop_a TO countersign WITH ADMIN TRUE, INHERIT FALSE, SET FALSE');
+    await server.sql('GRANT shop TO shop_a GRANTED BY countersign');
+    await server.sql(`REVOKE shop FROM shop_a GRANTED BY "${server.adminUser}"`);
+    let current = { name: 'shop_a', secret: SECRET };
+    for (const next of [{ name: 'shop_b', secret: `${SECRET}b` }, { name: 'shop_a', secret: `${SECRET}a` }]) {
+      expect((await connector.read(rotateQuery('shop'), deadline())).touched).toMatchObject({ overlap: 'twin', currentName: current.name, nextName: next.name });
+      const { stage, cutover, retire } = rotationSteps('shop', current.name, next.name);
+      await apply(connector, stage, { secret: next.secret });
+      expect(await connector.tryUse(stage, next.secret, deadline())).toBe('works');
+      const open = await server.login(current.name, current.secret, TARGET);
+      const lost = new Promise((settle) => open.once('end', settle));
+      await expect(apply(connector, cutover)).rejects.toMatchObject({ kind: 'notYet' });
+      await apply(connector, cutover, { endSessions: true });
+      await apply(connector, retire, { endSessions: true });
+      await lost;
+      expect(await connector.probe(retire, deadline())).toBe('applied');
+      await expect(server.login(current.name, current.secret, TARGET)).rejects.toMatchObject({ code: '28P01' });
+      current = next;
+    }
+    const { stage } = rotationSteps('shop', 'shop_a', 'shop_b');
+    await apply(connector, stage);
+    expect(await connector.revoke(orderOf(stage), deadline())).toBe('done');
+  });
+
+  test('changes nothing where it may not take the role from the old login, and says so', async () => {
+    await twinAccount(server, 'theirs2');
+    await server.sql('GRANT theirs2, theirs2_a TO countersign WITH ADMIN TRUE, INHERIT FALSE, SET FALSE');
+    const { stage, retire } = rotationSteps('theirs2', 'theirs2_a', 'theirs2_b');
+    await apply(connector, stage);
+    await expect(apply(connector, retire)).rejects.toMatchObject({ kind: 'rejected', message: expect.stringContaining('42501') as string });
+    await (await server.login('theirs2_a', SECRET, TARGET)).end();
+  });
+
+  test('replaces the secret of an account that it administers, and of no other', async () => {
+    await (await existingAccount(server, 'solo')).end();
+    await expect(apply(connector, replaceStep('solo'), { secret: `${SECRET}2` })).rejects.toMatchObject({ kind: 'rejected' });
+    await server.sql('GRANT solo TO countersign WITH ADMIN TRUE, INHERIT FALSE, SET FALSE');
+    const step = replaceStep('solo');
+    await apply(connector, step, { secret: `${SECRET}2` });
+    expect(await connector.tryUse(step, `${SECRET}2`, deadline())).toBe('works');
+  });
+
+  test('shuts an account out, of which it takes what it gave; what others gave keeps it from saying that it is done', async () => {
+    const open = await existingAccount(server, 'gone');
+    const lost = new Promise((settle) => open.once('end', settle));
+    await server.sql('GRANT gone TO countersign WITH ADMIN TRUE, INHERIT FALSE, SET FALSE');
+    await server.sql('GRANT deploy TO gone GRANTED BY countersign');
+    await server.sql('BEGIN; SET LOCAL ROLE countersign; GRANT SELECT ON sales.orders TO gone; COMMIT', TARGET);
+    await server.sql('GRANT INSERT ON sales.orders TO gone', TARGET);
+    const step = disableStep('gone');
+    await expect(apply(connector, step)).rejects.toMatchObject({ kind: 'ambiguous', message: expect.stringMatching(/^shut out.*42501/) as string });
+    await lost;
+    await expect(server.login('gone', SECRET, TARGET)).rejects.toMatchObject({ code: '28P01' });
+    expect(await connector.probe(step, deadline())).toBe('absent');
+    await server.sql('REVOKE INSERT ON sales.orders FROM gone', TARGET);
+    await apply(connector, step);
+    expect(await connector.probe(step, deadline())).toBe('applied');
+    expect(await connector.read(step, deadline())).toMatchObject({ held: [], touched: { canLogin: false } });
+    await expect(apply(connector, disableStep('countersign'))).rejects.toMatchObject({ kind: 'rejected' });
+    await expect(apply(connector, disableStep(server.adminUser))).rejects.toMatchObject({ kind: 'rejected' });
   });
 
   test('is told when it may not give a privilege, and nothing is left', async () => {

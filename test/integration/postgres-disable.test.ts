@@ -60,7 +60,7 @@ describe.each(installations)('disable at PostgreSQL $major', (installation) => {
     expect(await connector.probe(step, deadline())).toBe('applied');
     expect(await connector.tryUse(step, null, deadline())).toBe('notTried');
     expect(await server.sql("SELECT rolpassword, rolvaliduntil FROM pg_authid WHERE rolname = 'leaver'")).toEqual([{ rolpassword: null, rolvaliduntil: new Date(0) }]);
-    expect(await server.sql("SELECT shobj_description('leaver'::regrole, 'pg_authid') AS comment")).toEqual([{ comment: `left in June\ncountersign disable ${step.clientToken}` }]);
+    expect(await server.sql("SELECT shobj_description('leaver'::regrole, 'pg_authid') AS comment")).toEqual([{ comment: `left in June\ncountersign disabled ${step.clientToken}` }]);
     await apply(connector, step);
     expect(await connector.probe(step, deadline())).toBe('applied');
     // The lease that lent it something can still be ended.

@@ -5,10 +5,16 @@ import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { postgresConnector } from '../../src/connectors/postgres/connector.ts';
 import { scramVerifier } from '../../src/connectors/postgres/scram.ts';
-import { apply, connectorTo, CONNECTOR, deadline, orderOf, prepareDatabase, provisionStep, READ_ORDERS, SECRET, TARGET } from '../support/postgres-cases.ts';
+import {
+  apply, connectorTo, CONNECTOR, deadline, disableStep, existingAccount, orderOf, prepareDatabase, provisionStep, READ_ORDERS, replaceStep, rotationSteps, SECRET, TARGET,
+  twinAccount,
+} from '../support/postgres-cases.ts';
 import { cutProxy } from '../support/cut-proxy.ts';
 import { postgresInstallations, testPostgres } from '../support/postgres.ts';
 import type { TestPostgres } from '../support/postgres.ts';
+
+/** Set by an operator, in clear: the server's log shows it. */
+const OPERATORS = 'set-by-an-operator';
 
 /** The forms in which a secret may turn up. */
 function spellings(secret: string): string[] {
@@ -40,6 +46,26 @@ describe.skipIf(postgresInstallations().length === 0)('no secret is written down
     for (const spelling of spellings(server.adminPassword)) expect(log).not.toContain(spelling);
   });
 
+  test('by a server that logs everything, through a rotation and its failures', async () => {
+    const connector = connectorTo(server);
+    await twinAccount(server, 'rotated', OPERATORS);
+    await (await existingAccount(server, 'in-place', OPERATORS)).end();
+    const [twinSecret, soloSecret] = ['canary-twin/Kq+7&x=Z9', 'canary-solo/Kq+7&x=Z9'];
+    const { stage, cutover, retire } = rotationSteps('rotated', 'rotated_a', 'rotated_b');
+    for (const step of [stage, cutover, retire]) await apply(connector, step, { secret: twinSecret });
+    expect(await connector.tryUse(stage, twinSecret, deadline())).toBe('works');
+    await expect(apply(connector, stage, { secret: twinSecret })).rejects.toMatchObject({ kind: 'rejected' });
+    await connector.revoke(orderOf(stage), deadline());
+    expect(await connector.tryUse(stage, twinSecret, deadline())).toBe('fails');
+    const replace = replaceStep('in-place');
+    await apply(connector, replace, { secret: soloSecret });
+    expect(await connector.tryUse(replace, soloSecret, deadline())).toBe('works');
+    await apply(connector, disableStep('in-place'));
+    const log = readFileSync(server.logFile, 'latin1');
+    expect(log).toContain('CREATE ROLE "rotated_b"');
+    for (const secret of [twinSecret, soloSecret]) for (const spelling of spellings(secret)) expect(log).not.toContain(spelling);
+  });
+
   test('in an error, whatever fails and wherever', async () => {
     const password = 'canary-admin-Password/7';
     await server.sql(`CREATE ROLE limited LOGIN PASSWORD '${password}'`);
@@ -63,7 +89,20 @@ describe.skipIf(postgresInstallations().length === 0)('no secret is written down
     }
     // A server that repeats the statement in its complaint, as some do.
     await collect(connectorTo(server).apply({ ...input, validUntil: `not a time ${SECRET}`, signal: deadline() }));
-    expect(failures).toHaveLength(8);
+    await twinAccount(server, 'echoing', OPERATORS);
+    await (await existingAccount(server, 'echoing-solo', OPERATORS)).end();
+    const { stage } = rotationSteps('echoing', 'echoing_a', 'echoing_b');
+    for (const [rotated, word] of [[stage, 'CREATE ROLE'], [replaceStep('echoing-solo'), 'ALTER ROLE']] as const) {
+      await collect(limited.apply({ ...input, step: rotated, signal: deadline() }));
+      await collect(connectorTo(server).apply({ ...input, step: { ...rotated, account: 'nobody' }, signal: deadline() }));
+      for (const cut of [word, 'COMMIT']) {
+        const proxy = await cutProxy(server.port, cut, 'before');
+        const cutOff = postgresConnector({ id: CONNECTOR, connection: { ...base, port: proxy.port, user: server.adminUser, password: server.adminPassword }, randomBytes: () => salt });
+        await collect(cutOff.apply({ ...input, step: rotated, signal: deadline() }));
+        await proxy.close();
+      }
+    }
+    expect(failures).toHaveLength(16);
     for (const failure of failures) {
       expect(failure).toMatchObject({ kind: expect.stringMatching(/rejected|unreachable|ambiguous/) as string });
       const shown = inspect(failure, { depth: 20, showHidden: true }) + JSON.stringify(failure);

@@ -92,12 +92,12 @@ export function rotationSteps(account: string, current: string, next: string, cl
 }
 
 /** The account `name`, which reads the orders, and `<name>_a`, a login of it that an operator made. */
-export async function twinAccount(server: TestPostgres, name: string): Promise<void> {
+export async function twinAccount(server: TestPostgres, name: string, secret = SECRET): Promise<void> {
   const quoted = (text: string): string => `"${text.replaceAll('"', '""')}"`;
   await server.sql(`CREATE ROLE ${quoted(name)} NOLOGIN`);
   await server.sql(`GRANT USAGE ON SCHEMA sales TO ${quoted(name)}`, TARGET);
   await server.sql(`GRANT SELECT ON sales.orders TO ${quoted(name)}`, TARGET);
-  await server.sql(`CREATE ROLE ${quoted(`${name}_a`)} LOGIN PASSWORD '${SECRET}' IN ROLE ${quoted(name)}`);
+  await server.sql(`CREATE ROLE ${quoted(`${name}_a`)} LOGIN PASSWORD '${secret}' IN ROLE ${quoted(name)}`);
 }
 
 /** The order that takes back what the step gave. */
@@ -117,9 +117,9 @@ export async function apply(connector: Connector, step: PlanStep, { validUntil, 
 }
 
 /** An account that Countersign did not make, logged in. */
-export async function existingAccount(server: TestPostgres, name: string): Promise<Client> {
-  await server.sql(`CREATE ROLE "${name}" LOGIN PASSWORD '${SECRET}'`);
-  return server.login(name, SECRET, TARGET);
+export async function existingAccount(server: TestPostgres, name: string, secret = SECRET): Promise<Client> {
+  await server.sql(`CREATE ROLE "${name}" LOGIN PASSWORD '${secret}'`);
+  return server.login(name, secret, TARGET);
 }
 
 export async function roleExists(server: TestPostgres, name: string): Promise<boolean> {

@@ -4,12 +4,12 @@ import { attributesOf, checkUnchanged, findMarked, findRole } from './catalog.ts
 import type { Role } from './catalog.ts';
 import { afterCommit } from './errors.ts';
 import type { Gift } from './give.ts';
-import { directGrants, revokeDirectGrants } from './grants.ts';
-import { amendedComment } from './marks.ts';
-import { expel, leaveAll, membersOf, rolesOf } from './memberships.ts';
+import { revokeDirectGrants } from './grants.ts';
+import { amendedComment, isMarked } from './marks.ts';
+import { expel, leaveAll } from './memberships.ts';
 import { quoted } from './privilege.ts';
 import type { Session } from './session.ts';
-import { countSessions, endPresentSessions, endSessions, lockAttempt } from './sessions.ts';
+import { endPresentSessions, endSessions, lockAttempt } from './sessions.ts';
 import * as ddl from './statements.ts';
 import { namedLogins } from './twins.ts';
 
@@ -27,8 +27,7 @@ export async function disableAccount(session: Session, gift: Gift): Promise<void
       if (role.isOwn) throw new TargetError('rejected', `${quoted(role.name)} is the connector's own login`);
       if (role.isSuperuser) throw new TargetError('rejected', `${quoted(role.name)} is a superuser, whom this connector does not shut out`);
       await session.query(ddl.lockOut(role.name));
-      await session.query(ddl.comment(role.name, amendedComment(role.comment, gift.clientToken, 'disable')));
-      await checkUnchanged(session, role);
+      await mark(session, role, gift, 'disable');
     }
     return roles;
   });
@@ -37,22 +36,38 @@ export async function disableAccount(session: Session, gift: Gift): Promise<void
     for (const role of shut) await strip(session, role);
     // A login that passed its checks just before it was shut out shows only now.
     for (const role of shut) await endSessions(session, role.oid);
+    await session.transaction(async () => {
+      for (const role of shut) await mark(session, role, gift, 'disabled');
+    });
   });
 }
 
-/** Whether nobody gets in and nothing is left to take. An account that is not there under its name or its mark is not known to be disabled. */
+/** Whether this change has shut the account out and is not known to have taken everything from it. */
+export function isBegunToDisable(role: Role, clientToken: string): boolean {
+  return !role.canLogin && isMarked(role.comment, clientToken, 'disable');
+}
+
+/** Whether it is done. An account that is there neither under its name nor by its mark is not known to be. */
 export async function isDisabled(session: Session, gift: Gift): Promise<boolean> {
-  const roles = await shutOutTogether(session, gift);
-  for (const role of roles) if (role.canLogin || (await hasSomething(session, role))) return false;
-  return roles.length > 0;
+  const named = await findRole(session, gift.account);
+  if (named !== null && !isMarked(named.comment, gift.clientToken, 'disabled')) return false;
+  const done = await findMarked(session, gift.clientToken, 'disabled');
+  return done.length > 0 && done.every(({ canLogin }) => !canLogin);
 }
 
 /** The account, under whatever name it was shut out before, and the logins that are its own. */
 async function shutOutTogether(session: Session, gift: Gift): Promise<Role[]> {
   const named = await findRole(session, gift.account);
   const roles = named === null ? [] : [named, ...(await namedLogins(session, named, gift.clientToken))];
-  for (const marked of await findMarked(session, gift.clientToken, 'disable')) if (!roles.some(({ oid }) => oid === marked.oid)) roles.push(marked);
+  for (const state of ['disable', 'disabled'] as const) {
+    for (const marked of await findMarked(session, gift.clientToken, state)) if (!roles.some(({ oid }) => oid === marked.oid)) roles.push(marked);
+  }
   return roles;
+}
+
+async function mark(session: Session, role: Role, gift: Gift, state: 'disable' | 'disabled'): Promise<void> {
+  await session.query(ddl.comment(role.name, amendedComment(role.comment, gift.clientToken, state)));
+  await checkUnchanged(session, role);
 }
 
 async function strip(session: Session, role: Role): Promise<void> {
@@ -67,11 +82,6 @@ async function strip(session: Session, role: Role): Promise<void> {
   });
   // A session that switched to the account goes on as its owner of things, which a REVOKE does not end.
   for (const member of switchers) await endPresentSessions(session, member);
-}
-
-async function hasSomething(session: Session, role: Role): Promise<boolean> {
-  const things = [await rolesOf(session, role.oid), await membersOf(session, role.oid), await directGrants(session, role.oid), await attributesOf(session, role.oid)];
-  return things.some((some) => some.length > 0) || (await countSessions(session, role.oid)) > 0;
 }
 
 /** Who may be running under the role by `SET ROLE`, superusers aside, who may be running under any. */

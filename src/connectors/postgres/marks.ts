@@ -4,8 +4,12 @@
  * A comment, because the account itself may not change it (its settings it may reset), and a line of it, because an operator's own words stay.
  */
 
-/** What was done to a login that was there before: it is not ours, and its mark says what happened to it. */
-export type InPlace = 'retire' | 'replace' | 'disable';
+/**
+ * What was done to a login that was there before: it is not ours, and its mark says what happened to it. `retire` and `disable` are begun,
+ * with nobody getting in any more; `retired` and `disabled` are done, sessions included. Only who ended the sessions writes the latter, so
+ * that a change that was cut short is told from one that was not, however its sessions may have ended meanwhile.
+ */
+export type InPlace = 'retire' | 'retired' | 'replace' | 'disable' | 'disabled';
 
 /** The line of a role that this connector made or made to live again; or, with an action, of one that it changed in place. */
 export function marker(clientToken: string, inPlace?: InPlace): string {
@@ -19,7 +23,7 @@ export function isMarked(comment: string | null, clientToken: string, inPlace?: 
 /** Whether this connector may give the login a new life: it made it or retired it, and has not shut it out for good since. */
 export function isRevivable(comment: string | null): boolean {
   const lines = linesOf(comment);
-  return lines.some((line) => MADE.test(line) || /^countersign retire /.test(line)) && !lines.some((line) => /^countersign disable /.test(line));
+  return lines.some((line) => MADE.test(line) || /^countersign retired? /.test(line)) && !lines.some((line) => /^countersign disabled? /.test(line));
 }
 
 /** The comment of a login that has been given to the client token: the operator's own words, and its line. */
@@ -33,7 +37,7 @@ export function amendedComment(comment: string | null, clientToken: string, inPl
 }
 
 const MADE = /^countersign cs_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
-const DONE = /^countersign (?:retire|replace|disable) cs_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
+const DONE = /^countersign (?:retired?|replace|disabled?) cs_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 
 function linesOf(comment: string | null): string[] {
   return comment === null ? [] : comment.split('\n');

@@ -76,21 +76,24 @@ export async function retireLogin(session: Session, gift: Gift, endOpen: boolean
     await checkUnchanged(session, login);
     return login;
   });
-  // Also where none were open: one may have come in between, and no other can follow.
-  await afterCommit('shut out, but not known whether its sessions have ended', () => endSessions(session, old.oid));
+  await afterCommit('shut out, but not known whether its sessions have ended', async () => {
+    // Also where none were open: one may have come in between, and no other can follow.
+    await endSessions(session, old.oid);
+    await session.transaction(async () => {
+      await session.query(ddl.comment(old.name, amendedComment(old.comment, gift.clientToken, 'retired')));
+      await checkUnchanged(session, old);
+    });
+  });
 }
 
-/** Whether this change has shut the old login out; its sessions may be open still. */
+/** Whether this change has shut the old login out and is not known to have ended its sessions. */
 export function isBegun(login: Role, clientToken: string): boolean {
   return !login.canLogin && isMarked(login.comment, clientToken, 'retire');
 }
 
 export async function isRetired(session: Session, gift: Gift): Promise<boolean> {
-  // Under whatever name: a login that was renamed lets its owner in as before.
-  const old = (await findMarked(session, gift.clientToken, 'retire'))[0] ?? (await findRole(session, gift.account));
-  if (old === null || old.canLogin || (await countSessions(session, old.oid)) > 0) return false;
-  const role = await findRole(session, rotatedRole(gift).role);
-  return role === null || !(await isMember(session, old.name, role.oid));
+  const [old] = await findMarked(session, gift.clientToken, 'retired');
+  return old !== undefined && !old.canLogin;
 }
 
 /** The account logs in with the new secret and no more with the old one. Its sessions stay. @throws TargetError as of `Session.transaction` */

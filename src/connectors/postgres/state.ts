@@ -4,9 +4,8 @@ import type { PlanStep } from '../../protocol/plan.ts';
 import type { Query } from '../../protocol/signed.ts';
 import { canUse, findMarked, findRole, heldAtMost, heldBy, objectOid } from './catalog.ts';
 import type { Role } from './catalog.ts';
-import { isDisabled } from './disable.ts';
+import { isBegunToDisable, isDisabled } from './disable.ts';
 import type { Gift } from './give.ts';
-import { isMarked } from './marks.ts';
 import { isMember } from './memberships.ts';
 import { formatPrivilege } from './privilege.ts';
 import { isBegun, isRetired, isStaged } from './rotate.ts';
@@ -82,8 +81,7 @@ async function lookAtTwins(session: Session, action: 'stage' | 'cutover' | 'reti
     case 'retire': {
       const touched = { role, current: login?.oid ?? null };
       // What this change has begun is to be finished, and is no drift.
-      const isHalfDone = login !== null && isBegun(login, gift.clientToken) && !(await isRetired(session, gift));
-      if (isHalfDone) return { touched, seen: { sessions, currentCanLogin: false } };
+      if (login !== null && isBegun(login, gift.clientToken)) return { touched, seen: { sessions, currentCanLogin: false } };
       return { touched: { ...touched, currentCanLogin: login?.canLogin ?? null }, seen: { sessions } };
     }
   }
@@ -92,8 +90,7 @@ async function lookAtTwins(session: Session, action: 'stage' | 'cutover' | 'reti
 async function lookAtDisabled(session: Session, gift: Gift, role: Role | null): Promise<Seen> {
   if (role === null) return { touched: accountOf(role) };
   const sessions = await sessionsOf(session, [role, ...(await namedLogins(session, role, gift.clientToken))]);
-  const isHalfDone = !role.canLogin && isMarked(role.comment, gift.clientToken, 'disable') && !(await isDisabled(session, gift));
-  if (isHalfDone) return { touched: { account: role.oid }, seen: { sessions, canLogin: false } };
+  if (isBegunToDisable(role, gift.clientToken)) return { touched: { account: role.oid }, seen: { sessions, canLogin: false } };
   return { touched: accountOf(role), seen: { sessions } };
 }
 

@@ -80,7 +80,9 @@ export async function namedLogins(session: Session, role: Role, clientToken: str
   const logins: Role[] = [];
   for (const name of twinNames(role.name)) {
     const login = await findRole(session, name);
-    if (login !== null && ((await isMember(session, name, role.oid)) || isMarked(login.comment, clientToken, 'disable'))) logins.push(login);
+    if (login === null) continue;
+    const isShutOut = isMarked(login.comment, clientToken, 'disable') || isMarked(login.comment, clientToken, 'disabled');
+    if (isShutOut || (await isMember(session, name, role.oid))) logins.push(login);
   }
   return logins;
 }
@@ -112,8 +114,18 @@ async function heldBeyond(session: Session, role: Role, login: Role): Promise<st
 export async function checkStaged(session: Session, login: string, role: Role, clientToken: string): Promise<Role> {
   const next = await findRole(session, login);
   if (next === null || !isMarked(next.comment, clientToken)) throw new TargetError('rejected', `${quoted(login)} is not the login that this change has staged`);
-  if (!next.canLogin) throw new TargetError('rejected', `the new login ${quoted(login)} cannot log in`);
+  if (!(await isLetIn(session, next))) throw new TargetError('rejected', `the new login ${quoted(login)} cannot log in`);
   const privilege: Privilege = { kind: 'role', role: role.name };
   if (!(await canUse(session, next.oid, privilege, role.oid, 'inherited'))) throw new TargetError('rejected', `the new login ${quoted(login)} does not have ${formatPrivilege(privilege)}`);
   return next;
+}
+
+/** Whether nothing but its secret stands between the login and this database. */
+async function isLetIn(session: Session, login: Role): Promise<boolean> {
+  const [row] = await session.query(
+    `SELECT rolcanlogin AND rolconnlimit <> 0 AND coalesce(rolvaliduntil > now(), true) AND has_database_privilege(oid, current_database(), 'CONNECT') AS is
+       FROM pg_roles WHERE oid = $1::oid`,
+    [login.oid],
+  );
+  return row?.['is'] === true;
 }
