@@ -22,7 +22,8 @@ export const DISPATCH_FRESH_MS = 30_000;
 export type Command =
   | { readonly type: 'request'; readonly by: string; readonly request: ChangeRequest; readonly requester: readonly string[]; readonly idempotency: { key: string; request: string } | null; readonly parent?: string }
   | { readonly type: 'revise'; readonly by: string; readonly request: ChangeRequest }
-  | { readonly type: 'withdraw'; readonly by: string; readonly comment: string | null }
+  /** `isResponder`: `by` did not ask and may revoke what the change would give; then it may also keep it from being given. */
+  | { readonly type: 'withdraw'; readonly by: string; readonly comment: string | null; readonly isResponder?: boolean }
   | { readonly type: 'expire'; readonly by: string; readonly cause: 'approval' | 'window' | 'unclaimed' }
   | { readonly type: 'openWindow'; readonly by: string }
   | { readonly type: 'closeWindow'; readonly by: string }
@@ -197,7 +198,7 @@ function decideItem(state: ChangeState, command: Of<'settleItem'>): Decided {
 }
 
 function decideWithdrawal(state: ChangeState, command: Of<'withdraw'>): Decided {
-  if (!state.requester.includes(command.by)) return no('not-requester', 'only who asked may withdraw');
+  if (!state.requester.includes(command.by) && command.isResponder !== true) return no('not-requester', 'only who asked may withdraw, or who may revoke');
   if (state.name === 'withdrawn' || state.name === 'withdrawing') return ALREADY;
   if (!['requested', 'pending', 'scheduled', 'authorised', 'executing', 'staged'].includes(state.name)) {
     return no('too-late', `a change that is ${state.name} cannot be withdrawn${state.name === 'active' ? '; revoke it' : ''}`);

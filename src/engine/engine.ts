@@ -83,6 +83,7 @@ export interface Engine {
   /** The durable, answered request; or the change that this Idempotency-Key made before. @throws LedgerError: nothing was recorded */
   request(requester: readonly string[], request: ChangeRequest, idempotencyKey: string | null): Promise<Answer<{ state: ChangeState; replayed: boolean }>>;
   revise(by: string, changeId: string, request: ChangeRequest): Promise<Answer>;
+  /** Who asked takes it back; so may a person who could revoke it once it was given. */
   withdraw(by: string, changeId: string, comment: string | null): Promise<Answer>;
   /** `planDigest` is what the approver saw: any other plan is refused. `by` was authenticated by the caller. */
   decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null): Promise<Answer>;
@@ -186,7 +187,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return applied.ok ? { ok: true, value: { state: applied.state, replayed: false } } : applied;
     },
     revise: async (by, changeId, request) => (wantsLeaseOfCaller(request) ? LEASE_NEEDS_EXECUTOR : after(store.apply(changeId, { type: 'revise', by, request }))),
-    withdraw: (by, changeId, comment) => after(store.apply(changeId, { type: 'withdraw', by, comment })),
+    withdraw(by, changeId, comment) {
+      const state = store.get(changeId);
+      const isResponder = state !== undefined && by.startsWith('person:') && mayRevoke(by, state, options.facts());
+      return after(store.apply(changeId, { type: 'withdraw', by, comment, isResponder }));
+    },
     decideApproval(by, changeId, verdict, planDigest, comment) {
       const state = store.get(changeId);
       const statement: ApprovalStatement = {
