@@ -7,17 +7,21 @@
  * const settled = await client.wait(id, { until: isSettled, timeoutMs: 600_000 });
  * ```
  */
+import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import type {
-  ChangeList, ChangeView, Delivery, Evidence, LeaseList, NhiList, NhiView, Readiness, RevokeAllAnswer, RevokeAnswer,
+  ChangeList, ChangeView, Delivery, Evidence, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, Readiness, RevokeAllAnswer, RevokeAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
 import { openWire, type WireOptions } from './wire.ts';
 
 export { ClientError, type ClientErrorCode } from './errors.ts';
+export { AccessError, WorkError, type AccessErrorCode } from './access-error.ts';
+export { withAccess, type Access, type AccessOptions, type AccessOutcome, type CalledRequest, type LeasedRequest } from './with-access.ts';
+export type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 export type { ChangeRequest } from '../protocol/request.ts';
 export type {
-  ChangeList, ChangeView, Delivery, Evidence, LeaseList, LeaseView, NhiList, NhiView, Readiness, RevokeAllAnswer, RevokeAnswer,
+  ChangeList, ChangeView, Delivery, Evidence, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, Readiness, RevokeAllAnswer, RevokeAnswer,
 } from '../sidecar/schemas.ts';
 
 export type ConnectOptions = WireOptions;
@@ -60,7 +64,18 @@ export interface Client {
   delivery(changeId: string): Promise<Delivery>;
   /** The secret was opened and is in use: the sidecar forgets the ciphertext. */
   acknowledge(changeId: string, digest: string): Promise<ChangeView>;
+  /** The consumer uses the new credential of a rotation. The same again changes nothing. */
+  confirm(changeId: string, consumer: string): Promise<ChangeView>;
+  /** Mode `caller`: the ticket to be checked, see {@link withAccess}. `fromSize`: of the newest checkpoint that the caller has seen. */
+  callerTicket(changeId: string, fromSize?: number): Promise<StepEnvelope>;
+  /** Mode `caller`: resolves once what the run has signed is durable. The same again changes nothing. */
+  report(changeId: string, message: ReportMessage): Promise<ChangeView>;
   evidence(changeId: string): Promise<Evidence>;
+  /** The locks in force on what you may see. */
+  locks(): Promise<LockList>;
+  /** Nothing is gained there until it is lifted. */
+  lock(scope: Omit<LockBody, 'reason'>, reason: string): Promise<LockView>;
+  unlock(lockId: string, reason: string): Promise<LockView>;
   nhis(): Promise<NhiList>;
   nhi(id: string): Promise<NhiView>;
   leases(options?: { subject?: string }): Promise<LeaseList>;
@@ -73,7 +88,9 @@ const POLL_SECONDS = 20;
 
 /** Whether the change waits for a person, or for nothing any more. */
 export function isSettled(change: ChangeView): boolean {
-  return !['requested', 'scheduled', 'authorised', 'executing', 'verifying', 'revoking', 'withdrawing'].includes(change.state);
+  // A caller's run that has a ticket has the next move itself.
+  if (change.state === 'authorised') return change.mode === 'caller';
+  return !['requested', 'scheduled', 'executing', 'verifying', 'revoking', 'withdrawing'].includes(change.state);
 }
 
 /** A client of the sidecar at `socket` or `url`. Connects when it is used. */
@@ -117,6 +134,12 @@ export function connect(options: ConnectOptions): Client {
     revokeAll: (nhi, comment) => wire.send<RevokeAllAnswer>('POST', `/v1/nhis/${encodeURIComponent(nhi)}/revoke`, { body: withComment(comment) }),
     delivery: (changeId) => wire.send<Delivery>('GET', change(changeId, '/delivery')),
     acknowledge: (changeId, digest) => wire.send<ChangeView>('POST', change(changeId, '/delivery'), { body: { digest } }),
+    confirm: (changeId, consumer) => wire.send<ChangeView>('POST', change(changeId, '/confirmations'), { body: { consumer } }),
+    callerTicket: (changeId, fromSize) => wire.send<StepEnvelope>('GET', change(changeId, `/ticket${query({ from: fromSize?.toString() })}`)),
+    report: (changeId, message) => wire.send<ChangeView>('POST', change(changeId, '/reports'), { body: message }),
+    locks: () => wire.send<LockList>('GET', '/v1/locks'),
+    lock: (scope, reason) => wire.send<LockView>('POST', '/v1/locks', { body: { ...scope, reason } }),
+    unlock: (lockId, reason) => wire.send<LockView>('POST', `/v1/locks/${encodeURIComponent(lockId)}/lift`, { body: { reason } }),
     evidence: (changeId) => wire.send<Evidence>('GET', change(changeId, '/evidence')),
     nhis: () => wire.send<NhiList>('GET', '/v1/nhis'),
     nhi: (id) => wire.send<NhiView>('GET', `/v1/nhis/${encodeURIComponent(id)}`),

@@ -3,7 +3,7 @@ import { canonicalBytes, digestOf, type Signer } from '../../ledger/index.ts';
 import type { Transport } from '../../src/engine/ports.ts';
 import { payloadDigest, readPayload, signDsse } from '../../src/protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../../src/protocol/envelope.ts';
-import { makesSecret, type TargetState } from '../../src/protocol/plan.ts';
+import { makesSecret, takesAway, type PlanStep, type TargetState } from '../../src/protocol/plan.ts';
 import { REPORT_TYPE, revokeOrderSchema, ticketSchema, type Dsse, type Query, type Report } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 
@@ -16,13 +16,6 @@ export interface ScriptedExecutor extends Transport {
   acting: boolean;
 }
 
-/** An account with two logins, of which `_a` is in use: how it can be rotated, as a connector would say. */
-function twinOf(account: string): TargetState['touched'] {
-  return {
-    overlap: 'twin', privilege: `role:${account}`, role: 16_401, currentName: `${account}_a`, current: 16_402, currentCanLogin: true, nextName: `${account}_b`, next: null,
-  };
-}
-
 const SALT = 'AAAAAAAAAAAAAAAAAAAAAA';
 
 export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number): ScriptedExecutor {
@@ -31,9 +24,9 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   const armed: Dsse[] = [];
   let receive: (audience: string, message: ReportMessage) => Promise<void> = () => Promise.resolve();
 
-  const stateOf = (query: Pick<Query, 'connector' | 'target' | 'account' | 'privileges' | 'action'>, holds: boolean): TargetState => ({
-    v: 1, salt: SALT, connector: query.connector, target: query.target, account: query.account, exists: true,
-    touched: query.action === 'rotate' ? twinOf(query.account) : { account: 16_401 }, held: holds ? [...query.privileges] : [],
+  const stateOf = (query: Omit<Query, 'clientToken'>, isDone: boolean): TargetState => ({
+    v: 1, salt: SALT, connector: query.connector, target: query.target, account: query.account, exists: true, touched: touchedBy(query, isDone),
+    held: takesAway(query.action as PlanStep['action']) === isDone ? [] : [...query.privileges],
   });
   const textOf = (state: TargetState): string => Buffer.from(canonicalBytes(state)).toString();
   const send = (report: Record<string, unknown>, more: Partial<ReportMessage> = {}): void => {
@@ -89,4 +82,25 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
     close: () => Promise.resolve(),
   };
   return executor;
+}
+
+/** What a read tells of an account: for a rotation, of its two logins `<account>_a`, in use, and `<account>_b`, not there yet. */
+function touchedBy({ action, account }: Pick<Query, 'action' | 'account'>, isDone: boolean): TargetState['touched'] {
+  const logins = { role: 16_400, current: 16_401 };
+  switch (action) {
+    case 'rotate':
+      return { ...logins, overlap: 'twin', currentName: `${account}_a`, currentCanLogin: true, nextName: `${account}_b`, next: null, privilege: `role:${account}` };
+    case 'stage':
+      return { ...logins, next: isDone ? 16_402 : null };
+    case 'cutover':
+      return logins;
+    case 'retire':
+      return { ...logins, currentCanLogin: !isDone };
+    case 'replace':
+    case 'disable':
+    case 'call':
+      return { account: 16_401, canLogin: action !== 'disable' || !isDone };
+    default:
+      return { account: 16_401 };
+  }
 }
