@@ -62,8 +62,8 @@ export const ROUTES = {
     problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'plan-changed', 'already-decided', 'approval-expired', 'ledger-unwritable'],
   },
   withdrawChange: {
-    method: 'POST', path: '/v1/changes/{id}/withdraw', roles: ['caller'], query: noQuerySchema, body: commentBodySchema,
-    summary: 'The change will not be made, or is undone if its step is on the way.',
+    method: 'POST', path: '/v1/changes/{id}/withdraw', roles: 'any', query: noQuerySchema, body: commentBodySchema,
+    summary: 'The change will not be made, or is undone if its step is on the way: at the word of who asked, or of who may revoke.',
     status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-requester', 'too-late', 'ledger-unwritable'],
   },
   revokeChange: {

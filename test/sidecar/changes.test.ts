@@ -81,9 +81,11 @@ describe('a change, from request to end', () => {
     expect(late).toMatchObject({ status: 409, code: 'already-decided' });
   });
 
-  it('is withdrawn by who asked and by nobody else', async () => {
+  it('is withdrawn by who asked, or who may revoke, and by nobody else', async () => {
     const change = await sidecar.change(DEPLOYER, GRANT);
-    expect(problemIn(await sidecar.send('person:wei', 'POST', path(change, '/withdraw'), {})).code).toBe('not-requester');
+    expect(problemIn(await sidecar.send('person:kim', 'POST', path(change, '/withdraw'), {})).code).toBe('not-requester');
+    const other = await sidecar.change(DEPLOYER, { ...GRANT, reason: 'another' });
+    expect(changeViewSchema.parse((await sidecar.send('person:wei', 'POST', path(other, '/withdraw'), { comment: 'not now' })).body).state).toBe('withdrawn');
     expect(changeViewSchema.parse((await sidecar.send(DEPLOYER, 'POST', path(change, '/withdraw'), { comment: 'no longer needed' })).body).state).toBe('withdrawn');
   });
 
