@@ -6,6 +6,7 @@ import { bundlePath, decodeRecord, readCheckpoint, TILE_WIDTH, type Disk, type L
 import { leaseIdOf } from '../change/derive.ts';
 import { changeEventBodies } from '../change/events.ts';
 import { readPayload } from '../protocol/dsse.ts';
+import { isUndoable } from '../protocol/plan.ts';
 import { ticketSchema, type RevokeOrder } from '../protocol/signed.ts';
 
 /** Everything of the order that takes it back, but for when, why and by whom. */
@@ -75,8 +76,9 @@ function take(record: LedgerRecord, subjects: Map<string, string>, held: Map<str
   const authorised = changeEventBodies['step.authorised'].parse(body);
   if (authorised.kind !== 'act') return;
   const ticket = readPayload(authorised.ticket, ticketSchema);
-  if (ticket.kind !== 'act' || ticket.step.action === 'revoke') return;
+  if (ticket.kind !== 'act') return;
   const { connector, target, account, privileges, clientToken, action } = ticket.step;
+  if (!isUndoable(action)) return;
   held.set(change, {
     changeId: change,
     subject: subjects.get(change) ?? '',

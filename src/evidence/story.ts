@@ -2,6 +2,8 @@
 import { changeEventBodies, type ChangeEventType, type NewEvent } from '../change/events.ts';
 import type { ApproverExpression } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
+import type { PlanStep } from '../protocol/plan.ts';
+import { callerOf, type ChangeRequest } from '../protocol/request.ts';
 import {
   approvalStatementSchema, reportSchema, revokeOrderSchema, ticketSchema, type Dsse, type Report, type Ticket,
 } from '../protocol/signed.ts';
@@ -41,17 +43,18 @@ function tell(event: NewEvent): string {
   const { actor } = event;
   switch (event.type) {
     case 'change.requested': {
-      const { request, requester } = event.body;
+      const { request, requester, parent } = event.body;
       const rest = requester.length > 1 ? ` for ${requester.slice(1).join(' for ')}` : '';
-      const time = request.kind === 'revoke' || request.duration === undefined ? '' : ` for ${request.duration}`;
-      return `${actor}${rest} asked to ${request.kind} ${access(request.entitlements)} ${request.kind === 'revoke' ? 'of' : 'to'} ${request.subject}${time}, for ${request.purpose}: “${request.reason}”.`;
+      const part = parent === undefined ? '' : `, as part of ${parent}`;
+      return `${actor}${rest} asked to ${asked(request)}${part}: “${request.reason}”.`;
     }
     case 'change.revised':
-      return `${actor} changed the request, which is now revision ${event.body.revision}, asking for ${access(event.body.request.entitlements)}. Every approval before is void.`;
+      if (event.body.cause === 'windowMissed') return `The window was missed: the change is planned anew, as revision ${event.body.revision}. Every approval before is void.`;
+      return `${actor} changed the request, which is now revision ${event.body.revision}: ${asked(event.body.request)}. Every approval before is void.`;
     case 'change.withdrawn':
       return `${actor} withdrew the change${because(event.body.comment)}.`;
     case 'change.expired':
-      return event.body.cause === 'approval' ? 'Nobody decided in time: the change expired.' : 'The time for the access was over before it began: the change expired.';
+      return expired(event.body.cause);
     case 'policy.decided':
       return decided(event.body);
     case 'approval.recorded':
@@ -68,8 +71,9 @@ function tell(event: NewEvent): string {
     case 'step.succeeded':
     case 'step.failed':
     case 'step.refused':
-    case 'step.ambiguous':
       return reported(event.body.report, actor);
+    case 'step.ambiguous':
+      return 'report' in event.body ? reported(event.body.report, actor) : 'The caller has said nothing by its deadline: what its code did is not known.';
     case 'lease.armed':
       return `The order that takes the access back (${short(event.body.order)}) is held where it works without the sidecar.`;
     case 'lease.activated':
@@ -92,6 +96,50 @@ function tell(event: NewEvent): string {
       return `Something needs a person${event.body.owner === null ? '' : ` (${event.body.owner})`}: ${event.body.code}, ${event.body.message}.`;
     case 'finding.closed':
       return `${event.body.code} is settled.`;
+    case 'window.opened':
+      return `The window ${event.body.calendar} is open, until ${event.body.closesAt}${event.body.consumers.length === 0 ? '' : `; ${event.body.consumers.join(', ')} ${event.body.consumers.length === 1 ? 'is' : 'are'} told`}.`;
+    case 'window.closed':
+      return { over: `The window ${event.body.calendar} is over.`, finished: `Nothing needs the window ${event.body.calendar} any more: it is closed.`, missed: `The window ${event.body.calendar} was missed.` }[event.body.cause];
+    case 'consumer.confirmed':
+      return `${event.body.consumer} uses the new credential${actor === event.body.consumer ? '' : `, says ${actor}`}.`;
+    case 'item.started':
+      return `Item ${event.body.item + 1} is being taken back, by ${event.body.change}.`;
+    case 'item.settled':
+      return event.body.outcome === 'gone' ? `Item ${event.body.item + 1} is gone: ${event.body.detail}.`
+        : `Item ${event.body.item + 1} is open${event.body.owner === null ? '' : `, and ${event.body.owner}’s to look at`}: ${event.body.detail}.`;
+    case 'notification.delivered':
+      return `${event.body.webhook} was told of record ${event.body.about} (${event.body.event}).`;
+    case 'notification.failed':
+      return `${event.body.webhook} could not be told of record ${event.body.about} (${event.body.event}): ${event.body.reason}.`;
+  }
+}
+
+/** What a request asks for, after “asked to”. */
+function asked(request: ChangeRequest): string {
+  const self = callerOf(request) === null ? '' : ', by code of its own';
+  switch (request.kind) {
+    case 'provision':
+    case 'grant':
+      return `${request.kind} ${access(request.entitlements)} to ${request.subject}${request.duration === undefined ? '' : ` for ${request.duration}`}, for ${request.purpose}`;
+    case 'revoke':
+      return `revoke ${access(request.entitlements)} of ${request.subject}, for ${request.purpose}${self}`;
+    case 'rotate':
+      return `rotate the credential of ${request.subject} at ${request.connector}/${request.target}, for ${request.purpose}${self}`;
+    case 'disable':
+      return `shut out the account of ${request.subject} at ${request.connector}/${request.target}${self}`;
+    case 'offboard':
+      return `take back everything that ${request.subject} holds`;
+  }
+}
+
+function expired(cause: 'approval' | 'window' | 'unclaimed'): string {
+  switch (cause) {
+    case 'approval':
+      return 'Nobody decided in time: the change expired.';
+    case 'window':
+      return 'The time for the change was over before it began: the change expired.';
+    case 'unclaimed':
+      return 'The caller never took its ticket up: the change expired.';
   }
 }
 
@@ -120,7 +168,28 @@ function authorised(body: Authorised, actor: string): string {
   if (ticket.kind === 'read') return `${actor} authorised ${ticket.audience} to read ${ticket.query.account} at ${ticket.query.connector}/${ticket.query.target}. ${until}`;
   const lease = body.kind === 'act' && body.lease !== null ? ` The access ends at ${body.lease.endsAt}.` : '';
   const again = ticket.issue === 1 ? '' : ` (issue ${ticket.issue})`;
-  return `${actor} authorised ${ticket.audience}${again} to ${ticket.step.action} ${ticket.step.privileges.join(', ')} for ${ticket.step.account}, by plan ${short(ticket.planDigest)}.${lease} ${until}`;
+  return `${actor} authorised ${ticket.audience}${again} to ${doing(ticket.step)}, by plan ${short(ticket.planDigest)}.${lease} ${until}`;
+}
+
+function doing({ action, account, other, privileges }: PlanStep): string {
+  switch (action) {
+    case 'stage':
+      return `make ${account} a login with ${privileges.join(', ')}, beside ${other ?? 'the old one'}`;
+    case 'cutover':
+      return `see whether ${account} can take over from ${other ?? 'the old one'}`;
+    case 'retire':
+      return `shut ${account} out, now that ${other ?? 'the new one'} has taken over`;
+    case 'replace':
+      return `give ${account} a new secret in place of its old one`;
+    case 'disable':
+      return `shut ${account} out`;
+    case 'call':
+      return `run its own code for ${account}`;
+    case 'provision':
+    case 'grant':
+    case 'revoke':
+      return `${action} ${privileges.join(', ')} for ${account}`;
+  }
 }
 
 function reported(envelope: Dsse, actor: string): string {
