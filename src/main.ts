@@ -6,11 +6,13 @@ import { runCli } from './cli/program.ts';
 import type { World } from './cli/world.ts';
 
 const stopping = new AbortController();
+const listening = new Set<(signal: 'SIGINT' | 'SIGTERM') => void>();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.on(signal, () => {
-    // A second one does not wait.
-    if (stopping.signal.aborted) process.exit(130);
+    // A second one does not wait, unless somebody else answers it.
+    if (stopping.signal.aborted && listening.size === 0) process.exit(130);
     stopping.abort();
+    for (const tell of listening) tell(signal);
   });
 }
 // `countersign … | head`: whoever reads has had enough, which is no error.
@@ -26,6 +28,10 @@ const world: World = {
   nowMs: () => Date.now(),
   randomBytes: (length) => randomBytes(length),
   signal: stopping.signal,
+  onSignal(callback) {
+    listening.add(callback);
+    return () => void listening.delete(callback);
+  },
   onReload(callback) {
     process.on('SIGHUP', callback);
     return () => void process.off('SIGHUP', callback);

@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import type { ChangeView } from '../client/index.ts';
 import { STATES } from '../change/state.ts';
+import { planSchema } from '../protocol/plan.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { describeChange, stateText } from './describe.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
@@ -24,7 +25,7 @@ export function addChanges(program: Command, run: Runner): void {
     .description('the changes that you may see, newest first')
     .option('--state <state>', 'only those in this state')
     .option('--subject <nhi>', 'only those of this identity')
-    .option('--kind <kind>', 'only provision, grant or revoke')
+    .option('--kind <kind>', 'only those of this kind')
     .option('--limit <n>', 'at most so many', '50')
     .action(run(list));
   withConnection(changes.command('show').argument('<id>')).description('one change, whole').action(run(show));
@@ -36,8 +37,8 @@ async function list(session: Session, flags: ListFlags): Promise<ExitCode> {
   const { out } = session;
   const state = flags.state === undefined ? undefined : STATES.find((one) => one === flags.state);
   if (flags.state !== undefined && state === undefined) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(flags.state)} is not a state`, next: `one of: ${STATES.join(', ')}` });
-  const kind = (['provision', 'grant', 'revoke'] as const).find((one) => one === flags.kind);
-  if (flags.kind !== undefined && kind === undefined) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(flags.kind)} is not a kind of change` });
+  const kind = planSchema.shape.kind.options.find((one) => one === flags.kind);
+  if (flags.kind !== undefined && kind === undefined) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(flags.kind)} is not a kind of change`, next: `one of: ${planSchema.shape.kind.options.join(', ')}` });
   if (!/^[1-9][0-9]{0,5}$/.test(flags.limit)) throw new CliError(EXIT.usage, 'usage', { cause: '--limit takes a number' });
   const client = connectTo(flags, session);
   const found: ChangeView[] = [];
@@ -53,9 +54,14 @@ async function list(session: Session, flags: ListFlags): Promise<ExitCode> {
   } while (cursor !== undefined && found.length < Number(flags.limit));
   out.document({ changes: found });
   if (found.length === 0) out.say('no changes that you may see');
-  const rows = found.map((change) => [change.id, change.state, change.kind, plain(change.subject), change.entitlements.map((one) => plain(one.privilege)).join(', ')]);
+  const rows = found.map((change) => [change.id, change.state, change.kind, plain(change.subject), aboutWhat(change)]);
   for (const line of table(rows)) out.line(line);
   return EXIT.ok;
+}
+
+function aboutWhat({ entitlements, system }: ChangeView): string {
+  if (entitlements.length > 0) return entitlements.map((one) => plain(one.privilege)).join(', ');
+  return system === null ? '' : `${plain(system.connector)}/${plain(system.target)}`;
 }
 
 async function show(session: Session, id: string, flags: ConnectFlags): Promise<ExitCode> {

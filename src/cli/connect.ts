@@ -60,6 +60,12 @@ export function connectTo(flags: ConnectFlags, world: Pick<World, 'cwd' | 'env'>
   throw new CliError(EXIT.usage, 'no-sidecar', { cause: `${config} says nowhere to listen`, next: 'give --socket or --url' });
 }
 
+/** The trust folder that a configuration names, absolute; null where it names none. */
+export function trustOf(config: string): string | null {
+  const { trust } = (parse(readText(config, 'the configuration')) ?? {}) as { trust?: unknown };
+  return typeof trust === 'string' ? resolve(dirname(config), trust) : null;
+}
+
 function listenOf(config: string): { socket?: string; host?: string; port?: number } {
   // Only the address is read here: whether the rest is right is for `serve` to say.
   const parsed = parse(readText(config, 'the configuration')) as { listen?: unknown } | null;

@@ -27,11 +27,13 @@ export function describeChange(change: ChangeView, out: Output, { nowMs }: Descr
   field('requester', change.requester.map(plain).join(' for '));
   field('purpose', plain(change.purpose));
   field('reason', plain(change.reason));
+  if (change.entitlements.length === 0 && change.system !== null) field('system', `${plain(change.system.connector)} / ${plain(change.system.target)}`);
   for (const one of change.entitlements) field('access', `${plain(one.connector)} / ${plain(one.target)} / ${plain(one.privilege)}${one.scope === undefined ? '' : ` (${plain(one.scope)})`}`);
   if (change.duration !== null) field('duration', change.duration);
   if (change.endsBy !== null) field('ends by', change.endsBy);
-  const step = change.plan?.steps[0];
-  if (step !== undefined) field('plan', `${step.action} ${plain(step.account)} at ${plain(step.connector)} / ${plain(step.target)}: ${step.privileges.map(plain).join(', ')}`);
+  if (change.parent !== null) field('part of', change.parent);
+  if (change.mode === 'caller') field('made by', 'the caller’s own code');
+  lines.push(...describePlan(change, out));
   if (change.planDigest !== null) field('plan digest', change.planDigest);
   lines.push(...describeDecision(change, out));
   if (change.requirement.approvers !== null) field('approvers', describeApprovers(change.requirement.approvers));
@@ -41,8 +43,36 @@ export function describeChange(change: ChangeView, out: Output, { nowMs }: Descr
   if (change.lease !== null && change.ended === null) field('lease', `ends ${change.lease.endsAt} (${relative(Date.parse(change.lease.endsAt), nowMs)})${change.lease.armed ? ', revoke armed' : ''}`);
   if (change.ended !== null) field('ended', `${change.ended.outcome} at ${change.ended.at}`);
   if (change.delivery !== null) field('delivery', `${change.delivery.status}, ${change.delivery.digest}`);
+  if (change.waitingFor !== null) field('waits', plain(change.waitingFor));
+  if (change.stuck !== null) field('stuck', `since ${change.stuck.since}${change.stuck.owner === null ? '' : `, for ${plain(change.stuck.owner)}`}: ${change.stuck.nextTry}`);
   for (const finding of change.findings) field('finding', `${out.bad(finding.code)}: ${plain(finding.message)}${finding.owner === null ? '' : ` (${plain(finding.owner)})`}`);
   field('record', `${change.lastRecord} at ${change.updatedAt}`);
+  return lines;
+}
+
+/** What will be done, step by step or item by item; how far it is; and when. */
+function describePlan(change: ChangeView, out: Output): string[] {
+  const lines: string[] = [];
+  const field = (name: string, text: string): void => void lines.push(`  ${out.dim(name.padEnd(12))}${text}`);
+  const steps = change.plan?.steps ?? [];
+  steps.forEach((step, index) => {
+    const privileges = step.privileges.length === 0 ? '' : `: ${step.privileges.map(plain).join(', ')}`;
+    const how = change.steps[index]?.state ?? 'waiting';
+    field(index === 0 ? 'plan' : '', `${step.action} ${plain(step.account)} at ${plain(step.connector)} / ${plain(step.target)}${privileges}${how === 'waiting' ? '' : `  (${how})`}`);
+  });
+  if (change.window !== null) field('window', `${plain(change.window.calendar)}, ${change.window.opensAt} to ${change.window.closesAt}, ${change.window.state}; missed: ${change.window.onMissed}`);
+  const { rotation } = change;
+  if (rotation !== null) {
+    field('rotation', rotation.overlap === 'twin' ? `old and new side by side; the old one is ${rotation.oldCredential}` : `in place, without overlap; the old secret is ${rotation.oldCredential}`);
+    for (const { consumer, confirmed } of rotation.consumers) field('consumer', `${plain(consumer)}${confirmed ? ' has confirmed' : ''}`);
+    if (rotation.graceEndsAt !== null && change.state === 'staged') field('grace', `until ${rotation.graceEndsAt}`);
+  }
+  change.items.forEach((item, index) => {
+    const what = item.kind === 'lease' ? `lease of ${item.change}` : `${plain(item.account)} at ${plain(item.connector)} / ${plain(item.target)}`;
+    const by = item.kind === 'account' && item.change !== null ? ` by ${item.change}` : '';
+    const open = item.outcome === 'open' ? `: ${plain(item.detail ?? '')}${item.owner === null ? '' : ` (${plain(item.owner)})`}` : '';
+    field(index === 0 ? 'items' : '', `${plain(item.nhi)}, ${what}: ${item.outcome ?? 'to do'}${by}${open}`);
+  });
   return lines;
 }
 

@@ -1,7 +1,7 @@
 /** Every command, and nothing else: each is a file of its own. */
 import { Command, CommanderError } from 'commander';
 import { VERSION } from '../version.ts';
-import { EXIT, type ExitCode } from './exit.ts';
+import { EXIT } from './exit.ts';
 import { openRunner, type Runner } from './runner.ts';
 import type { World } from './world.ts';
 
@@ -13,21 +13,24 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['dev', 'demo'], load: async () => (await import('./dev.ts')).addDev },
   { names: ['serve', 'worker'], load: async () => (await import('./serve.ts')).addServe },
   { names: ['request'], load: async () => (await import('./request.ts')).addRequest },
+  { names: ['run'], load: async () => (await import('./run.ts')).addRun },
   { names: ['changes'], load: async () => (await import('./changes.ts')).addChanges },
   { names: ['approve', 'reject', 'withdraw'], load: async () => (await import('./decide.ts')).addDecisions },
+  { names: ['confirm'], load: async () => (await import('./confirm.ts')).addConfirm },
   { names: ['revoke'], load: async () => (await import('./revoke.ts')).addRevoke },
+  { names: ['lock'], load: async () => (await import('./lock.ts')).addLock },
   { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },
   { names: ['policy'], load: async () => (await import('./policy.ts')).addPolicy },
   { names: ['keygen'], load: async () => (await import('./keygen.ts')).addKeygen },
 ];
 
 /**
- * Runs one command line. Resolves with its exit code; never rejects for what a user can type.
+ * Runs one command line. Resolves with its exit code, for `run` its command's; never rejects for what a user can type.
  *
  * @param argv what comes after the program's name
  */
-export async function runCli(argv: readonly string[], world: World): Promise<ExitCode> {
-  let exit: ExitCode = EXIT.ok;
+export async function runCli(argv: readonly string[], world: World): Promise<number> {
+  let exit: number = EXIT.ok;
   const program = new Command('countersign')
     .description('Access-work orchestration for machine identities.')
     .version(VERSION)

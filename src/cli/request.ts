@@ -19,6 +19,8 @@ interface RequestFlags extends ConnectFlags {
   readonly subject?: string;
   readonly purpose?: string;
   readonly entitlement?: string[];
+  readonly connector?: string;
+  readonly target?: string;
   readonly reason?: string;
   readonly duration?: string;
   readonly endsBy?: string;
@@ -32,20 +34,27 @@ const WAIT_DEFAULT = 'PT10M';
 /** A request without `--wait` still sees whether policy refuses it at once. */
 const FIRST_ANSWER_MS = 5_000;
 
+const HELP = `
+A change is made when its access is there (grant, provision), when the old credential is gone (rotate), or when everything is taken back (revoke,
+disable, offboard). Whatever a change still waits for by then, be it approvals, its window, consumers or the fetching of a secret, is 5.`;
+
 export function addRequest(program: Command, run: Runner): void {
   withConnection(program.command('request'))
     .description('ask for a change of access')
     .option('-f, --file <file>', 'the request in YAML or JSON; - for standard input')
-    .option('--kind <kind>', 'provision, grant or revoke')
-    .option('--subject <nhi>', 'whose access: nhi:<environment>/<name>')
+    .option('--kind <kind>', 'provision, grant, revoke, rotate, disable or offboard')
+    .option('--subject <id>', 'whose access: nhi:<environment>/<name>; to offboard also person:<id> or thirdParty:<name>')
     .option('--purpose <id>', 'a purpose of the entitlement catalogue')
     .option('--entitlement <connector/target/privilege>', 'what is asked for; may be given several times', (one: string, all: string[] | undefined) => [...(all ?? []), one])
+    .option('--connector <id>', 'where to rotate or disable')
+    .option('--target <target>', 'what there to rotate or disable')
     .option('--reason <text>', 'prose for the approver')
     .option('--duration <duration>', 'how long, such as PT15M')
     .option('--ends-by <time>', 'the access is over by then, such as 2026-12-01T00:00:00.000Z')
     .option('--recipient <age1…>', 'who a new secret is sealed to')
     .option('--idempotency-key <key>', 'the same key and request give the same change')
-    .option('--wait [duration]', `until the access is there or refused, at most this long (default ${WAIT_DEFAULT}); exits 0 there, 1 refused, 5 still pending`)
+    .option('--wait [duration]', `until the change is made or refused, at most this long (default ${WAIT_DEFAULT}); exits 0 made, 1 refused, 5 still pending`)
+    .addHelpText('after', HELP)
     .action(run(request));
 }
 
@@ -66,12 +75,16 @@ async function request(session: Session, flags: RequestFlags): Promise<ExitCode>
   return exitOf(change, limitMs !== null);
 }
 
-function announce({ out, nowMs }: Session): (change: ChangeView) => void {
+/** Says each state that a change comes to, and what it waits for. */
+export function announce({ out, nowMs }: Session): (change: ChangeView) => void {
   let last = '';
+  let waited: string | null = null;
   const startedMs = nowMs();
   return (change) => {
     if (change.state !== last) out.say(`${change.id} ${change.state}`);
     last = change.state;
+    if (change.waitingFor !== null && change.waitingFor !== waited) out.say(`${change.id} waits: ${plain(change.waitingFor)}`);
+    waited = change.waitingFor;
     out.progress(`waiting, ${Math.round((nowMs() - startedMs) / 1000)} s …`);
   };
 }
@@ -97,13 +110,19 @@ export function waitMs(text: string): number {
 
 async function readRequest(session: Session, flags: RequestFlags): Promise<ChangeRequest> {
   const given = flags.file === undefined ? fromFlags(flags) : await fromFile(session, flags.file);
+  return checkedRequest(given);
+}
+
+/** @throws CliError `invalid-request`: nothing was sent */
+export function checkedRequest(given: unknown): ChangeRequest {
   const parsed = changeRequestSchema.safeParse(given);
   if (parsed.success) return parsed.data;
   const issues = parsed.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`);
   throw new CliError(EXIT.usage, 'invalid-request', { cause: `the request is not one: ${plain(issues.join('; '))}`, effect: 'Nothing was sent.' });
 }
 
-async function fromFile(session: Session, file: string): Promise<unknown> {
+/** What is in a YAML or JSON file, or on standard input for `-`. @throws CliError */
+export async function fromFile(session: Session, file: string): Promise<unknown> {
   const text = file === '-' ? Buffer.from(await session.readStdin()).toString('utf8') : readText(resolve(session.cwd, file), 'the request');
   try {
     return parse(text, { uniqueKeys: true, strict: true }) as unknown;
@@ -114,11 +133,12 @@ async function fromFile(session: Session, file: string): Promise<unknown> {
 
 function fromFlags(flags: RequestFlags): unknown {
   const { kind, subject, purpose, reason, duration, endsBy, recipient } = flags;
-  if (kind === undefined || flags.entitlement === undefined) throw new CliError(EXIT.usage, 'usage', { cause: 'nothing says what to ask for', next: 'give -f FILE, or --kind, --subject, --purpose, --entitlement and --reason' });
-  const entitlements = flags.entitlement.map((text) => {
+  if (kind === undefined) throw new CliError(EXIT.usage, 'usage', { cause: 'nothing says what to ask for', next: 'give -f FILE, or --kind, --subject, --reason and what that kind needs: --purpose, --entitlement, or --connector and --target' });
+  const entitlements = flags.entitlement?.map((text) => {
     const [connector, target, ...privilege] = text.split('/');
     return { connector, target, privilege: privilege.join('/') };
   });
-  const given = { kind, subject, purpose, reason, duration, endsBy, recipient, entitlements };
+  const { connector, target } = flags;
+  const given = { kind, subject, purpose, connector, target, reason, duration, endsBy, recipient, entitlements };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

@@ -1,17 +1,18 @@
 /** How every command is run: its output opened, its errors told as cause, effect and next step, its outcome an exit code. */
-import { ClientError } from '../client/index.ts';
+import { AccessError, ClientError } from '../client/index.ts';
+import { TrustError } from '../protocol/trust-folder.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { openOutput, plain, type Output } from './output.ts';
 import type { Session, World } from './world.ts';
 
 /** Makes a commander action of a function on a session. commander gives it what the command line says: arguments first, then the options. */
-export type Runner = (act: (session: Session, ...args: never[]) => Promise<ExitCode>) => (...args: unknown[]) => Promise<void>;
+export type Runner = (act: (session: Session, ...args: never[]) => Promise<number>) => (...args: unknown[]) => Promise<void>;
 
 interface Global {
   readonly json?: boolean;
 }
 
-export function openRunner(world: World, finished: (exit: ExitCode) => void): Runner {
+export function openRunner(world: World, finished: (exit: number) => void): Runner {
   return (act) => async (...args) => {
     // commander appends the command itself to the arguments and options of an action
     const command = args.at(-1) as { optsWithGlobals: () => Global };
@@ -44,8 +45,17 @@ interface Told {
 function troubleOf(error: unknown): Told {
   if (error instanceof CliError) return error;
   if (error instanceof ClientError) return troubleOfClient(error);
+  if (error instanceof AccessError) return troubleOfAccess(error);
+  if (error instanceof TrustError) return { exit: EXIT.io, code: 'trust', trouble: { cause: `the trust folder cannot be believed: ${error.message}`, effect: 'Nothing was sent.' } };
   const { code, message } = error as { code?: unknown; message?: unknown };
   return { exit: EXIT.io, code: typeof code === 'string' ? code : 'internal', trouble: { cause: typeof message === 'string' ? message : String(error) } };
+}
+
+/** The command did not run. What the change came to is 1, what it waits for 5. */
+function troubleOfAccess({ code, message, change }: AccessError): Told {
+  const trouble = { cause: message, effect: 'The command was not run.', next: `countersign changes show ${change.id}` };
+  if (code === 'still-pending') return { exit: EXIT.pending, code, trouble };
+  return { exit: code === 'aborted' || code === 'not-claimed' ? EXIT.io : EXIT.failed, code, trouble };
 }
 
 /** What may be wrong with the caller's own doing is 1 or 2; what is wrong between here and the sidecar is 4. */
@@ -70,6 +80,7 @@ function troubleOfClient(error: ClientError): Told {
     case 'malformed-query':
     case 'invalid-request':
     case 'mixed-targets':
+    case 'lease-needs-executor':
       return { exit: EXIT.usage, code: error.code, trouble: { cause, effect: 'Nothing was recorded.' } };
     case 'plan-changed':
       return { exit: EXIT.failed, code: error.code, trouble: { cause, effect: 'Nothing was recorded.', next: 'look at the plan as it is now:  countersign changes show ID' } };

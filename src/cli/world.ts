@@ -10,6 +10,8 @@ export interface World {
   readonly randomBytes: (length: number) => Uint8Array;
   /** Aborts at SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
+  /** Calls back at each of them, and keeps the second from ending the process; the returned function ends that. */
+  readonly onSignal: (callback: (signal: 'SIGINT' | 'SIGTERM') => void) => () => void;
   /** Calls back at SIGHUP; the returned function ends that. */
   readonly onReload: (callback: () => void) => () => void;
   /** Whether somebody can answer a question. */

@@ -85,6 +85,8 @@ export const changeViewSchema = z.strictObject({
   requester: z.array(principalSchema),
   purpose: purposeIdSchema,
   reason: plainTextSchema(500),
+  /** The one connector and target that it touches; null for an offboarding, whose items have theirs. */
+  system: z.strictObject({ connector: connectorIdSchema, target: plainTextSchema(128) }).nullable(),
   entitlements: z.array(entitlementSchema),
   duration: durationSchema.nullable(),
   endsBy: timeSchema.nullable(),

@@ -2,7 +2,7 @@
 import type { FindingCode } from '../change/events.ts';
 import { FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';
-import { undoableStep } from '../change/derive.ts';
+import { systemOf, undoableStep } from '../change/derive.ts';
 import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { ChangeView, LeaseView } from './schemas.ts';
@@ -22,6 +22,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
     requester: [...state.requester],
     purpose: purposeOf(request),
     reason: request.reason,
+    system: systemOf(request),
     entitlements: entitlementsOf(request),
     duration: 'duration' in request ? (request.duration ?? null) : null,
     endsBy: 'endsBy' in request ? (request.endsBy ?? null) : null,

@@ -116,7 +116,7 @@ describe('the page says what the code says', () => {
     const stream = { write: (text: string) => (help += text) };
     await runCli(['--help'], {
       stdout: stream, stderr: stream, env: {}, cwd: '/', nowMs: () => 0, randomBytes: (length) => new Uint8Array(length), signal: new AbortController().signal,
-      interactive: false, ask: () => Promise.resolve(''), readStdin: () => Promise.resolve(new Uint8Array()), onReload: () => () => undefined,
+      interactive: false, ask: () => Promise.resolve(''), readStdin: () => Promise.resolve(new Uint8Array()), onSignal: () => () => undefined, onReload: () => () => undefined,
     });
     const commands = [...help.slice(help.indexOf('Commands:')).matchAll(/^ {2}([a-z-]+)(?: |$)/gm)].map((match) => match[1]!).filter((name) => name !== 'help');
     expect(sorted(column('Commands'))).toEqual(sorted(commands));

@@ -16,7 +16,7 @@ export interface Desk {
   readonly directory: string;
   run(...argv: string[]): Promise<Ran>;
   /** The same, with other surroundings. */
-  with(surroundings: Partial<Pick<World, 'env' | 'nowMs' | 'interactive' | 'ask' | 'readStdin' | 'cwd'>> & { terminal?: boolean }): Desk;
+  with(surroundings: Partial<Pick<World, 'env' | 'nowMs' | 'signal' | 'onSignal' | 'interactive' | 'ask' | 'readStdin' | 'cwd'>> & { terminal?: boolean }): Desk;
   remove(): void;
 }
 
@@ -35,7 +35,7 @@ export function openDesk(): Desk {
       });
       const exit = await runCli(argv, {
         stdout: stream('stdout'), stderr: stream('stderr'), env: {}, cwd: directory, nowMs: () => Date.now(), randomBytes: (length) => randomBytes(length),
-        signal: new AbortController().signal, onReload: () => () => undefined, interactive: false, ask: () => Promise.resolve(''), readStdin: () => Promise.resolve(new Uint8Array()),
+        signal: new AbortController().signal, onSignal: () => () => undefined, onReload: () => () => undefined, interactive: false, ask: () => Promise.resolve(''), readStdin: () => Promise.resolve(new Uint8Array()),
         ...surroundings,
       });
       return { exit, ...written };

@@ -1,0 +1,37 @@
+/** Runs a command as if it had been typed: its input, output and errors are the terminal's own, and so are its signals. */
+import { spawn } from 'node:child_process';
+import { constants } from 'node:os';
+import type { World } from './world.ts';
+
+/** How it ended. `notStarted`: there is no such command, or it may not be run; nothing has happened. */
+export type CommandEnd =
+  | { readonly kind: 'exited'; readonly code: number }
+  | { readonly kind: 'killed'; readonly signal: NodeJS.Signals }
+  | { readonly kind: 'notStarted'; readonly code: 126 | 127; readonly message: string };
+
+/** What a shell would make of it: 128 and the signal's number for a command that a signal ended. */
+export function exitCodeOf(end: CommandEnd): number {
+  return end.kind === 'killed' ? 128 + constants.signals[end.signal] : end.code;
+}
+
+/** Resolves once the command has ended. SIGINT and SIGTERM that come meanwhile are for it to answer. */
+export function runCommand(argv: readonly [string, ...string[]], env: Readonly<Record<string, string | undefined>>, world: Pick<World, 'cwd' | 'onSignal' | 'interactive'>): Promise<CommandEnd> {
+  const [file, ...args] = argv;
+  return new Promise((resolve) => {
+    const child = spawn(file, args, { stdio: 'inherit', cwd: world.cwd, env: { ...env } });
+    const stop = world.onSignal((signal) => {
+      // A terminal has sent its Ctrl-C to the command already; twice would mean: at once.
+      if (signal === 'SIGTERM' || !world.interactive) child.kill(signal);
+    });
+    const ended = (end: CommandEnd): void => {
+      stop();
+      resolve(end);
+    };
+    child.once('error', (error: NodeJS.ErrnoException) => {
+      if (child.pid === undefined) ended({ kind: 'notStarted', code: error.code === 'ENOENT' ? 127 : 126, message: error.message });
+    });
+    child.once('close', (code, signal) => {
+      if (child.pid !== undefined) ended(signal === null ? { kind: 'exited', code: code ?? 1 } : { kind: 'killed', signal });
+    });
+  });
+}
