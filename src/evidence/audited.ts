@@ -1,10 +1,11 @@
 /** What a verifier remembers of one change while it is open: the fold, and beside it only what the verifier has checked for itself. */
 import type { ChangeEvent } from '../change/events.ts';
 import { FINAL_STATES, type ChangeState } from '../change/state.ts';
-import type { Requirement } from '../protocol/decision.ts';
+import type { ProofClass, Requirement } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
+import { isUndoable, type PlanStep } from '../protocol/plan.ts';
+import { callerOf } from '../protocol/request.ts';
 import { reportSchema, ticketSchema, type ActTicket, type ApprovalStatement, type Dsse } from '../protocol/signed.ts';
-import type { ProofClass } from '../protocol/decision.ts';
 
 /** An approval whose signature, plan and person have been checked. */
 export interface CheckedApproval {
@@ -18,22 +19,33 @@ export interface Audited {
   /** The strictest of every decision's obligations so far, computed here; what records claim is only compared with it. */
   readonly requirement: Requirement;
   readonly approvals: readonly CheckedApproval[];
-  /** The newest ticket for the step that has an effect. */
+  /** The newest ticket of the step that is under way, or was the last to be. */
   readonly ticket: ActTicket | null;
-  /** Executors that any issue of it was for. */
+  /** Whom any issue of it was for. */
   readonly audiences: ReadonlySet<string>;
-  readonly firstActAtMs: number | null;
-  /** An executor has said that the step had no effect, for good. */
+  /** When the first issue of it was authorised. */
+  readonly dueSinceMs: number | null;
+  /** The step that an order takes back, and who may have carried it out. */
+  readonly given: { readonly step: PlanStep; readonly by: ReadonlySet<string> } | null;
+  /** Its executor has said that the newest issue came to nothing. */
+  readonly answered: boolean;
+  /** An executor has said that the change had no effect, for good. */
   readonly withoutEffect: boolean;
-  /** The plan was erased: what its digest stands for cannot be checked. */
+  /** The plan was erased: what its digest stands for cannot be checked, and `state.plan` is a stand-in at most. */
   readonly planErased: boolean;
+  /** Mode `caller`: an executor has read what the caller's code left behind. */
+  readonly seen: boolean;
+  /** The indices of the change's records; grows in place. */
+  readonly seqs: Set<number>;
 }
 
 /** What `event`, of which `state` is the outcome, adds to what is remembered. `checked`: the approval in it, where it holds. */
 export function remember(before: Audited | null, event: ChangeEvent, state: ChangeState, requirement: Requirement, checked: CheckedApproval | null): Audited {
   const base: Audited = before ?? {
-    state, requirement, approvals: [], ticket: null, audiences: new Set(), firstActAtMs: null, withoutEffect: false, planErased: false,
+    state, requirement, approvals: [], ticket: null, audiences: new Set(), dueSinceMs: null, given: null, answered: false, withoutEffect: false, planErased: false,
+    seen: false, seqs: new Set(),
   };
+  base.seqs.add(event.seq);
   const next: Audited = { ...base, state, requirement };
   switch (event.type) {
     case 'change.revised':
@@ -41,31 +53,58 @@ export function remember(before: Audited | null, event: ChangeEvent, state: Chan
     case 'approval.recorded':
       return checked === null ? next : { ...next, approvals: [...next.approvals, checked] };
     case 'policy.decided':
-      return { ...next, planErased: state.planDigest !== null && state.plan === null };
-    case 'step.authorised': {
-      if (event.body.kind !== 'act') return next;
-      const ticket = readPayload(event.body.ticket, ticketSchema);
-      if (ticket.kind !== 'act') return next;
-      return { ...next, ticket, audiences: new Set(next.audiences).add(ticket.audience), firstActAtMs: next.firstActAtMs ?? event.atMs };
-    }
+      return event.body.phase === 'request' ? { ...next, planErased: event.body.planDigest !== null && event.attached?.plan === undefined } : next;
+    case 'step.authorised':
+      return event.body.kind === 'act' ? afterTicket(next, event.body.ticket, event.atMs) : next;
+    case 'state.read':
+      return state.readAfter === null ? next : { ...next, seen: true };
     case 'step.failed':
-    case 'step.refused':
-      return { ...next, withoutEffect: isLastWord(next, event.body.report) && (state.name === 'failed' || state.name === 'withdrawn') };
+    case 'step.refused': {
+      const answered = isLastWord(next, event.body.report);
+      return { ...next, answered, withoutEffect: answered && (state.name === 'failed' || state.name === 'withdrawn') };
+    }
     default:
       return next;
   }
 }
 
+function afterTicket(next: Audited, envelope: Dsse, atMs: number): Audited {
+  const ticket = readPayload(envelope, ticketSchema);
+  if (ticket.kind !== 'act') return next;
+  const again = next.ticket?.stepId === ticket.stepId;
+  return {
+    ...next, ticket, answered: false, dueSinceMs: again ? next.dueSinceMs : atMs, audiences: new Set(again ? next.audiences : []).add(ticket.audience),
+    given: isUndoable(ticket.step.action) ? { step: ticket.step, by: new Set(next.given?.by).add(ticket.audience) } : next.given,
+  };
+}
+
 /** Whether the report is about the newest issue of the ticket: what an older one came to says nothing about it. */
 function isLastWord({ ticket }: Audited, envelope: Dsse): boolean {
   const report = readPayload(envelope, reportSchema);
-  return ticket !== null && report.kind === 'acted' && report.issue === ticket.issue;
+  return ticket !== null && report.kind === 'acted' && report.stepId === ticket.stepId && report.issue === ticket.issue;
 }
 
 /** Whether nothing that gives, or says that something was given, may follow: such a change is forgotten. */
-export function isClosed({ state, withoutEffect }: Audited): boolean {
-  const outcomeKnown = state.act === null || state.result !== null || withoutEffect;
+export function isClosed({ state, answered, withoutEffect }: Audited): boolean {
+  // Nobody but the caller's run acts on its ticket, and it may no longer begin.
+  const neverBegan = callerOf(state.request) !== null && !state.claimed;
+  const outcomeKnown = state.act === null || state.result !== null || withoutEffect || neverBegan || (answered && state.ended !== null);
   const nothingHeld = state.lease === null || state.ended !== null;
-  const over = FINAL_STATES.has(state.name) || (state.name === 'done' && state.plan?.kind === 'revoke');
-  return over && outcomeKnown && nothingHeld;
+  return state.window !== 'opened' && outcomeKnown && nothingHeld && (FINAL_STATES.has(state.name) || isDoneForGood(state));
+}
+
+/** Done, and nothing left that an order could take back or somebody has yet to fetch. */
+function isDoneForGood({ name, plan, delivery }: ChangeState): boolean {
+  return name === 'done' && plan !== null && !plan.steps.some(({ action }) => isUndoable(action)) && delivery?.status !== 'sealed';
+}
+
+/** Whether a rotation has come to its end. It is remembered: what it put in place may still be taken back. */
+export function isRotated({ state }: Audited): boolean {
+  return state.name === 'done' && state.request.kind === 'rotate';
+}
+
+/** The same without what nothing that can still come about it is compared with. */
+export function slimmed(audited: Audited): Audited {
+  if (!isRotated(audited) || audited.state.window === 'opened') return audited;
+  return { ...audited, approvals: [], state: { ...audited.state, before: null, after: null, decision: null, approvals: [], read: null } };
 }

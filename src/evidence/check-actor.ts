@@ -12,7 +12,9 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
     case 'change.requested':
       return by(event.actor === event.body.requester[0], 'the requester');
     case 'change.revised':
+      return event.body.cause === undefined ? by(requester.includes(event.actor), 'the requester') : by(event.actor === sidecar, 'the sidecar of this log');
     case 'change.withdrawn':
+      return by(isSomebody(event.actor), 'the requester, or who may revoke,');
     case 'delivery.acknowledged':
       return by(requester.includes(event.actor), 'the requester');
     case 'step.authorised':
@@ -23,12 +25,24 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
     case 'lease.activated':
     case 'entitlement.verified':
     case 'delivery.undeliverable':
+    case 'item.started':
+    case 'item.settled':
+    case 'notification.delivered':
+    case 'notification.failed':
+    case 'window.opened':
       return by(event.actor === sidecar, 'the sidecar of this log');
+    case 'window.closed':
+      // Who revises or withdraws the change closes its window with it.
+      return by(event.actor === sidecar || (event.body.cause === 'finished' && isSomebody(event.actor)), 'the sidecar of this log');
+    case 'consumer.confirmed':
+      return by(isSomebody(event.actor), 'the consumer, or somebody who answers for it');
     case 'delivery.sealed':
       return by(audited?.audiences.has(event.actor) ?? false, 'the executor of the step');
     case 'finding.opened':
     case 'finding.closed':
       return by(event.actor === sidecar || event.actor.startsWith('executor:'), 'the sidecar or an executor');
+    case 'step.ambiguous':
+      return 'report' in event.body ? null : by(event.actor === sidecar, 'the sidecar of this log');
     case 'approval.recorded':
     case 'approval.rejected':
     case 'state.read':
@@ -36,8 +50,12 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
     case 'step.succeeded':
     case 'step.failed':
     case 'step.refused':
-    case 'step.ambiguous':
     case 'lease.ended':
       return null;
   }
+}
+
+/** A person or a machine identity, and no part of the control plane. */
+export function isSomebody(actor: string): boolean {
+  return actor.startsWith('person:') || actor.startsWith('nhi:');
 }

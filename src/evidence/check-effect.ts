@@ -1,11 +1,15 @@
 /** Checks of what executors reported, and of how access ended. */
 import type { LedgerRecord } from '../../ledger/index.ts';
+import { systemOf } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { payloadDigest } from '../protocol/dsse.ts';
-import type { TargetState } from '../protocol/plan.ts';
+import { makesSecret, type TargetState } from '../protocol/plan.ts';
+import { callerOf } from '../protocol/request.ts';
 import type { ActedReport, Report } from '../protocol/signed.ts';
 import { parseTime } from '../protocol/values.ts';
 import type { Audited } from './audited.ts';
+import { isUndoneAfterCutover, recipientOf } from './check-rotation.ts';
+import { checkDoneInWindow } from './check-window.ts';
 import { openOrder, openReport, same, type Believed } from './signatures.ts';
 import { fault, type Fault } from './violation.ts';
 
@@ -19,31 +23,41 @@ const OUTCOMES: Readonly<Record<Exclude<ReportEvent['type'], 'step.claimed' | 's
   'step.ambiguous': ['ambiguous'],
 };
 
-export function checkReport(believed: Believed, audited: Audited, event: ReportEvent, record: LedgerRecord): Fault | null {
-  const connector = audited.state.request.entitlements[0]?.connector ?? null;
-  const opened = openReport(believed, event, event.body.report, connector);
+export function checkReport(believed: Believed, audited: Audited, event: ReportEvent, record: LedgerRecord, graceMs: number): Fault | null {
+  // A caller that said nothing by its deadline: the order of records tells whether that was so.
+  if (!('report' in event.body)) return null;
+  const connector = systemOf(audited.state.request)?.connector ?? null;
+  const opened = openReport(believed, event, event.body.report, connector, callerOf(audited.state.request)?.key ?? null);
   if (!opened.ok) return opened.fault;
   const report = opened.value;
   if (report.kind === 'revoked') return fault('report-mismatch', `a report of a revoke in a ${event.type} record`);
-  if (!answersTicket(audited, report)) return fault('report-mismatch', 'the report answers no ticket that was issued to this executor');
+  if (!answersTicket(audited, report)) return fault('report-mismatch', 'the report answers no ticket that was issued to whoever reports');
   if (!says(event, report)) return fault('report-mismatch', `the report does not say what a ${event.type} record says`);
   if (report.kind === 'read') return event.type === 'state.read' ? checkStates(audited, record, [[report.state, event.attached?.before]]) : null;
   if (report.kind === 'claimed') return null;
-  const early = audited.firstActAtMs !== null && parseTime(report.at) < audited.firstActAtMs - believed.trust.requirements.clockSkewMs;
-  if (early) return fault('effect-before-evidence', `the executor acted at ${report.at}, before the step was authorised`);
-  const attached = event.type === 'step.succeeded' || event.type === 'step.failed' ? event.attached : undefined;
-  if (event.type === 'step.succeeded') {
-    const sealed = checkSeal(audited, report);
-    if (sealed !== null) return sealed;
-    if (report.outcome === 'done' && report.after === null) return fault('state-missing', 'an effect that was not read back');
-    return checkStates(audited, record, [[report.before, attached?.before], [report.after, attached?.after]]);
-  }
-  return null;
+  return checkTime(believed, audited, report) ?? (event.type === 'step.succeeded' ? checkDone(audited, report, record, event, graceMs) : null);
+}
+
+/** Nobody acts before it is on record that they may; a caller's code not even before its claim is. */
+function checkTime(believed: Believed, { state, dueSinceMs }: Audited, report: ActedReport): Fault | null {
+  const sinceMs = callerOf(state.request) === null ? dueSinceMs : (state.claimedAtMs ?? dueSinceMs);
+  const isEarly = sinceMs !== null && parseTime(report.at) < sinceMs - believed.trust.requirements.clockSkewMs;
+  return isEarly ? fault('effect-before-evidence', `${report.executor} acted at ${report.at}, before that was on record`) : null;
+}
+
+function checkDone(audited: Audited, report: ActedReport, record: LedgerRecord, event: Of<'step.succeeded'>, graceMs: number): Fault | null {
+  const found = checkSeal(audited, report) ?? checkDoneInWindow(audited, report, graceMs);
+  if (found !== null) return found;
+  // What a caller's code did is read by an executor, where there is one, after its report.
+  if (report.outcome === 'done' && report.after === null && callerOf(audited.state.request) === null) return fault('state-missing', 'an effect that was not read back');
+  return checkStates(audited, record, [[report.before, event.attached?.before], [report.after, event.attached?.after]]);
 }
 
 function answersTicket({ state, ticket, audiences }: Audited, report: Exclude<Report, { kind: 'revoked' }>): boolean {
-  if (report.kind === 'read') return state.read?.stepId === report.stepId && report.issue <= state.read.issue && state.read.audience === report.executor;
-  return ticket !== null && report.stepId === ticket.stepId && report.issue <= ticket.issue && audiences.has(report.executor);
+  if (report.kind !== 'read') return ticket !== null && report.stepId === ticket.stepId && report.issue <= ticket.issue && audiences.has(report.executor);
+  const out = state.readAfter ?? state.read;
+  const isOfThisRead = state.readAfter === null || report.issue > (state.read?.issue ?? 0);
+  return out !== null && out.stepId === report.stepId && report.issue <= out.issue && isOfThisRead && out.audience === report.executor;
 }
 
 function says(event: ReportEvent, report: Exclude<Report, { kind: 'revoked' }>): boolean {
@@ -53,22 +67,21 @@ function says(event: ReportEvent, report: Exclude<Report, { kind: 'revoked' }>):
 }
 
 /** Each state that the report names is an object of the record, and about the account that the step is about. */
-function checkStates(audited: Audited, record: LedgerRecord, named: readonly (readonly [string | null, TargetState | undefined])[]): Fault | null {
-  const account = audited.ticket?.step.account ?? null;
+function checkStates(audited: Audited, record: LedgerRecord, named: readonly (readonly [string | null, TargetState | undefined])[], account = audited.ticket?.step.account ?? null): Fault | null {
+  const system = systemOf(audited.state.request);
   for (const [digest, state] of named) {
     if (digest === null) continue;
     if (!record.objects.includes(digest)) return fault('state-missing', `the state ${digest} that the report names is not with the record`);
     if (state === undefined) continue; // erased
-    const first = audited.state.request.entitlements[0];
-    const about = state.connector === first?.connector && state.target === first.target && (account === null || state.account === account);
+    const about = state.connector === system?.connector && state.target === system.target && (account === null || state.account === account);
     if (!about) return fault('state-mismatch', 'the state that was read is of another account');
   }
   return null;
 }
 
 /** A secret that was made is the one whose seal was recorded before, sealed to the recipient that was approved. */
-function checkSeal({ state }: Audited, report: ActedReport): Fault | null {
-  const recipient = state.request.kind === 'provision' ? state.request.recipient : null;
+function checkSeal({ state, ticket }: Audited, report: ActedReport): Fault | null {
+  const recipient = ticket !== null && makesSecret(ticket.step.action) ? recipientOf(state) : null;
   if (report.seal === null) return recipient === null || report.outcome !== 'done' ? null : fault('seal-mismatch', 'a credential was made and its secret sealed to nobody');
   if (report.seal.recipient !== recipient) return fault('seal-mismatch', 'the secret was sealed to somebody else than was approved');
   return state.delivery !== null && same(state.delivery.seal, report.seal) ? null : fault('seal-mismatch', 'the seal was not recorded before the effect');
@@ -82,8 +95,8 @@ export interface Ending {
 
 export function checkEnding(believed: Believed, audited: Audited, event: Of<'lease.ended'>, record: LedgerRecord, graceMs: number): Ending {
   const ended = (found: Fault): Ending => ({ fault: found, latenessMs: null });
-  const { state, ticket, audiences } = audited;
-  const opened = openReport(believed, event, event.body.report, ticket?.step.connector ?? null);
+  const { state, given } = audited;
+  const opened = openReport(believed, event, event.body.report, given?.step.connector ?? null, null);
   if (!opened.ok) return ended(opened.fault);
   const report = opened.value;
   if (report.kind !== 'revoked' || (report.outcome !== 'done' && report.outcome !== 'already-absent')) return ended(fault('report-mismatch', 'the report does not say that the access is gone'));
@@ -92,15 +105,16 @@ export function checkEnding(believed: Believed, audited: Audited, event: Of<'lea
   if (report.order !== payloadDigest(event.body.order) || report.leaseId !== order.value.leaseId || report.epoch !== order.value.epoch) {
     return ended(fault('report-mismatch', 'another order was carried out than the one in the record'));
   }
-  if (!audiences.has(report.executor) || order.value.audience !== report.executor) return ended(fault('report-mismatch', 'an executor that gave nothing took it back'));
+  if (given?.by.has(report.executor) !== true || order.value.audience !== report.executor) return ended(fault('report-mismatch', 'an executor that gave nothing took it back'));
   const { changeId, log, action, connector, target, account, clientToken } = order.value;
   const took = { changeId, log, action, connector, target, account, clientToken, privileges: order.value.privileges };
-  const gave = ticket === null ? null : {
-    changeId: event.changeId, log: believed.logId, action: ticket.step.action, connector: ticket.step.connector, target: ticket.step.target, account: ticket.step.account,
-    clientToken: ticket.step.clientToken, privileges: ticket.step.privileges,
+  const gave = {
+    changeId: event.changeId, log: believed.logId, action: given.step.action, connector: given.step.connector, target: given.step.target, account: given.step.account,
+    clientToken: given.step.clientToken, privileges: given.step.privileges,
   };
-  if (gave === null || !same(took, gave)) return ended(fault('order-mismatch', 'something else was taken back than had been given'));
-  const states = checkStates(audited, record, [[report.after, event.attached?.after]]);
+  if (!same(took, gave)) return ended(fault('order-mismatch', 'something else was taken back than had been given'));
+  if (isUndoneAfterCutover(state, order.value)) return ended(fault('undone-after-cutover', 'the new credential was taken back after it had taken over, and on nobody’s order'));
+  const states = checkStates(audited, record, [[report.after, event.attached?.after]], given.step.account);
   if (states !== null || state.lease === null) return { fault: states, latenessMs: null };
   const latenessMs = parseTime(report.at) - state.lease.endsAtMs;
   const late = latenessMs > graceMs ? fault('ended-late', `the access ended ${(latenessMs / 1000).toFixed(1)} s after its lease did`) : null;

@@ -3,15 +3,20 @@
  * what `decide` made sure of for one's own.
  */
 import type { ChangeEvent } from '../change/events.ts';
-import type { ChangeState, StateName } from '../change/state.ts';
+import { FINAL_STATES, isPastCutover, mayHaveGiven, stepOf, type ChangeState, type StateName } from '../change/state.ts';
 import { readPayload } from '../protocol/dsse.ts';
+import { callerOf } from '../protocol/request.ts';
 import { reportSchema } from '../protocol/signed.ts';
+import { durationSeconds } from '../protocol/values.ts';
 import { fault, type Fault } from './violation.ts';
 
 /** What may still be recorded about a change that is closed. None of it gives, or says that something was given. */
 export const AFTER_END: ReadonlySet<ChangeEvent['type']> = new Set([
   'finding.opened', 'finding.closed', 'delivery.acknowledged', 'delivery.undeliverable', 'step.claimed', 'step.ambiguous', 'step.refused', 'step.failed',
+  'notification.delivered', 'notification.failed',
 ] as const);
+
+type Of<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>;
 
 /** The fault of `event` coming when the change was `state`, or null where it is in its place. */
 export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault | null {
@@ -22,38 +27,43 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'change.requested':
       return misplaced(event, 'a change that had been requested already');
     case 'change.revised':
-      return inOneOf('requested', 'pending', 'scheduled') ?? when(event.body.revision === state.revision + 1, `revision ${state.revision}`);
+      return inOneOf('requested', 'pending', 'scheduled') ?? when(event.body.revision === state.revision + 1, `revision ${state.revision}`)
+        ?? when(state.act === null, 'a change of which a step had been authorised') ?? when(state.window !== 'opened', 'a change whose window was open');
     case 'change.withdrawn':
-      return inOneOf('requested', 'pending', 'scheduled', 'authorised', 'executing');
+      return inOneOf('requested', 'pending', 'scheduled', 'authorised', 'executing', 'staged') ?? when(mayWithdraw(state), 'a change that could not be stopped any more');
     case 'change.expired':
-      return event.body.cause === 'approval' ? inOneOf('pending') : inOneOf('scheduled');
+      return expiredOutOfOrder(state, event);
     case 'policy.decided': {
-      const due = event.body.phase === 'request' ? inOneOf('requested') : inOneOf('scheduled', 'authorised', 'executing');
+      const due = event.body.phase === 'request' ? inOneOf('requested') : inOneOf('scheduled', 'staged', 'authorised', 'executing');
       return due ?? when(event.body.revision === state.revision, `revision ${state.revision}`);
     }
     case 'approval.recorded':
     case 'approval.rejected':
       return inOneOf('pending');
     case 'step.authorised':
-      if (event.body.kind === 'read') return inOneOf('requested');
-      if (event.body.kind === 'act') return inOneOf('scheduled', 'authorised', 'executing');
+      if (event.body.kind === 'read') return isReadAgain(state) ? when(state.after === null, 'a change that had been looked at') : inOneOf('requested');
+      if (event.body.kind === 'act') return stepOutOfOrder(state, event.body.stepId) ?? inOneOf('scheduled', 'staged', 'authorised', 'executing');
       return when(state.act !== null && state.ended === null, 'a change that had given nothing, or had given it back');
     case 'state.read':
+      if (isReadAgain(state)) return when(state.readAfter !== null && state.after === null, 'a change whose target nobody was to read again');
       return inOneOf('requested') ?? when(state.read !== null && state.before === null, 'a change whose target nobody was to read');
     case 'step.claimed':
+      if (state.act === null) return fault('not-authorised', 'step.claimed without a step that was authorised');
+      return callerOf(state.request) === null ? null : (inOneOf('authorised') ?? when(!state.claimed, 'a change that its caller had taken up'));
     case 'step.ambiguous':
-      return state.act === null ? fault('not-authorised', `${event.type} without a step that was authorised`) : null;
+      if (state.act === null) return fault('not-authorised', 'step.ambiguous without a step that was authorised');
+      return 'report' in event.body ? notClaimed(state) : when(isOverdueCaller(state, event.body.stepId, event.atMs), 'a change that waited for no caller whose time was over');
     case 'step.failed':
     case 'step.refused': {
       const { kind } = readPayload(event.body.report, reportSchema);
       if (kind === 'read') return when(state.read !== null, 'a change whose target nobody was to read');
-      return state.act === null ? fault('not-authorised', `${event.type} without a step that was authorised`) : null;
+      return state.act === null ? fault('not-authorised', `${event.type} without a step that was authorised`) : notClaimed(state);
     }
     case 'step.succeeded':
       if (state.act === null) return fault('not-authorised', 'an effect without a step that was authorised');
       if (state.result !== null) return fault('second-effect', 'a second effect of a step that has had its effect');
       if (state.lease !== null && !state.lease.armed) return fault('not-armed', 'a lease was given before the order that ends it was armed');
-      return null;
+      return notClaimed(state);
     case 'lease.armed':
       return when(state.lease !== null && !state.lease.armed, 'a change with no lease to arm');
     case 'lease.activated':
@@ -73,7 +83,73 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
       return null;
     case 'finding.closed':
       return when(state.findings.has(event.body.code), 'a change without such a finding');
+    case 'window.opened':
+      return inOneOf('scheduled') ?? when(state.window === 'none', 'a change whose window had been opened');
+    case 'window.closed':
+      return when(state.window === 'opened', 'a change whose window was not open');
+    case 'consumer.confirmed':
+      return when(state.finished.length > 0 && !isOver(state), 'a change that had no new credential to confirm') ?? when(!state.confirmed.has(event.body.consumer), 'a change to which this consumer had said so');
+    case 'item.started':
+      return inOneOf('executing') ?? when(state.items.get(event.body.item)?.outcome !== 'gone', 'a change whose item was gone');
+    case 'item.settled':
+      return inOneOf('executing') ?? when(state.items.get(event.body.item)?.outcome !== 'gone', 'a change whose item was gone');
+    case 'notification.delivered':
+    case 'notification.failed':
+      return null;
   }
+}
+
+const isOver = (state: ChangeState): boolean => FINAL_STATES.has(state.name) || state.name === 'done' || state.ended !== null;
+
+function mayWithdraw(state: ChangeState): boolean {
+  // Past its cutover a rotation is given up only once it is known that it does not get on.
+  if (isPastCutover(state) && !state.findings.has('rotation-stalled')) return false;
+  if (state.request.kind === 'offboard' && state.name === 'executing') return false;
+  if (callerOf(state.request) !== null) return !state.claimed || state.silent;
+  return state.act === null || mayHaveGiven(state);
+}
+
+function expiredOutOfOrder(state: ChangeState, event: Of<'change.expired'>): Fault | null {
+  const wasIn = misplaced(event, `a change that was ${state.name}`);
+  switch (event.body.cause) {
+    case 'approval':
+      return state.name === 'pending' ? null : wasIn;
+    case 'unclaimed': {
+      const unclaimed = callerOf(state.request) !== null && state.name === 'authorised' && !state.claimed;
+      return unclaimed && event.atMs >= (state.act?.notAfterMs ?? Infinity) ? null : misplaced(event, 'a change whose caller had begun, or might still have');
+    }
+    case 'window': {
+      // Also a ticket that ran out with its window, of a step that can have left nothing to undo.
+      const unheard = (state.name === 'authorised' || state.name === 'executing') && !mayHaveGiven(state);
+      return state.name === 'scheduled' || unheard ? null : wasIn;
+    }
+  }
+}
+
+/** Mode `caller`: its code has run, and the target is read to see what it did. */
+function isReadAgain(state: ChangeState): boolean {
+  return state.name === 'verifying' && callerOf(state.request) !== null;
+}
+
+/** A step of the plan that comes after the one that is due. */
+function stepOutOfOrder(state: ChangeState, stepId: string): Fault | null {
+  const due = state.plan?.steps.findIndex((step) => step.stepId === stepOf(state)?.stepId) ?? -1;
+  const at = state.plan?.steps.findIndex((step) => step.stepId === stepId) ?? -1;
+  if (due === -1 || at <= due) return null;
+  return state.plan?.steps[at]?.action === 'retire' && !isPastCutover(state)
+    ? fault('retired-early', 'the old credential was to be retired before the new one had taken over')
+    : fault('step-order', 'a step was authorised before the one before it was done and verified');
+}
+
+/** What a caller's code did counts only once it is on record that it would begin. */
+function notClaimed(state: ChangeState): Fault | null {
+  return callerOf(state.request) === null || state.claimed ? null : fault('not-claimed', 'a result of a step that the caller had not taken up on record');
+}
+
+function isOverdueCaller({ request, act, claimed, claimedAtMs, result, silent }: ChangeState, stepId: string, atMs: number): boolean {
+  const caller = callerOf(request);
+  if (caller === null || act?.stepId !== stepId || !claimed || result !== null || silent) return false;
+  return atMs >= (claimedAtMs ?? 0) + durationSeconds(caller.timeout) * 1000;
 }
 
 function misplaced(event: ChangeEvent, where: string): Fault {

@@ -1,6 +1,7 @@
 /** Opens what a record carries, under keys of the verifier's own trust folder. A fault is an outcome here: somebody else's ledger may hold anything. */
-import { canonicalText, type Verifier } from '../../ledger/index.ts';
+import { canonicalText, LedgerError, type Verifier } from '../../ledger/index.ts';
 import type { ChangeEvent } from '../change/events.ts';
+import { callerIdOf, callerVerifier } from '../protocol/caller.ts';
 import { payloadDigest, openDsse } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import {
@@ -58,17 +59,36 @@ export function openOrder(believed: Believed, envelope: Dsse): Opened<RevokeOrde
   return opened;
 }
 
-/** By the executor whose record it is, which must be one that may speak for `connector`. */
-export function openReport(believed: Believed, event: ChangeEvent, envelope: Dsse, connector: string | null): Opened<Report> {
+/**
+ * By the executor whose record it is, which must be one that may speak for `connector`; or by the caller's run, whose key `callerKey` the
+ * request names.
+ */
+export function openReport(believed: Believed, event: ChangeEvent, envelope: Dsse, connector: string | null, callerKey: string | null): Opened<Report> {
   const { actor } = event;
-  const known = believed.trust.executors.get(actor);
-  if (known === undefined) return failed('unknown-executor', `a report of ${actor}, which the trust folder does not list`);
-  const opened = guarded('report-signature', `the report of ${actor}`, () => openDsse(envelope, REPORT_TYPE, reportSchema, [known.key]));
+  const key = callerKey !== null && actor === callerIdOf(callerKey) ? keyOfRun(callerKey) : keyOfExecutor(believed, actor, connector);
+  if (!key.ok) return key;
+  const opened = guarded('report-signature', `the report of ${actor}`, () => openDsse(envelope, REPORT_TYPE, reportSchema, [key.value]));
   if (!opened.ok) return opened;
   if (opened.value.executor !== actor) return failed('wrong-actor', `a record by ${actor} of a report by ${opened.value.executor}`);
-  if (connector !== null && !known.connectors.includes(connector)) return failed('executor-not-entitled', `${actor} may not speak for connector ${connector}`);
   if (opened.value.log !== believed.logId || opened.value.changeId !== event.changeId) return failed('report-mismatch', 'the report is about another change');
   return opened;
+}
+
+function keyOfExecutor(believed: Believed, actor: string, connector: string | null): Opened<Verifier> {
+  const known = believed.trust.executors.get(actor);
+  if (known === undefined) return failed('unknown-executor', `a report of ${actor}, which the trust folder does not list`);
+  if (connector !== null && !known.connectors.includes(connector)) return failed('executor-not-entitled', `${actor} may not speak for connector ${connector}`);
+  return { ok: true, value: known.key };
+}
+
+/** A caller is known by the key of its one run, which was requested, planned and approved with everything else. */
+function keyOfRun(callerKey: string): Opened<Verifier> {
+  try {
+    return { ok: true, value: callerVerifier(callerKey) };
+  } catch (error) {
+    if (!(error instanceof LedgerError)) throw error;
+    return failed('report-signature', `the key of the caller’s run is none: ${error.message}`);
+  }
 }
 
 /** Whether two values have the same RFC 8785 text. */

@@ -5,7 +5,7 @@ import { readPayload } from '../protocol/dsse.ts';
 import type { PlanStep } from '../protocol/plan.ts';
 import { callerOf, type ChangeRequest } from '../protocol/request.ts';
 import {
-  approvalStatementSchema, reportSchema, revokeOrderSchema, ticketSchema, type Dsse, type Report, type Ticket,
+  approvalStatementSchema, reportSchema, revokeOrderSchema, ticketSchema, type ActedReport, type Dsse, type Report, type Ticket,
 } from '../protocol/signed.ts';
 
 /** What of a record a sentence needs. */
@@ -154,7 +154,8 @@ function decided({ phase, revision, decision, requirement, provenance, approvals
     return `${head} denied, ${reasons(decision.reasons)}.${excess}${offer}`;
   }
   const asked = requirement.approvers === null ? 'nobody need approve' : `to be approved by ${approvers(requirement.approvers)}${approvalsBy === null ? '' : ` by ${approvalsBy}`}`;
-  return `${head} ${decision.effect === 'allow' ? 'allowed' : 'not without approval'}, ${reasons(decision.reasons)}; ${asked}.`;
+  const held = decision.obligations.notBefore === undefined ? '' : ` Nothing is done before ${decision.obligations.notBefore}.`;
+  return `${head} ${decision.effect === 'allow' ? 'allowed' : 'not without approval'}, ${reasons(decision.reasons)}; ${asked}.${held}`;
 }
 
 type Authorised = Extract<NewEvent, { type: 'step.authorised' }>['body'];
@@ -198,6 +199,7 @@ function reported(envelope: Dsse, actor: string): string {
   if (report.kind === 'revoked') return `${ended(report)}.`;
   const why = report.code === null ? '' : ` (${report.code}${report.detail === null ? '' : `: ${report.detail}`})`;
   if (report.kind === 'read') return `${actor} could not read the target${why}.`;
+  if (report.executor.startsWith('caller:')) return reportedByCaller(report, actor, why);
   switch (report.outcome) {
     case 'done':
       return `${actor} did it at ${report.at}, and read it back${report.byUse === 'works' ? '; the credential was used and works' : ''}.`;
@@ -213,6 +215,12 @@ function reported(envelope: Dsse, actor: string): string {
     case 'failed':
       return `The target refused; nothing was changed${why}.`;
   }
+}
+
+/** What a run says of its own code, which nobody else has seen so far. */
+function reportedByCaller({ outcome, at }: ActedReport, actor: string, why: string): string {
+  if (outcome === 'done' || outcome === 'already-absent') return `${actor} says that its code did it, by ${at}${why}.`;
+  return outcome === 'ambiguous' ? `${actor} does not know what its code did${why}.` : `${actor} says that its code did not do it${why}.`;
 }
 
 function ended(report: Report): string {

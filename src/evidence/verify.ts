@@ -44,8 +44,27 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
     ...(options.progress === undefined ? {} : { progress: options.progress }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
-  return { ...verification, workflow: findings };
+  return { ...withUnproven(verification, findings), workflow: findings };
 }
+
+/** Adds what WORKFLOW, though it may hold, had nobody's word for but that of who is concerned. */
+function withUnproven(verification: Verification, findings: WorkflowFindings | null): Verification {
+  const more = findings === null ? [] : unprovenIn(findings);
+  if (more.length === 0) return verification;
+  const notProven = [...verification.notProven, ...more];
+  const verdicts = verification.verdicts.map((verdict) => (verdict.name === 'NOT PROVEN' ? { ...verdict, message: notProven.join('; ') } : verdict));
+  return { ...verification, notProven, verdicts };
+}
+
+function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans }: WorkflowFindings): string[] {
+  return [
+    ...(selfReported === 0 ? [] : [`what ${selfReportedBy(selfReported)} did: no executor has looked`]),
+    ...(ambiguous === 0 ? [] : [`whether ${plural(ambiguous, 'change')} of ambiguous outcome ${ambiguous === 1 ? 'was' : 'were'} made`]),
+    ...(erasedPlans === 0 ? [] : [`what ${plural(erasedPlans, 'erased plan')} said`]),
+  ];
+}
+
+const selfReportedBy = (count: number): string => `${plural(count, 'change')} self-reported by ${count === 1 ? 'its caller' : 'their callers'}`;
 
 function withoutTrust(why: string): RuleSet {
   return { names: ['WORKFLOW'], record: () => undefined, finish: () => [{ name: 'WORKFLOW', status: 'notEstablished', message: why }] };
@@ -78,13 +97,25 @@ export function workflowVerdict(findings: WorkflowFindings): Verdict {
   return { name: 'WORKFLOW', status: 'holds', message: summary(findings) };
 }
 
-/** `12 changes: 9 closed, 3 open; 11 grants: 9 taken back (the latest 0.4 s after its end), 2 running`. */
+/** `12 changes: 9 closed, 3 open; 11 grants: 9 taken back (the latest 0.4 s after its end), 2 running; 1 rotation: 1 finished; …`. */
 function summary({ counts }: WorkflowFindings): string {
   const late = counts.worstLatenessMs === null ? '' : ` (the latest ${(counts.worstLatenessMs / 1000).toFixed(1)} s after its end)`;
   const held = [
     `${counts.takenBack} taken back${late}`, ...(counts.running === 0 ? [] : [`${counts.running} running`]), ...(counts.standing === 0 ? [] : [`${counts.standing} standing`]),
   ];
-  return `${plural(counts.changes, 'change')}: ${counts.closed} closed, ${counts.changes - counts.closed} open; ${plural(counts.grants, 'grant')}: ${held.join(', ')}`;
+  const underWay = counts.rotations - counts.rotated - counts.rolledBack - counts.givenUp;
+  const rotated = [
+    `${counts.rotated} finished`, ...(counts.rolledBack === 0 ? [] : [`${counts.rolledBack} undone`]),
+    ...(counts.givenUp === 0 ? [] : [`${counts.givenUp} given up with both credentials standing`]), ...(underWay === 0 ? [] : [`${underWay} under way`]),
+  ];
+  return [
+    `${plural(counts.changes, 'change')}: ${counts.closed} closed, ${counts.changes - counts.closed} open`,
+    `${plural(counts.grants, 'grant')}: ${held.join(', ')}`,
+    ...(counts.rotations === 0 ? [] : [`${plural(counts.rotations, 'rotation')}: ${rotated.join(', ')}`]),
+    ...(counts.offboardings === 0 ? [] : [`${plural(counts.offboardings, 'offboarding')}: ${counts.offboarded} finished`]),
+    ...(counts.selfReported === 0 ? [] : [selfReportedBy(counts.selfReported)]),
+    ...(counts.ambiguous === 0 ? [] : [`${plural(counts.ambiguous, 'change')} of ambiguous outcome`]),
+  ].join('; ');
 }
 
 function plural(count: number, noun: string): string {

@@ -9,11 +9,15 @@ export const VIOLATIONS = [
   'approval-signature', 'approval-mismatch', 'approval-expired', 'self-approval', 'not-an-approver', 'approvals-insufficient', 'below-floor',
   // What was authorised.
   'ticket-signature', 'ticket-mismatch', 'lease-mismatch', 'order-signature', 'order-mismatch',
+  // When, and in which order.
+  'step-order', 'cutover-early', 'retired-early', 'outside-window', 'window-mismatch', 'frozen', 'locked',
+  // What is one part of something larger.
+  'parent-mismatch', 'item-mismatch', 'item-not-gone', 'notice-mismatch',
   // What executors did.
   'unknown-executor', 'executor-not-entitled', 'report-signature', 'report-mismatch', 'not-authorised', 'effect-before-evidence', 'not-armed',
-  'second-effect', 'seal-mismatch', 'state-missing', 'state-mismatch', 'not-verified',
+  'second-effect', 'not-claimed', 'seal-mismatch', 'state-missing', 'state-mismatch', 'not-verified',
   // What was taken back.
-  'ended-late', 'lease-overdue',
+  'ended-late', 'lease-overdue', 'not-undone', 'undone-after-cutover',
 ] as const;
 export type ViolationCode = (typeof VIOLATIONS)[number];
 

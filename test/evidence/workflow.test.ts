@@ -139,7 +139,7 @@ function widerPlan(): Telling {
   if (decided.type !== 'policy.decided') throw new Error('not decided');
   const ticket = readPayload(honest.now.read!.ticket, ticketSchema);
   if (ticket.kind !== 'read') throw new Error('not read');
-  const plan = derivePlan(honest.now, { ...ticket.query, privileges: ['role:app_owner'] }, honest.now.before!, honest.now.plan!.salt);
+  const plan = derivePlan(honest.now, { ...ticket.query, privileges: ['role:app_owner'] }, honest.now.before!, { salt: honest.now.plan!.salt, window: null, consumers: [], parent: null })!;
   honest.beats[honest.beats.length - 1] = { ...honest.beats.at(-1)!, event: { ...decided, body: { ...decided.body, planDigest: digest(plan as never) }, attached: { plan } } };
   return honest;
 }

@@ -6,7 +6,7 @@ import { digestOf, canonicalBytes, generateSignerKey, logIdOf, nodeDisk, openLog
 import { decide, type Command } from '../../src/change/decide.ts';
 import { deriveActTicket, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs } from '../../src/change/derive.ts';
 import type { NewEvent } from '../../src/change/events.ts';
-import { evolve, type ChangeState } from '../../src/change/state.ts';
+import { evolve, stepOf, type ChangeState } from '../../src/change/state.ts';
 import { newChangeId } from '../../src/engine/ids.ts';
 import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import type { Decision, Provenance } from '../../src/protocol/decision.ts';
@@ -89,9 +89,12 @@ export class Telling {
   readonly changeId: string;
   atMs: number;
   state: ChangeState | null = null;
+  private readonly ledger: Beat[];
 
-  constructor(atMs: number) {
+  /** @param ledger the beats of everything that is told beside it, in the order in which it happens */
+  constructor(atMs: number, ledger: Beat[] = []) {
     ids += 1;
+    this.ledger = ledger;
     this.changeId = newChangeId(logId, atMs, (length) => new Uint8Array(length).fill(ids % 31));
     this.atMs = atMs;
   }
@@ -115,14 +118,16 @@ export class Telling {
 
   /** Adds an event whatever `decide` thinks of it. */
   force(event: NewEvent): this {
-    this.beats.push({ changeId: this.changeId, event, atMs: this.atMs });
+    const beat = { changeId: this.changeId, event, atMs: this.atMs };
+    this.beats.push(beat);
+    this.ledger.push(beat);
     this.state = evolve(this.state, { ...event, changeId: this.changeId, seq: this.beats.length, atMs: this.atMs });
     return this;
   }
 }
 
 export const salt = (n: number): string => Buffer.alloc(16, n).toString('base64url');
-const provenance: Provenance = { bundle: digestOf(Buffer.from('bundle')), input: digestOf(Buffer.from('input')), facts: [] };
+export const provenance: Provenance = { bundle: digestOf(Buffer.from('bundle')), input: digestOf(Buffer.from('input')), facts: [] };
 
 export function targetState(account: string, held: readonly string[], exists: boolean, n: number): TargetState {
   return { v: 1, salt: salt(n), connector: 'pg-main', target: 'app', account, exists, touched: { account: exists ? 'present' : 'absent' }, held: [...held] };
@@ -145,7 +150,7 @@ export const GRANT: ChangeRequest = {
   entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'role:deploy' }],
 };
 
-const ANA = { anyOf: ['person:ana', 'person:ben'] };
+export const ANA = { anyOf: ['person:ana', 'person:ben'] };
 
 /** Requested, read, planned and decided. */
 export function toldUntilDecided(request: ChangeRequest, atMs: number, effect: Decision['effect'] = 'needsApproval', telling = new Telling(atMs)): Telling {
@@ -158,7 +163,7 @@ export function toldUntilDecided(request: ChangeRequest, atMs: number, effect: D
     kind: 'read', v: 1, executor: EXECUTOR, log: logId, changeId: telling.changeId, at: formatTime(telling.atMs), stepId: telling.now.read!.stepId, issue: 1,
     outcome: 'done', code: null, detail: null, state: digestOf(canonicalBytes(before)),
   }, [before]);
-  const plan = derivePlan(telling.now, query, before, salt(2));
+  const plan = derivePlan(telling.now, query, before, { salt: salt(2), window: null, consumers: [], parent: null });
   return telling.later(5).do({
     type: 'recordDecision', by: sidecar, phase: 'request', plan, decision: decision(effect, effect === 'needsApproval' ? ANA : null), provenance, approvalSeconds: 3600,
   });
@@ -176,7 +181,7 @@ export function toldUntilArmed(telling: Telling): Telling {
   telling.later(10).do({ type: 'recordDecision', by: sidecar, phase: 'dispatch', plan, decision: decision('needsApproval', ANA), provenance, approvalSeconds: 3600 });
   const endsAtMs = leaseEndMs(plan, telling.atMs);
   telling.do({
-    type: 'authoriseAct', by: sidecar, ticket: sign.ticket(deriveActTicket(telling.now, plan, EXECUTOR, telling.atMs, 300)),
+    type: 'authoriseAct', by: sidecar, ticket: sign.ticket(deriveActTicket(telling.now, plan, stepOf(telling.now)!, EXECUTOR, telling.atMs, 300)),
     order: endsAtMs === null ? null : sign.order(deriveRevokeOrder(plan, EXECUTOR, endsAtMs, 'leaseEnd', sidecar)!),
   });
   return telling.later(3).do({ type: 'recordArmed', by: sidecar, orderDigest: telling.now.lease!.orderDigest });
@@ -226,8 +231,8 @@ export function actOf(telling: Telling): { step: Plan['steps'][number]; issue: n
   return { step: ticket.step, issue: ticket.issue };
 }
 
-function report(telling: Telling, content: Report, states: readonly TargetState[], order: Dsse | null = null): void {
-  telling.do({ type: 'recordReport', report: content, envelope: sign.report(content), states: new Map(states.map((state) => [digestOf(canonicalBytes(state)), state])), order });
+export function report(telling: Telling, content: Report, states: readonly TargetState[], order: Dsse | null = null, by: Signer = keys.executor): void {
+  telling.do({ type: 'recordReport', report: content, envelope: sign.report(content, by), states: new Map(states.map((state) => [digestOf(canonicalBytes(state)), state])), order });
 }
 
 /** Three changes: one that ran its lease, one taken back early, one denied. */

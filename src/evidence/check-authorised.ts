@@ -1,0 +1,148 @@
+/** Checks of `step.authorised`: that the ticket or order is the sidecar's, is for what was decided and approved, and comes in its time. */
+import { DISPATCH_FRESH_MS } from '../change/decide.ts';
+import { deriveRevokeOrder, leaseEndMs, leaseIdOf, revokeStepId } from '../change/derive.ts';
+import type { ChangeEvent } from '../change/events.ts';
+import { callerIdOf } from '../protocol/caller.ts';
+import { payloadDigest } from '../protocol/dsse.ts';
+import { givesAccess, planDigest, type PlanStep } from '../protocol/plan.ts';
+import { callerOf } from '../protocol/request.ts';
+import type { ActTicket } from '../protocol/signed.ts';
+import { floorOf } from '../protocol/trust-folder.ts';
+import { formatTime, parseTime } from '../protocol/values.ts';
+import type { Audited } from './audited.ts';
+import { checkApproved, queryFor } from './check-decision.ts';
+import type { Locks } from './check-lock.ts';
+import { checkCutover, isUndoneAfterCutover } from './check-rotation.ts';
+import { checkInWindow } from './check-window.ts';
+import { openOrder, openTicket, same, type Believed } from './signatures.ts';
+import { fault, type Fault } from './violation.ts';
+
+type Of<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>;
+type Authorised<K extends 'read' | 'act' | 'revoke'> = Extract<Of<'step.authorised'>['body'], { kind: K }>;
+
+export function checkAuthorisation(believed: Believed, locks: Locks, audited: Audited, event: Of<'step.authorised'>): Fault | null {
+  const { body } = event;
+  switch (body.kind) {
+    case 'read':
+      return checkRead(believed, audited, event, body);
+    case 'act':
+      return checkAct(believed, locks, audited, event, body);
+    case 'revoke':
+      return checkRevoke(believed, audited, event, body);
+  }
+}
+
+function checkRead(believed: Believed, { state }: Audited, event: ChangeEvent, body: Authorised<'read'>): Fault | null {
+  const opened = openTicket(believed, body.ticket);
+  if (!opened.ok) return opened.fault;
+  const ticket = opened.value;
+  const fits = ticket.kind === 'read' && ticket.log === believed.logId && ticket.changeId === event.changeId && ticket.revision === state.revision
+    && ticket.revision === body.revision && ticket.stepId === body.stepId && ticket.issue === body.issue;
+  if (!fits) return fault('ticket-mismatch', 'the ticket is not for this read');
+  if (!same(ticket.query, queryFor(state, ticket.query.account))) return fault('ticket-mismatch', 'the ticket reads something that was not asked for');
+  return entitled(believed, ticket.audience, ticket.query.connector);
+}
+
+function checkAct(believed: Believed, locks: Locks, audited: Audited, event: ChangeEvent, body: Authorised<'act'>): Fault | null {
+  const { state } = audited;
+  const opened = openTicket(believed, body.ticket);
+  if (!opened.ok) return opened.fault;
+  const ticket = opened.value;
+  if (ticket.kind !== 'act') return fault('ticket-mismatch', 'a ticket that only reads, for a step that acts');
+  const issue = (state.act?.stepId === ticket.stepId ? state.act.issue : 0) + 1;
+  const fits = ticket.log === believed.logId && ticket.changeId === event.changeId && ticket.revision === state.revision && ticket.revision === body.revision
+    && ticket.stepId === body.stepId && ticket.issue === body.issue && ticket.planDigest === body.planDigest && ticket.issue === issue;
+  if (!fits) return fault('ticket-mismatch', 'the ticket is not for this step');
+  return checkAudience(believed, audited, ticket)
+    ?? checkSufficiency(believed, audited, event, body, ticket)
+    ?? checkHeld(locks, audited, event, ticket.step)
+    ?? checkDispatch(audited, event, body)
+    ?? checkPlanned(audited, body, ticket)
+    ?? checkInWindow(audited, event.atMs, ticket)
+    ?? checkCutover(audited, event.atMs, ticket.step)
+    ?? checkLease(believed, audited, event, body, ticket);
+}
+
+/** The run whose key was requested, where the caller makes the change itself; otherwise an executor of the connector. */
+function checkAudience(believed: Believed, { state }: Audited, ticket: ActTicket): Fault | null {
+  const caller = callerOf(state.request);
+  if (caller === null) return entitled(believed, ticket.audience, ticket.step.connector);
+  return ticket.audience === callerIdOf(caller.key) ? null : fault('ticket-mismatch', `a ticket for ${ticket.audience}, which is not the run that was to make the change`);
+}
+
+function checkSufficiency(believed: Believed, audited: Audited, event: ChangeEvent, body: Authorised<'act'>, ticket: ActTicket): Fault | null {
+  if (!same(body.requirement, audited.requirement)) return fault('requirement-shrunk', 'the step was authorised under a weaker requirement than was decided');
+  if (body.planDigest !== audited.state.planDigest) return fault('ticket-mismatch', 'the ticket is for another plan');
+  return checkApproved(audited, event.atMs, floorOf(believed.trust.requirements, ticket.step), leaseSecondsOf(audited, body, event));
+}
+
+/** By the plan; where it was erased, by the end that was fixed, rounded up. */
+function leaseSecondsOf({ state, planErased }: Audited, body: Authorised<'act'>, event: ChangeEvent): number | null {
+  if (state.plan !== null && !planErased) return state.plan.lease?.leaseSeconds ?? null;
+  return body.lease === null ? null : Math.ceil((parseTime(body.lease.endsAt) - (state.firstActAtMs ?? event.atMs)) / 1000);
+}
+
+/** A freeze holds up whatever policy says it does; a lock, what gives. */
+function checkHeld(locks: Locks, { state }: Audited, event: ChangeEvent, step: PlanStep): Fault | null {
+  const notBefore = state.decision?.obligations.notBefore;
+  if (notBefore !== undefined && parseTime(notBefore) > event.atMs) return fault('frozen', `a step was authorised that policy had held until ${notBefore}`);
+  const lock = givesAccess(step.action) ? locks.covering(state.request.subject, step.connector) : null;
+  return lock === null ? null : fault('locked', `a step that gives access was authorised under lock ${lock}`);
+}
+
+function checkDispatch({ state }: Audited, event: ChangeEvent, body: Authorised<'act'>): Fault | null {
+  if (state.dispatch === null || state.dispatch.planDigest !== body.planDigest) {
+    return fault('not-decided', 'policy had not allowed this plan again before the step was authorised');
+  }
+  return event.atMs - state.dispatch.atMs > DISPATCH_FRESH_MS ? fault('stale-decision', 'policy had decided long before the step was authorised') : null;
+}
+
+function checkPlanned({ state: { plan }, planErased }: Audited, body: Authorised<'act'>, ticket: ActTicket): Fault | null {
+  if (plan === null) return null;
+  const planned = plan.steps.find(({ stepId }) => stepId === ticket.stepId) ?? null;
+  const fits = (planErased || planDigest(plan) === body.planDigest) && same(ticket.step, planned);
+  return fits ? null : fault('ticket-mismatch', 'the step is not the one in the plan');
+}
+
+function checkLease(believed: Believed, audited: Audited, event: ChangeEvent, body: Authorised<'act'>, ticket: ActTicket): Fault | null {
+  const { state, planErased } = audited;
+  const plan = planErased ? null : state.plan;
+  const { lease } = body;
+  if (plan !== null && (plan.lease === null) !== (lease === null)) return fault('lease-mismatch', 'the plan has a lease and the step has none, or the other way round');
+  if (lease === null) return null;
+  if (lease.leaseId !== leaseIdOf(event.changeId) || lease.epoch !== 1) return fault('lease-mismatch', 'the lease is not this change’s');
+  if (state.lease !== null && (payloadDigest(lease.order) !== state.lease.orderDigest || parseTime(lease.endsAt) !== state.lease.endsAtMs)) {
+    return fault('lease-mismatch', 'another issue of the ticket moved the end of the lease');
+  }
+  const latest = plan === null ? null : leaseEndMs(plan, state.firstActAtMs ?? event.atMs);
+  if (latest !== null && parseTime(lease.endsAt) > latest) return fault('lease-mismatch', `the lease ends at ${lease.endsAt}, later than the plan allows (${formatTime(latest)})`);
+  const opened = openOrder(believed, lease.order);
+  if (!opened.ok) return opened.fault;
+  const order = opened.value;
+  if (order.notBefore !== lease.endsAt) return fault('order-mismatch', 'the order does not take the access back when the lease ends');
+  const { connector, target, account, privileges, clientToken, action } = ticket.step;
+  const step = { leaseId: lease.leaseId, changeId: event.changeId, log: believed.logId, connector, target, account, privileges, clientToken, action };
+  const ordered = {
+    leaseId: order.leaseId, changeId: order.changeId, log: order.log, connector: order.connector, target: order.target, account: order.account,
+    privileges: order.privileges, clientToken: order.clientToken, action: order.action,
+  };
+  return same(step, ordered) ? null : fault('order-mismatch', 'the order takes back something else than the step gives');
+}
+
+function checkRevoke(believed: Believed, { state }: Audited, event: ChangeEvent, body: Authorised<'revoke'>): Fault | null {
+  const opened = openOrder(believed, body.order);
+  if (!opened.ok) return opened.fault;
+  const order = opened.value;
+  if (event.actor !== order.orderedBy) return fault('wrong-actor', `a record by ${event.actor} of an order by ${order.orderedBy}`);
+  if (body.stepId !== revokeStepId(event.changeId) || order.log !== believed.logId || order.changeId !== event.changeId) return fault('order-mismatch', 'the order is about another change');
+  if (isUndoneAfterCutover(state, order)) return fault('undone-after-cutover', 'the new credential was ordered back after it had taken over, and by nobody');
+  if (state.plan === null) return null;
+  const due = deriveRevokeOrder(state.plan, order.audience, parseTime(order.notBefore), order.cause, order.orderedBy);
+  return due !== null && same(due, order) ? null : fault('order-mismatch', 'the order takes back something else than the change gave');
+}
+
+function entitled(believed: Believed, executor: string, connector: string): Fault | null {
+  const known = believed.trust.executors.get(executor);
+  if (known === undefined) return fault('unknown-executor', `a ticket for ${executor}, which the trust folder does not list`);
+  return known.connectors.includes(connector) ? null : fault('executor-not-entitled', `${executor} may not act on connector ${connector}`);
+}

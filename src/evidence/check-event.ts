@@ -1,0 +1,112 @@
+/** Sends each record to the check that is about it. What belongs to the order of records alone is not looked at here. */
+import type { LedgerRecord } from '../../ledger/index.ts';
+import type { ChangeEvent } from '../change/events.ts';
+import type { Audited, CheckedApproval } from './audited.ts';
+import { checkActorOf } from './check-actor.ts';
+import { checkAuthorisation } from './check-authorised.ts';
+import { checkApproval, checkDecision } from './check-decision.ts';
+import { checkActivated, checkArmed, checkEnding, checkReport } from './check-effect.ts';
+import type { Locks } from './check-lock.ts';
+import type { Cases } from './check-offboarding.ts';
+import { checkConfirmed, checkSealed } from './check-rotation.ts';
+import { checkClosed, checkExpired, checkOpened, checkRevised } from './check-window.ts';
+import { AFTER_END } from './order.ts';
+import { openReport, type Believed } from './signatures.ts';
+import { fault, type Fault } from './violation.ts';
+
+/** What a check may need beside the change itself. */
+export interface Surroundings {
+  readonly believed: Believed;
+  readonly locks: Locks;
+  readonly cases: Cases;
+  readonly graceMs: number;
+}
+
+export interface Checked {
+  readonly fault: Fault | null;
+  /** The approval in the record, where it holds. */
+  readonly approval: CheckedApproval | null;
+  /** How long after its lease's end the access was gone; null for any other record, and where it cannot be told. */
+  readonly latenessMs: number | null;
+}
+
+export const NOTHING_CHECKED: Checked = { fault: null, approval: null, latenessMs: null };
+
+/** @param audited the change before `event` */
+export function checkEvent({ believed, locks, cases, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord): Checked {
+  const only = (found: Fault | null): Checked => ({ ...NOTHING_CHECKED, fault: found });
+  switch (event.type) {
+    case 'policy.decided': {
+      const plan = event.body.phase === 'request' && audited.state.request.kind === 'offboard' ? event.attached?.plan : undefined;
+      return only(checkDecision(audited, event, record) ?? (plan === undefined ? null : cases.checkItems(event.changeId, plan)));
+    }
+    case 'approval.recorded':
+    case 'approval.rejected':
+      return { ...NOTHING_CHECKED, ...checkApproval(believed, audited, event) };
+    case 'step.authorised':
+      return only(checkAuthorisation(believed, locks, audited, event));
+    case 'state.read':
+    case 'step.claimed':
+    case 'step.succeeded':
+    case 'step.failed':
+    case 'step.refused':
+    case 'step.ambiguous':
+      return only(checkReport(believed, audited, event, record, graceMs));
+    case 'lease.armed':
+      return only(checkArmed(audited, event));
+    case 'lease.activated':
+      return only(checkActivated(audited, event));
+    case 'lease.ended': {
+      const { fault: found, latenessMs } = checkEnding(believed, audited, event, record, graceMs);
+      return { ...NOTHING_CHECKED, fault: found, latenessMs };
+    }
+    case 'delivery.sealed':
+      return only(checkSealed(audited, event));
+    case 'change.revised':
+      return only(checkRevised(audited, event));
+    case 'change.expired':
+      return only(checkExpired(audited, event));
+    case 'window.opened':
+      return only(checkOpened(audited, event));
+    case 'window.closed':
+      return only(checkClosed(audited, event));
+    case 'consumer.confirmed':
+      return only(checkConfirmed(audited, event));
+    case 'item.started':
+      return only(cases.checkStarted(audited, event));
+    case 'item.settled':
+      return only(cases.checkSettled(audited, event));
+    case 'notification.delivered':
+    case 'notification.failed':
+      return only(audited.seqs.has(event.body.about) ? null : fault('notice-mismatch', `somebody was told about record ${event.body.about}, which is not one of this change before it`));
+    case 'change.requested':
+    case 'change.withdrawn':
+    case 'entitlement.verified':
+    case 'delivery.acknowledged':
+    case 'delivery.undeliverable':
+    case 'finding.opened':
+    case 'finding.closed':
+      return NOTHING_CHECKED;
+  }
+}
+
+/** A closed change is forgotten; what may still come about it gives nothing, and is signed where it is a report. */
+export function checkAfterEnd(believed: Believed, event: ChangeEvent): Fault | null {
+  if (!AFTER_END.has(event.type)) return fault('record-after-end', `${event.type} of a change that was over, or that nobody requested`);
+  switch (event.type) {
+    case 'step.claimed':
+    case 'step.ambiguous':
+    case 'step.refused':
+    case 'step.failed': {
+      if (!('report' in event.body)) return fault('record-after-end', 'a caller that was overdue, of a change that was over');
+      const opened = openReport(believed, event, event.body.report, null, null);
+      return opened.ok ? null : opened.fault;
+    }
+    case 'notification.delivered':
+    case 'notification.failed':
+      if (event.body.about >= event.seq) return fault('notice-mismatch', `somebody was told about record ${event.body.about}, which had not been written`);
+      return checkActorOf(event, null, believed.logId);
+    default:
+      return null;
+  }
+}

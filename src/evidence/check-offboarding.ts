@@ -1,0 +1,134 @@
+/**
+ * Checks of offboardings: each item is about something in this ledger, is taken back by a change that is part of the case, and is called
+ * gone only once it is. Of changes that are closed only what an open offboarding may still name is remembered.
+ */
+import { systemOf } from '../change/derive.ts';
+import type { ChangeEvent } from '../change/events.ts';
+import { FINAL_STATES, mayHaveGiven, type ChangeState } from '../change/state.ts';
+import type { OffboardItem, Plan } from '../protocol/plan.ts';
+import { isClosed, type Audited } from './audited.ts';
+import { checkApproved } from './check-decision.ts';
+import { same } from './signatures.ts';
+import { fault, type Fault } from './violation.ts';
+
+type Of<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>;
+
+export interface Cases {
+  /** A change that says it is part of an offboarding. */
+  checkChild(event: Of<'change.requested'>): Fault | null;
+  /** What the plan of an offboarding lists. */
+  checkItems(changeId: string, plan: Plan): Fault | null;
+  checkStarted(audited: Audited, event: Of<'item.started'>): Fault | null;
+  checkSettled(audited: Audited, event: Of<'item.settled'>): Fault | null;
+  /** To be told of every change after each of its records. */
+  follow(after: Audited): void;
+}
+
+/** What is known of a change that an item may name. */
+interface Known {
+  readonly kind: string;
+  readonly subject: string;
+  readonly parent: string | null;
+  readonly system: ReturnType<typeof systemOf>;
+  readonly isOver: boolean;
+  readonly isGone: boolean;
+}
+
+/** @param open the changes that are not closed, as they are now */
+export function openCases(open: ReadonlyMap<string, Audited>): Cases {
+  /** The leases that each open offboarding lists; null while its plan is not known: then it may come to list any. */
+  const cases = new Map<string, ReadonlySet<string> | null>();
+  const closed = new Map<string, Known>();
+
+  const isWanted = (changeId: string, { parent }: Known): boolean => {
+    for (const [caseId, listed] of cases) if (listed === null || listed.has(changeId) || parent === caseId) return true;
+    return false;
+  };
+  const forget = (): void => {
+    for (const [changeId, known] of closed) if (!isWanted(changeId, known)) closed.delete(changeId);
+  };
+  const lookUp = (changeId: string): Known | null => {
+    const audited = open.get(changeId);
+    return audited === undefined ? (closed.get(changeId) ?? null) : knownOf(audited);
+  };
+  const follow = (after: Audited): void => {
+    const { changeId } = after.state;
+    const isOver = isClosed(after);
+    if (after.state.request.kind !== 'offboard') {
+      if (isOver && cases.size > 0 && isWanted(changeId, knownOf(after))) closed.set(changeId, knownOf(after));
+      return;
+    }
+    const listed = isOver ? undefined : listedIn(after);
+    const before = cases.get(changeId);
+    if (listed === undefined) cases.delete(changeId);
+    else if (before === undefined || (before === null) !== (listed === null)) cases.set(changeId, listed);
+    else return;
+    forget();
+  };
+
+  return {
+    follow,
+    checkChild({ body: { parent: caseId, request, requester } }) {
+      if (caseId === undefined) return null;
+      const parent = open.get(caseId);
+      if (parent?.state.request.kind !== 'offboard' || parent.state.name !== 'executing') return fault('parent-mismatch', `a change that is part of ${caseId}, which is no offboarding that had been decided`);
+      if (!same(requester, parent.state.requester)) return fault('parent-mismatch', 'a part of an offboarding that somebody else asked for');
+      const system = systemOf(request);
+      const listed = parent.planErased || (parent.state.plan?.items ?? []).some((item) => isAccountOf(item, request.subject, system));
+      return request.kind === 'disable' && listed ? null : fault('parent-mismatch', 'a part of an offboarding that lists no such account');
+    },
+    checkItems(changeId, { items = [], subject }) {
+      const firstAccount = items.findIndex(({ kind }) => kind === 'account');
+      if (firstAccount !== -1 && items.slice(firstAccount).some(({ kind }) => kind === 'lease')) return fault('item-mismatch', 'an offboarding shuts accounts out before it takes leases back');
+      for (const item of items) {
+        if (subject.startsWith('nhi:') && item.nhi !== subject) return fault('item-mismatch', `an offboarding of ${subject} lists what ${item.nhi} holds`);
+        if (item.kind === 'lease' && (item.change === changeId || lookUp(item.change)?.subject !== item.nhi)) return fault('item-mismatch', `an offboarding lists ${item.change}, which is no change of ${item.nhi} in this ledger`);
+      }
+      return null;
+    },
+    checkStarted(audited, { body, atMs }) {
+      const { state, planErased } = audited;
+      const unapproved = state.items.size > 0 ? null : checkApproved(audited, state.firstActAtMs ?? atMs, null, null);
+      if (unapproved !== null) return unapproved;
+      const known = lookUp(body.change);
+      if (known === null) return fault('item-mismatch', `an item is to be taken back by ${body.change}, which is not in this ledger`);
+      const earlier = state.items.get(body.item);
+      if (earlier !== undefined && lookUp(earlier.change)?.isOver === false) return fault('item-mismatch', `an item is begun again while ${earlier.change} is still taking it back`);
+      const item = state.plan?.items?.[body.item];
+      if (planErased) return null;
+      return item !== undefined && fits(item, body.change, known, state) ? null : fault('item-mismatch', `an item is to be taken back by ${body.change}, which is about something else`);
+    },
+    checkSettled({ state, planErased }, { body }) {
+      const item = state.plan?.items?.[body.item];
+      if (item === undefined) return fault('item-mismatch', `the offboarding has no item ${body.item}`);
+      if (body.outcome === 'open') return null;
+      const changeId = state.items.get(body.item)?.change ?? (item.kind === 'lease' ? item.change : null);
+      const known = changeId === null ? null : lookUp(changeId);
+      // Without the plan, what a closed change was about cannot be told, only that it was one.
+      if (planErased && known === null) return null;
+      return known?.isGone === true ? null : fault('item-not-gone', `an item is said to be gone, and ${changeId ?? 'no change'} had not taken it back`);
+    },
+  };
+}
+
+/** The leases that its plan lists; none where the plan was erased; null while there is no plan. */
+function listedIn({ state, planErased }: Audited): ReadonlySet<string> | null {
+  if (planErased) return new Set();
+  return state.plan === null ? null : new Set((state.plan.items ?? []).flatMap((item) => (item.kind === 'lease' ? [item.change] : [])));
+}
+
+function knownOf(audited: Audited): Known {
+  const { state } = audited;
+  const isOver = isClosed(audited) || FINAL_STATES.has(state.name);
+  const isGone = state.request.kind === 'disable' ? state.name === 'done' : state.ended !== null || isClosed(audited) || (isOver && !mayHaveGiven(state));
+  return { kind: state.request.kind, subject: state.request.subject, parent: state.parent, system: systemOf(state.request), isOver, isGone };
+}
+
+function fits(item: OffboardItem, changeId: string, known: Known, { changeId: caseId }: ChangeState): boolean {
+  if (item.kind === 'lease') return item.change === changeId && known.subject === item.nhi;
+  return known.parent === caseId && known.kind === 'disable' && isAccountOf(item, known.subject, known.system);
+}
+
+function isAccountOf(item: OffboardItem, subject: string, system: ReturnType<typeof systemOf>): boolean {
+  return item.kind === 'account' && item.nhi === subject && item.connector === system?.connector && item.target === system.target;
+}

@@ -1,0 +1,72 @@
+/** Checks of what happens in a planned window: nothing that it holds up is authorised or done outside of it, and its opening and closing are on record. */
+import { leaseEndMs } from '../change/derive.ts';
+import type { ChangeEvent } from '../change/events.ts';
+import type { ChangeState } from '../change/state.ts';
+import { takesAway, type PlanWindow } from '../protocol/plan.ts';
+import type { ActedReport, ActTicket } from '../protocol/signed.ts';
+import { formatTime, parseTime } from '../protocol/values.ts';
+import type { Audited } from './audited.ts';
+import { same } from './signatures.ts';
+import { fault, type Fault } from './violation.ts';
+
+type Of<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>;
+
+/** The planned window that holds up the step of `ticket`; null for none, for what takes away, and where the plan was erased. */
+function windowOver({ state, planErased }: Audited, ticket: ActTicket | null): PlanWindow | null {
+  return planErased || ticket === null || takesAway(ticket.step.action) ? null : (state.plan?.window ?? null);
+}
+
+export function checkInWindow(audited: Audited, atMs: number, ticket: ActTicket): Fault | null {
+  const window = windowOver(audited, ticket);
+  if (window === null) return null;
+  const range = `${window.opensAt} to ${window.closesAt}`;
+  if (atMs < parseTime(window.opensAt) || atMs > parseTime(window.closesAt)) return fault('outside-window', `a step was authorised at ${formatTime(atMs)}, outside the planned window (${range})`);
+  if (ticket.notBefore < window.opensAt || ticket.notAfter > window.closesAt) return fault('outside-window', `a ticket good from ${ticket.notBefore} to ${ticket.notAfter} reaches beyond the planned window (${range})`);
+  return audited.state.window === 'opened' ? null : fault('outside-window', 'a step was authorised while the planned window was not open on record');
+}
+
+/** An effect has the time that its executor says. `graceMs`: what it needs to come back after a crash and see what had become of it. */
+export function checkDoneInWindow(audited: Audited, report: ActedReport, graceMs: number): Fault | null {
+  const window = windowOver(audited, audited.ticket);
+  if (window === null || report.outcome !== 'done') return null;
+  const atMs = parseTime(report.at);
+  const isInside = atMs >= parseTime(window.opensAt) - graceMs && atMs <= parseTime(window.closesAt) + graceMs;
+  return isInside ? null : fault('outside-window', `the executor acted at ${report.at}, outside the planned window (${window.opensAt} to ${window.closesAt})`);
+}
+
+export function checkOpened({ state, planErased }: Audited, event: Of<'window.opened'>): Fault | null {
+  if (planErased) return null;
+  const window = state.plan?.window;
+  if (window === undefined || !same(event.body, window)) return fault('window-mismatch', 'the window that was opened is not the planned one');
+  const isTime = event.atMs >= parseTime(window.opensAt) && event.atMs <= parseTime(window.closesAt);
+  return isTime ? null : fault('window-mismatch', `the window was opened at ${formatTime(event.atMs)}, and was planned for ${window.opensAt} to ${window.closesAt}`);
+}
+
+export function checkClosed({ state, planErased }: Audited, event: Of<'window.closed'>): Fault | null {
+  if (planErased) return null;
+  const { cause, ...closed } = event.body;
+  const window = state.plan?.window;
+  if (window === undefined || !same(closed, window)) return fault('window-mismatch', 'the window that was closed is not the planned one');
+  return cause === 'over' && event.atMs < parseTime(window.closesAt) ? fault('window-mismatch', `the window was over at ${formatTime(event.atMs)}, and was planned until ${window.closesAt}`) : null;
+}
+
+/** Planned anew by the sidecar only when the window was missed, where the plan allows it, and for the same request. */
+export function checkRevised({ state, planErased }: Audited, event: Of<'change.revised'>): Fault | null {
+  if (event.body.cause === undefined) return null;
+  if (!same(event.body.request, state.request)) return fault('window-mismatch', 'a change was planned anew under another request than was made');
+  if (planErased) return null;
+  const window = state.plan?.window;
+  const isMissed = state.name === 'scheduled' && window?.onMissed === 'replan' && event.atMs >= parseTime(window.closesAt);
+  return isMissed ? null : fault('window-mismatch', 'a change was planned anew that had missed no window, or was then to expire');
+}
+
+/** `window`: the time for the change is over, with its window or with the lease that it would have begun. */
+export function checkExpired({ state, planErased }: Audited, event: Of<'change.expired'>): Fault | null {
+  if (event.body.cause !== 'window' || planErased || state.plan === null) return null;
+  return isTimeOver(state, event.atMs) ? null : fault('window-mismatch', 'a change expired whose time was not over');
+}
+
+function isTimeOver({ plan }: ChangeState, atMs: number): boolean {
+  const window = plan?.window;
+  return (window !== undefined && atMs >= parseTime(window.closesAt)) || (plan !== null && atMs >= (leaseEndMs(plan, atMs) ?? Infinity));
+}

@@ -1,0 +1,45 @@
+/**
+ * What stands in for a plan that was erased, so that the rest of the change can be followed: only what the request and the tickets say,
+ * which are never erased. Nothing is compared with it that only the plan could tell.
+ */
+import { actStepId, logOf } from '../change/derive.ts';
+import type { ChangeState } from '../change/state.ts';
+import type { OffboardItem, Plan, PlanStep } from '../protocol/plan.ts';
+import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';
+import type { ActTicket } from '../protocol/signed.ts';
+
+const NO_SALT = 'A'.repeat(22);
+
+/** How many items there were is not known: as many as there can be, so that no number is out of place and the last never comes. */
+const UNKNOWN_ITEMS: readonly OffboardItem[] = Object.freeze(
+  Array.from({ length: 512 }, (): OffboardItem => ({ kind: 'account', nhi: 'nhi:erased/erased', connector: 'erased', target: 'erased', account: 'erased' })),
+);
+
+/** The stand-in once the first ticket has told which step comes first; a rotation's other steps follow from it. */
+export function standInFor(state: ChangeState, ticket: ActTicket): Plan {
+  const { step } = ticket;
+  return { ...nothingOf(state), connector: step.connector, target: step.target, steps: step.action === 'stage' ? rotationFrom(state, step) : [step] };
+}
+
+/** The stand-in for the plan of an offboarding. */
+export function standInForItems(state: ChangeState): Plan {
+  return { ...nothingOf(state), items: UNKNOWN_ITEMS as OffboardItem[] };
+}
+
+function nothingOf(state: ChangeState): Plan {
+  const { changeId, revision, request, requester } = state;
+  return {
+    v: 1, salt: NO_SALT, log: logOf(changeId), changeId, revision, kind: request.kind, requester: [...requester], subject: request.subject, purpose: purposeOf(request),
+    connector: '-', target: '-', mode: callerOf(request) === null ? 'executor' : 'caller', entitlements: entitlementsOf(request), steps: [], before: {},
+    lease: null, recipient: null,
+  };
+}
+
+function rotationFrom({ changeId, revision }: ChangeState, stage: PlanStep): PlanStep[] {
+  const { account: next, other: current = stage.account } = stage;
+  return [
+    stage,
+    { ...stage, stepId: actStepId(changeId, revision, 2), action: 'cutover' },
+    { ...stage, stepId: actStepId(changeId, revision, 3), action: 'retire', account: current, other: next },
+  ];
+}
