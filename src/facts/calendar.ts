@@ -50,10 +50,19 @@ export function occurrences(calendar: CalendarFile, scope: CalendarScope, fromMs
 export function freezes(calendar: CalendarFile, scope: CalendarScope, fromMs: number, horizonMs: number): Freeze[] {
   return calendar.freezes
     .filter((freeze) => covers(freeze, scope))
-    .map(({ id, timeZone, from, until }) => ({ id, fromMs: instantOf(timeZone, from), untilMs: instantOf(timeZone, until) }))
+    .map(spanOf)
     .filter((freeze) => freeze.untilMs > fromMs && freeze.fromMs < fromMs + horizonMs)
     .sort((a, b) => a.fromMs - b.fromMs || (a.id < b.id ? -1 : 1))
     .slice(0, FREEZES_MAX);
+}
+
+const spans = new WeakMap<CalendarFreeze, Freeze>();
+
+function spanOf(freeze: CalendarFreeze): Freeze {
+  const { id, timeZone, from, until } = freeze;
+  const span = spans.get(freeze) ?? { id, fromMs: instantOf(timeZone, from), untilMs: instantOf(timeZone, until) };
+  spans.set(freeze, span);
+  return span;
 }
 
 /** Who is told when this window opens and closes, beside the consumers of the identity; nobody for a window that is not in the calendar. */
