@@ -2,11 +2,11 @@
 import { z } from 'zod';
 import { approverExpressionSchema, controlSchema, decisionSchema, provenanceSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { clientTokenSchema, saltSchema } from '../protocol/plan.ts';
-import { changeRequestSchema, purposeIdSchema, recipientSchema } from '../protocol/request.ts';
+import { calendarIdSchema, changeRequestSchema, purposeIdSchema, recipientSchema, runKeySchema } from '../protocol/request.ts';
 import { approvalSchema, dsseSchema, sealSchema } from '../protocol/signed.ts';
 import {
-  approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, entitlementSchema, executorIdSchema, leaseIdSchema,
-  logIdSchema, nhiIdSchema, personIdSchema, principalSchema, stepIdSchema, timeSchema,
+  actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, entitlementSchema, executorIdSchema,
+  leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, personIdSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema,
 } from '../protocol/values.ts';
 
 /** A scalar, with what it stands for. */
@@ -19,9 +19,14 @@ export const SCALARS = {
   nhiId: [nhiIdSchema, 'a machine identity: `nhi:<environment>/<name>`'],
   personId: [personIdSchema, 'a person: `person:<id>`'],
   executorId: [executorIdSchema, 'an executor: `executor:<id>`'],
-  principal: [principalSchema, 'whoever acts: a machine identity, a person, `sidecar:…` or `executor:…`'],
+  lockId: [lockIdSchema, 'a lock: `lck_<ulid>`'],
+  actorId: [actorIdSchema, 'whom a ticket is for and who reports: an executor, or `caller:` and 32 hex characters of the SHA-256 of a run’s key'],
+  principal: [principalSchema, 'whoever acts: a machine identity, a person, `sidecar:…`, `executor:…` or `caller:…`'],
+  subject: [subjectSchema, 'what a change is about: a machine identity; to offboard also `person:<id>` or `thirdParty:<name>`'],
   connectorId: [connectorIdSchema, 'a connector of the configuration'],
   purposeId: [purposeIdSchema, 'a purpose of the entitlement catalogue'],
+  calendarId: [calendarIdSchema, 'a maintenance window of the calendar'],
+  runKey: [runKeySchema, 'the public key of a caller’s run: raw Ed25519, base64'],
   digest: [digestSchema, '`sha256:<hex>`'],
   time: [timeSchema, 'RFC 3339, UTC, with milliseconds'],
   duration: [durationSchema, 'ISO 8601, of days, hours, minutes and seconds'],

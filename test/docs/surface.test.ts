@@ -13,7 +13,7 @@ import { RECORD_VERSIONS, systemRecordBodies } from '../../src/evidence/record.t
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../../src/facts/schemas.ts';
 import { ROLES } from '../../src/identity/tokens.ts';
 import { payloadDigest } from '../../src/protocol/dsse.ts';
-import { planDigest, planSchema } from '../../src/protocol/plan.ts';
+import { planDigest, planSchema, STEP_ACTIONS } from '../../src/protocol/plan.ts';
 import { changeRequestSchema } from '../../src/protocol/request.ts';
 import {
   ACT_OUTCOMES, actTicketSchema, approvalStatementSchema, dsseSchema, REFUSALS, reportSchema, REVOKE_OUTCOMES, revokeOrderSchema,
@@ -22,7 +22,7 @@ import { requirementsFileSchema, sidecarsFileSchema, executorsFileSchema } from 
 import { ERRORS } from '../../src/sidecar/errors.ts';
 import { openApiDocument } from '../../src/sidecar/openapi.ts';
 import { ROUTES, type Route } from '../../src/sidecar/routes.ts';
-import { approvalBodySchema, changeViewSchema, recordSchema } from '../../src/sidecar/schemas.ts';
+import { approvalBodySchema, changeViewSchema, recordSchema, STEP_STATES } from '../../src/sidecar/schemas.ts';
 import { makeExample } from './example.ts';
 
 const PAGE = join(import.meta.dirname, '../../docs/surface.md');
@@ -55,6 +55,7 @@ const sorted = (values: Iterable<string>): string[] => [...values].sort();
 describe('the page says what the code says', () => {
   it.each([
     ['Kinds of change', () => changeRequestSchema.options.map((option) => option.shape.kind.value)],
+    ['Steps', () => [...STEP_ACTIONS]],
     ['States', () => [...STATES]],
     ['Records', () => [...Object.keys(changeEventBodies), ...Object.keys(systemRecordBodies)]],
     ['Findings', () => [...FINDING_CODES]],
@@ -83,6 +84,12 @@ describe('the page says what the code says', () => {
     const { paths } = openApiDocument() as { paths: Record<string, object> };
     const described = Object.entries(paths).flatMap(([path, methods]) => Object.keys(methods).map((method) => `${method.toUpperCase()} ${path}`));
     expect(sorted(described)).toEqual(sorted(column('Routes').map((route) => route.replace('...}', '}'))));
+  });
+
+  it('with how far a step can be', () => {
+    const section = page.split(/^## /m).find((part) => part.startsWith('Steps\n'))!;
+    const [, told] = /^A step is ([^]*?)\. The `window`/m.exec(section)!;
+    expect(sorted([...told!.matchAll(/`([^`]+)`/g)].map((match) => match[1]!))).toEqual(sorted(STEP_STATES));
   });
 
   it('with every outcome where it belongs', () => {
