@@ -3,15 +3,18 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { canonicalText } from '../../ledger/index.ts';
 import { expectedOf, misses, readCases } from '../../src/cli/policy-cases.ts';
+import { factsOf } from '../../src/facts/load.ts';
 import { readBundle } from '../../src/pdp/bundle.ts';
 import { createEvaluator } from '../../src/pdp/evaluator.ts';
 import { inlinePdp, openPdp } from '../../src/pdp/engine.ts';
-import { changeInputSchema } from '../../src/pdp/policy-input.ts';
+import type { ChangeQuestion } from '../../src/pdp/build-input.ts';
+import { changeInputSchema, type ChangeInput } from '../../src/pdp/policy-input.ts';
 import { isSatisfied } from '../../src/protocol/decision.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
-import { BUNDLE, exampleFacts, GRANT, on, PROVISION, questionOf, ROOT } from './support.ts';
+import { BUNDLE, exampleFacts, GRANT, on, PLAN, PROVISION, questionOf, ROOT, ROTATE } from './support.ts';
 
 const facts = await exampleFacts();
+const keeping = await exampleFacts({ calendar: true });
 const bundle = await readBundle(BUNDLE);
 const pdp = inlinePdp(bundle);
 const decide = (request: ChangeRequest, requester: string[]): ReturnType<typeof pdp.decide> => {
@@ -87,6 +90,38 @@ describe('with the example facts', () => {
   test('low risk in dev is allowed without an approval', async () => {
     const decision = await decide({ ...GRANT, subject: 'nhi:dev/report-preview', purpose: 'preview-reports', entitlements: [{ connector: 'pg-dev', target: 'app_dev', privilege: 'table:public.orders:SELECT' }] }, ['nhi:dev/report-preview']);
     expect([decision.effect, decision.obligations.approvers]).toEqual(['allow', null]);
+  });
+});
+
+describe('with the example calendar', () => {
+  const before = { held: ['table:public.orders:INSERT', 'table:public.orders:SELECT', 'table:public.orders:UPDATE'], touched: { overlap: 'twin' } };
+  const asked = (more: Partial<ChangeQuestion> = {}, request: ChangeRequest = ROTATE): ChangeInput => questionOf(keeping, request, ['person:wei'], { plan: null, before, ...more });
+  const opening = async (input: ChangeInput): Promise<string | null> => {
+    const { window } = await pdp.schedule(input);
+    return window === null ? null : `${window.calendar} ${new Date(window.opensAtMs).toISOString()}`;
+  };
+
+  test('a rotation of an identity of high risk is made in the next window, or in the next of the calendar that it names', async () => {
+    expect(await opening(asked())).toBe('pg-main-nightly 2026-11-24T00:30:00.000Z');
+    expect(await opening(asked({}, { ...ROTATE, window: { calendar: 'pg-main-weekly' } }))).toBe('pg-main-weekly 2026-11-29T02:00:00.000Z');
+  });
+
+  test('a window in the freeze, or on a day that is an exception, is not chosen', async () => {
+    const nowMs = Date.parse('2026-12-14T00:00:00.000Z');
+    const aged = factsOf(keeping.value, nowMs);
+    expect(await opening(asked({ nowMs, facts: aged }, { ...ROTATE, window: { calendar: 'pg-main-weekly' } }))).toBe('pg-main-weekly 2027-01-10T02:00:00.000Z');
+  });
+
+  test('an emergency, and what takes access away, waits for no window', async () => {
+    expect(await opening(asked({}, { ...ROTATE, urgency: 'emergency' }))).toBeNull();
+    expect(await opening(asked({}, { kind: 'disable', subject: 'nhi:prod/freight-sync', connector: 'pg-main', target: 'app', reason: 'over' }))).toBeNull();
+  });
+
+  test('with its window in the plan the rotation is for two people to approve; without, it is denied', async () => {
+    const window = { calendar: 'pg-main-nightly', opensAt: '2026-11-24T00:30:00.000Z', closesAt: '2026-11-24T01:00:00.000Z', onMissed: 'expire' as const, consumers: [] };
+    expect(codes(await pdp.decide(asked({ plan: { ...PLAN, window } })))).toContain('owner-and-security-approval');
+    const without = await pdp.decide(asked({ plan: PLAN }));
+    expect([without.effect, codes(without)]).toEqual(['deny', ['no-window']]);
   });
 });
 
