@@ -117,6 +117,32 @@ describe('with the example calendar', () => {
     expect(await opening(asked({}, { kind: 'disable', subject: 'nhi:prod/freight-sync', connector: 'pg-main', target: 'app', reason: 'over' }))).toBeNull();
   });
 
+  test('the end of a freeze is written as the rest of the system writes times, whatever it is', async () => {
+    const grant = questionOf(facts, GRANT, ['nhi:prod/ci-deployer'], { phase: 'dispatch', step: { action: 'grant', number: 1 } });
+    const day = 86_400_000;
+    // Around every turn of a month, and on some day in it: in years before, of and after leap days that are kept or left out, and in every seventh.
+    const years = [...Array.from({ length: 62 }, (_, n) => 1970 + 7 * n), 1999, 2000, 2001, 2099, 2100, 2101, 2399, 2400, 9999];
+    for (const year of years) {
+      for (let month = 0; month < 12; month += 1) {
+        const turn = Date.UTC(year, month, 1);
+        for (const untilMs of [turn - 1, turn + 1 + ((year * 7_919_333 + month * 104_729) % (27 * day))]) {
+          if (untilMs <= 0) continue;
+          const calendar = { windows: [], freezes: [{ id: 'year-end', fromMs: untilMs - 1, untilMs }] };
+          const { obligations } = await pdp.decide({ ...grant, nowMs: untilMs - 1, facts: { ...grant.facts, calendar } });
+          expect(obligations.notBefore).toBe(new Date(untilMs).toISOString());
+        }
+      }
+    }
+  });
+
+  test('an old login is shut out though window, facts and requester are gone, and nothing else is', async () => {
+    const stale = factsOf(keeping.value, 0);
+    const late = (action: 'stage' | 'cutover' | 'retire', number: number): ReturnType<typeof pdp.decide> =>
+      pdp.decide(questionOf(stale, ROTATE, ['person:kim'], { phase: 'dispatch', step: { action, number }, before, plan: { ...PLAN, window: { calendar: 'pg-main-nightly', opensAt: '2026-11-22T00:30:00.000Z', closesAt: '2026-11-22T01:00:00.000Z', onMissed: 'expire', consumers: [] } } }));
+    expect((await late('retire', 3)).effect).toBe('allow');
+    for (const [action, number] of [['stage', 1], ['cutover', 2]] as const) expect(codes(await late(action, number))).toEqual(['facts-stale', 'outside-window', 'requester-inactive']);
+  });
+
   test('with its window in the plan the rotation is for two people to approve; without, it is denied', async () => {
     const window = { calendar: 'pg-main-nightly', opensAt: '2026-11-24T00:30:00.000Z', closesAt: '2026-11-24T01:00:00.000Z', onMissed: 'expire' as const, consumers: [] };
     expect(codes(await pdp.decide(asked({ plan: { ...PLAN, window } })))).toContain('owner-and-security-approval');

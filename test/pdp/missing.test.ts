@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { readBundle } from '../../src/pdp/bundle.ts';
 import { EngineFault, inlinePdp } from '../../src/pdp/engine.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
-import { BUNDLE, exampleFacts, GRANT, questionOf } from './support.ts';
+import { BUNDLE, exampleFacts, GRANT, PLAN, questionOf, ROTATE } from './support.ts';
 
 const pdp = inlinePdp(await readBundle(BUNDLE));
 const facts = await exampleFacts();
@@ -15,6 +15,11 @@ const preview = questionOf(
   ['nhi:dev/report-preview'],
 );
 const deployment = questionOf(facts, GRANT, ['nhi:prod/ci-deployer'], { phase: 'dispatch', step: { action: 'grant', number: 1 } });
+const WINDOW = { calendar: 'pg-main-nightly', opensAt: '2026-11-23T11:30:00.000Z', closesAt: '2026-11-23T12:30:00.000Z', onMissed: 'expire' as const, consumers: [] };
+const rotation = questionOf(await exampleFacts({ calendar: true }), ROTATE, ['person:wei'], {
+  phase: 'dispatch', step: { action: 'stage', number: 1 }, plan: { ...PLAN, window: WINDOW }, before: { held: ['table:public.orders:SELECT'], touched: { overlap: 'twin' } },
+});
+const frozen = { ...deployment, facts: { ...deployment.facts, calendar: { windows: [], freezes: [{ id: 'year-end', fromMs: deployment.nowMs - 1, untilMs: deployment.nowMs + 60_000 }] } } };
 
 /** Every member of every object in it, as a path; array elements are not left out but looked into. */
 function members(value: unknown, path: readonly string[] = []): string[][] {
@@ -64,7 +69,11 @@ const NOT_LOOKED_AT = [
   'facts.directory.teams.*.id', 'facts.directory.teams.*.members', 'facts.directory.v', 'facts.catalogue.v', 'facts.catalogue.entitlements.*.connector', 'facts.catalogue.entitlements.*.description',
   'facts.catalogue.entitlements.*.environment', 'facts.catalogue.entitlements.*.privilege', 'facts.catalogue.entitlements.*.rank', 'facts.catalogue.entitlements.*.target', 'facts.catalogue.purposes.*.description',
   'facts.catalogue.purposes.*.needs.*.connector', 'facts.catalogue.purposes.*.needs.*.privilege', 'facts.catalogue.purposes.*.needs.*.target', 'facts.nhi.accounts', 'facts.nhi.accounts.pg-dev', 'facts.nhi.accounts.pg-main',
-  'facts.nhi.backupOwner', 'facts.nhi.consumers', 'facts.nhi.description', 'facts.nhi.owner', 'held', 'nowMs', 'used',
+  'facts.nhi.backupOwner', 'facts.nhi.consumers', 'facts.nhi.description', 'facts.nhi.owner', 'held', 'used',
+];
+/** And for a rotation: it names no entitlements and has no lease; without what it is weighed by its risk is critical, and more people approve. */
+const NOT_LOOKED_AT_TO_ROTATE = [
+  'change.entitlements', 'change.leaseSeconds', 'facts.calendar.freezes.*.id', 'facts.catalogue.entitlements', 'facts.catalogue.purposes.*.maxLeaseSeconds', 'facts.catalogue.purposes.*.needs', 'facts.nhi.riskTier',
 ];
 
 test.each(SPOILS)('an allow does not survive anything that it rests on being %s', async (_how, spoilt) => {
@@ -77,6 +86,21 @@ test.each(SPOILS)('a question of approval does not survive anything that it rest
   expect(await outcome(deployment)).toBe('needsApproval');
   const kept = await irrelevant(deployment, spoilt);
   expect(kept.filter((path) => !NOT_LOOKED_AT.includes(path))).toEqual([]);
+});
+
+test.each(SPOILS)('a rotation in its window does not survive anything that it rests on being %s', async (_how, spoilt) => {
+  expect(await outcome(rotation)).toBe('needsApproval');
+  const kept = await irrelevant(rotation, spoilt);
+  expect(kept.filter((path) => ![...NOT_LOOKED_AT, ...NOT_LOOKED_AT_TO_ROTATE].includes(path) && !/^facts\.nhi\.consumers/.test(path))).toEqual([]);
+  expect(kept).not.toContain('facts.nhi.accounts.pg-main');
+});
+
+test.each(SPOILS)('a freeze is not got round by anything being %s', async (_how, spoilt) => {
+  expect((await pdp.decide(frozen)).obligations.notBefore).toBe('2026-11-23T12:01:00.000Z');
+  for (const path of members(frozen)) {
+    const passed = await pdp.decide(spoil(frozen, path, spoilt)).then(({ effect, obligations }) => effect !== 'deny' && obligations.notBefore === undefined, () => false);
+    expect([path.join('.'), passed]).toEqual([path.join('.'), false]);
+  }
 });
 
 test('nothing left out, or of another type, turns a denial into anything gained', async () => {

@@ -106,7 +106,10 @@ gain if {
 	asked_properly
 	input.change.kind in {"provision", "grant", "rotate"}
 	gives_access
+	is_string(input.change.system.connector)
+	is_string(input.change.system.target)
 	[input.change.system.connector, input.change.system.target] in targets
+	is_number(input.nowMs)
 	is_boolean(input.change.emergency)
 	calendar_named
 	window_sound

@@ -47,6 +47,7 @@ test_what_is_missing_or_odd_is_no_gain if {
 		{"entitlements": []},
 		{"system": null},
 		{"system": {"target": "elsewhere"}},
+		object.union(fixture.rotate_change, {"system": {"target": ["app"]}}),
 		{"emergency": "false"},
 		{"emergency": null},
 		{"calendar": 1},
@@ -87,6 +88,13 @@ test_what_is_left_out_is_no_gain if {
 		without := object.union(object.remove(fixture.grant, ["facts"]), {"facts": object.remove(fixture.facts, [name])})
 		not question.gain with input as without
 	}
+}
+
+test_when_it_is_asked_is_known if {
+	every odd in [null, "now", [[]]] {
+		not question.gain with input as object.union(fixture.grant, {"nowMs": odd})
+	}
+	not question.gain with input as object.remove(fixture.grant, ["nowMs"])
 }
 
 test_only_the_steps_of_a_kind_are_dispatched if {
