@@ -13,6 +13,10 @@ export interface PaceLimits {
   readonly retryMs: { readonly first: number; readonly longest: number };
 }
 
+/** What was turned down this often is asked for ever more slowly, since each issue is a record: retiring a credential is never given up. */
+const QUICK_ISSUES = 10;
+const SLOW_MS = 300_000;
+
 export interface Pace {
   /** Epoch ms until which this work waits; null: it is due now. */
   notBefore(state: ChangeState, work: Work): number | null;
@@ -43,7 +47,7 @@ export function createPace(clock: Clock, limits: PaceLimits): Pace {
         const known = refused.get(state.changeId);
         const since = known?.key === key ? known : { key, atMs: clock.nowMs(), audience: spent.audience };
         refused.set(state.changeId, since);
-        return waiting(since, Math.min(limits.retryMs.first * 2 ** Math.min(spent.issue - 1, 16), limits.retryMs.longest));
+        return waiting(since, Math.min(limits.retryMs.first * 2 ** Math.min(spent.issue - 1, 16), spent.issue > QUICK_ISSUES ? SLOW_MS : limits.retryMs.longest));
       }
       const key = publicationKey(state, work);
       const last = published.get(state.changeId);

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { createPace, type Pace } from '../../src/engine/pace.ts';
 import { nextWork } from '../../src/change/work.ts';
-import { expectOk, EXECUTOR, Story } from '../change/story.ts';
+import { decision, expectOk, EXECUTOR, Story } from '../change/story.ts';
 
 const LIMITS = { republishMs: 10_000, retryMs: { first: 250, longest: 15_000 } };
 const WORK_LIMITS = { overdueAfterMs: 30_000, deliveryMs: 86_400_000, stalledAfterMs: 600_000 };
@@ -46,4 +46,21 @@ it('a clock that is set back holds nothing up', () => {
   done();
   story.nowMs -= 3_600_000;
   expect(notBefore()).toBeNull();
+});
+
+it('what is turned down again and again is asked for more slowly, and never given up', () => {
+  const story = new Story().armed();
+  const { notBefore } = driven(story);
+  const waits: number[] = [];
+  for (let issue = 1; issue <= 14; issue += 1) {
+    expectOk(story.acted('refused', 'outside-window'));
+    waits.push((notBefore() ?? story.nowMs) - story.nowMs);
+    story.nowMs += waits.at(-1)!;
+    if (story.nowMs >= story.now.lease!.endsAtMs - 1_000) break;
+    expectOk(story.decided(decision('needsApproval', 'person:wei'), 'dispatch'));
+    expectOk(story.authorise());
+  }
+  expect(waits.slice(0, 8)).toEqual([250, 500, 1_000, 2_000, 4_000, 8_000, 15_000, 15_000]);
+  expect(waits.slice(10).every((wait) => wait === 256_000 || wait === 300_000)).toBe(true);
+  expect(waits.length).toBeGreaterThan(10);
 });
