@@ -98,7 +98,7 @@ export function checkAfterEnd(believed: Believed, event: ChangeEvent): Fault | n
     case 'step.ambiguous':
     case 'step.refused':
     case 'step.failed': {
-      if (!('report' in event.body)) return fault('record-after-end', 'a caller that was overdue, of a change that was over');
+      if (!('report' in event.body) || event.actor.startsWith('caller:')) return fault('record-after-end', `${event.type} of a caller whose change was over`);
       const opened = openReport(believed, event, event.body.report, null, null);
       return opened.ok ? null : opened.fault;
     }

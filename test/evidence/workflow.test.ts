@@ -1,47 +1,17 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
-import { nodeDisk } from '../../ledger/index.ts';
+import { describe, expect, it } from 'vitest';
 import { derivePlan } from '../../src/change/derive.ts';
-import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
-import { verifyEvidence, type EvidenceVerification } from '../../src/evidence/verify.ts';
-import { VIOLATIONS, type ViolationCode } from '../../src/evidence/violation.ts';
+import { systemDraft } from '../../src/evidence/record.ts';
+import { VIOLATIONS } from '../../src/evidence/violation.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { revokeOrderSchema, ticketSchema } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { digest, editing, following, rereported, restated, twice, withBody, without } from '../support/edit-story.ts';
 import {
-  cleanStory, decision, GRANT, keys, PROVISION, sidecar, sign, START_MS, statementOf, storyTrust, targetState, Telling, toldUntilActive, toldUntilArmed,
-  toldUntilDecided, toldUntilEnded, toldUntilOrdered, writeStory, type Beat, type TrustEdit,
+  cleanStory, decision, GRANT, keys, PROVISION, sidecar, sign, START_MS, statementOf, targetState, Telling, toldUntilActive, toldUntilArmed,
+  toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Beat,
 } from '../support/story.ts';
-
-const made: string[] = [];
-afterEach(() => {
-  for (const directory of made.splice(0)) rmSync(directory, { recursive: true, force: true });
-});
-
-async function verified(beats: readonly Beat[], edit: TrustEdit = {}, options: { asOfMs?: number; extra?: readonly DraftWithObjects[] } = {}): Promise<EvidenceVerification> {
-  const directory = mkdtempSync(join(tmpdir(), 'cs-story-'));
-  made.push(directory);
-  await writeStory(directory, beats, options.extra);
-  return verifyEvidence({ disk: nodeDisk(directory), directory: 'ledger', trust: storyTrust(edit), wholeFolder: true, ...(options.asOfMs === undefined ? {} : { asOfMs: options.asOfMs }) });
-}
-
-const workflowOf = ({ verdicts }: EvidenceVerification): EvidenceVerification['verdicts'][number] => verdicts.find(({ name }) => name === 'WORKFLOW')!;
-
-type Change = (beats: readonly Beat[]) => Beat[];
-interface Case {
-  readonly title: string;
-  readonly code: ViolationCode;
-  readonly change?: Change;
-  readonly beats?: () => readonly Beat[];
-  readonly trust?: TrustEdit;
-  readonly asOfMs?: number;
-  readonly extra?: readonly DraftWithObjects[];
-  /** Where what comes before it cannot but be wrong as well. */
-  readonly amongOthers?: true;
-}
+import { STEP_CASES } from './step-cases.ts';
+import { expectCaught, verified, workflowOf, type Case, type Change } from './verified.ts';
 
 const otherDigest = `sha256:${'0'.repeat(64)}`;
 const reticketed = (edit: object, by = keys.ticket): Change => editing('step.authorised', (event) => {
@@ -225,21 +195,10 @@ function toldUntilArmedAgain(telling: Telling): void {
 const PROVENANCE = { bundle: otherDigest, input: otherDigest, facts: [] };
 
 describe('a story with one thing wrong', () => {
-  it.each(CASES)('is caught: $title ($code)', async ({ code, change = (beats) => [...beats], beats, trust = {}, asOfMs, extra, amongOthers }) => {
-    const verification = await verified(beats?.() ?? change(cleanStory().beats), trust, { ...(asOfMs === undefined ? {} : { asOfMs }), ...(extra === undefined ? {} : { extra }) });
-    expect(verification.verdicts.find(({ name }) => name === 'INTEGRITY')?.status).toBe('holds');
-    const verdict = workflowOf(verification);
-    expect(verdict.status).toBe('fails');
-    const found = verification.workflow!.violations.map((violation) => violation.code);
-    if (amongOthers) expect(found).toContain(code);
-    else expect(found[0]).toBe(code);
-    const first = verification.workflow!.violations[0]!;
-    expect(verdict.seq).toBe(first.seq);
-    expect(verdict.message).toContain(`record ${first.seq}: `);
-  });
+  it.each(CASES)('is caught: $title ($code)', (one) => expectCaught(one, () => cleanStory().beats));
 
   it('has a case for every violation there is', () => {
-    expect([...new Set(CASES.map(({ code }) => code))].sort()).toEqual([...VIOLATIONS].sort());
+    expect([...new Set([...CASES, ...STEP_CASES].map(({ code }) => code))].sort()).toEqual([...VIOLATIONS].sort());
   });
 
   it('says how many more there are', async () => {
@@ -250,10 +209,7 @@ describe('a story with one thing wrong', () => {
 
 describe('without a trust folder', () => {
   it('WORKFLOW is not established, and the ledger’s own verdicts are', async () => {
-    const directory = mkdtempSync(join(tmpdir(), 'cs-story-'));
-    made.push(directory);
-    await writeStory(directory, cleanStory().beats);
-    const { verdicts } = await verifyEvidence({ disk: nodeDisk(directory), directory: 'ledger', trust: storyTrust(), wholeFolder: false });
+    const { verdicts } = await verified(cleanStory().beats, {}, { wholeFolder: false });
     expect(verdicts.find(({ name }) => name === 'WORKFLOW')).toEqual({ name: 'WORKFLOW', status: 'notEstablished', message: 'no trust folder' });
     expect(verdicts.find(({ name }) => name === 'SIGNATURE')?.status).toBe('holds');
   });

@@ -6,8 +6,8 @@ import { callerIdOf } from '../../src/protocol/caller.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
 import { payloadDigest } from '../../src/protocol/dsse.ts';
 import { makesSecret, type OffboardItem, type PlanWindow, type TargetState } from '../../src/protocol/plan.ts';
-import type { ChangeRequest } from '../../src/protocol/request.ts';
-import type { ActedReport, Seal } from '../../src/protocol/signed.ts';
+import type { ChangeRequest, RotateRequest } from '../../src/protocol/request.ts';
+import type { ActedReport, ActTicket, Seal } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { actOf, ANA, decision, EXECUTOR, logId, provenance, RECIPIENT, report, salt, sidecar, sign, START_MS, statementOf, type Beat, Telling } from './story.ts';
 
@@ -15,10 +15,10 @@ const ORDERS = 'nhi:prod/orders-api';
 export const CONSUMER = 'nhi:prod/orders-web';
 
 /** Old login `orders_a`, new login `orders_b`. */
-export const ROTATE: ChangeRequest = {
+export const ROTATE: RotateRequest = {
   kind: 'rotate', subject: ORDERS, connector: 'pg-main', target: 'app', purpose: 'serve-orders', reason: 'ninety days old', recipient: RECIPIENT, grace: 'PT2H',
 };
-export const DISABLE: ChangeRequest = { kind: 'disable', subject: ORDERS, connector: 'pg-main', target: 'app', reason: 'not used any more' };
+export const DISABLE: Extract<ChangeRequest, { kind: 'disable' }> = { kind: 'disable', subject: ORDERS, connector: 'pg-main', target: 'app', reason: 'not used any more' };
 export const OFFBOARD: ChangeRequest = { kind: 'offboard', subject: 'nhi:prod/ci-deployer', reason: 'the contract has ended' };
 
 const TWIN = { overlap: 'twin', role: 1, currentName: 'orders_a', current: 2, currentCanLogin: true, nextName: 'orders_b', next: null, privilege: 'role:orders' };
@@ -183,4 +183,17 @@ export function offboarding(items: readonly OffboardItem[], ledger: Beat[], atMs
   const plan = deriveOffboarding(telling.now, items, salt(17));
   telling.later(5).do({ type: 'recordDecision', by: sidecar, phase: 'request', plan, ...answer('needsApproval') });
   return toldUntilDispatched(telling);
+}
+
+/** A ticket for any step of the plan at any time, recorded whatever `decide` thinks of it. */
+export function forceAct(telling: Telling, n: number, edit: Partial<ActTicket> = {}): Telling {
+  const plan = telling.now.plan!;
+  const ticket = { ...deriveActTicket(telling.now, plan, plan.steps[n]!, callerOfPlan(plan) ?? EXECUTOR, telling.atMs, 300), ...edit };
+  return telling.force({
+    type: 'step.authorised', actor: sidecar,
+    body: {
+      kind: 'act', revision: ticket.revision, stepId: ticket.stepId, issue: ticket.issue, ticket: sign.ticket(ticket), planDigest: ticket.planDigest,
+      requirement: telling.now.requirement, approvals: [], lease: null,
+    },
+  });
 }

@@ -245,12 +245,12 @@ export function cleanStory(): { beats: Beat[]; provision: Telling; grant: Tellin
   return { beats: [...provision.beats, ...grant.beats, ...denied.beats], provision, grant, denied };
 }
 
-/** Writes the beats, in their order, as the ledger of `directory`/ledger. */
-export async function writeStory(directory: string, beats: readonly Beat[], extra: readonly DraftWithObjects[] = []): Promise<void> {
+/** Writes the beats, in their order, as the ledger of `directory`/ledger. `first`, `extra`: records of no change before and after them. */
+export async function writeStory(directory: string, beats: readonly Beat[], extra: readonly DraftWithObjects[] = [], first: readonly DraftWithObjects[] = []): Promise<void> {
   let now = START_MS;
   const log = await openLog({ origin: ORIGIN, disk: nodeDisk(directory), directory: 'ledger', journal: 'journal', signer: keys.log, now: () => now });
   const opened = systemDraft('ledger.opened', { origin: ORIGIN, epoch: 1, version: '0.1.0' }, sidecar, START_MS);
-  for (const { draft, objects } of [opened, ...beats.map(({ changeId, event, atMs }) => toDraft(changeId, event, atMs)), ...extra]) {
+  for (const { draft, objects } of [opened, ...first, ...beats.map(({ changeId, event, atMs }) => toDraft(changeId, event, atMs)), ...extra]) {
     now = Date.parse(draft.at);
     log.append([draft], { objects });
   }
