@@ -9,7 +9,7 @@ import { onApp } from '../../examples/demo/cases/story.ts';
 import type { Installation } from '../../examples/demo/installation.ts';
 import { isSettled, type ChangeRequest, type ChangeView } from '../../src/client/index.ts';
 import { countersign, countMarked, openBench, refusal, verificationTrouble, type Bench } from './support/bench.ts';
-import { seeThrough } from './support/people.ts';
+import { requestOnce, seeThrough } from './support/people.ts';
 import { grantScenario, provisionScenario } from './support/scenarios.ts';
 
 const DEPLOY = `INSERT INTO deployments (version) VALUES ('outage')`;
@@ -54,10 +54,10 @@ describe('the database is down', () => {
     const cast = await scenario.start(bench, installation, 'while down');
     await bench.stopPostgres();
     const driven = seeThrough(cast, performance.now() + REST_MS);
-    const { id } = await cast.requester.request(cast.request, { idempotencyKey: cast.idempotencyKey });
+    const { id } = await requestOnce(cast, performance.now() + REST_MS);
     await cast.requester.wait(id, { until: (change) => change.length > 1, timeoutMs: 5_000 });
     await bench.restartPostgres();
-    await scenario.over(bench, await driven);
+    await scenario.over(bench, await driven, cast);
     expect(await verificationTrouble(installation)).toBe('');
     await installation.stop();
   });

@@ -5,12 +5,25 @@ import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { stringify } from 'yaml';
 import { createDatabase, type Database, type Login, type Server } from '../../../examples/demo/database.ts';
 import { install, type Installation } from '../../../examples/demo/installation.ts';
 import { packageRoot } from '../../../examples/demo/processes.ts';
 import { removePostgres, startPostgres, type RunningPostgres } from '../../../examples/support/embedded-postgres.ts';
 
+export interface BenchInstallOptions {
+  readonly directory?: string;
+  /** Added to countersign.yaml. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Keeps a calendar with one window, {@link WINDOW}, that is open from now on for so many minutes. */
+  readonly windowMinutes?: number;
+  /** `whsec_…`, in {@link WEBHOOK_SECRET_FILE}. */
+  readonly webhookSecret?: string;
+}
+
 export interface Bench {
+  /** The package, built. */
+  readonly root: string;
   readonly directory: string;
   readonly postgres: RunningPostgres;
   readonly database: Database;
@@ -18,7 +31,7 @@ export interface Bench {
   readonly identity: string;
   readonly recipient: string;
   /** Laid out below the bench's directory; nothing is started. Ended with the bench. */
-  install(name: string, options?: { readonly directory?: string; readonly config?: Readonly<Record<string, unknown>> }): Installation;
+  install(name: string, options?: BenchInstallOptions): Installation;
   /** The server, down. */
   stopPostgres(): Promise<void>;
   /** The same server again, on the same port. */
@@ -29,8 +42,25 @@ export interface Bench {
 const root = packageRoot(import.meta.dirname);
 const newPassword = (): string => randomBytes(18).toString('base64url');
 
+/** The id of the calendar that an installation with `windowMinutes` keeps. */
+export const WINDOW = 'e2e-window';
+/** Where an installation keeps its webhook secret, as its configuration names it. */
+export const WEBHOOK_SECRET_FILE = 'secrets/demo.whsec';
+
 /** Sidecars that do not wait long before they ask again, so that an outage of seconds is over in seconds. */
 const BRISK = { limits: { republishSeconds: 1 } };
+
+/** Every facts file that there is; without this no calendar is kept. */
+const FACTS = Object.fromEntries(['inventory', 'catalogue', 'directory', 'usage', 'calendar'].map((name) => [name, `facts/${name}.yaml`]));
+
+function calendarOpenFor(minutes: number): string {
+  const nowMs = Date.now();
+  const local = (ms: number): string => new Date(ms).toISOString().slice(0, 16);
+  return stringify({
+    v: 1, freezes: [],
+    windows: [{ id: WINDOW, timeZone: 'UTC', connectors: ['pg-main'], dates: [{ from: local(nowMs), until: local(nowMs + minutes * 60_000) }] }],
+  });
+}
 
 /** @throws Error where there is no built `countersign` to start, or no PostgreSQL */
 export async function openBench(settings: Readonly<Record<string, string>> = {}): Promise<Bench> {
@@ -45,14 +75,17 @@ export async function openBench(settings: Readonly<Record<string, string>> = {})
   const recipient = await identityToRecipient(identity);
   const installations: Installation[] = [];
   return {
-    directory, database, identity, recipient,
+    root, directory, database, identity, recipient,
     get postgres() {
       return postgres;
     },
     install(name, options = {}) {
       const installation = install({
         root, directory: options.directory ?? join(directory, name), origin: `countersign.test/${name}-${randomBytes(4).toString('hex')}`, server,
-        randomBytes: (length) => randomBytes(length), config: { ...BRISK, ...options.config },
+        randomBytes: (length) => randomBytes(length),
+        config: { ...BRISK, ...(options.windowMinutes === undefined ? {} : { facts: FACTS }), ...options.config },
+        ...(options.windowMinutes === undefined ? {} : { calendar: calendarOpenFor(options.windowMinutes) }),
+        ...(options.webhookSecret === undefined ? {} : { webhookSecret: options.webhookSecret }),
       });
       installations.push(installation);
       return installation;

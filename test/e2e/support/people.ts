@@ -9,12 +9,16 @@ import type { Principal } from '../../../examples/demo/installation.ts';
 
 export interface Cast {
   readonly requester: Principal;
-  readonly approver: Principal;
-  readonly request: ChangeRequest;
+  /** Each approves what is pending, unless she has. */
+  readonly approvers: readonly Principal[];
+  /** null: whatever `Scenario.start` has started asks by itself. */
+  readonly request: ChangeRequest | null;
   /** The same for every attempt: a request that is made again is the same change. */
   readonly idempotencyKey: string;
   /** age identity of the request's recipient. */
   readonly identity: string;
+  /** Of a rotation: called with the new login's secret while old and new are both good; again where its delivery could not be acknowledged. Then consumers confirm. */
+  readonly whileStaged?: (change: ChangeView, secret: string) => Promise<void>;
   /** Called once with what is there when the access is active and, for a provision, its secret delivered. Throws what does not hold. */
   readonly whileActive: (change: ChangeView, secret: string | null) => Promise<void>;
   /** Whether the owner takes the access back, or its lease is left to end. */
@@ -27,7 +31,9 @@ const PASSING = new Set(['unreachable', 'timed-out', 'aborted', 'unexpected-answ
 
 /** Asks until there is an answer; the same Idempotency-Key makes it the same change. */
 export async function requestOnce(cast: Cast, deadlineMs: number): Promise<ChangeView> {
-  return insist(() => cast.requester.request(cast.request, { idempotencyKey: cast.idempotencyKey }), deadlineMs);
+  const { request, idempotencyKey } = cast;
+  if (request === null) throw new Error('nobody but a process of its own asks for this');
+  return insist(() => cast.requester.request(request, { idempotencyKey }), deadlineMs);
 }
 
 /** The change as it rests in the end. @throws Error when it does not before `deadlineMs` (of `performance.now()`), or `whileActive` does */
@@ -38,7 +44,8 @@ export async function seeThrough(cast: Cast, deadlineMs: number): Promise<Change
   for (;;) {
     if (RESTING.includes(change.state)) return change;
     await attempt(async () => {
-      if (change.state === 'pending') await cast.approver.approve(id, change.planDigest!);
+      if (change.state === 'pending') await approveAsAsked(cast, change);
+      if (change.state === 'staged' && cast.whileStaged !== undefined) await useAndConfirm(cast, change, cast.whileStaged);
       if (change.state !== 'active') return;
       const secret = change.delivery?.status === 'sealed' ? await fetchSecret(cast, id) : null;
       if (!checked && (change.delivery === null || secret !== null)) {
@@ -46,12 +53,28 @@ export async function seeThrough(cast: Cast, deadlineMs: number): Promise<Change
         checked = true;
       }
       if (secret !== null) await cast.requester.acknowledge(id, change.delivery!.digest);
-      if (cast.revokeEarly) await cast.approver.revoke(id, 'enough');
+      if (cast.revokeEarly) await cast.approvers[0]!.revoke(id, 'enough');
     });
     if (performance.now() > deadlineMs) throw new Error(`${id} is ${change.state} and does not come to rest: ${JSON.stringify({ findings: change.findings, result: change.result, length: change.length })}`);
     const { length } = change;
     change = await insist(() => cast.requester.wait(id, { until: (seen) => seen.length > length, timeoutMs: 500 }), deadlineMs);
   }
+}
+
+/** Whoever has not approved yet does; nothing where it was overtaken or nobody answers. */
+export async function approveAsAsked({ approvers }: Pick<Cast, 'approvers'>, change: ChangeView): Promise<void> {
+  const done = new Set<string>(change.approvals.map(({ approver }) => approver));
+  for (const approver of approvers) if (!done.has(approver.principal)) await attempt(() => approver.approve(change.id, change.planDigest!));
+}
+
+/** Fetches the new secret, has it used, and says so; each consumer confirms. Nothing where that was done. */
+async function useAndConfirm(cast: Cast, change: ChangeView, use: NonNullable<Cast['whileStaged']>): Promise<void> {
+  const { id, delivery, rotation } = change;
+  if (delivery?.status === 'sealed') {
+    await use(change, await fetchSecret(cast, id));
+    await cast.requester.acknowledge(id, delivery.digest);
+  }
+  for (const { consumer, confirmed } of rotation?.consumers ?? []) if (!confirmed) await cast.requester.confirm(id, consumer);
 }
 
 async function fetchSecret(cast: Cast, changeId: string): Promise<string> {
@@ -70,7 +93,8 @@ async function attempt(act: () => Promise<unknown>): Promise<void> {
   }
 }
 
-async function insist<T>(call: () => Promise<T>, deadlineMs: number): Promise<T> {
+/** Asks until there is an answer. @throws what it was refused with, or the last silence after `deadlineMs` */
+export async function insist<T>(call: () => Promise<T>, deadlineMs: number): Promise<T> {
   for (;;) {
     try {
       return await call();
