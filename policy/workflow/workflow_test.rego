@@ -263,3 +263,29 @@ test_an_old_login_is_shut_out_without_another_approval if {
 	count(workflow.pending) == 0 with input as retiring
 	count(workflow.deny) == 0 with input as object.union(retiring, no_owner)
 }
+
+test_medium_risk_needs_approval_outside_production_too if {
+	medium := object.union(fixture.preview_grant, {"facts": {"nhi": {"riskTier": "medium"}}})
+	count(workflow.permit) == 0 with input as medium
+	fixture.codes(workflow.pending) == {"owner-approval"} with input as medium
+}
+
+test_what_is_not_asked_properly_has_no_reason_to_permit if {
+	parent := {"changeId": "chg_0123456789abcdef_01JDE7XQ0M4N5P6Q7R8S9T0V1X", "requester": ["person:olga"]}
+	every asked in [
+		fixture.preview_grant,
+		tier("medium"),
+		tier("high"),
+		tier("critical"),
+		revoke(["person:ana"]),
+		revoke(["person:mallory"]),
+		fixture.disable,
+		by(fixture.disable, ["person:mallory"]),
+		object.union(fixture.disable, {"change": {"parent": parent}}),
+		fixture.offboard,
+		object.union(fixture.rotate, fixture.step("retire", 3)),
+	] {
+		count(workflow.permit | workflow.pending) == 1 with input as asked
+		count(workflow.permit | workflow.pending) == 0 with input as object.union(asked, {"v": 2})
+	}
+}

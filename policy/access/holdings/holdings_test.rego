@@ -60,3 +60,9 @@ test_only_what_is_about_an_account_has_holdings if {
 	not holdings.weighed with input as object.union(fixture.grant, {"held": ["table:public.orders:SELECT"]})
 	holdings.weighed with input as fixture.disable
 }
+
+test_only_a_callers_rotation_is_weighed_by_its_purpose if {
+	unread := {"held": null, "facts": {"connectors": []}}
+	not holdings.weighed with input as object.union(fixture.rotate, unread)
+	not holdings.weighed with input as object.union(fixture.disable, object.union(unread, {"change": {"mode": "caller", "purpose": "nightly-billing"}}))
+}

@@ -170,3 +170,33 @@ test_nobody_serves_a_connector_that_is_not_there if {
 	not question.unserved with input as fixture.knowing({"connectors": null})
 	not question.unserved with input as object.union(fixture.offboard, {"facts": {"connectors": []}})
 }
+
+test_a_question_of_another_form_is_not_asked_properly if {
+	parent := {"changeId": "chg_0123456789abcdef_01JDE7XQ0M4N5P6Q7R8S9T0V1X", "requester": ["person:olga"]}
+	every asked in [
+		fixture.grant,
+		fixture.changing({"kind": "revoke"}),
+		fixture.disable,
+		fixture.offboard,
+		dispatched("retire", 3),
+		object.union(fixture.disable, {"change": {"parent": parent}}),
+	] {
+		question.asked_properly with input as asked
+		every odd in [{"v": 2}, {"phase": "whenever"}, {"change": {"mode": "remote"}}, {"change": {"kind": "teleport"}}] {
+			not question.asked_properly with input as object.union(asked, odd)
+			not question.settled with input as object.union(asked, odd)
+		}
+	}
+	not question.asked_properly with input as fixture.changing({"kind": "revoke", "entitlements": []})
+	not question.asked_properly with input as object.union(fixture.disable, {"change": {"system": null}})
+	not question.part_of_offboarding with input as object.union(fixture.disable, {"change": {"parent": object.union(parent, {"changeId": null})}})
+}
+
+test_times_are_numbers if {
+	every part in [{"opensAtMs": null}, {"closesAtMs": "later"}] {
+		not question.occurrence(object.union(fixture.open_window, part))
+	}
+	every part in [{"fromMs": null}, {"untilMs": "later"}] {
+		not question.period(object.union(fixture.freeze(0, 1), part))
+	}
+}

@@ -91,3 +91,17 @@ test_what_is_not_understood_is_denied if {
 	count(verification.permit) == 0 with input as granted({"v": 2})
 	count(verification.permit) == 0 with input as revoked({"v": 2})
 }
+
+test_what_was_taken_back_and_fails_in_use_is_allowed if {
+	failing := revoked({"verification": "byUse", "byUse": "fails"})
+	count(verification.deny) == 0 with input as failing
+	fixture.codes(verification.permit) == {"taken-back"} with input as failing
+}
+
+test_what_was_to_be_read_back_needs_no_trial if {
+	count(verification.note) == 0 with input as fixture.granted
+}
+
+test_how_it_was_to_be_verified_is_known if {
+	fixture.codes(verification.deny) == {"not-working"} with input as granted({"verification": "hearsay", "byUse": "notTried"})
+}

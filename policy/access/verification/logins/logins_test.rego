@@ -156,3 +156,12 @@ test_what_nobody_saw_is_believed_and_said if {
 	codes == {"verification-not-understood"} with input as unknown
 	proved == set() with input as unknown
 }
+
+test_an_old_login_may_hold_what_is_its_own if {
+	proved == {"retired"} with input as seen(fixture.retired, {"after": {"held": ["database:CONNECT"]}})
+	noted == set() with input as seen(fixture.retired, {"after": {"held": ["database:CONNECT"]}})
+}
+
+test_the_role_is_compared_where_it_matters if {
+	codes == set() with input as seen(fixture.disabled, {"after": {"touched": {"role": 99}}})
+}
