@@ -14,7 +14,9 @@ import {
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { leaseEndMs, logOf, revokeStepId } from './derive.ts';
 import type { EventBody, FindingCode, NewEvent } from './events.ts';
-import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, stepOf, type ChangeState } from './state.ts';
+import { decideItem, decideWindow, windowClosed } from './decide-window.ts';
+import { ALREADY, no, yes, type Decided } from './outcome.ts';
+import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState } from './state.ts';
 
 /** The decision before dispatch must be this young when the ticket is authorised. */
 export const DISPATCH_FRESH_MS = 30_000;
@@ -47,21 +49,6 @@ export type Command =
   | { readonly type: 'giveUpDelivery'; readonly by: string; readonly reason: string }
   | { readonly type: 'openFinding'; readonly by: string; readonly code: FindingCode; readonly message: string; readonly owner: string | null }
   | { readonly type: 'closeFinding'; readonly by: string; readonly code: FindingCode };
-
-export const REJECTIONS = [
-  'no-such-change', 'already-exists', 'already-decided', 'plan-changed', 'self-approval', 'not-an-approver', 'approval-expired', 'not-requester',
-  'too-late', 'not-expected', 'not-approved', 'stale-decision', 'nothing-to-revoke', 'no-delivery',
-] as const;
-export type RejectionCode = (typeof REJECTIONS)[number];
-
-export type Decided =
-  | { readonly ok: true; readonly events: readonly NewEvent[] }
-  | { readonly ok: false; readonly code: RejectionCode; readonly message: string };
-
-const no = (code: RejectionCode, message: string): Decided => ({ ok: false, code, message });
-const yes = (...events: NewEvent[]): Decided => ({ ok: true, events });
-/** Already so: the same command again. Nothing is added. */
-const ALREADY: Decided = { ok: true, events: [] };
 
 export function decide(state: ChangeState | null, command: Command, nowMs: number): Decided {
   if (command.type === 'request') {
@@ -153,50 +140,6 @@ function decideRevision(state: ChangeState, command: Of<'revise'>): Decided {
 
 const isOver = (state: ChangeState): boolean => FINAL_STATES.has(state.name) || state.name === 'done' || state.ended !== null;
 
-function windowClosed(state: ChangeState, by: string, cause: EventBody<'window.closed'>['cause']): NewEvent[] {
-  const window = state.plan?.window;
-  return state.window === 'opened' && window !== undefined ? [{ type: 'window.closed', actor: by, body: { ...window, cause } }] : [];
-}
-
-function decideWindow(state: ChangeState, command: Of<'openWindow' | 'closeWindow' | 'missWindow'>, nowMs: number): Decided {
-  const window = state.plan?.window;
-  if (window === undefined) return no('not-expected', 'the plan has no window');
-  const over = nowMs >= parseTime(window.closesAt);
-  switch (command.type) {
-    case 'openWindow':
-      if (state.window !== 'none') return ALREADY;
-      if (state.name !== 'scheduled' || nowMs < parseTime(window.opensAt) || over) return no('not-expected', 'it is not the time of the window');
-      return yes({ type: 'window.opened', actor: command.by, body: window });
-    case 'closeWindow':
-      return yes(...windowClosed(state, command.by, over ? 'over' : 'finished'));
-    case 'missWindow': {
-      const missed = state.name === 'scheduled' || (needsAnotherIssue(state, nowMs) && !mayHaveGiven(state));
-      if (!over || !missed) return no('not-expected', `no window is missed in ${state.name}`);
-      const closed = windowClosed(state, command.by, 'missed');
-      if (window.onMissed === 'replan' && state.act === null && state.revision < REPLANS_MAX) {
-        return yes(...closed, { type: 'change.revised', actor: command.by, body: { revision: state.revision + 1, request: state.request, cause: 'windowMissed' } });
-      }
-      return yes(...closed, { type: 'change.expired', actor: command.by, body: { cause: 'window' } });
-    }
-  }
-}
-
-/** Revisions after which a missed window is not planned anew any more: someone must look at why it is missed again and again. */
-const REPLANS_MAX = 20;
-
-function decideItem(state: ChangeState, command: Of<'settleItem'>): Decided {
-  const known = state.items.get(command.item);
-  const item = state.plan?.items?.[command.item];
-  if (item === undefined || state.name !== 'executing') return no('not-expected', 'no such item is due');
-  if (known?.outcome === 'gone' || (known !== undefined && known.outcome === command.outcome && known.detail === command.detail)) return ALREADY;
-  const { item: number, outcome, owner, detail, by } = command;
-  const settled: NewEvent = { type: 'item.settled', actor: by, body: { item: number, outcome, owner, detail } };
-  const others = (state.plan?.items ?? []).some((_, n) => n !== number && state.items.get(n)?.outcome === 'open');
-  const found = state.findings.has('offboarding-open');
-  if (outcome === 'open') return found ? yes(settled) : yes(settled, { type: 'finding.opened', actor: by, body: { code: 'offboarding-open', message: 'something could not be taken back yet', owner } });
-  return found && !others ? yes({ type: 'finding.closed', actor: by, body: { code: 'offboarding-open' } }, settled) : yes(settled);
-}
-
 function decideWithdrawal(state: ChangeState, command: Of<'withdraw'>): Decided {
   if (!state.requester.includes(command.by) && command.isResponder !== true) return no('not-requester', 'only who asked may withdraw, or who may revoke');
   if (state.name === 'withdrawn' || state.name === 'withdrawing') return ALREADY;
@@ -269,13 +212,6 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
 
 function mayDispatch(state: ChangeState, nowMs: number): boolean {
   return state.name === 'scheduled' || state.name === 'staged' || needsAnotherIssue(state, nowMs);
-}
-
-/** A ticket ran out, or was refused for a passing reason, and nobody took the step up: it may be authorised again. A caller's run has one ticket only. */
-export function needsAnotherIssue(state: ChangeState, nowMs: number): boolean {
-  if (state.name !== 'authorised' && state.name !== 'executing') return false;
-  if (state.act === null || state.result !== null || state.plan?.mode === 'caller') return false;
-  return state.act.spent || (!state.claimed && nowMs >= state.act.notAfterMs);
 }
 
 function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: number): Decided {

@@ -380,3 +380,10 @@ function afterRefusal(base: ChangeState, report: Report): ChangeState {
   if (report.kind === 'read') return base.read?.issue === report.issue ? { ...base, read: { ...base.read, spent: true } } : base;
   return base.act?.issue === report.issue ? { ...base, claimed: false, dispatch: null, act: { ...base.act, spent: true } } : base;
 }
+
+/** A ticket ran out, or was refused for a passing reason, and nobody took the step up: it may be authorised again. A caller's run has one ticket only. */
+export function needsAnotherIssue(state: ChangeState, nowMs: number): boolean {
+  if (state.name !== 'authorised' && state.name !== 'executing') return false;
+  if (state.act === null || state.result !== null || state.plan?.mode === 'caller') return false;
+  return state.act.spent || (!state.claimed && nowMs >= state.act.notAfterMs);
+}

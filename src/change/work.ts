@@ -6,8 +6,7 @@
  */
 import { takesAway } from '../protocol/plan.ts';
 import { parseTime } from '../protocol/values.ts';
-import { needsAnotherIssue } from './decide.ts';
-import { FINAL_STATES, isPastCutover, mayHaveGiven, stepOf, type ChangeState } from './state.ts';
+import { FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState } from './state.ts';
 
 export type Work =
   /** Read the target, or, where policy will refuse anyway for want of a fact, go straight to the decision. */

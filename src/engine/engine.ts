@@ -6,7 +6,7 @@
  * module keeps beside it (what was published a moment ago, timers) may be lost at any time.
  */
 import { canonicalBytes, canonicalText, digestOf, type Log, type Signer } from '../../ledger/index.ts';
-import type { RejectionCode } from '../change/decide.ts';
+import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, EventBody } from '../change/events.ts';
 import { FINAL_STATES, mayHaveGiven, type ChangeState } from '../change/state.ts';
 import type { WorkLimits } from '../change/work.ts';

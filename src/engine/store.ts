@@ -6,7 +6,8 @@
  * again, and until then only revokes go out.
  */
 import type { Log, RecordDraft } from '../../ledger/index.ts';
-import { decide, type Command, type RejectionCode } from '../change/decide.ts';
+import { decide, type Command } from '../change/decide.ts';
+import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, NewEvent } from '../change/events.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';

@@ -1,6 +1,7 @@
 /** A change told as events: given what happened, when a command comes, then these events follow. Real keys, real digests. */
 import { canonicalBytes, digestOf, generateSignerKey, parseSigner, type Signer } from '../../ledger/index.ts';
-import { decide, type Command, type Decided } from '../../src/change/decide.ts';
+import { decide, type Command } from '../../src/change/decide.ts';
+import type { Decided } from '../../src/change/outcome.ts';
 import { deriveActTicket, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, leaseIdOf } from '../../src/change/derive.ts';
 import type { ChangeEvent, NewEvent } from '../../src/change/events.ts';
 import { evolve, stepOf, type ChangeState } from '../../src/change/state.ts';

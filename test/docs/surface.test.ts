@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 import { canonicalBytes, decodeRecord, digestOf, leafHash } from '../../ledger/index.ts';
 import { changeEventBodies, FINDING_CODES, NOTIFICATION_EVENTS } from '../../src/change/events.ts';
-import { REJECTIONS } from '../../src/change/decide.ts';
+import { REJECTIONS } from '../../src/change/outcome.ts';
 import { STATES } from '../../src/change/state.ts';
 import { PUBLISHED_SCHEMAS } from '../../src/cli/generate-docs.ts';
 import { runCli } from '../../src/cli/program.ts';

@@ -1,0 +1,17 @@
+/** What comes of a command: events, or why it may not be. A rejection is an outcome, not an error: nothing has happened. */
+import type { NewEvent } from './events.ts';
+
+export const REJECTIONS = [
+  'no-such-change', 'already-exists', 'already-decided', 'plan-changed', 'self-approval', 'not-an-approver', 'approval-expired', 'not-requester',
+  'too-late', 'not-expected', 'not-approved', 'stale-decision', 'nothing-to-revoke', 'no-delivery',
+] as const;
+export type RejectionCode = (typeof REJECTIONS)[number];
+
+export type Decided =
+  | { readonly ok: true; readonly events: readonly NewEvent[] }
+  | { readonly ok: false; readonly code: RejectionCode; readonly message: string };
+
+export const no = (code: RejectionCode, message: string): Decided => ({ ok: false, code, message });
+export const yes = (...events: NewEvent[]): Decided => ({ ok: true, events });
+/** Already so: the same command again. Nothing is added. */
+export const ALREADY: Decided = { ok: true, events: [] };
