@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generateSignerKey } from '../../ledger/index.ts';
 import { cleanStory, START_MS, toldUntilActive, toldUntilArmed, toldUntilDecided, PROVISION, trustFiles, writeStory } from '../support/story.ts';
+import { called } from '../support/step-stories.ts';
 import { openDesk, type Desk, type Ran } from '../support/world.ts';
 
 let desk: Desk;
@@ -83,6 +84,16 @@ describe('a ledger that is whole', () => {
     expect(stdout).toMatch(/^size {5}\d+ records/m);
     expect(stdout).toMatch(/verified: INTEGRITY, SIGNATURE, COMPLETENESS, WORKFLOW\n$/);
     expect(stdout).not.toContain('\u001b');
+  });
+
+  it('of a change that its caller made and nobody looked at, says so among what holds and among what is not proven', async () => {
+    await writeStory(join(desk.directory, 'called'), called({ unread: true }).beats);
+    const { exit, stdout } = await desk.run('verify', 'called', '--trust', 'trust');
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/^✓ WORKFLOW {5}holds .+; 1 change self-reported by its caller$/m);
+    expect(stdout).toMatch(/^ {2}- what 1 change self-reported by its caller did: no executor has looked$/m);
+    const { json } = await verify('called', '--trust', 'trust');
+    expect(json.workflow?.counts).toMatchObject({ selfReported: 1, ambiguous: 0, rotations: 0 });
   });
 
   it('with a lone trust.policy, holds but for WORKFLOW, which is not asked of it', async () => {

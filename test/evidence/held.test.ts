@@ -6,6 +6,7 @@ import { nodeDisk } from '../../ledger/index.ts';
 import { readHeld } from '../../src/evidence/held.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { revokeOrderSchema } from '../../src/protocol/signed.ts';
+import { called, DISABLE, rotation, stagedRotation, toldUntilPlanned, toldUntilStep, toldUntilUndone } from '../support/step-stories.ts';
 import { cleanStory, GRANT, PROVISION, START_MS, toldUntilActive, toldUntilArmed, toldUntilDecided, writeStory, type Telling } from '../support/story.ts';
 
 let directory: string;
@@ -38,4 +39,15 @@ it('reads a cut bundle up to the cut, and says how many records are missing', as
   expect(held.map(({ changeId }) => changeId)).toEqual([provision.changeId, grant.changeId]);
   truncateSync(path, 100);
   expect((await readHeld(nodeDisk(directory), 'ledger')).held).toEqual([]);
+});
+
+it('finds the new login of a rotation, whatever came after it, and nothing of what only took away or ran elsewhere', async () => {
+  const place = join(directory, 'steps');
+  const finished = rotation();
+  const undone = toldUntilUndone(stagedRotation({}, START_MS + 20_000_000));
+  const disabled = toldUntilStep(toldUntilPlanned(DISABLE, START_MS + 30_000_000, { effect: 'allow' }));
+  await writeStory(place, [...finished.beats, ...undone.beats, ...disabled.beats, ...called().beats]);
+  const { held } = await readHeld(nodeDisk(place), 'ledger');
+  expect(held.map(({ changeId }) => changeId)).toEqual([finished.changeId]);
+  expect(held[0]?.order).toMatchObject({ action: 'stage', account: 'orders_b', privileges: ['role:orders'], leaseId: finished.changeId.replace('chg', 'lse'), epoch: 1 });
 });

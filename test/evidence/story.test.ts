@@ -1,0 +1,35 @@
+import { describe, expect, it } from 'vitest';
+import { tellStory } from '../../src/evidence/story.ts';
+import type { ChangeEvent } from '../../src/change/events.ts';
+import { formatTime } from '../../src/protocol/values.ts';
+import { called, offboarding, rotation, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned, toldUntilUndone, stagedRotation, CALLED } from '../support/step-stories.ts';
+import { cleanStory, GRANT, START_MS, type Beat } from '../support/story.ts';
+
+const ofChange = (beats: readonly Beat[]): string[] =>
+  tellStory(beats.map(({ event, atMs }, seq) => ({ seq, type: event.type, at: formatTime(atMs), actor: event.actor, body: event.body }))).map(({ text }) => text);
+const told = (beats: readonly Beat[], type: ChangeEvent['type'], nth = 0): string | undefined =>
+  ofChange(beats)[beats.map(({ event }, i) => ({ event, i })).filter(({ event }) => event.type === type)[nth]?.i ?? -1];
+
+describe('the story of a change', () => {
+  it('has a sentence for every record, of every kind', () => {
+    const items = [{ kind: 'account' as const, nhi: GRANT.subject, connector: 'pg-main', target: 'app', account: 'ci_deployer' }];
+    const stories = [cleanStory().beats, rotation().beats, toldUntilUndone(stagedRotation()).beats, called().beats, offboarding(items, [], START_MS).beats];
+    for (const text of stories.flatMap(ofChange)) {
+      expect(text).toMatch(/^[^{}]+\.$|^[^{}]+[.”]$/);
+      expect(text).not.toMatch(/cannot be read|does not know\.|is not what it should be|undefined|\[object/);
+    }
+  });
+
+  it('names the logins of a rotation at each of its steps', () => {
+    const { beats } = rotation();
+    expect(told(beats, 'step.authorised', 1)).toContain('to make orders_b a login with role:orders, beside orders_a');
+    expect(told(beats, 'step.authorised', 2)).toContain('to see whether orders_b can take over from orders_a');
+    expect(told(beats, 'step.authorised', 3)).toContain('to shut orders_a out, now that orders_b has taken over');
+  });
+
+  it('lets a caller speak for itself, and for nobody else', () => {
+    expect(told(called().beats, 'step.succeeded')).toMatch(/^caller:[0-9a-f]{32} says that its code did it, by .+ \(exit-0\)\.$/);
+    const failed = toldUntilActed(toldUntilClaimed(toldUntilAuthorised(toldUntilPlanned(CALLED, START_MS))), { outcome: 'failed', code: 'exit-1' });
+    expect(told(failed.beats, 'step.failed')).toMatch(/says that its code did not do it \(exit-1\)\.$/);
+  });
+});
