@@ -228,3 +228,19 @@ describe('an early revoke', () => {
     expect((await verified(telling.beats, {}, { asOfMs: telling.now.lease!.endsAtMs + 60_000 })).workflow?.violations.map(({ code }) => code)).toEqual(['lease-overdue']);
   });
 });
+
+describe('a refusal of a ticket that was issued again since', () => {
+  it('says nothing about the newer one: what that gave is still looked for', async () => {
+    const telling = toldUntilArmed(toldUntilDecided(PROVISION, START_MS));
+    const first = readPayload(telling.now.act!.ticket, ticketSchema);
+    telling.later(301_000);
+    toldUntilArmedAgain(telling);
+    const stale = sign.report({
+      kind: 'acted', v: 1, executor: first.audience, log: first.log, changeId: first.changeId, at: formatTime(telling.atMs), stepId: first.stepId, issue: first.issue, attempt: 0,
+      outcome: 'refused', code: 'drifted', detail: null, before: null, after: null, byUse: 'notTried', seal: null,
+    });
+    telling.later(10).force({ type: 'step.refused', actor: first.audience, body: { report: stale } });
+    const asOfMs = telling.now.lease!.endsAtMs + 60_000;
+    expect((await verified(telling.beats, {}, { asOfMs })).workflow?.violations.map(({ code }) => code)).toContain('lease-overdue');
+  });
+});
