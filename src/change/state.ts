@@ -323,7 +323,7 @@ function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'po
     return { ...decided, name: body.decision.effect === 'deny' ? 'denied' : base.act === null ? 'pending' : 'failed', dispatch: null };
   }
   if (notBefore !== undefined && parseTime(notBefore) > atMs) return { ...decided, dispatch: null, heldUntilMs: parseTime(notBefore) };
-  if (base.plan?.kind === 'offboard') return { ...decided, name: 'executing', firstActAtMs: atMs };
+  if (base.plan?.kind === 'offboard') return { ...decided, name: (base.plan.items ?? []).length === 0 ? 'done' : 'executing', firstActAtMs: atMs };
   return { ...decided, heldUntilMs: null, dispatch: body.planDigest === null ? null : { atMs, planDigest: body.planDigest } };
 }
 

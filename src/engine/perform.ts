@@ -198,6 +198,8 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
 
   const decided = context.store.get(state.changeId)!;
   if (decided.dispatch === null || step === null) return 'done';
+  // While policy was asked, a lock may have been set or another change have taken the target; from here on nothing else runs in between.
+  if (isHeldUp(context, decided, plan, step)) return 'waiting';
   const audience = callerOfPlan(plan) ?? context.executorOf(plan.connector);
   if (audience === undefined) throw new Error(`no executor serves ${plan.connector}`);
   const nowMs = context.clock.nowMs();

@@ -71,6 +71,10 @@ describe('an offboarding', () => {
     expect(findItems('nhi:prod/nobody', sidecar.facts, { open: () => [].values() })).toEqual([]);
   }));
 
+  it('of which nothing is found is over at once, where policy allows it', () => withSidecar(async (sidecar) => {
+    await named(sidecar, await request(sidecar, 'person:olga', { ...OFFBOARD, subject: 'thirdParty:nobody' }), 'done');
+  }));
+
   it('works on those who use a credential before whose credential it is', () => withSidecar(async (sidecar) => {
     const one = sidecar.facts.inventory.get('nhi:prod/warehouse-sync')!;
     const facts: Facts = {
