@@ -2,18 +2,19 @@
 import { digestOf } from '../../ledger/index.ts';
 import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import type { ChangeState } from '../../src/change/state.ts';
-import type { Answer, Engine } from '../../src/engine/engine.ts';
+import type { Answer } from '../../src/engine/engine.ts';
 import { approversNamed } from '../../src/protocol/decision.ts';
 import type { StepEnvelope } from '../../src/protocol/envelope.ts';
 import { signDsse } from '../../src/protocol/dsse.ts';
-import type { ChangeRequest } from '../../src/protocol/request.ts';
+import type { ChangeRequest, EntitlementRequest } from '../../src/protocol/request.ts';
 import { REVOKE_ORDER_TYPE } from '../../src/protocol/signed.ts';
 import type { Oracle } from './oracle.ts';
 import type { Rng } from './rng.ts';
 import { EXECUTORS } from './fixtures.ts';
+import { askOf } from './asking.ts';
 import { unseal, type World } from './world.ts';
 
-const entitlement = (connector: string, target: string) => (privilege: string): ChangeRequest['entitlements'][number] => ({ connector, target, privilege });
+const entitlement = (connector: string, target: string) => (privilege: string): EntitlementRequest['entitlements'][number] => ({ connector, target, privilege });
 const app = entitlement('pg-main', 'app');
 const dev = entitlement('pg-dev', 'app_dev');
 export const RECIPIENT = `age1${'qpzry9x8gf2tvdw0s3jn54khce6mua7l'.repeat(2).slice(0, 58)}`;
@@ -40,7 +41,6 @@ const TEMPLATES: readonly Template[] = [
 /** What a person means to do about one change. */
 type Disposition = 'approve' | 'reject' | 'ignore' | 'revise' | 'withdraw' | 'revoke' | 'neverFetch';
 const DISPOSITIONS: readonly Disposition[] = ['approve', 'approve', 'approve', 'approve', 'approve', 'approve', 'reject', 'ignore', 'revise', 'withdraw', 'revoke', 'revoke', 'neverFetch'];
-const WAIT_MS = 6_000;
 
 /** Sets everyone to work until `untilMs`; then only those who end things go on. */
 export function startActors(world: World, rng: Rng, oracle: Oracle, untilMs: number): void {
@@ -53,20 +53,7 @@ export function startActors(world: World, rng: Rng, oracle: Oracle, untilMs: num
   };
   const oneOf = (people: readonly string[]): string => rng.pick(people.length === 0 ? ['person:mallory'] : people);
 
-  /** Asks the sidecar; undefined when it is down, falls over, or takes too long. */
-  const ask = <T>(what: (engine: Engine) => Promise<T>, failed?: (error: unknown) => void): Promise<T | undefined> =>
-    new Promise((resolve) => {
-      const engine = world.engine();
-      if (engine === null) {
-        resolve(undefined);
-        return;
-      }
-      scheduler.after(WAIT_MS, 'a caller has waited long enough', () => resolve(undefined));
-      Promise.resolve().then(() => what(engine)).then(resolve, (error: unknown) => {
-        failed?.(error);
-        resolve(undefined);
-      });
-    });
+  const ask = askOf(world);
 
   const requests = rng.between(1, 5);
   for (let index = 0; index < requests; index += 1) {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { digestOf, generateSignerKey, logIdOf, parseSigner, parseTrustPolicy, parseVerifier, type Signer, type Verifier } from '../../ledger/index.ts';
 import { factsOf, parseFacts, type Facts } from '../../src/facts/load.ts';
 import { readBundle } from '../../src/pdp/bundle.ts';
+import type { CalendarFile } from '../../src/facts/schemas.ts';
 import { inlinePdp, type Pdp } from '../../src/pdp/engine.ts';
 import type { RequirementsFile } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
@@ -47,7 +48,17 @@ function signer(name: string): Signer {
   return parseSigner(generateSignerKey(name, Buffer.from(digestOf(Buffer.from(`simulation ${name}`)).slice(7), 'hex')).skey);
 }
 
-export interface Fixtures { readonly keys: Keys; readonly trust: Trust; readonly facts: Facts; readonly strictFacts: Facts; readonly pdp: Pdp }
+export interface FactsPair {
+  readonly facts: Facts;
+  readonly strictFacts: Facts;
+}
+export interface Fixtures extends FactsPair {
+  readonly keys: Keys;
+  readonly trust: Trust;
+  readonly pdp: Pdp;
+  /** The same facts, and a maintenance calendar. */
+  readonly withCalendar: FactsPair;
+}
 let made: Fixtures | null = null;
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -72,9 +83,26 @@ export async function fixtures(): Promise<Fixtures> {
   };
   const file = (name: string): { name: string; text: string } => ({ name, text: readFileSync(join(ROOT, `examples/facts/${name}.yaml`), 'utf8') });
   const facts = parseFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage') }, START_MS);
-  made = { keys, trust, facts, strictFacts: stricter(facts), pdp: inlinePdp(await readBundle(join(ROOT, 'policy/bundle'))) };
+  const dated = factsOf({ ...facts.value, calendar: CALENDAR }, START_MS);
+  made = { keys, trust, facts, strictFacts: stricter(facts), withCalendar: { facts: dated, strictFacts: stricter(dated) }, pdp: inlinePdp(await readBundle(join(ROOT, 'policy/bundle'))) };
   return made;
 }
+
+/**
+ * Windows of minutes at the main database, from the first minute of trouble until long after it; the fourth minute's is too short for whoever
+ * asks once it is open. Nothing of consequence changes anywhere in the first minute.
+ */
+const CALENDAR: CalendarFile = {
+  v: 1,
+  windows: [{
+    id: 'minutes', timeZone: 'UTC', connectors: ['pg-main'], consumers: ['database-team'],
+    dates: [
+      { from: '2026-11-23T09:01', until: '2026-11-23T09:03' }, { from: '2026-11-23T09:04', until: '2026-11-23T09:05' },
+      { from: '2026-11-23T09:06', until: '2026-11-23T09:09' }, { from: '2026-11-23T09:10', until: '2026-11-23T09:13' },
+    ],
+  }],
+  freezes: [{ id: 'opening', timeZone: 'UTC', from: '2026-11-23T09:00', until: '2026-11-23T09:01' }],
+};
 
 /** The same, a moment later: nobody's purpose stands any more, and those who ask by name have left. People who take back access remain. */
 function stricter({ value }: Facts): Facts {

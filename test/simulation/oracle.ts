@@ -2,21 +2,22 @@
  * The oracle: the invariants of the design, checked against the world itself: what the targets really hold, and what the disks would
  * really keep. It asks no process how it is doing, except to compare its memory with the ledger.
  */
-import { canonicalBytes, digestOf, MerkleTree, leafHash, parseStrict, readCheckpoint, type LedgerRecord } from '../../ledger/index.ts';
+import { digestOf, MerkleTree, leafHash, parseStrict, readCheckpoint, type LedgerRecord } from '../../ledger/index.ts';
 import { changeEventBodies } from '../../src/change/events.ts';
 import { clientTokenOf } from '../../src/change/derive.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { isSatisfied, strictest, type Requirement } from '../../src/protocol/decision.ts';
 import { openDsse, readPayload } from '../../src/protocol/dsse.ts';
-import { planSchema, type Plan } from '../../src/protocol/plan.ts';
+import { planSchema, type Plan, type PlanStep } from '../../src/protocol/plan.ts';
 import { approvalStatementSchema, APPROVAL_TYPE, reportSchema } from '../../src/protocol/signed.ts';
 import { createLedgerView, type LedgerView } from './ledger-view.ts';
 import type { Access } from './sim-target.ts';
 import { EXECUTORS } from './fixtures.ts';
+import { createWorkflowOracle, type WorkflowOracle } from './workflow-oracle.ts';
 import { APPLY_TIMEOUT_MS, type Watchers, type World } from './world.ts';
 
 export interface Violation {
-  /** 1 to 9: the invariant of the design. 0: liveness, or a program that fell over. */
+  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`. 0: liveness, or a program that fell over. */
   readonly invariant: number;
   readonly atMs: number;
   readonly message: string;
@@ -39,12 +40,13 @@ export interface Oracle {
   /** The sidecar said that an executor has the order to revoke now, though the ledger cannot be written. */
   revokeSent(changeId: string): void;
   broken(invariant: number, message: string): void;
+  readonly workflow: WorkflowOracle;
 }
 
 /** How long after an end, with executor and target well, access may still be there: clocks off, retries that had backed off, deadlines. */
 const END_BOUND_MS = 12_000;
 /** Why an executor may turn down what an honest sidecar sent. */
-const HONEST_REFUSALS: ReadonlySet<string> = new Set(['outside-window', 'drifted', 'lease-ended', 'below-floor']);
+const HONEST_REFUSALS: ReadonlySet<string> = new Set(['outside-window', 'drifted', 'lease-ended', 'below-floor', 'not-yet']);
 /** And what the orders and approvals of a sidecar look like whose clock is wrong. */
 const WRONG_TIME_REFUSALS: ReadonlySet<string> = new Set(['order-mismatch', 'approvals-insufficient']);
 /** Memory is compared with the ledger once in so many events. */
@@ -67,6 +69,7 @@ export function createOracle(): Oracle {
   const mustEnd = new Map<string, number>();
   let world: World;
   let view: LedgerView;
+  let workflow: WorkflowOracle;
   let checks = 0;
   let comparedIncarnation = -1;
   /** States that were found equal to the ledger's: they don't change, so once is enough. */
@@ -82,6 +85,24 @@ export function createOracle(): Oracle {
   const changeOf = (token: string): string => `chg_${logId()}_${token.slice(3).toUpperCase()}`;
   const logId = (): string => [...world.trust.sidecars.keys()][0]!;
 
+  const authorisedIn = (records: readonly LedgerRecord[], stepId: string): LedgerRecord | undefined => records.findLast((record) => {
+    const body = bodyOf(record, 'step.authorised');
+    return body?.kind === 'act' && body.stepId === stepId;
+  });
+  /** A step that gives nothing was done: it is in the ledger before, and a takeover is in its time. */
+  const done = (connector: string, step: PlanStep, sentAtMs: number): void => {
+    const records = view.recordsOf(changeOf(step.clientToken));
+    const authorised = authorisedIn(records, step.stepId);
+    if (authorised === undefined) {
+      broken(1, `${connector} did a ${step.action} to ${step.account} under ${step.stepId}, and no durable record authorises it`);
+      return;
+    }
+    const body = bodyOf(authorised, 'step.authorised')!;
+    const plan = body.kind === 'act' ? planOf(body.planDigest, records) : null;
+    if (plan === null || !plan.steps.some((one) => JSON.stringify(one) === JSON.stringify(step))) broken(2, `${connector} was made to ${step.action} ${step.account}, and its plan does not say so`);
+    else if (step.action === 'cutover') workflow.effected(plan, step, authorised, sentAtMs);
+  };
+
   /** Invariants 1, 2, 3, 6, 7 and 9 at the moment in which access appears. */
   const given = (connector: string, access: Access): void => {
     const records = view.recordsOf(changeOf(access.token));
@@ -90,10 +111,7 @@ export function createOracle(): Oracle {
       broken(9, `${connector} gave ${access.account} access by a sidecar key alone: nobody approved it`);
       return;
     }
-    const authorised = records.findLast((record) => {
-      const body = bodyOf(record, 'step.authorised');
-      return body?.kind === 'act' && body.stepId === access.stepId;
-    });
+    const authorised = authorisedIn(records, access.stepId);
     if (authorised === undefined) {
       broken(1, `${connector} gave ${access.account} access under ${access.stepId}, and no durable record authorises it`);
       return;
@@ -105,6 +123,8 @@ export function createOracle(): Oracle {
     if (plan === null) broken(2, `the plan ${body.planDigest} is not in the ledger`);
     else {
       judgeEffect(plan, access, connector);
+      const step = plan.steps.find(({ stepId }) => stepId === access.stepId);
+      if (step !== undefined) workflow.effected(plan, step, authorised, access.sentAtMs);
       judgeApprovals(plan, body.planDigest, body.revision, before, authorised);
     }
     leased.push({ access, connector, audience, endsAtMs: body.lease === null ? Infinity : Date.parse(body.lease.endsAt) });
@@ -130,8 +150,12 @@ export function createOracle(): Oracle {
     return planSchema.parse(parseStrict(bytes));
   };
   const judgeEffect = (plan: Plan, access: Access, connector: string): void => {
-    const step = plan.steps[0]!;
-    const same = step.stepId === access.stepId && step.action === access.kind && step.connector === connector && step.target === access.target
+    const step = plan.steps.find(({ stepId }) => stepId === access.stepId);
+    if (step === undefined) {
+      broken(2, `${connector} gave ${access.account} access under ${access.stepId}, which is no step of its plan`);
+      return;
+    }
+    const same = step.action === access.kind && step.connector === connector && step.target === access.target
       && step.account === access.account && step.clientToken === access.token && JSON.stringify(step.privileges) === JSON.stringify(access.privileges);
     if (!same) broken(2, `${connector} was made to give ${access.privileges.join(', ')} to ${access.account}; approved was ${step.privileges.join(', ')} for ${step.account}`);
   };
@@ -215,7 +239,7 @@ export function createOracle(): Oracle {
     for (const state of engine.all()) {
       if (state.ended === null || seenEnded.has(state.changeId) || state.plan === null) continue;
       seenEnded.add(state.changeId);
-      endedTokens.set(state.plan.steps[0]!.clientToken, `lease.ended is recorded for ${state.changeId}`);
+      endedTokens.set(clientTokenOf(state.changeId), `lease.ended is recorded for ${state.changeId}`);
     }
   };
 
@@ -245,9 +269,13 @@ export function createOracle(): Oracle {
     get view() {
       return view;
     },
+    get workflow() {
+      return workflow;
+    },
     watchers: {
       appended,
       given,
+      done,
       sealed(secret, ciphertext) {
         secrets.push(secret);
         ciphertexts.push({ secret, digest: digestOf(ciphertext), bytes: Buffer.from(ciphertext) });
@@ -266,10 +294,12 @@ export function createOracle(): Oracle {
     watch(of) {
       world = of;
       view = createLedgerView(world.sidecar.disk, 'journal');
+      workflow = createWorkflowOracle(world, view, broken);
     },
     check() {
       checkSaid();
       checkEnds();
+      workflow.check();
       checks += 1;
       const incarnation = world.engine() === null ? -1 : world.sidecar.process!.incarnation;
       if (incarnation === -1 || (incarnation === comparedIncarnation && checks % COMPARE_EVERY !== 0)) return;
@@ -279,11 +309,12 @@ export function createOracle(): Oracle {
     async finish() {
       await compare();
       judgeRest();
+      workflow.finish();
       judgeHeads();
     },
     opened(changeId, secret) {
       const state = world.engine()?.get(changeId);
-      if (state === undefined || (state.name !== 'active' && state.name !== 'done')) return;
+      if (state === undefined || !['staged', 'active', 'done'].includes(state.name)) return;
       if (secret === null) return broken(7, `what was delivered for ${changeId} does not open`);
       const { connector, clientToken } = state.plan!.steps[0]!;
       const target = world.targets.get(connector)!;
@@ -291,7 +322,10 @@ export function createOracle(): Oracle {
       if (target.live(clientToken).length > 0 && !target.opens(secret)) broken(7, `the secret delivered for ${changeId} opens nothing`);
     },
     revokeRefused: (changeId, message) => broken(4, `a revoke of ${changeId} by somebody who may was not taken: ${message}`),
-    revokeSent: (changeId) => void mustEnd.set(clientTokenOf(changeId), world.scheduler.nowMs()),
+    revokeSent(changeId) {
+      mustEnd.set(clientTokenOf(changeId), world.scheduler.nowMs());
+      workflow.revokeSent(changeId);
+    },
     broken: (invariant, message) => broken(invariant, message),
   };
 
@@ -299,7 +333,8 @@ export function createOracle(): Oracle {
   function judgeRest(): void {
     for (const state of world.engine()?.all() ?? []) {
       const step = state.plan?.steps[0];
-      if (step === undefined || step.action === 'revoke') continue;
+      // Who gets in after a rotation, and who not after an offboarding, is judged for itself.
+      if (step === undefined || !['provision', 'grant'].includes(step.action)) continue;
       const live = world.targets.get(step.connector)!.live(step.clientToken).length;
       if (state.name === 'done' && live === 0 && !world.foreignHands) broken(6, `${state.changeId} is done and gives nothing`);
       if (state.name !== 'done' && live > 0) broken(3, `${state.changeId} is ${state.name} and ${step.account} still has access by ${step.clientToken}`);
@@ -322,5 +357,13 @@ export function createOracle(): Oracle {
 
 /** A change's state as text, the same for equal states. */
 function comparable(state: ChangeState): string {
-  return Buffer.from(canonicalBytes({ ...state, findings: [...state.findings].sort(([a], [b]) => (a < b ? -1 : 1)) })).toString('utf8');
+  return JSON.stringify(state, (_key, value: unknown) => {
+    if (value instanceof Map) return [...(value as Map<string, unknown>)].sort(([a], [b]) => (a < b ? -1 : 1));
+    if (value instanceof Set) return [...(value as Set<string>)].sort();
+    return isPlain(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value;
+  });
+}
+
+function isPlain(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

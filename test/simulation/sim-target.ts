@@ -7,11 +7,12 @@ import type { PlanStep } from '../../src/protocol/plan.ts';
 import type { Query } from '../../src/protocol/signed.ts';
 import type { Rng } from './rng.ts';
 import type { Process, Scheduler } from './scheduler.ts';
+import { createSimLogins, LOGIN_ACTIONS, type SimLogins } from './sim-logins.ts';
 
-/** Something that gives access: a credential of a provisioned account, or a privilege granted to one that exists. */
+/** Something that gives access: a credential of a provisioned account or of a login, or a privilege granted to one that exists. */
 export interface Access {
   readonly id: number;
-  readonly kind: 'provision' | 'grant';
+  readonly kind: 'provision' | 'grant' | 'stage' | 'replace';
   readonly stepId: string;
   readonly token: string;
   readonly target: string;
@@ -19,6 +20,8 @@ export interface Access {
   readonly privileges: readonly string[];
   readonly secret: string | null;
   readonly givenAtMs: number;
+  /** When the executor sent what had this effect. */
+  readonly sentAtMs: number;
   endedAtMs: number | null;
 }
 
@@ -26,6 +29,8 @@ interface Account {
   nativeId: number;
   /** Whose provision made it; null: it was there, or someone else made it. */
   readonly token: string | null;
+  /** Nobody else changes it. */
+  readonly isSteady: boolean;
   /** Privileges that no lease gave. */
   readonly own: Set<string>;
 }
@@ -40,12 +45,17 @@ export interface TargetOptions {
   /** After so long no effect of a call can still happen, whatever became of the caller, in ms. */
   readonly effectDeadlineMs: number;
   readonly onGive: (access: Access) => void;
+  /** Called when a step that gives nothing was done: a cutover, or something taken away. */
+  readonly onDone: (step: PlanStep, sentAtMs: number) => void;
 }
 
 export interface SimTarget {
   connector(process: Process): Connector;
   setFault(fault: (operation: string) => TargetFault): void;
-  addAccount(target: string, account: string, privileges: readonly string[]): void;
+  addAccount(target: string, account: string, privileges: readonly string[], isSteady?: boolean): void;
+  readonly logins: SimLogins;
+  /** The caller's own code sets a secret, and nobody gives it access by that. */
+  setSecret(account: string, secret: string): void;
   /** Everything that was ever given. */
   readonly given: readonly Access[];
   live(token: string): readonly Access[];
@@ -64,6 +74,7 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
   const given: Access[] = [];
   let fault: (operation: string) => TargetFault = () => 'none';
   let nextId = 1;
+  const logins = createSimLogins(() => nextId++);
 
   const keyOf = (target: string, account: string): string => JSON.stringify([target, account]);
   const live = (token: string): Access[] => given.filter((access) => access.token === token && access.endedAtMs === null);
@@ -76,11 +87,15 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
     const leased = given.filter((access) => access.target === target && access.account === name && access.endedAtMs === null).flatMap((access) => access.privileges);
     return [...new Set([...account.own, ...leased])].sort();
   };
-  const give = (input: ApplyInput, kind: Access['kind']): void => {
+  /** Logins that were staged or renewed and lost what they had got by it. */
+  const endUseless = (): void => {
+    for (const access of given) if (access.endedAtMs === null && (access.kind === 'stage' || access.kind === 'replace') && !logins.opens(access.secret ?? '')) end(access);
+  };
+  const give = (input: ApplyInput, kind: Access['kind'], sentAtMs: number): void => {
     const { step } = input;
     const access: Access = {
       id: nextId++, kind, stepId: step.stepId, token: step.clientToken, target: step.target, account: step.account, privileges: step.privileges,
-      secret: kind === 'provision' ? input.secret : null, givenAtMs: scheduler.nowMs(), endedAtMs: null,
+      secret: kind === 'grant' ? null : input.secret, givenAtMs: scheduler.nowMs(), sentAtMs, endedAtMs: null,
     };
     given.push(access);
     if (options.nativeExpiry && input.validUntil !== null) {
@@ -89,37 +104,62 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
     options.onGive(access);
   };
 
-  const apply = (input: ApplyInput): void => {
+  const apply = (input: ApplyInput, sentAtMs: number): void => {
     const { step } = input;
     const key = keyOf(step.target, step.account);
     const account = accounts.get(key);
     switch (step.action) {
       case 'provision':
         if (account !== undefined && account.token !== step.clientToken) throw new TargetError('rejected', 'an account of this name exists');
-        if (account === undefined) accounts.set(key, { nativeId: nextId++, token: step.clientToken, own: new Set() });
-        return give(input, 'provision');
+        if (account === undefined) accounts.set(key, { nativeId: nextId++, token: step.clientToken, isSteady: false, own: new Set() });
+        return give(input, 'provision', sentAtMs);
       case 'grant':
         if (account === undefined) throw new TargetError('rejected', 'no such account');
-        return give(input, 'grant');
+        return give(input, 'grant', sentAtMs);
       case 'revoke':
         for (const privilege of step.privileges) account?.own.delete(privilege);
         for (const access of given) {
           if (access.target === step.target && access.account === step.account && access.privileges.some((one) => step.privileges.includes(one))) end(access);
         }
+        return;
+      case 'stage':
+      case 'replace':
+        logins.apply(input);
+        endUseless();
+        return give(input, step.action, sentAtMs);
+      case 'disable':
+        account?.own.clear();
+        for (const access of given) if (access.target === step.target && access.account === step.account) end(access);
+        logins.apply(input);
+        break;
+      case 'cutover':
+      case 'retire':
+      case 'call':
+        logins.apply(input);
     }
+    endUseless();
+    options.onDone(step, sentAtMs);
   };
   const read = (query: Query): StateWithoutSalt => {
     const account = accounts.get(keyOf(query.target, query.account));
-    const held = heldBy(query.target, query.account);
+    const held = logins.heldByTwin(query.account) ?? heldBy(query.target, query.account);
+    const about = { connector: options.connector, target: query.target, account: query.account, exists: account !== undefined || logins.has(query.account), held };
+    if (LOGIN_ACTIONS.has(query.action)) return { ...about, ...logins.look(query, (name) => accounts.get(keyOf(query.target, name))?.nativeId ?? null) };
     const touched = query.action === 'provision' ? { exists: account !== undefined }
       : { nativeId: account?.nativeId ?? null, held: query.privileges.filter((privilege) => held.includes(privilege)) };
-    return { connector: options.connector, target: query.target, account: query.account, exists: account !== undefined, touched, held };
+    return { ...about, touched };
   };
   const probe = (step: Pick<PlanStep, 'action' | 'target' | 'account' | 'privileges' | 'clientToken'>): 'applied' | 'absent' => {
+    if (LOGIN_ACTIONS.has(step.action)) return logins.isApplied(step) ? 'applied' : 'absent';
     if (step.action !== 'revoke') return live(step.clientToken).length > 0 ? 'applied' : 'absent';
     return heldBy(step.target, step.account).some((privilege) => step.privileges.includes(privilege)) ? 'absent' : 'applied';
   };
-  const revoke = (order: { readonly action: string; readonly target: string; readonly account: string; readonly clientToken: string }): 'done' | 'already-absent' | 'mismatch' => {
+  const revoke = (order: Parameters<Connector['revoke']>[0]): 'done' | 'already-absent' | 'mismatch' => {
+    if (order.action === 'stage') {
+      const outcome = logins.takeBack(order);
+      endUseless();
+      return outcome;
+    }
     const key = keyOf(order.target, order.account);
     const account = accounts.get(key);
     if (order.action === 'provision' && account !== undefined && account.token !== order.clientToken) return 'mismatch';
@@ -131,7 +171,7 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
 
   const connector = (process: Process): Connector => {
     /** The effect belongs to the target: it happens, or not, whatever becomes of the caller; the answer belongs to the caller. */
-    const call = <T>(operation: string, effect: () => T, signal: AbortSignal | null): Promise<T> => {
+    const call = <T>(operation: string, effect: (sentAtMs: number) => T, signal: AbortSignal | null): Promise<T> => {
       const label = `${process.node} → ${options.connector} ${operation}`;
       return new Promise((resolve, reject) => {
         if (signal?.aborted === true) {
@@ -154,7 +194,7 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
             return;
           }
           try {
-            const value = effect();
+            const value = effect(startedMs);
             if (fate === 'hangs') return;
             if (fate === 'lostAfter') fail('ambiguous', 'simulated: connection lost');
             else answer(() => resolve(value));
@@ -168,10 +208,10 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
     return {
       describe: (action) => ({ expiry: options.nativeExpiry && action !== 'revoke' ? 'native' : 'external', endsSessions: true, residualMs: 0, findable: true }),
       read: (query, signal) => call('read', () => read(query), signal),
-      apply: (input) => call('apply', () => apply(input), input.signal),
+      apply: (input) => call('apply', (sentAtMs) => apply(input, sentAtMs), input.signal),
       probe: (step, signal) => call('probe', () => probe(step), signal),
       tryUse: (step, secret, signal) => call('tryUse', () => {
-        if (step.action !== 'provision' || secret === null) return 'notTried';
+        if (secret === null || step.action === 'grant') return 'notTried';
         return given.some((access) => access.endedAtMs === null && access.secret === secret) ? 'works' : 'fails';
       }, signal),
       revoke: (order, signal) => call('revoke', () => revoke(order), signal),
@@ -184,21 +224,26 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
     setFault(next) {
       fault = next;
     },
-    addAccount(target, account, privileges) {
-      accounts.set(keyOf(target, account), { nativeId: nextId++, token: null, own: new Set(privileges) });
+    addAccount(target, account, privileges, isSteady = false) {
+      accounts.set(keyOf(target, account), { nativeId: nextId++, token: null, isSteady, own: new Set(privileges) });
+    },
+    logins,
+    setSecret(account, secret) {
+      logins.setSecret(account, secret);
+      endUseless();
     },
     given,
     live,
     opens: (secret) => given.some((access) => access.secret === secret && access.endedAtMs === null),
     drift() {
-      const account = rng.pick([...accounts.values()]);
+      const account = rng.pick([...accounts.values()].filter(({ isSteady }) => !isSteady));
       const privilege = rng.pick(['table:public.orders:SELECT', 'table:public.invoices:SELECT', 'schema:public:USAGE']);
       if (!account.own.delete(privilege)) account.own.add(privilege);
     },
     recreate() {
       for (const [key, account] of accounts) {
         if (account.token === null) continue;
-        accounts.set(key, { nativeId: nextId++, token: null, own: new Set(['foreign']) });
+        accounts.set(key, { nativeId: nextId++, token: null, isSteady: false, own: new Set(['foreign']) });
         for (const access of given) if (access.token === account.token) end(access);
         return;
       }

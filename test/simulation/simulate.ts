@@ -7,6 +7,7 @@ import { seededRng } from './rng.ts';
 import { startRogue } from './rogue.ts';
 import { createScheduler } from './scheduler.ts';
 import { START_MS } from './fixtures.ts';
+import { startWorkflowActors } from './workflow-actors.ts';
 import { createWorld, type World, type Wraps } from './world.ts';
 
 export interface SimulationOptions {
@@ -33,16 +34,19 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   const rng = seededRng(seed);
   const scheduler = createScheduler(rng.fork('order'), START_MS, options.trace ?? null);
   const oracle = createOracle();
+  const workflows = rng.fork('workflows');
+  const isWorkflow = workflows.chance(0.6);
   const world = await createWorld(scheduler, rng.fork('world'), options.wraps ?? {}, {
     ...oracle.watchers,
     given(connector, access) {
       oracle.watchers.given(connector, access);
       chaos.given(connector);
     },
-  });
+  }, isWorkflow && workflows.chance(0.7));
   oracle.watch(world);
   const chaos: Chaos = startChaos(world, rng.fork('chaos'), START_MS + TROUBLE_MS);
   startActors(world, rng.fork('actors'), oracle, START_MS + TROUBLE_MS);
+  if (isWorkflow) startWorkflowActors(world, workflows, oracle, START_MS + TROUBLE_MS);
   if (rng.chance(0.15)) await startRogue(world, rng.fork('rogue'));
 
   const check = (): Promise<void> | void => {
@@ -62,7 +66,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
 
   async function finish(): Promise<void> {
     for (const state of world.engine()?.all() ?? []) {
-      if (!isResting(state.name, state.ended !== null, state.lease !== null)) oracle.broken(0, `${state.changeId} is still ${state.name} ${HEALING_MS / 1000} s after the last fault (${JSON.stringify([...state.findings])})`);
+      if (!isResting(state.name, state.ended !== null, state.lease !== null) && !oracle.workflow.isOwned(state)) oracle.broken(0, `${state.changeId} is still ${state.name} ${HEALING_MS / 1000} s after the last fault (${JSON.stringify([...state.findings])})`);
     }
     if (world.engine() === null) oracle.broken(0, 'the sidecar never came back');
     // A last checkpoint, and the line quiet: then what is on the disk is the evidence.

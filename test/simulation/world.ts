@@ -8,6 +8,7 @@ import type { WorkerLimits } from '../../src/executor/context.ts';
 import { openWorker, type Worker } from '../../src/executor/worker.ts';
 import type { Facts } from '../../src/facts/load.ts';
 import { EngineFault, type Pdp } from '../../src/pdp/engine.ts';
+import type { PlanStep } from '../../src/protocol/plan.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { EXECUTORS, fixtures, ORIGIN, START_MS, type Keys } from './fixtures.ts';
 import type { Rng } from './rng.ts';
@@ -18,11 +19,11 @@ import { createNetwork, type SimNetwork } from './sim-transport.ts';
 
 export const APPLY_TIMEOUT_MS = 3_000;
 const WORKER_LIMITS: Partial<WorkerLimits> = {
-  applyTimeoutMs: APPLY_TIMEOUT_MS, settleMs: 500, askTimeoutMs: 2_000, revokeTimeoutMs: 3_000, useTimeoutMs: 3_000, retryMs: { first: 100, longest: 2_000 },
+  applyTimeoutMs: APPLY_TIMEOUT_MS, settleMs: 500, askTimeoutMs: 2_000, revokeTimeoutMs: 3_000, useTimeoutMs: 3_000, retryMs: { first: 100, longest: 2_000 }, notYetRetryMs: { first: 500, longest: 5_000 },
   revokeRetryMs: { first: 200, longest: 4_000 }, reportRetryMs: { first: 200, longest: 4_000 }, sendTimeoutMs: 4_000, closeTimeoutMs: 3_000,
 };
 /** Seldom-fetched secrets, slow approvers and short leases, so that a run of minutes sees them all. */
-const LIMITS: EngineLimits = { ...DEFAULT_LIMITS, ticketSeconds: 60, approvalSeconds: 120, republishMs: 5_000, retryMs: { first: 100, longest: 4_000 }, overdueAfterMs: 20_000, deliveryMs: 60_000 };
+const LIMITS: EngineLimits = { ...DEFAULT_LIMITS, ticketSeconds: 60, approvalSeconds: 120, republishMs: 5_000, retryMs: { first: 100, longest: 4_000 }, overdueAfterMs: 20_000, deliveryMs: 60_000, stalledAfterMs: 60_000 };
 
 /** Ports as a run hands them to the code; a broken world replaces some. */
 export interface Wraps {
@@ -35,6 +36,8 @@ export interface Wraps {
   readonly pdp?: (pdp: Pdp) => Pdp;
   readonly executorTrust?: (trust: Trust) => Trust;
   readonly seal?: (secret: string, recipient: string) => Promise<Uint8Array>;
+  /** Callers' code runs without waiting for the answer to its claim. */
+  readonly hastyCallers?: boolean;
 }
 
 /** What happens in the world that the oracle judges. */
@@ -42,6 +45,8 @@ export interface Watchers {
   /** Records as they are sequenced, not durable yet. */
   readonly appended: (record: RecordDraft & { readonly seq: number }) => void;
   readonly given: (connector: string, access: Access) => void;
+  /** A step was done that gives nothing. */
+  readonly done: (connector: string, step: PlanStep, sentAtMs: number) => void;
   readonly bytes: (where: string, bytes: Uint8Array) => void;
   readonly sealed: (secret: string, ciphertext: Uint8Array) => void;
   /** A process that should have started did not, or something was thrown that nobody expected. */
@@ -82,6 +87,9 @@ export interface World {
   policyFaultySinceMs: number;
   /** Whether the directory and inventory have just become stricter: who asked has left, and purposes are withdrawn. */
   strictFacts: boolean;
+  /** Whether a maintenance calendar is kept in this run. */
+  readonly hasCalendar: boolean;
+  readonly hastyCallers: boolean;
   /** Whether others deleted accounts in this run. */
   foreignHands: boolean;
   /** Whether the sidecar's clock was farther off in this run than executors tolerate. */
@@ -90,11 +98,10 @@ export interface World {
   readonly rogueTokens: Set<string>;
 }
 
-
-
 /** A world at rest: nothing is started yet. */
-export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, watchers: Watchers): Promise<World> {
-  const { keys, trust, facts, strictFacts, pdp } = await fixtures();
+export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, watchers: Watchers, hasCalendar = false): Promise<World> {
+  const { keys, trust, pdp, ...made } = await fixtures();
+  const { facts, strictFacts } = hasCalendar ? made.withCalendar : made;
   const node = (name: string): Node => ({
     name, disk: createSimDisk(scheduler, rng.fork(`disk ${name}`), (path, bytes) => watchers.bytes(`${name}:${path}`, bytes)),
     offsetMs: rng.between(-400, 400), process: null, downUntilMs: START_MS, excused: true, impededMs: START_MS,
@@ -105,9 +112,11 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
   const nativeExpiry = rng.chance(0.5);
   const targets = new Map<string, SimTarget>(EXECUTORS.map(({ connector }) => [connector, createSimTarget(scheduler, rng.fork(`target ${connector}`), {
     connector, nativeExpiry, effectDeadlineMs: APPLY_TIMEOUT_MS, onGive: (access) => watchers.given(connector, access),
+    onDone: (step, sentAtMs) => watchers.done(connector, step, sentAtMs),
   })]));
   targets.get('pg-main')!.addAccount('app', 'ci_deployer', []);
   targets.get('pg-main')!.addAccount('app', 'warehouse_sync', ['table:public.orders:SELECT']);
+  addLogins(targets.get('pg-main')!);
   targets.get('pg-dev')!.addAccount('app_dev', 'report_preview', []);
   const engines = new Map<Process, { readonly engine: Engine; readonly log: Log }>();
   const workers = new Map<Process, Worker>();
@@ -147,7 +156,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     };
     return {
       bundle: pdp.bundle, decide: (input) => answer(() => pdp.decide(input)), verify: (input) => answer(() => pdp.verify(input)),
-      revoker: (input) => answer(() => pdp.revoker(input)), close: async () => undefined,
+      schedule: (input) => answer(() => pdp.schedule(input)), close: async () => undefined,
     };
   };
 
@@ -174,7 +183,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
 
   let incarnation = 0;
   const world: World = {
-    scheduler, network, sidecar, executors, targets, trust, facts, keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, foreignHands: false, wildClock: false, rogueTokens: new Set(),
+    scheduler, network, sidecar, executors, targets, trust, facts, keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, rogueTokens: new Set(),
     engine: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.engine ?? null)),
     log: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.log ?? null)),
     worker: (audience) => {
@@ -216,6 +225,15 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     },
   };
   return world;
+}
+
+/** Accounts that are rotated and shut out: one with twin logins, and some that log in themselves. */
+function addLogins(target: SimTarget): void {
+  target.addAccount('app', 'orders', ['table:public.orders:SELECT', 'table:public.orders:INSERT', 'table:public.orders:UPDATE'], true);
+  target.addAccount('app', 'freight_sync', ['table:public.orders:SELECT'], true);
+  target.addAccount('app', 'freight_labels', ['table:public.customers:SELECT'], true);
+  target.logins.add('orders_a', 'orders', 2);
+  for (const name of ['ci_deployer', 'warehouse_sync', 'freight_sync', 'freight_labels']) target.logins.add(name, null);
 }
 
 /** A disk that fails while a program starts is no fault of the program. */

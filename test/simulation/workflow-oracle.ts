@@ -1,0 +1,132 @@
+/**
+ * The oracle's part about changes of several steps and of several changes. Numbers go on where the design's invariants end:
+ *
+ * 10. a rotation leaves at every moment a login that works, and at its end exactly the one it was to leave;
+ * 11. nothing is given, and no login takes over, outside the planned window or under a lock;
+ * 12. a caller's code runs once at most, and only after its claim is durable;
+ * 13. an offboarding that is done has left nothing, and one that is not says what is open and whose it is.
+ */
+import type { LedgerRecord } from '../../ledger/index.ts';
+import { changeEventBodies } from '../../src/change/events.ts';
+import { clientTokenOf } from '../../src/change/derive.ts';
+import { isPastCutover, type ChangeState } from '../../src/change/state.ts';
+import { occupiesTarget } from '../../src/change/work.ts';
+import { locksOn, type Lock } from '../../src/engine/locks.ts';
+import { readPayload } from '../../src/protocol/dsse.ts';
+import { givesAccess, type Plan, type PlanStep } from '../../src/protocol/plan.ts';
+import { revokeOrderSchema } from '../../src/protocol/signed.ts';
+import type { LedgerView } from './ledger-view.ts';
+import type { SimTarget } from './sim-target.ts';
+import type { World } from './world.ts';
+
+export interface WorkflowOracle {
+  /** A step took effect that was authorised by this record. `sentAtMs`: true time at which the executor sent it. */
+  effected(plan: Plan, step: PlanStep, authorised: LedgerRecord, sentAtMs: number): void;
+  /** A run's code runs now. */
+  codeRan(changeId: string): void;
+  /** Somebody was told that this is being taken back, though the ledger cannot say so. */
+  revokeSent(changeId: string): void;
+  /** After every event. */
+  check(): void;
+  /** Whether a change may stay as it is, at the end: somebody owns what keeps it. */
+  isOwned(state: ChangeState): boolean;
+  finish(): void;
+}
+
+/** How far clocks may be off, together: the executor's, the sidecar's, and what the trust folder tolerates. */
+const CLOCKS_MS = 3_500;
+const ROTATED = 'nhi:prod/orders-api';
+const OWNED_FINDINGS = ['caller-silent', 'rotation-stalled', 'offboarding-open', 'verification-failed'] as const;
+
+export function createWorkflowOracle(world: World, view: LedgerView, broken: (invariant: number, message: string) => void): WorkflowOracle {
+  const ran = new Map<string, number>();
+  const sent = new Set<string>();
+  const offboarded = new Set<string>();
+  const main = (): SimTarget => world.targets.get('pg-main')!;
+
+  /** A person ordered back what a rotation made: then nobody may be left who gets in. A lock is not such an order. */
+  const mayLeaveNone = (): boolean => view.records().some((record) => {
+    if (record.type !== 'step.authorised' || record.change === null) return false;
+    const body = changeEventBodies['step.authorised'].parse(record.body);
+    return body.kind === 'revoke' && readPayload(body.order, revokeOrderSchema).action === 'stage' && readPayload(body.order, revokeOrderSchema).cause === 'early'
+      && body.comment?.startsWith('locked:') !== true;
+  }) || sent.size > 0;
+
+  /** The locks that stood when a record was made. */
+  const locksAt = (seq: number): Lock[] => {
+    const locks = new Map<string, Lock>();
+    for (const { type, body, actor } of view.records().slice(0, seq)) {
+      const { lockId } = body as unknown as Lock;
+      if (type === 'lock.set') locks.set(lockId, { ...(body as unknown as Lock), by: actor, atMs: 0 });
+      if (type === 'lock.lifted') locks.delete(lockId);
+    }
+    return [...locks.values()];
+  };
+
+  const judgeDone = (state: ChangeState): void => {
+    for (const item of state.plan?.items ?? []) {
+      if (item.kind === 'lease') {
+        for (const target of world.targets.values()) if (target.live(clientTokenOf(item.change)).length > 0) broken(13, `${state.changeId} is done, and ${item.nhi} still has access by ${item.change}`);
+      } else if (world.targets.get(item.connector)!.logins.working(item.account).length > 0) broken(13, `${state.changeId} is done, and ${item.account} still works at ${item.connector}`);
+    }
+  };
+  const judgeOpen = (state: ChangeState): void => {
+    for (const [number, item] of state.items) {
+      if (item.outcome === 'open' && item.owner === null && !state.findings.has('offboarding-open')) broken(13, `item ${number} of ${state.changeId} is open, and nobody answers for it`);
+    }
+  };
+
+  /** Which login is the one that works, when all is done. */
+  const judgeLogins = (states: readonly ChangeState[]): void => {
+    const rotations = states.filter(({ request, plan, act }) => request.kind === 'rotate' && request.subject === ROTATED && plan?.rotation?.overlap === 'twin' && act !== null);
+    const isSettled = ({ name, ended, findings, plan, finished }: ChangeState): boolean =>
+      name === 'done' || ((['failed', 'withdrawn'].includes(name) && (ended !== null || !isPastCutover({ plan, finished }))) && !findings.has('rotation-stalled'));
+    if (mayLeaveNone() || !rotations.every(isSettled)) return;
+    const done = rotations.filter(({ name }) => name === 'done').sort((a, b) => a.firstActAtMs! - b.firstActAtMs!);
+    const expected = done.at(-1)?.plan?.steps[0]?.account ?? 'orders_a';
+    const working = main().logins.working('orders');
+    if (working.length !== 1 || working[0] !== expected) broken(10, `${rotations.map(({ changeId, name }) => `${changeId} is ${name}`).join(', ')}; ${expected} should work, and it is ${working.join(', ') || 'none'}`);
+  };
+
+  return {
+    effected(plan, step, authorised, sentAtMs) {
+      const { window } = plan;
+      if (window !== undefined && !world.wildClock && (sentAtMs < Date.parse(window.opensAt) - CLOCKS_MS || sentAtMs > Date.parse(window.closesAt) + CLOCKS_MS)) {
+        broken(11, `${step.stepId} was sent at ${new Date(sentAtMs).toISOString()}, outside its window from ${window.opensAt} to ${window.closesAt}`);
+      }
+      if (givesAccess(step.action) && locksOn(locksAt(authorised.seq), plan.subject, plan.connector).length > 0) broken(11, `${step.stepId} was authorised under a lock`);
+      const inNeed = world.hasCalendar && plan.kind === 'rotate' && plan.window === undefined;
+      const request = view.recordsOf(plan.changeId)[0]?.body['request'] as { urgency?: string } | undefined;
+      if (inNeed && request?.urgency !== 'emergency') broken(11, `${step.stepId} needs a window and its plan has none`);
+    },
+    codeRan(changeId) {
+      const times = (ran.get(changeId) ?? 0) + 1;
+      ran.set(changeId, times);
+      if (times > 1) broken(12, `the code of ${changeId} ran ${times} times`);
+      if (!view.recordsOf(changeId).some(({ type }) => type === 'step.claimed')) broken(12, `the code of ${changeId} ran before its claim was durable`);
+    },
+    revokeSent: (changeId) => void sent.add(changeId),
+    check() {
+      if (main().logins.working('orders').length === 0 && !mayLeaveNone()) broken(10, 'no login of orders works, and nobody ordered that');
+      for (const state of world.engine()?.all() ?? []) {
+        if (state.plan?.kind !== 'offboard' || state.name !== 'done' || offboarded.has(state.changeId)) continue;
+        offboarded.add(state.changeId);
+        judgeDone(state);
+      }
+    },
+    isOwned(state) {
+      if (OWNED_FINDINGS.some((code) => state.findings.has(code))) return true;
+      // One that waits for its turn behind another that somebody owns.
+      return [...(world.engine()?.all() ?? [])].some((other) => other.changeId !== state.changeId && occupiesTarget(other) && other.plan?.connector === state.plan?.connector
+        && ['scheduled', 'staged'].includes(state.name) && OWNED_FINDINGS.some((code) => other.findings.has(code)));
+    },
+    finish() {
+      const states = [...(world.engine()?.all() ?? [])];
+      for (const state of states) {
+        judgeOpen(state);
+        if (state.plan?.kind === 'offboard' && state.name === 'done') judgeDone(state);
+      }
+      judgeLogins(states);
+    },
+  };
+}
