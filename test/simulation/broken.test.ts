@@ -1,7 +1,7 @@
 /** The oracle itself is doubted here: for each invariant, a world in which somebody breaks it is found out, by the number of that invariant. */
 import { expect, test } from 'vitest';
 import type { AppendFile, Disk, Log } from '../../ledger/index.ts';
-import { TargetError, type Connector } from '../../src/executor/connector.ts';
+import { TargetError, type Connector, type StateWithoutSalt } from '../../src/executor/connector.ts';
 import { EngineFault } from '../../src/pdp/engine.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
@@ -38,6 +38,23 @@ function changed<T extends object>(whole: T, part: Partial<T>): T {
       return typeof value === 'function' && !(name in part) ? (value.bind(target) as unknown) : value;
     },
   });
+}
+/** Says that steps of these actions were done, and does nothing. */
+function pretending(connector: Connector, actions: readonly string[], seen: Partial<StateWithoutSalt>): Partial<Connector> {
+  const pretended = new Set<string>();
+  const isPretended = ({ action, clientToken }: { action: string; clientToken: string }): boolean => pretended.has(`${action} ${clientToken}`);
+  return {
+    async apply(input) {
+      if (!actions.includes(input.step.action)) return connector.apply(input);
+      pretended.add(`${input.step.action} ${input.step.clientToken}`);
+    },
+    probe: async (step, signal) => (isPretended(step) ? 'applied' : connector.probe(step, signal)),
+    tryUse: async (step, secret, signal) => (isPretended(step) ? 'notTried' : connector.tryUse(step, secret, signal)),
+    async read(query, signal) {
+      const state = await connector.read(query, signal);
+      return isPretended(query) ? { ...state, ...seen, touched: { ...state.touched, ...seen.touched } } : state;
+    },
+  };
 }
 const allow = (input: ChangeInput): Decision => ({
   effect: 'allow', reasons: [{ code: 'no-permit-reason', message: 'the engine is down, so why not', rule: 'engine' }],
@@ -77,6 +94,26 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
   {
     invariant: 9, who: 'an executor that has no floor', from: 4,
     wraps: { executorTrust: (trust) => ({ ...trust, requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: null }] } }) },
+  },
+  {
+    invariant: 10, who: 'a connector that makes no new login and lets the old one be shut out', from: 14,
+    wraps: { connector: (connector) => changed<Connector>(connector, pretending(connector, ['stage', 'cutover'], { held: ['role:orders'], exists: true })) },
+  },
+  {
+    invariant: 10, who: 'a connector that says retired and does nothing',
+    wraps: { connector: (connector) => changed<Connector>(connector, pretending(connector, ['retire'], { held: [], touched: { currentCanLogin: false } })) },
+  },
+  {
+    invariant: 11, who: 'a policy that never asks for a window',
+    wraps: { pdp: (pdp) => changed(pdp, {
+      schedule: async () => ({ window: null, reasons: [{ code: 'whenever', message: 'why wait', rule: 'engine' }] }),
+      decide: (input) => pdp.decide({ ...input, change: { ...input.change, emergency: true } }),
+    }) },
+  },
+  { invariant: 12, who: 'a run that does not wait for the answer to its claim', wraps: { hastyCallers: true } },
+  {
+    invariant: 13, who: 'a connector that says shut out and does nothing',
+    wraps: { connector: (connector) => changed<Connector>(connector, pretending(connector, ['disable'], { held: [], touched: { canLogin: false } })) },
   },
 ];
 

@@ -83,8 +83,10 @@ export function startCallerRun(world: World, rng: Rng, oracle: Oracle, about: Pi
     const run = changeId === null ? null : await open(changeId);
     if (changeId === null || run === null) return;
     const claim = say(changeId, claimedReport(run, nowMs()), 4);
-    if (!world.hastyCallers && (await claim)?.ok !== true) return;
-    await pause(0, 1_000);
+    if (!world.hastyCallers) {
+      if ((await claim)?.ok !== true) return;
+      await pause(0, 1_000);
+    }
     const done = code(changeId);
     await pause(100, rng.chance(0.2) ? 30_000 : 2_000);
     if (rng.chance(0.1)) return;

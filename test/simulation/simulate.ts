@@ -94,7 +94,9 @@ function isAtRest(world: World): boolean {
 function count(world: World, oracle: Oracle): Record<string, number> {
   const seen: Record<string, number> = { given: 0 };
   for (const target of world.targets.values()) seen['given'] = (seen['given'] ?? 0) + target.given.length;
-  for (const state of world.engine()?.all() ?? []) seen[state.name] = (seen[state.name] ?? 0) + 1;
+  for (const { name, request, plan } of world.engine()?.all() ?? []) {
+    for (const what of [name, `${plan?.mode === 'caller' ? 'called ' : ''}${request.kind} ${name}`]) seen[what] = (seen[what] ?? 0) + 1;
+  }
   for (const { type } of oracle.view.records()) seen[type] = (seen[type] ?? 0) + 1;
   return seen;
 }
