@@ -47,6 +47,12 @@ if (replayed !== undefined) {
     for (const name of ['given', 'revoked', 'denied', 'rejected', 'expired', 'withdrawn', 'failed', 'done']) expect(total[name], name).toBeGreaterThan(0);
   });
 
+  test('the seeds see rotations, callers and offboardings come to their ends, and windows, locks and freezes keep them from it', () => {
+    const ends = ['rotate done', 'rotate failed', 'rotate expired', 'rotate withdrawn', 'called rotate done', 'called rotate failed', 'called rotate expired', 'offboard done', 'disable done'];
+    const records = ['window.opened', 'window.closed', 'lock.set', 'lock.lifted', 'consumer.confirmed', 'item.settled', 'delivery.undeliverable', 'step.ambiguous'];
+    for (const name of [...ends, ...records]) expect(total[name], name).toBeGreaterThan(0);
+  });
+
   test('a seed replays: the same run, event for event', async () => {
     const account = async (): Promise<string[]> => {
       const lines: string[] = [];
