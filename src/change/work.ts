@@ -37,7 +37,7 @@ export type Work =
   | { readonly do: 'expireUnclaimed' }
   /** Mode `caller`: its time is over, and it has said nothing. */
   | { readonly do: 'callerSilent' }
-  /** A rotation that has switched over and does not get rid of the old credential. */
+  /** A rotation that cannot switch over, or has and does not get rid of the old credential. */
   | { readonly do: 'stalled' }
   /** Look after the items of an offboarding. */
   | { readonly do: 'offboard' };
@@ -53,7 +53,7 @@ export interface WorkLimits {
   readonly overdueAfterMs: number;
   /** How long a sealed secret waits to be fetched. */
   readonly deliveryMs: number;
-  /** How long after its grace a rotation may take to retire the old credential before that is a finding. */
+  /** How long after its grace, or after the step before, a rotation may take for its next step before that is a finding. */
   readonly stalledAfterMs: number;
 }
 
@@ -170,7 +170,7 @@ function staged(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
   const closesAtMs = state.plan?.window === undefined ? null : parseTime(state.plan.window.closesAt);
   if (closesAtMs !== null && nowMs >= closesAtMs) return now({ do: 'compensate' });
   const readyAtMs = state.delivery?.status === 'acknowledged' ? consumersReadyAtMs(state) : Infinity;
-  if (nowMs >= readyAtMs) return inItsTime(state, nowMs, { do: 'compensate' });
+  if (nowMs >= readyAtMs) return isStalled(state, nowMs, limits) ? now({ do: 'stalled' }) : inItsTime(state, nowMs, { do: 'compensate' });
   return at(Math.min(readyAtMs, fetched.wakeAtMs ?? Infinity, closesAtMs ?? Infinity));
 }
 
@@ -181,10 +181,12 @@ function consumersReadyAtMs({ plan, confirmed, stagedAtMs }: ChangeState): numbe
   return all ? 0 : (stagedAtMs ?? 0) + graceSeconds * 1000;
 }
 
-/** Past its cutover, and the old credential is still there long after the grace. */
+/** The next step of a rotation is under way, and has been for long: something still uses the old credential. Whoever waits behind it must not wait in silence. */
 function isStalled(state: ChangeState, nowMs: number, limits: WorkLimits): boolean {
-  if (!isPastCutover(state) || state.findings.has('rotation-stalled')) return false;
-  return nowMs >= (state.stagedAtMs ?? 0) + (state.plan?.rotation?.graceSeconds ?? 0) * 1000 + limits.stalledAfterMs;
+  const last = state.finished.at(-1);
+  if (last === undefined || state.findings.has('rotation-stalled')) return false;
+  const graceEndsAtMs = (state.stagedAtMs ?? 0) + (state.plan?.rotation?.graceSeconds ?? 0) * 1000;
+  return nowMs >= Math.max(graceEndsAtMs, parseTime(last.result.at)) + limits.stalledAfterMs;
 }
 
 /** The caller's run takes its ticket up itself; nothing is published. */

@@ -76,7 +76,8 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
     case 'stalled':
       return run(context, state, {
         type: 'openFinding', by: context.self, code: 'rotation-stalled', owner: ownerOf(context, state),
-        message: 'the new credential has taken over, and the old one is still there: see what still uses it; retiring it is tried on',
+        message: isPastCutover(state) ? 'the new credential has taken over, and the old one is still there: see what still uses it; retiring it is tried on'
+          : 'the new credential is there and cannot take over yet: see what still uses the old one; taking over is tried on',
       });
     case 'offboard':
       return workThroughItems(context, state);

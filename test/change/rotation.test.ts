@@ -132,6 +132,28 @@ describe('a rotation with an overlap', () => {
     expect(story.try({ type: 'orderRevoke', by: SIDECAR, order: compensation, comment: null }).ok).toBe(true);
   });
 
+  it('that cannot take over, because the old login stays in use, is somebody’s to look at, and is tried on', () => {
+    const story = fetched(stagedRotation());
+    story.must({ type: 'confirmConsumer', by: 'nhi:prod/orders-api', consumer: 'orders-api' });
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expectOk(story.authorise());
+    expectOk(story.acted('refused', 'not-yet'));
+    story.nowMs = T0 + 600_000 + LIMITS.stalledAfterMs - 1;
+    expect(work(story).work).toEqual({ do: 'dispatch' });
+    story.nowMs += 1;
+    expect(work(story).work).toEqual({ do: 'stalled' });
+    story.must({ type: 'openFinding', by: SIDECAR, code: 'rotation-stalled', message: 'still in use', owner: 'person:wei' });
+    expect(work(story).work).toEqual({ do: 'dispatch' });
+  });
+
+  it('that is ready to take over and held up for long is somebody’s to look at', () => {
+    const story = fetched(stagedRotation());
+    story.nowMs = T0 + 600_000 + LIMITS.stalledAfterMs - 1;
+    expect(work(story).work).toEqual({ do: 'dispatch' });
+    story.nowMs += 1;
+    expect(work(story).work).toEqual({ do: 'stalled' });
+  });
+
   it('is never rolled back by the sidecar once it has switched over', () => {
     const story = cutOver();
     const order = story.compensation();
