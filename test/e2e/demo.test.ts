@@ -34,6 +34,23 @@ function demo(...args: string[]): Demo {
   return { child, output: () => output, errors: () => errors, exit: new Promise((resolve) => child.once('exit', resolve)) };
 }
 
+/** How each case is told: the words that its lines begin with. */
+const WHOLE = ['asked', 'decided', 'approved by', 'done', 'taken back', 'proven'];
+const TOLD: Readonly<Record<string, readonly string[]>> = {
+  1: WHOLE, 2: WHOLE, 3: WHOLE,
+  4: ['asked', 'decided', 'approved by', 'queued', 'done', 'proven'],
+  5: ['asked', 'decided', 'taken back', 'told', 'proven'],
+  6: ['asked', 'decided', 'approved by', 'done', 'proven'],
+  7: ['refused', 'refused', 'refused', 'refused', 'refused', 'refused'],
+};
+
+/** The cases in what the demo says, each with the first words of its lines. */
+function casesIn(output: string): readonly { readonly number: string; readonly told: readonly string[] }[] {
+  return output.split(/^(?=\d {2}\S)/m).slice(1).map((text) => ({
+    number: text[0]!, told: text.split('\n\n')[0]!.trimEnd().split('\n').slice(1).map((line) => line.trim().split(/ {2,}/)[0]!),
+  }));
+}
+
 /** Processes of this machine whose command line names the demo's directory: its executor, sidecar and database. */
 function left(place: string): string[] {
   if (!existsSync('/proc/self/cmdline')) return [];
@@ -46,20 +63,24 @@ test('the whole demo: every check holds, each case is told in six lines, and the
   const { exit, output, errors } = demo('--directory', place);
   expect(await exit, `${output()}\n${errors()}`).toBe(0);
 
-  const cases = output().split(/^(?=\d {2}\S)/m).slice(1);
-  expect(cases.map((text) => text[0])).toEqual(['1', '2', '3', '4']);
-  for (const text of cases.slice(0, 3)) {
-    const told = text.split('\n\n')[0]!.split('\n').slice(1);
-    expect(told.map((line) => line.trim().split(/ {2,}/)[0])).toEqual(['asked', 'decided', 'approved by', 'done', 'taken back', 'proven']);
+  const cases = casesIn(output());
+  expect(cases.map(({ number }) => number)).toEqual(['1', '2', '3', '4', '5', '6', '7']);
+  for (const { number, told } of cases) {
+    expect(told.length, `case ${number}`).toBeLessThanOrEqual(6);
+    expect(told, `case ${number}`).toEqual(TOLD[number]);
   }
-  expect(cases[3]!.match(/^ {3}refused/gm)).toHaveLength(6);
   expect(output()).toMatch(/control +rule +record/);
   expect(output()).toMatch(/WORKFLOW +holds/);
   expect(output()).toMatch(/One byte flipped in a copy, in record (\d+)\n.*INTEGRITY.*record \1 /);
   expect(output()).toMatch(/At \d\d:.* nhi:prod\/ci-deployer got role:deploy for 6 seconds, by policy sha256:/);
 
+  expect(output()).toMatch(/\d+ logins during all this, .*: none failed/);
+  expect(output()).toMatch(/exit 1, and the script was not started/);
+  // Within a minute of being installed there is something to see.
+  expect(Number(/checks held in ([\d.]+) s/.exec(output())?.[1])).toBeLessThan(60);
+
   // Nothing secret is printed, and no colour but to a terminal.
-  expect(output() + errors()).not.toMatch(/cst_[A-Za-z0-9_-]{20}|AGE-SECRET-KEY|PRIVATE\+KEY|SCRAM-SHA-256/);
+  expect(output() + errors()).not.toMatch(/cst_[A-Za-z0-9_-]{20}|whsec_|AGE-SECRET-KEY|PRIVATE\+KEY|SCRAM-SHA-256/);
   expect(output() + errors()).not.toMatch(/\u001b/);
 
   expect(readdirSync(join(place, 'ledger')).sort()).toEqual(['checkpoint', 'objects', 'tile']);
@@ -70,6 +91,15 @@ test('the whole demo: every check holds, each case is told in six lines, and the
   expect(lone.stdout).toMatch(/WORKFLOW +not established/);
   expect(left(place)).toEqual([]);
   expect(existsSync(`${place}-postgres`)).toBe(false);
+}, DEMO_MS);
+
+test.each(['4', '5', '6'])('case %s by itself', async (number) => {
+  const place = join(directory, `case-${number}`);
+  const { exit, output, errors } = demo('--directory', place, '--case', number);
+  expect(await exit, `${output()}\n${errors()}`).toBe(0);
+  expect(casesIn(output())).toEqual([{ number, told: TOLD[number] }]);
+  expect(output()).toMatch(/WORKFLOW +holds/);
+  expect(left(place)).toEqual([]);
 }, DEMO_MS);
 
 describe('a demo that is not let finish', () => {
@@ -124,7 +154,7 @@ describe('a demo that cannot', () => {
     expect(readFileSync(join(place, 'thesis.txt'), 'utf8')).toBe('ten years');
   });
 
-  test.each([['--case', '5'], ['--case', 'x'], ['--nonsense']])('is told so: %s %s', async (...args) => {
+  test.each([['--case', '8'], ['--case', '0'], ['--case', 'x'], ['--nonsense']])('is told so: %s %s', async (...args) => {
     const { exit, errors } = demo(...args);
     expect(await exit).toBe(2);
     expect(errors()).toContain('usage: npm run demo');
