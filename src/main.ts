@@ -15,10 +15,12 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     for (const tell of listening) tell(signal);
   });
 }
-// `countersign … | head`: whoever reads has had enough, which is no error.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  process.exit(error.code === 'EPIPE' ? 0 : 4);
-});
+// `countersign … | head`: whoever reads has had enough. What is found out is told by the exit code all the same.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') process.exit(4);
+  });
+}
 
 const world: World = {
   stdout: process.stdout,
