@@ -12,6 +12,9 @@ export const EXIT = {
   io: 4,
   /** Still waiting for somebody. */
   pending: 5,
+  /** What a shell says of a command that may not be run, and of one that is not there. */
+  mayNotRun: 126,
+  noSuchCommand: 127,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 

@@ -10,7 +10,7 @@ import { resolve } from 'node:path';
 import { AccessError, withAccess, WorkError, type Access, type AccessOptions, type CalledRequest, type ChangeView, type LeasedRequest } from '../client/index.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { announce, checkedRequest, fromFile, waitMs } from './request.ts';
-import { exitCodeOf, runCommand, type CommandEnd } from './command.ts';
+import { exitCodeOf, runCommand, startTrouble, type CommandEnd } from './command.ts';
 import { connectTo, findConfig, trustOf, withConnection, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT } from './exit.ts';
 import { plain } from './output.ts';
@@ -49,6 +49,7 @@ export function addRun(program: Command, run: Runner): void {
 async function runIt(session: Session, command: [string, ...string[]], flags: RunFlags): Promise<number> {
   const change = readChange(await fromFile(session, flags.change), flags);
   const options = optionsOf(session, change, flags);
+  refuseWhatCannotStart(command[0], session);
   const client = connectTo(flags, session);
   const ended: CommandEnd[] = [];
   const work = async (access: Access): Promise<void> => {
@@ -66,6 +67,15 @@ async function runIt(session: Session, command: [string, ...string[]], flags: Ru
     return tellOfEnd(session, end, error);
   }
   return EXIT.ok;
+}
+
+/** Nobody is asked to approve a run that would come to nothing. @throws CliError `no-such-command` or `may-not-run` */
+function refuseWhatCannotStart(file: string, session: Session): void {
+  const trouble = startTrouble(file, session);
+  if (trouble === null) return;
+  const common = { cause: trouble.message, effect: 'No change was asked for.' };
+  if (trouble.code === 126) throw new CliError(EXIT.mayNotRun, 'may-not-run', { ...common, next: `chmod +x ${file}` });
+  throw new CliError(EXIT.noSuchCommand, 'no-such-command', { ...common, next: 'name a command of the PATH, or a file as ./file, seen from here' });
 }
 
 /** @throws WorkError with what is to be recorded, for anything but exit 0 */

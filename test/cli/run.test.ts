@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ChangeView, Client } from '../../src/client/index.ts';
@@ -96,16 +96,29 @@ describe('a change that the command makes', () => {
   });
 
   it.each([
-    ['is not there', 127, () => ['./nowhere']],
-    ['may not be run', 126, () => {
-      writeFileSync(join(desk.directory, 'plain.txt'), 'x');
-      chmodSync(join(desk.directory, 'plain.txt'), 0o644);
-      return ['./plain.txt'];
-    }],
-  ])('that %s is recorded as failed: %i', async (_what, code, command) => {
-    const { exit } = await approved(ROTATE, command());
+    ['is not there', 127, ['./nowhere'], './nowhere is not there'],
+    ['is not in the PATH', 127, ['no-such-command-anywhere'], 'not in any folder of the PATH'],
+    ['may not be run', 126, ['./plain.txt'], 'next: chmod +x ./plain.txt'],
+    ['is a folder', 126, ['./folder'], 'may not be run'],
+  ])('that %s is %i, and nobody is asked about it', async (_what, code, command, says) => {
+    writeFileSync(join(desk.directory, 'plain.txt'), 'x', { mode: 0o644 });
+    mkdirSync(join(desk.directory, 'folder'));
+    const { exit, stderr } = await run(ROTATE, command);
     expect(exit).toBe(code);
-    expect(await reported((await only()).id)).toMatchObject({ outcome: 'failed', code: `exit-${code}` });
+    expect(stderr).toContain(says);
+    expect(stderr).toMatch(/^next: /m);
+    expect((await client.list()).changes).toEqual([]);
+  });
+
+  it('that is no longer there when its time has come is recorded as failed', async () => {
+    const path = join(desk.directory, 'fleeting');
+    writeFileSync(path, '#!/bin/sh\n', { mode: 0o755 });
+    const running = run(ROTATE, ['./fleeting']);
+    while ([...sidecar.engine.all()].every(({ name }) => name !== 'pending')) await new Promise((resolve) => setImmediate(resolve));
+    rmSync(path);
+    void approveAll();
+    expect((await running).exit).toBe(127);
+    expect(await reported((await only()).id)).toMatchObject({ outcome: 'failed', code: 'exit-127' });
   });
 
   it.each([
