@@ -30,9 +30,9 @@ The command finds in its environment: COUNTERSIGN_CHANGE_ID, COUNTERSIGN_ACCOUNT
 COUNTERSIGN_CLIENT_TOKEN, which a credential that it makes is to be found again by. Never a secret, and not COUNTERSIGN_TOKEN.
 What it writes is left alone; what countersign says goes to stderr. SIGINT and SIGTERM are passed on to it.
 
-Exits as the command does once it ran (128 and the signal's number where a signal ended it; 127 and 126 where it could not be started); but 4
-where it ended well and that could not be recorded, or its access not be given back. Otherwise: 1 denied or rejected, 2 usage, 4 a file or the
-sidecar, 5 not decided, or not its time, within --wait: the change is withdrawn then.`;
+Exits as the command does once it ran (128 and the signal's number where a signal ended it); but 4 where it ended well and that could not be
+recorded, or its access not be given back. Otherwise: 127 or 126 where there is no such command, or it may not be run: no change is asked for then;
+1 denied or rejected, 2 usage, 4 a file or the sidecar, 5 not decided, or not its time, within --wait: the change is withdrawn then.`;
 
 export function addRun(program: Command, run: Runner): void {
   withConnection(program.command('run').argument('<command...>'))
