@@ -84,8 +84,11 @@ function tell(event: NewEvent): string {
       return `${ended(readPayload(event.body.report, reportSchema))}, because ${cause}.`;
     }
     case 'entitlement.verified':
-      return event.body.verification.effect === 'allow' ? 'What was read after the effect is what was decided.'
-        : `What was read after the effect is not what was decided: ${reasons(event.body.verification.reasons)}.`;
+      if (event.body.verification.effect === 'allow') {
+        return event.body.verification.reasons.some(({ code }) => code === 'self-reported')
+          ? 'Nobody but the caller saw the state after its code ran; its report is believed.' : 'What was read after the effect is what was decided.';
+      }
+      return `What was read after the effect is not what was decided: ${reasons(event.body.verification.reasons)}.`;
     case 'delivery.sealed':
       return `${actor} made a new secret and sealed it to ${event.body.seal.recipient}, before applying it.`;
     case 'delivery.acknowledged':

@@ -32,4 +32,16 @@ describe('the story of a change', () => {
     const failed = toldUntilActed(toldUntilClaimed(toldUntilAuthorised(toldUntilPlanned(CALLED, START_MS))), { outcome: 'failed', code: 'exit-1' });
     expect(told(failed.beats, 'step.failed')).toMatch(/says that its code did not do it \(exit-1\)\.$/);
   });
+
+  it('does not say that a state was read where nobody but the caller saw it', () => {
+    const [verified] = called({ unread: true }).beats.filter(({ event }) => event.type === 'entitlement.verified');
+    const { event, atMs } = verified!;
+    if (event.type !== 'entitlement.verified') throw new Error('the story verifies nothing');
+    const saying = (...codes: string[]): string => {
+      const verification = { ...event.body.verification, reasons: codes.map((code) => ({ code, message: code, rule: 'access' })) };
+      return ofChange([{ event: { ...event, body: { ...event.body, verification } }, atMs } as Beat])[0]!;
+    };
+    expect(saying('reported-done', 'self-reported')).toBe('Nobody but the caller saw the state after its code ran; its report is believed.');
+    expect(saying('as-planned')).toBe('What was read after the effect is what was decided.');
+  });
 });
