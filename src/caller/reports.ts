@@ -1,5 +1,5 @@
 /** What a run says of itself, signed with its key. Nobody else saw it: where no executor reads the target, evidence calls it self-reported. */
-import { plainDetail, reportMaker, type MakeReport, type SaltedState } from '../executor/reports.ts';
+import { plainDetail, reportMaker, type MakeReport } from '../executor/reports.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import type { ActedReport, ActTicket } from '../protocol/signed.ts';
 import type { RunKey } from './run-key.ts';
@@ -24,18 +24,15 @@ export interface Acted {
   readonly code: string | null;
   /** Shown to people; cut and cleaned. Never what the code printed: that may hold a secret. */
   readonly detail: string | null;
-  /** What the code read of the target itself, before and after. */
-  readonly before?: SaltedState | null;
-  readonly after?: SaltedState | null;
 }
 
 /** The run's last word on its ticket. */
-export function actedReport({ key, ticket }: Run, { outcome, code, detail, before = null, after = null }: Acted, nowMs: number): ReportMessage {
+export function actedReport({ key, ticket }: Run, { outcome, code, detail }: Acted, nowMs: number): ReportMessage {
   const { log, changeId, stepId, issue } = ticket;
   return reporter(key, nowMs)({
     kind: 'acted', log, changeId, stepId, issue, attempt: 1, outcome, code, detail: detail === null ? null : plainDetail(detail),
-    before: before?.digest ?? null, after: after?.digest ?? null, byUse: 'notTried', seal: null,
-  }, { states: [before, after] });
+    before: null, after: null, byUse: 'notTried', seal: null,
+  });
 }
 
 function reporter({ id, signer }: RunKey, nowMs: number): MakeReport {

@@ -1,9 +1,10 @@
 /** The window of a change opens, closes, or is missed; and the items of an offboarding are settled. */
 import { parseTime } from '../protocol/values.ts';
 import type { Command } from './decide.ts';
+import { windowEndMs } from './derive.ts';
 import type { EventBody, NewEvent } from './events.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
-import { mayHaveGiven, needsAnotherIssue, type ChangeState } from './state.ts';
+import { mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState } from './state.ts';
 
 type Of<T extends Command['type']> = Extract<Command, { type: T }>;
 
@@ -16,7 +17,9 @@ export function windowClosed(state: ChangeState, by: string, cause: EventBody<'w
 export function decideWindow(state: ChangeState, command: Of<'openWindow' | 'closeWindow' | 'missWindow'>, nowMs: number): Decided {
   const window = state.plan?.window;
   if (window === undefined) return no('not-expected', 'the plan has no window');
+  const step = stepOf(state);
   const over = nowMs >= parseTime(window.closesAt);
+  const tooLate = over || (step !== null && nowMs >= (windowEndMs(state.plan!, step) ?? Infinity));
   switch (command.type) {
     case 'openWindow':
       if (state.window !== 'none') return ALREADY;
@@ -26,7 +29,7 @@ export function decideWindow(state: ChangeState, command: Of<'openWindow' | 'clo
       return yes(...windowClosed(state, command.by, over ? 'over' : 'finished'));
     case 'missWindow': {
       const missed = state.name === 'scheduled' || (needsAnotherIssue(state, nowMs) && !mayHaveGiven(state));
-      if (!over || !missed) return no('not-expected', `no window is missed in ${state.name}`);
+      if (!tooLate || !missed) return no('not-expected', `no window is missed in ${state.name}`);
       const closed = windowClosed(state, command.by, 'missed');
       if (window.onMissed === 'replan' && state.act === null && state.revision < REPLANS_MAX) {
         return yes(...closed, { type: 'change.revised', actor: command.by, body: { revision: state.revision + 1, request: state.request, cause: 'windowMissed' } });

@@ -16,7 +16,7 @@ import { leaseEndMs, logOf, revokeStepId } from './derive.ts';
 import type { EventBody, FindingCode, NewEvent } from './events.ts';
 import { decideItem, decideWindow, windowClosed } from './decide-window.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
-import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState } from './state.ts';
+import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, stillGives, type ChangeState } from './state.ts';
 
 /** The decision before dispatch must be this young when the ticket is authorised. */
 export const DISPATCH_FRESH_MS = 30_000;
@@ -77,7 +77,7 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
       if (state.lease.armed) return ALREADY;
       return yes({ type: 'lease.armed', actor: command.by, body: { leaseId: state.lease.leaseId, epoch: state.lease.epoch, order: command.orderDigest } });
     case 'recordReport':
-      return decideReport(state, command);
+      return decideReport(state, command, nowMs);
     case 'recordVerification':
       return decideVerification(state, command);
     case 'orderRevoke':
@@ -134,6 +134,7 @@ function decideRevision(state: ChangeState, command: Of<'revise'>): Decided {
   if (state.request.kind !== command.request.kind || state.request.subject !== command.request.subject) {
     return no('not-expected', 'kind and subject stay what they were; ask for a new change');
   }
+  if (state.parent !== null) return no('not-expected', 'a part of an offboarding stays what it is');
   if (state.act !== null) return no('too-late', 'a step of the change has been authorised already');
   return yes(...windowClosed(state, command.by, 'finished'), { type: 'change.revised', actor: command.by, body: { revision: state.revision + 1, request: command.request } });
 }
@@ -141,14 +142,17 @@ function decideRevision(state: ChangeState, command: Of<'revise'>): Decided {
 const isOver = (state: ChangeState): boolean => FINAL_STATES.has(state.name) || state.name === 'done' || state.ended !== null;
 
 function decideWithdrawal(state: ChangeState, command: Of<'withdraw'>): Decided {
-  if (!state.requester.includes(command.by) && command.isResponder !== true) return no('not-requester', 'only who asked may withdraw, or who may revoke');
+  // Who may revoke may keep something from being given; what takes away is not theirs to stop.
+  const isResponder = command.isResponder === true && ['provision', 'grant', 'rotate'].includes(state.request.kind);
+  if (!state.requester.includes(command.by) && !isResponder) return no('not-requester', 'only who asked may withdraw, or who may revoke');
   if (state.name === 'withdrawn' || state.name === 'withdrawing') return ALREADY;
-  if (!['requested', 'pending', 'scheduled', 'authorised', 'executing', 'staged'].includes(state.name)) {
+  const refused = state.name === 'verifying' && state.findings.has('verification-failed');
+  if (!refused && !['requested', 'pending', 'scheduled', 'authorised', 'executing', 'staged'].includes(state.name)) {
     return no('too-late', `a change that is ${state.name} cannot be withdrawn${state.name === 'active' ? '; revoke it' : ''}`);
   }
-  if (isPastCutover(state) && !state.findings.has('rotation-stalled')) return no('too-late', 'the new credential has taken over; the old one is being retired');
+  if (isPastCutover(state) && !refused && !state.findings.has('rotation-stalled')) return no('too-late', 'the new credential has taken over; the old one is being retired');
   if (state.plan?.kind === 'offboard' && state.name === 'executing') return no('too-late', 'things are being taken back; taking back is not withdrawn');
-  if (state.plan?.mode === 'caller' && state.claimed && !state.silent) return no('too-late', 'the caller is at work on it');
+  if (state.plan?.mode === 'caller' && state.claimed && !state.silent && !isResponder) return no('too-late', 'the caller is at work on it');
   if (state.act !== null && state.plan?.mode !== 'caller' && !mayHaveGiven(state)) return no('too-late', 'the step is on its way, and there is nothing that would undo it');
   return yes(...windowClosed(state, command.by, 'finished'), ...heardOf(state), { type: 'change.withdrawn', actor: command.by, body: { comment: command.comment } });
 }
@@ -180,7 +184,8 @@ function decideDecision(state: ChangeState, command: Of<'recordDecision'>, nowMs
   if (command.phase === 'dispatch' && digest !== state.planDigest) return no('plan-changed', 'the plan is not the one that was decided');
   if (digest === null && command.decision.effect !== 'deny') return no('not-expected', 'nothing can be allowed without a plan');
   const requirement = strictest(state.requirement, { approvers: command.decision.obligations.approvers, proofClass: command.decision.obligations.proofClass });
-  const asks = command.phase === 'request' && command.decision.effect !== 'deny' && requirement.approvers !== null;
+  const unmet = requirement.approvers !== null && !isSatisfied(requirement.approvers, approvedBy(state, nowMs));
+  const asks = command.decision.effect !== 'deny' && (command.phase === 'request' ? requirement.approvers !== null : unmet && state.act === null);
   return yes({
     type: 'policy.decided', actor: command.by,
     body: {
@@ -258,15 +263,17 @@ function leaseOf(order: Dsse): { leaseId: string; epoch: number; endsAt: string;
   return { leaseId, epoch: 1, endsAt: notBefore, order };
 }
 
-function decideReport(state: ChangeState, command: Of<'recordReport'>): Decided {
+function decideReport(state: ChangeState, command: Of<'recordReport'>, nowMs: number): Decided {
   const { report, envelope, states } = command;
   const actor = report.executor;
   const body = { report: envelope };
+  const audience = report.kind === 'read' ? state.read?.audience : report.kind === 'revoked' ? actor : state.act?.audience;
+  if (audience !== undefined && audience !== actor) return no('not-expected', `the step is ${audience}'s, not ${actor}'s`);
   switch (report.kind) {
     case 'claimed': {
       const known = state.act?.stepId === report.stepId && state.act.issue === report.issue;
       // A caller's code may run only once its claim is recorded, so it must hear that it is too late.
-      if (state.plan?.mode === 'caller' && known && !state.claimed && state.name !== 'authorised') return no('too-late', `the change is ${state.name}`);
+      if (state.plan?.mode === 'caller' && known && !state.claimed && (state.name !== 'authorised' || nowMs >= (state.act?.notAfterMs ?? 0))) return no('too-late', `the change is ${state.name}`);
       return known && !state.claimed && state.result === null ? yes({ type: 'step.claimed', actor, body }) : ALREADY;
     }
     case 'read': {
@@ -340,7 +347,7 @@ function decideRevoke(state: ChangeState, command: Of<'orderRevoke'>): Decided {
   const order = readPayload(command.order, revokeOrderSchema);
   if (order.changeId !== state.changeId || !mayHaveGiven(state)) return no('nothing-to-revoke', `a change that is ${state.name} has given nothing`);
   if (order.cause === 'compensation' && isPastCutover(state)) return no('too-late', 'the new credential has taken over: taking it back could leave none');
-  if (FINAL_STATES.has(state.name) && state.lease === null) return no('nothing-to-revoke', `a change that is ${state.name} has given nothing`);
+  if (FINAL_STATES.has(state.name) && !stillGives(state)) return no('nothing-to-revoke', `a change that is ${state.name} has given nothing`);
   if (state.revokes.some(({ content }) => content.notBefore <= order.notBefore)) return ALREADY;
   return yes({ type: 'step.authorised', actor: command.by, body: { kind: 'revoke', stepId: revokeStepId(state.changeId), order: command.order, comment: command.comment } });
 }

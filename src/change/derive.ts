@@ -52,6 +52,12 @@ export function deriveQuery(changeId: string, request: ChangeRequest, account: s
 /** How long consumers that do not confirm are waited for, unless the request says otherwise. */
 const GRACE_SECONDS = 900;
 
+/** Half the window at most: a rotation whose grace outlasts its window could only ever be undone. */
+function graceWithin(window: PlanWindow | null, seconds: number): number {
+  if (window === null) return seconds;
+  return Math.min(seconds, Math.floor((parseTime(window.closesAt) - parseTime(window.opensAt)) / 2_000));
+}
+
 /** What a plan takes from the facts and from policy, beside the request and what was read. */
 export interface Planning {
   /** 16 random bytes, base64url. */
@@ -71,7 +77,7 @@ export function derivePlan(state: ChangeState, query: Query, before: Pick<Target
   const leaseSeconds = leaseSecondsOf(request);
   const rotation = request.kind !== 'rotate' || caller !== null ? null : {
     overlap: before.touched['overlap'] === 'twin' ? 'twin' as const : 'none' as const,
-    graceSeconds: request.grace === undefined ? GRACE_SECONDS : durationSeconds(request.grace),
+    graceSeconds: graceWithin(planning.window, request.grace === undefined ? GRACE_SECONDS : durationSeconds(request.grace)),
     retire: request.retire ?? 'whenUnused' as const, consumers: [...planning.consumers],
   };
   return {
@@ -153,9 +159,10 @@ export function deriveActTicket(state: ChangeState, plan: Plan, step: PlanStep, 
   };
 }
 
-/** When the time for a step is over, in epoch ms; null for one that no window holds up. */
-export function windowEndMs(plan: Plan, step: PlanStep): number | null {
-  return plan.window === undefined || takesAway(step.action) ? null : parseTime(plan.window.closesAt);
+/** Until when a step may be taken up, in epoch ms; null for one that no window holds up. A caller's code must have its time before the window closes. */
+export function windowEndMs(plan: Plan, step: Pick<PlanStep, 'action'>): number | null {
+  if (plan.window === undefined || takesAway(step.action)) return null;
+  return parseTime(plan.window.closesAt) - (plan.caller?.timeoutSeconds ?? 0) * 1000;
 }
 
 /** The order that takes back what the plan gives. A plan that gives nothing that can be undone has none. */

@@ -166,6 +166,17 @@ export function isPastCutover(state: Pick<ChangeState, 'plan' | 'finished'>): bo
   return state.plan?.steps.slice(0, state.finished.length).some(({ action }) => action === 'cutover') ?? false;
 }
 
+/** Whether what the change gave may be taken back without being asked: not once somebody has moved over to the new credential of a rotation. */
+export function mayRollBack(state: Pick<ChangeState, 'plan' | 'finished' | 'confirmed'>): boolean {
+  return !isPastCutover(state) && state.confirmed.size === 0;
+}
+
+/** Whether something that the change gave may still be there. A rotation that was given up past its cutover has left its new credential. */
+export function stillGives(state: ChangeState): boolean {
+  if (state.ended !== null || !mayHaveGiven(state)) return false;
+  return !FINAL_STATES.has(state.name) || state.lease !== null || (state.name === 'withdrawn' && isPastCutover(state));
+}
+
 /**
  * The people whose approval of exactly this plan counts at `nowMs`: distinct, not expired, none of the requesters. The steps after the
  * first go on under the approvals that it was authorised with: half a rotation must not be left standing because a day has passed.
@@ -244,7 +255,10 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
       return base.delivery === null ? base : { ...base, delivery: { ...base.delivery, status: 'undeliverable' } };
     case 'finding.opened': {
       const { code, message, owner } = event.body;
-      return { ...base, findings: new Map(base.findings).set(code, { message, owner, atMs: event.atMs }) };
+      const next = { ...base, findings: new Map(base.findings).set(code, { message, owner, atMs: event.atMs }) };
+      // What policy refused and nothing undoes has failed, with its effect standing: its owner's to look at, and in nobody's way.
+      const stands = code === 'verification-failed' && base.name === 'verifying' && !mayHaveGiven(base);
+      return stands ? { ...next, name: 'failed' } : next;
     }
     case 'finding.closed': {
       const findings = new Map(base.findings);
@@ -315,8 +329,8 @@ function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'po
   }
   const notBefore = body.decision.obligations.notBefore;
   if (body.decision.effect === 'deny' || !requirementIsMet(decided, atMs)) {
-    // Past the cutover there is no way back: it is asked again, until the old credential is gone.
-    if (isPastCutover(base)) return { ...decided, dispatch: null, heldUntilMs: atMs + ASKED_AGAIN_MS };
+    // Who has moved over must not be cut off, and past the cutover there is no way back: it is asked again.
+    if (base.finished.length > 0 && !mayRollBack(base)) return { ...decided, dispatch: null, heldUntilMs: atMs + ASKED_AGAIN_MS };
     // An earlier issue of the ticket may have been carried out, unheard of: what it may have given is taken back. A revoke gives nothing.
     if (mayHaveGiven(base)) return { ...decided, name: 'revoking', dispatch: null };
     // A ticket that ran out is not issued again on approvals that no longer suffice: like a denial, but nobody said no.
@@ -328,7 +342,7 @@ function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'po
 }
 
 /** How long a decision that must not undo anything is waited with before it is asked for again. */
-const ASKED_AGAIN_MS = 60_000;
+const ASKED_AGAIN_MS = 600_000;
 
 function afterAuthorisation(base: ChangeState, body: Extract<ChangeEvent, { type: 'step.authorised' }>['body'], seq: number, atMs: number): ChangeState {
   if (body.kind === 'revoke') {
@@ -359,22 +373,30 @@ function afterEnd(base: ChangeState, ended: RevokedReport): ChangeState {
 
 /**
  * The step came to nothing. A revoke that was ordered meanwhile is still to be answered: only its end is the end of the change. What earlier
- * steps gave is taken back, unless the change is past its cutover: then the step is tried again.
+ * steps gave is taken back, unless somebody has moved over to it: then the step is tried again.
  */
 function afterNothing(base: ChangeState): ChangeState {
   if (base.revokes.length > 0) return base;
-  if (isPastCutover(base)) return { ...base, name: base.name === 'executing' ? 'authorised' : base.name, claimed: false, dispatch: null, act: base.act === null ? null : { ...base.act, spent: true } };
-  if (base.finished.length > 0 && mayHaveGiven(base)) return { ...base, name: base.name === 'withdrawing' ? 'withdrawing' : 'revoking' };
+  if (base.finished.length > 0 && !mayRollBack(base) && base.name !== 'withdrawing') {
+    return { ...base, name: base.name === 'executing' ? 'authorised' : base.name, claimed: false, dispatch: null, act: base.act === null ? null : { ...base.act, spent: true } };
+  }
+  // An earlier issue of the ticket may have had its effect, unheard of, where no lease would end it.
+  const before = base.finished.length > 0 || (base.lease === null && (base.act?.issue ?? 1) > 1);
+  if (before && mayHaveGiven(base)) return { ...base, name: base.name === 'withdrawing' ? 'withdrawing' : 'revoking' };
   return { ...base, name: base.name === 'withdrawing' ? 'withdrawn' : 'failed' };
 }
 
 /** Refusals that another issue of the ticket may mend. Any other ends the change: what was refused once is not asked for again. */
 export const RETRYABLE_REFUSALS: ReadonlySet<string> = new Set(['outside-window', 'inconsistent-checkpoint', 'no-receipt', 'untrusted-checkpoint', 'not-yet']);
 
+/** How often the target is asked what a caller's code has done; then nobody but the caller has seen it. */
+const READS_AFTER_MAX = 8;
+
 function afterRefusal(base: ChangeState, report: Report): ChangeState {
   if (report.kind !== 'read' && report.kind !== 'acted') return base;
   if (report.kind === 'read' && base.readAfter !== null) {
-    return { ...base, readAfter: { ...base.readAfter, ...(RETRYABLE_REFUSALS.has(report.code ?? '') ? { notAfterMs: 0 } : { spent: true }) } };
+    const again = RETRYABLE_REFUSALS.has(report.code ?? '') && base.readAfter.issue < (base.read?.issue ?? 0) + READS_AFTER_MAX;
+    return { ...base, readAfter: { ...base.readAfter, ...(again ? { notAfterMs: 0 } : { spent: true }) } };
   }
   if (!RETRYABLE_REFUSALS.has(report.code ?? '')) return afterNothing(base);
   if (report.kind === 'read') return base.read?.issue === report.issue ? { ...base, read: { ...base.read, spent: true } } : base;

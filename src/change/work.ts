@@ -4,9 +4,9 @@
  * The same function drives steady running and start-up: after a crash the fold is the same, so the work is the same (invariant 5).
  * Publishing is at least once; executors make it one effect per step.
  */
-import { takesAway } from '../protocol/plan.ts';
 import { parseTime } from '../protocol/values.ts';
-import { FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState } from './state.ts';
+import { windowEndMs } from './derive.ts';
+import { FINAL_STATES, isPastCutover, mayHaveGiven, mayRollBack, needsAnotherIssue, stepOf, stillGives, type ChangeState } from './state.ts';
 
 export type Work =
   /** Read the target, or, where policy will refuse anyway for want of a fact, go straight to the decision. */
@@ -39,6 +39,8 @@ export type Work =
   | { readonly do: 'callerSilent' }
   /** A rotation that cannot switch over, or has and does not get rid of the old credential. */
   | { readonly do: 'stalled' }
+  /** Nobody has fetched a secret that cannot be undone. */
+  | { readonly do: 'unfetched' }
   /** Look after the items of an offboarding. */
   | { readonly do: 'offboard' };
 
@@ -142,9 +144,9 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
 function inItsTime(state: ChangeState, nowMs: number, missed: Work): Due {
   const window = state.plan?.window;
   const step = stepOf(state);
-  if (window === undefined || (step !== null && takesAway(step.action))) return notHeld(state, nowMs);
+  const closesAtMs = state.plan === null || step === null ? null : windowEndMs(state.plan, step);
+  if (window === undefined || closesAtMs === null) return notHeld(state, nowMs);
   const opensAtMs = parseTime(window.opensAt);
-  const closesAtMs = parseTime(window.closesAt);
   if (nowMs >= closesAtMs) return now(missed);
   if (nowMs < opensAtMs) return at(opensAtMs);
   if (state.window === 'none') return now({ do: 'openWindow' });
@@ -158,20 +160,31 @@ function notHeld(state: ChangeState, nowMs: number): Due {
 
 /** The ticket is to be issued again; where the window has closed on it, what it may have given is taken back, or the change is over. */
 function again(state: ChangeState, nowMs: number): Due {
-  const missed: Work = mayHaveGiven(state) ? { do: 'compensate' } : { do: 'missWindow' };
-  return inItsTime(state, nowMs, missed);
+  if (!mayHaveGiven(state)) return inItsTime(state, nowMs, { do: 'missWindow' });
+  return mayRollBack(state) ? inItsTime(state, nowMs, { do: 'compensate' }) : heldOpen(state, nowMs);
 }
 
 /** A rotation waits for its new secret to be fetched and for its consumers; from the cutover on, for nothing. */
 function staged(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
-  if (isPastCutover(state)) return isStalled(state, nowMs, limits) ? now({ do: 'stalled' }) : notHeld(state, nowMs);
   const fetched = delivery(state, nowMs, limits);
-  if (fetched.work !== null) return fetched;
-  const closesAtMs = state.plan?.window === undefined ? null : parseTime(state.plan.window.closesAt);
-  if (closesAtMs !== null && nowMs >= closesAtMs) return now({ do: 'compensate' });
+  const waitsForFetch = state.delivery?.status === 'sealed';
+  if (fetched.work !== null && mayRollBack(state)) return fetched;
+  const closesAtMs = state.plan?.window === undefined ? Infinity : parseTime(state.plan.window.closesAt);
+  if (nowMs >= closesAtMs && mayRollBack(state)) return now({ do: 'compensate' });
+  if (isStalled(state, nowMs, limits) && !waitsForFetch) return now({ do: 'stalled' });
+  if (isPastCutover(state)) return notHeld(state, nowMs);
+  const stalledAtMs = state.findings.has('rotation-stalled') || waitsForFetch ? Infinity : stalledAt(state, limits);
+  if (nowMs >= closesAtMs) return at(stalledAtMs);
   const readyAtMs = state.delivery?.status === 'acknowledged' ? consumersReadyAtMs(state) : Infinity;
-  if (nowMs >= readyAtMs) return isStalled(state, nowMs, limits) ? now({ do: 'stalled' }) : inItsTime(state, nowMs, { do: 'compensate' });
-  return at(Math.min(readyAtMs, fetched.wakeAtMs ?? Infinity, closesAtMs ?? Infinity));
+  if (nowMs >= readyAtMs) return inItsTime(state, nowMs, { do: 'compensate' });
+  return at(Math.min(readyAtMs, fetched.wakeAtMs ?? Infinity, closesAtMs, stalledAtMs));
+}
+
+/** Somebody has moved over: a window that closes on the cutover undoes nothing. Both credentials stand, and its owner is told that it does not get on. */
+function heldOpen(state: ChangeState, nowMs: number): Due {
+  const step = stepOf(state);
+  const closesAtMs = state.plan === null || step === null ? null : windowEndMs(state.plan, step);
+  return closesAtMs !== null && nowMs >= closesAtMs ? NOTHING : notHeld(state, nowMs);
 }
 
 /** When a rotation may go on to its cutover: at once when every consumer has confirmed, otherwise when the grace is over. */
@@ -183,10 +196,13 @@ function consumersReadyAtMs({ plan, confirmed, stagedAtMs }: ChangeState): numbe
 
 /** The next step of a rotation is under way, and has been for long: something still uses the old credential. Whoever waits behind it must not wait in silence. */
 function isStalled(state: ChangeState, nowMs: number, limits: WorkLimits): boolean {
-  const last = state.finished.at(-1);
-  if (last === undefined || state.findings.has('rotation-stalled')) return false;
-  const graceEndsAtMs = (state.stagedAtMs ?? 0) + (state.plan?.rotation?.graceSeconds ?? 0) * 1000;
-  return nowMs >= Math.max(graceEndsAtMs, parseTime(last.result.at)) + limits.stalledAfterMs;
+  return !state.findings.has('rotation-stalled') && nowMs >= stalledAt(state, limits);
+}
+
+function stalledAt({ plan, stagedAtMs, finished }: ChangeState, limits: WorkLimits): number {
+  const last = finished.at(-1);
+  if (last === undefined) return Infinity;
+  return Math.max((stagedAtMs ?? 0) + (plan?.rotation?.graceSeconds ?? 0) * 1000, parseTime(last.result.at)) + limits.stalledAfterMs;
 }
 
 /** The caller's run takes its ticket up itself; nothing is published. */
@@ -211,6 +227,7 @@ function delivery(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
   if (state.delivery === null || state.delivery.status === 'acknowledged') return NOTHING;
   if (state.delivery.status === 'undeliverable') return now({ do: 'compensate' });
   const giveUpAt = state.lastAtMs + limits.deliveryMs;
+  if (!mayHaveGiven(state)) return state.findings.has('step-stuck') ? NOTHING : nowMs >= giveUpAt ? now({ do: 'unfetched' }) : at(giveUpAt);
   return nowMs >= giveUpAt ? now({ do: 'giveUpDelivery' }) : at(giveUpAt);
 }
 
@@ -223,10 +240,11 @@ export function endDueMs(state: ChangeState): number | null {
 
 /** Whether the change keeps its connector and target to itself: one at a time between authorisation and verification. */
 export function occupiesTarget(state: ChangeState): boolean {
-  return state.plan?.kind !== 'offboard' && ['authorised', 'executing', 'verifying', 'staged'].includes(state.name);
+  // Past its cutover a rotation only takes away, and what takes away jumps the queue: it keeps nobody waiting.
+  return state.plan?.kind !== 'offboard' && !isPastCutover(state) && ['authorised', 'executing', 'verifying', 'staged'].includes(state.name);
 }
 
 /** Whether anything can still happen to the change. */
 export function isOpen(state: ChangeState): boolean {
-  return (state.ended === null && (!FINAL_STATES.has(state.name) || state.lease !== null)) || state.window === 'opened';
+  return (state.ended === null && (!FINAL_STATES.has(state.name) || state.lease !== null)) || stillGives(state) || state.window === 'opened';
 }

@@ -8,7 +8,7 @@
 import { canonicalBytes, canonicalText, digestOf, type Log, type Signer } from '../../ledger/index.ts';
 import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, EventBody } from '../change/events.ts';
-import { FINAL_STATES, mayHaveGiven, type ChangeState } from '../change/state.ts';
+import { stillGives, type ChangeState } from '../change/state.ts';
 import type { WorkLimits } from '../change/work.ts';
 import type { Facts } from '../facts/load.ts';
 import { mayConfirm, mayLock, mayRevoke } from '../identity/authority.ts';
@@ -209,7 +209,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return revokeNow(context, state, by, comment);
     },
     async revokeAll(by, nhi, comment) {
-      const held = [...store.open()].filter((state) => state.request.subject === nhi && mayHaveGiven(state) && !isEmpty(state));
+      const held = [...store.open()].filter((state) => state.request.subject === nhi && stillGives(state));
       if (held.some((state) => !mayRevoke(by, state, options.facts()))) return { ok: false, code: 'not-allowed', message: `${by} may not revoke what ${nhi} holds` };
       const done: { changeId: string; recorded: boolean }[] = [];
       // One that cannot be reached holds up no other; it is told of only when all have been tried.
@@ -326,9 +326,4 @@ function recordStart(options: EngineOptions, store: Store): { factsDigest: () =>
       return recorded.digest;
     },
   };
-}
-
-/** Whether what the change gave, if it gave anything, is known to be gone. */
-function isEmpty(state: ChangeState): boolean {
-  return state.ended !== null || (FINAL_STATES.has(state.name) && state.lease === null);
 }

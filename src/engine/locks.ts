@@ -1,5 +1,5 @@
 /** Locks: while one covers an identity or a connector, nothing is gained there. They outlive every process, being records. */
-import { mayHaveGiven, isPastCutover, type ChangeState } from '../change/state.ts';
+import { mayHaveGiven, mayRollBack, type ChangeState } from '../change/state.ts';
 import { orderEarly } from './early.ts';
 import type { EngineContext } from './engine.ts';
 
@@ -36,5 +36,5 @@ export function enforceLocks(context: EngineContext): void {
 }
 
 function isOnItsWay(state: ChangeState): boolean {
-  return state.revokes.length === 0 && mayHaveGiven(state) && !isPastCutover(state) && ['authorised', 'executing', 'verifying', 'staged'].includes(state.name);
+  return state.revokes.length === 0 && mayHaveGiven(state) && mayRollBack(state) && ['authorised', 'executing', 'verifying', 'staged'].includes(state.name);
 }

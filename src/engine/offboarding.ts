@@ -1,6 +1,6 @@
 /** Offboarding: everything that an identity, an owner or a third party holds, found in the facts and the ledger, and taken back item by item. */
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
-import { FINAL_STATES, mayHaveGiven, type ChangeState, type ItemState } from '../change/state.ts';
+import { FINAL_STATES, stillGives, type ChangeState, type ItemState } from '../change/state.ts';
 import type { Facts } from '../facts/load.ts';
 import type { InventoryFact } from '../facts/schemas.ts';
 import type { OffboardItem } from '../protocol/plan.ts';
@@ -17,17 +17,41 @@ const OPEN_AFTER_MS = 30_000;
 /** How long a child that came to nothing rests before the item is tried again. */
 const RETRY_MS = 300_000;
 
+/** As many as a plan holds. */
+export const ITEMS_MAX = 512;
+
+/** The offboarding at work that takes from this identity; null where none is. Nothing is gained while it is. */
+export function offboardingOf(store: Pick<Store, 'open'>, subject: string): string | null {
+  for (const state of store.open()) {
+    if (state.plan?.kind === 'offboard' && state.name === 'executing' && state.plan.items?.some(({ nhi }) => nhi === subject) === true) return state.changeId;
+  }
+  return null;
+}
+
 /** What is to be taken back, in the order in which it is: leases first, then accounts, each before those whose consumer it is. */
 export function findItems(subject: string, facts: Facts, store: Pick<Store, 'open'>): OffboardItem[] {
   const nhis = consumersFirst([...facts.inventory.values()].filter((nhi) => isOf(nhi, subject)));
   const ids = new Set(nhis.map(({ id }) => id));
-  const leases = [...store.open()]
-    .filter((state) => ids.has(state.request.subject) && mayHaveGiven(state) && state.ended === null && !FINAL_STATES.has(state.name))
+  const leases = notSuperseded([...store.open()].filter((state) => ids.has(state.request.subject) && stillGives(state)))
     .map((state): OffboardItem => ({ kind: 'lease', nhi: state.request.subject, change: state.changeId }))
     .sort((a, b) => (canonicalKey(a) < canonicalKey(b) ? -1 : 1));
   const accounts = nhis.flatMap((nhi) => Object.keys(nhi.accounts).sort().flatMap((connector) =>
     targetsOf(connector, facts).map((target): OffboardItem => ({ kind: 'account', nhi: nhi.id, connector, target, account: nhi.accounts[connector]! }))));
   return [...leases, ...accounts];
+}
+
+/** Of the rotations of one account the last is the one whose login is in use: those before it were retired by it. */
+function notSuperseded(states: readonly ChangeState[]): ChangeState[] {
+  const last = new Map<string, string>();
+  const keyOf = ({ plan, name }: ChangeState): string | null => (plan?.kind === 'rotate' && name === 'done' ? `${plan.subject} ${plan.connector} ${plan.target}` : null);
+  for (const state of states) {
+    const key = keyOf(state);
+    if (key !== null && state.changeId > (last.get(key) ?? '')) last.set(key, state.changeId);
+  }
+  return states.filter((state) => {
+    const key = keyOf(state);
+    return key === null || last.get(key) === state.changeId;
+  });
 }
 
 const canonicalKey = (item: OffboardItem): string => (item.kind === 'lease' ? item.change : `${item.connector} ${item.target} ${item.account}`);
@@ -63,7 +87,7 @@ function targetsOf(connector: string, facts: Facts): string[] {
 /** Does what is due for the items. @throws LedgerError: the same is due again */
 export async function workThroughItems(context: EngineContext, state: ChangeState): Promise<Outcome> {
   const items = state.plan?.items ?? [];
-  let moved = false;
+  let moved = await stopWhatIsComing(context, state, new Set(items.map(({ nhi }) => nhi)));
   for (const [number, item] of items.entries()) {
     const known = context.store.get(state.changeId)!.items.get(number);
     if (known?.outcome === 'gone') continue;
@@ -72,6 +96,26 @@ export async function workThroughItems(context: EngineContext, state: ChangeStat
     moved ||= did;
   }
   return moved ? 'done' : 'waiting';
+}
+
+/** What these identities had asked for is not given any more, and what came to be given since the items were listed is taken back as well. */
+async function stopWhatIsComing(context: EngineContext, offboarding: ChangeState, nhis: ReadonlySet<string>): Promise<boolean> {
+  const { store } = context;
+  let moved = false;
+  for (const state of [...store.open()]) {
+    if (!nhis.has(state.request.subject) || !['provision', 'grant', 'rotate'].includes(state.request.kind)) continue;
+    const comment = `offboarding ${offboarding.changeId}`;
+    const listed = (offboarding.plan?.items ?? []).some((item) => item.kind === 'lease' && item.change === state.changeId);
+    if (state.act === null) {
+      const applied = store.apply(state.changeId, { type: 'withdraw', by: offboarding.requester[0]!, comment, isResponder: true });
+      moved ||= applied.ok && applied.events.length > 0;
+    } else if (!listed && stillGives(state) && state.revokes.length === 0) {
+      await revokeNow(context, state, offboarding.requester[0]!, comment);
+      moved = true;
+    }
+  }
+  await store.durable();
+  return moved;
 }
 
 /** An account waits for what comes before it, but not for ever: what is open by then has an owner. */
@@ -126,8 +170,9 @@ async function look(context: EngineContext, state: ChangeState, number: number, 
 }
 
 function isGone(item: OffboardItem, child: ChangeState): boolean {
-  if (item.kind === 'account') return child.name === 'done';
-  return child.ended !== null || (FINAL_STATES.has(child.name) && !mayHaveGiven(child));
+  if (item.kind === 'lease') return !stillGives(child);
+  const { request } = child;
+  return child.name === 'done' && request.kind === 'disable' && request.subject === item.nhi && request.connector === item.connector && request.target === item.target;
 }
 
 function record(context: EngineContext, state: ChangeState, command: Parameters<Store['apply']>[1]): void {

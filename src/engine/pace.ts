@@ -70,6 +70,7 @@ export function audienceOf(state: ChangeState): string | null {
 
 /** The ticket that was turned down and that this work would issue again. */
 function spentBy(state: ChangeState, work: Work): IssuedTicket | null {
+  if (work.do === 'readAfter') return state.readAfter;
   const ticket = work.do === 'read' ? state.read : work.do === 'dispatch' ? state.act : null;
   return ticket?.spent === true ? ticket : null;
 }

@@ -3,7 +3,7 @@ import {
   callerOfPlan, deriveActTicket, deriveOffboarding, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, newAccountName, systemOf,
 } from '../change/derive.ts';
 import type { Command } from '../change/decide.ts';
-import { isPastCutover, stepOf, type ChangeState, type IssuedTicket } from '../change/state.ts';
+import { isPastCutover, mayHaveGiven, stepOf, type ChangeState, type IssuedTicket } from '../change/state.ts';
 import { endDueMs, occupiesTarget, type Work } from '../change/work.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import type { Decision } from '../protocol/decision.ts';
@@ -16,7 +16,7 @@ import { askAbout, askForWindow, askToVerify, type Asked } from './ask.ts';
 import type { EngineContext } from './engine.ts';
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
-import { findItems, workThroughItems } from './offboarding.ts';
+import { findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
 import { makeEnvelope } from './receipt.ts';
 
 /** `done`: look at the state again. `waiting`: another change or a lock is in the way; when that moves, this one is woken. */
@@ -38,8 +38,12 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
     case 'arm':
       await context.transport.arm(state.act!.audience, state.lease!.order);
       return run(context, state, { type: 'recordArmed', by: context.self, orderDigest: state.lease!.orderDigest });
-    case 'publishAct':
+    case 'publishAct': {
+      const step = stepOf(state);
+      // What no order would undo is not even sent under a lock; what one undoes has been ordered back.
+      if (step !== null && !mayHaveGiven(state) && isLocked(context, state, step)) return 'waiting';
       return publish(context, state, state.act!, 'act');
+    }
     case 'verify':
       return verify(context, state);
     case 'compensate':
@@ -78,6 +82,11 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
         type: 'openFinding', by: context.self, code: 'rotation-stalled', owner: ownerOf(context, state),
         message: isPastCutover(state) ? 'the new credential has taken over, and the old one is still there: see what still uses it; retiring it is tried on'
           : 'the new credential is there and cannot take over yet: see what still uses the old one; taking over is tried on',
+      });
+    case 'unfetched':
+      return run(context, state, {
+        type: 'openFinding', by: context.self, code: 'step-stuck', owner: ownerOf(context, state),
+        message: 'nobody has fetched the new secret, and the old one is no more: fetch it while it is there, or rotate again',
       });
     case 'offboard':
       return workThroughItems(context, state);
@@ -152,7 +161,7 @@ async function publish(context: EngineContext, state: ChangeState, issued: Issue
 async function decideRequest(context: EngineContext, state: ChangeState, query: Query | null): Promise<Outcome> {
   const derived = await planOf(context, state, query);
   const asked = await askAbout(context, state, 'request', derived);
-  const decision: Decision = derived === null && asked.decision.effect !== 'deny' ? noPlan(asked.decision) : asked.decision;
+  const decision: Decision = derived === null && asked.decision.effect !== 'deny' ? noPlan(state, asked.decision) : asked.decision;
   return run(context, state, {
     type: 'recordDecision', by: context.self, phase: 'request', plan: derived, decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds,
   }, [asked.input]);
@@ -162,7 +171,10 @@ async function decideRequest(context: EngineContext, state: ChangeState, query: 
 async function planOf(context: EngineContext, state: ChangeState, query: Query | null): Promise<Plan | null> {
   const salt = newSalt(context.random);
   const { request } = state;
-  if (request.kind === 'offboard') return planSchema.parse(deriveOffboarding(state, findItems(request.subject, context.facts(), context.store), salt));
+  if (request.kind === 'offboard') {
+    const items = findItems(request.subject, context.facts(), context.store);
+    return items.length > ITEMS_MAX ? null : planSchema.parse(deriveOffboarding(state, items, salt));
+  }
   const before = state.before ?? (callerOf(request) !== null && state.read === null ? { touched: {} } : null);
   if (query === null || before === null) return null;
   const consumers = request.kind === 'rotate' ? (context.facts().inventory.get(request.subject)?.consumers ?? []) : [];
@@ -171,15 +183,18 @@ async function planOf(context: EngineContext, state: ChangeState, query: Query |
 }
 
 /** Policy found nothing wrong with what cannot be planned, such as an identity without an account there: that is a no as well. */
-function noPlan(decision: Decision): Decision {
-  return { ...decision, effect: 'deny', reasons: [{ code: 'no-account', message: 'the identity has no account at this connector, so there is nothing to plan', rule: 'engine' }] };
+function noPlan({ request }: ChangeState, decision: Decision): Decision {
+  const reason = request.kind === 'offboard'
+    ? { code: 'too-many-items', message: `more than ${ITEMS_MAX} things to take back: offboard identity by identity`, rule: 'engine' }
+    : { code: 'no-account', message: 'the identity has no account at this connector, so there is nothing to plan', rule: 'engine' };
+  return { ...decision, effect: 'deny', reasons: [reason] };
 }
 
 /** Policy is asked again, on fresh facts, and the stricter answer holds; then the step is authorised, in one breath. */
 async function dispatch(context: EngineContext, state: ChangeState): Promise<Outcome> {
   const plan = state.plan!;
   const step = stepOf(state);
-  if (step !== null && isHeldUp(context, state, plan, step)) return 'waiting';
+  if (step !== null && isHeldUp(context, state, step)) return 'waiting';
   if (plan.lease !== null && state.lease === null && context.clock.nowMs() >= (leaseEndMs(plan, context.clock.nowMs()) ?? Infinity)) {
     return run(context, state, { type: 'expire', by: context.self, cause: 'window' });
   }
@@ -200,7 +215,7 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
   const decided = context.store.get(state.changeId)!;
   if (decided.dispatch === null || step === null) return 'done';
   // While policy was asked, a lock may have been set or another change have taken the target; from here on nothing else runs in between.
-  if (isHeldUp(context, decided, plan, step)) return 'waiting';
+  if (isHeldUp(context, decided, step)) return 'waiting';
   const audience = callerOfPlan(plan) ?? context.executorOf(plan.connector);
   if (audience === undefined) throw new Error(`no executor serves ${plan.connector}`);
   const nowMs = context.clock.nowMs();
@@ -214,10 +229,17 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
 }
 
 /** Whether another change has the target, or a lock covers what would be gained. What takes away jumps the queue. */
-function isHeldUp(context: EngineContext, state: ChangeState, plan: Plan, step: PlanStep): boolean {
+function isHeldUp(context: EngineContext, state: ChangeState, step: PlanStep): boolean {
   if (takesAway(step.action)) return false;
-  if (givesAccess(step.action) && locksOn(context.store.locks(), state.request.subject, plan.connector).length > 0) return true;
-  return rivalOf(context, state) !== null;
+  if (isLocked(context, state, step)) return true;
+  // Who has the target already goes on: two that wait for one another would wait for ever.
+  return !occupiesTarget(state) && rivalOf(context, state) !== null;
+}
+
+/** Whether nothing may be gained by the step: a lock covers it, or its identity is being offboarded. */
+export function isLocked(context: EngineContext, state: ChangeState, step: PlanStep): boolean {
+  if (!givesAccess(step.action)) return false;
+  return locksOn(context.store.locks(), state.request.subject, step.connector).length > 0 || offboardingOf(context.store, state.request.subject) !== null;
 }
 
 /** The change that has this one's target now; null where it is free. */

@@ -97,6 +97,11 @@ export function startRunner(context: EngineContext): Runner {
     }
     waiting.delete(state.changeId);
     pace.done(state, due.work);
+    // Work that left no record and is not paced would be due again at once, and again: nothing else would ever run.
+    if (store.get(state.changeId)!.length === state.length && pace.notBefore(state, due.work) === null) {
+      wakeAt(state.changeId, clock.nowMs() + limits.retryMs.longest);
+      return false;
+    }
     return true;
   };
 

@@ -41,6 +41,8 @@ export interface Store {
   isDurable(state: ChangeState): boolean;
 }
 
+const JUDGED_BY_RECORD: ReadonlySet<Command['type']> = new Set(['approve', 'openWindow', 'authoriseAct']);
+
 /** Events whose record must be under a signed checkpoint before anyone hears of them: receipts are made of these. */
 const NEEDS_CHECKPOINT = new Set<string>(['step.authorised']);
 
@@ -101,8 +103,8 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
     },
     lastOf: (type) => system.get(type),
     apply(changeId, command, extra = []) {
-      // Whether somebody decided in time is judged by the record's time, which a clock that is set back does not take back.
-      const decided = decide(changes.get(changeId) ?? null, command, command.type === 'approve' ? stamp() : options.nowMs());
+      // Whether something came in its time is judged by the record's time, which a clock that is set back does not take back.
+      const decided = decide(changes.get(changeId) ?? null, command, JUDGED_BY_RECORD.has(command.type) ? stamp() : options.nowMs());
       if (!decided.ok) return decided;
       if (decided.events.length > 0) {
         const atMs = stamp();

@@ -1,6 +1,6 @@
 /** Checks of a rotation: nobody is cut off from the old credential before the new one is theirs, and the new one not taken back after it took over. */
 import type { ChangeEvent } from '../change/events.ts';
-import { FINAL_STATES, isPastCutover, type ChangeState } from '../change/state.ts';
+import { FINAL_STATES, isPastCutover, mayRollBack, type ChangeState } from '../change/state.ts';
 import { makesSecret, type PlanStep } from '../protocol/plan.ts';
 import type { RevokeOrder } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
@@ -51,8 +51,8 @@ export function checkUndone({ state, given, planErased }: Audited, judgedAtMs: n
   return fault('not-undone', `what was put in place had to be undone from ${formatTime(dueMs)} on, and by ${formatTime(judgedAtMs)} nobody has ordered it`);
 }
 
-/** When the window closed on a rotation that had not yet switched over. */
+/** When the window closed on a rotation to which nobody had moved over yet. */
 function windowClosedOn(state: ChangeState, planErased: boolean): number | null {
   const closesAt = state.plan?.window?.closesAt;
-  return planErased || closesAt === undefined || state.name !== 'staged' || isPastCutover(state) ? null : parseTime(closesAt);
+  return planErased || closesAt === undefined || state.name !== 'staged' || !mayRollBack(state) ? null : parseTime(closesAt);
 }

@@ -1,7 +1,7 @@
 /** Checks of what happens in a planned window: nothing that it holds up is authorised or done outside of it, and its opening and closing are on record. */
-import { leaseEndMs } from '../change/derive.ts';
+import { leaseEndMs, windowEndMs } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
-import type { ChangeState } from '../change/state.ts';
+import { stepOf, type ChangeState } from '../change/state.ts';
 import { takesAway, type PlanWindow } from '../protocol/plan.ts';
 import type { ActedReport, ActTicket } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
@@ -25,12 +25,17 @@ export function checkInWindow(audited: Audited, atMs: number, ticket: ActTicket)
   return audited.state.window === 'opened' ? null : fault('outside-window', 'a step was authorised while the planned window was not open on record');
 }
 
-/** An effect has the time that its executor says. `graceMs`: what it needs to come back after a crash and see what had become of it. */
+/**
+ * An effect has the time that its executor says, or that of its claim: what was taken up in time may be told late, by an executor that was away in
+ * between. `graceMs`: what it needs to come back after a crash and see what had become of it.
+ */
 export function checkDoneInWindow(audited: Audited, report: ActedReport, graceMs: number): Fault | null {
   const window = windowOver(audited, audited.ticket);
   if (window === null || report.outcome !== 'done') return null;
   const atMs = parseTime(report.at);
-  const isInside = atMs >= parseTime(window.opensAt) - graceMs && atMs <= parseTime(window.closesAt) + graceMs;
+  const untilMs = parseTime(window.closesAt) + graceMs;
+  const wasTakenUp = audited.state.claimedAtMs !== null && audited.state.claimedAtMs <= untilMs;
+  const isInside = atMs >= parseTime(window.opensAt) - graceMs && (atMs <= untilMs || wasTakenUp);
   return isInside ? null : fault('outside-window', `the executor acted at ${report.at}, outside the planned window (${window.opensAt} to ${window.closesAt})`);
 }
 
@@ -56,7 +61,7 @@ export function checkRevised({ state, planErased }: Audited, event: Of<'change.r
   if (!same(event.body.request, state.request)) return fault('window-mismatch', 'a change was planned anew under another request than was made');
   if (planErased) return null;
   const window = state.plan?.window;
-  const isMissed = state.name === 'scheduled' && window?.onMissed === 'replan' && event.atMs >= parseTime(window.closesAt);
+  const isMissed = state.name === 'scheduled' && window?.onMissed === 'replan' && isTimeOver(state, event.atMs);
   return isMissed ? null : fault('window-mismatch', 'a change was planned anew that had missed no window, or was then to expire');
 }
 
@@ -66,7 +71,9 @@ export function checkExpired({ state, planErased }: Audited, event: Of<'change.e
   return isTimeOver(state, event.atMs) ? null : fault('window-mismatch', 'a change expired whose time was not over');
 }
 
-function isTimeOver({ plan }: ChangeState, atMs: number): boolean {
-  const window = plan?.window;
-  return (window !== undefined && atMs >= parseTime(window.closesAt)) || (plan !== null && atMs >= (leaseEndMs(plan, atMs) ?? Infinity));
+function isTimeOver(state: ChangeState, atMs: number): boolean {
+  const { plan } = state;
+  const step = stepOf(state);
+  const endMs = plan === null || step === null ? null : windowEndMs(plan, step);
+  return (endMs !== null && atMs >= endMs) || (plan !== null && atMs >= (leaseEndMs(plan, atMs) ?? Infinity));
 }

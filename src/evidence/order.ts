@@ -28,9 +28,10 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
       return misplaced(event, 'a change that had been requested already');
     case 'change.revised':
       return inOneOf('requested', 'pending', 'scheduled') ?? when(event.body.revision === state.revision + 1, `revision ${state.revision}`)
-        ?? when(state.act === null, 'a change of which a step had been authorised') ?? when(state.window !== 'opened', 'a change whose window was open');
+        ?? when(state.parent === null, 'a part of an offboarding, which stays what it is') ?? when(state.act === null, 'a change of which a step had been authorised') ?? when(state.window !== 'opened', 'a change whose window was open');
     case 'change.withdrawn':
-      return inOneOf('requested', 'pending', 'scheduled', 'authorised', 'executing', 'staged') ?? when(mayWithdraw(state), 'a change that could not be stopped any more');
+      if (state.name === 'verifying' && state.findings.has('verification-failed')) return null;
+      return inOneOf('requested', 'pending', 'scheduled', 'authorised', 'executing', 'staged') ?? when(mayWithdraw(state, event.actor), 'a change that could not be stopped any more');
     case 'change.expired':
       return expiredOutOfOrder(state, event);
     case 'policy.decided': {
@@ -101,11 +102,11 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
 
 const isOver = (state: ChangeState): boolean => FINAL_STATES.has(state.name) || state.name === 'done' || state.ended !== null;
 
-function mayWithdraw(state: ChangeState): boolean {
+function mayWithdraw(state: ChangeState, actor: string): boolean {
   // Past its cutover a rotation is given up only once it is known that it does not get on.
   if (isPastCutover(state) && !state.findings.has('rotation-stalled')) return false;
   if (state.request.kind === 'offboard' && state.name === 'executing') return false;
-  if (callerOf(state.request) !== null) return !state.claimed || state.silent;
+  if (callerOf(state.request) !== null) return !state.claimed || state.silent || !state.requester.includes(actor);
   return state.act === null || mayHaveGiven(state);
 }
 

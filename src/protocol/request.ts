@@ -1,6 +1,6 @@
 /** What a caller sends to `POST /v1/changes`: the intent. Everything that is derived from it is the server's. */
 import { z } from 'zod';
-import { connectorIdSchema, durationSchema, entitlementSchema, nhiIdSchema, plainTextSchema, subjectSchema, timeSchema } from './values.ts';
+import { connectorIdSchema, durationSchema, durationSeconds, entitlementSchema, nhiIdSchema, plainTextSchema, subjectSchema, timeSchema } from './values.ts';
 
 /** An age X25519 recipient (age-encryption.org/v1): where a secret that is issued will be sealed to. */
 export const recipientSchema = z.string().regex(/^age1[02-9ac-hj-np-z]{58}$/);
@@ -23,11 +23,14 @@ const common = {
   reason,
 };
 
+/** A duration with an upper bound: nobody may hold a target for ever by asking for it. */
+const atMost = (seconds: number, text: string): z.ZodType<string> => durationSchema.refine((duration) => durationSeconds(duration) <= seconds, `at most ${text}`);
+
 /** The caller makes the change itself, in one run that has a key of its own; the ticket is for that key. */
 export const callerSchema = z.strictObject({
   key: runKeySchema,
   /** How long its code may take, from the claim on; without a result by then the outcome is `ambiguous`. */
-  timeout: durationSchema,
+  timeout: atMost(86_400, 'PT24H'),
 });
 
 const inTime = {
@@ -73,7 +76,7 @@ export const rotateRequestSchema = z
     /** Where the new secret is sealed to. Absent in caller mode only: there the caller's code makes the secret. */
     recipient: recipientSchema.optional(),
     /** How long consumers that do not confirm are waited for; default PT15M. */
-    grace: durationSchema.optional(),
+    grace: atMost(604_800, 'P7D').optional(),
     /** `whenUnused` (default): the old credential stays until nothing uses it. `endSessions`: after the grace, what still uses it is ended. */
     retire: z.enum(['whenUnused', 'endSessions']).optional(),
     ...inTime,

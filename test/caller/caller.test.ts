@@ -1,9 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { digestOf } from '../../ledger/index.ts';
 import { openTicketForRun, type OpenedTicket } from '../../src/caller/open-ticket.ts';
 import { actedReport, claimedReport, type Acted } from '../../src/caller/reports.ts';
 import { newRunKey, type RunKey } from '../../src/caller/run-key.ts';
-import { saltState } from '../../src/executor/reports.ts';
 import { callerIdOf, callerVerifier } from '../../src/protocol/caller.ts';
 import { openDsse } from '../../src/protocol/dsse.ts';
 import { reportMessageSchema, type ReportMessage } from '../../src/protocol/envelope.ts';
@@ -103,12 +101,5 @@ describe('reports of a run', () => {
       before: null, after: null, byUse: 'notTried', seal: null,
     });
     expect(message).toMatchObject({ objects: [], ciphertext: null, order: null });
-  });
-  test('name what the code itself read before and after, and carry it', () => {
-    const state = (held: string[]) => saltState({ connector: 'pg-main', target: 'app', account: 'orders', exists: true, touched: { account: 1 }, held }, random(held.length));
-    const [before, after] = [state([]), state(['a'])];
-    const message = actedReport(run, { outcome: 'done', code: null, detail: null, before, after }, START_MS);
-    expect(message.objects.map((text) => digestOf(Buffer.from(text)))).toEqual([before.digest, after.digest]);
-    expect(opened(message)).toMatchObject({ before: before.digest, after: after.digest });
   });
 });

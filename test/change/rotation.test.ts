@@ -65,13 +65,13 @@ describe('a rotation with an overlap', () => {
     expect(stagedRotation().try({ type: 'confirmConsumer', by: 'person:wei', consumer: 'someone-else' })).toMatchObject({ ok: false, code: 'not-expected' });
   });
 
-  it('keeps its target to itself until its last step is verified', () => {
+  it('keeps its target to itself until it has switched over', () => {
     expect(occupiesTarget(stagedRotation().now)).toBe(true);
     const story = cutOver();
-    expect(occupiesTarget(story.now)).toBe(true);
+    // What is left only takes away, and keeps nobody waiting.
+    expect(occupiesTarget(story.now)).toBe(false);
     story.stepDone();
     expect(story.now.name).toBe('done');
-    expect(occupiesTarget(story.now)).toBe(false);
     expect(story.now.finished.map(({ stepId }) => stepId.slice(-1))).toEqual(['1', '2', '3']);
   });
 
@@ -89,9 +89,9 @@ describe('a rotation with an overlap', () => {
     expect(story.try({ type: 'authoriseAct', by: SIDECAR, ticket: body!.ticket, order: null })).toMatchObject({ ok: false, code: 'not-expected' });
   });
 
-  it('that comes to nothing before its cutover takes the new login back, and fails', () => {
+  it('that comes to nothing before anybody moved over takes the new login back, and fails', () => {
     const story = fetched(stagedRotation());
-    story.must({ type: 'confirmConsumer', by: 'nhi:prod/orders-api', consumer: 'orders-api' });
+    story.nowMs = T0 + 600_000;
     expectOk(story.decided(decision('allow'), 'dispatch'));
     expectOk(story.authorise());
     expectOk(story.acted('failed', 'target-rejected'));
@@ -101,6 +101,24 @@ describe('a rotation with an overlap', () => {
     story.must({ type: 'orderRevoke', by: SIDECAR, order, comment: null });
     expectOk(story.revoked('done', order));
     expect(story.now.name).toBe('failed');
+  });
+
+  it('undoes nothing by itself once a consumer has moved over: who did as told must not be cut off', () => {
+    const story = fetched(stagedRotation(['orders-api', 'orders-worker']));
+    story.must({ type: 'confirmConsumer', by: 'nhi:prod/orders-api', consumer: 'orders-api' });
+    story.nowMs = T0 + 600_000;
+    expectOk(story.decided(decision('deny'), 'dispatch'));
+    expect(story.now).toMatchObject({ name: 'staged', revokes: [] });
+    expect(work(story)).toEqual({ work: null, wakeAtMs: T0 + 1_200_000 });
+    story.nowMs = T0 + 1_200_000;
+    expect(work(story).work).toEqual({ do: 'stalled' });
+    story.must({ type: 'openFinding', by: SIDECAR, code: 'rotation-stalled', message: 'not yet', owner: 'person:wei' });
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expectOk(story.authorise());
+    expectOk(story.acted('failed', 'target-rejected'));
+    expect(story.now.name).toBe('authorised');
+    story.must({ type: 'withdraw', by: 'nhi:prod/ci-deployer', comment: 'by a person who knows' });
+    expect(work(story).work).toEqual({ do: 'compensate' });
   });
 
   it('whose secret nobody fetches is undone', () => {

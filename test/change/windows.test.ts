@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { nextWork } from '../../src/change/work.ts';
 import type { PlanWindow } from '../../src/protocol/plan.ts';
 import { formatTime } from '../../src/protocol/values.ts';
-import { decision, expectOk, GRANT, ROTATE, SIDECAR, Story, T0, TWINS } from './story.ts';
+import { CALLED, decision, expectOk, GRANT, ROTATE, SIDECAR, SINGLE, Story, T0, TWINS } from './story.ts';
 
 const LIMITS = { overdueAfterMs: 30_000, deliveryMs: 86_400_000, stalledAfterMs: 600_000 };
 const work = (story: Story) => nextWork(story.now, story.nowMs, LIMITS);
@@ -90,6 +90,24 @@ describe('a change with a planned window', () => {
     story.nowMs = CLOSES;
     story.must({ type: 'closeWindow', by: SIDECAR });
     expect(work(story).work).toEqual({ do: 'compensate' });
+  });
+
+  it('has a grace of half its window at most: one that outlasts it could only ever be undone', () => {
+    const story = inWindow('expire', { ...ROTATE, grace: 'P1D' } as typeof ROTATE);
+    expect(story.now.plan?.rotation?.graceSeconds).toBe((CLOSES - OPENS) / 2_000);
+  });
+
+  it('gives a caller its ticket only while its code has time before the window closes', () => {
+    const story = new Story();
+    story.window = windowOf('expire');
+    story.allowed(CALLED, SINGLE);
+    story.nowMs = CLOSES - 119_000;
+    expect(work(story).work).toEqual({ do: 'missWindow' });
+    story.nowMs = CLOSES - 121_000;
+    story.must({ type: 'openWindow', by: SIDECAR });
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expectOk(story.authorise());
+    expect(story.now.act?.notAfterMs).toBe(CLOSES - 120_000);
   });
 });
 
