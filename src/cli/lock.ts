@@ -1,6 +1,6 @@
 /** `countersign lock set|lift|list`: nothing is gained by an identity, or at a connector, until the lock is lifted. */
 import type { Command } from 'commander';
-import type { LockView } from '../client/index.ts';
+import type { Client, LockView } from '../client/index.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { plain, table } from './output.ts';
@@ -31,11 +31,25 @@ export function addLock(program: Command, run: Runner): void {
 async function set(session: Session, flags: SetFlags): Promise<ExitCode> {
   const { nhi, connector } = flags;
   if (nhi === undefined && connector === undefined) throw new CliError(EXIT.usage, 'usage', { cause: 'give --nhi, --connector, or both', effect: 'Nothing was locked.' });
-  const lock = await connectTo(flags, session).lock({ ...(nhi === undefined ? {} : { nhi }), ...(connector === undefined ? {} : { connector }) }, flags.reason);
+  const client = connectTo(flags, session);
+  const lock = await client.lock({ ...(nhi === undefined ? {} : { nhi }), ...(connector === undefined ? {} : { connector }) }, flags.reason);
   session.out.document(lock);
   session.out.line(`${lock.lockId} locks ${scopeOf(lock)}`);
+  await warnOfStrangers(session, client, lock);
   session.out.say(`to lift it:  countersign lock lift ${lock.lockId} --reason …`);
   return EXIT.ok;
+}
+
+/** In an incident no lock is refused; but who mistypes a name is to know that nothing they meant is locked. */
+async function warnOfStrangers({ out }: Session, client: Client, { nhi, connector }: LockView): Promise<void> {
+  const warn = (what: string): void => out.say(`${out.bad('WARNING')}: ${plain(what)}. The lock is set all the same: if the name is mistyped, what you meant is NOT locked.`);
+  try {
+    const { nhis } = await client.nhis();
+    if (nhi !== null && nhis.every(({ id }) => id !== nhi)) warn(`no identity ${nhi} is known to you`);
+    if (connector !== null && !nhis.some(({ accounts }) => Object.hasOwn(accounts, connector))) warn(`no identity that you may see has an account at a connector ${connector}`);
+  } catch {
+    out.say(`${out.bad('WARNING')}: the lock is set, but whether that name is known could not be asked.`);
+  }
 }
 
 async function lift(session: Session, id: string, flags: ConnectFlags & { readonly reason: string }): Promise<ExitCode> {

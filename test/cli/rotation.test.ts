@@ -112,6 +112,20 @@ describe('a lock by command', () => {
     expect(JSON.parse(listed.stdout)).toEqual({ locks: [] });
   });
 
+  it.each([
+    ['nhi:prod/ci-deployr', ['--nhi', 'nhi:prod/ci-deployr'], /WARNING: no identity nhi:prod\/ci-deployr is known .+ NOT locked/],
+    ['pg-mian', ['--connector', 'pg-mian'], /WARNING: no identity .+ at a connector pg-mian\. .+ NOT locked/],
+  ])('of %s, which nobody knows, is set with a warning', async (_name, scope, warning) => {
+    const { exit, stdout, stderr } = await as('person:olga', 'lock', 'set', ...scope, '--reason', 'typed in a hurry');
+    expect([exit, stdout]).toEqual([0, expect.stringMatching(/^lck_/)]);
+    expect(stderr).toMatch(warning);
+  });
+
+  it('of what is known is set without one', async () => {
+    const { stderr } = await as('person:olga', 'lock', 'set', '--nhi', CALLER, '--connector', 'pg-main', '--reason', 'x');
+    expect(stderr).not.toContain('WARNING');
+  });
+
   it.each([[['set', '--reason', 'x']], [['set', '--nhi', CALLER]], [['lift', 'lck_01M8571XRWJ2028CSGVGJ3QSF9']], [['set', '--connector', 'PG', '--reason', 'x']]])('%j is 2', async (argv) => {
     expect((await as('person:olga', 'lock', ...argv)).exit).toBe(2);
   });
