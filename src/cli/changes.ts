@@ -6,6 +6,7 @@ import { planSchema } from '../protocol/plan.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { describeChange, stateText } from './describe.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
+import { failureOf } from './failure.ts';
 import { plain, table } from './output.ts';
 import { isOver } from './request.ts';
 import type { Runner } from './runner.ts';
@@ -65,9 +66,11 @@ function aboutWhat({ entitlements, system }: ChangeView): string {
 }
 
 async function show(session: Session, id: string, flags: ConnectFlags): Promise<ExitCode> {
-  const change = await connectTo(flags, session).get(id);
+  const client = connectTo(flags, session);
+  const change = await client.get(id);
+  const failure = change.state === 'failed' ? await failureOf(client, id) : null;
   session.out.document(change);
-  for (const line of describeChange(change, session.out, { nowMs: session.nowMs() })) session.out.line(line);
+  for (const line of describeChange(change, session.out, { nowMs: session.nowMs(), failure })) session.out.line(line);
   return EXIT.ok;
 }
 

@@ -1,6 +1,7 @@
 /** A change, in lines for a person. Every text that somebody else wrote goes through `plain`. */
 import type { ChangeView } from '../client/index.ts';
 import type { ApproverExpression } from '../protocol/decision.ts';
+import type { Failure } from './failure.ts';
 import { formatSpan, plain, type Output } from './output.ts';
 
 /** `person:ana, and one of person:olga or person:sam`. */
@@ -15,10 +16,12 @@ export function describeApprovers(expression: ApproverExpression | null): string
 
 export interface DescribeOptions {
   readonly nowMs: number;
+  /** What is known of why it failed. */
+  readonly failure?: Failure | null;
 }
 
 /** The whole change: who, what, what policy said, who is asked, what became of it. */
-export function describeChange(change: ChangeView, out: Output, { nowMs }: DescribeOptions): string[] {
+export function describeChange(change: ChangeView, out: Output, { nowMs, failure = null }: DescribeOptions): string[] {
   const lines: string[] = [];
   const field = (name: string, text: string): void => void lines.push(`  ${out.dim(name.padEnd(12))}${text}`);
   lines.push(`${out.bold(change.id)}  ${stateText(change, out)}`);
@@ -40,6 +43,8 @@ export function describeChange(change: ChangeView, out: Output, { nowMs }: Descr
   for (const one of change.approvals) field(one.verdict === 'approve' ? 'approved' : 'rejected', `by ${plain(one.approver)}, record ${one.record}`);
   if (change.state === 'pending' && change.approvalsBy !== null) field('decide by', `${change.approvalsBy} (${relative(Date.parse(change.approvalsBy), nowMs)})`);
   if (change.result !== null) field('effect', `${change.result.outcome} at ${change.result.at}${change.result.byUse === 'notTried' ? '' : `; by use it ${change.result.byUse}`}`);
+  if (failure !== null) field('failed', `${out.bad(failure.code ?? failure.outcome)}${failure.detail === null ? '' : `: ${plain(failure.detail)}`}, record ${failure.record}`);
+  if (change.verification?.effect === 'deny') for (const reason of change.verification.reasons) field('read back', `${out.bad(reason.code)}: ${plain(reason.message)}`);
   if (change.lease !== null && change.ended === null) field('lease', `ends ${change.lease.endsAt} (${relative(Date.parse(change.lease.endsAt), nowMs)})${change.lease.armed ? ', revoke armed' : ''}`);
   if (change.ended !== null) field('ended', `${change.ended.outcome} at ${change.ended.at}`);
   if (change.delivery !== null) field('delivery', `${change.delivery.status}, ${change.delivery.digest}`);

@@ -93,6 +93,7 @@ describe('a change that the command makes', () => {
     const change = await only();
     expect(change.state).toBe('failed');
     expect(await reported(change.id)).toMatchObject({ outcome: 'failed', code: 'exit-7', detail: null });
+    expect((await desk.run('changes', 'show', change.id)).stdout).toMatch(/^ +failed +exit-7, record \d+$/m);
   });
 
   it.each([
