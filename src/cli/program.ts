@@ -59,7 +59,12 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
 /** `--json` goes anywhere on the line; and no command may end the process behind our back. */
 function inherit(command: Command): void {
   for (const inner of command.commands) {
-    inner.copyInheritedSettings(command).option('--json', 'one JSON document on stdout instead of lines');
+    inner.copyInheritedSettings(command).showHelpAfterError(`(${pathOf(inner)} --help says what it takes)`).option('--json', 'one JSON document on stdout instead of lines');
     inherit(inner);
   }
+}
+
+/** `countersign lock set`. */
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }

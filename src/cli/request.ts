@@ -61,7 +61,7 @@ export function addRequest(program: Command, run: Runner): void {
 async function request(session: Session, flags: RequestFlags): Promise<ExitCode> {
   const { out } = session;
   const asked = await readRequest(session, flags);
-  const limitMs = flags.wait === undefined ? null : waitMs(flags.wait === true ? WAIT_DEFAULT : flags.wait);
+  const limitMs = flags.wait === undefined ? null : waitMs('--wait', flags.wait === true ? WAIT_DEFAULT : flags.wait);
   const client = connectTo(flags, session);
   const recorded = await client.request(asked, flags.idempotencyKey === undefined ? {} : { idempotencyKey: flags.idempotencyKey });
   out.say(`${recorded.id} recorded`);
@@ -101,24 +101,48 @@ export function exitOf(change: Pick<ChangeView, 'state'>, waited: boolean): Exit
   return EXIT.pending;
 }
 
-/** @throws CliError `usage` for anything that is not a duration */
-export function waitMs(text: string): number {
+/** @throws CliError `usage` for anything that is not a duration, by the name of the flag */
+export function waitMs(flag: string, text: string): number {
   const parsed = durationSchema.safeParse(text);
-  if (!parsed.success) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(text)} is not a duration such as PT10M` });
+  if (!parsed.success) throw new CliError(EXIT.usage, 'usage', { cause: `${flag} takes a duration such as PT10M, and ${plain(text)} is not a duration`, effect: 'Nothing was sent.' });
   return durationSeconds(parsed.data) * 1000;
 }
 
+/** The flags that say what to ask for. */
+const FIELDS = ['kind', 'subject', 'purpose', 'entitlement', 'connector', 'target', 'reason', 'duration', 'endsBy', 'recipient'] as const;
+
 async function readRequest(session: Session, flags: RequestFlags): Promise<ChangeRequest> {
-  const given = flags.file === undefined ? fromFlags(flags) : await fromFile(session, flags.file);
-  return checkedRequest(given);
+  if (flags.file === undefined) return checkedRequest(fromFlags(flags), { what: 'the request', field: flagOf });
+  const beside = FIELDS.filter((field) => flags[field] !== undefined).map(flagOf);
+  if (beside.length > 0) throw new CliError(EXIT.usage, 'usage', { cause: `give -f or ${beside.join(', ')}, not both`, effect: 'Nothing was sent.', next: `say all of it in ${flags.file}, or all of it by flags` });
+  return checkedRequest(await fromFile(session, flags.file), { what: nameOf(flags.file) });
+}
+
+function flagOf(field: string): string {
+  return `--${field === 'entitlements' ? 'entitlement' : field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** What a file is called in an error. */
+export function nameOf(file: string): string {
+  return file === '-' ? 'standard input' : file;
+}
+
+export interface Asker {
+  /** Where the request is from. */
+  readonly what: string;
+  /** What its fields are called there. Default: a pointer. */
+  readonly field?: (name: string) => string;
 }
 
 /** @throws CliError `invalid-request`: nothing was sent */
-export function checkedRequest(given: unknown): ChangeRequest {
+export function checkedRequest(given: unknown, { what, field }: Asker): ChangeRequest {
   const parsed = changeRequestSchema.safeParse(given);
   if (parsed.success) return parsed.data;
-  const issues = parsed.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`);
-  throw new CliError(EXIT.usage, 'invalid-request', { cause: `the request is not one: ${plain(issues.join('; '))}`, effect: 'Nothing was sent.' });
+  const issues = parsed.error.issues.map(({ path: [first, ...rest], message }) => {
+    const place = field === undefined || first === undefined ? `/${[first ?? '', ...rest].join('/')}` : field(String(first));
+    return `${place}: ${message}`;
+  });
+  throw new CliError(EXIT.usage, 'invalid-request', { cause: `${plain(what)} asks for nothing that can be asked for: ${plain(issues.join('; '))}`, effect: 'Nothing was sent.' });
 }
 
 /** What is in a YAML or JSON file, or on standard input for `-`. @throws CliError */
@@ -127,7 +151,10 @@ export async function fromFile(session: Session, file: string): Promise<unknown>
   try {
     return parse(text, { uniqueKeys: true, strict: true }) as unknown;
   } catch (cause) {
-    throw new CliError(EXIT.usage, 'invalid-request', { cause: `${file} is not YAML: ${plain((cause as Error).message)}`, effect: 'Nothing was sent.' }, { cause });
+    // The parser goes down into what is nested until its stack is full.
+    const tooDeep = cause instanceof RangeError || (cause as { code?: unknown }).code === 'RESOURCE_EXHAUSTION';
+    const why = tooDeep ? 'is nested too deep' : `is not YAML: ${(cause as Error).message}`;
+    throw new CliError(EXIT.usage, 'invalid-request', { cause: `${plain(nameOf(file))} ${plain(why)}`, effect: 'Nothing was sent.' }, { cause });
   }
 }
 

@@ -9,7 +9,7 @@ import type { Command } from 'commander';
 import { resolve } from 'node:path';
 import { AccessError, withAccess, WorkError, type Access, type AccessOptions, type CalledRequest, type ChangeView, type LeasedRequest } from '../client/index.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
-import { announce, checkedRequest, fromFile, waitMs } from './request.ts';
+import { announce, checkedRequest, fromFile, nameOf, waitMs } from './request.ts';
 import { exitCodeOf, runCommand, startTrouble, type CommandEnd } from './command.ts';
 import { connectTo, findConfig, trustOf, withConnection, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT } from './exit.ts';
@@ -104,12 +104,12 @@ const NO_KEY = `${'A'.repeat(43)}=`;
 /** The change in the file, whole. @throws CliError `usage` or `invalid-request`: nothing was sent */
 function readChange(given: unknown, flags: RunFlags): LeasedRequest | CalledRequest {
   const { kind, ...rest } = typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : {};
-  waitMs(flags.timeout);
+  waitMs('--timeout', flags.timeout);
   switch (kind) {
     case 'grant':
     case 'provision': {
       if (rest['duration'] === undefined) throw new CliError(EXIT.usage, 'usage', { cause: 'the change has no duration: nothing would end its access', effect: 'Nothing was sent.' });
-      return checkedRequest(given) as LeasedRequest;
+      return checkedRequest(given, { what: nameOf(flags.change) }) as LeasedRequest;
     }
     case 'rotate':
     case 'revoke':
@@ -119,7 +119,7 @@ function readChange(given: unknown, flags: RunFlags): LeasedRequest | CalledRequ
         const why = theirs === 'caller' ? 'each run makes a key of its own' : 'the command makes the secret, and keeps it where it belongs';
         throw new CliError(EXIT.usage, 'usage', { cause: `leave ${theirs} out: ${why}`, effect: 'Nothing was sent.' });
       }
-      checkedRequest({ ...(given as object), caller: { key: NO_KEY, timeout: flags.timeout } });
+      checkedRequest({ ...(given as object), caller: { key: NO_KEY, timeout: flags.timeout } }, { what: nameOf(flags.change) });
       return given as CalledRequest;
     }
     default: {
@@ -131,7 +131,7 @@ function readChange(given: unknown, flags: RunFlags): LeasedRequest | CalledRequ
 
 function optionsOf(session: Session, change: LeasedRequest | CalledRequest, flags: RunFlags): AccessOptions {
   const seen: (seen: ChangeView) => void = announce(session);
-  const common: AccessOptions = { timeoutMs: waitMs(flags.wait), signal: session.signal, seen };
+  const common: AccessOptions = { timeoutMs: waitMs('--wait', flags.wait), signal: session.signal, seen };
   if (change.kind === 'grant' || change.kind === 'provision') return common;
   const config = findConfig(flags, session);
   const trust = flags.trust === undefined ? (config === null ? null : trustOf(config)) : resolve(session.cwd, flags.trust);

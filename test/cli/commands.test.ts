@@ -91,6 +91,28 @@ describe('request', () => {
   });
 });
 
+describe('a request that is refused before it is sent says what is wrong with it', () => {
+  const given = (text: string): Desk => desk.with({ readStdin: () => Promise.resolve(Buffer.from(text)) });
+  it.each<[string, string[], string, string]>([
+    ['a flag beside a file', ['-f', 'requests/billing-export.yaml', '--duration', 'PT1M', '--ends-by', 'x'], '', 'give -f or --duration, --ends-by, not both'],
+    ['a wait', [...GRANT, '--wait', '5'], '', '--wait takes a duration such as PT10M, and 5 is not'],
+    ['a field that was a flag', [...GRANT, '--duration', '5'], '', 'the request asks for nothing that can be asked for: --duration: '],
+    ['a file', ['-f', 'tokens.json'], '', 'tokens.json asks for nothing that can be asked for'],
+    ['standard input', ['-f', '-'], '{"kind": "grant"}', 'standard input asks for nothing that can be asked for: /subject'],
+    ['nesting without end', ['-f', '-'], '['.repeat(50_000), 'standard input is nested too deep'],
+  ])('%s', async (_what, argv, stdin, says) => {
+    const { exit, stderr } = await given(stdin).run('request', ...argv, ...as('nhi:prod/ci-deployer'));
+    expect(exit).toBe(2);
+    expect(stderr).toContain(says);
+  });
+
+  it('and a missing option points at the help of its command', async () => {
+    const { exit, stderr } = await desk.run('lock', 'set', '--nhi', 'nhi:prod/ci-deployer');
+    expect(exit).toBe(2);
+    expect(stderr).toContain('(countersign lock set --help says what it takes)');
+  });
+});
+
 describe('approve and reject', () => {
   it('show the plan and ask, where somebody is there to answer', async () => {
     const { id } = json(await grant());
