@@ -115,12 +115,12 @@ export function layOut(options: LayoutOptions): Layout {
 
   const local = (path: string): string => relative(directory, path) || '.';
   const inDirectory = (path: string): string => (local(path).startsWith('..') ? path : local(path));
-  writeNew(at('countersign.yaml'), yaml('The sidecar. Paths are from this file.', {
+  writeNew(at('countersign.yaml'), withCalendarHint(yaml('The sidecar. Paths are from this file.', {
     origin, data: 'data', listen: { socket: inDirectory(socket) }, tokens: 'tokens.json', keys: { log: 'keys/log.key', ticket: 'keys/ticket.key' }, trust: 'trust',
     facts: { inventory: 'facts/inventory.yaml', catalogue: 'facts/catalogue.yaml', directory: 'facts/directory.yaml', usage: 'facts/usage.yaml' },
     executors: [{ id: executorId, socket: inDirectory(executorSocket), connectors }],
     ...options.config,
-  }));
+  })));
   writeNew(at('executor.yaml'), yaml('The executor. It believes its own trust folder and nothing else.', {
     id: executorId, socket: inDirectory(executorSocket), key: 'keys/executor.key', trust: 'trust', state: 'executor', fingerprintKey: 'keys/fingerprint.key',
     connectors: options.connectors,
@@ -152,6 +152,12 @@ function writeTokens(digests: string, clear: string, { principals, randomBytes }
   const lines = [...tokens].map(([principal, token]) => `${principal} ${token}`);
   writeSecret(clear, `# Give each line to whom it names, then delete this file: the sidecar needs only tokens.json.\n${lines.join('\n')}\n`);
   return tokens;
+}
+
+/** What is not there by itself, shown where it would go. */
+function withCalendarHint(text: string): string {
+  const hint = '# calendar: facts/calendar.yaml   # maintenance windows and freezes: then what is of high risk waits for a window';
+  return /^ +calendar:/m.test(text) ? text : text.replace(/^( +)usage: .*\n/m, `$&$1${hint}\n`);
 }
 
 function yaml(heading: string, value: object): string {

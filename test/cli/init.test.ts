@@ -28,6 +28,7 @@ function* files(folder: string): Generator<string> {
 describe('countersign init', () => {
   it('makes a configuration that serve takes', async () => {
     expect(ran.exit).toBe(0);
+    expect(readFileSync(at('countersign.yaml'), 'utf8')).toMatch(/^ +usage: .+\n +# calendar: facts\/calendar\.yaml +# maintenance windows and freezes/m);
     const { config, warnings } = await loadConfig({ path: at('countersign.yaml') });
     expect(warnings).toEqual([]);
     expect(config.executors.map(({ id }) => id)).toEqual(['executor:main']);
