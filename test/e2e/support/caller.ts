@@ -49,7 +49,7 @@ export function startRun({ paths, tokenOf }: Installation, { subject, change, co
   mkdirSync(place, { recursive: true });
   const file = join(place, 'change.json');
   writeFileSync(file, JSON.stringify(change));
-  const child = spawn(process.execPath, [paths.cli, 'run', '--socket', paths.socket, '--trust', trust, '--change', file, ...flags, '--', ...command], {
+  const child = spawn(process.execPath, [paths.cli, 'run', '--socket', paths.socket, '--trust', trust, '--change', file, '--timeout', 'PT1M', ...flags, '--', ...command], {
     stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, COUNTERSIGN_TOKEN: tokenOf(subject), ...env },
   });
   let output = '';
