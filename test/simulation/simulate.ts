@@ -35,7 +35,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   const scheduler = createScheduler(rng.fork('order'), START_MS, options.trace ?? null);
   const oracle = createOracle();
   const workflows = rng.fork('workflows');
-  const isWorkflow = workflows.chance(0.6);
+  const isWorkflow = workflows.chance(0.5);
   const world = await createWorld(scheduler, rng.fork('world'), options.wraps ?? {}, {
     ...oracle.watchers,
     given(connector, access) {

@@ -122,7 +122,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
   const workers = new Map<Process, Worker>();
   const randoms = rng.fork('randomness of programs');
   const logger = (name: string): Logger => ({
-    info: (_fields, message) => scheduler.trace(`${name}: ${message}`),
+    info: (fields, message) => scheduler.trace(`${name}: ${message}${message === 'overtaken' ? ` ${JSON.stringify(fields)}` : ''}`),
     warn: (fields, message) => scheduler.trace(`${name}: ${message} ${JSON.stringify(fields)}`),
     error: (fields, message) => scheduler.trace(`${name}: ${message} ${JSON.stringify(fields)}`),
   });
