@@ -107,7 +107,7 @@ export const STEP_CASES: readonly Case[] = [
   // Undoing.
   { title: 'a new login that the sidecar takes back after the cutover', code: 'undone-after-cutover', beats: () => undoneAfterCutover('compensation').beats },
   { title: 'a new login that the sidecar takes back after the cutover under another name', code: 'undone-after-cutover', beats: () => undoneAfterCutover('early').beats },
-  { title: 'a failed rotation that nobody undoes', code: 'not-undone', beats: () => failedCutover().beats, asOfMs: START_MS + HOUR },
+  { title: 'a failed rotation that nobody undoes', code: 'not-undone', beats: () => failedCutover().beats, asOfMs: START_MS + 4 * HOUR },
   { title: 'a rotation left half done when its window closed', code: 'not-undone', beats: () => stagedInWindow().beats, asOfMs: START_MS + 2 * HOUR },
   { title: 'an ordered end of a staged login that nobody reports', code: 'lease-overdue', beats: () => without('lease.ended')(toldUntilUndone(stagedRotation()).beats), asOfMs: START_MS + HOUR },
   { title: 'an end that takes another login back', code: 'order-mismatch', beats: () => otherUndone() },
@@ -115,7 +115,7 @@ export const STEP_CASES: readonly Case[] = [
   { title: 'a step before its window', code: 'outside-window', beats: () => beforeWindow().beats },
   { title: 'a ticket that is good for longer than the window', code: 'outside-window', beats: () => forceAct(toldUntilDispatched(inWindow()), 0, { notAfter: formatTime(START_MS + 2 * HOUR) }).beats },
   { title: 'a step in its window that nobody was told is open', code: 'outside-window', beats: () => without('window.opened')(toldUntilAuthorised(inWindow()).beats) },
-  { title: 'an effect long after the window', code: 'outside-window', beats: () => actedAfterWindow().beats },
+  { title: 'an effect that was not even taken up before the window was long over', code: 'outside-window', beats: () => actedAfterWindow().beats },
   { title: 'another window opened than was planned', code: 'window-mismatch', beats: () => editing('window.opened', (event) => withBody(event, { calendar: 'days' }))(inWindow().beats) },
   { title: 'a window opened before its time', code: 'window-mismatch', beats: () => editing('window.opened', () => ({ atMs: START_MS + 60_200 }))(inWindow().beats) },
   { title: 'another window closed than was opened', code: 'window-mismatch', beats: () => editing('window.closed', (event) => withBody(event, { closesAt: formatTime(START_MS + 2 * HOUR) }))(closedWindow().beats) },
@@ -195,7 +195,9 @@ function undoneAfterCutover(cause: 'compensation' | 'early'): Telling {
 }
 
 function failedCutover(): Telling {
-  return toldUntilActed(toldUntilClaimed(toldUntilAuthorised(stagedRotation())), { outcome: 'failed', before: null, after: null });
+  // Nobody has moved over yet: otherwise it would not be undone by itself.
+  const staged = acknowledge(toldUntilStep(toldUntilPlanned(ROTATE, START_MS, { consumers: [CONSUMER] }))).later(2 * HOUR);
+  return toldUntilActed(toldUntilClaimed(toldUntilAuthorised(staged)), { outcome: 'failed', before: null, after: null });
 }
 
 function stagedInWindow(): Telling {
@@ -217,8 +219,9 @@ function beforeWindow(): Telling {
 }
 
 function actedAfterWindow(): Telling {
-  const telling = toldUntilClaimed(toldUntilAuthorised(inWindow()));
-  telling.atMs = START_MS + HOUR + 31_000;
+  const authorised = toldUntilAuthorised(inWindow());
+  authorised.atMs = START_MS + HOUR + 31_000;
+  const telling = toldUntilClaimed(authorised);
   const { content, states } = acted(telling);
   report(telling, content, states);
   return telling;
