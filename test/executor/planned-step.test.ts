@@ -62,6 +62,7 @@ describe('anything else is refused as a wrong step', () => {
     ['a fourth step', { action: 'retire', ticket: (ticket) => ({ ...ticket, stepId: actStepId(ticket.changeId, 1, 4) }) }],
     ['the step of a plan that the caller carries out', { action: 'call', runKey, ticket: (ticket) => ({ ...ticket, audience: EXECUTOR }) }],
     ['a plan for a run, in mode executor', { action: 'disable', plan: (plan) => ({ ...plan, caller: { key: runKey, timeoutSeconds: 60 } }), ticket: (ticket) => ({ ...ticket, audience: EXECUTOR }) }],
+    ['a call that nobody makes', { action: 'call', runKey, plan: ({ caller: _, ...plan }) => plan }],
     ['a call in mode executor', { action: 'call', runKey, plan: ({ caller: _, ...plan }) => ({ ...plan, mode: 'executor' }) }],
   ];
   test.each(cases.map(([name, edits]) => ({ name, edits })))('$name', ({ edits }) => {
@@ -82,6 +83,9 @@ describe('a caller is an executor for its own run alone', () => {
   });
   test('a plan in mode caller with nobody who calls is refused', () => {
     expect(answer({ ...call, plan: ({ caller: _, ...plan }) => plan, ticket: (ticket) => ({ ...ticket, audience: asCaller.executorId }) }, asCaller)).toMatch(/^wrong-step: /);
+  });
+  test('a plan that names it in mode executor is refused', () => {
+    expect(answer({ action: 'disable', plan: (plan) => ({ ...plan, caller: { key: runKey, timeoutSeconds: 60 } }) }, asCaller)).toMatch(/^wrong-step: /);
   });
   test.each(['provision', 'grant'] as const)('a %s is lent, and needs an executor that takes it back', (kind) => {
     expect(answer({ ...call, called: 'revoke', plan: (plan) => ({ ...plan, kind }) }, asCaller)).toMatch(/^wrong-step: /);

@@ -278,7 +278,8 @@ describe('an order for the staged login', () => {
     expect(working(one)).toEqual([OLD]);
     expect(one.target.accounts.get(OLD)).toEqual(old);
     expect(one.of('revoked')).toEqual([expect.objectContaining({ outcome: 'done', order: payloadDigest(order) })]);
-    expect(one.messages.at(-1)!.objects).toHaveLength(1);
+    // Read as the step reads it, the login beside it included.
+    expect(one.messages.at(-1)!.objects).toEqual([expect.stringContaining(`"current":"id-${OLD}"`)]);
   });
   test.each([[['stage'], 'cutover'], [['stage', 'cutover'], 'retire']] as const)('after %j fences what follows it: the %s is refused, also by the next process', async (done, next) => {
     const { one, turn } = await upTo(done);
@@ -288,6 +289,15 @@ describe('an order for the staged login', () => {
     expect(await carriedOut(one, worker, turn.step(next))).toBe('refused lease-ended');
     worker = await restarted(one);
     expect(await carriedOut(one, worker, turn.step(next, { issue: 2, nowMs: one.clock.nowMs }))).toBe('refused lease-ended');
+    expect(working(one)).toEqual([OLD]);
+  });
+  test('that was carried out fences though the clock goes back to before it', async () => {
+    const { one, turn } = await upTo(['stage', 'cutover']);
+    const worker = await restarted(one);
+    await worker.revoke(turn.order('early', one.clock.nowMs));
+    await one.clock.settle();
+    one.clock.jump(-60_000);
+    expect(await carriedOut(one, worker, turn.step('retire', { nowMs: one.clock.nowMs }))).toBe('refused lease-ended');
     expect(working(one)).toEqual([OLD]);
   });
   test('that is due and cannot be carried out fences as well', async () => {
@@ -337,6 +347,33 @@ describe('an order for the staged login', () => {
     await one.clock.settle();
     expect(working(one)).toEqual([]);
     expect(one.of('revoked').at(-1)).toMatchObject({ outcome: 'done' });
+    expect(one.target.effects.slice(STEPS.length)).toEqual([`revoke ${NEW}`]);
+  });
+  test('by a person waits for no retire: what is on its way there is not what it takes back', async () => {
+    const { one, turn } = await upTo(['stage', 'cutover']);
+    const worker = await restarted(one);
+    one.target.will('apply', 'hangs');
+    await deliver(worker, turn.step('retire'));
+    await one.clock.advance(1_000);
+    await worker.revoke(turn.order('early', one.clock.nowMs));
+    await one.clock.settle();
+    expect(one.of('revoked')).toEqual([expect.objectContaining({ outcome: 'done' })]);
+    await one.clock.advance(120_000);
+    expect(one.of('acted').at(-1)).toMatchObject({ outcome: 'refused', code: 'lease-ended' });
+    expect(working(one)).toEqual([OLD]);
+  });
+  test('that comes while the cutover looks is not passed over by what it saw', async () => {
+    const running: { worker: Worker | null } = { worker: null };
+    const turn = rotation();
+    const one = withOldLogin(createBench({ wrap: (connector) => ({ ...connector, apply: async (input) => {
+      await connector.apply(input);
+      if (input.step.action === 'cutover') await running.worker!.revoke(turn.order('compensation', START_MS));
+    } }) }));
+    const worker = await one.start();
+    running.worker = worker;
+    expect(await carriedOut(one, worker, turn.step('stage'))).toBe('done');
+    expect(await carriedOut(one, worker, turn.step('cutover'))).toBe('refused lease-ended');
+    expect(working(one)).toEqual([OLD]);
   });
   test.each(['hangs', 'hangsDone', 'late', 'lostAfter', 'lostBefore'] as const)('that comes by itself while the retire %s leaves exactly one of them', async (fate) => {
     const { one, turn } = await upTo(['stage', 'cutover']);
