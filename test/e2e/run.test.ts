@@ -163,11 +163,12 @@ describe('a command that does not end well', () => {
     expect(await lastReport(change.id)).toMatchObject({ kind: 'acted', outcome: 'failed', code: 'exit-42' });
   });
 
-  test('that cannot be started: 127, and that is on record too', async () => {
-    const { run, change } = await approvedRun(['/nonexistent/rotate-it']);
+  test('that cannot be started: 127, and nothing was asked for', async () => {
+    const known = await changesOf(pipeline);
+    const run = startRun(installation, { subject: DEPLOYER.subject, change: rotationOf(DEPLOYER), command: ['/nonexistent/rotate-it'], place: newPlace() });
     expect(await run.exit, run.output()).toBe(127);
-    expect((await pipeline.get(change.id)).state).toBe('failed');
-    expect(await lastReport(change.id)).toMatchObject({ outcome: 'failed', code: 'exit-127' });
+    expect(run.output()).toContain('No change was asked for');
+    expect(await changesOf(pipeline)).toEqual(known);
   });
 
   test('SIGTERM is passed on to it, and it answers as it likes', async () => {
