@@ -28,6 +28,12 @@ describe('a change that its caller makes itself', () => {
     expect(work(story)).toEqual({ work: null, wakeAtMs: T0 + 300_000 });
   });
 
+  it('cannot be taken up once its ticket has run out, whoever’s clock says what', () => {
+    const story = ticketed();
+    story.nowMs = T0 + 300_000;
+    expect(story.claimed()).toMatchObject({ ok: false, code: 'too-late' });
+  });
+
   it('expires when its ticket was not taken up, and is not issued again', () => {
     const story = ticketed();
     story.nowMs = T0 + 300_000;

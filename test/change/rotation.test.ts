@@ -219,6 +219,31 @@ describe('a rotation with an overlap', () => {
 });
 
 describe('a rotation without an overlap', () => {
+  it('whose secret nobody fetches has nothing to undo: it is its owner’s to look at, once, and nothing is done again and again', () => {
+    const story = new Story().allowed(ROTATE, SINGLE);
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expectOk(story.authorise());
+    expectOk(story.acted('done', null, SEAL));
+    expectOk(story.verified());
+    story.nowMs += LIMITS.deliveryMs;
+    expect(work(story).work).toEqual({ do: 'unfetched' });
+    story.must({ type: 'openFinding', by: SIDECAR, code: 'step-stuck', message: 'not fetched', owner: 'person:wei' });
+    expect(work(story)).toEqual({ work: null, wakeAtMs: null });
+    expect(story.now.delivery?.status).toBe('sealed');
+  });
+
+  it('that policy refuses afterwards has failed, its effect standing, and keeps nobody waiting', () => {
+    const story = new Story().allowed(ROTATE, SINGLE);
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expectOk(story.authorise());
+    expectOk(story.acted('done', null, SEAL));
+    expectOk(story.verified('deny'));
+    expect(work(story).work).toEqual({ do: 'compensate' });
+    story.must({ type: 'openFinding', by: SIDECAR, code: 'verification-failed', message: 'look', owner: 'person:wei' });
+    expect(story.now.name).toBe('failed');
+    expect(occupiesTarget(story.now)).toBe(false);
+  });
+
   it('is one step, and once it is on its way nothing would undo it', () => {
     const story = new Story().allowed(ROTATE, SINGLE);
     expect(story.now.plan?.steps.map(({ action }) => action)).toEqual(['replace']);

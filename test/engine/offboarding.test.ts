@@ -71,6 +71,25 @@ describe('an offboarding', () => {
     expect(findItems('nhi:prod/nobody', sidecar.facts, { open: () => [].values() })).toEqual([]);
   }));
 
+  it('lets nothing slip past: what waits is withdrawn, what is asked meanwhile is too', () => withSidecar(async (sidecar) => {
+    const { lock } = sidecar.engine;
+    await lock('person:olga', { nhi: 'nhi:prod/warehouse-sync', connector: null }, 'so that it waits');
+    const waiting = await request(sidecar, 'nhi:prod/warehouse-sync', LEASE);
+    await named(sidecar, waiting, 'scheduled');
+    const parent = await request(sidecar, 'person:olga', OFFBOARD);
+    await named(sidecar, parent, 'done');
+    expect(sidecar.engine.get(waiting)?.name).toBe('withdrawn');
+  }));
+
+  it('is not led astray by a child that is made to be about something else', () => withSidecar(async (sidecar) => {
+    sidecar.executor.acting = false;
+    const parent = await request(sidecar, 'person:olga', OFFBOARD);
+    await vi.waitFor(() => expect(sidecar.engine.get(parent)?.items.get(0)).toBeDefined(), { timeout: 10_000 });
+    const child = sidecar.engine.get(parent)!.items.get(0)!.change;
+    const other: ChangeRequest = { kind: 'disable', subject: 'nhi:prod/warehouse-sync', connector: 'pg-main', target: 'elsewhere', reason: 'another' };
+    expect(await sidecar.engine.revise('person:olga', child, other)).toMatchObject({ ok: false, code: 'not-expected' });
+  }));
+
   it('of which nothing is found is over at once, where policy allows it', () => withSidecar(async (sidecar) => {
     await named(sidecar, await request(sidecar, 'person:olga', { ...OFFBOARD, subject: 'thirdParty:nobody' }), 'done');
   }));
