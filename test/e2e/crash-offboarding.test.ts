@@ -1,8 +1,8 @@
-/** `kill -9` of the sidecar, and of the executor, in the course of an offboarding: at every record of the case, of the lease that it ends, and of its children. */
+/** `kill -9` of the sidecar, and of the executor, in the course of an offboarding: at records of the case, of the lease that it ends, and of its children. */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Installation } from '../../examples/demo/installation.ts';
 import { openBench, verificationTrouble, type Bench } from './support/bench.ts';
-import { killAtEachType, run, VICTIMS, type Place } from './support/kill.ts';
+import { killAtEachType, placesFor, run, VICTIMS, type Place } from './support/kill.ts';
 import { offboardingScenario } from './support/offboarding.ts';
 
 const scenario = offboardingScenario();
@@ -19,10 +19,10 @@ beforeAll(async () => {
 });
 afterAll(() => bench.close());
 
-describe.each(VICTIMS)('kill -9 of the %s right after each record of an offboarding', (victim) => {
+describe.each(VICTIMS)('kill -9 of the %s right after records of an offboarding', (victim) => {
   test('it finishes, and nothing is left with who has gone', async () => {
     expect(recorded).toEqual(expect.arrayContaining([{ type: 'item.started', nth: 3 }, { type: 'item.settled', nth: 3 }, { type: 'lease.ended', nth: 1 }, { type: 'step.succeeded', nth: 2 }]));
-    await killAtEachType(scenario, bench, installation, victim, recorded);
+    await killAtEachType(scenario, bench, installation, victim, placesFor(victim, recorded));
   }, 300_000);
 });
 

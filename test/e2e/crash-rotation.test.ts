@@ -1,11 +1,11 @@
 /**
- * `kill -9` of the sidecar, and of the executor, in the course of a rotation with an overlap: at every record, and at every kind of entry in the
- * lease book. A prober logs in every 20 ms all the while.
+ * `kill -9` of the sidecar, and of the executor, in the course of a rotation with an overlap: at its records, and at the entries of the lease
+ * book. A prober logs in every 20 ms all the while.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Installation } from '../../examples/demo/installation.ts';
 import { openBench, verificationTrouble, type Bench } from './support/bench.ts';
-import { killAtEachType, run, VICTIMS, type Place } from './support/kill.ts';
+import { killAtEachType, placesFor, run, VICTIMS, type Place } from './support/kill.ts';
 import { openRotation, type Rotation } from './support/rotation.ts';
 
 let bench: Bench;
@@ -22,17 +22,17 @@ beforeAll(async () => {
 });
 afterAll(() => bench.close());
 
-describe.each(VICTIMS)('kill -9 of the %s right after each record of a rotation', (victim) => {
+describe.each(VICTIMS)('kill -9 of the %s right after records of a rotation', (victim) => {
   test('it finishes, each of its steps done once', async () => {
     expect(recorded.map(({ type }) => type)).toEqual(expect.arrayContaining(['window.opened', 'delivery.sealed', 'delivery.acknowledged', 'consumer.confirmed', 'window.closed']));
-    await killAtEachType(rotation.scenario, bench, installation, victim, recorded);
+    await killAtEachType(rotation.scenario, bench, installation, victim, placesFor(victim, recorded));
   }, 300_000);
 });
 
 describe('kill -9 of the executor right after each kind of entry in its lease book', () => {
   test('it finishes, each of its steps done once', async () => {
-    // The cutover is a check: nothing is attempted, and nothing applied.
-    const times = { claim: 3, attempt: 2, applied: 2, resolved: 3, sent: 3 };
+    // The cutover is a check: nothing is attempted, and nothing applied. What was attempted is looked at again only once its deadline has passed: one is enough.
+    const times = { claim: 3, attempt: 1, applied: 2, resolved: 3, sent: 3 };
     const entries = Object.entries(times).flatMap(([type, most]) => Array.from({ length: most }, (_, index): Place => ({ type, nth: index + 1 })));
     await killAtEachType(rotation.scenario, bench, installation, 'executor', entries, { in: 'leaseBook' });
   }, 300_000);

@@ -83,6 +83,11 @@ export async function killAtEachType(scenario: Scenario, bench: Bench, installat
   }
 }
 
+/** Where a victim of a long change is killed: the sidecar at every record; the executor, which has no part in most of them, at the first of each type. */
+export function placesFor(victim: Victim, recorded: readonly Place[]): readonly Place[] {
+  return victim === 'sidecar' ? recorded : recorded.filter(({ nth }) => nth === 1);
+}
+
 async function runKilling(scenario: Scenario, bench: Bench, installation: Installation, kills: Kills): Promise<void> {
   const where = kills.after.map(({ type, nth }) => `${type} ${nth}`).join(', ');
   await run(scenario, bench, installation, `${kills.in ?? ''}${kills.victim}-${where.replaceAll(/[^a-z0-9]+/g, '-')}`, kills).catch((cause: unknown) => {
