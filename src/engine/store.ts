@@ -41,7 +41,7 @@ export interface Store {
   isDurable(state: ChangeState): boolean;
 }
 
-const JUDGED_BY_RECORD: ReadonlySet<Command['type']> = new Set(['approve', 'openWindow', 'authoriseAct']);
+const JUDGED_BY_RECORD: ReadonlySet<Command['type']> = new Set(['approve', 'openWindow']);
 
 /** Events whose record must be under a signed checkpoint before anyone hears of them: receipts are made of these. */
 const NEEDS_CHECKPOINT = new Set<string>(['step.authorised']);
