@@ -117,7 +117,7 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
       if (state.plan?.mode === 'caller') return called(state, nowMs);
       if (isStalled(state, nowMs, limits)) return now({ do: 'stalled' });
       if (state.lease !== null && !state.lease.armed) return now({ do: 'arm' });
-      if (needsAnotherIssue(state, nowMs)) return state.lease !== null && nowMs >= state.lease.endsAtMs ? NOTHING : again(state, nowMs);
+      if (needsAnotherIssue(state, nowMs)) return state.lease !== null && nowMs >= state.lease.endsAtMs ? NOTHING : again(state, nowMs, limits);
       // Once claimed, the ticket's end changes nothing: a wake-up in the past would come at once, and again.
       return { work: { do: 'publishAct' }, wakeAtMs: state.claimed ? null : (state.act?.notAfterMs ?? null) };
     case 'verifying':
@@ -159,9 +159,9 @@ function notHeld(state: ChangeState, nowMs: number): Due {
 }
 
 /** The ticket is to be issued again; where the window has closed on it, what it may have given is taken back, or the change is over. */
-function again(state: ChangeState, nowMs: number): Due {
+function again(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
   if (!mayHaveGiven(state)) return inItsTime(state, nowMs, { do: 'missWindow' });
-  return mayRollBack(state) ? inItsTime(state, nowMs, { do: 'compensate' }) : heldOpen(state, nowMs);
+  return mayRollBack(state) ? inItsTime(state, nowMs, { do: 'compensate' }) : heldOpen(state, nowMs, limits);
 }
 
 /** A rotation waits for its new secret to be fetched and for its consumers; from the cutover on, for nothing. */
@@ -181,10 +181,11 @@ function staged(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
 }
 
 /** Somebody has moved over: a window that closes on the cutover undoes nothing. Both credentials stand, and its owner is told that it does not get on. */
-function heldOpen(state: ChangeState, nowMs: number): Due {
+function heldOpen(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
   const step = stepOf(state);
   const closesAtMs = state.plan === null || step === null ? null : windowEndMs(state.plan, step);
-  return closesAtMs !== null && nowMs >= closesAtMs ? NOTHING : notHeld(state, nowMs);
+  if (closesAtMs === null || nowMs < closesAtMs) return notHeld(state, nowMs);
+  return state.findings.has('rotation-stalled') ? NOTHING : at(stalledAt(state, limits));
 }
 
 /** When a rotation may go on to its cutover: at once when every consumer has confirmed, otherwise when the grace is over. */

@@ -92,6 +92,28 @@ describe('a change with a planned window', () => {
     expect(work(story).work).toEqual({ do: 'compensate' });
   });
 
+  it('that closes on the cutover, when a consumer has moved over, leaves both logins and is a finding in its time', () => {
+    const story = new Story();
+    story.window = windowOf('expire');
+    story.consumers = ['orders-api'];
+    story.nowMs = CLOSES - 60_000;
+    const seal = { recipient: `age1${'q'.repeat(58)}`, ciphertext: `sha256:${'a'.repeat(64)}`, fingerprint: 'b'.repeat(64), replaces: null };
+    story.allowed(ROTATE, TWINS).stepDone(seal);
+    story.must({ type: 'acknowledgeDelivery', by: 'nhi:prod/ci-deployer', ciphertext: seal.ciphertext });
+    story.must({ type: 'confirmConsumer', by: 'nhi:prod/orders-api', consumer: 'orders-api' });
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expectOk(story.authorise());
+    expectOk(story.acted('refused', 'not-yet'));
+    story.nowMs = CLOSES;
+    const { work: due, wakeAtMs } = work(story);
+    expect(due).toBeNull();
+    expect(wakeAtMs).toBeGreaterThan(CLOSES);
+    story.nowMs = wakeAtMs!;
+    expect(work(story).work).toEqual({ do: 'stalled' });
+    story.must({ type: 'openFinding', by: SIDECAR, code: 'rotation-stalled', message: 'the old one is in use', owner: 'person:wei' });
+    expect(work(story)).toEqual({ work: null, wakeAtMs: null });
+  });
+
   it('has a grace of half its window at most: one that outlasts it could only ever be undone', () => {
     const story = inWindow('expire', { ...ROTATE, grace: 'P1D' } as typeof ROTATE);
     expect(story.now.plan?.rotation?.graceSeconds).toBe((CLOSES - OPENS) / 2_000);
