@@ -7,16 +7,17 @@ import type { Answer } from '../../src/engine/engine.ts';
 import type { RotateRequest } from '../../src/protocol/request.ts';
 import { FINAL_STATES } from '../../src/change/state.ts';
 import { askOf } from './asking.ts';
+import { UNSERVED } from './fixtures.ts';
 import type { Oracle } from './oracle.ts';
 import type { Rng } from './rng.ts';
 import type { Process } from './scheduler.ts';
 import type { World } from './world.ts';
 
-const SUBJECT = 'nhi:prod/ci-deployer';
+const SERVED = { subject: 'nhi:prod/ci-deployer', connector: 'pg-main', target: 'app', account: 'ci_deployer', purpose: 'deploy-orders' };
 /** A run that has waited so long gives up. */
 const PATIENCE_MS = 400_000;
 
-/** Rotates the deployer's own secret. `about`: urgency and window, as the request has them. */
+/** Rotates its own secret, where an executor sees what came of it or where none does. `about`: urgency and window, as the request has them. */
 export function startCallerRun(world: World, rng: Rng, oracle: Oracle, about: Pick<RotateRequest, 'urgency' | 'window'>): void {
   const { scheduler } = world;
   const ask = askOf(world);
@@ -24,6 +25,7 @@ export function startCallerRun(world: World, rng: Rng, oracle: Oracle, about: Pi
   const offsetMs = rng.between(-900, 900);
   const deadly = rng.chance(0.4) ? rng.pick([0.02, 0.2]) : 0;
   const key = newRunKey((length) => rng.bytes(length));
+  const { account, ...system } = rng.fork(key.id).chance(0.3) ? UNSERVED : SERVED;
   const nowMs = (): number => scheduler.nowMs() + offsetMs;
 
   /** Every await of the run: it may be its last. */
@@ -49,8 +51,8 @@ export function startCallerRun(world: World, rng: Rng, oracle: Oracle, about: Pi
   };
   const request = async (): Promise<string | null> => {
     for (let left = 5; left > 0; left -= 1) {
-      const answer = await live(ask((engine) => engine.request([SUBJECT], {
-        kind: 'rotate', subject: SUBJECT, connector: 'pg-main', target: 'app', purpose: 'deploy-orders', reason: 'by our own script', caller: { key: key.publicKey, timeout: 'PT20S' }, ...about,
+      const answer = await live(ask((engine) => engine.request([system.subject], {
+        kind: 'rotate', ...system, reason: 'by our own script', caller: { key: key.publicKey, timeout: 'PT20S' }, ...about,
       }, key.id)));
       if (answer !== undefined) return answer.ok ? answer.value.state.changeId : null;
       await pause(500, 4_000);
@@ -62,7 +64,7 @@ export function startCallerRun(world: World, rng: Rng, oracle: Oracle, about: Pi
       const state = world.engine()?.get(changeId);
       if (state !== undefined && FINAL_STATES.has(state.name)) return null;
       if (state?.name !== 'authorised') continue;
-      const envelope = await live(ask((engine) => engine.callerTicket(SUBJECT, changeId, null)));
+      const envelope = await live(ask((engine) => engine.callerTicket(system.subject, changeId, null)));
       if (envelope?.ok !== true) continue;
       const opened = openTicketForRun(JSON.parse(JSON.stringify(envelope.value)), { trust: world.trust, key, nowMs: nowMs(), head: () => null });
       if (opened.ok) return { key, ticket: opened.ticket };
@@ -74,7 +76,7 @@ export function startCallerRun(world: World, rng: Rng, oracle: Oracle, about: Pi
   const code = (changeId: string): boolean => {
     oracle.workflow.codeRan(changeId);
     if (rng.chance(0.15)) return false;
-    world.targets.get('pg-main')!.setSecret('ci_deployer', `made by ${changeId}`);
+    world.targets.get(system.connector)?.setSecret(account, `made by ${changeId}`);
     return true;
   };
 

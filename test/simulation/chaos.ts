@@ -15,6 +15,8 @@ export interface Chaos {
 }
 
 const SUPERVISE_MS = 500;
+/** How far a clock may be off without being wrong, in ms. */
+const TOLERATED_MS = 900;
 /** What needs no new block on a disk that is full. */
 const NEEDS_NO_SPACE: ReadonlySet<DiskOperation> = new Set(['sync', 'remove', 'truncate', 'overwrite', 'openAppend']);
 
@@ -62,12 +64,12 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
     });
   }
   for (const node of nodes) {
-    // Executors' clocks stay within what trust folders tolerate; a sidecar's may be anywhere.
-    const furthest = node === world.sidecar ? rng.pick([900, 30_000, 600_000]) : 900;
+    // Within what trust folders tolerate, and beyond; a sidecar's may be anywhere.
+    const furthest = node === world.sidecar ? rng.pick([900, 30_000, 600_000]) : rng.fork(`clock of ${node.name}`).pick([TOLERATED_MS, TOLERATED_MS, 30_000]);
     if (some(`clock steps at ${node.name}`, 0.15)) {
       phases(`clock step at ${node.name}`, rng.between(1, 3), 30_000, () => {
         node.offsetMs = rng.between(-furthest, furthest);
-        if (furthest > 900) world.wildClock = true;
+        if (furthest > TOLERATED_MS) world.wildClock = true;
       }, () => {
         node.offsetMs = rng.between(-400, 400);
       });
@@ -186,7 +188,11 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
       });
     },
     check() {
-      for (const [audience, node] of world.executors) if (world.worker(audience) === null && node.excused) node.impededMs = Math.max(node.impededMs, scheduler.nowMs());
+      for (const [audience, node] of world.executors) {
+        const excusedMs = world.worker(audience) === null && node.excused ? 0 : Math.abs(node.offsetMs) > TOLERATED_MS ? Math.abs(node.offsetMs) : null;
+        // A clock that was set back and is right again is looked at when the timer fires that was set by the wrong one.
+        if (excusedMs !== null) node.impededMs = Math.max(node.impededMs, scheduler.nowMs() + excusedMs);
+      }
     },
     heal() {
       healed = true;

@@ -82,7 +82,7 @@ export async function fixtures(): Promise<Fixtures> {
     requirements,
   };
   const file = (name: string): { name: string; text: string } => ({ name, text: readFileSync(join(ROOT, `examples/facts/${name}.yaml`), 'utf8') });
-  const facts = parseFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage') }, START_MS);
+  const facts = withUnserved(parseFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage') }, START_MS));
   const dated = factsOf({ ...facts.value, calendar: CALENDAR }, START_MS);
   made = { keys, trust, facts, strictFacts: stricter(facts), withCalendar: { facts: dated, strictFacts: stricter(dated) }, pdp: inlinePdp(await readBundle(join(ROOT, 'policy/bundle'))) };
   return made;
@@ -103,6 +103,23 @@ const CALENDAR: CalendarFile = {
   }],
   freezes: [{ id: 'opening', timeZone: 'UTC', from: '2026-11-23T09:00', until: '2026-11-23T09:01' }],
 };
+
+/** An identity with an account where no executor reaches: only its own code can change that, and nobody else sees what it did. */
+export const UNSERVED = { subject: 'nhi:prod/crm-export', connector: 'crm', target: 'contacts', account: 'crm_export', purpose: 'crm-export' } as const;
+
+function withUnserved({ value }: Facts): Facts {
+  const { subject: id, connector, target, account, purpose } = UNSERVED;
+  const entitlement = { connector, target, privilege: 'scope:read' };
+  const nhi = {
+    id, owner: 'person:ana', backupOwner: 'person:ben', environment: 'prod', purposes: [purpose], riskTier: 'medium' as const, custody: 'vault' as const, humanUse: false, consumers: [],
+    accounts: { [connector]: account },
+  };
+  const catalogue = {
+    ...value.catalogue, entitlements: [...value.catalogue.entitlements, { ...entitlement, rank: 20, environment: 'prod' }],
+    purposes: [...value.catalogue.purposes, { id: purpose, needs: [entitlement], maxLeaseSeconds: null }],
+  };
+  return factsOf({ ...value, catalogue, inventory: { ...value.inventory, nhis: [...value.inventory.nhis, nhi] } }, START_MS);
+}
 
 /** The same, a moment later: nobody's purpose stands any more, and those who ask by name have left. People who take back access remain. */
 function stricter({ value }: Facts): Facts {

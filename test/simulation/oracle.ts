@@ -89,7 +89,7 @@ export function createOracle(): Oracle {
     const body = bodyOf(record, 'step.authorised');
     return body?.kind === 'act' && body.stepId === stepId;
   });
-  /** A step that gives nothing was done: it is in the ledger before, and a takeover is in its time. */
+  /** A step that gives nothing was done: it is in the ledger before, and in its turn and time. */
   const done = (connector: string, step: PlanStep, sentAtMs: number): void => {
     const records = view.recordsOf(changeOf(step.clientToken));
     const authorised = authorisedIn(records, step.stepId);
@@ -100,7 +100,7 @@ export function createOracle(): Oracle {
     const body = bodyOf(authorised, 'step.authorised')!;
     const plan = body.kind === 'act' ? planOf(body.planDigest, records) : null;
     if (plan === null || !plan.steps.some((one) => JSON.stringify(one) === JSON.stringify(step))) broken(2, `${connector} was made to ${step.action} ${step.account}, and its plan does not say so`);
-    else if (step.action === 'cutover') workflow.effected(plan, step, authorised, sentAtMs);
+    else workflow.effected(plan, step, authorised, sentAtMs);
   };
 
   /** Invariants 1, 2, 3, 6, 7 and 9 at the moment in which access appears. */

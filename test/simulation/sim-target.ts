@@ -121,7 +121,7 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
         for (const access of given) {
           if (access.target === step.target && access.account === step.account && access.privileges.some((one) => step.privileges.includes(one))) end(access);
         }
-        return;
+        break;
       case 'stage':
       case 'replace':
         logins.apply(input);

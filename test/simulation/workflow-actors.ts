@@ -4,6 +4,7 @@ import type { ChangeRequest } from '../../src/protocol/request.ts';
 import { RECIPIENT } from './actors.ts';
 import { askOf } from './asking.ts';
 import { startCallerRun } from './caller-run.ts';
+import { UNSERVED } from './fixtures.ts';
 import type { Oracle } from './oracle.ts';
 import type { Rng } from './rng.ts';
 import { unseal, type World } from './world.ts';
@@ -65,7 +66,7 @@ export function startWorkflowActors(world: World, rng: Rng, oracle: Oracle, unti
   }
   if (rng.chance(0.35)) {
     insist([rng.pick(['person:olga', 'person:olga', 'person:ben'])], {
-      kind: 'offboard', subject: rng.pick(['thirdParty:kestrel-logistics', 'thirdParty:kestrel-logistics', 'nhi:prod/ci-deployer']), reason: 'the contract is over',
+      kind: 'offboard', subject: rng.fork('unserved').chance(0.1) ? UNSERVED.subject : rng.pick(['thirdParty:kestrel-logistics', 'thirdParty:kestrel-logistics', 'nhi:prod/ci-deployer']), reason: 'the contract is over',
     }, 140_000);
   }
 

@@ -1,7 +1,7 @@
 /**
  * The oracle's part about changes of several steps and of several changes. Numbers go on where the design's invariants end:
  *
- * 10. a rotation leaves at every moment a login that works, and at its end exactly the one it was to leave;
+ * 10. a rotation leaves at every moment a login that works, from its cutover on the new one, and at its end exactly the one it was to leave;
  * 11. nothing is given, and no login takes over, outside the planned window or under a lock;
  * 12. a caller's code runs once at most, and only after its claim is durable;
  * 13. an offboarding that is done has left nothing, and one that is not says what is open and whose it is.
@@ -12,9 +12,10 @@ import { clientTokenOf } from '../../src/change/derive.ts';
 import { isPastCutover, type ChangeState } from '../../src/change/state.ts';
 import { occupiesTarget } from '../../src/change/work.ts';
 import { locksOn, type Lock } from '../../src/engine/locks.ts';
+import { occurrences } from '../../src/facts/calendar.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
-import { givesAccess, type Plan, type PlanStep } from '../../src/protocol/plan.ts';
-import { revokeOrderSchema } from '../../src/protocol/signed.ts';
+import { givesAccess, takesAway, type Plan, type PlanStep, type PlanWindow } from '../../src/protocol/plan.ts';
+import { reportSchema, revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
 import type { LedgerView } from './ledger-view.ts';
 import type { SimTarget } from './sim-target.ts';
 import type { World } from './world.ts';
@@ -42,15 +43,28 @@ export function createWorkflowOracle(world: World, view: LedgerView, broken: (in
   const ran = new Map<string, number>();
   const sent = new Set<string>();
   const offboarded = new Set<string>();
+  const effects = new Map<string, number>();
+  /** Records that were looked at for a person's order, and whether one was found: what is durable stays. */
+  let looked = 0;
+  let isOrderedBack = false;
+  /** Rotations that have taken over, and the login that did so last. */
+  const takeovers = new Set<string>();
+  let tookOver: string | null = null;
   const main = (): SimTarget => world.targets.get('pg-main')!;
 
   /** A person ordered back what a rotation made: then nobody may be left who gets in. A lock is not such an order. */
-  const mayLeaveNone = (): boolean => view.records().some((record) => {
-    if (record.type !== 'step.authorised' || record.change === null) return false;
+  const isPersonsOrder = (record: LedgerRecord): boolean => {
+    if (record.type !== 'step.authorised' || record.body['kind'] !== 'revoke') return false;
     const body = changeEventBodies['step.authorised'].parse(record.body);
-    return body.kind === 'revoke' && readPayload(body.order, revokeOrderSchema).action === 'stage' && readPayload(body.order, revokeOrderSchema).cause === 'early'
-      && body.comment?.startsWith('locked:') !== true;
-  }) || sent.size > 0;
+    if (body.kind !== 'revoke' || body.comment?.startsWith('locked:') === true) return false;
+    const { action, cause } = readPayload(body.order, revokeOrderSchema);
+    return action === 'stage' && cause === 'early';
+  };
+  const mayLeaveNone = (): boolean => {
+    const records = view.records();
+    for (; !isOrderedBack && looked < records.length; looked += 1) isOrderedBack = isPersonsOrder(records[looked]!);
+    return isOrderedBack || sent.size > 0;
+  };
 
   /** The locks that stood when a record was made. */
   const locksAt = (seq: number): Lock[] => {
@@ -63,11 +77,35 @@ export function createWorkflowOracle(world: World, view: LedgerView, broken: (in
     return [...locks.values()];
   };
 
+  const isKept = ({ connector, target, subject }: Plan, { calendar, opensAt, closesAt }: PlanWindow): boolean => {
+    const { facts } = world;
+    const scope = { connector, target, environment: facts.inventory.get(subject)?.environment ?? null };
+    const opens = facts.calendar === null ? [] : occurrences(facts.calendar, scope, Date.parse(opensAt), 1);
+    return opens.some((one) => one.calendar === calendar && one.opensAtMs === Date.parse(opensAt) && one.closesAtMs === Date.parse(closesAt));
+  };
+  /** Invariant 6 for plans of several steps: each has one effect, after those before it, and nothing is switched over to what nobody has. */
+  const judgeTurn = (plan: Plan, { stepId, action }: PlanStep): void => {
+    const records = view.recordsOf(plan.changeId);
+    const times = (effects.get(stepId) ?? 0) + 1;
+    effects.set(stepId, times);
+    // A cutover is a look, which may be taken again; what a grant or a new login left behind was looked at when it appeared.
+    if (times > 1 && ['replace', 'retire', 'disable'].includes(action)) broken(6, `${stepId} has had its effect ${times} times`);
+    const done = new Set(records.flatMap(({ type, body }) => (type === 'step.succeeded' ? [stepOfReport(changeEventBodies['step.succeeded'].parse(body).report)] : [])));
+    const early = plan.steps.slice(0, plan.steps.findIndex((one) => one.stepId === stepId)).filter((one) => !done.has(one.stepId));
+    if (early.length > 0) broken(6, `${stepId} had its effect, and ${early[0]!.stepId} is not in the ledger as done`);
+    if ((action === 'cutover' || action === 'retire') && !records.some(({ type }) => type === 'delivery.acknowledged')) broken(10, `${stepId}: the new secret has not been fetched, and the old one is given up`);
+  };
+  const noteTakeover = ({ changeId, plan, finished }: ChangeState): void => {
+    if (takeovers.has(changeId) || plan?.steps[finished.length - 1]?.action !== 'cutover') return;
+    takeovers.add(changeId);
+    tookOver = plan.steps[0]!.account;
+  };
+
   const judgeDone = (state: ChangeState): void => {
     for (const item of state.plan?.items ?? []) {
       if (item.kind === 'lease') {
         for (const target of world.targets.values()) if (target.live(clientTokenOf(item.change)).length > 0) broken(13, `${state.changeId} is done, and ${item.nhi} still has access by ${item.change}`);
-      } else if (world.targets.get(item.connector)!.logins.working(item.account).length > 0) broken(13, `${state.changeId} is done, and ${item.account} still works at ${item.connector}`);
+      } else if (world.targets.get(item.connector)?.logins.working(item.account).length !== 0) broken(13, `${state.changeId} is done, and ${item.account} still works at ${item.connector}`);
     }
   };
   const judgeOpen = (state: ChangeState): void => {
@@ -91,11 +129,13 @@ export function createWorkflowOracle(world: World, view: LedgerView, broken: (in
   return {
     effected(plan, step, authorised, sentAtMs) {
       const { window } = plan;
-      if (window !== undefined && !world.wildClock && (sentAtMs < Date.parse(window.opensAt) - CLOCKS_MS || sentAtMs > Date.parse(window.closesAt) + CLOCKS_MS)) {
+      judgeTurn(plan, step);
+      if (window !== undefined && !isKept(plan, window)) broken(11, `${step.stepId} has a window from ${window.opensAt} to ${window.closesAt}, which no calendar has`);
+      if (window !== undefined && !takesAway(step.action) && !world.wildClock && (sentAtMs < Date.parse(window.opensAt) - CLOCKS_MS || sentAtMs > Date.parse(window.closesAt) + CLOCKS_MS)) {
         broken(11, `${step.stepId} was sent at ${new Date(sentAtMs).toISOString()}, outside its window from ${window.opensAt} to ${window.closesAt}`);
       }
       if (givesAccess(step.action) && locksOn(locksAt(authorised.seq), plan.subject, plan.connector).length > 0) broken(11, `${step.stepId} was authorised under a lock`);
-      const inNeed = world.hasCalendar && plan.kind === 'rotate' && plan.window === undefined;
+      const inNeed = !takesAway(step.action) && world.hasCalendar && plan.kind === 'rotate' && plan.window === undefined;
       const request = view.recordsOf(plan.changeId)[0]?.body['request'] as { urgency?: string } | undefined;
       if (inNeed && request?.urgency !== 'emergency') broken(11, `${step.stepId} needs a window and its plan has none`);
     },
@@ -109,9 +149,14 @@ export function createWorkflowOracle(world: World, view: LedgerView, broken: (in
     check() {
       if (main().logins.working('orders').length === 0 && !mayLeaveNone()) broken(10, 'no login of orders works, and nobody ordered that');
       for (const state of world.engine()?.all() ?? []) {
+        noteTakeover(state);
         if (state.plan?.kind !== 'offboard' || state.name !== 'done' || offboarded.has(state.changeId)) continue;
         offboarded.add(state.changeId);
         judgeDone(state);
+      }
+      if (tookOver !== null && !main().logins.working('orders').includes(tookOver) && !mayLeaveNone()) {
+        broken(10, `${tookOver} has taken over, and it was taken from those who use it`);
+        tookOver = null;
       }
     },
     isOwned(state) {
@@ -129,4 +174,9 @@ export function createWorkflowOracle(world: World, view: LedgerView, broken: (in
       judgeLogins(states);
     },
   };
+}
+
+function stepOfReport(envelope: Dsse): string | null {
+  const report = readPayload(envelope, reportSchema);
+  return 'stepId' in report ? report.stepId : null;
 }

@@ -1,0 +1,121 @@
+/**
+ * The oracle doubted once more: here not the world is broken but a part of the program itself, replaced by one that forgets what it is for.
+ * `broken.test.ts` breaks what the program stands on.
+ */
+import { afterEach, expect, test, vi } from 'vitest';
+import type { Connector } from '../../src/executor/connector.ts';
+import type * as Ask from '../../src/engine/ask.ts';
+import type * as Offboarding from '../../src/engine/offboarding.ts';
+import type * as State from '../../src/change/state.ts';
+import type * as Work from '../../src/change/work.ts';
+import type * as Turn from '../../src/executor/turn.ts';
+import type * as StoreModule from '../../src/engine/store.ts';
+import { formatTime } from '../../src/protocol/values.ts';
+import type { Wraps } from './world.ts';
+
+const SEEDS_MAX = 60;
+
+interface Case {
+  readonly invariant: number;
+  readonly who: string;
+  /** Replaces modules of the program before any of it is loaded. */
+  readonly breakIt?: () => void;
+  readonly wraps?: Wraps;
+  /** A seed not far from one that shows it, to spare time. */
+  readonly from?: number;
+}
+
+const cases: readonly Case[] = [
+  {
+    invariant: 11, who: 'an engine that ignores locks', from: 4,
+    breakIt: () => vi.doMock(import('../../src/engine/store.ts'), async (original): Promise<typeof StoreModule> => {
+      const { openStore } = await original();
+      return { openStore: async (log, options) => ({ ...(await openStore(log, options)), locks: () => [] }) };
+    }),
+  },
+  {
+    invariant: 10, who: 'an engine that rolls back after the cutover',
+    breakIt: () => {
+      vi.doMock(import('../../src/change/state.ts'), async (original): Promise<typeof State> => ({ ...(await original()), isPastCutover: () => false }));
+      vi.doMock(import('../../src/change/work.ts'), async (original): Promise<typeof Work> => {
+        const real = await original();
+        const mayEnd = ({ plan, finished, revokes }: State.ChangeState): boolean => plan?.steps[finished.length]?.action === 'retire' && revokes.length === 0;
+        return { ...real, nextWork: (state, nowMs, limits) => (mayEnd(state) ? { work: { do: 'compensate' }, wakeAtMs: null } : real.nextWork(state, nowMs, limits)) };
+      });
+    },
+  },
+  {
+    invariant: 10, who: 'an engine that switches over before the new secret was fetched', from: 33,
+    breakIt: () => vi.doMock(import('../../src/change/work.ts'), async (original): Promise<typeof Work> => {
+      const real = await original();
+      const asFetched = (state: State.ChangeState): State.ChangeState =>
+        state.name === 'staged' && state.delivery !== null ? { ...state, delivery: { ...state.delivery, status: 'acknowledged' } } : state;
+      return { ...real, nextWork: (state, nowMs, limits) => real.nextWork(asFetched(state), nowMs, limits) };
+    }),
+  },
+  {
+    invariant: 6, who: 'an engine and an executor that leave the cutover out',
+    breakIt: () => {
+      vi.doMock(import('../../src/executor/turn.ts'), async (original): Promise<typeof Turn> => ({ ...(await original()), outOfTurn: () => null }));
+      vi.doMock(import('../../src/change/state.ts'), async (original): Promise<typeof State> => {
+        const { stepOf, ...rest } = await original();
+        return { ...rest, stepOf: (state) => (stepOf(state)?.action === 'cutover' ? state.plan!.steps[2]! : stepOf(state)) };
+      });
+    },
+  },
+  {
+    invariant: 11, who: 'an engine that makes its own windows',
+    breakIt: () => vi.doMock(import('../../src/engine/ask.ts'), async (original): Promise<typeof Ask> => ({
+      ...(await original()),
+      async askForWindow(context) {
+        const nowMs = context.clock.nowMs();
+        return { calendar: 'minutes', opensAt: formatTime(nowMs), closesAt: formatTime(nowMs + 300_000), onMissed: 'expire', consumers: [] };
+      },
+    })),
+  },
+  {
+    invariant: 2, who: 'an executor that retires the old login with the new one',
+    wraps: {
+      connector: (connector): Connector => ({
+        ...connector,
+        apply: async (input) => {
+          await connector.apply(input);
+          const { step } = input;
+          if (step.action === 'stage') await connector.apply({ ...input, step: { ...step, action: 'retire', account: step.other!, other: step.account }, secret: null, endSessions: true }).catch(() => undefined);
+        },
+      }),
+    },
+  },
+  {
+    invariant: 13, who: 'an offboarding that calls an item gone when it was only ordered',
+    breakIt: () => vi.doMock(import('../../src/engine/offboarding.ts'), async (original): Promise<typeof Offboarding> => {
+      const real = await original();
+      return {
+        ...real,
+        async workThroughItems(context, state) {
+          const outcome = await real.workThroughItems(context, state);
+          for (const [item, { outcome: known }] of context.store.get(state.changeId)!.items) {
+            if (known === null) context.store.apply(state.changeId, { type: 'settleItem', by: context.self, item, outcome: 'gone', owner: null, detail: 'it was ordered, so it will be' });
+          }
+          return outcome;
+        },
+      };
+    }),
+  },
+];
+
+afterEach(() => {
+  for (const path of ['change/state', 'change/work', 'engine/ask', 'engine/offboarding', 'engine/store', 'executor/turn']) vi.doUnmock(`../../src/${path}.ts`);
+  vi.resetModules();
+});
+
+for (const { invariant, who, breakIt, wraps = {}, from = 1 } of cases) {
+  test(`invariant ${invariant}: ${who} is found out`, async () => {
+    vi.resetModules();
+    breakIt?.();
+    const { simulate } = await import('./simulate.ts');
+    let found: { invariant: number; message: string } | undefined;
+    for (let seed = from; found === undefined && seed < from + SEEDS_MAX; seed += 1) [found] = (await simulate(seed, { wraps })).violations;
+    expect(found?.invariant, found?.message ?? `nothing was found in ${SEEDS_MAX} seeds`).toBe(invariant);
+  }, 60_000);
+}
