@@ -12,7 +12,7 @@ import type { ChangeView } from '../../src/client/index.ts';
 import { openBench, refusal, verificationTrouble, type Bench } from './support/bench.ts';
 import { approveUntil, callerScenario, changeOf, changesOf, DEPLOYER, startScriptedRun, WAREHOUSE, type ScriptedRun } from './support/caller.ts';
 import { watchJournal } from './support/journal-watch.ts';
-import { killAtEachType, placesFor, run, VICTIMS } from './support/kill.ts';
+import { killAtAll, placesFor, run, VICTIMS } from './support/kill.ts';
 
 const RUN_MS = 45_000;
 /** Nobody waits long for a caller that does not come back. */
@@ -36,7 +36,7 @@ describe.concurrent('a script under countersign run', () => {
     const installation = await start('caller');
     const scenario = callerScenario(DEPLOYER);
     const recorded = await run(scenario, bench, installation, 'undisturbed', null);
-    for (const victim of VICTIMS) await killAtEachType(scenario, bench, installation, victim, placesFor(victim, recorded));
+    for (const victim of VICTIMS) await killAtAll(scenario, bench, installation, victim, placesFor(victim, recorded));
     expect(await verificationTrouble(installation)).toBe('');
     await installation.stop();
   }, 300_000);

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Installation } from '../../examples/demo/installation.ts';
 import { openBench, verificationTrouble, type Bench } from './support/bench.ts';
-import { killAtEachType, placesFor, run, VICTIMS, type Place } from './support/kill.ts';
+import { killAtAll, placesFor, run, VICTIMS, type Place } from './support/kill.ts';
 import { offboardingScenario } from './support/offboarding.ts';
 
 const scenario = offboardingScenario();
@@ -22,7 +22,7 @@ afterAll(() => bench.close());
 describe.each(VICTIMS)('kill -9 of the %s right after records of an offboarding', (victim) => {
   test('it finishes, and nothing is left with who has gone', async () => {
     expect(recorded).toEqual(expect.arrayContaining([{ type: 'item.started', nth: 3 }, { type: 'item.settled', nth: 3 }, { type: 'lease.ended', nth: 1 }, { type: 'step.succeeded', nth: 2 }]));
-    await killAtEachType(scenario, bench, installation, victim, placesFor(victim, recorded));
+    await killAtAll(scenario, bench, installation, victim, placesFor(victim, recorded));
   }, 300_000);
 });
 

@@ -5,7 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Installation } from '../../examples/demo/installation.ts';
 import { openBench, verificationTrouble, type Bench } from './support/bench.ts';
-import { killAtEachType, placesFor, run, VICTIMS, type Place } from './support/kill.ts';
+import { killAtAll, placesFor, run, VICTIMS, type Place } from './support/kill.ts';
 import { openRotation, type Rotation } from './support/rotation.ts';
 
 let bench: Bench;
@@ -25,7 +25,7 @@ afterAll(() => bench.close());
 describe.each(VICTIMS)('kill -9 of the %s right after records of a rotation', (victim) => {
   test('it finishes, each of its steps done once', async () => {
     expect(recorded.map(({ type }) => type)).toEqual(expect.arrayContaining(['window.opened', 'delivery.sealed', 'delivery.acknowledged', 'consumer.confirmed', 'window.closed']));
-    await killAtEachType(rotation.scenario, bench, installation, victim, placesFor(victim, recorded));
+    await killAtAll(rotation.scenario, bench, installation, victim, placesFor(victim, recorded));
   }, 300_000);
 });
 
@@ -34,7 +34,7 @@ describe('kill -9 of the executor right after each kind of entry in its lease bo
     // The cutover is a check: nothing is attempted, and nothing applied. What was attempted is looked at again only once its deadline has passed: one is enough.
     const times = { claim: 3, attempt: 1, applied: 2, resolved: 3, sent: 3 };
     const entries = Object.entries(times).flatMap(([type, most]) => Array.from({ length: most }, (_, index): Place => ({ type, nth: index + 1 })));
-    await killAtEachType(rotation.scenario, bench, installation, 'executor', entries, { in: 'leaseBook' });
+    await killAtAll(rotation.scenario, bench, installation, 'executor', entries, { in: 'leaseBook' });
   }, 300_000);
 });
 

@@ -76,11 +76,19 @@ export async function killAtEach(scenario: Scenario, bench: Bench, installation:
   for (const place of places) await runKilling(scenario, bench, installation, { victim, after: [place], ...where });
 }
 
-/** Runs it once for each type of `places`, the victim killed at every one of that type. @throws Error that names the type */
-export async function killAtEachType(scenario: Scenario, bench: Bench, installation: Installation, victim: Victim, places: readonly Place[], where: Pick<Kills, 'in'> = {}): Promise<void> {
-  for (const type of new Set(places.map((place) => place.type))) {
-    await runKilling(scenario, bench, installation, { victim, after: places.filter((place) => place.type === type), ...where });
-  }
+/** Runs it until the victim was killed at each of `places`, at several in one run. @throws Error that names those of the run */
+export async function killAtAll(scenario: Scenario, bench: Bench, installation: Installation, victim: Victim, places: readonly Place[], where: Pick<Kills, 'in'> = {}): Promise<void> {
+  for (const after of groupsOf(places)) await runKilling(scenario, bench, installation, { victim, after, ...where });
+}
+
+const SINGLES_A_RUN = 4;
+
+/** Those of one type in a run; and what there is one of, a few to a run, with others in between: what a kill leads to is seen before the next. */
+function groupsOf(places: readonly Place[]): Place[][] {
+  const types = [...new Set(places.map(({ type }) => type))].map((type) => places.filter((place) => place.type === type));
+  const singles = types.filter(({ length }) => length === 1).flat();
+  const runs = Math.ceil(singles.length / SINGLES_A_RUN);
+  return [...types.filter(({ length }) => length > 1), ...Array.from({ length: runs }, (_, run) => singles.filter((_place, index) => index % runs === run))];
 }
 
 /** Where a victim of a long change is killed: the sidecar at every record; the executor, which has no part in most of them, at the first of each type. */
