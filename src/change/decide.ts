@@ -273,7 +273,7 @@ function decideReport(state: ChangeState, command: Of<'recordReport'>, nowMs: nu
     case 'claimed': {
       const known = state.act?.stepId === report.stepId && state.act.issue === report.issue;
       // A caller's code may run only once its claim is recorded, so it must hear that it is too late.
-      if (state.plan?.mode === 'caller' && known && !state.claimed && (state.name !== 'authorised' || nowMs >= (state.act?.notAfterMs ?? 0))) return no('too-late', `the change is ${state.name}`);
+      if (state.plan?.mode === 'caller' && known && !state.claimed && (state.name !== 'authorised' || nowMs >= state.act.notAfterMs)) return no('too-late', `the change is ${state.name}`);
       return known && !state.claimed && state.result === null ? yes({ type: 'step.claimed', actor, body }) : ALREADY;
     }
     case 'read': {
