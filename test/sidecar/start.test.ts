@@ -146,7 +146,7 @@ describe('the client', () => {
   it('gives the server’s code, status and fields', async () => {
     const sidecar = await start();
     const caller = clientOf(sidecar, 'nhi:prod/ci-deployer');
-    const error: unknown = await caller.request({ ...GRANT, duration: 'soon' } as ChangeRequest).catch((reason: unknown) => reason);
+    const error: unknown = await caller.request({ ...GRANT, duration: 'soon' }).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(ClientError);
     expect(error).toMatchObject({ code: 'invalid-request', status: 422, errors: [{ pointer: '/duration' }] });
     await expect(connect({ socket: sidecar.socket!, token: 'cst_wrong' }).list()).rejects.toMatchObject({ code: 'unauthenticated', status: 401 });
