@@ -1,7 +1,7 @@
 import { chmod, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { connect, ClientError, type ChangeRequest, type Client } from '../../src/client/index.ts';
+import { connect, ClientError, type Client } from '../../src/client/index.ts';
 import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
 import { EXECUTOR_ID, makeInstallation, TOKENS, type Installation } from '../support/installation.ts';
 import { scriptedExecutor, type ScriptedExecutor } from '../support/scripted-executor.ts';
