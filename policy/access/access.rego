@@ -36,8 +36,13 @@ pending := workflow.pending | emergency.pending
 
 permitted := workflow.permit | pending
 
-# Who can approve is asked only of what may be approved at all: the answer for too broad a request would mislead.
-denied := refused if {
+may_ask if count(requester.deny) == 0
+
+# Whoever may not ask is told that and nothing more, such as whether the identity exists. Who can approve is asked only of what may be
+# approved at all: the answer for too broad a request would mislead.
+denied := requester.deny if {
+	not may_ask
+} else := refused if {
 	count(refused) > 0
 } else := workflow.deny if {
 	count(workflow.deny) > 0
@@ -85,17 +90,35 @@ waiting := {"notBefore": clock.rfc3339(windows.frozen_until_ms)} if {
 	effect != "deny"
 } else := {}
 
+lease_seconds_max := lease.obligation_seconds if {
+	may_ask
+} else := null
+
+proof_class := workflow.proof_class if {
+	may_ask
+} else := "passkey"
+
+excess := least_privilege.excess if {
+	may_ask
+} else := []
+
 default requested := []
 
 requested := input.change.entitlements if is_array(input.change.entitlements)
 
 default held := []
 
-held := sort(input.held) if is_array(input.held)
+held := sort(input.held) if {
+	may_ask
+	is_array(input.held)
+}
 
 default used := []
 
-used := sort(input.used.privileges) if is_array(input.used.privileges)
+used := sort(input.used.privileges) if {
+	may_ask
+	is_array(input.used.privileges)
+}
 
 # METADATA
 # title: May this change go ahead, and who must approve?
@@ -105,15 +128,15 @@ decide := {
 	"reasons": lib.reasons(sayings),
 	"obligations": object.union(waiting, {
 		"approvers": approvers,
-		"proofClass": workflow.proof_class,
-		"maxLeaseSeconds": lease.obligation_seconds,
+		"proofClass": proof_class,
+		"maxLeaseSeconds": lease_seconds_max,
 		"verification": proven_by,
 	}),
 	"entitlements": {
 		"requested": requested,
 		"held": held,
 		"used": used,
-		"excess": least_privilege.excess,
+		"excess": excess,
 		"counterOffer": least_privilege.counter_offer({saying.reason.code | some saying in denied}),
 	},
 	"controls": lib.controls(sayings),

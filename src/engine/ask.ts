@@ -17,6 +17,9 @@ import { locksOn } from './locks.ts';
 /** A decision is part of a record, which has 60 KiB for everything. */
 const DECISION_BYTES_MAX = 45_000;
 
+/** The `rule` of a reason that is the engine's own, where policy gave none. */
+export const ENGINE_RULE = 'engine';
+
 export interface Asked {
   readonly decision: Decision;
   readonly provenance: Provenance;
@@ -105,7 +108,7 @@ function provenanceOf(context: EngineContext, input: Uint8Array): Provenance {
 
 function faultDecision(state: ChangeState, fault: EngineFault): Decision {
   return {
-    effect: 'deny', reasons: [{ code: fault.code, message: 'the policy engine gave no decision, so nothing is given', rule: 'engine' }],
+    effect: 'deny', reasons: [{ code: fault.code, message: 'the policy engine gave no decision, so nothing is given', rule: ENGINE_RULE }],
     obligations: { approvers: null, proofClass: 'session', maxLeaseSeconds: null, verification: 'readBack' },
     entitlements: { requested: entitlementsOf(state.request), held: [], used: [], excess: [], counterOffer: null }, controls: [],
   };

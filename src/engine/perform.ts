@@ -12,12 +12,15 @@ import { givesAccess, planSchema, takesAway, type Plan, type PlanStep } from '..
 import { callerOf, entitlementsOf } from '../protocol/request.ts';
 import { REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE, type Query } from '../protocol/signed.ts';
 import { formatTime } from '../protocol/values.ts';
-import { askAbout, askForWindow, askToVerify, type Asked } from './ask.ts';
+import { askAbout, askForWindow, askToVerify, ENGINE_RULE, type Asked } from './ask.ts';
 import type { EngineContext } from './engine.ts';
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
 import { findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
 import { makeEnvelope } from './receipt.ts';
+
+/** The reasons that policy has against whoever asks (`policy/access/requester`). */
+const REQUESTER_CODES: ReadonlySet<string> = new Set(['unknown-requester', 'requester-inactive']);
 
 /** `done`: look at the state again. `waiting`: another change or a lock is in the way; when that moves, this one is woken. */
 export type Outcome = 'done' | 'waiting';
@@ -111,9 +114,14 @@ function queryOf(state: ChangeState): Query | null {
   return ticket.kind === 'read' ? ticket.query : null;
 }
 
-/** A request that names an identity, connector or account nobody knows is not read but decided at once: policy says no, and it is recorded. */
+/**
+ * A request of somebody who may not ask, or that names an identity, connector or account nobody knows, is not read but decided at once:
+ * policy says no, and it is recorded. Whoever may not ask is shown no plan and nothing of the target.
+ */
 async function authoriseRead(context: EngineContext, state: ChangeState): Promise<Outcome> {
   const { request } = state;
+  const asked = await askAbout(context, state, 'request', null);
+  if (isOfNobody(asked.decision)) return recordDecision(context, state, null, asked);
   const query = askableQuery(context, state);
   const audience = query === null ? undefined : context.executorOf(query.connector);
   // Whoever makes the change itself may do so where nobody can look: the evidence then says that it is self-reported.
@@ -162,9 +170,18 @@ async function decideRequest(context: EngineContext, state: ChangeState, query: 
   const derived = await planOf(context, state, query);
   const asked = await askAbout(context, state, 'request', derived);
   const decision: Decision = derived === null && asked.decision.effect !== 'deny' ? noPlan(state, asked.decision) : asked.decision;
+  return recordDecision(context, state, derived, { ...asked, decision });
+}
+
+function recordDecision(context: EngineContext, state: ChangeState, plan: Plan | null, { decision, provenance, input }: Asked): Promise<Outcome> {
   return run(context, state, {
-    type: 'recordDecision', by: context.self, phase: 'request', plan: derived, decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds,
-  }, [asked.input]);
+    type: 'recordDecision', by: context.self, phase: 'request', plan, decision, provenance, approvalSeconds: context.limits.approvalSeconds,
+  }, [input]);
+}
+
+/** Whether policy would say no whatever the target holds: because of who asks, or because it says nothing at all. */
+function isOfNobody({ effect, reasons }: Decision): boolean {
+  return effect === 'deny' && reasons.some(({ code, rule }) => rule === ENGINE_RULE || REQUESTER_CODES.has(code));
 }
 
 /** The plan of this revision; null where there is nothing to plan with. */
@@ -185,8 +202,8 @@ async function planOf(context: EngineContext, state: ChangeState, query: Query |
 /** Policy found nothing wrong with what cannot be planned, such as an identity without an account there: that is a no as well. */
 function noPlan({ request }: ChangeState, decision: Decision): Decision {
   const reason = request.kind === 'offboard'
-    ? { code: 'too-many-items', message: `more than ${ITEMS_MAX} things to take back: offboard identity by identity`, rule: 'engine' }
-    : { code: 'no-account', message: 'the identity has no account at this connector, so there is nothing to plan', rule: 'engine' };
+    ? { code: 'too-many-items', message: `more than ${ITEMS_MAX} things to take back: offboard identity by identity`, rule: ENGINE_RULE }
+    : { code: 'no-account', message: 'the identity has no account at this connector, so there is nothing to plan', rule: ENGINE_RULE };
   return { ...decision, effect: 'deny', reasons: [reason] };
 }
 

@@ -137,10 +137,11 @@ describe('with the example calendar', () => {
 
   test('an old login is shut out though window, facts and requester are gone, and nothing else is', async () => {
     const stale = factsOf(keeping.value, 0);
-    const late = (action: 'stage' | 'cutover' | 'retire', number: number): ReturnType<typeof pdp.decide> =>
-      pdp.decide(questionOf(stale, ROTATE, ['person:kim'], { phase: 'dispatch', step: { action, number }, before, plan: { ...PLAN, window: { calendar: 'pg-main-nightly', opensAt: '2026-11-22T00:30:00.000Z', closesAt: '2026-11-22T01:00:00.000Z', onMissed: 'expire', consumers: [] } } }));
+    const late = (action: 'stage' | 'cutover' | 'retire', number: number, by = 'person:kim'): ReturnType<typeof pdp.decide> =>
+      pdp.decide(questionOf(stale, ROTATE, [by], { phase: 'dispatch', step: { action, number }, before, plan: { ...PLAN, window: { calendar: 'pg-main-nightly', opensAt: '2026-11-22T00:30:00.000Z', closesAt: '2026-11-22T01:00:00.000Z', onMissed: 'expire', consumers: [] } } }));
     expect((await late('retire', 3)).effect).toBe('allow');
-    for (const [action, number] of [['stage', 1], ['cutover', 2]] as const) expect(codes(await late(action, number))).toEqual(['facts-stale', 'outside-window', 'requester-inactive']);
+    for (const [action, number] of [['stage', 1], ['cutover', 2]] as const) expect(codes(await late(action, number))).toEqual(['requester-inactive']);
+    for (const [action, number] of [['stage', 1], ['cutover', 2]] as const) expect(codes(await late(action, number, 'person:olga'))).toEqual(['facts-stale', 'outside-window']);
   });
 
   test('with its window in the plan the rotation is for two people to approve; without, it is denied', async () => {
