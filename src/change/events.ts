@@ -11,7 +11,7 @@ import { approvalIdSchema, changeIdSchema, digestSchema, leaseIdSchema, plainTex
 
 /** What receivers of webhooks are told about. */
 export const NOTIFICATION_EVENTS = [
-  'approval.requested', 'window.opened', 'window.closed', 'credential.staged', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
+  'approval.requested', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
   'change.stuck',
 ] as const;
 export const notificationEventSchema = z.enum(NOTIFICATION_EVENTS);

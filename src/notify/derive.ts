@@ -6,7 +6,7 @@
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { systemOf } from '../change/derive.ts';
 import type { ChangeEvent, NotificationEvent } from '../change/events.ts';
-import type { ChangeState } from '../change/state.ts';
+import { isPastCutover, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
 import { approversNamed } from '../protocol/decision.ts';
 import { isEmergency } from '../protocol/request.ts';
@@ -65,6 +65,18 @@ export function notificationsOf({ event, state }: Told): Notification[] {
       return [tell('credential.staged', {
         stepId: staged.stepId, account: staged.account, replaces: staged.other ?? null, consumers: rotation.consumers,
         confirmations: `/v1/changes/${state.changeId}/confirmations`, confirmBy: formatTime(event.atMs + rotation.graceSeconds * 1000), retire: rotation.retire,
+      })];
+    }
+    case 'step.authorised': {
+      const staged = state.plan?.steps.find(({ action }) => action === 'stage');
+      const rotation = state.plan?.rotation;
+      const [ordered, another] = state.revokes;
+      // Consumers are told once: an order that comes on top of another takes back the same login.
+      if (event.body.kind !== 'revoke' || ordered === undefined || another !== undefined) return [];
+      if (staged === undefined || rotation === undefined || state.stagedAtMs === null) return [];
+      return [tell('credential.withdrawn', {
+        stepId: staged.stepId, account: staged.account, fallBack: isPastCutover(state) ? null : (staged.other ?? null), consumers: rotation.consumers,
+        cause: ordered.content.cause,
       })];
     }
     case 'item.settled': {

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { findingCodeSchema } from '../change/events.ts';
 import { offboardItemSchema } from '../protocol/plan.ts';
 import { calendarIdSchema } from '../protocol/request.ts';
+import { revokeOrderSchema } from '../protocol/signed.ts';
 import { changeIdSchema, connectorIdSchema, digestSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema } from '../protocol/values.ts';
 
 const about = {
@@ -58,6 +59,13 @@ export const notificationSchema = z.discriminatedUnion('type', [
     confirmBy: timeSchema,
     /** `endSessions`: what still uses the old credential then is cut off. */
     retire: z.enum(['whenUnused', 'endSessions']),
+  }),
+  /** What was staged is being taken back: whoever has changed over changes back, at once. */
+  payload('credential.withdrawn', {
+    stepId: stepIdSchema,
+    /** The new login, and the one to go on with; null where that one is no more, or is about to go. */
+    account: plainTextSchema(128), fallBack: plainTextSchema(128).nullable(),
+    consumers, cause: revokeOrderSchema.shape.cause,
   }),
   payload('offboarding.started', { requester, items, requesterWords }),
   payload('offboarding.item', {

@@ -8,7 +8,7 @@ import { answerOf, GRANT, openTestSidecar, scriptedPdp, type TestSidecar } from 
 const STRANGER = 'nhi:dev/report-preview';
 const ASKED: readonly ChangeRequest[] = [
   GRANT,
-  { kind: 'rotate', subject: 'nhi:prod/orders-api', connector: 'pg-main', target: 'app', reason: 'the quarter is over', recipient: `age1${'q'.repeat(58)}` },
+  { kind: 'rotate', subject: 'nhi:prod/orders-api', purpose: 'serve-orders', connector: 'pg-main', target: 'app', reason: 'the quarter is over', recipient: `age1${'q'.repeat(58)}` },
   { kind: 'disable', subject: 'nhi:prod/warehouse-sync', connector: 'pg-main', target: 'app', reason: 'it is not needed' },
   { kind: 'offboard', subject: 'thirdParty:kestrel-logistics', reason: 'the contract ended' },
 ];

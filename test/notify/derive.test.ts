@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { NewEvent } from '../../src/change/events.ts';
 import { NOTIFICATION_EVENTS } from '../../src/change/events.ts';
+import type { ChangeState } from '../../src/change/state.ts';
 import { messageId, notificationsOf, type Notification, type Told } from '../../src/notify/derive.ts';
 import { consumersOf, notificationSchema } from '../../src/notify/payload.ts';
 import { planDigest } from '../../src/protocol/plan.ts';
-import { changeIdOf, decided, found, memoryLedger, OFFBOARD, planOf, requested, ROTATE, verified } from './support.ts';
+import { changeIdOf, decided, found, memoryLedger, OFFBOARD, ordered, planOf, requested, ROTATE, verified } from './support.ts';
 
 const AT = Date.parse('2026-11-23T19:00:00.000Z');
 const ID = changeIdOf(1);
@@ -86,6 +87,32 @@ describe('consumers', () => {
   });
 });
 
+describe('a rotation that comes to nothing', () => {
+  const order = (notBefore: string): NewEvent => ordered(ROTATION, notBefore);
+  const told = (before: readonly NewEvent[], name: ChangeState['name'] = 'staged', more: Partial<ChangeState> = {}): Notification[] => {
+    const ledger = memoryLedger(() => AT);
+    ledger.add(ID, AT, requested(ROTATE), decided(ROTATION, 'allow'), verified(ROTATION.steps[0]!.stepId));
+    const { state, events } = ledger.add(ID, AT, ...before, order('2026-11-23T19:00:00.000Z'));
+    return notificationsOf({ event: events.at(-1)!, state: { ...state, name, stagedAtMs: AT, ...more } });
+  };
+
+  it('tells its consumers to go on with the old login', () => {
+    expect(told([]).map(({ payload }) => payload)).toMatchObject([{
+      type: 'credential.withdrawn', data: { account: 'orders_b', fallBack: 'orders_a', consumers: ['shop', 'billing'], cause: 'compensation' },
+    }]);
+  });
+
+  it('names no login to go back to once the new one has taken over', () => {
+    const finished = [{}, {}] as unknown as ChangeState['finished'];
+    expect(told([], 'staged', { finished })[0]!.payload.data).toMatchObject({ fallBack: null });
+  });
+
+  it('tells them once, and nobody where nothing was staged', () => {
+    expect(told([order('2026-11-23T19:30:00.000Z')])).toEqual([]);
+    expect(told([], 'executing', { stagedAtMs: null })).toEqual([]);
+  });
+});
+
 describe('an offboarding', () => {
   const begun = [requested(OFFBOARD), decided(CASE, 'allow'), decided(CASE, 'allow', { phase: 'dispatch' })];
   const settled = (item: number, outcome: 'gone' | 'open'): NewEvent => ({ type: 'item.settled', actor: 'sidecar:x', body: { item, outcome, owner: 'person:olga', detail: 'tried' } });
@@ -128,11 +155,13 @@ describe('every notification', () => {
   ledger.add(ID, AT, requested(ROTATE), decided(ROTATION, 'needsApproval', { approvers: ['person:wei'] }));
   ledger.add(ID, AT, { type: 'window.opened', actor: 'sidecar:x', body: window }, { type: 'window.closed', actor: 'sidecar:x', body: { ...window, cause: 'over' } }, found('revoke-overdue'), found('policy-fault'));
   const staged = ledger.add(ID, AT, verified(ROTATION.steps[0]!.stepId));
+  const withdrawn = ledger.add(ID, AT, ordered(ROTATION, '2026-11-23T19:00:00.000Z'));
   const two = changeIdOf(2);
   const offboarding = planOf(two, OFFBOARD);
   ledger.add(two, AT, requested(OFFBOARD), decided(offboarding, 'allow'), decided(offboarding, 'allow', { phase: 'dispatch' }));
   for (const item of [0, 1]) ledger.add(two, AT, { type: 'item.settled', actor: 'sidecar:x', body: { item, outcome: 'gone', owner: null, detail: 'gone' } });
-  const all = [...ledger.told.flatMap(notificationsOf), ...notificationsOf({ event: staged.events[0]!, state: { ...staged.state, name: 'staged' } })];
+  const all = [...ledger.told.flatMap(notificationsOf), ...notificationsOf({ event: staged.events[0]!, state: { ...staged.state, name: 'staged' } }),
+    ...notificationsOf({ event: withdrawn.events[0]!, state: { ...withdrawn.state, stagedAtMs: AT } })];
 
   it('is what its schema says, in every event that there is', () => {
     expect(new Set(typesOf(all))).toEqual(new Set(NOTIFICATION_EVENTS));

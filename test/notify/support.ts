@@ -1,6 +1,8 @@
 /** Changes in short, a ledger of them in memory, and receivers that listen on a port of their own. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { canonicalBytes } from '../../ledger/index.ts';
+import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import type { ChangeEvent, NewEvent } from '../../src/change/events.ts';
 import { evolve, type ChangeState } from '../../src/change/state.ts';
 import type { Logger } from '../../src/engine/ports.ts';
@@ -9,6 +11,7 @@ import type { NotificationEnd } from '../../src/notify/queue.ts';
 import type { Decision, Provenance } from '../../src/protocol/decision.ts';
 import { planDigest, type Plan } from '../../src/protocol/plan.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
+import { REVOKE_ORDER_TYPE } from '../../src/protocol/signed.ts';
 
 export const LOG_ID = '0123456789abcdef';
 export const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
@@ -68,6 +71,13 @@ export function decided(plan: Plan, effect: Decision['effect'], options: { phase
 export const verified = (stepId: string): NewEvent => ({ type: 'entitlement.verified', actor: SELF, body: { stepId, verification: { effect: 'allow', reasons, controls: [] }, provenance } });
 export const found = (code: 'revoke-overdue' | 'policy-fault' | 'rotation-stalled', message = 'it does not get on'): NewEvent =>
   ({ type: 'finding.opened', actor: SELF, body: { code, message, owner: 'person:olga' } });
+
+/** An order that takes back what the plan made; nobody has signed it. */
+export function ordered(plan: Plan, notBefore: string): NewEvent {
+  const order = deriveRevokeOrder(plan, 'executor:pg-1', Date.parse(notBefore), 'compensation', SELF)!;
+  const dsse = { payloadType: REVOKE_ORDER_TYPE, payload: Buffer.from(canonicalBytes(order)).toString('base64'), signatures: [] };
+  return { type: 'step.authorised', actor: SELF, body: { kind: 'revoke', stepId: plan.steps[0]!.stepId, order: dsse, comment: null } };
+}
 
 export interface MemoryLedger {
   readonly told: readonly Told[];
