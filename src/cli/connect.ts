@@ -75,7 +75,7 @@ function listenOf(config: string): { socket?: string; host?: string; port?: numb
 function findToken(flags: ConnectFlags, config: string | null, { cwd, env }: Pick<World, 'cwd' | 'env'>): string {
   if (flags.as !== undefined) return tokenOf(flags.as, config);
   const file = flags.tokenFile ?? env['COUNTERSIGN_TOKEN_FILE'];
-  if (file !== undefined) return readSecret(resolve(cwd, file), 'the token file');
+  if (file !== undefined && file !== '') return readSecret(resolve(cwd, file), 'the token file');
   const token = env['COUNTERSIGN_TOKEN'];
   if (token !== undefined && token !== '') return token;
   throw new CliError(EXIT.usage, 'no-token', {

@@ -27,7 +27,7 @@ interface RunFlags extends ConnectFlags {
 
 const HELP = `
 The command finds in its environment: COUNTERSIGN_CHANGE_ID, COUNTERSIGN_ACCOUNT, COUNTERSIGN_CONNECTOR, COUNTERSIGN_TARGET, and
-COUNTERSIGN_CLIENT_TOKEN, which a credential that it makes is to be found again by. Never a secret, and not COUNTERSIGN_TOKEN.
+COUNTERSIGN_CLIENT_TOKEN, which a credential that it makes is to be found again by. Never a secret, and neither COUNTERSIGN_TOKEN nor COUNTERSIGN_TOKEN_FILE.
 What it writes is left alone; what countersign says goes to stderr. SIGINT and SIGTERM are passed on to it.
 
 Exits as the command does once it ran (128 and the signal's number where a signal ended it); but 4 where it ended well and that could not be
@@ -139,9 +139,9 @@ function optionsOf(session: Session, change: LeasedRequest | CalledRequest, flag
   return { ...common, trust, workTimeout: flags.timeout, ...(flags.heads === undefined ? {} : { heads: resolve(session.cwd, flags.heads) }) };
 }
 
-/** The environment as it is, without the token: the command asks the sidecar for nothing. */
+/** The environment as it is, without the token or where it is: the command asks the sidecar for nothing. */
 function environmentFor(access: Access, env: Session['env']): Record<string, string | undefined> {
-  const { COUNTERSIGN_TOKEN: _token, ...rest } = env;
+  const { COUNTERSIGN_TOKEN: _token, COUNTERSIGN_TOKEN_FILE: _file, ...rest } = env;
   return {
     ...rest, COUNTERSIGN_CHANGE_ID: access.changeId, COUNTERSIGN_CLIENT_TOKEN: access.clientToken, COUNTERSIGN_ACCOUNT: access.account,
     COUNTERSIGN_CONNECTOR: access.connector, COUNTERSIGN_TARGET: access.target,

@@ -1,6 +1,8 @@
 /** `countersign.yaml`: what a person may set, each with what it is when she does not. `docs/surface.md` lists the keys. */
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { notificationEventSchema, webhookNameSchema } from '../change/events.ts';
+import { mayConnect } from '../notify/address.ts';
 import { connectorIdSchema, executorIdSchema, plainTextSchema } from '../protocol/values.ts';
 
 const pathSchema = plainTextSchema(1024);
@@ -47,8 +49,8 @@ const webhookSchema = z
     /** Lets it be at a loopback or private address. */
     allowPrivate: z.boolean().default(false),
   })
-  .superRefine(({ url, allowHttp }, context) => {
-    const trouble = urlTrouble(url, allowHttp);
+  .superRefine(({ url, allowHttp, allowPrivate }, context) => {
+    const trouble = urlTrouble(url, allowHttp, allowPrivate);
     if (trouble !== null) context.addIssue({ code: 'custom', message: trouble, path: ['url'] });
   });
 
@@ -101,11 +103,14 @@ export const PATH_KEYS: readonly string[] = [
   'facts.usage', 'facts.calendar',
 ];
 
-function urlTrouble(text: string, allowHttp: boolean): string | null {
+function urlTrouble(text: string, allowHttp: boolean, allowPrivate: boolean): string | null {
   if (!URL.canParse(text)) return 'not a URL';
   const url = new URL(text);
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && allowHttp)) return 'must be https, or http where allowHttp says so';
   if (url.username !== '' || url.password !== '' || url.hash !== '') return 'holds a user, a password or a fragment';
+  // A name is looked up, and what it resolves to looked at, each time that something is told.
+  const address = url.hostname.replace(/^\[|\]$/g, '');
+  if (isIP(address) !== 0 && !mayConnect(address, allowPrivate)) return mayConnect(address, true) ? 'a private address, and allowPrivate does not say so' : 'an address that nothing is sent to';
   return null;
 }
 

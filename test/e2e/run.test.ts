@@ -86,12 +86,13 @@ describe('authorised', () => {
   });
 
   test('the command is told what it is about, and has neither the token nor anything of the run\'s key', async () => {
-    const { run, place, change } = await approvedRun(shell('env > "$PLACE/environment"; cat /proc/$PPID/cmdline > "$PLACE/parent" 2>/dev/null; true'));
+    const { run, place, change } = await approvedRun(shell('env > "$PLACE/environment"; cat /proc/$PPID/cmdline > "$PLACE/parent" 2>/dev/null; true'), { env: { COUNTERSIGN_TOKEN_FILE: '' } });
     expect(await run.exit, run.output()).toBe(0);
     const environment = readFileSync(join(place, 'environment'), 'utf8');
     expect(environment).toMatch(new RegExp(`^COUNTERSIGN_CHANGE_ID=${change.id}$`, 'm'));
     expect(environment).toMatch(new RegExp(`^COUNTERSIGN_ACCOUNT=${DEPLOYER.account}$`, 'm'));
     expect(environment).not.toContain(installation.tokenOf(DEPLOYER.subject));
+    expect(environment).not.toContain('COUNTERSIGN_TOKEN');
     expect(readFileSync(join(place, 'parent'), 'utf8')).not.toContain(installation.tokenOf(DEPLOYER.subject));
   });
 });
