@@ -5,17 +5,19 @@
  *     executor.yaml      for `worker`            facts/       identities, entitlements, people
  *     keys/ tokens.*     0600                    requests/    a request to begin with
  *
+ * With `--account`, for a script that changes that account today: an identity for it with a token, its change.yaml, and no executor.
+ *
  * On one machine everything is in one place; in earnest the executor's key and trust folder are on another, and the revoker's key with the
  * person who is on call.
  */
 import type { Command } from 'commander';
-import { cpSync, mkdirSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { cpSync, existsSync, mkdirSync } from 'node:fs';
+import { basename, join, relative, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { generateSignerKey } from '../../ledger/index.ts';
 import { hashToken, newToken, type Role } from '../identity/tokens.ts';
 import { floorSchema, type Floor } from '../protocol/trust.ts';
-import { personIdSchema } from '../protocol/values.ts';
+import { connectorIdSchema, nhiIdSchema, personIdSchema, plainTextSchema } from '../protocol/values.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { isEmptyOrAbsent, writeNew, writeSecret } from './files.ts';
 import { newAgeIdentity, newFingerprintKey } from './keygen.ts';
@@ -37,10 +39,11 @@ export interface LayoutOptions {
   /** The person who gets the revoker's key. */
   readonly operator: string;
   readonly principals: readonly Principal[];
-  /** Folder whose inventory.yaml, catalogue.yaml, directory.yaml and usage.yaml are copied. */
+  /** Folder whose inventory.yaml, catalogue.yaml, directory.yaml and usage.yaml are copied, but for those that `ownFacts` has the text of, or null for none. */
   readonly facts: string;
+  readonly ownFacts?: Readonly<Record<string, string | null>>;
   readonly executorId: string;
-  /** By connector id, as executor.yaml says it. */
+  /** By connector id, as executor.yaml says it. None: there is no executor, and every change is made by its caller. */
   readonly connectors: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** Default: one approval by session for whatever it is. */
   readonly floors?: readonly Floor[];
@@ -65,7 +68,7 @@ export interface Layout {
   readonly revokerKey: string;
   /** The only time that tokens are in clear anywhere but in tokens.txt. */
   readonly tokens: ReadonlyMap<string, string>;
-  readonly vkeys: { readonly log: string; readonly ticket: string; readonly executor: string; readonly revoker: string };
+  readonly vkeys: { readonly log: string; readonly ticket: string; readonly executor: string | null; readonly revoker: string };
 }
 
 const ANYTHING: Floor = floorSchema.parse({ connector: '*', target: '*', privilege: '*', quorum: 1, proofClass: 'session', approvers: null, maxLeaseSeconds: null });
@@ -90,7 +93,9 @@ export function layOut(options: LayoutOptions): Layout {
   if (Buffer.byteLength(socket) > SOCKET_PATH_BYTES_MAX) {
     throw new CliError(EXIT.usage, 'path-too-long', { cause: `${socket} is too long for a unix socket`, effect: 'Nothing was written.', next: 'name a directory with a shorter path' });
   }
-  for (const folder of [at(), at('keys'), at('secrets'), at('executor'), data]) mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const connectors = Object.keys(options.connectors);
+  const hasExecutor = connectors.length > 0;
+  for (const folder of [at(), at('keys'), ...(hasExecutor ? [at('secrets'), at('executor')] : []), data]) mkdirSync(folder, { recursive: true, mode: 0o700 });
   mkdirSync(sockets, { recursive: true, mode: 0o700 });
 
   const keyPair = (name: string, file: string): string => {
@@ -101,27 +106,28 @@ export function layOut(options: LayoutOptions): Layout {
   const vkeys = {
     log: keyPair(origin, 'log.key'),
     ticket: keyPair(`${origin}/ticket`, 'ticket.key'),
-    executor: keyPair(executorId, 'executor.key'),
+    executor: hasExecutor ? keyPair(executorId, 'executor.key') : null,
     revoker: keyPair(operator, 'revoker.key'),
   };
-  writeSecret(at('keys', 'fingerprint.key'), `${newFingerprintKey(randomBytes)}\n`);
-  const connectors = Object.keys(options.connectors);
+  if (hasExecutor) writeSecret(at('keys', 'fingerprint.key'), `${newFingerprintKey(randomBytes)}\n`);
 
   writeNew(at('log.vkey'), `${vkeys.log}\n`);
   writeNew(at('trust.policy'), trustPolicy(vkeys.log));
   writeTrust(at('trust'), options, vkeys, connectors);
   const tokens = writeTokens(at('tokens.json'), at('tokens.txt'), options);
-  cpSync(options.facts, at('facts'), { recursive: true });
+  const ownFacts = Object.entries(options.ownFacts ?? {});
+  cpSync(options.facts, at('facts'), { recursive: true, filter: (source) => !ownFacts.some(([name]) => basename(source) === name) });
+  for (const [name, text] of ownFacts) if (text !== null) writeNew(at('facts', name), text);
 
   const local = (path: string): string => relative(directory, path) || '.';
   const inDirectory = (path: string): string => (local(path).startsWith('..') ? path : local(path));
   writeNew(at('countersign.yaml'), withCalendarHint(yaml('The sidecar. Paths are from this file.', {
     origin, data: 'data', listen: { socket: inDirectory(socket) }, tokens: 'tokens.json', keys: { log: 'keys/log.key', ticket: 'keys/ticket.key' }, trust: 'trust',
-    facts: { inventory: 'facts/inventory.yaml', catalogue: 'facts/catalogue.yaml', directory: 'facts/directory.yaml', usage: 'facts/usage.yaml' },
-    executors: [{ id: executorId, socket: inDirectory(executorSocket), connectors }],
+    facts: { inventory: 'facts/inventory.yaml', catalogue: 'facts/catalogue.yaml', directory: 'facts/directory.yaml', ...(existsSync(at('facts', 'usage.yaml')) ? { usage: 'facts/usage.yaml' } : {}) },
+    executors: hasExecutor ? [{ id: executorId, socket: inDirectory(executorSocket), connectors }] : [],
     ...options.config,
   })));
-  writeNew(at('executor.yaml'), yaml('The executor. It believes its own trust folder and nothing else.', {
+  if (hasExecutor) writeNew(at('executor.yaml'), yaml('The executor. It believes its own trust folder and nothing else.', {
     id: executorId, socket: inDirectory(executorSocket), key: 'keys/executor.key', trust: 'trust', state: 'executor', fingerprintKey: 'keys/fingerprint.key',
     connectors: options.connectors,
     ...options.executorConfig,
@@ -136,7 +142,7 @@ function writeTrust(folder: string, options: LayoutOptions, vkeys: Layout['vkeys
   const json = (name: string, value: unknown): void => writeNew(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
   writeNew(join(folder, 'trust.policy'), trustPolicy(vkeys.log));
   json('sidecars.json', [{ origin: options.origin, key: vkeys.ticket }]);
-  json('executors.json', [{ id: options.executorId, key: vkeys.executor, connectors }]);
+  json('executors.json', vkeys.executor === null ? [] : [{ id: options.executorId, key: vkeys.executor, connectors }]);
   json('requirements.json', { v: 1, floors: options.floors ?? [ANYTHING], revokers: [{ principal: options.operator, key: vkeys.revoker }], clockSkewMs: 5_000 });
 }
 
@@ -157,7 +163,7 @@ function writeTokens(digests: string, clear: string, { principals, randomBytes }
 /** What is not there by itself, shown where it would go. */
 function withCalendarHint(text: string): string {
   const hint = '# calendar: facts/calendar.yaml   # maintenance windows and freezes: then what is of high risk waits for a window';
-  return /^ +calendar:/m.test(text) ? text : text.replace(/^( +)usage: .*\n/m, `$&$1${hint}\n`);
+  return /^ +calendar:/m.test(text) ? text : text.replace(/^( +)directory: .*\n/m, `$&$1${hint}\n`);
 }
 
 function yaml(heading: string, value: object): string {
@@ -211,9 +217,49 @@ export async function layOutExample({ directory, randomBytes, origin = newOrigin
   return layout;
 }
 
+export interface ScriptOptions extends ExampleOptions {
+  /** What the script is about: an account, the connector it is known under, and the target there, such as a database. */
+  readonly account: string;
+  readonly connector: string;
+  readonly target: string;
+}
+
+/**
+ * The installation for a script that changes an account today: the account's identity and purpose, a token for it, and `change.yaml`. Nobody
+ * looks at the target: there is no executor.
+ *
+ * @throws CliError `usage` when the account gives no name for an identity: nothing was written
+ */
+export function layOutForScript({ account, connector, target, directory, randomBytes, origin = newOrigin(randomBytes), operator = 'person:sam' }: ScriptOptions): Layout & { readonly subject: string } {
+  const name = account.toLowerCase().replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '').slice(0, 60);
+  const subject = `nhi:prod/${name}`;
+  if (!nhiIdSchema.safeParse(subject).success) throw new CliError(EXIT.usage, 'usage', { cause: `no identity can be named after ${account}`, effect: 'Nothing was written.', next: 'give an --account with a letter or digit in its name' });
+  const purpose = `run-${name}`;
+  const nhi = {
+    id: subject, description: `Whatever logs in as ${account}.`, owner: 'person:wei', backupOwner: 'person:ben', environment: 'prod', purposes: [purpose], riskTier: 'medium',
+    custody: 'workload', humanUse: false, consumers: [], accounts: { [connector]: account },
+  };
+  const layout = layOut({
+    directory, origin, randomBytes, operator, facts: exampleFacts(), executorId: 'executor:main', connectors: {},
+    principals: [{ principal: subject, roles: ['caller'] }, ...EXAMPLE_PRINCIPALS.filter(({ principal }) => principal.startsWith('person:'))],
+    ownFacts: {
+      'inventory.yaml': yaml('Machine identities: who answers for each, what it is for, where it has accounts.', { v: 1, nhis: [nhi] }),
+      'catalogue.yaml': yaml('Every privilege that may be asked for, ranked, and what each purpose needs.', {
+        v: 1, entitlements: [], purposes: [{ id: purpose, description: `What ${account} is for.`, needs: [], maxLeaseSeconds: null }],
+      }),
+      'usage.yaml': null,
+    },
+  });
+  writeNew(join(directory, 'change.yaml'), yaml('What a run is for.', { kind: 'rotate', subject, connector, target, purpose, reason: 'the password is ninety days old' }));
+  return { ...layout, subject };
+}
+
 interface InitFlags {
   readonly origin?: string;
   readonly operator: string;
+  readonly account?: string;
+  readonly connector: string;
+  readonly target: string;
 }
 
 export function addInit(program: Command, run: Runner): void {
@@ -223,23 +269,46 @@ export function addInit(program: Command, run: Runner): void {
     .description('make an installation: keys, trust, tokens, example facts, configurations')
     .option('--origin <name>', "the log's name, such as countersign.example.com/ledger (default: a new one); it never changes")
     .option('--operator <person>', "who holds the revoker's key", 'person:sam')
+    .option('--account <name>', 'for a script of yours that changes this account: its identity, token and change.yaml, and no executor')
+    .option('--connector <id>', 'with --account: what the system it is in is to be called', 'pg-main')
+    .option('--target <name>', 'with --account: the part of that system, such as a database', 'app')
     .action(run(init));
 }
 
 async function init(session: Session, directory: string, flags: InitFlags): Promise<ExitCode> {
-  if (!personIdSchema.safeParse(flags.operator).success) throw new CliError(EXIT.usage, 'usage', { cause: '--operator takes person:<id>' });
-  if (flags.origin !== undefined && !/^[^\s+]{1,240}$/.test(flags.origin)) throw new CliError(EXIT.usage, 'usage', { cause: '--origin takes a name without white space and +' });
-  const layout = await layOutExample({
+  const refuse = (cause: string): CliError => new CliError(EXIT.usage, 'usage', { cause, effect: 'Nothing was written.' });
+  if (!personIdSchema.safeParse(flags.operator).success) throw refuse('--operator takes person:<id>');
+  if (flags.origin !== undefined && !/^[^\s+]{1,240}$/.test(flags.origin)) throw refuse('--origin takes a name without white space and +');
+  const common = {
     directory: resolve(session.cwd, directory), randomBytes: session.randomBytes, operator: flags.operator, ...(flags.origin === undefined ? {} : { origin: flags.origin }),
-  });
-  const { out } = session;
-  const shown = { directory: layout.directory, origin: layout.origin, config: layout.config, executorConfig: layout.executorConfig, trust: layout.trust, logKey: layout.vkeys.log };
-  out.document(shown);
+  };
+  if (flags.account === undefined) {
+    tell(session, await layOutExample(common), [
+      'say in executor.yaml which database, and put its password in secrets/postgres.password; then',
+      '  countersign worker --config executor.yaml',
+      '  countersign serve',
+    ]);
+    return EXIT.ok;
+  }
+  const { account, connector, target } = flags;
+  const text = plainTextSchema(128);
+  if (!text.safeParse(account).success || !text.safeParse(target).success) throw refuse('--account and --target take up to 128 characters of plain text');
+  if (!connectorIdSchema.safeParse(connector).success) throw refuse('--connector takes a name such as pg-main');
+  const layout = layOutForScript({ ...common, account, connector, target });
+  tell(session, layout, [
+    `${layout.subject} is ${account} at ${connector}, and person:wei answers for it; then`,
+    '  countersign serve &',
+    `  countersign run --change change.yaml --as ${layout.subject} -- YOUR-SCRIPT`,
+  ]);
+  return EXIT.ok;
+}
+
+function tell({ out }: Session, layout: Layout, next: readonly string[]): void {
+  const executor = existsSync(layout.executorConfig) ? { executorConfig: layout.executorConfig } : {};
+  out.document({ directory: layout.directory, origin: layout.origin, config: layout.config, ...executor, trust: layout.trust, logKey: layout.vkeys.log });
   out.line(`installation ${layout.directory}`);
   out.line(`log          ${layout.vkeys.log}`);
   out.say('tokens are in tokens.txt, readable by you alone');
-  out.say('say in executor.yaml which database, and put its password in secrets/postgres.password; then');
-  out.say(`  countersign worker --config ${layout.executorConfig}`);
-  out.say(`  countersign serve --config ${layout.config}`);
-  return EXIT.ok;
+  out.say(`cd ${layout.directory}`);
+  for (const line of next) out.say(line);
 }

@@ -81,7 +81,7 @@ export function announce({ out, nowMs }: Session): (change: ChangeView) => void 
   let waited: string | null = null;
   const startedMs = nowMs();
   return (change) => {
-    if (change.state !== last) out.say(`${change.id} ${change.state}`);
+    if (change.state !== last) out.say(`${change.id} ${change.state}${change.state === 'pending' ? `: its approvers can  countersign approve ${change.id}` : ''}`);
     last = change.state;
     if (change.waitingFor !== null && change.waitingFor !== waited) out.say(`${change.id} waits: ${plain(change.waitingFor)}`);
     waited = change.waitingFor;

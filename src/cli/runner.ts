@@ -1,7 +1,7 @@
 /** How every command is run: its output opened, its errors told as cause, effect and next step, its outcome an exit code. */
 import { AccessError, ClientError } from '../client/index.ts';
 import { TrustError } from '../protocol/trust-folder.ts';
-import { CliError, EXIT, type ExitCode } from './exit.ts';
+import { CliError, EXIT, type ExitCode, type Trouble } from './exit.ts';
 import { openOutput, plain, type Output } from './output.ts';
 import type { Session, World } from './world.ts';
 
@@ -10,25 +10,32 @@ export type Runner = (act: (session: Session, ...args: never[]) => Promise<numbe
 
 interface Global {
   readonly json?: boolean;
+  readonly as?: string;
 }
 
 export function openRunner(world: World, finished: (exit: number) => void): Runner {
   return (act) => async (...args) => {
     // commander appends the command itself to the arguments and options of an action
     const command = args.at(-1) as { optsWithGlobals: () => Global };
-    const json = command.optsWithGlobals().json === true;
+    const { json = false, as } = command.optsWithGlobals();
     const session: Session = { ...world, out: openOutput({ stdout: world.stdout, stderr: world.stderr, env: world.env, json }) };
     try {
       finished(await act(session, ...(args.slice(0, -1) as never[])));
     } catch (error) {
-      finished(tell(session.out, error));
+      finished(tell(session.out, error, as));
     }
   };
 }
 
-/** Says what went wrong, on stderr and as the JSON document where that is asked for. Returns the exit code. */
-export function tell(out: Output, error: unknown): ExitCode {
-  const { exit, code, trouble } = troubleOf(error);
+/**
+ * Says what went wrong, on stderr and as the JSON document where that is asked for. Returns the exit code.
+ *
+ * @param as whoever asked: the next command, where there is one, is theirs as well
+ */
+export function tell(out: Output, error: unknown, as?: string): ExitCode {
+  const { exit, code, trouble: whole }: Told = troubleOf(error);
+  const { next, ...said }: Trouble = whole;
+  const trouble: Trouble = next === undefined ? said : { ...said, next: as === undefined ? next : next.replace(/countersign changes \w+ \S+$/, `$& --as ${as}`) };
   out.document({ error: { code, ...trouble } });
   out.say(`${out.bad('error')} (${code}): ${plain(trouble.cause)}`);
   if (trouble.effect !== undefined) out.say(plain(trouble.effect));

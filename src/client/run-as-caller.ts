@@ -25,7 +25,7 @@ export async function runAsCaller<T>(
   client: Client, request: CalledRequest, work: (access: Access) => T | Promise<T>, options: AccessOptions, ports: AccessPorts,
 ): Promise<AccessOutcome<T>> {
   if (options.trust === undefined) throw new TypeError('what a caller makes itself needs a trust folder of its own');
-  const trust = await loadTrustFolder(options.trust);
+  const trust = await loadTrustFolder(options.trust, { actedOn: true });
   const heads = options.heads === undefined ? {} : await readHeads(options.heads);
   const { workTimeout = 'PT10M', timeoutMs = WAIT_MS.decision, signal, seen } = options;
   const key = newRunKey(ports.random);

@@ -80,9 +80,9 @@ export const configSchema = z.strictObject({
   /** Directory of the compiled bundle. Left out: the policy that comes with the package. */
   policy: pathSchema.optional(),
   facts: z.strictObject({ inventory: pathSchema, catalogue: pathSchema, directory: pathSchema, usage: pathSchema.optional(), calendar: pathSchema.optional() }),
+  /** None: every change is made by its caller, and nobody looks at what it did. */
   executors: z
     .array(z.strictObject({ id: executorIdSchema, socket: pathSchema, connectors: z.array(connectorIdSchema).min(1).max(64) }))
-    .min(1)
     .max(64)
     .refine((executors) => isUnique(executors.map((one) => one.id)), 'an executor is listed twice')
     .refine((executors) => isUnique(executors.flatMap((one) => one.connectors)), 'a connector is served by one executor'),

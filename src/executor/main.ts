@@ -41,7 +41,7 @@ export interface RunningWorker {
  */
 export async function startWorker(configPath: string, logger: Logger): Promise<RunningWorker> {
   const config = await loadExecutorConfig(configPath);
-  const trust = await loadTrustFolder(config.trust);
+  const trust = await loadTrustFolder(config.trust, { actedOn: true });
   const signer = parseSigner((await privateText(config.key)).trim());
   requireTrusted(configPath, config, trust, signer);
   const fingerprintKey = Buffer.from(await privateText(config.fingerprintKey), 'base64');

@@ -38,7 +38,8 @@ function repeated(list: string, names: readonly string[] = []): Duplicate[] {
 
 export interface FactsWarning {
   readonly code:
-    | 'no-active-owner' | 'unknown-person' | 'unknown-purpose' | 'unknown-entitlement' | 'same-owner-twice' | 'unknown-connector' | 'third-party-ambiguous';
+    | 'no-active-owner' | 'unknown-person' | 'unknown-purpose' | 'unknown-entitlement' | 'same-owner-twice' | 'unknown-connector' | 'third-party-ambiguous'
+    | 'account-shared';
   /** The id that the warning is about. */
   readonly about: string;
   readonly message: string;
@@ -76,7 +77,18 @@ export function lintFacts(value: FactsValue): FactsWarning[] {
       if (!people.has(other)) warnings.push({ code: 'unknown-person', about: person.id, message: `${other} is not in the directory` });
     }
   }
-  return [...warnings, ...lintCalendar(value), ...lintThirdParties(value)];
+  return [...warnings, ...lintAccounts(value), ...lintCalendar(value), ...lintThirdParties(value)];
+}
+
+/** One login of two identities: what is done about one is done to the other, and nobody can tell which of them did what. */
+function lintAccounts({ inventory }: FactsValue): FactsWarning[] {
+  const holders = new Map<string, string>();
+  return inventory.nhis.flatMap(({ id, accounts }) => Object.entries(accounts).flatMap(([connector, account]) => {
+    const key = JSON.stringify([connector, account]);
+    const other = holders.get(key);
+    if (other === undefined) holders.set(key, id);
+    return other === undefined ? [] : [{ code: 'account-shared' as const, about: id, message: `${account} at ${connector} is also the account of ${other}` }];
+  }));
 }
 
 /** A window or freeze for a connector that nobody can ask anything of is for nothing: probably a misspelt name. */

@@ -39,7 +39,7 @@ export function shortfallOf(
       .map(({ approver }) => approver),
   );
   if (counted.size < floor.quorum) {
-    return { code: 'below-floor', message: `approved by ${list(counted)} where the floor asks for ${floor.quorum} by ${floor.proofClass} or better` };
+    return { code: 'below-floor', message: `${counted.size === 0 ? 'no approval counts' : `approved by ${list(counted)}`} where the floor asks for ${floor.quorum} by ${floor.proofClass} or better` };
   }
   if (floor.maxLeaseSeconds !== null && (leaseSeconds === null || leaseSeconds > floor.maxLeaseSeconds)) {
     return { code: 'below-floor', message: `${leaseSeconds === null ? 'standing access' : `a lease of ${leaseSeconds} s`} where the floor allows ${floor.maxLeaseSeconds} s` };

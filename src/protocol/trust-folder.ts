@@ -2,6 +2,7 @@
  * Loads a trust folder, and reads the floor off it. What is loaded here is believed; so everything in it is checked now, and anything
  * doubtful is refused with the name of the file and the place in it.
  */
+import type { Stats } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { z } from 'zod';
@@ -54,17 +55,29 @@ const NO_REQUIREMENTS: RequirementsFile = { v: 1, floors: [], revokers: [], cloc
 /**
  * The trust in a folder, or in a lone `trust.policy` file; the latter says only whose checkpoints to believe.
  *
+ * @param options.actedOn access is given by it: then neither it nor a file in it may be one that everybody can write to
  * @throws TrustError; then nothing is trusted
  */
-export async function loadTrustFolder(path: string): Promise<Trust> {
-  const info = await stat(path).catch((cause: unknown) => {
-    throw new TrustError(path, '', 'cannot be read', { cause });
-  });
+export async function loadTrustFolder(path: string, options: { readonly actedOn?: boolean } = {}): Promise<Trust> {
+  const info = await statOf(path);
+  if (options.actedOn === true) {
+    const files = info.isFile() ? [] : [POLICY, SIDECARS, EXECUTORS, REQUIREMENTS].map((name) => join(path, name));
+    for (const one of [path, ...files]) {
+      const { mode } = await statOf(one);
+      if ((mode & 0o002) !== 0) throw new TrustError(one, '', `everybody can write to it, and so say whom to trust: chmod o-w ${one}`);
+    }
+  }
   if (info.isFile()) return parseTrust({ policy: await readText(path), rest: null });
   const [policy, sidecars, executors, requirements] = await Promise.all(
     [POLICY, SIDECARS, EXECUTORS, REQUIREMENTS].map((name) => readText(join(path, name))),
   ) as [string, string, string, string];
   return parseTrust({ policy, rest: { sidecars, executors, requirements } });
+}
+
+function statOf(path: string): Promise<Stats> {
+  return stat(path).catch((cause: unknown) => {
+    throw new TrustError(path, '', 'cannot be read', { cause });
+  });
 }
 
 /** The trust that the texts of a folder's files state. Pure. @throws TrustError */

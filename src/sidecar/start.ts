@@ -87,7 +87,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const [logSigner, ticketSigner] = [await readSigner(config.keys.log), await readSigner(config.keys.ticket)];
     if (logSigner.name !== config.origin) throw new StartError('bad-key', `${config.keys.log} is the key of ${logSigner.name}, not of ${config.origin}`);
     const receivers = await openReceivers(config.webhooks, { clock, version: VERSION });
-    const trust = await loadTrustFolder(config.trust);
+    const trust = await loadTrustFolder(config.trust, { actedOn: true });
     requireTrusted(config, trust);
     const facts = await openFacts({ load: (nowMs) => loadFacts(config.facts, nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
     undo.push(() => facts.close());

@@ -117,7 +117,7 @@ const NEXT_TRIES: Readonly<Record<FindingCode, string>> = {
   'verification-failed': 'what was given is taken back by itself',
   'log-rolled-back': 'nothing is given until the ledger is restored; taking back goes on',
   'rotation-stalled': 'it is tried again by itself; see what still uses the old credential',
-  'caller-silent': 'nothing is tried: see what the caller’s code did; a late report is still taken',
+  'caller-silent': 'nothing is tried: see what the caller’s code did, then withdraw the change, so that others get at its target; a late report is still taken',
   'offboarding-open': 'what is open is tried again by itself',
   'window-missed': 'see why the window was missed; a change that is planned anew waits for its next one',
 };

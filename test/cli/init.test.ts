@@ -2,8 +2,11 @@ import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from '
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Decrypter } from 'age-encryption';
+import { parse } from 'yaml';
 import { parseSigner } from '../../ledger/index.ts';
+import { checkedRequest } from '../../src/cli/request.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { lintFacts } from '../../src/facts/check.ts';
 import { loadFacts } from '../../src/facts/load.ts';
 import { loadTokens } from '../../src/identity/tokens.ts';
 import { loadTrustFolder } from '../../src/protocol/trust-folder.ts';
@@ -28,7 +31,7 @@ function* files(folder: string): Generator<string> {
 describe('countersign init', () => {
   it('makes a configuration that serve takes', async () => {
     expect(ran.exit).toBe(0);
-    expect(readFileSync(at('countersign.yaml'), 'utf8')).toMatch(/^ +usage: .+\n +# calendar: facts\/calendar\.yaml +# maintenance windows and freezes/m);
+    expect(readFileSync(at('countersign.yaml'), 'utf8')).toMatch(/^ +directory: .+\n +# calendar: facts\/calendar\.yaml +# maintenance windows and freezes/m);
     const { config, warnings } = await loadConfig({ path: at('countersign.yaml') });
     expect(warnings).toEqual([]);
     expect(config.executors.map(({ id }) => id)).toEqual(['executor:main']);
@@ -136,5 +139,34 @@ describe('countersign keygen', () => {
     [['keygen', 'nonsense']], [['keygen', 'log']], [['keygen', 'executor', '--name', 'main']], [['keygen', 'revoker', '--name', 'executor:x']], [['keygen', 'log', '--name', 'a+b']],
   ])('refuses %j', async (argv) => {
     expect((await desk.run(...argv)).exit).toBe(2);
+  });
+});
+
+describe('countersign init --account', () => {
+  it('makes an installation for a script that is there: its identity, its token, its change, and no executor', async () => {
+    const made = await desk.run('init', 'script', '--account', 'Billing_svc', '--target', 'shop', '--json');
+    expect(made.exit).toBe(0);
+    const here = (...names: string[]): string => join(desk.directory, 'script', ...names);
+    const { config } = await loadConfig({ path: here('countersign.yaml') });
+    expect(config.executors).toEqual([]);
+    expect((await loadTrustFolder(here('trust'), { actedOn: true })).executors.size).toBe(0);
+    const facts = await loadFacts(config.facts as Parameters<typeof loadFacts>[0], 0);
+    expect([...facts.inventory.values()]).toMatchObject([{ id: 'nhi:prod/billing-svc', accounts: { 'pg-main': 'Billing_svc' } }]);
+    expect(lintFacts(facts.value)).toEqual([]);
+    const change = checkedRequest({ ...(parse(readFileSync(here('change.yaml'), 'utf8')) as object), caller: { key: `${'A'.repeat(43)}=`, timeout: 'PT10M' } }, { what: 'change.yaml' });
+    expect(change).toMatchObject({ kind: 'rotate', subject: 'nhi:prod/billing-svc', connector: 'pg-main', target: 'shop' });
+    const [, token] = /^nhi:prod\/billing-svc (\S+)$/m.exec(readFileSync(here('tokens.txt'), 'utf8'))!;
+    expect((await loadTokens(here('tokens.json'))).authenticate(`Bearer ${token!}`)?.roles).toEqual(new Set(['caller']));
+    expect(existsSync(here('executor.yaml'))).toBe(false);
+  });
+
+  it.each([
+    ['an account without a name', ['--account', '___'], 'no identity can be named'],
+    ['an account with a line break', ['--account', 'a\nb'], 'plain text'],
+    ['a connector that is none', ['--account', 'a', '--connector', 'PG main'], '--connector takes'],
+  ])('refuses %s, and writes nothing', async (_what, flags, cause) => {
+    const refused = await desk.run('init', 'not-made', ...flags);
+    expect([refused.exit, existsSync(join(desk.directory, 'not-made'))]).toEqual([2, false]);
+    expect(refused.stderr).toContain(cause);
   });
 });

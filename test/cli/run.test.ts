@@ -205,7 +205,8 @@ describe('what cannot be run', () => {
   it.each<[string, object, string[], string]>([
     ['access without an end', standing, [], 'no duration'],
     ['an offboarding', { kind: 'offboard', subject: CALLER, reason: 'x' }, [], 'request -f FILE'],
-    ['no kind at all', {}, [], 'a command can be run for'],
+    ['no kind at all', {}, [], 'says no kind of change'],
+    ['a kind that is none', { kind: 'rotat' }, [], '"rotat" is no kind'],
     ['a key of somebody’s', { ...ROTATE, caller: { key: `${'A'.repeat(43)}=`, timeout: 'PT1M' } }, [], 'leave caller out'],
     ['a recipient', { ...ROTATE, recipient: `age1${'q'.repeat(58)}` }, [], 'leave recipient out'],
     ['an unknown field', { ...ROTATE, when: 'now' }, ['--trust', 'x'], 'when'],

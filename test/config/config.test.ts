@@ -86,7 +86,6 @@ describe('a configuration', () => {
     ['nowhere to listen', YAML.replace('{socket: run/countersign.sock}', '{}'), '/listen'],
     ['an executor twice', `${YAML}  - {id: executor:pg-1, socket: b, connectors: [pg-2]}\n`, '/executors'],
     ['a connector with two executors', `${YAML}  - {id: executor:pg-2, socket: b, connectors: [pg-main]}\n`, '/executors'],
-    ['no executor', YAML.replace(/executors:[^]*/, 'executors: []\n'), '/executors'],
     ['no tokens', YAML.replace('tokens: tokens.json\n', ''), '/tokens'],
     ['an origin with a space', YAML.replace('example.org/countersign', 'example org'), '/origin'],
     ['a host with a port', `${YAML}hosts: ['a.example:80']\n`, '/hosts/0'],

@@ -181,6 +181,12 @@ test('what will strand a change later is warned of', () => {
   ]);
 });
 
+test('one login of two identities is warned of, the same name at two connectors is not', () => {
+  const of = (id: string, accounts: string): string => INVENTORY.slice(INVENTORY.indexOf('  - ')).replace('nhi:prod/a', id).replace(/accounts: .*/, `accounts: ${accounts}`);
+  const facts = parse({ inventory: `${INVENTORY.replace(/accounts: .*/, 'accounts: {pg-main: svc}')}${of('nhi:prod/b', '{pg-main: svc}')}${of('nhi:prod/c', '{pg-dev: svc}')}` });
+  expect(lintFacts(facts.value)).toEqual([{ code: 'account-shared', about: 'nhi:prod/b', message: 'svc at pg-main is also the account of nhi:prod/a' }]);
+});
+
 test('two names that are one third party are warned of, and one name twice is not', () => {
   const of = (id: string, thirdParty: string): string => INVENTORY.slice(INVENTORY.indexOf('  - ')).replace('nhi:prod/a', id).replace('    consumers', `    thirdParty: ${thirdParty}\n    consumers`);
   const facts = parse({ inventory: `${INVENTORY}${of('nhi:prod/b', 'Acme & Co')}${of('nhi:prod/c', 'ACME, Co.')}${of('nhi:prod/d', 'Other')}${of('nhi:prod/e', 'Other')}` });

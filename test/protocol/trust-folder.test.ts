@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -33,6 +33,16 @@ describe('a trust folder', () => {
     const trust = await loadTrustFolder(join(folder, 'trust.policy'));
     expect(trust.policy.logs).toHaveLength(1);
     expect(trust.sidecars.size + trust.executors.size).toBe(0);
+  });
+
+  test('that everybody can write to is nothing to act on, and can still be read', async () => {
+    for (const [path, usual] of [[folder, 0o755], [join(folder, 'requirements.json'), 0o644]] as const) {
+      await chmod(path, usual | 0o002);
+      await expect(loadTrustFolder(folder, { actedOn: true })).rejects.toThrow(`everybody can write to it, and so say whom to trust: chmod o-w ${path}`);
+      await loadTrustFolder(folder);
+      await chmod(path, usual);
+    }
+    await loadTrustFolder(folder, { actedOn: true });
   });
 
   test('with a file missing is not half believed', async () => {
