@@ -150,7 +150,7 @@ describe('countersign init --account', () => {
     const { config } = await loadConfig({ path: here('countersign.yaml') });
     expect(config.executors).toEqual([]);
     expect((await loadTrustFolder(here('trust'), { actedOn: true })).executors.size).toBe(0);
-    const facts = await loadFacts(config.facts as Parameters<typeof loadFacts>[0], 0);
+    const facts = await loadFacts(config.facts, 0);
     expect([...facts.inventory.values()]).toMatchObject([{ id: 'nhi:prod/billing-svc', accounts: { 'pg-main': 'Billing_svc' } }]);
     expect(lintFacts(facts.value)).toEqual([]);
     const change = checkedRequest({ ...(parse(readFileSync(here('change.yaml'), 'utf8')) as object), caller: { key: `${'A'.repeat(43)}=`, timeout: 'PT10M' } }, { what: 'change.yaml' });

@@ -1,47 +1,51 @@
-/** `docs/caller-mode.md`, done: the page's own script and change, a real PostgreSQL, the real policy, nobody but the run to report. */
-import { execFileSync } from 'node:child_process';
+/** The README's “Put it around your rotation script”, done: its own commands, a real PostgreSQL, the real policy, nobody but the run to report. */
 import { chmodSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect, type Client } from '../../src/client/index.ts';
-import { layOutExample, type Layout } from '../../src/cli/init.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
-import { systemRandom } from '../../src/sidecar/system.ts';
 import { postgresInstallations, testPostgres, type TestPostgres } from '../support/postgres.ts';
 import { openDesk, type Desk } from '../support/world.ts';
 
-const page = readFileSync(join(import.meta.dirname, '../../docs/caller-mode.md'), 'utf8');
-const block = (name: string): string => new RegExp(`^\`\`\`[a-z]+ file=${name}\n([^]*?\n)\`\`\`$`, 'm').exec(page)![1]!;
-const [editing] = /^sed .*$/m.exec(page)!;
+const textOf = (path: string): string => readFileSync(join(import.meta.dirname, '../..', path), 'utf8');
+const readme = textOf('README.md');
+const page = textOf('docs/caller-mode.md');
+const script = /^```sh file=rotate\.sh\n([^]*?\n)```$/m.exec(page)![1]!;
+/** The words of the one line of a text that has this command, without `countersign` and what the shell adds. */
+const wordsOf = (text: string, command: string): string[] => new RegExp(`^countersign (${command} .*?)(?: (?:&&|>).*)?$`, 'm').exec(text)![1]!.split(' ');
+const LOGIN = 'billing_svc';
 const hasPsql = existsSync('/usr/bin/psql') || process.env['CI'] === 'true';
 
 describe.skipIf(postgresInstallations().length === 0 || !hasPsql)('the page on caller mode', () => {
   let postgres: TestPostgres;
   let desk: Desk;
-  let layout: Layout;
+  let directory: string;
+  let socket: string;
+  const tokens = new Map<string, string>();
   let sidecar: Sidecar;
   let secret: string;
-  const client = (principal: string): Client => connect({ socket: layout.socket, token: layout.tokens.get(principal)! });
-  const works = async (password: string): Promise<boolean> => postgres.login('ci_deployer', password).then(async (login) => {
+  const client = (principal: string): Client => connect({ socket, token: tokens.get(principal)! });
+  const works = async (password: string): Promise<boolean> => postgres.login(LOGIN, password).then(async (login) => {
     await login.end();
     return true;
   }, () => false);
 
   beforeAll(async () => {
     postgres = await testPostgres();
-    await postgres.sql(`CREATE ROLE ci_deployer LOGIN PASSWORD 'before'`);
+    await postgres.sql(`CREATE ROLE ${LOGIN} LOGIN PASSWORD 'before'`);
     desk = openDesk();
-    layout = await layOutExample({ directory: join(desk.directory, 'cs'), randomBytes: systemRandom });
-    execFileSync('sh', ['-c', editing.split('#').slice(0, -1).join('#')], { cwd: layout.directory });
-    const { config } = await loadConfig({ path: layout.config });
-    expect(config.executors.flatMap(({ connectors }) => connectors)).toEqual(['pg-dev']);
+    expect((await desk.run(...wordsOf(readme, 'init'))).exit).toBe(0);
+    directory = join(desk.directory, 'cs');
+    const { config } = await loadConfig({ path: join(directory, 'countersign.yaml') });
     sidecar = await startSidecar({ ...config, logLevel: 'silent' });
-    secret = join(layout.directory, 'deploy.password');
-    for (const file of ['rotate.sh', 'change.yaml']) writeFileSync(join(layout.directory, file), block(file));
-    chmodSync(join(layout.directory, 'rotate.sh'), 0o755);
+    socket = config.listen.socket!;
+    for (const line of readFileSync(join(directory, 'tokens.txt'), 'utf8').split('\n')) tokens.set(...(line.split(' ') as [string, string]));
+    secret = join(directory, 'billing.password');
+    writeFileSync(join(directory, 'rotate.sh'), script);
+    chmodSync(join(directory, 'rotate.sh'), 0o755);
     desk = desk.with({
-      cwd: layout.directory,
+      cwd: directory,
       env: { PATH: process.env['PATH'], PGHOST: postgres.host, PGPORT: String(postgres.port), PGUSER: postgres.adminUser, PGPASSWORD: postgres.adminPassword, PGDATABASE: 'postgres', SECRET_FILE: secret },
     });
   });
@@ -53,7 +57,7 @@ describe.skipIf(postgresInstallations().length === 0 || !hasPsql)('the page on c
 
   const run = async (decide: (wei: Client, id: string, planDigest: string) => Promise<unknown>): Promise<{ exit: number; stdout: string; stderr: string; id: string }> => {
     const known = new Set((await client('person:wei').list()).changes.map(({ id }) => id));
-    const running = desk.run('run', '--change', 'change.yaml', '--as', 'nhi:prod/ci-deployer', '--', './rotate.sh');
+    const running = desk.run(...wordsOf(readme, 'run').map((word) => (word.startsWith('/path/') ? './rotate.sh' : word)));
     const wei = client('person:wei');
     for (;;) {
       const { changes } = await wei.list();
@@ -82,6 +86,17 @@ describe.skipIf(postgresInstallations().length === 0 || !hasPsql)('the page on c
     expect((await desk.run('changes', 'why', id, '--as', 'person:wei')).exit).toBe(0);
   });
 
+  it('begins the same in the README and on the page', () => {
+    expect(wordsOf(page, 'init')).toEqual(wordsOf(readme, 'init'));
+  });
+
+  it('is not started when nobody decides in time', async () => {
+    const before = readFileSync(secret, 'utf8');
+    const undecided = page.split('\n').find((line) => line.includes('--wait PT3S'))!.replace('PT3S', 'PT1S').split(' ').slice(1);
+    expect((await desk.run(...undecided)).exit).toBe(5);
+    expect(readFileSync(secret, 'utf8')).toBe(before);
+  });
+
   it('changes nothing when it is rejected', async () => {
     const before = readFileSync(secret, 'utf8');
     const { exit } = await run((wei, changeId, digest) => wei.reject(changeId, digest, 'not tonight'));
@@ -91,7 +106,7 @@ describe.skipIf(postgresInstallations().length === 0 || !hasPsql)('the page on c
   });
 
   it('leaves evidence that is verified offline', async () => {
-    const { exit, stdout } = await desk.run('verify', 'data/ledger', '--trust', 'trust');
+    const { exit, stdout } = await desk.run(...wordsOf(readme.slice(readme.indexOf('## Put it around')), 'verify'));
     expect(stdout).toContain('✓ WORKFLOW');
     expect(exit).toBe(0);
   });
