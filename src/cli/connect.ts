@@ -79,7 +79,7 @@ function findToken(flags: ConnectFlags, config: string | null, { cwd, env }: Pic
   const token = env['COUNTERSIGN_TOKEN'];
   if (token !== undefined && token !== '') return token;
   throw new CliError(EXIT.usage, 'no-token', {
-    cause: 'no token was given', effect: 'Nothing was sent.', next: 'set COUNTERSIGN_TOKEN_FILE, give --token-file FILE, or, in an installation of your own, --as person:ana',
+    cause: 'no token was given', effect: 'Nothing was sent.', next: 'set COUNTERSIGN_TOKEN_FILE, give --token-file FILE, or, in an installation of your own, --as PRINCIPAL, one that tokens.txt names',
   });
 }
 

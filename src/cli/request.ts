@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { resolve } from 'node:path';
 import { parse } from 'yaml';
 import type { ChangeView } from '../client/index.ts';
+import { approversNamed } from '../protocol/decision.ts';
 import { changeRequestSchema, type ChangeRequest } from '../protocol/request.ts';
 import { durationSchema, durationSeconds } from '../protocol/values.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
@@ -67,26 +68,36 @@ async function request(session: Session, flags: RequestFlags): Promise<ExitCode>
   out.say(`${recorded.id} recorded`);
   const change = limitMs === null
     ? await client.wait(recorded.id, { until: (seen) => seen.state !== 'requested', timeoutMs: FIRST_ANSWER_MS, signal: session.signal })
-    : await client.wait(recorded.id, { until: isOver, timeoutMs: limitMs, signal: session.signal, seen: announce(session) });
+    : await client.wait(recorded.id, { until: isOver, timeoutMs: limitMs, signal: session.signal, seen: announce(session, flags.as) });
   out.progress('');
   out.document(change);
   for (const line of describeChange(change, out, { nowMs: session.nowMs() })) out.line(line);
-  if (change.state === 'pending') out.say(`waits for approval:  countersign approve ${change.id}`);
+  if (change.state === 'pending') out.say(`waits for approval:  ${approveCommand(change, flags.as)}`);
   return exitOf(change, limitMs !== null);
 }
 
-/** Says each state that a change comes to, and what it waits for. */
-export function announce({ out, nowMs }: Session): (change: ChangeView) => void {
+/**
+ * Says each state that a change comes to, and what it waits for.
+ *
+ * @param as whoever asks, where the tokens of everybody are at hand: then the next command can say whose is needed
+ */
+export function announce({ out, nowMs }: Session, as?: string): (change: ChangeView) => void {
   let last = '';
   let waited: string | null = null;
   const startedMs = nowMs();
   return (change) => {
-    if (change.state !== last) out.say(`${change.id} ${change.state}${change.state === 'pending' ? `: its approvers can  countersign approve ${change.id}` : ''}`);
+    if (change.state !== last) out.say(`${change.id} ${change.state}${change.state === 'pending' ? `:  ${approveCommand(change, as)}` : ''}`);
     last = change.state;
     if (change.waitingFor !== null && change.waitingFor !== waited) out.say(`${change.id} waits: ${plain(change.waitingFor)}`);
     waited = change.waitingFor;
     out.progress(`waiting, ${Math.round((nowMs() - startedMs) / 1000)} s …`);
   };
+}
+
+/** What one of its approvers would type. */
+export function approveCommand({ id, requirement }: ChangeView, as?: string): string {
+  const [approver] = approversNamed(requirement.approvers);
+  return `countersign approve ${id}${as === undefined || approver === undefined ? '' : ` --as ${approver}`}`;
 }
 
 /** Whether there is nothing more to wait for: the access is there, was refused, or is over. */

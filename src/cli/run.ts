@@ -131,7 +131,7 @@ function readChange(given: unknown, flags: RunFlags): LeasedRequest | CalledRequ
 }
 
 function optionsOf(session: Session, change: LeasedRequest | CalledRequest, flags: RunFlags): AccessOptions {
-  const seen: (seen: ChangeView) => void = announce(session);
+  const seen: (seen: ChangeView) => void = announce(session, flags.as);
   const common: AccessOptions = { timeoutMs: waitMs('--wait', flags.wait), signal: session.signal, seen };
   if (change.kind === 'grant' || change.kind === 'provision') return common;
   const config = findConfig(flags, session);

@@ -45,7 +45,7 @@ const cases: readonly Case[] = [
     },
   },
   {
-    invariant: 10, who: 'an engine that switches over before the new secret was fetched', from: 33,
+    invariant: 10, who: 'an engine that switches over before the new secret was fetched', from: 260,
     breakIt: () => vi.doMock(import('../../src/change/work.ts'), async (original): Promise<typeof Work> => {
       const real = await original();
       const asFetched = (state: State.ChangeState): State.ChangeState =>
