@@ -6,9 +6,9 @@
  * given up for cleared only if the effect is absent after the last moment at which it could still have come. A cutover has no effect: it is
  * a look at the target, which is taken again, and leaves no attempt.
  */
-import { createHmac } from 'node:crypto';
 import { canonicalText, digestOf } from '../../ledger/index.ts';
 import { leaseIdOf } from '../change/derive.ts';
+import { fingerprintOf } from '../protocol/fingerprint.ts';
 import { isUndoable, makesSecret, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
 import type { ActedReport, Refusal, Seal } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
@@ -254,7 +254,7 @@ async function sealSecret(context: WorkerContext, secret: string, recipient: str
     return null;
   });
   if (ciphertext === null) return null;
-  const fingerprint = createHmac('sha256', context.fingerprintKey).update(secret, 'utf8').digest('hex');
+  const fingerprint = fingerprintOf(context.fingerprintKey, secret);
   return { ciphertext, seal: { recipient, ciphertext: digestOf(ciphertext), fingerprint, replaces: attempts.at(-1)?.seal?.ciphertext ?? null } };
 }
 

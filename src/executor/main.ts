@@ -5,27 +5,14 @@ import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { destination, pino } from 'pino';
-import { nodeDisk, parseSigner, type Signer } from '../../ledger/index.ts';
-import { TransportError, type Clock, type Logger } from '../engine/ports.ts';
-import { readPrivateFile } from '../identity/private-file.ts';
-import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
+import { nodeDisk } from '../../ledger/index.ts';
+import { TransportError, type Logger } from '../engine/ports.ts';
+import { parseFingerprintKey } from '../protocol/fingerprint.ts';
 import { listenLocal, type LocalListener } from '../transport/local/executor-end.ts';
-import { ConfigError, loadExecutorConfig, type ExecutorConfig } from './config.ts';
-import type { Connector } from './connector.ts';
-import { openConnector } from './registry.ts';
+import { ConfigError, loadExecutorConfig } from './config.ts';
+import { openConnectors, prepareExecutor, privateText, systemClock } from './prepare.ts';
 import { sealSecret } from './seal.ts';
 import { openWorker } from './worker.ts';
-
-/** Timers hold at most 2^31-1 ms; a farther one would fire at once. The worker looks again in any case. */
-const DELAY_MAX_MS = 2 ** 31 - 1;
-
-const systemClock: Clock = {
-  nowMs: () => Date.now(),
-  after(delayMs, callback) {
-    const timer = setTimeout(callback, Math.min(Math.max(delayMs, 0), DELAY_MAX_MS));
-    return () => clearTimeout(timer);
-  },
-};
 
 export interface RunningWorker {
   readonly socket: string;
@@ -40,14 +27,10 @@ export interface RunningWorker {
  * @throws ConfigError, TrustError, PrivateFileError or LedgerError `locked`; then nothing was touched and nobody is listening
  */
 export async function startWorker(configPath: string, logger: Logger): Promise<RunningWorker> {
-  const config = await loadExecutorConfig(configPath);
-  const trust = await loadTrustFolder(config.trust, { actedOn: true });
-  const signer = parseSigner((await privateText(config.key)).trim());
-  requireTrusted(configPath, config, trust, signer);
-  const fingerprintKey = Buffer.from(await privateText(config.fingerprintKey), 'base64');
-  if (fingerprintKey.byteLength !== 32) throw new ConfigError(config.fingerprintKey, 'not 32 bytes in base64');
-  const connectors = new Map<string, Connector>();
-  for (const [id, connector] of Object.entries(config.connectors)) connectors.set(id, await openConnector(id, connector));
+  const { config, trust, signer } = await prepareExecutor(configPath);
+  const fingerprintKey = parseFingerprintKey(await privateText(config.fingerprintKey));
+  if (fingerprintKey === null) throw new ConfigError(config.fingerprintKey, 'not 32 bytes in base64');
+  const connectors = await openConnectors(config);
 
   await mkdir(config.state, { recursive: true, mode: 0o700 });
   await chmod(config.state, 0o700);
@@ -107,18 +90,4 @@ export async function runWorker(configPath: string): Promise<void> {
   await worker.close();
   process.off('uncaughtException', survive);
   process.off('unhandledRejection', survive);
-}
-
-/** Reports that nobody will believe are found out now, not after the first effect. */
-function requireTrusted(configPath: string, config: ExecutorConfig, trust: Trust, signer: Signer): void {
-  const listed = trust.executors.get(config.id);
-  if (listed === undefined) throw new ConfigError(configPath, `executors.json of its trust folder does not list ${config.id}`);
-  if (listed.key.vkey !== signer.vkey) throw new ConfigError(configPath, `executors.json lists another key for ${config.id}`);
-  for (const id of Object.keys(config.connectors)) {
-    if (!listed.connectors.includes(id)) throw new ConfigError(configPath, `executors.json does not let ${config.id} speak for connector ${id}`);
-  }
-}
-
-async function privateText(path: string): Promise<string> {
-  return Buffer.from(await readPrivateFile(path)).toString('utf8');
 }

@@ -45,6 +45,8 @@ export interface WorkerOptions {
   /** Shown every report as it is made, whether or not anybody can be reached; nobody is waited for. */
   readonly observe?: (message: ReportMessage) => void;
   readonly limits?: Partial<WorkerLimits>;
+  /** It takes back and gives nothing: steps that were taken up wait for whoever opens the book next. */
+  readonly takesBackOnly?: boolean;
 }
 
 const READS_MAX = 1_024;
@@ -123,6 +125,7 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   const headEntry = (log: string, head: Admission['head']): BookEntry[] => (head === null ? [] : [{ t: 'head', log, ...head }]);
   const mustTake = (): void => {
     if (closing) throw new WorkerError('closing', 'this executor is closing');
+    if (options.takesBackOnly === true) throw new WorkerError('closing', 'this executor only takes back');
     if (book.fault !== null) throw new WorkerError('book', 'the lease book cannot be written: nothing is given', { cause: book.fault });
   };
 
@@ -272,7 +275,7 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   for (const message of book.state.unsent.values()) outbox.add(message);
   revoker.tick();
   // A book that cannot be written takes back and gives nothing.
-  if (book.fault === null) for (const step of book.state.steps.values()) if (isOpen(step) && step.claim !== null) start(step.claim.ticket);
+  if (book.fault === null && options.takesBackOnly !== true) for (const step of book.state.steps.values()) if (isOpen(step) && step.claim !== null) start(step.claim.ticket);
   return worker;
 }
 
