@@ -70,7 +70,7 @@ describe('a webhook in the configuration', () => {
     const secret = await file(`${SECRET}\n`);
     const { webhooks } = await configured(
       `{name: ops, url: "http://127.0.0.1:${port}/", secret: ${secret}, allowHttp: true, allowPrivate: true, events: [window.opened], consumers: [shop]}`,
-      `{name: public, url: "http://127.0.0.1:${port}/", secret: ${secret}, allowHttp: true}`,
+      `{name: public, url: "http://localhost:${port}/", secret: ${secret}, allowHttp: true}`,
     );
     const [ops, careful] = await openReceivers(webhooks, { clock: systemClock, version: '1.2.3' });
     const message = { id: 'msg_1', body: '{}' };

@@ -63,7 +63,7 @@ const allow = (input: ChangeInput): Decision => ({
 });
 
 const cases: readonly { readonly invariant: number; readonly who: string; readonly wraps: Wraps; readonly from?: number }[] = [
-  { invariant: 1, who: 'a ledger that acknowledges before it syncs', wraps: { sidecarDisk: unsynced } },
+  { invariant: 1, who: 'a ledger that acknowledges before it syncs', from: 8, wraps: { sidecarDisk: unsynced } },
   {
     invariant: 2, who: 'a connector that gives one privilege more than was approved',
     wraps: { connector: (connector) => changed<Connector>(connector, { apply: (input) => connector.apply({ ...input, step: { ...input.step, privileges: [...input.step.privileges, 'role:app_owner'] } }) }) },
