@@ -24,7 +24,23 @@ export const postgresConfigSchema = z.strictObject({
 });
 export type PostgresConfig = z.infer<typeof postgresConfigSchema>;
 
-export const connectorConfigSchema = z.discriminatedUnion('kind', [postgresConfigSchema]);
+export const openbaoConfigSchema = z.strictObject({
+  kind: z.literal('openbao'),
+  /** `https://host:port`. */
+  address: plainTextSchema(255),
+  /** Holds the connector's token; readable by its owner alone. Read again at each operation, so that it can be rotated. */
+  tokenFile: pathSchema,
+  /** PEM of the authorities to trust. */
+  caFile: pathSchema.optional(),
+  /** Where AppRole is mounted: the connector's one target. */
+  mount: plainTextSchema(128).default('approle'),
+  namespace: plainTextSchema(128).optional(),
+  /** For `http` to a server on this machine. */
+  allowHttp: z.boolean().default(false),
+});
+export type OpenBaoConfig = z.infer<typeof openbaoConfigSchema>;
+
+export const connectorConfigSchema = z.discriminatedUnion('kind', [postgresConfigSchema, openbaoConfigSchema]);
 export type ConnectorConfig = z.infer<typeof connectorConfigSchema>;
 
 export const executorConfigSchema = z.strictObject({
@@ -73,8 +89,10 @@ export async function loadExecutorConfig(path: string): Promise<ExecutorConfig> 
 
 function withAbsolutePaths(config: ExecutorConfig, from: string): ExecutorConfig {
   const at = (path: string): string => resolve(from, path);
-  const connectors = Object.entries(config.connectors).map(([id, connector]) =>
-    [id, { ...connector, passwordFile: at(connector.passwordFile), ...(connector.caFile === undefined ? {} : { caFile: at(connector.caFile) }) }] as const);
+  const connectors = Object.entries(config.connectors).map(([id, connector]) => [id, {
+    ...connector, ...(connector.caFile === undefined ? {} : { caFile: at(connector.caFile) }),
+    ...(connector.kind === 'postgres' ? { passwordFile: at(connector.passwordFile) } : { tokenFile: at(connector.tokenFile) }),
+  }] as const);
   return {
     ...config, socket: at(config.socket), key: at(config.key), trust: at(config.trust), state: at(config.state), fingerprintKey: at(config.fingerprintKey),
     connectors: Object.fromEntries(connectors),
