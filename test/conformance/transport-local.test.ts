@@ -23,6 +23,7 @@ const clock: Clock = {
 };
 const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const { envelope, plan, order } = makeStep();
+const envelopes = Array.from({ length: 20 }, (_, n) => makeStep({ issue: n + 1 }).envelope);
 const report = reportMaker(EXECUTOR, keys.executor, { ...clock, nowMs: () => START_MS });
 const claimed = (issue: number, log = logId): ReportMessage => report({ kind: 'claimed', log, changeId: plan.changeId, stepId: plan.steps[0]!.stepId, issue });
 const revoked = (leaseId = plan.lease!.leaseId): ReportMessage => report({
@@ -62,7 +63,7 @@ async function openPair(): Promise<Pair> {
   let listener = await listen(socket, far);
   let transport = dial();
   return {
-    audience: EXECUTOR, far, sidecar: () => transport,
+    audience: EXECUTOR, far, holds: false, sidecar: () => transport,
     report: (message) => listener.send(message),
     async restartExecutor() {
       await listener.close();
@@ -81,7 +82,7 @@ async function openPair(): Promise<Pair> {
   };
 }
 
-transportConformance('local', openPair, { envelope, order: order!, reports: [claimed(1), claimed(2)] });
+transportConformance('local', openPair, { envelope: (n) => envelopes[n]!, order: order!, reports: [claimed(1), claimed(2)] });
 
 describe('the socket of an executor', () => {
   let directory: string;

@@ -1,0 +1,64 @@
+/**
+ * What is where on the bus. Subjects are routing, never authority: whatever comes is believed for its signatures alone.
+ *
+ *     cs.step.<lane>.act.<log>.<token>      CS_STEPS     sidecar ▶ workers     a step, to be taken up
+ *     cs.step.<lane>.revoke.<log>.<token>   CS_STEPS     sidecar ▶ workers     an order to take back; what a schedule becomes as well
+ *     cs.arm.<lane>.<log>.<token>           CS_STEPS     sidecar               an order, scheduled for its `notBefore`
+ *     cs.result.<lane>.<log>.<token>        CS_RESULTS   worker ▶ sidecar      a signed report
+ *     cs.delivery.<lane>.<log>.<token>      CS_DELIVERY  worker ▶ sidecar      a sealed secret, for a while
+ *     cs.say.<lane>.<log>                   core         worker ▶ sidecar      an answer; under `all`, to every sidecar, that it is there
+ *     cs.ack.<lane>.<log>                   core         sidecar ▶ workers     what became of a report
+ *
+ * A lane is an executor: an account of its own on the server, so that no worker of another reaches it (a shared account lets one disarm
+ * what another is to revoke, by the reply subject of a publish). Tokens of what is sent to workers are derived by HMAC from a key of the
+ * sidecar's: they cannot be guessed from an id, and are written down nowhere.
+ */
+import { createHash, createHmac } from 'node:crypto';
+import type { Signer } from '../../../ledger/index.ts';
+
+export const STREAMS = { steps: 'CS_STEPS', results: 'CS_RESULTS', deliveries: 'CS_DELIVERY' } as const;
+
+/** Workers reach JetStream under this name: under the usual one their own account would answer, which has none. */
+export const API_PREFIX = 'CSJS.API';
+
+/** Bytes of one message: an envelope, or a report with its states. The server's default would refuse some. */
+export const MESSAGE_BYTES_MAX = 2_097_152;
+
+/** How often a worker says that it is there. */
+export const BEAT_MS = 2_000;
+
+/** The subject token of an executor. Injective: `=` is in no id. */
+export function laneOf(executorId: string): string {
+  return executorId.slice('executor:'.length).replaceAll('.', '=2e');
+}
+
+export function executorOf(lane: string): string {
+  return `executor:${lane.replaceAll('=2e', '.')}`;
+}
+
+export const act = (lane: string, log: string, token: string): string => `cs.step.${lane}.act.${log}.${token}`;
+export const revoke = (lane: string, log: string, token: string): string => `cs.step.${lane}.revoke.${log}.${token}`;
+export const arm = (lane: string, log: string, token: string): string => `cs.arm.${lane}.${log}.${token}`;
+export const result = (lane: string, log: string, token: string): string => `cs.result.${lane}.${log}.${token}`;
+export const delivery = (lane: string, log: string, token: string): string => `cs.delivery.${lane}.${log}.${token}`;
+export const say = (lane: string, log: string): string => `cs.say.${lane}.${log}`;
+export const ack = (lane: string, log: string): string => `cs.ack.${lane}.${log}`;
+
+/** Under this instead of a log, a worker speaks to every sidecar. */
+export const EVERY_LOG = 'all';
+
+/** The durable consumers of a lane: apart, so that steps that wait never delay a revoke. */
+export const consumerOf = (lane: string, kind: 'act' | 'revoke'): string => `${lane}-${kind}`;
+export const resultsConsumerOf = (log: string): string => `results-${log}`;
+
+/** Says what may be put into a subject for an id, a digest or anything else: 128 bits, by a key that only this sidecar has. */
+export type Tokens = (...parts: readonly (string | number)[]) => string;
+
+/** Signed by nothing else: what is signed for other ends is a note or a DSSE envelope, and neither begins so. */
+const SUBJECT_KEY_OF = 'countersign bus subjects, v1';
+
+/** The same sidecar makes the same tokens after a restart: its key is derived from its ticket key (an Ed25519 signature is deterministic). */
+export function subjectTokens(ticketSigner: Pick<Signer, 'sign'>): Tokens {
+  const key = createHash('sha256').update(ticketSigner.sign(Buffer.from(SUBJECT_KEY_OF))).digest();
+  return (...parts) => createHmac('sha256', key).update(JSON.stringify(parts)).digest('hex').slice(0, 32);
+}

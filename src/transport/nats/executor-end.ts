@@ -1,0 +1,164 @@
+/**
+ * The executor's end of the `nats` transport: takes steps and orders off its two consumers, hands them to the worker, and publishes reports.
+ *
+ * A message is acknowledged once the worker holds it durably, or will never have it; a report is let go once its sidecar has it on record.
+ */
+import { jetstream, type JsMsg } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { canonicalBytes, JsonError, parseStrict } from '../../../ledger/index.ts';
+import { TransportError, type Clock, type Logger } from '../../engine/ports.ts';
+import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
+import type { ReportMessage } from '../../protocol/envelope.ts';
+import { ProtocolError } from '../../protocol/errors.ts';
+import { reportSchema, type Dsse } from '../../protocol/signed.ts';
+import type { WorkerDoor } from '../local/executor-end.ts';
+import { ack, API_PREFIX, BEAT_MS, consumerOf, delivery, EVERY_LOG, laneOf, MESSAGE_BYTES_MAX, result, say, STREAMS } from './bus-layout.ts';
+import type { Bus } from './connection.ts';
+import { pull } from './pull.ts';
+import { ackSchema, readMessage, SAID_BYTES_MAX, type Ack, type Said } from './said.ts';
+
+export interface NatsExecutorOptions {
+  readonly executorId: string;
+  readonly bus: Bus;
+  readonly worker: WorkerDoor;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** A name for this run of the process: 16 hex digits that no other has. */
+  readonly run: string;
+  /** How long an acknowledgement may take, in ms. */
+  readonly ackMs?: number;
+}
+
+export interface NatsListener {
+  /**
+   * Resolves when a sidecar has recorded the report.
+   *
+   * @throws TransportError `unreachable`: the bus or the sidecar has not said so in time; `rejected`: the sidecar would not have it
+   */
+  send(message: ReportMessage): Promise<void>;
+  close(): Promise<void>;
+}
+
+const PUBLISH_MS = 5_000;
+/** How long what the worker could not take now waits until it comes again, here or to another worker. */
+const AGAIN_MS = 2_000;
+
+/** Connects in the background. The bus is closed with it. */
+export function listenNats(options: NatsExecutorOptions): NatsListener {
+  const { executorId, bus, worker, run, clock, logger } = options;
+  const lane = laneOf(executorId);
+  const waiting = new Map<string, (said: Ack) => void>();
+  const tell = (log: string, said: Said): void => {
+    // Lossy on purpose: what matters is published again.
+    if (bus.isUp) bus.up().publish(say(lane, log), canonicalBytes(said));
+  };
+
+  const takeStep = (message: JsMsg): Promise<void> => answered(message, async () => {
+    const [, , , , log = '', token = ''] = message.subject.split('.');
+    try {
+      const acceptance = await worker.step(parsed(message));
+      tell(log, acceptance.accepted ? { t: 'accepted', token } : { t: 'inconsistent', token, fromSize: acceptance.fromSize, root: acceptance.root });
+    } catch (error) {
+      if (error instanceof ProtocolError) tell(log, { t: 'refused', token, error: saidOf(error) });
+      throw error;
+    }
+  });
+  // What is no order, the worker says.
+  const takeOrder = (message: JsMsg): Promise<void> => answered(message, () => worker.revoke(parsed(message) as Dsse));
+
+  /** Acknowledges what `take` has taken, sets aside what nobody will ever take, and lets anything else come again. */
+  const answered = async (message: JsMsg, take: () => Promise<void>): Promise<void> => {
+    try {
+      await take();
+      await message.ackAck();
+    } catch (error) {
+      if (error instanceof ProtocolError || error instanceof JsonError) {
+        logger.warn({ subject: kindOf(message), error: saidOf(error) }, 'set aside what nobody trusted has signed for this executor');
+        message.term('refused');
+      } else {
+        logger.warn({ subject: kindOf(message), error: saidOf(error) }, 'not taken now; it comes again');
+        message.nak(AGAIN_MS);
+      }
+    }
+  };
+
+  const listen = (connection: NatsConnection): void => {
+    connection.subscribe(ack(lane, '*'), {
+      callback: (error, message) => {
+        const said = error === null ? readMessage(message.data, ackSchema, SAID_BYTES_MAX) : null;
+        if (said === null) return;
+        if (said.t !== 'hello') return waiting.get(said.token)?.(said);
+        tell(said.log, { t: 'beat', run });
+        worker.connected(said.log);
+      },
+    });
+  };
+  let cancelBeat = (): void => undefined;
+  const beat = (): void => {
+    tell(EVERY_LOG, { t: 'beat', run });
+    cancelBeat = clock.after(BEAT_MS, beat);
+  };
+  let listening = false;
+  bus.onUp((connection) => {
+    if (!listening) listen(connection);
+    listening = true;
+    tell(EVERY_LOG, { t: 'beat', run });
+  });
+  beat();
+  const common = { bus, stream: STREAMS.steps, apiPrefix: API_PREFIX, clock, logger };
+  const pulls = [
+    pull({ ...common, consumer: consumerOf(lane, 'revoke'), take: takeOrder }),
+    pull({ ...common, consumer: consumerOf(lane, 'act'), take: takeStep }),
+  ];
+
+  const publish = async (subject: string, bytes: Uint8Array): Promise<void> => {
+    if (bytes.length > MESSAGE_BYTES_MAX) throw new TransportError('rejected', `${bytes.length} bytes are more than a message on the bus may have`);
+    try {
+      await jetstream(bus.up(), { apiPrefix: API_PREFIX, checkAPI: false }).publish(subject, bytes, { timeout: PUBLISH_MS });
+    } catch (error) {
+      if (error instanceof TransportError) throw error;
+      throw new TransportError('unreachable', `the bus has not said that it holds it: ${saidOf(error)}`, { cause: error });
+    }
+  };
+
+  return {
+    async send(message) {
+      const { log } = readPayload(message.report, reportSchema);
+      const token = payloadDigest(message.report).slice('sha256:'.length, 'sha256:'.length + 32);
+      if (message.ciphertext !== null) await publish(delivery(lane, log, token), Buffer.from(message.ciphertext, 'base64'));
+      await new Promise<void>((resolve, reject) => {
+        const finish = (settle: () => void): void => {
+          cancel();
+          waiting.delete(token);
+          settle();
+        };
+        const cancel = clock.after(options.ackMs ?? 15_000, () => finish(() => reject(new TransportError('unreachable', 'not acknowledged in time'))));
+        // The answer may be here before the bus has said that it holds the report.
+        waiting.set(token, (said) => finish(() => (said.t === 'refused' ? reject(new TransportError('rejected', said.error)) : resolve())));
+        publish(result(lane, log, token), canonicalBytes({ v: 1, message: { ...message, ciphertext: null }, delivery: message.ciphertext !== null }))
+          .catch((error: unknown) => finish(() => reject(error instanceof Error ? error : new Error(String(error)))));
+      });
+    },
+    async close() {
+      cancelBeat();
+      for (const one of pulls) one.stop();
+      tell(EVERY_LOG, { t: 'bye', run });
+      await bus.close();
+    },
+  };
+}
+
+/** @throws JsonError for what is not strict JSON, or is too large */
+function parsed(message: JsMsg): unknown {
+  return parseStrict(message.data, { maxBytes: MESSAGE_BYTES_MAX });
+}
+
+/** A subject without its token, which is written down nowhere. */
+function kindOf(message: JsMsg): string {
+  return message.subject.split('.').slice(0, -1).join('.');
+}
+
+function saidOf(error: unknown): string {
+  const said = error instanceof ProtocolError ? `${error.code}: ${error.message}` : error instanceof Error ? error.message : String(error);
+  return said.slice(0, 500);
+}

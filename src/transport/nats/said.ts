@@ -1,0 +1,46 @@
+/** What goes over the bus beside steps, orders and reports: small, lossy, and believed for nothing but pace. */
+import { z } from 'zod';
+import { JsonError, parseStrict } from '../../../ledger/index.ts';
+import { reportMessageSchema } from '../../protocol/envelope.ts';
+import { logIdSchema } from '../../protocol/values.ts';
+
+const token = z.string().regex(/^[0-9a-f]{32}$/);
+const hash = z.base64().length(44);
+const error = z.string().max(500);
+
+const run = z.string().regex(/^[0-9a-f]{16}$/);
+
+/** A worker speaks: that it is there, or goes, by the name of its run; or what it says to the step of this token. */
+export const saidSchema = z.discriminatedUnion('t', [
+  z.strictObject({ t: z.literal('beat'), run }),
+  z.strictObject({ t: z.literal('bye'), run }),
+  z.strictObject({ t: z.literal('accepted'), token }),
+  /** It has seen another, or a longer, log: the size and root that a proof must start from. */
+  z.strictObject({ t: z.literal('inconsistent'), token, fromSize: z.int().min(0), root: hash }),
+  z.strictObject({ t: z.literal('refused'), token, error }),
+]);
+export type Said = z.infer<typeof saidSchema>;
+
+/** A sidecar speaks: it is there, or what became of the report of this token. */
+export const ackSchema = z.discriminatedUnion('t', [
+  z.strictObject({ t: z.literal('hello'), log: logIdSchema }),
+  z.strictObject({ t: z.literal('taken'), token }),
+  z.strictObject({ t: z.literal('refused'), token, error }),
+]);
+export type Ack = z.infer<typeof ackSchema>;
+
+/** A report as it is published: its sealed secret, if it has one, lies in the stream of deliveries under the same token. */
+export const publishedReportSchema = z.strictObject({ v: z.literal(1), message: reportMessageSchema.extend({ ciphertext: z.null() }), delivery: z.boolean() });
+
+/** The value, or null for what is not strict JSON of this schema: on a bus, anything may come. */
+export function readMessage<T>(bytes: Uint8Array, schema: z.ZodType<T>, bytesMax: number): T | null {
+  try {
+    const parsed = schema.safeParse(parseStrict(bytes, { maxBytes: bytesMax }));
+    return parsed.success ? parsed.data : null;
+  } catch (problem) {
+    if (problem instanceof JsonError) return null;
+    throw problem;
+  }
+}
+
+export const SAID_BYTES_MAX = 4_096;

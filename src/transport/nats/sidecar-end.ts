@@ -1,0 +1,229 @@
+/**
+ * The sidecar's end of the `nats` transport. Steps and orders are held by the bus once they are published; what answers them comes back as
+ * reports, which are acknowledged when they are on record here.
+ *
+ * The stream is an outbox that the ledger can fill again: everything is published again until it is reported, under subjects that the bus
+ * takes once.
+ */
+import { jetstream, JetStreamApiError, jetstreamManager, type JetStreamPublishOptions, type JsMsg } from '@nats-io/jetstream';
+import type { Msg, NatsConnection } from '@nats-io/transport-node';
+import { canonicalBytes } from '../../../ledger/index.ts';
+import { TransportError, type Acceptance, type Clock, type Logger, type Transport } from '../../engine/ports.ts';
+import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
+import type { ReportMessage, StepEnvelope } from '../../protocol/envelope.ts';
+import { reportSchema, revokeOrderSchema, ticketSchema, type Dsse } from '../../protocol/signed.ts';
+import { parseTime } from '../../protocol/values.ts';
+import { ack, act, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, resultsConsumerOf, revoke, say, STREAMS, type Tokens } from './bus-layout.ts';
+import { ensureConsumer, resultsConsumer } from './bus-setup.ts';
+import type { Bus } from './connection.ts';
+import { pull, type Pulling } from './pull.ts';
+import { publishedReportSchema, readMessage, SAID_BYTES_MAX, saidSchema, type Ack, type Said } from './said.ts';
+
+export interface NatsSidecarOptions {
+  /** Only reports about this log are wanted. */
+  readonly log: string;
+  /** Executors that are reached over the bus. */
+  readonly executors: readonly string[];
+  readonly bus: Bus;
+  readonly tokens: Tokens;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** How long an executor has for its answer, in ms, until a step counts as held by the bus alone. */
+  readonly answerMs?: number;
+}
+
+/** `wrong last sequence`: there is a message of this subject already. */
+const ALREADY_THERE = 10_071;
+const PUBLISH_MS = 5_000;
+/** Beats that may be missed. */
+const BEATS_MISSED_MAX = 3;
+const REMEMBERED_MAX = 10_000;
+/** Runs of one executor's workers that are remembered. */
+const RUNS_MAX = 64;
+
+type Answer = Acceptance | { readonly error: string };
+
+/** Connects in the background. The bus is closed with it. */
+export function connectNats(options: NatsSidecarOptions): Transport {
+  const { log, bus, tokens, clock, logger } = options;
+  const lanes = new Map(options.executors.map((id) => [id, laneOf(id)]));
+  /** When each run of an executor's workers was heard last. */
+  const beats = new Map<string, Map<string, number>>(options.executors.map((id) => [id, new Map()]));
+  const onConnected: ((audience: string) => void)[] = [];
+  /** By subject token, and for steps that were taken up by id and issue. */
+  const answers = new Map<string, Answer>();
+  const watchers = new Map<string, Set<() => void>>();
+  let receive: (audience: string, message: ReportMessage) => Promise<void>;
+  let pulling: Pulling | null = null;
+  let listening = false;
+  let closed = false;
+
+  const isThere = (audience: string): boolean => {
+    const isFresh = (beatMs: number): boolean => Math.abs(clock.nowMs() - beatMs) < BEAT_MS * BEATS_MISSED_MAX;
+    return bus.isUp && [...(beats.get(audience)?.values() ?? [])].some(isFresh);
+  };
+  const heardBeat = (audience: string, run: string): void => {
+    const runs = beats.get(audience)!;
+    // One that was restarted has forgotten what it was asked and had not taken up.
+    const isNew = !isThere(audience) || !runs.has(run);
+    runs.delete(run);
+    runs.set(run, clock.nowMs());
+    const [oldest] = runs.keys();
+    if (runs.size > RUNS_MAX && oldest !== undefined) runs.delete(oldest);
+    if (!isNew) return;
+    logger.info({ executor: audience }, 'connected');
+    tell(bus.up(), lanes.get(audience)!, { t: 'hello', log });
+    for (const callback of onConnected) callback(audience);
+  };
+  const remember = (key: string, answer: Answer): void => {
+    answers.set(key, answer);
+    const [oldest] = answers.keys();
+    if (answers.size > REMEMBERED_MAX && oldest !== undefined) answers.delete(oldest);
+    for (const notify of watchers.get(key) ?? []) notify();
+  };
+  const listen = (connection: NatsConnection): void => {
+    const hear = (message: Msg): void => {
+      const lane = message.subject.split('.')[2]!;
+      const audience = executorOf(lane);
+      const said: Said | null = readMessage(message.data, saidSchema, SAID_BYTES_MAX);
+      if (!lanes.has(audience) || said === null) return logger.warn({ lane }, 'something unreadable was said on the bus');
+      if (said.t === 'beat') heardBeat(audience, said.run);
+      else if (said.t === 'bye') beats.get(audience)!.delete(said.run);
+      // The token was made for one executor: another that knows it may answer for nobody else.
+      else remember(`${lane} ${said.token}`, answerIn(said));
+    };
+    for (const about of [log, EVERY_LOG]) connection.subscribe(say('*', about), { callback: (error, message) => (error === null ? hear(message) : undefined) });
+  };
+  const tell = (connection: NatsConnection, lane: string, said: Ack): void => connection.publish(ack(lane, log), canonicalBytes(said));
+
+  const publish = async (subject: string, payload: object, how: Partial<JetStreamPublishOptions>): Promise<'new' | 'known'> => {
+    const bytes = canonicalBytes(payload);
+    if (bytes.length > MESSAGE_BYTES_MAX) throw new TransportError('rejected', `${bytes.length} bytes are more than a message on the bus may have`);
+    try {
+      const { duplicate } = await jetstream(bus.up()).publish(subject, bytes, { timeout: PUBLISH_MS, ...how });
+      return duplicate ? 'known' : 'new';
+    } catch (error) {
+      if (error instanceof TransportError) throw error;
+      if (error instanceof JetStreamApiError) {
+        if (error.code === ALREADY_THERE) return 'known';
+        throw new TransportError('rejected', `the bus: ${error.message}`, { cause: error });
+      }
+      // Leaders that are being chosen look like a time-out, or like a server without JetStream.
+      throw new TransportError('unreachable', `the bus has not said that it holds it: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  };
+  const laneFor = (audience: string): string => {
+    const lane = lanes.get(audience);
+    if (lane === undefined) throw new TransportError('rejected', `${audience} is not reached over the bus`);
+    return lane;
+  };
+  /** The first of these that was answered, now or before the time is over. */
+  const answerTo = (keys: readonly string[], timeoutMs: number): Promise<Answer | null> => new Promise((resolve) => {
+    const known = (): Answer | undefined => keys.map((key) => answers.get(key)).find((answer) => answer !== undefined);
+    const finish = (answer: Answer | null): void => {
+      cancel();
+      for (const key of keys) {
+        watchers.get(key)?.delete(notify);
+        if (watchers.get(key)?.size === 0) watchers.delete(key);
+      }
+      resolve(answer);
+    };
+    const notify = (): void => {
+      const answer = known();
+      if (answer !== undefined) finish(answer);
+    };
+    const cancel = clock.after(timeoutMs, () => finish(null));
+    for (const key of keys) watchers.set(key, (watchers.get(key) ?? new Set()).add(notify));
+    notify();
+  });
+
+  const takeReport = async (message: JsMsg): Promise<void> => {
+    const [, , lane = '', , token = ''] = message.subject.split('.');
+    const audience = executorOf(lane);
+    try {
+      const published = readMessage(message.data, publishedReportSchema, MESSAGE_BYTES_MAX);
+      if (published === null || !lanes.has(audience) || !/^[0-9a-f]{32}$/.test(token)) {
+        logger.warn({ lane }, 'set aside what is no report');
+        return message.term('not a report');
+      }
+      const whole: ReportMessage = { ...published.message, ciphertext: published.delivery ? await secretOf(lane, token) : null };
+      const said = await receive(audience, whole).then((): Ack => ({ t: 'taken', token }), (error: unknown): Ack => ({ t: 'refused', token, error: String(error instanceof Error ? error.message : error).slice(0, 500) }));
+      if (said.t === 'refused') logger.warn({ executor: audience, error: said.error }, 'a report was not taken; its executor keeps it');
+      else noteTakenUp(whole);
+      tell(bus.up(), lane, said);
+      await message.ackAck();
+    } catch (error) {
+      // It comes again, and what is on record already is recorded once.
+      logger.warn({ lane, error: String(error) }, 'a report could not be answered');
+    }
+  };
+  const secretOf = async (lane: string, token: string): Promise<string | null> => {
+    const manager = await jetstreamManager(bus.up());
+    const found = await manager.streams.getMessage(STREAMS.deliveries, { last_by_subj: delivery(lane, log, token) });
+    return found === null ? null : Buffer.from(found.data).toString('base64');
+  };
+  const noteTakenUp = ({ report }: ReportMessage): void => {
+    const said = readPayload(report, reportSchema);
+    if (said.kind === 'claimed' || said.kind === 'acted') remember(`${said.stepId} ${said.issue}`, { accepted: true });
+  };
+
+  bus.onUp((connection) => {
+    if (!listening) listen(connection);
+    listening = true;
+    for (const lane of lanes.values()) tell(connection, lane, { t: 'hello', log });
+  });
+
+  return {
+    async arm(audience, order) {
+      const lane = laneFor(audience);
+      const token = tokens('revoke', audience, payloadDigest(order));
+      const target = revoke(lane, log, token);
+      // Refused where the schedule has fired already: then what it was for is on its way.
+      await publish(arm(lane, log, token), order, {
+        schedule: { specification: new Date(parseTime(readPayload(order, revokeOrderSchema).notBefore)), target },
+        expect: { lastSubjectSequence: 0, lastSubjectSequenceSubject: target },
+      });
+    },
+    async publishStep(audience, envelope: StepEnvelope) {
+      const lane = laneFor(audience);
+      const { stepId, issue } = readPayload(envelope.ticket, ticketSchema);
+      // An envelope that proves from elsewhere is another message of the same issue: its worker acts once, whichever it reads.
+      const token = tokens('act', audience, stepId, issue, envelope.receipt.consistency?.fromSize ?? 'none');
+      await publish(act(lane, log, token), envelope, { expect: { lastSubjectSequence: 0 } });
+      const answer = await answerTo([`${lane} ${token}`, `${stepId} ${issue}`], options.answerMs ?? 5_000);
+      if (answer === null) throw new TransportError('unreachable', `${audience} has not answered yet; the bus holds the step`);
+      if ('error' in answer) throw new TransportError('rejected', `${audience}: ${answer.error}`);
+      return answer;
+    },
+    async publishRevoke(audience, order: Dsse) {
+      const lane = laneFor(audience);
+      const token = tokens('revoke', audience, payloadDigest(order));
+      // No "once" for a revoke: it is published again until it is reported, a message for each time that the bus has forgotten the last.
+      await publish(revoke(lane, log, token), order, { msgID: token });
+    },
+    onReport(callback) {
+      receive = callback;
+      pulling ??= pull({
+        bus, stream: STREAMS.results, consumer: resultsConsumerOf(log), clock, logger, take: takeReport,
+        // It is gone with its stream, where somebody wiped it.
+        prepare: async (to) => ensureConsumer(await jetstreamManager(to), STREAMS.results, resultsConsumer(log, resultsConsumerOf(log))),
+      });
+    },
+    onConnected(callback) {
+      onConnected.push(callback);
+      for (const audience of lanes.keys()) if (isThere(audience)) callback(audience);
+    },
+    isConnected: isThere,
+    async close() {
+      if (closed) return;
+      closed = true;
+      pulling?.stop();
+      await bus.close();
+    },
+  };
+}
+
+function answerIn(said: Extract<Said, { readonly token: string }>): Answer {
+  if (said.t === 'refused') return { error: said.error };
+  return said.t === 'accepted' ? { accepted: true } : { accepted: false, code: 'inconsistent-checkpoint', fromSize: said.fromSize, root: said.root };
+}

@@ -1,0 +1,269 @@
+/** The `nats` transport on a real server: what every transport owes, and what only a bus can do wrong. */
+import { randomBytes } from 'node:crypto';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
+import { connect, headers, nanos, nkeyAuthenticator, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { deriveRevokeOrder } from '../../src/change/derive.ts';
+import type { Clock, Transport } from '../../src/engine/ports.ts';
+import { reportMaker } from '../../src/executor/reports.ts';
+import { payloadDigest, readPayload } from '../../src/protocol/dsse.ts';
+import type { ReportMessage } from '../../src/protocol/envelope.ts';
+import { ProtocolError } from '../../src/protocol/errors.ts';
+import { revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
+import { parseTime } from '../../src/protocol/values.ts';
+import { ack, act, API_PREFIX, arm, delivery, laneOf, result, say, STREAMS, subjectTokens } from '../../src/transport/nats/bus-layout.ts';
+import { compareBus, planBus, setUpBus } from '../../src/transport/nats/bus-setup.ts';
+import { openBus } from '../../src/transport/nats/connection.ts';
+import { listenNats, type NatsListener } from '../../src/transport/nats/executor-end.ts';
+import { inboxOf } from '../../src/transport/nats/server-config.ts';
+import { connectNats } from '../../src/transport/nats/sidecar-end.ts';
+import { eventually, farEnd, transportConformance, type FarEnd, type Pair } from '../conformance/transport.ts';
+import { makeStep } from '../support/envelopes.ts';
+import { hasNats, testNats, type TestNats } from '../support/nats.ts';
+import { EXECUTOR, keys, logId, sidecar, sign, START_MS } from '../support/story.ts';
+
+const OTHER = 'executor:other';
+const clock: Clock = {
+  nowMs: () => Date.now(),
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs);
+    return () => clearTimeout(timer);
+  },
+};
+const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
+const { plan, order } = makeStep();
+const envelopes = Array.from({ length: 20 }, (_, n) => makeStep({ issue: n + 1 }).envelope);
+const report = reportMaker(EXECUTOR, keys.executor, { ...clock, nowMs: () => START_MS });
+const claimed = (issue: number): ReportMessage => report({ kind: 'claimed', log: logId, changeId: plan.changeId, stepId: plan.steps[0]!.stepId, issue });
+const tokens = subjectTokens(keys.ticket);
+const lane = laneOf(EXECUTOR);
+
+describe.skipIf(!hasNats())('over a real nats-server', () => {
+  let nats: TestNats;
+  let admin: NatsConnection;
+  const asAdmin = (): Promise<NatsConnection> => connect({ servers: [...nats.urls], authenticator: nkeyAuthenticator(new Uint8Array(Buffer.from(nats.seeds.sidecar))) });
+  beforeAll(async () => {
+    nats = await testNats([EXECUTOR, OTHER]);
+    admin = await asAdmin();
+  });
+  afterAll(async () => {
+    await admin.close();
+    await nats.close();
+  });
+
+  const newStreams = async (): Promise<void> => {
+    const manager = await jetstreamManager(admin);
+    for (const name of Object.values(STREAMS)) await manager.streams.delete(name).catch(() => undefined);
+    await setUpBus(admin, planBus([EXECUTOR, OTHER], 1));
+  };
+  const dial = (): Transport => connectNats({
+    log: logId, executors: [EXECUTOR], tokens, clock, logger, answerMs: 700,
+    bus: openBus({ servers: nats.urls, seed: nats.seeds.sidecar, name: 'sidecar', inboxPrefix: '_INBOX_sidecar', logger }),
+  });
+  const listen = (far: FarEnd): NatsListener => {
+    const fail = (): void => {
+      if (far.refusal !== null) throw far.refusal;
+    };
+    return listenNats({
+      executorId: EXECUTOR, run: randomBytes(8).toString('hex'), clock, logger, ackMs: 1_000,
+      bus: openBus({ servers: nats.urls, seed: nats.seeds.executors.get(EXECUTOR)!, name: 'worker', inboxPrefix: inboxOf(lane), logger }),
+      worker: {
+        async arm(one) {
+          fail();
+          far.armed.push(one);
+        },
+        async revoke(one) {
+          fail();
+          far.revoked.push(one);
+        },
+        step(one) {
+          far.steps.push(one);
+          return far.answer(one);
+        },
+        connected() {
+          far.connections += 1;
+        },
+      },
+    });
+  };
+  const openPair = async (): Promise<Pair> => {
+    await newStreams();
+    const far = farEnd();
+    let listener = listen(far);
+    let transport = dial();
+    return {
+      audience: EXECUTOR, far, holds: true, sidecar: () => transport,
+      report: (message) => listener.send(message),
+      async restartExecutor() {
+        await listener.close();
+        listener = listen(far);
+      },
+      async restartSidecar() {
+        await transport.close();
+        transport = dial();
+      },
+      stopExecutor: () => listener.close(),
+      async close() {
+        await transport.close();
+        await listener.close();
+      },
+    };
+  };
+
+  transportConformance('nats', openPair, { envelope: (n) => envelopes[n]!, order: order!, reports: [claimed(1), claimed(2)] });
+
+  describe('a bus', () => {
+    let pair: Pair;
+    afterEach(() => pair.close());
+    const opened = async (): Promise<Pair> => {
+      pair = await openPair();
+      await eventually(() => pair.sidecar().isConnected(EXECUTOR));
+      return pair;
+    };
+    const dueIn = (ms: number): Dsse => sign.order(deriveRevokeOrder(plan, EXECUTOR, Date.now() + ms, 'early', sidecar)!);
+    /** A connection of a worker: all that its account lets it do, it may try. */
+    const asWorker = (executor: string): Promise<NatsConnection> => connect({
+      servers: [...nats.urls], authenticator: nkeyAuthenticator(new Uint8Array(Buffer.from(nats.seeds.executors.get(executor)!))), inboxPrefix: inboxOf(laneOf(executor)),
+    });
+    const messagesIn = async (stream: string): Promise<number> => (await (await jetstreamManager(admin)).streams.info(stream)).state.messages;
+
+    test('hands an armed order over when it is due and not before, once, with no sidecar alive', async () => {
+      const { far, sidecar: end } = await opened();
+      const armed = dueIn(1_000);
+      await end().arm(EXECUTOR, armed);
+      await end().arm(EXECUTOR, armed);
+      await end().close();
+      expect(far.revoked).toEqual([]);
+      await eventually(() => far.revoked.length > 0);
+      expect(Date.now()).toBeGreaterThanOrEqual(parseTime(readPayload(armed, revokeOrderSchema).notBefore));
+      expect(far.revoked).toEqual([armed]);
+      // Armed once more, as after a restart: it has fired already, and does not fire again.
+      const again = dial();
+      await eventually(() => again.isConnected(EXECUTOR));
+      await again.arm(EXECUTOR, armed);
+      await again.publishStep(EXECUTOR, envelopes[0]!);
+      expect(far.revoked).toEqual([armed]);
+      await again.close();
+    });
+
+    test('keeps what it has said that it holds when it is killed with -9', async () => {
+      const { far, sidecar: end, stopExecutor, restartExecutor } = await opened();
+      const armed = dueIn(300);
+      await stopExecutor();
+      await end().arm(EXECUTOR, armed);
+      await end().publishStep(EXECUTOR, envelopes[3]!).catch(() => undefined);
+      await nats.nodes[0]!.kill9();
+      await expect(end().publishRevoke(EXECUTOR, armed)).rejects.toMatchObject({ code: 'unreachable' });
+      await nats.nodes[0]!.start();
+      await admin.close();
+      admin = await asAdmin();
+      await restartExecutor();
+      await eventually(() => far.revoked.length > 0 && far.steps.length > 0);
+      expect([far.revoked[0], far.steps[0]]).toEqual([armed, envelopes[3]]);
+    });
+
+    test('that was wiped is set up and filled again', async () => {
+      const { far, sidecar: end } = await opened();
+      await end().publishStep(EXECUTOR, envelopes[0]!);
+      await newStreams();
+      const armed = dueIn(200);
+      await eventually(() => true);
+      const arming = async (): Promise<void> => end().arm(EXECUTOR, armed).catch(arming);
+      await arming();
+      await eventually(() => far.revoked.length > 0);
+      const received: ReportMessage[] = [];
+      end().onReport(async (_audience, message) => void received.push(message));
+      const reporting = async (): Promise<void> => pair.report(claimed(1)).catch(reporting);
+      await reporting();
+      expect(received[0]).toEqual(claimed(1));
+    });
+
+    test('carries a sealed secret apart from its report, which never holds it', async () => {
+      const { sidecar: end } = await opened();
+      const ciphertext = Buffer.from('age-encryption.org/v1 sealed').toString('base64');
+      const received: ReportMessage[] = [];
+      end().onReport(async (_audience, message) => void received.push(message));
+      await pair.report({ ...claimed(1), ciphertext });
+      expect(received).toEqual([{ ...claimed(1), ciphertext }]);
+      const token = payloadDigest(claimed(1).report).slice(7, 39);
+      const manager = await jetstreamManager(admin);
+      const [published, sealed] = [
+        await manager.streams.getMessage(STREAMS.results, { last_by_subj: result(lane, logId, token) }),
+        await manager.streams.getMessage(STREAMS.deliveries, { last_by_subj: delivery(lane, logId, token) }),
+      ];
+      expect(Buffer.from(published!.data).toString()).not.toContain(ciphertext);
+      expect(Buffer.from(sealed!.data).toString('base64')).toBe(ciphertext);
+    });
+
+    test.each<[string, Uint8Array]>([
+      ['what is not JSON', Buffer.from('hello')], ['bytes that are not UTF-8', Buffer.from([0xff, 0xfe])], ['a key twice', Buffer.from('{"v":1,"v":1}')],
+      ['JSON of another form', Buffer.from('{"v":1}')], ['depth without end', Buffer.from('['.repeat(100_000))],
+    ])('sets aside %s on any subject, and the queue moves on', async (_what, bytes) => {
+      const { far, sidecar: end } = await opened();
+      far.answer = (envelope) => (typeof envelope === 'object' && envelope !== null && 'ticket' in envelope ? Promise.resolve({ accepted: true }) : Promise.reject(new ProtocolError('malformed', 'no envelope')));
+      const received: ReportMessage[] = [];
+      end().onReport(async (_audience, message) => void received.push(message));
+      const js = jetstream(admin);
+      const worker = await asWorker(EXECUTOR);
+      await js.publish(act(lane, logId, 'f'.repeat(32)), bytes);
+      await jetstream(worker, { apiPrefix: API_PREFIX, checkAPI: false }).publish(result(lane, logId, 'f'.repeat(32)), bytes);
+      worker.publish(say(lane, logId), bytes);
+      admin.publish(ack(lane, logId), bytes);
+      expect(await end().publishStep(EXECUTOR, envelopes[1]!)).toEqual({ accepted: true });
+      await pair.report(claimed(2));
+      expect(received).toEqual([claimed(2)]);
+      await worker.close();
+    });
+
+    test('lets no worker disarm what another is to take back: not by a reply, a roll-up, a schedule header, or the API', async () => {
+      const { far, sidecar: end } = await opened();
+      const armed = dueIn(1_500);
+      await end().arm(EXECUTOR, armed);
+      const manager = await jetstreamManager(admin);
+      const subject = arm(lane, logId, tokens('revoke', EXECUTOR, payloadDigest(armed)));
+      expect(await manager.streams.getMessage(STREAMS.steps, { last_by_subj: subject })).not.toBeNull();
+      const thief = await asWorker(OTHER);
+      const other = laneOf(OTHER);
+      const headersOf = (...pairs: readonly (readonly [string, string])[]): MsgHdrs => {
+        const made = headers();
+        for (const [name, value] of pairs) made.set(name, value);
+        return made;
+      };
+      const tried: readonly (() => void)[] = [
+        () => thief.publish(result(other, logId, 'a'.repeat(32)), 'x', { reply: subject }),
+        () => thief.publish(`${API_PREFIX}.CONSUMER.MSG.NEXT.${STREAMS.steps}.${other}-act`, '1', { reply: subject }),
+        () => thief.publish(result(other, logId, 'b'.repeat(32)), 'x', { headers: headersOf(['Nats-Scheduler', subject], ['Nats-Schedule-Next', 'purge']) }),
+        () => thief.publish(result(other, logId, 'c'.repeat(32)), 'x', { headers: headersOf(['Nats-Rollup', 'all']) }),
+        () => thief.publish(subject, 'x'),
+        () => thief.publish(result(lane, logId, 'd'.repeat(32)), 'x'),
+        () => thief.publish(`$JS.API.STREAM.PURGE.${STREAMS.steps}`, ''),
+        () => thief.publish(`${API_PREFIX}.CONSUMER.MSG.NEXT.${STREAMS.steps}.${lane}-revoke`, '{"batch":10,"expires":1000000000}', { reply: `${inboxOf(other)}.x` }),
+      ];
+      let stolen = 0;
+      thief.subscribe(`${inboxOf(other)}.x`, { callback: () => void (stolen += 1) });
+      for (const one of tried) {
+        one();
+        await thief.flush();
+      }
+      const before = await messagesIn(STREAMS.steps);
+      await eventually(() => far.revoked.length > 0);
+      expect(far.revoked).toEqual([armed]);
+      expect([stolen, before]).toEqual([0, 1]);
+      await thief.close();
+    });
+
+    test('is set up once, and says what of it somebody has changed', async () => {
+      pair = await openPair();
+      const bus = planBus([EXECUTOR, OTHER], 1);
+      expect(await setUpBus(admin, bus)).toEqual([]);
+      const manager = await jetstreamManager(admin);
+      await manager.streams.update(STREAMS.steps, { max_age: nanos(3_600_000) });
+      await manager.consumers.delete(STREAMS.steps, `${lane}-revoke`);
+      expect(await compareBus(admin, bus)).toMatchObject([
+        { what: STREAMS.steps, change: 'update', fields: [{ field: 'max_age', is: nanos(3_600_000), must: 0 }] }, { what: `${STREAMS.steps}/${lane}-revoke`, change: 'create' },
+      ]);
+      await setUpBus(admin, bus);
+      expect(await compareBus(admin, bus)).toEqual([]);
+    });
+  });
+});
