@@ -10,7 +10,7 @@ import { writeSecret } from './files.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
 
-const KINDS = ['log', 'ticket', 'executor', 'revoker', 'fingerprint', 'age', 'token'] as const;
+const KINDS = ['log', 'ticket', 'executor', 'revoker', 'fingerprint', 'age', 'token', 'nats'] as const;
 type Kind = (typeof KINDS)[number];
 
 interface KeygenFlags {
@@ -54,6 +54,11 @@ async function makeKey(kind: Kind, name: string | undefined, randomBytes: World3
       return { secret: newFingerprintKey(randomBytes), shown: {} };
     case 'age':
       return newAgeIdentity();
+    case 'nats': {
+      const { newBusUser } = await import('../transport/nats/bus-user.ts');
+      const { seed, publicKey } = newBusUser();
+      return { secret: seed, shown: { publicKey } };
+    }
     case 'token': {
       const token = newToken(randomBytes);
       return { secret: token, shown: { tokenSha256: hashToken(token) } };

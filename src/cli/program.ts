@@ -21,6 +21,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['lock'], load: async () => (await import('./lock.ts')).addLock },
   { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },
   { names: ['policy'], load: async () => (await import('./policy.ts')).addPolicy },
+  { names: ['nats'], load: async () => (await import('./nats.ts')).addNats },
   { names: ['keygen'], load: async () => (await import('./keygen.ts')).addKeygen },
 ];
 

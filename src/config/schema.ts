@@ -32,6 +32,15 @@ const limitsSchema = z
   })
   .prefault({});
 
+export const busSchema = z.strictObject({
+  /** `nats://` or `tls://` URLs of one cluster. */
+  servers: z.array(z.string().max(255).regex(/^(?:nats|tls):\/\/[A-Za-z0-9.[\]:-]+$/, 'nats://host:port or tls://host:port')).min(1).max(16),
+  /** File of an nkey user seed (`SU…`); readable by its owner alone. */
+  seed: pathSchema,
+  /** PEM of the authorities to trust instead of the system's. */
+  caFile: pathSchema.optional(),
+});
+
 const webhookSchema = z
   .strictObject({
     /** In records, in logs and in each message's id: another name is another receiver. */
@@ -54,7 +63,8 @@ const webhookSchema = z
     if (trouble !== null) context.addIssue({ code: 'custom', message: trouble, path: ['url'] });
   });
 
-export const configSchema = z.strictObject({
+export const configSchema = z
+  .strictObject({
   /** The log's name: in its key, its checkpoints and every id. Never changes. */
   origin: z.string().max(255).regex(/^[^\s+]+$/, 'no white space and no +'),
   /** The directory that holds `ledger/`, `journal/` and `deliveries/`. */
@@ -82,10 +92,12 @@ export const configSchema = z.strictObject({
   facts: z.strictObject({ inventory: pathSchema, catalogue: pathSchema, directory: pathSchema, usage: pathSchema.optional(), calendar: pathSchema.optional() }),
   /** None: every change is made by its caller, and nobody looks at what it did. */
   executors: z
-    .array(z.strictObject({ id: executorIdSchema, socket: pathSchema, connectors: z.array(connectorIdSchema).min(1).max(64) }))
+    .array(z.strictObject({ id: executorIdSchema, /** Left out: it is reached over the bus. */ socket: pathSchema.optional(), connectors: z.array(connectorIdSchema).min(1).max(64) }))
     .max(64)
     .refine((executors) => isUnique(executors.map((one) => one.id)), 'an executor is listed twice')
     .refine((executors) => isUnique(executors.flatMap((one) => one.connectors)), 'a connector is served by one executor'),
+  /** The bus of those executors that have no socket. */
+  nats: busSchema.optional(),
   /** Who is told what happens, by signed HTTP requests. */
   webhooks: z
     .array(webhookSchema)
@@ -94,13 +106,18 @@ export const configSchema = z.strictObject({
     .default([]),
   limits: limitsSchema,
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
-});
+})
+  .superRefine(({ executors, nats }, context) => {
+    for (const [index, { socket }] of executors.entries()) {
+      if (socket === undefined && nats === undefined) context.addIssue({ code: 'custom', message: 'has no socket, and there is no nats: nothing reaches it', path: ['executors', index] });
+    }
+  });
 export type Config = z.infer<typeof configSchema>;
 
 /** Keys whose values are paths: taken from the file's directory, and absolute once loaded. */
 export const PATH_KEYS: readonly string[] = [
   'data', 'listen.socket', 'tokens', 'keys.log', 'keys.ticket', 'trust', 'policy', 'facts.inventory', 'facts.catalogue', 'facts.directory',
-  'facts.usage', 'facts.calendar',
+  'facts.usage', 'facts.calendar', 'nats.seed', 'nats.caFile',
 ];
 
 function urlTrouble(text: string, allowHttp: boolean, allowPrivate: boolean): string | null {

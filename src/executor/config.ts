@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { busSchema } from '../config/schema.ts';
 import { connectorIdSchema, executorIdSchema, plainTextSchema } from '../protocol/values.ts';
 
 const pathSchema = plainTextSchema(1_024);
@@ -48,6 +49,8 @@ export const executorConfigSchema = z.strictObject({
   id: executorIdSchema,
   /** Path of the unix socket on which sidecars find it; only its owner can connect. */
   socket: pathSchema,
+  /** The bus on which sidecars find it as well, and to which its reports go. */
+  nats: busSchema.optional(),
   /** Its signing key; readable by its owner alone. */
   key: pathSchema,
   /** Its own trust folder. */
@@ -95,6 +98,7 @@ function withAbsolutePaths(config: ExecutorConfig, from: string): ExecutorConfig
   }] as const);
   return {
     ...config, socket: at(config.socket), key: at(config.key), trust: at(config.trust), state: at(config.state), fingerprintKey: at(config.fingerprintKey),
+    ...(config.nats === undefined ? {} : { nats: { ...config.nats, seed: at(config.nats.seed), ...(config.nats.caFile === undefined ? {} : { caFile: at(config.nats.caFile) }) } }),
     connectors: Object.fromEntries(connectors),
   };
 }

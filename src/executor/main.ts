@@ -8,8 +8,10 @@ import { destination, pino } from 'pino';
 import { nodeDisk } from '../../ledger/index.ts';
 import { TransportError, type Logger } from '../engine/ports.ts';
 import { parseFingerprintKey } from '../protocol/fingerprint.ts';
-import { listenLocal, type LocalListener } from '../transport/local/executor-end.ts';
-import { ConfigError, loadExecutorConfig } from './config.ts';
+import type { ReportMessage } from '../protocol/envelope.ts';
+import { listenLocal, type LocalListener, type WorkerDoor } from '../transport/local/executor-end.ts';
+import type { NatsListener } from '../transport/nats/executor-end.ts';
+import { ConfigError, loadExecutorConfig, type ExecutorConfig } from './config.ts';
 import { openConnectors, prepareExecutor, privateText, systemClock } from './prepare.ts';
 import { sealSecret } from './seal.ts';
 import { openWorker } from './worker.ts';
@@ -35,22 +37,24 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
   await mkdir(config.state, { recursive: true, mode: 0o700 });
   await chmod(config.state, 0o700);
   // What is due is taken back from here on, before anybody can connect.
-  const ends: { listener: LocalListener | null } = { listener: null };
+  const ends: { listener: LocalListener | null; bus: NatsListener | null } = { listener: null, bus: null };
   const worker = await openWorker({
     executorId: config.id, signer, trust, connectors, disk: nodeDisk(config.state), clock: systemClock, random: (length) => randomBytes(length),
     seal: sealSecret, fingerprintKey, logger,
-    send: (message) => ends.listener?.send(message) ?? Promise.reject(new TransportError('unreachable', 'not listening yet')),
+    send: (message) => sendOver(ends, message),
     observe: (message) => ends.listener?.tell(message),
   });
   try {
     ends.listener = await listenLocal({ socket: config.socket, worker, clock: systemClock, logger });
+    if (config.nats !== undefined) ends.bus = await listenOnBus(config.nats, config.id, worker, logger);
     await writeFile(join(config.state, 'pid'), `${process.pid}\n`, { mode: 0o600 });
   } catch (error) {
+    await ends.bus?.close();
     await ends.listener?.close();
     await worker.close();
     throw error;
   }
-  const { listener } = ends;
+  const { listener, bus } = ends;
   return {
     socket: config.socket,
     get healthy() {
@@ -59,10 +63,32 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
     async close() {
       // Reports of what ends now may still be acknowledged.
       await worker.close();
+      await bus?.close();
       await listener.close();
       for (const connector of connectors.values()) await connector.close();
     },
   };
+}
+
+/** To a sidecar at the socket, where one is; else over the bus, where there is one. @throws TransportError */
+async function sendOver({ listener, bus }: { readonly listener: LocalListener | null; readonly bus: NatsListener | null }, message: ReportMessage): Promise<void> {
+  if (listener === null) throw new TransportError('unreachable', 'not listening yet');
+  try {
+    await listener.send(message);
+  } catch (error) {
+    if (bus === null || !(error instanceof TransportError) || error.code !== 'unreachable') throw error;
+    await bus.send(message);
+  }
+}
+
+/** The client of the bus is loaded only where there is one. @throws PrivateFileError when its seed cannot be had */
+async function listenOnBus(nats: NonNullable<ExecutorConfig['nats']>, executorId: string, worker: WorkerDoor, logger: Logger): Promise<NatsListener> {
+  const { openBus } = await import('../transport/nats/connection.ts');
+  const { listenNats } = await import('../transport/nats/executor-end.ts');
+  const { laneOf } = await import('../transport/nats/bus-layout.ts');
+  const { inboxOf } = await import('../transport/nats/server-config.ts');
+  const bus = openBus({ servers: nats.servers, seed: (await privateText(nats.seed)).trim(), caFile: nats.caFile, name: executorId, inboxPrefix: inboxOf(laneOf(executorId)), logger });
+  return listenNats({ executorId, bus, worker, run: randomBytes(8).toString('hex'), clock: systemClock, logger });
 }
 
 /** Runs the worker until the process is told to stop; says on standard output, as one line of JSON, when it listens. */

@@ -17,12 +17,12 @@ import { startNotifier, type Notifier } from '../notify/notifier.ts';
 import { openReceivers } from '../notify/receivers.ts';
 import { absentPdp, EngineFault, openPdp, type Pdp } from '../pdp/engine.ts';
 import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
-import { connectLocal } from '../transport/local/sidecar-end.ts';
 import { VERSION } from '../version.ts';
 import { createApp } from './app.ts';
 import { defaultPolicyDirectory } from './default-policy.ts';
 import { openDeliveryStore } from './deliveries.ts';
 import { listenOnLoopback, listenOnSocket, type Listening } from './listen.ts';
+import { reachExecutors } from './reach.ts';
 import { openFacts } from './reloading-facts.ts';
 import { systemClock, systemRandom } from './system.ts';
 
@@ -98,7 +98,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => pdp.close());
     const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs() });
     undo.push(() => log.close());
-    const transport = options.transport ?? connectLocal({ log: log.logId, executors: config.executors.map(({ id, socket }) => ({ id, socket })), clock, logger });
+    const transport = options.transport ?? (await reachExecutors(config, { log: log.logId, ticketSigner, clock, logger }));
     undo.push(() => transport.close());
 
     const executorOf = new Map(config.executors.flatMap(({ id, connectors }) => connectors.map((connector) => [connector, id] as const)));

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execFileSync } from 'node:child_process';
-import { nkeys } from '@nats-io/transport-node';
+import { newBusUser } from '../../src/transport/nats/bus-user.ts';
 import { formatAccounts } from '../../src/transport/nats/server-config.ts';
 
 export function hasNats(): boolean {
@@ -33,16 +33,6 @@ export interface TestNats {
   close(): Promise<void>;
 }
 
-interface User {
-  readonly seed: string;
-  readonly publicKey: string;
-}
-
-function newUser(): User {
-  const pair = nkeys.createUser();
-  return { seed: Buffer.from(pair.getSeed()).toString('latin1'), publicKey: pair.getPublicKey() };
-}
-
 async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -54,8 +44,8 @@ async function freePort(): Promise<number> {
 /** Started, with JetStream ready. `size` 3: a cluster with a leader. */
 export async function testNats(executors: readonly string[], size: 1 | 3 = 1): Promise<TestNats> {
   const directory = await mkdtemp(join(tmpdir(), 'countersign-nats-'));
-  const sidecar = newUser();
-  const users = new Map(executors.map((id) => [id, newUser()]));
+  const sidecar = newBusUser();
+  const users = new Map(executors.map((id) => [id, newBusUser()]));
   const accounts = formatAccounts({ sidecars: [sidecar.publicKey], executors: new Map([...users].map(([id, { publicKey }]) => [id, [publicKey]])) });
   const ports = await Promise.all(Array.from({ length: size }, async () => ({ client: await freePort(), monitor: await freePort(), route: await freePort() })));
   const nodes: Node[] = [];

@@ -1,0 +1,22 @@
+/** Several transports as one: each executor is reached by its own. */
+import { TransportError, type Transport } from '../engine/ports.ts';
+
+export function byAudience(routes: ReadonlyMap<string, Transport>): Transport {
+  const transports = [...new Set(routes.values())];
+  const to = (audience: string): Transport => {
+    const transport = routes.get(audience);
+    if (transport === undefined) throw new TransportError('rejected', `nothing is configured that reaches ${audience}`);
+    return transport;
+  };
+  return {
+    arm: async (audience, order) => to(audience).arm(audience, order),
+    publishStep: async (audience, envelope) => to(audience).publishStep(audience, envelope),
+    publishRevoke: async (audience, order) => to(audience).publishRevoke(audience, order),
+    onReport: (receive) => transports.forEach((one) => one.onReport(receive)),
+    onConnected: (callback) => transports.forEach((one) => one.onConnected(callback)),
+    isConnected: (audience) => routes.get(audience)?.isConnected(audience) ?? false,
+    async close() {
+      await Promise.all(transports.map((one) => one.close()));
+    },
+  };
+}
