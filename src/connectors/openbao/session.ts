@@ -32,8 +32,6 @@ export interface Session {
 export interface SessionOptions {
   readonly address: OpenBaoAddress;
   readonly mount: string;
-  /** A token to speak with in place of the connector's own; an empty one for requests that need none. */
-  readonly token?: string;
   /** What must not be in any error, beside the token. */
   readonly secrets: readonly string[];
 }
@@ -41,11 +39,11 @@ export interface SessionOptions {
 /** What `use` gives, with connections that are closed after it. @throws TargetError */
 export async function withSession<T>(options: SessionOptions, signal: AbortSignal, use: (session: Session) => Promise<T>): Promise<T> {
   const { address } = options;
-  const token = options.token ?? (await address.token());
+  const token = await tokenOf(address);
   const secrets = [...options.secrets, token];
   const wire = openWire(parseAddress(address), address.ca);
   const headers = {
-    ...(token === '' ? {} : { 'x-vault-token': token }), 'x-vault-request': 'true',
+    'x-vault-token': token, 'x-vault-request': 'true',
     ...(address.namespace === undefined ? {} : { 'x-vault-namespace': address.namespace }),
   };
   let written = false;
@@ -90,6 +88,19 @@ export async function withSession<T>(options: SessionOptions, signal: AbortSigna
   } finally {
     wire.close();
   }
+}
+
+/** @throws TargetError `unreachable`: a token that is not there now may be written in a moment */
+async function tokenOf({ token }: OpenBaoAddress): Promise<string> {
+  let text: string;
+  try {
+    text = await token();
+  } catch (error) {
+    throw new TargetError('unreachable', `the token could not be read: ${error instanceof Error ? error.message : ''}`);
+  }
+  // Anything else cannot be sent, and the refusal could quote it.
+  if (!/^[!-~]+$/.test(text)) throw new TargetError('unreachable', 'the token file does not hold a token');
+  return text;
 }
 
 const keysSchema = z.object({ keys: z.array(z.string()) });
