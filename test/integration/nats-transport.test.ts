@@ -13,7 +13,7 @@ import { revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { parseTime } from '../../src/protocol/values.ts';
 import { ack, act, API_PREFIX, arm, delivery, laneOf, result, say, STREAMS, subjectTokens } from '../../src/transport/nats/bus-layout.ts';
 import { compareBus, planBus, setUpBus } from '../../src/transport/nats/bus-setup.ts';
-import { openBus } from '../../src/transport/nats/connection.ts';
+import { hear, openBus } from '../../src/transport/nats/connection.ts';
 import { listenNats, type NatsListener } from '../../src/transport/nats/executor-end.ts';
 import { inboxOf } from '../../src/transport/nats/server-config.ts';
 import { connectNats } from '../../src/transport/nats/sidecar-end.ts';
@@ -250,6 +250,20 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
       expect(far.revoked).toEqual([armed]);
       expect([stolen, before]).toEqual([0, 1]);
       await thief.close();
+    });
+
+    test('is not lost over a message that cannot be used', async () => {
+      pair = await openPair();
+      const warnings: string[] = [];
+      let heard = 0;
+      hear(admin, 'cs.say.test.all', { ...logger, warn: (_fields, message) => warnings.push(message) }, () => {
+        heard += 1;
+        throw new Error('nobody expected this');
+      });
+      for (let n = 0; n < 3; n += 1) admin.publish('cs.say.test.all', 'x');
+      await admin.flush();
+      await eventually(() => heard === 3);
+      expect([warnings.length, admin.isClosed()]).toEqual([3, false]);
     });
 
     test('is set up once, and says what of it somebody has changed', async () => {

@@ -1,5 +1,5 @@
 /** A connection to the bus that is kept up for ever: what is down is tried again, and whoever wants to publish meanwhile is told so. */
-import { connect, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
+import { connect, nkeyAuthenticator, type Msg, type NatsConnection } from '@nats-io/transport-node';
 import { TransportError, type Logger } from '../../engine/ports.ts';
 
 export interface BusOptions {
@@ -23,6 +23,23 @@ export interface Bus {
   /** Calls back each time that the connection has come up, the first time included. */
   onUp(callback: (connection: NatsConnection) => void): void;
   close(): Promise<void>;
+}
+
+/**
+ * Calls back with each message of a subject. What the callback throws is logged: a client closes its connection over it, and anybody who may
+ * publish there could make it.
+ */
+export function hear(connection: NatsConnection, subject: string, logger: Logger, callback: (message: Msg) => void): void {
+  connection.subscribe(subject, {
+    callback: (error, message) => {
+      try {
+        if (error === null) callback(message);
+        else logger.warn({ subject, error: error.message }, 'the bus lets nothing be heard');
+      } catch (thrown) {
+        logger.warn({ subject, error: String(thrown) }, 'what was said on the bus could not be used');
+      }
+    },
+  });
 }
 
 const RETRY_MS = 250;

@@ -13,7 +13,7 @@ import { ProtocolError } from '../../protocol/errors.ts';
 import { reportSchema, type Dsse } from '../../protocol/signed.ts';
 import type { WorkerDoor } from '../local/executor-end.ts';
 import { ack, API_PREFIX, BEAT_MS, consumerOf, delivery, EVERY_LOG, laneOf, MESSAGE_BYTES_MAX, result, say, STREAMS } from './bus-layout.ts';
-import type { Bus } from './connection.ts';
+import { hear, type Bus } from './connection.ts';
 import { pull } from './pull.ts';
 import { ackSchema, readMessage, SAID_BYTES_MAX, type Ack, type Said } from './said.ts';
 
@@ -83,14 +83,12 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
   };
 
   const listen = (connection: NatsConnection): void => {
-    connection.subscribe(ack(lane, '*'), {
-      callback: (error, message) => {
-        const said = error === null ? readMessage(message.data, ackSchema, SAID_BYTES_MAX) : null;
-        if (said === null) return;
-        if (said.t !== 'hello') return waiting.get(said.token)?.(said);
-        tell(said.log, { t: 'beat', run });
-        worker.connected(said.log);
-      },
+    hear(connection, ack(lane, '*'), logger, (message) => {
+      const said = readMessage(message.data, ackSchema, SAID_BYTES_MAX);
+      if (said === null) return;
+      if (said.t !== 'hello') return waiting.get(said.token)?.(said);
+      tell(said.log, { t: 'beat', run });
+      worker.connected(said.log);
     });
   };
   let cancelBeat = (): void => undefined;

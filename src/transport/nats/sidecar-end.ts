@@ -15,7 +15,7 @@ import { reportSchema, revokeOrderSchema, ticketSchema, type Dsse } from '../../
 import { parseTime } from '../../protocol/values.ts';
 import { ack, act, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, resultsConsumerOf, revoke, say, STREAMS, type Tokens } from './bus-layout.ts';
 import { ensureConsumer, resultsConsumer } from './bus-setup.ts';
-import type { Bus } from './connection.ts';
+import { hear, type Bus } from './connection.ts';
 import { pull, type Pulling } from './pull.ts';
 import { publishedReportSchema, readMessage, SAID_BYTES_MAX, saidSchema, type Ack, type Said } from './said.ts';
 
@@ -82,7 +82,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     for (const notify of watchers.get(key) ?? []) notify();
   };
   const listen = (connection: NatsConnection): void => {
-    const hear = (message: Msg): void => {
+    const take = (message: Msg): void => {
       const lane = message.subject.split('.')[2]!;
       const audience = executorOf(lane);
       const said: Said | null = readMessage(message.data, saidSchema, SAID_BYTES_MAX);
@@ -92,7 +92,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       // The token was made for one executor: another that knows it may answer for nobody else.
       else remember(`${lane} ${said.token}`, answerIn(said));
     };
-    for (const about of [log, EVERY_LOG]) connection.subscribe(say('*', about), { callback: (error, message) => (error === null ? hear(message) : undefined) });
+    for (const about of [log, EVERY_LOG]) hear(connection, say('*', about), logger, take);
   };
   const tell = (connection: NatsConnection, lane: string, said: Ack): void => connection.publish(ack(lane, log), canonicalBytes(said));
 
