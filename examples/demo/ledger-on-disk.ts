@@ -34,7 +34,7 @@ const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base6
 export function receiptFor(ledger: LedgerOnDisk, seq: number, fromSize: number | null): Receipt {
   return {
     record: base64(ledger.entries[seq]!), index: seq, inclusion: ledger.tree.inclusionProof(seq).map(base64), checkpoint: ledger.checkpoint,
-    consistency: fromSize === null ? null : { fromSize, proof: ledger.tree.consistencyProof(fromSize).map(base64) },
+    consistency: fromSize === null ? [] : [{ fromSize, proof: ledger.tree.consistencyProof(fromSize).map(base64) }],
   };
 }
 

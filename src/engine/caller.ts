@@ -21,7 +21,7 @@ export async function ticketForCaller(context: EngineContext, changeId: string, 
   if (step !== null && isLocked(context, state, step)) return { ok: false, code: 'not-expected', message: 'a lock is set: nothing may be done under this ticket' };
   while (!store.isDurable(store.get(changeId)!)) await store.durable();
   const { size } = log.checkpoint();
-  return { ok: true, value: await makeEnvelope(log, state, state.act, 'act', fromSize !== null && fromSize <= size ? fromSize : null) };
+  return { ok: true, value: await makeEnvelope(log, state, state.act, 'act', fromSize !== null && fromSize <= size ? [fromSize] : []) };
 }
 
 /** Resolves once what the run says is durable: a claim that is answered so may be acted on, any other may not. */

@@ -21,6 +21,7 @@ import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { revokeNow } from './early.ts';
+import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { enforceLocks, type Lock } from './locks.ts';
 import type { Clock, DeliveryStore, Logger, RandomBytes, Transport } from './ports.ts';
@@ -68,8 +69,7 @@ export interface EngineContext {
   readonly limits: EngineLimits;
   /** `sidecar:<log id>`: who acts where no person does. */
   readonly self: string;
-  /** The size of the checkpoint that each executor holds, as far as is known. */
-  readonly executorHeads: Map<string, number>;
+  readonly executorHeads: ExecutorHeads;
 }
 
 export type EngineRejectionCode =
@@ -152,7 +152,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   };
   const store = await openStore(log, { nowMs: () => clock.nowMs(), actor: self, changed });
   const recorded = recordStart(options, store);
-  const context: EngineContext = { ...options, store, self, executorHeads: new Map(), factsDigest: recorded.factsDigest };
+  const context: EngineContext = { ...options, store, self, executorHeads: createExecutorHeads(), factsDigest: recorded.factsDigest };
   runner = startRunner(context);
 
   transport.onReport((audience, message) => receiveReport(context, audience, message));

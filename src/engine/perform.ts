@@ -146,12 +146,11 @@ function askableQuery(context: EngineContext, state: ChangeState): Query | null 
 async function publish(context: EngineContext, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act'): Promise<Outcome> {
   const { transport, executorHeads, log } = context;
   for (let attempt = 0; attempt < 3; attempt += 1) {
-    const fromSize = executorHeads.get(issued.audience) ?? null;
-    const envelope = await makeEnvelope(log, state, issued, kind, fromSize);
+    const envelope = await makeEnvelope(log, state, issued, kind, executorHeads.of(issued.audience));
     const size = log.checkpoint().size;
     const acceptance = await transport.publishStep(issued.audience, envelope);
     if (acceptance.accepted) {
-      executorHeads.set(issued.audience, Math.max(executorHeads.get(issued.audience) ?? 0, size));
+      executorHeads.saw(issued.audience, size);
       return 'done';
     }
     if (acceptance.fromSize > log.checkpoint().size) {
@@ -161,7 +160,7 @@ async function publish(context: EngineContext, state: ChangeState, issued: Issue
       });
       throw new Error(`this log is behind what ${issued.audience} has seen`);
     }
-    executorHeads.set(issued.audience, acceptance.fromSize);
+    executorHeads.saw(issued.audience, acceptance.fromSize);
   }
   throw new Error(`${issued.audience} does not accept that this log grew from what it has seen`);
 }

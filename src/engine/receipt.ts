@@ -6,12 +6,12 @@ import type { Receipt, StepEnvelope } from '../protocol/envelope.ts';
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
 /**
- * The receipt for record `seq` under the newest signed checkpoint, with a consistency proof from `fromSize` where the executor's last
- * checkpoint is known and smaller.
+ * The receipt for record `seq` under the newest signed checkpoint, with a consistency proof from each of `heads` that is not larger: the sizes
+ * of the checkpoints that its readers may have seen last.
  *
  * @throws LedgerError where the log cannot be signed any more
  */
-export async function makeReceipt(log: Log, seq: number, fromSize: number | null): Promise<Receipt> {
+export async function makeReceipt(log: Log, seq: number, heads: readonly number[]): Promise<Receipt> {
   // Durable and not yet signed over is a matter of moments.
   if (seq >= log.checkpoint().size) await log.sync();
   const checkpoint = log.checkpoint();
@@ -21,13 +21,13 @@ export async function makeReceipt(log: Log, seq: number, fromSize: number | null
   const proof = log.prove(seq, checkpoint.size);
   return {
     record: base64(bytes), index: seq, inclusion: proof.hashes.map(base64), checkpoint: checkpoint.text,
-    consistency: fromSize === null || fromSize > checkpoint.size ? null : { fromSize, proof: log.proveConsistency(fromSize, checkpoint.size).map(base64) },
+    consistency: heads.filter((size) => size <= checkpoint.size).map((fromSize) => ({ fromSize, proof: log.proveConsistency(fromSize, checkpoint.size).map(base64) })),
   };
 }
 
-export async function makeEnvelope(log: Log, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act', fromSize: number | null): Promise<StepEnvelope> {
+export async function makeEnvelope(log: Log, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act', heads: readonly number[]): Promise<StepEnvelope> {
   return {
     v: 1, ticket: issued.ticket, plan: kind === 'act' ? state.plan : null, order: kind === 'act' ? (state.lease?.order ?? null) : null,
-    approvals: kind === 'act' ? state.approvals.map(({ approval }) => approval) : [], receipt: await makeReceipt(log, issued.seq, fromSize),
+    approvals: kind === 'act' ? state.approvals.map(({ approval }) => approval) : [], receipt: await makeReceipt(log, issued.seq, heads),
   };
 }

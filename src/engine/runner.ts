@@ -111,7 +111,6 @@ export function startRunner(context: EngineContext): Runner {
       for (const changeId of [...waiting]) wake(changeId);
     },
     connected(audience) {
-      context.executorHeads.delete(audience);
       pace.connected(audience);
       for (const state of store.open()) if (audienceOf(state) === audience || audienceOf(state) === null) wake(state.changeId);
     },

@@ -46,7 +46,7 @@ function checkGrowth(receipt: Receipt, checkpoint: OpenedCheckpoint, known: Head
   const refuse = (why: string): never => {
     throw new ProtocolError('inconsistent-checkpoint', `${why}; ${known.size} records have been seen`);
   };
-  const proof = checkpoint.size === known.size ? [] : receipt.consistency?.fromSize === known.size ? receipt.consistency.proof : null;
+  const proof = checkpoint.size === known.size ? [] : (receipt.consistency.find(({ fromSize }) => fromSize === known.size)?.proof ?? null);
   if (checkpoint.size < known.size) refuse(`a checkpoint of ${checkpoint.size} records`);
   if (proof === null) return refuse(`no proof that the log of ${checkpoint.size} records grew from there`);
   refusing('inconsistent-checkpoint', () =>

@@ -7,9 +7,12 @@ import { approvalSchema, dsseSchema } from './signed.ts';
 
 const hash = z.base64().length(44);
 
+/** Checkpoints that one receipt is proven to continue: as many workers of an executor as can be spoken to without being asked again. */
+export const HEADS_MAX = 8;
+
 /**
  * The receipt: the very `step.authorised` record, proven included under a signed checkpoint.
- * `consistency` proves that the executor's own last checkpoint for this log, of `fromSize` entries, is a prefix of this one.
+ * `consistency` proves of checkpoints that the executor's workers may have seen last, each of `fromSize` entries, that they are prefixes of this one.
  */
 export const receiptSchema = z.strictObject({
   /** base64 of the record's bytes, exactly as they are in the log. */
@@ -18,7 +21,7 @@ export const receiptSchema = z.strictObject({
   inclusion: z.array(hash).max(64),
   /** A C2SP tlog-checkpoint signed note, text. */
   checkpoint: z.string().max(16_384),
-  consistency: z.strictObject({ fromSize: z.int().min(0), proof: z.array(hash).max(64) }).nullable(),
+  consistency: z.array(z.strictObject({ fromSize: z.int().min(0), proof: z.array(hash).max(64) })).max(HEADS_MAX),
 });
 export type Receipt = z.infer<typeof receiptSchema>;
 

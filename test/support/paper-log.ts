@@ -49,7 +49,7 @@ export function paperLog(signer: Signer, drafts: readonly RecordDraft[] = []): P
     receipt(index, { size = entries.length, fromSize = null, signer: by = signer } = {}) {
       return {
         record: base64(entries[index]!), index, inclusion: tree.inclusionProof(index, size).map(base64), checkpoint: log.checkpoint(size, by),
-        consistency: fromSize === null ? null : { fromSize, proof: tree.consistencyProof(fromSize, size).map(base64) },
+        consistency: fromSize === null ? [] : [{ fromSize, proof: tree.consistencyProof(fromSize, size).map(base64) }],
       };
     },
     fork: (size) => paperLog(signer, kept.slice(0, size)),

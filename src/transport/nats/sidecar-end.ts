@@ -188,7 +188,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       const lane = laneFor(audience);
       const { stepId, issue } = readPayload(envelope.ticket, ticketSchema);
       // An envelope that proves from elsewhere is another message of the same issue: its worker acts once, whichever it reads.
-      const token = tokens('act', audience, stepId, issue, envelope.receipt.consistency?.fromSize ?? 'none');
+      const token = tokens('act', audience, stepId, issue, ...envelope.receipt.consistency.map(({ fromSize }) => fromSize));
       await publish(act(lane, log, token), envelope, { expect: { lastSubjectSequence: 0 } });
       const answer = await answerTo([`${lane} ${token}`, `${stepId} ${issue}`], options.answerMs ?? 5_000);
       if (answer === null) throw new TransportError('unreachable', `${audience} has not answered yet; the bus holds the step`);
