@@ -5,6 +5,9 @@
  * kills the process, the next one finds either no attempt, or one whose effect it can look for at the target by client token. An attempt is
  * given up for cleared only if the effect is absent after the last moment at which it could still have come. A cutover has no effect: it is
  * a look at the target, which is taken again, and leaves no attempt.
+ *
+ * Where an executor has several workers, nothing is done or said of a step without the claim to its lease: what another began and left is
+ * undone by client token first, and what another has taken over is let go without a word.
  */
 import { canonicalText, digestOf } from '../../ledger/index.ts';
 import { leaseIdOf } from '../change/derive.ts';
@@ -39,6 +42,10 @@ interface Run {
   failures: number;
   /** What the target said that the step waits for, when it was asked last; null where that was not the answer. */
   waitsFor: string | null;
+  /** Another worker has it: nothing is done or said of it here. */
+  isElsewhere: boolean;
+  /** Until when an attempt may be begun under the claim, in epoch ms; Infinity for a step that needs none. */
+  claimedUntilMs: number;
   /** When an attempt found at opening can have no effect any more. */
   readonly foundQuietAtMs: number;
 }
@@ -55,17 +62,17 @@ export async function runStep(context: WorkerContext, stepId: string, turn: (tas
   const { ticket } = stepOf(context, stepId).claim!;
   const { applyTimeoutMs, settleMs } = context.limits;
   const run: Run = {
-    stepId, changeId: ticket.changeId, leaseId: leaseIdOf(ticket.changeId), prepared: null, secret: null, saidAmbiguous: false, failures: 0, waitsFor: null,
+    stepId, changeId: ticket.changeId, leaseId: leaseIdOf(ticket.changeId), prepared: null, secret: null, saidAmbiguous: false, failures: 0, waitsFor: null, isElsewhere: false, claimedUntilMs: Infinity,
     foundQuietAtMs: context.clock.nowMs() + applyTimeoutMs + settleMs,
   };
-  for (let waits = 0; isUnderWay(context, stepId); waits += 1) {
+  for (let waits = 0; isUnderWay(context, run); waits += 1) {
     if (waits > 0) await waitForTarget(context, stepId, waits - 1);
     await turn(() => advanceUntilWaiting(context, run));
   }
 }
 
-function isUnderWay(context: WorkerContext, stepId: string): boolean {
-  return stepOf(context, stepId).resolved === null && !context.isClosing();
+function isUnderWay(context: WorkerContext, run: Run): boolean {
+  return stepOf(context, run.stepId).resolved === null && !context.isClosing() && !run.isElsewhere;
 }
 
 /** No longer than the ticket is good: that it did not become so in time is said at once. */
@@ -76,7 +83,7 @@ async function waitForTarget(context: WorkerContext, stepId: string, waits: numb
 }
 
 async function advanceUntilWaiting(context: WorkerContext, run: Run): Promise<void> {
-  while (isUnderWay(context, run.stepId)) {
+  while (isUnderWay(context, run)) {
     try {
       await advance(context, run);
     } catch (error) {
@@ -102,11 +109,12 @@ function stepOf(context: WorkerContext, stepId: string): StepState {
 
 /** Does the next thing that is due. @throws TargetError where the same is due again */
 async function advance(context: WorkerContext, run: Run): Promise<void> {
-  const { claim, attempts } = stepOf(context, run.stepId);
+  const { claim } = stepOf(context, run.stepId);
   const { action, connector: id } = claim!.ticket.step;
   const connector = context.connectors.get(id);
   if (connector === undefined) return resolve(context, run, { outcome: 'refused', ...refusal('unknown-connector', 'no such connector here') });
-  const last = attempts.at(-1) ?? null;
+  if (isFenced(action) && !(await isMyTurn(context, run, claim!, connector))) return;
+  const last = stepOf(context, run.stepId).attempts.at(-1) ?? null;
   const open = last?.status === 'open' && run.prepared === null;
   const touched = open || last?.status === 'applied';
   // What an order does not undo is told as it is: an old login that may be shut out is looked for, whatever was ordered meanwhile.
@@ -114,6 +122,40 @@ async function advance(context: WorkerContext, run: Run): Promise<void> {
   if (last?.status === 'applied') return finish(context, run, claim!, connector, last);
   if (open) return settle(context, run, claim!, connector, last);
   return attemptOnce(context, run, claim!, connector);
+}
+
+/** Whether this worker holds the claim now, with nothing of another's left at the target. @throws TargetError where that cannot be said yet */
+async function isMyTurn(context: WorkerContext, run: Run, { ticket }: Claim, connector: Connector): Promise<boolean> {
+  const { clock, claims, limits, book } = context;
+  const { action } = ticket.step;
+  run.claimedUntilMs = clock.nowMs() + 2 * limits.askTimeoutMs;
+  const untilMs = run.claimedUntilMs + limits.applyTimeoutMs + limits.settleMs;
+  const hasNothingToSend = action === 'cutover' || stepOf(context, run.stepId).attempts.at(-1)?.status === 'applied';
+  const turn = await claims.take(run.leaseId, action === 'retire' ? 'replacing' : hasNothingToSend ? 'given' : 'giving', untilMs);
+  switch (turn.whose) {
+    case 'mine':
+      return true;
+    case 'ended':
+      context.ending.add(run.leaseId);
+      return true;
+    case 'elsewhere':
+      if (turn.untilMs > 0) await context.pauses.pause(turn.untilMs - clock.nowMs() + 1);
+      else run.isElsewhere = true;
+      if (run.isElsewhere) context.logger.info({ stepId: run.stepId }, 'another worker has this step');
+      return false;
+    case 'cleared first': {
+      context.logger.warn({ stepId: run.stepId }, 'another worker began this step and has left it: what it may have done is undone first');
+      if (isUndoable(action)) {
+        const undone = await within(clock, limits.revokeTimeoutMs, (signal) => connector.revoke({ ...ticket.step, action }, signal));
+        if (undone === 'mismatch') throw new TargetError('unreachable', 'something of that name is there that this lease did not give');
+      }
+      run.prepared = null;
+      const left = stepOf(context, run.stepId).attempts.filter(({ status }) => status !== 'cleared');
+      await book.append(...left.map(({ attempt }) => ({ t: 'cleared' as const, stepId: run.stepId, attempt })));
+      await claims.cleared(run.leaseId, untilMs);
+      return true;
+    }
+  }
 }
 
 function isOver(context: WorkerContext, { leaseId }: Run, { ticket }: Claim): boolean {
@@ -144,7 +186,7 @@ async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, conne
   if (prepared === null) return resolve(context, run, { outcome: 'failed', code: 'cannot-seal', detail: 'the secret could not be sealed to its recipient; nothing was changed', before });
   // Sealing and writing took time. All that allowed the effect must still hold now.
   const now = stepOf(context, run.stepId).claim!;
-  if (isOver(context, run, now) || !isOpenNow(context, now) || context.isClosing()) return;
+  if (isOver(context, run, now) || !isOpenNow(context, now) || context.isClosing() || clock.nowMs() > run.claimedUntilMs) return;
   try {
     await context.inFlight.apply(run.leaseId, (signal) => connector.apply({ ...inputOf(context, run, now), secret: prepared.secret, signal }));
   } catch (error) {

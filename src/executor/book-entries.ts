@@ -10,6 +10,7 @@
  *     applied  that attempt had its effect
  *     resolved what was reported of a step; a refused one may be issued again
  *     ended    taken back: a tombstone, whatever the epoch
+ *     told     the executor's other workers can know that the lease is over
  *     sent     a report was acknowledged and may be forgotten
  */
 import { z } from 'zod';
@@ -19,13 +20,14 @@ import { reportMessageSchema, type ReportMessage } from '../protocol/envelope.ts
 import { planSchema, type Plan } from '../protocol/plan.ts';
 import { ACT_OUTCOMES, actTicketSchema, dsseSchema, sealSchema, type ActTicket, type Seal } from '../protocol/signed.ts';
 import { digestSchema, executorIdSchema, leaseIdSchema, logIdSchema, stepIdSchema } from '../protocol/values.ts';
+import { workerIdSchema } from './claims.ts';
 import { holdOrder, type HeldOrder } from './orders.ts';
 import type { Head } from './receipt.ts';
 
 const attempt = z.int().min(1);
 
 export const bookEntrySchema = z.discriminatedUnion('t', [
-  z.strictObject({ t: z.literal('opened'), v: z.literal(1), executor: executorIdSchema }),
+  z.strictObject({ t: z.literal('opened'), v: z.literal(1), executor: executorIdSchema, /** Which of the executor's workers; missing where there was only one. */ worker: workerIdSchema.optional() }),
   z.strictObject({ t: z.literal('head'), log: logIdSchema, size: z.int().min(0), root: z.base64() }),
   z.strictObject({ t: z.literal('order'), order: dsseSchema }),
   z.strictObject({ t: z.literal('claim'), ticket: actTicketSchema, plan: planSchema, /** Digest of the order that ends it. */ order: digestSchema.nullable() }),
@@ -37,6 +39,7 @@ export const bookEntrySchema = z.discriminatedUnion('t', [
   z.strictObject({ t: z.literal('applied'), stepId: stepIdSchema, attempt }),
   z.strictObject({ t: z.literal('resolved'), stepId: stepIdSchema, issue: z.int().min(1), outcome: z.enum(ACT_OUTCOMES), report: reportMessageSchema }),
   z.strictObject({ t: z.literal('ended'), leaseId: leaseIdSchema, /** Keys of the effects that were undone. */ effects: z.array(digestSchema), report: reportMessageSchema }),
+  z.strictObject({ t: z.literal('told'), leaseId: leaseIdSchema }),
   z.strictObject({ t: z.literal('sent'), report: digestSchema }),
 ]);
 export type BookEntry = z.infer<typeof bookEntrySchema>;
@@ -71,6 +74,8 @@ export interface LeaseEnd {
 
 /** The fold of a lease book. */
 export interface BookState {
+  /** What the worker is called; null until it is said. */
+  worker: string | null;
   readonly heads: Map<string, Head>;
   /** Every order ever held, by digest. */
   readonly orders: Map<string, HeldOrder>;
@@ -78,12 +83,14 @@ export interface BookState {
   readonly steps: Map<string, StepState>;
   readonly stepsOfLease: Map<string, ReadonlySet<string>>;
   readonly ended: Map<string, LeaseEnd>;
+  /** Leases whose end the executor's other workers can know of. */
+  readonly told: Set<string>;
   /** Stored reports that nobody has acknowledged, by the digest of the report, oldest first. */
   readonly unsent: Map<string, ReportMessage>;
 }
 
 export function emptyBookState(): BookState {
-  return { heads: new Map(), orders: new Map(), ordersOfLease: new Map(), steps: new Map(), stepsOfLease: new Map(), ended: new Map(), unsent: new Map() };
+  return { worker: null, heads: new Map(), orders: new Map(), ordersOfLease: new Map(), steps: new Map(), stepsOfLease: new Map(), ended: new Map(), told: new Set(), unsent: new Map() };
 }
 
 const NO_STEP: StepState = { claim: null, attempts: [], resolved: null };
@@ -92,6 +99,7 @@ const NO_STEP: StepState = { claim: null, attempts: [], resolved: null };
 export function foldEntry(state: BookState, entry: BookEntry): void {
   switch (entry.t) {
     case 'opened':
+      state.worker = entry.worker ?? state.worker;
       return;
     case 'head':
       state.heads.set(entry.log, { size: entry.size, root: entry.root });
@@ -138,6 +146,9 @@ export function foldEntry(state: BookState, entry: BookEntry): void {
       state.unsent.set(payloadDigest(entry.report.report), entry.report);
       return;
     }
+    case 'told':
+      state.told.add(entry.leaseId);
+      return;
     case 'sent':
       state.unsent.delete(entry.report);
       return;

@@ -2,6 +2,7 @@
 import type { Signer } from '../../ledger/index.ts';
 import type { Clock, Logger, RandomBytes } from '../engine/ports.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
+import type { Claims } from './claims.ts';
 import type { Connector } from './connector.ts';
 import { within, type Backoff, type Pauses } from './deadline.ts';
 import type { LeaseBook } from './lease-book.ts';
@@ -57,6 +58,7 @@ export interface WorkerContext {
   readonly outbox: Outbox;
   readonly pauses: Pauses;
   readonly inFlight: InFlight;
+  readonly claims: Claims;
   /** Leases that are being taken back: nothing is given under them any more, whatever comes of it. */
   readonly ending: Set<string>;
   /** True once the worker is closing: loops end at the next point at which nothing is open. */

@@ -48,9 +48,10 @@ export interface LeaseBook {
  * The book on `disk`, which belongs to nobody else while it is open. Where the disk takes no write, it is read all the same and has a fault:
  * nothing is given then, and a full disk keeps nobody from taking back what was.
  *
+ * @param newWorker names the worker, where it is one of several and the book has no name yet: 16 hex digits that no other has
  * @throws LedgerError `locked` while another worker has it; BookError `foreign`; or what the disk throws when it can't be read. Nothing was changed then.
  */
-export async function openLeaseBook(disk: Disk, executor: string, logger: Logger): Promise<LeaseBook> {
+export async function openLeaseBook(disk: Disk, executor: string, logger: Logger, newWorker?: () => string): Promise<LeaseBook> {
   const lock = await takeLock(disk);
   try {
     const bytes = Buffer.from((await disk.read(BOOK)) ?? new Uint8Array());
@@ -61,7 +62,10 @@ export async function openLeaseBook(disk: Disk, executor: string, logger: Logger
     const { file, fault } = await openForWriting(disk, found, bytes.byteLength, lock.fault, logger);
     const book = writer(file, found.entries, fault, lock.release);
     // Nothing depends on who opened it being written: an append that fails leaves the fault.
-    if (fault === null && first === undefined) await book.append({ t: 'opened', v: 1, executor }).catch(() => undefined);
+    const worker = book.state.worker === null ? newWorker?.() : undefined;
+    if (fault === null && (first === undefined || worker !== undefined)) {
+      await book.append({ t: 'opened', v: 1, executor, ...(worker === undefined ? {} : { worker }) }).catch(() => undefined);
+    }
     if (book.fault?.code === 'unwritable') logger.error({ reason: String(book.fault.cause) }, 'the lease book cannot be written: nothing is given, and what is in it is taken back');
     return book;
   } catch (error) {

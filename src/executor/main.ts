@@ -9,12 +9,14 @@ import { nodeDisk } from '../../ledger/index.ts';
 import { TransportError, type Logger } from '../engine/ports.ts';
 import { parseFingerprintKey } from '../protocol/fingerprint.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
-import { listenLocal, type LocalListener, type WorkerDoor } from '../transport/local/executor-end.ts';
+import { listenLocal, type LocalListener } from '../transport/local/executor-end.ts';
+import type { Bus } from '../transport/nats/connection.ts';
 import type { NatsListener } from '../transport/nats/executor-end.ts';
+import type { ClaimBoard } from './claims.ts';
 import { ConfigError, loadExecutorConfig, type ExecutorConfig } from './config.ts';
 import { openConnectors, prepareExecutor, privateText, systemClock } from './prepare.ts';
 import { sealSecret } from './seal.ts';
-import { openWorker } from './worker.ts';
+import { openWorker, type Worker } from './worker.ts';
 
 export interface RunningWorker {
   readonly socket: string;
@@ -37,24 +39,29 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
   await mkdir(config.state, { recursive: true, mode: 0o700 });
   await chmod(config.state, 0o700);
   // What is due is taken back from here on, before anybody can connect.
+  const bus = config.nats === undefined ? null : await openExecutorBus(config.nats, config.id, logger);
   const ends: { listener: LocalListener | null; bus: NatsListener | null } = { listener: null, bus: null };
   const worker = await openWorker({
     executorId: config.id, signer, trust, connectors, disk: nodeDisk(config.state), clock: systemClock, random: (length) => randomBytes(length),
     seal: sealSecret, fingerprintKey, logger,
     send: (message) => sendOver(ends, message),
     observe: (message) => ends.listener?.tell(message),
+    ...(bus === null ? {} : { board: await boardOn(bus, config.id) }),
+  }).catch(async (error: unknown) => {
+    await bus?.close();
+    throw error;
   });
   try {
     ends.listener = await listenLocal({ socket: config.socket, worker, clock: systemClock, logger });
-    if (config.nats !== undefined) ends.bus = await listenOnBus(config.nats, config.id, worker, logger);
+    if (bus !== null) ends.bus = await listenOnBus(bus, config.id, worker, logger);
     await writeFile(join(config.state, 'pid'), `${process.pid}\n`, { mode: 0o600 });
   } catch (error) {
-    await ends.bus?.close();
+    await (ends.bus ?? bus)?.close();
     await ends.listener?.close();
     await worker.close();
     throw error;
   }
-  const { listener, bus } = ends;
+  const { listener, bus: onBus } = ends;
   return {
     socket: config.socket,
     get healthy() {
@@ -63,7 +70,7 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
     async close() {
       // Reports of what ends now may still be acknowledged.
       await worker.close();
-      await bus?.close();
+      await onBus?.close();
       await listener.close();
       for (const connector of connectors.values()) await connector.close();
     },
@@ -81,13 +88,22 @@ async function sendOver({ listener, bus }: { readonly listener: LocalListener | 
   }
 }
 
-/** The client of the bus is loaded only where there is one. @throws PrivateFileError when its seed cannot be had */
-async function listenOnBus(nats: NonNullable<ExecutorConfig['nats']>, executorId: string, worker: WorkerDoor, logger: Logger): Promise<NatsListener> {
+/** Connecting in the background. The client of the bus is loaded only where there is one. @throws PrivateFileError when its seed cannot be had */
+async function openExecutorBus(nats: NonNullable<ExecutorConfig['nats']>, executorId: string, logger: Logger): Promise<Bus> {
   const { openBus } = await import('../transport/nats/connection.ts');
-  const { listenNats } = await import('../transport/nats/executor-end.ts');
   const { laneOf } = await import('../transport/nats/bus-layout.ts');
   const { inboxOf } = await import('../transport/nats/server-config.ts');
-  const bus = openBus({ servers: nats.servers, seed: (await privateText(nats.seed)).trim(), caFile: nats.caFile, name: executorId, inboxPrefix: inboxOf(laneOf(executorId)), logger });
+  return openBus({ servers: nats.servers, seed: (await privateText(nats.seed)).trim(), caFile: nats.caFile, name: executorId, inboxPrefix: inboxOf(laneOf(executorId)), logger });
+}
+
+async function boardOn(bus: Bus, executorId: string): Promise<ClaimBoard> {
+  const { natsClaimBoard } = await import('../transport/nats/claim-board.ts');
+  const { laneOf } = await import('../transport/nats/bus-layout.ts');
+  return natsClaimBoard(bus, laneOf(executorId));
+}
+
+async function listenOnBus(bus: Bus, executorId: string, worker: Worker, logger: Logger): Promise<NatsListener> {
+  const { listenNats } = await import('../transport/nats/executor-end.ts');
   return listenNats({ executorId, bus, worker, run: randomBytes(8).toString('hex'), clock: systemClock, logger });
 }
 

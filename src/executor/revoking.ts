@@ -21,6 +21,8 @@ export interface Revoker {
   tick(): void;
   /** The report of the revoke that this order asks for again; null while it is still to be carried out. */
   reportOf(held: HeldOrder): ReportMessage | null;
+  /** Resolves when nothing is being taken back under the lease, which is at once where nothing is. */
+  idle(leaseId: string): Promise<void>;
   /** Resolves when no revoke is in the middle of a call to a target. Nothing new is begun. */
   close(): Promise<void>;
 }
@@ -59,7 +61,10 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
         kept.add(held.digest);
         continue;
       }
-      running.set(leaseId, carryOut(context, held, foundQuietAtMs).catch(async (error: unknown) => {
+      running.set(leaseId, carryOut(context, held, foundQuietAtMs).then((how) => {
+        // Another worker's to keep: a person may order otherwise.
+        if (how === 'kept') settled.add(held.digest);
+      }).catch(async (error: unknown) => {
         context.logger.error({ leaseId, reason: String(error) }, 'a revoke stopped where it should not; it is begun again');
         await context.pauses.pause(limits.revokeRetryMs.longest);
       }).finally(() => {
@@ -72,6 +77,7 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
   return {
     tick,
     reportOf: (held) => (isMoot(held) && !mayBeTakenUpAgain(context, held.order.leaseId) ? (book.state.ended.get(held.order.leaseId)?.report ?? null) : null),
+    idle: (leaseId) => running.get(leaseId) ?? Promise.resolve(),
     async close() {
       cancel();
       await Promise.all(running.values());
@@ -86,8 +92,11 @@ function sayKept(context: WorkerContext, held: HeldOrder): void {
   context.outbox.add(makeReport(context, held, { outcome: 'failed', code: 'none-would-be-left', detail, attempt: 1 }, null));
 }
 
-/** Takes back what the order names, however long it takes, and leaves a tombstone and a report. Ends without either only when closing. */
-async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs: number): Promise<void> {
+/**
+ * Takes back what the order names, however long it takes, and leaves a tombstone and a report. Ends without either only when closing, or where
+ * another worker has replaced the old access, so that nobody would be left.
+ */
+async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs: number): Promise<'ended' | 'kept'> {
   const { book, clock, limits, logger } = context;
   const { leaseId } = held.order;
   context.ending.add(leaseId);
@@ -95,10 +104,16 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
   context.inFlight.interrupt(leaseId);
   const lateMs = clock.nowMs() - held.dueMs;
   const say = lastingReports(context, held);
+  const othersQuietAtMs = await context.claims.end(leaseId, held.order.cause === 'early');
+  if (othersQuietAtMs === 'kept') {
+    context.ending.delete(leaseId);
+    sayKept(context, held);
+    return 'kept';
+  }
   for (let attempt = 1; !context.isClosing(); attempt += 1) {
     const effects = effectsOf(context, held);
     try {
-      const outcome = await takeBack(context, leaseId, effects, foundQuietAtMs);
+      const outcome = await takeBack(context, leaseId, effects, { foundQuietAtMs, othersQuietAtMs });
       if (outcome !== 'mismatch') {
         const after = await readAfter(context, givenUnder(effects, held.order));
         const report = makeReport(context, held, { outcome, code: null, detail: null, attempt }, after);
@@ -110,7 +125,7 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
         if (!kept && mayBeTakenUpAgain(context, leaseId)) throw new TargetError('ambiguous', 'taken back; but the lease book cannot keep that, and the ticket is still good');
         context.outbox.add(report);
         logger.info({ leaseId, outcome, attempt, lateMs }, 'access taken back');
-        return;
+        return 'ended';
       }
       logger.error({ leaseId, attempt }, 'what is there under the name is not what was given: left alone');
       say('mismatch', 'mismatch', 'something of that name is there that this lease did not give', attempt);
@@ -122,6 +137,7 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
     }
     await context.pauses.pause(backoffMs(limits.revokeRetryMs, attempt - 1));
   }
+  return 'ended';
 }
 
 /** Whether whoever opens the book next could make another attempt of a step under this lease: it has neither an end nor a tombstone there, and its ticket is still good. */
@@ -168,9 +184,9 @@ function stepsOf({ state }: LeaseBook, leaseId: string): StepState[] {
 }
 
 /** @throws TargetError, or whatever a connector throws, when it is not known to be gone */
-async function takeBack(context: WorkerContext, leaseId: string, effects: Effects, foundQuietAtMs: number): Promise<'done' | 'already-absent' | 'mismatch'> {
+async function takeBack(context: WorkerContext, leaseId: string, effects: Effects, quiet: { readonly foundQuietAtMs: number; readonly othersQuietAtMs: number }): Promise<'done' | 'already-absent' | 'mismatch'> {
   const first = await revokeAll(context, effects);
-  const quietAtMs = lastMomentOf(context, leaseId, foundQuietAtMs);
+  const quietAtMs = Math.max(quiet.othersQuietAtMs, lastMomentOf(context, leaseId, quiet.foundQuietAtMs));
   const waitMs = quietAtMs - context.clock.nowMs();
   if (waitMs <= 0) return first;
   // A grant may still be in flight: final only after the last moment at which it can arrive.

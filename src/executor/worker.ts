@@ -5,6 +5,7 @@
  * What is due to be taken back comes first, at opening and always.
  */
 import type { Disk, Signer } from '../../ledger/index.ts';
+import { leaseIdOf } from '../change/derive.ts';
 import type { Acceptance, Clock, Logger, RandomBytes } from '../engine/ports.ts';
 import { takesAway } from '../protocol/plan.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
@@ -14,6 +15,7 @@ import type { Trust } from '../protocol/trust-folder.ts';
 import { admit, type Admission } from './admission.ts';
 import { runStep } from './acting.ts';
 import type { BookEntry, StepState } from './book-entries.ts';
+import { noClaims, openClaims, type ClaimBoard } from './claims.ts';
 import type { Connector } from './connector.ts';
 import { createInFlight, DEFAULT_WORKER_LIMITS, type WorkerContext, type WorkerLimits } from './context.ts';
 import { createLanes, createPauses, within } from './deadline.ts';
@@ -45,6 +47,8 @@ export interface WorkerOptions {
   /** Shown every report as it is made, whether or not anybody can be reached; nobody is waited for. */
   readonly observe?: (message: ReportMessage) => void;
   readonly limits?: Partial<WorkerLimits>;
+  /** Where this executor's workers see each other's claims; without one it has no other worker. */
+  readonly board?: ClaimBoard;
   /** It takes back and gives nothing: steps that were taken up wait for whoever opens the book next. */
   readonly takesBackOnly?: boolean;
 }
@@ -53,9 +57,12 @@ const READS_MAX = 1_024;
 
 type Refused = Extract<Admission, { ok: false }>;
 
-/** `closing`: it takes nothing any more. `book`: the lease book cannot be written, so nothing is given; see its cause. */
+/**
+ * `closing`: it takes nothing any more. `book`: the lease book cannot be written, so nothing is given; see its cause. `elsewhere`: another
+ * worker has begun this change.
+ */
 export class WorkerError extends Error {
-  readonly code: 'closing' | 'book';
+  readonly code: 'closing' | 'book' | 'elsewhere';
   constructor(code: WorkerError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'WorkerError';
@@ -74,6 +81,10 @@ export interface Worker {
   step(envelope: unknown): Promise<Acceptance>;
   /** Resolves when the order is durable, or is being carried out though it can't be. @throws ProtocolError: not believed; BookError: not due, held in memory only */
   revoke(order: unknown): Promise<void>;
+  /** Resolves when nothing is being taken back under the order's lease. @throws ProtocolError: not believed */
+  carriedOut(order: unknown): Promise<void>;
+  /** Resolves when this executor's other workers can know what was taken back here early. @throws TargetError `unreachable` */
+  tellEnds(): Promise<void>;
   /** Somebody listens again: every report that nobody acknowledged is sent now. */
   connected(): void;
   /** How many envelopes and orders were turned away unanswered. */
@@ -88,7 +99,12 @@ export interface Worker {
 export async function openWorker(options: WorkerOptions): Promise<Worker> {
   const { executorId, signer, trust, connectors, clock, random, logger } = options;
   const limits = { ...DEFAULT_WORKER_LIMITS, ...options.limits };
-  const book = await openLeaseBook(options.disk, executorId, logger);
+  const newWorker = (): string => Buffer.from(random(8)).toString('hex');
+  const book = await openLeaseBook(options.disk, executorId, logger, options.board === undefined ? undefined : newWorker);
+  const claims = options.board === undefined ? noClaims : openClaims({
+    board: options.board, worker: book.state.worker ?? newWorker(), clock,
+    untold: [...book.state.ended.keys()].filter((leaseId) => !book.state.told.has(leaseId)), told: (leaseId) => book.later({ t: 'told', leaseId }),
+  });
   const report = reportMaker(executorId, signer, clock);
   const outbox = createOutbox({
     send: options.send, clock, retryMs: limits.reportRetryMs, sendTimeoutMs: limits.sendTimeoutMs, logger,
@@ -100,11 +116,12 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   let strangers = 0;
   const context: WorkerContext = {
     executorId, trust, connectors, book, clock, random, signer, seal: options.seal, fingerprintKey: options.fingerprintKey, logger, limits, report, outbox,
-    pauses: createPauses(clock), inFlight: createInFlight(clock, limits), ending: new Set(), isClosing: () => closing,
+    pauses: createPauses(clock), inFlight: createInFlight(clock, limits), claims, ending: new Set(), isClosing: () => closing,
   };
   const revoker = createRevoker(context, clock.nowMs() + limits.applyTimeoutMs + limits.settleMs);
   const inLane = createLanes();
   const running = new Set<Promise<void>>();
+  const stepsRunning = new Set<string>();
   /** Answers to reads, by step and issue; null while the target is asked. The oldest are forgotten: a read may be done twice. */
   const reads = new Map<string, ReportMessage | null>();
 
@@ -116,7 +133,8 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   /** Steps at one target one after another: what one reads before it acts must not be what another is changing. */
   const start = (ticket: ActTicket): void => {
     const lane = JSON.stringify([ticket.step.connector, ticket.step.target]);
-    background(ticket.stepId, runStep(context, ticket.stepId, (task) => inLane(lane, task)));
+    stepsRunning.add(ticket.stepId);
+    background(ticket.stepId, runStep(context, ticket.stepId, (task) => inLane(lane, task)).finally(() => stepsRunning.delete(ticket.stepId)));
   };
   const stranger = (code: string, message: string): void => {
     strangers += 1;
@@ -143,8 +161,6 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   };
   const takeAct = async (admission: Extract<Admission, { kind: 'act' }>): Promise<void> => {
     const { ticket, plan, order, head } = admission;
-    const step = book.state.steps.get(ticket.stepId);
-    const isRunning = step !== undefined && step.claim !== null && step.resolved === null;
     await book.append(
       ...headEntry(ticket.log, head), ...(order === null ? [] : [{ t: 'order' as const, order: order.envelope }]),
       { t: 'claim', ticket, plan, order: order?.digest ?? null },
@@ -153,7 +169,7 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     const { log, changeId, stepId, issue } = ticket;
     outbox.add(report({ kind: 'claimed', log, changeId, stepId, issue }));
     logger.info({ changeId, stepId, issue }, 'step claimed');
-    if (!isRunning) start(ticket);
+    if (!stepsRunning.has(stepId)) start(ticket);
   };
   const takeRead = async (ticket: ReadTicket, head: Admission['head']): Promise<void> => {
     const key = `${ticket.stepId} ${ticket.issue}`;
@@ -240,7 +256,10 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
       else if (admission.kind === 'read') await takeRead(admission.ticket, head);
       else {
         const refused = outOfTurn(context, admission.ticket, admission.plan);
-        if (refused !== null) return answerRefusal({ ok: false, ...refused, ticket, head });
+        if (refused !== null) {
+          if (await claims.isElsewhere(leaseIdOf(ticket.changeId))) throw new WorkerError('elsewhere', 'another worker has begun this change: it goes on with it');
+          return answerRefusal({ ok: false, ...refused, ticket, head });
+        }
         await takeAct(admission);
       }
       return { accepted: true };
@@ -254,6 +273,12 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
         logger.error({ leaseId: held.order.leaseId, reason: String(error) }, 'the lease book cannot be written: the revoke is carried out all the same');
       }
     },
+    async carriedOut(raw) {
+      const admission = admitOrder(raw, { trust, executorId });
+      if (!admission.ok) throw new ProtocolError(admission.code, admission.message);
+      await revoker.idle(admission.held.order.leaseId);
+    },
+    tellEnds: () => claims.tell(),
     connected: () => outbox.flush(),
     get strangers() {
       return strangers;

@@ -1,11 +1,12 @@
 /** Sidecar and executor as processes that meet on a real bus only, a real PostgreSQL behind them: each of the three is killed with -9. */
-import { appendFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { stringify } from 'yaml';
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { parse, stringify } from 'yaml';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../../examples/demo/check.ts';
 import { onApp } from '../../examples/demo/cases/story.ts';
 import type { Installation } from '../../examples/demo/installation.ts';
+import { startNode, type Running } from '../../examples/demo/processes.ts';
 import { isSettled, type ChangeView } from '../../src/client/index.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { countersign, countMarked, openBench, verificationTrouble, type Bench } from './support/bench.ts';
@@ -48,7 +49,7 @@ describe.skipIf(!hasNats())('over a bus', () => {
     expect(revoked.state).toBe('revoked');
     expect(await verificationTrouble(installation)).toBe('');
   };
-  const activeGrant = async (duration: `PT${number}S`): Promise<ChangeView> => {
+  const activeGrant = async (duration: `PT${number}${'S' | 'M'}`): Promise<ChangeView> => {
     const pipeline = installation.as('nhi:prod/ci-deployer');
     const { id } = await pipeline.request({ kind: 'grant', subject: 'nhi:prod/ci-deployer', purpose: 'deploy-orders', reason: 'a deployment', duration, entitlements: onApp('role:deploy') });
     const asked = await pipeline.wait(id, { until: isSettled, timeoutMs: REST_MS });
@@ -101,6 +102,44 @@ describe.skipIf(!hasNats())('over a bus', () => {
     await installation.as('person:wei').revoke(id, 'early');
     await isGone(active);
     await isRevoked(active);
+  });
+
+  describe('with two workers of the executor', () => {
+    const second = (): string => join(installation.paths.directory, 'executor-2.yaml');
+    let other: Running;
+    const startOther = async (): Promise<void> => {
+      const state = join(installation.paths.directory, 'executor-2');
+      const socket = join(dirname(installation.paths.executorSocket), 'worker-2.sock');
+      const config = parse(readFileSync(installation.paths.executorConfig, 'utf8')) as Record<string, unknown>;
+      writeFileSync(second(), stringify({ ...config, state, socket }));
+      other = startNode({ name: 'executor-2', args: [installation.paths.cli, 'worker', '--config', second()], logs: installation.paths.logs, run: installation.paths.run, env: {} });
+      await until('the other worker listens', async () => (existsSync(join(state, 'pid')) ? true : undefined), { timeoutMs: REST_MS });
+    };
+    afterEach(() => other.stop());
+
+    test.each([true, false])('access is given once and taken back on time; the one that gave it is dead by then: %s', async (dead) => {
+      await start(`nats-two-workers-${dead}`);
+      await startOther();
+      const active = await activeGrant('PT8S');
+      const gave = readFileSync(join(installation.paths.executorState, 'lease-book'), 'latin1').includes('"t":"attempt"') ? installation.executor : other;
+      if (dead) await gave.kill9();
+      await isGone(active);
+      expect(Date.now() - Date.parse(active.lease!.endsAt)).toBeLessThan(15_000);
+      await isRevoked(active);
+    });
+
+    test('an early revoke is carried out by whoever is left, and both books agree when the other is back', async () => {
+      await start('nats-two-workers-early');
+      await startOther();
+      for (const kill of [true, false]) {
+        const active = await activeGrant('PT10M');
+        if (kill) await installation.executor.kill9();
+        await installation.as('person:wei').revoke(active.id, 'early');
+        await isGone(active);
+        await isRevoked(active);
+        if (kill) await installation.startExecutor();
+      }
+    });
   });
 
   test('a bus that was never set up gives nothing, and goes on once it is', async () => {

@@ -3,17 +3,20 @@ import { randomBytes } from 'node:crypto';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, headers, nanos, nkeyAuthenticator, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { canonicalBytes } from '../../ledger/index.ts';
 import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import type { Clock, Transport } from '../../src/engine/ports.ts';
+import type { Claim } from '../../src/executor/claims.ts';
 import { reportMaker } from '../../src/executor/reports.ts';
 import { payloadDigest, readPayload } from '../../src/protocol/dsse.ts';
 import type { ReportMessage } from '../../src/protocol/envelope.ts';
 import { ProtocolError } from '../../src/protocol/errors.ts';
 import { revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { parseTime } from '../../src/protocol/values.ts';
-import { ack, act, API_PREFIX, arm, delivery, laneOf, result, say, STREAMS, subjectTokens } from '../../src/transport/nats/bus-layout.ts';
+import { ack, act, API_PREFIX, arm, claim, delivery, laneOf, result, say, STREAMS, subjectTokens } from '../../src/transport/nats/bus-layout.ts';
+import { natsClaimBoard } from '../../src/transport/nats/claim-board.ts';
 import { compareBus, planBus, setUpBus } from '../../src/transport/nats/bus-setup.ts';
-import { hear, openBus } from '../../src/transport/nats/connection.ts';
+import { hear, openBus, type Bus } from '../../src/transport/nats/connection.ts';
 import { listenNats, type NatsListener } from '../../src/transport/nats/executor-end.ts';
 import { inboxOf } from '../../src/transport/nats/server-config.ts';
 import { connectNats } from '../../src/transport/nats/sidecar-end.ts';
@@ -83,6 +86,8 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
         connected() {
           far.connections += 1;
         },
+        carriedOut: () => Promise.resolve(),
+        tellEnds: () => Promise.resolve(),
       },
     });
   };
@@ -249,6 +254,30 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
       await eventually(() => far.revoked.length > 0);
       expect(far.revoked).toEqual([armed]);
       expect([stolen, before]).toEqual([0, 1]);
+      await thief.close();
+    });
+
+    test('shows a worker no claim of another lane, and lets it post none there: nor by a reply', async () => {
+      pair = await openPair();
+      const quiet = (executorId: string): Bus =>
+        openBus({ servers: nats.urls, seed: nats.seeds.executors.get(executorId)!, name: 'claims', inboxPrefix: inboxOf(laneOf(executorId)), logger });
+      const [own, thief] = [quiet(EXECUTOR), quiet(OTHER)];
+      await eventually(() => own.isUp && thief.isUp);
+      const board = natsClaimBoard(own, lane);
+      const given: Claim = { v: 1, worker: 'a'.repeat(16), state: 'given', untilMs: 0 };
+      const sequence = await board.post('lse_1', given, 0);
+      expect(await board.read('lse_1')).toEqual({ claim: given, sequence });
+      expect(await board.post('lse_1', { ...given, state: 'ended' }, 0)).toBeNull();
+      expect(await board.read('lse_2')).toEqual({ claim: null, sequence: 0 });
+
+      const overThere = natsClaimBoard(thief, lane);
+      await expect(overThere.read('lse_1')).rejects.toMatchObject({ code: 'unreachable' });
+      await expect(overThere.post('lse_1', { ...given, state: 'ended' }, sequence!)).rejects.toMatchObject({ code: 'unreachable' });
+      thief.up().publish(claim(laneOf(OTHER), 'lse_1'), canonicalBytes(given), { reply: claim(lane, 'lse_1') });
+      // Answered after it: both are of one connection.
+      expect(await natsClaimBoard(thief, laneOf(OTHER)).post('lse_2', given, 0)).not.toBeNull();
+      expect(await board.read('lse_1')).toEqual({ claim: given, sequence });
+      await own.close();
       await thief.close();
     });
 

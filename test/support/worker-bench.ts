@@ -7,6 +7,7 @@ import { openWorker, type Worker } from '../../src/executor/worker.ts';
 import { openDsse } from '../../src/protocol/dsse.ts';
 import type { ReportMessage } from '../../src/protocol/envelope.ts';
 import { reportSchema, REPORT_TYPE, type Report } from '../../src/protocol/signed.ts';
+import type { MemoryBoard } from './memory-board.ts';
 import { fakeClock, type FakeClock } from './fake-clock.ts';
 import { memoryTarget, type MemoryTarget } from './memory-target.ts';
 import { EXECUTOR, keys, START_MS, storyTrust, type TrustEdit } from './story.ts';
@@ -47,15 +48,15 @@ export function unsealed(ciphertext: string): { readonly secret: string; readonl
   return JSON.parse(Buffer.from(ciphertext, 'base64').toString('utf8')) as { secret: string; recipient: string };
 }
 
-export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly wrap?: (connector: Connector) => Connector } = {}): Bench {
-  const clock = fakeClock(START_MS);
-  const target = memoryTarget(clock);
+export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly wrap?: (connector: Connector) => Connector; /** Another worker of the same executor: at its target, by its clock. */ readonly beside?: Bench; readonly board?: MemoryBoard } = {}): Bench {
+  const clock = settings.beside?.clock ?? fakeClock(START_MS);
+  const target = settings.beside?.target ?? memoryTarget(clock);
   const disk: BenchDisk = { files: new Map(), watch: () => undefined };
   const messages: ReportMessage[] = [];
   const reports: Report[] = [];
   const locks = new Set<string>();
   let run: { alive: boolean; end: () => void } | null = null;
-  let drawn = 0;
+  let drawn = settings.beside === undefined ? 0 : 100;
 
   const bench: Bench = {
     clock, target, disk, reports, messages, listening: true, sealFails: false, turnsDown: () => false,
@@ -72,7 +73,7 @@ export function createBench(settings: { readonly trust?: TrustEdit; readonly lim
         },
         seal: (secret, recipient) => (bench.sealFails ? Promise.reject(new Error('no such recipient')) : Promise.resolve(Buffer.from(JSON.stringify({ secret, recipient, n: drawn })))),
         fingerprintKey: Buffer.alloc(32, 1),
-        logger: settings.logger ?? QUIET, limits: settings.limits ?? {},
+        logger: settings.logger ?? QUIET, limits: settings.limits ?? {}, ...(settings.board === undefined ? {} : { board: settings.board.of(mine) }),
         send: async (message) => {
           if (!mine.alive || !bench.listening) throw new TransportError('unreachable', 'nobody is there');
           const report = openDsse(message.report, REPORT_TYPE, reportSchema, [storyTrust().executors.get(EXECUTOR)!.key]);

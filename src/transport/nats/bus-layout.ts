@@ -6,6 +6,7 @@
  *     cs.arm.<lane>.<log>.<token>           CS_STEPS     sidecar               an order, scheduled for its `notBefore`
  *     cs.result.<lane>.<log>.<token>        CS_RESULTS   worker ▶ sidecar      a signed report
  *     cs.delivery.<lane>.<log>.<token>      CS_DELIVERY  worker ▶ sidecar      a sealed secret, for a while
+ *     cs.claim.<lane>.<leaseId>             CS_CLAIMS    worker ▶ workers      which of them acts under a lease
  *     cs.say.<lane>.<log>                   core         worker ▶ sidecar      an answer; under `all`, to every sidecar, that it is there
  *     cs.ack.<lane>.<log>                   core         sidecar ▶ workers     what became of a report
  *
@@ -16,7 +17,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { Signer } from '../../../ledger/index.ts';
 
-export const STREAMS = { steps: 'CS_STEPS', results: 'CS_RESULTS', deliveries: 'CS_DELIVERY' } as const;
+export const STREAMS = { steps: 'CS_STEPS', results: 'CS_RESULTS', deliveries: 'CS_DELIVERY', claims: 'CS_CLAIMS' } as const;
 
 /** Workers reach JetStream under this name: under the usual one their own account would answer, which has none. */
 export const API_PREFIX = 'CSJS.API';
@@ -41,6 +42,7 @@ export const revoke = (lane: string, log: string, token: string): string => `cs.
 export const arm = (lane: string, log: string, token: string): string => `cs.arm.${lane}.${log}.${token}`;
 export const result = (lane: string, log: string, token: string): string => `cs.result.${lane}.${log}.${token}`;
 export const delivery = (lane: string, log: string, token: string): string => `cs.delivery.${lane}.${log}.${token}`;
+export const claim = (lane: string, leaseId: string): string => `cs.claim.${lane}.${leaseId}`;
 export const say = (lane: string, log: string): string => `cs.say.${lane}.${log}`;
 export const ack = (lane: string, log: string): string => `cs.ack.${lane}.${log}`;
 

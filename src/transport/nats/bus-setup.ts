@@ -36,6 +36,9 @@ export function planBus(executors: readonly string[], replicas: 1 | 3): BusPlan 
         ...common, ...none, name: STREAMS.deliveries, subjects: ['cs.delivery.>'], discard: DiscardPolicy.Old, max_bytes: DELIVERIES_BYTES_MAX, max_age: nanos(2 * DAY_MS),
         max_msgs_per_subject: 1, duplicate_window: nanos(120_000), description: 'Sealed secrets that wait for who they are for.',
       },
+      {
+        ...common, ...none, name: STREAMS.claims, subjects: ['cs.claim.>'], discard: DiscardPolicy.Old, max_msgs_per_subject: 1, description: 'Which of an executor\'s workers acts under a lease.',
+      },
     ],
     consumers: executors.flatMap((executor) => (['act', 'revoke'] as const).map((kind) => ({
       stream: STREAMS.steps,

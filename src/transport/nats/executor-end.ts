@@ -11,6 +11,7 @@ import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import { reportSchema, type Dsse } from '../../protocol/signed.ts';
+import type { Worker } from '../../executor/worker.ts';
 import type { WorkerDoor } from '../local/executor-end.ts';
 import { ack, API_PREFIX, BEAT_MS, consumerOf, delivery, EVERY_LOG, laneOf, MESSAGE_BYTES_MAX, result, say, STREAMS } from './bus-layout.ts';
 import { hear, type Bus } from './connection.ts';
@@ -20,7 +21,7 @@ import { ackSchema, readMessage, SAID_BYTES_MAX, type Ack, type Said } from './s
 export interface NatsExecutorOptions {
   readonly executorId: string;
   readonly bus: Bus;
-  readonly worker: WorkerDoor;
+  readonly worker: WorkerDoor & Pick<Worker, 'carriedOut' | 'tellEnds'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** A name for this run of the process: 16 hex digits that no other has. */
@@ -42,6 +43,9 @@ export interface NatsListener {
 const PUBLISH_MS = 5_000;
 /** How long what the worker could not take now waits until it comes again, here or to another worker. */
 const AGAIN_MS = 2_000;
+/** How long an order that is being carried out is kept unacknowledged, and how often it is said that it is worked on. */
+const HOLD_MS = 30_000;
+const WORKING_MS = 3_000;
 
 /** Connects in the background. The bus is closed with it. */
 export function listenNats(options: NatsExecutorOptions): NatsListener {
@@ -63,8 +67,28 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
       throw error;
     }
   });
-  // What is no order, the worker says.
-  const takeOrder = (message: JsMsg): Promise<void> => answered(message, () => worker.revoke(parsed(message) as Dsse));
+  // What is no order, the worker says. One that is being carried out stays on the bus for a while: another worker has it at once, should this one die.
+  const takeOrder = (message: JsMsg): Promise<void> => answered(message, async () => {
+    const order = parsed(message) as Dsse;
+    await worker.revoke(order);
+    await holding(message, worker.carriedOut(order));
+  });
+  /** Keeps the message from coming again until `done`, or for as long as it may hold others up. */
+  const holding = (message: JsMsg, done: Promise<void>): Promise<void> => new Promise((resolve) => {
+    const endMs = clock.nowMs() + HOLD_MS;
+    let cancel = (): void => undefined;
+    const again = (): void => {
+      if (clock.nowMs() >= endMs) return resolve();
+      message.working();
+      cancel = clock.after(WORKING_MS, again);
+    };
+    cancel = clock.after(WORKING_MS, again);
+    const finish = (): void => {
+      cancel();
+      resolve();
+    };
+    done.then(finish, finish);
+  });
 
   /** Acknowledges what `take` has taken, sets aside what nobody will ever take, and lets anything else come again. */
   const answered = async (message: JsMsg, take: () => Promise<void>): Promise<void> => {
@@ -106,7 +130,7 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
   const common = { bus, stream: STREAMS.steps, apiPrefix: API_PREFIX, clock, logger };
   const pulls = [
     pull({ ...common, consumer: consumerOf(lane, 'revoke'), take: takeOrder }),
-    pull({ ...common, consumer: consumerOf(lane, 'act'), take: takeStep }),
+    pull({ ...common, consumer: consumerOf(lane, 'act'), take: takeStep, prepare: () => worker.tellEnds() }),
   ];
 
   const publish = async (subject: string, bytes: Uint8Array): Promise<void> => {

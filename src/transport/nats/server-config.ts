@@ -71,6 +71,7 @@ function servicesOf(lane: string): Service[] {
     ...consumers.flatMap((consumer) => [api(`CONSUMER.INFO.${STREAMS.steps}.${consumer}`, false), api(`CONSUMER.MSG.NEXT.${STREAMS.steps}.${consumer}`, true)]),
     // Both spellings of acknowledgements: servers are changing from the first to the second.
     ...consumers.flatMap((consumer) => [same(`$JS.ACK.${STREAMS.steps}.${consumer}.>`), same(`$JS.ACK.*.*.${STREAMS.steps}.${consumer}.>`)]),
-    same(`cs.result.${lane}.>`), same(`cs.delivery.${lane}.>`), same(`cs.say.${lane}.>`),
+    api(`DIRECT.GET.${STREAMS.claims}.cs.claim.${lane}.>`, false),
+    same(`cs.claim.${lane}.>`), same(`cs.result.${lane}.>`), same(`cs.delivery.${lane}.>`), same(`cs.say.${lane}.>`),
   ];
 }
