@@ -6,6 +6,9 @@
  * given up for cleared only if the effect is absent after the last moment at which it could still have come. A cutover has no effect: it is
  * a look at the target, which is taken again, and leaves no attempt.
  *
+ * A secret that the target chooses is in nobody's hands but its answer's: it is sealed before anything else is done with it. One that was lost on the
+ * way, with the process or the answer, opens nothing for anybody: what it was made for is taken back by client token, and made again.
+ *
  * Where an executor has several workers, nothing is done or said of a step without the claim to its lease: what another began and left is
  * undone by client token first, and what another has taken over is let go without a word.
  */
@@ -17,7 +20,7 @@ import type { ActedReport, Refusal, Seal } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { isInWindow } from './admission.ts';
 import type { Attempt, Claim, StepState } from './book-entries.ts';
-import { TargetError, type ApplyInput, type Connector } from './connector.ts';
+import { TargetError, type ApplyInput, type Connector, type Issued } from './connector.ts';
 import type { WorkerContext } from './context.ts';
 import { backoffMs, within } from './deadline.ts';
 import { isEnded, isFenced, leaseEndMs } from './order-fence.ts';
@@ -119,6 +122,7 @@ async function advance(context: WorkerContext, run: Run): Promise<void> {
   const touched = open || last?.status === 'applied';
   // What an order does not undo is told as it is: an old login that may be shut out is looked for, whatever was ordered meanwhile.
   if (isOver(context, run, claim!) && (isUndoable(action) || !touched)) return afterLease(context, run, touched);
+  if (last?.status === 'applied' && isLost(connector, action, last)) return undoLost(context, run, claim!, connector, last);
   if (last?.status === 'applied') return finish(context, run, claim!, connector, last);
   if (open) return settle(context, run, claim!, connector, last);
   return attemptOnce(context, run, claim!, connector);
@@ -181,14 +185,15 @@ async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, conne
     return resolve(context, run, { outcome: 'drifted', code: 'drifted', detail: 'the target is not as it was when the plan was made', before });
   }
   if (claim.ticket.step.action === 'cutover') return check(context, run, claim, connector, before);
-  run.prepared ??= await prepare(context, run, claim, before);
+  run.prepared ??= await prepare(context, run, claim, connector, before);
   const { prepared } = run;
   if (prepared === null) return resolve(context, run, { outcome: 'failed', code: 'cannot-seal', detail: 'the secret could not be sealed to its recipient; nothing was changed', before });
   // Sealing and writing took time. All that allowed the effect must still hold now.
   const now = stepOf(context, run.stepId).claim!;
   if (isOver(context, run, now) || !isOpenNow(context, now) || context.isClosing() || clock.nowMs() > run.claimedUntilMs) return;
+  let issued: Issued | null;
   try {
-    await context.inFlight.apply(run.leaseId, (signal) => connector.apply({ ...inputOf(context, run, now), secret: prepared.secret, signal }));
+    issued = await context.inFlight.apply(run.leaseId, (signal) => applyOrIssue(connector, { ...inputOf(context, run, now), secret: prepared.secret, signal }));
   } catch (error) {
     const kind = error instanceof TargetError ? error.kind : 'ambiguous';
     const detail = plainDetail(error instanceof Error ? error.message : String(error));
@@ -207,10 +212,47 @@ async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, conne
   }
   run.prepared = null;
   run.secret = prepared.secret;
-  run.failures = 0;
+  if (issued === null || (await keepIssued(context, run, now, prepared.attempt, issued.secret))) run.failures = 0;
   // Written before the report in any case; a crash until then finds the effect by its token.
   book.append({ t: 'applied', stepId: run.stepId, attempt: prepared.attempt }).catch(() => undefined);
   context.logger.info({ stepId: run.stepId, attempt: prepared.attempt, atMs: clock.nowMs(), timeoutMs: limits.applyTimeoutMs }, 'applied');
+}
+
+function choosesSecret(connector: Connector, action: PlanStep['action']): boolean {
+  return makesSecret(action) && connector.describe(action).choosesSecret === true;
+}
+
+async function applyOrIssue(connector: Connector, input: ApplyInput): Promise<Issued | null> {
+  const { action } = input.step;
+  if (!choosesSecret(connector, action)) return connector.apply(input).then(() => null);
+  if (connector.issue === undefined) throw new Error(`a connector must be able to issue a ${action} whose secret its target chooses`);
+  return connector.issue(input);
+}
+
+/** Whether nobody has the secret of what was made. */
+function isLost(connector: Connector, action: PlanStep['action'], { seal }: Attempt): boolean {
+  return seal === null && choosesSecret(connector, action);
+}
+
+/** Whether what the target chose is sealed and durable, before it is tried or told. Where it cannot be, it is as lost as one whose answer was. */
+async function keepIssued(context: WorkerContext, run: Run, { plan }: Claim, attempt: number, secret: string): Promise<boolean> {
+  const sealed = plan.recipient === null ? null : await sealSecret(context, secret, plan.recipient, stepOf(context, run.stepId).attempts);
+  if (sealed === null) return false;
+  await context.book.append({ t: 'sealed', stepId: run.stepId, attempt, seal: sealed.seal, ciphertext: Buffer.from(sealed.ciphertext).toString('base64') });
+  run.secret = secret;
+  return true;
+}
+
+/** Nobody can ever use what this attempt made: it is taken back, and the step begins anew. @throws TargetError where it is not known to be gone */
+async function undoLost(context: WorkerContext, run: Run, { ticket }: Claim, connector: Connector, { attempt }: Attempt): Promise<void> {
+  const { action } = ticket.step;
+  if (!isUndoable(action)) throw new Error(`a connector must not let its target choose the secret of a ${action}, which nothing undoes`);
+  context.logger.warn({ stepId: run.stepId, attempt }, 'the secret that the target chose was lost on its way: what it opens is taken back and made again');
+  const undone = await within(context.clock, context.limits.revokeTimeoutMs, (signal) => connector.revoke({ ...ticket.step, action }, signal));
+  if (undone === 'mismatch') throw new TargetError('unreachable', 'something of that name is there that this lease did not give');
+  await context.book.append({ t: 'cleared', stepId: run.stepId, attempt });
+  await context.pauses.pause(backoffMs(context.limits.retryMs, run.failures));
+  run.failures += 1;
 }
 
 /** Looks whether the change can go on, which has no effect and may be done any number of times. @throws TargetError where it is to be done again */
@@ -277,12 +319,18 @@ function asTargetError(error: unknown): TargetError {
 }
 
 /** An attempt is durable, with the ciphertext of the secret it will set, before anything is sent. Null where the secret cannot be sealed. */
-async function prepare(context: WorkerContext, run: Run, { plan, ticket }: Claim, before: SaltedState): Promise<Prepared | null> {
+async function prepare(context: WorkerContext, run: Run, { plan, ticket }: Claim, connector: Connector, before: SaltedState): Promise<Prepared | null> {
   const { attempts } = stepOf(context, run.stepId);
   const attempt = attempts.length + 1;
-  const secret = makesSecret(ticket.step.action) ? Buffer.from(context.random(32)).toString('base64url') : null;
+  const { action } = ticket.step;
+  const secret = makesSecret(action) ? Buffer.from(context.random(32)).toString('base64url') : null;
   const sealed = secret === null || plan.recipient === null ? null : await sealSecret(context, secret, plan.recipient, attempts);
   if (secret !== null && sealed === null) return null;
+  if (choosesSecret(connector, action)) {
+    // What the target will choose is sealed when it is there. That it can be sealed was seen just now, on one that is used for nothing.
+    await context.book.append({ t: 'attempt', stepId: run.stepId, attempt, before: before.text, seal: null, ciphertext: null });
+    return { attempt, secret: null, before };
+  }
   await context.book.append({
     t: 'attempt', stepId: run.stepId, attempt, before: before.text, seal: sealed?.seal ?? null,
     ciphertext: sealed === null ? null : Buffer.from(sealed.ciphertext).toString('base64'),
@@ -297,7 +345,7 @@ async function sealSecret(context: WorkerContext, secret: string, recipient: str
   });
   if (ciphertext === null) return null;
   const fingerprint = fingerprintOf(context.fingerprintKey, secret);
-  return { ciphertext, seal: { recipient, ciphertext: digestOf(ciphertext), fingerprint, replaces: attempts.at(-1)?.seal?.ciphertext ?? null } };
+  return { ciphertext, seal: { recipient, ciphertext: digestOf(ciphertext), fingerprint, replaces: attempts.findLast(({ seal }) => seal !== null)?.seal?.ciphertext ?? null } };
 }
 
 /** Finds out what became of an open attempt. @throws TargetError where the target does not tell */

@@ -8,6 +8,7 @@
  *     attempt  about to be applied: the state before, and the sealed secret
  *     cleared  that attempt had no effect, and can have none any more
  *     applied  that attempt had its effect
+ *     sealed   the secret that the target chose for it, sealed
  *     resolved what was reported of a step; a refused one may be issued again
  *     ended    taken back: a tombstone, whatever the epoch
  *     told     the executor's other workers can know that the lease is over
@@ -37,6 +38,7 @@ export const bookEntrySchema = z.discriminatedUnion('t', [
   }),
   z.strictObject({ t: z.literal('cleared'), stepId: stepIdSchema, attempt }),
   z.strictObject({ t: z.literal('applied'), stepId: stepIdSchema, attempt }),
+  z.strictObject({ t: z.literal('sealed'), stepId: stepIdSchema, attempt, seal: sealSchema, ciphertext: z.base64() }),
   z.strictObject({ t: z.literal('resolved'), stepId: stepIdSchema, issue: z.int().min(1), outcome: z.enum(ACT_OUTCOMES), report: reportMessageSchema }),
   z.strictObject({ t: z.literal('ended'), leaseId: leaseIdSchema, /** Keys of the effects that were undone. */ effects: z.array(digestSchema), report: reportMessageSchema }),
   z.strictObject({ t: z.literal('told'), leaseId: leaseIdSchema }),
@@ -131,6 +133,12 @@ export function foldEntry(state: BookState, entry: BookEntry): void {
       const step = state.steps.get(entry.stepId) ?? NO_STEP;
       const attempts = step.attempts.map((one) => (one.attempt === entry.attempt ? { ...one, status: entry.t } : one));
       state.steps.set(entry.stepId, { ...step, attempts });
+      return;
+    }
+    case 'sealed': {
+      const step = state.steps.get(entry.stepId) ?? NO_STEP;
+      const { seal, ciphertext } = entry;
+      state.steps.set(entry.stepId, { ...step, attempts: step.attempts.map((one) => (one.attempt === entry.attempt ? { ...one, seal, ciphertext } : one)) });
       return;
     }
     case 'resolved': {

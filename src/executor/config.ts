@@ -25,23 +25,41 @@ export const postgresConfigSchema = z.strictObject({
 });
 export type PostgresConfig = z.infer<typeof postgresConfigSchema>;
 
-export const openbaoConfigSchema = z.strictObject({
-  kind: z.literal('openbao'),
+const openbaoServer = {
   /** `https://host:port`. */
   address: plainTextSchema(255),
   /** Holds the connector's token; readable by its owner alone. Read again at each operation, so that it can be rotated. */
   tokenFile: pathSchema,
   /** PEM of the authorities to trust. */
   caFile: pathSchema.optional(),
-  /** Where AppRole is mounted: the connector's one target. */
-  mount: plainTextSchema(128).default('approle'),
   namespace: plainTextSchema(128).optional(),
   /** For `http` to a server on this machine. */
   allowHttp: z.boolean().default(false),
+};
+export const openbaoConfigSchema = z.strictObject({
+  kind: z.literal('openbao'),
+  ...openbaoServer,
+  /** Where AppRole is mounted: the connector's one target. */
+  mount: plainTextSchema(128).default('approle'),
 });
 export type OpenBaoConfig = z.infer<typeof openbaoConfigSchema>;
 
-export const connectorConfigSchema = z.discriminatedUnion('kind', [postgresConfigSchema, openbaoConfigSchema]);
+/** Tokens, made for a lease. */
+export const openbaoTokenConfigSchema = z.strictObject({ kind: z.literal('openbao-token'), ...openbaoServer });
+export type OpenBaoTokenConfig = z.infer<typeof openbaoTokenConfigSchema>;
+
+/** Dynamic database credentials. */
+export const openbaoDatabaseConfigSchema = z.strictObject({
+  kind: z.literal('openbao-database'),
+  ...openbaoServer,
+  /** Where the database engine is mounted: the connector's one target. */
+  mount: plainTextSchema(128).default('database'),
+  /** The ACL policy that lets a token read the credentials of the roles that may be given. */
+  policy: plainTextSchema(128),
+});
+export type OpenBaoDatabaseConfig = z.infer<typeof openbaoDatabaseConfigSchema>;
+
+export const connectorConfigSchema = z.discriminatedUnion('kind', [postgresConfigSchema, openbaoConfigSchema, openbaoTokenConfigSchema, openbaoDatabaseConfigSchema]);
 export type ConnectorConfig = z.infer<typeof connectorConfigSchema>;
 
 export const executorConfigSchema = z.strictObject({

@@ -27,11 +27,19 @@ export interface ApplyInput {
   readonly step: PlanStep;
   /** Until when the access lives, for targets that can end it themselves; null for standing access. */
   readonly validUntil: string | null;
-  /** The secret of a `provision`, `stage` or `replace`: chosen by the worker, already sealed and durable. Never logged, never sent in clear where avoidable. */
+  /**
+   * The secret of a `provision`, `stage` or `replace`: chosen by the worker, already sealed and durable. Never logged, never sent in clear where avoidable.
+   * Null for {@link Connector.issue}.
+   */
   readonly secret: string | null;
   /** For `cutover` and `retire`: sessions of the old login do not keep it, they are ended. */
   readonly endSessions: boolean;
   readonly signal: AbortSignal;
+}
+
+/** What a target chose itself. It is in nobody else's hands until the worker has sealed it. */
+export interface Issued {
+  readonly secret: string;
 }
 
 export interface Described {
@@ -43,6 +51,11 @@ export interface Described {
   readonly residualMs: number;
   /** Whether what is made can be found again by its client token. */
   readonly findable: boolean;
+  /**
+   * The target chooses the secret of this action: it is made by `issue`, which answers with it, and not by `apply`. One whose answer was lost is taken back by its client token and made
+   * again: so only what is findable, and can be undone, may say this.
+   */
+  readonly choosesSecret?: boolean;
 }
 
 export interface Connector {
@@ -58,6 +71,8 @@ export interface Connector {
    * @throws TargetError `unreachable`, `rejected` or `notYet`: nothing happened; `ambiguous`: probe.
    */
   apply(input: ApplyInput): Promise<void>;
+  /** As `apply`, for actions whose secret the target chooses (`describe` says `choosesSecret`), with the secret. @throws TargetError as of `apply` */
+  issue?(input: ApplyInput): Promise<Issued>;
   /** Whether what `apply` would have made for this client token is there. Changes nothing. @throws TargetError */
   probe(step: Pick<PlanStep, 'action' | 'target' | 'account' | 'other' | 'privileges' | 'clientToken'>, signal: AbortSignal): Promise<'applied' | 'absent'>;
   /** Uses the new credential. `notTried` where the action made none. @throws TargetError */

@@ -1,5 +1,5 @@
 /** A target in memory that behaves as targets do: it loses answers, hangs, and refuses what is there already. For tests of the worker. */
-import { TargetError, type ApplyInput, type Connector, type StateWithoutSalt } from '../../src/executor/connector.ts';
+import { TargetError, type ApplyInput, type Connector, type Issued, type StateWithoutSalt } from '../../src/executor/connector.ts';
 import type { PlanStep } from '../../src/protocol/plan.ts';
 import type { Query, RevokeOrder } from '../../src/protocol/signed.ts';
 import { BEFORE, ROLE } from './envelopes.ts';
@@ -37,6 +37,8 @@ export interface MemoryTarget {
   touched: Record<string, string>;
   /** Attributes of a rotation, a replacement or a shut-out that are not what they would be: read in place of the true ones. */
   readonly drift: Record<string, string>;
+  /** Whether the target chooses the secret of what it makes. */
+  choosesSecrets: boolean;
   /** Open sessions, by login. */
   readonly sessions: Map<string, number>;
   /** Effects that were had, in order: `<action> <account>`. */
@@ -104,6 +106,12 @@ export function memoryTarget(clock: FakeClock): MemoryTarget {
     effects.push(`${input.step.action} ${input.step.account}`);
     if (input.secret !== null) secrets.push(input.secret);
   };
+  const issueNow = (input: Omit<ApplyInput, 'signal'>): Issued => {
+    const secret = `chosen-by-the-target-${secrets.length + 1}`;
+    if (input.secret !== null) throw new RangeError('a secret was sent to a target that chooses its own');
+    applyNow({ ...input, secret });
+    return { secret };
+  };
   const idOf = (account: string): string | null => (accounts.has(account) ? `id-${account}` : null);
   const canLogin = (account: string): boolean => accounts.has(account) && accounts.get(account)?.locked !== true;
   /** What the read of a rotation, or of one step of it, tells. */
@@ -136,7 +144,7 @@ export function memoryTarget(clock: FakeClock): MemoryTarget {
     return 'done';
   };
   const target: MemoryTarget = {
-    accounts, calls, secrets, sessions, drift, effects, works, watch: () => undefined, touched: { ...BEFORE },
+    accounts, calls, secrets, sessions, drift, effects, works, watch: () => undefined, touched: { ...BEFORE }, choosesSecrets: false,
     will: (operation, ...next) => void fates.set(operation, [...(fates.get(operation) ?? []), ...next]),
     always(operation, fate) {
       if (fate === null) standing.delete(operation);
@@ -181,12 +189,13 @@ export function memoryTarget(clock: FakeClock): MemoryTarget {
         }
       };
       return {
-        describe: () => ({ expiry: 'external', endsSessions: true, residualMs: 0, findable: true }),
+        describe: () => ({ expiry: 'external', endsSessions: true, residualMs: 0, findable: true, choosesSecret: target.choosesSecrets }),
         read: (query: Query) => call<StateWithoutSalt>('read', () => ({
           connector: query.connector, target: query.target, account: query.account, exists: accounts.has(query.account),
           touched: touchedBy(query), held: accounts.has(query.account) ? [...query.privileges] : [],
         })),
         apply: (input) => call('apply', () => applyNow(input)),
+        issue: (input) => call('apply', () => issueNow(input)),
         probe: (step) => call('probe', () => (isApplied(step) ? 'applied' : 'absent')),
         tryUse: (step, secret) => call('tryUse', () => (secret === null ? 'notTried' : works(step.account) && accounts.get(step.account)?.secret === secret ? 'works' : 'fails')),
         revoke: (order) => call('revoke', () => takeBack(order)),
