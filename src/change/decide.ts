@@ -274,14 +274,14 @@ function decideReport(state: ChangeState, command: Of<'recordReport'>, nowMs: nu
       const known = state.act?.stepId === report.stepId && state.act.issue === report.issue;
       // A caller's code may run only once its claim is recorded, so it must hear that it is too late.
       if (state.plan?.mode === 'caller' && known && !state.claimed && (state.name !== 'authorised' || nowMs >= state.act.notAfterMs)) return no('too-late', `the change is ${state.name}`);
-      return known && !state.claimed && state.result === null ? yes({ type: 'step.claimed', actor, body }) : ALREADY;
+      return known && !state.claimed && state.result === null ? yes({ type: 'step.claimed', actor, body }, ...answeredOf(state, actor)) : ALREADY;
     }
     case 'read': {
       const after = state.readAfter !== null && !state.readAfter.spent && state.after === null && state.name === 'verifying' && report.issue >= state.readAfter.issue;
       const first = state.read !== null && !state.read.spent && state.before === null && state.name === 'requested';
       if (state.read?.stepId !== report.stepId || !(after || first)) return ALREADY;
       const before = report.state === null ? undefined : states.get(report.state);
-      if (report.outcome === 'done') return before === undefined ? no('not-expected', 'the state that the report names is missing') : yes({ type: 'state.read', actor, body, attached: { before } });
+      if (report.outcome === 'done') return before === undefined ? no('not-expected', 'the state that the report names is missing') : yes({ type: 'state.read', actor, body, attached: { before } }, ...answeredOf(state, actor));
       return yes({ type: report.outcome === 'refused' ? 'step.refused' : 'step.failed', actor, body });
     }
     case 'acted':
@@ -324,6 +324,11 @@ function decideActed(state: ChangeState, command: Of<'recordReport'>, report: Ex
     case 'failed':
       return FINAL_STATES.has(state.name) ? ALREADY : yes(...heardOf(state), { type: 'step.failed', actor, body, attached });
   }
+}
+
+/** A step that nobody took up has been taken up. */
+function answeredOf(state: ChangeState, actor: string): NewEvent[] {
+  return state.findings.has('step-stuck') ? [{ type: 'finding.closed', actor, body: { code: 'step-stuck' } }] : [];
 }
 
 /** A caller that was silent is not any more. */

@@ -6,7 +6,7 @@
  */
 import { parseTime } from '../protocol/values.ts';
 import { windowEndMs } from './derive.ts';
-import { FINAL_STATES, isPastCutover, mayHaveGiven, mayRollBack, needsAnotherIssue, stepOf, stillGives, type ChangeState } from './state.ts';
+import { FINAL_STATES, isPastCutover, mayHaveGiven, mayRollBack, needsAnotherIssue, stepOf, stillGives, type ChangeState, type IssuedTicket } from './state.ts';
 
 export type Work =
   /** Read the target, or, where policy will refuse anyway for want of a fact, go straight to the decision. */
@@ -39,6 +39,8 @@ export type Work =
   | { readonly do: 'callerSilent' }
   /** A rotation that cannot switch over, or has and does not get rid of the old credential. */
   | { readonly do: 'stalled' }
+  /** Ticket after ticket has run out, and no executor has taken the step up. */
+  | { readonly do: 'unanswered' }
   /** Nobody has fetched a secret that cannot be undone. */
   | { readonly do: 'unfetched' }
   /** Look after the items of an offboarding. */
@@ -102,6 +104,7 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
   switch (state.name) {
     case 'requested':
       if (state.before !== null) return now({ do: 'decide' });
+      if (isUnanswered(state, state.read, nowMs)) return now({ do: 'unanswered' });
       if (state.read === null || state.read.spent || nowMs >= state.read.notAfterMs) return now({ do: 'read' });
       return { work: { do: 'publishRead' }, wakeAtMs: state.read.notAfterMs };
     case 'pending':
@@ -116,6 +119,7 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
       if (state.plan?.kind === 'offboard') return { work: { do: 'offboard' }, wakeAtMs: nowMs + LOOK_AGAIN_MS };
       if (state.plan?.mode === 'caller') return called(state, nowMs);
       if (isStalled(state, nowMs, limits)) return now({ do: 'stalled' });
+      if (!state.claimed && isUnanswered(state, state.act, nowMs)) return now({ do: 'unanswered' });
       if (state.lease !== null && !state.lease.armed) return now({ do: 'arm' });
       if (needsAnotherIssue(state, nowMs)) return state.lease !== null && nowMs >= state.lease.endsAtMs ? NOTHING : again(state, nowMs, limits);
       // Once claimed, the ticket's end changes nothing: a wake-up in the past would come at once, and again.
@@ -138,6 +142,13 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
     case 'revoked':
       return NOTHING;
   }
+}
+
+/** So many tickets of a step may run out without a word before that is a finding: a worker that is restarted misses one. */
+const UNANSWERED_TICKETS = 3;
+
+function isUnanswered(state: ChangeState, issued: IssuedTicket | null, nowMs: number): boolean {
+  return issued !== null && issued.issue >= UNANSWERED_TICKETS && nowMs >= issued.notAfterMs && !state.findings.has('step-stuck');
 }
 
 /** Dispatches in the planned window and not while policy has said to wait. `missed`: what is due once the window has closed. */

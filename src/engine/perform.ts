@@ -86,6 +86,11 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
         message: isPastCutover(state) ? 'the new credential has taken over, and the old one is still there: see what still uses it; retiring it is tried on'
           : 'the new credential is there and cannot take over yet: see what still uses the old one; taking over is tried on',
       });
+    case 'unanswered':
+      return run(context, state, {
+        type: 'openFinding', by: context.self, code: 'step-stuck', owner: ownerOf(context, state),
+        message: `ticket after ticket has run out and ${(state.act ?? state.read)?.audience ?? 'no executor'} has not taken the step up: see whether it runs, and what it turns away`,
+      });
     case 'unfetched':
       return run(context, state, {
         type: 'openFinding', by: context.self, code: 'step-stuck', owner: ownerOf(context, state),
