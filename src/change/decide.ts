@@ -7,7 +7,7 @@
 import { isSatisfied, approversNamed, strictest, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
-import type { ChangeRequest } from '../protocol/request.ts';
+import { placeOf, type ChangeRequest } from '../protocol/request.ts';
 import {
   approvalStatementSchema, revokeOrderSchema, ticketSchema, type ActTicket, type Approval, type Dsse, type Report,
 } from '../protocol/signed.ts';
@@ -314,7 +314,7 @@ function decideActed(state: ChangeState, command: Of<'recordReport'>, report: Ex
   switch (report.outcome) {
     case 'done':
     case 'already-absent':
-      return yes(...sealed, { type: 'step.succeeded', actor, body, attached });
+      return yes(...sealed, { type: 'step.succeeded', actor, body, attached }, ...keptOf(state, report));
     case 'ambiguous':
       return report.attempt <= state.ambiguousAttempt ? ALREADY : yes({ type: 'step.ambiguous', actor, body });
     case 'refused':
@@ -324,6 +324,12 @@ function decideActed(state: ChangeState, command: Of<'recordReport'>, report: Ex
     case 'failed':
       return FINAL_STATES.has(state.name) ? ALREADY : yes(...heardOf(state), { type: 'step.failed', actor, body, attached });
   }
+}
+
+/** A secret that its executor keeps where its users look for it is delivered with that. */
+function keptOf(state: ChangeState, { seal, executor }: Extract<Report, { kind: 'acted' }>): NewEvent[] {
+  if (seal === null || placeOf(seal.recipient) === null || (state.delivery?.seal.ciphertext === seal.ciphertext && state.delivery.status !== 'sealed')) return [];
+  return [{ type: 'delivery.acknowledged', actor: executor, body: { ciphertext: seal.ciphertext } }];
 }
 
 /** A step that nobody took up has been taken up. */

@@ -52,7 +52,7 @@ export function addRequest(program: Command, run: Runner): void {
     .option('--reason <text>', 'prose for the approver')
     .option('--duration <duration>', 'how long, such as PT15M')
     .option('--ends-by <time>', 'the access is over by then, such as 2026-12-01T00:00:00.000Z')
-    .option('--recipient <age1…>', 'who a new secret is sealed to')
+    .option('--recipient <age1…|kv:…>', 'who a new secret is sealed to, or where it is kept: kv:<sink>/<path>')
     .option('--idempotency-key <key>', 'the same key and request give the same change')
     .option('--wait [duration]', `until the change is made or refused, at most this long (default ${WAIT_DEFAULT}); exits 0 made, 1 refused, 5 still pending`)
     .addHelpText('after', HELP)

@@ -30,7 +30,7 @@ export const SCALARS = {
   digest: [digestSchema, '`sha256:<hex>`'],
   time: [timeSchema, 'RFC 3339, UTC, with milliseconds'],
   duration: [durationSchema, 'ISO 8601, of days, hours, minutes and seconds'],
-  recipient: [recipientSchema, 'an age X25519 recipient'],
+  recipient: [recipientSchema, 'an age X25519 recipient, or kv:<sink>/<path>'],
   salt: [saltSchema, '16 random bytes, base64url'],
   clientToken: [clientTokenSchema, 'what a credential is found again by at its target'],
 } as const satisfies Record<string, readonly [z.ZodType, string]>;

@@ -3,6 +3,7 @@ import { digestOf, parseStrict } from '../../ledger/index.ts';
 import { openDsse } from '../protocol/dsse.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import { targetStateSchema, type TargetState } from '../protocol/plan.ts';
+import { placeOf } from '../protocol/request.ts';
 import { reportSchema, REPORT_TYPE, type Report } from '../protocol/signed.ts';
 import type { EngineContext } from './engine.ts';
 
@@ -21,7 +22,7 @@ export async function receiveReport(context: EngineContext, audience: string, me
   if (state === undefined) throw new Error(`a report about ${report.changeId}, which this log does not know`);
   const states = statesOf(message);
   const fetched = state.delivery !== null && state.delivery.status !== 'sealed';
-  if (report.kind === 'acted' && report.seal !== null && !fetched) await keepSecret(report.seal.ciphertext, message.ciphertext, deliveries);
+  if (report.kind === 'acted' && report.seal !== null && placeOf(report.seal.recipient) === null && !fetched) await keepSecret(report.seal.ciphertext, message.ciphertext, deliveries);
 
   const applied = store.apply(report.changeId, { type: 'recordReport', report, envelope: message.report, states, order: message.order });
   if (!applied.ok) throw new Error(`report not recorded (${applied.code}): ${applied.message}`);

@@ -1,5 +1,6 @@
 /** Who may be the actor of a record that carries no signature of theirs: people and identities as the sidecar authenticated them, or the sidecar. */
 import type { ChangeEvent } from '../change/events.ts';
+import { placeOf } from '../protocol/request.ts';
 import type { Audited } from './audited.ts';
 import { fault, type Fault } from './violation.ts';
 
@@ -16,7 +17,7 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
     case 'change.withdrawn':
       return by(isSomebody(event.actor), 'the requester, or who may revoke,');
     case 'delivery.acknowledged':
-      return by(requester.includes(event.actor), 'the requester');
+      return by(requester.includes(event.actor) || keeps(audited, event.actor), 'the requester, or the executor that keeps it,');
     case 'step.authorised':
       return event.body.kind === 'revoke' ? null : by(event.actor === sidecar, 'the sidecar of this log');
     case 'change.expired':
@@ -53,6 +54,12 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
     case 'lease.ended':
       return null;
   }
+}
+
+/** Whether it is the executor that has kept the secret where its users look for it. */
+function keeps(audited: Audited | null, actor: string): boolean {
+  const seal = audited?.state.delivery?.seal;
+  return seal !== undefined && placeOf(seal.recipient) !== null && (audited?.audiences.has(actor) ?? false);
 }
 
 /** A person or a machine identity, and no part of the control plane. */

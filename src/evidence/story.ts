@@ -3,7 +3,7 @@ import { changeEventBodies, type ChangeEventType, type NewEvent } from '../chang
 import type { ApproverExpression } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import type { PlanStep } from '../protocol/plan.ts';
-import { callerOf, type ChangeRequest } from '../protocol/request.ts';
+import { callerOf, placeOf, type ChangeRequest } from '../protocol/request.ts';
 import {
   approvalStatementSchema, reportSchema, revokeOrderSchema, ticketSchema, type ActedReport, type Dsse, type Report, type Ticket,
 } from '../protocol/signed.ts';
@@ -90,9 +90,10 @@ function tell(event: NewEvent): string {
       }
       return `What was read after the effect is not what was decided: ${reasons(event.body.verification.reasons)}.`;
     case 'delivery.sealed':
-      return `${actor} made a new secret and sealed it to ${event.body.seal.recipient}, before applying it.`;
+      return placeOf(event.body.seal.recipient) === null ? `${actor} made a new secret and sealed it to ${event.body.seal.recipient}, before applying it.`
+        : `${actor} made a new secret for ${event.body.seal.recipient} and kept it there, where nobody looks yet, before applying it.`;
     case 'delivery.acknowledged':
-      return `${actor} has opened the secret.`;
+      return event.actor.startsWith('executor:') ? `${actor} has put the secret where its users look for it.` : `${actor} has opened the secret.`;
     case 'delivery.undeliverable':
       return `The secret could not be delivered: ${event.body.reason}.`;
     case 'finding.opened':

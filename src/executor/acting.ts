@@ -12,17 +12,18 @@
  * Where an executor has several workers, nothing is done or said of a step without the claim to its lease: what another began and left is
  * undone by client token first, and what another has taken over is let go without a word.
  */
-import { canonicalText, digestOf } from '../../ledger/index.ts';
+import { canonicalText } from '../../ledger/index.ts';
 import { leaseIdOf } from '../change/derive.ts';
-import { fingerprintOf } from '../protocol/fingerprint.ts';
 import { isUndoable, makesSecret, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
-import type { ActedReport, Refusal, Seal } from '../protocol/signed.ts';
+import { placeOf } from '../protocol/request.ts';
+import type { ActedReport, Refusal } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { isInWindow } from './admission.ts';
 import type { Attempt, Claim, StepState } from './book-entries.ts';
 import { TargetError, type ApplyInput, type Connector, type Issued } from './connector.ts';
 import type { WorkerContext } from './context.ts';
 import { backoffMs, within } from './deadline.ts';
+import { keepSecret, publishSecret, withdrawSecret } from './keeping.ts';
 import { isEnded, isFenced, leaseEndMs } from './order-fence.ts';
 import { namedState, plainDetail, saltState, type SaltedState } from './reports.ts';
 
@@ -187,7 +188,7 @@ async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, conne
   if (claim.ticket.step.action === 'cutover') return check(context, run, claim, connector, before);
   run.prepared ??= await prepare(context, run, claim, connector, before);
   const { prepared } = run;
-  if (prepared === null) return resolve(context, run, { outcome: 'failed', code: 'cannot-seal', detail: 'the secret could not be sealed to its recipient; nothing was changed', before });
+  if (prepared === null) return resolve(context, run, { outcome: 'failed', code: 'cannot-seal', detail: 'the secret could not be sealed to its recipient, or kept where it says; nothing was changed', before });
   // Sealing and writing took time. All that allowed the effect must still hold now.
   const now = stepOf(context, run.stepId).claim!;
   if (isOver(context, run, now) || !isOpenNow(context, now) || context.isClosing() || clock.nowMs() > run.claimedUntilMs) return;
@@ -235,8 +236,8 @@ function isLost(connector: Connector, action: PlanStep['action'], { seal }: Atte
 }
 
 /** Whether what the target chose is sealed and durable, before it is tried or told. Where it cannot be, it is as lost as one whose answer was. */
-async function keepIssued(context: WorkerContext, run: Run, { plan }: Claim, attempt: number, secret: string): Promise<boolean> {
-  const sealed = plan.recipient === null ? null : await sealSecret(context, secret, plan.recipient, stepOf(context, run.stepId).attempts);
+async function keepIssued(context: WorkerContext, run: Run, { plan, ticket }: Claim, attempt: number, secret: string): Promise<boolean> {
+  const sealed = await keepSecret(context, plan, ticket.step.clientToken, secret, stepOf(context, run.stepId).attempts);
   if (sealed === null) return false;
   await context.book.append({ t: 'sealed', stepId: run.stepId, attempt, seal: sealed.seal, ciphertext: Buffer.from(sealed.ciphertext).toString('base64') });
   run.secret = secret;
@@ -323,29 +324,19 @@ async function prepare(context: WorkerContext, run: Run, { plan, ticket }: Claim
   const { attempts } = stepOf(context, run.stepId);
   const attempt = attempts.length + 1;
   const { action } = ticket.step;
-  const secret = makesSecret(action) ? Buffer.from(context.random(32)).toString('base64url') : null;
-  const sealed = secret === null || plan.recipient === null ? null : await sealSecret(context, secret, plan.recipient, attempts);
-  if (secret !== null && sealed === null) return null;
+  const open = { t: 'attempt', stepId: run.stepId, attempt, before: before.text } as const;
   if (choosesSecret(connector, action)) {
-    // What the target will choose is sealed when it is there. That it can be sealed was seen just now, on one that is used for nothing.
-    await context.book.append({ t: 'attempt', stepId: run.stepId, attempt, before: before.text, seal: null, ciphertext: null });
+    // What the target will choose is kept when it is there. That something can be sealed to its recipient is seen now, on what is used for nothing.
+    const isSealed = plan.recipient !== null && placeOf(plan.recipient) === null;
+    if (isSealed && (await keepSecret(context, plan, ticket.step.clientToken, 'nothing', attempts)) === null) return null;
+    await context.book.append({ ...open, seal: null, ciphertext: null });
     return { attempt, secret: null, before };
   }
-  await context.book.append({
-    t: 'attempt', stepId: run.stepId, attempt, before: before.text, seal: sealed?.seal ?? null,
-    ciphertext: sealed === null ? null : Buffer.from(sealed.ciphertext).toString('base64'),
-  });
+  const secret = makesSecret(action) ? Buffer.from(context.random(32)).toString('base64url') : null;
+  const sealed = secret === null ? null : await keepSecret(context, plan, ticket.step.clientToken, secret, attempts);
+  if (secret !== null && sealed === null) return null;
+  await context.book.append({ ...open, seal: sealed?.seal ?? null, ciphertext: sealed === null ? null : Buffer.from(sealed.ciphertext).toString('base64') });
   return { attempt, secret, before };
-}
-
-async function sealSecret(context: WorkerContext, secret: string, recipient: string, attempts: readonly Attempt[]): Promise<{ readonly seal: Seal; readonly ciphertext: Uint8Array } | null> {
-  const ciphertext = await context.seal(secret, recipient).catch((error: unknown) => {
-    context.logger.error({ recipient, reason: error instanceof Error ? error.name : 'unknown' }, 'the secret could not be sealed');
-    return null;
-  });
-  if (ciphertext === null) return null;
-  const fingerprint = fingerprintOf(context.fingerprintKey, secret);
-  return { ciphertext, seal: { recipient, ciphertext: digestOf(ciphertext), fingerprint, replaces: attempts.findLast(({ seal }) => seal !== null)?.seal?.ciphertext ?? null } };
 }
 
 /** Finds out what became of an open attempt. @throws TargetError where the target does not tell */
@@ -380,6 +371,7 @@ function sayAmbiguous(context: WorkerContext, run: Run, detail: string | null): 
 /** The effect is there: it is tried, read back and reported. */
 async function finish(context: WorkerContext, run: Run, claim: Claim, connector: Connector, applied: Attempt): Promise<void> {
   const byUse = await tryUse(context, run, claim, connector);
+  if (applied.seal !== null) await publishSecret(context, claim.plan, claim.ticket.step.clientToken);
   const asked = await askState(context, claim, connector);
   if (asked instanceof TargetError) throw asked;
   if (isUndoable(claim.ticket.step.action) && isOver(context, run, claim)) return;
@@ -419,6 +411,7 @@ async function resolve(context: WorkerContext, run: Run, resolution: Resolution)
   }, { states: [before, after], ciphertext: applied?.ciphertext ?? null });
   const open = attempts.filter(({ status }) => status === 'open').map(({ attempt }) => ({ t: 'cleared' as const, stepId: run.stepId, attempt }));
   run.prepared = null;
+  if (outcome !== 'done' && attempts.some(({ seal }) => seal !== null)) void withdrawSecret(context, claim!.plan, claim!.ticket.step.clientToken);
   const stored = context.book.append(...open, { t: 'resolved', stepId: run.stepId, issue, outcome, report });
   // What is done is done and may be told though it cannot be kept: whoever opens the book again finds it at the target and tells it again.
   // That nothing was done must be kept first, for it is a promise not to.

@@ -7,6 +7,7 @@ import type { Connector } from './connector.ts';
 import { within, type Backoff, type Pauses } from './deadline.ts';
 import type { LeaseBook } from './lease-book.ts';
 import type { Outbox } from './outbox.ts';
+import type { Sink } from './sink.ts';
 import type { MakeReport } from './reports.ts';
 
 export interface WorkerLimits {
@@ -44,6 +45,7 @@ export interface WorkerContext {
   readonly executorId: string;
   readonly trust: Trust;
   readonly connectors: ReadonlyMap<string, Connector>;
+  readonly sinks: ReadonlyMap<string, Sink>;
   readonly book: LeaseBook;
   readonly clock: Clock;
   readonly random: RandomBytes;

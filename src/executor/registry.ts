@@ -1,9 +1,10 @@
 /** Makes the connectors that a configuration names. A driver is loaded only where one of its connectors is configured. */
 import { readFile } from 'node:fs/promises';
 import { readPrivateFile } from '../identity/private-file.ts';
-import type { ConnectorConfig, OpenBaoConfig, OpenBaoDatabaseConfig, OpenBaoTokenConfig, PostgresConfig } from './config.ts';
+import type { ConnectorConfig, OpenBaoConfig, OpenBaoDatabaseConfig, OpenBaoKvConfig, OpenBaoTokenConfig, PostgresConfig } from './config.ts';
 import type { OpenBaoAddress } from '../connectors/openbao/address.ts';
 import type { Connector } from './connector.ts';
+import type { Sink } from './sink.ts';
 
 /** The connector, not yet connected to anything. @throws PrivateFileError when others can read its password or token; RangeError on an address that is none */
 export async function openConnector(id: string, config: ConnectorConfig): Promise<Connector> {
@@ -43,6 +44,12 @@ async function openOpenBaoToken(id: string, config: OpenBaoTokenConfig): Promise
 async function openOpenBaoDatabase(id: string, config: OpenBaoDatabaseConfig): Promise<Connector> {
   const { openbaoDatabaseConnector } = await import('../connectors/openbao/database-connector.ts');
   return openbaoDatabaseConnector({ id, connection: await openbaoAddress(config), mount: config.mount, policy: config.policy });
+}
+
+/** The sink, not yet connected to anything. @throws PrivateFileError when others can read its token; RangeError on an address that is none */
+export async function openSink(config: OpenBaoKvConfig): Promise<Sink> {
+  const { openbaoKvSink } = await import('../connectors/openbao/kv-sink.ts');
+  return openbaoKvSink({ connection: await openbaoAddress(config), mount: config.mount, ...(config.prefix === undefined ? {} : { prefix: config.prefix }) });
 }
 
 async function openbaoAddress({ address, tokenFile, caFile, namespace, allowHttp }: Omit<OpenBaoTokenConfig, 'kind'>): Promise<OpenBaoAddress> {

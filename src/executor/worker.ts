@@ -25,6 +25,7 @@ import { createOutbox } from './outbox.ts';
 import { readReport, runRead } from './reading.ts';
 import { plainDetail, reportMaker } from './reports.ts';
 import { createRevoker } from './revoking.ts';
+import type { Sink } from './sink.ts';
 import { beganAtMs, outOfTurn } from './turn.ts';
 
 export interface WorkerOptions {
@@ -33,6 +34,8 @@ export interface WorkerOptions {
   readonly trust: Trust;
   /** By connector id. They are closed by whoever made them. */
   readonly connectors: ReadonlyMap<string, Connector>;
+  /** Stores that secrets are kept in, by id. */
+  readonly sinks?: ReadonlyMap<string, Sink>;
   /** Of the state directory, which is this worker's alone. */
   readonly disk: Disk;
   readonly clock: Clock;
@@ -115,7 +118,7 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   let closing = false;
   let strangers = 0;
   const context: WorkerContext = {
-    executorId, trust, connectors, book, clock, random, signer, seal: options.seal, fingerprintKey: options.fingerprintKey, logger, limits, report, outbox,
+    executorId, trust, connectors, sinks: options.sinks ?? new Map<string, Sink>(), book, clock, random, signer, seal: options.seal, fingerprintKey: options.fingerprintKey, logger, limits, report, outbox,
     pauses: createPauses(clock), inFlight: createInFlight(clock, limits), claims, ending: new Set(), isClosing: () => closing,
   };
   const revoker = createRevoker(context, clock.nowMs() + limits.applyTimeoutMs + limits.settleMs);

@@ -2,8 +2,17 @@
 import { z } from 'zod';
 import { connectorIdSchema, durationSchema, durationSeconds, entitlementSchema, nhiIdSchema, plainTextSchema, subjectSchema, timeSchema } from './values.ts';
 
-/** An age X25519 recipient (age-encryption.org/v1): where a secret that is issued will be sealed to. */
-export const recipientSchema = z.string().regex(/^age1[02-9ac-hj-np-z]{58}$/);
+/**
+ * Where a secret that is issued goes: an age X25519 recipient (age-encryption.org/v1) that it is sealed to, or `kv:<sink>/<path>`, a place in a store of
+ * secrets that the executor keeps it in.
+ */
+export const recipientSchema = z.string().regex(/^(?:age1[02-9ac-hj-np-z]{58}|kv:[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?(?:\/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,62}){1,8})$/);
+
+/** The place that a recipient names; null for one that a secret is sealed to. */
+export function placeOf(recipient: string): { readonly sink: string; readonly path: string } | null {
+  const [, sink, path] = /^kv:([^/]+)\/(.+)$/.exec(recipient) ?? [];
+  return sink === undefined || path === undefined ? null : { sink, path };
+}
 export const purposeIdSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/);
 /** A raw Ed25519 public key (32 bytes), standard base64. */
 export const runKeySchema = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);

@@ -90,6 +90,10 @@ function replan(beats: readonly Beat[], edit: (plan: Plan) => Partial<Plan>): Be
 }
 
 export const STEP_CASES: readonly Case[] = [
+  {
+    title: 'a secret that was sealed to somebody, and that its executor says is delivered', code: 'wrong-actor',
+    beats: () => editing('delivery.acknowledged', (event) => ({ ...event, actor: EXECUTOR }))(stagedRotation().beats),
+  },
   // The order of steps.
   { title: 'a cutover before there is a new login', code: 'step-order', beats: () => forceAct(undecided(), 1).beats },
   { title: 'an old login that is retired first', code: 'retired-early', beats: () => forceAct(undecided(), 2).beats },

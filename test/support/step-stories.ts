@@ -108,7 +108,7 @@ export function acted(telling: Telling, edit: Partial<ActedReport> = {}): { cont
   const isCalled = telling.now.plan?.mode === 'caller';
   const before = seen(step.account, {}, 13);
   const after = seen(step.account, {}, 14);
-  const seal: Seal | null = makesSecret(step.action) ? { recipient: RECIPIENT, ciphertext: digestOf(Buffer.from(step.stepId)), fingerprint: 'ab'.repeat(32), replaces: null } : null;
+  const seal: Seal | null = makesSecret(step.action) ? { recipient: telling.now.plan?.recipient ?? RECIPIENT, ciphertext: digestOf(Buffer.from(step.stepId)), fingerprint: 'ab'.repeat(32), replaces: null } : null;
   const content: ActedReport = {
     kind: 'acted', v: 1, executor: telling.now.act!.audience, log: logId, changeId: telling.changeId, stepId: step.stepId, issue, at: formatTime(telling.atMs - 2), attempt: 1,
     outcome: 'done', code: isCalled ? 'exit-0' : null, detail: null, before: isCalled ? null : digestOf(canonicalBytes(before)), after: isCalled ? null : digestOf(canonicalBytes(after)),

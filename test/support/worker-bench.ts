@@ -3,6 +3,7 @@ import type { AppendFile, Disk } from '../../ledger/index.ts';
 import { TransportError, type Logger } from '../../src/engine/ports.ts';
 import type { WorkerLimits } from '../../src/executor/context.ts';
 import type { Connector } from '../../src/executor/connector.ts';
+import type { Sink } from '../../src/executor/sink.ts';
 import { openWorker, type Worker } from '../../src/executor/worker.ts';
 import { openDsse } from '../../src/protocol/dsse.ts';
 import type { ReportMessage } from '../../src/protocol/envelope.ts';
@@ -48,7 +49,7 @@ export function unsealed(ciphertext: string): { readonly secret: string; readonl
   return JSON.parse(Buffer.from(ciphertext, 'base64').toString('utf8')) as { secret: string; recipient: string };
 }
 
-export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly wrap?: (connector: Connector) => Connector; /** Another worker of the same executor: at its target, by its clock. */ readonly beside?: Bench; readonly board?: MemoryBoard } = {}): Bench {
+export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly wrap?: (connector: Connector) => Connector; /** Another worker of the same executor: at its target, by its clock. */ readonly beside?: Bench; readonly board?: MemoryBoard; readonly sinks?: (run: { readonly alive: boolean }) => ReadonlyMap<string, Sink> } = {}): Bench {
   const clock = settings.beside?.clock ?? fakeClock(START_MS);
   const target = settings.beside?.target ?? memoryTarget(clock);
   const disk: BenchDisk = { files: new Map(), watch: () => undefined };
@@ -67,6 +68,7 @@ export function createBench(settings: { readonly trust?: TrustEdit; readonly lim
       run = mine;
       return openWorker({
         executorId: EXECUTOR, signer: keys.executor, trust: storyTrust(settings.trust), connectors: new Map([['pg-main', (settings.wrap ?? ((connector) => connector))(target.connector(mine))]]),
+        ...(settings.sinks === undefined ? {} : { sinks: settings.sinks(mine) }),
         disk: diskOf(disk, mine, locks), clock: port, random: (length) => {
           drawn += 1;
           return new Uint8Array(length).fill(drawn % 256);
