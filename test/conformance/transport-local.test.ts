@@ -40,6 +40,10 @@ function listen(socket: string, far: FarEnd): Promise<LocalListener> {
         fail();
         far.armed.push(one);
       },
+      async disarm(one) {
+        fail();
+        far.disarmed.push(one);
+      },
       async revoke(one) {
         fail();
         far.revoked.push(one);

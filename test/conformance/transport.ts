@@ -12,17 +12,19 @@ import type { Dsse } from '../../src/protocol/signed.ts';
 /** What arrived at the executor's end, and what it says to it. */
 export interface FarEnd {
   readonly armed: Dsse[];
+  /** Orders that it was asked to do without. */
+  readonly disarmed: Dsse[];
   readonly steps: unknown[];
   readonly revoked: Dsse[];
   /** Calls of `connected`: somebody is there to hear reports. */
   connections: number;
   answer: (envelope: unknown) => Promise<Acceptance>;
-  /** Set to make `arm` and `revoke` fail. */
+  /** Set to make `arm`, `disarm` and `revoke` fail. */
   refusal: Error | null;
 }
 
 export function farEnd(): FarEnd {
-  return { armed: [], steps: [], revoked: [], connections: 0, answer: () => Promise.resolve({ accepted: true }), refusal: null };
+  return { armed: [], disarmed: [], steps: [], revoked: [], connections: 0, answer: () => Promise.resolve({ accepted: true }), refusal: null };
 }
 
 /** One sidecar's end and one executor's end, as the transport under test makes them. */

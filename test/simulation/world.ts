@@ -178,7 +178,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       send: (message) => network.report(process, audience, message), limits: WORKER_LIMITS,
     });
     workers.set(process, worker);
-    network.listen(audience, { process, arm: (order) => worker.arm(order), step: (envelope) => worker.step(envelope), revoke: (order) => worker.revoke(order), connected: () => worker.connected() });
+    network.listen(audience, { process, arm: (order) => worker.arm(order), disarm: (order) => worker.disarm(order), step: (envelope) => worker.step(envelope), revoke: (order) => worker.revoke(order), connected: () => worker.connected() });
   };
 
   let incarnation = 0;
