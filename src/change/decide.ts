@@ -257,7 +257,7 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
   }
   const known = state.lease ?? state.extension;
   if (state.plan.extends !== undefined) {
-    const why = whyNotNow(state, command.extended ?? null, nowMs);
+    const why = whyNotAuthorised(state, command.extended ?? null, nowMs);
     if (why !== null) return no('not-expected', why);
   }
   const latestMs = known?.endsAtMs ?? leaseEndMs(state.plan, nowMs);
@@ -281,7 +281,7 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
 }
 
 /** Why the extension cannot be authorised as things are with the lease, in a sentence; null where it can. */
-function whyNotNow({ plan, request, extension }: ChangeState, extended: ChangeState | null, nowMs: number): string | null {
+export function whyNotAuthorised({ plan, request, extension }: ChangeState, extended: ChangeState | null, nowMs: number): string | null {
   if (extended === null || request.kind !== 'extend' || extended.changeId !== request.change) return 'there is no such lease';
   const why = whyNotExtendable(extended, request, nowMs);
   if (why !== null) return why;

@@ -2,7 +2,7 @@
 import {
   callerOfPlan, deriveActTicket, deriveOffboarding, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, newAccountName, systemOf,
 } from '../change/derive.ts';
-import type { Command } from '../change/decide.ts';
+import { whyNotAuthorised, type Command } from '../change/decide.ts';
 import { isPastCutover, mayHaveGiven, stepOf, FINAL_STATES, type ChangeState, type IssuedTicket, type Superseded } from '../change/state.ts';
 import { endDueMs, occupiesTarget, type Work } from '../change/work.ts';
 import { EngineFault } from '../pdp/fault.ts';
@@ -236,6 +236,7 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
     }
     throw error;
   }
+  asked = { ...asked, decision: unlessLeaseIsOver(context, context.store.get(state.changeId)!, asked.decision) };
   await run(context, state, { type: 'closeFinding', by: context.self, code: 'policy-fault' });
   await run(context, state, {
     type: 'recordDecision', by: context.self, phase: 'dispatch', plan, decision: asked.decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds,
@@ -257,6 +258,12 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
     type: 'authoriseAct', by: context.self, ticket: signDsse(TICKET_TYPE, ticket, context.ticketSigner),
     order: order === null ? null : (fixed?.order ?? signDsse(REVOKE_ORDER_TYPE, order, context.ticketSigner)), extended: extendedBy(context, decided),
   });
+}
+
+/** Policy has nothing against extending a lease that cannot be extended any more: that is a no as well, or it would be asked for ever. */
+function unlessLeaseIsOver(context: EngineContext, state: ChangeState, decision: Decision): Decision {
+  const why = state.request.kind === 'extend' && decision.effect !== 'deny' ? whyNotAuthorised(state, extendedBy(context, state), context.clock.nowMs()) : null;
+  return why === null ? decision : { ...decision, effect: 'deny', reasons: [{ code: 'lease-not-running', message: why, rule: ENGINE_RULE }] };
 }
 
 /** Whether another change has the target, or a lock covers what would be gained. What takes away jumps the queue. */
