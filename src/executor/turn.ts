@@ -30,8 +30,10 @@ function whyNotExtended(
   const leaseId = leaseIdOf(change);
   const { state } = context.book;
   if (isEnded(context, leaseId)) return { code: 'lease-ended', message: 'the access that was to end later was taken back, or is to be' };
-  const given = [...(state.stepsOfLease.get(leaseId) ?? [])].map((stepId) => state.steps.get(stepId)).find((one) => one?.claim?.ticket.changeId === change && one.resolved?.outcome === 'done');
+  const given = [...(state.stepsOfLease.get(leaseId) ?? [])].map((stepId) => state.steps.get(stepId)).find((one) => one?.claim?.ticket.changeId === change && one.attempts.length > 0);
   if (given === undefined) return { code: 'wrong-step', message: 'nothing has been given here under the lease that is to end later' };
+  // After a crash it is looked for: what became of it is known soon.
+  if (!given.attempts.some(({ status }) => status === 'applied')) return { code: 'not-yet', message: 'what is to end later is not known to have been given' };
   const first = given.claim!;
   const { stepId: _, gave, ...extended } = step;
   const { stepId: __, ...lent } = first.ticket.step;
