@@ -7,6 +7,7 @@ package access
 
 import data.access.caller
 import data.access.entitlement
+import data.access.extension
 import data.access.facts
 import data.access.lease
 import data.access.least_privilege
@@ -25,6 +26,7 @@ refused := union({
 	entitlement.deny,
 	least_privilege.deny,
 	lease.deny,
+	extension.deny,
 	requester.deny,
 	facts.deny,
 	caller.deny,

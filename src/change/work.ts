@@ -17,6 +17,10 @@ export type Work =
   /** Decide again on fresh facts and authorise the step: one piece of work, since the decision must be fresh. */
   | { readonly do: 'dispatch' }
   | { readonly do: 'arm' }
+  /** The order of an epoch that an applied extension has superseded is taken off the transport. */
+  | { readonly do: 'disarm' }
+  /** An extension that nobody was heard of: the end that it was to give has passed. */
+  | { readonly do: 'expireExtension' }
   | { readonly do: 'publishAct' }
   | { readonly do: 'verify' }
   /** Take back what must not stay: a state that policy refused, a delivery that was given up, a withdrawn step. */
@@ -77,6 +81,7 @@ export function nextWork(state: ChangeState, nowMs: number, limits: WorkLimits):
   if (ordered) return { work: { do: 'publishRevoke' }, wakeAtMs: state.findings.has('revoke-overdue') ? null : overdue };
   const closing = closingOf(state, nowMs);
   if (closing.work !== null) return closing;
+  if (state.superseded.length > 0) return { work: { do: 'disarm' }, wakeAtMs: overdue };
   const due = workOf(state, nowMs, limits);
   return { work: due.work, wakeAtMs: soonest(due.wakeAtMs, closing.wakeAtMs, due.work === null ? overdue : null) };
 }
@@ -120,7 +125,8 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
       if (state.plan?.mode === 'caller') return called(state, nowMs);
       if (isStalled(state, nowMs, limits)) return now({ do: 'stalled' });
       if (!state.claimed && isUnanswered(state, state.act, nowMs)) return now({ do: 'unanswered' });
-      if (state.lease !== null && !state.lease.armed) return now({ do: 'arm' });
+      if (state.lease?.armed === false || state.extension?.armed === false) return now({ do: 'arm' });
+      if (state.extension !== null) return extending(state, state.extension.endsAtMs, nowMs, limits);
       if (needsAnotherIssue(state, nowMs)) return state.lease !== null && nowMs >= state.lease.endsAtMs ? NOTHING : again(state, nowMs, limits);
       // Once claimed, the ticket's end changes nothing: a wake-up in the past would come at once, and again.
       return { work: { do: 'publishAct' }, wakeAtMs: state.claimed ? null : (state.act?.notAfterMs ?? null) };
@@ -149,6 +155,16 @@ const UNANSWERED_TICKETS = 3;
 
 function isUnanswered(state: ChangeState, issued: IssuedTicket | null, nowMs: number): boolean {
   return issued !== null && issued.issue >= UNANSWERED_TICKETS && nowMs >= issued.notAfterMs && !state.findings.has('step-stuck');
+}
+
+/** An extension goes on as any step does, until the end that it was to give. */
+function extending(state: ChangeState, endsAtMs: number, nowMs: number, limits: WorkLimits): Due {
+  if (nowMs >= endsAtMs) return now({ do: 'expireExtension' });
+  if (needsAnotherIssue(state, nowMs)) {
+    const due = again(state, nowMs, limits);
+    return { work: due.work, wakeAtMs: soonest(due.wakeAtMs, endsAtMs) };
+  }
+  return { work: { do: 'publishAct' }, wakeAtMs: soonest(endsAtMs, state.claimed ? null : (state.act?.notAfterMs ?? null)) };
 }
 
 /** Dispatches in the planned window and not while policy has said to wait. `missed`: what is due once the window has closed. */

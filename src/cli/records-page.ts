@@ -25,6 +25,8 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'step.ambiguous': 'It is not known whether the effect happened; it will be probed, never blindly repeated.',
   'lease.armed': 'The order that takes the access back is held by the transport, or by the executor itself.',
   'lease.activated': 'The access is there and will end.',
+  'lease.extended': 'An extension was applied and verified: the access ends later, by the order in here. `change` is the extension, whose records say who decided, approved and did it.',
+  'lease.disarmed': 'The order of an earlier end, which an extension has superseded, is no longer armed where it would act without the sidecar.',
   'lease.ended': 'The access is gone: the target was tried or read. `order` is what was carried out, as its executor received it.',
   'state.read': 'What was read at the target before the plan was derived; in caller mode a second one, after its code ran. The state is the object.',
   'entitlement.verified': 'Policy was asked whether the state that was read after the effect is what was decided.',

@@ -43,7 +43,7 @@ export function addRequest(program: Command, run: Runner): void {
   withConnection(program.command('request'))
     .description('ask for a change of access')
     .option('-f, --file <file>', 'the request in YAML or JSON; - for standard input')
-    .option('--kind <kind>', 'provision, grant, revoke, rotate, disable or offboard')
+    .option('--kind <kind>', 'provision, grant, revoke, rotate, disable or offboard; to extend, see countersign extend')
     .option('--subject <id>', 'whose access: nhi:<environment>/<name>; to offboard also person:<id> or thirdParty:<name>')
     .option('--purpose <id>', 'a purpose of the entitlement catalogue')
     .option('--entitlement <connector/target/privilege>', 'what is asked for; may be given several times', (one: string, all: string[] | undefined) => [...(all ?? []), one])

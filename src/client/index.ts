@@ -10,7 +10,7 @@
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import type {
-  ChangeList, ChangeView, Delivery, Evidence, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, Readiness, RevokeAllAnswer, RevokeAnswer,
+  ChangeList, ChangeView, Delivery, Evidence, ExtendBody, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, Readiness, RevokeAllAnswer, RevokeAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
 import { openWire, type WireOptions } from './wire.ts';
@@ -21,7 +21,7 @@ export { withAccess, type Access, type AccessOptions, type AccessOutcome, type C
 export type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 export type { ChangeRequest } from '../protocol/request.ts';
 export type {
-  ChangeList, ChangeView, Delivery, Evidence, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, Readiness, RevokeAllAnswer, RevokeAnswer,
+  ChangeList, ChangeView, Delivery, Evidence, ExtendBody, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, Readiness, RevokeAllAnswer, RevokeAnswer,
 } from '../sidecar/schemas.ts';
 
 export type ConnectOptions = WireOptions;
@@ -57,6 +57,8 @@ export interface Client {
   /** Approves exactly the plan of this digest. */
   approve(changeId: string, planDigest: string, comment?: string): Promise<ChangeView>;
   reject(changeId: string, planDigest: string, comment: string): Promise<ChangeView>;
+  /** The recorded change that asks for a later end of what `changeId` gave; until it is `done`, the end is as it was. */
+  extend(changeId: string, extension: ExtendBody, options?: { idempotencyKey?: string; waitSeconds?: number }): Promise<ChangeView>;
   withdraw(changeId: string, comment?: string): Promise<ChangeView>;
   revoke(changeId: string, comment?: string): Promise<RevokeAnswer>;
   revokeAll(nhi: string, comment?: string): Promise<RevokeAllAnswer>;
@@ -100,14 +102,14 @@ export function connect(options: ConnectOptions): Client {
   const withComment = (comment: string | undefined): object => (comment === undefined ? {} : { comment });
   const decideOn = (changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | undefined): Promise<ChangeView> =>
     wire.send<ChangeView>('POST', change(changeId, '/approvals'), { body: { verdict, planDigest, ...withComment(comment) } });
+  const ask = (path: string, body: object, { idempotencyKey, waitSeconds }: { idempotencyKey?: string; waitSeconds?: number } = {}): Promise<ChangeView> =>
+    wire.send<ChangeView>('POST', `${path}${query({ wait: waitSeconds === undefined ? undefined : `PT${waitSeconds}S` })}`, {
+      body, headers: idempotencyKey === undefined ? {} : { 'idempotency-key': quoted(idempotencyKey) }, timeoutMs: wire.timeoutMs + (waitSeconds ?? 0) * 1000,
+    });
 
   return {
-    request: (request, { idempotencyKey, waitSeconds } = {}) =>
-      wire.send<ChangeView>('POST', `/v1/changes${query({ wait: waitSeconds === undefined ? undefined : `PT${waitSeconds}S` })}`, {
-        body: request,
-        headers: idempotencyKey === undefined ? {} : { 'idempotency-key': quoted(idempotencyKey) },
-        timeoutMs: wire.timeoutMs + (waitSeconds ?? 0) * 1000,
-      }),
+    request: (request, options) => ask('/v1/changes', request, options),
+    extend: (changeId, extension, options) => ask(change(changeId, '/extend'), extension, options),
     get: (changeId) => wire.send<ChangeView>('GET', change(changeId)),
     list: (filter = {}) =>
       wire.send<ChangeList>('GET', `/v1/changes${query({ state: filter.state, subject: filter.subject, kind: filter.kind, limit: filter.limit?.toString(), cursor: filter.cursor })}`),

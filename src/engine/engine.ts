@@ -23,6 +23,7 @@ import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { revokeNow } from './early.ts';
 import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
+import { turnedAway } from './extending.ts';
 import { enforceLocks, type Lock } from './locks.ts';
 import type { Clock, DeliveryStore, Logger, RandomBytes, Transport } from './ports.ts';
 import { receiveReport } from './reports.ts';
@@ -73,7 +74,7 @@ export interface EngineContext {
 }
 
 export type EngineRejectionCode =
-  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer';
+  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable';
 
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
@@ -178,6 +179,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         await store.durable();
         return { ok: true, value: { state: store.get(earlier.changeId)!, replayed: true } };
       }
+      const refused = turnedAway(context, request, clock.nowMs());
+      if (refused !== null) return refused;
       let open = 0;
       for (const state of store.open()) if (state.requester[0] === by && ['requested', 'pending', 'scheduled'].includes(state.name)) open += 1;
       if (open >= limits.openChangesPerRequester) return { ok: false, code: 'too-many-open', message: `${by} has ${open} changes waiting` };
@@ -186,7 +189,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       await store.durable();
       return applied.ok ? { ok: true, value: { state: applied.state, replayed: false } } : applied;
     },
-    revise: async (by, changeId, request) => (wantsLeaseOfCaller(request) ? LEASE_NEEDS_EXECUTOR : after(store.apply(changeId, { type: 'revise', by, request }))),
+    async revise(by, changeId, request) {
+      const refused = wantsLeaseOfCaller(request) ? LEASE_NEEDS_EXECUTOR : turnedAway(context, request, clock.nowMs());
+      return refused ?? after(store.apply(changeId, { type: 'revise', by, request }));
+    },
     withdraw(by, changeId, comment) {
       const state = store.get(changeId);
       const isResponder = state !== undefined && by.startsWith('person:') && mayRevoke(by, state, options.facts());

@@ -2,8 +2,8 @@
 import {
   callerOfPlan, deriveActTicket, deriveOffboarding, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, newAccountName, systemOf,
 } from '../change/derive.ts';
-import type { Command } from '../change/decide.ts';
-import { isPastCutover, mayHaveGiven, stepOf, type ChangeState, type IssuedTicket } from '../change/state.ts';
+import { whyNotAuthorised, type Command } from '../change/decide.ts';
+import { isPastCutover, mayHaveGiven, stepOf, FINAL_STATES, type ChangeState, type IssuedTicket, type Superseded } from '../change/state.ts';
 import { endDueMs, occupiesTarget, type Work } from '../change/work.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import type { Decision } from '../protocol/decision.ts';
@@ -14,6 +14,7 @@ import { REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE, type Query } from '../pro
 import { formatTime } from '../protocol/values.ts';
 import { askAbout, askForWindow, askToVerify, ENGINE_RULE, type Asked } from './ask.ts';
 import type { EngineContext } from './engine.ts';
+import { extendableOf, extendedBy, holdToEarlierEnd, orderEpoch } from './extending.ts';
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
 import { findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
@@ -38,9 +39,19 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       return run(context, state, { type: 'expire', by: context.self, cause: 'approval' });
     case 'dispatch':
       return dispatch(context, state);
-    case 'arm':
-      await context.transport.arm(state.act!.audience, state.lease!.order);
-      return run(context, state, { type: 'recordArmed', by: context.self, orderDigest: state.lease!.orderDigest });
+    case 'arm': {
+      const { order, orderDigest } = (state.lease ?? state.extension)!;
+      await context.transport.arm(state.act!.audience, order);
+      return run(context, state, { type: 'recordArmed', by: context.self, orderDigest });
+    }
+    case 'disarm': {
+      const [{ order, orderDigest }] = state.superseded as [Superseded];
+      await context.transport.disarm(state.act!.audience, order);
+      return run(context, state, { type: 'recordDisarmed', by: context.self, orderDigest });
+    }
+    case 'expireExtension':
+      holdToEarlierEnd(context, state);
+      return run(context, state, { type: 'expire', by: context.self, cause: 'window' });
     case 'publishAct': {
       const step = stepOf(state);
       // What no order would undo is not even sent under a lock; what one undoes has been ordered back.
@@ -142,10 +153,12 @@ function askableQuery(context: EngineContext, state: ChangeState): Query | null 
   const system = systemOf(request);
   const nhi = facts.inventory.get(request.subject);
   if (system === null || nhi === undefined) return null;
-  const account = request.kind === 'provision' ? newAccountName(request.subject, state.changeId) : nhi.accounts[system.connector];
+  const extended = extendableOf(context, state);
+  if (request.kind === 'extend' && extended === null) return null;
+  const account = extended?.gave.account ?? (request.kind === 'provision' ? newAccountName(request.subject, state.changeId) : nhi.accounts[system.connector]);
   const catalogued = entitlementsOf(request).every((asked) => facts.catalogue.entitlements.some((known) =>
     known.connector === asked.connector && known.target === asked.target && known.privilege === asked.privilege));
-  return account === undefined || !catalogued ? null : deriveQuery(state.changeId, request, account);
+  return account === undefined || !catalogued ? null : deriveQuery(state.changeId, request, account, extended?.gave.action);
 }
 
 async function publish(context: EngineContext, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act'): Promise<Outcome> {
@@ -199,7 +212,7 @@ async function planOf(context: EngineContext, state: ChangeState, query: Query |
   const before = state.before ?? (callerOf(request) !== null && state.read === null ? { touched: {} } : null);
   if (query === null || before === null) return null;
   const consumers = request.kind === 'rotate' ? (context.facts().inventory.get(request.subject)?.consumers ?? []) : [];
-  const plan = derivePlan(state, query, before, { salt, window: await askForWindow(context, state), consumers, parent: state.parent });
+  const plan = derivePlan(state, query, before, { salt, window: await askForWindow(context, state), consumers, parent: state.parent, extended: extendableOf(context, state) });
   return plan === null ? null : planSchema.parse(plan);
 }
 
@@ -216,7 +229,7 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
   const plan = state.plan!;
   const step = stepOf(state);
   if (step !== null && isHeldUp(context, state, step)) return 'waiting';
-  if (plan.lease !== null && state.lease === null && context.clock.nowMs() >= (leaseEndMs(plan, context.clock.nowMs()) ?? Infinity)) {
+  if (plan.lease !== null && state.lease === null && state.extension === null && context.clock.nowMs() >= (leaseEndMs(plan, context.clock.nowMs()) ?? Infinity)) {
     return run(context, state, { type: 'expire', by: context.self, cause: 'window' });
   }
   let asked: Asked;
@@ -228,12 +241,14 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
     }
     throw error;
   }
+  asked = { ...asked, decision: unlessLeaseIsOver(context, context.store.get(state.changeId)!, asked.decision) };
   await run(context, state, { type: 'closeFinding', by: context.self, code: 'policy-fault' });
   await run(context, state, {
     type: 'recordDecision', by: context.self, phase: 'dispatch', plan, decision: asked.decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds,
   }, [asked.input]);
 
   const decided = context.store.get(state.changeId)!;
+  if (FINAL_STATES.has(decided.name)) holdToEarlierEnd(context, decided);
   if (decided.dispatch === null || step === null) return 'done';
   // While policy was asked, a lock may have been set or another change have taken the target; from here on nothing else runs in between.
   if (isHeldUp(context, decided, step)) return 'waiting';
@@ -241,12 +256,19 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
   if (audience === undefined) throw new Error(`no executor serves ${plan.connector}`);
   const nowMs = context.clock.nowMs();
   const ticket = deriveActTicket(decided, plan, step, audience, nowMs, context.limits.ticketSeconds);
-  const endsAtMs = decided.lease?.endsAtMs ?? leaseEndMs(plan, nowMs);
+  const fixed = decided.lease ?? decided.extension;
+  const endsAtMs = fixed?.endsAtMs ?? leaseEndMs(plan, nowMs);
   const order = endsAtMs === null ? null : deriveRevokeOrder(plan, audience, endsAtMs, 'leaseEnd', context.self);
   return run(context, decided, {
     type: 'authoriseAct', by: context.self, ticket: signDsse(TICKET_TYPE, ticket, context.ticketSigner),
-    order: order === null ? null : (decided.lease?.order ?? signDsse(REVOKE_ORDER_TYPE, order, context.ticketSigner)),
+    order: order === null ? null : (fixed?.order ?? signDsse(REVOKE_ORDER_TYPE, order, context.ticketSigner)), extended: extendedBy(context, decided),
   });
+}
+
+/** Policy has nothing against extending a lease that cannot be extended any more: that is a no as well, or it would be asked for ever. */
+function unlessLeaseIsOver(context: EngineContext, state: ChangeState, decision: Decision): Decision {
+  const why = state.request.kind === 'extend' && decision.effect !== 'deny' ? whyNotAuthorised(state, extendedBy(context, state), context.clock.nowMs()) : null;
+  return why === null ? decision : { ...decision, effect: 'deny', reasons: [{ code: 'lease-not-running', message: why, rule: ENGINE_RULE }] };
 }
 
 /** Whether another change has the target, or a lock covers what would be gained. What takes away jumps the queue. */
@@ -273,13 +295,21 @@ export function rivalOf(context: EngineContext, state: ChangeState): string | nu
 
 async function verify(context: EngineContext, state: ChangeState): Promise<Outcome> {
   const { verification, provenance, input } = await askToVerify(context, state);
-  return run(context, state, { type: 'recordVerification', by: context.self, verification, provenance }, [input]);
+  const command: Command = { type: 'recordVerification', by: context.self, verification, provenance };
+  if (state.extension === null || verification.effect === 'deny') return run(context, state, command, [input]);
+  // In one append: a verified extension without its later end, or that end without a verification, is never on record.
+  const applied = context.store.applyWith(state.changeId, command, [input], state.extension.change, (extension) => ({ type: 'extendLease', by: context.self, extension }));
+  if (!applied.ok) context.logger.info({ changeId: state.changeId, command: command.type, code: applied.code }, 'overtaken');
+  await context.store.durable();
+  return 'done';
 }
 
 /** Orders back what the change gave, or may have given. What cannot be taken back, or must not be any more, waits for its owner. */
 async function compensate(context: EngineContext, state: ChangeState, cause: 'compensation' | 'leaseEnd'): Promise<Outcome> {
   const backAgain = cause === 'compensation' && isPastCutover(state);
-  const order = state.plan === null || state.act === null || backAgain ? null : deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), cause, context.self);
+  holdToEarlierEnd(context, state);
+  const order = state.plan === null || state.act === null || backAgain || state.extension !== null ? null
+    : deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), cause, context.self, orderEpoch(context, state));
   if (order === null) {
     return run(context, state, {
       type: 'openFinding', by: context.self, code: 'verification-failed', owner: ownerOf(context, state),

@@ -34,6 +34,13 @@ export interface Store {
    * @throws LedgerError `unwritable`: nothing was added
    */
   apply(changeId: string, command: Command, extra?: readonly Uint8Array[]): Applied;
+  /**
+   * The same, and what follows from it for another change, in one append: both are on record, or neither. What the other change says no to
+   * is left out.
+   *
+   * @param then what follows, given the first change as it is with `command`
+   */
+  applyWith(changeId: string, command: Command, extra: readonly Uint8Array[], other: string, then: (first: ChangeState) => Command): Applied;
   /** @param actor who did it; the sidecar itself where nobody is named */
   record<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, objects?: readonly Uint8Array[], actor?: string): void;
   /** Resolves when all that is sequenced now is durable. @throws LedgerError `unwritable` */
@@ -91,6 +98,25 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
     return appending.records.map((appended) => ({ seq: appended.seq }));
   };
 
+  interface Draft {
+    readonly changeId: string;
+    readonly events: readonly NewEvent[];
+    readonly extra: readonly Uint8Array[];
+  }
+  /** Sequences what was decided, in one append, and folds it. */
+  const sequence = (drafts: readonly Draft[]): void => {
+    const atMs = stamp();
+    const planned = drafts.flatMap(({ changeId, events, extra }) => events.map((event, index) => ({ changeId, event, ...toDraft(changeId, event, atMs, index === 0 ? extra : []) })));
+    if (planned.length === 0) return;
+    const appended = append(planned.map(({ draft }) => draft), planned.flatMap(({ objects }) => objects), planned.some(({ event }) => NEEDS_CHECKPOINT.has(event.type)));
+    const happened = planned.map(({ changeId, event }, index) => ({ ...event, changeId, seq: appended[index]!.seq, atMs }) satisfies ChangeEvent as ChangeEvent);
+    for (const event of happened) fold(event);
+    for (const { changeId } of drafts) {
+      const own = happened.filter((event) => event.changeId === changeId);
+      if (own.length > 0) options.changed(changes.get(changeId)!, own);
+    }
+  };
+
   return {
     get: (changeId) => changes.get(changeId),
     all: () => changes.values(),
@@ -106,15 +132,17 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
       // Whether something came in its time is judged by the record's time, which a clock that is set back does not take back.
       const decided = decide(changes.get(changeId) ?? null, command, JUDGED_BY_RECORD.has(command.type) ? stamp() : options.nowMs());
       if (!decided.ok) return decided;
-      if (decided.events.length > 0) {
-        const atMs = stamp();
-        const records = decided.events.map((event, index) => toDraft(changeId, event, atMs, index === 0 ? extra : []));
-        const checkpoint = decided.events.some((event) => NEEDS_CHECKPOINT.has(event.type));
-        const appended = append(records.map(({ draft }) => draft), records.flatMap(({ objects }) => objects), checkpoint);
-        const events = decided.events.map((event, index) => ({ ...event, changeId, seq: appended[index]!.seq, atMs }) satisfies ChangeEvent as ChangeEvent);
-        for (const event of events) fold(event);
-        options.changed(changes.get(changeId)!, events);
-      }
+      sequence([{ changeId, events: decided.events, extra }]);
+      return { ok: true, state: changes.get(changeId)!, events: decided.events };
+    },
+    applyWith(changeId, command, extra, other, then) {
+      const nowMs = options.nowMs();
+      const decided = decide(changes.get(changeId) ?? null, command, nowMs);
+      if (!decided.ok) return decided;
+      // What the first change will be; its records have no places in the log yet.
+      const first = decided.events.reduce<ChangeState | null>((state, event) => evolve(state, { ...event, changeId, seq: -1, atMs: stamp() }), changes.get(changeId) ?? null);
+      const follows = first === null ? null : decide(changes.get(other) ?? null, then(first), nowMs);
+      sequence([{ changeId, events: decided.events, extra }, { changeId: other, events: follows?.ok === true ? follows.events : [], extra: [] }]);
       return { ok: true, state: changes.get(changeId)!, events: decided.events };
     },
     locks: () => [...locks.values()],

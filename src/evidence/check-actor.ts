@@ -24,6 +24,8 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
     case 'policy.decided':
     case 'lease.armed':
     case 'lease.activated':
+    case 'lease.extended':
+    case 'lease.disarmed':
     case 'entitlement.verified':
     case 'delivery.undeliverable':
     case 'item.started':

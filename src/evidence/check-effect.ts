@@ -122,7 +122,7 @@ export function checkEnding(believed: Believed, audited: Audited, event: Of<'lea
 }
 
 export function checkArmed({ state }: Audited, event: Of<'lease.armed'>): Fault | null {
-  const { lease } = state;
+  const lease = state.lease ?? state.extension;
   const fits = lease !== null && event.body.order === lease.orderDigest && event.body.leaseId === lease.leaseId && event.body.epoch === lease.epoch;
   return fits ? null : fault('lease-mismatch', 'another order was armed than the one that was authorised');
 }

@@ -68,7 +68,9 @@ export function checkRevised({ state, planErased }: Audited, event: Of<'change.r
 /** `window`: the time for the change is over, with its window or with the lease that it would have begun. */
 export function checkExpired({ state, planErased }: Audited, event: Of<'change.expired'>): Fault | null {
   if (event.body.cause !== 'window' || planErased || state.plan === null) return null;
-  return isTimeOver(state, event.atMs) ? null : fault('window-mismatch', 'a change expired whose time was not over');
+  // An extension that was authorised is over with the end that it was to give.
+  const isOver = state.extension === null ? isTimeOver(state, event.atMs) : event.atMs >= state.extension.endsAtMs || isTimeOver(state, event.atMs);
+  return isOver ? null : fault('window-mismatch', 'a change expired whose time was not over');
 }
 
 function isTimeOver(state: ChangeState, atMs: number): boolean {

@@ -14,6 +14,8 @@ export interface WorkflowCounts {
   readonly running: number;
   /** Access without an end, still there. */
   readonly standing: number;
+  /** Leases that were given a later end, each time that they were. */
+  readonly extended: number;
   /** New credentials that took an old one's place or were to, those whose old one is gone, and those that were undone. */
   readonly rotations: number;
   readonly rotated: number;
@@ -44,7 +46,7 @@ export interface Counting {
 
 export function openCounting(): Counting {
   const counts = {
-    changes: 0, closed: 0, grants: 0, takenBack: 0, rotations: 0, rotated: 0, rolledBack: 0, givenUp: 0, offboardings: 0, offboarded: 0, selfReported: 0, approvals: 0,
+    changes: 0, closed: 0, extended: 0, grants: 0, takenBack: 0, rotations: 0, rotated: 0, rolledBack: 0, givenUp: 0, offboardings: 0, offboarded: 0, selfReported: 0, approvals: 0,
     worstLatenessMs: null as number | null,
   };
   return {
@@ -67,6 +69,9 @@ export function openCounting(): Counting {
           break;
         case 'change.withdrawn':
           if (isPastCutover(after.state)) counts.givenUp += 1;
+          break;
+        case 'lease.extended':
+          counts.extended += 1;
           break;
         case 'lease.ended':
           if (before?.state.ended !== null) break;

@@ -63,13 +63,17 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'step.succeeded':
       if (state.act === null) return fault('not-authorised', 'an effect without a step that was authorised');
       if (state.result !== null) return fault('second-effect', 'a second effect of a step that has had its effect');
-      if (state.lease !== null && !state.lease.armed) return fault('not-armed', 'a lease was given before the order that ends it was armed');
+      if (state.lease?.armed === false || state.extension?.armed === false) return fault('not-armed', 'a lease was given, or extended, before the order that ends it was armed');
       return notClaimed(state);
     case 'lease.armed':
-      return when(state.lease !== null && !state.lease.armed, 'a change with no lease to arm');
+      return when((state.lease ?? state.extension)?.armed === false, 'a change with no lease to arm');
     case 'lease.activated':
       if (state.verification?.effect !== 'allow') return fault('not-verified', 'a lease became active without a verification that allows it');
       return inOneOf('verifying') ?? when(state.lease !== null, 'a change without a lease');
+    case 'lease.extended':
+      return inOneOf('active') ?? when(state.lease !== null && state.revokes.length === 0 && state.ended === null, 'a change whose access had ended, or was ordered back');
+    case 'lease.disarmed':
+      return null;
     case 'lease.ended':
       if (state.act === null) return fault('not-authorised', 'something was taken back that no step was authorised to give');
       return when(state.ended === null, 'a change whose access had ended');

@@ -78,6 +78,10 @@ function tell(event: NewEvent): string {
       return `The order that takes the access back (${short(event.body.order)}) is held where it works without the sidecar.`;
     case 'lease.activated':
       return `The access is in use, until ${event.body.endsAt}.`;
+    case 'lease.extended':
+      return `The access ends later: at ${event.body.endsAt}, by ${event.body.change}.`;
+    case 'lease.disarmed':
+      return `The order of the earlier end (${short(event.body.order)}) is armed no more.`;
     case 'lease.ended': {
       const order = readPayload(event.body.order, revokeOrderSchema);
       const cause = order.cause === 'leaseEnd' ? 'the lease was over' : order.cause === 'early' ? `${order.orderedBy} ordered it` : 'what was given had to be undone';
@@ -125,6 +129,8 @@ function asked(request: ChangeRequest): string {
     case 'provision':
     case 'grant':
       return `${request.kind} ${access(request.entitlements)} to ${request.subject}${request.duration === undefined ? '' : ` for ${request.duration}`}, for ${request.purpose}`;
+    case 'extend':
+      return `extend what ${request.change} gave, ${access(request.entitlements)} of ${request.subject}, for ${request.duration} from then on, for ${request.purpose}`;
     case 'revoke':
       return `revoke ${access(request.entitlements)} of ${request.subject}, for ${request.purpose}${self}`;
     case 'rotate':
@@ -188,6 +194,8 @@ function doing({ action, account, other, privileges }: PlanStep): string {
       return `give ${account} a new secret in place of its old one`;
     case 'disable':
       return `shut ${account} out`;
+    case 'extend':
+      return `give ${privileges.join(', ')} of ${account} a later end`;
     case 'call':
       return `run its own code for ${account}`;
     case 'provision':

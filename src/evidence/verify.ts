@@ -102,6 +102,7 @@ function summary({ counts }: WorkflowFindings): string {
   const late = counts.worstLatenessMs === null ? '' : ` (the latest ${(counts.worstLatenessMs / 1000).toFixed(1)} s after its end)`;
   const held = [
     `${counts.takenBack} taken back${late}`, ...(counts.running === 0 ? [] : [`${counts.running} running`]), ...(counts.standing === 0 ? [] : [`${counts.standing} standing`]),
+    ...(counts.extended === 0 ? [] : [`extended ${counts.extended} ${counts.extended === 1 ? 'time' : 'times'}`]),
   ];
   const underWay = counts.rotations - counts.rotated - counts.rolledBack - counts.givenUp;
   const rotated = [

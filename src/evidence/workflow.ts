@@ -17,6 +17,7 @@ import { isClosed, remember, slimmed, type Audited } from './audited.ts';
 import { checkActorOf } from './check-actor.ts';
 import { requirementAfter } from './check-decision.ts';
 import { checkAfterEnd, checkEvent, NOTHING_CHECKED, type Surroundings } from './check-event.ts';
+import { openExtensions } from './check-extension.ts';
 import { openLocks, type Locks } from './check-lock.ts';
 import { openCases } from './check-offboarding.ts';
 import { checkUndone } from './check-rotation.ts';
@@ -61,9 +62,9 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
   const logId = logIdOf(origin);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
-    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [] }, locks: openLocks(), cases: openCases(open), graceMs,
+    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [] }, locks: openLocks(), cases: openCases(open), extensions: openExtensions(open), graceMs,
   };
-  const { believed, cases, locks } = surroundings;
+  const { believed, cases, extensions, locks } = surroundings;
   const counting = openCounting();
   const violations: Violation[] = [];
   let violationCount = 0;
@@ -103,6 +104,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
       open.delete(event.changeId);
     } else open.set(event.changeId, slimmed(after));
     cases.follow(after);
+    extensions.follow(after);
   };
 
   return {

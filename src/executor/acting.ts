@@ -14,6 +14,7 @@
  */
 import { canonicalText } from '../../ledger/index.ts';
 import { leaseIdOf } from '../change/derive.ts';
+import { leaseChangeOf } from '../change/extension.ts';
 import { isUndoable, makesSecret, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
 import { placeOf } from '../protocol/request.ts';
 import type { ActedReport, Refusal } from '../protocol/signed.ts';
@@ -63,10 +64,10 @@ type Resolution = Pick<ActedReport, 'outcome' | 'code' | 'detail'> & { readonly 
  * @throws BookError when the lease book cannot be written: nothing is given from then on
  */
 export async function runStep(context: WorkerContext, stepId: string, turn: (task: () => Promise<void>) => Promise<void>): Promise<void> {
-  const { ticket } = stepOf(context, stepId).claim!;
+  const { ticket, plan } = stepOf(context, stepId).claim!;
   const { applyTimeoutMs, settleMs } = context.limits;
   const run: Run = {
-    stepId, changeId: ticket.changeId, leaseId: leaseIdOf(ticket.changeId), prepared: null, secret: null, saidAmbiguous: false, failures: 0, waitsFor: null, isElsewhere: false, claimedUntilMs: Infinity,
+    stepId, changeId: ticket.changeId, leaseId: leaseIdOf(leaseChangeOf(plan)), prepared: null, secret: null, saidAmbiguous: false, failures: 0, waitsFor: null, isElsewhere: false, claimedUntilMs: Infinity,
     foundQuietAtMs: context.clock.nowMs() + applyTimeoutMs + settleMs,
   };
   for (let waits = 0; isUnderWay(context, run); waits += 1) {
@@ -122,7 +123,7 @@ async function advance(context: WorkerContext, run: Run): Promise<void> {
   const open = last?.status === 'open' && run.prepared === null;
   const touched = open || last?.status === 'applied';
   // What an order does not undo is told as it is: an old login that may be shut out is looked for, whatever was ordered meanwhile.
-  if (isOver(context, run, claim!) && (isUndoable(action) || !touched)) return afterLease(context, run, touched);
+  if (isOver(context, run, claim!) && (isUndoable(action) || action === 'extend' || !touched)) return afterLease(context, run, touched);
   if (last?.status === 'applied' && isLost(connector, action, last)) return undoLost(context, run, claim!, connector, last);
   if (last?.status === 'applied') return finish(context, run, claim!, connector, last);
   if (open) return settle(context, run, claim!, connector, last);
@@ -135,7 +136,8 @@ async function isMyTurn(context: WorkerContext, run: Run, { ticket }: Claim, con
   const { action } = ticket.step;
   run.claimedUntilMs = clock.nowMs() + 2 * limits.askTimeoutMs;
   const untilMs = run.claimedUntilMs + limits.applyTimeoutMs + limits.settleMs;
-  const hasNothingToSend = action === 'cutover' || stepOf(context, run.stepId).attempts.at(-1)?.status === 'applied';
+  // The lease that is extended is this worker's, given and claimed before.
+  const hasNothingToSend = action === 'cutover' || action === 'extend' || stepOf(context, run.stepId).attempts.at(-1)?.status === 'applied';
   const turn = await claims.take(run.leaseId, action === 'retire' ? 'replacing' : hasNothingToSend ? 'given' : 'giving', untilMs);
   switch (turn.whose) {
     case 'mine':
@@ -215,7 +217,10 @@ async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, conne
   run.secret = prepared.secret;
   if (issued === null || (await keepIssued(context, run, now, prepared.attempt, issued.secret))) run.failures = 0;
   // Written before the report in any case; a crash until then finds the effect by its token.
-  book.append({ t: 'applied', stepId: run.stepId, attempt: prepared.attempt }).catch(() => undefined);
+  const written = book.append({ t: 'applied', stepId: run.stepId, attempt: prepared.attempt });
+  // What makes an earlier order void is durable before anybody hears of it: without it that order is carried out.
+  if (now.ticket.step.action === 'extend') await written;
+  else written.catch(() => undefined);
   context.logger.info({ stepId: run.stepId, attempt: prepared.attempt, atMs: clock.nowMs(), timeoutMs: limits.applyTimeoutMs }, 'applied');
 }
 
@@ -271,10 +276,15 @@ async function check(context: WorkerContext, run: Run, claim: Claim, connector: 
   return resolve(context, run, { outcome: 'done', code: null, detail: null, before, after: asked.state });
 }
 
-function inputOf({ book }: WorkerContext, { leaseId }: Run, { ticket, plan }: Claim): Omit<ApplyInput, 'secret' | 'signal'> {
-  const endMs = leaseEndMs(book.state, leaseId);
-  const validUntil = plan.lease === null || endMs === Infinity ? null : formatTime(endMs);
-  return { step: ticket.step, validUntil, endSessions: plan.rotation?.retire === 'endSessions' };
+function inputOf(context: WorkerContext, run: Run, claim: Claim): Omit<ApplyInput, 'secret' | 'signal'> {
+  const { ticket, plan } = claim;
+  return { step: ticket.step, validUntil: validUntilOf(context, run, claim), endSessions: plan.rotation?.retire === 'endSessions' };
+}
+
+/** When the access is to end, for a target that ends it by itself; of an extension, by the order that it brings. */
+function validUntilOf({ book: { state } }: WorkerContext, { leaseId }: Run, { ticket, plan, order }: Claim): string | null {
+  const endMs = ticket.step.action === 'extend' ? (state.orders.get(order ?? '')?.dueMs ?? Infinity) : leaseEndMs(state, leaseId);
+  return plan.lease === null || endMs === Infinity ? null : formatTime(endMs);
 }
 
 /** Whether everything that was read now was read so for the plan. A step depends on a part of what its plan does, and never on nothing. */
@@ -344,7 +354,7 @@ async function settle(context: WorkerContext, run: Run, claim: Claim, connector:
   const { clock, limits, book } = context;
   const askedAtMs = clock.nowMs();
   const quietAtMs = Math.max(run.foundQuietAtMs, context.inFlight.quietAtMs(run.leaseId));
-  const found = await within(clock, limits.askTimeoutMs, (signal) => connector.probe(claim.ticket.step, signal)).catch((error: unknown) => {
+  const found = await within(clock, limits.askTimeoutMs, (signal) => connector.probe(claim.ticket.step, signal, validUntilOf(context, run, claim))).catch((error: unknown) => {
     sayAmbiguous(context, run, 'the worker was stopped while it applied the change');
     throw asTargetError(error);
   });
@@ -374,7 +384,7 @@ async function finish(context: WorkerContext, run: Run, claim: Claim, connector:
   if (applied.seal !== null) await publishSecret(context, claim.plan, claim.ticket.step.clientToken);
   const asked = await askState(context, claim, connector);
   if (asked instanceof TargetError) throw asked;
-  if (isUndoable(claim.ticket.step.action) && isOver(context, run, claim)) return;
+  if ((isUndoable(claim.ticket.step.action) || claim.ticket.step.action === 'extend') && isOver(context, run, claim)) return;
   return resolve(context, run, { outcome: 'done', code: null, detail: null, before: namedState(applied.before), after: asked.state, byUse });
 }
 

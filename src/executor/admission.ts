@@ -4,6 +4,7 @@
  */
 import { canonicalBytes, canonicalText, digestOf, JsonError, type Verifier } from '../../ledger/index.ts';
 import { clientTokenOf, logOf, readStepId } from '../change/derive.ts';
+import { leaseChangeOf } from '../change/extension.ts';
 import type { EventBody } from '../change/events.ts';
 import { openDsse, payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { stepEnvelopeSchema, type StepEnvelope } from '../protocol/envelope.ts';
@@ -129,7 +130,8 @@ function openTicket(envelope: StepEnvelope, trust: Trust): { readonly keys: read
 function checkQuery(ticket: ReadTicket, envelope: StepEnvelope, actor: string): void {
   const due = readStepId(ticket.changeId, ticket.revision);
   if (ticket.stepId !== due) refuse('wrong-step', `step ${ticket.stepId} where ${due} is due`);
-  if (ticket.query.clientToken !== clientTokenOf(ticket.changeId)) refuse('wrong-step', 'the client token is of another change');
+  // What an extension is about was given under another change's token; a read gives nothing.
+  if (ticket.query.action !== 'extend' && ticket.query.clientToken !== clientTokenOf(ticket.changeId)) refuse('wrong-step', 'the client token is of another change');
   if (isCaller(actor)) refuse('wrong-step', 'a caller reads nothing for others');
   if (digestOf(canonicalBytes(ticket.query)) !== ticket.queryDigest) refuse('plan-digest-mismatch', 'the query is not the one of the digest');
   if (envelope.plan !== null || envelope.order !== null || envelope.approvals.length > 0) refuse('malformed', 'a read has no plan, order or approvals');
@@ -201,12 +203,14 @@ function checkOrder(
   if (held === null || body.lease === null) return refuse('order-mismatch', 'no order to end the lease');
   const { order, dueMs } = held;
   const { step } = ticket;
-  if (order.notBefore !== body.lease.endsAt || body.lease.leaseId !== lease.leaseId || body.lease.epoch !== order.epoch) refuse('order-mismatch', 'the order does not end the recorded lease');
-  const undoes = canonicalText({ ...step, stepId: null }) === canonicalText({
+  if (order.notBefore !== body.lease.endsAt || body.lease.leaseId !== lease.leaseId || body.lease.epoch !== order.epoch || order.cause !== 'leaseEnd') refuse('order-mismatch', 'the order does not end the recorded lease');
+  if (order.epoch !== (plan.extends?.epoch ?? 1)) refuse('order-mismatch', `the order is of epoch ${order.epoch}`);
+  const { gave, ...undone } = step;
+  const undoes = canonicalText({ ...undone, action: gave ?? step.action, stepId: null }) === canonicalText({
     stepId: null, action: order.action, connector: order.connector, target: order.target, account: order.account, privileges: order.privileges, clientToken: order.clientToken,
   });
   if (!undoes) refuse('order-mismatch', 'the order does not undo the step');
-  if (order.log !== ticket.log || order.changeId !== ticket.changeId || order.leaseId !== lease.leaseId) refuse('order-mismatch', 'the order is of another lease');
+  if (order.log !== ticket.log || order.changeId !== leaseChangeOf(plan) || order.leaseId !== lease.leaseId) refuse('order-mismatch', 'the order is of another lease');
   if (order.audience !== context.executorId) refuse('order-mismatch', `the order is to ${order.audience}`);
   // A record from the future would make a lease longer than the plan allows.
   const fromMs = Math.min(parseTime(record.at), context.nowMs + context.trust.requirements.clockSkewMs);

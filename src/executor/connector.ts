@@ -25,7 +25,7 @@ export type StateWithoutSalt = Omit<TargetState, 'salt' | 'v'>;
 
 export interface ApplyInput {
   readonly step: PlanStep;
-  /** Until when the access lives, for targets that can end it themselves; null for standing access. */
+  /** Until when the access lives, for targets that can end it themselves; null for standing access. Of an `extend`, the later end. */
   readonly validUntil: string | null;
   /**
    * The secret of a `provision`, `stage` or `replace`: chosen by the worker, already sealed and durable. Never logged, never sent in clear where avoidable.
@@ -67,14 +67,18 @@ export interface Connector {
    */
   read(query: Query, signal: AbortSignal): Promise<StateWithoutSalt>;
   /**
-   * Makes the change, wholly or not at all, marked with the client token in the same transaction as the effect.
+   * Makes the change, wholly or not at all, marked with the client token in the same transaction as the effect. An `extend` gives what is
+   * there and bears the token a later end, and makes nothing: what has been taken back stays so, however late it arrives.
    * @throws TargetError `unreachable`, `rejected` or `notYet`: nothing happened; `ambiguous`: probe.
    */
   apply(input: ApplyInput): Promise<void>;
   /** As `apply`, for actions whose secret the target chooses (`describe` says `choosesSecret`), with the secret. @throws TargetError as of `apply` */
   issue?(input: ApplyInput): Promise<Issued>;
-  /** Whether what `apply` would have made for this client token is there. Changes nothing. @throws TargetError */
-  probe(step: Pick<PlanStep, 'action' | 'target' | 'account' | 'other' | 'privileges' | 'clientToken'>, signal: AbortSignal): Promise<'applied' | 'absent'>;
+  /**
+   * Whether what `apply` would have made for this client token is there; of an `extend`, the access itself, ending at the target no earlier than
+   * `validUntil` where that ends it. Changes nothing. @throws TargetError
+   */
+  probe(step: Pick<PlanStep, 'action' | 'target' | 'account' | 'other' | 'privileges' | 'clientToken' | 'gave'>, signal: AbortSignal, validUntil?: string | null): Promise<'applied' | 'absent'>;
   /** Uses the new credential. `notTried` where the action made none. @throws TargetError */
   tryUse(step: PlanStep, secret: string | null, signal: AbortSignal): Promise<'works' | 'fails' | 'notTried'>;
   /**

@@ -13,7 +13,7 @@ import type { WorkerContext } from './context.ts';
 import { backoffMs, within } from './deadline.ts';
 import { withdrawSecret } from './keeping.ts';
 import type { LeaseBook } from './lease-book.ts';
-import { leavesNone } from './order-fence.ts';
+import { isVoid, leavesNone } from './order-fence.ts';
 import { effectKey, type Effect, type HeldOrder } from './orders.ts';
 import { plainDetail, saltState, type SaltedState } from './reports.ts';
 
@@ -41,7 +41,8 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
   const isMoot = ({ order }: HeldOrder): boolean => book.state.ended.get(order.leaseId)?.effects.has(effectKey(order)) ?? false;
   const isWaiting = (held: HeldOrder): boolean => {
     if (settled.has(held.digest) || running.has(held.order.leaseId)) return false;
-    if (isMoot(held)) settled.add(held.digest);
+    // By what is durable: whoever opens the book next must know as well why it was left.
+    if (isMoot(held) || isVoid(book.kept, held)) settled.add(held.digest);
     return !settled.has(held.digest);
   };
   const tick = (): void => {

@@ -6,6 +6,7 @@
  */
 import type { Disk, Signer } from '../../ledger/index.ts';
 import { leaseIdOf } from '../change/derive.ts';
+import { leaseChangeOf } from '../change/extension.ts';
 import type { Acceptance, Clock, Logger, RandomBytes } from '../engine/ports.ts';
 import { takesAway } from '../protocol/plan.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
@@ -20,6 +21,7 @@ import type { Connector } from './connector.ts';
 import { createInFlight, DEFAULT_WORKER_LIMITS, type WorkerContext, type WorkerLimits } from './context.ts';
 import { createLanes, createPauses, within } from './deadline.ts';
 import { openLeaseBook } from './lease-book.ts';
+import { isVoid } from './order-fence.ts';
 import { admitOrder, type HeldOrder } from './orders.ts';
 import { createOutbox } from './outbox.ts';
 import { readReport, runRead } from './reading.ts';
@@ -76,6 +78,8 @@ export class WorkerError extends Error {
 export interface Worker {
   /** Resolves when the order is durable and its timer runs. @throws ProtocolError: not believed; BookError: held in memory only */
   arm(order: unknown): Promise<void>;
+  /** Resolves where the order is void by the lease book. Nothing is forgotten for it. @throws ProtocolError where it is not believed, or is in force */
+  disarm(order: unknown): Promise<void>;
   /**
    * Resolves when the step is durably claimed, was so before, or was refused by a report that follows.
    *
@@ -258,9 +262,10 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
       if (isKnown(ticket)) await book.durable();
       else if (admission.kind === 'read') await takeRead(admission.ticket, head);
       else {
-        const refused = outOfTurn(context, admission.ticket, admission.plan);
+        const { plan, order } = admission;
+        const refused = outOfTurn(context, admission.ticket, plan, order);
         if (refused !== null) {
-          if (await claims.isElsewhere(leaseIdOf(ticket.changeId))) throw new WorkerError('elsewhere', 'another worker has begun this change: it goes on with it');
+          if (await claims.isElsewhere(leaseIdOf(leaseChangeOf(plan)))) throw new WorkerError('elsewhere', 'another worker has begun this change: it goes on with it');
           return answerRefusal({ ok: false, ...refused, ticket, head });
         }
         await takeAct(admission);
@@ -275,6 +280,12 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
         if (held.dueMs > clock.nowMs()) throw error;
         logger.error({ leaseId: held.order.leaseId, reason: String(error) }, 'the lease book cannot be written: the revoke is carried out all the same');
       }
+    },
+    async disarm(raw) {
+      const admission = admitOrder(raw, { trust, executorId });
+      if (!admission.ok) throw new ProtocolError(admission.code, admission.message);
+      await book.durable();
+      if (!isVoid(book.kept, admission.held)) throw new ProtocolError('order-mismatch', 'no extension was applied here that supersedes the order: it will be carried out');
     },
     async carriedOut(raw) {
       const admission = admitOrder(raw, { trust, executorId });

@@ -9,7 +9,7 @@ import { stepActionSchema } from '../protocol/plan.ts';
 import { calendarIdSchema } from '../protocol/request.ts';
 import { entitlementSchema, plainTextSchema, principalSchema, subjectSchema } from '../protocol/values.ts';
 
-const kind = z.enum(['provision', 'grant', 'revoke', 'rotate', 'disable', 'offboard']);
+const kind = z.enum(['provision', 'grant', 'extend', 'revoke', 'rotate', 'disable', 'offboard']);
 const windowMs = z.strictObject({ calendar: calendarIdSchema, opensAtMs: z.int(), closesAtMs: z.int() });
 
 /** Entrypoint `access/decide`: may this change go ahead, and who must approve? */
@@ -49,6 +49,24 @@ export const changeInputSchema = z.strictObject({
     parent: z.strictObject({ changeId: z.string(), requester: z.array(principalSchema).min(1) }).nullable(),
     /** What an offboarding takes back; null for anything else. */
     items: z.int().nullable(),
+    /** Of an `extend`: the change whose lease it is, as it is now; null where this ledger has none of that id, and for any other kind. */
+    extends: z
+      .strictObject({
+        changeId: z.string(),
+        /** What that change was asked for. */
+        subject: subjectSchema,
+        purpose: z.string(),
+        entitlements: z.array(entitlementSchema),
+        /** Whether its lease is in use and not to be taken back. */
+        running: z.boolean(),
+        /** When it ends, and when it would by this; null for what has no end. */
+        endsAtMs: z.int().nullable(),
+        extendedToMs: z.int().nullable(),
+        /** The epoch of the lease, and the one that the plan raises it to; null before there is a plan. */
+        epoch: z.int().min(1),
+        nextEpoch: z.int().min(2).nullable(),
+      })
+      .nullable(),
   }),
   /** What the account holds at the target, as read; null where it could not be read. */
   held: z.array(plainTextSchema(256)).nullable(),

@@ -37,6 +37,7 @@ export const ERRORS = {
   'not-approved': { status: 409, title: 'Not approved' },
   'stale-decision': { status: 409, title: 'The decision is too old' },
   'nothing-to-revoke': { status: 409, title: 'Nothing to revoke' },
+  'not-extendable': { status: 409, title: 'What it gave gets no later end' },
   'no-delivery': { status: 409, title: 'Nothing to deliver' },
   'erased': { status: 410, title: 'What this needs was erased' },
   'body-too-large': { status: 413, title: 'The body is too large' },

@@ -22,6 +22,7 @@ export const NAMED_SCHEMAS = {
   RevokeAllAnswer: schemas.revokeAllAnswerSchema,
   Delivery: schemas.deliverySchema,
   Acknowledgement: schemas.acknowledgeBodySchema,
+  Extension: schemas.extendBodySchema,
   Confirmation: schemas.confirmationBodySchema,
   StepEnvelope: schemas.stepEnvelopeSchema,
   ReportMessage: schemas.reportMessageSchema,

@@ -8,7 +8,7 @@ import { changeRequestSchema } from '../protocol/request.ts';
 import type { ErrorCode } from './errors.ts';
 import {
   acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema,
-  evidenceSchema, getQuerySchema, healthSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
+  evidenceSchema, extendBodySchema, getQuerySchema, healthSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
   lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, readinessSchema, reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
   stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
@@ -38,7 +38,7 @@ export const ROUTES = {
   requestChange: {
     method: 'POST', path: '/v1/changes', roles: ['caller'], query: waitQuerySchema, body: changeRequestSchema, takesIdempotencyKey: true,
     summary: 'The request is recorded; policy decides it next. With `wait`, answers once the change waits for a person or for nothing.',
-    status: 201, answer: changeViewSchema, problems: ['mixed-targets', 'lease-needs-executor', 'idempotency-key-reused', 'too-many-open', 'ledger-unwritable'],
+    status: 201, answer: changeViewSchema, problems: ['mixed-targets', 'lease-needs-executor', 'no-such-change', 'not-extendable', 'idempotency-key-reused', 'too-many-open', 'ledger-unwritable'],
   },
   listChanges: {
     method: 'GET', path: '/v1/changes', roles: 'any', query: listQuerySchema, body: null,
@@ -53,7 +53,7 @@ export const ROUTES = {
   reviseChange: {
     method: 'POST', path: '/v1/changes/{id}/revisions', roles: ['caller'], query: noQuerySchema, body: changeRequestSchema,
     summary: 'The request is replaced: a new revision, and every approval is void.',
-    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-requester', 'mixed-targets', 'lease-needs-executor', 'too-late', 'not-expected', 'ledger-unwritable'],
+    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-requester', 'mixed-targets', 'lease-needs-executor', 'not-extendable', 'too-late', 'not-expected', 'ledger-unwritable'],
   },
   decideApproval: {
     method: 'POST', path: '/v1/changes/{id}/approvals', roles: ['approver'], query: noQuerySchema, body: approvalBodySchema,
@@ -70,6 +70,11 @@ export const ROUTES = {
     method: 'POST', path: '/v1/changes/{id}/revoke', roles: 'any', query: noQuerySchema, body: commentBodySchema,
     summary: 'What the change gave is being taken back now, with or without policy and a writable ledger.',
     status: 202, answer: revokeAnswerSchema, problems: ['no-such-change', 'not-allowed', 'nothing-to-revoke'],
+  },
+  extendChange: {
+    method: 'POST', path: '/v1/changes/{id}/extend', roles: ['caller'], query: waitQuerySchema, body: extendBodySchema, takesIdempotencyKey: true,
+    summary: 'A change of its own is recorded that gives the lease of this one a later end, once it is decided and approved like a grant. Until then the end stays.',
+    status: 201, answer: changeViewSchema, problems: ['no-such-change', 'not-extendable', 'idempotency-key-reused', 'too-many-open', 'ledger-unwritable'],
   },
   getDelivery: {
     method: 'GET', path: '/v1/changes/{id}/delivery', roles: ['caller'], query: noQuerySchema, body: null,

@@ -82,6 +82,8 @@ export const changeViewSchema = z.strictObject({
   subject: subjectSchema,
   /** The offboarding that it is part of. */
   parent: changeIdSchema.nullable(),
+  /** Of an `extend`: the change whose lease it is, and the end that it gives, once that is fixed. The lease itself is that change's. */
+  extends: z.strictObject({ change: changeIdSchema, endsAt: timeSchema.nullable() }).nullable(),
   requester: z.array(principalSchema),
   purpose: purposeIdSchema,
   reason: plainTextSchema(500),
@@ -165,6 +167,10 @@ export const deliverySchema = z.strictObject({ ciphertext: z.base64(), digest: d
 export type Delivery = z.infer<typeof deliverySchema>;
 export const acknowledgeBodySchema = z.strictObject({ digest: digestSchema });
 export type AcknowledgeBody = z.infer<typeof acknowledgeBodySchema>;
+
+/** The end is counted anew, from when the extension is authorised; all else is what the change gave. */
+export const extendBodySchema = z.strictObject({ duration: durationSchema, endsBy: timeSchema.optional(), reason: plainTextSchema(500) });
+export type ExtendBody = z.infer<typeof extendBodySchema>;
 
 export const confirmationBodySchema = z.strictObject({ consumer: consumerSchema });
 export type ConfirmationBody = z.infer<typeof confirmationBodySchema>;

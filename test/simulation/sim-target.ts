@@ -22,6 +22,8 @@ export interface Access {
   readonly givenAtMs: number;
   /** When the executor sent what had this effect. */
   readonly sentAtMs: number;
+  /** When the target ends it by itself, where it does. */
+  validUntilMs: number;
   endedAtMs: number | null;
 }
 
@@ -45,6 +47,8 @@ export interface TargetOptions {
   /** After so long no effect of a call can still happen, whatever became of the caller, in ms. */
   readonly effectDeadlineMs: number;
   readonly onGive: (access: Access) => void;
+  /** Called when access was given a later end. */
+  readonly onExtend: (access: Access, step: PlanStep, sentAtMs: number) => void;
   /** Called when a step that gives nothing was done: a cutover, or something taken away. */
   readonly onDone: (step: PlanStep, sentAtMs: number) => void;
 }
@@ -95,13 +99,24 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
     const { step } = input;
     const access: Access = {
       id: nextId++, kind, stepId: step.stepId, token: step.clientToken, target: step.target, account: step.account, privileges: step.privileges,
-      secret: kind === 'grant' ? null : input.secret, givenAtMs: scheduler.nowMs(), sentAtMs, endedAtMs: null,
+      secret: kind === 'grant' ? null : input.secret, givenAtMs: scheduler.nowMs(), sentAtMs, validUntilMs: Infinity, endedAtMs: null,
     };
     given.push(access);
-    if (options.nativeExpiry && input.validUntil !== null) {
-      scheduler.after(Date.parse(input.validUntil) - scheduler.nowMs(), `${options.connector} ends ${step.clientToken} itself`, () => end(access));
-    }
+    expire(access, input.validUntil);
     options.onGive(access);
+  };
+  /** The target ends it by itself then, unless it has a later end by that time. */
+  const expire = (access: Access, validUntil: string | null): void => {
+    if (!options.nativeExpiry || validUntil === null) return;
+    access.validUntilMs = Date.parse(validUntil);
+    scheduler.after(access.validUntilMs - scheduler.nowMs(), `${options.connector} ends ${access.token} itself`, () => {
+      if (access.validUntilMs <= scheduler.nowMs()) end(access);
+    });
+  };
+  const lentBy = (token: string): Access => {
+    const [access] = live(token);
+    if (access === undefined) throw new TargetError('rejected', 'what was to end later is not there any more');
+    return access;
   };
 
   const apply = (input: ApplyInput, sentAtMs: number): void => {
@@ -116,6 +131,11 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
       case 'grant':
         if (account === undefined) throw new TargetError('rejected', 'no such account');
         return give(input, 'grant', sentAtMs);
+      case 'extend': {
+        const access = lentBy(step.clientToken);
+        expire(access, input.validUntil);
+        return options.onExtend(access, step, sentAtMs);
+      }
       case 'revoke':
         for (const privilege of step.privileges) account?.own.delete(privilege);
         for (const access of given) {
@@ -144,12 +164,14 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
     const account = accounts.get(keyOf(query.target, query.account));
     const held = logins.heldByTwin(query.account) ?? heldBy(query.target, query.account);
     const about = { connector: options.connector, target: query.target, account: query.account, exists: account !== undefined || logins.has(query.account), held };
+    if (query.action === 'extend') return { ...about, touched: { lent: lentBy(query.clientToken).id } };
     if (LOGIN_ACTIONS.has(query.action)) return { ...about, ...logins.look(query, (name) => accounts.get(keyOf(query.target, name))?.nativeId ?? null) };
     const touched = query.action === 'provision' ? { exists: account !== undefined }
       : { nativeId: account?.nativeId ?? null, held: query.privileges.filter((privilege) => held.includes(privilege)) };
     return { ...about, touched };
   };
-  const probe = (step: Pick<PlanStep, 'action' | 'target' | 'account' | 'privileges' | 'clientToken'>): 'applied' | 'absent' => {
+  const probe = (step: Pick<PlanStep, 'action' | 'target' | 'account' | 'privileges' | 'clientToken'>, validUntil: string | null): 'applied' | 'absent' => {
+    if (step.action === 'extend') return live(step.clientToken).some((access) => access.validUntilMs >= Date.parse(validUntil ?? '')) ? 'applied' : 'absent';
     if (LOGIN_ACTIONS.has(step.action)) return logins.isApplied(step) ? 'applied' : 'absent';
     if (step.action !== 'revoke') return live(step.clientToken).length > 0 ? 'applied' : 'absent';
     return heldBy(step.target, step.account).some((privilege) => step.privileges.includes(privilege)) ? 'absent' : 'applied';
@@ -209,9 +231,9 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
       describe: (action) => ({ expiry: options.nativeExpiry && action !== 'revoke' ? 'native' : 'external', endsSessions: true, residualMs: 0, findable: true }),
       read: (query, signal) => call('read', () => read(query), signal),
       apply: (input) => call('apply', (sentAtMs) => apply(input, sentAtMs), input.signal),
-      probe: (step, signal) => call('probe', () => probe(step), signal),
+      probe: (step, signal, validUntil = null) => call('probe', () => probe(step, validUntil), signal),
       tryUse: (step, secret, signal) => call('tryUse', () => {
-        if (secret === null || step.action === 'grant') return 'notTried';
+        if (secret === null || step.action === 'grant' || step.action === 'extend') return 'notTried';
         return given.some((access) => access.endedAtMs === null && access.secret === secret) ? 'works' : 'fails';
       }, signal),
       revoke: (order, signal) => call('revoke', () => revoke(order), signal),

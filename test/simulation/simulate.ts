@@ -2,6 +2,7 @@
 import { startActors } from './actors.ts';
 import { startChaos, type Chaos } from './chaos.ts';
 import { judgeEvidence } from './evidence.ts';
+import { startExtensionActors } from './extension-actors.ts';
 import { createOracle, type Oracle, type Violation } from './oracle.ts';
 import { seededRng } from './rng.ts';
 import { startRogue } from './rogue.ts';
@@ -46,6 +47,8 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   oracle.watch(world);
   const chaos: Chaos = startChaos(world, rng.fork('chaos'), START_MS + TROUBLE_MS);
   startActors(world, rng.fork('actors'), oracle, START_MS + TROUBLE_MS);
+  const extensions = rng.fork('extensions');
+  if (extensions.chance(0.5)) startExtensionActors(world, extensions, START_MS + TROUBLE_MS);
   if (isWorkflow) startWorkflowActors(world, workflows, oracle, START_MS + TROUBLE_MS);
   if (rng.chance(0.15)) await startRogue(world, rng.fork('rogue'));
 

@@ -53,6 +53,10 @@ if (replayed !== undefined) {
     for (const name of [...ends, ...records]) expect(total[name], name).toBeGreaterThan(0);
   });
 
+  test('the seeds see leases extended, and extensions that come to nothing', () => {
+    for (const name of ['extend done', 'extend denied', 'extend failed', 'lease.extended', 'lease.disarmed']) expect(total[name], name).toBeGreaterThan(0);
+  });
+
   test('a seed replays: the same run, event for event', async () => {
     const account = async (): Promise<string[]> => {
       const lines: string[] = [];

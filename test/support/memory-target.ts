@@ -79,6 +79,12 @@ export function memoryTarget(clock: FakeClock): MemoryTarget {
         if (accounts.has(account)) throw new TargetError('rejected', 'an account of this name is there');
         accounts.set(account, { token, secret, validUntil });
         return;
+      case 'extend': {
+        const lent = accounts.get(account);
+        if (lent === undefined || lent.token !== token || lent.locked === true) throw new TargetError('rejected', 'what was to end later is not there any more');
+        accounts.set(account, { ...lent, validUntil });
+        return;
+      }
       case 'stage':
         if (works(account)) throw new TargetError('rejected', 'a login of this name is in use');
         accounts.set(account, { token, secret, validUntil });
@@ -122,12 +128,17 @@ export function memoryTarget(clock: FakeClock): MemoryTarget {
     return { account: idOf(account), canLogin: canLogin(account) };
   };
   const touchedBy = (query: Query): StateWithoutSalt['touched'] => {
+    if (query.action === 'extend') {
+      if (accounts.get(query.account)?.token !== query.clientToken) throw new TargetError('rejected', 'what was to end later is not there any more');
+      return { lent: `id-${query.account}` };
+    }
     if (!OF_LOGINS.has(query.action)) return accounts.has(query.account) ? { account: 'present' } : target.touched;
     const read = loginsOf(query);
     return { ...read, ...Object.fromEntries(Object.entries(drift).filter(([key]) => key in read)) };
   };
-  const isApplied = (step: Pick<PlanStep, 'action' | 'account' | 'clientToken'>): boolean => {
+  const isApplied = (step: Pick<PlanStep, 'action' | 'account' | 'clientToken'>, validUntil: string | null): boolean => {
     const account = accounts.get(step.account);
+    if (step.action === 'extend') return account?.token === step.clientToken && (account.validUntil ?? '') >= (validUntil ?? '');
     if (step.action === 'revoke') return account === undefined;
     if (step.action === 'retire' || step.action === 'disable') return account?.locked === true;
     return account?.token === step.clientToken && account.locked !== true;
@@ -196,7 +207,7 @@ export function memoryTarget(clock: FakeClock): MemoryTarget {
         })),
         apply: (input) => call('apply', () => applyNow(input)),
         issue: (input) => call('apply', () => issueNow(input)),
-        probe: (step) => call('probe', () => (isApplied(step) ? 'applied' : 'absent')),
+        probe: (step, _signal, validUntil = null) => call('probe', () => (isApplied(step, validUntil) ? 'applied' : 'absent')),
         tryUse: (step, secret) => call('tryUse', () => (secret === null ? 'notTried' : works(step.account) && accounts.get(step.account)?.secret === secret ? 'works' : 'fails')),
         revoke: (order) => call('revoke', () => takeBack(order)),
         close: () => Promise.resolve(),

@@ -12,6 +12,7 @@ export interface ScriptedExecutor extends Transport {
   readonly steps: readonly StepEnvelope[];
   readonly orders: readonly Dsse[];
   readonly armed: readonly Dsse[];
+  readonly disarmed: readonly Dsse[];
   /** While false, steps are accepted and nothing is done about them. */
   acting: boolean;
 }
@@ -22,11 +23,12 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   const steps: StepEnvelope[] = [];
   const orders: Dsse[] = [];
   const armed: Dsse[] = [];
+  const disarmed: Dsse[] = [];
   let receive: (audience: string, message: ReportMessage) => Promise<void> = () => Promise.resolve();
 
   const stateOf = (query: Omit<Query, 'clientToken'>, isDone: boolean): TargetState => ({
     v: 1, salt: SALT, connector: query.connector, target: query.target, account: query.account, exists: true, touched: touchedBy(query, isDone),
-    held: takesAway(query.action as PlanStep['action']) === isDone ? [] : [...query.privileges],
+    held: query.action !== 'extend' && takesAway(query.action as PlanStep['action']) === isDone ? [] : [...query.privileges],
   });
   const textOf = (state: TargetState): string => Buffer.from(canonicalBytes(state)).toString();
   const send = (report: Record<string, unknown>, more: Partial<ReportMessage> = {}): void => {
@@ -56,9 +58,12 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   };
 
   const executor: ScriptedExecutor = {
-    steps, orders, armed, acting: true,
+    steps, orders, armed, disarmed, acting: true,
     async arm(_audience, order) {
       armed.push(order);
+    },
+    async disarm(_audience, order) {
+      disarmed.push(order);
     },
     async publishStep(_audience, envelope) {
       steps.push(envelope);

@@ -15,6 +15,8 @@ import { openFrames, requestFrameSchema, type FrameStream, type ReplyFrame, type
 /** What a worker does with what comes in. Each resolves when it is held durably; a rejection is answered with its message. */
 export interface WorkerDoor {
   arm(order: Dsse): Promise<void>;
+  /** Resolves where the order was superseded by an extension that was applied here: it acts no more. */
+  disarm(order: Dsse): Promise<void>;
   step(envelope: unknown): Promise<Acceptance>;
   revoke(order: Dsse): Promise<void>;
   /** A sidecar of this log is there: what it has not acknowledged may be sent again. */
@@ -86,6 +88,8 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
         return;
       case 'arm':
         return answer(peer, frame.id, options.worker.arm(frame.order).then(() => ({ accepted: true })));
+      case 'disarm':
+        return answer(peer, frame.id, options.worker.disarm(frame.order).then(() => ({ accepted: true })));
       case 'revoke':
         if (frame.watch === true) watch(peer, frame.order);
         return answer(peer, frame.id, options.worker.revoke(frame.order).then(() => ({ accepted: true })));

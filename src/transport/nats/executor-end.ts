@@ -21,7 +21,7 @@ import { ackSchema, readMessage, SAID_BYTES_MAX, type Ack, type Said } from './s
 export interface NatsExecutorOptions {
   readonly executorId: string;
   readonly bus: Bus;
-  readonly worker: WorkerDoor & Pick<Worker, 'carriedOut' | 'tellEnds'>;
+  readonly worker: Omit<WorkerDoor, 'disarm'> & Pick<Worker, 'carriedOut' | 'tellEnds'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** A name for this run of the process: 16 hex digits that no other has. */

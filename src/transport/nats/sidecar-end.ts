@@ -112,6 +112,14 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       throw new TransportError('unreachable', `the bus has not said that it holds it: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
   };
+  const purge = async (filter: string): Promise<void> => {
+    try {
+      await (await jetstreamManager(bus.up())).streams.purge(STREAMS.steps, { filter });
+    } catch (error) {
+      if (error instanceof TransportError) throw error;
+      throw new TransportError('unreachable', `the bus has not said that it is gone: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  };
   const laneFor = (audience: string): string => {
     const lane = lanes.get(audience);
     if (lane === undefined) throw new TransportError('rejected', `${audience} is not reached over the bus`);
@@ -183,6 +191,13 @@ export function connectNats(options: NatsSidecarOptions): Transport {
         schedule: { specification: new Date(parseTime(readPayload(order, revokeOrderSchema).notBefore)), target },
         expect: { lastSubjectSequence: 0, lastSubjectSequenceSubject: target },
       });
+    },
+    async disarm(audience, order) {
+      const lane = laneFor(audience);
+      const token = tokens('revoke', audience, payloadDigest(order));
+      // The schedule, and what it has become where it has fired: an executor that has it already knows for itself whether it is void.
+      await purge(arm(lane, log, token));
+      await purge(revoke(lane, log, token));
     },
     async publishStep(audience, envelope: StepEnvelope) {
       const lane = laneFor(audience);
