@@ -9,6 +9,7 @@ import { checkActivated, checkArmed, checkEnding, checkReport } from './check-ef
 import type { Locks } from './check-lock.ts';
 import type { Cases } from './check-offboarding.ts';
 import { checkConfirmed, checkSealed } from './check-rotation.ts';
+import type { Targets } from './check-target.ts';
 import { checkClosed, checkExpired, checkOpened, checkRevised } from './check-window.ts';
 import { AFTER_END } from './order.ts';
 import { openReport, type Believed } from './signatures.ts';
@@ -19,6 +20,7 @@ export interface Surroundings {
   readonly believed: Believed;
   readonly locks: Locks;
   readonly cases: Cases;
+  readonly targets: Targets;
   readonly graceMs: number;
 }
 
@@ -33,7 +35,7 @@ export interface Checked {
 export const NOTHING_CHECKED: Checked = { fault: null, approval: null, latenessMs: null };
 
 /** @param audited the change before `event` */
-export function checkEvent({ believed, locks, cases, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord): Checked {
+export function checkEvent({ believed, locks, cases, targets, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord): Checked {
   const only = (found: Fault | null): Checked => ({ ...NOTHING_CHECKED, fault: found });
   switch (event.type) {
     case 'policy.decided': {
@@ -44,7 +46,7 @@ export function checkEvent({ believed, locks, cases, graceMs }: Surroundings, au
     case 'approval.rejected':
       return { ...NOTHING_CHECKED, ...checkApproval(believed, audited, event) };
     case 'step.authorised':
-      return only(checkAuthorisation(believed, locks, audited, event));
+      return only(checkAuthorisation({ believed, locks, cases, targets }, audited, event));
     case 'state.read':
     case 'step.claimed':
     case 'step.succeeded':

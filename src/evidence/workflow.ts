@@ -20,6 +20,8 @@ import { checkAfterEnd, checkEvent, NOTHING_CHECKED, type Surroundings } from '.
 import { openLocks, type Locks } from './check-lock.ts';
 import { openCases } from './check-offboarding.ts';
 import { checkUndone } from './check-rotation.ts';
+import { openTargets } from './check-target.ts';
+import { checkLeftOpen } from './check-window.ts';
 import { openCounting, type WorkflowCounts } from './counts.ts';
 import { standInFor, standInForItems } from './erased.ts';
 import { outOfOrder } from './order.ts';
@@ -61,9 +63,9 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
   const logId = logIdOf(origin);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
-    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [] }, locks: openLocks(), cases: openCases(open), graceMs,
+    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [] }, locks: openLocks(), cases: openCases(open), targets: openTargets(), graceMs,
   };
-  const { believed, cases, locks } = surroundings;
+  const { believed, cases, locks, targets } = surroundings;
   const counting = openCounting();
   const violations: Violation[] = [];
   let violationCount = 0;
@@ -103,6 +105,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
       open.delete(event.changeId);
     } else open.set(event.changeId, slimmed(after));
     cases.follow(after);
+    targets.follow(after);
   };
 
   return {
@@ -124,6 +127,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
       const judgedAtMs = asOfMs ?? lastAtMs ?? 0;
       const late = new Set<string>();
       for (const audited of open.values()) {
+        const leftOpen = checkLeftOpen(audited, judgedAtMs, graceMs);
+        if (leftOpen !== null) report(leftOpen, audited.state.lastSeq, audited.state.changeId);
         const found = overdueOf(audited, judgedAtMs, graceMs) ?? checkUndone(audited, judgedAtMs, graceMs);
         if (found === null) continue;
         late.add(audited.state.changeId);

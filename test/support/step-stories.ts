@@ -28,9 +28,9 @@ const ALONE = { overlap: 'none', account: 1, canLogin: true };
 const runKey = Buffer.from(parseSigner(generateSignerKey('run', new Uint8Array(32).fill(7)).skey).vkey.split('+').at(-1)!, 'base64').subarray(1).toString('base64');
 export const runSigner: Signer = parseSigner(generateSignerKey(callerIdOf(runKey), new Uint8Array(32).fill(7)).skey);
 export const strangersRun: Signer = parseSigner(generateSignerKey(callerIdOf(runKey), new Uint8Array(32).fill(8)).skey);
-export const CALLED: ChangeRequest = {
+export const CALLED = {
   kind: 'rotate', subject: ORDERS, connector: 'pg-main', target: 'app', purpose: 'serve-orders', reason: 'by our own script', caller: { key: runKey, timeout: 'PT2M' },
-};
+} satisfies ChangeRequest;
 
 export interface Planned {
   readonly overlap?: 'twin' | 'none';
