@@ -67,8 +67,9 @@ describe('a change that its caller makes', () => {
   it('may be told of twice: a claim or a result whose answer was lost adds nothing', async () => {
     const change = await authorised();
     const envelope = await ticketOf(change);
-    const [claim, acted] = [run.claimed(envelope), run.acted(envelope)];
+    const claim = run.claimed(envelope);
     for (const message of [claim, claim]) expect((await report(change, message)).status).toBe(200);
+    const acted = run.acted(envelope);
     for (const message of [acted, acted]) expect((await report(change, message)).status).toBe(200);
     const { length } = await until(change, 'done');
     expect((await report(change, acted)).body).toMatchObject({ length });
@@ -155,6 +156,22 @@ describe('a report that is not the run’s own', () => {
     expect(sidecar.log.size).toBe(size);
     // And it kept nobody from doing it right.
     expect((await report(change, run.claimed(envelope))).status).toBe(200);
+  });
+
+  it('that says a time when it cannot have been is not taken: what it says stays in the evidence', async () => {
+    const change = await authorised();
+    const envelope = await ticketOf(change);
+    const impossible = async (message: ReportMessage): Promise<void> => {
+      const size = sidecar.log.size;
+      const problem = problemIn(await report(change, message));
+      expect(problem).toMatchObject({ status: 403, code: 'not-allowed' });
+      expect(problem.detail).toContain('its clock is wrong');
+      expect(sidecar.log.size).toBe(size);
+    };
+    await impossible(run.claimed(envelope, { at: '2999-01-01T00:00:00.000Z' }));
+    expect((await report(change, run.claimed(envelope))).status).toBe(200);
+    await impossible(run.acted(envelope, { at: readPayload(envelope.ticket, actTicketSchema).notBefore }));
+    expect((await report(change, run.acted(envelope))).status).toBe(200);
   });
 
   it.each<[string, unknown]>([
