@@ -16,7 +16,7 @@ import { askAbout, askForWindow, askToVerify, ENGINE_RULE, type Asked } from './
 import type { EngineContext } from './engine.ts';
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
-import { findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
+import { accountOfItem, findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
 import { makeEnvelope } from './receipt.ts';
 
 /** The reasons that policy has against whoever asks (`policy/access/requester`). */
@@ -137,7 +137,7 @@ function askableQuery(context: EngineContext, state: ChangeState): Query | null 
   const system = systemOf(request);
   const nhi = facts.inventory.get(request.subject);
   if (system === null || nhi === undefined) return null;
-  const account = request.kind === 'provision' ? newAccountName(request.subject, state.changeId) : nhi.accounts[system.connector];
+  const account = request.kind === 'provision' ? newAccountName(request.subject, state.changeId) : state.parent === null ? nhi.accounts[system.connector] : accountOfItem(context.store, state);
   const catalogued = entitlementsOf(request).every((asked) => facts.catalogue.entitlements.some((known) =>
     known.connector === asked.connector && known.target === asked.target && known.privilege === asked.privilege));
   return account === undefined || !catalogued ? null : deriveQuery(state.changeId, request, account);
