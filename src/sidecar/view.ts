@@ -119,7 +119,6 @@ const NEXT_TRIES: Readonly<Record<FindingCode, string>> = {
   'rotation-stalled': 'it is tried again by itself; see what still uses the old credential',
   'caller-silent': 'nothing is tried: see what the caller’s code did, then withdraw the change, so that others get at its target; a late report is still taken',
   'offboarding-open': 'what is open is tried again by itself',
-  'window-missed': 'see why the window was missed; a change that is planned anew waits for its next one',
 };
 
 function stuckOf(state: ChangeState): ChangeView['stuck'] {

@@ -215,6 +215,14 @@ describe('an honest change by a caller', () => {
     expect(await held(toldUntilVerified(toldUntilActed(telling.later(HOUR))).beats)).toContain('; 1 change self-reported by its caller');
   });
 
+  it('that is silent and was called off is over, its outcome still not known, and heard of all the same', async () => {
+    const telling = toldUntilClaimed(toldUntilAuthorised(toldUntilPlanned(CALLED, START_MS, { unread: true })));
+    telling.later(120_000).do({ type: 'recordSilence', by: sidecar, owner: 'person:sam' });
+    telling.later(HOUR).do({ type: 'withdraw', by: CALLED.subject, comment: 'looked at by hand' });
+    expect(await held(telling.beats)).toBe('1 change: 1 closed, 0 open; 0 grants: 0 taken back; 1 change of ambiguous outcome');
+    expect(await held(toldUntilActed(telling.later(HOUR)).beats)).toContain('; 1 change self-reported by its caller');
+  });
+
   it('whose ticket nobody took up is over, with nothing to report', async () => {
     const telling = toldUntilAuthorised(toldUntilPlanned(CALLED, START_MS));
     expect(await held(telling.later(300_000).do({ type: 'expire', by: sidecar, cause: 'unclaimed' }).beats)).toBe('1 change: 1 closed, 0 open; 0 grants: 0 taken back');
