@@ -4,6 +4,7 @@ import type { Facts } from '../../src/facts/load.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import { ticketSchema } from '../../src/protocol/signed.ts';
+import { testRun } from '../support/run.ts';
 import { answerOf, openTestSidecar, RECIPIENT, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 
 const PARTNER = 'thirdParty:northwind-analytics';
@@ -114,6 +115,20 @@ describe('an offboarding', () => {
       expect(acted).toMatchObject([{ kind: 'read', query: { action: 'disable', account: 'warehouse_sync' } }, { kind: 'act', step: { action: 'disable', account: 'warehouse_sync' } }]);
     }, { facts, decide: (input) => (input.change.kind === 'offboard' ? answerOf('needsApproval', { anyOf: ['person:wei'] }) : answerOf('allow')) });
   });
+
+  it('stops a run of theirs that has its ticket and has not begun', () => withSidecar(async (sidecar) => {
+    const run = testRun();
+    const subject = 'nhi:prod/warehouse-sync';
+    const called = await request(sidecar, subject, { kind: 'rotate', subject, connector: 'pg-main', target: 'app', purpose: 'warehouse-sync', reason: 'by script', caller: { key: run.key, timeout: 'PT5M' } });
+    await named(sidecar, called, 'authorised');
+    const ticket = await sidecar.engine.callerTicket(subject, called, null);
+    const parent = await request(sidecar, 'person:olga', OFFBOARD);
+    await named(sidecar, parent, 'executing');
+    expect(await sidecar.engine.callerTicket(subject, called, null)).toMatchObject({ ok: false, code: 'not-expected' });
+    if (!ticket.ok) throw new Error(ticket.message);
+    expect(await sidecar.engine.receiveCallerReport(called, run.claimed(ticket.value))).toMatchObject({ ok: false, code: 'too-late' });
+    expect(sidecar.engine.get(called)).toMatchObject({ claimed: false });
+  }, { decide: (input) => answerOf(input.change.kind === 'disable' ? 'deny' : 'allow') }));
 
   it('lists of the rotations of one account the last, and leaves those before it alone: their logins are retired', async () => {
     const facts: TestOptions['facts'] = (read) => ({ ...read, inventory: new Map([...read.inventory].map(([id, nhi]) => [id, { ...nhi, consumers: ['loader'] }])) });

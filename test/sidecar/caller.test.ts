@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { generateSignerKey, parseSigner } from '../../ledger/index.ts';
+import { generateSignerKey, parseSigner, type AppendFile, type Disk } from '../../ledger/index.ts';
 import { readPayload, signDsse } from '../../src/protocol/dsse.ts';
 import { stepEnvelopeSchema, type ReportMessage, type StepEnvelope } from '../../src/protocol/envelope.ts';
 import { planDigest } from '../../src/protocol/plan.ts';
@@ -38,6 +38,39 @@ const authorised = async (request = rotation()): Promise<ChangeView> => {
 };
 const ticketOf = async (change: ChangeView): Promise<StepEnvelope> => stepEnvelopeSchema.parse((await sidecar.send(CALLER, 'GET', path(change, '/ticket'))).body);
 const report = (change: ChangeView, message: object, by = CALLER): Promise<Answered> => sidecar.send(by, 'POST', path(change, '/reports'), message);
+
+/** A disk that syncs nothing while it is held. */
+function slowDisk(): { wrap: (disk: Disk) => Disk; hold(): Promise<void>; release(): void } {
+  let held = Promise.resolve();
+  let release = (): void => undefined;
+  let reached = (): void => undefined;
+  const wrapFile = (file: AppendFile): AppendFile => ({
+    get size() {
+      return file.size;
+    },
+    append: (bytes) => file.append(bytes),
+    async sync() {
+      reached();
+      await held;
+      await file.sync();
+    },
+    truncate: (size) => file.truncate(size),
+    close: () => file.close(),
+    check: () => file.check(),
+  });
+  return {
+    wrap: (disk) => ({ ...disk, openAppend: async (path) => wrapFile(await disk.openAppend(path)) }),
+    hold() {
+      held = new Promise((resolve) => {
+        release = resolve;
+      });
+      return new Promise((resolve) => {
+        reached = resolve;
+      });
+    },
+    release: () => release(),
+  };
+}
 
 describe('a change that its caller makes', () => {
   it('is ticketed to the run, claimed before its code runs, and done once it was seen', async () => {
@@ -81,6 +114,31 @@ describe('a change that its caller makes', () => {
     const startedMs = Date.now();
     expect(await sidecar.change(CALLER, rotation())).toMatchObject({ state: 'authorised' });
     expect(Date.now() - startedMs).toBeLessThan(9_000);
+  });
+});
+
+describe('a claim', () => {
+  it('is answered once it is durable, and not before: the code runs on that answer', async () => {
+    const disk = slowDisk();
+    await sidecar.close();
+    sidecar = await openTestSidecar({ disk: disk.wrap });
+    const change = await authorised();
+    const envelope = await ticketOf(change);
+    const reached = disk.hold();
+    let isAnswered = false;
+    const answering = sidecar.engine.receiveCallerReport(change.id, run.claimed(envelope)).finally(() => {
+      isAnswered = true;
+    });
+    try {
+      await reached;
+      // It is sequenced, and everything that waits for nothing but that has had its turn.
+      expect(sidecar.engine.get(change.id)?.claimed).toBe(true);
+      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      expect(isAnswered).toBe(false);
+    } finally {
+      disk.release();
+    }
+    expect(await answering).toMatchObject({ ok: true });
   });
 });
 
