@@ -116,8 +116,11 @@ export function openCases(open: ReadonlyMap<string, Audited>): Cases {
       if (known === null) return fault('item-mismatch', `an item is to be taken back by ${body.change}, which is not in this ledger`);
       const earlier = state.items.get(body.item);
       if (earlier !== undefined && lookUp(earlier.change)?.isOver === false) return fault('item-mismatch', `an item is begun again while ${earlier.change} is still taking it back`);
-      const item = state.plan?.items?.[body.item];
       if (planErased) return null;
+      const { items = [] } = state.plan ?? {};
+      const item = items[body.item];
+      const isEarly = item?.kind === 'account' && items.slice(0, body.item).some((_, n) => (state.items.get(n)?.outcome ?? null) === null);
+      if (isEarly) return fault('item-mismatch', 'an account was to be shut out before it was known what became of what comes before it');
       return item !== undefined && fits(item, body.change, known, state) ? null : fault('item-mismatch', `an item is to be taken back by ${body.change}, which is about something else`);
     },
     checkSettled(audited, { body }) {

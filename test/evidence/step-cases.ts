@@ -145,6 +145,7 @@ export const STEP_CASES: readonly Case[] = [
   { title: 'a caller’s code under a lock', code: 'locked', beats: () => called().beats, first: [lock()] },
   { title: 'a lock that is lifted and was not set', code: 'wrong-order', beats: () => [], first: [lifted()] },
   { title: 'a lock of nothing', code: 'malformed-record', beats: () => [], first: [lock({ nhi: null })] },
+  { title: 'a lock that is lifted by the identity that it is on', code: 'wrong-actor', beats: () => [], first: [lock(), systemDraft('lock.lifted', { lockId: LOCK, reason: null }, 'nhi:prod/orders-api', START_MS)] },
   { title: 'a lock that a part of the control plane sets', code: 'wrong-actor', beats: () => [], first: [lock({}, 'executor:main')] },
   // Offboardings.
   { title: 'a part of an offboarding that is not decided', code: 'parent-mismatch', beats: () => childOfUndecided() },
@@ -157,6 +158,7 @@ export const STEP_CASES: readonly Case[] = [
   { title: 'an item that a change of its own was to take back', code: 'item-mismatch', beats: () => editing('item.started', (event) => withBody(event, { change: `chg_${'0'.repeat(16)}_${'0'.repeat(26)}` }))(shuttingOut().ledger) },
   { title: 'an item that an unrelated change was to take back', code: 'item-mismatch', beats: () => unrelated() },
   { title: 'an item begun again while it is being taken back', code: 'item-mismatch', beats: () => begunTwice() },
+  { title: 'an account that is shut out while a lease before it is not settled', code: 'item-mismatch', beats: () => shutOutFirst() },
   { title: 'an item that nobody listed', code: 'item-mismatch', beats: () => settledByNumber(7) },
   { title: 'an account that is said to be gone and is not', code: 'item-not-gone', beats: () => settledByNumber(0) },
   { title: 'an account that is said to be gone before anything was begun', code: 'item-not-gone', beats: () => offboarding([ACCOUNT], [], START_MS).later(5).force(settled('gone')).beats },
@@ -344,6 +346,17 @@ function begunTwice(): readonly Beat[] {
   const { ledger, parent } = shuttingOut();
   const second = new Telling(parent.atMs, ledger).do({ type: 'request', by: 'person:olga', request: SHUT_OUT, requester: ['person:olga'], idempotency: null, parent: parent.changeId });
   parent.later(5).do({ type: 'startItem', by: sidecar, item: 0, change: second.changeId });
+  return ledger;
+}
+
+function shutOutFirst(): readonly Beat[] {
+  const ledger: Beat[] = [];
+  const lease = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START_MS, 'needsApproval', new Telling(START_MS, ledger))));
+  const parent = offboarding([{ kind: 'lease', nhi: GRANT.subject, change: lease.changeId }, ACCOUNT], ledger, lease.atMs);
+  parent.do({ type: 'startItem', by: sidecar, item: 0, change: lease.changeId });
+  const child = toldUntilPlanned(SHUT_OUT, parent.atMs, { effect: 'allow', ledger, parent });
+  parent.atMs = child.atMs;
+  parent.do({ type: 'startItem', by: sidecar, item: 1, change: child.changeId });
   return ledger;
 }
 

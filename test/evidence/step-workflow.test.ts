@@ -166,6 +166,9 @@ function offboarded(): { ledger: Beat[]; parent: Telling } {
   parent.do({ type: 'startItem', by: sidecar, item: 0, change: lease.changeId });
   lease.atMs = parent.atMs;
   const order = toldUntilOrdered(lease, 'person:olga');
+  parent.atMs = lease.atMs;
+  parent.later(5).do({ type: 'settleItem', by: sidecar, item: 0, outcome: 'open', owner: 'person:sam', detail: 'not gone yet' });
+  lease.atMs = parent.atMs;
   const request = { ...DISABLE, subject: GRANT.subject };
   const first = toldUntilPlanned(request, lease.atMs, { effect: 'deny', ledger, parent });
   parent.atMs = first.atMs;
