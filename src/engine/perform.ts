@@ -3,7 +3,7 @@ import {
   callerOfPlan, deriveActTicket, deriveOffboarding, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, newAccountName, systemOf,
 } from '../change/derive.ts';
 import type { Command } from '../change/decide.ts';
-import { isPastCutover, mayHaveGiven, stepOf, type ChangeState, type IssuedTicket } from '../change/state.ts';
+import { isPastCutover, mayHaveGiven, mayRollBack, stepOf, type ChangeState, type IssuedTicket } from '../change/state.ts';
 import { endDueMs, occupiesTarget, type Work } from '../change/work.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import type { Decision } from '../protocol/decision.ts';
@@ -273,8 +273,9 @@ async function verify(context: EngineContext, state: ChangeState): Promise<Outco
 
 /** Orders back what the change gave, or may have given. What cannot be taken back, or must not be any more, waits for its owner. */
 async function compensate(context: EngineContext, state: ChangeState, cause: 'compensation' | 'leaseEnd'): Promise<Outcome> {
-  const backAgain = cause === 'compensation' && isPastCutover(state);
-  const order = state.plan === null || state.act === null || backAgain ? null : deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), cause, context.self);
+  // Who has moved over to a new login is not cut off by a verification; a person who withdraws the change may want that.
+  const stands = cause === 'compensation' && (isPastCutover(state) || (state.name === 'verifying' && !mayRollBack(state)));
+  const order = state.plan === null || state.act === null || stands ? null : deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), cause, context.self);
   if (order === null) {
     return run(context, state, {
       type: 'openFinding', by: context.self, code: 'verification-failed', owner: ownerOf(context, state),

@@ -13,7 +13,7 @@ import type { Audited } from './audited.ts';
 import { checkApproved, queryFor } from './check-decision.ts';
 import type { Locks } from './check-lock.ts';
 import type { Cases } from './check-offboarding.ts';
-import { checkCutover, isUndoneAfterCutover } from './check-rotation.ts';
+import { checkCutover, isUndoneAfterCutover, isUndoneInUse } from './check-rotation.ts';
 import type { Targets } from './check-target.ts';
 import { checkInWindow } from './check-window.ts';
 import { openOrder, openTicket, same, type Believed } from './signatures.ts';
@@ -151,6 +151,7 @@ function checkRevoke(believed: Believed, { state }: Audited, event: ChangeEvent,
   if (event.actor !== order.orderedBy) return fault('wrong-actor', `a record by ${event.actor} of an order by ${order.orderedBy}`);
   if (body.stepId !== revokeStepId(event.changeId) || order.log !== believed.logId || order.changeId !== event.changeId) return fault('order-mismatch', 'the order is about another change');
   if (isUndoneAfterCutover(state, order)) return fault('undone-after-cutover', 'the new credential was ordered back after it had taken over, and by nobody');
+  if (isUndoneInUse(state, order)) return fault('undone-in-use', 'a new login was ordered back that a consumer had moved over to, and by nobody');
   if (state.plan === null) return null;
   const due = deriveRevokeOrder(state.plan, order.audience, parseTime(order.notBefore), order.cause, order.orderedBy);
   return due !== null && same(due, order) ? null : fault('order-mismatch', 'the order takes back something else than the change gave');

@@ -17,7 +17,7 @@ export const VIOLATIONS = [
   'unknown-executor', 'executor-not-entitled', 'report-signature', 'report-mismatch', 'not-authorised', 'effect-before-evidence', 'not-armed',
   'second-effect', 'not-claimed', 'seal-mismatch', 'state-missing', 'state-mismatch', 'not-verified',
   // What was taken back.
-  'ended-late', 'lease-overdue', 'not-undone', 'undone-after-cutover',
+  'ended-late', 'lease-overdue', 'not-undone', 'undone-in-use', 'undone-after-cutover',
 ] as const;
 export type ViolationCode = (typeof VIOLATIONS)[number];
 

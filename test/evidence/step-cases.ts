@@ -5,7 +5,7 @@ import { planDigest, type OffboardItem, type Plan } from '../../src/protocol/pla
 import { formatTime } from '../../src/protocol/values.ts';
 import { editing, rereported, restated, twice, withBody, without } from '../support/edit-story.ts';
 import {
-  acknowledge, acted, called, CALLED, CONSUMER, DISABLE, forceAct, offboarding, ROTATE, runSigner, stagedRotation, strangersRun, toldUntilActed, toldUntilApproved, toldUntilAuthorised,
+  acknowledge, acted, called, CALLED, CONSUMER, DISABLE, forceAct, offboarding, ROTATE, runSigner, fetchedRotation, stagedRotation, strangersRun, toldUntilActed, toldUntilApproved, toldUntilAuthorised,
   toldUntilClaimed, toldUntilDispatched, toldUntilPlanned, toldUntilStep, toldUntilUndone, windowAt,
 } from '../support/step-stories.ts';
 import { EXECUTOR, GRANT, keys, report, salt, sidecar, sign, START_MS, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilOrdered, toldUntilEnded, type Beat } from '../support/story.ts';
@@ -114,9 +114,10 @@ export const STEP_CASES: readonly Case[] = [
   // Undoing.
   { title: 'a new login that the sidecar takes back after the cutover', code: 'undone-after-cutover', beats: () => undoneAfterCutover('compensation').beats },
   { title: 'a new login that the sidecar takes back after the cutover under another name', code: 'undone-after-cutover', beats: () => undoneAfterCutover('early').beats },
+  { title: 'a new login that the sidecar takes back though a consumer has moved over to it', code: 'undone-in-use', beats: () => toldUntilUndone(stagedRotation()).beats },
   { title: 'a failed rotation that nobody undoes', code: 'not-undone', beats: () => failedCutover().beats, asOfMs: START_MS + 4 * HOUR },
   { title: 'a rotation left half done when its window closed', code: 'not-undone', beats: () => stagedInWindow().beats, asOfMs: START_MS + 2 * HOUR },
-  { title: 'an ordered end of a staged login that nobody reports', code: 'lease-overdue', beats: () => without('lease.ended')(toldUntilUndone(stagedRotation()).beats), asOfMs: START_MS + HOUR },
+  { title: 'an ordered end of a staged login that nobody reports', code: 'lease-overdue', beats: () => without('lease.ended')(toldUntilUndone(fetchedRotation()).beats), asOfMs: START_MS + HOUR },
   { title: 'an end that takes another login back', code: 'order-mismatch', beats: () => otherUndone() },
   // Windows.
   { title: 'a step before its window', code: 'outside-window', beats: () => beforeWindow().beats },
@@ -289,7 +290,7 @@ function stagedInWindow(): Telling {
 
 function otherUndone(): readonly Beat[] {
   const telling = stagedRotation();
-  const other = toldUntilUndone(stagedRotation({}, START_MS + HOUR));
+  const other = toldUntilUndone(fetchedRotation({}, START_MS + HOUR));
   const end = other.beats.at(-1)!.event;
   return telling.later(2 * HOUR).force(rereported(end, () => ({ changeId: telling.changeId }))).beats;
 }

@@ -4,7 +4,7 @@ import { systemDraft, toDraft } from '../../src/evidence/record.ts';
 import { openWorkflow, type WorkflowFindings } from '../../src/evidence/workflow.ts';
 import type { OffboardItem } from '../../src/protocol/plan.ts';
 import {
-  acknowledge, called, CALLED, confirm, CONSUMER, DISABLE, offboarding, ROTATE, rotation, stagedRotation, toldUntilActed, toldUntilApproved, toldUntilAuthorised, toldUntilClaimed,
+  acknowledge, called, CALLED, confirm, CONSUMER, DISABLE, offboarding, ROTATE, rotation, fetchedRotation, stagedRotation, toldUntilActed, toldUntilApproved, toldUntilAuthorised, toldUntilClaimed,
   toldUntilDispatched, toldUntilPlanned, toldUntilStep, toldUntilUndone, toldUntilVerified, windowAt,
 } from '../support/step-stories.ts';
 import {
@@ -51,8 +51,14 @@ describe('an honest rotation', () => {
   });
 
   it('is undone where its cutover fails', async () => {
-    const telling = toldUntilActed(toldUntilClaimed(toldUntilAuthorised(stagedRotation())), { outcome: 'failed', before: null, after: null });
+    const telling = toldUntilActed(toldUntilClaimed(toldUntilAuthorised(fetchedRotation().later(2 * HOUR))), { outcome: 'failed', before: null, after: null });
     expect(await held(toldUntilUndone(telling).beats)).toContain('1 change: 1 closed, 0 open');
+  });
+
+  it('is undone after a consumer has moved over where somebody withdraws it', async () => {
+    const telling = stagedRotation();
+    telling.later(5).do({ type: 'withdraw', by: ROTATE.subject, comment: 'not after all' });
+    expect(await held(toldUntilUndone(telling).beats)).toContain('1 rotation: 0 finished, 1 undone');
   });
 
   it('tries its retirement again, and may be taken back by a person after its end', async () => {
@@ -265,7 +271,7 @@ describe('a ledger whose plans were erased', () => {
 
   it('is followed by its tickets, and says what cannot be checked', async () => {
     const { ledger } = offboarded();
-    const stories = [...rotation().beats, ...called().beats, ...ledger, ...cleanStory().beats, ...toldUntilUndone(stagedRotation()).beats];
+    const stories = [...rotation().beats, ...called().beats, ...ledger, ...cleanStory().beats, ...toldUntilUndone(fetchedRotation()).beats];
     const findings = await followed(stories, isPlan);
     expect(findings.violations).toEqual([]);
     expect(findings.erasedPlans).toBe(8);

@@ -151,7 +151,12 @@ export function confirm(telling: Telling): Telling {
 
 /** A rotation whose new login is there, its secret fetched and its consumer on it. */
 export function stagedRotation(planned: Planned = {}, atMs = START_MS): Telling {
-  return confirm(acknowledge(toldUntilStep(toldUntilPlanned(ROTATE, atMs, { consumers: [CONSUMER], ...planned }))));
+  return confirm(fetchedRotation(planned, atMs));
+}
+
+/** A rotation whose new login is there and its secret fetched, and that nobody has moved over to yet. */
+export function fetchedRotation(planned: Planned = {}, atMs = START_MS): Telling {
+  return acknowledge(toldUntilStep(toldUntilPlanned(ROTATE, atMs, { consumers: [CONSUMER], ...planned })));
 }
 
 /** Staged, switched over, the old login retired. */
