@@ -24,7 +24,7 @@ const comment = plainTextSchema(500).nullable();
 
 export const FINDING_CODES = [
   'policy-fault', 'revoke-overdue', 'revoke-failed', 'revoke-mismatch', 'step-stuck', 'verification-failed', 'log-rolled-back', 'rotation-stalled', 'caller-silent',
-  'offboarding-open', 'window-missed',
+  'offboarding-open',
 ] as const;
 export const findingCodeSchema = z.enum(FINDING_CODES);
 export type FindingCode = z.infer<typeof findingCodeSchema>;

@@ -128,6 +128,8 @@ export interface ChangeState {
   readonly dispatch: { readonly atMs: number; readonly planDigest: string } | null;
   /** Policy said not before then; asked again from then on. */
   readonly heldUntilMs: number | null;
+  /** How often in a row policy was asked before dispatch, and did not let go on what may not be undone. */
+  readonly askedInVain: number;
   /** Of the plan's window. */
   readonly window: 'none' | 'opened' | 'closed';
   /** Steps that are done, in the plan's order. What follows is about the step after them, or, until that has a ticket, still about the last of them. */
@@ -323,7 +325,7 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
 
 const NOT_PLANNED = {
   read: null, before: null, plan: null, planDigest: null, decision: null, approvalsByMs: null, approvals: [], dispatch: null,
-  heldUntilMs: null, window: 'none',
+  heldUntilMs: null, askedInVain: 0, window: 'none',
 } as const;
 
 function opened(event: ChangeEvent): ChangeState {
@@ -364,7 +366,10 @@ function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'po
   const notBefore = body.decision.obligations.notBefore;
   if (body.decision.effect === 'deny' || !requirementIsMet(decided, atMs)) {
     // Who has moved over must not be cut off, and past the cutover there is no way back: it is asked again.
-    if (base.finished.length > 0 && !mayRollBack(base)) return { ...decided, dispatch: null, heldUntilMs: atMs + ASKED_AGAIN_MS };
+    if (base.finished.length > 0 && !mayRollBack(base)) {
+      const waitMs = Math.min(ASKED_AGAIN_MS.first * 2 ** Math.min(base.askedInVain, 16), ASKED_AGAIN_MS.longest);
+      return { ...decided, dispatch: null, heldUntilMs: atMs + waitMs, askedInVain: base.askedInVain + 1 };
+    }
     // An earlier issue of the ticket may have been carried out, unheard of: what it may have given is taken back. A revoke gives nothing.
     if (mayHaveGiven(base)) return { ...decided, name: 'revoking', dispatch: null };
     // A ticket that ran out is not issued again on approvals that no longer suffice: like a denial, but nobody said no.
@@ -372,11 +377,11 @@ function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'po
   }
   if (notBefore !== undefined && parseTime(notBefore) > atMs) return { ...decided, dispatch: null, heldUntilMs: parseTime(notBefore) };
   if (base.plan?.kind === 'offboard') return { ...decided, name: (base.plan.items ?? []).length === 0 ? 'done' : 'executing', firstActAtMs: atMs };
-  return { ...decided, heldUntilMs: null, dispatch: body.planDigest === null ? null : { atMs, planDigest: body.planDigest } };
+  return { ...decided, heldUntilMs: null, askedInVain: 0, dispatch: body.planDigest === null ? null : { atMs, planDigest: body.planDigest } };
 }
 
-/** How long a decision that must not undo anything is waited with before it is asked for again. */
-const ASKED_AGAIN_MS = 600_000;
+/** How long a decision that must not undo anything is waited with before it is asked for again: twice as long each time, since each answer is a record. */
+const ASKED_AGAIN_MS = { first: 600_000, longest: 21_600_000 };
 
 function afterAuthorisation(base: ChangeState, body: Extract<ChangeEvent, { type: 'step.authorised' }>['body'], seq: number, atMs: number): ChangeState {
   if (body.kind === 'revoke') {

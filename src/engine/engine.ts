@@ -101,7 +101,7 @@ export interface Engine {
   callerTicket(by: string, changeId: string, fromSize: number | null): Promise<Answer<StepEnvelope>>;
   /** Mode `caller`: resolves once what the run says is durable. Only after a claim was answered so may its code run. */
   receiveCallerReport(changeId: string, message: ReportMessage): Promise<Answer>;
-  /** From the answer on nothing is gained there until the lock is lifted; what is on its way is ordered back. */
+  /** From the answer on nothing is gained there until the lock is lifted; what is on its way is ordered back. Asked for twice, since an answer was lost, it is one lock. */
   lock(by: string, scope: { readonly nhi: string | null; readonly connector: string | null }, reason: string): Promise<Answer<Lock>>;
   unlock(by: string, lockId: string, reason: string | null): Promise<Answer<Lock>>;
   locks(): readonly Lock[];
@@ -255,6 +255,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     async lock(by, { nhi, connector }, reason) {
       if (nhi === null && connector === null) return { ok: false, code: 'not-expected', message: 'a lock names an identity, a connector, or both' };
       if (!mayLock(by, nhi, options.facts())) return { ok: false, code: 'not-allowed', message: `${by} is neither owner, on call nor security there` };
+      const known = store.locks().find((one) => one.by === by && one.nhi === nhi && one.connector === connector && one.reason === reason);
+      if (known !== undefined) {
+        await store.durable();
+        return { ok: true, value: known };
+      }
       const lockId = newLockId(clock.nowMs(), options.random);
       store.record('lock.set', { lockId, nhi, connector, reason }, [], by);
       enforceLocks(context);

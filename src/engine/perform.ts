@@ -3,7 +3,7 @@ import {
   callerOfPlan, deriveActTicket, deriveOffboarding, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, newAccountName, systemOf,
 } from '../change/derive.ts';
 import { whyNotAuthorised, type Command } from '../change/decide.ts';
-import { isPastCutover, mayHaveGiven, stepOf, FINAL_STATES, type ChangeState, type IssuedTicket, type Superseded } from '../change/state.ts';
+import { isPastCutover, mayHaveGiven, mayRollBack, stepOf, FINAL_STATES, type ChangeState, type IssuedTicket, type Superseded } from '../change/state.ts';
 import { endDueMs, occupiesTarget, type Work } from '../change/work.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import type { Decision } from '../protocol/decision.ts';
@@ -17,7 +17,7 @@ import type { EngineContext } from './engine.ts';
 import { extendableOf, extendedBy, holdToEarlierEnd, orderEpoch } from './extending.ts';
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
-import { findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
+import { accountOfItem, findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
 import { makeEnvelope } from './receipt.ts';
 
 /** The reasons that policy has against whoever asks (`policy/access/requester`). */
@@ -155,7 +155,8 @@ function askableQuery(context: EngineContext, state: ChangeState): Query | null 
   if (system === null || nhi === undefined) return null;
   const extended = extendableOf(context, state);
   if (request.kind === 'extend' && extended === null) return null;
-  const account = extended?.gave.account ?? (request.kind === 'provision' ? newAccountName(request.subject, state.changeId) : nhi.accounts[system.connector]);
+  const account = extended?.gave.account ?? (request.kind === 'provision' ? newAccountName(request.subject, state.changeId)
+    : state.parent === null ? nhi.accounts[system.connector] : accountOfItem(context.store, state));
   const catalogued = entitlementsOf(request).every((asked) => facts.catalogue.entitlements.some((known) =>
     known.connector === asked.connector && known.target === asked.target && known.privilege === asked.privilege));
   return account === undefined || !catalogued ? null : deriveQuery(state.changeId, request, account, extended?.gave.action);
@@ -306,9 +307,10 @@ async function verify(context: EngineContext, state: ChangeState): Promise<Outco
 
 /** Orders back what the change gave, or may have given. What cannot be taken back, or must not be any more, waits for its owner. */
 async function compensate(context: EngineContext, state: ChangeState, cause: 'compensation' | 'leaseEnd'): Promise<Outcome> {
-  const backAgain = cause === 'compensation' && isPastCutover(state);
+  // Who has moved over to a new login is not cut off by a verification; a person who withdraws the change may want that.
+  const stands = cause === 'compensation' && (isPastCutover(state) || (state.name === 'verifying' && !mayRollBack(state)));
   holdToEarlierEnd(context, state);
-  const order = state.plan === null || state.act === null || backAgain || state.extension !== null ? null
+  const order = state.plan === null || state.act === null || stands || state.extension !== null ? null
     : deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), cause, context.self, orderEpoch(context, state));
   if (order === null) {
     return run(context, state, {

@@ -13,7 +13,9 @@ import type { Audited } from './audited.ts';
 import { checkApproved, queryFor } from './check-decision.ts';
 import type { Extensions } from './check-extension.ts';
 import type { Locks } from './check-lock.ts';
-import { checkCutover, isUndoneAfterCutover } from './check-rotation.ts';
+import type { Cases } from './check-offboarding.ts';
+import { checkCutover, isUndoneAfterCutover, isUndoneInUse } from './check-rotation.ts';
+import type { Targets } from './check-target.ts';
 import { checkInWindow } from './check-window.ts';
 import { openOrder, openTicket, same, type Believed } from './signatures.ts';
 import { fault, type Fault } from './violation.ts';
@@ -21,13 +23,23 @@ import { fault, type Fault } from './violation.ts';
 type Of<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>;
 type Authorised<K extends 'read' | 'act' | 'revoke'> = Extract<Of<'step.authorised'>['body'], { kind: K }>;
 
-export function checkAuthorisation(believed: Believed, locks: Locks, extensions: Extensions, audited: Audited, event: Of<'step.authorised'>): Fault | null {
+/** What else there is in the ledger that may keep a step from being authorised. */
+interface Around {
+  readonly believed: Believed;
+  readonly locks: Locks;
+  readonly cases: Cases;
+  readonly extensions: Extensions;
+  readonly targets: Targets;
+}
+
+export function checkAuthorisation(around: Around, audited: Audited, event: Of<'step.authorised'>): Fault | null {
   const { body } = event;
+  const { believed } = around;
   switch (body.kind) {
     case 'read':
       return checkRead(believed, audited, event, body);
     case 'act':
-      return checkAct(believed, locks, extensions, audited, event, body);
+      return checkAct(around, audited, event, body);
     case 'revoke':
       return checkRevoke(believed, audited, event, body);
   }
@@ -44,7 +56,7 @@ function checkRead(believed: Believed, { state }: Audited, event: ChangeEvent, b
   return entitled(believed, ticket.audience, ticket.query.connector);
 }
 
-function checkAct(believed: Believed, locks: Locks, extensions: Extensions, audited: Audited, event: ChangeEvent, body: Authorised<'act'>): Fault | null {
+function checkAct({ believed, locks, cases, extensions, targets }: Around, audited: Audited, event: ChangeEvent, body: Authorised<'act'>): Fault | null {
   const { state } = audited;
   const opened = openTicket(believed, body.ticket);
   if (!opened.ok) return opened.fault;
@@ -56,7 +68,8 @@ function checkAct(believed: Believed, locks: Locks, extensions: Extensions, audi
   if (!fits) return fault('ticket-mismatch', 'the ticket is not for this step');
   return checkAudience(believed, audited, ticket)
     ?? checkSufficiency(believed, audited, event, body, ticket)
-    ?? checkHeld(locks, audited, event, ticket.step)
+    ?? checkHeld(locks, cases, audited, event, ticket.step)
+    ?? targets.check(audited, ticket.step)
     ?? checkDispatch(audited, event, body)
     ?? checkPlanned(audited, body, ticket)
     ?? checkInWindow(audited, event.atMs, ticket)
@@ -84,12 +97,15 @@ function leaseSecondsOf({ state, planErased }: Audited, body: Authorised<'act'>,
   return body.lease === null ? null : Math.ceil((parseTime(body.lease.endsAt) - (state.firstActAtMs ?? event.atMs)) / 1000);
 }
 
-/** A freeze holds up whatever policy says it does; a lock, what gives. */
-function checkHeld(locks: Locks, { state }: Audited, event: ChangeEvent, step: PlanStep): Fault | null {
+/** A freeze holds up whatever policy says it does; a lock, and an offboarding that is at work, what gives. */
+function checkHeld(locks: Locks, cases: Cases, { state }: Audited, event: ChangeEvent, step: PlanStep): Fault | null {
   const notBefore = state.decision?.obligations.notBefore;
   if (notBefore !== undefined && parseTime(notBefore) > event.atMs) return fault('frozen', `a step was authorised that policy had held until ${notBefore}`);
-  const lock = givesAccess(step.action) ? locks.covering(state.request.subject, step.connector) : null;
-  return lock === null ? null : fault('locked', `a step that gives access was authorised under lock ${lock}`);
+  if (!givesAccess(step.action)) return null;
+  const lock = locks.covering(state.request.subject, step.connector);
+  if (lock !== null) return fault('locked', `a step that gives access was authorised under lock ${lock}`);
+  const offboarding = cases.takingFrom(state.request.subject);
+  return offboarding === null ? null : fault('locked', `a step that gives access was authorised while ${offboarding} was taking everything from ${state.request.subject}`);
 }
 
 function checkDispatch({ state }: Audited, event: ChangeEvent, body: Authorised<'act'>): Fault | null {
@@ -142,6 +158,7 @@ function checkRevoke(believed: Believed, { state }: Audited, event: ChangeEvent,
   if (event.actor !== order.orderedBy) return fault('wrong-actor', `a record by ${event.actor} of an order by ${order.orderedBy}`);
   if (body.stepId !== revokeStepId(event.changeId) || order.log !== believed.logId || order.changeId !== event.changeId) return fault('order-mismatch', 'the order is about another change');
   if (isUndoneAfterCutover(state, order)) return fault('undone-after-cutover', 'the new credential was ordered back after it had taken over, and by nobody');
+  if (isUndoneInUse(state, order)) return fault('undone-in-use', 'a new login was ordered back that a consumer had moved over to, and by nobody');
   if (state.plan === null) return null;
   // What its epoch is worth its executor knows; to take away needs none.
   const due = deriveRevokeOrder(state.plan, order.audience, parseTime(order.notBefore), order.cause, order.orderedBy, order.epoch);

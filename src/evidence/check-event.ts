@@ -10,6 +10,7 @@ import { checkDisarmed, type Extensions } from './check-extension.ts';
 import type { Locks } from './check-lock.ts';
 import type { Cases } from './check-offboarding.ts';
 import { checkConfirmed, checkSealed } from './check-rotation.ts';
+import type { Targets } from './check-target.ts';
 import { checkClosed, checkExpired, checkOpened, checkRevised } from './check-window.ts';
 import { AFTER_END } from './order.ts';
 import { openReport, type Believed } from './signatures.ts';
@@ -21,6 +22,7 @@ export interface Surroundings {
   readonly locks: Locks;
   readonly cases: Cases;
   readonly extensions: Extensions;
+  readonly targets: Targets;
   readonly graceMs: number;
 }
 
@@ -35,7 +37,7 @@ export interface Checked {
 export const NOTHING_CHECKED: Checked = { fault: null, approval: null, latenessMs: null };
 
 /** @param audited the change before `event` */
-export function checkEvent({ believed, locks, cases, extensions, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord): Checked {
+export function checkEvent({ believed, locks, cases, extensions, targets, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord): Checked {
   const only = (found: Fault | null): Checked => ({ ...NOTHING_CHECKED, fault: found });
   switch (event.type) {
     case 'policy.decided': {
@@ -46,7 +48,7 @@ export function checkEvent({ believed, locks, cases, extensions, graceMs }: Surr
     case 'approval.rejected':
       return { ...NOTHING_CHECKED, ...checkApproval(believed, audited, event) };
     case 'step.authorised':
-      return only(checkAuthorisation(believed, locks, extensions, audited, event));
+      return only(checkAuthorisation({ believed, locks, cases, extensions, targets }, audited, event));
     case 'state.read':
     case 'step.claimed':
     case 'step.succeeded':

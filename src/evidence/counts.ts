@@ -59,6 +59,8 @@ export function openCounting(): Counting {
         case 'step.succeeded':
           if (gives(after)) counts.grants += 1;
           if (putsInPlace(after)) counts.rotations += 1;
+          // Heard of after it was called off: nobody looks at the target any more.
+          if (isCalled(after) && after.state.name === 'withdrawn') counts.selfReported += 1;
           break;
         case 'step.failed':
           if (isCalled(after) && after.answered && before?.answered === false) counts.selfReported += 1;
@@ -98,7 +100,7 @@ export function openCounting(): Counting {
       const left = { closed: counts.closed, running: 0, standing: 0, selfReported: counts.selfReported, ambiguous: 0 };
       for (const audited of open) {
         const { state } = audited;
-        if (isRotated(audited)) left.closed += 1;
+        if (isRotated(audited) || isGivenUp(audited)) left.closed += 1;
         if (isCalled(audited) && state.result !== null && state.verification === null && !audited.seen) left.selfReported += 1;
         if (isUnknown(audited)) left.ambiguous += 1;
         if (overdue.has(state.changeId) || state.result === null || state.ended !== null) continue;
@@ -123,6 +125,11 @@ function putsInPlace({ ticket }: Audited): boolean {
 const wasPutInPlace = ({ state }: Audited): boolean => state.finished.length > 0 || state.result?.outcome === 'done';
 const isCalled = ({ state }: Audited): boolean => callerOf(state.request) !== null;
 const isCase = ({ state }: Audited): boolean => state.request.kind === 'offboard';
+
+/** Mode `caller`: whether somebody has called it off of whose code nothing is known. It is over, and what its run may still say is looked at all the same. */
+function isGivenUp(audited: Audited): boolean {
+  return audited.state.name === 'withdrawn' && isCalled(audited) && isUnknown(audited);
+}
 
 /** Whether it was said that the outcome is not known, and nothing since. */
 function isUnknown({ state, answered, withoutEffect }: Audited): boolean {

@@ -3,7 +3,7 @@
  * what `decide` made sure of for one's own.
  */
 import type { ChangeEvent } from '../change/events.ts';
-import { FINAL_STATES, isPastCutover, mayHaveGiven, stepOf, type ChangeState, type StateName } from '../change/state.ts';
+import { FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState, type StateName } from '../change/state.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { callerOf } from '../protocol/request.ts';
 import { reportSchema } from '../protocol/signed.ts';
@@ -35,7 +35,7 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'change.expired':
       return expiredOutOfOrder(state, event);
     case 'policy.decided': {
-      const due = event.body.phase === 'request' ? inOneOf('requested') : inOneOf('scheduled', 'staged', 'authorised', 'executing');
+      const due = event.body.phase === 'request' ? inOneOf('requested') : (inOneOf('scheduled', 'staged', 'authorised', 'executing') ?? issuedAgain(state, event));
       return due ?? when(event.body.revision === state.revision, `revision ${state.revision}`);
     }
     case 'approval.recorded':
@@ -43,7 +43,7 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
       return inOneOf('pending');
     case 'step.authorised':
       if (event.body.kind === 'read') return isReadAgain(state) ? when(state.after === null, 'a change that had been looked at') : inOneOf('requested');
-      if (event.body.kind === 'act') return stepOutOfOrder(state, event.body.stepId) ?? inOneOf('scheduled', 'staged', 'authorised', 'executing');
+      if (event.body.kind === 'act') return stepOutOfOrder(state, event.body.stepId) ?? inOneOf('scheduled', 'staged', 'authorised', 'executing') ?? issuedAgain(state, event);
       return when(state.act !== null && state.ended === null, 'a change that had given nothing, or had given it back');
     case 'state.read':
       if (isReadAgain(state)) return when(state.readAfter !== null && state.after === null, 'a change whose target nobody was to read again');
@@ -118,7 +118,7 @@ function expiredOutOfOrder(state: ChangeState, event: Of<'change.expired'>): Fau
   const wasIn = misplaced(event, `a change that was ${state.name}`);
   switch (event.body.cause) {
     case 'approval':
-      return state.name === 'pending' ? null : wasIn;
+      return state.name === 'pending' && event.atMs >= (state.approvalsByMs ?? Infinity) ? null : wasIn;
     case 'unclaimed': {
       const unclaimed = callerOf(state.request) !== null && state.name === 'authorised' && !state.claimed;
       return unclaimed && event.atMs >= (state.act?.notAfterMs ?? Infinity) ? null : misplaced(event, 'a change whose caller had begun, or might still have');
@@ -134,6 +134,13 @@ function expiredOutOfOrder(state: ChangeState, event: Of<'change.expired'>): Fau
 /** Mode `caller`: its code has run, and the target is read to see what it did. */
 function isReadAgain(state: ChangeState): boolean {
   return state.name === 'verifying' && callerOf(state.request) !== null;
+}
+
+/** A step has one good ticket at a time, so that two executors do not both act on it; a caller's run has one for good. */
+function issuedAgain(state: ChangeState, event: ChangeEvent): Fault | null {
+  if (state.name !== 'authorised' && state.name !== 'executing') return null;
+  const due = callerOf(state.request) === null && needsAnotherIssue(state, event.atMs);
+  return due ? null : misplaced(event, 'a change whose step had a ticket that was still good, or had been taken up');
 }
 
 /** A step of the plan that comes after the one that is due. */

@@ -10,14 +10,14 @@ export const VIOLATIONS = [
   // What was authorised.
   'ticket-signature', 'ticket-mismatch', 'lease-mismatch', 'order-signature', 'order-mismatch', 'extension-mismatch',
   // When, and in which order.
-  'step-order', 'cutover-early', 'retired-early', 'outside-window', 'window-mismatch', 'frozen', 'locked',
+  'step-order', 'cutover-early', 'retired-early', 'outside-window', 'window-mismatch', 'frozen', 'locked', 'target-taken',
   // What is one part of something larger.
-  'parent-mismatch', 'item-mismatch', 'item-not-gone', 'notice-mismatch',
+  'parent-mismatch', 'item-mismatch', 'item-not-gone', 'item-missing', 'notice-mismatch',
   // What executors did.
   'unknown-executor', 'executor-not-entitled', 'report-signature', 'report-mismatch', 'not-authorised', 'effect-before-evidence', 'not-armed',
   'second-effect', 'not-claimed', 'seal-mismatch', 'state-missing', 'state-mismatch', 'not-verified',
   // What was taken back.
-  'not-extended', 'disarmed-early', 'ended-late', 'lease-overdue', 'not-undone', 'undone-after-cutover',
+  'not-extended', 'disarmed-early', 'ended-late', 'lease-overdue', 'not-undone', 'undone-in-use', 'undone-after-cutover',
 ] as const;
 export type ViolationCode = (typeof VIOLATIONS)[number];
 

@@ -21,6 +21,8 @@ import { openExtensions } from './check-extension.ts';
 import { openLocks, type Locks } from './check-lock.ts';
 import { openCases } from './check-offboarding.ts';
 import { checkUndone } from './check-rotation.ts';
+import { openTargets } from './check-target.ts';
+import { checkLeftOpen } from './check-window.ts';
 import { openCounting, type WorkflowCounts } from './counts.ts';
 import { standInFor, standInForItems } from './erased.ts';
 import { outOfOrder } from './order.ts';
@@ -62,9 +64,10 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
   const logId = logIdOf(origin);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
-    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [] }, locks: openLocks(), cases: openCases(open), extensions: openExtensions(open), graceMs,
+    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [] }, locks: openLocks(), cases: openCases(open), extensions: openExtensions(open),
+    targets: openTargets(), graceMs,
   };
-  const { believed, cases, extensions, locks } = surroundings;
+  const { believed, cases, extensions, locks, targets } = surroundings;
   const counting = openCounting();
   const violations: Violation[] = [];
   let violationCount = 0;
@@ -105,6 +108,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
     } else open.set(event.changeId, slimmed(after));
     cases.follow(after);
     extensions.follow(after);
+    targets.follow(after);
   };
 
   return {
@@ -126,6 +130,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
       const judgedAtMs = asOfMs ?? lastAtMs ?? 0;
       const late = new Set<string>();
       for (const audited of open.values()) {
+        const leftOpen = checkLeftOpen(audited, judgedAtMs, graceMs);
+        if (leftOpen !== null) report(leftOpen, audited.state.lastSeq, audited.state.changeId);
         const found = overdueOf(audited, judgedAtMs, graceMs) ?? checkUndone(audited, judgedAtMs, graceMs);
         if (found === null) continue;
         late.add(audited.state.changeId);

@@ -128,7 +128,7 @@ export const ROUTES = {
   },
   setLock: {
     method: 'POST', path: '/v1/locks', roles: 'any', query: noQuerySchema, body: lockBodySchema,
-    summary: 'Nothing is gained by the identity, or at the connector, until the lock is lifted; what is on its way to being given is ordered back.',
+    summary: 'Nothing is gained by the identity, or at the connector, until the lock is lifted; what is on its way to being given is ordered back. The same again, while it is set, is the same lock.',
     status: 201, answer: lockViewSchema, problems: ['not-allowed', 'ledger-unwritable'],
   },
   listLocks: {

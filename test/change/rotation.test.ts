@@ -121,6 +121,23 @@ describe('a rotation with an overlap', () => {
     expect(work(story).work).toEqual({ do: 'compensate' });
   });
 
+  it('that policy does not let go on is asked about ever more slowly, and again at the old pace once it was let', () => {
+    const story = cutOver();
+    story.must({ type: 'openFinding', by: SIDECAR, code: 'rotation-stalled', message: 'denied', owner: 'person:wei' });
+    const waitMinutes = (): number => {
+      expectOk(story.decided(decision('deny'), 'dispatch'));
+      const { work: due, wakeAtMs } = work(story);
+      expect(due).toBeNull();
+      const waitMs = wakeAtMs! - story.nowMs;
+      story.nowMs = wakeAtMs!;
+      expect(work(story).work).toEqual({ do: 'dispatch' });
+      return waitMs / 60_000;
+    };
+    expect(Array.from({ length: 8 }, waitMinutes)).toEqual([10, 20, 40, 80, 160, 320, 360, 360]);
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expect(waitMinutes()).toBe(10);
+  });
+
   it('whose secret nobody fetches is undone', () => {
     const story = stagedRotation();
     story.nowMs += LIMITS.deliveryMs;
