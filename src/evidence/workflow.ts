@@ -174,6 +174,13 @@ function checkSystemRecord(record: LedgerRecord, origin: string, locks: Locks): 
       return locks.set(systemRecordBodies['lock.set'].parse(record.body), record.actor);
     case 'lock.lifted':
       return locks.lift(systemRecordBodies['lock.lifted'].parse(record.body), record.actor);
+    case 'discovery.authorised':
+    case 'discovery.read':
+    case 'reconcile.found':
+    case 'reconcile.cleared':
+    case 'reconcile.ordered':
+    case 'reconcile.proposed':
+    case 'reconcile.compared':
     case 'ledger.recovered':
     case 'facts.loaded':
     case 'bundle.activated':
