@@ -14,6 +14,7 @@ import { tokensFileSchema } from '../identity/tokens.ts';
 import { notificationSchema } from '../notify/payload.ts';
 import { changeInputSchema, scheduleSchema, verificationInputSchema } from '../pdp/policy-input.ts';
 import { decisionSchema, verificationSchema } from '../protocol/decision.ts';
+import { discoveredPageSchema, discoveredReportSchema, discoverTicketSchema } from '../protocol/discovery.ts';
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
@@ -44,6 +45,9 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'approval-statement': approvalStatementSchema,
   'approval': approvalSchema,
   'report': reportSchema,
+  'discover-ticket': discoverTicketSchema,
+  'discovered-page': discoveredPageSchema,
+  'discovered-report': discoveredReportSchema,
   'step-envelope': stepEnvelopeSchema,
   'report-message': reportMessageSchema,
   'notification': notificationSchema,
