@@ -218,6 +218,7 @@ export function compare(at: LookedAt, known: Known): Comparison {
         case 'never':
       }
     }
+    lookAtCredentials(entry, change, page);
     const isGiven = change !== undefined && entry.canLogin && standingOf(change, page, known.marginMs) === 'given';
     if (identity === undefined && !isGiven) {
       counts.unknownAccounts += 1;
@@ -236,6 +237,20 @@ export function compare(at: LookedAt, known: Known): Comparison {
     if (entry.endsAt === null && (!isGiven || change.lease === null)) counts.standing += size;
     if (beyond.length === 0) return;
     find('access-unexplained', about, [page.digest], { ...what, privileges: beyond, message: `${entry.account} holds ${beyond.length} ${beyond.length === 1 ? 'privilege' : 'privileges'} that no record and no purpose of its identity explains${lastUseOf(entry)}` });
+  }
+
+  /** Of a rotation that came to nothing, the new secret may be left; the account that it opens is somebody's all the same. */
+  function lookAtCredentials(entry: FoundAccount, made: ChangeState | undefined, page: LookedAt['pages'][number]): void {
+    for (const { id, clientToken, expiresAt } of entry.credentials) {
+      const change = clientToken === null ? undefined : byToken.get(clientToken);
+      const isOver = expiresAt !== null && Date.parse(expiresAt) <= page.atMs;
+      if (change === undefined || change === made || isOver) continue;
+      const standing = standingOf(change, page, known.marginMs);
+      const about = `credential:${id}`;
+      if (standing === 'onItsWay') leaveOpen(about);
+      if (standing !== 'over') continue;
+      find('access-past-end', about, [page.digest], { account: entry.account, nhi: change.request.subject, change: change.changeId, privileges: entry.held, message: pastEnd(change) });
+    }
   }
 
   /** An account that this ledger shut out last, and that lets somebody in. */
