@@ -11,11 +11,17 @@ import { deriveRevokeOrder } from '../change/derive.ts';
 import { FINAL_STATES, stillGives } from '../change/state.ts';
 import type { OpenFinding } from '../evidence/reconciled.ts';
 import type { Facts } from '../facts/load.ts';
+import type { InventoryFact } from '../facts/schemas.ts';
+import { EngineFault } from '../pdp/fault.ts';
+import type { Proposal, ReconcileInput } from '../pdp/policy-input.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import { discoveredPageSchema, type DiscoveredPage } from '../protocol/discovery.ts';
+import { changeRequestSchema, type ChangeRequest } from '../protocol/request.ts';
 import { REVOKE_ORDER_TYPE } from '../protocol/signed.ts';
+import { provenanceOf, saltedInput } from './ask.ts';
 import type { Look } from './discoveries.ts';
 import type { EngineContext } from './engine.ts';
+import { newChangeId } from './ids.ts';
 
 export interface Reconciliation {
   readonly discoveryId: string;
@@ -88,7 +94,10 @@ async function reconcileConnector(context: EngineContext, connector: string): Pr
   const { found, cleared } = record(context, look, seen);
   await store.durable();
   const open = openAt(context, connector);
-  for (const finding of open) if (finding.code === 'access-past-end') await orderBack(context, finding);
+  for (const finding of open) {
+    if (finding.code === 'access-past-end') await orderBack(context, finding);
+    else if (finding.proposed === null) await propose(context, finding);
+  }
   return { discoveryId: look.discoveryId, connector, target: look.target, complete: look.complete, counts: seen.counts, found, cleared, open: openAt(context, connector) };
 }
 
@@ -163,6 +172,42 @@ async function orderBack(context: EngineContext, finding: OpenFinding): Promise<
   await store.durable();
   // What cannot be reached now is ordered again when it is found again.
   await transport.publishRevoke(audience, signed).catch((error: unknown) => logger.warn({ findingId: finding.findingId, error: String(error) }, 'what is there past its end could not be ordered back now'));
+}
+
+/**
+ * Asks for the change that policy would have end it, once for each time that something is found. Whoever owns the identity decides; policy that
+ * gives no answer proposes nothing.
+ */
+async function propose(context: EngineContext, finding: OpenFinding): Promise<void> {
+  const { store, clock, logger } = context;
+  const facts = context.facts();
+  const { code, connector, target, account, privileges, nhi, change } = finding;
+  const identity = nhi === null ? undefined : facts.inventory.get(nhi);
+  const input: ReconcileInput = {
+    v: 1, nowMs: clock.nowMs(), finding: { code, connector, target, account, privileges: [...privileges], nhi, change }, facts: { nhi: identity ?? null, catalogue: facts.catalogue },
+  };
+  const asked = await context.pdp.reconcile(input).catch((error: unknown) => {
+    if (!(error instanceof EngineFault)) throw error;
+    logger.warn({ findingId: finding.findingId, code: error.code }, 'policy gave no answer to what was found: nothing is proposed');
+    return null;
+  });
+  const request = asked === null || identity === undefined ? null : requestOf(finding, identity, asked.propose);
+  if (asked === null || request === null) return;
+  const bytes = saltedInput(context, input);
+  const changeId = newChangeId(context.log.logId, clock.nowMs(), context.random);
+  const applied = store.apply(changeId, { type: 'request', by: context.self, request, requester: [context.self], idempotency: null });
+  if (!applied.ok) return logger.warn({ findingId: finding.findingId, code: applied.code }, 'what was proposed could not be asked for');
+  store.record('reconcile.proposed', { findingId: finding.findingId, change: changeId, reasons: asked.reasons, provenance: provenanceOf(context, bytes) }, [bytes]);
+  await store.durable();
+}
+
+/** null where nothing is proposed, or nothing can be asked for. */
+function requestOf({ message, connector, target, privileges }: OpenFinding, { id: subject, purposes: [purpose] }: InventoryFact, kind: Proposal['propose']): ChangeRequest | null {
+  const reason = `reconcile: ${message}`.slice(0, 500);
+  if (kind === 'disable') return { kind, subject, connector, target, reason };
+  if (kind === null || purpose === undefined) return null;
+  const request = changeRequestSchema.safeParse({ kind, subject, purpose, reason, entitlements: privileges.map((privilege) => ({ connector, target, privilege })) });
+  return request.success ? request.data : null;
 }
 
 /** What the last comparison of the connector saw; null where there was none, or it was erased. */

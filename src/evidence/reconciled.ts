@@ -1,6 +1,7 @@
 /** What looking at targets has put on record: the bodies of those records, and what they come to, connector by connector. */
 import { z } from 'zod';
 import { DISCREPANCY_CODES, PRIVILEGES_MAX, type Counts, type DiscrepancyCode } from '../change/compare.ts';
+import { provenanceSchema, reasonSchema } from '../protocol/decision.ts';
 import { discoveryAuthorisedSchema, discoveryIdSchema, PAGES_MAX } from '../protocol/discovery.ts';
 import { dsseSchema } from '../protocol/signed.ts';
 import { changeIdSchema, connectorIdSchema, digestSchema, nhiIdSchema, plainTextSchema, principalSchema } from '../protocol/values.ts';
@@ -28,8 +29,8 @@ export const reconcileRecordBodies = {
   'reconcile.cleared': z.strictObject({ findingId: findingIdSchema, discoveryId: discoveryIdSchema, evidence }),
   /** What this ledger gave and was found past its end is ordered back: that it ends was decided when it was given. */
   'reconcile.ordered': z.strictObject({ findingId: findingIdSchema, order: dsseSchema }),
-  /** A change was asked for that would end it; people decide on that as on any other. */
-  'reconcile.proposed': z.strictObject({ findingId: findingIdSchema, change: changeIdSchema }),
+  /** Policy said that a change be asked for which would end it; people decide on that as on any other. The policy input is the object. */
+  'reconcile.proposed': z.strictObject({ findingId: findingIdSchema, change: changeIdSchema, reasons: z.array(reasonSchema).min(1).max(64), provenance: provenanceSchema }),
   /** A connector was looked at as a whole and compared with all that is recorded. `complete`: no page is missing. */
   'reconcile.compared': z.strictObject({
     discoveryId: discoveryIdSchema, connector: connectorIdSchema, target: plainTextSchema(128), complete: z.boolean(), pages: evidence, counts: countsSchema, found: number, cleared: number,

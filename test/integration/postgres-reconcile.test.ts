@@ -1,6 +1,9 @@
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from 'vitest';
 import { clientTokenOf } from '../../src/change/derive.ts';
+import { readBundle } from '../../src/pdp/bundle.ts';
+import { inlinePdp } from '../../src/pdp/engine.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
+import { defaultPolicyDirectory } from '../../src/sidecar/default-policy.ts';
 import { connectorTo, CONNECTOR, prepareDatabase, roleExists, SECRET, SELECT_ORDERS, TARGET, USE_SALES } from '../support/postgres-cases.ts';
 import { postgresInstallations, testPostgres, type TestPostgres } from '../support/postgres.ts';
 import { openReconcileBench, OWNER, SECURITY, type ReconcileBench } from '../support/reconcile-bench.ts';
@@ -75,6 +78,28 @@ describe.skipIf(installation === undefined)('reconciling a real PostgreSQL', () 
     expect(found).toMatchObject([{ code: 'access-unexplained', account: 'loader', nhi: 'nhi:prod/loader', owner: OWNER, privileges: ['role:deploy'] }]);
     await server.sql('REVOKE deploy FROM loader');
     expect((await bench.engine.reconcile(CONNECTOR)).open).toEqual([]);
+  });
+
+  test('what policy has proposed is asked for once, for its owner to approve, and ends what was found', async () => {
+    await bench.close();
+    bench = await openReconcileBench(connectorTo(server), {
+      connector: CONNECTOR, target: TARGET, privileges: [SELECT_ORDERS, 'role:deploy'], identities: { loader: { account: 'loader', standing: [USE_SALES] } },
+    }, {}, inlinePdp(await readBundle(defaultPolicyDirectory())));
+    await server.sql('GRANT deploy TO loader');
+    const [finding] = (await bench.engine.reconcile(CONNECTOR)).open;
+    const proposed = finding!.proposed!;
+    await bench.until(proposed, 'pending');
+    const change = bench.engine.get(proposed)!;
+    expect(change.requester).toEqual([`sidecar:${bench.log.logId}`]);
+    expect(change.request).toMatchObject({ kind: 'revoke', subject: 'nhi:prod/loader', entitlements: [{ privilege: 'role:deploy' }] });
+    expect(change.requirement.approvers).toEqual({ anyOf: [OWNER] });
+    expect((await bench.engine.reconcile(CONNECTOR)).open.map(({ proposed: again }) => again)).toEqual([proposed]);
+
+    await bench.engine.decideApproval(OWNER, proposed, 'approve', change.planDigest!, null);
+    await bench.until(proposed, 'done');
+    expect((await bench.engine.reconcile(CONNECTOR)).open).toEqual([]);
+    const { verdicts } = await bench.verify();
+    expect(verdicts.filter(({ status }) => status === 'fails')).toEqual([]);
   });
 
   test('access that is recorded and was dropped at the target is missed, until it has ended on record as well', async () => {

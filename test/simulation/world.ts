@@ -156,7 +156,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     };
     return {
       bundle: pdp.bundle, decide: (input) => answer(() => pdp.decide(input)), verify: (input) => answer(() => pdp.verify(input)),
-      schedule: (input) => answer(() => pdp.schedule(input)), close: async () => undefined,
+      schedule: (input) => answer(() => pdp.schedule(input)), reconcile: (input) => answer(() => pdp.reconcile(input)), close: async () => undefined,
     };
   };
 

@@ -10,6 +10,7 @@ import { verifyEvidence, type EvidenceVerification } from '../../src/evidence/ve
 import type { Connector } from '../../src/executor/connector.ts';
 import { openWorker, type Worker } from '../../src/executor/worker.ts';
 import { parseFacts } from '../../src/facts/load.ts';
+import type { Pdp } from '../../src/pdp/engine.ts';
 import type { ReportMessage } from '../../src/protocol/envelope.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
@@ -47,7 +48,7 @@ export interface ReconcileBench {
 
 const QUIET: Logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
-export async function openReconcileBench(connector: Connector, about: FactsOf, limits: Partial<EngineLimits> = {}): Promise<ReconcileBench> {
+export async function openReconcileBench(connector: Connector, about: FactsOf, limits: Partial<EngineLimits> = {}, pdp: Pdp = scriptedPdp(() => answerOf('allow'))): Promise<ReconcileBench> {
   const directory = await mkdtemp(join(tmpdir(), 'countersign-reconcile-'));
   const signer = (name: string): Signer => parseSigner(generateSignerKey(name, systemRandom(32)).skey);
   const [logSigner, ticketSigner, executorSigner] = [signer(ORIGIN), signer('example.org/tickets'), signer('example.org/main')];
@@ -83,7 +84,7 @@ export async function openReconcileBench(connector: Connector, about: FactsOf, l
   const deliveries = await openDeliveryStore({ disk: nodeDisk(directory), directory: 'deliveries', clock: systemClock, keepMs: 86_400_000, logger: QUIET });
   const facts = parseFacts(factTexts(about), Date.now());
   const engine = await openEngine({
-    log, pdp: scriptedPdp(() => answerOf('allow')), facts: () => facts, transport, deliveries, trust, ticketSigner, executorOf: () => EXECUTOR, connectors: [about.connector],
+    log, pdp, facts: () => facts, transport, deliveries, trust, ticketSigner, executorOf: () => EXECUTOR, connectors: [about.connector],
     clock: systemClock, random: systemRandom, logger: QUIET, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, republishMs: 500, overdueAfterMs: 1_000, ...limits },
   });
   return {

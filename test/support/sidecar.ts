@@ -65,6 +65,7 @@ export function scriptedPdp(decide: (input: ChangeInput) => Decision): Pdp {
     decide: async (input) => decide(input),
     schedule: async () => ({ window: null, reasons: answerOf('allow').reasons }),
     verify: async () => ({ effect: 'allow', reasons: answerOf('allow').reasons, controls: [] }),
+    reconcile: async () => ({ propose: null, reasons: answerOf('allow').reasons, controls: [] }),
     close: () => Promise.resolve(),
   };
 }
