@@ -20,6 +20,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['confirm'], load: async () => (await import('./confirm.ts')).addConfirm },
   { names: ['revoke'], load: async () => (await import('./revoke.ts')).addRevoke },
   { names: ['lock'], load: async () => (await import('./lock.ts')).addLock },
+  { names: ['reconcile', 'inventory'], load: async () => (await import('./reconcile.ts')).addReconcile },
   { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },
   { names: ['policy'], load: async () => (await import('./policy.ts')).addPolicy },
   { names: ['nats'], load: async () => (await import('./nats.ts')).addNats },

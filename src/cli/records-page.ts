@@ -44,6 +44,13 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'notification.failed': 'It did not, for so long that it is not told any more.',
   'lock.set': 'From here on the identity, or whoever it is at the connector, gains nothing.',
   'lock.lifted': 'The lock is off.',
+  'discovery.authorised': 'The sidecar authorises an executor to tell a page of what is there at its target. The receipt that the executor demands is this very record.',
+  'discovery.read': 'What the executor answered. The page is the object; there is none where it would not tell.',
+  'reconcile.found': 'Something at a target is not as it is recorded, and somebody owns that. `evidence`: the pages that show it.',
+  'reconcile.cleared': 'It is as it is recorded again, as the pages show.',
+  'reconcile.ordered': 'What this ledger gave and was found past its end is ordered back.',
+  'reconcile.proposed': 'A change was asked for that would end what was found; people decide on it as on any other.',
+  'reconcile.compared': 'A connector was looked at as a whole and compared with what is recorded. `complete`: no page is missing.',
 };
 
 interface Shape {

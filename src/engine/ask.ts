@@ -99,11 +99,12 @@ function parentOf(context: EngineContext, state: ChangeState): ChangeInput['chan
   return parent?.name === 'executing' ? { changeId: parent.changeId, requester: [...parent.requester] } : null;
 }
 
-function saltedInput(context: EngineContext, input: object): Uint8Array {
+/** The input as the object that a record names. */
+export function saltedInput(context: EngineContext, input: object): Uint8Array {
   return canonicalBytes({ v: 1, salt: newSalt(context.random), kind: 'policyInput', value: input });
 }
 
-function provenanceOf(context: EngineContext, input: Uint8Array): Provenance {
+export function provenanceOf(context: EngineContext, input: Uint8Array): Provenance {
   return { bundle: context.pdp.bundle, input: digestOf(input), facts: [context.factsDigest()] };
 }
 

@@ -10,9 +10,11 @@ import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, EventBody } from '../change/events.ts';
 import { stillGives, type ChangeState } from '../change/state.ts';
 import type { WorkLimits } from '../change/work.ts';
+import type { Reconciled } from '../evidence/reconciled.ts';
 import type { Facts } from '../facts/load.ts';
 import { mayConfirm, mayLock, mayRevoke } from '../identity/authority.ts';
 import type { Pdp } from '../pdp/engine.ts';
+import type { DiscoveredPage } from '../protocol/discovery.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import { callerOf, type ChangeRequest } from '../protocol/request.ts';
@@ -20,12 +22,14 @@ import { APPROVAL_TYPE, type ApprovalStatement } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
+import { createDiscoveries, type Discoveries } from './discoveries.ts';
 import { revokeNow } from './early.ts';
 import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
 import { enforceLocks, type Lock } from './locks.ts';
 import type { Clock, DeliveryStore, Logger, RandomBytes, Transport } from './ports.ts';
+import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
 import { receiveReport } from './reports.ts';
 import { startRunner, type Runner } from './runner.ts';
 import { openStore, type Store } from './store.ts';
@@ -71,6 +75,7 @@ export interface EngineContext {
   /** `sidecar:<log id>`: who acts where no person does. */
   readonly self: string;
   readonly executorHeads: ExecutorHeads;
+  readonly discoveries: Discoveries;
 }
 
 export type EngineRejectionCode =
@@ -114,14 +119,25 @@ export interface Engine {
   byIdempotencyKey(by: string, key: string): ChangeState | undefined;
   /** Resolves with the state when it differs from `length` records, or undefined after `timeoutMs`. */
   changed(changeId: string, length: number, timeoutMs: number): Promise<ChangeState | undefined>;
+  /**
+   * What is there at the connector's target is compared with what is recorded, and what differs is on record with an owner. While one runs, asking
+   * again waits for the same. @throws DiscoveryError: the target could not be looked at; LedgerError
+   */
+  reconcile(connector: string): Promise<Reconciliation>;
+  /** The last comparison of each connector, and what is open. */
+  reconciled(): Reconciled;
+  /** What was there at the last comparison; null where there was none, or what it saw was erased. */
+  discovered(connector: string): Promise<readonly DiscoveredPage[] | null>;
   /** Names what keeps the engine from doing its work; empty when it is well. */
   troubles(): readonly { readonly check: string; readonly message: string }[];
   close(): Promise<void>;
 }
 
-export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'factsDigest'> {
+export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'factsDigest' | 'discoveries'> {
   readonly version: string;
   /** Called with every event once it is sequenced, and the state that it came to. It may not throw. */
+  /** How often every connector is looked at by itself, in ms; left out: when somebody asks. */
+  readonly reconcileEveryMs?: number;
   readonly onEvents?: (state: ChangeState, events: readonly ChangeEvent[]) => void;
 }
 
@@ -153,13 +169,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   };
   const store = await openStore(log, { nowMs: () => clock.nowMs(), actor: self, changed });
   const recorded = recordStart(options, store);
-  const context: EngineContext = { ...options, store, self, executorHeads: createExecutorHeads(), factsDigest: recorded.factsDigest };
+  const context: EngineContext = { ...options, store, self, executorHeads: createExecutorHeads(), discoveries: createDiscoveries(), factsDigest: recorded.factsDigest };
+  const reconciler = createReconciler(context);
   runner = startRunner(context);
 
   transport.onReport((audience, message) => receiveReport(context, audience, message));
   transport.onConnected((audience) => runner.connected(audience));
   enforceLocks(context);
   for (const state of store.open()) runner.wake(state.changeId);
+  if (options.reconcileEveryMs !== undefined) reconciler.every(options.reconcileEveryMs);
 
   const after = async (applied: ReturnType<Store['apply']>): Promise<Answer> => {
     await store.durable();
@@ -303,6 +321,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         set.add(notify);
       });
     },
+    reconcile: (connector) => reconciler.reconcile(connector),
+    reconciled: () => store.reconciled(),
+    discovered: (connector) => pagesOf(context, connector),
     troubles() {
       const found: { check: string; message: string }[] = [];
       if (log.failed !== null) found.push({ check: 'ledger', message: log.failed.message });
@@ -313,6 +334,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     async close() {
       closed = true;
       runner.close();
+      reconciler.close();
       await transport.close();
       await store.durable().catch(() => undefined);
     },

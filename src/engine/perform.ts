@@ -18,6 +18,7 @@ import { extendableOf, extendedBy, holdToEarlierEnd, orderEpoch } from './extend
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
 import { accountOfItem, findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
+import { publishEnvelope } from './publish.ts';
 import { makeEnvelope } from './receipt.ts';
 
 /** The reasons that policy has against whoever asks (`policy/access/requester`). */
@@ -163,25 +164,13 @@ function askableQuery(context: EngineContext, state: ChangeState): Query | null 
 }
 
 async function publish(context: EngineContext, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act'): Promise<Outcome> {
-  const { transport, executorHeads, log } = context;
-  for (let attempt = 0; attempt < 3; attempt += 1) {
-    const envelope = await makeEnvelope(log, state, issued, kind, executorHeads.of(issued.audience));
-    const size = log.checkpoint().size;
-    const acceptance = await transport.publishStep(issued.audience, envelope);
-    if (acceptance.accepted) {
-      executorHeads.saw(issued.audience, size);
-      return 'done';
-    }
-    if (acceptance.fromSize > log.checkpoint().size) {
-      await run(context, state, {
-        type: 'openFinding', by: context.self, code: 'log-rolled-back', owner: null,
-        message: `${issued.audience} has seen ${acceptance.fromSize} records of this log, which has ${size}: it was rolled back, and nothing is given`,
-      });
-      throw new Error(`this log is behind what ${issued.audience} has seen`);
-    }
-    executorHeads.saw(issued.audience, acceptance.fromSize);
-  }
-  throw new Error(`${issued.audience} does not accept that this log grew from what it has seen`);
+  const sent = await publishEnvelope(context, issued.audience, (heads) => makeEnvelope(context.log, state, issued, kind, heads));
+  if (sent.taken) return 'done';
+  await run(context, state, {
+    type: 'openFinding', by: context.self, code: 'log-rolled-back', owner: null,
+    message: `${issued.audience} has seen ${sent.theirSize} records of this log, which has ${sent.size}: it was rolled back, and nothing is given`,
+  });
+  throw new Error(`this log is behind what ${issued.audience} has seen`);
 }
 
 async function decideRequest(context: EngineContext, state: ChangeState, query: Query | null): Promise<Outcome> {

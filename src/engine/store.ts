@@ -12,6 +12,7 @@ import type { ChangeEvent, NewEvent } from '../change/events.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';
 import type { Lock } from './locks.ts';
+import { afterReconcileRecord, isReconcileRecordType, NOTHING_RECONCILED, type Reconciled } from '../evidence/reconciled.ts';
 import { isChangeEventType, systemDraft, systemRecordBodies, toDraft, toEvent, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 
 export type Applied =
@@ -28,6 +29,8 @@ export interface Store {
   lastOf(type: SystemRecordType): Readonly<Record<string, unknown>> | undefined;
   /** The locks that are set and not lifted, oldest first. */
   locks(): readonly Lock[];
+  /** What looking at targets has come to. */
+  reconciled(): Reconciled;
   /**
    * Decides and sequences. Nothing is durable yet.
    * @param extra objects that the body names beyond its attachments
@@ -41,8 +44,11 @@ export interface Store {
    * @param then what follows, given the first change as it is with `command`
    */
   applyWith(changeId: string, command: Command, extra: readonly Uint8Array[], other: string, then: (first: ChangeState) => Command): Applied;
-  /** @param actor who did it; the sidecar itself where nobody is named */
-  record<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, objects?: readonly Uint8Array[], actor?: string): void;
+  /**
+   * The index of the new record.
+   * @param actor who did it; the sidecar itself where nobody is named
+   */
+  record<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, objects?: readonly Uint8Array[], actor?: string): number;
   /** Resolves when all that is sequenced now is durable. @throws LedgerError `unwritable` */
   durable(): Promise<void>;
   isDurable(state: ChangeState): boolean;
@@ -51,7 +57,7 @@ export interface Store {
 const JUDGED_BY_RECORD: ReadonlySet<Command['type']> = new Set(['approve', 'openWindow']);
 
 /** Events whose record must be under a signed checkpoint before anyone hears of them: receipts are made of these. */
-const NEEDS_CHECKPOINT = new Set<string>(['step.authorised']);
+const NEEDS_CHECKPOINT = new Set<string>(['step.authorised', 'discovery.authorised']);
 
 /** Folds the whole log and returns the store. @throws MalformedRecord, LedgerError */
 export async function openStore(log: Log, options: { nowMs: () => number; actor: string; changed: (state: ChangeState, events: readonly ChangeEvent[]) => void }): Promise<Store> {
@@ -60,6 +66,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   const byKey = new Map<string, string>();
   const locks = new Map<string, Lock>();
   const system = new Map<SystemRecordType, Readonly<Record<string, unknown>>>();
+  let reconciled = NOTHING_RECONCILED;
   let lastAtMs = 0;
   let tail: Promise<void> = Promise.resolve();
 
@@ -81,6 +88,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
       locks.set(lock.lockId, { ...lock, by: actor, atMs });
     }
     if (type === 'lock.lifted') locks.delete(systemRecordBodies['lock.lifted'].parse(body).lockId);
+    if (isReconcileRecordType(type)) reconciled = afterReconcileRecord(reconciled, type, body, atMs);
   };
 
   for await (const { record } of log.entries(0)) {
@@ -146,11 +154,13 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
       return { ok: true, state: changes.get(changeId)!, events: decided.events };
     },
     locks: () => [...locks.values()],
+    reconciled: () => reconciled,
     record(type, body, objects = [], actor = options.actor) {
       const atMs = stamp();
       const { draft } = systemDraft(type, body, actor, atMs, objects);
-      append([draft], objects, false);
+      const [appended] = append([draft], objects, NEEDS_CHECKPOINT.has(type));
       foldSystem(type, body, actor, atMs);
+      return appended!.seq;
     },
     durable: () => tail,
     isDurable: (state) => state.lastSeq < log.durableSize,

@@ -17,10 +17,10 @@
 import { z } from 'zod';
 import { leaseIdOf } from '../change/derive.ts';
 import { leaseChangeOf } from '../change/extension.ts';
-import { payloadDigest } from '../protocol/dsse.ts';
+import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { reportMessageSchema, type ReportMessage } from '../protocol/envelope.ts';
 import { planSchema, type Plan } from '../protocol/plan.ts';
-import { ACT_OUTCOMES, actTicketSchema, dsseSchema, sealSchema, type ActTicket, type Seal } from '../protocol/signed.ts';
+import { ACT_OUTCOMES, actTicketSchema, dsseSchema, revokedReportSchema, sealSchema, type ActTicket, type Seal } from '../protocol/signed.ts';
 import { digestSchema, executorIdSchema, leaseIdSchema, logIdSchema, stepIdSchema } from '../protocol/values.ts';
 import { workerIdSchema } from './claims.ts';
 import { holdOrder, type HeldOrder } from './orders.ts';
@@ -72,6 +72,8 @@ export interface StepState {
 
 export interface LeaseEnd {
   readonly effects: ReadonlySet<string>;
+  /** Digests of the orders that were carried out. */
+  readonly orders: ReadonlySet<string>;
   readonly report: ReportMessage;
 }
 
@@ -160,7 +162,8 @@ export function foldEntry(state: BookState, entry: BookEntry): void {
     }
     case 'ended': {
       const known = state.ended.get(entry.leaseId);
-      state.ended.set(entry.leaseId, { effects: new Set([...(known?.effects ?? []), ...entry.effects]), report: entry.report });
+      const { order } = readPayload(entry.report.report, revokedReportSchema);
+      state.ended.set(entry.leaseId, { effects: new Set([...(known?.effects ?? []), ...entry.effects]), orders: new Set([...(known?.orders ?? []), order]), report: entry.report });
       state.unsent.set(payloadDigest(entry.report.report), entry.report);
       return;
     }

@@ -4,6 +4,7 @@
  * A connector never sees a ticket, decides nothing and keeps nothing: the worker has checked the proof, and what a connector made is
  * found again at the target by the client token. Each method has a deadline (`signal`); after it, the outcome is unknown and is probed.
  */
+import type { DiscoverQuery, Found } from '../protocol/discovery.ts';
 import type { PlanStep, TargetState } from '../protocol/plan.ts';
 import type { Query, RevokeOrder } from '../protocol/signed.ts';
 
@@ -19,6 +20,13 @@ export class TargetError extends Error {
     this.name = 'TargetError';
     this.kind = kind;
   }
+}
+
+/** A page as a connector gives it. `next`: the key after which the next one begins; null after the last. Pages that are too large are cut by the worker. */
+export interface DiscoveredEntries {
+  readonly target: string;
+  readonly entries: readonly Found[];
+  readonly next: string | null;
 }
 
 export type StateWithoutSalt = Omit<TargetState, 'salt' | 'v'>;
@@ -66,6 +74,12 @@ export interface Connector {
    * a part of the same attributes. @throws TargetError
    */
   read(query: Query, signal: AbortSignal): Promise<StateWithoutSalt>;
+  /**
+   * A page of what is there that is access of somebody, in an order of the target's own that does not change while it is read: accounts with
+   * what they hold in their own name, credentials and last use as far as the target knows them, and grants of Countersign whoever's ledger they
+   * are in. Changes nothing, and tells no secret. A connector that cannot tell has no such method. @throws TargetError
+   */
+  discover?(query: DiscoverQuery, signal: AbortSignal): Promise<DiscoveredEntries>;
   /**
    * Makes the change, wholly or not at all, marked with the client token in the same transaction as the effect. An `extend` gives what is
    * there and bears the token a later end, and makes nothing: what has been taken back stays so, however late it arrives.

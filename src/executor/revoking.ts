@@ -38,7 +38,11 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
   const kept = new Set<string>();
   let cancel = (): void => undefined;
 
-  const isMoot = ({ order }: HeldOrder): boolean => book.state.ended.get(order.leaseId)?.effects.has(effectKey(order)) ?? false;
+  /** It was found there after it was taken back: once more, for each order that says so. */
+  const isMoot = ({ order, digest }: HeldOrder): boolean => {
+    const ended = book.state.ended.get(order.leaseId);
+    return (order.cause === 'reconcile' ? ended?.orders.has(digest) : ended?.effects.has(effectKey(order))) ?? false;
+  };
   const isWaiting = (held: HeldOrder): boolean => {
     if (settled.has(held.digest) || running.has(held.order.leaseId)) return false;
     // By what is durable: whoever opens the book next must know as well why it was left.

@@ -9,9 +9,10 @@ import { leaseIdOf } from '../change/derive.ts';
 import { leaseChangeOf } from '../change/extension.ts';
 import type { Acceptance, Clock, Logger, RandomBytes } from '../engine/ports.ts';
 import { takesAway } from '../protocol/plan.ts';
+import type { AnyTicket, DiscoverTicket } from '../protocol/discovery.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import type { ActTicket, ReadTicket, Ticket } from '../protocol/signed.ts';
+import type { ActTicket, ReadTicket } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { admit, type Admission } from './admission.ts';
 import { runStep } from './acting.ts';
@@ -20,6 +21,7 @@ import { noClaims, openClaims, type ClaimBoard } from './claims.ts';
 import type { Connector } from './connector.ts';
 import { createInFlight, DEFAULT_WORKER_LIMITS, type WorkerContext, type WorkerLimits } from './context.ts';
 import { createLanes, createPauses, within } from './deadline.ts';
+import { discoveredReport, runDiscovery } from './discovering.ts';
 import { openLeaseBook } from './lease-book.ts';
 import { isVoid } from './order-fence.ts';
 import { admitOrder, type HeldOrder } from './orders.ts';
@@ -155,8 +157,8 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   };
 
   /** What was taken up or answered before is not looked at again: it is said again. */
-  const isKnown = ({ stepId, issue, kind }: Ticket): boolean => {
-    if (kind === 'read') {
+  const isKnown = ({ stepId, issue, kind }: AnyTicket): boolean => {
+    if (kind !== 'act') {
       const answer = reads.get(`${stepId} ${issue}`);
       if (answer !== undefined && answer !== null) outbox.add(answer);
       return answer !== undefined;
@@ -178,14 +180,14 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     logger.info({ changeId, stepId, issue }, 'step claimed');
     if (!stepsRunning.has(stepId)) start(ticket);
   };
-  const takeRead = async (ticket: ReadTicket, head: Admission['head']): Promise<void> => {
+  const takeRead = async (ticket: ReadTicket | DiscoverTicket, head: Admission['head']): Promise<void> => {
     const key = `${ticket.stepId} ${ticket.issue}`;
     reads.set(key, null);
     await book.append(...headEntry(ticket.log, head)).catch((error: unknown) => {
       reads.delete(key);
       throw error;
     });
-    background(ticket.stepId, runRead(context, ticket).then((message) => sayRead(key, message)));
+    background(ticket.stepId, (ticket.kind === 'read' ? runRead(context, ticket) : runDiscovery(context, ticket)).then((message) => sayRead(key, message)));
   };
   const sayRead = (key: string, message: ReportMessage | null): void => {
     if (message === null) return;
@@ -215,15 +217,16 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     return { accepted: true };
   };
   /** A signed no, final for this issue: it is kept before it is said. */
-  const sayNo = async (ticket: Ticket, refused: Refused): Promise<void> => {
-    const { log, changeId, stepId, issue } = ticket;
+  const sayNo = async (ticket: AnyTicket, refused: Refused): Promise<void> => {
+    const { log, stepId, issue } = ticket;
     const said = { outcome: 'refused', code: refused.code, detail: plainDetail(refused.message) } as const;
     const head = headEntry(log, refused.head);
-    logger.warn({ changeId, stepId, issue, code: refused.code, reason: said.detail }, 'step refused');
-    if (ticket.kind === 'read') {
+    logger.warn({ stepId, issue, code: refused.code, reason: said.detail }, 'step refused');
+    if (ticket.kind !== 'act') {
       await book.append(...head);
-      return sayRead(`${stepId} ${issue}`, readReport(context, ticket, said, null));
+      return sayRead(`${stepId} ${issue}`, ticket.kind === 'read' ? readReport(context, ticket, said, null) : discoveredReport(context, ticket, said, null));
     }
+    const { changeId } = ticket;
     const message = report({ kind: 'acted', log, changeId, stepId, issue, attempt: 0, ...said, before: null, after: null, byUse: 'notTried', seal: null });
     await book.append(...head, { t: 'resolved', stepId, issue, outcome: 'refused', report: message });
     outbox.add(message);
@@ -260,7 +263,7 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
       if (!admission.ok) return answerRefusal(admission);
       const { ticket, head } = admission;
       if (isKnown(ticket)) await book.durable();
-      else if (admission.kind === 'read') await takeRead(admission.ticket, head);
+      else if (admission.kind !== 'act') await takeRead(admission.ticket, head);
       else {
         const { plan, order } = admission;
         const refused = outOfTurn(context, admission.ticket, plan, order);

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { inventoryFactSchema, catalogueSchema, directorySchema } from '../facts/schemas.ts';
-import { reasonSchema, requirementSchema } from '../protocol/decision.ts';
+import { controlSchema, reasonSchema, requirementSchema } from '../protocol/decision.ts';
 import { stepActionSchema } from '../protocol/plan.ts';
 import { calendarIdSchema } from '../protocol/request.ts';
 import { entitlementSchema, plainTextSchema, principalSchema, subjectSchema } from '../protocol/values.ts';
@@ -117,6 +117,24 @@ export const verificationInputSchema = z.strictObject({
   after: seenState,
 });
 export type VerificationInput = z.infer<typeof verificationInputSchema>;
+
+/** Entrypoint `access/reconcile`: what is to be proposed where a target is not as it is recorded? */
+export const reconcileInputSchema = z.strictObject({
+  v: z.literal(1),
+  nowMs: z.int(),
+  finding: z.strictObject({
+    code: z.string(), connector: z.string(), target: z.string(), account: z.string(), privileges: z.array(plainTextSchema(256)),
+    /** Whose account it is; null where the inventory does not say. */
+    nhi: z.string().nullable(),
+    /** The change whose access it is; null where it is of none. */
+    change: z.string().nullable(),
+  }),
+  facts: z.strictObject({ nhi: inventoryFactSchema.nullable(), catalogue: catalogueSchema }),
+});
+export type ReconcileInput = z.infer<typeof reconcileInputSchema>;
+/** `propose`: the kind of change that would end what was found; null: people look at it. */
+export const proposalSchema = z.strictObject({ propose: z.enum(['revoke', 'disable']).nullable(), reasons: z.array(reasonSchema).min(1).max(64), controls: z.array(controlSchema).max(128) });
+export type Proposal = z.infer<typeof proposalSchema>;
 
 /** Entrypoint `access/schedule`: which maintenance window must this change use? Asked with the change's input, before there is a plan. */
 export const scheduleSchema = z.strictObject({ window: windowMs.nullable(), reasons: z.array(reasonSchema).min(1).max(64) });

@@ -81,7 +81,8 @@ export const revokeOrderSchema = z.strictObject({
   account: plainTextSchema(128),
   privileges: z.array(plainTextSchema(256)).min(1).max(16),
   clientToken: clientTokenSchema,
-  cause: z.enum(['leaseEnd', 'early', 'compensation']),
+  /** `reconcile`: it was found at the target though its lease is over, and is carried out whatever was taken back before. */
+  cause: z.enum(['leaseEnd', 'early', 'compensation', 'reconcile']),
   orderedBy: principalSchema,
 });
 export type RevokeOrder = z.infer<typeof revokeOrderSchema>;

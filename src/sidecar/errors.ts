@@ -27,6 +27,7 @@ export const ERRORS = {
   'no-such-change': { status: 404, title: 'No such change' },
   'no-such-nhi': { status: 404, title: 'No such machine identity' },
   'no-such-lock': { status: 404, title: 'No such lock' },
+  'no-such-connector': { status: 404, title: 'No such connector' },
   'method-not-allowed': { status: 405, title: 'The resource has no such method' },
   'already-exists': { status: 409, title: 'It exists already' },
   'plan-changed': { status: 409, title: 'The plan is another one now' },

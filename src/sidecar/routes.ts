@@ -7,9 +7,10 @@ import type { Role } from '../identity/tokens.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import type { ErrorCode } from './errors.ts';
 import {
-  acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema,
-  evidenceSchema, extendBodySchema, getQuerySchema, healthSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
-  lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, readinessSchema, reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
+  acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema, discoverySchema,
+  evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
+  lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, reportMessageSchema, revokeAllAnswerSchema,
+  revokeAnswerSchema,
   stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
 
@@ -140,6 +141,26 @@ export const ROUTES = {
     method: 'POST', path: '/v1/locks/{id}/lift', roles: 'any', query: noQuerySchema, body: liftBodySchema,
     summary: 'The lock is no more; the changes that waited for it go on.',
     status: 200, answer: lockViewSchema, problems: ['no-such-lock', 'not-allowed', 'ledger-unwritable'],
+  },
+  reconcile: {
+    method: 'POST', path: '/v1/reconciliations', roles: 'any', query: waitQuerySchema, body: reconcileBodySchema,
+    summary: 'What is there at the connectors is compared with what is recorded; what differs is on record. Answers once all are compared, or after `wait`.',
+    status: 200, answer: reconciliationListSchema, problems: ['not-allowed', 'no-such-connector'],
+  },
+  listReconciliations: {
+    method: 'GET', path: '/v1/reconciliations', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'When each connector was last compared with what is recorded, and what came of it.',
+    status: 200, answer: reconciliationListSchema, problems: ['not-allowed'],
+  },
+  listFindings: {
+    method: 'GET', path: '/v1/findings', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'What is not at its target as it is recorded, as far as the caller answers for it or may see it, oldest first.',
+    status: 200, answer: findingListSchema, problems: [],
+  },
+  getDiscovery: {
+    method: 'GET', path: '/v1/discoveries/{connector}', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'What was there when the connector was last compared: accounts, what they hold, their credentials and last use.',
+    status: 200, answer: discoverySchema, problems: ['not-allowed', 'no-such-connector', 'erased'],
   },
   getCheckpoint: { ...LEDGER_FILE, path: '/ledger/checkpoint', summary: 'The newest signed checkpoint (C2SP tlog-checkpoint).', answer: 'text/plain; charset=utf-8' },
   getTile: { ...LEDGER_FILE, path: '/ledger/tile/{tile...}', summary: 'A tile or an entry bundle (C2SP tlog-tiles).', answer: 'application/octet-stream' },

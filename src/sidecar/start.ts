@@ -107,6 +107,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       log, pdp, facts: facts.current, transport, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
       onEvents: (state, events) => notifier?.take(state, events),
+      ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
     });
     undo.push(() => engine.close());
     const telling = startNotifier({
@@ -121,7 +122,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     setMaxListeners(0, draining.signal);
     const app = createApp({
       engine, log, facts: facts.current, clock, logger, tokens, hosts: config.hosts, draining: draining.signal,
-      executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
+      connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       readLedgerFile: (path) => disk.read(`ledger/${path}`),
     });
     const doors = await openDoors(config, app.fetch, undo);

@@ -17,7 +17,7 @@ import { createWorkflowOracle, type WorkflowOracle } from './workflow-oracle.ts'
 import { APPLY_TIMEOUT_MS, type Watchers, type World } from './world.ts';
 
 export interface Violation {
-  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`. 0: liveness, or a program that fell over. */
+  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, and 14 `reconcile-actors.ts`. 0: liveness, or a program that fell over. */
   readonly invariant: number;
   readonly atMs: number;
   readonly message: string;

@@ -2,7 +2,8 @@
  * A target in memory, and the connector to it. It outlives every process, forgets nothing for the oracle, and is no friend: a second
  * `apply` makes a second credential, answers get lost before and after the effect, and others change accounts too.
  */
-import { TargetError, type ApplyInput, type Connector, type StateWithoutSalt } from '../../src/executor/connector.ts';
+import { TargetError, type ApplyInput, type Connector, type DiscoveredEntries, type StateWithoutSalt } from '../../src/executor/connector.ts';
+import type { Found, FoundAccount } from '../../src/protocol/discovery.ts';
 import type { PlanStep } from '../../src/protocol/plan.ts';
 import type { Query } from '../../src/protocol/signed.ts';
 import type { Rng } from './rng.ts';
@@ -42,6 +43,7 @@ export type TargetFault = 'none' | 'lostBefore' | 'lostAfter' | 'hangs' | 'rejec
 
 export interface TargetOptions {
   readonly connector: string;
+  readonly target: string;
   /** Whether the target ends access itself at `validUntil`. */
   readonly nativeExpiry: boolean;
   /** After so long no effect of a call can still happen, whatever became of the caller, in ms. */
@@ -71,11 +73,17 @@ export interface SimTarget {
   recreate(): void;
   /** Someone tidies up what `recreate` left. */
   removeForeign(): void;
+  /** Someone else makes a login that nobody knows, or removes it again. */
+  plant(target: string, account: string): void;
+  uproot(account: string): void;
+  /** Someone else takes what a lease gave: its client token; null where there is none. */
+  drop(): string | null;
 }
 
 export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetOptions): SimTarget {
   const accounts = new Map<string, Account>();
   const given: Access[] = [];
+  const planted = new Set<string>();
   let fault: (operation: string) => TargetFault = () => 'none';
   let nextId = 1;
   const logins = createSimLogins(() => nextId++);
@@ -191,6 +199,34 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
     return ours.length > 0 || removed ? 'done' : 'already-absent';
   };
 
+  const discover = (): DiscoveredEntries => {
+    const accountOf = (name: string, nativeId: number, edit: Partial<FoundAccount>): FoundAccount => ({
+      kind: 'account', key: `account ${name}`, account: name, nativeId: String(nativeId), canLogin: false, isOwn: false, endsAt: null, held: [], heldLeftOut: 0, marks: [], credentials: [],
+      credentialsLeftOut: 0, sessions: null, lastUsedAt: null, ...edit,
+    });
+    const entries: Found[] = [];
+    for (const [key, { nativeId, token, own }] of accounts) {
+      const [, name] = JSON.parse(key) as [string, string];
+      const made = token === null ? [] : live(token);
+      // Who made it of the same name can log in; so can whoever was planted.
+      const others = own.has('foreign') || planted.has(name);
+      entries.push(accountOf(name, nativeId, {
+        canLogin: token === null ? others || (logins.has(name) && logins.working(name).length > 0) : made.length > 0,
+        held: [...new Set([...own, ...made.flatMap(({ privileges }) => privileges)])].sort(), marks: token === null ? [] : [{ clientToken: token, what: 'made' }],
+      }));
+    }
+    for (const { name, nativeId, twinOf, canLogin, secret, isMember, token } of logins.all()) {
+      if (twinOf === null) continue;
+      entries.push(accountOf(name, nativeId, { canLogin: canLogin && secret !== null, held: isMember ? [`role:${twinOf}`] : [], marks: token === null ? [] : [{ clientToken: token, what: 'made' }] }));
+    }
+    for (const { kind, token, account, privileges, endedAtMs } of given) {
+      const known = entries.some((entry) => entry.kind === 'grant' && entry.clientToken === token);
+      if (kind !== 'grant' || endedAtMs !== null || known) continue;
+      entries.push({ kind: 'grant', key: `grant ${token}`, clientToken: token, nativeId: token, accounts: [account], accountsLeftOut: 0, held: [...privileges], heldLeftOut: 0 });
+    }
+    return { target: options.target, entries, next: null };
+  };
+
   const connector = (process: Process): Connector => {
     /** The effect belongs to the target: it happens, or not, whatever becomes of the caller; the answer belongs to the caller. */
     const call = <T>(operation: string, effect: (sentAtMs: number) => T, signal: AbortSignal | null): Promise<T> => {
@@ -230,6 +266,7 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
     return {
       describe: (action) => ({ expiry: options.nativeExpiry && action !== 'revoke' ? 'native' : 'external', endsSessions: true, residualMs: 0, findable: true }),
       read: (query, signal) => call('read', () => read(query), signal),
+      discover: (_query, signal) => call('discover', discover, signal),
       apply: (input) => call('apply', (sentAtMs) => apply(input, sentAtMs), input.signal),
       probe: (step, signal, validUntil = null) => call('probe', () => probe(step, validUntil), signal),
       tryUse: (step, secret, signal) => call('tryUse', () => {
@@ -269,6 +306,20 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
         for (const access of given) if (access.token === account.token) end(access);
         return;
       }
+    },
+    plant(target, account) {
+      planted.add(account);
+      accounts.set(keyOf(target, account), { nativeId: nextId++, token: null, isSteady: true, own: new Set(['role:deploy']) });
+    },
+    uproot(account) {
+      for (const key of accounts.keys()) if ((JSON.parse(key) as string[])[1] === account) accounts.delete(key);
+    },
+    drop() {
+      const running = given.filter(({ kind, endedAtMs }) => kind === 'grant' && endedAtMs === null);
+      if (running.length === 0) return null;
+      const { token } = rng.pick(running);
+      live(token).forEach(end);
+      return token;
     },
     removeForeign() {
       for (const [key, account] of accounts) if (account.own.has('foreign')) accounts.delete(key);

@@ -115,8 +115,8 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
   const executors = new Map<string, Node>(EXECUTORS.map(({ audience }) => [audience, node(audience)]));
   const network = createNetwork(scheduler, rng.fork('network'), (text) => watchers.bytes('the wire', Buffer.from(text)));
   const nativeExpiry = rng.chance(0.5);
-  const targets = new Map<string, SimTarget>(EXECUTORS.map(({ connector }) => [connector, createSimTarget(scheduler, rng.fork(`target ${connector}`), {
-    connector, nativeExpiry, effectDeadlineMs: APPLY_TIMEOUT_MS, onGive: (access) => watchers.given(connector, access), onExtend: (access, step, sentAtMs) => watchers.extended(connector, access, step, sentAtMs),
+  const targets = new Map<string, SimTarget>(EXECUTORS.map(({ connector, target }) => [connector, createSimTarget(scheduler, rng.fork(`target ${connector}`), {
+    connector, target, nativeExpiry, effectDeadlineMs: APPLY_TIMEOUT_MS, onGive: (access) => watchers.given(connector, access), onExtend: (access, step, sentAtMs) => watchers.extended(connector, access, step, sentAtMs),
     onDone: (step, sentAtMs) => watchers.done(connector, step, sentAtMs),
   })]));
   targets.get('pg-main')!.addAccount('app', 'ci_deployer', []);
@@ -165,7 +165,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     };
     return {
       bundle: pdp.bundle, decide: (input) => answer(() => pdp.decide(input)), verify: (input) => answer(() => pdp.verify(input)),
-      schedule: (input) => answer(() => pdp.schedule(input)), close: async () => undefined,
+      schedule: (input) => answer(() => pdp.schedule(input)), reconcile: (input) => answer(() => pdp.reconcile(input)), close: async () => undefined,
     };
   };
 

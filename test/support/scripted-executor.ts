@@ -2,9 +2,10 @@
 import { canonicalBytes, digestOf, type Signer } from '../../ledger/index.ts';
 import type { Transport } from '../../src/engine/ports.ts';
 import { payloadDigest, readPayload, signDsse } from '../../src/protocol/dsse.ts';
+import { anyTicketSchema, type Found } from '../../src/protocol/discovery.ts';
 import type { ReportMessage, StepEnvelope } from '../../src/protocol/envelope.ts';
 import { makesSecret, takesAway, type PlanStep, type TargetState } from '../../src/protocol/plan.ts';
-import { REPORT_TYPE, revokeOrderSchema, ticketSchema, type Dsse, type Query, type Report } from '../../src/protocol/signed.ts';
+import { REPORT_TYPE, revokeOrderSchema, type Dsse, type Query, type Report } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 
 export interface ScriptedExecutor extends Transport {
@@ -15,6 +16,8 @@ export interface ScriptedExecutor extends Transport {
   readonly disarmed: readonly Dsse[];
   /** While false, steps are accepted and nothing is done about them. */
   acting: boolean;
+  /** What is at the target, as it tells a discovery; null where it will not tell. */
+  found: readonly Found[] | null;
 }
 
 const SALT = 'AAAAAAAAAAAAAAAAAAAAAA';
@@ -39,7 +42,14 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   };
 
   const act = (envelope: StepEnvelope): void => {
-    const ticket = readPayload(envelope.ticket, ticketSchema);
+    const ticket = readPayload(envelope.ticket, anyTicketSchema);
+    if (ticket.kind === 'discover') {
+      const { log, discoveryId, stepId, issue, query } = ticket;
+      const page = executor.found === null ? null : Buffer.from(canonicalBytes({ v: 1, salt: SALT, ...query, target: 'app', next: null, entries: [...executor.found] })).toString();
+      const said = page === null ? { outcome: 'failed', code: 'target-rejected', detail: 'it will not tell', page: null } : { outcome: 'done', code: null, detail: null, page: digestOf(Buffer.from(page)) };
+      send({ kind: 'discovered', log, discoveryId, stepId, issue, ...said }, { objects: page === null ? [] : [page] });
+      return;
+    }
     const common = { log: ticket.log, changeId: ticket.changeId, stepId: ticket.stepId, issue: ticket.issue };
     if (ticket.kind === 'read') {
       const text = textOf(stateOf(ticket.query, false));
@@ -58,7 +68,7 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   };
 
   const executor: ScriptedExecutor = {
-    steps, orders, armed, disarmed, acting: true,
+    steps, orders, armed, disarmed, acting: true, found: [],
     async arm(_audience, order) {
       armed.push(order);
     },

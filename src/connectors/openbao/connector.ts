@@ -10,6 +10,7 @@ import { parseAddress, pathOf } from './address.ts';
 import type { OpenBaoAddress } from './address.ts';
 import { findRole } from './catalog.ts';
 import { disableAccount } from './disable.ts';
+import { discoverRoles } from './discover.ts';
 import { grantThroughGroup, provisionRole, secondsUntil } from './give.ts';
 import type { Gift } from './give.ts';
 import { checkRoleName, parsePolicy, parseSecretId } from './names.ts';
@@ -46,6 +47,8 @@ export function openbaoConnector(options: OpenBaoOptions): Connector {
     describe,
 
     read: async (query, signal) => asAdmin(query.target, signal, (session) => readState(session, options.id, query, nowMs())),
+
+    discover: async (query, signal) => asAdmin(mount, signal, (session) => discoverRoles(session, mount, query, nowMs())),
 
     async apply(input) {
       const { step, secret, signal } = input;

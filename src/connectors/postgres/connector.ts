@@ -11,6 +11,7 @@ import type { Query } from '../../protocol/signed.ts';
 import { parseConnectionString } from './address.ts';
 import type { PostgresAddress } from './address.ts';
 import { disableAccount } from './disable.ts';
+import { discoverRoles } from './discover.ts';
 import { extendAccess, isExtended } from './extend.ts';
 import { grantThroughHolder, provisionAccount } from './give.ts';
 import type { Gift } from './give.ts';
@@ -64,6 +65,8 @@ export function postgresConnector(options: PostgresOptions): Connector {
       const gift = giftOf(query);
       return withSession(admin(), signal, (session) => readState(session, options.id, query, gift));
     },
+
+    discover: async (query, signal) => withSession(admin(), signal, (session) => discoverRoles(session, address.database, query)),
 
     async apply(input) {
       const { signal } = input;

@@ -9,9 +9,10 @@ import { jetstream, JetStreamApiError, jetstreamManager, type JetStreamPublishOp
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import { canonicalBytes } from '../../../ledger/index.ts';
 import { TransportError, type Acceptance, type Clock, type Logger, type Transport } from '../../engine/ports.ts';
+import { anyReportSchema, anyTicketSchema } from '../../protocol/discovery.ts';
 import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../../protocol/envelope.ts';
-import { reportSchema, revokeOrderSchema, ticketSchema, type Dsse } from '../../protocol/signed.ts';
+import { revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
 import { parseTime } from '../../protocol/values.ts';
 import { ack, act, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, resultsConsumerOf, revoke, say, STREAMS, type Tokens } from './bus-layout.ts';
 import { ensureConsumer, resultsConsumer } from './bus-setup.ts';
@@ -171,7 +172,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     return found === null ? null : Buffer.from(found.data).toString('base64');
   };
   const noteTakenUp = ({ report }: ReportMessage): void => {
-    const said = readPayload(report, reportSchema);
+    const said = readPayload(report, anyReportSchema);
     if (said.kind === 'claimed' || said.kind === 'acted') remember(`${said.stepId} ${said.issue}`, { accepted: true });
   };
 
@@ -201,7 +202,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     },
     async publishStep(audience, envelope: StepEnvelope) {
       const lane = laneFor(audience);
-      const { stepId, issue } = readPayload(envelope.ticket, ticketSchema);
+      const { stepId, issue } = readPayload(envelope.ticket, anyTicketSchema);
       // An envelope that proves from elsewhere is another message of the same issue: its worker acts once, whichever it reads.
       const token = tokens('act', audience, stepId, issue, ...envelope.receipt.consistency.map(({ fromSize }) => fromSize));
       await publish(act(lane, log, token), envelope, { expect: { lastSubjectSequence: 0 } });
