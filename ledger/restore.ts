@@ -4,6 +4,7 @@
  * Nothing that comes from there is believed: each record must be the next of its chains, each object what its digest says, and all of it
  * what this log's own key has signed. Only then is a checkpoint put beside it; until then what was written is no ledger of anything.
  */
+import { formatBase64 } from './base64.ts';
 import { ChainHeads } from './chain.ts';
 import { openCheckpoint, type OpenedCheckpoint } from './checkpoint.ts';
 import type { AppendFile, Disk } from './disk.ts';
@@ -57,7 +58,7 @@ export async function restoreLog(options: LogOptions, source: LedgerSource, know
   const tree = await writeJournal(options, source, checkpoint);
   if (!sameBytes(tree.root(), checkpoint.root)) throw new LedgerError('corrupt', `the ${checkpoint.size} records of ${source.name} are not those that its checkpoint was signed for`);
   for (const { by, size, root } of known) {
-    if (!sameBytes(tree.root(size), root)) throw new LedgerError('forked', `the first ${size} records of ${source.name} are not those that ${by} has seen`);
+    if (!sameBytes(tree.root(size), root)) throw forked(source.name, by, size, tree.root(size), root);
   }
   await disk.writeDurable(`${directory}/checkpoint`, Buffer.from(source.checkpoint));
   // Opening makes everything else from the journal, and holds it to the checkpoint once more.
@@ -65,6 +66,10 @@ export async function restoreLog(options: LogOptions, source: LedgerSource, know
   const head = log.checkpoint();
   await log.close();
   return head;
+}
+
+function forked(name: string, by: string, size: number, there: Uint8Array, seen: Uint8Array): LedgerError {
+  return new LedgerError('forked', `two histories of one log: the first ${size} records have root ${formatBase64(there)} in ${name}, and ${formatBase64(seen)} by ${by}`);
 }
 
 function openOwnCheckpoint({ origin, signer }: LogOptions, source: LedgerSource): OpenedCheckpoint {

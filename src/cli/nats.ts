@@ -7,7 +7,7 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { openNatsBus } from '../sidecar/reach.ts';
+import { openNatsBus, overBus } from '../sidecar/reach.ts';
 import { executorIdSchema } from '../protocol/values.ts';
 import { compareBus, planBus, setUpBus, type Difference } from '../transport/nats/bus-setup.ts';
 import { publicKeyOf } from '../transport/nats/bus-user.ts';
@@ -49,9 +49,6 @@ async function configured(session: Session, flags: NatsFlags): Promise<{ readonl
   if (config.nats === undefined) throw new CliError(EXIT.usage, 'no-bus', { cause: `${path} names no bus`, next: 'say nats: {servers: […], seed: FILE} there' });
   return { config, nats: config.nats };
 }
-
-/** The executors that have no socket. */
-const overBus = ({ executors }: Config): string[] => executors.filter(({ socket }) => socket === undefined).map(({ id }) => id);
 
 async function accounts(session: Session, flags: NatsFlags): Promise<ExitCode> {
   const { config, nats } = await configured(session, flags);

@@ -1,4 +1,5 @@
 /** Does one piece of a change's work and records what came of it. May be done twice: recording is guarded by `decide`, effects by executors. */
+import { readCheckpoint } from '../../ledger/index.ts';
 import {
   callerOfPlan, deriveActTicket, deriveOffboarding, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, newAccountName, systemOf,
 } from '../change/derive.ts';
@@ -8,6 +9,7 @@ import { endDueMs, occupiesTarget, type Work } from '../change/work.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import type { Decision } from '../protocol/decision.ts';
 import { readPayload, signDsse } from '../protocol/dsse.ts';
+import type { StepEnvelope } from '../protocol/envelope.ts';
 import { givesAccess, planSchema, takesAway, type Plan, type PlanStep } from '../protocol/plan.ts';
 import { callerOf, entitlementsOf } from '../protocol/request.ts';
 import { REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE, type Query } from '../protocol/signed.ts';
@@ -21,6 +23,9 @@ import { makeEnvelope } from './receipt.ts';
 
 /** The reasons that policy has against whoever asks (`policy/access/requester`). */
 const REQUESTER_CODES: ReadonlySet<string> = new Set(['unknown-requester', 'requester-inactive']);
+
+/** How long a step waits for the copy of the ledger before others are looked at; it is woken when the copy has come on. */
+const COPY_MS = 1_000;
 
 /** `done`: look at the state again. `waiting`: another change or a lock is in the way; when that moves, this one is woken. */
 export type Outcome = 'done' | 'waiting';
@@ -147,6 +152,7 @@ async function publish(context: EngineContext, state: ChangeState, issued: Issue
   const { transport, executorHeads, log } = context;
   for (let attempt = 0; attempt < 3; attempt += 1) {
     const envelope = await makeEnvelope(log, state, issued, kind, executorHeads.of(issued.audience));
+    if (!(await isCopied(context, state, issued, envelope))) return 'waiting';
     const size = log.checkpoint().size;
     const acceptance = await transport.publishStep(issued.audience, envelope);
     if (acceptance.accepted) {
@@ -163,6 +169,16 @@ async function publish(context: EngineContext, state: ChangeState, issued: Issue
     executorHeads.saw(issued.audience, acceptance.fromSize);
   }
   throw new Error(`${issued.audience} does not accept that this log grew from what it has seen`);
+}
+
+/**
+ * Whether the copy of the ledger, where there is one, holds all that this envelope shows to its executor: a lost disk can then be restored to no
+ * less than any executor has seen. What takes access away does not wait for it.
+ */
+async function isCopied({ copy }: EngineContext, state: ChangeState, { audience }: IssuedTicket, { receipt, plan }: StepEnvelope): Promise<boolean> {
+  const step = plan === null ? null : stepOf(state);
+  if (copy?.guards(audience) !== true || (step !== null && takesAway(step.action))) return true;
+  return copy.holds(readCheckpoint(receipt.checkpoint).size, COPY_MS);
 }
 
 async function decideRequest(context: EngineContext, state: ChangeState, query: Query | null): Promise<Outcome> {
