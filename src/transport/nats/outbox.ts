@@ -22,6 +22,8 @@ export interface NatsOutbox extends Outbox {
 const ASK_MS = 5_000;
 /** A stream can be wiped under a server that runs. */
 const LOOK_MS = 60_000;
+/** One that is not set up yet, or whose leader is being chosen, is looked at again soon. */
+const AGAIN_MS = 2_000;
 
 export function natsOutbox({ log, executors, bus, tokens, clock }: OutboxOptions): NatsOutbox {
   const lanes = new Map(executors.map((id) => [id, laneOf(id)]));
@@ -51,6 +53,8 @@ export function natsOutbox({ log, executors, bus, tokens, clock }: OutboxOptions
         }
         return lost;
       } catch (error) {
+        cancel();
+        cancel = clock.after(AGAIN_MS, doubt);
         throw error instanceof TransportError ? error : new TransportError('unreachable', `it cannot be seen what the bus holds: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
       }
     },
