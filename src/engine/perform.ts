@@ -19,6 +19,7 @@ import type { EngineContext } from './engine.ts';
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
 import { findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
+import type { LedgerCopy } from './ports.ts';
 import { makeEnvelope } from './receipt.ts';
 
 /** The reasons that policy has against whoever asks (`policy/access/requester`). */
@@ -152,7 +153,7 @@ async function publish(context: EngineContext, state: ChangeState, issued: Issue
   const { transport, executorHeads, log } = context;
   for (let attempt = 0; attempt < 3; attempt += 1) {
     const envelope = await makeEnvelope(log, state, issued, kind, executorHeads.of(issued.audience));
-    if (!(await isCopied(context, state, issued, envelope))) return 'waiting';
+    if (context.copy !== undefined && !(await isCopied(context.copy, state, issued, envelope))) return 'waiting';
     const size = log.checkpoint().size;
     const acceptance = await transport.publishStep(issued.audience, envelope);
     if (acceptance.accepted) {
@@ -172,12 +173,12 @@ async function publish(context: EngineContext, state: ChangeState, issued: Issue
 }
 
 /**
- * Whether the copy of the ledger, where there is one, holds all that this envelope shows to its executor: a lost disk can then be restored to no
- * less than any executor has seen. What takes access away does not wait for it.
+ * Whether the copy of the ledger holds all that this envelope shows to its executor: a lost disk can then be restored to no less than any
+ * executor has seen. What takes access away does not wait for it.
  */
-async function isCopied({ copy }: EngineContext, state: ChangeState, { audience }: IssuedTicket, { receipt, plan }: StepEnvelope): Promise<boolean> {
+async function isCopied(copy: LedgerCopy, state: ChangeState, { audience }: IssuedTicket, { receipt, plan }: StepEnvelope): Promise<boolean> {
   const step = plan === null ? null : stepOf(state);
-  if (copy?.guards(audience) !== true || (step !== null && takesAway(step.action))) return true;
+  if (!copy.guards(audience) || (step !== null && takesAway(step.action))) return true;
   return copy.holds(readCheckpoint(receipt.checkpoint).size, COPY_MS);
 }
 
