@@ -53,6 +53,8 @@ export interface LedgerCopy {
   holds(size: number, timeoutMs: number): Promise<boolean>;
   /** Calls back when the copy has come on after somebody was told that it had not. */
   onProgress(callback: () => void): void;
+  /** What keeps it from coming on, in a sentence; null while nothing does. */
+  trouble(): string | null;
 }
 
 /** What holds armed orders and steps for executors, and could lose them. */

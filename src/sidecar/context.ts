@@ -18,6 +18,8 @@ export interface SidecarContext {
   /** Reads a file below the ledger's directory; null where there is none. */
   readonly readLedgerFile: (path: string) => Promise<Uint8Array | null>;
   readonly executors: readonly { readonly id: string; readonly connected: () => boolean }[];
+  /** What keeps the copy of the ledger from coming on, where one is kept; null while nothing does. */
+  readonly copyTrouble?: () => string | null;
   /** Aborted when the sidecar stops: those who wait are answered with what there is. */
   readonly draining: AbortSignal;
 }

@@ -127,6 +127,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const app = createApp({
       engine, log, facts: facts.current, clock, logger, tokens, hosts: config.hosts, draining: draining.signal,
       executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
+      ...(copy === null ? {} : { copyTrouble: () => copy.trouble() }),
       readLedgerFile: (path) => disk.read(`ledger/${path}`),
     });
     const doors = await openDoors(config, app.fetch, undo);

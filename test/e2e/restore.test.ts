@@ -167,6 +167,9 @@ describe.skipIf(!hasNats())('over a bus', () => {
     await isGone(active);
     expect((await installation.as('person:wei').get(asked.id)).state).toBe('authorised');
     expect(await heldOn('cs.step.*.act.>')).toEqual(steps);
+    const waiting = await installation.as('person:wei').get(asked.id);
+    expect(waiting.waitingFor).toContain('the copy of the ledger on the bus does not come on');
+    expect(await installation.as('person:sam').ready()).toMatchObject({ ready: true, checks: expect.arrayContaining([expect.objectContaining({ check: 'copy', ok: false, required: false })]) as unknown });
     expect(await countMarked(bench.database, tokenOf(asked))).toBe(0);
     expect((await cli('nats', 'setup')).stdout).toBe('create CS_LEDGER\n');
     const given = await installation.as('person:wei').wait(asked.id, { until: ({ state }) => state === 'active', timeoutMs: REST_MS });

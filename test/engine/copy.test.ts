@@ -26,6 +26,7 @@ function paperCopy(guarded: readonly string[] = [EXECUTOR]): PaperCopy {
       return Promise.resolve(held >= size);
     },
     onProgress: (callback) => void callbacks.push(callback),
+    trouble: () => (held < (asked.at(-1) ?? 0) ? 'the copy does not come on' : null),
     reach(size) {
       held = size;
       for (const callback of callbacks) callback();
@@ -55,7 +56,7 @@ describe('a copy of the ledger', () => {
     sidecar = await openTestSidecar({ copy });
     const id = await request(PROVISION);
     await vi.waitFor(() => expect(copy.asked.length).toBeGreaterThan(0), WAIT);
-    expect([sidecar.executor.steps, stateOf(id)]).toEqual([[], 'requested']);
+    expect([sidecar.executor.steps, stateOf(id), sidecar.engine.waitingFor(id)]).toEqual([[], 'requested', 'the copy does not come on']);
     const read = sidecar.log.size;
     copy.reach(read);
     await vi.waitFor(() => expect(stateOf(id)).toBe('authorised'), WAIT);
@@ -63,7 +64,7 @@ describe('a copy of the ledger', () => {
     expect(sidecar.executor.steps.map(shownBy).every((size) => size <= read)).toBe(true);
     expect(sidecar.executor.steps).toHaveLength(1);
     copy.reach(1_000_000);
-    await vi.waitFor(() => expect(stateOf(id)).toBe('active'), WAIT);
+    await vi.waitFor(() => expect([stateOf(id), sidecar.engine.waitingFor(id)]).toEqual(['active', null]), WAIT);
   });
 
   it('is not waited for by what takes access away', async () => {

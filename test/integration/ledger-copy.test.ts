@@ -137,11 +137,12 @@ describe.skipIf(!hasNats())('the copy of a ledger', () => {
     await nats.nodes[0]!.kill9();
     await fill(log, 9);
     expect(await copy.holds(9, 300)).toBe(false);
+    expect(copy.trouble()).toContain('does not come on');
     await nats.nodes[0]!.start();
     await admin.close();
     admin = await asAdmin();
     expect(await copy.holds(9, LONG_MS)).toBe(true);
-    expect(woken).toBeGreaterThan(0);
+    expect([woken > 0, copy.trouble()]).toEqual([true, null]);
     expect(await lengthOf(log)).toBe(9);
   });
 

@@ -75,6 +75,7 @@ export function keepLedgerCopy(options: LedgerCopyOptions): NatsLedgerCopy {
 
   const holdsNow = (size: number): boolean => conflict === null && end !== null && end.size >= size;
   const moved = (): void => {
+    failures = 0;
     for (const notify of [...waiters]) notify();
     if (!toldToWait) return;
     toldToWait = false;
@@ -235,12 +236,15 @@ export function keepLedgerCopy(options: LedgerCopyOptions): NatsLedgerCopy {
       return held;
     },
     onProgress: (callback) => void onProgress.push(callback),
+    trouble: () => conflict?.message ?? (end !== null && failures === 0 ? null : 'the copy of the ledger on the bus does not come on: nothing that gives access goes over it until it does'),
     async compared(timeoutMs) {
       await until(() => end !== null, timeoutMs);
       return conflict !== null ? 'conflict' : end !== null ? 'same' : trouble;
     },
     async close() {
       if (closed) return;
+      // So that all of it is signed over, and can be copied.
+      if (log.failed === null) await log.sync().catch(() => undefined);
       if (conflict === null && bus.isUp) await until(() => holdsNow(log.checkpoint().size), CLOSE_MS);
       closed = true;
       cancelTimer();
