@@ -64,6 +64,17 @@ it('restores a journal that was cut short, and keeps what there was', async () =
   expect(readFileSync(at('data', kept[0]!, journal!))).toHaveLength(300);
 });
 
+it.each(['ledger', 'journal'])('goes on where a restore was cut off: %s is not in its place yet', async (part) => {
+  const roots = await write('data', 0, 5);
+  cpSync(at('data/ledger'), at('backup'), { recursive: true });
+  rmSync(at('data', part), { recursive: true });
+  const ran = await restore('--json', '--from', at('backup'));
+  expect(ran, ran.stderr).toMatchObject({ exit: 0 });
+  expect(JSON.parse(ran.stdout)).toMatchObject({ size: 5, root: roots[5] });
+  expect((await restore('--json', '--from', at('backup'))).exit).toBe(0);
+  expect(readdirSync(at('data'))).toEqual(expect.arrayContaining(['ledger', 'journal']));
+});
+
 it('holds a copy to what executors have seen', async () => {
   const roots = await write('data', 0, 5);
   cpSync(at('data/ledger'), at('backup'), { recursive: true });
