@@ -9,7 +9,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { directorySource, formatBase64, LedgerError, logIdOf, nodeDisk, parseSigner, type KnownHead, type LedgerSource, type Signer } from '../../ledger/index.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { readHeads } from '../executor/lease-book.ts';
+import { BookError, readHeads } from '../executor/lease-book.ts';
 import { openNatsBus } from '../sidecar/reach.ts';
 import { restoreLedger } from '../sidecar/restore.ts';
 import { findConfig, type ConnectFlags } from './connect.ts';
@@ -46,10 +46,7 @@ async function restore(session: Session, flags: RestoreFlags): Promise<ExitCode>
   const signer = signerOf(config);
   const log = logIdOf(config.origin);
   const directories = await Promise.all((flags.from ?? []).map((directory) => directoryAt(resolve(session.cwd, directory))));
-  const known = (flags.leaseBook ?? []).flatMap((file): KnownHead[] => {
-    const head = readHeads(readBytes(resolve(session.cwd, file), 'the lease book')).get(log);
-    return head === undefined ? [] : [{ by: file, size: head.size, root: Buffer.from(head.root, 'base64') }];
-  });
+  const known = (flags.leaseBook ?? []).flatMap((file) => headIn(session, resolve(session.cwd, file), log));
   return withBus(session, config, flags, async (copy) => {
     const sources = [...(copy === null ? [] : [copy]), ...directories];
     if (sources.length === 0) throw new CliError(EXIT.io, 'not-found', { cause: 'neither the bus nor --from has a copy of this ledger', effect: UNTOUCHED, next: 'give --from DIRECTORY, a copy of ledger/' });
@@ -72,6 +69,19 @@ function signerOf(config: Config): Signer {
     if (error instanceof CliError) throw error;
     // A parser's message may quote what it was given.
     throw new CliError(EXIT.io, 'bad-key', { cause: `${config.keys.log} holds no signed-note key`, effect: UNTOUCHED });
+  }
+}
+
+/** What an executor's lease book has seen of the log; nothing where it has never seen it. @throws CliError for what is no lease book */
+function headIn(session: Session, file: string, log: string): KnownHead[] {
+  try {
+    const head = readHeads(readBytes(file, 'the lease book')).get(log);
+    if (head !== undefined) return [{ by: file, size: head.size, root: Buffer.from(head.root, 'base64') }];
+    session.out.say(`${file} has seen nothing of this log`);
+    return [];
+  } catch (cause) {
+    if (!(cause instanceof BookError)) throw cause;
+    throw new CliError(EXIT.usage, 'usage', { cause: `${file}: ${cause.message}`, effect: UNTOUCHED }, { cause });
   }
 }
 

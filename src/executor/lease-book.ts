@@ -75,10 +75,12 @@ export async function openLeaseBook(disk: Disk, executor: string, logger: Logger
   }
 }
 
-/** The newest checkpoint that a book says was believed, by log. Only reads: the book may be in use, or a copy of one. @throws BookError `foreign` */
+/** The newest checkpoint that a book says was believed, by log. Only reads: the book may be in use, or a copy of one. @throws BookError `foreign` for what is none */
 export function readHeads(bytes: Uint8Array): ReadonlyMap<string, Head> {
   const state = emptyBookState();
-  for (const entry of readBook(Buffer.from(bytes)).entries) foldEntry(state, entry);
+  const { entries } = readBook(Buffer.from(bytes));
+  if (entries.length === 0) throw new BookError('foreign', 'this is no lease book');
+  for (const entry of entries) foldEntry(state, entry);
   return state.heads;
 }
 

@@ -108,6 +108,9 @@ it('says what it needs', async () => {
   expect(await restore()).toMatchObject({ exit: 4, stderr: expect.stringContaining('neither the bus nor --from has a copy of this ledger') as string });
   expect(await restore('--from', at('trust'))).toMatchObject({ exit: 4, stderr: expect.stringContaining('holds no checkpoint') as string });
   expect(await restore('--from', at('trust'), '--lease-book', at('nowhere'))).toMatchObject({ exit: 4 });
+  await write('data', 0, 3);
+  cpSync(at('data/ledger'), at('backup'), { recursive: true });
+  expect(await restore('--from', at('backup'), '--lease-book', at('log.key'))).toMatchObject({ exit: 2, stderr: expect.stringContaining('this is no lease book') as string });
   await installation.write('log.key', 'PRIVATE+KEY+hush\n');
   const ran = await restore('--from', at('trust'));
   expect(ran).toMatchObject({ exit: 4, stderr: expect.stringContaining('holds no signed-note key') as string });

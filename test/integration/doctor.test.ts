@@ -18,7 +18,9 @@ import { planBus, setUpBus } from '../../src/transport/nats/bus-setup.ts';
 import { newBusUser, type BusUser } from '../../src/transport/nats/bus-user.ts';
 import { inboxOf } from '../../src/transport/nats/server-config.ts';
 import { until } from '../../examples/demo/check.ts';
+import { makeInstallation } from '../support/installation.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
+import { openDesk } from '../support/world.ts';
 
 const EXECUTOR = 'executor:pg-1';
 const OTHER = 'executor:other';
@@ -201,6 +203,23 @@ describe.skipIf(!hasNats())('a bus', () => {
       for (const name of [STREAMS.steps, STREAMS.deliveries, STREAMS.ledger]) expect((await manager.streams.info(name)).state.messages, name).toBe(0);
     });
   });
+});
+
+test('a bus that nobody reaches is a failed check, and what to do is said', async () => {
+  const installation = await makeInstallation();
+  const desk = openDesk();
+  try {
+    await installation.write('nats.seed', `${newBusUser().seed}\n`);
+    await installation.write('countersign.yaml', `${await readFile(installation.configPath, 'utf8')}nats: {servers: ['nats://127.0.0.1:9'], seed: nats.seed}\n`);
+    const { exit, stdout } = await desk.run('doctor', '--config', installation.configPath);
+    expect(exit).toBe(1);
+    expect(stdout).toContain('FAILED  bus           no server of nats://127.0.0.1:9 lets us in\n                      → is a nats-server running there');
+    expect(stdout).toContain('unknown sync');
+    expect((await desk.run('doctor', '--config', installation.configPath, '--monitor', 'file:///etc/passwd')).exit).toBe(2);
+  } finally {
+    desk.remove();
+    await installation.remove();
+  }
 });
 
 /** Where a server that chose its port listens: it says so in a file. */
