@@ -2,6 +2,7 @@
 import type { Disk } from './disk.ts';
 import type { LedgerError } from './errors.ts';
 import type { Signer } from './note.ts';
+import type { StoredObject } from './objects.ts';
 import type { LedgerRecord, RecordDraft } from './record.ts';
 import { recoverLog } from './recover.ts';
 import { LogWriter } from './writer.ts';
@@ -71,16 +72,22 @@ export interface Log {
   entries(from: number, to?: number): AsyncIterable<Appended>;
   /** The payload that `digest` names; null once erased. @throws LedgerError `not-found`, or `corrupt`. */
   object(digest: string): Promise<Uint8Array | null>;
+  /** The object as it is stored: erased, its payload is as long as it was, and zero. @throws LedgerError `not-found`, or `corrupt`. */
+  stored(digest: string): Promise<StoredObject>;
   /** Zeroes objects that durable `erasure` records name in `body.erased`, in every place they are in. @throws LedgerError `not-found` when none names one; then nothing was erased. */
   erase(digests: readonly string[]): Promise<void>;
   /** @param size default: that of the latest checkpoint. @throws LedgerError `not-found` for what is not durable. */
   prove(index: number, size?: number): InclusionProof;
   /** @throws LedgerError `not-found` for what is not durable. */
   proveConsistency(from: number, to: number): Uint8Array[];
+  /** The root of the first `size` records. @throws LedgerError `not-found` for what is not durable. */
+  root(size: number): Uint8Array;
   /** The latest signed checkpoint that is on disk. */
   checkpoint(): SignedHead;
   /** Once resolved, all that was sequenced before is durable and covered by the checkpoint on disk. @throws LedgerError `unwritable`. */
   sync(): Promise<void>;
+  /** From now on nothing is appended, and what waits is told so: for whoever learns that this log must not go on. What is durable can still be read. */
+  refuse(cause: LedgerError): void;
   /** Syncs unless poisoned, and releases the lock. Later appends throw. */
   close(): Promise<void>;
 }

@@ -2,19 +2,25 @@
 import type { Disk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { journalName, parseJournalName, readGroupHeader, GROUP_HEADER_BYTES } from './journal.ts';
-import { decodeObjectHeader, encodeObject, OBJECT_HEADER_BYTES, payloadFault, segmentPath, type ObjectIndex, type ObjectPlace } from './objects.ts';
+import { decodeObjectHeader, encodeObject, OBJECT_HEADER_BYTES, payloadFault, segmentPath, type ObjectIndex, type ObjectPlace, type StoredObject } from './objects.ts';
 import type { LedgerRecord } from './record.ts';
 
 /** The payload at `place`; null once erased. @throws LedgerError `corrupt` when it is not what `digest` names. */
 export async function readObject(disk: Disk, directory: string, digest: string, place: ObjectPlace): Promise<Uint8Array | null> {
+  const { erased, payload } = await readStored(disk, directory, digest, place);
+  return erased ? null : payload;
+}
+
+/** The object at `place`, erased or not. @throws LedgerError `corrupt` when it is not what `digest` names. */
+export async function readStored(disk: Disk, directory: string, digest: string, place: ObjectPlace): Promise<StoredObject> {
   const path = `${directory}/${segmentPath(place.segment)}`;
   const header = decodeObjectHeader(await disk.readRange(path, place.offset, OBJECT_HEADER_BYTES));
   if (header.digest !== digest) throw new LedgerError('corrupt', `${path} holds another object where ${digest} is due`);
-  if (header.erased) return null;
+  if (header.erased) return { digest, erased: true, payload: new Uint8Array(header.length) };
   const payload = await disk.readRange(path, place.offset + OBJECT_HEADER_BYTES, header.length);
   const fault = payloadFault({ digest, erased: false, payload });
   if (fault !== null) throw new LedgerError('corrupt', fault);
-  return payload;
+  return { digest, erased: false, payload };
 }
 
 /** The digests that `erasure` records name: only they may be, and in the end all of them are, erased. */

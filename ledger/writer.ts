@@ -16,8 +16,8 @@ import { LedgerError } from './errors.ts';
 import { encodeGroup, JOURNAL_SEGMENT_BYTES, journalName } from './journal.ts';
 import type { Appended, Appending, AppendOptions, InclusionProof, Log, LogOptions, Recovered, SetTimer, SignedHead } from './log.ts';
 import { leafHash } from './merkle.ts';
-import { eraseObjects, readObject } from './object-store.ts';
-import { encodeObject, endOf, segmentPath } from './objects.ts';
+import { eraseObjects, readObject, readStored } from './object-store.ts';
+import { encodeObject, endOf, segmentPath, type StoredObject } from './objects.ts';
 import { placeObjects, type PendingObject } from './place-objects.ts';
 import { removePartialTiles, writeTiles } from './publish.ts';
 import { readEntries } from './reader.ts';
@@ -346,6 +346,14 @@ export class LogWriter implements Log {
     return readObject(this.#options.disk, this.#options.directory, digest, place);
   }
 
+  async stored(digest: string): Promise<StoredObject> {
+    const pending = this.#pendingObjects.get(digest);
+    if (pending !== undefined) return { digest, erased: false, payload: pending.payload };
+    const place = this.#state.index.find(digest);
+    if (place === null) throw new LedgerError('not-found', `no object ${digest}`);
+    return readStored(this.#options.disk, this.#options.directory, digest, place);
+  }
+
   async erase(digests: readonly string[]): Promise<void> {
     for (const digest of digests) this.#state.erasures.assertNamed(digest);
     await this.sync();
@@ -365,6 +373,15 @@ export class LogWriter implements Log {
   proveConsistency(from: number, to: number): Uint8Array[] {
     this.#assertDurable(to);
     return this.#state.tree.consistencyProof(from, to);
+  }
+
+  root(size: number): Uint8Array {
+    this.#assertDurable(size);
+    return this.#state.tree.root(size);
+  }
+
+  refuse(cause: LedgerError): void {
+    this.#poison(cause);
   }
 
   async sync(): Promise<void> {

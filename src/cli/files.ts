@@ -5,8 +5,13 @@ import { CliError, EXIT } from './exit.ts';
 
 /** @throws CliError `no-such-file` or `unreadable` */
 export function readText(path: string, what: string): string {
+  return Buffer.from(readBytes(path, what)).toString('utf8');
+}
+
+/** @throws CliError `no-such-file` or `unreadable` */
+export function readBytes(path: string, what: string): Uint8Array {
   try {
-    return readFileSync(path, 'utf8');
+    return readFileSync(path);
   } catch (cause) {
     const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
     throw new CliError(EXIT.io, missing ? 'no-such-file' : 'unreadable', { cause: `${what} ${path} ${missing ? 'is not there' : `cannot be read: ${(cause as Error).message}`}` }, { cause });

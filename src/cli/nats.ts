@@ -7,9 +7,10 @@
 import type { Command } from 'commander';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { openNatsBus } from '../sidecar/reach.ts';
+import { openNatsBus, overBus } from '../sidecar/reach.ts';
 import { executorIdSchema } from '../protocol/values.ts';
 import { compareBus, planBus, setUpBus, type Difference } from '../transport/nats/bus-setup.ts';
+import type { Bus } from '../transport/nats/connection.ts';
 import { publicKeyOf } from '../transport/nats/bus-user.ts';
 import { formatAccounts } from '../transport/nats/server-config.ts';
 import { findConfig, type ConnectFlags } from './connect.ts';
@@ -50,9 +51,6 @@ async function configured(session: Session, flags: NatsFlags): Promise<{ readonl
   return { config, nats: config.nats };
 }
 
-/** The executors that have no socket. */
-const overBus = ({ executors }: Config): string[] => executors.filter(({ socket }) => socket === undefined).map(({ id }) => id);
-
 async function accounts(session: Session, flags: NatsFlags): Promise<ExitCode> {
   const { config, nats } = await configured(session, flags);
   const workers = new Map<string, string[]>(overBus(config).map((id) => [id, []]));
@@ -74,11 +72,7 @@ async function setup(session: Session, flags: NatsFlags): Promise<ExitCode> {
   if (flags.replicas !== '1' && flags.replicas !== '3') throw new CliError(EXIT.usage, 'usage', { cause: '--replicas takes 1 or 3', effect: 'Nothing was done.' });
   const bus = await openNatsBus(nats, { name: 'countersign nats setup', inboxPrefix: '_INBOX_setup', logger: { info: () => undefined, warn: () => undefined, error: () => undefined } });
   try {
-    const deadline = AbortSignal.timeout(UP_MS);
-    await new Promise<void>((done, failed) => {
-      bus.onUp(() => done());
-      deadline.addEventListener('abort', () => failed(new CliError(EXIT.io, 'unreachable', { cause: `no server of ${nats.servers.join(', ')} lets us in`, effect: 'Nothing was done.', next: 'is it running, and does its configuration have the accounts?' })));
-    });
+    await untilUp(bus, nats.servers);
     const plan = planBus(overBus(config), flags.replicas === '3' ? 3 : 1);
     const differences = flags.dryRun === true ? await compareBus(bus.up(), plan) : await setUpBus(bus.up(), plan);
     tell(session, differences, flags.dryRun === true);
@@ -86,6 +80,15 @@ async function setup(session: Session, flags: NatsFlags): Promise<ExitCode> {
   } finally {
     await bus.close();
   }
+}
+
+/** @throws CliError `unreachable` */
+export async function untilUp(bus: Bus, servers: readonly string[]): Promise<void> {
+  const deadline = AbortSignal.timeout(UP_MS);
+  await new Promise<void>((done, failed) => {
+    bus.onUp(() => done());
+    deadline.addEventListener('abort', () => failed(new CliError(EXIT.io, 'unreachable', { cause: `no server of ${servers.join(', ')} lets us in`, effect: 'Nothing was done.', next: 'is it running, and does its configuration have the accounts?' })));
+  });
 }
 
 function tell({ out }: Session, differences: readonly Difference[], isDry: boolean): void {

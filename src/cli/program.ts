@@ -24,6 +24,8 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },
   { names: ['policy'], load: async () => (await import('./policy.ts')).addPolicy },
   { names: ['nats'], load: async () => (await import('./nats.ts')).addNats },
+  { names: ['restore'], load: async () => (await import('./restore.ts')).addRestore },
+  { names: ['doctor'], load: async () => (await import('./doctor.ts')).addDoctor },
   { names: ['keygen'], load: async () => (await import('./keygen.ts')).addKeygen },
 ];
 

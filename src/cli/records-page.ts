@@ -8,6 +8,8 @@ import { PARTS, SCALARS, WORDS } from './words.ts';
 const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'ledger.opened': 'A writer opened the log: the first record, and one for each start after it.',
   'ledger.recovered': 'A torn end of the journal, of which nobody had been told, was cut.',
+  'ledger.restored': 'The ledger was made again from a copy, byte for byte, up to this head; `had` of its records were still there.',
+  'outbox.refilled': 'What should be on the bus was missing there, and is there again: records of the ledger’s copy from `from` on, or steps and orders of `changes`.',
   'facts.loaded': 'These facts are in force from here on. The facts themselves are the object.',
   'bundle.activated': 'This policy bundle is in force from here on; `null`: none is.',
   'change.requested': 'Somebody asked. Nothing has been looked at.',

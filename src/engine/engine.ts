@@ -28,8 +28,9 @@ import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
 import { enforceLocks, type Lock } from './locks.ts';
-import type { Clock, DeliveryStore, Logger, RandomBytes, Transport } from './ports.ts';
+import type { Clock, DeliveryStore, LedgerCopy, Logger, Outbox, RandomBytes, Transport } from './ports.ts';
 import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
+import { keepFilled } from './refill.ts';
 import { receiveReport } from './reports.ts';
 import { startRunner, type Runner } from './runner.ts';
 import { openStore, type Store } from './store.ts';
@@ -76,6 +77,8 @@ export interface EngineContext {
   readonly self: string;
   readonly executorHeads: ExecutorHeads;
   readonly discoveries: Discoveries;
+  /** Where there is one, what gives access waits for it. */
+  readonly copy?: LedgerCopy | undefined;
 }
 
 export type EngineRejectionCode =
@@ -114,6 +117,8 @@ export interface Engine {
   waitingFor(changeId: string): string | null;
   /** What a receiver of webhooks took in, or never did. */
   recordNotification(changeId: string, outcome: { readonly delivered: EventBody<'notification.delivered'> } | { readonly failed: EventBody<'notification.failed'> }): Promise<void>;
+  /** The copy of the ledger had lost records and holds them again. */
+  recordCopyRefilled(from: number, missing: number): void;
   get(changeId: string): ChangeState | undefined;
   all(): IterableIterator<ChangeState>;
   byIdempotencyKey(by: string, key: string): ChangeState | undefined;
@@ -139,6 +144,8 @@ export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'e
   /** How often every connector is looked at by itself, in ms; left out: when somebody asks. */
   readonly reconcileEveryMs?: number;
   readonly onEvents?: (state: ChangeState, events: readonly ChangeEvent[]) => void;
+  /** What could lose armed orders, where the transport is such. */
+  readonly outbox?: Outbox | undefined;
 }
 
 /** States in which a sealed secret is there to be fetched: what it opens is verified, and not being taken back. */
@@ -175,7 +182,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
   transport.onReport((audience, message) => receiveReport(context, audience, message));
   transport.onConnected((audience) => runner.connected(audience));
-  enforceLocks(context);
+  options.copy?.onProgress(() => runner.wakeWaiting());
+  if (options.outbox !== undefined) keepFilled(context, options.outbox);
+  if (log.failed === null) enforceLocks(context);
   for (const state of store.open()) runner.wake(state.changeId);
   if (options.reconcileEveryMs !== undefined) reconciler.every(options.reconcileEveryMs);
 
@@ -301,6 +310,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         : { type: 'recordNotificationFailed', by: self, failed: outcome.failed });
       await store.durable();
     },
+    recordCopyRefilled(from, missing) {
+      if (log.failed === null) store.record('outbox.refilled', { stream: 'CS_LEDGER', missing, from, changes: [] });
+    },
     get: (changeId) => store.get(changeId),
     all: () => store.all(),
     byIdempotencyKey: (by, key) => store.byIdempotencyKey(idempotencyDigest(by, key)),
@@ -343,10 +355,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
 
 /** Records that a writer opened the log, and which facts and bundle are in force, where they are not what the ledger says already. */
 function recordStart(options: EngineOptions, store: Store): { factsDigest: () => string } {
-  const epoch = (store.lastOf('ledger.opened')?.['epoch'] as number | undefined) ?? 0;
-  if (options.log.recovered !== null) store.record('ledger.recovered', options.log.recovered);
-  store.record('ledger.opened', { origin: options.log.origin, epoch: epoch + 1, version: options.version });
-  if (store.lastOf('bundle.activated')?.['bundle'] !== options.pdp.bundle) store.record('bundle.activated', { bundle: options.pdp.bundle });
+  // A log that must not go on takes no record of its opening; what it granted is taken back all the same.
+  if (options.log.failed === null) recordOpening(options, store);
   let recorded: { readonly facts: string; readonly digest: string } | null = null;
   return {
     factsDigest: () => {
@@ -359,4 +369,11 @@ function recordStart(options: EngineOptions, store: Store): { factsDigest: () =>
       return recorded.digest;
     },
   };
+}
+
+function recordOpening(options: EngineOptions, store: Store): void {
+  const epoch = (store.lastOf('ledger.opened')?.['epoch'] as number | undefined) ?? 0;
+  if (options.log.recovered !== null) store.record('ledger.recovered', options.log.recovered);
+  store.record('ledger.opened', { origin: options.log.origin, epoch: epoch + 1, version: options.version });
+  if (store.lastOf('bundle.activated')?.['bundle'] !== options.pdp.bundle) store.record('bundle.activated', { bundle: options.pdp.bundle });
 }

@@ -52,6 +52,28 @@ export interface Transport {
   close(): Promise<void>;
 }
 
+/** A copy of the ledger in another place, which a lost disk is restored from. It follows the ledger; only what gives access waits for it. */
+export interface LedgerCopy {
+  /** Whether this executor is shown nothing that the copy does not hold: then no executor has ever seen more of the log than can be restored. */
+  guards(audience: string): boolean;
+  /** Resolves true once the copy has acknowledged the first `size` records; false when `timeoutMs` are over, or when it never will. */
+  holds(size: number, timeoutMs: number): Promise<boolean>;
+  /** Calls back when the copy has come on after somebody was told that it had not. */
+  onProgress(callback: () => void): void;
+  /** What keeps it from coming on, in a sentence; null while nothing does. */
+  trouble(): string | null;
+}
+
+/** What holds armed orders and steps for executors, and could lose them. */
+export interface Outbox {
+  /** Those of these that are neither held nor have been handed over. @throws TransportError where that cannot be told now */
+  missing<T extends { readonly audience: string; readonly order: Dsse }>(armed: readonly T[]): Promise<readonly T[]>;
+  /** Calls back when something may have been lost since it was looked at. */
+  onDoubt(callback: () => void): void;
+  /** Calls back with a change whose step had been published, was there no more, and has been published again. */
+  onLost(callback: (changeId: string) => void): void;
+}
+
 /** Nothing is known to have arrived: publish again. */
 export class TransportError extends Error {
   readonly code: 'unreachable' | 'rejected';

@@ -4,14 +4,21 @@ import { givesAccess, takesAway } from '../protocol/plan.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import type { EngineContext } from './engine.ts';
 import { locksOn } from './locks.ts';
+import { audienceOf } from './pace.ts';
 import { rivalOf } from './perform.ts';
 
 /** null where the change waits for nothing, or for what the name of its state says already. */
 export function waitingFor(context: EngineContext, changeId: string): string | null {
   const state = context.store.get(changeId);
   if (state === undefined) return null;
+  if (state.name === 'requested' || state.name === 'authorised') return waitingForCopy(context, state);
   if (state.name === 'staged') return waitingForConsumers(state) ?? waitingForItsTime(context, state);
   return state.name === 'scheduled' ? waitingForItsTime(context, state) : null;
+}
+
+function waitingForCopy({ copy }: EngineContext, state: ChangeState): string | null {
+  const audience = audienceOf(state);
+  return audience !== null && copy?.guards(audience) === true ? copy.trouble() : null;
 }
 
 function waitingForConsumers({ plan, delivery, confirmed, finished, stagedAtMs }: ChangeState): string | null {

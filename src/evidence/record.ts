@@ -8,7 +8,7 @@ import { changeEventBodies, type Attached, type ChangeEvent, type ChangeEventTyp
 import { planSchema, saltSchema, targetStateSchema } from '../protocol/plan.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { actedReportSchema, readReportSchema, revokedReportSchema } from '../protocol/signed.ts';
-import { connectorIdSchema, digestSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema } from '../protocol/values.ts';
+import { changeIdSchema, connectorIdSchema, digestSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema } from '../protocol/values.ts';
 import { reconcileRecordBodies } from './reconciled.ts';
 import { upcast } from './upcast.ts';
 
@@ -18,6 +18,12 @@ export const systemRecordBodies = {
   'ledger.opened': z.strictObject({ origin: plainTextSchema(255), epoch: z.int().min(1), version: plainTextSchema(32) }),
   /** A torn, unacknowledged end of the journal was cut. */
   'ledger.recovered': z.strictObject({ bytesCut: z.int().min(1), size: z.int().min(0) }),
+  /** The ledger was made again from a copy, up to this head. `had`: records that were still there. */
+  'ledger.restored': z.strictObject({ size: z.int().min(1), root: digestSchema, had: z.int().min(0), source: plainTextSchema(255) }),
+  /** What the ledger says should be on the bus was missing there, and is there again: records of its copy from `from` on, or steps and orders of `changes`. */
+  'outbox.refilled': z.strictObject({
+    stream: z.enum(['CS_STEPS', 'CS_LEDGER']), missing: z.int().min(1), from: z.int().min(0).nullable(), /** The first of them. */ changes: z.array(changeIdSchema).max(256),
+  }),
   /** These facts are in force from here on. The facts themselves are the object. */
   'facts.loaded': z.strictObject({ facts: digestSchema }),
   'bundle.activated': z.strictObject({ bundle: digestSchema.nullable() }),

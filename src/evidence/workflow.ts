@@ -189,6 +189,8 @@ function checkSystemRecord(record: LedgerRecord, origin: string, locks: Locks, r
     case 'lock.lifted':
       return locks.lift(systemRecordBodies['lock.lifted'].parse(record.body), record.actor);
     case 'ledger.recovered':
+    case 'ledger.restored':
+    case 'outbox.refilled':
     case 'facts.loaded':
     case 'bundle.activated':
       return null;

@@ -10,6 +10,7 @@ import { crc32 } from 'node:zlib';
 import type { AppendFile, Disk } from '../../ledger/index.ts';
 import type { Logger } from '../engine/ports.ts';
 import { bookEntrySchema, emptyBookState, foldEntry, type BookEntry, type BookState } from './book-entries.ts';
+import type { Head } from './receipt.ts';
 
 const BOOK = 'lease-book';
 const LOCK = 'lease-book.lock';
@@ -72,6 +73,15 @@ export async function openLeaseBook(disk: Disk, executor: string, logger: Logger
     await lock.release();
     throw error;
   }
+}
+
+/** The newest checkpoint that a book says was believed, by log. Only reads: the book may be in use, or a copy of one. @throws BookError `foreign` for what is none */
+export function readHeads(bytes: Uint8Array): ReadonlyMap<string, Head> {
+  const state = emptyBookState();
+  const { entries } = readBook(Buffer.from(bytes));
+  if (entries.length === 0) throw new BookError('foreign', 'this is no lease book');
+  for (const entry of entries) foldEntry(state, entry);
+  return state.heads;
 }
 
 interface Lock {

@@ -20,6 +20,8 @@ export interface SidecarContext {
   /** Those that an executor serves. */
   readonly connectors: readonly string[];
   readonly executors: readonly { readonly id: string; readonly connected: () => boolean }[];
+  /** What keeps the copy of the ledger from coming on, where one is kept; null while nothing does. */
+  readonly copyTrouble?: () => string | null;
   /** Aborted when the sidecar stops: those who wait are answered with what there is. */
   readonly draining: AbortSignal;
 }

@@ -15,7 +15,7 @@ const SEGMENT = /^[0-9]{1,16}$/;
 const FULL_TILE_CACHE = 'private, max-age=31536000, immutable';
 
 export function publicHandlers(context: SidecarContext): Handlers<PublicOperation> {
-  const { engine, executors, draining } = context;
+  const { engine, draining } = context;
   // Made when it is first asked for: most sidecars are never asked, and all of them should start at once.
   let document: string | null = null;
 
@@ -30,7 +30,7 @@ export function publicHandlers(context: SidecarContext): Handlers<PublicOperatio
       return { status: 200, body: { status: 'ok' } };
     },
     async getReadiness() {
-      const body = readiness(engine.troubles(), executors, draining.aborted);
+      const body = readiness(engine.troubles(), context, draining.aborted);
       return { status: body.ready ? 200 : 503, body };
     },
     async getOpenApi() {
@@ -53,8 +53,8 @@ export function publicHandlers(context: SidecarContext): Handlers<PublicOperatio
 
 const CHECKS = { ledger: 'the ledger can be written', policy: 'a policy bundle is loaded', engine: 'the engine runs' } as const;
 
-/** An executor that is away makes changes wait; it does not make the sidecar useless. */
-function readiness(troubles: readonly { check: string; message: string }[], executors: SidecarContext['executors'], stopping: boolean): Readiness {
+/** An executor that is away, or a copy of the ledger that does not come on, makes changes wait; it does not make the sidecar useless. */
+function readiness(troubles: readonly { check: string; message: string }[], { executors, copyTrouble }: SidecarContext, stopping: boolean): Readiness {
   const checks: Readiness['checks'] = Object.entries(CHECKS).map(([check, well]) => {
     const trouble = troubles.find((one) => one.check === check);
     return { check, ok: trouble === undefined, required: true, message: trouble?.message ?? well };
@@ -64,6 +64,10 @@ function readiness(troubles: readonly { check: string; message: string }[], exec
   for (const { id, connected } of executors) {
     const ok = connected();
     checks.push({ check: id, ok, required: false, message: ok ? 'connected' : 'not connected: its steps wait' });
+  }
+  if (copyTrouble !== undefined) {
+    const trouble = copyTrouble();
+    checks.push({ check: 'copy', ok: trouble === null, required: false, message: trouble ?? 'the copy of the ledger comes on' });
   }
   return { ready: checks.every(({ ok, required }) => ok || !required), checks };
 }

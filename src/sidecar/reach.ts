@@ -2,7 +2,7 @@
 import { Buffer } from 'node:buffer';
 import type { Signer } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
-import type { Clock, Logger, Transport } from '../engine/ports.ts';
+import type { Clock, Logger, Outbox, Transport } from '../engine/ports.ts';
 import { readPrivateFile } from '../identity/private-file.ts';
 import { byAudience } from '../transport/by-audience.ts';
 import { connectLocal } from '../transport/local/sidecar-end.ts';
@@ -15,23 +15,44 @@ export interface ReachOptions {
   readonly logger: Logger;
 }
 
+export interface Reached {
+  readonly transport: Transport;
+  /** Where a bus holds what is on its way. */
+  readonly outbox?: Outbox;
+}
+
+/** Executors that have no socket. */
+export const overBus = ({ executors }: Pick<Config, 'executors'>): string[] => executors.flatMap(({ id, socket }) => (socket === undefined ? [id] : []));
+
 /** @throws PrivateFileError when the seed for the bus cannot be had; nothing was opened */
-export async function reachExecutors({ executors, nats }: Pick<Config, 'executors' | 'nats'>, { log, ticketSigner, clock, logger }: ReachOptions): Promise<Transport> {
+export async function reachExecutors({ executors, nats }: Pick<Config, 'executors' | 'nats'>, { log, ticketSigner, clock, logger }: ReachOptions): Promise<Reached> {
   const bySocket = executors.flatMap(({ id, socket }) => (socket === undefined ? [] : [{ id, socket }]));
-  const overBus = executors.flatMap(({ id, socket }) => (socket === undefined ? [id] : []));
+  const onBus = overBus({ executors });
   const routes = new Map<string, Transport>();
-  if (nats !== undefined && overBus.length > 0) {
+  let outbox: Outbox | undefined;
+  if (nats !== undefined && onBus.length > 0) {
     const { connectNats } = await import('../transport/nats/sidecar-end.ts');
     const { subjectTokens } = await import('../transport/nats/bus-layout.ts');
+    const { natsOutbox } = await import('../transport/nats/outbox.ts');
+    const tokens = subjectTokens(ticketSigner);
     const bus = await openNatsBus(nats, { name: `sidecar ${log}`, inboxPrefix: `_INBOX_${log}`, logger });
-    const transport = connectNats({ log, executors: overBus, bus, tokens: subjectTokens(ticketSigner), clock, logger });
-    for (const id of overBus) routes.set(id, transport);
+    const kept = natsOutbox({ log, executors: onBus, bus, tokens, clock });
+    const transport = connectNats({ log, executors: onBus, bus, tokens, clock, logger, lost: (changeId) => kept.lost(changeId) });
+    const closing: Transport = {
+      ...transport,
+      async close() {
+        kept.close();
+        await transport.close();
+      },
+    };
+    for (const id of onBus) routes.set(id, closing);
+    outbox = kept;
   }
   if (bySocket.length > 0) {
     const transport = connectLocal({ log, executors: bySocket, clock, logger });
     for (const { id } of bySocket) routes.set(id, transport);
   }
-  return byAudience(routes);
+  return { transport: byAudience(routes), ...(outbox === undefined ? {} : { outbox }) };
 }
 
 /** The bus of a configuration, connecting. @throws PrivateFileError when its seed cannot be had */

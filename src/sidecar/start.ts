@@ -19,6 +19,7 @@ import { absentPdp, EngineFault, openPdp, type Pdp } from '../pdp/engine.ts';
 import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
 import { VERSION } from '../version.ts';
 import { createApp } from './app.ts';
+import { openCopy } from './copy.ts';
 import { defaultPolicyDirectory } from './default-policy.ts';
 import { openDeliveryStore } from './deliveries.ts';
 import { listenOnLoopback, listenOnSocket, type Listening } from './listen.ts';
@@ -28,7 +29,7 @@ import { systemClock, systemRandom } from './system.ts';
 
 /** A sidecar that cannot work as it is configured. Nothing was recorded and nobody listens. */
 export class StartError extends Error {
-  readonly code: 'bad-key' | 'untrusted-executor' | 'no-facts';
+  readonly code: 'bad-key' | 'untrusted-executor' | 'no-facts' | 'no-ledger';
   constructor(code: StartError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'StartError';
@@ -98,18 +99,22 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => pdp.close());
     const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs() });
     undo.push(() => log.close());
-    const transport = options.transport ?? (await reachExecutors(config, { log: log.logId, ticketSigner, clock, logger }));
+    const copy = options.transport === undefined ? await openCopy(config, { log, disk, clock, logger }) : null;
+    undo.push(() => copy?.close());
+    if (copy?.start === 'lost') throw new StartError('no-ledger', 'there is no ledger here, and the bus does not say whether there was one: a new one could be a second history of the same log');
+    const { transport, outbox } = options.transport === undefined ? await reachExecutors(config, { log: log.logId, ticketSigner, clock, logger }) : { transport: options.transport, outbox: undefined };
     undo.push(() => transport.close());
 
     const executorOf = new Map(config.executors.flatMap(({ id, connectors }) => connectors.map((connector) => [connector, id] as const)));
     let notifier: Notifier | null = null;
     const engine = await openEngine({
-      log, pdp, facts: facts.current, transport, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
+      log, pdp, facts: facts.current, transport, outbox, copy: copy ?? undefined, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
       onEvents: (state, events) => notifier?.take(state, events),
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
     });
     undo.push(() => engine.close());
+    copy?.onRefilled((from, missing) => engine.recordCopyRefilled(from, missing));
     const telling = startNotifier({
       logId: log.logId, receivers, clock, random, logger, history: (sinceMs) => recentHistory(log, engine.all(), sinceMs), durable: () => log.sync(),
       record: (changeId, end) => engine.recordNotification(changeId, end),
@@ -123,6 +128,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const app = createApp({
       engine, log, facts: facts.current, clock, logger, tokens, hosts: config.hosts, draining: draining.signal,
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
+      ...(copy === null ? {} : { copyTrouble: () => copy.trouble() }),
       readLedgerFile: (path) => disk.read(`ledger/${path}`),
     });
     const doors = await openDoors(config, app.fetch, undo);

@@ -19,6 +19,8 @@ export function hasNats(): boolean {
 
 export interface NatsNode {
   readonly url: string;
+  /** Where it answers for itself, over HTTP. */
+  readonly monitor: string;
   readonly store: string;
   isUp(): boolean;
   start(): Promise<void>;
@@ -83,7 +85,7 @@ function nodeOf(config: string, store: string, client: number, monitor: number):
     return answer?.ok === true;
   };
   return {
-    url: `nats://127.0.0.1:${client}`, store,
+    url: `nats://127.0.0.1:${client}`, monitor: `http://127.0.0.1:${monitor}`, store,
     isUp: () => child !== null && child.exitCode === null && child.signalCode === null,
     async start() {
       const started = spawn('nats-server', ['-c', config], { stdio: ['ignore', 'pipe', 'pipe'] });

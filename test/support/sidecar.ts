@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateSignerKey, nodeDisk, openLog, parseSigner, parseTrustPolicy, parseVerifier, type Disk, type Log, type Signer } from '../../ledger/index.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits } from '../../src/engine/engine.ts';
-import type { Logger } from '../../src/engine/ports.ts';
+import type { LedgerCopy, Logger, Outbox } from '../../src/engine/ports.ts';
 import { parseFacts, type Facts } from '../../src/facts/load.ts';
 import { hashToken, makeTokens, type Role } from '../../src/identity/tokens.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
@@ -104,6 +104,9 @@ export interface TestOptions {
   readonly limits?: Partial<EngineLimits>;
   readonly disk?: (disk: Disk) => Disk;
   readonly hosts?: readonly string[];
+  /** What the engine is given of a bus. */
+  readonly copy?: LedgerCopy;
+  readonly outbox?: Outbox;
   /** What the example facts are made into. */
   readonly facts?: (facts: Facts) => Facts;
 }
@@ -141,7 +144,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const engine = await openEngine({
     log, pdp: options.pdp ?? scriptedPdp(options.decide ?? usualPolicy), facts: () => facts, transport: executor, deliveries, trust, ticketSigner,
     executorOf: (connector) => (['pg-main', 'pg-dev'].includes(connector) ? EXECUTOR : undefined), connectors: ['pg-dev', 'pg-main'],
-    clock: systemClock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
+    copy: options.copy, outbox: options.outbox, clock: systemClock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
   });
   const draining = new AbortController();
   const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));

@@ -7,6 +7,8 @@
  *     cs.result.<lane>.<log>.<token>        CS_RESULTS   worker ▶ sidecar      a signed report
  *     cs.delivery.<lane>.<log>.<token>      CS_DELIVERY  worker ▶ sidecar      a sealed secret, for a while
  *     cs.claim.<lane>.<leaseId>             CS_CLAIMS    worker ▶ workers      which of them acts under a lease
+ *     cs.ledger.<log>                       CS_LEDGER    sidecar               its records, page after page
+ *     cs.ledger.<log>.object.<digest>.<n>   CS_LEDGER    sidecar               an object that one of them names, in parts
  *     cs.say.<lane>.<log>                   core         worker ▶ sidecar      an answer; under `all`, to every sidecar, that it is there
  *     cs.ack.<lane>.<log>                   core         sidecar ▶ workers     what became of a report
  *
@@ -17,7 +19,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { Signer } from '../../../ledger/index.ts';
 
-export const STREAMS = { steps: 'CS_STEPS', results: 'CS_RESULTS', deliveries: 'CS_DELIVERY', claims: 'CS_CLAIMS' } as const;
+export const STREAMS = { steps: 'CS_STEPS', results: 'CS_RESULTS', deliveries: 'CS_DELIVERY', claims: 'CS_CLAIMS', ledger: 'CS_LEDGER' } as const;
 
 /** Workers reach JetStream under this name: under the usual one their own account would answer, which has none. */
 export const API_PREFIX = 'CSJS.API';
@@ -45,6 +47,10 @@ export const delivery = (lane: string, log: string, token: string): string => `c
 export const claim = (lane: string, leaseId: string): string => `cs.claim.${lane}.${leaseId}`;
 export const say = (lane: string, log: string): string => `cs.say.${lane}.${log}`;
 export const ack = (lane: string, log: string): string => `cs.ack.${lane}.${log}`;
+
+export const pages = (log: string): string => `cs.ledger.${log}`;
+/** @param digest `sha256:<hex>` */
+export const objectPart = (log: string, digest: string, part: number): string => `cs.ledger.${log}.object.${digest.slice('sha256:'.length)}.${part}`;
 
 /** Under this instead of a log, a worker speaks to every sidecar. */
 export const EVERY_LOG = 'all';

@@ -39,6 +39,10 @@ export function planBus(executors: readonly string[], replicas: 1 | 3): BusPlan 
       {
         ...common, ...none, name: STREAMS.claims, subjects: ['cs.claim.>'], discard: DiscardPolicy.Old, max_msgs_per_subject: 1, description: 'Which of an executor\'s workers acts under a lease.',
       },
+      {
+        // Without a limit, and never full: what a lost disk is restored from is not what makes room.
+        ...common, ...none, name: STREAMS.ledger, subjects: ['cs.ledger.>'], discard: DiscardPolicy.New, duplicate_window: nanos(120_000), description: 'A copy of each ledger, to restore it from.',
+      },
     ],
     consumers: executors.flatMap((executor) => (['act', 'revoke'] as const).map((kind) => ({
       stream: STREAMS.steps,

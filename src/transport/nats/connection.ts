@@ -50,19 +50,44 @@ export function openBus({ servers, seed, caFile, name, inboxPrefix, logger }: Bu
   let connection: NatsConnection | null = null;
   let isUp = false;
   let closed = false;
+  let stopDialling = (): void => undefined;
   const cameUp = (to: NatsConnection): void => {
     isUp = true;
     logger.info({ server: to.getServer() }, 'connected to the bus');
     for (const callback of callbacks) callback(to);
   };
 
-  const run = async (): Promise<void> => {
-    const opened = await connect({
+  /** The client's own waiting for a first connection cannot be called off: a process that gave up would never end. */
+  const dial = async (): Promise<NatsConnection | null> => {
+    let failures = 0;
+    while (!closed) {
+      try {
+        return await connectOnce();
+      } catch (error) {
+        if (failures === 0) logger.warn({ error: error instanceof Error ? error.message : String(error) }, 'the bus cannot be reached; trying on');
+        failures += 1;
+        await new Promise<void>((resolve) => {
+          const timer = setTimeout(resolve, RETRY_MS);
+          stopDialling = () => {
+            clearTimeout(timer);
+            resolve();
+          };
+        });
+      }
+    }
+    return null;
+  };
+  const connectOnce = (): Promise<NatsConnection> =>
+    connect({
       servers: [...servers], name, inboxPrefix, authenticator: nkeyAuthenticator(new Uint8Array(Buffer.from(seed))), ...(caFile === undefined ? {} : { tls: { caFile } }),
-      waitOnFirstConnect: true, maxReconnectAttempts: -1, reconnectTimeWait: RETRY_MS, reconnectJitter: RETRY_MS, pingInterval: 5_000, maxPingOut: 2,
+      maxReconnectAttempts: -1, reconnectTimeWait: RETRY_MS, reconnectJitter: RETRY_MS, pingInterval: 5_000, maxPingOut: 2,
       // An account that is not there yet, or a server that is being set up, is no reason to give up for ever.
       ignoreAuthErrorAbort: true,
     });
+
+  const run = async (): Promise<void> => {
+    const opened = await dial();
+    if (opened === null) return;
     if (closed) return opened.close();
     connection = opened;
     cameUp(opened);
@@ -92,6 +117,7 @@ export function openBus({ servers, seed, caFile, name, inboxPrefix, logger }: Bu
     async close() {
       closed = true;
       isUp = false;
+      stopDialling();
       await connection?.close();
     },
   };

@@ -31,6 +31,8 @@ export interface NatsSidecarOptions {
   readonly logger: Logger;
   /** How long an executor has for its answer, in ms, until a step counts as held by the bus alone. */
   readonly answerMs?: number;
+  /** Told of a change whose step this process had published and that the bus had lost. */
+  readonly lost?: (changeId: string) => void;
 }
 
 /** `wrong last sequence`: there is a message of this subject already. */
@@ -54,6 +56,8 @@ export function connectNats(options: NatsSidecarOptions): Transport {
   /** By subject token, and for steps that were taken up by id and issue. */
   const answers = new Map<string, Answer>();
   const watchers = new Map<string, Set<() => void>>();
+  /** Subjects of steps that the bus has said that it holds. */
+  const published = new Set<string>();
   let receive: (audience: string, message: ReportMessage) => Promise<void>;
   let pulling: Pulling | null = null;
   let listening = false;
@@ -202,10 +206,16 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     },
     async publishStep(audience, envelope: StepEnvelope) {
       const lane = laneFor(audience);
-      const { stepId, issue } = readPayload(envelope.ticket, anyTicketSchema);
+      const ticket = readPayload(envelope.ticket, anyTicketSchema);
+      const { stepId, issue } = ticket;
       // An envelope that proves from elsewhere is another message of the same issue: its worker acts once, whichever it reads.
       const token = tokens('act', audience, stepId, issue, ...envelope.receipt.consistency.map(({ fromSize }) => fromSize));
-      await publish(act(lane, log, token), envelope, { expect: { lastSubjectSequence: 0 } });
+      const subject = act(lane, log, token);
+      const isNew = (await publish(subject, envelope, { expect: { lastSubjectSequence: 0 } })) === 'new';
+      if (isNew && published.has(subject) && ticket.kind !== 'discover') options.lost?.(ticket.changeId);
+      published.add(subject);
+      const [oldest] = published;
+      if (published.size > REMEMBERED_MAX && oldest !== undefined) published.delete(oldest);
       const answer = await answerTo([`${lane} ${token}`, `${stepId} ${issue}`], options.answerMs ?? 5_000);
       if (answer === null) throw new TransportError('unreachable', `${audience} has not answered yet; the bus holds the step`);
       if ('error' in answer) throw new TransportError('rejected', `${audience}: ${answer.error}`);

@@ -1,0 +1,125 @@
+/**
+ * `countersign restore`: a lost ledger, made again from its copy on the bus, from a copy of its directory, or from whichever has more.
+ *
+ * Where no copy reaches what was signed, it says so and changes nothing. Going on from there with a new log, which names the old head and
+ * takes over its open leases, is not built yet.
+ */
+import type { Command } from 'commander';
+import { basename, dirname, resolve } from 'node:path';
+import { directorySource, formatBase64, LedgerError, logIdOf, nodeDisk, parseSigner, type KnownHead, type LedgerSource, type Signer } from '../../ledger/index.ts';
+import { loadConfig } from '../config/load.ts';
+import type { Config } from '../config/schema.ts';
+import { BookError, readHeads } from '../executor/lease-book.ts';
+import { openNatsBus } from '../sidecar/reach.ts';
+import { restoreLedger } from '../sidecar/restore.ts';
+import { findConfig, type ConnectFlags } from './connect.ts';
+import { CliError, EXIT, type ExitCode } from './exit.ts';
+import { readBytes, readSecret } from './files.ts';
+import { untilUp } from './nats.ts';
+import type { Runner } from './runner.ts';
+import type { Session } from './world.ts';
+
+interface RestoreFlags extends Pick<ConnectFlags, 'config'> {
+  readonly from?: readonly string[];
+  readonly leaseBook?: readonly string[];
+  readonly bus: boolean;
+}
+
+const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
+const UNTOUCHED = 'Nothing was changed.';
+
+export function addRestore(program: Command, run: Runner): void {
+  program
+    .command('restore')
+    .description('make a lost ledger again from its copies, byte for byte; the sidecar must be stopped')
+    .option('--config <file>', 'countersign.yaml of the installation (default: ./countersign.yaml)')
+    .option('--from <directory...>', 'a copy of the directory ledger/')
+    .option('--lease-book <file...>', "an executor's lease book, or a copy of it: what it has seen of the log must be in what is restored")
+    .option('--no-bus', 'restore though the copy on the bus cannot be asked: what it has beyond --from is lost, and executors will refuse this log')
+    .action(run(restore));
+}
+
+async function restore(session: Session, flags: RestoreFlags): Promise<ExitCode> {
+  const path = findConfig(flags, session);
+  if (path === null) throw new CliError(EXIT.usage, 'usage', { cause: 'it is not said which installation', next: 'give --config countersign.yaml' });
+  const { config } = await loadConfig({ path, env: session.env });
+  const signer = signerOf(config);
+  const log = logIdOf(config.origin);
+  const directories = await Promise.all((flags.from ?? []).map((directory) => directoryAt(resolve(session.cwd, directory))));
+  const known = (flags.leaseBook ?? []).flatMap((file) => headIn(session, resolve(session.cwd, file), log));
+  return withBus(session, config, flags, async (copy) => {
+    const sources = [...(copy === null ? [] : [copy]), ...directories];
+    if (sources.length === 0) throw new CliError(EXIT.io, 'not-found', { cause: 'neither the bus nor --from has a copy of this ledger', effect: UNTOUCHED, next: 'give --from DIRECTORY, a copy of ledger/' });
+    const done = await restoreLedger({ origin: config.origin, data: config.data, signer, sources, known, nowMs: session.nowMs }).catch((cause: unknown) => {
+      throw notRestored(cause);
+    });
+    const root = formatBase64(done.root);
+    session.out.document({ ...done, root });
+    if (!done.restored) session.out.line(`nothing is missing: the ledger has ${done.size} records, and ${done.source} no more`);
+    else session.out.line(`restored ${done.size} records from ${done.source}, ${done.had} of which were still there; root ${root}`);
+    for (const kept of done.kept) session.out.line(`kept ${kept}`);
+    return EXIT.ok;
+  });
+}
+
+function signerOf(config: Config): Signer {
+  try {
+    return parseSigner(readSecret(config.keys.log, 'the key of the log'));
+  } catch (error) {
+    if (error instanceof CliError) throw error;
+    // A parser's message may quote what it was given.
+    throw new CliError(EXIT.io, 'bad-key', { cause: `${config.keys.log} holds no signed-note key`, effect: UNTOUCHED });
+  }
+}
+
+/** What an executor's lease book has seen of the log; nothing where it has never seen it. @throws CliError for what is no lease book */
+function headIn(session: Session, file: string, log: string): KnownHead[] {
+  try {
+    const head = readHeads(readBytes(file, 'the lease book')).get(log);
+    if (head !== undefined) return [{ by: file, size: head.size, root: Buffer.from(head.root, 'base64') }];
+    session.out.say(`${file} has seen nothing of this log`);
+    return [];
+  } catch (cause) {
+    if (!(cause instanceof BookError)) throw cause;
+    throw new CliError(EXIT.usage, 'usage', { cause: `${file}: ${cause.message}`, effect: UNTOUCHED }, { cause });
+  }
+}
+
+/** @throws CliError where nothing is there: what was named and is missing is no copy to do without */
+async function directoryAt(directory: string): Promise<LedgerSource> {
+  const source = await directorySource(nodeDisk(dirname(directory)), basename(directory), directory);
+  if (source === null) throw new CliError(EXIT.io, 'no-such-file', { cause: `${directory} holds no checkpoint: it is no copy of a ledger`, effect: UNTOUCHED });
+  return source;
+}
+
+/** With the copy on the bus; null where no bus is configured, or it has none. */
+async function withBus(session: Session, { origin, nats }: Config, flags: RestoreFlags, act: (copy: LedgerSource | null) => Promise<ExitCode>): Promise<ExitCode> {
+  if (nats === undefined || !flags.bus) return act(null);
+  const { copySource } = await import('../transport/nats/ledger-source.ts');
+  const bus = await openNatsBus(nats, { name: 'countersign restore', inboxPrefix: '_INBOX_restore', logger: QUIET });
+  try {
+    await untilUp(bus, nats.servers);
+    const copy = await copySource(bus.up(), logIdOf(origin)).catch((cause: unknown) => {
+      throw cause instanceof LedgerError ? notRestored(cause) : new CliError(EXIT.io, 'unreachable', {
+        cause: `the bus does not hand the copy out: ${cause instanceof Error ? cause.message : String(cause)}`, effect: UNTOUCHED, next: 'countersign nats setup --dry-run   says what is missing there',
+      }, { cause });
+    });
+    session.out.say(copy === null ? 'the bus has no copy of this ledger' : `the bus has a copy of ${copy.checkpoint.split('\n')[1]!} records`);
+    return await act(copy);
+  } finally {
+    await bus.close();
+  }
+}
+
+function notRestored(cause: unknown): CliError {
+  if (!(cause instanceof LedgerError)) return new CliError(EXIT.io, 'not-restored', { cause: cause instanceof Error ? cause.message : String(cause), effect: UNTOUCHED }, { cause });
+  const next: Partial<Record<LedgerError['code'], string>> = {
+    locked: 'stop the sidecar first',
+    'rolled-back': 'find a copy that has more, and give it with --from; going on with a new log is not built yet',
+    forked: 'look at both: one of them is not this log as it was signed first; nothing here chooses between them',
+    corrupt: 'find another copy, and give it with --from',
+    untrusted: 'a copy must be signed with the key of this log',
+  };
+  const hint = next[cause.code];
+  return new CliError(cause.code === 'forked' ? EXIT.failed : EXIT.io, cause.code, { cause: cause.message, effect: UNTOUCHED, ...(hint === undefined ? {} : { next: hint }) }, { cause });
+}

@@ -1,0 +1,94 @@
+/** What can be seen of an installation from its files. Nothing is opened for writing, so the sidecar may be running. */
+import { nodeDisk, openCheckpoint, parseSigner, parseVerifier, type Signer } from '../../ledger/index.ts';
+import type { Config } from '../config/schema.ts';
+import { lintFacts } from '../facts/check.ts';
+import { loadFacts } from '../facts/load.ts';
+import { readPrivateFile } from '../identity/private-file.ts';
+import { loadTokens } from '../identity/tokens.ts';
+import { openPdp } from '../pdp/engine.ts';
+import { loadTrustFolder } from '../protocol/trust-folder.ts';
+import { defaultPolicyDirectory } from '../sidecar/default-policy.ts';
+import { checking, failed, ok, type Checked } from './check.ts';
+
+const WARNINGS_SHOWN = 5;
+
+/** In the order in which they matter. */
+export async function checkInstallation(config: Config, nowMs: number): Promise<Checked[]> {
+  return [await checkSecrets(config), await checkTokens(config), await checkTrust(config), await checkLedger(config), await checkPolicy(config), await checkFacts(config, nowMs)];
+}
+
+/** Keys and secrets are there, and their owner's alone. */
+function checkSecrets({ keys, nats, webhooks }: Config): Promise<Checked> {
+  const paths = [keys.log, keys.ticket, ...(nats === undefined ? [] : [nats.seed]), ...webhooks.map(({ secret }) => secret)];
+  return checking('secrets', 'put the file in its place, owned by who runs the sidecar, with mode 600', async () => {
+    for (const path of paths) await readPrivateFile(path);
+    return ok('secrets', `${paths.length} files, each its owner’s alone`);
+  });
+}
+
+function checkTokens({ tokens }: Config): Promise<Checked> {
+  return checking('tokens', 'correct the file of token digests', async () => {
+    await loadTokens(tokens);
+    return ok('tokens', tokens);
+  });
+}
+
+/** Every executor may speak for its connectors, and the log and its ticket key are known. */
+function checkTrust({ trust: path, executors, origin, keys }: Config): Promise<Checked> {
+  const name = 'trust';
+  return checking(name, `correct ${path}`, async () => {
+    const trust = await loadTrustFolder(path, { actedOn: true });
+    const wrong = executors.flatMap(({ id, connectors }) => connectors.filter((connector) => trust.executors.get(id)?.connectors.includes(connector) !== true).map((connector) => `${id} for ${connector}`));
+    if (wrong.length > 0) return failed(name, `executors.json does not trust ${wrong.join(', ')}`, `add it to ${path}/executors.json`);
+    const [log, ticket] = [await signerAt(keys.log), await signerAt(keys.ticket)];
+    if (!trust.policy.logs.some(({ verifier }) => verifier.vkey === log.vkey)) return failed(name, `trust.policy does not list the key of ${origin}`, `add it to ${path}/trust.policy: log ${log.vkey}`);
+    const isKnown = [...trust.sidecars.values()].flat().some(({ vkey }) => vkey === ticket.vkey);
+    return isKnown ? ok(name, `${executors.length} executors, the log and its ticket key`) : failed(name, 'sidecars.json does not have the ticket key', `add it to ${path}/sidecars.json: ${ticket.vkey}`);
+  });
+}
+
+/** The checkpoint on disk is signed by the log's key. What is under it, `countersign verify` says. */
+function checkLedger({ data, origin, keys }: Config): Promise<Checked> {
+  const name = 'ledger';
+  return checking(name, `countersign verify ${data}/ledger --trust FOLDER   says what is wrong; countersign restore   puts a lost ledger back`, async () => {
+    const size = await ownSize(data, await signerAt(keys.log));
+    return ok(name, size === null ? `nothing is recorded yet in ${data}` : `${size} records of ${origin} under a signed checkpoint`);
+  });
+}
+
+/** Records under the checkpoint on disk; null where there is none. @throws LedgerError for one that the log's key has not signed */
+export async function ownSize(data: string, signer: Signer): Promise<number | null> {
+  const note = await nodeDisk(data).read('ledger/checkpoint');
+  if (note === null) return null;
+  return openCheckpoint(Buffer.from(note).toString('utf8'), { logs: [{ verifier: parseVerifier(signer.vkey), url: null }], witnesses: [], groups: [], quorum: 'none' }).size;
+}
+
+/** @throws Error, which does not quote what it found */
+export async function signerAt(path: string): Promise<Signer> {
+  const text = Buffer.from(await readPrivateFile(path)).toString('utf8').trim();
+  try {
+    return parseSigner(text);
+  } catch {
+    throw new Error(`${path} holds no signed-note key (PRIVATE+KEY+…)`);
+  }
+}
+
+function checkPolicy({ policy, limits }: Config): Promise<Checked> {
+  const directory = policy ?? defaultPolicyDirectory();
+  return checking('policy', 'countersign policy build   makes the bundle', async () => {
+    const pdp = await openPdp({ directory, deadlineMs: limits.policyDeadlineMs });
+    await pdp.close();
+    return ok('policy', pdp.bundle ?? directory);
+  });
+}
+
+/** They can be read, and nothing in them will strand a change later. */
+function checkFacts({ facts: files }: Config, nowMs: number): Promise<Checked> {
+  return checking('facts', 'correct the file', async () => {
+    const facts = await loadFacts(files, nowMs);
+    const warnings = lintFacts(facts.value);
+    if (warnings.length === 0) return ok('facts', `${facts.inventory.size} identities`);
+    const shown = warnings.slice(0, WARNINGS_SHOWN).map(({ about, message }) => `${about}: ${message}`).join('; ');
+    return failed('facts', warnings.length > WARNINGS_SHOWN ? `${shown}; and ${warnings.length - WARNINGS_SHOWN} more` : shown, 'what names lead nowhere will deny or strand changes: correct them');
+  });
+}

@@ -1,0 +1,91 @@
+/** What is proven of a bus before it is relied on: that it keeps what it acknowledges, holds what it should, and keeps workers apart. */
+import { jetstreamManager } from '@nats-io/jetstream';
+import type { NatsConnection } from '@nats-io/transport-node';
+import { checking, failed, ok, unknown, type Checked } from '../../doctor/check.ts';
+import { pages, STREAMS } from './bus-layout.ts';
+import { compareBus, type BusPlan } from './bus-setup.ts';
+import { endOfPage, readPage } from './copy-page.ts';
+import { lastMessage } from './ledger-copy.ts';
+
+/** The first with schedules as they are relied on here. */
+const LEAST_VERSION = [2, 15] as const;
+const CLOCK_MS_MAX = 1_000;
+const ASK_MS = 5_000;
+const VARZ_BYTES_MAX = 4_194_304;
+const SETUP = 'countersign nats setup   brings streams and consumers to what they must be';
+
+export function checkVersion(connection: NatsConnection): Checked {
+  const version = connection.info?.version ?? '';
+  return isRecent(version) ? ok('server', `nats-server ${version}`) : failed('server', `nats-server ${version === '' ? 'of no version' : version}, and ${LEAST_VERSION.join('.')} is needed`, 'install a newer nats-server, on every node');
+}
+
+function isRecent(version: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  return major > LEAST_VERSION[0] || (major === LEAST_VERSION[0] && minor >= LEAST_VERSION[1]);
+}
+
+/** @param monitors `http://host:8222` of every node: each says it for itself only */
+export async function checkSync(monitors: readonly string[]): Promise<Checked> {
+  const name = 'sync';
+  const remedy = 'say jetstream { sync_interval: always } in the configuration of every nats-server, and start it again';
+  if (monitors.length === 0) return unknown(name, 'whether the servers sync before they acknowledge only their monitoring says', 'give --monitor http://HOST:8222 for each of them');
+  for (const monitor of monitors) {
+    let varz: { readonly version?: unknown; readonly jetstream?: { readonly config?: { readonly sync_always?: unknown } } };
+    try {
+      varz = JSON.parse(await fetchText(new URL('/varz', monitor))) as typeof varz;
+    } catch (error) {
+      return unknown(name, `${monitor} does not answer: ${error instanceof Error ? error.message : String(error)}`, 'say http: HOST:8222 in the configuration of nats-server, or correct --monitor');
+    }
+    if (typeof varz.version !== 'string' || !isRecent(varz.version)) return failed(name, `${monitor} runs nats-server ${String(varz.version)}`, `install ${LEAST_VERSION.join('.')} or later`);
+    if (varz.jetstream?.config?.sync_always !== true) return failed(name, `${monitor} acknowledges before it syncs: a power cut loses what was acknowledged`, remedy);
+  }
+  return ok(name, `${monitors.length} of the servers ${monitors.length === 1 ? 'syncs' : 'sync'} before acknowledging`);
+}
+
+async function fetchText(url: URL): Promise<string> {
+  const answer = await fetch(url, { redirect: 'error', signal: AbortSignal.timeout(ASK_MS) });
+  if (!answer.ok) throw new Error(`status ${answer.status}`);
+  const text = await answer.text();
+  if (text.length > VARZ_BYTES_MAX) throw new Error('too much to be what was asked for');
+  return text;
+}
+
+export function checkStreams(connection: NatsConnection, plan: BusPlan): Promise<Checked> {
+  const name = 'streams';
+  return checking(name, SETUP, async () => {
+    const differences = await compareBus(connection, plan);
+    if (differences.length === 0) return ok(name, `${plan.streams.length} streams and ${plan.consumers.length} consumers as they must be`);
+    const told = differences.map(({ what, change, fields }) => (change === 'create' ? `${what} is not there` : `${what}: ${fields.map(({ field, is, must }) => `${field} is ${JSON.stringify(is)}, not ${JSON.stringify(must)}`).join(', ')}`));
+    return failed(name, told.join('; '), SETUP);
+  });
+}
+
+/** An order fires by the clock of the stream's leader. */
+export function checkClock(connection: NatsConnection, nowMs: () => number): Promise<Checked> {
+  const name = 'clock';
+  const remedy = 'run NTP on every machine';
+  return checking(name, remedy, async () => {
+    const manager = await jetstreamManager(connection, { timeout: ASK_MS });
+    const askedMs = nowMs();
+    const { ts } = await manager.streams.info(STREAMS.steps) as { readonly ts?: string };
+    const answeredMs = nowMs();
+    if (ts === undefined) return unknown(name, 'the server does not tell its time', 'install a newer nats-server');
+    // Anything between asking and the answer may be when it looked at its clock.
+    const theirsMs = Date.parse(ts);
+    const offMs = theirsMs < askedMs ? askedMs - theirsMs : Math.max(theirsMs - answeredMs, 0);
+    return offMs <= CLOCK_MS_MAX ? ok(name, `no more than ${CLOCK_MS_MAX} ms between the clocks`) : failed(name, `the clock of the server is ${Math.round(offMs)} ms from this one`, remedy);
+  });
+}
+
+/** @param ownSize records of the ledger on disk, read after the copy was: it may be growing */
+export function checkCopy(connection: NatsConnection, log: string, ownSize: () => Promise<number | null>): Promise<Checked> {
+  const name = 'copy';
+  return checking(name, SETUP, async () => {
+    const last = await lastMessage(await jetstreamManager(connection, { timeout: ASK_MS }), pages(log));
+    const page = last === null ? null : readPage(last.data, log);
+    if (last !== null && page === null) return failed(name, `the newest message of the copy is no page of this log`, `somebody else writes to ${pages(log)}: find out who, then purge that subject; the sidecar fills it again`);
+    const [copied, own] = [page === null ? 0 : endOfPage(page), (await ownSize()) ?? 0];
+    if (copied > own) return failed(name, `the copy has ${copied} records, and the ledger ${own}`, 'stop the sidecar; countersign restore');
+    return ok(name, copied === own ? `all ${own} records` : `${copied} of ${own} records; the sidecar catches up while it runs`);
+  });
+}
