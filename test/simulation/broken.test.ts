@@ -93,7 +93,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
     wraps: { connector: (connector) => changed<Connector>(connector, pretending(connector, ['extend'], {})) },
   },
   {
-    invariant: 3, who: 'a sidecar that disarms the earlier order before the extension is on record', wraps: { transport: hasty },
+    invariant: 3, who: 'a sidecar that disarms the earlier order before the extension is on record', from: 14, wraps: { transport: hasty },
   },
   {
     invariant: 4, who: 'a policy engine that allows when it cannot decide', from: 14,
