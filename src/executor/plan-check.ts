@@ -3,7 +3,7 @@
  * before-state say; so its steps must follow from these and from nothing else, whoever signed it. Pure.
  */
 import { canonicalText } from '../../ledger/index.ts';
-import { callerOfPlan, clientTokenOf, deriveSteps, leaseIdOf } from '../change/derive.ts';
+import { callerOfPlan, clientTokenOf, deriveSteps, leaseIdOf, logOf } from '../change/derive.ts';
 import { leaseChangeOf } from '../change/extension.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { makesSecret, planDigest, takesAway, type Plan, type PlanStep } from '../protocol/plan.ts';
@@ -62,6 +62,8 @@ function checkTerms(plan: Plan): void {
   if (steps.some(({ action }) => makesSecret(action)) !== (recipient !== null)) refuse('wrong-step', 'a new secret has a recipient, and nothing else has');
   const isExtended = kind === 'extend';
   if (isExtended !== (plan.extends !== undefined) || (isExtended && (lease === null || plan.extends?.change === plan.changeId))) refuse('wrong-step', 'an extension says which lease of another change it extends, and nothing else does');
+  // Each log is of a sidecar of its own: none may make another's orders void.
+  if (plan.extends !== undefined && logOf(plan.extends.change) !== plan.log) refuse('wrong-step', 'the lease that is extended is of another log');
   const isLent = kind === 'provision' || kind === 'grant' || isExtended;
   if (lease !== null && (!isLent || lease.leaseId !== leaseIdOf(leaseChangeOf(plan)))) refuse('wrong-step', 'the lease is not of this change');
   const rotates = kind === 'rotate' && mode === 'executor';

@@ -123,6 +123,12 @@ describe('the earlier end holds', () => {
     expect(bench.target.accounts.size).toBe(0);
   });
 
+  test('where the lease is of another log: no sidecar makes another’s orders void', async () => {
+    const { bench, worker, grant } = await given();
+    await extended(bench, worker, grant, { plan: ofAnotherLog });
+    expect(last(bench)).toMatchObject({ outcome: 'refused', code: 'wrong-step', detail: 'the lease that is extended is of another log' });
+  });
+
   test('where its step is in the log of nobody', async () => {
     const { bench, worker, grant } = await given();
     await extended(bench, worker, grant, { fromSize: grant.log.size, envelope: (envelope) => ({ ...envelope, receipt: { ...envelope.receipt, index: 0 } }) });
@@ -286,6 +292,12 @@ function ofAnother(plan: Made['plan']): Partial<Made['plan']> {
     extends: { change: other.plan.changeId, epoch: 2 }, lease: { ...plan.lease!, leaseId: other.plan.lease!.leaseId },
     steps: [{ ...step!, account: other.plan.steps[0]!.account, clientToken: other.plan.steps[0]!.clientToken }],
   };
+}
+
+/** The same lease, if it were one that another sidecar gave. */
+function ofAnotherLog(plan: Made['plan']): Made['plan'] {
+  const elsewhere = (id: string): string => `${id.slice(0, 4)}${'0'.repeat(16)}${id.slice(20)}`;
+  return { ...plan, extends: { change: elsewhere(plan.extends!.change), epoch: 2 }, lease: { ...plan.lease!, leaseId: elsewhere(plan.lease!.leaseId) } };
 }
 
 function more(plan: Made['plan']): Made['plan'] {

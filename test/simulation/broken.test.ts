@@ -2,9 +2,12 @@
 import { expect, test } from 'vitest';
 import type { AppendFile, Disk, Log } from '../../ledger/index.ts';
 import { TargetError, type Connector, type StateWithoutSalt } from '../../src/executor/connector.ts';
+import type { Transport } from '../../src/engine/ports.ts';
 import { EngineFault } from '../../src/pdp/engine.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
+import { readPayload } from '../../src/protocol/dsse.ts';
+import { revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { simulate } from './simulate.ts';
 import type { Wraps } from './world.ts';
 
@@ -56,6 +59,20 @@ function pretending(connector: Connector, actions: readonly string[], seen: Part
     },
   };
 }
+/** Disarms what was armed for a lease as soon as something else is. */
+function hasty(transport: Transport): Transport {
+  const armed = new Map<string, Dsse>();
+  return {
+    ...transport,
+    async arm(audience, order) {
+      const { leaseId } = readPayload(order, revokeOrderSchema);
+      const earlier = armed.get(leaseId);
+      armed.set(leaseId, order);
+      await transport.arm(audience, order);
+      if (earlier !== undefined && earlier.payload !== order.payload) await transport.disarm(audience, earlier).catch(() => undefined);
+    },
+  };
+}
 const allow = (input: ChangeInput): Decision => ({
   effect: 'allow', reasons: [{ code: 'no-permit-reason', message: 'the engine is down, so why not', rule: 'engine' }],
   obligations: { approvers: null, proofClass: 'session', maxLeaseSeconds: null, verification: 'readBack' },
@@ -71,6 +88,13 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
   { invariant: 3, who: 'an executor whose timers are lost', from: 3, wraps: { executorClock: (clock) => ({ nowMs: () => clock.nowMs(), after: (delayMs, callback) => (delayMs > 15_000 ? () => undefined : clock.after(delayMs, callback)) }) } },
   { invariant: 3, who: 'a lease book that is not synced before the effect', wraps: { executorDisk: unsynced } },
   { invariant: 3, who: 'a connector that says revoked and does nothing', wraps: { connector: (connector) => changed<Connector>(connector, { revoke: async (order, signal) => ((await connector.probe(order, signal)) === 'applied' ? 'done' : 'already-absent') }) } },
+  {
+    invariant: 3, who: 'a connector that says extended and does nothing',
+    wraps: { connector: (connector) => changed<Connector>(connector, pretending(connector, ['extend'], {})) },
+  },
+  {
+    invariant: 3, who: 'a sidecar that disarms the earlier order before the extension is on record', from: 14, wraps: { transport: hasty },
+  },
   {
     invariant: 4, who: 'a policy engine that allows when it cannot decide', from: 14,
     wraps: { pdp: (pdp) => changed(pdp, { decide: (input) => pdp.decide(input).catch((error: unknown) => {
