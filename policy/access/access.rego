@@ -1,13 +1,15 @@
 # METADATA
 # title: Access
 # description: |
-#   The three questions that the sidecar asks. Each answer is defined whatever the input holds; without a reason to permit it is a
+#   The questions that the sidecar asks. Each answer is defined whatever the input holds; without a reason to permit it is a
 #   deny, and without a window that fits there is none.
 package access
 
 import data.access.caller
 import data.access.entitlement
+import data.access.extension
 import data.access.facts
+import data.access.findings
 import data.access.lease
 import data.access.least_privilege
 import data.access.offboarding
@@ -25,6 +27,7 @@ refused := union({
 	entitlement.deny,
 	least_privilege.deny,
 	lease.deny,
+	extension.deny,
 	requester.deny,
 	facts.deny,
 	caller.deny,
@@ -168,3 +171,16 @@ verify := {
 # title: Which maintenance window must this change use?
 # entrypoint: true
 schedule := {"window": planning.chosen, "reasons": lib.reasons(planning.note | emergency.pending)}
+
+proposal := "disable" if {
+	count(findings.disable) > 0
+} else := "revoke" if {
+	count(findings.revoke) > 0
+} else := null
+
+found := findings.proposed | findings.leave
+
+# METADATA
+# title: What is to be proposed where a target is not as it is recorded?
+# entrypoint: true
+reconcile := {"propose": proposal, "reasons": lib.reasons(found), "controls": lib.controls(found)}

@@ -93,6 +93,7 @@ change := {
 	"step": null,
 	"parent": null,
 	"items": null,
+	"extends": null,
 }
 
 facts := {
@@ -124,6 +125,27 @@ changing(part) := object.union(grant, {"change": part})
 knowing(part) := object.union(grant, {"facts": part})
 
 # METADATA
+# title: A later end for that grant, ten minutes after it was given
+extend := changing({
+	"kind": "extend",
+	"extends": {
+		"changeId": "chg_0123456789abcdef_01JDE7XQ0M4N5P6Q7R8S9T0V00",
+		"subject": change.subject,
+		"purpose": change.purpose,
+		"entitlements": change.entitlements,
+		"running": true,
+		"endsAtMs": minutes(5),
+		"extendedToMs": minutes(15),
+		"epoch": 1,
+		"nextEpoch": null,
+	},
+})
+
+# METADATA
+# title: The extension, with parts of what it extends replaced
+extending(part) := object.union(extend, {"change": {"extends": part}})
+
+# METADATA
 # title: The same for an identity of low risk in dev
 preview_change := {
 	"requester": ["nhi:dev/report-preview"],
@@ -148,6 +170,12 @@ granted := {
 	"before": {"exists": true, "held": ["table:public.invoices:SELECT"], "touched": {}},
 	"after": {"exists": true, "held": ["table:public.invoices:SELECT", "table:public.orders:SELECT"], "touched": {}},
 }
+
+extended := object.union(granted, {
+	"kind": "extend",
+	"action": "extend",
+	"before": {"held": ["table:public.invoices:SELECT", "table:public.orders:SELECT"]},
+})
 
 revoked := object.union(granted, {
 	"kind": "revoke",

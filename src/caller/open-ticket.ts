@@ -32,7 +32,7 @@ export function openTicketForRun(
     beganAtMs: () => null,
   });
   if (!admission.ok) return { ok: false, code: admission.code, message: admission.message };
-  if (admission.kind === 'read') throw new Error('a read is admitted for executors only');
+  if (admission.kind !== 'act') throw new Error('a read is admitted for executors only');
   return { ok: true, ticket: admission.ticket, plan: admission.plan, head: admission.head };
 }
 

@@ -7,13 +7,14 @@
 import { isSatisfied, approversNamed, strictest, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
-import type { ChangeRequest } from '../protocol/request.ts';
+import { placeOf, type ChangeRequest } from '../protocol/request.ts';
 import {
   approvalStatementSchema, revokeOrderSchema, ticketSchema, type ActTicket, type Approval, type Dsse, type Report,
 } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { leaseEndMs, logOf, revokeStepId } from './derive.ts';
 import type { EventBody, FindingCode, NewEvent } from './events.ts';
+import { whyNotExtendable } from './extension.ts';
 import { decideItem, decideWindow, windowClosed } from './decide-window.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
 import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, stillGives, type ChangeState } from './state.ts';
@@ -40,8 +41,12 @@ export type Command =
   | { readonly type: 'authoriseRead'; readonly by: string; readonly ticket: Dsse }
   | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number }
   | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null }
-  | { readonly type: 'authoriseAct'; readonly by: string; readonly ticket: Dsse; readonly order: Dsse | null }
+  /** `extended`: of an `extend`, the change whose lease it is, as it is now. */
+  | { readonly type: 'authoriseAct'; readonly by: string; readonly ticket: Dsse; readonly order: Dsse | null; readonly extended?: ChangeState | null }
   | { readonly type: 'recordArmed'; readonly by: string; readonly orderDigest: string }
+  /** An extension was applied and verified. `extension`: the change that it is, as it is now. */
+  | { readonly type: 'extendLease'; readonly by: string; readonly extension: ChangeState }
+  | { readonly type: 'recordDisarmed'; readonly by: string; readonly orderDigest: string }
   | { readonly type: 'recordReport'; readonly report: Report; readonly envelope: Dsse; readonly states: ReadonlyMap<string, TargetState>; readonly order: Dsse | null }
   | { readonly type: 'recordVerification'; readonly by: string; readonly verification: Verification; readonly provenance: Provenance }
   | { readonly type: 'orderRevoke'; readonly by: string; readonly order: Dsse; readonly comment: string | null }
@@ -72,10 +77,19 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
       return decideApproval(state, command, nowMs);
     case 'authoriseAct':
       return decideAct(state, command, nowMs);
-    case 'recordArmed':
-      if (state.lease === null || state.lease.orderDigest !== command.orderDigest) return no('not-expected', 'no such order to arm');
-      if (state.lease.armed) return ALREADY;
-      return yes({ type: 'lease.armed', actor: command.by, body: { leaseId: state.lease.leaseId, epoch: state.lease.epoch, order: command.orderDigest } });
+    case 'recordArmed': {
+      const due = state.lease ?? state.extension;
+      if (due === null || due.orderDigest !== command.orderDigest) return no('not-expected', 'no such order to arm');
+      if (due.armed) return ALREADY;
+      return yes({ type: 'lease.armed', actor: command.by, body: { leaseId: due.leaseId, epoch: due.epoch, order: command.orderDigest } });
+    }
+    case 'extendLease':
+      return decideExtension(state, command);
+    case 'recordDisarmed': {
+      const earlier = state.superseded.find(({ orderDigest }) => orderDigest === command.orderDigest);
+      if (earlier === undefined || state.lease === null) return ALREADY;
+      return yes({ type: 'lease.disarmed', actor: command.by, body: { leaseId: state.lease.leaseId, epoch: earlier.epoch, order: command.orderDigest } });
+    }
     case 'recordReport':
       return decideReport(state, command, nowMs);
     case 'recordVerification':
@@ -134,6 +148,9 @@ function decideRevision(state: ChangeState, command: Of<'revise'>): Decided {
   if (state.request.kind !== command.request.kind || state.request.subject !== command.request.subject) {
     return no('not-expected', 'kind and subject stay what they were; ask for a new change');
   }
+  if (state.request.kind === 'extend' && command.request.kind === 'extend' && state.request.change !== command.request.change) {
+    return no('not-expected', 'the lease that is extended stays what it was; ask for a new change');
+  }
   if (state.parent !== null) return no('not-expected', 'a part of an offboarding stays what it is');
   if (state.act !== null) return no('too-late', 'a step of the change has been authorised already');
   return yes(...windowClosed(state, command.by, 'finished'), { type: 'change.revised', actor: command.by, body: { revision: state.revision + 1, request: command.request } });
@@ -143,7 +160,7 @@ const isOver = (state: ChangeState): boolean => FINAL_STATES.has(state.name) || 
 
 function decideWithdrawal(state: ChangeState, command: Of<'withdraw'>): Decided {
   // Who may revoke may keep something from being given; what takes away is not theirs to stop.
-  const isResponder = command.isResponder === true && ['provision', 'grant', 'rotate'].includes(state.request.kind);
+  const isResponder = command.isResponder === true && ['provision', 'grant', 'extend', 'rotate'].includes(state.request.kind);
   if (!state.requester.includes(command.by) && !isResponder) return no('not-requester', 'only who asked may withdraw, or who may revoke');
   if (state.name === 'withdrawn' || state.name === 'withdrawing') return ALREADY;
   const refused = state.name === 'verifying' && state.findings.has('verification-failed');
@@ -160,9 +177,14 @@ function decideWithdrawal(state: ChangeState, command: Of<'withdraw'>): Decided 
 function decideExpiry(state: ChangeState, command: Of<'expire'>, nowMs: number): Decided {
   const over = command.cause === 'approval' ? state.name === 'pending' && state.approvalsByMs !== null && nowMs >= state.approvalsByMs
     : command.cause === 'unclaimed' ? state.plan?.mode === 'caller' && state.name === 'authorised' && !state.claimed && nowMs >= (state.act?.notAfterMs ?? Infinity)
-    : state.name === 'scheduled' && state.plan !== null && nowMs >= (leaseEndMs(state.plan, nowMs) ?? Infinity);
+    : isExtensionOver(state, nowMs) || (state.name === 'scheduled' && state.plan !== null && nowMs >= (leaseEndMs(state.plan, nowMs) ?? Infinity));
   if (!over) return no('not-expected', `nothing expires in ${state.name}`);
   return yes(...windowClosed(state, command.by, 'missed'), { type: 'change.expired', actor: command.by, body: { cause: command.cause } });
+}
+
+/** Whether nothing can come of an extension any more: the end that it was to give has passed. */
+function isExtensionOver({ extension, name }: ChangeState, nowMs: number): boolean {
+  return extension !== null && ['authorised', 'executing'].includes(name) && nowMs >= extension.endsAtMs;
 }
 
 function decideRead(state: ChangeState, command: Of<'authoriseRead'>, nowMs: number): Decided {
@@ -233,15 +255,21 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
   if (state.requirement.approvers !== null && !isSatisfied(state.requirement.approvers, approved)) {
     return no('not-approved', 'the approvals do not meet the requirement');
   }
-  const latestMs = state.lease?.endsAtMs ?? leaseEndMs(state.plan, nowMs);
-  const order = state.lease?.order ?? command.order;
+  const known = state.lease ?? state.extension;
+  if (state.plan.extends !== undefined) {
+    const why = whyNotAuthorised(state, command.extended ?? null, nowMs);
+    if (why !== null) return no('not-expected', why);
+  }
+  const latestMs = known?.endsAtMs ?? leaseEndMs(state.plan, nowMs);
+  const order = known?.order ?? command.order;
   if (latestMs !== null && order === null) return no('not-expected', 'no order to end the lease');
   const lease = latestMs === null || order === null ? null : leaseOf(order);
   if (lease !== null && latestMs !== null) {
     // The order was signed a moment before this is decided: it may end the lease that much earlier, never later.
     const endsAtMs = parseTime(lease.endsAt);
     if (nowMs >= endsAtMs) return no('too-late', 'the access would be over before it began');
-    if (endsAtMs > latestMs || (state.lease !== null && endsAtMs !== latestMs)) return no('not-expected', 'the order does not end the lease when it ends');
+    if (lease.epoch !== (state.plan.extends?.epoch ?? 1) || lease.leaseId !== state.plan.lease?.leaseId) return no('not-expected', 'the order is of another lease, or of another epoch of it');
+    if (endsAtMs > latestMs || (known !== null && endsAtMs !== latestMs)) return no('not-expected', 'the order does not end the lease when it ends');
   }
   return yes({
     type: 'step.authorised', actor: command.by,
@@ -252,6 +280,28 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
   });
 }
 
+/** Why the extension cannot be authorised as things are with the lease, in a sentence; null where it can. */
+export function whyNotAuthorised({ plan, request, extension }: ChangeState, extended: ChangeState | null, nowMs: number): string | null {
+  if (extended === null || request.kind !== 'extend' || extended.changeId !== request.change) return 'there is no such lease';
+  const why = whyNotExtendable(extended, request, nowMs);
+  if (why !== null) return why;
+  const endsAtMs = extension?.endsAtMs ?? leaseEndMs(plan!, nowMs) ?? 0;
+  if ((plan!.extends?.epoch ?? 0) <= extended.lease!.epoch) return 'the lease was extended meanwhile';
+  return endsAtMs > extended.lease!.endsAtMs ? null : 'the lease ends later already';
+}
+
+/** The lease of `state` ends as the extension says, once that was applied and verified; it may come about while a revoke is under way, and then does not. */
+function decideExtension(state: ChangeState, { by, extension: { changeId, request, extension, result, verification } }: Of<'extendLease'>): Decided {
+  const { lease } = state;
+  if (extension === null || request.kind !== 'extend' || request.change !== state.changeId || lease === null || extension.leaseId !== lease.leaseId) return no('not-expected', 'no extension of this lease');
+  if (result?.outcome !== 'done' || verification?.effect !== 'allow') return no('not-expected', 'the extension was not applied, or not verified');
+  if (lease.epoch === extension.epoch) return ALREADY;
+  if (state.name !== 'active' || state.revokes.length > 0 || state.ended !== null) return no('too-late', `the change is ${state.name}`);
+  if (extension.epoch < lease.epoch || extension.endsAtMs <= lease.endsAtMs) return no('not-expected', 'the lease ends later already');
+  const { leaseId, epoch, endsAtMs, order } = extension;
+  return yes({ type: 'lease.extended', actor: by, body: { leaseId, change: changeId, epoch, endsAt: formatTime(endsAtMs), order } });
+}
+
 /** Whether a ticket can be acted on in the planned window only. What takes away is held up by none. */
 function isInPlannedWindow(plan: Plan, ticket: ActTicket, action: ActTicket['step']['action']): boolean {
   if (plan.window === undefined || takesAway(action)) return true;
@@ -259,8 +309,8 @@ function isInPlannedWindow(plan: Plan, ticket: ActTicket, action: ActTicket['ste
 }
 
 function leaseOf(order: Dsse): { leaseId: string; epoch: number; endsAt: string; order: Dsse } {
-  const { leaseId, notBefore } = readPayload(order, revokeOrderSchema);
-  return { leaseId, epoch: 1, endsAt: notBefore, order };
+  const { leaseId, epoch, notBefore } = readPayload(order, revokeOrderSchema);
+  return { leaseId, epoch, endsAt: notBefore, order };
 }
 
 function decideReport(state: ChangeState, command: Of<'recordReport'>, nowMs: number): Decided {
@@ -274,14 +324,14 @@ function decideReport(state: ChangeState, command: Of<'recordReport'>, nowMs: nu
       const known = state.act?.stepId === report.stepId && state.act.issue === report.issue;
       // A caller's code may run only once its claim is recorded, so it must hear that it is too late.
       if (state.plan?.mode === 'caller' && known && !state.claimed && (state.name !== 'authorised' || nowMs >= state.act.notAfterMs)) return no('too-late', `the change is ${state.name}`);
-      return known && !state.claimed && state.result === null ? yes({ type: 'step.claimed', actor, body }) : ALREADY;
+      return known && !state.claimed && state.result === null ? yes({ type: 'step.claimed', actor, body }, ...answeredOf(state, actor)) : ALREADY;
     }
     case 'read': {
       const after = state.readAfter !== null && !state.readAfter.spent && state.after === null && state.name === 'verifying' && report.issue >= state.readAfter.issue;
       const first = state.read !== null && !state.read.spent && state.before === null && state.name === 'requested';
       if (state.read?.stepId !== report.stepId || !(after || first)) return ALREADY;
       const before = report.state === null ? undefined : states.get(report.state);
-      if (report.outcome === 'done') return before === undefined ? no('not-expected', 'the state that the report names is missing') : yes({ type: 'state.read', actor, body, attached: { before } });
+      if (report.outcome === 'done') return before === undefined ? no('not-expected', 'the state that the report names is missing') : yes({ type: 'state.read', actor, body, attached: { before } }, ...answeredOf(state, actor));
       return yes({ type: report.outcome === 'refused' ? 'step.refused' : 'step.failed', actor, body });
     }
     case 'acted':
@@ -314,7 +364,7 @@ function decideActed(state: ChangeState, command: Of<'recordReport'>, report: Ex
   switch (report.outcome) {
     case 'done':
     case 'already-absent':
-      return yes(...sealed, { type: 'step.succeeded', actor, body, attached });
+      return yes(...sealed, { type: 'step.succeeded', actor, body, attached }, ...keptOf(state, report));
     case 'ambiguous':
       return report.attempt <= state.ambiguousAttempt ? ALREADY : yes({ type: 'step.ambiguous', actor, body });
     case 'refused':
@@ -324,6 +374,17 @@ function decideActed(state: ChangeState, command: Of<'recordReport'>, report: Ex
     case 'failed':
       return FINAL_STATES.has(state.name) ? ALREADY : yes(...heardOf(state), { type: 'step.failed', actor, body, attached });
   }
+}
+
+/** A secret that its executor keeps where its users look for it is delivered with that. */
+function keptOf(state: ChangeState, { seal, executor }: Extract<Report, { kind: 'acted' }>): NewEvent[] {
+  if (seal === null || placeOf(seal.recipient) === null || (state.delivery?.seal.ciphertext === seal.ciphertext && state.delivery.status !== 'sealed')) return [];
+  return [{ type: 'delivery.acknowledged', actor: executor, body: { ciphertext: seal.ciphertext } }];
+}
+
+/** A step that nobody took up has been taken up. */
+function answeredOf(state: ChangeState, actor: string): NewEvent[] {
+  return state.findings.has('step-stuck') ? [{ type: 'finding.closed', actor, body: { code: 'step-stuck' } }] : [];
 }
 
 /** A caller that was silent is not any more. */

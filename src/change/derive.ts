@@ -4,10 +4,11 @@
  */
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { callerIdOf } from '../protocol/caller.ts';
-import { isUndoable, planDigest, type OffboardItem, type Plan, type PlanStep, type PlanWindow, type StepAction, takesAway, type TargetState } from '../protocol/plan.ts';
+import { isUndoable, planDigest, type LentAction, type OffboardItem, type Plan, type PlanStep, type PlanWindow, type StepAction, takesAway, type TargetState } from '../protocol/plan.ts';
 import { callerOf, entitlementsOf, purposeOf, type ChangeRequest } from '../protocol/request.ts';
 import type { ActTicket, Query, ReadTicket, RevokeOrder } from '../protocol/signed.ts';
 import { durationSeconds, formatTime, parseTime } from '../protocol/values.ts';
+import { leaseChangeOf, type Extendable } from './extension.ts';
 import type { ChangeState } from './state.ts';
 
 /** `<log>_<ulid>`: what the ids of one change have in common. */
@@ -39,13 +40,13 @@ export function newAccountName(subject: string, changeId: string): string {
   return `${name}_${stem(changeId).slice(-10).toLowerCase()}`;
 }
 
-/** What is asked of the target before there is a plan. The kind is the action; a rotation is asked about as a whole. */
-export function deriveQuery(changeId: string, request: ChangeRequest, account: string): Query {
+/** What is asked of the target before there is a plan. The kind is the action; a rotation is asked about as a whole. An extension is asked about what was given. */
+export function deriveQuery(changeId: string, request: ChangeRequest, account: string, gave?: LentAction): Query {
   const system = systemOf(request);
   if (system === null || request.kind === 'offboard') throw new Error('a request without one system is not read');
   return {
-    ...system, action: request.kind, account,
-    privileges: [...new Set(entitlementsOf(request).map((one) => one.privilege))].sort(), clientToken: clientTokenOf(changeId),
+    ...system, action: request.kind, account, privileges: [...new Set(entitlementsOf(request).map((one) => one.privilege))].sort(),
+    clientToken: clientTokenOf(request.kind === 'extend' ? request.change : changeId), ...(gave === undefined ? {} : { gave }),
   };
 }
 
@@ -66,6 +67,8 @@ export interface Planning {
   /** Whom the inventory names as users of the identity's credential. */
   readonly consumers: readonly string[];
   readonly parent: string | null;
+  /** Of an `extend`: what it extends, as it is now, and the epoch that it is to have. */
+  readonly extended?: (Extendable & { readonly nextEpoch: number }) | null;
 }
 
 /** Derives the plan of the state's revision from what was read under `query`; null where what was read does not allow one. */
@@ -74,6 +77,8 @@ export function derivePlan(state: ChangeState, query: Query, before: Pick<Target
   const caller = callerOf(request);
   const steps = deriveSteps(changeId, revision, query, before.touched, caller !== null);
   if (steps === null || request.kind === 'offboard') return null;
+  const extended = planning.extended ?? null;
+  if (request.kind === 'extend' && (extended?.change !== request.change || !extendsWhatWasGiven(steps[0]!, extended))) return null;
   const leaseSeconds = leaseSecondsOf(request);
   const rotation = request.kind !== 'rotate' || caller !== null ? null : {
     overlap: before.touched['overlap'] === 'twin' ? 'twin' as const : 'none' as const,
@@ -85,13 +90,20 @@ export function derivePlan(state: ChangeState, query: Query, before: Pick<Target
     purpose: purposeOf(request), connector: query.connector, target: query.target, mode: caller === null ? 'executor' : 'caller', entitlements: entitlementsOf(request),
     steps, before: before.touched,
     lease: leaseSeconds === null ? null
-      : { leaseId: leaseIdOf(changeId), leaseSeconds, endsBy: 'endsBy' in request ? (request.endsBy ?? null) : null },
+      : { leaseId: leaseIdOf(extended?.change ?? changeId), leaseSeconds, endsBy: 'endsBy' in request ? (request.endsBy ?? null) : null },
+    ...(extended === null ? {} : { extends: { change: extended.change, epoch: extended.nextEpoch } }),
     recipient: 'recipient' in request ? (request.recipient ?? null) : null,
     ...(planning.window === null ? {} : { window: planning.window }),
     ...(rotation === null ? {} : { rotation }),
     ...(caller === null ? {} : { caller: { key: caller.key, timeoutSeconds: durationSeconds(caller.timeout) } }),
     ...(planning.parent === null ? {} : { parent: planning.parent }),
   };
+}
+
+function extendsWhatWasGiven(step: PlanStep, { gave }: Extendable): boolean {
+  const { account, clientToken, connector, privileges, target } = gave;
+  const same = step.account === account && step.clientToken === clientToken && step.connector === connector && step.target === target && step.gave === gave.action;
+  return same && step.privileges.length === privileges.length && step.privileges.every((privilege, n) => privilege === privileges[n]);
 }
 
 /**
@@ -102,6 +114,7 @@ export function deriveSteps(changeId: string, revision: number, query: Query, to
   const { action, connector, target, account, privileges, clientToken } = query;
   const step = (n: number, what: StepAction, about: { account: string; other?: string; privileges: string[] }): PlanStep =>
     ({ stepId: actStepId(changeId, revision, n), action: what, connector, target, ...about, clientToken });
+  if (action === 'extend') return query.gave === undefined || isCalled ? null : [{ ...step(1, action, { account, privileges }), gave: query.gave }];
   if (isCalled) return [step(1, 'call', { account, privileges })];
   if (action !== 'rotate') return [step(1, action, { account, privileges })];
   if (touched['overlap'] === 'none') return [step(1, 'replace', { account, privileges: [] })];
@@ -165,15 +178,22 @@ export function windowEndMs(plan: Plan, step: Pick<PlanStep, 'action'>): number 
   return parseTime(plan.window.closesAt) - (plan.caller?.timeoutSeconds ?? 0) * 1000;
 }
 
-/** The order that takes back what the plan gives. A plan that gives nothing that can be undone has none. */
+/**
+ * The order that takes back what the plan gives; for an extension, what the change gave whose lease it extends. A plan that gives nothing that
+ * can be undone has none.
+ *
+ * @param epoch of the lease, of which an extension's plan has its own
+ */
 export function deriveRevokeOrder(
-  plan: Plan, audience: string, notBeforeMs: number, cause: RevokeOrder['cause'], orderedBy: string,
+  plan: Plan, audience: string, notBeforeMs: number, cause: RevokeOrder['cause'], orderedBy: string, epoch = plan.extends?.epoch ?? 1,
 ): RevokeOrder | null {
-  const step = undoableStep(plan);
-  if (step === null || !isUndoable(step.action)) return null;
+  const step = plan.extends === undefined ? undoableStep(plan) : (plan.steps[0] ?? null);
+  const action = step?.gave ?? step?.action;
+  if (step === null || action === undefined || !isUndoable(action)) return null;
+  const changeId = leaseChangeOf(plan);
   return {
-    v: 1, log: plan.log, changeId: plan.changeId, leaseId: leaseIdOf(plan.changeId), epoch: 1, notBefore: formatTime(notBeforeMs), audience,
-    action: step.action, connector: step.connector, target: step.target, account: step.account, privileges: step.privileges,
+    v: 1, log: plan.log, changeId, leaseId: leaseIdOf(changeId), epoch, notBefore: formatTime(notBeforeMs), audience,
+    action, connector: step.connector, target: step.target, account: step.account, privileges: step.privileges,
     clientToken: step.clientToken, cause, orderedBy,
   };
 }

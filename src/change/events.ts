@@ -24,7 +24,7 @@ const comment = plainTextSchema(500).nullable();
 
 export const FINDING_CODES = [
   'policy-fault', 'revoke-overdue', 'revoke-failed', 'revoke-mismatch', 'step-stuck', 'verification-failed', 'log-rolled-back', 'rotation-stalled', 'caller-silent',
-  'offboarding-open', 'window-missed',
+  'offboarding-open',
 ] as const;
 export const findingCodeSchema = z.enum(FINDING_CODES);
 export type FindingCode = z.infer<typeof findingCodeSchema>;
@@ -84,6 +84,10 @@ export const changeEventBodies = {
   /** The order that will take the access back is held by the transport, or by the executor itself. */
   'lease.armed': z.strictObject({ leaseId: leaseIdSchema, epoch: z.int().min(1), order: digestSchema }),
   'lease.activated': z.strictObject({ leaseId: leaseIdSchema, epoch: z.int().min(1), endsAt: timeSchema }),
+  /** An extension was applied and verified: the lease ends later, by another order. The extension's own records say who decided, approved and did it. */
+  'lease.extended': z.strictObject({ leaseId: leaseIdSchema, change: changeIdSchema, epoch: z.int().min(2), endsAt: timeSchema, order: dsseSchema }),
+  /** The order of an earlier epoch is no longer armed where it would act without the sidecar. */
+  'lease.disarmed': z.strictObject({ leaseId: leaseIdSchema, epoch: z.int().min(1), order: digestSchema }),
   /** The access is gone: the target was tried or read. `order`: what was carried out, as its executor received it. */
   'lease.ended': z.strictObject({ report: dsseSchema, order: dsseSchema }),
   'state.read': z.strictObject({ report: dsseSchema }),

@@ -15,7 +15,8 @@
  *            └────────────── lease.ended, on time ──────────────┘                  failed ◀─ lease.ended ─ revoking (compensation)
  * ```
  * A plan of several steps goes round once more for each: verified ─▶ staged ─ dispatch ─▶ authorised. A rotation that comes to nothing before
- * its cutover is undone (revoking ─▶ failed); from the cutover on it goes forward only. An offboarding is `executing` until each of its items
+ * its cutover is undone (revoking ─▶ failed); from the cutover on it goes forward only. An extension is `done` once it is verified: the lease
+ * that ends later is in the state of the change that gave it, which stays `active` (`lease.extended`). An offboarding is `executing` until each of its items
  * is gone. `stuck` is shown while a finding of the change is open and it waits: owned, retried, never silent.
  */
 import { isSatisfied, type Decision, type Requirement, type Verification } from '../protocol/decision.ts';
@@ -58,6 +59,25 @@ export interface Lease {
   readonly orderDigest: string;
   readonly armed: boolean;
   readonly active: boolean;
+}
+
+/** What an `extend` does to another change's lease. It has none of its own. */
+export interface Extension {
+  /** The change whose lease it is. */
+  readonly change: string;
+  readonly leaseId: string;
+  readonly epoch: number;
+  readonly endsAtMs: number;
+  readonly order: Dsse;
+  readonly orderDigest: string;
+  readonly armed: boolean;
+}
+
+/** The order of an earlier epoch, which may still be armed where it would act without the sidecar. */
+export interface Superseded {
+  readonly epoch: number;
+  readonly order: Dsse;
+  readonly orderDigest: string;
 }
 
 export interface EarlyRevoke {
@@ -108,6 +128,8 @@ export interface ChangeState {
   readonly dispatch: { readonly atMs: number; readonly planDigest: string } | null;
   /** Policy said not before then; asked again from then on. */
   readonly heldUntilMs: number | null;
+  /** How often in a row policy was asked before dispatch, and did not let go on what may not be undone. */
+  readonly askedInVain: number;
   /** Of the plan's window. */
   readonly window: 'none' | 'opened' | 'closed';
   /** Steps that are done, in the plan's order. What follows is about the step after them, or, until that has a ticket, still about the last of them. */
@@ -131,6 +153,10 @@ export interface ChangeState {
   readonly after: TargetState | null;
   readonly verification: Verification | null;
   readonly lease: Lease | null;
+  /** Of the lease, oldest first: extended since, and not yet disarmed. */
+  readonly superseded: readonly Superseded[];
+  /** Of an `extend` that was authorised. */
+  readonly extension: Extension | null;
   readonly revokes: readonly EarlyRevoke[];
   readonly ended: RevokedReport | null;
   readonly delivery: { readonly seal: Seal; readonly status: 'sealed' | 'acknowledged' | 'undeliverable' } | null;
@@ -236,9 +262,19 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
       if (readPayload(event.body.report, reportSchema).kind === 'read' && base.readAfter !== null) return { ...base, readAfter: { ...base.readAfter, spent: true } };
       return afterNothing(base);
     case 'lease.armed':
+      if (base.extension !== null) return { ...base, extension: { ...base.extension, armed: true } };
       return base.lease === null ? base : { ...base, lease: { ...base.lease, armed: true } };
     case 'lease.activated':
       return base.lease === null ? base : { ...base, name: base.name === 'verifying' ? 'active' : base.name, lease: { ...base.lease, active: true } };
+    case 'lease.extended': {
+      if (base.lease === null) return base;
+      const { epoch, endsAt, order } = event.body;
+      const { epoch: before, order: earlier, orderDigest } = base.lease;
+      const lease = { ...base.lease, epoch, endsAtMs: parseTime(endsAt), order, orderDigest: payloadDigest(order) };
+      return { ...base, lease, superseded: [...base.superseded, { epoch: before, order: earlier, orderDigest }] };
+    }
+    case 'lease.disarmed':
+      return { ...base, superseded: base.superseded.filter(({ orderDigest }) => orderDigest !== event.body.order) };
     case 'lease.ended':
       return afterEnd(base, readPayload(event.body.report, revokedReportSchema));
     case 'entitlement.verified': {
@@ -289,7 +325,7 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
 
 const NOT_PLANNED = {
   read: null, before: null, plan: null, planDigest: null, decision: null, approvalsByMs: null, approvals: [], dispatch: null,
-  heldUntilMs: null, window: 'none',
+  heldUntilMs: null, askedInVain: 0, window: 'none',
 } as const;
 
 function opened(event: ChangeEvent): ChangeState {
@@ -298,7 +334,7 @@ function opened(event: ChangeEvent): ChangeState {
     changeId: event.changeId, name: 'requested', request: event.body.request, requester: event.body.requester, idempotency: event.body.idempotency,
     parent: event.body.parent ?? null,
     revision: 1, requestedAtMs: event.atMs, ...NOT_PLANNED, requirement: NO_REQUIREMENT, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
-    act: null, ...NOT_TRIED, readAfter: null, lease: null, revokes: [], ended: null, delivery: null, items: new Map(), findings: new Map(),
+    act: null, ...NOT_TRIED, readAfter: null, lease: null, superseded: [], extension: null, revokes: [], ended: null, delivery: null, items: new Map(), findings: new Map(),
     length: 1, lastSeq: event.seq, lastAtMs: event.atMs,
   };
 }
@@ -330,7 +366,10 @@ function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'po
   const notBefore = body.decision.obligations.notBefore;
   if (body.decision.effect === 'deny' || !requirementIsMet(decided, atMs)) {
     // Who has moved over must not be cut off, and past the cutover there is no way back: it is asked again.
-    if (base.finished.length > 0 && !mayRollBack(base)) return { ...decided, dispatch: null, heldUntilMs: atMs + ASKED_AGAIN_MS };
+    if (base.finished.length > 0 && !mayRollBack(base)) {
+      const waitMs = Math.min(ASKED_AGAIN_MS.first * 2 ** Math.min(base.askedInVain, 16), ASKED_AGAIN_MS.longest);
+      return { ...decided, dispatch: null, heldUntilMs: atMs + waitMs, askedInVain: base.askedInVain + 1 };
+    }
     // An earlier issue of the ticket may have been carried out, unheard of: what it may have given is taken back. A revoke gives nothing.
     if (mayHaveGiven(base)) return { ...decided, name: 'revoking', dispatch: null };
     // A ticket that ran out is not issued again on approvals that no longer suffice: like a denial, but nobody said no.
@@ -338,11 +377,11 @@ function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'po
   }
   if (notBefore !== undefined && parseTime(notBefore) > atMs) return { ...decided, dispatch: null, heldUntilMs: parseTime(notBefore) };
   if (base.plan?.kind === 'offboard') return { ...decided, name: (base.plan.items ?? []).length === 0 ? 'done' : 'executing', firstActAtMs: atMs };
-  return { ...decided, heldUntilMs: null, dispatch: body.planDigest === null ? null : { atMs, planDigest: body.planDigest } };
+  return { ...decided, heldUntilMs: null, askedInVain: 0, dispatch: body.planDigest === null ? null : { atMs, planDigest: body.planDigest } };
 }
 
-/** How long a decision that must not undo anything is waited with before it is asked for again. */
-const ASKED_AGAIN_MS = 600_000;
+/** How long a decision that must not undo anything is waited with before it is asked for again: twice as long each time, since each answer is a record. */
+const ASKED_AGAIN_MS = { first: 600_000, longest: 21_600_000 };
 
 function afterAuthorisation(base: ChangeState, body: Extract<ChangeEvent, { type: 'step.authorised' }>['body'], seq: number, atMs: number): ChangeState {
   if (body.kind === 'revoke') {
@@ -354,13 +393,14 @@ function afterAuthorisation(base: ChangeState, body: Extract<ChangeEvent, { type
     stepId: body.stepId, issue: body.issue, ticket: body.ticket, audience: ticket.audience, notAfterMs: parseTime(ticket.notAfter), seq, spent: false,
   };
   if (body.kind === 'read') return base.name === 'verifying' ? { ...base, readAfter: issued } : { ...base, read: issued };
-  const lease: Lease | null = body.lease === null ? null : {
-    leaseId: body.lease.leaseId, epoch: body.lease.epoch, endsAtMs: parseTime(body.lease.endsAt), order: body.lease.order,
-    orderDigest: payloadDigest(body.lease.order), armed: base.lease?.armed ?? false, active: false,
-  };
+  const ends = body.lease === null ? null
+    : { leaseId: body.lease.leaseId, epoch: body.lease.epoch, endsAtMs: parseTime(body.lease.endsAt), order: body.lease.order, orderDigest: payloadDigest(body.lease.order) };
+  const extended = base.request.kind === 'extend' ? base.request.change : null;
+  const lease: Lease | null = ends === null || extended !== null ? null : { ...ends, armed: base.lease?.armed ?? false, active: false };
+  const extension: Extension | null = ends === null || extended === null ? null : { ...ends, change: extended, armed: base.extension?.armed ?? false };
   const fresh = base.act?.stepId === issued.stepId ? { claimed: false, claimedAtMs: null } : NOT_TRIED;
   const name = base.name === 'scheduled' || base.name === 'staged' ? 'authorised' : base.name;
-  return { ...base, ...fresh, act: issued, dispatch: null, lease, firstActAtMs: base.firstActAtMs ?? atMs, name };
+  return { ...base, ...fresh, act: issued, dispatch: null, lease, extension, firstActAtMs: base.firstActAtMs ?? atMs, name };
 }
 
 function afterEnd(base: ChangeState, ended: RevokedReport): ChangeState {

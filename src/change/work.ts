@@ -6,7 +6,7 @@
  */
 import { parseTime } from '../protocol/values.ts';
 import { windowEndMs } from './derive.ts';
-import { FINAL_STATES, isPastCutover, mayHaveGiven, mayRollBack, needsAnotherIssue, stepOf, stillGives, type ChangeState } from './state.ts';
+import { FINAL_STATES, isPastCutover, mayHaveGiven, mayRollBack, needsAnotherIssue, stepOf, stillGives, type ChangeState, type IssuedTicket } from './state.ts';
 
 export type Work =
   /** Read the target, or, where policy will refuse anyway for want of a fact, go straight to the decision. */
@@ -17,6 +17,10 @@ export type Work =
   /** Decide again on fresh facts and authorise the step: one piece of work, since the decision must be fresh. */
   | { readonly do: 'dispatch' }
   | { readonly do: 'arm' }
+  /** The order of an epoch that an applied extension has superseded is taken off the transport. */
+  | { readonly do: 'disarm' }
+  /** An extension that nobody was heard of: the end that it was to give has passed. */
+  | { readonly do: 'expireExtension' }
   | { readonly do: 'publishAct' }
   | { readonly do: 'verify' }
   /** Take back what must not stay: a state that policy refused, a delivery that was given up, a withdrawn step. */
@@ -39,6 +43,8 @@ export type Work =
   | { readonly do: 'callerSilent' }
   /** A rotation that cannot switch over, or has and does not get rid of the old credential. */
   | { readonly do: 'stalled' }
+  /** Ticket after ticket has run out, and no executor has taken the step up. */
+  | { readonly do: 'unanswered' }
   /** Nobody has fetched a secret that cannot be undone. */
   | { readonly do: 'unfetched' }
   /** Look after the items of an offboarding. */
@@ -75,6 +81,7 @@ export function nextWork(state: ChangeState, nowMs: number, limits: WorkLimits):
   if (ordered) return { work: { do: 'publishRevoke' }, wakeAtMs: state.findings.has('revoke-overdue') ? null : overdue };
   const closing = closingOf(state, nowMs);
   if (closing.work !== null) return closing;
+  if (state.superseded.length > 0) return { work: { do: 'disarm' }, wakeAtMs: overdue };
   const due = workOf(state, nowMs, limits);
   return { work: due.work, wakeAtMs: soonest(due.wakeAtMs, closing.wakeAtMs, due.work === null ? overdue : null) };
 }
@@ -102,6 +109,7 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
   switch (state.name) {
     case 'requested':
       if (state.before !== null) return now({ do: 'decide' });
+      if (isUnanswered(state, state.read, nowMs)) return now({ do: 'unanswered' });
       if (state.read === null || state.read.spent || nowMs >= state.read.notAfterMs) return now({ do: 'read' });
       return { work: { do: 'publishRead' }, wakeAtMs: state.read.notAfterMs };
     case 'pending':
@@ -116,7 +124,9 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
       if (state.plan?.kind === 'offboard') return { work: { do: 'offboard' }, wakeAtMs: nowMs + LOOK_AGAIN_MS };
       if (state.plan?.mode === 'caller') return called(state, nowMs);
       if (isStalled(state, nowMs, limits)) return now({ do: 'stalled' });
-      if (state.lease !== null && !state.lease.armed) return now({ do: 'arm' });
+      if (!state.claimed && isUnanswered(state, state.act, nowMs)) return now({ do: 'unanswered' });
+      if (state.lease?.armed === false || state.extension?.armed === false) return now({ do: 'arm' });
+      if (state.extension !== null) return extending(state, state.extension.endsAtMs, nowMs, limits);
       if (needsAnotherIssue(state, nowMs)) return state.lease !== null && nowMs >= state.lease.endsAtMs ? NOTHING : again(state, nowMs, limits);
       // Once claimed, the ticket's end changes nothing: a wake-up in the past would come at once, and again.
       return { work: { do: 'publishAct' }, wakeAtMs: state.claimed ? null : (state.act?.notAfterMs ?? null) };
@@ -138,6 +148,23 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
     case 'revoked':
       return NOTHING;
   }
+}
+
+/** So many tickets of a step may run out without a word before that is a finding: a worker that is restarted misses one. */
+const UNANSWERED_TICKETS = 3;
+
+function isUnanswered(state: ChangeState, issued: IssuedTicket | null, nowMs: number): boolean {
+  return issued !== null && issued.issue >= UNANSWERED_TICKETS && nowMs >= issued.notAfterMs && !state.findings.has('step-stuck');
+}
+
+/** An extension goes on as any step does, until the end that it was to give. */
+function extending(state: ChangeState, endsAtMs: number, nowMs: number, limits: WorkLimits): Due {
+  if (nowMs >= endsAtMs) return now({ do: 'expireExtension' });
+  if (needsAnotherIssue(state, nowMs)) {
+    const due = again(state, nowMs, limits);
+    return { work: due.work, wakeAtMs: soonest(due.wakeAtMs, endsAtMs) };
+  }
+  return { work: { do: 'publishAct' }, wakeAtMs: soonest(endsAtMs, state.claimed ? null : (state.act?.notAfterMs ?? null)) };
 }
 
 /** Dispatches in the planned window and not while policy has said to wait. `missed`: what is due once the window has closed. */

@@ -34,6 +34,7 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   for (const one of change.entitlements) field('access', `${plain(one.connector)} / ${plain(one.target)} / ${plain(one.privilege)}${one.scope === undefined ? '' : ` (${plain(one.scope)})`}`);
   if (change.duration !== null) field('duration', change.duration);
   if (change.endsBy !== null) field('ends by', change.endsBy);
+  if (change.extends !== null) field('extends', `the lease of ${change.extends.change}${change.extends.endsAt === null ? '' : `, to ${change.extends.endsAt}`}`);
   if (change.parent !== null) field('part of', change.parent);
   if (change.mode === 'caller') field('made by', 'the caller’s own code');
   lines.push(...describePlan(change, out));

@@ -12,8 +12,9 @@ import { saltedObjectSchema } from '../evidence/record.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
 import { tokensFileSchema } from '../identity/tokens.ts';
 import { notificationSchema } from '../notify/payload.ts';
-import { changeInputSchema, scheduleSchema, verificationInputSchema } from '../pdp/policy-input.ts';
+import { changeInputSchema, proposalSchema, reconcileInputSchema, scheduleSchema, verificationInputSchema } from '../pdp/policy-input.ts';
 import { decisionSchema, verificationSchema } from '../protocol/decision.ts';
+import { discoveredPageSchema, discoveredReportSchema, discoverTicketSchema } from '../protocol/discovery.ts';
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
@@ -44,12 +45,17 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'approval-statement': approvalStatementSchema,
   'approval': approvalSchema,
   'report': reportSchema,
+  'discover-ticket': discoverTicketSchema,
+  'discovered-page': discoveredPageSchema,
+  'discovered-report': discoveredReportSchema,
   'step-envelope': stepEnvelopeSchema,
   'report-message': reportMessageSchema,
   'notification': notificationSchema,
   'object': saltedObjectSchema,
   'policy-input-decide': changeInputSchema,
   'policy-input-verify': verificationInputSchema,
+  'policy-input-reconcile': reconcileInputSchema,
+  'proposal': proposalSchema,
   'facts-inventory': inventoryFileSchema,
   'facts-catalogue': catalogueSchema,
   'facts-directory': directorySchema,

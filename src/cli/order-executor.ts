@@ -1,8 +1,9 @@
 /** Hands an executor a revoke order and waits to hear that it was carried out, without acknowledging: the report is for a sidecar to record. */
 import { connect } from 'node:net';
 import { TransportError } from '../engine/ports.ts';
+import { anyReportSchema } from '../protocol/discovery.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
-import { reportSchema, type Dsse, type RevokedReport, type RevokeOrder } from '../protocol/signed.ts';
+import type { Dsse, RevokedReport, RevokeOrder } from '../protocol/signed.ts';
 import { openFrames, replyFrameSchema, type ReplyFrame, type RequestFrame } from '../transport/local/frames.ts';
 
 export interface OrderOptions {
@@ -50,7 +51,7 @@ export function orderExecutor(path: string, envelope: Dsse, { leaseId }: Pick<Re
         return;
       }
       if (frame.op !== 'report') return;
-      const report = readPayload(frame.message.report, reportSchema);
+      const report = readPayload(frame.message.report, anyReportSchema);
       if (report.kind !== 'revoked' || report.leaseId !== leaseId) return;
       const reported = { envelope: frame.message.report, report };
       last = reported;

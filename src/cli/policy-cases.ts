@@ -7,7 +7,7 @@ const caseSchema = z.strictObject({
   title: z.string(),
   /** Laid over the file's base: objects are merged, everything else is replaced, by null too. */
   patch: z.record(z.string(), z.json()),
-  /** The decision's or verification's effect; for `access/schedule` whether it names a window. */
+  /** The decision's or verification's effect; for `access/schedule` whether it names a window, for `access/reconcile` whether it proposes a change. */
   effect: z.union([z.enum(['deny', 'needsApproval', 'allow']), z.boolean()]),
   /** The codes of all reasons, sorted. */
   codes: z.array(z.string()).min(1),
@@ -56,7 +56,7 @@ export function misses(answer: unknown, expected: Expected): string[] {
   const compare = (name: string, actual: unknown, due: unknown): void => {
     if (!isDeepStrictEqual(actual, due)) found.push(`${name} is ${JSON.stringify(actual)}, not ${JSON.stringify(due)}`);
   };
-  compare('effect', 'effect' in answer ? answer['effect'] : isMembers(answer['window']), expected.effect);
+  compare('effect', 'effect' in answer ? answer['effect'] : 'propose' in answer ? answer['propose'] !== null : isMembers(answer['window']), expected.effect);
   const reasons = Array.isArray(answer['reasons']) ? (answer['reasons'] as { code: string }[]) : [];
   compare('codes', reasons.map((reason) => reason.code).sort(), expected.codes);
   for (const [pointer, due] of Object.entries(expected.where)) compare(pointer, at(answer, pointer), due);

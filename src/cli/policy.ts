@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { openPdp, EngineFault } from '../pdp/engine.ts';
-import { changeInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
+import { changeInputSchema, reconcileInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readText } from './files.ts';
 import { PolicyToolError } from './opa.ts';
@@ -36,7 +36,7 @@ export function addPolicy(program: Command, run: Runner): void {
     .command('eval')
     .description('ask the compiled policy one question')
     .requiredOption('-i, --input <file>', 'the question in JSON or YAML; - for standard input')
-    .option('--entrypoint <name>', 'access/decide, access/schedule or access/verify', 'access/decide')
+    .option('--entrypoint <name>', 'access/decide, access/schedule, access/verify or access/reconcile', 'access/decide')
     .option('--bundle <folder>', 'a compiled bundle (default: the one that comes with the package)')
     .action(run(evaluate));
 }
@@ -95,7 +95,7 @@ async function evaluate(session: Session, flags: EvalFlags): Promise<ExitCode> {
 
 type Asked = Awaited<ReturnType<typeof openPdp>>;
 
-async function ask(pdp: Asked, entrypoint: string, input: unknown): Promise<Awaited<ReturnType<Asked['decide' | 'schedule' | 'verify']>>> {
+async function ask(pdp: Asked, entrypoint: string, input: unknown): Promise<Awaited<ReturnType<Asked['decide' | 'schedule' | 'verify' | 'reconcile']>>> {
   switch (entrypoint) {
     case 'access/decide':
       return pdp.decide(checked(changeInputSchema.safeParse(input)));
@@ -103,8 +103,10 @@ async function ask(pdp: Asked, entrypoint: string, input: unknown): Promise<Awai
       return pdp.schedule(checked(changeInputSchema.safeParse(input)));
     case 'access/verify':
       return pdp.verify(checked(verificationInputSchema.safeParse(input)));
+    case 'access/reconcile':
+      return pdp.reconcile(checked(reconcileInputSchema.safeParse(input)));
     default:
-      throw new CliError(EXIT.usage, 'usage', { cause: `${plain(entrypoint)} is not an entrypoint`, next: 'access/decide, access/schedule or access/verify' });
+      throw new CliError(EXIT.usage, 'usage', { cause: `${plain(entrypoint)} is not an entrypoint`, next: 'access/decide, access/schedule, access/verify or access/reconcile' });
   }
 }
 

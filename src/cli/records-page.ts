@@ -27,6 +27,8 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'step.ambiguous': 'It is not known whether the effect happened; it will be probed, never blindly repeated.',
   'lease.armed': 'The order that takes the access back is held by the transport, or by the executor itself.',
   'lease.activated': 'The access is there and will end.',
+  'lease.extended': 'An extension was applied and verified: the access ends later, by the order in here. `change` is the extension, whose records say who decided, approved and did it.',
+  'lease.disarmed': 'The order of an earlier end, which an extension has superseded, is no longer armed where it would act without the sidecar.',
   'lease.ended': 'The access is gone: the target was tried or read. `order` is what was carried out, as its executor received it.',
   'state.read': 'What was read at the target before the plan was derived; in caller mode a second one, after its code ran. The state is the object.',
   'entitlement.verified': 'Policy was asked whether the state that was read after the effect is what was decided.',
@@ -44,6 +46,13 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'notification.failed': 'It did not, for so long that it is not told any more.',
   'lock.set': 'From here on the identity, or whoever it is at the connector, gains nothing.',
   'lock.lifted': 'The lock is off.',
+  'discovery.authorised': 'The sidecar authorises an executor to tell a page of what is there at its target. The receipt that the executor demands is this very record.',
+  'discovery.read': 'What the executor answered. The page is the object; there is none where it would not tell.',
+  'reconcile.found': 'Something at a target is not as it is recorded, and somebody owns that. `evidence`: the pages that show it.',
+  'reconcile.cleared': 'It is as it is recorded again, as the pages show.',
+  'reconcile.ordered': 'What this ledger gave and was found past its end is ordered back.',
+  'reconcile.proposed': 'A change was asked for that would end what was found; people decide on it as on any other.',
+  'reconcile.compared': 'A connector was looked at as a whole and compared with what is recorded. `complete`: no page is missing.',
 };
 
 interface Shape {

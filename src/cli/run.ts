@@ -123,7 +123,7 @@ function readChange(given: unknown, flags: RunFlags): LeasedRequest | CalledRequ
       return given as CalledRequest;
     }
     default: {
-      const known = changeRequestSchema.options.map((option) => option.shape.kind.value).filter((one) => one !== 'offboard');
+      const known = changeRequestSchema.options.map((option) => option.shape.kind.value).filter((one) => one !== 'offboard' && one !== 'extend');
       const found = kind === undefined ? `${nameOf(flags.change)} says no kind of change` : `${JSON.stringify(kind).slice(0, 64)} is no kind that a command is run for`;
       throw new CliError(EXIT.usage, 'usage', { cause: `${found}: it is one of ${known.join(', ')}`, effect: 'Nothing was sent.', next: 'countersign request -f FILE   asks for anything else' });
     }

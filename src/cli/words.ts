@@ -1,6 +1,8 @@
 /** The small words that many documents use, so that each is defined once and named everywhere else. */
 import { z } from 'zod';
 import { approverExpressionSchema, controlSchema, decisionSchema, provenanceSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
+import { findingIdSchema } from '../evidence/reconciled.ts';
+import { discoveryIdSchema } from '../protocol/discovery.ts';
 import { clientTokenSchema, saltSchema } from '../protocol/plan.ts';
 import { calendarIdSchema, changeRequestSchema, purposeIdSchema, recipientSchema, runKeySchema } from '../protocol/request.ts';
 import { approvalSchema, dsseSchema, sealSchema } from '../protocol/signed.ts';
@@ -20,6 +22,8 @@ export const SCALARS = {
   personId: [personIdSchema, 'a person: `person:<id>`'],
   executorId: [executorIdSchema, 'an executor: `executor:<id>`'],
   lockId: [lockIdSchema, 'a lock: `lck_<ulid>`'],
+  discoveryId: [discoveryIdSchema, 'a look at everything at a target: `dsc_<log>_<ulid>`'],
+  findingId: [findingIdSchema, 'something at a target that is not as it is recorded: `fnd_` and 32 hex characters, the same for the same thing'],
   actorId: [actorIdSchema, 'whom a ticket is for and who reports: an executor, or `caller:` and 32 hex characters of the SHA-256 of a run’s key'],
   principal: [principalSchema, 'whoever acts: a machine identity, a person, `sidecar:…`, `executor:…` or `caller:…`'],
   subject: [subjectSchema, 'what a change is about: a machine identity; to offboard also `person:<id>` or `thirdParty:<name>`'],
@@ -30,7 +34,7 @@ export const SCALARS = {
   digest: [digestSchema, '`sha256:<hex>`'],
   time: [timeSchema, 'RFC 3339, UTC, with milliseconds'],
   duration: [durationSchema, 'ISO 8601, of days, hours, minutes and seconds'],
-  recipient: [recipientSchema, 'an age X25519 recipient'],
+  recipient: [recipientSchema, 'an age X25519 recipient, or kv:<sink>/<path>'],
   salt: [saltSchema, '16 random bytes, base64url'],
   clientToken: [clientTokenSchema, 'what a credential is found again by at its target'],
 } as const satisfies Record<string, readonly [z.ZodType, string]>;

@@ -10,7 +10,8 @@
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import type {
-  ChangeList, ChangeView, Delivery, Evidence, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, Readiness, RevokeAllAnswer, RevokeAnswer,
+  ChangeList, ChangeView, Delivery, Discovery, Evidence, ExtendBody, FindingList, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, Readiness, ReconcileBody,
+  ReconciliationList, RevokeAllAnswer, RevokeAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
 import { openWire, type WireOptions } from './wire.ts';
@@ -21,7 +22,8 @@ export { withAccess, type Access, type AccessOptions, type AccessOutcome, type C
 export type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 export type { ChangeRequest } from '../protocol/request.ts';
 export type {
-  ChangeList, ChangeView, Delivery, Evidence, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, Readiness, RevokeAllAnswer, RevokeAnswer,
+  ChangeList, ChangeView, Delivery, Discovery, Evidence, ExtendBody, FindingList, FindingView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, Readiness,
+  ReconcileBody, ReconciliationList, ReconciliationView, RevokeAllAnswer, RevokeAnswer,
 } from '../sidecar/schemas.ts';
 
 export type ConnectOptions = WireOptions;
@@ -57,6 +59,8 @@ export interface Client {
   /** Approves exactly the plan of this digest. */
   approve(changeId: string, planDigest: string, comment?: string): Promise<ChangeView>;
   reject(changeId: string, planDigest: string, comment: string): Promise<ChangeView>;
+  /** The recorded change that asks for a later end of what `changeId` gave; until it is `done`, the end is as it was. */
+  extend(changeId: string, extension: ExtendBody, options?: { idempotencyKey?: string; waitSeconds?: number }): Promise<ChangeView>;
   withdraw(changeId: string, comment?: string): Promise<ChangeView>;
   revoke(changeId: string, comment?: string): Promise<RevokeAnswer>;
   revokeAll(nhi: string, comment?: string): Promise<RevokeAllAnswer>;
@@ -76,6 +80,13 @@ export interface Client {
   /** Nothing is gained there until it is lifted. */
   lock(scope: Omit<LockBody, 'reason'>, reason: string): Promise<LockView>;
   unlock(lockId: string, reason: string): Promise<LockView>;
+  /** What is there at the connector, or at all, compared with what is recorded. Waits at most so long; what is still running then says so. */
+  reconcile(body: ReconcileBody, options?: { waitSeconds?: number }): Promise<ReconciliationList>;
+  /** When each connector was last compared, and what came of it. */
+  reconciliations(): Promise<ReconciliationList>;
+  findings(): Promise<FindingList>;
+  /** What was there at the last comparison. */
+  discovery(connector: string): Promise<Discovery>;
   nhis(): Promise<NhiList>;
   nhi(id: string): Promise<NhiView>;
   leases(options?: { subject?: string }): Promise<LeaseList>;
@@ -100,14 +111,14 @@ export function connect(options: ConnectOptions): Client {
   const withComment = (comment: string | undefined): object => (comment === undefined ? {} : { comment });
   const decideOn = (changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | undefined): Promise<ChangeView> =>
     wire.send<ChangeView>('POST', change(changeId, '/approvals'), { body: { verdict, planDigest, ...withComment(comment) } });
+  const ask = (path: string, body: object, { idempotencyKey, waitSeconds }: { idempotencyKey?: string; waitSeconds?: number } = {}): Promise<ChangeView> =>
+    wire.send<ChangeView>('POST', `${path}${query({ wait: waitSeconds === undefined ? undefined : `PT${waitSeconds}S` })}`, {
+      body, headers: idempotencyKey === undefined ? {} : { 'idempotency-key': quoted(idempotencyKey) }, timeoutMs: wire.timeoutMs + (waitSeconds ?? 0) * 1000,
+    });
 
   return {
-    request: (request, { idempotencyKey, waitSeconds } = {}) =>
-      wire.send<ChangeView>('POST', `/v1/changes${query({ wait: waitSeconds === undefined ? undefined : `PT${waitSeconds}S` })}`, {
-        body: request,
-        headers: idempotencyKey === undefined ? {} : { 'idempotency-key': quoted(idempotencyKey) },
-        timeoutMs: wire.timeoutMs + (waitSeconds ?? 0) * 1000,
-      }),
+    request: (request, options) => ask('/v1/changes', request, options),
+    extend: (changeId, extension, options) => ask(change(changeId, '/extend'), extension, options),
     get: (changeId) => wire.send<ChangeView>('GET', change(changeId)),
     list: (filter = {}) =>
       wire.send<ChangeList>('GET', `/v1/changes${query({ state: filter.state, subject: filter.subject, kind: filter.kind, limit: filter.limit?.toString(), cursor: filter.cursor })}`),
@@ -141,6 +152,11 @@ export function connect(options: ConnectOptions): Client {
     lock: (scope, reason) => wire.send<LockView>('POST', '/v1/locks', { body: { ...scope, reason } }),
     unlock: (lockId, reason) => wire.send<LockView>('POST', `/v1/locks/${encodeURIComponent(lockId)}/lift`, { body: { reason } }),
     evidence: (changeId) => wire.send<Evidence>('GET', change(changeId, '/evidence')),
+    reconcile: (body, { waitSeconds = 50 } = {}) =>
+      wire.send<ReconciliationList>('POST', `/v1/reconciliations${query({ wait: waitSeconds === 0 ? undefined : `PT${waitSeconds}S` })}`, { body, timeoutMs: wire.timeoutMs + waitSeconds * 1000 }),
+    reconciliations: () => wire.send<ReconciliationList>('GET', '/v1/reconciliations'),
+    findings: () => wire.send<FindingList>('GET', '/v1/findings'),
+    discovery: (connector) => wire.send<Discovery>('GET', `/v1/discoveries/${encodeURIComponent(connector)}`),
     nhis: () => wire.send<NhiList>('GET', '/v1/nhis'),
     nhi: (id) => wire.send<NhiView>('GET', `/v1/nhis/${encodeURIComponent(id)}`),
     leases: ({ subject } = {}) => wire.send<LeaseList>('GET', `/v1/leases${query({ subject })}`),

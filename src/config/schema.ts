@@ -27,6 +27,8 @@ const limitsSchema = z
     policyDeadlineMs: z.int().min(10).max(60_000).default(1_000),
     /** The facts files are read again this often. */
     factsSeconds: secondsSchema(1, 3_600).default(60),
+    /** Every connector is looked at and compared with what is recorded this often; 0: only when somebody asks. */
+    reconcileSeconds: secondsSchema(0, 604_800).default(3_600),
     /** How long requests in flight have to end when the sidecar is stopped. */
     drainSeconds: secondsSchema(1, 600).default(10),
   })

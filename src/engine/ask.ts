@@ -11,6 +11,7 @@ import type { Plan, PlanWindow } from '../protocol/plan.ts';
 import { entitlementsOf, windowOf } from '../protocol/request.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { EngineContext } from './engine.ts';
+import { extendedBy } from './extending.ts';
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
 
@@ -87,7 +88,7 @@ function inputOf(context: EngineContext, state: ChangeState, phase: 'request' | 
   return buildChangeInput({
     phase, nowMs: context.clock.nowMs(), state, plan, before: state.before,
     step: step === null ? null : { action: step.action, number: state.finished.length + 1 },
-    account: plan?.steps[0]?.account ?? null, facts: context.facts(), connectors: context.connectors, parent: parentOf(context, state),
+    account: plan?.steps[0]?.account ?? null, facts: context.facts(), connectors: context.connectors, parent: parentOf(context, state), extended: extendedBy(context, state),
     locks: locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason })),
   });
 }
@@ -98,11 +99,12 @@ function parentOf(context: EngineContext, state: ChangeState): ChangeInput['chan
   return parent?.name === 'executing' ? { changeId: parent.changeId, requester: [...parent.requester] } : null;
 }
 
-function saltedInput(context: EngineContext, input: object): Uint8Array {
+/** The input as the object that a record names. */
+export function saltedInput(context: EngineContext, input: object): Uint8Array {
   return canonicalBytes({ v: 1, salt: newSalt(context.random), kind: 'policyInput', value: input });
 }
 
-function provenanceOf(context: EngineContext, input: Uint8Array): Provenance {
+export function provenanceOf(context: EngineContext, input: Uint8Array): Provenance {
   return { bundle: context.pdp.bundle, input: digestOf(input), facts: [context.factsDigest()] };
 }
 

@@ -1,10 +1,11 @@
 /** Mode `caller`: the run that asked takes its ticket up itself, and says what became of it. The key in the plan is who it is. */
-import { stepOf } from '../change/state.ts';
+import { stepOf, type ChangeState } from '../change/state.ts';
 import { callerIdOf, callerVerifier } from '../protocol/caller.ts';
 import { openDsse } from '../protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { reportSchema, REPORT_TYPE, type Report } from '../protocol/signed.ts';
+import { parseTime } from '../protocol/values.ts';
 import type { Answer, EngineContext } from './engine.ts';
 import { isLocked } from './perform.ts';
 import { makeEnvelope } from './receipt.ts';
@@ -35,6 +36,9 @@ export async function receiveCallerReport(context: EngineContext, changeId: stri
   if (report === null || !isAlone || report.executor !== callerIdOf(key) || report.changeId !== changeId || report.log !== log.logId || !isOfRun(report)) {
     return { ok: false, code: 'not-allowed', message: 'not a report that the run of this change has signed' };
   }
+  if (!isPossible(state, report, context.trust.requirements.clockSkewMs)) {
+    return { ok: false, code: 'not-allowed', message: `the run says that this was at ${report.at}, when it cannot have been: its clock is wrong` };
+  }
   const step = stepOf(state);
   if (report.kind === 'claimed' && !state.claimed && step !== null && isLocked(context, state, step)) {
     return { ok: false, code: 'too-late', message: 'a lock is set: nothing may be done under this ticket' };
@@ -51,6 +55,16 @@ export async function receiveCallerReport(context: EngineContext, changeId: stri
 function isOfRun(report: Report): report is Extract<Report, { kind: 'claimed' | 'acted' }> {
   if (report.kind === 'claimed') return true;
   return report.kind === 'acted' && ['done', 'failed', 'ambiguous'].includes(report.outcome) && report.seal === null && report.before === null && report.after === null;
+}
+
+/**
+ * Whether it can have been then. Evidence keeps for good what is recorded here, and a verifier that finds code to have run before it was
+ * claimed, or claimed when there was no ticket, finds that the whole ledger does not hold: that is no run's to bring about.
+ */
+function isPossible(state: ChangeState, report: Extract<Report, { kind: 'claimed' | 'acted' }>, skewMs: number): boolean {
+  const atMs = parseTime(report.at);
+  if (report.kind === 'claimed') return state.act === null || atMs <= state.act.notAfterMs + skewMs;
+  return state.claimedAtMs === null || atMs >= state.claimedAtMs - skewMs;
 }
 
 function open(message: ReportMessage, key: string): Report | null {

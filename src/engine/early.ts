@@ -7,8 +7,9 @@ import type { Answer, EngineContext } from './engine.ts';
 
 /** The signed order that takes back what a change gave; null where it gave nothing that can be. */
 export function orderEarly(context: EngineContext, state: ChangeState, by: string): { readonly audience: string; readonly envelope: Dsse } | null {
-  if (state.plan === null || state.act === null) return null;
-  const order = deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), 'early', by);
+  // What an extension extends is the other change's to take back.
+  if (state.plan === null || state.act === null || state.plan.extends !== undefined) return null;
+  const order = deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), 'early', by, state.lease?.epoch ?? 1);
   return order === null ? null : { audience: state.act.audience, envelope: signDsse(REVOKE_ORDER_TYPE, order, context.ticketSigner) };
 }
 

@@ -10,9 +10,11 @@ import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, EventBody } from '../change/events.ts';
 import { stillGives, type ChangeState } from '../change/state.ts';
 import type { WorkLimits } from '../change/work.ts';
+import type { Reconciled } from '../evidence/reconciled.ts';
 import type { Facts } from '../facts/load.ts';
 import { mayConfirm, mayLock, mayRevoke } from '../identity/authority.ts';
 import type { Pdp } from '../pdp/engine.ts';
+import type { DiscoveredPage } from '../protocol/discovery.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import { callerOf, type ChangeRequest } from '../protocol/request.ts';
@@ -20,11 +22,14 @@ import { APPROVAL_TYPE, type ApprovalStatement } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
+import { createDiscoveries, type Discoveries } from './discoveries.ts';
 import { revokeNow } from './early.ts';
 import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
+import { turnedAway } from './extending.ts';
 import { enforceLocks, type Lock } from './locks.ts';
 import type { Clock, DeliveryStore, LedgerCopy, Logger, Outbox, RandomBytes, Transport } from './ports.ts';
+import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
 import { keepFilled } from './refill.ts';
 import { receiveReport } from './reports.ts';
 import { startRunner, type Runner } from './runner.ts';
@@ -71,12 +76,13 @@ export interface EngineContext {
   /** `sidecar:<log id>`: who acts where no person does. */
   readonly self: string;
   readonly executorHeads: ExecutorHeads;
+  readonly discoveries: Discoveries;
   /** Where there is one, what gives access waits for it. */
   readonly copy?: LedgerCopy | undefined;
 }
 
 export type EngineRejectionCode =
-  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer';
+  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable';
 
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
@@ -103,7 +109,7 @@ export interface Engine {
   callerTicket(by: string, changeId: string, fromSize: number | null): Promise<Answer<StepEnvelope>>;
   /** Mode `caller`: resolves once what the run says is durable. Only after a claim was answered so may its code run. */
   receiveCallerReport(changeId: string, message: ReportMessage): Promise<Answer>;
-  /** From the answer on nothing is gained there until the lock is lifted; what is on its way is ordered back. */
+  /** From the answer on nothing is gained there until the lock is lifted; what is on its way is ordered back. Asked for twice, since an answer was lost, it is one lock. */
   lock(by: string, scope: { readonly nhi: string | null; readonly connector: string | null }, reason: string): Promise<Answer<Lock>>;
   unlock(by: string, lockId: string, reason: string | null): Promise<Answer<Lock>>;
   locks(): readonly Lock[];
@@ -118,14 +124,25 @@ export interface Engine {
   byIdempotencyKey(by: string, key: string): ChangeState | undefined;
   /** Resolves with the state when it differs from `length` records, or undefined after `timeoutMs`. */
   changed(changeId: string, length: number, timeoutMs: number): Promise<ChangeState | undefined>;
+  /**
+   * What is there at the connector's target is compared with what is recorded, and what differs is on record with an owner. While one runs, asking
+   * again waits for the same. @throws DiscoveryError: the target could not be looked at; LedgerError
+   */
+  reconcile(connector: string): Promise<Reconciliation>;
+  /** The last comparison of each connector, and what is open. */
+  reconciled(): Reconciled;
+  /** What was there at the last comparison; null where there was none, or what it saw was erased. */
+  discovered(connector: string): Promise<readonly DiscoveredPage[] | null>;
   /** Names what keeps the engine from doing its work; empty when it is well. */
   troubles(): readonly { readonly check: string; readonly message: string }[];
   close(): Promise<void>;
 }
 
-export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'factsDigest'> {
+export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'factsDigest' | 'discoveries'> {
   readonly version: string;
   /** Called with every event once it is sequenced, and the state that it came to. It may not throw. */
+  /** How often every connector is looked at by itself, in ms; left out: when somebody asks. */
+  readonly reconcileEveryMs?: number;
   readonly onEvents?: (state: ChangeState, events: readonly ChangeEvent[]) => void;
   /** What could lose armed orders, where the transport is such. */
   readonly outbox?: Outbox | undefined;
@@ -159,7 +176,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   };
   const store = await openStore(log, { nowMs: () => clock.nowMs(), actor: self, changed });
   const recorded = recordStart(options, store);
-  const context: EngineContext = { ...options, store, self, executorHeads: createExecutorHeads(), factsDigest: recorded.factsDigest };
+  const context: EngineContext = { ...options, store, self, executorHeads: createExecutorHeads(), discoveries: createDiscoveries(), factsDigest: recorded.factsDigest };
+  const reconciler = createReconciler(context);
   runner = startRunner(context);
 
   transport.onReport((audience, message) => receiveReport(context, audience, message));
@@ -168,6 +186,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   if (options.outbox !== undefined) keepFilled(context, options.outbox);
   if (log.failed === null) enforceLocks(context);
   for (const state of store.open()) runner.wake(state.changeId);
+  if (options.reconcileEveryMs !== undefined) reconciler.every(options.reconcileEveryMs);
 
   const after = async (applied: ReturnType<Store['apply']>): Promise<Answer> => {
     await store.durable();
@@ -187,6 +206,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         await store.durable();
         return { ok: true, value: { state: store.get(earlier.changeId)!, replayed: true } };
       }
+      const refused = turnedAway(context, request, clock.nowMs());
+      if (refused !== null) return refused;
       let open = 0;
       for (const state of store.open()) if (state.requester[0] === by && ['requested', 'pending', 'scheduled'].includes(state.name)) open += 1;
       if (open >= limits.openChangesPerRequester) return { ok: false, code: 'too-many-open', message: `${by} has ${open} changes waiting` };
@@ -195,7 +216,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       await store.durable();
       return applied.ok ? { ok: true, value: { state: applied.state, replayed: false } } : applied;
     },
-    revise: async (by, changeId, request) => (wantsLeaseOfCaller(request) ? LEASE_NEEDS_EXECUTOR : after(store.apply(changeId, { type: 'revise', by, request }))),
+    async revise(by, changeId, request) {
+      const refused = wantsLeaseOfCaller(request) ? LEASE_NEEDS_EXECUTOR : turnedAway(context, request, clock.nowMs());
+      return refused ?? after(store.apply(changeId, { type: 'revise', by, request }));
+    },
     withdraw(by, changeId, comment) {
       const state = store.get(changeId);
       const isResponder = state !== undefined && by.startsWith('person:') && mayRevoke(by, state, options.facts());
@@ -258,6 +282,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     async lock(by, { nhi, connector }, reason) {
       if (nhi === null && connector === null) return { ok: false, code: 'not-expected', message: 'a lock names an identity, a connector, or both' };
       if (!mayLock(by, nhi, options.facts())) return { ok: false, code: 'not-allowed', message: `${by} is neither owner, on call nor security there` };
+      const known = store.locks().find((one) => one.by === by && one.nhi === nhi && one.connector === connector && one.reason === reason);
+      if (known !== undefined) {
+        await store.durable();
+        return { ok: true, value: known };
+      }
       const lockId = newLockId(clock.nowMs(), options.random);
       store.record('lock.set', { lockId, nhi, connector, reason }, [], by);
       enforceLocks(context);
@@ -304,6 +333,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         set.add(notify);
       });
     },
+    reconcile: (connector) => reconciler.reconcile(connector),
+    reconciled: () => store.reconciled(),
+    discovered: (connector) => pagesOf(context, connector),
     troubles() {
       const found: { check: string; message: string }[] = [];
       if (log.failed !== null) found.push({ check: 'ledger', message: log.failed.message });
@@ -314,6 +346,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     async close() {
       closed = true;
       runner.close();
+      reconciler.close();
       await transport.close();
       await store.durable().catch(() => undefined);
     },

@@ -13,6 +13,11 @@ export function newLockId(nowMs: number, random: RandomBytes): string {
   return `lck_${newUlid(nowMs, random)}`;
 }
 
+/** `dsc_<log>_<ulid>`. */
+export function newDiscoveryId(logId: string, nowMs: number, random: RandomBytes): string {
+  return `dsc_${logId}_${newUlid(nowMs, random)}`;
+}
+
 function newUlid(nowMs: number, random: RandomBytes): string {
   let time = '';
   for (let rest = nowMs, digits = 0; digits < 10; digits += 1, rest = Math.floor(rest / 32)) time = ALPHABET[rest % 32]! + time;

@@ -14,8 +14,8 @@ import type { Store } from './store.ts';
 
 /** How long after its start an item is open, with an owner, if it is not gone. */
 const OPEN_AFTER_MS = 30_000;
-/** How long a child that came to nothing rests before the item is tried again. */
-const RETRY_MS = 300_000;
+/** How long a child that came to nothing rests before the item is tried again: twice as long each time, since each try is a change with records of its own. */
+const RETRY_MS = { first: 300_000, longest: 21_600_000 };
 
 /** As many as a plan holds. */
 export const ITEMS_MAX = 512;
@@ -52,6 +52,11 @@ function notSuperseded(states: readonly ChangeState[]): ChangeState[] {
     const key = keyOf(state);
     return key === null || last.get(key) === state.changeId;
   });
+}
+
+/** A rotation from before the offboarding that was not listed, its login having been retired by a later one: to take that back would find another's login there, or none. */
+function wasSuperseded({ plan, name, firstActAtMs }: ChangeState, offboarding: ChangeState): boolean {
+  return plan?.kind === 'rotate' && name === 'done' && (firstActAtMs ?? Infinity) < offboarding.requestedAtMs;
 }
 
 const canonicalKey = (item: OffboardItem): string => (item.kind === 'lease' ? item.change : `${item.connector} ${item.target} ${item.account}`);
@@ -102,14 +107,14 @@ export async function workThroughItems(context: EngineContext, state: ChangeStat
 async function stopWhatIsComing(context: EngineContext, offboarding: ChangeState, nhis: ReadonlySet<string>): Promise<boolean> {
   const { store } = context;
   let moved = false;
+  const listed = new Set((offboarding.plan?.items ?? []).flatMap((item) => (item.kind === 'lease' ? [item.change] : [])));
   for (const state of [...store.open()]) {
     if (!nhis.has(state.request.subject) || !['provision', 'grant', 'rotate'].includes(state.request.kind)) continue;
     const comment = `offboarding ${offboarding.changeId}`;
-    const listed = (offboarding.plan?.items ?? []).some((item) => item.kind === 'lease' && item.change === state.changeId);
     if (state.act === null) {
       const applied = store.apply(state.changeId, { type: 'withdraw', by: offboarding.requester[0]!, comment, isResponder: true });
       moved ||= applied.ok && applied.events.length > 0;
-    } else if (!listed && stillGives(state) && state.revokes.length === 0) {
+    } else if (!listed.has(state.changeId) && stillGives(state) && !wasSuperseded(state, offboarding) && state.revokes.length === 0) {
       await revokeNow(context, state, offboarding.requester[0]!, comment);
       moved = true;
     }
@@ -163,16 +168,30 @@ async function look(context: EngineContext, state: ChangeState, number: number, 
     return true;
   }
   const over = FINAL_STATES.has(child.name);
-  if (over && item.kind === 'account' && clock.nowMs() >= child.lastAtMs + RETRY_MS) return start(context, state, number, item, known.attempts);
+  if (over && item.kind === 'account' && clock.nowMs() >= child.lastAtMs + retryAfterMs(known.attempts)) return start(context, state, number, item, known.attempts);
   const sinceMs = item.kind === 'account' ? child.requestedAtMs : state.firstActAtMs ?? state.requestedAtMs;
   if (!over && clock.nowMs() < sinceMs + OPEN_AFTER_MS) return false;
   return settle('open', `${child.changeId} is ${child.name}${child.decision?.effect === 'deny' ? `: ${child.decision.reasons[0]?.message ?? ''}` : ''}`.slice(0, 500));
 }
 
+/** @param attempts how often the item was begun */
+export function retryAfterMs(attempts: number): number {
+  return Math.min(RETRY_MS.first * 2 ** Math.min(attempts - 1, 16), RETRY_MS.longest);
+}
+
+/** The account that a child is to shut out: as it was listed and approved, whatever the facts name by now. */
+export function accountOfItem(store: Pick<Store, 'get'>, child: ChangeState): string | undefined {
+  const { request } = child;
+  const items = child.parent === null ? [] : (store.get(child.parent)?.plan?.items ?? []);
+  const item = items.find((one) => one.kind === 'account' && request.kind === 'disable' && one.nhi === request.subject && one.connector === request.connector && one.target === request.target);
+  return item?.kind === 'account' ? item.account : undefined;
+}
+
 function isGone(item: OffboardItem, child: ChangeState): boolean {
   if (item.kind === 'lease') return !stillGives(child);
-  const { request } = child;
-  return child.name === 'done' && request.kind === 'disable' && request.subject === item.nhi && request.connector === item.connector && request.target === item.target;
+  const { request, plan } = child;
+  const isOfItem = request.kind === 'disable' && request.subject === item.nhi && request.connector === item.connector && request.target === item.target;
+  return child.name === 'done' && isOfItem && plan?.steps[0]?.account === item.account;
 }
 
 function record(context: EngineContext, state: ChangeState, command: Parameters<Store['apply']>[1]): void {

@@ -1,32 +1,28 @@
 /** Does one piece of a change's work and records what came of it. May be done twice: recording is guarded by `decide`, effects by executors. */
-import { readCheckpoint } from '../../ledger/index.ts';
 import {
   callerOfPlan, deriveActTicket, deriveOffboarding, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, newAccountName, systemOf,
 } from '../change/derive.ts';
-import type { Command } from '../change/decide.ts';
-import { isPastCutover, mayHaveGiven, stepOf, type ChangeState, type IssuedTicket } from '../change/state.ts';
+import { whyNotAuthorised, type Command } from '../change/decide.ts';
+import { isPastCutover, mayHaveGiven, mayRollBack, stepOf, FINAL_STATES, type ChangeState, type IssuedTicket, type Superseded } from '../change/state.ts';
 import { endDueMs, occupiesTarget, type Work } from '../change/work.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import type { Decision } from '../protocol/decision.ts';
 import { readPayload, signDsse } from '../protocol/dsse.ts';
-import type { StepEnvelope } from '../protocol/envelope.ts';
 import { givesAccess, planSchema, takesAway, type Plan, type PlanStep } from '../protocol/plan.ts';
 import { callerOf, entitlementsOf } from '../protocol/request.ts';
 import { REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE, type Query } from '../protocol/signed.ts';
 import { formatTime } from '../protocol/values.ts';
 import { askAbout, askForWindow, askToVerify, ENGINE_RULE, type Asked } from './ask.ts';
 import type { EngineContext } from './engine.ts';
+import { extendableOf, extendedBy, holdToEarlierEnd, orderEpoch } from './extending.ts';
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
-import { findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
-import type { LedgerCopy } from './ports.ts';
+import { accountOfItem, findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
+import { publishEnvelope } from './publish.ts';
 import { makeEnvelope } from './receipt.ts';
 
 /** The reasons that policy has against whoever asks (`policy/access/requester`). */
 const REQUESTER_CODES: ReadonlySet<string> = new Set(['unknown-requester', 'requester-inactive']);
-
-/** How long a step waits for the copy of the ledger before others are looked at; it is woken when the copy has come on. */
-const COPY_MS = 1_000;
 
 /** `done`: look at the state again. `waiting`: another change or a lock is in the way; when that moves, this one is woken. */
 export type Outcome = 'done' | 'waiting';
@@ -44,9 +40,19 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       return run(context, state, { type: 'expire', by: context.self, cause: 'approval' });
     case 'dispatch':
       return dispatch(context, state);
-    case 'arm':
-      await context.transport.arm(state.act!.audience, state.lease!.order);
-      return run(context, state, { type: 'recordArmed', by: context.self, orderDigest: state.lease!.orderDigest });
+    case 'arm': {
+      const { order, orderDigest } = (state.lease ?? state.extension)!;
+      await context.transport.arm(state.act!.audience, order);
+      return run(context, state, { type: 'recordArmed', by: context.self, orderDigest });
+    }
+    case 'disarm': {
+      const [{ order, orderDigest }] = state.superseded as [Superseded];
+      await context.transport.disarm(state.act!.audience, order);
+      return run(context, state, { type: 'recordDisarmed', by: context.self, orderDigest });
+    }
+    case 'expireExtension':
+      holdToEarlierEnd(context, state);
+      return run(context, state, { type: 'expire', by: context.self, cause: 'window' });
     case 'publishAct': {
       const step = stepOf(state);
       // What no order would undo is not even sent under a lock; what one undoes has been ordered back.
@@ -91,6 +97,11 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
         type: 'openFinding', by: context.self, code: 'rotation-stalled', owner: ownerOf(context, state),
         message: isPastCutover(state) ? 'the new credential has taken over, and the old one is still there: see what still uses it; retiring it is tried on'
           : 'the new credential is there and cannot take over yet: see what still uses the old one; taking over is tried on',
+      });
+    case 'unanswered':
+      return run(context, state, {
+        type: 'openFinding', by: context.self, code: 'step-stuck', owner: ownerOf(context, state),
+        message: `ticket after ticket has run out and ${(state.act ?? state.read)?.audience ?? 'no executor'} has not taken the step up: see whether it runs, and what it turns away`,
       });
     case 'unfetched':
       return run(context, state, {
@@ -143,43 +154,24 @@ function askableQuery(context: EngineContext, state: ChangeState): Query | null 
   const system = systemOf(request);
   const nhi = facts.inventory.get(request.subject);
   if (system === null || nhi === undefined) return null;
-  const account = request.kind === 'provision' ? newAccountName(request.subject, state.changeId) : nhi.accounts[system.connector];
+  const extended = extendableOf(context, state);
+  if (request.kind === 'extend' && extended === null) return null;
+  const account = extended?.gave.account ?? (request.kind === 'provision' ? newAccountName(request.subject, state.changeId)
+    : state.parent === null ? nhi.accounts[system.connector] : accountOfItem(context.store, state));
   const catalogued = entitlementsOf(request).every((asked) => facts.catalogue.entitlements.some((known) =>
     known.connector === asked.connector && known.target === asked.target && known.privilege === asked.privilege));
-  return account === undefined || !catalogued ? null : deriveQuery(state.changeId, request, account);
+  return account === undefined || !catalogued ? null : deriveQuery(state.changeId, request, account, extended?.gave.action);
 }
 
 async function publish(context: EngineContext, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act'): Promise<Outcome> {
-  const { transport, executorHeads, log } = context;
-  for (let attempt = 0; attempt < 3; attempt += 1) {
-    const envelope = await makeEnvelope(log, state, issued, kind, executorHeads.of(issued.audience));
-    if (context.copy !== undefined && !(await isCopied(context.copy, state, issued, envelope))) return 'waiting';
-    const size = log.checkpoint().size;
-    const acceptance = await transport.publishStep(issued.audience, envelope);
-    if (acceptance.accepted) {
-      executorHeads.saw(issued.audience, size);
-      return 'done';
-    }
-    if (acceptance.fromSize > log.checkpoint().size) {
-      await run(context, state, {
-        type: 'openFinding', by: context.self, code: 'log-rolled-back', owner: null,
-        message: `${issued.audience} has seen ${acceptance.fromSize} records of this log, which has ${size}: it was rolled back, and nothing is given`,
-      });
-      throw new Error(`this log is behind what ${issued.audience} has seen`);
-    }
-    executorHeads.saw(issued.audience, acceptance.fromSize);
-  }
-  throw new Error(`${issued.audience} does not accept that this log grew from what it has seen`);
-}
-
-/**
- * Whether the copy of the ledger holds all that this envelope shows to its executor: a lost disk can then be restored to no less than any
- * executor has seen. What takes access away does not wait for it.
- */
-async function isCopied(copy: LedgerCopy, state: ChangeState, { audience }: IssuedTicket, { receipt, plan }: StepEnvelope): Promise<boolean> {
-  const step = plan === null ? null : stepOf(state);
-  if (!copy.guards(audience) || (step !== null && takesAway(step.action))) return true;
-  return copy.holds(readCheckpoint(receipt.checkpoint).size, COPY_MS);
+  const sent = await publishEnvelope(context, issued.audience, (heads) => makeEnvelope(context.log, state, issued, kind, heads));
+  if (sent.taken) return 'done';
+  if (sent.why === 'notCopied') return 'waiting';
+  await run(context, state, {
+    type: 'openFinding', by: context.self, code: 'log-rolled-back', owner: null,
+    message: `${issued.audience} has seen ${sent.theirSize} records of this log, which has ${sent.size}: it was rolled back, and nothing is given`,
+  });
+  throw new Error(`this log is behind what ${issued.audience} has seen`);
 }
 
 async function decideRequest(context: EngineContext, state: ChangeState, query: Query | null): Promise<Outcome> {
@@ -211,7 +203,7 @@ async function planOf(context: EngineContext, state: ChangeState, query: Query |
   const before = state.before ?? (callerOf(request) !== null && state.read === null ? { touched: {} } : null);
   if (query === null || before === null) return null;
   const consumers = request.kind === 'rotate' ? (context.facts().inventory.get(request.subject)?.consumers ?? []) : [];
-  const plan = derivePlan(state, query, before, { salt, window: await askForWindow(context, state), consumers, parent: state.parent });
+  const plan = derivePlan(state, query, before, { salt, window: await askForWindow(context, state), consumers, parent: state.parent, extended: extendableOf(context, state) });
   return plan === null ? null : planSchema.parse(plan);
 }
 
@@ -228,7 +220,7 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
   const plan = state.plan!;
   const step = stepOf(state);
   if (step !== null && isHeldUp(context, state, step)) return 'waiting';
-  if (plan.lease !== null && state.lease === null && context.clock.nowMs() >= (leaseEndMs(plan, context.clock.nowMs()) ?? Infinity)) {
+  if (plan.lease !== null && state.lease === null && state.extension === null && context.clock.nowMs() >= (leaseEndMs(plan, context.clock.nowMs()) ?? Infinity)) {
     return run(context, state, { type: 'expire', by: context.self, cause: 'window' });
   }
   let asked: Asked;
@@ -240,12 +232,14 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
     }
     throw error;
   }
+  asked = { ...asked, decision: unlessLeaseIsOver(context, context.store.get(state.changeId)!, asked.decision) };
   await run(context, state, { type: 'closeFinding', by: context.self, code: 'policy-fault' });
   await run(context, state, {
     type: 'recordDecision', by: context.self, phase: 'dispatch', plan, decision: asked.decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds,
   }, [asked.input]);
 
   const decided = context.store.get(state.changeId)!;
+  if (FINAL_STATES.has(decided.name)) holdToEarlierEnd(context, decided);
   if (decided.dispatch === null || step === null) return 'done';
   // While policy was asked, a lock may have been set or another change have taken the target; from here on nothing else runs in between.
   if (isHeldUp(context, decided, step)) return 'waiting';
@@ -253,12 +247,19 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
   if (audience === undefined) throw new Error(`no executor serves ${plan.connector}`);
   const nowMs = context.clock.nowMs();
   const ticket = deriveActTicket(decided, plan, step, audience, nowMs, context.limits.ticketSeconds);
-  const endsAtMs = decided.lease?.endsAtMs ?? leaseEndMs(plan, nowMs);
+  const fixed = decided.lease ?? decided.extension;
+  const endsAtMs = fixed?.endsAtMs ?? leaseEndMs(plan, nowMs);
   const order = endsAtMs === null ? null : deriveRevokeOrder(plan, audience, endsAtMs, 'leaseEnd', context.self);
   return run(context, decided, {
     type: 'authoriseAct', by: context.self, ticket: signDsse(TICKET_TYPE, ticket, context.ticketSigner),
-    order: order === null ? null : (decided.lease?.order ?? signDsse(REVOKE_ORDER_TYPE, order, context.ticketSigner)),
+    order: order === null ? null : (fixed?.order ?? signDsse(REVOKE_ORDER_TYPE, order, context.ticketSigner)), extended: extendedBy(context, decided),
   });
+}
+
+/** Policy has nothing against extending a lease that cannot be extended any more: that is a no as well, or it would be asked for ever. */
+function unlessLeaseIsOver(context: EngineContext, state: ChangeState, decision: Decision): Decision {
+  const why = state.request.kind === 'extend' && decision.effect !== 'deny' ? whyNotAuthorised(state, extendedBy(context, state), context.clock.nowMs()) : null;
+  return why === null ? decision : { ...decision, effect: 'deny', reasons: [{ code: 'lease-not-running', message: why, rule: ENGINE_RULE }] };
 }
 
 /** Whether another change has the target, or a lock covers what would be gained. What takes away jumps the queue. */
@@ -285,13 +286,22 @@ export function rivalOf(context: EngineContext, state: ChangeState): string | nu
 
 async function verify(context: EngineContext, state: ChangeState): Promise<Outcome> {
   const { verification, provenance, input } = await askToVerify(context, state);
-  return run(context, state, { type: 'recordVerification', by: context.self, verification, provenance }, [input]);
+  const command: Command = { type: 'recordVerification', by: context.self, verification, provenance };
+  if (state.extension === null || verification.effect === 'deny') return run(context, state, command, [input]);
+  // In one append: a verified extension without its later end, or that end without a verification, is never on record.
+  const applied = context.store.applyWith(state.changeId, command, [input], state.extension.change, (extension) => ({ type: 'extendLease', by: context.self, extension }));
+  if (!applied.ok) context.logger.info({ changeId: state.changeId, command: command.type, code: applied.code }, 'overtaken');
+  await context.store.durable();
+  return 'done';
 }
 
 /** Orders back what the change gave, or may have given. What cannot be taken back, or must not be any more, waits for its owner. */
 async function compensate(context: EngineContext, state: ChangeState, cause: 'compensation' | 'leaseEnd'): Promise<Outcome> {
-  const backAgain = cause === 'compensation' && isPastCutover(state);
-  const order = state.plan === null || state.act === null || backAgain ? null : deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), cause, context.self);
+  // Who has moved over to a new login is not cut off by a verification; a person who withdraws the change may want that.
+  const stands = cause === 'compensation' && (isPastCutover(state) || (state.name === 'verifying' && !mayRollBack(state)));
+  holdToEarlierEnd(context, state);
+  const order = state.plan === null || state.act === null || stands || state.extension !== null ? null
+    : deriveRevokeOrder(state.plan, state.act.audience, context.clock.nowMs(), cause, context.self, orderEpoch(context, state));
   if (order === null) {
     return run(context, state, {
       type: 'openFinding', by: context.self, code: 'verification-failed', owner: ownerOf(context, state),

@@ -29,6 +29,13 @@ export type Acceptance =
 export interface Transport {
   /** Resolves when the order is held durably where it will act without the sidecar. Idempotent by its digest. @throws TransportError */
   arm(audience: string, order: Dsse): Promise<void>;
+  /**
+   * Resolves when the order is armed no more, or never was: it will not act by itself. Asked only once an extension is on record that supersedes
+   * it. Idempotent. Nobody else can ask it of a bus; an executor that holds the order itself does not take anybody's word for it.
+   *
+   * @throws TransportError `unreachable`; `rejected`: the executor has no proof that it was superseded, and will carry it out
+   */
+  disarm(audience: string, order: Dsse): Promise<void>;
   /** Resolves when the executor has answered. Idempotent by step and issue. @throws TransportError */
   publishStep(audience: string, envelope: StepEnvelope): Promise<Acceptance>;
   /** An order to act on now (or at its `notBefore`). Resolves when it is held durably, or is being acted on where nothing can be held. @throws TransportError */

@@ -27,7 +27,7 @@ export async function makeReceipt(log: Log, seq: number, heads: readonly number[
 
 export async function makeEnvelope(log: Log, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act', heads: readonly number[]): Promise<StepEnvelope> {
   return {
-    v: 1, ticket: issued.ticket, plan: kind === 'act' ? state.plan : null, order: kind === 'act' ? (state.lease?.order ?? null) : null,
+    v: 1, ticket: issued.ticket, plan: kind === 'act' ? state.plan : null, order: kind === 'act' ? ((state.lease ?? state.extension)?.order ?? null) : null,
     approvals: kind === 'act' ? state.approvals.map(({ approval }) => approval) : [], receipt: await makeReceipt(log, issued.seq, heads),
   };
 }

@@ -1,9 +1,11 @@
 /** Takes in what executors report. A report is acknowledged only when all that it says is durable here. */
 import { digestOf, parseStrict } from '../../ledger/index.ts';
+import { anyReportSchema } from '../protocol/discovery.ts';
 import { openDsse } from '../protocol/dsse.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import { targetStateSchema, type TargetState } from '../protocol/plan.ts';
-import { reportSchema, REPORT_TYPE, type Report } from '../protocol/signed.ts';
+import { placeOf } from '../protocol/request.ts';
+import { REPORT_TYPE, type Report } from '../protocol/signed.ts';
 import type { EngineContext } from './engine.ts';
 
 /**
@@ -15,13 +17,14 @@ export async function receiveReport(context: EngineContext, audience: string, me
   const { store, trust, log, logger, deliveries } = context;
   const executor = trust.executors.get(audience);
   if (executor === undefined) throw new Error(`no executor ${audience} in the trust folder`);
-  const report = openDsse(message.report, REPORT_TYPE, reportSchema, [executor.key]);
+  const report = openDsse(message.report, REPORT_TYPE, anyReportSchema, [executor.key]);
   if (report.executor !== audience || report.log !== log.logId) throw new Error(`a report of ${report.executor} for log ${report.log} came from ${audience}`);
+  if (report.kind === 'discovered') return context.discoveries.receive(context, report, message);
   const state = store.get(report.changeId);
   if (state === undefined) throw new Error(`a report about ${report.changeId}, which this log does not know`);
   const states = statesOf(message);
   const fetched = state.delivery !== null && state.delivery.status !== 'sealed';
-  if (report.kind === 'acted' && report.seal !== null && !fetched) await keepSecret(report.seal.ciphertext, message.ciphertext, deliveries);
+  if (report.kind === 'acted' && report.seal !== null && placeOf(report.seal.recipient) === null && !fetched) await keepSecret(report.seal.ciphertext, message.ciphertext, deliveries);
 
   const applied = store.apply(report.changeId, { type: 'recordReport', report, envelope: message.report, states, order: message.order });
   if (!applied.ok) throw new Error(`report not recorded (${applied.code}): ${applied.message}`);

@@ -12,6 +12,7 @@ import type { ChangeEvent, NewEvent } from '../change/events.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';
 import type { Lock } from './locks.ts';
+import { afterReconcileRecord, isReconcileRecordType, NOTHING_RECONCILED, type Reconciled } from '../evidence/reconciled.ts';
 import { isChangeEventType, systemDraft, systemRecordBodies, toDraft, toEvent, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 
 export type Applied =
@@ -28,14 +29,26 @@ export interface Store {
   lastOf(type: SystemRecordType): Readonly<Record<string, unknown>> | undefined;
   /** The locks that are set and not lifted, oldest first. */
   locks(): readonly Lock[];
+  /** What looking at targets has come to. */
+  reconciled(): Reconciled;
   /**
    * Decides and sequences. Nothing is durable yet.
    * @param extra objects that the body names beyond its attachments
    * @throws LedgerError `unwritable`: nothing was added
    */
   apply(changeId: string, command: Command, extra?: readonly Uint8Array[]): Applied;
-  /** @param actor who did it; the sidecar itself where nobody is named */
-  record<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, objects?: readonly Uint8Array[], actor?: string): void;
+  /**
+   * The same, and what follows from it for another change, in one append: both are on record, or neither. What the other change says no to
+   * is left out.
+   *
+   * @param then what follows, given the first change as it is with `command`
+   */
+  applyWith(changeId: string, command: Command, extra: readonly Uint8Array[], other: string, then: (first: ChangeState) => Command): Applied;
+  /**
+   * The index of the new record.
+   * @param actor who did it; the sidecar itself where nobody is named
+   */
+  record<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, objects?: readonly Uint8Array[], actor?: string): number;
   /** Resolves when all that is sequenced now is durable. @throws LedgerError `unwritable` */
   durable(): Promise<void>;
   isDurable(state: ChangeState): boolean;
@@ -44,7 +57,7 @@ export interface Store {
 const JUDGED_BY_RECORD: ReadonlySet<Command['type']> = new Set(['approve', 'openWindow']);
 
 /** Events whose record must be under a signed checkpoint before anyone hears of them: receipts are made of these. */
-const NEEDS_CHECKPOINT = new Set<string>(['step.authorised']);
+const NEEDS_CHECKPOINT = new Set<string>(['step.authorised', 'discovery.authorised']);
 
 /** Folds the whole log and returns the store. @throws MalformedRecord, LedgerError */
 export async function openStore(log: Log, options: { nowMs: () => number; actor: string; changed: (state: ChangeState, events: readonly ChangeEvent[]) => void }): Promise<Store> {
@@ -53,6 +66,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   const byKey = new Map<string, string>();
   const locks = new Map<string, Lock>();
   const system = new Map<SystemRecordType, Readonly<Record<string, unknown>>>();
+  let reconciled = NOTHING_RECONCILED;
   let lastAtMs = 0;
   let tail: Promise<void> = Promise.resolve();
 
@@ -74,6 +88,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
       locks.set(lock.lockId, { ...lock, by: actor, atMs });
     }
     if (type === 'lock.lifted') locks.delete(systemRecordBodies['lock.lifted'].parse(body).lockId);
+    if (isReconcileRecordType(type)) reconciled = afterReconcileRecord(reconciled, type, body, atMs);
   };
 
   for await (const { record } of log.entries(0)) {
@@ -91,6 +106,25 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
     return appending.records.map((appended) => ({ seq: appended.seq }));
   };
 
+  interface Draft {
+    readonly changeId: string;
+    readonly events: readonly NewEvent[];
+    readonly extra: readonly Uint8Array[];
+  }
+  /** Sequences what was decided, in one append, and folds it. */
+  const sequence = (drafts: readonly Draft[]): void => {
+    const atMs = stamp();
+    const planned = drafts.flatMap(({ changeId, events, extra }) => events.map((event, index) => ({ changeId, event, ...toDraft(changeId, event, atMs, index === 0 ? extra : []) })));
+    if (planned.length === 0) return;
+    const appended = append(planned.map(({ draft }) => draft), planned.flatMap(({ objects }) => objects), planned.some(({ event }) => NEEDS_CHECKPOINT.has(event.type)));
+    const happened = planned.map(({ changeId, event }, index) => ({ ...event, changeId, seq: appended[index]!.seq, atMs }) satisfies ChangeEvent as ChangeEvent);
+    for (const event of happened) fold(event);
+    for (const { changeId } of drafts) {
+      const own = happened.filter((event) => event.changeId === changeId);
+      if (own.length > 0) options.changed(changes.get(changeId)!, own);
+    }
+  };
+
   return {
     get: (changeId) => changes.get(changeId),
     all: () => changes.values(),
@@ -106,23 +140,27 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
       // Whether something came in its time is judged by the record's time, which a clock that is set back does not take back.
       const decided = decide(changes.get(changeId) ?? null, command, JUDGED_BY_RECORD.has(command.type) ? stamp() : options.nowMs());
       if (!decided.ok) return decided;
-      if (decided.events.length > 0) {
-        const atMs = stamp();
-        const records = decided.events.map((event, index) => toDraft(changeId, event, atMs, index === 0 ? extra : []));
-        const checkpoint = decided.events.some((event) => NEEDS_CHECKPOINT.has(event.type));
-        const appended = append(records.map(({ draft }) => draft), records.flatMap(({ objects }) => objects), checkpoint);
-        const events = decided.events.map((event, index) => ({ ...event, changeId, seq: appended[index]!.seq, atMs }) satisfies ChangeEvent as ChangeEvent);
-        for (const event of events) fold(event);
-        options.changed(changes.get(changeId)!, events);
-      }
+      sequence([{ changeId, events: decided.events, extra }]);
+      return { ok: true, state: changes.get(changeId)!, events: decided.events };
+    },
+    applyWith(changeId, command, extra, other, then) {
+      const nowMs = options.nowMs();
+      const decided = decide(changes.get(changeId) ?? null, command, nowMs);
+      if (!decided.ok) return decided;
+      // What the first change will be; its records have no places in the log yet.
+      const first = decided.events.reduce<ChangeState | null>((state, event) => evolve(state, { ...event, changeId, seq: -1, atMs: stamp() }), changes.get(changeId) ?? null);
+      const follows = first === null ? null : decide(changes.get(other) ?? null, then(first), nowMs);
+      sequence([{ changeId, events: decided.events, extra }, { changeId: other, events: follows?.ok === true ? follows.events : [], extra: [] }]);
       return { ok: true, state: changes.get(changeId)!, events: decided.events };
     },
     locks: () => [...locks.values()],
+    reconciled: () => reconciled,
     record(type, body, objects = [], actor = options.actor) {
       const atMs = stamp();
       const { draft } = systemDraft(type, body, actor, atMs, objects);
-      append([draft], objects, false);
+      const [appended] = append([draft], objects, NEEDS_CHECKPOINT.has(type));
       foldSystem(type, body, actor, atMs);
+      return appended!.seq;
     },
     durable: () => tail,
     isDurable: (state) => state.lastSeq < log.durableSize,

@@ -33,6 +33,8 @@ export interface Audited {
   readonly withoutEffect: boolean;
   /** The plan was erased: what its digest stands for cannot be checked, and `state.plan` is a stand-in at most. */
   readonly planErased: boolean;
+  /** When the newest read, before or after, was first authorised. */
+  readonly readSinceMs: number | null;
   /** Mode `caller`: an executor has read what the caller's code left behind. */
   readonly seen: boolean;
   /** The indices of the change's records; grows in place. */
@@ -43,7 +45,7 @@ export interface Audited {
 export function remember(before: Audited | null, event: ChangeEvent, state: ChangeState, requirement: Requirement, checked: CheckedApproval | null): Audited {
   const base: Audited = before ?? {
     state, requirement, approvals: [], ticket: null, audiences: new Set(), dueSinceMs: null, given: null, answered: false, withoutEffect: false, planErased: false,
-    seen: false, seqs: new Set(),
+    readSinceMs: null, seen: false, seqs: new Set(),
   };
   base.seqs.add(event.seq);
   const next: Audited = { ...base, state, requirement };
@@ -55,6 +57,7 @@ export function remember(before: Audited | null, event: ChangeEvent, state: Chan
     case 'policy.decided':
       return event.body.phase === 'request' ? { ...next, planErased: event.body.planDigest !== null && event.attached?.plan === undefined } : next;
     case 'step.authorised':
+      if (event.body.kind === 'read') return isReadAnew(before, event.body.stepId, state) ? { ...next, readSinceMs: event.atMs } : next;
       return event.body.kind === 'act' ? afterTicket(next, event.body.ticket, event.atMs) : next;
     case 'state.read':
       return state.readAfter === null ? next : { ...next, seen: true };
@@ -66,6 +69,11 @@ export function remember(before: Audited | null, event: ChangeEvent, state: Chan
     default:
       return next;
   }
+}
+
+/** Whether a ticket asks for another read than the one before it, and not for the same again. */
+function isReadAnew(before: Audited | null, stepId: string, state: ChangeState): boolean {
+  return before?.state.read?.stepId !== stepId || (state.readAfter !== null && before.state.readAfter === null);
 }
 
 function afterTicket(next: Audited, envelope: Dsse, atMs: number): Audited {

@@ -1,5 +1,6 @@
 /** Who may be the actor of a record that carries no signature of theirs: people and identities as the sidecar authenticated them, or the sidecar. */
 import type { ChangeEvent } from '../change/events.ts';
+import { placeOf } from '../protocol/request.ts';
 import type { Audited } from './audited.ts';
 import { fault, type Fault } from './violation.ts';
 
@@ -14,15 +15,18 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
     case 'change.revised':
       return event.body.cause === undefined ? by(requester.includes(event.actor), 'the requester') : by(event.actor === sidecar, 'the sidecar of this log');
     case 'change.withdrawn':
-      return by(isSomebody(event.actor), 'the requester, or who may revoke,');
+      // Who may revoke may keep something from being given. What takes away is its requester's alone to stop.
+      return by(requester.includes(event.actor) || (isSomebody(event.actor) && isGaining(audited)), 'the requester, or who may revoke,');
     case 'delivery.acknowledged':
-      return by(requester.includes(event.actor), 'the requester');
+      return by(requester.includes(event.actor) || keeps(audited, event.actor), 'the requester, or the executor that keeps it,');
     case 'step.authorised':
       return event.body.kind === 'revoke' ? null : by(event.actor === sidecar, 'the sidecar of this log');
     case 'change.expired':
     case 'policy.decided':
     case 'lease.armed':
     case 'lease.activated':
+    case 'lease.extended':
+    case 'lease.disarmed':
     case 'entitlement.verified':
     case 'delivery.undeliverable':
     case 'item.started':
@@ -35,7 +39,8 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
       // Who revises or withdraws the change closes its window with it.
       return by(event.actor === sidecar || (event.body.cause === 'finished' && isSomebody(event.actor)), 'the sidecar of this log');
     case 'consumer.confirmed':
-      return by(isSomebody(event.actor), 'the consumer, or somebody who answers for it');
+      // Owners are people; the facts would tell which. A machine identity answers for itself, or for what it asked for.
+      return by(event.actor === event.body.consumer || requester.includes(event.actor) || event.actor.startsWith('person:'), 'the consumer, the requester or an owner');
     case 'delivery.sealed':
       return by(audited?.audiences.has(event.actor) ?? false, 'the executor of the step');
     case 'finding.opened':
@@ -53,6 +58,16 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
     case 'lease.ended':
       return null;
   }
+}
+
+/** Whether it is the executor that has kept the secret where its users look for it. */
+function keeps(audited: Audited | null, actor: string): boolean {
+  const seal = audited?.state.delivery?.seal;
+  return seal !== undefined && placeOf(seal.recipient) !== null && (audited?.audiences.has(actor) ?? false);
+}
+
+function isGaining(audited: Audited | null): boolean {
+  return audited !== null && ['provision', 'grant', 'extend', 'rotate'].includes(audited.state.request.kind);
 }
 
 /** A person or a machine identity, and no part of the control plane. */

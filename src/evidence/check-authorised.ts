@@ -11,8 +11,11 @@ import { floorOf } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import type { Audited } from './audited.ts';
 import { checkApproved, queryFor } from './check-decision.ts';
+import type { Extensions } from './check-extension.ts';
 import type { Locks } from './check-lock.ts';
-import { checkCutover, isUndoneAfterCutover } from './check-rotation.ts';
+import type { Cases } from './check-offboarding.ts';
+import { checkCutover, isUndoneAfterCutover, isUndoneInUse } from './check-rotation.ts';
+import type { Targets } from './check-target.ts';
 import { checkInWindow } from './check-window.ts';
 import { openOrder, openTicket, same, type Believed } from './signatures.ts';
 import { fault, type Fault } from './violation.ts';
@@ -20,13 +23,23 @@ import { fault, type Fault } from './violation.ts';
 type Of<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>;
 type Authorised<K extends 'read' | 'act' | 'revoke'> = Extract<Of<'step.authorised'>['body'], { kind: K }>;
 
-export function checkAuthorisation(believed: Believed, locks: Locks, audited: Audited, event: Of<'step.authorised'>): Fault | null {
+/** What else there is in the ledger that may keep a step from being authorised. */
+interface Around {
+  readonly believed: Believed;
+  readonly locks: Locks;
+  readonly cases: Cases;
+  readonly extensions: Extensions;
+  readonly targets: Targets;
+}
+
+export function checkAuthorisation(around: Around, audited: Audited, event: Of<'step.authorised'>): Fault | null {
   const { body } = event;
+  const { believed } = around;
   switch (body.kind) {
     case 'read':
       return checkRead(believed, audited, event, body);
     case 'act':
-      return checkAct(believed, locks, audited, event, body);
+      return checkAct(around, audited, event, body);
     case 'revoke':
       return checkRevoke(believed, audited, event, body);
   }
@@ -39,11 +52,11 @@ function checkRead(believed: Believed, { state }: Audited, event: ChangeEvent, b
   const fits = ticket.kind === 'read' && ticket.log === believed.logId && ticket.changeId === event.changeId && ticket.revision === state.revision
     && ticket.revision === body.revision && ticket.stepId === body.stepId && ticket.issue === body.issue;
   if (!fits) return fault('ticket-mismatch', 'the ticket is not for this read');
-  if (!same(ticket.query, queryFor(state, ticket.query.account))) return fault('ticket-mismatch', 'the ticket reads something that was not asked for');
+  if (!same(ticket.query, queryFor(state, ticket.query.account, ticket.query.gave))) return fault('ticket-mismatch', 'the ticket reads something that was not asked for');
   return entitled(believed, ticket.audience, ticket.query.connector);
 }
 
-function checkAct(believed: Believed, locks: Locks, audited: Audited, event: ChangeEvent, body: Authorised<'act'>): Fault | null {
+function checkAct({ believed, locks, cases, extensions, targets }: Around, audited: Audited, event: ChangeEvent, body: Authorised<'act'>): Fault | null {
   const { state } = audited;
   const opened = openTicket(believed, body.ticket);
   if (!opened.ok) return opened.fault;
@@ -55,12 +68,14 @@ function checkAct(believed: Believed, locks: Locks, audited: Audited, event: Cha
   if (!fits) return fault('ticket-mismatch', 'the ticket is not for this step');
   return checkAudience(believed, audited, ticket)
     ?? checkSufficiency(believed, audited, event, body, ticket)
-    ?? checkHeld(locks, audited, event, ticket.step)
+    ?? checkHeld(locks, cases, audited, event, ticket.step)
+    ?? targets.check(audited, ticket.step)
     ?? checkDispatch(audited, event, body)
     ?? checkPlanned(audited, body, ticket)
     ?? checkInWindow(audited, event.atMs, ticket)
     ?? checkCutover(audited, event.atMs, ticket.step)
-    ?? checkLease(believed, audited, event, body, ticket);
+    ?? checkLease(believed, audited, event, body, ticket)
+    ?? (body.lease === null ? null : extensions.checkAuthorised(audited, body.lease));
 }
 
 /** The run whose key was requested, where the caller makes the change itself; otherwise an executor of the connector. */
@@ -82,12 +97,15 @@ function leaseSecondsOf({ state, planErased }: Audited, body: Authorised<'act'>,
   return body.lease === null ? null : Math.ceil((parseTime(body.lease.endsAt) - (state.firstActAtMs ?? event.atMs)) / 1000);
 }
 
-/** A freeze holds up whatever policy says it does; a lock, what gives. */
-function checkHeld(locks: Locks, { state }: Audited, event: ChangeEvent, step: PlanStep): Fault | null {
+/** A freeze holds up whatever policy says it does; a lock, and an offboarding that is at work, what gives. */
+function checkHeld(locks: Locks, cases: Cases, { state }: Audited, event: ChangeEvent, step: PlanStep): Fault | null {
   const notBefore = state.decision?.obligations.notBefore;
   if (notBefore !== undefined && parseTime(notBefore) > event.atMs) return fault('frozen', `a step was authorised that policy had held until ${notBefore}`);
-  const lock = givesAccess(step.action) ? locks.covering(state.request.subject, step.connector) : null;
-  return lock === null ? null : fault('locked', `a step that gives access was authorised under lock ${lock}`);
+  if (!givesAccess(step.action)) return null;
+  const lock = locks.covering(state.request.subject, step.connector);
+  if (lock !== null) return fault('locked', `a step that gives access was authorised under lock ${lock}`);
+  const offboarding = cases.takingFrom(state.request.subject);
+  return offboarding === null ? null : fault('locked', `a step that gives access was authorised while ${offboarding} was taking everything from ${state.request.subject}`);
 }
 
 function checkDispatch({ state }: Audited, event: ChangeEvent, body: Authorised<'act'>): Fault | null {
@@ -110,8 +128,10 @@ function checkLease(believed: Believed, audited: Audited, event: ChangeEvent, bo
   const { lease } = body;
   if (plan !== null && (plan.lease === null) !== (lease === null)) return fault('lease-mismatch', 'the plan has a lease and the step has none, or the other way round');
   if (lease === null) return null;
-  if (lease.leaseId !== leaseIdOf(event.changeId) || lease.epoch !== 1) return fault('lease-mismatch', 'the lease is not this change’s');
-  if (state.lease !== null && (payloadDigest(lease.order) !== state.lease.orderDigest || parseTime(lease.endsAt) !== state.lease.endsAtMs)) {
+  const changeId = state.request.kind === 'extend' ? state.request.change : event.changeId;
+  if (lease.leaseId !== leaseIdOf(changeId) || (state.request.kind === 'extend' ? lease.epoch < 2 : lease.epoch !== 1)) return fault('lease-mismatch', 'the lease is not this change’s');
+  const fixed = state.lease ?? state.extension;
+  if (fixed !== null && (payloadDigest(lease.order) !== fixed.orderDigest || parseTime(lease.endsAt) !== fixed.endsAtMs)) {
     return fault('lease-mismatch', 'another issue of the ticket moved the end of the lease');
   }
   const latest = plan === null ? null : leaseEndMs(plan, state.firstActAtMs ?? event.atMs);
@@ -120,8 +140,10 @@ function checkLease(believed: Believed, audited: Audited, event: ChangeEvent, bo
   if (!opened.ok) return opened.fault;
   const order = opened.value;
   if (order.notBefore !== lease.endsAt) return fault('order-mismatch', 'the order does not take the access back when the lease ends');
-  const { connector, target, account, privileges, clientToken, action } = ticket.step;
-  const step = { leaseId: lease.leaseId, changeId: event.changeId, log: believed.logId, connector, target, account, privileges, clientToken, action };
+  if (order.epoch !== lease.epoch || order.cause !== 'leaseEnd') return fault('order-mismatch', 'the order is not the end of that epoch of the lease');
+  const { connector, target, account, privileges, clientToken, gave, action: does } = ticket.step;
+  const action = gave ?? does;
+  const step = { leaseId: lease.leaseId, changeId, log: believed.logId, connector, target, account, privileges, clientToken, action };
   const ordered = {
     leaseId: order.leaseId, changeId: order.changeId, log: order.log, connector: order.connector, target: order.target, account: order.account,
     privileges: order.privileges, clientToken: order.clientToken, action: order.action,
@@ -136,8 +158,10 @@ function checkRevoke(believed: Believed, { state }: Audited, event: ChangeEvent,
   if (event.actor !== order.orderedBy) return fault('wrong-actor', `a record by ${event.actor} of an order by ${order.orderedBy}`);
   if (body.stepId !== revokeStepId(event.changeId) || order.log !== believed.logId || order.changeId !== event.changeId) return fault('order-mismatch', 'the order is about another change');
   if (isUndoneAfterCutover(state, order)) return fault('undone-after-cutover', 'the new credential was ordered back after it had taken over, and by nobody');
+  if (isUndoneInUse(state, order)) return fault('undone-in-use', 'a new login was ordered back that a consumer had moved over to, and by nobody');
   if (state.plan === null) return null;
-  const due = deriveRevokeOrder(state.plan, order.audience, parseTime(order.notBefore), order.cause, order.orderedBy);
+  // What its epoch is worth its executor knows; to take away needs none.
+  const due = deriveRevokeOrder(state.plan, order.audience, parseTime(order.notBefore), order.cause, order.orderedBy, order.epoch);
   return due !== null && same(due, order) ? null : fault('order-mismatch', 'the order takes back something else than the change gave');
 }
 

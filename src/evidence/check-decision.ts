@@ -5,12 +5,13 @@ import type { ChangeEvent } from '../change/events.ts';
 import type { ChangeState } from '../change/state.ts';
 import { approversNamed, strictest, type Requirement } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
-import { planDigest, type Plan } from '../protocol/plan.ts';
+import { planDigest, type LentAction, type Plan } from '../protocol/plan.ts';
 import { windowOf } from '../protocol/request.ts';
 import { ticketSchema, type Query } from '../protocol/signed.ts';
 import { shortfallOf, type CountedApproval, type FloorDemand } from '../protocol/sufficiency.ts';
 import { parseTime } from '../protocol/values.ts';
 import type { Audited, CheckedApproval } from './audited.ts';
+import type { Extensions } from './check-extension.ts';
 import { openApproval, same, type Believed } from './signatures.ts';
 import { fault, type Fault } from './violation.ts';
 
@@ -23,7 +24,7 @@ export function requirementAfter(requirement: Requirement, event: ChangeEvent): 
   return strictest(requirement, { approvers, proofClass });
 }
 
-export function checkDecision(audited: Audited, event: Of<'policy.decided'>, record: LedgerRecord): Fault | null {
+export function checkDecision(audited: Audited, event: Of<'policy.decided'>, record: LedgerRecord, extensions: Extensions): Fault | null {
   const { body, attached } = event;
   if (!same(body.requirement, requirementAfter(audited.requirement, event))) {
     return fault('requirement-shrunk', 'the requirement is not the strictest of all that was decided about this change');
@@ -33,11 +34,11 @@ export function checkDecision(audited: Audited, event: Of<'policy.decided'>, rec
   }
   if (body.planDigest === null) return body.decision.effect === 'deny' ? null : fault('plan-missing', 'something other than a denial, without a plan');
   if (!record.objects.includes(body.planDigest)) return fault('plan-missing', 'the record does not name its plan among its objects');
-  return attached?.plan === undefined ? null : checkPlan(audited.state, attached.plan, body.planDigest);
+  return attached?.plan === undefined ? null : checkPlan(audited.state, attached.plan, body.planDigest, extensions);
 }
 
 /** The plan is the one that follows from the request and from what was read; nothing else may be approved under its name. */
-function checkPlan(state: ChangeState, plan: Plan, digest: string): Fault | null {
+function checkPlan(state: ChangeState, plan: Plan, digest: string, extensions: Extensions): Fault | null {
   if (planDigest(plan) !== digest) return fault('plan-digest-mismatch', 'the digest is not that of the plan');
   const unasked = fault('plan-not-requested', 'the plan does not follow from the request');
   if (state.request.kind === 'offboard') return same(plan, deriveOffboarding(state, plan.items ?? [], plan.salt)) ? null : unasked;
@@ -47,8 +48,11 @@ function checkPlan(state: ChangeState, plan: Plan, digest: string): Fault | null
   // An erased before-state leaves its attributes unchecked; the executor compared them before the effect. What nobody read has none.
   const before = state.before ?? { touched: state.read === null ? {} : plan.before };
   const { window = null, rotation } = plan;
-  const derived = derivePlan(state, query, before, { salt: plan.salt, window, consumers: rotation?.consumers ?? [], parent: state.parent });
-  if (!same(query, queryFor(state, query.account)) || !same(plan, derived)) return unasked;
+  const extended = extensions.extendedBy(plan);
+  if (extended === 'gone') return null;
+  if (state.request.kind === 'extend' && extended === null) return fault('extension-mismatch', 'a plan to extend what no change gave that runs, or something else than it gave');
+  const derived = derivePlan(state, query, before, { salt: plan.salt, window, consumers: rotation?.consumers ?? [], parent: state.parent, extended });
+  if (!same(query, queryFor(state, query.account, query.gave)) || !same(plan, derived)) return unasked;
   return window === null ? null : checkPlannedWindow(state, window);
 }
 
@@ -63,8 +67,8 @@ function plannedQuery(state: ChangeState, plan: Plan): Query | null {
 }
 
 /** What is asked of the target under the change's request; null for a request that is not about one system. */
-export function queryFor({ changeId, request }: ChangeState, account: string): Query | null {
-  return systemOf(request) === null ? null : deriveQuery(changeId, request, account);
+export function queryFor({ changeId, request }: ChangeState, account: string, gave?: LentAction): Query | null {
+  return systemOf(request) === null || (gave !== undefined) !== (request.kind === 'extend') ? null : deriveQuery(changeId, request, account, gave);
 }
 
 function checkPlannedWindow({ request }: ChangeState, window: NonNullable<Plan['window']>): Fault | null {

@@ -3,9 +3,9 @@ import type { LedgerRecord } from '../../ledger/index.ts';
 import { systemOf } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { payloadDigest } from '../protocol/dsse.ts';
-import { makesSecret, type TargetState } from '../protocol/plan.ts';
+import { makesSecret, takesAway, type TargetState } from '../protocol/plan.ts';
 import { callerOf } from '../protocol/request.ts';
-import type { ActedReport, Report } from '../protocol/signed.ts';
+import type { ActedReport, ReadReport, Report } from '../protocol/signed.ts';
 import { parseTime } from '../protocol/values.ts';
 import type { Audited } from './audited.ts';
 import { isUndoneAfterCutover, recipientOf } from './check-rotation.ts';
@@ -33,8 +33,8 @@ export function checkReport(believed: Believed, audited: Audited, event: ReportE
   if (report.kind === 'revoked') return fault('report-mismatch', `a report of a revoke in a ${event.type} record`);
   if (!answersTicket(audited, report)) return fault('report-mismatch', 'the report answers no ticket that was issued to whoever reports');
   if (!says(event, report)) return fault('report-mismatch', `the report does not say what a ${event.type} record says`);
-  if (report.kind === 'read') return event.type === 'state.read' ? checkStates(audited, record, [[report.state, event.attached?.before]]) : null;
-  if (report.kind === 'claimed') return null;
+  if (report.kind === 'read') return event.type === 'state.read' ? (checkRead(believed, audited, report) ?? checkStates(audited, record, [[report.state, event.attached?.before]])) : null;
+  if (report.kind === 'claimed') return checkClaim(believed, audited, report);
   return checkTime(believed, audited, report) ?? (event.type === 'step.succeeded' ? checkDone(audited, report, record, event, graceMs) : null);
 }
 
@@ -45,9 +45,23 @@ function checkTime(believed: Believed, { state, dueSinceMs }: Audited, report: A
   return isEarly ? fault('effect-before-evidence', `${report.executor} acted at ${report.at}, before that was on record`) : null;
 }
 
+/** What was read before the ticket was on record says nothing of what was there when it was asked for. */
+function checkRead(believed: Believed, { readSinceMs }: Audited, report: ReadReport): Fault | null {
+  const isEarly = readSinceMs !== null && parseTime(report.at) < readSinceMs - believed.trust.requirements.clockSkewMs;
+  return isEarly ? fault('effect-before-evidence', `${report.executor} read the target at ${report.at}, before it was on record that it was to be read`) : null;
+}
+
+/** A ticket is taken up while it is good. */
+function checkClaim(believed: Believed, { ticket }: Audited, { at, executor }: Report): Fault | null {
+  const isLate = ticket !== null && parseTime(at) > parseTime(ticket.notAfter) + believed.trust.requirements.clockSkewMs;
+  return isLate ? fault('outside-window', `${executor} took the step up at ${at}, and its ticket was good until ${ticket.notAfter}`) : null;
+}
+
 function checkDone(audited: Audited, report: ActedReport, record: LedgerRecord, event: Of<'step.succeeded'>, graceMs: number): Fault | null {
   const found = checkSeal(audited, report) ?? checkDoneInWindow(audited, report, graceMs);
   if (found !== null) return found;
+  const step = audited.ticket?.step;
+  if (report.outcome === 'already-absent' && step !== undefined && !takesAway(step.action)) return fault('report-mismatch', 'something that was to be made is reported as gone already');
   // What a caller's code did is read by an executor, where there is one, after its report.
   if (report.outcome === 'done' && report.after === null && callerOf(audited.state.request) === null) return fault('state-missing', 'an effect that was not read back');
   return checkStates(audited, record, [[report.before, event.attached?.before], [report.after, event.attached?.after]]);
@@ -122,7 +136,7 @@ export function checkEnding(believed: Believed, audited: Audited, event: Of<'lea
 }
 
 export function checkArmed({ state }: Audited, event: Of<'lease.armed'>): Fault | null {
-  const { lease } = state;
+  const lease = state.lease ?? state.extension;
   const fits = lease !== null && event.body.order === lease.orderDigest && event.body.leaseId === lease.leaseId && event.body.epoch === lease.epoch;
   return fits ? null : fault('lease-mismatch', 'another order was armed than the one that was authorised');
 }

@@ -6,9 +6,11 @@ import { checkActorOf } from './check-actor.ts';
 import { checkAuthorisation } from './check-authorised.ts';
 import { checkApproval, checkDecision } from './check-decision.ts';
 import { checkActivated, checkArmed, checkEnding, checkReport } from './check-effect.ts';
+import { checkDisarmed, type Extensions } from './check-extension.ts';
 import type { Locks } from './check-lock.ts';
 import type { Cases } from './check-offboarding.ts';
 import { checkConfirmed, checkSealed } from './check-rotation.ts';
+import type { Targets } from './check-target.ts';
 import { checkClosed, checkExpired, checkOpened, checkRevised } from './check-window.ts';
 import { AFTER_END } from './order.ts';
 import { openReport, type Believed } from './signatures.ts';
@@ -19,6 +21,8 @@ export interface Surroundings {
   readonly believed: Believed;
   readonly locks: Locks;
   readonly cases: Cases;
+  readonly extensions: Extensions;
+  readonly targets: Targets;
   readonly graceMs: number;
 }
 
@@ -33,18 +37,18 @@ export interface Checked {
 export const NOTHING_CHECKED: Checked = { fault: null, approval: null, latenessMs: null };
 
 /** @param audited the change before `event` */
-export function checkEvent({ believed, locks, cases, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord): Checked {
+export function checkEvent({ believed, locks, cases, extensions, targets, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord): Checked {
   const only = (found: Fault | null): Checked => ({ ...NOTHING_CHECKED, fault: found });
   switch (event.type) {
     case 'policy.decided': {
       const plan = event.body.phase === 'request' && audited.state.request.kind === 'offboard' ? event.attached?.plan : undefined;
-      return only(checkDecision(audited, event, record) ?? (plan === undefined ? null : cases.checkItems(event.changeId, plan)));
+      return only(checkDecision(audited, event, record, extensions) ?? (plan === undefined ? null : cases.checkItems(event.changeId, plan)));
     }
     case 'approval.recorded':
     case 'approval.rejected':
       return { ...NOTHING_CHECKED, ...checkApproval(believed, audited, event) };
     case 'step.authorised':
-      return only(checkAuthorisation(believed, locks, audited, event));
+      return only(checkAuthorisation({ believed, locks, cases, extensions, targets }, audited, event));
     case 'state.read':
     case 'step.claimed':
     case 'step.succeeded':
@@ -56,6 +60,10 @@ export function checkEvent({ believed, locks, cases, graceMs }: Surroundings, au
       return only(checkArmed(audited, event));
     case 'lease.activated':
       return only(checkActivated(audited, event));
+    case 'lease.extended':
+      return only(extensions.checkExtended(audited, event, graceMs));
+    case 'lease.disarmed':
+      return only(checkDisarmed(audited, event));
     case 'lease.ended': {
       const { fault: found, latenessMs } = checkEnding(believed, audited, event, record, graceMs);
       return { ...NOTHING_CHECKED, fault: found, latenessMs };

@@ -1,6 +1,5 @@
 /** Locks: what is set and not lifted where the verifier has got to, and so what may not be given. */
 import type { SystemRecordBody } from './record.ts';
-import { isSomebody } from './check-actor.ts';
 import { fault, type Fault } from './violation.ts';
 
 export interface Locks {
@@ -12,17 +11,17 @@ export interface Locks {
 
 export function openLocks(): Locks {
   const locks = new Map<string, SystemRecordBody<'lock.set'>>();
-  const bySomebody = (type: string, actor: string): Fault | null =>
-    (isSomebody(actor) ? null : fault('wrong-actor', `${type} by ${actor}, where a person or an identity is due`));
+  // No identity locks, and none lifts the lock that is on it.
+  const byPerson = (type: string, actor: string): Fault | null => (actor.startsWith('person:') ? null : fault('wrong-actor', `${type} by ${actor}, where a person is due`));
   return {
     set(lock, actor) {
       if (lock.nhi === null && lock.connector === null) return fault('malformed-record', 'a lock of nothing');
       if (locks.has(lock.lockId)) return fault('wrong-order', `lock ${lock.lockId} is set again`);
       locks.set(lock.lockId, lock);
-      return bySomebody('lock.set', actor);
+      return byPerson('lock.set', actor);
     },
     lift({ lockId }, actor) {
-      return locks.delete(lockId) ? bySomebody('lock.lifted', actor) : fault('wrong-order', `lock ${lockId} is lifted, and was not set`);
+      return locks.delete(lockId) ? byPerson('lock.lifted', actor) : fault('wrong-order', `lock ${lockId} is lifted, and was not set`);
     },
     covering(subject, connector) {
       for (const lock of locks.values()) {

@@ -4,7 +4,7 @@
  */
 import { systemOf } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
-import { FINAL_STATES, mayHaveGiven, type ChangeState } from '../change/state.ts';
+import { FINAL_STATES, mayHaveGiven, stillGives, type ChangeState } from '../change/state.ts';
 import type { OffboardItem, Plan } from '../protocol/plan.ts';
 import { isClosed, type Audited } from './audited.ts';
 import { checkApproved } from './check-decision.ts';
@@ -20,9 +20,14 @@ export interface Cases {
   checkItems(changeId: string, plan: Plan): Fault | null;
   checkStarted(audited: Audited, event: Of<'item.started'>): Fault | null;
   checkSettled(audited: Audited, event: Of<'item.settled'>): Fault | null;
+  /** An offboarding that is at work and lists something of this identity; null where none is. */
+  takingFrom(subject: string): string | null;
   /** To be told of every change after each of its records. */
   follow(after: Audited): void;
 }
+
+/** Kinds of change that leave behind what an item can name. */
+const GAINING: ReadonlySet<string> = new Set(['provision', 'grant', 'rotate']);
 
 /** What is known of a change that an item may name. */
 interface Known {
@@ -30,6 +35,8 @@ interface Known {
   readonly subject: string;
   readonly parent: string | null;
   readonly system: ReturnType<typeof systemOf>;
+  /** What its step was about; null before it had a ticket. */
+  readonly account: string | null;
   readonly isOver: boolean;
   readonly isGone: boolean;
 }
@@ -66,6 +73,18 @@ export function openCases(open: ReadonlyMap<string, Audited>): Cases {
     forget();
   };
 
+  /** With its last item the case is closed: whatever else those it is about were given and still hold has been ordered back by then. */
+  const checkLeftOut = ({ state }: Audited, last: number): Fault | null => {
+    const items = state.plan?.items ?? [];
+    if (!items.every((_, n) => n === last || state.items.get(n)?.outcome === 'gone')) return null;
+    const nhis = new Set(items.map(({ nhi }) => nhi));
+    for (const { state: other, withoutEffect } of open.values()) {
+      const stands = nhis.has(other.request.subject) && other.lease !== null && stillGives(other) && !withoutEffect && other.revokes.length === 0;
+      if (stands) return fault('item-missing', `an offboarding is said to be over, and nobody has ordered back what ${other.changeId} gave ${other.request.subject}`);
+    }
+    return null;
+  };
+
   return {
     follow,
     checkChild({ body: { parent: caseId, request, requester } }) {
@@ -75,14 +94,17 @@ export function openCases(open: ReadonlyMap<string, Audited>): Cases {
       if (!same(requester, parent.state.requester)) return fault('parent-mismatch', 'a part of an offboarding that somebody else asked for');
       const system = systemOf(request);
       const listed = parent.planErased || (parent.state.plan?.items ?? []).some((item) => isAccountOf(item, request.subject, system));
-      return request.kind === 'disable' && listed ? null : fault('parent-mismatch', 'a part of an offboarding that lists no such account');
+      // Whoever offboards does not shut out by their own word: an executor does it, and is believed by its signature.
+      return request.kind === 'disable' && request.caller === undefined && listed ? null : fault('parent-mismatch', 'a part of an offboarding that lists no such account');
     },
     checkItems(changeId, { items = [], subject }) {
       const firstAccount = items.findIndex(({ kind }) => kind === 'account');
       if (firstAccount !== -1 && items.slice(firstAccount).some(({ kind }) => kind === 'lease')) return fault('item-mismatch', 'an offboarding shuts accounts out before it takes leases back');
       for (const item of items) {
         if (subject.startsWith('nhi:') && item.nhi !== subject) return fault('item-mismatch', `an offboarding of ${subject} lists what ${item.nhi} holds`);
-        if (item.kind === 'lease' && (item.change === changeId || lookUp(item.change)?.subject !== item.nhi)) return fault('item-mismatch', `an offboarding lists ${item.change}, which is no change of ${item.nhi} in this ledger`);
+        if (item.kind !== 'lease') continue;
+        const known = lookUp(item.change);
+        if (item.change === changeId || known?.subject !== item.nhi || !GAINING.has(known.kind)) return fault('item-mismatch', `an offboarding lists ${item.change}, which is no change of ${item.nhi} in this ledger`);
       }
       return null;
     },
@@ -94,11 +116,15 @@ export function openCases(open: ReadonlyMap<string, Audited>): Cases {
       if (known === null) return fault('item-mismatch', `an item is to be taken back by ${body.change}, which is not in this ledger`);
       const earlier = state.items.get(body.item);
       if (earlier !== undefined && lookUp(earlier.change)?.isOver === false) return fault('item-mismatch', `an item is begun again while ${earlier.change} is still taking it back`);
-      const item = state.plan?.items?.[body.item];
       if (planErased) return null;
+      const { items = [] } = state.plan ?? {};
+      const item = items[body.item];
+      const isEarly = item?.kind === 'account' && items.slice(0, body.item).some((_, n) => (state.items.get(n)?.outcome ?? null) === null);
+      if (isEarly) return fault('item-mismatch', 'an account was to be shut out before it was known what became of what comes before it');
       return item !== undefined && fits(item, body.change, known, state) ? null : fault('item-mismatch', `an item is to be taken back by ${body.change}, which is about something else`);
     },
-    checkSettled({ state, planErased }, { body }) {
+    checkSettled(audited, { body }) {
+      const { state, planErased } = audited;
       const item = state.plan?.items?.[body.item];
       if (item === undefined) return fault('item-mismatch', `the offboarding has no item ${body.item}`);
       if (body.outcome === 'open') return null;
@@ -106,7 +132,16 @@ export function openCases(open: ReadonlyMap<string, Audited>): Cases {
       const known = changeId === null ? null : lookUp(changeId);
       // Without the plan, what a closed change was about cannot be told, only that it was one.
       if (planErased && known === null) return null;
-      return known?.isGone === true ? null : fault('item-not-gone', `an item is said to be gone, and ${changeId ?? 'no change'} had not taken it back`);
+      if (known?.isGone !== true) return fault('item-not-gone', `an item is said to be gone, and ${changeId ?? 'no change'} had not taken it back`);
+      if (!planErased && item.kind === 'account' && known.account !== item.account) return fault('item-not-gone', `account ${item.account} is said to be gone, and ${changeId} shut out ${known.account ?? 'none'}`);
+      return planErased ? null : checkLeftOut(audited, body.item);
+    },
+    takingFrom(subject) {
+      for (const caseId of cases.keys()) {
+        const state = open.get(caseId)?.state;
+        if (state?.name === 'executing' && state.plan?.items?.some(({ nhi }) => nhi === subject) === true) return caseId;
+      }
+      return null;
     },
   };
 }
@@ -121,7 +156,8 @@ function knownOf(audited: Audited): Known {
   const { state } = audited;
   const isOver = isClosed(audited) || FINAL_STATES.has(state.name);
   const isGone = state.request.kind === 'disable' ? state.name === 'done' : state.ended !== null || isClosed(audited) || (isOver && !mayHaveGiven(state));
-  return { kind: state.request.kind, subject: state.request.subject, parent: state.parent, system: systemOf(state.request), isOver, isGone };
+  const { request, parent } = state;
+  return { kind: request.kind, subject: request.subject, parent, system: systemOf(request), account: audited.ticket?.step.account ?? null, isOver, isGone };
 }
 
 function fits(item: OffboardItem, changeId: string, known: Known, { changeId: caseId }: ChangeState): boolean {

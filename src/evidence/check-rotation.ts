@@ -27,6 +27,12 @@ export function isUndoneAfterCutover(state: ChangeState, order: RevokeOrder): bo
   return isPastCutover(state) && (order.cause === 'compensation' || (!isSomebody(order.orderedBy) && state.revokes.length === 0));
 }
 
+/** Whether the order takes a login back that a consumer has moved over to, and nobody has withdrawn the change: who did as told is not cut off. */
+export function isUndoneInUse(state: ChangeState, order: RevokeOrder): boolean {
+  const isBySidecar = order.cause === 'compensation' || (!isSomebody(order.orderedBy) && state.revokes.length === 0);
+  return state.request.kind === 'rotate' && isBySidecar && state.confirmed.size > 0 && state.name !== 'withdrawing';
+}
+
 export function checkConfirmed({ state, planErased }: Audited, event: Of<'consumer.confirmed'>): Fault | null {
   const waitedFor = planErased || state.plan?.rotation?.consumers.includes(event.body.consumer) === true;
   return waitedFor ? null : fault('wrong-order', `consumer.confirmed of ${event.body.consumer}, which the change waits for in no case`);

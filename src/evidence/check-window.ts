@@ -1,11 +1,13 @@
 /** Checks of what happens in a planned window: nothing that it holds up is authorised or done outside of it, and its opening and closing are on record. */
 import { leaseEndMs, windowEndMs } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
-import { stepOf, type ChangeState } from '../change/state.ts';
+import { FINAL_STATES, stepOf, type ChangeState } from '../change/state.ts';
 import { takesAway, type PlanWindow } from '../protocol/plan.ts';
+import { callerOf } from '../protocol/request.ts';
 import type { ActedReport, ActTicket } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import type { Audited } from './audited.ts';
+import { isSomebody } from './check-actor.ts';
 import { same } from './signatures.ts';
 import { fault, type Fault } from './violation.ts';
 
@@ -21,7 +23,11 @@ export function checkInWindow(audited: Audited, atMs: number, ticket: ActTicket)
   if (window === null) return null;
   const range = `${window.opensAt} to ${window.closesAt}`;
   if (atMs < parseTime(window.opensAt) || atMs > parseTime(window.closesAt)) return fault('outside-window', `a step was authorised at ${formatTime(atMs)}, outside the planned window (${range})`);
-  if (ticket.notBefore < window.opensAt || ticket.notAfter > window.closesAt) return fault('outside-window', `a ticket good from ${ticket.notBefore} to ${ticket.notAfter} reaches beyond the planned window (${range})`);
+  // What a caller's code may still take once it has begun has to fit in as well.
+  const timeoutMs = (audited.state.plan?.caller?.timeoutSeconds ?? 0) * 1000;
+  if (ticket.notBefore < window.opensAt || parseTime(ticket.notAfter) + timeoutMs > parseTime(window.closesAt)) {
+    return fault('outside-window', `a ticket good from ${ticket.notBefore} to ${ticket.notAfter} reaches beyond the planned window (${range})`);
+  }
   return audited.state.window === 'opened' ? null : fault('outside-window', 'a step was authorised while the planned window was not open on record');
 }
 
@@ -52,7 +58,30 @@ export function checkClosed({ state, planErased }: Audited, event: Of<'window.cl
   const { cause, ...closed } = event.body;
   const window = state.plan?.window;
   if (window === undefined || !same(closed, window)) return fault('window-mismatch', 'the window that was closed is not the planned one');
-  return cause === 'over' && event.atMs < parseTime(window.closesAt) ? fault('window-mismatch', `the window was over at ${formatTime(event.atMs)}, and was planned until ${window.closesAt}`) : null;
+  if (cause === 'over' && event.atMs < parseTime(window.closesAt)) return fault('window-mismatch', `the window was over at ${formatTime(event.atMs)}, and was planned until ${window.closesAt}`);
+  return mayClose(state, event) ? null : fault('window-mismatch', `the window was closed as ${cause} while the change was ${state.name}`);
+}
+
+/** Consumers are told that it is over: not while what they were told of is still under way, unless somebody has stopped it. */
+function mayClose(state: ChangeState, { body: { cause }, atMs, actor }: Of<'window.closed'>): boolean {
+  switch (cause) {
+    case 'over':
+      return true;
+    case 'finished':
+      // Who revises or withdraws the change closes its window with it.
+      return FINAL_STATES.has(state.name) || state.name === 'active' || state.name === 'done' || isSomebody(actor);
+    case 'missed': {
+      const isUnclaimed = callerOf(state.request) !== null && !state.claimed && atMs >= (state.act?.notAfterMs ?? Infinity);
+      return state.act === null || isUnclaimed || isTimeOver(state, atMs);
+    }
+  }
+}
+
+/** At the end of the ledger: a window whose consumers were told that it is open, and not that it is over. */
+export function checkLeftOpen({ state, planErased }: Audited, judgedAtMs: number, graceMs: number): Fault | null {
+  const closesAt = state.plan?.window?.closesAt;
+  if (planErased || closesAt === undefined || state.window !== 'opened' || judgedAtMs <= parseTime(closesAt) + graceMs) return null;
+  return fault('window-mismatch', `the window was planned until ${closesAt}, and by ${formatTime(judgedAtMs)} it had not been closed`);
 }
 
 /** Planned anew by the sidecar only when the window was missed, where the plan allows it, and for the same request. */
@@ -68,7 +97,9 @@ export function checkRevised({ state, planErased }: Audited, event: Of<'change.r
 /** `window`: the time for the change is over, with its window or with the lease that it would have begun. */
 export function checkExpired({ state, planErased }: Audited, event: Of<'change.expired'>): Fault | null {
   if (event.body.cause !== 'window' || planErased || state.plan === null) return null;
-  return isTimeOver(state, event.atMs) ? null : fault('window-mismatch', 'a change expired whose time was not over');
+  // An extension that was authorised is over with the end that it was to give.
+  const isOver = state.extension === null ? isTimeOver(state, event.atMs) : event.atMs >= state.extension.endsAtMs || isTimeOver(state, event.atMs);
+  return isOver ? null : fault('window-mismatch', 'a change expired whose time was not over');
 }
 
 function isTimeOver(state: ChangeState, atMs: number): boolean {

@@ -14,6 +14,8 @@ export interface WorkflowCounts {
   readonly running: number;
   /** Access without an end, still there. */
   readonly standing: number;
+  /** Leases that were given a later end, each time that they were. */
+  readonly extended: number;
   /** New credentials that took an old one's place or were to, those whose old one is gone, and those that were undone. */
   readonly rotations: number;
   readonly rotated: number;
@@ -44,7 +46,7 @@ export interface Counting {
 
 export function openCounting(): Counting {
   const counts = {
-    changes: 0, closed: 0, grants: 0, takenBack: 0, rotations: 0, rotated: 0, rolledBack: 0, givenUp: 0, offboardings: 0, offboarded: 0, selfReported: 0, approvals: 0,
+    changes: 0, closed: 0, extended: 0, grants: 0, takenBack: 0, rotations: 0, rotated: 0, rolledBack: 0, givenUp: 0, offboardings: 0, offboarded: 0, selfReported: 0, approvals: 0,
     worstLatenessMs: null as number | null,
   };
   return {
@@ -57,6 +59,8 @@ export function openCounting(): Counting {
         case 'step.succeeded':
           if (gives(after)) counts.grants += 1;
           if (putsInPlace(after)) counts.rotations += 1;
+          // Heard of after it was called off: nobody looks at the target any more.
+          if (isCalled(after) && after.state.name === 'withdrawn') counts.selfReported += 1;
           break;
         case 'step.failed':
           if (isCalled(after) && after.answered && before?.answered === false) counts.selfReported += 1;
@@ -67,6 +71,9 @@ export function openCounting(): Counting {
           break;
         case 'change.withdrawn':
           if (isPastCutover(after.state)) counts.givenUp += 1;
+          break;
+        case 'lease.extended':
+          counts.extended += 1;
           break;
         case 'lease.ended':
           if (before?.state.ended !== null) break;
@@ -93,7 +100,7 @@ export function openCounting(): Counting {
       const left = { closed: counts.closed, running: 0, standing: 0, selfReported: counts.selfReported, ambiguous: 0 };
       for (const audited of open) {
         const { state } = audited;
-        if (isRotated(audited)) left.closed += 1;
+        if (isRotated(audited) || isGivenUp(audited)) left.closed += 1;
         if (isCalled(audited) && state.result !== null && state.verification === null && !audited.seen) left.selfReported += 1;
         if (isUnknown(audited)) left.ambiguous += 1;
         if (overdue.has(state.changeId) || state.result === null || state.ended !== null) continue;
@@ -118,6 +125,11 @@ function putsInPlace({ ticket }: Audited): boolean {
 const wasPutInPlace = ({ state }: Audited): boolean => state.finished.length > 0 || state.result?.outcome === 'done';
 const isCalled = ({ state }: Audited): boolean => callerOf(state.request) !== null;
 const isCase = ({ state }: Audited): boolean => state.request.kind === 'offboard';
+
+/** Mode `caller`: whether somebody has called it off of whose code nothing is known. It is over, and what its run may still say is looked at all the same. */
+function isGivenUp(audited: Audited): boolean {
+  return audited.state.name === 'withdrawn' && isCalled(audited) && isUnknown(audited);
+}
 
 /** Whether it was said that the outcome is not known, and nothing since. */
 function isUnknown({ state, answered, withoutEffect }: Audited): boolean {

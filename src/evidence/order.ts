@@ -3,7 +3,7 @@
  * what `decide` made sure of for one's own.
  */
 import type { ChangeEvent } from '../change/events.ts';
-import { FINAL_STATES, isPastCutover, mayHaveGiven, stepOf, type ChangeState, type StateName } from '../change/state.ts';
+import { FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState, type StateName } from '../change/state.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { callerOf } from '../protocol/request.ts';
 import { reportSchema } from '../protocol/signed.ts';
@@ -35,7 +35,7 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'change.expired':
       return expiredOutOfOrder(state, event);
     case 'policy.decided': {
-      const due = event.body.phase === 'request' ? inOneOf('requested') : inOneOf('scheduled', 'staged', 'authorised', 'executing');
+      const due = event.body.phase === 'request' ? inOneOf('requested') : (inOneOf('scheduled', 'staged', 'authorised', 'executing') ?? issuedAgain(state, event));
       return due ?? when(event.body.revision === state.revision, `revision ${state.revision}`);
     }
     case 'approval.recorded':
@@ -43,7 +43,7 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
       return inOneOf('pending');
     case 'step.authorised':
       if (event.body.kind === 'read') return isReadAgain(state) ? when(state.after === null, 'a change that had been looked at') : inOneOf('requested');
-      if (event.body.kind === 'act') return stepOutOfOrder(state, event.body.stepId) ?? inOneOf('scheduled', 'staged', 'authorised', 'executing');
+      if (event.body.kind === 'act') return stepOutOfOrder(state, event.body.stepId) ?? inOneOf('scheduled', 'staged', 'authorised', 'executing') ?? issuedAgain(state, event);
       return when(state.act !== null && state.ended === null, 'a change that had given nothing, or had given it back');
     case 'state.read':
       if (isReadAgain(state)) return when(state.readAfter !== null && state.after === null, 'a change whose target nobody was to read again');
@@ -63,13 +63,17 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'step.succeeded':
       if (state.act === null) return fault('not-authorised', 'an effect without a step that was authorised');
       if (state.result !== null) return fault('second-effect', 'a second effect of a step that has had its effect');
-      if (state.lease !== null && !state.lease.armed) return fault('not-armed', 'a lease was given before the order that ends it was armed');
+      if (state.lease?.armed === false || state.extension?.armed === false) return fault('not-armed', 'a lease was given, or extended, before the order that ends it was armed');
       return notClaimed(state);
     case 'lease.armed':
-      return when(state.lease !== null && !state.lease.armed, 'a change with no lease to arm');
+      return when((state.lease ?? state.extension)?.armed === false, 'a change with no lease to arm');
     case 'lease.activated':
       if (state.verification?.effect !== 'allow') return fault('not-verified', 'a lease became active without a verification that allows it');
       return inOneOf('verifying') ?? when(state.lease !== null, 'a change without a lease');
+    case 'lease.extended':
+      return inOneOf('active') ?? when(state.lease !== null && state.revokes.length === 0 && state.ended === null, 'a change whose access had ended, or was ordered back');
+    case 'lease.disarmed':
+      return null;
     case 'lease.ended':
       if (state.act === null) return fault('not-authorised', 'something was taken back that no step was authorised to give');
       return when(state.ended === null, 'a change whose access had ended');
@@ -114,7 +118,7 @@ function expiredOutOfOrder(state: ChangeState, event: Of<'change.expired'>): Fau
   const wasIn = misplaced(event, `a change that was ${state.name}`);
   switch (event.body.cause) {
     case 'approval':
-      return state.name === 'pending' ? null : wasIn;
+      return state.name === 'pending' && event.atMs >= (state.approvalsByMs ?? Infinity) ? null : wasIn;
     case 'unclaimed': {
       const unclaimed = callerOf(state.request) !== null && state.name === 'authorised' && !state.claimed;
       return unclaimed && event.atMs >= (state.act?.notAfterMs ?? Infinity) ? null : misplaced(event, 'a change whose caller had begun, or might still have');
@@ -130,6 +134,13 @@ function expiredOutOfOrder(state: ChangeState, event: Of<'change.expired'>): Fau
 /** Mode `caller`: its code has run, and the target is read to see what it did. */
 function isReadAgain(state: ChangeState): boolean {
   return state.name === 'verifying' && callerOf(state.request) !== null;
+}
+
+/** A step has one good ticket at a time, so that two executors do not both act on it; a caller's run has one for good. */
+function issuedAgain(state: ChangeState, event: ChangeEvent): Fault | null {
+  if (state.name !== 'authorised' && state.name !== 'executing') return null;
+  const due = callerOf(state.request) === null && needsAnotherIssue(state, event.atMs);
+  return due ? null : misplaced(event, 'a change whose step had a ticket that was still good, or had been taken up');
 }
 
 /** A step of the plan that comes after the one that is due. */

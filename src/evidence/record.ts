@@ -9,6 +9,7 @@ import { planSchema, saltSchema, targetStateSchema } from '../protocol/plan.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { actedReportSchema, readReportSchema, revokedReportSchema } from '../protocol/signed.ts';
 import { changeIdSchema, connectorIdSchema, digestSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema } from '../protocol/values.ts';
+import { reconcileRecordBodies } from './reconciled.ts';
 import { upcast } from './upcast.ts';
 
 /** Bodies of records that belong to no change. */
@@ -29,6 +30,7 @@ export const systemRecordBodies = {
   /** From here on nothing is gained by the identity, or at the connector, until the lock is lifted. */
   'lock.set': z.strictObject({ lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: plainTextSchema(500) }),
   'lock.lifted': z.strictObject({ lockId: lockIdSchema, reason: plainTextSchema(500).nullable() }),
+  ...reconcileRecordBodies,
 } as const;
 export type SystemRecordType = keyof typeof systemRecordBodies;
 export type SystemRecordBody<T extends SystemRecordType> = z.infer<(typeof systemRecordBodies)[T]>;

@@ -3,7 +3,7 @@ import { changeEventBodies, type ChangeEventType, type NewEvent } from '../chang
 import type { ApproverExpression } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import type { PlanStep } from '../protocol/plan.ts';
-import { callerOf, type ChangeRequest } from '../protocol/request.ts';
+import { callerOf, placeOf, type ChangeRequest } from '../protocol/request.ts';
 import {
   approvalStatementSchema, reportSchema, revokeOrderSchema, ticketSchema, type ActedReport, type Dsse, type Report, type Ticket,
 } from '../protocol/signed.ts';
@@ -78,6 +78,10 @@ function tell(event: NewEvent): string {
       return `The order that takes the access back (${short(event.body.order)}) is held where it works without the sidecar.`;
     case 'lease.activated':
       return `The access is in use, until ${event.body.endsAt}.`;
+    case 'lease.extended':
+      return `The access ends later: at ${event.body.endsAt}, by ${event.body.change}.`;
+    case 'lease.disarmed':
+      return `The order of the earlier end (${short(event.body.order)}) is armed no more.`;
     case 'lease.ended': {
       const order = readPayload(event.body.order, revokeOrderSchema);
       const cause = order.cause === 'leaseEnd' ? 'the lease was over' : order.cause === 'early' ? `${order.orderedBy} ordered it` : 'what was given had to be undone';
@@ -90,9 +94,10 @@ function tell(event: NewEvent): string {
       }
       return `What was read after the effect is not what was decided: ${reasons(event.body.verification.reasons)}.`;
     case 'delivery.sealed':
-      return `${actor} made a new secret and sealed it to ${event.body.seal.recipient}, before applying it.`;
+      return placeOf(event.body.seal.recipient) === null ? `${actor} made a new secret and sealed it to ${event.body.seal.recipient}, before applying it.`
+        : `${actor} made a new secret for ${event.body.seal.recipient} and kept it there, where nobody looks yet, before applying it.`;
     case 'delivery.acknowledged':
-      return `${actor} has opened the secret.`;
+      return event.actor.startsWith('executor:') ? `${actor} has put the secret where its users look for it.` : `${actor} has opened the secret.`;
     case 'delivery.undeliverable':
       return `The secret could not be delivered: ${event.body.reason}.`;
     case 'finding.opened':
@@ -124,6 +129,8 @@ function asked(request: ChangeRequest): string {
     case 'provision':
     case 'grant':
       return `${request.kind} ${access(request.entitlements)} to ${request.subject}${request.duration === undefined ? '' : ` for ${request.duration}`}, for ${request.purpose}`;
+    case 'extend':
+      return `extend what ${request.change} gave, ${access(request.entitlements)} of ${request.subject}, for ${request.duration} from then on, for ${request.purpose}`;
     case 'revoke':
       return `revoke ${access(request.entitlements)} of ${request.subject}, for ${request.purpose}${self}`;
     case 'rotate':
@@ -187,6 +194,8 @@ function doing({ action, account, other, privileges }: PlanStep): string {
       return `give ${account} a new secret in place of its old one`;
     case 'disable':
       return `shut ${account} out`;
+    case 'extend':
+      return `give ${privileges.join(', ')} of ${account} a later end`;
     case 'call':
       return `run its own code for ${account}`;
     case 'provision':

@@ -1,6 +1,7 @@
 /** The ledger's own verdicts, and WORKFLOW among them. Needs the evidence, this code, and the auditor's own trust; nothing else. */
 import { verifyLedger, type Disk, type RuleSet, type Verdict, type Verification } from '../../ledger/index.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
+import { formatTime } from '../protocol/values.ts';
 import { openWorkflow, type WorkflowFindings, type WorkflowOptions } from './workflow.ts';
 
 export interface VerifyEvidenceOptions {
@@ -44,16 +45,27 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
     ...(options.progress === undefined ? {} : { progress: options.progress }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
-  return { ...withUnproven(verification, findings), workflow: findings };
+  return { ...withUnproven(verification, findings, trust), workflow: findings };
 }
 
 /** Adds what WORKFLOW, though it may hold, had nobody's word for but that of who is concerned. */
-function withUnproven(verification: Verification, findings: WorkflowFindings | null): Verification {
-  const more = findings === null ? [] : unprovenIn(findings);
-  if (more.length === 0) return verification;
-  const notProven = [...verification.notProven, ...more];
+function withUnproven(verification: Verification, found: WorkflowFindings | null, trust: Trust | null): Verification {
+  if (found === null) return verification;
+  const notProven = [...verification.notProven.map((item) => (item === UNSEEN ? unseenSince(found, trust) : item)), ...unprovenIn(found)];
   const verdicts = verification.verdicts.map((verdict) => (verdict.name === 'NOT PROVEN' ? { ...verdict, message: notProven.join('; ') } : verdict));
   return { ...verification, notProven, verdicts };
+}
+
+/** What the ledger's own verdicts say of what nobody recorded; here it is known when somebody last looked. */
+const UNSEEN = 'changes made outside Countersign since the last reconcile';
+
+function unseenSince({ compared }: WorkflowFindings, trust: Trust | null): string {
+  const trusted = [...(trust?.executors.values() ?? [])].flatMap(({ connectors }) => connectors);
+  const connectors = [...new Set([...trusted, ...compared.keys()])].sort().map((connector) => {
+    const last = compared.get(connector);
+    return last === undefined ? `${connector} never` : `${connector} at ${formatTime(last.atMs)}${last.complete ? '' : ', not to its end'}`;
+  });
+  return connectors.length === 0 ? UNSEEN : `${UNSEEN}: ${connectors.join('; ')}`;
 }
 
 function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans }: WorkflowFindings): string[] {
@@ -102,6 +114,7 @@ function summary({ counts }: WorkflowFindings): string {
   const late = counts.worstLatenessMs === null ? '' : ` (the latest ${(counts.worstLatenessMs / 1000).toFixed(1)} s after its end)`;
   const held = [
     `${counts.takenBack} taken back${late}`, ...(counts.running === 0 ? [] : [`${counts.running} running`]), ...(counts.standing === 0 ? [] : [`${counts.standing} standing`]),
+    ...(counts.extended === 0 ? [] : [`extended ${counts.extended} ${counts.extended === 1 ? 'time' : 'times'}`]),
   ];
   const underWay = counts.rotations - counts.rotated - counts.rolledBack - counts.givenUp;
   const rotated = [

@@ -8,16 +8,16 @@ export const VIOLATIONS = [
   // Who approved.
   'approval-signature', 'approval-mismatch', 'approval-expired', 'self-approval', 'not-an-approver', 'approvals-insufficient', 'below-floor',
   // What was authorised.
-  'ticket-signature', 'ticket-mismatch', 'lease-mismatch', 'order-signature', 'order-mismatch',
+  'ticket-signature', 'ticket-mismatch', 'lease-mismatch', 'order-signature', 'order-mismatch', 'extension-mismatch',
   // When, and in which order.
-  'step-order', 'cutover-early', 'retired-early', 'outside-window', 'window-mismatch', 'frozen', 'locked',
+  'step-order', 'cutover-early', 'retired-early', 'outside-window', 'window-mismatch', 'frozen', 'locked', 'target-taken',
   // What is one part of something larger.
-  'parent-mismatch', 'item-mismatch', 'item-not-gone', 'notice-mismatch',
+  'parent-mismatch', 'item-mismatch', 'item-not-gone', 'item-missing', 'notice-mismatch',
   // What executors did.
   'unknown-executor', 'executor-not-entitled', 'report-signature', 'report-mismatch', 'not-authorised', 'effect-before-evidence', 'not-armed',
   'second-effect', 'not-claimed', 'seal-mismatch', 'state-missing', 'state-mismatch', 'not-verified',
   // What was taken back.
-  'ended-late', 'lease-overdue', 'not-undone', 'undone-after-cutover',
+  'not-extended', 'disarmed-early', 'ended-late', 'lease-overdue', 'not-undone', 'undone-in-use', 'undone-after-cutover',
 ] as const;
 export type ViolationCode = (typeof VIOLATIONS)[number];
 

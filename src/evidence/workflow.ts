@@ -17,12 +17,17 @@ import { isClosed, remember, slimmed, type Audited } from './audited.ts';
 import { checkActorOf } from './check-actor.ts';
 import { requirementAfter } from './check-decision.ts';
 import { checkAfterEnd, checkEvent, NOTHING_CHECKED, type Surroundings } from './check-event.ts';
+import { openExtensions } from './check-extension.ts';
 import { openLocks, type Locks } from './check-lock.ts';
+import { openReconciliations, type Reconciliations } from './check-reconcile.ts';
 import { openCases } from './check-offboarding.ts';
 import { checkUndone } from './check-rotation.ts';
+import { openTargets } from './check-target.ts';
+import { checkLeftOpen } from './check-window.ts';
 import { openCounting, type WorkflowCounts } from './counts.ts';
 import { standInFor, standInForItems } from './erased.ts';
 import { outOfOrder } from './order.ts';
+import { isReconcileRecordType, type Compared } from './reconciled.ts';
 import { isChangeEventType, MalformedRecord, systemRecordBodies, toEvent, type ReadObject } from './record.ts';
 import { fault, type Fault, type Violation, type ViolationCode } from './violation.ts';
 
@@ -49,6 +54,8 @@ export interface WorkflowFindings {
   /** Whether the trust folder knows whose tickets this log's are. */
   readonly sidecarKnown: boolean;
   readonly lastAtMs: number | null;
+  /** The last comparison of each connector that was looked at as a whole, or in part. */
+  readonly compared: ReadonlyMap<string, Compared>;
 }
 
 export interface Workflow {
@@ -61,9 +68,11 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
   const logId = logIdOf(origin);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
-    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [] }, locks: openLocks(), cases: openCases(open), graceMs,
+    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [] }, locks: openLocks(), cases: openCases(open), extensions: openExtensions(open),
+    targets: openTargets(), graceMs,
   };
-  const { believed, cases, locks } = surroundings;
+  const { believed, cases, extensions, locks, targets } = surroundings;
+  const reconciliations = openReconciliations(believed);
   const counting = openCounting();
   const violations: Violation[] = [];
   let violationCount = 0;
@@ -103,6 +112,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
       open.delete(event.changeId);
     } else open.set(event.changeId, slimmed(after));
     cases.follow(after);
+    extensions.follow(after);
+    targets.follow(after);
   };
 
   return {
@@ -110,7 +121,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
       lastAtMs = Math.max(lastAtMs ?? 0, parseTime(record.at));
       try {
         if (record.change === null) {
-          const found = checkSystemRecord(record, origin, locks);
+          const found = checkSystemRecord(record, origin, locks, reconciliations);
           return found === null ? undefined : report(found, record.seq, null);
         }
         if (!isChangeEventType(record.type)) return report(fault('malformed-record', `${record.type} is not a type of record`), record.seq, record.change);
@@ -124,6 +135,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
       const judgedAtMs = asOfMs ?? lastAtMs ?? 0;
       const late = new Set<string>();
       for (const audited of open.values()) {
+        const leftOpen = checkLeftOpen(audited, judgedAtMs, graceMs);
+        if (leftOpen !== null) report(leftOpen, audited.state.lastSeq, audited.state.changeId);
         const found = overdueOf(audited, judgedAtMs, graceMs) ?? checkUndone(audited, judgedAtMs, graceMs);
         if (found === null) continue;
         late.add(audited.state.changeId);
@@ -131,7 +144,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
       }
       return {
         violations: [...violations].sort((a, b) => a.seq - b.seq), violationCount, erasedPlans, lastAtMs, counts: counting.finish(open.values(), late),
-        sidecarKnown: believed.sidecarKeys.length > 0,
+        sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared,
       };
     },
   };
@@ -161,12 +174,13 @@ function overdueOf({ state, withoutEffect }: Audited, judgedAtMs: number, graceM
   return fault('lease-overdue', `the access was to end at ${formatTime(dueMs)}, and nobody has reported by ${formatTime(judgedAtMs)} that the access is gone`);
 }
 
-function checkSystemRecord(record: LedgerRecord, origin: string, locks: Locks): Fault | null {
+function checkSystemRecord(record: LedgerRecord, origin: string, locks: Locks, reconciliations: Reconciliations): Fault | null {
   if (!Object.hasOwn(systemRecordBodies, record.type)) return fault('malformed-record', `${record.type} is not a type of record`);
   const malformed = fault('malformed-record', `the body is not that of a ${record.type} record`);
   const type = record.type as keyof typeof systemRecordBodies;
   const parsed = systemRecordBodies[type].safeParse(record.body);
   if (!parsed.success) return malformed;
+  if (isReconcileRecordType(type)) return reconciliations.check(type, record);
   switch (type) {
     case 'ledger.opened':
       return record.body['origin'] === origin ? null : fault('wrong-log', 'the record is of another log');

@@ -6,20 +6,25 @@
  * given up for cleared only if the effect is absent after the last moment at which it could still have come. A cutover has no effect: it is
  * a look at the target, which is taken again, and leaves no attempt.
  *
+ * A secret that the target chooses is in nobody's hands but its answer's: it is sealed before anything else is done with it. One that was lost on the
+ * way, with the process or the answer, opens nothing for anybody: what it was made for is taken back by client token, and made again.
+ *
  * Where an executor has several workers, nothing is done or said of a step without the claim to its lease: what another began and left is
  * undone by client token first, and what another has taken over is let go without a word.
  */
-import { canonicalText, digestOf } from '../../ledger/index.ts';
+import { canonicalText } from '../../ledger/index.ts';
 import { leaseIdOf } from '../change/derive.ts';
-import { fingerprintOf } from '../protocol/fingerprint.ts';
+import { leaseChangeOf } from '../change/extension.ts';
 import { isUndoable, makesSecret, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
-import type { ActedReport, Refusal, Seal } from '../protocol/signed.ts';
+import { placeOf } from '../protocol/request.ts';
+import type { ActedReport, Refusal } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { isInWindow } from './admission.ts';
 import type { Attempt, Claim, StepState } from './book-entries.ts';
-import { TargetError, type ApplyInput, type Connector } from './connector.ts';
+import { TargetError, type ApplyInput, type Connector, type Issued } from './connector.ts';
 import type { WorkerContext } from './context.ts';
 import { backoffMs, within } from './deadline.ts';
+import { keepSecret, publishSecret, withdrawSecret } from './keeping.ts';
 import { isEnded, isFenced, leaseEndMs } from './order-fence.ts';
 import { namedState, plainDetail, saltState, type SaltedState } from './reports.ts';
 
@@ -59,10 +64,10 @@ type Resolution = Pick<ActedReport, 'outcome' | 'code' | 'detail'> & { readonly 
  * @throws BookError when the lease book cannot be written: nothing is given from then on
  */
 export async function runStep(context: WorkerContext, stepId: string, turn: (task: () => Promise<void>) => Promise<void>): Promise<void> {
-  const { ticket } = stepOf(context, stepId).claim!;
+  const { ticket, plan } = stepOf(context, stepId).claim!;
   const { applyTimeoutMs, settleMs } = context.limits;
   const run: Run = {
-    stepId, changeId: ticket.changeId, leaseId: leaseIdOf(ticket.changeId), prepared: null, secret: null, saidAmbiguous: false, failures: 0, waitsFor: null, isElsewhere: false, claimedUntilMs: Infinity,
+    stepId, changeId: ticket.changeId, leaseId: leaseIdOf(leaseChangeOf(plan)), prepared: null, secret: null, saidAmbiguous: false, failures: 0, waitsFor: null, isElsewhere: false, claimedUntilMs: Infinity,
     foundQuietAtMs: context.clock.nowMs() + applyTimeoutMs + settleMs,
   };
   for (let waits = 0; isUnderWay(context, run); waits += 1) {
@@ -118,7 +123,8 @@ async function advance(context: WorkerContext, run: Run): Promise<void> {
   const open = last?.status === 'open' && run.prepared === null;
   const touched = open || last?.status === 'applied';
   // What an order does not undo is told as it is: an old login that may be shut out is looked for, whatever was ordered meanwhile.
-  if (isOver(context, run, claim!) && (isUndoable(action) || !touched)) return afterLease(context, run, touched);
+  if (isOver(context, run, claim!) && (isUndoable(action) || action === 'extend' || !touched)) return afterLease(context, run, touched);
+  if (last?.status === 'applied' && isLost(connector, action, last)) return undoLost(context, run, claim!, connector, last);
   if (last?.status === 'applied') return finish(context, run, claim!, connector, last);
   if (open) return settle(context, run, claim!, connector, last);
   return attemptOnce(context, run, claim!, connector);
@@ -130,7 +136,8 @@ async function isMyTurn(context: WorkerContext, run: Run, { ticket }: Claim, con
   const { action } = ticket.step;
   run.claimedUntilMs = clock.nowMs() + 2 * limits.askTimeoutMs;
   const untilMs = run.claimedUntilMs + limits.applyTimeoutMs + limits.settleMs;
-  const hasNothingToSend = action === 'cutover' || stepOf(context, run.stepId).attempts.at(-1)?.status === 'applied';
+  // The lease that is extended is this worker's, given and claimed before.
+  const hasNothingToSend = action === 'cutover' || action === 'extend' || stepOf(context, run.stepId).attempts.at(-1)?.status === 'applied';
   const turn = await claims.take(run.leaseId, action === 'retire' ? 'replacing' : hasNothingToSend ? 'given' : 'giving', untilMs);
   switch (turn.whose) {
     case 'mine':
@@ -181,14 +188,15 @@ async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, conne
     return resolve(context, run, { outcome: 'drifted', code: 'drifted', detail: 'the target is not as it was when the plan was made', before });
   }
   if (claim.ticket.step.action === 'cutover') return check(context, run, claim, connector, before);
-  run.prepared ??= await prepare(context, run, claim, before);
+  run.prepared ??= await prepare(context, run, claim, connector, before);
   const { prepared } = run;
-  if (prepared === null) return resolve(context, run, { outcome: 'failed', code: 'cannot-seal', detail: 'the secret could not be sealed to its recipient; nothing was changed', before });
+  if (prepared === null) return resolve(context, run, { outcome: 'failed', code: 'cannot-seal', detail: 'the secret could not be sealed to its recipient, or kept where it says; nothing was changed', before });
   // Sealing and writing took time. All that allowed the effect must still hold now.
   const now = stepOf(context, run.stepId).claim!;
   if (isOver(context, run, now) || !isOpenNow(context, now) || context.isClosing() || clock.nowMs() > run.claimedUntilMs) return;
+  let issued: Issued | null;
   try {
-    await context.inFlight.apply(run.leaseId, (signal) => connector.apply({ ...inputOf(context, run, now), secret: prepared.secret, signal }));
+    issued = await context.inFlight.apply(run.leaseId, (signal) => applyOrIssue(connector, { ...inputOf(context, run, now), secret: prepared.secret, signal }));
   } catch (error) {
     const kind = error instanceof TargetError ? error.kind : 'ambiguous';
     const detail = plainDetail(error instanceof Error ? error.message : String(error));
@@ -207,10 +215,50 @@ async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, conne
   }
   run.prepared = null;
   run.secret = prepared.secret;
-  run.failures = 0;
+  if (issued === null || (await keepIssued(context, run, now, prepared.attempt, issued.secret))) run.failures = 0;
   // Written before the report in any case; a crash until then finds the effect by its token.
-  book.append({ t: 'applied', stepId: run.stepId, attempt: prepared.attempt }).catch(() => undefined);
+  const written = book.append({ t: 'applied', stepId: run.stepId, attempt: prepared.attempt });
+  // What makes an earlier order void is durable before anybody hears of it: without it that order is carried out.
+  if (now.ticket.step.action === 'extend') await written;
+  else written.catch(() => undefined);
   context.logger.info({ stepId: run.stepId, attempt: prepared.attempt, atMs: clock.nowMs(), timeoutMs: limits.applyTimeoutMs }, 'applied');
+}
+
+function choosesSecret(connector: Connector, action: PlanStep['action']): boolean {
+  return makesSecret(action) && connector.describe(action).choosesSecret === true;
+}
+
+async function applyOrIssue(connector: Connector, input: ApplyInput): Promise<Issued | null> {
+  const { action } = input.step;
+  if (!choosesSecret(connector, action)) return connector.apply(input).then(() => null);
+  if (connector.issue === undefined) throw new Error(`a connector must be able to issue a ${action} whose secret its target chooses`);
+  return connector.issue(input);
+}
+
+/** Whether nobody has the secret of what was made. */
+function isLost(connector: Connector, action: PlanStep['action'], { seal }: Attempt): boolean {
+  return seal === null && choosesSecret(connector, action);
+}
+
+/** Whether what the target chose is sealed and durable, before it is tried or told. Where it cannot be, it is as lost as one whose answer was. */
+async function keepIssued(context: WorkerContext, run: Run, { plan, ticket }: Claim, attempt: number, secret: string): Promise<boolean> {
+  const sealed = await keepSecret(context, plan, ticket.step.clientToken, secret, stepOf(context, run.stepId).attempts);
+  if (sealed === null) return false;
+  await context.book.append({ t: 'sealed', stepId: run.stepId, attempt, seal: sealed.seal, ciphertext: Buffer.from(sealed.ciphertext).toString('base64') });
+  run.secret = secret;
+  return true;
+}
+
+/** Nobody can ever use what this attempt made: it is taken back, and the step begins anew. @throws TargetError where it is not known to be gone */
+async function undoLost(context: WorkerContext, run: Run, { ticket }: Claim, connector: Connector, { attempt }: Attempt): Promise<void> {
+  const { action } = ticket.step;
+  if (!isUndoable(action)) throw new Error(`a connector must not let its target choose the secret of a ${action}, which nothing undoes`);
+  context.logger.warn({ stepId: run.stepId, attempt }, 'the secret that the target chose was lost on its way: what it opens is taken back and made again');
+  const undone = await within(context.clock, context.limits.revokeTimeoutMs, (signal) => connector.revoke({ ...ticket.step, action }, signal));
+  if (undone === 'mismatch') throw new TargetError('unreachable', 'something of that name is there that this lease did not give');
+  await context.book.append({ t: 'cleared', stepId: run.stepId, attempt });
+  await context.pauses.pause(backoffMs(context.limits.retryMs, run.failures));
+  run.failures += 1;
 }
 
 /** Looks whether the change can go on, which has no effect and may be done any number of times. @throws TargetError where it is to be done again */
@@ -228,10 +276,15 @@ async function check(context: WorkerContext, run: Run, claim: Claim, connector: 
   return resolve(context, run, { outcome: 'done', code: null, detail: null, before, after: asked.state });
 }
 
-function inputOf({ book }: WorkerContext, { leaseId }: Run, { ticket, plan }: Claim): Omit<ApplyInput, 'secret' | 'signal'> {
-  const endMs = leaseEndMs(book.state, leaseId);
-  const validUntil = plan.lease === null || endMs === Infinity ? null : formatTime(endMs);
-  return { step: ticket.step, validUntil, endSessions: plan.rotation?.retire === 'endSessions' };
+function inputOf(context: WorkerContext, run: Run, claim: Claim): Omit<ApplyInput, 'secret' | 'signal'> {
+  const { ticket, plan } = claim;
+  return { step: ticket.step, validUntil: validUntilOf(context, run, claim), endSessions: plan.rotation?.retire === 'endSessions' };
+}
+
+/** When the access is to end, for a target that ends it by itself; of an extension, by the order that it brings. */
+function validUntilOf({ book: { state } }: WorkerContext, { leaseId }: Run, { ticket, plan, order }: Claim): string | null {
+  const endMs = ticket.step.action === 'extend' ? (state.orders.get(order ?? '')?.dueMs ?? Infinity) : leaseEndMs(state, leaseId);
+  return plan.lease === null || endMs === Infinity ? null : formatTime(endMs);
 }
 
 /** Whether everything that was read now was read so for the plan. A step depends on a part of what its plan does, and never on nothing. */
@@ -277,27 +330,23 @@ function asTargetError(error: unknown): TargetError {
 }
 
 /** An attempt is durable, with the ciphertext of the secret it will set, before anything is sent. Null where the secret cannot be sealed. */
-async function prepare(context: WorkerContext, run: Run, { plan, ticket }: Claim, before: SaltedState): Promise<Prepared | null> {
+async function prepare(context: WorkerContext, run: Run, { plan, ticket }: Claim, connector: Connector, before: SaltedState): Promise<Prepared | null> {
   const { attempts } = stepOf(context, run.stepId);
   const attempt = attempts.length + 1;
-  const secret = makesSecret(ticket.step.action) ? Buffer.from(context.random(32)).toString('base64url') : null;
-  const sealed = secret === null || plan.recipient === null ? null : await sealSecret(context, secret, plan.recipient, attempts);
+  const { action } = ticket.step;
+  const open = { t: 'attempt', stepId: run.stepId, attempt, before: before.text } as const;
+  if (choosesSecret(connector, action)) {
+    // What the target will choose is kept when it is there. That something can be sealed to its recipient is seen now, on what is used for nothing.
+    const isSealed = plan.recipient !== null && placeOf(plan.recipient) === null;
+    if (isSealed && (await keepSecret(context, plan, ticket.step.clientToken, 'nothing', attempts)) === null) return null;
+    await context.book.append({ ...open, seal: null, ciphertext: null });
+    return { attempt, secret: null, before };
+  }
+  const secret = makesSecret(action) ? Buffer.from(context.random(32)).toString('base64url') : null;
+  const sealed = secret === null ? null : await keepSecret(context, plan, ticket.step.clientToken, secret, attempts);
   if (secret !== null && sealed === null) return null;
-  await context.book.append({
-    t: 'attempt', stepId: run.stepId, attempt, before: before.text, seal: sealed?.seal ?? null,
-    ciphertext: sealed === null ? null : Buffer.from(sealed.ciphertext).toString('base64'),
-  });
+  await context.book.append({ ...open, seal: sealed?.seal ?? null, ciphertext: sealed === null ? null : Buffer.from(sealed.ciphertext).toString('base64') });
   return { attempt, secret, before };
-}
-
-async function sealSecret(context: WorkerContext, secret: string, recipient: string, attempts: readonly Attempt[]): Promise<{ readonly seal: Seal; readonly ciphertext: Uint8Array } | null> {
-  const ciphertext = await context.seal(secret, recipient).catch((error: unknown) => {
-    context.logger.error({ recipient, reason: error instanceof Error ? error.name : 'unknown' }, 'the secret could not be sealed');
-    return null;
-  });
-  if (ciphertext === null) return null;
-  const fingerprint = fingerprintOf(context.fingerprintKey, secret);
-  return { ciphertext, seal: { recipient, ciphertext: digestOf(ciphertext), fingerprint, replaces: attempts.at(-1)?.seal?.ciphertext ?? null } };
 }
 
 /** Finds out what became of an open attempt. @throws TargetError where the target does not tell */
@@ -305,7 +354,7 @@ async function settle(context: WorkerContext, run: Run, claim: Claim, connector:
   const { clock, limits, book } = context;
   const askedAtMs = clock.nowMs();
   const quietAtMs = Math.max(run.foundQuietAtMs, context.inFlight.quietAtMs(run.leaseId));
-  const found = await within(clock, limits.askTimeoutMs, (signal) => connector.probe(claim.ticket.step, signal)).catch((error: unknown) => {
+  const found = await within(clock, limits.askTimeoutMs, (signal) => connector.probe(claim.ticket.step, signal, validUntilOf(context, run, claim))).catch((error: unknown) => {
     sayAmbiguous(context, run, 'the worker was stopped while it applied the change');
     throw asTargetError(error);
   });
@@ -332,9 +381,10 @@ function sayAmbiguous(context: WorkerContext, run: Run, detail: string | null): 
 /** The effect is there: it is tried, read back and reported. */
 async function finish(context: WorkerContext, run: Run, claim: Claim, connector: Connector, applied: Attempt): Promise<void> {
   const byUse = await tryUse(context, run, claim, connector);
+  if (applied.seal !== null) await publishSecret(context, claim.plan, claim.ticket.step.clientToken);
   const asked = await askState(context, claim, connector);
   if (asked instanceof TargetError) throw asked;
-  if (isUndoable(claim.ticket.step.action) && isOver(context, run, claim)) return;
+  if ((isUndoable(claim.ticket.step.action) || claim.ticket.step.action === 'extend') && isOver(context, run, claim)) return;
   return resolve(context, run, { outcome: 'done', code: null, detail: null, before: namedState(applied.before), after: asked.state, byUse });
 }
 
@@ -371,6 +421,7 @@ async function resolve(context: WorkerContext, run: Run, resolution: Resolution)
   }, { states: [before, after], ciphertext: applied?.ciphertext ?? null });
   const open = attempts.filter(({ status }) => status === 'open').map(({ attempt }) => ({ t: 'cleared' as const, stepId: run.stepId, attempt }));
   run.prepared = null;
+  if (outcome !== 'done' && attempts.some(({ seal }) => seal !== null)) void withdrawSecret(context, claim!.plan, claim!.ticket.step.clientToken);
   const stored = context.book.append(...open, { t: 'resolved', stepId: run.stepId, issue, outcome, report });
   // What is done is done and may be told though it cannot be kept: whoever opens the book again finds it at the target and tells it again.
   // That nothing was done must be kept first, for it is a promise not to.

@@ -4,21 +4,23 @@
  */
 import { canonicalBytes, canonicalText, digestOf, JsonError, type Verifier } from '../../ledger/index.ts';
 import { clientTokenOf, logOf, readStepId } from '../change/derive.ts';
+import { leaseChangeOf } from '../change/extension.ts';
 import type { EventBody } from '../change/events.ts';
+import { anyTicketSchema, logOfDiscovery, type AnyTicket, type DiscoverTicket } from '../protocol/discovery.ts';
 import { openDsse, payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { stepEnvelopeSchema, type StepEnvelope } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Plan } from '../protocol/plan.ts';
 import {
-  approvalStatementSchema, APPROVAL_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE,
-  type ActTicket, type Approval, type ApprovalStatement, type ReadTicket, type Refusal, type Ticket,
+  approvalStatementSchema, APPROVAL_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, TICKET_TYPE,
+  type ActTicket, type Approval, type ApprovalStatement, type ReadTicket, type Refusal,
 } from '../protocol/signed.ts';
 import { shortfallOf, type CountedApproval } from '../protocol/sufficiency.ts';
 import { floorOf, type Trust } from '../protocol/trust-folder.ts';
 import { parseTime } from '../protocol/values.ts';
 import { holdOrder, type HeldOrder } from './orders.ts';
 import { isCaller, openPlan, refuse } from './plan-check.ts';
-import { openAuthorisation, openReceiptCheckpoint, type Authorisation, type Head } from './receipt.ts';
+import { checkDiscoveryAuthorised, openAuthorisation, openReceiptCheckpoint, type Authorisation, type Head } from './receipt.ts';
 
 export interface AdmissionContext {
   readonly trust: Trust;
@@ -41,19 +43,20 @@ interface Passed {
 export type Admission =
   | (Passed & { readonly kind: 'act'; readonly ticket: ActTicket; readonly plan: Plan; readonly order: HeldOrder | null })
   | (Passed & { readonly kind: 'read'; readonly ticket: ReadTicket })
+  | (Passed & { readonly kind: 'discover'; readonly ticket: DiscoverTicket })
   | {
       readonly ok: false;
       readonly code: Refusal;
       readonly message: string;
       /** Set where what is wrong is the doing of a trusted sidecar, as opposed to somebody on the way: only then is a signed answer due. */
-      readonly ticket: Ticket | null;
+      readonly ticket: AnyTicket | null;
       /** A checkpoint that was believed although the envelope was not. */
       readonly head: Head | null;
     };
 
 /** What is established on the way, for the answer to a refusal. */
 interface Progress {
-  ticket: Ticket | null;
+  ticket: AnyTicket | null;
   head: Head | null;
   /** What came beside the ticket is what its record says. */
   isAsRecorded: boolean;
@@ -88,18 +91,22 @@ function check(raw: unknown, context: AdmissionContext, progress: Progress): Adm
   if (ticket.audience !== context.executorId) refuse('wrong-audience', `a ticket for ${ticket.audience}`);
   progress.ticket = ticket;
   if (!isInWindow(ticket, context.nowMs, context.trust.requirements.clockSkewMs)) refuse('outside-window', `the ticket is good from ${ticket.notBefore} to ${ticket.notAfter}`);
-  if (logOf(ticket.changeId) !== ticket.log) refuse('wrong-step', 'the change is of another log');
+  if ((ticket.kind === 'discover' ? logOfDiscovery(ticket.discoveryId) : logOf(ticket.changeId)) !== ticket.log) refuse('wrong-step', 'the change is of another log');
   if (ticket.kind === 'act') openPlan(ticket, envelope.plan, context.executorId);
-  else checkQuery(ticket, envelope, context.executorId);
+  else if (ticket.kind === 'read') checkQuery(ticket, envelope, context.executorId);
+  else checkDiscovery(ticket, envelope);
   const connector = ticket.kind === 'act' ? ticket.step.connector : ticket.query.connector;
   if (!context.connectors.has(connector)) refuse('unknown-connector', `no connector ${connector} here`);
 
   const known = context.head(ticket.log);
   const checkpoint = openReceiptCheckpoint(envelope.receipt, ticket.log, context.trust, known);
   if (checkpoint.size !== known?.size) progress.head = { size: checkpoint.size, root: Buffer.from(checkpoint.root).toString('base64') };
-  const authorisation = openAuthorisation(envelope.receipt, checkpoint, envelope.ticket, ticket);
-
   const { head } = progress;
+  if (ticket.kind === 'discover') {
+    checkDiscoveryAuthorised(envelope.receipt, checkpoint, envelope.ticket, ticket);
+    return { ok: true, kind: 'discover', ticket, head };
+  }
+  const authorisation = openAuthorisation(envelope.receipt, checkpoint, envelope.ticket, ticket);
   if (ticket.kind === 'read' || envelope.plan === null || authorisation.body.kind !== 'act') {
     if (ticket.kind !== 'read') return refuse('receipt-mismatch', 'the record does not authorise an effect');
     return { ok: true, kind: 'read', ticket, head };
@@ -114,25 +121,33 @@ function check(raw: unknown, context: AdmissionContext, progress: Progress): Adm
 }
 
 /** Whether a ticket may be acted on at `nowMs`, give or take the difference of clocks that the trust folder tolerates. */
-export function isInWindow(ticket: Pick<Ticket, 'notBefore' | 'notAfter'>, nowMs: number, clockSkewMs: number): boolean {
+export function isInWindow(ticket: Pick<AnyTicket, 'notBefore' | 'notAfter'>, nowMs: number, clockSkewMs: number): boolean {
   return nowMs >= parseTime(ticket.notBefore) - clockSkewMs && nowMs < parseTime(ticket.notAfter) + clockSkewMs;
 }
 
-function openTicket(envelope: StepEnvelope, trust: Trust): { readonly keys: readonly Verifier[]; readonly ticket: Ticket } {
-  const claimed = readPayload(envelope.ticket, ticketSchema);
+function openTicket(envelope: StepEnvelope, trust: Trust): { readonly keys: readonly Verifier[]; readonly ticket: AnyTicket } {
+  const claimed = readPayload(envelope.ticket, anyTicketSchema);
   const keys = trust.sidecars.get(claimed.log) ?? [];
   const keyid = envelope.ticket.signatures[0]?.keyid;
   if (!keys.some((key) => key.keyName === keyid)) refuse('unknown-sidecar', `${keyid ?? 'nobody'} is no ticket key of log ${claimed.log}`);
-  return { keys, ticket: openDsse(envelope.ticket, TICKET_TYPE, ticketSchema, keys) };
+  return { keys, ticket: openDsse(envelope.ticket, TICKET_TYPE, anyTicketSchema, keys) };
 }
 
 function checkQuery(ticket: ReadTicket, envelope: StepEnvelope, actor: string): void {
   const due = readStepId(ticket.changeId, ticket.revision);
   if (ticket.stepId !== due) refuse('wrong-step', `step ${ticket.stepId} where ${due} is due`);
-  if (ticket.query.clientToken !== clientTokenOf(ticket.changeId)) refuse('wrong-step', 'the client token is of another change');
+  // What an extension is about was given under another change's token; a read gives nothing.
+  if (ticket.query.action !== 'extend' && ticket.query.clientToken !== clientTokenOf(ticket.changeId)) refuse('wrong-step', 'the client token is of another change');
   if (isCaller(actor)) refuse('wrong-step', 'a caller reads nothing for others');
   if (digestOf(canonicalBytes(ticket.query)) !== ticket.queryDigest) refuse('plan-digest-mismatch', 'the query is not the one of the digest');
   if (envelope.plan !== null || envelope.order !== null || envelope.approvals.length > 0) refuse('malformed', 'a read has no plan, order or approvals');
+}
+
+function checkDiscovery(ticket: DiscoverTicket, envelope: StepEnvelope): void {
+  // Its audience is an executor by its schema, and this is its audience: no caller gets here.
+  if (!ticket.stepId.startsWith(`stp_${ticket.discoveryId.slice('dsc_'.length)}_p`)) refuse('wrong-step', `step ${ticket.stepId} is of another discovery`);
+  if (digestOf(canonicalBytes(ticket.query)) !== ticket.queryDigest) refuse('plan-digest-mismatch', 'the query is not the one of the digest');
+  if (envelope.plan !== null || envelope.order !== null || envelope.approvals.length > 0) refuse('malformed', 'a discovery has no plan, order or approvals');
 }
 
 type ActBody = Extract<EventBody<'step.authorised'>, { kind: 'act' }>;
@@ -201,12 +216,14 @@ function checkOrder(
   if (held === null || body.lease === null) return refuse('order-mismatch', 'no order to end the lease');
   const { order, dueMs } = held;
   const { step } = ticket;
-  if (order.notBefore !== body.lease.endsAt || body.lease.leaseId !== lease.leaseId || body.lease.epoch !== order.epoch) refuse('order-mismatch', 'the order does not end the recorded lease');
-  const undoes = canonicalText({ ...step, stepId: null }) === canonicalText({
+  if (order.notBefore !== body.lease.endsAt || body.lease.leaseId !== lease.leaseId || body.lease.epoch !== order.epoch || order.cause !== 'leaseEnd') refuse('order-mismatch', 'the order does not end the recorded lease');
+  if (order.epoch !== (plan.extends?.epoch ?? 1)) refuse('order-mismatch', `the order is of epoch ${order.epoch}`);
+  const { gave, ...undone } = step;
+  const undoes = canonicalText({ ...undone, action: gave ?? step.action, stepId: null }) === canonicalText({
     stepId: null, action: order.action, connector: order.connector, target: order.target, account: order.account, privileges: order.privileges, clientToken: order.clientToken,
   });
   if (!undoes) refuse('order-mismatch', 'the order does not undo the step');
-  if (order.log !== ticket.log || order.changeId !== ticket.changeId || order.leaseId !== lease.leaseId) refuse('order-mismatch', 'the order is of another lease');
+  if (order.log !== ticket.log || order.changeId !== leaseChangeOf(plan) || order.leaseId !== lease.leaseId) refuse('order-mismatch', 'the order is of another lease');
   if (order.audience !== context.executorId) refuse('order-mismatch', `the order is to ${order.audience}`);
   // A record from the future would make a lease longer than the plan allows.
   const fromMs = Math.min(parseTime(record.at), context.nowMs + context.trust.requirements.clockSkewMs);

@@ -7,11 +7,11 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { nodeDisk } from '../../ledger/index.ts';
 import { TransportError, type Logger } from '../engine/ports.ts';
+import { anyReportSchema } from '../protocol/discovery.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { FINGERPRINT_KEY_BYTES } from '../protocol/fingerprint.ts';
-import { reportSchema } from '../protocol/signed.ts';
 import { admitOrder } from './orders.ts';
 import { openConnectors, prepareExecutor, systemClock } from './prepare.ts';
 import { openWorker, type Worker } from './worker.ts';
@@ -80,7 +80,7 @@ function watchFor(leaseId: string, order: string): Watch {
   let wake = (): void => undefined;
   return {
     see(message) {
-      const report = readPayload(message.report, reportSchema);
+      const report = readPayload(message.report, anyReportSchema);
       if (report.kind !== 'revoked' || report.leaseId !== leaseId || isOver) return;
       last = message;
       isOver = report.outcome === 'done' || report.outcome === 'already-absent' || (report.outcome === 'mismatch' && report.order === order);

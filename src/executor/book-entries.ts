@@ -7,7 +7,8 @@
  *     claim    a step was admitted; nothing has been touched
  *     attempt  about to be applied: the state before, and the sealed secret
  *     cleared  that attempt had no effect, and can have none any more
- *     applied  that attempt had its effect
+ *     applied  that attempt had its effect; of an extension: lease-end orders of earlier epochs are void from here on
+ *     sealed   the secret that the target chose for it, sealed
  *     resolved what was reported of a step; a refused one may be issued again
  *     ended    taken back: a tombstone, whatever the epoch
  *     told     the executor's other workers can know that the lease is over
@@ -15,10 +16,11 @@
  */
 import { z } from 'zod';
 import { leaseIdOf } from '../change/derive.ts';
-import { payloadDigest } from '../protocol/dsse.ts';
+import { leaseChangeOf } from '../change/extension.ts';
+import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { reportMessageSchema, type ReportMessage } from '../protocol/envelope.ts';
 import { planSchema, type Plan } from '../protocol/plan.ts';
-import { ACT_OUTCOMES, actTicketSchema, dsseSchema, sealSchema, type ActTicket, type Seal } from '../protocol/signed.ts';
+import { ACT_OUTCOMES, actTicketSchema, dsseSchema, revokedReportSchema, sealSchema, type ActTicket, type Seal } from '../protocol/signed.ts';
 import { digestSchema, executorIdSchema, leaseIdSchema, logIdSchema, stepIdSchema } from '../protocol/values.ts';
 import { workerIdSchema } from './claims.ts';
 import { holdOrder, type HeldOrder } from './orders.ts';
@@ -37,6 +39,7 @@ export const bookEntrySchema = z.discriminatedUnion('t', [
   }),
   z.strictObject({ t: z.literal('cleared'), stepId: stepIdSchema, attempt }),
   z.strictObject({ t: z.literal('applied'), stepId: stepIdSchema, attempt }),
+  z.strictObject({ t: z.literal('sealed'), stepId: stepIdSchema, attempt, seal: sealSchema, ciphertext: z.base64() }),
   z.strictObject({ t: z.literal('resolved'), stepId: stepIdSchema, issue: z.int().min(1), outcome: z.enum(ACT_OUTCOMES), report: reportMessageSchema }),
   z.strictObject({ t: z.literal('ended'), leaseId: leaseIdSchema, /** Keys of the effects that were undone. */ effects: z.array(digestSchema), report: reportMessageSchema }),
   z.strictObject({ t: z.literal('told'), leaseId: leaseIdSchema }),
@@ -69,6 +72,8 @@ export interface StepState {
 
 export interface LeaseEnd {
   readonly effects: ReadonlySet<string>;
+  /** Digests of the orders that were carried out. */
+  readonly orders: ReadonlySet<string>;
   readonly report: ReportMessage;
 }
 
@@ -82,6 +87,8 @@ export interface BookState {
   readonly ordersOfLease: Map<string, readonly HeldOrder[]>;
   readonly steps: Map<string, StepState>;
   readonly stepsOfLease: Map<string, ReadonlySet<string>>;
+  /** The epoch that an applied extension has raised a lease to; missing for one that is at its first. An order raises none. */
+  readonly epochs: Map<string, number>;
   readonly ended: Map<string, LeaseEnd>;
   /** Leases whose end the executor's other workers can know of. */
   readonly told: Set<string>;
@@ -90,7 +97,13 @@ export interface BookState {
 }
 
 export function emptyBookState(): BookState {
-  return { worker: null, heads: new Map(), orders: new Map(), ordersOfLease: new Map(), steps: new Map(), stepsOfLease: new Map(), ended: new Map(), told: new Set(), unsent: new Map() };
+  return { worker: null, heads: new Map(), orders: new Map(), ordersOfLease: new Map(), steps: new Map(), stepsOfLease: new Map(), epochs: new Map(), ended: new Map(), told: new Set(), unsent: new Map() };
+}
+
+/** Only an extension that was admitted, with its proof, and applied. */
+function raiseEpoch({ epochs }: BookState, { change, epoch }: NonNullable<Plan['extends']>): void {
+  const leaseId = leaseIdOf(change);
+  epochs.set(leaseId, Math.max(epochs.get(leaseId) ?? 1, epoch));
 }
 
 const NO_STEP: StepState = { claim: null, attempts: [], resolved: null };
@@ -115,7 +128,7 @@ export function foldEntry(state: BookState, entry: BookEntry): void {
     case 'claim': {
       const { ticket, plan, order } = entry;
       const before = state.steps.get(ticket.stepId) ?? NO_STEP;
-      const leaseId = leaseIdOf(ticket.changeId);
+      const leaseId = leaseIdOf(leaseChangeOf(plan));
       state.steps.set(ticket.stepId, { ...before, claim: { ticket, plan, order }, resolved: null });
       state.stepsOfLease.set(leaseId, new Set([...(state.stepsOfLease.get(leaseId) ?? []), ticket.stepId]));
       return;
@@ -131,6 +144,13 @@ export function foldEntry(state: BookState, entry: BookEntry): void {
       const step = state.steps.get(entry.stepId) ?? NO_STEP;
       const attempts = step.attempts.map((one) => (one.attempt === entry.attempt ? { ...one, status: entry.t } : one));
       state.steps.set(entry.stepId, { ...step, attempts });
+      if (entry.t === 'applied' && step.claim?.plan.extends !== undefined) raiseEpoch(state, step.claim.plan.extends);
+      return;
+    }
+    case 'sealed': {
+      const step = state.steps.get(entry.stepId) ?? NO_STEP;
+      const { seal, ciphertext } = entry;
+      state.steps.set(entry.stepId, { ...step, attempts: step.attempts.map((one) => (one.attempt === entry.attempt ? { ...one, seal, ciphertext } : one)) });
       return;
     }
     case 'resolved': {
@@ -142,7 +162,8 @@ export function foldEntry(state: BookState, entry: BookEntry): void {
     }
     case 'ended': {
       const known = state.ended.get(entry.leaseId);
-      state.ended.set(entry.leaseId, { effects: new Set([...(known?.effects ?? []), ...entry.effects]), report: entry.report });
+      const { order } = readPayload(entry.report.report, revokedReportSchema);
+      state.ended.set(entry.leaseId, { effects: new Set([...(known?.effects ?? []), ...entry.effects]), orders: new Set([...(known?.orders ?? []), order]), report: entry.report });
       state.unsent.set(payloadDigest(entry.report.report), entry.report);
       return;
     }

@@ -25,24 +25,53 @@ export const postgresConfigSchema = z.strictObject({
 });
 export type PostgresConfig = z.infer<typeof postgresConfigSchema>;
 
-export const openbaoConfigSchema = z.strictObject({
-  kind: z.literal('openbao'),
+const openbaoServer = {
   /** `https://host:port`. */
   address: plainTextSchema(255),
   /** Holds the connector's token; readable by its owner alone. Read again at each operation, so that it can be rotated. */
   tokenFile: pathSchema,
   /** PEM of the authorities to trust. */
   caFile: pathSchema.optional(),
-  /** Where AppRole is mounted: the connector's one target. */
-  mount: plainTextSchema(128).default('approle'),
   namespace: plainTextSchema(128).optional(),
   /** For `http` to a server on this machine. */
   allowHttp: z.boolean().default(false),
+};
+export const openbaoConfigSchema = z.strictObject({
+  kind: z.literal('openbao'),
+  ...openbaoServer,
+  /** Where AppRole is mounted: the connector's one target. */
+  mount: plainTextSchema(128).default('approle'),
 });
 export type OpenBaoConfig = z.infer<typeof openbaoConfigSchema>;
 
-export const connectorConfigSchema = z.discriminatedUnion('kind', [postgresConfigSchema, openbaoConfigSchema]);
+/** Tokens, made for a lease. */
+export const openbaoTokenConfigSchema = z.strictObject({ kind: z.literal('openbao-token'), ...openbaoServer });
+export type OpenBaoTokenConfig = z.infer<typeof openbaoTokenConfigSchema>;
+
+/** Dynamic database credentials. */
+export const openbaoDatabaseConfigSchema = z.strictObject({
+  kind: z.literal('openbao-database'),
+  ...openbaoServer,
+  /** Where the database engine is mounted: the connector's one target. */
+  mount: plainTextSchema(128).default('database'),
+  /** The ACL policy that lets a token read the credentials of the roles that may be given. */
+  policy: plainTextSchema(128),
+});
+export type OpenBaoDatabaseConfig = z.infer<typeof openbaoDatabaseConfigSchema>;
+
+export const connectorConfigSchema = z.discriminatedUnion('kind', [postgresConfigSchema, openbaoConfigSchema, openbaoTokenConfigSchema, openbaoDatabaseConfigSchema]);
 export type ConnectorConfig = z.infer<typeof connectorConfigSchema>;
+
+/** A key-value store (version 2) that secrets are kept in. */
+export const openbaoKvConfigSchema = z.strictObject({
+  kind: z.literal('openbao-kv'),
+  ...openbaoServer,
+  /** Where the store is mounted. */
+  mount: plainTextSchema(128).default('secret'),
+  /** Nothing is kept outside it. */
+  prefix: plainTextSchema(256).optional(),
+});
+export type OpenBaoKvConfig = z.infer<typeof openbaoKvConfigSchema>;
 
 export const executorConfigSchema = z.strictObject({
   /** As in the trust folder's `executors.json`. */
@@ -60,6 +89,8 @@ export const executorConfigSchema = z.strictObject({
   /** 32 bytes, base64: what a leaked secret is recognised by. Readable by its owner alone. */
   fingerprintKey: pathSchema,
   connectors: z.record(connectorIdSchema, connectorConfigSchema).refine((all) => Object.keys(all).length > 0, 'an executor has at least one connector'),
+  /** Stores that secrets are kept in, for recipients `kv:<sink>/<path>`. */
+  sinks: z.record(connectorIdSchema, openbaoKvConfigSchema).default({}),
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 });
 export type ExecutorConfig = z.infer<typeof executorConfigSchema>;
@@ -96,9 +127,10 @@ function withAbsolutePaths(config: ExecutorConfig, from: string): ExecutorConfig
     ...connector, ...(connector.caFile === undefined ? {} : { caFile: at(connector.caFile) }),
     ...(connector.kind === 'postgres' ? { passwordFile: at(connector.passwordFile) } : { tokenFile: at(connector.tokenFile) }),
   }] as const);
+  const sinks = Object.entries(config.sinks).map(([id, sink]) => [id, { ...sink, ...(sink.caFile === undefined ? {} : { caFile: at(sink.caFile) }), tokenFile: at(sink.tokenFile) }] as const);
   return {
     ...config, socket: at(config.socket), key: at(config.key), trust: at(config.trust), state: at(config.state), fingerprintKey: at(config.fingerprintKey),
     ...(config.nats === undefined ? {} : { nats: { ...config.nats, seed: at(config.nats.seed), ...(config.nats.caFile === undefined ? {} : { caFile: at(config.nats.caFile) }) } }),
-    connectors: Object.fromEntries(connectors),
+    connectors: Object.fromEntries(connectors), sinks: Object.fromEntries(sinks),
   };
 }

@@ -7,6 +7,7 @@ import type { Connector } from './connector.ts';
 import { within, type Backoff, type Pauses } from './deadline.ts';
 import type { LeaseBook } from './lease-book.ts';
 import type { Outbox } from './outbox.ts';
+import type { Sink } from './sink.ts';
 import type { MakeReport } from './reports.ts';
 
 export interface WorkerLimits {
@@ -44,6 +45,7 @@ export interface WorkerContext {
   readonly executorId: string;
   readonly trust: Trust;
   readonly connectors: ReadonlyMap<string, Connector>;
+  readonly sinks: ReadonlyMap<string, Sink>;
   readonly book: LeaseBook;
   readonly clock: Clock;
   readonly random: RandomBytes;
@@ -68,7 +70,7 @@ export interface WorkerContext {
 /** What may be happening at targets right now, by lease. */
 export interface InFlight {
   /** Runs an `apply` that {@link interrupt} can cut short. */
-  apply(leaseId: string, run: (signal: AbortSignal) => Promise<void>): Promise<void>;
+  apply<T>(leaseId: string, run: (signal: AbortSignal) => Promise<T>): Promise<T>;
   /** Ends the wait for a running apply: its outcome is unknown from then on. */
   interrupt(leaseId: string): void;
   /** When what was sent for this lease can have no effect any more, in epoch ms; 0 where nothing was sent by this process. */
@@ -84,7 +86,7 @@ export function createInFlight(clock: Clock, limits: Pick<WorkerLimits, 'applyTi
       running.set(leaseId, interrupt);
       quietAt.set(leaseId, clock.nowMs() + limits.applyTimeoutMs + limits.settleMs);
       try {
-        await within(clock, limits.applyTimeoutMs, run, interrupt.signal);
+        return await within(clock, limits.applyTimeoutMs, run, interrupt.signal);
       } finally {
         running.delete(leaseId);
       }

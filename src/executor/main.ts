@@ -14,7 +14,7 @@ import type { Bus } from '../transport/nats/connection.ts';
 import type { NatsListener } from '../transport/nats/executor-end.ts';
 import type { ClaimBoard } from './claims.ts';
 import { ConfigError, loadExecutorConfig, type ExecutorConfig } from './config.ts';
-import { openConnectors, prepareExecutor, privateText, systemClock } from './prepare.ts';
+import { openConnectors, openSinks, prepareExecutor, privateText, systemClock } from './prepare.ts';
 import { sealSecret } from './seal.ts';
 import { openWorker, type Worker } from './worker.ts';
 
@@ -35,6 +35,7 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
   const fingerprintKey = parseFingerprintKey(await privateText(config.fingerprintKey));
   if (fingerprintKey === null) throw new ConfigError(config.fingerprintKey, 'not 32 bytes in base64');
   const connectors = await openConnectors(config);
+  const sinks = await openSinks(config);
 
   await mkdir(config.state, { recursive: true, mode: 0o700 });
   await chmod(config.state, 0o700);
@@ -42,7 +43,7 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
   const bus = config.nats === undefined ? null : await openExecutorBus(config.nats, config.id, logger);
   const ends: { listener: LocalListener | null; bus: NatsListener | null } = { listener: null, bus: null };
   const worker = await openWorker({
-    executorId: config.id, signer, trust, connectors, disk: nodeDisk(config.state), clock: systemClock, random: (length) => randomBytes(length),
+    executorId: config.id, signer, trust, connectors, sinks, disk: nodeDisk(config.state), clock: systemClock, random: (length) => randomBytes(length),
     seal: sealSecret, fingerprintKey, logger,
     send: (message) => sendOver(ends, message),
     observe: (message) => ends.listener?.tell(message),

@@ -11,7 +11,7 @@ type Fencing = Pick<WorkerContext, 'book' | 'clock' | 'ending'>;
 
 /** Whether nothing is done for a step of this action once an order of its change is due: it gives what orders name, or builds on it. */
 export function isFenced(action: StepAction): boolean {
-  return isUndoable(action) || action === 'cutover' || action === 'retire';
+  return isUndoable(action) || action === 'extend' || action === 'cutover' || action === 'retire';
 }
 
 /** Whether what the lease gave has been taken back, is being, or is due to be: from then on nothing is given under it. */
@@ -19,9 +19,17 @@ export function isEnded({ book, clock, ending }: Fencing, leaseId: string): bool
   return ending.has(leaseId) || book.state.ended.has(leaseId) || leaseEndMs(book.state, leaseId) <= clock.nowMs();
 }
 
-/** The earliest order held for the lease decides, in epoch ms; Infinity for one that stands. */
+/** The earliest order in force for the lease decides, in epoch ms; Infinity for one that stands. */
 export function leaseEndMs(book: BookState, leaseId: string): number {
-  return Math.min(Infinity, ...(book.ordersOfLease.get(leaseId) ?? []).map(({ dueMs }) => dueMs));
+  return Math.min(Infinity, ...(book.ordersOfLease.get(leaseId) ?? []).filter((held) => !isVoid(book, held)).map(({ dueMs }) => dueMs));
+}
+
+/**
+ * Whether the order is not to be carried out any more: it is the end of an epoch before the one that an applied extension has raised the lease
+ * to, by this very book. What a person orders ends every epoch, and so does what undoes.
+ */
+export function isVoid({ epochs }: BookState, { order }: HeldOrder): boolean {
+  return order.cause === 'leaseEnd' && order.epoch < (epochs.get(order.leaseId) ?? 1);
 }
 
 /**

@@ -4,8 +4,8 @@
  */
 import type { Clock, Logger } from '../engine/ports.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
+import { anyReportSchema } from '../protocol/discovery.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
-import { reportSchema } from '../protocol/signed.ts';
 import { backoffMs, createPauses, within, type Backoff } from './deadline.ts';
 
 export interface Outbox {
@@ -78,7 +78,8 @@ export function createOutbox({ send, clock, retryMs, sendTimeoutMs, logger, sent
       if (closed) return;
       observe(message);
       const id = payloadDigest(message.report);
-      const { changeId } = readPayload(message.report, reportSchema);
+      const report = readPayload(message.report, anyReportSchema);
+      const changeId = report.kind === 'discovered' ? report.discoveryId : report.changeId;
       const queue = byChange.get(changeId);
       if (queue?.some((waiting) => waiting.id === id) === true) return;
       if (queue !== undefined) {

@@ -4,6 +4,7 @@
  */
 import { canonicalText } from '../../ledger/index.ts';
 import { callerOfPlan, clientTokenOf, deriveSteps, leaseIdOf } from '../change/derive.ts';
+import { leaseChangeOf } from '../change/extension.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { makesSecret, planDigest, takesAway, type Plan, type PlanStep } from '../protocol/plan.ts';
 import type { ActTicket, Refusal } from '../protocol/signed.ts';
@@ -48,17 +49,21 @@ function checkSteps(plan: Plan): void {
   }
   if ((kind === 'rotate' || kind === 'disable') && entitlements.length > 0) refuse('wrong-step', `a ${kind} gives no entitlement`);
   const query = {
-    connector, target, action: kind, account, privileges: [...new Set(entitlements.map(({ privilege }) => privilege))].sort(), clientToken: clientTokenOf(plan.changeId),
+    connector, target, action: kind, account, privileges: [...new Set(entitlements.map(({ privilege }) => privilege))].sort(), clientToken: clientTokenOf(leaseChangeOf(plan)),
+    ...(plan.steps[0]?.gave === undefined ? {} : { gave: plan.steps[0].gave }),
   };
   const derived = deriveSteps(plan.changeId, plan.revision, query, plan.before, plan.mode === 'caller');
   if (derived === null || canonicalText(derived) !== canonicalText(plan.steps)) refuse('wrong-step', `the steps are not those of the ${kind} that the plan says`);
 }
 
 /** What is agreed beside the steps fits them. */
-function checkTerms({ changeId, kind, mode, steps, before, lease, recipient, rotation }: Plan): void {
+function checkTerms(plan: Plan): void {
+  const { kind, mode, steps, before, lease, recipient, rotation } = plan;
   if (steps.some(({ action }) => makesSecret(action)) !== (recipient !== null)) refuse('wrong-step', 'a new secret has a recipient, and nothing else has');
-  const isLent = kind === 'provision' || kind === 'grant';
-  if (lease !== null && (!isLent || lease.leaseId !== leaseIdOf(changeId))) refuse('wrong-step', 'the lease is not of this change');
+  const isExtended = kind === 'extend';
+  if (isExtended !== (plan.extends !== undefined) || (isExtended && (lease === null || plan.extends?.change === plan.changeId))) refuse('wrong-step', 'an extension says which lease of another change it extends, and nothing else does');
+  const isLent = kind === 'provision' || kind === 'grant' || isExtended;
+  if (lease !== null && (!isLent || lease.leaseId !== leaseIdOf(leaseChangeOf(plan)))) refuse('wrong-step', 'the lease is not of this change');
   const rotates = kind === 'rotate' && mode === 'executor';
   if (rotates !== (rotation !== undefined)) refuse('wrong-step', 'a rotation says how the old credential ends, and nothing else does');
   if (rotation !== undefined && rotation.overlap !== before['overlap']) refuse('wrong-step', 'the rotation has another overlap than was read');

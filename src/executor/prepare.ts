@@ -5,7 +5,8 @@ import { readPrivateFile } from '../identity/private-file.ts';
 import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
 import { ConfigError, loadExecutorConfig, type ExecutorConfig } from './config.ts';
 import type { Connector } from './connector.ts';
-import { openConnector } from './registry.ts';
+import { openConnector, openSink } from './registry.ts';
+import type { Sink } from './sink.ts';
 
 /** Timers hold at most 2^31-1 ms; a farther one would fire at once. The worker looks again in any case. */
 const DELAY_MAX_MS = 2 ** 31 - 1;
@@ -50,6 +51,13 @@ export async function openConnectors(config: ExecutorConfig, broken?: (id: strin
     }
   }
   return connectors;
+}
+
+/** The sinks of the configuration, by id. @throws PrivateFileError when others can read a token */
+export async function openSinks(config: ExecutorConfig): Promise<Map<string, Sink>> {
+  const sinks = new Map<string, Sink>();
+  for (const [id, sink] of Object.entries(config.sinks)) sinks.set(id, await openSink(sink));
+  return sinks;
 }
 
 /** The text of a file that nobody but its owner can read. @throws PrivateFileError */

@@ -4,6 +4,7 @@ import {
   type LedgerRecord, type OpenedCheckpoint,
 } from '../../ledger/index.ts';
 import { changeEventBodies, type EventBody } from '../change/events.ts';
+import { discoveryAuthorisedSchema, type DiscoverTicket } from '../protocol/discovery.ts';
 import type { Receipt } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Dsse, Refusal, Ticket } from '../protocol/signed.ts';
@@ -59,13 +60,8 @@ function checkGrowth(receipt: Receipt, checkpoint: OpenedCheckpoint, known: Head
  * @throws ProtocolError `no-receipt`: not in the log; `receipt-mismatch`: in the log, but it authorises something else
  */
 export function openAuthorisation(receipt: Receipt, checkpoint: OpenedCheckpoint, envelope: Dsse, ticket: Ticket): Authorisation {
-  const bytes = bytesOf(receipt.record);
-  refusing('no-receipt', () => verifyInclusion(leafHash(bytes), receipt.index, checkpoint.size, receipt.inclusion.map(bytesOf), checkpoint.root));
-  const record = refusing('receipt-mismatch', () => decodeRecord(bytes));
-  const mismatch = (what: string): never => {
-    throw new ProtocolError('receipt-mismatch', `record ${receipt.index} ${what}`);
-  };
-  if (record.seq !== receipt.index) mismatch(`calls itself ${record.seq}`);
+  const record = openRecord(receipt, checkpoint);
+  const mismatch = mismatchIn(receipt);
   if (record.type !== 'step.authorised' || record.v !== 1) mismatch(`is a ${record.type} of version ${record.v}`);
   if (record.change !== ticket.changeId) mismatch(`is about ${record.change ?? 'no change'}`);
   const body = changeEventBodies['step.authorised'].safeParse(record.body);
@@ -75,6 +71,36 @@ export function openAuthorisation(receipt: Receipt, checkpoint: OpenedCheckpoint
   if (authorised.payloadType !== envelope.payloadType || authorised.payload !== envelope.payload) mismatch('authorises another ticket');
   if (body.data.stepId !== ticket.stepId || body.data.issue !== ticket.issue || body.data.revision !== ticket.revision) mismatch('names another step');
   return { record, body: body.data };
+}
+
+/**
+ * The record that authorises a look at everything there, under the same proof.
+ *
+ * @throws ProtocolError as of {@link openAuthorisation}
+ */
+export function checkDiscoveryAuthorised(receipt: Receipt, checkpoint: OpenedCheckpoint, envelope: Dsse, ticket: DiscoverTicket): void {
+  const record = openRecord(receipt, checkpoint);
+  const mismatch = mismatchIn(receipt);
+  if (record.type !== 'discovery.authorised' || record.v !== 1 || record.change !== null) mismatch(`is a ${record.type} of version ${record.v}`);
+  const body = discoveryAuthorisedSchema.safeParse(record.body);
+  if (!body.success) return mismatch('does not have the body of an authorisation');
+  const authorised = body.data.ticket;
+  if (authorised.payloadType !== envelope.payloadType || authorised.payload !== envelope.payload) mismatch('authorises another ticket');
+  if (body.data.stepId !== ticket.stepId) mismatch('names another step');
+}
+
+function openRecord(receipt: Receipt, checkpoint: OpenedCheckpoint): LedgerRecord {
+  const bytes = bytesOf(receipt.record);
+  refusing('no-receipt', () => verifyInclusion(leafHash(bytes), receipt.index, checkpoint.size, receipt.inclusion.map(bytesOf), checkpoint.root));
+  const record = refusing('receipt-mismatch', () => decodeRecord(bytes));
+  if (record.seq !== receipt.index) mismatchIn(receipt)(`calls itself ${record.seq}`);
+  return record;
+}
+
+function mismatchIn(receipt: Receipt): (what: string) => never {
+  return (what) => {
+    throw new ProtocolError('receipt-mismatch', `record ${receipt.index} ${what}`);
+  };
 }
 
 function bytesOf(base64: string): Uint8Array {

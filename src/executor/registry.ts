@@ -1,8 +1,10 @@
 /** Makes the connectors that a configuration names. A driver is loaded only where one of its connectors is configured. */
 import { readFile } from 'node:fs/promises';
 import { readPrivateFile } from '../identity/private-file.ts';
-import type { ConnectorConfig, OpenBaoConfig, PostgresConfig } from './config.ts';
+import type { ConnectorConfig, OpenBaoConfig, OpenBaoDatabaseConfig, OpenBaoKvConfig, OpenBaoTokenConfig, PostgresConfig } from './config.ts';
+import type { OpenBaoAddress } from '../connectors/openbao/address.ts';
 import type { Connector } from './connector.ts';
+import type { Sink } from './sink.ts';
 
 /** The connector, not yet connected to anything. @throws PrivateFileError when others can read its password or token; RangeError on an address that is none */
 export async function openConnector(id: string, config: ConnectorConfig): Promise<Connector> {
@@ -11,6 +13,10 @@ export async function openConnector(id: string, config: ConnectorConfig): Promis
       return openPostgres(id, config);
     case 'openbao':
       return openOpenBao(id, config);
+    case 'openbao-token':
+      return openOpenBaoToken(id, config);
+    case 'openbao-database':
+      return openOpenBaoDatabase(id, config);
   }
 }
 
@@ -27,13 +33,30 @@ async function openPostgres(id: string, config: PostgresConfig): Promise<Connect
 
 async function openOpenBao(id: string, config: OpenBaoConfig): Promise<Connector> {
   const { openbaoConnector } = await import('../connectors/openbao/connector.ts');
-  const { address, tokenFile, caFile, mount, namespace, allowHttp } = config;
-  const token = await secretIn(tokenFile);
-  const connection = {
-    address, token, allowHttp,
+  return openbaoConnector({ id, connection: await openbaoAddress(config), mount: config.mount });
+}
+
+async function openOpenBaoToken(id: string, config: OpenBaoTokenConfig): Promise<Connector> {
+  const { openbaoTokenConnector } = await import('../connectors/openbao/token-connector.ts');
+  return openbaoTokenConnector({ id, connection: await openbaoAddress(config) });
+}
+
+async function openOpenBaoDatabase(id: string, config: OpenBaoDatabaseConfig): Promise<Connector> {
+  const { openbaoDatabaseConnector } = await import('../connectors/openbao/database-connector.ts');
+  return openbaoDatabaseConnector({ id, connection: await openbaoAddress(config), mount: config.mount, policy: config.policy });
+}
+
+/** The sink, not yet connected to anything. @throws PrivateFileError when others can read its token; RangeError on an address that is none */
+export async function openSink(config: OpenBaoKvConfig): Promise<Sink> {
+  const { openbaoKvSink } = await import('../connectors/openbao/kv-sink.ts');
+  return openbaoKvSink({ connection: await openbaoAddress(config), mount: config.mount, ...(config.prefix === undefined ? {} : { prefix: config.prefix }) });
+}
+
+async function openbaoAddress({ address, tokenFile, caFile, namespace, allowHttp }: Omit<OpenBaoTokenConfig, 'kind'>): Promise<OpenBaoAddress> {
+  return {
+    address, token: await secretIn(tokenFile), allowHttp,
     ...(namespace === undefined ? {} : { namespace }), ...(caFile === undefined ? {} : { ca: await readFile(caFile, 'utf8') }),
   };
-  return openbaoConnector({ id, connection, mount });
 }
 
 /**

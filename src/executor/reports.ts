@@ -1,10 +1,11 @@
 /** What a worker says, signed: reports, and the salted states that they name. */
 import { canonicalText, digestOf, JsonError, type Signer } from '../../ledger/index.ts';
 import type { Clock, RandomBytes } from '../engine/ports.ts';
+import type { AnyReport } from '../protocol/discovery.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import { targetStateSchema } from '../protocol/plan.ts';
-import { REPORT_TYPE, type Dsse, type Report } from '../protocol/signed.ts';
+import { REPORT_TYPE, type Dsse } from '../protocol/signed.ts';
 import { formatTime } from '../protocol/values.ts';
 import { TargetError, type StateWithoutSalt } from './connector.ts';
 
@@ -32,7 +33,7 @@ export function namedState(text: string): SaltedState {
 
 type Without<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
 /** A report without what its writer adds. */
-export type Said = Without<Report, 'v' | 'executor' | 'at'>;
+export type Said = Without<AnyReport, 'v' | 'executor' | 'at'>;
 
 export interface Attachments {
   readonly states?: readonly (SaltedState | null)[];
@@ -45,7 +46,7 @@ export type MakeReport = (said: Said, attachments?: Attachments) => ReportMessag
 /** Signs reports in the executor's name, or that of a caller's run, at the clock's time. */
 export function reportMaker(executor: string, signer: Signer, clock: Pick<Clock, 'nowMs'>): MakeReport {
   return (said, { states = [], ciphertext = null, order = null } = {}) => {
-    const report: Report = { ...said, v: 1, executor, at: formatTime(clock.nowMs()) };
+    const report: AnyReport = { ...said, v: 1, executor, at: formatTime(clock.nowMs()) };
     const objects = new Set(states.filter((state) => state !== null).map(({ text }) => text));
     return { v: 1, report: signDsse(REPORT_TYPE, report, signer), objects: [...objects], ciphertext, order };
   };

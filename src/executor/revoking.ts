@@ -11,8 +11,9 @@ import type { StepState } from './book-entries.ts';
 import { TargetError, type Connector } from './connector.ts';
 import type { WorkerContext } from './context.ts';
 import { backoffMs, within } from './deadline.ts';
+import { withdrawSecret } from './keeping.ts';
 import type { LeaseBook } from './lease-book.ts';
-import { leavesNone } from './order-fence.ts';
+import { isVoid, leavesNone } from './order-fence.ts';
 import { effectKey, type Effect, type HeldOrder } from './orders.ts';
 import { plainDetail, saltState, type SaltedState } from './reports.ts';
 
@@ -37,10 +38,15 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
   const kept = new Set<string>();
   let cancel = (): void => undefined;
 
-  const isMoot = ({ order }: HeldOrder): boolean => book.state.ended.get(order.leaseId)?.effects.has(effectKey(order)) ?? false;
+  /** It was found there after it was taken back: once more, for each order that says so. */
+  const isMoot = ({ order, digest }: HeldOrder): boolean => {
+    const ended = book.state.ended.get(order.leaseId);
+    return (order.cause === 'reconcile' ? ended?.orders.has(digest) : ended?.effects.has(effectKey(order))) ?? false;
+  };
   const isWaiting = (held: HeldOrder): boolean => {
     if (settled.has(held.digest) || running.has(held.order.leaseId)) return false;
-    if (isMoot(held)) settled.add(held.digest);
+    // By what is durable: whoever opens the book next must know as well why it was left.
+    if (isMoot(held) || isVoid(book.kept, held)) settled.add(held.digest);
     return !settled.has(held.digest);
   };
   const tick = (): void => {
@@ -110,6 +116,7 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
     sayKept(context, held);
     return 'kept';
   }
+  withdrawSecrets(context, leaseId);
   for (let attempt = 1; !context.isClosing(); attempt += 1) {
     const effects = effectsOf(context, held);
     try {
@@ -125,6 +132,8 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
         if (!kept && mayBeTakenUpAgain(context, leaseId)) throw new TargetError('ambiguous', 'taken back; but the lease book cannot keep that, and the ticket is still good');
         context.outbox.add(report);
         logger.info({ leaseId, outcome, attempt, lateMs }, 'access taken back');
+        // One that was being published meanwhile.
+        withdrawSecrets(context, leaseId);
         return 'ended';
       }
       logger.error({ leaseId, attempt }, 'what is there under the name is not what was given: left alone');
@@ -138,6 +147,13 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
     await context.pauses.pause(backoffMs(limits.revokeRetryMs, attempt - 1));
   }
   return 'ended';
+}
+
+/** Whoever looks in a sink finds what was there before, as early as can be. Nothing waits for it. */
+function withdrawSecrets(context: WorkerContext, leaseId: string): void {
+  for (const { claim, attempts } of stepsOf(context.book, leaseId)) {
+    if (claim !== null && attempts.length > 0 && isUndoable(claim.ticket.step.action)) void withdrawSecret(context, claim.plan, claim.ticket.step.clientToken);
+  }
 }
 
 /** Whether whoever opens the book next could make another attempt of a step under this lease: it has neither an end nor a tombstone there, and its ticket is still good. */

@@ -6,11 +6,13 @@
  */
 import type { Disk, Signer } from '../../ledger/index.ts';
 import { leaseIdOf } from '../change/derive.ts';
+import { leaseChangeOf } from '../change/extension.ts';
 import type { Acceptance, Clock, Logger, RandomBytes } from '../engine/ports.ts';
 import { takesAway } from '../protocol/plan.ts';
+import type { AnyTicket, DiscoverTicket } from '../protocol/discovery.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import type { ActTicket, ReadTicket, Ticket } from '../protocol/signed.ts';
+import type { ActTicket, ReadTicket } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { admit, type Admission } from './admission.ts';
 import { runStep } from './acting.ts';
@@ -19,12 +21,15 @@ import { noClaims, openClaims, type ClaimBoard } from './claims.ts';
 import type { Connector } from './connector.ts';
 import { createInFlight, DEFAULT_WORKER_LIMITS, type WorkerContext, type WorkerLimits } from './context.ts';
 import { createLanes, createPauses, within } from './deadline.ts';
+import { discoveredReport, runDiscovery } from './discovering.ts';
 import { openLeaseBook } from './lease-book.ts';
+import { isVoid } from './order-fence.ts';
 import { admitOrder, type HeldOrder } from './orders.ts';
 import { createOutbox } from './outbox.ts';
 import { readReport, runRead } from './reading.ts';
 import { plainDetail, reportMaker } from './reports.ts';
 import { createRevoker } from './revoking.ts';
+import type { Sink } from './sink.ts';
 import { beganAtMs, outOfTurn } from './turn.ts';
 
 export interface WorkerOptions {
@@ -33,6 +38,8 @@ export interface WorkerOptions {
   readonly trust: Trust;
   /** By connector id. They are closed by whoever made them. */
   readonly connectors: ReadonlyMap<string, Connector>;
+  /** Stores that secrets are kept in, by id. */
+  readonly sinks?: ReadonlyMap<string, Sink>;
   /** Of the state directory, which is this worker's alone. */
   readonly disk: Disk;
   readonly clock: Clock;
@@ -73,6 +80,8 @@ export class WorkerError extends Error {
 export interface Worker {
   /** Resolves when the order is durable and its timer runs. @throws ProtocolError: not believed; BookError: held in memory only */
   arm(order: unknown): Promise<void>;
+  /** Resolves where the order is void by the lease book. Nothing is forgotten for it. @throws ProtocolError where it is not believed, or is in force */
+  disarm(order: unknown): Promise<void>;
   /**
    * Resolves when the step is durably claimed, was so before, or was refused by a report that follows.
    *
@@ -115,7 +124,7 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   let closing = false;
   let strangers = 0;
   const context: WorkerContext = {
-    executorId, trust, connectors, book, clock, random, signer, seal: options.seal, fingerprintKey: options.fingerprintKey, logger, limits, report, outbox,
+    executorId, trust, connectors, sinks: options.sinks ?? new Map<string, Sink>(), book, clock, random, signer, seal: options.seal, fingerprintKey: options.fingerprintKey, logger, limits, report, outbox,
     pauses: createPauses(clock), inFlight: createInFlight(clock, limits), claims, ending: new Set(), isClosing: () => closing,
   };
   const revoker = createRevoker(context, clock.nowMs() + limits.applyTimeoutMs + limits.settleMs);
@@ -148,8 +157,8 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   };
 
   /** What was taken up or answered before is not looked at again: it is said again. */
-  const isKnown = ({ stepId, issue, kind }: Ticket): boolean => {
-    if (kind === 'read') {
+  const isKnown = ({ stepId, issue, kind }: AnyTicket): boolean => {
+    if (kind !== 'act') {
       const answer = reads.get(`${stepId} ${issue}`);
       if (answer !== undefined && answer !== null) outbox.add(answer);
       return answer !== undefined;
@@ -171,14 +180,14 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     logger.info({ changeId, stepId, issue }, 'step claimed');
     if (!stepsRunning.has(stepId)) start(ticket);
   };
-  const takeRead = async (ticket: ReadTicket, head: Admission['head']): Promise<void> => {
+  const takeRead = async (ticket: ReadTicket | DiscoverTicket, head: Admission['head']): Promise<void> => {
     const key = `${ticket.stepId} ${ticket.issue}`;
     reads.set(key, null);
     await book.append(...headEntry(ticket.log, head)).catch((error: unknown) => {
       reads.delete(key);
       throw error;
     });
-    background(ticket.stepId, runRead(context, ticket).then((message) => sayRead(key, message)));
+    background(ticket.stepId, (ticket.kind === 'read' ? runRead(context, ticket) : runDiscovery(context, ticket)).then((message) => sayRead(key, message)));
   };
   const sayRead = (key: string, message: ReportMessage | null): void => {
     if (message === null) return;
@@ -208,15 +217,16 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     return { accepted: true };
   };
   /** A signed no, final for this issue: it is kept before it is said. */
-  const sayNo = async (ticket: Ticket, refused: Refused): Promise<void> => {
-    const { log, changeId, stepId, issue } = ticket;
+  const sayNo = async (ticket: AnyTicket, refused: Refused): Promise<void> => {
+    const { log, stepId, issue } = ticket;
     const said = { outcome: 'refused', code: refused.code, detail: plainDetail(refused.message) } as const;
     const head = headEntry(log, refused.head);
-    logger.warn({ changeId, stepId, issue, code: refused.code, reason: said.detail }, 'step refused');
-    if (ticket.kind === 'read') {
+    logger.warn({ stepId, issue, code: refused.code, reason: said.detail }, 'step refused');
+    if (ticket.kind !== 'act') {
       await book.append(...head);
-      return sayRead(`${stepId} ${issue}`, readReport(context, ticket, said, null));
+      return sayRead(`${stepId} ${issue}`, ticket.kind === 'read' ? readReport(context, ticket, said, null) : discoveredReport(context, ticket, said, null));
     }
+    const { changeId } = ticket;
     const message = report({ kind: 'acted', log, changeId, stepId, issue, attempt: 0, ...said, before: null, after: null, byUse: 'notTried', seal: null });
     await book.append(...head, { t: 'resolved', stepId, issue, outcome: 'refused', report: message });
     outbox.add(message);
@@ -253,11 +263,12 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
       if (!admission.ok) return answerRefusal(admission);
       const { ticket, head } = admission;
       if (isKnown(ticket)) await book.durable();
-      else if (admission.kind === 'read') await takeRead(admission.ticket, head);
+      else if (admission.kind !== 'act') await takeRead(admission.ticket, head);
       else {
-        const refused = outOfTurn(context, admission.ticket, admission.plan);
+        const { plan, order } = admission;
+        const refused = outOfTurn(context, admission.ticket, plan, order);
         if (refused !== null) {
-          if (await claims.isElsewhere(leaseIdOf(ticket.changeId))) throw new WorkerError('elsewhere', 'another worker has begun this change: it goes on with it');
+          if (await claims.isElsewhere(leaseIdOf(leaseChangeOf(plan)))) throw new WorkerError('elsewhere', 'another worker has begun this change: it goes on with it');
           return answerRefusal({ ok: false, ...refused, ticket, head });
         }
         await takeAct(admission);
@@ -272,6 +283,12 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
         if (held.dueMs > clock.nowMs()) throw error;
         logger.error({ leaseId: held.order.leaseId, reason: String(error) }, 'the lease book cannot be written: the revoke is carried out all the same');
       }
+    },
+    async disarm(raw) {
+      const admission = admitOrder(raw, { trust, executorId });
+      if (!admission.ok) throw new ProtocolError(admission.code, admission.message);
+      await book.durable();
+      if (!isVoid(book.kept, admission.held)) throw new ProtocolError('order-mismatch', 'no extension was applied here that supersedes the order: it will be carried out');
     },
     async carriedOut(raw) {
       const admission = admitOrder(raw, { trust, executorId });

@@ -92,11 +92,12 @@ function lintAccounts({ inventory }: FactsValue): FactsWarning[] {
 }
 
 /** A window or freeze for a connector that nobody can ask anything of is for nothing: probably a misspelt name. */
-function lintCalendar({ calendar, catalogue }: FactsValue): FactsWarning[] {
-  const connectors = new Set(catalogue.entitlements.map((entry) => entry.connector));
-  return [...(calendar?.windows ?? []), ...(calendar?.freezes ?? [])].flatMap((entry) =>
-    (entry.connectors ?? []).filter((connector) => !connectors.has(connector)).map((connector) =>
-      ({ code: 'unknown-connector' as const, about: entry.id, message: `${connector} has nothing in the catalogue` })));
+function lintCalendar({ calendar, catalogue, inventory }: FactsValue): FactsWarning[] {
+  const connectors = new Set([...catalogue.entitlements.map((entry) => entry.connector), ...inventory.nhis.flatMap(({ accounts }) => Object.keys(accounts))]);
+  const warned = (entries: readonly { readonly id: string; readonly connectors?: readonly string[] | undefined }[], what: string): FactsWarning[] =>
+    entries.flatMap(({ id, connectors: named = [] }) => named.filter((connector) => !connectors.has(connector)).map((connector) =>
+      ({ code: 'unknown-connector', about: id, message: `${what} ${connector}, where nothing is in the catalogue and no identity has an account` })));
+  return [...warned(calendar?.windows ?? [], 'opens for nothing at'), ...warned(calendar?.freezes ?? [], 'holds nothing at')];
 }
 
 /** Names that are one id: offboarding either organisation would take back what the other holds. */

@@ -13,7 +13,7 @@ const about = {
   changeId: changeIdSchema,
   /** Index of the record in the ledger that this tells of. */
   record: z.int().min(0),
-  kind: z.enum(['provision', 'grant', 'revoke', 'rotate', 'disable', 'offboard']),
+  kind: z.enum(['provision', 'grant', 'extend', 'revoke', 'rotate', 'disable', 'offboard']),
   subject: subjectSchema,
   /** The system that the change is about; an offboarding has none of its own. */
   connector: connectorIdSchema.optional(),

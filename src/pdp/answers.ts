@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
 import { decisionSchema, verificationSchema, type Decision, type Verification } from '../protocol/decision.ts';
 import { EngineFault } from './fault.ts';
-import { scheduleSchema, type ChangeInput, type Schedule } from './policy-input.ts';
+import { proposalSchema, scheduleSchema, type ChangeInput, type Proposal, type Schedule } from './policy-input.ts';
 
 /** @throws EngineFault `malformed-result` */
 export function asDecision(value: unknown): Decision {
@@ -27,6 +27,11 @@ export function asSchedule(value: unknown, input: ChangeInput): Schedule {
   const isOffered = window === null || input.facts.calendar?.windows.some((one) => isDeepStrictEqual(one, window)) === true;
   if (!isOffered) throw new EngineFault('malformed-result', 'a window that is not one of those in the question');
   return schedule;
+}
+
+/** @throws EngineFault `malformed-result` */
+export function asProposal(value: unknown): Proposal {
+  return parse(proposalSchema, value);
 }
 
 function parse<T>(schema: z.ZodType<T>, value: unknown): T {

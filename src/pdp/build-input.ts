@@ -1,12 +1,14 @@
 /** What policy is asked, composed from a change and the facts. Pure, in a fixed order, and no larger than the question needs. */
 import { leaseSecondsOf, systemOf } from '../change/derive.ts';
+import { isRunning } from '../change/extension.ts';
+import type { ChangeState, Extension } from '../change/state.ts';
 import { freezes, HORIZON_MS, occurrences } from '../facts/calendar.ts';
 import { entitlementKey } from '../facts/check.ts';
 import type { Facts } from '../facts/load.ts';
 import type { Catalogue, Directory, InventoryFact } from '../facts/schemas.ts';
 import { planDigest, type Plan, type TargetState } from '../protocol/plan.ts';
 import { callerOf, entitlementsOf, isEmergency, purposeOf, windowOf, type ChangeRequest } from '../protocol/request.ts';
-import { parseTime, type Entitlement } from '../protocol/values.ts';
+import { durationSeconds, parseTime, type Entitlement } from '../protocol/values.ts';
 import type { ChangeInput } from './policy-input.ts';
 
 /** The part of a change's state that policy is told. */
@@ -16,6 +18,8 @@ export interface ChangeAsked {
   readonly request: ChangeRequest;
   /** The caller first, then whoever it acts for. */
   readonly requester: readonly string[];
+  /** Of an `extend` that was authorised before. */
+  readonly extension?: Extension | null;
 }
 
 export interface ChangeQuestion {
@@ -36,6 +40,8 @@ export interface ChangeQuestion {
   readonly locks: readonly { readonly lockId: string; readonly reason: string }[];
   /** The offboarding that this change is part of, once that was decided and approved; null for any other change. */
   readonly parent: { readonly changeId: string; readonly requester: readonly string[] } | null;
+  /** The change whose lease an `extend` is about; null where there is none, and for any other kind. */
+  readonly extended: ChangeState | null;
 }
 
 const LOCKS_MAX = 64;
@@ -69,6 +75,7 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
       step: question.step === null ? null : { action: question.step.action, number: question.step.number },
       parent: parent === null ? null : { changeId: parent.changeId, requester: [...parent.requester] },
       items: plan?.items?.length ?? null,
+      extends: extendsOf(question),
     },
     held: before === null ? null : [...before.held].sort(),
     used: usedBy(question),
@@ -81,6 +88,20 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
       calendar: calendarPart(question, nhi),
       locks: question.locks.map(({ lockId, reason }) => ({ lockId, reason })).sort((a, b) => (a.lockId < b.lockId ? -1 : 1)).slice(0, LOCKS_MAX),
     },
+  };
+}
+
+/** The first authorisation has fixed the end; before it, the end is as it would be now. */
+function extendsOf({ extended, nowMs, plan, state }: ChangeQuestion): ChangeInput['change']['extends'] {
+  if (extended === null || state.request.kind !== 'extend') return null;
+  const { subject } = extended.request;
+  const byDurationMs = nowMs + durationSeconds(state.request.duration) * 1000;
+  const { endsBy } = state.request;
+  return {
+    changeId: extended.changeId, subject, purpose: purposeOf(extended.request), entitlements: entitlementsOf(extended.request), running: isRunning(extended, nowMs),
+    endsAtMs: extended.lease?.endsAtMs ?? null,
+    extendedToMs: state.extension?.endsAtMs ?? Math.min(byDurationMs, endsBy === undefined ? Infinity : parseTime(endsBy)),
+    epoch: extended.lease?.epoch ?? 1, nextEpoch: plan?.extends?.epoch ?? null,
   };
 }
 

@@ -12,8 +12,10 @@ import { digestSchema } from '../protocol/values.ts';
 import type { PolicyImage } from './evaluator.ts';
 import { EngineFault } from './fault.ts';
 
-export const ENTRYPOINTS = ['access/decide', 'access/schedule', 'access/verify'] as const;
+export const ENTRYPOINTS = ['access/decide', 'access/reconcile', 'access/schedule', 'access/verify'] as const;
 export type Entrypoint = (typeof ENTRYPOINTS)[number];
+/** Without this one nothing is proposed, and all else is as it was. */
+const OPTIONAL: Entrypoint = 'access/reconcile';
 const BUNDLE_FILES = ['data.json', 'policy.wasm'] as const;
 const FILE_BYTES_MAX = 16 * 1024 * 1024;
 
@@ -67,7 +69,7 @@ export async function readBundle(directory: string): Promise<Bundle> {
     if (listed?.path !== file.path || listed.digest !== file.digest) throw new EngineFault('bundle-tampered', `${file.path} is not the file that the manifest names`);
   }
   if (due.digest !== manifest.digest) throw new EngineFault('bundle-tampered', 'the manifest does not have the digest that it states');
-  const unserved = ENTRYPOINTS.filter((name) => !manifest.entrypoints.includes(name));
+  const unserved = ENTRYPOINTS.filter((name) => name !== OPTIONAL && !manifest.entrypoints.includes(name));
   if (unserved.length > 0) throw new EngineFault('bad-bundle', `the bundle lacks the entrypoints ${unserved.join(', ')}`);
   return { digest: manifest.digest, manifest, image: { module: await compile(wasm), data: parseData(data), entrypoints: manifest.entrypoints } };
 }

@@ -1,10 +1,10 @@
 /** The policy decision point (NIST SP 800-162): questions in, validated answers out, or an {@link EngineFault}, which decides nothing. */
 import type { Decision, Verification } from '../protocol/decision.ts';
-import { asDecision, asSchedule, asVerification } from './answers.ts';
+import { asDecision, asProposal, asSchedule, asVerification } from './answers.ts';
 import { readBundle, type Bundle, type Entrypoint } from './bundle.ts';
 import { createEvaluator } from './evaluator.ts';
 import { EngineFault } from './fault.ts';
-import type { ChangeInput, Schedule, VerificationInput } from './policy-input.ts';
+import type { ChangeInput, Proposal, ReconcileInput, Schedule, VerificationInput } from './policy-input.ts';
 import { Pool, type PoolLimits } from './pool.ts';
 
 export { EngineFault, type EngineFaultCode } from './fault.ts';
@@ -19,6 +19,8 @@ export interface Pdp {
   schedule(input: ChangeInput): Promise<Schedule>;
   /** Is the state that was read after the effect what was decided? */
   verify(input: VerificationInput): Promise<Verification>;
+  /** What is to be proposed where a target is not as it is recorded? */
+  reconcile(input: ReconcileInput): Promise<Proposal>;
   close(): Promise<void>;
 }
 
@@ -71,7 +73,7 @@ export function inlinePdp(bundle: Bundle, options: { readonly inputBytesMax?: nu
 /** The PDP of a sidecar that has no policy: every question is a fault, so nothing is gained. */
 export function absentPdp(reason = 'no policy bundle is loaded'): Pdp {
   const none = (): Promise<never> => Promise.reject(new EngineFault('no-policy', reason));
-  return { bundle: null, decide: none, schedule: none, verify: none, close: () => Promise.resolve() };
+  return { bundle: null, decide: none, schedule: none, verify: none, reconcile: none, close: () => Promise.resolve() };
 }
 
 function answering(
@@ -91,6 +93,7 @@ function answering(
     decide: async (input) => asDecision(await ask('access/decide', input)),
     schedule: async (input) => asSchedule(await ask('access/schedule', input), input),
     verify: async (input) => asVerification(await ask('access/verify', input)),
+    reconcile: async (input) => asProposal(await ask('access/reconcile', input)),
     close,
   };
 }

@@ -4,12 +4,12 @@
  */
 import { z } from 'zod';
 import { inventoryFactSchema, catalogueSchema, directorySchema } from '../facts/schemas.ts';
-import { reasonSchema, requirementSchema } from '../protocol/decision.ts';
+import { controlSchema, reasonSchema, requirementSchema } from '../protocol/decision.ts';
 import { stepActionSchema } from '../protocol/plan.ts';
 import { calendarIdSchema } from '../protocol/request.ts';
 import { entitlementSchema, plainTextSchema, principalSchema, subjectSchema } from '../protocol/values.ts';
 
-const kind = z.enum(['provision', 'grant', 'revoke', 'rotate', 'disable', 'offboard']);
+const kind = z.enum(['provision', 'grant', 'extend', 'revoke', 'rotate', 'disable', 'offboard']);
 const windowMs = z.strictObject({ calendar: calendarIdSchema, opensAtMs: z.int(), closesAtMs: z.int() });
 
 /** Entrypoint `access/decide`: may this change go ahead, and who must approve? */
@@ -49,6 +49,24 @@ export const changeInputSchema = z.strictObject({
     parent: z.strictObject({ changeId: z.string(), requester: z.array(principalSchema).min(1) }).nullable(),
     /** What an offboarding takes back; null for anything else. */
     items: z.int().nullable(),
+    /** Of an `extend`: the change whose lease it is, as it is now; null where this ledger has none of that id, and for any other kind. */
+    extends: z
+      .strictObject({
+        changeId: z.string(),
+        /** What that change was asked for. */
+        subject: subjectSchema,
+        purpose: z.string(),
+        entitlements: z.array(entitlementSchema),
+        /** Whether its lease is in use and not to be taken back. */
+        running: z.boolean(),
+        /** When it ends, and when it would by this; null for what has no end. */
+        endsAtMs: z.int().nullable(),
+        extendedToMs: z.int().nullable(),
+        /** The epoch of the lease, and the one that the plan raises it to; null before there is a plan. */
+        epoch: z.int().min(1),
+        nextEpoch: z.int().min(2).nullable(),
+      })
+      .nullable(),
   }),
   /** What the account holds at the target, as read; null where it could not be read. */
   held: z.array(plainTextSchema(256)).nullable(),
@@ -99,6 +117,24 @@ export const verificationInputSchema = z.strictObject({
   after: seenState,
 });
 export type VerificationInput = z.infer<typeof verificationInputSchema>;
+
+/** Entrypoint `access/reconcile`: what is to be proposed where a target is not as it is recorded? */
+export const reconcileInputSchema = z.strictObject({
+  v: z.literal(1),
+  nowMs: z.int(),
+  finding: z.strictObject({
+    code: z.string(), connector: z.string(), target: z.string(), account: z.string(), privileges: z.array(plainTextSchema(256)),
+    /** Whose account it is; null where the inventory does not say. */
+    nhi: z.string().nullable(),
+    /** The change whose access it is; null where it is of none. */
+    change: z.string().nullable(),
+  }),
+  facts: z.strictObject({ nhi: inventoryFactSchema.nullable(), catalogue: catalogueSchema }),
+});
+export type ReconcileInput = z.infer<typeof reconcileInputSchema>;
+/** `propose`: the kind of change that would end what was found; null: people look at it. */
+export const proposalSchema = z.strictObject({ propose: z.enum(['revoke', 'disable']).nullable(), reasons: z.array(reasonSchema).min(1).max(64), controls: z.array(controlSchema).max(128) });
+export type Proposal = z.infer<typeof proposalSchema>;
 
 /** Entrypoint `access/schedule`: which maintenance window must this change use? Asked with the change's input, before there is a plan. */
 export const scheduleSchema = z.strictObject({ window: windowMs.nullable(), reasons: z.array(reasonSchema).min(1).max(64) });

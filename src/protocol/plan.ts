@@ -37,12 +37,13 @@ export type TargetState = z.infer<typeof targetStateSchema>;
  * What a step does at its target.
  *
  * - `provision`, `grant`: access is made or lent; `revoke`: privileges are taken;
+ * - `extend`: access that was made or lent gets a later end;
  * - `stage`, `cutover`, `retire`: a rotation with overlap makes the new login, checks that it can take over, and shuts out the old one;
  * - `replace`: a rotation without overlap sets a new secret in place;
  * - `disable`: an account is shut out and holds nothing of its own any more;
  * - `call`: the caller's own code makes the change (mode `caller`).
  */
-export const STEP_ACTIONS = ['provision', 'grant', 'revoke', 'stage', 'cutover', 'retire', 'replace', 'disable', 'call'] as const;
+export const STEP_ACTIONS = ['provision', 'grant', 'extend', 'revoke', 'stage', 'cutover', 'retire', 'replace', 'disable', 'call'] as const;
 export const stepActionSchema = z.enum(STEP_ACTIONS);
 export type StepAction = z.infer<typeof stepActionSchema>;
 
@@ -53,7 +54,7 @@ export function makesSecret(action: StepAction): boolean {
 
 /** Whether the step may leave more access than there was. What a caller's own code does, nobody can tell beforehand. */
 export function givesAccess(action: StepAction): boolean {
-  return makesSecret(action) || action === 'grant' || action === 'call';
+  return makesSecret(action) || action === 'grant' || action === 'extend' || action === 'call';
 }
 
 /** Whether the step leaves less access than there was: no window, freeze, lock or floor holds it up. */
@@ -69,6 +70,10 @@ export function isUndoable(action: StepAction): action is UndoableAction {
   return (UNDOABLE_ACTIONS as readonly string[]).includes(action);
 }
 
+/** What gives access that ends by itself. */
+export const lentActionSchema = z.enum(['provision', 'grant']);
+export type LentAction = z.infer<typeof lentActionSchema>;
+
 /** One effect on one target. `action` is what the connector is asked to do. */
 export const planStepSchema = z.strictObject({
   stepId: stepIdSchema,
@@ -80,7 +85,10 @@ export const planStepSchema = z.strictObject({
   /** The other login of a rotation: the old one for `stage` and `cutover`, the new one for `retire`. */
   other: plainTextSchema(128).optional(),
   privileges: z.array(plainTextSchema(256)).max(16),
+  /** For `extend`, of the change whose lease it is. */
   clientToken: clientTokenSchema,
+  /** What an `extend` extends: the action that gave it. */
+  gave: lentActionSchema.optional(),
 });
 export type PlanStep = z.infer<typeof planStepSchema>;
 
@@ -117,7 +125,7 @@ export const planSchema = z.strictObject({
   log: logIdSchema,
   changeId: changeIdSchema,
   revision: z.int().min(1).max(9999),
-  kind: z.enum(['provision', 'grant', 'revoke', 'rotate', 'disable', 'offboard']),
+  kind: z.enum(['provision', 'grant', 'extend', 'revoke', 'rotate', 'disable', 'offboard']),
   /** First the principal that called, then whoever it acts for (RFC 8693 `act`), outermost first. */
   requester: z.array(principalSchema).min(1).max(8),
   subject: subjectSchema,
@@ -133,6 +141,8 @@ export const planSchema = z.strictObject({
   before: z.record(z.string(), jsonValueSchema),
   /** The first `step.authorised` fixes the end: min(its time + leaseSeconds, endsBy). */
   lease: z.strictObject({ leaseId: leaseIdSchema, leaseSeconds: z.int().min(1), endsBy: timeSchema.nullable() }).nullable(),
+  /** Whose lease an `extend` extends, and to which epoch; `lease` is that change's, with the length from now on. */
+  extends: z.strictObject({ change: changeIdSchema, epoch: z.int().min(2).max(9999) }).optional(),
   recipient: recipientSchema.nullable(),
   window: planWindowSchema.optional(),
   rotation: planRotationSchema.optional(),

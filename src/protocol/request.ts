@@ -1,9 +1,18 @@
 /** What a caller sends to `POST /v1/changes`: the intent. Everything that is derived from it is the server's. */
 import { z } from 'zod';
-import { connectorIdSchema, durationSchema, durationSeconds, entitlementSchema, nhiIdSchema, plainTextSchema, subjectSchema, timeSchema } from './values.ts';
+import { changeIdSchema, connectorIdSchema, durationSchema, durationSeconds, entitlementSchema, nhiIdSchema, plainTextSchema, subjectSchema, timeSchema } from './values.ts';
 
-/** An age X25519 recipient (age-encryption.org/v1): where a secret that is issued will be sealed to. */
-export const recipientSchema = z.string().regex(/^age1[02-9ac-hj-np-z]{58}$/);
+/**
+ * Where a secret that is issued goes: an age X25519 recipient (age-encryption.org/v1) that it is sealed to, or `kv:<sink>/<path>`, a place in a store of
+ * secrets that the executor keeps it in.
+ */
+export const recipientSchema = z.string().regex(/^(?:age1[02-9ac-hj-np-z]{58}|kv:[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?(?:\/[A-Za-z0-9_-][A-Za-z0-9_.-]{0,62}){1,8})$/);
+
+/** The place that a recipient names; null for one that a secret is sealed to. */
+export function placeOf(recipient: string): { readonly sink: string; readonly path: string } | null {
+  const [, sink, path] = /^kv:([^/]+)\/(.+)$/.exec(recipient) ?? [];
+  return sink === undefined || path === undefined ? null : { sink, path };
+}
 export const purposeIdSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/);
 /** A raw Ed25519 public key (32 bytes), standard base64. */
 export const runKeySchema = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);
@@ -58,6 +67,17 @@ export const grantRequestSchema = z.strictObject({
   endsBy: timeSchema.optional(),
   ...inTime,
 });
+/** The lease that a change gave ends later: counted anew, from when this is authorised. Everything else stays what that change gave. */
+export const extendRequestSchema = z.strictObject({
+  kind: z.literal('extend'),
+  /** The change whose lease it is. */
+  change: changeIdSchema,
+  ...common,
+  duration: durationSchema,
+  endsBy: timeSchema.optional(),
+  window: inTime.window,
+  urgency: inTime.urgency,
+});
 export const revokeRequestSchema = z.strictObject({ kind: z.literal('revoke'), ...common, caller: callerSchema.optional() });
 
 const account = {
@@ -92,10 +112,11 @@ export const disableRequestSchema = z.strictObject({ kind: z.literal('disable'),
 export const offboardRequestSchema = z.strictObject({ kind: z.literal('offboard'), subject: subjectSchema, reason });
 
 export const changeRequestSchema = z.discriminatedUnion('kind', [
-  provisionRequestSchema, grantRequestSchema, revokeRequestSchema, rotateRequestSchema, disableRequestSchema, offboardRequestSchema,
+  provisionRequestSchema, grantRequestSchema, extendRequestSchema, revokeRequestSchema, rotateRequestSchema, disableRequestSchema, offboardRequestSchema,
 ]);
 export type ChangeRequest = z.infer<typeof changeRequestSchema>;
 export type ChangeKind = ChangeRequest['kind'];
+export type ExtendRequest = z.infer<typeof extendRequestSchema>;
 export type RotateRequest = z.infer<typeof rotateRequestSchema>;
 export type Caller = z.infer<typeof callerSchema>;
 
@@ -112,7 +133,7 @@ export function purposeOf(request: ChangeRequest): string {
 }
 
 export function callerOf(request: ChangeRequest): Caller | null {
-  return request.kind === 'offboard' ? null : (request.caller ?? null);
+  return 'caller' in request ? (request.caller ?? null) : null;
 }
 
 export function windowOf(request: ChangeRequest): { readonly calendar?: string | undefined; readonly onMissed?: 'replan' | 'expire' | undefined } | null {

@@ -12,7 +12,7 @@
  */
 import { z } from 'zod';
 import { proofClassSchema } from './decision.ts';
-import { clientTokenSchema, planStepSchema, STEP_ACTIONS, UNDOABLE_ACTIONS } from './plan.ts';
+import { clientTokenSchema, lentActionSchema, planStepSchema, STEP_ACTIONS, UNDOABLE_ACTIONS } from './plan.ts';
 import {
   actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, executorIdSchema, leaseIdSchema, logIdSchema, personIdSchema,
   plainTextSchema, principalSchema, stepIdSchema, timeSchema,
@@ -40,6 +40,7 @@ export const querySchema = z.strictObject({
   other: plainTextSchema(128).optional(),
   privileges: z.array(plainTextSchema(256)).max(16),
   clientToken: clientTokenSchema,
+  gave: lentActionSchema.optional(),
 });
 export type Query = z.infer<typeof querySchema>;
 
@@ -80,7 +81,8 @@ export const revokeOrderSchema = z.strictObject({
   account: plainTextSchema(128),
   privileges: z.array(plainTextSchema(256)).min(1).max(16),
   clientToken: clientTokenSchema,
-  cause: z.enum(['leaseEnd', 'early', 'compensation']),
+  /** `reconcile`: it was found at the target though its lease is over, and is carried out whatever was taken back before. */
+  cause: z.enum(['leaseEnd', 'early', 'compensation', 'reconcile']),
   orderedBy: principalSchema,
 });
 export type RevokeOrder = z.infer<typeof revokeOrderSchema>;

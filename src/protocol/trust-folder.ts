@@ -128,7 +128,7 @@ export function floorFor(
 export function floorOf(requirements: RequirementsFile, step: Pick<PlanStep, 'action' | 'connector' | 'target' | 'privileges'>): FloorDemand | null {
   if (!givesAccess(step.action)) return null;
   const floor = floorFor(requirements, step);
-  return step.action === 'provision' || step.action === 'grant' ? floor : { ...floor, maxLeaseSeconds: null };
+  return step.action === 'provision' || step.action === 'grant' || step.action === 'extend' ? floor : { ...floor, maxLeaseSeconds: null };
 }
 
 function demandOf({ quorum, proofClass, approvers, maxLeaseSeconds }: FloorDemand): FloorDemand {

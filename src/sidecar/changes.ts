@@ -1,6 +1,8 @@
 /** `/v1/changes`: ask, look, wait, decide, withdraw, revoke, fetch. */
 import type { ChangeState } from '../change/state.ts';
 import { systemOf } from '../change/derive.ts';
+import { extendRequestFor } from '../engine/extending.ts';
+import type { Authenticated } from '../identity/tokens.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import { parseTime } from '../protocol/values.ts';
 import type { Handlers } from './call.ts';
@@ -16,18 +18,31 @@ const LIST_LIMIT = 50;
 
 type ChangeOperation =
   | 'requestChange' | 'listChanges' | 'getChange' | 'reviseChange' | 'decideApproval' | 'withdrawChange' | 'revokeChange' | 'getDelivery'
-  | 'acknowledgeDelivery' | 'getEvidence';
+  | 'acknowledgeDelivery' | 'getEvidence' | 'extendChange';
 
 export function changeHandlers(context: SidecarContext): Handlers<ChangeOperation> {
   const { engine } = context;
   const show = (state: ChangeState): ChangeView => viewOf(state, engine.waitingFor(state.changeId));
   const view = async (state: ChangeState): Promise<{ status: 200; body: object }> => ({ status: 200, body: show(await durable(context, state)) });
+  const ask = async (by: Authenticated, request: ChangeRequest, wait: string | undefined, idempotencyKey: string | null): Promise<{ status: 201; body: ChangeView; headers: Record<string, string> }> => {
+    requireOneSystem(request);
+    requireVisible(by, request);
+    const { state } = unwrap(await engine.request([by.principal], request, idempotencyKey));
+    const latest = await durable(context, await waitUntil(context, state, wait, (seen) => isAtRest(seen, context.clock.nowMs())));
+    return { status: 201, body: show(latest), headers: { location: `/v1/changes/${state.changeId}` } };
+  };
+  /** Whose lease it is must be one that the caller may see: what is extended is named by nobody else. */
+  const requireVisible = (by: Authenticated, request: ChangeRequest): void => {
+    if (request.kind === 'extend') visibleChange(context, by, request.change);
+  };
   return {
-    async requestChange({ by, body, query, idempotencyKey }) {
-      requireOneSystem(body);
-      const { state } = unwrap(await engine.request([by.principal], body, idempotencyKey));
-      const latest = await durable(context, await waitUntil(context, state, query.wait, (seen) => isAtRest(seen, context.clock.nowMs())));
-      return { status: 201, body: show(latest), headers: { location: `/v1/changes/${state.changeId}` } };
+    requestChange: ({ by, body, query, idempotencyKey }) => ask(by, body, query.wait, idempotencyKey),
+    extendChange({ by, params, body, query, idempotencyKey }) {
+      const extended = visibleChange(context, by, params['id']!);
+      const { duration, endsBy, reason } = body;
+      const request = extendRequestFor(extended, { duration, reason, ...(endsBy === undefined ? {} : { endsBy }) });
+      if (request === null) throw new Problem('not-extendable', `a ${extended.request.kind} has no lease that could end later`);
+      return ask(by, request, query.wait, idempotencyKey);
     },
     async listChanges({ by, query }) {
       const facts = context.facts();
@@ -48,6 +63,7 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
     async reviseChange({ by, params, body }) {
       const { changeId } = visibleChange(context, by, params['id']!);
       requireOneSystem(body);
+      requireVisible(by, body);
       return view(unwrap(await engine.revise(by.principal, changeId, body)));
     },
     async decideApproval({ by, params, body }) {

@@ -17,6 +17,8 @@ export interface SidecarContext {
   readonly logger: Logger;
   /** Reads a file below the ledger's directory; null where there is none. */
   readonly readLedgerFile: (path: string) => Promise<Uint8Array | null>;
+  /** Those that an executor serves. */
+  readonly connectors: readonly string[];
   readonly executors: readonly { readonly id: string; readonly connected: () => boolean }[];
   /** What keeps the copy of the ledger from coming on, where one is kept; null while nothing does. */
   readonly copyTrouble?: () => string | null;

@@ -7,9 +7,10 @@ import type { Role } from '../identity/tokens.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import type { ErrorCode } from './errors.ts';
 import {
-  acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema,
-  evidenceSchema, getQuerySchema, healthSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
-  lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, readinessSchema, reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
+  acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema, discoverySchema,
+  evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
+  lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, reportMessageSchema, revokeAllAnswerSchema,
+  revokeAnswerSchema,
   stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
 
@@ -38,7 +39,7 @@ export const ROUTES = {
   requestChange: {
     method: 'POST', path: '/v1/changes', roles: ['caller'], query: waitQuerySchema, body: changeRequestSchema, takesIdempotencyKey: true,
     summary: 'The request is recorded; policy decides it next. With `wait`, answers once the change waits for a person or for nothing.',
-    status: 201, answer: changeViewSchema, problems: ['mixed-targets', 'lease-needs-executor', 'idempotency-key-reused', 'too-many-open', 'ledger-unwritable'],
+    status: 201, answer: changeViewSchema, problems: ['mixed-targets', 'lease-needs-executor', 'no-such-change', 'not-extendable', 'idempotency-key-reused', 'too-many-open', 'ledger-unwritable'],
   },
   listChanges: {
     method: 'GET', path: '/v1/changes', roles: 'any', query: listQuerySchema, body: null,
@@ -53,7 +54,7 @@ export const ROUTES = {
   reviseChange: {
     method: 'POST', path: '/v1/changes/{id}/revisions', roles: ['caller'], query: noQuerySchema, body: changeRequestSchema,
     summary: 'The request is replaced: a new revision, and every approval is void.',
-    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-requester', 'mixed-targets', 'lease-needs-executor', 'too-late', 'not-expected', 'ledger-unwritable'],
+    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-requester', 'mixed-targets', 'lease-needs-executor', 'not-extendable', 'too-late', 'not-expected', 'ledger-unwritable'],
   },
   decideApproval: {
     method: 'POST', path: '/v1/changes/{id}/approvals', roles: ['approver'], query: noQuerySchema, body: approvalBodySchema,
@@ -70,6 +71,11 @@ export const ROUTES = {
     method: 'POST', path: '/v1/changes/{id}/revoke', roles: 'any', query: noQuerySchema, body: commentBodySchema,
     summary: 'What the change gave is being taken back now, with or without policy and a writable ledger.',
     status: 202, answer: revokeAnswerSchema, problems: ['no-such-change', 'not-allowed', 'nothing-to-revoke'],
+  },
+  extendChange: {
+    method: 'POST', path: '/v1/changes/{id}/extend', roles: ['caller'], query: waitQuerySchema, body: extendBodySchema, takesIdempotencyKey: true,
+    summary: 'A change of its own is recorded that gives the lease of this one a later end, once it is decided and approved like a grant. Until then the end stays.',
+    status: 201, answer: changeViewSchema, problems: ['no-such-change', 'not-extendable', 'idempotency-key-reused', 'too-many-open', 'ledger-unwritable'],
   },
   getDelivery: {
     method: 'GET', path: '/v1/changes/{id}/delivery', roles: ['caller'], query: noQuerySchema, body: null,
@@ -123,7 +129,7 @@ export const ROUTES = {
   },
   setLock: {
     method: 'POST', path: '/v1/locks', roles: 'any', query: noQuerySchema, body: lockBodySchema,
-    summary: 'Nothing is gained by the identity, or at the connector, until the lock is lifted; what is on its way to being given is ordered back.',
+    summary: 'Nothing is gained by the identity, or at the connector, until the lock is lifted; what is on its way to being given is ordered back. The same again, while it is set, is the same lock.',
     status: 201, answer: lockViewSchema, problems: ['not-allowed', 'ledger-unwritable'],
   },
   listLocks: {
@@ -135,6 +141,26 @@ export const ROUTES = {
     method: 'POST', path: '/v1/locks/{id}/lift', roles: 'any', query: noQuerySchema, body: liftBodySchema,
     summary: 'The lock is no more; the changes that waited for it go on.',
     status: 200, answer: lockViewSchema, problems: ['no-such-lock', 'not-allowed', 'ledger-unwritable'],
+  },
+  reconcile: {
+    method: 'POST', path: '/v1/reconciliations', roles: 'any', query: waitQuerySchema, body: reconcileBodySchema,
+    summary: 'What is there at the connectors is compared with what is recorded; what differs is on record. Answers once all are compared, or after `wait`.',
+    status: 200, answer: reconciliationListSchema, problems: ['not-allowed', 'no-such-connector'],
+  },
+  listReconciliations: {
+    method: 'GET', path: '/v1/reconciliations', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'When each connector was last compared with what is recorded, and what came of it.',
+    status: 200, answer: reconciliationListSchema, problems: ['not-allowed'],
+  },
+  listFindings: {
+    method: 'GET', path: '/v1/findings', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'What is not at its target as it is recorded, as far as the caller answers for it or may see it, oldest first.',
+    status: 200, answer: findingListSchema, problems: [],
+  },
+  getDiscovery: {
+    method: 'GET', path: '/v1/discoveries/{connector}', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'What was there when the connector was last compared: accounts, what they hold, their credentials and last use.',
+    status: 200, answer: discoverySchema, problems: ['not-allowed', 'no-such-connector', 'erased'],
   },
   getCheckpoint: { ...LEDGER_FILE, path: '/ledger/checkpoint', summary: 'The newest signed checkpoint (C2SP tlog-checkpoint).', answer: 'text/plain; charset=utf-8' },
   getTile: { ...LEDGER_FILE, path: '/ledger/tile/{tile...}', summary: 'A tile or an entry bundle (C2SP tlog-tiles).', answer: 'application/octet-stream' },

@@ -1,8 +1,11 @@
 /** What crosses the HTTP surface, as closed schemas: the one source of types, checks and `docs/openapi.json`. */
 import { z } from 'zod';
 import { findingCodeSchema } from '../change/events.ts';
+import { DISCREPANCY_CODES } from '../change/compare.ts';
 import { STATES } from '../change/state.ts';
+import { countsSchema, findingIdSchema } from '../evidence/reconciled.ts';
 import { counterOfferSchema, decisionSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
+import { discoveryIdSchema, foundSchema } from '../protocol/discovery.ts';
 import { stepEnvelopeSchema, reportMessageSchema } from '../protocol/envelope.ts';
 import { jsonValueSchema, planRotationSchema, planSchema, planWindowSchema, stepActionSchema } from '../protocol/plan.ts';
 import { changeRequestSchema, purposeIdSchema, recipientSchema } from '../protocol/request.ts';
@@ -82,6 +85,8 @@ export const changeViewSchema = z.strictObject({
   subject: subjectSchema,
   /** The offboarding that it is part of. */
   parent: changeIdSchema.nullable(),
+  /** Of an `extend`: the change whose lease it is, and the end that it gives, once that is fixed. The lease itself is that change's. */
+  extends: z.strictObject({ change: changeIdSchema, endsAt: timeSchema.nullable() }).nullable(),
   requester: z.array(principalSchema),
   purpose: purposeIdSchema,
   reason: plainTextSchema(500),
@@ -166,6 +171,10 @@ export type Delivery = z.infer<typeof deliverySchema>;
 export const acknowledgeBodySchema = z.strictObject({ digest: digestSchema });
 export type AcknowledgeBody = z.infer<typeof acknowledgeBodySchema>;
 
+/** The end is counted anew, from when the extension is authorised; all else is what the change gave. */
+export const extendBodySchema = z.strictObject({ duration: durationSchema, endsBy: timeSchema.optional(), reason: plainTextSchema(500) });
+export type ExtendBody = z.infer<typeof extendBodySchema>;
+
 export const confirmationBodySchema = z.strictObject({ consumer: consumerSchema });
 export type ConfirmationBody = z.infer<typeof confirmationBodySchema>;
 
@@ -230,6 +239,40 @@ export const nhiViewSchema = z.strictObject({ ...inventoryFactSchema.shape, leas
 export type NhiView = z.infer<typeof nhiViewSchema>;
 export const nhiListSchema = z.strictObject({ nhis: z.array(nhiViewSchema) });
 export type NhiList = z.infer<typeof nhiListSchema>;
+
+/** Something at a target that is not as it is recorded. */
+export const findingViewSchema = z.strictObject({
+  id: findingIdSchema, code: z.enum(DISCREPANCY_CODES), connector: connectorIdSchema, target: z.string(), account: z.string(), nhi: nhiIdSchema.nullable(), changeId: changeIdSchema.nullable(),
+  owner: principalSchema.nullable(), privileges: z.array(z.string()), message: z.string(), since: timeSchema,
+  /** When it was last ordered back; null where nobody ordered that: people decide. */
+  orderedAt: timeSchema.nullable(),
+  /** The change that was asked for to end it. */
+  proposed: changeIdSchema.nullable(),
+});
+export type FindingView = z.infer<typeof findingViewSchema>;
+export const findingListSchema = z.strictObject({ findings: z.array(findingViewSchema) });
+export type FindingList = z.infer<typeof findingListSchema>;
+
+/** `running`: not over when the wait was. `failed`: the target could not be looked at. `never`: nobody has looked yet. */
+export const RECONCILIATION_STATES = ['done', 'running', 'failed', 'never'] as const;
+export const reconciliationViewSchema = z.strictObject({
+  connector: connectorIdSchema,
+  state: z.enum(RECONCILIATION_STATES),
+  /** Of the last comparison that was made, whatever became of this one; all null where there was none. */
+  discoveryId: discoveryIdSchema.nullable(), target: z.string().nullable(), at: timeSchema.nullable(), complete: z.boolean().nullable(), counts: countsSchema.nullable(),
+  /** Findings that this one has opened and cleared. */
+  found: z.int().min(0), cleared: z.int().min(0),
+  /** Why it failed. */
+  reason: z.string().nullable(),
+});
+export type ReconciliationView = z.infer<typeof reconciliationViewSchema>;
+export const reconciliationListSchema = z.strictObject({ reconciliations: z.array(reconciliationViewSchema), findings: z.array(findingViewSchema) });
+export type ReconciliationList = z.infer<typeof reconciliationListSchema>;
+/** Left out: every connector. */
+export const reconcileBodySchema = z.strictObject({ connector: connectorIdSchema.optional() });
+export type ReconcileBody = z.infer<typeof reconcileBodySchema>;
+export const discoverySchema = z.strictObject({ connector: connectorIdSchema, target: z.string(), discoveryId: discoveryIdSchema, at: timeSchema, complete: z.boolean(), entries: z.array(foundSchema) });
+export type Discovery = z.infer<typeof discoverySchema>;
 
 export const healthSchema = z.strictObject({ status: z.literal('ok') });
 /** `required: false`: worth knowing, but the sidecar is of use without it. */

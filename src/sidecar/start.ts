@@ -111,6 +111,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       log, pdp, facts: facts.current, transport, outbox, copy: copy ?? undefined, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
       onEvents: (state, events) => notifier?.take(state, events),
+      ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
     });
     undo.push(() => engine.close());
     copy?.onRefilled((from, missing) => engine.recordCopyRefilled(from, missing));
@@ -126,7 +127,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     setMaxListeners(0, draining.signal);
     const app = createApp({
       engine, log, facts: facts.current, clock, logger, tokens, hosts: config.hosts, draining: draining.signal,
-      executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
+      connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       ...(copy === null ? {} : { copyTrouble: () => copy.trouble() }),
       readLedgerFile: (path) => disk.read(`ledger/${path}`),
     });

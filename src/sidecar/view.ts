@@ -19,6 +19,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
     revision: state.revision,
     subject: request.subject,
     parent: state.parent,
+    extends: request.kind === 'extend' ? { change: request.change, endsAt: state.extension === null ? null : formatTime(state.extension.endsAtMs) } : null,
     requester: [...state.requester],
     purpose: purposeOf(request),
     reason: request.reason,
@@ -114,12 +115,11 @@ const NEXT_TRIES: Readonly<Record<FindingCode, string>> = {
   'revoke-failed': 'the executor tries again by itself, for ever',
   'revoke-mismatch': 'nothing is tried: what is there by that name is not what was given, and is left alone until a person has looked at it',
   'step-stuck': 'the step is sent again by itself until the executor answers',
-  'verification-failed': 'what was given is taken back by itself',
+  'verification-failed': 'what was given is taken back by itself, unless somebody uses it by now: then a person looks, and withdraws the change or revokes it',
   'log-rolled-back': 'nothing is given until the ledger is restored; taking back goes on',
   'rotation-stalled': 'it is tried again by itself; see what still uses the old credential',
   'caller-silent': 'nothing is tried: see what the caller’s code did, then withdraw the change, so that others get at its target; a late report is still taken',
   'offboarding-open': 'what is open is tried again by itself',
-  'window-missed': 'see why the window was missed; a change that is planned anew waits for its next one',
 };
 
 function stuckOf(state: ChangeState): ChangeView['stuck'] {

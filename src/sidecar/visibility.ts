@@ -3,6 +3,7 @@
  */
 import type { ChangeState } from '../change/state.ts';
 import type { Lock } from '../engine/locks.ts';
+import type { OpenFinding } from '../evidence/reconciled.ts';
 import type { Facts } from '../facts/load.ts';
 import { mayRevoke } from '../identity/authority.ts';
 import type { Authenticated } from '../identity/tokens.ts';
@@ -34,6 +35,16 @@ export function maySeeNhi(by: Authenticated, nhi: string, facts: Facts): boolean
   const fact = facts.inventory.get(nhi);
   if (by.principal === fact?.owner || by.principal === fact?.backupOwner) return true;
   return isInTeam(by.principal, facts);
+}
+
+/** Whoever may see all that is at a target: what is there is of everybody. Operators, auditors, on call and security. */
+export function maySeeTargets(by: Authenticated, facts: Facts): boolean {
+  return seesAll(by) || isInTeam(by.principal, facts);
+}
+
+/** Whoever may see what is at targets, whoever owns the finding, and whoever may see its identity. */
+export function maySeeFinding(by: Authenticated, finding: Pick<OpenFinding, 'owner' | 'nhi'>, facts: Facts): boolean {
+  return maySeeTargets(by, facts) || (finding.nhi !== null && maySeeNhi(by, finding.nhi, facts)) || by.principal === finding.owner;
 }
 
 /** Whoever may see the identity that is locked, or one with an account at the connector that is. */

@@ -10,6 +10,7 @@ export function byAudience(routes: ReadonlyMap<string, Transport>): Transport {
   };
   return {
     arm: async (audience, order) => to(audience).arm(audience, order),
+    disarm: async (audience, order) => to(audience).disarm(audience, order),
     publishStep: async (audience, envelope) => to(audience).publishStep(audience, envelope),
     publishRevoke: async (audience, order) => to(audience).publishRevoke(audience, order),
     onReport: (receive) => transports.forEach((one) => one.onReport(receive)),

@@ -127,6 +127,26 @@ describe('a step', () => {
     expect(story.now.name).toBe('scheduled');
   });
 
+  it('that nobody takes up, ticket after ticket, is a finding, and none any more once somebody does', () => {
+    const story = new Story().allowed({ ...GRANT, duration: 'PT1H' } as typeof GRANT);
+    for (let issue = 1; issue <= 3; issue += 1) {
+      expectOk(story.decided(decision('allow'), 'dispatch'));
+      expectOk(story.authorise());
+      story.try({ type: 'recordArmed', by: SIDECAR, orderDigest: story.now.lease!.orderDigest });
+      story.nowMs = story.now.act!.notAfterMs;
+      expect(nextWork(story.now, story.nowMs, LIMITS).work).toEqual({ do: issue < 3 ? 'dispatch' : 'unanswered' });
+    }
+    story.must({ type: 'openFinding', by: SIDECAR, code: 'step-stuck', message: 'nobody', owner: 'person:wei' });
+    expect(shownState(story.now)).toBe('stuck');
+    // It goes on being asked for.
+    expect(nextWork(story.now, story.nowMs, LIMITS).work).toEqual({ do: 'dispatch' });
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expectOk(story.authorise());
+    expectOk(story.claimed());
+    expect(story.now.findings.size).toBe(0);
+    expect(shownState(story.now)).toBe('executing');
+  });
+
   it('is published only after its revoke is armed', () => {
     const story = pending();
     expectOk(story.approve('person:wei'));

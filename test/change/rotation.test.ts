@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { nextWork, occupiesTarget } from '../../src/change/work.ts';
 import type { Seal } from '../../src/protocol/signed.ts';
-import { decision, expectOk, ROTATE, SIDECAR, SINGLE, Story, T0, TWINS } from './story.ts';
+import { decision, EXECUTOR, expectOk, ROTATE, SIDECAR, SINGLE, Story, T0, TWINS } from './story.ts';
 
 const LIMITS = { overdueAfterMs: 30_000, deliveryMs: 86_400_000, stalledAfterMs: 600_000 };
 const work = (story: Story) => nextWork(story.now, story.nowMs, LIMITS);
@@ -121,6 +121,23 @@ describe('a rotation with an overlap', () => {
     expect(work(story).work).toEqual({ do: 'compensate' });
   });
 
+  it('that policy does not let go on is asked about ever more slowly, and again at the old pace once it was let', () => {
+    const story = cutOver();
+    story.must({ type: 'openFinding', by: SIDECAR, code: 'rotation-stalled', message: 'denied', owner: 'person:wei' });
+    const waitMinutes = (): number => {
+      expectOk(story.decided(decision('deny'), 'dispatch'));
+      const { work: due, wakeAtMs } = work(story);
+      expect(due).toBeNull();
+      const waitMs = wakeAtMs! - story.nowMs;
+      story.nowMs = wakeAtMs!;
+      expect(work(story).work).toEqual({ do: 'dispatch' });
+      return waitMs / 60_000;
+    };
+    expect(Array.from({ length: 8 }, waitMinutes)).toEqual([10, 20, 40, 80, 160, 320, 360, 360]);
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expect(waitMinutes()).toBe(10);
+  });
+
   it('whose secret nobody fetches is undone', () => {
     const story = stagedRotation();
     story.nowMs += LIMITS.deliveryMs;
@@ -215,6 +232,21 @@ describe('a rotation with an overlap', () => {
     next();
     next();
     expect(story.now.name).toBe('done');
+  });
+});
+
+describe('a secret that is kept in a sink', () => {
+  it('is delivered by that: nobody has to fetch it, and its consumers are waited for', () => {
+    const story = new Story().allowed({ ...ROTATE, recipient: 'kv:app-kv/orders' } as typeof ROTATE, TWINS);
+    story.stepDone({ ...SEAL, recipient: 'kv:app-kv/orders' });
+    expect(story.now).toMatchObject({ name: 'staged', delivery: { status: 'acknowledged' } });
+    expect(story.events.at(-2)).toMatchObject({ type: 'delivery.acknowledged', actor: EXECUTOR });
+  });
+
+  it('is not delivered by being sealed, nor is one that is sealed to somebody', () => {
+    const story = new Story().allowed(ROTATE, TWINS);
+    story.stepDone(SEAL);
+    expect(story.now.delivery?.status).toBe('sealed');
   });
 });
 

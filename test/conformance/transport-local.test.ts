@@ -40,6 +40,10 @@ function listen(socket: string, far: FarEnd): Promise<LocalListener> {
         fail();
         far.armed.push(one);
       },
+      async disarm(one) {
+        fail();
+        far.disarmed.push(one);
+      },
       async revoke(one) {
         fail();
         far.revoked.push(one);
@@ -82,7 +86,7 @@ async function openPair(): Promise<Pair> {
   };
 }
 
-transportConformance('local', openPair, { envelope: (n) => envelopes[n]!, order: order!, reports: [claimed(1), claimed(2)] });
+transportConformance('local', openPair, { envelope: (n) => envelopes[n]!, order: order!, orderDue: (n, dueMs) => sign.order(deriveRevokeOrder(plan, EXECUTOR, dueMs, 'leaseEnd', `person:n${n}`)!), reports: [claimed(1), claimed(2)] });
 
 describe('the socket of an executor', () => {
   let directory: string;

@@ -12,17 +12,19 @@ import type { Dsse } from '../../src/protocol/signed.ts';
 /** What arrived at the executor's end, and what it says to it. */
 export interface FarEnd {
   readonly armed: Dsse[];
+  /** Orders that it was asked to do without. */
+  readonly disarmed: Dsse[];
   readonly steps: unknown[];
   readonly revoked: Dsse[];
   /** Calls of `connected`: somebody is there to hear reports. */
   connections: number;
   answer: (envelope: unknown) => Promise<Acceptance>;
-  /** Set to make `arm` and `revoke` fail. */
+  /** Set to make `arm`, `disarm` and `revoke` fail. */
   refusal: Error | null;
 }
 
 export function farEnd(): FarEnd {
-  return { armed: [], steps: [], revoked: [], connections: 0, answer: () => Promise.resolve({ accepted: true }), refusal: null };
+  return { armed: [], disarmed: [], steps: [], revoked: [], connections: 0, answer: () => Promise.resolve({ accepted: true }), refusal: null };
 }
 
 /** One sidecar's end and one executor's end, as the transport under test makes them. */
@@ -44,6 +46,8 @@ export interface Samples {
   /** Another step for each number. */
   readonly envelope: (n: number) => StepEnvelope;
   readonly order: Dsse;
+  /** Another order for each number, due then. */
+  readonly orderDue: (n: number, dueMs: number) => Dsse;
   /** Two reports of the log that the sidecar listens for. */
   readonly reports: readonly [ReportMessage, ReportMessage];
 }
@@ -61,7 +65,7 @@ export function transportConformance(name: string, open: () => Promise<Pair>, sa
       await eventually(() => pair.sidecar().isConnected(pair.audience));
     });
     afterEach(() => pair.close());
-    const { envelope, order, reports: [first, second] } = samples;
+    const { envelope, order, orderDue, reports: [first, second] } = samples;
 
     const armed = (): readonly Dsse[] => (pair.holds ? pair.far.revoked : pair.far.armed);
 
@@ -76,6 +80,40 @@ export function transportConformance(name: string, open: () => Promise<Pair>, sa
       expect(pair.far.revoked.at(-1)).toEqual(order);
       pair.far.answer = () => Promise.resolve({ accepted: false, code: 'inconsistent-checkpoint', fromSize: 7, root: Buffer.alloc(32).toString('base64') });
       expect(await pair.sidecar().publishStep(pair.audience, envelope(2))).toMatchObject({ accepted: false, fromSize: 7 });
+    });
+
+    test('disarms an order that was armed, again and again, and leaves the others', async () => {
+      const dueMs = Date.now() + (pair.holds ? 4_000 : 3_600_000);
+      const [disarmed, kept] = [orderDue(1, dueMs), orderDue(2, dueMs)];
+      for (const one of [disarmed, kept]) await pair.sidecar().arm(pair.audience, one);
+      await pair.sidecar().disarm(pair.audience, disarmed);
+      await pair.sidecar().disarm(pair.audience, disarmed);
+      // An executor that holds its orders itself is told, and decides by its own book; a bus does not let go of what it was told to forget.
+      if (!pair.holds) return expect(pair.far.disarmed).toEqual([disarmed, disarmed]);
+      await eventually(() => pair.far.revoked.length > 0);
+      await pair.sidecar().publishRevoke(pair.audience, orderDue(3, dueMs));
+      await eventually(() => pair.far.revoked.length > 1);
+      expect(pair.far.revoked).toEqual([kept, orderDue(3, dueMs)]);
+    });
+
+    test('disarms what was never armed, and says so where it cannot', async () => {
+      await pair.sidecar().disarm(pair.audience, orderDue(1, Date.now() + 3_600_000));
+      if (pair.holds) {
+        // What had fired and nobody has taken yet is gone as well.
+        await pair.stopExecutor();
+        const [disarmed, kept] = [orderDue(2, 0), orderDue(3, 0)];
+        await pair.sidecar().publishRevoke(pair.audience, disarmed);
+        await pair.sidecar().publishRevoke(pair.audience, kept);
+        await pair.sidecar().disarm(pair.audience, disarmed);
+        await pair.restartExecutor();
+        await eventually(() => pair.far.revoked.length > 0);
+        return expect(pair.far.revoked).toEqual([kept]);
+      }
+      pair.far.refusal = new ProtocolError('order-mismatch', 'in force here');
+      await expect(pair.sidecar().disarm(pair.audience, order)).rejects.toMatchObject({ name: 'TransportError', code: 'rejected' });
+      await pair.stopExecutor();
+      await eventually(() => !pair.sidecar().isConnected(pair.audience));
+      return expect(pair.sidecar().disarm(pair.audience, order)).rejects.toMatchObject({ name: 'TransportError', code: 'unreachable' });
     });
 
     test('says that what the other side would not have was rejected', async () => {
@@ -200,6 +238,7 @@ export function transportConformance(name: string, open: () => Promise<Pair>, sa
     test('knows of no executor that is not there', async () => {
       expect(pair.sidecar().isConnected('executor:nobody')).toBe(false);
       await expect(pair.sidecar().arm('executor:nobody', order)).rejects.toMatchObject({ name: 'TransportError' });
+      await expect(pair.sidecar().disarm('executor:nobody', order)).rejects.toMatchObject({ name: 'TransportError' });
     });
   });
 }

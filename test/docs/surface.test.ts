@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { z } from 'zod';
 import { canonicalBytes, decodeRecord, digestOf, leafHash } from '../../ledger/index.ts';
+import { DISCREPANCY_CODES } from '../../src/change/compare.ts';
 import { changeEventBodies, FINDING_CODES, NOTIFICATION_EVENTS } from '../../src/change/events.ts';
 import { REJECTIONS } from '../../src/change/outcome.ts';
 import { STATES } from '../../src/change/state.ts';
@@ -59,6 +60,7 @@ describe('the page says what the code says', () => {
     ['States', () => [...STATES]],
     ['Records', () => [...Object.keys(changeEventBodies), ...Object.keys(systemRecordBodies)]],
     ['Findings', () => [...FINDING_CODES]],
+    ['Discrepancies', () => [...DISCREPANCY_CODES]],
     ['Notifications', () => [...NOTIFICATION_EVENTS]],
     ['Roles', () => [...ROLES]],
     ['Errors', () => Object.keys(ERRORS)],

@@ -1,8 +1,11 @@
 import { describe, expect, it, vi } from 'vitest';
-import { findItems } from '../../src/engine/offboarding.ts';
+import { findItems, retryAfterMs } from '../../src/engine/offboarding.ts';
 import type { Facts } from '../../src/facts/load.ts';
+import { readPayload } from '../../src/protocol/dsse.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
-import { answerOf, openTestSidecar, type TestSidecar } from '../support/sidecar.ts';
+import { ticketSchema } from '../../src/protocol/signed.ts';
+import { testRun } from '../support/run.ts';
+import { answerOf, openTestSidecar, RECIPIENT, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 
 const PARTNER = 'thirdParty:northwind-analytics';
 const OFFBOARD: ChangeRequest = { kind: 'offboard', subject: PARTNER, reason: 'the contract ended' };
@@ -94,6 +97,59 @@ describe('an offboarding', () => {
     await named(sidecar, await request(sidecar, 'person:olga', { ...OFFBOARD, subject: 'thirdParty:nobody' }), 'done');
   }));
 
+  it('shuts out the account that was listed and approved, whatever the facts name by then', async () => {
+    let accounts: Readonly<Record<string, string>> = { 'pg-main': 'warehouse_sync' };
+    // The facts are read again while the offboarding is at work.
+    const facts: TestOptions['facts'] = (read) => ({
+      ...read, inventory: new Map([...read.inventory].map(([id, nhi]) => [id, id === 'nhi:prod/warehouse-sync' ? Object.defineProperty({ ...nhi }, 'accounts', { get: () => accounts, enumerable: true }) : nhi])),
+    });
+    await withSidecar(async (sidecar) => {
+      const parent = await request(sidecar, 'person:olga', OFFBOARD);
+      await named(sidecar, parent, 'pending');
+      const { plan, planDigest } = sidecar.engine.get(parent)!;
+      expect(plan!.items).toMatchObject([{ account: 'warehouse_sync' }]);
+      accounts = { 'pg-main': 'somebody_else' };
+      await sidecar.engine.decideApproval('person:wei', parent, 'approve', planDigest!, null);
+      await named(sidecar, parent, 'done');
+      const acted = sidecar.executor.steps.map(({ ticket }) => readPayload(ticket, ticketSchema));
+      expect(acted).toMatchObject([{ kind: 'read', query: { action: 'disable', account: 'warehouse_sync' } }, { kind: 'act', step: { action: 'disable', account: 'warehouse_sync' } }]);
+    }, { facts, decide: (input) => (input.change.kind === 'offboard' ? answerOf('needsApproval', { anyOf: ['person:wei'] }) : answerOf('allow')) });
+  });
+
+  it('stops a run of theirs that has its ticket and has not begun', () => withSidecar(async (sidecar) => {
+    const run = testRun();
+    const subject = 'nhi:prod/warehouse-sync';
+    const called = await request(sidecar, subject, { kind: 'rotate', subject, connector: 'pg-main', target: 'app', purpose: 'warehouse-sync', reason: 'by script', caller: { key: run.key, timeout: 'PT5M' } });
+    await named(sidecar, called, 'authorised');
+    const ticket = await sidecar.engine.callerTicket(subject, called, null);
+    const parent = await request(sidecar, 'person:olga', OFFBOARD);
+    await named(sidecar, parent, 'executing');
+    expect(await sidecar.engine.callerTicket(subject, called, null)).toMatchObject({ ok: false, code: 'not-expected' });
+    if (!ticket.ok) throw new Error(ticket.message);
+    expect(await sidecar.engine.receiveCallerReport(called, run.claimed(ticket.value))).toMatchObject({ ok: false, code: 'too-late' });
+    expect(sidecar.engine.get(called)).toMatchObject({ claimed: false });
+  }, { decide: (input) => answerOf(input.change.kind === 'disable' ? 'deny' : 'allow') }));
+
+  it('lists of the rotations of one account the last, and leaves those before it alone: their logins are retired', async () => {
+    const facts: TestOptions['facts'] = (read) => ({ ...read, inventory: new Map([...read.inventory].map(([id, nhi]) => [id, { ...nhi, consumers: ['loader'] }])) });
+    await withSidecar(async (sidecar) => {
+      const rotated: string[] = [];
+      for (const reason of ['the first', 'the second']) {
+        const id = await request(sidecar, 'nhi:prod/warehouse-sync', { kind: 'rotate', subject: 'nhi:prod/warehouse-sync', connector: 'pg-main', target: 'app', purpose: 'warehouse-sync', reason, recipient: RECIPIENT, grace: 'PT1H' });
+        await named(sidecar, id, 'staged');
+        await sidecar.engine.acknowledgeDelivery('nhi:prod/warehouse-sync', id, sidecar.engine.get(id)!.delivery!.seal.ciphertext);
+        await sidecar.engine.confirmConsumer('nhi:prod/warehouse-sync', id, 'loader');
+        await named(sidecar, id, 'done');
+        rotated.push(id);
+      }
+      const parent = await request(sidecar, 'person:olga', OFFBOARD);
+      await named(sidecar, parent, 'done');
+      expect(sidecar.engine.get(parent)!.plan!.items![0]).toMatchObject({ kind: 'lease', change: rotated[1] });
+      expect(sidecar.engine.get(rotated[1]!)?.name).toBe('revoked');
+      expect(sidecar.engine.get(rotated[0]!)).toMatchObject({ name: 'done', revokes: [] });
+    }, { facts });
+  });
+
   it('works on those who use a credential before whose credential it is', () => withSidecar(async (sidecar) => {
     const one = sidecar.facts.inventory.get('nhi:prod/warehouse-sync')!;
     const facts: Facts = {
@@ -107,4 +163,9 @@ describe('an offboarding', () => {
     const accounts = findItems(PARTNER, facts, { open: () => [].values() }).map((item) => (item.kind === 'account' ? item.account : ''));
     expect(accounts).toEqual(['c', 'b', 'a']);
   }));
+});
+
+it('an item that cannot be taken back is tried again ever more slowly, and for ever', () => {
+  const minutes = [1, 2, 3, 4, 5, 7, 8, 1_000].map((attempts) => retryAfterMs(attempts) / 60_000);
+  expect(minutes).toEqual([5, 10, 20, 40, 80, 320, 360, 360]);
 });

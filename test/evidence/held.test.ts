@@ -6,7 +6,7 @@ import { nodeDisk } from '../../ledger/index.ts';
 import { readHeld } from '../../src/evidence/held.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { revokeOrderSchema } from '../../src/protocol/signed.ts';
-import { called, DISABLE, rotation, stagedRotation, toldUntilPlanned, toldUntilStep, toldUntilUndone } from '../support/step-stories.ts';
+import { called, DISABLE, rotation, fetchedRotation, toldUntilPlanned, toldUntilStep, toldUntilUndone } from '../support/step-stories.ts';
 import { cleanStory, GRANT, PROVISION, START_MS, toldUntilActive, toldUntilArmed, toldUntilDecided, writeStory, type Telling } from '../support/story.ts';
 
 let directory: string;
@@ -44,7 +44,7 @@ it('reads a cut bundle up to the cut, and says how many records are missing', as
 it('finds the new login of a rotation, whatever came after it, and nothing of what only took away or ran elsewhere', async () => {
   const place = join(directory, 'steps');
   const finished = rotation();
-  const undone = toldUntilUndone(stagedRotation({}, START_MS + 20_000_000));
+  const undone = toldUntilUndone(fetchedRotation({}, START_MS + 20_000_000));
   const disabled = toldUntilStep(toldUntilPlanned(DISABLE, START_MS + 30_000_000, { effect: 'allow' }));
   await writeStory(place, [...finished.beats, ...undone.beats, ...disabled.beats, ...called().beats]);
   const { held } = await readHeld(nodeDisk(place), 'ledger');

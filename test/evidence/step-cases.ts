@@ -5,7 +5,7 @@ import { planDigest, type OffboardItem, type Plan } from '../../src/protocol/pla
 import { formatTime } from '../../src/protocol/values.ts';
 import { editing, rereported, restated, twice, withBody, without } from '../support/edit-story.ts';
 import {
-  acknowledge, acted, called, CALLED, CONSUMER, DISABLE, forceAct, offboarding, ROTATE, runSigner, stagedRotation, strangersRun, toldUntilActed, toldUntilApproved, toldUntilAuthorised,
+  acknowledge, acted, called, CALLED, CONSUMER, DISABLE, forceAct, offboarding, ROTATE, runSigner, fetchedRotation, stagedRotation, strangersRun, toldUntilActed, toldUntilApproved, toldUntilAuthorised,
   toldUntilClaimed, toldUntilDispatched, toldUntilPlanned, toldUntilStep, toldUntilUndone, windowAt,
 } from '../support/step-stories.ts';
 import { EXECUTOR, GRANT, keys, report, salt, sidecar, sign, START_MS, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilOrdered, toldUntilEnded, type Beat } from '../support/story.ts';
@@ -29,7 +29,7 @@ function inWindow(onMissed: 'replan' | 'expire' = 'expire'): Telling {
 const undecided = (): Telling => toldUntilDispatched(toldUntilPlanned(ROTATE, START_MS, { consumers: [CONSUMER] }));
 
 /** An offboarding with one account, and the change that was to shut it out. */
-const ACCOUNT: OffboardItem = { kind: 'account', nhi: 'nhi:prod/ci-deployer', connector: 'pg-main', target: 'app', account: 'ci_deployer' };
+const ACCOUNT: Extract<OffboardItem, { kind: 'account' }> = { kind: 'account', nhi: 'nhi:prod/ci-deployer', connector: 'pg-main', target: 'app', account: 'ci_deployer' };
 const SHUT_OUT = { ...DISABLE, subject: 'nhi:prod/ci-deployer' };
 
 interface Offboarded {
@@ -38,9 +38,9 @@ interface Offboarded {
   readonly child: Telling;
 }
 
-function shuttingOut(): Offboarded {
+function shuttingOut(account = ACCOUNT.account): Offboarded {
   const ledger: Beat[] = [];
-  const parent = offboarding([ACCOUNT], ledger, START_MS);
+  const parent = offboarding([{ ...ACCOUNT, account }], ledger, START_MS);
   const child = toldUntilPlanned(SHUT_OUT, parent.atMs, { effect: 'allow', ledger, parent });
   parent.atMs = child.atMs;
   parent.do({ type: 'startItem', by: sidecar, item: 0, change: child.changeId });
@@ -90,6 +90,10 @@ function replan(beats: readonly Beat[], edit: (plan: Plan) => Partial<Plan>): Be
 }
 
 export const STEP_CASES: readonly Case[] = [
+  {
+    title: 'a secret that was sealed to somebody, and that its executor says is delivered', code: 'wrong-actor',
+    beats: () => editing('delivery.acknowledged', (event) => ({ ...event, actor: EXECUTOR }))(stagedRotation().beats),
+  },
   // The order of steps.
   { title: 'a cutover before there is a new login', code: 'step-order', beats: () => forceAct(undecided(), 1).beats },
   { title: 'an old login that is retired first', code: 'retired-early', beats: () => forceAct(undecided(), 2).beats },
@@ -100,16 +104,24 @@ export const STEP_CASES: readonly Case[] = [
   { title: 'a cutover whose report is older than its ticket', code: 'effect-before-evidence', beats: () => editing('step.succeeded', (event) => rereported(event, () => ({ at: formatTime(START_MS + 120_000) })), 1)(toldUntilStep(stagedRotation().later(600_000)).beats) },
   { title: 'a secret that a cutover makes', code: 'seal-mismatch', beats: () => cutoverWithSecret().beats },
   { title: 'a new login whose secret is sealed to nobody', code: 'seal-mismatch', beats: () => toldUntilActed(toldUntilClaimed(toldUntilAuthorised(undecidedAgain())), { seal: null }).beats },
-  { title: 'a consumer that the rotation does not wait for', code: 'wrong-order', beats: () => editing('consumer.confirmed', (event) => withBody(event, { consumer: 'nhi:prod/nobody' }))(stagedRotation().beats) },
+  { title: 'a consumer that the rotation does not wait for', code: 'wrong-order', beats: () => editing('consumer.confirmed', (event) => ({ ...withBody(event, { consumer: 'nhi:prod/nobody' }), actor: 'person:olga' }))(stagedRotation().beats) },
   { title: 'a consumer that confirms twice', code: 'wrong-order', beats: () => twice('consumer.confirmed')(stagedRotation().beats) },
   { title: 'a rotation of other logins than were read', code: 'plan-not-requested', beats: () => replan(toldUntilPlanned(ROTATE, START_MS).beats, ({ steps }) => ({ steps: steps.map((step) => ({ ...step, account: 'postgres' })) })) },
   { title: 'a new login that nobody but one approved where the floor asks for two', code: 'below-floor', beats: () => stagedRotation().beats, trust: { quorum: 2 } },
+  { title: 'a second ticket of a step whose first is still good', code: 'wrong-order', beats: () => issuedAgain(toldUntilAuthorised(undecidedAgain()), 1_000) },
+  { title: 'a second rotation at a target that another one has', code: 'target-taken', beats: () => twoAtOnce() },
+  { title: 'a new login that is reported as gone already', code: 'report-mismatch', beats: () => toldUntilActed(toldUntilClaimed(toldUntilAuthorised(undecidedAgain())), { outcome: 'already-absent', seal: null, before: null, after: null }).beats },
+  { title: 'a step that was taken up when its ticket had run out', code: 'outside-window', beats: () => toldUntilClaimed(toldUntilAuthorised(undecidedAgain()).later(302_000)).beats },
+  { title: 'a target that was read before it was to be', code: 'effect-before-evidence', beats: () => editing('state.read', (event) => rereported(event, () => ({ at: formatTime(START_MS - 5_000) })))(toldUntilPlanned(ROTATE, START_MS).beats) },
+  { title: 'a consumer for whom another machine identity speaks', code: 'wrong-actor', beats: () => editing('consumer.confirmed', (event) => ({ ...event, actor: 'nhi:prod/billing-export' }))(stagedRotation().beats) },
+  { title: 'a rotation that expires while people may still approve it', code: 'wrong-order', beats: () => toldUntilPlanned(ROTATE, START_MS).force({ type: 'change.expired', actor: sidecar, body: { cause: 'approval' } }).beats },
   // Undoing.
   { title: 'a new login that the sidecar takes back after the cutover', code: 'undone-after-cutover', beats: () => undoneAfterCutover('compensation').beats },
   { title: 'a new login that the sidecar takes back after the cutover under another name', code: 'undone-after-cutover', beats: () => undoneAfterCutover('early').beats },
+  { title: 'a new login that the sidecar takes back though a consumer has moved over to it', code: 'undone-in-use', beats: () => toldUntilUndone(stagedRotation()).beats },
   { title: 'a failed rotation that nobody undoes', code: 'not-undone', beats: () => failedCutover().beats, asOfMs: START_MS + 4 * HOUR },
   { title: 'a rotation left half done when its window closed', code: 'not-undone', beats: () => stagedInWindow().beats, asOfMs: START_MS + 2 * HOUR },
-  { title: 'an ordered end of a staged login that nobody reports', code: 'lease-overdue', beats: () => without('lease.ended')(toldUntilUndone(stagedRotation()).beats), asOfMs: START_MS + HOUR },
+  { title: 'an ordered end of a staged login that nobody reports', code: 'lease-overdue', beats: () => without('lease.ended')(toldUntilUndone(fetchedRotation()).beats), asOfMs: START_MS + HOUR },
   { title: 'an end that takes another login back', code: 'order-mismatch', beats: () => otherUndone() },
   // Windows.
   { title: 'a step before its window', code: 'outside-window', beats: () => beforeWindow().beats },
@@ -126,6 +138,10 @@ export const STEP_CASES: readonly Case[] = [
   { title: 'a change planned anew by whoever asked, as if a window had been missed', code: 'wrong-actor', beats: () => editing('change.revised', (event) => ({ ...event, actor: 'nhi:prod/orders-api' }))(replanned({})) },
   { title: 'a change that expires before its time', code: 'window-mismatch', beats: () => inWindow().force({ type: 'change.expired', actor: sidecar, body: { cause: 'window' } }).beats },
   { title: 'a window other than was asked for', code: 'plan-not-requested', beats: () => toldUntilPlanned({ ...ROTATE, window: { calendar: 'weekends' } }, START_MS, { window: windowAt(HOUR, 2 * HOUR) }).beats },
+  { title: 'a window that is finished while a step is on its way', code: 'window-mismatch', beats: () => closedBeneath('finished') },
+  { title: 'a window that is missed while a step is on its way', code: 'window-mismatch', beats: () => closedBeneath('missed') },
+  { title: 'a window that nobody was told is over', code: 'window-mismatch', beats: () => inWindow().beats, asOfMs: START_MS + HOUR + 31_000 },
+  { title: 'a caller’s ticket that leaves its code no time in the window', code: 'outside-window', beats: () => calledAtTheEnd() },
   // Freezes and locks.
   { title: 'a step in a freeze', code: 'frozen', beats: () => forceAct(toldUntilDispatched(toldUntilPlanned(ROTATE, START_MS), { notBefore: formatTime(START_MS + HOUR) }), 0).beats },
   { title: 'a new login under a lock of the identity', code: 'locked', beats: () => stagedRotation().beats, first: [lock()] },
@@ -134,6 +150,7 @@ export const STEP_CASES: readonly Case[] = [
   { title: 'a caller’s code under a lock', code: 'locked', beats: () => called().beats, first: [lock()] },
   { title: 'a lock that is lifted and was not set', code: 'wrong-order', beats: () => [], first: [lifted()] },
   { title: 'a lock of nothing', code: 'malformed-record', beats: () => [], first: [lock({ nhi: null })] },
+  { title: 'a lock that is lifted by the identity that it is on', code: 'wrong-actor', beats: () => [], first: [lock(), systemDraft('lock.lifted', { lockId: LOCK, reason: null }, 'nhi:prod/orders-api', START_MS)] },
   { title: 'a lock that a part of the control plane sets', code: 'wrong-actor', beats: () => [], first: [lock({}, 'executor:main')] },
   // Offboardings.
   { title: 'a part of an offboarding that is not decided', code: 'parent-mismatch', beats: () => childOfUndecided() },
@@ -146,13 +163,23 @@ export const STEP_CASES: readonly Case[] = [
   { title: 'an item that a change of its own was to take back', code: 'item-mismatch', beats: () => editing('item.started', (event) => withBody(event, { change: `chg_${'0'.repeat(16)}_${'0'.repeat(26)}` }))(shuttingOut().ledger) },
   { title: 'an item that an unrelated change was to take back', code: 'item-mismatch', beats: () => unrelated() },
   { title: 'an item begun again while it is being taken back', code: 'item-mismatch', beats: () => begunTwice() },
+  { title: 'an account that is shut out while a lease before it is not settled', code: 'item-mismatch', beats: () => shutOutFirst() },
   { title: 'an item that nobody listed', code: 'item-mismatch', beats: () => settledByNumber(7) },
   { title: 'an account that is said to be gone and is not', code: 'item-not-gone', beats: () => settledByNumber(0) },
   { title: 'an account that is said to be gone before anything was begun', code: 'item-not-gone', beats: () => offboarding([ACCOUNT], [], START_MS).later(5).force(settled('gone')).beats },
   { title: 'a lease that is said to be gone and is only ordered back', code: 'item-not-gone', beats: () => leaseNotGone() },
   { title: 'an offboarding that nobody approved', code: 'approvals-insufficient', beats: () => unapproved(), amongOthers: true },
   { title: 'an item of an offboarding that was not dispatched', code: 'wrong-order', beats: () => undispatched() },
+  { title: 'a shutting out that somebody else calls off', code: 'wrong-actor', beats: () => toldUntilPlanned(SHUT_OUT, START_MS).force({ type: 'change.withdrawn', actor: 'person:mallory', body: { comment: null } }).beats },
+  { title: 'a part of an offboarding that whoever offboards makes by their own word', code: 'parent-mismatch', beats: () => childOf({ ...SHUT_OUT, caller: { key: CALLED.caller.key, timeout: 'PT2M' } }) },
+  { title: 'an account that is said to be gone, and another was shut out', code: 'item-not-gone', beats: () => anotherShutOut() },
+  { title: 'an offboarding that takes back what gave nothing', code: 'item-mismatch', beats: () => takesBackNothing() },
+  { title: 'an offboarding that is over while a lease runs that it left out', code: 'item-missing', beats: () => leftOut() },
+  { title: 'a grant to an identity that an offboarding is taking everything from', code: 'locked', beats: () => grantMeanwhile() },
   // Callers.
+  { title: 'a second ticket for a run', code: 'wrong-order', beats: () => issuedAgain(toldUntilAuthorised(toldUntilPlanned(CALLED, START_MS)), 301_000) },
+  { title: 'a second ticket for a run that has begun', code: 'wrong-order', beats: () => issuedAgain(toldUntilClaimed(toldUntilAuthorised(toldUntilPlanned(CALLED, START_MS))), 301_000) },
+  { title: 'a look afterwards from before the code ran', code: 'effect-before-evidence', beats: () => editing('state.read', (event) => rereported(event, () => ({ at: formatTime(START_MS + 10_000) })), 1)(called().beats) },
   { title: 'a result of code that its caller had not announced', code: 'not-claimed', beats: () => without('step.claimed')(called().beats) },
   { title: 'a claim of somebody else’s run', code: 'report-signature', beats: () => editing('step.claimed', (event) => rereported(event, () => ({}), strangersRun))(called().beats) },
   { title: 'a result of an executor for a caller’s step', code: 'report-mismatch', beats: () => editing('step.succeeded', (event) => ({ ...rereported(event, () => ({ executor: EXECUTOR })), actor: EXECUTOR }))(called().beats) },
@@ -170,6 +197,65 @@ export const STEP_CASES: readonly Case[] = [
   { title: 'a receiver told of what comes after it, of a change that is over', code: 'notice-mismatch', beats: () => toldOf(toldUntilPlanned(ROTATE, START_MS, { effect: 'deny' }), 999).beats },
   { title: 'a consumer that confirms what is over', code: 'record-after-end', beats: () => afterEnd() },
 ];
+
+/** Decided and authorised once more, `ms` after the ticket before. */
+function issuedAgain(telling: Telling, ms: number): readonly Beat[] {
+  const decided = telling.beats.findLast(({ event }) => event.type === 'policy.decided')!.event;
+  return forceAct(telling.later(ms).force(decided), 0).beats;
+}
+
+function twoAtOnce(): readonly Beat[] {
+  const ledger: Beat[] = [];
+  const first = toldUntilAuthorised(toldUntilPlanned(ROTATE, START_MS, { ledger }));
+  toldUntilAuthorised(toldUntilPlanned(ROTATE, first.atMs, { ledger }));
+  return ledger;
+}
+
+function closedBeneath(cause: 'finished' | 'missed'): readonly Beat[] {
+  const telling = toldUntilAuthorised(inWindow());
+  return telling.later(5).force({ type: 'window.closed', actor: sidecar, body: { ...telling.now.plan!.window!, cause } }).beats;
+}
+
+/** Half a minute is left of the window, and the run may take two. */
+function calledAtTheEnd(): readonly Beat[] {
+  const telling = toldUntilApproved(toldUntilPlanned(CALLED, START_MS, { window: windowAt(HOUR / 2, HOUR) }));
+  telling.atMs = START_MS + HOUR - 30_000;
+  return forceAct(toldUntilDispatched(telling.do({ type: 'openWindow', by: sidecar })), 0, { notAfter: formatTime(START_MS + HOUR) }).beats;
+}
+
+function anotherShutOut(): readonly Beat[] {
+  const { ledger, parent, child } = shuttingOut('ci_deployer_old');
+  child.atMs = parent.atMs;
+  parent.atMs = toldUntilStep(child).atMs;
+  parent.later(5).force(settled('gone'));
+  return ledger;
+}
+
+function takesBackNothing(): readonly Beat[] {
+  const ledger: Beat[] = [];
+  const other = toldUntilPlanned(SHUT_OUT, START_MS, { effect: 'allow', ledger });
+  offboarding([{ kind: 'lease', nhi: SHUT_OUT.subject, change: other.changeId }], ledger, other.atMs);
+  return ledger;
+}
+
+function leftOut(): readonly Beat[] {
+  const ledger: Beat[] = [];
+  const lease = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START_MS, 'needsApproval', new Telling(START_MS, ledger))));
+  const parent = offboarding([ACCOUNT], ledger, lease.atMs);
+  const child = toldUntilPlanned(SHUT_OUT, parent.atMs, { effect: 'allow', ledger, parent });
+  parent.atMs = child.atMs;
+  parent.do({ type: 'startItem', by: sidecar, item: 0, change: child.changeId });
+  child.atMs = parent.atMs;
+  parent.atMs = toldUntilStep(child).atMs;
+  parent.later(5).do({ type: 'settleItem', by: sidecar, item: 0, outcome: 'gone', owner: null, detail: 'the account is shut out' });
+  return ledger;
+}
+
+function grantMeanwhile(): readonly Beat[] {
+  const { ledger, parent } = shuttingOut();
+  toldUntilArmed(toldUntilDecided(GRANT, parent.atMs, 'needsApproval', new Telling(parent.atMs, ledger)));
+  return ledger;
+}
 
 function undecidedAgain(): Telling {
   return toldUntilPlanned(ROTATE, START_MS, { consumers: [CONSUMER] });
@@ -208,7 +294,7 @@ function stagedInWindow(): Telling {
 
 function otherUndone(): readonly Beat[] {
   const telling = stagedRotation();
-  const other = toldUntilUndone(stagedRotation({}, START_MS + HOUR));
+  const other = toldUntilUndone(fetchedRotation({}, START_MS + HOUR));
   const end = other.beats.at(-1)!.event;
   return telling.later(2 * HOUR).force(rereported(end, () => ({ changeId: telling.changeId }))).beats;
 }
@@ -221,10 +307,9 @@ function beforeWindow(): Telling {
 function actedAfterWindow(): Telling {
   const authorised = toldUntilAuthorised(inWindow());
   authorised.atMs = START_MS + HOUR + 31_000;
-  const telling = toldUntilClaimed(authorised);
-  const { content, states } = acted(telling);
-  report(telling, content, states);
-  return telling;
+  const { content, states } = acted(authorised);
+  report(authorised, content, states);
+  return authorised;
 }
 
 function closedWindow(): Telling {
@@ -266,6 +351,17 @@ function begunTwice(): readonly Beat[] {
   const { ledger, parent } = shuttingOut();
   const second = new Telling(parent.atMs, ledger).do({ type: 'request', by: 'person:olga', request: SHUT_OUT, requester: ['person:olga'], idempotency: null, parent: parent.changeId });
   parent.later(5).do({ type: 'startItem', by: sidecar, item: 0, change: second.changeId });
+  return ledger;
+}
+
+function shutOutFirst(): readonly Beat[] {
+  const ledger: Beat[] = [];
+  const lease = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START_MS, 'needsApproval', new Telling(START_MS, ledger))));
+  const parent = offboarding([{ kind: 'lease', nhi: GRANT.subject, change: lease.changeId }, ACCOUNT], ledger, lease.atMs);
+  parent.do({ type: 'startItem', by: sidecar, item: 0, change: lease.changeId });
+  const child = toldUntilPlanned(SHUT_OUT, parent.atMs, { effect: 'allow', ledger, parent });
+  parent.atMs = child.atMs;
+  parent.do({ type: 'startItem', by: sidecar, item: 1, change: child.changeId });
   return ledger;
 }
 

@@ -4,11 +4,11 @@ import { systemDraft, toDraft } from '../../src/evidence/record.ts';
 import { openWorkflow, type WorkflowFindings } from '../../src/evidence/workflow.ts';
 import type { OffboardItem } from '../../src/protocol/plan.ts';
 import {
-  acknowledge, called, CALLED, confirm, CONSUMER, DISABLE, offboarding, ROTATE, rotation, stagedRotation, toldUntilActed, toldUntilApproved, toldUntilAuthorised, toldUntilClaimed,
+  acknowledge, called, CALLED, confirm, CONSUMER, DISABLE, offboarding, ROTATE, rotation, fetchedRotation, stagedRotation, toldUntilActed, toldUntilApproved, toldUntilAuthorised, toldUntilClaimed,
   toldUntilDispatched, toldUntilPlanned, toldUntilStep, toldUntilUndone, toldUntilVerified, windowAt,
 } from '../support/step-stories.ts';
 import {
-  cleanStory, GRANT, ORIGIN, sidecar, START_MS, storyTrust, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Beat,
+  cleanStory, EXECUTOR, GRANT, ORIGIN, sidecar, START_MS, storyTrust, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Beat,
 } from '../support/story.ts';
 import { STEP_CASES, toldOf } from './step-cases.ts';
 import { expectCaught, verified, workflowOf } from './verified.ts';
@@ -26,6 +26,14 @@ async function held(beats: readonly Beat[], options: Parameters<typeof verified>
 describe('an honest rotation', () => {
   it('is followed to its end', async () => {
     expect(await held(rotation().beats)).toBe('1 change: 1 closed, 0 open; 0 grants: 0 taken back; 1 rotation: 1 finished');
+  });
+
+  it('whose secret its executor keeps in a sink needs nobody to fetch it', async () => {
+    const telling = toldUntilStep(toldUntilPlanned({ ...ROTATE, recipient: 'kv:app-kv/orders' }, START_MS));
+    expect(telling.now.delivery?.status).toBe('acknowledged');
+    expect(telling.beats.at(-2)!.event).toMatchObject({ type: 'delivery.acknowledged', actor: EXECUTOR });
+    toldUntilStep(toldUntilStep(telling.later(2 * HOUR)));
+    expect(await held(telling.beats)).toContain('1 rotation: 1 finished');
   });
 
   it('whose target has one secret is followed to its end', async () => {
@@ -51,8 +59,14 @@ describe('an honest rotation', () => {
   });
 
   it('is undone where its cutover fails', async () => {
-    const telling = toldUntilActed(toldUntilClaimed(toldUntilAuthorised(stagedRotation())), { outcome: 'failed', before: null, after: null });
+    const telling = toldUntilActed(toldUntilClaimed(toldUntilAuthorised(fetchedRotation().later(2 * HOUR))), { outcome: 'failed', before: null, after: null });
     expect(await held(toldUntilUndone(telling).beats)).toContain('1 change: 1 closed, 0 open');
+  });
+
+  it('is undone after a consumer has moved over where somebody withdraws it', async () => {
+    const telling = stagedRotation();
+    telling.later(5).do({ type: 'withdraw', by: ROTATE.subject, comment: 'not after all' });
+    expect(await held(toldUntilUndone(telling).beats)).toContain('1 rotation: 0 finished, 1 undone');
   });
 
   it('tries its retirement again, and may be taken back by a person after its end', async () => {
@@ -166,6 +180,9 @@ function offboarded(): { ledger: Beat[]; parent: Telling } {
   parent.do({ type: 'startItem', by: sidecar, item: 0, change: lease.changeId });
   lease.atMs = parent.atMs;
   const order = toldUntilOrdered(lease, 'person:olga');
+  parent.atMs = lease.atMs;
+  parent.later(5).do({ type: 'settleItem', by: sidecar, item: 0, outcome: 'open', owner: 'person:sam', detail: 'not gone yet' });
+  lease.atMs = parent.atMs;
   const request = { ...DISABLE, subject: GRANT.subject };
   const first = toldUntilPlanned(request, lease.atMs, { effect: 'deny', ledger, parent });
   parent.atMs = first.atMs;
@@ -215,6 +232,14 @@ describe('an honest change by a caller', () => {
     expect(await held(toldUntilVerified(toldUntilActed(telling.later(HOUR))).beats)).toContain('; 1 change self-reported by its caller');
   });
 
+  it('that is silent and was called off is over, its outcome still not known, and heard of all the same', async () => {
+    const telling = toldUntilClaimed(toldUntilAuthorised(toldUntilPlanned(CALLED, START_MS, { unread: true })));
+    telling.later(120_000).do({ type: 'recordSilence', by: sidecar, owner: 'person:sam' });
+    telling.later(HOUR).do({ type: 'withdraw', by: CALLED.subject, comment: 'looked at by hand' });
+    expect(await held(telling.beats)).toBe('1 change: 1 closed, 0 open; 0 grants: 0 taken back; 1 change of ambiguous outcome');
+    expect(await held(toldUntilActed(telling.later(HOUR)).beats)).toContain('; 1 change self-reported by its caller');
+  });
+
   it('whose ticket nobody took up is over, with nothing to report', async () => {
     const telling = toldUntilAuthorised(toldUntilPlanned(CALLED, START_MS));
     expect(await held(telling.later(300_000).do({ type: 'expire', by: sidecar, cause: 'unclaimed' }).beats)).toBe('1 change: 1 closed, 0 open; 0 grants: 0 taken back');
@@ -254,7 +279,7 @@ describe('a ledger whose plans were erased', () => {
 
   it('is followed by its tickets, and says what cannot be checked', async () => {
     const { ledger } = offboarded();
-    const stories = [...rotation().beats, ...called().beats, ...ledger, ...cleanStory().beats, ...toldUntilUndone(stagedRotation()).beats];
+    const stories = [...rotation().beats, ...called().beats, ...ledger, ...cleanStory().beats, ...toldUntilUndone(fetchedRotation()).beats];
     const findings = await followed(stories, isPlan);
     expect(findings.violations).toEqual([]);
     expect(findings.erasedPlans).toBe(8);

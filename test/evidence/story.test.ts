@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { tellStory } from '../../src/evidence/story.ts';
 import type { ChangeEvent } from '../../src/change/events.ts';
 import { formatTime } from '../../src/protocol/values.ts';
-import { called, offboarding, rotation, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned, toldUntilUndone, stagedRotation, CALLED } from '../support/step-stories.ts';
+import { called, offboarding, rotation, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned, toldUntilUndone, fetchedRotation, CALLED } from '../support/step-stories.ts';
 import { cleanStory, GRANT, START_MS, type Beat } from '../support/story.ts';
 
 const ofChange = (beats: readonly Beat[]): string[] =>
@@ -13,7 +13,7 @@ const told = (beats: readonly Beat[], type: ChangeEvent['type'], nth = 0): strin
 describe('the story of a change', () => {
   it('has a sentence for every record, of every kind', () => {
     const items = [{ kind: 'account' as const, nhi: GRANT.subject, connector: 'pg-main', target: 'app', account: 'ci_deployer' }];
-    const stories = [cleanStory().beats, rotation().beats, toldUntilUndone(stagedRotation()).beats, called().beats, offboarding(items, [], START_MS).beats];
+    const stories = [cleanStory().beats, rotation().beats, toldUntilUndone(fetchedRotation()).beats, called().beats, offboarding(items, [], START_MS).beats];
     for (const text of stories.flatMap(ofChange)) {
       expect(text).toMatch(/^[^{}]+\.$|^[^{}]+[.”]$/);
       expect(text).not.toMatch(/cannot be read|does not know\.|is not what it should be|undefined|\[object/);

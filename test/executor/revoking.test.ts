@@ -23,6 +23,52 @@ function early({ plan }: Made, edit: Partial<RevokeOrder> = {}, by = keys.ticket
 
 const isOver = (bench: Bench) => (): boolean => bench.of('revoked').some(({ outcome }) => outcome === 'done' || outcome === 'already-absent');
 
+describe('an order of what was found past its end', () => {
+  const found = (made: Made, nowMs: number): Dsse => sign.order({ ...deriveRevokeOrder(made.plan, EXECUTOR, nowMs, 'reconcile', sidecar)! });
+  const reappear = (bench: Bench, made: Made): void => {
+    const { account, clientToken } = made.ticket.step;
+    bench.target.accounts.set(account, { token: clientToken, secret: null, validUntil: null });
+  };
+
+  test('takes back once more what was taken back and is there again; any other order of that lease does not', async () => {
+    const bench = createBench();
+    const worker = await bench.start();
+    const made = makeStep();
+    await worker.step(made.envelope);
+    await bench.clock.until(isOver(bench));
+    reappear(bench, made);
+    await worker.revoke(early(made, {}, keys.ticket, bench.clock.nowMs));
+    await bench.clock.advance(60_000);
+    expect(bench.target.accounts.size).toBe(1);
+    await worker.revoke(found(made, bench.clock.nowMs));
+    await bench.clock.until(() => bench.target.accounts.size === 0);
+    // What is there again after that needs an order of its own.
+    reappear(bench, made);
+    await bench.clock.advance(60_000);
+    expect(bench.target.accounts.size).toBe(1);
+    await worker.revoke(found(made, bench.clock.nowMs));
+    await bench.clock.until(() => bench.target.accounts.size === 0);
+  });
+
+  test('is not carried out again by whoever opens the book next', async () => {
+    const bench = createBench();
+    const worker = await bench.start();
+    const made = makeStep();
+    await worker.step(made.envelope);
+    await bench.clock.until(isOver(bench));
+    reappear(bench, made);
+    const orders = [found(made, bench.clock.nowMs), found(made, bench.clock.nowMs + 1)];
+    for (const order of orders) await worker.revoke(order);
+    await bench.clock.until(() => bench.of('revoked').length === 3);
+    await bench.clock.advance(20_000);
+    bench.kill();
+    reappear(bench, made);
+    await bench.start();
+    await bench.clock.advance(60_000);
+    expect(bench.target.accounts.size).toBe(1);
+  });
+});
+
 describe('access ends on time', () => {
   test('with nobody to say so, and the report is of the order that ended it', async () => {
     const bench = createBench();

@@ -192,3 +192,14 @@ test('two names that are one third party are warned of, and one name twice is no
   const facts = parse({ inventory: `${INVENTORY}${of('nhi:prod/b', 'Acme & Co')}${of('nhi:prod/c', 'ACME, Co.')}${of('nhi:prod/d', 'Other')}${of('nhi:prod/e', 'Other')}` });
   expect(lintFacts(facts.value)).toEqual([{ code: 'third-party-ambiguous', about: 'thirdParty:acme-co', message: 'is all of "Acme & Co", "ACME, Co."' }]);
 });
+
+test('a window or freeze is warned of where its connector is in nobody’s account and not in the catalogue, and not where it is in either', () => {
+  const facts = parse({
+    inventory: INVENTORY.replace(/accounts: .*/, 'accounts: {pg-main: svc}'),
+    calendar: CALENDAR.replace('id: once,', 'id: once, connectors: [pg-main, pq],').replace('id: year-end,', 'id: year-end, connectors: [pg, pg-mian],'),
+  });
+  expect(lintFacts(facts.value)).toEqual([
+    { code: 'unknown-connector', about: 'once', message: 'opens for nothing at pq, where nothing is in the catalogue and no identity has an account' },
+    { code: 'unknown-connector', about: 'year-end', message: 'holds nothing at pg-mian, where nothing is in the catalogue and no identity has an account' },
+  ]);
+});

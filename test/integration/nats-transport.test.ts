@@ -115,7 +115,7 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     };
   };
 
-  transportConformance('nats', openPair, { envelope: (n) => envelopes[n]!, order: order!, reports: [claimed(1), claimed(2)] });
+  transportConformance('nats', openPair, { envelope: (n) => envelopes[n]!, order: order!, orderDue: (n, dueMs) => sign.order(deriveRevokeOrder(plan, EXECUTOR, dueMs, 'leaseEnd', `person:n${n}`)!), reports: [claimed(1), claimed(2)] });
 
   describe('a bus', () => {
     let pair: Pair;

@@ -106,6 +106,8 @@ describe.skipIf(program === null)('an OpenBao connector that is configured', () 
     expect(await connector.revoke(orderOf(provision), deadline())).toBe('done');
     const grant = stepOf('grant', 'worker');
     await apply(connector, grant);
+    const { entries } = await connector.discover!({ connector: 'bao-main', after: null }, deadline());
+    expect(entries.map((entry) => (entry.kind === 'account' ? entry.account : entry.clientToken)).sort()).toEqual([grant.clientToken, 'worker'].sort());
     await apply(connector, stepOf('revoke', 'worker'));
     expect(await connector.revoke(orderOf(grant), deadline())).toBe('done');
     const disable = stepOf('disable', 'worker', []);

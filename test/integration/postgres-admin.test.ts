@@ -26,6 +26,18 @@ describe.skipIf(installation === undefined)('a connector that is no superuser', 
   });
   afterAll(() => server.remove());
 
+  test('tells what is there, what it lends and to whom', async () => {
+    const open = await existingAccount(server, 'found');
+    const step = grantStep('found');
+    await apply(connector, step);
+    const { entries } = await connector.discover!({ connector: CONNECTOR, after: null }, deadline());
+    expect(entries).toContainEqual(expect.objectContaining({ kind: 'account', account: 'found', canLogin: true, isOwn: false, held: [], sessions: 1 }));
+    expect(entries).toContainEqual(expect.objectContaining({ kind: 'account', account: 'countersign', isOwn: true }));
+    expect(entries).toContainEqual(expect.objectContaining({ kind: 'grant', clientToken: step.clientToken, accounts: ['found'], held: [...READ_ORDERS].sort() }));
+    await connector.revoke(orderOf(step), deadline());
+    await open.end();
+  });
+
   test('makes an account, tries it, and takes it back with its sessions', async () => {
     const step = provisionStep('temp', [...READ_ORDERS, 'role:deploy']);
     await apply(connector, step);

@@ -78,7 +78,7 @@ test('usage is that of the account at the connector, with its age', () => {
 test('the age of facts is the time since they were loaded', () => {
   const input = buildChangeInput({
     phase: 'dispatch', nowMs: NOW_MS + 1234, state: { changeId: 'c', revision: 2, request: GRANT, requester: ['person:wei'] }, plan: null, step: null, before: null, account: null, facts,
-    connectors: [], locks: [], parent: null,
+    connectors: [], locks: [], parent: null, extended: null,
   });
   expect([input.facts.ageMs, input.phase, input.change.revision]).toEqual([1234, 'dispatch', 2]);
 });

@@ -76,6 +76,6 @@ export const PLAN: Plan = {
 export function questionOf(facts: Facts, request: ChangeRequest, requester: readonly string[], more: Partial<ChangeQuestion> = {}): ChangeInput {
   return buildChangeInput({
     phase: 'request', nowMs: NOW_MS, state: { changeId: CHANGE_ID, revision: 1, request, requester }, plan: PLAN, step: null, before: { held: [], touched: {} },
-    account: null, facts, connectors: ['pg-main', 'pg-dev'], locks: [], parent: null, ...more,
+    account: null, facts, connectors: ['pg-main', 'pg-dev'], locks: [], parent: null, extended: null, ...more,
   });
 }

@@ -89,6 +89,7 @@ describe('who may see a change', () => {
     const ofChange = routes.filter(([, route]) => route.path.startsWith('/v1/changes/{id}'));
     const bodies: Record<string, unknown> = {
       reviseChange: GRANT, decideApproval: { verdict: 'approve', planDigest: change.planDigest }, withdrawChange: {}, revokeChange: {}, acknowledgeDelivery: { digest: change.planDigest },
+      extendChange: { duration: 'PT15M', reason: 'a little longer' },
       confirmConsumer: { consumer: 'deploy-pipeline' },
       postReport: { v: 1, report: { payloadType: 'x', payload: 'AAAA', signatures: [{ keyid: 'k', sig: 'AAAA' }] }, objects: [], ciphertext: null, order: null },
     };

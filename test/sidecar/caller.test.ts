@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { generateSignerKey, parseSigner } from '../../ledger/index.ts';
+import { generateSignerKey, parseSigner, type AppendFile, type Disk } from '../../ledger/index.ts';
 import { readPayload, signDsse } from '../../src/protocol/dsse.ts';
 import { stepEnvelopeSchema, type ReportMessage, type StepEnvelope } from '../../src/protocol/envelope.ts';
 import { planDigest } from '../../src/protocol/plan.ts';
@@ -39,6 +39,39 @@ const authorised = async (request = rotation()): Promise<ChangeView> => {
 const ticketOf = async (change: ChangeView): Promise<StepEnvelope> => stepEnvelopeSchema.parse((await sidecar.send(CALLER, 'GET', path(change, '/ticket'))).body);
 const report = (change: ChangeView, message: object, by = CALLER): Promise<Answered> => sidecar.send(by, 'POST', path(change, '/reports'), message);
 
+/** A disk that syncs nothing while it is held. */
+function slowDisk(): { wrap: (disk: Disk) => Disk; hold(): Promise<void>; release(): void } {
+  let held = Promise.resolve();
+  let release = (): void => undefined;
+  let reached = (): void => undefined;
+  const wrapFile = (file: AppendFile): AppendFile => ({
+    get size() {
+      return file.size;
+    },
+    append: (bytes) => file.append(bytes),
+    async sync() {
+      reached();
+      await held;
+      await file.sync();
+    },
+    truncate: (size) => file.truncate(size),
+    close: () => file.close(),
+    check: () => file.check(),
+  });
+  return {
+    wrap: (disk) => ({ ...disk, openAppend: async (path) => wrapFile(await disk.openAppend(path)) }),
+    hold() {
+      held = new Promise((resolve) => {
+        release = resolve;
+      });
+      return new Promise((resolve) => {
+        reached = resolve;
+      });
+    },
+    release: () => release(),
+  };
+}
+
 describe('a change that its caller makes', () => {
   it('is ticketed to the run, claimed before its code runs, and done once it was seen', async () => {
     const change = await authorised();
@@ -67,8 +100,9 @@ describe('a change that its caller makes', () => {
   it('may be told of twice: a claim or a result whose answer was lost adds nothing', async () => {
     const change = await authorised();
     const envelope = await ticketOf(change);
-    const [claim, acted] = [run.claimed(envelope), run.acted(envelope)];
+    const claim = run.claimed(envelope);
     for (const message of [claim, claim]) expect((await report(change, message)).status).toBe(200);
+    const acted = run.acted(envelope);
     for (const message of [acted, acted]) expect((await report(change, message)).status).toBe(200);
     const { length } = await until(change, 'done');
     expect((await report(change, acted)).body).toMatchObject({ length });
@@ -80,6 +114,31 @@ describe('a change that its caller makes', () => {
     const startedMs = Date.now();
     expect(await sidecar.change(CALLER, rotation())).toMatchObject({ state: 'authorised' });
     expect(Date.now() - startedMs).toBeLessThan(9_000);
+  });
+});
+
+describe('a claim', () => {
+  it('is answered once it is durable, and not before: the code runs on that answer', async () => {
+    const disk = slowDisk();
+    await sidecar.close();
+    sidecar = await openTestSidecar({ disk: disk.wrap });
+    const change = await authorised();
+    const envelope = await ticketOf(change);
+    const reached = disk.hold();
+    let isAnswered = false;
+    const answering = sidecar.engine.receiveCallerReport(change.id, run.claimed(envelope)).finally(() => {
+      isAnswered = true;
+    });
+    try {
+      await reached;
+      // It is sequenced, and everything that waits for nothing but that has had its turn.
+      expect(sidecar.engine.get(change.id)?.claimed).toBe(true);
+      for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      expect(isAnswered).toBe(false);
+    } finally {
+      disk.release();
+    }
+    expect(await answering).toMatchObject({ ok: true });
   });
 });
 
@@ -155,6 +214,22 @@ describe('a report that is not the run’s own', () => {
     expect(sidecar.log.size).toBe(size);
     // And it kept nobody from doing it right.
     expect((await report(change, run.claimed(envelope))).status).toBe(200);
+  });
+
+  it('that says a time when it cannot have been is not taken: what it says stays in the evidence', async () => {
+    const change = await authorised();
+    const envelope = await ticketOf(change);
+    const impossible = async (message: ReportMessage): Promise<void> => {
+      const size = sidecar.log.size;
+      const problem = problemIn(await report(change, message));
+      expect(problem).toMatchObject({ status: 403, code: 'not-allowed' });
+      expect(problem.detail).toContain('its clock is wrong');
+      expect(sidecar.log.size).toBe(size);
+    };
+    await impossible(run.claimed(envelope, { at: '2999-01-01T00:00:00.000Z' }));
+    expect((await report(change, run.claimed(envelope))).status).toBe(200);
+    await impossible(run.acted(envelope, { at: readPayload(envelope.ticket, actTicketSchema).notBefore }));
+    expect((await report(change, run.acted(envelope))).status).toBe(200);
   });
 
   it.each<[string, unknown]>([

@@ -54,6 +54,17 @@ describe('a lock', () => {
     expect(await listed('person:wei')).toEqual([lock.lockId]);
   });
 
+  it('that is set again because the answer was lost is the same lock; another reason, or another person, is another', async () => {
+    const lock = await set('person:olga', { nhi: CALLER, connector: 'pg-main', reason: 'x' });
+    const { size } = sidecar.log;
+    expect(await set('person:olga', { nhi: CALLER, connector: 'pg-main', reason: 'x' })).toEqual(lock);
+    expect(sidecar.log.size).toBe(size);
+    const others = [await set('person:olga', { nhi: CALLER, connector: 'pg-main', reason: 'y' }), await set('person:sam', { nhi: CALLER, connector: 'pg-main', reason: 'x' }), await set('person:olga', { nhi: CALLER, reason: 'x' })];
+    expect(new Set([lock, ...others].map(({ lockId }) => lockId)).size).toBe(4);
+    await lift('person:olga', lock.lockId);
+    expect((await set('person:olga', { nhi: CALLER, connector: 'pg-main', reason: 'x' })).lockId).not.toBe(lock.lockId);
+  });
+
   it('is lifted once', async () => {
     const lock = await set('person:olga', { nhi: CALLER, connector: 'pg-main', reason: 'x' });
     expect((await lift('person:olga', lock.lockId)).status).toBe(200);

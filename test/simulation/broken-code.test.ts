@@ -5,6 +5,7 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import type { Connector } from '../../src/executor/connector.ts';
 import type * as Ask from '../../src/engine/ask.ts';
+import type * as Compare from '../../src/change/compare.ts';
 import type * as Offboarding from '../../src/engine/offboarding.ts';
 import type * as State from '../../src/change/state.ts';
 import type * as Work from '../../src/change/work.ts';
@@ -26,6 +27,20 @@ interface Case {
 }
 
 const cases: readonly Case[] = [
+  {
+    invariant: 14, who: 'a reconciliation that sees nobody whom it does not know',
+    breakIt: () => vi.doMock(import('../../src/change/compare.ts'), async (original): Promise<typeof Compare> => {
+      const real = await original();
+      return { ...real, compare: (at, known) => ({ ...real.compare(at, known), found: [] }) };
+    }),
+  },
+  {
+    invariant: 14, who: 'a reconciliation that overlooks what is lent, and misses it',
+    breakIt: () => vi.doMock(import('../../src/change/compare.ts'), async (original): Promise<typeof Compare> => {
+      const real = await original();
+      return { ...real, compare: (at, known) => real.compare({ ...at, pages: at.pages.map((page) => ({ ...page, entries: page.entries.filter(({ kind }) => kind === 'account') })) }, known) };
+    }),
+  },
   {
     invariant: 11, who: 'an engine that ignores locks', from: 4,
     breakIt: () => vi.doMock(import('../../src/engine/store.ts'), async (original): Promise<typeof StoreModule> => {
@@ -105,7 +120,7 @@ const cases: readonly Case[] = [
 ];
 
 afterEach(() => {
-  for (const path of ['change/state', 'change/work', 'engine/ask', 'engine/offboarding', 'engine/store', 'executor/turn']) vi.doUnmock(`../../src/${path}.ts`);
+  for (const path of ['change/compare', 'change/state', 'change/work', 'engine/ask', 'engine/offboarding', 'engine/store', 'executor/turn']) vi.doUnmock(`../../src/${path}.ts`);
   vi.resetModules();
 });
 

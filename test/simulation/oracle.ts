@@ -9,7 +9,7 @@ import type { ChangeState } from '../../src/change/state.ts';
 import { isSatisfied, strictest, type Requirement } from '../../src/protocol/decision.ts';
 import { openDsse, readPayload } from '../../src/protocol/dsse.ts';
 import { planSchema, type Plan, type PlanStep } from '../../src/protocol/plan.ts';
-import { approvalStatementSchema, APPROVAL_TYPE, reportSchema } from '../../src/protocol/signed.ts';
+import { approvalStatementSchema, APPROVAL_TYPE, reportSchema, revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { createLedgerView, type LedgerView } from './ledger-view.ts';
 import type { Access } from './sim-target.ts';
 import { EXECUTORS } from './fixtures.ts';
@@ -17,7 +17,7 @@ import { createWorkflowOracle, type WorkflowOracle } from './workflow-oracle.ts'
 import { APPLY_TIMEOUT_MS, type Watchers, type World } from './world.ts';
 
 export interface Violation {
-  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`. 0: liveness, or a program that fell over. */
+  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, and 14 `reconcile-actors.ts`. 0: liveness, or a program that fell over. */
   readonly invariant: number;
   readonly atMs: number;
   readonly message: string;
@@ -66,6 +66,8 @@ export function createOracle(): Oracle {
   const ciphertexts: { readonly secret: string; readonly digest: string; readonly bytes: Buffer }[] = [];
   const endedTokens = new Map<string, string>();
   const seenEnded = new Set<string>();
+  /** Later ends that extensions have had at a target, by client token. */
+  const extendedTo = new Map<string, number>();
   const mustEnd = new Map<string, number>();
   let world: World;
   let view: LedgerView;
@@ -141,6 +143,35 @@ export function createOracle(): Oracle {
         broken(7, `the sealed secret of ${access.account} was not durable before it was applied`);
       }
     }
+  };
+
+  /** The same of a later end: whoever asks for it has a change of its own, and the access has another. */
+  const extended = (connector: string, access: Access, step: PlanStep, sentAtMs: number): void => {
+    const audience = EXECUTORS.find((one) => one.connector === connector)!.audience;
+    const changeId = `chg_${step.stepId.slice('stp_'.length, 'stp_'.length + 43)}`;
+    const records = view.recordsOf(changeId);
+    const authorised = authorisedIn(records, step.stepId);
+    const body = authorised === undefined ? null : bodyOf(authorised, 'step.authorised');
+    if (authorised === undefined || body?.kind !== 'act' || body.lease === null) {
+      broken(1, `${connector} gave ${access.account} a later end under ${step.stepId}, and no durable record authorises it`);
+      return;
+    }
+    const before = records.filter((record) => record.seq < authorised.seq);
+    const plan = planOf(body.planDigest, before);
+    if (plan === null || !plan.steps.some((one) => JSON.stringify(one) === JSON.stringify(step))) broken(2, `${connector} was made to extend ${access.account}, and its plan does not say so`);
+    else {
+      judgeApprovals(plan, body.planDigest, body.revision, before, authorised);
+      workflow.effected(plan, step, authorised, sentAtMs);
+    }
+    if (!records.some((record) => record.type === 'lease.armed')) broken(3, `${access.token} was extended before its later revoke was recorded as armed`);
+    if (!isOnDisk(audience, Buffer.from(body.lease.order.payload))) broken(3, `${access.token} was extended before ${audience} had the later order in its lease book`);
+    extendedTo.set(access.token, Math.max(extendedTo.get(access.token) ?? 0, Date.parse(body.lease.endsAt)));
+  };
+  /** An order acts no more only once the ledger says by what it was superseded. */
+  const disarmed = (order: Dsse): void => {
+    const { changeId, epoch } = readPayload(order, revokeOrderSchema);
+    const superseded = view.recordsOf(changeId).some((record) => (bodyOf(record, 'lease.extended')?.epoch ?? 0) > epoch);
+    if (!superseded) broken(3, `the order of epoch ${epoch} of ${changeId} was disarmed, and the ledger has no extension that supersedes it`);
   };
 
   const planOf = (digest: string, records: readonly LedgerRecord[]): Plan | null => {
@@ -224,7 +255,7 @@ export function createOracle(): Oracle {
         leased.splice(at, 1);
         continue;
       }
-      const endsMs = Math.min(endsAtMs, mustEnd.get(access.token) ?? Infinity);
+      const endsMs = Math.min(Math.max(endsAtMs, extendedTo.get(access.token) ?? 0), mustEnd.get(access.token) ?? Infinity);
       const since = Math.max(endsMs, world.executors.get(audience)!.impededMs);
       if (nowMs > since + END_BOUND_MS + APPLY_TIMEOUT_MS) {
         broken(3, `${access.account} at ${connector} has access by ${access.token}, ${nowMs - endsMs} ms after its end`);
@@ -275,6 +306,8 @@ export function createOracle(): Oracle {
     watchers: {
       appended,
       given,
+      extended,
+      disarmed,
       done,
       sealed(secret, ciphertext) {
         secrets.push(secret);

@@ -6,7 +6,7 @@ import { TargetError, type ApplyInput, type StateWithoutSalt } from '../../src/e
 import type { PlanStep } from '../../src/protocol/plan.ts';
 import type { Query } from '../../src/protocol/signed.ts';
 
-interface Login {
+export interface Login {
   readonly nativeId: number;
   readonly name: string;
   /** The account that it is a twin of; null for an account that logs in itself. */
@@ -42,6 +42,7 @@ export interface SimLogins {
   setSecret(account: string, secret: string): void;
   /** Whoever uses the one uses the other from now on. */
   moveSessions(from: string, to: string): void;
+  all(): readonly Readonly<Login>[];
 }
 
 /** Actions that are about logins, not about privileges. */
@@ -160,6 +161,7 @@ export function createSimLogins(nextId: () => number): SimLogins {
     setSecret(account, secret) {
       Object.assign(known(account), { secret });
     },
+    all: () => [...logins.values()],
     moveSessions(from, to) {
       const [old, next] = [logins.get(from), logins.get(to)];
       if (old === undefined || next?.canLogin !== true) return;

@@ -2,7 +2,8 @@
  * A target in memory, and the connector to it. It outlives every process, forgets nothing for the oracle, and is no friend: a second
  * `apply` makes a second credential, answers get lost before and after the effect, and others change accounts too.
  */
-import { TargetError, type ApplyInput, type Connector, type StateWithoutSalt } from '../../src/executor/connector.ts';
+import { TargetError, type ApplyInput, type Connector, type DiscoveredEntries, type StateWithoutSalt } from '../../src/executor/connector.ts';
+import type { Found, FoundAccount } from '../../src/protocol/discovery.ts';
 import type { PlanStep } from '../../src/protocol/plan.ts';
 import type { Query } from '../../src/protocol/signed.ts';
 import type { Rng } from './rng.ts';
@@ -22,6 +23,8 @@ export interface Access {
   readonly givenAtMs: number;
   /** When the executor sent what had this effect. */
   readonly sentAtMs: number;
+  /** When the target ends it by itself, where it does. */
+  validUntilMs: number;
   endedAtMs: number | null;
 }
 
@@ -40,11 +43,14 @@ export type TargetFault = 'none' | 'lostBefore' | 'lostAfter' | 'hangs' | 'rejec
 
 export interface TargetOptions {
   readonly connector: string;
+  readonly target: string;
   /** Whether the target ends access itself at `validUntil`. */
   readonly nativeExpiry: boolean;
   /** After so long no effect of a call can still happen, whatever became of the caller, in ms. */
   readonly effectDeadlineMs: number;
   readonly onGive: (access: Access) => void;
+  /** Called when access was given a later end. */
+  readonly onExtend: (access: Access, step: PlanStep, sentAtMs: number) => void;
   /** Called when a step that gives nothing was done: a cutover, or something taken away. */
   readonly onDone: (step: PlanStep, sentAtMs: number) => void;
 }
@@ -67,11 +73,17 @@ export interface SimTarget {
   recreate(): void;
   /** Someone tidies up what `recreate` left. */
   removeForeign(): void;
+  /** Someone else makes a login that nobody knows, or removes it again. */
+  plant(target: string, account: string): void;
+  uproot(account: string): void;
+  /** Someone else takes what a lease gave: its client token; null where there is none. */
+  drop(): string | null;
 }
 
 export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetOptions): SimTarget {
   const accounts = new Map<string, Account>();
   const given: Access[] = [];
+  const planted = new Set<string>();
   let fault: (operation: string) => TargetFault = () => 'none';
   let nextId = 1;
   const logins = createSimLogins(() => nextId++);
@@ -95,13 +107,24 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
     const { step } = input;
     const access: Access = {
       id: nextId++, kind, stepId: step.stepId, token: step.clientToken, target: step.target, account: step.account, privileges: step.privileges,
-      secret: kind === 'grant' ? null : input.secret, givenAtMs: scheduler.nowMs(), sentAtMs, endedAtMs: null,
+      secret: kind === 'grant' ? null : input.secret, givenAtMs: scheduler.nowMs(), sentAtMs, validUntilMs: Infinity, endedAtMs: null,
     };
     given.push(access);
-    if (options.nativeExpiry && input.validUntil !== null) {
-      scheduler.after(Date.parse(input.validUntil) - scheduler.nowMs(), `${options.connector} ends ${step.clientToken} itself`, () => end(access));
-    }
+    expire(access, input.validUntil);
     options.onGive(access);
+  };
+  /** The target ends it by itself then, unless it has a later end by that time. */
+  const expire = (access: Access, validUntil: string | null): void => {
+    if (!options.nativeExpiry || validUntil === null) return;
+    access.validUntilMs = Date.parse(validUntil);
+    scheduler.after(access.validUntilMs - scheduler.nowMs(), `${options.connector} ends ${access.token} itself`, () => {
+      if (access.validUntilMs <= scheduler.nowMs()) end(access);
+    });
+  };
+  const lentBy = (token: string): Access => {
+    const [access] = live(token);
+    if (access === undefined) throw new TargetError('rejected', 'what was to end later is not there any more');
+    return access;
   };
 
   const apply = (input: ApplyInput, sentAtMs: number): void => {
@@ -116,6 +139,11 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
       case 'grant':
         if (account === undefined) throw new TargetError('rejected', 'no such account');
         return give(input, 'grant', sentAtMs);
+      case 'extend': {
+        const access = lentBy(step.clientToken);
+        expire(access, input.validUntil);
+        return options.onExtend(access, step, sentAtMs);
+      }
       case 'revoke':
         for (const privilege of step.privileges) account?.own.delete(privilege);
         for (const access of given) {
@@ -144,12 +172,14 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
     const account = accounts.get(keyOf(query.target, query.account));
     const held = logins.heldByTwin(query.account) ?? heldBy(query.target, query.account);
     const about = { connector: options.connector, target: query.target, account: query.account, exists: account !== undefined || logins.has(query.account), held };
+    if (query.action === 'extend') return { ...about, touched: { lent: lentBy(query.clientToken).id } };
     if (LOGIN_ACTIONS.has(query.action)) return { ...about, ...logins.look(query, (name) => accounts.get(keyOf(query.target, name))?.nativeId ?? null) };
     const touched = query.action === 'provision' ? { exists: account !== undefined }
       : { nativeId: account?.nativeId ?? null, held: query.privileges.filter((privilege) => held.includes(privilege)) };
     return { ...about, touched };
   };
-  const probe = (step: Pick<PlanStep, 'action' | 'target' | 'account' | 'privileges' | 'clientToken'>): 'applied' | 'absent' => {
+  const probe = (step: Pick<PlanStep, 'action' | 'target' | 'account' | 'privileges' | 'clientToken'>, validUntil: string | null): 'applied' | 'absent' => {
+    if (step.action === 'extend') return live(step.clientToken).some((access) => access.validUntilMs >= Date.parse(validUntil ?? '')) ? 'applied' : 'absent';
     if (LOGIN_ACTIONS.has(step.action)) return logins.isApplied(step) ? 'applied' : 'absent';
     if (step.action !== 'revoke') return live(step.clientToken).length > 0 ? 'applied' : 'absent';
     return heldBy(step.target, step.account).some((privilege) => step.privileges.includes(privilege)) ? 'absent' : 'applied';
@@ -167,6 +197,34 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
     ours.forEach(end);
     const removed = order.action === 'provision' && accounts.delete(key);
     return ours.length > 0 || removed ? 'done' : 'already-absent';
+  };
+
+  const discover = (): DiscoveredEntries => {
+    const accountOf = (name: string, nativeId: number, edit: Partial<FoundAccount>): FoundAccount => ({
+      kind: 'account', key: `account ${name}`, account: name, nativeId: String(nativeId), canLogin: false, isOwn: false, endsAt: null, held: [], heldLeftOut: 0, marks: [], credentials: [],
+      credentialsLeftOut: 0, sessions: null, lastUsedAt: null, ...edit,
+    });
+    const entries: Found[] = [];
+    for (const [key, { nativeId, token, own }] of accounts) {
+      const [, name] = JSON.parse(key) as [string, string];
+      const made = token === null ? [] : live(token);
+      // Who made it of the same name can log in; so can whoever was planted.
+      const others = own.has('foreign') || planted.has(name);
+      entries.push(accountOf(name, nativeId, {
+        canLogin: token === null ? others || (logins.has(name) && logins.working(name).length > 0) : made.length > 0,
+        held: [...new Set([...own, ...made.flatMap(({ privileges }) => privileges)])].sort(), marks: token === null ? [] : [{ clientToken: token, what: 'made' }],
+      }));
+    }
+    for (const { name, nativeId, twinOf, canLogin, secret, isMember, token } of logins.all()) {
+      if (twinOf === null) continue;
+      entries.push(accountOf(name, nativeId, { canLogin: canLogin && secret !== null, held: isMember ? [`role:${twinOf}`] : [], marks: token === null ? [] : [{ clientToken: token, what: 'made' }] }));
+    }
+    for (const { kind, token, account, privileges, endedAtMs } of given) {
+      const known = entries.some((entry) => entry.kind === 'grant' && entry.clientToken === token);
+      if (kind !== 'grant' || endedAtMs !== null || known) continue;
+      entries.push({ kind: 'grant', key: `grant ${token}`, clientToken: token, nativeId: token, accounts: [account], accountsLeftOut: 0, held: [...privileges], heldLeftOut: 0 });
+    }
+    return { target: options.target, entries, next: null };
   };
 
   const connector = (process: Process): Connector => {
@@ -208,10 +266,11 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
     return {
       describe: (action) => ({ expiry: options.nativeExpiry && action !== 'revoke' ? 'native' : 'external', endsSessions: true, residualMs: 0, findable: true }),
       read: (query, signal) => call('read', () => read(query), signal),
+      discover: (_query, signal) => call('discover', discover, signal),
       apply: (input) => call('apply', (sentAtMs) => apply(input, sentAtMs), input.signal),
-      probe: (step, signal) => call('probe', () => probe(step), signal),
+      probe: (step, signal, validUntil = null) => call('probe', () => probe(step, validUntil), signal),
       tryUse: (step, secret, signal) => call('tryUse', () => {
-        if (secret === null || step.action === 'grant') return 'notTried';
+        if (secret === null || step.action === 'grant' || step.action === 'extend') return 'notTried';
         return given.some((access) => access.endedAtMs === null && access.secret === secret) ? 'works' : 'fails';
       }, signal),
       revoke: (order, signal) => call('revoke', () => revoke(order), signal),
@@ -247,6 +306,20 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
         for (const access of given) if (access.token === account.token) end(access);
         return;
       }
+    },
+    plant(target, account) {
+      planted.add(account);
+      accounts.set(keyOf(target, account), { nativeId: nextId++, token: null, isSteady: true, own: new Set(['role:deploy']) });
+    },
+    uproot(account) {
+      for (const key of accounts.keys()) if ((JSON.parse(key) as string[])[1] === account) accounts.delete(key);
+    },
+    drop() {
+      const running = given.filter(({ kind, endedAtMs }) => kind === 'grant' && endedAtMs === null);
+      if (running.length === 0) return null;
+      const { token } = rng.pick(running);
+      live(token).forEach(end);
+      return token;
     },
     removeForeign() {
       for (const [key, account] of accounts) if (account.own.has('foreign')) accounts.delete(key);

@@ -9,6 +9,7 @@ import type { Process, Scheduler } from './scheduler.ts';
 export interface ExecutorEnd {
   readonly process: Process;
   arm(order: Dsse): Promise<void>;
+  disarm(order: Dsse): Promise<void>;
   step(envelope: StepEnvelope): Promise<Acceptance>;
   revoke(order: Dsse): Promise<void>;
   connected(): void;
@@ -94,6 +95,7 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
     transport(process) {
       return {
         arm: (audience, order) => ask(process, audience, `sidecar → ${audience} arm`, order, (text) => end(audience)?.arm(JSON.parse(text) as Dsse) ?? never()),
+        disarm: (audience, order) => ask(process, audience, `sidecar → ${audience} disarm`, order, (text) => end(audience)?.disarm(JSON.parse(text) as Dsse) ?? never()),
         publishStep(audience, envelope) {
           const copy = JSON.parse(JSON.stringify(envelope)) as StepEnvelope;
           seen.push({ audience, envelope: copy });

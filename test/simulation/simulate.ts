@@ -2,6 +2,8 @@
 import { startActors } from './actors.ts';
 import { startChaos, type Chaos } from './chaos.ts';
 import { judgeEvidence } from './evidence.ts';
+import { startExtensionActors } from './extension-actors.ts';
+import { startReconcileActors } from './reconcile-actors.ts';
 import { createOracle, type Oracle, type Violation } from './oracle.ts';
 import { seededRng } from './rng.ts';
 import { startRogue } from './rogue.ts';
@@ -46,7 +48,10 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   oracle.watch(world);
   const chaos: Chaos = startChaos(world, rng.fork('chaos'), START_MS + TROUBLE_MS);
   startActors(world, rng.fork('actors'), oracle, START_MS + TROUBLE_MS);
+  const extensions = rng.fork('extensions');
+  if (extensions.chance(0.5)) startExtensionActors(world, extensions, START_MS + TROUBLE_MS);
   if (isWorkflow) startWorkflowActors(world, workflows, oracle, START_MS + TROUBLE_MS);
+  const reconciling = rng.fork('reconciling').chance(0.3) ? startReconcileActors(world, rng.fork('reconcile actors'), oracle, START_MS + TROUBLE_MS) : null;
   if (rng.chance(0.15)) await startRogue(world, rng.fork('rogue'));
 
   const check = (): Promise<void> | void => {
@@ -60,13 +65,27 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
     chaos.heal();
     await scheduler.run(START_MS + TROUBLE_MS + HEALING_MS, check, () => over() || isAtRest(world));
     if (scheduler.events > EVENTS_MAX) oracle.broken(0, `still busy after ${EVENTS_MAX} events`);
+    if (!over()) await lookOnceMore();
     if (!over()) await finish();
   }
   return {
     seed, violations: oracle.violations, events: scheduler.events,
     // What is already known to be broken may not be readable.
-    seen: oracle.violations.length > 0 ? {} : count(world, oracle),
+    seen: oracle.violations.length > 0 ? {} : { ...count(world, oracle), ...reconciling?.seen },
   };
+
+  /** What is there at the end is found, and what is proposed because of it comes to its end. */
+  async function lookOnceMore(): Promise<void> {
+    if (reconciling === null) return;
+    let looked = false;
+    const looking = reconciling.finish().then(() => {
+      looked = true;
+    });
+    await scheduler.run(scheduler.nowMs() + 300_000, check, () => over() || looked);
+    if (!looked) return oracle.broken(14, 'a target cannot be reconciled though all faults are over');
+    await looking;
+    await scheduler.run(scheduler.nowMs() + HEALING_MS, check, () => over() || isAtRest(world));
+  }
 
   async function finish(): Promise<void> {
     for (const state of world.engine()?.all() ?? []) {

@@ -53,6 +53,14 @@ if (replayed !== undefined) {
     for (const name of [...ends, ...records]) expect(total[name], name).toBeGreaterThan(0);
   });
 
+  test('the seeds see leases extended, and extensions that come to nothing', () => {
+    for (const name of ['extend done', 'extend denied', 'extend failed', 'lease.extended', 'lease.disarmed']) expect(total[name], name).toBeGreaterThan(0);
+  });
+
+  test('the seeds see targets changed behind our back, found by reconciling, and cleared', () => {
+    for (const name of ['reconciled', 'not reconciled', 'account-unknown', 'access-unexplained', 'access-missing', 'dropped', 'cleared', 'reconcile.proposed']) expect(total[name], name).toBeGreaterThan(0);
+  });
+
   test('a seed replays: the same run, event for event', async () => {
     const account = async (): Promise<string[]> => {
       const lines: string[] = [];

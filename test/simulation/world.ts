@@ -9,6 +9,7 @@ import { openWorker, type Worker } from '../../src/executor/worker.ts';
 import type { Facts } from '../../src/facts/load.ts';
 import { EngineFault, type Pdp } from '../../src/pdp/engine.ts';
 import type { PlanStep } from '../../src/protocol/plan.ts';
+import type { Dsse } from '../../src/protocol/signed.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { EXECUTORS, fixtures, ORIGIN, START_MS, type Keys } from './fixtures.ts';
 import type { Rng } from './rng.ts';
@@ -45,6 +46,10 @@ export interface Watchers {
   /** Records as they are sequenced, not durable yet. */
   readonly appended: (record: RecordDraft & { readonly seq: number }) => void;
   readonly given: (connector: string, access: Access) => void;
+  /** Access was given a later end. */
+  readonly extended: (connector: string, access: Access, step: PlanStep, sentAtMs: number) => void;
+  /** The sidecar asks that an order act no more. */
+  readonly disarmed: (order: Dsse) => void;
   /** A step was done that gives nothing. */
   readonly done: (connector: string, step: PlanStep, sentAtMs: number) => void;
   readonly bytes: (where: string, bytes: Uint8Array) => void;
@@ -110,8 +115,8 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
   const executors = new Map<string, Node>(EXECUTORS.map(({ audience }) => [audience, node(audience)]));
   const network = createNetwork(scheduler, rng.fork('network'), (text) => watchers.bytes('the wire', Buffer.from(text)));
   const nativeExpiry = rng.chance(0.5);
-  const targets = new Map<string, SimTarget>(EXECUTORS.map(({ connector }) => [connector, createSimTarget(scheduler, rng.fork(`target ${connector}`), {
-    connector, nativeExpiry, effectDeadlineMs: APPLY_TIMEOUT_MS, onGive: (access) => watchers.given(connector, access),
+  const targets = new Map<string, SimTarget>(EXECUTORS.map(({ connector, target }) => [connector, createSimTarget(scheduler, rng.fork(`target ${connector}`), {
+    connector, target, nativeExpiry, effectDeadlineMs: APPLY_TIMEOUT_MS, onGive: (access) => watchers.given(connector, access), onExtend: (access, step, sentAtMs) => watchers.extended(connector, access, step, sentAtMs),
     onDone: (step, sentAtMs) => watchers.done(connector, step, sentAtMs),
   })]));
   targets.get('pg-main')!.addAccount('app', 'ci_deployer', []);
@@ -139,7 +144,11 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       log.append([systemDraft('ledger.recovered', log.recovered, `sidecar:${log.logId}`, clock.nowMs()).draft]);
       scheduler.trace(`sidecar: cut a torn end of ${log.recovered.bytesCut} bytes`);
     }
-    const transport = network.transport(process);
+    const line = network.transport(process);
+    const transport: Transport = { ...line, disarm: (audience, order) => {
+      watchers.disarmed(order);
+      return line.disarm(audience, order);
+    } };
     const engine = await openEngine({
       log, pdp: wraps.pdp?.(simPdp(process)) ?? simPdp(process), facts: () => (world.strictFacts ? strictFacts : facts), transport: wraps.transport?.(transport) ?? transport, deliveries: deliveryStore(disk),
       trust, ticketSigner: keys.ticket, executorOf: (connector) => EXECUTORS.find((one) => one.connector === connector)?.audience,
@@ -156,7 +165,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     };
     return {
       bundle: pdp.bundle, decide: (input) => answer(() => pdp.decide(input)), verify: (input) => answer(() => pdp.verify(input)),
-      schedule: (input) => answer(() => pdp.schedule(input)), close: async () => undefined,
+      schedule: (input) => answer(() => pdp.schedule(input)), reconcile: (input) => answer(() => pdp.reconcile(input)), close: async () => undefined,
     };
   };
 
@@ -178,7 +187,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       send: (message) => network.report(process, audience, message), limits: WORKER_LIMITS,
     });
     workers.set(process, worker);
-    network.listen(audience, { process, arm: (order) => worker.arm(order), step: (envelope) => worker.step(envelope), revoke: (order) => worker.revoke(order), connected: () => worker.connected() });
+    network.listen(audience, { process, arm: (order) => worker.arm(order), disarm: (order) => worker.disarm(order), step: (envelope) => worker.step(envelope), revoke: (order) => worker.revoke(order), connected: () => worker.connected() });
   };
 
   let incarnation = 0;

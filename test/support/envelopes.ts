@@ -132,7 +132,7 @@ export function makeStep(edits: Edits = {}): Made {
   const body: ActBody = {
     kind: 'act', revision: 1, stepId: ticket.stepId, issue: ticket.issue, ticket: ticketDsse, planDigest: ticket.planDigest,
     requirement: { approvers: APPROVER, proofClass: 'session' }, approvals: approvals.map(({ approvalId }) => approvalId),
-    lease: order === null || orderContent === null ? null : { leaseId: orderContent.leaseId, epoch: 1, endsAt: orderContent.notBefore, order },
+    lease: order === null || orderContent === null ? null : { leaseId: orderContent.leaseId, epoch: orderContent.epoch, endsAt: orderContent.notBefore, order },
   };
   const draft: RecordDraft = { v: 1, change: changeId, type: 'step.authorised', at: formatTime(nowMs), actor: sidecar, body: JSON.parse(JSON.stringify(edits.body?.(body) ?? body)) as RecordDraft['body'], objects: [] };
   const index = log.append(edits.draft?.(draft) ?? draft);

@@ -1,5 +1,5 @@
 /** A target in memory that behaves as targets do: it loses answers, hangs, and refuses what is there already. For tests of the worker. */
-import { TargetError, type ApplyInput, type Connector, type StateWithoutSalt } from '../../src/executor/connector.ts';
+import { TargetError, type ApplyInput, type Connector, type Issued, type StateWithoutSalt } from '../../src/executor/connector.ts';
 import type { PlanStep } from '../../src/protocol/plan.ts';
 import type { Query, RevokeOrder } from '../../src/protocol/signed.ts';
 import { BEFORE, ROLE } from './envelopes.ts';
@@ -37,6 +37,8 @@ export interface MemoryTarget {
   touched: Record<string, string>;
   /** Attributes of a rotation, a replacement or a shut-out that are not what they would be: read in place of the true ones. */
   readonly drift: Record<string, string>;
+  /** Whether the target chooses the secret of what it makes. */
+  choosesSecrets: boolean;
   /** Open sessions, by login. */
   readonly sessions: Map<string, number>;
   /** Effects that were had, in order: `<action> <account>`. */
@@ -77,6 +79,12 @@ export function memoryTarget(clock: FakeClock): MemoryTarget {
         if (accounts.has(account)) throw new TargetError('rejected', 'an account of this name is there');
         accounts.set(account, { token, secret, validUntil });
         return;
+      case 'extend': {
+        const lent = accounts.get(account);
+        if (lent === undefined || lent.token !== token || lent.locked === true) throw new TargetError('rejected', 'what was to end later is not there any more');
+        accounts.set(account, { ...lent, validUntil });
+        return;
+      }
       case 'stage':
         if (works(account)) throw new TargetError('rejected', 'a login of this name is in use');
         accounts.set(account, { token, secret, validUntil });
@@ -104,6 +112,12 @@ export function memoryTarget(clock: FakeClock): MemoryTarget {
     effects.push(`${input.step.action} ${input.step.account}`);
     if (input.secret !== null) secrets.push(input.secret);
   };
+  const issueNow = (input: Omit<ApplyInput, 'signal'>): Issued => {
+    const secret = `chosen-by-the-target-${secrets.length + 1}`;
+    if (input.secret !== null) throw new RangeError('a secret was sent to a target that chooses its own');
+    applyNow({ ...input, secret });
+    return { secret };
+  };
   const idOf = (account: string): string | null => (accounts.has(account) ? `id-${account}` : null);
   const canLogin = (account: string): boolean => accounts.has(account) && accounts.get(account)?.locked !== true;
   /** What the read of a rotation, or of one step of it, tells. */
@@ -114,12 +128,17 @@ export function memoryTarget(clock: FakeClock): MemoryTarget {
     return { account: idOf(account), canLogin: canLogin(account) };
   };
   const touchedBy = (query: Query): StateWithoutSalt['touched'] => {
+    if (query.action === 'extend') {
+      if (accounts.get(query.account)?.token !== query.clientToken) throw new TargetError('rejected', 'what was to end later is not there any more');
+      return { lent: `id-${query.account}` };
+    }
     if (!OF_LOGINS.has(query.action)) return accounts.has(query.account) ? { account: 'present' } : target.touched;
     const read = loginsOf(query);
     return { ...read, ...Object.fromEntries(Object.entries(drift).filter(([key]) => key in read)) };
   };
-  const isApplied = (step: Pick<PlanStep, 'action' | 'account' | 'clientToken'>): boolean => {
+  const isApplied = (step: Pick<PlanStep, 'action' | 'account' | 'clientToken'>, validUntil: string | null): boolean => {
     const account = accounts.get(step.account);
+    if (step.action === 'extend') return account?.token === step.clientToken && (account.validUntil ?? '') >= (validUntil ?? '');
     if (step.action === 'revoke') return account === undefined;
     if (step.action === 'retire' || step.action === 'disable') return account?.locked === true;
     return account?.token === step.clientToken && account.locked !== true;
@@ -136,7 +155,7 @@ export function memoryTarget(clock: FakeClock): MemoryTarget {
     return 'done';
   };
   const target: MemoryTarget = {
-    accounts, calls, secrets, sessions, drift, effects, works, watch: () => undefined, touched: { ...BEFORE },
+    accounts, calls, secrets, sessions, drift, effects, works, watch: () => undefined, touched: { ...BEFORE }, choosesSecrets: false,
     will: (operation, ...next) => void fates.set(operation, [...(fates.get(operation) ?? []), ...next]),
     always(operation, fate) {
       if (fate === null) standing.delete(operation);
@@ -181,13 +200,14 @@ export function memoryTarget(clock: FakeClock): MemoryTarget {
         }
       };
       return {
-        describe: () => ({ expiry: 'external', endsSessions: true, residualMs: 0, findable: true }),
+        describe: () => ({ expiry: 'external', endsSessions: true, residualMs: 0, findable: true, choosesSecret: target.choosesSecrets }),
         read: (query: Query) => call<StateWithoutSalt>('read', () => ({
           connector: query.connector, target: query.target, account: query.account, exists: accounts.has(query.account),
           touched: touchedBy(query), held: accounts.has(query.account) ? [...query.privileges] : [],
         })),
         apply: (input) => call('apply', () => applyNow(input)),
-        probe: (step) => call('probe', () => (isApplied(step) ? 'applied' : 'absent')),
+        issue: (input) => call('apply', () => issueNow(input)),
+        probe: (step, _signal, validUntil = null) => call('probe', () => (isApplied(step, validUntil) ? 'applied' : 'absent')),
         tryUse: (step, secret) => call('tryUse', () => (secret === null ? 'notTried' : works(step.account) && accounts.get(step.account)?.secret === secret ? 'works' : 'fails')),
         revoke: (order) => call('revoke', () => takeBack(order)),
         close: () => Promise.resolve(),

@@ -2,9 +2,10 @@
 import { canonicalBytes, digestOf, type Signer } from '../../ledger/index.ts';
 import type { Transport } from '../../src/engine/ports.ts';
 import { payloadDigest, readPayload, signDsse } from '../../src/protocol/dsse.ts';
+import { anyTicketSchema, type Found } from '../../src/protocol/discovery.ts';
 import type { ReportMessage, StepEnvelope } from '../../src/protocol/envelope.ts';
 import { makesSecret, takesAway, type PlanStep, type TargetState } from '../../src/protocol/plan.ts';
-import { REPORT_TYPE, revokeOrderSchema, ticketSchema, type Dsse, type Query, type Report } from '../../src/protocol/signed.ts';
+import { REPORT_TYPE, revokeOrderSchema, type Dsse, type Query, type Report } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 
 export interface ScriptedExecutor extends Transport {
@@ -12,8 +13,11 @@ export interface ScriptedExecutor extends Transport {
   readonly steps: readonly StepEnvelope[];
   readonly orders: readonly Dsse[];
   readonly armed: readonly Dsse[];
+  readonly disarmed: readonly Dsse[];
   /** While false, steps are accepted and nothing is done about them. */
   acting: boolean;
+  /** What is at the target, as it tells a discovery; null where it will not tell. */
+  found: readonly Found[] | null;
 }
 
 const SALT = 'AAAAAAAAAAAAAAAAAAAAAA';
@@ -22,11 +26,12 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   const steps: StepEnvelope[] = [];
   const orders: Dsse[] = [];
   const armed: Dsse[] = [];
+  const disarmed: Dsse[] = [];
   let receive: (audience: string, message: ReportMessage) => Promise<void> = () => Promise.resolve();
 
   const stateOf = (query: Omit<Query, 'clientToken'>, isDone: boolean): TargetState => ({
     v: 1, salt: SALT, connector: query.connector, target: query.target, account: query.account, exists: true, touched: touchedBy(query, isDone),
-    held: takesAway(query.action as PlanStep['action']) === isDone ? [] : [...query.privileges],
+    held: query.action !== 'extend' && takesAway(query.action as PlanStep['action']) === isDone ? [] : [...query.privileges],
   });
   const textOf = (state: TargetState): string => Buffer.from(canonicalBytes(state)).toString();
   const send = (report: Record<string, unknown>, more: Partial<ReportMessage> = {}): void => {
@@ -37,7 +42,14 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   };
 
   const act = (envelope: StepEnvelope): void => {
-    const ticket = readPayload(envelope.ticket, ticketSchema);
+    const ticket = readPayload(envelope.ticket, anyTicketSchema);
+    if (ticket.kind === 'discover') {
+      const { log, discoveryId, stepId, issue, query } = ticket;
+      const page = executor.found === null ? null : Buffer.from(canonicalBytes({ v: 1, salt: SALT, ...query, target: 'app', next: null, entries: [...executor.found] })).toString();
+      const said = page === null ? { outcome: 'failed', code: 'target-rejected', detail: 'it will not tell', page: null } : { outcome: 'done', code: null, detail: null, page: digestOf(Buffer.from(page)) };
+      send({ kind: 'discovered', log, discoveryId, stepId, issue, ...said }, { objects: page === null ? [] : [page] });
+      return;
+    }
     const common = { log: ticket.log, changeId: ticket.changeId, stepId: ticket.stepId, issue: ticket.issue };
     if (ticket.kind === 'read') {
       const text = textOf(stateOf(ticket.query, false));
@@ -56,9 +68,12 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   };
 
   const executor: ScriptedExecutor = {
-    steps, orders, armed, acting: true,
+    steps, orders, armed, disarmed, acting: true, found: [],
     async arm(_audience, order) {
       armed.push(order);
+    },
+    async disarm(_audience, order) {
+      disarmed.push(order);
     },
     async publishStep(_audience, envelope) {
       steps.push(envelope);

@@ -65,6 +65,7 @@ export function scriptedPdp(decide: (input: ChangeInput) => Decision): Pdp {
     decide: async (input) => decide(input),
     schedule: async () => ({ window: null, reasons: answerOf('allow').reasons }),
     verify: async () => ({ effect: 'allow', reasons: answerOf('allow').reasons, controls: [] }),
+    reconcile: async () => ({ propose: null, reasons: answerOf('allow').reasons, controls: [] }),
     close: () => Promise.resolve(),
   };
 }
@@ -149,7 +150,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));
   const app = createApp({
     engine, log, facts: () => facts, clock: systemClock, logger, tokens, hosts: options.hosts ?? [], draining: draining.signal,
-    executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`),
+    connectors: ['pg-dev', 'pg-main'], executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`),
   });
 
   const send: TestSidecar['send'] = async (by, method, path, body, headers = {}) => {

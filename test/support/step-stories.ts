@@ -28,9 +28,9 @@ const ALONE = { overlap: 'none', account: 1, canLogin: true };
 const runKey = Buffer.from(parseSigner(generateSignerKey('run', new Uint8Array(32).fill(7)).skey).vkey.split('+').at(-1)!, 'base64').subarray(1).toString('base64');
 export const runSigner: Signer = parseSigner(generateSignerKey(callerIdOf(runKey), new Uint8Array(32).fill(7)).skey);
 export const strangersRun: Signer = parseSigner(generateSignerKey(callerIdOf(runKey), new Uint8Array(32).fill(8)).skey);
-export const CALLED: ChangeRequest = {
+export const CALLED = {
   kind: 'rotate', subject: ORDERS, connector: 'pg-main', target: 'app', purpose: 'serve-orders', reason: 'by our own script', caller: { key: runKey, timeout: 'PT2M' },
-};
+} satisfies ChangeRequest;
 
 export interface Planned {
   readonly overlap?: 'twin' | 'none';
@@ -108,7 +108,7 @@ export function acted(telling: Telling, edit: Partial<ActedReport> = {}): { cont
   const isCalled = telling.now.plan?.mode === 'caller';
   const before = seen(step.account, {}, 13);
   const after = seen(step.account, {}, 14);
-  const seal: Seal | null = makesSecret(step.action) ? { recipient: RECIPIENT, ciphertext: digestOf(Buffer.from(step.stepId)), fingerprint: 'ab'.repeat(32), replaces: null } : null;
+  const seal: Seal | null = makesSecret(step.action) ? { recipient: telling.now.plan?.recipient ?? RECIPIENT, ciphertext: digestOf(Buffer.from(step.stepId)), fingerprint: 'ab'.repeat(32), replaces: null } : null;
   const content: ActedReport = {
     kind: 'acted', v: 1, executor: telling.now.act!.audience, log: logId, changeId: telling.changeId, stepId: step.stepId, issue, at: formatTime(telling.atMs - 2), attempt: 1,
     outcome: 'done', code: isCalled ? 'exit-0' : null, detail: null, before: isCalled ? null : digestOf(canonicalBytes(before)), after: isCalled ? null : digestOf(canonicalBytes(after)),
@@ -151,7 +151,12 @@ export function confirm(telling: Telling): Telling {
 
 /** A rotation whose new login is there, its secret fetched and its consumer on it. */
 export function stagedRotation(planned: Planned = {}, atMs = START_MS): Telling {
-  return confirm(acknowledge(toldUntilStep(toldUntilPlanned(ROTATE, atMs, { consumers: [CONSUMER], ...planned }))));
+  return confirm(fetchedRotation(planned, atMs));
+}
+
+/** A rotation whose new login is there and its secret fetched, and that nobody has moved over to yet. */
+export function fetchedRotation(planned: Planned = {}, atMs = START_MS): Telling {
+  return acknowledge(toldUntilStep(toldUntilPlanned(ROTATE, atMs, { consumers: [CONSUMER], ...planned })));
 }
 
 /** Staged, switched over, the old login retired. */

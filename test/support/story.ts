@@ -212,7 +212,7 @@ export function toldUntilEnded(telling: Telling, order: Dsse, lateMs = 400): Tel
   telling.atMs = Math.max(telling.atMs, Date.parse(content.notBefore) + lateMs);
   const after = targetState(content.account, [], false, 5);
   report(telling.later(10), {
-    kind: 'revoked', v: 1, executor: EXECUTOR, log: logId, changeId: telling.changeId, at: formatTime(telling.atMs - 10), leaseId: content.leaseId, epoch: 1,
+    kind: 'revoked', v: 1, executor: EXECUTOR, log: logId, changeId: telling.changeId, at: formatTime(telling.atMs - 10), leaseId: content.leaseId, epoch: content.epoch,
     order: payloadDigest(order), outcome: 'done', code: null, detail: null, after: digestOf(canonicalBytes(after)), byUse: 'notTried', attempt: 1,
   }, [after], order);
   return telling;

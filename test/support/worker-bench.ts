@@ -3,10 +3,12 @@ import type { AppendFile, Disk } from '../../ledger/index.ts';
 import { TransportError, type Logger } from '../../src/engine/ports.ts';
 import type { WorkerLimits } from '../../src/executor/context.ts';
 import type { Connector } from '../../src/executor/connector.ts';
+import type { Sink } from '../../src/executor/sink.ts';
 import { openWorker, type Worker } from '../../src/executor/worker.ts';
+import { anyReportSchema, type AnyReport } from '../../src/protocol/discovery.ts';
 import { openDsse } from '../../src/protocol/dsse.ts';
 import type { ReportMessage } from '../../src/protocol/envelope.ts';
-import { reportSchema, REPORT_TYPE, type Report } from '../../src/protocol/signed.ts';
+import { REPORT_TYPE } from '../../src/protocol/signed.ts';
 import type { MemoryBoard } from './memory-board.ts';
 import { fakeClock, type FakeClock } from './fake-clock.ts';
 import { memoryTarget, type MemoryTarget } from './memory-target.ts';
@@ -17,19 +19,19 @@ export interface Bench {
   readonly target: MemoryTarget;
   readonly disk: BenchDisk;
   /** Reports that the sidecar acknowledged, opened under the executor's key, oldest first. */
-  readonly reports: readonly Report[];
+  readonly reports: readonly AnyReport[];
   readonly messages: readonly ReportMessage[];
   /** While false, nobody is there to hear reports. */
   listening: boolean;
   /** While true, no secret can be sealed. */
   sealFails: boolean;
   /** Reports that the sidecar turns down. */
-  turnsDown: (report: Report) => boolean;
+  turnsDown: (report: AnyReport) => boolean;
   start(): Promise<Worker>;
   /** The process is gone: nothing that it began is ever answered. The next start finds the disk as it is, or as `disk` says. */
   kill(survives?: 'synced' | 'written'): void;
   /** The reports of one kind. */
-  of<K extends Report['kind']>(kind: K): readonly Extract<Report, { kind: K }>[];
+  of<K extends AnyReport['kind']>(kind: K): readonly Extract<AnyReport, { kind: K }>[];
 }
 
 export type DiskOperation = 'append' | 'sync';
@@ -48,25 +50,26 @@ export function unsealed(ciphertext: string): { readonly secret: string; readonl
   return JSON.parse(Buffer.from(ciphertext, 'base64').toString('utf8')) as { secret: string; recipient: string };
 }
 
-export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly wrap?: (connector: Connector) => Connector; /** Another worker of the same executor: at its target, by its clock. */ readonly beside?: Bench; readonly board?: MemoryBoard } = {}): Bench {
+export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly wrap?: (connector: Connector) => Connector; /** Another worker of the same executor: at its target, by its clock. */ readonly beside?: Bench; readonly board?: MemoryBoard; readonly sinks?: (run: { readonly alive: boolean }) => ReadonlyMap<string, Sink> } = {}): Bench {
   const clock = settings.beside?.clock ?? fakeClock(START_MS);
   const target = settings.beside?.target ?? memoryTarget(clock);
   const disk: BenchDisk = { files: new Map(), watch: () => undefined };
   const messages: ReportMessage[] = [];
-  const reports: Report[] = [];
+  const reports: AnyReport[] = [];
   const locks = new Set<string>();
   let run: { alive: boolean; end: () => void } | null = null;
   let drawn = settings.beside === undefined ? 0 : 100;
 
   const bench: Bench = {
     clock, target, disk, reports, messages, listening: true, sealFails: false, turnsDown: () => false,
-    of: <K extends Report['kind']>(kind: K) => reports.filter((report): report is Extract<Report, { kind: K }> => report.kind === kind),
+    of: <K extends AnyReport['kind']>(kind: K) => reports.filter((report): report is Extract<AnyReport, { kind: K }> => report.kind === kind),
     start() {
       const port = clock.port();
       const mine = { alive: true, end: () => port.end() };
       run = mine;
       return openWorker({
         executorId: EXECUTOR, signer: keys.executor, trust: storyTrust(settings.trust), connectors: new Map([['pg-main', (settings.wrap ?? ((connector) => connector))(target.connector(mine))]]),
+        ...(settings.sinks === undefined ? {} : { sinks: settings.sinks(mine) }),
         disk: diskOf(disk, mine, locks), clock: port, random: (length) => {
           drawn += 1;
           return new Uint8Array(length).fill(drawn % 256);
@@ -76,7 +79,7 @@ export function createBench(settings: { readonly trust?: TrustEdit; readonly lim
         logger: settings.logger ?? QUIET, limits: settings.limits ?? {}, ...(settings.board === undefined ? {} : { board: settings.board.of(mine) }),
         send: async (message) => {
           if (!mine.alive || !bench.listening) throw new TransportError('unreachable', 'nobody is there');
-          const report = openDsse(message.report, REPORT_TYPE, reportSchema, [storyTrust().executors.get(EXECUTOR)!.key]);
+          const report = openDsse(message.report, REPORT_TYPE, anyReportSchema, [storyTrust().executors.get(EXECUTOR)!.key]);
           if (bench.turnsDown(report)) throw new TransportError('rejected', 'not recorded');
           messages.push(message);
           reports.push(report);

@@ -12,6 +12,8 @@ of_account if input.change.kind in {"rotate", "disable"}
 
 called if input.change.mode == "caller"
 
+extending if input.change.kind == "extend"
+
 # METADATA
 # title: A rotation shuts out the old login
 # description: |
@@ -83,7 +85,7 @@ known_form if {
 
 asked_properly if {
 	known_form
-	input.change.kind in {"provision", "grant", "revoke"}
+	input.change.kind in {"provision", "grant", "extend", "revoke"}
 	count(input.change.entitlements) > 0
 }
 
@@ -104,7 +106,7 @@ asked_properly if {
 # description: What is missing or odd leaves no reason to permit; taking access back asks for less.
 gain if {
 	asked_properly
-	input.change.kind in {"provision", "grant", "rotate"}
+	input.change.kind in {"provision", "grant", "extend", "rotate"}
 	gives_access
 	is_string(input.change.system.connector)
 	is_string(input.change.system.target)
@@ -117,8 +119,17 @@ gain if {
 	step_sound
 	is_null(input.change.parent)
 	is_null(input.change.items)
+	extension_sound
 	calendar_sound
 	locks_sound
+}
+
+# An extension of what this ledger does not know says so by null, and is denied for that.
+extension_sound if is_null(input.change.extends)
+
+extension_sound if {
+	extending
+	is_string(input.change.extends.changeId)
 }
 
 locks_sound if {
@@ -166,6 +177,7 @@ calendar_sound if {
 actions := {
 	"provision": {"provision"},
 	"grant": {"grant"},
+	"extend": {"extend"},
 	"rotate": {"stage", "cutover", "replace"},
 }
 

@@ -2,7 +2,7 @@
 # title: Requester
 # description: |
 #   The caller and everyone it acts for. Each must be the identity itself or an active person of the directory; another
-#   machine identity, or a part of the control plane, asks for nobody. Of what was decided and approved before and only takes
+#   machine identity asks for nobody, and a sidecar only to take away what it found: people decide on that. Of what was decided and approved before and only takes
 #   away, it is not asked again: an old login is not left open because somebody left.
 package access.requester
 
@@ -17,6 +17,12 @@ named if count(input.change.requester) > 0
 recognised(principal) if itself(principal)
 
 recognised(principal) if principal in people.listed
+
+recognised(principal) if {
+	startswith(principal, "sidecar:")
+	input.change.kind in {"revoke", "disable"}
+	input.change.mode == "executor"
+}
 
 all_recognised if {
 	named

@@ -42,8 +42,22 @@ test_what_was_decided_and_approved_is_carried_through_whoever_left if {
 		every asked in [part, retiring] {
 			count(requester.deny) == 0 with input as object.union(asked, {"change": {"requester": principals}})
 		}
-		every asked in [fixture.disable, fixture.rotate, fixture.offboard] {
+		every asked in [fixture.rotate, fixture.offboard] {
 			count(requester.deny) == 1 with input as object.union(asked, {"change": {"requester": principals}})
 		}
+	}
+	every principals in [["person:kim"], ["person:nobody"]] {
+		count(requester.deny) == 1 with input as object.union(fixture.disable, {"change": {"requester": principals}})
+	}
+}
+
+test_a_sidecar_asks_to_take_away_and_for_nothing_else if {
+	by := {"change": {"requester": ["sidecar:0123456789abcdef"]}}
+	every asked in [fixture.disable, object.union(fixture.grant, {"change": {"kind": "revoke"}})] {
+		count(requester.deny) == 0 with input as object.union(asked, by)
+	}
+	called := {"change": {"mode": "caller"}}
+	every asked in [fixture.grant, fixture.rotate, fixture.offboard, object.union(fixture.disable, called)] {
+		count(requester.deny) == 1 with input as object.union(asked, by)
 	}
 }

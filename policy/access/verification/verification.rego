@@ -19,6 +19,7 @@ conveyed := {privilege | some privilege in input.conveyed}
 actions := {
 	"provision": {"provision"},
 	"grant": {"grant"},
+	"extend": {"extend"},
 	"revoke": {"revoke", "call"},
 	"rotate": {"stage", "cutover", "retire", "replace", "call"},
 	"disable": {"disable", "call"},
@@ -43,7 +44,7 @@ reported if {
 }
 
 # What the step was to leave, by its action; of a caller's code, by what the change is for.
-gives_access if input.action in {"provision", "grant", "stage"}
+gives_access if input.action in {"provision", "grant", "extend", "stage"}
 
 taking_over if input.action == "cutover"
 
@@ -85,7 +86,7 @@ leaves_access if renewing
 deny contains lib.said(rego.metadata.chain()) if not understood
 
 due := before | privileges if {
-	input.action in {"provision", "grant"}
+	input.action in {"provision", "grant", "extend"}
 } else := privileges if count(privileges) > 0
 
 complete if {
@@ -278,6 +279,6 @@ note contains lib.said(rego.metadata.chain()) if {
 	input.byUse == "notTried"
 }
 
-makes_secret if gives_access
+makes_secret if input.action in {"provision", "grant", "stage"}
 
 makes_secret if input.action == "replace"

@@ -105,3 +105,13 @@ test_what_was_to_be_read_back_needs_no_trial if {
 test_how_it_was_to_be_verified_is_known if {
 	fixture.codes(verification.deny) == {"not-working"} with input as granted({"verification": "hearsay", "byUse": "notTried"})
 }
+
+test_an_extension_leaves_what_was_held_and_nothing_more if {
+	count(verification.deny) == 0 with input as fixture.extended
+	fixture.codes(verification.permit) == {"as-planned"} with input as fixture.extended
+	count(verification.note) == 0 with input as fixture.extended
+}
+
+test_an_extension_of_what_is_gone_is_denied if {
+	fixture.codes(verification.deny) == {"privilege-missing"} with input as object.union(fixture.extended, {"after": {"held": ["table:public.invoices:SELECT"]}})
+}

@@ -10,13 +10,14 @@ import { parseAddress, pathOf } from './address.ts';
 import type { OpenBaoAddress } from './address.ts';
 import { findRole } from './catalog.ts';
 import { disableAccount } from './disable.ts';
+import { discoverRoles } from './discover.ts';
 import { grantThroughGroup, provisionRole, secondsUntil } from './give.ts';
 import type { Gift } from './give.ts';
 import { checkRoleName, parsePolicy, parseSecretId } from './names.ts';
 import { checkCutover, retireSecretId, stageSecretId, twinsOf } from './rotate.ts';
 import { withSession } from './session.ts';
 import type { Session } from './session.ts';
-import { isApplied, namesOf, readState } from './state.ts';
+import { isApplied, namesOf, readState, requireLent } from './state.ts';
 import { takeBackAccount, takeBackGrant, takeBackStaged } from './take-back.ts';
 import { tryCredential } from './use.ts';
 import { withdrawPolicies } from './withdraw.ts';
@@ -47,6 +48,8 @@ export function openbaoConnector(options: OpenBaoOptions): Connector {
 
     read: async (query, signal) => asAdmin(query.target, signal, (session) => readState(session, options.id, query, nowMs())),
 
+    discover: async (query, signal) => asAdmin(mount, signal, (session) => discoverRoles(session, mount, query, nowMs())),
+
     async apply(input) {
       const { step, secret, signal } = input;
       await asAdmin(step.target, signal, async (session) => {
@@ -70,7 +73,8 @@ export function openbaoConnector(options: OpenBaoOptions): Connector {
           const role = await asAdmin(step.target, signal, (session) => findRole(session, name));
           return role === null ? 'fails' : tryCredential({ address, mount, roleId: role.roleId, secret }, policies, signal);
         }
-        case 'grant': {
+        case 'grant':
+        case 'extend': {
           // Its credential is not ours to use; that the policies are in force can be read.
           const state = await asAdmin(step.target, signal, (session) => readState(session, options.id, step, nowMs()));
           return step.privileges.every((privilege) => state.held.includes(privilege)) ? 'notTried' : 'fails';
@@ -112,6 +116,8 @@ async function applyStep(session: Session, input: ApplyInput, nowMs: number): Pr
       return provisionRole(session, giftOf(step), secretOf(input), untilMs === null ? null : secondsUntil(untilMs, nowMs));
     case 'grant':
       return grantThroughGroup(session, giftOf(step));
+    case 'extend':
+      return requireLent(session, step);
     case 'revoke':
       return withdrawPolicies(session, giftOf(step));
     case 'disable':
@@ -154,6 +160,9 @@ function describe(action: PlanStep['action']): Described {
     case 'provision':
       // The secret-id expires. A token that was got with it just before lives on for TOKEN_SECONDS_MAX at most, unless the revoke ends it.
       return { expiry: 'native', endsSessions: true, residualMs: 0, findable: true };
+    case 'extend':
+      // What was lent has no end of its own. A secret-id has, which the server does not move.
+      return { expiry: 'external', endsSessions: false, residualMs: 0, findable: true };
     case 'grant':
       // Tokens stay, without the policies. Leases of secrets that they got by them run their time.
       return { expiry: 'external', endsSessions: false, residualMs: 0, findable: true };

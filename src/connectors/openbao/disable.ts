@@ -10,7 +10,7 @@ import { destroySecretId, endTokensOf, entityPath } from './take-back.ts';
 import { findTokens, isOfRole } from './tokens.ts';
 
 /** What this change has shut out, in its entity's metadata. */
-const SHUT_OUT = 'countersign-disable';
+export const SHUT_OUT = 'countersign-disable';
 
 /**
  * The role's entity is disabled, which refuses logins and every token of it at once, also where somebody makes a secret-id later; its secret-ids

@@ -23,6 +23,11 @@ export interface Session {
   write(path: string, body: unknown): Promise<void>;
   /** As `write`; false where what was to be changed is not there. */
   writeIfThere(path: string, body: unknown): Promise<boolean>;
+  /**
+   * Something new that the server makes and answers with, as the whole answer says it.
+   * @throws TargetError as of `write`; `ambiguous` also where the answer is not one of OpenBao: it was made, and nobody knows what
+   */
+  make<T>(method: 'GET' | 'POST', path: string, body: unknown, schema: z.ZodType<T>): Promise<T>;
   /** Done, or there was nothing to remove. @throws TargetError as of `write` */
   remove(path: string): Promise<void>;
   /** Whether a `write` or `remove` of this session has, or may have, changed something. */
@@ -80,6 +85,13 @@ export async function withSession<T>(options: SessionOptions, signal: AbortSigna
         if ((await send('POST', path, body, 'change')) === null) throw new TargetError('rejected', 'HTTP 404: what was to be changed is not there');
       },
       writeIfThere: async (path, body) => (await send('POST', path, body, 'change')) !== null,
+      async make(method, path, body, schema) {
+        const answer = await send(method, path, body, 'change');
+        if (answer === null) throw new TargetError('rejected', 'HTTP 404: there is nothing of that name to make it with');
+        const parsed = schema.safeParse(answer.body);
+        if (!parsed.success) throw new TargetError('ambiguous', 'made, and the answer is not one of OpenBao');
+        return parsed.data;
+      },
       async remove(path) {
         await send('DELETE', path, undefined, 'change');
       },

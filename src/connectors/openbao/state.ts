@@ -1,4 +1,5 @@
 /** What an account is like, as each action would touch it, and whether an action has been applied. Nothing here changes anything. */
+import { TargetError } from '../../executor/connector.ts';
 import type { StateWithoutSalt } from '../../executor/connector.ts';
 import type { PlanStep } from '../../protocol/plan.ts';
 import type { Query } from '../../protocol/signed.ts';
@@ -28,6 +29,9 @@ async function look(session: Session, query: Query, nowMs: number): Promise<Seen
       return lookAtSecretId(session, query.action, query);
     case 'rotate':
       return lookAtRotated(session, query, nowMs);
+    case 'extend':
+      await requireLent(session, query);
+      return lookAtRole(session, 'grant', query);
     case 'provision':
     case 'grant':
     case 'revoke':
@@ -108,6 +112,12 @@ export function namesOf(action: 'stage' | 'cutover' | 'retire', { account, other
   return action === 'retire' ? [account, other] : [other, account];
 }
 
+/** Policies that were lent are still. @throws TargetError `rejected` where they are not, and for an account: the server moves no secret-id's end */
+export async function requireLent(session: Session, about: About & Pick<PlanStep, 'gave'>): Promise<void> {
+  if (about.gave !== 'grant') throw new TargetError('rejected', 'the end of a secret-id cannot be moved: ask for a new account');
+  if (!(await isApplied(session, 'grant', about))) throw new TargetError('rejected', 'what was to end later is not there any more');
+}
+
 /** Whether what the step would do for its client token is there. A check has no effect that could be. */
 export async function isApplied(session: Session, action: PlanStep['action'], about: About): Promise<boolean> {
   const { account, clientToken } = about;
@@ -122,6 +132,8 @@ export async function isApplied(session: Session, action: PlanStep['action'], ab
       const entity = role === null ? null : await entityOf(session, role.roleId);
       return group?.metadata[MARK] === clientToken && entity !== null && group.members.includes(entity.id);
     }
+    case 'extend':
+      return isApplied(session, 'grant', about);
     case 'revoke': {
       const role = await findRole(session, checkRoleName(account));
       const entity = role === null ? null : await entityOf(session, role.roleId);

@@ -191,6 +191,34 @@ async function allHeldBy(session: Session, account: number): Promise<string[]> {
   return [...new Set(texts)].sort();
 }
 
+/**
+ * What was granted to the role in its own name in this database, sorted: memberships, attributes and privileges; not what it has as an owner,
+ * nor what holders of this connector lend it.
+ */
+export async function grantedTo(session: Session, role: number): Promise<string[]> {
+  const rows = await session.query(GRANTED, [role]);
+  return [...new Set(rows.filter((row) => !UNSPOKEN.has(row['word'] as string)).map(formatHeld))].sort();
+}
+
+const GRANTED = `
+  SELECT 'role' AS kind, NULL AS schema, r.rolname::text AS name, NULL AS word
+    FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid
+   WHERE m.member = $1::oid AND m.roleid NOT IN (SELECT oid FROM (${PRINCIPALS}) p)
+  UNION
+  SELECT 'attribute', NULL, NULL, a.word
+    ${ATTRIBUTES}
+  UNION
+  SELECT 'database', NULL, NULL, a.privilege_type
+    FROM pg_database d, LATERAL aclexplode(d.datacl) a
+   WHERE d.datname = current_database() AND a.grantee = $1::oid AND a.grantee <> d.datdba
+  UNION
+  SELECT 'schema', NULL, n.nspname::text, a.privilege_type
+    FROM pg_namespace n, LATERAL aclexplode(n.nspacl) a WHERE a.grantee = $1::oid AND a.grantee <> n.nspowner
+  UNION
+  SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname::text, c.relname::text, a.privilege_type
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL aclexplode(c.relacl) a
+   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND a.grantee = $1::oid AND a.grantee <> c.relowner`;
+
 function formatHeld(row: Row): string {
   const kind = row['kind'] as Privilege['kind'] | 'attribute';
   const schema = row['schema'] as string;

@@ -6,11 +6,13 @@
 import { randomBytes as systemRandomBytes } from 'node:crypto';
 import { TargetError } from '../../executor/connector.ts';
 import type { ApplyInput, Connector, Described } from '../../executor/connector.ts';
-import type { PlanStep } from '../../protocol/plan.ts';
+import type { LentAction, PlanStep } from '../../protocol/plan.ts';
 import type { Query } from '../../protocol/signed.ts';
 import { parseConnectionString } from './address.ts';
 import type { PostgresAddress } from './address.ts';
 import { disableAccount } from './disable.ts';
+import { discoverRoles } from './discover.ts';
+import { extendAccess, isExtended } from './extend.ts';
 import { grantThroughHolder, provisionAccount } from './give.ts';
 import type { Gift } from './give.ts';
 import { checkRoleName, parsePrivilege } from './privilege.ts';
@@ -64,6 +66,8 @@ export function postgresConnector(options: PostgresOptions): Connector {
       return withSession(admin(), signal, (session) => readState(session, options.id, query, gift));
     },
 
+    discover: async (query, signal) => withSession(admin(), signal, (session) => discoverRoles(session, address.database, query)),
+
     async apply(input) {
       const { signal } = input;
       const gift = giftOf(input.step);
@@ -81,6 +85,8 @@ export function postgresConnector(options: PostgresOptions): Connector {
           return withSecret((session, verifier) => replaceSecret(session, gift, verifier));
         case 'grant':
           return withSession(admin(), signal, (session) => grantThroughHolder(session, gift));
+        case 'extend':
+          return withSession(admin(), signal, (session) => extendAccess(session, gift, gaveOf(input.step), input.validUntil));
         case 'revoke':
           return withSession(admin(), signal, (session) => withdrawPrivileges(session, gift));
         case 'cutover':
@@ -94,11 +100,12 @@ export function postgresConnector(options: PostgresOptions): Connector {
       }
     },
 
-    async probe(step, signal) {
+    async probe(step, signal, validUntil = null) {
       const gift = giftOf(step);
       return withSession(admin(), signal, async (session) => {
         await awaitAttempts(session, gift.clientToken);
-        return (await isApplied(session, step.action, gift)) ? 'applied' : 'absent';
+        const applied = step.action === 'extend' ? isExtended(session, gift, gaveOf(step), validUntil) : isApplied(session, step.action, gift);
+        return (await applied) ? 'applied' : 'absent';
       });
     },
 
@@ -112,7 +119,8 @@ export function postgresConnector(options: PostgresOptions): Connector {
           const login: Login = { address: { ...address, user: gift.account, password: secret }, as: 'credential', statementTimeoutMs, secrets: [secret] };
           return tryCredential(login, gift.privileges, signal);
         }
-        case 'grant': {
+        case 'grant':
+        case 'extend': {
           // Its credential is not ours to use; that the privileges are in force can be read.
           const inForce = await withSession(admin(), signal, (session) => allInForce(session, gift.account, gift.privileges));
           return inForce === 'works' ? 'notTried' : 'fails';
@@ -151,6 +159,9 @@ function describe(action: PlanStep['action']): Described {
     case 'provision':
       // VALID UNTIL refuses logins from then on; sessions that are open then are ended by the revoke.
       return { expiry: 'native', endsSessions: true, residualMs: 0, findable: true };
+    case 'extend':
+      // Of an account the validity moves; what was lent has none.
+      return { expiry: 'native', endsSessions: false, residualMs: 0, findable: true };
     case 'grant':
       // Sessions stay open, without the access; before 16 they are ended.
       return { expiry: 'external', endsSessions: false, residualMs: 0, findable: true };
@@ -170,6 +181,11 @@ function describe(action: PlanStep['action']): Described {
     case 'call':
       return { expiry: 'external', endsSessions: false, residualMs: 0, findable: false };
   }
+}
+
+function gaveOf(step: Pick<PlanStep, 'gave'>): LentAction {
+  if (step.gave === undefined) throw new TargetError('rejected', 'an extension that does not say what it extends');
+  return step.gave;
 }
 
 function secretOf(input: ApplyInput): string {

@@ -36,6 +36,14 @@ export function amendedComment(comment: string | null, clientToken: string, inPl
   return [...linesOf(comment).filter((line) => !DONE.test(line)), marker(clientToken, inPlace)].join('\n');
 }
 
+/** Every line of a comment by which something of Countersign is found again; `what` is null for a role that it made. */
+export function marksIn(comment: string | null): { readonly clientToken: string; readonly what: InPlace | null }[] {
+  return linesOf(comment).flatMap((line) => {
+    const match = /^countersign (?:(retired?|replace|disabled?) )?(cs_[0-7][0-9a-hjkmnp-tv-z]{25})$/.exec(line);
+    return match === null ? [] : [{ clientToken: match[2]!, what: (match[1] as InPlace | undefined) ?? null }];
+  });
+}
+
 const MADE = /^countersign cs_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 const DONE = /^countersign (?:retired?|replace|disabled?) cs_[0-7][0-9a-hjkmnp-tv-z]{25}$/;
 

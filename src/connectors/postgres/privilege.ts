@@ -98,7 +98,8 @@ export function quoted(text: string): string {
   return `"${printable(text.slice(0, 100))}"`;
 }
 
-function printable(name: string): string {
+/** The name with control and direction characters shown as `\u{…}`. */
+export function printable(name: string): string {
   // Control and direction characters are what is replaced.
   return name.replace(/[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu, escapeCharacter);
 }

@@ -1,9 +1,11 @@
 /** What an account is like, as each action would touch it, and whether an action has been applied. Nothing here changes anything. */
+import { TargetError } from '../../executor/connector.ts';
 import type { StateWithoutSalt } from '../../executor/connector.ts';
 import type { PlanStep } from '../../protocol/plan.ts';
 import type { Query } from '../../protocol/signed.ts';
 import { canUse, findMarked, findRole, heldAtMost, heldBy, objectOid } from './catalog.ts';
 import type { Role } from './catalog.ts';
+import { findLent, validityOf } from './extend.ts';
 import { isBegunToDisable, isDisabled } from './disable.ts';
 import type { Gift } from './give.ts';
 import { isMember } from './memberships.ts';
@@ -31,6 +33,8 @@ async function look(session: Session, action: Query['action'], query: Query, gif
     case 'grant':
     case 'revoke':
       return { touched: { ...accountOf(role), ...(await objectsOf(session, query, gift)) } };
+    case 'extend':
+      return lookAtLent(session, query, gift);
     case 'rotate':
       return lookAtRotated(session, gift);
     case 'stage':
@@ -43,6 +47,13 @@ async function look(session: Session, action: Query['action'], query: Query, gif
     case 'disable':
       return lookAtDisabled(session, gift, role);
   }
+}
+
+/** What an extension extends: nothing else may bear the mark by then. Where nothing is left of it there is nothing to extend. */
+async function lookAtLent(session: Session, query: Query, gift: Gift): Promise<Seen> {
+  const lent = query.gave === undefined ? null : await findLent(session, gift, query.gave);
+  if (lent === null) throw new TargetError('rejected', 'what was to end later is not there any more');
+  return { touched: { lent: lent.oid, ...(await objectsOf(session, query, gift)) }, ...(query.gave === 'provision' ? { seen: { validUntil: await validityOf(session, lent) } } : {}) };
 }
 
 function accountOf(role: Role | null): { account: number | null; canLogin: boolean | null } {
@@ -119,6 +130,8 @@ export async function isApplied(session: Session, action: PlanStep['action'], gi
       return (await findMarked(session, gift.clientToken, 'replace')).length > 0;
     case 'disable':
       return isDisabled(session, gift);
+    // What an extension comes to depends on its end.
+    case 'extend':
     case 'cutover':
     case 'call':
       return false;

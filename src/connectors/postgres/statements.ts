@@ -27,6 +27,10 @@ export function reviveAccount(account: string, verifier: string, validUntil: str
   return `ALTER ROLE ${escapeIdentifier(account)} LOGIN ${inherits(version)} PASSWORD ${escapeLiteral(verifier)} VALID UNTIL ${escapeLiteral(validUntil ?? 'infinity')}`;
 }
 
+export function validUntil(account: string, until: string): string {
+  return `ALTER ROLE ${escapeIdentifier(account)} VALID UNTIL ${escapeLiteral(until)}`;
+}
+
 export function setVerifier(account: string, verifier: string): string {
   return `ALTER ROLE ${escapeIdentifier(account)} PASSWORD ${escapeLiteral(verifier)}`;
 }

@@ -6,15 +6,18 @@
 import { chmod, lstat, unlink } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { TransportError, type Acceptance, type Clock, type Logger } from '../../engine/ports.ts';
+import { anyReportSchema } from '../../protocol/discovery.ts';
 import { readPayload } from '../../protocol/dsse.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
-import { reportSchema, revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
+import { revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
 import { openFrames, requestFrameSchema, type FrameStream, type ReplyFrame, type RequestFrame } from './frames.ts';
 
 /** What a worker does with what comes in. Each resolves when it is held durably; a rejection is answered with its message. */
 export interface WorkerDoor {
   arm(order: Dsse): Promise<void>;
+  /** Resolves where the order was superseded by an extension that was applied here: it acts no more. */
+  disarm(order: Dsse): Promise<void>;
   step(envelope: unknown): Promise<Acceptance>;
   revoke(order: Dsse): Promise<void>;
   /** A sidecar of this log is there: what it has not acknowledged may be sent again. */
@@ -86,6 +89,8 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
         return;
       case 'arm':
         return answer(peer, frame.id, options.worker.arm(frame.order).then(() => ({ accepted: true })));
+      case 'disarm':
+        return answer(peer, frame.id, options.worker.disarm(frame.order).then(() => ({ accepted: true })));
       case 'revoke':
         if (frame.watch === true) watch(peer, frame.order);
         return answer(peer, frame.id, options.worker.revoke(frame.order).then(() => ({ accepted: true })));
@@ -120,7 +125,7 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
   await listen(server, options.socket);
   return {
     async send(message) {
-      const { log } = readPayload(message.report, reportSchema);
+      const { log } = readPayload(message.report, anyReportSchema);
       const listening = [...peers].filter((one) => one.log === log);
       if (listening.length === 0) throw new TransportError('unreachable', `no sidecar of log ${log} is connected`);
       // One that died without a word is still on the list: the first that answers decides, and a "no" only when all have said it.
@@ -130,7 +135,7 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
       });
     },
     tell(message) {
-      const report = readPayload(message.report, reportSchema);
+      const report = readPayload(message.report, anyReportSchema);
       if (report.kind !== 'revoked') return;
       for (const peer of peers) if (peer.watched.has(report.leaseId)) peer.frames.send({ op: 'report', id: (nextReport += 1), message });
     },

@@ -1,7 +1,7 @@
 /**
  * Frames on a unix socket: one JSON document a line, read strictly, at most {@link FRAME_BYTES_MAX} bytes.
  *
- * The sidecar asks (`hello`, `arm`, `step`, `revoke`) and is answered; the executor sends `report`s and is acknowledged. Either side may
+ * The sidecar asks (`hello`, `arm`, `disarm`, `step`, `revoke`) and is answered; the executor sends `report`s and is acknowledged. Either side may
  * send anything: a frame that is not one of these closes the connection and harms nothing else.
  */
 import type { Socket } from 'node:net';
@@ -18,6 +18,7 @@ const id = z.int().min(0);
 export const requestFrameSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('hello'), id, log: logIdSchema }),
   z.strictObject({ op: z.literal('arm'), id, order: dsseSchema }),
+  z.strictObject({ op: z.literal('disarm'), id, order: dsseSchema }),
   z.strictObject({ op: z.literal('step'), id, envelope: z.unknown() }),
   /** `watch`: every report of the lease's end comes here too, and no acknowledgement is asked for. */
   z.strictObject({ op: z.literal('revoke'), id, order: dsseSchema, watch: z.boolean().optional() }),

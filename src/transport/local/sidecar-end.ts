@@ -20,7 +20,7 @@ export interface LocalOptions {
   readonly answerMs?: number;
 }
 
-type Request = RequestFrame extends infer Frame ? (Frame extends { readonly id: number; readonly op: 'arm' | 'step' | 'revoke' | 'hello' } ? Omit<Frame, 'id'> : never) : never;
+type Request = RequestFrame extends infer Frame ? (Frame extends { readonly id: number; readonly op: 'arm' | 'disarm' | 'step' | 'revoke' | 'hello' } ? Omit<Frame, 'id'> : never) : never;
 type Answer = Extract<ReplyFrame, { op: 'answer' }>['result'];
 
 interface Waiting {
@@ -49,6 +49,7 @@ export function connectLocal(options: LocalOptions): Transport {
   };
   return {
     arm: (audience, order) => must(audience, { op: 'arm', order }),
+    disarm: (audience, order) => must(audience, { op: 'disarm', order }),
     publishStep: (audience, envelope) => ask(audience, { op: 'step', envelope }),
     publishRevoke: (audience, order) => must(audience, { op: 'revoke', order }),
     onReport(callback) {

@@ -7,10 +7,11 @@ import { jetstream, type JsMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { canonicalBytes, JsonError, parseStrict } from '../../../ledger/index.ts';
 import { TransportError, type Clock, type Logger } from '../../engine/ports.ts';
+import { anyReportSchema } from '../../protocol/discovery.ts';
 import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
-import { reportSchema, type Dsse } from '../../protocol/signed.ts';
+import type { Dsse } from '../../protocol/signed.ts';
 import type { Worker } from '../../executor/worker.ts';
 import type { WorkerDoor } from '../local/executor-end.ts';
 import { ack, API_PREFIX, BEAT_MS, consumerOf, delivery, EVERY_LOG, laneOf, MESSAGE_BYTES_MAX, result, say, STREAMS } from './bus-layout.ts';
@@ -21,7 +22,7 @@ import { ackSchema, readMessage, SAID_BYTES_MAX, type Ack, type Said } from './s
 export interface NatsExecutorOptions {
   readonly executorId: string;
   readonly bus: Bus;
-  readonly worker: WorkerDoor & Pick<Worker, 'carriedOut' | 'tellEnds'>;
+  readonly worker: Omit<WorkerDoor, 'disarm'> & Pick<Worker, 'carriedOut' | 'tellEnds'>;
   readonly clock: Clock;
   readonly logger: Logger;
   /** A name for this run of the process: 16 hex digits that no other has. */
@@ -145,7 +146,7 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
 
   return {
     async send(message) {
-      const { log } = readPayload(message.report, reportSchema);
+      const { log } = readPayload(message.report, anyReportSchema);
       const token = payloadDigest(message.report).slice('sha256:'.length, 'sha256:'.length + 32);
       if (message.ciphertext !== null) await publish(delivery(lane, log, token), Buffer.from(message.ciphertext, 'base64'));
       await new Promise<void>((resolve, reject) => {

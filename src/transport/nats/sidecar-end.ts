@@ -9,9 +9,10 @@ import { jetstream, JetStreamApiError, jetstreamManager, type JetStreamPublishOp
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import { canonicalBytes } from '../../../ledger/index.ts';
 import { TransportError, type Acceptance, type Clock, type Logger, type Transport } from '../../engine/ports.ts';
+import { anyReportSchema, anyTicketSchema } from '../../protocol/discovery.ts';
 import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../../protocol/envelope.ts';
-import { reportSchema, revokeOrderSchema, ticketSchema, type Dsse } from '../../protocol/signed.ts';
+import { revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
 import { parseTime } from '../../protocol/values.ts';
 import { ack, act, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, resultsConsumerOf, revoke, say, STREAMS, type Tokens } from './bus-layout.ts';
 import { ensureConsumer, resultsConsumer } from './bus-setup.ts';
@@ -116,6 +117,14 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       throw new TransportError('unreachable', `the bus has not said that it holds it: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
   };
+  const purge = async (filter: string): Promise<void> => {
+    try {
+      await (await jetstreamManager(bus.up())).streams.purge(STREAMS.steps, { filter });
+    } catch (error) {
+      if (error instanceof TransportError) throw error;
+      throw new TransportError('unreachable', `the bus has not said that it is gone: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  };
   const laneFor = (audience: string): string => {
     const lane = lanes.get(audience);
     if (lane === undefined) throw new TransportError('rejected', `${audience} is not reached over the bus`);
@@ -167,7 +176,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     return found === null ? null : Buffer.from(found.data).toString('base64');
   };
   const noteTakenUp = ({ report }: ReportMessage): void => {
-    const said = readPayload(report, reportSchema);
+    const said = readPayload(report, anyReportSchema);
     if (said.kind === 'claimed' || said.kind === 'acted') remember(`${said.stepId} ${said.issue}`, { accepted: true });
   };
 
@@ -188,14 +197,22 @@ export function connectNats(options: NatsSidecarOptions): Transport {
         expect: { lastSubjectSequence: 0, lastSubjectSequenceSubject: target },
       });
     },
+    async disarm(audience, order) {
+      const lane = laneFor(audience);
+      const token = tokens('revoke', audience, payloadDigest(order));
+      // The schedule, and what it has become where it has fired: an executor that has it already knows for itself whether it is void.
+      await purge(arm(lane, log, token));
+      await purge(revoke(lane, log, token));
+    },
     async publishStep(audience, envelope: StepEnvelope) {
       const lane = laneFor(audience);
-      const { stepId, issue } = readPayload(envelope.ticket, ticketSchema);
+      const ticket = readPayload(envelope.ticket, anyTicketSchema);
+      const { stepId, issue } = ticket;
       // An envelope that proves from elsewhere is another message of the same issue: its worker acts once, whichever it reads.
       const token = tokens('act', audience, stepId, issue, ...envelope.receipt.consistency.map(({ fromSize }) => fromSize));
       const subject = act(lane, log, token);
       const isNew = (await publish(subject, envelope, { expect: { lastSubjectSequence: 0 } })) === 'new';
-      if (isNew && published.has(subject)) options.lost?.(readPayload(envelope.ticket, ticketSchema).changeId);
+      if (isNew && published.has(subject) && 'changeId' in ticket) options.lost?.(ticket.changeId);
       published.add(subject);
       const [oldest] = published;
       if (published.size > REMEMBERED_MAX && oldest !== undefined) published.delete(oldest);
