@@ -78,7 +78,7 @@ export function createDiscoveries(): Discoveries {
     const answered = new Promise<LookedAtPage | DiscoveryError>((settle) => waiting.set(stepId, { audience, discoveryId, query, fromSeq, settle }));
     const send = async (): Promise<void> => {
       const sent = await publishEnvelope(context, audience, async (heads) => ({ v: 1, ticket: envelope, plan: null, order: null, approvals: [], receipt: await makeReceipt(log, fromSeq, heads) }));
-      if (sent.outcome === 'behind') waiting.get(stepId)?.settle(new DiscoveryError('refused', `${audience} has seen ${sent.theirSize} records of this log, which has ${sent.size}`));
+      if (!sent.taken && sent.why === 'seenMore') waiting.get(stepId)?.settle(new DiscoveryError('refused', `${audience} has seen ${sent.theirSize} records of this log, which has ${sent.size}`));
     };
     const untilMs = nowMs + Math.min(PAGE_MS, limits.ticketSeconds * 1000);
     const cancels: (() => void)[] = [];

@@ -164,10 +164,9 @@ function askableQuery(context: EngineContext, state: ChangeState): Query | null 
 }
 
 async function publish(context: EngineContext, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act'): Promise<Outcome> {
-  const step = kind === 'act' ? stepOf(state) : null;
-  const sent = await publishEnvelope(context, issued.audience, (heads) => makeEnvelope(context.log, state, issued, kind, heads), step !== null && takesAway(step.action));
-  if (sent.outcome === 'taken') return 'done';
-  if (sent.outcome === 'uncopied') return 'waiting';
+  const sent = await publishEnvelope(context, issued.audience, (heads) => makeEnvelope(context.log, state, issued, kind, heads));
+  if (sent.taken) return 'done';
+  if (sent.why === 'notCopied') return 'waiting';
   await run(context, state, {
     type: 'openFinding', by: context.self, code: 'log-rolled-back', owner: null,
     message: `${issued.audience} has seen ${sent.theirSize} records of this log, which has ${sent.size}: it was rolled back, and nothing is given`,

@@ -44,8 +44,13 @@ async function armMissing(context: EngineContext, outbox: Outbox): Promise<void>
   recordRefill(context, missing.map(({ changeId }) => changeId));
 }
 
-function recordRefill({ store, log, logger }: EngineContext, changes: readonly string[]): void {
+function recordRefill({ store, logger }: EngineContext, changes: readonly string[]): void {
   if (changes.length === 0) return;
   logger.warn({ missing: changes.length }, 'the bus had lost steps or orders; they were published again');
-  if (log.failed === null) store.record('outbox.refilled', { stream: 'CS_STEPS', missing: changes.length, from: null, changes: changes.slice(0, CHANGES_MAX) });
+  try {
+    store.record('outbox.refilled', { stream: 'CS_STEPS', missing: changes.length, from: null, changes: changes.slice(0, CHANGES_MAX) });
+  } catch (error) {
+    // What was lost is there again, with or without a record: a ledger that fails, or is being closed, has said so itself.
+    logger.warn({ error: error instanceof Error ? error.message : String(error) }, 'that could not be recorded');
+  }
 }

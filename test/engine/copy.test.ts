@@ -1,6 +1,6 @@
 /** What waits for the copy of the ledger, and what does not; and what is put back on a bus that has lost it. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { readCheckpoint } from '../../ledger/index.ts';
+import { LedgerError, readCheckpoint } from '../../ledger/index.ts';
 import type { LedgerCopy, Outbox } from '../../src/engine/ports.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import type { StepEnvelope } from '../../src/protocol/envelope.ts';
@@ -125,5 +125,17 @@ describe('a bus that has lost what it held', () => {
     outbox.lose(...ids, ids[0]!);
     await vi.waitFor(async () => expect((await typesIn()).map(({ type }) => type)).toContain('outbox.refilled'), WAIT);
     expect((await typesIn()).filter(({ type }) => type === 'outbox.refilled').map(({ body }) => body)).toEqual([{ stream: 'CS_STEPS', missing: 2, from: null, changes: ids }]);
+  });
+
+  it('is filled again though the ledger takes no record of it', async () => {
+    const outbox = paperOutbox();
+    sidecar = await openTestSidecar({ outbox });
+    const id = await request(PROVISION);
+    await vi.waitFor(() => expect(stateOf(id)).toBe('active'), WAIT);
+    const before = sidecar.executor.armed.length;
+    sidecar.log.refuse(new LedgerError('rolled-back', 'the copy has more'));
+    outbox.doubt();
+    await vi.waitFor(() => expect(sidecar.executor.armed.length).toBe(before + 1), WAIT);
+    await vi.waitFor(() => expect(sidecar.logged.map(({ message }) => message)).toContain('that could not be recorded'), WAIT);
   });
 });

@@ -212,7 +212,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       const token = tokens('act', audience, stepId, issue, ...envelope.receipt.consistency.map(({ fromSize }) => fromSize));
       const subject = act(lane, log, token);
       const isNew = (await publish(subject, envelope, { expect: { lastSubjectSequence: 0 } })) === 'new';
-      if (isNew && published.has(subject) && ticket.kind !== 'discover') options.lost?.(ticket.changeId);
+      if (isNew && published.has(subject) && 'changeId' in ticket) options.lost?.(ticket.changeId);
       published.add(subject);
       const [oldest] = published;
       if (published.size > REMEMBERED_MAX && oldest !== undefined) published.delete(oldest);
