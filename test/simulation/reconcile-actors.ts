@@ -54,7 +54,11 @@ export function startReconcileActors(world: World, rng: Rng, oracle: Oracle, unt
       world.targets.get(connector)!.plant(target, account);
       planted.set(account, { connector, sinceMs: scheduler.nowMs(), gone: false });
     } else if (rng.chance(0.4)) {
-      if (world.targets.get(connector)!.drop() !== null) note('dropped');
+      if (world.targets.get(connector)!.drop() !== null) {
+        note('dropped');
+        // Leases are short here: soon it would not be missing any more.
+        scheduler.after(rng.between(200, 1_000), 'a target is to be reconciled', () => void reconcile(connector));
+      }
     } else resurrect();
     scheduler.after(rng.between(5_000, 30_000), 'somebody meddles with a target', meddle);
   };
