@@ -61,6 +61,8 @@ export interface WorkerOptions {
 }
 
 const READS_MAX = 1_024;
+/** Pages of discoveries are large: so many of the answers may be pages. */
+const PAGES_KEPT = 8;
 
 type Refused = Extract<Admission, { ok: false }>;
 
@@ -133,6 +135,8 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   const stepsRunning = new Set<string>();
   /** Answers to reads, by step and issue; null while the target is asked. The oldest are forgotten: a read may be done twice. */
   const reads = new Map<string, ReportMessage | null>();
+  /** Keys of those that are pages, oldest first. */
+  const pages: string[] = [];
 
   const background = (what: string, task: Promise<void>): void => {
     const ended = task.catch((error: unknown) => logger.error({ what, reason: plainDetail(String(error)) }, 'stopped; opening the lease book again goes on with it'));
@@ -183,6 +187,8 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   const takeRead = async (ticket: ReadTicket | DiscoverTicket, head: Admission['head']): Promise<void> => {
     const key = `${ticket.stepId} ${ticket.issue}`;
     reads.set(key, null);
+    if (ticket.kind === 'discover') pages.push(key);
+    if (pages.length > PAGES_KEPT) reads.delete(pages.shift()!);
     await book.append(...headEntry(ticket.log, head)).catch((error: unknown) => {
       reads.delete(key);
       throw error;

@@ -6,7 +6,7 @@ import { discoveredPageSchema, LISTED_MAX, PAGE_BYTES_MAX, type Found } from '..
 import type { ReportMessage } from '../../src/protocol/envelope.ts';
 import type { Refusal } from '../../src/protocol/signed.ts';
 import { freshDiscoveryId, makeDiscovery, type DiscoveryEdits } from '../support/discoveries.ts';
-import { forger, makeRead } from '../support/envelopes.ts';
+import { forger, makeRead, someLog } from '../support/envelopes.ts';
 import { EXECUTOR, START_MS, storyTrust } from '../support/story.ts';
 import { createBench, type Bench } from '../support/worker-bench.ts';
 
@@ -82,6 +82,29 @@ describe('its answer', () => {
     await bench.clock.until(() => bench.messages.length === 2);
     expect(looks).toBe(1);
     expect(bench.messages[1]).toEqual(bench.messages[0]);
+  });
+
+  test('is forgotten before its pages fill the memory: then the target is looked at again', async () => {
+    let looks = 0;
+    const bench = telling(() => {
+      looks += 1;
+      return Promise.resolve({ target: 'app', entries: [], next: null });
+    });
+    const worker = await bench.start();
+    const log = someLog();
+    const asked = Array.from({ length: 12 }, () => makeDiscovery({ log, fromSize: log.size }));
+    for (const [n, { envelope }] of asked.entries()) {
+      await worker.step(envelope);
+      await bench.clock.until(() => bench.messages.length === n + 1);
+    }
+    const again = async (envelope: unknown, answers: number): Promise<number> => {
+      await worker.step(envelope);
+      await bench.clock.until(() => bench.messages.length === answers);
+      return looks;
+    };
+    // The head has moved on: what is known is said again whatever its receipt, and what is not is proven anew.
+    expect(await again(asked[11]!.envelope, 13)).toBe(12);
+    expect(await worker.step(asked[0]!.envelope)).toMatchObject({ accepted: false, code: 'inconsistent-checkpoint' });
   });
 
   test('is cut to what one report holds, and the next page begins after the cut', async () => {

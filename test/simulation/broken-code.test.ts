@@ -3,6 +3,7 @@
  * `broken.test.ts` breaks what the program stands on.
  */
 import { afterEach, expect, test, vi } from 'vitest';
+import { clientTokenOf } from '../../src/change/derive.ts';
 import { TransportError, type Transport } from '../../src/engine/ports.ts';
 import { TargetError, type Connector } from '../../src/executor/connector.ts';
 import type * as Ask from '../../src/engine/ask.ts';
@@ -54,7 +55,15 @@ const cases: readonly Case[] = [
     invariant: 14, who: 'a reconciliation that overlooks what is lent, and misses it',
     breakIt: () => vi.doMock(import('../../src/change/compare.ts'), async (original): Promise<typeof Compare> => {
       const real = await original();
-      return { ...real, compare: (at, known) => real.compare({ ...at, pages: at.pages.map((page) => ({ ...page, entries: page.entries.filter(({ kind }) => kind === 'account') })) }, known) };
+      return {
+        ...real,
+        compare(at, known) {
+          const changes = [...known.changes];
+          const running = new Set(changes.filter(({ name }) => name === 'active').map(({ changeId }) => clientTokenOf(changeId)));
+          const pages = at.pages.map((page) => ({ ...page, entries: page.entries.filter((entry) => entry.kind === 'account' || !running.has(entry.clientToken)) }));
+          return real.compare({ ...at, pages }, { ...known, changes });
+        },
+      };
     }),
   },
   {

@@ -1,6 +1,7 @@
 /**
- * Somebody who changes targets behind our back, and somebody who has them reconciled. What was done there must be found by the next
- * reconciliation that comes to its end, and nothing may be found that is not so, whatever else is going on.
+ * Somebody who changes targets behind our back, restored backups included, and somebody who has them reconciled. What was done there must be found by the next
+ * reconciliation that comes to its end, and nothing may be found that is not so, whatever else is going on. What came back past its end is gone
+ * at the end of the run: that is the oracle's to judge of all access.
  */
 import { clientTokenOf } from '../../src/change/derive.ts';
 import type { OpenFinding } from '../../src/evidence/reconciled.ts';
@@ -32,6 +33,14 @@ export function startReconcileActors(world: World, rng: Rng, oracle: Oracle, unt
     seen[what] = (seen[what] ?? 0) + 1;
   };
 
+  const resurrect = (): void => {
+    for (const target of world.targets.values()) {
+      const token = target.resurrect();
+      if (token === null) continue;
+      world.resurrected.add(token);
+      return note('resurrected');
+    }
+  };
   const meddle = (): void => {
     if (scheduler.nowMs() > untilMs) return;
     const { connector, target } = rng.pick(EXECUTORS);
@@ -40,12 +49,18 @@ export function startReconcileActors(world: World, rng: Rng, oracle: Oracle, unt
       const [account, plant] = rng.pick(there);
       world.targets.get(connector)!.uproot(account);
       plant.gone = true;
-    } else if (rng.chance(0.5)) {
+    } else if (rng.chance(0.4)) {
       const account = `planted_${planted.size}`;
       world.targets.get(connector)!.plant(target, account);
       planted.set(account, { connector, sinceMs: scheduler.nowMs(), gone: false });
-    } else if (world.targets.get(connector)!.drop() !== null) note('dropped');
-    scheduler.after(rng.between(10_000, 60_000), 'somebody meddles with a target', meddle);
+    } else if (rng.chance(0.4)) {
+      if (world.targets.get(connector)!.drop() !== null) {
+        note('dropped');
+        // Leases are short here: soon it would not be missing any more.
+        scheduler.after(rng.between(200, 1_000), 'a target is to be reconciled', () => void reconcile(connector));
+      }
+    } else resurrect();
+    scheduler.after(rng.between(5_000, 30_000), 'somebody meddles with a target', meddle);
   };
   scheduler.after(rng.between(1_000, 30_000), 'somebody meddles with a target', meddle);
 

@@ -78,6 +78,8 @@ export interface SimTarget {
   uproot(account: string): void;
   /** Someone else takes what a lease gave: its client token; null where there is none. */
   drop(): string | null;
+  /** Someone puts back what a lease gave and what was taken back, as a restored backup does: its client token; null where there is none. */
+  resurrect(): string | null;
 }
 
 export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetOptions): SimTarget {
@@ -320,6 +322,13 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
       const { token } = rng.pick(running);
       live(token).forEach(end);
       return token;
+    },
+    resurrect() {
+      const over = given.filter(({ kind, token }) => kind === 'grant' && live(token).length === 0);
+      if (over.length === 0) return null;
+      const access = rng.pick(over);
+      given.push({ ...access, id: nextId++, endedAtMs: null });
+      return access.token;
     },
     removeForeign() {
       for (const [key, account] of accounts) if (account.own.has('foreign')) accounts.delete(key);

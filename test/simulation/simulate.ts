@@ -77,13 +77,12 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   /** What is there at the end is found, and what is proposed because of it comes to its end. */
   async function lookOnceMore(): Promise<void> {
     if (reconciling === null) return;
-    let looked = false;
-    const looking = reconciling.finish().then(() => {
-      looked = true;
+    const looks = { over: false };
+    void reconciling.finish().finally(() => {
+      looks.over = true;
     });
-    await scheduler.run(scheduler.nowMs() + 300_000, check, () => over() || looked);
-    if (!looked) return oracle.broken(14, 'a target cannot be reconciled though all faults are over');
-    await looking;
+    await scheduler.run(scheduler.nowMs() + 300_000, check, () => over() || looks.over);
+    if (!looks.over) return oracle.broken(14, 'a target cannot be reconciled though all faults are over');
     await scheduler.run(scheduler.nowMs() + HEALING_MS, check, () => over() || isAtRest(world));
   }
 

@@ -104,7 +104,8 @@ export function createWorkflowOracle(world: World, view: LedgerView, broken: (in
   const judgeDone = (state: ChangeState): void => {
     for (const item of state.plan?.items ?? []) {
       if (item.kind === 'lease') {
-        for (const target of world.targets.values()) if (target.live(clientTokenOf(item.change)).length > 0) broken(13, `${state.changeId} is done, and ${item.nhi} still has access by ${item.change}`);
+        const token = clientTokenOf(item.change);
+        for (const target of world.targets.values()) if (target.live(token).length > 0 && !world.resurrected.has(token)) broken(13, `${state.changeId} is done, and ${item.nhi} still has access by ${item.change}`);
       } else if (world.targets.get(item.connector)?.logins.working(item.account).length !== 0) broken(13, `${state.changeId} is done, and ${item.account} still works at ${item.connector}`);
     }
   };

@@ -99,6 +99,8 @@ export interface World {
   foreignHands: boolean;
   /** Whether the sidecar's clock was farther off in this run than executors tolerate. */
   wildClock: boolean;
+  /** Client tokens of what somebody put back after it was taken back. */
+  readonly resurrected: Set<string>;
   /** Client tokens of steps that a thief with another sidecar's keys sends. */
   readonly rogueTokens: Set<string>;
 }
@@ -192,7 +194,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
 
   let incarnation = 0;
   const world: World = {
-    scheduler, network, sidecar, executors, targets, trust, facts, keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, rogueTokens: new Set(),
+    scheduler, network, sidecar, executors, targets, trust, facts, keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
     engine: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.engine ?? null)),
     log: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.log ?? null)),
     worker: (audience) => {

@@ -24,10 +24,13 @@ export interface DiscoveryEdits {
   readonly draft?: (draft: RecordDraft) => RecordDraft;
   readonly envelope?: (envelope: StepEnvelope) => StepEnvelope;
   readonly after?: string;
+  readonly log?: PaperLog;
+  /** Of the checkpoint that the receipt continues. */
+  readonly fromSize?: number;
 }
 
 export function makeDiscovery(edits: DiscoveryEdits = {}): { readonly envelope: StepEnvelope; readonly ticket: DiscoverTicket; readonly log: PaperLog } {
-  const log = someLog();
+  const { log = someLog(), fromSize = null } = edits;
   const discoveryId = freshDiscoveryId();
   const query = { connector: 'pg-main', after: edits.after ?? null };
   const asked: DiscoverTicket = {
@@ -38,7 +41,7 @@ export function makeDiscovery(edits: DiscoveryEdits = {}): { readonly envelope: 
   const signed = signDsse(TICKET_TYPE, ticket, edits.signer ?? keys.ticket);
   const { draft } = systemDraft('discovery.authorised', { discoveryId: ticket.discoveryId, connector: ticket.query.connector, stepId: ticket.stepId, ticket: signed }, sidecar, START_MS);
   const index = log.append(edits.draft?.(draft) ?? draft);
-  const envelope: StepEnvelope = { v: 1, ticket: signed, plan: null, order: null, approvals: [], receipt: log.receipt(index) };
+  const envelope: StepEnvelope = { v: 1, ticket: signed, plan: null, order: null, approvals: [], receipt: log.receipt(index, { fromSize }) };
   return { envelope: edits.envelope?.(envelope) ?? envelope, ticket, log };
 }
 
