@@ -41,7 +41,24 @@ export const openbaoConfigSchema = z.strictObject({
 });
 export type OpenBaoConfig = z.infer<typeof openbaoConfigSchema>;
 
-export const connectorConfigSchema = z.discriminatedUnion('kind', [postgresConfigSchema, openbaoConfigSchema]);
+export const webhookConfigSchema = z.strictObject({
+  kind: z.literal('webhook'),
+  /** Where the receiver is: `https://host/path`. No secret belongs in it. */
+  url: plainTextSchema(2_048),
+  /** Holds `whsec_…`, a second line while the receiver changes over; readable by its owner alone. Read again at each request, so that it can be rotated. */
+  signingSecretFile: pathSchema,
+  /** PEM of the authorities to trust. */
+  caFile: pathSchema.optional(),
+  /** For one request; what would be begun later is void. Shorter than the worker's own deadline, 15 s. */
+  timeoutSeconds: z.int().min(1).max(14).default(10),
+  /** For `http` to a receiver on this machine. */
+  allowHttp: z.boolean().default(false),
+  /** For a receiver at a loopback or private address. */
+  allowPrivate: z.boolean().default(false),
+});
+export type WebhookConfig = z.infer<typeof webhookConfigSchema>;
+
+export const connectorConfigSchema = z.discriminatedUnion('kind', [postgresConfigSchema, openbaoConfigSchema, webhookConfigSchema]);
 export type ConnectorConfig = z.infer<typeof connectorConfigSchema>;
 
 export const executorConfigSchema = z.strictObject({
@@ -92,10 +109,19 @@ export async function loadExecutorConfig(path: string): Promise<ExecutorConfig> 
 
 function withAbsolutePaths(config: ExecutorConfig, from: string): ExecutorConfig {
   const at = (path: string): string => resolve(from, path);
+  const secretOf = (connector: ConnectorConfig): Partial<ConnectorConfig> => {
+    switch (connector.kind) {
+      case 'postgres':
+        return { passwordFile: at(connector.passwordFile) };
+      case 'openbao':
+        return { tokenFile: at(connector.tokenFile) };
+      case 'webhook':
+        return { signingSecretFile: at(connector.signingSecretFile) };
+    }
+  };
   const connectors = Object.entries(config.connectors).map(([id, connector]) => [id, {
-    ...connector, ...(connector.caFile === undefined ? {} : { caFile: at(connector.caFile) }),
-    ...(connector.kind === 'postgres' ? { passwordFile: at(connector.passwordFile) } : { tokenFile: at(connector.tokenFile) }),
-  }] as const);
+    ...connector, ...(connector.caFile === undefined ? {} : { caFile: at(connector.caFile) }), ...secretOf(connector),
+  } as ConnectorConfig] as const);
   return {
     ...config, socket: at(config.socket), key: at(config.key), trust: at(config.trust), state: at(config.state), fingerprintKey: at(config.fingerprintKey),
     ...(config.nats === undefined ? {} : { nats: { ...config.nats, seed: at(config.nats.seed), ...(config.nats.caFile === undefined ? {} : { caFile: at(config.nats.caFile) }) } }),

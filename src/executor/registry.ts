@@ -1,8 +1,11 @@
 /** Makes the connectors that a configuration names. A driver is loaded only where one of its connectors is configured. */
 import { readFile } from 'node:fs/promises';
 import { readPrivateFile } from '../identity/private-file.ts';
-import type { ConnectorConfig, OpenBaoConfig, PostgresConfig } from './config.ts';
+import { VERSION } from '../version.ts';
+import { readWebhookSecrets } from '../webhook/secrets.ts';
+import type { ConnectorConfig, OpenBaoConfig, PostgresConfig, WebhookConfig } from './config.ts';
 import type { Connector } from './connector.ts';
+import { systemClock } from './system-clock.ts';
 
 /** The connector, not yet connected to anything. @throws PrivateFileError when others can read its password or token; RangeError on an address that is none */
 export async function openConnector(id: string, config: ConnectorConfig): Promise<Connector> {
@@ -11,6 +14,8 @@ export async function openConnector(id: string, config: ConnectorConfig): Promis
       return openPostgres(id, config);
     case 'openbao':
       return openOpenBao(id, config);
+    case 'webhook':
+      return openWebhook(id, config);
   }
 }
 
@@ -34,6 +39,15 @@ async function openOpenBao(id: string, config: OpenBaoConfig): Promise<Connector
     ...(namespace === undefined ? {} : { namespace }), ...(caFile === undefined ? {} : { ca: await readFile(caFile, 'utf8') }),
   };
   return openbaoConnector({ id, connection, mount });
+}
+
+async function openWebhook(id: string, config: WebhookConfig): Promise<Connector> {
+  const { webhookConnector } = await import('../connectors/webhook/connector.ts');
+  const { url, signingSecretFile, caFile, timeoutSeconds, allowHttp, allowPrivate } = config;
+  const signingSecrets = (): Promise<string[]> => readWebhookSecrets(signingSecretFile);
+  await signingSecrets();
+  const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8');
+  return webhookConnector({ id, url, signingSecrets, ca, timeoutMs: timeoutSeconds * 1000, allowHttp, allowPrivate, clock: systemClock, userAgent: `countersign/${VERSION}` });
 }
 
 /**
