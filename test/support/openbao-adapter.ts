@@ -10,7 +10,7 @@ export const ACTIONS: readonly KitAction[] = ['provision', 'grant', 'revoke', 's
 export function openbaoAdapter(bao: TestOpenBao, open: () => Connector = () => connectorTo(bao)): TargetAdapter {
   const keys = async (path: string): Promise<string[]> => ((await bao.call('LIST', path)).data['keys'] as string[] | undefined) ?? [];
   const rolePath = (name: string): string => `auth/approle/role/${encodeURIComponent(name)}`;
-  const roleId = async (name: string): Promise<string> => String((await bao.call('GET', `${rolePath(name)}/role-id`)).data['role_id'] ?? '');
+  const roleId = async (name: string): Promise<string> => ((await bao.call('GET', `${rolePath(name)}/role-id`)).data['role_id'] as string | undefined) ?? '';
   /** Of a secret-id, its role. */
   const logIn = async (name: string, secret: string): Promise<string | null> => {
     const id = await roleId(name.replace(/#.*$/s, ''));

@@ -11,8 +11,7 @@ import { type Connector, type Described, type StateWithoutSalt } from '../connec
 import type { KitAction, TargetAdapter } from './adapter.ts';
 import { watchSecrets, type SecretWatch } from './secret-watch.ts';
 
-/** How long a target may take to make a credential work, or to end one beyond what is stated of it. */
-const PATIENCE_MS = 15_000;
+export const PATIENCE_MS = 15_000;
 const CALL_MS = 30_000;
 
 export interface Bench {
@@ -30,12 +29,14 @@ export interface Bench {
   probe(step: PlanStep): Promise<'applied' | 'absent'>;
   tryUse(step: PlanStep, secret: string | null): Promise<'works' | 'fails' | 'notTried'>;
   revoke(step: PlanStep): Promise<'done' | 'already-absent' | 'mismatch'>;
+  /** Resolves once it is so. @throws AssertionError when it was not within the bench's patience and `residualMs` */
+  eventually(what: string, isSo: () => Promise<boolean>, residualMs?: number): Promise<void>;
   /** The steps of a rotation, as a plan derives them from what is read. */
   rotation(account: string): Promise<{ readonly before: StateWithoutSalt['touched']; readonly steps: readonly PlanStep[] }>;
 }
 
 /** Runs the check on a bench of its own, and looks for its secrets in all that came of it. */
-export async function onBench(adapter: TargetAdapter, run: (bench: Bench) => Promise<void>): Promise<void> {
+export async function onBench(adapter: TargetAdapter, patienceMs: number, run: (bench: Bench) => Promise<void>): Promise<void> {
   const watch = watchSecrets();
   const opened: Connector[] = [];
   const open = async (): Promise<Connector> => {
@@ -44,7 +45,7 @@ export async function onBench(adapter: TargetAdapter, run: (bench: Bench) => Pro
     return connector;
   };
   try {
-    await run(benchOf(adapter, await open(), open, watch));
+    await run(benchOf(adapter, patienceMs, await open(), open, watch));
   } finally {
     for (const connector of opened) await connector.close();
     watch.end();
@@ -72,7 +73,7 @@ function watched(connector: Connector, watch: SecretWatch): Connector {
   };
 }
 
-function benchOf(adapter: TargetAdapter, connector: Connector, another: () => Promise<Connector>, watch: SecretWatch): Bench {
+function benchOf(adapter: TargetAdapter, patienceMs: number, connector: Connector, another: () => Promise<Connector>, watch: SecretWatch): Bench {
   const signal = (): AbortSignal => AbortSignal.timeout(CALL_MS);
   const bench: Bench = {
     adapter, connector, another,
@@ -98,6 +99,13 @@ function benchOf(adapter: TargetAdapter, connector: Connector, another: () => Pr
     probe: (step) => connector.probe(step, signal()),
     tryUse: (step, secret) => connector.tryUse(step, secret, signal()),
     revoke: (step) => revokeBy(connector, step, signal()),
+    async eventually(what, isSo, residualMs = 0) {
+      const deadline = performance.now() + patienceMs + residualMs;
+      while (!(await isSo())) {
+        assert.ok(performance.now() < deadline, `not in time: ${what}`);
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    },
     async rotation(account) {
       const changeId = newChange();
       const query: Query = { connector: adapter.connector, target: adapter.target, action: 'rotate', account, privileges: [], clientToken: clientTokenOf(changeId) };
@@ -136,13 +144,4 @@ export async function failsAs(kinds: readonly TargetError['kind'][], call: Promi
   // By its name and kind: a connector may come with a copy of this package of its own.
   assert.ok(failure instanceof Error && 'kind' in failure && kinds.includes(failure.kind as TargetError['kind']), `${what}: expected a TargetError ${kinds.join(' or ')}, got ${inspect(failure)}`);
   return failure as TargetError;
-}
-
-/** Resolves once it is so. @throws AssertionError when it was not within {@link PATIENCE_MS} and `residualMs` */
-export async function eventually(what: string, isSo: () => Promise<boolean>, residualMs = 0): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS + residualMs;
-  while (!(await isSo())) {
-    assert.ok(performance.now() < deadline, `not in time: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }

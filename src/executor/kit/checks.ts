@@ -7,7 +7,7 @@ import { canonicalText } from '../../../ledger/index.ts';
 import type { PlanStep } from '../../protocol/plan.ts';
 import type { StateWithoutSalt } from '../connector.ts';
 import type { Check, KitAction, TargetAdapter } from './adapter.ts';
-import { eventually, failsAs, newClientToken, onBench, revokeBy, type Bench } from './bench.ts';
+import { failsAs, newClientToken, onBench, PATIENCE_MS, revokeBy, type Bench } from './bench.ts';
 import { NAMES } from './names.ts';
 
 export const KIT_ACTIONS = ['provision', 'grant', 'revoke', 'stage', 'cutover', 'retire', 'replace', 'disable'] as const satisfies readonly KitAction[];
@@ -18,10 +18,11 @@ export const KIT_ACTIONS = ['provision', 'grant', 'revoke', 'stage', 'cutover', 
  *
  * @param actions all that the connector does: that it states just these is the first check
  * @param adapter asked at each check; give the same one each time
+ * @param patienceMs how long the target may take to make a credential work, or to end one beyond what is stated of it
  */
-export function connectorChecks(actions: readonly KitAction[], adapter: () => TargetAdapter | Promise<TargetAdapter>): Check[] {
+export function connectorChecks(actions: readonly KitAction[], adapter: () => TargetAdapter | Promise<TargetAdapter>, patienceMs = PATIENCE_MS): Check[] {
   const checks: Check[] = [];
-  const check = (title: string, run: (bench: Bench) => Promise<void>): void => void checks.push({ title, run: async () => onBench(await adapter(), run) });
+  const check = (title: string, run: (bench: Bench) => Promise<void>): void => void checks.push({ title, run: async () => onBench(await adapter(), patienceMs, run) });
   const does = (action: KitAction): boolean => actions.includes(action);
 
   check('states what it does, and nothing else', (bench) => statesJust(bench, actions));
@@ -73,13 +74,13 @@ async function isAsPlanned(bench: Bench, step: PlanStep, before: StateWithoutSal
 }
 
 async function worksBoth(bench: Bench, step: PlanStep, secret: string, privileges: readonly string[]): Promise<void> {
-  await eventually('the new credential works, by the connector', async () => (await bench.tryUse(step, secret)) === 'works');
-  await eventually('the new credential works, at the target', async () => (await bench.adapter.use(step.account, secret)) !== null);
+  await bench.eventually('the new credential works, by the connector', async () => (await bench.tryUse(step, secret)) === 'works');
+  await bench.eventually('the new credential works, at the target', async () => (await bench.adapter.use(step.account, secret)) !== null);
   assert.deepEqual([...((await bench.adapter.use(step.account, secret)) ?? [])].sort(), [...privileges].sort(), 'the new credential may do something else than was asked for');
 }
 
 async function shutOut(bench: Bench, name: string, secret: string, residualMs = 0): Promise<void> {
-  await eventually('the credential opens nothing any more', async () => (await bench.adapter.use(name, secret)) === null, residualMs);
+  await bench.eventually('the credential opens nothing any more', async () => (await bench.adapter.use(name, secret)) === null, residualMs);
 }
 
 async function statesJust(bench: Bench, actions: readonly KitAction[]): Promise<void> {
@@ -159,10 +160,10 @@ async function expires(bench: Bench): Promise<void> {
   const atFirst = await bench.adapter.use(step.account, secret);
   assert.ok(atFirst !== null || Date.now() > validUntilMs - 1_000, 'it did not work while its time ran');
   if (expiry === 'native') {
-    await shutOut(bench, step.account, secret);
+    await shutOut(bench, step.account, secret, Math.max(0, validUntilMs - Date.now()));
     assert.equal(await bench.tryUse(step, secret), 'fails');
   } else {
-    await eventually('its time is over', async () => Date.now() > validUntilMs + 500);
+    await bench.eventually('its time is over', async () => Date.now() > validUntilMs + 500);
     assert.notEqual(await bench.adapter.use(step.account, secret), null, 'it ended by itself, and is stated as external');
   }
   assert.match(await bench.revoke(step), /^(done|already-absent)$/);
@@ -191,7 +192,7 @@ async function revokes(bench: Bench): Promise<void> {
   if (isAlive !== undefined) assert.equal(await isAlive(), true);
   assert.equal(await bench.revoke(step), 'done');
   await shutOut(bench, step.account, secret, residualMs);
-  if (isAlive !== undefined && endsSessions) await eventually('the session is over', async () => !(await isAlive()), residualMs);
+  if (isAlive !== undefined && endsSessions) await bench.eventually('the session is over', async () => !(await isAlive()), residualMs);
   assert.equal(await bench.tryUse(step, secret), 'fails');
   assert.equal(await bench.probe(step), 'absent');
   assert.deepEqual(await adapter.list(), there);
@@ -294,7 +295,7 @@ async function grants(bench: Bench): Promise<void> {
   assert.deepEqual(after.held, [...adapter.privileges].sort());
   assert.deepEqual(after.touched, before.touched, 'what the step depends on is not what the step changes: it would have drifted by itself');
   assert.equal(await bench.revoke(step), 'done');
-  await eventually('the privileges are gone', async () => (await adapter.use(name, theirs))?.length === 0, residualMs);
+  await bench.eventually('the privileges are gone', async () => (await adapter.use(name, theirs))?.length === 0, residualMs);
   assert.equal(await bench.probe(step), 'absent');
   assert.equal(await bench.revoke(step), 'already-absent');
   assert.deepEqual(await adapter.list(), there);
@@ -315,7 +316,7 @@ async function overlaps(bench: Bench): Promise<void> {
   assert.deepEqual(await sorted(adapter.use(name, theirs)), [...adapter.privileges].sort());
   assert.equal(await bench.probe(second), 'applied');
   assert.equal(await bench.revoke(second), 'done');
-  await eventually('the privileges are gone', async () => (await adapter.use(name, theirs))?.length === 0);
+  await bench.eventually('the privileges are gone', async () => (await adapter.use(name, theirs))?.length === 0);
 }
 
 async function leavesGiven(bench: Bench): Promise<void> {
@@ -325,7 +326,7 @@ async function leavesGiven(bench: Bench): Promise<void> {
   const step = bench.step('grant', name);
   await bench.apply(step);
   assert.equal(await bench.revoke(step), 'done');
-  await eventually('only what was lent is gone', async () => canonicalText(await adapter.use(name, theirs)) === canonicalText([adapter.privileges[0]]));
+  await bench.eventually('only what was lent is gone', async () => canonicalText(await adapter.use(name, theirs)) === canonicalText([adapter.privileges[0]]));
 }
 
 async function grantsNobody(bench: Bench): Promise<void> {
@@ -343,7 +344,7 @@ async function grantExpires(bench: Bench): Promise<void> {
   const step = bench.step('grant', name);
   const validUntilMs = Date.now() + 2_000;
   await bench.apply(step, { validUntilMs });
-  await eventually('its time is over', async () => Date.now() > validUntilMs + 500);
+  await bench.eventually('its time is over', async () => Date.now() > validUntilMs + 500);
   assert.equal((await adapter.use(name, theirs))?.length, expiry === 'native' ? 0 : adapter.privileges.length, `it is stated to end by ${expiry === 'native' ? 'itself' : 'a revoke alone'}`);
   assert.match(await bench.revoke(step), /^(done|already-absent)$/);
 }
@@ -388,7 +389,7 @@ async function rotates(bench: Bench): Promise<void> {
   assert.equal(await bench.probe(stage), 'absent');
   await bench.apply(stage, { secret: ours });
   assert.equal(await bench.probe(stage), 'applied');
-  await eventually('the new login works, by the connector', async () => (await bench.tryUse(stage, ours)) === 'works');
+  await bench.eventually('the new login works, by the connector', async () => (await bench.tryUse(stage, ours)) === 'works');
   assert.notEqual(await adapter.use(stage.account, ours), null, 'the new login does not work');
   assert.notEqual(await adapter.use(retire.account, theirs), null, 'the old login does not work any more, and was to overlap');
   await isAsPlanned(bench, cutover, before);
@@ -400,7 +401,7 @@ async function rotates(bench: Bench): Promise<void> {
   await bench.apply(retire, { endSessions: true });
   assert.equal(await bench.probe(retire), 'applied');
   await shutOut(bench, retire.account, theirs);
-  if (isAlive !== undefined) await eventually('the session of the old login is over', async () => !(await isAlive()));
+  if (isAlive !== undefined) await bench.eventually('the session of the old login is over', async () => !(await isAlive()));
   assert.notEqual(await adapter.use(stage.account, ours), null, 'the new login went with the old one');
   await bench.apply(retire, { endSessions: true });
 }
@@ -435,7 +436,7 @@ async function replaces(bench: Bench): Promise<void> {
   assert.equal(await bench.probe(step), 'absent');
   await bench.apply(step, { secret: ours });
   assert.equal(await bench.probe(step), 'applied');
-  await eventually('the new secret works, by the connector', async () => (await bench.tryUse(step, ours)) === 'works');
+  await bench.eventually('the new secret works, by the connector', async () => (await bench.tryUse(step, ours)) === 'works');
   assert.notEqual(await adapter.use(name, ours), null);
   await shutOut(bench, name, theirs);
 }
@@ -452,7 +453,7 @@ async function disables(bench: Bench): Promise<void> {
     await bench.apply(step);
     assert.equal(await bench.probe(step), 'applied');
     await shutOut(bench, name, theirs, residualMs);
-    if (isAlive !== undefined && endsSessions) await eventually('the session is over', async () => !(await isAlive()), residualMs);
+    if (isAlive !== undefined && endsSessions) await bench.eventually('the session is over', async () => !(await isAlive()), residualMs);
     assert.deepEqual((await bench.read(step)).held, []);
   }
 }
