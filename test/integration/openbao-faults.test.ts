@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openbaoConnector } from '../../src/connectors/openbao/connector.ts';
 import type { Connector } from '../../src/executor/connector.ts';
-import { cutProxy } from '../support/cut-proxy.ts';
+import { cutProxy, harmingProxy } from '../support/cut-proxy.ts';
 import { connectorTo, CONNECTOR, existingRole, isAlive, login, mayRead, prepareSecrets, roleExists, rotateQuery, rotationSteps, stepOf } from '../support/openbao-cases.ts';
 import { openbaoProgram, testOpenBao } from '../support/openbao.ts';
 import type { TestOpenBao } from '../support/openbao.ts';
@@ -153,6 +153,20 @@ describe.skipIf(program === null)('an OpenBao that fails', () => {
     await apply(connector, retire, { endSessions: true });
     expect(await isAlive(bao, worker.token)).toBe(false);
     expect(await connector.probe(retire, deadline())).toBe('applied');
+  });
+
+  test('a token that is said to be denied while it is being revoked does not fail what goes over all tokens', async () => {
+    await existingRole(bao, 'crowded');
+    const body = JSON.stringify({ errors: ['1 error occurred:\n\t* permission denied\n\n'] });
+    const denied = `HTTP/1.1 403 Forbidden\r\ncontent-type: application/json\r\ncontent-length: ${String(body.length)}\r\nconnection: close\r\n\r\n${body}`;
+    const proxy = await harmingProxy(bao.port);
+    const through = connectorTo(bao, proxy.port);
+    proxy.arm('/lookup-accessor', { answer: denied, passOn: false });
+    expect((await through.read(rotateQuery('crowded'), deadline())).seen).toEqual({ tokens: 1 });
+    expect(proxy.cuts()).toBe(1);
+    proxy.arm('/lookup-accessor', { answer: denied, passOn: false }, Infinity);
+    expect(await failureOf(through.read(rotateQuery('crowded'), deadline()))).toMatchObject({ kind: 'rejected' });
+    await proxy.close();
   });
 
   test('a token of the connector that is not good is refused, for every method', async () => {

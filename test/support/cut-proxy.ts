@@ -22,7 +22,9 @@ export interface HarmingProxy {
   readonly cuts: () => number;
   /** From now on: at the word, once; or at any, every time. */
   arm(word: string, harm: Harm, times?: number): void;
-  /** Resolves once all that it does meanwhile is done, and nothing passes any more. */
+  /** Resolves once all that it does meanwhile is done. */
+  idle(): Promise<void>;
+  /** Nothing passes any more. */
   close(): Promise<void>;
 }
 
@@ -107,6 +109,9 @@ export async function harmingProxy(target: number): Promise<HarmingProxy> {
     cuts: () => cuts,
     arm(word, harm, times = 1) {
       armed = { word, harm, left: times };
+    },
+    async idle() {
+      await Promise.all(pending);
     },
     async close() {
       await Promise.all(pending);

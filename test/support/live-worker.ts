@@ -19,7 +19,7 @@ import { EXECUTOR, keys, sign, storyTrust } from './story.ts';
 import { unsealed } from './worker-bench.ts';
 
 export const LIVE_LIMITS = {
-  applyTimeoutMs: 3_000, settleMs: 1_000, askTimeoutMs: 5_000, revokeTimeoutMs: 5_000, retryMs: { first: 50, longest: 500 }, revokeRetryMs: { first: 50, longest: 500 }, reportRetryMs: { first: 50, longest: 500 },
+  applyTimeoutMs: 3_000, settleMs: 2_000, askTimeoutMs: 5_000, revokeTimeoutMs: 5_000, retryMs: { first: 50, longest: 500 }, revokeRetryMs: { first: 50, longest: 500 }, reportRetryMs: { first: 50, longest: 500 },
 } as const satisfies Partial<WorkerLimits>;
 
 export interface LiveWorker {
