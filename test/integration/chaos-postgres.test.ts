@@ -7,7 +7,7 @@ import { connectorChaos } from '../conformance/connector-chaos.ts';
 describe.skipIf(postgresInstallations().length === 0)('as every connector', () => {
   connectorChaos('PostgreSQL', {
     applying: { provision: ['CREATE ROLE', 'COMMENT ON', 'GRANT SELECT', 'COMMIT'], grant: ['CREATE ROLE', 'COMMIT'], stage: ['CREATE ROLE', 'COMMIT'] },
-    revoking: { provision: ['ALTER ROLE', 'pg_terminate_backend', 'DROP OWNED', 'DROP ROLE', 'COMMIT'], grant: ['DROP OWNED', 'COMMIT'], stage: ['COMMIT'] },
+    revoking: { provision: ['ALTER ROLE', 'COMMIT', 'pg_terminate_backend', 'DROP OWNED', 'DROP ROLE'], grant: ['DROP OWNED', 'COMMIT'], stage: ['COMMIT'] },
     http: false,
   }, async () => {
     const server = await testPostgres();

@@ -3,9 +3,11 @@ import { ACTIONS, postgresAdapter, prepareTables } from '../support/postgres-ada
 import { postgresInstallations, testPostgres } from '../support/postgres.ts';
 import { connectorConformance } from '../conformance/connector.ts';
 
-describe.skipIf(postgresInstallations().length === 0)('as every connector', () => {
-  connectorConformance('PostgreSQL', ACTIONS, async () => {
-    const server = await testPostgres();
+const installations = postgresInstallations().filter(({ major }, index, all) => all.findIndex((other) => other.major === major) === index);
+
+describe.each(installations)('as every connector', (installation) => {
+  connectorConformance(`PostgreSQL ${String(installation.major)}`, ACTIONS, async () => {
+    const server = await testPostgres(installation);
     await prepareTables(server);
     const { adapter, close } = postgresAdapter(server);
     return {

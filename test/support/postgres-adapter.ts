@@ -30,13 +30,21 @@ export function postgresAdapter(server: TestPostgres, open: () => Connector = ()
     if (['28P01', '28000', '3D000'].includes((error as { code?: string }).code ?? '')) return null;
     throw error;
   });
+  /** The table's row in the catalogs may be changed by somebody else at the same time, who wins. */
+  const grantSelect = async (table: string, name: string): Promise<void> => {
+    for (;;) {
+      const failure: unknown = await server.sql(`GRANT SELECT ON public.${table} TO ${quoted(name)}`, TARGET).then(() => null, (error: unknown) => error);
+      if (failure === null) return;
+      if (!(failure instanceof Error) || !failure.message.includes('tuple concurrently updated')) throw failure;
+    }
+  };
   const makeRole = async (name: string, attributes: string, privileges: readonly string[]): Promise<void> => {
     if ((await server.sql(`SELECT 1 FROM pg_roles WHERE rolname = '${name.replaceAll("'", "''")}'`)).length > 0) {
       await server.sql(`DROP OWNED BY ${quoted(name)}`, TARGET);
       await server.sql(`DROP ROLE ${quoted(name)}`);
     }
     await server.sql(`CREATE ROLE ${quoted(name)} ${attributes}`);
-    for (const privilege of privileges) await server.sql(`GRANT SELECT ON public.${TABLES[PRIVILEGES.indexOf(privilege)]!} TO ${quoted(name)}`, TARGET);
+    for (const privilege of privileges) await grantSelect(TABLES[PRIVILEGES.indexOf(privilege)]!, name);
   };
   return {
     adapter: {
