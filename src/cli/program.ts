@@ -22,6 +22,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },
   { names: ['policy'], load: async () => (await import('./policy.ts')).addPolicy },
   { names: ['nats'], load: async () => (await import('./nats.ts')).addNats },
+  { names: ['connector'], load: async () => (await import('./connector.ts')).addConnector },
   { names: ['keygen'], load: async () => (await import('./keygen.ts')).addKeygen },
 ];
 

@@ -58,7 +58,16 @@ export const webhookConfigSchema = z.strictObject({
 });
 export type WebhookConfig = z.infer<typeof webhookConfigSchema>;
 
-export const connectorConfigSchema = z.discriminatedUnion('kind', [postgresConfigSchema, openbaoConfigSchema, webhookConfigSchema]);
+export const moduleConfigSchema = z.strictObject({
+  kind: z.literal('module'),
+  /** A JavaScript module whose `openConnector(id, options)` gives the connector. It runs in the executor: nobody but its owner may write to it. */
+  file: pathSchema,
+  /** For the module to check; paths in it are as they are written. */
+  options: z.record(z.string(), z.json()).default({}),
+});
+export type ModuleConfig = z.infer<typeof moduleConfigSchema>;
+
+export const connectorConfigSchema = z.discriminatedUnion('kind', [postgresConfigSchema, openbaoConfigSchema, webhookConfigSchema, moduleConfigSchema]);
 export type ConnectorConfig = z.infer<typeof connectorConfigSchema>;
 
 export const executorConfigSchema = z.strictObject({
@@ -109,19 +118,20 @@ export async function loadExecutorConfig(path: string): Promise<ExecutorConfig> 
 
 function withAbsolutePaths(config: ExecutorConfig, from: string): ExecutorConfig {
   const at = (path: string): string => resolve(from, path);
-  const secretOf = (connector: ConnectorConfig): Partial<ConnectorConfig> => {
+  const caOf = ({ caFile }: { readonly caFile?: string | undefined }): { readonly caFile?: string } => (caFile === undefined ? {} : { caFile: at(caFile) });
+  const absolute = (connector: ConnectorConfig): ConnectorConfig => {
     switch (connector.kind) {
       case 'postgres':
-        return { passwordFile: at(connector.passwordFile) };
+        return { ...connector, ...caOf(connector), passwordFile: at(connector.passwordFile) };
       case 'openbao':
-        return { tokenFile: at(connector.tokenFile) };
+        return { ...connector, ...caOf(connector), tokenFile: at(connector.tokenFile) };
       case 'webhook':
-        return { signingSecretFile: at(connector.signingSecretFile) };
+        return { ...connector, ...caOf(connector), signingSecretFile: at(connector.signingSecretFile) };
+      case 'module':
+        return { ...connector, file: at(connector.file) };
     }
   };
-  const connectors = Object.entries(config.connectors).map(([id, connector]) => [id, {
-    ...connector, ...(connector.caFile === undefined ? {} : { caFile: at(connector.caFile) }), ...secretOf(connector),
-  } as ConnectorConfig] as const);
+  const connectors = Object.entries(config.connectors).map(([id, connector]) => [id, absolute(connector)] as const);
   return {
     ...config, socket: at(config.socket), key: at(config.key), trust: at(config.trust), state: at(config.state), fingerprintKey: at(config.fingerprintKey),
     ...(config.nats === undefined ? {} : { nats: { ...config.nats, seed: at(config.nats.seed), ...(config.nats.caFile === undefined ? {} : { caFile: at(config.nats.caFile) }) } }),

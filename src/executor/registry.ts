@@ -1,13 +1,14 @@
-/** Makes the connectors that a configuration names. A driver is loaded only where one of its connectors is configured. */
+/** Makes the connectors that a configuration names. A driver, or a module, is loaded only where one of its connectors is configured. */
 import { readFile } from 'node:fs/promises';
 import { readPrivateFile } from '../identity/private-file.ts';
 import { VERSION } from '../version.ts';
 import { readWebhookSecrets } from '../webhook/secrets.ts';
 import type { ConnectorConfig, OpenBaoConfig, PostgresConfig, WebhookConfig } from './config.ts';
 import type { Connector } from './connector.ts';
+import { openModule } from './module.ts';
 import { systemClock } from './system-clock.ts';
 
-/** The connector, not yet connected to anything. @throws PrivateFileError when others can read its password or token; RangeError on an address that is none */
+/** The connector, not yet connected to anything. @throws PrivateFileError when others can read its password or token; RangeError on an address that is none; ConfigError on a module that cannot be used */
 export async function openConnector(id: string, config: ConnectorConfig): Promise<Connector> {
   switch (config.kind) {
     case 'postgres':
@@ -16,6 +17,8 @@ export async function openConnector(id: string, config: ConnectorConfig): Promis
       return openOpenBao(id, config);
     case 'webhook':
       return openWebhook(id, config);
+    case 'module':
+      return openModule(id, config);
   }
 }
 

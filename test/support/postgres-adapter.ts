@@ -33,9 +33,12 @@ export function postgresAdapter(server: TestPostgres, open: () => Connector = ()
   /** The table's row in the catalogs may be changed by somebody else at the same time, who wins. */
   const grantSelect = async (table: string, name: string): Promise<void> => {
     for (;;) {
-      const failure: unknown = await server.sql(`GRANT SELECT ON public.${table} TO ${quoted(name)}`, TARGET).then(() => null, (error: unknown) => error);
-      if (failure === null) return;
-      if (!(failure instanceof Error) || !failure.message.includes('tuple concurrently updated')) throw failure;
+      try {
+        await server.sql(`GRANT SELECT ON public.${table} TO ${quoted(name)}`, TARGET);
+        return;
+      } catch (error) {
+        if (!(error instanceof Error) || !error.message.includes('tuple concurrently updated')) throw error;
+      }
     }
   };
   const makeRole = async (name: string, attributes: string, privileges: readonly string[]): Promise<void> => {

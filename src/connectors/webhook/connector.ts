@@ -13,7 +13,6 @@ import { mayReach, parseAddress } from './address.ts';
 import type { WebhookAddress } from './address.ts';
 import { openExchange } from './exchange.ts';
 import type { WebhookAnswer } from './protocol.ts';
-import { redact } from './redact.ts';
 
 export interface WebhookOptions extends WebhookAddress {
   /** The connector's id, as in plans. */
@@ -62,7 +61,7 @@ export function webhookConnector(options: WebhookOptions): Connector {
     async apply({ step, validUntil, secret, endSessions, signal }) {
       await mustDo([step.action], signal);
       const answer = await ask('apply', { step, validUntil, secret, endSessions }, signal);
-      if (answer.outcome !== 'done') throw new TargetError(answer.outcome, redact(answer.reason, secret === null ? [] : [secret]));
+      if (answer.outcome !== 'done') throw new TargetError(answer.outcome, answer.reason);
     },
 
     async probe({ action, target, account, other, privileges, clientToken }, signal) {

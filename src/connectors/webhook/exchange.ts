@@ -6,7 +6,7 @@
 import { JsonError, parseStrict } from '../../../ledger/index.ts';
 import { TargetError } from '../../executor/connector.ts';
 import { signedPost, signWith, type PostOptions, type Posted } from '../../webhook/signed-post.ts';
-import { redact } from './redact.ts';
+import { redact, repeats } from './redact.ts';
 import { webhookAnswerSchemas, webhookRefusalSchema, webhookRequestSchema, type Operation, type WebhookAnswer, type WebhookRequest } from './protocol.ts';
 
 /** No longer than the worker waits between two tries to take back: an answer to one request holds up the next only so long. */
@@ -98,7 +98,10 @@ function read<O extends Operation>(operation: O, posted: Posted, secrets: readon
   const answer = status === 200 ? schema.safeParse(parseBody(body)) : null;
   // What was wrong with it is not repeated: it could be a secret.
   if (answer?.success !== true) throw new TargetError(changes ? 'ambiguous' : 'rejected', refusal('the answer is not one of the protocol'));
-  return answer.data as WebhookAnswer<O>;
+  const { data } = answer;
+  // What is read becomes evidence.
+  if (operation === 'read' && repeats(JSON.stringify(data), secrets)) throw new TargetError('rejected', refusal('the answer holds the signing secret'));
+  return ('reason' in data ? { ...data, reason: redact(data.reason, secrets) } : data) as WebhookAnswer<O>;
 }
 
 /** Undefined where there is none, or none that is JSON. */

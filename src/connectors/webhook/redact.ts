@@ -6,9 +6,13 @@ function spellings(secret: string): string[] {
   return [secret, bytes.toString('base64').replaceAll('=', ''), bytes.toString('base64url'), bytes.toString('hex'), encodeURIComponent(secret), JSON.stringify(secret).slice(1, -1)];
 }
 
+/** Whether one of the secrets is in the text. */
+export function repeats(text: string, secrets: readonly string[]): boolean {
+  const folded = text.toLowerCase();
+  return secrets.some((secret) => spellings(secret).some((spelling) => spelling !== '' && folded.includes(spelling.toLowerCase())));
+}
+
 /** The text; none of it where one of the secrets is in it. */
 export function redact(text: string, secrets: readonly string[]): string {
-  const folded = text.toLowerCase();
-  const isTold = secrets.some((secret) => spellings(secret).some((spelling) => spelling !== '' && folded.includes(spelling.toLowerCase())));
-  return isTold ? '[redacted: it repeated a secret]' : text;
+  return repeats(text, secrets) ? '[redacted: it repeated a secret]' : text;
 }
