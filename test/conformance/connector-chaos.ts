@@ -66,6 +66,7 @@ export function connectorChaos(name: string, options: ChaosOptions, open: () => 
         const made = await live.plan(action, account, action === 'stage' ? [] : [...adapter.privileges].sort());
         await play({ live, proxy, made, step: made.ticket.step, theirs });
       } finally {
+        await proxy.idle();
         await live.close();
         await proxy.close();
       }
@@ -77,8 +78,10 @@ export function connectorChaos(name: string, options: ChaosOptions, open: () => 
       await proxy.idle();
       expect(report).toMatchObject({ outcome: 'done', code: null });
       expect(await target.count(step)).toBe(1);
-      if (step.action === 'grant') expect([...(await mayUse(step.account, theirs))!].sort()).toEqual([...target.adapter.privileges].sort());
-      else expect(await mayUse(step.account, live.secretOf(report))).not.toBeNull();
+      // A target may take a moment to let in whom it has let in; to shut out it may take none.
+      const use = step.action === 'grant' ? theirs : live.secretOf(report);
+      const given = step.action === 'grant' ? [...target.adapter.privileges].sort() : (expect.any(Array) as string[]);
+      await expect.poll(async () => (await mayUse(step.account, use))?.toSorted(), { timeout: 10_000 }).toEqual(given);
     };
     /** Nothing of it, and what was there before is as it was. */
     const expectTaken = async ({ live, proxy, made, step, theirs }: Scene, secret: string | null): Promise<void> => {
@@ -98,7 +101,7 @@ export function connectorChaos(name: string, options: ChaosOptions, open: () => 
     const actions = Object.keys(options.applying) as Giving[];
     const restart = (passOn: boolean): Harm => ({ passOn, meanwhile: () => target.restart() });
     const everywhere: readonly (readonly [what: string, harm: Harm])[] = [
-      ['is cut off before it', 'before'], ['is cut off after it', 'after'], ['is reset after it', 'reset'], ['hangs', 'silent'],
+      ['is cut off before it', 'before'], ['is cut off after it', 'after'], ['is reset after it', 'reset'], ['is not answered', 'silent'],
     ];
     const overHttp: readonly (readonly [what: string, harm: Harm])[] = options.http ? [
       ['is answered 429 by something in front', { answer: httpAnswer('429 Too Many Requests', ['retry-after: 1']), passOn: false }],
@@ -118,6 +121,8 @@ export function connectorChaos(name: string, options: ChaosOptions, open: () => 
           scene.proxy.arm(effect, harm);
           await expectGiven(scene);
           expect(scene.proxy.cuts()).toBe(1);
+          // It may have happened, and it was said so before it was looked for.
+          if (harm === 'after') expect(scene.live.outcomes(scene.made)).toEqual(['ambiguous', 'done']);
           await expectTaken(scene, null);
         });
       });
@@ -139,14 +144,6 @@ export function connectorChaos(name: string, options: ChaosOptions, open: () => 
           await expectTaken(scene, null);
           expect((await last).outcome).toMatch(/^(failed|refused)$/);
           expect(await target.count(scene.step)).toBe(0);
-        });
-      });
-      test.concurrent(`a ${action} whose answer is lost is said to be ambiguous, probed, and done`, async () => {
-        await onScene(action, async (scene) => {
-          scene.proxy.arm(effect, 'after');
-          await expectGiven(scene);
-          expect(scene.live.outcomes(scene.made)).toEqual(['ambiguous', 'done']);
-          await expectTaken(scene, null);
         });
       });
       const undoing = options.revoking[action]!;

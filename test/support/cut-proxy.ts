@@ -22,7 +22,7 @@ export interface HarmingProxy {
   readonly cuts: () => number;
   /** From now on: at the word, once; or at any, every time. */
   arm(word: string, harm: Harm, times?: number): void;
-  /** Resolves once all that it does meanwhile is done. */
+  /** Resolves once all that it does meanwhile, or late, is done. */
   idle(): Promise<void>;
   /** Nothing passes any more. */
   close(): Promise<void>;
@@ -42,7 +42,11 @@ export async function harmingProxy(target: number): Promise<HarmingProxy> {
   let cuts = 0;
   let armed: { readonly word: string; readonly harm: Harm; left: number } | null = null;
   const open = new Set<Socket>();
-  const pending = new Set<Promise<void>>();
+  const pending = new Set<Promise<unknown>>();
+  const keep = (task: Promise<unknown>): void => {
+    pending.add(task);
+    void task.finally(() => pending.delete(task));
+  };
   const server = createServer((client) => {
     const upstream = connect(target, '127.0.0.1');
     for (const socket of [client, upstream]) {
@@ -71,19 +75,18 @@ export async function harmingProxy(target: number): Promise<HarmingProxy> {
       if ('lateMs' in harm) {
         // The client may be gone by then, and it is passed on all the same.
         client.off('close', end);
-        client.on('close', () => undefined);
         upstream.removeAllListeners('data');
         upstream.resume();
-        setTimeout(() => upstream.write(bytes), harm.lateMs).unref();
-        return;
+        return keep(new Promise((done) => {
+          setTimeout(() => {
+            upstream.once('data', done).once('close', done);
+            upstream.write(bytes);
+          }, harm.lateMs);
+        }));
       }
       const then = (): void => {
         if ('answer' in harm) return void client.end(harm.answer);
-        const done = harm.meanwhile().finally(() => {
-          end();
-          pending.delete(done);
-        });
-        pending.add(done);
+        keep(harm.meanwhile().finally(end));
       };
       if (harm.passOn) passOnThen(bytes, then);
       else then();
@@ -114,7 +117,6 @@ export async function harmingProxy(target: number): Promise<HarmingProxy> {
       await Promise.all(pending);
     },
     async close() {
-      await Promise.all(pending);
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       for (const socket of open) socket.destroy();
       await closed;
