@@ -67,7 +67,7 @@ export function answer(accounts: Accounts, request: Request, nowMs: number): { r
     case 'apply': {
       // What was asked before it was taken back, and comes after that.
       if (request.sentAt <= (accounts.ended.get(about.clientToken) ?? '')) throw new Refusal('this was taken back after it was asked for');
-      const waitsFor = apply(accounts, about, request, nowMs);
+      const waitsFor = apply(accounts, about, request);
       return waitsFor === null ? { body: { v: 1, outcome: 'done' }, changed: true } : { body: { v: 1, outcome: 'notYet', reason: waitsFor }, changed: false };
     }
     default:
@@ -120,7 +120,7 @@ function read(accounts: Accounts, about: About, nowMs: number): Json {
 }
 
 /** What it waits for; null once it is done. @throws Refusal */
-function apply(accounts: Accounts, about: About, { secret = null, validUntil = null, endSessions = false }: Request, nowMs: number): string | null {
+function apply(accounts: Accounts, about: About, { secret = null, validUntil = null, endSessions = false }: Request): string | null {
   const { action, clientToken } = about;
   const name = accountOf(about);
   const account = accounts.named(name);
@@ -172,7 +172,7 @@ function apply(accounts: Accounts, about: About, { secret = null, validUntil = n
       Object.assign(account, { disabled: true, keys: [], privileges: [], grants: [] });
       return null;
     default:
-      throw new Refusal(`${action} is not done here, at ${new Date(nowMs).toISOString()}`);
+      throw new Refusal(`${action} is not done here`);
   }
 }
 

@@ -5,7 +5,7 @@ import { VERSION } from '../version.ts';
 import { readWebhookSecrets } from '../webhook/secrets.ts';
 import type { ConnectorConfig, OpenBaoConfig, PostgresConfig, WebhookConfig } from './config.ts';
 import type { Connector } from './connector.ts';
-import { openModule } from './module.ts';
+import { openModule } from './own-module.ts';
 import { systemClock } from './system-clock.ts';
 
 /** The connector, not yet connected to anything. @throws PrivateFileError when others can read its password or token; RangeError on an address that is none; ConfigError on a module that cannot be used */
