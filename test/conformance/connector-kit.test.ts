@@ -119,7 +119,7 @@ const BROKEN: readonly (readonly [promise: string, check: string, how: Break])[]
   })],
 ];
 
-describe('a connector that', () => {
+describe('a connector that', { timeout: 60_000 }, () => {
   let receiver: TestReceiver;
   beforeAll(async () => {
     receiver = await testReceiver();

@@ -17,7 +17,8 @@ interface Ran {
   readonly output: string;
 }
 
-describe('a connector of one’s own', () => {
+// The compiler takes its time on a busy machine.
+describe('a connector of one’s own', { timeout: 300_000 }, () => {
   let directory: string;
   beforeAll(async () => {
     if (!existsSync(join(root, 'dist', 'src', 'executor', 'index.js'))) throw new Error('this test uses the built package: npm run build');
@@ -32,7 +33,7 @@ describe('a connector of one’s own', () => {
 
   const at = (...names: string[]): string => join(directory, 'our-crm', ...names);
   const run = (program: string, ...args: string[]): Promise<Ran> => new Promise((resolve) => {
-    execFile(process.execPath, [program, ...args], { cwd: at(), timeout: 100_000, maxBuffer: 32 * 1024 * 1024, env: { PATH: process.env['PATH'] ?? '', TARGET: directory } }, (error, stdout, stderr) => {
+    execFile(process.execPath, [program, ...args], { cwd: at(), timeout: 200_000, maxBuffer: 32 * 1024 * 1024, env: { PATH: process.env['PATH'] ?? '', TARGET: directory } }, (error, stdout, stderr) => {
       resolve({ exitCode: error === null ? 0 : typeof error.code === 'number' ? error.code : -1, output: `${stdout}${stderr}` });
     });
   });

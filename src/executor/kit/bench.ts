@@ -6,11 +6,11 @@ import { clientTokenOf, deriveSteps } from '../../change/derive.ts';
 import { newChangeId } from '../../engine/ids.ts';
 import { isUndoable, makesSecret, type PlanStep } from '../../protocol/plan.ts';
 import type { Query } from '../../protocol/signed.ts';
-import type { TargetError} from '../connector.ts';
-import { type Connector, type Described, type StateWithoutSalt } from '../connector.ts';
+import type { Connector, Described, StateWithoutSalt, TargetError } from '../connector.ts';
 import type { KitAction, TargetAdapter } from './adapter.ts';
 import { watchSecrets, type SecretWatch } from './secret-watch.ts';
 
+/** How long a target may take to make a credential work, or to end one beyond what is stated of it. */
 export const PATIENCE_MS = 15_000;
 const CALL_MS = 30_000;
 

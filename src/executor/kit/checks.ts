@@ -33,7 +33,7 @@ export function connectorChecks(actions: readonly KitAction[], adapter: () => Ta
     check('provision: is refused where the name is taken, and leaves that account alone', leavesTaken);
     check('provision: is refused where a privilege is not there, and leaves nothing behind', leavesNothing);
     check('provision: ends as stated, by itself or not', expires);
-    check('provision: gives nothing whose time is over', isTooLate);
+    check('provision: gives nothing whose time is over, where it ends by itself', isTooLate);
     check('revoke: ends the access and its sessions, and says so again when asked again', revokes);
     check('revoke: finds nothing to do where there never was anything', revokesAbsent);
     check('revoke: leaves an account of the same name alone that somebody else made anew', mismatches);
