@@ -19,7 +19,7 @@ module.exports = {
     only('only-pdp-evaluates', 'One place meets the WASM runtime: its traps (strings thrown, no deadline) are handled there once.', '^node_modules/@open-policy-agent/', ['^src/pdp/']),
     only('only-the-door-speaks-http', 'Statuses and headers stay at the edge; inside, an outcome is a value.', '^node_modules/(hono|@hono)/', ['^src/(sidecar|console)/', '^src/cli/generate-docs\\.ts$']),
     only('only-a-connector-has-its-driver', 'A driver elsewhere would be a way round the executor.', '^node_modules/pg/', ['^src/connectors/postgres/']),
-    only('only-notify-signs-webhooks', 'What leaves the house signed goes where addresses are checked.', '^node_modules/standardwebhooks/', ['^src/notify/']),
+    only('only-webhook-signs', 'What leaves the house signed goes where addresses are checked.', '^node_modules/standardwebhooks/', ['^src/webhook/']),
     only('only-transport-nats-has-a-client', 'The bus is routing; code that needs it to be right is wrong.', '^node_modules/@nats-io/', ['^src/transport/nats/']),
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } }, comment: 'Data goes one way; so do imports.' },
     { name: 'production-does-not-import-tests', severity: 'error', from: { path: '^(src|ledger)/' }, to: { path: '^(test|examples)/', pathNot: '^examples/demo/main' }, comment: 'Demo- and test-only parts stay out of the production install.' },

@@ -1,5 +1,6 @@
 /**
- * Writes the documents that are made from the code: `docs/records.md`, `docs/openapi.json`, `docs/schemas/*.json`. `npm run docs:build`.
+ * Writes the documents that are made from the code: `docs/records.md`, `docs/connectors/README.md`, `docs/openapi.json`,
+ * `docs/schemas/*.json`. `npm run docs:build`.
  *
  * A test holds what is committed to what this makes.
  */
@@ -8,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
 import { configSchema } from '../config/schema.ts';
+import { webhookAnswerSchema, webhookRequestSchema } from '../connectors/webhook/protocol.ts';
 import { saltedObjectSchema } from '../evidence/record.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
 import { tokensFileSchema } from '../identity/tokens.ts';
@@ -22,6 +24,7 @@ import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revo
 import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema } from '../protocol/trust.ts';
 import { openApiDocument } from '../sidecar/openapi.ts';
 import { approvalBodySchema, changeViewSchema, evidenceSchema, problemSchema, recordSchema } from '../sidecar/schemas.ts';
+import { connectorsPage } from './connectors-page.ts';
 import { packageRoot } from './package.ts';
 import { recordsPage } from './records-page.ts';
 import { WORDS } from './words.ts';
@@ -51,6 +54,8 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'step-envelope': stepEnvelopeSchema,
   'report-message': reportMessageSchema,
   'notification': notificationSchema,
+  'webhook-request': webhookRequestSchema,
+  'webhook-answer': webhookAnswerSchema,
   'object': saltedObjectSchema,
   'policy-input-decide': changeInputSchema,
   'policy-input-verify': verificationInputSchema,
@@ -72,6 +77,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
 export function generateDocs(): ReadonlyMap<string, string> {
   const documents = new Map<string, string>([
     ['docs/records.md', recordsPage()],
+    ['docs/connectors/README.md', connectorsPage()],
     ['docs/openapi.json', toText(openApiDocument())],
   ]);
   for (const [name, schema] of Object.entries(PUBLISHED_SCHEMAS)) {

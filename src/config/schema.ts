@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { notificationEventSchema, webhookNameSchema } from '../change/events.ts';
-import { mayConnect } from '../notify/address.ts';
+import { mayConnect } from '../webhook/address.ts';
 import { connectorIdSchema, executorIdSchema, plainTextSchema } from '../protocol/values.ts';
 
 const pathSchema = plainTextSchema(1024);

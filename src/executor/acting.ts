@@ -225,7 +225,7 @@ async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, conne
 }
 
 function choosesSecret(connector: Connector, action: PlanStep['action']): boolean {
-  return makesSecret(action) && connector.describe(action).choosesSecret === true;
+  return makesSecret(action) && connector.describe(action)?.choosesSecret === true;
 }
 
 async function applyOrIssue(connector: Connector, input: ApplyInput): Promise<Issued | null> {
@@ -392,7 +392,7 @@ async function finish(context: WorkerContext, run: Run, claim: Claim, connector:
 async function tryUse(context: WorkerContext, run: Run, { ticket }: Claim, connector: Connector): Promise<ActedReport['byUse']> {
   const { clock, limits } = context;
   if (makesSecret(ticket.step.action) && run.secret === null) return 'notTried';
-  const untilMs = clock.nowMs() + Math.max(limits.useTimeoutMs, connector.describe(ticket.step.action).residualMs);
+  const untilMs = clock.nowMs() + Math.max(limits.useTimeoutMs, connector.describe(ticket.step.action)?.residualMs ?? 0);
   for (let failures = 0; ; failures += 1) {
     let said: ActedReport['byUse'];
     try {

@@ -59,7 +59,35 @@ export const openbaoDatabaseConfigSchema = z.strictObject({
 });
 export type OpenBaoDatabaseConfig = z.infer<typeof openbaoDatabaseConfigSchema>;
 
-export const connectorConfigSchema = z.discriminatedUnion('kind', [postgresConfigSchema, openbaoConfigSchema, openbaoTokenConfigSchema, openbaoDatabaseConfigSchema]);
+export const webhookConfigSchema = z.strictObject({
+  kind: z.literal('webhook'),
+  /** Where the receiver is: `https://host/path`. No secret belongs in it. */
+  url: plainTextSchema(2_048),
+  /** Holds `whsec_…`, a second line while the receiver changes over; readable by its owner alone. Read again at each request, so that it can be rotated. */
+  signingSecretFile: pathSchema,
+  /** PEM of the authorities to trust. */
+  caFile: pathSchema.optional(),
+  /** For one request; what would be begun later is void. Shorter than the worker's own deadline, 15 s. */
+  timeoutSeconds: z.int().min(1).max(14).default(10),
+  /** For `http` to a receiver on this machine. */
+  allowHttp: z.boolean().default(false),
+  /** For a receiver at a loopback or private address. */
+  allowPrivate: z.boolean().default(false),
+});
+export type WebhookConfig = z.infer<typeof webhookConfigSchema>;
+
+export const moduleConfigSchema = z.strictObject({
+  kind: z.literal('module'),
+  /** A JavaScript module whose `openConnector(id, options)` gives the connector. It runs in the executor: nobody but its owner may write to it. */
+  file: pathSchema,
+  /** For the module to check; paths in it are as they are written. */
+  options: z.record(z.string(), z.json()).default({}),
+});
+export type ModuleConfig = z.infer<typeof moduleConfigSchema>;
+
+export const connectorConfigSchema = z.discriminatedUnion('kind', [
+  postgresConfigSchema, openbaoConfigSchema, openbaoTokenConfigSchema, openbaoDatabaseConfigSchema, webhookConfigSchema, moduleConfigSchema,
+]);
 export type ConnectorConfig = z.infer<typeof connectorConfigSchema>;
 
 /** A key-value store (version 2) that secrets are kept in. */
@@ -123,10 +151,22 @@ export async function loadExecutorConfig(path: string): Promise<ExecutorConfig> 
 
 function withAbsolutePaths(config: ExecutorConfig, from: string): ExecutorConfig {
   const at = (path: string): string => resolve(from, path);
-  const connectors = Object.entries(config.connectors).map(([id, connector]) => [id, {
-    ...connector, ...(connector.caFile === undefined ? {} : { caFile: at(connector.caFile) }),
-    ...(connector.kind === 'postgres' ? { passwordFile: at(connector.passwordFile) } : { tokenFile: at(connector.tokenFile) }),
-  }] as const);
+  const caOf = ({ caFile }: { readonly caFile?: string | undefined }): { readonly caFile?: string } => (caFile === undefined ? {} : { caFile: at(caFile) });
+  const absolute = (connector: ConnectorConfig): ConnectorConfig => {
+    switch (connector.kind) {
+      case 'postgres':
+        return { ...connector, ...caOf(connector), passwordFile: at(connector.passwordFile) };
+      case 'openbao':
+      case 'openbao-token':
+      case 'openbao-database':
+        return { ...connector, ...caOf(connector), tokenFile: at(connector.tokenFile) };
+      case 'webhook':
+        return { ...connector, ...caOf(connector), signingSecretFile: at(connector.signingSecretFile) };
+      case 'module':
+        return { ...connector, file: at(connector.file) };
+    }
+  };
+  const connectors = Object.entries(config.connectors).map(([id, connector]) => [id, absolute(connector)] as const);
   const sinks = Object.entries(config.sinks).map(([id, sink]) => [id, { ...sink, ...(sink.caFile === undefined ? {} : { caFile: at(sink.caFile) }), tokenFile: at(sink.tokenFile) }] as const);
   return {
     ...config, socket: at(config.socket), key: at(config.key), trust: at(config.trust), state: at(config.state), fingerprintKey: at(config.fingerprintKey),

@@ -67,7 +67,8 @@ export interface Described {
 }
 
 export interface Connector {
-  describe(action: PlanStep['action']): Described;
+  /** What the action comes to at this target; null where it is not done there. */
+  describe(action: PlanStep['action']): Described | null;
   /**
    * The account's state as the change would touch it. Changes nothing. For the action `rotate`, `touched` says how: `overlap` (`twin` or
    * `none`), and for twins `currentName`, `nextName` and `privilege`, what the next login is to be given; the steps' own reads answer

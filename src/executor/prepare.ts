@@ -1,6 +1,5 @@
 /** What an executor's configuration comes to: who it is, whom it believes, what it can touch. Nothing is written, and no target is asked. */
 import { parseSigner, type Signer } from '../../ledger/index.ts';
-import type { Clock } from '../engine/ports.ts';
 import { readPrivateFile } from '../identity/private-file.ts';
 import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
 import { ConfigError, loadExecutorConfig, type ExecutorConfig } from './config.ts';
@@ -8,16 +7,7 @@ import type { Connector } from './connector.ts';
 import { openConnector, openSink } from './registry.ts';
 import type { Sink } from './sink.ts';
 
-/** Timers hold at most 2^31-1 ms; a farther one would fire at once. The worker looks again in any case. */
-const DELAY_MAX_MS = 2 ** 31 - 1;
-
-export const systemClock: Clock = {
-  nowMs: () => Date.now(),
-  after(delayMs, callback) {
-    const timer = setTimeout(callback, Math.min(Math.max(delayMs, 0), DELAY_MAX_MS));
-    return () => clearTimeout(timer);
-  },
-};
+export { systemClock } from './system-clock.ts';
 
 export interface PreparedExecutor {
   readonly config: ExecutorConfig;

@@ -1,12 +1,16 @@
-/** Makes the connectors that a configuration names. A driver is loaded only where one of its connectors is configured. */
+/** Makes the connectors that a configuration names. A driver, or a module, is loaded only where one of its connectors is configured. */
 import { readFile } from 'node:fs/promises';
 import { readPrivateFile } from '../identity/private-file.ts';
-import type { ConnectorConfig, OpenBaoConfig, OpenBaoDatabaseConfig, OpenBaoKvConfig, OpenBaoTokenConfig, PostgresConfig } from './config.ts';
 import type { OpenBaoAddress } from '../connectors/openbao/address.ts';
+import { VERSION } from '../version.ts';
+import { readWebhookSecrets } from '../webhook/secrets.ts';
+import type { ConnectorConfig, OpenBaoConfig, OpenBaoDatabaseConfig, OpenBaoKvConfig, OpenBaoTokenConfig, PostgresConfig, WebhookConfig } from './config.ts';
 import type { Connector } from './connector.ts';
+import { openModule } from './own-module.ts';
 import type { Sink } from './sink.ts';
+import { systemClock } from './system-clock.ts';
 
-/** The connector, not yet connected to anything. @throws PrivateFileError when others can read its password or token; RangeError on an address that is none */
+/** The connector, not yet connected to anything. @throws PrivateFileError when others can read its password or token; RangeError on an address that is none; ConfigError on a module that cannot be used */
 export async function openConnector(id: string, config: ConnectorConfig): Promise<Connector> {
   switch (config.kind) {
     case 'postgres':
@@ -17,6 +21,10 @@ export async function openConnector(id: string, config: ConnectorConfig): Promis
       return openOpenBaoToken(id, config);
     case 'openbao-database':
       return openOpenBaoDatabase(id, config);
+    case 'webhook':
+      return openWebhook(id, config);
+    case 'module':
+      return openModule(id, config);
   }
 }
 
@@ -57,6 +65,15 @@ async function openbaoAddress({ address, tokenFile, caFile, namespace, allowHttp
     address, token: await secretIn(tokenFile), allowHttp,
     ...(namespace === undefined ? {} : { namespace }), ...(caFile === undefined ? {} : { ca: await readFile(caFile, 'utf8') }),
   };
+}
+
+async function openWebhook(id: string, config: WebhookConfig): Promise<Connector> {
+  const { webhookConnector } = await import('../connectors/webhook/connector.ts');
+  const { url, signingSecretFile, caFile, timeoutSeconds, allowHttp, allowPrivate } = config;
+  const signingSecrets = (): Promise<string[]> => readWebhookSecrets(signingSecretFile);
+  await signingSecrets();
+  const ca = caFile === undefined ? undefined : await readFile(caFile, 'utf8');
+  return webhookConnector({ id, url, signingSecrets, ca, timeoutMs: timeoutSeconds * 1000, allowHttp, allowPrivate, clock: systemClock, userAgent: `countersign/${VERSION}` });
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../engine/ports.ts';
 import type { Receiver } from './queue.ts';
-import { readWebhookSecrets } from './secrets.ts';
+import { readWebhookSecrets } from '../webhook/secrets.ts';
 import { webhookSender } from './webhook.ts';
 
 /** @throws PrivateFileError when a secret cannot be had; nothing was sent */

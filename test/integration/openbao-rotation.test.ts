@@ -100,18 +100,6 @@ describe.skipIf(program === null)('rotating the secret-id of an AppRole', () => 
     expect((await login(bao, first.worker.roleId, 'second-secret-id')).status).toBe(200);
   });
 
-  test('that is ordered back takes the new one with its tokens, and leaves the one in use', async () => {
-    const { worker, stage } = await rotated('ordered-back');
-    await apply(connector, stage);
-    const next = (await login(bao, worker.roleId, SECRET)).auth!;
-    expect(await connector.revoke(orderOf(stage), deadline())).toBe('done');
-    expect(await isAlive(bao, next.client_token)).toBe(false);
-    expect((await login(bao, worker.roleId, SECRET)).status).toBe(400);
-    expect(await isAlive(bao, worker.token)).toBe(true);
-    expect((await login(bao, worker.roleId, worker.secret)).status).toBe(200);
-    expect(await connector.revoke(orderOf(stage), deadline())).toBe('already-absent');
-  });
-
   test('never retires the old one where the new one is not there', async () => {
     const { worker, retire, cutover } = await rotated('nothing-staged');
     for (const step of [cutover, retire]) await expect(apply(connector, step, { endSessions: true })).rejects.toMatchObject({ kind: 'rejected' });

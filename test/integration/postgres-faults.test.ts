@@ -48,37 +48,6 @@ describe.skipIf(postgresInstallations().length === 0)('a PostgreSQL that fails',
     }
   });
 
-  test.each(['ALTER ROLE', 'pg_terminate_backend', 'DROP OWNED', 'SAVEPOINT', 'DROP ROLE', 'COMMIT'])(
-    'a revoke of an account that is cut at %s is not claimed, and is finished by the next',
-    async (word) => {
-      for (const when of ['before', 'after'] as const) {
-        const step = provisionStep('half-gone');
-        await apply(connector, step);
-        const proxy = await cutProxy(server.port, word, when);
-        expect(await failureOf(connectorTo(server, proxy.port).revoke(orderOf(step), deadline()))).toMatchObject({ name: 'TargetError' });
-        expect(proxy.cuts()).toBe(1);
-        expect(await connector.revoke(orderOf(step), deadline())).toMatch(/^(done|already-absent)$/);
-        expect(await roleExists(server, 'half-gone')).toBe(false);
-        await proxy.close();
-      }
-    },
-  );
-
-  test.each(['DROP OWNED', 'pg_stat_activity', 'DROP ROLE', 'COMMIT'])('a revoke of a grant that is cut at %s is not claimed, and is finished by the next', async (word) => {
-    for (const when of ['before', 'after'] as const) {
-      const name = `cut ${word} ${when}`;
-      await (await existingAccount(server, name)).end();
-      const step = grantStep(name);
-      await apply(connector, step);
-      const proxy = await cutProxy(server.port, word, when);
-      expect(await failureOf(connectorTo(server, proxy.port).revoke(orderOf(step), deadline()))).toMatchObject({ name: 'TargetError' });
-      expect(proxy.cuts()).toBe(1);
-      expect(await connector.revoke(orderOf(step), deadline())).toMatch(/^(done|already-absent)$/);
-      expect((await connector.read(step, deadline())).held).toEqual([]);
-      await proxy.close();
-    }
-  });
-
   test('a revoke that gets no further than its first commit has already shut the account out', async () => {
     const step = provisionStep('shut-out-first');
     await apply(connector, step);
@@ -200,9 +169,5 @@ describe.skipIf(postgresInstallations().length === 0)('a PostgreSQL that fails',
     expect(await failureOf(connectorTo(server, proxy.port).revoke(orderOf(provisionStep('hushed')), deadline(500)))).toMatchObject({ kind: 'unreachable' });
     expect(Date.now() - started).toBeLessThan(5_000);
     await proxy.close();
-  });
-
-  test('a deadline that has passed sends nothing', async () => {
-    expect(await failureOf(connector.read(provisionStep('late'), AbortSignal.abort()))).toMatchObject({ kind: 'unreachable' });
   });
 });

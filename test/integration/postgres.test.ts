@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Connector } from '../../src/executor/connector.ts';
 import { TargetError } from '../../src/executor/connector.ts';
 import {
-  apply, connectorTo, CONNECTOR, deadline, existingAccount, grantStep, newToken, orderOf, prepareDatabase, provisionStep, READ_ORDERS, revokeStep,
+  apply, connectorTo, deadline, existingAccount, grantStep, newToken, orderOf, prepareDatabase, provisionStep, READ_ORDERS, revokeStep,
   roleExists, SECRET, SELECT_ORDERS, TARGET, USE_SALES,
 } from '../support/postgres-cases.ts';
 import { postgresInstallations, testPostgres } from '../support/postgres.ts';
@@ -31,21 +31,6 @@ describe.each(installations)('PostgreSQL $major', (installation) => {
     );
 
   describe('provision', () => {
-    test('makes an account that logs in with the secret and has the privileges and no others', async () => {
-      const step = provisionStep('billing-export');
-      expect(await connector.read(step, deadline())).toMatchObject({ exists: false, held: [], touched: { account: null } });
-      await apply(connector, step);
-      expect(await connector.tryUse(step, SECRET, deadline())).toBe('works');
-      expect(await connector.probe(step, deadline())).toBe('applied');
-      const state = await connector.read(step, deadline());
-      expect(state).toMatchObject({ connector: CONNECTOR, target: TARGET, account: 'billing-export', exists: true });
-      expect(state.held).toEqual([...READ_ORDERS].sort());
-      const client = await server.login('billing-export', SECRET, TARGET);
-      expect((await client.query('SELECT count(*)::int AS n FROM sales.orders')).rows).toEqual([{ n: 50_000 }]);
-      await expect(client.query('DELETE FROM sales.orders')).rejects.toMatchObject({ code: '42501' });
-      await client.end();
-    });
-
     test('stores a verifier of the secret with 4096 iterations, and no power of its own', async () => {
       await apply(connector, provisionStep('plain'));
       const [role] = await server.sql("SELECT * FROM pg_authid WHERE rolname = 'plain'");
@@ -59,28 +44,6 @@ describe.each(installations)('PostgreSQL $major', (installation) => {
       await expect(apply(connector, step)).rejects.toMatchObject({ kind: 'rejected' });
       expect(await roleExists(server, 'nowhere')).toBe(false);
       expect(await connector.probe(step, deadline())).toBe('absent');
-    });
-
-    test('is refused where the name is taken, and leaves that account alone', async () => {
-      const other = await existingAccount(server, 'taken');
-      await expect(apply(connector, provisionStep('taken'))).rejects.toMatchObject({ kind: 'rejected' });
-      expect((await other.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
-      await other.end();
-    });
-
-    test('lets nobody in after validUntil, with nothing else running', async () => {
-      const step = provisionStep('short-lived');
-      const validUntil = new Date(Date.now() + 1500).toISOString();
-      await apply(connector, step, { validUntil });
-      expect(await connector.tryUse(step, SECRET, deadline())).toBe('works');
-      await expect.poll(() => connector.tryUse(step, SECRET, deadline()), { timeout: 10_000 }).toBe('fails');
-      expect(Date.now()).toBeGreaterThan(Date.parse(validUntil));
-    });
-
-    test('fails by use with another secret', async () => {
-      const step = provisionStep('other-secret');
-      await apply(connector, step);
-      expect(await connector.tryUse(step, `${SECRET}x`, deadline())).toBe('fails');
     });
 
     test('fails by use where the schema of a granted table may not be entered', async () => {
@@ -102,20 +65,6 @@ describe.each(installations)('PostgreSQL $major', (installation) => {
   });
 
   describe('revoke of a provisioned account', () => {
-    test('drops it, ends its open sessions, and says so again when asked again', async () => {
-      const step = provisionStep('leaver');
-      await apply(connector, step);
-      const open = await server.login('leaver', SECRET, TARGET);
-      const lost = new Promise((settle) => open.once('end', settle));
-      expect(await connector.revoke(orderOf(step), deadline())).toBe('done');
-      await lost;
-      expect(await refusedLogin('leaver')).toBe('28P01');
-      expect(await roleExists(server, 'leaver')).toBe(false);
-      expect(await connector.probe(step, deadline())).toBe('absent');
-      expect(await connector.read(step, deadline())).toMatchObject({ exists: false, held: [] });
-      expect(await connector.revoke(orderOf(step), deadline())).toBe('already-absent');
-    });
-
     test('ends a session in the middle of a long statement', async () => {
       const step = provisionStep('busy');
       await apply(connector, step);
@@ -124,22 +73,6 @@ describe.each(installations)('PostgreSQL $major', (installation) => {
       const failure = expect(statement).rejects.toMatchObject({ code: '57P01' });
       expect(await connector.revoke(orderOf(step), deadline())).toBe('done');
       await failure;
-    });
-
-    test('finds nothing to do where the account never was', async () => {
-      expect(await connector.revoke(orderOf(provisionStep('never-was')), deadline())).toBe('already-absent');
-    });
-
-    test('leaves an account of the same name alone that was made anew by someone else', async () => {
-      const step = provisionStep('reborn');
-      await apply(connector, step);
-      await server.sql('DROP OWNED BY reborn', TARGET);
-      await server.sql('DROP ROLE reborn');
-      const other = await existingAccount(server, 'reborn');
-      expect(await connector.revoke(orderOf(step), deadline())).toBe('mismatch');
-      expect((await other.query('SELECT 1 AS one')).rows).toEqual([{ one: 1 }]);
-      await other.end();
-      expect(await refusedLogin('reborn')).toBe('let in');
     });
 
     test('takes back a renamed account, which its secret still opened', async () => {
@@ -197,61 +130,9 @@ describe.each(installations)('PostgreSQL $major', (installation) => {
       expect(await connector.revoke(orderOf(step), deadline())).toBe('done');
       expect(await roleExists(server, 'elsewhere')).toBe(false);
     });
-
-    test('is found again by its token alone', async () => {
-      const step = provisionStep('forgotten');
-      await apply(connector, step);
-      const fresh = connectorTo(server);
-      expect(await fresh.probe({ ...step, account: 'misremembered' }, deadline())).toBe('applied');
-      expect(await fresh.revoke(orderOf({ ...step, account: 'misremembered' }), deadline())).toBe('done');
-      expect(await roleExists(server, 'forgotten')).toBe(false);
-    });
   });
 
   describe('grant', () => {
-    test('gives an existing account the privileges, and takes them back', async () => {
-      const account = await existingAccount(server, 'worker');
-      const step = grantStep('worker');
-      const before = await connector.read(step, deadline());
-      expect(before).toMatchObject({ exists: true, held: [], touched: { canLogin: true } });
-      await apply(connector, step);
-      expect(await connector.tryUse(step, null, deadline())).toBe('notTried');
-      expect(await connector.probe(step, deadline())).toBe('applied');
-      const state = await connector.read(step, deadline());
-      expect(state.held).toEqual([...READ_ORDERS].sort());
-      expect(state.touched).toEqual(before.touched);
-      expect((await account.query('SELECT id FROM sales.orders LIMIT 1')).rowCount).toBe(1);
-      expect(await connector.revoke(orderOf(step), deadline())).toBe('done');
-      expect((await connector.read(step, deadline())).held).toEqual([]);
-      expect(await roleExists(server, step.clientToken)).toBe(false);
-      expect(await connector.probe(step, deadline())).toBe('absent');
-      expect(await connector.revoke(orderOf(step), deadline())).toBe('already-absent');
-      await account.end();
-      const again = await server.login('worker', SECRET, TARGET);
-      await expect(again.query('SELECT id FROM sales.orders')).rejects.toMatchObject({ code: '42501' });
-      await again.end();
-    });
-
-    test('that overlaps another is counted: the access ends with the last of them', async () => {
-      await (await existingAccount(server, 'overlapping')).end();
-      const [first, second] = [grantStep('overlapping'), grantStep('overlapping')];
-      await Promise.all([apply(connector, first), apply(connector, second)]);
-      expect(await connector.revoke(orderOf(first), deadline())).toBe('done');
-      expect((await connector.read(second, deadline())).held).toEqual([...READ_ORDERS].sort());
-      expect(await connector.probe(second, deadline())).toBe('applied');
-      expect(await connector.revoke(orderOf(second), deadline())).toBe('done');
-      expect((await connector.read(second, deadline())).held).toEqual([]);
-    });
-
-    test('leaves a grant of the same privilege that somebody else made', async () => {
-      await (await existingAccount(server, 'already')).end();
-      await server.sql('GRANT SELECT ON sales.orders TO already', TARGET);
-      const step = grantStep('already', [SELECT_ORDERS]);
-      await apply(connector, step);
-      expect(await connector.revoke(orderOf(step), deadline())).toBe('done');
-      expect((await connector.read(step, deadline())).held).toEqual([SELECT_ORDERS]);
-    });
-
     test('to an account that was made anew since does not come back', async () => {
       await (await existingAccount(server, 'regrown')).end();
       const step = grantStep('regrown');
@@ -362,15 +243,6 @@ describe.each(installations)('PostgreSQL $major', (installation) => {
       await apply(connector, revokeStep('was-deploying', ['role:deploy']));
       await lost;
     });
-  });
-
-  test('another target than the connector\'s database is refused by every method', async () => {
-    const step = { ...provisionStep('astray'), target: 'postgres' };
-    const calls = [
-      () => connector.read(step, deadline()), () => apply(connector, step), () => connector.probe(step, deadline()),
-      () => connector.tryUse(step, SECRET, deadline()), () => connector.revoke(orderOf(step), deadline()),
-    ];
-    for (const call of calls) await expect(call()).rejects.toMatchObject({ kind: 'rejected' });
   });
 
   test('the superuser is shown as such', async () => {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ConfigError, loadConfig, type ConfigIssue } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { openReceivers } from '../../src/notify/receivers.ts';
-import { readWebhookSecrets } from '../../src/notify/secrets.ts';
+import { readWebhookSecrets } from '../../src/webhook/secrets.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
 import { listen, SECRET } from './support.ts';
 

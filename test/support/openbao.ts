@@ -1,6 +1,6 @@
 /** Real OpenBao servers for tests, in memory, each on a port of its own. */
 import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -51,52 +51,126 @@ export interface TestOpenBao {
   remove(): Promise<void>;
 }
 
-/** A server of its own, with AppRole mounted and an audit log. */
+/** A server of its own, with AppRole mounted and an audit log; in memory, for as long as it runs. */
 export async function testOpenBao(program: string): Promise<TestOpenBao> {
   const directory = mkdtempSync(join(tmpdir(), 'countersign-bao-'));
   const rootToken = `root-canary-${String(process.pid)}`;
   const auditLog = join(directory, 'audit.log');
   for (let attempt = 1; ; attempt += 1) {
     const port = await freePort();
-    const address = `http://127.0.0.1:${String(port)}`;
     // OpenBao takes audit devices from its configuration alone.
     const config = join(directory, 'audit.hcl');
     writeConfig(config, auditLog);
-    const child = spawn(program, ['server', '-dev', `-dev-listen-address=127.0.0.1:${String(port)}`, '-dev-no-store-token', `-config=${config}`], {
-      env: { PATH: process.env['PATH'] ?? '', HOME: directory, BAO_DEV_ROOT_TOKEN_ID: rootToken }, stdio: ['ignore', 'pipe', 'pipe'],
-    });
-    const output: Buffer[] = [];
-    child.stdout.on('data', (bytes: Buffer) => output.push(bytes));
-    child.stderr.on('data', (bytes: Buffer) => output.push(bytes));
-    const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    const said = (): string => Buffer.concat(output).toString('utf8');
-
-    const call: TestOpenBao['call'] = async (method, path, body, token = rootToken) => {
-      const response = await fetch(`${address}/v1/${path}${method === 'LIST' ? '?list=true' : ''}`, {
-        method: method === 'LIST' ? 'GET' : method, headers: { 'x-vault-token': token }, ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      });
-      const text = await response.text();
-      const answer = (text === '' ? {} : JSON.parse(text)) as { data?: Record<string, unknown> | null; auth?: BaoAnswer['auth']; errors?: string[] };
-      return { status: response.status, data: answer.data ?? {}, auth: answer.auth ?? null, errors: answer.errors ?? [] };
-    };
-    if (await isReady(address, () => child.exitCode !== null)) {
+    const server = startProgram(program, directory, ['-dev', `-dev-listen-address=127.0.0.1:${String(port)}`, '-dev-no-store-token', `-config=${config}`], { BAO_DEV_ROOT_TOKEN_ID: rootToken });
+    const address = `http://127.0.0.1:${String(port)}`;
+    const call = callsTo(address, rootToken);
+    if (await isReady(address, server.hasEnded)) {
       const mounted = await call('POST', 'sys/auth/approle', { type: 'approle' });
       if (mounted.status !== 204) throw new Error(`AppRole could not be mounted: ${mounted.errors.join('; ')}`);
       return {
         address, port, rootToken, call,
-        logs: () => said() + (existsSync(auditLog) ? readFileSync(auditLog, 'utf8') : ''),
+        logs: () => server.said() + (existsSync(auditLog) ? readFileSync(auditLog, 'utf8') : ''),
         async remove() {
-          child.kill('SIGKILL');
-          await ended;
+          await server.kill();
           rmSync(directory, { recursive: true, force: true });
         },
       };
     }
-    child.kill('SIGKILL');
-    await ended;
+    await server.kill();
     // Somebody else may have taken the port in between.
-    if (attempt === 3) throw new Error(`OpenBao did not start: ${said().slice(-2_000)}`);
+    if (attempt === 3) throw new Error(`OpenBao did not start: ${server.said().slice(-2_000)}`);
   }
+}
+
+export interface LastingOpenBao extends TestOpenBao {
+  /** Ended as by a crash, started again on its port with what it had kept, and unsealed. */
+  restart(): Promise<void>;
+}
+
+/** The same on disk, as it is run where it matters: initialised, and unsealed at each start. */
+export async function lastingOpenBao(program: string): Promise<LastingOpenBao> {
+  const directory = mkdtempSync(join(tmpdir(), 'countersign-bao-'));
+  const config = join(directory, 'server.hcl');
+  const data = join(directory, 'data');
+  mkdirSync(data);
+  const port = await freePort();
+  const address = `http://127.0.0.1:${String(port)}`;
+  writeFileSync(config, [
+    `storage "raft" {\n  path = ${JSON.stringify(data)}\n  node_id = "one"\n  performance_multiplier = 1\n}`, `listener "tcp" {\n  address = "127.0.0.1:${String(port)}"\n  tls_disable = true\n}`,
+    `api_addr = ${JSON.stringify(address)}`, `cluster_addr = "http://127.0.0.1:${String(await freePort())}"`, '',
+  ].join('\n'));
+  const start = (): Program => startProgram(program, directory, [`-config=${config}`], {});
+  let server = start();
+  const post = async (path: string, body: unknown): Promise<Record<string, unknown>> => (await fetch(`${address}/v1/${path}`, { method: 'POST', body: JSON.stringify(body) })).json() as Promise<Record<string, unknown>>;
+  // 501: not initialised; 503: sealed; 200: at work.
+  const awaitHealth = async (status: number): Promise<void> => {
+    if (await isReady(address, server.hasEnded, status)) return;
+    await server.kill();
+    throw new Error(`OpenBao did not start: ${server.said().slice(-2_000)}`);
+  };
+  await awaitHealth(501);
+  const { keys, root_token: rootToken } = (await post('sys/init', { secret_shares: 1, secret_threshold: 1 })) as { keys: string[]; root_token: string };
+  const call = callsTo(address, rootToken);
+  const unseal = async (): Promise<void> => {
+    await awaitHealth(503);
+    await post('sys/unseal', { key: keys[0] });
+    await awaitHealth(200);
+  };
+  // Mounts are made ready in the background.
+  const awaitSecrets = async (): Promise<void> => {
+    while ((await call('POST', 'secret/data/ready', { data: {} })).status !== 200) await new Promise((later) => setTimeout(later, 20));
+  };
+  await unseal();
+  await call('POST', 'sys/auth/approle', { type: 'approle' });
+  await call('POST', 'sys/mounts/secret', { type: 'kv', options: { version: '2' } });
+  await awaitSecrets();
+  return {
+    address, port, rootToken, call, logs: () => server.said(),
+    async restart() {
+      await server.kill();
+      server = start();
+      await unseal();
+      await awaitSecrets();
+    },
+    async remove() {
+      await server.kill();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+interface Program {
+  /** Whatever it wrote. */
+  said(): string;
+  hasEnded(): boolean;
+  kill(): Promise<void>;
+}
+
+function startProgram(program: string, directory: string, args: readonly string[], env: Readonly<Record<string, string>>): Program {
+  const child = spawn(program, ['server', ...args], { env: { PATH: process.env['PATH'] ?? '', HOME: directory, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const output: Buffer[] = [];
+  child.stdout.on('data', (bytes: Buffer) => output.push(bytes));
+  child.stderr.on('data', (bytes: Buffer) => output.push(bytes));
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  return {
+    said: () => Buffer.concat(output).toString('utf8'),
+    hasEnded: () => child.exitCode !== null || child.signalCode !== null,
+    async kill() {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+function callsTo(address: string, rootToken: string): TestOpenBao['call'] {
+  return async (method, path, body, token = rootToken) => {
+    const response = await fetch(`${address}/v1/${path}${method === 'LIST' ? '?list=true' : ''}`, {
+      method: method === 'LIST' ? 'GET' : method, headers: { 'x-vault-token': token }, ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    const answer = (text === '' ? {} : JSON.parse(text)) as { data?: Record<string, unknown> | null; auth?: BaoAnswer['auth']; errors?: string[] };
+    return { status: response.status, data: answer.data ?? {}, auth: answer.auth ?? null, errors: answer.errors ?? [] };
+  };
 }
 
 function writeConfig(path: string, auditLog: string): void {
@@ -104,10 +178,10 @@ function writeConfig(path: string, auditLog: string): void {
 }
 
 /** False once the process has ended, or after a minute. */
-async function isReady(address: string, hasEnded: () => boolean): Promise<boolean> {
+async function isReady(address: string, hasEnded: () => boolean, status = 200): Promise<boolean> {
   const giveUpAtMs = Date.now() + 60_000;
   while (Date.now() < giveUpAtMs && !hasEnded()) {
-    const healthy = await fetch(`${address}/v1/sys/health`).then((response) => response.status === 200, () => false);
+    const healthy = await fetch(`${address}/v1/sys/health`).then((response) => response.status === status, () => false);
     if (healthy) return true;
     await new Promise((later) => setTimeout(later, 50));
   }

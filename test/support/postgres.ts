@@ -26,6 +26,8 @@ export interface TestPostgres extends RunningPostgres {
   sql(text: string, database?: string): Promise<Record<string, unknown>[]>;
   /** A client as that user, connected, whose loss is not an error. @throws if the login is refused */
   login(user: string, password: string, database?: string): Promise<Client>;
+  /** Ended as by a crash, and started again on its port with what it had kept. */
+  restart(): Promise<void>;
   /** Stopped, and its files removed. */
   remove(): Promise<void>;
 }
@@ -33,12 +35,14 @@ export interface TestPostgres extends RunningPostgres {
 /** A server of its own, in a new directory. */
 export async function testPostgres(installation?: PostgresInstallation, settings: Readonly<Record<string, string>> = {}): Promise<TestPostgres> {
   const directory = mkdtempSync(join(tmpdir(), 'countersign-test-'));
-  const server = await startPostgres({
+  const start = (port: Readonly<Record<string, string>>): Promise<RunningPostgres> => startPostgres({
     directory,
     ...(installation === undefined ? {} : { installation }),
     // A test's data need not survive a power cut.
-    settings: { log_statement: 'all', log_min_duration_statement: '0', log_connections: 'on', fsync: 'off', shared_buffers: '16MB', ...settings },
+    settings: { log_statement: 'all', log_min_duration_statement: '0', log_connections: 'on', fsync: 'off', shared_buffers: '16MB', ...settings, ...port },
   });
+  const server = await start({});
+  let running = server;
   const login = async (user: string, password: string, database = 'postgres'): Promise<Client> => {
     const client = new Client({ host: server.host, port: server.port, user, password, database, ssl: false });
     client.on('error', () => undefined);
@@ -61,8 +65,12 @@ export async function testPostgres(installation?: PostgresInstallation, settings
         await client.end();
       }
     },
+    async restart() {
+      await running.kill9();
+      running = await start({ port: String(server.port) });
+    },
     async remove() {
-      await server.stop();
+      await running.stop();
       rmSync(directory, { recursive: true, force: true });
     },
   };

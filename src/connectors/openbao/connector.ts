@@ -4,11 +4,12 @@
  * The vocabulary, the guarantees and their limits are in `docs/connectors/openbao.md`.
  */
 import { TargetError } from '../../executor/connector.ts';
-import type { ApplyInput, Connector, Described } from '../../executor/connector.ts';
+import type { ApplyInput, Connector } from '../../executor/connector.ts';
 import type { PlanStep } from '../../protocol/plan.ts';
 import { parseAddress, pathOf } from './address.ts';
 import type { OpenBaoAddress } from './address.ts';
 import { findRole } from './catalog.ts';
+import { describe } from './describe.ts';
 import { disableAccount } from './disable.ts';
 import { discoverRoles } from './discover.ts';
 import { grantThroughGroup, provisionRole, secondsUntil } from './give.ts';
@@ -153,29 +154,4 @@ function giftOf(step: PlanStep): Gift {
 function secretOf(input: ApplyInput): string {
   if (input.secret === null) throw new RangeError(`a ${input.step.action} needs a secret`);
   return input.secret;
-}
-
-function describe(action: PlanStep['action']): Described {
-  switch (action) {
-    case 'provision':
-      // The secret-id expires. A token that was got with it just before lives on for TOKEN_SECONDS_MAX at most, unless the revoke ends it.
-      return { expiry: 'native', endsSessions: true, residualMs: 0, findable: true };
-    case 'extend':
-      // What was lent has no end of its own. A secret-id has, which the server does not move.
-      return { expiry: 'external', endsSessions: false, residualMs: 0, findable: true };
-    case 'grant':
-      // Tokens stay, without the policies. Leases of secrets that they got by them run their time.
-      return { expiry: 'external', endsSessions: false, residualMs: 0, findable: true };
-    case 'revoke':
-    case 'stage':
-    case 'retire':
-    case 'disable':
-      return { expiry: 'external', endsSessions: true, residualMs: 0, findable: true };
-    case 'cutover':
-      return { expiry: 'external', endsSessions: false, residualMs: 0, findable: true };
-    case 'replace':
-    case 'call':
-      // Not made here.
-      return { expiry: 'external', endsSessions: false, residualMs: 0, findable: false };
-  }
 }

@@ -8,11 +8,12 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { canonicalBytes } from '../../../ledger/index.ts';
-import { TargetError, type Connector, type Described, type Issued, type StateWithoutSalt } from '../../executor/connector.ts';
+import { TargetError, type Connector, type Issued, type StateWithoutSalt } from '../../executor/connector.ts';
 import type { PlanStep } from '../../protocol/plan.ts';
 import type { Query } from '../../protocol/signed.ts';
 import { parseAddress, pathOf, type OpenBaoAddress } from './address.ts';
 import { checkPolicies } from './catalog.ts';
+import { describeCredential } from './describe-issued.ts';
 import { endTokensOfChange, makeToken, tokensOf, tokensOfAccount } from './made-tokens.ts';
 import { checkRoleName } from './names.ts';
 import { withSession, type Session } from './session.ts';
@@ -44,7 +45,7 @@ export function openbaoDatabaseConnector({ id, connection: address, mount, polic
     withSession({ address: { ...address, token: () => token }, mount, secrets: [] }, signal, use);
 
   return {
-    describe,
+    describe: describeCredential,
     read: (query, signal) => asAdmin(query.target, signal, (session) => readAccount(session, id, query)),
     apply: (input) => Promise.reject(notMadeHere(input.step.action)),
     async issue(input) {
@@ -73,12 +74,6 @@ export function openbaoDatabaseConnector({ id, connection: address, mount, polic
     revoke: (order, signal) => asAdmin(order.target, signal, (session) => takeBack(session, order.clientToken)),
     close: () => Promise.resolve(),
   };
-}
-
-function describe(action: PlanStep['action']): Described {
-  const isMade = action === 'provision';
-  // Sessions end as the role's revocation statements say: PostgreSQL's default terminates none.
-  return { expiry: isMade ? 'native' : 'external', endsSessions: false, residualMs: 0, findable: isMade, choosesSecret: isMade };
 }
 
 const credentialSchema = z.object({ lease_id: z.string().min(1), data: z.object({ username: z.string().min(1), password: z.string().min(1) }) });

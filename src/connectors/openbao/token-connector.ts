@@ -4,11 +4,12 @@
  * The server chooses the token, and ends it by itself. What else there is to know is in `docs/connectors/openbao-issued.md`.
  */
 import { z } from 'zod';
-import { TargetError, type ApplyInput, type Connector, type Described, type Issued, type StateWithoutSalt } from '../../executor/connector.ts';
+import { TargetError, type ApplyInput, type Connector, type Issued, type StateWithoutSalt } from '../../executor/connector.ts';
 import type { PlanStep } from '../../protocol/plan.ts';
 import type { Query } from '../../protocol/signed.ts';
 import { parseAddress, type OpenBaoAddress } from './address.ts';
 import { checkPolicies, policyDigest } from './catalog.ts';
+import { describeToken } from './describe-issued.ts';
 import { secondsUntil } from './give.ts';
 import { NoAnswer, openWire } from './http.ts';
 import { endTokensOfChange, makeToken, tokensOf, tokensOfAccount } from './made-tokens.ts';
@@ -35,7 +36,7 @@ export function openbaoTokenConnector({ id, connection: address, nowMs = Date.no
   };
 
   return {
-    describe,
+    describe: describeToken,
     read: (query, signal) => asAdmin(query.target, signal, (session) => readToken(session, id, query)),
     apply: (input) => Promise.reject(notMadeHere(input.step.action)),
     issue: (input) => asAdmin(input.step.target, input.signal, (session) => issueToken(session, input, nowMs())),
@@ -46,11 +47,6 @@ export function openbaoTokenConnector({ id, connection: address, nowMs = Date.no
     revoke: (order, signal) => asAdmin(order.target, signal, async (session) => ((await endTokensOfChange(session, order.clientToken)) ? 'done' : 'already-absent')),
     close: () => Promise.resolve(),
   };
-}
-
-function describe(action: PlanStep['action']): Described {
-  const isMade = action === 'provision';
-  return { expiry: isMade ? 'native' : 'external', endsSessions: isMade, residualMs: 0, findable: isMade, choosesSecret: isMade };
 }
 
 /** A token is given and taken back whole. */

@@ -1,4 +1,5 @@
 /** Tokens that are out: whose they are, and ending them. */
+import { setTimeout as pause } from 'node:timers/promises';
 import { z } from 'zod';
 import { TargetError } from '../../executor/connector.ts';
 import { MARK } from './catalog.ts';
@@ -28,7 +29,7 @@ export async function findTokens(session: Session, isMeant: (token: Token) => bo
   const look = async (): Promise<void> => {
     for (let accessor = left.pop(); accessor !== undefined; accessor = left.pop()) {
       // One that has ended meanwhile is no longer there.
-      const token = await session.ask('auth/token/lookup-accessor', { accessor }, tokenSchema);
+      const token = await lookUp(session, accessor);
       if (token === null) continue;
       const seen: Token = { accessor, entityId: token.entity_id ?? '', path: token.path, meta: token.meta ?? {}, policies: token.policies ?? [] };
       if (isMeant(seen)) found.push(seen);
@@ -36,6 +37,20 @@ export async function findTokens(session: Session, isMeant: (token: Token) => bo
   };
   await Promise.all(Array.from({ length: LOOKUPS_AT_ONCE }, look));
   return found;
+}
+
+const TRIES_MAX = 5;
+
+/** Of a token that is just being revoked the server says "permission denied" for a moment: only one that stays so is a refusal. */
+async function lookUp(session: Session, accessor: string): Promise<z.infer<typeof tokenSchema> | null> {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await session.ask('auth/token/lookup-accessor', { accessor }, tokenSchema);
+    } catch (error) {
+      if (!(error instanceof TargetError) || error.kind !== 'rejected' || tries === TRIES_MAX) throw error;
+      await pause(tries * 50);
+    }
+  }
 }
 
 /** A token that a login to the role made. */

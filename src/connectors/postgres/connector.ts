@@ -5,11 +5,12 @@
  */
 import { randomBytes as systemRandomBytes } from 'node:crypto';
 import { TargetError } from '../../executor/connector.ts';
-import type { ApplyInput, Connector, Described } from '../../executor/connector.ts';
+import type { ApplyInput, Connector } from '../../executor/connector.ts';
 import type { LentAction, PlanStep } from '../../protocol/plan.ts';
 import type { Query } from '../../protocol/signed.ts';
 import { parseConnectionString } from './address.ts';
 import type { PostgresAddress } from './address.ts';
+import { describe } from './describe.ts';
 import { disableAccount } from './disable.ts';
 import { discoverRoles } from './discover.ts';
 import { extendAccess, isExtended } from './extend.ts';
@@ -152,35 +153,6 @@ export function postgresConnector(options: PostgresOptions): Connector {
       // Connections live as long as the call that opened them.
     },
   };
-}
-
-function describe(action: PlanStep['action']): Described {
-  switch (action) {
-    case 'provision':
-      // VALID UNTIL refuses logins from then on; sessions that are open then are ended by the revoke.
-      return { expiry: 'native', endsSessions: true, residualMs: 0, findable: true };
-    case 'extend':
-      // Of an account the validity moves; what was lent has none.
-      return { expiry: 'native', endsSessions: false, residualMs: 0, findable: true };
-    case 'grant':
-      // Sessions stay open, without the access; before 16 they are ended.
-      return { expiry: 'external', endsSessions: false, residualMs: 0, findable: true };
-    case 'revoke':
-    case 'cutover':
-      // They make nothing that would have to be found: whether a revoke was applied is read from the account itself.
-      return { expiry: 'external', endsSessions: false, residualMs: 0, findable: true };
-    case 'stage':
-      // A staged login stands until it is retired by the next rotation, or shut out again by its order, with its sessions.
-      return { expiry: 'external', endsSessions: true, residualMs: 0, findable: true };
-    case 'replace':
-      // Sessions that the old secret opened stay open.
-      return { expiry: 'external', endsSessions: false, residualMs: 0, findable: true };
-    case 'retire':
-    case 'disable':
-      return { expiry: 'external', endsSessions: true, residualMs: 0, findable: true };
-    case 'call':
-      return { expiry: 'external', endsSessions: false, residualMs: 0, findable: false };
-  }
 }
 
 function gaveOf(step: Pick<PlanStep, 'gave'>): LentAction {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { mayConnect } from '../../src/notify/address.ts';
+import { isLoopback, mayConnect } from '../../src/webhook/address.ts';
 
 describe('an address that a webhook may go to', () => {
   it.each(['1.1.1.1', '9.255.255.255', '11.0.0.0', '100.63.255.255', '100.128.0.0', '172.15.255.255', '172.32.0.0', '192.167.255.255', '223.255.255.255', '2606:4700::1111', '2a00::1'])('is %s, always', (address) => {
@@ -21,5 +21,11 @@ describe('an address that a webhook may go to', () => {
     ['a name', 'localhost'], ['a short form', '127.1'], ['a number', '2130706433'], ['octal', '0177.0.0.1'], ['nothing', ''],
   ])('is never %s (%s)', (_what, address) => {
     expect([mayConnect(address, false), mayConnect(address, true)]).toEqual([false, false]);
+  });
+});
+
+describe('this machine itself', () => {
+  it.each([['127.0.0.1', true], ['127.255.255.254', true], ['::1', true], ['10.0.0.1', false], ['1.1.1.1', false], ['0.0.0.0', false], ['::', false], ['::ffff:127.0.0.1', true], ['localhost', false], ['::1%lo', false]])('is %s: %s', (address, is) => {
+    expect(isLoopback(address)).toBe(is);
   });
 });

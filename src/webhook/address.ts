@@ -36,6 +36,16 @@ export function mayConnect(address: string, allowPrivate: boolean): boolean {
   return GLOBAL_V6.check(address, 'ipv6') && !NEVER_V6.check(address, 'ipv6');
 }
 
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+/** Whether the address is this machine itself: what is sent there crosses no network. */
+export function isLoopback(address: string): boolean {
+  if (isIP(address) === 0 || address.includes('%')) return false;
+  return LOOPBACK.check(address, isIPv4(address) ? 'ipv4' : 'ipv6');
+}
+
 function listOf(family: 'ipv4' | 'ipv6', networks: readonly string[]): BlockList {
   const list = new BlockList();
   for (const network of networks) {
