@@ -244,7 +244,7 @@ function layOutWorkers(executor: ExecutorOptions, named: string, { directory }: 
 }
 
 /** Whether somebody listens at a unix socket. */
-function accepts(path: string): Promise<boolean> {
+export function accepts(path: string): Promise<boolean> {
   return new Promise((resolve) => {
     const socket = connectSocket(path);
     socket.once('connect', () => {

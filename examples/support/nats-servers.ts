@@ -18,6 +18,8 @@ export interface NatsNode {
   /** Its JetStream store. */
   readonly store: string;
   isUp(): boolean;
+  /** Whether JetStream is ready for everything that it has. */
+  isHealthy(): Promise<boolean>;
   /** Its process. @throws Error while it is not up */
   readonly pid: number;
   /**
@@ -51,6 +53,7 @@ export interface NatsServersOptions {
 }
 
 const READY_MS = 60_000;
+const ANSWER_MS = 3_000;
 const ACCOUNTS = 'accounts.conf';
 
 /** Chooses ports and writes configurations; nothing is started. */
@@ -100,14 +103,14 @@ function nodeOf({ program, name, config, store, client, monitor, logs, run }: No
   const endWithUs = (): void => {
     if (running?.isAlive() === true) process.kill(running.pid, 'SIGKILL');
   };
-  const isReady = async (): Promise<true | undefined> => ((await fetch(`${monitorUrl}/healthz`).catch(() => null))?.ok === true ? true : undefined);
+  const isHealthy = async (): Promise<boolean> => (await fetch(`${monitorUrl}/healthz`, { signal: AbortSignal.timeout(ANSWER_MS) }).catch(() => null))?.ok === true;
   const sizeOf = (): number => statSync(log, { throwIfNoEntry: false })?.size ?? 0;
   const ended = (end: (one: Running) => Promise<void>) => async (): Promise<void> => {
     process.off('exit', endWithUs);
     if (running?.isAlive() === true) await end(running);
   };
   return {
-    name, url: `nats://127.0.0.1:${client}`, monitor: monitorUrl, store,
+    name, url: `nats://127.0.0.1:${client}`, monitor: monitorUrl, store, isHealthy,
     isUp: () => running?.isAlive() === true,
     get pid() {
       if (running?.isAlive() !== true) throw new Error(`${name} is not up`);
@@ -126,7 +129,7 @@ function nodeOf({ program, name, config, store, client, monitor, logs, run }: No
           await delay(200);
           running = starting();
         }
-        return isReady();
+        return (await isHealthy()) ? true : undefined;
       }, { timeoutMs: READY_MS });
     },
     kill9: ended((one) => one.kill9()),
