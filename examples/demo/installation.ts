@@ -6,7 +6,7 @@
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { isAbsolute, join, relative } from 'node:path';
 import { parse, stringify } from 'yaml';
 import { generateSignerKey } from '../../ledger/index.ts';
 import { EXAMPLE_PRINCIPALS, exampleFacts, layOut, type Principal as Role } from '../../src/cli/init.ts';
@@ -183,7 +183,7 @@ export function install(options: InstallOptions): Installation {
     const layouts = bus === undefined ? [{ name: named, config: at(`${named}.yaml`) }] : layOutWorkers(executor, named, paths, sockets, bus);
     return layouts.map(({ name, config }): WorkerProcess => {
       const { state, socket } = parse(readFileSync(config, 'utf8')) as { readonly state: string; readonly socket: string };
-      const listening = join(socket.startsWith('/') ? '' : directory, socket);
+      const listening = isAbsolute(socket) ? socket : at(socket);
       return {
         name, executorId: executor.id, config, state: at(state), socket: listening,
         start: () => start(name, ['worker', '--config', config], {}, () => accepts(listening)),
@@ -213,6 +213,12 @@ export function install(options: InstallOptions): Installation {
   };
 }
 
+/** As a configuration says it: from its own directory, where it is inside. */
+function socketIn(sockets: string, directory: string, name: string): string {
+  const local = relative(directory, join(sockets, `${name}.sock`));
+  return local.startsWith('..') ? join(sockets, `${name}.sock`) : local;
+}
+
 const nameOf = ({ id }: ExecutorOptions): string => id.slice('executor:'.length);
 
 /** Another executor beside the one that `init` makes: a key of its own, trusted as the first is, and a configuration. */
@@ -225,7 +231,7 @@ function addExecutor(executor: ExecutorOptions, { directory, trust }: Paths, soc
   const connectors = Object.keys(executor.connectors);
   writeFileSync(join(trust, 'executors.json'), `${JSON.stringify([...known, { id: executor.id, key: vkey, connectors }], null, 2)}\n`);
   writeFileSync(join(directory, `${name}.yaml`), stringify({
-    id: executor.id, socket: join(sockets, `${name}.sock`), key: `keys/${name}.key`, trust: 'trust', state: name, fingerprintKey: 'keys/fingerprint.key', connectors: executor.connectors,
+    id: executor.id, socket: socketIn(sockets, directory, name), key: `keys/${name}.key`, trust: 'trust', state: name, fingerprintKey: 'keys/fingerprint.key', connectors: executor.connectors,
   }));
 }
 
@@ -237,7 +243,7 @@ function layOutWorkers(executor: ExecutorOptions, named: string, { directory }: 
   const common = parse(readFileSync(join(directory, `${named}.yaml`), 'utf8')) as Readonly<Record<string, unknown>>;
   return [named, `${named}-2`].map((name, index) => {
     const config = join(directory, `${name}.yaml`);
-    const own = index === 0 ? {} : { state: name, socket: join(sockets, `${name}.sock`) };
+    const own = index === 0 ? {} : { state: name, socket: socketIn(sockets, directory, name) };
     writeFileSync(config, stringify({ ...common, ...own, nats: { servers: [...(bus.workerServers?.[index] ?? bus.servers)], seed } }));
     return { name, config };
   });
