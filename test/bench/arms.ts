@@ -1,6 +1,6 @@
 /**
  * `npm run bench:arms [-- COUNT]`: so many orders (10,000) armed on a cluster of three servers, due within a minute. Exits 0 only if every one came
- * once, 99 of 100 within a second, and the servers' memory stayed flat while they fired.
+ * once, 99 of 100 within a second, and the servers' memory was flat while the second half of them fired.
  */
 import { fireArms, quantile } from '../support/arms.ts';
 import { testNats } from '../support/nats.ts';
@@ -8,8 +8,8 @@ import { EXECUTOR } from '../support/story.ts';
 
 const WINDOW_MS = 60_000;
 const LATE_MS_MAX = 1_000;
-/** What firing may add to what the servers weigh with everything armed. */
-const GROWTH_MAX = 1.5;
+/** What the second half may add: the heap of a Go program first grows to where its collector begins, whatever it does. */
+const GROWTH_MAX = 1.1;
 
 const count = Number(process.argv[2] ?? 10_000);
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -24,8 +24,8 @@ try {
   say(`${count} orders armed, ${armedPerSecond} a second; due within ${WINDOW_MS / 1000} s`);
   say(`missing ${missing}, twice ${twice}, early ${lateMs.filter((ms) => ms < 0).length}`);
   say(`late, ms: p50 ${late[0]!}, p99 ${late[1]!}, most ${late[2]!}`);
-  say(`memory of the three servers: before ${megabytes(rss.before)}, all armed ${megabytes(rss.armed)}, most while firing ${megabytes(rss.most)}, after ${megabytes(rss.after)}`);
-  const holds = missing === 0 && twice === 0 && lateMs.every((ms) => ms >= 0) && late[1]! <= LATE_MS_MAX && rss.most <= rss.armed * GROWTH_MAX;
+  say(`memory of the three servers: before ${megabytes(rss.before)}, all armed ${megabytes(rss.armed)}, as each tenth had fired ${rss.tenths.map(megabytes).join(', ')}`);
+  const holds = missing === 0 && twice === 0 && lateMs.every((ms) => ms >= 0) && late[1]! <= LATE_MS_MAX && Math.max(...rss.tenths.slice(5)) <= rss.tenths[4]! * GROWTH_MAX;
   say(holds ? 'holds' : 'DOES NOT HOLD');
   process.exitCode = holds ? 0 : 1;
 } finally {

@@ -26,8 +26,8 @@ export interface Fired {
   readonly lateMs: readonly number[];
   /** Orders armed in a second. */
   readonly armedPerSecond: number;
-  /** Of all servers together, in bytes: before anything was armed, with everything armed, the most while they fired, and after. */
-  readonly rss: { readonly before: number; readonly armed: number; readonly most: number; readonly after: number };
+  /** Of all servers together, in bytes: before anything was armed, with everything armed, and when each tenth had fired. */
+  readonly rss: { readonly before: number; readonly armed: number; readonly tenths: readonly number[] };
 }
 
 export interface ArmsOptions {
@@ -92,20 +92,14 @@ export async function fireArms({ nats, count, windowMs, armingMs }: ArmsOptions)
     const armedInMs = Date.now() - armingStartMs;
     if (Date.now() > startMs) throw new Error(`arming took ${armedInMs} ms, and some were due meanwhile`);
     const armed = rssOf(nats);
-    let most = armed;
-    const watch = (): void => {
-      most = Math.max(most, rssOf(nats));
-    };
+    const tenths: number[] = [];
     await until('every order has come', () => {
-      watch();
+      while (arrived * 10 >= (tenths.length + 1) * count) tenths.push(rssOf(nats));
       return arrived === count ? true : undefined;
     }, { timeoutMs: armingMs + windowMs + LATEST_MS, everyMs: 100 });
     const quietMs = Date.now() + QUIET_MS;
-    await until('nothing more comes', () => {
-      watch();
-      return Date.now() > quietMs ? true : undefined;
-    }, { timeoutMs: 2 * QUIET_MS, everyMs: 100 });
-    return { times, lateMs, armedPerSecond: Math.round((count * 1000) / armedInMs), rss: { before, armed, most, after: rssOf(nats) } };
+    await until('nothing more comes', () => (Date.now() > quietMs ? true : undefined), { timeoutMs: 2 * QUIET_MS, everyMs: 100 });
+    return { times, lateMs, armedPerSecond: Math.round((count * 1000) / armedInMs), rss: { before, armed, tenths } };
   } finally {
     await sidecar.close();
     await listener.close();
