@@ -30,16 +30,16 @@ export function readLedger(directory: string): LedgerOnDisk {
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
-/** The receipt for record `seq` under the newest checkpoint, for an executor that has seen `fromSize` entries. */
-export function receiptFor(ledger: LedgerOnDisk, seq: number, fromSize: number | null): Receipt {
+/** The receipt for record `seq` under the newest checkpoint, for an executor whose workers have seen so many entries. */
+export function receiptFor(ledger: LedgerOnDisk, seq: number, fromSizes: readonly number[]): Receipt {
   return {
     record: base64(ledger.entries[seq]!), index: seq, inclusion: ledger.tree.inclusionProof(seq).map(base64), checkpoint: ledger.checkpoint,
-    consistency: fromSize === null ? [] : [{ fromSize, proof: ledger.tree.consistencyProof(fromSize).map(base64) }],
+    consistency: fromSizes.map((fromSize) => ({ fromSize, proof: ledger.tree.consistencyProof(fromSize).map(base64) })),
   };
 }
 
 /** The envelope that the sidecar sent for a change's step, made again from what is public about it. */
-export function envelopeOf(ledger: LedgerOnDisk, change: ChangeView, fromSize: number | null): StepEnvelope {
+export function envelopeOf(ledger: LedgerOnDisk, change: ChangeView, fromSizes: readonly number[]): StepEnvelope {
   const authorised = ledger.records.findLast(({ change: id, type, body }) => id === change.id && type === 'step.authorised' && body['kind'] === 'act');
   if (authorised === undefined) throw new Error(`${change.id} has no authorised step`);
   const body = authorised.body as unknown as { ticket: Dsse; lease: { order: Dsse } | null; approvals: string[] };
@@ -47,5 +47,5 @@ export function envelopeOf(ledger: LedgerOnDisk, change: ChangeView, fromSize: n
     .filter(({ change: id, type }) => id === change.id && type === 'approval.recorded')
     .map((record) => (record.body as unknown as { approval: Approval }).approval)
     .filter(({ approvalId }) => body.approvals.includes(approvalId));
-  return { v: 1, ticket: body.ticket, plan: change.plan, order: body.lease?.order ?? null, approvals, receipt: receiptFor(ledger, authorised.seq, fromSize) };
+  return { v: 1, ticket: body.ticket, plan: change.plan, order: body.lease?.order ?? null, approvals, receipt: receiptFor(ledger, authorised.seq, fromSizes) };
 }

@@ -2,6 +2,7 @@
  * `npm run demo`: six changes for real and what must not work, then the evidence verified offline. Exits 0 only if every check held.
  *
  *     npm run demo -- --case 2     one case, and the verification
+ *     npm run demo -- --nats       over a cluster of three NATS servers, with two workers
  *     npm run demo -- --keep       leaves everything running until Ctrl-C
  *     npm run demo -- --directory DIR   instead of .countersign/demo; what is there is replaced
  */
@@ -38,6 +39,7 @@ interface Options {
   /** 1 to 7; null for all. */
   readonly only: number | null;
   readonly keep: boolean;
+  readonly nats: boolean;
   /** null: `.countersign/demo` of the package. */
   readonly directory: string | null;
 }
@@ -46,7 +48,7 @@ interface Options {
 export async function runDemo(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
   if (options === null) {
-    process.stderr.write(`usage: npm run demo -- [--case 1..${CASES.length}] [--keep] [--directory DIR]\n`);
+    process.stderr.write(`usage: npm run demo -- [--case 1..${CASES.length}] [--nats] [--keep] [--directory DIR]\n`);
     return 2;
   }
   const root = packageRoot(import.meta.dirname);
@@ -58,7 +60,7 @@ export async function runDemo(args: readonly string[]): Promise<number> {
   process.stdout.on('error', interrupt);
   const stopped = new Promise<'interrupted'>((resolve) => interrupted.signal.addEventListener('abort', () => resolve('interrupted')));
   let world: World | null = null;
-  const opening = openWorld({ root, directory, randomBytes: (length) => randomBytes(length) });
+  const opening = openWorld({ root, directory, randomBytes: (length) => randomBytes(length), nats: options.nats });
   try {
     world = await Promise.race([opening, stopped.then(() => null)]);
     const run = world === null ? stopped : tellAll(world, options, root);
@@ -81,18 +83,19 @@ export async function runDemo(args: readonly string[]): Promise<number> {
 
 function readOptions(args: readonly string[]): Options | null {
   try {
-    const { values } = parseArgs({ args: [...args], options: { case: { type: 'string' }, keep: { type: 'boolean', default: false }, directory: { type: 'string' } } });
+    const { values } = parseArgs({ args: [...args], options: { case: { type: 'string' }, keep: { type: 'boolean', default: false }, nats: { type: 'boolean', default: false }, directory: { type: 'string' } } });
     const only = values.case === undefined ? null : Number(values.case);
     if (only !== null && !(Number.isInteger(only) && only >= 1 && only <= CASES.length)) return null;
-    return { only, keep: values.keep, directory: values.directory === undefined ? null : resolve(values.directory) };
+    return { only, keep: values.keep, nats: values.nats, directory: values.directory === undefined ? null : resolve(values.directory) };
   } catch {
     return null;
   }
 }
 
-async function tellAll(world: World, { only, keep }: Options, root: string): Promise<void> {
+async function tellAll(world: World, { only, keep, nats }: Options, root: string): Promise<void> {
   const startMs = performance.now();
-  say(bold('Countersign, with everything real: PostgreSQL, a sidecar, an executor process with a key and a trust folder of its own'));
+  const executor = nats ? 'three NATS servers that hold what they acknowledge, two workers' : 'an executor process';
+  say(bold(`Countersign, with everything real: PostgreSQL, a sidecar, ${executor} with a key and a trust folder of ${nats ? 'their' : 'its'} own`));
   const told: Told[] = [];
   for (const [index, run] of CASES.entries()) {
     if (only !== null && only !== index + 1) continue;

@@ -3,7 +3,7 @@
  * start finds and ends what an aborted one left.
  */
 import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { until } from './check.ts';
 
@@ -29,14 +29,19 @@ export interface Starting {
 
 const STOP_MS = 5_000;
 
-/** Starts `node args…` in a session of its own. What it is ready for is the caller's to look at. */
-export function startNode({ name, args, logs, run, env = {} }: Starting): Running {
+/** Starts `node args…` as {@link startProgram} does. */
+export function startNode(starting: Starting): Running {
+  return startProgram(process.execPath, starting);
+}
+
+/** Starts `program args…` in a session of its own. What it is ready for is the caller's to look at. */
+export function startProgram(program: string, { name, args, logs, run, env = {} }: Starting): Running {
   mkdirSync(logs, { recursive: true });
   mkdirSync(run, { recursive: true, mode: 0o700 });
   const log = openSync(join(logs, `${name}.log`), 'a', 0o600);
   // Settings of whoever runs this must not reach into it.
   const inherited = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('COUNTERSIGN_') && !key.startsWith('VITEST')));
-  const child = spawn(process.execPath, args, { detached: true, stdio: ['ignore', log, log], env: { ...inherited, ...env } });
+  const child = spawn(program, args, { detached: true, stdio: ['ignore', log, log], env: { ...inherited, ...env } });
   closeSync(log);
   const { pid } = child;
   if (pid === undefined) throw new Error(`${name} could not be started`);
@@ -45,6 +50,10 @@ export function startNode({ name, args, logs, run, env = {} }: Starting): Runnin
   writeFileSync(pidFile, `${pid}\n${args.join(' ')}\n`);
   let exited = false;
   child.once('exit', () => {
+    exited = true;
+  });
+  // One that cannot even be started ends without an exit.
+  child.once('error', () => {
     exited = true;
   });
   const isAlive = (): boolean => !exited && exists(pid);
@@ -71,11 +80,11 @@ export function startNode({ name, args, logs, run, env = {} }: Starting): Runnin
 }
 
 /** Ends what an earlier, aborted run left under `run`, and only that: a process id that now means another program is left alone. */
-export function endLeftovers(run: string, names: readonly string[]): string[] {
+export function endLeftovers(run: string): string[] {
   const ended: string[] = [];
-  for (const name of names) {
+  const left = existsSync(run) ? readdirSync(run).filter((file) => file.endsWith('.pid')).sort() : [];
+  for (const name of left.map((file) => file.slice(0, -'.pid'.length))) {
     const file = join(run, `${name}.pid`);
-    if (!existsSync(file)) continue;
     const [first = '', args = ''] = readFileSync(file, 'utf8').split('\n');
     const pid = Number(first);
     if (Number.isSafeInteger(pid) && pid > 1 && args !== '' && commandLine(pid)?.includes(args) === true) {

@@ -1,16 +1,20 @@
 /**
- * Everything that the demo needs running: PostgreSQL, an installation, its executor and its sidecar. Whatever is started here is ended
- * here, and what an earlier, aborted run left is ended first.
+ * Everything that the demo needs running: PostgreSQL, an installation, its executor and its sidecar; or, over NATS, a cluster of three
+ * servers between the sidecar and two workers. Whatever is started here is ended here, and what an earlier, aborted run left is ended first.
  */
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
+import { newBusUsers, startBus } from '../support/bus.ts';
 import { removePostgres, startPostgres, type RunningPostgres } from '../support/embedded-postgres.ts';
+import { layOutNats, type NatsServers } from '../support/nats-servers.ts';
+import { obtainProgram } from '../support/programs.ts';
 import { createDatabase, type Database } from './database.ts';
-import { install, PROCESSES, type Installation } from './installation.ts';
+import { databaseConnector, install, type Installation } from './installation.ts';
 import { endLeftovers } from './processes.ts';
 import { openReceiver, type Receiver } from './receiver.ts';
+import type { BusEntrance } from './rogue-on-bus.ts';
 import { waiting } from './say.ts';
 
 export interface World extends Omit<Installation, 'stop'> {
@@ -25,7 +29,12 @@ export interface World extends Omit<Installation, 'stop'> {
   readonly window: string;
   /** Is told what the sidecar tells. */
   readonly receiver: Receiver;
+  /** How one comes onto the bus as the sidecar does; null where there is none. */
+  readonly bus: BusEntrance | null;
   stopSidecar(): Promise<void>;
+  /** From now on nothing that is sent reaches a worker: they are stopped, and so is the bus, which would hold it for them. */
+  stopExecutors(): Promise<void>;
+  startExecutors(): Promise<void>;
   /** Ends everything that was started. */
   close(): Promise<void>;
 }
@@ -35,8 +44,11 @@ export interface WorldOptions {
   /** Made anew: absent, empty, or what an earlier demo left there. */
   readonly directory: string;
   readonly randomBytes: (length: number) => Uint8Array;
+  /** Over three NATS servers and with two workers. */
+  readonly nats: boolean;
 }
 
+const EXECUTOR = 'executor:main';
 const ORIGIN = 'countersign.demo/';
 const WINDOW = 'demo-window';
 const WINDOW_MINUTES = 10;
@@ -51,13 +63,14 @@ function calendarAround(nowMs: number): string {
 }
 
 /** Starts it all, and shows on stderr what is waited for. @throws Error when the directory holds something else: nothing was touched */
-export async function openWorld({ root, directory, randomBytes }: WorldOptions): Promise<World> {
+export async function openWorld({ root, directory, randomBytes, nats: overNats }: WorldOptions): Promise<World> {
   if (!mayReplace(directory)) throw new Error(`${directory} holds something that no demo has left there: name another directory`);
   // Beside, not inside: the directory is left for the auditor, the database is thrown away.
   const databaseDirectory = `${directory}-postgres`;
-  const ended = endLeftovers(join(directory, 'run'), PROCESSES);
+  const natsDirectory = `${directory}-nats`;
+  const ended = endLeftovers(join(directory, 'run'));
   await removePostgres(databaseDirectory);
-  rmSync(directory, { recursive: true, force: true });
+  for (const old of [directory, natsDirectory]) rmSync(old, { recursive: true, force: true });
   if (ended.length > 0) process.stderr.write(`· ended what an earlier run left: ${ended.join(', ')}\n`);
 
   const undo: (() => Promise<void>)[] = [];
@@ -73,22 +86,39 @@ export async function openWorld({ root, directory, randomBytes }: WorldOptions):
     const webhookSecret = `whsec_${Buffer.from(randomBytes(32)).toString('base64')}`;
     const receiver = await openReceiver(webhookSecret);
     undo.push(() => receiver.close());
+    const users = newBusUsers([EXECUTOR]);
+    const nats = overNats ? await layOutNats({ program: obtainProgram(root, 'nats-server'), directory: natsDirectory, size: 3, logs: join(directory, 'logs'), run: join(directory, 'run') }) : null;
+    if (nats !== null) undo.push(() => endNats(nats, natsDirectory));
     const installation = install({
-      root, directory, origin, server: postgres, randomBytes, calendar: calendarAround(Date.now()), webhookSecret,
+      root, directory, origin, server: postgres, randomBytes,
+      ...(nats === null ? {} : {
+        bus: { servers: nats.urls, seed: users.sidecar.seed }, executors: [{ id: EXECUTOR, connectors: { 'pg-main': databaseConnector(postgres) }, seed: users.executors.get(EXECUTOR)!.seed }],
+      }),
+      calendar: calendarAround(Date.now()), webhookSecret,
       config: {
         facts: { inventory: 'facts/inventory.yaml', catalogue: 'facts/catalogue.yaml', directory: 'facts/directory.yaml', usage: 'facts/usage.yaml', calendar: 'facts/calendar.yaml' },
         webhooks: [{ name: 'demo', url: receiver.url, secret: 'secrets/demo.whsec', allowHttp: true, allowPrivate: true }],
       },
     });
     undo.push(() => installation.stop());
-    await waitFor('starting an executor and a sidecar', async () => {
-      await installation.startExecutor();
+    if (nats !== null) await waitFor('starting three NATS servers', () => startBus(nats, installation.paths, users), () => 'ready, with streams of three replicas');
+    const startExecutors = async (): Promise<void> => {
+      await nats?.start();
+      await Promise.all(installation.workers.map((worker) => worker.start()));
+    };
+    await waitFor(nats === null ? 'starting an executor and a sidecar' : 'starting two workers and a sidecar', async () => {
+      await startExecutors();
       await installation.startSidecar();
     }, () => 'ready');
     const identity = await generateX25519Identity();
     const recipient = await identityToRecipient(identity);
     return {
-      ...installation, database, identity, recipient, randomBytes, root, window: WINDOW, receiver, close,
+      ...installation, database, identity, recipient, randomBytes, root, window: WINDOW, receiver, close, startExecutors,
+      bus: nats === null ? null : { servers: nats.urls, seed: users.sidecar.seed, executorId: EXECUTOR },
+      async stopExecutors() {
+        await Promise.all(installation.workers.map(({ running }) => running.stop()));
+        await nats?.stop();
+      },
       // A spread would copy what these are now.
       get sidecar() {
         return installation.sidecar;
@@ -122,6 +152,11 @@ async function endPostgres(postgres: RunningPostgres, directory: string, logs: s
   mkdirSync(logs, { recursive: true });
   if (existsSync(postgres.logFile)) copyFileSync(postgres.logFile, join(logs, 'postgres.log'));
   await removePostgres(directory);
+}
+
+async function endNats(nats: NatsServers, directory: string): Promise<void> {
+  await nats.stop();
+  rmSync(directory, { recursive: true, force: true });
 }
 
 function mayReplace(directory: string): boolean {

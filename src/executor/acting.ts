@@ -84,7 +84,8 @@ function isUnderWay(context: WorkerContext, run: Run): boolean {
 async function waitForTarget(context: WorkerContext, stepId: string, waits: number): Promise<void> {
   const { ticket } = stepOf(context, stepId).claim!;
   const leftMs = parseTime(ticket.notAfter) + context.trust.requirements.clockSkewMs - context.clock.nowMs();
-  await context.pauses.pause(Math.min(backoffMs(context.limits.notYetRetryMs, waits), leftMs));
+  const waitMs = backoffMs(context.limits.notYetRetryMs, waits);
+  await context.pauses.pause(leftMs > 0 ? Math.min(waitMs, leftMs) : waitMs);
 }
 
 async function advanceUntilWaiting(context: WorkerContext, run: Run): Promise<void> {
@@ -169,13 +170,13 @@ function isOver(context: WorkerContext, { leaseId }: Run, { ticket }: Claim): bo
   return isFenced(ticket.step.action) && isEnded(context, leaseId);
 }
 
-/** Resolves a step whose lease is over; one that may have had its effect only once that has been taken back. */
+/** Resolves a step whose lease is over; one that may have had its effect only once that has been taken back. @throws TargetError `notYet` until then */
 async function afterLease(context: WorkerContext, run: Run, touched: boolean): Promise<void> {
   const ended = { code: 'lease-ended', detail: 'what the change gives was to end before this was done' } as const;
   if (!touched) return resolve(context, run, { outcome: 'refused', ...ended });
   if (context.book.state.ended.has(run.leaseId)) return resolve(context, run, { outcome: 'failed', ...ended });
-  await context.pauses.pause(backoffMs(context.limits.retryMs, run.failures));
-  run.failures += 1;
+  // Another worker may have it, and this book hears of that at the lease's end: the target is not kept from others until then.
+  throw new TargetError('notYet', 'what this gave is being taken back');
 }
 
 async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, connector: Connector): Promise<void> {

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { until } from '../../examples/demo/check.ts';
 import { commandLine, packageRoot } from '../../examples/demo/processes.ts';
 import { connect } from '../../src/client/index.ts';
+import { hasNats } from '../support/nats.ts';
 import { countersign } from './support/bench.ts';
 
 const main = join(packageRoot(import.meta.dirname), 'dist', 'examples', 'demo', 'main.js');
@@ -92,6 +93,20 @@ test('the whole demo: every check holds, each case is told in six lines, and the
   expect(left(place)).toEqual([]);
   expect(existsSync(`${place}-postgres`)).toBe(false);
 }, DEMO_MS);
+
+test.skipIf(!hasNats())('--nats: the same cases over a cluster of three servers, with two workers', async () => {
+  const place = join(directory, 'nats');
+  const { exit, output, errors } = demo('--directory', place, '--nats');
+  expect(await exit, `${output()}\n${errors()}`).toBe(0);
+  expect(casesIn(output())).toEqual(Object.entries(TOLD).map(([number, told]) => ({ number, told })));
+  expect(output()).toMatch(/WORKFLOW +holds/);
+  // What was given was given by both workers or by one; the other's book is there, and nothing of it all went by a socket.
+  for (const state of ['executor', 'executor-2']) expect(existsSync(join(place, state, 'lease-book')), state).toBe(true);
+  expect(readFileSync(join(place, 'countersign.yaml'), 'utf8')).not.toMatch(/socket: .*executor/);
+  expect(output() + errors()).not.toMatch(/cst_[A-Za-z0-9_-]{20}|whsec_|AGE-SECRET-KEY|PRIVATE\+KEY|SCRAM-SHA-256|\bSU[A-Z2-7]{56}\b/);
+  expect(left(place)).toEqual([]);
+  expect(existsSync(`${place}-nats`)).toBe(false);
+}, 2 * DEMO_MS);
 
 test.each(['4', '5', '6'])('case %s by itself', async (number) => {
   const place = join(directory, `case-${number}`);

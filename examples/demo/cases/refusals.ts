@@ -58,7 +58,7 @@ async function editedAfterApproval(world: World): Promise<string> {
 async function changedOnItsWay(world: World, changeId: string): Promise<void> {
   const { paths, database } = world;
   const olga = world.as('person:olga');
-  await world.executor.stop();
+  await world.stopExecutors();
   await approve(olga, changeId);
   const authorised = await reach(olga, changeId, 'authorised');
   // Seen is not yet durable: the receipt is to be had once the record is under a checkpoint on disk.
@@ -67,24 +67,24 @@ async function changedOnItsWay(world: World, changeId: string): Promise<void> {
     return records.some(({ type, change, body }) => type === 'step.authorised' && change === changeId && body['kind'] === 'act') ? true : undefined;
   }, { timeoutMs: SETTLE_MS });
   await world.sidecar.kill9();
-  await world.startExecutor();
-  const genuine = (fromSize: number | null): StepEnvelope => envelopeOf(readLedger(paths.ledger), authorised, fromSize);
+  await world.startExecutors();
+  const genuine = (fromSizes: readonly number[]): StepEnvelope => envelopeOf(readLedger(paths.ledger), authorised, fromSizes);
 
   const rogue = await openRogue(world);
-  await attempt(rogue, 'plan-digest-mismatch', 'the approved plan, edited on its way to the executor', (fromSize) => {
-    const envelope = genuine(fromSize);
+  await attempt(rogue, 'plan-digest-mismatch', 'the approved plan, edited on its way to the executor', (fromSizes) => {
+    const envelope = genuine(fromSizes);
     const [step] = envelope.plan!.steps;
     return { ...envelope, plan: { ...envelope.plan!, steps: [{ ...step!, privileges: ['table:public.customers:DELETE'] }] } };
   });
-  await attempt(rogue, 'bad-signature', 'a ticket forged with a key of one\'s own', (fromSize) => {
-    const envelope = genuine(fromSize);
+  await attempt(rogue, 'bad-signature', 'a ticket forged with a key of one\'s own', (fromSizes) => {
+    const envelope = genuine(fromSizes);
     return { ...envelope, ticket: signedByAnother(envelope.ticket, world) };
   });
-  await attempt(rogue, 'receipt-mismatch', 'the genuine ticket with the receipt of another record', (fromSize) => {
+  await attempt(rogue, 'receipt-mismatch', 'the genuine ticket with the receipt of another record', (fromSizes) => {
     const ledger = readLedger(paths.ledger);
     const other = ledger.records.find(({ type, change }) => type === 'step.authorised' && change !== changeId);
     check('there is another authorising record', other !== undefined, ledger.records.length);
-    return { ...envelopeOf(ledger, authorised, fromSize), receipt: receiptFor(ledger, other.seq, fromSize) };
+    return { ...envelopeOf(ledger, authorised, fromSizes), receipt: receiptFor(ledger, other.seq, fromSizes) };
   }).finally(() => rogue.close());
   check('none of it had an effect', (await holders(world)) === 0, await holders(world));
 
@@ -107,7 +107,7 @@ async function holders(world: World): Promise<unknown> {
   return row?.['n'];
 }
 
-async function attempt(rogue: Rogue, code: string, what: string, make: (fromSize: number | null) => StepEnvelope): Promise<void> {
+async function attempt(rogue: Rogue, code: string, what: string, make: (fromSizes: readonly number[]) => StepEnvelope): Promise<void> {
   const answer = await rogue.send(make);
   check(`${what} is refused as ${code}`, answer.startsWith(code), answer);
   refused(what, code);

@@ -12,7 +12,7 @@ export interface PullOptions {
   readonly apiPrefix?: string;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Called before each attempt to begin, such as to make the consumer where it is gone. */
+  /** Called before anything is taken, each time that the connection has come up, and after each failure: such as to make the consumer where it is gone. */
   readonly prepare?: (connection: NatsConnection) => Promise<void>;
   /** Acknowledges the message or lets it come again, and never rejects. Several are under way at a time. */
   readonly take: (message: JsMsg) => Promise<void>;
@@ -32,13 +32,16 @@ export function pull({ bus, stream, consumer, apiPrefix, clock, logger, prepare,
   let stopped = false;
   let failures = 0;
   let current: ConsumerMessages | null = null;
+  /** Counts how often the connection has come up: what comes before taking anything is due again then. */
+  let ups = 0;
   let cancel = (): void => undefined;
 
   const run = async (): Promise<void> => {
+    const seen = ups;
     await prepare?.(bus.up());
     const client = jetstream(bus.up(), apiPrefix === undefined ? {} : { apiPrefix, checkAPI: false });
     const from = await client.consumers.get(stream, consumer);
-    while (!stopped) {
+    while (!stopped && seen === ups) {
       current = await from.fetch({ max_messages: MESSAGES_MAX, expires: EXPIRES_MS });
       for await (const message of current) void take(message);
       failures = 0;
@@ -47,13 +50,20 @@ export function pull({ bus, stream, consumer, apiPrefix, clock, logger, prepare,
     }
   };
   const go = (): void => {
-    run().catch((error: unknown) => {
+    run().then(() => {
+      if (!stopped) go();
+    }, (error: unknown) => {
       if (stopped) return;
       if (failures === 0) logger.warn({ stream, consumer, error: error instanceof Error ? error.message : String(error) }, 'nothing can be taken off the bus; trying on');
       cancel = clock.after(Math.min(RETRY_MS.first * 2 ** Math.min(failures, 16), RETRY_MS.longest), go);
       failures += 1;
     });
   };
+  bus.onUp(() => {
+    ups += 1;
+    // What was asked for before may still be answered, by a server that was not gone for long.
+    current?.stop();
+  });
   go();
   return {
     stop() {

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { createDatabase, type Database, type Login, type Server } from '../../../examples/demo/database.ts';
-import { install, type Installation } from '../../../examples/demo/installation.ts';
+import { databaseConnector, install, type InstallBus, type Installation } from '../../../examples/demo/installation.ts';
 import { packageRoot } from '../../../examples/demo/processes.ts';
 import { removePostgres, startPostgres, type RunningPostgres } from '../../../examples/support/embedded-postgres.ts';
 
@@ -19,6 +19,8 @@ export interface BenchInstallOptions {
   readonly windowMinutes?: number;
   /** `whsec_…`, in {@link WEBHOOK_SECRET_FILE}. */
   readonly webhookSecret?: string;
+  /** The bus on which the sidecar and two workers of this executor meet. */
+  readonly bus?: InstallBus & { readonly executorId: string; readonly executorSeed: string };
 }
 
 export interface Bench {
@@ -86,6 +88,7 @@ export async function openBench(settings: Readonly<Record<string, string>> = {})
         config: { ...BRISK, ...(options.windowMinutes === undefined ? {} : { facts: FACTS }), ...options.config },
         ...(options.windowMinutes === undefined ? {} : { calendar: calendarOpenFor(options.windowMinutes) }),
         ...(options.webhookSecret === undefined ? {} : { webhookSecret: options.webhookSecret }),
+        ...(options.bus === undefined ? {} : { bus: options.bus, executors: [{ id: options.bus.executorId, connectors: { 'pg-main': databaseConnector(server) }, seed: options.bus.executorSeed }] }),
       });
       installations.push(installation);
       return installation;

@@ -1,0 +1,119 @@
+/** `docker-compose.yml`, without Docker: it is well-formed, complete and pinned, and what it mounts is what `npm run compose:init` makes. */
+import { execFileSync } from 'node:child_process';
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parse } from 'yaml';
+import { z } from 'zod';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { layOutCompose } from '../../examples/compose/lay-out.ts';
+import { findProgram } from '../../examples/support/programs.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { loadExecutorConfig } from '../../src/executor/config.ts';
+
+const root = join(import.meta.dirname, '../..');
+
+/** As much of the compose specification as the file uses. @see https://github.com/compose-spec/compose-spec/blob/main/05-services.md */
+const duration = z.string().regex(/^\d+s$/);
+const serviceSchema = z.strictObject({
+  image: z.string().optional(), build: z.string().optional(), user: z.string().optional(), restart: z.enum(['unless-stopped', 'on-failure']),
+  command: z.array(z.string()).optional(), entrypoint: z.array(z.string()).optional(), environment: z.record(z.string(), z.string()).optional(), secrets: z.array(z.string()).optional(),
+  volumes: z.array(z.string().regex(/^[^:]+:\/[^:]+(:ro)?$/)).optional(), network_mode: z.string().regex(/^service:/).optional(),
+  depends_on: z.record(z.string(), z.strictObject({ condition: z.enum(['service_healthy', 'service_completed_successfully']) })).optional(),
+  healthcheck: z.strictObject({ test: z.tuple([z.literal('CMD')], z.string()), interval: duration, timeout: duration, retries: z.int().optional() }).optional(),
+}).refine(({ image, build }) => (image === undefined) !== (build === undefined), 'an image or a build');
+const composeSchema = z.strictObject({
+  'x-nats': z.unknown(), 'x-countersign': z.unknown(), services: z.record(z.string(), serviceSchema), volumes: z.record(z.string(), z.null()),
+  secrets: z.record(z.string(), z.strictObject({ file: z.string() })),
+});
+const compose = composeSchema.parse(parse(readFileSync(join(root, 'docker-compose.yml'), 'utf8'), { merge: true, uniqueKeys: true }));
+const services = Object.entries(compose.services);
+/** Those that run once, and are waited for. */
+const ONCE = ['nats-setup', 'openbao-setup'];
+
+let directory: string;
+beforeAll(() => {
+  directory = mkdtempSync(join(tmpdir(), 'cs-compose-'));
+  layOutCompose(root, join(directory, 'installation'));
+});
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+/** Where a path of the compose file is: what is made, below the directory; all else, in the repository. */
+const found = (path: string): string => join(path.startsWith('./installation') ? directory : root, path);
+
+test('three servers, a sidecar, and two workers for each connector', () => {
+  expect(Object.keys(compose.services).sort()).toEqual([
+    'nats-1', 'nats-2', 'nats-3', 'nats-setup', 'openbao', 'openbao-setup', 'postgres', 'sidecar', 'worker-openbao-1', 'worker-openbao-2', 'worker-postgres-1', 'worker-postgres-2',
+  ]);
+});
+
+describe.each(services)('%s', (name, service) => {
+  test('is built here, or of an image pinned to a version', () => {
+    expect(service.build ?? service.image).toMatch(/^\.$|^[a-z0-9/.-]+:\d+\.\d+(\.\d+)?(-alpine)?$/);
+  });
+
+  test('says whether it is healthy, or runs once', () => {
+    if (ONCE.includes(name)) expect([service.healthcheck, service.restart]).toEqual([undefined, 'on-failure']);
+    else {
+      expect(service.healthcheck?.test.length).toBeGreaterThan(1);
+      expect(service.restart).toBe('unless-stopped');
+    }
+  });
+
+  test('waits for what is there, and can tell', () => {
+    for (const [other, { condition }] of Object.entries(service.depends_on ?? {})) {
+      expect(compose.services, other).toHaveProperty(other);
+      expect(condition === 'service_healthy' ? compose.services[other]!.healthcheck !== undefined : ONCE.includes(other), other).toBe(true);
+    }
+    if (service.network_mode !== undefined) expect(compose.services).toHaveProperty(service.network_mode.slice('service:'.length));
+  });
+
+  test('mounts what is there', () => {
+    for (const volume of service.volumes ?? []) {
+      const [from = ''] = volume.split(':');
+      if (from.startsWith('.')) expect(existsSync(found(from)), from).toBe(true);
+      else expect(compose.volumes).toHaveProperty(from);
+    }
+    for (const secret of service.secrets ?? []) expect(existsSync(found(compose.secrets[secret]!.file)), secret).toBe(true);
+  });
+});
+
+test('every volume and secret is used', () => {
+  const used = (kind: 'volumes' | 'secrets'): string[] => services.flatMap(([, service]) => service[kind] ?? []).map((one) => one.split(':')[0]!);
+  expect(used('volumes')).toEqual(expect.arrayContaining(Object.keys(compose.volumes)));
+  expect(used('secrets')).toEqual(expect.arrayContaining(Object.keys(compose.secrets)));
+});
+
+/** The file that a service's command names, as it is mounted. */
+const configOf = (name: string): string => join(directory, compose.services[name]!.command!.at(-1)!);
+
+test('the sidecar is configured to meet its workers at the servers of this file', async () => {
+  const { config } = await loadConfig({ path: configOf('sidecar') });
+  expect(config.nats?.servers).toEqual(['nats://nats-1:4222', 'nats://nats-2:4222', 'nats://nats-3:4222']);
+  expect(config.executors.map(({ id, socket, connectors }) => [id, socket, connectors])).toEqual([['executor:postgres', undefined, ['pg-main']], ['executor:openbao', undefined, ['bao-main']]]);
+});
+
+test.each(['worker-postgres-1', 'worker-postgres-2', 'worker-openbao-1', 'worker-openbao-2'])('%s is configured, and its health is looked for where it listens', async (name) => {
+  const config = await loadExecutorConfig(configOf(name));
+  expect(config.nats?.servers.length).toBe(3);
+  const socket = config.socket.slice(directory.length);
+  expect(compose.services[name]!.healthcheck!.test.at(-1)).toContain(`"${socket}"`);
+  const [connector] = Object.values(config.connectors);
+  if (connector?.kind === 'postgres') expect(compose.services).toHaveProperty(connector.host);
+  else expect([connector?.kind === 'openbao' ? connector.address : null, compose.services[name]!.network_mode]).toEqual(['http://127.0.0.1:8200', 'service:openbao']);
+});
+
+test('two workers of an executor have a lease book each, and one key', async () => {
+  const [first, second] = await Promise.all(['worker-postgres-1', 'worker-postgres-2'].map((name) => loadExecutorConfig(configOf(name))));
+  expect(first!.state).not.toBe(second!.state);
+  expect([first!.id, first!.key]).toEqual([second!.id, second!.key]);
+});
+
+const nats = findProgram(root, 'nats-server');
+test.skipIf(nats === null && process.env['CI'] !== 'true')('the servers take their configuration, and sync before they acknowledge', () => {
+  const config = join(directory, 'nats.conf');
+  copyFileSync(join(root, 'examples/compose/nats.conf'), config);
+  copyFileSync(join(directory, 'installation/nats/accounts.conf'), join(directory, 'accounts.conf'));
+  // Says so and exits, or fails.
+  execFileSync(nats!, ['-t', '-c', config], { env: { ...process.env, NATS_NAME: 'nats-1' }, stdio: 'pipe' });
+  expect(readFileSync(config, 'utf8')).toMatch(/jetstream \{[^}]*sync_interval: always[^}]*strict: true/);
+});
