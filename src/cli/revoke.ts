@@ -25,7 +25,9 @@ export function addRevoke(program: Command, run: Runner): void {
     .option('--comment <text>', 'why, recorded')
     .option('--now', 'if the sidecar does not answer: sign with the revoker key and tell the executor')
     .option('--key <file>', "the revoker's key (default: keys/revoker.key beside the configuration)")
-    .option('--executor <socket>', "the executor's socket (default: from the configuration)")
+    .option('--executor <door>', "the executor's socket, or https://host:port (default: from the configuration)")
+    .option('--ca-file <file>', 'with --executor https://…: PEM to trust there, and nothing else')
+    .option('--write <file>', 'sign the order and write it down instead of sending it, for  countersign worker apply')
     .option('--ledger <folder>', 'where the ledger says what is held (default: from the configuration)')
     .option('--order <file>', 'what to take back, instead of a ledger: a revoke order, signed or not')
     .option('--wait <seconds>', 'how long to wait for the executor to report', '30')
@@ -37,7 +39,8 @@ async function revoke(session: Session, flags: RevokeFlags): Promise<ExitCode> {
     throw new CliError(EXIT.usage, 'usage', { cause: 'give one of --change and --nhi' });
   }
   if (flags.order !== undefined && flags.now !== true) throw new CliError(EXIT.usage, 'usage', { cause: '--order goes past the sidecar, which takes --now' });
-  if (flags.order !== undefined) return revokeDirectly(session, flags);
+  if (flags.write !== undefined && flags.now !== true) throw new CliError(EXIT.usage, 'usage', { cause: '--write goes past the sidecar, which takes --now' });
+  if (flags.order !== undefined || flags.write !== undefined) return revokeDirectly(session, flags);
   try {
     return await revokeBySidecar(session, flags);
   } catch (error) {

@@ -48,7 +48,7 @@ export function unsealed(ciphertext: string): { readonly secret: string; readonl
   return JSON.parse(Buffer.from(ciphertext, 'base64').toString('utf8')) as { secret: string; recipient: string };
 }
 
-export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly wrap?: (connector: Connector) => Connector; /** Another worker of the same executor: at its target, by its clock. */ readonly beside?: Bench; readonly board?: MemoryBoard } = {}): Bench {
+export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly wrap?: (connector: Connector) => Connector; /** Another worker of the same executor: at its target, by its clock. */ readonly beside?: Bench; readonly board?: MemoryBoard; /** Shown every report as it is made. */ readonly observe?: (message: ReportMessage) => void } = {}): Bench {
   const clock = settings.beside?.clock ?? fakeClock(START_MS);
   const target = settings.beside?.target ?? memoryTarget(clock);
   const disk: BenchDisk = { files: new Map(), watch: () => undefined };
@@ -74,6 +74,7 @@ export function createBench(settings: { readonly trust?: TrustEdit; readonly lim
         seal: (secret, recipient) => (bench.sealFails ? Promise.reject(new Error('no such recipient')) : Promise.resolve(Buffer.from(JSON.stringify({ secret, recipient, n: drawn })))),
         fingerprintKey: Buffer.alloc(32, 1),
         logger: settings.logger ?? QUIET, limits: settings.limits ?? {}, ...(settings.board === undefined ? {} : { board: settings.board.of(mine) }),
+        ...(settings.observe === undefined ? {} : { observe: settings.observe }),
         send: async (message) => {
           if (!mine.alive || !bench.listening) throw new TransportError('unreachable', 'nobody is there');
           const report = openDsse(message.report, REPORT_TYPE, reportSchema, [storyTrust().executors.get(EXECUTOR)!.key]);
