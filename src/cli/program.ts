@@ -18,6 +18,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['approve', 'reject', 'withdraw'], load: async () => (await import('./decide.ts')).addDecisions },
   { names: ['confirm'], load: async () => (await import('./confirm.ts')).addConfirm },
   { names: ['revoke'], load: async () => (await import('./revoke.ts')).addRevoke },
+  { names: ['identify'], load: async () => (await import('./identify.ts')).addIdentify },
   { names: ['lock'], load: async () => (await import('./lock.ts')).addLock },
   { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },
   { names: ['policy'], load: async () => (await import('./policy.ts')).addPolicy },

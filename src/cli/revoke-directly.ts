@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { nodeDisk, parseSigner, type Signer } from '../../ledger/index.ts';
+import { ClientError } from '../client/index.ts';
 import { TransportError } from '../engine/ports.ts';
 import { readHeld, type OrderTemplate } from '../evidence/held.ts';
 import { readPayload, signDsse } from '../protocol/dsse.ts';
@@ -113,6 +114,12 @@ async function trustIn(installation: Installation | null): Promise<Trust | null>
 function secondsOf(text = '30'): number {
   if (!/^[0-9]{1,5}$/.test(text)) throw new CliError(EXIT.usage, 'usage', { cause: '--wait takes a number of seconds', effect: NOTHING_SENT });
   return Number(text);
+}
+
+/** Not what the sidecar says no to: only silence, and a caller who has no way to ask it. */
+export function meansSidecarIsGone(error: unknown): boolean {
+  if (error instanceof ClientError) return error.status === null || error.status >= 500;
+  return error instanceof CliError && (error.code === 'no-sidecar' || error.code === 'no-token' || error.code === 'no-such-file');
 }
 
 /** As much of countersign.yaml as can be read: an installation that is broken is no reason not to revoke. */
