@@ -20,6 +20,7 @@ import type { Attempt, Claim, StepState } from './book-entries.ts';
 import { TargetError, type ApplyInput, type Connector } from './connector.ts';
 import type { WorkerContext } from './context.ts';
 import { backoffMs, within } from './deadline.ts';
+import { locked } from './locked.ts';
 import { isEnded, isFenced, leaseEndMs } from './order-fence.ts';
 import { namedState, plainDetail, saltState, type SaltedState } from './reports.ts';
 
@@ -174,6 +175,8 @@ async function afterLease(context: WorkerContext, run: Run, touched: boolean): P
 async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, connector: Connector): Promise<void> {
   const { clock, limits, book } = context;
   if (!isOpenNow(context, claim)) return resolve(context, run, { outcome: 'refused', ...ranOut(run, claim) });
+  const lock = locked(context, claim.plan, claim.ticket);
+  if (lock !== null) return resolve(context, run, { outcome: 'refused', ...refusal(lock.code, lock.message) });
   const asked = await askState(context, claim, connector);
   if (asked instanceof TargetError) return resolve(context, run, { outcome: 'failed', code: 'target-rejected', detail: plainDetail(asked.message) });
   const before = asked.state;
@@ -186,7 +189,7 @@ async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, conne
   if (prepared === null) return resolve(context, run, { outcome: 'failed', code: 'cannot-seal', detail: 'the secret could not be sealed to its recipient; nothing was changed', before });
   // Sealing and writing took time. All that allowed the effect must still hold now.
   const now = stepOf(context, run.stepId).claim!;
-  if (isOver(context, run, now) || !isOpenNow(context, now) || context.isClosing() || clock.nowMs() > run.claimedUntilMs) return;
+  if (isOver(context, run, now) || locked(context, now.plan, now.ticket) !== null || !isOpenNow(context, now) || context.isClosing() || clock.nowMs() > run.claimedUntilMs) return;
   try {
     await context.inFlight.apply(run.leaseId, (signal) => connector.apply({ ...inputOf(context, run, now), secret: prepared.secret, signal }));
   } catch (error) {

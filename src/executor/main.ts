@@ -53,6 +53,10 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
       ends.listener?.tell(message);
       ends.door?.tell(message);
     },
+    heard: (lock) => {
+      ends.listener?.tellLock(lock);
+      ends.bus?.tellLock(lock);
+    },
     ...(bus === null ? {} : { board: await boardOn(bus, config.id) }),
   }).catch(async (error: unknown) => {
     await bus?.close();

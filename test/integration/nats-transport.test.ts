@@ -22,6 +22,7 @@ import { inboxOf } from '../../src/transport/nats/server-config.ts';
 import { connectNats } from '../../src/transport/nats/sidecar-end.ts';
 import { eventually, farEnd, transportConformance, type FarEnd, type Pair } from '../conformance/transport.ts';
 import { makeStep } from '../support/envelopes.ts';
+import { signedLock } from '../support/locks.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { EXECUTOR, keys, logId, sidecar, sign, START_MS } from '../support/story.ts';
 
@@ -79,6 +80,11 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
           fail();
           far.revoked.push(one);
         },
+        async lock(one) {
+          fail();
+          far.locked.push(one);
+        },
+        locks: () => far.locks,
         step(one) {
           far.steps.push(one);
           return far.answer(one);
@@ -99,6 +105,7 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     return {
       audience: EXECUTOR, far, holds: true, sidecar: () => transport,
       report: (message) => listener.send(message),
+      showLock: (lock) => listener.tellLock(lock),
       async restartExecutor() {
         await listener.close();
         listener = listen(far);
@@ -115,7 +122,7 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     };
   };
 
-  transportConformance('nats', openPair, { envelope: (n) => envelopes[n]!, order: order!, reports: [claimed(1), claimed(2)] });
+  transportConformance('nats', openPair, { envelope: (n) => envelopes[n]!, order: order!, lock: signedLock(), reports: [claimed(1), claimed(2)] });
 
   describe('a bus', () => {
     let pair: Pair;

@@ -65,6 +65,8 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
       if (executor.acting) queueMicrotask(() => act(envelope));
       return { accepted: true };
     },
+    publishLock: () => Promise.resolve(),
+    onLock: () => undefined,
     async publishRevoke(_audience, order) {
       orders.push(order);
       const content = readPayload(order, revokeOrderSchema);

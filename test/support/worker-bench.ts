@@ -6,7 +6,7 @@ import type { Connector } from '../../src/executor/connector.ts';
 import { openWorker, type Worker } from '../../src/executor/worker.ts';
 import { openDsse } from '../../src/protocol/dsse.ts';
 import type { ReportMessage } from '../../src/protocol/envelope.ts';
-import { reportSchema, REPORT_TYPE, type Report } from '../../src/protocol/signed.ts';
+import { reportSchema, REPORT_TYPE, type Dsse, type Report } from '../../src/protocol/signed.ts';
 import type { MemoryBoard } from './memory-board.ts';
 import { fakeClock, type FakeClock } from './fake-clock.ts';
 import { memoryTarget, type MemoryTarget } from './memory-target.ts';
@@ -48,7 +48,7 @@ export function unsealed(ciphertext: string): { readonly secret: string; readonl
   return JSON.parse(Buffer.from(ciphertext, 'base64').toString('utf8')) as { secret: string; recipient: string };
 }
 
-export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly wrap?: (connector: Connector) => Connector; /** Another worker of the same executor: at its target, by its clock. */ readonly beside?: Bench; readonly board?: MemoryBoard; /** Shown every report as it is made. */ readonly observe?: (message: ReportMessage) => void } = {}): Bench {
+export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly wrap?: (connector: Connector) => Connector; /** Another worker of the same executor: at its target, by its clock. */ readonly beside?: Bench; readonly board?: MemoryBoard; /** Shown every report as it is made. */ readonly observe?: (message: ReportMessage) => void; /** Shown every lock that is news. */ readonly heard?: (lock: Dsse) => void } = {}): Bench {
   const clock = settings.beside?.clock ?? fakeClock(START_MS);
   const target = settings.beside?.target ?? memoryTarget(clock);
   const disk: BenchDisk = { files: new Map(), watch: () => undefined };
@@ -75,6 +75,7 @@ export function createBench(settings: { readonly trust?: TrustEdit; readonly lim
         fingerprintKey: Buffer.alloc(32, 1),
         logger: settings.logger ?? QUIET, limits: settings.limits ?? {}, ...(settings.board === undefined ? {} : { board: settings.board.of(mine) }),
         ...(settings.observe === undefined ? {} : { observe: settings.observe }),
+        ...(settings.heard === undefined ? {} : { heard: settings.heard }),
         send: async (message) => {
           if (!mine.alive || !bench.listening) throw new TransportError('unreachable', 'nobody is there');
           const report = openDsse(message.report, REPORT_TYPE, reportSchema, [storyTrust().executors.get(EXECUTOR)!.key]);

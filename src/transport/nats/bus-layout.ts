@@ -7,8 +7,8 @@
  *     cs.result.<lane>.<log>.<token>        CS_RESULTS   worker ▶ sidecar      a signed report
  *     cs.delivery.<lane>.<log>.<token>      CS_DELIVERY  worker ▶ sidecar      a sealed secret, for a while
  *     cs.claim.<lane>.<leaseId>             CS_CLAIMS    worker ▶ workers      which of them acts under a lease
- *     cs.say.<lane>.<log>                   core         worker ▶ sidecar      an answer; under `all`, to every sidecar, that it is there
- *     cs.ack.<lane>.<log>                   core         sidecar ▶ workers     what became of a report
+ *     cs.say.<lane>.<log>                   core         worker ▶ sidecar      an answer; under `all`, to every sidecar, that it is there, and locks
+ *     cs.ack.<lane>.<log>                   core         sidecar ▶ workers     what became of a report; a lock that is set or lifted
  *
  * A lane is an executor: an account of its own on the server, so that no worker of another reaches it (a shared account lets one disarm
  * what another is to revoke, by the reply subject of a publish). Tokens of what is sent to workers are derived by HMAC from a key of the
