@@ -5,8 +5,8 @@ import { TransportError } from '../engine/ports.ts';
 import type { Dsse, RevokeOrder } from '../protocol/signed.ts';
 import { CliError, EXIT } from './exit.ts';
 import { readText } from './files.ts';
-import { orderExecutor, type OrderOptions, type Reported } from './order-executor.ts';
-import { orderOverHttps, type HttpsDoor } from './order-over-https.ts';
+import { lockExecutor, orderExecutor, type OrderOptions, type Reported } from './order-executor.ts';
+import { lockOverHttps, orderOverHttps, type HttpsDoor } from './order-over-https.ts';
 
 export interface Doors {
   /** Path of its unix socket; null where it is on another machine. */
@@ -32,19 +32,32 @@ export function doorAt(named: string, caFile: string | undefined, cwd: string): 
   return { socket: null, https: { url: named, ca: caFile === undefined ? null : readText(resolve(cwd, caFile), 'the certificate') } };
 }
 
+/** How long an executor may take to hold what it is told. */
+export const ANSWER_MS = 10_000;
+
 /**
  * Hands the order in at the first door that somebody is behind.
  *
  * @throws TransportError `unreachable`: nobody is known to have taken the order, at any door; `rejected`: the executor does not accept it
  */
-export async function orderAtDoor({ socket, https }: Doors, envelope: Dsse, order: RevokeOrder, options: OrderOptions): Promise<Reported | null> {
+export function orderAtDoor(doors: Doors, envelope: Dsse, order: RevokeOrder, options: Omit<OrderOptions, 'answerMs'>): Promise<Reported | null> {
+  const all = { ...options, answerMs: ANSWER_MS };
+  return firstOf(doors, (socket) => orderExecutor(socket, envelope, order, all), (https) => orderOverHttps(https, envelope, order, all));
+}
+
+/** The same for a lock. @throws TransportError `unreachable`: it is not known to be held; `rejected`: the executor does not believe it */
+export function lockAtDoor(doors: Doors, lock: Dsse, signal: AbortSignal): Promise<void> {
+  return firstOf(doors, (socket) => lockExecutor(socket, lock, { answerMs: ANSWER_MS, signal }), (https) => lockOverHttps(https, lock, { answerMs: ANSWER_MS, signal }));
+}
+
+async function firstOf<T>({ socket, https }: Doors, atSocket: (path: string) => Promise<T>, atHttps: (door: HttpsDoor) => Promise<T>): Promise<T> {
   if (socket !== null) {
     try {
-      return await orderExecutor(socket, envelope, order, options);
+      return await atSocket(socket);
     } catch (error) {
       if (https === null || !(error instanceof TransportError) || error.code !== 'unreachable') throw error;
     }
   }
   if (https === null) throw new TransportError('unreachable', 'it is not said where it listens');
-  return orderOverHttps(https, envelope, order, options);
+  return atHttps(https);
 }

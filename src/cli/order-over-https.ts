@@ -30,6 +30,20 @@ const AGAIN_MS = 1_000;
  * @throws TransportError `unreachable`: nobody is known to have taken the order; `rejected`: the executor does not accept it
  */
 export async function orderOverHttps(door: HttpsDoor, envelope: Dsse, { leaseId }: Pick<RevokeOrder, 'leaseId'>, options: OrderOptions): Promise<Reported | null> {
+  return reportOf(door, await handIn(door, envelope, options), leaseId);
+}
+
+/**
+ * As {@link import('./order-executor.ts').lockExecutor}.
+ *
+ * @throws TransportError `unreachable`: it is not known to hold it; `rejected`: it does not believe the statement
+ */
+export async function lockOverHttps(door: HttpsDoor, lock: Dsse, { answerMs, signal }: Pick<OrderOptions, 'answerMs' | 'signal'>): Promise<void> {
+  await handIn(door, lock, { answerMs, waitMs: answerMs, signal });
+}
+
+/** The body of the answer once the statement is taken; what is too much for the door is tried again. */
+async function handIn(door: HttpsDoor, envelope: Dsse, options: OrderOptions): Promise<unknown> {
   const untilMs = performance.now() + options.answerMs;
   for (;;) {
     const { status, body } = await post(door, envelope, options);
@@ -38,7 +52,7 @@ export async function orderOverHttps(door: HttpsDoor, envelope: Dsse, { leaseId 
       continue;
     }
     if (status !== 200 && status !== 202) throw troubleOf(door, status, body);
-    return reportOf(door, body, leaseId);
+    return body;
   }
 }
 

@@ -61,7 +61,7 @@ export async function orderBack(session: Session, flags: DirectFlags, installati
   const sent = await inTurns(signed, async ({ order, envelope }, index): Promise<Sent> => {
     const about = { changeId: order.changeId, executor: order.audience };
     try {
-      return outcomeOf(about, await orderAtDoor(doors[index]!, envelope, order, { answerMs: ANSWER_MS, waitMs, signal: session.signal }), trust);
+      return outcomeOf(about, await orderAtDoor(doors[index]!, envelope, order, { waitMs, signal: session.signal }), trust);
     } catch (error) {
       if (!(error instanceof TransportError)) throw error;
       return { ...about, outcome: error.code, detail: error.message };
@@ -82,8 +82,6 @@ function write(session: Session, path: string, signed: readonly { readonly order
   return EXIT.ok;
 }
 
-/** How long an executor may take to hold an order. */
-const ANSWER_MS = 10_000;
 /** Orders that are on their way at a time: a target that does not answer holds up no other. */
 const AT_A_TIME = 16;
 
@@ -130,7 +128,7 @@ export interface Installation {
   readonly doors: ReadonlyMap<string, Doors>;
 }
 
-export function readInstallation(session: Session, flags: DirectFlags): Installation | null {
+export function readInstallation(session: Session, flags: Pick<DirectFlags, 'config'>): Installation | null {
   const file = findConfig(flags, session);
   if (file === null) return null;
   const folder = dirname(file);
@@ -139,7 +137,7 @@ export function readInstallation(session: Session, flags: DirectFlags): Installa
   return { folder, ledger: path(parsed?.data, 'ledger'), trust: path(parsed?.trust), doors: doorsIn(parsed?.executors, folder) };
 }
 
-export function openRevokerKey(session: Session, flags: DirectFlags, installation: Installation | null): Signer {
+export function openRevokerKey(session: Session, flags: Pick<DirectFlags, 'key'>, installation: Installation | null): Signer {
   const path = flags.key !== undefined ? resolve(session.cwd, flags.key) : installation === null ? null : join(installation.folder, 'keys', 'revoker.key');
   if (path === null) throw new CliError(EXIT.usage, 'no-key', { cause: 'no revoker key was given', effect: NOTHING_SENT, next: 'give --key FILE' });
   let signer: Signer;

@@ -4,17 +4,20 @@
  */
 import type { Command } from 'commander';
 import { resolve } from 'node:path';
+import type { z } from 'zod';
 import { LedgerError } from '../../ledger/index.ts';
 import { TransportError } from '../engine/ports.ts';
 import { ConfigError, loadExecutorConfig, type ExecutorConfig } from '../executor/config.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
+import { LOCK_TYPE, lockStatementSchema } from '../protocol/lock.ts';
 import { reportSchema, revokeOrderSchema, REVOKE_ORDER_TYPE, type Dsse, type RevokeOrder } from '../protocol/signed.ts';
 import { loadTrustFolder } from '../protocol/trust-folder.ts';
 import { outcomeOf, tellSent, type Sent } from './carried-out.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
-import { orderExecutor, type Reported } from './order-executor.ts';
+import { lockExecutor, orderExecutor, type Reported } from './order-executor.ts';
+import { tellHeld, type Held } from './lock-directly.ts';
 import type { Runner } from './runner.ts';
 import { readSigned } from './signed-file.ts';
 import type { Session } from './world.ts';
@@ -31,7 +34,7 @@ const ANSWER_MS = 5_000;
 export function addApply(worker: Command, run: Runner): void {
   worker
     .command('apply')
-    .argument('<file>', 'signed orders, one a line, as  countersign revoke --now --write FILE  writes them')
+    .argument('<file>', 'signed orders and locks, one a line, as  countersign revoke --now --write FILE  writes them')
     .description('carry out what was signed elsewhere and carried here, whether or not the executor runs')
     .option('--config <file>', 'executor.yaml', 'executor.yaml')
     .option('--wait <seconds>', 'how long the target may take', '30')
@@ -45,10 +48,12 @@ async function apply(session: Session, file: string, flags: ApplyFlags): Promise
     if (!(cause instanceof ConfigError)) throw cause;
     throw new CliError(EXIT.io, 'config', { cause: cause.message, effect: NOTHING_DONE }, { cause });
   });
-  const orders = readSigned(resolve(session.cwd, file)).map((envelope) => ({ envelope, order: orderIn(envelope) }));
+  const statements = readSigned(resolve(session.cwd, file));
+  const locks = statements.filter(({ payloadType }) => payloadType === LOCK_TYPE).map((envelope) => ({ envelope, lock: read(envelope, LOCK_TYPE, lockStatementSchema, 'a lock') }));
+  const orders = statements.filter(({ payloadType }) => payloadType !== LOCK_TYPE).map((envelope) => ({ envelope, order: read(envelope, REVOKE_ORDER_TYPE, revokeOrderSchema, 'a revoke order') }));
   const mine = orders.filter(({ order }) => order.audience === config.id);
   for (const { order } of orders) if (order.audience !== config.id) session.out.say(`${order.changeId} is for ${order.audience}: apply the file there as well`);
-  if (mine.length === 0) throw new CliError(EXIT.failed, 'wrong-audience', { cause: `nothing in ${file} is for ${config.id}`, effect: NOTHING_DONE });
+  if (mine.length === 0 && locks.length === 0) throw new CliError(EXIT.failed, 'wrong-audience', { cause: `nothing in ${file} is for ${config.id}`, effect: NOTHING_DONE });
 
   const trust = await loadTrustFolder(config.trust, { actedOn: true });
   const applied: (Sent & { readonly report: ReportMessage | null })[] = [];
@@ -65,10 +70,40 @@ async function apply(session: Session, file: string, flags: ApplyFlags): Promise
       applied.push({ ...about, outcome: isNo ? 'rejected' : 'unreachable', detail: said, report: null });
     }
   }
-  session.out.document({ applied });
+  const locked: (Held & { readonly lockId: string; readonly op: 'set' | 'lift' })[] = [];
+  for (const { envelope, lock: { lockId, op } } of locks) locked.push({ lockId, op, ...(await holdLock(session, configPath, config, envelope)) });
+  session.out.document({ applied, locks: locked });
+  for (const { lockId, op, ...held } of locked) tellHeld(session, lockId, op === 'set' ? 'set' : 'lifted', [held]);
+  if (applied.length === 0) return exitOfLocks(locked);
   const exit = tellSent(session.out, applied);
   if (applied.some(({ outcome }) => outcome !== 'rejected' && outcome !== 'unreachable')) session.out.say('it is recorded once a sidecar of this log hears of it: the lease book keeps the report until then');
-  return exit;
+  return exit === EXIT.ok ? exitOfLocks(locked) : exit;
+}
+
+function exitOfLocks(locked: readonly Held[]): ExitCode {
+  if (locked.some(({ outcome }) => outcome === 'unreachable')) return EXIT.io;
+  return locked.every(({ outcome }) => outcome === 'held') ? EXIT.ok : EXIT.failed;
+}
+
+/** At the worker that runs, or in the lease book of one that does not. @throws CliError `locked` */
+async function holdLock({ signal, out }: Session, configPath: string, config: ExecutorConfig, envelope: Dsse): Promise<Held> {
+  const executor = config.id;
+  try {
+    await lockExecutor(config.socket, envelope, { answerMs: ANSWER_MS, signal });
+    return { executor, outcome: 'held', detail: null };
+  } catch (error) {
+    if (!(error instanceof TransportError)) throw error;
+    if (error.code === 'rejected') return { executor, outcome: 'rejected', detail: error.message };
+  }
+  const { applyLock } = await import('../executor/apply-lock.ts');
+  const say = (_fields: Record<string, unknown>, text: string): void => out.say(text);
+  try {
+    await applyLock(configPath, envelope, { info: () => undefined, warn: say, error: say });
+    return { executor, outcome: 'held', detail: null };
+  } catch (error) {
+    if (error instanceof ProtocolError) return { executor, outcome: 'rejected', detail: `${error.code}: ${error.message}` };
+    throw troubleOf(error);
+  }
 }
 
 interface CarriedOut {
@@ -93,13 +128,13 @@ async function carryOut({ signal, out }: Session, configPath: string, config: Ex
 }
 
 /** Whether to believe it is for the executor to say. @throws CliError `malformed` */
-function orderIn(envelope: Dsse): RevokeOrder {
+function read<T>(envelope: Dsse, type: string, schema: z.ZodType<T>, what: string): T {
   try {
-    if (envelope.payloadType !== REVOKE_ORDER_TYPE) throw new ProtocolError('malformed', `a ${envelope.payloadType}`);
-    return readPayload(envelope, revokeOrderSchema);
+    if (envelope.payloadType !== type) throw new ProtocolError('malformed', `a ${envelope.payloadType}`);
+    return readPayload(envelope, schema);
   } catch (cause) {
     if (!(cause instanceof ProtocolError)) throw cause;
-    throw new CliError(EXIT.usage, 'malformed', { cause: `not a revoke order: ${cause.message}`, effect: NOTHING_DONE }, { cause });
+    throw new CliError(EXIT.usage, 'malformed', { cause: `not ${what}: ${cause.message}`, effect: NOTHING_DONE }, { cause });
   }
 }
 

@@ -6,9 +6,11 @@ import { generateSignerKey, nodeDisk } from '../../ledger/index.ts';
 import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import { openLeaseBook } from '../../src/executor/lease-book.ts';
 import { signDsse } from '../../src/protocol/dsse.ts';
+import { locksInForce } from '../../src/protocol/lock.ts';
 import { TICKET_TYPE, type Dsse, type RevokeOrder } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { makeStep } from '../support/envelopes.ts';
+import { signedLock } from '../support/locks.ts';
 import { EXECUTOR, keys, sign, trustFiles } from '../support/story.ts';
 import { openDesk, type Desk } from '../support/world.ts';
 
@@ -85,6 +87,23 @@ describe('worker apply', () => {
     const ran = await apply(line(order()));
     await book.close();
     expect([ran.exit, ran.stderr]).toEqual([4, expect.stringMatching(/\(locked\)[^]*next: end that process/)]);
+  });
+
+  it('writes a lock into the book, which whoever opens that next holds, beside an order', async () => {
+    const lock = signedLock({}, keys.revoker);
+    const both = await apply(line(lock, signedLock({ op: 'lift' }, keys.revoker)));
+    expect([both.exit, both.stdout], both.stderr).toEqual([0, expect.stringMatching(/^lck_\S+ set at executor:main\nlck_\S+ lifted at executor:main\n$/)]);
+    expect((await apply(line(lock))).exit).toBe(0);
+    const book = await openLeaseBook(nodeDisk(at('state')), EXECUTOR, QUIET);
+    expect(locksInForce(book.state.locks).map(({ envelope }) => envelope)).toEqual([lock]);
+    await book.close();
+    expect((await apply(line(signedLock(), order({}, keys.stranger)))).exit).toBe(1);
+  });
+
+  it.each<[string, () => Dsse]>([['of a stranger', () => signedLock({}, keys.stranger)], ['of nothing', () => signedLock({ nhi: null, connector: null }, keys.revoker)]])('holds no lock %s', async (_what, make) => {
+    const ran = await apply(line(make()));
+    expect([ran.exit, ran.stdout]).toEqual([1, expect.stringMatching(/^lck_\S+ rejected at executor:main/)]);
+    expect(existsSync(at('state'))).toBe(false);
   });
 
   it('says what is wrong with its configuration', async () => {

@@ -105,7 +105,7 @@ describe.skipIf(!hasNats())('the sidecar and the bus are dead', () => {
     await installation.startSidecar();
     const revoked = await installation.as('person:ana').wait(change.id, { until: ({ state }) => state === 'revoked', timeoutMs: REST_MS });
     expect(revoked.state).toBe('revoked');
-    const [verify] = blocksOf('4.');
+    const [verify] = blocksOf('5.');
     const ran = await type(verify!);
     expect(ran.exitCode, ran.stdout + ran.stderr).toBe(0);
     expect(ran.stdout).toContain('✓ WORKFLOW');
@@ -178,6 +178,43 @@ describe.skipIf(!hasNats())('the sidecar and the bus are dead', () => {
     await installation.executor.kill9();
     await byHand(leaked);
     await isOnRecord(leaked.change);
+  });
+
+  test('nothing is given where a lock was set meanwhile; every sidecar holds it when it is back, until it is lifted', async () => {
+    await start('leaked-locked');
+    configureExecutor({ socket: installation.paths.executorSocket });
+    await killAllButTheExecutor();
+    const [set, write, apply, lift] = blocksOf('4.');
+    const locked = await type(set!);
+    expect([locked.exitCode, locked.stdout], locked.stderr).toEqual([0, expect.stringMatching(/^lck_\S+ set at executor:main\n$/)]);
+    await installation.executor.kill9();
+    const written = await type(write!);
+    const applied = await type(apply!);
+    expect([written.exitCode, applied.exitCode, applied.stdout], applied.stderr).toEqual([0, 0, expect.stringMatching(/^lck_\S+ set at executor:main\n$/)]);
+
+    configureExecutor({});
+    await nats.nodes[0]!.start();
+    await installation.startExecutor();
+    await installation.startSidecar();
+    // The sidecar hears of both from the executor, over the bus.
+    const locks = [locked.stdout, applied.stdout].map((text) => text.split(' ')[0]!);
+    const listed = async (): Promise<string[]> => (await type('countersign lock list --as person:olga')).stdout.split('\n').slice(0, -1).map((row) => row.split(' ')[0]!);
+    await expect.poll(async () => (await listed()).sort(), { timeout: REST_MS }).toEqual([...locks].sort());
+    const job = installation.as(NHI);
+    const { id } = await job.request({
+      kind: 'provision', subject: NHI, purpose: 'nightly-billing', reason: 'too soon', duration: 'PT15M', entitlements: onApp('table:public.orders:SELECT'), recipient: bench.recipient,
+    });
+    const asked = await job.wait(id, { until: isSettled, timeoutMs: REST_MS });
+    await installation.as('person:ana').approve(id, asked.planDigest!);
+    const waiting = await job.wait(id, { until: ({ state }) => state === 'scheduled', timeoutMs: REST_MS });
+    expect([waiting.state, await countMarked(bench.database, tokenOf(waiting))]).toEqual(['scheduled', 0]);
+    expect((await type(`countersign lock lift ${locks[0]!} --reason enough --as person:olga`)).stderr).toContain('a revoker lifts it');
+
+    configureExecutor({ socket: installation.paths.executorSocket });
+    for (const lock of locks) expect((await type(lift!, { LOCK: lock })).stdout).toBe(`${lock} lifted at executor:main\n`);
+    expect((await job.wait(id, { until: ({ state }) => state === 'active', timeoutMs: REST_MS })).state).toBe('active');
+    const [verify] = blocksOf('5.');
+    expect((await type(verify!)).exitCode).toBe(0);
   });
 
   /** Signed in one folder, applied in another that has the executor's files only. */

@@ -1,6 +1,6 @@
 /** A transport whose far end plays an executor by script: it checks nothing and reports what it is told to. For tests of the sidecar's side. */
 import { canonicalBytes, digestOf, type Signer } from '../../ledger/index.ts';
-import type { Transport } from '../../src/engine/ports.ts';
+import type { Transport, TransportError } from '../../src/engine/ports.ts';
 import { payloadDigest, readPayload, signDsse } from '../../src/protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../../src/protocol/envelope.ts';
 import { makesSecret, takesAway, type PlanStep, type TargetState } from '../../src/protocol/plan.ts';
@@ -12,6 +12,14 @@ export interface ScriptedExecutor extends Transport {
   readonly steps: readonly StepEnvelope[];
   readonly orders: readonly Dsse[];
   readonly armed: readonly Dsse[];
+  /** Locks that it was told of, set and lifted. */
+  readonly locked: readonly Dsse[];
+  /** Thrown in place of holding a lock. */
+  lockFault: TransportError | null;
+  /** Shows a lock that it has heard of. */
+  showLock(lock: Dsse): void;
+  /** It is there, by a line of its own. */
+  connect(): void;
   /** While false, steps are accepted and nothing is done about them. */
   acting: boolean;
 }
@@ -22,6 +30,9 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   const steps: StepEnvelope[] = [];
   const orders: Dsse[] = [];
   const armed: Dsse[] = [];
+  const locked: Dsse[] = [];
+  let hearLock: (lock: Dsse) => void = () => undefined;
+  const onConnected: ((audience: string) => void)[] = [];
   let receive: (audience: string, message: ReportMessage) => Promise<void> = () => Promise.resolve();
 
   const stateOf = (query: Omit<Query, 'clientToken'>, isDone: boolean): TargetState => ({
@@ -56,7 +67,9 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   };
 
   const executor: ScriptedExecutor = {
-    steps, orders, armed, acting: true,
+    steps, orders, armed, locked, acting: true, lockFault: null,
+    showLock: (lock) => hearLock(lock),
+    connect: () => onConnected.forEach((callback) => callback(id)),
     async arm(_audience, order) {
       armed.push(order);
     },
@@ -65,8 +78,13 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
       if (executor.acting) queueMicrotask(() => act(envelope));
       return { accepted: true };
     },
-    publishLock: () => Promise.resolve(),
-    onLock: () => undefined,
+    async publishLock(_audience, lock) {
+      if (executor.lockFault !== null) throw executor.lockFault;
+      locked.push(lock);
+    },
+    onLock(callback) {
+      hearLock = callback;
+    },
     async publishRevoke(_audience, order) {
       orders.push(order);
       const content = readPayload(order, revokeOrderSchema);
@@ -79,7 +97,7 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
     onReport(next) {
       receive = next;
     },
-    onConnected: () => undefined,
+    onConnected: (callback) => void onConnected.push(callback),
     isConnected: () => executor.acting,
     close: () => Promise.resolve(),
   };

@@ -13,6 +13,7 @@ import { formatTime } from '../../src/protocol/values.ts';
 import { listenHttps, ORDER_BYTES_MAX, type Door } from '../../src/transport/https/executor-end.ts';
 import { CERTIFICATE, KEY, OTHER_CERTIFICATE } from '../support/door-certificate.ts';
 import { makeStep, type Made } from '../support/envelopes.ts';
+import { signedLock } from '../support/locks.ts';
 import { EXECUTOR, keys, sidecar, sign, START_MS, storyTrust } from '../support/story.ts';
 import { createBench, type Bench } from '../support/worker-bench.ts';
 
@@ -145,6 +146,24 @@ describe('an order at the door', () => {
     expect([said.status, said.body.code]).toEqual([status, code]);
     await here.bench.clock.settle();
     expect(here.bench.target.accounts.size).toBe(1);
+  });
+});
+
+describe('a lock at the door', () => {
+  test.each([['a revoker of the floor', keys.revoker], ['the sidecar', keys.ticket]])('of %s is held', async (_who, by) => {
+    const here = await place();
+    const { status, body } = await here.order(signedLock({}, by));
+    expect([status, body]).toEqual([200, { report: null }]);
+    expect(here.worker.locks()).toHaveLength(1);
+  });
+
+  test('of a stranger is refused, and one that cannot be kept is said not to be', async () => {
+    const here = await place();
+    expect(await here.order(signedLock({}, keys.stranger))).toMatchObject({ status: 403, body: { code: 'bad-signature' } });
+    here.bench.disk.watch = () => {
+      throw new Error('no space left');
+    };
+    expect(await here.order(signedLock())).toMatchObject({ status: 503, body: { code: 'not-held' } });
   });
 });
 

@@ -1,8 +1,8 @@
 /**
- * The executor's door for the day when nothing else works: signed revoke orders by HTTPS, and nothing else. Authority is the order's own
+ * The executor's door for the day when nothing else works: signed revoke orders and locks by HTTPS, and nothing else. Authority is their own
  * signature; who connects, from where and with what name is nobody's concern.
  *
- *     POST /v1/orders   one order, as JSON: 200 carried out, 202 held; both with the newest signed report of the lease's end, if there is one
+ *     POST /v1/orders   one order, or lock, as JSON: 200 carried out, 202 held; both with the newest signed report of the lease's end, if there is one
  *     GET  /healthz     the process runs
  *
  * What comes is strict JSON of at most {@link ORDER_BYTES_MAX} bytes. It never waits for the lease book: an order that is due is carried out
@@ -18,6 +18,7 @@ import type { Clock, Logger } from '../../engine/ports.ts';
 import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
+import { LOCK_TYPE } from '../../protocol/lock.ts';
 import { dsseSchema, reportSchema, revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
 import { parseTime } from '../../protocol/values.ts';
 import type { WorkerDoor } from '../local/executor-end.ts';
@@ -31,7 +32,7 @@ export interface DoorOptions {
   readonly port: number;
   /** PEM; null speaks plain HTTP, for somebody on this machine who adds the TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | null;
-  readonly worker: Pick<WorkerDoor, 'revoke'>;
+  readonly worker: Pick<WorkerDoor, 'revoke' | 'lock'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -82,7 +83,19 @@ export async function listenHttps(options: DoorOptions): Promise<Door> {
       rates.mistook(from);
       return refuse(response, 'malformed-json', error instanceof JsonError ? error.message : 'not a signed envelope');
     }
-    await carryOut(order, waitOf(request), response, from);
+    await (order.payloadType === LOCK_TYPE ? holdLock(order, response, from) : carryOut(order, waitOf(request), response, from));
+  };
+
+  const holdLock = async (lock: Dsse, response: ServerResponse, from: string): Promise<void> => {
+    const known = await worker.lock(lock).then(() => null, (error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+    if (known instanceof ProtocolError) return disbelieve(response, from, known);
+    if (known !== null) return refuse(response, 'not-held', known.message);
+    answer(response, 200, { report: null });
+  };
+  const disbelieve = (response: ServerResponse, from: string, { code, message }: ProtocolError): void => {
+    rates.mistook(from);
+    logger.warn({ from, code }, 'turned away at the door');
+    answer(response, 403, { code, detail: message.slice(0, 500) });
   };
 
   const carryOut = async (order: Dsse, waitMs: number, response: ServerResponse, from: string): Promise<void> => {
@@ -98,11 +111,7 @@ export async function listenHttps(options: DoorOptions): Promise<Door> {
     try {
       const held = worker.revoke(order).then(() => null, (error: unknown) => (error instanceof Error ? error : new Error(String(error))));
       const known = await Promise.race([held, waited]);
-      if (known instanceof ProtocolError) {
-        rates.mistook(from);
-        logger.warn({ from, code: known.code }, 'turned away an order at the door');
-        return answer(response, 403, { code: known.code, detail: known.message.slice(0, 500) });
-      }
+      if (known instanceof ProtocolError) return disbelieve(response, from, known);
       if (known instanceof Error) return refuse(response, 'not-held', known.message);
       // What is due is in hand by now, whether or not the lease book has it; what is not would be lost with the process.
       if (known === 'waited' && (watcher?.dueMs ?? 0) > clock.nowMs()) return refuse(response, 'not-held', 'the lease book does not answer: this order, which is not due yet, may be lost');
