@@ -8,6 +8,7 @@ import type * as Ask from '../../src/engine/ask.ts';
 import type * as Offboarding from '../../src/engine/offboarding.ts';
 import type * as State from '../../src/change/state.ts';
 import type * as Work from '../../src/change/work.ts';
+import type * as Locked from '../../src/executor/locked.ts';
 import type * as Turn from '../../src/executor/turn.ts';
 import type * as StoreModule from '../../src/engine/store.ts';
 import { formatTime } from '../../src/protocol/values.ts';
@@ -30,8 +31,12 @@ const cases: readonly Case[] = [
     invariant: 11, who: 'an engine that ignores locks', from: 4,
     breakIt: () => vi.doMock(import('../../src/engine/store.ts'), async (original): Promise<typeof StoreModule> => {
       const { openStore } = await original();
-      return { openStore: async (log, options) => ({ ...(await openStore(log, options)), locks: () => [] }) };
+      return { openStore: async (log, options) => ({ ...(await openStore(log, options)), locks: () => [], lockHistory: () => [] }) };
     }),
+  },
+  {
+    invariant: 11, who: 'an executor that ignores locks', from: 240,
+    breakIt: () => vi.doMock(import('../../src/executor/locked.ts'), async (original): Promise<typeof Locked> => ({ ...(await original()), locked: () => null })),
   },
   {
     invariant: 10, who: 'an engine that rolls back after the cutover',
