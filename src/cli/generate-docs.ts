@@ -15,6 +15,7 @@ import { notificationSchema } from '../notify/payload.ts';
 import { changeInputSchema, scheduleSchema, verificationInputSchema } from '../pdp/policy-input.ts';
 import { decisionSchema, verificationSchema } from '../protocol/decision.ts';
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
+import { lockStatementSchema } from '../protocol/lock.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revokeOrderSchema, ticketSchema } from '../protocol/signed.ts';
@@ -41,6 +42,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'dsse': dsseSchema,
   'ticket': ticketSchema,
   'revoke-order': revokeOrderSchema,
+  'lock-statement': lockStatementSchema,
   'approval-statement': approvalStatementSchema,
   'approval': approvalSchema,
   'report': reportSchema,

@@ -33,30 +33,34 @@ export function spreadLocks(context: EngineContext, executors: readonly string[]
   let closed = false;
 
   const owed = (audience: string): Dsse[] => store.lockHistory().flatMap((entry) => statementsOf(context, entry)).filter((one) => held.get(audience)?.has(payloadDigest(one)) !== true);
-  const tellOne = async (audience: string): Promise<void> => {
-    if (telling.has(audience) || closed) return;
+  const tellOne = async (audience: string, lock: Dsse): Promise<void> => {
+    // A ledger that cannot be written is no reason to keep a lock to oneself.
+    await store.durable().catch(() => undefined);
+    try {
+      await transport.publishLock(audience, lock);
+    } catch (error) {
+      if (!(error instanceof TransportError) || error.code !== 'rejected') throw error;
+      logger.error({ executor: audience, error: error.message }, 'an executor does not believe a lock: it is not held there');
+    }
+    held.set(audience, (held.get(audience) ?? new Set()).add(payloadDigest(lock)));
+  };
+  const canTell = (audience: string): boolean => !closed && transport.isConnected(audience);
+  const tellAll = async (audience: string): Promise<void> => {
+    if (telling.has(audience)) return;
     telling.add(audience);
     try {
-      for (let [next] = owed(audience); next !== undefined && !closed && transport.isConnected(audience); [next] = owed(audience)) {
-        // A ledger that cannot be written is no reason to keep a lock to oneself.
-        await store.durable().catch(() => undefined);
-        try {
-          await transport.publishLock(audience, next);
-        } catch (error) {
-          if (!(error instanceof TransportError) || error.code !== 'rejected') throw error;
-          logger.error({ executor: audience, error: error.message }, 'an executor does not believe a lock: it is not held there');
-        }
-        held.set(audience, (held.get(audience) ?? new Set()).add(payloadDigest(next)));
+      for (let owing = owed(audience); owing.length > 0 && canTell(audience); owing = owed(audience)) {
+        for (const lock of owing) if (canTell(audience)) await tellOne(audience, lock);
       }
     } catch (error) {
       logger.warn({ executor: audience, error: String(error) }, 'a lock is not known to be held there yet; it is told again');
-      clock.after(limits.retryMs.longest, () => void tellOne(audience));
+      clock.after(limits.retryMs.longest, () => void tellAll(audience));
     } finally {
       telling.delete(audience);
     }
   };
   const tell = (): void => {
-    for (const audience of executors) void tellOne(audience);
+    for (const audience of executors) void tellAll(audience);
   };
 
   const hear = async (envelope: Dsse): Promise<void> => {
@@ -77,7 +81,7 @@ export function spreadLocks(context: EngineContext, executors: readonly string[]
     connected(audience) {
       // Another of its workers, or one with another book: what was held is asked again.
       held.delete(audience);
-      void tellOne(audience);
+      void tellAll(audience);
     },
     async hear(envelope) {
       try {

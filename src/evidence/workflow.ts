@@ -61,7 +61,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
   const logId = logIdOf(origin);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
-    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [] }, locks: openLocks(), cases: openCases(open), graceMs,
+    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [] }, locks: openLocks(trust), cases: openCases(open), graceMs,
   };
   const { believed, cases, locks } = surroundings;
   const counting = openCounting();
