@@ -4,7 +4,6 @@ import { doorUrlTrouble } from '../config/schema.ts';
 import { TransportError } from '../engine/ports.ts';
 import type { Dsse, RevokeOrder } from '../protocol/signed.ts';
 import { CliError, EXIT } from './exit.ts';
-import { readText } from './files.ts';
 import { lockExecutor, orderExecutor, type OrderOptions, type Reported } from './order-executor.ts';
 import { lockOverHttps, orderOverHttps, type HttpsDoor } from './order-over-https.ts';
 
@@ -19,17 +18,17 @@ export function doorsIn(executors: unknown, folder: string): Map<string, Doors> 
   const listed = Array.isArray(executors) ? (executors as { id?: unknown; socket?: unknown; url?: unknown; caFile?: unknown }[]) : [];
   return new Map(listed.flatMap(({ id, socket, url, caFile }): [string, Doors][] => {
     if (typeof id !== 'string') return [];
-    const https = typeof url !== 'string' || doorUrlTrouble(url) !== null ? null : { url, ca: typeof caFile === 'string' ? readText(resolve(folder, caFile), 'the certificate') : null };
+    const https = typeof url !== 'string' || doorUrlTrouble(url) !== null ? null : { url, caFile: typeof caFile === 'string' ? resolve(folder, caFile) : null };
     return [[id, { socket: typeof socket === 'string' ? resolve(folder, socket) : null, https }]];
   }));
 }
 
-/** The door that `--executor` and `--ca-file` name. @throws CliError `usage`, or what keeps the certificate from being read */
+/** The door that `--executor` and `--ca-file` name. @throws CliError `usage` */
 export function doorAt(named: string, caFile: string | undefined, cwd: string): Doors {
   if (!/^https?:/.test(named)) return { socket: resolve(cwd, named), https: null };
   const trouble = doorUrlTrouble(named);
   if (trouble !== null) throw new CliError(EXIT.usage, 'usage', { cause: `--executor ${named}: ${trouble}`, effect: 'Nothing was sent.' });
-  return { socket: null, https: { url: named, ca: caFile === undefined ? null : readText(resolve(cwd, caFile), 'the certificate') } };
+  return { socket: null, https: { url: named, caFile: caFile === undefined ? null : resolve(cwd, caFile) } };
 }
 
 /** How long an executor may take to hold what it is told. */

@@ -1,4 +1,5 @@
 /** Hands an executor a revoke order at its HTTPS door, and waits to hear that it was carried out. */
+import { readFile } from 'node:fs/promises';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { z } from 'zod';
@@ -14,8 +15,8 @@ import type { OrderOptions, Reported } from './order-executor.ts';
 export interface HttpsDoor {
   /** `https://host:port`. */
   readonly url: string;
-  /** PEM of the authorities, or the very certificate, to trust; null for the system's. */
-  readonly ca: string | null;
+  /** File with the PEM of the authorities, or the very certificate, to trust, and nothing else; null for the system's. Read when it is needed. */
+  readonly caFile: string | null;
 }
 
 const answerSchema = z.object({ report: reportMessageSchema.nullable() });
@@ -44,9 +45,10 @@ export async function lockOverHttps(door: HttpsDoor, lock: Dsse, { answerMs, sig
 
 /** The body of the answer once the statement is taken; what is too much for the door is tried again. */
 async function handIn(door: HttpsDoor, envelope: Dsse, options: OrderOptions): Promise<unknown> {
+  const ca = await caOf(door);
   const untilMs = performance.now() + options.answerMs;
   for (;;) {
-    const { status, body } = await post(door, envelope, options);
+    const { status, body } = await post(door.url, ca, envelope, options);
     if (status === 429 && performance.now() + AGAIN_MS < untilMs && !options.signal.aborted) {
       await new Promise((resolve) => setTimeout(resolve, AGAIN_MS));
       continue;
@@ -78,7 +80,15 @@ function troubleOf({ url }: HttpsDoor, status: number, body: unknown): Transport
   return new TransportError(status === 403 && said !== undefined ? 'rejected' : 'unreachable', `${url}: ${text}`);
 }
 
-function post({ url, ca }: HttpsDoor, envelope: Dsse, options: OrderOptions): Promise<{ readonly status: number; readonly body: unknown }> {
+/** @throws TransportError: another door may do */
+async function caOf({ url, caFile }: HttpsDoor): Promise<string | null> {
+  if (caFile === null) return null;
+  return readFile(caFile, 'utf8').catch((cause: unknown) => {
+    throw new TransportError('unreachable', `${url}: its certificate ${caFile} cannot be read`, { cause });
+  });
+}
+
+function post(url: string, ca: string | null, envelope: Dsse, options: OrderOptions): Promise<{ readonly status: number; readonly body: unknown }> {
   const payload = Buffer.from(JSON.stringify(envelope), 'utf8');
   const waitSeconds = Math.max(1, Math.min(60, Math.ceil(options.waitMs / 1000)));
   const settings: RequestOptions = {

@@ -7,6 +7,7 @@ import { canonicalBytes } from '../../ledger/index.ts';
 import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import type { Clock, Transport } from '../../src/engine/ports.ts';
 import type { Claim } from '../../src/executor/claims.ts';
+import type { Worker } from '../../src/executor/worker.ts';
 import { reportMaker } from '../../src/executor/reports.ts';
 import { payloadDigest, readPayload } from '../../src/protocol/dsse.ts';
 import type { ReportMessage } from '../../src/protocol/envelope.ts';
@@ -25,6 +26,7 @@ import { makeStep } from '../support/envelopes.ts';
 import { signedLock } from '../support/locks.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { EXECUTOR, keys, logId, sidecar, sign, START_MS } from '../support/story.ts';
+import { createBench } from '../support/worker-bench.ts';
 
 const OTHER = 'executor:other';
 const clock: Clock = {
@@ -60,8 +62,8 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     for (const name of Object.values(STREAMS)) await manager.streams.delete(name).catch(() => undefined);
     await setUpBus(admin, planBus([EXECUTOR, OTHER], 1));
   };
-  const dial = (): Transport => connectNats({
-    log: logId, executors: [EXECUTOR], tokens, clock, logger, answerMs: 700,
+  const dial = (log = logId): Transport => connectNats({
+    log, executors: [EXECUTOR], tokens, clock, logger, answerMs: 700,
     bus: openBus({ servers: nats.urls, seed: nats.seeds.sidecar, name: 'sidecar', inboxPrefix: '_INBOX_sidecar', logger }),
   });
   const listen = (far: FarEnd): NatsListener => {
@@ -123,6 +125,43 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
   };
 
   transportConformance('nats', openPair, { envelope: (n) => envelopes[n]!, order: order!, lock: signedLock(), reports: [claimed(1), claimed(2)] });
+
+  test('a lock that one sidecar sets is held by every worker that is there, by one that comes later, and shown to the other sidecars', async () => {
+    await newStreams();
+    const open: { close(): Promise<void> }[] = [];
+    const startWorker = async (): Promise<Worker> => {
+      const ends: { listener: NatsListener | null } = { listener: null };
+      const bench = createBench({ heard: (lock) => ends.listener?.tellLock(lock) });
+      const worker = await bench.start();
+      ends.listener = listenNats({
+        executorId: EXECUTOR, run: randomBytes(8).toString('hex'), clock, logger, ackMs: 1_000, worker,
+        bus: openBus({ servers: nats.urls, seed: nats.seeds.executors.get(EXECUTOR)!, name: 'worker', inboxPrefix: inboxOf(lane), logger }),
+      });
+      open.push(ends.listener);
+      return worker;
+    };
+    const [a, b] = [dial(), dial('b'.repeat(16))];
+    open.push(a, b);
+    const heard: Dsse[] = [];
+    b.onLock((one) => heard.push(one));
+    let connections = 0;
+    a.onConnected(() => (connections += 1));
+    const workers = [await startWorker(), await startWorker()];
+    await eventually(() => connections === 2 && b.isConnected(EXECUTOR));
+    const lock = signedLock();
+    await a.publishLock(EXECUTOR, lock);
+    expect(workers.map((worker) => worker.locks())).toEqual([[lock], [lock]]);
+    await eventually(() => heard.length > 0);
+    expect(heard[0]).toEqual(lock);
+    // One whose book is new hears of it when the sidecar finds it: it is told again.
+    const third = await startWorker();
+    await eventually(() => connections === 3);
+    await a.publishLock(EXECUTOR, lock);
+    expect(third.locks()).toEqual([lock]);
+    // A stranger's is turned down by all of them.
+    await expect(a.publishLock(EXECUTOR, signedLock({}, keys.stranger))).rejects.toMatchObject({ code: 'rejected' });
+    for (const one of open.reverse()) await one.close();
+  });
 
   describe('a bus', () => {
     let pair: Pair;

@@ -1,7 +1,10 @@
 /** The door for signed orders, with a real server and a real worker behind it; only the worker's target, disk and clock are the bench's. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { connect } from 'node:net';
-import { afterEach, describe, expect, test } from 'vitest';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, describe, expect, test } from 'vitest';
 import type { Verifier } from '../../ledger/index.ts';
 import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import { orderOverHttps } from '../../src/cli/order-over-https.ts';
@@ -227,20 +230,26 @@ describe('the door', () => {
 });
 
 describe('who brings an order', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'cs-door-'));
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(directory, name), text);
+    return join(directory, name);
+  };
   const options = { answerMs: 5_000, waitMs: 5_000, signal: new AbortController().signal };
 
   test('hears what became of it', async () => {
     const here = await place();
     const order = { leaseId: here.made.plan.lease!.leaseId };
-    const reported = await answered(here, orderOverHttps({ url: here.door.url, ca: CERTIFICATE }, early(here.made), order, options));
+    const reported = await answered(here, orderOverHttps({ url: here.door.url, caFile: file('door.crt', CERTIFICATE) }, early(here.made), order, options));
     expect(reported?.report).toMatchObject({ outcome: 'done', leaseId: order.leaseId });
-    await expect(orderOverHttps({ url: here.door.url, ca: CERTIFICATE }, early(here.made, {}, keys.stranger), order, options)).rejects.toMatchObject({ code: 'rejected' });
+    await expect(orderOverHttps({ url: here.door.url, caFile: file('door.crt', CERTIFICATE) }, early(here.made, {}, keys.stranger), order, options)).rejects.toMatchObject({ code: 'rejected' });
   });
 
   test('gives it to nobody with another certificate, and to no other name', async () => {
     const here = await place();
     const order = { leaseId: here.made.plan.lease!.leaseId };
-    for (const door of [{ url: here.door.url, ca: OTHER_CERTIFICATE }, { url: here.door.url, ca: null }, { url: here.door.url.replace('127.0.0.1', '127.0.0.2'), ca: CERTIFICATE }]) {
+    for (const door of [{ url: here.door.url, caFile: file('other.crt', OTHER_CERTIFICATE) }, { url: here.door.url, caFile: null }, { url: here.door.url, caFile: join(directory, 'gone.crt') }, { url: here.door.url.replace('127.0.0.1', '127.0.0.2'), caFile: file('door.crt', CERTIFICATE) }]) {
       await expect(orderOverHttps(door, early(here.made), order, options), JSON.stringify(door)).rejects.toMatchObject({ code: 'unreachable' });
     }
     await here.bench.clock.settle();
