@@ -9,6 +9,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { nodeDisk } from '../../ledger/index.ts';
 import { readCredential, type Credential, type CredentialReading } from '../evidence/credential.ts';
+import type { ExecutorConfig } from '../executor/config.ts';
 import { fingerprintOf, parseFingerprintKey } from '../protocol/fingerprint.ts';
 import { findConfig } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
@@ -22,6 +23,7 @@ export interface IdentifyFlags {
   readonly fingerprintKey?: string;
   readonly fingerprint?: string;
   readonly ledger?: string;
+  readonly worker?: string;
 }
 
 const NOTHING_KEPT = 'The secret was not kept.';
@@ -31,6 +33,7 @@ const SECRET_BYTES_MAX = 65_536;
 export function withCredential(command: Command): Command {
   return command
     .option('--fingerprint-key <file>', "the executor's key (default: keys/fingerprint.key beside the configuration)")
+    .option('--worker <file>', 'executor.yaml: its fingerprint key, and its lease book in place of a ledger')
     .option('--fingerprint <hex>', 'instead of the secret: what  identify --only-fingerprint  has printed where the key is');
 }
 
@@ -66,7 +69,7 @@ export async function fingerprintIn(session: Session, flags: IdentifyFlags): Pro
     throw new CliError(EXIT.usage, 'usage', { cause: '--fingerprint takes 64 hex digits', next: 'get them by  countersign identify --only-fingerprint  where the key is' });
   }
   const config = findConfig(flags, session);
-  const path = flags.fingerprintKey !== undefined ? resolve(session.cwd, flags.fingerprintKey) : config === null ? null : join(dirname(config), 'keys', 'fingerprint.key');
+  const path = flags.fingerprintKey !== undefined ? resolve(session.cwd, flags.fingerprintKey) : flags.worker !== undefined ? (await workerOf(session, flags.worker)).fingerprintKey : config === null ? null : join(dirname(config), 'keys', 'fingerprint.key');
   if (path === null) throw new CliError(EXIT.usage, 'no-key', { cause: "the executor's fingerprint key was not given", next: 'give --fingerprint-key FILE' });
   const key = parseFingerprintKey(readSecret(path, 'the fingerprint key'));
   if (key === null) throw new CliError(EXIT.usage, 'no-key', { cause: `${path} holds no fingerprint key` });
@@ -81,6 +84,7 @@ export async function fingerprintIn(session: Session, flags: IdentifyFlags): Pro
 
 /** @throws CliError `not-found` when no credential of that ledger has the fingerprint, `no-ledger` */
 export async function findCredential(session: Session, flags: IdentifyFlags, fingerprint: string): Promise<CredentialReading> {
+  if (flags.worker !== undefined && flags.ledger === undefined) return inBook(session, flags.worker, fingerprint);
   const config = findConfig(flags, session);
   const ledger = flags.ledger !== undefined ? resolve(session.cwd, flags.ledger) : config === null ? null : ledgerIn(config);
   if (ledger === null || !existsSync(ledger)) {
@@ -92,6 +96,23 @@ export async function findCredential(session: Session, flags: IdentifyFlags, fin
   throw new CliError(reading.unreadable > 0 ? EXIT.notEstablished : EXIT.failed, 'not-found', {
     cause: `no credential that ${ledger} knows of has the fingerprint ${fingerprint}`, effect: NOTHING_KEPT,
     next: 'is it of another executor, whose fingerprint key is another? Was it made without Countersign? Is there white space around it?',
+  });
+}
+
+async function inBook(session: Session, path: string, fingerprint: string): Promise<CredentialReading> {
+  const { state } = await workerOf(session, path);
+  const { readCredentialInBook } = await import('../executor/credential-in-book.ts');
+  const reading = await readCredentialInBook(nodeDisk(state), fingerprint);
+  if (reading.credentials.length > 0) return reading;
+  throw new CliError(EXIT.failed, 'not-found', { cause: `no credential in the lease book of ${state} has the fingerprint ${fingerprint}`, effect: NOTHING_KEPT, next: 'another worker of this executor may have made it: look in the ledger, with --ledger FOLDER' });
+}
+
+/** @throws CliError `config` */
+async function workerOf({ cwd }: Session, path: string): Promise<ExecutorConfig> {
+  const { ConfigError, loadExecutorConfig } = await import('../executor/config.ts');
+  return loadExecutorConfig(resolve(cwd, path)).catch((cause: unknown) => {
+    if (!(cause instanceof ConfigError)) throw cause;
+    throw new CliError(EXIT.io, 'config', { cause: cause.message, effect: NOTHING_KEPT }, { cause });
   });
 }
 

@@ -86,7 +86,7 @@ export async function readCredential(disk: Disk, directory: string, fingerprint:
 }
 
 /** Whether a step that was made leaves this credential without use: its login is shut out, or has another secret. */
-function isShutOutBy(made: PlanStep, done: PlanStep, isSameChange: boolean): boolean {
+export function isShutOutBy(made: PlanStep, done: PlanStep, isSameChange: boolean): boolean {
   if (done.connector !== made.connector || done.target !== made.target || done.account !== made.account) return false;
   return done.action === 'retire' || done.action === 'disable' || (done.action === 'replace' && !isSameChange);
 }
@@ -95,7 +95,7 @@ function isShutOutBy(made: PlanStep, done: PlanStep, isSameChange: boolean): boo
  * Whether what is held can be used with it: the account is its own, or it is a login of the account that the privileges were lent to. The
  * new login of a rotation is not taken back by an order once the old one may be gone: nobody would be left who gets in.
  */
-function isOpenTo({ changeId, step }: Pick<Sealed, 'changeId' | 'step'>, subject: string, { changeId: of, subject: whose, order }: Held, retiring: ReadonlySet<string>): boolean {
+export function isOpenTo({ changeId, step }: Pick<Sealed, 'changeId' | 'step'>, subject: string, { changeId: of, subject: whose, order }: Held, retiring: ReadonlySet<string>): boolean {
   if (of === changeId) return !retiring.has(changeId);
   if (order.connector !== step.connector || order.target !== step.target || order.action === 'stage') return false;
   return order.account === step.account || (order.action === 'grant' && whose === subject && step.action !== 'provision');

@@ -74,6 +74,13 @@ export async function openLeaseBook(disk: Disk, executor: string, logger: Logger
   }
 }
 
+/** The fold of as much of the book as can be read, beside whoever has it open; nothing is changed. @throws what the disk throws; BookError `foreign` */
+export async function peekLeaseBook(disk: Disk): Promise<BookState> {
+  const state = emptyBookState();
+  for (const entry of readBook(Buffer.from((await disk.read(BOOK)) ?? new Uint8Array())).entries) foldEntry(state, entry);
+  return state;
+}
+
 interface Lock {
   readonly release: () => Promise<void>;
   readonly fault: BookError | null;

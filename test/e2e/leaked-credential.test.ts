@@ -163,6 +163,20 @@ describe.skipIf(!hasNats())('the sidecar and the bus are dead', () => {
     await isGone(second);
   });
 
+  test('with the ledger gone as well, by what the executor’s own lease book knows', async () => {
+    await start('leaked-no-ledger');
+    const leaked = await leak();
+    configureExecutor({ socket: installation.paths.executorSocket });
+    await killAllButTheExecutor();
+    rmSync(at('data'), { recursive: true });
+    const [, , byBook] = blocksOf('1.');
+    const ran = await type(byBook!);
+    expect(ran.exitCode, ran.stderr).toBe(0);
+    expect(ran.stdout).toMatch(new RegExp(`^${NHI}  may still work\n[^]*\n${leaked.change.id} done by ${EXECUTOR}\n$`));
+    await isGone(leaked);
+    isNowhere(leaked.secret, [ran]);
+  });
+
   test('everything of an identity, by hand, to an executor that runs', async () => {
     await start('leaked-by-hand');
     const leaked = await leak();
