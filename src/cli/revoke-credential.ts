@@ -26,6 +26,7 @@ export async function revokeCredential(session: Session, flags: CredentialFlags)
   if (opens.length === 0 && standing.length === 0) {
     throw new CliError(EXIT.failed, 'nothing-to-revoke', { cause: `it opens nothing any more: ended by ${credentials[0]?.endedBy ?? 'its lease'}`, effect: 'Nothing was sent.' });
   }
+  if (opens.length === 0) out.document({ direct: false, revokes: [], standing: standing.map(({ changeId, connector, target, account }) => ({ changeId, connector, target, account })) });
   const exit = opens.length === 0 ? EXIT.ok : await takeBack(session, flags, opens);
   for (const one of standing) sayWhatElse(session, one);
   return exit === EXIT.ok && standing.length > 0 ? EXIT.pending : exit;

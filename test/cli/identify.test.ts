@@ -84,6 +84,11 @@ describe('revoke --credential', () => {
     expect(stderr).toMatch(/NOT taken back: orders at pg-main \/ app stands[^]*countersign lock set --nhi nhi:prod\/orders-api[^]*--kind rotate[^]*--kind disable/);
   });
 
+  it('says so to programs as well', async () => {
+    const { exit, stdout } = await stdin('standing').run('revoke', '--credential', '--json');
+    expect([exit, JSON.parse(stdout)]).toMatchObject([5, { revokes: [], standing: [{ connector: 'pg-main', target: 'app', account: 'orders' }] }]);
+  });
+
   it.each([['--change', 'chg_x'], ['--nhi', 'nhi:a/b'], ['--order', 'file']])('is not given with %s', async (...args) => {
     expect((await stdin(SECRET).run('revoke', '--credential', '--now', ...args)).exit).toBe(2);
   });
