@@ -29,7 +29,7 @@ export async function openBusLine({ servers, seed, executorId }: BusEntrance): P
     if (said === null || !('token' in said)) return;
     if (said.t === 'accepted') answers.set(said.token, { accepted: true });
     else if (said.t === 'refused') answers.set(said.token, { error: said.error });
-    else answers.set(said.token, { accepted: false, code: 'inconsistent-checkpoint', fromSize: said.fromSize, root: said.root });
+    else if (said.t === 'inconsistent') answers.set(said.token, { accepted: false, code: 'inconsistent-checkpoint', fromSize: said.fromSize, root: said.root });
   });
   return {
     async ask(envelope) {

@@ -18,6 +18,7 @@ import { changeInputSchema, proposalSchema, reconcileInputSchema, scheduleSchema
 import { decisionSchema, verificationSchema } from '../protocol/decision.ts';
 import { discoveredPageSchema, discoveredReportSchema, discoverTicketSchema } from '../protocol/discovery.ts';
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
+import { lockStatementSchema } from '../protocol/lock.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revokeOrderSchema, ticketSchema } from '../protocol/signed.ts';
@@ -45,6 +46,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'dsse': dsseSchema,
   'ticket': ticketSchema,
   'revoke-order': revokeOrderSchema,
+  'lock-statement': lockStatementSchema,
   'approval-statement': approvalStatementSchema,
   'approval': approvalSchema,
   'report': reportSchema,

@@ -14,7 +14,33 @@ export interface OrderOptions {
   readonly signal: AbortSignal;
 }
 
-const REVOKE = 1;
+/** Of the one question on the line. */
+const ASKED = 1;
+
+/**
+ * Has an executor hold a lock, or forget one that is lifted.
+ *
+ * @throws TransportError `unreachable`: it is not known to hold it; `rejected`: it does not believe the statement
+ */
+export function lockExecutor(path: string, lock: Dsse, { answerMs, signal }: Pick<OrderOptions, 'answerMs' | 'signal'>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const finish = (end: () => void): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', late);
+      end();
+      frames.close();
+    };
+    const late = (): void => finish(() => reject(new TransportError('unreachable', `${path}: no answer in time`)));
+    const timer = setTimeout(late, answerMs);
+    signal.addEventListener('abort', late);
+    const frames = openFrames<ReplyFrame, RequestFrame>(connect(path), replyFrameSchema, (frame) => {
+      if (frame.op !== 'answer' || frame.id !== ASKED) return;
+      const { result } = frame;
+      finish(() => ('error' in result ? reject(new TransportError('rejected', result.error)) : resolve()));
+    }, (why) => finish(() => reject(new TransportError('unreachable', `${path}: ${why}`))));
+    frames.send({ op: 'lock', id: ASKED, lock });
+  });
+}
 
 /** A report as it came: its signature is the caller's to check. */
 export interface Reported {
@@ -42,7 +68,7 @@ export function orderExecutor(path: string, envelope: Dsse, { leaseId }: Pick<Re
     let timer = setTimeout(stop, options.answerMs);
     options.signal.addEventListener('abort', stop);
     const frames = openFrames<ReplyFrame, RequestFrame>(connect(path), replyFrameSchema, (frame) => {
-      if (frame.op === 'answer' && frame.id === REVOKE) {
+      if (frame.op === 'answer' && frame.id === ASKED) {
         const { result } = frame;
         if ('error' in result) return finish(() => reject(new TransportError('rejected', result.error)));
         accepted = true;
@@ -57,6 +83,6 @@ export function orderExecutor(path: string, envelope: Dsse, { leaseId }: Pick<Re
       last = reported;
       if (report.outcome === 'done' || report.outcome === 'already-absent' || (report.outcome === 'mismatch' && report.order === payloadDigest(envelope))) finish(() => resolve(reported));
     }, (why) => finish(() => (accepted ? resolve(last) : reject(new TransportError('unreachable', `${path}: ${why}`)))));
-    frames.send({ op: 'revoke', id: REVOKE, order: envelope, watch: true });
+    frames.send({ op: 'revoke', id: ASKED, order: envelope, watch: true });
   });
 }

@@ -19,6 +19,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['extend'], load: async () => (await import('./extend.ts')).addExtend },
   { names: ['confirm'], load: async () => (await import('./confirm.ts')).addConfirm },
   { names: ['revoke'], load: async () => (await import('./revoke.ts')).addRevoke },
+  { names: ['identify'], load: async () => (await import('./identify.ts')).addIdentify },
   { names: ['lock'], load: async () => (await import('./lock.ts')).addLock },
   { names: ['reconcile', 'inventory'], load: async () => (await import('./reconcile.ts')).addReconcile },
   { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },

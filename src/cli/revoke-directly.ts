@@ -6,20 +6,20 @@ import { existsSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { nodeDisk, parseSigner, type Signer } from '../../ledger/index.ts';
+import { ClientError } from '../client/index.ts';
 import { TransportError } from '../engine/ports.ts';
 import { readHeld, type OrderTemplate } from '../evidence/held.ts';
-import { openDsse, readPayload, signDsse } from '../protocol/dsse.ts';
-import { ProtocolError } from '../protocol/errors.ts';
-import {
-  dsseSchema, reportSchema, REPORT_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, type RevokedReport, type RevokeOrder,
-} from '../protocol/signed.ts';
-import { loadTrustFolder, TrustError } from '../protocol/trust-folder.ts';
+import { readPayload, signDsse } from '../protocol/dsse.ts';
+import { dsseSchema, revokeOrderSchema, REVOKE_ORDER_TYPE, type Dsse, type RevokeOrder } from '../protocol/signed.ts';
+import { loadTrustFolder, TrustError, type Trust } from '../protocol/trust-folder.ts';
 import { formatTime, personIdSchema } from '../protocol/values.ts';
+import { outcomeOf, tellSent, type Sent } from './carried-out.ts';
 import { findConfig } from './connect.ts';
+import { doorAt, doorsIn, orderAtDoor, type Doors } from './executor-doors.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readSecret, readText } from './files.ts';
-import { orderExecutor, type Reported } from './order-executor.ts';
 import { plain } from './output.ts';
+import { writeSigned } from './signed-file.ts';
 import type { Session } from './world.ts';
 
 export interface DirectFlags {
@@ -31,65 +31,80 @@ export interface DirectFlags {
   readonly ledger?: string;
   readonly order?: string;
   readonly wait?: string;
+  readonly caFile?: string;
+  readonly write?: string;
 }
 
 const NOTHING_SENT = 'Nothing was sent.';
 
-interface Sent {
-  readonly changeId: string;
-  readonly executor: string;
-  readonly outcome: RevokedReport['outcome'] | 'accepted' | TransportError['code'];
-  readonly detail: string | null;
-}
-
-/** @throws CliError before anything was sent */
+/** @throws CliError before anything was sent, or written */
 export async function revokeDirectly(session: Session, flags: DirectFlags): Promise<ExitCode> {
-  const { out } = session;
   const installation = readInstallation(session, flags);
   const signer = openRevokerKey(session, flags, installation);
   const templates = await whatToTakeBack(session, flags, installation);
   if (templates.length === 0) throw new CliError(EXIT.failed, 'nothing-to-revoke', { cause: `the ledger knows of nothing that ${flags.nhi ?? flags.change ?? 'this'} holds`, effect: NOTHING_SENT });
+  return orderBack(session, flags, installation, signer, templates);
+}
+
+/** Signs an order for each, and hands it to its executor, or writes it down to be carried there. */
+export async function orderBack(session: Session, flags: DirectFlags, installation: Installation | null, signer: Signer, templates: readonly OrderTemplate[]): Promise<ExitCode> {
+  const { out } = session;
+  const orders = templates.map((template) => revokeOrderSchema.parse({ ...template, notBefore: formatTime(session.nowMs()), cause: 'early', orderedBy: signer.name }));
+  const signed = orders.map((order) => ({ order, envelope: signDsse(REVOKE_ORDER_TYPE, order, signer) }));
+  if (flags.write !== undefined) return write(session, resolve(session.cwd, flags.write), signed);
   const waitMs = secondsOf(flags.wait) * 1000;
-  const sent: Sent[] = [];
-  for (const template of templates) {
-    const order = revokeOrderSchema.parse({ ...template, notBefore: formatTime(session.nowMs()), cause: 'early', orderedBy: signer.name });
-    sent.push(await send(session, installation, socketOf(flags, session, installation, order.audience), order, signer, waitMs));
+  const doors = signed.map(({ order }) => doorsOf(flags, session, installation, order.audience));
+  if (doors.every((one) => one.socket === null && one.https === null)) {
+    throw new CliError(EXIT.usage, 'no-executor', { cause: `it is not said where ${orders[0]!.audience} listens`, effect: NOTHING_SENT, next: 'give --executor SOCKET or https://HOST:PORT, or write the order down with --write FILE and carry it there' });
   }
+  const trust = await trustIn(installation);
+  const sent = await inTurns(signed, async ({ order, envelope }, index): Promise<Sent> => {
+    const about = { changeId: order.changeId, executor: order.audience };
+    try {
+      return outcomeOf(about, await orderAtDoor(doors[index]!, envelope, order, { waitMs, signal: session.signal }), trust);
+    } catch (error) {
+      if (!(error instanceof TransportError)) throw error;
+      return { ...about, outcome: error.code, detail: error.message };
+    }
+  });
   out.document({ direct: true, revokes: sent });
-  for (const one of sent) out.line(`${one.changeId} ${one.outcome === 'done' || one.outcome === 'already-absent' ? out.good(one.outcome) : out.bad(one.outcome)} by ${one.executor}${one.detail === null ? '' : `: ${plain(one.detail)}`}`);
+  const exit = tellSent(out, sent);
   if (sent.some(({ outcome }) => outcome !== 'unreachable' && outcome !== 'rejected')) out.say('it is recorded once a sidecar of this log is up again: the executor keeps its report until then');
-  if (sent.some(({ outcome }) => outcome === 'unreachable')) return EXIT.io;
-  if (sent.some(({ outcome }) => outcome === 'rejected' || outcome === 'mismatch')) return EXIT.failed;
-  return sent.every(({ outcome }) => outcome === 'done' || outcome === 'already-absent') ? EXIT.ok : EXIT.pending;
+  if (exit === EXIT.io) out.say(`nobody is known to have taken all of it: the same with  --write order.dsse  can be carried to the executor's machine, for  countersign worker apply order.dsse`);
+  return exit;
 }
 
-/** How long an executor may take to hold an order. */
-const ANSWER_MS = 10_000;
-
-async function send({ signal }: Session, installation: Installation | null, socket: string, order: RevokeOrder, signer: Signer, waitMs: number): Promise<Sent> {
-  const about = { changeId: order.changeId, executor: order.audience };
-  try {
-    const reported = await orderExecutor(socket, signDsse(REVOKE_ORDER_TYPE, order, signer), order, { answerMs: ANSWER_MS, waitMs, signal });
-    if (reported === null) return { ...about, outcome: 'accepted', detail: 'the executor holds the order and has not reported yet' };
-    const { outcome, detail } = reported.report;
-    return { ...about, outcome, detail: (await isSigned(installation, reported)) ? detail : 'its signature could not be checked: no trust folder here knows the executor' };
-  } catch (error) {
-    if (!(error instanceof TransportError)) throw error;
-    return { ...about, outcome: error.code, detail: error.message };
-  }
+function write(session: Session, path: string, signed: readonly { readonly order: RevokeOrder; readonly envelope: Dsse }[]): ExitCode {
+  writeSigned(path, signed.map(({ envelope }) => envelope));
+  session.out.document({ written: path, orders: signed.map(({ order }) => ({ changeId: order.changeId, executor: order.audience })) });
+  for (const { order } of signed) session.out.line(`${order.changeId} ordered back from ${order.audience}, in ${path}`);
+  session.out.say(`nothing was sent. On the executor's machine:  countersign worker apply ${basename(path)} --config executor.yaml`);
+  return EXIT.ok;
 }
 
-/** Whether the report is the executor's own. Where no trust can be loaded, the socket's owner is all there is to go by. */
-async function isSigned(installation: Installation | null, { envelope, report }: Reported): Promise<boolean> {
-  if (installation?.trust == null) return false;
+/** Orders that are on their way at a time: a target that does not answer holds up no other. */
+const AT_A_TIME = 16;
+
+async function inTurns<T, R>(all: readonly T[], run: (one: T, index: number) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  let next = 0;
+  const lane = async (): Promise<void> => {
+    for (let index = next; index < all.length; index = next) {
+      next += 1;
+      results[index] = await run(all[index]!, index);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_A_TIME }, lane));
+  return results;
+}
+
+/** Null where no trust can be loaded: then the report's way here is all there is to go by. */
+async function trustIn(installation: Installation | null): Promise<Trust | null> {
+  if (installation?.trust == null) return null;
   try {
-    const trust = await loadTrustFolder(installation.trust);
-    const executor = trust.executors.get(report.executor);
-    if (executor === undefined) return false;
-    openDsse(envelope, REPORT_TYPE, reportSchema, [executor.key]);
-    return true;
+    return await loadTrustFolder(installation.trust);
   } catch (error) {
-    if (error instanceof ProtocolError || error instanceof TrustError) return false;
+    if (error instanceof TrustError) return null;
     throw error;
   }
 }
@@ -99,26 +114,30 @@ function secondsOf(text = '30'): number {
   return Number(text);
 }
 
+/** Not what the sidecar says no to: only silence, and a caller who has no way to ask it. */
+export function meansSidecarIsGone(error: unknown): boolean {
+  if (error instanceof ClientError) return error.status === null || error.status >= 500;
+  return error instanceof CliError && (error.code === 'no-sidecar' || error.code === 'no-token' || error.code === 'no-such-file');
+}
+
 /** As much of countersign.yaml as can be read: an installation that is broken is no reason not to revoke. */
-interface Installation {
+export interface Installation {
   readonly folder: string;
   readonly ledger: string | null;
   readonly trust: string | null;
-  readonly sockets: ReadonlyMap<string, string>;
+  readonly doors: ReadonlyMap<string, Doors>;
 }
 
-function readInstallation(session: Session, flags: DirectFlags): Installation | null {
+export function readInstallation(session: Session, flags: Pick<DirectFlags, 'config'>): Installation | null {
   const file = findConfig(flags, session);
   if (file === null) return null;
   const folder = dirname(file);
   const parsed = parse(readText(file, 'the configuration')) as { data?: unknown; trust?: unknown; executors?: unknown } | null;
-  const executors = Array.isArray(parsed?.executors) ? (parsed.executors as { id?: unknown; socket?: unknown }[]) : [];
-  const sockets = executors.flatMap(({ id, socket }) => (typeof id === 'string' && typeof socket === 'string' ? [[id, resolve(folder, socket)] as const] : []));
   const path = (value: unknown, ...more: string[]): string | null => (typeof value === 'string' ? resolve(folder, value, ...more) : null);
-  return { folder, ledger: path(parsed?.data, 'ledger'), trust: path(parsed?.trust), sockets: new Map(sockets) };
+  return { folder, ledger: path(parsed?.data, 'ledger'), trust: path(parsed?.trust), doors: doorsIn(parsed?.executors, folder) };
 }
 
-function openRevokerKey(session: Session, flags: DirectFlags, installation: Installation | null): Signer {
+export function openRevokerKey(session: Session, flags: Pick<DirectFlags, 'key'>, installation: Installation | null): Signer {
   const path = flags.key !== undefined ? resolve(session.cwd, flags.key) : installation === null ? null : join(installation.folder, 'keys', 'revoker.key');
   if (path === null) throw new CliError(EXIT.usage, 'no-key', { cause: 'no revoker key was given', effect: NOTHING_SENT, next: 'give --key FILE' });
   let signer: Signer;
@@ -158,8 +177,7 @@ function readOrder(path: string): OrderTemplate {
   }
 }
 
-function socketOf(flags: DirectFlags, session: Session, installation: Installation | null, executor: string): string {
-  const socket = flags.executor !== undefined ? resolve(session.cwd, flags.executor) : installation?.sockets.get(executor);
-  if (socket === undefined) throw new CliError(EXIT.usage, 'no-executor', { cause: `it is not said where ${executor} listens`, effect: NOTHING_SENT, next: 'give --executor SOCKET' });
-  return socket;
+function doorsOf(flags: DirectFlags, session: Session, installation: Installation | null, executor: string): Doors {
+  if (flags.executor !== undefined) return doorAt(flags.executor, flags.caFile, session.cwd);
+  return installation?.doors.get(executor) ?? { socket: null, https: null };
 }

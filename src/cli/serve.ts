@@ -7,6 +7,7 @@ import { formatConfig } from '../config/print.ts';
 import { findConfig } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import type { Runner } from './runner.ts';
+import { addApply } from './worker-apply.ts';
 import type { Session } from './world.ts';
 
 interface ServeFlags {
@@ -21,11 +22,15 @@ export function addServe(program: Command, run: Runner): void {
     .option('--config <file>', 'countersign.yaml (default: ./countersign.yaml)')
     .option('--print-config', 'print the configuration in force, and where each value comes from, instead of running')
     .action(run(serve));
-  program
-    .command('worker')
-    .description('run an executor')
-    .option('--config <file>', 'executor.yaml', 'executor.yaml')
-    .action(run(worker));
+  addApply(
+    program
+      .command('worker')
+      .description('run an executor')
+      .enablePositionalOptions()
+      .option('--config <file>', 'executor.yaml', 'executor.yaml')
+      .action(run(worker)),
+    run,
+  );
 }
 
 async function serve(session: Session, flags: ServeFlags): Promise<ExitCode> {

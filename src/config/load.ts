@@ -143,7 +143,7 @@ function withAbsolutePaths(config: Config, directory: string): Config {
   }
   return {
     ...absolute,
-    executors: absolute.executors.map((executor) => ({ ...executor, ...(executor.socket === undefined ? {} : { socket: resolve(directory, executor.socket) }) })),
+    executors: absolute.executors.map((executor) => ({ ...executor, ...(executor.socket === undefined ? {} : { socket: resolve(directory, executor.socket) }), ...(executor.caFile === undefined ? {} : { caFile: resolve(directory, executor.caFile) }) })),
     webhooks: absolute.webhooks.map((webhook) => ({ ...webhook, secret: resolve(directory, webhook.secret) })),
   };
 }

@@ -94,7 +94,16 @@ export const configSchema = z
   facts: z.strictObject({ inventory: pathSchema, catalogue: pathSchema, directory: pathSchema, usage: pathSchema.optional(), calendar: pathSchema.optional() }),
   /** None: every change is made by its caller, and nobody looks at what it did. */
   executors: z
-    .array(z.strictObject({ id: executorIdSchema, /** Left out: it is reached over the bus. */ socket: pathSchema.optional(), connectors: z.array(connectorIdSchema).min(1).max(64) }))
+    .array(z.strictObject({
+      id: executorIdSchema,
+      /** Left out: it is reached over the bus. */
+      socket: pathSchema.optional(),
+      /** Its door for signed revoke orders, `https://host:port`: for `revoke --now`, when all else is dead. */
+      url: plainTextSchema(255).refine((text) => doorUrlTrouble(text) === null, 'https://host:port, or http to a loopback address, and nothing after it').optional(),
+      /** PEM of the authorities, or of the very certificate, to trust there instead of the system's. */
+      caFile: pathSchema.optional(),
+      connectors: z.array(connectorIdSchema).min(1).max(64),
+    }))
     .max(64)
     .refine((executors) => isUnique(executors.map((one) => one.id)), 'an executor is listed twice')
     .refine((executors) => isUnique(executors.flatMap((one) => one.connectors)), 'a connector is served by one executor'),
@@ -131,6 +140,14 @@ function urlTrouble(text: string, allowHttp: boolean, allowPrivate: boolean): st
   const address = url.hostname.replace(/^\[|\]$/g, '');
   if (isIP(address) !== 0 && !mayConnect(address, allowPrivate)) return mayConnect(address, true) ? 'a private address, and allowPrivate does not say so' : 'an address that nothing is sent to';
   return null;
+}
+
+/** Why an executor's door cannot be at this URL; null where it can. */
+export function doorUrlTrouble(text: string): string | null {
+  if (!URL.canParse(text)) return 'not a URL';
+  const { protocol, hostname, username, password, pathname, search, hash } = new URL(text);
+  if (protocol !== 'https:' && !(protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname))) return 'must be https, or http to a loopback address';
+  return username !== '' || password !== '' || pathname !== '/' || search !== '' || hash !== '' ? 'has more than a host and a port' : null;
 }
 
 function isUnique(values: readonly string[]): boolean {

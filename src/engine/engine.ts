@@ -28,6 +28,7 @@ import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
 import { enforceLocks, type Lock } from './locks.ts';
+import { mayLift, spreadLocks } from './lock-spread.ts';
 import type { Clock, DeliveryStore, LedgerCopy, Logger, Outbox, RandomBytes, Transport } from './ports.ts';
 import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
 import { keepFilled } from './refill.ts';
@@ -179,9 +180,15 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const context: EngineContext = { ...options, store, self, executorHeads: createExecutorHeads(), discoveries: createDiscoveries(), factsDigest: recorded.factsDigest };
   const reconciler = createReconciler(context);
   runner = startRunner(context);
+  const executors = new Set(options.connectors.flatMap((connector) => options.executorOf(connector) ?? []));
+  const lockSpread = spreadLocks(context, [...executors], () => runner.wakeWaiting());
 
   transport.onReport((audience, message) => receiveReport(context, audience, message));
-  transport.onConnected((audience) => runner.connected(audience));
+  transport.onLock((lock) => void lockSpread.hear(lock));
+  transport.onConnected((audience) => {
+    lockSpread.connected(audience);
+    runner.connected(audience);
+  });
   options.copy?.onProgress(() => runner.wakeWaiting());
   if (options.outbox !== undefined) keepFilled(context, options.outbox);
   if (log.failed === null) enforceLocks(context);
@@ -291,14 +298,17 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       store.record('lock.set', { lockId, nhi, connector, reason }, [], by);
       enforceLocks(context);
       await store.durable();
+      lockSpread.tell();
       return { ok: true, value: store.locks().find((one) => one.lockId === lockId)! };
     },
     async unlock(by, lockId, reason) {
       const lock = store.locks().find((one) => one.lockId === lockId);
       if (lock === undefined) return { ok: false, code: 'no-such-lock', message: 'no lock of this id is set' };
       if (!mayLock(by, lock.nhi, options.facts())) return { ok: false, code: 'not-allowed', message: `${by} is neither owner, on call nor security there` };
+      if (!mayLift(log.logId, lock, log.logId)) return { ok: false, code: 'not-allowed', message: `the lock was set ${lock.statement?.log == null ? 'by a revoker, past every sidecar: a revoker lifts it' : `by the sidecar of log ${lock.statement.log}, which lifts it`}` };
       store.record('lock.lifted', { lockId, reason }, [], by);
       await store.durable();
+      lockSpread.tell();
       runner.wakeWaiting();
       return { ok: true, value: lock };
     },
@@ -345,6 +355,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     },
     async close() {
       closed = true;
+      lockSpread.close();
       runner.close();
       reconciler.close();
       await transport.close();

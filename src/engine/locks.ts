@@ -1,5 +1,7 @@
 /** Locks: while one covers an identity or a connector, nothing is gained there. They outlive every process, being records. */
 import { mayHaveGiven, mayRollBack, type ChangeState } from '../change/state.ts';
+import type { LockStatement } from '../protocol/lock.ts';
+import type { Dsse } from '../protocol/signed.ts';
 import { orderEarly } from './early.ts';
 import type { EngineContext } from './engine.ts';
 
@@ -12,6 +14,18 @@ export interface Lock {
   readonly reason: string;
   readonly by: string;
   readonly atMs: number;
+  /** As it was heard from another sidecar, or a revoker; null for one that was set here. */
+  readonly envelope: Dsse | null;
+  /** What that says; null with it. */
+  readonly statement: LockStatement | null;
+}
+
+/** The end of a lock. */
+export interface Lift {
+  readonly by: string;
+  readonly reason: string | null;
+  readonly atMs: number;
+  readonly envelope: Dsse | null;
 }
 
 /** The locks that cover a change of this subject at this connector. */

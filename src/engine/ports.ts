@@ -40,6 +40,10 @@ export interface Transport {
   publishStep(audience: string, envelope: StepEnvelope): Promise<Acceptance>;
   /** An order to act on now (or at its `notBefore`). Resolves when it is held durably, or is being acted on where nothing can be held. @throws TransportError */
   publishRevoke(audience: string, order: Dsse): Promise<void>;
+  /** Resolves when every worker of the executor that is known to be there holds the lock, or that it is lifted. Idempotent by its digest. @throws TransportError */
+  publishLock(audience: string, lock: Dsse): Promise<void>;
+  /** Calls back for every lock, set or lifted, that an executor has heard of from whomever: signed, and not looked at here. */
+  onLock(callback: (lock: Dsse) => void): void;
   /**
    * Calls `receive` for every report, until it resolves: only then is the report acknowledged and may its executor forget it.
    * A rejection leaves it with the executor, which sends it again.

@@ -11,8 +11,9 @@ import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, NewEvent } from '../change/events.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';
-import type { Lock } from './locks.ts';
 import { afterReconcileRecord, isReconcileRecordType, NOTHING_RECONCILED, type Reconciled } from '../evidence/reconciled.ts';
+import { holdLock } from '../protocol/lock.ts';
+import type { Lift, Lock } from './locks.ts';
 import { isChangeEventType, systemDraft, systemRecordBodies, toDraft, toEvent, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 
 export type Applied =
@@ -31,6 +32,8 @@ export interface Store {
   locks(): readonly Lock[];
   /** What looking at targets has come to. */
   reconciled(): Reconciled;
+  /** Every lock that was ever set, oldest first, and what lifted it. */
+  lockHistory(): readonly { readonly lock: Lock; readonly lift: Lift | null }[];
   /**
    * Decides and sequences. Nothing is durable yet.
    * @param extra objects that the body names beyond its attachments
@@ -64,7 +67,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   const changes = new Map<string, ChangeState>();
   const openChanges = new Set<string>();
   const byKey = new Map<string, string>();
-  const locks = new Map<string, Lock>();
+  const locks = new Map<string, { readonly lock: Lock; readonly lift: Lift | null }>();
   const system = new Map<SystemRecordType, Readonly<Record<string, unknown>>>();
   let reconciled = NOTHING_RECONCILED;
   let lastAtMs = 0;
@@ -84,10 +87,14 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
     system.set(type, body);
     lastAtMs = Math.max(lastAtMs, atMs);
     if (type === 'lock.set') {
-      const lock = systemRecordBodies['lock.set'].parse(body);
-      locks.set(lock.lockId, { ...lock, by: actor, atMs });
+      const { statement: envelope = null, ...lock } = systemRecordBodies['lock.set'].parse(body);
+      locks.set(lock.lockId, { lock: { ...lock, by: actor, atMs, envelope, statement: envelope === null ? null : holdLock(envelope).statement }, lift: null });
     }
-    if (type === 'lock.lifted') locks.delete(systemRecordBodies['lock.lifted'].parse(body).lockId);
+    if (type === 'lock.lifted') {
+      const { lockId, reason, statement: envelope = null } = systemRecordBodies['lock.lifted'].parse(body);
+      const set = locks.get(lockId);
+      if (set !== undefined) locks.set(lockId, { ...set, lift: { by: actor, reason, atMs, envelope } });
+    }
     if (isReconcileRecordType(type)) reconciled = afterReconcileRecord(reconciled, type, body, atMs);
   };
 
@@ -153,7 +160,8 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
       sequence([{ changeId, events: decided.events, extra }, { changeId: other, events: follows?.ok === true ? follows.events : [], extra: [] }]);
       return { ok: true, state: changes.get(changeId)!, events: decided.events };
     },
-    locks: () => [...locks.values()],
+    locks: () => [...locks.values()].filter(({ lift }) => lift === null).map(({ lock }) => lock),
+    lockHistory: () => [...locks.values()],
     reconciled: () => reconciled,
     record(type, body, objects = [], actor = options.actor) {
       const atMs = stamp();

@@ -30,6 +30,12 @@ export interface HeldReading {
 export async function readHeld(disk: Disk, directory: string): Promise<HeldReading> {
   const subjects = new Map<string, string>();
   const held = new Map<string, Held>();
+  const { records, unreadable } = await readEvery(disk, directory, (record) => takeHeld(record, subjects, held));
+  return { held: [...held.values()], records, unreadable };
+}
+
+/** Shows `take` every record that can be read, oldest first. One that it throws at counts as one that could not be. */
+export async function readEvery(disk: Disk, directory: string, take: (record: LedgerRecord) => void): Promise<Pick<HeldReading, 'records' | 'unreadable'>> {
   let unreadable = 0;
   let records = 0;
   const size = await sizeOf(disk, directory);
@@ -40,14 +46,14 @@ export async function readHeld(disk: Disk, directory: string): Promise<HeldReadi
     unreadable += Math.max(0, width - entries.length);
     for (const entry of entries) {
       try {
-        take(decodeRecord(entry), subjects, held);
+        take(decodeRecord(entry));
         records += 1;
       } catch {
         unreadable += 1;
       }
     }
   }
-  return { held: [...held.values()], records, unreadable };
+  return { records, unreadable };
 }
 
 async function sizeOf(disk: Disk, directory: string): Promise<number> {
@@ -67,7 +73,8 @@ function entriesOf(bytes: Uint8Array): Uint8Array[] {
   return entries;
 }
 
-function take(record: LedgerRecord, subjects: Map<string, string>, held: Map<string, Held>): void {
+/** Brings both maps up to the record. @throws whatever keeps its body from being read */
+export function takeHeld(record: LedgerRecord, subjects: Map<string, string>, held: Map<string, Held>): void {
   const { change, type, body } = record;
   if (change === null) return;
   if (type === 'change.requested') subjects.set(change, changeEventBodies['change.requested'].parse(body).request.subject);

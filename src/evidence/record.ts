@@ -7,7 +7,7 @@ import { canonicalBytes, digestOf, parseStrict, type JsonObject, type LedgerReco
 import { changeEventBodies, type Attached, type ChangeEvent, type ChangeEventType, type NewEvent } from '../change/events.ts';
 import { planSchema, saltSchema, targetStateSchema } from '../protocol/plan.ts';
 import { readPayload } from '../protocol/dsse.ts';
-import { actedReportSchema, readReportSchema, revokedReportSchema } from '../protocol/signed.ts';
+import { actedReportSchema, dsseSchema, readReportSchema, revokedReportSchema } from '../protocol/signed.ts';
 import { changeIdSchema, connectorIdSchema, digestSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema } from '../protocol/values.ts';
 import { reconcileRecordBodies } from './reconciled.ts';
 import { upcast } from './upcast.ts';
@@ -28,8 +28,8 @@ export const systemRecordBodies = {
   'facts.loaded': z.strictObject({ facts: digestSchema }),
   'bundle.activated': z.strictObject({ bundle: digestSchema.nullable() }),
   /** From here on nothing is gained by the identity, or at the connector, until the lock is lifted. */
-  'lock.set': z.strictObject({ lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: plainTextSchema(500) }),
-  'lock.lifted': z.strictObject({ lockId: lockIdSchema, reason: plainTextSchema(500).nullable() }),
+  'lock.set': z.strictObject({ lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: plainTextSchema(500), /** As it came, signed, where another sidecar or a revoker has set it. */ statement: dsseSchema.optional() }),
+  'lock.lifted': z.strictObject({ lockId: lockIdSchema, reason: plainTextSchema(500).nullable(), /** As it came, where it was lifted elsewhere. */ statement: dsseSchema.optional() }),
   ...reconcileRecordBodies,
 } as const;
 export type SystemRecordType = keyof typeof systemRecordBodies;
@@ -65,7 +65,7 @@ export function toDraft(changeId: string, event: NewEvent, atMs: number, extra: 
 
 export function systemDraft<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, actor: string, atMs: number, objects: readonly Uint8Array[] = []): DraftWithObjects {
   return {
-    draft: { v: RECORD_VERSIONS[type], change: null, type, at: formatTime(atMs), actor, body: body, objects: objects.map((bytes) => digestOf(bytes)) },
+    draft: { v: RECORD_VERSIONS[type], change: null, type, at: formatTime(atMs), actor, body: body as unknown as JsonObject, objects: objects.map((bytes) => digestOf(bytes)) },
     objects,
   };
 }

@@ -10,7 +10,7 @@ export const VIOLATIONS = [
   // What was authorised.
   'ticket-signature', 'ticket-mismatch', 'lease-mismatch', 'order-signature', 'order-mismatch', 'extension-mismatch',
   // When, and in which order.
-  'step-order', 'cutover-early', 'retired-early', 'outside-window', 'window-mismatch', 'frozen', 'locked', 'target-taken',
+  'step-order', 'cutover-early', 'retired-early', 'outside-window', 'window-mismatch', 'frozen', 'locked', 'lock-signature', 'target-taken',
   // What is one part of something larger.
   'parent-mismatch', 'item-mismatch', 'item-not-gone', 'item-missing', 'notice-mismatch',
   // What executors did.

@@ -68,7 +68,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
   const logId = logIdOf(origin);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
-    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [] }, locks: openLocks(), cases: openCases(open), extensions: openExtensions(open),
+    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [] }, locks: openLocks(trust), cases: openCases(open), extensions: openExtensions(open),
     targets: openTargets(), graceMs,
   };
   const { believed, cases, extensions, locks, targets } = surroundings;

@@ -25,6 +25,7 @@ import { TargetError, type ApplyInput, type Connector, type Issued } from './con
 import type { WorkerContext } from './context.ts';
 import { backoffMs, within } from './deadline.ts';
 import { keepSecret, publishSecret, withdrawSecret } from './keeping.ts';
+import { locked } from './locked.ts';
 import { isEnded, isFenced, leaseEndMs } from './order-fence.ts';
 import { namedState, plainDetail, saltState, type SaltedState } from './reports.ts';
 
@@ -182,6 +183,8 @@ async function afterLease(context: WorkerContext, run: Run, touched: boolean): P
 async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, connector: Connector): Promise<void> {
   const { clock, limits, book } = context;
   if (!isOpenNow(context, claim)) return resolve(context, run, { outcome: 'refused', ...ranOut(run, claim) });
+  const lock = locked(context, claim.plan, claim.ticket);
+  if (lock !== null) return resolve(context, run, { outcome: 'refused', ...refusal(lock.code, lock.message) });
   const asked = await askState(context, claim, connector);
   if (asked instanceof TargetError) return resolve(context, run, { outcome: 'failed', code: 'target-rejected', detail: plainDetail(asked.message) });
   const before = asked.state;
@@ -194,7 +197,7 @@ async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, conne
   if (prepared === null) return resolve(context, run, { outcome: 'failed', code: 'cannot-seal', detail: 'the secret could not be sealed to its recipient, or kept where it says; nothing was changed', before });
   // Sealing and writing took time. All that allowed the effect must still hold now.
   const now = stepOf(context, run.stepId).claim!;
-  if (isOver(context, run, now) || !isOpenNow(context, now) || context.isClosing() || clock.nowMs() > run.claimedUntilMs) return;
+  if (isOver(context, run, now) || locked(context, now.plan, now.ticket) !== null || !isOpenNow(context, now) || context.isClosing() || clock.nowMs() > run.claimedUntilMs) return;
   let issued: Issued | null;
   try {
     issued = await context.inFlight.apply(run.leaseId, (signal) => applyOrIssue(connector, { ...inputOf(context, run, now), secret: prepared.secret, signal }));

@@ -12,6 +12,7 @@
  *     resolved what was reported of a step; a refused one may be issued again
  *     ended    taken back: a tombstone, whatever the epoch
  *     told     the executor's other workers can know that the lease is over
+ *     lock     a lock that was set or lifted: what it covers is not given to
  *     sent     a report was acknowledged and may be forgotten
  */
 import { z } from 'zod';
@@ -19,6 +20,7 @@ import { leaseIdOf } from '../change/derive.ts';
 import { leaseChangeOf } from '../change/extension.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { reportMessageSchema, type ReportMessage } from '../protocol/envelope.ts';
+import { emptyLocks, foldLock, holdLock, type LockTable } from '../protocol/lock.ts';
 import { planSchema, type Plan } from '../protocol/plan.ts';
 import { ACT_OUTCOMES, actTicketSchema, dsseSchema, revokedReportSchema, sealSchema, type ActTicket, type Seal } from '../protocol/signed.ts';
 import { digestSchema, executorIdSchema, leaseIdSchema, logIdSchema, stepIdSchema } from '../protocol/values.ts';
@@ -43,6 +45,7 @@ export const bookEntrySchema = z.discriminatedUnion('t', [
   z.strictObject({ t: z.literal('resolved'), stepId: stepIdSchema, issue: z.int().min(1), outcome: z.enum(ACT_OUTCOMES), report: reportMessageSchema }),
   z.strictObject({ t: z.literal('ended'), leaseId: leaseIdSchema, /** Keys of the effects that were undone. */ effects: z.array(digestSchema), report: reportMessageSchema }),
   z.strictObject({ t: z.literal('told'), leaseId: leaseIdSchema }),
+  z.strictObject({ t: z.literal('lock'), lock: dsseSchema }),
   z.strictObject({ t: z.literal('sent'), report: digestSchema }),
 ]);
 export type BookEntry = z.infer<typeof bookEntrySchema>;
@@ -92,12 +95,16 @@ export interface BookState {
   readonly ended: Map<string, LeaseEnd>;
   /** Leases whose end the executor's other workers can know of. */
   readonly told: Set<string>;
+  readonly locks: LockTable;
   /** Stored reports that nobody has acknowledged, by the digest of the report, oldest first. */
   readonly unsent: Map<string, ReportMessage>;
 }
 
 export function emptyBookState(): BookState {
-  return { worker: null, heads: new Map(), orders: new Map(), ordersOfLease: new Map(), steps: new Map(), stepsOfLease: new Map(), epochs: new Map(), ended: new Map(), told: new Set(), unsent: new Map() };
+  return {
+    worker: null, heads: new Map(), orders: new Map(), ordersOfLease: new Map(), steps: new Map(), stepsOfLease: new Map(), epochs: new Map(), ended: new Map(), told: new Set(),
+    locks: emptyLocks(), unsent: new Map(),
+  };
 }
 
 /** Only an extension that was admitted, with its proof, and applied. */
@@ -169,6 +176,9 @@ export function foldEntry(state: BookState, entry: BookEntry): void {
     }
     case 'told':
       state.told.add(entry.leaseId);
+      return;
+    case 'lock':
+      foldLock(state.locks, holdLock(entry.lock));
       return;
     case 'sent':
       state.unsent.delete(entry.report);

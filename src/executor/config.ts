@@ -101,6 +101,31 @@ export const openbaoKvConfigSchema = z.strictObject({
 });
 export type OpenBaoKvConfig = z.infer<typeof openbaoKvConfigSchema>;
 
+/** Addresses of this machine alone. */
+const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
+
+/** Where signed revoke orders are taken by HTTPS: for when sidecar and bus are dead. */
+export const doorSchema = z
+  .strictObject({
+    /** The address to listen on; `0.0.0.0` and `::` are all of them. */
+    host: z.string().max(255).regex(/^[A-Za-z0-9.:-]+$/, 'an address or a name, without a port').default('127.0.0.1'),
+    /** 0: the system chooses. */
+    port: z.int().min(0).max(65_535),
+    /** PEM of the certificate, those that it is signed by after it. */
+    certFile: pathSchema.optional(),
+    /** PEM of its key; readable by its owner alone. */
+    keyFile: pathSchema.optional(),
+    /** Without a certificate: plain HTTP, to this machine alone, such as for a proxy that adds the TLS. */
+    allowHttp: z.boolean().default(false),
+  })
+  .superRefine(({ host, certFile, keyFile, allowHttp }, context) => {
+    const trouble = (message: string): void => context.addIssue({ code: 'custom', message });
+    if ((certFile === undefined) !== (keyFile === undefined)) trouble('certFile and keyFile belong together');
+    else if (certFile === undefined && !allowHttp) trouble('needs certFile and keyFile, or allowHttp on a loopback address');
+    else if (certFile === undefined && !LOOPBACK.has(host)) trouble('without a certificate it listens on a loopback address only');
+    else if (certFile !== undefined && allowHttp) trouble('either a certificate or allowHttp');
+  });
+
 export const executorConfigSchema = z.strictObject({
   /** As in the trust folder's `executors.json`. */
   id: executorIdSchema,
@@ -108,6 +133,8 @@ export const executorConfigSchema = z.strictObject({
   socket: pathSchema,
   /** The bus on which sidecars find it as well, and to which its reports go. */
   nats: busSchema.optional(),
+  /** Left out: orders come by the socket, the bus, or as a file. */
+  door: doorSchema.optional(),
   /** Its signing key; readable by its owner alone. */
   key: pathSchema,
   /** Its own trust folder. */
@@ -171,6 +198,9 @@ function withAbsolutePaths(config: ExecutorConfig, from: string): ExecutorConfig
   return {
     ...config, socket: at(config.socket), key: at(config.key), trust: at(config.trust), state: at(config.state), fingerprintKey: at(config.fingerprintKey),
     ...(config.nats === undefined ? {} : { nats: { ...config.nats, seed: at(config.nats.seed), ...(config.nats.caFile === undefined ? {} : { caFile: at(config.nats.caFile) }) } }),
+    ...(config.door === undefined ? {} : {
+      door: { ...config.door, ...(config.door.certFile === undefined ? {} : { certFile: at(config.door.certFile) }), ...(config.door.keyFile === undefined ? {} : { keyFile: at(config.door.keyFile) }) },
+    }),
     connectors: Object.fromEntries(connectors), sinks: Object.fromEntries(sinks),
   };
 }

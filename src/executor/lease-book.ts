@@ -84,6 +84,13 @@ export function readHeads(bytes: Uint8Array): ReadonlyMap<string, Head> {
   return state.heads;
 }
 
+/** The fold of as much of the book as can be read, beside whoever has it open; nothing is changed. @throws what the disk throws; BookError `foreign` */
+export async function peekLeaseBook(disk: Disk): Promise<BookState> {
+  const state = emptyBookState();
+  for (const entry of readBook(Buffer.from((await disk.read(BOOK)) ?? new Uint8Array())).entries) foldEntry(state, entry);
+  return state;
+}
+
 interface Lock {
   readonly release: () => Promise<void>;
   readonly fault: BookError | null;

@@ -2,7 +2,7 @@
  * The executor's process. Whoever starts it detaches it: it outlives every sidecar, and takes access back on time whatever becomes of them.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { destination, pino } from 'pino';
 import { nodeDisk } from '../../ledger/index.ts';
@@ -10,6 +10,7 @@ import { TransportError, type Logger } from '../engine/ports.ts';
 import { parseFingerprintKey } from '../protocol/fingerprint.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import { listenLocal, type LocalListener } from '../transport/local/executor-end.ts';
+import { listenHttps, type Door } from '../transport/https/executor-end.ts';
 import type { Bus } from '../transport/nats/connection.ts';
 import type { NatsListener } from '../transport/nats/executor-end.ts';
 import type { ClaimBoard } from './claims.ts';
@@ -20,6 +21,8 @@ import { openWorker, type Worker } from './worker.ts';
 
 export interface RunningWorker {
   readonly socket: string;
+  /** Where orders are taken by HTTPS; null where they are not. */
+  readonly door: string | null;
   readonly healthy: boolean;
   /** Takes nothing new, lets what is running end, and leaves the lease book closed. */
   close(): Promise<void>;
@@ -34,6 +37,7 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
   const { config, trust, signer } = await prepareExecutor(configPath);
   const fingerprintKey = parseFingerprintKey(await privateText(config.fingerprintKey));
   if (fingerprintKey === null) throw new ConfigError(config.fingerprintKey, 'not 32 bytes in base64');
+  const tls = await readDoorKey(config);
   const connectors = await openConnectors(config);
   const sinks = await openSinks(config);
 
@@ -41,12 +45,19 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
   await chmod(config.state, 0o700);
   // What is due is taken back from here on, before anybody can connect.
   const bus = config.nats === undefined ? null : await openExecutorBus(config.nats, config.id, logger);
-  const ends: { listener: LocalListener | null; bus: NatsListener | null } = { listener: null, bus: null };
+  const ends: { listener: LocalListener | null; bus: NatsListener | null; door: Door | null } = { listener: null, bus: null, door: null };
   const worker = await openWorker({
     executorId: config.id, signer, trust, connectors, sinks, disk: nodeDisk(config.state), clock: systemClock, random: (length) => randomBytes(length),
     seal: sealSecret, fingerprintKey, logger,
     send: (message) => sendOver(ends, message),
-    observe: (message) => ends.listener?.tell(message),
+    observe: (message) => {
+      ends.listener?.tell(message);
+      ends.door?.tell(message);
+    },
+    heard: (lock) => {
+      ends.listener?.tellLock(lock);
+      ends.bus?.tellLock(lock);
+    },
     ...(bus === null ? {} : { board: await boardOn(bus, config.id) }),
   }).catch(async (error: unknown) => {
     await bus?.close();
@@ -54,17 +65,20 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
   });
   try {
     ends.listener = await listenLocal({ socket: config.socket, worker, clock: systemClock, logger });
+    if (config.door !== undefined) ends.door = await listenHttps({ host: config.door.host, port: config.door.port, tls, worker, clock: systemClock, logger });
     if (bus !== null) ends.bus = await listenOnBus(bus, config.id, worker, logger);
     await writeFile(join(config.state, 'pid'), `${process.pid}\n`, { mode: 0o600 });
   } catch (error) {
     await (ends.bus ?? bus)?.close();
+    await ends.door?.close();
     await ends.listener?.close();
     await worker.close();
     throw error;
   }
-  const { listener, bus: onBus } = ends;
+  const { listener, bus: onBus, door } = ends;
   return {
     socket: config.socket,
+    door: door?.url ?? null,
     get healthy() {
       return worker.healthy;
     },
@@ -72,10 +86,20 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
       // Reports of what ends now may still be acknowledged.
       await worker.close();
       await onBus?.close();
+      await door?.close();
       await listener.close();
       for (const connector of connectors.values()) await connector.close();
     },
   };
+}
+
+/** Null where the door speaks plain HTTP, or there is none. @throws ConfigError or PrivateFileError */
+async function readDoorKey({ door }: ExecutorConfig): Promise<{ readonly cert: string; readonly key: string } | null> {
+  if (door?.certFile === undefined || door.keyFile === undefined) return null;
+  const cert = await readFile(door.certFile, 'utf8').catch((cause: unknown) => {
+    throw new ConfigError(door.certFile!, 'cannot be read', { cause });
+  });
+  return { cert, key: await privateText(door.keyFile) };
 }
 
 /** To a sidecar at the socket, where one is; else over the bus, where there is one. @throws TransportError */
@@ -126,8 +150,9 @@ export async function runWorker(configPath: string): Promise<void> {
   // A terminal that goes away is no reason to leave access behind.
   process.on('SIGHUP', () => log.info('a hangup is ignored'));
   const worker = await startWorker(configPath, log);
-  process.stdout.write(`${JSON.stringify({ listening: worker.socket, pid: process.pid })}\n`);
-  log.info({ socket: worker.socket }, 'the executor is up');
+  const door = worker.door === null ? {} : { door: worker.door };
+  process.stdout.write(`${JSON.stringify({ listening: worker.socket, ...door, pid: process.pid })}\n`);
+  log.info({ socket: worker.socket, ...door }, 'the executor is up');
   const signal = await stopped;
   log.info({ signal }, 'closing');
   await worker.close();

@@ -8,11 +8,12 @@ import type { Disk, Signer } from '../../ledger/index.ts';
 import { leaseIdOf } from '../change/derive.ts';
 import { leaseChangeOf } from '../change/extension.ts';
 import type { Acceptance, Clock, Logger, RandomBytes } from '../engine/ports.ts';
+import { isKnownLock, openLock, statementsOf, type BelievedLock } from '../protocol/lock.ts';
 import { takesAway } from '../protocol/plan.ts';
 import type { AnyTicket, DiscoverTicket } from '../protocol/discovery.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import type { ActTicket, ReadTicket } from '../protocol/signed.ts';
+import type { ActTicket, Dsse, ReadTicket } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { admit, type Admission } from './admission.ts';
 import { runStep } from './acting.ts';
@@ -23,6 +24,7 @@ import { createInFlight, DEFAULT_WORKER_LIMITS, type WorkerContext, type WorkerL
 import { createLanes, createPauses, within } from './deadline.ts';
 import { discoveredReport, runDiscovery } from './discovering.ts';
 import { openLeaseBook } from './lease-book.ts';
+import { locked } from './locked.ts';
 import { isVoid } from './order-fence.ts';
 import { admitOrder, type HeldOrder } from './orders.ts';
 import { createOutbox } from './outbox.ts';
@@ -54,6 +56,8 @@ export interface WorkerOptions {
   /** Shown every report as it is made, whether or not anybody can be reached; nobody is waited for. */
   readonly observe?: (message: ReportMessage) => void;
   readonly limits?: Partial<WorkerLimits>;
+  /** Shown every lock that is set or lifted and was not known: for whoever else is to hold it. */
+  readonly heard?: (lock: Dsse) => void;
   /** Where this executor's workers see each other's claims; without one it has no other worker. */
   readonly board?: ClaimBoard;
   /** It takes back and gives nothing: steps that were taken up wait for whoever opens the book next. */
@@ -94,6 +98,10 @@ export interface Worker {
   revoke(order: unknown): Promise<void>;
   /** Resolves when nothing is being taken back under the order's lease. @throws ProtocolError: not believed */
   carriedOut(order: unknown): Promise<void>;
+  /** Resolves when the lock is durably held, or lifted: from the call on nothing is given that it covers. @throws ProtocolError: not believed; BookError: held in memory only */
+  lock(statement: unknown): Promise<void>;
+  /** Every lock that was heard of, set and lifted: for whoever knows none of them. */
+  locks(): readonly Dsse[];
   /** Resolves when this executor's other workers can know what was taken back here early. @throws TargetError `unreachable` */
   tellEnds(): Promise<void>;
   /** Somebody listens again: every report that nobody acknowledged is sent now. */
@@ -272,7 +280,7 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
       else if (admission.kind !== 'act') await takeRead(admission.ticket, head);
       else {
         const { plan, order } = admission;
-        const refused = outOfTurn(context, admission.ticket, plan, order);
+        const refused = locked(context, plan, admission.ticket) ?? outOfTurn(context, admission.ticket, plan, order);
         if (refused !== null) {
           if (await claims.isElsewhere(leaseIdOf(leaseChangeOf(plan)))) throw new WorkerError('elsewhere', 'another worker has begun this change: it goes on with it');
           return answerRefusal({ ok: false, ...refused, ticket, head });
@@ -301,6 +309,24 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
       if (!admission.ok) throw new ProtocolError(admission.code, admission.message);
       await revoker.idle(admission.held.order.leaseId);
     },
+    async lock(raw) {
+      let lock: BelievedLock;
+      try {
+        lock = openLock(raw, trust);
+      } catch (error) {
+        if (error instanceof ProtocolError) stranger(error.code, error.message);
+        throw error;
+      }
+      const { op, lockId, by } = lock.statement;
+      if (isKnownLock(book.state.locks, lock)) return book.durable();
+      const stored = book.append({ t: 'lock', lock: lock.envelope });
+      // What waits for its target is looked at again now.
+      context.pauses.wake();
+      options.heard?.(lock.envelope);
+      logger.warn({ lockId, by, authority: lock.authority }, op === 'set' ? 'locked' : 'a lock is lifted');
+      await stored;
+    },
+    locks: () => statementsOf(book.state.locks),
     tellEnds: () => claims.tell(),
     connected: () => outbox.flush(),
     get strangers() {

@@ -126,7 +126,7 @@ export type Seal = z.infer<typeof sealSchema>;
 export const REFUSALS = [
   'bad-signature', 'unknown-sidecar', 'wrong-audience', 'outside-window', 'wrong-step', 'plan-digest-mismatch', 'no-receipt', 'receipt-mismatch',
   'untrusted-checkpoint', 'inconsistent-checkpoint', 'approvals-insufficient', 'approval-invalid', 'below-floor', 'order-mismatch',
-  'lease-ended', 'unknown-connector', 'malformed', 'not-yet',
+  'lease-ended', 'unknown-connector', 'malformed', 'not-yet', 'locked',
 ] as const;
 export type Refusal = (typeof REFUSALS)[number];
 

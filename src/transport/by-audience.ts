@@ -13,6 +13,8 @@ export function byAudience(routes: ReadonlyMap<string, Transport>): Transport {
     disarm: async (audience, order) => to(audience).disarm(audience, order),
     publishStep: async (audience, envelope) => to(audience).publishStep(audience, envelope),
     publishRevoke: async (audience, order) => to(audience).publishRevoke(audience, order),
+    publishLock: async (audience, lock) => to(audience).publishLock(audience, lock),
+    onLock: (callback) => transports.forEach((one) => one.onLock(callback)),
     onReport: (receive) => transports.forEach((one) => one.onReport(receive)),
     onConnected: (callback) => transports.forEach((one) => one.onConnected(callback)),
     isConnected: (audience) => routes.get(audience)?.isConnected(audience) ?? false,

@@ -93,6 +93,8 @@ describe('a configuration', () => {
     ['a webhook at a private address that nobody allowed', `${YAML}webhooks: [{name: ops, url: 'https://[::1]/x', secret: s}]\n`, '/webhooks/0/url'],
     ['a webhook at an address in disguise', `${YAML}webhooks: [{name: ops, url: 'https://2130706433/x', secret: s}]\n`, '/webhooks/0/url'],
     ['a webhook without TLS', `${YAML}webhooks: [{name: ops, url: 'http://ops.example/x', secret: s}]\n`, '/webhooks/0/url'],
+    ['an executor’s door without TLS', `${YAML}  - {id: executor:pg-2, url: 'http://executor.example:8443', socket: b, connectors: [pg-2]}\n`, '/executors/1/url'],
+    ['an executor’s door with a path', `${YAML}  - {id: executor:pg-2, url: 'https://executor.example/x', socket: b, connectors: [pg-2]}\n`, '/executors/1/url'],
     ['a list where keys are due', '- 1\n', ''],
     ['a key twice', `${YAML}data: other\n`, ''],
     ['an alias', YAML.replace('trust: trust', 'trust: &t trust').replace('tokens: tokens.json', 'policy: *t\ntokens: tokens.json'), ''],
@@ -100,6 +102,11 @@ describe('a configuration', () => {
   ])('is refused with %s', async (_name, yaml, pointer) => {
     const issues = await issuesOf(load(yaml));
     expect(issues.map((issue) => issue.pointer)).toContain(pointer);
+  });
+
+  it('has the door of an executor, and its certificate from the file’s directory', async () => {
+    const { config } = await load(`${YAML}  - {id: executor:pg-2, url: 'https://executor.example:8443', caFile: tls/ca.pem, socket: b, connectors: [pg-2]}\n`);
+    expect(config.executors[1]).toMatchObject({ url: 'https://executor.example:8443', caFile: join(directory, 'tls/ca.pem') });
   });
 
   it('is refused when a variable or flag is wrong, and names it', async () => {

@@ -11,6 +11,7 @@ import { listenLocal, type LocalListener } from '../../src/transport/local/execu
 import { FRAME_BYTES_MAX } from '../../src/transport/local/frames.ts';
 import { connectLocal } from '../../src/transport/local/sidecar-end.ts';
 import { makeStep } from '../support/envelopes.ts';
+import { signedLock } from '../support/locks.ts';
 import { EXECUTOR, keys, logId, sidecar, sign, START_MS } from '../support/story.ts';
 import { eventually, farEnd, transportConformance, type FarEnd, type Pair } from './transport.ts';
 
@@ -48,6 +49,11 @@ function listen(socket: string, far: FarEnd): Promise<LocalListener> {
         fail();
         far.revoked.push(one);
       },
+      async lock(one) {
+        fail();
+        far.locked.push(one);
+      },
+      locks: () => far.locks,
       step(one) {
         far.steps.push(one);
         return far.answer(one);
@@ -69,6 +75,7 @@ async function openPair(): Promise<Pair> {
   return {
     audience: EXECUTOR, far, holds: false, sidecar: () => transport,
     report: (message) => listener.send(message),
+    showLock: (lock) => listener.tellLock(lock),
     async restartExecutor() {
       await listener.close();
       listener = await listen(socket, far);
@@ -86,7 +93,7 @@ async function openPair(): Promise<Pair> {
   };
 }
 
-transportConformance('local', openPair, { envelope: (n) => envelopes[n]!, order: order!, orderDue: (n, dueMs) => sign.order(deriveRevokeOrder(plan, EXECUTOR, dueMs, 'leaseEnd', `person:n${n}`)!), reports: [claimed(1), claimed(2)] });
+transportConformance('local', openPair, { envelope: (n) => envelopes[n]!, order: order!, orderDue: (n, dueMs) => sign.order(deriveRevokeOrder(plan, EXECUTOR, dueMs, 'leaseEnd', `person:n${n}`)!), lock: signedLock(), reports: [claimed(1), claimed(2)] });
 
 describe('the socket of an executor', () => {
   let directory: string;

@@ -16,6 +16,9 @@ export interface FarEnd {
   readonly disarmed: Dsse[];
   readonly steps: unknown[];
   readonly revoked: Dsse[];
+  /** Locks that arrived, and what it has heard of itself. */
+  readonly locked: Dsse[];
+  locks: Dsse[];
   /** Calls of `connected`: somebody is there to hear reports. */
   connections: number;
   answer: (envelope: unknown) => Promise<Acceptance>;
@@ -24,7 +27,7 @@ export interface FarEnd {
 }
 
 export function farEnd(): FarEnd {
-  return { armed: [], disarmed: [], steps: [], revoked: [], connections: 0, answer: () => Promise.resolve({ accepted: true }), refusal: null };
+  return { armed: [], disarmed: [], steps: [], revoked: [], locked: [], locks: [], connections: 0, answer: () => Promise.resolve({ accepted: true }), refusal: null };
 }
 
 /** One sidecar's end and one executor's end, as the transport under test makes them. */
@@ -36,6 +39,8 @@ export interface Pair {
   sidecar(): Transport;
   /** Sends a report of the sidecar's log from the executor's end. */
   report(message: ReportMessage): Promise<void>;
+  /** Shows a lock from the executor's end. */
+  showLock(lock: Dsse): void;
   restartExecutor(): Promise<void>;
   restartSidecar(): Promise<void>;
   stopExecutor(): Promise<void>;
@@ -48,6 +53,7 @@ export interface Samples {
   readonly order: Dsse;
   /** Another order for each number, due then. */
   readonly orderDue: (n: number, dueMs: number) => Dsse;
+  readonly lock: Dsse;
   /** Two reports of the log that the sidecar listens for. */
   readonly reports: readonly [ReportMessage, ReportMessage];
 }
@@ -65,7 +71,7 @@ export function transportConformance(name: string, open: () => Promise<Pair>, sa
       await eventually(() => pair.sidecar().isConnected(pair.audience));
     });
     afterEach(() => pair.close());
-    const { envelope, order, orderDue, reports: [first, second] } = samples;
+    const { envelope, order, orderDue, lock, reports: [first, second] } = samples;
 
     const armed = (): readonly Dsse[] => (pair.holds ? pair.far.revoked : pair.far.armed);
 
@@ -121,6 +127,35 @@ export function transportConformance(name: string, open: () => Promise<Pair>, sa
       if (!pair.holds) await expect(pair.sidecar().arm(pair.audience, order)).rejects.toMatchObject({ name: 'TransportError', code: 'rejected' });
       pair.far.answer = () => Promise.reject(new ProtocolError('bad-signature', 'not signed by anyone'));
       await expect(pair.sidecar().publishStep(pair.audience, envelope(1))).rejects.toMatchObject({ name: 'TransportError', code: 'rejected' });
+    });
+
+    test('carries locks to the executor, and those that it has heard of to whoever is there or comes', async () => {
+      await pair.sidecar().publishLock(pair.audience, lock);
+      expect(pair.far.locked).toEqual([lock]);
+      const heard: Dsse[] = [];
+      pair.sidecar().onLock((one) => heard.push(one));
+      pair.showLock(lock);
+      await eventually(() => heard.length === 1);
+      pair.far.locks = [lock, order];
+      await pair.restartExecutor();
+      await eventually(() => heard.length >= 3);
+      expect(heard.slice(0, 3)).toEqual([lock, lock, order]);
+      await pair.restartSidecar();
+      const next: Dsse[] = [];
+      pair.sidecar().onLock((one) => next.push(one));
+      await eventually(() => next.length >= 2);
+      expect(next.slice(0, 2)).toEqual([lock, order]);
+    });
+
+    test('says that a lock is not held where it is not', async () => {
+      pair.far.refusal = new ProtocolError('bad-signature', 'not for me');
+      await expect(pair.sidecar().publishLock(pair.audience, lock)).rejects.toMatchObject({ name: 'TransportError', code: 'rejected' });
+      pair.far.refusal = null;
+      await pair.sidecar().publishLock(pair.audience, lock);
+      await pair.stopExecutor();
+      await eventually(() => !pair.sidecar().isConnected(pair.audience));
+      await expect(pair.sidecar().publishLock(pair.audience, lock)).rejects.toMatchObject({ name: 'TransportError', code: 'unreachable' });
+      await expect(pair.sidecar().publishLock('executor:nobody', lock)).rejects.toMatchObject({ name: 'TransportError' });
     });
 
     test('answers each of many questions that are open at a time', async () => {

@@ -2,7 +2,9 @@
 import { deriveOffboarding } from '../../src/change/derive.ts';
 import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import { planDigest, type OffboardItem, type Plan } from '../../src/protocol/plan.ts';
+import type { Dsse } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
+import { signedLock } from '../support/locks.ts';
 import { editing, rereported, restated, twice, withBody, without } from '../support/edit-story.ts';
 import {
   acknowledge, acted, called, CALLED, CONSUMER, DISABLE, forceAct, offboarding, ROTATE, runSigner, fetchedRotation, stagedRotation, strangersRun, toldUntilActed, toldUntilApproved, toldUntilAuthorised,
@@ -14,7 +16,7 @@ import type { Case } from './verified.ts';
 const HOUR = 3_600_000;
 const otherDigest = `sha256:${'0'.repeat(64)}`;
 const LOCK = 'lck_01KAVQ0000000000000000000A';
-const lock = (edit: { nhi?: string | null; connector?: string | null } = {}, actor = 'person:sam'): DraftWithObjects =>
+const lock = (edit: { nhi?: string | null; connector?: string | null; statement?: Dsse } = {}, actor = 'person:sam'): DraftWithObjects =>
   systemDraft('lock.set', { lockId: LOCK, nhi: 'nhi:prod/orders-api', connector: null, reason: 'a leak', ...edit }, actor, START_MS);
 const lifted = (): DraftWithObjects => systemDraft('lock.lifted', { lockId: LOCK, reason: null }, 'person:sam', START_MS);
 
@@ -152,6 +154,7 @@ export const STEP_CASES: readonly Case[] = [
   { title: 'a lock of nothing', code: 'malformed-record', beats: () => [], first: [lock({ nhi: null })] },
   { title: 'a lock that is lifted by the identity that it is on', code: 'wrong-actor', beats: () => [], first: [lock(), systemDraft('lock.lifted', { lockId: LOCK, reason: null }, 'nhi:prod/orders-api', START_MS)] },
   { title: 'a lock that a part of the control plane sets', code: 'wrong-actor', beats: () => [], first: [lock({}, 'executor:main')] },
+  { title: 'a lock of a revoker that no revoker has signed', code: 'lock-signature', beats: () => [], first: [lock({ statement: signedLock({}, keys.stranger) })] },
   // Offboardings.
   { title: 'a part of an offboarding that is not decided', code: 'parent-mismatch', beats: () => childOfUndecided() },
   { title: 'a part of an offboarding that does not list it', code: 'parent-mismatch', beats: () => childOf({ ...SHUT_OUT, target: 'other' }) },

@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { generateSignerKey } from '../../ledger/index.ts';
 import { startWorker } from '../../src/executor/main.ts';
 import { sealSecret } from '../../src/executor/seal.ts';
+import { CERTIFICATE, KEY } from '../support/door-certificate.ts';
 import { EXECUTOR, trustFiles } from '../support/story.ts';
 
 const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
@@ -27,6 +28,11 @@ describe('an executor that is started from its configuration', () => {
   let directory: string;
   const at = (name: string): string => join(directory, name);
   const secret = (name: string, text: string): Promise<void> => writeFile(at(name), text, { mode: 0o600 });
+  const door = async (settings: string, mode = 0o600): Promise<void> => {
+    await writeFile(at('door.key'), KEY, { mode });
+    await writeFile(at('door.crt'), CERTIFICATE);
+    await writeFile(at('executor.yaml'), `${CONFIG}door: ${settings}\n`);
+  };
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'countersign-executor-'));
     await mkdir(at('trust'));
@@ -44,6 +50,19 @@ describe('an executor that is started from its configuration', () => {
     expect((await lstat(at('s'))).mode & 0o777).toBe(0o600);
     expect((await lstat(at('state'))).mode & 0o777).toBe(0o700);
     expect(await readFile(join(at('state'), 'pid'), 'utf8')).toBe(`${process.pid}\n`);
+    await worker.close();
+    await (await startWorker(at('executor.yaml'), logger)).close();
+  });
+
+  test('takes orders by HTTPS where it is told to, and nowhere else', async () => {
+    const shut = await startWorker(at('executor.yaml'), logger);
+    expect(shut.door).toBeNull();
+    await shut.close();
+    await secret('door.key', KEY);
+    await writeFile(at('door.crt'), CERTIFICATE);
+    await writeFile(at('executor.yaml'), `${CONFIG}door: { port: 0, certFile: door.crt, keyFile: door.key }\n`);
+    const worker = await startWorker(at('executor.yaml'), logger);
+    expect(worker.door).toMatch(/^https:\/\/127\.0\.0\.1:[0-9]+$/);
     await worker.close();
     await (await startWorker(at('executor.yaml'), logger)).close();
   });
@@ -66,6 +85,11 @@ describe('an executor that is started from its configuration', () => {
     ['a field too many', /sokcet/, () => writeFile(at('executor.yaml'), `${CONFIG}sokcet: s\n`)],
     ['no connector', /at least one connector/, () => writeFile(at('executor.yaml'), CONFIG.replace(/connectors:[^]*/, 'connectors: {}\n'))],
     ['a key twice', /not YAML/, () => writeFile(at('executor.yaml'), `${CONFIG}id: executor:other\n`)],
+    ['a door key that others can read', /door\.key: others can read/, () => door('{ port: 0, certFile: door.crt, keyFile: door.key }', 0o644)],
+    ['a door whose certificate is not there', /gone\.crt: cannot be read/, () => door('{ port: 0, certFile: gone.crt, keyFile: door.key }')],
+    ['a door without a certificate', /needs certFile and keyFile/, () => door('{ port: 0 }')],
+    ['half a certificate', /belong together/, () => door('{ port: 0, certFile: door.crt }')],
+    ['plain HTTP for others than this machine', /loopback/, () => door('{ host: 0.0.0.0, port: 0, allowHttp: true }')],
     ['half a trust folder', /requirements\.json: cannot be read/, () => rm(join(at('trust'), 'requirements.json'))],
     ['something else at the path of its socket', /EADDRINUSE/, () => writeFile(at('s'), '')],
   ])('is not started with %s', async (_what, message, spoil) => {

@@ -8,6 +8,7 @@ import { canonicalBytes } from '../../ledger/index.ts';
 import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import type { Clock, Transport } from '../../src/engine/ports.ts';
 import type { Claim } from '../../src/executor/claims.ts';
+import type { Worker } from '../../src/executor/worker.ts';
 import { reportMaker } from '../../src/executor/reports.ts';
 import { payloadDigest, readPayload } from '../../src/protocol/dsse.ts';
 import type { ReportMessage } from '../../src/protocol/envelope.ts';
@@ -23,8 +24,10 @@ import { inboxOf } from '../../src/transport/nats/server-config.ts';
 import { connectNats } from '../../src/transport/nats/sidecar-end.ts';
 import { eventually, farEnd, transportConformance, type FarEnd, type Pair } from '../conformance/transport.ts';
 import { makeStep } from '../support/envelopes.ts';
+import { signedLock } from '../support/locks.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { EXECUTOR, keys, logId, sidecar, sign, START_MS } from '../support/story.ts';
+import { createBench } from '../support/worker-bench.ts';
 
 const OTHER = 'executor:other';
 const clock: Clock = {
@@ -60,8 +63,8 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     for (const name of Object.values(STREAMS)) await manager.streams.delete(name).catch(() => undefined);
     await setUpBus(admin, planBus([EXECUTOR, OTHER], 1));
   };
-  const dial = (): Transport => connectNats({
-    log: logId, executors: [EXECUTOR], tokens, clock, logger, answerMs: 700,
+  const dial = (log = logId): Transport => connectNats({
+    log, executors: [EXECUTOR], tokens, clock, logger, answerMs: 700,
     bus: openBus({ servers: nats.urls, seed: nats.seeds.sidecar, name: 'sidecar', inboxPrefix: '_INBOX_sidecar', logger }),
   });
   /** What the worker was asked to tell others and to take up, in order. */
@@ -82,6 +85,11 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
           fail();
           far.revoked.push(one);
         },
+        async lock(one) {
+          fail();
+          far.locked.push(one);
+        },
+        locks: () => far.locks,
         step(one) {
           told.push('step');
           far.steps.push(one);
@@ -105,6 +113,7 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     return {
       audience: EXECUTOR, far, holds: true, sidecar: () => transport,
       report: (message) => listener.send(message),
+      showLock: (lock) => listener.tellLock(lock),
       async restartExecutor() {
         await listener.close();
         listener = listen(far);
@@ -121,7 +130,44 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     };
   };
 
-  transportConformance('nats', openPair, { envelope: (n) => envelopes[n]!, order: order!, orderDue: (n, dueMs) => sign.order(deriveRevokeOrder(plan, EXECUTOR, dueMs, 'leaseEnd', `person:n${n}`)!), reports: [claimed(1), claimed(2)] });
+  transportConformance('nats', openPair, { envelope: (n) => envelopes[n]!, order: order!, orderDue: (n, dueMs) => sign.order(deriveRevokeOrder(plan, EXECUTOR, dueMs, 'leaseEnd', `person:n${n}`)!), lock: signedLock(), reports: [claimed(1), claimed(2)] });
+
+  test('a lock that one sidecar sets is held by every worker that is there, by one that comes later, and shown to the other sidecars', async () => {
+    await newStreams();
+    const open: { close(): Promise<void> }[] = [];
+    const startWorker = async (): Promise<Worker> => {
+      const ends: { listener: NatsListener | null } = { listener: null };
+      const bench = createBench({ heard: (lock) => ends.listener?.tellLock(lock) });
+      const worker = await bench.start();
+      ends.listener = listenNats({
+        executorId: EXECUTOR, run: randomBytes(8).toString('hex'), clock, logger, ackMs: 1_000, worker,
+        bus: openBus({ servers: nats.urls, seed: nats.seeds.executors.get(EXECUTOR)!, name: 'worker', inboxPrefix: inboxOf(lane), logger }),
+      });
+      open.push(ends.listener);
+      return worker;
+    };
+    const [a, b] = [dial(), dial('b'.repeat(16))];
+    open.push(a, b);
+    const heard: Dsse[] = [];
+    b.onLock((one) => heard.push(one));
+    let connections = 0;
+    a.onConnected(() => (connections += 1));
+    const workers = [await startWorker(), await startWorker()];
+    await eventually(() => connections === 2 && b.isConnected(EXECUTOR));
+    const lock = signedLock();
+    await a.publishLock(EXECUTOR, lock);
+    expect(workers.map((worker) => worker.locks())).toEqual([[lock], [lock]]);
+    await eventually(() => heard.length > 0);
+    expect(heard[0]).toEqual(lock);
+    // One whose book is new hears of it when the sidecar finds it: it is told again.
+    const third = await startWorker();
+    await eventually(() => connections === 3);
+    await a.publishLock(EXECUTOR, lock);
+    expect(third.locks()).toEqual([lock]);
+    // A stranger's is turned down by all of them.
+    await expect(a.publishLock(EXECUTOR, signedLock({}, keys.stranger))).rejects.toMatchObject({ code: 'rejected' });
+    for (const one of open.reverse()) await one.close();
+  });
 
   describe('a bus', () => {
     let pair: Pair;

@@ -12,6 +12,7 @@ import type * as Offboarding from '../../src/engine/offboarding.ts';
 import type * as State from '../../src/change/state.ts';
 import type * as Work from '../../src/change/work.ts';
 import type * as BookEntries from '../../src/executor/book-entries.ts';
+import type * as Locked from '../../src/executor/locked.ts';
 import type * as OrderFence from '../../src/executor/order-fence.ts';
 import type * as Turn from '../../src/executor/turn.ts';
 import type * as StoreModule from '../../src/engine/store.ts';
@@ -70,8 +71,12 @@ const cases: readonly Case[] = [
     invariant: 11, who: 'an engine that ignores locks', from: 4,
     breakIt: () => vi.doMock(import('../../src/engine/store.ts'), async (original): Promise<typeof StoreModule> => {
       const { openStore } = await original();
-      return { openStore: async (log, options) => ({ ...(await openStore(log, options)), locks: () => [] }) };
+      return { openStore: async (log, options) => ({ ...(await openStore(log, options)), locks: () => [], lockHistory: () => [] }) };
     }),
+  },
+  {
+    invariant: 11, who: 'an executor that ignores locks', from: 240,
+    breakIt: () => vi.doMock(import('../../src/executor/locked.ts'), async (original): Promise<typeof Locked> => ({ ...(await original()), locked: () => null })),
   },
   {
     invariant: 10, who: 'an engine that rolls back after the cutover',
@@ -166,7 +171,7 @@ const cases: readonly Case[] = [
 ];
 
 afterEach(() => {
-  for (const path of ['change/compare', 'change/state', 'change/work', 'engine/ask', 'engine/offboarding', 'engine/store', 'executor/book-entries', 'executor/order-fence', 'executor/turn']) vi.doUnmock(`../../src/${path}.ts`);
+  for (const path of ['change/compare', 'change/state', 'change/work', 'engine/ask', 'engine/offboarding', 'engine/store', 'executor/book-entries', 'executor/locked', 'executor/order-fence', 'executor/turn']) vi.doUnmock(`../../src/${path}.ts`);
   vi.resetModules();
 });
 

@@ -134,6 +134,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
       decide: (input) => pdp.decide({ ...input, change: { ...input.change, emergency: true } }),
     }) },
   },
+  { invariant: 11, who: 'an executor that says it holds a lock and does not', wraps: { deafToLocks: true } },
   { invariant: 12, who: 'a run that does not wait for the answer to its claim', wraps: { hastyCallers: true } },
   {
     invariant: 13, who: 'a connector that says shut out and does nothing',

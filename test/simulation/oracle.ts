@@ -46,7 +46,7 @@ export interface Oracle {
 /** How long after an end, with executor and target well, access may still be there: clocks off, retries that had backed off, deadlines. */
 const END_BOUND_MS = 12_000;
 /** Why an executor may turn down what an honest sidecar sent. */
-const HONEST_REFUSALS: ReadonlySet<string> = new Set(['outside-window', 'drifted', 'lease-ended', 'below-floor', 'not-yet']);
+const HONEST_REFUSALS: ReadonlySet<string> = new Set(['outside-window', 'drifted', 'lease-ended', 'below-floor', 'not-yet', 'locked']);
 /** And what the orders and approvals of a sidecar look like whose clock is wrong. */
 const WRONG_TIME_REFUSALS: ReadonlySet<string> = new Set(['order-mismatch', 'approvals-insufficient']);
 /** Memory is compared with the ledger once in so many events. */

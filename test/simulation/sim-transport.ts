@@ -12,6 +12,8 @@ export interface ExecutorEnd {
   disarm(order: Dsse): Promise<void>;
   step(envelope: StepEnvelope): Promise<Acceptance>;
   revoke(order: Dsse): Promise<void>;
+  lock(statement: Dsse): Promise<void>;
+  locks(): readonly Dsse[];
   connected(): void;
 }
 
@@ -23,6 +25,10 @@ export interface SimNetwork {
   listen(audience: string, end: ExecutorEnd): void;
   /** An order from an operator who stands at the executor's own door. */
   sendOrder(audience: string, order: Dsse): void;
+  /** A lock from one who does the same; `held` is called once it is. */
+  sendLock(audience: string, lock: Dsse, held: () => void): void;
+  /** An executor shows a lock to the sidecar that is there. */
+  showLock(audience: string, lock: Dsse): void;
   /** A message that somebody else puts on the wire. */
   inject(audience: string, envelope: StepEnvelope, answered?: (acceptance: Acceptance) => void): void;
   /** Somebody on the line: sees each step that the sidecar sends, and may send another before it arrives. */
@@ -44,7 +50,7 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
   const seen: { audience: string; envelope: StepEnvelope }[] = [];
   let eavesdropper: (audience: string, envelope: StepEnvelope) => void = () => undefined;
   let quality = { loss: 0, double: 0, slowestMs: 20 };
-  let sidecar: { process: Process; receive: (audience: string, message: ReportMessage) => Promise<void>; connected: (audience: string) => void } | null = null;
+  let sidecar: { process: Process; receive: (audience: string, message: ReportMessage) => Promise<void>; connected: (audience: string) => void; hearLock: (lock: Dsse) => void } | null = null;
 
   const reachable = (audience: string): boolean => !cut.has(audience) && ends.get(audience)?.process.alive === true;
   /** Both ends find that they are connected, some time after whatever happened to the line. */
@@ -52,9 +58,13 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
     scheduler.after(rng.between(5, 300), `line to ${audience} is up`, () => {
       if (!reachable(audience) || sidecar?.process.alive !== true) return;
       sidecar.connected(audience);
+      for (const lock of ends.get(audience)!.locks()) showLock(audience, lock);
       ends.get(audience)!.connected();
     });
   };
+  const showLock = (audience: string, lock: Dsse): void => carry(audience, `${audience} → sidecar lock`, JSON.stringify(lock), (text) => {
+    if (sidecar?.process.alive === true) sidecar.hearLock(JSON.parse(text) as Dsse);
+  });
   /** Puts text on the line: it arrives never, once or twice. A socket that loses something is reset. */
   const carry = (audience: string, label: string, text: string, arrive: (text: string) => void): void => {
     watch(text);
@@ -88,6 +98,7 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
         );
       });
     });
+  const endOf = (process: Process): NonNullable<typeof sidecar> => (sidecar?.process === process ? sidecar : { process, receive: never, connected: () => undefined, hearLock: () => undefined });
   const never = <T>(): Promise<T> => new Promise(() => undefined);
   const end = (audience: string): ExecutorEnd | undefined => (ends.get(audience)?.process.alive === true ? ends.get(audience) : undefined);
 
@@ -103,11 +114,15 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
           return ask(process, audience, `sidecar → ${audience} step`, envelope, (text) => end(audience)?.step(JSON.parse(text) as StepEnvelope) ?? never());
         },
         publishRevoke: (audience, order) => ask(process, audience, `sidecar → ${audience} revoke`, order, (text) => end(audience)?.revoke(JSON.parse(text) as Dsse) ?? never()),
-        onReport(receive) {
-          sidecar = { process, receive, connected: sidecar?.process === process ? sidecar.connected : () => undefined };
+        publishLock: (audience, lock) => ask(process, audience, `sidecar → ${audience} lock`, lock, (text) => end(audience)?.lock(JSON.parse(text) as Dsse) ?? never()),
+        onLock(hearLock) {
+          sidecar = { ...endOf(process), hearLock };
         },
-        onConnected(callback) {
-          sidecar = { process, receive: sidecar?.process === process ? sidecar.receive : never, connected: callback };
+        onReport(receive) {
+          sidecar = { ...endOf(process), receive };
+        },
+        onConnected(connected) {
+          sidecar = { ...endOf(process), connected };
           for (const audience of ends.keys()) reconnect(audience);
         },
         isConnected: reachable,
@@ -125,6 +140,12 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
       watch(text);
       scheduler.after(5, `operator → ${audience} revoke`, () => void end(audience)?.revoke(JSON.parse(text) as Dsse).catch(() => undefined));
     },
+    sendLock(audience, lock, held) {
+      const text = JSON.stringify(lock);
+      watch(text);
+      scheduler.after(5, `operator → ${audience} lock`, () => void end(audience)?.lock(JSON.parse(text) as Dsse).then(held, () => undefined));
+    },
+    showLock,
     inject(audience, envelope, answered) {
       const text = JSON.stringify(envelope);
       scheduler.after(rng.between(0, 10), `thief → ${audience} step`, () => void end(audience)?.step(JSON.parse(text) as StepEnvelope).then(answered, () => undefined));

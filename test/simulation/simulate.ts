@@ -3,6 +3,7 @@ import { startActors } from './actors.ts';
 import { startChaos, type Chaos } from './chaos.ts';
 import { judgeEvidence } from './evidence.ts';
 import { startExtensionActors } from './extension-actors.ts';
+import { startOperatorLocks } from './operator-locks.ts';
 import { startReconcileActors } from './reconcile-actors.ts';
 import { createOracle, type Oracle, type Violation } from './oracle.ts';
 import { seededRng } from './rng.ts';
@@ -52,6 +53,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   if (extensions.chance(0.5)) startExtensionActors(world, extensions, START_MS + TROUBLE_MS);
   if (isWorkflow) startWorkflowActors(world, workflows, oracle, START_MS + TROUBLE_MS);
   const reconciling = rng.fork('reconciling').chance(0.3) ? startReconcileActors(world, rng.fork('reconcile actors'), oracle, START_MS + TROUBLE_MS) : null;
+  startOperatorLocks(world, rng.fork('locks by hand'), oracle, START_MS + TROUBLE_MS);
   if (rng.chance(0.15)) await startRogue(world, rng.fork('rogue'));
 
   const check = (): Promise<void> | void => {
@@ -119,6 +121,9 @@ function count(world: World, oracle: Oracle): Record<string, number> {
   for (const { name, request, plan } of world.engine()?.all() ?? []) {
     for (const what of [name, `${plan?.mode === 'caller' ? 'called ' : ''}${request.kind} ${name}`]) seen[what] = (seen[what] ?? 0) + 1;
   }
-  for (const { type } of oracle.view.records()) seen[type] = (seen[type] ?? 0) + 1;
+  for (const { type, body } of oracle.view.records()) {
+    const what = type.startsWith('lock.') && body['statement'] !== undefined ? `${type} elsewhere` : type;
+    seen[what] = (seen[what] ?? 0) + 1;
+  }
   return seen;
 }

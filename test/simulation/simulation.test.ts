@@ -49,7 +49,7 @@ if (replayed !== undefined) {
 
   test('the seeds see rotations, callers and offboardings come to their ends, and windows, locks and freezes keep them from it', () => {
     const ends = ['rotate done', 'rotate failed', 'rotate expired', 'rotate withdrawn', 'called rotate done', 'called rotate failed', 'called rotate expired', 'offboard done', 'disable done'];
-    const records = ['window.opened', 'window.closed', 'lock.set', 'lock.lifted', 'consumer.confirmed', 'item.settled', 'delivery.undeliverable', 'step.ambiguous'];
+    const records = ['window.opened', 'window.closed', 'lock.set', 'lock.lifted', 'lock.set elsewhere', 'lock.lifted elsewhere', 'consumer.confirmed', 'item.settled', 'delivery.undeliverable', 'step.ambiguous'];
     for (const name of [...ends, ...records]) expect(total[name], name).toBeGreaterThan(0);
   });
 

@@ -2,7 +2,7 @@
  * The oracle's part about changes of several steps and of several changes. Numbers go on where the design's invariants end:
  *
  * 10. a rotation leaves at every moment a login that works, from its cutover on the new one, and at its end exactly the one it was to leave;
- * 11. nothing is given, and no login takes over, outside the planned window or under a lock;
+ * 11. nothing is given, and no login takes over, outside the planned window or under a lock, be it the sidecar's or one that its executor holds;
  * 12. a caller's code runs once at most, and only after its claim is durable;
  * 13. an offboarding that is done has left nothing, and one that is not says what is open and whose it is.
  */
@@ -16,6 +16,8 @@ import { occurrences } from '../../src/facts/calendar.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { givesAccess, takesAway, type Plan, type PlanStep, type PlanWindow } from '../../src/protocol/plan.ts';
 import { reportSchema, revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
+import type { LockStatement } from '../../src/protocol/lock.ts';
+import { EXECUTORS } from './fixtures.ts';
 import type { LedgerView } from './ledger-view.ts';
 import type { SimTarget } from './sim-target.ts';
 import type { World } from './world.ts';
@@ -23,6 +25,10 @@ import type { World } from './world.ts';
 export interface WorkflowOracle {
   /** A step took effect that was authorised by this record. `sentAtMs`: true time at which the executor sent it. */
   effected(plan: Plan, step: PlanStep, authorised: LedgerRecord, sentAtMs: number): void;
+  /** An executor has said that it holds the lock. */
+  lockHeld(audience: string, lock: Extract<LockStatement, { op: 'set' }>): void;
+  /** From now on it may be lifted anywhere. */
+  lockLifted(lockId: string): void;
   /** A run's code runs now. */
   codeRan(changeId: string): void;
   /** Somebody was told that this is being taken back, though the ledger cannot say so. */
@@ -50,6 +56,8 @@ export function createWorkflowOracle(world: World, view: LedgerView, broken: (in
   /** Rotations that have taken over, and the login that did so last. */
   const takeovers = new Set<string>();
   let tookOver: string | null = null;
+  /** Locks that executors hold, and since when. */
+  const heldLocks: { readonly audience: string; readonly lock: Extract<LockStatement, { op: 'set' }>; readonly sinceMs: number }[] = [];
   const main = (): SimTarget => world.targets.get('pg-main')!;
 
   /** A person ordered back what a rotation made: then nobody may be left who gets in. A lock is not such an order. */
@@ -136,9 +144,18 @@ export function createWorkflowOracle(world: World, view: LedgerView, broken: (in
         broken(11, `${step.stepId} was sent at ${new Date(sentAtMs).toISOString()}, outside its window from ${window.opensAt} to ${window.closesAt}`);
       }
       if (givesAccess(step.action) && locksOn(locksAt(authorised.seq), plan.subject, plan.connector).length > 0) broken(11, `${step.stepId} was authorised under a lock`);
+      const audience = EXECUTORS.find((one) => one.connector === plan.connector)?.audience;
+      const held = heldLocks.find((one) => one.audience === audience && sentAtMs > one.sinceMs && (one.lock.nhi ?? plan.subject) === plan.subject && (one.lock.connector ?? plan.connector) === plan.connector);
+      if (givesAccess(step.action) && held !== undefined) broken(11, `${step.stepId} was made by an executor that held ${held.lock.lockId}`);
       const inNeed = !takesAway(step.action) && world.hasCalendar && plan.kind === 'rotate' && plan.window === undefined;
       const request = view.recordsOf(plan.changeId)[0]?.body['request'] as { urgency?: string } | undefined;
       if (inNeed && request?.urgency !== 'emergency') broken(11, `${step.stepId} needs a window and its plan has none`);
+    },
+    lockHeld(audience, lock) {
+      heldLocks.push({ audience, lock, sinceMs: world.scheduler.nowMs() });
+    },
+    lockLifted(lockId) {
+      for (let at = heldLocks.length - 1; at >= 0; at -= 1) if (heldLocks[at]!.lock.lockId === lockId) heldLocks.splice(at, 1);
     },
     codeRan(changeId) {
       const times = (ran.get(changeId) ?? 0) + 1;

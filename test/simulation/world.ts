@@ -39,6 +39,8 @@ export interface Wraps {
   readonly seal?: (secret: string, recipient: string) => Promise<Uint8Array>;
   /** Callers' code runs without waiting for the answer to its claim. */
   readonly hastyCallers?: boolean;
+  /** Executors say that they hold a lock, and do not. */
+  readonly deafToLocks?: boolean;
 }
 
 /** What happens in the world that the oracle judges. */
@@ -186,10 +188,13 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
         watchers.sealed(secret, ciphertext);
         return wraps.seal?.(secret, recipient) ?? ciphertext;
       },
-      send: (message) => network.report(process, audience, message), limits: WORKER_LIMITS,
+      heard: (lock) => network.showLock(audience, lock), send: (message) => network.report(process, audience, message), limits: WORKER_LIMITS,
     });
     workers.set(process, worker);
-    network.listen(audience, { process, arm: (order) => worker.arm(order), disarm: (order) => worker.disarm(order), step: (envelope) => worker.step(envelope), revoke: (order) => worker.revoke(order), connected: () => worker.connected() });
+    network.listen(audience, {
+      process, arm: (order) => worker.arm(order), disarm: (order) => worker.disarm(order), step: (envelope) => worker.step(envelope), revoke: (order) => worker.revoke(order),
+      lock: (lock) => (wraps.deafToLocks === true ? Promise.resolve() : worker.lock(lock)), locks: () => worker.locks(), connected: () => worker.connected(),
+    });
   };
 
   let incarnation = 0;

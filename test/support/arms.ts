@@ -77,7 +77,7 @@ export async function fireArms({ nats, count, windowMs, armingMs }: ArmsOptions)
     bus: openBus({ servers: nats.urls, seed: executorSeed, name: 'worker', inboxPrefix: inboxOf(laneOf(EXECUTOR)), logger }),
     worker: {
       arm: () => Promise.resolve(), step: () => Promise.resolve({ accepted: true }), connected: () => undefined, carriedOut: () => Promise.resolve(), tellEnds: () => Promise.resolve(),
-      revoke: (order) => Promise.resolve(came(order)),
+      revoke: (order) => Promise.resolve(came(order)), lock: () => Promise.resolve(), locks: () => [],
     },
   });
   const sidecar = connectNats({

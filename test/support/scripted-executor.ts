@@ -1,6 +1,6 @@
 /** A transport whose far end plays an executor by script: it checks nothing and reports what it is told to. For tests of the sidecar's side. */
 import { canonicalBytes, digestOf, type Signer } from '../../ledger/index.ts';
-import type { Transport } from '../../src/engine/ports.ts';
+import type { Transport, TransportError } from '../../src/engine/ports.ts';
 import { payloadDigest, readPayload, signDsse } from '../../src/protocol/dsse.ts';
 import { anyTicketSchema, type Found } from '../../src/protocol/discovery.ts';
 import type { ReportMessage, StepEnvelope } from '../../src/protocol/envelope.ts';
@@ -14,6 +14,14 @@ export interface ScriptedExecutor extends Transport {
   readonly orders: readonly Dsse[];
   readonly armed: readonly Dsse[];
   readonly disarmed: readonly Dsse[];
+  /** Locks that it was told of, set and lifted. */
+  readonly locked: readonly Dsse[];
+  /** Thrown in place of holding a lock. */
+  lockFault: TransportError | null;
+  /** Shows a lock that it has heard of. */
+  showLock(lock: Dsse): void;
+  /** It is there, by a line of its own. */
+  connect(): void;
   /** While false, steps are accepted and nothing is done about them. */
   acting: boolean;
   /** What is at the target, as it tells a discovery; null where it will not tell. */
@@ -27,6 +35,9 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   const orders: Dsse[] = [];
   const armed: Dsse[] = [];
   const disarmed: Dsse[] = [];
+  const locked: Dsse[] = [];
+  let hearLock: (lock: Dsse) => void = () => undefined;
+  const onConnected: ((audience: string) => void)[] = [];
   let receive: (audience: string, message: ReportMessage) => Promise<void> = () => Promise.resolve();
 
   const stateOf = (query: Omit<Query, 'clientToken'>, isDone: boolean): TargetState => ({
@@ -68,7 +79,9 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   };
 
   const executor: ScriptedExecutor = {
-    steps, orders, armed, disarmed, acting: true, found: [],
+    steps, orders, armed, disarmed, locked, acting: true, found: [], lockFault: null,
+    showLock: (lock) => hearLock(lock),
+    connect: () => onConnected.forEach((callback) => callback(id)),
     async arm(_audience, order) {
       armed.push(order);
     },
@@ -79,6 +92,13 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
       steps.push(envelope);
       if (executor.acting) queueMicrotask(() => act(envelope));
       return { accepted: true };
+    },
+    async publishLock(_audience, lock) {
+      if (executor.lockFault !== null) throw executor.lockFault;
+      locked.push(lock);
+    },
+    onLock(callback) {
+      hearLock = callback;
     },
     async publishRevoke(_audience, order) {
       orders.push(order);
@@ -92,7 +112,7 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
     onReport(next) {
       receive = next;
     },
-    onConnected: () => undefined,
+    onConnected: (callback) => void onConnected.push(callback),
     isConnected: () => executor.acting,
     close: () => Promise.resolve(),
   };

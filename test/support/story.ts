@@ -188,14 +188,14 @@ export function toldUntilArmed(telling: Telling): Telling {
 }
 
 /** Done, verified, in use. */
-export function toldUntilActive(telling: Telling): Telling {
+export function toldUntilActive(telling: Telling, fingerprint = 'ab'.repeat(32)): Telling {
   const { step, issue } = actOf(telling);
   const common = { v: 1 as const, executor: EXECUTOR, log: logId, changeId: telling.changeId, stepId: step.stepId, issue };
   report(telling.later(4), { kind: 'claimed', ...common, at: formatTime(telling.atMs) }, []);
   const after = targetState(step.account, step.privileges, true, 3);
   const before = targetState(step.account, [], step.action !== 'provision', 4);
   const seal: Seal | null = step.action !== 'provision' ? null
-    : { recipient: RECIPIENT, ciphertext: digestOf(Buffer.from('sealed')), fingerprint: 'ab'.repeat(32), replaces: null };
+    : { recipient: RECIPIENT, ciphertext: digestOf(Buffer.from('sealed')), fingerprint, replaces: null };
   report(telling.later(30), {
     kind: 'acted', ...common, at: formatTime(telling.atMs - 2), attempt: 1, outcome: 'done', code: null, detail: null, before: digestOf(canonicalBytes(before)),
     after: digestOf(canonicalBytes(after)), byUse: step.action === 'provision' ? 'works' : 'notTried', seal,

@@ -8,7 +8,7 @@ import { openWorker, type Worker } from '../../src/executor/worker.ts';
 import { anyReportSchema, type AnyReport } from '../../src/protocol/discovery.ts';
 import { openDsse } from '../../src/protocol/dsse.ts';
 import type { ReportMessage } from '../../src/protocol/envelope.ts';
-import { REPORT_TYPE } from '../../src/protocol/signed.ts';
+import { REPORT_TYPE, type Dsse } from '../../src/protocol/signed.ts';
 import type { MemoryBoard } from './memory-board.ts';
 import { fakeClock, type FakeClock } from './fake-clock.ts';
 import { memoryTarget, type MemoryTarget } from './memory-target.ts';
@@ -50,7 +50,7 @@ export function unsealed(ciphertext: string): { readonly secret: string; readonl
   return JSON.parse(Buffer.from(ciphertext, 'base64').toString('utf8')) as { secret: string; recipient: string };
 }
 
-export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly wrap?: (connector: Connector) => Connector; /** Another worker of the same executor: at its target, by its clock. */ readonly beside?: Bench; readonly board?: MemoryBoard; readonly sinks?: (run: { readonly alive: boolean }) => ReadonlyMap<string, Sink> } = {}): Bench {
+export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly wrap?: (connector: Connector) => Connector; /** Another worker of the same executor: at its target, by its clock. */ readonly beside?: Bench; readonly board?: MemoryBoard; readonly sinks?: (run: { readonly alive: boolean }) => ReadonlyMap<string, Sink>; /** Shown every report as it is made. */ readonly observe?: (message: ReportMessage) => void; /** Shown every lock that is news. */ readonly heard?: (lock: Dsse) => void } = {}): Bench {
   const clock = settings.beside?.clock ?? fakeClock(START_MS);
   const target = settings.beside?.target ?? memoryTarget(clock);
   const disk: BenchDisk = { files: new Map(), watch: () => undefined };
@@ -77,6 +77,8 @@ export function createBench(settings: { readonly trust?: TrustEdit; readonly lim
         seal: (secret, recipient) => (bench.sealFails ? Promise.reject(new Error('no such recipient')) : Promise.resolve(Buffer.from(JSON.stringify({ secret, recipient, n: drawn })))),
         fingerprintKey: Buffer.alloc(32, 1),
         logger: settings.logger ?? QUIET, limits: settings.limits ?? {}, ...(settings.board === undefined ? {} : { board: settings.board.of(mine) }),
+        ...(settings.observe === undefined ? {} : { observe: settings.observe }),
+        ...(settings.heard === undefined ? {} : { heard: settings.heard }),
         send: async (message) => {
           if (!mine.alive || !bench.listening) throw new TransportError('unreachable', 'nobody is there');
           const report = openDsse(message.report, REPORT_TYPE, anyReportSchema, [storyTrust().executors.get(EXECUTOR)!.key]);

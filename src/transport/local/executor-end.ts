@@ -20,6 +20,9 @@ export interface WorkerDoor {
   disarm(order: Dsse): Promise<void>;
   step(envelope: unknown): Promise<Acceptance>;
   revoke(order: Dsse): Promise<void>;
+  lock(statement: Dsse): Promise<void>;
+  /** Every lock that was heard of, set and lifted. */
+  locks(): readonly Dsse[];
   /** A sidecar of this log is there: what it has not acknowledged may be sent again. */
   connected(log: string): void;
 }
@@ -33,6 +36,8 @@ export interface LocalListener {
   send(message: ReportMessage): Promise<void>;
   /** Shows a report of a lease's end to whoever watches for it; nobody is waited for. */
   tell(message: ReportMessage): void;
+  /** Shows a lock to every sidecar that is there; one that comes later is shown all of them. */
+  tellLock(lock: Dsse): void;
   close(): Promise<void>;
 }
 
@@ -85,6 +90,7 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
       case 'hello':
         peer.log = frame.log;
         peer.frames.send({ op: 'answer', id: frame.id, result: { accepted: true } });
+        for (const lock of options.worker.locks()) peer.frames.send({ op: 'lock', lock });
         options.worker.connected(frame.log);
         return;
       case 'arm':
@@ -94,6 +100,8 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
       case 'revoke':
         if (frame.watch === true) watch(peer, frame.order);
         return answer(peer, frame.id, options.worker.revoke(frame.order).then(() => ({ accepted: true })));
+      case 'lock':
+        return answer(peer, frame.id, options.worker.lock(frame.lock).then(() => ({ accepted: true })));
       case 'step':
         return answer(peer, frame.id, options.worker.step(frame.envelope));
     }
@@ -138,6 +146,9 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
       const report = readPayload(message.report, anyReportSchema);
       if (report.kind !== 'revoked') return;
       for (const peer of peers) if (peer.watched.has(report.leaseId)) peer.frames.send({ op: 'report', id: (nextReport += 1), message });
+    },
+    tellLock(lock) {
+      for (const peer of peers) if (peer.log !== null) peer.frames.send({ op: 'lock', lock });
     },
     async close() {
       for (const peer of [...peers]) peer.frames.close();

@@ -1,7 +1,8 @@
 /**
  * Frames on a unix socket: one JSON document a line, read strictly, at most {@link FRAME_BYTES_MAX} bytes.
  *
- * The sidecar asks (`hello`, `arm`, `disarm`, `step`, `revoke`) and is answered; the executor sends `report`s and is acknowledged. Either side may
+ * The sidecar asks (`hello`, `arm`, `disarm`, `step`, `revoke`, `lock`) and is answered; the executor sends `report`s and is acknowledged, and shows
+ * the locks that it holds. Either side may
  * send anything: a frame that is not one of these closes the connection and harms nothing else.
  */
 import type { Socket } from 'node:net';
@@ -22,6 +23,8 @@ export const requestFrameSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('step'), id, envelope: z.unknown() }),
   /** `watch`: every report of the lease's end comes here too, and no acknowledgement is asked for. */
   z.strictObject({ op: z.literal('revoke'), id, order: dsseSchema, watch: z.boolean().optional() }),
+  /** A lock that is set, or lifted. */
+  z.strictObject({ op: z.literal('lock'), id, lock: dsseSchema }),
   z.strictObject({ op: z.literal('ack'), id }),
   /** The report was looked at and not recorded: it stays with the executor. */
   z.strictObject({ op: z.literal('nack'), id, error: z.string().max(500) }),
@@ -39,6 +42,8 @@ export const replyFrameSchema = z.discriminatedUnion('op', [
     ]),
   }),
   z.strictObject({ op: z.literal('report'), id, message: reportMessageSchema }),
+  /** Heard from somebody else, and for every sidecar to hold. */
+  z.strictObject({ op: z.literal('lock'), lock: dsseSchema }),
 ]);
 export type ReplyFrame = z.infer<typeof replyFrameSchema>;
 

@@ -6,6 +6,7 @@
 import { connect, type Socket } from 'node:net';
 import { TransportError, type Acceptance, type Clock, type Logger, type Transport } from '../../engine/ports.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
+import type { Dsse } from '../../protocol/signed.ts';
 import { openFrames, replyFrameSchema, type FrameStream, type ReplyFrame, type RequestFrame } from './frames.ts';
 
 export interface LocalOptions {
@@ -20,7 +21,7 @@ export interface LocalOptions {
   readonly answerMs?: number;
 }
 
-type Request = RequestFrame extends infer Frame ? (Frame extends { readonly id: number; readonly op: 'arm' | 'disarm' | 'step' | 'revoke' | 'hello' } ? Omit<Frame, 'id'> : never) : never;
+type Request = RequestFrame extends infer Frame ? (Frame extends { readonly id: number; readonly op: 'arm' | 'disarm' | 'step' | 'revoke' | 'lock' | 'hello' } ? Omit<Frame, 'id'> : never) : never;
 type Answer = Extract<ReplyFrame, { op: 'answer' }>['result'];
 
 interface Waiting {
@@ -32,9 +33,11 @@ interface Waiting {
 export function connectLocal(options: LocalOptions): Transport {
   let receive: (audience: string, message: ReportMessage) => Promise<void> = () => Promise.reject(new TransportError('rejected', 'nobody takes reports yet'));
   const onConnected: ((audience: string) => void)[] = [];
+  let hearLock: (lock: Dsse) => void = () => undefined;
   const links = new Map(options.executors.map(({ id, socket }) => [id, openLink(id, socket, options, {
     connected: () => onConnected.forEach((callback) => callback(id)),
     report: (message) => receive(id, message),
+    lock: (lock) => hearLock(lock),
   })]));
   const ask = async (audience: string, request: Request): Promise<Acceptance> => {
     const link = links.get(audience);
@@ -52,6 +55,10 @@ export function connectLocal(options: LocalOptions): Transport {
     disarm: (audience, order) => must(audience, { op: 'disarm', order }),
     publishStep: (audience, envelope) => ask(audience, { op: 'step', envelope }),
     publishRevoke: (audience, order) => must(audience, { op: 'revoke', order }),
+    publishLock: (audience, lock) => must(audience, { op: 'lock', lock }),
+    onLock(callback) {
+      hearLock = callback;
+    },
     onReport(callback) {
       receive = callback;
     },
@@ -72,7 +79,7 @@ interface Link {
   close(): void;
 }
 
-function openLink(executor: string, path: string, options: LocalOptions, hooks: { connected: () => void; report: (message: ReportMessage) => Promise<void> }): Link {
+function openLink(executor: string, path: string, options: LocalOptions, hooks: { connected: () => void; report: (message: ReportMessage) => Promise<void>; lock: (lock: Dsse) => void }): Link {
   const { clock, logger } = options;
   const reconnectMs = options.reconnectMs ?? { first: 50, longest: 2_000 };
   const waiting = new Map<number, Waiting>();
@@ -108,6 +115,7 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
       waiting.get(frame.id)?.settle(frame.result);
       return;
     }
+    if (frame.op === 'lock') return hooks.lock(frame.lock);
     const { id, message } = frame;
     // The answer belongs to this connection: on the next one the same number names another report.
     hooks.report(message).then(

@@ -9,8 +9,8 @@
  *     cs.claim.<lane>.<leaseId>             CS_CLAIMS    worker ▶ workers      which of them acts under a lease
  *     cs.ledger.<log>                       CS_LEDGER    sidecar               its records, page after page
  *     cs.ledger.<log>.object.<digest>.<n>   CS_LEDGER    sidecar               an object that one of them names, in parts
- *     cs.say.<lane>.<log>                   core         worker ▶ sidecar      an answer; under `all`, to every sidecar, that it is there
- *     cs.ack.<lane>.<log>                   core         sidecar ▶ workers     what became of a report
+ *     cs.say.<lane>.<log>                   core         worker ▶ sidecar      an answer; under `all`, to every sidecar, that it is there, and locks
+ *     cs.ack.<lane>.<log>                   core         sidecar ▶ workers     what became of a report; a lock that is set or lifted
  *
  * A lane is an executor: an account of its own on the server, so that no worker of another reaches it (a shared account lets one disarm
  * what another is to revoke, by the reply subject of a publish). Tokens of what is sent to workers are derived by HMAC from a key of the

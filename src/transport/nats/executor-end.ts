@@ -38,6 +38,8 @@ export interface NatsListener {
    * @throws TransportError `unreachable`: the bus or the sidecar has not said so in time; `rejected`: the sidecar would not have it
    */
   send(message: ReportMessage): Promise<void>;
+  /** Shows a lock to every sidecar that is there; one that comes later is shown all of them. */
+  tellLock(lock: Dsse): void;
   close(): Promise<void>;
 }
 
@@ -107,12 +109,22 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
     }
   };
 
+  /** Lossy as all that is said: who has not heard that it is held says it again. */
+  const takeLock = (subject: string, { token, lock }: Extract<Ack, { t: 'lock' }>): void => {
+    const log = subject.split('.').at(-1) ?? '';
+    worker.lock(lock).then(() => tell(log, { t: 'locked', token, run }), (error: unknown) => {
+      if (error instanceof ProtocolError) tell(log, { t: 'refused', token, error: saidOf(error) });
+      logger.warn({ error: saidOf(error) }, 'a lock was not taken');
+    });
+  };
   const listen = (connection: NatsConnection): void => {
     hear(connection, ack(lane, '*'), logger, (message) => {
       const said = readMessage(message.data, ackSchema, SAID_BYTES_MAX);
       if (said === null) return;
+      if (said.t === 'lock') return takeLock(message.subject, said);
       if (said.t !== 'hello') return waiting.get(said.token)?.(said);
       tell(said.log, { t: 'beat', run });
+      for (const lock of worker.locks()) tell(said.log, { t: 'lock', lock });
       worker.connected(said.log);
     });
   };
@@ -162,6 +174,7 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
           .catch((error: unknown) => finish(() => reject(error instanceof Error ? error : new Error(String(error)))));
       });
     },
+    tellLock: (lock) => tell(EVERY_LOG, { t: 'lock', lock }),
     async close() {
       cancelBeat();
       for (const one of pulls) one.stop();

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { JsonError, parseStrict } from '../../../ledger/index.ts';
 import { reportMessageSchema } from '../../protocol/envelope.ts';
+import { dsseSchema } from '../../protocol/signed.ts';
 import { logIdSchema } from '../../protocol/values.ts';
 
 const token = z.string().regex(/^[0-9a-f]{32}$/);
@@ -18,14 +19,19 @@ export const saidSchema = z.discriminatedUnion('t', [
   /** It has seen another, or a longer, log: the size and root that a proof must start from. */
   z.strictObject({ t: z.literal('inconsistent'), token, fromSize: z.int().min(0), root: hash }),
   z.strictObject({ t: z.literal('refused'), token, error }),
+  /** This run of it holds the lock of this token. */
+  z.strictObject({ t: z.literal('locked'), token, run }),
+  /** A lock that it has heard of, from whomever. */
+  z.strictObject({ t: z.literal('lock'), lock: dsseSchema }),
 ]);
 export type Said = z.infer<typeof saidSchema>;
 
-/** A sidecar speaks: it is there, or what became of the report of this token. */
+/** A sidecar speaks: it is there, what became of the report of this token, or that a lock is set or lifted. */
 export const ackSchema = z.discriminatedUnion('t', [
   z.strictObject({ t: z.literal('hello'), log: logIdSchema }),
   z.strictObject({ t: z.literal('taken'), token }),
   z.strictObject({ t: z.literal('refused'), token, error }),
+  z.strictObject({ t: z.literal('lock'), token, lock: dsseSchema }),
 ]);
 export type Ack = z.infer<typeof ackSchema>;
 
@@ -43,4 +49,5 @@ export function readMessage<T>(bytes: Uint8Array, schema: z.ZodType<T>, bytesMax
   }
 }
 
-export const SAID_BYTES_MAX = 4_096;
+/** A lock is the largest: its reason alone may have two thousand bytes, in base64. */
+export const SAID_BYTES_MAX = 8_192;

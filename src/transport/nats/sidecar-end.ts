@@ -58,15 +58,16 @@ export function connectNats(options: NatsSidecarOptions): Transport {
   const watchers = new Map<string, Set<() => void>>();
   /** Subjects of steps that the bus has said that it holds. */
   const published = new Set<string>();
+  /** Runs that hold a lock that is being published, by lane and token. */
+  const holders = new Map<string, Set<string>>();
   let receive: (audience: string, message: ReportMessage) => Promise<void>;
+  let hearLock: (lock: Dsse) => void = () => undefined;
   let pulling: Pulling | null = null;
   let listening = false;
   let closed = false;
 
-  const isThere = (audience: string): boolean => {
-    const isFresh = (beatMs: number): boolean => Math.abs(clock.nowMs() - beatMs) < BEAT_MS * BEATS_MISSED_MAX;
-    return bus.isUp && [...(beats.get(audience)?.values() ?? [])].some(isFresh);
-  };
+  const isFresh = (beatMs: number): boolean => Math.abs(clock.nowMs() - beatMs) < BEAT_MS * BEATS_MISSED_MAX;
+  const isThere = (audience: string): boolean => bus.isUp && [...(beats.get(audience)?.values() ?? [])].some(isFresh);
   const heardBeat = (audience: string, run: string): void => {
     const runs = beats.get(audience)!;
     // One that was restarted has forgotten what it was asked and had not taken up.
@@ -86,6 +87,11 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     if (answers.size > REMEMBERED_MAX && oldest !== undefined) answers.delete(oldest);
     for (const notify of watchers.get(key) ?? []) notify();
   };
+  const heardHeld = (key: string, run: string): void => {
+    holders.get(key)?.add(run);
+    for (const notify of watchers.get(key) ?? []) notify();
+  };
+  const freshRuns = (audience: string): string[] => [...beats.get(audience)!].filter(([, beatMs]) => isFresh(beatMs)).map(([run]) => run);
   const listen = (connection: NatsConnection): void => {
     const take = (message: Msg): void => {
       const lane = message.subject.split('.')[2]!;
@@ -93,6 +99,8 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       const said: Said | null = readMessage(message.data, saidSchema, SAID_BYTES_MAX);
       if (!lanes.has(audience) || said === null) return logger.warn({ lane }, 'something unreadable was said on the bus');
       if (said.t === 'beat') heardBeat(audience, said.run);
+      else if (said.t === 'lock') hearLock(said.lock);
+      else if (said.t === 'locked') heardHeld(`${lane} ${said.token}`, said.run);
       else if (said.t === 'bye') beats.get(audience)!.delete(said.run);
       // The token was made for one executor: another that knows it may answer for nobody else.
       else remember(`${lane} ${said.token}`, answerIn(said));
@@ -131,8 +139,8 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     return lane;
   };
   /** The first of these that was answered, now or before the time is over. */
-  const answerTo = (keys: readonly string[], timeoutMs: number): Promise<Answer | null> => new Promise((resolve) => {
-    const known = (): Answer | undefined => keys.map((key) => answers.get(key)).find((answer) => answer !== undefined);
+  const answerTo = (keys: readonly string[], timeoutMs: number, other: () => Answer | undefined = () => undefined): Promise<Answer | null> => new Promise((resolve) => {
+    const known = (): Answer | undefined => keys.map((key) => answers.get(key)).find((answer) => answer !== undefined) ?? other();
     const finish = (answer: Answer | null): void => {
       cancel();
       for (const key of keys) {
@@ -227,6 +235,24 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       // No "once" for a revoke: it is published again until it is reported, a message for each time that the bus has forgotten the last.
       await publish(revoke(lane, log, token), order, { msgID: token });
     },
+    async publishLock(audience, lock) {
+      const lane = laneFor(audience);
+      const token = tokens('lock', audience, payloadDigest(lock));
+      const key = `${lane} ${token}`;
+      const held = holders.get(key) ?? new Set<string>();
+      holders.set(key, held);
+      answers.delete(key);
+      tell(bus.up(), lane, { t: 'lock', token, lock });
+      // A worker that comes while this waits is told when it is first heard.
+      const isHeld = (): boolean => held.size > 0 && freshRuns(audience).every((run) => held.has(run));
+      const answer = await answerTo([key], options.answerMs ?? 5_000, () => (isHeld() ? { accepted: true } : undefined));
+      holders.delete(key);
+      if (answer === null) throw new TransportError('unreachable', `not every worker of ${audience} that is there has said that it holds the lock`);
+      if ('error' in answer) throw new TransportError('rejected', `${audience}: ${answer.error}`);
+    },
+    onLock(callback) {
+      hearLock = callback;
+    },
     onReport(callback) {
       receive = callback;
       pulling ??= pull({
@@ -249,7 +275,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
   };
 }
 
-function answerIn(said: Extract<Said, { readonly token: string }>): Answer {
+function answerIn(said: Extract<Said, { readonly t: 'accepted' | 'inconsistent' | 'refused' }>): Answer {
   if (said.t === 'refused') return { error: said.error };
   return said.t === 'accepted' ? { accepted: true } : { accepted: false, code: 'inconsistent-checkpoint', fromSize: said.fromSize, root: said.root };
 }

@@ -77,10 +77,12 @@ async function useAndConfirm(cast: Cast, change: ChangeView, use: NonNullable<Ca
   for (const { consumer, confirmed } of rotation?.consumers ?? []) if (!confirmed) await cast.requester.confirm(id, consumer);
 }
 
-async function fetchSecret(cast: Cast, changeId: string): Promise<string> {
-  const { ciphertext } = await cast.requester.delivery(changeId);
+const fetchSecret = ({ requester, identity }: Cast, changeId: string): Promise<string> => fetchSecretOf(requester, identity, changeId);
+
+export async function fetchSecretOf(requester: Principal, identity: string, changeId: string): Promise<string> {
+  const { ciphertext } = await requester.delivery(changeId);
   const decrypter = new Decrypter();
-  decrypter.addIdentity(cast.identity);
+  decrypter.addIdentity(identity);
   return decrypter.decrypt(Buffer.from(ciphertext, 'base64'), 'text');
 }
 

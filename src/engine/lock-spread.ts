@@ -1,0 +1,135 @@
+/**
+ * Locks reach every executor, and every sidecar that shares one. What this ledger has of locks is told to each executor when it is there, and
+ * again until it says that it holds it; what executors have heard from others is recorded here and told on. Each statement is believed for
+ * its signature alone, so the way it came is nobody's business.
+ */
+import { payloadDigest, signDsse } from '../protocol/dsse.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import { LOCK_TYPE, openLock, REVOKER, type BelievedLock, type LockStatement } from '../protocol/lock.ts';
+import type { Dsse } from '../protocol/signed.ts';
+import { formatTime } from '../protocol/values.ts';
+import type { EngineContext } from './engine.ts';
+import { enforceLocks, type Lock, type Lift } from './locks.ts';
+import { TransportError } from './ports.ts';
+
+export interface LockSpread {
+  /** Tells every executor what is new. What is told must be durable. */
+  tell(): void;
+  /** The executor is there, perhaps by another worker: it is told everything. */
+  connected(audience: string): void;
+  /** Of a lock that an executor has heard of: it is recorded, and told on, if it is news. */
+  hear(envelope: Dsse): Promise<void>;
+  close(): void;
+}
+
+/** @param lifted called once a lock is no more: changes may have waited for it */
+export function spreadLocks(context: EngineContext, executors: readonly string[], lifted: () => void): LockSpread {
+  const { transport, logger, clock, limits, store } = context;
+  /** Digests of what each executor holds, as far as this connection with it knows. */
+  const held = new Map<string, Set<string>>();
+  const telling = new Set<string>();
+  /** Lifts that were heard of, by authority and id: the lock itself may come later. */
+  const liftsHeard = new Set<string>();
+  let closed = false;
+
+  const owed = (audience: string): Dsse[] => store.lockHistory().flatMap((entry) => statementsOf(context, entry)).filter((one) => held.get(audience)?.has(payloadDigest(one)) !== true);
+  const tellOne = async (audience: string, lock: Dsse): Promise<void> => {
+    // A ledger that cannot be written is no reason to keep a lock to oneself.
+    await store.durable().catch(() => undefined);
+    try {
+      await transport.publishLock(audience, lock);
+    } catch (error) {
+      if (!(error instanceof TransportError) || error.code !== 'rejected') throw error;
+      logger.error({ executor: audience, error: error.message }, 'an executor does not believe a lock: it is not held there');
+    }
+    held.set(audience, (held.get(audience) ?? new Set()).add(payloadDigest(lock)));
+  };
+  const canTell = (audience: string): boolean => !closed && transport.isConnected(audience);
+  const tellAll = async (audience: string): Promise<void> => {
+    if (telling.has(audience)) return;
+    telling.add(audience);
+    try {
+      for (let owing = owed(audience); owing.length > 0 && canTell(audience); owing = owed(audience)) {
+        for (const lock of owing) if (canTell(audience)) await tellOne(audience, lock);
+      }
+    } catch (error) {
+      logger.warn({ executor: audience, error: String(error) }, 'a lock is not known to be held there yet; it is told again');
+      clock.after(limits.retryMs.longest, () => void tellAll(audience));
+    } finally {
+      telling.delete(audience);
+    }
+  };
+  const tell = (): void => {
+    for (const audience of executors) void tellAll(audience);
+  };
+
+  const hear = async (envelope: Dsse): Promise<void> => {
+    let lock: BelievedLock;
+    try {
+      lock = openLock(envelope, context.trust);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      return logger.warn({ code: error.code, reason: error.message }, 'a lock that nobody trusted has signed');
+    }
+    if (lock.authority === context.log.logId || !recordHeard(context, lock, liftsHeard)) return;
+    await store.durable();
+    if (lock.statement.op === 'lift') lifted();
+    tell();
+  };
+  return {
+    tell,
+    connected(audience) {
+      // Another of its workers, or one with another book: what was held is asked again.
+      held.delete(audience);
+      void tellAll(audience);
+    },
+    async hear(envelope) {
+      try {
+        await hear(envelope);
+      } catch (error) {
+        // Whoever told it tells it again when the next line to it is up.
+        logger.error({ error: String(error) }, 'a lock that was heard of could not be recorded');
+      }
+    },
+    close() {
+      closed = true;
+    },
+  };
+}
+
+/** Records it where it is news: a lock that was not heard of, or the end of one that stands and that its authority may lift. */
+function recordHeard(context: EngineContext, { statement, authority, envelope }: BelievedLock, liftsHeard: Set<string>): boolean {
+  const { store } = context;
+  const known = store.lockHistory().find(({ lock }) => lock.lockId === statement.lockId) ?? null;
+  if (statement.op === 'set') {
+    if (known !== null || [authority, REVOKER].some((who) => liftsHeard.has(`${who} ${statement.lockId}`))) return false;
+    const { lockId, nhi, connector, reason } = statement;
+    store.record('lock.set', { lockId, nhi, connector, reason, statement: envelope }, [], statement.by);
+    enforceLocks(context);
+    return true;
+  }
+  liftsHeard.add(`${authority} ${statement.lockId}`);
+  if (known === null || known.lift !== null || !mayLift(authority, known.lock, context.log.logId)) return false;
+  store.record('lock.lifted', { lockId: statement.lockId, reason: statement.reason, statement: envelope }, [], statement.by);
+  return true;
+}
+
+/** A revoker lifts any lock; a sidecar those of its own log. */
+export function mayLift(authority: string, { statement }: Lock, ownLog: string): boolean {
+  return authority === REVOKER || authority === (statement === null ? ownLog : statement.log);
+}
+
+/** What is told of one lock: as it was heard, or signed here, the same bytes each time. */
+function statementsOf(context: EngineContext, { lock, lift }: { readonly lock: Lock; readonly lift: Lift | null }): Dsse[] {
+  if (lift !== null) return [lift.envelope ?? signed(context, { op: 'lift', ...own(context, lock.lockId, lift.by, lift.atMs), reason: lift.reason })];
+  const { lockId, nhi, connector, reason, by, atMs } = lock;
+  return [lock.envelope ?? signed(context, { op: 'set', ...own(context, lockId, by, atMs), nhi, connector, reason })];
+}
+
+function own({ log }: EngineContext, lockId: string, by: string, atMs: number): Pick<LockStatement, 'v' | 'log' | 'lockId' | 'by' | 'at'> {
+  return { v: 1, log: log.logId, lockId, by, at: formatTime(atMs) };
+}
+
+function signed({ ticketSigner }: EngineContext, statement: LockStatement): Dsse {
+  return signDsse(LOCK_TYPE, statement, ticketSigner);
+}
