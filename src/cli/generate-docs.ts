@@ -1,5 +1,5 @@
 /**
- * Writes the documents that are made from the code: `docs/records.md`, `docs/openapi.json`, `docs/schemas/*.json`. `npm run docs:build`.
+ * Writes the documents that are made from the code: `docs/records.md`, `docs/openapi.json`, `docs/asyncapi.json`, `docs/schemas/*.json`. `npm run docs:build`.
  *
  * A test holds what is committed to what this makes.
  */
@@ -21,6 +21,8 @@ import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revo
 import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema } from '../protocol/trust.ts';
 import { openApiDocument } from '../sidecar/openapi.ts';
 import { approvalBodySchema, changeViewSchema, evidenceSchema, problemSchema, recordSchema } from '../sidecar/schemas.ts';
+import { asyncApiDocument } from '../transport/nats/asyncapi.ts';
+import { VERSION } from '../version.ts';
 import { packageRoot } from './package.ts';
 import { recordsPage } from './records-page.ts';
 import { WORDS } from './words.ts';
@@ -67,6 +69,7 @@ export function generateDocs(): ReadonlyMap<string, string> {
   const documents = new Map<string, string>([
     ['docs/records.md', recordsPage()],
     ['docs/openapi.json', toText(openApiDocument())],
+    ['docs/asyncapi.json', toText(asyncApiDocument(VERSION))],
   ]);
   for (const [name, schema] of Object.entries(PUBLISHED_SCHEMAS)) {
     // `io: input`: what a person may write; a default is not something she must.
