@@ -126,7 +126,7 @@ describe.skipIf(!hasNats() || !hasPython())('a worker in another language', () =
     await isRevoked(change);
   });
 
-  test('killed with -9 at every entry of its lease book, it gives once and takes back when it is told to', async () => {
+  test('killed with -9 once it has written each kind of entry in its lease book, it gives once and takes back when it is told to', async () => {
     await start();
     for (const entry of ['claim', 'attempt', 'applied', 'resolved', 'ended']) {
       const change = await requested('PT10M');

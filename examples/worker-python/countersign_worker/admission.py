@@ -262,7 +262,7 @@ def is_satisfied(expression: Any, approved: set[str]) -> bool:
         return bool(expression["allOf"]) and all(is_satisfied(part, approved) for part in expression["allOf"])
     if "anyOf" in expression:
         return any(is_satisfied(part, approved) for part in expression["anyOf"])
-    return sum(is_satisfied(part, approved) for part in expression["of"]) >= max(1, expression["atLeast"])
+    return bool(sum(is_satisfied(part, approved) for part in expression["of"]) >= max(1, expression["atLeast"]))
 
 
 def _check_order(ticket: dict[str, Any], plan: dict[str, Any], held: Held | None, record: dict[str, Any], setting: Setting) -> None:

@@ -58,6 +58,9 @@ class Bus:
         return "error" not in said
 
     async def _request(self, subject: str, data: bytes, headers: dict[str, str] | None = None) -> Msg:
+        # A client that was never connected would make its inbox under another prefix.
+        if not self._client.is_connected:
+            raise claims.Unreachable("the bus is not connected")
         try:
             return await self._client.request(subject, data, timeout=0.9, headers=headers)
         except (Error, NatsTimeout, asyncio.TimeoutError, OSError) as cause:
@@ -67,6 +70,8 @@ class Bus:
 
     async def send(self, message: dict[str, Any]) -> None:
         """Returns when a sidecar has it on record."""
+        if not self._client.is_connected:
+            raise NotSent("the bus is not connected")
         report = jcs.parse(base64s.decode(message["report"]["payload"]) or b"")
         token = reports.token_of(message)
         taken: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
@@ -88,6 +93,8 @@ class Bus:
 
     async def _say(self, audience: str, said: dict[str, Any]) -> None:
         """Lossy on purpose: what matters is published again."""
+        if not self._client.is_connected:
+            return
         try:
             await self._client.publish(f"cs.say.{self._lane}.{audience}", jcs.canonical_bytes(said))
         except (Error, OSError):
@@ -109,7 +116,7 @@ class Bus:
         while True:
             try:
                 await self._client.connect(
-                    servers=servers, nkeys_seed_str=seed, inbox_prefix=f"_INBOX_{self._lane}".encode(), max_reconnect_attempts=-1, reconnect_time_wait=0.25, ping_interval=5, max_outstanding_pings=2,
+                    servers=servers, nkeys_seed_str=seed, inbox_prefix=f"_INBOX_{self._lane}".encode(), max_reconnect_attempts=-1, reconnect_time_wait=1, ping_interval=5, max_outstanding_pings=2,
                     error_cb=said, **options,
                 )
                 return

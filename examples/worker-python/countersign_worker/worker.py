@@ -200,8 +200,8 @@ class Worker:
             except BookFault as cause:
                 log("error", "nothing is given any more", reason=str(cause))
                 return
-            except (Unreachable, claims.Unreachable) as cause:
-                log("warn", "trying again", stepId=step_id, reason=reports.plain(str(cause)))
+            except Exception as cause:  # The bus, the target, or a fault of its own: none of them leaves a step where it is.
+                log("warn", "trying again", stepId=step_id, reason=reports.plain(repr(cause)))
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, 5.0)
 
