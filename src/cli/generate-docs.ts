@@ -17,12 +17,14 @@ import { changeInputSchema, scheduleSchema, verificationInputSchema } from '../p
 import { decisionSchema, verificationSchema } from '../protocol/decision.ts';
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
+import { relayedVerdictSchema } from '../protocol/relayed-verdict.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revokeOrderSchema, ticketSchema } from '../protocol/signed.ts';
 import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema } from '../protocol/trust.ts';
 import { openApiDocument } from '../sidecar/openapi.ts';
 import { approvalBodySchema, changeViewSchema, evidenceSchema, problemSchema, recordSchema } from '../sidecar/schemas.ts';
 import { asyncApiDocument } from '../transport/nats/asyncapi.ts';
+import { cloudEventSchema } from '../transport/nats/events.ts';
 import { VERSION } from '../version.ts';
 import { packageRoot } from './package.ts';
 import { recordsPage } from './records-page.ts';
@@ -46,6 +48,8 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'revoke-order': revokeOrderSchema,
   'approval-statement': approvalStatementSchema,
   'approval': approvalSchema,
+  'relayed-verdict': relayedVerdictSchema,
+  'cloud-event': cloudEventSchema,
   'report': reportSchema,
   'step-envelope': stepEnvelopeSchema,
   'step-authorised': changeEventBodies['step.authorised'],

@@ -14,6 +14,7 @@ import { ERRORS, Problem, problemBody } from './errors.ts';
 import { lockHandlers } from './locks.ts';
 import { nhiHandlers } from './nhis.ts';
 import { publicHandlers } from './public.ts';
+import { verdictHandlers } from './verdicts.ts';
 import { ROUTES, type Route } from './routes.ts';
 
 export interface AppOptions extends SidecarContext {
@@ -30,7 +31,7 @@ type AnyHandler = (call: Call<Route>) => Promise<Reply>;
 
 /** The app over an engine and its log. Owns nothing: closing them is the caller's. */
 export function createApp(options: AppOptions): Hono<Env> {
-  const handlers: Handlers = { ...changeHandlers(options), ...callerHandlers(options), ...lockHandlers(options), ...nhiHandlers(options), ...publicHandlers(options) };
+  const handlers: Handlers = { ...changeHandlers(options), ...callerHandlers(options), ...verdictHandlers(options), ...lockHandlers(options), ...nhiHandlers(options), ...publicHandlers(options) };
   // Each handler fits its own route; the loop below pairs them by name, which the compiler cannot follow.
   const byName = handlers as unknown as Readonly<Record<string, AnyHandler>>;
   const hosts = new Set([...OWN_HOSTS, ...options.hosts.map((host) => host.toLowerCase())]);

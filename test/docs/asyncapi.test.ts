@@ -20,7 +20,7 @@ interface Document {
 }
 
 const document = asyncApiDocument(VERSION) as unknown as Document;
-const page = await readFile(join(import.meta.dirname, '../../docs/worker-protocol.md'), 'utf8');
+const pages = await Promise.all(['worker-protocol.md', 'nats.md'].map((name) => readFile(join(import.meta.dirname, '../../docs', name), 'utf8')));
 
 function at(ref: string): unknown {
   const [start, ...path] = ref.split('/');
@@ -57,7 +57,7 @@ describe('the AsyncAPI document', () => {
     for (const [name, { address, parameters, messages }] of Object.entries(document.channels)) {
       expect(Object.keys(parameters), name).toEqual([...address.matchAll(/\{(\w+)\}/g)].map((match) => match[1]));
       expect(address, name).toMatch(/^cs(\.[a-z]+|\.\{\w+\})+$/);
-      expect(Object.keys(messages), name).toHaveLength(1);
+      expect(Object.keys(messages).length, name).toBeGreaterThan(0);
     }
   });
 
@@ -105,7 +105,7 @@ describe('the AsyncAPI document', () => {
     }
   });
 
-  it('is spoken of in the page about the protocol, channel by channel', () => {
-    for (const { address } of Object.values(document.channels)) expect(page).toContain(address.replaceAll('{', '<').replaceAll('}', '>'));
+  it('is spoken of in the pages about the protocol and the bus, channel by channel', () => {
+    for (const { address } of Object.values(document.channels)) expect(pages.join('\n')).toContain(address.replaceAll('{', '<').replaceAll('}', '>'));
   });
 });

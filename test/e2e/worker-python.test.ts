@@ -3,11 +3,12 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { jetstreamManager } from '@nats-io/jetstream';
 import { connect as connectBus, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { afterEach, describe, expect, test } from 'vitest';
 import { until } from '../../examples/demo/check.ts';
 import { startNode, type Running } from '../../examples/demo/processes.ts';
-import { canonicalBytes, generateSignerKey, parseSigner } from '../../ledger/index.ts';
+import { canonicalBytes, generateSignerKey, logIdOf, parseSigner } from '../../ledger/index.ts';
 import { EXAMPLE_PRINCIPALS, exampleFacts, layOut, type Layout } from '../../src/cli/init.ts';
 import { connect, isSettled, type ChangeView, type Client } from '../../src/client/index.ts';
 import { stepEnvelopeSchema, type StepEnvelope } from '../../src/protocol/envelope.ts';
@@ -17,8 +18,6 @@ import { act, laneOf, say, STREAMS } from '../../src/transport/nats/bus-layout.t
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { hasPython, runPython, startPythonWorker, type PythonWorker } from '../support/python.ts';
 import { countersign } from './support/bench.ts';
-import { jetstreamManager } from '@nats-io/jetstream';
-import { logIdOf } from '../../ledger/index.ts';
 
 const EXECUTOR = 'executor:python.accounts';
 const LANE = laneOf(EXECUTOR);
@@ -34,7 +33,7 @@ describe.skipIf(!hasNats() || !hasPython())('a worker in another language', () =
   let sidecar: Running;
   let worker: PythonWorker;
   let directory: string;
-  const ended: (() => Promise<unknown> | void)[] = [];
+  const ended: (() => unknown)[] = [];
   const at = (...names: string[]): string => join(directory, ...names);
   afterEach(async () => {
     for (const end of ended.splice(0).reverse()) await end();

@@ -29,7 +29,7 @@ export interface TestNats {
   readonly urls: readonly string[];
   readonly nodes: readonly NatsNode[];
   /** nkey seeds: of the sidecars, and by executor id. */
-  readonly seeds: { readonly sidecar: string; readonly executors: ReadonlyMap<string, string> };
+  readonly seeds: { readonly sidecar: string; readonly executors: ReadonlyMap<string, string>; readonly listener: string };
   close(): Promise<void>;
 }
 
@@ -45,8 +45,9 @@ async function freePort(): Promise<number> {
 export async function testNats(executors: readonly string[], size: 1 | 3 = 1): Promise<TestNats> {
   const directory = await mkdtemp(join(tmpdir(), 'countersign-nats-'));
   const sidecar = newBusUser();
+  const listener = newBusUser();
   const users = new Map(executors.map((id) => [id, newBusUser()]));
-  const accounts = formatAccounts({ sidecars: [sidecar.publicKey], executors: new Map([...users].map(([id, { publicKey }]) => [id, [publicKey]])) });
+  const accounts = formatAccounts({ sidecars: [sidecar.publicKey], executors: new Map([...users].map(([id, { publicKey }]) => [id, [publicKey]])), listeners: [listener.publicKey] });
   const ports = await Promise.all(Array.from({ length: size }, async () => ({ client: await freePort(), monitor: await freePort(), route: await freePort() })));
   const nodes: Node[] = [];
   for (const [index, port] of ports.entries()) {
@@ -70,7 +71,7 @@ export async function testNats(executors: readonly string[], size: 1 | 3 = 1): P
     await close();
     throw error;
   }
-  return { urls: nodes.map(({ url }) => url), nodes, seeds: { sidecar: sidecar.seed, executors: new Map([...users].map(([id, { seed }]) => [id, seed])) }, close };
+  return { urls: nodes.map(({ url }) => url), nodes, seeds: { sidecar: sidecar.seed, executors: new Map([...users].map(([id, { seed }]) => [id, seed])), listener: listener.seed }, close };
 }
 
 type Node = NatsNode;

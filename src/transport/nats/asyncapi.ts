@@ -4,17 +4,22 @@
  */
 import { z } from 'zod';
 import { claimSchema } from '../../executor/claims.ts';
+import { notificationSchema } from '../../notify/payload.ts';
 import { stepEnvelopeSchema } from '../../protocol/envelope.ts';
 import { planSchema, targetStateSchema } from '../../protocol/plan.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, querySchema, reportSchema, revokeOrderSchema, ticketSchema } from '../../protocol/signed.ts';
-import { ack, act, API_PREFIX, arm, BEAT_MS, claim, consumerOf, delivery, MESSAGE_BYTES_MAX, result, revoke, say, STREAMS } from './bus-layout.ts';
+import { relayedVerdictSchema } from '../../protocol/relayed-verdict.ts';
+import { ack, act, API_PREFIX, arm, BEAT_MS, claim, consumerOf, delivery, event, MESSAGE_BYTES_MAX, result, revoke, say, STREAMS, verdict } from './bus-layout.ts';
+import { cloudEventSchema } from './events.ts';
 import { ackSchema, publishedReportSchema, saidSchema } from './said.ts';
+import { verdictAnswerSchema } from './verdicts.ts';
 
 type Json = Readonly<Record<string, unknown>>;
 
 const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   StepEnvelope: stepEnvelopeSchema, Dsse: dsseSchema, Plan: planSchema, TargetState: targetStateSchema, PublishedReport: publishedReportSchema, Claim: claimSchema, Said: saidSchema, Ack: ackSchema,
   Ticket: ticketSchema, Query: querySchema, RevokeOrder: revokeOrderSchema, Report: reportSchema, Approval: approvalSchema, ApprovalStatement: approvalStatementSchema,
+  CloudEvent: cloudEventSchema, Notification: notificationSchema, RelayedVerdict: relayedVerdictSchema, VerdictAnswer: verdictAnswerSchema,
 };
 
 const PARAMETERS: Json = {
@@ -22,6 +27,7 @@ const PARAMETERS: Json = {
   log: { description: 'The id of a log: the first 16 hex digits of SHA-256(origin).', examples: ['3dfc5f0e30f90517'] },
   audience: { description: 'The id of a log, or `all`: every sidecar.', examples: ['3dfc5f0e30f90517', 'all'] },
   token: { description: '32 hex digits. What the sidecar sends is under tokens that nobody else can guess; what a worker sends, under the start of the digest of its report.', examples: ['0123456789abcdef0123456789abcdef'] },
+  event: { description: 'A notification, which is two tokens.', examples: ['approval.requested', 'approval.decided'] },
   leaseId: { description: 'A lease.', examples: ['lse_3dfc5f0e30f90517_01M85HVDNEKQEDJQ32QHJHD0YZ'] },
 };
 
@@ -60,6 +66,12 @@ const MESSAGES = {
     headers: headers({ 'Nats-Expected-Last-Subject-Sequence': text('The sequence of the claim that was read; `0` where there was none.', { pattern: '^(0|[1-9][0-9]*)$' }) }),
   },
   said: { title: 'A worker speaks', summary: 'That it is there, or goes; or what it says to a step. Lossy, and believed for nothing but pace.', payload: 'Said' },
+  event: {
+    title: 'Something has happened', summary: 'CloudEvents 1.0 in structured mode; `data` is that of a notification. At least once: known by its `id`. A hint, never an authority.', payload: 'CloudEvent',
+    contentType: 'application/cloudevents+json', headers: headers({ 'content-type': text('Structured mode.', { const: 'application/cloudevents+json; charset=utf-8' }), 'Nats-Msg-Id': text('The event’s id.') }),
+  },
+  verdict: { title: 'A person’s verdict, relayed', summary: 'A relayed verdict in its DSSE envelope, signed by the sidecar that authenticated the person. The answer says what came of it.', payload: 'Dsse' },
+  verdictAnswer: { title: 'What came of a verdict', summary: 'For the person who decided; nobody has signed it.', payload: 'VerdictAnswer' },
   heard: { title: 'A sidecar speaks', summary: 'That it is there; or what became of a report.', payload: 'Ack' },
 } as const satisfies Readonly<Record<string, MessageSpec>>;
 type MessageName = keyof typeof MESSAGES;
@@ -68,6 +80,8 @@ interface ChannelSpec {
   readonly address: string;
   readonly summary: string;
   readonly message: MessageName;
+  /** What is answered. */
+  readonly answer?: MessageName;
   /** The stream that holds it; null for what nobody holds. */
   readonly stream: string | null;
   readonly consumer?: string;
@@ -81,6 +95,8 @@ const CHANNELS = {
   deliveries: { address: delivery('{lane}', '{log}', '{token}'), summary: 'Sealed secrets that wait for who they are for.', message: 'sealed', stream: STREAMS.deliveries },
   claims: { address: claim('{lane}', '{leaseId}'), summary: 'Claims of an executor’s workers. The newest is read by `DIRECT.GET`.', message: 'claim', stream: STREAMS.claims },
   said: { address: say('{lane}', '{audience}'), summary: 'What workers say to sidecars.', message: 'said', stream: null },
+  events: { address: event('{log}', '{event}'), summary: 'What happens to changes of a log.', message: 'event', stream: STREAMS.events },
+  verdicts: { address: verdict('{log}'), summary: 'Verdicts on changes of a log, given at another sidecar.', message: 'verdict', answer: 'verdictAnswer', stream: null },
   heard: { address: ack('{lane}', '{log}'), summary: 'What sidecars say to workers.', message: 'heard', stream: null },
 } as const satisfies Readonly<Record<string, ChannelSpec>>;
 type ChannelName = keyof typeof CHANNELS;
@@ -88,7 +104,7 @@ type ChannelName = keyof typeof CHANNELS;
 interface OperationSpec {
   readonly action: 'send' | 'receive';
   readonly channel: ChannelName;
-  readonly by: 'worker' | 'sidecar';
+  readonly by: 'worker' | 'sidecar' | 'listener';
   readonly summary: string;
 }
 
@@ -101,6 +117,8 @@ const OPERATIONS = {
   readClaim: { action: 'receive', channel: 'claims', by: 'worker', summary: 'Reads the newest claim of a lease.' },
   speak: { action: 'send', channel: 'said', by: 'worker', summary: `Says every ${BEAT_MS} ms that it is there, and what it says to a step.` },
   hear: { action: 'receive', channel: 'heard', by: 'worker', summary: 'Hears of sidecars and of what became of reports.' },
+  listen: { action: 'receive', channel: 'events', by: 'listener', summary: 'Hears what happens, and decides nothing by it.' },
+  relay: { action: 'send', channel: 'verdicts', by: 'sidecar', summary: 'Asks the sidecar of another log to decide on a verdict as on one of its own.' },
   arm: { action: 'send', channel: 'armed', by: 'sidecar', summary: 'Arms an order before the step that it undoes is published.' },
 } as const satisfies Readonly<Record<string, OperationSpec>>;
 
@@ -121,9 +139,7 @@ export function asyncApiDocument(version: string): Json {
       },
     },
     channels: Object.fromEntries(Object.entries<ChannelSpec>(CHANNELS).map(([name, channel]) => [name, channelOf(channel)])),
-    operations: Object.fromEntries(Object.entries<OperationSpec>(OPERATIONS).map(([name, { action, channel, by, summary }]) => [name, {
-      action, channel: { $ref: `#/channels/${channel}` }, summary, tags: [{ name: by }], messages: [{ $ref: `#/channels/${channel}/messages/${CHANNELS[channel].message}` }],
-    }])),
+    operations: Object.fromEntries(Object.entries<OperationSpec>(OPERATIONS).map(([name, operation]) => [name, operationOf(operation)])),
     components: {
       messages: Object.fromEntries(Object.entries<MessageSpec>(MESSAGES).map(([name, message]) => [name, messageOf(name, message)])),
       parameters: PARAMETERS,
@@ -133,10 +149,19 @@ export function asyncApiDocument(version: string): Json {
   };
 }
 
-function channelOf({ address, summary, message, stream, consumer }: ChannelSpec): Json {
+function operationOf({ action, channel, by, summary }: OperationSpec): Json {
+  const { message, answer }: ChannelSpec = CHANNELS[channel];
+  const of = (name: MessageName): Json => ({ $ref: `#/channels/${channel}/messages/${name}` });
+  return {
+    action, channel: { $ref: `#/channels/${channel}` }, summary, tags: [{ name: by }], messages: [of(message)],
+    ...(answer === undefined ? {} : { reply: { channel: { $ref: `#/channels/${channel}` }, messages: [of(answer)] } }),
+  };
+}
+
+function channelOf({ address, summary, message, answer, stream, consumer }: ChannelSpec): Json {
   const parameters = [...address.matchAll(/\{(\w+)\}/g)].map((match) => match[1]!);
   return {
-    address, summary, messages: { [message]: { $ref: `#/components/messages/${message}` } },
+    address, summary, messages: Object.fromEntries([message, ...(answer === undefined ? [] : [answer])].map((name) => [name, { $ref: `#/components/messages/${name}` }])),
     parameters: Object.fromEntries(parameters.map((name) => [name, { $ref: `#/components/parameters/${name}` }])),
     ...(stream === null ? {} : { 'x-stream': stream }), ...(consumer === undefined ? {} : { 'x-consumer': consumer }),
   };

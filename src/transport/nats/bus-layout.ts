@@ -7,6 +7,8 @@
  *     cs.result.<lane>.<log>.<token>        CS_RESULTS   worker ▶ sidecar      a signed report
  *     cs.delivery.<lane>.<log>.<token>      CS_DELIVERY  worker ▶ sidecar      a sealed secret, for a while
  *     cs.claim.<lane>.<leaseId>             CS_CLAIMS    worker ▶ workers      which of them acts under a lease
+ *     cs.event.<log>.<event>                CS_EVENTS    sidecar ▶ anybody      what happens, as a CloudEvent
+ *     cs.verdict.<log>                      core         sidecar ▶ sidecar      a person's verdict on a change of that log, relayed
  *     cs.say.<lane>.<log>                   core         worker ▶ sidecar      an answer; under `all`, to every sidecar, that it is there
  *     cs.ack.<lane>.<log>                   core         sidecar ▶ workers     what became of a report
  *
@@ -17,7 +19,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { Signer } from '../../../ledger/index.ts';
 
-export const STREAMS = { steps: 'CS_STEPS', results: 'CS_RESULTS', deliveries: 'CS_DELIVERY', claims: 'CS_CLAIMS' } as const;
+export const STREAMS = { steps: 'CS_STEPS', results: 'CS_RESULTS', deliveries: 'CS_DELIVERY', claims: 'CS_CLAIMS', events: 'CS_EVENTS' } as const;
 
 /** Workers reach JetStream under this name: under the usual one their own account would answer, which has none. */
 export const API_PREFIX = 'CSJS.API';
@@ -43,6 +45,9 @@ export const arm = (lane: string, log: string, token: string): string => `cs.arm
 export const result = (lane: string, log: string, token: string): string => `cs.result.${lane}.${log}.${token}`;
 export const delivery = (lane: string, log: string, token: string): string => `cs.delivery.${lane}.${log}.${token}`;
 export const claim = (lane: string, leaseId: string): string => `cs.claim.${lane}.${leaseId}`;
+/** @param type such as `approval.requested`, which is two tokens */
+export const event = (log: string, type: string): string => `cs.event.${log}.${type}`;
+export const verdict = (log: string): string => `cs.verdict.${log}`;
 export const say = (lane: string, log: string): string => `cs.say.${lane}.${log}`;
 export const ack = (lane: string, log: string): string => `cs.ack.${lane}.${log}`;
 
