@@ -1,5 +1,5 @@
 /** A sidecar, a real bus, and the worker in Python: nothing of ours is on the executor's side. */
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -141,6 +141,23 @@ describe.skipIf(!hasNats() || !hasPython())('a worker in another language', () =
       await isGone(given);
       await isRevoked(change);
     }
+  }, 300_000);
+
+  test('has a second worker beside it: access is given once, and taken back on time by whoever is left', async () => {
+    await start();
+    const config = JSON.parse(readFileSync(at('worker.json'), 'utf8')) as object;
+    writeFileSync(at('worker-2.json'), JSON.stringify({ ...config, state: 'worker-2' }));
+    const second = startPythonWorker(at('worker-2.json'), at('worker-2.log'));
+    ended.push(() => second.stop());
+    const attempts = (state: string): number => readFileSync(at(state, 'lease-book'), 'latin1').split('"t":"attempt"').length - 1;
+    await until('both have a lease book', () => (existsSync(at('worker-2/lease-book')) ? true : undefined), { timeoutMs: REST_MS });
+    const change = await active('PT10S');
+    expect(attempts('worker') + attempts('worker-2')).toBe(1);
+    await (attempts('worker') === 1 ? worker : second).kill9();
+    await isGone(change);
+    expect(late(change)).toBeGreaterThanOrEqual(0);
+    expect(late(change)).toBeLessThan(15_000);
+    await isRevoked(change);
   });
 
   test('refuses a forged ticket, and goes on', async () => {

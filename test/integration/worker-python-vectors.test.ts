@@ -1,4 +1,4 @@
-/** The worker in Python, which was written from docs/worker-protocol.md, gives the answers that the vectors ask for. */
+/** The worker in Python, which has none of our code, gives the answers that the vectors ask for. */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,1 +1,1 @@
-"""A Countersign worker, written from docs/worker-protocol.md. Section numbers in these files are that page's."""
+"""A Countersign worker. What it does is in docs/worker-protocol.md; section numbers in these files are that page's."""
