@@ -3,7 +3,7 @@
  * the change lets a few other logs' sidecars say who has decided, and records what it makes of it as an approval of its own.
  */
 import { z } from 'zod';
-import { openDsse, payloadDigest, readPayload } from './dsse.ts';
+import { openDsse, readPayload } from './dsse.ts';
 import { ProtocolError } from './errors.ts';
 import { dsseSchema, type Dsse, type Refusal } from './signed.ts';
 import type { Trust } from './trust-folder.ts';
@@ -11,7 +11,7 @@ import { changeIdSchema, digestSchema, logIdSchema, parseTime, personIdSchema, p
 
 /** Unlike that of any other document: what a sidecar signs for its own log is not to be taken for a verdict on another's. */
 export const RELAYED_VERDICT_TYPE = 'application/vnd.countersign.relayed-verdict+json';
-/** Longest that one may be good for: as long, what has been answered is remembered. */
+/** Longest that one may be good for. */
 export const RELAYED_MS_MAX = 300_000;
 
 export const relayedVerdictSchema = z.strictObject({
@@ -40,10 +40,8 @@ export interface RelayContext {
   readonly nowMs: number;
 }
 
-/** `digest`: of the payload; what it is remembered by. */
 export interface OpenedVerdict {
   readonly envelope: Dsse;
-  readonly digest: string;
   readonly content: RelayedVerdict;
 }
 
@@ -63,7 +61,7 @@ export function openRelayedVerdict(envelope: unknown, { trust, log, relays, nowM
   const { clockSkewMs } = trust.requirements;
   const isGood = untilMs - fromMs <= RELAYED_MS_MAX && nowMs >= fromMs - clockSkewMs && nowMs < untilMs + clockSkewMs;
   if (!isGood) refuse('outside-window', `good from ${content.notBefore} to ${content.notAfter}, and for ${RELAYED_MS_MAX / 1000} s at most`);
-  return { envelope: parsed.data, digest: payloadDigest(parsed.data), content };
+  return { envelope: parsed.data, content };
 }
 
 function refuse(code: Refusal, message: string): never {

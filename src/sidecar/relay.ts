@@ -9,7 +9,7 @@ import type { Clock, Logger } from '../engine/ports.ts';
 import type { Receiver } from '../notify/queue.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import { openRelayedVerdict, RELAYED_MS_MAX, RELAYED_VERDICT_TYPE, type OpenedVerdict, type RelayContext, type RelayedVerdict } from '../protocol/relayed-verdict.ts';
+import { openRelayedVerdict, RELAYED_VERDICT_TYPE, type RelayContext, type RelayedVerdict } from '../protocol/relayed-verdict.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { VerdictAnswer } from '../transport/nats/verdicts.ts';
@@ -39,8 +39,6 @@ export interface RelayOptions {
 
 /** Good for: long enough for a clock that differs and a bus that is slow. */
 const GOOD_MS = 60_000;
-/** Answers that are remembered; a verdict that was forgotten is decided again, which changes nothing. */
-const REMEMBERED_MAX = 1_000;
 
 /** @throws PrivateFileError when the seed of the bus cannot be had */
 export async function openRelay(nats: NonNullable<Config['nats']>, options: RelayOptions): Promise<Relay> {
@@ -64,31 +62,16 @@ export async function openRelay(nats: NonNullable<Config['nats']>, options: Rela
   };
 }
 
-/**
- * Has each verdict decided as if its approver had come here, and answers with what came of it. The same again gets the same answer and is
- * decided once, for as long as it is good.
- */
+/** Has each verdict decided as if its approver had come here, and answers with what came of it. The same again changes nothing, as it does there. */
 export function verdictTaker(engine: Pick<Engine, 'decideApproval'>, context: () => RelayContext, logger: Logger): (envelope: unknown) => Promise<VerdictAnswer> {
-  const answered = new Map<string, { readonly answer: Promise<VerdictAnswer>; readonly untilMs: number }>();
-  const decide = async ({ content, envelope }: OpenedVerdict): Promise<VerdictAnswer> => {
-    const { approver, changeId, verdict, planDigest, comment } = content;
-    if (verdict === 'reject' && comment === null) return no('invalid-request', 'a rejection says why');
-    const answer = await engine.decideApproval(approver, changeId, verdict, planDigest, comment, envelope);
-    return answer.ok ? { v: 1, ok: true, state: answer.value.name } : no(answer.code, answer.message);
-  };
-  return async (envelope) => {
-    const now = context();
+  return async (received) => {
     try {
-      const opened = openRelayedVerdict(envelope, now);
-      const known = answered.get(opened.digest);
-      if (known !== undefined) return await known.answer;
-      for (const [digest, { untilMs }] of answered) if (untilMs < now.nowMs || answered.size >= REMEMBERED_MAX) answered.delete(digest);
-      const answer = decide(opened);
-      answered.set(opened.digest, { answer, untilMs: now.nowMs + RELAYED_MS_MAX + now.trust.requirements.clockSkewMs });
-      // What went wrong here may go right the next time.
-      answer.catch(() => answered.delete(opened.digest));
-      logger.info({ changeId: opened.content.changeId, approver: opened.content.approver, relayedBy: opened.content.relayedBy }, 'a relayed verdict');
-      return await answer;
+      const { content, envelope } = openRelayedVerdict(received, context());
+      const { approver, changeId, verdict, planDigest, comment, relayedBy } = content;
+      if (verdict === 'reject' && comment === null) return no('invalid-request', 'a rejection says why');
+      const answer = await engine.decideApproval(approver, changeId, verdict, planDigest, comment, envelope);
+      logger.info({ changeId, approver, relayedBy, code: answer.ok ? null : answer.code }, 'a relayed verdict');
+      return answer.ok ? { v: 1, ok: true, state: answer.value.name } : no(answer.code, answer.message);
     } catch (error) {
       if (error instanceof ProtocolError) {
         logger.warn({ code: error.code, reason: error.message.slice(0, 500) }, 'turned away a relayed verdict');

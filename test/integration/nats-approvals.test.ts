@@ -101,6 +101,9 @@ describe.skipIf(!hasNats())('on a real bus', () => {
       let overheard = 0;
       for (const subject of ['cs.step.>', 'cs.ack.>', 'cs.say.>', 'cs.verdict.>', '>']) listener.subscribe(subject, { callback: (error) => void (heard += error === null ? 1 : 0) });
       for (const subject of ['cs.event.>', 'cs.verdict.>']) worker.subscribe(subject, { callback: (error) => void (heard += error === null ? 1 : 0) });
+      const another = await rawAs(nats.seeds.listener, '_INBOX_l2');
+      another.subscribe('cs.event.x.said', { callback: () => void (overheard += 1) });
+      await another.flush();
       sidecar.up().subscribe('cs.event.x.said', { callback: () => void (overheard += 1) });
       sidecar.up().subscribe(verdict(ELSEWHERE), { callback: () => void (overheard += 1) });
       await sidecar.up().flush();
@@ -111,7 +114,7 @@ describe.skipIf(!hasNats())('on a real bus', () => {
       }
       for (const subject of ['cs.step.main.act.x.y', 'cs.ack.main.x', 'cs.verdict.x']) sidecar.up().publish(subject, 'x');
       await sidecar.up().flush();
-      for (const one of [listener, worker]) await one.flush();
+      for (const one of [listener, worker, another]) await one.flush();
       expect([heard, overheard]).toEqual([0, 0]);
     });
   });
@@ -159,19 +162,20 @@ describe.skipIf(!hasNats())('on a real bus', () => {
       expect(readPayload(recorded!.body['relayed'] as Dsse, relayedVerdictSchema)).toMatchObject({ relayedBy: ELSEWHERE });
     });
 
-    test('and a rejection ends the change', async () => {
-      expect(await ask(signed({ verdict: 'reject', comment: 'not tonight' }))).toEqual({ v: 1, ok: true, state: 'rejected' });
+    test('and a rejection ends the change: nothing that was signed before opens it again', async () => {
+      const before = signed();
+      const rejection = signed({ verdict: 'reject', comment: 'not tonight' });
+      expect(await ask(rejection)).toEqual({ v: 1, ok: true, state: 'rejected' });
+      expect(await ask(rejection)).toMatchObject({ ok: false, code: 'already-decided' });
+      expect(await ask(before)).toMatchObject({ ok: false, code: 'already-decided' });
       expect((await approvals()).map(({ type }) => type)).toEqual(['approval.rejected']);
     });
 
-    test('that comes again gets the same answer and is recorded once, also by a sidecar that has forgotten it', async () => {
+    test('that comes again changes nothing, and is refused once it is not good any more', async () => {
       const envelope = signed();
-      const first = await ask(envelope);
-      expect(await Promise.all([ask(envelope), ask(envelope)])).toEqual([first, first]);
-      const forgetful = verdictTaker(home.engine, context, logger);
-      expect(await forgetful(envelope)).toMatchObject({ ok: true });
+      expect(await Promise.all([ask(envelope), ask(envelope), ask(envelope)])).toMatchObject([{ ok: true }, { ok: true }, { ok: true }]);
+      expect(await ask(envelope)).toMatchObject({ ok: true });
       expect(await approvals()).toHaveLength(1);
-      // Once it is not good any more it is refused, remembered or not.
       nowMs += 60_001;
       expect(await ask(envelope)).toMatchObject({ ok: false, code: 'outside-window' });
     });
