@@ -13,6 +13,7 @@ import type { Installation } from '../../examples/demo/installation.ts';
 import { startNode } from '../../examples/demo/processes.ts';
 import { EXAMPLE_PRINCIPALS, exampleFacts, layOut, type Layout } from '../../src/cli/init.ts';
 import { connect, isSettled, type ChangeView } from '../../src/client/index.ts';
+import { publicKeyOf } from '../../src/transport/nats/bus-user.ts';
 import { event, STREAMS } from '../../src/transport/nats/bus-layout.ts';
 import { cloudEventSchema, type CloudEvent } from '../../src/transport/nats/events.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
@@ -95,6 +96,12 @@ describe.skipIf(!hasNats())('two sidecars on a bus', () => {
 
   test('what one asks is heard, decided at the other, and made; the ledger that owns it verifies', async () => {
     await start('verdicts');
+    const key = publicKeyOf(nats.seeds.listener);
+    const accounts = ['nats', 'accounts', '--config', home.paths.config, '--worker', `${EXECUTOR}=${publicKeyOf(nats.seeds.executors.get(EXECUTOR)!)}`];
+    expect((await countersign([...accounts, '--listener', key])).stdout).toContain(`{nkey: ${key}, permissions: {publish: {deny: [">"]}, subscribe: {allow: ["cs.event.>"]}}}`);
+    expect((await countersign(accounts)).stdout).not.toContain('LISTENERS');
+    expect((await countersign([...accounts, '--listener', 'U'])).exitCode).toBe(2);
+
     const change = await pending();
     expect(change.state).toBe('pending');
     expect((await told(change, 'approval.requested')).data).toMatchObject({ planDigest: change.planDigest, requester: ['nhi:prod/ci-deployer'] });

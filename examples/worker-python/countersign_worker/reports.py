@@ -44,7 +44,7 @@ def published(message: dict[str, Any], lane: str, log: str) -> tuple[str, bytes]
 
 def plain(text: str) -> str | None:
     """Text of somebody else's, as a report may carry it."""
-    clean = re.sub("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]+", " ", text).strip()[:250]
+    clean = re.sub("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]+", " ", text).strip()[:500]
     return clean or None
 
 

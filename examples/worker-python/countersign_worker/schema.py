@@ -103,8 +103,7 @@ def _pattern(pattern: str) -> re.Pattern[str]:
 
 
 def _text_fault(schema: dict[str, Any], value: str, at: str) -> str | None:
-    length = len(value.encode("utf-16-be", "surrogatepass")) // 2
-    if length < schema.get("minLength", 0) or length > schema.get("maxLength", length):
+    if len(value) < schema.get("minLength", 0) or len(value) > schema.get("maxLength", len(value)):
         return f"{at}: too short or too long"
     pattern = schema.get("pattern")
     if pattern is not None and _pattern(pattern).search(value) is None:

@@ -62,7 +62,9 @@ function messages(): StepVector[] {
 
 /** What the trusted key has signed, spelled in a way that it never would. */
 function payloads(): StepVector[] {
+  const long = made({ action: 'grant', plan: (plan) => ({ ...plan, steps: [{ ...plan.steps[0]!, account: '\u{1f600}'.repeat(128) }] }) });
   return [
+    stepVector('admitted-128-characters', 'an account of 128 characters, which are 256 UTF-16 code units and 512 bytes', { json: long.envelope }, { admitted: 'act', head: headOf(long.log) }),
     malformed('payload-spaced', 'a ticket that is signed with a space in it', ticketOf(payload.replace(':', ': '))),
     malformed('payload-key-order', 'a ticket that is signed with keys in another order', ticketOf(JSON.stringify(Object.fromEntries(Object.entries(JSON.parse(payload) as object).reverse())))),
     malformed('payload-escaped', 'a ticket that is signed with an escape that it does not need', ticketOf(replaced('"act"', '"\\u0061ct"', payload))),
@@ -78,6 +80,7 @@ function payloads(): StepVector[] {
     malformed('payload-newline-after-id', 'an id with a newline after it', ticketWith({ changeId: `${good.plan.changeId}\n` })),
     malformed('payload-control-character', 'a control character in an account', ticketWith({ step: { ...good.ticket.step, account: 'a\u001b[2J' } })),
     malformed('payload-direction-character', 'a character that turns the direction of a text around', ticketWith({ step: { ...good.ticket.step, account: 'a\u202eb' } })),
+    malformed('payload-too-long', 'an account of 129 characters', ticketWith({ step: { ...good.ticket.step, account: '\u{1f600}'.repeat(129) } })),
     malformed('payload-kind', 'a ticket of a kind that there is not', ticketWith({ kind: 'ask' })),
     malformed('payload-not-json', 'a ticket that is signed and no JSON', ticketOf('ticket')),
     malformed('payload-empty', 'a ticket that is signed over nothing', ticketOf('')),
