@@ -40,14 +40,14 @@ export function obtainProgram(root: string, name: ProgramName): string {
   return got;
 }
 
-/** Several times: a registry may have a bad moment. */
-function pipInstall(root: string, requirement: string): void {
+/** Installs by pip, in a virtual environment of this clone's. Several times: a registry may have a bad moment. */
+export function pipInstall(root: string, ...requirement: readonly string[]): void {
   const environment = join(root, '.cache', 'venv');
   const run = (command: string, args: readonly string[]): boolean => spawnSync(command, args, { stdio: ['ignore', 'ignore', 'inherit'] }).status === 0;
   if (!existsSync(join(environment, 'bin', 'pip')) && !run('python3', ['-m', 'venv', environment])) return;
-  process.stderr.write(`getting ${requirement} once into .cache/venv\n`);
+  process.stderr.write(`getting ${requirement.at(-1) ?? ''} once into .cache/venv\n`);
   for (let attempt = 0; attempt < PIP_ATTEMPTS; attempt += 1) {
-    if (run(join(environment, 'bin', 'pip'), ['install', '--quiet', '--disable-pip-version-check', requirement])) return;
+    if (run(join(environment, 'bin', 'pip'), ['install', '--quiet', '--disable-pip-version-check', ...requirement])) return;
   }
 }
 

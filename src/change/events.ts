@@ -11,7 +11,7 @@ import { approvalIdSchema, changeIdSchema, digestSchema, leaseIdSchema, plainTex
 
 /** What receivers of webhooks are told about. */
 export const NOTIFICATION_EVENTS = [
-  'approval.requested', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
+  'approval.requested', 'approval.decided', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
   'change.stuck',
 ] as const;
 export const notificationEventSchema = z.enum(NOTIFICATION_EVENTS);
@@ -21,6 +21,8 @@ export const webhookNameSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a
 
 const revision = z.int().min(1).max(9999);
 const comment = plainTextSchema(500).nullable();
+/** What the sidecar of another log has signed, where the person decided there. */
+const relayed = dsseSchema.optional();
 
 export const FINDING_CODES = [
   'policy-fault', 'revoke-overdue', 'revoke-failed', 'revoke-mismatch', 'step-stuck', 'verification-failed', 'log-rolled-back', 'rotation-stalled', 'caller-silent',
@@ -62,8 +64,8 @@ export const changeEventBodies = {
     /** How long approvers have, from this record; null when no approval is asked. */
     approvalsBy: timeSchema.nullable(),
   }),
-  'approval.recorded': z.strictObject({ approval: approvalSchema, comment }),
-  'approval.rejected': z.strictObject({ approval: approvalSchema, comment }),
+  'approval.recorded': z.strictObject({ approval: approvalSchema, comment, relayed }),
+  'approval.rejected': z.strictObject({ approval: approvalSchema, comment, relayed }),
   /** The sidecar authorises an executor. The receipt is this very record. */
   'step.authorised': z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('read'), revision, stepId: stepIdSchema, issue: z.int().min(1), ticket: dsseSchema }),

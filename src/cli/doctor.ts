@@ -79,7 +79,7 @@ async function checkBus(session: Session, config: Config, flags: DoctorFlags): P
 }
 
 /** Connected, or the check that says why not. */
-async function reach(nats: NonNullable<Config['nats']>, inboxPrefix: string, name = 'bus'): Promise<Bus | Checked> {
+async function reach(nats: Pick<NonNullable<Config['nats']>, 'servers' | 'seed' | 'caFile'>, inboxPrefix: string, name = 'bus'): Promise<Bus | Checked> {
   const remedy = 'is a nats-server running there, and does its configuration have the accounts that countersign nats accounts prints?';
   let bus: Bus | null = null;
   try {

@@ -1,5 +1,5 @@
 /**
- * Writes the documents that are made from the code: `docs/records.md`, `docs/connectors/README.md`, `docs/openapi.json`,
+ * Writes the documents that are made from the code: `docs/records.md`, `docs/connectors/README.md`, `docs/openapi.json`, `docs/asyncapi.json`,
  * `docs/schemas/*.json`. `npm run docs:build`.
  *
  * A test holds what is committed to what this makes.
@@ -8,6 +8,7 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
+import { changeEventBodies } from '../change/events.ts';
 import { configSchema } from '../config/schema.ts';
 import { webhookAnswerSchema, webhookRequestSchema } from '../connectors/webhook/protocol.ts';
 import { saltedObjectSchema } from '../evidence/record.ts';
@@ -20,11 +21,15 @@ import { discoveredPageSchema, discoveredReportSchema, discoverTicketSchema } fr
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
 import { lockStatementSchema } from '../protocol/lock.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
+import { relayedVerdictSchema } from '../protocol/relayed-verdict.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revokeOrderSchema, ticketSchema } from '../protocol/signed.ts';
 import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema } from '../protocol/trust.ts';
 import { openApiDocument } from '../sidecar/openapi.ts';
 import { approvalBodySchema, changeViewSchema, evidenceSchema, problemSchema, recordSchema } from '../sidecar/schemas.ts';
+import { asyncApiDocument } from '../transport/nats/asyncapi.ts';
+import { cloudEventSchema } from '../transport/nats/events.ts';
+import { VERSION } from '../version.ts';
 import { connectorsPage } from './connectors-page.ts';
 import { packageRoot } from './package.ts';
 import { recordsPage } from './records-page.ts';
@@ -49,11 +54,14 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'lock-statement': lockStatementSchema,
   'approval-statement': approvalStatementSchema,
   'approval': approvalSchema,
+  'relayed-verdict': relayedVerdictSchema,
+  'cloud-event': cloudEventSchema,
   'report': reportSchema,
   'discover-ticket': discoverTicketSchema,
   'discovered-page': discoveredPageSchema,
   'discovered-report': discoveredReportSchema,
   'step-envelope': stepEnvelopeSchema,
+  'step-authorised': changeEventBodies['step.authorised'],
   'report-message': reportMessageSchema,
   'notification': notificationSchema,
   'webhook-request': webhookRequestSchema,
@@ -81,6 +89,7 @@ export function generateDocs(): ReadonlyMap<string, string> {
     ['docs/records.md', recordsPage()],
     ['docs/connectors/README.md', connectorsPage()],
     ['docs/openapi.json', toText(openApiDocument())],
+    ['docs/asyncapi.json', toText(asyncApiDocument(VERSION))],
   ]);
   for (const [name, schema] of Object.entries(PUBLISHED_SCHEMAS)) {
     // `io: input`: what a person may write; a default is not something she must.

@@ -24,8 +24,10 @@ interface NatsFlags extends Pick<ConnectFlags, 'config'> {
   readonly dryRun?: boolean;
   readonly replicas: string;
   readonly worker?: readonly string[];
+  readonly listener?: readonly string[];
 }
 
+const PUBLIC_KEY = /^U[A-Z2-7]{55}$/;
 /** How long the bus may take to be there, in ms. */
 const UP_MS = 10_000;
 
@@ -35,6 +37,7 @@ export function addNats(program: Command, run: Runner): void {
   config(nats.command('accounts'))
     .description('print the accounts of a nats-server configuration: one for the sidecar, one for each executor')
     .option('--worker <executor=key...>', "an executor and the public nkey (U…) of its workers; several of one executor's are several users of its account")
+    .option('--listener <key...>', 'the public nkey (U…) of who may hear what happens, and nothing else')
     .action(run(accounts));
   config(nats.command('setup'))
     .description('make the streams and consumers that are not there, and bring those that are to what they must be; what is in them stays')
@@ -56,12 +59,15 @@ async function accounts(session: Session, flags: NatsFlags): Promise<ExitCode> {
   const workers = new Map<string, string[]>(overBus(config).map((id) => [id, []]));
   for (const given of flags.worker ?? []) {
     const [id = '', key = ''] = given.split('=');
-    if (!executorIdSchema.safeParse(id).success || !/^U[A-Z2-7]{55}$/.test(key)) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(given)} is not executor:<id>=U…`, next: 'countersign keygen nats   prints the public key' });
+    if (!executorIdSchema.safeParse(id).success || !PUBLIC_KEY.test(key)) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(given)} is not executor:<id>=U…`, next: 'countersign keygen nats   prints the public key' });
     workers.set(id, [...(workers.get(id) ?? []), key]);
   }
+  const listeners = [...(flags.listener ?? [])];
+  const bad = listeners.find((key) => !PUBLIC_KEY.test(key));
+  if (bad !== undefined) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(bad)} is not U…`, next: 'countersign keygen nats   prints the public key' });
   const without = [...workers].filter(([, keys]) => keys.length === 0).map(([id]) => id);
   if (without.length > 0) throw new CliError(EXIT.usage, 'usage', { cause: `no key is given for ${without.join(', ')}`, next: `--worker ${without[0]!}=U…` });
-  const text = formatAccounts({ sidecars: [publicKeyOf(readSecret(nats.seed, 'the nkey seed').trim())], executors: workers });
+  const text = formatAccounts({ sidecars: [publicKeyOf(readSecret(nats.seed, 'the nkey seed').trim())], executors: workers, listeners });
   session.out.document({ accounts: text });
   for (const line of text.trimEnd().split('\n')) session.out.line(line);
   return EXIT.ok;

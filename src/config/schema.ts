@@ -43,6 +43,14 @@ export const busSchema = z.strictObject({
   caFile: pathSchema.optional(),
 });
 
+/** Of a sidecar: what it tells the bus, and whom it hears there. */
+const sidecarBusSchema = busSchema.extend({
+  /** What is told there, as CloudEvents. Left out: nothing. */
+  events: z.array(notificationEventSchema).min(1).max(64).optional(),
+  /** Origins of other logs, whose sidecars may say who has decided on a change of this one. */
+  relays: z.array(z.string().max(255).regex(/^[^\s+]+$/, 'no white space and no +')).max(16).default([]),
+});
+
 const webhookSchema = z
   .strictObject({
     /** In records, in logs and in each message's id: another name is another receiver. */
@@ -108,7 +116,7 @@ export const configSchema = z
     .refine((executors) => isUnique(executors.map((one) => one.id)), 'an executor is listed twice')
     .refine((executors) => isUnique(executors.flatMap((one) => one.connectors)), 'a connector is served by one executor'),
   /** The bus of those executors that have no socket. */
-  nats: busSchema.optional(),
+  nats: sidecarBusSchema.optional(),
   /** Who is told what happens, by signed HTTP requests. */
   webhooks: z
     .array(webhookSchema)
@@ -118,7 +126,10 @@ export const configSchema = z
   limits: limitsSchema,
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
-  .superRefine(({ executors, nats }, context) => {
+  .superRefine(({ executors, nats, webhooks, origin }, context) => {
+    // In records, a name is one receiver.
+    if (nats?.events !== undefined && webhooks.some(({ name }) => name === 'nats')) context.addIssue({ code: 'custom', message: 'the bus is told by that name: call the webhook something else', path: ['webhooks'] });
+    if (nats?.relays.includes(origin) === true) context.addIssue({ code: 'custom', message: 'a log does not relay to itself', path: ['nats', 'relays'] });
     for (const [index, { socket }] of executors.entries()) {
       if (socket === undefined && nats === undefined) context.addIssue({ code: 'custom', message: 'has no socket, and there is no nats: nothing reaches it', path: ['executors', index] });
     }

@@ -18,7 +18,7 @@ import type { DiscoveredPage } from '../protocol/discovery.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import { callerOf, type ChangeRequest } from '../protocol/request.ts';
-import { APPROVAL_TYPE, type ApprovalStatement } from '../protocol/signed.ts';
+import { APPROVAL_TYPE, type ApprovalStatement, type Dsse } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
@@ -95,8 +95,11 @@ export interface Engine {
   revise(by: string, changeId: string, request: ChangeRequest): Promise<Answer>;
   /** Who asked takes it back; so may a person who could revoke it once it was given. */
   withdraw(by: string, changeId: string, comment: string | null): Promise<Answer>;
-  /** `planDigest` is what the approver saw: any other plan is refused. `by` was authenticated by the caller. */
-  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null): Promise<Answer>;
+  /**
+   * `planDigest` is what the approver saw: any other plan is refused. `by` was authenticated by the caller, or by the sidecar of another log that
+   * has signed `relayed`, which is kept on record.
+   */
+  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, relayed?: Dsse): Promise<Answer>;
   /** Takes back now. Works without policy and without a writable ledger: then `recorded` is false, and the evidence follows from the executor. */
   revoke(by: string, changeId: string, comment: string | null): Promise<Answer<{ state: ChangeState; recorded: boolean }>>;
   /** The same for everything that an identity holds by this ledger. */
@@ -232,7 +235,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const isResponder = state !== undefined && by.startsWith('person:') && mayRevoke(by, state, options.facts());
       return after(store.apply(changeId, { type: 'withdraw', by, comment, isResponder }));
     },
-    decideApproval(by, changeId, verdict, planDigest, comment) {
+    decideApproval(by, changeId, verdict, planDigest, comment, relayed) {
       const state = store.get(changeId);
       const statement: ApprovalStatement = {
         v: 1, log: log.logId, changeId, revision: state?.revision ?? 1, planDigest, verdict, approver: by,
@@ -240,7 +243,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       };
       const approvalId = `apr_${digestOf(canonicalBytes(statement)).slice('sha256:'.length, 'sha256:'.length + 32)}`;
       const approval = { approvalId, proofClass: 'session' as const, envelope: signDsse(APPROVAL_TYPE, statement, context.ticketSigner) };
-      return after(store.apply(changeId, { type: 'approve', approval, comment }));
+      return after(store.apply(changeId, { type: 'approve', approval, comment, ...(relayed === undefined ? {} : { relayed }) }));
     },
     async revoke(by, changeId, comment) {
       const state = store.get(changeId);

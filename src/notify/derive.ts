@@ -9,7 +9,9 @@ import type { ChangeEvent, NotificationEvent } from '../change/events.ts';
 import { isPastCutover, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
 import { approversNamed } from '../protocol/decision.ts';
+import { readPayload } from '../protocol/dsse.ts';
 import { isEmergency } from '../protocol/request.ts';
+import { approvalStatementSchema } from '../protocol/signed.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { NotificationPayload } from './payload.ts';
 
@@ -50,6 +52,11 @@ export function notificationsOf({ event, state }: Told): Notification[] {
         })];
       }
       return state.request.kind === 'offboard' && state.name === 'executing' ? [tell('offboarding.started', { requester, items, requesterWords })] : [];
+    case 'approval.recorded':
+    case 'approval.rejected': {
+      const { revision, planDigest, approver, verdict } = readPayload(event.body.approval.envelope, approvalStatementSchema);
+      return [tell('approval.decided', { revision, planDigest, approver, verdict, pending: state.name === 'pending' })];
+    }
     case 'window.opened': {
       const { calendar, opensAt, closesAt, consumers } = event.body;
       return [tell('window.opened', { calendar, opensAt, closesAt, consumers })];

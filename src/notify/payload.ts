@@ -45,6 +45,12 @@ export const notificationSchema = z.discriminatedUnion('type', [
     urgency: z.literal('emergency').optional(),
     requesterWords,
   }),
+  /** Somebody has decided. What she wrote beside it is in the change. */
+  payload('approval.decided', {
+    revision: z.int().min(1), planDigest: digestSchema, approver: personIdSchema, verdict: z.enum(['approve', 'reject']),
+    /** Whether it still waits for others. */
+    pending: z.boolean(),
+  }),
   payload('window.opened', window),
   payload('window.closed', { ...window, cause: z.enum(['over', 'finished', 'missed']) }),
   /** A new credential works beside the old one: each consumer changes over, and says so with `POST` to `confirmations`. */

@@ -2,10 +2,13 @@
  * What travels to an executor: a ticket and everything it needs to believe it without asking anyone.
  */
 import { z } from 'zod';
+import { parseBase64 } from '../../ledger/index.ts';
 import { planSchema } from './plan.ts';
 import { approvalSchema, dsseSchema } from './signed.ts';
 
-const hash = z.base64().length(44);
+/** What is hashed has one spelling: a second one would be read by some and refused by others. */
+const oneSpelling = (text: string): boolean => parseBase64(text) !== null;
+const hash = z.base64().length(44).refine(oneSpelling, 'not canonical base64');
 
 /** Checkpoints that one receipt is proven to continue: as many workers of an executor as can be spoken to without being asked again. */
 export const HEADS_MAX = 8;
@@ -16,7 +19,7 @@ export const HEADS_MAX = 8;
  */
 export const receiptSchema = z.strictObject({
   /** base64 of the record's bytes, exactly as they are in the log. */
-  record: z.base64().max(131_072),
+  record: z.base64().max(131_072).refine(oneSpelling, 'not canonical base64'),
   index: z.int().min(0),
   inclusion: z.array(hash).max(64),
   /** A C2SP tlog-checkpoint signed note, text. */

@@ -15,6 +15,7 @@ import { lockHandlers } from './locks.ts';
 import { nhiHandlers } from './nhis.ts';
 import { publicHandlers } from './public.ts';
 import { reconciliationHandlers } from './reconciliations.ts';
+import { verdictHandlers } from './verdicts.ts';
 import { ROUTES, type Route } from './routes.ts';
 
 export interface AppOptions extends SidecarContext {
@@ -32,7 +33,7 @@ type AnyHandler = (call: Call<Route>) => Promise<Reply>;
 /** The app over an engine and its log. Owns nothing: closing them is the caller's. */
 export function createApp(options: AppOptions): Hono<Env> {
   const handlers: Handlers = {
-    ...changeHandlers(options), ...callerHandlers(options), ...lockHandlers(options), ...nhiHandlers(options), ...reconciliationHandlers(options),
+    ...changeHandlers(options), ...callerHandlers(options), ...verdictHandlers(options), ...lockHandlers(options), ...nhiHandlers(options), ...reconciliationHandlers(options),
     ...publicHandlers(options),
   };
   // Each handler fits its own route; the loop below pairs them by name, which the compiler cannot follow.

@@ -7,6 +7,8 @@ import type { Facts } from '../facts/load.ts';
 import type { Authenticated } from '../identity/tokens.ts';
 import { durationSeconds } from '../protocol/values.ts';
 import { Problem } from './errors.ts';
+import type { VerdictAnswer } from '../transport/nats/verdicts.ts';
+import type { Verdict } from './relay.ts';
 import { maySeeChange } from './visibility.ts';
 
 export interface SidecarContext {
@@ -22,6 +24,8 @@ export interface SidecarContext {
   readonly executors: readonly { readonly id: string; readonly connected: () => boolean }[];
   /** What keeps the copy of the ledger from coming on, where one is kept; null while nothing does. */
   readonly copyTrouble?: () => string | null;
+  /** Hands a verdict on a change of another log to its sidecar; left out where there is no bus. @throws TransportError */
+  readonly relay?: (verdict: Verdict) => Promise<VerdictAnswer>;
   /** Aborted when the sidecar stops: those who wait are answered with what there is. */
   readonly draining: AbortSignal;
 }

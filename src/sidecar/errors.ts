@@ -50,6 +50,8 @@ export const ERRORS = {
   'idempotency-key-reused': { status: 422, title: 'The Idempotency-Key came with another request' },
   'too-many-open': { status: 429, title: 'Too many open changes' },
   'internal': { status: 500, title: 'Internal error' },
+  'not-relayed': { status: 502, title: 'The sidecar of that log takes no verdict from here' },
+  'unreachable': { status: 503, title: 'The sidecar of that log cannot be reached' },
   'ledger-unwritable': { status: 503, title: 'The ledger cannot be written, so nothing is given' },
 } as const satisfies Record<Extract<Answer, { ok: false }>['code'], ErrorEntry> & Record<string, ErrorEntry>;
 

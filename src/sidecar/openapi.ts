@@ -17,6 +17,8 @@ export const NAMED_SCHEMAS = {
   Change: schemas.changeViewSchema,
   ChangeList: schemas.changeListSchema,
   Approval: schemas.approvalBodySchema,
+  Verdict: schemas.relayBodySchema,
+  VerdictAnswer: schemas.relayAnswerSchema,
   Comment: schemas.commentBodySchema,
   RevokeAnswer: schemas.revokeAnswerSchema,
   RevokeAllAnswer: schemas.revokeAllAnswerSchema,

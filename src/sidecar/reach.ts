@@ -56,7 +56,7 @@ export async function reachExecutors({ executors, nats }: Pick<Config, 'executor
 }
 
 /** The bus of a configuration, connecting. @throws PrivateFileError when its seed cannot be had */
-export async function openNatsBus(nats: NonNullable<Config['nats']>, options: { readonly name: string; readonly inboxPrefix: string; readonly logger: Logger }): Promise<Bus> {
+export async function openNatsBus(nats: Pick<NonNullable<Config['nats']>, 'servers' | 'seed' | 'caFile'>, options: { readonly name: string; readonly inboxPrefix: string; readonly logger: Logger }): Promise<Bus> {
   const { openBus } = await import('../transport/nats/connection.ts');
   const seed = Buffer.from(await readPrivateFile(nats.seed)).toString('utf8').trim();
   return openBus({ servers: nats.servers, seed, caFile: nats.caFile, ...options });

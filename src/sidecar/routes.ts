@@ -9,8 +9,8 @@ import type { ErrorCode } from './errors.ts';
 import {
   acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema, discoverySchema,
   evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
-  lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, reportMessageSchema, revokeAllAnswerSchema,
-  revokeAnswerSchema,
+  lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
+  reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
   stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
 
@@ -61,6 +61,12 @@ export const ROUTES = {
     summary: 'The verdict on exactly this plan is recorded. The same approval again changes nothing.',
     status: 200, answer: changeViewSchema,
     problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'plan-changed', 'already-decided', 'approval-expired', 'ledger-unwritable'],
+  },
+  relayVerdict: {
+    method: 'POST', path: '/v1/verdicts', roles: ['approver'], query: noQuerySchema, body: relayBodySchema,
+    summary: 'The verdict on a plan of another log is signed, and its sidecar has decided on it as on one of its own.',
+    status: 200, answer: relayAnswerSchema,
+    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'plan-changed', 'already-decided', 'approval-expired', 'not-relayed', 'unreachable', 'ledger-unwritable'],
   },
   withdrawChange: {
     method: 'POST', path: '/v1/changes/{id}/withdraw', roles: 'any', query: noQuerySchema, body: commentBodySchema,

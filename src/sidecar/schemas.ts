@@ -156,6 +156,13 @@ export const approvalBodySchema = z
   .refine((body) => body.verdict === 'approve' || body.comment !== undefined, { path: ['comment'], error: 'a rejection says why' });
 export type ApprovalBody = z.infer<typeof approvalBodySchema>;
 
+/** A verdict on a change of another log. */
+export const relayBodySchema = z
+  .strictObject({ changeId: changeIdSchema, ...approvalBodySchema.shape })
+  .refine((body) => body.verdict === 'approve' || body.comment !== undefined, { path: ['comment'], error: 'a rejection says why' });
+/** What the sidecar of that log says: the state of the change, after it. */
+export const relayAnswerSchema = z.strictObject({ changeId: changeIdSchema, state: z.string() });
+
 export const commentBodySchema = z.strictObject({ comment: commentSchema.optional() });
 export type CommentBody = z.infer<typeof commentBodySchema>;
 

@@ -5,7 +5,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { pino } from 'pino';
-import { nodeDisk, openLog, parseSigner, type Log, type Signer } from '../../ledger/index.ts';
+import { logIdOf, nodeDisk, openLog, parseSigner, type Log, type Signer } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine } from '../engine/engine.ts';
 import type { Clock, Logger, RandomBytes, Transport } from '../engine/ports.ts';
@@ -24,12 +24,13 @@ import { defaultPolicyDirectory } from './default-policy.ts';
 import { openDeliveryStore } from './deliveries.ts';
 import { listenOnLoopback, listenOnSocket, type Listening } from './listen.ts';
 import { reachExecutors } from './reach.ts';
+import { openRelay } from './relay.ts';
 import { openFacts } from './reloading-facts.ts';
 import { systemClock, systemRandom } from './system.ts';
 
 /** A sidecar that cannot work as it is configured. Nothing was recorded and nobody listens. */
 export class StartError extends Error {
-  readonly code: 'bad-key' | 'untrusted-executor' | 'no-facts' | 'no-ledger';
+  readonly code: 'bad-key' | 'untrusted-executor' | 'untrusted-relay' | 'no-facts' | 'no-ledger';
   constructor(code: StartError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'StartError';
@@ -105,6 +106,9 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const { transport, outbox } = options.transport === undefined ? await reachExecutors(config, { log: log.logId, ticketSigner, clock, logger }) : { transport: options.transport, outbox: undefined };
     undo.push(() => transport.close());
 
+    const relay = config.nats === undefined ? null : await openRelay(config.nats, { log: log.logId, trust, ticketSigner, clock, logger });
+    undo.push(() => relay?.close());
+
     const executorOf = new Map(config.executors.flatMap(({ id, connectors }) => connectors.map((connector) => [connector, id] as const)));
     let notifier: Notifier | null = null;
     const engine = await openEngine({
@@ -116,11 +120,12 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => engine.close());
     copy?.onRefilled((from, missing) => engine.recordCopyRefilled(from, missing));
     const telling = startNotifier({
-      logId: log.logId, receivers, clock, random, logger, history: (sinceMs) => recentHistory(log, engine.all(), sinceMs), durable: () => log.sync(),
+      logId: log.logId, receivers: [...receivers, ...(relay?.receivers ?? [])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.all(), sinceMs), durable: () => log.sync(),
       record: (changeId, end) => engine.recordNotification(changeId, end),
     });
     notifier = telling;
     undo.push(() => telling.close());
+    relay?.listen(engine);
 
     const draining = new AbortController();
     // Each request that waits listens: their number is bounded by the connections, not by this.
@@ -130,6 +135,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       ...(copy === null ? {} : { copyTrouble: () => copy.trouble() }),
       readLedgerFile: (path) => disk.read(`ledger/${path}`),
+      ...(relay === null ? {} : { relay: (verdict) => relay.send(verdict) }),
     });
     const doors = await openDoors(config, app.fetch, undo);
     undo.push(() => draining.abort());
@@ -178,6 +184,9 @@ async function readSigner(path: string): Promise<Signer> {
 
 /** Nothing an executor reports would be believed, if its key were not in the trust folder. */
 function requireTrusted(config: Config, trust: Trust): void {
+  for (const origin of config.nats?.relays ?? []) {
+    if (!trust.sidecars.has(logIdOf(origin))) throw new StartError('untrusted-relay', `${config.trust}/sidecars.json has no ticket key of ${origin}`);
+  }
   for (const { id, connectors } of config.executors) {
     const known = trust.executors.get(id);
     const missing = connectors.filter((connector) => known?.connectors.includes(connector) !== true);

@@ -109,6 +109,15 @@ describe('a configuration', () => {
     expect(config.executors[1]).toMatchObject({ url: 'https://executor.example:8443', caFile: join(directory, 'tls/ca.pem') });
   });
 
+  it('is refused when the bus and a webhook would have one name in records, or a log would relay to itself', async () => {
+    const nats = (more: string): string => `${YAML}nats: {servers: ['nats://localhost:4222'], seed: nats.seed, ${more}}\n`;
+    const webhook = 'webhooks: [{name: nats, url: "https://ops.example.org/hook", secret: ops.whsec}]\n';
+    expect(await issuesOf(load(`${nats('events: [approval.requested]')}${webhook}`))).toMatchObject([{ pointer: '/webhooks' }]);
+    expect(await issuesOf(load(nats('relays: [example.org/countersign]')))).toMatchObject([{ pointer: '/nats/relays' }]);
+    expect(await issuesOf(load(nats('events: [approval.escalated]')))).toHaveLength(1);
+    expect((await load(nats('relays: [example.org/other]'))).config.nats).toMatchObject({ relays: ['example.org/other'] });
+  });
+
   it('is refused when a variable or flag is wrong, and names it', async () => {
     expect(await issuesOf(load(YAML, { env: { COUNTERSIGN_LISTEN_PORT: '80x' } }))).toEqual([{ pointer: '/listen/port', message: 'must be a whole number', source: 'COUNTERSIGN_LISTEN_PORT' }]);
     expect(await issuesOf(load(YAML, { env: { COUNTERSIGN_LOG_LEVEL: 'loud' } }))).toMatchObject([{ pointer: '/logLevel', source: 'COUNTERSIGN_LOG_LEVEL' }]);

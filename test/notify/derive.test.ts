@@ -5,7 +5,7 @@ import type { ChangeState } from '../../src/change/state.ts';
 import { messageId, notificationsOf, type Notification, type Told } from '../../src/notify/derive.ts';
 import { consumersOf, notificationSchema } from '../../src/notify/payload.ts';
 import { planDigest } from '../../src/protocol/plan.ts';
-import { changeIdOf, decided, found, memoryLedger, OFFBOARD, ordered, planOf, requested, ROTATE, verified } from './support.ts';
+import { changeIdOf, decided, found, memoryLedger, OFFBOARD, ordered, planOf, requested, ROTATE, verdictOf, verified } from './support.ts';
 
 const AT = Date.parse('2026-11-23T19:00:00.000Z');
 const ID = changeIdOf(1);
@@ -36,6 +36,17 @@ describe('approvers', () => {
   it('are told when the decision before dispatch asks for more', () => {
     const again = decided(ROTATION, 'needsApproval', { phase: 'dispatch', approvers: ['person:wei'] });
     expect(typesOf(toldOf(requested(ROTATE), decided(ROTATION, 'allow'), again))).toEqual(['approval.requested']);
+  });
+
+  it('are told what each of them decides, whether it still waits for others, and nothing that she wrote', () => {
+    const two = decided(ROTATION, 'needsApproval', { approvers: ['person:wei', 'person:ben'] });
+    const body = two.type === 'policy.decided' ? { ...two.body, requirement: { approvers: { allOf: ['person:wei', 'person:ben'] }, proofClass: 'session' as const } } : null;
+    const both = { ...two, body } as NewEvent;
+    const first = verdictOf(ROTATION, 'person:wei', 'approve');
+    const data = { changeId: ID, kind: 'rotate', subject: 'nhi:prod/orders', connector: 'pg-main', target: 'app', revision: 1, planDigest: planDigest(ROTATION), verdict: 'approve' };
+    expect(toldOf(requested(ROTATE), both, first).map(({ payload }) => payload)).toEqual([{ type: 'approval.decided', timestamp: '2026-11-23T19:00:00.000Z', data: { ...data, record: 2, approver: 'person:wei', pending: true } }]);
+    expect(toldOf(requested(ROTATE), both, first, verdictOf(ROTATION, 'person:ben', 'approve'))[0]!.payload.data).toEqual({ ...data, record: 3, approver: 'person:ben', pending: false });
+    expect(toldOf(requested(ROTATE), both, verdictOf(ROTATION, 'person:ben', 'reject'))[0]!.payload.data).toMatchObject({ verdict: 'reject', pending: false });
   });
 
   it('are not told of what is denied, allowed or only asked', () => {
@@ -157,6 +168,9 @@ describe('every notification', () => {
   const staged = ledger.add(ID, AT, verified(ROTATION.steps[0]!.stepId));
   const withdrawn = ledger.add(ID, AT, ordered(ROTATION, '2026-11-23T19:00:00.000Z'));
   const two = changeIdOf(2);
+  const three = changeIdOf(3);
+  const rotation = planOf(three, ROTATE);
+  ledger.add(three, AT, requested(ROTATE), decided(rotation, 'needsApproval', { approvers: ['person:wei'] }), verdictOf(rotation, 'person:wei', 'reject'));
   const offboarding = planOf(two, OFFBOARD);
   ledger.add(two, AT, requested(OFFBOARD), decided(offboarding, 'allow'), decided(offboarding, 'allow', { phase: 'dispatch' }));
   for (const item of [0, 1]) ledger.add(two, AT, { type: 'item.settled', actor: 'sidecar:x', body: { item, outcome: 'gone', owner: null, detail: 'gone' } });

@@ -11,7 +11,7 @@ import type { NotificationEnd } from '../../src/notify/queue.ts';
 import type { Decision, Provenance } from '../../src/protocol/decision.ts';
 import { planDigest, type Plan } from '../../src/protocol/plan.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
-import { REVOKE_ORDER_TYPE } from '../../src/protocol/signed.ts';
+import { APPROVAL_TYPE, REVOKE_ORDER_TYPE } from '../../src/protocol/signed.ts';
 
 export const LOG_ID = '0123456789abcdef';
 export const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
@@ -53,6 +53,13 @@ const provenance: Provenance = { bundle: null, input: `sha256:${'1'.repeat(64)}`
 export const reasons: Decision['reasons'] = [{ code: 'low-risk', message: 'as the test says', rule: 'access' }];
 
 export const requested = (request: ChangeRequest): NewEvent => ({ type: 'change.requested', actor: 'person:ana', body: { request, requester: ['person:ana'], idempotency: null } });
+
+/** Somebody's verdict on the plan, as it is recorded. */
+export function verdictOf(plan: Plan, approver: string, verdict: 'approve' | 'reject'): NewEvent {
+  const statement = { v: 1 as const, log: LOG_ID, changeId: plan.changeId, revision: plan.revision, planDigest: planDigest(plan), verdict, approver, expiresAt: '2026-11-24T19:00:00.000Z' };
+  const envelope = { payloadType: APPROVAL_TYPE, payload: Buffer.from(canonicalBytes(statement)).toString('base64'), signatures: [{ keyid: 'sidecar+00000000', sig: 'AA==' }] };
+  return { type: verdict === 'approve' ? 'approval.recorded' : 'approval.rejected', actor: approver, body: { approval: { approvalId: `apr_${'0'.repeat(32)}`, proofClass: 'session', envelope }, comment: 'as it was said to me; </script>' } };
+}
 
 export function decided(plan: Plan, effect: Decision['effect'], options: { phase?: 'request' | 'dispatch'; approvers?: readonly string[]; approvalsBy?: string } = {}): NewEvent {
   const { phase = 'request', approvers, approvalsBy = null } = options;

@@ -133,6 +133,12 @@ describe('a sidecar that cannot be started', () => {
     await expect(start()).rejects.toMatchObject({ code: 'untrusted-executor' });
   });
 
+  it('refuses to take the word of a log whose ticket key it does not have', async () => {
+    const config = await readFile(installation.configPath, 'utf8');
+    await installation.write('countersign.yaml', `${config}nats: {servers: ['nats://127.0.0.1:1'], seed: nats.seed, relays: [elsewhere.example/log]}\n`);
+    await expect(start()).rejects.toMatchObject({ code: 'untrusted-relay' });
+  });
+
   it('leaves the one that runs alone, and can start once that is gone', async () => {
     const first = await start();
     await expect(start()).rejects.toMatchObject({ code: 'locked' });

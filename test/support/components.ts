@@ -5,7 +5,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
-import { findProgram, obtainProgram, type ProgramName } from '../../examples/support/programs.ts';
+import { findProgram, obtainProgram, pipInstall, type ProgramName } from '../../examples/support/programs.ts';
 
 interface Component {
   readonly command: string;
@@ -27,6 +27,10 @@ const COMPONENTS: readonly Component[] = [
   },
   { command: 'nats-server', isThere: () => findProgram(process.cwd(), 'nats-server') !== null, install: () => obtain('nats-server'), lost: 'nothing is tried over NATS' },
   { command: 'bao', isThere: () => findProgram(process.cwd(), 'bao') !== null, install: () => obtain('bao'), lost: 'the OpenBao connector is not tested' },
+  {
+    command: 'what the worker in Python needs', isThere: () => runs(join(VENV, 'bin', 'python'), '-cimport nats, nkeys, cryptography'),
+    install: () => pipInstall(process.cwd(), '--requirement', join('examples', 'worker-python', 'requirements.txt')), lost: 'that worker is not tried',
+  },
 ];
 
 export function setup(): void {

@@ -9,6 +9,8 @@
  *     cs.claim.<lane>.<leaseId>             CS_CLAIMS    worker ▶ workers      which of them acts under a lease
  *     cs.ledger.<log>                       CS_LEDGER    sidecar               its records, page after page
  *     cs.ledger.<log>.object.<digest>.<n>   CS_LEDGER    sidecar               an object that one of them names, in parts
+ *     cs.event.<log>.<event>                CS_EVENTS    sidecar ▶ anybody     what happens, as a CloudEvent
+ *     cs.verdict.<log>                      core         sidecar ▶ sidecar     a person's verdict on a change of that log, relayed
  *     cs.say.<lane>.<log>                   core         worker ▶ sidecar      an answer; under `all`, to every sidecar, that it is there, and locks
  *     cs.ack.<lane>.<log>                   core         sidecar ▶ workers     what became of a report; a lock that is set or lifted
  *
@@ -19,7 +21,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { Signer } from '../../../ledger/index.ts';
 
-export const STREAMS = { steps: 'CS_STEPS', results: 'CS_RESULTS', deliveries: 'CS_DELIVERY', claims: 'CS_CLAIMS', ledger: 'CS_LEDGER' } as const;
+export const STREAMS = { steps: 'CS_STEPS', results: 'CS_RESULTS', deliveries: 'CS_DELIVERY', claims: 'CS_CLAIMS', ledger: 'CS_LEDGER', events: 'CS_EVENTS' } as const;
 
 /** Workers reach JetStream under this name: under the usual one their own account would answer, which has none. */
 export const API_PREFIX = 'CSJS.API';
@@ -45,6 +47,9 @@ export const arm = (lane: string, log: string, token: string): string => `cs.arm
 export const result = (lane: string, log: string, token: string): string => `cs.result.${lane}.${log}.${token}`;
 export const delivery = (lane: string, log: string, token: string): string => `cs.delivery.${lane}.${log}.${token}`;
 export const claim = (lane: string, leaseId: string): string => `cs.claim.${lane}.${leaseId}`;
+/** @param type such as `approval.requested`, which is two tokens */
+export const event = (log: string, type: string): string => `cs.event.${log}.${type}`;
+export const verdict = (log: string): string => `cs.verdict.${log}`;
 export const say = (lane: string, log: string): string => `cs.say.${lane}.${log}`;
 export const ack = (lane: string, log: string): string => `cs.ack.${lane}.${log}`;
 

@@ -13,6 +13,7 @@ const DAY_MS = 86_400_000;
 const ACK_WAIT_MS = 10_000;
 /** Reports that no sidecar fetches: far more than there should be, and still a bound. */
 const RESULTS_BYTES_MAX = 4 * 1024 ** 3;
+const EVENTS_BYTES_MAX = 256 * 1024 ** 2;
 const DELIVERIES_BYTES_MAX = 256 * 1024 ** 2;
 
 /**
@@ -35,6 +36,10 @@ export function planBus(executors: readonly string[], replicas: 1 | 3): BusPlan 
       {
         ...common, ...none, name: STREAMS.deliveries, subjects: ['cs.delivery.>'], discard: DiscardPolicy.Old, max_bytes: DELIVERIES_BYTES_MAX, max_age: nanos(2 * DAY_MS),
         max_msgs_per_subject: 1, duplicate_window: nanos(120_000), description: 'Sealed secrets that wait for who they are for.',
+      },
+      {
+        ...common, ...none, name: STREAMS.events, subjects: ['cs.event.>'], discard: DiscardPolicy.Old, max_bytes: EVENTS_BYTES_MAX, max_age: nanos(7 * DAY_MS), duplicate_window: nanos(120_000),
+        description: 'What happens to changes, as CloudEvents.',
       },
       {
         ...common, ...none, name: STREAMS.claims, subjects: ['cs.claim.>'], discard: DiscardPolicy.Old, max_msgs_per_subject: 1, description: 'Which of an executor\'s workers acts under a lease.',

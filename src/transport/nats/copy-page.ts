@@ -19,8 +19,7 @@ export const PART_BYTES = 1_048_576;
 
 const CHECKPOINT_CHARACTERS_MAX = 65_536;
 
-
-const pageSchema = z.strictObject({
+export const copyPageSchema = z.strictObject({
   v: z.literal(1),
   log: logIdSchema,
   /** The seq of the first record. */
@@ -32,7 +31,7 @@ const pageSchema = z.strictObject({
   /** The signed note whose size is `first` and as many records as are here; null where that size was never signed. */
   checkpoint: z.string().max(CHECKPOINT_CHARACTERS_MAX).nullable(),
 });
-export type CopyPage = z.infer<typeof pageSchema>;
+export type CopyPage = z.infer<typeof copyPageSchema>;
 
 export function encodePage(log: string, entries: readonly Appended[], objects: CopyPage['objects'], checkpoint: string | null): Uint8Array {
   const page: CopyPage = { v: 1, log, first: entries[0]!.seq, records: entries.map(({ bytes }) => Buffer.from(bytes).toString('utf8')), objects: [...objects], checkpoint };
@@ -41,7 +40,7 @@ export function encodePage(log: string, entries: readonly Appended[], objects: C
 
 /** The page, or null for what is none of this log. */
 export function readPage(bytes: Uint8Array, log: string): CopyPage | null {
-  const page = readMessage(bytes, pageSchema, MESSAGE_BYTES_MAX);
+  const page = readMessage(bytes, copyPageSchema, MESSAGE_BYTES_MAX);
   return page?.log === log ? page : null;
 }
 

@@ -12,10 +12,14 @@ export interface ServerConfigOptions {
   readonly sidecars: readonly string[];
   /** Those of each executor's workers, by executor id. */
   readonly executors: ReadonlyMap<string, readonly string[]>;
+  /** Those of whoever may hear what happens, and nothing else. */
+  readonly listeners?: readonly string[];
 }
 
+const EVENTS = 'cs.event.>';
+
 /** Accounts and limits, to be included by a server configuration that says where it listens and stores. */
-export function formatAccounts({ sidecars, executors }: ServerConfigOptions): string {
+export function formatAccounts({ sidecars, executors, listeners = [] }: ServerConfigOptions): string {
   const lanes = [...executors].map(([id, keys]) => ({ lane: laneOf(id), account: accountOf(id), keys }));
   return [
     `max_payload: ${MESSAGE_BYTES_MAX}`,
@@ -24,12 +28,21 @@ export function formatAccounts({ sidecars, executors }: ServerConfigOptions): st
     '    jetstream: enabled',
     `    users: [${sidecars.map((key) => `{nkey: ${key}}`).join(', ')}]`,
     '    exports: [',
+    ...(listeners.length === 0 ? [] : [`      {stream: "${EVENTS}", accounts: [LISTENERS]}`]),
     ...lanes.flatMap(({ lane, account }) => [
       ...servicesOf(lane).map(({ subject, streams }) => `      {service: "${subject}",${streams ? ' response_type: stream,' : ''} accounts: [${account}]}`),
       `      {stream: "cs.ack.${lane}.>", accounts: [${account}]}`,
     ]),
     '    ]',
     '  }',
+    ...(listeners.length === 0 ? [] : [
+      '  LISTENERS {',
+      '    users: [',
+      ...listeners.map((key) => `      {nkey: ${key}, permissions: {publish: {deny: [">"]}, subscribe: {allow: ["${EVENTS}"]}}}`),
+      '    ]',
+      `    imports: [{stream: {account: CS, subject: "${EVENTS}"}}]`,
+      '  }',
+    ]),
     ...lanes.flatMap(({ lane, account, keys }) => [
       `  ${account} {`,
       '    users: [',

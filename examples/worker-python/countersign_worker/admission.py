@@ -1,0 +1,289 @@
+"""Admission (7): whether a step is to be acted on. Pure."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable
+
+from . import base64s, dsse, ids, jcs, schema
+from .merkle import ProofFault, leaf_hash, verify_consistency, verify_inclusion
+from .notes import Checkpoint, NoteFault, Verifier, log_id_of
+from .orders import Held, hold
+from .plan import check_plan
+from .refusal import Refusal
+from .trust import PROOF_CLASSES, Trust
+
+#: Refusals that are answered by a report before it is known that everything is as recorded.
+ANSWERED = ("outside-window", "wrong-step", "unknown-connector", "untrusted-checkpoint", "no-receipt")
+_RECORD_KEYS = ["actor", "at", "body", "change", "changePrev", "changeSeq", "objects", "prev", "seq", "type", "v"]
+_RECORD_BYTES_MAX = 61_440
+
+
+@dataclass(frozen=True)
+class Head:
+    """The newest checkpoint of a log that was believed."""
+
+    size: int
+    root: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    trust: Trust
+    executor_id: str
+    connectors: set[str]
+    now_ms: int
+    #: By log id.
+    head: Callable[[str], Head | None]
+    #: When the first step of the ticket's very plan was authorised, if it was carried out here; for a later step of a change.
+    began_at_ms: Callable[[dict[str, Any]], int | None]
+
+
+@dataclass
+class Admission:
+    """`code` is None where it is admitted. `ticket` is set where somebody trusted is to be answered. `head`: to be kept from now on."""
+
+    code: str | None = None
+    message: str = ""
+    ticket: dict[str, Any] | None = None
+    plan: dict[str, Any] | None = None
+    order: Held | None = None
+    head: Head | None = None
+
+
+def admit(envelope: Any, setting: Setting) -> Admission:
+    found = Admission()
+    progress = _Progress()
+    try:
+        _check(envelope, setting, found, progress)
+    except (Refusal, jcs.JsonFault) as cause:
+        found.code, found.message = (cause.code, cause.message) if isinstance(cause, Refusal) else ("malformed", str(cause))
+        known = progress.is_mine and (progress.is_as_recorded or found.code in (*ANSWERED, "inconsistent-checkpoint"))
+        found.ticket = found.ticket if known else None
+    return found
+
+
+@dataclass
+class _Progress:
+    is_mine: bool = False
+    is_as_recorded: bool = False
+
+
+def in_window(ticket: dict[str, Any], now_ms: int, skew_ms: int) -> bool:
+    return ids.parse_time(ticket["notBefore"]) - skew_ms <= now_ms < ids.parse_time(ticket["notAfter"]) + skew_ms
+
+
+def _check(envelope: Any, setting: Setting, found: Admission, progress: _Progress) -> None:
+    fault = schema.fault("step-envelope", envelope) or _spelling_fault(envelope["receipt"])
+    if fault is not None:
+        raise Refusal("malformed", fault)
+    ticket, keys = _open_ticket(envelope["ticket"], setting.trust)
+    if ticket["audience"] != setting.executor_id:
+        raise Refusal("wrong-audience", f"a ticket for {ticket['audience']}")
+    found.ticket = ticket
+    progress.is_mine = True
+    if not in_window(ticket, setting.now_ms, setting.trust.clock_skew_ms):
+        raise Refusal("outside-window", f"good from {ticket['notBefore']} to {ticket['notAfter']}")
+    if ids.log_of(ticket["changeId"]) != ticket["log"]:
+        raise Refusal("wrong-step", "the change is of another log")
+    acts = ticket["kind"] == "act"
+    if acts:
+        check_plan(ticket, envelope["plan"])
+    else:
+        _check_query(ticket, envelope)
+    connector = ticket["step" if acts else "query"]["connector"]
+    if connector not in setting.connectors:
+        raise Refusal("unknown-connector", f"no connector {connector} here")
+    known = setting.head(ticket["log"])
+    checkpoint = _open_checkpoint(envelope["receipt"], ticket["log"], setting.trust, known)
+    if known is None or checkpoint.size != known.size:
+        found.head = Head(checkpoint.size, base64s.encode(checkpoint.root))
+    record = _open_record(envelope["receipt"], checkpoint, envelope["ticket"], ticket)
+    if not acts:
+        return
+    body = record["body"]
+    if body["planDigest"] != ticket["planDigest"]:
+        raise Refusal("receipt-mismatch", "the record authorises another plan")
+    statements = _open_approvals(envelope["approvals"], body, keys)
+    held = _open_recorded_order(envelope["order"], body, keys)
+    progress.is_as_recorded = True
+    _check_approvals(ticket, envelope["plan"], statements, record, setting)
+    _check_order(ticket, envelope["plan"], held, record, setting)
+    found.plan, found.order = envelope["plan"], held
+
+
+def _spelling_fault(receipt: dict[str, Any]) -> str | None:
+    """What schemas cannot say of base64 (1.4)."""
+    texts = [receipt["record"], *receipt["inclusion"], *(one for entry in receipt["consistency"] for one in entry["proof"])]
+    return "base64 in a second spelling" if any(base64s.decode(text) is None for text in texts) else None
+
+
+def _open_ticket(envelope: dsse.Envelope, trust: Trust) -> tuple[dict[str, Any], list[Verifier]]:
+    claimed = dsse.read(envelope, "ticket") if base64s.decode(envelope["payload"]) is not None else None
+    if claimed is None:
+        raise Refusal("malformed", "the ticket is not canonical base64")
+    keys = trust.sidecars.get(claimed["log"], [])
+    if all(key.key_name != envelope["signatures"][0]["keyid"] for key in keys):
+        raise Refusal("unknown-sidecar", f"no ticket key of log {claimed['log']}")
+    return dsse.open_(envelope, dsse.TICKET, "ticket", keys), keys
+
+
+def _check_query(ticket: dict[str, Any], envelope: dict[str, Any]) -> None:
+    query = ticket["query"]
+    if ticket["stepId"] != ids.read_step_id(ticket["changeId"], ticket["revision"]) or query["clientToken"] != ids.client_token_of(ticket["changeId"]):
+        raise Refusal("wrong-step", "not the read of this change")
+    if jcs.digest(jcs.canonical_bytes(query)) != ticket["queryDigest"]:
+        raise Refusal("plan-digest-mismatch", "the query is not the one of the digest")
+    if envelope["plan"] is not None or envelope["order"] is not None or envelope["approvals"]:
+        raise Refusal("malformed", "a read has no plan, order or approvals")
+
+
+def _open_checkpoint(receipt: dict[str, Any], log: str, trust: Trust, known: Head | None) -> Checkpoint:
+    try:
+        checkpoint = trust.policy.open(receipt["checkpoint"])
+    except NoteFault as cause:
+        raise Refusal("untrusted-checkpoint", str(cause)) from cause
+    if log_id_of(checkpoint.origin) != log:
+        raise Refusal("untrusted-checkpoint", f"a checkpoint of {checkpoint.origin}")
+    if known is None:
+        return checkpoint
+    proofs = [one["proof"] for one in receipt["consistency"] if one["fromSize"] == known.size]
+    proof = [] if checkpoint.size == known.size else proofs[0] if proofs else None
+    if proof is None:
+        raise Refusal("inconsistent-checkpoint", f"no proof from the {known.size} records that were seen")
+    try:
+        verify_consistency(known.size, checkpoint.size, _hashes(proof), base64s.decode(known.root) or b"", checkpoint.root)
+    except ProofFault as cause:
+        raise Refusal("inconsistent-checkpoint", str(cause)) from cause
+    return checkpoint
+
+
+def _hashes(texts: list[str]) -> list[bytes]:
+    return [base64s.decode(text) or b"" for text in texts]
+
+
+def _open_record(receipt: dict[str, Any], checkpoint: Checkpoint, envelope: dsse.Envelope, ticket: dict[str, Any]) -> dict[str, Any]:
+    data = base64s.decode(receipt["record"]) or b""
+    try:
+        verify_inclusion(leaf_hash(data), receipt["index"], checkpoint.size, _hashes(receipt["inclusion"]), checkpoint.root)
+    except ProofFault as cause:
+        raise Refusal("no-receipt", str(cause)) from cause
+    try:
+        record: dict[str, Any] = jcs.parse(data, _RECORD_BYTES_MAX)
+        is_canonical = jcs.canonical_bytes(record) == data
+    except jcs.JsonFault as cause:
+        raise Refusal("receipt-mismatch", str(cause)) from cause
+
+    def require(holds: bool, what: str) -> None:
+        if not holds:
+            raise Refusal("receipt-mismatch", f"record {receipt['index']} {what}")
+
+    require(is_canonical and isinstance(record, dict) and list(record) == _RECORD_KEYS, "is not spelled as records are")
+    require(record["seq"] == receipt["index"], "calls itself another")
+    require(record["type"] == "step.authorised" and record["v"] == 1, "is of another type or version")
+    require(record["change"] == ticket["changeId"], "is about another change")
+    require(schema.is_time(str(record["at"])) and isinstance(record["body"], dict), "has no time or body")
+    body = record["body"]
+    require(schema.fault("step-authorised", body) is None, "does not have the body of an authorisation")
+    require(body["kind"] == ticket["kind"], "authorises something else")
+    require(body["ticket"]["payloadType"] == envelope["payloadType"] and body["ticket"]["payload"] == envelope["payload"], "authorises another ticket")
+    require(all(body[field] == ticket[field] for field in ("stepId", "issue", "revision")), "names another step")
+    return record
+
+
+def _open_approvals(approvals: list[dict[str, Any]], body: dict[str, Any], keys: list[Verifier]) -> list[dict[str, Any]]:
+    came = [approval["approvalId"] for approval in approvals]
+    missing = [one for one in body["approvals"] if one not in came]
+    if missing:
+        raise Refusal("approvals-insufficient", f"{missing[0]} is on record and did not come")
+    return [{"proofClass": approval["proofClass"], **_open_approval(approval, body, keys)} for approval in approvals]
+
+
+def _open_approval(approval: dict[str, Any], body: dict[str, Any], keys: list[Verifier]) -> dict[str, Any]:
+    if approval["approvalId"] not in body["approvals"] or approval["proofClass"] != "session":
+        raise Refusal("approval-invalid", "not on record, or a proof that cannot be checked")
+    try:
+        statement = dsse.open_(approval["envelope"], dsse.APPROVAL, "approval-statement", keys)
+    except Refusal as cause:
+        raise Refusal("approval-invalid", str(cause)) from cause
+    if approval["approvalId"] != f"apr_{dsse.payload_digest(approval['envelope'])[7:39]}":
+        raise Refusal("approval-invalid", "not the id of its statement")
+    return statement
+
+
+def _open_recorded_order(envelope: dsse.Envelope | None, body: dict[str, Any], keys: list[Verifier]) -> Held | None:
+    lease = body["lease"]
+    if (lease is None) != (envelope is None):
+        raise Refusal("order-mismatch", "an order where nothing ends, or none where something does")
+    if lease is None or envelope is None:
+        return None
+    try:
+        held = hold(envelope, dsse.open_(envelope, dsse.REVOKE_ORDER, "revoke-order", keys))
+    except Refusal as cause:
+        raise Refusal("order-mismatch", str(cause)) from cause
+    if held.digest != dsse.payload_digest(lease["order"]):
+        raise Refusal("order-mismatch", "not the recorded order")
+    return held
+
+
+def _check_approvals(ticket: dict[str, Any], plan: dict[str, Any], statements: list[dict[str, Any]], record: dict[str, Any], setting: Setting) -> None:
+    began_ms = setting.began_at_ms(ticket)
+    as_of_ms = min(ids.parse_time(record["at"]), began_ms if began_ms is not None else ids.parse_time(record["at"]))
+    counted: list[tuple[str, str]] = []
+    for statement in statements:
+        if any(statement[field] != ticket[field] for field in ("log", "changeId", "revision", "planDigest")):
+            raise Refusal("approval-invalid", "of another plan")
+        if statement["verdict"] != "approve" or statement["approver"] in plan["requester"]:
+            raise Refusal("approval-invalid", "a rejection, or by who asked")
+        if ids.parse_time(statement["expiresAt"]) > as_of_ms:
+            counted.append((statement["approver"], statement["proofClass"]))
+
+    def people(proof_class: str) -> set[str]:
+        return {who for who, how in counted if PROOF_CLASSES.index(how) >= PROOF_CLASSES.index(proof_class)}
+
+    requirement = record["body"]["requirement"]
+    if requirement["approvers"] is not None and not is_satisfied(requirement["approvers"], people(requirement["proofClass"])):
+        raise Refusal("approvals-insufficient", "not what the decision asks for")
+    floor = setting.trust.floor(ticket["step"])
+    if floor is None:
+        return
+    who = {one for one in people(floor.proof_class) if floor.approvers is None or one in floor.approvers}
+    if len(who) < floor.quorum:
+        raise Refusal("below-floor", f"approved by {len(who)} where the floor asks for {floor.quorum}")
+    seconds = None if plan["lease"] is None else plan["lease"]["leaseSeconds"]
+    if floor.max_lease_seconds is not None and (seconds is None or seconds > floor.max_lease_seconds):
+        raise Refusal("below-floor", f"longer than the {floor.max_lease_seconds} s that the floor allows")
+
+
+def is_satisfied(expression: Any, approved: set[str]) -> bool:
+    """An empty group is never satisfied."""
+    if isinstance(expression, str):
+        return expression in approved
+    if "allOf" in expression:
+        return bool(expression["allOf"]) and all(is_satisfied(part, approved) for part in expression["allOf"])
+    if "anyOf" in expression:
+        return any(is_satisfied(part, approved) for part in expression["anyOf"])
+    return bool(sum(is_satisfied(part, approved) for part in expression["of"]) >= max(1, expression["atLeast"]))
+
+
+def _check_order(ticket: dict[str, Any], plan: dict[str, Any], held: Held | None, record: dict[str, Any], setting: Setting) -> None:
+    lease, recorded, step = plan["lease"], record["body"]["lease"], ticket["step"]
+    if (lease is None) != (held is None):
+        raise Refusal("order-mismatch", "the plan says otherwise whether it ends")
+    if lease is None or held is None:
+        return
+    order = held.order
+
+    def require(holds: bool, what: str) -> None:
+        if not holds:
+            raise Refusal("order-mismatch", what)
+
+    require((order["notBefore"], lease["leaseId"], order["epoch"]) == (recorded["endsAt"], recorded["leaseId"], recorded["epoch"]), "it does not end the recorded lease")
+    undone = {field: order[field] for field in ("action", "connector", "target", "account", "privileges", "clientToken")}
+    require(undone == {field: value for field, value in step.items() if field != "stepId"}, "it does not undo the step")
+    require((order["log"], order["changeId"], order["leaseId"]) == (ticket["log"], ticket["changeId"], lease["leaseId"]), "it is of another lease")
+    require(order["audience"] == setting.executor_id, f"it is to {order['audience']}")
+    from_ms = min(ids.parse_time(record["at"]), setting.now_ms + setting.trust.clock_skew_ms)
+    require(held.due_ms <= from_ms + lease["leaseSeconds"] * 1000, "it ends the lease too late")
+    require(lease["endsBy"] is None or held.due_ms <= ids.parse_time(lease["endsBy"]), f"it ends the lease after {lease['endsBy']}")
+    if held.due_ms <= setting.now_ms:
+        raise Refusal("lease-ended", f"it would have ended at {order['notBefore']}")

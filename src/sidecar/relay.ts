@@ -1,0 +1,89 @@
+/**
+ * What the bus is for beside executors: it is told what happens, and brings what people have decided at another sidecar. Neither holds
+ * anything up, and neither is there unless the configuration says so.
+ */
+import { logIdOf, type Signer } from '../../ledger/index.ts';
+import type { Config } from '../config/schema.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Clock, Logger } from '../engine/ports.ts';
+import type { Receiver } from '../notify/queue.ts';
+import { signDsse } from '../protocol/dsse.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import { openRelayedVerdict, RELAYED_VERDICT_TYPE, type RelayContext, type RelayedVerdict } from '../protocol/relayed-verdict.ts';
+import type { Trust } from '../protocol/trust-folder.ts';
+import { formatTime } from '../protocol/values.ts';
+import type { VerdictAnswer } from '../transport/nats/verdicts.ts';
+import { problemOf } from './context.ts';
+import { openNatsBus } from './reach.ts';
+
+/** A person's verdict on a change of another log. */
+export type Verdict = Pick<RelayedVerdict, 'changeId' | 'planDigest' | 'verdict' | 'approver' | 'comment'>;
+
+export interface Relay {
+  /** Told of what happens, where the configuration names events. */
+  readonly receivers: readonly Receiver[];
+  /** Lets other sidecars' verdicts in, where the configuration names any. */
+  listen(engine: Pick<Engine, 'decideApproval'>): void;
+  /** @throws TransportError `unreachable` */
+  send(verdict: Verdict): Promise<VerdictAnswer>;
+  close(): Promise<void>;
+}
+
+export interface RelayOptions {
+  readonly log: string;
+  readonly trust: Trust;
+  readonly ticketSigner: Signer;
+  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly logger: Logger;
+}
+
+/** Good for: long enough for a clock that differs and a bus that is slow. */
+const GOOD_MS = 60_000;
+
+/** @throws PrivateFileError when the seed of the bus cannot be had */
+export async function openRelay(nats: NonNullable<Config['nats']>, options: RelayOptions): Promise<Relay> {
+  const { log, trust, ticketSigner, clock, logger } = options;
+  const { BUS_RECEIVER, eventSender } = await import('../transport/nats/events.ts');
+  const { answerVerdicts, sendVerdict } = await import('../transport/nats/verdicts.ts');
+  const bus = await openNatsBus(nats, { name: `sidecar ${log}, approvals`, inboxPrefix: `_INBOX_${log}_approvals`, logger });
+  return {
+    receivers: nats.events === undefined ? [] : [{ name: BUS_RECEIVER, events: nats.events, consumers: null, send: eventSender(bus, log) }],
+    listen(engine) {
+      const relays = new Set(nats.relays.map(logIdOf));
+      if (relays.size > 0) answerVerdicts({ bus, log, logger, take: verdictTaker(engine, () => ({ trust, log, relays, nowMs: clock.nowMs() }), logger) });
+    },
+    send(verdict) {
+      const to = verdict.changeId.slice('chg_'.length, 'chg_'.length + log.length);
+      const nowMs = clock.nowMs();
+      const content: RelayedVerdict = { v: 1, log: to, ...verdict, relayedBy: log, notBefore: formatTime(nowMs), notAfter: formatTime(nowMs + GOOD_MS) };
+      return sendVerdict(bus, to, signDsse(RELAYED_VERDICT_TYPE, content, ticketSigner));
+    },
+    close: () => bus.close(),
+  };
+}
+
+/** Has each verdict decided as if its approver had come here, and answers with what came of it. The same again changes nothing, as it does there. */
+export function verdictTaker(engine: Pick<Engine, 'decideApproval'>, context: () => RelayContext, logger: Logger): (envelope: unknown) => Promise<VerdictAnswer> {
+  return async (received) => {
+    try {
+      const { content, envelope } = openRelayedVerdict(received, context());
+      const { approver, changeId, verdict, planDigest, comment, relayedBy } = content;
+      if (verdict === 'reject' && comment === null) return no('invalid-request', 'a rejection says why');
+      const answer = await engine.decideApproval(approver, changeId, verdict, planDigest, comment, envelope);
+      logger.info({ changeId, approver, relayedBy, code: answer.ok ? null : answer.code }, 'a relayed verdict');
+      return answer.ok ? { v: 1, ok: true, state: answer.value.name } : no(answer.code, answer.message);
+    } catch (error) {
+      if (error instanceof ProtocolError) {
+        logger.warn({ code: error.code, reason: error.message.slice(0, 500) }, 'turned away a relayed verdict');
+        return no(error.code, error.message);
+      }
+      const { code, message } = problemOf(error);
+      logger.error({ code, error: String(error) }, 'a relayed verdict could not be decided');
+      return no(code, message);
+    }
+  };
+}
+
+function no(code: string, message: string): VerdictAnswer {
+  return { v: 1, ok: false, code, message: message.replaceAll(/\p{Cc}+/gu, ' ').slice(0, 500) || code };
+}
