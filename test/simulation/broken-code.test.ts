@@ -75,7 +75,7 @@ const cases: readonly Case[] = [
     }),
   },
   {
-    invariant: 11, who: 'an executor that ignores locks', from: 240,
+    invariant: 11, who: 'an executor that ignores locks', from: 405,
     breakIt: () => vi.doMock(import('../../src/executor/locked.ts'), async (original): Promise<typeof Locked> => ({ ...(await original()), locked: () => null })),
   },
   {
