@@ -165,7 +165,14 @@ export function createOracle(): Oracle {
     }
     if (!records.some((record) => record.type === 'lease.armed')) broken(3, `${access.token} was extended before its later revoke was recorded as armed`);
     if (!isOnDisk(audience, Buffer.from(body.lease.order.payload))) broken(3, `${access.token} was extended before ${audience} had the later order in its lease book`);
-    extendedTo.set(access.token, Math.max(extendedTo.get(access.token) ?? 0, Date.parse(body.lease.endsAt)));
+    laterEnd(access, Date.parse(body.lease.endsAt));
+  };
+  const laterEnd = (access: Access, endsAtMs: number): void => void extendedTo.set(access.token, Math.max(extendedTo.get(access.token) ?? 0, endsAtMs));
+  /** Where a target ends nothing itself, an extension whose request was lost on its way is there all the same: its executor will count it so. */
+  const seenExtended = (access: Access, { stepId }: Pick<PlanStep, 'stepId'>): void => {
+    const authorised = authorisedIn(view.recordsOf(`chg_${stepId.slice('stp_'.length, 'stp_'.length + 43)}`), stepId);
+    const body = authorised === undefined ? null : bodyOf(authorised, 'step.authorised');
+    if (body?.kind === 'act' && body.lease !== null) laterEnd(access, Date.parse(body.lease.endsAt));
   };
   /** An order acts no more only once the ledger says by what it was superseded. */
   const disarmed = (order: Dsse): void => {
@@ -306,7 +313,7 @@ export function createOracle(): Oracle {
     watchers: {
       appended,
       given,
-      extended,
+      extended, seenExtended,
       disarmed,
       done,
       sealed(secret, ciphertext) {

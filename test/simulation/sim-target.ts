@@ -51,6 +51,8 @@ export interface TargetOptions {
   readonly onGive: (access: Access) => void;
   /** Called when access was given a later end. */
   readonly onExtend: (access: Access, step: PlanStep, sentAtMs: number) => void;
+  /** Called when it is told that an extension is there, by a target that ends nothing itself. */
+  readonly onSeenExtended: (access: Access, step: Pick<PlanStep, 'stepId'>) => void;
   /** Called when a step that gives nothing was done: a cutover, or something taken away. */
   readonly onDone: (step: PlanStep, sentAtMs: number) => void;
 }
@@ -181,7 +183,11 @@ export function createSimTarget(scheduler: Scheduler, rng: Rng, options: TargetO
     return { ...about, touched };
   };
   const probe = (step: Pick<PlanStep, 'action' | 'target' | 'account' | 'privileges' | 'clientToken'>, validUntil: string | null): 'applied' | 'absent' => {
-    if (step.action === 'extend') return live(step.clientToken).some((access) => access.validUntilMs >= Date.parse(validUntil ?? '')) ? 'applied' : 'absent';
+    if (step.action === 'extend') {
+      const extended = live(step.clientToken).find((access) => access.validUntilMs >= Date.parse(validUntil ?? ''));
+      if (extended !== undefined && !options.nativeExpiry && 'stepId' in step) options.onSeenExtended(extended, step as PlanStep);
+      return extended === undefined ? 'absent' : 'applied';
+    }
     if (LOGIN_ACTIONS.has(step.action)) return logins.isApplied(step) ? 'applied' : 'absent';
     if (step.action !== 'revoke') return live(step.clientToken).length > 0 ? 'applied' : 'absent';
     return heldBy(step.target, step.account).some((privilege) => step.privileges.includes(privilege)) ? 'absent' : 'applied';

@@ -50,6 +50,8 @@ export interface Watchers {
   readonly given: (connector: string, access: Access) => void;
   /** Access was given a later end. */
   readonly extended: (connector: string, access: Access, step: PlanStep, sentAtMs: number) => void;
+  /** A target that ends nothing itself has said that an extension is there, though nothing of it may have reached it. */
+  readonly seenExtended: (access: Access, step: Pick<PlanStep, 'stepId'>) => void;
   /** The sidecar asks that an order act no more. */
   readonly disarmed: (order: Dsse) => void;
   /** A step was done that gives nothing. */
@@ -121,6 +123,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
   const nativeExpiry = rng.chance(0.5);
   const targets = new Map<string, SimTarget>(EXECUTORS.map(({ connector, target }) => [connector, createSimTarget(scheduler, rng.fork(`target ${connector}`), {
     connector, target, nativeExpiry, effectDeadlineMs: APPLY_TIMEOUT_MS, onGive: (access) => watchers.given(connector, access), onExtend: (access, step, sentAtMs) => watchers.extended(connector, access, step, sentAtMs),
+    onSeenExtended: (access, step) => watchers.seenExtended(access, step),
     onDone: (step, sentAtMs) => watchers.done(connector, step, sentAtMs),
   })]));
   targets.get('pg-main')!.addAccount('app', 'ci_deployer', []);
