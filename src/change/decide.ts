@@ -338,6 +338,8 @@ function decideReport(state: ChangeState, command: Of<'recordReport'>, nowMs: nu
       return decideActed(state, command, report);
     case 'revoked': {
       if (state.ended !== null) return ALREADY;
+      // What reconciling has found beside a change that is over is not an end of that change: the next look says that it is gone.
+      if (command.order !== null && readPayload(command.order, revokeOrderSchema).cause === 'reconcile') return ALREADY;
       if (report.outcome === 'failed' || report.outcome === 'mismatch') {
         const code = report.outcome === 'failed' ? 'revoke-failed' : 'revoke-mismatch';
         const message = report.detail ?? 'the access could not be taken back';

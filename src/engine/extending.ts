@@ -25,6 +25,17 @@ function highestEpoch({ store }: Pick<EngineContext, 'store'>, changeId: string,
   return highest;
 }
 
+/**
+ * Whether another extension of the lease was authorised with the epoch of this plan, or a higher one: its order may be armed, and would not be void
+ * by this one.
+ */
+export function isEpochSpent({ store }: Pick<EngineContext, 'store'>, { changeId, plan }: Pick<ChangeState, 'changeId' | 'plan'>): boolean {
+  const mine = plan?.extends;
+  if (mine === undefined) return false;
+  for (const { changeId: other, extension } of store.all()) if (other !== changeId && extension?.change === mine.change && extension.epoch >= mine.epoch) return true;
+  return false;
+}
+
 /** Why the request is turned away at once; null where policy is to be asked. */
 export function turnedAway({ store }: Pick<EngineContext, 'store'>, request: ChangeRequest, nowMs: number): Extract<Answer, { ok: false }> | null {
   if (request.kind !== 'extend') return null;

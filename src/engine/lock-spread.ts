@@ -48,16 +48,22 @@ export function spreadLocks(context: EngineContext, executors: readonly string[]
   const tellAll = async (audience: string): Promise<void> => {
     if (telling.has(audience)) return;
     telling.add(audience);
+    const failed: Dsse[] = [];
     try {
-      for (let owing = owed(audience); owing.length > 0 && canTell(audience); owing = owed(audience)) {
-        for (const lock of owing) if (canTell(audience)) await tellOne(audience, lock);
+      for (let owing = owed(audience); owing.length > 0 && canTell(audience) && failed.length === 0; owing = owed(audience)) {
+        // One that is not known to be held, such as by one of several workers, keeps no other from being told.
+        for (const lock of owing) {
+          if (!canTell(audience)) break;
+          await tellOne(audience, lock).catch((error: unknown) => {
+            failed.push(lock);
+            logger.warn({ executor: audience, error: String(error) }, 'a lock is not known to be held there yet; it is told again');
+          });
+        }
       }
-    } catch (error) {
-      logger.warn({ executor: audience, error: String(error) }, 'a lock is not known to be held there yet; it is told again');
-      clock.after(limits.retryMs.longest, () => void tellAll(audience));
     } finally {
       telling.delete(audience);
     }
+    if (failed.length > 0) clock.after(limits.retryMs.longest, () => void tellAll(audience));
   };
   const tell = (): void => {
     for (const audience of executors) void tellAll(audience);

@@ -3,6 +3,7 @@ import { mayHaveGiven, mayRollBack, type ChangeState } from '../change/state.ts'
 import type { LockStatement } from '../protocol/lock.ts';
 import type { Dsse } from '../protocol/signed.ts';
 import { orderEarly } from './early.ts';
+import { holdToEarlierEnd } from './extending.ts';
 import type { EngineContext } from './engine.ts';
 
 export interface Lock {
@@ -41,7 +42,10 @@ export function enforceLocks(context: EngineContext): void {
   const { store, logger } = context;
   for (const state of store.open()) {
     const [lock] = locksOn(store.locks(), state.request.subject, state.plan?.connector ?? null);
-    if (lock === undefined || !isOnItsWay(state)) continue;
+    if (lock === undefined) continue;
+    // A later end is something gained: the lease ends when it would have without.
+    if (state.extension !== null && UNDER_WAY.has(state.name)) holdToEarlierEnd(context, state);
+    if (!isOnItsWay(state)) continue;
     const order = orderEarly(context, state, lock.by);
     if (order === null) continue;
     const applied = store.apply(state.changeId, { type: 'orderRevoke', by: lock.by, order: order.envelope, comment: `locked: ${lock.reason}` });
@@ -49,6 +53,8 @@ export function enforceLocks(context: EngineContext): void {
   }
 }
 
+const UNDER_WAY: ReadonlySet<ChangeState['name']> = new Set(['authorised', 'executing', 'verifying', 'staged']);
+
 function isOnItsWay(state: ChangeState): boolean {
-  return state.revokes.length === 0 && mayHaveGiven(state) && mayRollBack(state) && ['authorised', 'executing', 'verifying', 'staged'].includes(state.name);
+  return state.revokes.length === 0 && mayHaveGiven(state) && mayRollBack(state) && UNDER_WAY.has(state.name);
 }

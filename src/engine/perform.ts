@@ -14,7 +14,7 @@ import { REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE, type Query } from '../pro
 import { formatTime } from '../protocol/values.ts';
 import { askAbout, askForWindow, askToVerify, ENGINE_RULE, type Asked } from './ask.ts';
 import type { EngineContext } from './engine.ts';
-import { extendableOf, extendedBy, holdToEarlierEnd, orderEpoch } from './extending.ts';
+import { extendableOf, extendedBy, holdToEarlierEnd, isEpochSpent, orderEpoch } from './extending.ts';
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
 import { accountOfItem, findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
@@ -80,6 +80,8 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
     case 'closeWindow':
       return run(context, state, { type: work.do, by: context.self });
     case 'missWindow':
+      // An extension may have been applied and nobody has heard of it.
+      holdToEarlierEnd(context, state);
       return run(context, state, { type: 'missWindow', by: context.self });
     case 'readAfter': {
       const query = queryOf(state)!;
@@ -258,7 +260,8 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
 
 /** Policy has nothing against extending a lease that cannot be extended any more: that is a no as well, or it would be asked for ever. */
 function unlessLeaseIsOver(context: EngineContext, state: ChangeState, decision: Decision): Decision {
-  const why = state.request.kind === 'extend' && decision.effect !== 'deny' ? whyNotAuthorised(state, extendedBy(context, state), context.clock.nowMs()) : null;
+  const why = state.request.kind !== 'extend' || decision.effect === 'deny' ? null
+    : isEpochSpent(context, state) ? 'another extension of the lease was authorised meanwhile: ask again' : whyNotAuthorised(state, extendedBy(context, state), context.clock.nowMs());
   return why === null ? decision : { ...decision, effect: 'deny', reasons: [{ code: 'lease-not-running', message: why, rule: ENGINE_RULE }] };
 }
 

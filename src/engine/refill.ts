@@ -3,6 +3,8 @@
  * there is compared with what is, and what is missing is put back; that it was missing is a record.
  */
 import type { ChangeState } from '../change/state.ts';
+import { payloadDigest } from '../protocol/dsse.ts';
+import type { Dsse } from '../protocol/signed.ts';
 import type { EngineContext } from './engine.ts';
 import type { Outbox } from './ports.ts';
 
@@ -32,15 +34,29 @@ export function keepFilled(context: EngineContext, outbox: Outbox): void {
   });
 }
 
+interface Armed {
+  readonly changeId: string;
+  readonly audience: string;
+  readonly order: Dsse;
+}
+
+/** What is armed for the change as it is; null where nothing is. */
+function armedBy({ changeId, act, lease, extension, ended, name }: ChangeState): Armed | null {
+  // Of an extension on its way; once it has been applied its order is the lease's.
+  const armed = extension !== null && UNDER_WAY.has(name) ? extension : lease;
+  return act === null || armed?.armed !== true || ended !== null ? null : { changeId, audience: act.audience, order: armed.order };
+}
+
 async function armMissing(context: EngineContext, outbox: Outbox): Promise<void> {
-  const due = [...context.store.open()].flatMap(({ changeId, act, lease, extension, ended, name }) => {
-    // Of an extension on its way; once it has been applied its order is the lease's.
-    const armed = extension !== null && UNDER_WAY.has(name) ? extension : lease;
-    return act === null || armed?.armed !== true || ended !== null ? [] : [{ changeId, audience: act.audience, order: armed.order }];
-  });
+  const due = [...context.store.open()].map(armedBy).filter((armed) => armed !== null);
   if (due.length === 0) return;
   const missing = await outbox.missing(due);
-  for (const { audience, order } of missing) await context.transport.arm(audience, order);
+  for (const { changeId, audience, order } of missing) {
+    // Looking took time: an order that an extension has superseded meanwhile was taken off the bus, and is not lost.
+    const state = context.store.get(changeId);
+    const now = state === undefined ? null : armedBy(state);
+    if (now !== null && payloadDigest(now.order) === payloadDigest(order)) await context.transport.arm(audience, order);
+  }
   recordRefill(context, missing.map(({ changeId }) => changeId));
 }
 

@@ -20,7 +20,7 @@ const common = {
   /** Whose sidecar signs; null for a revoker of the floor. */
   log: logIdSchema.nullable(),
   lockId: lockIdSchema,
-  by: z.union([personIdSchema, nhiIdSchema]),
+  by: personIdSchema,
   at: timeSchema,
 };
 export const lockStatementSchema = z.discriminatedUnion('op', [

@@ -38,7 +38,7 @@ export function webhookConnector(options: WebhookOptions): Connector {
   const { ask } = openExchange({ url, signingSecrets, clock, userAgent, timeoutMs, ca, lookup, randomBytes, mayConnect: mayReach(url, options.allowPrivate ?? false) });
   let actions: Actions | null = null;
 
-  const describe = (action: PlanStep['action']): Described | null => (action === 'call' ? null : (actions?.[action] ?? null));
+  const describe = (action: PlanStep['action']): Described | null => (action === 'call' || action === 'extend' ? null : (actions?.[action] ?? null));
   /** Asked before the first action, and again where the receiver did none of these then: it may have learned. Taking back does not wait for it. */
   const mustDo = async (oneOf: readonly PlanStep['action'][], signal: AbortSignal): Promise<void> => {
     const isStated = (): boolean => oneOf.some((action) => describe(action) !== null);

@@ -19,6 +19,7 @@ import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import { LOCK_TYPE } from '../../protocol/lock.ts';
+import { anyReportSchema } from '../../protocol/discovery.ts';
 import { dsseSchema, reportSchema, revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
 import { parseTime } from '../../protocol/values.ts';
 import type { WorkerDoor } from '../local/executor-end.ts';
@@ -156,7 +157,7 @@ export async function listenHttps(options: DoorOptions): Promise<Door> {
   return {
     url,
     tell(message) {
-      const report = readPayload(message.report, reportSchema);
+      const report = readPayload(message.report, anyReportSchema);
       if (report.kind !== 'revoked') return;
       for (const watcher of watchers) {
         if (watcher.leaseId !== report.leaseId || (watcher.last !== null && isOver(watcher.last, watcher))) continue;

@@ -29,11 +29,17 @@ interface Waiting {
   readonly fail: (error: TransportError) => void;
 }
 
+const EARLY_LOCKS_MAX = 1_024;
+
 /** Starts connecting at once and goes on until closed. */
 export function connectLocal(options: LocalOptions): Transport {
   let receive: (audience: string, message: ReportMessage) => Promise<void> = () => Promise.reject(new TransportError('rejected', 'nobody takes reports yet'));
   const onConnected: ((audience: string) => void)[] = [];
-  let hearLock: (lock: Dsse) => void = () => undefined;
+  /** Locks that were shown before anybody was there to hear of them: whoever holds them shows them once. */
+  const early: Dsse[] = [];
+  let hearLock = (lock: Dsse): void => {
+    if (early.length < EARLY_LOCKS_MAX) early.push(lock);
+  };
   const links = new Map(options.executors.map(({ id, socket }) => [id, openLink(id, socket, options, {
     connected: () => onConnected.forEach((callback) => callback(id)),
     report: (message) => receive(id, message),
@@ -58,6 +64,7 @@ export function connectLocal(options: LocalOptions): Transport {
     publishLock: (audience, lock) => must(audience, { op: 'lock', lock }),
     onLock(callback) {
       hearLock = callback;
+      for (const lock of early.splice(0)) callback(lock);
     },
     onReport(callback) {
       receive = callback;

@@ -41,6 +41,7 @@ const PUBLISH_MS = 5_000;
 /** Beats that may be missed. */
 const BEATS_MISSED_MAX = 3;
 const REMEMBERED_MAX = 10_000;
+const EARLY_LOCKS_MAX = 1_024;
 /** Runs of one executor's workers that are remembered. */
 const RUNS_MAX = 64;
 
@@ -61,7 +62,11 @@ export function connectNats(options: NatsSidecarOptions): Transport {
   /** Runs that hold a lock that is being published, by lane and token. */
   const holders = new Map<string, Set<string>>();
   let receive: (audience: string, message: ReportMessage) => Promise<void>;
-  let hearLock: (lock: Dsse) => void = () => undefined;
+  /** Locks that were shown before anybody was there to hear of them: whoever holds them shows them once. */
+  const early: Dsse[] = [];
+  let hearLock = (lock: Dsse): void => {
+    if (early.length < EARLY_LOCKS_MAX) early.push(lock);
+  };
   let pulling: Pulling | null = null;
   let listening = false;
   let closed = false;
@@ -252,6 +257,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     },
     onLock(callback) {
       hearLock = callback;
+      for (const lock of early.splice(0)) callback(lock);
     },
     onReport(callback) {
       receive = callback;
