@@ -252,6 +252,8 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     },
     onLock(callback) {
       hearLock = callback;
+      // The bus was up before anybody listened here: what workers said until now is asked for again.
+      if (bus.isUp) for (const lane of lanes.values()) tell(bus.up(), lane, { t: 'hello', log });
     },
     onReport(callback) {
       receive = callback;

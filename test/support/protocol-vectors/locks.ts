@@ -102,7 +102,7 @@ export function lockVectors(): LockVector[] {
     refused('lift-with-scope', 'a lift with a scope', 'malformed', signed({ ...lift, nhi: null } as never)),
     refused('no-reason', 'a lock without a reason', 'malformed', signed({ ...set, reason: null } as never)),
     refused('field-too-many', 'a lock with a field that no lock has', 'malformed', signed({ ...set, also: 1 } as never)),
-    refused('by-a-sidecar', 'a lock that nobody set', 'malformed', signed({ ...set, by: `sidecar:${logId}` } as never)),
+    refused('by-a-sidecar', 'a lock that nobody set', 'malformed', signed({ ...set, by: `sidecar:${logId}` })),
     refused('spaced', 'a lock that is signed with a space in it', 'malformed', signBytes(LOCK_TYPE, canonicalText(set).replace(':', ': '), keys.ticket)),
     refused('no-envelope', 'a lock without an envelope', 'malformed', set),
     { ...refused('not-json', 'no JSON', 'malformed', null), content: { ...refused('not-json', 'no JSON', 'malformed', null).content, statements: [{ base64: base64('lock everything') }] } },
