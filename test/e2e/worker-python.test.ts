@@ -10,14 +10,15 @@ import { until } from '../../examples/demo/check.ts';
 import { startNode, type Running } from '../../examples/demo/processes.ts';
 import { canonicalBytes, generateSignerKey, logIdOf, parseSigner } from '../../ledger/index.ts';
 import { EXAMPLE_PRINCIPALS, exampleFacts, layOut, type Layout } from '../../src/cli/init.ts';
+import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import { newLockId } from '../../src/engine/ids.ts';
 import { LOCK_TYPE } from '../../src/protocol/lock.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { connect, isSettled, type ChangeView, type Client } from '../../src/client/index.ts';
 import { stepEnvelopeSchema, type StepEnvelope } from '../../src/protocol/envelope.ts';
 import { readPayload, signDsse } from '../../src/protocol/dsse.ts';
-import { actTicketSchema, TICKET_TYPE } from '../../src/protocol/signed.ts';
-import { act, laneOf, say, STREAMS } from '../../src/transport/nats/bus-layout.ts';
+import { actTicketSchema, REVOKE_ORDER_TYPE, TICKET_TYPE, type RevokeOrder } from '../../src/protocol/signed.ts';
+import { act, laneOf, revoke, say, STREAMS } from '../../src/transport/nats/bus-layout.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { hasPython, runPython, startPythonWorker, type PythonWorker } from '../support/python.ts';
 import { countersign } from './support/bench.ts';
@@ -241,6 +242,32 @@ describe.skipIf(!hasNats() || !hasPython())('a worker in another language', () =
     const refused = await as('person:wei').wait(change.id, { until: ({ state }) => state === 'failed', timeoutMs: REST_MS });
     expect([refused.state, lent(refused)]).toEqual(['failed', []]);
     await until('the sidecar holds it as well', async () => ((await as('person:sam').locks()).locks.some((one) => one.lockId === lockId) ? true : undefined), { timeoutMs: REST_MS });
+  });
+
+  test('takes back once more what is found there, for each order that says so; and an order alone moves no end', async () => {
+    await start();
+    const change = await active('PT10M');
+    const { clientToken } = change.plan!.steps[0]!;
+    const admin: NatsConnection = await connectBus({ servers: [...nats.urls], authenticator: nkeyAuthenticator(new Uint8Array(Buffer.from(nats.seeds.sidecar))) });
+    ended.push(() => admin.close());
+    const log = logIdOf(layout.origin);
+    const ticketKey = parseSigner(readFileSync(at('keys/ticket.key'), 'utf8').trim());
+    const send = async (cause: RevokeOrder['cause'], inMs: number, epoch: number): Promise<void> => {
+      const order = deriveRevokeOrder(change.plan!, EXECUTOR, Date.now() + inMs, cause, `sidecar:${log}`, epoch)!;
+      const orders = entries('order');
+      admin.publish(revoke(LANE, log, randomBytes(16).toString('hex')), canonicalBytes(signDsse(REVOKE_ORDER_TYPE, order, ticketKey)));
+      await until('the order is in the lease book', () => (entries('order') > orders ? true : undefined), { timeoutMs: REST_MS });
+    };
+    const planted = (): unknown => ask(`INSERT INTO privileges SELECT id, 'role:deploy', '${clientToken}' FROM accounts`);
+    await send('leaseEnd', 3_600_000, 9);
+    await send('leaseEnd', 1_000, 1);
+    await isGone(change);
+    for (const n of [1, 2]) {
+      await until('it is written that it is over', () => (entries('ended') >= n ? true : undefined), { timeoutMs: REST_MS });
+      planted();
+      await send('reconcile', 0, 1);
+      await isGone(change);
+    }
   });
 
   test('cannot tell what is there, says so, and goes on', async () => {
