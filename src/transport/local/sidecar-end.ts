@@ -33,7 +33,9 @@ interface Waiting {
 export function connectLocal(options: LocalOptions): Transport {
   let receive: (audience: string, message: ReportMessage) => Promise<void> = () => Promise.reject(new TransportError('rejected', 'nobody takes reports yet'));
   const onConnected: ((audience: string) => void)[] = [];
-  let hearLock: (lock: Dsse) => void = () => undefined;
+  /** What executors said before anybody listened here: they say it once for each connection. */
+  const early: Dsse[] = [];
+  let hearLock = (lock: Dsse): void => void early.push(lock);
   const links = new Map(options.executors.map(({ id, socket }) => [id, openLink(id, socket, options, {
     connected: () => onConnected.forEach((callback) => callback(id)),
     report: (message) => receive(id, message),
@@ -58,6 +60,7 @@ export function connectLocal(options: LocalOptions): Transport {
     publishLock: (audience, lock) => must(audience, { op: 'lock', lock }),
     onLock(callback) {
       hearLock = callback;
+      early.splice(0).forEach(callback);
     },
     onReport(callback) {
       receive = callback;
