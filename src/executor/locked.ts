@@ -2,10 +2,10 @@
 import { lockOn } from '../protocol/lock.ts';
 import { givesAccess, type Plan } from '../protocol/plan.ts';
 import type { ActTicket, Refusal } from '../protocol/signed.ts';
-import type { WorkerContext } from './context.ts';
+import type { BookState } from './book-entries.ts';
 
 /** Why the ticket's step is not done while a lock stands; null where none does that covers it. */
-export function locked({ book }: Pick<WorkerContext, 'book'>, plan: Plan, { step }: ActTicket): { readonly code: Refusal; readonly message: string } | null {
+export function locked({ book }: { readonly book: { readonly state: Pick<BookState, 'locks'> } }, plan: Plan, { step }: ActTicket): { readonly code: Refusal; readonly message: string } | null {
   if (!givesAccess(step.action)) return null;
   const lock = lockOn(book.state.locks, plan.subject, step.connector);
   return lock === null ? null : { code: 'locked', message: `locked by ${lock.by} (${lock.lockId})` };

@@ -147,6 +147,18 @@ export function transportConformance(name: string, open: () => Promise<Pair>, sa
       expect(next.slice(0, 2)).toEqual([lock, order]);
     });
 
+    test('carries locks to a sidecar that listens only once the executor is connected', async () => {
+      pair.far.locks = [lock, order];
+      await pair.restartSidecar();
+      await eventually(() => pair.sidecar().isConnected(pair.audience));
+      // What was said until now has arrived: this comes after it.
+      await pair.sidecar().publishLock(pair.audience, lock);
+      const heard: Dsse[] = [];
+      pair.sidecar().onLock((one) => heard.push(one));
+      await eventually(() => heard.length >= 2);
+      expect(heard.slice(0, 2)).toEqual([lock, order]);
+    });
+
     test('says that a lock is not held where it is not', async () => {
       pair.far.refusal = new ProtocolError('bad-signature', 'not for me');
       await expect(pair.sidecar().publishLock(pair.audience, lock)).rejects.toMatchObject({ name: 'TransportError', code: 'rejected' });

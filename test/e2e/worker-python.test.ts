@@ -10,11 +10,15 @@ import { until } from '../../examples/demo/check.ts';
 import { startNode, type Running } from '../../examples/demo/processes.ts';
 import { canonicalBytes, generateSignerKey, logIdOf, parseSigner } from '../../ledger/index.ts';
 import { EXAMPLE_PRINCIPALS, exampleFacts, layOut, type Layout } from '../../src/cli/init.ts';
+import { deriveRevokeOrder } from '../../src/change/derive.ts';
+import { newLockId } from '../../src/engine/ids.ts';
+import { LOCK_TYPE } from '../../src/protocol/lock.ts';
+import { formatTime } from '../../src/protocol/values.ts';
 import { connect, isSettled, type ChangeView, type Client } from '../../src/client/index.ts';
 import { stepEnvelopeSchema, type StepEnvelope } from '../../src/protocol/envelope.ts';
 import { readPayload, signDsse } from '../../src/protocol/dsse.ts';
-import { actTicketSchema, TICKET_TYPE } from '../../src/protocol/signed.ts';
-import { act, laneOf, say, STREAMS } from '../../src/transport/nats/bus-layout.ts';
+import { actTicketSchema, REVOKE_ORDER_TYPE, TICKET_TYPE, type RevokeOrder } from '../../src/protocol/signed.ts';
+import { act, laneOf, revoke, say, STREAMS } from '../../src/transport/nats/bus-layout.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { hasPython, runPython, startPythonWorker, type PythonWorker } from '../support/python.ts';
 import { countersign } from './support/bench.ts';
@@ -194,6 +198,87 @@ describe.skipIf(!hasNats() || !hasPython())('a worker in another language', () =
     await isGone(next);
     await isRevoked(next);
     expect((await manager.consumers.info(STREAMS.steps, `${LANE}-act`)).num_ack_pending).toBe(0);
+  });
+
+  const entries = (kind: string): number => readFileSync(at('worker/lease-book'), 'latin1').split(`"t":"${kind}"`).length - 1;
+
+  test('holds a lock that a sidecar sets until it is lifted', async () => {
+    await start();
+    const lock = await as('person:sam').lock({ connector: 'accounts' }, 'something is wrong there');
+    await until('the lock is in the lease book', () => (entries('lock') === 1 ? true : undefined), { timeoutMs: REST_MS });
+    await as('person:sam').unlock(lock.lockId, 'it was not');
+    await until('so is its lift', () => (entries('lock') === 2 ? true : undefined), { timeoutMs: REST_MS });
+    const change = await active('PT10M');
+    await as('person:wei').revoke(change.id, 'early');
+    await isGone(change);
+    await isRevoked(change);
+  });
+
+  test('gives nothing under a lock that its sidecar has not heard of, and shows it the lock', async () => {
+    await start();
+    const change = await requested('PT10M');
+    await as('person:wei').wait(change.id, { until: isSettled, timeoutMs: REST_MS });
+    await worker.kill9();
+    const admin: NatsConnection = await connectBus({ servers: [...nats.urls], authenticator: nkeyAuthenticator(new Uint8Array(Buffer.from(nats.seeds.sidecar))) });
+    ended.push(() => admin.close());
+    const manager = await jetstreamManager(admin);
+    const waiting = async (): Promise<number> => (await manager.consumers.info(STREAMS.steps, `${LANE}-act`)).num_pending;
+    await approved(change);
+    await until('the step waits on the bus', async () => ((await waiting()) > 0 ? true : undefined), { timeoutMs: REST_MS });
+    await sidecar.kill9();
+    const revoker = generateSignerKey('person:sam', randomBytes(32));
+    const requirements = JSON.parse(readFileSync(at('trust/requirements.json'), 'utf8')) as { revokers: unknown[] };
+    writeFileSync(at('trust/requirements.json'), JSON.stringify({ ...requirements, revokers: [{ principal: 'person:sam', key: revoker.vkey }] }));
+    const lockId = newLockId(Date.now(), randomBytes);
+    const lock = signDsse(LOCK_TYPE, { op: 'set', v: 1, log: null, lockId, by: 'person:sam', at: formatTime(Date.now()), nhi: null, connector: 'accounts', reason: 'the bus is dead' }, parseSigner(revoker.skey));
+    writeFileSync(at('lock.json'), JSON.stringify(lock));
+    expect(runPython(['-c', [
+      'import json, sys', 'from pathlib import Path', 'from countersign_worker.book import Book', 'Book(Path(sys.argv[1]), sys.argv[2]).append({"t": "lock", "lock": json.load(open(sys.argv[3]))})',
+    ].join('\n'), at('worker'), EXECUTOR, at('lock.json')]).exitCode).toBe(0);
+    startWorker();
+    await until('it is refused', () => (readFileSync(at('worker.log'), 'utf8').includes('"code": "locked"') ? true : undefined), { timeoutMs: REST_MS });
+    expect(entries('attempt')).toBe(0);
+    await startSidecar();
+    const refused = await as('person:wei').wait(change.id, { until: ({ state }) => state === 'failed', timeoutMs: REST_MS });
+    expect([refused.state, lent(refused)]).toEqual(['failed', []]);
+    await until('the sidecar holds it as well', async () => ((await as('person:sam').locks()).locks.some((one) => one.lockId === lockId) ? true : undefined), { timeoutMs: REST_MS });
+  });
+
+  test('takes back once more what is found there, for each order that says so; and an order alone moves no end', async () => {
+    await start();
+    const change = await active('PT10M');
+    const { clientToken } = change.plan!.steps[0]!;
+    const admin: NatsConnection = await connectBus({ servers: [...nats.urls], authenticator: nkeyAuthenticator(new Uint8Array(Buffer.from(nats.seeds.sidecar))) });
+    ended.push(() => admin.close());
+    const log = logIdOf(layout.origin);
+    const ticketKey = parseSigner(readFileSync(at('keys/ticket.key'), 'utf8').trim());
+    const send = async (cause: RevokeOrder['cause'], inMs: number, epoch: number): Promise<void> => {
+      const order = deriveRevokeOrder(change.plan!, EXECUTOR, Date.now() + inMs, cause, `sidecar:${log}`, epoch)!;
+      const orders = entries('order');
+      admin.publish(revoke(LANE, log, randomBytes(16).toString('hex')), canonicalBytes(signDsse(REVOKE_ORDER_TYPE, order, ticketKey)));
+      await until('the order is in the lease book', () => (entries('order') > orders ? true : undefined), { timeoutMs: REST_MS });
+    };
+    const planted = (): unknown => ask(`INSERT INTO privileges SELECT id, 'role:deploy', '${clientToken}' FROM accounts`);
+    await send('leaseEnd', 3_600_000, 9);
+    await send('leaseEnd', 1_000, 1);
+    await isGone(change);
+    for (const n of [1, 2]) {
+      await until('it is written that it is over', () => (entries('ended') >= n ? true : undefined), { timeoutMs: REST_MS });
+      planted();
+      await send('reconcile', 0, 1);
+      await isGone(change);
+    }
+  });
+
+  test('cannot tell what is there, says so, and goes on', async () => {
+    await start();
+    const { reconciliations } = await as('person:sam').reconcile({ connector: 'accounts' });
+    expect(reconciliations).toEqual([expect.objectContaining({ connector: 'accounts', state: 'failed', reason: expect.stringContaining('target-rejected') as string })]);
+    expect(readFileSync(at('worker.log'), 'utf8')).not.toContain('set aside');
+    const change = await active('PT10M');
+    await as('person:wei').revoke(change.id, 'early');
+    await isGone(change);
+    await isRevoked(change);
   });
 
   test('says no to what it cannot do, and the change ends', async () => {

@@ -5,15 +5,19 @@ import { describe, expect, it } from 'vitest';
 import { canonicalBytes, canonicalText, digestOf, generateSignerKey, JsonError, parseSigner, parseStrict } from '../../ledger/index.ts';
 import { admit, type Admission } from '../../src/executor/admission.ts';
 import type { Claim } from '../../src/executor/claims.ts';
+import { locked } from '../../src/executor/locked.ts';
+import { emptyLocks, foldLock, openLock } from '../../src/protocol/lock.ts';
 import { preAuthEncoding, signDsse } from '../../src/protocol/dsse.ts';
+import { anyReportSchema } from '../../src/protocol/discovery.ts';
 import { reportMessageSchema } from '../../src/protocol/envelope.ts';
-import { REFUSALS, REPORT_TYPE, reportSchema } from '../../src/protocol/signed.ts';
+import { REFUSALS, REPORT_TYPE } from '../../src/protocol/signed.ts';
 import { parseTrust, TrustError, type Trust } from '../../src/protocol/trust-folder.ts';
 import { parseTime } from '../../src/protocol/values.ts';
 import { publishedReportSchema } from '../../src/transport/nats/said.ts';
 import { MESSAGE_BYTES_MAX } from '../../src/transport/nats/bus-layout.ts';
 import { protocolVectors } from '../support/protocol-vectors/all.ts';
 import { claimAnswer, type Ask } from '../support/protocol-vectors/claims.ts';
+import { lockAnswer, type LockVector } from '../support/protocol-vectors/locks.ts';
 import type { OrderVector } from '../support/protocol-vectors/orders.ts';
 import type { StepVector, TrustTexts } from '../support/protocol-vectors/steps.ts';
 import type { TrustExpected } from '../support/protocol-vectors/trust.ts';
@@ -65,9 +69,13 @@ describe('the files', () => {
 });
 
 describe('steps', () => {
-  it.each(suite<StepVector['content']>('steps'))('%s', (_name, { executor, connectors, now, head, begunAt, trust, message, expect: expected }) => {
+  it.each(suite<StepVector['content']>('steps'))('%s', (_name, { executor, connectors, now, head, begunAt, locks = [], trust, message, expect: expected }) => {
+    const held = emptyLocks();
+    for (const lock of locks) foldLock(held, openLock(lock, trustOf(trust)));
     const context = { trust: trustOf(trust), executorId: executor, nowMs: parseTime(now), connectors: new Set(connectors), head: () => head, beganAtMs: () => (begunAt === null ? null : parseTime(begunAt)) };
     const answer = (admission: Admission): object => {
+      const lock = admission.ok && admission.kind === 'act' ? locked({ book: { state: { locks: held } } }, admission.plan, admission.ticket) : null;
+      if (lock !== null) return { refused: lock.code, answer: 'report', head: admission.head };
       if (admission.ok) return { admitted: admission.kind, head: admission.head };
       const { code, ticket } = admission;
       return { refused: code, answer: ticket === null ? 'none' : code === 'inconsistent-checkpoint' ? 'inconsistent' : 'report', head: admission.head };
@@ -89,6 +97,12 @@ describe('orders', () => {
   });
 });
 
+describe('locks', () => {
+  it.each(suite<LockVector['content']>('locks'))('%s', (_name, { trust, statements, nhi, connector, expect: expected }) => {
+    expect(lockAnswer(statements.map(bytesOf), trustOf(trust), nhi, connector)).toEqual(expected);
+  });
+});
+
 interface ReportVector {
   readonly key: { readonly name: string; readonly seed: string; readonly vkey: string };
   readonly report: object;
@@ -103,7 +117,7 @@ describe('reports', () => {
   it.each(suite<ReportVector>('reports'))('%s', (_name, { key, report, states, expect: expected }) => {
     const signer = parseSigner(generateSignerKey(key.name, Buffer.from(key.seed, 'base64')).skey);
     expect(signer.vkey).toBe(key.vkey);
-    const content = reportSchema.parse(report);
+    const content = anyReportSchema.parse(report);
     const message = reportMessageSchema.parse(expected.message);
     expect(message.report).toEqual(signDsse(REPORT_TYPE, content, signer));
     expect(canonicalText(content)).toBe(expected.payload);

@@ -83,7 +83,8 @@ def _check(envelope: Any, setting: Setting, found: Admission, progress: _Progres
     progress.is_mine = True
     if not in_window(ticket, setting.now_ms, setting.trust.clock_skew_ms):
         raise Refusal("outside-window", f"good from {ticket['notBefore']} to {ticket['notAfter']}")
-    if ids.log_of(ticket["changeId"]) != ticket["log"]:
+    # A discovery is about no change, and its id has the log at the same place.
+    if ids.log_of(ticket.get("changeId") or ticket["discoveryId"]) != ticket["log"]:
         raise Refusal("wrong-step", "the change is of another log")
     acts = ticket["kind"] == "act"
     if acts:
@@ -118,23 +119,37 @@ def _spelling_fault(receipt: dict[str, Any]) -> str | None:
 
 
 def _open_ticket(envelope: dsse.Envelope, trust: Trust) -> tuple[dict[str, Any], list[Verifier]]:
-    claimed = dsse.read(envelope, "ticket") if base64s.decode(envelope["payload"]) is not None else None
-    if claimed is None:
-        raise Refusal("malformed", "the ticket is not canonical base64")
+    schema_name = _ticket_schema(envelope)
+    claimed = dsse.read(envelope, schema_name)
     keys = trust.sidecars.get(claimed["log"], [])
     if all(key.key_name != envelope["signatures"][0]["keyid"] for key in keys):
         raise Refusal("unknown-sidecar", f"no ticket key of log {claimed['log']}")
-    return dsse.open_(envelope, dsse.TICKET, "ticket", keys), keys
+    return dsse.open_(envelope, dsse.TICKET, schema_name, keys), keys
+
+
+def _ticket_schema(envelope: dsse.Envelope) -> str:
+    """A discovery has a ticket of its own. What is no JSON at all is told when it is read."""
+    try:
+        value = jcs.parse(base64s.decode(envelope["payload"]) or b"")
+    except jcs.JsonFault:
+        return "ticket"
+    return "discover-ticket" if isinstance(value, dict) and value.get("kind") == "discover" else "ticket"
 
 
 def _check_query(ticket: dict[str, Any], envelope: dict[str, Any]) -> None:
     query = ticket["query"]
-    if ticket["stepId"] != ids.read_step_id(ticket["changeId"], ticket["revision"]) or query["clientToken"] != ids.client_token_of(ticket["changeId"]):
+    if ticket["kind"] == "discover":
+        if not ticket["stepId"].startswith(f"stp_{ticket['discoveryId'][4:]}_p"):
+            raise Refusal("wrong-step", "a page of another discovery")
+    elif ticket["stepId"] != ids.read_step_id(ticket["changeId"], ticket["revision"]):
         raise Refusal("wrong-step", "not the read of this change")
+    # What an extension is about was given under another change's token; a read gives nothing.
+    elif query["action"] != "extend" and query["clientToken"] != ids.client_token_of(ticket["changeId"]):
+        raise Refusal("wrong-step", "the client token is of another change")
     if jcs.digest(jcs.canonical_bytes(query)) != ticket["queryDigest"]:
         raise Refusal("plan-digest-mismatch", "the query is not the one of the digest")
     if envelope["plan"] is not None or envelope["order"] is not None or envelope["approvals"]:
-        raise Refusal("malformed", "a read has no plan, order or approvals")
+        raise Refusal("malformed", "a read and a discovery have no plan, order or approvals")
 
 
 def _open_checkpoint(receipt: dict[str, Any], log: str, trust: Trust, known: Head | None) -> Checkpoint:
@@ -179,15 +194,24 @@ def _open_record(receipt: dict[str, Any], checkpoint: Checkpoint, envelope: dsse
 
     require(is_canonical and isinstance(record, dict) and list(record) == _RECORD_KEYS, "is not spelled as records are")
     require(record["seq"] == receipt["index"], "calls itself another")
-    require(record["type"] == "step.authorised" and record["v"] == 1, "is of another type or version")
-    require(record["change"] == ticket["changeId"], "is about another change")
+    looks = ticket["kind"] == "discover"
+    require(record["type"] == ("discovery.authorised" if looks else "step.authorised") and record["v"] == 1, "is of another type or version")
+    require(record["change"] == ticket.get("changeId"), "is about another change")
     require(schema.is_time(str(record["at"])) and isinstance(record["body"], dict), "has no time or body")
     body = record["body"]
-    require(schema.fault("step-authorised", body) is None, "does not have the body of an authorisation")
-    require(body["kind"] == ticket["kind"], "authorises something else")
+    require((_discovery_fault(body) if looks else schema.fault("step-authorised", body)) is None, "does not have the body of an authorisation")
+    require(looks or body["kind"] == ticket["kind"], "authorises something else")
     require(body["ticket"]["payloadType"] == envelope["payloadType"] and body["ticket"]["payload"] == envelope["payload"], "authorises another ticket")
-    require(all(body[field] == ticket[field] for field in ("stepId", "issue", "revision")), "names another step")
+    require(all(body[field] == ticket[field] for field in (("stepId",) if looks else ("stepId", "issue", "revision"))), "names another step")
     return record
+
+
+def _discovery_fault(body: dict[str, Any]) -> str | None:
+    """The body of a `discovery.authorised`, member by member."""
+    if set(body) != {"discoveryId", "connector", "stepId", "ticket"}:
+        return "not its fields"
+    faults = [schema.fault_in("discover-ticket", name, body[name]) for name in ("discoveryId", "stepId")]
+    return next((one for one in (*faults, schema.fault_in("discover-ticket", "query", {"connector": body["connector"], "after": None}), schema.fault("dsse", body["ticket"])) if one is not None), None)
 
 
 def _open_approvals(approvals: list[dict[str, Any]], body: dict[str, Any], keys: list[Verifier]) -> list[dict[str, Any]]:
@@ -278,9 +302,13 @@ def _check_order(ticket: dict[str, Any], plan: dict[str, Any], held: Held | None
             raise Refusal("order-mismatch", what)
 
     require((order["notBefore"], lease["leaseId"], order["epoch"]) == (recorded["endsAt"], recorded["leaseId"], recorded["epoch"]), "it does not end the recorded lease")
+    require(order["cause"] == "leaseEnd", "it is not the end of a lease")
+    # Only the plan of an extension, which people approved, raises an epoch: no order does.
+    require(order["epoch"] == (plan["extends"]["epoch"] if "extends" in plan else 1), f"it is of epoch {order['epoch']}")
     undone = {field: order[field] for field in ("action", "connector", "target", "account", "privileges", "clientToken")}
-    require(undone == {field: value for field, value in step.items() if field != "stepId"}, "it does not undo the step")
-    require((order["log"], order["changeId"], order["leaseId"]) == (ticket["log"], ticket["changeId"], lease["leaseId"]), "it is of another lease")
+    given = {**step, "action": step.get("gave", step["action"])}
+    require(undone == {field: value for field, value in given.items() if field not in ("stepId", "gave")}, "it does not undo the step")
+    require((order["log"], order["changeId"], order["leaseId"]) == (ticket["log"], ids.lease_change_of(plan), lease["leaseId"]), "it is of another lease")
     require(order["audience"] == setting.executor_id, f"it is to {order['audience']}")
     from_ms = min(ids.parse_time(record["at"]), setting.now_ms + setting.trust.clock_skew_ms)
     require(held.due_ms <= from_ms + lease["leaseSeconds"] * 1000, "it ends the lease too late")

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from . import dsse, ids
+from . import base64s, dsse, ids, jcs, locks
 from .admission import Head
-from .orders import Held, hold
+from .locks import Locks
+from .orders import Held, effect_key, hold
 
 Entry = dict[str, Any]
 
@@ -47,6 +48,9 @@ class State:
     steps: dict[str, Step] = field(default_factory=dict)
     #: By lease: keys of the effects that were undone, and the report.
     ended: dict[str, tuple[set[str], dict[str, Any]]] = field(default_factory=dict)
+    #: Digests of the orders that were carried out.
+    carried_out: set[str] = field(default_factory=set)
+    locks: Locks = field(default_factory=Locks)
     told: set[str] = field(default_factory=set)
     #: Reports that nobody has said to have, by digest, oldest first.
     unsent: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -73,7 +77,10 @@ class State:
         elif kind == "ended":
             known = self.ended.get(entry["leaseId"], (set[str](), {}))[0]
             self.ended[entry["leaseId"]] = (known | set(entry["effects"]), entry["report"])
+            self.carried_out.add(jcs.parse(base64s.decode(entry["report"]["report"]["payload"]) or b"")["order"])
             self.unsent[dsse.payload_digest(entry["report"]["report"])] = entry["report"]
+        elif kind == "lock":
+            self.locks.fold(locks.hold(entry["lock"]))
         elif kind == "told":
             self.told.add(entry["leaseId"])
         elif kind == "sent":
@@ -82,7 +89,14 @@ class State:
             raise BookFault(f"an entry that is not understood: {kind}")
 
     def steps_of(self, lease_id: str) -> list[Step]:
-        return [step for step in self.steps.values() if step.ticket is not None and ids.lease_id_of(step.ticket["changeId"]) == lease_id]
+        return [step for step in self.steps.values() if step.ticket is not None and step.plan is not None and ids.lease_id_of(ids.lease_change_of(step.plan)) == lease_id]
+
+    def is_moot(self, held: Held) -> bool:
+        """Whether there is nothing left to do for the order. What was found there after it was taken back is taken back once more, for each order that says so."""
+        if held.order["cause"] == "reconcile":
+            return held.digest in self.carried_out
+        ended = self.ended.get(held.lease_id)
+        return ended is not None and effect_key(held.order) in ended[0]
 
     def lease_end_ms(self, lease_id: str) -> int | None:
         """The earliest order decides."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import secrets
 from typing import Any, Awaitable, Callable
 
@@ -12,6 +13,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error, TimeoutError as NatsTimeout
 
 from . import base64s, claims, jcs, reports
+from .book import BookFault
 from .ids import lane_of
 from .outbox import NotSent, TurnedDown
 from .refusal import Refusal
@@ -21,6 +23,8 @@ API = "CSJS.API"
 BEAT_SECONDS = 2.0
 PULL_SECONDS = 3.0
 BATCH = 64
+#: A lock is the largest of what is said.
+SAID_BYTES_MAX = 8_192
 AGAIN_NS = 2_000_000_000
 HOLD_SECONDS = 30.0
 WORKING_SECONDS = 3.0
@@ -130,6 +134,10 @@ class Bus:
         async def heard(message: Msg) -> None:
             await self._hear(message, worker)
 
+        async def tell_lock(lock: dict[str, Any]) -> None:
+            await self._say("all", {"t": "lock", "lock": lock})
+
+        worker.heard = tell_lock
         await self._client.subscribe(f"cs.ack.{self._lane}.*", cb=heard)
         await asyncio.gather(self._beat(), self._pull("revoke", lambda message: self._order(message, worker)), self._pull("act", lambda message: self._step(message, worker), worker.tell_ends))
 
@@ -144,18 +152,39 @@ class Bus:
 
     async def _hear(self, message: Msg, worker: Worker) -> None:
         try:
-            said = jcs.parse(message.data, 4_096)
+            said = jcs.parse(message.data, SAID_BYTES_MAX)
         except jcs.JsonFault:
             return
         if not isinstance(said, dict):
             return
         if said.get("t") == "hello":
-            await self._say(message.subject.split(".")[3], {"t": "beat", "run": self._run})
+            about = message.subject.split(".")[3]
+            await self._say(about, {"t": "beat", "run": self._run})
+            for lock in worker.locks():
+                await self._say(about, {"t": "lock", "lock": lock})
             worker.flush()
+            return
+        if said.get("t") == "lock":
+            await self._lock(message.subject.split(".")[3], said, worker)
             return
         waiting = self._taken.get(str(said.get("token")))
         if said.get("t") in ("taken", "refused") and waiting is not None and not waiting.done():
             waiting.set_result(said)
+
+    async def _lock(self, about: str, said: dict[str, Any], worker: Worker) -> None:
+        """Lossy as all that is said: who has not heard that it is held says it again."""
+        token = said.get("token")
+        if set(said) != {"t", "token", "lock"} or not isinstance(token, str) or re.fullmatch("[0-9a-f]{32}", token) is None:
+            return
+        try:
+            worker.lock(said["lock"])
+        except Refusal as cause:
+            log("warn", "a lock that nobody trusted has signed", reason=str(cause)[:500])
+            await self._say(about, {"t": "refused", "token": token, "error": str(cause)[:400]})
+        except BookFault as cause:
+            log("error", "a lock is held in memory only", reason=str(cause))
+        else:
+            await self._say(about, {"t": "locked", "token": token, "run": self._run})
 
     async def _pull(self, kind: str, take: Callable[[Msg], Awaitable[None]], prepare: Callable[[], Awaitable[None]] | None = None) -> None:
         """Pulls from the consumer for ever, whatever it says."""

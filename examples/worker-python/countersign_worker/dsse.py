@@ -12,6 +12,7 @@ TICKET = "application/vnd.countersign.ticket+json"
 REVOKE_ORDER = "application/vnd.countersign.revoke-order+json"
 APPROVAL = "application/vnd.countersign.approval+json"
 REPORT = "application/vnd.countersign.report+json"
+LOCK = "application/vnd.countersign.lock+json"
 
 
 def signed_bytes(payload_type: str, payload: bytes) -> bytes:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from typing import Any
 
 
 def log_of(change_id: str) -> str:
@@ -10,6 +11,12 @@ def log_of(change_id: str) -> str:
 
 def lease_id_of(change_id: str) -> str:
     return f"lse_{change_id[4:]}"
+
+
+def lease_change_of(plan: dict[str, Any]) -> str:
+    """Whose lease a plan is about: that of its own change, or, for an extension, of the one that it extends."""
+    change_id: str = plan["extends"]["change"] if "extends" in plan else plan["changeId"]
+    return change_id
 
 
 def client_token_of(change_id: str) -> str:

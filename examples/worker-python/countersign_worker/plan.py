@@ -8,6 +8,7 @@ from .refusal import Refusal
 
 MAKES_SECRET = ("provision", "stage", "replace")
 TAKES_AWAY = ("revoke", "retire", "disable")
+GIVES_ACCESS = (*MAKES_SECRET, "grant", "extend", "call")
 
 
 def check_plan(ticket: dict[str, Any], plan: dict[str, Any] | None) -> None:
@@ -48,9 +49,12 @@ def _derived(plan: dict[str, Any]) -> list[dict[str, Any]] | None:
     def step(n: int, action: str, about: dict[str, Any]) -> dict[str, Any]:
         return {
             "stepId": ids.act_step_id(change_id, plan["revision"], n), "action": action, "connector": plan["connector"], "target": plan["target"],
-            "clientToken": ids.client_token_of(change_id), **about,
+            "clientToken": ids.client_token_of(ids.lease_change_of(plan)), **about,
         }
 
+    if plan["kind"] == "extend":
+        gave = plan["steps"][0].get("gave")
+        return None if gave is None or plan["mode"] == "caller" else [step(1, "extend", {"account": account, "privileges": privileges, "gave": gave})]
     if plan["mode"] == "caller":
         return [step(1, "call", {"account": account, "privileges": privileges})]
     if plan["kind"] != "rotate":
@@ -72,7 +76,12 @@ def _check_terms(plan: dict[str, Any]) -> None:
             raise Refusal("wrong-step", what)
 
     require(any(step["action"] in MAKES_SECRET for step in plan["steps"]) == (plan["recipient"] is not None), "a new secret has a recipient, and nothing else has")
-    require(lease is None or (kind in ("provision", "grant") and lease["leaseId"] == ids.lease_id_of(plan["changeId"])), "the lease is not of this change")
+    extended = plan.get("extends")
+    require((kind == "extend") == (extended is not None), "an extension says which lease it extends, and nothing else does")
+    require(extended is None or (lease is not None and extended["change"] != plan["changeId"]), "an extension is of the lease of another change")
+    # Each log is of a sidecar of its own: none may make another's orders void.
+    require(extended is None or ids.log_of(extended["change"]) == plan["log"], "the lease that is extended is of another log")
+    require(lease is None or (kind in ("provision", "grant", "extend") and lease["leaseId"] == ids.lease_id_of(ids.lease_change_of(plan))), "the lease is not of this change")
     require((kind == "rotate" and plan["mode"] == "executor") == (rotation is not None), "a rotation says how the old credential ends, and nothing else does")
     require(rotation is None or rotation["overlap"] == plan["before"].get("overlap"), "the rotation has another overlap than was read")
     require(plan["mode"] == "executor" and "caller" not in plan, "its caller makes this change itself")

@@ -76,7 +76,7 @@ class Trust:
         strictest = demands[0]
         for demand in demands[1:]:
             strictest = _stricter(strictest, demand)
-        return strictest if action in ("grant", "provision") else Demand(strictest.quorum, strictest.proof_class, strictest.approvers, None)
+        return strictest if action in ("grant", "provision", "extend") else Demand(strictest.quorum, strictest.proof_class, strictest.approvers, None)
 
     def _demands(self, step: dict[str, Any], privilege: str) -> list[Demand]:
         matching = [

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from . import base64s, claims, dsse, ids, jcs, notes, orders, reports, trust
+from . import base64s, claims, dsse, ids, jcs, locks, notes, orders, reports, trust
 from .admission import Admission, Head, Setting, admit
 from .refusal import Refusal
 
@@ -28,6 +28,9 @@ def _head(head: Head | None) -> dict[str, Any] | None:
 
 def step(vector: Vector) -> Any:
     known = None if vector["head"] is None else Head(**vector["head"])
+    held = locks.Locks()
+    for statement in vector.get("locks", []):
+        held.fold(locks.open_lock(statement, trust.parse(vector["trust"])))
     began = None if vector["begunAt"] is None else ids.parse_time(vector["begunAt"])
     setting = Setting(trust.parse(vector["trust"]), vector["executor"], set(vector["connectors"]), ids.parse_time(vector["now"]), lambda _log: known, lambda _ticket: began)
     try:
@@ -36,6 +39,8 @@ def step(vector: Vector) -> Any:
         found = Admission(code="malformed", message=str(cause))
     else:
         found = admit(envelope, setting)
+    if found.code is None and found.plan is not None and found.ticket is not None and held.why_not(found.plan, found.ticket["step"]) is not None:
+        found.code = "locked"
     if found.code is None and found.ticket is not None:
         return {"admitted": found.ticket["kind"], "head": _head(found.head)}
     answer = "none" if found.ticket is None else "inconsistent" if found.code == "inconsistent-checkpoint" else "report"
@@ -50,6 +55,26 @@ def order(vector: Vector) -> Any:
     except Refusal as cause:
         return {"refused": cause.code}
     return {"accepted": held.digest, "leaseId": held.lease_id, "dueAt": held.order["notBefore"]}
+
+
+def lock(vector: Vector) -> Any:
+    believed, table = trust.parse(vector["trust"]), locks.Locks()
+
+    def hear(message: dict[str, Any]) -> str:
+        try:
+            heard = locks.open_lock(jcs.parse(bytes_of(message)), believed)
+        except (jcs.JsonFault, Refusal) as cause:
+            return cause.code if isinstance(cause, Refusal) else "malformed"
+        known = table.knows(heard)
+        table.fold(heard)
+        return "known" if known else heard.statement["op"]
+
+    heard = [hear(message) for message in vector["statements"]]
+    covers = table.on(vector["nhi"], vector["connector"])
+    return {
+        "heard": heard, "inForce": [{"authority": one.authority, "lockId": one.statement["lockId"]} for one in table.in_force()],
+        "locked": None if covers is None else covers.statement["lockId"],
+    }
 
 
 def report(vector: Vector) -> Any:
@@ -142,7 +167,7 @@ def token(vector: Vector) -> Any:
 
 
 SUITES: dict[str, Callable[[Vector], Any]] = {
-    "steps": step, "orders": order, "reports": report, "claims": claim, "trust": trust_folder, "jcs": canonical, "ids": derived_ids, "lanes": lane, "approvals": approval, "pae": pae,
+    "steps": step, "orders": order, "locks": lock, "reports": report, "claims": claim, "trust": trust_folder, "jcs": canonical, "ids": derived_ids, "lanes": lane, "approvals": approval, "pae": pae,
     "effects": effect, "fingerprints": fingerprint, "tokens": token,
 }
 

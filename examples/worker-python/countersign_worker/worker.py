@@ -11,6 +11,7 @@ from . import base64s, claims, ids, jcs, reports
 from .accounts import BUSY_SECONDS, Accounts, Rejected, Unreachable
 from .admission import Setting, admit, in_window
 from .book import Book, BookFault, Step
+from .locks import Believed, open_lock
 from .outbox import Outbox
 from .orders import Held, admit_order, effect_key
 from .refusal import Refusal
@@ -56,6 +57,8 @@ class Worker:
         self._timer: asyncio.TimerHandle | None = None
         #: One effect at a time: what takes back never overtakes what gives.
         self._effects = asyncio.Lock()
+        #: Shown every lock that is set or lifted and was not known: for whoever else is to hold it.
+        self.heard: Callable[[dict[str, Any]], Awaitable[None]] | None = None
 
     def start(self) -> None:
         """Goes on where the book stopped. What is due is taken back from here on."""
@@ -91,17 +94,22 @@ class Worker:
             return {"t": "accepted"}
         if found.code is not None:
             return self._say_no(ticket, found.code, found.message, head)
+        if ticket["kind"] == "discover":
+            return self._say_look(ticket, {"outcome": "failed", "code": "target-rejected", "detail": "this worker cannot tell what is there"}, head)
         if ticket["kind"] == "read":
             self._reads[(ticket["stepId"], ticket["issue"])] = None
             self._book.append(*head)
             self._background(self._read(ticket))
             return {"t": "accepted"}
+        plan = found.plan or {}
+        lock = state.locks.why_not(plan, ticket["step"])
         # A plan of several steps is begun by its first, and this worker carries out none of those.
-        if not ticket["stepId"].endswith("_1"):
-            claim, _ = await self._board.read(ids.lease_id_of(ticket["changeId"]))
+        refused = ("locked", lock) if lock is not None else None if ticket["stepId"].endswith("_1") else ("wrong-step", "the step before it is not done here")
+        if refused is not None:
+            claim, _ = await self._board.read(ids.lease_id_of(ids.lease_change_of(plan)))
             if claim is not None and claim["worker"] != state.worker:
                 raise TryAgain("another worker has begun this change")
-            return self._say_no(ticket, "wrong-step", "the step before it is not done here", head)
+            return self._say_no(ticket, *refused, head)
         order = [] if found.order is None else [{"t": "order", "order": found.order.envelope}]
         self._write(*head, *order, {"t": "claim", "ticket": ticket, "plan": found.plan})
         self._tick()
@@ -117,10 +125,10 @@ class Worker:
 
     def _is_known(self, ticket: dict[str, Any]) -> bool:
         key = (ticket["stepId"], ticket["issue"])
-        if ticket["kind"] == "read":
+        if ticket["kind"] != "act":
             answer = self._reads.get(key)
             if answer is not None:
-                self._outbox.add(ticket["changeId"], answer)
+                self._outbox.add(_queue_of(ticket), answer)
             return key in self._reads
         step = self._book.state.steps.get(ticket["stepId"])
         if step is None:
@@ -140,18 +148,23 @@ class Worker:
         if code == "inconsistent-checkpoint" and known is not None:
             return {"t": "inconsistent", "fromSize": known.size, "root": known.root}
         said = {"outcome": "refused", "code": code, "detail": reports.plain(message)}
-        if ticket["kind"] == "read":
-            self._write(*head)
-            report = self._reporter.make(now_ms(), {"kind": "read", **_about(ticket), **said, "state": None})
-            self._reads[(ticket["stepId"], ticket["issue"])] = report
-            self._outbox.add(ticket["changeId"], report)
-            return {"t": "accepted"}
+        if ticket["kind"] != "act":
+            return self._say_look(ticket, said, head)
         step = self._book.state.steps.get(ticket["stepId"])
         if step is not None and step.ticket is not None and step.resolved is None:
             return {"t": "accepted"}
         report = self._reporter.make(now_ms(), {"kind": "acted", **_about(ticket), "attempt": 0, **said, **_NO_STATES})
         self._write(*head, {"t": "resolved", "stepId": ticket["stepId"], "issue": ticket["issue"], "outcome": "refused", "report": report})
         self._outbox.add(ticket["changeId"], report)
+        return {"t": "accepted"}
+
+    def _say_look(self, ticket: dict[str, Any], said: dict[str, Any], head: list[dict[str, Any]]) -> dict[str, Any]:
+        """Why nothing was read, for a read or a page of a discovery. Nothing was changed, so nothing but the head is kept."""
+        self._write(*head)
+        what = {"kind": "read", "state": None} if ticket["kind"] == "read" else {"kind": "discovered", "page": None}
+        report = self._reporter.make(now_ms(), {**what, **_about(ticket), **said})
+        self._reads[(ticket["stepId"], ticket["issue"])] = report
+        self._outbox.add(_queue_of(ticket), report)
         return {"t": "accepted"}
 
     def _report(self, ticket: dict[str, Any], said: dict[str, Any], states: list[reports.State | None] | None = None) -> None:
@@ -261,6 +274,9 @@ class Worker:
         ticket = _ticket(step)
         if not in_window(ticket, now_ms(), self._trust.clock_skew_ms):
             return self._resolve(step, "refused", "outside-window", f"the ticket was good until {ticket['notAfter']}")
+        lock = self._locked(step)
+        if lock is not None:
+            return self._resolve(step, "refused", "locked", lock)
         try:
             state = await self._ask("read", ticket["step"])
         except Rejected as cause:
@@ -273,7 +289,7 @@ class Worker:
         number = len(step.attempts)
         async with self._effects:
             # Writing took time. All that allowed the effect must still hold now.
-            good = in_window(ticket, now_ms(), self._trust.clock_skew_ms) and not self._is_over(lease_id) and now_ms() < until_ms - int(BUSY_SECONDS * 1000)
+            good = in_window(ticket, now_ms(), self._trust.clock_skew_ms) and not self._is_over(lease_id) and self._locked(step) is None and now_ms() < until_ms - int(BUSY_SECONDS * 1000)
             if not good:
                 self._book.append({"t": "cleared", "stepId": step_id, "attempt": number})
                 return
@@ -287,6 +303,9 @@ class Worker:
                 return
         log("info", "applied", stepId=step_id)
         self._book.append({"t": "applied", "stepId": step_id, "attempt": number})
+
+    def _locked(self, step: Step) -> str | None:
+        return self._book.state.locks.why_not(step.plan or {}, _ticket(step)["step"])
 
     def _resolve(self, step: Step, outcome: str, code: str | None, detail: str | None, before: reports.State | None = None, after: reports.State | None = None) -> None:
         ticket = _ticket(step)
@@ -304,6 +323,27 @@ class Worker:
         self._outbox.add(ticket["changeId"], report)
         log("info", "step resolved", stepId=ticket["stepId"], outcome=outcome, code=code)
 
+    # --- locks -------------------------------------------------------------------------------------------------------------------------
+
+    def lock(self, envelope: Any) -> None:
+        """Durably held, or lifted, when it returns: from the call on nothing is given that it covers. Raises Refusal; BookFault: held in memory only."""
+        lock = open_lock(envelope, self._trust)
+        if self._book.state.locks.knows(lock):
+            if self._book.fault is not None:
+                raise self._book.fault
+            return
+        log("warn", "locked" if lock.statement["op"] == "set" else "a lock is lifted", lockId=lock.statement["lockId"], by=lock.statement["by"], authority=lock.authority)
+        self._tell_others(lock)
+        self._book.append({"t": "lock", "lock": lock.envelope})
+
+    def locks(self) -> list[dict[str, Any]]:
+        """Every statement that was believed: for whoever knows none of them."""
+        return self._book.state.locks.statements()
+
+    def _tell_others(self, lock: Believed) -> None:
+        if self.heard is not None:
+            self._background(self.heard(lock.envelope))
+
     # --- taking back -------------------------------------------------------------------------------------------------------------------
 
     async def revoke(self, message: bytes) -> Callable[[], Awaitable[None]]:
@@ -313,7 +353,7 @@ class Worker:
         except jcs.JsonFault as cause:
             raise Refusal("malformed", str(cause)) from cause
         held = admit_order(value, self._trust, self._executor_id, set(self._targets))
-        ended = self._book.state.ended.get(held.lease_id)
+        ended = self._book.state.ended.get(held.lease_id) if self._book.state.is_moot(held) else None
         if held.digest not in self._book.state.orders:
             try:
                 self._book.append({"t": "order", "order": held.envelope})
@@ -322,7 +362,7 @@ class Worker:
                 if held.due_ms > now_ms():
                     raise TryAgain(str(cause)) from cause
         self._tick()
-        if ended is not None and effect_key(held.order) in ended[0]:
+        if ended is not None:
             self._outbox.add(held.order["changeId"], ended[1])
 
         async def carried_out() -> None:
@@ -353,10 +393,6 @@ class Worker:
         end_ms = self._book.state.lease_end_ms(lease_id)
         return lease_id in self._ending or lease_id in self._book.state.ended or (end_ms is not None and end_ms <= now_ms())
 
-    def _is_moot(self, held: Held) -> bool:
-        ended = self._book.state.ended.get(held.lease_id)
-        return ended is not None and effect_key(held.order) in ended[0]
-
     def _tick(self) -> None:
         """Carries out what is due, and looks again when the next is; at least once a minute, since clocks jump."""
         if self._timer is not None:
@@ -364,7 +400,7 @@ class Worker:
         at_ms = now_ms()
         next_ms = at_ms + 60_000
         for held in sorted(self._book.state.orders.values(), key=lambda one: one.due_ms):
-            if self._is_moot(held) or held.lease_id in self._revoking or held.digest in self._kept:
+            if self._book.state.is_moot(held) or held.lease_id in self._revoking or held.digest in self._kept:
                 continue
             if held.due_ms > at_ms:
                 next_ms = min(next_ms, held.due_ms)
@@ -470,7 +506,13 @@ _NO_STATES: dict[str, Any] = {"before": None, "after": None, "byUse": "notTried"
 
 
 def _about(ticket: dict[str, Any]) -> dict[str, Any]:
-    return {field: ticket[field] for field in ("log", "changeId", "stepId", "issue")}
+    return {field: ticket[field] for field in ("log", "changeId", "discoveryId", "stepId", "issue") if field in ticket}
+
+
+def _queue_of(ticket: dict[str, Any]) -> str:
+    """Whose reports go out in their order."""
+    queue: str = ticket["discoveryId"] if ticket["kind"] == "discover" else ticket["changeId"]
+    return queue
 
 
 def _ticket(step: Step) -> dict[str, Any]:

@@ -38,6 +38,7 @@ export function orderVectors(): OrderVector[] {
     accepted('by-revoker', 'an early order that a revoker of the floor signed in her own name', sign.order(early, keys.revoker), early),
     accepted('compensation', 'an order that undoes what should not have been given', sign.order({ ...derived, cause: 'compensation' }), derived),
     accepted('higher-epoch', 'an order of a later epoch than the worker knows of: an order alone raises none, and ends the lease', sign.order({ ...derived, epoch: 2 }), derived),
+    accepted('reconcile', 'an order for what was found at the target though its lease is over', sign.order({ ...derived, cause: 'reconcile' }), derived),
     refused('unknown-log', 'an order of a log that is not trusted', 'unknown-sidecar', sign.order({ ...derived, log: '0'.repeat(16) })),
     refused('no-sidecar', 'an order of a log whose sidecar is not trusted', 'unknown-sidecar', good, { noSidecar: true }),
     refused('unknown-key', 'an order signed by nobody known', 'bad-signature', sign.order(derived, stranger)),

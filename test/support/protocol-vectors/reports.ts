@@ -64,6 +64,10 @@ export function reportVectors(): Vector[] {
     vector('claimed', 'a step was taken up; nothing has been touched', { kind: 'claimed', ...about }),
     vector('read', 'the state of an account', { kind: 'read', ...about, stepId: stepId.replace(/_1$/, '_read'), outcome: 'done', code: null, detail: null, state: b }, { states: [before] }),
     vector('read-failed', 'a target that does not want to be asked this', { kind: 'read', ...about, stepId: stepId.replace(/_1$/, '_read'), outcome: 'failed', code: 'target-rejected', detail: 'only grants are made here', state: null }),
+    vector('discovered-failed', 'a target of which this worker cannot tell what is there', {
+      kind: 'discovered', log: logId, discoveryId: CHANGE.replace('chg_', 'dsc_'), stepId: stepId.replace(/_r1_1$/, '_p1'), issue: 1, outcome: 'failed', code: 'target-rejected', detail: 'this worker cannot tell what is there', page: null,
+    }),
+    vector('refused-locked', 'a lock stands over what would have been given', { ...nothing, outcome: 'refused', code: 'locked', detail: 'locked by person:olga' }),
     vector('done', 'the effect is there and was read back', { ...acted, outcome: 'done', code: null, before: b, after: a }, { states: [before, after] }),
     vector('done-sealed', 'a new credential whose secret is sealed', { ...acted, outcome: 'done', code: null, before: b, after: a, byUse: 'works', seal }, { states: [before, after], ciphertext: sealed }),
     vector('done-same-state', 'a state before that is the state after, which is sent once', { ...acted, outcome: 'done', code: null, before: b, after: b }, { states: [before, before] }),

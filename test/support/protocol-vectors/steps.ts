@@ -1,7 +1,7 @@
 /** Step envelopes, each with one thing about it that matters, and what a worker must make of it. */
 import { ALG_COSIGNATURE_V1, formatNote, generateSignerKey, leafHash, logIdOf, MerkleTree, parseCosigner, parseNote, signCheckpoint, signNote, type RecordDraft } from '../../../ledger/index.ts';
 import type { StepEnvelope } from '../../../src/protocol/envelope.ts';
-import type { Approval, Refusal } from '../../../src/protocol/signed.ts';
+import type { Approval, Dsse, Refusal } from '../../../src/protocol/signed.ts';
 import { formatTime } from '../../../src/protocol/values.ts';
 import { APPROVER, forger, makeRead, makeStep, someLog, type Edits, type Made } from '../envelopes.ts';
 import type { PaperLog } from '../paper-log.ts';
@@ -18,18 +18,20 @@ export interface Setting {
   readonly nowMs?: number;
   readonly head?: { readonly size: number; readonly root: string } | null;
   readonly begunAt?: string | null;
+  /** Signed statements that were believed before, in the order in which they came. */
+  readonly locks?: readonly Dsse[];
 }
 
 /** How a refusal is answered: by a signed report, by saying which checkpoint was seen, or not at all. */
 export type Answer = 'report' | 'inconsistent' | 'none';
 export type Expected =
-  | { readonly admitted: 'act' | 'read'; readonly head: { readonly size: number; readonly root: string } | null }
+  | { readonly admitted: 'act' | 'read' | 'discover'; readonly head: { readonly size: number; readonly root: string } | null }
   | { readonly refused: Refusal; readonly answer: Answer; readonly head: { readonly size: number; readonly root: string } | null };
 
 export interface StepVector extends Vector {
   readonly content: {
     readonly title: string; readonly executor: string; readonly connectors: readonly string[]; readonly now: string;
-    readonly head: { readonly size: number; readonly root: string } | null; readonly begunAt: string | null; readonly trust: TrustTexts; readonly message: Message; readonly expect: Expected;
+    readonly head: { readonly size: number; readonly root: string } | null; readonly begunAt: string | null; readonly locks?: readonly Dsse[]; readonly trust: TrustTexts; readonly message: Message; readonly expect: Expected;
   };
 }
 
@@ -42,7 +44,7 @@ export function stepVector(path: string, title: string, message: Message, expect
     path: `steps/${path}`,
     content: {
       title, executor: EXECUTOR, connectors: setting.connectors ?? ['pg-main'], now: formatTime(setting.nowMs ?? START_MS + 1_000), head: setting.head ?? null, begunAt: setting.begunAt ?? null,
-      trust, message, expect,
+      ...(setting.locks === undefined ? {} : { locks: setting.locks }), trust, message, expect,
     },
   };
 }
