@@ -425,7 +425,8 @@ async function resolve(context: WorkerContext, run: Run, resolution: Resolution)
   }, { states: [before, after], ciphertext: applied?.ciphertext ?? null });
   const open = attempts.filter(({ status }) => status === 'open').map(({ attempt }) => ({ t: 'cleared' as const, stepId: run.stepId, attempt }));
   run.prepared = null;
-  if (outcome !== 'done' && attempts.some(({ seal }) => seal !== null)) void withdrawSecret(context, claim!.plan, claim!.ticket.step.clientToken);
+  // Before anything is said: what comes next may be another issue, whose secret a withdrawal that is late must not meet.
+  if (outcome !== 'done' && attempts.some(({ seal }) => seal !== null)) await withdrawSecret(context, claim!.plan, claim!.ticket.step.clientToken);
   const stored = context.book.append(...open, { t: 'resolved', stepId: run.stepId, issue, outcome, report });
   // What is done is done and may be told though it cannot be kept: whoever opens the book again finds it at the target and tells it again.
   // That nothing was done must be kept first, for it is a promise not to.

@@ -13,7 +13,7 @@ import type { ReportMessage } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { FINGERPRINT_KEY_BYTES } from '../protocol/fingerprint.ts';
 import { admitOrder } from './orders.ts';
-import { openConnectors, prepareExecutor, systemClock } from './prepare.ts';
+import { openConnectors, openSinks, prepareExecutor, systemClock } from './prepare.ts';
 import { openWorker, type Worker } from './worker.ts';
 
 export interface ApplyOptions {
@@ -46,13 +46,15 @@ export async function applyOrder(configPath: string, envelope: unknown, { waitMs
     if (id === held.order.connector) throw error;
     logger.warn({ connector: id, reason: String(error) }, 'a connector that is not needed cannot be opened');
   });
+  // A sink that cannot be opened keeps nothing from being taken back.
+  const sinks = await openSinks(config).catch(() => undefined);
   const watch = watchFor(held.order.leaseId, held.digest);
   let worker: Worker | null = null;
   try {
     // A disk that takes no write is no reason not to go on: the worker says so, and takes back.
     await mkdir(config.state, { recursive: true, mode: 0o700 }).catch(() => undefined);
     worker = await openWorker({
-      executorId: config.id, signer, trust, connectors, disk: nodeDisk(config.state), clock: systemClock, random: (length) => randomBytes(length), logger,
+      executorId: config.id, signer, trust, connectors, ...(sinks === undefined ? {} : { sinks }), disk: nodeDisk(config.state), clock: systemClock, random: (length) => randomBytes(length), logger,
       takesBackOnly: true, seal: () => Promise.reject(new Error('nothing is given here')), fingerprintKey: new Uint8Array(FINGERPRINT_KEY_BYTES),
       send: () => Promise.reject(new TransportError('unreachable', 'no executor runs: the report waits in the lease book')),
       observe: watch.see,

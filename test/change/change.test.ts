@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { nextWork, type WorkLimits } from '../../src/change/work.ts';
 import { shownState } from '../../src/change/state.ts';
-import { decision, expectOk, GRANT, SIDECAR, Story, T0 } from './story.ts';
+import { changeRequestSchema } from '../../src/protocol/request.ts';
+import type { Seal } from '../../src/protocol/signed.ts';
+import { decision, EXECUTOR, expectOk, GRANT, ROTATE, SIDECAR, STATE_BEFORE, Story, T0 } from './story.ts';
 
 const LIMITS: WorkLimits = { overdueAfterMs: 30_000, deliveryMs: 86_400_000, stalledAfterMs: 600_000 };
 const pending = (): Story => {
@@ -282,5 +284,28 @@ describe('a lease', () => {
     const story = pending();
     expectOk(story.approve('person:wei'));
     expect(story.try({ type: 'orderRevoke', by: 'person:wei', order: story.order('early', T0), comment: null })).toMatchObject({ ok: false, code: 'nothing-to-revoke' });
+  });
+});
+
+describe('a secret that is kept in a sink', () => {
+  const seal = (recipient: string): Seal => ({ recipient, ciphertext: `sha256:${'a'.repeat(64)}`, fingerprint: 'b'.repeat(64), replaces: null });
+  const made = (recipient: string): Story => {
+    const story = new Story().allowed({ ...GRANT, kind: 'provision', recipient } as typeof GRANT, { ...STATE_BEFORE, exists: false });
+    return story.stepDone(seal(recipient));
+  };
+
+  it('is delivered by that: nobody has to fetch it', () => {
+    const story = made('kv:app-kv/orders');
+    expect(story.now).toMatchObject({ name: 'active', delivery: { status: 'acknowledged' } });
+    expect(story.events.find(({ type }) => type === 'delivery.acknowledged')).toMatchObject({ actor: EXECUTOR });
+  });
+
+  it('is not one that is sealed to somebody', () => {
+    expect(made(`age1${'q'.repeat(58)}`).now.delivery?.status).toBe('sealed');
+  });
+
+  it('is not that of a rotation, which is sealed', () => {
+    expect(changeRequestSchema.safeParse(ROTATE).success).toBe(true);
+    expect(changeRequestSchema.safeParse({ ...ROTATE, recipient: 'kv:app-kv/orders' }).success).toBe(false);
   });
 });

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { nextWork, occupiesTarget } from '../../src/change/work.ts';
 import type { Seal } from '../../src/protocol/signed.ts';
-import { decision, EXECUTOR, expectOk, ROTATE, SIDECAR, SINGLE, Story, T0, TWINS } from './story.ts';
+import { decision, expectOk, ROTATE, SIDECAR, SINGLE, Story, T0, TWINS } from './story.ts';
 
 const LIMITS = { overdueAfterMs: 30_000, deliveryMs: 86_400_000, stalledAfterMs: 600_000 };
 const work = (story: Story) => nextWork(story.now, story.nowMs, LIMITS);
@@ -232,21 +232,6 @@ describe('a rotation with an overlap', () => {
     next();
     next();
     expect(story.now.name).toBe('done');
-  });
-});
-
-describe('a secret that is kept in a sink', () => {
-  it('is delivered by that: nobody has to fetch it, and its consumers are waited for', () => {
-    const story = new Story().allowed({ ...ROTATE, recipient: 'kv:app-kv/orders' } as typeof ROTATE, TWINS);
-    story.stepDone({ ...SEAL, recipient: 'kv:app-kv/orders' });
-    expect(story.now).toMatchObject({ name: 'staged', delivery: { status: 'acknowledged' } });
-    expect(story.events.at(-2)).toMatchObject({ type: 'delivery.acknowledged', actor: EXECUTOR });
-  });
-
-  it('is not delivered by being sealed, nor is one that is sealed to somebody', () => {
-    const story = new Story().allowed(ROTATE, TWINS);
-    story.stepDone(SEAL);
-    expect(story.now.delivery?.status).toBe('sealed');
   });
 });
 

@@ -135,9 +135,8 @@ describe.skipIf(!hasNats())('on three servers', () => {
     for (const lost of [installation.paths.ledger, installation.paths.journal]) rmSync(lost, { recursive: true });
     await installation.startSidecar({ ready: false });
     const pipeline = installation.as('nhi:prod/ci-deployer');
-    const { id } = await pipeline.request(deployGrant('PT10M'));
-    const held = await pipeline.wait(id, { until: ({ state, findings }) => findings.length > 0 || state !== 'requested', timeoutMs: REST_MS });
-    expect([held.state, held.findings.map(({ code }) => code)]).toEqual(['stuck', ['log-rolled-back']]);
+    // The bus has more of this log than is here: nothing is recorded, and so nothing given, until it is restored.
+    await expect(pipeline.request(deployGrant('PT10M'))).rejects.toMatchObject({ code: 'ledger-unwritable' });
     const [given] = await bus.bench.database.admin(`SELECT count(*)::int AS n FROM pg_auth_members WHERE member = 'ci_deployer'::regrole`);
     expect(given).toEqual({ n: 0 });
   });

@@ -8,7 +8,7 @@ import {
   toldUntilDispatched, toldUntilPlanned, toldUntilStep, toldUntilUndone, toldUntilVerified, windowAt,
 } from '../support/step-stories.ts';
 import {
-  cleanStory, EXECUTOR, GRANT, ORIGIN, sidecar, START_MS, storyTrust, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Beat,
+  cleanStory, GRANT, ORIGIN, sidecar, START_MS, storyTrust, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Beat,
 } from '../support/story.ts';
 import { STEP_CASES, toldOf } from './step-cases.ts';
 import { expectCaught, verified, workflowOf } from './verified.ts';
@@ -26,14 +26,6 @@ async function held(beats: readonly Beat[], options: Parameters<typeof verified>
 describe('an honest rotation', () => {
   it('is followed to its end', async () => {
     expect(await held(rotation().beats)).toBe('1 change: 1 closed, 0 open; 0 grants: 0 taken back; 1 rotation: 1 finished');
-  });
-
-  it('whose secret its executor keeps in a sink needs nobody to fetch it', async () => {
-    const telling = toldUntilStep(toldUntilPlanned({ ...ROTATE, recipient: 'kv:app-kv/orders' }, START_MS));
-    expect(telling.now.delivery?.status).toBe('acknowledged');
-    expect(telling.beats.at(-2)!.event).toMatchObject({ type: 'delivery.acknowledged', actor: EXECUTOR });
-    toldUntilStep(toldUntilStep(telling.later(2 * HOUR)));
-    expect(await held(telling.beats)).toContain('1 rotation: 1 finished');
   });
 
   it('whose target has one secret is followed to its end', async () => {
