@@ -68,6 +68,8 @@ export function createOracle(): Oracle {
   const seenEnded = new Set<string>();
   /** Later ends that extensions have had at a target, by client token. */
   const extendedTo = new Map<string, number>();
+  /** Those that a target has said are there, though nothing of them may have reached it. */
+  const seen = new Map<string, readonly { readonly stepId: string; readonly endsAtMs: number }[]>();
   const mustEnd = new Map<string, number>();
   let world: World;
   let view: LedgerView;
@@ -168,12 +170,13 @@ export function createOracle(): Oracle {
     laterEnd(access, Date.parse(body.lease.endsAt));
   };
   const laterEnd = (access: Access, endsAtMs: number): void => void extendedTo.set(access.token, Math.max(extendedTo.get(access.token) ?? 0, endsAtMs));
-  /** Where a target ends nothing itself, an extension whose request was lost on its way is there all the same: its executor will count it so. */
+  /** Where a target ends nothing itself, an extension whose request was lost on its way is there all the same, once its executor has that in its book. */
   const seenExtended = (access: Access, { stepId }: Pick<PlanStep, 'stepId'>): void => {
     const authorised = authorisedIn(view.recordsOf(`chg_${stepId.slice('stp_'.length, 'stp_'.length + 43)}`), stepId);
     const body = authorised === undefined ? null : bodyOf(authorised, 'step.authorised');
-    if (body?.kind === 'act' && body.lease !== null) laterEnd(access, Date.parse(body.lease.endsAt));
+    if (body?.kind === 'act' && body.lease !== null) seen.set(access.token, [...(seen.get(access.token) ?? []), { stepId, endsAtMs: Date.parse(body.lease.endsAt) }]);
   };
+  const isBooked = (audience: string, stepId: string): boolean => isOnDisk(audience, Buffer.from(`{"t":"applied","stepId":"${stepId}"`));
   /** An order acts no more only once the ledger says by what it was superseded. */
   const disarmed = (order: Dsse): void => {
     const { changeId, epoch } = readPayload(order, revokeOrderSchema);
@@ -262,6 +265,7 @@ export function createOracle(): Oracle {
         leased.splice(at, 1);
         continue;
       }
+      for (const extension of seen.get(access.token) ?? []) if (nowMs > endsAtMs && isBooked(audience, extension.stepId)) laterEnd(access, extension.endsAtMs);
       const endsMs = Math.min(Math.max(endsAtMs, extendedTo.get(access.token) ?? 0), mustEnd.get(access.token) ?? Infinity);
       const since = Math.max(endsMs, world.executors.get(audience)!.impededMs);
       if (nowMs > since + END_BOUND_MS + APPLY_TIMEOUT_MS) {
