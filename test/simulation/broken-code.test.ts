@@ -5,13 +5,12 @@
 import { afterEach, expect, test, vi } from 'vitest';
 import { clientTokenOf } from '../../src/change/derive.ts';
 import { TransportError, type Transport } from '../../src/engine/ports.ts';
-import { TargetError, type Connector } from '../../src/executor/connector.ts';
+import type { Connector } from '../../src/executor/connector.ts';
 import type * as Ask from '../../src/engine/ask.ts';
 import type * as Compare from '../../src/change/compare.ts';
 import type * as Offboarding from '../../src/engine/offboarding.ts';
 import type * as State from '../../src/change/state.ts';
 import type * as Work from '../../src/change/work.ts';
-import type * as BookEntries from '../../src/executor/book-entries.ts';
 import type * as Locked from '../../src/executor/locked.ts';
 import type * as OrderFence from '../../src/executor/order-fence.ts';
 import type * as Turn from '../../src/executor/turn.ts';
@@ -37,11 +36,6 @@ function withoutExtensions(transport: Transport): Transport {
     ...transport,
     publishStep: (audience, envelope) => (envelope.plan?.extends === undefined ? transport.publishStep(audience, envelope) : Promise.reject(new TransportError('unreachable', 'lost'))),
   };
-}
-
-/** The target turns every later end down. */
-function refusingExtensions(connector: Connector): Connector {
-  return { ...connector, apply: (input) => (input.step.action === 'extend' ? Promise.reject(new TargetError('rejected', 'no later end here')) : connector.apply(input)) };
 }
 
 const cases: readonly Case[] = [
@@ -139,20 +133,6 @@ const cases: readonly Case[] = [
     })),
   },
   {
-    invariant: 3, who: 'an executor that counts an extension as applied before it is', wraps: { connector: refusingExtensions },
-    breakIt: () => vi.doMock(import('../../src/executor/book-entries.ts'), async (original): Promise<typeof BookEntries> => {
-      const real = await original();
-      return {
-        ...real,
-        foldEntry(state, entry) {
-          real.foldEntry(state, entry);
-          const extended = entry.t === 'attempt' ? state.steps.get(entry.stepId)?.claim?.plan.extends : undefined;
-          if (extended !== undefined) state.epochs.set(extended.change.replace('chg', 'lse'), extended.epoch);
-        },
-      };
-    }),
-  },
-  {
     invariant: 13, who: 'an offboarding that calls an item gone when it was only ordered',
     breakIt: () => vi.doMock(import('../../src/engine/offboarding.ts'), async (original): Promise<typeof Offboarding> => {
       const real = await original();
@@ -171,7 +151,7 @@ const cases: readonly Case[] = [
 ];
 
 afterEach(() => {
-  for (const path of ['change/compare', 'change/state', 'change/work', 'engine/ask', 'engine/offboarding', 'engine/store', 'executor/book-entries', 'executor/locked', 'executor/order-fence', 'executor/turn']) vi.doUnmock(`../../src/${path}.ts`);
+  for (const path of ['change/compare', 'change/state', 'change/work', 'engine/ask', 'engine/offboarding', 'engine/store', 'executor/locked', 'executor/order-fence', 'executor/turn']) vi.doUnmock(`../../src/${path}.ts`);
   vi.resetModules();
 });
 
