@@ -24,7 +24,7 @@ describe.skipIf(!hasNats())('on three servers', () => {
     return installation;
   };
   beforeAll(async () => {
-    bus = await openBusBench(['before-due', 'by-hand', 'about-to', 'wiped', 'no-ledger', 'full']);
+    bus = await openBusBench(['before-due', 'by-hand', 'queued', 'about-to', 'wiped', 'no-ledger', 'full']);
   });
   afterAll(() => bus.close());
   const marked = (change: ChangeView): Promise<number> => countMarked(bus.bench.database, tokenOf(change));
@@ -74,6 +74,41 @@ describe.skipIf(!hasNats())('on three servers', () => {
     await giver.start();
     await installation.startSidecar();
     await isRevoked(bus.bench, installation, active);
+  });
+
+  test('all are dead: an extension that was queued for a lease that is revoked by hand meanwhile gives no later end when they are back', async (context) => {
+    const installation = await start(context, 'queued');
+    const active = await activeGrant(bus.bench, installation, 'PT10M');
+    const { giver, other } = whoGave(installation, active);
+    await giver.running.kill9();
+    const [pipeline, wei] = [installation.as('nhi:prod/ci-deployer'), installation.as('person:wei')];
+    const { id } = await pipeline.extend(active.id, { duration: 'PT20M', reason: 'it takes longer' });
+    const asked = await pipeline.wait(id, { until: isSettled, timeoutMs: REST_MS });
+    await wei.approve(id, asked.planDigest!);
+    // Nobody but the worker that gave it takes it up: it waits on the bus, with its order armed.
+    expect((await pipeline.wait(id, { until: ({ state }) => state === 'authorised', timeoutMs: REST_MS })).state).toBe('authorised');
+    const [lane, log] = [laneOf(other.executorId), active.id.split('_')[1]!];
+    await bus.manage(async (manager) => {
+      const isQueued = async (): Promise<true | undefined> => {
+        const step = await manager.streams.getMessage(STREAMS.steps, { last_by_subj: act(lane, log, '*') });
+        return step !== null && Buffer.from(step.data).toString('utf8').includes(id) ? true : undefined;
+      };
+      await until('it is queued', isQueued, { timeoutMs: REST_MS });
+    });
+    await bus.nats.kill9();
+    await installation.sidecar.kill9();
+    const ran = await countersign(['revoke', '--now', '--change', active.id, '--config', installation.paths.config, '--executor', other.socket, '--wait', '30']);
+    expect(ran, ran.stderr).toMatchObject({ exitCode: 0 });
+    expect(await marked(active)).toBe(0);
+
+    await bus.nats.start();
+    await giver.start();
+    await installation.startSidecar();
+    const over = await wei.wait(id, { until: ({ state }) => ['failed', 'denied', 'expired'].includes(state), timeoutMs: REST_MS });
+    expect(['failed', 'denied', 'expired']).toContain(over.state);
+    expect(await marked(active)).toBe(0);
+    await isRevoked(bus.bench, installation, active);
+    expect((await wei.get(active.id)).lease!.endsAt).toBe(active.lease!.endsAt);
   });
 
   test('all are dead, and a worker died as it was about to give: what is revoked by hand meanwhile it does not give when it is back', async (context) => {
