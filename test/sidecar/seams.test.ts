@@ -57,11 +57,14 @@ it('two later ends that were asked for side by side never share an epoch: the se
   await approve(first);
   await vi.waitFor(() => expect(sidecar.executor.armed).toHaveLength(2), REST);
   await approve(second);
-  sidecar.executor.acting = true;
+  // The first comes to nothing, yet its order is armed: the second may not be given another of the same epoch.
+  Object.assign(sidecar.executor, { acting: true, isRejected: true });
   await sidecar.executor.publishStep('executor:pg-1', sidecar.executor.steps.at(-1)!);
-  await reached(first.id, 'done');
+  await reached(first.id, 'failed');
+  sidecar.executor.isRejected = false;
   const denied = await reached(second.id, 'denied');
   expect(denied.decision?.reasons).toMatchObject([{ code: 'lease-not-running', rule: 'engine' }]);
+  expect(sidecar.executor.armed.map((order) => readPayload(order, revokeOrderSchema).epoch)).toEqual([1, 2]);
 });
 
 it('an order that was let go while it was looked for is not armed again', async () => {

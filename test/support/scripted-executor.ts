@@ -24,6 +24,8 @@ export interface ScriptedExecutor extends Transport {
   connect(): void;
   /** While false, steps are accepted and nothing is done about them. */
   acting: boolean;
+  /** While true, its targets turn down every step. */
+  isRejected: boolean;
   /** What is at the target, as it tells a discovery; null where it will not tell. */
   found: readonly Found[] | null;
 }
@@ -69,6 +71,11 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
     }
     send({ kind: 'claimed', ...common });
     const [before, after] = [textOf(stateOf(ticket.step, false)), textOf(stateOf(ticket.step, true))];
+    if (executor.isRejected) {
+      const said = { outcome: 'failed', code: 'target-rejected', detail: 'not today', before: digestOf(Buffer.from(before)), after: digestOf(Buffer.from(before)) };
+      send({ kind: 'acted', ...common, attempt: 1, ...said, byUse: 'notTried', seal: null }, { objects: [before] });
+      return;
+    }
     const ciphertext = makesSecret(ticket.step.action) ? Buffer.from(`sealed for ${ticket.changeId}`) : null;
     const seal = ciphertext === null ? null
       : { recipient: envelope.plan!.recipient!, ciphertext: digestOf(ciphertext), fingerprint: 'f'.repeat(64), replaces: null };
@@ -79,7 +86,7 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   };
 
   const executor: ScriptedExecutor = {
-    steps, orders, armed, disarmed, locked, acting: true, found: [], lockFault: null,
+    steps, orders, armed, disarmed, locked, acting: true, isRejected: false, found: [], lockFault: null,
     showLock: (lock) => hearLock(lock),
     connect: () => onConnected.forEach((callback) => callback(id)),
     async arm(_audience, order) {
