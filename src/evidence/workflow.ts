@@ -121,7 +121,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
       lastAtMs = Math.max(lastAtMs ?? 0, parseTime(record.at));
       try {
         if (record.change === null) {
-          const found = checkSystemRecord(record, origin, locks, reconciliations);
+          const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, locks, reconciliations);
           return found === null ? undefined : report(found, record.seq, null);
         }
         if (!isChangeEventType(record.type)) return report(fault('malformed-record', `${record.type} is not a type of record`), record.seq, record.change);
@@ -174,26 +174,27 @@ function overdueOf({ state, withoutEffect }: Audited, judgedAtMs: number, graceM
   return fault('lease-overdue', `the access was to end at ${formatTime(dueMs)}, and nobody has reported by ${formatTime(judgedAtMs)} that the access is gone`);
 }
 
-function checkSystemRecord(record: LedgerRecord, origin: string, locks: Locks, reconciliations: Reconciliations): Fault | null {
+function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, locks: Locks, reconciliations: Reconciliations): Fault | null {
   if (!Object.hasOwn(systemRecordBodies, record.type)) return fault('malformed-record', `${record.type} is not a type of record`);
   const malformed = fault('malformed-record', `the body is not that of a ${record.type} record`);
   const type = record.type as keyof typeof systemRecordBodies;
   const parsed = systemRecordBodies[type].safeParse(record.body);
   if (!parsed.success) return malformed;
   if (isReconcileRecordType(type)) return reconciliations.check(type, record);
+  const bySidecar = (): Fault | null => (record.actor === sidecar ? null : fault('wrong-actor', `${type} by ${record.actor}, where the sidecar of this log is due`));
   switch (type) {
-    case 'ledger.opened':
-      return record.body['origin'] === origin ? null : fault('wrong-log', 'the record is of another log');
     case 'lock.set':
       return locks.set(systemRecordBodies['lock.set'].parse(record.body), record.actor);
     case 'lock.lifted':
       return locks.lift(systemRecordBodies['lock.lifted'].parse(record.body), record.actor);
+    case 'ledger.opened':
+      return record.body['origin'] === origin ? bySidecar() : fault('wrong-log', 'the record is of another log');
     case 'ledger.recovered':
     case 'ledger.restored':
     case 'outbox.refilled':
     case 'facts.loaded':
     case 'bundle.activated':
-      return null;
+      return bySidecar();
   }
 }
 

@@ -7,7 +7,7 @@ import { revokeOrderSchema, ticketSchema } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { digest, editing, following, rereported, restated, twice, withBody, without } from '../support/edit-story.ts';
 import {
-  cleanStory, decision, GRANT, keys, PROVISION, sidecar, sign, START_MS, statementOf, targetState, Telling, toldUntilActive, toldUntilArmed,
+  cleanStory, decision, GRANT, keys, ORIGIN, PROVISION, sidecar, sign, START_MS, statementOf, targetState, Telling, toldUntilActive, toldUntilArmed,
   toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Beat,
 } from '../support/story.ts';
 import { EXTENSION_CASES } from './extension-cases.ts';
@@ -38,6 +38,10 @@ const CASES: readonly Case[] = [
   { title: 'a request recorded for somebody else', code: 'wrong-actor', change: editing('change.requested', (event) => ({ ...event, actor: 'person:mallory' })) },
   { title: 'an approval recorded under another name', code: 'wrong-actor', change: editing('approval.recorded', (event) => ({ ...event, actor: 'person:ben' })) },
   { title: 'an early revoke recorded under another name', code: 'wrong-actor', change: editing('step.authorised', (event) => ({ ...event, actor: 'person:mallory' }), 4) },
+  ...([
+    ['ledger.restored', { size: 1, root: otherDigest, had: 0, source: 'the bus' }], ['outbox.refilled', { stream: 'CS_STEPS', missing: 1, from: null, changes: [] }],
+    ['ledger.opened', { origin: ORIGIN, epoch: 2, version: '0.1.0' }], ['facts.loaded', { facts: otherDigest }],
+  ] as const).map(([type, body]): Case => ({ title: `${type} in the name of a person`, code: 'wrong-actor', extra: [systemDraft(type, body as never, 'person:mallory', START_MS + 9_000_000)] })),
   { title: 'a start of another log', code: 'wrong-log', extra: [systemDraft('ledger.opened', { origin: 'other.example', epoch: 2, version: '0.1.0' }, sidecar, START_MS + 9_000_000)] },
   {
     title: 'a change that goes on after its end', code: 'record-after-end',
