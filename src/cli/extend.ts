@@ -2,10 +2,9 @@
 import type { Command } from 'commander';
 import { durationSchema, timeSchema } from '../protocol/values.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
-import { describeChange } from './describe.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { plain } from './output.ts';
-import { announce, approveCommand, exitOf, isOver, waitMs } from './request.ts';
+import { follow, limitOf, WAIT_DEFAULT } from './request.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
 
@@ -16,10 +15,6 @@ interface ExtendFlags extends ConnectFlags {
   readonly idempotencyKey?: string;
   readonly wait?: true | string;
 }
-
-const WAIT_DEFAULT = 'PT10M';
-/** Without `--wait` it is still seen whether policy refuses it at once. */
-const FIRST_ANSWER_MS = 5_000;
 
 const HELP = `
 The extension is a change of its own, decided and approved like a grant of the same access from now on. Until it is done, the access ends when it
@@ -38,21 +33,11 @@ export function addExtend(program: Command, run: Runner): void {
 }
 
 async function extend(session: Session, id: string, flags: ExtendFlags): Promise<ExitCode> {
-  const { out } = session;
-  const { duration, endsBy, reason } = checked(flags);
-  const limitMs = flags.wait === undefined ? null : waitMs('--wait', flags.wait === true ? WAIT_DEFAULT : flags.wait);
+  const asked = checked(flags);
+  const limitMs = limitOf(flags);
   const client = connectTo(flags, session);
-  const asked = { duration, reason, ...(endsBy === undefined ? {} : { endsBy }) };
   const recorded = await client.extend(id, asked, flags.idempotencyKey === undefined ? {} : { idempotencyKey: flags.idempotencyKey });
-  out.say(`${recorded.id} recorded`);
-  const change = limitMs === null
-    ? await client.wait(recorded.id, { until: (seen) => seen.state !== 'requested', timeoutMs: FIRST_ANSWER_MS, signal: session.signal })
-    : await client.wait(recorded.id, { until: isOver, timeoutMs: limitMs, signal: session.signal, seen: announce(session, flags.as) });
-  out.progress('');
-  out.document(change);
-  for (const line of describeChange(change, out, { nowMs: session.nowMs() })) out.line(line);
-  if (change.state === 'pending') out.say(`waits for approval:  ${approveCommand(change, flags.as)}`);
-  return exitOf(change, limitMs !== null);
+  return follow(session, client, recorded, { limitMs, as: flags.as });
 }
 
 /** @throws CliError `usage`: nothing was sent */

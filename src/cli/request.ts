@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { resolve } from 'node:path';
 import { parse } from 'yaml';
-import type { ChangeView } from '../client/index.ts';
+import type { ChangeView, Client } from '../client/index.ts';
 import { approversNamed } from '../protocol/decision.ts';
 import { changeRequestSchema, type ChangeRequest } from '../protocol/request.ts';
 import { durationSchema, durationSeconds } from '../protocol/values.ts';
@@ -31,7 +31,7 @@ interface RequestFlags extends ConnectFlags {
 }
 
 /** How long `--wait` without a duration waits. */
-const WAIT_DEFAULT = 'PT10M';
+export const WAIT_DEFAULT = 'PT10M';
 /** A request without `--wait` still sees whether policy refuses it at once. */
 const FIRST_ANSWER_MS = 5_000;
 
@@ -60,19 +60,24 @@ export function addRequest(program: Command, run: Runner): void {
 }
 
 async function request(session: Session, flags: RequestFlags): Promise<ExitCode> {
-  const { out } = session;
   const asked = await readRequest(session, flags);
-  const limitMs = flags.wait === undefined ? null : waitMs('--wait', flags.wait === true ? WAIT_DEFAULT : flags.wait);
+  const limitMs = limitOf(flags);
   const client = connectTo(flags, session);
   const recorded = await client.request(asked, flags.idempotencyKey === undefined ? {} : { idempotencyKey: flags.idempotencyKey });
+  return follow(session, client, recorded, { limitMs, as: flags.as });
+}
+
+/** Waits for what becomes of a change that was just recorded, and says it. @param limitMs null waits only to see whether policy refuses it at once */
+export async function follow(session: Session, client: Client, recorded: Pick<ChangeView, 'id'>, { limitMs, as }: { readonly limitMs: number | null; readonly as: string | undefined }): Promise<ExitCode> {
+  const { out } = session;
   out.say(`${recorded.id} recorded`);
   const change = limitMs === null
     ? await client.wait(recorded.id, { until: (seen) => seen.state !== 'requested', timeoutMs: FIRST_ANSWER_MS, signal: session.signal })
-    : await client.wait(recorded.id, { until: isOver, timeoutMs: limitMs, signal: session.signal, seen: announce(session, flags.as) });
+    : await client.wait(recorded.id, { until: isOver, timeoutMs: limitMs, signal: session.signal, seen: announce(session, as) });
   out.progress('');
   out.document(change);
   for (const line of describeChange(change, out, { nowMs: session.nowMs() })) out.line(line);
-  if (change.state === 'pending') out.say(`waits for approval:  ${approveCommand(change, flags.as)}`);
+  if (change.state === 'pending') out.say(`waits for approval:  ${approveCommand(change, as)}`);
   return exitOf(change, limitMs !== null);
 }
 
@@ -110,6 +115,11 @@ export function exitOf(change: Pick<ChangeView, 'state'>, waited: boolean): Exit
   if (['denied', 'rejected', 'expired', 'withdrawn', 'failed'].includes(change.state)) return EXIT.failed;
   if (!waited || ['active', 'done', 'revoked'].includes(change.state)) return EXIT.ok;
   return EXIT.pending;
+}
+
+/** How long `--wait` waits; null where it was not given. @throws CliError `usage` */
+export function limitOf({ wait }: Pick<RequestFlags, 'wait'>): number | null {
+  return wait === undefined ? null : waitMs('--wait', wait === true ? WAIT_DEFAULT : wait);
 }
 
 /** @throws CliError `usage` for anything that is not a duration, by the name of the flag */
