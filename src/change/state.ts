@@ -62,15 +62,9 @@ export interface Lease {
 }
 
 /** What an `extend` does to another change's lease. It has none of its own. */
-export interface Extension {
+export interface Extension extends Omit<Lease, 'active'> {
   /** The change whose lease it is. */
   readonly change: string;
-  readonly leaseId: string;
-  readonly epoch: number;
-  readonly endsAtMs: number;
-  readonly order: Dsse;
-  readonly orderDigest: string;
-  readonly armed: boolean;
 }
 
 /** The order of an earlier epoch, which may still be armed where it would act without the sidecar. */

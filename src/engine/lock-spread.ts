@@ -13,7 +13,7 @@ import { enforceLocks, type Lock, type Lift } from './locks.ts';
 import { TransportError } from './ports.ts';
 
 export interface LockSpread {
-  /** Tells every executor what is new. What is told must be durable. */
+  /** Tells every executor what is new, once it is durable; or all the same, where the ledger cannot be written: a lock only takes away. */
   tell(): void;
   /** The executor is there, perhaps by another worker: it is told everything. */
   connected(audience: string): void;
