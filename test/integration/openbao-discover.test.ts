@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Connector } from '../../src/executor/connector.ts';
-import { foundSchema, type Found, type FoundAccount, type FoundGrant } from '../../src/protocol/discovery.ts';
+import { finder } from '../support/found.ts';
 import { connectorTo, CONNECTOR, existingRole, login, prepareSecrets, READ_APP, READ_OPS, rotateQuery, rotationSteps, stepOf, TARGET } from '../support/openbao-cases.ts';
 import { openbaoProgram, testOpenBao, type TestOpenBao } from '../support/openbao.ts';
 import { apply, deadline, newToken, orderOf, SECRET } from '../support/postgres-cases.ts';
@@ -18,22 +18,7 @@ describe.skipIf(program === null)('what the connector finds at OpenBao', () => {
   });
   afterAll(() => bao.remove());
 
-  const everything = async (): Promise<Found[]> => {
-    const found: Found[] = [];
-    let after: string | null = null;
-    do {
-      const page = await connector.discover!({ connector: CONNECTOR, after }, deadline());
-      expect(page.target).toBe(TARGET);
-      for (const entry of page.entries) expect(foundSchema.safeParse(entry).error).toBeUndefined();
-      found.push(...page.entries);
-      after = page.next;
-    } while (after !== null);
-    return found;
-  };
-  const accountOf = async (name: string): Promise<FoundAccount | undefined> =>
-    (await everything()).find((entry): entry is FoundAccount => entry.kind === 'account' && entry.account === name);
-  const grantOf = async (clientToken: string): Promise<FoundGrant | undefined> =>
-    (await everything()).find((entry): entry is FoundGrant => entry.kind === 'grant' && entry.clientToken === clientToken);
+  const { everything, accountOf, grantOf } = finder(() => connector, CONNECTOR, TARGET);
 
   test('a role that nobody told us of, with its policies, secret-ids and open tokens', async () => {
     const role = await existingRole(bao, 'legacy', ['read-app']);

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Connector } from '../../src/executor/connector.ts';
-import { foundSchema, LISTED_MAX, type Found, type FoundAccount, type FoundGrant } from '../../src/protocol/discovery.ts';
+import { LISTED_MAX } from '../../src/protocol/discovery.ts';
+import { finder } from '../support/found.ts';
 import {
   apply, connectorTo, CONNECTOR, deadline, disableStep, existingAccount, grantStep, orderOf, prepareDatabase, provisionStep, READ_ORDERS, replaceStep, rotationSteps, SECRET, TARGET,
   twinAccount,
@@ -19,22 +20,7 @@ describe.each(installations)('what the connector finds at PostgreSQL $major', (i
   });
   afterAll(() => server.remove());
 
-  const everything = async (): Promise<Found[]> => {
-    const found: Found[] = [];
-    let after: string | null = null;
-    do {
-      const page = await connector.discover!({ connector: CONNECTOR, after }, deadline());
-      expect(page.target).toBe(TARGET);
-      for (const entry of page.entries) expect(foundSchema.safeParse(entry).error).toBeUndefined();
-      found.push(...page.entries);
-      after = page.next;
-    } while (after !== null);
-    return found;
-  };
-  const accountOf = async (name: string): Promise<FoundAccount | undefined> =>
-    (await everything()).find((entry): entry is FoundAccount => entry.kind === 'account' && entry.account === name);
-  const grantOf = async (clientToken: string): Promise<FoundGrant | undefined> =>
-    (await everything()).find((entry): entry is FoundGrant => entry.kind === 'grant' && entry.clientToken === clientToken);
+  const { everything, accountOf, grantOf } = finder(() => connector, CONNECTOR, TARGET);
 
   test('an account that nobody told us of, with what was granted to it, its end and its open session', async () => {
     const client = await existingAccount(server, 'legacy-etl');
