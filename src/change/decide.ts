@@ -17,7 +17,7 @@ import type { EventBody, FindingCode, NewEvent } from './events.ts';
 import { whyNotExtendable } from './extension.ts';
 import { decideItem, decideWindow, windowClosed } from './decide-window.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
-import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, stillGives, type ChangeState } from './state.ts';
+import { approvedBy, escalationDueMs, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, stillGives, type ChangeState } from './state.ts';
 
 /** The decision before dispatch must be this young when the ticket is authorised. */
 export const DISPATCH_FRESH_MS = 30_000;
@@ -28,6 +28,8 @@ export type Command =
   /** `isResponder`: `by` did not ask and may revoke what the change would give; then it may also keep it from being given. */
   | { readonly type: 'withdraw'; readonly by: string; readonly comment: string | null; readonly isResponder?: boolean }
   | { readonly type: 'expire'; readonly by: string; readonly cause: 'approval' | 'window' | 'unclaimed' }
+  /** The change has waited for approvals for long: further people are told, and nobody else may approve for that. */
+  | { readonly type: 'escalate'; readonly by: string }
   | { readonly type: 'openWindow'; readonly by: string }
   | { readonly type: 'closeWindow'; readonly by: string }
   /** The window closed before anything was done in it: planned anew where the plan says so, otherwise expired. */
@@ -69,6 +71,8 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
       return decideWithdrawal(state, command);
     case 'expire':
       return decideExpiry(state, command, nowMs);
+    case 'escalate':
+      return decideEscalation(state, command, nowMs);
     case 'authoriseRead':
       return decideRead(state, command, nowMs);
     case 'recordDecision':
@@ -180,6 +184,13 @@ function decideExpiry(state: ChangeState, command: Of<'expire'>, nowMs: number):
     : isExtensionOver(state, nowMs) || (state.name === 'scheduled' && state.plan !== null && nowMs >= (leaseEndMs(state.plan, nowMs) ?? Infinity));
   if (!over) return no('not-expected', `nothing expires in ${state.name}`);
   return yes(...windowClosed(state, command.by, 'missed'), { type: 'change.expired', actor: command.by, body: { cause: command.cause } });
+}
+
+function decideEscalation(state: ChangeState, { by }: Of<'escalate'>, nowMs: number): Decided {
+  const dueMs = escalationDueMs(state);
+  const expired = state.approvalsByMs !== null && nowMs >= state.approvalsByMs;
+  if (dueMs === null || state.escalation === null || nowMs < dueMs || expired) return no('not-expected', `nobody is to be told as well in ${state.name}`);
+  return yes({ type: 'approval.escalated', actor: by, body: { revision: state.revision, to: state.escalation.to, dueAt: formatTime(dueMs) } });
 }
 
 /** Whether nothing can come of an extension any more: the end that it was to give has passed. */

@@ -3,7 +3,7 @@
  * what `decide` made sure of for one's own.
  */
 import type { ChangeEvent } from '../change/events.ts';
-import { FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState, type StateName } from '../change/state.ts';
+import { escalationDueMs, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState, type StateName } from '../change/state.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { callerOf } from '../protocol/request.ts';
 import { reportSchema } from '../protocol/signed.ts';
@@ -41,6 +41,9 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'approval.recorded':
     case 'approval.rejected':
       return inOneOf('pending');
+    case 'approval.escalated':
+      return inOneOf('pending') ?? when(event.body.revision === state.revision, `revision ${state.revision}`)
+        ?? when(state.escalated === null, 'a change of which further people had been told') ?? when(event.atMs >= (escalationDueMs(state) ?? 0), 'a change that had not waited for so long');
     case 'step.authorised':
       if (event.body.kind === 'read') return isReadAgain(state) ? when(state.after === null, 'a change that had been looked at') : inOneOf('requested');
       if (event.body.kind === 'act') return stepOutOfOrder(state, event.body.stepId) ?? inOneOf('scheduled', 'staged', 'authorised', 'executing') ?? issuedAgain(state, event);
