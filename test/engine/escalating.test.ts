@@ -1,11 +1,10 @@
 import { expect, it, vi } from 'vitest';
+import { nodeDisk } from '../../ledger/index.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
-import { nodeDisk } from '../../ledger/index.ts';
-import type { Clock } from '../../src/engine/ports.ts';
-import { systemClock } from '../../src/sidecar/system.ts';
 import type { ChangeView } from '../../src/sidecar/schemas.ts';
 import { answerOf, GRANT, openTestSidecar, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
+import { movedClock } from '../support/moved-clock.ts';
 
 const CALLER = 'nhi:prod/ci-deployer';
 const APPROVERS = { anyOf: ['person:wei', 'person:ana'] };
@@ -13,35 +12,6 @@ const escalating = (afterSeconds: number): NonNullable<TestOptions['decide']> =>
   const asked = answerOf('needsApproval', APPROVERS);
   return { ...asked, obligations: { ...asked.obligations, escalation: { afterSeconds, to: ['person:mallory', 'person:sam'] } } };
 };
-
-/** The system's clock, further on by what it was moved, of which timers in that time know. */
-function movedClock(): Clock & { move(ms: number): void } {
-  let movedMs = 0;
-  const waiting = new Set<{ readonly atMs: number; readonly callback: () => void; cancel: () => void }>();
-  const clock = {
-    nowMs: () => systemClock.nowMs() + movedMs,
-    after(delayMs: number, callback: () => void) {
-      const one = { atMs: clock.nowMs() + delayMs, callback, cancel: systemClock.after(delayMs, () => fire()) };
-      const fire = (): void => {
-        if (waiting.delete(one)) callback();
-      };
-      waiting.add(one);
-      return () => {
-        waiting.delete(one);
-        one.cancel();
-      };
-    },
-    move(ms: number) {
-      movedMs += ms;
-      for (const one of [...waiting]) {
-        if (one.atMs > clock.nowMs()) continue;
-        one.cancel();
-        if (waiting.delete(one)) one.callback();
-      }
-    },
-  };
-  return clock;
-}
 
 const told = ({ engine }: TestSidecar, changeId: string): ChangeState['escalated'] | undefined => engine.get(changeId)?.escalated;
 
