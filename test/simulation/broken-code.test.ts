@@ -38,7 +38,24 @@ function withoutExtensions(transport: Transport): Transport {
   };
 }
 
+/** Replaces when further people are due to be told. */
+function escalatingBy(due: (state: State.ChangeState, real: typeof State.escalationDueMs) => number | null): () => void {
+  return () => vi.doMock(import('../../src/change/state.ts'), async (original): Promise<typeof State> => {
+    const real = await original();
+    return { ...real, escalationDueMs: (state) => due(state, real.escalationDueMs) };
+  });
+}
+
 const cases: readonly Case[] = [
+  { invariant: 15, who: 'an engine that tells nobody of what waits for long', breakIt: escalatingBy(() => null) },
+  { invariant: 15, who: 'an engine that tells further people again and again', breakIt: escalatingBy((state, real) => real({ ...state, escalated: null })) },
+  {
+    invariant: 15, who: 'an engine that tells further people too early',
+    breakIt: escalatingBy((state, real) => {
+      const dueMs = real(state);
+      return dueMs === null ? null : dueMs - 900;
+    }),
+  },
   {
     invariant: 14, who: 'a reconciliation that sees nobody whom it does not know',
     breakIt: () => vi.doMock(import('../../src/change/compare.ts'), async (original): Promise<typeof Compare> => {
