@@ -14,7 +14,7 @@ export type Work =
   | { readonly do: 'publishRead' }
   | { readonly do: 'decide' }
   | { readonly do: 'expire' }
-  /** Nobody has decided for long: further people are told. */
+  /** It has waited for approvals for long: further people are told. */
   | { readonly do: 'escalate' }
   /** Decide again on fresh facts and authorise the step: one piece of work, since the decision must be fresh. */
   | { readonly do: 'dispatch' }

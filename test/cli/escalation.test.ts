@@ -40,7 +40,7 @@ it('a change says who is told as well and when, that they were told, and that wh
   const shown = await run('show');
   expect(shown).toMatch(new RegExp(`^${id} {2}pending$`, 'm'));
   expect(shown).toMatch(/^ +escalated +person:ben, person:sam told at \S+; who may approve has not changed$/m);
-  expect(await run('why')).toContain(`Nobody had decided by ${dueAt}: person:ben, person:sam are told as well. Who may approve has not changed.`);
+  expect(await run('why')).toContain(`It still waited for approvals at ${dueAt}: person:ben, person:sam are told as well. Who may approve has not changed.`);
   clock.move(20 * 3_600_000);
   await vi.waitFor(() => expect(sidecar.engine.get(id)?.name).toBe('expired'));
   expect(await run('show')).toContain('escalated');

@@ -32,7 +32,7 @@ describe('a change of which further people were told', () => {
   it('says so in a sentence', () => {
     const { event } = escalated().beats.at(-1)!;
     const [line] = tellStory([{ seq: 5, type: event.type, at: formatTime(START_MS), actor: event.actor, body: event.body }]);
-    expect(line!.text).toBe('Nobody had decided by 2026-11-23T19:10:00.030Z: person:sam is told as well. Who may approve has not changed.');
+    expect(line!.text).toBe('It still waited for approvals at 2026-11-23T19:10:00.030Z: person:sam is told as well. Who may approve has not changed.');
   });
 });
 

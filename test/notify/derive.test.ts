@@ -49,7 +49,7 @@ describe('approvers', () => {
     expect(toldOf(requested(ROTATE), both, verdictOf(ROTATION, 'person:ben', 'reject'))[0]!.payload.data).toMatchObject({ verdict: 'reject', pending: false });
   });
 
-  it('are told once more, and further people with them, when nobody has decided for long; who may approve is what it was', () => {
+  it('are told once more, and further people with them, when it has waited for long; who may approve is what it was', () => {
     const escalated: NewEvent = { type: 'approval.escalated', actor: 'sidecar:x', body: { revision: 1, to: ['person:sam'], dueAt: '2026-11-23T18:30:00.000Z' } };
     expect(toldOf(requested({ ...ROTATE, urgency: 'emergency' } as typeof ROTATE), asked, escalated).map(({ payload }) => payload)).toEqual([{
       type: 'approval.escalated', timestamp: '2026-11-23T19:00:00.000Z',

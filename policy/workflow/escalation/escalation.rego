@@ -1,7 +1,7 @@
 # METADATA
 # title: Escalation
 # description: |
-#   Who is told as well when nobody has decided for long. It neither permits nor denies anything, and lets nobody approve who was not
+#   Who is told as well when a change has waited for approvals for long. It neither permits nor denies anything, and lets nobody approve who was not
 #   asked. What the limits do not say, or say in another form, tells people sooner, and never nobody.
 package workflow.escalation
 

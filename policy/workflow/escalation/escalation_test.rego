@@ -34,7 +34,7 @@ test_what_the_limits_do_not_say_tells_people_sooner if {
 }
 
 test_a_time_that_is_none_tells_people_sooner if {
-	every seconds in [0, -1, 0.5, 31536001, "14400", null, [], {}] {
+	every seconds in [0, -1, 0.5, 1.5, 31536001, "14400", null, [], {}] {
 		escalation.after_seconds == 900 with input as fixture.grant with data.limits.escalateAfterSeconds as {"medium": seconds}
 	}
 }
