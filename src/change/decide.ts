@@ -14,10 +14,11 @@ import {
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { leaseEndMs, logOf, revokeStepId } from './derive.ts';
 import type { EventBody, FindingCode, NewEvent } from './events.ts';
+import { decideEscalation } from './escalation.ts';
 import { whyNotExtendable } from './extension.ts';
 import { decideItem, decideWindow, windowClosed } from './decide-window.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
-import { approvedBy, escalationDueMs, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, stillGives, type ChangeState } from './state.ts';
+import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, stillGives, type ChangeState } from './state.ts';
 
 /** The decision before dispatch must be this young when the ticket is authorised. */
 export const DISPATCH_FRESH_MS = 30_000;
@@ -72,7 +73,7 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
     case 'expire':
       return decideExpiry(state, command, nowMs);
     case 'escalate':
-      return decideEscalation(state, command, nowMs);
+      return decideEscalation(state, command.by, nowMs);
     case 'authoriseRead':
       return decideRead(state, command, nowMs);
     case 'recordDecision':
@@ -184,13 +185,6 @@ function decideExpiry(state: ChangeState, command: Of<'expire'>, nowMs: number):
     : isExtensionOver(state, nowMs) || (state.name === 'scheduled' && state.plan !== null && nowMs >= (leaseEndMs(state.plan, nowMs) ?? Infinity));
   if (!over) return no('not-expected', `nothing expires in ${state.name}`);
   return yes(...windowClosed(state, command.by, 'missed'), { type: 'change.expired', actor: command.by, body: { cause: command.cause } });
-}
-
-function decideEscalation(state: ChangeState, { by }: Of<'escalate'>, nowMs: number): Decided {
-  const dueMs = escalationDueMs(state);
-  const expired = state.approvalsByMs !== null && nowMs >= state.approvalsByMs;
-  if (dueMs === null || state.escalation === null || nowMs < dueMs || expired) return no('not-expected', `nobody is to be told as well in ${state.name}`);
-  return yes({ type: 'approval.escalated', actor: by, body: { revision: state.revision, to: state.escalation.to, dueAt: formatTime(dueMs) } });
 }
 
 /** Whether nothing can come of an extension any more: the end that it was to give has passed. */

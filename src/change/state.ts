@@ -220,12 +220,6 @@ export function requirementIsMet(state: ChangeState, nowMs: number): boolean {
   return state.requirement.approvers === null || isSatisfied(state.requirement.approvers, approvedBy(state, nowMs));
 }
 
-/** When further people are to be told that the change still waits (epoch ms); null where nobody is, or where they were told of this revision. */
-export function escalationDueMs({ name, escalation, pendingSinceMs, escalated }: ChangeState): number | null {
-  if (name !== 'pending' || escalation === null || pendingSinceMs === null || escalated !== null) return null;
-  return pendingSinceMs + escalation.afterSeconds * 1000;
-}
-
 /** The state after `event`. Pure and total: an event that is in the ledger has happened, whatever this code thinks of it. */
 export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeState {
   const base = state === null ? opened(event) : { ...state, length: state.length + 1, lastSeq: event.seq, lastAtMs: event.atMs };

@@ -6,7 +6,8 @@
  */
 import { parseTime } from '../protocol/values.ts';
 import { windowEndMs } from './derive.ts';
-import { escalationDueMs, FINAL_STATES, isPastCutover, mayHaveGiven, mayRollBack, needsAnotherIssue, stepOf, stillGives, type ChangeState, type IssuedTicket } from './state.ts';
+import { escalationDueMs } from './escalation.ts';
+import { FINAL_STATES, isPastCutover, mayHaveGiven, mayRollBack, needsAnotherIssue, stepOf, stillGives, type ChangeState, type IssuedTicket } from './state.ts';
 
 export type Work =
   /** Read the target, or, where policy will refuse anyway for want of a fact, go straight to the decision. */

@@ -1,8 +1,9 @@
 /** Checks of what was decided and approved: `policy.decided`, `approval.*`, and that what is authorised was approved enough. */
 import type { LedgerRecord } from '../../ledger/index.ts';
 import { deriveOffboarding, derivePlan, deriveQuery, systemOf } from '../change/derive.ts';
+import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
-import { escalationDueMs, type ChangeState } from '../change/state.ts';
+import type { ChangeState } from '../change/state.ts';
 import { approversNamed, strictest, type Requirement } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { planDigest, type LentAction, type Plan } from '../protocol/plan.ts';

@@ -2,8 +2,9 @@
  * Which record may follow which: the closed set of events that each state of a change allows. It restates, for somebody else's ledger,
  * what `decide` made sure of for one's own.
  */
+import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
-import { escalationDueMs, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState, type StateName } from '../change/state.ts';
+import { FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState, type StateName } from '../change/state.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { callerOf } from '../protocol/request.ts';
 import { reportSchema } from '../protocol/signed.ts';

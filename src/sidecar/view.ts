@@ -1,6 +1,7 @@
 /** A change's state as it is shown: read off the fold, nothing of its own. */
+import { escalationDueMs } from '../change/escalation.ts';
 import type { FindingCode } from '../change/events.ts';
-import { escalationDueMs, FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
+import { FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';
 import { systemOf, undoableStep } from '../change/derive.ts';
 import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';

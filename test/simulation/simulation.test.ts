@@ -54,7 +54,7 @@ if (replayed !== undefined) {
   });
 
   test('the seeds see further people told of what nobody decides, and what they were told of approved, expired and withdrawn', () => {
-    for (const name of ['approval.escalated', 'escalated done', 'escalated expired', 'escalated withdrawn']) expect(total[name], name).toBeGreaterThan(0);
+    for (const name of ['approval.escalated', 'escalated late', 'escalated done', 'escalated expired', 'escalated withdrawn']) expect(total[name], name).toBeGreaterThan(0);
   });
 
   test('the seeds see leases extended, and extensions that come to nothing', () => {
