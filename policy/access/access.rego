@@ -20,6 +20,7 @@ import data.lib
 import data.lib.clock
 import data.workflow
 import data.workflow.emergency
+import data.workflow.escalation
 import data.workflow.schedule as planning
 import data.workflow.windows
 
@@ -93,6 +94,12 @@ waiting := {"notBefore": clock.rfc3339(windows.frozen_until_ms)} if {
 	effect != "deny"
 } else := {}
 
+# Only what waits for approvals is escalated, and where nobody is to be told nothing is said.
+escalating := {"escalation": escalation.obligation} if {
+	effect == "needsApproval"
+	escalation.obligation
+} else := {}
+
 lease_seconds_max := lease.obligation_seconds if {
 	may_ask
 } else := null
@@ -129,12 +136,12 @@ used := sort(input.used.privileges) if {
 decide := {
 	"effect": effect,
 	"reasons": lib.reasons(sayings),
-	"obligations": object.union(waiting, {
+	"obligations": object.union_n([waiting, escalating, {
 		"approvers": approvers,
 		"proofClass": proof_class,
 		"maxLeaseSeconds": lease_seconds_max,
 		"verification": proven_by,
-	}),
+	}]),
 	"entitlements": {
 		"requested": requested,
 		"held": held,

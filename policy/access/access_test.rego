@@ -14,6 +14,7 @@ test_a_needed_lease_needs_approval if {
 		"proofClass": "session",
 		"maxLeaseSeconds": 3600,
 		"verification": "readBack",
+		"escalation": {"afterSeconds": 14400, "to": ["person:ben", "person:sam"]},
 	}
 	decision.entitlements == {"requested": [fixture.orders], "held": [], "used": [], "excess": [], "counterOffer": null}
 	some control in decision.controls
@@ -116,6 +117,7 @@ test_a_rotation_needs_approval_and_is_proven_by_use if {
 		"proofClass": "session",
 		"maxLeaseSeconds": null,
 		"verification": "byUse",
+		"escalation": {"afterSeconds": 14400, "to": ["person:ben", "person:sam"]},
 	}
 	decision.entitlements == {"requested": [], "held": ["table:public.orders:SELECT"], "used": [], "excess": [], "counterOffer": null}
 }

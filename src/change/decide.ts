@@ -14,6 +14,7 @@ import {
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { leaseEndMs, logOf, revokeStepId } from './derive.ts';
 import type { EventBody, FindingCode, NewEvent } from './events.ts';
+import { decideEscalation } from './escalation.ts';
 import { whyNotExtendable } from './extension.ts';
 import { decideItem, decideWindow, windowClosed } from './decide-window.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
@@ -28,6 +29,8 @@ export type Command =
   /** `isResponder`: `by` did not ask and may revoke what the change would give; then it may also keep it from being given. */
   | { readonly type: 'withdraw'; readonly by: string; readonly comment: string | null; readonly isResponder?: boolean }
   | { readonly type: 'expire'; readonly by: string; readonly cause: 'approval' | 'window' | 'unclaimed' }
+  /** The change has waited for approvals for long: further people are told, and nobody else may approve for that. */
+  | { readonly type: 'escalate'; readonly by: string }
   | { readonly type: 'openWindow'; readonly by: string }
   | { readonly type: 'closeWindow'; readonly by: string }
   /** The window closed before anything was done in it: planned anew where the plan says so, otherwise expired. */
@@ -69,6 +72,8 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
       return decideWithdrawal(state, command);
     case 'expire':
       return decideExpiry(state, command, nowMs);
+    case 'escalate':
+      return decideEscalation(state, command.by, nowMs);
     case 'authoriseRead':
       return decideRead(state, command, nowMs);
     case 'recordDecision':

@@ -3,15 +3,15 @@
  * is durable, it has happened. `docs/records.md` is generated from these schemas.
  */
 import { z } from 'zod';
-import { decisionSchema, provenanceSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
+import { decisionSchema, ESCALATED_TO_MAX, provenanceSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { planWindowSchema, type Plan, type TargetState } from '../protocol/plan.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, dsseSchema, sealSchema } from '../protocol/signed.ts';
-import { approvalIdSchema, changeIdSchema, digestSchema, leaseIdSchema, plainTextSchema, principalSchema, stepIdSchema, timeSchema } from '../protocol/values.ts';
+import { approvalIdSchema, changeIdSchema, digestSchema, leaseIdSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, timeSchema } from '../protocol/values.ts';
 
 /** What receivers of webhooks are told about. */
 export const NOTIFICATION_EVENTS = [
-  'approval.requested', 'approval.decided', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
+  'approval.requested', 'approval.decided', 'approval.escalated', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
   'change.stuck',
 ] as const;
 export const notificationEventSchema = z.enum(NOTIFICATION_EVENTS);
@@ -66,6 +66,8 @@ export const changeEventBodies = {
   }),
   'approval.recorded': z.strictObject({ approval: approvalSchema, comment, relayed }),
   'approval.rejected': z.strictObject({ approval: approvalSchema, comment, relayed }),
+  /** The change has waited for approvals for so long that further people are told. Who may approve is what it was; `dueAt` is when it was time. */
+  'approval.escalated': z.strictObject({ revision, to: z.array(personIdSchema).min(1).max(ESCALATED_TO_MAX), dueAt: timeSchema }),
   /** The sidecar authorises an executor. The receipt is this very record. */
   'step.authorised': z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('read'), revision, stepId: stepIdSchema, issue: z.int().min(1), ticket: dsseSchema }),

@@ -19,7 +19,7 @@
  * that ends later is in the state of the change that gave it, which stays `active` (`lease.extended`). An offboarding is `executing` until each of its items
  * is gone. `stuck` is shown while a finding of the change is open and it waits: owned, retried, never silent.
  */
-import { isSatisfied, type Decision, type Requirement, type Verification } from '../protocol/decision.ts';
+import { isSatisfied, soonestEscalation, type Decision, type Escalation, type Requirement, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
@@ -116,6 +116,12 @@ export interface ChangeState {
   /** The strictest of every decision so far: it never shrinks while the change is open. */
   readonly requirement: Requirement;
   readonly approvalsByMs: number | null;
+  /** The soonest, to the most people, of every decision so far: like the requirement, it never shrinks. */
+  readonly escalation: Escalation | null;
+  /** When this revision last came to wait for approvals. */
+  readonly pendingSinceMs: number | null;
+  /** Who was told as well, of this revision: once. */
+  readonly escalated: { readonly to: readonly string[]; readonly dueAtMs: number; readonly atMs: number } | null;
   /** Of this revision and plan only. */
   readonly approvals: readonly { readonly approval: Approval; readonly statement: ApprovalStatement; readonly seq: number }[];
   /** The decision before dispatch that no ticket has used up yet. */
@@ -236,6 +242,8 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     }
     case 'approval.rejected':
       return { ...base, name: 'rejected' };
+    case 'approval.escalated':
+      return { ...base, escalated: { to: event.body.to, dueAtMs: parseTime(event.body.dueAt), atMs: event.atMs } };
     case 'step.authorised':
       return afterAuthorisation(base, event.body, event.seq, event.atMs);
     case 'state.read':
@@ -318,7 +326,7 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
 }
 
 const NOT_PLANNED = {
-  read: null, before: null, plan: null, planDigest: null, decision: null, approvalsByMs: null, approvals: [], dispatch: null,
+  read: null, before: null, plan: null, planDigest: null, decision: null, approvalsByMs: null, pendingSinceMs: null, escalated: null, approvals: [], dispatch: null,
   heldUntilMs: null, askedInVain: 0, window: 'none',
 } as const;
 
@@ -327,7 +335,7 @@ function opened(event: ChangeEvent): ChangeState {
   return {
     changeId: event.changeId, name: 'requested', request: event.body.request, requester: event.body.requester, idempotency: event.body.idempotency,
     parent: event.body.parent ?? null,
-    revision: 1, requestedAtMs: event.atMs, ...NOT_PLANNED, requirement: NO_REQUIREMENT, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
+    revision: 1, requestedAtMs: event.atMs, ...NOT_PLANNED, requirement: NO_REQUIREMENT, escalation: null, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
     act: null, ...NOT_TRIED, readAfter: null, lease: null, superseded: [], extension: null, revokes: [], ended: null, delivery: null, items: new Map(), findings: new Map(),
     length: 1, lastSeq: event.seq, lastAtMs: event.atMs,
   };
@@ -351,11 +359,12 @@ function afterVerification(base: ChangeState, verification: Verification, atMs: 
 
 function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'policy.decided' }>['body'], atMs: number, plan: Plan | undefined): ChangeState {
   const approvalsByMs = body.approvalsBy === null ? base.approvalsByMs : parseTime(body.approvalsBy);
-  const decided: ChangeState = { ...base, decision: body.decision, requirement: body.requirement, approvalsByMs };
+  const escalation = soonestEscalation(base.escalation, body.decision.obligations.escalation ?? null);
+  const decided: ChangeState = { ...base, decision: body.decision, requirement: body.requirement, escalation, approvalsByMs };
   if (body.phase === 'request') {
     const planned: ChangeState = { ...decided, plan: plan ?? null, planDigest: body.planDigest };
     if (body.decision.effect === 'deny') return { ...planned, name: 'denied' };
-    return { ...planned, name: requirementIsMet(planned, atMs) ? 'scheduled' : 'pending' };
+    return requirementIsMet(planned, atMs) ? { ...planned, name: 'scheduled' } : waitingForApprovals(planned, atMs);
   }
   const notBefore = body.decision.obligations.notBefore;
   if (body.decision.effect === 'deny' || !requirementIsMet(decided, atMs)) {
@@ -367,11 +376,17 @@ function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'po
     // An earlier issue of the ticket may have been carried out, unheard of: what it may have given is taken back. A revoke gives nothing.
     if (mayHaveGiven(base)) return { ...decided, name: 'revoking', dispatch: null };
     // A ticket that ran out is not issued again on approvals that no longer suffice: like a denial, but nobody said no.
-    return { ...decided, name: body.decision.effect === 'deny' ? 'denied' : base.act === null ? 'pending' : 'failed', dispatch: null };
+    const over: ChangeState = { ...decided, dispatch: null };
+    if (body.decision.effect === 'deny') return { ...over, name: 'denied' };
+    return base.act === null ? waitingForApprovals(over, atMs) : { ...over, name: 'failed' };
   }
   if (notBefore !== undefined && parseTime(notBefore) > atMs) return { ...decided, dispatch: null, heldUntilMs: parseTime(notBefore) };
   if (base.plan?.kind === 'offboard') return { ...decided, name: (base.plan.items ?? []).length === 0 ? 'done' : 'executing', firstActAtMs: atMs };
   return { ...decided, heldUntilMs: null, askedInVain: 0, dispatch: body.planDigest === null ? null : { atMs, planDigest: body.planDigest } };
+}
+
+function waitingForApprovals(base: ChangeState, atMs: number): ChangeState {
+  return { ...base, name: 'pending', pendingSinceMs: atMs };
 }
 
 /** How long a decision that must not undo anything is waited with before it is asked for again: twice as long each time, since each answer is a record. */

@@ -6,6 +6,7 @@
  */
 import { parseTime } from '../protocol/values.ts';
 import { windowEndMs } from './derive.ts';
+import { escalationDueMs } from './escalation.ts';
 import { FINAL_STATES, isPastCutover, mayHaveGiven, mayRollBack, needsAnotherIssue, stepOf, stillGives, type ChangeState, type IssuedTicket } from './state.ts';
 
 export type Work =
@@ -14,6 +15,8 @@ export type Work =
   | { readonly do: 'publishRead' }
   | { readonly do: 'decide' }
   | { readonly do: 'expire' }
+  /** It has waited for approvals for long: further people are told. */
+  | { readonly do: 'escalate' }
   /** Decide again on fresh facts and authorise the step: one piece of work, since the decision must be fresh. */
   | { readonly do: 'dispatch' }
   | { readonly do: 'arm' }
@@ -113,8 +116,7 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
       if (state.read === null || state.read.spent || nowMs >= state.read.notAfterMs) return now({ do: 'read' });
       return { work: { do: 'publishRead' }, wakeAtMs: state.read.notAfterMs };
     case 'pending':
-      if (state.approvalsByMs === null) return NOTHING;
-      return nowMs >= state.approvalsByMs ? now({ do: 'expire' }) : at(state.approvalsByMs);
+      return waiting(state, nowMs);
     case 'scheduled':
       return inItsTime(state, nowMs, { do: 'missWindow' });
     case 'staged':
@@ -148,6 +150,14 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
     case 'revoked':
       return NOTHING;
   }
+}
+
+/** Where the time to decide is over, nobody is told any more that it is short. */
+function waiting(state: ChangeState, nowMs: number): Due {
+  if (state.approvalsByMs !== null && nowMs >= state.approvalsByMs) return now({ do: 'expire' });
+  const escalateAtMs = escalationDueMs(state);
+  if (escalateAtMs !== null && nowMs >= escalateAtMs) return now({ do: 'escalate' });
+  return { work: null, wakeAtMs: soonest(state.approvalsByMs, escalateAtMs) };
 }
 
 /** So many tickets of a step may run out without a word before that is a finding: a worker that is restarted misses one. */

@@ -43,6 +43,7 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   if (change.requirement.approvers !== null) field('approvers', describeApprovers(change.requirement.approvers));
   for (const one of change.approvals) field(one.verdict === 'approve' ? 'approved' : 'rejected', `by ${plain(one.approver)}, record ${one.record}`);
   if (change.state === 'pending' && change.approvalsBy !== null) field('decide by', `${change.approvalsBy} (${relative(Date.parse(change.approvalsBy), nowMs)})`);
+  lines.push(...describeEscalation(change, out, nowMs));
   if (change.result !== null) field('effect', `${change.result.outcome} at ${change.result.at}${change.result.byUse === 'notTried' ? '' : `; by use it ${change.result.byUse}`}`);
   if (failure !== null) field('failed', `${out.bad(failure.code ?? failure.outcome)}${failure.detail === null ? '' : `: ${plain(failure.detail)}`}, record ${failure.record}`);
   if (change.verification?.effect === 'deny') for (const reason of change.verification.reasons) field('read back', `${out.bad(reason.code)}: ${plain(reason.message)}`);
@@ -54,6 +55,15 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   for (const finding of change.findings) field('finding', `${out.bad(finding.code)}: ${plain(finding.message)}${finding.owner === null ? '' : ` (${plain(finding.owner)})`}`);
   field('record', `${change.lastRecord} at ${change.updatedAt}`);
   return lines;
+}
+
+/** Who is told as well, in a sentence; nothing once nobody is and nobody was. */
+function describeEscalation({ escalation, state, approvalsBy }: ChangeView, out: Output, nowMs: number): string[] {
+  if (escalation === null) return [];
+  const people = escalation.to.map(plain).join(', ');
+  if (escalation.at !== null) return [`  ${out.dim('escalated'.padEnd(12))}${people} told at ${escalation.at}; who may approve has not changed`];
+  if (state !== 'pending' || (approvalsBy !== null && escalation.dueAt >= approvalsBy)) return [];
+  return [`  ${out.dim('escalates'.padEnd(12))}${escalation.dueAt} (${relative(Date.parse(escalation.dueAt), nowMs)}): then ${people} told as well`];
 }
 
 /** What will be done, step by step or item by item; how far it is; and when. */

@@ -18,6 +18,7 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'change.expired': 'Nobody decided in time, the time for the change was over before it began, or the caller never took its ticket up.',
   'policy.decided': 'What policy answered about this revision. The plan and the policy input are objects, named by digest.',
   'approval.recorded': 'One person approved exactly this plan.',
+  'approval.escalated': 'The change has waited for approvals for so long that further people are told. Who may approve is what it was; `dueAt` is when it was time.',
   'approval.rejected': 'One person rejected this plan, which ends the change.',
   'step.authorised': 'The sidecar authorises an executor. The receipt that the executor demands is this very record.',
   'step.claimed': 'The executor took the step up; nothing has been touched.',

@@ -38,6 +38,8 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       return decideRequest(context, state, queryOf(state));
     case 'expire':
       return run(context, state, { type: 'expire', by: context.self, cause: 'approval' });
+    case 'escalate':
+      return run(context, state, { type: 'escalate', by: context.self });
     case 'dispatch':
       return dispatch(context, state);
     case 'arm': {

@@ -23,6 +23,7 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
       return event.body.kind === 'revoke' ? null : by(event.actor === sidecar, 'the sidecar of this log');
     case 'change.expired':
     case 'policy.decided':
+    case 'approval.escalated':
     case 'lease.armed':
     case 'lease.activated':
     case 'lease.extended':

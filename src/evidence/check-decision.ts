@@ -1,6 +1,7 @@
 /** Checks of what was decided and approved: `policy.decided`, `approval.*`, and that what is authorised was approved enough. */
 import type { LedgerRecord } from '../../ledger/index.ts';
 import { deriveOffboarding, derivePlan, deriveQuery, systemOf } from '../change/derive.ts';
+import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import type { ChangeState } from '../change/state.ts';
 import { approversNamed, strictest, type Requirement } from '../protocol/decision.ts';
@@ -95,6 +96,14 @@ export function checkApproval(
   const late = parseTime(statement.expiresAt) <= event.atMs || (state.approvalsByMs !== null && event.atMs > state.approvalsByMs);
   if (late) return { fault: fault('approval-expired', `${statement.approver} decided after the time to decide was over`) };
   return { fault: null, approval: { approvalId: approval.approvalId, statement, proofClass: approval.proofClass } };
+}
+
+/** Further people are told because a decision says so, those whom it names, and when it says. */
+export function checkEscalated({ state }: Audited, { body: { to, dueAt } }: Of<'approval.escalated'>): Fault | null {
+  if (state.escalation === null) return fault('escalation-mismatch', 'further people were told, and no decision asks for that');
+  if (!same(to, state.escalation.to)) return fault('escalation-mismatch', 'others were told than the decisions about this change name');
+  const dueMs = escalationDueMs(state);
+  return dueMs === null || parseTime(dueAt) === dueMs ? null : fault('escalation-mismatch', `${dueAt} is not when it was time to tell them`);
 }
 
 /** What is missing of the approvals in force at `atMs`. The steps after the first go on under those that it was authorised with. */

@@ -4,7 +4,7 @@ import type { ChangeEvent } from '../change/events.ts';
 import type { Audited, CheckedApproval } from './audited.ts';
 import { checkActorOf } from './check-actor.ts';
 import { checkAuthorisation } from './check-authorised.ts';
-import { checkApproval, checkDecision } from './check-decision.ts';
+import { checkApproval, checkDecision, checkEscalated } from './check-decision.ts';
 import { checkActivated, checkArmed, checkEnding, checkReport } from './check-effect.ts';
 import { checkDisarmed, type Extensions } from './check-extension.ts';
 import type { Locks } from './check-lock.ts';
@@ -47,6 +47,8 @@ export function checkEvent({ believed, locks, cases, extensions, targets, graceM
     case 'approval.recorded':
     case 'approval.rejected':
       return { ...NOTHING_CHECKED, ...checkApproval(believed, audited, event) };
+    case 'approval.escalated':
+      return only(checkEscalated(audited, event));
     case 'step.authorised':
       return only(checkAuthorisation({ believed, locks, cases, extensions, targets }, audited, event));
     case 'state.read':

@@ -2,6 +2,7 @@
  * Which record may follow which: the closed set of events that each state of a change allows. It restates, for somebody else's ledger,
  * what `decide` made sure of for one's own.
  */
+import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState, type StateName } from '../change/state.ts';
 import { readPayload } from '../protocol/dsse.ts';
@@ -41,6 +42,9 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'approval.recorded':
     case 'approval.rejected':
       return inOneOf('pending');
+    case 'approval.escalated':
+      return inOneOf('pending') ?? when(event.body.revision === state.revision, `revision ${state.revision}`)
+        ?? when(state.escalated === null, 'a change of which further people had been told') ?? when(event.atMs >= (escalationDueMs(state) ?? 0), 'a change that had not waited for so long');
     case 'step.authorised':
       if (event.body.kind === 'read') return isReadAgain(state) ? when(state.after === null, 'a change that had been looked at') : inOneOf('requested');
       if (event.body.kind === 'act') return stepOutOfOrder(state, event.body.stepId) ?? inOneOf('scheduled', 'staged', 'authorised', 'executing') ?? issuedAgain(state, event);

@@ -62,6 +62,8 @@ function tell(event: NewEvent): string {
       const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
       return `${statement.approver} ${event.type === 'approval.recorded' ? 'approved' : 'rejected'} plan ${short(statement.planDigest)} of revision ${statement.revision}${because(event.body.comment)}.`;
     }
+    case 'approval.escalated':
+      return `It still waited for approvals at ${event.body.dueAt}: ${event.body.to.join(', ')} ${event.body.to.length === 1 ? 'is' : 'are'} told as well. Who may approve has not changed.`;
     case 'step.authorised':
       return authorised(event.body, actor);
     case 'state.read':

@@ -42,13 +42,15 @@ export function notificationsOf({ event, state }: Told): Notification[] {
   const items = state.plan?.items?.length ?? 0;
   const requesterWords = { reason: state.request.reason };
   const requester = [...state.requester];
+  const approvalsBy = state.approvalsByMs === null ? null : formatTime(state.approvalsByMs);
+  const urgency = isEmergency(state.request) ? { urgency: 'emergency' as const } : {};
 
   switch (event.type) {
     case 'policy.decided':
       if (state.name === 'pending') {
         return [tell('approval.requested', {
           revision: state.revision, requester, planDigest: event.body.planDigest!, approvers: approversNamed(event.body.requirement.approvers),
-          approvalsBy: state.approvalsByMs === null ? null : formatTime(state.approvalsByMs), ...(isEmergency(state.request) ? { urgency: 'emergency' } : {}), requesterWords,
+          approvalsBy, ...urgency, requesterWords,
         })];
       }
       return state.request.kind === 'offboard' && state.name === 'executing' ? [tell('offboarding.started', { requester, items, requesterWords })] : [];
@@ -56,6 +58,12 @@ export function notificationsOf({ event, state }: Told): Notification[] {
     case 'approval.rejected': {
       const { revision, planDigest, approver, verdict } = readPayload(event.body.approval.envelope, approvalStatementSchema);
       return [tell('approval.decided', { revision, planDigest, approver, verdict, pending: state.name === 'pending' })];
+    }
+    case 'approval.escalated': {
+      const { revision, to, dueAt } = event.body;
+      return [tell('approval.escalated', {
+        revision, requester, planDigest: state.planDigest!, to, approvers: approversNamed(state.requirement.approvers), dueAt, approvalsBy, ...urgency, requesterWords,
+      })];
     }
     case 'window.opened': {
       const { calendar, opensAt, closesAt, consumers } = event.body;

@@ -51,6 +51,19 @@ export const notificationSchema = z.discriminatedUnion('type', [
     /** Whether it still waits for others. */
     pending: z.boolean(),
   }),
+  /** It has waited for long, and these are told as well. Who may approve is still who was asked. */
+  payload('approval.escalated', {
+    revision: z.int().min(1), requester, planDigest: digestSchema,
+    /** Whom this is for. */
+    to: z.array(personIdSchema),
+    /** Everyone who may approve, as in `approval.requested`: being in `to` lets nobody do so. */
+    approvers: z.array(personIdSchema),
+    /** When it was time to tell them; `timestamp` is later where the sidecar was away. */
+    dueAt: timeSchema,
+    approvalsBy: timeSchema.nullable(),
+    urgency: z.literal('emergency').optional(),
+    requesterWords,
+  }),
   payload('window.opened', window),
   payload('window.closed', { ...window, cause: z.enum(['over', 'finished', 'missed']) }),
   /** A new credential works beside the old one: each consumer changes over, and says so with `POST` to `confirmations`. */

@@ -45,6 +45,14 @@ export const counterOfferSchema = z.strictObject({
   leaseSeconds: z.int().min(1).nullable(),
 });
 
+/** Who is told as well, and after how long, of a change that still waits for approvals. Told, and no more: who may approve is `approvers`. */
+export const escalationSchema = z.strictObject({
+  /** From when the change began to wait. At most a year. */
+  afterSeconds: z.int().min(1).max(31_536_000),
+  to: z.array(personIdSchema).min(1).max(32),
+});
+export type Escalation = z.infer<typeof escalationSchema>;
+
 export const decisionSchema = z.strictObject({
   effect: z.enum(['deny', 'needsApproval', 'allow']),
   reasons: z.array(reasonSchema).min(1).max(64),
@@ -55,6 +63,8 @@ export const decisionSchema = z.strictObject({
     verification: z.enum(['readBack', 'byUse']),
     /** Not to be dispatched before then (a freeze ends): the change waits and is asked again. */
     notBefore: timeSchema.optional(),
+    /** Absent: nobody is told but those who are asked. */
+    escalation: escalationSchema.optional(),
   }),
   entitlements: z.strictObject({
     requested: z.array(entitlementSchema).max(16),
@@ -118,4 +128,13 @@ export function strictest(a: Requirement, b: Requirement): Requirement {
     : { allOf: [a.approvers, b.approvers] };
   const proofClass = PROOF_CLASSES.indexOf(a.proofClass) >= PROOF_CLASSES.indexOf(b.proofClass) ? a.proofClass : b.proofClass;
   return { approvers, proofClass };
+}
+
+/** A record has 60 KiB for everything: people beyond these are not told. */
+export const ESCALATED_TO_MAX = 128;
+
+/** The escalation that holds when both do: the earlier one, to everybody whom either names. It never shrinks. */
+export function soonestEscalation(a: Escalation | null, b: Escalation | null): Escalation | null {
+  if (a === null || b === null) return a ?? b;
+  return { afterSeconds: Math.min(a.afterSeconds, b.afterSeconds), to: [...new Set([...a.to, ...b.to])].slice(0, ESCALATED_TO_MAX) };
 }

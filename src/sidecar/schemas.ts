@@ -113,6 +113,8 @@ export const changeViewSchema = z.strictObject({
   /** Of this revision and plan; `record` is where the ledger holds it. */
   approvals: z.array(z.strictObject({ approvalId: approvalIdSchema, approver: personIdSchema, verdict: z.enum(['approve', 'reject']), record: counterSchema })),
   approvalsBy: timeSchema.nullable(),
+  /** Who is told as well when it waits for approvals for long, when that is due, and when it was recorded. Who may approve is in `requirement`. */
+  escalation: z.strictObject({ to: z.array(personIdSchema), dueAt: timeSchema, at: timeSchema.nullable() }).nullable(),
   window: windowViewSchema.nullable(),
   /** In the plan's order; empty until there is a plan. */
   steps: z.array(z.strictObject({ stepId: stepIdSchema, action: stepActionSchema, account: plainTextSchema(128), state: z.enum(STEP_STATES) })),

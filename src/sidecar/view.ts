@@ -1,4 +1,5 @@
 /** A change's state as it is shown: read off the fold, nothing of its own. */
+import { escalationDueMs } from '../change/escalation.ts';
 import type { FindingCode } from '../change/events.ts';
 import { FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';
@@ -37,6 +38,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
     requirement: state.requirement,
     approvals: state.approvals.map(({ approval, statement, seq }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, record: seq })),
     approvalsBy: state.approvalsByMs === null ? null : formatTime(state.approvalsByMs),
+    escalation: escalationOf(state),
     window: windowOf(state),
     steps: stepsOf(state),
     rotation: rotationOf(state),
@@ -56,6 +58,13 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
     updatedAt: formatTime(state.lastAtMs),
     links: { self, approvals: `${self}/approvals`, delivery: `${self}/delivery`, evidence: `${self}/evidence` },
   };
+}
+
+function escalationOf(state: ChangeState): ChangeView['escalation'] {
+  const { escalated, escalation } = state;
+  if (escalated !== null) return { to: [...escalated.to], dueAt: formatTime(escalated.dueAtMs), at: formatTime(escalated.atMs) };
+  const dueMs = escalationDueMs(state);
+  return dueMs === null || escalation === null ? null : { to: escalation.to, dueAt: formatTime(dueMs), at: null };
 }
 
 const WINDOW_STATES = { none: 'planned', opened: 'open', closed: 'closed' } as const;

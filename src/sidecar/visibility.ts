@@ -12,7 +12,7 @@ import { approversNamed } from '../protocol/decision.ts';
 const seesAll = (by: Authenticated): boolean => by.roles.has('auditor') || by.roles.has('operator');
 
 /**
- * Requesters, those who are asked or have decided, whoever may revoke it (owners, on call, security), the consumers of a
+ * Requesters, those who are asked, were told as well or have decided, whoever may revoke it (owners, on call, security), the consumers of a
  * rotation, operators and auditors. Of an offboarding, those who may see an identity that is in it; who is offboarded is not told by us.
  */
 export function maySeeChange(by: Authenticated, state: ChangeState, facts: Facts): boolean {
@@ -22,9 +22,10 @@ export function maySeeChange(by: Authenticated, state: ChangeState, facts: Facts
     || approversNamed(state.requirement.approvers).includes(principal)
     || state.approvals.some(({ statement }) => statement.approver === principal)
     || state.plan?.rotation?.consumers.includes(principal) === true;
-  if (takesPart || state.request.kind !== 'offboard') return takesPart || mayRevoke(principal, state, facts);
+  const told = state.escalated?.to.includes(principal) === true;
+  if (takesPart || state.request.kind !== 'offboard') return takesPart || told || mayRevoke(principal, state, facts);
   if (principal === state.request.subject) return false;
-  return isInTeam(principal, facts) || (state.plan?.items ?? []).some(({ nhi }) => maySeeNhi(by, nhi, facts));
+  return told || isInTeam(principal, facts) || (state.plan?.items ?? []).some(({ nhi }) => maySeeNhi(by, nhi, facts));
 }
 
 /** The identity itself, its owners, on call, security, operators and auditors. */

@@ -114,7 +114,7 @@ describe('a configuration', () => {
     const webhook = 'webhooks: [{name: nats, url: "https://ops.example.org/hook", secret: ops.whsec}]\n';
     expect(await issuesOf(load(`${nats('events: [approval.requested]')}${webhook}`))).toMatchObject([{ pointer: '/webhooks' }]);
     expect(await issuesOf(load(nats('relays: [example.org/countersign]')))).toMatchObject([{ pointer: '/nats/relays' }]);
-    expect(await issuesOf(load(nats('events: [approval.escalated]')))).toHaveLength(1);
+    expect(await issuesOf(load(nats('events: [approval.expired]')))).toHaveLength(1);
     expect((await load(nats('relays: [example.org/other]'))).config.nats).toMatchObject({ relays: ['example.org/other'] });
   });
 

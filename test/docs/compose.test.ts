@@ -1,6 +1,6 @@
 /** `docker-compose.yml`, without Docker: it is well-formed, complete and pinned, and what it mounts is what `npm run compose:init` makes. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -75,6 +75,47 @@ describe.each(services)('%s', (name, service) => {
     }
     for (const secret of service.secrets ?? []) expect(existsSync(found(compose.secrets[secret]!.file)), secret).toBe(true);
   });
+});
+
+test('what reads the installation or a secret of it runs as its owner, but for what begins as root', () => {
+  for (const [name, { user, volumes = [], secrets = [] }] of services) {
+    const reads = secrets.length > 0 || volumes.some((volume) => volume.startsWith('./installation:'));
+    // PostgreSQL's image reads its password before it gives root up; the servers' files are readable by anybody.
+    expect(user, name).toBe(reads && name !== 'postgres' ? '${COUNTERSIGN_UID:-1000}' : undefined);
+  }
+});
+
+test('no file of the installation names the directory in which it was made', () => {
+  const made = join(directory, 'installation');
+  const files = readdirSync(made, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  expect(files.length).toBeGreaterThan(20);
+  for (const { parentPath, name } of files) expect(readFileSync(join(parentPath, name), 'utf8'), name).not.toContain(directory);
+});
+
+describe('the image that is built here', () => {
+  const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8');
+  const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap((match) => match[1]!.split(' '));
+
+  test('is of an image pinned to a version that this package supports', () => {
+    const bases = [...dockerfile.matchAll(/^FROM (\S+)/gm)].map((match) => match[1]!);
+    expect(new Set(bases).size).toBe(1);
+    expect(bases[0]).toMatch(/^node:\d+\.\d+\.\d+-slim$/);
+    const [major, minor] = bases[0]!.slice('node:'.length).split('.').map(Number) as [number, number];
+    const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { engines: { node: string } };
+    const [least, leastMinor] = engines.node.slice('>='.length).split('.').map(Number) as [number, number];
+    expect(major > least || (major === least && minor >= leastMinor)).toBe(true);
+  });
+
+  test('is built of what is there, and sees nothing else: no key of the installation', () => {
+    expect(copied.length).toBeGreaterThan(5);
+    for (const path of copied) expect(existsSync(join(root, path)), path).toBe(true);
+    const [first, ...rest] = readFileSync(join(root, '.dockerignore'), 'utf8').split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+    expect([first, rest.sort()]).toEqual(['*', copied.map((path) => `!${path}`).sort()]);
+  });
+});
+
+test('the installation, which has keys, is not committed by accident', () => {
+  expect(readFileSync(join(root, '.gitignore'), 'utf8').split('\n')).toContain('/installation/');
 });
 
 test('every volume and secret is used', () => {

@@ -49,6 +49,18 @@ describe('approvers', () => {
     expect(toldOf(requested(ROTATE), both, verdictOf(ROTATION, 'person:ben', 'reject'))[0]!.payload.data).toMatchObject({ verdict: 'reject', pending: false });
   });
 
+  it('are told once more, and further people with them, when it has waited for long; who may approve is what it was', () => {
+    const escalated: NewEvent = { type: 'approval.escalated', actor: 'sidecar:x', body: { revision: 1, to: ['person:sam'], dueAt: '2026-11-23T18:30:00.000Z' } };
+    expect(toldOf(requested({ ...ROTATE, urgency: 'emergency' } as typeof ROTATE), asked, escalated).map(({ payload }) => payload)).toEqual([{
+      type: 'approval.escalated', timestamp: '2026-11-23T19:00:00.000Z',
+      data: {
+        changeId: ID, record: 2, kind: 'rotate', subject: 'nhi:prod/orders', connector: 'pg-main', target: 'app', revision: 1, requester: ['person:ana'],
+        planDigest: planDigest(ROTATION), to: ['person:sam'], approvers: ['person:wei', 'person:ana'], dueAt: '2026-11-23T18:30:00.000Z', approvalsBy: '2026-11-24T19:00:00.000Z',
+        urgency: 'emergency', requesterWords: { reason: ROTATE.reason },
+      },
+    }]);
+  });
+
   it('are not told of what is denied, allowed or only asked', () => {
     expect(toldOf(requested(ROTATE))).toEqual([]);
     expect(toldOf(requested(ROTATE), decided(ROTATION, 'deny'))).toEqual([]);
@@ -170,7 +182,8 @@ describe('every notification', () => {
   const two = changeIdOf(2);
   const three = changeIdOf(3);
   const rotation = planOf(three, ROTATE);
-  ledger.add(three, AT, requested(ROTATE), decided(rotation, 'needsApproval', { approvers: ['person:wei'] }), verdictOf(rotation, 'person:wei', 'reject'));
+  ledger.add(three, AT, requested(ROTATE), decided(rotation, 'needsApproval', { approvers: ['person:wei'] }),
+    { type: 'approval.escalated', actor: 'sidecar:x', body: { revision: 1, to: ['person:sam'], dueAt: '2026-11-23T18:30:00.000Z' } }, verdictOf(rotation, 'person:wei', 'reject'));
   const offboarding = planOf(two, OFFBOARD);
   ledger.add(two, AT, requested(OFFBOARD), decided(offboarding, 'allow'), decided(offboarding, 'allow', { phase: 'dispatch' }));
   for (const item of [0, 1]) ledger.add(two, AT, { type: 'item.settled', actor: 'sidecar:x', body: { item, outcome: 'gone', owner: null, detail: 'gone' } });

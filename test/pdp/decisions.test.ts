@@ -29,7 +29,7 @@ describe('with the example facts', () => {
     const decision = await decide(PROVISION, ['nhi:prod/billing-export']);
     expect(decision.effect).toBe('needsApproval');
     expect(codes(decision)).toEqual(['owner-approval']);
-    expect(decision.obligations).toEqual({ approvers: { anyOf: ['person:ana', 'person:ben'] }, proofClass: 'session', maxLeaseSeconds: 3600, verification: 'byUse' });
+    expect(decision.obligations).toEqual({ approvers: { anyOf: ['person:ana', 'person:ben'] }, proofClass: 'session', maxLeaseSeconds: 3600, verification: 'byUse', escalation: { afterSeconds: 14_400, to: ['person:ben', 'person:sam'] } });
     expect(isSatisfied(decision.obligations.approvers!, new Set(['person:ana']))).toBe(true);
     expect(isSatisfied(decision.obligations.approvers!, new Set(['person:mallory', 'person:olga']))).toBe(false);
   });

@@ -103,6 +103,9 @@ export function startActors(world: World, rng: Rng, oracle: Oracle, untilMs: num
       const other = digestOf(Buffer.from('another plan'));
       void ask((engine) => engine.decideApproval(oneOf(named), changeId, 'approve', other, null)).then((answer) => expectRefused(answer, 'another plan was approved'));
     }
+    // Whoever was only told means well, and tries.
+    const told = (state.escalated?.to ?? []).filter((one) => !named.includes(one));
+    if (told.length > 0 && rng.chance(0.5)) void ask((engine) => engine.decideApproval(oneOf(told), changeId, 'approve', digest, null)).then((answer) => expectRefused(answer, 'somebody who was told and not asked approved'));
     if (intent === 'ignore') return;
     if (intent === 'reject') void ask((engine) => engine.decideApproval(oneOf(named), changeId, 'reject', digest, 'no'));
     else for (let votes = rng.between(1, 3); votes > 0; votes -= 1) void ask((engine) => engine.decideApproval(oneOf(named), changeId, 'approve', digest, null));

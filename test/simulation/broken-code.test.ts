@@ -8,6 +8,8 @@ import { TransportError, type Transport } from '../../src/engine/ports.ts';
 import type { Connector } from '../../src/executor/connector.ts';
 import type * as Ask from '../../src/engine/ask.ts';
 import type * as Compare from '../../src/change/compare.ts';
+import type * as Escalation from '../../src/change/escalation.ts';
+import { no, yes } from '../../src/change/outcome.ts';
 import type * as Offboarding from '../../src/engine/offboarding.ts';
 import type * as State from '../../src/change/state.ts';
 import type * as Work from '../../src/change/work.ts';
@@ -38,7 +40,32 @@ function withoutExtensions(transport: Transport): Transport {
   };
 }
 
+/** Replaces when further people are due to be told. */
+function escalatingBy(due: (state: State.ChangeState, real: typeof Escalation.escalationDueMs) => number | null): () => void {
+  return () => vi.doMock(import('../../src/change/escalation.ts'), async (original): Promise<typeof Escalation> => {
+    const real = await original();
+    const dueMs = (state: State.ChangeState): number | null => due(state, real.escalationDueMs);
+    return {
+      escalationDueMs: dueMs,
+      decideEscalation: (state, by, nowMs) => {
+        const atMs = dueMs(state);
+        if (atMs === null || nowMs < atMs) return no('not-expected', 'it is not time');
+        return yes({ type: 'approval.escalated', actor: by, body: { revision: state.revision, to: state.escalation!.to, dueAt: formatTime(atMs) } });
+      },
+    };
+  });
+}
+
 const cases: readonly Case[] = [
+  { invariant: 15, who: 'an engine that tells nobody of what waits for long', breakIt: escalatingBy(() => null) },
+  { invariant: 15, who: 'an engine that tells further people again and again', breakIt: escalatingBy((state, real) => real({ ...state, escalated: null })) },
+  {
+    invariant: 15, who: 'an engine that tells further people too early',
+    breakIt: escalatingBy((state, real) => {
+      const dueMs = real(state);
+      return dueMs === null ? null : dueMs - 900;
+    }),
+  },
   {
     invariant: 14, who: 'a reconciliation that sees nobody whom it does not know',
     breakIt: () => vi.doMock(import('../../src/change/compare.ts'), async (original): Promise<typeof Compare> => {
@@ -151,7 +178,7 @@ const cases: readonly Case[] = [
 ];
 
 afterEach(() => {
-  for (const path of ['change/compare', 'change/state', 'change/work', 'engine/ask', 'engine/offboarding', 'engine/store', 'executor/locked', 'executor/order-fence', 'executor/turn']) vi.doUnmock(`../../src/${path}.ts`);
+  for (const path of ['change/compare', 'change/escalation', 'change/state', 'change/work', 'engine/ask', 'engine/offboarding', 'engine/store', 'executor/locked', 'executor/order-fence', 'executor/turn']) vi.doUnmock(`../../src/${path}.ts`);
   vi.resetModules();
 });
 

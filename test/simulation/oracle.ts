@@ -10,6 +10,7 @@ import { isSatisfied, strictest, type Requirement } from '../../src/protocol/dec
 import { openDsse, readPayload } from '../../src/protocol/dsse.ts';
 import { planSchema, type Plan, type PlanStep } from '../../src/protocol/plan.ts';
 import { approvalStatementSchema, APPROVAL_TYPE, reportSchema, revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
+import { createEscalationOracle, type EscalationOracle } from './escalation-oracle.ts';
 import { createLedgerView, type LedgerView } from './ledger-view.ts';
 import type { Access } from './sim-target.ts';
 import { EXECUTORS } from './fixtures.ts';
@@ -17,7 +18,7 @@ import { createWorkflowOracle, type WorkflowOracle } from './workflow-oracle.ts'
 import { APPLY_TIMEOUT_MS, type Watchers, type World } from './world.ts';
 
 export interface Violation {
-  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, and 14 `reconcile-actors.ts`. 0: liveness, or a program that fell over. */
+  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, and 15 `escalation-oracle.ts`. 0: liveness, or a program that fell over. */
   readonly invariant: number;
   readonly atMs: number;
   readonly message: string;
@@ -74,6 +75,7 @@ export function createOracle(): Oracle {
   let world: World;
   let view: LedgerView;
   let workflow: WorkflowOracle;
+  let escalations: EscalationOracle;
   let checks = 0;
   let comparedIncarnation = -1;
   /** States that were found equal to the ledger's: they don't change, so once is enough. */
@@ -339,11 +341,13 @@ export function createOracle(): Oracle {
       world = of;
       view = createLedgerView(world.sidecar.disk, 'journal');
       workflow = createWorkflowOracle(world, view, broken);
+      escalations = createEscalationOracle(world, view, broken);
     },
     check() {
       checkSaid();
       checkEnds();
       workflow.check();
+      escalations.check();
       checks += 1;
       const incarnation = world.engine() === null ? -1 : world.sidecar.process!.incarnation;
       if (incarnation === -1 || (incarnation === comparedIncarnation && checks % COMPARE_EVERY !== 0)) return;

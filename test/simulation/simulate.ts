@@ -118,12 +118,14 @@ function isAtRest(world: World): boolean {
 function count(world: World, oracle: Oracle): Record<string, number> {
   const seen: Record<string, number> = { given: 0 };
   for (const target of world.targets.values()) seen['given'] = (seen['given'] ?? 0) + target.given.length;
-  for (const { name, request, plan } of world.engine()?.all() ?? []) {
-    for (const what of [name, `${plan?.mode === 'caller' ? 'called ' : ''}${request.kind} ${name}`]) seen[what] = (seen[what] ?? 0) + 1;
+  for (const { name, request, plan, escalated } of world.engine()?.all() ?? []) {
+    for (const what of [name, `${plan?.mode === 'caller' ? 'called ' : ''}${request.kind} ${name}`, ...(escalated === null ? [] : [`escalated ${name}`])]) seen[what] = (seen[what] ?? 0) + 1;
   }
-  for (const { type, body } of oracle.view.records()) {
+  for (const { type, body, at } of oracle.view.records()) {
     const what = type.startsWith('lock.') && body['statement'] !== undefined ? `${type} elsewhere` : type;
     seen[what] = (seen[what] ?? 0) + 1;
+    // By a sidecar that was away, and is back.
+    if (type === 'approval.escalated' && Date.parse(at) > Date.parse(body['dueAt'] as string) + 2_000) seen['escalated late'] = (seen['escalated late'] ?? 0) + 1;
   }
   return seen;
 }

@@ -53,6 +53,10 @@ if (replayed !== undefined) {
     for (const name of [...ends, ...records]) expect(total[name], name).toBeGreaterThan(0);
   });
 
+  test('the seeds see further people told of what nobody decides, and what they were told of approved, expired and withdrawn', () => {
+    for (const name of ['approval.escalated', 'escalated late', 'escalated done', 'escalated expired', 'escalated withdrawn']) expect(total[name], name).toBeGreaterThan(0);
+  });
+
   test('the seeds see leases extended, and extensions that come to nothing', () => {
     for (const name of ['extend done', 'extend denied', 'extend failed', 'lease.extended', 'lease.disarmed']) expect(total[name], name).toBeGreaterThan(0);
   });

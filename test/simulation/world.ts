@@ -8,6 +8,7 @@ import type { WorkerLimits } from '../../src/executor/context.ts';
 import { openWorker, type Worker } from '../../src/executor/worker.ts';
 import type { Facts } from '../../src/facts/load.ts';
 import { EngineFault, type Pdp } from '../../src/pdp/engine.ts';
+import type { Decision } from '../../src/protocol/decision.ts';
 import type { PlanStep } from '../../src/protocol/plan.ts';
 import type { Dsse } from '../../src/protocol/signed.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
@@ -133,6 +134,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
   const engines = new Map<Process, { readonly engine: Engine; readonly log: Log }>();
   const workers = new Map<Process, Worker>();
   const randoms = rng.fork('randomness of programs');
+  const escalations = rng.fork('escalations');
   const logger = (name: string): Logger => ({
     info: (fields, message) => scheduler.trace(`${name}: ${message}${message === 'overtaken' ? ` ${JSON.stringify(fields)}` : ''}`),
     warn: (fields, message) => scheduler.trace(`${name}: ${message} ${JSON.stringify(fields)}`),
@@ -171,7 +173,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       return ask();
     };
     return {
-      bundle: pdp.bundle, decide: (input) => answer(() => pdp.decide(input)), verify: (input) => answer(() => pdp.verify(input)),
+      bundle: pdp.bundle, decide: async (input) => escalatedSoon(await answer(() => pdp.decide(input)), escalations), verify: (input) => answer(() => pdp.verify(input)),
       schedule: (input) => answer(() => pdp.schedule(input)), reconcile: (input) => answer(() => pdp.reconcile(input)), close: async () => undefined,
     };
   };
@@ -244,6 +246,14 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     },
   };
   return world;
+}
+
+/** Further people are told within the minutes of a run, or after it: sooner and later, to more and fewer, as if policy and directory changed all the time. */
+function escalatedSoon(decision: Decision, rng: Rng): Decision {
+  const { escalation, ...others } = decision.obligations;
+  if (escalation === undefined) return decision;
+  const [afterSeconds, fewer] = [rng.pick([1, 5, 15, 40, 100, 200, null]), rng.chance(0.3)];
+  return { ...decision, obligations: { ...others, ...(afterSeconds === null ? {} : { escalation: { afterSeconds, to: fewer ? escalation.to.slice(-1) : escalation.to } }) } };
 }
 
 /** Accounts that are rotated and shut out: one with twin logins, and some that log in themselves. */

@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateSignerKey, nodeDisk, openLog, parseSigner, parseTrustPolicy, parseVerifier, type Disk, type Log, type Signer } from '../../ledger/index.ts';
-import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits } from '../../src/engine/engine.ts';
-import type { LedgerCopy, Logger, Outbox } from '../../src/engine/ports.ts';
+import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits, type EngineOptions } from '../../src/engine/engine.ts';
+import type { Clock, LedgerCopy, Logger, Outbox } from '../../src/engine/ports.ts';
 import { parseFacts, type Facts } from '../../src/facts/load.ts';
 import { hashToken, makeTokens, type Role } from '../../src/identity/tokens.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
@@ -86,6 +86,7 @@ export interface TestSidecar {
   readonly directory: string;
   readonly ticketSigner: Signer;
   readonly logSigner: Signer;
+  readonly executorSigner: Signer;
   readonly trust: Trust;
   readonly facts: Facts;
   readonly draining: AbortController;
@@ -94,7 +95,8 @@ export interface TestSidecar {
   send(by: string | null, method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Answered>;
   /** A change that waits for approval, or further: `until` names the states that are good enough. */
   change(by: string, request: ChangeRequest): Promise<ChangeView>;
-  close(): Promise<void>;
+  /** `keep`: its directory stays, for another one `after` it. */
+  close(keep?: 'keep'): Promise<void>;
 }
 
 export interface TestOptions {
@@ -107,6 +109,11 @@ export interface TestOptions {
   /** What the engine is given of a bus. */
   readonly copy?: LedgerCopy;
   readonly outbox?: Outbox;
+  /** Of the engine and its ledger; left out: the system's. */
+  readonly clock?: Clock;
+  /** One that was closed with `keep`: the same ledger, keys and directory. */
+  readonly after?: TestSidecar;
+  readonly onEvents?: EngineOptions['onEvents'];
   /** What the example facts are made into. */
   readonly facts?: (facts: Facts) => Facts;
 }
@@ -122,10 +129,11 @@ async function exampleFacts(): Promise<Facts> {
 }
 
 export async function openTestSidecar(options: TestOptions = {}): Promise<TestSidecar> {
-  const directory = await mkdtemp(join(tmpdir(), 'countersign-sidecar-'));
-  const [logSigner, ticketSigner, executorSigner] = [signerOf(ORIGIN), signerOf('example.org/tickets'), signerOf('example.org/pg-1')];
+  const directory = options.after?.directory ?? (await mkdtemp(join(tmpdir(), 'countersign-sidecar-')));
+  const { logSigner, ticketSigner, executorSigner } = options.after ?? { logSigner: signerOf(ORIGIN), ticketSigner: signerOf('example.org/tickets'), executorSigner: signerOf('example.org/pg-1') };
+  const clock = options.clock ?? systemClock;
   const disk = options.disk?.(nodeDisk(directory)) ?? nodeDisk(directory);
-  const log = await openLog({ origin: ORIGIN, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => Date.now() });
+  const log = await openLog({ origin: ORIGIN, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs() });
   const facts = (options.facts ?? ((same) => same))(await exampleFacts());
   const trust: Trust = {
     policy: parseTrustPolicy(`log ${logSigner.vkey}\nquorum none\n`),
@@ -139,17 +147,17 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
     warn: (fields, message) => void logged.push({ level: 'warn', fields, message }),
     error: (fields, message) => void logged.push({ level: 'error', fields, message }),
   };
-  const executor = scriptedExecutor(EXECUTOR, executorSigner, () => Date.now());
+  const executor = scriptedExecutor(EXECUTOR, executorSigner, () => clock.nowMs());
   const deliveries = await openDeliveryStore({ disk: nodeDisk(directory), directory: 'deliveries', clock: systemClock, keepMs: 86_400_000, logger });
   const engine = await openEngine({
     log, pdp: options.pdp ?? scriptedPdp(options.decide ?? usualPolicy), facts: () => facts, transport: executor, deliveries, trust, ticketSigner,
     executorOf: (connector) => (['pg-main', 'pg-dev'].includes(connector) ? EXECUTOR : undefined), connectors: ['pg-dev', 'pg-main'],
-    copy: options.copy, outbox: options.outbox, clock: systemClock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
+    copy: options.copy, outbox: options.outbox, ...(options.onEvents === undefined ? {} : { onEvents: options.onEvents }), clock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
   });
   const draining = new AbortController();
   const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));
   const app = createApp({
-    engine, log, facts: () => facts, clock: systemClock, logger, tokens, hosts: options.hosts ?? [], draining: draining.signal,
+    engine, log, facts: () => facts, clock, logger, tokens, hosts: options.hosts ?? [], draining: draining.signal,
     connectors: ['pg-dev', 'pg-main'], executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`),
   });
 
@@ -164,18 +172,18 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
     return { status: response.status, headers: response.headers, text, body: isJson ? (JSON.parse(text) as unknown) : null };
   };
   return {
-    app, engine, log, executor, directory, ticketSigner, logSigner, trust, facts, draining, logged, send,
+    app, engine, log, executor, directory, ticketSigner, logSigner, executorSigner, trust, facts, draining, logged, send,
     async change(by, request) {
       const answered = await send(by, 'POST', '/v1/changes?wait=PT10S', request);
       if (answered.status !== 201) throw new Error(`${answered.status} ${answered.text}`);
       return answered.body as ChangeView;
     },
-    async close() {
+    async close(keep) {
       draining.abort();
       deliveries.close();
       await engine.close();
       await log.close().catch(() => undefined);
-      await rm(directory, { recursive: true, force: true });
+      if (keep === undefined) await rm(directory, { recursive: true, force: true });
     },
   };
 }

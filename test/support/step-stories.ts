@@ -39,6 +39,8 @@ export interface Planned {
   /** Nobody can look at the target, so nobody does. */
   readonly unread?: boolean;
   readonly effect?: Decision['effect'];
+  /** Of the first decision, beside who approves. */
+  readonly obligations?: Partial<Decision['obligations']>;
   readonly ledger?: Beat[];
   readonly parent?: Telling;
 }
@@ -65,7 +67,7 @@ export function toldUntilPlanned(request: ChangeRequest, atMs: number, planned: 
   const plan = derivePlan(telling.now, query, telling.now.before ?? { touched: {} }, {
     salt: salt(12), window: planned.window ?? null, consumers: planned.consumers ?? [], parent: telling.now.parent,
   });
-  return telling.later(5).do({ type: 'recordDecision', by: sidecar, phase: 'request', plan, ...answer(planned.effect ?? 'needsApproval') });
+  return telling.later(5).do({ type: 'recordDecision', by: sidecar, phase: 'request', plan, ...answer(planned.effect ?? 'needsApproval', planned.obligations) });
 }
 
 function toldUntilRead(telling: Telling, state: TargetState, query = deriveQuery(telling.changeId, telling.now.request, state.account)): Telling {

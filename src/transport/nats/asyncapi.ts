@@ -29,7 +29,7 @@ const PARAMETERS: Json = {
   log: { description: 'The id of a log: the first 16 hex digits of SHA-256(origin).', examples: ['3dfc5f0e30f90517'] },
   audience: { description: 'The id of a log, or `all`: every sidecar.', examples: ['3dfc5f0e30f90517', 'all'] },
   token: { description: '32 hex digits. What the sidecar sends is under tokens that nobody else can guess; what a worker sends, under the start of the digest of its report.', examples: ['0123456789abcdef0123456789abcdef'] },
-  event: { description: 'A notification, which is two tokens.', examples: ['approval.requested', 'approval.decided'] },
+  event: { description: 'A notification, which is two tokens.', examples: ['approval.requested', 'approval.decided', 'approval.escalated'] },
   digest: { description: 'SHA-256 of an object, 64 hex digits.', examples: ['0f343b0931126a20f133d67c2b018a3b0f343b0931126a20f133d67c2b018a3b'] },
   part: { description: 'Parts are counted from 0.', examples: ['0'] },
   leaseId: { description: 'A lease.', examples: ['lse_3dfc5f0e30f90517_01M85HVDNEKQEDJQ32QHJHD0YZ'] },
