@@ -60,6 +60,8 @@ export interface Transport {
 export interface LedgerCopy {
   /** Whether this executor is shown nothing that the copy does not hold: then no executor has ever seen more of the log than can be restored. */
   guards(audience: string): boolean;
+  /** Begins to copy what is signed over now, and waits for nothing. */
+  catchUp(): void;
   /** Resolves true once the copy has acknowledged the first `size` records; false when `timeoutMs` are over, or when it never will. */
   holds(size: number, timeoutMs: number): Promise<boolean>;
   /** Calls back when the copy has come on after somebody was told that it had not. */

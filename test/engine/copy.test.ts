@@ -20,6 +20,7 @@ function paperCopy(guarded: readonly string[] = [EXECUTOR]): PaperCopy {
   const asked: number[] = [];
   return {
     asked,
+    catchUp: () => undefined,
     guards: (audience) => guarded.includes(audience),
     holds(size) {
       asked.push(size);
