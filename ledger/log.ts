@@ -84,6 +84,8 @@ export interface Log {
   root(size: number): Uint8Array;
   /** The latest signed checkpoint that is on disk. */
   checkpoint(): SignedHead;
+  /** Once resolved, all that was sequenced before is durable; a checkpoint that covers it follows within a second. @throws LedgerError `unwritable`. */
+  durable(): Promise<void>;
   /** Once resolved, all that was sequenced before is durable and covered by the checkpoint on disk. @throws LedgerError `unwritable`. */
   sync(): Promise<void>;
   /** From now on nothing is appended, and what waits is told so: for whoever learns that this log must not go on. What is durable can still be read. */

@@ -250,8 +250,10 @@ export class LogWriter implements Log {
       const size = this.#durableSize;
       const units = this.#unpublished.filter((unit) => unit.end <= size);
       const from = this.#head.size;
-      await this.#writeObjects(units.flatMap((unit) => unit.objects));
-      await writeTiles(this.#options.disk, this.#options.directory, this.#state.tree, from, size, (seq) => this.#recent[seq - this.#recentFrom]!);
+      await Promise.all([
+        this.#writeObjects(units.flatMap((unit) => unit.objects)),
+        writeTiles(this.#options.disk, this.#options.directory, this.#state.tree, from, size, (seq) => this.#recent[seq - this.#recentFrom]!),
+      ]);
       // What was rejected must not be reported durable after all by a checkpoint that covers it.
       this.#assertNotFailed();
       await this.#sign(size);
@@ -382,6 +384,12 @@ export class LogWriter implements Log {
 
   refuse(cause: LedgerError): void {
     this.#poison(cause);
+  }
+
+  async durable(): Promise<void> {
+    const size = this.size;
+    while (this.#durableSize < size && this.#failed === null) await this.#committing;
+    if (this.#durableSize < size) this.#assertNotFailed();
   }
 
   async sync(): Promise<void> {

@@ -22,6 +22,7 @@ import { APPROVAL_TYPE, type ApprovalStatement, type Dsse } from '../protocol/si
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
+import { sweepSpent } from './clearing.ts';
 import { createDiscoveries, type Discoveries } from './discoveries.ts';
 import { revokeNow } from './early.ts';
 import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
@@ -80,6 +81,8 @@ export interface EngineContext {
   readonly discoveries: Discoveries;
   /** Where there is one, what gives access waits for it. */
   readonly copy?: LedgerCopy | undefined;
+  /** What could lose armed orders, where the transport is such. */
+  readonly outbox?: Outbox | undefined;
 }
 
 export type EngineRejectionCode =
@@ -148,8 +151,6 @@ export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'e
   /** How often every connector is looked at by itself, in ms; left out: when somebody asks. */
   readonly reconcileEveryMs?: number;
   readonly onEvents?: (state: ChangeState, events: readonly ChangeEvent[]) => void;
-  /** What could lose armed orders, where the transport is such. */
-  readonly outbox?: Outbox | undefined;
 }
 
 /** States in which a sealed secret is there to be fetched: what it opens is verified, and not being taken back. */
@@ -193,7 +194,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     runner.connected(audience);
   });
   options.copy?.onProgress(() => runner.wakeWaiting());
-  if (options.outbox !== undefined) keepFilled(context, options.outbox);
+  if (options.outbox !== undefined) {
+    keepFilled(context, options.outbox);
+    sweepSpent(context, options.outbox);
+  }
   if (log.failed === null) enforceLocks(context);
   for (const state of store.open()) runner.wake(state.changeId);
   if (options.reconcileEveryMs !== undefined) reconciler.every(options.reconcileEveryMs);

@@ -44,6 +44,8 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       return dispatch(context, state);
     case 'arm': {
       const { order, orderDigest } = (state.lease ?? state.extension)!;
+      // The step waits for the copy of its authorisation as well as for this: neither waits for the other.
+      context.copy?.catchUp();
       await context.transport.arm(state.act!.audience, order);
       return run(context, state, { type: 'recordArmed', by: context.self, orderDigest });
     }
@@ -123,10 +125,15 @@ function ownerOf(context: EngineContext, state: ChangeState): string | null {
 
 /** Applies a command; one that is no longer expected was overtaken, and the state says what is due now. */
 async function run(context: EngineContext, state: ChangeState, command: Command, extra: readonly Uint8Array[] = []): Promise<Outcome> {
-  const applied = context.store.apply(state.changeId, command, extra);
-  if (!applied.ok) context.logger.info({ changeId: state.changeId, command: command.type, code: applied.code }, 'overtaken');
+  sequence(context, state, command, extra);
   await context.store.durable();
   return 'done';
+}
+
+/** The same, and nothing of it is durable yet: whatever follows from it waits for what does. */
+function sequence(context: EngineContext, state: ChangeState, command: Command, extra: readonly Uint8Array[] = []): void {
+  const applied = context.store.apply(state.changeId, command, extra);
+  if (!applied.ok) context.logger.info({ changeId: state.changeId, command: command.type, code: applied.code }, 'overtaken');
 }
 
 function queryOf(state: ChangeState): Query | null {
@@ -237,14 +244,18 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
     throw error;
   }
   asked = { ...asked, decision: unlessLeaseIsOver(context, context.store.get(state.changeId)!, asked.decision) };
-  await run(context, state, { type: 'closeFinding', by: context.self, code: 'policy-fault' });
-  await run(context, state, {
+  // Nothing is waited for between decision and authorisation: they are durable together, or the decision alone is.
+  sequence(context, state, { type: 'closeFinding', by: context.self, code: 'policy-fault' });
+  sequence(context, state, {
     type: 'recordDecision', by: context.self, phase: 'dispatch', plan, decision: asked.decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds,
   }, [asked.input]);
 
   const decided = context.store.get(state.changeId)!;
   if (FINAL_STATES.has(decided.name)) holdToEarlierEnd(context, decided);
-  if (decided.dispatch === null || step === null) return 'done';
+  if (decided.dispatch === null || step === null) {
+    await context.store.durable();
+    return 'done';
+  }
   // While policy was asked, a lock may have been set or another change have taken the target; from here on nothing else runs in between.
   if (isHeldUp(context, decided, step)) return 'waiting';
   const audience = callerOfPlan(plan) ?? context.executorOf(plan.connector);

@@ -60,6 +60,8 @@ export interface Transport {
 export interface LedgerCopy {
   /** Whether this executor is shown nothing that the copy does not hold: then no executor has ever seen more of the log than can be restored. */
   guards(audience: string): boolean;
+  /** Begins to copy what is signed over now, and waits for nothing. */
+  catchUp(): void;
   /** Resolves true once the copy has acknowledged the first `size` records; false when `timeoutMs` are over, or when it never will. */
   holds(size: number, timeoutMs: number): Promise<boolean>;
   /** Calls back when the copy has come on after somebody was told that it had not. */
@@ -76,7 +78,17 @@ export interface Outbox {
   onDoubt(callback: () => void): void;
   /** Calls back with a change whose step had been published, was there no more, and has been published again. */
   onLost(callback: (changeId: string) => void): void;
+  /** What answers this is durable, and it is taken off some time later. Waits for nothing, and never throws: what was left is for {@link sweep}. */
+  spent(what: Spent): void;
+  /** Looks once, in the background, at steps and fired orders of this log, and takes off what is spent. */
+  sweep(isSpent: (held: Held) => boolean): void;
 }
+
+/** What nobody is owed any more: an order, or a step up to this issue. */
+export type Spent = { readonly audience: string } & ({ readonly order: Dsse } | { readonly stepId: string; readonly issue: number });
+
+/** What was met on the bus, believed for nothing: a ticket of a step, or an order. */
+export type Held = { readonly ticket: Dsse } | { readonly order: Dsse };
 
 /** Nothing is known to have arrived: publish again. */
 export class TransportError extends Error {

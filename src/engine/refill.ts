@@ -51,13 +51,16 @@ async function armMissing(context: EngineContext, outbox: Outbox): Promise<void>
   const due = [...context.store.open()].map(armedBy).filter((armed) => armed !== null);
   if (due.length === 0) return;
   const missing = await outbox.missing(due);
+  const filled: string[] = [];
   for (const { changeId, audience, order } of missing) {
-    // Looking took time: an order that an extension has superseded meanwhile was taken off the bus, and is not lost.
+    // Looking took time: an order that was superseded or carried out meanwhile was taken off the bus, and is not lost.
     const state = context.store.get(changeId);
     const now = state === undefined ? null : armedBy(state);
-    if (now !== null && payloadDigest(now.order) === payloadDigest(order)) await context.transport.arm(audience, order);
+    if (now === null || payloadDigest(now.order) !== payloadDigest(order)) continue;
+    await context.transport.arm(audience, order);
+    filled.push(changeId);
   }
-  recordRefill(context, missing.map(({ changeId }) => changeId));
+  recordRefill(context, filled);
 }
 
 function recordRefill({ store, logger }: EngineContext, changes: readonly string[]): void {

@@ -6,7 +6,9 @@ import type { ReportMessage } from '../protocol/envelope.ts';
 import { targetStateSchema, type TargetState } from '../protocol/plan.ts';
 import { placeOf } from '../protocol/request.ts';
 import { REPORT_TYPE, type Report } from '../protocol/signed.ts';
+import { spentBy } from './clearing.ts';
 import type { EngineContext } from './engine.ts';
+import type { Spent } from './ports.ts';
 
 /**
  * Records a report that `audience` sent; resolves when it is durable and may be forgotten over there.
@@ -19,7 +21,10 @@ export async function receiveReport(context: EngineContext, audience: string, me
   if (executor === undefined) throw new Error(`no executor ${audience} in the trust folder`);
   const report = openDsse(message.report, REPORT_TYPE, anyReportSchema, [executor.key]);
   if (report.executor !== audience || report.log !== log.logId) throw new Error(`a report of ${report.executor} for log ${report.log} came from ${audience}`);
-  if (report.kind === 'discovered') return context.discoveries.receive(context, report, message);
+  if (report.kind === 'discovered') {
+    await context.discoveries.receive(context, report, message);
+    return clear(context, spentBy(audience, report, message, null));
+  }
   const state = store.get(report.changeId);
   if (state === undefined) throw new Error(`a report about ${report.changeId}, which this log does not know`);
   const states = statesOf(message);
@@ -29,7 +34,13 @@ export async function receiveReport(context: EngineContext, audience: string, me
   const applied = store.apply(report.changeId, { type: 'recordReport', report, envelope: message.report, states, order: message.order });
   if (!applied.ok) throw new Error(`report not recorded (${applied.code}): ${applied.message}`);
   await store.durable();
+  clear(context, spentBy(audience, report, message, store.get(report.changeId)!));
   logger.info({ changeId: report.changeId, kind: report.kind, outcome: outcomeOf(report), recorded: applied.events.length }, 'report received');
+}
+
+/** Nobody waits for it. */
+function clear({ outbox }: EngineContext, spent: readonly Spent[]): void {
+  for (const what of spent) outbox?.spent(what);
 }
 
 function outcomeOf(report: Report): string {

@@ -120,7 +120,13 @@ async function advance(context: WorkerContext, run: Run): Promise<void> {
   const { action, connector: id } = claim!.ticket.step;
   const connector = context.connectors.get(id);
   if (connector === undefined) return resolve(context, run, { outcome: 'refused', ...refusal('unknown-connector', 'no such connector here') });
-  if (isFenced(action) && !(await isMyTurn(context, run, claim!, connector))) return;
+  // The target is asked while the claim is: what it says is used only where nobody else had a hand in it.
+  let asked = isFenced(action) ? askEarly(context, run, claim!, connector) : null;
+  if (isFenced(action)) {
+    const turn = await turnOf(context, run, claim!, connector);
+    if (turn === 'not mine') return;
+    if (turn === 'cleared') asked = null;
+  }
   const last = stepOf(context, run.stepId).attempts.at(-1) ?? null;
   const open = last?.status === 'open' && run.prepared === null;
   const touched = open || last?.status === 'applied';
@@ -129,11 +135,23 @@ async function advance(context: WorkerContext, run: Run): Promise<void> {
   if (last?.status === 'applied' && isLost(connector, action, last)) return undoLost(context, run, claim!, connector, last);
   if (last?.status === 'applied') return finish(context, run, claim!, connector, last);
   if (open) return settle(context, run, claim!, connector, last);
-  return attemptOnce(context, run, claim!, connector);
+  return attemptOnce(context, run, claim!, connector, asked);
 }
 
-/** Whether this worker holds the claim now, with nothing of another's left at the target. @throws TargetError where that cannot be said yet */
-async function isMyTurn(context: WorkerContext, run: Run, { ticket }: Claim, connector: Connector): Promise<boolean> {
+/** Asks for the state that a first attempt would start from; null where nothing could be begun. Never rejects by itself: whoever uses it hears of its error. */
+function askEarly(context: WorkerContext, run: Run, claim: Claim, connector: Connector): Promise<Asked | TargetError> | null {
+  const mayBegin = stepOf(context, run.stepId).attempts.length === 0 && isOpenNow(context, claim) && !isOver(context, run, claim) && locked(context, claim.plan, claim.ticket) === null;
+  if (!mayBegin) return null;
+  const asked = askState(context, claim, connector);
+  asked.catch(() => undefined);
+  return asked;
+}
+
+/**
+ * Whether this worker holds the claim now, with nothing of another's left at the target; `cleared`: something was, so that what was read before
+ * is not as it is now. @throws TargetError where that cannot be said yet
+ */
+async function turnOf(context: WorkerContext, run: Run, { ticket }: Claim, connector: Connector): Promise<'mine' | 'cleared' | 'not mine'> {
   const { clock, claims, limits, book } = context;
   const { action } = ticket.step;
   run.claimedUntilMs = clock.nowMs() + 2 * limits.askTimeoutMs;
@@ -143,15 +161,15 @@ async function isMyTurn(context: WorkerContext, run: Run, { ticket }: Claim, con
   const turn = await claims.take(run.leaseId, action === 'retire' ? 'replacing' : hasNothingToSend ? 'given' : 'giving', untilMs);
   switch (turn.whose) {
     case 'mine':
-      return true;
+      return 'mine';
     case 'ended':
       context.ending.add(run.leaseId);
-      return true;
+      return 'mine';
     case 'elsewhere':
       if (turn.untilMs > 0) await context.pauses.pause(turn.untilMs - clock.nowMs() + 1);
       else run.isElsewhere = true;
       if (run.isElsewhere) context.logger.info({ stepId: run.stepId }, 'another worker has this step');
-      return false;
+      return 'not mine';
     case 'cleared first': {
       context.logger.warn({ stepId: run.stepId }, 'another worker began this step and has left it: what it may have done is undone first');
       if (isUndoable(action)) {
@@ -162,7 +180,7 @@ async function isMyTurn(context: WorkerContext, run: Run, { ticket }: Claim, con
       const left = stepOf(context, run.stepId).attempts.filter(({ status }) => status !== 'cleared');
       await book.append(...left.map(({ attempt }) => ({ t: 'cleared' as const, stepId: run.stepId, attempt })));
       await claims.cleared(run.leaseId, untilMs);
-      return true;
+      return 'cleared';
     }
   }
 }
@@ -180,12 +198,13 @@ async function afterLease(context: WorkerContext, run: Run, touched: boolean): P
   throw new TargetError('notYet', 'what this gave is being taken back');
 }
 
-async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, connector: Connector): Promise<void> {
+/** @param early what the target was asked already, and nobody has touched since; null: it is asked now */
+async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, connector: Connector, early: Promise<Asked | TargetError> | null): Promise<void> {
   const { clock, limits, book } = context;
   if (!isOpenNow(context, claim)) return resolve(context, run, { outcome: 'refused', ...ranOut(run, claim) });
   const lock = locked(context, claim.plan, claim.ticket);
   if (lock !== null) return resolve(context, run, { outcome: 'refused', ...refusal(lock.code, lock.message) });
-  const asked = await askState(context, claim, connector);
+  const asked = await (early ?? askState(context, claim, connector));
   if (asked instanceof TargetError) return resolve(context, run, { outcome: 'failed', code: 'target-rejected', detail: plainDetail(asked.message) });
   const before = asked.state;
   if (!isAsPlanned(claim.plan, asked.touched)) {

@@ -51,7 +51,7 @@ export function visibleChange(context: SidecarContext, by: Authenticated, change
 
 /** `state`, once nobody can lose it any more: nothing is told that a crash could unsay. @throws LedgerError `unwritable` */
 export async function durable(context: SidecarContext, state: ChangeState): Promise<ChangeState> {
-  if (state.lastSeq >= context.log.durableSize) await context.log.sync();
+  if (state.lastSeq >= context.log.durableSize) await context.log.durable();
   return state;
 }
 

@@ -34,10 +34,12 @@ export async function reachExecutors({ executors, nats }: Pick<Config, 'executor
     const { connectNats } = await import('../transport/nats/sidecar-end.ts');
     const { subjectTokens } = await import('../transport/nats/bus-layout.ts');
     const { natsOutbox } = await import('../transport/nats/outbox.ts');
+    const { publishedSteps } = await import('../transport/nats/published-steps.ts');
     const tokens = subjectTokens(ticketSigner);
     const bus = await openNatsBus(nats, { name: `sidecar ${log}`, inboxPrefix: `_INBOX_${log}`, logger });
-    const kept = natsOutbox({ log, executors: onBus, bus, tokens, clock });
-    const transport = connectNats({ log, executors: onBus, bus, tokens, clock, logger, lost: (changeId) => kept.lost(changeId) });
+    const published = publishedSteps();
+    const kept = natsOutbox({ log, executors: onBus, bus, tokens, clock, logger, published });
+    const transport = connectNats({ log, executors: onBus, bus, tokens, clock, logger, published, lost: (changeId) => kept.lost(changeId) });
     const closing: Transport = {
       ...transport,
       async close() {

@@ -120,7 +120,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => engine.close());
     copy?.onRefilled((from, missing) => engine.recordCopyRefilled(from, missing));
     const telling = startNotifier({
-      logId: log.logId, receivers: [...receivers, ...(relay?.receivers ?? [])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.all(), sinceMs), durable: () => log.sync(),
+      logId: log.logId, receivers: [...receivers, ...(relay?.receivers ?? [])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.all(), sinceMs), durable: () => log.durable(),
       record: (changeId, end) => engine.recordNotification(changeId, end),
     });
     notifier = telling;

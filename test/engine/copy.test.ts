@@ -1,7 +1,7 @@
 /** What waits for the copy of the ledger, and what does not; and what is put back on a bus that has lost it. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { LedgerError, readCheckpoint } from '../../ledger/index.ts';
-import type { LedgerCopy, Outbox } from '../../src/engine/ports.ts';
+import type { Held, LedgerCopy, Outbox, Spent } from '../../src/engine/ports.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import type { StepEnvelope } from '../../src/protocol/envelope.ts';
 import { EXECUTOR, GRANT, openTestSidecar, PROVISION, type TestSidecar } from '../support/sidecar.ts';
@@ -12,14 +12,18 @@ interface PaperCopy extends LedgerCopy {
   /** Records that the copy holds from now on. */
   reach(size: number): void;
   readonly asked: number[];
+  /** How many orders were armed each time that it was told to begin. */
+  readonly begun: number[];
 }
 
 function paperCopy(guarded: readonly string[] = [EXECUTOR]): PaperCopy {
   let held = 0;
   const callbacks: (() => void)[] = [];
   const asked: number[] = [];
+  const begun: number[] = [];
   return {
-    asked,
+    asked, begun,
+    catchUp: () => void begun.push(sidecar.executor.armed.length),
     guards: (audience) => guarded.includes(audience),
     holds(size) {
       asked.push(size);
@@ -81,6 +85,15 @@ describe('a copy of the ledger', () => {
     await vi.waitFor(() => expect([stateOf(given), stateOf(taking)]).toEqual(['revoked', 'done']), WAIT);
   });
 
+  it('begins with what a step waits for while its order is armed', async () => {
+    const copy = paperCopy();
+    sidecar = await openTestSidecar({ copy });
+    copy.reach(1_000_000);
+    const id = await request(PROVISION);
+    await vi.waitFor(() => expect(stateOf(id)).toBe('active'), WAIT);
+    expect([copy.begun, sidecar.executor.armed.length]).toEqual([[0], 1]);
+  });
+
   it('has no say about executors that it does not guard', async () => {
     const copy = paperCopy(['executor:elsewhere']);
     sidecar = await openTestSidecar({ copy });
@@ -91,15 +104,18 @@ describe('a copy of the ledger', () => {
 });
 
 describe('a bus that has lost what it held', () => {
-  const paperOutbox = (): Outbox & { doubt(): void; lose(...changes: string[]): void; held: Set<string> } => {
+  const paperOutbox = (): Outbox & { doubt(): void; lose(...changes: string[]): void; readonly held: Set<string>; readonly spentSoFar: Spent[]; readonly sweeps: ((held: Held) => boolean)[] } => {
     const doubts: (() => void)[] = [];
     const losses: ((changeId: string) => void)[] = [];
     const held = new Set<string>();
+    const [spent, sweeps]: [Spent[], ((held: Held) => boolean)[]] = [[], []];
     return {
-      held,
+      held, spentSoFar: spent, sweeps,
       missing: (armed) => Promise.resolve(armed.filter(({ order }) => !held.has(order.payload))),
       onDoubt: (callback) => void doubts.push(callback),
       onLost: (callback) => void losses.push(callback),
+      spent: (what) => void spent.push(what),
+      sweep: (isSpent) => void sweeps.push(isSpent),
       doubt: () => doubts.forEach((callback) => callback()),
       lose: (...changes) => changes.forEach((changeId) => losses.forEach((callback) => callback(changeId))),
     };

@@ -60,6 +60,19 @@ describe('a log', () => {
     await log.close();
   });
 
+  it('says what is durable without signing it first', async () => {
+    const time = new ManualTime();
+    const disk = new FaultyDisk();
+    const log = await open(disk, time);
+    const before = disk.syncs;
+    appendOne(log, 0);
+    await log.durable();
+    expect([log.durableSize, disk.syncs - before, log.checkpoint().size]).toEqual([1, 1, 0]);
+    await log.durable();
+    expect(log.checkpoint().size).toBe(0);
+    await log.close();
+  });
+
   it('signs within a second what nobody asked to have signed', async () => {
     const time = new ManualTime();
     const log = await open(new FaultyDisk(), time);
@@ -219,6 +232,7 @@ describe('a disk that fails once', () => {
     await expect(appending.durable).rejects.toMatchObject({ code: 'unwritable' });
     expect(disk.trace.at(-1)).toMatch(/^sync/);
     await expect(log.sync()).rejects.toMatchObject({ code: 'unwritable' });
+    await expect(log.durable()).rejects.toMatchObject({ code: 'unwritable' });
     expect(disk.syncs).toBe(0);
     expect(() => appendOne(log, 1)).toThrow(expect.objectContaining({ code: 'unwritable' }) as Error);
     await log.close();

@@ -1,15 +1,18 @@
 /** Which orders a real bus holds, has handed over, or has lost; and which steps. */
-import { jetstreamManager } from '@nats-io/jetstream';
+import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { connect, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { canonicalBytes } from '../../ledger/index.ts';
 import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import type { Transport } from '../../src/engine/ports.ts';
+import { payloadDigest } from '../../src/protocol/dsse.ts';
 import type { Dsse } from '../../src/protocol/signed.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
-import { STREAMS, subjectTokens } from '../../src/transport/nats/bus-layout.ts';
+import { arm, consumerOf, laneOf, revoke, STREAMS, subjectTokens } from '../../src/transport/nats/bus-layout.ts';
 import { planBus, setUpBus } from '../../src/transport/nats/bus-setup.ts';
 import { openBus, type Bus } from '../../src/transport/nats/connection.ts';
 import { natsOutbox, type NatsOutbox } from '../../src/transport/nats/outbox.ts';
+import { publishedSteps } from '../../src/transport/nats/published-steps.ts';
 import { connectNats } from '../../src/transport/nats/sidecar-end.ts';
 import { until } from '../../examples/demo/check.ts';
 import { makeStep } from '../support/envelopes.ts';
@@ -44,9 +47,10 @@ describe.skipIf(!hasNats())('a bus', () => {
     lost.length = 0;
     await newStreams();
     bus = openBus({ servers: nats.urls, seed: nats.seeds.sidecar, name: 'sidecar', inboxPrefix: '_INBOX_sidecar', logger });
-    outbox = natsOutbox({ log: logId, executors: [EXECUTOR], bus, tokens, clock: systemClock });
+    const published = publishedSteps();
+    outbox = natsOutbox({ log: logId, executors: [EXECUTOR], bus, tokens, clock: systemClock, logger, published });
     outbox.onLost((changeId) => lost.push(changeId));
-    transport = connectNats({ log: logId, executors: [EXECUTOR], bus, tokens, clock: systemClock, logger, answerMs: 50, lost: (changeId) => outbox.lost(changeId) });
+    transport = connectNats({ log: logId, executors: [EXECUTOR], bus, tokens, clock: systemClock, logger, answerMs: 50, published, lost: (changeId) => outbox.lost(changeId) });
     await until('the bus is up', () => (bus.isUp ? true : undefined), { timeoutMs: 20_000 });
   });
   afterEach(async () => {
@@ -78,6 +82,58 @@ describe.skipIf(!hasNats())('a bus', () => {
     await newStreams();
     await publish();
     expect(lost).toEqual([plan.changeId]);
+  });
+
+  const subjectsLeft = async (): Promise<string[]> => Object.keys((await (await jetstreamManager(admin)).streams.info(STREAMS.steps, { subjects_filter: '>' })).state.subjects ?? {}).sort();
+  const lane = laneOf(EXECUTOR);
+  const tokenOf = (order: Dsse): string => tokens('revoke', EXECUTOR, payloadDigest(order));
+  const hasFired = (order: Dsse): Promise<true> => until('it has fired', async () => ((await subjectsLeft()).includes(revoke(lane, logId, tokenOf(order))) ? true : undefined), { timeoutMs: 20_000 });
+
+  test('lets go of what is spent, armed, fired or a step, and of nothing else', async () => {
+    const [owed, far, due, owedDue] = [600_000, 700_000, 100, 101].map(orderDueIn) as [Dsse, Dsse, Dsse, Dsse];
+    for (const order of [owed, far, due, owedDue]) await transport.arm(EXECUTOR, order);
+    await transport.publishStep(EXECUTOR, envelope).catch(() => undefined);
+    await hasFired(due);
+    await hasFired(owedDue);
+    const { stepId } = plan.steps[0]!;
+    outbox.spent({ audience: EXECUTOR, order: far });
+    outbox.spent({ audience: EXECUTOR, order: due });
+    outbox.spent({ audience: EXECUTOR, stepId, issue: 0 });
+    const kept = [arm(lane, logId, tokenOf(owed)), revoke(lane, logId, tokenOf(owedDue))].sort();
+    await until('they are gone', async () => ((await subjectsLeft()).length === 3 ? true : undefined), { timeoutMs: 20_000 });
+    // An issue that came after is not the one that was answered.
+    expect((await subjectsLeft()).filter((subject) => !subject.includes('.act.'))).toEqual(kept);
+    outbox.spent({ audience: EXECUTOR, stepId, issue: 1 });
+    await until('the step is gone', async () => ((await subjectsLeft()).length === 2 ? true : undefined), { timeoutMs: 20_000 });
+    expect(await subjectsLeft()).toEqual(kept);
+    expect(lost).toEqual([]);
+  });
+
+  test('lets go of what is spent though its worker has not acknowledged it yet, and answers when it does', async () => {
+    const due = orderDueIn(100);
+    await transport.arm(EXECUTOR, due);
+    const message = await (await jetstream(admin).consumers.get(STREAMS.steps, consumerOf(lane, 'revoke'))).next({ expires: 20_000 });
+    outbox.spent({ audience: EXECUTOR, order: due });
+    await until('it is gone', async () => ((await subjectsLeft()).length === 0 ? true : undefined), { timeoutMs: 20_000 });
+    expect(await message!.ackAck()).toBe(true);
+  });
+
+  test('is swept once by a process that starts: what is spent is let go, what is owed or somebody else\'s stays', async () => {
+    const [spent, owed, far] = [100, 101, 600_000].map(orderDueIn) as [Dsse, Dsse, Dsse];
+    for (const order of [spent, owed, far]) await transport.arm(EXECUTOR, order);
+    await transport.publishStep(EXECUTOR, envelope).catch(() => undefined);
+    await Promise.all([hasFired(spent), hasFired(owed)]);
+    const [misplaced, rubbish] = [revoke(lane, logId, 'f'.repeat(32)), revoke(lane, logId, 'e'.repeat(32))];
+    await jetstream(admin).publish(misplaced, canonicalBytes(spent));
+    await jetstream(admin).publish(rubbish, 'rubbish');
+    const later = natsOutbox({ log: logId, executors: [EXECUTOR], bus, tokens, clock: systemClock, logger, published: publishedSteps() });
+    try {
+      later.sweep((held) => 'ticket' in held || [spent, far].some((order) => payloadDigest(order) === payloadDigest(held.order)));
+      await until('it is swept', async () => ((await subjectsLeft()).length === 4 ? true : undefined), { timeoutMs: 20_000 });
+      expect(await subjectsLeft()).toEqual([arm(lane, logId, tokenOf(far)), revoke(lane, logId, tokenOf(owed)), misplaced, rubbish].sort());
+    } finally {
+      later.close();
+    }
   });
 
   test('in doubt is looked at each time that it has come up', async () => {

@@ -71,7 +71,7 @@ it('an order that was let go while it was looked for is not armed again', async 
   let doubt = (): void => undefined;
   const looking: (() => void)[] = [];
   const outbox: Outbox = {
-    onDoubt: (callback) => void (doubt = callback), onLost: () => undefined,
+    onDoubt: (callback) => void (doubt = callback), onLost: () => undefined, spent: () => undefined, sweep: () => undefined,
     async missing(armed) {
       await new Promise<void>((resolve) => looking.push(resolve));
       // Taken off the bus since it was asked for, and so not there.

@@ -1,7 +1,11 @@
-/** Many orders, armed by a sidecar's end of the bus and taken off it by a worker's: when each came, and what the servers weighed meanwhile. */
+/**
+ * Many orders, armed by a sidecar's end of the bus and carried out by a worker's, then let go as spent: when each came, and what the servers
+ * weighed meanwhile.
+ */
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { connect, nkeyAuthenticator } from '@nats-io/transport-node';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { until } from '../../examples/demo/check.ts';
 import { leaseIdOf } from '../../src/change/derive.ts';
 import { newChangeId } from '../../src/engine/ids.ts';
@@ -9,9 +13,11 @@ import type { Clock } from '../../src/engine/ports.ts';
 import { payloadDigest, readPayload } from '../../src/protocol/dsse.ts';
 import { revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { formatTime, parseTime } from '../../src/protocol/values.ts';
-import { laneOf, subjectTokens } from '../../src/transport/nats/bus-layout.ts';
+import { laneOf, STREAMS, subjectTokens } from '../../src/transport/nats/bus-layout.ts';
 import { planBus, setUpBus } from '../../src/transport/nats/bus-setup.ts';
 import { openBus } from '../../src/transport/nats/connection.ts';
+import { natsOutbox } from '../../src/transport/nats/outbox.ts';
+import { publishedSteps } from '../../src/transport/nats/published-steps.ts';
 import { listenNats } from '../../src/transport/nats/executor-end.ts';
 import { inboxOf } from '../../src/transport/nats/server-config.ts';
 import { connectNats } from '../../src/transport/nats/sidecar-end.ts';
@@ -26,6 +32,8 @@ export interface Fired {
   readonly lateMs: readonly number[];
   /** Orders armed in a second. */
   readonly armedPerSecond: number;
+  /** Messages that the stream still held when what was spent should have been taken off it. */
+  readonly left: number;
   /** Of all servers together, in bytes: before anything was armed, with everything armed, and when each tenth had fired. */
   readonly rss: { readonly before: number; readonly armed: number; readonly tenths: readonly number[] };
 }
@@ -63,6 +71,8 @@ export async function fireArms({ nats, count, windowMs, armingMs }: ArmsOptions)
   const lateMs = new Array<number>(count).fill(Number.NaN);
   let arrived = 0;
   const came = (order: Dsse): void => {
+    // What was carried out is on record a moment later, and from then on nobody is owed the order.
+    outbox.spent({ audience: EXECUTOR, order });
     const index = indexOf.get(payloadDigest(order))!;
     if (times[index] === 0) {
       lateMs[index] = Date.now() - parseTime(readPayload(order, revokeOrderSchema).notBefore);
@@ -80,10 +90,9 @@ export async function fireArms({ nats, count, windowMs, armingMs }: ArmsOptions)
       revoke: (order) => Promise.resolve(came(order)), lock: () => Promise.resolve(), locks: () => [],
     },
   });
-  const sidecar = connectNats({
-    log: logId, executors: [EXECUTOR], tokens: subjectTokens(keys.ticket), clock, logger,
-    bus: openBus({ servers: nats.urls, seed: nats.seeds.sidecar, name: 'sidecar', inboxPrefix: '_INBOX_sidecar', logger }),
-  });
+  const common = { log: logId, executors: [EXECUTOR], tokens: subjectTokens(keys.ticket), clock, logger, bus: openBus({ servers: nats.urls, seed: nats.seeds.sidecar, name: 'sidecar', inboxPrefix: '_INBOX_sidecar', logger }) };
+  const sidecar = connectNats(common);
+  const outbox = natsOutbox({ ...common, published: publishedSteps() });
   try {
     await until('both ends are on the bus', () => (sidecar.isConnected(EXECUTOR) ? true : undefined), { timeoutMs: LATEST_MS });
     const before = rssOf(nats);
@@ -99,15 +108,32 @@ export async function fireArms({ nats, count, windowMs, armingMs }: ArmsOptions)
     }, { timeoutMs: armingMs + windowMs + LATEST_MS, everyMs: 100 });
     const quietMs = Date.now() + QUIET_MS;
     await until('nothing more comes', () => (Date.now() > quietMs ? true : undefined), { timeoutMs: 2 * QUIET_MS, everyMs: 100 });
-    return { times, lateMs, armedPerSecond: Math.round((count * 1000) / armedInMs), rss: { before, armed, tenths } };
+    const left = await leftIn(nats);
+    return { times, lateMs, left, armedPerSecond: Math.round((count * 1000) / armedInMs), rss: { before, armed, tenths } };
   } finally {
+    outbox.close();
     await sidecar.close();
     await listener.close();
   }
 }
 
+const asAdmin = (nats: TestNats): Promise<NatsConnection> => connect({ servers: [...nats.urls], authenticator: nkeyAuthenticator(new Uint8Array(Buffer.from(nats.seeds.sidecar))) });
+
+/** How many messages there are once there are none, or once that has taken too long. */
+async function leftIn(nats: TestNats): Promise<number> {
+  const admin = await asAdmin(nats);
+  try {
+    const manager = await jetstreamManager(admin);
+    const count = async (): Promise<number> => (await manager.streams.info(STREAMS.steps)).state.messages;
+    await until('nothing is left', async () => ((await count()) === 0 ? true : undefined), { timeoutMs: LATEST_MS, everyMs: 100 }).catch(() => undefined);
+    return await count();
+  } finally {
+    await admin.close();
+  }
+}
+
 async function setUp(nats: TestNats): Promise<void> {
-  const admin = await connect({ servers: [...nats.urls], authenticator: nkeyAuthenticator(new Uint8Array(Buffer.from(nats.seeds.sidecar))) });
+  const admin = await asAdmin(nats);
   try {
     await setUpBus(admin, planBus([EXECUTOR], nats.nodes.length === 3 ? 3 : 1));
   } finally {

@@ -167,7 +167,7 @@ export function keepLedgerCopy(options: LedgerCopyOptions): NatsLedgerCopy {
   };
 
   const round = async (): Promise<void> => {
-    const manager = await jetstreamManager(bus.up(), { timeout: PUBLISH_MS });
+    const manager = await jetstreamManager(bus.up(), { timeout: PUBLISH_MS, checkAPI: false });
     const elapsedMs = clock.nowMs() - comparedAtMs;
     if (end === null || elapsedMs < 0 || elapsedMs >= COMPARE_MS) await compare(manager);
     while (end !== null && conflict === null && end.size < log.checkpoint().size) await publishNext(manager, end);
@@ -228,6 +228,7 @@ export function keepLedgerCopy(options: LedgerCopyOptions): NatsLedgerCopy {
   };
 
   return {
+    catchUp: kick,
     // A ledger that must not go on gives nothing, whichever way.
     guards: (audience) => conflict !== null || guarded.has(audience),
     async holds(size, timeoutMs) {

@@ -1,9 +1,11 @@
 /** Which orders the bus should hold and does not: they are armed again, and that they were missing is put on record. */
 import { jetstreamManager } from '@nats-io/jetstream';
-import { TransportError, type Clock, type Outbox } from '../../engine/ports.ts';
+import { TransportError, type Clock, type Logger, type Outbox } from '../../engine/ports.ts';
 import { payloadDigest } from '../../protocol/dsse.ts';
 import { arm, laneOf, revoke, STREAMS, type Tokens } from './bus-layout.ts';
+import { clearSpent } from './clearing.ts';
 import type { Bus } from './connection.ts';
+import type { PublishedSteps } from './published-steps.ts';
 
 export interface OutboxOptions {
   readonly log: string;
@@ -11,6 +13,9 @@ export interface OutboxOptions {
   readonly bus: Bus;
   readonly tokens: Tokens;
   readonly clock: Clock;
+  readonly logger: Logger;
+  /** Shared with the end that publishes them. */
+  readonly published: PublishedSteps;
 }
 
 export interface NatsOutbox extends Outbox {
@@ -25,7 +30,8 @@ const LOOK_MS = 60_000;
 /** One that is not set up yet, or whose leader is being chosen, is looked at again soon. */
 const AGAIN_MS = 2_000;
 
-export function natsOutbox({ log, executors, bus, tokens, clock }: OutboxOptions): NatsOutbox {
+export function natsOutbox({ log, executors, bus, tokens, clock, logger, published }: OutboxOptions): NatsOutbox {
+  const clearing = clearSpent({ log, executors, bus, tokens, clock, logger, published });
   const lanes = new Map(executors.map((id) => [id, laneOf(id)]));
   const doubts: (() => void)[] = [];
   const losses: ((changeId: string) => void)[] = [];
@@ -66,6 +72,11 @@ export function natsOutbox({ log, executors, bus, tokens, clock }: OutboxOptions
     lost(changeId) {
       for (const callback of losses) callback(changeId);
     },
-    close: () => cancel(),
+    spent: (what) => clearing.spent(what),
+    sweep: (isSpent) => clearing.sweep(isSpent),
+    close() {
+      cancel();
+      clearing.close();
+    },
   };
 }

@@ -17,6 +17,7 @@ import { parseTime } from '../../protocol/values.ts';
 import { ack, act, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, resultsConsumerOf, revoke, say, STREAMS, type Tokens } from './bus-layout.ts';
 import { ensureConsumer, resultsConsumer } from './bus-setup.ts';
 import { hear, type Bus } from './connection.ts';
+import { publishedSteps, type PublishedSteps } from './published-steps.ts';
 import { pull, type Pulling } from './pull.ts';
 import { publishedReportSchema, readMessage, SAID_BYTES_MAX, saidSchema, type Ack, type Said } from './said.ts';
 
@@ -31,6 +32,8 @@ export interface NatsSidecarOptions {
   readonly logger: Logger;
   /** How long an executor has for its answer, in ms, until a step counts as held by the bus alone. */
   readonly answerMs?: number;
+  /** Where what is on the bus is remembered; left out: nobody else wants to know. */
+  readonly published?: PublishedSteps;
   /** Told of a change whose step this process had published and that the bus had lost. */
   readonly lost?: (changeId: string) => void;
 }
@@ -57,8 +60,8 @@ export function connectNats(options: NatsSidecarOptions): Transport {
   /** By subject token, and for steps that were taken up by id and issue. */
   const answers = new Map<string, Answer>();
   const watchers = new Map<string, Set<() => void>>();
-  /** Subjects of steps that the bus has said that it holds. */
-  const published = new Set<string>();
+  /** Steps that the bus has said that it holds. */
+  const published = options.published ?? publishedSteps();
   /** Runs that hold a lock that is being published, by lane and token. */
   const holders = new Map<string, Set<string>>();
   let receive: (audience: string, message: ReportMessage) => Promise<void>;
@@ -226,9 +229,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       const subject = act(lane, log, token);
       const isNew = (await publish(subject, envelope, { expect: { lastSubjectSequence: 0 } })) === 'new';
       if (isNew && published.has(subject) && 'changeId' in ticket) options.lost?.(ticket.changeId);
-      published.add(subject);
-      const [oldest] = published;
-      if (published.size > REMEMBERED_MAX && oldest !== undefined) published.delete(oldest);
+      published.add(stepId, issue, subject);
       const answer = await answerTo([`${lane} ${token}`, `${stepId} ${issue}`], options.answerMs ?? 5_000);
       if (answer === null) throw new TransportError('unreachable', `${audience} has not answered yet; the bus holds the step`);
       if ('error' in answer) throw new TransportError('rejected', `${audience}: ${answer.error}`);

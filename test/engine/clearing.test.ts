@@ -1,0 +1,102 @@
+/** What is taken off a bus because it is answered on record, and what stays because somebody may still be owed it. */
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import type { Held, Outbox, Spent } from '../../src/engine/ports.ts';
+import { payloadDigest, readPayload, signDsse } from '../../src/protocol/dsse.ts';
+import { anyTicketSchema } from '../../src/protocol/discovery.ts';
+import type { ChangeRequest } from '../../src/protocol/request.ts';
+import { TICKET_TYPE } from '../../src/protocol/signed.ts';
+import { EXECUTOR, openTestSidecar, PROVISION, type TestSidecar } from '../support/sidecar.ts';
+import { keys } from '../support/story.ts';
+
+const WAIT = { timeout: 15_000 };
+
+interface PaperOutbox extends Outbox {
+  readonly told: Spent[];
+  /** How many records were durable when it was told each. */
+  readonly durableAt: number[];
+  readonly sweeps: ((held: Held) => boolean)[];
+}
+
+function paperOutbox(): PaperOutbox {
+  const told: Spent[] = [];
+  const durableAt: number[] = [];
+  const sweeps: ((held: Held) => boolean)[] = [];
+  return {
+    told, durableAt, sweeps, missing: () => Promise.resolve([]), onDoubt: () => undefined, onLost: () => undefined, sweep: (isSpent) => void sweeps.push(isSpent),
+    spent(what) {
+      told.push(what);
+      durableAt.push(sidecar.log.durableSize);
+    },
+  };
+}
+
+let sidecar: TestSidecar;
+afterEach(() => sidecar.close());
+
+const request = async (asked: ChangeRequest, by = 'nhi:prod/billing-export'): Promise<string> => {
+  const answer = await sidecar.engine.request([by], asked, null);
+  if (!answer.ok) throw new Error(answer.message);
+  return answer.value.state.changeId;
+};
+const reached = (id: string, name: string): Promise<void> => vi.waitFor(() => expect(sidecar.engine.get(id)?.name).toBe(name), WAIT);
+const orders = (told: readonly Spent[]): string[] => told.flatMap((what) => ('order' in what ? [payloadDigest(what.order)] : []));
+const steps = (told: readonly Spent[]): string[] => told.flatMap((what) => ('order' in what ? [] : [`${what.stepId} ${what.issue}`]));
+const seqOf = async (type: string): Promise<number> => {
+  let last = -1;
+  for await (const { seq, record } of sidecar.log.entries(0)) if (record.type === type) last = seq;
+  return last;
+};
+
+describe('what is answered on record', () => {
+  it('is let go: a step by its result, an order by the end of its lease, and nothing before', async () => {
+    const outbox = paperOutbox();
+    sidecar = await openTestSidecar({ outbox });
+    const id = await request(PROVISION);
+    await reached(id, 'active');
+    const { read, act, lease } = sidecar.engine.get(id)!;
+    await vi.waitFor(() => expect(steps(outbox.told)).toEqual([`${read!.stepId} 1`, `${act!.stepId} 1`]), WAIT);
+    expect(orders(outbox.told)).toEqual([]);
+    expect(outbox.told.every(({ audience }) => audience === EXECUTOR)).toBe(true);
+
+    expect((await sidecar.engine.revoke('person:ana', id, null)).ok).toBe(true);
+    await reached(id, 'revoked');
+    const ended = sidecar.engine.get(id)!;
+    await vi.waitFor(() => expect(new Set(orders(outbox.told))).toEqual(new Set([lease!.orderDigest, payloadDigest(ended.revokes[0]!.order)])), WAIT);
+    const answeredBy = [await seqOf('state.read'), await seqOf('step.succeeded'), await seqOf('lease.ended')];
+    expect(outbox.durableAt.slice(0, 3).map((size, n) => size > answeredBy[n]!)).toEqual([true, true, true]);
+  });
+});
+
+describe('what an earlier process left on the bus', () => {
+  it('is spent where the ledger says so, and owed where it does not', async () => {
+    const outbox = paperOutbox();
+    sidecar = await openTestSidecar({ outbox });
+    const [given, gone] = [await request(PROVISION), await request({ ...PROVISION, reason: 'another' })];
+    await Promise.all([reached(given, 'active'), reached(gone, 'active')]);
+    const orderOfGone = { order: sidecar.engine.get(gone)!.lease!.order };
+    expect(outbox.sweeps).toHaveLength(1);
+    const [isSpent] = outbox.sweeps as [(held: Held) => boolean];
+    expect(isSpent(orderOfGone)).toBe(false);
+    expect((await sidecar.engine.revoke('person:ana', gone, null)).ok).toBe(true);
+    await reached(gone, 'revoked');
+    await vi.waitFor(() => expect(isSpent(orderOfGone)).toBe(true), WAIT);
+    const { read, act, lease } = sidecar.engine.get(given)!;
+    expect(isSpent({ order: lease!.order })).toBe(false);
+    expect([isSpent({ ticket: read!.ticket }), isSpent({ ticket: act!.ticket })]).toEqual([true, true]);
+    const ofAnother = { ...readPayload(act!.ticket, anyTicketSchema), changeId: given.replace(/.$/, (last) => (last === '0' ? '1' : '0')) };
+    expect(isSpent({ ticket: signDsse(TICKET_TYPE, ofAnother, keys.ticket) })).toBe(false);
+  });
+
+  it('is owed while a step waits for its answer, and while another issue of it may come', async () => {
+    const outbox = paperOutbox();
+    sidecar = await openTestSidecar({ outbox });
+    sidecar.executor.acting = false;
+    const id = await request(PROVISION);
+    await vi.waitFor(() => expect(sidecar.executor.steps.length).toBeGreaterThan(0), WAIT);
+    const [isSpent] = outbox.sweeps as [(held: Held) => boolean];
+    const asked = sidecar.engine.get(id)!;
+    const ticket = (asked.act ?? asked.read)!.ticket;
+    expect(isSpent({ ticket })).toBe(false);
+    expect(outbox.told.filter((what) => 'stepId' in what && what.stepId === (asked.act ?? asked.read)!.stepId)).toEqual([]);
+  });
+});
