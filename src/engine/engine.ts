@@ -29,7 +29,7 @@ import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
 import { enforceLocks, type Lock } from './locks.ts';
 import { mayLift, spreadLocks } from './lock-spread.ts';
-import type { Clock, DeliveryStore, LedgerCopy, Logger, Outbox, RandomBytes, Transport } from './ports.ts';
+import type { Clock, DeliveryStore, LedgerCopy, LockBoard, Logger, Outbox, RandomBytes, Transport } from './ports.ts';
 import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
 import { keepFilled } from './refill.ts';
 import { receiveReport } from './reports.ts';
@@ -80,6 +80,8 @@ export interface EngineContext {
   readonly discoveries: Discoveries;
   /** Where there is one, what gives access waits for it. */
   readonly copy?: LedgerCopy | undefined;
+  /** Where sidecars see each other's locks, where there is such a place. */
+  readonly lockBoard?: LockBoard | undefined;
 }
 
 export type EngineRejectionCode =
@@ -185,6 +187,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   runner = startRunner(context);
   const executors = new Set(options.connectors.flatMap((connector) => options.executorOf(connector) ?? []));
   const lockSpread = spreadLocks(context, [...executors], () => runner.wakeWaiting());
+  // Before anything is authorised: a lock may have been set elsewhere while nobody was here to hear of it.
+  await lockSpread.caughtUp();
 
   transport.onReport((audience, message) => receiveReport(context, audience, message));
   transport.onLock((lock) => void lockSpread.hear(lock));

@@ -1,7 +1,7 @@
 /**
- * Locks reach every executor, and every sidecar that shares one. What this ledger has of locks is told to each executor when it is there, and
- * again until it says that it holds it; what executors have heard from others is recorded here and told on. Each statement is believed for
- * its signature alone, so the way it came is nobody's business.
+ * Locks reach every executor and every sidecar. What this ledger has of locks is told to each executor when it is there, and again until it
+ * says that it holds it, and put where the other sidecars see it; what executors and sidecars have heard from others is recorded here and told
+ * on. Each statement is believed for its signature alone, so the way it came is nobody's business.
  */
 import { payloadDigest, signDsse } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -13,8 +13,10 @@ import { enforceLocks, type Lock, type Lift } from './locks.ts';
 import { TransportError } from './ports.ts';
 
 export interface LockSpread {
-  /** Tells every executor what is new, once it is durable; or all the same, where the ledger cannot be written: a lock only takes away. */
+  /** Tells everybody what is new, once it is durable; or all the same, where the ledger cannot be written: a lock only takes away. */
   tell(): void;
+  /** Resolves when what other sidecars hold is held here, or cannot be known now. */
+  caughtUp(): Promise<void>;
   /** The executor is there, perhaps by another worker: it is told everything. */
   connected(audience: string): void;
   /** Of a lock that an executor has heard of: it is recorded, and told on, if it is news. */
@@ -22,9 +24,12 @@ export interface LockSpread {
   close(): void;
 }
 
+/** How long a start may wait for what other sidecars hold. */
+const CATCH_UP_MS = 2_000;
+
 /** @param lifted called once a lock is no more: changes may have waited for it */
 export function spreadLocks(context: EngineContext, executors: readonly string[], lifted: () => void): LockSpread {
-  const { transport, logger, clock, limits, store } = context;
+  const { transport, logger, clock, limits, store, lockBoard } = context;
   /** Digests of what each executor holds, as far as this connection with it knows. */
   const held = new Map<string, Set<string>>();
   const telling = new Set<string>();
@@ -32,7 +37,8 @@ export function spreadLocks(context: EngineContext, executors: readonly string[]
   const liftsHeard = new Set<string>();
   let closed = false;
 
-  const owed = (audience: string): Dsse[] => store.lockHistory().flatMap((entry) => statementsOf(context, entry)).filter((one) => held.get(audience)?.has(payloadDigest(one)) !== true);
+  const all = (): Dsse[] => store.lockHistory().flatMap((entry) => statementsOf(context, entry));
+  const owed = (audience: string): Dsse[] => all().filter((one) => held.get(audience)?.has(payloadDigest(one)) !== true);
   const tellOne = async (audience: string, lock: Dsse): Promise<void> => {
     // A ledger that cannot be written is no reason to keep a lock to oneself.
     await store.durable().catch(() => undefined);
@@ -67,35 +73,51 @@ export function spreadLocks(context: EngineContext, executors: readonly string[]
   };
   const tell = (): void => {
     for (const audience of executors) void tellAll(audience);
+    lockBoard?.tell();
   };
 
-  const hear = async (envelope: Dsse): Promise<void> => {
-    let lock: BelievedLock;
+  const believe = (envelope: unknown): BelievedLock | null => {
     try {
-      lock = openLock(envelope, context.trust);
+      return openLock(envelope, context.trust);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      return logger.warn({ code: error.code, reason: error.message }, 'a lock that nobody trusted has signed');
+      logger.warn({ code: error.code, reason: error.message }, 'a lock that nobody trusted has signed');
+      return null;
     }
-    if (lock.authority === context.log.logId || !recordHeard(context, lock, liftsHeard)) return;
+  };
+  const record = async (envelope: Dsse): Promise<void> => {
+    const lock = believe(envelope);
+    if (lock === null || closed || lock.authority === context.log.logId || !recordHeard(context, lock, liftsHeard)) return;
     await store.durable();
     if (lock.statement.op === 'lift') lifted();
     tell();
   };
+  const hear = async (envelope: Dsse): Promise<void> => {
+    try {
+      await record(envelope);
+    } catch (error) {
+      // Whoever told it tells it again when the next line to it is up.
+      logger.error({ error: String(error) }, 'a lock that was heard of could not be recorded');
+    }
+  };
+  lockBoard?.keep({
+    believe, hear,
+    async owed() {
+      await store.durable().catch(() => undefined);
+      return all();
+    },
+  });
   return {
     tell,
+    hear,
+    async caughtUp() {
+      if (lockBoard === undefined || (await lockBoard.heard(CATCH_UP_MS))) return;
+      logger.warn({}, 'the bus does not say which locks other sidecars hold: going on without, until it does');
+    },
     connected(audience) {
       // Another of its workers, or one with another book: what was held is asked again.
       held.delete(audience);
       void tellAll(audience);
-    },
-    async hear(envelope) {
-      try {
-        await hear(envelope);
-      } catch (error) {
-        // Whoever told it tells it again when the next line to it is up.
-        logger.error({ error: String(error) }, 'a lock that was heard of could not be recorded');
-      }
     },
     close() {
       closed = true;

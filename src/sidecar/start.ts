@@ -112,7 +112,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const executorOf = new Map(config.executors.flatMap(({ id, connectors }) => connectors.map((connector) => [connector, id] as const)));
     let notifier: Notifier | null = null;
     const engine = await openEngine({
-      log, pdp, facts: facts.current, transport, outbox, copy: copy ?? undefined, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
+      log, pdp, facts: facts.current, transport, outbox, copy: copy ?? undefined, lockBoard: relay?.locks, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
       onEvents: (state, events) => notifier?.take(state, events),
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
