@@ -28,7 +28,7 @@ import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
 import { enforceLocks, type Lock } from './locks.ts';
-import { mayLift, spreadLocks } from './lock-spread.ts';
+import { liftOf, mayLift, spreadLocks } from './lock-spread.ts';
 import type { Clock, DeliveryStore, LedgerCopy, LockBoard, Logger, Outbox, RandomBytes, Transport } from './ports.ts';
 import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
 import { keepFilled } from './refill.ts';
@@ -313,7 +313,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       if (lock === undefined) return { ok: false, code: 'no-such-lock', message: 'no lock of this id is set' };
       if (!mayLock(by, lock.nhi, options.facts())) return { ok: false, code: 'not-allowed', message: `${by} is neither owner, on call nor security there` };
       if (!mayLift(log.logId, lock, log.logId)) return { ok: false, code: 'not-allowed', message: `the lock was set ${lock.statement?.log == null ? 'by a revoker, past every sidecar: a revoker lifts it' : `by the sidecar of log ${lock.statement.log}, which lifts it`}` };
-      store.record('lock.lifted', { lockId, reason }, [], by);
+      const statement = liftOf(context, lock, by, reason);
+      store.record('lock.lifted', { lockId, reason, ...(statement === null ? {} : { statement }) }, [], by);
       await store.durable();
       lockSpread.tell();
       runner.wakeWaiting();

@@ -3,6 +3,7 @@
  * says that it holds it, and put where the other sidecars see it; what executors and sidecars have heard from others is recorded here and told
  * on. Each statement is believed for its signature alone, so the way it came is nobody's business.
  */
+import { parseVerifier } from '../../ledger/index.ts';
 import { payloadDigest, signDsse } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { LOCK_TYPE, openLock, REVOKER, type BelievedLock, type LockStatement } from '../protocol/lock.ts';
@@ -36,6 +37,13 @@ export function spreadLocks(context: EngineContext, executors: readonly string[]
   /** Lifts that were heard of, by authority and id: the lock itself may come later. */
   const liftsHeard = new Set<string>();
   let closed = false;
+  /** What was signed here needs nobody's trust folder. */
+  const own = parseVerifier(context.ticketSigner.vkey);
+  const trusted = (): Parameters<typeof openLock>[1] => {
+    const { sidecars, requirements } = context.trust;
+    const { logId } = context.log;
+    return { requirements, sidecars: new Map([...sidecars, [logId, [...(sidecars.get(logId) ?? []), own]]]) };
+  };
 
   const all = (): Dsse[] => store.lockHistory().flatMap((entry) => statementsOf(context, entry));
   const owed = (audience: string): Dsse[] => all().filter((one) => held.get(audience)?.has(payloadDigest(one)) !== true);
@@ -78,7 +86,7 @@ export function spreadLocks(context: EngineContext, executors: readonly string[]
 
   const believe = (envelope: unknown): BelievedLock | null => {
     try {
-      return openLock(envelope, context.trust);
+      return openLock(envelope, trusted());
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       logger.warn({ code: error.code, reason: error.message }, 'a lock that nobody trusted has signed');
@@ -87,7 +95,7 @@ export function spreadLocks(context: EngineContext, executors: readonly string[]
   };
   const record = async (envelope: Dsse): Promise<void> => {
     const lock = believe(envelope);
-    if (lock === null || closed || lock.authority === context.log.logId || !recordHeard(context, lock, liftsHeard)) return;
+    if (lock === null || closed || !recordHeard(context, lock, liftsHeard)) return;
     await store.durable();
     if (lock.statement.op === 'lift') lifted();
     tell();
@@ -125,7 +133,11 @@ export function spreadLocks(context: EngineContext, executors: readonly string[]
   };
 }
 
-/** Records it where it is news: a lock that was not heard of, or the end of one that stands and that its authority may lift. */
+/**
+ * Records it where it is news: a lock that was not heard of, or the end of one that stands and that its authority may lift. A lock of this very
+ * log is news where the ledger was restored from before it was set. Its lift is none: what this log has set is lifted by a person here, and
+ * not by whoever has its ticket key.
+ */
 function recordHeard(context: EngineContext, { statement, authority, envelope }: BelievedLock, liftsHeard: Set<string>): boolean {
   const { store } = context;
   const known = store.lockHistory().find(({ lock }) => lock.lockId === statement.lockId) ?? null;
@@ -137,7 +149,12 @@ function recordHeard(context: EngineContext, { statement, authority, envelope }:
     return true;
   }
   liftsHeard.add(`${authority} ${statement.lockId}`);
-  if (known === null || known.lift !== null || !mayLift(authority, known.lock, context.log.logId)) return false;
+  if (known === null || known.lift !== null) return false;
+  if (authority === context.log.logId) {
+    context.logger.warn({ lockId: statement.lockId }, 'a lift that this ledger does not have: the lock stands here until somebody lifts it');
+    return false;
+  }
+  if (!mayLift(authority, known.lock, context.log.logId)) return false;
   store.record('lock.lifted', { lockId: statement.lockId, reason: statement.reason, statement: envelope }, [], statement.by);
   return true;
 }
@@ -156,6 +173,11 @@ function statementsOf(context: EngineContext, { lock, lift }: { readonly lock: L
 
 function own({ log }: EngineContext, lockId: string, by: string, atMs: number): Pick<LockStatement, 'v' | 'log' | 'lockId' | 'by' | 'at'> {
   return { v: 1, log: log.logId, lockId, by, at: formatTime(atMs) };
+}
+
+/** Of a lock that was set by a statement of this log, the lift is one as well; null for any other. */
+export function liftOf(context: EngineContext, { lockId, statement }: Lock, by: string, reason: string | null): Dsse | null {
+  return statement === null ? null : signed(context, { op: 'lift', ...own(context, lockId, by, context.clock.nowMs()), reason });
 }
 
 function signed({ ticketSigner }: EngineContext, statement: LockStatement): Dsse {
