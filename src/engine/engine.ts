@@ -85,7 +85,7 @@ export interface EngineContext {
 }
 
 export type EngineRejectionCode =
-  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable';
+  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied';
 
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
@@ -111,7 +111,7 @@ export interface Engine {
   acknowledgeDelivery(by: string, changeId: string, digest: string): Promise<Answer>;
   /** A consumer uses the new credential: said by itself, by who asked, or by an owner. */
   confirmConsumer(by: string, changeId: string, consumer: string): Promise<Answer>;
-  /** Mode `caller`: the ticket and its receipt, while they can be taken up. `fromSize`: of the newest checkpoint that the caller has seen. */
+  /** Mode `caller`: the ticket and its receipt, while they can be taken up. `fromSize`: of the newest checkpoint that the caller has seen. `not-copied`: ask again. */
   callerTicket(by: string, changeId: string, fromSize: number | null): Promise<Answer<StepEnvelope>>;
   /** Mode `caller`: resolves once what the run says is durable. Only after a claim was answered so may its code run. */
   receiveCallerReport(changeId: string, message: ReportMessage): Promise<Answer>;

@@ -13,8 +13,8 @@ export type Sent =
   /** It was not sent: whoever waits is woken when the copy of the ledger has come on. */
   | { readonly taken: false; readonly why: 'notCopied' };
 
-/** How long an envelope waits for the copy of the ledger before others are looked at. */
-const COPY_MS = 1_000;
+/** How long what gives access waits for the copy of the ledger before others are looked at, or its caller is told to come again. */
+export const COPY_MS = 1_000;
 
 /**
  * Resolves once the executor has taken the envelope up, or says that it has seen more of this log than there is.
