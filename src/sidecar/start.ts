@@ -20,6 +20,7 @@ import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
 import { VERSION } from '../version.ts';
 import { createApp } from './app.ts';
 import { openCopy } from './copy.ts';
+import { holdData } from './data-lock.ts';
 import { defaultPolicyDirectory } from './default-policy.ts';
 import { openDeliveryStore } from './deliveries.ts';
 import { listenOnLoopback, listenOnSocket, type Listening } from './listen.ts';
@@ -94,6 +95,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const facts = await openFacts({ load: (nowMs) => loadFacts(config.facts, nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
     undo.push(() => facts.close());
     const disk = nodeDisk(config.data);
+    undo.push(await holdData(disk));
     const deliveries = await openDeliveryStore({ disk, directory: 'deliveries', clock, keepMs: config.limits.deliverySeconds * 1000 * DELIVERY_MARGIN, logger });
     undo.push(() => deliveries.close());
     const pdp = await openPolicy(config, logger);
