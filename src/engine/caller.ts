@@ -1,4 +1,5 @@
 /** Mode `caller`: the run that asked takes its ticket up itself, and says what became of it. The key in the plan is who it is. */
+import { readCheckpoint } from '../../ledger/index.ts';
 import { stepOf, type ChangeState } from '../change/state.ts';
 import { callerIdOf, callerVerifier } from '../protocol/caller.ts';
 import { openDsse } from '../protocol/dsse.ts';
@@ -8,24 +9,49 @@ import { reportSchema, REPORT_TYPE, type Report } from '../protocol/signed.ts';
 import { parseTime } from '../protocol/values.ts';
 import type { Answer, EngineContext } from './engine.ts';
 import { isLocked } from './perform.ts';
+import { COPY_MS } from './publish.ts';
 import { makeEnvelope } from './receipt.ts';
 
-/** The ticket with its receipt, while it can be taken up. `fromSize`: of the newest checkpoint that the caller has seen, for a consistency proof. */
+type No = Extract<Answer<never>, { readonly ok: false }>;
+
+const NOT_COPIED: No = {
+  ok: false, code: 'not-copied', message: 'the copy of the ledger does not hold it yet, so nothing may be done under it: ask again; the same again is harmless',
+};
+
+/**
+ * The ticket with its receipt, while it can be taken up, and once the copy of the ledger holds all that it shows. `fromSize`: of the newest
+ * checkpoint that the caller has seen, for a consistency proof.
+ */
 export async function ticketForCaller(context: EngineContext, changeId: string, fromSize: number | null): Promise<Answer<StepEnvelope>> {
   const { store, log } = context;
   const state = store.get(changeId);
   if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+  const no = whyNoTicket(context, state);
+  if (no !== null) return no;
+  while (!store.isDurable(store.get(changeId)!)) await store.durable();
+  const { size } = log.checkpoint();
+  const envelope = await makeEnvelope(log, state, state.act!, 'act', fromSize !== null && fromSize <= size ? [fromSize] : []);
+  if (!(await isCopied(context, readCheckpoint(envelope.receipt.checkpoint).size))) return NOT_COPIED;
+  return whyNoTicket(context, store.get(changeId)!) ?? { ok: true, value: envelope };
+}
+
+function whyNoTicket(context: EngineContext, state: ChangeState): No | null {
   if (state.plan?.mode !== 'caller' || state.act === null || state.name !== 'authorised' || state.claimed) {
     return { ok: false, code: 'not-expected', message: `no ticket is to be taken up while the change is ${state.name}` };
   }
   const step = stepOf(state);
-  if (step !== null && isLocked(context, state, step)) return { ok: false, code: 'not-expected', message: 'a lock is set: nothing may be done under this ticket' };
-  while (!store.isDurable(store.get(changeId)!)) await store.durable();
-  const { size } = log.checkpoint();
-  return { ok: true, value: await makeEnvelope(log, state, state.act, 'act', fromSize !== null && fromSize <= size ? [fromSize] : []) };
+  return step !== null && isLocked(context, state, step) ? { ok: false, code: 'not-expected', message: 'a lock is set: nothing may be done under this ticket' } : null;
 }
 
-/** Resolves once what the run says is durable: a claim that is answered so may be acted on, any other may not. */
+/** A caller's code may do anything, so it waits for the copy as what gives access does. */
+function isCopied({ copy }: EngineContext, size: number): Promise<boolean> {
+  return copy === undefined ? Promise.resolve(true) : copy.holds(size, COPY_MS);
+}
+
+/**
+ * Resolves once what the run says is durable, and a claim once the copy of the ledger has it too: a claim that is answered so may be acted on, any
+ * other may not.
+ */
 export async function receiveCallerReport(context: EngineContext, changeId: string, message: ReportMessage): Promise<Answer> {
   const { store, log } = context;
   const state = store.get(changeId);
@@ -46,6 +72,10 @@ export async function receiveCallerReport(context: EngineContext, changeId: stri
   const applied = store.apply(changeId, { type: 'recordReport', report, envelope: message.report, states: new Map(), order: null });
   if (!applied.ok) return applied;
   await store.durable();
+  if (report.kind === 'claimed' && context.copy !== undefined) {
+    await log.sync();
+    if (!(await isCopied(context, log.checkpoint().size))) return NOT_COPIED;
+  }
   const latest = store.get(changeId)!;
   const taken = report.kind === 'acted' || (latest.claimed && latest.act?.issue === report.issue && latest.result === null);
   return taken ? { ok: true, value: latest } : { ok: false, code: 'too-late', message: `the change is ${latest.name}: nothing may be done under this ticket any more` };

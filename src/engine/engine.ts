@@ -29,8 +29,8 @@ import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
 import { enforceLocks, type Lock } from './locks.ts';
-import { mayLift, spreadLocks } from './lock-spread.ts';
-import type { Clock, DeliveryStore, LedgerCopy, Logger, Outbox, RandomBytes, Transport } from './ports.ts';
+import { liftOf, mayLift, spreadLocks } from './lock-spread.ts';
+import type { Clock, DeliveryStore, LedgerCopy, LockBoard, Logger, Outbox, RandomBytes, Transport } from './ports.ts';
 import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
 import { keepFilled } from './refill.ts';
 import { receiveReport } from './reports.ts';
@@ -83,10 +83,12 @@ export interface EngineContext {
   readonly copy?: LedgerCopy | undefined;
   /** What could lose armed orders, where the transport is such. */
   readonly outbox?: Outbox | undefined;
+  /** Where sidecars see each other's locks, where there is such a place. */
+  readonly lockBoard?: LockBoard | undefined;
 }
 
 export type EngineRejectionCode =
-  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable';
+  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied';
 
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
@@ -112,7 +114,7 @@ export interface Engine {
   acknowledgeDelivery(by: string, changeId: string, digest: string): Promise<Answer>;
   /** A consumer uses the new credential: said by itself, by who asked, or by an owner. */
   confirmConsumer(by: string, changeId: string, consumer: string): Promise<Answer>;
-  /** Mode `caller`: the ticket and its receipt, while they can be taken up. `fromSize`: of the newest checkpoint that the caller has seen. */
+  /** Mode `caller`: the ticket and its receipt, while they can be taken up. `fromSize`: of the newest checkpoint that the caller has seen. `not-copied`: ask again. */
   callerTicket(by: string, changeId: string, fromSize: number | null): Promise<Answer<StepEnvelope>>;
   /** Mode `caller`: resolves once what the run says is durable. Only after a claim was answered so may its code run. */
   receiveCallerReport(changeId: string, message: ReportMessage): Promise<Answer>;
@@ -186,6 +188,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   runner = startRunner(context);
   const executors = new Set(options.connectors.flatMap((connector) => options.executorOf(connector) ?? []));
   const lockSpread = spreadLocks(context, [...executors], () => runner.wakeWaiting());
+  // Before anything is authorised: a lock may have been set elsewhere while nobody was here to hear of it.
+  await lockSpread.caughtUp();
 
   transport.onReport((audience, message) => receiveReport(context, audience, message));
   transport.onLock((lock) => void lockSpread.hear(lock));
@@ -313,7 +317,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       if (lock === undefined) return { ok: false, code: 'no-such-lock', message: 'no lock of this id is set' };
       if (!mayLock(by, lock.nhi, options.facts())) return { ok: false, code: 'not-allowed', message: `${by} is neither owner, on call nor security there` };
       if (!mayLift(log.logId, lock, log.logId)) return { ok: false, code: 'not-allowed', message: `the lock was set ${lock.statement?.log == null ? 'by a revoker, past every sidecar: a revoker lifts it' : `by the sidecar of log ${lock.statement.log}, which lifts it`}` };
-      store.record('lock.lifted', { lockId, reason }, [], by);
+      const statement = liftOf(context, lock, by, reason);
+      store.record('lock.lifted', { lockId, reason, ...(statement === null ? {} : { statement }) }, [], by);
       await store.durable();
       lockSpread.tell();
       runner.wakeWaiting();

@@ -1,8 +1,9 @@
 /**
- * Locks reach every executor, and every sidecar that shares one. What this ledger has of locks is told to each executor when it is there, and
- * again until it says that it holds it; what executors have heard from others is recorded here and told on. Each statement is believed for
- * its signature alone, so the way it came is nobody's business.
+ * Locks reach every executor and every sidecar. What this ledger has of locks is told to each executor when it is there, and again until it
+ * says that it holds it, and put where the other sidecars see it; what executors and sidecars have heard from others is recorded here and told
+ * on. Each statement is believed for its signature alone, so the way it came is nobody's business.
  */
+import { parseVerifier } from '../../ledger/index.ts';
 import { payloadDigest, signDsse } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { LOCK_TYPE, openLock, REVOKER, type BelievedLock, type LockStatement } from '../protocol/lock.ts';
@@ -13,8 +14,10 @@ import { enforceLocks, type Lock, type Lift } from './locks.ts';
 import { TransportError } from './ports.ts';
 
 export interface LockSpread {
-  /** Tells every executor what is new, once it is durable; or all the same, where the ledger cannot be written: a lock only takes away. */
+  /** Tells everybody what is new, once it is durable; or all the same, where the ledger cannot be written: a lock only takes away. */
   tell(): void;
+  /** Resolves when what other sidecars hold is held here, or cannot be known now. */
+  caughtUp(): Promise<void>;
   /** The executor is there, perhaps by another worker: it is told everything. */
   connected(audience: string): void;
   /** Of a lock that an executor has heard of: it is recorded, and told on, if it is news. */
@@ -22,17 +25,28 @@ export interface LockSpread {
   close(): void;
 }
 
+/** How long a start may wait for what other sidecars hold. */
+const CATCH_UP_MS = 2_000;
+
 /** @param lifted called once a lock is no more: changes may have waited for it */
 export function spreadLocks(context: EngineContext, executors: readonly string[], lifted: () => void): LockSpread {
-  const { transport, logger, clock, limits, store } = context;
+  const { transport, logger, clock, limits, store, lockBoard } = context;
   /** Digests of what each executor holds, as far as this connection with it knows. */
   const held = new Map<string, Set<string>>();
   const telling = new Set<string>();
   /** Lifts that were heard of, by authority and id: the lock itself may come later. */
   const liftsHeard = new Set<string>();
   let closed = false;
+  /** What was signed here needs nobody's trust folder. */
+  const own = parseVerifier(context.ticketSigner.vkey);
+  const trusted = (): Parameters<typeof openLock>[1] => {
+    const { sidecars, requirements } = context.trust;
+    const { logId } = context.log;
+    return { requirements, sidecars: new Map([...sidecars, [logId, [...(sidecars.get(logId) ?? []), own]]]) };
+  };
 
-  const owed = (audience: string): Dsse[] => store.lockHistory().flatMap((entry) => statementsOf(context, entry)).filter((one) => held.get(audience)?.has(payloadDigest(one)) !== true);
+  const all = (): Dsse[] => store.lockHistory().flatMap((entry) => statementsOf(context, entry));
+  const owed = (audience: string): Dsse[] => all().filter((one) => held.get(audience)?.has(payloadDigest(one)) !== true);
   const tellOne = async (audience: string, lock: Dsse): Promise<void> => {
     // A ledger that cannot be written is no reason to keep a lock to oneself.
     await store.durable().catch(() => undefined);
@@ -67,35 +81,51 @@ export function spreadLocks(context: EngineContext, executors: readonly string[]
   };
   const tell = (): void => {
     for (const audience of executors) void tellAll(audience);
+    lockBoard?.tell();
   };
 
-  const hear = async (envelope: Dsse): Promise<void> => {
-    let lock: BelievedLock;
+  const believe = (envelope: unknown): BelievedLock | null => {
     try {
-      lock = openLock(envelope, context.trust);
+      return openLock(envelope, trusted());
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
-      return logger.warn({ code: error.code, reason: error.message }, 'a lock that nobody trusted has signed');
+      logger.warn({ code: error.code, reason: error.message }, 'a lock that nobody trusted has signed');
+      return null;
     }
-    if (lock.authority === context.log.logId || !recordHeard(context, lock, liftsHeard)) return;
+  };
+  const record = async (envelope: Dsse): Promise<void> => {
+    const lock = believe(envelope);
+    if (lock === null || closed || !recordHeard(context, lock, liftsHeard)) return;
     await store.durable();
     if (lock.statement.op === 'lift') lifted();
     tell();
   };
+  const hear = async (envelope: Dsse): Promise<void> => {
+    try {
+      await record(envelope);
+    } catch (error) {
+      // Whoever told it tells it again when the next line to it is up.
+      logger.error({ error: String(error) }, 'a lock that was heard of could not be recorded');
+    }
+  };
+  lockBoard?.keep({
+    believe, hear,
+    async owed() {
+      await store.durable().catch(() => undefined);
+      return all();
+    },
+  });
   return {
     tell,
+    hear,
+    async caughtUp() {
+      if (lockBoard === undefined || (await lockBoard.heard(CATCH_UP_MS))) return;
+      logger.warn({}, 'the bus does not say which locks other sidecars hold: going on without, until it does');
+    },
     connected(audience) {
       // Another of its workers, or one with another book: what was held is asked again.
       held.delete(audience);
       void tellAll(audience);
-    },
-    async hear(envelope) {
-      try {
-        await hear(envelope);
-      } catch (error) {
-        // Whoever told it tells it again when the next line to it is up.
-        logger.error({ error: String(error) }, 'a lock that was heard of could not be recorded');
-      }
     },
     close() {
       closed = true;
@@ -103,7 +133,11 @@ export function spreadLocks(context: EngineContext, executors: readonly string[]
   };
 }
 
-/** Records it where it is news: a lock that was not heard of, or the end of one that stands and that its authority may lift. */
+/**
+ * Records it where it is news: a lock that was not heard of, or the end of one that stands and that its authority may lift. A lock of this very
+ * log is news where the ledger was restored from before it was set. Its lift is none: what this log has set is lifted by a person here, and
+ * not by whoever has its ticket key.
+ */
 function recordHeard(context: EngineContext, { statement, authority, envelope }: BelievedLock, liftsHeard: Set<string>): boolean {
   const { store } = context;
   const known = store.lockHistory().find(({ lock }) => lock.lockId === statement.lockId) ?? null;
@@ -115,7 +149,12 @@ function recordHeard(context: EngineContext, { statement, authority, envelope }:
     return true;
   }
   liftsHeard.add(`${authority} ${statement.lockId}`);
-  if (known === null || known.lift !== null || !mayLift(authority, known.lock, context.log.logId)) return false;
+  if (known === null || known.lift !== null) return false;
+  if (authority === context.log.logId) {
+    context.logger.warn({ lockId: statement.lockId }, 'a lift that this ledger does not have: the lock stands here until somebody lifts it');
+    return false;
+  }
+  if (!mayLift(authority, known.lock, context.log.logId)) return false;
   store.record('lock.lifted', { lockId: statement.lockId, reason: statement.reason, statement: envelope }, [], statement.by);
   return true;
 }
@@ -134,6 +173,11 @@ function statementsOf(context: EngineContext, { lock, lift }: { readonly lock: L
 
 function own({ log }: EngineContext, lockId: string, by: string, atMs: number): Pick<LockStatement, 'v' | 'log' | 'lockId' | 'by' | 'at'> {
   return { v: 1, log: log.logId, lockId, by, at: formatTime(atMs) };
+}
+
+/** Of a lock that was set by a statement of this log, the lift is one as well; null for any other. */
+export function liftOf(context: EngineContext, { lockId, statement }: Lock, by: string, reason: string | null): Dsse | null {
+  return statement === null ? null : signed(context, { op: 'lift', ...own(context, lockId, by, context.clock.nowMs()), reason });
 }
 
 function signed({ ticketSigner }: EngineContext, statement: LockStatement): Dsse {

@@ -3,6 +3,7 @@
  * production and under simulation.
  */
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
+import type { BelievedLock } from '../protocol/lock.ts';
 import type { Dsse } from '../protocol/signed.ts';
 
 /** Timers and the wall clock. `after` calls back once, not before `delayMs`; the returned function cancels it. */
@@ -68,6 +69,25 @@ export interface LedgerCopy {
   onProgress(callback: () => void): void;
   /** What keeps it from coming on, in a sentence; null while nothing does. */
   trouble(): string | null;
+}
+
+/** A place where every sidecar sees every lock, whichever executors it reaches. What is there is believed for its signature alone. */
+export interface LockBoard {
+  /** From now on this sidecar hears of all that is there and of each that comes, and what it has of locks is there. Called once. */
+  keep(holder: LockHolder): void;
+  /** Resolves true once all that was there has been heard, or when there is no such place; false when `timeoutMs` are over. */
+  heard(timeoutMs: number): Promise<boolean>;
+  /** There is something new to be put there. */
+  tell(): void;
+}
+
+export interface LockHolder {
+  /** Null for what is not to be believed, which is logged. */
+  believe(lock: unknown): BelievedLock | null;
+  /** Resolves when it is recorded, where it is news. Never rejects. */
+  hear(lock: Dsse): Promise<void>;
+  /** All that is to be there, once it is durable; or all the same, where the ledger cannot be written. */
+  owed(): Promise<readonly Dsse[]>;
 }
 
 /** What holds armed orders and steps for executors, and could lose them. */

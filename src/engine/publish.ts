@@ -13,8 +13,8 @@ export type Sent =
   /** It was not sent: whoever waits is woken when the copy of the ledger has come on. */
   | { readonly taken: false; readonly why: 'notCopied' };
 
-/** How long an envelope waits for the copy of the ledger before others are looked at. */
-const COPY_MS = 1_000;
+/** How long what gives access waits for the copy of the ledger before others are looked at, or its caller is told to come again. */
+export const COPY_MS = 1_000;
 
 /**
  * Resolves once the executor has taken the envelope up, or says that it has seen more of this log than there is.
@@ -27,11 +27,12 @@ export async function publishEnvelope(
 ): Promise<Sent> {
   for (let attempt = 0; attempt < 3; attempt += 1) {
     const envelope = await make(executorHeads.of(audience));
-    if (copy !== undefined && !(await isCopied(copy, audience, envelope))) return { taken: false, why: 'notCopied' };
+    const keepsHead = !onlyTakesAway(envelope);
+    if (copy !== undefined && keepsHead && !(await isCopied(copy, audience, envelope))) return { taken: false, why: 'notCopied' };
     const size = log.checkpoint().size;
     const acceptance = await transport.publishStep(audience, envelope);
     if (acceptance.accepted) {
-      executorHeads.saw(audience, size);
+      if (keepsHead) executorHeads.saw(audience, size);
       return { taken: true };
     }
     if (acceptance.fromSize > log.checkpoint().size) return { taken: false, why: 'seenMore', theirSize: acceptance.fromSize, size };
@@ -42,10 +43,14 @@ export async function publishEnvelope(
 
 /**
  * Whether the copy of the ledger holds all that this envelope shows to its executor: a lost disk can then be restored to no less than any
- * executor has seen. What takes access away does not wait for it.
+ * executor has seen.
  */
-async function isCopied(copy: LedgerCopy, audience: string, { ticket: envelope, receipt }: StepEnvelope): Promise<boolean> {
+function isCopied(copy: LedgerCopy, audience: string, { receipt }: StepEnvelope): Promise<boolean> {
+  return copy.guards(audience) ? copy.holds(readCheckpoint(receipt.checkpoint).size, COPY_MS) : Promise.resolve(true);
+}
+
+/** What takes access away waits for no copy, and its executor keeps nothing of the checkpoint that it was shown. */
+function onlyTakesAway({ ticket: envelope }: StepEnvelope): boolean {
   const ticket = readPayload(envelope, anyTicketSchema);
-  if (!copy.guards(audience) || (ticket.kind === 'act' && takesAway(ticket.step.action))) return true;
-  return copy.holds(readCheckpoint(receipt.checkpoint).size, COPY_MS);
+  return ticket.kind === 'act' && takesAway(ticket.step.action);
 }

@@ -195,9 +195,12 @@ async function propose(context: EngineContext, finding: OpenFinding): Promise<vo
   if (asked === null || request === null) return;
   const bytes = saltedInput(context, input);
   const changeId = newChangeId(context.log.logId, clock.nowMs(), context.random);
-  const applied = store.apply(changeId, { type: 'request', by: context.self, request, requester: [context.self], idempotency: null });
+  // In one append: a change that nothing says is proposed would be proposed again.
+  const applied = store.applyBeside(
+    changeId, { type: 'request', by: context.self, request, requester: [context.self], idempotency: null },
+    'reconcile.proposed', { findingId: finding.findingId, change: changeId, reasons: asked.reasons, provenance: provenanceOf(context, bytes) }, [bytes],
+  );
   if (!applied.ok) return logger.warn({ findingId: finding.findingId, code: applied.code }, 'what was proposed could not be asked for');
-  store.record('reconcile.proposed', { findingId: finding.findingId, change: changeId, reasons: asked.reasons, provenance: provenanceOf(context, bytes) }, [bytes]);
   await store.durable();
 }
 

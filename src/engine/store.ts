@@ -47,6 +47,8 @@ export interface Store {
    * @param then what follows, given the first change as it is with `command`
    */
   applyWith(changeId: string, command: Command, extra: readonly Uint8Array[], other: string, then: (first: ChangeState) => Command): Applied;
+  /** The same, and a record about the log itself, by the sidecar: both are on record, or neither. */
+  applyBeside<T extends SystemRecordType>(changeId: string, command: Command, type: T, body: SystemRecordBody<T>, objects: readonly Uint8Array[]): Applied;
   /**
    * The index of the new record.
    * @param actor who did it; the sidecar itself where nobody is named
@@ -118,14 +120,22 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
     readonly events: readonly NewEvent[];
     readonly extra: readonly Uint8Array[];
   }
-  /** Sequences what was decided, in one append, and folds it. */
-  const sequence = (drafts: readonly Draft[]): void => {
+  interface Beside {
+    readonly type: SystemRecordType;
+    readonly body: SystemRecordBody<SystemRecordType>;
+    readonly objects: readonly Uint8Array[];
+  }
+  /** Sequences what was decided, and what is `beside` it, in one append, and folds it. */
+  const sequence = (drafts: readonly Draft[], beside: Beside | null = null): void => {
     const atMs = stamp();
     const planned = drafts.flatMap(({ changeId, events, extra }) => events.map((event, index) => ({ changeId, event, ...toDraft(changeId, event, atMs, index === 0 ? extra : []) })));
     if (planned.length === 0) return;
-    const appended = append(planned.map(({ draft }) => draft), planned.flatMap(({ objects }) => objects), planned.some(({ event }) => NEEDS_CHECKPOINT.has(event.type)));
+    const system = beside === null ? [] : [systemDraft(beside.type, beside.body, options.actor, atMs, beside.objects)];
+    const all = [...planned, ...system];
+    const appended = append(all.map(({ draft }) => draft), all.flatMap(({ objects }) => objects), all.some(({ draft }) => NEEDS_CHECKPOINT.has(draft.type)));
     const happened = planned.map(({ changeId, event }, index) => ({ ...event, changeId, seq: appended[index]!.seq, atMs }) satisfies ChangeEvent as ChangeEvent);
     for (const event of happened) fold(event);
+    if (beside !== null) foldSystem(beside.type, beside.body, options.actor, atMs);
     for (const { changeId } of drafts) {
       const own = happened.filter((event) => event.changeId === changeId);
       if (own.length > 0) options.changed(changes.get(changeId)!, own);
@@ -158,6 +168,12 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
       const first = decided.events.reduce<ChangeState | null>((state, event) => evolve(state, { ...event, changeId, seq: -1, atMs: stamp() }), changes.get(changeId) ?? null);
       const follows = first === null ? null : decide(changes.get(other) ?? null, then(first), nowMs);
       sequence([{ changeId, events: decided.events, extra }, { changeId: other, events: follows?.ok === true ? follows.events : [], extra: [] }]);
+      return { ok: true, state: changes.get(changeId)!, events: decided.events };
+    },
+    applyBeside(changeId, command, type, body, objects) {
+      const decided = decide(changes.get(changeId) ?? null, command, options.nowMs());
+      if (!decided.ok) return decided;
+      sequence([{ changeId, events: decided.events, extra: [] }], { type, body, objects });
       return { ok: true, state: changes.get(changeId)!, events: decided.events };
     },
     locks: () => [...locks.values()].filter(({ lift }) => lift === null).map(({ lock }) => lock),

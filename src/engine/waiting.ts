@@ -18,7 +18,7 @@ export function waitingFor(context: EngineContext, changeId: string): string | n
 
 function waitingForCopy({ copy }: EngineContext, state: ChangeState): string | null {
   const audience = audienceOf(state);
-  return audience !== null && copy?.guards(audience) === true ? copy.trouble() : null;
+  return audience !== null && copy !== undefined && (state.plan?.mode === 'caller' || copy.guards(audience)) ? copy.trouble() : null;
 }
 
 function waitingForConsumers({ plan, delivery, confirmed, finished, stagedAtMs }: ChangeState): string | null {

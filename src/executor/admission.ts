@@ -10,7 +10,7 @@ import { anyTicketSchema, logOfDiscovery, type AnyTicket, type DiscoverTicket } 
 import { openDsse, payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { stepEnvelopeSchema, type StepEnvelope } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import type { Plan } from '../protocol/plan.ts';
+import { takesAway, type Plan } from '../protocol/plan.ts';
 import {
   approvalStatementSchema, APPROVAL_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, TICKET_TYPE,
   type ActTicket, type Approval, type ApprovalStatement, type ReadTicket, type Refusal,
@@ -100,7 +100,9 @@ function check(raw: unknown, context: AdmissionContext, progress: Progress): Adm
 
   const known = context.head(ticket.log);
   const checkpoint = openReceiptCheckpoint(envelope.receipt, ticket.log, context.trust, known);
-  if (checkpoint.size !== known?.size) progress.head = { size: checkpoint.size, root: Buffer.from(checkpoint.root).toString('base64') };
+  // What only takes away is sent before any copy of the ledger has its record: a head that it raised could be more than can be restored.
+  const isKept = checkpoint.size !== known?.size && !(ticket.kind === 'act' && takesAway(ticket.step.action));
+  if (isKept) progress.head = { size: checkpoint.size, root: Buffer.from(checkpoint.root).toString('base64') };
   const { head } = progress;
   if (ticket.kind === 'discover') {
     checkDiscoveryAuthorised(envelope.receipt, checkpoint, envelope.ticket, ticket);

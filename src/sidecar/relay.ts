@@ -1,11 +1,11 @@
 /**
- * What the bus is for beside executors: it is told what happens, and brings what people have decided at another sidecar. Neither holds
- * anything up, and neither is there unless the configuration says so.
+ * What the bus is for beside executors: it is told what happens, and brings what people have decided at another sidecar, where the
+ * configuration says so; and it holds the locks of every sidecar. None of it holds anything up.
  */
 import { logIdOf, type Signer } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { Clock, Logger } from '../engine/ports.ts';
+import type { Clock, LockBoard, Logger } from '../engine/ports.ts';
 import type { Receiver } from '../notify/queue.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -22,6 +22,7 @@ export type Verdict = Pick<RelayedVerdict, 'changeId' | 'planDigest' | 'verdict'
 export interface Relay {
   /** Told of what happens, where the configuration names events. */
   readonly receivers: readonly Receiver[];
+  readonly locks: LockBoard;
   /** Lets other sidecars' verdicts in, where the configuration names any. */
   listen(engine: Pick<Engine, 'decideApproval'>): void;
   /** @throws TransportError `unreachable` */
@@ -33,7 +34,7 @@ export interface RelayOptions {
   readonly log: string;
   readonly trust: Trust;
   readonly ticketSigner: Signer;
-  readonly clock: Pick<Clock, 'nowMs'>;
+  readonly clock: Clock;
   readonly logger: Logger;
 }
 
@@ -44,9 +45,12 @@ const GOOD_MS = 60_000;
 export async function openRelay(nats: NonNullable<Config['nats']>, options: RelayOptions): Promise<Relay> {
   const { log, trust, ticketSigner, clock, logger } = options;
   const { BUS_RECEIVER, eventSender } = await import('../transport/nats/events.ts');
+  const { openLockBoard } = await import('../transport/nats/lock-board.ts');
   const { answerVerdicts, sendVerdict } = await import('../transport/nats/verdicts.ts');
-  const bus = await openNatsBus(nats, { name: `sidecar ${log}, approvals`, inboxPrefix: `_INBOX_${log}_approvals`, logger });
+  const bus = await openNatsBus(nats, { name: `sidecar ${log}, approvals and locks`, inboxPrefix: `_INBOX_${log}_approvals`, logger });
+  const locks = openLockBoard({ bus, clock, logger });
   return {
+    locks,
     receivers: nats.events === undefined ? [] : [{ name: BUS_RECEIVER, events: nats.events, consumers: null, send: eventSender(bus, log) }],
     listen(engine) {
       const relays = new Set(nats.relays.map(logIdOf));
@@ -58,7 +62,10 @@ export async function openRelay(nats: NonNullable<Config['nats']>, options: Rela
       const content: RelayedVerdict = { v: 1, log: to, ...verdict, relayedBy: log, notBefore: formatTime(nowMs), notAfter: formatTime(nowMs + GOOD_MS) };
       return sendVerdict(bus, to, signDsse(RELAYED_VERDICT_TYPE, content, ticketSigner));
     },
-    close: () => bus.close(),
+    close() {
+      locks.close();
+      return bus.close();
+    },
   };
 }
 

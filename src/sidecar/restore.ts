@@ -9,6 +9,7 @@ import {
   type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type Signer,
 } from '../../ledger/index.ts';
 import { systemDraft } from '../evidence/record.ts';
+import { holdData } from './data-lock.ts';
 
 export interface RestoreOptions {
   readonly origin: string;
@@ -50,6 +51,16 @@ interface Own {
  * @throws LedgerError `locked` while a sidecar runs; `untrusted`, `corrupt`, `rolled-back` or `forked`, as `restoreLog` says: what is there is as it was
  */
 export async function restoreLedger(options: RestoreOptions): Promise<Restored> {
+  // From here until all is in its place and recorded: a sidecar that is started meanwhile must find neither half of it.
+  const release = await holdData(nodeDisk(options.data));
+  try {
+    return await restoreHeld(options);
+  } finally {
+    await release();
+  }
+}
+
+async function restoreHeld(options: RestoreOptions): Promise<Restored> {
   const { data, sources, signer, origin, nowMs } = options;
   const disk = nodeDisk(data);
   const logOptions = (on: Disk): LogOptions => ({ origin, disk: on, directory: 'ledger', journal: 'journal', signer, now: nowMs });
@@ -119,9 +130,6 @@ function checkNewest(own: Own, known: readonly KnownHead[]): void {
 
 /** Moves what is there aside and the stage to its place. After a crash in between, the same command does it again from the copy. */
 async function swap(disk: Disk, data: string, stage: string, nowMs: number): Promise<string[]> {
-  // Held by a sidecar that was started meanwhile: then nothing is moved.
-  const release = await disk.lock('journal/lock');
-  await release();
   const kept: string[] = [];
   for (const part of PARTS) {
     if ((await disk.list(part)).length === 0) {

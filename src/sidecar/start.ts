@@ -20,6 +20,7 @@ import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
 import { VERSION } from '../version.ts';
 import { createApp } from './app.ts';
 import { openCopy } from './copy.ts';
+import { holdData } from './data-lock.ts';
 import { defaultPolicyDirectory } from './default-policy.ts';
 import { openDeliveryStore } from './deliveries.ts';
 import { listenOnLoopback, listenOnSocket, type Listening } from './listen.ts';
@@ -94,6 +95,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const facts = await openFacts({ load: (nowMs) => loadFacts(config.facts, nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
     undo.push(() => facts.close());
     const disk = nodeDisk(config.data);
+    undo.push(await holdData(disk));
     const deliveries = await openDeliveryStore({ disk, directory: 'deliveries', clock, keepMs: config.limits.deliverySeconds * 1000 * DELIVERY_MARGIN, logger });
     undo.push(() => deliveries.close());
     const pdp = await openPolicy(config, logger);
@@ -112,7 +114,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const executorOf = new Map(config.executors.flatMap(({ id, connectors }) => connectors.map((connector) => [connector, id] as const)));
     let notifier: Notifier | null = null;
     const engine = await openEngine({
-      log, pdp, facts: facts.current, transport, outbox, copy: copy ?? undefined, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
+      log, pdp, facts: facts.current, transport, outbox, copy: copy ?? undefined, lockBoard: relay?.locks, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
       onEvents: (state, events) => notifier?.take(state, events),
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),

@@ -124,6 +124,17 @@ describe.skipIf(!hasNats())('two sidecars on a bus', () => {
     expect(await verificationTrouble(home)).toBe('');
   });
 
+  test('what is locked at one is locked at the other, and is evidence there', async () => {
+    await start('verdicts-lock');
+    const olga = connect({ socket: there.socket, token: there.tokens.get('person:olga')! });
+    const { lockId } = await olga.lock({ nhi: 'nhi:prod/ci-deployer' }, 'a leak is looked into');
+    const isLocked = async (): Promise<boolean> => (await home.as('person:olga').locks()).locks.some((lock) => lock.lockId === lockId);
+    await until('the lock is held here', async () => ((await isLocked()) ? true : undefined), { timeoutMs: REST_MS });
+    await olga.unlock(lockId, 'it was nothing');
+    await until('the lock is lifted here', async () => ((await isLocked()) ? undefined : true), { timeoutMs: REST_MS });
+    expect(await verificationTrouble(home)).toBe('');
+  });
+
   test('a stream that is gone holds nothing up, and what was not told is told after a kill -9', async () => {
     await start('verdicts-untold');
     const manager = await jetstreamManager(await asBus(nats.seeds.sidecar));

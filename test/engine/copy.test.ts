@@ -4,6 +4,7 @@ import { LedgerError, readCheckpoint } from '../../ledger/index.ts';
 import type { Held, LedgerCopy, Outbox, Spent } from '../../src/engine/ports.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import type { StepEnvelope } from '../../src/protocol/envelope.ts';
+import { testRun } from '../support/run.ts';
 import { EXECUTOR, GRANT, openTestSidecar, PROVISION, type TestSidecar } from '../support/sidecar.ts';
 
 const WAIT = { timeout: 15_000 };
@@ -92,6 +93,36 @@ describe('a copy of the ledger', () => {
     const id = await request(PROVISION);
     await vi.waitFor(() => expect(stateOf(id)).toBe('active'), WAIT);
     expect([copy.begun, sidecar.executor.armed.length]).toEqual([[0], 1]);
+  });
+
+  it('is waited for by the ticket of a caller and by the answer to its claim: its code runs under nothing that could be lost', async () => {
+    const copy = paperCopy([]);
+    sidecar = await openTestSidecar({ copy });
+    const run = testRun();
+    const by = GRANT.subject;
+    const id = await request({ kind: 'rotate', subject: by, connector: 'pg-main', target: 'app', purpose: 'deploy-orders', reason: 'by script', caller: { key: run.key, timeout: 'PT5M' } }, by);
+    await vi.waitFor(() => expect(stateOf(id)).toBe('pending'), WAIT);
+    await sidecar.engine.decideApproval('person:wei', id, 'approve', sidecar.engine.get(id)!.planDigest!, null);
+    await vi.waitFor(() => expect(stateOf(id)).toBe('authorised'), WAIT);
+    const notCopied = { ok: false, code: 'not-copied' };
+    expect(await sidecar.engine.callerTicket(by, id, null)).toMatchObject(notCopied);
+    expect(sidecar.engine.waitingFor(id)).toBe('the copy does not come on');
+    const shown = copy.asked.at(-1)!;
+    copy.reach(shown);
+    const answer = await sidecar.engine.callerTicket(by, id, null);
+    if (!answer.ok) throw new Error(answer.message);
+    expect(shownBy(answer.value)).toBeLessThanOrEqual(shown);
+
+    const claim = run.claimed(answer.value);
+    expect(await sidecar.engine.receiveCallerReport(id, claim)).toMatchObject(notCopied);
+    // The claim is on record, and under a checkpoint: what is asked for is that the copy has it.
+    expect(sidecar.engine.get(id)).toMatchObject({ name: 'executing', claimed: true });
+    expect(copy.asked.at(-1)).toBe(sidecar.engine.get(id)!.lastSeq + 1);
+    copy.reach(copy.asked.at(-1)!);
+    expect(await sidecar.engine.receiveCallerReport(id, claim)).toMatchObject({ ok: true, value: { name: 'executing' } });
+    // What became of it is told and recorded, copy or not.
+    copy.reach(0);
+    expect(await sidecar.engine.receiveCallerReport(id, run.acted(answer.value))).toMatchObject({ ok: true });
   });
 
   it('has no say about executors that it does not guard', async () => {

@@ -1,6 +1,8 @@
 /** Locks between one sidecar and everybody else: what is set here is told, and what others have set is held and recorded. */
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { generateSignerKey, logIdOf, parseSigner, parseVerifier, type Signer, type Verifier } from '../../ledger/index.ts';
+import { openLocks } from '../../src/evidence/check-lock.ts';
+import { systemRecordBodies } from '../../src/evidence/record.ts';
 import { TransportError } from '../../src/engine/ports.ts';
 import { LOCK_TYPE, lockStatementSchema, openLock, type LockStatement } from '../../src/protocol/lock.ts';
 import { signDsse } from '../../src/protocol/dsse.ts';
@@ -81,6 +83,55 @@ describe('a lock that is set here', () => {
     sidecar.executor.showLock(sidecar.executor.locked[0]!);
     sidecar.executor.connect();
     await soon(() => expect(sidecar.executor.locked.length).toBeGreaterThan(1));
+    expect(await recorded()).toHaveLength(1);
+  });
+});
+
+describe('a lock of this log that its ledger has lost', () => {
+  const own = (edit: Partial<LockStatement> & { readonly lockId: string }, by = sidecar.ticketSigner): Dsse => {
+    const common = { v: 1, log: sidecar.log.logId, by: SECURITY, at: '2026-11-29T08:00:00.000Z', reason: 'a leak is looked into' };
+    return signDsse(LOCK_TYPE, lockStatementSchema.parse({ op: 'set', ...common, ...(edit.op === 'lift' ? {} : { nhi: NHI, connector: null }), ...edit }), by);
+  };
+
+  it('is held again once an executor shows it, on record, and lifted here as before', async () => {
+    // What people here have signed is believed, whatever a trust folder says of other logs.
+    (sidecar.trust.sidecars as Map<string, Verifier[]>).delete(sidecar.log.logId);
+    const lockId = freshLockId();
+    const set = own({ lockId });
+    sidecar.executor.showLock(set);
+    await soon(() => expect(inForce()).toEqual([lockId]));
+    const changeId = await request();
+    await soon(() => expect(sidecar.engine.waitingFor(changeId)).toContain(lockId));
+    (sidecar.trust.sidecars as Map<string, Verifier[]>).set(sidecar.log.logId, [parseVerifier(sidecar.ticketSigner.vkey)]);
+    expect(await recorded()).toEqual([{ type: 'lock.set', actor: SECURITY, body: { lockId, nhi: NHI, connector: null, reason: 'a leak is looked into', statement: set } }]);
+    expect(await sidecar.engine.unlock(SECURITY, lockId, null)).toMatchObject({ ok: true });
+    await soon(() => expect(sidecar.engine.get(changeId)?.name).toBe('active'));
+    const verified = openLocks(sidecar.trust);
+    const [first, second] = await recorded();
+    expect(verified.set(systemRecordBodies['lock.set'].parse(first!.body), first!.actor)).toBeNull();
+    expect(verified.lift(systemRecordBodies['lock.lifted'].parse(second!.body), second!.actor)).toBeNull();
+    await soon(() => expect(told().at(-1)).toEqual({ op: 'lift', lockId, by: SECURITY, authority: sidecar.log.logId }));
+  });
+
+  it('is not held where its lift is known as well', async () => {
+    const [lifted, other] = [freshLockId(), freshLockId()];
+    sidecar.executor.showLock(own({ op: 'lift', lockId: lifted }));
+    sidecar.executor.showLock(own({ lockId: lifted }));
+    sidecar.executor.showLock(own({ lockId: other, nhi: 'nhi:prod/ci-deployer' }));
+    await soon(() => expect(inForce()).toEqual([other]));
+  });
+
+  it('nor where somebody else signs for this log', async () => {
+    sidecar.executor.showLock(own({ lockId: freshLockId() }, keys.third));
+    await soon(() => expect(sidecar.logged.some(({ message }) => message.includes('nobody trusted has signed'))).toBe(true));
+    expect(await recorded()).toEqual([]);
+  });
+
+  it('while one that it has is lifted by people here, and by no statement that comes from elsewhere', async () => {
+    const lockId = await setHere();
+    sidecar.executor.showLock(own({ op: 'lift', lockId }));
+    await soon(() => expect(sidecar.logged.some(({ message }) => message.includes('stands here until somebody lifts it'))).toBe(true));
+    expect(inForce()).toEqual([lockId]);
     expect(await recorded()).toHaveLength(1);
   });
 });

@@ -23,7 +23,7 @@ describe('what is admitted', () => {
   test.each(['provision', 'grant', 'revoke'] as const)('an approved, recorded %s', (action) => {
     const { envelope, ticket, plan, log } = makeStep({ action });
     const admission = admit(envelope, context());
-    expect(admission).toMatchObject({ ok: true, kind: 'act', ticket, plan, head: { size: log.size, root: log.root() } });
+    expect(admission).toMatchObject({ ok: true, kind: 'act', ticket, plan, head: action === 'revoke' ? null : { size: log.size, root: log.root() } });
   });
   test('standing access, where the floor does not limit it', () => {
     expect(admit(makeStep({ leaseSeconds: null }).envelope, context())).toMatchObject({ ok: true, order: null });

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { generateSignerKey, nodeDisk, openLog, parseSigner, parseTrustPolicy, parseVerifier, type Disk, type Log, type Signer } from '../../ledger/index.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits, type EngineOptions } from '../../src/engine/engine.ts';
-import type { Clock, LedgerCopy, Logger, Outbox } from '../../src/engine/ports.ts';
+import type { Clock, LedgerCopy, LockBoard, Logger, Outbox } from '../../src/engine/ports.ts';
 import { parseFacts, type Facts } from '../../src/facts/load.ts';
 import { hashToken, makeTokens, type Role } from '../../src/identity/tokens.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
@@ -108,6 +108,13 @@ export interface TestOptions {
   readonly hosts?: readonly string[];
   /** What the engine is given of a bus. */
   readonly copy?: LedgerCopy;
+  readonly lockBoard?: LockBoard;
+  /** Of another log than {@link ORIGIN}. */
+  readonly origin?: string;
+  /** Whom this sidecar trusts, beyond itself and its executor. */
+  readonly trusts?: (trust: Trust) => void;
+  /** Keys that are kept from one start to the next. */
+  readonly ticketSigner?: Signer;
   readonly outbox?: Outbox;
   /** Of the engine and its ledger; left out: the system's. */
   readonly clock?: Clock;
@@ -130,10 +137,11 @@ async function exampleFacts(): Promise<Facts> {
 
 export async function openTestSidecar(options: TestOptions = {}): Promise<TestSidecar> {
   const directory = options.after?.directory ?? (await mkdtemp(join(tmpdir(), 'countersign-sidecar-')));
-  const { logSigner, ticketSigner, executorSigner } = options.after ?? { logSigner: signerOf(ORIGIN), ticketSigner: signerOf('example.org/tickets'), executorSigner: signerOf('example.org/pg-1') };
+  const origin = options.origin ?? ORIGIN;
+  const { logSigner, ticketSigner, executorSigner } = options.after ?? { logSigner: signerOf(origin), ticketSigner: options.ticketSigner ?? signerOf('example.org/tickets'), executorSigner: signerOf('example.org/pg-1') };
   const clock = options.clock ?? systemClock;
   const disk = options.disk?.(nodeDisk(directory)) ?? nodeDisk(directory);
-  const log = await openLog({ origin: ORIGIN, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs() });
+  const log = await openLog({ origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs() });
   const facts = (options.facts ?? ((same) => same))(await exampleFacts());
   const trust: Trust = {
     policy: parseTrustPolicy(`log ${logSigner.vkey}\nquorum none\n`),
@@ -141,6 +149,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
     executors: new Map([[EXECUTOR, { key: parseVerifier(executorSigner.vkey), connectors: ['pg-main', 'pg-dev'] }]]),
     requirements: { v: 1, floors: [], revokers: [], clockSkewMs: 0 },
   };
+  options.trusts?.(trust);
   const logged: { level: string; fields: Record<string, unknown>; message: string }[] = [];
   const logger: Logger = {
     info: (fields, message) => void logged.push({ level: 'info', fields, message }),
@@ -152,7 +161,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const engine = await openEngine({
     log, pdp: options.pdp ?? scriptedPdp(options.decide ?? usualPolicy), facts: () => facts, transport: executor, deliveries, trust, ticketSigner,
     executorOf: (connector) => (['pg-main', 'pg-dev'].includes(connector) ? EXECUTOR : undefined), connectors: ['pg-dev', 'pg-main'],
-    copy: options.copy, outbox: options.outbox, ...(options.onEvents === undefined ? {} : { onEvents: options.onEvents }), clock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
+    copy: options.copy, lockBoard: options.lockBoard, outbox: options.outbox, ...(options.onEvents === undefined ? {} : { onEvents: options.onEvents }), clock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
   });
   const draining = new AbortController();
   const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));

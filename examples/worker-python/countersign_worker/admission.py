@@ -8,7 +8,7 @@ from . import base64s, dsse, ids, jcs, schema
 from .merkle import ProofFault, leaf_hash, verify_consistency, verify_inclusion
 from .notes import Checkpoint, NoteFault, Verifier, log_id_of
 from .orders import Held, hold
-from .plan import check_plan
+from .plan import TAKES_AWAY, check_plan
 from .refusal import Refusal
 from .trust import PROOF_CLASSES, Trust
 
@@ -96,7 +96,8 @@ def _check(envelope: Any, setting: Setting, found: Admission, progress: _Progres
         raise Refusal("unknown-connector", f"no connector {connector} here")
     known = setting.head(ticket["log"])
     checkpoint = _open_checkpoint(envelope["receipt"], ticket["log"], setting.trust, known)
-    if known is None or checkpoint.size != known.size:
+    only_takes_away = acts and ticket["step"]["action"] in TAKES_AWAY
+    if not only_takes_away and (known is None or checkpoint.size != known.size):
         found.head = Head(checkpoint.size, base64s.encode(checkpoint.root))
     record = _open_record(envelope["receipt"], checkpoint, envelope["ticket"], ticket)
     if not acts:

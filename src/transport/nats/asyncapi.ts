@@ -9,7 +9,7 @@ import { stepEnvelopeSchema } from '../../protocol/envelope.ts';
 import { planSchema, targetStateSchema } from '../../protocol/plan.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, querySchema, reportSchema, revokeOrderSchema, ticketSchema } from '../../protocol/signed.ts';
 import { relayedVerdictSchema } from '../../protocol/relayed-verdict.ts';
-import { ack, act, API_PREFIX, arm, BEAT_MS, claim, consumerOf, delivery, event, MESSAGE_BYTES_MAX, pages, result, revoke, say, STREAMS, verdict } from './bus-layout.ts';
+import { ack, act, API_PREFIX, arm, BEAT_MS, claim, consumerOf, delivery, event, lock, MESSAGE_BYTES_MAX, pages, result, revoke, say, STREAMS, verdict } from './bus-layout.ts';
 import { copyPageSchema } from './copy-page.ts';
 import { cloudEventSchema } from './events.ts';
 import { ackSchema, publishedReportSchema, saidSchema } from './said.ts';
@@ -29,6 +29,8 @@ const PARAMETERS: Json = {
   log: { description: 'The id of a log: the first 16 hex digits of SHA-256(origin).', examples: ['3dfc5f0e30f90517'] },
   audience: { description: 'The id of a log, or `all`: every sidecar.', examples: ['3dfc5f0e30f90517', 'all'] },
   token: { description: '32 hex digits. What the sidecar sends is under tokens that nobody else can guess; what a worker sends, under the start of the digest of its report.', examples: ['0123456789abcdef0123456789abcdef'] },
+  authority: { description: 'Whose lock it is: the id of a log, or `revoker`.', examples: ['3dfc5f0e30f90517', 'revoker'] },
+  lockId: { description: 'A lock.', examples: ['lck_01M85HVDNEKQEDJQ32QHJHD0YZ'] },
   event: { description: 'A notification, which is two tokens.', examples: ['approval.requested', 'approval.decided', 'approval.escalated'] },
   digest: { description: 'SHA-256 of an object, 64 hex digits.', examples: ['0f343b0931126a20f133d67c2b018a3b0f343b0931126a20f133d67c2b018a3b'] },
   part: { description: 'Parts are counted from 0.', examples: ['0'] },
@@ -76,6 +78,10 @@ const MESSAGES = {
   },
   verdict: { title: 'A person’s verdict, relayed', summary: 'A relayed verdict in its DSSE envelope, signed by the sidecar that authenticated the person. The answer says what came of it.', payload: 'Dsse' },
   verdictAnswer: { title: 'What came of a verdict', summary: 'For the person who decided; nobody has signed it.', payload: 'VerdictAnswer' },
+  lock: {
+    title: 'A lock that stands, or its end', summary: 'A lock statement in its DSSE envelope, by the ticket key of a sidecar or a revoker of the floor. The newest of a subject holds; a lift stands for ever.', payload: 'Dsse',
+    headers: headers({ 'Nats-Expected-Last-Subject-Sequence': text('The sequence of what it takes the place of; `0` where there was nothing.', { pattern: '^(0|[1-9][0-9]*)$' }) }),
+  },
   copied: { title: 'A page of the ledger’s copy', summary: 'Records under a checkpoint, after the page before it or not at all. Read by `countersign restore` alone, which believes it for its hashes and signature.', payload: 'CopyPage' },
   copiedObject: { title: 'A part of an object', summary: 'Of the object with this digest, which a record names.', payload: null, contentType: 'application/octet-stream' },
   heard: { title: 'A sidecar speaks', summary: 'That it is there; or what became of a report.', payload: 'Ack' },
@@ -103,6 +109,7 @@ const CHANNELS = {
   said: { address: say('{lane}', '{audience}'), summary: 'What workers say to sidecars.', message: 'said', stream: null },
   events: { address: event('{log}', '{event}'), summary: 'What happens to changes of a log.', message: 'event', stream: STREAMS.events },
   verdicts: { address: verdict('{log}'), summary: 'Verdicts on changes of a log, given at another sidecar.', message: 'verdict', answer: 'verdictAnswer', stream: null },
+  locks: { address: lock('{authority}', '{lockId}'), summary: 'The locks of every sidecar, and those of revokers that any of them has heard of. No worker reaches it.', message: 'lock', stream: STREAMS.locks },
   copy: { address: pages('{log}'), summary: 'The copy of a ledger, page after page. No worker reaches it.', message: 'copied', stream: STREAMS.ledger },
   copyObjects: { address: 'cs.ledger.{log}.object.{digest}.{part}', summary: 'Objects that copied records name. No worker reaches it.', message: 'copiedObject', stream: STREAMS.ledger },
   heard: { address: ack('{lane}', '{log}'), summary: 'What sidecars say to workers.', message: 'heard', stream: null },
@@ -127,6 +134,8 @@ const OPERATIONS = {
   hear: { action: 'receive', channel: 'heard', by: 'worker', summary: 'Hears of sidecars and of what became of reports.' },
   listen: { action: 'receive', channel: 'events', by: 'listener', summary: 'Hears what happens, and decides nothing by it.' },
   relay: { action: 'send', channel: 'verdicts', by: 'sidecar', summary: 'Asks the sidecar of another log to decide on a verdict as on one of its own.' },
+  tellLock: { action: 'send', channel: 'locks', by: 'sidecar', summary: 'Puts there what it holds or has seen lifted and is not there, when it starts, when the bus is back, and at once when it is set.' },
+  hearLock: { action: 'receive', channel: 'locks', by: 'sidecar', summary: 'Reads all of it when it starts or the bus is back, before anything is authorised, and hears of the next at once.' },
   copyRecords: { action: 'send', channel: 'copy', by: 'sidecar', summary: 'Copies records once they are durable.' },
   copyObjects: { action: 'send', channel: 'copyObjects', by: 'sidecar', summary: 'Copies what a record names, before the record.' },
   arm: { action: 'send', channel: 'armed', by: 'sidecar', summary: 'Arms an order before the step that it undoes is published.' },

@@ -9,6 +9,7 @@
  *     cs.claim.<lane>.<leaseId>             CS_CLAIMS    worker ▶ workers      which of them acts under a lease
  *     cs.ledger.<log>                       CS_LEDGER    sidecar               its records, page after page
  *     cs.ledger.<log>.object.<digest>.<n>   CS_LEDGER    sidecar               an object that one of them names, in parts
+ *     cs.lock.<authority>.<lockId>          CS_LOCKS     sidecar ▶ sidecars    a lock that stands, or its end; the authority is a log, or `revoker`
  *     cs.event.<log>.<event>                CS_EVENTS    sidecar ▶ anybody     what happens, as a CloudEvent
  *     cs.verdict.<log>                      core         sidecar ▶ sidecar     a person's verdict on a change of that log, relayed
  *     cs.say.<lane>.<log>                   core         worker ▶ sidecar      an answer; under `all`, to every sidecar, that it is there, and locks
@@ -21,7 +22,7 @@
 import { createHash, createHmac } from 'node:crypto';
 import type { Signer } from '../../../ledger/index.ts';
 
-export const STREAMS = { steps: 'CS_STEPS', results: 'CS_RESULTS', deliveries: 'CS_DELIVERY', claims: 'CS_CLAIMS', ledger: 'CS_LEDGER', events: 'CS_EVENTS' } as const;
+export const STREAMS = { steps: 'CS_STEPS', results: 'CS_RESULTS', deliveries: 'CS_DELIVERY', claims: 'CS_CLAIMS', ledger: 'CS_LEDGER', locks: 'CS_LOCKS', events: 'CS_EVENTS' } as const;
 
 /** Workers reach JetStream under this name: under the usual one their own account would answer, which has none. */
 export const API_PREFIX = 'CSJS.API';
@@ -47,6 +48,8 @@ export const arm = (lane: string, log: string, token: string): string => `cs.arm
 export const result = (lane: string, log: string, token: string): string => `cs.result.${lane}.${log}.${token}`;
 export const delivery = (lane: string, log: string, token: string): string => `cs.delivery.${lane}.${log}.${token}`;
 export const claim = (lane: string, leaseId: string): string => `cs.claim.${lane}.${leaseId}`;
+/** @param authority a log id, or `revoker` */
+export const lock = (authority: string, lockId: string): string => `cs.lock.${authority}.${lockId}`;
 /** @param type such as `approval.requested`, which is two tokens */
 export const event = (log: string, type: string): string => `cs.event.${log}.${type}`;
 export const verdict = (log: string): string => `cs.verdict.${log}`;

@@ -6,7 +6,8 @@ import { jetstream, JetStreamApiError, jetstreamManager } from '@nats-io/jetstre
 import { headers, NoRespondersError, PermissionViolationError, RequestError, type NatsConnection } from '@nats-io/transport-node';
 import { failed, ok, unknown, type Checked } from '../../doctor/check.ts';
 import type { Clock } from '../../engine/ports.ts';
-import { act, API_PREFIX, arm, consumerOf, delivery, pages, result, revoke, say, STREAMS } from './bus-layout.ts';
+import { act, API_PREFIX, arm, consumerOf, delivery, lock, pages, result, revoke, say, STREAMS } from './bus-layout.ts';
+import { SAID_BYTES_MAX } from './said.ts';
 
 export interface ProbeOptions {
   /** As the worker whose permissions are tried. */
@@ -71,10 +72,13 @@ function forbiddenTo({ lane, otherLane }: ProbeOptions, nobody: Nobody): Forbidd
     { what: 'deliver for another executor', subject: delivery(nobody.lane, log, token), body: 'x' },
     { what: 'speak for another executor', subject: say(nobody.lane, log), body: 'x' },
     { what: 'write copies of ledgers', subject: pages(log), body: 'x' },
+    // More than the stream takes: nothing of it could be taken away again.
+    { what: 'publish locks to sidecars', subject: lock(log, `lck_${token}`), body: 'x'.repeat(SAID_BYTES_MAX + 1) },
     // What these say is not valid, or about nothing: a server that would let it be asked has nothing to do.
     ...api('make a consumer', `CONSUMER.CREATE.${STREAMS.steps}.${nobody.lane}`, '{'),
     ...api('purge orders', `STREAM.PURGE.${STREAMS.steps}`, JSON.stringify({ filter: arm(nobody.lane, log, token) })),
     ...api('read orders', `STREAM.MSG.GET.${STREAMS.steps}`, JSON.stringify({ last_by_subj: arm(nobody.lane, log, token) })),
+    ...api('wipe locks', `STREAM.PURGE.${STREAMS.locks}`, JSON.stringify({ filter: lock(log, `lck_${token}`) })),
     ...api('read copies of ledgers', `STREAM.MSG.GET.${STREAMS.ledger}`, JSON.stringify({ last_by_subj: pages(log) })),
     ...api("see another executor's queue", `CONSUMER.INFO.${STREAMS.steps}.${consumerOf(other, 'revoke')}`, ''),
   ];

@@ -2,6 +2,7 @@
 import { AckPolicy, DeliverPolicy, DiscardPolicy, JetStreamApiError, jetstreamManager, RetentionPolicy, StorageType, type ConsumerConfig, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream';
 import { nanos, type NatsConnection } from '@nats-io/transport-node';
 import { consumerOf, laneOf, MESSAGE_BYTES_MAX, STREAMS } from './bus-layout.ts';
+import { SAID_BYTES_MAX } from './said.ts';
 
 export interface BusPlan {
   readonly streams: readonly (Partial<StreamConfig> & { readonly name: string })[];
@@ -47,6 +48,11 @@ export function planBus(executors: readonly string[], replicas: 1 | 3): BusPlan 
       {
         // Without a limit, and never full: what a lost disk is restored from is not what makes room.
         ...common, ...none, name: STREAMS.ledger, subjects: ['cs.ledger.>'], discard: DiscardPolicy.New, duplicate_window: nanos(120_000), description: 'A copy of each ledger, to restore it from.',
+      },
+      {
+        // A lock is not what makes room either. Taken away is none: a lift takes its place.
+        ...common, ...none, name: STREAMS.locks, subjects: ['cs.lock.>'], discard: DiscardPolicy.New, max_msgs_per_subject: 1, max_msg_size: SAID_BYTES_MAX, deny_delete: true, deny_purge: true,
+        duplicate_window: nanos(120_000), description: 'Locks that stand, and their ends.',
       },
     ],
     consumers: executors.flatMap((executor) => (['act', 'revoke'] as const).map((kind) => ({

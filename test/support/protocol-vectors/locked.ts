@@ -1,7 +1,7 @@
 /** Steps that come while locks stand. */
 import type { Edits } from '../envelopes.ts';
 import { NHI, signedLock } from './locks.ts';
-import { headOf, made, stepVector, type Setting, type StepVector } from './steps.ts';
+import { headOf, keptOf, made, stepVector, type Setting, type StepVector } from './steps.ts';
 
 const refused = (path: string, title: string, edits: Edits, locks: NonNullable<Setting['locks']>): StepVector => {
   const { envelope, log } = made(edits);
@@ -9,7 +9,7 @@ const refused = (path: string, title: string, edits: Edits, locks: NonNullable<S
 };
 const admitted = (path: string, title: string, edits: Edits, locks: NonNullable<Setting['locks']>): StepVector => {
   const { envelope, log } = made(edits);
-  return stepVector(`admitted-locked-${path}`, title, { json: envelope }, { admitted: 'act', head: headOf(log) }, { locks });
+  return stepVector(`admitted-locked-${path}`, title, { json: envelope }, { admitted: 'act', head: keptOf({ envelope, log }) }, { locks });
 };
 
 export function lockedVectors(): StepVector[] {

@@ -1,5 +1,8 @@
 /** Step envelopes, each with one thing about it that matters, and what a worker must make of it. */
 import { ALG_COSIGNATURE_V1, formatNote, generateSignerKey, leafHash, logIdOf, MerkleTree, parseCosigner, parseNote, signCheckpoint, signNote, type RecordDraft } from '../../../ledger/index.ts';
+import { readPayload } from '../../../src/protocol/dsse.ts';
+import { anyTicketSchema } from '../../../src/protocol/discovery.ts';
+import { takesAway } from '../../../src/protocol/plan.ts';
 import type { StepEnvelope } from '../../../src/protocol/envelope.ts';
 import type { Approval, Dsse, Refusal } from '../../../src/protocol/signed.ts';
 import { formatTime } from '../../../src/protocol/values.ts';
@@ -50,13 +53,18 @@ export function stepVector(path: string, title: string, message: Message, expect
 }
 
 export const headOf = (log: PaperLog): { readonly size: number; readonly root: string } => ({ size: log.size, root: log.root() });
+/** What is kept of the checkpoint of an envelope that is admitted. */
+export const keptOf = ({ envelope, log }: Pick<Made, 'envelope' | 'log'>): ReturnType<typeof headOf> | null => {
+  const ticket = readPayload(envelope.ticket, anyTicketSchema);
+  return ticket.kind === 'act' && takesAway(ticket.step.action) ? null : headOf(log);
+};
 
 const refused = (path: string, title: string, code: Refusal, answer: Answer, edits: Edits, setting: Setting = {}, keepsHead = false): StepVector => {
   const { envelope, log } = made(edits);
   return stepVector(`refused-${code}-${path}`, title, { json: envelope }, { refused: code, answer, head: keepsHead ? headOf(log) : null }, setting);
 };
 const admitted = (path: string, title: string, { envelope, log }: Pick<Made, 'envelope' | 'log'>, kind: 'act' | 'read' = 'act', setting: Setting = {}): StepVector =>
-  stepVector(`admitted-${path}`, title, { json: envelope }, { admitted: kind, head: setting.head?.size === log.size ? null : headOf(log) }, setting);
+  stepVector(`admitted-${path}`, title, { json: envelope }, { admitted: kind, head: setting.head?.size === log.size ? null : keptOf({ envelope, log }) }, setting);
 
 const stranger = signerOf('elsewhere.example/log', 98);
 const ZEROS = `sha256:${'0'.repeat(64)}`;
@@ -110,6 +118,7 @@ function admissions(): StepVector[] {
     })),
     admitted('no-approval-asked', 'no approval, where neither the decision nor the floor asks for one', made({ approvals: () => [], body: (body) => ({ ...body, requirement: { approvers: null, proofClass: 'session' } }) }), 'act', { trust: { quorum: 0 } }),
     admitted('taking-away-has-no-floor', 'a step that only takes away, with fewer approvals than the floor asks', made({ action: 'revoke' }), 'act', { trust: { quorum: 5 } }),
+    admitted('taking-away-leaves-the-head', 'a step that only takes away, of a log that has grown: the head stays as it was', made({ action: 'revoke', log: someLog(9), fromSize: 9 }), 'act', { head: { size: 9, root: someLog(9).root() } }),
     admitted('clock-behind', 'a worker whose clock is behind by as much as is tolerated', made(), 'act', { nowMs: START_MS - 1_000 }),
     admitted('clock-ahead', 'a worker whose clock is ahead by as much as is tolerated', made(), 'act', { nowMs: START_MS + 300_999 }),
     admitted('begun-before', 'the second step of a change that this worker began while its approvals were good', made({
