@@ -44,7 +44,9 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
     .option('--json', 'one JSON document on stdout instead of lines')
     .showHelpAfterError('(countersign --help lists the commands)')
     .configureOutput({ writeOut: (text) => void world.stdout.write(text), writeErr: (text) => void world.stderr.write(text) })
-    .exitOverride();
+    .exitOverride()
+    // An option belongs to the command that it comes after: `worker apply --config` is not `worker --config`.
+    .enablePositionalOptions();
   const run = openRunner(world, (code) => {
     exit = code;
   });

@@ -26,7 +26,6 @@ export function addServe(program: Command, run: Runner): void {
     program
       .command('worker')
       .description('run an executor')
-      .enablePositionalOptions()
       .option('--config <file>', 'executor.yaml', 'executor.yaml')
       .action(run(worker)),
     run,

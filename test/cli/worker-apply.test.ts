@@ -62,6 +62,20 @@ describe('worker apply', () => {
     expect(existsSync(at('state'))).toBe(false);
   });
 
+  it('acts as the executor whose configuration is named, in whichever folder, and never as the one that lies here', async () => {
+    mkdirSync(at('away'));
+    writeFileSync(at('order.dsse'), line(order({ audience: 'executor:other' })));
+    writeFileSync(at('away', 'other.yaml'), readFileSync(at('executor.yaml'), 'utf8').replace(`id: ${EXECUTOR}`, 'id: executor:other').replaceAll(': executor.key', ': ../executor.key').replace('trust: trust', 'trust: ../trust').replace('passwordFile: password', 'passwordFile: ../password'));
+    for (const flags of [['--config', 'away/other.yaml'], ['--config=away/other.yaml']]) {
+      const ran = await desk.run('worker', 'apply', 'order.dsse', ...flags, '--wait', '1');
+      expect(ran.stdout + ran.stderr).toContain('executor:other');
+      expect(ran.stderr).not.toContain('wrong-audience');
+    }
+    const absent = await desk.run('worker', 'apply', 'order.dsse', '--config', 'nowhere.yaml');
+    expect([absent.exit, absent.stderr]).toEqual([4, expect.stringContaining('nowhere.yaml')]);
+    expect(existsSync(at('state'))).toBe(false);
+  });
+
   it('holds an order whose target does not answer: whoever runs the executor next goes on with it', async () => {
     const held = order();
     const ran = await apply(line(held), '--json');

@@ -1,6 +1,6 @@
 /** `docker-compose.yml`, without Docker: it is well-formed, complete and pinned, and what it mounts is what `npm run compose:init` makes. */
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parse } from 'yaml';
@@ -79,7 +79,7 @@ describe.each(services)('%s', (name, service) => {
 
 test('what reads the installation or a secret of it runs as its owner, but for what begins as root', () => {
   for (const [name, { user, volumes = [], secrets = [] }] of services) {
-    const reads = secrets.length > 0 || volumes.some((volume) => volume.startsWith('./installation:'));
+    const reads = secrets.length > 0 || volumes.some((volume) => volume.endsWith(':/installation'));
     // PostgreSQL's image reads its password before it gives root up; the servers' files are readable by anybody.
     expect(user, name).toBe(reads && name !== 'postgres' ? '${COUNTERSIGN_UID:-1000}' : undefined);
   }
@@ -125,7 +125,9 @@ test('every volume and secret is used', () => {
 });
 
 /** The file that a service's command names, as it is mounted. */
-const configOf = (name: string): string => join(directory, compose.services[name]!.command!.at(-1)!);
+const configOf = (name: string): string => join(folderOf(name), compose.services[name]!.command!.at(-1)!.slice('/installation'.length));
+/** What the container finds under `/installation`. */
+const folderOf = (name: string): string => found(compose.services[name]!.volumes!.find((volume) => volume.endsWith(':/installation'))!.split(':')[0]!);
 
 test('the sidecar is configured to meet its workers at the servers of this file', async () => {
   const { config } = await loadConfig({ path: configOf('sidecar') });
@@ -136,17 +138,31 @@ test('the sidecar is configured to meet its workers at the servers of this file'
 test.each(['worker-postgres-1', 'worker-postgres-2', 'worker-openbao-1', 'worker-openbao-2'])('%s is configured, and its health is looked for where it listens', async (name) => {
   const config = await loadExecutorConfig(configOf(name));
   expect(config.nats?.servers.length).toBe(3);
-  const socket = config.socket.slice(directory.length);
+  const socket = `/installation${config.socket.slice(folderOf(name).length)}`;
   expect(compose.services[name]!.healthcheck!.test.at(-1)).toContain(`"${socket}"`);
   const [connector] = Object.values(config.connectors);
   if (connector?.kind === 'postgres') expect(compose.services).toHaveProperty(connector.host);
   else expect([connector?.kind === 'openbao' ? connector.address : null, compose.services[name]!.network_mode]).toEqual(['http://127.0.0.1:8200', 'service:openbao']);
 });
 
+test('nobody has a key or a secret that is not its own', () => {
+  const KEYS: Readonly<Record<string, readonly string[]>> = {
+    sidecar: ['log.key', 'nats.seed', 'ticket.key', 'tokens.json'],
+    'worker-postgres-1': ['executor.key', 'fingerprint.key', 'nats-postgres.seed', 'postgres.password'], 'worker-postgres-2': ['executor.key', 'fingerprint.key', 'nats-postgres.seed', 'postgres.password'],
+    'worker-openbao-1': ['fingerprint.key', 'nats-openbao.seed', 'openbao.key', 'openbao.token'], 'worker-openbao-2': ['fingerprint.key', 'nats-openbao.seed', 'openbao.key', 'openbao.token'],
+  };
+  for (const [name, keys] of Object.entries({ ...KEYS, 'nats-setup': KEYS['sidecar']! })) {
+    const files = readdirSync(folderOf(name), { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && (statSync(join(entry.parentPath, entry.name)).mode & 0o077) === 0);
+    expect(files.map((file) => file.name).sort(), name).toEqual(keys);
+  }
+  for (const [name, { volumes = [] }] of services) expect(volumes.filter((volume) => /^\.\/installation:/.test(volume)), name).toEqual([]);
+});
+
 test('two workers of an executor have a lease book each, and one key', async () => {
   const [first, second] = await Promise.all(['worker-postgres-1', 'worker-postgres-2'].map((name) => loadExecutorConfig(configOf(name))));
   expect(first!.state).not.toBe(second!.state);
-  expect([first!.id, first!.key]).toEqual([second!.id, second!.key]);
+  expect(first!.id).toBe(second!.id);
+  expect(readFileSync(first!.key, 'utf8')).toBe(readFileSync(second!.key, 'utf8'));
 });
 
 const nats = findProgram(root, 'nats-server');
