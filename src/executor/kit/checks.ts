@@ -8,9 +8,10 @@ import type { PlanStep } from '../../protocol/plan.ts';
 import type { StateWithoutSalt } from '../connector.ts';
 import type { Check, KitAction, TargetAdapter } from './adapter.ts';
 import { failsAs, newClientToken, onBench, PATIENCE_MS, revokeBy, type Bench } from './bench.ts';
+import { extendsGiven, extendsNothing } from './extend-checks.ts';
 import { NAMES } from './names.ts';
 
-export const KIT_ACTIONS = ['provision', 'grant', 'revoke', 'stage', 'cutover', 'retire', 'replace', 'disable'] as const satisfies readonly KitAction[];
+export const KIT_ACTIONS = ['provision', 'grant', 'extend', 'revoke', 'stage', 'cutover', 'retire', 'replace', 'disable'] as const satisfies readonly KitAction[];
 
 /**
  * The checks for a connector that does these actions, on the target of `adapter`. They may run in any order, one at a time, and leave
@@ -48,6 +49,13 @@ export function connectorChecks(actions: readonly KitAction[], adapter: () => Ta
     check('grant: leaves the same privilege that somebody else gave', leavesGiven);
     check('grant: is refused to an account that is not there', grantsNobody);
     check('grant: ends as stated, by itself or not', grantExpires);
+  }
+  if (does('extend')) {
+    for (const gave of ['provision', 'grant'] as const) {
+      if (!does(gave)) continue;
+      check(`extend: gives what a ${gave} made a later end, or says beforehand that it cannot`, (bench) => extendsGiven(bench, gave));
+      check(`extend: brings nothing back of a ${gave} that was taken back, nor of another change`, (bench) => extendsNothing(bench, gave));
+    }
   }
   if (does('revoke')) check('revoke, as a change: takes the privileges of an account that somebody else gave, and no others', withdraws);
   if (does('stage')) {
