@@ -83,8 +83,13 @@ async function isAsPlanned(bench: Bench, step: PlanStep, before: StateWithoutSal
 
 async function worksBoth(bench: Bench, step: PlanStep, secret: string, privileges: readonly string[]): Promise<void> {
   await bench.eventually('the new credential works, by the connector', async () => (await bench.tryUse(step, secret)) === 'works');
-  await bench.eventually('the new credential works, at the target', async () => (await bench.adapter.use(step.account, secret)) !== null);
-  assert.deepEqual([...((await bench.adapter.use(step.account, secret)) ?? [])].sort(), [...privileges].sort(), 'the new credential may do something else than was asked for');
+  await mayJust(bench, 'the new credential may do what was asked for, and nothing else', step.account, secret, privileges);
+}
+
+/** A target may take a moment to let in whom it has let in. */
+async function mayJust(bench: Bench, what: string, name: string, secret: string, privileges: readonly string[]): Promise<void> {
+  const wanted = canonicalText([...privileges].sort());
+  await bench.eventually(what, async () => canonicalText(await sorted(bench.adapter.use(name, secret))) === wanted);
 }
 
 async function shutOut(bench: Bench, name: string, secret: string, residualMs = 0): Promise<void> {
@@ -298,7 +303,7 @@ async function grants(bench: Bench): Promise<void> {
   await bench.apply(step);
   assert.equal(await bench.probe(step), 'applied');
   assert.notEqual(await bench.tryUse(step, null), 'fails');
-  assert.deepEqual(await sorted(adapter.use(name, theirs)), [...adapter.privileges].sort());
+  await mayJust(bench, 'the account may do what it was given', name, theirs, adapter.privileges);
   const after = await bench.read(step);
   assert.deepEqual(after.held, [...adapter.privileges].sort());
   assert.deepEqual(after.touched, before.touched, 'what the step depends on is not what the step changes: it would have drifted by itself');
