@@ -14,13 +14,13 @@ export interface Key {
   readonly token: string | null;
   readonly salt: string;
   readonly hash: string;
-  readonly validUntil: string | null;
+  validUntil: string | null;
 }
 
 export interface Grant {
   readonly token: string;
   readonly privileges: readonly string[];
-  readonly validUntil: string | null;
+  validUntil: string | null;
 }
 
 export interface Account {
@@ -163,7 +163,7 @@ export function isKey({ salt, hash }: Key, secret: string): boolean {
   return timingSafeEqual(Buffer.from(hashOf(secret, salt), 'hex'), Buffer.from(hash, 'hex'));
 }
 
-function isAlive(validUntil: string | null, nowMs: number): boolean {
+export function isAlive(validUntil: string | null, nowMs: number): boolean {
   return validUntil === null || nowMs < Date.parse(validUntil);
 }
 

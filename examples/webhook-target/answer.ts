@@ -1,5 +1,5 @@
 /** What this system answers to each operation of the webhook protocol (docs/connectors/webhook.md), written from that page alone. */
-import { held, isKey, PRIVILEGES, type Account, type Accounts, type Key } from './accounts.ts';
+import { held, isAlive, isKey, PRIVILEGES, type Account, type Accounts, type Grant, type Key } from './accounts.ts';
 
 export interface About {
   readonly action: string;
@@ -7,6 +7,8 @@ export interface About {
   readonly other?: string;
   readonly privileges: readonly string[];
   readonly clientToken: string;
+  /** Of an `extend`: what had been done. */
+  readonly gave?: 'provision' | 'grant';
 }
 
 export interface Request {
@@ -40,7 +42,7 @@ const NAME_LENGTH_MAX = 80;
 const stated = (expiry: 'native' | 'external', endsSessions: boolean): Json => ({ expiry, endsSessions, residualMs: 0, findable: true });
 /** Privileges are looked up at each request, so that a session has and loses them at once; keys that go take their sessions along. */
 export const ACTIONS: Json = {
-  provision: stated('native', true), grant: stated('native', false), revoke: stated('external', false),
+  provision: stated('native', true), grant: stated('native', false), extend: stated('native', false), revoke: stated('external', false),
   stage: stated('external', true), cutover: stated('external', false), retire: stated('external', true), disable: stated('external', true),
 };
 
@@ -58,7 +60,7 @@ export function answer(accounts: Accounts, request: Request, nowMs: number): { r
     case 'read':
       return { body: { v: 1, ...read(accounts, about, nowMs) }, changed: false };
     case 'probe':
-      return { body: { v: 1, found: isApplied(accounts, about, nowMs) ? 'applied' : 'absent' }, changed: false };
+      return { body: { v: 1, found: isApplied(accounts, about, request.validUntil ?? null, nowMs) ? 'applied' : 'absent' }, changed: false };
     case 'tryUse':
       return { body: { v: 1, byUse: tryUse(accounts, about, request.secret ?? null, nowMs) }, changed: false };
     case 'revoke':
@@ -67,7 +69,7 @@ export function answer(accounts: Accounts, request: Request, nowMs: number): { r
     case 'apply': {
       // What was asked before it was taken back, and comes after that.
       if (request.sentAt <= (accounts.ended.get(about.clientToken) ?? '')) throw new Refusal('this was taken back after it was asked for');
-      const waitsFor = apply(accounts, about, request);
+      const waitsFor = apply(accounts, about, request, nowMs);
       return waitsFor === null ? { body: { v: 1, outcome: 'done' }, changed: true } : { body: { v: 1, outcome: 'notYet', reason: waitsFor }, changed: false };
     }
     default:
@@ -93,6 +95,9 @@ function read(accounts: Accounts, about: About, nowMs: number): Json {
   switch (about.action) {
     case 'provision':
       return { ...whole, touched: { account: account?.id ?? null } };
+    case 'extend':
+      givenFor(accounts, about, nowMs);
+      return { ...whole, touched: { account: account?.id ?? null, canLogin } };
     case 'rotate': {
       const [current, ...more] = account?.keys ?? [];
       if (account === null || current === undefined) throw new Refusal('there is no such account, or it has no key');
@@ -120,7 +125,7 @@ function read(accounts: Accounts, about: About, nowMs: number): Json {
 }
 
 /** What it waits for; null once it is done. @throws Refusal */
-function apply(accounts: Accounts, about: About, { secret = null, validUntil = null, endSessions = false }: Request): string | null {
+function apply(accounts: Accounts, about: About, { secret = null, validUntil = null, endSessions = false }: Request, nowMs: number): string | null {
   const { action, clientToken } = about;
   const name = accountOf(about);
   const account = accounts.named(name);
@@ -143,6 +148,12 @@ function apply(accounts: Accounts, about: About, { secret = null, validUntil = n
       if (account === null) throw new Refusal('there is no such account');
       account.grants = [...account.grants.filter(({ token }) => token !== clientToken), { token: clientToken, privileges: about.privileges, validUntil }];
       return null;
+    case 'extend': {
+      const given = givenFor(accounts, about, nowMs);
+      // Never an earlier one: that is for an order to bring.
+      if (!endsNoEarlier(given, validUntil)) given.validUntil = validUntil;
+      return null;
+    }
     case 'revoke':
       if (account === null) throw new Refusal('there is no such account');
       account.privileges = account.privileges.filter((privilege) => !about.privileges.includes(privilege));
@@ -182,7 +193,25 @@ function alreadyThere(key: Key | undefined, secret: string): null {
   return null;
 }
 
-function isApplied(accounts: Accounts, about: About, nowMs: number): boolean {
+/** The key or the grant that was made for the client token, while it gives access: what is over gets no later end. @throws Refusal */
+function givenFor(accounts: Accounts, about: About, nowMs: number): Key | Grant {
+  const given = findGiven(accounts, about, nowMs);
+  if (given === null) throw new Refusal('what was to end later is not there any more');
+  return given;
+}
+
+function findGiven(accounts: Accounts, { account: name, clientToken, gave }: About, nowMs: number): Key | Grant | null {
+  const account = accounts.named(name);
+  if (account === null || account.disabled) return null;
+  const made: (Key | Grant)[] = gave === 'grant' ? account.grants : account.token === clientToken ? account.keys : [];
+  return made.find(({ token, validUntil }) => token === clientToken && isAlive(validUntil, nowMs)) ?? null;
+}
+
+function endsNoEarlier({ validUntil }: Key | Grant, wanted: string | null): boolean {
+  return validUntil === null || (wanted !== null && Date.parse(validUntil) >= Date.parse(wanted));
+}
+
+function isApplied(accounts: Accounts, about: About, validUntil: string | null, nowMs: number): boolean {
   const { action, clientToken, privileges } = about;
   const account = accounts.named(accountOf(about));
   switch (action) {
@@ -190,6 +219,10 @@ function isApplied(accounts: Accounts, about: About, nowMs: number): boolean {
       return accounts.accounts.some(({ token, keys }) => token === clientToken && keys.some((key) => key.token === clientToken));
     case 'grant':
       return accounts.accounts.some(({ grants }) => grants.some(({ token }) => token === clientToken));
+    case 'extend': {
+      const given = findGiven(accounts, about, nowMs);
+      return given !== null && endsNoEarlier(given, validUntil);
+    }
     case 'revoke':
       return account === null || !held(account, nowMs).some((privilege) => privileges.includes(privilege));
     case 'stage':
@@ -207,6 +240,7 @@ function isApplied(accounts: Accounts, about: About, nowMs: number): boolean {
 function tryUse(accounts: Accounts, about: About, secret: string | null, nowMs: number): 'works' | 'fails' | 'notTried' {
   const name = accountOf(about);
   const account = accounts.named(name);
+  if (about.action === 'extend') return findGiven(accounts, about, nowMs) === null ? 'fails' : 'notTried';
   if (about.action === 'grant') return account !== null && about.privileges.every((privilege) => held(account, nowMs).includes(privilege)) ? 'notTried' : 'fails';
   if (secret === null || (about.action !== 'provision' && about.action !== 'stage')) return 'notTried';
   const session = accounts.logIn(name, secret, nowMs);

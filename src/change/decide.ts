@@ -6,7 +6,7 @@
  */
 import { isSatisfied, approversNamed, strictest, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
-import { planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
+import { isUndoable, planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
 import { placeOf, type ChangeRequest } from '../protocol/request.ts';
 import {
   approvalStatementSchema, revokeOrderSchema, ticketSchema, type ActTicket, type Approval, type Dsse, type Report,
@@ -383,8 +383,10 @@ function decideActed(state: ChangeState, command: Of<'recordReport'>, report: Ex
   }
 }
 
-/** A secret that its executor keeps where its users look for it is delivered with that. */
-function keptOf(state: ChangeState, { seal, executor }: Extract<Report, { kind: 'acted' }>): NewEvent[] {
+/** A secret that its executor keeps where its users look for it is delivered with that. One that failed and can be undone is not put there. */
+function keptOf(state: ChangeState, { seal, byUse, executor }: Extract<Report, { kind: 'acted' }>): NewEvent[] {
+  const action = stepOf(state)?.action;
+  if (byUse === 'fails' && action !== undefined && isUndoable(action)) return [];
   if (seal === null || placeOf(seal.recipient) === null || (state.delivery?.seal.ciphertext === seal.ciphertext && state.delivery.status !== 'sealed')) return [];
   return [{ type: 'delivery.acknowledged', actor: executor, body: { ciphertext: seal.ciphertext } }];
 }

@@ -24,7 +24,7 @@ import type { Attempt, Claim, StepState } from './book-entries.ts';
 import { TargetError, type ApplyInput, type Connector, type Issued } from './connector.ts';
 import type { WorkerContext } from './context.ts';
 import { backoffMs, within } from './deadline.ts';
-import { keepSecret, publishSecret, withdrawSecret } from './keeping.ts';
+import { keepSecret, publishSecret, settleSecret, unstageSecret } from './keeping.ts';
 import { locked } from './locked.ts';
 import { isEnded, isFenced, leaseEndMs } from './order-fence.ts';
 import { namedState, plainDetail, saltState, type SaltedState } from './reports.ts';
@@ -156,8 +156,8 @@ async function turnOf(context: WorkerContext, run: Run, { ticket }: Claim, conne
   const { action } = ticket.step;
   run.claimedUntilMs = clock.nowMs() + 2 * limits.askTimeoutMs;
   const untilMs = run.claimedUntilMs + limits.applyTimeoutMs + limits.settleMs;
-  // The lease that is extended is this worker's, given and claimed before.
-  const hasNothingToSend = action === 'cutover' || action === 'extend' || stepOf(context, run.stepId).attempts.at(-1)?.status === 'applied';
+  // The lease that is extended is this worker's, given and claimed before. A secret that was replaced cannot be cleared away: which one is set only who began knows.
+  const hasNothingToSend = action === 'cutover' || action === 'extend' || action === 'replace' || stepOf(context, run.stepId).attempts.at(-1)?.status === 'applied';
   const turn = await claims.take(run.leaseId, action === 'retire' ? 'replacing' : hasNothingToSend ? 'given' : 'giving', untilMs);
   switch (turn.whose) {
     case 'mine':
@@ -404,10 +404,14 @@ function sayAmbiguous(context: WorkerContext, run: Run, detail: string | null): 
 /** The effect is there: it is tried, read back and reported. */
 async function finish(context: WorkerContext, run: Run, claim: Claim, connector: Connector, applied: Attempt): Promise<void> {
   const byUse = await tryUse(context, run, claim, connector);
-  if (applied.seal !== null) await publishSecret(context, claim.plan, claim.ticket.step.clientToken);
+  const { action, clientToken } = claim.ticket.step;
+  // What does not work and can be undone is nobody's to find.
+  if (applied.seal !== null && (byUse !== 'fails' || !isUndoable(action))) await publishSecret(context, claim.plan, clientToken);
+  // From here on the old secret opens nothing.
+  if (action === 'retire' || action === 'replace') await settleSecret(context, claim.plan, clientToken);
   const asked = await askState(context, claim, connector);
   if (asked instanceof TargetError) throw asked;
-  if ((isUndoable(claim.ticket.step.action) || claim.ticket.step.action === 'extend') && isOver(context, run, claim)) return;
+  if ((isUndoable(action) || action === 'extend') && isOver(context, run, claim)) return;
   return resolve(context, run, { outcome: 'done', code: null, detail: null, before: namedState(applied.before), after: asked.state, byUse });
 }
 
@@ -445,7 +449,7 @@ async function resolve(context: WorkerContext, run: Run, resolution: Resolution)
   const open = attempts.filter(({ status }) => status === 'open').map(({ attempt }) => ({ t: 'cleared' as const, stepId: run.stepId, attempt }));
   run.prepared = null;
   // Before anything is said: what comes next may be another issue, whose secret a withdrawal that is late must not meet.
-  if (outcome !== 'done' && attempts.some(({ seal }) => seal !== null)) await withdrawSecret(context, claim!.plan, claim!.ticket.step.clientToken);
+  if (outcome !== 'done' && attempts.some(({ seal }) => seal !== null)) await unstageSecret(context, claim!.plan, claim!.ticket.step.clientToken);
   const stored = context.book.append(...open, { t: 'resolved', stepId: run.stepId, issue, outcome, report });
   // What is done is done and may be told though it cannot be kept: whoever opens the book again finds it at the target and tells it again.
   // That nothing was done must be kept first, for it is a promise not to.

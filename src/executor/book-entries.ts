@@ -11,6 +11,7 @@
  *     sealed   the secret that the target chose for it, sealed
  *     resolved what was reported of a step; a refused one may be issued again
  *     ended    taken back: a tombstone, whatever the epoch
+ *     withdrawing what sinks have of a lease that was taken back is to be withdrawn; withdrawn: it is
  *     told     the executor's other workers can know that the lease is over
  *     lock     a lock that was set or lifted: what it covers is not given to
  *     sent     a report was acknowledged and may be forgotten
@@ -44,6 +45,7 @@ export const bookEntrySchema = z.discriminatedUnion('t', [
   z.strictObject({ t: z.literal('sealed'), stepId: stepIdSchema, attempt, seal: sealSchema, ciphertext: z.base64() }),
   z.strictObject({ t: z.literal('resolved'), stepId: stepIdSchema, issue: z.int().min(1), outcome: z.enum(ACT_OUTCOMES), report: reportMessageSchema }),
   z.strictObject({ t: z.literal('ended'), leaseId: leaseIdSchema, /** Keys of the effects that were undone. */ effects: z.array(digestSchema), report: reportMessageSchema }),
+  z.strictObject({ t: z.enum(['withdrawing', 'withdrawn']), leaseId: leaseIdSchema }),
   z.strictObject({ t: z.literal('told'), leaseId: leaseIdSchema }),
   z.strictObject({ t: z.literal('lock'), lock: dsseSchema }),
   z.strictObject({ t: z.literal('sent'), report: digestSchema }),
@@ -93,6 +95,8 @@ export interface BookState {
   /** The epoch that an applied extension has raised a lease to; missing for one that is at its first. An order raises none. */
   readonly epochs: Map<string, number>;
   readonly ended: Map<string, LeaseEnd>;
+  /** Leases that were taken back, and whose secrets sinks may still have. */
+  readonly withdrawing: Set<string>;
   /** Leases whose end the executor's other workers can know of. */
   readonly told: Set<string>;
   readonly locks: LockTable;
@@ -102,7 +106,7 @@ export interface BookState {
 
 export function emptyBookState(): BookState {
   return {
-    worker: null, heads: new Map(), orders: new Map(), ordersOfLease: new Map(), steps: new Map(), stepsOfLease: new Map(), epochs: new Map(), ended: new Map(), told: new Set(),
+    worker: null, heads: new Map(), orders: new Map(), ordersOfLease: new Map(), steps: new Map(), stepsOfLease: new Map(), epochs: new Map(), ended: new Map(), withdrawing: new Set(), told: new Set(),
     locks: emptyLocks(), unsent: new Map(),
   };
 }
@@ -174,6 +178,12 @@ export function foldEntry(state: BookState, entry: BookEntry): void {
       state.unsent.set(payloadDigest(entry.report.report), entry.report);
       return;
     }
+    case 'withdrawing':
+      state.withdrawing.add(entry.leaseId);
+      return;
+    case 'withdrawn':
+      state.withdrawing.delete(entry.leaseId);
+      return;
     case 'told':
       state.told.add(entry.leaseId);
       return;

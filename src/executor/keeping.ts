@@ -1,7 +1,7 @@
 /** Where a secret goes: sealed to its recipient, or kept in a sink. Either way it is durable before it opens anything, and evidence knows it by a fingerprint. */
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { fingerprintOf } from '../protocol/fingerprint.ts';
-import type { Plan } from '../protocol/plan.ts';
+import { isUndoable, type Plan } from '../protocol/plan.ts';
 import { placeOf } from '../protocol/request.ts';
 import type { Seal } from '../protocol/signed.ts';
 import type { Attempt } from './book-entries.ts';
@@ -58,22 +58,38 @@ async function stage(context: WorkerContext, id: string, place: Place, secret: s
 
 /** Whoever looks in the sink finds the secret; nothing to do for one that was sealed. @throws TargetError: ask again */
 export async function publishSecret(context: WorkerContext, terms: Terms, clientToken: string): Promise<void> {
-  const kept = keptAt(context, terms, clientToken);
+  const kept = keptAt(context, terms);
   if (kept === null) return;
-  await within(context.clock, context.limits.askTimeoutMs, (signal) => kept.sink.publish(kept.place, signal));
+  await within(context.clock, context.limits.askTimeoutMs, (signal) => kept.sink.publish({ ...kept.place, clientToken }, signal));
 }
 
-/** Whoever looks in the sink finds what was there before. Taking access back waits for it no moment: what could not be withdrawn opens nothing any more. */
-export async function withdrawSecret(context: WorkerContext, terms: Terms, clientToken: string): Promise<void> {
-  const kept = keptAt(context, terms, clientToken);
+/** What was in the sink before opens nothing any more, and does not come back there. @throws TargetError: ask again */
+export async function settleSecret(context: WorkerContext, terms: Terms, clientToken: string): Promise<void> {
+  const kept = keptAt(context, terms);
   if (kept === null) return;
-  await within(context.clock, context.limits.askTimeoutMs, (signal) => kept.sink.withdraw(kept.place, signal)).catch((error: unknown) => {
-    context.logger.error({ recipient: terms.recipient, reason: String(error) }, 'a secret whose access is taken back is still in its sink');
+  await within(context.clock, context.limits.askTimeoutMs, (signal) => kept.sink.settle(clientToken, signal));
+}
+
+/** What was staged for an attempt that came to nothing is there no more, if the sink answers: it opens nothing, and nobody looks there. */
+export async function unstageSecret(context: WorkerContext, terms: Terms, clientToken: string): Promise<void> {
+  const kept = keptAt(context, terms);
+  if (kept === null) return;
+  await within(context.clock, context.limits.askTimeoutMs, (signal) => kept.sink.withdraw(clientToken, signal)).catch((error: unknown) => {
+    context.logger.warn({ recipient: terms.recipient, reason: String(error) }, 'a secret that opens nothing is still staged in its sink');
   });
 }
 
-function keptAt({ sinks }: WorkerContext, { recipient, subject }: Terms, clientToken: string): { readonly sink: Sink; readonly place: Place } | null {
+/** The sinks here in which the secret of a change is, or may be; all of them where another worker made it. */
+export function sinksOf({ book: { state }, sinks }: WorkerContext, leaseId: string): readonly Sink[] {
+  const claims = [...(state.stepsOfLease.get(leaseId) ?? [])].flatMap((stepId) => state.steps.get(stepId)?.claim ?? []);
+  const [made] = claims.filter(({ ticket }) => isUndoable(ticket.step.action));
+  if (made === undefined) return [...sinks.values()];
+  const kept = keptAt({ sinks }, made.plan);
+  return kept === null ? [] : [kept.sink];
+}
+
+function keptAt({ sinks }: Pick<WorkerContext, 'sinks'>, { recipient, subject }: Terms): { readonly sink: Sink; readonly place: Omit<Place, 'clientToken'> } | null {
   const place = recipient === null ? null : placeOf(recipient);
   const sink = place === null ? undefined : sinks.get(place.sink);
-  return place === null || sink === undefined ? null : { sink, place: { path: place.path, subject, clientToken } };
+  return place === null || sink === undefined ? null : { sink, place: { path: place.path, subject } };
 }

@@ -9,9 +9,12 @@ import type { HeldOrder } from './orders.ts';
 
 type Fencing = Pick<WorkerContext, 'book' | 'clock' | 'ending'>;
 
-/** Whether nothing is done for a step of this action once an order of its change is due: it gives what orders name, or builds on it. */
+/**
+ * Whether a step of this action is one worker's alone, and nothing is done for it once an order of its change is due: it gives what orders name, builds
+ * on it, or ends what another worker would have to bring back.
+ */
 export function isFenced(action: StepAction): boolean {
-  return isUndoable(action) || action === 'extend' || action === 'cutover' || action === 'retire';
+  return isUndoable(action) || action === 'extend' || action === 'cutover' || action === 'retire' || action === 'replace';
 }
 
 /** Whether what the lease gave has been taken back, is being, or is due to be: from then on nothing is given under it. */

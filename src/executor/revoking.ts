@@ -11,11 +11,12 @@ import type { StepState } from './book-entries.ts';
 import { TargetError, type Connector } from './connector.ts';
 import type { WorkerContext } from './context.ts';
 import { backoffMs, within } from './deadline.ts';
-import { withdrawSecret } from './keeping.ts';
 import type { LeaseBook } from './lease-book.ts';
 import { isVoid, leavesNone } from './order-fence.ts';
 import { effectKey, type Effect, type HeldOrder } from './orders.ts';
 import { plainDetail, saltState, type SaltedState } from './reports.ts';
+import { sinksOf } from './keeping.ts';
+import { createWithdrawals, type Withdrawals } from './withdrawing.ts';
 
 export interface Revoker {
   /** Carries out what is due, oldest first, and looks again when the next order is. Idempotent. */
@@ -36,6 +37,11 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
   const settled = new Set<string>();
   /** Digests of orders that were said not to be carried out as things are. */
   const kept = new Set<string>();
+  const withdrawals = createWithdrawals(context);
+  for (const leaseId of book.state.withdrawing) {
+    const [held] = book.state.ordersOfLease.get(leaseId) ?? [];
+    if (held !== undefined) withdrawals.owe(leaseId, held.order.clientToken);
+  }
   let cancel = (): void => undefined;
 
   /** It was found there after it was taken back: once more, for each order that says so. */
@@ -67,7 +73,7 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
         kept.add(held.digest);
         continue;
       }
-      running.set(leaseId, carryOut(context, held, foundQuietAtMs).then((how) => {
+      running.set(leaseId, carryOut(context, withdrawals, held, foundQuietAtMs).then((how) => {
         // Another worker's to keep: a person may order otherwise.
         if (how === 'kept') settled.add(held.digest);
       }).catch(async (error: unknown) => {
@@ -86,7 +92,7 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
     idle: (leaseId) => running.get(leaseId) ?? Promise.resolve(),
     async close() {
       cancel();
-      await Promise.all(running.values());
+      await Promise.all([...running.values(), withdrawals.idle()]);
     },
   };
 }
@@ -102,9 +108,9 @@ function sayKept(context: WorkerContext, held: HeldOrder): void {
  * Takes back what the order names, however long it takes, and leaves a tombstone and a report. Ends without either only when closing, or where
  * another worker has replaced the old access, so that nobody would be left.
  */
-async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs: number): Promise<'ended' | 'kept'> {
+async function carryOut(context: WorkerContext, withdrawals: Withdrawals, held: HeldOrder, foundQuietAtMs: number): Promise<'ended' | 'kept'> {
   const { book, clock, limits, logger } = context;
-  const { leaseId } = held.order;
+  const { leaseId, clientToken } = held.order;
   context.ending.add(leaseId);
   // What is on its way is not waited for: it counts as sent, and is looked for again once it can no longer arrive.
   context.inFlight.interrupt(leaseId);
@@ -116,7 +122,7 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
     sayKept(context, held);
     return 'kept';
   }
-  withdrawSecrets(context, leaseId);
+  withdrawals.hurry(leaseId, clientToken);
   for (let attempt = 1; !context.isClosing(); attempt += 1) {
     const effects = effectsOf(context, held);
     try {
@@ -124,7 +130,8 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
       if (outcome !== 'mismatch') {
         const after = await readAfter(context, givenUnder(effects, held.order));
         const report = makeReport(context, held, { outcome, code: null, detail: null, attempt }, after);
-        const kept = await book.append({ t: 'ended', leaseId, effects: [...effects.known, ...effects.claimed].map(effectKey), report }).then(() => true, (error: unknown) => {
+        const ended = { t: 'ended', leaseId, effects: [...effects.known, ...effects.claimed].map(effectKey), report } as const;
+        const kept = await book.append(ended, ...(sinksOf(context, leaseId).length === 0 ? [] : [{ t: 'withdrawing' as const, leaseId }])).then(() => true, (error: unknown) => {
           logger.error({ leaseId, reason: String(error) }, 'access was taken back and the lease book cannot say so');
           return false;
         });
@@ -132,8 +139,7 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
         if (!kept && mayBeTakenUpAgain(context, leaseId)) throw new TargetError('ambiguous', 'taken back; but the lease book cannot keep that, and the ticket is still good');
         context.outbox.add(report);
         logger.info({ leaseId, outcome, attempt, lateMs }, 'access taken back');
-        // One that was being published meanwhile.
-        withdrawSecrets(context, leaseId);
+        withdrawals.owe(leaseId, clientToken);
         return 'ended';
       }
       logger.error({ leaseId, attempt }, 'what is there under the name is not what was given: left alone');
@@ -147,13 +153,6 @@ async function carryOut(context: WorkerContext, held: HeldOrder, foundQuietAtMs:
     await context.pauses.pause(backoffMs(limits.revokeRetryMs, attempt - 1));
   }
   return 'ended';
-}
-
-/** Whoever looks in a sink finds what was there before, as early as can be. Nothing waits for it. */
-function withdrawSecrets(context: WorkerContext, leaseId: string): void {
-  for (const { claim, attempts } of stepsOf(context.book, leaseId)) {
-    if (claim !== null && attempts.length > 0 && isUndoable(claim.ticket.step.action)) void withdrawSecret(context, claim.plan, claim.ticket.step.clientToken);
-  }
 }
 
 /** Whether whoever opens the book next could make another attempt of a step under this lease: it has neither an end nor a tombstone there, and its ticket is still good. */

@@ -93,7 +93,7 @@ export const rotateRequestSchema = z
     kind: z.literal('rotate'),
     ...account,
     purpose: purposeIdSchema,
-    /** Where the new secret is sealed to. Absent in caller mode only: there the caller's code makes the secret. */
+    /** Where the new secret goes. Absent in caller mode only: there the caller's code makes the secret. */
     recipient: recipientSchema.optional(),
     /** How long consumers that do not confirm are waited for; default PT15M. */
     grace: atMost(604_800, 'P7D').optional(),
@@ -103,9 +103,7 @@ export const rotateRequestSchema = z
   })
   .refine((request) => (request.recipient === undefined) === (request.caller !== undefined), {
     error: 'a rotation has a recipient for the new secret, or a caller who makes it, and not both', path: ['recipient'],
-  })
-  // Undoing a rotation would have to bring the old secret back to its place, by whichever worker undoes it.
-  .refine((request) => request.recipient === undefined || placeOf(request.recipient) === null, { error: 'the secret of a rotation is sealed to an age recipient, not kept in a sink', path: ['recipient'] });
+  });
 
 /** The identity's account at one system is shut out: no login, no sessions, nothing held. */
 export const disableRequestSchema = z.strictObject({ kind: z.literal('disable'), ...account, caller: callerSchema.optional() });

@@ -1,9 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { nextWork, type WorkLimits } from '../../src/change/work.ts';
 import { shownState } from '../../src/change/state.ts';
-import { changeRequestSchema } from '../../src/protocol/request.ts';
 import type { Seal } from '../../src/protocol/signed.ts';
-import { decision, EXECUTOR, expectOk, GRANT, ROTATE, SIDECAR, STATE_BEFORE, Story, T0 } from './story.ts';
+import { decision, EXECUTOR, expectOk, GRANT, SIDECAR, STATE_BEFORE, Story, T0 } from './story.ts';
 
 const LIMITS: WorkLimits = { overdueAfterMs: 30_000, deliveryMs: 86_400_000, stalledAfterMs: 600_000 };
 const pending = (): Story => {
@@ -304,8 +303,11 @@ describe('a secret that is kept in a sink', () => {
     expect(made(`age1${'q'.repeat(58)}`).now.delivery?.status).toBe('sealed');
   });
 
-  it('is not that of a rotation, which is sealed', () => {
-    expect(changeRequestSchema.safeParse(ROTATE).success).toBe(true);
-    expect(changeRequestSchema.safeParse({ ...ROTATE, recipient: 'kv:app-kv/orders' }).success).toBe(false);
+  it('is not delivered where it failed at its first use: nobody finds it', () => {
+    const story = new Story().allowed({ ...GRANT, kind: 'provision', recipient: 'kv:app-kv/orders' } as typeof GRANT, { ...STATE_BEFORE, exists: false });
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expectOk(story.authorise());
+    expectOk(story.acted('done', null, seal('kv:app-kv/orders'), 'fails'));
+    expect(story.now.delivery?.status).toBe('sealed');
   });
 });

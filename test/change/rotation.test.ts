@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { nextWork, occupiesTarget } from '../../src/change/work.ts';
 import type { Seal } from '../../src/protocol/signed.ts';
-import { decision, expectOk, ROTATE, SIDECAR, SINGLE, Story, T0, TWINS } from './story.ts';
+import { changeRequestSchema } from '../../src/protocol/request.ts';
+import { decision, EXECUTOR, expectOk, ROTATE, SIDECAR, SINGLE, Story, T0, TWINS } from './story.ts';
 
 const LIMITS = { overdueAfterMs: 30_000, deliveryMs: 86_400_000, stalledAfterMs: 600_000 };
 const work = (story: Story) => nextWork(story.now, story.nowMs, LIMITS);
@@ -232,6 +233,31 @@ describe('a rotation with an overlap', () => {
     next();
     next();
     expect(story.now.name).toBe('done');
+  });
+});
+
+describe('a rotation whose secret its executor keeps in a sink', () => {
+  const kept = { ...SEAL, recipient: 'kv:app-kv/orders' };
+  const request = { ...ROTATE, recipient: kept.recipient } as typeof ROTATE;
+
+  it('has it delivered by that, and waits for its consumers alone', () => {
+    expect(changeRequestSchema.safeParse(request).success).toBe(true);
+    const story = new Story();
+    story.consumers = ['orders-api'];
+    story.allowed(request, TWINS).stepDone(kept);
+    expect(story.now).toMatchObject({ name: 'staged', delivery: { status: 'acknowledged' } });
+    expect(story.events.find(({ type }) => type === 'delivery.acknowledged')).toMatchObject({ actor: EXECUTOR });
+    expect(work(story)).toEqual({ work: null, wakeAtMs: T0 + 600_000 });
+    story.must({ type: 'confirmConsumer', by: 'nhi:prod/orders-api', consumer: 'orders-api' });
+    expect(work(story).work).toEqual({ do: 'dispatch' });
+  });
+
+  it.each([[TWINS, 'sealed'], [SINGLE, 'acknowledged']] as const)('is delivered, though it failed at its first use, only where nothing brings the old one back', (before, status) => {
+    const story = new Story().allowed(request, before);
+    expectOk(story.decided(decision('allow'), 'dispatch'));
+    expectOk(story.authorise());
+    expectOk(story.acted('done', null, kept, 'fails'));
+    expect(story.now.delivery?.status).toBe(status);
   });
 });
 

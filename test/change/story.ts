@@ -170,10 +170,10 @@ export class Story {
     return this.try({ type: 'recordReport', report, envelope: signDsse(REPORT_TYPE, report, executorSigner), states: new Map(), order: null });
   }
 
-  acted(outcome: ActedReport['outcome'], code: string | null = null, seal: ActedReport['seal'] = null): Decided {
+  acted(outcome: ActedReport['outcome'], code: string | null = null, seal: ActedReport['seal'] = null, byUse: ActedReport['byUse'] = 'notTried'): Decided {
     const report: ActedReport = {
       kind: 'acted', v: 1, executor: this.now.act!.audience, log: '0123456789abcdef', changeId: CHANGE, at: formatTime(this.nowMs), stepId: this.now.act!.stepId, issue: this.now.act!.issue,
-      attempt: 1, outcome, code, detail: null, before: null, after: null, byUse: 'notTried', seal,
+      attempt: 1, outcome, code, detail: null, before: null, after: null, byUse, seal,
     };
     return this.try({ type: 'recordReport', report, envelope: signDsse(REPORT_TYPE, report, executorSigner), states: new Map(), order: null });
   }

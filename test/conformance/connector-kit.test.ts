@@ -16,6 +16,7 @@ const printing = (print: (secret: string) => unknown): Break => (good) => ({
   },
 });
 const PROVISION = 'provision: makes what the secret opens, with the privileges and no others; it is read, probed, and tried by use';
+const EXTEND = 'extend: gives what a provision made a later end, or says beforehand that it cannot';
 const TAKEN = 'provision: is refused where the name is taken, and leaves that account alone';
 
 const BROKEN: readonly (readonly [promise: string, check: string, how: Break])[] = [
@@ -106,6 +107,10 @@ const BROKEN: readonly (readonly [promise: string, check: string, how: Break])[]
       },
     };
   }],
+  ['lets a later end be and says that it is so', EXTEND, (good) => ({ apply: (input) => (input.step.action === 'extend' ? Promise.resolve() : good.apply(input)) })],
+  ['makes what it was to extend anew', 'extend: brings nothing back of a grant that was taken back, nor of another change', (good) => ({
+    apply: ({ step: { gave, ...step }, ...input }) => good.apply({ ...input, step: { ...step, action: gave ?? step.action } }),
+  })],
   ['leaves a session open', 'disable: shuts an account out, and may be asked for again', (good) => ({ apply: (input) => (input.step.action === 'disable' ? Promise.resolve() : good.apply(input)) })],
   ['goes to another target', 'another target than its own is refused by every method', (good, { adapter }) => ({ apply: (input) => good.apply({ ...input, step: { ...input.step, target: adapter.target } }) })],
   ['pays no heed to its deadline', 'a deadline that has passed sends nothing', (good) => ({ apply: (input) => good.apply({ ...input, signal: never() }) })],
@@ -145,6 +150,16 @@ describe('a connector that', { timeout: 60_000 }, () => {
       process.stderr.write = quiet.stderr;
       console.log = quiet.log;
     }
+  });
+
+  test.each([PROVISION, 'grant: gives an account that exists the privileges, and takes them back'])('gives what its target takes a moment to honour keeps its promise: %s', async (title) => {
+    const used = new Map<string, number>();
+    const adapter = { ...receiver.adapter, open: () => receiver.connectorTo(), async use(name: string, secret: string) {
+      const may = await receiver.adapter.use(name, secret);
+      used.set(name, (used.get(name) ?? 0) + 1);
+      return may === null || may.length === 0 || used.get(name)! > 2 ? may : [];
+    } };
+    await connectorChecks(ACTIONS, () => adapter).find((one) => one.title === title)!.run();
   });
 
   test('keeps every promise is seen to, by each of these checks', async () => {

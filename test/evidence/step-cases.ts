@@ -7,7 +7,7 @@ import { formatTime } from '../../src/protocol/values.ts';
 import { signedLock } from '../support/locks.ts';
 import { editing, rereported, restated, twice, withBody, without } from '../support/edit-story.ts';
 import {
-  acknowledge, acted, called, CALLED, CONSUMER, DISABLE, forceAct, offboarding, ROTATE, runSigner, fetchedRotation, stagedRotation, strangersRun, toldUntilActed, toldUntilApproved, toldUntilAuthorised,
+  acknowledge, acted, called, CALLED, CONSUMER, DISABLE, forceAct, keptRotation, offboarding, ROTATE, runSigner, fetchedRotation, stagedRotation, strangersRun, toldUntilActed, toldUntilApproved, toldUntilAuthorised,
   toldUntilClaimed, toldUntilDispatched, toldUntilPlanned, toldUntilStep, toldUntilUndone, windowAt,
 } from '../support/step-stories.ts';
 import { EXECUTOR, GRANT, keys, report, salt, sidecar, sign, START_MS, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilOrdered, toldUntilEnded, type Beat } from '../support/story.ts';
@@ -96,6 +96,11 @@ export const STEP_CASES: readonly Case[] = [
     title: 'a secret that was sealed to somebody, and that its executor says is delivered', code: 'wrong-actor',
     beats: () => editing('delivery.acknowledged', (event) => ({ ...event, actor: EXECUTOR }))(stagedRotation().beats),
   },
+  {
+    title: 'a secret in a sink that another executor says is there', code: 'wrong-actor',
+    beats: () => editing('delivery.acknowledged', (event) => ({ ...event, actor: 'executor:other' }))(keptRotation().beats),
+  },
+  { title: 'a cutover though nobody said that the new secret is in its sink', code: 'cutover-early', beats: () => without('delivery.acknowledged')(keptRotation().beats) },
   // The order of steps.
   { title: 'a cutover before there is a new login', code: 'step-order', beats: () => forceAct(undecided(), 1).beats },
   { title: 'an old login that is retired first', code: 'retired-early', beats: () => forceAct(undecided(), 2).beats },

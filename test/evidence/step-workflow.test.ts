@@ -4,7 +4,7 @@ import { systemDraft, toDraft } from '../../src/evidence/record.ts';
 import { openWorkflow, type WorkflowFindings } from '../../src/evidence/workflow.ts';
 import type { OffboardItem } from '../../src/protocol/plan.ts';
 import {
-  acknowledge, called, CALLED, confirm, CONSUMER, DISABLE, offboarding, ROTATE, rotation, fetchedRotation, stagedRotation, toldUntilActed, toldUntilApproved, toldUntilAuthorised, toldUntilClaimed,
+  acknowledge, called, CALLED, confirm, CONSUMER, DISABLE, keptRotation, offboarding, ROTATE, rotation, fetchedRotation, stagedRotation, toldUntilActed, toldUntilApproved, toldUntilAuthorised, toldUntilClaimed,
   toldUntilDispatched, toldUntilPlanned, toldUntilStep, toldUntilUndone, toldUntilVerified, windowAt,
 } from '../support/step-stories.ts';
 import {
@@ -30,6 +30,10 @@ describe('an honest rotation', () => {
 
   it('whose target has one secret is followed to its end', async () => {
     expect(await held(acknowledge(toldUntilStep(toldUntilPlanned(ROTATE, START_MS, { overlap: 'none' }))).beats)).toContain('1 rotation: 1 finished');
+  });
+
+  it('whose secret its executor keeps in a sink holds', async () => {
+    expect(await held(keptRotation().beats)).toContain('1 rotation: 1 finished');
   });
 
   it('goes on under the approvals that it began with, a day later', async () => {

@@ -4,10 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openbaoTokenConnector } from '../../src/connectors/openbao/token-connector.ts';
-import { connectorConfigSchema, openbaoKvConfigSchema } from '../../src/executor/config.ts';
+import { connectorConfigSchema } from '../../src/executor/config.ts';
 import type { Connector, Issued } from '../../src/executor/connector.ts';
-import { openConnector, openSink } from '../../src/executor/registry.ts';
-import type { Place, Sink } from '../../src/executor/sink.ts';
+import { openConnector } from '../../src/executor/registry.ts';
 import type { PlanStep } from '../../src/protocol/plan.ts';
 import { cutProxy } from '../support/cut-proxy.ts';
 import { isAlive, mayRead, prepareSecrets, READ_APP } from '../support/openbao-cases.ts';
@@ -223,84 +222,5 @@ describe.skipIf(program === null || installation === undefined)('dynamic databas
     const error: unknown = await issue(connector, stepFor('quiet_1')).catch((thrown: unknown) => thrown);
     expect(String(error)).not.toContain(password);
     expect(bao.logs()).not.toContain(password);
-  });
-});
-
-describe.skipIf(program === null)('a key-value store of OpenBao as a sink', () => {
-  let bao: TestOpenBao;
-  let sink: Sink;
-  let directory: string;
-  beforeAll(async () => {
-    bao = await testOpenBao(program!);
-    directory = mkdtempSync(join(tmpdir(), 'countersign-bao-kv-'));
-    // What the page says that it needs, and no more.
-    await bao.call('POST', 'sys/policies/acl/countersign-kv', {
-      policy: ['data', 'metadata'].map((kind) => `path "secret/${kind}/apps/*" { capabilities = ["create", "read", "update", "delete"] }`).join('\n'),
-    });
-    const { auth } = await bao.call('POST', 'auth/token/create', { policies: ['countersign-kv'] });
-    writeFileSync(join(directory, 'token'), auth!.client_token, { mode: 0o600 });
-    sink = await openSink(openbaoKvConfigSchema.parse({ kind: 'openbao-kv', address: bao.address, tokenFile: join(directory, 'token'), allowHttp: true, prefix: 'apps' }));
-  });
-  afterAll(async () => {
-    await bao.remove();
-    rmSync(directory, { recursive: true, force: true });
-  });
-
-  const placeFor = (path: string, subject = 'nhi:prod/exporter'): Place => ({ path, subject, clientToken: newToken() });
-  const found = async (path: string): Promise<unknown> => ((await bao.call('GET', `secret/data/apps/${path}`)).data['data'] as { secret?: string } | null | undefined)?.secret ?? null;
-
-  test('a secret is found once it is published, under the prefix, and nothing is left beside it', async () => {
-    const place = placeFor('team/exporter');
-    await sink.stage(place, 'first', deadline());
-    expect(await found('team/exporter')).toBeNull();
-    await sink.publish(place, deadline());
-    await sink.publish(place, deadline());
-    expect(await found('team/exporter')).toBe('first');
-    expect((await bao.call('LIST', 'secret/metadata/apps/team/exporter/.staged')).status).toBe(404);
-    expect((await bao.call('GET', 'secret/metadata/apps/team/exporter')).data['current_version']).toBe(1);
-  });
-
-  test('one that is withdrawn gives way to the one before, or to nothing; one that was overtaken stays overtaken', async () => {
-    const [old, next, last] = [placeFor('rotated'), placeFor('rotated'), placeFor('rotated')];
-    for (const [place, secret] of [[old, 'old'], [next, 'next']] as const) {
-      await sink.stage(place, secret, deadline());
-      await sink.publish(place, deadline());
-    }
-    await sink.withdraw(next, deadline());
-    expect(await found('rotated')).toBe('old');
-    await sink.withdraw(next, deadline());
-    expect(await found('rotated')).toBe('old');
-    await sink.stage(last, 'last', deadline());
-    await sink.publish(last, deadline());
-    await sink.withdraw(old, deadline());
-    expect(await found('rotated')).toBe('last');
-    const only = placeFor('only');
-    await sink.stage(only, 'only', deadline());
-    await sink.publish(only, deadline());
-    await sink.withdraw(only, deadline());
-    expect(await found('only')).toBeNull();
-    const again = placeFor('only');
-    await sink.stage(again, 'again', deadline());
-    await sink.publish(again, deadline());
-    expect(await found('only')).toBe('again');
-  });
-
-  test('what somebody else keeps there is not written over: another identity’s, or nothing of ours at all', async () => {
-    const mine = placeFor('shared');
-    await sink.stage(mine, 'mine', deadline());
-    await sink.publish(mine, deadline());
-    await expect(sink.stage(placeFor('shared', 'nhi:prod/other'), 'theirs', deadline())).rejects.toMatchObject({ kind: 'rejected' });
-    await bao.call('POST', 'secret/data/apps/foreign', { data: { password: 'by hand' } });
-    await expect(sink.stage(placeFor('foreign'), 'mine', deadline())).rejects.toMatchObject({ kind: 'rejected' });
-    expect(await found('shared')).toBe('mine');
-  });
-
-  test('a store that does not let it, or is not there, is said, without the secret', async () => {
-    const outside = await openSink(openbaoKvConfigSchema.parse({ kind: 'openbao-kv', address: bao.address, tokenFile: join(directory, 'token'), allowHttp: true, prefix: 'elsewhere' }));
-    const refused: unknown = await outside.stage(placeFor('x'), 'canary-in-kv', deadline()).catch((error: unknown) => error);
-    expect(refused).toMatchObject({ kind: 'rejected' });
-    expect(String(refused)).not.toContain('canary-in-kv');
-    const nobody = await openSink(openbaoKvConfigSchema.parse({ kind: 'openbao-kv', address: 'http://127.0.0.1:1', tokenFile: join(directory, 'token'), allowHttp: true }));
-    await expect(nobody.stage(placeFor('x'), 'secret', deadline())).rejects.toMatchObject({ kind: 'unreachable' });
   });
 });

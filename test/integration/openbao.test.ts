@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Connector } from '../../src/executor/connector.ts';
-import { connectorTo, existingRole, isAlive, login, mayRead, prepareSecrets, READ_APP, READ_OPS, roleExists, stepOf } from '../support/openbao-cases.ts';
+import { harmingProxy } from '../support/cut-proxy.ts';
+import { openLiveWorker } from '../support/live-worker.ts';
+import { CONNECTOR, connectorTo, existingRole, isAlive, login, mayRead, prepareSecrets, READ_APP, READ_OPS, roleExists, stepOf, TARGET } from '../support/openbao-cases.ts';
 import { openbaoProgram, testOpenBao } from '../support/openbao.ts';
 import type { TestOpenBao } from '../support/openbao.ts';
 import { apply, deadline, newToken, orderOf, SECRET } from '../support/postgres-cases.ts';
@@ -25,6 +27,32 @@ describe.skipIf(program === null)('OpenBao', () => {
       expect(await connector.tryUse(step, SECRET, deadline())).toBe('works');
       expect((await bao.call('LIST', 'auth/token/accessors')).data['keys']).toHaveLength(before.length);
       expect(await connector.tryUse(step, `${SECRET}x`, deadline())).toBe('fails');
+    });
+
+    test('does not say that it works while a policy is listed and not in force; the worker tries it until it is', async () => {
+      const denied = JSON.stringify({ data: { 'secret/data/app': ['deny'] } });
+      const answer = `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${String(denied.length)}\r\nconnection: close\r\n\r\n${denied}`;
+      const proxy = await harmingProxy(bao.port);
+      proxy.arm('POST /v1/sys/capabilities-self', { answer, passOn: true }, 3);
+      const step = stepOf('provision', 'in-a-moment');
+      await apply(connector, step);
+      const through = connectorTo(bao, proxy.port);
+      expect(await through.tryUse(step, SECRET, deadline())).toBe('fails');
+      const live = await openLiveWorker(CONNECTOR, TARGET, through);
+      const made = await live.plan('provision', 'in-a-moment-too', [READ_APP]);
+      expect(await live.carryOut(made)).toMatchObject({ outcome: 'done', byUse: 'works' });
+      expect(proxy.cuts()).toBe(3);
+      await live.close();
+      await proxy.close();
+    });
+
+    test('says that it fails where a policy is there no more', async () => {
+      await bao.call('POST', 'sys/policies/acl/short', { policy: 'path "secret/data/app" { capabilities = ["read"] }' });
+      const step = stepOf('provision', 'of-short', ['policy:short']);
+      await apply(connector, step);
+      expect(await connector.tryUse(step, SECRET, deadline())).toBe('works');
+      await bao.call('DELETE', 'sys/policies/acl/short');
+      expect(await connector.tryUse(step, SECRET, deadline())).toBe('fails');
     });
 
     test('lets nobody in after validUntil, with nothing else running, and bounds the tokens', async () => {

@@ -13,8 +13,10 @@ export interface MemorySink {
   /** While true, no call is ever answered. */
   hangs: boolean;
   /** Called at every call, before anything happens. */
-  watch: (operation: 'stage' | 'publish' | 'withdraw') => void;
+  watch: (operation: SinkOperation) => void;
 }
+
+type SinkOperation = 'stage' | 'publish' | 'settle' | 'withdraw';
 
 export function memorySink(): MemorySink {
   const found: MemorySink['found'] = new Map();
@@ -22,7 +24,7 @@ export function memorySink(): MemorySink {
   const memory: MemorySink = {
     found, staged, fails: null, hangs: false, watch: () => undefined,
     sink(run) {
-      const call = <T>(operation: 'stage' | 'publish' | 'withdraw', effect: () => T): Promise<T> => {
+      const call = <T>(operation: SinkOperation, effect: () => T): Promise<T> => {
         const isAlive = (): boolean => run.alive;
         if (!isAlive()) return new Promise(() => undefined);
         memory.watch(operation);
@@ -42,10 +44,12 @@ export function memorySink(): MemorySink {
           }
           staged.delete(clientToken);
         }),
-        withdraw: ({ path, clientToken }) => call('withdraw', () => {
+        settle: (clientToken) => call('settle', () => {
+          for (const [path, versions] of found) found.set(path, versions.slice(Math.max(0, versions.findIndex(({ by }) => by === clientToken))));
+        }),
+        withdraw: (clientToken) => call('withdraw', () => {
           staged.delete(clientToken);
-          const versions = found.get(path) ?? [];
-          if (versions.at(-1)?.by === clientToken) found.set(path, versions.slice(0, -1));
+          for (const [path, versions] of found) found.set(path, versions.filter(({ by }) => by !== clientToken));
         }),
       };
     },

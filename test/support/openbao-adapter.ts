@@ -4,7 +4,7 @@ import type { KitAction, TargetAdapter } from '../../src/executor/kit/index.ts';
 import { connectorTo, CONNECTOR, isAlive, login, mayRead, READ_APP, READ_OPS, TARGET } from './openbao-cases.ts';
 import type { TestOpenBao } from './openbao.ts';
 
-export const ACTIONS: readonly KitAction[] = ['provision', 'grant', 'revoke', 'stage', 'cutover', 'retire', 'disable'];
+export const ACTIONS: readonly KitAction[] = ['provision', 'grant', 'extend', 'revoke', 'stage', 'cutover', 'retire', 'disable'];
 
 /** Prepared with `prepareSecrets`. @param open the connector under test, where it is not one straight to the server */
 export function openbaoAdapter(bao: TestOpenBao, open: () => Connector = () => connectorTo(bao)): TargetAdapter {

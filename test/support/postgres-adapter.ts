@@ -5,7 +5,7 @@ import type { KitAction, TargetAdapter } from '../../src/executor/kit/index.ts';
 import { connectorTo, CONNECTOR, TARGET } from './postgres-cases.ts';
 import type { TestPostgres } from './postgres.ts';
 
-export const ACTIONS: readonly KitAction[] = ['provision', 'grant', 'revoke', 'stage', 'cutover', 'retire', 'replace', 'disable'];
+export const ACTIONS: readonly KitAction[] = ['provision', 'grant', 'extend', 'revoke', 'stage', 'cutover', 'retire', 'replace', 'disable'];
 const TABLES = ['kit_one', 'kit_two'];
 const PRIVILEGES = TABLES.map((table) => `table:public.${table}:SELECT`);
 

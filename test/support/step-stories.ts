@@ -161,6 +161,12 @@ export function fetchedRotation(planned: Planned = {}, atMs = START_MS): Telling
   return acknowledge(toldUntilStep(toldUntilPlanned(ROTATE, atMs, { consumers: [CONSUMER], ...planned })));
 }
 
+/** Whose secret its executor keeps in a sink: that it is there is its delivery. */
+export function keptRotation(): Telling {
+  const request = { ...ROTATE, recipient: 'kv:app-kv/orders/db' };
+  return toldUntilStep(toldUntilStep(confirm(toldUntilStep(toldUntilPlanned(request, START_MS, { consumers: [CONSUMER] })))));
+}
+
 /** Staged, switched over, the old login retired. */
 export function rotation(planned: Planned = {}): Telling {
   return toldUntilStep(toldUntilStep(stagedRotation(planned)));

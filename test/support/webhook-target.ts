@@ -14,7 +14,7 @@ import { systemClock } from '../../src/executor/system-clock.ts';
 
 export const CONNECTOR = 'orders-hook';
 export const TARGET = 'orders';
-export const ACTIONS: readonly KitAction[] = ['provision', 'grant', 'revoke', 'stage', 'cutover', 'retire', 'disable'];
+export const ACTIONS: readonly KitAction[] = ['provision', 'grant', 'extend', 'revoke', 'stage', 'cutover', 'retire', 'disable'];
 
 export interface TestReceiver {
   readonly port: number;

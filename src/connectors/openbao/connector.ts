@@ -12,6 +12,7 @@ import { findRole } from './catalog.ts';
 import { describe } from './describe.ts';
 import { disableAccount } from './disable.ts';
 import { discoverRoles } from './discover.ts';
+import { allowedPaths } from './in-force.ts';
 import { grantThroughGroup, provisionRole, secondsUntil } from './give.ts';
 import type { Gift } from './give.ts';
 import { checkRoleName, parsePolicy, parseSecretId } from './names.ts';
@@ -71,8 +72,8 @@ export function openbaoConnector(options: OpenBaoOptions): Connector {
           if (secret === null) return 'notTried';
           const name = step.action === 'stage' ? parseSecretId(step.account).role : checkRoleName(step.account);
           const policies = step.action === 'stage' ? [] : step.privileges.map(parsePolicy);
-          const role = await asAdmin(step.target, signal, (session) => findRole(session, name));
-          return role === null ? 'fails' : tryCredential({ address, mount, roleId: role.roleId, secret }, policies, signal);
+          const [role, paths] = await asAdmin(step.target, signal, async (session) => [await findRole(session, name), await allowedPaths(session, policies)] as const);
+          return role === null ? 'fails' : tryCredential({ address, mount, roleId: role.roleId, secret }, policies, paths, signal);
         }
         case 'grant':
         case 'extend': {

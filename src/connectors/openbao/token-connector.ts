@@ -12,6 +12,7 @@ import { checkPolicies, policyDigest } from './catalog.ts';
 import { describeToken } from './describe-issued.ts';
 import { secondsUntil } from './give.ts';
 import { NoAnswer, openWire } from './http.ts';
+import { allowedPaths, areInForce, type AllowedPaths } from './in-force.ts';
 import { endTokensOfChange, makeToken, tokensOf, tokensOfAccount } from './made-tokens.ts';
 import { checkRoleName, formatPolicy, parsePolicy } from './names.ts';
 import { withSession, type Session } from './session.ts';
@@ -42,7 +43,9 @@ export function openbaoTokenConnector({ id, connection: address, nowMs = Date.no
     issue: (input) => asAdmin(input.step.target, input.signal, (session) => issueToken(session, input, nowMs())),
     probe: (step, signal) => asAdmin(step.target, signal, async (session) => ((await tokensOf(session, step.clientToken)).length > 0 ? 'applied' : 'absent')),
     async tryUse(step, secret, signal) {
-      return secret === null || step.action !== 'provision' ? 'notTried' : tryToken(address, secret, step.privileges.map(parsePolicy), signal);
+      if (secret === null || step.action !== 'provision') return 'notTried';
+      const policies = step.privileges.map(parsePolicy);
+      return tryToken(address, secret, policies, await asAdmin(step.target, signal, (session) => allowedPaths(session, policies)), signal);
     },
     revoke: (order, signal) => asAdmin(order.target, signal, async (session) => ((await endTokensOfChange(session, order.clientToken)) ? 'done' : 'already-absent')),
     close: () => Promise.resolve(),
@@ -83,15 +86,17 @@ async function issueToken(session: Session, input: ApplyInput, nowMs: number): P
 const lookupSchema = z.object({ data: z.object({ policies: z.array(z.string()) }) });
 
 /** Asks the server whose token it is. @throws TargetError `unreachable` when it cannot be known */
-async function tryToken(address: OpenBaoAddress, token: string, policies: readonly string[], signal: AbortSignal): Promise<'works' | 'fails'> {
+async function tryToken(address: OpenBaoAddress, token: string, policies: readonly string[], paths: readonly AllowedPaths[], signal: AbortSignal): Promise<'works' | 'fails'> {
   const wire = openWire(parseAddress(address), address.ca);
   const namespace = address.namespace === undefined ? {} : { 'x-vault-namespace': address.namespace };
   try {
-    const answer = await wire.send('GET', '/v1/auth/token/lookup-self', { 'x-vault-request': 'true', 'x-vault-token': token, ...namespace }, undefined, signal);
+    const headers = { 'x-vault-request': 'true', 'x-vault-token': token, ...namespace };
+    const answer = await wire.send('GET', '/v1/auth/token/lookup-self', headers, undefined, signal);
     if (answer.status === 403) return 'fails';
     const seen = lookupSchema.safeParse(answer.body);
     if (answer.status !== 200 || !seen.success) throw new TargetError('unreachable', `HTTP ${String(answer.status)} to looking up the token`);
-    return policies.every((policy) => seen.data.data.policies.includes(policy)) ? 'works' : 'fails';
+    const listed = policies.every((policy) => seen.data.data.policies.includes(policy));
+    return listed && (await areInForce(wire, headers, paths, signal)) ? 'works' : 'fails';
   } catch (error) {
     // The message is the code of a network error: nothing that was sent is in it.
     if (error instanceof NoAnswer) throw new TargetError('unreachable', `no answer: ${error.message}`);

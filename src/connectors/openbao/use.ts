@@ -4,6 +4,7 @@ import { TargetError } from '../../executor/connector.ts';
 import { parseAddress, pathOf } from './address.ts';
 import type { OpenBaoAddress } from './address.ts';
 import { NoAnswer, openWire } from './http.ts';
+import { areInForce, type AllowedPaths } from './in-force.ts';
 
 const loginSchema = z.object({ auth: z.object({ client_token: z.string().min(1), policies: z.array(z.string()) }) });
 
@@ -16,9 +17,11 @@ export interface Credential {
 
 /**
  * Logs in, asks whether every policy is in force, and gives the token back.
+ *
+ * @param paths at which each of the policies allows something
  * @throws TargetError `unreachable` when it cannot be known, or the token could not be given back: it ends by itself, soon
  */
-export async function tryCredential({ address, mount, roleId, secret }: Credential, policies: readonly string[], signal: AbortSignal): Promise<'works' | 'fails'> {
+export async function tryCredential({ address, mount, roleId, secret }: Credential, policies: readonly string[], paths: readonly AllowedPaths[], signal: AbortSignal): Promise<'works' | 'fails'> {
   const wire = openWire(parseAddress(address), address.ca);
   const headers = { 'x-vault-request': 'true', ...(address.namespace === undefined ? {} : { 'x-vault-namespace': address.namespace }) };
   try {
@@ -28,9 +31,12 @@ export async function tryCredential({ address, mount, roleId, secret }: Credenti
     const answer = loginSchema.safeParse(login.body);
     if (login.status !== 200 || !answer.success) throw new TargetError('unreachable', `HTTP ${String(login.status)} to a login`);
     const { auth } = answer.data;
-    const back = await wire.send('POST', '/v1/auth/token/revoke-self', { ...headers, 'x-vault-token': auth.client_token }, {}, signal);
+    const asBearer = { ...headers, 'x-vault-token': auth.client_token };
+    const inForce = await areInForce(wire, asBearer, paths, signal).catch((error: unknown) => error);
+    const back = await wire.send('POST', '/v1/auth/token/revoke-self', asBearer, {}, signal);
+    if (inForce instanceof Error) throw inForce;
     if (back.status !== 204) throw new TargetError('unreachable', `HTTP ${String(back.status)} to giving back the token of a trial`);
-    return policies.every((policy) => auth.policies.includes(policy)) ? 'works' : 'fails';
+    return inForce === true && policies.every((policy) => auth.policies.includes(policy)) ? 'works' : 'fails';
   } catch (error) {
     // The message is the code of a network error: nothing that was sent is in it.
     if (error instanceof NoAnswer) throw new TargetError('unreachable', `no answer: ${error.message}`);

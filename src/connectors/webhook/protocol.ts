@@ -31,14 +31,18 @@ export const webhookRequestSchema = z.discriminatedUnion('operation', [
   z.strictObject({ ...common, operation: z.literal('read'), query: querySchema }),
   z.strictObject({
     ...common, operation: z.literal('apply'), step: planStepSchema,
-    /** Until when the access lives, for receivers that end it themselves; null for standing access. */
+    /** Until when the access lives, for receivers that end it themselves; null for standing access. Of an `extend`, the later end. */
     validUntil: timeSchema.nullable(),
     /** Of a `provision`, `stage` or `replace`. */
     secret: secretSchema.nullable(),
     /** For `cutover` and `retire`: sessions of the old login do not keep it, they are ended. */
     endSessions: z.boolean(),
   }),
-  z.strictObject({ ...common, operation: z.literal('probe'), step: probedStepSchema }),
+  z.strictObject({
+    ...common, operation: z.literal('probe'), step: probedStepSchema,
+    /** Of an `extend` alone: whether the access is there and, where it ends by itself, ends no earlier. */
+    validUntil: timeSchema.nullable().optional(),
+  }),
   z.strictObject({ ...common, operation: z.literal('tryUse'), step: planStepSchema, secret: secretSchema.nullable() }),
   z.strictObject({ ...common, operation: z.literal('revoke'), order: undoneSchema }),
 ]);

@@ -26,7 +26,7 @@ export interface Bench {
   step(action: KitAction, account: string, privileges?: readonly string[], clientToken?: string): PlanStep;
   read(step: PlanStep): Promise<StateWithoutSalt>;
   apply(step: PlanStep, options?: { readonly secret?: string; readonly validUntilMs?: number; readonly endSessions?: boolean }): Promise<void>;
-  probe(step: PlanStep): Promise<'applied' | 'absent'>;
+  probe(step: PlanStep, validUntilMs?: number): Promise<'applied' | 'absent'>;
   tryUse(step: PlanStep, secret: string | null): Promise<'works' | 'fails' | 'notTried'>;
   revoke(step: PlanStep): Promise<'done' | 'already-absent' | 'mismatch'>;
   /** Resolves once it is so. @throws AssertionError when it was not within the bench's patience and `residualMs` */
@@ -98,7 +98,7 @@ function benchOf(adapter: TargetAdapter, patienceMs: number, connector: Connecto
     apply: (step, { secret, validUntilMs, endSessions = false } = {}) => connector.apply({
       step, validUntil: validUntilMs === undefined ? null : new Date(validUntilMs).toISOString(), secret: makesSecret(step.action) ? (secret ?? bench.newSecret()) : null, endSessions, signal: signal(),
     }),
-    probe: (step) => connector.probe(step, signal()),
+    probe: (step, validUntilMs) => connector.probe(step, signal(), validUntilMs === undefined ? null : new Date(validUntilMs).toISOString()),
     tryUse: (step, secret) => connector.tryUse(step, secret, signal()),
     revoke: (step) => revokeBy(connector, step, signal()),
     async eventually(what, isSo, residualMs = 0) {

@@ -93,3 +93,18 @@ test('refuses what is too large, or goes to another door', async () => {
   expect((await fetch(`http://127.0.0.1:${port}/elsewhere`, { method: 'POST' })).status).toBe(404);
   nowMs = START_MS;
 });
+
+test('gives a later end to what is there, never an earlier one, and brings nothing back that is over', async () => {
+  const step = stepOf('extended');
+  const [first, later] = [60_000, 120_000].map((ms) => new Date(nowMs + ms).toISOString());
+  const extend = (validUntil: string | undefined): Promise<Sent> => send(message('apply', { step: { ...step, action: 'extend', gave: 'provision' }, validUntil, secret: null, endSessions: false }));
+  const endOf = (): unknown => (named('extended') as { keys: { validUntil: string }[] }).keys[0]?.validUntil;
+  await send(message('apply', { step, validUntil: first, secret: 'a secret of the test', endSessions: false }));
+  expect((await extend(later)).body).toEqual({ v: 1, outcome: 'done' });
+  expect(endOf()).toBe(later);
+  await extend(first);
+  expect(endOf()).toBe(later);
+  nowMs += 130_000;
+  expect(await extend(new Date(nowMs + 60_000).toISOString())).toMatchObject({ status: 422 });
+  expect(endOf()).toBe(later);
+});
