@@ -100,7 +100,7 @@ export interface Outbox {
   onLost(callback: (changeId: string) => void): void;
   /** What answers this is durable, and it is taken off some time later. Waits for nothing, and never throws: what was left is for {@link sweep}. */
   spent(what: Spent): void;
-  /** Looks once, in the background, at steps and fired orders of this log, and takes off what is spent. */
+  /** Looks once, in the background, at what is held of this log, and takes off what is spent. */
   sweep(isSpent: (held: Held) => boolean): void;
 }
 

@@ -1,6 +1,10 @@
 /** Sidecar and executor as processes that meet on a real bus only, a real PostgreSQL behind them: each of the three is killed with -9. */
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Installation } from '../../examples/demo/installation.ts';
+import { jetstreamManager } from '@nats-io/jetstream';
+import { connect, nkeyAuthenticator } from '@nats-io/transport-node';
+import { until } from '../../examples/demo/check.ts';
+import { STREAMS } from '../../src/transport/nats/bus-layout.ts';
 import { isSettled } from '../../src/client/index.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { countersign, countMarked, openBench, verificationTrouble, type Bench } from './support/bench.ts';
@@ -75,6 +79,25 @@ describe.skipIf(!hasNats())('over a bus', () => {
     await installation.as('person:wei').revoke(id, 'early');
     await isGone(bench, active);
     await isRevoked(bench, installation, active);
+  });
+
+  test('nothing of what is over is left on the bus, though the sidecar dies before it has seen to that', async () => {
+    await start('nats-cleared');
+    const admin = await connect({ servers: [...nats.urls], authenticator: nkeyAuthenticator(new Uint8Array(Buffer.from(nats.seeds.sidecar))) });
+    try {
+      const manager = await jetstreamManager(admin);
+      const held = async (): Promise<string[]> => Object.keys((await manager.streams.info(STREAMS.steps, { subjects_filter: '>' })).state.subjects ?? {});
+      const isLeft = (what: string, is: (subjects: readonly string[]) => boolean): Promise<true> => until(what, async () => (is(await held()) ? true : undefined), { timeoutMs: REST_MS });
+      const active = await activeGrant(bench, installation, 'PT10M');
+      await isLeft('only the armed order is held', (subjects) => subjects.length === 1 && subjects[0]!.startsWith('cs.arm.'));
+      await installation.as('person:wei').revoke(active.id, 'early');
+      await isRevoked(bench, installation, active);
+      await installation.sidecar.kill9();
+      await installation.startSidecar();
+      await isLeft('nothing is held', (subjects) => subjects.length === 0);
+    } finally {
+      await admin.close();
+    }
   });
 
   describe('with two workers of the executor', () => {

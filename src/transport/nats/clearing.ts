@@ -101,20 +101,20 @@ export function clearSpent({ log, executors, bus, tokens, clock, logger, publish
   const heldOn = async (from: JetStreamManager, subject: string): Promise<Held | null> => {
     const found = await from.streams.getMessage(STREAMS.steps, { last_by_subj: subject });
     if (found === null) return null;
-    const [, , lane, kind] = subject.split('.');
-    if (kind === 'act') {
+    const [, what, lane, kind] = subject.split('.');
+    if (what === 'step' && kind === 'act') {
       const envelope = readMessage(found.data, stepEnvelopeSchema, MESSAGE_BYTES_MAX);
       return envelope === null ? null : { ticket: envelope.ticket };
     }
     const order = readMessage(found.data, dsseSchema, MESSAGE_BYTES_MAX);
     const audience = [...lanes].find(([, one]) => one === lane)?.[0];
-    return order === null || lane === undefined || audience === undefined || orderSubject(revoke, lane, audience, order) !== subject ? null : { order };
+    return order === null || lane === undefined || audience === undefined || orderSubject(what === 'arm' ? arm : revoke, lane, audience, order) !== subject ? null : { order };
   };
   const sweepOnce = async (spent: (held: Held) => boolean): Promise<void> => {
     const from = await manager();
     let left = SWEEP_MAX;
-    for (const kind of ['act', 'revoke'] as const) {
-      const { state } = await from.streams.info(STREAMS.steps, { subjects_filter: `cs.step.*.${kind}.${log}.>` });
+    for (const filter of [`cs.step.*.act.${log}.>`, `cs.step.*.revoke.${log}.>`, `cs.arm.*.${log}.>`]) {
+      const { state } = await from.streams.info(STREAMS.steps, { subjects_filter: filter });
       for (const subject of Object.keys(state.subjects ?? {}).slice(0, left)) {
         if (closed) return;
         left -= 1;
