@@ -14,6 +14,7 @@ import { findConfig, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { untilUp } from './nats.ts';
 import { plain } from './output.ts';
+import { QUIET } from './quiet.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
 
@@ -23,7 +24,6 @@ interface DoctorFlags extends Pick<ConnectFlags, 'config'> {
   readonly replicas?: string;
 }
 
-const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 export function addDoctor(program: Command, run: Runner): void {
   program

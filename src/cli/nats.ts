@@ -17,6 +17,7 @@ import { findConfig, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readSecret } from './files.ts';
 import { plain } from './output.ts';
+import { QUIET } from './quiet.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
 
@@ -76,7 +77,7 @@ async function accounts(session: Session, flags: NatsFlags): Promise<ExitCode> {
 async function setup(session: Session, flags: NatsFlags): Promise<ExitCode> {
   const { config, nats } = await configured(session, flags);
   if (flags.replicas !== '1' && flags.replicas !== '3') throw new CliError(EXIT.usage, 'usage', { cause: '--replicas takes 1 or 3', effect: 'Nothing was done.' });
-  const bus = await openNatsBus(nats, { name: 'countersign nats setup', inboxPrefix: '_INBOX_setup', logger: { info: () => undefined, warn: () => undefined, error: () => undefined } });
+  const bus = await openNatsBus(nats, { name: 'countersign nats setup', inboxPrefix: '_INBOX_setup', logger: QUIET });
   try {
     await untilUp(bus, nats.servers);
     const plan = planBus(overBus(config), flags.replicas === '3' ? 3 : 1);

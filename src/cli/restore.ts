@@ -16,6 +16,7 @@ import { findConfig, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readBytes, readSecret } from './files.ts';
 import { untilUp } from './nats.ts';
+import { QUIET } from './quiet.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
 
@@ -25,7 +26,6 @@ interface RestoreFlags extends Pick<ConnectFlags, 'config'> {
   readonly bus: boolean;
 }
 
-const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const UNTOUCHED = 'Nothing was changed.';
 
 export function addRestore(program: Command, run: Runner): void {
