@@ -104,7 +104,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
   },
   { invariant: 5, who: 'a fold that misses the last record', wraps: { log: (log) => changed<Log>(log, { entries: (from, to) => log.entries(from, to ?? (from === 0 && log.durableSize > 6 ? log.durableSize - 1 : log.durableSize)) }) } },
   {
-    invariant: 6, who: 'a worker that repeats what may have happened', from: 262,
+    invariant: 6, who: 'a worker that repeats what may have happened', from: 330,
     wraps: { connector: (connector) => changed<Connector>(connector, { apply: (input) => connector.apply(input).catch((error: unknown) => {
       if (error instanceof TargetError && error.kind === 'ambiguous') return connector.apply(input);
       throw error;
