@@ -1,4 +1,5 @@
 /** Mode `caller`: the run that asked takes its ticket up itself, and says what became of it. The key in the plan is who it is. */
+import { logOf } from '../change/derive.ts';
 import { stepOf, type ChangeState } from '../change/state.ts';
 import { callerIdOf, callerVerifier } from '../protocol/caller.ts';
 import { openDsse } from '../protocol/dsse.ts';
@@ -18,6 +19,7 @@ export async function ticketForCaller(context: EngineContext, changeId: string, 
   if (state.plan?.mode !== 'caller' || state.act === null || state.name !== 'authorised' || state.claimed) {
     return { ok: false, code: 'not-expected', message: `no ticket is to be taken up while the change is ${state.name}` };
   }
+  if (state.adoptedFrom !== null) return { ok: false, code: 'not-expected', message: `the ticket is of log ${state.adoptedFrom}, which this one has adopted: ask for a new change` };
   const step = stepOf(state);
   if (step !== null && isLocked(context, state, step)) return { ok: false, code: 'not-expected', message: 'a lock is set: nothing may be done under this ticket' };
   while (!store.isDurable(store.get(changeId)!)) await store.durable();
@@ -27,13 +29,13 @@ export async function ticketForCaller(context: EngineContext, changeId: string, 
 
 /** Resolves once what the run says is durable: a claim that is answered so may be acted on, any other may not. */
 export async function receiveCallerReport(context: EngineContext, changeId: string, message: ReportMessage): Promise<Answer> {
-  const { store, log } = context;
+  const { store } = context;
   const state = store.get(changeId);
   const key = state?.plan?.caller?.key;
   if (state === undefined || key === undefined) return { ok: false, code: 'not-expected', message: 'nobody but an executor reports on this change' };
   const report = open(message, key);
   const isAlone = message.objects.length === 0 && message.ciphertext === null && message.order === null;
-  if (report === null || !isAlone || report.executor !== callerIdOf(key) || report.changeId !== changeId || report.log !== log.logId || !isOfRun(report)) {
+  if (report === null || !isAlone || report.executor !== callerIdOf(key) || report.changeId !== changeId || report.log !== logOf(changeId) || !isOfRun(report)) {
     return { ok: false, code: 'not-allowed', message: 'not a report that the run of this change has signed' };
   }
   if (!isPossible(state, report, context.trust.requirements.clockSkewMs)) {

@@ -89,6 +89,7 @@ export function checkEvent({ believed, locks, cases, extensions, targets, graceM
       return only(audited.seqs.has(event.body.about) ? null : fault('notice-mismatch', `somebody was told about record ${event.body.about}, which is not one of this change before it`));
     case 'change.requested':
     case 'change.withdrawn':
+    case 'change.adopted':
     case 'entitlement.verified':
     case 'delivery.acknowledged':
     case 'delivery.undeliverable':
