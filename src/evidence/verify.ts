@@ -2,6 +2,7 @@
 import { verifyLedger, type Disk, type RuleSet, type Verdict, type Verification } from '../../ledger/index.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
+import type { AdoptionFindings } from './check-adoption.ts';
 import { openWorkflow, type WorkflowFindings, type WorkflowOptions } from './workflow.ts';
 
 export interface VerifyEvidenceOptions {
@@ -68,11 +69,21 @@ function unseenSince({ compared }: WorkflowFindings, trust: Trust | null): strin
   return connectors.length === 0 ? UNSEEN : `${UNSEEN}: ${connectors.join('; ')}`;
 }
 
-function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans }: WorkflowFindings): string[] {
+function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans, adoption }: WorkflowFindings): string[] {
   return [
     ...(selfReported === 0 ? [] : [`what ${selfReportedBy(selfReported)} did: no executor has looked`]),
     ...(ambiguous === 0 ? [] : [`whether ${plural(ambiguous, 'change')} of ambiguous outcome ${ambiguous === 1 ? 'was' : 'were'} made`]),
     ...(erasedPlans === 0 ? [] : [`what ${plural(erasedPlans, 'erased plan')} said`]),
+    ...(adoption === null ? [] : unprovenOf(adoption)),
+  ];
+}
+
+/** What no adoption can show: that is for the old ledger, as far as there is one. */
+function unprovenOf({ origin, size, ahead }: AdoptionFindings): string[] {
+  const lost = ahead.map(({ by, size: seen }) => `${by} has seen ${seen}`).join(', ');
+  return [
+    `that every change which was open after ${size} records of ${origin} was adopted: that ledger, verified by itself, would tell`,
+    `what ${origin} recorded after them${lost === '' ? '' : `: ${lost}`}`,
   ];
 }
 
@@ -88,8 +99,8 @@ export function workflowRules(options: WorkflowOptions, found: (findings: Workfl
   return {
     names: ['WORKFLOW'],
     record: (record, readObject) => workflow.record(record, readObject),
-    finish() {
-      const findings = workflow.finish();
+    async finish() {
+      const findings = await workflow.finish();
       found(findings);
       return [workflowVerdict(findings)];
     },
@@ -99,6 +110,7 @@ export function workflowRules(options: WorkflowOptions, found: (findings: Workfl
 export function workflowVerdict(findings: WorkflowFindings): Verdict {
   const { violations: [first], violationCount, erasedPlans } = findings;
   if (!findings.sidecarKnown && findings.counts.changes > 0) return { name: 'WORKFLOW', status: 'notEstablished', message: 'the trust folder lists no ticket key of this log in sidecars.json' };
+  if (findings.adoption?.unknown != null) return { name: 'WORKFLOW', status: 'notEstablished', message: findings.adoption.unknown };
   if (first !== undefined) {
     const more = violationCount === 1 ? '' : `, and ${plural(violationCount - 1, 'more violation')}`;
     return { name: 'WORKFLOW', status: 'fails', message: `record ${first.seq}: ${first.message} (${first.code})${first.changeId === null ? '' : `, in ${first.changeId}`}${more}`, seq: first.seq };
@@ -122,7 +134,7 @@ function summary({ counts }: WorkflowFindings): string {
     ...(counts.givenUp === 0 ? [] : [`${counts.givenUp} given up with both credentials standing`]), ...(underWay === 0 ? [] : [`${underWay} under way`]),
   ];
   return [
-    `${plural(counts.changes, 'change')}: ${counts.closed} closed, ${counts.changes - counts.closed} open`,
+    `${plural(counts.changes, 'change')}: ${counts.closed} closed, ${counts.changes - counts.closed} open${counts.adopted === 0 ? '' : `, ${counts.adopted} of them adopted`}`,
     `${plural(counts.grants, 'grant')}: ${held.join(', ')}`,
     ...(counts.rotations === 0 ? [] : [`${plural(counts.rotations, 'rotation')}: ${rotated.join(', ')}`]),
     ...(counts.offboardings === 0 ? [] : [`${plural(counts.offboardings, 'offboarding')}: ${counts.offboarded} finished`]),
