@@ -31,7 +31,7 @@ const part = (edit: (part: AdoptedPart) => AdoptedPart, body: (body: Record<stri
   const edited = edit(adoptedPartSchema.parse(parseStrict(objects[at]!, { maxBytes: 1e8 })));
   const bytes = canonicalBytes(edited);
   return {
-    draft: { ...draft, body: { ...body(draft.body, edited), parts: [digestOf(bytes)] } as never, objects: draft.objects.map((digest) => (digest === old ? digestOf(bytes) : digest)) },
+    draft: { ...draft, body: { ...body(draft.body, edited), parts: [digestOf(bytes)] }, objects: draft.objects.map((digest) => (digest === old ? digestOf(bytes) : digest)) },
     objects: objects.map((one, i) => (i === at ? bytes : one)),
   };
 });
