@@ -16,10 +16,9 @@ export async function ticketForCaller(context: EngineContext, changeId: string, 
   const { store, log } = context;
   const state = store.get(changeId);
   if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
-  if (state.plan?.mode !== 'caller' || state.act === null || state.name !== 'authorised' || state.claimed) {
+  if (state.plan?.mode !== 'caller' || state.act === null || state.name !== 'authorised' || state.claimed || state.adoptedFrom !== null) {
     return { ok: false, code: 'not-expected', message: `no ticket is to be taken up while the change is ${state.name}` };
   }
-  if (state.adoptedFrom !== null) return { ok: false, code: 'not-expected', message: `the ticket is of log ${state.adoptedFrom}, which this one has adopted: ask for a new change` };
   const step = stepOf(state);
   if (step !== null && isLocked(context, state, step)) return { ok: false, code: 'not-expected', message: 'a lock is set: nothing may be done under this ticket' };
   while (!store.isDurable(store.get(changeId)!)) await store.durable();

@@ -53,7 +53,6 @@ export function openExtensions(open: ReadonlyMap<string, Audited>): Extensions {
     checkAuthorised({ state: { request, plan } }, lease) {
       if (request.kind !== 'extend') return null;
       const extended = running(request.change);
-      if (extended !== null && extended.state.adoptedFrom !== null) return fault('extension-mismatch', `an extension was authorised of ${request.change}, which was given under an earlier log`);
       if (extended?.state.lease == null) return fault('extension-mismatch', `an extension was authorised of ${request.change}, whose lease did not run`);
       if (lease.epoch <= extended.state.lease.epoch || (plan?.extends !== undefined && lease.epoch !== plan.extends.epoch)) return fault('extension-mismatch', `an extension to epoch ${lease.epoch} of a lease that was at ${extended.state.lease.epoch}`);
       return parseTime(lease.endsAt) > extended.state.lease.endsAtMs ? null : fault('extension-mismatch', `an extension to ${lease.endsAt} of a lease that ended later`);

@@ -130,6 +130,8 @@ describe.each([['a socket', true], ['a bus', hasNats()]] as const)('over %s', (w
 
     await installation.executor.stop();
     await installation.startExecutor();
+    const { records } = await installation.as('person:wei').evidence(onTime.id);
+    expect(records.map(({ type }) => type).slice(-2)).toEqual(['change.adopted', 'lease.ended']);
     const fresh = await activeGrant('PT10M');
     expect(fresh.adoptedFrom).toBe(null);
     await installation.as('person:wei').revoke(fresh.id, 'seen');

@@ -24,8 +24,15 @@ const isAdoption = ({ draft }: DraftWithObjects): boolean => draft.type === 'cha
 const adoption = (edit: (one: DraftWithObjects) => DraftWithObjects) => (place: Place): Promise<void> =>
   place.rewrite((drafts) => drafts.map((one, i) => (i === drafts.findIndex(isAdoption) ? edit(one) : one)));
 
-/** Edits the part of the first adoption, and lets its record name what comes of that. */
-const part = (edit: (part: AdoptedPart) => AdoptedPart, body: (body: Record<string, unknown>, part: AdoptedPart) => object = (same) => same) => adoption(({ draft, objects }) => {
+/** Edits the part of the first adoption, and lets its record, and the first of the log, say what comes of that. */
+const part = (edit: (part: AdoptedPart) => AdoptedPart, body: (body: Record<string, unknown>, part: AdoptedPart) => object = (same) => same) => (place: Place): Promise<void> => place.rewrite((drafts) => {
+  const at = drafts.findIndex(isAdoption);
+  const edited = withPart(drafts[at]!, edit, body);
+  const [first] = drafts;
+  const count = (first!.draft.body['records'] as number) + (edited.draft.body['records'] as number) - (drafts[at]!.draft.body['records'] as number);
+  return [{ ...first!, draft: { ...first!.draft, body: { ...first!.draft.body, records: count } } }, ...drafts.slice(1, at), edited, ...drafts.slice(at + 1)];
+});
+function withPart({ draft, objects }: DraftWithObjects, edit: (part: AdoptedPart) => AdoptedPart, body: (body: Record<string, unknown>, part: AdoptedPart) => object): DraftWithObjects {
   const [old] = draft.body['parts'] as string[];
   const at = objects.findIndex((bytes) => digestOf(bytes) === old);
   const edited = edit(adoptedPartSchema.parse(parseStrict(objects[at]!, { maxBytes: 1e8 })));
@@ -34,7 +41,7 @@ const part = (edit: (part: AdoptedPart) => AdoptedPart, body: (body: Record<stri
     draft: { ...draft, body: { ...body(draft.body, edited), parts: [digestOf(bytes)] }, objects: draft.objects.map((digest) => (digest === old ? digestOf(bytes) : digest)) },
     objects: objects.map((one, i) => (i === at ? bytes : one)),
   };
-});
+}
 const counted = (body: Record<string, unknown>, { records }: AdoptedPart): object => ({ ...body, records: records.length });
 const following = (event: (told: Told) => NewEvent, whose: keyof Told = 'active') => (place: Place, told: Told): Promise<void> =>
   place.tell([{ changeId: told[whose].changeId, event: event(told), atMs: START_MS + 501_000 }]);
@@ -66,6 +73,7 @@ export const ADOPTION_CASES: readonly AdoptionCase[] = [
     lie: (place) => place.rewrite((drafts) => [drafts[0]!, systemDraft('ledger.opened', { origin: 'story.example/second', epoch: 1, version: '0.1.0' }, newSidecar, START_MS + 500_000), ...drafts.slice(1)]),
   },
   { title: 'a log that adopts another later on', code: 'adopted-late', lie: (place) => place.rewrite((drafts) => [systemDraft('bundle.activated', { bundle: null }, newSidecar, START_MS + 500_000), ...drafts]) },
+  { title: 'a log that says twice what it adopts', code: 'adopted-late', lie: (place) => place.rewrite(([first, ...rest]) => [first!, first!, ...rest]) },
   { title: 'an adoption in the name of a person', code: 'wrong-actor', lie: adoption((one) => ({ ...one, draft: { ...one.draft, actor: 'person:mallory' } })) },
   {
     title: 'a decision on an adopted change', code: 'gained-after-adoption',

@@ -6,10 +6,12 @@ import { nextWork } from '../../src/change/work.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { DEFAULT_LIMITS } from '../../src/engine/engine.ts';
 import { readHeld } from '../../src/evidence/held.ts';
-import { nodeDisk } from '../../ledger/index.ts';
-import { runningLease, extensionUntilArmed, extensionUntilDecided, extensionUntilDone, extensionUntilVerified, extendRequest } from '../support/extension-story.ts';
+import { recentHistory } from '../../src/notify/history.ts';
+import { nodeDisk, openLog } from '../../ledger/index.ts';
+import { runningLease, extensionUntilArmed, extensionUntilDecided, extensionUntilDone, extensionUntilVerified, extendRequest, VERIFIED } from '../support/extension-story.ts';
+import { DISABLE, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned } from '../support/step-stories.ts';
 import { adoptStory, bothTrusted, newLogKey, newSidecar, NEW_ORIGIN, retold, type Place } from '../support/adopted-story.ts';
-import { GRANT, ORIGIN, PROVISION, sign, START_MS, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Beat } from '../support/story.ts';
+import { GRANT, ORIGIN, provenance, PROVISION, sign, START_MS, type Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Beat } from '../support/story.ts';
 import { ADOPTION_CASES } from './adoption-cases.ts';
 import { workflowOf } from './verified.ts';
 
@@ -80,6 +82,23 @@ describe('what was open under the old log', () => {
     expect(whyNotExtendable(state, extendRequest(lease.changeId), atMs)).toContain('which this one has adopted');
   });
 
+  it('is heard of though its arming was lost with the end of the old log, and is judged where it takes away', async () => {
+    const grant = toldUntilArmed(toldUntilDecided(GRANT, START_MS));
+    const shutOut = toldUntilClaimed(toldUntilAuthorised(toldUntilPlanned(DISABLE, START_MS + 100_000, { effect: 'allow' })));
+    const atMs = START_MS + 150_000;
+    place = await adoptStory([...grant.beats.slice(0, -1), ...shutOut.beats], atMs);
+    const states = await place.states();
+    const [given, gone] = [grant, shutOut].map((one) => retold(states.get(one.changeId)!, atMs + 1_000)) as [Telling, Telling];
+    expect(given.now.lease).toMatchObject({ armed: false });
+    const order = sign.order(deriveRevokeOrder(given.now.plan!, given.now.act!.audience, given.atMs, 'compensation', newSidecar)!);
+    given.do({ type: 'orderRevoke', by: newSidecar, order, comment: null });
+    toldUntilEnded(toldUntilActed(toldUntilClaimed(given)), order, 100);
+    toldUntilActed(gone).later(5).do({ type: 'recordVerification', by: newSidecar, verification: VERIFIED, provenance });
+    await place.tell([...given.beats, ...gone.beats].sort((a, b) => a.atMs - b.atMs));
+    expect((await place.verify()).workflow?.violations).toEqual([]);
+    expect([given.now.name, gone.now.name]).toEqual(['revoked', 'done']);
+  });
+
   it('is held to its earlier end where an extension was under way', async () => {
     const ledger: Beat[] = [];
     const lease = runningLease(START_MS, ledger);
@@ -87,6 +106,19 @@ describe('what was open under the old log', () => {
     place = await adoptStory(ledger, ledger.at(-1)!.atMs + 1_000);
     const state = (await place.states()).get(extension.changeId)!;
     expect([state.name, workOf(state, START_MS + 100_000)]).toEqual(['authorised', 'endAdopted']);
+  });
+
+  it('is told of from then on, and not once more from before', async () => {
+    const pending = toldUntilDecided(GRANT, START_MS);
+    place = await adoptStory(pending.beats, pending.atMs + 1_000);
+    const states = await place.states();
+    const ended = retold(states.get(pending.changeId)!, pending.atMs + 2_000).do({ type: 'expire', by: newSidecar, cause: 'adopted' });
+    await place.tell(ended.beats);
+    const log = await openLog({ origin: NEW_ORIGIN, disk: nodeDisk(place.directory), directory: 'ledger', journal: 'journal', signer: newLogKey, now: () => ended.atMs });
+    const told: string[] = [];
+    for await (const { event, state } of recentHistory(log, [ended.now], 0)) told.push(`${event.type} ${state.name} ${state.adoptedFrom === pending.now.plan!.log}`);
+    await log.close();
+    expect(told).toEqual(['change.expired expired true']);
   });
 
   it('is found on disk for taking it back with the sidecar dead', async () => {
