@@ -333,6 +333,8 @@ function decideReport(state: ChangeState, command: Of<'recordReport'>, nowMs: nu
       return known && !state.claimed && state.result === null ? yes({ type: 'step.claimed', actor, body }, ...answeredOf(state, actor)) : ALREADY;
     }
     case 'read': {
+      // What was to be planned with it is planned no more.
+      if (state.adoptedFrom !== null) return ALREADY;
       const after = state.readAfter !== null && !state.readAfter.spent && state.after === null && state.name === 'verifying' && report.issue >= state.readAfter.issue;
       const first = state.read !== null && !state.read.spent && state.before === null && state.name === 'requested';
       if (state.read?.stepId !== report.stepId || !(after || first)) return ALREADY;

@@ -113,6 +113,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
     if (before === null && event.type === 'change.requested' && record.changeSeq !== 0) {
       return report(fault('record-after-end', 'a change that was over is asked for again'));
     }
+    // Whoever signs for an adopted log could otherwise begin anything in its name.
+    if (event.type === 'change.requested' && logOf(event.changeId) !== recordedBy) report(fault('wrong-log', `a change of log ${logOf(event.changeId)} was requested, which is another`));
     const misplaced = outOfOrder(before?.state ?? null, event) ?? checkActorOf(event, before, recordedBy) ?? (event.type === 'change.requested' && before === null ? cases.checkChild(event) : null);
     if (before === null && event.type !== 'change.requested') return report(misplaced!);
     const checked = before === null ? NOTHING_CHECKED : checkEvent({ ...surroundings, believed: believedOf(event.changeId) }, before, event, record);

@@ -1,14 +1,17 @@
 /** What becomes of a change that another log carries on: given what had happened under the old, then this is due, and nothing that would gain. */
 import { describe, expect, it } from 'vitest';
+import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { decide } from '../../src/change/decide.ts';
+import { deriveQuery, deriveReadTicket } from '../../src/change/derive.ts';
 import { nextWork } from '../../src/change/work.ts';
 import { DEFAULT_LIMITS } from '../../src/engine/engine.ts';
+import { formatTime } from '../../src/protocol/values.ts';
 import { newLogId, newSidecar } from '../support/adopted-story.ts';
 import { extensionUntilArmed, extensionUntilDecided, extensionUntilDone, runningLease } from '../support/extension-story.ts';
 import {
   called, CALLED, DISABLE, fetchedRotation, ROTATE, stagedRotation, toldUntilActed, toldUntilApproved, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned, toldUntilStep, windowAt, offboarding,
 } from '../support/step-stories.ts';
-import { decision, GRANT, logId, provenance, PROVISION, START_MS, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided } from '../support/story.ts';
+import { decision, EXECUTOR, GRANT, logId, provenance, PROVISION, report, sign, START_MS, targetState, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided } from '../support/story.ts';
 
 const VERIFICATION = { effect: 'allow' as const, reasons: [{ code: 'as-planned', message: 'nothing more, nothing less', rule: 'access' }], controls: [] };
 const verify = { type: 'recordVerification', by: newSidecar, verification: VERIFICATION, provenance } as const;
@@ -85,6 +88,20 @@ describe('nothing is gained', () => {
     expect(decide(given.now, verify, given.atMs)).toMatchObject({ ok: false, code: 'too-late' });
     const longer = adopted(extension(extensionUntilDone));
     expect(decide(longer.now, verify, longer.atMs)).toMatchObject({ ok: false, code: 'too-late' });
+  });
+
+  it('by a target that was read meanwhile: nothing is planned with it', () => {
+    const asked = new Telling(START_MS).do({ type: 'request', by: GRANT.subject, request: GRANT, requester: [GRANT.subject], idempotency: null });
+    const query = deriveQuery(asked.changeId, GRANT, 'ci_deployer');
+    asked.do({ type: 'authoriseRead', by: `sidecar:${logId}`, ticket: sign.ticket(deriveReadTicket(asked.now, query, EXECUTOR, asked.atMs, 300)) });
+    const telling = adopted(asked);
+    const before = targetState('ci_deployer', [], true, 1);
+    const told = telling.beats.length;
+    report(telling, {
+      kind: 'read', v: 1, executor: EXECUTOR, log: logId, changeId: telling.changeId, at: formatTime(telling.atMs), stepId: telling.now.read!.stepId, issue: 1,
+      outcome: 'done', code: null, detail: null, state: digestOf(canonicalBytes(before)),
+    }, [before]);
+    expect(telling.beats).toHaveLength(told);
   });
 
   it('by a caller that takes its ticket up now', () => {

@@ -98,6 +98,12 @@ export const ADOPTION_CASES: readonly AdoptionCase[] = [
       type: 'lease.extended', actor: newSidecar, body: { leaseId: now.lease!.leaseId, change: changeId, epoch: 2, endsAt: '2027-01-01T00:00:00.000Z', order: now.lease!.order },
     })),
   },
+  {
+    title: 'a change that is begun in the name of the old log', code: 'wrong-log',
+    lie: (place, { active: { changeId } }) => place.tell([], [toDraft(changeId.replace(/.$/, 'Z'), {
+      type: 'change.requested', actor: 'person:ana', body: { request: { kind: 'disable', subject: 'nhi:prod/x', connector: 'pg-main', target: 'app', reason: 'x' }, requester: ['person:ana'], idempotency: null },
+    }, START_MS + 501_000)]),
+  },
   { title: 'an order that names the new log', code: 'order-mismatch', lie: following(({ active }) => revokeOrder(active, { log: newLogId })) },
   { title: 'an order in the name of the old sidecar, recorded by the new', code: 'wrong-actor', lie: following(({ active }) => revokeOrder(active, { orderedBy: 'sidecar:0123456789abcdef' })) },
   { title: 'the end of a lease that runs, for no more than that it is adopted', code: 'wrong-order', lie: following(() => ({ type: 'change.expired', actor: newSidecar, body: { cause: 'adopted' } })) },
