@@ -1,6 +1,6 @@
 /**
- * Checks of a log that goes on for another: that its first records, and no later ones, adopt changes of a log that the auditor trusts, each with all of
- * its records up to the adopted head, every one proven under that head. What they tell is then followed as if it were here.
+ * Checks of a log that goes on for another: that its first records, and no later ones, adopt changes of a log that the auditor trusts, each with its
+ * records from the first on, none left out in between, every one proven under the adopted head. What they tell is then followed as if it were here.
  */
 import { formatDigest, leafHash, LedgerError, logIdOf, openCheckpoint, readCheckpoint, verifyInclusion, type LedgerRecord, type ParsedCheckpoint } from '../../ledger/index.ts';
 import { changeEventBodies, type EventBody } from '../change/events.ts';
@@ -21,6 +21,10 @@ export interface AdoptionFindings {
   /** The direct predecessor, and how many records of it were adopted from. */
   readonly origin: string;
   readonly size: number;
+  /** Of that head. */
+  readonly checkpoint: string;
+  /** How many records of each adopted change there are. */
+  readonly changes: ReadonlyMap<string, number>;
   /** What others have seen beyond that, and nobody has. */
   readonly ahead: SystemRecordBody<'ledger.adopted'>['ahead'];
   /** Why it is not known whether any of it is so, in a sentence; null where it is. */
@@ -52,11 +56,11 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
   let isSettled = false;
   const carried: Carried[] = [];
   const adopting: LedgerRecord[] = [];
-  const changes = new Set<string>();
+  const changes = new Map<string, number>();
   let records = 0;
 
   const unproven = (log: string, seq: number, why: string): Fault => fault('adoption-mismatch', `record ${seq} of log ${log} ${why}`);
-  /** Why these are not all that the adopted heads hold of the change; null where they are. */
+  /** Why these are not the beginning of what the adopted heads hold of the change; null where they are. */
   const faultIn = (change: string, found: readonly AdoptedRecord[], said: EventBody<'change.adopted'>): Fault | null => {
     let at = -1;
     let last: { readonly log: string; readonly leaf: string; readonly changeSeq: number } | null = null;
@@ -89,7 +93,7 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
         return fault('adoption-mismatch', `what was adopted has no checkpoint: ${error.message}`);
       }
       const { checkpoint } = logs.at(-1)!;
-      findings = { origin: checkpoint.origin, size: checkpoint.size, ahead: body.ahead, unknown: whyUnknown(trust, notes, logs) };
+      findings = { origin: checkpoint.origin, size: checkpoint.size, checkpoint: body.checkpoint, changes, ahead: body.ahead, unknown: whyUnknown(trust, notes, logs) };
       if (logs.some((one) => one.checkpoint.origin === origin) || new Set(logs.map(({ log }) => log)).size !== logs.length) return fault('adoption-mismatch', 'a log adopts itself, or another twice');
       const behind = body.ahead.find(({ size }) => size <= checkpoint.size);
       return behind === undefined ? null : fault('adoption-mismatch', `${behind.by} is said to have seen more than was adopted, and has seen ${behind.size} records`);
@@ -97,9 +101,10 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
     async take(record, readObject) {
       if (body === null || isSettled || record.change === null) return fault('adopted-late', 'a change is adopted after the first records of the log, which alone may adopt');
       if (record.changeSeq !== 0 || changes.has(record.change)) return fault('wrong-order', 'a change is adopted that was here already');
-      changes.add(record.change);
+      changes.set(record.change, 0);
       const found = await readAdopted(record, readObject);
       const wrong = faultIn(record.change, found, changeEventBodies['change.adopted'].parse(record.body));
+      changes.set(record.change, found.length);
       records += found.length;
       if (wrong !== null) return wrong;
       for (const one of found) carried.push({ log: one.log, record: one.record, adopting: record });

@@ -12,7 +12,7 @@ export const VIOLATIONS = [
   // When, and in which order.
   'step-order', 'cutover-early', 'retired-early', 'outside-window', 'window-mismatch', 'frozen', 'locked', 'lock-signature', 'target-taken',
   // What was carried over from an earlier log.
-  'adoption-mismatch', 'adopted-late', 'gained-after-adoption',
+  'adoption-mismatch', 'adoption-incomplete', 'adopted-late', 'gained-after-adoption',
   // What is one part of something larger.
   'parent-mismatch', 'item-mismatch', 'item-not-gone', 'item-missing', 'notice-mismatch',
   // What executors did.

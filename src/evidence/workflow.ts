@@ -38,7 +38,7 @@ import { fault, type Fault, type Violation, type ViolationCode } from './violati
 /** How long after a lease's end its access may still be there: what an executor needs to come back after a crash. */
 export const GRACE_MS = 30_000;
 /** Violations that are kept in full; the rest are counted. */
-const KEPT_MAX = 100;
+export const KEPT_MAX = 100;
 
 export interface WorkflowOptions {
   readonly trust: Trust;

@@ -1,12 +1,11 @@
 /** What a new log takes over from the old one: which changes, with which of their records and objects, and the locks that stood. */
 import { canonicalBytes, canonicalText, digestOf, formatDigest, type JsonObject, type Log, type RecordDraft, type Signer } from '../../ledger/index.ts';
-import { stillGives, type ChangeState } from '../change/state.ts';
-import { isOpen } from '../change/work.ts';
 import type { RandomBytes } from '../engine/ports.ts';
 import type { Lock } from '../engine/locks.ts';
 import type { Store } from '../engine/store.ts';
 import { CARRIED_OBJECTS_MAX, PART_BYTES, type AdoptedPart } from '../evidence/adoption.ts';
 import { systemDraft, toEvent } from '../evidence/record.ts';
+import { changesToAdopt } from '../evidence/to-adopt.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import { LOCK_TYPE, type LockStatement } from '../protocol/lock.ts';
 import { formatTime } from '../protocol/values.ts';
@@ -25,31 +24,6 @@ export interface Adoptions {
   readonly records: number;
 }
 
-/** The changes of `store` that something can still happen to, and those which their records speak of. */
-export function changesToAdopt(store: Pick<Store, 'all' | 'open'>): ReadonlySet<string> {
-  const wanted = new Set([...store.open()].filter(isOfConcern).map(({ changeId }) => changeId));
-  for (let before = -1; before !== wanted.size; ) {
-    before = wanted.size;
-    for (const state of store.all()) {
-      const { changeId, request, parent, extension } = state;
-      // A lease ends later by its extension's records, and an item of an offboarding is gone by those of what took it back.
-      const isPart = (parent !== null && wanted.has(parent)) || (extension !== null && wanted.has(extension.change));
-      if (isPart) wanted.add(changeId);
-      if (!wanted.has(changeId)) continue;
-      if (parent !== null) wanted.add(parent);
-      if (request.kind === 'extend') wanted.add(request.change);
-      for (const { change } of state.items.values()) wanted.add(change);
-      for (const item of state.plan?.items ?? []) if (item.kind === 'lease') wanted.add(item.change);
-    }
-  }
-  return wanted;
-}
-
-/** Whether anything can still come of it. What is done, has nothing that an order takes back and no secret to fetch stays in the old ledger. */
-function isOfConcern(state: ChangeState): boolean {
-  return isOpen(state) && (state.name !== 'done' || stillGives(state) || state.delivery?.status === 'sealed' || state.window === 'opened');
-}
-
 interface Entry {
   readonly seq: number;
   readonly text: string;
@@ -60,8 +34,8 @@ interface Entry {
  * @param size of the old log's checkpoint, under which each record is proven
  * @throws LedgerError, MalformedRecord
  */
-export async function adoptionsFrom(log: Log, store: Pick<Store, 'all' | 'open'>, size: number, random: RandomBytes): Promise<Adoptions> {
-  const wanted = changesToAdopt(store);
+export async function adoptionsFrom(log: Log, store: Pick<Store, 'all'>, size: number, random: RandomBytes): Promise<Adoptions> {
+  const wanted = changesToAdopt([...store.all()]);
   const entries = new Map<string, Entry[]>();
   let records = 0;
   for await (const { record, bytes, leaf, seq } of log.entries(0, size)) {

@@ -66,6 +66,12 @@ describe('with a copy that is behind', () => {
     ].join('\n'));
     const verified = await desk.run('verify', at('data/ledger'), '--trust', at('trust'), '--as-of', '2026-11-23T19:10:00.000Z');
     expect(verified, verified.stdout).toMatchObject({ exit: 0 });
+    expect(verified.stdout).toContain('that every change which was open after');
+    const judged = ['verify', at('data/ledger'), '--trust', at('trust'), '--as-of', '2026-11-23T19:10:00.000Z', '--old-ledger'];
+    const whole = await desk.run(...judged, at('old'));
+    expect(whole, whole.stdout).toMatchObject({ exit: 0, stdout: expect.not.stringContaining('that every change which was open after') as string });
+    expect(await desk.run(...judged, at('data/ledger'))).toMatchObject({ exit: 3, stdout: expect.stringContaining(`the old ledger: COMPLETENESS: the pinned checkpoint is of ${ORIGIN}`) as string });
+    expect(await desk.run(...judged, at('nowhere'))).toMatchObject({ exit: 4 });
     expect(readdirSync(at('data')).sort()).toEqual(['journal', 'ledger']);
 
     const again = await adopt('--from', at('backup'), ...ahead());

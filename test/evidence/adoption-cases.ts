@@ -1,5 +1,5 @@
 /** Each a way to say of an adopted change what its log did not, or to give by it what it had not. */
-import { canonicalBytes, digestOf, parseStrict } from '../../ledger/index.ts';
+import { canonicalBytes, digestOf, formatDigest, leafHash, parseStrict } from '../../ledger/index.ts';
 import { deriveActTicket, deriveRevokeOrder, revokeStepId } from '../../src/change/derive.ts';
 import type { NewEvent } from '../../src/change/events.ts';
 import { adoptedPartSchema, type AdoptedPart } from '../../src/evidence/adoption.ts';
@@ -42,6 +42,22 @@ function withPart({ draft, objects }: DraftWithObjects, edit: (part: AdoptedPart
     objects: objects.map((one, i) => (i === at ? bytes : one)),
   };
 }
+/** What only the old ledger can tell: everything here is proven, and something is not here. */
+export const HIDDEN_CASES: readonly AdoptionCase[] = [
+  {
+    title: 'a change', code: 'adoption-incomplete',
+    lie: (place) => place.rewrite(([first, ...rest]) => {
+      const at = rest.findIndex(isAdoption);
+      const { changes, records } = first!.draft.body as { changes: number; records: number };
+      const body = { ...first!.draft.body, changes: changes - 1, records: records - (rest[at]!.draft.body['records'] as number) };
+      return [{ ...first!, draft: { ...first!.draft, body } }, ...rest.filter((_, i) => i !== at)];
+    }),
+  },
+  {
+    title: 'the last record of a change', code: 'adoption-incomplete',
+    lie: (place) => part((one) => ({ ...one, records: one.records.slice(0, -1) }), (body, { records }) => ({ ...body, records: records.length, head: formatDigest(leafHash(Buffer.from(records.at(-1)!.record))) }))(place),
+  },
+];
 const counted = (body: Record<string, unknown>, { records }: AdoptedPart): object => ({ ...body, records: records.length });
 const following = (event: (told: Told) => NewEvent, whose: keyof Told = 'active') => (place: Place, told: Told): Promise<void> =>
   place.tell([{ changeId: told[whose].changeId, event: event(told), atMs: START_MS + 501_000 }]);

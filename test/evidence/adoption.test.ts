@@ -5,14 +5,15 @@ import { whyNotExtendable } from '../../src/change/extension.ts';
 import { nextWork } from '../../src/change/work.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { DEFAULT_LIMITS } from '../../src/engine/engine.ts';
+import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { readHeld } from '../../src/evidence/held.ts';
 import { recentHistory } from '../../src/notify/history.ts';
 import { nodeDisk, openLog } from '../../ledger/index.ts';
 import { runningLease, extensionUntilArmed, extensionUntilDecided, extensionUntilDone, extensionUntilVerified, extendRequest, VERIFIED } from '../support/extension-story.ts';
 import { DISABLE, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned } from '../support/step-stories.ts';
 import { adoptStory, bothTrusted, newLogKey, newSidecar, NEW_ORIGIN, retold, type Place } from '../support/adopted-story.ts';
-import { GRANT, ORIGIN, provenance, PROVISION, sign, START_MS, type Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Beat } from '../support/story.ts';
-import { ADOPTION_CASES } from './adoption-cases.ts';
+import { GRANT, ORIGIN, provenance, PROVISION, sign, START_MS, type Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, writeStory, type Beat } from '../support/story.ts';
+import { ADOPTION_CASES, HIDDEN_CASES } from './adoption-cases.ts';
 import { workflowOf } from './verified.ts';
 
 let place: Place;
@@ -157,5 +158,42 @@ describe('a lie about what was adopted', () => {
     await place.rewrite((drafts) => drafts);
     await place.tell([]);
     expect((await place.verify()).workflow?.violations).toEqual([]);
+  });
+});
+
+describe('with the old ledger at hand', () => {
+  const told = (): { active: Telling; onItsWay: Telling } => ({
+    active: toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS))), onItsWay: toldUntilArmed(toldUntilDecided(GRANT, START_MS + 400_000)),
+  });
+  const begun = async ({ active, onItsWay }: ReturnType<typeof told>): Promise<void> => {
+    const ended = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS - 2_000_000)));
+    toldUntilEnded(ended, ended.now.lease!.order);
+    place = await adoptStory([...ended.beats, ...active.beats, ...onItsWay.beats], START_MS + 500_000);
+  };
+
+  it('it is shown that all that was open was adopted', async () => {
+    await begun(told());
+    const verification = await place.verify(bothTrusted(), undefined, place.old);
+    expect(workflowOf(verification)).toMatchObject({ status: 'holds' });
+    expect(verification.notProven.filter((item) => item.includes(ORIGIN))).toEqual([`what ${ORIGIN} recorded after them: a lease book has seen 9000`]);
+  });
+
+  it.each(HIDDEN_CASES)('it is found that $title was left out ($code)', async ({ lie, code }) => {
+    const all = told();
+    await begun(all);
+    await lie(place, all);
+    expect((await place.verify()).workflow?.violations).toEqual([]);
+    const verification = await place.verify(bothTrusted(), undefined, place.old);
+    expect(workflowOf(verification)).toMatchObject({ status: 'fails', message: expect.stringContaining(code) as string });
+    expect(verification.workflow?.violations.map((violation) => violation.code)).toEqual([code]);
+  });
+
+  it('nothing is established by one that does not hold, is another, or was never adopted', async () => {
+    await begun(told());
+    await writeStory(`${place.old}-other`, toldUntilDecided(GRANT, START_MS).beats);
+    expect(workflowOf(await place.verify(bothTrusted(), undefined, `${place.old}-other`))).toMatchObject({ status: 'notEstablished', message: expect.stringMatching(/^the old ledger: COMPLETENESS: rolled back/) as string });
+    expect(workflowOf(await place.verify(bothTrusted(), undefined, `${place.old}-nowhere`))).toMatchObject({ status: 'notEstablished', message: expect.stringMatching(/^the old ledger: /) as string });
+    const plain = await verifyEvidence({ disk: nodeDisk(place.old), directory: 'ledger', trust: bothTrusted(), wholeFolder: true, old: { disk: nodeDisk(place.old), directory: 'ledger' } });
+    expect(workflowOf(plain)).toMatchObject({ status: 'notEstablished', message: 'this ledger goes on for no other' });
   });
 });

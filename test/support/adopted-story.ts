@@ -44,7 +44,10 @@ export interface Place {
   tell(beats: readonly Beat[], extra?: readonly DraftWithObjects[]): Promise<void>;
   /** Writes the new log again, with its records changed. */
   rewrite(edit: (drafts: DraftWithObjects[]) => readonly DraftWithObjects[]): Promise<void>;
-  verify(trust?: Trust, asOfMs?: number): Promise<EvidenceVerification>;
+  /** @param old the directory with the old ledger, where it is to be asked */
+  verify(trust?: Trust, asOfMs?: number, old?: string): Promise<EvidenceVerification>;
+  /** The directory that holds the old ledger. */
+  readonly old: string;
   remove(): void;
 }
 
@@ -90,7 +93,10 @@ export async function adoptStory(beats: readonly Beat[], atMs: number, options: 
       at = `${at}.again`;
       await write(at, edit(drafts));
     },
-    verify: (trust = bothTrusted(), asOfMs) => verifyEvidence({ disk: nodeDisk(at), directory: 'ledger', trust, wholeFolder: true, ...(asOfMs === undefined ? {} : { asOfMs }) }),
+    old: join(directory, 'old'),
+    verify: (trust = bothTrusted(), asOfMs, old) => verifyEvidence({
+      disk: nodeDisk(at), directory: 'ledger', trust, wholeFolder: true, ...(asOfMs === undefined ? {} : { asOfMs }), ...(old === undefined ? {} : { old: { disk: nodeDisk(old), directory: 'ledger' } }),
+    }),
     remove: () => rmSync(directory, { recursive: true, force: true }),
   };
 }
