@@ -26,7 +26,7 @@ export async function checkAgainstOld({ disk, directory, signal }: OldLedger, ad
   if (adoption.unknown !== null) return { unknown: adoption.unknown };
   const states = new Map<string, ChangeState>();
   const counts = new Map<string, number>();
-  let malformed: string | null = null;
+  const malformed: string[] = [];
   const { verdicts } = await verifyLedger({
     disk, directory, trust: trust.policy, pinned: adoption.checkpoint, ...(signal === undefined ? {} : { signal }),
     rules: () => {
@@ -35,7 +35,7 @@ export async function checkAgainstOld({ disk, directory, signal }: OldLedger, ad
       return {
         names: [], finish: () => [],
         async record(record, readObject) {
-          if (record.seq >= adoption.size || record.change === null || !isChangeEventType(record.type) || malformed !== null) return;
+          if (record.seq >= adoption.size || record.change === null || !isChangeEventType(record.type) || malformed.length > 0) return;
           try {
             for (const event of await eventsOf(record, readObject)) {
               states.set(event.changeId, evolve(states.get(event.changeId) ?? null, event));
@@ -43,7 +43,7 @@ export async function checkAgainstOld({ disk, directory, signal }: OldLedger, ad
             }
           } catch (error) {
             if (!(error instanceof MalformedRecord)) throw error;
-            malformed = error.message;
+            malformed.push(error.message);
           }
         },
       };
@@ -51,7 +51,7 @@ export async function checkAgainstOld({ disk, directory, signal }: OldLedger, ad
   });
   const amiss = verdicts.find(({ name, status }) => ['INTEGRITY', 'SIGNATURE', 'COMPLETENESS'].includes(name) && status !== 'holds');
   if (amiss !== undefined) return { unknown: `the old ledger: ${amiss.name}: ${amiss.message}` };
-  if (malformed !== null) return { unknown: `the old ledger: ${malformed as string}` };
+  if (malformed.length > 0) return { unknown: `the old ledger: ${malformed.join()}` };
   return { faults: [...changesToAdopt([...states.values()])].flatMap((changeId) => faultOf(changeId, counts.get(changeId) ?? 0, adoption.changes.get(changeId) ?? 0)) };
 }
 

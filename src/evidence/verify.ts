@@ -32,14 +32,14 @@ export interface EvidenceVerification extends Verification {
 /** @throws what the disk throws; LedgerError for a `pinned` checkpoint that is itself no good; the reason of `signal` once it is aborted */
 export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<EvidenceVerification> {
   const { trust, wholeFolder } = options;
-  let findings: WorkflowFindings | null = null;
+  const seen: { findings: WorkflowFindings | null } = { findings: null };
   const rules = (origin: string): RuleSet => {
-    findings = null;
+    seen.findings = null;
     if (trust === null || !wholeFolder) return withoutTrust(trust === null ? 'no trust was given' : 'no trust folder');
     return workflowRules(
       { trust, origin, ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }), ...(options.asOfMs === undefined ? {} : { asOfMs: options.asOfMs }) },
       (found) => {
-        findings = found;
+        seen.findings = found;
       },
     );
   };
@@ -49,6 +49,7 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
     ...(options.progress === undefined ? {} : { progress: options.progress }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
+  const { findings } = seen;
   const against = options.old === undefined || findings === null || trust === null ? null : await againstOld(options.old, findings, trust);
   if (against === null || findings === null) return { ...withUnproven(verification, findings, trust, null), workflow: findings };
   const found: WorkflowFindings = withFaults(findings, against);
