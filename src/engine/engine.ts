@@ -29,7 +29,7 @@ import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
 import { enforceLocks, type Lock } from './locks.ts';
-import { liftOf, mayLift, spreadLocks } from './lock-spread.ts';
+import { isOurs, liftOf, spreadLocks } from './lock-spread.ts';
 import type { Clock, DeliveryStore, LedgerCopy, LockBoard, Logger, Outbox, RandomBytes, Transport } from './ports.ts';
 import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
 import { keepFilled } from './refill.ts';
@@ -316,7 +316,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const lock = store.locks().find((one) => one.lockId === lockId);
       if (lock === undefined) return { ok: false, code: 'no-such-lock', message: 'no lock of this id is set' };
       if (!mayLock(by, lock.nhi, options.facts())) return { ok: false, code: 'not-allowed', message: `${by} is neither owner, on call nor security there` };
-      if (!mayLift(log.logId, lock, log.logId)) return { ok: false, code: 'not-allowed', message: `the lock was set ${lock.statement?.log == null ? 'by a revoker, past every sidecar: a revoker lifts it' : `by the sidecar of log ${lock.statement.log}, which lifts it`}` };
+      if (!isOurs(context, lock)) return { ok: false, code: 'not-allowed', message: `the lock was set ${lock.statement?.log == null ? 'by a revoker, past every sidecar: a revoker lifts it' : `by the sidecar of log ${lock.statement.log}, which lifts it`}` };
       const statement = liftOf(context, lock, by, reason);
       store.record('lock.lifted', { lockId, reason, ...(statement === null ? {} : { statement }) }, [], by);
       await store.durable();

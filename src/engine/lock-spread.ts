@@ -41,8 +41,7 @@ export function spreadLocks(context: EngineContext, executors: readonly string[]
   const own = parseVerifier(context.ticketSigner.vkey);
   const trusted = (): Parameters<typeof openLock>[1] => {
     const { sidecars, requirements } = context.trust;
-    const { logId } = context.log;
-    return { requirements, sidecars: new Map([...sidecars, [logId, [...(sidecars.get(logId) ?? []), own]]]) };
+    return { requirements, sidecars: new Map([...sidecars, ...[...store.logs()].map((logId) => [logId, [...(sidecars.get(logId) ?? []), own]] as const)]) };
   };
 
   const all = (): Dsse[] => store.lockHistory().flatMap((entry) => statementsOf(context, entry));
@@ -150,7 +149,7 @@ function recordHeard(context: EngineContext, { statement, authority, envelope }:
   }
   liftsHeard.add(`${authority} ${statement.lockId}`);
   if (known === null || known.lift !== null) return false;
-  if (authority === context.log.logId) {
+  if (store.logs().has(authority)) {
     context.logger.warn({ lockId: statement.lockId }, 'a lift that this ledger does not have: the lock stands here until somebody lifts it');
     return false;
   }
@@ -164,6 +163,11 @@ export function mayLift(authority: string, { statement }: Lock, ownLog: string):
   return authority === REVOKER || authority === (statement === null ? ownLog : statement.log);
 }
 
+/** Whether this sidecar lifts the lock: one that it has set, or that the sidecar of a log had which it has adopted. */
+export function isOurs({ store }: Pick<EngineContext, 'store'>, { statement }: Lock): boolean {
+  return statement === null || (statement.log !== null && store.logs().has(statement.log));
+}
+
 /** What is told of one lock: as it was heard, or signed here, the same bytes each time. */
 function statementsOf(context: EngineContext, { lock, lift }: { readonly lock: Lock; readonly lift: Lift | null }): Dsse[] {
   if (lift !== null) return [lift.envelope ?? signed(context, { op: 'lift', ...own(context, lock.lockId, lift.by, lift.atMs), reason: lift.reason })];
@@ -175,9 +179,9 @@ function own({ log }: EngineContext, lockId: string, by: string, atMs: number): 
   return { v: 1, log: log.logId, lockId, by, at: formatTime(atMs) };
 }
 
-/** Of a lock that was set by a statement of this log, the lift is one as well; null for any other. */
+/** The signed lift of a lock that came with a statement, of this log or of one that it has adopted; null for any other, which needs none in its record. */
 export function liftOf(context: EngineContext, { lockId, statement }: Lock, by: string, reason: string | null): Dsse | null {
-  return statement === null ? null : signed(context, { op: 'lift', ...own(context, lockId, by, context.clock.nowMs()), reason });
+  return statement === null ? null : signed(context, { op: 'lift', v: 1, log: statement.log, lockId, by, at: formatTime(context.clock.nowMs()), reason });
 }
 
 function signed({ ticketSigner }: EngineContext, statement: LockStatement): Dsse {

@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { generateSignerKey, nodeDisk, openLog, parseSigner, parseTrustPolicy, parseVerifier, type Disk, type Log, type Signer } from '../../ledger/index.ts';
+import { directorySource, generateSignerKey, nodeDisk, openLog, parseSigner, parseTrustPolicy, parseVerifier, type Disk, type Log, type Signer } from '../../ledger/index.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits, type EngineOptions } from '../../src/engine/engine.ts';
 import type { Clock, LedgerCopy, LockBoard, Logger, Outbox } from '../../src/engine/ports.ts';
 import { parseFacts, type Facts } from '../../src/facts/load.ts';
@@ -12,6 +12,7 @@ import type { ChangeInput } from '../../src/pdp/policy-input.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
+import { adoptLedger } from '../../src/sidecar/adopt.ts';
 import { createApp } from '../../src/sidecar/app.ts';
 import { openDeliveryStore } from '../../src/sidecar/deliveries.ts';
 import type { ProblemBody } from '../../src/sidecar/errors.ts';
@@ -121,6 +122,8 @@ export interface TestOptions {
   /** One that was closed with `keep`: the same ledger, keys and directory. */
   readonly after?: TestSidecar;
   readonly onEvents?: EngineOptions['onEvents'];
+  /** A sidecar that was closed: this one begins a new log, which adopts what was open in its. */
+  readonly adopts?: TestSidecar;
   /** What the example facts are made into. */
   readonly facts?: (facts: Facts) => Facts;
 }
@@ -137,15 +140,24 @@ async function exampleFacts(): Promise<Facts> {
 
 export async function openTestSidecar(options: TestOptions = {}): Promise<TestSidecar> {
   const directory = options.after?.directory ?? (await mkdtemp(join(tmpdir(), 'countersign-sidecar-')));
-  const origin = options.origin ?? ORIGIN;
-  const { logSigner, ticketSigner, executorSigner } = options.after ?? { logSigner: signerOf(origin), ticketSigner: options.ticketSigner ?? signerOf('example.org/tickets'), executorSigner: signerOf('example.org/pg-1') };
+  const { adopts: old } = options;
+  const origin = old === undefined ? (options.origin ?? ORIGIN) : `${old.log.origin}/next`;
+  const { logSigner, ticketSigner, executorSigner } = options.after ?? {
+    logSigner: signerOf(origin), ticketSigner: old?.ticketSigner ?? options.ticketSigner ?? signerOf('example.org/tickets'), executorSigner: old?.executorSigner ?? signerOf('example.org/pg-1'),
+  };
   const clock = options.clock ?? systemClock;
   const disk = options.disk?.(nodeDisk(directory)) ?? nodeDisk(directory);
+  if (old !== undefined) {
+    await adoptLedger({
+      origin, data: directory, signer: logSigner, ticketSigner, old: parseVerifier(old.logSigner.vkey), sources: [(await directorySource(nodeDisk(old.directory), 'ledger', 'the old ledger'))!],
+      known: [], keyLost: true, nowMs: () => Date.now(),
+    });
+  }
   const log = await openLog({ origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs() });
   const facts = (options.facts ?? ((same) => same))(await exampleFacts());
   const trust: Trust = {
-    policy: parseTrustPolicy(`log ${logSigner.vkey}\nquorum none\n`),
-    sidecars: new Map([[log.logId, [parseVerifier(ticketSigner.vkey)]]]),
+    policy: parseTrustPolicy(`${[...(old?.trust.policy.logs.map(({ verifier }) => verifier.vkey) ?? []), logSigner.vkey].map((vkey) => `log ${vkey}`).join('\n')}\nquorum none\n`),
+    sidecars: new Map([...(old?.trust.sidecars ?? []), [log.logId, [parseVerifier(ticketSigner.vkey)]]]),
     executors: new Map([[EXECUTOR, { key: parseVerifier(executorSigner.vkey), connectors: ['pg-main', 'pg-dev'] }]]),
     requirements: { v: 1, floors: [], revokers: [], clockSkewMs: 0 },
   };

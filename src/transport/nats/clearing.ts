@@ -15,6 +15,8 @@ import { readMessage } from './said.ts';
 
 export interface ClearingOptions {
   readonly log: string;
+  /** Logs that this one has adopted: what was published for them is cleared as well. */
+  readonly adopted?: readonly string[];
   readonly executors: readonly string[];
   readonly bus: Bus;
   readonly tokens: Tokens;
@@ -42,7 +44,7 @@ function isSo(spent: (held: Held) => boolean, held: Held): boolean {
   }
 }
 
-export function clearSpent({ log, executors, bus, tokens, clock, logger, published }: ClearingOptions): Clearing {
+export function clearSpent({ log, adopted = [], executors, bus, tokens, clock, logger, published }: ClearingOptions): Clearing {
   const lanes = new Map(executors.map((id) => [id, laneOf(id)]));
   const queue = new Set<string>();
   let isSpent: ((held: Held) => boolean) | null = null;
@@ -51,7 +53,8 @@ export function clearSpent({ log, executors, bus, tokens, clock, logger, publish
   let cancel: (() => void) | null = null;
 
   const manager = (): Promise<JetStreamManager> => jetstreamManager(bus.up(), { timeout: ASK_MS, checkAPI: false });
-  const orderSubject = (at: typeof arm, lane: string, audience: string, order: Dsse): string => at(lane, log, tokens('revoke', audience, payloadDigest(order)));
+  const orderSubject = (at: typeof arm, lane: string, audience: string, order: Dsse): string =>
+    at(lane, readPayload(order, revokeOrderSchema).log, tokens('revoke', audience, payloadDigest(order)));
   const subjectsOf = (what: Spent): readonly string[] => {
     const lane = lanes.get(what.audience);
     if (lane === undefined) return [];
@@ -113,7 +116,7 @@ export function clearSpent({ log, executors, bus, tokens, clock, logger, publish
   const sweepOnce = async (spent: (held: Held) => boolean): Promise<void> => {
     const from = await manager();
     let left = SWEEP_MAX;
-    for (const filter of [`cs.step.*.act.${log}.>`, `cs.step.*.revoke.${log}.>`, `cs.arm.*.${log}.>`]) {
+    for (const filter of [log, ...adopted].flatMap((about) => [`cs.step.*.act.${about}.>`, `cs.step.*.revoke.${about}.>`, `cs.arm.*.${about}.>`])) {
       const { state } = await from.streams.info(STREAMS.steps, { subjects_filter: filter });
       for (const subject of Object.keys(state.subjects ?? {}).slice(0, left)) {
         if (closed) return;
