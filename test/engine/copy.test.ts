@@ -95,6 +95,25 @@ describe('a copy of the ledger', () => {
     expect([copy.begun, sidecar.executor.armed.length]).toEqual([[0], 1]);
   });
 
+  it('may come on after a lock was set: then the ticket that waited for it is not handed out', async () => {
+    const copy = paperCopy([]);
+    sidecar = await openTestSidecar({
+      copy: {
+        ...copy,
+        async holds() {
+          await sidecar.engine.lock('person:olga', { nhi: GRANT.subject, connector: null }, 'a leak is looked into');
+          return true;
+        },
+      },
+    });
+    const by = GRANT.subject;
+    const id = await request({ kind: 'rotate', subject: by, connector: 'pg-main', target: 'app', purpose: 'deploy-orders', reason: 'by script', caller: { key: testRun().key, timeout: 'PT5M' } }, by);
+    await vi.waitFor(() => expect(stateOf(id)).toBe('pending'), WAIT);
+    await sidecar.engine.decideApproval('person:wei', id, 'approve', sidecar.engine.get(id)!.planDigest!, null);
+    await vi.waitFor(() => expect(stateOf(id)).toBe('authorised'), WAIT);
+    expect(await sidecar.engine.callerTicket(by, id, null)).toMatchObject({ ok: false, code: 'not-expected' });
+  });
+
   it('is waited for by the ticket of a caller and by the answer to its claim: its code runs under nothing that could be lost', async () => {
     const copy = paperCopy([]);
     sidecar = await openTestSidecar({ copy });
