@@ -30,7 +30,8 @@ export {
   openLog,
   type Appended, type Appending, type AppendOptions, type InclusionProof, type Log, type LogOptions, type Recovered, type SetTimer, type SignedHead,
 } from './log.ts';
-export { directorySource, restoreLog, type KnownHead, type LedgerPart, type LedgerSource } from './restore.ts';
+export { directorySource, restoreLog, stageLog, type KnownHead, type LedgerPart, type LedgerSource } from './restore.ts';
+export { objectReader } from './object-store.ts';
 export { OBJECT_BYTES_MAX, type StoredObject } from './objects.ts';
 export { CHECKPOINT_INTERVAL_MS } from './writer.ts';
 export { bundlePath, decodeBundle, encodeBundle, formatTileIndex, parseTilePath, partialTiles, tilePath, tilesBetween, TILE_WIDTH, type TileRef } from './tiles.ts';

@@ -2,7 +2,7 @@
 import type { Disk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { journalName, parseJournalName, readGroupHeader, GROUP_HEADER_BYTES } from './journal.ts';
-import { decodeObjectHeader, encodeObject, OBJECT_HEADER_BYTES, payloadFault, segmentPath, type ObjectIndex, type ObjectPlace, type StoredObject } from './objects.ts';
+import { decodeObjectHeader, encodeObject, endOf, OBJECT_HEADER_BYTES, payloadFault, segmentPath, type ObjectIndex, type ObjectPlace, type StoredObject } from './objects.ts';
 import type { LedgerRecord } from './record.ts';
 
 /** The payload at `place`; null once erased. @throws LedgerError `corrupt` when it is not what `digest` names. */
@@ -21,6 +21,30 @@ export async function readStored(disk: Disk, directory: string, digest: string, 
   const fault = payloadFault({ digest, erased: false, payload });
   if (fault !== null) throw new LedgerError('corrupt', fault);
   return { digest, erased: false, payload };
+}
+
+/**
+ * Reads objects of a directory that nobody need have open, by digest, looking no further than it has to. What it resolves with is the object; null for
+ * one that is erased, or not there before the first that cannot be read.
+ */
+export function objectReader(disk: Disk, directory: string): (digest: string) => Promise<Uint8Array | null> {
+  const places = new Map<string, ObjectPlace>();
+  let end: ObjectPlace | null = { segment: 0, offset: 0 };
+  /** Passes one object; at the end of a file, goes on with the next. */
+  const pass = async (at: ObjectPlace): Promise<ObjectPlace | null> => {
+    const path = `${directory}/${segmentPath(at.segment)}`;
+    const size = await disk.size(path);
+    if (size === null) return null;
+    if (at.offset >= size) return { segment: at.segment + 1, offset: 0 };
+    const { digest, length } = decodeObjectHeader(await disk.readRange(path, at.offset, OBJECT_HEADER_BYTES));
+    places.set(digest, at);
+    return endOf(at, length);
+  };
+  return async (digest) => {
+    while (end !== null && !places.has(digest)) end = await pass(end).catch(() => null);
+    const place = places.get(digest);
+    return place === undefined ? null : readObject(disk, directory, digest, place).catch(() => null);
+  };
 }
 
 /** The digests that `erasure` records name: only they may be, and in the end all of them are, erased. */

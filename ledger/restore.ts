@@ -13,7 +13,7 @@ import { sameBytes } from './hash.ts';
 import { encodeGroup, JOURNAL_SEGMENT_BYTES, journalName } from './journal.ts';
 import { openLog, type LogOptions, type SignedHead } from './log.ts';
 import { leafHash, MerkleTree } from './merkle.ts';
-import { parseVerifier } from './note.ts';
+import { parseVerifier, type Verifier } from './note.ts';
 import { Erasures } from './object-store.ts';
 import { decodeObject, payloadFault, segmentPath, type StoredObject } from './objects.ts';
 import { decodeRecord, type LedgerRecord } from './record.ts';
@@ -33,6 +33,8 @@ export interface LedgerSource {
   parts(): AsyncIterable<LedgerPart>;
 }
 
+type StageOptions = Pick<LogOptions, 'origin' | 'disk' | 'directory' | 'journal'>;
+
 /** A head of the log that somebody has seen. */
 export interface KnownHead {
   /** Who, as a person calls it. */
@@ -49,9 +51,19 @@ export interface KnownHead {
  * `unwritable`: the place is not empty, or the disk refuses. What was written by then is to be thrown away.
  */
 export async function restoreLog(options: LogOptions, source: LedgerSource, known: readonly KnownHead[] = []): Promise<SignedHead> {
+  await stageLog(options, parseVerifier(options.signer.vkey), source, known);
+  // Opening makes everything else from the journal, and holds it to the checkpoint once more.
+  const log = await openLog({ ...options, readAll: true });
+  const head = log.checkpoint();
+  await log.close();
+  return head;
+}
+
+/** The same without opening it, which would sign: of a log whose own key need not be at hand. */
+export async function stageLog(options: StageOptions, verifier: Verifier, source: LedgerSource, known: readonly KnownHead[] = []): Promise<void> {
   const { disk, directory, journal } = options;
   for (const path of [directory, journal]) if ((await disk.list(path)).length > 0) throw new LedgerError('unwritable', `${path} is not empty: nothing is overwritten`);
-  const checkpoint = openOwnCheckpoint(options, source);
+  const checkpoint = openOwnCheckpoint(options, verifier, source);
   for (const { by, size } of known) {
     if (size > checkpoint.size) throw new LedgerError('rolled-back', `${by} has seen ${size} records, and ${source.name} has ${checkpoint.size}: record ${checkpoint.size} is the first that is gone`, { seq: checkpoint.size });
   }
@@ -61,25 +73,20 @@ export async function restoreLog(options: LogOptions, source: LedgerSource, know
     if (!sameBytes(tree.root(size), root)) throw forked(source.name, by, size, tree.root(size), root);
   }
   await disk.writeDurable(`${directory}/checkpoint`, Buffer.from(source.checkpoint));
-  // Opening makes everything else from the journal, and holds it to the checkpoint once more.
-  const log = await openLog({ ...options, readAll: true });
-  const head = log.checkpoint();
-  await log.close();
-  return head;
 }
 
 function forked(name: string, by: string, size: number, there: Uint8Array, seen: Uint8Array): LedgerError {
   return new LedgerError('forked', `two histories of one log: the first ${size} records have root ${formatBase64(there)} in ${name}, and ${formatBase64(seen)} by ${by}`);
 }
 
-function openOwnCheckpoint({ origin, signer }: LogOptions, source: LedgerSource): OpenedCheckpoint {
-  const own = { logs: [{ verifier: parseVerifier(signer.vkey), url: null }], witnesses: [], groups: [], quorum: 'none' };
+function openOwnCheckpoint({ origin }: StageOptions, verifier: Verifier, source: LedgerSource): OpenedCheckpoint {
+  const own = { logs: [{ verifier, url: null }], witnesses: [], groups: [], quorum: 'none' };
   const checkpoint = openCheckpoint(source.checkpoint, own);
   if (checkpoint.origin !== origin) throw new LedgerError('untrusted', `${source.name} is of ${checkpoint.origin}, not of ${origin}`);
   return checkpoint;
 }
 
-async function writeJournal({ disk, journal }: LogOptions, source: LedgerSource, { size }: OpenedCheckpoint): Promise<MerkleTree> {
+async function writeJournal({ disk, journal }: StageOptions, source: LedgerSource, { size }: OpenedCheckpoint): Promise<MerkleTree> {
   const check = new PartCheck(source.name);
   let file: AppendFile | null = null;
   try {

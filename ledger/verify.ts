@@ -30,7 +30,7 @@ export interface RuleSet {
   /** Takes the next record, in order. `readObject` gives what an object named so far holds; null once erased. */
   record(record: LedgerRecord, readObject: (digest: string) => Promise<Uint8Array | null>): void | Promise<void>;
   /** Called once, only when all records were given and hold. */
-  finish(): readonly Verdict[];
+  finish(): readonly Verdict[] | Promise<readonly Verdict[]>;
 }
 
 export interface VerifyOptions {
@@ -156,7 +156,7 @@ async function verifyOnce(options: VerifyOptions, note: string | null): Promise<
     signed.verdict,
     witnessVerdict(options.trust, signed.opened),
     completeness,
-    ...(finding === null ? (rules?.finish() ?? []) : unheard),
+    ...(finding === null ? ((await rules?.finish()) ?? []) : unheard),
     timeVerdict(result?.time ?? null, signed.opened),
     { name: 'REPLAY', status: 'notEstablished', message: 'not run' },
     { name: 'NOT PROVEN', status: 'notEstablished', message: notProven.join('; ') },
