@@ -12,6 +12,7 @@ import {
   approvalStatementSchema, revokeOrderSchema, ticketSchema, type ActTicket, type Approval, type Dsse, type Report,
 } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
+import { mayEndAdopted, wouldGain } from './adopted.ts';
 import { leaseEndMs, logOf, revokeStepId } from './derive.ts';
 import type { EventBody, FindingCode, NewEvent } from './events.ts';
 import { whyNotExtendable } from './extension.ts';
@@ -27,7 +28,7 @@ export type Command =
   | { readonly type: 'revise'; readonly by: string; readonly request: ChangeRequest }
   /** `isResponder`: `by` did not ask and may revoke what the change would give; then it may also keep it from being given. */
   | { readonly type: 'withdraw'; readonly by: string; readonly comment: string | null; readonly isResponder?: boolean }
-  | { readonly type: 'expire'; readonly by: string; readonly cause: 'approval' | 'window' | 'unclaimed' }
+  | { readonly type: 'expire'; readonly by: string; readonly cause: EventBody<'change.expired'>['cause'] }
   | { readonly type: 'openWindow'; readonly by: string }
   | { readonly type: 'closeWindow'; readonly by: string }
   /** The window closed before anything was done in it: planned anew where the plan says so, otherwise expired. */
@@ -62,6 +63,7 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
     return yes({ type: 'change.requested', actor: by, body: { request, requester: [...requester], idempotency, ...(parent === undefined ? {} : { parent }) } });
   }
   if (state === null) return no('no-such-change', 'no change of this id');
+  if (state.adoptedFrom !== null && wouldGain(state, command.type)) return no('too-late', `the change was begun under log ${state.adoptedFrom}, which this one has adopted: ask for a new one`);
   switch (command.type) {
     case 'revise':
       return decideRevision(state, command);
@@ -175,6 +177,10 @@ function decideWithdrawal(state: ChangeState, command: Of<'withdraw'>): Decided 
 }
 
 function decideExpiry(state: ChangeState, command: Of<'expire'>, nowMs: number): Decided {
+  if (command.cause === 'adopted') {
+    // Its window is closed once it is over, as that of every change.
+    return state.adoptedFrom !== null && mayEndAdopted(state) ? yes({ type: 'change.expired', actor: command.by, body: { cause: 'adopted' } }) : no('not-expected', `nothing expires in ${state.name}`);
+  }
   const over = command.cause === 'approval' ? state.name === 'pending' && state.approvalsByMs !== null && nowMs >= state.approvalsByMs
     : command.cause === 'unclaimed' ? state.plan?.mode === 'caller' && state.name === 'authorised' && !state.claimed && nowMs >= (state.act?.notAfterMs ?? Infinity)
     : isExtensionOver(state, nowMs) || (state.name === 'scheduled' && state.plan !== null && nowMs >= (leaseEndMs(state.plan, nowMs) ?? Infinity));
@@ -323,10 +329,12 @@ function decideReport(state: ChangeState, command: Of<'recordReport'>, nowMs: nu
     case 'claimed': {
       const known = state.act?.stepId === report.stepId && state.act.issue === report.issue;
       // A caller's code may run only once its claim is recorded, so it must hear that it is too late.
-      if (state.plan?.mode === 'caller' && known && !state.claimed && (state.name !== 'authorised' || nowMs >= state.act.notAfterMs)) return no('too-late', `the change is ${state.name}`);
+      if (state.plan?.mode === 'caller' && known && !state.claimed && (state.name !== 'authorised' || state.adoptedFrom !== null || nowMs >= state.act.notAfterMs)) return no('too-late', `the change is ${state.name}`);
       return known && !state.claimed && state.result === null ? yes({ type: 'step.claimed', actor, body }, ...answeredOf(state, actor)) : ALREADY;
     }
     case 'read': {
+      // What was to be planned with it is planned no more.
+      if (state.adoptedFrom !== null) return ALREADY;
       const after = state.readAfter !== null && !state.readAfter.spent && state.after === null && state.name === 'verifying' && report.issue >= state.readAfter.issue;
       const first = state.read !== null && !state.read.spent && state.before === null && state.name === 'requested';
       if (state.read?.stepId !== report.stepId || !(after || first)) return ALREADY;

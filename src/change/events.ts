@@ -7,7 +7,7 @@ import { decisionSchema, provenanceSchema, requirementSchema, verificationSchema
 import { planWindowSchema, type Plan, type TargetState } from '../protocol/plan.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, dsseSchema, sealSchema } from '../protocol/signed.ts';
-import { approvalIdSchema, changeIdSchema, digestSchema, leaseIdSchema, plainTextSchema, principalSchema, stepIdSchema, timeSchema } from '../protocol/values.ts';
+import { approvalIdSchema, changeIdSchema, digestSchema, leaseIdSchema, logIdSchema, plainTextSchema, principalSchema, stepIdSchema, timeSchema } from '../protocol/values.ts';
 
 /** What receivers of webhooks are told about. */
 export const NOTIFICATION_EVENTS = [
@@ -50,8 +50,18 @@ export const changeEventBodies = {
     cause: z.literal('windowMissed').optional(),
   }),
   'change.withdrawn': z.strictObject({ comment }),
-  /** Nobody decided in time, the time for the change was over before it began, or the caller never took its ticket up. */
-  'change.expired': z.strictObject({ cause: z.enum(['approval', 'window', 'unclaimed']) }),
+  /**
+   * Nobody decided in time, the time for the change was over before it began, or the caller never took its ticket up. `adopted`: it was begun
+   * under an earlier log, and had given nothing; or nothing more was heard of it.
+   */
+  'change.expired': z.strictObject({ cause: z.enum(['approval', 'window', 'unclaimed', 'adopted']) }),
+  /**
+   * A change that was begun under an earlier log, which this one has adopted: its records are in `parts`, each with its proof. Nothing is gained
+   * by it any more.
+   */
+  'change.adopted': z.strictObject({
+    log: logIdSchema, records: z.int().min(1), /** Leaf hash of the last of them. */ head: digestSchema, /** Objects, oldest first. */ parts: z.array(digestSchema).min(1).max(64),
+  }),
   /** What policy answered about this revision. The plan and the input are objects, named by digest. */
   'policy.decided': z.strictObject({
     revision,

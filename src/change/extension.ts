@@ -38,6 +38,7 @@ export function whyNotExtendable(state: ChangeState, request: ExtendRequest, now
     const { kind } = state.request;
     return state.lease === null && (kind === 'grant' || kind === 'provision') ? `${state.changeId} has given nothing that ends` : `a ${kind} has no lease that could end later`;
   }
+  if (state.adoptedFrom !== null) return `the lease was given under log ${state.adoptedFrom}, which this one has adopted: ask for a new grant`;
   if (!isRunning(state, nowMs)) return `the lease of ${state.changeId} does not run: the change is ${state.name}`;
   return isOfSame(state, request) ? null : 'an extension is of the same identity, purpose and entitlements as what it extends';
 }

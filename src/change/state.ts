@@ -106,6 +106,8 @@ export interface ChangeState {
   readonly idempotency: { readonly key: string; readonly request: string } | null;
   /** The offboarding that this is an item of. */
   readonly parent: string | null;
+  /** The log that it was begun under, or was carried on by, before this one: nothing is gained by it any more. null for a change of this log. */
+  readonly adoptedFrom: string | null;
   readonly revision: number;
   readonly requestedAtMs: number;
   readonly read: IssuedTicket | null;
@@ -227,6 +229,8 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
       return { ...base, name: base.plan?.mode === 'caller' || !mayHaveGiven(base) || isPastCutover(base) ? 'withdrawn' : 'withdrawing' };
     case 'change.expired':
       return { ...base, name: 'expired' };
+    case 'change.adopted':
+      return { ...base, adoptedFrom: event.body.log };
     case 'policy.decided':
       return afterDecision(base, event.body, event.atMs, event.attached?.plan);
     case 'approval.recorded': {
@@ -326,7 +330,7 @@ function opened(event: ChangeEvent): ChangeState {
   if (event.type !== 'change.requested') throw new Error(`a change begins with change.requested, not ${event.type} (record ${event.seq})`);
   return {
     changeId: event.changeId, name: 'requested', request: event.body.request, requester: event.body.requester, idempotency: event.body.idempotency,
-    parent: event.body.parent ?? null,
+    parent: event.body.parent ?? null, adoptedFrom: null,
     revision: 1, requestedAtMs: event.atMs, ...NOT_PLANNED, requirement: NO_REQUIREMENT, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
     act: null, ...NOT_TRIED, readAfter: null, lease: null, superseded: [], extension: null, revokes: [], ended: null, delivery: null, items: new Map(), findings: new Map(),
     length: 1, lastSeq: event.seq, lastAtMs: event.atMs,

@@ -5,6 +5,7 @@
  * Publishing is at least once; executors make it one effect per step.
  */
 import { parseTime } from '../protocol/values.ts';
+import { mayBeJudged, mayEndAdopted } from './adopted.ts';
 import { windowEndMs } from './derive.ts';
 import { FINAL_STATES, isPastCutover, mayHaveGiven, mayRollBack, needsAnotherIssue, stepOf, stillGives, type ChangeState, type IssuedTicket } from './state.ts';
 
@@ -48,7 +49,9 @@ export type Work =
   /** Nobody has fetched a secret that cannot be undone. */
   | { readonly do: 'unfetched' }
   /** Look after the items of an offboarding. */
-  | { readonly do: 'offboard' };
+  | { readonly do: 'offboard' }
+  /** It was begun under an earlier log, and gives nothing any more. */
+  | { readonly do: 'endAdopted' };
 
 export interface Due {
   readonly work: Work | null;
@@ -82,7 +85,7 @@ export function nextWork(state: ChangeState, nowMs: number, limits: WorkLimits):
   const closing = closingOf(state, nowMs);
   if (closing.work !== null) return closing;
   if (state.superseded.length > 0) return { work: { do: 'disarm' }, wakeAtMs: overdue };
-  const due = workOf(state, nowMs, limits);
+  const due = state.adoptedFrom === null ? workOf(state, nowMs, limits) : adopted(state, nowMs, limits);
   return { work: due.work, wakeAtMs: soonest(due.wakeAtMs, closing.wakeAtMs, due.work === null ? overdue : null) };
 }
 
@@ -148,6 +151,26 @@ function workOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
     case 'revoked':
       return NOTHING;
   }
+}
+
+/** What is on its way to be given is taken back, or ends; what runs stays until its end; what takes away goes on. */
+function adopted(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
+  if (state.name === 'staged' || state.name === 'authorised' || state.name === 'executing' || state.name === 'verifying') {
+    if (state.extension !== null) return now({ do: 'endAdopted' });
+    if (state.name === 'verifying' && mayBeJudged(state)) return state.verification === null ? now({ do: 'verify' }) : workOf(state, nowMs, limits);
+    if (!mayHaveGiven(state)) return takingAway(state, nowMs, limits);
+    if (mayRollBack(state)) return now({ do: 'compensate' });
+    return state.findings.has('rotation-stalled') ? NOTHING : now({ do: 'stalled' });
+  }
+  return mayEndAdopted(state) ? now({ do: 'endAdopted' }) : workOf(state, nowMs, limits);
+}
+
+/** A step that nothing undoes may have been carried out, and its report be on its way. Nobody reads the target for it under this log. */
+function takingAway(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
+  if (state.plan?.kind === 'offboard') return workOf(state, nowMs, limits);
+  if (state.plan?.mode === 'caller') return mayEndAdopted(state) ? now({ do: 'endAdopted' }) : called(state, nowMs);
+  const quietAtMs = Math.max(state.act?.notAfterMs ?? 0, state.lastAtMs) + limits.stalledAfterMs;
+  return nowMs >= quietAtMs ? now({ do: 'endAdopted' }) : at(quietAtMs);
 }
 
 /** So many tickets of a step may run out without a word before that is a finding: a worker that is restarted misses one. */

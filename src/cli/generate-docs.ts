@@ -11,6 +11,7 @@ import { z } from 'zod';
 import { changeEventBodies } from '../change/events.ts';
 import { configSchema } from '../config/schema.ts';
 import { webhookAnswerSchema, webhookRequestSchema } from '../connectors/webhook/protocol.ts';
+import { adoptedPartSchema } from '../evidence/adoption.ts';
 import { saltedObjectSchema } from '../evidence/record.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
 import { tokensFileSchema } from '../identity/tokens.ts';
@@ -67,6 +68,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'webhook-request': webhookRequestSchema,
   'webhook-answer': webhookAnswerSchema,
   'object': saltedObjectSchema,
+  'adopted-records': adoptedPartSchema,
   'policy-input-decide': changeInputSchema,
   'policy-input-verify': verificationInputSchema,
   'policy-input-reconcile': reconcileInputSchema,

@@ -1,12 +1,12 @@
 /**
  * `countersign restore`: a lost ledger, made again from its copy on the bus, from a copy of its directory, or from whichever has more.
  *
- * Where no copy reaches what was signed, it says so and changes nothing. Going on from there with a new log, which names the old head and
- * takes over its open leases, is not built yet.
+ * Where no copy reaches what was signed, it says so and changes nothing. With `--new-log` it goes on from there with a new log, which names the
+ * old head and takes over what was open.
  */
 import type { Command } from 'commander';
 import { basename, dirname, resolve } from 'node:path';
-import { directorySource, formatBase64, LedgerError, logIdOf, nodeDisk, parseSigner, type KnownHead, type LedgerSource, type Signer } from '../../ledger/index.ts';
+import { directorySource, formatBase64, LedgerError, logIdOf, nodeDisk, type KnownHead, type LedgerSource } from '../../ledger/index.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { BookError, readHeads } from '../executor/lease-book.ts';
@@ -14,8 +14,10 @@ import { openNatsBus } from '../sidecar/reach.ts';
 import { restoreLedger } from '../sidecar/restore.ts';
 import { findConfig, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
-import { readBytes, readSecret } from './files.ts';
+import { readBytes } from './files.ts';
 import { untilUp } from './nats.ts';
+import { adopt, oldLog } from './new-log.ts';
+import { notRestored, signerAt, UNTOUCHED } from './not-restored.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
 
@@ -23,10 +25,11 @@ interface RestoreFlags extends Pick<ConnectFlags, 'config'> {
   readonly from?: readonly string[];
   readonly leaseBook?: readonly string[];
   readonly bus: boolean;
+  readonly newLog?: string;
+  readonly keyLost?: boolean;
 }
 
 const QUIET = { info: () => undefined, warn: () => undefined, error: () => undefined };
-const UNTOUCHED = 'Nothing was changed.';
 
 export function addRestore(program: Command, run: Runner): void {
   program
@@ -35,6 +38,8 @@ export function addRestore(program: Command, run: Runner): void {
     .option('--config <file>', 'countersign.yaml of the installation (default: ./countersign.yaml)')
     .option('--from <directory...>', 'a copy of the directory ledger/')
     .option('--lease-book <file...>', "an executor's lease book, or a copy of it: what it has seen of the log must be in what is restored")
+    .option('--new-log <vkey>', 'go on with the log that is configured now, which adopts what is open in the old one of this verifier key (or of the file that holds it): where no copy reaches what executors have seen')
+    .option('--key-lost', 'with --new-log: though the old log is whole, because its key is lost or stolen')
     .option('--no-bus', 'restore though the copy on the bus cannot be asked: what it has beyond --from is lost, and executors will refuse this log')
     .action(run(restore));
 }
@@ -43,12 +48,15 @@ async function restore(session: Session, flags: RestoreFlags): Promise<ExitCode>
   const path = findConfig(flags, session);
   if (path === null) throw new CliError(EXIT.usage, 'usage', { cause: 'it is not said which installation', next: 'give --config countersign.yaml' });
   const { config } = await loadConfig({ path, env: session.env });
-  const signer = signerOf(config);
-  const log = logIdOf(config.origin);
+  const signer = signerAt(config.keys.log, 'the key of the log');
+  const old = flags.newLog === undefined ? null : oldLog(session, flags.newLog);
+  if (old === null && flags.keyLost === true) throw new CliError(EXIT.usage, 'usage', { cause: '--key-lost is for --new-log only', effect: UNTOUCHED });
+  const log = logIdOf(old?.name ?? config.origin);
   const directories = await Promise.all((flags.from ?? []).map((directory) => directoryAt(resolve(session.cwd, directory))));
   const known = (flags.leaseBook ?? []).flatMap((file) => headIn(session, resolve(session.cwd, file), log));
-  return withBus(session, config, flags, async (copy) => {
+  return withBus(session, config, log, flags, async (copy) => {
     const sources = [...(copy === null ? [] : [copy]), ...directories];
+    if (old !== null) return adopt(session, config, { old, signer, sources, known, keyLost: flags.keyLost === true });
     if (sources.length === 0) throw new CliError(EXIT.io, 'not-found', { cause: 'neither the bus nor --from has a copy of this ledger', effect: UNTOUCHED, next: 'give --from DIRECTORY, a copy of ledger/' });
     const done = await restoreLedger({ origin: config.origin, data: config.data, signer, sources, known, nowMs: session.nowMs }).catch((cause: unknown) => {
       throw notRestored(cause);
@@ -60,16 +68,6 @@ async function restore(session: Session, flags: RestoreFlags): Promise<ExitCode>
     for (const kept of done.kept) session.out.line(`kept ${kept}`);
     return EXIT.ok;
   });
-}
-
-function signerOf(config: Config): Signer {
-  try {
-    return parseSigner(readSecret(config.keys.log, 'the key of the log'));
-  } catch (error) {
-    if (error instanceof CliError) throw error;
-    // A parser's message may quote what it was given.
-    throw new CliError(EXIT.io, 'bad-key', { cause: `${config.keys.log} holds no signed-note key`, effect: UNTOUCHED });
-  }
 }
 
 /** What an executor's lease book has seen of the log; nothing where it has never seen it. @throws CliError for what is no lease book */
@@ -93,13 +91,13 @@ async function directoryAt(directory: string): Promise<LedgerSource> {
 }
 
 /** With the copy on the bus; null where no bus is configured, or it has none. */
-async function withBus(session: Session, { origin, nats }: Config, flags: RestoreFlags, act: (copy: LedgerSource | null) => Promise<ExitCode>): Promise<ExitCode> {
+async function withBus(session: Session, { nats }: Config, log: string, flags: RestoreFlags, act: (copy: LedgerSource | null) => Promise<ExitCode>): Promise<ExitCode> {
   if (nats === undefined || !flags.bus) return act(null);
   const { copySource } = await import('../transport/nats/ledger-source.ts');
   const bus = await openNatsBus(nats, { name: 'countersign restore', inboxPrefix: '_INBOX_restore', logger: QUIET });
   try {
     await untilUp(bus, nats.servers);
-    const copy = await copySource(bus.up(), logIdOf(origin)).catch((cause: unknown) => {
+    const copy = await copySource(bus.up(), log).catch((cause: unknown) => {
       throw cause instanceof LedgerError ? notRestored(cause) : new CliError(EXIT.io, 'unreachable', {
         cause: `the bus does not hand the copy out: ${cause instanceof Error ? cause.message : String(cause)}`, effect: UNTOUCHED, next: 'countersign nats setup --dry-run   says what is missing there',
       }, { cause });
@@ -111,15 +109,3 @@ async function withBus(session: Session, { origin, nats }: Config, flags: Restor
   }
 }
 
-function notRestored(cause: unknown): CliError {
-  if (!(cause instanceof LedgerError)) return new CliError(EXIT.io, 'not-restored', { cause: cause instanceof Error ? cause.message : String(cause), effect: UNTOUCHED }, { cause });
-  const next: Partial<Record<LedgerError['code'], string>> = {
-    locked: 'stop the sidecar first',
-    'rolled-back': 'find a copy that has more, and give it with --from; going on with a new log is not built yet',
-    forked: 'look at both: one of them is not this log as it was signed first; nothing here chooses between them',
-    corrupt: 'find another copy, and give it with --from',
-    untrusted: 'a copy must be signed with the key of this log',
-  };
-  const hint = next[cause.code];
-  return new CliError(cause.code === 'forked' ? EXIT.failed : EXIT.io, cause.code, { cause: cause.message, effect: UNTOUCHED, ...(hint === undefined ? {} : { next: hint }) }, { cause });
-}

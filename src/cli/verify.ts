@@ -19,6 +19,7 @@ interface VerifyFlags {
   readonly pinned?: string;
   readonly minSize?: number;
   readonly asOf?: string;
+  readonly oldLedger?: string;
 }
 
 const NAMES = ['INTEGRITY', 'SIGNATURE', 'WITNESS', 'COMPLETENESS', 'WORKFLOW', 'TIME', 'REPLAY'] as const;
@@ -34,6 +35,7 @@ export function addVerify(program: Command, run: Runner): void {
     .option('--require <names>', `verdicts that must hold, separated by commas (default ${REQUIRED_BY_DEFAULT.join(',')})`, names)
     .option('--pinned <file>', 'a checkpoint that you kept: the ledger must have grown from it')
     .option('--min-size <n>', 'there must be at least so many records', count)
+    .option('--old-ledger <path>', 'the ledger that this one goes on for, or a copy of it: whether all that was open there was adopted')
     .option('--as-of <time>', 'judge lateness as of then (default: the last record)')
     .action(run(verify));
 }
@@ -56,9 +58,11 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   const directory = ledgerFolder(resolve(session.cwd, given));
   const { trust, wholeFolder } = await openTrust(session, flags);
   const pinned = flags.pinned === undefined ? null : readText(resolve(session.cwd, flags.pinned), 'the pinned checkpoint');
+  const old = flags.oldLedger === undefined ? null : ledgerFolder(resolve(session.cwd, flags.oldLedger));
   const required = flags.require ?? (trust !== null && !wholeFolder ? REQUIRED_ALONE : REQUIRED_BY_DEFAULT);
   const verification = await guarded(() => verifyEvidence({
     disk: nodeDisk(dirname(directory)), directory: basename(directory), trust, wholeFolder, pinned, progress: progressOf(session), signal: session.signal,
+    ...(old === null ? {} : { old: { disk: nodeDisk(dirname(old)), directory: basename(old), signal: session.signal } }),
     ...(flags.minSize === undefined ? {} : { minSize: flags.minSize }), ...(flags.asOf === undefined ? {} : { asOfMs: parseTime(flags.asOf) }),
   }));
   out.progress('');

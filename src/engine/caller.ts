@@ -1,4 +1,5 @@
 /** Mode `caller`: the run that asked takes its ticket up itself, and says what became of it. The key in the plan is who it is. */
+import { logOf } from '../change/derive.ts';
 import { stepOf, type ChangeState } from '../change/state.ts';
 import { callerIdOf, callerVerifier } from '../protocol/caller.ts';
 import { openDsse } from '../protocol/dsse.ts';
@@ -15,7 +16,7 @@ export async function ticketForCaller(context: EngineContext, changeId: string, 
   const { store, log } = context;
   const state = store.get(changeId);
   if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
-  if (state.plan?.mode !== 'caller' || state.act === null || state.name !== 'authorised' || state.claimed) {
+  if (state.plan?.mode !== 'caller' || state.act === null || state.name !== 'authorised' || state.claimed || state.adoptedFrom !== null) {
     return { ok: false, code: 'not-expected', message: `no ticket is to be taken up while the change is ${state.name}` };
   }
   const step = stepOf(state);
@@ -27,13 +28,13 @@ export async function ticketForCaller(context: EngineContext, changeId: string, 
 
 /** Resolves once what the run says is durable: a claim that is answered so may be acted on, any other may not. */
 export async function receiveCallerReport(context: EngineContext, changeId: string, message: ReportMessage): Promise<Answer> {
-  const { store, log } = context;
+  const { store } = context;
   const state = store.get(changeId);
   const key = state?.plan?.caller?.key;
   if (state === undefined || key === undefined) return { ok: false, code: 'not-expected', message: 'nobody but an executor reports on this change' };
   const report = open(message, key);
   const isAlone = message.objects.length === 0 && message.ciphertext === null && message.order === null;
-  if (report === null || !isAlone || report.executor !== callerIdOf(key) || report.changeId !== changeId || report.log !== log.logId || !isOfRun(report)) {
+  if (report === null || !isAlone || report.executor !== callerIdOf(key) || report.changeId !== changeId || report.log !== logOf(changeId) || !isOfRun(report)) {
     return { ok: false, code: 'not-allowed', message: 'not a report that the run of this change has signed' };
   }
   if (!isPossible(state, report, context.trust.requirements.clockSkewMs)) {

@@ -125,6 +125,17 @@ export function mayLift(authority: string, { statement }: Lock, ownLog: string):
   return authority === REVOKER || authority === (statement === null ? ownLog : statement.log);
 }
 
+/** Whether this sidecar lifts the lock: one that it has set, or that the sidecar of a log had which it has adopted. */
+export function isOurs({ store }: Pick<EngineContext, 'store'>, { statement }: Lock): boolean {
+  return statement === null || (statement.log !== null && store.logs().has(statement.log));
+}
+
+/** The signed lift of a lock that came with the statement of an adopted log; null for one of this log's own, which needs none in its record. */
+export function adoptedLift(context: EngineContext, { lockId, statement }: Lock, by: string, reason: string | null): Dsse | null {
+  if (statement === null) return null;
+  return signed(context, { op: 'lift', v: 1, log: statement.log, lockId, by, at: formatTime(context.clock.nowMs()), reason });
+}
+
 /** What is told of one lock: as it was heard, or signed here, the same bytes each time. */
 function statementsOf(context: EngineContext, { lock, lift }: { readonly lock: Lock; readonly lift: Lift | null }): Dsse[] {
   if (lift !== null) return [lift.envelope ?? signed(context, { op: 'lift', ...own(context, lock.lockId, lift.by, lift.atMs), reason: lift.reason })];

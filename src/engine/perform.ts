@@ -97,7 +97,8 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
     case 'stalled':
       return run(context, state, {
         type: 'openFinding', by: context.self, code: 'rotation-stalled', owner: ownerOf(context, state),
-        message: isPastCutover(state) ? 'the new credential has taken over, and the old one is still there: see what still uses it; retiring it is tried on'
+        message: state.adoptedFrom !== null ? 'the rotation was begun under an earlier log and cannot go on: old and new credential both stand; see what uses them, then revoke one or withdraw it'
+          : isPastCutover(state) ? 'the new credential has taken over, and the old one is still there: see what still uses it; retiring it is tried on'
           : 'the new credential is there and cannot take over yet: see what still uses the old one; taking over is tried on',
       });
     case 'unanswered':
@@ -112,7 +113,21 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       });
     case 'offboard':
       return workThroughItems(context, state);
+    case 'endAdopted':
+      return endAdopted(context, state);
   }
+}
+
+/** Callers ask again under this log. Of a step that nobody was heard of it is not known whether it was carried out. */
+async function endAdopted(context: EngineContext, state: ChangeState): Promise<Outcome> {
+  holdToEarlierEnd(context, state);
+  if (state.act !== null && state.extension === null && state.plan?.mode !== 'caller') {
+    await run(context, state, {
+      type: 'openFinding', by: context.self, code: 'step-stuck', owner: ownerOf(context, state),
+      message: `the step was authorised under an earlier log, and ${state.act.audience} has not said what became of it: look at the target`,
+    });
+  }
+  return run(context, state, { type: 'expire', by: context.self, cause: 'adopted' });
 }
 
 function ownerOf(context: EngineContext, state: ChangeState): string | null {

@@ -1,5 +1,6 @@
 /** Takes in what executors report. A report is acknowledged only when all that it says is durable here. */
 import { digestOf, parseStrict } from '../../ledger/index.ts';
+import { logOf } from '../change/derive.ts';
 import { anyReportSchema } from '../protocol/discovery.ts';
 import { openDsse } from '../protocol/dsse.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
@@ -18,7 +19,9 @@ export async function receiveReport(context: EngineContext, audience: string, me
   const executor = trust.executors.get(audience);
   if (executor === undefined) throw new Error(`no executor ${audience} in the trust folder`);
   const report = openDsse(message.report, REPORT_TYPE, anyReportSchema, [executor.key]);
-  if (report.executor !== audience || report.log !== log.logId) throw new Error(`a report of ${report.executor} for log ${report.log} came from ${audience}`);
+  // What was given under a log that this one has adopted is reported under that.
+  const about = report.kind === 'discovered' ? log.logId : logOf(report.changeId);
+  if (report.executor !== audience || report.log !== about || !store.logs().has(about)) throw new Error(`a report of ${report.executor} for log ${report.log} came from ${audience}`);
   if (report.kind === 'discovered') return context.discoveries.receive(context, report, message);
   const state = store.get(report.changeId);
   if (state === undefined) throw new Error(`a report about ${report.changeId}, which this log does not know`);

@@ -14,7 +14,8 @@ import { isOpen } from '../change/work.ts';
 import { afterReconcileRecord, isReconcileRecordType, NOTHING_RECONCILED, type Reconciled } from '../evidence/reconciled.ts';
 import { holdLock } from '../protocol/lock.ts';
 import type { Lift, Lock } from './locks.ts';
-import { isChangeEventType, systemDraft, systemRecordBodies, toDraft, toEvent, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
+import { adoptedLogs, eventsOf } from '../evidence/adoption.ts';
+import { isChangeEventType, systemDraft, systemRecordBodies, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 
 export type Applied =
   | { readonly ok: true; readonly state: ChangeState; readonly events: readonly NewEvent[] }
@@ -27,6 +28,8 @@ export interface Store {
   open(): IterableIterator<ChangeState>;
   /** The change that a caller's Idempotency-Key already made. */
   byIdempotencyKey(key: string): ChangeState | undefined;
+  /** Ids of the logs whose changes are carried on here: this one, and those that it has adopted. */
+  logs(): ReadonlySet<string>;
   lastOf(type: SystemRecordType): Readonly<Record<string, unknown>> | undefined;
   /** The locks that are set and not lifted, oldest first. */
   locks(): readonly Lock[];
@@ -69,6 +72,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   const byKey = new Map<string, string>();
   const locks = new Map<string, { readonly lock: Lock; readonly lift: Lift | null }>();
   const system = new Map<SystemRecordType, Readonly<Record<string, unknown>>>();
+  const logs = new Set([log.logId]);
   let reconciled = NOTHING_RECONCILED;
   let lastAtMs = 0;
   let tail: Promise<void> = Promise.resolve();
@@ -86,6 +90,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   const foldSystem = (type: SystemRecordType, body: Readonly<Record<string, unknown>>, actor: string, atMs: number): void => {
     system.set(type, body);
     lastAtMs = Math.max(lastAtMs, atMs);
+    if (type === 'ledger.adopted') for (const adopted of adoptedLogs(systemRecordBodies[type].parse(body))) logs.add(adopted);
     if (type === 'lock.set') {
       const { statement: envelope = null, ...lock } = systemRecordBodies['lock.set'].parse(body);
       locks.set(lock.lockId, { lock: { ...lock, by: actor, atMs, envelope, statement: envelope === null ? null : holdLock(envelope).statement }, lift: null });
@@ -99,7 +104,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   };
 
   for await (const { record } of log.entries(0)) {
-    if (isChangeEventType(record.type)) fold(await toEvent(record, (digest) => log.object(digest)));
+    if (isChangeEventType(record.type)) (await eventsOf(record, (digest) => log.object(digest))).forEach(fold);
     else foldSystem(record.type as SystemRecordType, record.body, record.actor, Date.parse(record.at));
   }
 
@@ -142,6 +147,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
       const changeId = byKey.get(key);
       return changeId === undefined ? undefined : changes.get(changeId);
     },
+    logs: () => logs,
     lastOf: (type) => system.get(type),
     apply(changeId, command, extra = []) {
       // Whether something came in its time is judged by the record's time, which a clock that is set back does not take back.

@@ -11,9 +11,15 @@ import { rivalOf } from './perform.ts';
 export function waitingFor(context: EngineContext, changeId: string): string | null {
   const state = context.store.get(changeId);
   if (state === undefined) return null;
+  if (state.adoptedFrom !== null) return waitingUnderOldLog(state);
   if (state.name === 'requested' || state.name === 'authorised') return waitingForCopy(context, state);
   if (state.name === 'staged') return waitingForConsumers(state) ?? waitingForItsTime(context, state);
   return state.name === 'scheduled' ? waitingForItsTime(context, state) : null;
+}
+
+function waitingUnderOldLog({ name, adoptedFrom }: ChangeState): string | null {
+  const isUnderWay = ['requested', 'pending', 'scheduled', 'authorised', 'executing', 'verifying', 'staged'].includes(name);
+  return isUnderWay ? `begun under log ${adoptedFrom}, which this one has adopted: nothing is gained by it any more` : null;
 }
 
 function waitingForCopy({ copy }: EngineContext, state: ChangeState): string | null {

@@ -22,6 +22,7 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
     case 'step.authorised':
       return event.body.kind === 'revoke' ? null : by(event.actor === sidecar, 'the sidecar of this log');
     case 'change.expired':
+    case 'change.adopted':
     case 'policy.decided':
     case 'lease.armed':
     case 'lease.activated':

@@ -89,6 +89,7 @@ export function checkEvent({ believed, locks, cases, extensions, targets, graceM
       return only(audited.seqs.has(event.body.about) ? null : fault('notice-mismatch', `somebody was told about record ${event.body.about}, which is not one of this change before it`));
     case 'change.requested':
     case 'change.withdrawn':
+    case 'change.adopted':
     case 'entitlement.verified':
     case 'delivery.acknowledged':
     case 'delivery.undeliverable':
@@ -98,8 +99,12 @@ export function checkEvent({ believed, locks, cases, extensions, targets, graceM
   }
 }
 
-/** A closed change is forgotten; what may still come about it gives nothing, and is signed where it is a report. */
-export function checkAfterEnd(believed: Believed, event: ChangeEvent): Fault | null {
+/**
+ * A closed change is forgotten; what may still come about it gives nothing, and is signed where it is a report.
+ *
+ * @param recordedBy the log whose record it is
+ */
+export function checkAfterEnd(believed: Believed, event: ChangeEvent, recordedBy: string): Fault | null {
   if (!AFTER_END.has(event.type)) return fault('record-after-end', `${event.type} of a change that was over, or that nobody requested`);
   switch (event.type) {
     case 'step.claimed':
@@ -113,7 +118,7 @@ export function checkAfterEnd(believed: Believed, event: ChangeEvent): Fault | n
     case 'notification.delivered':
     case 'notification.failed':
       if (event.body.about >= event.seq) return fault('notice-mismatch', `somebody was told about record ${event.body.about}, which had not been written`);
-      return checkActorOf(event, null, believed.logId);
+      return checkActorOf(event, null, recordedBy);
     default:
       return null;
   }

@@ -15,7 +15,8 @@ export interface Reconciliations {
   readonly reconciled: Reconciled;
 }
 
-export function openReconciliations(believed: Believed): Reconciliations {
+/** @param believedOf what is believed of a change, which may be one of a log that was adopted */
+export function openReconciliations(believed: Believed, believedOf: (changeId: string) => Believed): Reconciliations {
   /** Pages that were authorised and not answered yet, of the newest discovery of each connector. */
   const asked = new Map<string, { readonly discoveryId: string; readonly steps: Set<string>; readonly pages: Set<string> }>();
   let reconciled = NOTHING_RECONCILED;
@@ -81,9 +82,10 @@ export function openReconciliations(believed: Believed): Reconciliations {
       return arePagesOf(finding.connector, discoveryId, evidence) ? null : fault('state-mismatch', 'a finding cleared by pages that were not read');
     }
     if (type === 'reconcile.proposed') return null;
-    const order = openOrder(believed, reconcileRecordBodies[type].parse(record.body).order);
+    const gave = finding.change === null ? believed : believedOf(finding.change);
+    const order = openOrder(gave, reconcileRecordBodies[type].parse(record.body).order);
     if (!order.ok) return order.fault;
-    const fits = order.value.cause === 'reconcile' && order.value.log === believed.logId && order.value.changeId === finding.change && order.value.connector === finding.connector;
+    const fits = order.value.cause === 'reconcile' && order.value.log === gave.logId && order.value.changeId === finding.change && order.value.connector === finding.connector;
     return fits ? null : fault('order-mismatch', 'the order does not take back what was found');
   };
 

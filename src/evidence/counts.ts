@@ -7,6 +7,8 @@ import { isRotated, type Audited } from './audited.ts';
 export interface WorkflowCounts {
   readonly changes: number;
   readonly closed: number;
+  /** Of the changes, those that were begun under an earlier log. */
+  readonly adopted: number;
   /** Effects that gave access, and those of them that were taken back. */
   readonly grants: number;
   readonly takenBack: number;
@@ -40,13 +42,15 @@ export interface Counting {
   /** A lease ended so long after its time; negative for before. */
   ended(latenessMs: number): void;
   closed(): void;
+  /** A change was adopted, open or not. */
+  adopted(): void;
   /** @param overdue changes whose access should be gone: neither running nor standing */
   finish(open: Iterable<Audited>, overdue: ReadonlySet<string>): WorkflowCounts;
 }
 
 export function openCounting(): Counting {
   const counts = {
-    changes: 0, closed: 0, extended: 0, grants: 0, takenBack: 0, rotations: 0, rotated: 0, rolledBack: 0, givenUp: 0, offboardings: 0, offboarded: 0, selfReported: 0, approvals: 0,
+    changes: 0, closed: 0, adopted: 0, extended: 0, grants: 0, takenBack: 0, rotations: 0, rotated: 0, rolledBack: 0, givenUp: 0, offboardings: 0, offboarded: 0, selfReported: 0, approvals: 0,
     worstLatenessMs: null as number | null,
   };
   return {
@@ -95,6 +99,9 @@ export function openCounting(): Counting {
     },
     closed() {
       counts.closed += 1;
+    },
+    adopted() {
+      counts.adopted += 1;
     },
     finish(open, overdue) {
       const left = { closed: counts.closed, running: 0, standing: 0, selfReported: counts.selfReported, ambiguous: 0 };

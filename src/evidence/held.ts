@@ -2,12 +2,13 @@
  * What a ledger on disk says is held, for taking it back while the sidecar is dead. Nothing is verified: an order to revoke what was never
  * given does no harm, an order that is not sent may. So what cannot be read is counted and passed over.
  */
-import { bundlePath, decodeRecord, readCheckpoint, TILE_WIDTH, type Disk, type LedgerRecord } from '../../ledger/index.ts';
+import { bundlePath, decodeRecord, objectReader, readCheckpoint, TILE_WIDTH, type Disk, type LedgerRecord } from '../../ledger/index.ts';
 import { leaseIdOf } from '../change/derive.ts';
 import { changeEventBodies } from '../change/events.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { isUndoable } from '../protocol/plan.ts';
 import { ticketSchema, type RevokeOrder } from '../protocol/signed.ts';
+import { readAdopted } from './adoption.ts';
 
 /** Everything of the order that takes it back, but for when, why and by whom. */
 export type OrderTemplate = Omit<RevokeOrder, 'notBefore' | 'cause' | 'orderedBy'>;
@@ -34,11 +35,12 @@ export async function readHeld(disk: Disk, directory: string): Promise<HeldReadi
   return { held: [...held.values()], records, unreadable };
 }
 
-/** Shows `take` every record that can be read, oldest first. One that it throws at counts as one that could not be. */
+/** Shows `take` every record that can be read, oldest first, and before one that adopts a change, that change's own. One that it throws at counts as one that could not be. */
 export async function readEvery(disk: Disk, directory: string, take: (record: LedgerRecord) => void): Promise<Pick<HeldReading, 'records' | 'unreadable'>> {
   let unreadable = 0;
   let records = 0;
   const size = await sizeOf(disk, directory);
+  const readObject = objectReader(disk, directory);
   for (let index = 0; index * TILE_WIDTH < size; index += 1) {
     const width = Math.min(TILE_WIDTH, size - index * TILE_WIDTH);
     const bytes = await disk.read(`${directory}/${width === TILE_WIDTH ? bundlePath(index) : bundlePath(index, width)}`);
@@ -46,7 +48,9 @@ export async function readEvery(disk: Disk, directory: string, take: (record: Le
     unreadable += Math.max(0, width - entries.length);
     for (const entry of entries) {
       try {
-        take(decodeRecord(entry));
+        const record = decodeRecord(entry);
+        if (record.type === 'change.adopted') for (const adopted of await readAdopted(record, readObject)) take(adopted.record);
+        take(record);
         records += 1;
       } catch {
         unreadable += 1;

@@ -2,6 +2,7 @@
  * Which record may follow which: the closed set of events that each state of a change allows. It restates, for somebody else's ledger,
  * what `decide` made sure of for one's own.
  */
+import { mayBeJudged, mayEndAdopted } from '../change/adopted.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState, type StateName } from '../change/state.ts';
 import { readPayload } from '../protocol/dsse.ts';
@@ -21,6 +22,7 @@ type Of<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>;
 /** The fault of `event` coming when the change was `state`, or null where it is in its place. */
 export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault | null {
   if (state === null) return event.type === 'change.requested' ? null : misplaced(event, 'a change that nobody requested');
+  if (state.adoptedFrom !== null && isGain(state, event)) return fault('gained-after-adoption', `${event.type} in a change that was begun under log ${state.adoptedFrom}`);
   const inOneOf = (...names: StateName[]): Fault | null => (names.includes(state.name) ? null : misplaced(event, `a change that was ${state.name}`));
   const when = (holds: boolean, why: string): Fault | null => (holds ? null : misplaced(event, why));
   switch (event.type) {
@@ -34,6 +36,8 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
       return inOneOf('requested', 'pending', 'scheduled', 'authorised', 'executing', 'staged') ?? when(mayWithdraw(state, event.actor), 'a change that could not be stopped any more');
     case 'change.expired':
       return expiredOutOfOrder(state, event);
+    case 'change.adopted':
+      return null;
     case 'policy.decided': {
       const due = event.body.phase === 'request' ? inOneOf('requested') : (inOneOf('scheduled', 'staged', 'authorised', 'executing') ?? issuedAgain(state, event));
       return due ?? when(event.body.revision === state.revision, `revision ${state.revision}`);
@@ -63,7 +67,8 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'step.succeeded':
       if (state.act === null) return fault('not-authorised', 'an effect without a step that was authorised');
       if (state.result !== null) return fault('second-effect', 'a second effect of a step that has had its effect');
-      if (state.lease?.armed === false || state.extension?.armed === false) return fault('not-armed', 'a lease was given, or extended, before the order that ends it was armed');
+      // What the earlier log recorded of arming may be lost with its end.
+      if (state.adoptedFrom === null && (state.lease?.armed === false || state.extension?.armed === false)) return fault('not-armed', 'a lease was given, or extended, before the order that ends it was armed');
       return notClaimed(state);
     case 'lease.armed':
       return when((state.lease ?? state.extension)?.armed === false, 'a change with no lease to arm');
@@ -104,6 +109,16 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
   }
 }
 
+/** Events by which an adopted change would give more than it had, or that say that it did. */
+const GAINS: ReadonlySet<ChangeEvent['type']> = new Set([
+  'change.requested', 'change.revised', 'policy.decided', 'approval.recorded', 'approval.rejected', 'state.read', 'lease.armed', 'lease.activated', 'lease.extended', 'window.opened',
+] as const);
+
+function isGain(state: ChangeState, event: ChangeEvent): boolean {
+  if (event.type === 'step.authorised') return event.body.kind !== 'revoke';
+  return GAINS.has(event.type) || (event.type === 'entitlement.verified' && !mayBeJudged(state));
+}
+
 const isOver = (state: ChangeState): boolean => FINAL_STATES.has(state.name) || state.name === 'done' || state.ended !== null;
 
 function mayWithdraw(state: ChangeState, actor: string): boolean {
@@ -123,6 +138,8 @@ function expiredOutOfOrder(state: ChangeState, event: Of<'change.expired'>): Fau
       const unclaimed = callerOf(state.request) !== null && state.name === 'authorised' && !state.claimed;
       return unclaimed && event.atMs >= (state.act?.notAfterMs ?? Infinity) ? null : misplaced(event, 'a change whose caller had begun, or might still have');
     }
+    case 'adopted':
+      return state.adoptedFrom !== null && mayEndAdopted(state) ? null : wasIn;
     case 'window': {
       // Also a ticket that ran out with its window, of a step that can have left nothing to undo.
       const unheard = (state.name === 'authorised' || state.name === 'executing') && !mayHaveGiven(state);

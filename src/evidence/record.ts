@@ -20,6 +20,16 @@ export const systemRecordBodies = {
   'ledger.recovered': z.strictObject({ bytesCut: z.int().min(1), size: z.int().min(0) }),
   /** The ledger was made again from a copy, up to this head. `had`: records that were still there. */
   'ledger.restored': z.strictObject({ size: z.int().min(1), root: digestSchema, had: z.int().min(0), source: plainTextSchema(255) }),
+  /** The first record of a log that goes on for another: the open changes of that one follow, as `change.adopted`. */
+  'ledger.adopted': z.strictObject({
+    /** Of the old log, signed: its newest of which every record was there. */
+    checkpoint: z.string().min(1).max(16_384),
+    /** Of the logs that the old one had adopted itself, oldest first. */
+    earlier: z.array(z.string().min(1).max(16_384)).max(8),
+    changes: z.int().min(0), /** Of all these changes. */ records: z.int().min(0),
+    /** Heads of the old log that somebody has seen, and whose records are lost. */
+    ahead: z.array(z.strictObject({ by: plainTextSchema(255), size: z.int().min(1), root: digestSchema })).max(64),
+  }),
   /** What the ledger says should be on the bus was missing there, and is there again: records of its copy from `from` on, or steps and orders of `changes`. */
   'outbox.refilled': z.strictObject({
     stream: z.enum(['CS_STEPS', 'CS_LEDGER']), missing: z.int().min(1), from: z.int().min(0).nullable(), /** The first of them. */ changes: z.array(changeIdSchema).max(256),

@@ -14,7 +14,7 @@ import { fault, type Fault } from './violation.ts';
 /** What is believed while one ledger is verified. */
 export interface Believed {
   readonly trust: Trust;
-  /** Of the checkpoint under verification: what is signed must name this log. */
+  /** What is signed must name this log: that of the checkpoint under verification, or the adopted one that a change was begun under. */
   readonly logId: string;
   readonly sidecarKeys: readonly Verifier[];
 }

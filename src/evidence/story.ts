@@ -55,6 +55,8 @@ function tell(event: NewEvent): string {
       return `${actor} withdrew the change${because(event.body.comment)}.`;
     case 'change.expired':
       return expired(event.body.cause);
+    case 'change.adopted':
+      return `This log carries the change on, which log ${event.body.log} had begun or carried on: what is told before has its numbers there. Nothing is gained by it any more.`;
     case 'policy.decided':
       return decided(event.body);
     case 'approval.recorded':
@@ -142,7 +144,7 @@ function asked(request: ChangeRequest): string {
   }
 }
 
-function expired(cause: 'approval' | 'window' | 'unclaimed'): string {
+function expired(cause: Extract<NewEvent, { type: 'change.expired' }>['body']['cause']): string {
   switch (cause) {
     case 'approval':
       return 'Nobody decided in time: the change expired.';
@@ -150,6 +152,8 @@ function expired(cause: 'approval' | 'window' | 'unclaimed'): string {
       return 'The time for the change was over before it began: the change expired.';
     case 'unclaimed':
       return 'The caller never took its ticket up: the change expired.';
+    case 'adopted':
+      return 'It was begun under an earlier log, and nothing had come of it: the change ended. Whoever needs it asks again.';
   }
 }
 

@@ -2,7 +2,9 @@
 import { verifyLedger, type Disk, type RuleSet, type Verdict, type Verification } from '../../ledger/index.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
-import { openWorkflow, type WorkflowFindings, type WorkflowOptions } from './workflow.ts';
+import type { AdoptionFindings } from './check-adoption.ts';
+import { checkAgainstOld, type AgainstOld, type OldLedger } from './check-old-ledger.ts';
+import { KEPT_MAX, openWorkflow, type WorkflowFindings, type WorkflowOptions } from './workflow.ts';
 
 export interface VerifyEvidenceOptions {
   readonly disk: Disk;
@@ -16,6 +18,8 @@ export interface VerifyEvidenceOptions {
   readonly minSize?: number;
   readonly graceMs?: number;
   readonly asOfMs?: number | null;
+  /** The ledger that this one goes on for, where the auditor has it. */
+  readonly old?: OldLedger;
   readonly progress?: (done: number, size: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -28,14 +32,14 @@ export interface EvidenceVerification extends Verification {
 /** @throws what the disk throws; LedgerError for a `pinned` checkpoint that is itself no good; the reason of `signal` once it is aborted */
 export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<EvidenceVerification> {
   const { trust, wholeFolder } = options;
-  let findings: WorkflowFindings | null = null;
+  const seen: { findings: WorkflowFindings | null } = { findings: null };
   const rules = (origin: string): RuleSet => {
-    findings = null;
+    seen.findings = null;
     if (trust === null || !wholeFolder) return withoutTrust(trust === null ? 'no trust was given' : 'no trust folder');
     return workflowRules(
       { trust, origin, ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }), ...(options.asOfMs === undefined ? {} : { asOfMs: options.asOfMs }) },
       (found) => {
-        findings = found;
+        seen.findings = found;
       },
     );
   };
@@ -45,13 +49,27 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
     ...(options.progress === undefined ? {} : { progress: options.progress }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
   });
-  return { ...withUnproven(verification, findings, trust), workflow: findings };
+  const { findings } = seen;
+  const against = options.old === undefined || findings === null || trust === null ? null : await againstOld(options.old, findings, trust);
+  if (against === null || findings === null) return { ...withUnproven(verification, findings, trust, null), workflow: findings };
+  const found: WorkflowFindings = withFaults(findings, against);
+  const judged = { ...verification, verdicts: verification.verdicts.map((verdict) => (verdict.name === 'WORKFLOW' ? workflowVerdict(found, against) : verdict)) };
+  return { ...withUnproven(judged, found, trust, against), workflow: found };
+}
+
+async function againstOld(old: OldLedger, { adoption }: WorkflowFindings, trust: Trust): Promise<AgainstOld> {
+  return adoption === null ? { unknown: 'this ledger goes on for no other' } : checkAgainstOld(old, adoption, trust);
+}
+
+function withFaults(findings: WorkflowFindings, against: AgainstOld): WorkflowFindings {
+  const more = 'faults' in against ? against.faults.map((found) => ({ ...found, seq: 0, changeId: null })) : [];
+  return { ...findings, violations: [...more, ...findings.violations].slice(0, KEPT_MAX), violationCount: findings.violationCount + more.length };
 }
 
 /** Adds what WORKFLOW, though it may hold, had nobody's word for but that of who is concerned. */
-function withUnproven(verification: Verification, found: WorkflowFindings | null, trust: Trust | null): Verification {
+function withUnproven(verification: Verification, found: WorkflowFindings | null, trust: Trust | null, against: AgainstOld | null): Verification {
   if (found === null) return verification;
-  const notProven = [...verification.notProven.map((item) => (item === UNSEEN ? unseenSince(found, trust) : item)), ...unprovenIn(found)];
+  const notProven = [...verification.notProven.map((item) => (item === UNSEEN ? unseenSince(found, trust) : item)), ...unprovenIn(found, against)];
   const verdicts = verification.verdicts.map((verdict) => (verdict.name === 'NOT PROVEN' ? { ...verdict, message: notProven.join('; ') } : verdict));
   return { ...verification, notProven, verdicts };
 }
@@ -68,11 +86,21 @@ function unseenSince({ compared }: WorkflowFindings, trust: Trust | null): strin
   return connectors.length === 0 ? UNSEEN : `${UNSEEN}: ${connectors.join('; ')}`;
 }
 
-function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans }: WorkflowFindings): string[] {
+function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans, adoption }: WorkflowFindings, against: AgainstOld | null): string[] {
   return [
     ...(selfReported === 0 ? [] : [`what ${selfReportedBy(selfReported)} did: no executor has looked`]),
     ...(ambiguous === 0 ? [] : [`whether ${plural(ambiguous, 'change')} of ambiguous outcome ${ambiguous === 1 ? 'was' : 'were'} made`]),
     ...(erasedPlans === 0 ? [] : [`what ${plural(erasedPlans, 'erased plan')} said`]),
+    ...(adoption === null ? [] : unprovenOf(adoption, against)),
+  ];
+}
+
+/** What no adoption can show by itself: the first is for the old ledger, the second for nobody. */
+function unprovenOf({ origin, size, ahead }: AdoptionFindings, against: AgainstOld | null): string[] {
+  const lost = ahead.map(({ by, size: seen }) => `${by} has seen ${seen}`).join(', ');
+  return [
+    ...(against !== null && 'faults' in against ? [] : [`that every change which was open after ${size} records of ${origin} was adopted, to its last record: that ledger would tell (--old-ledger)`]),
+    `what ${origin} recorded after them${lost === '' ? '' : `: ${lost}`}`,
   ];
 }
 
@@ -88,21 +116,23 @@ export function workflowRules(options: WorkflowOptions, found: (findings: Workfl
   return {
     names: ['WORKFLOW'],
     record: (record, readObject) => workflow.record(record, readObject),
-    finish() {
-      const findings = workflow.finish();
+    async finish() {
+      const findings = await workflow.finish();
       found(findings);
       return [workflowVerdict(findings)];
     },
   };
 }
 
-export function workflowVerdict(findings: WorkflowFindings): Verdict {
+export function workflowVerdict(findings: WorkflowFindings, against: AgainstOld | null = null): Verdict {
   const { violations: [first], violationCount, erasedPlans } = findings;
   if (!findings.sidecarKnown && findings.counts.changes > 0) return { name: 'WORKFLOW', status: 'notEstablished', message: 'the trust folder lists no ticket key of this log in sidecars.json' };
+  if (findings.adoption?.unknown != null) return { name: 'WORKFLOW', status: 'notEstablished', message: findings.adoption.unknown };
   if (first !== undefined) {
     const more = violationCount === 1 ? '' : `, and ${plural(violationCount - 1, 'more violation')}`;
     return { name: 'WORKFLOW', status: 'fails', message: `record ${first.seq}: ${first.message} (${first.code})${first.changeId === null ? '' : `, in ${first.changeId}`}${more}`, seq: first.seq };
   }
+  if (against !== null && 'unknown' in against) return { name: 'WORKFLOW', status: 'notEstablished', message: against.unknown };
   if (erasedPlans > 0) {
     return { name: 'WORKFLOW', status: 'notEstablished', message: `${plural(erasedPlans, 'plan')} erased: what their digests stand for cannot be checked; all else holds: ${summary(findings)}` };
   }
@@ -122,7 +152,7 @@ function summary({ counts }: WorkflowFindings): string {
     ...(counts.givenUp === 0 ? [] : [`${counts.givenUp} given up with both credentials standing`]), ...(underWay === 0 ? [] : [`${underWay} under way`]),
   ];
   return [
-    `${plural(counts.changes, 'change')}: ${counts.closed} closed, ${counts.changes - counts.closed} open`,
+    `${plural(counts.changes, 'change')}: ${counts.closed} closed, ${counts.changes - counts.closed} open${counts.adopted === 0 ? '' : `, ${counts.adopted} of them adopted`}`,
     `${plural(counts.grants, 'grant')}: ${held.join(', ')}`,
     ...(counts.rotations === 0 ? [] : [`${plural(counts.rotations, 'rotation')}: ${rotated.join(', ')}`]),
     ...(counts.offboardings === 0 ? [] : [`${plural(counts.offboardings, 'offboarding')}: ${counts.offboarded} finished`]),

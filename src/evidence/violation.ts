@@ -11,6 +11,8 @@ export const VIOLATIONS = [
   'ticket-signature', 'ticket-mismatch', 'lease-mismatch', 'order-signature', 'order-mismatch', 'extension-mismatch',
   // When, and in which order.
   'step-order', 'cutover-early', 'retired-early', 'outside-window', 'window-mismatch', 'frozen', 'locked', 'lock-signature', 'target-taken',
+  // What was carried over from an earlier log.
+  'adoption-mismatch', 'adoption-incomplete', 'adopted-late', 'gained-after-adoption',
   // What is one part of something larger.
   'parent-mismatch', 'item-mismatch', 'item-not-gone', 'item-missing', 'notice-mismatch',
   // What executors did.

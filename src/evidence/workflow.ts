@@ -5,6 +5,7 @@
  * checked again under the verifier's own trust folder. Memory is that of the changes that are open.
  */
 import { JsonError, logIdOf, type LedgerRecord } from '../../ledger/index.ts';
+import { logOf } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
@@ -13,8 +14,10 @@ import { ProtocolError } from '../protocol/errors.ts';
 import { ticketSchema } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
+import { carriedBy } from './adoption.ts';
 import { isClosed, remember, slimmed, type Audited } from './audited.ts';
 import { checkActorOf } from './check-actor.ts';
+import { openAdoption, type Adoption, type AdoptionFindings } from './check-adoption.ts';
 import { requirementAfter } from './check-decision.ts';
 import { checkAfterEnd, checkEvent, NOTHING_CHECKED, type Surroundings } from './check-event.ts';
 import { openExtensions } from './check-extension.ts';
@@ -29,12 +32,13 @@ import { standInFor, standInForItems } from './erased.ts';
 import { outOfOrder } from './order.ts';
 import { isReconcileRecordType, type Compared } from './reconciled.ts';
 import { isChangeEventType, MalformedRecord, systemRecordBodies, toEvent, type ReadObject } from './record.ts';
+import type { Believed } from './signatures.ts';
 import { fault, type Fault, type Violation, type ViolationCode } from './violation.ts';
 
 /** How long after a lease's end its access may still be there: what an executor needs to come back after a crash. */
 export const GRACE_MS = 30_000;
 /** Violations that are kept in full; the rest are counted. */
-const KEPT_MAX = 100;
+export const KEPT_MAX = 100;
 
 export interface WorkflowOptions {
   readonly trust: Trust;
@@ -56,12 +60,14 @@ export interface WorkflowFindings {
   readonly lastAtMs: number | null;
   /** The last comparison of each connector that was looked at as a whole, or in part. */
   readonly compared: ReadonlyMap<string, Compared>;
+  /** Of a log that goes on for another; null for any other. */
+  readonly adoption: AdoptionFindings | null;
 }
 
 export interface Workflow {
   /** Takes the next record, in the ledger's order. Never throws for what a ledger may hold. */
   record(record: LedgerRecord, readObject: ReadObject): Promise<void>;
-  finish(): WorkflowFindings;
+  finish(): Promise<WorkflowFindings>;
 }
 
 export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null }: WorkflowOptions): Workflow {
@@ -72,33 +78,48 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
     targets: openTargets(), graceMs,
   };
   const { believed, cases, extensions, locks, targets } = surroundings;
-  const reconciliations = openReconciliations(believed);
+  const adoption = openAdoption(trust, origin);
+  /** What is signed about a change names the log that it was begun under, also after that was adopted. */
+  const believedOf = (changeId: string): Believed => {
+    const log = logOf(changeId);
+    return log !== logId && adoption.has(log) ? { trust, logId: log, sidecarKeys: trust.sidecars.get(log) ?? [] } : believed;
+  };
+  const reconciliations = openReconciliations(believed, believedOf);
   const counting = openCounting();
   const violations: Violation[] = [];
   let violationCount = 0;
   let lastAtMs: number | null = null;
   let erasedPlans = 0;
 
-  const report = (found: Fault, seq: number, changeId: string | null): void => {
+  const reportAt = (found: Fault, seq: number, changeId: string | null): void => {
     violationCount += 1;
     if (violations.length < KEPT_MAX) violations.push({ ...found, seq, changeId });
   };
 
-  const follow = (event: ChangeEvent, record: LedgerRecord): void => {
+  /**
+   * @param recordedBy the log whose record it is
+   * @param seq of the record here that tells of it
+   */
+  const follow = (event: ChangeEvent, record: LedgerRecord, recordedBy = logId, seq = event.seq): void => {
     const before = open.get(event.changeId) ?? null;
+    const report = (found: Fault): void => reportAt(recordedBy === logId ? found : { ...found, message: `record ${event.seq} of log ${recordedBy}: ${found.message}` }, seq, event.changeId);
+    // It was over before it was adopted, for the sake of another that its records speak of.
+    if (before === null && event.type === 'change.adopted') return;
     if (before === null && event.type !== 'change.requested' && record.changeSeq !== 0) {
-      const late = checkAfterEnd(believed, event);
-      if (late !== null) report(late, event.seq, event.changeId);
+      const late = checkAfterEnd(believedOf(event.changeId), event, recordedBy);
+      if (late !== null) report(late);
       return;
     }
     if (before === null && event.type === 'change.requested' && record.changeSeq !== 0) {
-      return report(fault('record-after-end', 'a change that was over is asked for again'), event.seq, event.changeId);
+      return report(fault('record-after-end', 'a change that was over is asked for again'));
     }
-    const misplaced = outOfOrder(before?.state ?? null, event) ?? checkActorOf(event, before, logId) ?? (event.type === 'change.requested' && before === null ? cases.checkChild(event) : null);
-    if (before === null && event.type !== 'change.requested') return report(misplaced!, event.seq, event.changeId);
-    const checked = before === null ? NOTHING_CHECKED : checkEvent(surroundings, before, event, record);
-    if (misplaced !== null) report(misplaced, event.seq, event.changeId);
-    if (checked.fault !== null && checked.fault.code !== misplaced?.code) report(checked.fault, event.seq, event.changeId);
+    // Whoever signs for an adopted log could otherwise begin anything in its name.
+    if (event.type === 'change.requested' && logOf(event.changeId) !== recordedBy) report(fault('wrong-log', `a change of log ${logOf(event.changeId)} was requested, which is another`));
+    const misplaced = outOfOrder(before?.state ?? null, event) ?? checkActorOf(event, before, recordedBy) ?? (event.type === 'change.requested' && before === null ? cases.checkChild(event) : null);
+    if (before === null && event.type !== 'change.requested') return report(misplaced!);
+    const checked = before === null ? NOTHING_CHECKED : checkEvent({ ...surroundings, believed: believedOf(event.changeId) }, before, event, record);
+    if (misplaced !== null) report(misplaced);
+    if (checked.fault !== null && checked.fault.code !== misplaced?.code) report(checked.fault);
     if (checked.latenessMs !== null) counting.ended(checked.latenessMs);
 
     const state = evolve(before?.state ?? null, event);
@@ -116,35 +137,63 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
     targets.follow(after);
   };
 
+  /** Follows what was adopted, once all of it is known: of several changes in the order in which it happened, as they speak of each other. */
+  const followAdopted = async (readObject: ReadObject): Promise<void> => {
+    const { carried, adopting, fault: miscounted } = adoption.settle();
+    if (miscounted !== null) reportAt(miscounted, 0, null);
+    for (const one of carried) {
+      await guarded(one.adopting, async () => follow(await toEvent(one.record, carriedBy(one.adopting, readObject)), one.record, one.log, one.adopting.seq));
+    }
+    for (const record of adopting) {
+      counting.adopted();
+      await guarded(record, async () => follow(await toEvent(record, readObject), record));
+    }
+  };
+  const guarded = async (record: LedgerRecord, take: () => Promise<void>): Promise<void> => {
+    try {
+      await take();
+    } catch (error) {
+      if (!isMalformed(error)) throw error;
+      reportAt(fault('malformed-record', error.message), record.seq, record.change);
+    }
+  };
+  let isAdopting = true;
+  let readLast: ReadObject = async () => null;
+
   return {
     async record(record, readObject) {
+      readLast = readObject;
       lastAtMs = Math.max(lastAtMs ?? 0, parseTime(record.at));
-      try {
-        if (record.change === null) {
-          const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, locks, reconciliations);
-          return found === null ? undefined : report(found, record.seq, null);
-        }
-        if (!isChangeEventType(record.type)) return report(fault('malformed-record', `${record.type} is not a type of record`), record.seq, record.change);
-        follow(await toEvent(record, readObject), record);
-      } catch (error) {
-        if (!isMalformed(error)) throw error;
-        report(fault('malformed-record', error.message), record.seq, record.change);
+      if (isAdopting && record.type !== 'change.adopted' && record.type !== 'ledger.adopted') {
+        isAdopting = false;
+        await followAdopted(readObject);
       }
+      await guarded(record, async () => {
+        if (record.change === null) {
+          const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { locks, reconciliations, adoption });
+          return found === null ? undefined : reportAt(found, record.seq, null);
+        }
+        if (!isChangeEventType(record.type)) return reportAt(fault('malformed-record', `${record.type} is not a type of record`), record.seq, record.change);
+        if (record.type !== 'change.adopted') return follow(await toEvent(record, readObject), record);
+        const found = (await adoption.take(record, readObject)) ?? checkActorOf(await toEvent(record, readObject), null, logId);
+        if (found !== null) reportAt(found, record.seq, record.change);
+      });
     },
-    finish() {
+    async finish() {
+      await followAdopted(readLast);
       const judgedAtMs = asOfMs ?? lastAtMs ?? 0;
       const late = new Set<string>();
       for (const audited of open.values()) {
         const leftOpen = checkLeftOpen(audited, judgedAtMs, graceMs);
-        if (leftOpen !== null) report(leftOpen, audited.state.lastSeq, audited.state.changeId);
+        if (leftOpen !== null) reportAt(leftOpen, audited.state.lastSeq, audited.state.changeId);
         const found = overdueOf(audited, judgedAtMs, graceMs) ?? checkUndone(audited, judgedAtMs, graceMs);
         if (found === null) continue;
         late.add(audited.state.changeId);
-        report(found, audited.state.act!.seq, audited.state.changeId);
+        reportAt(found, placeOf(audited), audited.state.changeId);
       }
       return {
         violations: [...violations].sort((a, b) => a.seq - b.seq), violationCount, erasedPlans, lastAtMs, counts: counting.finish(open.values(), late),
-        sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared,
+        sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared, adoption: adoption.findings,
       };
     },
   };
@@ -174,7 +223,18 @@ function overdueOf({ state, withoutEffect }: Audited, judgedAtMs: number, graceM
   return fault('lease-overdue', `the access was to end at ${formatTime(dueMs)}, and nobody has reported by ${formatTime(judgedAtMs)} that the access is gone`);
 }
 
-function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, locks: Locks, reconciliations: Reconciliations): Fault | null {
+/** The record that is to blame for what is not there at the end; of an adopted change the last of this log, since what authorised it is in another. */
+function placeOf({ state }: Audited): number {
+  return state.adoptedFrom === null ? state.act!.seq : state.lastSeq;
+}
+
+interface Rest {
+  readonly locks: Locks;
+  readonly reconciliations: Reconciliations;
+  readonly adoption: Adoption;
+}
+
+function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { locks, reconciliations, adoption }: Rest): Fault | null {
   if (!Object.hasOwn(systemRecordBodies, record.type)) return fault('malformed-record', `${record.type} is not a type of record`);
   const malformed = fault('malformed-record', `the body is not that of a ${record.type} record`);
   const type = record.type as keyof typeof systemRecordBodies;
@@ -189,6 +249,8 @@ function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly
       return locks.lift(systemRecordBodies['lock.lifted'].parse(record.body), record.actor);
     case 'ledger.opened':
       return record.body['origin'] === origin ? bySidecar() : fault('wrong-log', 'the record is of another log');
+    case 'ledger.adopted':
+      return adoption.begin(record) ?? bySidecar();
     case 'ledger.recovered':
     case 'ledger.restored':
     case 'outbox.refilled':

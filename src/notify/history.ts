@@ -1,7 +1,8 @@
 /** The recent past, folded out of the ledger: only what was touched since, so that a long ledger costs a restart nothing. */
 import type { Log } from '../../ledger/index.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
-import { isChangeEventType, toEvent } from '../evidence/record.ts';
+import { eventsOf } from '../evidence/adoption.ts';
+import { isChangeEventType } from '../evidence/record.ts';
 import { parseTime } from '../protocol/values.ts';
 import type { Told } from './derive.ts';
 
@@ -22,10 +23,12 @@ export async function* recentHistory(log: Pick<Log, 'entries' | 'object' | 'dura
   if (states.size === 0) return;
   for await (const { record } of log.entries(await firstSince(log, fromMs))) {
     if (record.change === null || !states.has(record.change) || !isChangeEventType(record.type)) continue;
-    const event = await toEvent(record, (digest) => log.object(digest));
-    const state = evolve(states.get(record.change) ?? null, event);
-    states.set(record.change, state);
-    yield { event, state };
+    for (const event of await eventsOf(record, (digest) => log.object(digest))) {
+      const state = evolve(states.get(record.change) ?? null, event);
+      states.set(record.change, state);
+      // What happened under an earlier log was its sidecar's to tell.
+      if (record.type !== 'change.adopted') yield { event, state };
+    }
   }
 }
 

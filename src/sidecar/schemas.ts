@@ -12,7 +12,7 @@ import { changeRequestSchema, purposeIdSchema, recipientSchema } from '../protoc
 import { ACT_OUTCOMES, REVOKE_OUTCOMES } from '../protocol/signed.ts';
 import {
   actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, durationSeconds, entitlementSchema,
-  leaseIdSchema, lockIdSchema, nhiIdSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema,
+  leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema,
 } from '../protocol/values.ts';
 import { inventoryFactSchema } from '../facts/schemas.ts';
 import { ERROR_CODES } from './errors.ts';
@@ -85,6 +85,8 @@ export const changeViewSchema = z.strictObject({
   subject: subjectSchema,
   /** The offboarding that it is part of. */
   parent: changeIdSchema.nullable(),
+  /** The log that it was begun under, where this one has adopted it: nothing is gained by it any more. */
+  adoptedFrom: logIdSchema.nullable(),
   /** Of an `extend`: the change whose lease it is, and the end that it gives, once that is fixed. The lease itself is that change's. */
   extends: z.strictObject({ change: changeIdSchema, endsAt: timeSchema.nullable() }).nullable(),
   requester: z.array(principalSchema),

@@ -19,6 +19,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
     revision: state.revision,
     subject: request.subject,
     parent: state.parent,
+    adoptedFrom: state.adoptedFrom,
     extends: request.kind === 'extend' ? { change: request.change, endsAt: state.extension === null ? null : formatTime(state.extension.endsAtMs) } : null,
     requester: [...state.requester],
     purpose: purposeOf(request),

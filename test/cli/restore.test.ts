@@ -81,7 +81,7 @@ it('holds a copy to what executors have seen', async () => {
   rmSync(at('data'), { recursive: true });
   const short = await restore('--from', at('backup'), '--lease-book', bookOf(6, roots[3]!));
   expect(short).toMatchObject({ exit: 4 });
-  expect(short.stderr).toBe(`error (rolled-back): ${at('lease-book')} has seen 6 records, and ${at('backup')} has 5: record 5 is the first that is gone\nNothing was changed.\nnext: find a copy that has more, and give it with --from; going on with a new log is not built yet\n`);
+  expect(short.stderr).toBe(`error (rolled-back): ${at('lease-book')} has seen 6 records, and ${at('backup')} has 5: record 5 is the first that is gone\nNothing was changed.\nnext: find a copy that has more, and give it with --from; where there is none, go on with a new log:  countersign restore --new-log OLD-VKEY\n`);
   const other = await restore('--from', at('backup'), '--lease-book', bookOf(3, roots[2]!));
   expect(other).toMatchObject({ exit: 1 });
   expect(other.stderr).toContain(`error (forked): two histories of one log: the first 3 records have root ${roots[3]!} in ${at('backup')}, and ${roots[2]!} by ${at('lease-book')}`);

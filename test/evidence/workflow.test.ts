@@ -10,6 +10,7 @@ import {
   cleanStory, decision, GRANT, keys, ORIGIN, PROVISION, sidecar, sign, START_MS, statementOf, targetState, Telling, toldUntilActive, toldUntilArmed,
   toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Beat,
 } from '../support/story.ts';
+import { ADOPTION_CASES, HIDDEN_CASES } from './adoption-cases.ts';
 import { EXTENSION_CASES } from './extension-cases.ts';
 import { STEP_CASES } from './step-cases.ts';
 import { expectCaught, verified, workflowOf, type Case, type Change } from './verified.ts';
@@ -203,7 +204,7 @@ describe('a story with one thing wrong', () => {
   it.each(CASES)('is caught: $title ($code)', (one) => expectCaught(one, () => cleanStory().beats));
 
   it('has a case for every violation there is', () => {
-    expect([...new Set([...CASES, ...STEP_CASES, ...EXTENSION_CASES].map(({ code }) => code))].sort()).toEqual([...VIOLATIONS].sort());
+    expect([...new Set([...CASES, ...STEP_CASES, ...EXTENSION_CASES, ...ADOPTION_CASES, ...HIDDEN_CASES].map(({ code }) => code))].sort()).toEqual([...VIOLATIONS].sort());
   });
 
   it('says how many more there are', async () => {

@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { generateSignerKey, nodeDisk, openLog, parseSigner, parseTrustPolicy, parseVerifier, type Disk, type Log, type Signer } from '../../ledger/index.ts';
+import { directorySource, generateSignerKey, nodeDisk, openLog, parseSigner, parseTrustPolicy, parseVerifier, type Disk, type Log, type Signer } from '../../ledger/index.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits } from '../../src/engine/engine.ts';
 import type { LedgerCopy, Logger, Outbox } from '../../src/engine/ports.ts';
 import { parseFacts, type Facts } from '../../src/facts/load.ts';
@@ -12,6 +12,7 @@ import type { ChangeInput } from '../../src/pdp/policy-input.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
+import { adoptLedger } from '../../src/sidecar/adopt.ts';
 import { createApp } from '../../src/sidecar/app.ts';
 import { openDeliveryStore } from '../../src/sidecar/deliveries.ts';
 import type { ProblemBody } from '../../src/sidecar/errors.ts';
@@ -86,6 +87,7 @@ export interface TestSidecar {
   readonly directory: string;
   readonly ticketSigner: Signer;
   readonly logSigner: Signer;
+  readonly executorSigner: Signer;
   readonly trust: Trust;
   readonly facts: Facts;
   readonly draining: AbortController;
@@ -107,6 +109,8 @@ export interface TestOptions {
   /** What the engine is given of a bus. */
   readonly copy?: LedgerCopy;
   readonly outbox?: Outbox;
+  /** A sidecar that was closed: this one begins a new log, which adopts what was open in its. */
+  readonly adopts?: TestSidecar;
   /** What the example facts are made into. */
   readonly facts?: (facts: Facts) => Facts;
 }
@@ -123,13 +127,21 @@ async function exampleFacts(): Promise<Facts> {
 
 export async function openTestSidecar(options: TestOptions = {}): Promise<TestSidecar> {
   const directory = await mkdtemp(join(tmpdir(), 'countersign-sidecar-'));
-  const [logSigner, ticketSigner, executorSigner] = [signerOf(ORIGIN), signerOf('example.org/tickets'), signerOf('example.org/pg-1')];
+  const { adopts: old } = options;
+  const origin = old === undefined ? ORIGIN : `${old.log.origin}/next`;
+  const [logSigner, ticketSigner, executorSigner] = [signerOf(origin), old?.ticketSigner ?? signerOf('example.org/tickets'), old?.executorSigner ?? signerOf('example.org/pg-1')];
   const disk = options.disk?.(nodeDisk(directory)) ?? nodeDisk(directory);
-  const log = await openLog({ origin: ORIGIN, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => Date.now() });
+  if (old !== undefined) {
+    await adoptLedger({
+      origin, data: directory, signer: logSigner, ticketSigner, old: parseVerifier(old.logSigner.vkey), sources: [(await directorySource(nodeDisk(old.directory), 'ledger', 'the old ledger'))!],
+      known: [], keyLost: true, nowMs: () => Date.now(),
+    });
+  }
+  const log = await openLog({ origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => Date.now() });
   const facts = (options.facts ?? ((same) => same))(await exampleFacts());
   const trust: Trust = {
-    policy: parseTrustPolicy(`log ${logSigner.vkey}\nquorum none\n`),
-    sidecars: new Map([[log.logId, [parseVerifier(ticketSigner.vkey)]]]),
+    policy: parseTrustPolicy(`${[...(old?.trust.policy.logs.map(({ verifier }) => verifier.vkey) ?? []), logSigner.vkey].map((vkey) => `log ${vkey}`).join('\n')}\nquorum none\n`),
+    sidecars: new Map([...(old?.trust.sidecars ?? []), [log.logId, [parseVerifier(ticketSigner.vkey)]]]),
     executors: new Map([[EXECUTOR, { key: parseVerifier(executorSigner.vkey), connectors: ['pg-main', 'pg-dev'] }]]),
     requirements: { v: 1, floors: [], revokers: [], clockSkewMs: 0 },
   };
@@ -164,7 +176,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
     return { status: response.status, headers: response.headers, text, body: isJson ? (JSON.parse(text) as unknown) : null };
   };
   return {
-    app, engine, log, executor, directory, ticketSigner, logSigner, trust, facts, draining, logged, send,
+    app, engine, log, executor, directory, ticketSigner, logSigner, executorSigner, trust, facts, draining, logged, send,
     async change(by, request) {
       const answered = await send(by, 'POST', '/v1/changes?wait=PT10S', request);
       if (answered.status !== 201) throw new Error(`${answered.status} ${answered.text}`);

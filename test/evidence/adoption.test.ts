@@ -1,0 +1,199 @@
+/** A log that goes on for another: what was begun under the old one is followed to its end under the new, and every lie about it is found. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { deriveRevokeOrder } from '../../src/change/derive.ts';
+import { whyNotExtendable } from '../../src/change/extension.ts';
+import { nextWork } from '../../src/change/work.ts';
+import type { ChangeState } from '../../src/change/state.ts';
+import { DEFAULT_LIMITS } from '../../src/engine/engine.ts';
+import { verifyEvidence } from '../../src/evidence/verify.ts';
+import { readHeld } from '../../src/evidence/held.ts';
+import { recentHistory } from '../../src/notify/history.ts';
+import { nodeDisk, openLog } from '../../ledger/index.ts';
+import { runningLease, extensionUntilArmed, extensionUntilDecided, extensionUntilDone, extensionUntilVerified, extendRequest, VERIFIED } from '../support/extension-story.ts';
+import { DISABLE, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned } from '../support/step-stories.ts';
+import { adoptStory, bothTrusted, newLogKey, newSidecar, NEW_ORIGIN, retold, type Place } from '../support/adopted-story.ts';
+import { GRANT, ORIGIN, provenance, PROVISION, sign, START_MS, type Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, writeStory, type Beat } from '../support/story.ts';
+import { ADOPTION_CASES, HIDDEN_CASES } from './adoption-cases.ts';
+import { workflowOf } from './verified.ts';
+
+let place: Place;
+afterEach(() => place.remove());
+
+const workOf = (state: ChangeState, nowMs: number): string | null => nextWork(state, nowMs, DEFAULT_LIMITS).work?.do ?? null;
+
+describe('what was open under the old log', () => {
+  it('is carried on: what runs to its end, what is ordered back at once, and what had given nothing ends', async () => {
+    const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
+    const early = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START_MS + 200_000)));
+    const onItsWay = toldUntilArmed(toldUntilDecided(GRANT, START_MS + 400_000));
+    const pending = toldUntilDecided(GRANT, START_MS + 500_000);
+    const denied = toldUntilDecided(GRANT, START_MS + 510_000, 'deny');
+    const atMs = START_MS + 600_000;
+    place = await adoptStory([...active.beats, ...early.beats, ...onItsWay.beats, ...pending.beats, ...denied.beats], atMs);
+    expect(place.adopted).toMatchObject({ changes: 4, locks: 0, source: 'the backup', ahead: [{ by: 'a lease book', size: 9_000 }] });
+
+    const states = await place.states();
+    expect([...states.keys()]).not.toContain(denied.changeId);
+    expect([active, early, onItsWay, pending].map(({ changeId }) => [states.get(changeId)!.name, workOf(states.get(changeId)!, atMs)])).toEqual([
+      ['active', null], ['active', null], ['authorised', 'compensate'], ['pending', 'endAdopted'],
+    ]);
+    const on = (told: { changeId: string }, thenMs: number): ReturnType<typeof retold> => retold(states.get(told.changeId)!, thenMs);
+
+    const ends = on(active, atMs + 1_000);
+    const revoked = on(early, atMs + 2_000);
+    toldUntilEnded(revoked, toldUntilOrdered(revoked, 'person:olga'), 200);
+    const undone = on(onItsWay, atMs + 10_000);
+    const order = sign.order(deriveRevokeOrder(undone.now.plan!, undone.now.act!.audience, undone.atMs, 'compensation', newSidecar)!);
+    undone.do({ type: 'orderRevoke', by: newSidecar, order, comment: null });
+    toldUntilEnded(undone, order, 100);
+    const ended = on(pending, atMs + 20_000).do({ type: 'expire', by: newSidecar, cause: 'adopted' });
+    toldUntilEnded(ends, active.now.lease!.order);
+    await place.tell([...revoked.beats, ...undone.beats, ...ended.beats, ...ends.beats]);
+
+    const verification = await place.verify();
+    expect(verification.workflow?.violations).toEqual([]);
+    expect(workflowOf(verification)).toMatchObject({ status: 'holds', message: expect.stringContaining('4 changes: 3 closed, 1 open, 4 of them adopted; 2 grants: 2 taken back') as string });
+    expect(verification.notProven.filter((item) => item.includes(ORIGIN))).toEqual([
+      expect.stringContaining(`that every change which was open after ${place.adopted.size} records of ${ORIGIN} was adopted`),
+      `what ${ORIGIN} recorded after them: a lease book has seen 9000`,
+    ]);
+  });
+
+  it('is held to its end across the change of log', async () => {
+    const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
+    place = await adoptStory(active.beats, active.atMs + 1_000);
+    await place.tell([]);
+    expect(workflowOf(await place.verify())).toMatchObject({ status: 'holds' });
+    const late = await place.verify(bothTrusted(), active.now.lease!.endsAtMs + 60_000);
+    expect(late.workflow?.violations.map(({ code, changeId }) => [code, changeId])).toEqual([['lease-overdue', active.changeId]]);
+    expect(workflowOf(late).status).toBe('fails');
+  });
+
+  it('keeps the later end that an extension gave, and takes no other', async () => {
+    const ledger: Beat[] = [];
+    const lease = runningLease(START_MS, ledger);
+    extensionUntilVerified(extensionUntilDone(extensionUntilArmed(extensionUntilDecided(lease, ledger), lease)), lease);
+    const atMs = ledger.at(-1)!.atMs + 1_000;
+    place = await adoptStory(ledger, atMs);
+    expect(place.adopted.changes).toBe(2);
+    const state = (await place.states()).get(lease.changeId)!;
+    expect([state.name, state.lease!.epoch]).toEqual(['active', 2]);
+    await place.tell([]);
+    expect(workflowOf(await place.verify())).toMatchObject({ status: 'holds' });
+    expect(whyNotExtendable(state, extendRequest(lease.changeId), atMs)).toContain('which this one has adopted');
+  });
+
+  it('is heard of though its arming was lost with the end of the old log, and is judged where it takes away', async () => {
+    const grant = toldUntilArmed(toldUntilDecided(GRANT, START_MS));
+    const shutOut = toldUntilClaimed(toldUntilAuthorised(toldUntilPlanned(DISABLE, START_MS + 100_000, { effect: 'allow' })));
+    const atMs = START_MS + 150_000;
+    place = await adoptStory([...grant.beats.slice(0, -1), ...shutOut.beats], atMs);
+    const states = await place.states();
+    const [given, gone] = [grant, shutOut].map((one) => retold(states.get(one.changeId)!, atMs + 1_000)) as [Telling, Telling];
+    expect(given.now.lease).toMatchObject({ armed: false });
+    const order = sign.order(deriveRevokeOrder(given.now.plan!, given.now.act!.audience, given.atMs, 'compensation', newSidecar)!);
+    given.do({ type: 'orderRevoke', by: newSidecar, order, comment: null });
+    toldUntilEnded(toldUntilActed(toldUntilClaimed(given)), order, 100);
+    toldUntilActed(gone).later(5).do({ type: 'recordVerification', by: newSidecar, verification: VERIFIED, provenance });
+    await place.tell([...given.beats, ...gone.beats].sort((a, b) => a.atMs - b.atMs));
+    expect((await place.verify()).workflow?.violations).toEqual([]);
+    expect([given.now.name, gone.now.name]).toEqual(['revoked', 'done']);
+  });
+
+  it('is held to its earlier end where an extension was under way', async () => {
+    const ledger: Beat[] = [];
+    const lease = runningLease(START_MS, ledger);
+    const extension = extensionUntilArmed(extensionUntilDecided(lease, ledger), lease);
+    place = await adoptStory(ledger, ledger.at(-1)!.atMs + 1_000);
+    const state = (await place.states()).get(extension.changeId)!;
+    expect([state.name, workOf(state, START_MS + 100_000)]).toEqual(['authorised', 'endAdopted']);
+  });
+
+  it('is told of from then on, and not once more from before', async () => {
+    const pending = toldUntilDecided(GRANT, START_MS);
+    place = await adoptStory(pending.beats, pending.atMs + 1_000);
+    const states = await place.states();
+    const ended = retold(states.get(pending.changeId)!, pending.atMs + 2_000).do({ type: 'expire', by: newSidecar, cause: 'adopted' });
+    await place.tell(ended.beats);
+    const log = await openLog({ origin: NEW_ORIGIN, disk: nodeDisk(place.directory), directory: 'ledger', journal: 'journal', signer: newLogKey, now: () => ended.atMs });
+    const told: string[] = [];
+    for await (const { event, state } of recentHistory(log, [ended.now], 0)) told.push(`${event.type} ${state.name} ${state.adoptedFrom === pending.now.plan!.log}`);
+    await log.close();
+    expect(told).toEqual(['change.expired expired true']);
+  });
+
+  it('is found on disk for taking it back with the sidecar dead', async () => {
+    const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
+    place = await adoptStory(active.beats, active.atMs + 1_000);
+    const { held, unreadable } = await readHeld(nodeDisk(place.directory), 'ledger');
+    expect(unreadable).toBe(0);
+    expect(held.map(({ changeId, subject, order }) => [changeId, subject, order.log])).toEqual([[active.changeId, PROVISION.subject, active.now.plan!.log]]);
+  });
+});
+
+describe('whose word it is', () => {
+  it('WORKFLOW is not established where the auditor does not know the old log, or whose tickets were its', async () => {
+    place = await adoptStory(toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS))).beats, START_MS + 500_000);
+    const stranger = workflowOf(await place.verify(bothTrusted({ logs: [newLogKey], ticketsOf: [NEW_ORIGIN] })));
+    expect(stranger).toMatchObject({ status: 'notEstablished', message: `what was adopted from ${ORIGIN}: the trust policy lists no log with the origin ${ORIGIN}` });
+    const tickets = workflowOf(await place.verify(bothTrusted({ ticketsOf: [NEW_ORIGIN] })));
+    expect(tickets).toMatchObject({ status: 'notEstablished', message: `the trust folder lists no ticket key of ${ORIGIN}, which was adopted, in sidecars.json` });
+  });
+});
+
+describe('a lie about what was adopted', () => {
+  it.each(ADOPTION_CASES)('is caught: $title ($code)', async ({ lie, code }) => {
+    const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
+    const onItsWay = toldUntilArmed(toldUntilDecided(GRANT, START_MS + 400_000));
+    place = await adoptStory([...active.beats, ...onItsWay.beats], START_MS + 500_000);
+    await lie(place, { active, onItsWay });
+    const verification = await place.verify();
+    expect(verification.verdicts.find(({ name }) => name === 'INTEGRITY')?.status).toBe('holds');
+    expect(workflowOf(verification).status).toBe('fails');
+    expect(verification.workflow!.violations.map((violation) => violation.code)).toContain(code);
+  });
+
+  it('an honest one is none', async () => {
+    place = await adoptStory(toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS))).beats, START_MS + 500_000);
+    await place.rewrite((drafts) => drafts);
+    await place.tell([]);
+    expect((await place.verify()).workflow?.violations).toEqual([]);
+  });
+});
+
+describe('with the old ledger at hand', () => {
+  const told = (): { active: Telling; onItsWay: Telling } => ({
+    active: toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS))), onItsWay: toldUntilArmed(toldUntilDecided(GRANT, START_MS + 400_000)),
+  });
+  const begun = async ({ active, onItsWay }: ReturnType<typeof told>): Promise<void> => {
+    const ended = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS - 2_000_000)));
+    toldUntilEnded(ended, ended.now.lease!.order);
+    place = await adoptStory([...ended.beats, ...active.beats, ...onItsWay.beats], START_MS + 500_000);
+  };
+
+  it('it is shown that all that was open was adopted', async () => {
+    await begun(told());
+    const verification = await place.verify(bothTrusted(), undefined, place.old);
+    expect(workflowOf(verification)).toMatchObject({ status: 'holds' });
+    expect(verification.notProven.filter((item) => item.includes(ORIGIN))).toEqual([`what ${ORIGIN} recorded after them: a lease book has seen 9000`]);
+  });
+
+  it.each(HIDDEN_CASES)('it is found that $title was left out ($code)', async ({ lie, code }) => {
+    const all = told();
+    await begun(all);
+    await lie(place, all);
+    expect((await place.verify()).workflow?.violations).toEqual([]);
+    const verification = await place.verify(bothTrusted(), undefined, place.old);
+    expect(workflowOf(verification)).toMatchObject({ status: 'fails', message: expect.stringContaining(code) as string });
+    expect(verification.workflow?.violations.map((violation) => violation.code)).toEqual([code]);
+  });
+
+  it('nothing is established by one that does not hold, is another, or was never adopted', async () => {
+    await begun(told());
+    await writeStory(`${place.old}-other`, toldUntilDecided(GRANT, START_MS).beats);
+    expect(workflowOf(await place.verify(bothTrusted(), undefined, `${place.old}-other`))).toMatchObject({ status: 'notEstablished', message: expect.stringMatching(/^the old ledger: COMPLETENESS: rolled back/) as string });
+    expect(workflowOf(await place.verify(bothTrusted(), undefined, `${place.old}-nowhere`))).toMatchObject({ status: 'notEstablished', message: expect.stringMatching(/^the old ledger: /) as string });
+    const plain = await verifyEvidence({ disk: nodeDisk(place.old), directory: 'ledger', trust: bothTrusted(), wholeFolder: true, old: { disk: nodeDisk(place.old), directory: 'ledger' } });
+    expect(workflowOf(plain)).toMatchObject({ status: 'notEstablished', message: 'this ledger goes on for no other' });
+  });
+});
