@@ -10,6 +10,8 @@ import type { Bus } from '../transport/nats/connection.ts';
 
 export interface ReachOptions {
   readonly log: string;
+  /** Logs that it has adopted. */
+  readonly adopted: readonly string[];
   readonly ticketSigner: Signer;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -25,7 +27,7 @@ export interface Reached {
 export const overBus = ({ executors }: Pick<Config, 'executors'>): string[] => executors.flatMap(({ id, socket }) => (socket === undefined ? [id] : []));
 
 /** @throws PrivateFileError when the seed for the bus cannot be had; nothing was opened */
-export async function reachExecutors({ executors, nats }: Pick<Config, 'executors' | 'nats'>, { log, ticketSigner, clock, logger }: ReachOptions): Promise<Reached> {
+export async function reachExecutors({ executors, nats }: Pick<Config, 'executors' | 'nats'>, { log, adopted, ticketSigner, clock, logger }: ReachOptions): Promise<Reached> {
   const bySocket = executors.flatMap(({ id, socket }) => (socket === undefined ? [] : [{ id, socket }]));
   const onBus = overBus({ executors });
   const routes = new Map<string, Transport>();
@@ -37,7 +39,7 @@ export async function reachExecutors({ executors, nats }: Pick<Config, 'executor
     const tokens = subjectTokens(ticketSigner);
     const bus = await openNatsBus(nats, { name: `sidecar ${log}`, inboxPrefix: `_INBOX_${log}`, logger });
     const kept = natsOutbox({ log, executors: onBus, bus, tokens, clock });
-    const transport = connectNats({ log, executors: onBus, bus, tokens, clock, logger, lost: (changeId) => kept.lost(changeId) });
+    const transport = connectNats({ log, adopted, executors: onBus, bus, tokens, clock, logger, lost: (changeId) => kept.lost(changeId) });
     const closing: Transport = {
       ...transport,
       async close() {
@@ -49,7 +51,7 @@ export async function reachExecutors({ executors, nats }: Pick<Config, 'executor
     outbox = kept;
   }
   if (bySocket.length > 0) {
-    const transport = connectLocal({ log, executors: bySocket, clock, logger });
+    const transport = connectLocal({ log, adopted, executors: bySocket, clock, logger });
     for (const { id } of bySocket) routes.set(id, transport);
   }
   return { transport: byAudience(routes), ...(outbox === undefined ? {} : { outbox }) };

@@ -9,6 +9,8 @@ import { logIdOf, nodeDisk, openLog, parseSigner, type Log, type Signer } from '
 import type { Config } from '../config/schema.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine } from '../engine/engine.ts';
 import type { Clock, Logger, RandomBytes, Transport } from '../engine/ports.ts';
+import { adoptedLogs } from '../evidence/adoption.ts';
+import { systemRecordBodies } from '../evidence/record.ts';
 import { loadFacts } from '../facts/load.ts';
 import { readPrivateFile } from '../identity/private-file.ts';
 import { loadTokens } from '../identity/tokens.ts';
@@ -103,7 +105,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const copy = options.transport === undefined ? await openCopy(config, { log, disk, clock, logger }) : null;
     undo.push(() => copy?.close());
     if (copy?.start === 'lost') throw new StartError('no-ledger', 'there is no ledger here, and the bus does not say whether there was one: a new one could be a second history of the same log');
-    const { transport, outbox } = options.transport === undefined ? await reachExecutors(config, { log: log.logId, ticketSigner, clock, logger }) : { transport: options.transport, outbox: undefined };
+    const { transport, outbox } = options.transport === undefined ? await reachExecutors(config, { log: log.logId, adopted: await adoptedBy(log), ticketSigner, clock, logger }) : { transport: options.transport, outbox: undefined };
     undo.push(() => transport.close());
 
     const relay = config.nats === undefined ? null : await openRelay(config.nats, { log: log.logId, trust, ticketSigner, clock, logger });
@@ -170,6 +172,15 @@ function engineLimits({ limits }: Config): typeof DEFAULT_LIMITS {
     ...DEFAULT_LIMITS, ticketSeconds: limits.ticketSeconds, approvalSeconds: limits.approvalSeconds, deliveryMs: limits.deliverySeconds * 1000,
     overdueAfterMs: limits.overdueSeconds * 1000, republishMs: limits.republishSeconds * 1000, openChangesPerRequester: limits.openChangesPerRequester,
   };
+}
+
+/** The logs whose executors' reports come here as well: what the first record says. */
+async function adoptedBy(log: Log): Promise<readonly string[]> {
+  for await (const { record } of log.entries(0, Math.min(log.size, 1))) {
+    const adopted = record.type === 'ledger.adopted' ? systemRecordBodies[record.type].safeParse(record.body).data : undefined;
+    if (adopted !== undefined) return adoptedLogs(adopted);
+  }
+  return [];
 }
 
 async function readSigner(path: string): Promise<Signer> {

@@ -176,6 +176,16 @@ describe('the socket of an executor', () => {
     await expect(listener.send(claimed(1, '0'.repeat(16)))).rejects.toMatchObject({ code: 'unreachable' });
   });
 
+  test('sends reports of a log also to whoever goes on for it, and said hello for both', async () => {
+    const { socket, heard } = await peer();
+    says(socket, { op: 'hello', id: 1, log: 'f'.repeat(16) }, { op: 'hello', id: 2, log: logId });
+    await eventually(() => heard().length === 2);
+    const sending = [listener.send(claimed(1)), listener.send(claimed(1, 'f'.repeat(16)))];
+    await eventually(() => heard().length === 4);
+    for (const { id } of heard().slice(2)) says(socket, { op: 'ack', id });
+    await Promise.all(sending);
+  });
+
   test('is not held up by a sidecar that died without a word: the one that lives acknowledges', async () => {
     const [dead, alive] = [await peer(), await peer()];
     says(dead.socket, { op: 'hello', id: 1, log: logId });

@@ -65,6 +65,23 @@ describe.skipIf(!hasNats())('a bus', () => {
     expect(await outbox.missing([far!, due!, never!])).toEqual([far, due, never]);
   });
 
+  test('holds what was armed for a log that this one has adopted, where that log armed it', async () => {
+    const order = { audience: EXECUTOR, order: orderDueIn(600_000) };
+    const nextBus = openBus({ servers: nats.urls, seed: nats.seeds.sidecar, name: 'next', inboxPrefix: '_INBOX_next', logger });
+    const next = natsOutbox({ log: 'ffffffffffffffff', executors: [EXECUTOR], bus: nextBus, tokens, clock: systemClock });
+    const sent = connectNats({ log: 'ffffffffffffffff', adopted: [logId], executors: [EXECUTOR], bus: nextBus, tokens, clock: systemClock, logger });
+    await until('the bus is up', () => (nextBus.isUp ? true : undefined), { timeoutMs: 20_000 });
+    expect(await next.missing([order])).toEqual([order]);
+    await transport.arm(EXECUTOR, order.order);
+    expect(await next.missing([order])).toEqual([]);
+    await sent.disarm(EXECUTOR, order.order);
+    expect(await next.missing([order])).toEqual([order]);
+    await sent.arm(EXECUTOR, order.order);
+    expect(await outbox.missing([order])).toEqual([]);
+    next.close();
+    await sent.close();
+  });
+
   test('that does not say what it holds is no bus that has lost anything', async () => {
     await (await jetstreamManager(admin)).streams.delete(STREAMS.steps);
     await expect(outbox.missing([{ audience: EXECUTOR, order: orderDueIn(600_000) }])).rejects.toMatchObject({ code: 'unreachable' });

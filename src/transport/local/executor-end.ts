@@ -42,7 +42,8 @@ export interface LocalListener {
 }
 
 interface Peer {
-  log: string | null;
+  /** Logs that it said hello for: its own, and those that it has adopted. */
+  readonly logs: Set<string>;
   readonly frames: FrameStream<ReplyFrame>;
   readonly acks: Map<number, { readonly done: () => void; readonly failed: (error: TransportError) => void }>;
   /** Leases whose end this peer watches for. */
@@ -75,7 +76,7 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
       peers.delete(peer);
       for (const ack of [...acks.values()]) ack.failed(new TransportError('unreachable', `the sidecar went away: ${why}`));
     });
-    const peer: Peer = { log: null, frames, acks, watched: new Set() };
+    const peer: Peer = { logs: new Set(), frames, acks, watched: new Set() };
     peers.add(peer);
   });
 
@@ -88,7 +89,7 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
         peer.acks.get(frame.id)?.failed(new TransportError('rejected', frame.error));
         return;
       case 'hello':
-        peer.log = frame.log;
+        peer.logs.add(frame.log);
         peer.frames.send({ op: 'answer', id: frame.id, result: { accepted: true } });
         for (const lock of options.worker.locks()) peer.frames.send({ op: 'lock', lock });
         options.worker.connected(frame.log);
@@ -134,7 +135,7 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
   return {
     async send(message) {
       const { log } = readPayload(message.report, anyReportSchema);
-      const listening = [...peers].filter((one) => one.log === log);
+      const listening = [...peers].filter((one) => one.logs.has(log));
       if (listening.length === 0) throw new TransportError('unreachable', `no sidecar of log ${log} is connected`);
       // One that died without a word is still on the list: the first that answers decides, and a "no" only when all have said it.
       await Promise.any(listening.map((peer) => deliver(peer, message))).catch((error: unknown) => {
@@ -148,7 +149,7 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
       for (const peer of peers) if (peer.watched.has(report.leaseId)) peer.frames.send({ op: 'report', id: (nextReport += 1), message });
     },
     tellLock(lock) {
-      for (const peer of peers) if (peer.log !== null) peer.frames.send({ op: 'lock', lock });
+      for (const peer of peers) if (peer.logs.size > 0) peer.frames.send({ op: 'lock', lock });
     },
     async close() {
       for (const peer of [...peers]) peer.frames.close();

@@ -10,8 +10,9 @@ import type { Dsse } from '../../protocol/signed.ts';
 import { openFrames, replyFrameSchema, type FrameStream, type ReplyFrame, type RequestFrame } from './frames.ts';
 
 export interface LocalOptions {
-  /** Only reports about this log are wanted. */
+  /** Only reports about this log are wanted, and about those that it has adopted. */
   readonly log: string;
+  readonly adopted?: readonly string[];
   readonly executors: readonly { readonly id: string; readonly socket: string }[];
   readonly clock: Clock;
   readonly logger: Logger;
@@ -152,7 +153,7 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
     const stream: FrameStream<RequestFrame> = openFrames(socket, replyFrameSchema, (frame) => take(stream, frame), lost);
     socket.once('connect', () => {
       frames = stream;
-      send({ op: 'hello', log: options.log }).then(
+      Promise.all([options.log, ...(options.adopted ?? [])].map((log) => send({ op: 'hello', log }))).then(
         () => {
           isGreeted = true;
           failures = 0;

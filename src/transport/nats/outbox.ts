@@ -1,7 +1,8 @@
 /** Which orders the bus should hold and does not: they are armed again, and that they were missing is put on record. */
 import { jetstreamManager } from '@nats-io/jetstream';
 import { TransportError, type Clock, type Outbox } from '../../engine/ports.ts';
-import { payloadDigest } from '../../protocol/dsse.ts';
+import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
+import { revokeOrderSchema } from '../../protocol/signed.ts';
 import { arm, laneOf, revoke, STREAMS, type Tokens } from './bus-layout.ts';
 import type { Bus } from './connection.ts';
 
@@ -41,15 +42,20 @@ export function natsOutbox({ log, executors, bus, tokens, clock }: OutboxOptions
     async missing(armed) {
       try {
         const manager = await jetstreamManager(bus.up(), { timeout: ASK_MS });
-        const { state } = await manager.streams.info(STREAMS.steps, { subjects_filter: `cs.arm.*.${log}.>` });
-        const isArmed = new Set(Object.keys(state.subjects ?? {}));
+        // Orders of changes that the log has adopted name the log that gave.
+        const logOf = new Map(armed.map(({ order }) => [order, readPayload(order, revokeOrderSchema).log]));
+        const isArmed = new Set<string>();
+        for (const about of new Set([log, ...logOf.values()])) {
+          const { state } = await manager.streams.info(STREAMS.steps, { subjects_filter: `cs.arm.*.${about}.>` });
+          for (const subject of Object.keys(state.subjects ?? {})) isArmed.add(subject);
+        }
         const lost = [];
         for (const one of armed) {
           const lane = lanes.get(one.audience);
           const token = tokens('revoke', one.audience, payloadDigest(one.order));
-          if (lane === undefined || isArmed.has(arm(lane, log, token))) continue;
+          if (lane === undefined || isArmed.has(arm(lane, logOf.get(one.order)!, token))) continue;
           // Fired: then it is on the subject that the executor takes orders from.
-          if ((await manager.streams.getMessage(STREAMS.steps, { last_by_subj: revoke(lane, log, token) })) === null) lost.push(one);
+          if ((await manager.streams.getMessage(STREAMS.steps, { last_by_subj: revoke(lane, logOf.get(one.order)!, token) })) === null) lost.push(one);
         }
         return lost;
       } catch (error) {

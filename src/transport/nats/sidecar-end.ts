@@ -21,8 +21,9 @@ import { pull, type Pulling } from './pull.ts';
 import { publishedReportSchema, readMessage, SAID_BYTES_MAX, saidSchema, type Ack, type Said } from './said.ts';
 
 export interface NatsSidecarOptions {
-  /** Only reports about this log are wanted. */
+  /** Only reports about this log are wanted, and about those that it has adopted. */
   readonly log: string;
+  readonly adopted?: readonly string[];
   /** Executors that are reached over the bus. */
   readonly executors: readonly string[];
   readonly bus: Bus;
@@ -50,6 +51,7 @@ type Answer = Acceptance | { readonly error: string };
 /** Connects in the background. The bus is closed with it. */
 export function connectNats(options: NatsSidecarOptions): Transport {
   const { log, bus, tokens, clock, logger } = options;
+  const logs = [log, ...(options.adopted ?? [])];
   const lanes = new Map(options.executors.map((id) => [id, laneOf(id)]));
   /** When each run of an executor's workers was heard last. */
   const beats = new Map<string, Map<string, number>>(options.executors.map((id) => [id, new Map()]));
@@ -67,7 +69,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
   let hearLock = (lock: Dsse): void => {
     if (early.length < EARLY_LOCKS_MAX) early.push(lock);
   };
-  let pulling: Pulling | null = null;
+  let pulling: readonly Pulling[] | null = null;
   let listening = false;
   let closed = false;
 
@@ -83,7 +85,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     if (runs.size > RUNS_MAX && oldest !== undefined) runs.delete(oldest);
     if (!isNew) return;
     logger.info({ executor: audience }, 'connected');
-    tell(bus.up(), lanes.get(audience)!, { t: 'hello', log });
+    hello(bus.up(), lanes.get(audience)!);
     for (const callback of onConnected) callback(audience);
   };
   const remember = (key: string, answer: Answer): void => {
@@ -110,9 +112,12 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       // The token was made for one executor: another that knows it may answer for nobody else.
       else remember(`${lane} ${said.token}`, answerIn(said));
     };
-    for (const about of [log, EVERY_LOG]) hear(connection, say('*', about), logger, take);
+    for (const about of [...logs, EVERY_LOG]) hear(connection, say('*', about), logger, take);
   };
-  const tell = (connection: NatsConnection, lane: string, said: Ack): void => connection.publish(ack(lane, log), canonicalBytes(said));
+  const tell = (connection: NatsConnection, lane: string, said: Ack, about = log): void => connection.publish(ack(lane, about), canonicalBytes(said));
+  const hello = (connection: NatsConnection, lane: string): void => {
+    for (const one of logs) tell(connection, lane, { t: 'hello', log: one }, one);
+  };
 
   const publish = async (subject: string, payload: object, how: Partial<JetStreamPublishOptions>): Promise<'new' | 'known'> => {
     const bytes = canonicalBytes(payload);
@@ -164,7 +169,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
   });
 
   const takeReport = async (message: JsMsg): Promise<void> => {
-    const [, , lane = '', , token = ''] = message.subject.split('.');
+    const [, , lane = '', about = '', token = ''] = message.subject.split('.');
     const audience = executorOf(lane);
     try {
       const published = readMessage(message.data, publishedReportSchema, MESSAGE_BYTES_MAX);
@@ -172,20 +177,20 @@ export function connectNats(options: NatsSidecarOptions): Transport {
         logger.warn({ lane }, 'set aside what is no report');
         return message.term('not a report');
       }
-      const whole: ReportMessage = { ...published.message, ciphertext: published.delivery ? await secretOf(lane, token) : null };
+      const whole: ReportMessage = { ...published.message, ciphertext: published.delivery ? await secretOf(lane, about, token) : null };
       const said = await receive(audience, whole).then((): Ack => ({ t: 'taken', token }), (error: unknown): Ack => ({ t: 'refused', token, error: String(error instanceof Error ? error.message : error).slice(0, 500) }));
       if (said.t === 'refused') logger.warn({ executor: audience, error: said.error }, 'a report was not taken; its executor keeps it');
       else noteTakenUp(whole);
-      tell(bus.up(), lane, said);
+      tell(bus.up(), lane, said, about);
       await message.ackAck();
     } catch (error) {
       // It comes again, and what is on record already is recorded once.
       logger.warn({ lane, error: String(error) }, 'a report could not be answered');
     }
   };
-  const secretOf = async (lane: string, token: string): Promise<string | null> => {
+  const secretOf = async (lane: string, about: string, token: string): Promise<string | null> => {
     const manager = await jetstreamManager(bus.up());
-    const found = await manager.streams.getMessage(STREAMS.deliveries, { last_by_subj: delivery(lane, log, token) });
+    const found = await manager.streams.getMessage(STREAMS.deliveries, { last_by_subj: delivery(lane, about, token) });
     return found === null ? null : Buffer.from(found.data).toString('base64');
   };
   const noteTakenUp = ({ report }: ReportMessage): void => {
@@ -196,17 +201,18 @@ export function connectNats(options: NatsSidecarOptions): Transport {
   bus.onUp((connection) => {
     if (!listening) listen(connection);
     listening = true;
-    for (const lane of lanes.values()) tell(connection, lane, { t: 'hello', log });
+    for (const lane of lanes.values()) hello(connection, lane);
   });
 
   return {
     async arm(audience, order) {
       const lane = laneFor(audience);
       const token = tokens('revoke', audience, payloadDigest(order));
-      const target = revoke(lane, log, token);
+      const { log: about, notBefore } = readPayload(order, revokeOrderSchema);
+      const target = revoke(lane, about, token);
       // Refused where the schedule has fired already: then what it was for is on its way.
-      await publish(arm(lane, log, token), order, {
-        schedule: { specification: new Date(parseTime(readPayload(order, revokeOrderSchema).notBefore)), target },
+      await publish(arm(lane, about, token), order, {
+        schedule: { specification: new Date(parseTime(notBefore)), target },
         expect: { lastSubjectSequence: 0, lastSubjectSequenceSubject: target },
       });
     },
@@ -214,8 +220,9 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       const lane = laneFor(audience);
       const token = tokens('revoke', audience, payloadDigest(order));
       // The schedule, and what it has become where it has fired: an executor that has it already knows for itself whether it is void.
-      await purge(arm(lane, log, token));
-      await purge(revoke(lane, log, token));
+      const { log: about } = readPayload(order, revokeOrderSchema);
+      await purge(arm(lane, about, token));
+      await purge(revoke(lane, about, token));
     },
     async publishStep(audience, envelope: StepEnvelope) {
       const lane = laneFor(audience);
@@ -238,7 +245,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       const lane = laneFor(audience);
       const token = tokens('revoke', audience, payloadDigest(order));
       // No "once" for a revoke: it is published again until it is reported, a message for each time that the bus has forgotten the last.
-      await publish(revoke(lane, log, token), order, { msgID: token });
+      await publish(revoke(lane, readPayload(order, revokeOrderSchema).log, token), order, { msgID: token });
     },
     async publishLock(audience, lock) {
       const lane = laneFor(audience);
@@ -261,11 +268,11 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     },
     onReport(callback) {
       receive = callback;
-      pulling ??= pull({
-        bus, stream: STREAMS.results, consumer: resultsConsumerOf(log), clock, logger, take: takeReport,
+      pulling ??= logs.map((one) => pull({
+        bus, stream: STREAMS.results, consumer: resultsConsumerOf(one), clock, logger, take: takeReport,
         // It is gone with its stream, where somebody wiped it.
-        prepare: async (to) => ensureConsumer(await jetstreamManager(to), STREAMS.results, resultsConsumer(log, resultsConsumerOf(log))),
-      });
+        prepare: async (to) => ensureConsumer(await jetstreamManager(to), STREAMS.results, resultsConsumer(one, resultsConsumerOf(one))),
+      }));
     },
     onConnected(callback) {
       onConnected.push(callback);
@@ -275,7 +282,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     async close() {
       if (closed) return;
       closed = true;
-      pulling?.stop();
+      for (const one of pulling ?? []) one.stop();
       await bus.close();
     },
   };
