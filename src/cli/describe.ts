@@ -36,6 +36,7 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   if (change.endsBy !== null) field('ends by', change.endsBy);
   if (change.extends !== null) field('extends', `the lease of ${change.extends.change}${change.extends.endsAt === null ? '' : `, to ${change.extends.endsAt}`}`);
   if (change.parent !== null) field('part of', change.parent);
+  if (change.adoptedFrom !== null) field('adopted', `from log ${change.adoptedFrom}: nothing more is gained by it`);
   if (change.mode === 'caller') field('made by', 'the caller’s own code');
   lines.push(...describePlan(change, out));
   if (change.planDigest !== null) field('plan digest', change.planDigest);

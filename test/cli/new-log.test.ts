@@ -78,6 +78,15 @@ describe('with a copy that is behind', () => {
     expect(again).toMatchObject({ exit: 2, stderr: `error (already-there): there is a ledger of ${NEW_ORIGIN} already: it is neither replaced nor added to\nNothing was changed.\nnext: name another place as data, or move what is there away\n` });
   });
 
+  it('begins anew where it was cut off, with the journal in its place and nothing else', async () => {
+    cpSync(at('old'), at('data'), { recursive: true });
+    expect(await adopt(...ahead())).toMatchObject({ exit: 0 });
+    const aside = readdirSync(at('data')).find((name) => name.startsWith('ledger.before-new-log-'))!;
+    rmSync(at('data/ledger'), { recursive: true });
+    const ran = await adopt('--json', '--from', at('data', aside), ...ahead());
+    expect(JSON.parse(ran.stdout), ran.stderr).toMatchObject({ changes: 2, records: 18 });
+  });
+
   it('says so in JSON', async () => {
     const { size, root } = headOf('backup');
     const ran = await adopt('--json', '--from', at('backup'), ...ahead());
