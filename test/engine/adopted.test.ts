@@ -128,7 +128,8 @@ describe('what is on its way', () => {
     expect(await other.engine.confirmConsumer(rotate.subject, held, consumer!)).toMatchObject({ ok: true });
     const later = await nextOf(other);
     await vi.waitFor(() => expect(later.engine.get(held)?.findings.has('rotation-stalled')).toBe(true), { timeout: 10_000 });
-    expect(later.engine.get(held)).toMatchObject({ name: 'staged', revokes: [] });
+    // The old sidecar may have authorised the cutover before it was closed; nothing was carried out.
+    expect(later.engine.get(held)).toMatchObject({ name: expect.stringMatching(/^(staged|authorised)$/) as string, revokes: [], ended: null });
     await expectVerified(later);
   });
 });
