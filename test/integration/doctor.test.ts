@@ -12,7 +12,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Checked } from '../../src/doctor/check.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
 import { act, API_PREFIX, arm, delivery, laneOf, result, revoke, STREAMS } from '../../src/transport/nats/bus-layout.ts';
-import { checkClock, checkCopy, checkStreams, checkSync, checkVersion } from '../../src/transport/nats/bus-checks.ts';
+import { checkClock, checkCopy, checkPayload, checkStreams, checkSync, checkVersion } from '../../src/transport/nats/bus-checks.ts';
 import { probeWorker } from '../../src/transport/nats/bus-probes.ts';
 import { planBus, setUpBus } from '../../src/transport/nats/bus-setup.ts';
 import { newBusUser, type BusUser } from '../../src/transport/nats/bus-user.ts';
@@ -61,11 +61,11 @@ describe.skipIf(!hasNats())('a bus', () => {
   test('as it should be passes every check, and is left as it was', async () => {
     const before = await messages();
     const checks: Checked[] = [
-      checkVersion(sidecar), await checkSync(nats.nodes.map(({ monitor }) => monitor)), await checkStreams(sidecar, plan), await checkClock(sidecar, () => Date.now()),
+      checkVersion(sidecar), checkPayload(sidecar), await checkSync(nats.nodes.map(({ monitor }) => monitor), sidecar.info), await checkStreams(sidecar, plan), await checkClock(sidecar, () => Date.now()),
       await checkCopy(sidecar, LOG, () => Promise.resolve(null)), ...(await probeWorker({ worker, sidecar, lane, otherLane: other, clock: systemClock, randomBytes })),
     ];
     expect(checks.filter(({ status }) => status !== 'ok')).toEqual([]);
-    expect(checks.map(({ name }) => name)).toEqual(['server', 'sync', 'streams', 'clock', 'copy', 'permissions', 'headers', 'replies']);
+    expect(checks.map(({ name }) => name)).toEqual(['server', 'payload', 'sync', 'streams', 'clock', 'copy', 'permissions', 'headers', 'replies']);
     expect(await messages()).toEqual(before);
   });
 
@@ -84,12 +84,12 @@ describe.skipIf(!hasNats())('a bus', () => {
 
   test.each([
     ['acknowledges before it syncs', '{"version":"2.15.1","jetstream":{"config":{}}}', 'failed'], ['is too old', '{"version":"2.14.9","jetstream":{"config":{"sync_always":true}}}', 'failed'],
-    ['says nothing that can be read', 'hello', 'unknown'],
+    ['says nothing that can be read', 'hello', 'unknown'], ['does not say which it is', '{"version":"2.15.1","jetstream":{"config":{"sync_always":true}}}', 'unknown'],
   ])('that %s is not relied on', async (_what, varz, status) => {
     const monitor = createServer((_request, response) => response.end(varz));
     await new Promise<void>((resolve) => monitor.listen(0, '127.0.0.1', resolve));
     try {
-      expect(await checkSync([`http://127.0.0.1:${(monitor.address() as AddressInfo).port}`])).toMatchObject({ name: 'sync', status });
+      expect(await checkSync([`http://127.0.0.1:${(monitor.address() as AddressInfo).port}`], undefined)).toMatchObject({ name: 'sync', status });
     } finally {
       monitor.closeAllConnections();
       await new Promise((resolve) => monitor.close(resolve));
@@ -97,8 +97,8 @@ describe.skipIf(!hasNats())('a bus', () => {
   });
 
   test('without monitoring proves nothing of what it keeps', async () => {
-    expect(await checkSync([])).toMatchObject({ status: 'unknown' });
-    expect(await checkSync([nats.nodes[0]!.monitor, 'http://127.0.0.1:9'])).toMatchObject({ status: 'unknown' });
+    expect(await checkSync([], sidecar.info)).toMatchObject({ status: 'unknown' });
+    expect(await checkSync([nats.nodes[0]!.monitor, 'http://127.0.0.1:9'], sidecar.info)).toMatchObject({ status: 'unknown' });
   });
 
   test('whose copy has more than the ledger, or was written by somebody else, is told of', async () => {
