@@ -58,7 +58,7 @@ async function doctor(session: Session, flags: DoctorFlags): Promise<ExitCode> {
 }
 
 async function checkBus(session: Session, config: Config, flags: DoctorFlags): Promise<Checked[]> {
-  const { checkClock, checkCopy, checkPayload, checkStreams, checkSync, checkVersion } = await import('../transport/nats/bus-checks.ts');
+  const { checkClock, checkCopy, checkPayload, checkRoom, checkStreams, checkSync, checkVersion } = await import('../transport/nats/bus-checks.ts');
   const { planBus, replicasOn } = await import('../transport/nats/bus-setup.ts');
   const bus = await reach(config.nats!, '_INBOX_doctor');
   if ('status' in bus) return [bus, await checkSync(flags.monitor ?? [], undefined)];
@@ -69,7 +69,7 @@ async function checkBus(session: Session, config: Config, flags: DoctorFlags): P
     const setup = asked === undefined ? 'countersign nats setup' : `countersign nats setup --replicas ${asked}`;
     const signer = await signerAt(config.keys.log).catch(() => null);
     return [
-      checkVersion(connection), checkPayload(connection), await checkSync(flags.monitor ?? [], connection.info), await checkStreams(connection, plan, setup), await checkClock(connection, session.nowMs),
+      checkVersion(connection), checkPayload(connection), await checkSync(flags.monitor ?? [], connection.info), await checkStreams(connection, plan, setup), await checkRoom(connection), await checkClock(connection, session.nowMs),
       ...(signer === null ? [] : [await checkCopy(connection, logIdOf(config.origin), () => ownSize(config.data, signer))]),
       ...(flags.worker === undefined ? [] : await tryAsWorker(session, config, resolve(session.cwd, flags.worker), bus)),
     ];
@@ -95,6 +95,7 @@ async function reach(nats: Pick<NonNullable<Config['nats']>, 'servers' | 'seed' 
 async function tryAsWorker(session: Session, config: Config, file: string, sidecar: Bus): Promise<Checked[]> {
   const { laneOf } = await import('../transport/nats/bus-layout.ts');
   const { inboxOf } = await import('../transport/nats/server-config.ts');
+  const { probeDuties } = await import('../transport/nats/bus-duties.ts');
   const { probeWorker } = await import('../transport/nats/bus-probes.ts');
   const executor = await loadExecutorConfig(file).catch((error: unknown) => failed('permissions', error instanceof Error ? error.message : String(error), `correct ${file}`));
   if ('status' in executor) return [executor];
@@ -104,7 +105,8 @@ async function tryAsWorker(session: Session, config: Config, file: string, sidec
   if ('status' in bus) return [bus];
   try {
     const other = overBus(config).find((id) => id !== executor.id);
-    return await probeWorker({ worker: bus.up(), sidecar: sidecar.up(), lane, otherLane: other === undefined ? undefined : laneOf(other), clock: systemClock, randomBytes: session.randomBytes });
+    const options = { worker: bus.up(), sidecar: sidecar.up(), lane, otherLane: other === undefined ? undefined : laneOf(other), clock: systemClock, randomBytes: session.randomBytes };
+    return [...(await probeDuties(options)), ...(await probeWorker(options))];
   } finally {
     await bus.close();
   }

@@ -1,6 +1,6 @@
 /** Setting up a bus, with the commands that an operator has, on real servers: one, three, and one that has too little room. */
 import { readFile } from 'node:fs/promises';
-import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
+import { DiscardPolicy, jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import { connect, nanos, nkeyAuthenticator, type NatsConnection } from '@nats-io/transport-node';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { laneOf, STREAMS } from '../../src/transport/nats/bus-layout.ts';
@@ -201,9 +201,12 @@ describe.skipIf(!hasNats())('a server that is alone', () => {
     for (const size of ['2', '2GB', '0GiB', '63MiB', '-1GiB']) expect((await operator.countersign('nats', 'setup', `--results-max=${size}`)).exit, size).toBe(2);
   });
 
-  test('takes no claim that is larger than a claim', async () => {
+  test('takes no claim that is larger than a claim, and none in place of another', async () => {
     await setUp();
-    expect((await manager.streams.info(STREAMS.claims)).config).toMatchObject({ max_msg_size: 2_048, max_msgs_per_subject: 1, max_age: 0, max_bytes: -1, max_msgs: -1 });
+    // As it was set up before.
+    await manager.streams.update(STREAMS.claims, { discard: DiscardPolicy.Old, max_bytes: -1, max_msg_size: 2_097_152 });
+    await setUp();
+    expect((await manager.streams.info(STREAMS.claims)).config).toMatchObject({ max_msg_size: 2_048, max_msgs_per_subject: 1, max_age: 0, max_msgs: -1, discard: 'new' });
   });
 });
 

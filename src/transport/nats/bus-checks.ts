@@ -2,7 +2,7 @@
 import { jetstreamManager } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { checking, failed, ok, unknown, type Checked } from '../../doctor/check.ts';
-import { pages, STREAMS, WIRE_BYTES_MAX } from './bus-layout.ts';
+import { executorOf, pages, STREAMS, WIRE_BYTES_MAX } from './bus-layout.ts';
 import { ANEW, compareBus, fixedIn, type BusPlan } from './bus-setup.ts';
 import { endOfPage, readPage } from './copy-page.ts';
 import { lastMessage } from './ledger-copy.ts';
@@ -89,6 +89,43 @@ export function checkStreams(connection: NatsConnection, plan: BusPlan, setup = 
     const fixed = fixedIn(differences);
     return failed(name, told.join('; '), fixed.length === 0 ? `${setup}   brings streams and consumers to what they must be` : `${fixed.join(', ')} cannot be changed: ${ANEW}   then ${setup}`);
   });
+}
+
+/** Of what executors may fill, by whose; in a stream that is full, what one has put there is in the way of the others. */
+const FILLED_BY_WORKERS = {
+  [STREAMS.results]: 'is a sidecar down for long, or does that executor misuse its key? More room: countersign nats setup --results-max 8GiB',
+  [STREAMS.deliveries]: 'that executor misuses its key: replace it in countersign nats accounts, then nats stream purge CS_DELIVERY --subject of what is its own',
+  [STREAMS.claims]: 'take away what is older than any running lease: nats stream purge CS_CLAIMS --seq N; or does that executor misuse its key?',
+} as const;
+const FULL_FROM = 0.8;
+
+/** Reports, sealed secrets and claims have room. */
+export function checkRoom(connection: NatsConnection): Promise<Checked> {
+  const name = 'room';
+  return checking(name, `${SETUP}   makes streams and consumers`, async () => {
+    const manager = await jetstreamManager(connection, { timeout: ASK_MS });
+    const filled: string[] = [];
+    for (const [stream, remedy] of Object.entries(FILLED_BY_WORKERS)) {
+      const { state, config } = await manager.streams.info(stream);
+      const share = config.max_bytes > 0 ? state.bytes / config.max_bytes : 0;
+      if (share >= FULL_FROM) {
+        const { subjects = {} } = (await manager.streams.info(stream, { subjects_filter: '>' })).state;
+        return failed(name, `${stream} is ${Math.floor(share * 100)} % full, most of it by ${mostIn(subjects)}`, remedy);
+      }
+      filled.push(`${stream} ${Math.floor(share * 100)} %`);
+    }
+    return ok(name, filled.join(', '));
+  });
+}
+
+function mostIn(subjects: Readonly<Record<string, number>>): string {
+  const lanes = new Map<string, number>();
+  for (const [subject, count] of Object.entries(subjects)) {
+    const lane = subject.split('.')[2] ?? '';
+    lanes.set(lane, (lanes.get(lane) ?? 0) + count);
+  }
+  const [lane] = [...lanes].sort(([, one], [, other]) => other - one)[0] ?? [];
+  return lane === undefined ? 'nobody' : executorOf(lane);
 }
 
 /** An order fires by the clock of the stream's leader. */

@@ -28,6 +28,8 @@ const EVENTS_BYTES_MAX = 256 * 1024 ** 2;
 const DELIVERIES_BYTES_MAX = 256 * 1024 ** 2;
 /** A claim and its headers. */
 const CLAIM_BYTES_MAX = 2_048;
+/** Those of a million leases. */
+export const CLAIMS_BYTES_MAX = 256 * 1024 ** 2;
 
 /** What would make a stream take, lose, move or forge something: in none of them. The server leaves out what is not there. */
 const NEVER_OF_STREAMS = ['mirror', 'sources', 'republish', 'subject_transform', 'persist_mode'] as const;
@@ -63,8 +65,9 @@ export function planBus(executors: readonly string[], replicas: 1 | 3, chosen: C
         description: 'What happens to changes, as CloudEvents.',
       },
       {
-        // No age and no bound: leases have no longest life, and a claim that made room for another would let two workers act under one.
-        ...common, ...none, name: STREAMS.claims, subjects: ['cs.claim.>'], discard: DiscardPolicy.Old, max_msgs_per_subject: 1, max_msg_size: CLAIM_BYTES_MAX, description: 'Which of an executor\'s workers acts under a lease.',
+        // Full, it takes no other: a claim that made room for another would let two workers act under one lease. No age: leases have no longest life.
+        ...common, ...none, name: STREAMS.claims, subjects: ['cs.claim.>'], discard: DiscardPolicy.New, max_bytes: CLAIMS_BYTES_MAX, max_msgs_per_subject: 1, discard_new_per_subject: false,
+        max_msg_size: CLAIM_BYTES_MAX, description: 'Which of an executor\'s workers acts under a lease.',
       },
       {
         // Without a limit, and never full: what a lost disk is restored from is not what makes room.
@@ -94,8 +97,10 @@ export function replicasOn({ info }: Pick<NatsConnection, 'info'>): 1 | 3 {
 
 function enoughOf(replicas: number, chosen: Chosen): BusPlan['enough'] {
   const copies = chosen.replicas === undefined ? { num_replicas: replicas } : {};
-  const results = chosen.resultsBytes === undefined ? { max_bytes: RESULTS_BYTES_LEAST } : {};
-  return Object.fromEntries(Object.values(STREAMS).map((name) => [name, name === STREAMS.results ? { ...copies, ...results } : copies]));
+  const room: Readonly<Record<string, Readonly<Record<string, number>>>> = {
+    [STREAMS.results]: chosen.resultsBytes === undefined ? { max_bytes: RESULTS_BYTES_LEAST } : {}, [STREAMS.claims]: { max_bytes: CLAIMS_BYTES_MAX },
+  };
+  return Object.fromEntries(Object.values(STREAMS).map((name) => [name, { ...copies, ...room[name] }]));
 }
 
 /** The consumer that brings a sidecar the reports of its own log. */
