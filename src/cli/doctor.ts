@@ -30,7 +30,7 @@ export function addDoctor(program: Command, run: Runner): void {
     .command('doctor')
     .description('look at an installation and its bus, change nothing, and say what to do')
     .option('--config <file>', 'countersign.yaml of the installation (default: ./countersign.yaml)')
-    .option('--worker <file>', 'executor.yaml: tries, as its worker, what that must not be able to do on the bus')
+    .option('--worker <file>', 'executor.yaml: tries, as its worker, what that must and must not be able to do on the bus')
     .option('--monitor <url...>', 'http://HOST:8222 of every nats-server: they alone say whether they sync')
     .option('--replicas <n>', '1 or 3 (default: 3 where the server is one of a cluster)')
     .action(run(doctor));
@@ -58,18 +58,18 @@ async function doctor(session: Session, flags: DoctorFlags): Promise<ExitCode> {
 }
 
 async function checkBus(session: Session, config: Config, flags: DoctorFlags): Promise<Checked[]> {
-  const { checkClock, checkCopy, checkStreams, checkSync, checkVersion } = await import('../transport/nats/bus-checks.ts');
-  const { planBus } = await import('../transport/nats/bus-setup.ts');
-  const sync = await checkSync(flags.monitor ?? []);
+  const { checkClock, checkCopy, checkPayload, checkRoom, checkStreams, checkSync, checkVersion } = await import('../transport/nats/bus-checks.ts');
+  const { planBus, replicasOn } = await import('../transport/nats/bus-setup.ts');
   const bus = await reach(config.nats!, '_INBOX_doctor');
-  if ('status' in bus) return [bus, sync];
+  if ('status' in bus) return [bus, await checkSync(flags.monitor ?? [], undefined)];
   try {
     const connection = bus.up();
-    const isCluster = connection.info?.cluster !== undefined;
-    const replicas = flags.replicas === undefined ? (isCluster ? 3 : 1) : flags.replicas === '3' ? 3 : 1;
+    const asked = flags.replicas === undefined ? undefined : flags.replicas === '3' ? 3 : 1;
+    const plan = planBus(overBus(config), asked ?? replicasOn(connection), { replicas: asked });
+    const setup = asked === undefined ? 'countersign nats setup' : `countersign nats setup --replicas ${asked}`;
     const signer = await signerAt(config.keys.log).catch(() => null);
     return [
-      checkVersion(connection), sync, await checkStreams(connection, planBus(overBus(config), replicas)), await checkClock(connection, session.nowMs),
+      checkVersion(connection), checkPayload(connection), await checkSync(flags.monitor ?? [], connection.info), await checkStreams(connection, plan, setup), await checkRoom(connection), await checkClock(connection, session.nowMs),
       ...(signer === null ? [] : [await checkCopy(connection, logIdOf(config.origin), () => ownSize(config.data, signer))]),
       ...(flags.worker === undefined ? [] : await tryAsWorker(session, config, resolve(session.cwd, flags.worker), bus)),
     ];
@@ -95,6 +95,7 @@ async function reach(nats: Pick<NonNullable<Config['nats']>, 'servers' | 'seed' 
 async function tryAsWorker(session: Session, config: Config, file: string, sidecar: Bus): Promise<Checked[]> {
   const { laneOf } = await import('../transport/nats/bus-layout.ts');
   const { inboxOf } = await import('../transport/nats/server-config.ts');
+  const { probeDuties } = await import('../transport/nats/bus-duties.ts');
   const { probeWorker } = await import('../transport/nats/bus-probes.ts');
   const executor = await loadExecutorConfig(file).catch((error: unknown) => failed('permissions', error instanceof Error ? error.message : String(error), `correct ${file}`));
   if ('status' in executor) return [executor];
@@ -104,7 +105,8 @@ async function tryAsWorker(session: Session, config: Config, file: string, sidec
   if ('status' in bus) return [bus];
   try {
     const other = overBus(config).find((id) => id !== executor.id);
-    return await probeWorker({ worker: bus.up(), sidecar: sidecar.up(), lane, otherLane: other === undefined ? undefined : laneOf(other), clock: systemClock, randomBytes: session.randomBytes });
+    const options = { worker: bus.up(), sidecar: sidecar.up(), lane, otherLane: other === undefined ? undefined : laneOf(other), clock: systemClock, randomBytes: session.randomBytes };
+    return [...(await probeDuties(options)), ...(await probeWorker(options))];
   } finally {
     await bus.close();
   }

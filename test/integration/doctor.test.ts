@@ -12,9 +12,13 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Checked } from '../../src/doctor/check.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
 import { act, API_PREFIX, arm, delivery, laneOf, result, revoke, STREAMS } from '../../src/transport/nats/bus-layout.ts';
-import { checkClock, checkCopy, checkStreams, checkSync, checkVersion } from '../../src/transport/nats/bus-checks.ts';
+import { checkClock, checkCopy, checkPayload, checkRoom, checkStreams, checkSync, checkVersion } from '../../src/transport/nats/bus-checks.ts';
+import { probeDuties } from '../../src/transport/nats/bus-duties.ts';
 import { probeWorker } from '../../src/transport/nats/bus-probes.ts';
 import { planBus, setUpBus } from '../../src/transport/nats/bus-setup.ts';
+import type { Claim } from '../../src/executor/claims.ts';
+import { natsClaimBoard } from '../../src/transport/nats/claim-board.ts';
+import { openBus, type Bus } from '../../src/transport/nats/connection.ts';
 import { newBusUser, type BusUser } from '../../src/transport/nats/bus-user.ts';
 import { inboxOf } from '../../src/transport/nats/server-config.ts';
 import { until } from '../../examples/demo/check.ts';
@@ -61,11 +65,12 @@ describe.skipIf(!hasNats())('a bus', () => {
   test('as it should be passes every check, and is left as it was', async () => {
     const before = await messages();
     const checks: Checked[] = [
-      checkVersion(sidecar), await checkSync(nats.nodes.map(({ monitor }) => monitor)), await checkStreams(sidecar, plan), await checkClock(sidecar, () => Date.now()),
-      await checkCopy(sidecar, LOG, () => Promise.resolve(null)), ...(await probeWorker({ worker, sidecar, lane, otherLane: other, clock: systemClock, randomBytes })),
+      checkVersion(sidecar), checkPayload(sidecar), await checkSync(nats.nodes.map(({ monitor }) => monitor), sidecar.info), await checkStreams(sidecar, plan), await checkRoom(sidecar), await checkClock(sidecar, () => Date.now()),
+      await checkCopy(sidecar, LOG, () => Promise.resolve(null)),
+      ...(await probeDuties({ worker, sidecar, lane, clock: systemClock, randomBytes })), ...(await probeWorker({ worker, sidecar, lane, otherLane: other, clock: systemClock, randomBytes })),
     ];
     expect(checks.filter(({ status }) => status !== 'ok')).toEqual([]);
-    expect(checks.map(({ name }) => name)).toEqual(['server', 'sync', 'streams', 'clock', 'copy', 'permissions', 'headers', 'replies']);
+    expect(checks.map(({ name }) => name)).toEqual(['server', 'payload', 'sync', 'streams', 'room', 'clock', 'copy', 'reach', 'permissions', 'headers', 'replies']);
     expect(await messages()).toEqual(before);
   });
 
@@ -84,12 +89,12 @@ describe.skipIf(!hasNats())('a bus', () => {
 
   test.each([
     ['acknowledges before it syncs', '{"version":"2.15.1","jetstream":{"config":{}}}', 'failed'], ['is too old', '{"version":"2.14.9","jetstream":{"config":{"sync_always":true}}}', 'failed'],
-    ['says nothing that can be read', 'hello', 'unknown'],
+    ['says nothing that can be read', 'hello', 'unknown'], ['does not say which it is', '{"version":"2.15.1","jetstream":{"config":{"sync_always":true}}}', 'unknown'],
   ])('that %s is not relied on', async (_what, varz, status) => {
     const monitor = createServer((_request, response) => response.end(varz));
     await new Promise<void>((resolve) => monitor.listen(0, '127.0.0.1', resolve));
     try {
-      expect(await checkSync([`http://127.0.0.1:${(monitor.address() as AddressInfo).port}`])).toMatchObject({ name: 'sync', status });
+      expect(await checkSync([`http://127.0.0.1:${(monitor.address() as AddressInfo).port}`], undefined)).toMatchObject({ name: 'sync', status });
     } finally {
       monitor.closeAllConnections();
       await new Promise((resolve) => monitor.close(resolve));
@@ -97,8 +102,8 @@ describe.skipIf(!hasNats())('a bus', () => {
   });
 
   test('without monitoring proves nothing of what it keeps', async () => {
-    expect(await checkSync([])).toMatchObject({ status: 'unknown' });
-    expect(await checkSync([nats.nodes[0]!.monitor, 'http://127.0.0.1:9'])).toMatchObject({ status: 'unknown' });
+    expect(await checkSync([], sidecar.info)).toMatchObject({ status: 'unknown' });
+    expect(await checkSync([nats.nodes[0]!.monitor, 'http://127.0.0.1:9'], sidecar.info)).toMatchObject({ status: 'unknown' });
   });
 
   test('whose copy has more than the ledger, or was written by somebody else, is told of', async () => {
@@ -107,6 +112,68 @@ describe.skipIf(!hasNats())('a bus', () => {
     expect(await checkCopy(sidecar, LOG, () => Promise.resolve(3))).toMatchObject({ status: 'ok', message: '2 of 3 records; the sidecar catches up while it runs' });
     await jetstream(sidecar).publish(`cs.ledger.${LOG}`, 'rubbish');
     expect(await checkCopy(sidecar, LOG, () => Promise.resolve(3))).toMatchObject({ status: 'failed' });
+  });
+
+  test('that does not let a worker do its work is told of, thing by thing', async () => {
+    const told = async (by: NatsConnection): Promise<string[]> => (await probeDuties({ worker: by, sidecar, lane, clock: systemClock, randomBytes })).map(({ status, message }) => `${status} ${message.split(':')[0]!}`);
+    // Another executor's worker may do none of it in this one's place.
+    const stranger = await as(nats.urls, nats.seeds.executors.get(OTHER)!, inboxOf(other));
+    try {
+      expect(await told(stranger)).toEqual([
+        'see its own queue of steps', 'pull steps', 'acknowledge steps', 'see its own queue of orders', 'pull orders', 'acknowledge orders', 'read claims', 'post claims', 'report', 'deliver',
+        'answer sidecars', 'hear what became of its reports',
+      ].map((what) => `failed it cannot ${what}`));
+    } finally {
+      await stranger.close();
+    }
+    const manager = await jetstreamManager(sidecar);
+    await manager.consumers.delete(STREAMS.steps, `${lane}-revoke`);
+    await manager.streams.delete(STREAMS.results);
+    expect(await told(worker)).toEqual(['failed it cannot see its own queue of orders', 'failed it cannot pull orders', 'failed it cannot acknowledge orders', 'failed it cannot report']);
+  });
+
+  test('that one executor has nearly filled is told of, and whose it is', async () => {
+    const manager = await jetstreamManager(sidecar);
+    await manager.streams.update(STREAMS.results, { max_bytes: 4_096 });
+    await jetstream(sidecar).publish(result(other, LOG, TOKEN), 'x');
+    for (let n = 0; n < 2; n += 1) await jetstream(sidecar).publish(result(lane, LOG, String(n).padStart(32, '0')), 'x'.repeat(1_600));
+    expect(await checkRoom(sidecar)).toMatchObject({ status: 'failed', message: expect.stringMatching(/^CS_RESULTS is 8\d % full, most of it by executor:pg-1$/) as string });
+  });
+
+  test('that is full of the claims of one executor takes no other, keeps each that is there, and lets it be changed', async () => {
+    const manager = await jetstreamManager(sidecar);
+    const openedAs = (id: string): Bus => openBus({ servers: nats.urls, seed: nats.seeds.executors.get(id)!, name: id, inboxPrefix: inboxOf(laneOf(id)), logger: { info: () => undefined, warn: () => undefined, error: () => undefined } });
+    const [own, flooding] = [openedAs(EXECUTOR), openedAs(OTHER)];
+    const given: Claim = { v: 1, worker: 'a'.repeat(16), state: 'given', untilMs: 0 };
+    try {
+      await until('both are connected', () => (own.isUp && flooding.isUp ? true : undefined), { timeoutMs: 20_000 });
+      const board = natsClaimBoard(own, lane);
+      const sequence = await board.post('lse_1', given, 0);
+      await manager.streams.update(STREAMS.claims, { max_bytes: 16_384 });
+      const flood = natsClaimBoard(flooding, other);
+      let posted = 0;
+      await expect((async () => {
+        for (; posted < 1_000; posted += 1) await flood.post(`lse_${posted}`, given, 0);
+      })()).rejects.toMatchObject({ code: 'unreachable' });
+      expect(posted).toBeGreaterThan(10);
+      await expect(board.post('lse_2', given, 0)).rejects.toMatchObject({ code: 'unreachable' });
+      expect(await board.read('lse_1')).toEqual({ claim: given, sequence });
+      const ended = await board.post('lse_1', { ...given, state: 'ended' }, sequence!);
+      expect(await board.read('lse_1')).toEqual({ claim: { ...given, state: 'ended' }, sequence: ended });
+      expect(await checkRoom(sidecar)).toMatchObject({ status: 'failed', message: expect.stringMatching(/^CS_CLAIMS is 9\d % full, most of it by executor:other$/) as string });
+      // An order goes its way all the same: to arm one, and to send one.
+      await jetstream(sidecar).publish(arm(lane, LOG, TOKEN), 'the order', { schedule: { specification: new Date(Date.now() + 3_600_000), target: revoke(lane, LOG, TOKEN) } });
+      await jetstream(sidecar).publish(revoke(lane, LOG, TOKEN), 'the order');
+    } finally {
+      await own.close();
+      await flooding.close();
+    }
+  });
+
+  test('with a step on its way is tried without its being handed out or lost', async () => {
+    await jetstream(sidecar).publish(act(lane, LOG, TOKEN), 'a step');
+    expect(await probeDuties({ worker, sidecar, lane, clock: systemClock, randomBytes })).toMatchObject([{ name: 'reach', status: 'ok' }]);
+    expect(await (await jetstreamManager(sidecar)).consumers.info(STREAMS.steps, `${lane}-act`)).toMatchObject({ num_pending: 1, num_ack_pending: 0, delivered: { consumer_seq: 0 }, num_waiting: 0 });
   });
 
   test('that takes schedules or roll-ups from workers is told of', async () => {
@@ -167,6 +234,7 @@ describe.skipIf(!hasNats())('a bus', () => {
     let boss: NatsConnection;
     let insider: NatsConnection;
     const users: Readonly<Record<'sidecar' | 'worker', BusUser>> = { sidecar: newBusUser(), worker: newBusUser() };
+    // The payload is that of before headers were counted.
     beforeAll(async () => {
       directory = await mkdtemp(join(tmpdir(), 'countersign-shared-'));
       const config = join(directory, 'shared.conf');
@@ -188,6 +256,19 @@ describe.skipIf(!hasNats())('a bus', () => {
       server.kill('SIGKILL');
       await gone;
       await rm(directory, { recursive: true, force: true });
+    });
+
+    test('whose messages are too small is told of, by doctor and to whoever connects', async () => {
+      expect(checkPayload(boss)).toMatchObject({ name: 'payload', status: 'failed', message: 'the server takes no message of more than 2097152 bytes: large steps and reports would be refused' });
+      const said: string[] = [];
+      const logger = { info: () => undefined, warn: () => undefined, error: (_fields: object, message: string) => said.push(message) };
+      const bus = openBus({ servers: [boss.getServer()], seed: users.worker.seed, name: 'worker', inboxPrefix: inboxOf(lane), logger });
+      try {
+        await until('it is connected', () => (bus.isUp ? true : undefined), { timeoutMs: 20_000 });
+        expect(said).toEqual([expect.stringContaining('the bus refuses large messages')]);
+      } finally {
+        await bus.close();
+      }
     });
 
     test('fails the checks of permissions and replies, and nothing of the trying is left', async () => {

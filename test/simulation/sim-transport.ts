@@ -54,8 +54,13 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
 
   const reachable = (audience: string): boolean => !cut.has(audience) && ends.get(audience)?.process.alive === true;
   /** Both ends find that they are connected, some time after whatever happened to the line. */
+  /** A socket that is reset twice before it is there again comes up once. */
+  const comingUp = new Set<string>();
   const reconnect = (audience: string): void => {
+    if (comingUp.has(audience)) return;
+    comingUp.add(audience);
     scheduler.after(rng.between(5, 300), `line to ${audience} is up`, () => {
+      comingUp.delete(audience);
       if (!reachable(audience) || sidecar?.process.alive !== true) return;
       sidecar.connected(audience);
       for (const lock of ends.get(audience)!.locks()) showLock(audience, lock);

@@ -1,7 +1,9 @@
 /** Real nats-servers for tests: one alone, or three that are a cluster, with accounts for one sidecar and any number of executors. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { until } from '../../examples/demo/check.ts';
 import { packageRoot } from '../../examples/demo/processes.ts';
 import { layOutNats, type NatsNode, type NatsServers } from '../../examples/support/nats-servers.ts';
 import { findProgram } from '../../examples/support/programs.ts';
@@ -43,4 +45,32 @@ export async function testNats(executors: readonly string[], size: 1 | 3 = 1): P
     throw error;
   }
   return { ...servers, seeds: { sidecar: sidecar.seed, executors: new Map([...users].map(([id, { seed }]) => [id, seed])), listener: listener.seed }, close };
+}
+
+/** One server with a configuration of the test's own, whose port it chose itself. */
+export async function loneNats(lines: readonly string[]): Promise<{ readonly url: string; close(): Promise<void> }> {
+  const program = findProgram(root, 'nats-server');
+  if (program === null) throw new Error('no nats-server on this machine');
+  const directory = await mkdtemp(join(tmpdir(), 'countersign-lone-'));
+  const config = join(directory, 'lone.conf');
+  await writeFile(config, ['listen: "127.0.0.1:-1"', `ports_file_dir: "${directory}"`, ...lines.map((line) => line.replaceAll('STORE', join(directory, 'store'))), ''].join('\n'));
+  const server = spawn(program, ['-c', config], { stdio: 'ignore' });
+  const close = async (): Promise<void> => {
+    const gone = server.exitCode === null ? new Promise((resolve) => server.once('exit', resolve)) : Promise.resolve();
+    server.kill('SIGKILL');
+    await gone;
+    await rm(directory, { recursive: true, force: true });
+  };
+  try {
+    const url = await until('the server says where it listens', async () => {
+      const file = (await readdir(directory)).find((name) => name.endsWith('.ports'));
+      if (file === undefined) return undefined;
+      const text = await readFile(join(directory, file), 'utf8');
+      return text === '' ? undefined : (JSON.parse(text) as { readonly nats: readonly string[] }).nats[0];
+    }, { timeoutMs: 20_000 });
+    return { url, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }

@@ -29,6 +29,8 @@ export const API_PREFIX = 'CSJS.API';
 
 /** Bytes of one message: an envelope, or a report with its states. The server's default would refuse some. */
 export const MESSAGE_BYTES_MAX = 2_097_152;
+/** The same with its headers, which servers and streams count as well. */
+export const WIRE_BYTES_MAX = MESSAGE_BYTES_MAX + 4_096;
 
 /** How often a worker says that it is there. */
 export const BEAT_MS = 2_000;

@@ -21,10 +21,10 @@ export interface ProbeOptions {
   readonly randomBytes: (length: number) => Uint8Array;
 }
 
-const PROBE_MS = 1_500;
+export const PROBE_MS = 1_500;
 const SEEN_MS = 3_000;
 const LOOK_MS = 50;
-const REMEDY = 'countersign nats accounts   prints the accounts that keep workers apart: give them to every nats-server, and reload it';
+export const ACCOUNTS_REMEDY = 'countersign nats accounts   prints the accounts that keep workers apart: give them to every nats-server, and reload it';
 
 interface Forbidden {
   /** After "it can". */
@@ -88,10 +88,10 @@ async function probe(worker: NatsConnection, { what, subject, body }: Forbidden)
   const name = 'permissions';
   try {
     await worker.request(subject, body, { timeout: PROBE_MS });
-    return failed(name, `it can ${what}`, REMEDY);
+    return failed(name, `it can ${what}`, ACCOUNTS_REMEDY);
   } catch (error) {
     if (isRefusal(error)) return ok(name, what);
-    if (isUnanswered(error)) return unknown(name, `whether it can ${what}: nobody refused it, and nobody answered`, REMEDY);
+    if (isUnanswered(error)) return unknown(name, `whether it can ${what}: nobody refused it, and nobody answered`, ACCOUNTS_REMEDY);
     throw error;
   }
 }
@@ -133,12 +133,13 @@ async function probeReply({ worker, sidecar, lane, clock }: ProbeOptions, { log,
   await worker.flush();
   const manager = await jetstreamManager(sidecar, { timeout: SEEN_MS });
   const isIn = async (stream: string, subject: string): Promise<boolean> => (await manager.streams.getMessage(stream, { last_by_subj: subject })) !== null;
-  if (!(await within(clock, SEEN_MS, () => isIn(STREAMS.deliveries, published)))) return unknown(name, `what ${lane} publishes does not arrive, so it is not known where its acknowledgement goes`, REMEDY);
+  if (!(await within(clock, SEEN_MS, () => isIn(STREAMS.deliveries, published)))) return unknown(name, `what ${lane} publishes does not arrive, so it is not known where its acknowledgement goes`, ACCOUNTS_REMEDY);
   const arrived = await within(clock, PROBE_MS / 3, () => isIn(STREAMS.steps, target));
-  return arrived ? failed(name, `the acknowledgement of what ${lane} publishes lands on another executor's orders: it can disarm them`, REMEDY) : ok(name, `acknowledgements of what ${lane} publishes stay in its account`);
+  return arrived ? failed(name, `the acknowledgement of what ${lane} publishes lands on another executor's orders: it can disarm them`, ACCOUNTS_REMEDY) : ok(name, `acknowledgements of what ${lane} publishes stay in its account`);
 }
 
-async function within(clock: Clock, timeoutMs: number, isSo: () => Promise<boolean>): Promise<boolean> {
+/** Whether it became so within that time, asked again and again. */
+export async function within(clock: Clock, timeoutMs: number, isSo: () => Promise<boolean>): Promise<boolean> {
   for (let leftMs = timeoutMs; ; leftMs -= LOOK_MS) {
     if (await isSo()) return true;
     if (leftMs <= 0) return false;

@@ -1,6 +1,7 @@
 /** A connection to the bus that is kept up for ever: what is down is tried again, and whoever wants to publish meanwhile is told so. */
 import { connect, nkeyAuthenticator, type Msg, type NatsConnection } from '@nats-io/transport-node';
 import { TransportError, type Logger } from '../../engine/ports.ts';
+import { WIRE_BYTES_MAX } from './bus-layout.ts';
 
 export interface BusOptions {
   /** `nats://` or `tls://` URLs of one cluster. */
@@ -54,6 +55,8 @@ export function openBus({ servers, seed, caFile, name, inboxPrefix, logger }: Bu
   const cameUp = (to: NatsConnection): void => {
     isUp = true;
     logger.info({ server: to.getServer() }, 'connected to the bus');
+    const bytesMax = to.info?.max_payload ?? 0;
+    if (bytesMax < WIRE_BYTES_MAX) logger.error({ bytesMax, bytesNeeded: WIRE_BYTES_MAX }, 'the bus refuses large messages: steps and reports may not get through until every nats-server has the max_payload that countersign nats accounts prints');
     for (const callback of callbacks) callback(to);
   };
 

@@ -5,7 +5,7 @@
  * Tried: in an account that all share, a worker disarms another's revoke with the reply subject of its own publish, takes steps that are not
  * its, and wipes the schedules with a roll-up.
  */
-import { API_PREFIX, consumerOf, laneOf, MESSAGE_BYTES_MAX, STREAMS } from './bus-layout.ts';
+import { API_PREFIX, consumerOf, laneOf, STREAMS, WIRE_BYTES_MAX } from './bus-layout.ts';
 
 export interface ServerConfigOptions {
   /** nkey public keys (`U…`) of the sidecars. */
@@ -22,7 +22,7 @@ const EVENTS = 'cs.event.>';
 export function formatAccounts({ sidecars, executors, listeners = [] }: ServerConfigOptions): string {
   const lanes = [...executors].map(([id, keys]) => ({ lane: laneOf(id), account: accountOf(id), keys }));
   return [
-    `max_payload: ${MESSAGE_BYTES_MAX}`,
+    `max_payload: ${WIRE_BYTES_MAX}`,
     'accounts {',
     '  CS {',
     '    jetstream: enabled',
@@ -62,9 +62,9 @@ export function formatAccounts({ sidecars, executors, listeners = [] }: ServerCo
 /** Inboxes of a lane's workers are below it. */
 export const inboxOf = (lane: string): string => `_INBOX_${lane}`;
 
-/** Account names are letters, digits, dashes and underscores. */
+/** Account names are letters, digits, dashes and underscores. Injective, as lanes are: an underscore is written `_u`, a dot `_d`. */
 function accountOf(executor: string): string {
-  return `W_${laneOf(executor).replaceAll('=2e', '__dot__')}`;
+  return `W_${laneOf(executor).replaceAll('_', '_u').replaceAll('=2e', '_d')}`;
 }
 
 interface Service {
