@@ -81,6 +81,7 @@ export function openReconciliations(believed: Believed): Reconciliations {
       return arePagesOf(finding.connector, discoveryId, evidence) ? null : fault('state-mismatch', 'a finding cleared by pages that were not read');
     }
     if (type === 'reconcile.proposed') return null;
+    if (finding.code !== 'access-past-end') return fault('order-mismatch', `what is ${finding.code} is ordered back by nobody: people decide`);
     const order = openOrder(believed, reconcileRecordBodies[type].parse(record.body).order);
     if (!order.ok) return order.fault;
     const fits = order.value.cause === 'reconcile' && order.value.log === believed.logId && order.value.changeId === finding.change && order.value.connector === finding.connector;
