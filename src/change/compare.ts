@@ -14,11 +14,11 @@ import { isTwin, makerOf, makingStep, retiredBy, rotationsIn, standingOf, twinOf
 import { FINAL_STATES, type ChangeState } from './state.ts';
 
 /**
- * - `account-unknown`: an account can log in and is of no identity, and no change of this ledger made it;
- * - `access-unexplained`: an identity's account holds, or is lent, what no record and none of its purposes explains;
+ * - `account-unknown`: an account can log in and is of no identity, and no change of this ledger made it, whatever name and mark it bears;
+ * - `access-unexplained`: an identity's account holds, is lent, or can be logged in to by, what no record and none of its purposes explains;
  * - `access-missing`: what a change gave, and nothing has ended, is not there;
  * - `access-past-end`: what a change gave is still there, or there again, and its lease is over or it was taken back;
- * - `access-returned`: an account that was shut out lets somebody in again.
+ * - `access-returned`: an account, login or credential that was shut out or retired lets somebody in again.
  */
 export const DISCREPANCY_CODES = ['account-unknown', 'access-unexplained', 'access-missing', 'access-past-end', 'access-returned'] as const;
 export type DiscrepancyCode = (typeof DISCREPANCY_CODES)[number];

@@ -65,7 +65,7 @@ function judgeUnmarked({ id }: Credential, { entry, maker, rotations, page, marg
 
 /** The last rotation of the account's credentials that is done. */
 function settledBy(entry: FoundAccount, rotations: readonly ChangeState[], page: Moment, marginMs: number): ChangeState | undefined {
-  return rotations.findLast((one) => isFor(one, entry) && standingOf(one, page, marginMs) === 'given');
+  return rotations.findLast((one) => one.name === 'done' && isFor(one, entry) && standingOf(one, page, marginMs) === 'given');
 }
 
 /** Whether the change makes a login of this account: the account itself, or a credential of it. */

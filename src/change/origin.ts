@@ -7,7 +7,7 @@
 import type { FoundAccount } from '../protocol/discovery.ts';
 import type { PlanStep } from '../protocol/plan.ts';
 import type { KnownIdentity } from './compare.ts';
-import { FINAL_STATES, type ChangeState } from './state.ts';
+import { FINAL_STATES, isPastCutover, type ChangeState } from './state.ts';
 
 /** What a change says about access that bears its client token. */
 export type Standing = 'given' | 'over' | 'onItsWay' | 'never';
@@ -28,6 +28,8 @@ export function standingOf(change: ChangeState, page: Moment, marginMs: number):
     if (page.atMs < change.lease.endsAtMs - marginMs) return 'given';
     return page.atMs < change.lease.endsAtMs + marginMs ? 'onItsWay' : 'over';
   }
+  // Given up past its cutover: both credentials stand, and that is on record.
+  if (change.name === 'withdrawn' && isPastCutover(change)) return 'given';
   return FINAL_STATES.has(change.name) ? 'over' : 'onItsWay';
 }
 

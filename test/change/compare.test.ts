@@ -115,6 +115,22 @@ describe('what is as it is recorded', () => {
     expect(compared({ entries: [ORDERS, RETIRED, login('orders_b', MADE)], changes: [now], identities: [ORDERS_API] }).found).toEqual([]);
   });
 
+  it('both logins, and both credentials, of a rotation that was given up past its cutover: taking the new one back could leave none', () => {
+    const givenUp = (touched: Partial<TargetState['touched']> = {}): ChangeState => {
+      const story = staged(touched);
+      story.nowMs = T0 + 601_000;
+      story.stepDone();
+      story.must({ type: 'openFinding', by: SIDECAR, code: 'rotation-stalled', message: 'the old login stays in use', owner: null });
+      story.must({ type: 'withdraw', by: 'person:wei', comment: 'nobody moves over', isResponder: true });
+      expect(story.now.name).toBe('withdrawn');
+      return story.now;
+    };
+    expect(compared({ entries: [ORDERS, login('orders_a'), login('orders_b', MADE)], changes: [givenUp()], identities: [ORDERS_API] }).found).toEqual([]);
+    const credentials = [null, TOKEN].map((clientToken, n) => ({ id: String(n), createdAt: null, expiresAt: null, usesLeft: null, clientToken }));
+    const change = givenUp({ currentName: 'app#0', nextName: `app#${TOKEN}`, privilege: 'role:app' });
+    expect(compared({ entries: [account({ account: 'app', credentials })], changes: [change], identities: [{ ...ORDERS_API, account: 'app' }] }).found).toEqual([]);
+  });
+
   it('an account that a change made, under its own name or, by its id, another that somebody gave it', () => {
     const { now } = provisioned({ account: 16_700 });
     const { account: name } = now.plan!.steps[0]!;
