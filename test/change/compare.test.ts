@@ -179,6 +179,15 @@ describe('a login that is called like one of a rotation', () => {
     expect(found([{ ...RETIRED, canLogin: true, marks: [{ clientToken: UNKNOWN_TOKEN, what: 'retired' }] }])).toEqual([['access-returned', 'orders_a']]);
   });
 
+  it('has returned where its account was shut out, though a rotation was tried since', () => {
+    const story = new Story();
+    story.allowed({ kind: 'disable', subject: ORDERS_API.nhi, connector: 'pg-main', target: 'app', reason: 'gone' });
+    story.stepDone();
+    expect(found([login('orders_b')], [story.now])).toEqual([['access-returned', 'orders_b']]);
+    const tried: ChangeState = { ...staged().now, name: 'failed', changeId: CHANGE.replace('0000A', '0000B') };
+    expect(found([login('orders_b')], [story.now, tried])).toEqual([['access-returned', 'orders_b']]);
+  });
+
   it('is undecided where the account was not looked at', () => {
     const comparison = compared({ entries: [login('orders_a')], identities: [ORDERS_API], complete: false });
     expect([comparison.found.length, comparison.undecided.size > 0]).toEqual([0, true]);
