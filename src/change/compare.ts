@@ -8,15 +8,17 @@ import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import type { Found, FoundAccount, FoundGrant } from '../protocol/discovery.ts';
 import { isUndoable } from '../protocol/plan.ts';
 import { entitlementsOf } from '../protocol/request.ts';
+import { judgeCredentials } from './credentials.ts';
 import { clientTokenOf } from './derive.ts';
+import { isTwin, makerOf, makingStep, retiredBy, rotationsIn, standingOf, twinOf, type Moment } from './origin.ts';
 import { FINAL_STATES, type ChangeState } from './state.ts';
 
 /**
- * - `account-unknown`: an account can log in and is of no identity, and no change of this ledger made it;
- * - `access-unexplained`: an identity's account holds, or is lent, what no record and none of its purposes explains;
+ * - `account-unknown`: an account can log in and is of no identity, and no change of this ledger made it, whatever name and mark it bears;
+ * - `access-unexplained`: an identity's account holds, is lent, or can be logged in to by, what no record and none of its purposes explains;
  * - `access-missing`: what a change gave, and nothing has ended, is not there;
  * - `access-past-end`: what a change gave is still there, or there again, and its lease is over or it was taken back;
- * - `access-returned`: an account that was shut out lets somebody in again.
+ * - `access-returned`: an account, login or credential that was shut out or retired lets somebody in again.
  */
 export const DISCREPANCY_CODES = ['account-unknown', 'access-unexplained', 'access-missing', 'access-past-end', 'access-returned'] as const;
 export type DiscrepancyCode = (typeof DISCREPANCY_CODES)[number];
@@ -108,22 +110,6 @@ function idsAbout(at: Pick<LookedAt, 'connector' | 'target'>, about: string): Re
   return Object.fromEntries(DISCREPANCY_CODES.map((code) => [code, idOf(code)])) as Record<DiscrepancyCode, string>;
 }
 
-/** What a change says about access that bears its client token. */
-type Standing = 'given' | 'over' | 'onItsWay' | 'never';
-
-function standingOf(change: ChangeState, page: { readonly fromSeq: number; readonly atMs: number }, marginMs: number): Standing {
-  if (change.lastSeq >= page.fromSeq) return 'onItsWay';
-  if (change.act === null) return 'never';
-  if (change.ended !== null) return 'over';
-  if (change.revokes.length > 0) return 'onItsWay';
-  if (change.name === 'done') return 'given';
-  if (change.name === 'active' && change.lease !== null) {
-    if (page.atMs < change.lease.endsAtMs - marginMs) return 'given';
-    return page.atMs < change.lease.endsAtMs + marginMs ? 'onItsWay' : 'over';
-  }
-  return FINAL_STATES.has(change.name) ? 'over' : 'onItsWay';
-}
-
 export function compare(at: LookedAt, known: Known): Comparison {
   const byToken = new Map<string, ChangeState>();
   const here: ChangeState[] = [];
@@ -133,6 +119,11 @@ export function compare(at: LookedAt, known: Known): Comparison {
     byToken.set(clientTokenOf(change.changeId), change);
   }
   const byAccount = new Map(known.identities.map((identity) => [identity.account, identity]));
+  const rotations = rotationsIn(here);
+  const around = {
+    complete: at.complete, rotations, names: new Set(byAccount.keys()),
+    entries: at.pages.flatMap(({ entries }) => entries.filter((entry): entry is FoundAccount => entry.kind === 'account')),
+  };
   const found: Discrepancy[] = [];
   const undecided = new Set<string>();
   const seen = new Set<string>();
@@ -196,38 +187,48 @@ export function compare(at: LookedAt, known: Known): Comparison {
 
   function lookAtAccount(entry: FoundAccount, page: LookedAt['pages'][number]): void {
     const about = `account:${entry.nativeId}`;
-    const made = entry.marks.find(({ what }) => what === 'made');
-    const change = made === undefined ? undefined : byToken.get(made.clientToken);
-    const identity = identityOf(entry);
-    for (const { clientToken } of entry.marks) if (entry.canLogin) seen.add(`${clientToken} ${entry.account}`);
+    const change = makerOf(entry, byToken);
+    const named = byAccount.get(entry.account);
+    const base = named === undefined ? byAccount.get(twinOf(entry.account) ?? '') : undefined;
+    const twin = base === undefined ? null : isTwin(entry, base, change, around);
+    const identity = named ?? (twin?.is === true ? base : undefined);
+    if (entry.canLogin) {
+      for (const { clientToken } of entry.marks) seen.add(`${clientToken} ${entry.account}`);
+      if (change !== undefined) seen.add(`${clientTokenOf(change.changeId)} ${makingStep(change)!.account}`);
+    }
     for (const credential of entry.credentials) if (credential.clientToken !== null) seen.add(`${credential.clientToken} ${entry.account}`);
     if (entry.isOwn || (!entry.canLogin && identity === undefined)) return;
     if (entry.canLogin) counts.accounts += 1;
     const size = entry.held.length + entry.heldLeftOut;
-    const what = { account: entry.account, nhi: identity?.nhi ?? change?.request.subject ?? null, change: change?.changeId ?? null, privileges: entry.held };
+    const isGiven = change !== undefined && entry.canLogin && standingOf(change, page, known.marginMs) === 'given';
+    // Whatever it is called now: what has ended is taken away by its mark. But not in the name of a mark that somebody put on an identity's own.
+    const ending = change ?? (named === undefined ? markedBy(entry) : undefined);
+    const what = { account: entry.account, nhi: identity?.nhi ?? ending?.request.subject ?? null, change: ending?.changeId ?? null, privileges: entry.held };
 
-    if (change !== undefined && entry.canLogin) {
-      switch (standingOf(change, page, known.marginMs)) {
-        case 'over':
-          count('pastEnd', size);
-          return find('access-past-end', about, [page.digest], { ...what, message: pastEnd(change) });
-        case 'onItsWay':
-          count('undecided', size);
-          return leaveOpen(about);
-        case 'given':
-        case 'never':
+    if (ending !== undefined && entry.canLogin) {
+      const standing = standingOf(ending, page, known.marginMs);
+      if (standing === 'over') {
+        count('pastEnd', size);
+        return find('access-past-end', about, [page.digest], { ...what, message: pastEnd(ending) });
+      }
+      if (standing === 'onItsWay' && change !== undefined) {
+        count('undecided', size);
+        return leaveOpen(about);
       }
     }
+    if (isShutOut(entry, named ?? base, page)) return;
     lookAtCredentials(entry, change, page);
-    const isGiven = change !== undefined && entry.canLogin && standingOf(change, page, known.marginMs) === 'given';
     if (identity === undefined && !isGiven) {
+      if (twin?.is === null) {
+        count('undecided', size);
+        return leaveOpen(about);
+      }
       counts.unknownAccounts += 1;
       count('unexplained', size);
       if (entry.endsAt === null) counts.standing += size;
-      const token = made === undefined ? '' : `; it bears ${made.clientToken}, a client token ${change === undefined ? 'that this ledger does not know' : 'of a change that gave nothing'}`;
-      return find('account-unknown', about, [page.digest], { ...what, message: `${entry.account} can log in and is of no identity in the inventory${lastUseOf(entry)}${token}` });
+      const why = twin?.is === false ? `; it is called like a login of ${base!.account}, and ${twin.why}` : '';
+      return find('account-unknown', about, [page.digest], { ...what, nhi: change?.request.subject ?? null, change: change?.changeId ?? null, message: `${entry.account} can log in and is of no identity in the inventory${ofLogin(entry, page)}${ofMark(entry)}${why}` });
     }
-    if (isShutOut(entry, identity, page)) return;
     const given = new Set(isGiven ? change.plan!.steps.flatMap(({ privileges }) => privileges) : []);
     const explained = entry.held.filter((privilege) => given.has(privilege) || isStanding(identity, entry, privilege));
     const beyond = entry.held.filter((privilege) => !explained.includes(privilege));
@@ -235,46 +236,65 @@ export function compare(at: LookedAt, known: Known): Comparison {
     count('unexplained', beyond.length);
     count('undecided', entry.heldLeftOut);
     if (entry.endsAt === null && (!isGiven || change.lease === null)) counts.standing += size;
+    if (entry.canLogin && rotations.some((rotation) => twinOf(makingStep(rotation)!.account) === entry.account && rotation.request.subject === identity?.nhi)) {
+      find('access-unexplained', `login:${entry.nativeId}`, [page.digest], { ...what, privileges: [], message: `${entry.account} can log in itself, beside the logins by which it is rotated` });
+    }
     if (beyond.length === 0) return;
-    find('access-unexplained', about, [page.digest], { ...what, privileges: beyond, message: `${entry.account} holds ${beyond.length} ${beyond.length === 1 ? 'privilege' : 'privileges'} that no record and no purpose of its identity explains${lastUseOf(entry)}` });
+    find('access-unexplained', about, [page.digest], { ...what, privileges: beyond, message: `${entry.account} holds ${beyond.length} ${beyond.length === 1 ? 'privilege' : 'privileges'} that no record and no purpose of its identity explains${ofLogin(entry, page)}` });
   }
 
   /** Of a rotation that came to nothing, the new secret may be left; the account that it opens is somebody's all the same. */
-  function lookAtCredentials(entry: FoundAccount, made: ChangeState | undefined, page: LookedAt['pages'][number]): void {
-    for (const { id, clientToken, expiresAt } of entry.credentials) {
-      const change = clientToken === null ? undefined : byToken.get(clientToken);
-      const isOver = expiresAt !== null && Date.parse(expiresAt) <= page.atMs;
-      if (change === undefined || change === made || isOver) continue;
-      const standing = standingOf(change, page, known.marginMs);
+  function lookAtCredentials(entry: FoundAccount, maker: ChangeState | undefined, page: LookedAt['pages'][number]): void {
+    if (!entry.canLogin) return;
+    for (const [{ id }, judged] of judgeCredentials({ entry, maker, byToken, rotations, page, marginMs: known.marginMs })) {
       const about = `credential:${id}`;
-      if (standing === 'onItsWay') leaveOpen(about);
-      if (standing !== 'over') continue;
-      find('access-past-end', about, [page.digest], { account: entry.account, nhi: change.request.subject, change: change.changeId, privileges: entry.held, message: pastEnd(change) });
+      const nhi = byAccount.get(entry.account)?.nhi ?? maker?.request.subject ?? null;
+      if (judged.is === 'fine') continue;
+      if (judged.is === 'open') leaveOpen(about);
+      else if (judged.is === 'over') find('access-past-end', about, [page.digest], { account: entry.account, nhi: judged.change.request.subject, change: judged.change.changeId, privileges: entry.held, message: pastEnd(judged.change) });
+      // No privileges: what the account holds is not what should go.
+      else find(judged.is === 'returned' ? 'access-returned' : 'access-unexplained', about, [page.digest], { account: entry.account, nhi, change: judged.change?.changeId ?? null, privileges: [], message: `a credential of ${entry.account} (${id}) ${judged.why}` });
     }
   }
 
-  /** An account that this ledger shut out last, and that lets somebody in. */
+  /** A login that this ledger shut out or retired last, and that lets somebody in. */
   function isShutOut(entry: FoundAccount, identity: KnownIdentity | undefined, page: LookedAt['pages'][number]): boolean {
-    if (!entry.canLogin || identity === undefined) return false;
-    const touching = here.filter(({ request, act, plan }) => act !== null && plan !== null && request.subject === identity.nhi && ['disable', 'rotate'].includes(request.kind));
-    const last = touching.sort((a, b) => a.lastSeq - b.lastSeq).at(-1);
-    if (last?.request.kind !== 'disable' || last.name !== 'done') return false;
+    if (!entry.canLogin) return false;
+    const mark = entry.marks.find(({ what }) => what === 'retired');
+    const last = mark === undefined ? retiredBy(entry.account, rotations) ?? disabledBy(identity) : byToken.get(mark.clientToken);
+    if (mark === undefined && last === undefined) return false;
     const about = `account:${entry.nativeId}`;
-    if (last.lastSeq >= page.fromSeq) {
+    if (last !== undefined && last.lastSeq >= page.fromSeq) {
       leaveOpen(about);
       count('undecided', entry.held.length + entry.heldLeftOut);
       return true;
     }
     count('pastEnd', entry.held.length + entry.heldLeftOut);
-    find('access-returned', about, [page.digest], { account: entry.account, nhi: identity.nhi, change: last.changeId, privileges: entry.held, message: `${entry.account} was shut out and can log in again` });
+    const what = { account: entry.account, nhi: identity?.nhi ?? last?.request.subject ?? null, change: last?.changeId ?? null, privileges: entry.held };
+    find('access-returned', about, [page.digest], { ...what, message: `${entry.account} was ${last?.request.kind === 'disable' ? 'shut out' : 'retired'} and can log in again${mark === undefined || last !== undefined ? '' : `; it bears ${mark.clientToken}, a client token that this ledger does not know`}` });
     return true;
   }
 
-  /** By its name; or, of one of the two logins of a rotation, by the account that it is a login of. */
-  function identityOf(entry: FoundAccount): KnownIdentity | undefined {
-    const twinOf = /^(.+)_[ab]$/.exec(entry.account)?.[1];
-    const byName = byAccount.get(entry.account);
-    return byName ?? (twinOf !== undefined && (entry.held.includes(`role:${twinOf}`) || !entry.canLogin) ? byAccount.get(twinOf) : undefined);
+  /** The change that shut the identity's account out, where nothing that stands has touched it since. */
+  function disabledBy(identity: KnownIdentity | undefined): ChangeState | undefined {
+    const touching = here.filter(({ request, act, plan, name }) => act !== null && plan !== null && request.subject === identity?.nhi && ['disable', 'rotate'].includes(request.kind) && !FINAL_STATES.has(name));
+    const last = touching.sort((a, b) => a.lastSeq - b.lastSeq).at(-1);
+    return last?.request.kind === 'disable' && last.name === 'done' ? last : undefined;
+  }
+
+  function markedBy(entry: FoundAccount): ChangeState | undefined {
+    const made = entry.marks.find(({ what }) => what === 'made');
+    return made === undefined ? undefined : byToken.get(made.clientToken);
+  }
+
+  /** What its mark says, where that does not explain it. */
+  function ofMark(entry: FoundAccount): string {
+    const made = entry.marks.find(({ what }) => what === 'made');
+    if (made === undefined) return '';
+    const change = byToken.get(made.clientToken);
+    const step = change === undefined || change.act === null ? undefined : makingStep(change);
+    const whose = change === undefined ? 'that this ledger does not know' : change.act === null ? 'of a change that gave nothing' : `of a change that made ${step?.account ?? 'no login'}`;
+    return `; it bears ${made.clientToken}, a client token ${whose}`;
   }
 
   function lookForWhatWasGiven(change: ChangeState): void {
@@ -307,6 +327,12 @@ function pastEnd(change: ChangeState): string {
   if (change.ended !== null) return `${change.changeId} gave this access and it was taken back: it is there again`;
   if (change.lease !== null) return `${change.changeId} gave this access until ${new Date(change.lease.endsAtMs).toISOString()}: it is still there`;
   return `${change.changeId} came to nothing: what bears its client token should not be there`;
+}
+
+/** When it ends and when it was last used, as far as the target knows. */
+function ofLogin(entry: FoundAccount, page: Moment): string {
+  const isPast = entry.endsAt !== null && Date.parse(entry.endsAt) <= page.atMs;
+  return `${isPast ? `, though its end was ${entry.endsAt}, which not every way of logging in looks at` : ''}${lastUseOf(entry)}`;
 }
 
 function lastUseOf({ lastUsedAt, sessions }: FoundAccount): string {

@@ -48,13 +48,13 @@ export function addIdentify(program: Command, run: Runner): void {
 
 async function identify(session: Session, flags: IdentifyFlags & { readonly onlyFingerprint?: boolean }): Promise<ExitCode> {
   const { out } = session;
-  const fingerprint = await fingerprintIn(session, flags);
+  const fingerprints = await fingerprintsIn(session, flags);
   if (flags.onlyFingerprint === true) {
-    out.document({ fingerprint });
-    out.line(fingerprint);
+    out.document({ fingerprint: fingerprints[0], fingerprints });
+    for (const one of fingerprints) out.line(one);
     return EXIT.ok;
   }
-  const { credentials } = await findCredential(session, flags, fingerprint);
+  const { credentials, fingerprint } = await findCredential(session, flags, fingerprints);
   const owners = ownersIn(session, flags);
   out.document({ fingerprint, credentials: credentials.map((one) => ({ ...one, owner: owners.get(one.subject) ?? null })) });
   for (const one of credentials) tellCredential(session, one, owners.get(one.subject) ?? null);
@@ -62,10 +62,14 @@ async function identify(session: Session, flags: IdentifyFlags & { readonly only
   return EXIT.ok;
 }
 
-/** The fingerprint that was given, or that of the secret on standard input. @throws CliError; the secret is in no message */
-export async function fingerprintIn(session: Session, flags: IdentifyFlags): Promise<string> {
+/**
+ * The fingerprints that were given, or those of the secret on standard input: of the text, and, where that is a document as it was delivered, of
+ * each part that could be the credential. @throws CliError; the secret is in no message
+ */
+export async function fingerprintsIn(session: Session, flags: IdentifyFlags): Promise<readonly string[]> {
   if (flags.fingerprint !== undefined) {
-    if (/^[0-9a-f]{64}$/.test(flags.fingerprint)) return flags.fingerprint;
+    const given = flags.fingerprint.trim().split(/\s+/);
+    if (given.every((one) => /^[0-9a-f]{64}$/.test(one))) return given;
     throw new CliError(EXIT.usage, 'usage', { cause: '--fingerprint takes 64 hex digits', next: 'get them by  countersign identify --only-fingerprint  where the key is' });
   }
   const config = findConfig(flags, session);
@@ -79,32 +83,57 @@ export async function fingerprintIn(session: Session, flags: IdentifyFlags): Pro
   const secret = input.toString('utf8').replace(/\r?\n$/, '');
   input.fill(0);
   if (secret === '') throw new CliError(EXIT.usage, 'usage', { cause: 'nothing is on standard input', next: 'put the secret there, and never in an argument:  countersign identify < file' });
-  return fingerprintOf(key, secret);
+  return [...new Set([secret, ...partsOf(secret)])].map((one) => fingerprintOf(key, one));
 }
 
-/** @throws CliError `not-found` when no credential of that ledger has the fingerprint, `no-ledger` */
-export async function findCredential(session: Session, flags: IdentifyFlags, fingerprint: string): Promise<CredentialReading> {
-  if (flags.worker !== undefined && flags.ledger === undefined) return inBook(session, flags.worker, fingerprint);
+const PARTS_MAX = 16;
+
+/** The strings in a JSON object; none of what is no such thing. */
+function partsOf(secret: string): string[] {
+  try {
+    const parts: unknown = JSON.parse(secret);
+    return typeof parts === 'object' && parts !== null ? Object.values(parts).filter((part) => typeof part === 'string').slice(0, PARTS_MAX) : [];
+  } catch {
+    return [];
+  }
+}
+
+/** What is known by the first of the fingerprints that anything is known by. */
+export interface Identified extends CredentialReading {
+  readonly fingerprint: string;
+}
+
+/** @throws CliError `not-found` when no credential of that ledger has one of the fingerprints, `no-ledger` */
+export async function findCredential(session: Session, flags: IdentifyFlags, fingerprints: readonly string[]): Promise<Identified> {
+  if (flags.worker !== undefined && flags.ledger === undefined) return inBook(session, flags.worker, fingerprints);
   const config = findConfig(flags, session);
   const ledger = flags.ledger !== undefined ? resolve(session.cwd, flags.ledger) : config === null ? null : ledgerIn(config);
   if (ledger === null || !existsSync(ledger)) {
     throw new CliError(EXIT.io, 'no-ledger', { cause: `there is no ledger ${ledger === null ? 'configured' : `at ${ledger}`} to look in`, effect: NOTHING_KEPT, next: 'give --ledger FOLDER; or print its fingerprint here, with --only-fingerprint, and look for that where the ledger is' });
   }
-  const reading = await readCredential(nodeDisk(dirname(ledger)), basename(ledger), fingerprint);
+  const reading = await firstOf(fingerprints, (fingerprint) => readCredential(nodeDisk(dirname(ledger)), basename(ledger), fingerprint));
   if (reading.unreadable > 0) session.out.say(`${reading.unreadable} records of ${ledger} could not be read: more may be known than is found here`);
   if (reading.credentials.length > 0) return reading;
   throw new CliError(reading.unreadable > 0 ? EXIT.notEstablished : EXIT.failed, 'not-found', {
-    cause: `no credential that ${ledger} knows of has the fingerprint ${fingerprint}`, effect: NOTHING_KEPT,
+    cause: `no credential that ${ledger} knows of has the fingerprint ${reading.fingerprint}`, effect: NOTHING_KEPT,
     next: 'is it of another executor, whose fingerprint key is another? Was it made without Countersign? Is there white space around it?',
   });
 }
 
-async function inBook(session: Session, path: string, fingerprint: string): Promise<CredentialReading> {
+async function firstOf(fingerprints: readonly string[], read: (fingerprint: string) => Promise<CredentialReading>): Promise<Identified> {
+  const [first = '', ...others] = fingerprints;
+  const reading = { ...(await read(first)), fingerprint: first };
+  if (reading.credentials.length > 0 || others.length === 0) return reading;
+  const other = await firstOf(others, read);
+  return other.credentials.length > 0 ? other : reading;
+}
+
+async function inBook(session: Session, path: string, fingerprints: readonly string[]): Promise<Identified> {
   const { state } = await workerOf(session, path);
   const { readCredentialInBook } = await import('../executor/credential-in-book.ts');
-  const reading = await readCredentialInBook(nodeDisk(state), fingerprint);
+  const reading = await firstOf(fingerprints, (fingerprint) => readCredentialInBook(nodeDisk(state), fingerprint));
   if (reading.credentials.length > 0) return reading;
-  throw new CliError(EXIT.failed, 'not-found', { cause: `no credential in the lease book of ${state} has the fingerprint ${fingerprint}`, effect: NOTHING_KEPT, next: 'another worker of this executor may have made it: look in the ledger, with --ledger FOLDER' });
+  throw new CliError(EXIT.failed, 'not-found', { cause: `no credential in the lease book of ${state} has the fingerprint ${reading.fingerprint}`, effect: NOTHING_KEPT, next: 'another worker of this executor may have made it: look in the ledger, with --ledger FOLDER' });
 }
 
 /** @throws CliError `config` */

@@ -4,7 +4,7 @@ import type { Credential } from '../evidence/credential.ts';
 import type { Held } from '../evidence/held.ts';
 import { connectTo, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
-import { findCredential, fingerprintIn, ownersIn, tellCredential, type IdentifyFlags } from './identify.ts';
+import { findCredential, fingerprintsIn, ownersIn, tellCredential, type IdentifyFlags } from './identify.ts';
 import { plain } from './output.ts';
 import { meansSidecarIsGone, openRevokerKey, orderBack, readInstallation, type DirectFlags } from './revoke-directly.ts';
 import type { Session } from './world.ts';
@@ -18,7 +18,7 @@ const SIDECAR_MS = 3_000;
 
 export async function revokeCredential(session: Session, flags: CredentialFlags): Promise<ExitCode> {
   const { out } = session;
-  const { credentials } = await findCredential(session, flags, await fingerprintIn(session, flags));
+  const { credentials } = await findCredential(session, flags, await fingerprintsIn(session, flags));
   const owners = ownersIn(session, flags);
   for (const one of credentials) tellCredential({ out: { ...out, line: out.say } }, one, owners.get(one.subject) ?? null);
   const opens = [...new Map(credentials.flatMap((one) => one.opens).map((held) => [held.changeId, held])).values()];

@@ -82,6 +82,7 @@ export function openReconciliations(believed: Believed, believedOf: (changeId: s
       return arePagesOf(finding.connector, discoveryId, evidence) ? null : fault('state-mismatch', 'a finding cleared by pages that were not read');
     }
     if (type === 'reconcile.proposed') return null;
+    if (finding.code !== 'access-past-end') return fault('order-mismatch', `what is ${finding.code} is ordered back by nobody: people decide`);
     const gave = finding.change === null ? believed : believedOf(finding.change);
     const order = openOrder(gave, reconcileRecordBodies[type].parse(record.body).order);
     if (!order.ok) return order.fault;

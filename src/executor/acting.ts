@@ -238,7 +238,7 @@ async function attemptOnce(context: WorkerContext, run: Run, claim: Claim, conne
   }
   run.prepared = null;
   run.secret = prepared.secret;
-  if (issued === null || (await keepIssued(context, run, now, prepared.attempt, issued.secret))) run.failures = 0;
+  if (issued === null || (await keepIssued(context, run, now, prepared.attempt, issued))) run.failures = 0;
   // Written before the report in any case; a crash until then finds the effect by its token.
   const written = book.append({ t: 'applied', stepId: run.stepId, attempt: prepared.attempt });
   // What makes an earlier order void is durable before anybody hears of it: without it that order is carried out.
@@ -264,8 +264,8 @@ function isLost(connector: Connector, action: PlanStep['action'], { seal }: Atte
 }
 
 /** Whether what the target chose is sealed and durable, before it is tried or told. Where it cannot be, it is as lost as one whose answer was. */
-async function keepIssued(context: WorkerContext, run: Run, { plan, ticket }: Claim, attempt: number, secret: string): Promise<boolean> {
-  const sealed = await keepSecret(context, plan, ticket.step.clientToken, secret, stepOf(context, run.stepId).attempts);
+async function keepIssued(context: WorkerContext, run: Run, { plan, ticket }: Claim, attempt: number, { secret, credential }: Issued): Promise<boolean> {
+  const sealed = await keepSecret(context, plan, ticket.step.clientToken, secret, stepOf(context, run.stepId).attempts, credential);
   if (sealed === null) return false;
   await context.book.append({ t: 'sealed', stepId: run.stepId, attempt, seal: sealed.seal, ciphertext: Buffer.from(sealed.ciphertext).toString('base64') });
   run.secret = secret;

@@ -48,6 +48,8 @@ export interface ApplyInput {
 /** What a target chose itself. It is in nobody else's hands until the worker has sealed it. */
 export interface Issued {
   readonly secret: string;
+  /** Where the secret is a document, the part of it that opens something and leaks alone: evidence knows it by a fingerprint of this. The secret itself unless it is given. */
+  readonly credential?: string;
 }
 
 export interface Described {

@@ -19,16 +19,16 @@ export interface Kept {
 type Terms = Pick<Plan, 'recipient' | 'subject'>;
 
 /**
- * The secret is where nobody but its recipient can read it. Null where it cannot be.
+ * The secret is where nobody but its recipient can read it. Null where it cannot be. It is known by the fingerprint of its `credential`.
  *
  * @throws TargetError `unreachable` or `ambiguous` where a sink may keep it later
  */
-export async function keepSecret(context: WorkerContext, { recipient, subject }: Terms, clientToken: string, secret: string, attempts: readonly Attempt[]): Promise<Kept | null> {
+export async function keepSecret(context: WorkerContext, { recipient, subject }: Terms, clientToken: string, secret: string, attempts: readonly Attempt[], credential = secret): Promise<Kept | null> {
   if (recipient === null) return null;
   const place = placeOf(recipient);
   const ciphertext = place === null ? await seal(context, secret, recipient) : await stage(context, place.sink, { path: place.path, subject, clientToken }, secret);
   if (ciphertext === null) return null;
-  const fingerprint = fingerprintOf(context.fingerprintKey, secret);
+  const fingerprint = fingerprintOf(context.fingerprintKey, credential);
   return { ciphertext, seal: { recipient, ciphertext: digestOf(ciphertext), fingerprint, replaces: attempts.findLast((attempt) => attempt.seal !== null)?.seal?.ciphertext ?? null } };
 }
 

@@ -42,6 +42,16 @@ describe('identify', () => {
     expect(stdout + stderr).not.toContain(SECRET);
   });
 
+  it('knows a credential in a document of more, as it was delivered', async () => {
+    const document = JSON.stringify({ username: 'v-report-1', password: SECRET, port: 5432 });
+    const { exit, stdout } = await stdin(document).run('identify', '--json');
+    expect([exit, (JSON.parse(stdout) as { fingerprint: string }).fingerprint]).toEqual([0, fingerprintOf(KEY, SECRET)]);
+    const only = await stdin(document).run('identify', '--only-fingerprint');
+    expect(only.stdout.trim().split('\n')).toEqual([document, 'v-report-1', SECRET].map((one) => fingerprintOf(KEY, one)));
+    expect((await stdin('').run('identify', '--fingerprint', only.stdout)).exit).toBe(0);
+    expect((await stdin('{"username": "v-report-1"}').run('identify')).exit).toBe(1);
+  });
+
   it('takes a fingerprint in its place', async () => {
     const { stdout } = await stdin(SECRET).run('identify', '--only-fingerprint');
     expect(stdout).toBe(`${fingerprintOf(KEY, SECRET)}\n`);

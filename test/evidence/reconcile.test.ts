@@ -54,7 +54,8 @@ describe('a reconciliation on record', () => {
     { title: 'what is found again and was not cleared', code: 'wrong-order', extra: [...first.drafts, ...reconciliation().drafts], amongOthers: true },
     { title: 'what is cleared and was not found', code: 'wrong-order', extra: [systemDraft('reconcile.cleared', { findingId: FINDING, discoveryId: first.discoveryId, evidence: [otherDigest] }, sidecar, AT_MS)] },
     { title: 'an order of what was not found', code: 'wrong-order', extra: [ordered(provision)] },
-    { title: 'an order of another change than was found', code: 'order-mismatch', extra: [...reconciliation().drafts, ordered(provision)] },
+    { title: 'an order of another change than was found', code: 'order-mismatch', extra: [...reconciliation({}, { code: 'access-past-end' }).drafts, ordered(provision)] },
+    { title: 'an order of what is not past its end', code: 'order-mismatch', extra: [...reconciliation({}, { code: 'access-returned', change: provision.changeId }).drafts, ordered(provision)] },
     { title: 'an order that somebody else has signed', code: 'order-signature', extra: [...pastEnd(), ordered(provision, {}, keys.stranger)] },
     { title: 'an order that does not say why', code: 'order-mismatch', extra: [...pastEnd(), ordered(provision, { cause: 'leaseEnd' })] },
   ];

@@ -3,7 +3,7 @@ import type { Connector } from '../../src/executor/connector.ts';
 import { LISTED_MAX } from '../../src/protocol/discovery.ts';
 import { finder } from '../support/found.ts';
 import {
-  apply, connectorTo, CONNECTOR, deadline, disableStep, existingAccount, grantStep, orderOf, prepareDatabase, provisionStep, READ_ORDERS, replaceStep, rotationSteps, SECRET, TARGET,
+  apply, connectorTo, CONNECTOR, deadline, disableStep, existingAccount, grantStep, newToken, orderOf, prepareDatabase, provisionStep, READ_ORDERS, replaceStep, revokeStep, rotationSteps, SECRET, TARGET,
   twinAccount,
 } from '../support/postgres-cases.ts';
 import { postgresInstallations, testPostgres, type TestPostgres } from '../support/postgres.ts';
@@ -35,10 +35,36 @@ describe.each(installations)('what the connector finds at PostgreSQL $major', (i
     expect((await accountOf('legacy-etl'))?.lastUsedAt).toBeNull();
   });
 
-  test('an account past its VALID UNTIL, or without login, gets nobody in', async () => {
+  test('an account past its VALID UNTIL may get somebody in without a password; one without login or connections gets nobody in, unless a limit does not hold for it', async () => {
     await server.sql(`CREATE ROLE past LOGIN PASSWORD '${SECRET}' VALID UNTIL '2001-01-01'`);
-    expect(await accountOf('past')).toMatchObject({ canLogin: false });
+    expect(await accountOf('past')).toMatchObject({ canLogin: true, endsAt: '2001-01-01T00:00:00.000Z' });
     expect(await accountOf('deploy')).toMatchObject({ canLogin: false });
+    for (const attribute of ['NOSUPERUSER', 'SUPERUSER', 'REPLICATION']) await server.sql(`CREATE ROLE limited_${attribute} LOGIN ${attribute} CONNECTION LIMIT 0 PASSWORD '${SECRET}'`);
+    await expect(server.login('limited_nosuperuser', SECRET, TARGET)).rejects.toThrow(/too many connections/);
+    await (await server.login('limited_superuser', SECRET, TARGET)).end();
+    expect(await accountOf('limited_nosuperuser')).toMatchObject({ canLogin: false });
+    expect(await accountOf('limited_superuser')).toMatchObject({ canLogin: true });
+    expect(await accountOf('limited_replication')).toMatchObject({ canLogin: true });
+  });
+
+  test('the right to hand on what is held, as a word of its own', async () => {
+    await server.sql('CREATE ROLE generous LOGIN');
+    await server.sql('GRANT deploy TO generous WITH ADMIN OPTION');
+    await server.sql('GRANT CONNECT ON DATABASE app TO generous WITH GRANT OPTION; GRANT USAGE ON SCHEMA sales TO generous WITH GRANT OPTION', TARGET);
+    await server.sql('GRANT SELECT ON sales.orders TO generous WITH GRANT OPTION; GRANT INSERT ON sales.orders TO generous; GRANT USAGE ON SEQUENCE sales.order_ids TO generous WITH GRANT OPTION', TARGET);
+    const held = [
+      'admin:deploy', 'database:CONNECT', 'database:CONNECT*', 'role:deploy', 'schema:sales:USAGE', 'schema:sales:USAGE*', 'sequence:sales.order_ids:USAGE', 'sequence:sales.order_ids:USAGE*',
+      'table:sales.orders:INSERT', 'table:sales.orders:SELECT', 'table:sales.orders:SELECT*',
+    ];
+    expect((await accountOf('generous'))?.held).toEqual(held);
+    // What is read before and after a change says the same, and nobody can ask for it.
+    const query = { connector: CONNECTOR, target: TARGET, action: 'grant' as const, account: 'generous', privileges: ['table:sales.orders:SELECT'], clientToken: newToken() };
+    expect((await connector.read(query, deadline())).held).toEqual(held);
+    await expect(connector.read({ ...query, privileges: ['table:sales.orders:SELECT*'] }, deadline())).rejects.toThrow('not a privilege of this connector');
+    await expect(connector.read({ ...query, privileges: ['admin:deploy'] }, deadline())).rejects.toThrow('not a privilege of this connector');
+    // Taking the privilege takes the right with it.
+    await apply(connector, revokeStep('generous', ['table:sales.orders:SELECT', 'role:deploy']));
+    expect((await accountOf('generous'))?.held).toEqual(held.filter((one) => !one.startsWith('table:sales.orders:SELECT') && !one.endsWith(':deploy')));
   });
 
   test('the connector’s own login, as such, and none of the server’s predefined roles', async () => {

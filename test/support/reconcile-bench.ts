@@ -35,6 +35,8 @@ export interface FactsOf {
 export interface ReconcileBench {
   readonly engine: Engine;
   readonly log: Log;
+  /** Where its `ledger` is. */
+  readonly directory: string;
   /** The worker as it runs now. */
   readonly worker: () => Worker;
   request(request: ChangeRequest): Promise<string>;
@@ -88,7 +90,7 @@ export async function openReconcileBench(connector: Connector, about: FactsOf, l
     clock: systemClock, random: systemRandom, logger: QUIET, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, republishMs: 500, overdueAfterMs: 1_000, ...limits },
   });
   return {
-    engine, log, worker: there,
+    engine, log, directory, worker: there,
     async request(request) {
       const answer = await engine.request([OWNER], request, null);
       if (!answer.ok) throw new Error(answer.message);

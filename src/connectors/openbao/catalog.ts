@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { TargetError } from '../../executor/connector.ts';
+import { clientTokenSchema } from '../../protocol/plan.ts';
 import { pathOf } from './address.ts';
 import { formatPolicy } from './names.ts';
 import type { Session } from './session.ts';
@@ -78,12 +79,14 @@ export interface Group {
   readonly name: string;
   readonly policies: readonly string[];
   readonly members: readonly string[];
+  /** Groups whose members have its policies too. */
+  readonly memberGroups: readonly string[];
   readonly metadata: Readonly<Record<string, string>>;
 }
 
 const groupSchema = z
-  .object({ id: z.string().min(1), name: z.string(), policies: namesSchema, member_entity_ids: namesSchema, metadata: metadataSchema })
-  .transform(({ member_entity_ids: members, ...group }): Group => ({ ...group, members }));
+  .object({ id: z.string().min(1), name: z.string(), policies: namesSchema, member_entity_ids: namesSchema, member_group_ids: namesSchema, metadata: metadataSchema })
+  .transform(({ member_entity_ids: members, member_group_ids: memberGroups, ...group }): Group => ({ ...group, members, memberGroups }));
 
 export async function groupNamed(session: Session, name: string): Promise<Group | null> {
   return session.get(groupPath(name), groupSchema);
@@ -103,9 +106,9 @@ export async function groupsOf(session: Session, entity: Entity): Promise<Group[
   return groups;
 }
 
-/** Whether the group is one that a grant of this connector made. */
+/** Whether the group is one that a grant of this connector made: named by a client token, and marked with it. */
 export function isLent(group: Group): boolean {
-  return group.metadata[MARK] === group.name;
+  return group.metadata[MARK] === group.name && clientTokenSchema.safeParse(group.name).success;
 }
 
 /** SHA-256 of the policy's text, so that one rewritten since it was approved shows; null if there is no such policy. */

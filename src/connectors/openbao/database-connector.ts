@@ -80,7 +80,7 @@ const credentialSchema = z.object({ lease_id: z.string().min(1), data: z.object(
 
 /** What is sealed: who to log in as, and how. */
 function issuedOf({ data: { username, password } }: z.infer<typeof credentialSchema>): Issued {
-  return { secret: JSON.stringify({ username, password }) };
+  return { secret: JSON.stringify({ username, password }), credential: password };
 }
 
 /** The database role in `role:<name>`: a credential has exactly one. @throws TargetError `rejected` */

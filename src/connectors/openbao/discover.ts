@@ -4,6 +4,7 @@
  *
  * Of last use the server knows which tokens are out, and not when a role or a secret-id was last used.
  */
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { DiscoveredEntries } from '../../executor/connector.ts';
 import { CREDENTIALS_MAX, LISTED_MAX, type DiscoverQuery, type Found, type FoundAccount, type FoundGrant, type Mark } from '../../protocol/discovery.ts';
@@ -19,28 +20,41 @@ const ENTRIES_AT_ONCE = 32;
 /** Above that many tokens nobody's are counted: the server keeps no list by owner, so each would have to be looked at. */
 const TOKENS_MAX = 2_000;
 const NAME_MAX = 128;
+const KEY_MAX = 256;
 /** Secret-ids of one role that are looked at. */
 const LOOKED_AT_MAX = 256;
 
 /**
  * Names in their order, grants before roles: a page begins after the last name of the one before, whatever was made or removed meanwhile.
- * A name that no report can hold is left to be read at the server.
+ * Of a name that no report can hold the beginning is told, with a digest.
  */
 export async function discoverRoles(session: Session, target: string, { after }: DiscoverQuery, nowMs: number): Promise<DiscoveredEntries> {
   const groups = (await session.list('identity/group/name')).filter((name) => clientTokenSchema.safeParse(name).success);
-  const roles = (await session.list(`auth/${session.mount}/role`)).filter((name) => name.length <= NAME_MAX);
-  const keys = [...groups.map((name) => `group ${name}`), ...roles.map((name) => `role ${name}`)].sort().filter((key) => after === null || key > after);
-  const page = keys.slice(0, ENTRIES_AT_ONCE);
-  const seen: Surroundings = page.some((key) => key.startsWith('role ')) ? { nowMs, tokens: await allTokens(session), ownEntity: await ownEntity(session) } : { nowMs, tokens: null, ownEntity: null };
+  const roles = await session.list(`auth/${session.mount}/role`);
+  const all: Listed[] = [...groups.map((name) => ({ kind: 'group' as const, name })), ...roles.map((name) => ({ kind: 'role' as const, name }))]
+    .map((one) => ({ ...one, key: shortened(`${one.kind} ${one.name}`, KEY_MAX) }));
+  const left = all.filter(({ key }) => after === null || key > after).sort((a, b) => (a.key < b.key ? -1 : 1));
+  const page = left.slice(0, ENTRIES_AT_ONCE);
+  const seen: Surroundings = page.some(({ kind }) => kind === 'role') ? { nowMs, tokens: await allTokens(session), ownEntity: await ownEntity(session) } : { nowMs, tokens: null, ownEntity: null };
   const entries: Found[] = [];
-  for (const key of page) {
-    const [kind, name] = [key.slice(0, key.indexOf(' ')), key.slice(key.indexOf(' ') + 1)];
+  for (const { key, kind, name } of page) {
     const entry = kind === 'group' ? await grantOf(session, key, name) : await accountOf(session, key, name, seen);
     // Gone since it was listed.
     if (entry !== null) entries.push(entry);
   }
   // The last key that was looked at, whether or not anything was there: the page after it begins there.
-  return { target, entries, next: keys.length > page.length ? page.at(-1)! : null };
+  return { target, entries, next: left.length > page.length ? page.at(-1)!.key : null };
+}
+
+interface Listed {
+  readonly kind: 'group' | 'role';
+  readonly name: string;
+  readonly key: string;
+}
+
+/** As it is, or, of what a report cannot hold, its beginning and a digest: no two become the same, and no name that can be in the inventory does. */
+function shortened(text: string, max: number): string {
+  return text.length <= max ? text : `${text.slice(0, max - 33)}~${createHash('sha256').update(text, 'utf8').digest('hex').slice(0, 32)}`;
 }
 
 /** What is asked once for all roles of a page. */
@@ -59,7 +73,8 @@ async function grantOf(session: Session, key: string, name: string): Promise<Fou
   const named = group.metadata['account'];
   const role = named === undefined ? null : await findRole(session, named);
   const entity = role === null ? null : await entityOf(session, role.roleId);
-  const accounts = group.members.map((member) => (member === entity?.id ? role!.name : `entity ${member}`)).sort();
+  // Who is in a group that is in this one is lent it as well, and no less by that.
+  const accounts = [...group.members.map((member) => (member === entity?.id ? role!.name : `entity ${member}`)), ...group.memberGroups.map((id) => `group ${id}`)].sort();
   return { kind: 'grant', key, clientToken: name, nativeId: group.id, accounts: accounts.slice(0, 64), accountsLeftOut: Math.max(0, accounts.length - 64), ...listed(group.policies) };
 }
 
@@ -73,7 +88,7 @@ async function accountOf(session: Session, key: string, name: string, { tokens, 
   const ends = alive.map(({ expiresAt }) => expiresAt);
   const isDisabled = entity?.disabled === true;
   return {
-    kind: 'account', key, account: name, nativeId: role.roleId.slice(0, NAME_MAX), canLogin: !isDisabled && (!role.bindSecretId || alive.length + leftOut > 0), isOwn: entity !== null && entity.id === own,
+    kind: 'account', key, account: shortened(name, NAME_MAX), nativeId: role.roleId.slice(0, NAME_MAX), canLogin: !isDisabled && (!role.bindSecretId || alive.length + leftOut > 0), isOwn: entity !== null && entity.id === own,
     endsAt: role.bindSecretId && leftOut === 0 && ends.length > 0 && !ends.includes(null) ? ends.toSorted().at(-1)! : null,
     ...listed([...role.policies, ...(entity?.policies ?? []), ...groups.flatMap(({ policies }) => policies)]),
     marks: marksOf(role, entity), credentials: credentials.slice(0, CREDENTIALS_MAX), credentialsLeftOut: leftOut + Math.max(0, credentials.length - CREDENTIALS_MAX),

@@ -3,7 +3,7 @@ import { TargetError } from '../../executor/connector.ts';
 import { SqlError } from './errors.ts';
 import { marker } from './marks.ts';
 import type { InPlace } from './marks.ts';
-import { formatPrivilege } from './privilege.ts';
+import { formatPrivilege, printable } from './privilege.ts';
 import type { Privilege } from './privilege.ts';
 import type { Row, Session } from './session.ts';
 
@@ -126,9 +126,18 @@ export const PRINCIPALS = `
    WHERE m.member = $1::oid AND NOT h.rolcanlogin AND h.rolname ~ '^cs_[0-7][0-9a-hjkmnp-tv-z]{25}$'
      AND shobj_description(h.oid, 'pg_authid') = 'countersign ' || h.rolname::text`;
 
+/**
+ * Whether the server lets the role `r` in by some way of logging in. No limit of connections keeps a superuser out, nor on newer servers
+ * replication; and `VALID UNTIL` ends passwords, not certificates, `peer`, `trust` and the like, and which of these there are is in a file.
+ */
+export const MAY_LOG_IN = '(r.rolcanlogin AND (r.rolconnlimit <> 0 OR r.rolsuper OR r.rolreplication))';
+
 const ATTRIBUTES = `FROM pg_roles r, LATERAL (VALUES ('SUPERUSER', r.rolsuper), ('CREATEROLE', r.rolcreaterole), ('CREATEDB', r.rolcreatedb),
                                      ('REPLICATION', r.rolreplication), ('BYPASSRLS', r.rolbypassrls)) AS a (word, has)
    WHERE r.oid = $1::oid AND a.has`;
+
+/** The right to hand a privilege on is a word of its own beside it: `SELECT*`. Nobody can ask for it, and no plan has it. */
+const WORDS_OF = ", LATERAL (SELECT a.privilege_type AS word UNION ALL SELECT a.privilege_type || '*' WHERE a.is_grantable) w";
 
 /**
  * Grants to the account or its holders, and what it has as an owner. Not what everybody has (PUBLIC). A membership stands for all
@@ -140,21 +149,25 @@ const HELD = `
     FROM pg_auth_members m JOIN principal p ON m.member = p.oid JOIN pg_roles r ON r.oid = m.roleid
    WHERE m.roleid NOT IN (SELECT oid FROM principal)
   UNION
+  SELECT 'admin', NULL, r.rolname::text, NULL
+    FROM pg_auth_members m JOIN principal p ON m.member = p.oid JOIN pg_roles r ON r.oid = m.roleid
+   WHERE m.admin_option
+  UNION
   SELECT 'attribute', NULL, NULL, a.word
     ${ATTRIBUTES}
   UNION
-  SELECT 'database', NULL, NULL, a.privilege_type
-    FROM pg_database d, LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
+  SELECT 'database', NULL, NULL, w.word
+    FROM pg_database d, LATERAL aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a${WORDS_OF}
    WHERE d.datname = current_database() AND a.grantee IN (SELECT oid FROM principal)
   UNION
-  SELECT 'schema', NULL, n.nspname::text, a.privilege_type
-    FROM pg_namespace n, LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a
+  SELECT 'schema', NULL, n.nspname::text, w.word
+    FROM pg_namespace n, LATERAL aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner))) a${WORDS_OF}
    WHERE a.grantee IN (SELECT oid FROM principal)
      AND (a.grantee <> n.nspowner OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'))
   UNION
-  SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname::text, c.relname::text, a.privilege_type
+  SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname::text, c.relname::text, w.word
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace,
-         LATERAL aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r'::"char" END, c.relowner))) a
+         LATERAL aclexplode(coalesce(c.relacl, acldefault(CASE c.relkind WHEN 'S' THEN 's'::"char" ELSE 'r'::"char" END, c.relowner))) a${WORDS_OF}
    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND a.grantee IN (SELECT oid FROM principal)
      AND (a.grantee <> c.relowner OR (n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'))`;
 
@@ -167,7 +180,7 @@ export async function attributesOf(session: Session, role: number): Promise<stri
 /** As many as a state may list. */
 const HELD_MAX = 1024;
 /** Words that later versions added and that cannot be asked for here. */
-const UNSPOKEN = new Set(['MAINTAIN']);
+const UNSPOKEN = new Set(['MAINTAIN', 'MAINTAIN*']);
 
 /**
  * The account's privileges in this database, sorted. If there are more than a state may list, what comes first and, last, how many are left out.
@@ -205,28 +218,35 @@ const GRANTED = `
     FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid
    WHERE m.member = $1::oid AND m.roleid NOT IN (SELECT oid FROM (${PRINCIPALS}) p)
   UNION
+  SELECT 'admin', NULL, r.rolname::text, NULL
+    FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid
+   WHERE m.member = $1::oid AND m.admin_option
+  UNION
   SELECT 'attribute', NULL, NULL, a.word
     ${ATTRIBUTES}
   UNION
-  SELECT 'database', NULL, NULL, a.privilege_type
-    FROM pg_database d, LATERAL aclexplode(d.datacl) a
+  SELECT 'database', NULL, NULL, w.word
+    FROM pg_database d, LATERAL aclexplode(d.datacl) a${WORDS_OF}
    WHERE d.datname = current_database() AND a.grantee = $1::oid AND a.grantee <> d.datdba
   UNION
-  SELECT 'schema', NULL, n.nspname::text, a.privilege_type
-    FROM pg_namespace n, LATERAL aclexplode(n.nspacl) a WHERE a.grantee = $1::oid AND a.grantee <> n.nspowner
+  SELECT 'schema', NULL, n.nspname::text, w.word
+    FROM pg_namespace n, LATERAL aclexplode(n.nspacl) a${WORDS_OF} WHERE a.grantee = $1::oid AND a.grantee <> n.nspowner
   UNION
-  SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname::text, c.relname::text, a.privilege_type
-    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL aclexplode(c.relacl) a
+  SELECT CASE c.relkind WHEN 'S' THEN 'sequence' ELSE 'table' END, n.nspname::text, c.relname::text, w.word
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace, LATERAL aclexplode(c.relacl) a${WORDS_OF}
    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S') AND a.grantee = $1::oid AND a.grantee <> c.relowner`;
 
 function formatHeld(row: Row): string {
-  const kind = row['kind'] as Privilege['kind'] | 'attribute';
+  const kind = row['kind'] as Privilege['kind'] | 'attribute' | 'admin';
   const schema = row['schema'] as string;
   const name = row['name'] as string;
   const word = row['word'] as string;
   switch (kind) {
     case 'attribute':
       return `attribute:${word}`;
+    // Of a membership a kind of its own: a role may be named anything, `deploy*` as well.
+    case 'admin':
+      return `admin:${printable(name)}`;
     case 'role':
       return formatPrivilege({ kind, role: name });
     case 'database':

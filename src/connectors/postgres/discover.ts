@@ -6,7 +6,7 @@
  */
 import type { DiscoveredEntries } from '../../executor/connector.ts';
 import { LISTED_MAX, type DiscoverQuery, type Found, type Mark } from '../../protocol/discovery.ts';
-import { grantedTo } from './catalog.ts';
+import { grantedTo, MAY_LOG_IN } from './catalog.ts';
 import { marksIn } from './marks.ts';
 import { printable } from './privilege.ts';
 import type { Row, Session } from './session.ts';
@@ -19,7 +19,7 @@ const MARKS_MAX = 64;
 /** Oids are given in the order in which roles are made and never change: a page begins after the last oid of the one before. */
 export async function discoverRoles(session: Session, database: string, { after }: DiscoverQuery): Promise<DiscoveredEntries> {
   const rows = await session.query(
-    `SELECT r.oid, r.rolname::text AS name, r.rolcanlogin AND r.rolconnlimit <> 0 AND coalesce(r.rolvaliduntil > now(), true) AS can_login, r.rolcanlogin AS has_login, r.rolname = session_user AS is_own,
+    `SELECT r.oid, r.rolname::text AS name, ${MAY_LOG_IN} AS can_login, r.rolcanlogin AS has_login, r.rolname = session_user AS is_own,
             CASE WHEN isfinite(r.rolvaliduntil) THEN to_char(r.rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') END AS ends_at,
             shobj_description(r.oid, 'pg_authid') AS comment, s.sessions, s.last_used
        FROM pg_roles r LEFT JOIN LATERAL (

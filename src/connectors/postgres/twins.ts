@@ -3,7 +3,7 @@
  * Nothing here changes anything.
  */
 import { TargetError } from '../../executor/connector.ts';
-import { attributesOf, canUse, findRole, heldAtMost } from './catalog.ts';
+import { attributesOf, canUse, findRole, heldAtMost, MAY_LOG_IN } from './catalog.ts';
 import type { Role } from './catalog.ts';
 import type { Gift } from './give.ts';
 import { directGrants } from './grants.ts';
@@ -123,8 +123,8 @@ export async function checkStaged(session: Session, login: string, role: Role, c
 /** Whether nothing but its secret stands between the login and this database. */
 async function isLetIn(session: Session, login: Role): Promise<boolean> {
   const [row] = await session.query(
-    `SELECT rolcanlogin AND rolconnlimit <> 0 AND coalesce(rolvaliduntil > now(), true) AND has_database_privilege(oid, current_database(), 'CONNECT') AS is
-       FROM pg_roles WHERE oid = $1::oid`,
+    `SELECT ${MAY_LOG_IN} AND coalesce(r.rolvaliduntil > now(), true) AND has_database_privilege(r.oid, current_database(), 'CONNECT') AS is
+       FROM pg_roles r WHERE r.oid = $1::oid`,
     [login.oid],
   );
   return row?.['is'] === true;
