@@ -10,6 +10,7 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'ledger.recovered': 'A torn end of the journal, of which nobody had been told, was cut.',
   'ledger.restored': 'The ledger was made again from a copy, byte for byte, up to this head; `had` of its records were still there.',
   'outbox.refilled': 'What should be on the bus was missing there, and is there again: records of the ledger’s copy from `from` on, or steps and orders of `changes`.',
+  'messages.refused': 'Messages that no trusted key had signed for this executor, or that were none, were set aside: `count` more than the records before say, for each reason and run of a worker, which says so unsigned; without a run, by this sidecar. At most once an hour for each executor.',
   'facts.loaded': 'These facts are in force from here on. The facts themselves are the object.',
   'bundle.activated': 'This policy bundle is in force from here on; `null`: none is.',
   'change.requested': 'Somebody asked. Nothing has been looked at.',

@@ -13,8 +13,9 @@ import { takesAway } from '../protocol/plan.ts';
 import type { AnyTicket, DiscoverTicket } from '../protocol/discovery.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import type { ActTicket, Dsse, ReadTicket } from '../protocol/signed.ts';
+import type { ActTicket, Dsse, ReadTicket, Refusal } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
+import { openTally, type WorkerState } from '../protocol/worker-state.ts';
 import { admit, type Admission } from './admission.ts';
 import { runStep } from './acting.ts';
 import type { BookEntry, StepState } from './book-entries.ts';
@@ -106,8 +107,10 @@ export interface Worker {
   tellEnds(): Promise<void>;
   /** Somebody listens again: every report that nobody acknowledged is sent now. */
   connected(): void;
-  /** How many envelopes and orders were turned away unanswered. */
-  readonly strangers: number;
+  /** By which run, how much was turned away unanswered and why, and whether nothing is given. */
+  state(): WorkerState;
+  /** Whoever takes messages in has met one that is none. */
+  setAside(code: Refusal): void;
   /** Whether anything is still given. */
   readonly healthy: boolean;
   /** Takes nothing new, waits for what is in the middle of something until a deadline, and leaves the book closed. Timers stop: whoever opens it next goes on. */
@@ -132,7 +135,8 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     },
   });
   let closing = false;
-  let strangers = 0;
+  const tally = openTally();
+  let run: string | null = null;
   const context: WorkerContext = {
     executorId, trust, connectors, sinks: options.sinks ?? new Map<string, Sink>(), book, clock, random, signer, seal: options.seal, fingerprintKey: options.fingerprintKey, logger, limits, report, outbox,
     pauses: createPauses(clock), inFlight: createInFlight(clock, limits), claims, ending: new Set(), isClosing: () => closing,
@@ -157,9 +161,9 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     stepsRunning.add(ticket.stepId);
     background(ticket.stepId, runStep(context, ticket.stepId, (task) => inLane(lane, task)).finally(() => stepsRunning.delete(ticket.stepId)));
   };
-  const stranger = (code: string, message: string): void => {
-    strangers += 1;
-    logger.warn({ code, reason: plainDetail(message), strangers }, 'turned away what nobody trusted has signed for this executor');
+  const stranger = (code: Refusal, message: string): void => {
+    tally.count(code);
+    logger.warn({ code, reason: plainDetail(message) }, 'turned away what nobody trusted has signed for this executor');
   };
   const headEntry = (log: string, head: Admission['head']): BookEntry[] => (head === null ? [] : [{ t: 'head', log, ...head }]);
   const mustTake = (): void => {
@@ -329,9 +333,12 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     locks: () => statementsOf(book.state.locks),
     tellEnds: () => claims.tell(),
     connected: () => outbox.flush(),
-    get strangers() {
-      return strangers;
+    state() {
+      run ??= newWorker();
+      const refused = tally.counted();
+      return { run, ...(refused.length === 0 ? {} : { refused }), ...(book.fault === null ? {} : { trouble: 'lease-book' as const }) };
     },
+    setAside: (code) => tally.count(code),
     get healthy() {
       return !closing && book.fault === null;
     },

@@ -73,8 +73,9 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     const fail = (): void => {
       if (far.refusal !== null) throw far.refusal;
     };
+    far.state = { run: randomBytes(8).toString('hex') };
     return listenNats({
-      executorId: EXECUTOR, run: randomBytes(8).toString('hex'), clock, logger, ackMs: 1_000,
+      executorId: EXECUTOR, clock, logger, ackMs: 1_000,
       bus: openBus({ servers: nats.urls, seed: nats.seeds.executors.get(EXECUTOR)!, name: 'worker', inboxPrefix: inboxOf(lane), logger }),
       worker: {
         async arm(one) {
@@ -90,6 +91,10 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
           far.locked.push(one);
         },
         locks: () => far.locks,
+        state: () => far.state,
+        setAside() {
+          far.unreadable += 1;
+        },
         step(one) {
           told.push('step');
           far.steps.push(one);
@@ -139,8 +144,10 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
       const ends: { listener: NatsListener | null } = { listener: null };
       const bench = createBench({ heard: (lock) => ends.listener?.tellLock(lock) });
       const worker = await bench.start();
+      // On the bench all chance is the same.
+      const run = randomBytes(8).toString('hex');
       ends.listener = listenNats({
-        executorId: EXECUTOR, run: randomBytes(8).toString('hex'), clock, logger, ackMs: 1_000, worker,
+        executorId: EXECUTOR, clock, logger, ackMs: 1_000, worker: { ...worker, state: () => ({ ...worker.state(), run }) },
         bus: openBus({ servers: nats.urls, seed: nats.seeds.executors.get(EXECUTOR)!, name: 'worker', inboxPrefix: inboxOf(lane), logger }),
       });
       open.push(ends.listener);
@@ -268,7 +275,7 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     test.each<[string, Uint8Array]>([
       ['what is not JSON', Buffer.from('hello')], ['bytes that are not UTF-8', Buffer.from([0xff, 0xfe])], ['a key twice', Buffer.from('{"v":1,"v":1}')],
       ['JSON of another form', Buffer.from('{"v":1}')], ['depth without end', Buffer.from('['.repeat(100_000))],
-    ])('sets aside %s on any subject, and the queue moves on', async (_what, bytes) => {
+    ])('sets aside %s on any subject and counts it, and the queue moves on', async (what, bytes) => {
       const { far, sidecar: end } = await opened();
       far.answer = (envelope) => (typeof envelope === 'object' && envelope !== null && 'ticket' in envelope ? Promise.resolve({ accepted: true }) : Promise.reject(new ProtocolError('malformed', 'no envelope')));
       const received: ReportMessage[] = [];
@@ -282,6 +289,15 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
       expect(await end().publishStep(EXECUTOR, envelopes[1]!)).toEqual({ accepted: true });
       await pair.report(claimed(2));
       expect(received).toEqual([claimed(2)]);
+      // At the worker what could be read was for it to judge; at the sidecar, a report and a say were none.
+      expect(far.unreadable).toBe(what === 'JSON of another form' ? 0 : 1);
+      let counted = 0;
+      end().onRefused((audience, run, refused) => {
+        if (run !== null) return;
+        expect([audience, refused.map(({ code }) => code)]).toEqual([EXECUTOR, ['malformed']]);
+        counted = refused[0]!.count;
+      });
+      expect(counted).toBe(2);
       await worker.close();
     });
 

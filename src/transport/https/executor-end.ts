@@ -33,7 +33,7 @@ export interface DoorOptions {
   readonly port: number;
   /** PEM; null speaks plain HTTP, for somebody on this machine who adds the TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | null;
-  readonly worker: Pick<WorkerDoor, 'revoke' | 'lock'>;
+  readonly worker: Pick<WorkerDoor, 'revoke' | 'lock' | 'setAside'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -82,6 +82,7 @@ export async function listenHttps(options: DoorOptions): Promise<Door> {
       order = dsseSchema.parse(parseStrict(body, { maxBytes: ORDER_BYTES_MAX }));
     } catch (error) {
       rates.mistook(from);
+      worker.setAside('malformed');
       return refuse(response, 'malformed-json', error instanceof JsonError ? error.message : 'not a signed envelope');
     }
     await (order.payloadType === LOCK_TYPE ? holdLock(order, response, from) : carryOut(order, waitOf(request), response, from));

@@ -25,8 +25,6 @@ export interface NatsExecutorOptions {
   readonly worker: Omit<WorkerDoor, 'disarm'> & Pick<Worker, 'carriedOut' | 'tellEnds'>;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** A name for this run of the process: 16 hex digits that no other has. */
-  readonly run: string;
   /** How long an acknowledgement may take, in ms. */
   readonly ackMs?: number;
 }
@@ -52,7 +50,8 @@ const WORKING_MS = 3_000;
 
 /** Connects in the background. The bus is closed with it. */
 export function listenNats(options: NatsExecutorOptions): NatsListener {
-  const { executorId, bus, worker, run, clock, logger } = options;
+  const { executorId, bus, worker, clock, logger } = options;
+  const { run } = worker.state();
   const lane = laneOf(executorId);
   const waiting = new Map<string, (said: Ack) => void>();
   const tell = (log: string, said: Said): void => {
@@ -100,6 +99,7 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
       await message.ackAck();
     } catch (error) {
       if (error instanceof ProtocolError || error instanceof JsonError) {
+        if (error instanceof JsonError) worker.setAside('malformed');
         logger.warn({ subject: kindOf(message), error: saidOf(error) }, 'set aside what nobody trusted has signed for this executor');
         message.term('refused');
       } else {
@@ -123,21 +123,21 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
       if (said === null) return;
       if (said.t === 'lock') return takeLock(message.subject, said);
       if (said.t !== 'hello') return waiting.get(said.token)?.(said);
-      tell(said.log, { t: 'beat', run });
+      tell(said.log, { t: 'beat', ...worker.state() });
       for (const lock of worker.locks()) tell(said.log, { t: 'lock', lock });
       worker.connected(said.log);
     });
   };
   let cancelBeat = (): void => undefined;
   const beat = (): void => {
-    tell(EVERY_LOG, { t: 'beat', run });
+    tell(EVERY_LOG, { t: 'beat', ...worker.state() });
     cancelBeat = clock.after(BEAT_MS, beat);
   };
   let listening = false;
   bus.onUp((connection) => {
     if (!listening) listen(connection);
     listening = true;
-    tell(EVERY_LOG, { t: 'beat', run });
+    tell(EVERY_LOG, { t: 'beat', ...worker.state() });
   });
   beat();
   const common = { bus, stream: STREAMS.steps, apiPrefix: API_PREFIX, clock, logger };

@@ -14,6 +14,7 @@ import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../../protocol/envelope.ts';
 import { revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
 import { parseTime } from '../../protocol/values.ts';
+import type { WorkerState } from '../../protocol/worker-state.ts';
 import { ack, act, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, resultsConsumerOf, revoke, say, STREAMS, type Tokens } from './bus-layout.ts';
 import { ensureConsumer, resultsConsumer } from './bus-setup.ts';
 import { hear, type Bus } from './connection.ts';
@@ -48,14 +49,19 @@ const EARLY_LOCKS_MAX = 1_024;
 /** Runs of one executor's workers that are remembered. */
 const RUNS_MAX = 64;
 
+interface Beat {
+  readonly atMs: number;
+  readonly state: WorkerState;
+}
+
 type Answer = Acceptance | { readonly error: string };
 
 /** Connects in the background. The bus is closed with it. */
 export function connectNats(options: NatsSidecarOptions): Transport {
   const { log, bus, tokens, clock, logger } = options;
   const lanes = new Map(options.executors.map((id) => [id, laneOf(id)]));
-  /** When each run of an executor's workers was heard last. */
-  const beats = new Map<string, Map<string, number>>(options.executors.map((id) => [id, new Map()]));
+  /** When each run of an executor's workers was heard last, and how it is. */
+  const beats = new Map<string, Map<string, Beat>>(options.executors.map((id) => [id, new Map()]));
   const onConnected: ((audience: string) => void)[] = [];
   /** By subject token, and for steps that were taken up by id and issue. */
   const answers = new Map<string, Answer>();
@@ -70,18 +76,23 @@ export function connectNats(options: NatsSidecarOptions): Transport {
   let hearLock = (lock: Dsse): void => {
     if (early.length < EARLY_LOCKS_MAX) early.push(lock);
   };
+  /** What came from an executor's lane and was no message, since this end began. */
+  const unreadable = new Map<string, number>();
+  let hearRefused: Parameters<Transport['onRefused']>[0] = () => undefined;
   let pulling: Pulling | null = null;
   let listening = false;
   let closed = false;
 
-  const isFresh = (beatMs: number): boolean => Math.abs(clock.nowMs() - beatMs) < BEAT_MS * BEATS_MISSED_MAX;
+  const isFresh = ({ atMs }: Beat): boolean => Math.abs(clock.nowMs() - atMs) < BEAT_MS * BEATS_MISSED_MAX;
   const isThere = (audience: string): boolean => bus.isUp && [...(beats.get(audience)?.values() ?? [])].some(isFresh);
-  const heardBeat = (audience: string, run: string): void => {
+  const heardBeat = (audience: string, state: WorkerState): void => {
+    const { run } = state;
     const runs = beats.get(audience)!;
     // One that was restarted has forgotten what it was asked and had not taken up.
     const isNew = !isThere(audience) || !runs.has(run);
     runs.delete(run);
-    runs.set(run, clock.nowMs());
+    runs.set(run, { atMs: clock.nowMs(), state });
+    if (state.refused !== undefined) hearRefused(audience, run, state.refused);
     const [oldest] = runs.keys();
     if (runs.size > RUNS_MAX && oldest !== undefined) runs.delete(oldest);
     if (!isNew) return;
@@ -99,14 +110,25 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     holders.get(key)?.add(run);
     for (const notify of watchers.get(key) ?? []) notify();
   };
-  const freshRuns = (audience: string): string[] => [...beats.get(audience)!].filter(([, beatMs]) => isFresh(beatMs)).map(([run]) => run);
+  const freshRuns = (audience: string): string[] => [...beats.get(audience)!].filter(([, beat]) => isFresh(beat)).map(([run]) => run);
+  const setAside = (audience: string, what: string): void => {
+    const count = (unreadable.get(audience) ?? 0) + 1;
+    unreadable.set(audience, count);
+    logger.warn({ executor: audience, count }, what);
+    hearRefused(audience, null, [{ code: 'malformed', count }]);
+  };
   const listen = (connection: NatsConnection): void => {
     const take = (message: Msg): void => {
       const lane = message.subject.split('.')[2]!;
       const audience = executorOf(lane);
       const said: Said | null = readMessage(message.data, saidSchema, SAID_BYTES_MAX);
-      if (!lanes.has(audience) || said === null) return logger.warn({ lane }, 'something unreadable was said on the bus');
-      if (said.t === 'beat') heardBeat(audience, said.run);
+      // What another sidecar's executors say to all of them is not for this one.
+      if (!lanes.has(audience)) return;
+      if (said === null) return setAside(audience, 'something unreadable was said on the bus');
+      if (said.t === 'beat') {
+        const { t: _beat, ...state } = said;
+        heardBeat(audience, state);
+      }
       else if (said.t === 'lock') hearLock(said.lock);
       else if (said.t === 'locked') heardHeld(`${lane} ${said.token}`, said.run);
       else if (said.t === 'bye') beats.get(audience)!.delete(said.run);
@@ -172,7 +194,8 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     try {
       const published = readMessage(message.data, publishedReportSchema, MESSAGE_BYTES_MAX);
       if (published === null || !lanes.has(audience) || !/^[0-9a-f]{32}$/.test(token)) {
-        logger.warn({ lane }, 'set aside what is no report');
+        if (lanes.has(audience)) setAside(audience, 'set aside what is no report');
+        else logger.warn({ lane }, 'set aside what no executor here has reported');
         return message.term('not a report');
       }
       const whole: ReportMessage = { ...published.message, ciphertext: published.delivery ? await secretOf(lane, token) : null };
@@ -271,6 +294,11 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     onConnected(callback) {
       onConnected.push(callback);
       for (const audience of lanes.keys()) if (isThere(audience)) callback(audience);
+    },
+    states: (audience) => [...(beats.get(audience)?.values() ?? [])].filter(isFresh).map(({ state }) => state),
+    onRefused(callback) {
+      hearRefused = callback;
+      for (const [audience, count] of unreadable) callback(audience, null, [{ code: 'malformed', count }]);
     },
     isConnected: isThere,
     async close() {
