@@ -8,7 +8,7 @@ import type { Disk, Signer } from '../../ledger/index.ts';
 import { leaseIdOf } from '../change/derive.ts';
 import { leaseChangeOf } from '../change/extension.ts';
 import type { Acceptance, Clock, Logger, RandomBytes } from '../engine/ports.ts';
-import { isKnownLock, openLock, statementsOf, type BelievedLock } from '../protocol/lock.ts';
+import { isKnownLock, LOCK_TYPE, openLock, statementsOf, type BelievedLock } from '../protocol/lock.ts';
 import { takesAway } from '../protocol/plan.ts';
 import type { AnyTicket, DiscoverTicket } from '../protocol/discovery.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
@@ -66,6 +66,8 @@ export interface WorkerOptions {
 }
 
 const READS_MAX = 1_024;
+/** Orders for connectors that are not here, which are counted once. */
+const FOREIGN_MAX = 1_024;
 /** Pages of discoveries are large: so many of the answers may be pages. */
 const PAGES_KEPT = 8;
 
@@ -73,10 +75,10 @@ type Refused = Extract<Admission, { ok: false }>;
 
 /**
  * `closing`: it takes nothing any more. `book`: the lease book cannot be written, so nothing is given; see its cause. `elsewhere`: another
- * worker has begun this change.
+ * worker has begun this change. `connector`: the order is to be believed and is for a connector that is not here; another worker may have it.
  */
 export class WorkerError extends Error {
-  readonly code: 'closing' | 'book' | 'elsewhere';
+  readonly code: 'closing' | 'book' | 'elsewhere' | 'connector';
   constructor(code: WorkerError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'WorkerError';
@@ -97,6 +99,8 @@ export interface Worker {
   step(envelope: unknown): Promise<Acceptance>;
   /** Resolves when the order is durable, or is being carried out though it can't be. @throws ProtocolError: not believed; BookError: not due, held in memory only */
   revoke(order: unknown): Promise<void>;
+  /** Whether an order or lock is signed by whoever may. Nothing is done about it. */
+  believes(statement: Dsse): boolean;
   /** Resolves when nothing is being taken back under the order's lease. @throws ProtocolError: not believed */
   carriedOut(order: unknown): Promise<void>;
   /** Resolves when the lock is durably held, or lifted: from the call on nothing is given that it covers. @throws ProtocolError: not believed; BookError: held in memory only */
@@ -105,8 +109,8 @@ export interface Worker {
   locks(): readonly Dsse[];
   /** Resolves when this executor's other workers can know what was taken back here early. @throws TargetError `unreachable` */
   tellEnds(): Promise<void>;
-  /** Somebody listens again: every report that nobody acknowledged is sent now. */
-  connected(): void;
+  /** The sidecar of this log, or any, listens again: every report to it that nobody acknowledged is sent now. */
+  connected(log?: string): void;
   /** By which run, how much was turned away unanswered and why, and whether nothing is given. */
   state(): WorkerState;
   /** Whoever takes messages in has met one that is none. */
@@ -136,6 +140,8 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   });
   let closing = false;
   const tally = openTally();
+  /** Digests of orders for connectors that are not here. */
+  const foreign = new Set<string>();
   let run: string | null = null;
   const context: WorkerContext = {
     executorId, trust, connectors, sinks: options.sinks ?? new Map<string, Sink>(), book, clock, random, signer, seal: options.seal, fingerprintKey: options.fingerprintKey, logger, limits, report, outbox,
@@ -256,7 +262,13 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
       throw new ProtocolError(admission.code, admission.message);
     }
     const { held } = admission;
-    if (!connectors.has(held.order.connector)) throw new ProtocolError('unknown-connector', `no connector ${held.order.connector} here`);
+    if (!connectors.has(held.order.connector)) {
+      if (!foreign.has(held.digest)) tally.count('unknown-connector');
+      foreign.add(held.digest);
+      const [oldest] = foreign;
+      if (foreign.size > FOREIGN_MAX && oldest !== undefined) foreign.delete(oldest);
+      throw new WorkerError('connector', `no connector ${held.order.connector} here`);
+    }
     const known = book.state.orders.has(held.digest);
     const stored = known ? book.durable() : book.append({ t: 'order', order: held.envelope });
     // Acting does not wait for the disk.
@@ -308,6 +320,16 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
       await book.durable();
       if (!isVoid(book.kept, admission.held)) throw new ProtocolError('order-mismatch', 'no extension was applied here that supersedes the order: it will be carried out');
     },
+    believes(statement) {
+      if (statement.payloadType !== LOCK_TYPE) return admitOrder(statement, { trust, executorId }).ok;
+      try {
+        openLock(statement, trust);
+        return true;
+      } catch (error) {
+        if (error instanceof ProtocolError) return false;
+        throw error;
+      }
+    },
     async carriedOut(raw) {
       const admission = admitOrder(raw, { trust, executorId });
       if (!admission.ok) throw new ProtocolError(admission.code, admission.message);
@@ -332,7 +354,7 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     },
     locks: () => statementsOf(book.state.locks),
     tellEnds: () => claims.tell(),
-    connected: () => outbox.flush(),
+    connected: (log) => outbox.flush(log),
     state() {
       run ??= newWorker();
       const refused = tally.counted();

@@ -29,10 +29,11 @@ export interface FarEnd {
   answer: (envelope: unknown) => Promise<Acceptance>;
   /** Set to make `arm`, `disarm` and `revoke` fail. */
   refusal: Error | null;
+  turnedDown: number;
 }
 
 export function farEnd(): FarEnd {
-  return { armed: [], disarmed: [], steps: [], revoked: [], locked: [], locks: [], connections: 0, state: { run: '0'.repeat(16) }, unreadable: 0, answer: () => Promise.resolve({ accepted: true }), refusal: null };
+  return { armed: [], disarmed: [], steps: [], revoked: [], locked: [], locks: [], connections: 0, state: { run: '0'.repeat(16) }, unreadable: 0, answer: () => Promise.resolve({ accepted: true }), refusal: null, turnedDown: 0 };
 }
 
 /** One sidecar's end and one executor's end, as the transport under test makes them. */
@@ -264,7 +265,8 @@ export function transportConformance(name: string, open: () => Promise<Pair>, sa
       turnDown = false;
       await pair.report(first);
       await pair.report(second);
-      expect(received).toEqual([first, second]);
+      // At least once: one that was sent again may have been on its way.
+      expect([...new Set(received.map((message) => canonicalText(message)))]).toEqual([canonicalText(first), canonicalText(second)]);
     });
 
     test('finds the executor again after it was restarted, and says so on both sides', async () => {

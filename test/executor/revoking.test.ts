@@ -177,7 +177,6 @@ describe('an order', () => {
     ['somebody who means another executor', 'wrong-audience', (made: Made): Dsse => early(made, { audience: 'executor:other' })],
     ['somebody who means another lease', 'order-mismatch', (made: Made): Dsse => early(made, { leaseId: makeStep().plan.lease!.leaseId })],
     ['somebody who means another client token', 'order-mismatch', (made: Made): Dsse => early(made, { clientToken: makeStep().plan.steps[0]!.clientToken })],
-    ['somebody who means another connector', 'unknown-connector', (made: Made): Dsse => early(made, { connector: 'aws' })],
   ])('by %s is not believed: %s', async (_who, code, order) => {
     const bench = createBench();
     const worker = await bench.start();
@@ -187,6 +186,14 @@ describe('an order', () => {
     await expect(worker.revoke(order(made))).rejects.toMatchObject({ code });
     await bench.clock.settle();
     expect(bench.target.accounts.size).toBe(1);
+  });
+
+  test('for a connector that is not here is not taken up: another worker may have it; it is counted once', async () => {
+    const bench = createBench();
+    const worker = await bench.start();
+    const order = early(makeStep(), { connector: 'aws' });
+    for (let n = 0; n < 2; n += 1) await expect(worker.revoke(order)).rejects.toMatchObject({ name: 'WorkerError', code: 'connector' });
+    expect(worker.state().refused).toEqual([{ code: 'unknown-connector', count: 1 }]);
   });
 
   test('about something else under the same lease does not keep what the lease gave', async () => {

@@ -30,6 +30,9 @@ export const API_PREFIX = 'CSJS.API';
 /** Bytes of one message: an envelope, or a report with its states. The server's default would refuse some. */
 export const MESSAGE_BYTES_MAX = 2_097_152;
 
+/** `wrong last sequence`: there is a message of this subject already. */
+export const ALREADY_THERE = 10_071;
+
 /** How often a worker says that it is there. */
 export const BEAT_MS = 2_000;
 

@@ -12,10 +12,11 @@ import { TransportError, type Acceptance, type Clock, type Logger, type Transpor
 import { anyReportSchema, anyTicketSchema } from '../../protocol/discovery.ts';
 import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../../protocol/envelope.ts';
+import { ProtocolError } from '../../protocol/errors.ts';
 import { revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
 import { parseTime } from '../../protocol/values.ts';
 import type { WorkerState } from '../../protocol/worker-state.ts';
-import { ack, act, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, resultsConsumerOf, revoke, say, STREAMS, type Tokens } from './bus-layout.ts';
+import { ack, act, ALREADY_THERE, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, resultsConsumerOf, revoke, say, STREAMS, type Tokens } from './bus-layout.ts';
 import { ensureConsumer, resultsConsumer } from './bus-setup.ts';
 import { hear, type Bus } from './connection.ts';
 import { publishedSteps, type PublishedSteps } from './published-steps.ts';
@@ -39,12 +40,13 @@ export interface NatsSidecarOptions {
   readonly lost?: (changeId: string) => void;
 }
 
-/** `wrong last sequence`: there is a message of this subject already. */
-const ALREADY_THERE = 10_071;
 const PUBLISH_MS = 5_000;
 /** Beats that may be missed. */
 const BEATS_MISSED_MAX = 3;
 const REMEMBERED_MAX = 10_000;
+/** How often a report that cannot be recorded is tried, a quarter of an hour in all. */
+const REPORT_TRIES = 20;
+const REPORT_AGAIN_MS = { first: 500, longest: 60_000 } as const;
 const EARLY_LOCKS_MAX = 1_024;
 /** Runs of one executor's workers that are remembered. */
 const RUNS_MAX = 64;
@@ -199,11 +201,19 @@ export function connectNats(options: NatsSidecarOptions): Transport {
         return message.term('not a report');
       }
       const whole: ReportMessage = { ...published.message, ciphertext: published.delivery ? await secretOf(lane, token) : null };
-      const said = await receive(audience, whole).then((): Ack => ({ t: 'taken', token }), (error: unknown): Ack => ({ t: 'refused', token, error: String(error instanceof Error ? error.message : error).slice(0, 500) }));
-      if (said.t === 'refused') logger.warn({ executor: audience, error: said.error }, 'a report was not taken; its executor keeps it');
-      else noteTakenUp(whole);
-      tell(bus.up(), lane, said);
-      await message.ackAck();
+      const refused = await receive(audience, whole).then(() => null, (error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+      if (refused === null) {
+        noteTakenUp(whole);
+        tell(bus.up(), lane, { t: 'taken', token });
+        await message.ackAck();
+        return;
+      }
+      const error = refused.message.slice(0, 500);
+      logger.warn({ executor: audience, error }, 'a report was not taken; its executor keeps it');
+      tell(bus.up(), lane, { t: 'refused', token, error });
+      // What cannot be believed will not be; what could not be recorded now may be later. For good, it comes again when this end says hello.
+      if (refused instanceof ProtocolError || message.info.deliveryCount >= REPORT_TRIES) await message.ackAck();
+      else message.nak(Math.min(REPORT_AGAIN_MS.first * 2 ** (message.info.deliveryCount - 1), REPORT_AGAIN_MS.longest));
     } catch (error) {
       // It comes again, and what is on record already is recorded once.
       logger.warn({ lane, error: String(error) }, 'a report could not be answered');
@@ -219,6 +229,16 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     if (said.kind === 'claimed' || said.kind === 'acted') remember(`${said.stepId} ${said.issue}`, { accepted: true });
   };
 
+  let prepared = false;
+  const prepareResults = async (to: NatsConnection): Promise<void> => {
+    const manager = await jetstreamManager(to);
+    const name = resultsConsumerOf(log);
+    const isGone = await manager.consumers.info(STREAMS.results, name).then(() => false, (error: unknown) => error instanceof JetStreamApiError && error.status === 404);
+    await ensureConsumer(manager, STREAMS.results, resultsConsumer(log, name));
+    // What the stream held may be gone with it: whoever has reports publishes them again. As one begins, it says so anyway.
+    if (isGone && prepared) for (const lane of lanes.values()) tell(to, lane, { t: 'hello', log });
+    prepared = true;
+  };
   bus.onUp((connection) => {
     if (!listening) listen(connection);
     listening = true;
@@ -288,7 +308,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       pulling ??= pull({
         bus, stream: STREAMS.results, consumer: resultsConsumerOf(log), clock, logger, take: takeReport,
         // It is gone with its stream, where somebody wiped it.
-        prepare: async (to) => ensureConsumer(await jetstreamManager(to), STREAMS.results, resultsConsumer(log, resultsConsumerOf(log))),
+        prepare: prepareResults,
       });
     },
     onConnected(callback) {
