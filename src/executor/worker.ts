@@ -22,7 +22,7 @@ import type { BookEntry, StepState } from './book-entries.ts';
 import { noClaims, openClaims, type ClaimBoard } from './claims.ts';
 import type { Connector } from './connector.ts';
 import { createInFlight, DEFAULT_WORKER_LIMITS, type WorkerContext, type WorkerLimits } from './context.ts';
-import { createLanes, createPauses, within } from './deadline.ts';
+import { backoffMs, createLanes, createPauses, within } from './deadline.ts';
 import { discoveredReport, runDiscovery } from './discovering.ts';
 import { openLeaseBook } from './lease-book.ts';
 import { locked } from './locked.ts';
@@ -377,8 +377,26 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
 
   for (const message of book.state.unsent.values()) outbox.add(message);
   revoker.tick();
+  const resume = (): void => {
+    for (const [stepId, step] of book.state.steps) if (isOpen(step) && step.claim !== null && !stepsRunning.has(stepId)) start(step.claim.ticket);
+  };
+  /** Until the disk takes writes again, or the worker closes. */
+  const mend = async (): Promise<void> => {
+    for (let failures = 0; book.fault?.code === 'unwritable'; failures += 1) {
+      await context.pauses.pause(backoffMs(limits.bookRetryMs, failures));
+      if (closing) return;
+      await book.reopen();
+    }
+    if (book.fault !== null) return logger.error({}, `the lease book is damaged: nothing is given, and what is known is taken back: ${book.fault.message}`);
+    logger.warn({}, 'the lease book can be written again: what it missed is in it, and steps are taken up');
+    resume();
+  };
   // A book that cannot be written takes back and gives nothing.
-  if (book.fault === null && options.takesBackOnly !== true) for (const step of book.state.steps.values()) if (isOpen(step) && step.claim !== null) start(step.claim.ticket);
+  if (options.takesBackOnly === true) return worker;
+  if (book.fault === null) resume();
+  book.onFault(() => {
+    if (book.fault?.code === 'unwritable') background('lease book', mend());
+  });
   return worker;
 }
 

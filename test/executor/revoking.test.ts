@@ -340,6 +340,51 @@ describe('a lease book that cannot be written', () => {
     expect(bench.target.calls.filter((call) => call === 'apply')).toHaveLength(1);
   });
 
+  test.each(['append', 'sync'] as const)('(%s fails) says so, and gives again once the disk takes writes, without a restart', async (operation) => {
+    const bench = createBench();
+    const worker = await bench.start();
+    const log = someLog();
+    const made = makeStep({ log });
+    await worker.step(made.envelope);
+    await bench.clock.until(() => bench.of('acted').length === 1);
+    bench.disk.watch = (one) => {
+      if (one === operation) throw new Error('ENOSPC');
+    };
+    await worker.revoke(early(made));
+    await bench.clock.settle();
+    expect([bench.target.accounts.size, worker.state().trouble, worker.healthy]).toEqual([0, 'lease-book', false]);
+    const next = makeStep({ log, fromSize: log.size });
+    await bench.clock.advance(30_000);
+    await expect(worker.step(next.envelope)).rejects.toMatchObject({ code: 'book' });
+    bench.disk.watch = () => undefined;
+    await bench.clock.until(() => worker.healthy);
+    expect(worker.state().trouble).toBeUndefined();
+    expect(await worker.step(next.envelope)).toEqual({ accepted: true });
+    await bench.clock.until(() => bench.of('acted').length === 2);
+    // What was taken back meanwhile is known to whoever opens the book next.
+    bench.kill();
+    const later = await bench.start();
+    await bench.clock.settle();
+    expect(later.healthy).toBe(true);
+    expect(bench.of('revoked')).toHaveLength(1);
+  });
+
+  test('goes on with a step whose claim could not be written, once it is', async () => {
+    const bench = createBench();
+    const worker = await bench.start();
+    const made = makeStep();
+    bench.disk.watch = () => {
+      throw new Error('ENOSPC');
+    };
+    await expect(worker.step(made.envelope)).rejects.toMatchObject({ code: 'unwritable' });
+    await bench.clock.advance(1_000);
+    expect(bench.target.accounts.size).toBe(0);
+    bench.disk.watch = () => undefined;
+    await bench.clock.until(() => bench.of('acted').length === 1);
+    expect(bench.of('acted')).toEqual([expect.objectContaining({ outcome: 'done' })]);
+    expect(bench.target.calls.filter((call) => call === 'apply')).toHaveLength(1);
+  });
+
   test('is made good by the next process: what was due is taken back again and said again', async () => {
     const bench = createBench();
     await granted(bench);
