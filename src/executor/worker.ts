@@ -22,10 +22,11 @@ import type { BookEntry, StepState } from './book-entries.ts';
 import { noClaims, openClaims, type ClaimBoard } from './claims.ts';
 import type { Connector } from './connector.ts';
 import { createInFlight, DEFAULT_WORKER_LIMITS, type WorkerContext, type WorkerLimits } from './context.ts';
-import { backoffMs, createLanes, createPauses, within } from './deadline.ts';
+import { createLanes, createPauses, within } from './deadline.ts';
 import { discoveredReport, runDiscovery } from './discovering.ts';
 import { openLeaseBook } from './lease-book.ts';
 import { locked } from './locked.ts';
+import { mendBook } from './mending.ts';
 import { isVoid } from './order-fence.ts';
 import { admitOrder, type HeldOrder } from './orders.ts';
 import { createOutbox } from './outbox.ts';
@@ -380,22 +381,11 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   const resume = (): void => {
     for (const [stepId, step] of book.state.steps) if (isOpen(step) && step.claim !== null && !stepsRunning.has(stepId)) start(step.claim.ticket);
   };
-  /** Until the disk takes writes again, or the worker closes. */
-  const mend = async (): Promise<void> => {
-    for (let failures = 0; book.fault?.code === 'unwritable'; failures += 1) {
-      await context.pauses.pause(backoffMs(limits.bookRetryMs, failures));
-      if (closing) return;
-      await book.reopen();
-    }
-    if (book.fault !== null) return logger.error({}, `the lease book is damaged: nothing is given, and what is known is taken back: ${book.fault.message}`);
-    logger.warn({}, 'the lease book can be written again: what it missed is in it, and steps are taken up');
-    resume();
-  };
   // A book that cannot be written takes back and gives nothing.
   if (options.takesBackOnly === true) return worker;
   if (book.fault === null) resume();
   book.onFault(() => {
-    if (book.fault?.code === 'unwritable') background('lease book', mend());
+    if (book.fault?.code === 'unwritable') background('lease book', mendBook(context, resume));
   });
   return worker;
 }
