@@ -11,6 +11,7 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'ledger.restored': 'The ledger was made again from a copy, byte for byte, up to this head; `had` of its records were still there.',
   'ledger.adopted': 'The first record of a log that goes on for another, of which no copy reaches what was signed: the newest checkpoint of the old log that is known whole, and in `ahead` what others have seen beyond it. The `changes` that were open there follow.',
   'outbox.refilled': 'What should be on the bus was missing there, and is there again: records of the ledger’s copy from `from` on, or steps and orders of `changes`.',
+  'messages.refused': 'Messages that no trusted key had signed for this executor, or that were none, were set aside: `count` more than the records before say, for each reason and run of a worker, which says so unsigned; without a run, by this sidecar. At most once an hour for each executor.',
   'facts.loaded': 'These facts are in force from here on. The facts themselves are the object.',
   'bundle.activated': 'This policy bundle is in force from here on; `null`: none is.',
   'change.requested': 'Somebody asked. Nothing has been looked at.',

@@ -17,10 +17,12 @@ import type { Pdp } from '../pdp/engine.ts';
 import type { DiscoveredPage } from '../protocol/discovery.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
+import { ProtocolError } from '../protocol/errors.ts';
 import { callerOf, type ChangeRequest } from '../protocol/request.ts';
 import { APPROVAL_TYPE, type ApprovalStatement, type Dsse } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
+import type { Refused } from '../protocol/worker-state.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { sweepSpent } from './clearing.ts';
 import { createDiscoveries, type Discoveries } from './discoveries.ts';
@@ -33,6 +35,7 @@ import { isOurs, liftOf, spreadLocks } from './lock-spread.ts';
 import type { Clock, DeliveryStore, LedgerCopy, LockBoard, Logger, Outbox, RandomBytes, Transport } from './ports.ts';
 import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
 import { keepFilled } from './refill.ts';
+import { countRefused } from './refused.ts';
 import { receiveReport } from './reports.ts';
 import { startRunner, type Runner } from './runner.ts';
 import { openStore, type Store } from './store.ts';
@@ -142,6 +145,8 @@ export interface Engine {
   reconciled(): Reconciled;
   /** What was there at the last comparison; null where there was none, or what it saw was erased. */
   discovered(connector: string): Promise<readonly DiscoveredPage[] | null>;
+  /** What workers of the executor say is wrong with them, and what was set aside of and at them since this sidecar began. */
+  executor(audience: string): { readonly trouble: 'lease-book' | null; readonly refused: readonly Refused[] };
   /** Names what keeps the engine from doing its work; empty when it is well. */
   troubles(): readonly { readonly check: string; readonly message: string }[];
   close(): Promise<void>;
@@ -191,7 +196,12 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   // Before anything is authorised: a lock may have been set elsewhere while nobody was here to hear of it.
   await lockSpread.caughtUp();
 
-  transport.onReport((audience, message) => receiveReport(context, audience, message));
+  const refused = countRefused(context);
+  transport.onReport((audience, message) => receiveReport(context, audience, message).catch((error: unknown) => {
+    if (error instanceof ProtocolError) refused.count(audience, error.code);
+    throw error;
+  }));
+  transport.onRefused((audience, run, counted) => refused.heard(audience, run, counted));
   transport.onLock((lock) => void lockSpread.hear(lock));
   transport.onConnected((audience) => {
     lockSpread.connected(audience);
@@ -358,6 +368,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     reconcile: (connector) => reconciler.reconcile(connector),
     reconciled: () => store.reconciled(),
     discovered: (connector) => pagesOf(context, connector),
+    executor: (audience) => ({ trouble: transport.states(audience).find(({ trouble }) => trouble !== undefined)?.trouble ?? null, refused: refused.of(audience) }),
     troubles() {
       const found: { check: string; message: string }[] = [];
       if (log.failed !== null) found.push({ check: 'ledger', message: log.failed.message });
@@ -368,6 +379,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     async close() {
       closed = true;
       lockSpread.close();
+      refused.close();
       runner.close();
       reconciler.close();
       await transport.close();

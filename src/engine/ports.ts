@@ -5,6 +5,7 @@
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { BelievedLock } from '../protocol/lock.ts';
 import type { Dsse } from '../protocol/signed.ts';
+import type { Refused, WorkerState } from '../protocol/worker-state.ts';
 
 /** Timers and the wall clock. `after` calls back once, not before `delayMs`; the returned function cancels it. */
 export interface Clock {
@@ -52,6 +53,10 @@ export interface Transport {
   onReport(receive: (audience: string, message: ReportMessage) => Promise<void>): void;
   /** Calls back when an executor becomes reachable: what was published and not reported is published again. */
   onConnected(callback: (audience: string) => void): void;
+  /** What those workers of the executor that are there have said of themselves last: unsigned, and believed for nothing. */
+  states(audience: string): readonly WorkerState[];
+  /** Calls back with how much a run of the executor's workers, or this end (null), has set aside since it began, whenever it is said and may have risen. */
+  onRefused(callback: (audience: string, run: string | null, refused: readonly Refused[]) => void): void;
   /** Whether the executor can be reached now, as far as is known. */
   isConnected(audience: string): boolean;
   close(): Promise<void>;

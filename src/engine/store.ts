@@ -15,6 +15,7 @@ import { afterReconcileRecord, isReconcileRecordType, NOTHING_RECONCILED, type R
 import { holdLock } from '../protocol/lock.ts';
 import type { Lift, Lock } from './locks.ts';
 import { adoptedLogs, eventsOf } from '../evidence/adoption.ts';
+import { foldRefused, type RefusedOnRecord } from './refused.ts';
 import { isChangeEventType, systemDraft, systemRecordBodies, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 
 export type Applied =
@@ -33,6 +34,8 @@ export interface Store {
   lastOf(type: SystemRecordType): Readonly<Record<string, unknown>> | undefined;
   /** The locks that are set and not lifted, oldest first. */
   locks(): readonly Lock[];
+  /** What is on record of messages of this executor that were set aside. */
+  refusedOf(executor: string): RefusedOnRecord | undefined;
   /** What looking at targets has come to. */
   reconciled(): Reconciled;
   /** Every lock that was ever set, oldest first, and what lifted it. */
@@ -75,6 +78,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   const locks = new Map<string, { readonly lock: Lock; readonly lift: Lift | null }>();
   const system = new Map<SystemRecordType, Readonly<Record<string, unknown>>>();
   const logs = new Set([log.logId]);
+  const refused = new Map<string, RefusedOnRecord>();
   let reconciled = NOTHING_RECONCILED;
   let lastAtMs = 0;
   let tail: Promise<void> = Promise.resolve();
@@ -101,6 +105,10 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
       const { lockId, reason, statement: envelope = null } = systemRecordBodies['lock.lifted'].parse(body);
       const set = locks.get(lockId);
       if (set !== undefined) locks.set(lockId, { ...set, lift: { by: actor, reason, atMs, envelope } });
+    }
+    if (type === 'messages.refused') {
+      const more = systemRecordBodies['messages.refused'].parse(body);
+      refused.set(more.executor, foldRefused(refused.get(more.executor), more, atMs));
     }
     if (isReconcileRecordType(type)) reconciled = afterReconcileRecord(reconciled, type, body, atMs);
   };
@@ -184,6 +192,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
     },
     locks: () => [...locks.values()].filter(({ lift }) => lift === null).map(({ lock }) => lock),
     lockHistory: () => [...locks.values()],
+    refusedOf: (executor) => refused.get(executor),
     reconciled: () => reconciled,
     record(type, body, objects = [], actor = options.actor) {
       const atMs = stamp();

@@ -7,8 +7,9 @@ import { canonicalBytes, digestOf, parseStrict, type JsonObject, type LedgerReco
 import { changeEventBodies, type Attached, type ChangeEvent, type ChangeEventType, type NewEvent } from '../change/events.ts';
 import { planSchema, saltSchema, targetStateSchema } from '../protocol/plan.ts';
 import { readPayload } from '../protocol/dsse.ts';
-import { actedReportSchema, dsseSchema, readReportSchema, revokedReportSchema } from '../protocol/signed.ts';
-import { changeIdSchema, connectorIdSchema, digestSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema } from '../protocol/values.ts';
+import { actedReportSchema, dsseSchema, readReportSchema, REFUSALS, revokedReportSchema } from '../protocol/signed.ts';
+import { changeIdSchema, connectorIdSchema, digestSchema, executorIdSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema } from '../protocol/values.ts';
+import { runSchema } from '../protocol/worker-state.ts';
 import { reconcileRecordBodies } from './reconciled.ts';
 import { upcast } from './upcast.ts';
 
@@ -33,6 +34,11 @@ export const systemRecordBodies = {
   /** What the ledger says should be on the bus was missing there, and is there again: records of its copy from `from` on, or steps and orders of `changes`. */
   'outbox.refilled': z.strictObject({
     stream: z.enum(['CS_STEPS', 'CS_LEDGER']), missing: z.int().min(1), from: z.int().min(0).nullable(), /** The first of them. */ changes: z.array(changeIdSchema).max(256),
+  }),
+  /** What was set aside at an executor, or on its way from it, because nobody trusted had signed it; or it was no message. */
+  'messages.refused': z.strictObject({
+    executor: executorIdSchema,
+    refused: z.array(z.strictObject({ /** The run of its worker that said so, unsigned; null: the sidecar set them aside. */ run: runSchema.nullable(), code: z.enum(REFUSALS), /** More than the records before say. */ count: z.int().min(1) })).min(1).max(256),
   }),
   /** These facts are in force from here on. The facts themselves are the object. */
   'facts.loaded': z.strictObject({ facts: digestSchema }),

@@ -254,6 +254,7 @@ function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly
     case 'ledger.recovered':
     case 'ledger.restored':
     case 'outbox.refilled':
+    case 'messages.refused':
     case 'facts.loaded':
     case 'bundle.activated':
       return bySidecar();

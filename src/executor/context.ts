@@ -26,6 +26,8 @@ export interface WorkerLimits {
   readonly notYetRetryMs: Backoff;
   /** Between tries to take back. */
   readonly revokeRetryMs: Backoff;
+  /** How often it is tried whether a lease book that could not be written can be. */
+  readonly bookRetryMs: Backoff;
   /** Between tries to hand over a report, and how long one may take. */
   readonly reportRetryMs: Backoff;
   readonly sendTimeoutMs: number;
@@ -37,7 +39,7 @@ export interface WorkerLimits {
 
 export const DEFAULT_WORKER_LIMITS: WorkerLimits = {
   applyTimeoutMs: 15_000, settleMs: 1_000, askTimeoutMs: 10_000, revokeTimeoutMs: 20_000, useTimeoutMs: 10_000,
-  retryMs: { first: 100, longest: 5_000 }, notYetRetryMs: { first: 1_000, longest: 30_000 }, revokeRetryMs: { first: 200, longest: 30_000 }, reportRetryMs: { first: 200, longest: 10_000 },
+  retryMs: { first: 100, longest: 5_000 }, notYetRetryMs: { first: 1_000, longest: 30_000 }, revokeRetryMs: { first: 200, longest: 30_000 }, bookRetryMs: { first: 5_000, longest: 60_000 }, reportRetryMs: { first: 200, longest: 10_000 },
   sendTimeoutMs: 10_000, tickMs: 60_000, closeTimeoutMs: 10_000,
 };
 

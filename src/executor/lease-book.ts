@@ -30,7 +30,7 @@ export interface LeaseBook {
   readonly state: BookState;
   /** The fold of what is durable: what whoever opens the book next will know. */
   readonly kept: BookState;
-  /** Why nothing can be written any more; null while it can. Reopening is the only cure: a failed sync is never tried again. */
+  /** Why nothing can be written any more; null while it can. {@link reopen} is the only cure: a failed sync is never tried again. */
   readonly fault: BookError | null;
   /**
    * Folds the entries at once; resolves when they are durable, all or none.
@@ -42,6 +42,13 @@ export interface LeaseBook {
   later(...entries: BookEntry[]): void;
   /** Resolves when everything appended so far is durable. @throws BookError `unwritable` */
   durable(): Promise<void>;
+  /** Called back each time that it turns out that nothing can be written; at once where that is so already. */
+  onFault(callback: () => void): void;
+  /**
+   * Resolves true once the book can be written again: all that is durable, and all that could not be written since, is in a new file in its place,
+   * synced and read back. False where the disk still takes nothing, or the book is damaged; then nothing has changed.
+   */
+  reopen(): Promise<boolean>;
   close(): Promise<void>;
 }
 
@@ -61,10 +68,10 @@ export async function openLeaseBook(disk: Disk, executor: string, logger: Logger
     if (first?.t === 'opened' && first.executor !== executor) throw new BookError('foreign', `this is the lease book of ${first.executor}`);
     if (found.fault !== null) logger.error({ line: found.goodLines + 1 }, `the lease book is damaged: nothing is given, and what can be read is taken back: ${found.fault.message}`);
     const { file, fault } = await openForWriting(disk, found, bytes.byteLength, lock.fault, logger);
-    const book = writer(file, found.entries, fault, lock.release);
+    const book = writer(disk, file, { ...found, crc: crc32(bytes.subarray(0, found.goodBytes)) }, fault, lock);
     // Nothing depends on who opened it being written: an append that fails leaves the fault.
     const worker = book.state.worker === null ? newWorker?.() : undefined;
-    if (fault === null && (first === undefined || worker !== undefined)) {
+    if (fault?.code !== 'corrupt' && (first === undefined || worker !== undefined)) {
       await book.append({ t: 'opened', v: 1, executor, ...(worker === undefined ? {} : { worker }) }).catch(() => undefined);
     }
     if (book.fault?.code === 'unwritable') logger.error({ reason: String(book.fault.cause) }, 'the lease book cannot be written: nothing is given, and what is in it is taken back');
@@ -189,10 +196,24 @@ function formatLine(entries: readonly BookEntry[]): Uint8Array {
   return Buffer.concat([Buffer.from(`${crc32(json).toString(16).padStart(8, '0')} `), json, Buffer.from('\n')]);
 }
 
-function writer(file: AppendFile | null, found: readonly BookEntry[], known: BookError | null, unlock: () => Promise<void>): LeaseBook {
+interface Kept {
+  readonly entries: readonly BookEntry[];
+  readonly goodBytes: number;
+  /** Of those bytes. */
+  readonly crc: number;
+}
+
+function writer(disk: Disk, opened: AppendFile | null, found: Kept, known: BookError | null, firstLock: Lock): LeaseBook {
+  let file = opened;
+  let lock = firstLock;
+  /** What of the file is durable. */
+  let { goodBytes: keptBytes, crc: keptCrc } = found;
+  /** What was folded and could not be written. */
+  let behind: BookEntry[] = [];
+  let tellFault = (): void => undefined;
   const state = emptyBookState();
   const kept = emptyBookState();
-  for (const entry of found) {
+  for (const entry of found.entries) {
     foldEntry(state, entry);
     foldEntry(kept, entry);
   }
@@ -211,19 +232,49 @@ function writer(file: AppendFile | null, found: readonly BookEntry[], known: Boo
       try {
         if (fault !== null) throw fault;
         if (entries.length > 0 && file !== null) {
+          const line = formatLine(entries);
           await file.check();
-          await file.append(formatLine(entries));
+          await file.append(line);
           await file.sync();
-          for (const entry of entries) foldEntry(kept, entry);
+          keep(entries, line);
         }
         waiters.forEach(({ resolve }) => resolve());
       } catch (cause) {
+        behind.push(...entries);
+        const isNew = fault === null;
         fault ??= unwritable(cause);
         const error = fault;
         waiters.forEach(({ reject }) => reject(error));
+        if (isNew) tellFault();
       }
     }
     writing = false;
+  };
+  /** The line is durable after what was before it. */
+  const keep = (entries: readonly BookEntry[], line: Uint8Array): void => {
+    for (const entry of entries) foldEntry(kept, entry);
+    keptCrc = crc32(line, keptCrc);
+    keptBytes += line.byteLength;
+  };
+  /** @throws what the disk throws, LedgerError `locked`, or BookError `corrupt` */
+  const renew = async (): Promise<void> => {
+    if (lock.fault !== null) lock = await takeLock(disk);
+    if (lock.fault !== null) throw lock.fault;
+    const durable = Buffer.from((await disk.read(BOOK)) ?? new Uint8Array()).subarray(0, keptBytes);
+    if (durable.byteLength !== keptBytes || crc32(durable) !== keptCrc) throw new BookError('corrupt', 'the lease book is not what was written');
+    behind.push(...queued);
+    queued = [];
+    const entries = behind;
+    const line = entries.length === 0 ? new Uint8Array() : formatLine(entries);
+    const whole = Buffer.concat([durable, line]);
+    await disk.writeDurable(BOOK, whole);
+    const written = await disk.read(BOOK);
+    if (written === null || !whole.equals(written)) throw new Error('what was written is not what is read');
+    const old = file;
+    file = await disk.openAppend(BOOK);
+    await old?.close().catch(() => undefined);
+    behind = [];
+    if (entries.length > 0) keep(entries, line);
   };
   const durable = (): Promise<void> => {
     const done = new Promise<void>((resolve, reject) => waiting.push({ resolve, reject }));
@@ -246,10 +297,27 @@ function writer(file: AppendFile | null, found: readonly BookEntry[], known: Boo
     },
     later,
     durable,
+    onFault(callback) {
+      tellFault = callback;
+      if (fault !== null) callback();
+    },
+    async reopen() {
+      if (fault?.code !== 'unwritable' || writing) return fault === null;
+      writing = true;
+      try {
+        await renew();
+        fault = null;
+      } catch (cause) {
+        if (cause instanceof BookError && cause.code === 'corrupt') fault = cause;
+      }
+      writing = false;
+      if (waiting.length > 0) void drain();
+      return fault === null;
+    },
     async close() {
       await durable().catch(() => undefined);
       await file?.close();
-      await unlock();
+      await lock.release();
     },
   };
 }

@@ -129,7 +129,7 @@ async function boardOn(bus: Bus, executorId: string): Promise<ClaimBoard> {
 
 async function listenOnBus(bus: Bus, executorId: string, worker: Worker, logger: Logger): Promise<NatsListener> {
   const { listenNats } = await import('../transport/nats/executor-end.ts');
-  return listenNats({ executorId, bus, worker, run: randomBytes(8).toString('hex'), clock: systemClock, logger });
+  return listenNats({ executorId, bus, worker, clock: systemClock, logger });
 }
 
 /** Runs the worker until the process is told to stop; says on standard output, as one line of JSON, when it listens. */

@@ -6,19 +6,26 @@ import type { Clock, Logger } from '../engine/ports.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { anyReportSchema } from '../protocol/discovery.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
-import { backoffMs, createPauses, within, type Backoff } from './deadline.ts';
+import { backoffMs, createPauses, within, type Backoff, type Pauses } from './deadline.ts';
 
 export interface Outbox {
   /** Sends the report until it is acknowledged. Idempotent by its digest while it is on its way. */
   add(message: ReportMessage): void;
-  /** Sends everything again now: somebody may be listening who was not before. */
-  flush(): void;
+  /** Sends what is about this log, or everything, again now: somebody may be listening who was not before. */
+  flush(log?: string): void;
   close(): void;
 }
 
 interface Waiting {
   readonly id: string;
   readonly message: ReportMessage;
+}
+
+/** To the sidecar of one log. */
+interface Line {
+  readonly pauses: Pauses;
+  /** Counts flushes: a line that was found dead may be alive since. */
+  flushes: number;
 }
 
 export interface OutboxOptions {
@@ -35,21 +42,24 @@ export interface OutboxOptions {
 
 export function createOutbox({ send, clock, retryMs, sendTimeoutMs, logger, sent, observe }: OutboxOptions): Outbox {
   const byChange = new Map<string, Waiting[]>();
-  const pauses = createPauses(clock);
+  const lines = new Map<string, Line>();
+  const lineOf = (log: string): Line => {
+    const known = lines.get(log) ?? { pauses: createPauses(clock), flushes: 0 };
+    lines.set(log, known);
+    return known;
+  };
   let closed = false;
-  /** Counts flushes: a line that was found dead may be alive since. */
-  let flushes = 0;
 
   /** Sends one change's reports, in order, until none is left. */
-  const run = async (changeId: string, queue: Waiting[]): Promise<void> => {
+  const run = async (changeId: string, queue: Waiting[], line: Line): Promise<void> => {
     for (let failures = 0; queue.length > 0 && !closed;) {
-      const seen = flushes;
+      const seen = line.flushes;
       const failed = await pass(queue);
       if (failed === null) failures = 0;
-      else if (seen === flushes) {
+      else if (seen === line.flushes) {
         if (failures === 0) logger.warn({ changeId, waiting: queue.length, reason: failed }, 'reports wait: nobody acknowledges them');
-        await pauses.pause(backoffMs(retryMs, failures));
-        failures = seen === flushes ? failures + 1 : 0;
+        await line.pauses.pause(backoffMs(retryMs, failures));
+        failures = seen === line.flushes ? failures + 1 : 0;
       }
     }
     if (queue.length === 0) byChange.delete(changeId);
@@ -88,15 +98,18 @@ export function createOutbox({ send, clock, retryMs, sendTimeoutMs, logger, sent
       }
       const fresh = [{ id, message }];
       byChange.set(changeId, fresh);
-      void run(changeId, fresh);
+      void run(changeId, fresh, lineOf(report.log));
     },
-    flush() {
-      flushes += 1;
-      pauses.wake();
+    flush(log) {
+      for (const [about, line] of lines) {
+        if (log !== undefined && about !== log) continue;
+        line.flushes += 1;
+        line.pauses.wake();
+      }
     },
     close() {
       closed = true;
-      pauses.wake();
+      for (const { pauses } of lines.values()) pauses.wake();
     },
   };
 }

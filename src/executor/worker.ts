@@ -8,13 +8,14 @@ import type { Disk, Signer } from '../../ledger/index.ts';
 import { leaseIdOf } from '../change/derive.ts';
 import { leaseChangeOf } from '../change/extension.ts';
 import type { Acceptance, Clock, Logger, RandomBytes } from '../engine/ports.ts';
-import { isKnownLock, openLock, statementsOf, type BelievedLock } from '../protocol/lock.ts';
+import { isKnownLock, LOCK_TYPE, openLock, statementsOf, type BelievedLock } from '../protocol/lock.ts';
 import { takesAway } from '../protocol/plan.ts';
 import type { AnyTicket, DiscoverTicket } from '../protocol/discovery.ts';
 import type { ReportMessage } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import type { ActTicket, Dsse, ReadTicket } from '../protocol/signed.ts';
+import type { ActTicket, Dsse, ReadTicket, Refusal } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
+import { openTally, type WorkerState } from '../protocol/worker-state.ts';
 import { admit, type Admission } from './admission.ts';
 import { runStep } from './acting.ts';
 import type { BookEntry, StepState } from './book-entries.ts';
@@ -25,6 +26,7 @@ import { createLanes, createPauses, within } from './deadline.ts';
 import { discoveredReport, runDiscovery } from './discovering.ts';
 import { openLeaseBook } from './lease-book.ts';
 import { locked } from './locked.ts';
+import { mendBook } from './mending.ts';
 import { isVoid } from './order-fence.ts';
 import { admitOrder, type HeldOrder } from './orders.ts';
 import { createOutbox } from './outbox.ts';
@@ -65,6 +67,8 @@ export interface WorkerOptions {
 }
 
 const READS_MAX = 1_024;
+/** Orders for connectors that are not here, which are counted once. */
+const FOREIGN_MAX = 1_024;
 /** Pages of discoveries are large: so many of the answers may be pages. */
 const PAGES_KEPT = 8;
 
@@ -72,10 +76,10 @@ type Refused = Extract<Admission, { ok: false }>;
 
 /**
  * `closing`: it takes nothing any more. `book`: the lease book cannot be written, so nothing is given; see its cause. `elsewhere`: another
- * worker has begun this change.
+ * worker has begun this change. `connector`: the order is to be believed and is for a connector that is not here; another worker may have it.
  */
 export class WorkerError extends Error {
-  readonly code: 'closing' | 'book' | 'elsewhere';
+  readonly code: 'closing' | 'book' | 'elsewhere' | 'connector';
   constructor(code: WorkerError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'WorkerError';
@@ -96,6 +100,8 @@ export interface Worker {
   step(envelope: unknown): Promise<Acceptance>;
   /** Resolves when the order is durable, or is being carried out though it can't be. @throws ProtocolError: not believed; BookError: not due, held in memory only */
   revoke(order: unknown): Promise<void>;
+  /** Whether an order or lock is signed by whoever may. Nothing is done about it. */
+  believes(statement: Dsse): boolean;
   /** Resolves when nothing is being taken back under the order's lease. @throws ProtocolError: not believed */
   carriedOut(order: unknown): Promise<void>;
   /** Resolves when the lock is durably held, or lifted: from the call on nothing is given that it covers. @throws ProtocolError: not believed; BookError: held in memory only */
@@ -104,10 +110,12 @@ export interface Worker {
   locks(): readonly Dsse[];
   /** Resolves when this executor's other workers can know what was taken back here early. @throws TargetError `unreachable` */
   tellEnds(): Promise<void>;
-  /** Somebody listens again: every report that nobody acknowledged is sent now. */
-  connected(): void;
-  /** How many envelopes and orders were turned away unanswered. */
-  readonly strangers: number;
+  /** The sidecar of this log, or any, listens again: every report to it that nobody acknowledged is sent now. */
+  connected(log?: string): void;
+  /** By which run, how much was turned away unanswered and why, and whether nothing is given. */
+  state(): WorkerState;
+  /** Whoever takes messages in has met one that is none. */
+  setAside(code: Refusal): void;
   /** Whether anything is still given. */
   readonly healthy: boolean;
   /** Takes nothing new, waits for what is in the middle of something until a deadline, and leaves the book closed. Timers stop: whoever opens it next goes on. */
@@ -132,7 +140,10 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     },
   });
   let closing = false;
-  let strangers = 0;
+  const tally = openTally();
+  /** Digests of orders for connectors that are not here. */
+  const foreign = new Set<string>();
+  let run: string | null = null;
   const context: WorkerContext = {
     executorId, trust, connectors, sinks: options.sinks ?? new Map<string, Sink>(), book, clock, random, signer, seal: options.seal, fingerprintKey: options.fingerprintKey, logger, limits, report, outbox,
     pauses: createPauses(clock), inFlight: createInFlight(clock, limits), claims, ending: new Set(), isClosing: () => closing,
@@ -157,9 +168,9 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     stepsRunning.add(ticket.stepId);
     background(ticket.stepId, runStep(context, ticket.stepId, (task) => inLane(lane, task)).finally(() => stepsRunning.delete(ticket.stepId)));
   };
-  const stranger = (code: string, message: string): void => {
-    strangers += 1;
-    logger.warn({ code, reason: plainDetail(message), strangers }, 'turned away what nobody trusted has signed for this executor');
+  const stranger = (code: Refusal, message: string): void => {
+    tally.count(code);
+    logger.warn({ code, reason: plainDetail(message) }, 'turned away what nobody trusted has signed for this executor');
   };
   const headEntry = (log: string, head: Admission['head']): BookEntry[] => (head === null ? [] : [{ t: 'head', log, ...head }]);
   const mustTake = (): void => {
@@ -252,7 +263,13 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
       throw new ProtocolError(admission.code, admission.message);
     }
     const { held } = admission;
-    if (!connectors.has(held.order.connector)) throw new ProtocolError('unknown-connector', `no connector ${held.order.connector} here`);
+    if (!connectors.has(held.order.connector)) {
+      if (!foreign.has(held.digest)) tally.count('unknown-connector');
+      foreign.add(held.digest);
+      const [oldest] = foreign;
+      if (foreign.size > FOREIGN_MAX && oldest !== undefined) foreign.delete(oldest);
+      throw new WorkerError('connector', `no connector ${held.order.connector} here`);
+    }
     const known = book.state.orders.has(held.digest);
     const stored = known ? book.durable() : book.append({ t: 'order', order: held.envelope });
     // Acting does not wait for the disk.
@@ -304,6 +321,16 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
       await book.durable();
       if (!isVoid(book.kept, admission.held)) throw new ProtocolError('order-mismatch', 'no extension was applied here that supersedes the order: it will be carried out');
     },
+    believes(statement) {
+      if (statement.payloadType !== LOCK_TYPE) return admitOrder(statement, { trust, executorId }).ok;
+      try {
+        openLock(statement, trust);
+        return true;
+      } catch (error) {
+        if (error instanceof ProtocolError) return false;
+        throw error;
+      }
+    },
     async carriedOut(raw) {
       const admission = admitOrder(raw, { trust, executorId });
       if (!admission.ok) throw new ProtocolError(admission.code, admission.message);
@@ -328,10 +355,13 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     },
     locks: () => statementsOf(book.state.locks),
     tellEnds: () => claims.tell(),
-    connected: () => outbox.flush(),
-    get strangers() {
-      return strangers;
+    connected: (log) => outbox.flush(log),
+    state() {
+      run ??= newWorker();
+      const refused = tally.counted();
+      return { run, ...(refused.length === 0 ? {} : { refused }), ...(book.fault === null ? {} : { trouble: 'lease-book' as const }) };
     },
+    setAside: (code) => tally.count(code),
     get healthy() {
       return !closing && book.fault === null;
     },
@@ -348,8 +378,15 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
 
   for (const message of book.state.unsent.values()) outbox.add(message);
   revoker.tick();
+  const resume = (): void => {
+    for (const [stepId, step] of book.state.steps) if (isOpen(step) && step.claim !== null && !stepsRunning.has(stepId)) start(step.claim.ticket);
+  };
   // A book that cannot be written takes back and gives nothing.
-  if (book.fault === null && options.takesBackOnly !== true) for (const step of book.state.steps.values()) if (isOpen(step) && step.claim !== null) start(step.claim.ticket);
+  if (options.takesBackOnly === true) return worker;
+  if (book.fault === null) resume();
+  book.onFault(() => {
+    if (book.fault?.code === 'unwritable') background('lease book', mendBook(context, resume));
+  });
   return worker;
 }
 

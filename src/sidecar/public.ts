@@ -1,5 +1,6 @@
 /** What is served as it is: health, readiness, this API's description, and the ledger's files. */
 import type { Handlers } from './call.ts';
+import type { Refused } from '../protocol/worker-state.ts';
 import type { SidecarContext } from './context.ts';
 import { Problem } from './errors.ts';
 import { openApiDocument } from './openapi.ts';
@@ -54,7 +55,7 @@ export function publicHandlers(context: SidecarContext): Handlers<PublicOperatio
 const CHECKS = { ledger: 'the ledger can be written', policy: 'a policy bundle is loaded', engine: 'the engine runs' } as const;
 
 /** An executor that is away, or a copy of the ledger that does not come on, makes changes wait; it does not make the sidecar useless. */
-function readiness(troubles: readonly { check: string; message: string }[], { executors, copyTrouble }: SidecarContext, stopping: boolean): Readiness {
+function readiness(troubles: readonly { check: string; message: string }[], { engine, executors, copyTrouble }: SidecarContext, stopping: boolean): Readiness {
   const checks: Readiness['checks'] = Object.entries(CHECKS).map(([check, well]) => {
     const trouble = troubles.find((one) => one.check === check);
     return { check, ok: trouble === undefined, required: true, message: trouble?.message ?? well };
@@ -62,12 +63,21 @@ function readiness(troubles: readonly { check: string; message: string }[], { ex
   for (const trouble of troubles) if (!Object.hasOwn(CHECKS, trouble.check)) checks.push({ check: trouble.check, ok: false, required: true, message: trouble.message });
   if (stopping) checks.push({ check: 'stopping', ok: false, required: true, message: 'the sidecar is being stopped' });
   for (const { id, connected } of executors) {
-    const ok = connected();
-    checks.push({ check: id, ok, required: false, message: ok ? 'connected' : 'not connected: its steps wait' });
+    const { trouble, refused } = engine.executor(id);
+    const isThere = connected();
+    const how = !isThere ? 'not connected: its steps wait' : trouble === null ? 'connected' : 'connected; a lease book cannot be written: its worker takes back and gives nothing';
+    checks.push({ check: id, ok: isThere && trouble === null, required: false, message: how + setAside(refused) });
   }
   if (copyTrouble !== undefined) {
     const trouble = copyTrouble();
     checks.push({ check: 'copy', ok: trouble === null, required: false, message: trouble ?? 'the copy of the ledger comes on' });
   }
   return { ready: checks.every(({ ok, required }) => ok || !required), checks };
+}
+
+/** Nothing of it had an effect: it is no reason to be called unwell. */
+function setAside(refused: readonly Refused[]): string {
+  if (refused.length === 0) return '';
+  const sum = refused.reduce((all, { count }) => all + count, 0);
+  return `; set aside since the start: ${sum} (${refused.map(({ code, count }) => `${code} ${count}`).join(', ')})`;
 }

@@ -17,6 +17,8 @@ export function byAudience(routes: ReadonlyMap<string, Transport>): Transport {
     onLock: (callback) => transports.forEach((one) => one.onLock(callback)),
     onReport: (receive) => transports.forEach((one) => one.onReport(receive)),
     onConnected: (callback) => transports.forEach((one) => one.onConnected(callback)),
+    states: (audience) => routes.get(audience)?.states(audience) ?? [],
+    onRefused: (callback) => transports.forEach((one) => one.onRefused(callback)),
     isConnected: (audience) => routes.get(audience)?.isConnected(audience) ?? false,
     async close() {
       await Promise.all(transports.map((one) => one.close()));

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { lstat, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -35,6 +36,7 @@ function listen(socket: string, far: FarEnd): Promise<LocalListener> {
   const fail = (): void => {
     if (far.refusal !== null) throw far.refusal;
   };
+  far.state = { run: randomBytes(8).toString('hex') };
   return listenLocal({
     socket, clock, logger, worker: {
       async arm(one) {
@@ -54,6 +56,10 @@ function listen(socket: string, far: FarEnd): Promise<LocalListener> {
         far.locked.push(one);
       },
       locks: () => far.locks,
+      state: () => far.state,
+      setAside() {
+        far.unreadable += 1;
+      },
       step(one) {
         far.steps.push(one);
         return far.answer(one);

@@ -42,6 +42,7 @@ const CASES: readonly Case[] = [
   { title: 'an early revoke recorded under another name', code: 'wrong-actor', change: editing('step.authorised', (event) => ({ ...event, actor: 'person:mallory' }), 4) },
   ...([
     ['ledger.restored', { size: 1, root: otherDigest, had: 0, source: 'the bus' }], ['outbox.refilled', { stream: 'CS_STEPS', missing: 1, from: null, changes: [] }],
+    ['messages.refused', { executor: 'executor:pg-1', refused: [{ run: null, code: 'malformed', count: 3 }] }],
     ['ledger.opened', { origin: ORIGIN, epoch: 2, version: '0.1.0' }], ['facts.loaded', { facts: otherDigest }],
   ] as const).map(([type, body]): Case => ({ title: `${type} in the name of a person`, code: 'wrong-actor', extra: [systemDraft(type, body as never, 'person:mallory', START_MS + 9_000_000)] })),
   { title: 'a start of another log', code: 'wrong-log', extra: [systemDraft('ledger.opened', { origin: 'other.example', epoch: 2, version: '0.1.0' }, sidecar, START_MS + 9_000_000)] },

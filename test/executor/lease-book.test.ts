@@ -8,11 +8,11 @@ const LOG = '0123456789abcdef';
 const head = (size: number): BookEntry => ({ t: 'head', log: LOG, size, root: Buffer.alloc(32, size).toString('base64') });
 
 /** A disk with one file, in memory. */
-function oneFile(bytes: Uint8Array = Buffer.alloc(0)): { readonly disk: Disk; bytes: Buffer; syncs: number; failSync: boolean } {
+function oneFile(bytes: Uint8Array = Buffer.alloc(0)): { readonly disk: Disk; bytes: Buffer; syncs: number; failSync: boolean; renewed: number } {
   const unused = (): never => {
     throw new Error('not used');
   };
-  const state = { bytes: Buffer.from(bytes), syncs: 0, failSync: false };
+  const state = { bytes: Buffer.from(bytes), syncs: 0, failSync: false, renewed: 0 };
   const file: AppendFile = {
     get size() {
       return state.bytes.byteLength;
@@ -32,7 +32,12 @@ function oneFile(bytes: Uint8Array = Buffer.alloc(0)): { readonly disk: Disk; by
   };
   const disk: Disk = {
     read: async () => (state.bytes.byteLength === 0 ? null : state.bytes), openAppend: async () => file, lock: async () => async () => undefined,
-    readRange: unused, size: unused, writeDerived: unused, writeDurable: unused, overwrite: unused, list: unused, remove: unused,
+    async writeDurable(_path, whole) {
+      if (state.failSync) throw new Error('ENOSPC');
+      state.bytes = Buffer.from(whole);
+      state.renewed += 1;
+    },
+    readRange: unused, size: unused, writeDerived: unused, overwrite: unused, list: unused, remove: unused,
   };
   return Object.assign(state, { disk });
 }
@@ -113,5 +118,51 @@ describe('a lease book', () => {
     await expect(book.append(head(2))).rejects.toMatchObject({ code: 'unwritable' });
     expect(file.bytes).toEqual(bytes);
     expect(book.state.heads.get(LOG)?.size).toBe(2);
+  });
+
+  test('that could not be written is written anew, in a new file with all that it missed, once the disk takes it', async () => {
+    const file = oneFile();
+    const book = await openLeaseBook(file.disk, 'executor:main', QUIET);
+    let faults = 0;
+    book.onFault(() => (faults += 1));
+    await book.append(head(1));
+    file.failSync = true;
+    await expect(book.append(head(2))).rejects.toMatchObject({ code: 'unwritable' });
+    book.later(head(3));
+    expect(await book.reopen()).toBe(false);
+    await expect(book.append(head(4))).rejects.toMatchObject({ code: 'unwritable' });
+    expect([faults, book.kept.heads.get(LOG)?.size]).toEqual([1, 1]);
+    file.failSync = false;
+    const { syncs } = file;
+    expect(await book.reopen()).toBe(true);
+    expect([file.renewed, file.syncs, book.fault, book.kept.heads.get(LOG)?.size]).toEqual([1, syncs, null, 4]);
+    await book.append(head(5));
+    await book.close();
+    const again = await openLeaseBook(file.disk, 'executor:main', QUIET);
+    expect([again.fault, again.kept.heads.get(LOG)?.size]).toEqual([null, 5]);
+  });
+
+  test('whose durable part is no longer what was written is not written over: nothing is given any more', async () => {
+    const file = oneFile();
+    const book = await openLeaseBook(file.disk, 'executor:main', QUIET);
+    await book.append(head(1));
+    file.failSync = true;
+    await expect(book.append(head(2))).rejects.toMatchObject({ code: 'unwritable' });
+    file.failSync = false;
+    file.bytes[12] = file.bytes[12]! ^ 1;
+    expect(await book.reopen()).toBe(false);
+    expect([file.renewed, book.fault?.code]).toEqual([0, 'corrupt']);
+  });
+
+  test('that could not be written from the start says whose it is once it can', async () => {
+    const file = oneFile();
+    const openAppend = file.disk.openAppend.bind(file.disk);
+    file.disk.openAppend = () => Promise.reject(new Error('ENOSPC'));
+    const book = await openLeaseBook(file.disk, 'executor:main', QUIET);
+    expect(book.fault?.code).toBe('unwritable');
+    file.disk.openAppend = openAppend;
+    expect(await book.reopen()).toBe(true);
+    await book.close();
+    await expect(openLeaseBook(file.disk, 'executor:other', QUIET)).rejects.toMatchObject({ code: 'foreign' });
   });
 });

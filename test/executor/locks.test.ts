@@ -162,7 +162,7 @@ describe('nobody else locks', () => {
     const bench = createBench();
     const worker = await bench.start();
     await expect(worker.lock(statement)).rejects.toMatchObject({ name: 'ProtocolError', code });
-    expect([worker.locks(), worker.strangers]).toEqual([[], 1]);
+    expect([worker.locks(), worker.state().refused]).toEqual([[], [{ code, count: 1 }]]);
     expect(await outcomeOf(bench, worker)).toBe('done');
   });
 });

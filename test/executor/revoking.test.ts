@@ -177,7 +177,6 @@ describe('an order', () => {
     ['somebody who means another executor', 'wrong-audience', (made: Made): Dsse => early(made, { audience: 'executor:other' })],
     ['somebody who means another lease', 'order-mismatch', (made: Made): Dsse => early(made, { leaseId: makeStep().plan.lease!.leaseId })],
     ['somebody who means another client token', 'order-mismatch', (made: Made): Dsse => early(made, { clientToken: makeStep().plan.steps[0]!.clientToken })],
-    ['somebody who means another connector', 'unknown-connector', (made: Made): Dsse => early(made, { connector: 'aws' })],
   ])('by %s is not believed: %s', async (_who, code, order) => {
     const bench = createBench();
     const worker = await bench.start();
@@ -187,6 +186,14 @@ describe('an order', () => {
     await expect(worker.revoke(order(made))).rejects.toMatchObject({ code });
     await bench.clock.settle();
     expect(bench.target.accounts.size).toBe(1);
+  });
+
+  test('for a connector that is not here is not taken up: another worker may have it; it is counted once', async () => {
+    const bench = createBench();
+    const worker = await bench.start();
+    const order = early(makeStep(), { connector: 'aws' });
+    for (let n = 0; n < 2; n += 1) await expect(worker.revoke(order)).rejects.toMatchObject({ name: 'WorkerError', code: 'connector' });
+    expect(worker.state().refused).toEqual([{ code: 'unknown-connector', count: 1 }]);
   });
 
   test('about something else under the same lease does not keep what the lease gave', async () => {
@@ -330,6 +337,51 @@ describe('a lease book that cannot be written', () => {
     await bench.clock.settle();
     expect(bench.target.accounts.size).toBe(0);
     expect(bench.of('revoked')).toEqual([expect.objectContaining({ outcome: 'done' })]);
+    expect(bench.target.calls.filter((call) => call === 'apply')).toHaveLength(1);
+  });
+
+  test.each(['append', 'sync'] as const)('(%s fails) says so, and gives again once the disk takes writes, without a restart', async (operation) => {
+    const bench = createBench();
+    const worker = await bench.start();
+    const log = someLog();
+    const made = makeStep({ log });
+    await worker.step(made.envelope);
+    await bench.clock.until(() => bench.of('acted').length === 1);
+    bench.disk.watch = (one) => {
+      if (one === operation) throw new Error('ENOSPC');
+    };
+    await worker.revoke(early(made));
+    await bench.clock.settle();
+    expect([bench.target.accounts.size, worker.state().trouble, worker.healthy]).toEqual([0, 'lease-book', false]);
+    const next = makeStep({ log, fromSize: log.size });
+    await bench.clock.advance(30_000);
+    await expect(worker.step(next.envelope)).rejects.toMatchObject({ code: 'book' });
+    bench.disk.watch = () => undefined;
+    await bench.clock.until(() => worker.healthy);
+    expect(worker.state().trouble).toBeUndefined();
+    expect(await worker.step(next.envelope)).toEqual({ accepted: true });
+    await bench.clock.until(() => bench.of('acted').length === 2);
+    // What was taken back meanwhile is known to whoever opens the book next.
+    bench.kill();
+    const later = await bench.start();
+    await bench.clock.settle();
+    expect(later.healthy).toBe(true);
+    expect(bench.of('revoked')).toHaveLength(1);
+  });
+
+  test('goes on with a step whose claim could not be written, once it is', async () => {
+    const bench = createBench();
+    const worker = await bench.start();
+    const made = makeStep();
+    bench.disk.watch = () => {
+      throw new Error('ENOSPC');
+    };
+    await expect(worker.step(made.envelope)).rejects.toMatchObject({ code: 'unwritable' });
+    await bench.clock.advance(1_000);
+    expect(bench.target.accounts.size).toBe(0);
+    bench.disk.watch = () => undefined;
+    await bench.clock.until(() => bench.of('acted').length === 1);
+    expect(bench.of('acted')).toEqual([expect.objectContaining({ outcome: 'done' })]);
     expect(bench.target.calls.filter((call) => call === 'apply')).toHaveLength(1);
   });
 

@@ -8,14 +8,14 @@ import { canonicalBytes } from '../../ledger/index.ts';
 import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import type { Clock, Transport } from '../../src/engine/ports.ts';
 import type { Claim } from '../../src/executor/claims.ts';
-import type { Worker } from '../../src/executor/worker.ts';
+import { WorkerError, type Worker } from '../../src/executor/worker.ts';
 import { reportMaker } from '../../src/executor/reports.ts';
 import { payloadDigest, readPayload } from '../../src/protocol/dsse.ts';
 import type { ReportMessage } from '../../src/protocol/envelope.ts';
 import { ProtocolError } from '../../src/protocol/errors.ts';
 import { revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { parseTime } from '../../src/protocol/values.ts';
-import { ack, act, API_PREFIX, arm, claim, delivery, laneOf, result, say, STREAMS, subjectTokens } from '../../src/transport/nats/bus-layout.ts';
+import { ack, act, API_PREFIX, arm, claim, delivery, laneOf, result, revoke, say, STREAMS, subjectTokens } from '../../src/transport/nats/bus-layout.ts';
 import { natsClaimBoard } from '../../src/transport/nats/claim-board.ts';
 import { compareBus, planBus, setUpBus } from '../../src/transport/nats/bus-setup.ts';
 import { hear, openBus, type Bus } from '../../src/transport/nats/connection.ts';
@@ -71,10 +71,13 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
   const told: ('ends' | 'step')[] = [];
   const listen = (far: FarEnd): NatsListener => {
     const fail = (): void => {
-      if (far.refusal !== null) throw far.refusal;
+      if (far.refusal === null) return;
+      far.turnedDown += 1;
+      throw far.refusal;
     };
+    far.state = { run: randomBytes(8).toString('hex') };
     return listenNats({
-      executorId: EXECUTOR, run: randomBytes(8).toString('hex'), clock, logger, ackMs: 1_000,
+      executorId: EXECUTOR, clock, logger, ackMs: 1_000,
       bus: openBus({ servers: nats.urls, seed: nats.seeds.executors.get(EXECUTOR)!, name: 'worker', inboxPrefix: inboxOf(lane), logger }),
       worker: {
         async arm(one) {
@@ -90,6 +93,10 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
           far.locked.push(one);
         },
         locks: () => far.locks,
+        state: () => far.state,
+        setAside() {
+          far.unreadable += 1;
+        },
         step(one) {
           told.push('step');
           far.steps.push(one);
@@ -139,8 +146,10 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
       const ends: { listener: NatsListener | null } = { listener: null };
       const bench = createBench({ heard: (lock) => ends.listener?.tellLock(lock) });
       const worker = await bench.start();
+      // On the bench all chance is the same.
+      const run = randomBytes(8).toString('hex');
       ends.listener = listenNats({
-        executorId: EXECUTOR, run: randomBytes(8).toString('hex'), clock, logger, ackMs: 1_000, worker,
+        executorId: EXECUTOR, clock, logger, ackMs: 1_000, worker: { ...worker, state: () => ({ ...worker.state(), run }) },
         bus: openBus({ servers: nats.urls, seed: nats.seeds.executors.get(EXECUTOR)!, name: 'worker', inboxPrefix: inboxOf(lane), logger }),
       });
       open.push(ends.listener);
@@ -248,6 +257,89 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
       expect(received[0]).toEqual(claimed(1));
     });
 
+    describe('holds one message of a report', () => {
+      const tries = async (count: number): Promise<void> => {
+        for (let n = 0; n < count; n += 1) await expect(pair.report(claimed(1))).rejects.toThrow();
+      };
+      const fetched = (end: Transport): ReportMessage[] => {
+        const received: ReportMessage[] = [];
+        end.onReport(async (_audience, message) => void received.push(message));
+        return received;
+      };
+      const untilTaken = async (): Promise<void> => pair.report(claimed(1)).catch(untilTaken);
+
+      test('however long its sidecar is away, however often the worker starts, and whichever other sidecar comes', async () => {
+        const { far, sidecar: end, restartExecutor, restartSidecar } = await opened();
+        await end().close();
+        await tries(2);
+        // A hello that was on its way asks for it once more.
+        const held = await messagesIn(STREAMS.results);
+        expect(held).toBeLessThanOrEqual(2);
+        await tries(3);
+        expect(await messagesIn(STREAMS.results)).toBe(held);
+        await restartExecutor();
+        await tries(2);
+        expect(await messagesIn(STREAMS.results)).toBe(held);
+        const before = far.connections;
+        const other = dial('b'.repeat(16));
+        await eventually(() => far.connections > before);
+        await tries(2);
+        expect(await messagesIn(STREAMS.results)).toBe(held);
+        await other.close();
+        await restartSidecar();
+        const received = fetched(pair.sidecar());
+        await untilTaken();
+        expect(received[0]).toEqual(claimed(1));
+      });
+
+      test('that its sidecar does not believe, until that one starts again', async () => {
+        const { sidecar: end, restartSidecar } = await opened();
+        end().onReport(() => Promise.reject(new ProtocolError('bad-signature', 'not of any key here')));
+        await tries(2);
+        const held = await messagesIn(STREAMS.results);
+        expect(held).toBeLessThanOrEqual(2);
+        await tries(4);
+        expect(await messagesIn(STREAMS.results)).toBe(held);
+        await restartSidecar();
+        const received = fetched(pair.sidecar());
+        await untilTaken();
+        expect(received[0]).toEqual(claimed(1));
+      });
+
+      test.each(['away', 'there'] as const)('and another where the stream was wiped while its sidecar was %s', async (where) => {
+        const { sidecar: end, restartSidecar } = await opened();
+        if (where === 'away') await end().close();
+        else end().onReport(() => Promise.reject(new Error('cannot be recorded now')));
+        await tries(2);
+        await newStreams();
+        if (where === 'away') await restartSidecar();
+        const received = fetched(pair.sidecar());
+        await untilTaken();
+        expect(received[0]).toEqual(claimed(1));
+      });
+    });
+
+    test('takes orders off it as soon behind messages without a body, which an import takes for the end of an answer', async () => {
+      const { far, sidecar: end } = await opened();
+      const js = jetstream(admin);
+      for (let n = 0; n < 4; n += 1) await js.publish(revoke(lane, logId, `${n}`.repeat(32)), new Uint8Array());
+      const startMs = performance.now();
+      const orders = Array.from({ length: 40 }, (_, n) => sign.order(deriveRevokeOrder(plan, EXECUTOR, START_MS + n, 'early', sidecar)!));
+      await Promise.all(orders.map((one) => end().publishRevoke(EXECUTOR, one)));
+      await eventually(() => far.revoked.length >= orders.length);
+      expect(performance.now() - startMs).toBeLessThan(2_000);
+      expect(far.unreadable).toBe(4);
+    });
+
+    test('brings an order again and again to a worker that has no connector for it', async () => {
+      const { far, sidecar: end } = await opened();
+      far.refusal = new WorkerError('connector', 'no connector pg-main here');
+      await end().publishRevoke(EXECUTOR, dueIn(0));
+      await eventually(() => far.unreadable === 0 && far.turnedDown > 1);
+      far.refusal = null;
+      await eventually(() => far.revoked.length > 0);
+    });
+
     test('carries a sealed secret apart from its report, which never holds it', async () => {
       const { sidecar: end } = await opened();
       const ciphertext = Buffer.from('age-encryption.org/v1 sealed').toString('base64');
@@ -268,7 +360,7 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     test.each<[string, Uint8Array]>([
       ['what is not JSON', Buffer.from('hello')], ['bytes that are not UTF-8', Buffer.from([0xff, 0xfe])], ['a key twice', Buffer.from('{"v":1,"v":1}')],
       ['JSON of another form', Buffer.from('{"v":1}')], ['depth without end', Buffer.from('['.repeat(100_000))],
-    ])('sets aside %s on any subject, and the queue moves on', async (_what, bytes) => {
+    ])('sets aside %s on any subject and counts it, and the queue moves on', async (what, bytes) => {
       const { far, sidecar: end } = await opened();
       far.answer = (envelope) => (typeof envelope === 'object' && envelope !== null && 'ticket' in envelope ? Promise.resolve({ accepted: true }) : Promise.reject(new ProtocolError('malformed', 'no envelope')));
       const received: ReportMessage[] = [];
@@ -282,6 +374,15 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
       expect(await end().publishStep(EXECUTOR, envelopes[1]!)).toEqual({ accepted: true });
       await pair.report(claimed(2));
       expect(received).toEqual([claimed(2)]);
+      // At the worker what could be read was for it to judge; at the sidecar, a report and a say were none.
+      expect(far.unreadable).toBe(what === 'JSON of another form' ? 0 : 1);
+      let counted = 0;
+      end().onRefused((audience, run, refused) => {
+        if (run !== null) return;
+        expect([audience, refused.map(({ code }) => code)]).toEqual([EXECUTOR, ['malformed']]);
+        counted = refused[0]!.count;
+      });
+      expect(counted).toBe(2);
       await worker.close();
     });
 

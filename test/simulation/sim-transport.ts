@@ -130,6 +130,8 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
           sidecar = { ...endOf(process), connected };
           for (const audience of ends.keys()) reconnect(audience);
         },
+        states: () => [],
+        onRefused: () => undefined,
         isConnected: reachable,
         close: async () => undefined,
       };

@@ -83,11 +83,11 @@ export async function fireArms({ nats, count, windowMs, armingMs }: ArmsOptions)
 
   const executorSeed = nats.seeds.executors.get(EXECUTOR)!;
   const listener = listenNats({
-    executorId: EXECUTOR, run: randomBytes(8).toString('hex'), clock, logger,
+    executorId: EXECUTOR, clock, logger,
     bus: openBus({ servers: nats.urls, seed: executorSeed, name: 'worker', inboxPrefix: inboxOf(laneOf(EXECUTOR)), logger }),
     worker: {
       arm: () => Promise.resolve(), step: () => Promise.resolve({ accepted: true }), connected: () => undefined, carriedOut: () => Promise.resolve(), tellEnds: () => Promise.resolve(),
-      revoke: (order) => Promise.resolve(came(order)), lock: () => Promise.resolve(), locks: () => [],
+      revoke: (order) => Promise.resolve(came(order)), lock: () => Promise.resolve(), locks: () => [], state: () => ({ run: randomBytes(8).toString('hex') }), setAside: () => undefined,
     },
   });
   const common = { log: logId, executors: [EXECUTOR], tokens: subjectTokens(keys.ticket), clock, logger, bus: openBus({ servers: nats.urls, seed: nats.seeds.sidecar, name: 'sidecar', inboxPrefix: '_INBOX_sidecar', logger }) };

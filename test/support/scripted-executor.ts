@@ -7,6 +7,7 @@ import type { ReportMessage, StepEnvelope } from '../../src/protocol/envelope.ts
 import { makesSecret, takesAway, type PlanStep, type TargetState } from '../../src/protocol/plan.ts';
 import { REPORT_TYPE, revokeOrderSchema, type Dsse, type Query, type Report } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
+import type { WorkerState } from '../../src/protocol/worker-state.ts';
 
 export interface ScriptedExecutor extends Transport {
   /** Steps and orders as they arrived. */
@@ -20,6 +21,10 @@ export interface ScriptedExecutor extends Transport {
   lockFault: TransportError | null;
   /** Shows a lock that it has heard of. */
   showLock(lock: Dsse): void;
+  /** Says how its worker is. */
+  sayState(state: WorkerState): void;
+  /** A report as it comes, whatever it is. @throws what the sidecar throws */
+  report(message: ReportMessage): Promise<void>;
   /** It is there, by a line of its own. */
   connect(): void;
   /** While false, steps are accepted and nothing is done about them. */
@@ -38,6 +43,8 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   const armed: Dsse[] = [];
   const disarmed: Dsse[] = [];
   const locked: Dsse[] = [];
+  let said: WorkerState | null = null;
+  let hearRefused: Parameters<Transport['onRefused']>[0] = () => undefined;
   let hearLock: (lock: Dsse) => void = () => undefined;
   const onConnected: ((audience: string) => void)[] = [];
   let receive: (audience: string, message: ReportMessage) => Promise<void> = () => Promise.resolve();
@@ -104,6 +111,15 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
       if (executor.lockFault !== null) throw executor.lockFault;
       locked.push(lock);
     },
+    states: () => (said === null ? [] : [said]),
+    onRefused(callback) {
+      hearRefused = callback;
+    },
+    sayState(state) {
+      said = state;
+      hearRefused(id, state.run, state.refused ?? []);
+    },
+    report: (message) => receive(id, message),
     onLock(callback) {
       hearLock = callback;
     },

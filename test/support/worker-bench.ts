@@ -147,6 +147,11 @@ function diskOf(disk: BenchDisk, run: { readonly alive: boolean }, locks: Set<st
       locks.add(path);
       return async () => void locks.delete(path);
     }),
-    readRange: unused, writeDerived: unused, writeDurable: unused, overwrite: unused, list: unused, remove: unused,
+    writeDurable: (path, bytes) => answered(() => {
+      disk.watch('append');
+      disk.watch('sync');
+      files.set(path, { bytes: Buffer.from(bytes), synced: bytes.byteLength });
+    }),
+    readRange: unused, writeDerived: unused, overwrite: unused, list: unused, remove: unused,
   };
 }

@@ -22,7 +22,8 @@ from .worker import TryAgain, Worker, log
 API = "CSJS.API"
 BEAT_SECONDS = 2.0
 PULL_SECONDS = 3.0
-BATCH = 64
+# An import takes a message without a body for the end of the answer: the rest of a batch would be lost until it comes again.
+BATCH = 1
 #: A lock is the largest of what is said.
 SAID_BYTES_MAX = 8_192
 AGAIN_NS = 2_000_000_000
@@ -203,6 +204,7 @@ class Bus:
                     status = (message.headers or {}).get("Status")
                     if status is None:
                         self._background(take(message))
+                        break
                     elif status != "100":
                         # 408: it has expired. Anything else is no reason to stop, but one to wait.
                         await asyncio.sleep(0 if status == "408" else 0.25)

@@ -5,7 +5,7 @@
  *     POST /v1/orders   one order, or lock, as JSON: 200 carried out, 202 held; both with the newest signed report of the lease's end, if there is one
  *     GET  /healthz     the process runs
  *
- * What comes is strict JSON of at most {@link ORDER_BYTES_MAX} bytes. It never waits for the lease book: an order that is due is carried out
+ * What nobody to be believed has signed is limited by its address; an order is not. What comes is strict JSON of at most {@link ORDER_BYTES_MAX} bytes. It never waits for the lease book: an order that is due is carried out
  * and answered for though nothing can be written.
  */
 import { createServer as createHttpServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from 'node:http';
@@ -22,7 +22,7 @@ import { LOCK_TYPE } from '../../protocol/lock.ts';
 import { anyReportSchema } from '../../protocol/discovery.ts';
 import { dsseSchema, reportSchema, revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
 import { parseTime } from '../../protocol/values.ts';
-import type { WorkerDoor } from '../local/executor-end.ts';
+import type { Worker } from '../../executor/worker.ts';
 import { createRates } from './rates.ts';
 
 export const ORDER_BYTES_MAX = 65_536;
@@ -33,7 +33,7 @@ export interface DoorOptions {
   readonly port: number;
   /** PEM; null speaks plain HTTP, for somebody on this machine who adds the TLS. */
   readonly tls: { readonly cert: string; readonly key: string } | null;
-  readonly worker: Pick<WorkerDoor, 'revoke' | 'lock'>;
+  readonly worker: Pick<Worker, 'revoke' | 'lock' | 'setAside' | 'believes'>;
   readonly clock: Clock;
   readonly logger: Logger;
 }
@@ -74,16 +74,21 @@ export async function listenHttps(options: DoorOptions): Promise<Door> {
   const rates = createRates(clock);
 
   const takeOrder = async (request: IncomingMessage, response: ServerResponse, from: string): Promise<void> => {
-    if (!/^application\/(?:[a-z.+-]+\+)?json(?:;|$)/.test(request.headers['content-type'] ?? '')) return refuse(response, 'unsupported-media-type', 'an order is sent as application/json');
+    const tooMany = (): boolean => !rates.mayAsk(from);
+    if (!/^application\/(?:[a-z.+-]+\+)?json(?:;|$)/.test(request.headers['content-type'] ?? '')) return tooMany() ? turnAway(response) : refuse(response, 'unsupported-media-type', 'an order is sent as application/json');
     const body = await readBody(request);
-    if (body === null) return refuse(response, 'body-too-large', `an order has at most ${ORDER_BYTES_MAX} bytes`);
+    if (body === null) return tooMany() ? turnAway(response) : refuse(response, 'body-too-large', `an order has at most ${ORDER_BYTES_MAX} bytes`);
     let order: Dsse;
     try {
       order = dsseSchema.parse(parseStrict(body, { maxBytes: ORDER_BYTES_MAX }));
     } catch (error) {
+      if (tooMany()) return turnAway(response);
       rates.mistook(from);
+      worker.setAside('malformed');
       return refuse(response, 'malformed-json', error instanceof JsonError ? error.message : 'not a signed envelope');
     }
+    // Who shares an address with whoever rattles at the door, as behind a proxy, is heard all the same: what is signed is not counted.
+    if (!worker.believes(order) && tooMany()) return turnAway(response);
     await (order.payloadType === LOCK_TYPE ? holdLock(order, response, from) : carryOut(order, waitOf(request), response, from));
   };
 
@@ -129,10 +134,10 @@ export async function listenHttps(options: DoorOptions): Promise<Door> {
     const from = request.socket.remoteAddress ?? '';
     const path = request.url;
     if (path === '/healthz') return request.method === 'GET' ? answer(response, 200, { status: 'ok' }) : refuse(response, 'method-not-allowed', 'GET /healthz', { allow: 'GET' });
-    if (!rates.mayAsk(from)) return refuse(response, 'too-many-requests', 'too many from that address', { 'retry-after': '1' });
+    if (path === '/v1/orders' && request.method === 'POST') return takeOrder(request, response, from);
+    if (!rates.mayAsk(from)) return turnAway(response);
     if (path !== '/v1/orders') return refuse(response, 'not-found', 'this door takes POST /v1/orders, and nothing else');
-    if (request.method !== 'POST') return refuse(response, 'method-not-allowed', 'POST /v1/orders', { allow: 'POST' });
-    return takeOrder(request, response, from);
+    return refuse(response, 'method-not-allowed', 'POST /v1/orders', { allow: 'POST' });
   };
   const listener: RequestListener = (request, response) => {
     receive(request, response).catch((error: unknown) => {
@@ -147,8 +152,11 @@ export async function listenHttps(options: DoorOptions): Promise<Door> {
   server.on('connection', (socket: Socket) => {
     // Known only while it is open.
     const from = socket.remoteAddress ?? '';
-    if (!rates.mayConnect(from)) return void socket.destroy();
-    socket.once('close', () => rates.disconnected(from));
+    // Without TLS all come from one address: that of whoever adds it.
+    if (tls !== null && !rates.mayConnect(from)) return void socket.destroy();
+    socket.once('close', () => {
+      if (tls !== null) rates.disconnected(from);
+    });
   });
   // Rubbish where a request, or TLS, was due: the connection is gone, and nothing else.
   server.on('clientError', (_error: Error, socket: Duplex) => socket.destroy());
@@ -208,6 +216,10 @@ function readBody(request: IncomingMessage): Promise<Uint8Array | null> {
     request.on('end', () => resolve(length > ORDER_BYTES_MAX ? null : Buffer.concat(chunks)));
     request.on('error', reject);
   });
+}
+
+function turnAway(response: ServerResponse): void {
+  refuse(response, 'too-many-requests', 'too many from that address', { 'retry-after': '1' });
 }
 
 function refuse(response: ServerResponse, code: Trouble, detail: string, headers: Readonly<Record<string, string>> = {}): void {

@@ -1,6 +1,6 @@
 /**
- * How much one address may ask of the door. What is not believed costs far more than what is: whoever rattles at it is soon not heard, and
- * somebody who takes back two hundred leases is.
+ * How much of what is not to be believed one address may bring to the door: whoever rattles at it is soon not heard. What is signed is not
+ * counted: behind a proxy everybody has one address.
  */
 import type { Clock } from '../../engine/ports.ts';
 

@@ -10,7 +10,8 @@ import { anyReportSchema } from '../../protocol/discovery.ts';
 import { readPayload } from '../../protocol/dsse.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
-import { revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
+import { revokeOrderSchema, type Dsse, type Refusal } from '../../protocol/signed.ts';
+import type { WorkerState } from '../../protocol/worker-state.ts';
 import { openFrames, requestFrameSchema, type FrameStream, type ReplyFrame, type RequestFrame } from './frames.ts';
 
 /** What a worker does with what comes in. Each resolves when it is held durably; a rejection is answered with its message. */
@@ -23,6 +24,10 @@ export interface WorkerDoor {
   lock(statement: Dsse): Promise<void>;
   /** Every lock that was heard of, set and lifted. */
   locks(): readonly Dsse[];
+  /** How it is, for whoever asks: shown, and believed for nothing. */
+  state(): WorkerState;
+  /** What came could not even be read: it is counted with what is not believed. */
+  setAside(code: Refusal): void;
   /** A sidecar of this log is there: what it has not acknowledged may be sent again. */
   connected(log: string): void;
 }
@@ -52,6 +57,8 @@ interface Peer {
 
 /** More than there are sidecars and operators: who opens connections without end keeps nobody else out for long. */
 const PEERS_MAX = 64;
+/** How often is looked whether there is something to say of the worker. */
+const STATE_MS = 2_000;
 /** Of the platforms' `sockaddr_un`: a longer path would be cut without a word. */
 const PATH_BYTES_MAX = 103;
 
@@ -72,8 +79,9 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
   const server = createServer((socket) => {
     if (peers.size >= PEERS_MAX) [...peers][0]?.frames.close();
     const acks: Peer['acks'] = new Map();
-    const frames = openFrames<RequestFrame, ReplyFrame>(socket, requestFrameSchema, (frame) => receive(peer, frame), (why) => {
+    const frames = openFrames<RequestFrame, ReplyFrame>(socket, requestFrameSchema, (frame) => receive(peer, frame), (why, unreadable) => {
       peers.delete(peer);
+      if (unreadable) options.worker.setAside('malformed');
       for (const ack of [...acks.values()]) ack.failed(new TransportError('unreachable', `the sidecar went away: ${why}`));
     });
     const peer: Peer = { logs: new Set(), frames, acks, watched: new Set() };
@@ -91,6 +99,7 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
       case 'hello':
         peer.logs.add(frame.log);
         peer.frames.send({ op: 'answer', id: frame.id, result: { accepted: true } });
+        if (hasNews(options.worker.state())) peer.frames.send({ op: 'state', state: options.worker.state() });
         for (const lock of options.worker.locks()) peer.frames.send({ op: 'lock', lock });
         options.worker.connected(frame.log);
         return;
@@ -132,6 +141,16 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
   };
 
   await listen(server, options.socket);
+  let said = JSON.stringify(options.worker.state());
+  let cancelSaying = (): void => undefined;
+  const sayState = (): void => {
+    const state = options.worker.state();
+    const now = JSON.stringify(state);
+    if (now !== said) for (const peer of peers) if (peer.logs.size > 0) peer.frames.send({ op: 'state', state });
+    said = now;
+    cancelSaying = options.clock.after(STATE_MS, sayState);
+  };
+  sayState();
   return {
     async send(message) {
       const { log } = readPayload(message.report, anyReportSchema);
@@ -152,10 +171,16 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
       for (const peer of peers) if (peer.logs.size > 0) peer.frames.send({ op: 'lock', lock });
     },
     async close() {
+      cancelSaying();
       for (const peer of [...peers]) peer.frames.close();
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+/** A sidecar that knows no states is told none, as long as there is nothing to tell. */
+function hasNews({ refused, trouble }: WorkerState): boolean {
+  return refused !== undefined || trouble !== undefined;
 }
 
 function watch(peer: Peer, order: Dsse): void {

@@ -2,7 +2,7 @@
  * Frames on a unix socket: one JSON document a line, read strictly, at most {@link FRAME_BYTES_MAX} bytes.
  *
  * The sidecar asks (`hello`, `arm`, `disarm`, `step`, `revoke`, `lock`) and is answered; the executor sends `report`s and is acknowledged, and shows
- * the locks that it holds. Either side may
+ * the locks that it holds and how it is. Either side may
  * send anything: a frame that is not one of these closes the connection and harms nothing else.
  */
 import type { Socket } from 'node:net';
@@ -11,6 +11,7 @@ import { parseStrict } from '../../../ledger/index.ts';
 import { reportMessageSchema } from '../../protocol/envelope.ts';
 import { dsseSchema } from '../../protocol/signed.ts';
 import { logIdSchema } from '../../protocol/values.ts';
+import { workerStateSchema } from '../../protocol/worker-state.ts';
 
 export const FRAME_BYTES_MAX = 1_048_576;
 const id = z.int().min(0);
@@ -42,6 +43,8 @@ export const replyFrameSchema = z.discriminatedUnion('op', [
     ]),
   }),
   z.strictObject({ op: z.literal('report'), id, message: reportMessageSchema }),
+  /** How the worker is: sent when there is something to say, and when that changes. */
+  z.strictObject({ op: z.literal('state'), state: workerStateSchema }),
   /** Heard from somebody else, and for every sidecar to hold. */
   z.strictObject({ op: z.literal('lock'), lock: dsseSchema }),
 ]);
@@ -57,18 +60,19 @@ export interface FrameStream<Out> {
 const UNREAD_BYTES_MAX = 16 * FRAME_BYTES_MAX;
 
 /**
- * Reads frames of `schema` from the socket and hands them on in order. `ended` is called once, however the connection ends.
+ * Reads frames of `schema` from the socket and hands them on in order. `ended` is called once, however the connection ends; `unreadable`: over what
+ * came.
  */
-export function openFrames<In, Out>(socket: Socket, schema: z.ZodType<In>, receive: (frame: In) => void, ended: (why: string) => void): FrameStream<Out> {
+export function openFrames<In, Out>(socket: Socket, schema: z.ZodType<In>, receive: (frame: In) => void, ended: (why: string, unreadable: boolean) => void): FrameStream<Out> {
   let pending: Buffer[] = [];
   let pendingBytes = 0;
   let over = false;
-  const end = (why: string): void => {
+  const end = (why: string, unreadable = false): void => {
     if (over) return;
     over = true;
     pending = [];
     socket.destroy();
-    ended(why);
+    ended(why, unreadable);
   };
   const isOver = (): boolean => over;
   const line = (bytes: Buffer): void => {
@@ -76,16 +80,16 @@ export function openFrames<In, Out>(socket: Socket, schema: z.ZodType<In>, recei
     try {
       value = parseStrict(bytes, { maxBytes: FRAME_BYTES_MAX });
     } catch {
-      return end('a frame that is not strict JSON');
+      return end('a frame that is not strict JSON', true);
     }
     const parsed = schema.safeParse(value);
-    if (!parsed.success) return end(`a frame of an unknown form: ${parsed.error.issues.map((issue) => `/${issue.path.join('/')}`).join(' ')}`);
+    if (!parsed.success) return end(`a frame of an unknown form: ${parsed.error.issues.map((issue) => `/${issue.path.join('/')}`).join(' ')}`, true);
     receive(parsed.data);
   };
   socket.on('data', (chunk: Buffer) => {
     let rest = chunk;
     for (let at = rest.indexOf(10); at >= 0 && !over; at = rest.indexOf(10)) {
-      if (pendingBytes + at > FRAME_BYTES_MAX) return end(`a frame of more than ${FRAME_BYTES_MAX} bytes`);
+      if (pendingBytes + at > FRAME_BYTES_MAX) return end(`a frame of more than ${FRAME_BYTES_MAX} bytes`, true);
       line(Buffer.concat([...pending, rest.subarray(0, at)]));
       pending = [];
       pendingBytes = 0;
@@ -94,7 +98,7 @@ export function openFrames<In, Out>(socket: Socket, schema: z.ZodType<In>, recei
     if (over || rest.length === 0) return;
     pending.push(rest);
     pendingBytes += rest.length;
-    if (pendingBytes > FRAME_BYTES_MAX) end(`a frame of more than ${FRAME_BYTES_MAX} bytes`);
+    if (pendingBytes > FRAME_BYTES_MAX) end(`a frame of more than ${FRAME_BYTES_MAX} bytes`, true);
   });
   socket.on('error', (error) => end(error.message));
   socket.on('close', () => end('closed'));

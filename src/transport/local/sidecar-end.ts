@@ -7,6 +7,7 @@ import { connect, type Socket } from 'node:net';
 import { TransportError, type Acceptance, type Clock, type Logger, type Transport } from '../../engine/ports.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
 import type { Dsse } from '../../protocol/signed.ts';
+import type { WorkerState } from '../../protocol/worker-state.ts';
 import { openFrames, replyFrameSchema, type FrameStream, type ReplyFrame, type RequestFrame } from './frames.ts';
 
 export interface LocalOptions {
@@ -41,10 +42,19 @@ export function connectLocal(options: LocalOptions): Transport {
   let hearLock = (lock: Dsse): void => {
     if (early.length < EARLY_LOCKS_MAX) early.push(lock);
   };
+  /** Connections that ended over what could not be read, by executor. */
+  const unreadable = new Map<string, number>();
+  let hearRefused: Parameters<Transport['onRefused']>[0] = () => undefined;
+  const hear: typeof hearRefused = (id, run, refused) => {
+    if (run === null) unreadable.set(id, refused[0]!.count);
+    if (refused.length > 0) hearRefused(id, run, refused);
+  };
   const links = new Map(options.executors.map(({ id, socket }) => [id, openLink(id, socket, options, {
     connected: () => onConnected.forEach((callback) => callback(id)),
     report: (message) => receive(id, message),
     lock: (lock) => hearLock(lock),
+    state: (state) => hear(id, state.run, state.refused ?? []),
+    unreadable: () => hear(id, null, [{ code: 'malformed', count: (unreadable.get(id) ?? 0) + 1 }]),
   })]));
   const ask = async (audience: string, request: Request): Promise<Acceptance> => {
     const link = links.get(audience);
@@ -74,6 +84,14 @@ export function connectLocal(options: LocalOptions): Transport {
       onConnected.push(callback);
       for (const [id, link] of links) if (link.isOpen()) callback(id);
     },
+    states(audience) {
+      const state = links.get(audience)?.state() ?? null;
+      return state === null ? [] : [state];
+    },
+    onRefused(callback) {
+      hearRefused = callback;
+      for (const [id, link] of links) hear(id, link.state()?.run ?? '', link.state()?.refused ?? []);
+    },
     isConnected: (audience) => links.get(audience)?.isOpen() ?? false,
     async close() {
       for (const link of links.values()) link.close();
@@ -84,16 +102,19 @@ export function connectLocal(options: LocalOptions): Transport {
 interface Link {
   ask(request: Request): Promise<Answer>;
   isOpen(): boolean;
+  /** What the worker has said of itself on this connection. */
+  state(): WorkerState | null;
   close(): void;
 }
 
-function openLink(executor: string, path: string, options: LocalOptions, hooks: { connected: () => void; report: (message: ReportMessage) => Promise<void>; lock: (lock: Dsse) => void }): Link {
+function openLink(executor: string, path: string, options: LocalOptions, hooks: { connected: () => void; report: (message: ReportMessage) => Promise<void>; lock: (lock: Dsse) => void; state: (state: WorkerState) => void; unreadable: () => void }): Link {
   const { clock, logger } = options;
   const reconnectMs = options.reconnectMs ?? { first: 50, longest: 2_000 };
   const waiting = new Map<number, Waiting>();
   let frames: FrameStream<RequestFrame> | null = null;
   /** The executor has answered the hello: from then on it sends its reports here. */
   let isGreeted = false;
+  let said: WorkerState | null = null;
   let socket: Socket | null = null;
   let cancelRetry: (() => void) | null = null;
   let failures = 0;
@@ -124,6 +145,10 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
       return;
     }
     if (frame.op === 'lock') return hooks.lock(frame.lock);
+    if (frame.op === 'state') {
+      said = frame.state;
+      return hooks.state(said);
+    }
     const { id, message } = frame;
     // The answer belongs to this connection: on the next one the same number names another report.
     hooks.report(message).then(
@@ -136,7 +161,9 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
     );
   };
 
-  const lost = (why: string): void => {
+  const lost = (why: string, unreadable: boolean): void => {
+    said = null;
+    if (unreadable) hooks.unreadable();
     const wasOpen = frames !== null;
     frames = null;
     isGreeted = false;
@@ -169,6 +196,7 @@ function openLink(executor: string, path: string, options: LocalOptions, hooks: 
   return {
     ask: send,
     isOpen: () => isGreeted,
+    state: () => said,
     close() {
       closed = true;
       cancelRetry?.();

@@ -3,20 +3,19 @@
  *
  * A message is acknowledged once the worker holds it durably, or will never have it; a report is let go once its sidecar has it on record.
  */
-import { jetstream, type JsMsg } from '@nats-io/jetstream';
+import type { JsMsg } from '@nats-io/jetstream';
 import type { NatsConnection } from '@nats-io/transport-node';
 import { canonicalBytes, JsonError, parseStrict } from '../../../ledger/index.ts';
-import { TransportError, type Clock, type Logger } from '../../engine/ports.ts';
-import { anyReportSchema } from '../../protocol/discovery.ts';
-import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
+import type { Clock, Logger } from '../../engine/ports.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { Dsse } from '../../protocol/signed.ts';
 import type { Worker } from '../../executor/worker.ts';
 import type { WorkerDoor } from '../local/executor-end.ts';
-import { ack, API_PREFIX, BEAT_MS, consumerOf, delivery, EVERY_LOG, laneOf, MESSAGE_BYTES_MAX, result, say, STREAMS } from './bus-layout.ts';
+import { ack, API_PREFIX, BEAT_MS, consumerOf, EVERY_LOG, laneOf, MESSAGE_BYTES_MAX, say, STREAMS } from './bus-layout.ts';
 import { hear, type Bus } from './connection.ts';
 import { pull } from './pull.ts';
+import { openReporting } from './reporting.ts';
 import { ackSchema, readMessage, SAID_BYTES_MAX, type Ack, type Said } from './said.ts';
 
 export interface NatsExecutorOptions {
@@ -25,8 +24,6 @@ export interface NatsExecutorOptions {
   readonly worker: Omit<WorkerDoor, 'disarm'> & Pick<Worker, 'carriedOut' | 'tellEnds'>;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** A name for this run of the process: 16 hex digits that no other has. */
-  readonly run: string;
   /** How long an acknowledgement may take, in ms. */
   readonly ackMs?: number;
 }
@@ -43,7 +40,6 @@ export interface NatsListener {
   close(): Promise<void>;
 }
 
-const PUBLISH_MS = 5_000;
 /** How long what the worker could not take now waits until it comes again, here or to another worker. */
 const AGAIN_MS = 2_000;
 /** How long an order that is being carried out is kept unacknowledged, and how often it is said that it is worked on. */
@@ -52,9 +48,10 @@ const WORKING_MS = 3_000;
 
 /** Connects in the background. The bus is closed with it. */
 export function listenNats(options: NatsExecutorOptions): NatsListener {
-  const { executorId, bus, worker, run, clock, logger } = options;
+  const { executorId, bus, worker, clock, logger } = options;
+  const { run } = worker.state();
   const lane = laneOf(executorId);
-  const waiting = new Map<string, (said: Ack) => void>();
+  const reporting = openReporting({ lane, bus, clock, ackMs: options.ackMs ?? 15_000 });
   const tell = (log: string, said: Said): void => {
     // Lossy on purpose: what matters is published again.
     if (bus.isUp) bus.up().publish(say(lane, log), canonicalBytes(said));
@@ -100,6 +97,7 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
       await message.ackAck();
     } catch (error) {
       if (error instanceof ProtocolError || error instanceof JsonError) {
+        if (error instanceof JsonError) worker.setAside('malformed');
         logger.warn({ subject: kindOf(message), error: saidOf(error) }, 'set aside what nobody trusted has signed for this executor');
         message.term('refused');
       } else {
@@ -122,58 +120,37 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
       const said = readMessage(message.data, ackSchema, SAID_BYTES_MAX);
       if (said === null) return;
       if (said.t === 'lock') return takeLock(message.subject, said);
-      if (said.t !== 'hello') return waiting.get(said.token)?.(said);
-      tell(said.log, { t: 'beat', run });
+      if (said.t !== 'hello') return reporting.heard(said);
+      reporting.hello(said.log);
+      tell(said.log, { t: 'beat', ...worker.state() });
       for (const lock of worker.locks()) tell(said.log, { t: 'lock', lock });
       worker.connected(said.log);
     });
   };
   let cancelBeat = (): void => undefined;
   const beat = (): void => {
-    tell(EVERY_LOG, { t: 'beat', run });
+    tell(EVERY_LOG, { t: 'beat', ...worker.state() });
     cancelBeat = clock.after(BEAT_MS, beat);
   };
   let listening = false;
   bus.onUp((connection) => {
     if (!listening) listen(connection);
+    // What was said meanwhile went unheard: a sidecar that finds it anew says hello.
+    else tell(EVERY_LOG, { t: 'bye', run });
     listening = true;
-    tell(EVERY_LOG, { t: 'beat', run });
+    reporting.doubt();
+    tell(EVERY_LOG, { t: 'beat', ...worker.state() });
   });
   beat();
-  const common = { bus, stream: STREAMS.steps, apiPrefix: API_PREFIX, clock, logger };
+  // An import takes a message without a body for the end of the answer: what was asked for with it would be lost on the way until it comes again.
+  const common = { bus, stream: STREAMS.steps, batch: 1, apiPrefix: API_PREFIX, clock, logger };
   const pulls = [
     pull({ ...common, consumer: consumerOf(lane, 'revoke'), take: takeOrder }),
     pull({ ...common, consumer: consumerOf(lane, 'act'), take: takeStep, prepare: () => worker.tellEnds() }),
   ];
 
-  const publish = async (subject: string, bytes: Uint8Array): Promise<void> => {
-    if (bytes.length > MESSAGE_BYTES_MAX) throw new TransportError('rejected', `${bytes.length} bytes are more than a message on the bus may have`);
-    try {
-      await jetstream(bus.up(), { apiPrefix: API_PREFIX, checkAPI: false }).publish(subject, bytes, { timeout: PUBLISH_MS });
-    } catch (error) {
-      if (error instanceof TransportError) throw error;
-      throw new TransportError('unreachable', `the bus has not said that it holds it: ${saidOf(error)}`, { cause: error });
-    }
-  };
-
   return {
-    async send(message) {
-      const { log } = readPayload(message.report, anyReportSchema);
-      const token = payloadDigest(message.report).slice('sha256:'.length, 'sha256:'.length + 32);
-      if (message.ciphertext !== null) await publish(delivery(lane, log, token), Buffer.from(message.ciphertext, 'base64'));
-      await new Promise<void>((resolve, reject) => {
-        const finish = (settle: () => void): void => {
-          cancel();
-          waiting.delete(token);
-          settle();
-        };
-        const cancel = clock.after(options.ackMs ?? 15_000, () => finish(() => reject(new TransportError('unreachable', 'not acknowledged in time'))));
-        // The answer may be here before the bus has said that it holds the report.
-        waiting.set(token, (said) => finish(() => (said.t === 'refused' ? reject(new TransportError('rejected', said.error)) : resolve())));
-        publish(result(lane, log, token), canonicalBytes({ v: 1, message: { ...message, ciphertext: null }, delivery: message.ciphertext !== null }))
-          .catch((error: unknown) => finish(() => reject(error instanceof Error ? error : new Error(String(error)))));
-      });
-    },
+    send: (message) => reporting.send(message),
     tellLock: (lock) => tell(EVERY_LOG, { t: 'lock', lock }),
     async close() {
       cancelBeat();

@@ -8,6 +8,8 @@ export interface PullOptions {
   readonly bus: Bus;
   readonly stream: string;
   readonly consumer: string;
+  /** How many messages are asked for at a time. */
+  readonly batch?: number;
   /** Of the account: another than the usual where JetStream is reached through an import. */
   readonly apiPrefix?: string;
   readonly clock: Clock;
@@ -28,7 +30,7 @@ const MESSAGES_MAX = 64;
 const EXPIRES_MS = 5_000;
 const RETRY_MS = { first: 100, longest: 2_000 } as const;
 
-export function pull({ bus, stream, consumer, apiPrefix, clock, logger, prepare, take }: PullOptions): Pulling {
+export function pull({ bus, stream, consumer, batch = MESSAGES_MAX, apiPrefix, clock, logger, prepare, take }: PullOptions): Pulling {
   let stopped = false;
   let failures = 0;
   let current: ConsumerMessages | null = null;
@@ -42,7 +44,7 @@ export function pull({ bus, stream, consumer, apiPrefix, clock, logger, prepare,
     const client = jetstream(bus.up(), apiPrefix === undefined ? {} : { apiPrefix, checkAPI: false });
     const from = await client.consumers.get(stream, consumer);
     while (!stopped && seen === ups) {
-      current = await from.fetch({ max_messages: MESSAGES_MAX, expires: EXPIRES_MS });
+      current = await from.fetch({ max_messages: batch, expires: EXPIRES_MS });
       for await (const message of current) void take(message);
       failures = 0;
       // Whoever lost the bus meanwhile must not turn in circles.

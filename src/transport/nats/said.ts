@@ -4,23 +4,22 @@ import { JsonError, parseStrict } from '../../../ledger/index.ts';
 import { reportMessageSchema } from '../../protocol/envelope.ts';
 import { dsseSchema } from '../../protocol/signed.ts';
 import { logIdSchema } from '../../protocol/values.ts';
+import { runSchema, workerStateSchema } from '../../protocol/worker-state.ts';
 
 const token = z.string().regex(/^[0-9a-f]{32}$/);
 const hash = z.base64().length(44);
 const error = z.string().max(500);
 
-const run = z.string().regex(/^[0-9a-f]{16}$/);
-
-/** A worker speaks: that it is there, or goes, by the name of its run; or what it says to the step of this token. */
+/** A worker speaks: that it is there and how it is, or that it goes, by the name of its run; or what it says to the step of this token. */
 export const saidSchema = z.discriminatedUnion('t', [
-  z.strictObject({ t: z.literal('beat'), run }),
-  z.strictObject({ t: z.literal('bye'), run }),
+  z.strictObject({ t: z.literal('beat'), ...workerStateSchema.shape }),
+  z.strictObject({ t: z.literal('bye'), run: runSchema }),
   z.strictObject({ t: z.literal('accepted'), token }),
   /** It has seen another, or a longer, log: the size and root that a proof must start from. */
   z.strictObject({ t: z.literal('inconsistent'), token, fromSize: z.int().min(0), root: hash }),
   z.strictObject({ t: z.literal('refused'), token, error }),
   /** This run of it holds the lock of this token. */
-  z.strictObject({ t: z.literal('locked'), token, run }),
+  z.strictObject({ t: z.literal('locked'), token, run: runSchema }),
   /** A lock that it has heard of, from whomever. */
   z.strictObject({ t: z.literal('lock'), lock: dsseSchema }),
 ]);

@@ -12,9 +12,11 @@ import { TransportError, type Acceptance, type Clock, type Logger, type Transpor
 import { anyReportSchema, anyTicketSchema } from '../../protocol/discovery.ts';
 import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../../protocol/envelope.ts';
+import { ProtocolError } from '../../protocol/errors.ts';
 import { revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
 import { parseTime } from '../../protocol/values.ts';
-import { ack, act, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, resultsConsumerOf, revoke, say, STREAMS, type Tokens } from './bus-layout.ts';
+import type { WorkerState } from '../../protocol/worker-state.ts';
+import { ack, act, ALREADY_THERE, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, resultsConsumerOf, revoke, say, STREAMS, type Tokens } from './bus-layout.ts';
 import { ensureConsumer, resultsConsumer } from './bus-setup.ts';
 import { hear, type Bus } from './connection.ts';
 import { publishedSteps, type PublishedSteps } from './published-steps.ts';
@@ -39,15 +41,21 @@ export interface NatsSidecarOptions {
   readonly lost?: (changeId: string) => void;
 }
 
-/** `wrong last sequence`: there is a message of this subject already. */
-const ALREADY_THERE = 10_071;
 const PUBLISH_MS = 5_000;
 /** Beats that may be missed. */
 const BEATS_MISSED_MAX = 3;
 const REMEMBERED_MAX = 10_000;
+/** How often a report that cannot be recorded is tried, a quarter of an hour in all. */
+const REPORT_TRIES = 20;
+const REPORT_AGAIN_MS = { first: 500, longest: 60_000 } as const;
 const EARLY_LOCKS_MAX = 1_024;
 /** Runs of one executor's workers that are remembered. */
 const RUNS_MAX = 64;
+
+interface Beat {
+  readonly atMs: number;
+  readonly state: WorkerState;
+}
 
 type Answer = Acceptance | { readonly error: string };
 
@@ -56,8 +64,8 @@ export function connectNats(options: NatsSidecarOptions): Transport {
   const { log, bus, tokens, clock, logger } = options;
   const logs = [log, ...(options.adopted ?? [])];
   const lanes = new Map(options.executors.map((id) => [id, laneOf(id)]));
-  /** When each run of an executor's workers was heard last. */
-  const beats = new Map<string, Map<string, number>>(options.executors.map((id) => [id, new Map()]));
+  /** When each run of an executor's workers was heard last, and how it is. */
+  const beats = new Map<string, Map<string, Beat>>(options.executors.map((id) => [id, new Map()]));
   const onConnected: ((audience: string) => void)[] = [];
   /** By subject token, and for steps that were taken up by id and issue. */
   const answers = new Map<string, Answer>();
@@ -72,18 +80,23 @@ export function connectNats(options: NatsSidecarOptions): Transport {
   let hearLock = (lock: Dsse): void => {
     if (early.length < EARLY_LOCKS_MAX) early.push(lock);
   };
+  /** What came from an executor's lane and was no message, since this end began. */
+  const unreadable = new Map<string, number>();
+  let hearRefused: Parameters<Transport['onRefused']>[0] = () => undefined;
   let pulling: readonly Pulling[] | null = null;
   let listening = false;
   let closed = false;
 
-  const isFresh = (beatMs: number): boolean => Math.abs(clock.nowMs() - beatMs) < BEAT_MS * BEATS_MISSED_MAX;
+  const isFresh = ({ atMs }: Beat): boolean => Math.abs(clock.nowMs() - atMs) < BEAT_MS * BEATS_MISSED_MAX;
   const isThere = (audience: string): boolean => bus.isUp && [...(beats.get(audience)?.values() ?? [])].some(isFresh);
-  const heardBeat = (audience: string, run: string): void => {
+  const heardBeat = (audience: string, state: WorkerState): void => {
+    const { run } = state;
     const runs = beats.get(audience)!;
     // One that was restarted has forgotten what it was asked and had not taken up.
     const isNew = !isThere(audience) || !runs.has(run);
     runs.delete(run);
-    runs.set(run, clock.nowMs());
+    runs.set(run, { atMs: clock.nowMs(), state });
+    if (state.refused !== undefined) hearRefused(audience, run, state.refused);
     const [oldest] = runs.keys();
     if (runs.size > RUNS_MAX && oldest !== undefined) runs.delete(oldest);
     if (!isNew) return;
@@ -101,14 +114,25 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     holders.get(key)?.add(run);
     for (const notify of watchers.get(key) ?? []) notify();
   };
-  const freshRuns = (audience: string): string[] => [...beats.get(audience)!].filter(([, beatMs]) => isFresh(beatMs)).map(([run]) => run);
+  const freshRuns = (audience: string): string[] => [...beats.get(audience)!].filter(([, beat]) => isFresh(beat)).map(([run]) => run);
+  const setAside = (audience: string, what: string): void => {
+    const count = (unreadable.get(audience) ?? 0) + 1;
+    unreadable.set(audience, count);
+    logger.warn({ executor: audience, count }, what);
+    hearRefused(audience, null, [{ code: 'malformed', count }]);
+  };
   const listen = (connection: NatsConnection): void => {
     const take = (message: Msg): void => {
       const lane = message.subject.split('.')[2]!;
       const audience = executorOf(lane);
       const said: Said | null = readMessage(message.data, saidSchema, SAID_BYTES_MAX);
-      if (!lanes.has(audience) || said === null) return logger.warn({ lane }, 'something unreadable was said on the bus');
-      if (said.t === 'beat') heardBeat(audience, said.run);
+      // What another sidecar's executors say to all of them is not for this one.
+      if (!lanes.has(audience)) return;
+      if (said === null) return setAside(audience, 'something unreadable was said on the bus');
+      if (said.t === 'beat') {
+        const { t: _beat, ...state } = said;
+        heardBeat(audience, state);
+      }
       else if (said.t === 'lock') hearLock(said.lock);
       else if (said.t === 'locked') heardHeld(`${lane} ${said.token}`, said.run);
       else if (said.t === 'bye') beats.get(audience)!.delete(said.run);
@@ -177,15 +201,24 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     try {
       const published = readMessage(message.data, publishedReportSchema, MESSAGE_BYTES_MAX);
       if (published === null || !lanes.has(audience) || !/^[0-9a-f]{32}$/.test(token)) {
-        logger.warn({ lane }, 'set aside what is no report');
+        if (lanes.has(audience)) setAside(audience, 'set aside what is no report');
+        else logger.warn({ lane }, 'set aside what no executor here has reported');
         return message.term('not a report');
       }
       const whole: ReportMessage = { ...published.message, ciphertext: published.delivery ? await secretOf(lane, about, token) : null };
-      const said = await receive(audience, whole).then((): Ack => ({ t: 'taken', token }), (error: unknown): Ack => ({ t: 'refused', token, error: String(error instanceof Error ? error.message : error).slice(0, 500) }));
-      if (said.t === 'refused') logger.warn({ executor: audience, error: said.error }, 'a report was not taken; its executor keeps it');
-      else noteTakenUp(whole);
-      tell(bus.up(), lane, said, about);
-      await message.ackAck();
+      const refused = await receive(audience, whole).then(() => null, (error: unknown) => (error instanceof Error ? error : new Error(String(error))));
+      if (refused === null) {
+        noteTakenUp(whole);
+        tell(bus.up(), lane, { t: 'taken', token }, about);
+        await message.ackAck();
+        return;
+      }
+      const error = refused.message.slice(0, 500);
+      logger.warn({ executor: audience, error }, 'a report was not taken; its executor keeps it');
+      tell(bus.up(), lane, { t: 'refused', token, error }, about);
+      // What cannot be believed will not be; what could not be recorded now may be later. For good, it comes again when this end says hello.
+      if (refused instanceof ProtocolError || message.info.deliveryCount >= REPORT_TRIES) await message.ackAck();
+      else message.nak(Math.min(REPORT_AGAIN_MS.first * 2 ** (message.info.deliveryCount - 1), REPORT_AGAIN_MS.longest));
     } catch (error) {
       // It comes again, and what is on record already is recorded once.
       logger.warn({ lane, error: String(error) }, 'a report could not be answered');
@@ -201,6 +234,16 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     if (said.kind === 'claimed' || said.kind === 'acted') remember(`${said.stepId} ${said.issue}`, { accepted: true });
   };
 
+  const prepared = new Set<string>();
+  const prepareResults = async (to: NatsConnection, about: string): Promise<void> => {
+    const manager = await jetstreamManager(to);
+    const name = resultsConsumerOf(about);
+    const isGone = await manager.consumers.info(STREAMS.results, name).then(() => false, (error: unknown) => error instanceof JetStreamApiError && error.status === 404);
+    await ensureConsumer(manager, STREAMS.results, resultsConsumer(about, name));
+    // What the stream held may be gone with it: whoever has reports publishes them again. As one begins, it says so anyway.
+    if (isGone && prepared.has(about)) for (const lane of lanes.values()) tell(to, lane, { t: 'hello', log: about }, about);
+    prepared.add(about);
+  };
   bus.onUp((connection) => {
     if (!listening) listen(connection);
     listening = true;
@@ -272,12 +315,17 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       pulling ??= logs.map((one) => pull({
         bus, stream: STREAMS.results, consumer: resultsConsumerOf(one), clock, logger, take: takeReport,
         // It is gone with its stream, where somebody wiped it.
-        prepare: async (to) => ensureConsumer(await jetstreamManager(to), STREAMS.results, resultsConsumer(one, resultsConsumerOf(one))),
+        prepare: (to) => prepareResults(to, one),
       }));
     },
     onConnected(callback) {
       onConnected.push(callback);
       for (const audience of lanes.keys()) if (isThere(audience)) callback(audience);
+    },
+    states: (audience) => [...(beats.get(audience)?.values() ?? [])].filter(isFresh).map(({ state }) => state),
+    onRefused(callback) {
+      hearRefused = callback;
+      for (const [audience, count] of unreadable) callback(audience, null, [{ code: 'malformed', count }]);
     },
     isConnected: isThere,
     async close() {
