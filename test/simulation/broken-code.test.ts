@@ -96,7 +96,7 @@ const cases: readonly Case[] = [
     }),
   },
   {
-    invariant: 11, who: 'an executor that ignores locks', from: 405,
+    invariant: 11, who: 'an executor that ignores locks', from: 80,
     breakIt: () => vi.doMock(import('../../src/executor/locked.ts'), async (original): Promise<typeof Locked> => ({ ...(await original()), locked: () => null })),
   },
   {
