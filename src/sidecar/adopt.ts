@@ -13,6 +13,7 @@ import { openStore, type Store } from '../engine/store.ts';
 import { systemDraft, systemRecordBodies } from '../evidence/record.ts';
 import { formatTime } from '../protocol/values.ts';
 import { adoptionsFrom, lockDrafts } from './adoptions.ts';
+import { holdData } from './data-lock.ts';
 
 export interface AdoptOptions {
   /** Of the new log. */
@@ -72,11 +73,22 @@ interface Copy {
  * there is as it was
  */
 export async function adoptLedger(options: AdoptOptions): Promise<Adopted> {
+  // Until all is in its place: a sidecar that is started meanwhile must find neither half of it.
+  const release = await holdData(nodeDisk(options.data));
+  try {
+    return await adoptHeld(options);
+  } finally {
+    await release();
+  }
+}
+
+async function adoptHeld(options: AdoptOptions): Promise<Adopted> {
   const { data, old, origin, signer, nowMs } = options;
   const isSameKey = Buffer.from(parseVerifier(signer.vkey).publicKey).equals(old.publicKey);
   if (origin === old.name || isSameKey) throw new AdoptError('same-log', `${old.name} would go on under its own name or key, and so fork: a new log has another origin and another key`);
   const disk = nodeDisk(data);
-  await assertFree(disk);
+  // Held by whoever has the ledger open without the directory, such as `ledger/` used by itself.
+  await (await disk.lock('journal/lock'))();
   const copies = await copiesOf(disk, options);
   const known: KnownHead[] = [...copies.map(({ source, head }) => ({ by: source.name, size: head.size, root: head.root })), ...options.known];
   const stage = join(data, STAGE);
@@ -97,12 +109,6 @@ export async function adoptLedger(options: AdoptOptions): Promise<Adopted> {
   } finally {
     await rm(stage, { recursive: true, force: true });
   }
-}
-
-/** @throws LedgerError `locked` while a sidecar has the place */
-async function assertFree(disk: Disk): Promise<void> {
-  const release = await disk.lock('journal/lock');
-  await release();
 }
 
 /** Every copy of the old log that is to be had, longest first. @throws AdoptError where the place is another log's; LedgerError `not-found`, `untrusted` */
@@ -189,8 +195,6 @@ async function writeNew(disk: Disk, old: Log, { source, head }: Copy, ahead: rea
 
 /** Moves what is there aside and the new log to its place: the journal first, which alone is a whole log. After a crash in between, the same command begins anew. */
 async function swap(disk: Disk, data: string, made: string, nowMs: number): Promise<string[]> {
-  // Held by a sidecar that was started meanwhile: then nothing is moved.
-  await assertFree(disk);
   const kept: string[] = [];
   for (const part of [...PARTS, 'outbox']) {
     if ((await disk.list(part)).length === 0) {

@@ -1,9 +1,10 @@
-/** A sidecar that is started while its ledger is being restored, at whatever moment: it is kept out, and what is restored is whole. */
+/** A sidecar that is started while its ledger is being restored, or adopted by a new log, at whatever moment: it is kept out, and what is restored is whole. */
 import { existsSync } from 'node:fs';
 import { cp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { directorySource, logIdOf, nodeDisk, parseSigner, type LedgerSource, type Signer } from '../../ledger/index.ts';
+import { directorySource, generateSignerKey, logIdOf, nodeDisk, parseSigner, parseVerifier, type LedgerSource, type Signer } from '../../ledger/index.ts';
+import { adoptLedger } from '../../src/sidecar/adopt.ts';
 import { restoreLedger, type Restored } from '../../src/sidecar/restore.ts';
 import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
 import { EXECUTOR_ID, makeInstallation, type Installation } from '../support/installation.ts';
@@ -43,6 +44,25 @@ it('while it is read from the copy', async () => {
   }, () => Date.now());
   expect(tried).toMatchObject([{ code: 'locked' }]);
   expect(done).toMatchObject({ restored: true, size: Number(source.checkpoint.split('\n')[1]) });
+});
+
+it('while a new log is made that adopts it', async () => {
+  const source = await lost();
+  const config = await installation.config();
+  const tried: unknown[] = [];
+  const made = await adoptLedger({
+    origin: `${config.origin}/next`, data: at('data'), signer: parseSigner(generateSignerKey(`${config.origin}/next`, new Uint8Array(32).fill(9)).skey), old: parseVerifier(signer.vkey),
+    ticketSigner: parseSigner((await readFile(config.keys.ticket, 'utf8')).trim()), known: [], keyLost: true, nowMs: () => Date.now(),
+    sources: [{
+      ...source,
+      async *parts() {
+        tried.push(await start().then((sidecar) => sidecar.close(), (error: unknown) => error));
+        yield* source.parts();
+      },
+    }],
+  });
+  expect(tried).toMatchObject([{ code: 'locked' }]);
+  expect(made.size).toBe(Number(source.checkpoint.split('\n')[1]));
 });
 
 it('while it is moved to its place', async () => {
