@@ -234,7 +234,14 @@ class Bus:
 
     async def _order(self, message: Msg, worker: Worker) -> None:
         async def take() -> None:
-            done = asyncio.ensure_future((await worker.revoke(message.data))())
+            try:
+                carry_out = await worker.revoke(message.data)
+            except Refusal as cause:
+                if cause.code != "unknown-connector":
+                    raise
+                # Believed all the same: another worker of this executor may have the connector.
+                raise TryAgain(str(cause)) from cause
+            done = asyncio.ensure_future(carry_out())
             ends = asyncio.get_running_loop().time() + HOLD_SECONDS
             # The bus keeps an order that is being carried out for a while: another worker has it at once, should this one die.
             while not done.done() and asyncio.get_running_loop().time() < ends:

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { JsonError, nodeDisk, parseStrict } from '../../../ledger/index.ts';
 import { admitOrder } from '../../../src/executor/orders.ts';
-import { openWorker } from '../../../src/executor/worker.ts';
+import { openWorker, WorkerError } from '../../../src/executor/worker.ts';
 import { ProtocolError } from '../../../src/protocol/errors.ts';
 import type { Trust } from '../../../src/protocol/trust-folder.ts';
 import { MESSAGE_BYTES_MAX } from '../../../src/transport/nats/bus-layout.ts';
@@ -41,6 +41,8 @@ export async function orderAnswer(message: Uint8Array, { trust, executorId, conn
   } catch (error) {
     if (error instanceof JsonError) return { refused: 'malformed' };
     if (error instanceof ProtocolError) return { refused: error.code };
+    // Believed, and left to a worker that has the connector.
+    if (error instanceof WorkerError && error.code === 'connector') return { refused: 'unknown-connector' };
     throw error;
   } finally {
     await worker.close();
