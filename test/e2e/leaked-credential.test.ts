@@ -10,6 +10,7 @@ import { isSettled, type ChangeView } from '../../src/client/index.ts';
 import { CERTIFICATE, KEY } from '../support/door-certificate.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { countersign, countMarked, openBench, type Bench, type Ran } from './support/bench.ts';
+import { published } from './support/grants.ts';
 import { fetchSecretOf } from './support/people.ts';
 
 const EXECUTOR = 'executor:main';
@@ -88,7 +89,7 @@ describe.skipIf(!hasNats())('the sidecar and the bus are dead', () => {
     const change = await job.wait(id, { until: ({ state }) => state === 'active', timeoutMs: REST_MS });
     expect(change.state).toBe('active');
     const secret = await fetchSecretOf(job, bench.identity, id);
-    await job.acknowledge(id, change.delivery!.digest);
+    await published(at('data/ledger'), await job.acknowledge(id, change.delivery!.digest));
     expect(await works(change, secret)).toBe(true);
     writeFileSync(at('leaked.txt'), `${secret}\n`, { mode: 0o600 });
     return { change, secret };

@@ -14,7 +14,7 @@ import { act, arm, laneOf, STREAMS } from '../../src/transport/nats/bus-layout.t
 import { hasNats } from '../support/nats.ts';
 import { countersign, countMarked } from './support/bench.ts';
 import { entriesOf, openBusBench, setUp, whoGave, type BusBench } from './support/bus-bench.ts';
-import { activeGrant, approvedGrant, deployGrant, isGone, isGoneOnTime, isRevoked, LATE_MS_MAX, REST_MS, tokenOf } from './support/grants.ts';
+import { activeGrant, approvedGrant, deployGrant, isGone, isGoneOnTime, isRevoked, LATE_MS_MAX, published, REST_MS, tokenOf } from './support/grants.ts';
 
 describe.skipIf(!hasNats())('on three servers', () => {
   let bus: BusBench;
@@ -118,6 +118,7 @@ describe.skipIf(!hasNats())('on three servers', () => {
     const killed = await until('a worker is about to', () => workers.find((worker) => entriesOf(worker, 'claim') > 0), { timeoutMs: REST_MS, everyMs: 1 });
     await killed.running.kill9();
     await bus.nats.kill9();
+    await published(installation.paths.ledger, await installation.as('person:wei').get(asked.id));
     await installation.sidecar.kill9();
     const other = workers.find((worker) => worker !== killed)!;
     const ran = await countersign(['revoke', '--now', '--change', asked.id, '--config', installation.paths.config, '--executor', other.socket, '--wait', '30']);

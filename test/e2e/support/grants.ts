@@ -1,4 +1,6 @@
 /** A grant that is given and taken back, watched at the target itself. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect } from 'vitest';
 import { onApp } from '../../../examples/demo/cases/story.ts';
 import { until } from '../../../examples/demo/check.ts';
@@ -27,12 +29,18 @@ export async function approvedGrant(installation: Installation, duration: Durati
   return installation.as('person:wei').approve(id, asked.planDigest!);
 }
 
-/** In force: the target itself says so. */
+/** Resolves once what is on record of the change is in the ledger's files: a checkpoint follows a record by a second at most. */
+export async function published(ledger: string, { lastRecord }: ChangeView): Promise<void> {
+  await until('the checkpoint is written', () => (Number(readFileSync(join(ledger, 'checkpoint'), 'utf8').split('\n')[1]) > lastRecord ? true : undefined), { timeoutMs: REST_MS });
+}
+
+/** In force: the target itself says so, and whoever has the ledger's files reads it there. */
 export async function activeGrant(bench: Bench, installation: Installation, duration: Duration): Promise<ChangeView> {
   const { id } = await approvedGrant(installation, duration);
   const active = await installation.as('person:wei').wait(id, { until: ({ state }) => state === 'active', timeoutMs: REST_MS });
   expect(active.state).toBe('active');
   expect(await countMarked(bench.database, tokenOf(active)), 'access given').toBe(1);
+  await published(installation.paths.ledger, active);
   return active;
 }
 
