@@ -204,14 +204,14 @@ describe.skipIf(!hasNats())('over a bus', () => {
     const monitors = nats.nodes.flatMap(({ monitor }) => ['--monitor', monitor]);
     const well = await cli('doctor', '--worker', installation.paths.executorConfig, ...monitors);
     expect(well, `${well.stdout}${well.stderr}`).toMatchObject({ exitCode: 0 });
-    expect(well.stdout.split('\n').filter((line) => line !== '').map((line) => line.split(/\s+/)[0])).toEqual(Array.from({ length: 15 }, () => 'ok'));
+    expect(well.stdout.split('\n').filter((line) => line !== '').map((line) => line.split(/\s+/)[0])).toEqual(Array.from({ length: 18 }, () => 'ok'));
     expect((await cli('doctor')).exitCode).toBe(3);
     chmodSync(at('keys/log.key'), 0o644);
     await streams((manager) => manager.streams.delete('CS_CLAIMS'));
     const ill = await cli('doctor', '--json', ...monitors);
     expect(ill.exitCode).toBe(1);
     const { checks } = JSON.parse(ill.stdout) as { checks: { name: string; status: string; message: string; remedy: string | null }[] };
-    expect(checks.filter(({ status }) => status === 'failed').map(({ name }) => name)).toEqual(['secrets', 'trust', 'ledger', 'streams']);
+    expect(checks.filter(({ status }) => status === 'failed').map(({ name }) => name)).toEqual(['secrets', 'trust', 'ledger', 'streams', 'room']);
     expect(checks.every(({ status, remedy }) => (status === 'ok') === (remedy === null))).toBe(true);
     chmodSync(at('keys/log.key'), 0o600);
   });
