@@ -67,6 +67,8 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     log, executors: [EXECUTOR], tokens, clock, logger, answerMs: 700,
     bus: openBus({ servers: nats.urls, seed: nats.seeds.sidecar, name: 'sidecar', inboxPrefix: '_INBOX_sidecar', logger }),
   });
+  /** Digests of orders for connectors that the worker does not have. */
+  const foreign = new Set<string>();
   /** What the worker was asked to tell others and to take up, in order. */
   const told: ('ends' | 'step')[] = [];
   const listen = (far: FarEnd): NatsListener => {
@@ -86,6 +88,7 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
         },
         async revoke(one) {
           fail();
+          if (foreign.has(payloadDigest(one as Dsse))) throw new WorkerError('connector', 'no such connector here');
           far.revoked.push(one);
         },
         async lock(one) {
@@ -338,6 +341,28 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
       await eventually(() => far.unreadable === 0 && far.turnedDown > 1);
       far.refusal = null;
       await eventually(() => far.revoked.length > 0);
+    });
+
+    test('hands an order over behind hundreds that no worker has a connector for', async () => {
+      const { far, sidecar: end } = await opened();
+      const orders = Array.from({ length: 300 }, (_, n) => sign.order(deriveRevokeOrder(plan, EXECUTOR, START_MS + n, 'early', sidecar)!));
+      for (const one of orders) foreign.add(payloadDigest(one));
+      await Promise.all(orders.map((one) => end().publishRevoke(EXECUTOR, one)));
+      const manager = await jetstreamManager(admin);
+      while ((await manager.consumers.info(STREAMS.steps, `${lane}-revoke`)).num_ack_pending < 256);
+      await end().publishRevoke(EXECUTOR, order!);
+      await eventually(() => far.revoked.length > 0);
+      expect(far.revoked).toEqual([order]);
+    });
+
+    test('holds one message of an order, however often it is published, and hands over each', async () => {
+      const { far, sidecar: end } = await opened();
+      const manager = await jetstreamManager(admin);
+      await manager.streams.update(STREAMS.steps, { duplicate_window: nanos(100) });
+      const one = dueIn(0);
+      // What was taken once and is not reported yet is asked for anew.
+      while (far.revoked.length < 3) await end().publishRevoke(EXECUTOR, one);
+      expect(await messagesIn(STREAMS.steps)).toBe(1);
     });
 
     test('carries a sealed secret apart from its report, which never holds it', async () => {

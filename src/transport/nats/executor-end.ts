@@ -10,7 +10,7 @@ import type { Clock, Logger } from '../../engine/ports.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { Dsse } from '../../protocol/signed.ts';
-import type { Worker } from '../../executor/worker.ts';
+import { WorkerError, type Worker } from '../../executor/worker.ts';
 import type { WorkerDoor } from '../local/executor-end.ts';
 import { ack, API_PREFIX, BEAT_MS, consumerOf, EVERY_LOG, laneOf, MESSAGE_BYTES_MAX, say, STREAMS } from './bus-layout.ts';
 import { hear, type Bus } from './connection.ts';
@@ -42,6 +42,8 @@ export interface NatsListener {
 
 /** How long what the worker could not take now waits until it comes again, here or to another worker. */
 const AGAIN_MS = 2_000;
+/** The longest that an order waits which nobody here has a connector for: twice as long each time. */
+const FOREIGN_MS_MAX = 60_000;
 /** How long an order that is being carried out is kept unacknowledged, and how often it is said that it is worked on. */
 const HOLD_MS = 30_000;
 const WORKING_MS = 3_000;
@@ -102,7 +104,7 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
         message.term('refused');
       } else {
         logger.warn({ subject: kindOf(message), error: saidOf(error) }, 'not taken now; it comes again');
-        message.nak(AGAIN_MS);
+        message.nak(againMs(error, message.info.deliveryCount));
       }
     }
   };
@@ -164,6 +166,12 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
 /** @throws JsonError for what is not strict JSON, or is too large */
 function parsed(message: JsMsg): unknown {
   return parseStrict(message.data, { maxBytes: MESSAGE_BYTES_MAX });
+}
+
+/** What this worker cannot take now it may take at any moment; a connector that is not here comes with another worker. */
+function againMs(error: unknown, deliveries: number): number {
+  const isForeign = error instanceof WorkerError && error.code === 'connector';
+  return isForeign ? Math.min(AGAIN_MS * 2 ** (deliveries - 1), FOREIGN_MS_MAX) : AGAIN_MS;
 }
 
 /** A subject without its token, which is written down nowhere. */
