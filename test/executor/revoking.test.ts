@@ -385,6 +385,26 @@ describe('a lease book that cannot be written', () => {
     expect(bench.target.calls.filter((call) => call === 'apply')).toHaveLength(1);
   });
 
+  test.each(['append', 'sync'] as const)('(%s fails) keeps a failure to itself, and tells it once the book can be written', async (operation) => {
+    const bench = createBench();
+    const worker = await bench.start();
+    bench.target.will('apply', 'rejected');
+    bench.target.watch = (what) => {
+      if (what !== 'apply') return;
+      bench.disk.watch = (one) => {
+        if (one === operation) throw new Error('ENOSPC');
+      };
+    };
+    await worker.step(makeStep().envelope);
+    await bench.clock.until(() => !worker.healthy);
+    await bench.clock.settle();
+    expect(bench.of('acted')).toEqual([]);
+    bench.disk.watch = () => undefined;
+    await bench.clock.until(() => worker.healthy);
+    await bench.clock.settle();
+    expect(bench.of('acted')).toEqual([expect.objectContaining({ outcome: 'failed' })]);
+  });
+
   test('is made good by the next process: what was due is taken back again and said again', async () => {
     const bench = createBench();
     await granted(bench);
