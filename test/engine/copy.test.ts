@@ -152,9 +152,9 @@ describe('a copy of the ledger', () => {
     sidecar = await openTestSidecar({
       copy: {
         ...copy,
-        async holds(size) {
+        async holds(size, waitMs) {
           if (isLockedMeanwhile) await lock();
-          return copy.holds(size);
+          return copy.holds(size, waitMs);
         },
       },
     });

@@ -49,7 +49,7 @@ export function clearSpent({ log, adopted = [], executors, bus, tokens, clock, l
   const queue = new Set<string>();
   /** Asked once the bus is there; null when nothing is to be looked for. */
   let isSpent: ((held: Held) => boolean) | null = null;
-  let judge: typeof isSpent = null;
+  let judge: ((held: Held) => boolean) | null = null;
   let running = false;
   let closed = false;
   let cancel: (() => void) | null = null;

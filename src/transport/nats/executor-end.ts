@@ -53,11 +53,16 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
   const { executorId, bus, worker, clock, logger } = options;
   const { run } = worker.state();
   const lane = laneOf(executorId);
-  const reporting = openReporting({ lane, bus, clock, ackMs: options.ackMs ?? 15_000 });
   const tell = (log: string, said: Said): void => {
     // Lossy on purpose: what matters is published again.
     if (bus.isUp) bus.up().publish(say(lane, log), canonicalBytes(said));
   };
+  /** A sidecar that finds a worker anew says hello. */
+  const comeAnew = (): void => {
+    tell(EVERY_LOG, { t: 'bye', run });
+    tell(EVERY_LOG, { t: 'beat', ...worker.state() });
+  };
+  const reporting = openReporting({ lane, bus, clock, ackMs: options.ackMs ?? 15_000, askForHello: comeAnew });
 
   const takeStep = (message: JsMsg): Promise<void> => answered(message, async () => {
     const [, , , , log = '', token = ''] = message.subject.split('.');
@@ -136,12 +141,13 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
   };
   let listening = false;
   bus.onUp((connection) => {
-    if (!listening) listen(connection);
-    // What was said meanwhile went unheard: a sidecar that finds it anew says hello.
-    else tell(EVERY_LOG, { t: 'bye', run });
+    const isFirst = !listening;
+    if (isFirst) listen(connection);
     listening = true;
     reporting.doubt();
-    tell(EVERY_LOG, { t: 'beat', ...worker.state() });
+    // What was said meanwhile went unheard.
+    if (isFirst) tell(EVERY_LOG, { t: 'beat', ...worker.state() });
+    else comeAnew();
   });
   beat();
   // An import takes a message without a body for the end of the answer: what was asked for with it would be lost on the way until it comes again.
