@@ -23,6 +23,17 @@ function early({ plan }: Made, edit: Partial<RevokeOrder> = {}, by = keys.ticket
 
 const isOver = (bench: Bench) => (): boolean => bench.of('revoked').some(({ outcome }) => outcome === 'done' || outcome === 'already-absent');
 
+test('what no sink was to keep is not written down as withdrawn', async () => {
+  const bench = createBench();
+  const worker = await bench.start();
+  await worker.step(makeStep().envelope);
+  await bench.clock.until(isOver(bench));
+  await bench.clock.settle();
+  // What may be lost is written with whatever comes next.
+  await worker.close();
+  expect(bench.disk.files.get('lease-book')!.bytes.toString()).not.toContain('"withdrawn"');
+});
+
 describe('an order of what was found past its end', () => {
   const found = (made: Made, nowMs: number): Dsse => sign.order({ ...deriveRevokeOrder(made.plan, EXECUTOR, nowMs, 'reconcile', sidecar)! });
   const reappear = (bench: Bench, made: Made): void => {

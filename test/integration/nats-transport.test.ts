@@ -92,7 +92,7 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
         },
         async revoke(one) {
           fail();
-          if (foreign.has(payloadDigest(one as Dsse))) throw new WorkerError('connector', 'no such connector here');
+          if (foreign.has(payloadDigest(one))) throw new WorkerError('connector', 'no such connector here');
           far.revoked.push(one);
         },
         async lock(one) {
