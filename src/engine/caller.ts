@@ -19,6 +19,8 @@ const NOT_COPIED: No = {
   ok: false, code: 'not-copied', message: 'the copy of the ledger does not hold it yet, so nothing may be done under it: ask again; the same again is harmless',
 };
 
+const LOCKED: No = { ok: false, code: 'too-late', message: 'a lock is set: nothing may be done under this ticket' };
+
 /**
  * The ticket with its receipt, while it can be taken up, and once the copy of the ledger holds all that it shows. `fromSize`: of the newest
  * checkpoint that the caller has seen, for a consistency proof.
@@ -68,7 +70,7 @@ export async function receiveCallerReport(context: EngineContext, changeId: stri
   }
   const step = stepOf(state);
   if (report.kind === 'claimed' && !state.claimed && step !== null && isLocked(context, state, step)) {
-    return { ok: false, code: 'too-late', message: 'a lock is set: nothing may be done under this ticket' };
+    return LOCKED;
   }
   const applied = store.apply(changeId, { type: 'recordReport', report, envelope: message.report, states: new Map(), order: null });
   if (!applied.ok) return applied;
@@ -78,6 +80,9 @@ export async function receiveCallerReport(context: EngineContext, changeId: stri
     if (!(await isCopied(context, log.checkpoint().size))) return NOT_COPIED;
   }
   const latest = store.get(changeId)!;
+  const claimedStep = report.kind === 'claimed' ? stepOf(latest) : null;
+  // It may have been set since the claim was first made, or while this waited.
+  if (claimedStep !== null && isLocked(context, latest, claimedStep)) return LOCKED;
   const taken = report.kind === 'acted' || (latest.claimed && latest.act?.issue === report.issue && latest.result === null);
   return taken ? { ok: true, value: latest } : { ok: false, code: 'too-late', message: `the change is ${latest.name}: nothing may be done under this ticket any more` };
 }

@@ -24,7 +24,9 @@ export function spentBy(audience: string, report: Report | DiscoveredReport, mes
       return report.outcome === 'ambiguous' ? [] : [{ audience, stepId: report.stepId, issue: report.issue }];
     case 'revoked': {
       if (state?.ended == null) return [];
-      const carriedOut = message.order === null ? [] : [message.order];
+      // What is there again and was not taken away is ordered until it is.
+      const isGone = report.outcome === 'done' || report.outcome === 'already-absent';
+      const carriedOut = message.order === null || !isGone ? [] : [message.order];
       return [...ordersOf(state), ...carriedOut].map((order) => ({ audience, order }));
     }
   }
@@ -43,7 +45,10 @@ export function sweepSpent({ store, clock }: Pick<EngineContext, 'store' | 'cloc
 /** Whether what is on the bus is owed to nobody by what is durable. What this ledger knows nothing of is not its to judge. */
 export function isSpent(store: Pick<EngineContext['store'], 'get' | 'isDurable'>, held: Held, nowMs: number): boolean {
   if ('order' in held) {
-    const state = store.get(readPayload(held.order, revokeOrderSchema).changeId);
+    const { changeId, cause } = readPayload(held.order, revokeOrderSchema);
+    // Such an order comes after the end of its lease: that the lease has ended answers nothing.
+    if (cause === 'reconcile') return false;
+    const state = store.get(changeId);
     return state !== undefined && state.ended !== null && store.isDurable(state);
   }
   const ticket = readPayload(held.ticket, anyTicketSchema);

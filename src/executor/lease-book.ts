@@ -68,7 +68,8 @@ export async function openLeaseBook(disk: Disk, executor: string, logger: Logger
     if (first?.t === 'opened' && first.executor !== executor) throw new BookError('foreign', `this is the lease book of ${first.executor}`);
     if (found.fault !== null) logger.error({ line: found.goodLines + 1 }, `the lease book is damaged: nothing is given, and what can be read is taken back: ${found.fault.message}`);
     const { file, fault } = await openForWriting(disk, found, bytes.byteLength, lock.fault, logger);
-    const book = writer(disk, file, { ...found, crc: crc32(bytes.subarray(0, found.goodBytes)) }, fault, lock);
+    const torn = file === null ? bytes.subarray(found.goodBytes) : NOTHING;
+    const book = writer(disk, file, { ...found, torn, crc: crc32(bytes.subarray(0, found.goodBytes)) }, fault, lock);
     // Nothing depends on who opened it being written: an append that fails leaves the fault.
     const worker = book.state.worker === null ? newWorker?.() : undefined;
     if (fault?.code !== 'corrupt' && (first === undefined || worker !== undefined)) {
@@ -97,6 +98,8 @@ export async function peekLeaseBook(disk: Disk): Promise<BookState> {
   for (const entry of readBook(Buffer.from((await disk.read(BOOK)) ?? new Uint8Array())).entries) foldEntry(state, entry);
   return state;
 }
+
+const NOTHING = new Uint8Array();
 
 interface Lock {
   readonly release: () => Promise<void>;
@@ -201,6 +204,8 @@ interface Kept {
   readonly goodBytes: number;
   /** Of those bytes. */
   readonly crc: number;
+  /** What follows them and could not be cut off. */
+  readonly torn: Uint8Array;
 }
 
 function writer(disk: Disk, opened: AppendFile | null, found: Kept, known: BookError | null, firstLock: Lock): LeaseBook {
@@ -208,6 +213,8 @@ function writer(disk: Disk, opened: AppendFile | null, found: Kept, known: BookE
   let lock = firstLock;
   /** What of the file is durable. */
   let { goodBytes: keptBytes, crc: keptCrc } = found;
+  /** What may follow it in the file, or the beginning of one of these: nobody else writes there. */
+  let own: readonly Uint8Array[] = [found.torn];
   /** What was folded and could not be written. */
   let behind: BookEntry[] = [];
   let tellFault = (): void => undefined;
@@ -234,6 +241,7 @@ function writer(disk: Disk, opened: AppendFile | null, found: Kept, known: BookE
         if (entries.length > 0 && file !== null) {
           const line = formatLine(entries);
           await file.check();
+          own = [line];
           await file.append(line);
           await file.sync();
           keep(entries, line);
@@ -255,17 +263,21 @@ function writer(disk: Disk, opened: AppendFile | null, found: Kept, known: BookE
     for (const entry of entries) foldEntry(kept, entry);
     keptCrc = crc32(line, keptCrc);
     keptBytes += line.byteLength;
+    own = [];
   };
-  /** @throws what the disk throws, LedgerError `locked`, or BookError `corrupt` */
+  /** @throws what the disk throws, LedgerError `locked`, or BookError `corrupt`: nothing is written over then */
   const renew = async (): Promise<void> => {
     if (lock.fault !== null) lock = await takeLock(disk);
     if (lock.fault !== null) throw lock.fault;
-    const durable = Buffer.from((await disk.read(BOOK)) ?? new Uint8Array()).subarray(0, keptBytes);
+    const found = Buffer.from((await disk.read(BOOK)) ?? NOTHING);
+    const [durable, rest] = [found.subarray(0, keptBytes), found.subarray(keptBytes)];
     if (durable.byteLength !== keptBytes || crc32(durable) !== keptCrc) throw new BookError('corrupt', 'the lease book is not what was written');
+    if (rest.byteLength > 0 && !own.some((tried) => rest.equals(tried.subarray(0, rest.byteLength)))) throw new BookError('corrupt', 'somebody else has written to the lease book');
     behind.push(...queued);
     queued = [];
     const entries = behind;
-    const line = entries.length === 0 ? new Uint8Array() : formatLine(entries);
+    const line = entries.length === 0 ? NOTHING : formatLine(entries);
+    own = [rest, line];
     const whole = Buffer.concat([durable, line]);
     await disk.writeDurable(BOOK, whole);
     const written = await disk.read(BOOK);
@@ -274,7 +286,7 @@ function writer(disk: Disk, opened: AppendFile | null, found: Kept, known: BookE
     file = await disk.openAppend(BOOK);
     await old?.close().catch(() => undefined);
     behind = [];
-    if (entries.length > 0) keep(entries, line);
+    keep(entries, line);
   };
   const durable = (): Promise<void> => {
     const done = new Promise<void>((resolve, reject) => waiting.push({ resolve, reject }));

@@ -33,7 +33,10 @@ export function createWithdrawals(context: WorkerContext): Withdrawals {
   };
   const untilDone = async (leaseId: string, clientToken: string): Promise<void> => {
     for (let failures = 0; !context.isClosing(); failures += 1) {
-      if (await withdraw(leaseId, clientToken)) return book.later({ t: 'withdrawn', leaseId });
+      if (await withdraw(leaseId, clientToken)) {
+        if (book.state.withdrawing.has(leaseId)) book.later({ t: 'withdrawn', leaseId });
+        return;
+      }
       await context.pauses.pause(backoffMs(limits.revokeRetryMs, failures));
     }
   };

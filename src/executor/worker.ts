@@ -379,6 +379,8 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   for (const message of book.state.unsent.values()) outbox.add(message);
   revoker.tick();
   const resume = (): void => {
+    // What could not be stored was not said either.
+    for (const message of book.state.unsent.values()) outbox.add(message);
     for (const [stepId, step] of book.state.steps) if (isOpen(step) && step.claim !== null && !stepsRunning.has(stepId)) start(step.claim.ticket);
   };
   // A book that cannot be written takes back and gives nothing.

@@ -1,10 +1,14 @@
 /** What is taken off a bus because it is answered on record, and what stays because somebody may still be owed it. */
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { deriveRevokeOrder, leaseIdOf } from '../../src/change/derive.ts';
+import type { ChangeState } from '../../src/change/state.ts';
+import { spentBy } from '../../src/engine/clearing.ts';
 import type { Held, Outbox, Spent } from '../../src/engine/ports.ts';
+import { reportMaker } from '../../src/executor/reports.ts';
 import { payloadDigest, readPayload, signDsse } from '../../src/protocol/dsse.ts';
 import { anyTicketSchema } from '../../src/protocol/discovery.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
-import { TICKET_TYPE } from '../../src/protocol/signed.ts';
+import { REVOKE_ORDER_TYPE, revokedReportSchema, TICKET_TYPE, type Dsse } from '../../src/protocol/signed.ts';
 import { EXECUTOR, openTestSidecar, PROVISION, type TestSidecar } from '../support/sidecar.ts';
 import { keys } from '../support/story.ts';
 
@@ -64,6 +68,33 @@ describe('what is answered on record', () => {
     await vi.waitFor(() => expect(new Set(orders(outbox.told))).toEqual(new Set([lease!.orderDigest, payloadDigest(ended.revokes[0]!.order)])), WAIT);
     const answeredBy = [await seqOf('state.read'), await seqOf('step.succeeded'), await seqOf('lease.ended')];
     expect(outbox.durableAt.slice(0, 3).map((size, n) => size > answeredBy[n]!)).toEqual([true, true, true]);
+  });
+});
+
+/** An order of reconciling: it ends what was found again, after the end of its lease. */
+const foundAgain = async (outbox: PaperOutbox): Promise<{ readonly order: Dsse; readonly state: ChangeState }> => {
+  const id = await request(PROVISION);
+  await reached(id, 'active');
+  expect((await sidecar.engine.revoke('person:ana', id, null)).ok).toBe(true);
+  await reached(id, 'revoked');
+  await vi.waitFor(() => expect(orders(outbox.told).length).toBeGreaterThan(1), WAIT);
+  const state = sidecar.engine.get(id)!;
+  return { state, order: signDsse(REVOKE_ORDER_TYPE, deriveRevokeOrder(state.plan!, EXECUTOR, Date.now(), 'reconcile', 'sidecar:main')!, keys.ticket) };
+};
+
+describe('an order of reconciling', () => {
+  it('is owed after the end of its lease, until it is carried out', async () => {
+    const outbox = paperOutbox();
+    sidecar = await openTestSidecar({ outbox });
+    const { order, state } = await foundAgain(outbox);
+    expect(outbox.sweeps[0]!({ order })).toBe(false);
+    const isSpentBy = (outcome: 'done' | 'already-absent' | 'mismatch' | 'failed'): boolean => {
+      const message = reportMaker(EXECUTOR, keys.executor, { nowMs: () => Date.now() })({
+        kind: 'revoked', log: sidecar.log.logId, changeId: state.changeId, leaseId: leaseIdOf(state.changeId), epoch: 1, order: payloadDigest(order), outcome, code: null, detail: null, after: null, byUse: 'notTried', attempt: 1,
+      }, { order });
+      return orders(spentBy(EXECUTOR, readPayload(message.report, revokedReportSchema), message, state)).includes(payloadDigest(order));
+    };
+    expect([isSpentBy('failed'), isSpentBy('mismatch'), isSpentBy('done'), isSpentBy('already-absent')]).toEqual([false, false, true, true]);
   });
 });
 

@@ -144,6 +144,42 @@ describe('a copy of the ledger', () => {
     expect(await sidecar.engine.receiveCallerReport(id, run.acted(answer.value))).toMatchObject({ ok: true });
   });
 
+  it.each(['while it is waited for', 'before it is asked for again'] as const)('holds a claim that is not answered yes under a lock that was set %s', async (when) => {
+    const copy = paperCopy([]);
+    let locking: Promise<unknown> | null = null;
+    const lock = (): Promise<unknown> => (locking ??= sidecar.engine.lock('person:olga', { nhi: GRANT.subject, connector: null }, 'leak'));
+    let isLockedMeanwhile = false;
+    sidecar = await openTestSidecar({
+      copy: {
+        ...copy,
+        async holds(size, waitMs) {
+          if (isLockedMeanwhile) await lock();
+          return copy.holds(size, waitMs);
+        },
+      },
+    });
+    const run = testRun();
+    const by = GRANT.subject;
+    const id = await request({ kind: 'rotate', subject: by, connector: 'pg-main', target: 'app', purpose: 'deploy-orders', reason: 'by script', caller: { key: run.key, timeout: 'PT5M' } }, by);
+    await vi.waitFor(() => expect(stateOf(id)).toBe('pending'), WAIT);
+    await sidecar.engine.decideApproval('person:wei', id, 'approve', sidecar.engine.get(id)!.planDigest!, null);
+    await vi.waitFor(() => expect(stateOf(id)).toBe('authorised'), WAIT);
+    copy.reach(1_000_000);
+    const answer = await sidecar.engine.callerTicket(by, id, null);
+    if (!answer.ok) throw new Error(answer.message);
+    const claim = run.claimed(answer.value);
+    if (when === 'while it is waited for') isLockedMeanwhile = true;
+    else {
+      copy.reach(0);
+      expect(await sidecar.engine.receiveCallerReport(id, claim)).toMatchObject({ ok: false, code: 'not-copied' });
+      copy.reach(1_000_000);
+      await lock();
+    }
+    expect(await sidecar.engine.receiveCallerReport(id, claim)).toMatchObject({ ok: false, code: 'too-late' });
+    // What its code did, if it ran all the same, is told.
+    expect(await sidecar.engine.receiveCallerReport(id, run.acted(answer.value))).toMatchObject({ ok: true });
+  });
+
   it('has no say about executors that it does not guard', async () => {
     const copy = paperCopy(['executor:elsewhere']);
     sidecar = await openTestSidecar({ copy });

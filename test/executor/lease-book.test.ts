@@ -1,5 +1,8 @@
-import { describe, expect, test } from 'vitest';
-import type { AppendFile, Disk } from '../../ledger/index.ts';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { nodeDisk, type AppendFile, type Disk } from '../../ledger/index.ts';
 import { openLeaseBook } from '../../src/executor/lease-book.ts';
 import type { BookEntry } from '../../src/executor/book-entries.ts';
 
@@ -152,6 +155,56 @@ describe('a lease book', () => {
     file.bytes[12] = file.bytes[12]! ^ 1;
     expect(await book.reopen()).toBe(false);
     expect([file.renewed, book.fault?.code]).toEqual([0, 'corrupt']);
+  });
+
+  test('that another process has appended to is not written over: what that one knows stays, and nothing is given any more', async () => {
+    const root = await mkdtemp(join(tmpdir(), 'countersign-book-'));
+    onTestFinished(() => rm(root, { recursive: true }));
+    const book = await openLeaseBook(nodeDisk(root), 'executor:main', QUIET);
+    onTestFinished(() => book.close());
+    await book.append(head(1));
+    const path = join(root, 'lease-book');
+    const other = oneFile(await readFile(path));
+    const second = await openLeaseBook(other.disk, 'executor:main', QUIET);
+    await second.append(head(9));
+    await writeFile(path, other.bytes);
+    await expect(book.append(head(2))).rejects.toMatchObject({ code: 'unwritable' });
+    expect(await book.reopen()).toBe(false);
+    expect(book.fault).toMatchObject({ code: 'corrupt' });
+    expect(other.bytes.equals(await readFile(path))).toBe(true);
+  });
+
+  test('that was opened without its lock is not written over where another has written to it meanwhile', async () => {
+    const one = oneFile();
+    const first = await openLeaseBook(one.disk, 'executor:main', QUIET);
+    await first.append(head(1));
+    await first.close();
+    const lock = one.disk.lock;
+    one.disk.lock = () => Promise.reject(new Error('ENOSPC'));
+    const unlocked = await openLeaseBook(one.disk, 'executor:main', QUIET);
+    expect(unlocked.fault).toMatchObject({ code: 'unwritable' });
+    one.disk.lock = lock;
+    const other = await openLeaseBook(one.disk, 'executor:main', QUIET);
+    await other.append(head(7));
+    await other.close();
+    const bytes = Buffer.from(one.bytes);
+    expect(await unlocked.reopen()).toBe(false);
+    expect(unlocked.fault).toMatchObject({ code: 'corrupt' });
+    expect(one.bytes.equals(bytes)).toBe(true);
+  });
+
+  test('with half a line of its own after what is durable is written anew without it', async () => {
+    const one = oneFile();
+    const book = await openLeaseBook(one.disk, 'executor:main', QUIET);
+    await book.append(head(1));
+    const size = one.bytes.byteLength;
+    one.failSync = true;
+    await expect(book.append(head(2))).rejects.toMatchObject({ code: 'unwritable' });
+    one.failSync = false;
+    one.bytes = one.bytes.subarray(0, size + 20);
+    expect(await book.reopen()).toBe(true);
+    const again = await openLeaseBook(one.disk, 'executor:main', QUIET);
+    expect(again.state.heads.get(LOG)?.size).toBe(2);
   });
 
   test('that could not be written from the start says whose it is once it can', async () => {

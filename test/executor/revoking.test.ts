@@ -23,6 +23,17 @@ function early({ plan }: Made, edit: Partial<RevokeOrder> = {}, by = keys.ticket
 
 const isOver = (bench: Bench) => (): boolean => bench.of('revoked').some(({ outcome }) => outcome === 'done' || outcome === 'already-absent');
 
+test('what no sink was to keep is not written down as withdrawn', async () => {
+  const bench = createBench();
+  const worker = await bench.start();
+  await worker.step(makeStep().envelope);
+  await bench.clock.until(isOver(bench));
+  await bench.clock.settle();
+  // What may be lost is written with whatever comes next.
+  await worker.close();
+  expect(bench.disk.files.get('lease-book')!.bytes.toString()).not.toContain('"withdrawn"');
+});
+
 describe('an order of what was found past its end', () => {
   const found = (made: Made, nowMs: number): Dsse => sign.order({ ...deriveRevokeOrder(made.plan, EXECUTOR, nowMs, 'reconcile', sidecar)! });
   const reappear = (bench: Bench, made: Made): void => {
@@ -383,6 +394,26 @@ describe('a lease book that cannot be written', () => {
     await bench.clock.until(() => bench.of('acted').length === 1);
     expect(bench.of('acted')).toEqual([expect.objectContaining({ outcome: 'done' })]);
     expect(bench.target.calls.filter((call) => call === 'apply')).toHaveLength(1);
+  });
+
+  test.each(['append', 'sync'] as const)('(%s fails) keeps a failure to itself, and tells it once the book can be written', async (operation) => {
+    const bench = createBench();
+    const worker = await bench.start();
+    bench.target.will('apply', 'rejected');
+    bench.target.watch = (what) => {
+      if (what !== 'apply') return;
+      bench.disk.watch = (one) => {
+        if (one === operation) throw new Error('ENOSPC');
+      };
+    };
+    await worker.step(makeStep().envelope);
+    await bench.clock.until(() => !worker.healthy);
+    await bench.clock.settle();
+    expect(bench.of('acted')).toEqual([]);
+    bench.disk.watch = () => undefined;
+    await bench.clock.until(() => worker.healthy);
+    await bench.clock.settle();
+    expect(bench.of('acted')).toEqual([expect.objectContaining({ outcome: 'failed' })]);
   });
 
   test('is made good by the next process: what was due is taken back again and said again', async () => {

@@ -4,7 +4,7 @@ import { connect, nkeyAuthenticator, type NatsConnection } from '@nats-io/transp
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { canonicalBytes } from '../../ledger/index.ts';
 import { deriveRevokeOrder } from '../../src/change/derive.ts';
-import type { Transport } from '../../src/engine/ports.ts';
+import { TransportError, type Transport } from '../../src/engine/ports.ts';
 import { payloadDigest } from '../../src/protocol/dsse.ts';
 import type { Dsse } from '../../src/protocol/signed.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
@@ -149,6 +149,37 @@ describe.skipIf(!hasNats())('a bus', () => {
       later.sweep((held) => 'ticket' in held || [spent, far].some((order) => payloadDigest(order) === payloadDigest(held.order)));
       await until('it is swept', async () => ((await subjectsLeft()).length === 4 ? true : undefined), { timeoutMs: 20_000 });
       expect(await subjectsLeft()).toEqual([arm(lane, logId, tokenOf(owedFar)), revoke(lane, logId, tokenOf(owed)), misplaced, rubbish].sort());
+    } finally {
+      later.close();
+    }
+  });
+
+  test('is swept again when the bus is back, where what is spent could not be taken off it', async () => {
+    const far = orderDueIn(600_000);
+    await transport.arm(EXECUTOR, far);
+    const cameUp: (() => void)[] = [];
+    let [isDown, isAnswered, warned] = [false, false, false];
+    const unsteady: Bus = {
+      ...bus, isUp: true, onUp: (callback) => void cameUp.push(() => callback(bus.up())),
+      up() {
+        if (isDown) throw new TransportError('unreachable', 'away');
+        return bus.up();
+      },
+    };
+    const later = natsOutbox({ log: logId, executors: [EXECUTOR], bus: unsteady, tokens, clock: systemClock, logger: { ...logger, warn: () => (warned = true) }, published: publishedSteps() });
+    try {
+      let looked = 0;
+      later.sweep(() => {
+        looked += 1;
+        return isAnswered;
+      });
+      await until('it has looked', () => (looked > 0 ? true : undefined), { timeoutMs: 20_000 });
+      [isDown, isAnswered] = [true, true];
+      later.spent({ audience: EXECUTOR, order: far });
+      await until('it could not', () => (warned ? true : undefined), { timeoutMs: 20_000 });
+      isDown = false;
+      for (const callback of cameUp) callback();
+      await until('it is swept', async () => ((await subjectsLeft()).length === 0 ? true : undefined), { timeoutMs: 20_000 });
     } finally {
       later.close();
     }

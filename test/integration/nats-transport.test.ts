@@ -20,11 +20,13 @@ import { natsClaimBoard } from '../../src/transport/nats/claim-board.ts';
 import { compareBus, planBus, setUpBus } from '../../src/transport/nats/bus-setup.ts';
 import { hear, openBus, type Bus } from '../../src/transport/nats/connection.ts';
 import { listenNats, type NatsListener } from '../../src/transport/nats/executor-end.ts';
+import { openReporting, type Reporting } from '../../src/transport/nats/reporting.ts';
 import { inboxOf } from '../../src/transport/nats/server-config.ts';
 import { connectNats } from '../../src/transport/nats/sidecar-end.ts';
 import { eventually, farEnd, transportConformance, type FarEnd, type Pair } from '../conformance/transport.ts';
 import { makeStep } from '../support/envelopes.ts';
 import { signedLock } from '../support/locks.ts';
+import { movedClock } from '../support/moved-clock.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { EXECUTOR, keys, logId, sidecar, sign, START_MS } from '../support/story.ts';
 import { createBench } from '../support/worker-bench.ts';
@@ -37,6 +39,8 @@ const clock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+/** The sidecar's does not move with it. */
+const workerClock = movedClock();
 const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
 const { plan, order } = makeStep();
 const envelopes = Array.from({ length: 20 }, (_, n) => makeStep({ issue: n + 1 }).envelope);
@@ -67,6 +71,8 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     log, executors: [EXECUTOR], tokens, clock, logger, answerMs: 700,
     bus: openBus({ servers: nats.urls, seed: nats.seeds.sidecar, name: 'sidecar', inboxPrefix: '_INBOX_sidecar', logger }),
   });
+  /** Digests of orders for connectors that the worker does not have. */
+  const foreign = new Set<string>();
   /** What the worker was asked to tell others and to take up, in order. */
   const told: ('ends' | 'step')[] = [];
   const listen = (far: FarEnd): NatsListener => {
@@ -77,7 +83,7 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     };
     far.state = { run: randomBytes(8).toString('hex') };
     return listenNats({
-      executorId: EXECUTOR, clock, logger, ackMs: 1_000,
+      executorId: EXECUTOR, clock: workerClock, logger, ackMs: 1_000,
       bus: openBus({ servers: nats.urls, seed: nats.seeds.executors.get(EXECUTOR)!, name: 'worker', inboxPrefix: inboxOf(lane), logger }),
       worker: {
         async arm(one) {
@@ -86,6 +92,7 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
         },
         async revoke(one) {
           fail();
+          if (foreign.has(payloadDigest(one))) throw new WorkerError('connector', 'no such connector here');
           far.revoked.push(one);
         },
         async lock(one) {
@@ -306,6 +313,60 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
         expect(received[0]).toEqual(claimed(1));
       });
 
+      test('that its sidecar did not believe, and then asks that one, which is there, to say hello', async () => {
+        const { sidecar: end } = await opened();
+        end().onReport(() => Promise.reject(new ProtocolError('bad-signature', 'not of any key here')));
+        await tries(3);
+        const received = fetched(end());
+        await tries(2);
+        expect(received).toEqual([]);
+        workerClock.move(600_000);
+        await untilTaken();
+        expect(received[0]).toEqual(claimed(1));
+      });
+
+      describe('whose answer may have been lost', () => {
+        let bus: Bus;
+        let reporting: Reporting;
+        let asked = 0;
+        const opening = async (): Promise<void> => {
+          pair = await opened();
+          await pair.sidecar().close();
+          await pair.stopExecutor();
+          bus = openBus({ servers: nats.urls, seed: nats.seeds.executors.get(EXECUTOR)!, name: 'worker', inboxPrefix: inboxOf(lane), logger });
+          await until('the bus is up', () => (bus.isUp ? true : undefined), { timeoutMs: 20_000 });
+          asked = 0;
+          reporting = openReporting({ lane, bus, clock: workerClock, ackMs: 500, askForHello: () => (asked += 1) });
+        };
+        afterEach(() => bus.close());
+
+        test('and asks for a hello after a while, once for all that wait, and publishes none before it comes', async () => {
+          await opening();
+          const unanswered = async (...issues: number[]): Promise<void> => {
+            for (const issue of issues) await expect(reporting.send(claimed(issue))).rejects.toMatchObject({ code: 'unreachable' });
+          };
+          await unanswered(1, 2, 1);
+          expect(asked).toBe(0);
+          workerClock.move(600_000);
+          await unanswered(1, 2, 1);
+          expect([asked, await messagesIn(STREAMS.results)]).toEqual([1, 2]);
+          reporting.hello(logId);
+          await unanswered(1);
+          expect([asked, await messagesIn(STREAMS.results)]).toEqual([1, 3]);
+        });
+
+        test('and hears of it though an earlier wait for the same report ends meanwhile', async () => {
+          await opening();
+          const first = reporting.send(claimed(1));
+          workerClock.move(400);
+          const second = reporting.send(claimed(1));
+          workerClock.move(200);
+          await expect(first).rejects.toMatchObject({ code: 'unreachable' });
+          reporting.heard({ t: 'taken', token: payloadDigest(claimed(1).report).slice('sha256:'.length, 'sha256:'.length + 32) });
+          await second;
+        });
+      });
+
       test.each(['away', 'there'] as const)('and another where the stream was wiped while its sidecar was %s', async (where) => {
         const { sidecar: end, restartSidecar } = await opened();
         if (where === 'away') await end().close();
@@ -338,6 +399,28 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
       await eventually(() => far.unreadable === 0 && far.turnedDown > 1);
       far.refusal = null;
       await eventually(() => far.revoked.length > 0);
+    });
+
+    test('hands an order over behind hundreds that no worker has a connector for', async () => {
+      const { far, sidecar: end } = await opened();
+      const orders = Array.from({ length: 300 }, (_, n) => sign.order(deriveRevokeOrder(plan, EXECUTOR, START_MS + n, 'early', sidecar)!));
+      for (const one of orders) foreign.add(payloadDigest(one));
+      await Promise.all(orders.map((one) => end().publishRevoke(EXECUTOR, one)));
+      const manager = await jetstreamManager(admin);
+      while ((await manager.consumers.info(STREAMS.steps, `${lane}-revoke`)).num_ack_pending < 256);
+      await end().publishRevoke(EXECUTOR, order!);
+      await eventually(() => far.revoked.length > 0);
+      expect(far.revoked).toEqual([order]);
+    });
+
+    test('holds one message of an order, however often it is published, and hands over each', async () => {
+      const { far, sidecar: end } = await opened();
+      const manager = await jetstreamManager(admin);
+      await manager.streams.update(STREAMS.steps, { duplicate_window: nanos(100) });
+      const one = dueIn(0);
+      // What was taken once and is not reported yet is asked for anew.
+      while (far.revoked.length < 3) await end().publishRevoke(EXECUTOR, one);
+      expect(await messagesIn(STREAMS.steps)).toBe(1);
     });
 
     test('carries a sealed secret apart from its report, which never holds it', async () => {

@@ -21,6 +21,8 @@ export interface Chosen {
 const DAY_MS = 86_400_000;
 /** A message is acknowledged as soon as it is durable; one that reached a client which is gone comes again after this. */
 const ACK_WAIT_MS = 10_000;
+/** Orders that wait for a worker which has their connector keep no other from its own. */
+const UNBOUNDED = -1;
 /** Reports that no sidecar fetches: far more than there should be, and still a bound. */
 const RESULTS_BYTES_MAX = 4 * 1024 ** 3;
 export const RESULTS_BYTES_LEAST = 64 * 1024 ** 2;
@@ -83,7 +85,7 @@ export function planBus(executors: readonly string[], replicas: 1 | 3, chosen: C
       stream: STREAMS.steps,
       config: {
         durable_name: consumerOf(laneOf(executor), kind), filter_subject: `cs.step.${laneOf(executor)}.${kind}.>`, ack_policy: AckPolicy.Explicit, deliver_policy: DeliverPolicy.All,
-        ack_wait: nanos(ACK_WAIT_MS), max_deliver: -1, max_ack_pending: 256, replay_policy: ReplayPolicy.Instant, num_replicas: 0, mem_storage: false, headers_only: false,
+        ack_wait: nanos(ACK_WAIT_MS), max_deliver: -1, max_ack_pending: kind === 'act' ? 256 : UNBOUNDED, replay_policy: ReplayPolicy.Instant, num_replicas: 0, mem_storage: false, headers_only: false,
       },
     }))),
     enough: enoughOf(replicas, chosen),

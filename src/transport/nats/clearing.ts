@@ -1,6 +1,6 @@
 /**
  * Takes off the bus what nobody is owed any more: steps and orders that a signed report on record has answered. Housekeeping: nothing waits
- * for it, and what it could not do is met again at the next start.
+ * for it, and what it could not do is looked for when the bus is back.
  */
 import { jetstreamManager, type JetStreamManager } from '@nats-io/jetstream';
 import type { Clock, Held, Logger, Outbox, Spent } from '../../engine/ports.ts';
@@ -47,7 +47,9 @@ function isSo(spent: (held: Held) => boolean, held: Held): boolean {
 export function clearSpent({ log, adopted = [], executors, bus, tokens, clock, logger, published }: ClearingOptions): Clearing {
   const lanes = new Map(executors.map((id) => [id, laneOf(id)]));
   const queue = new Set<string>();
+  /** Asked once the bus is there; null when nothing is to be looked for. */
   let isSpent: ((held: Held) => boolean) | null = null;
+  let judge: ((held: Held) => boolean) | null = null;
   let running = false;
   let closed = false;
   let cancel: (() => void) | null = null;
@@ -82,7 +84,9 @@ export function clearSpent({ log, adopted = [], executors, bus, tokens, clock, l
       }
     };
     await Promise.all(Array.from({ length: AT_ONCE }, takeOff));
-    if (failed > 0 && !closed) logger.warn({ failed, error: reason }, 'what is spent could not be taken off the bus; it is looked for at the next start');
+    if (failed === 0 || closed) return;
+    isSpent ??= judge;
+    logger.warn({ failed, error: reason }, 'what is spent could not be taken off the bus; it is looked for when the bus is back');
   };
   const soon = (): void => {
     if (closed || running || cancel !== null || queue.size === 0) return;
@@ -140,6 +144,7 @@ export function clearSpent({ log, adopted = [], executors, bus, tokens, clock, l
   return {
     spent: (what) => enqueue(subjectsOf(what)),
     sweep(spent) {
+      judge = spent;
       isSpent = spent;
       sweepNow();
     },

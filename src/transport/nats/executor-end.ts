@@ -10,7 +10,7 @@ import type { Clock, Logger } from '../../engine/ports.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import type { Dsse } from '../../protocol/signed.ts';
-import type { Worker } from '../../executor/worker.ts';
+import { WorkerError, type Worker } from '../../executor/worker.ts';
 import type { WorkerDoor } from '../local/executor-end.ts';
 import { ack, API_PREFIX, BEAT_MS, consumerOf, EVERY_LOG, laneOf, MESSAGE_BYTES_MAX, say, STREAMS } from './bus-layout.ts';
 import { hear, type Bus } from './connection.ts';
@@ -42,6 +42,8 @@ export interface NatsListener {
 
 /** How long what the worker could not take now waits until it comes again, here or to another worker. */
 const AGAIN_MS = 2_000;
+/** The longest that an order waits which nobody here has a connector for: twice as long each time. */
+const FOREIGN_MS_MAX = 60_000;
 /** How long an order that is being carried out is kept unacknowledged, and how often it is said that it is worked on. */
 const HOLD_MS = 30_000;
 const WORKING_MS = 3_000;
@@ -51,11 +53,16 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
   const { executorId, bus, worker, clock, logger } = options;
   const { run } = worker.state();
   const lane = laneOf(executorId);
-  const reporting = openReporting({ lane, bus, clock, ackMs: options.ackMs ?? 15_000 });
   const tell = (log: string, said: Said): void => {
     // Lossy on purpose: what matters is published again.
     if (bus.isUp) bus.up().publish(say(lane, log), canonicalBytes(said));
   };
+  /** A sidecar that finds a worker anew says hello. */
+  const comeAnew = (): void => {
+    tell(EVERY_LOG, { t: 'bye', run });
+    tell(EVERY_LOG, { t: 'beat', ...worker.state() });
+  };
+  const reporting = openReporting({ lane, bus, clock, ackMs: options.ackMs ?? 15_000, askForHello: comeAnew });
 
   const takeStep = (message: JsMsg): Promise<void> => answered(message, async () => {
     const [, , , , log = '', token = ''] = message.subject.split('.');
@@ -102,7 +109,7 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
         message.term('refused');
       } else {
         logger.warn({ subject: kindOf(message), error: saidOf(error) }, 'not taken now; it comes again');
-        message.nak(AGAIN_MS);
+        message.nak(againMs(error, message.info.deliveryCount));
       }
     }
   };
@@ -134,12 +141,13 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
   };
   let listening = false;
   bus.onUp((connection) => {
-    if (!listening) listen(connection);
-    // What was said meanwhile went unheard: a sidecar that finds it anew says hello.
-    else tell(EVERY_LOG, { t: 'bye', run });
+    const isFirst = !listening;
+    if (isFirst) listen(connection);
     listening = true;
     reporting.doubt();
-    tell(EVERY_LOG, { t: 'beat', ...worker.state() });
+    // What was said meanwhile went unheard.
+    if (isFirst) tell(EVERY_LOG, { t: 'beat', ...worker.state() });
+    else comeAnew();
   });
   beat();
   // An import takes a message without a body for the end of the answer: what was asked for with it would be lost on the way until it comes again.
@@ -164,6 +172,12 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
 /** @throws JsonError for what is not strict JSON, or is too large */
 function parsed(message: JsMsg): unknown {
   return parseStrict(message.data, { maxBytes: MESSAGE_BYTES_MAX });
+}
+
+/** What this worker cannot take now it may take at any moment; a connector that is not here comes with another worker. */
+function againMs(error: unknown, deliveries: number): number {
+  const isForeign = error instanceof WorkerError && error.code === 'connector';
+  return isForeign ? Math.min(AGAIN_MS * 2 ** (deliveries - 1), FOREIGN_MS_MAX) : AGAIN_MS;
 }
 
 /** A subject without its token, which is written down nowhere. */

@@ -34,21 +34,42 @@ interface Held {
   readonly hellos: number;
   /** When the stream last said that it holds it. */
   atMs: number;
+  /** Since when no sidecar that is there has been asked to say hello for it. */
+  sinceMs: number;
   said: Said | null;
 }
 
 const PUBLISH_MS = 5_000;
-/** How long the stream is taken at its word. */
+/** How long the stream is taken at its word, and how long nobody is asked about what was not taken. */
 const HELD_MS = 600_000;
 /** How long another answer is waited for to what was refused: later reports do not wait longer for it. */
 const REFUSED_MS = 2_000;
 
-export function openReporting({ lane, bus, clock, ackMs }: { readonly lane: string; readonly bus: Bus; readonly clock: Clock; readonly ackMs: number }): Reporting {
+export interface ReportingOptions {
+  readonly lane: string;
+  readonly bus: Bus;
+  readonly clock: Clock;
+  readonly ackMs: number;
+  /** Has every sidecar that is there say hello: its answer to a report may have been lost, and is given once more to one that is published again. */
+  readonly askForHello: () => void;
+}
+
+export function openReporting({ lane, bus, clock, ackMs, askForHello }: ReportingOptions): Reporting {
   const waiting = new Map<string, (said: Said) => void>();
   /** Of reports that were not taken yet, by token. */
   const held = new Map<string, Held>();
   const hellos = new Map<string, number>();
+  let askedMs = Number.NEGATIVE_INFINITY;
 
+  /** One hello does for all that is held. */
+  const doubtAnswer = (known: Held): void => {
+    const nowMs = clock.nowMs();
+    if (nowMs - known.sinceMs < HELD_MS) return;
+    known.sinceMs = nowMs;
+    if (nowMs - askedMs < HELD_MS) return;
+    askedMs = nowMs;
+    askForHello();
+  };
   /** @param once no second message where the subject has one. */
   const publish = async (subject: string, bytes: Uint8Array, once: boolean): Promise<void> => {
     if (bytes.length > MESSAGE_BYTES_MAX) throw new TransportError('rejected', `${bytes.length} bytes are more than a message on the bus may have`);
@@ -76,25 +97,28 @@ export function openReporting({ lane, bus, clock, ackMs }: { readonly lane: stri
       // Nobody who could hear it has come since: one message of it is enough.
       const once = heardHellos === (known?.hellos ?? 0);
       const refusal = once && known?.said?.t === 'refused' ? known.said.error : null;
+      if (once && known !== undefined) doubtAnswer(known);
       const isHeld = once && known !== undefined && clock.nowMs() - known.atMs < HELD_MS;
       await new Promise<void>((resolve, reject) => {
         const finish = (settle: () => void): void => {
           cancel();
-          waiting.delete(token);
+          // Whoever waits for the same report since then goes on waiting.
+          if (waiting.get(token) === answer) waiting.delete(token);
           settle();
         };
         const late = refusal === null ? new TransportError('unreachable', 'not acknowledged in time') : new TransportError('rejected', refusal);
         const cancel = clock.after(refusal === null ? ackMs : Math.min(ackMs, REFUSED_MS), () => finish(() => reject(late)));
-        const hold = (said: Said | null): void => void held.set(token, { hellos: heardHellos, atMs: clock.nowMs(), said });
-        // The answer may be here before the bus has said that it holds the report.
-        waiting.set(token, (said) => finish(() => {
+        const hold = (said: Said | null): void => void held.set(token, { hellos: heardHellos, atMs: clock.nowMs(), sinceMs: (once ? known?.sinceMs : undefined) ?? clock.nowMs(), said });
+        const answer = (said: Said): void => finish(() => {
           if (said.t === 'taken') {
             held.delete(token);
             return resolve();
           }
           hold(said);
           reject(new TransportError('rejected', said.error));
-        }));
+        });
+        // It may be here before the bus has said that it holds the report.
+        waiting.set(token, answer);
         if (isHeld) return;
         put(log, token, message, once).then(() => {
           if (waiting.has(token)) hold(once ? (known?.said ?? null) : null);

@@ -6,7 +6,7 @@
  * takes once.
  */
 import { jetstream, JetStreamApiError, jetstreamManager, type JetStreamPublishOptions, type JsMsg } from '@nats-io/jetstream';
-import type { Msg, NatsConnection } from '@nats-io/transport-node';
+import { headers, type Msg, type NatsConnection } from '@nats-io/transport-node';
 import { canonicalBytes } from '../../../ledger/index.ts';
 import { TransportError, type Acceptance, type Clock, type Logger, type Transport } from '../../engine/ports.ts';
 import { anyReportSchema, anyTicketSchema } from '../../protocol/discovery.ts';
@@ -42,6 +42,8 @@ export interface NatsSidecarOptions {
 }
 
 const PUBLISH_MS = 5_000;
+/** Of what takes the place of everything under its subject. */
+const ROLLUP = 'Nats-Rollup';
 /** Beats that may be missed. */
 const BEATS_MISSED_MAX = 3;
 const REMEMBERED_MAX = 10_000;
@@ -288,8 +290,10 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     async publishRevoke(audience, order: Dsse) {
       const lane = laneFor(audience);
       const token = tokens('revoke', audience, payloadDigest(order));
-      // No "once" for a revoke: it is published again until it is reported, a message for each time that the bus has forgotten the last.
-      await publish(revoke(lane, readPayload(order, revokeOrderSchema).log, token), order, { msgID: token });
+      // No "once" for a revoke: it is published again until it is reported, and takes the place of the last, which may have been acknowledged.
+      const how = headers();
+      how.set(ROLLUP, 'sub');
+      await publish(revoke(lane, readPayload(order, revokeOrderSchema).log, token), order, { msgID: token, headers: how });
     },
     async publishLock(audience, lock) {
       const lane = laneFor(audience);
