@@ -52,7 +52,9 @@ export async function checkAgainstOld({ disk, directory, signal }: OldLedger, ad
   const amiss = verdicts.find(({ name, status }) => ['INTEGRITY', 'SIGNATURE', 'COMPLETENESS'].includes(name) && status !== 'holds');
   if (amiss !== undefined) return { unknown: `the old ledger: ${amiss.name}: ${amiss.message}` };
   if (malformed.length > 0) return { unknown: `the old ledger: ${malformed.join()}` };
-  return { faults: [...changesToAdopt([...states.values()])].flatMap((changeId) => faultOf(changeId, counts.get(changeId) ?? 0, adoption.changes.get(changeId) ?? 0)) };
+  // Those that were adopted as well: one that was over, cut short, would be open again.
+  const concerned = new Set([...changesToAdopt([...states.values()]), ...adoption.changes.keys()]);
+  return { faults: [...concerned].flatMap((changeId) => faultOf(changeId, counts.get(changeId) ?? 0, adoption.changes.get(changeId) ?? 0)) };
 }
 
 function faultOf(changeId: string, there: number, adopted: number): Fault[] {

@@ -1,12 +1,17 @@
 /** Each a way to say of an adopted change what its log did not, or to give by it what it had not. */
-import { canonicalBytes, digestOf, formatDigest, leafHash, parseStrict } from '../../ledger/index.ts';
+import { cpSync } from 'node:fs';
+import { canonicalBytes, digestOf, formatDigest, leafHash, nodeDisk, openLog, parseStrict } from '../../ledger/index.ts';
 import { deriveActTicket, deriveRevokeOrder, revokeStepId } from '../../src/change/derive.ts';
 import type { NewEvent } from '../../src/change/events.ts';
+import type { ChangeState } from '../../src/change/state.ts';
+import type { Store } from '../../src/engine/store.ts';
 import { adoptedPartSchema, type AdoptedPart } from '../../src/evidence/adoption.ts';
 import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import type { ViolationCode } from '../../src/evidence/violation.ts';
+import { formatTime } from '../../src/protocol/values.ts';
+import { adoptionsFrom } from '../../src/sidecar/adoptions.ts';
 import { newLogId, newSidecar, type Place } from '../support/adopted-story.ts';
-import { decision, EXECUTOR, provenance, sign, START_MS, type Telling } from '../support/story.ts';
+import { decision, EXECUTOR, keys, ORIGIN, provenance, sign, START_MS, type Telling } from '../support/story.ts';
 
 interface Told {
   readonly active: Telling;
@@ -42,6 +47,7 @@ function withPart({ draft, objects }: DraftWithObjects, edit: (part: AdoptedPart
     objects: objects.map((one, i) => (i === at ? bytes : one)),
   };
 }
+const endingThere = (body: Record<string, unknown>, { records }: AdoptedPart): object => ({ ...body, records: records.length, head: formatDigest(leafHash(Buffer.from(records.at(-1)!.record))) });
 /** What only the old ledger can tell: everything here is proven, and something is not here. */
 export const HIDDEN_CASES: readonly AdoptionCase[] = [
   {
@@ -55,9 +61,27 @@ export const HIDDEN_CASES: readonly AdoptionCase[] = [
   },
   {
     title: 'the last record of a change', code: 'adoption-incomplete',
-    lie: (place) => part((one) => ({ ...one, records: one.records.slice(0, -1) }), (body, { records }) => ({ ...body, records: records.length, head: formatDigest(leafHash(Buffer.from(records.at(-1)!.record))) }))(place),
+    lie: (place) => part((one) => ({ ...one, records: one.records.slice(0, -1) }), endingThere)(place),
   },
 ];
+/** Adopts beside the rest a change that the old log had closed, with no more than its first records. */
+export async function reopen(place: Place, over: ChangeState, keep: number): Promise<void> {
+  const copy = `${place.old}-copy`;
+  cpSync(place.old, copy, { recursive: true });
+  const old = await openLog({ origin: ORIGIN, disk: nodeDisk(copy), directory: 'ledger', journal: 'journal', signer: keys.log, now: () => START_MS });
+  const asIfOpen = { all: () => [{ ...over, name: 'active' as const, ended: null }].values() };
+  const { adoptions } = await adoptionsFrom(old, asIfOpen as unknown as Store, place.adopted.size, (bytes) => new Uint8Array(bytes));
+  const forged: DraftWithObjects[] = [];
+  for await (const { change, body, objects, digests } of adoptions) {
+    const whole: DraftWithObjects = { draft: { v: 1, change, type: 'change.adopted', at: formatTime(START_MS + 900_000), actor: newSidecar, body, objects: [...digests] }, objects: [...objects] };
+    forged.push(withPart(whole, (one) => ({ ...one, records: one.records.slice(0, keep) }), endingThere));
+  }
+  await old.close();
+  await place.rewrite(([first, ...rest]) => {
+    const { changes, records } = first!.draft.body as { changes: number; records: number };
+    return [{ ...first!, draft: { ...first!.draft, body: { ...first!.draft.body, changes: changes + forged.length, records: records + keep } } }, ...forged, ...rest];
+  });
+}
 const counted = (body: Record<string, unknown>, { records }: AdoptedPart): object => ({ ...body, records: records.length });
 const following = (event: (told: Told) => NewEvent, whose: keyof Told = 'active') => (place: Place, told: Told): Promise<void> =>
   place.tell([{ changeId: told[whose].changeId, event: event(told), atMs: START_MS + 501_000 }]);

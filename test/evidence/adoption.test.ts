@@ -13,7 +13,7 @@ import { runningLease, extensionUntilArmed, extensionUntilDecided, extensionUnti
 import { DISABLE, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned } from '../support/step-stories.ts';
 import { adoptStory, bothTrusted, newLogKey, newSidecar, NEW_ORIGIN, retold, type Place } from '../support/adopted-story.ts';
 import { GRANT, ORIGIN, provenance, PROVISION, sign, START_MS, type Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, writeStory, type Beat } from '../support/story.ts';
-import { ADOPTION_CASES, HIDDEN_CASES } from './adoption-cases.ts';
+import { ADOPTION_CASES, HIDDEN_CASES, reopen } from './adoption-cases.ts';
 import { workflowOf } from './verified.ts';
 
 let place: Place;
@@ -186,6 +186,20 @@ describe('with the old ledger at hand', () => {
     const verification = await place.verify(bothTrusted(), undefined, place.old);
     expect(workflowOf(verification)).toMatchObject({ status: 'fails', message: expect.stringContaining(code) as string });
     expect(verification.workflow?.violations.map((violation) => violation.code)).toEqual([code]);
+  });
+
+  it('it is found that one that was over was adopted as if it ran (adoption-incomplete)', async () => {
+    const early = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START_MS)));
+    const { length } = early.beats;
+    toldUntilEnded(early.later(1_000), toldUntilOrdered(early, 'person:olga'), 200);
+    const other = toldUntilDecided(PROVISION, early.atMs + 1_000);
+    place = await adoptStory([...early.beats, ...other.beats], other.atMs + 1_000);
+    await reopen(place, early.now, length);
+    await place.tell([]);
+    expect((await place.states()).get(early.changeId)?.name).toBe('active');
+    expect((await place.verify()).workflow?.violations).toEqual([]);
+    const verification = await place.verify(bothTrusted(), undefined, place.old);
+    expect(verification.workflow?.violations.map(({ code }) => code)).toEqual(['adoption-incomplete']);
   });
 
   it('nothing is established by one that does not hold, is another, or was never adopted', async () => {
