@@ -6,7 +6,7 @@ import { formatDigest, leafHash, LedgerError, logIdOf, openCheckpoint, readCheck
 import { changeEventBodies, type EventBody } from '../change/events.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { readAdopted, type AdoptedRecord } from './adoption.ts';
-import { systemRecordBodies, type ReadObject, type SystemRecordBody } from './record.ts';
+import { MalformedRecord, systemRecordBodies, type ReadObject, type SystemRecordBody } from './record.ts';
 import { fault, type Fault } from './violation.ts';
 
 /** A record of an earlier log, and the one that adopts it here. */
@@ -60,11 +60,12 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
   let records = 0;
 
   const unproven = (log: string, seq: number, why: string): Fault => fault('adoption-mismatch', `record ${seq} of log ${log} ${why}`);
-  /** Why these are not the beginning of what the adopted heads hold of the change; null where they are. */
-  const faultIn = (change: string, found: readonly AdoptedRecord[], said: EventBody<'change.adopted'>): Fault | null => {
+  /** Why these are not the beginning of what the adopted heads hold of the change; null where they are. `found` gets those before the fault: nothing after it is read. */
+  const faultIn = async (change: string, adopted: AsyncIterable<AdoptedRecord>, said: EventBody<'change.adopted'>, found: AdoptedRecord[]): Promise<Fault | null> => {
     let at = -1;
     let last: { readonly log: string; readonly leaf: string; readonly changeSeq: number } | null = null;
-    for (const [count, { log, record, bytes, inclusion }] of found.entries()) {
+    for await (const one of adopted) {
+      const { log, record, bytes, inclusion } = one;
       const { seq } = record;
       const known = logs.findIndex((one) => one.log === log);
       if (known === -1 || known < at) return unproven(log, seq, 'is of a log that was not adopted, or comes after those of a later one');
@@ -73,8 +74,9 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
       const isNext = last?.log === log ? record.changeSeq === last.changeSeq + 1 && record.changePrev === last.leaf : record.changeSeq === 0;
       if (!isNext) return unproven(log, seq, 'does not follow on the record of its change before it: one is missing or put in');
       if ((record.type === 'change.adopted') !== (last !== null && last.log !== log)) return unproven(log, seq, 'does not go on from an earlier log as it should');
-      if (record.type === 'change.adopted' && !ends(changeEventBodies['change.adopted'].safeParse(record.body).data, count, last)) return unproven(log, seq, 'adopted something else than is carried here');
+      if (record.type === 'change.adopted' && !ends(changeEventBodies['change.adopted'].safeParse(record.body).data, found.length, last)) return unproven(log, seq, 'adopted something else than is carried here');
       at = known;
+      found.push(one);
       last = { log, leaf: formatDigest(leafHash(bytes)), changeSeq: record.changeSeq ?? 0 };
     }
     if (last?.log !== logs.at(-1)?.log || !ends(said, found.length, last)) return fault('adoption-mismatch', 'what it carries does not end as it says');
@@ -102,10 +104,12 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
       if (body === null || isSettled || record.change === null) return fault('adopted-late', 'a change is adopted after the first records of the log, which alone may adopt');
       if (record.changeSeq !== 0 || changes.has(record.change)) return fault('wrong-order', 'a change is adopted that was here already');
       changes.set(record.change, 0);
-      const found = await readAdopted(record, readObject);
-      const wrong = faultIn(record.change, found, changeEventBodies['change.adopted'].parse(record.body));
-      changes.set(record.change, found.length);
-      records += found.length;
+      const said = changeEventBodies['change.adopted'].safeParse(record.body).data;
+      if (said === undefined) throw new MalformedRecord(record.seq, 'the body is not that of a change.adopted record');
+      changes.set(record.change, said.records);
+      records += said.records;
+      const found: AdoptedRecord[] = [];
+      const wrong = await faultIn(record.change, readAdopted(record, readObject), said, found);
       if (wrong !== null) return wrong;
       for (const one of found) carried.push({ log: one.log, record: one.record, adopting: record });
       adopting.push(record);

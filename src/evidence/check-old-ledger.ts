@@ -37,7 +37,7 @@ export async function checkAgainstOld({ disk, directory, signal }: OldLedger, ad
         async record(record, readObject) {
           if (record.seq >= adoption.size || record.change === null || !isChangeEventType(record.type) || malformed.length > 0) return;
           try {
-            for (const event of await eventsOf(record, readObject)) {
+            for await (const event of eventsOf(record, readObject)) {
               states.set(event.changeId, evolve(states.get(event.changeId) ?? null, event));
               counts.set(event.changeId, (counts.get(event.changeId) ?? 0) + 1);
             }

@@ -47,6 +47,18 @@ function withPart({ draft, objects }: DraftWithObjects, edit: (part: AdoptedPart
     objects: objects.map((one, i) => (i === at ? bytes : one)),
   };
 }
+/** What it carries in two parts, of which the first has a proof that is wrong. */
+export function inTwoParts(one: DraftWithObjects): DraftWithObjects {
+  let second: Uint8Array = new Uint8Array();
+  const first = withPart(one, (whole) => {
+    second = canonicalBytes({ ...whole, records: whole.records.slice(1) });
+    return { ...whole, records: [{ ...whole.records[0]!, inclusion: whole.records[1]!.inclusion }] };
+  }, (same) => same);
+  const parts = [...(first.draft.body['parts'] as string[]), digestOf(second)];
+  return { draft: { ...first.draft, body: { ...first.draft.body, parts }, objects: [...first.draft.objects, digestOf(second)] }, objects: [...first.objects, second] };
+}
+/** With a first record that is none. */
+export const withGarbledFirst = (one: DraftWithObjects): DraftWithObjects => withPart(one, (whole) => ({ ...whole, records: whole.records.map((entry, i) => (i === 0 ? { ...entry, record: '{}' } : entry)) }), (same) => same);
 const endingThere = (body: Record<string, unknown>, { records }: AdoptedPart): object => ({ ...body, records: records.length, head: formatDigest(leafHash(Buffer.from(records.at(-1)!.record))) });
 /** What only the old ledger can tell: everything here is proven, and something is not here. */
 export const HIDDEN_CASES: readonly AdoptionCase[] = [
@@ -96,6 +108,14 @@ export const ADOPTION_CASES: readonly AdoptionCase[] = [
     lie: part((one) => ({ ...one, records: one.records.map((entry, i) => (i === 0 ? { ...entry, record: entry.record.replace('the nightly export', 'the nightly expor7') } : entry)) })),
   },
   { title: 'a record left out', code: 'adoption-mismatch', lie: part((one) => ({ ...one, records: one.records.filter((_, i) => i !== 2) }), counted) },
+  {
+    title: 'one object that is named again and again', code: 'malformed-record',
+    lie: adoption((one) => ({ ...one, draft: { ...one.draft, body: { ...one.draft.body, parts: [...(one.draft.body['parts'] as string[]), ...(one.draft.body['parts'] as string[])] } } })),
+  },
+  {
+    title: 'more records than it says', code: 'malformed-record',
+    lie: part((one) => ({ ...one, records: [...one.records, ...one.records] })),
+  },
   { title: 'the beginning left out', code: 'adoption-mismatch', lie: part((one) => ({ ...one, records: one.records.slice(1) }), counted) },
   { title: 'a proof of another record', code: 'adoption-mismatch', lie: part((one) => ({ ...one, records: one.records.map((entry, i) => ({ ...entry, inclusion: one.records[i === 0 ? 1 : 0]!.inclusion })) })) },
   { title: 'an end that is not the last of what is carried', code: 'adoption-mismatch', lie: part((one) => ({ ...one, records: one.records.slice(0, -1) })) },

@@ -5,6 +5,7 @@ import { whyNotExtendable } from '../../src/change/extension.ts';
 import { nextWork } from '../../src/change/work.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { DEFAULT_LIMITS } from '../../src/engine/engine.ts';
+import { openAdoption } from '../../src/evidence/check-adoption.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { readHeld } from '../../src/evidence/held.ts';
 import { recentHistory } from '../../src/notify/history.ts';
@@ -13,7 +14,7 @@ import { runningLease, extensionUntilArmed, extensionUntilDecided, extensionUnti
 import { DISABLE, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned } from '../support/step-stories.ts';
 import { adoptStory, bothTrusted, newLogKey, newSidecar, NEW_ORIGIN, retold, type Place } from '../support/adopted-story.ts';
 import { GRANT, ORIGIN, provenance, PROVISION, sign, START_MS, type Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, writeStory, type Beat } from '../support/story.ts';
-import { ADOPTION_CASES, HIDDEN_CASES, reopen } from './adoption-cases.ts';
+import { ADOPTION_CASES, HIDDEN_CASES, inTwoParts, reopen, withGarbledFirst } from './adoption-cases.ts';
 import { workflowOf } from './verified.ts';
 
 let place: Place;
@@ -128,6 +129,34 @@ describe('what was open under the old log', () => {
     const { held, unreadable } = await readHeld(nodeDisk(place.directory), 'ledger');
     expect(unreadable).toBe(0);
     expect(held.map(({ changeId, subject, order }) => [changeId, subject, order.log])).toEqual([[active.changeId, PROVISION.subject, active.now.plan!.log]]);
+  });
+});
+
+describe('what a record carries', () => {
+  it('is read no further than to the first fault', async () => {
+    place = await adoptStory(toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS))).beats, START_MS + 500_000);
+    const read: string[] = [];
+    await place.rewrite((drafts) => drafts.map((one) => (one.draft.type === 'change.adopted' ? inTwoParts(one) : one)));
+    const log = await place.open();
+    for await (const { record } of log.entries(1, 2)) {
+      const adoption = openAdoption(bothTrusted(), NEW_ORIGIN);
+      for await (const first of log.entries(0, 1)) adoption.begin(first.record);
+      const parts = record.body['parts'] as string[];
+      const found = await adoption.take(record, (digest) => {
+        read.push(digest);
+        return log.object(digest);
+      });
+      expect([found?.code, parts.length, read]).toEqual(['adoption-mismatch', 2, [parts[0]]]);
+    }
+    await log.close();
+  });
+
+  it('is taken back as far as it can be read', async () => {
+    const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
+    place = await adoptStory(active.beats, active.atMs + 1_000);
+    await place.rewrite((drafts) => drafts.map((one) => (one.draft.type === 'change.adopted' ? withGarbledFirst(one) : one)));
+    const { held, unreadable } = await readHeld(nodeDisk(place.at()), 'ledger');
+    expect([held.map(({ changeId }) => changeId), unreadable]).toEqual([[active.changeId], 1]);
   });
 });
 
