@@ -142,6 +142,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
     const { carried, adopting, fault: miscounted } = adoption.settle();
     if (miscounted !== null) reportAt(miscounted, 0, null);
     for (const one of carried) {
+      lastAtMs = Math.max(lastAtMs ?? 0, parseTime(one.record.at));
+      if (one.record.at > one.adopting.at) reportAt(fault('adoption-mismatch', `record ${one.record.seq} of log ${one.log} is of ${one.record.at}, after it was adopted`), one.adopting.seq, one.record.change);
       await guarded(one.adopting, async () => follow(await toEvent(one.record, carriedBy(one.adopting, readObject)), one.record, one.log, one.adopting.seq));
     }
     for (const record of adopting) {

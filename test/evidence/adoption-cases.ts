@@ -1,9 +1,11 @@
 /** Each a way to say of an adopted change what its log did not, or to give by it what it had not. */
 import { cpSync } from 'node:fs';
 import { canonicalBytes, digestOf, formatDigest, leafHash, nodeDisk, openLog, parseStrict } from '../../ledger/index.ts';
-import { deriveActTicket, deriveRevokeOrder, revokeStepId } from '../../src/change/derive.ts';
+import { deriveActTicket, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, revokeStepId } from '../../src/change/derive.ts';
 import type { NewEvent } from '../../src/change/events.ts';
+import { lentBy } from '../../src/change/extension.ts';
 import type { ChangeState } from '../../src/change/state.ts';
+import { newChangeId } from '../../src/engine/ids.ts';
 import type { Store } from '../../src/engine/store.ts';
 import { adoptedPartSchema, type AdoptedPart } from '../../src/evidence/adoption.ts';
 import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
@@ -11,7 +13,8 @@ import type { ViolationCode } from '../../src/evidence/violation.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { adoptionsFrom } from '../../src/sidecar/adoptions.ts';
 import { newLogId, newSidecar, type Place } from '../support/adopted-story.ts';
-import { decision, EXECUTOR, keys, ORIGIN, provenance, sign, START_MS, type Telling } from '../support/story.ts';
+import { extendRequest } from '../support/extension-story.ts';
+import { ANA, decision, EXECUTOR, keys, ORIGIN, provenance, report, salt, sign, START_MS, statementOf, targetState, Telling } from '../support/story.ts';
 
 interface Told {
   readonly active: Telling;
@@ -93,6 +96,26 @@ export async function reopen(place: Place, over: ChangeState, keep: number): Pro
     const { changes, records } = first!.draft.body as { changes: number; records: number };
     return [{ ...first!, draft: { ...first!.draft, body: { ...first!.draft.body, changes: changes + forged.length, records: records + keep } } }, ...forged, ...rest];
   });
+}
+/** An extension of an adopted lease, asked for and carried out under the new log as if the lease were its own. */
+export function extendedHere(held: ChangeState, atMs: number): Telling {
+  const told = new Telling(atMs);
+  Object.assign(told, { changeId: newChangeId(newLogId, atMs, (bytes) => new Uint8Array(bytes).fill(3)) });
+  const request = extendRequest(held.changeId);
+  told.do({ type: 'request', by: request.subject, request, requester: [request.subject], idempotency: null });
+  const query = deriveQuery(told.changeId, request, 'ci_deployer', 'grant');
+  told.later(5).do({ type: 'authoriseRead', by: newSidecar, ticket: sign.ticket(deriveReadTicket(told.now, query, EXECUTOR, told.atMs, 300)) });
+  const before = targetState('ci_deployer', ['role:deploy'], true, 6);
+  const read = { kind: 'read' as const, v: 1 as const, executor: EXECUTOR, log: newLogId, changeId: told.changeId, stepId: told.now.read!.stepId, issue: 1 };
+  report(told.later(20), { ...read, at: formatTime(told.atMs), outcome: 'done', code: null, detail: null, state: digestOf(canonicalBytes(before)) }, [before]);
+  const plan = derivePlan(told.now, query, before, { salt: salt(7), window: null, consumers: [], parent: null, extended: { ...lentBy(held)!, nextEpoch: 2 } })!;
+  const decided = { type: 'recordDecision' as const, by: newSidecar, plan, decision: decision('needsApproval', ANA), provenance, approvalSeconds: 3600 };
+  told.later(5).do({ ...decided, phase: 'request' });
+  told.later(10_000).do({ type: 'approve', approval: sign.approval({ ...statementOf(told, 'person:ana'), log: newLogId }), comment: 'x' });
+  told.later(10).do({ ...decided, phase: 'dispatch' });
+  const ticket = sign.ticket(deriveActTicket(told.now, plan, plan.steps[0]!, EXECUTOR, told.atMs, 300));
+  const order = sign.order(deriveRevokeOrder(plan, EXECUTOR, leaseEndMs(plan, told.atMs)!, 'leaseEnd', newSidecar)!);
+  return told.do({ type: 'authoriseAct', by: newSidecar, ticket, order, extended: { ...held, adoptedFrom: null } });
 }
 const counted = (body: Record<string, unknown>, { records }: AdoptedPart): object => ({ ...body, records: records.length });
 const following = (event: (told: Told) => NewEvent, whose: keyof Told = 'active') => (place: Place, told: Told): Promise<void> =>

@@ -8,13 +8,14 @@ import { DEFAULT_LIMITS } from '../../src/engine/engine.ts';
 import { openAdoption } from '../../src/evidence/check-adoption.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { readHeld } from '../../src/evidence/held.ts';
+import { formatTime } from '../../src/protocol/values.ts';
 import { recentHistory } from '../../src/notify/history.ts';
 import { nodeDisk, openLog } from '../../ledger/index.ts';
 import { runningLease, extensionUntilArmed, extensionUntilDecided, extensionUntilDone, extensionUntilVerified, extendRequest, VERIFIED } from '../support/extension-story.ts';
-import { DISABLE, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned } from '../support/step-stories.ts';
+import { CALLED, DISABLE, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned } from '../support/step-stories.ts';
 import { adoptStory, bothTrusted, newLogKey, newSidecar, NEW_ORIGIN, retold, type Place } from '../support/adopted-story.ts';
 import { GRANT, ORIGIN, provenance, PROVISION, sign, START_MS, type Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, writeStory, type Beat } from '../support/story.ts';
-import { ADOPTION_CASES, HIDDEN_CASES, inTwoParts, reopen, withGarbledFirst } from './adoption-cases.ts';
+import { ADOPTION_CASES, extendedHere, HIDDEN_CASES, inTwoParts, reopen, withGarbledFirst } from './adoption-cases.ts';
 import { workflowOf } from './verified.ts';
 
 let place: Place;
@@ -180,6 +181,32 @@ describe('a lie about what was adopted', () => {
     expect(verification.verdicts.find(({ name }) => name === 'INTEGRITY')?.status).toBe('holds');
     expect(workflowOf(verification).status).toBe('fails');
     expect(verification.workflow!.violations.map((violation) => violation.code)).toContain(code);
+  });
+
+  it('a log that is dated back to before what it adopts ended hides no lease that is overdue', async () => {
+    const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
+    const laterMs = active.now.lease!.endsAtMs + 3_600_000;
+    place = await adoptStory([...active.beats, ...toldUntilDecided(GRANT, laterMs).beats], laterMs + 100_000);
+    await place.rewrite((drafts) => drafts.map((one) => ({ ...one, draft: { ...one.draft, at: formatTime(START_MS + 1_000) } })));
+    const codes = (await place.verify()).workflow!.violations.map(({ code }) => code);
+    expect(codes).toContain('lease-overdue');
+    expect(codes).toContain('adoption-mismatch');
+  });
+
+  it('a caller takes up nothing that was authorised before (gained-after-adoption)', async () => {
+    const told = toldUntilAuthorised(toldUntilPlanned(CALLED, START_MS));
+    place = await adoptStory(told.beats, told.atMs + 1_000);
+    const on = retold({ ...(await place.states()).get(told.changeId)!, adoptedFrom: null }, told.atMs + 2_000);
+    toldUntilActed(toldUntilClaimed(on));
+    await place.tell(on.beats);
+    expect((await place.verify()).workflow?.violations[0]?.code).toBe('gained-after-adoption');
+  });
+
+  it('an extension that was begun here extends no adopted lease (gained-after-adoption)', async () => {
+    const lease = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START_MS)));
+    place = await adoptStory(lease.beats, lease.atMs + 1_000);
+    await place.tell(extendedHere((await place.states()).get(lease.changeId)!, lease.atMs + 2_000).beats);
+    expect((await place.verify()).workflow?.violations.map(({ code }) => code)).toEqual(['gained-after-adoption']);
   });
 
   it('an honest one is none', async () => {
