@@ -25,6 +25,8 @@ export interface AdoptionFindings {
   readonly checkpoint: string;
   /** How many records of each adopted change there are. */
   readonly changes: ReadonlyMap<string, number>;
+  /** The locks that were set with what was adopted, before anything else was recorded. */
+  readonly locks: ReadonlyMap<string, SystemRecordBody<'lock.set'>>;
   /** What others have seen beyond that, and nobody has. */
   readonly ahead: SystemRecordBody<'ledger.adopted'>['ahead'];
   /** Why it is not known whether any of it is so, in a sentence; null where it is. */
@@ -36,6 +38,8 @@ export interface Adoption {
   begin(record: LedgerRecord): Fault | null;
   /** A record that adopts a change. Nothing is followed yet. @throws MalformedRecord, JsonError */
   take(record: LedgerRecord, readObject: ReadObject): Promise<Fault | null>;
+  /** A lock is set by record `seq`. */
+  lock(seq: number, body: SystemRecordBody<'lock.set'>): void;
   /** To be called with the first record that adopts nothing, or at the end: what was adopted, in the order in which it was recorded. Nothing more is taken. */
   settle(): { readonly carried: readonly Carried[]; readonly adopting: readonly LedgerRecord[]; readonly fault: Fault | null };
   /** Whether the log is one that was adopted. */
@@ -57,6 +61,9 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
   const carried: Carried[] = [];
   const adopting: LedgerRecord[] = [];
   const changes = new Map<string, number>();
+  const locks = new Map<string, SystemRecordBody<'lock.set'>>();
+  /** Of the record that may still be part of what was adopted. */
+  let nextSeq = 0;
   let records = 0;
 
   const unproven = (log: string, seq: number, why: string): Fault => fault('adoption-mismatch', `record ${seq} of log ${log} ${why}`);
@@ -86,6 +93,7 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
   return {
     begin(record) {
       if (record.seq !== 0) return fault('adopted-late', 'a log adopts another by its first record, or not at all');
+      nextSeq = 1;
       body = systemRecordBodies['ledger.adopted'].parse(record.body);
       const notes = [...body.earlier, body.checkpoint];
       try {
@@ -95,13 +103,14 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
         return fault('adoption-mismatch', `what was adopted has no checkpoint: ${error.message}`);
       }
       const { checkpoint } = logs.at(-1)!;
-      findings = { origin: checkpoint.origin, size: checkpoint.size, checkpoint: body.checkpoint, changes, ahead: body.ahead, unknown: whyUnknown(trust, notes, logs) };
+      findings = { origin: checkpoint.origin, size: checkpoint.size, checkpoint: body.checkpoint, changes, locks, ahead: body.ahead, unknown: whyUnknown(trust, notes, logs) };
       if (logs.some((one) => one.checkpoint.origin === origin) || new Set(logs.map(({ log }) => log)).size !== logs.length) return fault('adoption-mismatch', 'a log adopts itself, or another twice');
       const behind = body.ahead.find(({ size }) => size <= checkpoint.size);
       return behind === undefined ? null : fault('adoption-mismatch', `${behind.by} is said to have seen more than was adopted, and has seen ${behind.size} records`);
     },
     async take(record, readObject) {
       if (body === null || isSettled || record.change === null) return fault('adopted-late', 'a change is adopted after the first records of the log, which alone may adopt');
+      nextSeq = record.seq + 1;
       if (record.changeSeq !== 0 || changes.has(record.change)) return fault('wrong-order', 'a change is adopted that was here already');
       changes.set(record.change, 0);
       const said = changeEventBodies['change.adopted'].safeParse(record.body).data;
@@ -114,6 +123,11 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
       for (const one of found) carried.push({ log: one.log, record: one.record, adopting: record });
       adopting.push(record);
       return null;
+    },
+    lock(seq, lock) {
+      if (body === null || seq !== nextSeq) return;
+      nextSeq += 1;
+      locks.set(lock.lockId, lock);
     },
     settle() {
       const isFirst = !isSettled && body !== null;

@@ -3,8 +3,9 @@ import { verifyLedger, type Disk, type RuleSet, type Verdict, type Verification 
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { AdoptionFindings } from './check-adoption.ts';
-import { checkAgainstOld, type AgainstOld, type OldLedger } from './check-old-ledger.ts';
+import { checkAgainstOld, untold, type AgainstOld, type OldLedger } from './check-old-ledger.ts';
 import { KEPT_MAX, openWorkflow, type WorkflowFindings, type WorkflowOptions } from './workflow.ts';
+import type { Violation } from './violation.ts';
 
 export interface VerifyEvidenceOptions {
   readonly disk: Disk;
@@ -58,11 +59,13 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
 }
 
 async function againstOld(old: OldLedger, { adoption }: WorkflowFindings, trust: Trust): Promise<AgainstOld> {
-  return adoption === null ? { unknown: 'this ledger goes on for no other' } : checkAgainstOld(old, adoption, trust);
+  return adoption === null ? untold('this ledger goes on for no other') : checkAgainstOld(old, adoption, trust);
 }
 
 function withFaults(findings: WorkflowFindings, against: AgainstOld): WorkflowFindings {
-  const more = 'faults' in against ? against.faults.map((found) => ({ ...found, seq: 0, changeId: null })) : [];
+  // What is amiss in the records of an adopted change is found in both.
+  const isHere = ({ code, changeId }: Violation): boolean => changeId !== null && findings.violations.some((one) => one.code === code && one.changeId === changeId);
+  const more = against.violations.filter((one) => !isHere(one));
   return { ...findings, violations: [...more, ...findings.violations].slice(0, KEPT_MAX), violationCount: findings.violationCount + more.length };
 }
 
@@ -99,7 +102,7 @@ function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans, adoption
 function unprovenOf({ origin, size, ahead }: AdoptionFindings, against: AgainstOld | null): string[] {
   const lost = ahead.map(({ by, size: seen }) => `${by} has seen ${seen}`).join(', ');
   return [
-    ...(against !== null && 'faults' in against ? [] : [`that every change which was open after ${size} records of ${origin} was adopted, to its last record: that ledger would tell (--old-ledger)`]),
+    ...(against?.unknown === null ? [] : [`that every change which was open after ${size} records of ${origin} was adopted, to its last record, and every lock that stood: that ledger would tell (--old-ledger)`]),
     `what ${origin} recorded after them${lost === '' ? '' : `: ${lost}`}`,
   ];
 }
@@ -132,7 +135,7 @@ export function workflowVerdict(findings: WorkflowFindings, against: AgainstOld 
     const more = violationCount === 1 ? '' : `, and ${plural(violationCount - 1, 'more violation')}`;
     return { name: 'WORKFLOW', status: 'fails', message: `record ${first.seq}: ${first.message} (${first.code})${first.changeId === null ? '' : `, in ${first.changeId}`}${more}`, seq: first.seq };
   }
-  if (against !== null && 'unknown' in against) return { name: 'WORKFLOW', status: 'notEstablished', message: against.unknown };
+  if (against !== null && against.unknown !== null) return { name: 'WORKFLOW', status: 'notEstablished', message: against.unknown };
   if (erasedPlans > 0) {
     return { name: 'WORKFLOW', status: 'notEstablished', message: `${plural(erasedPlans, 'plan')} erased: what their digests stand for cannot be checked; all else holds: ${summary(findings)}` };
   }

@@ -246,6 +246,7 @@ function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly
   const bySidecar = (): Fault | null => (record.actor === sidecar ? null : fault('wrong-actor', `${type} by ${record.actor}, where the sidecar of this log is due`));
   switch (type) {
     case 'lock.set':
+      adoption.lock(record.seq, systemRecordBodies['lock.set'].parse(record.body));
       return locks.set(systemRecordBodies['lock.set'].parse(record.body), record.actor);
     case 'lock.lifted':
       return locks.lift(systemRecordBodies['lock.lifted'].parse(record.body), record.actor);
@@ -263,7 +264,7 @@ function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly
   }
 }
 
-function isMalformed(error: unknown): error is Error {
+export function isMalformed(error: unknown): error is Error {
   // Each is thrown by a schema, a parser or an upcast for bytes that are not what their place says.
   return error instanceof MalformedRecord || error instanceof ProtocolError || error instanceof JsonError || error instanceof RangeError;
 }

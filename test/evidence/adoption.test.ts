@@ -1,4 +1,7 @@
 /** A log that goes on for another: what was begun under the old one is followed to its end under the new, and every lie about it is found. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { deriveRevokeOrder } from '../../src/change/derive.ts';
 import { whyNotExtendable } from '../../src/change/extension.ts';
@@ -6,6 +9,7 @@ import { nextWork } from '../../src/change/work.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { DEFAULT_LIMITS } from '../../src/engine/engine.ts';
 import { openAdoption } from '../../src/evidence/check-adoption.ts';
+import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { readHeld } from '../../src/evidence/held.ts';
 import { formatTime } from '../../src/protocol/values.ts';
@@ -14,12 +18,24 @@ import { nodeDisk, openLog } from '../../ledger/index.ts';
 import { runningLease, extensionUntilArmed, extensionUntilDecided, extensionUntilDone, extensionUntilVerified, extendRequest, VERIFIED } from '../support/extension-story.ts';
 import { CALLED, DISABLE, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned } from '../support/step-stories.ts';
 import { adoptStory, bothTrusted, newLogKey, newSidecar, NEW_ORIGIN, retold, type Place } from '../support/adopted-story.ts';
-import { GRANT, ORIGIN, provenance, PROVISION, sign, START_MS, type Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, writeStory, type Beat } from '../support/story.ts';
+import { GRANT, keys, ORIGIN, provenance, PROVISION, sidecar, sign, START_MS, type Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, writeStory, type Beat } from '../support/story.ts';
 import { ADOPTION_CASES, extendedHere, HIDDEN_CASES, inTwoParts, reopen, withGarbledFirst } from './adoption-cases.ts';
 import { workflowOf } from './verified.ts';
 
 let place: Place;
 afterEach(() => place.remove());
+
+/** An old ledger of these beats, whatever they are. */
+async function writeBroken(n: number, beats: readonly Beat[]): Promise<{ readonly directory: string; readonly checkpoint: string }> {
+  const directory = mkdtempSync(join(tmpdir(), `cs-broken-${n}-`));
+  const log = await openLog({ origin: ORIGIN, disk: nodeDisk(directory), directory: 'ledger', journal: 'journal', signer: keys.log, now: () => START_MS });
+  const opened = systemDraft('ledger.opened', { origin: ORIGIN, epoch: 1, version: '0.1.0' }, sidecar, START_MS);
+  for (const { draft, objects } of [opened, ...beats.map(({ changeId, event, atMs }) => toDraft(changeId, event, atMs))]) log.append([draft], { objects });
+  await log.sync();
+  const { text } = log.checkpoint();
+  await log.close();
+  return { directory, checkpoint: text };
+}
 
 const workOf = (state: ChangeState, nowMs: number): string | null => nextWork(state, nowMs, DEFAULT_LIMITS).work?.do ?? null;
 
@@ -256,6 +272,73 @@ describe('with the old ledger at hand', () => {
     expect((await place.verify()).workflow?.violations).toEqual([]);
     const verification = await place.verify(bothTrusted(), undefined, place.old);
     expect(verification.workflow?.violations.map(({ code }) => code)).toEqual(['adoption-incomplete']);
+  });
+
+  it('it is found that a lock that stood was left out, or covers less (adoption-incomplete)', async () => {
+    const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
+    const [stood, lifted] = [`lck_${'0'.repeat(26)}`, `lck_${'1'.repeat(26)}`];
+    const first = [...[stood, lifted].map((lockId) => systemDraft('lock.set', { lockId, nhi: GRANT.subject, connector: null, reason: 'stolen' }, 'person:olga', START_MS - 2)), systemDraft('lock.lifted', { lockId: lifted, reason: null }, 'person:olga', START_MS - 1)];
+    place = await adoptStory(active.beats, active.atMs + 1_000, { first });
+    expect(workflowOf(await place.verify(bothTrusted(), undefined, place.old))).toMatchObject({ status: 'holds' });
+    await place.tell([]);
+    expect(workflowOf(await place.verify(bothTrusted(), undefined, place.old))).toMatchObject({ status: 'holds' });
+    const locks: DraftWithObjects[] = [];
+    await place.rewrite((drafts) => drafts.filter((one) => one.draft.type !== 'lock.set' || (locks.push(one), false)));
+    const dropped = await place.verify();
+    expect(dropped.workflow?.violations).toEqual([]);
+    expect(dropped.notProven).toContainEqual(expect.stringContaining('and every lock that stood'));
+    const codes = async (): Promise<unknown> => (await place.verify(bothTrusted(), undefined, place.old)).workflow?.violations.map(({ code, message }) => [code, message.includes(stood)]);
+    expect(await codes()).toEqual([['adoption-incomplete', true]]);
+    await place.rewrite((drafts) => [...drafts, ...locks]);
+    expect(await codes()).toEqual([['adoption-incomplete', true]]);
+  });
+
+  it('what it broke itself is found, also in what was not adopted', async () => {
+    const over = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START_MS - 4_000_000)));
+    toldUntilEnded(over, over.now.lease!.order);
+    const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
+    place = await adoptStory([...over.beats.filter(({ event }) => event.type !== 'approval.recorded'), ...active.beats], active.atMs + 1_000);
+    await place.tell([]);
+    expect(workflowOf(await place.verify())).toMatchObject({ status: 'holds' });
+    const verification = await place.verify(bothTrusted(), undefined, place.old);
+    expect(verification.workflow?.violations.map(({ code, changeId }) => [code, changeId])).toContainEqual(['approvals-insufficient', over.changeId]);
+    expect(workflowOf(verification)).toMatchObject({ status: 'fails', message: expect.stringContaining('of the old ledger') as string });
+  });
+
+  it('what it broke in what was adopted is told once', async () => {
+    const active = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START_MS)));
+    place = await adoptStory(active.beats.filter(({ event }) => event.type !== 'approval.recorded'), active.atMs + 1_000);
+    const alone = (await place.verify()).workflow!.violations.map(({ code }) => code);
+    expect(alone.length).toBeGreaterThan(0);
+    expect((await place.verify(bothTrusted(), undefined, place.old)).workflow!.violations.map(({ code }) => code)).toEqual(alone);
+  });
+
+  it('nothing is established by one that goes on beyond what was adopted', async () => {
+    const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
+    const other = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START_MS + 400_000)));
+    place = await adoptStory(active.beats, other.atMs + 10_000);
+    await writeStory(`${place.old}-full`, [...active.beats, ...other.beats]);
+    const verification = await place.verify(bothTrusted(), undefined, `${place.old}-full`);
+    expect(workflowOf(verification)).toMatchObject({ status: 'notEstablished', message: `the old ledger has ${other.beats.length} records more than were adopted` });
+  });
+
+  it('nothing is established by one whose records are not what they say', async () => {
+    const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
+    const garbled = active.beats.map((beat) => {
+      if (beat.event.type !== 'state.read') return beat;
+      const report = { ...beat.event.body.report, payload: Buffer.from('{"a":1}').toString('base64') };
+      return { ...beat, event: { ...beat.event, body: { ...beat.event.body, report } } };
+    });
+    for (const [i, beats] of [garbled, active.beats.slice(1)].entries()) {
+      const { directory, checkpoint } = await writeBroken(i, beats);
+      place = await adoptStory(active.beats, active.atMs + 1_000);
+      await place.rewrite(([first]) => [{ ...first!, draft: { ...first!.draft, body: { ...first!.draft.body, checkpoint, changes: 0, records: 0 } } }]);
+      const verification = await place.verify(bothTrusted(), undefined, directory);
+      expect(workflowOf(verification).status).toBe('fails');
+      expect(verification.notProven).toContainEqual(expect.stringContaining('that ledger would tell'));
+      place.remove();
+      rmSync(directory, { recursive: true });
+    }
   });
 
   it('nothing is established by one that does not hold, is another, or was never adopted', async () => {
