@@ -31,6 +31,8 @@ export interface AdoptionFindings {
   readonly ahead: SystemRecordBody<'ledger.adopted'>['ahead'];
   /** Why it is not known whether any of it is so, in a sentence; null where it is. */
   readonly unknown: string | null;
+  /** What nobody's cosignature shows where the auditor wants witnesses, as it is said under NOT PROVEN. */
+  readonly unwitnessed: readonly string[];
 }
 
 export interface Adoption {
@@ -103,7 +105,7 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
         return fault('adoption-mismatch', `what was adopted has no checkpoint: ${error.message}`);
       }
       const { checkpoint } = logs.at(-1)!;
-      findings = { origin: checkpoint.origin, size: checkpoint.size, checkpoint: body.checkpoint, changes, locks, ahead: body.ahead, unknown: whyUnknown(trust, notes, logs) };
+      findings = { origin: checkpoint.origin, size: checkpoint.size, checkpoint: body.checkpoint, changes, locks, ahead: body.ahead, ...standingOf(trust, notes, logs) };
       if (logs.some((one) => one.checkpoint.origin === origin) || new Set(logs.map(({ log }) => log)).size !== logs.length) return fault('adoption-mismatch', 'a log adopts itself, or another twice');
       const behind = body.ahead.find(({ size }) => size <= checkpoint.size);
       return behind === undefined ? null : fault('adoption-mismatch', `${behind.by} is said to have seen more than was adopted, and has seen ${behind.size} records`);
@@ -160,17 +162,19 @@ function isIncluded(bytes: Uint8Array, { seq }: LedgerRecord, inclusion: readonl
   }
 }
 
-/** A log that the auditor does not know may have been made up with everything that is adopted from it. */
-function whyUnknown(trust: Trust, notes: readonly string[], logs: readonly Adopted[]): string | null {
+/** A log that the auditor does not know may have been made up with everything that is adopted from it; one without witnesses may have had another history. */
+function standingOf(trust: Trust, notes: readonly string[], logs: readonly Adopted[]): Pick<AdoptionFindings, 'unknown' | 'unwitnessed'> {
+  const unwitnessed: string[] = [];
   for (const [i, note] of notes.entries()) {
     const { log, checkpoint } = logs[i]!;
     try {
-      openCheckpoint(note, trust.policy);
+      const { witness, witnesses } = openCheckpoint(note, trust.policy);
+      if (!witness.met) unwitnessed.push(`that ${checkpoint.origin} had no other history than that which was adopted: its head is cosigned by ${witnesses.length} witnesses, which is no quorum (${witness.demand})`);
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
-      return `what was adopted from ${checkpoint.origin}: ${error.message}`;
+      return { unknown: `what was adopted from ${checkpoint.origin}: ${error.message}`, unwitnessed };
     }
-    if (!trust.sidecars.has(log)) return `the trust folder lists no ticket key of ${checkpoint.origin}, which was adopted, in sidecars.json`;
+    if (!trust.sidecars.has(log)) return { unknown: `the trust folder lists no ticket key of ${checkpoint.origin}, which was adopted, in sidecars.json`, unwitnessed };
   }
-  return null;
+  return { unknown: null, unwitnessed };
 }

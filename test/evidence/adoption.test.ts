@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { deriveRevokeOrder } from '../../src/change/derive.ts';
+import { rotationsIn } from '../../src/change/origin.ts';
 import { whyNotExtendable } from '../../src/change/extension.ts';
 import { nextWork } from '../../src/change/work.ts';
 import type { ChangeState } from '../../src/change/state.ts';
@@ -16,7 +17,7 @@ import { formatTime } from '../../src/protocol/values.ts';
 import { recentHistory } from '../../src/notify/history.ts';
 import { nodeDisk, openLog } from '../../ledger/index.ts';
 import { runningLease, extensionUntilArmed, extensionUntilDecided, extensionUntilDone, extensionUntilVerified, extendRequest, VERIFIED } from '../support/extension-story.ts';
-import { CALLED, DISABLE, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned } from '../support/step-stories.ts';
+import { CALLED, DISABLE, rotation, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned } from '../support/step-stories.ts';
 import { adoptStory, bothTrusted, newLogKey, newSidecar, NEW_ORIGIN, retold, type Place } from '../support/adopted-story.ts';
 import { GRANT, keys, ORIGIN, provenance, PROVISION, sidecar, sign, START_MS, type Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, writeStory, type Beat } from '../support/story.ts';
 import { ADOPTION_CASES, extendedHere, HIDDEN_CASES, inTwoParts, reopen, withGarbledFirst } from './adoption-cases.ts';
@@ -24,6 +25,8 @@ import { workflowOf } from './verified.ts';
 
 let place: Place;
 afterEach(() => place.remove());
+
+const lockOf = (lockId: string): DraftWithObjects => systemDraft('lock.set', { lockId, nhi: GRANT.subject, connector: null, reason: 'stolen' }, 'person:olga', START_MS - 2);
 
 /** An old ledger of these beats, whatever they are. */
 async function writeBroken(n: number, beats: readonly Beat[]): Promise<{ readonly directory: string; readonly checkpoint: string }> {
@@ -127,6 +130,15 @@ describe('what was open under the old log', () => {
     expect([state.name, workOf(state, START_MS + 100_000)]).toEqual(['authorised', 'endAdopted']);
   });
 
+  it('is older than what was begun here, whatever the numbers of its records', async () => {
+    const told = rotation();
+    place = await adoptStory(told.beats, told.atMs + 1_000);
+    const old = (await place.states()).get(told.changeId)!;
+    const next: ChangeState = { ...old, changeId: 'chg_next', adoptedFrom: null, act: { ...old.act!, seq: 6 }, firstActAtMs: told.atMs + 9_000 };
+    expect(old.act!.seq).toBeGreaterThan(6);
+    expect(rotationsIn([next, old]).map(({ changeId }) => changeId)).toEqual([old.changeId, 'chg_next']);
+  });
+
   it('is told of from then on, and not once more from before', async () => {
     const pending = toldUntilDecided(GRANT, START_MS);
     place = await adoptStory(pending.beats, pending.atMs + 1_000);
@@ -184,6 +196,32 @@ describe('whose word it is', () => {
     expect(stranger).toMatchObject({ status: 'notEstablished', message: `what was adopted from ${ORIGIN}: the trust policy lists no log with the origin ${ORIGIN}` });
     const tickets = workflowOf(await place.verify(bothTrusted({ ticketsOf: [NEW_ORIGIN] })));
     expect(tickets).toMatchObject({ status: 'notEstablished', message: `the trust folder lists no ticket key of ${ORIGIN}, which was adopted, in sidecars.json` });
+  });
+});
+
+describe('a log whose predecessor is not known', () => {
+  it('fails for what its own records say, all the same', async () => {
+    place = await adoptStory(toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS))).beats, START_MS + 500_000, { first: [lockOf(`lck_${'0'.repeat(26)}`)] });
+    expect(workflowOf(await place.verify(bothTrusted({ ticketsOf: [NEW_ORIGIN] })))).toMatchObject({ status: 'notEstablished' });
+    await place.tell([], [systemDraft('bundle.activated', { bundle: null }, 'person:mallory', START_MS + 501_000)]);
+    expect(workflowOf(await place.verify(bothTrusted({ ticketsOf: [NEW_ORIGIN] })))).toMatchObject({ status: 'fails', message: expect.stringContaining('wrong-actor') as string });
+  });
+
+  it('is said to have nobody’s word for the head that was adopted, where the auditor wants witnesses', async () => {
+    place = await adoptStory(toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS))).beats, START_MS + 500_000);
+    const trust = bothTrusted();
+    const strict = { ...trust, policy: { ...trust.policy, groups: [{ name: 'two', threshold: 2, members: [] }], quorum: 'two' } };
+    expect((await place.verify()).notProven.filter((item) => item.includes('cosigned'))).toEqual([]);
+    expect((await place.verify(strict)).notProven).toContainEqual(`that ${ORIGIN} had no other history than that which was adopted: its head is cosigned by 0 witnesses, which is no quorum (two: 2 of 0)`);
+  });
+});
+
+describe('what others have seen beyond the adopted head', () => {
+  it('is on record for as many as fit, those that have seen most first', async () => {
+    const known = Array.from({ length: 70 }, (_, i) => ({ by: `book ${i}`, size: 9_000 + i, root: new Uint8Array(32).fill(i) }));
+    place = await adoptStory(toldUntilDecided(GRANT, START_MS).beats, START_MS + 500_000, { known });
+    const { ahead } = (await place.verify()).workflow!.adoption!;
+    expect([ahead.length, ahead[0]?.by, ahead.at(-1)?.by]).toEqual([64, 'book 69', 'book 6']);
   });
 });
 
@@ -277,7 +315,7 @@ describe('with the old ledger at hand', () => {
   it('it is found that a lock that stood was left out, or covers less (adoption-incomplete)', async () => {
     const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
     const [stood, lifted] = [`lck_${'0'.repeat(26)}`, `lck_${'1'.repeat(26)}`];
-    const first = [...[stood, lifted].map((lockId) => systemDraft('lock.set', { lockId, nhi: GRANT.subject, connector: null, reason: 'stolen' }, 'person:olga', START_MS - 2)), systemDraft('lock.lifted', { lockId: lifted, reason: null }, 'person:olga', START_MS - 1)];
+    const first = [...[stood, lifted].map(lockOf), systemDraft('lock.lifted', { lockId: lifted, reason: null }, 'person:olga', START_MS - 1)];
     place = await adoptStory(active.beats, active.atMs + 1_000, { first });
     expect(workflowOf(await place.verify(bothTrusted(), undefined, place.old))).toMatchObject({ status: 'holds' });
     await place.tell([]);
