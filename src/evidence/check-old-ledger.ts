@@ -66,7 +66,10 @@ function openOld(workflow: Workflow): Old {
       const lock = systemRecordBodies['lock.set'].safeParse(record.body).data;
       if (lock !== undefined) locks.set(lock.lockId, lock);
     }
-    if (record.type === 'lock.lifted') locks.delete(String(record.body['lockId']));
+    if (record.type === 'lock.lifted') {
+      const lifted = systemRecordBodies['lock.lifted'].safeParse(record.body).data;
+      if (lifted !== undefined) locks.delete(lifted.lockId);
+    }
     if (record.change === null || !isChangeEventType(record.type)) return;
     for await (const event of eventsOf(record, readObject)) {
       const before = states.get(event.changeId) ?? null;

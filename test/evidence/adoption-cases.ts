@@ -6,7 +6,6 @@ import type { NewEvent } from '../../src/change/events.ts';
 import { lentBy } from '../../src/change/extension.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { newChangeId } from '../../src/engine/ids.ts';
-import type { Store } from '../../src/engine/store.ts';
 import { adoptedPartSchema, type AdoptedPart } from '../../src/evidence/adoption.ts';
 import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import type { ViolationCode } from '../../src/evidence/violation.ts';
@@ -85,7 +84,7 @@ export async function reopen(place: Place, over: ChangeState, keep: number): Pro
   cpSync(place.old, copy, { recursive: true });
   const old = await openLog({ origin: ORIGIN, disk: nodeDisk(copy), directory: 'ledger', journal: 'journal', signer: keys.log, now: () => START_MS });
   const asIfOpen = { all: () => [{ ...over, name: 'active' as const, ended: null }].values() };
-  const { adoptions } = await adoptionsFrom(old, asIfOpen as unknown as Store, place.adopted.size, (bytes) => new Uint8Array(bytes));
+  const { adoptions } = await adoptionsFrom(old, asIfOpen, place.adopted.size, (bytes) => new Uint8Array(bytes));
   const forged: DraftWithObjects[] = [];
   for await (const { change, body, objects, digests } of adoptions) {
     const whole: DraftWithObjects = { draft: { v: 1, change, type: 'change.adopted', at: formatTime(START_MS + 900_000), actor: newSidecar, body, objects: [...digests] }, objects: [...objects] };

@@ -312,7 +312,7 @@ describe('with the old ledger at hand', () => {
     expect(verification.workflow?.violations.map(({ code }) => code)).toEqual(['adoption-incomplete']);
   });
 
-  it('it is found that a lock that stood was left out, or covers less (adoption-incomplete)', async () => {
+  it('it is found that a lock that stood was left out, or was set too late (adoption-incomplete)', async () => {
     const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
     const [stood, lifted] = [`lck_${'0'.repeat(26)}`, `lck_${'1'.repeat(26)}`];
     const first = [...[stood, lifted].map(lockOf), systemDraft('lock.lifted', { lockId: lifted, reason: null }, 'person:olga', START_MS - 1)];
@@ -349,6 +349,17 @@ describe('with the old ledger at hand', () => {
     const alone = (await place.verify()).workflow!.violations.map(({ code }) => code);
     expect(alone.length).toBeGreaterThan(0);
     expect((await place.verify(bothTrusted(), undefined, place.old)).workflow!.violations.map(({ code }) => code)).toEqual(alone);
+  });
+
+  it('what it left open is judged here, where it goes on', async () => {
+    const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
+    const laterMs = active.now.lease!.endsAtMs + 3_600_000;
+    place = await adoptStory([...active.beats, ...toldUntilDecided(GRANT, laterMs).beats], laterMs + 100_000);
+    await place.tell([]);
+    // Not ended here either: told once, and of this log's record.
+    const { violations } = (await place.verify(bothTrusted(), undefined, place.old)).workflow!;
+    expect(violations.map(({ code, message }) => [code, message.includes('of the old ledger')])).toEqual([['lease-overdue', false]]);
+    expect((await place.verify(bothTrusted(), START_MS, place.old)).workflow?.violations).toEqual([]);
   });
 
   it('nothing is established by one that goes on beyond what was adopted', async () => {
