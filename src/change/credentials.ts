@@ -50,7 +50,7 @@ function judgeMarked(clientToken: string, isCopy: boolean, { entry, byToken, mak
   // What is said of the account says it of what opens it.
   if (standing === 'over') return change === maker ? { is: 'fine' } : { is: 'over', change };
   const settled = settledBy(entry, rotations, page, marginMs);
-  if (settled !== undefined && settled !== change && settled.act!.seq > change.act!.seq) return { is: 'returned', change: settled, why: 'was retired and is there again' };
+  if (settled !== undefined && settled !== change && settled.firstActAtMs! > change.firstActAtMs!) return { is: 'returned', change: settled, why: 'was retired and is there again' };
   return isCopy ? { is: 'unexplained', change: null, why: `bears ${clientToken}, which another bears as well` } : { is: 'fine' };
 }
 

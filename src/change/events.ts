@@ -60,7 +60,7 @@ export const changeEventBodies = {
    * by it any more.
    */
   'change.adopted': z.strictObject({
-    log: logIdSchema, records: z.int().min(1), /** Leaf hash of the last of them. */ head: digestSchema, /** Objects, oldest first. */ parts: z.array(digestSchema).min(1).max(64),
+    log: logIdSchema, records: z.int().min(1), /** Leaf hash of the last of them. */ head: digestSchema, /** Objects, oldest first. */ parts: z.array(digestSchema).min(1).max(64).refine((parts) => new Set(parts).size === parts.length, 'an object is named twice').meta({ uniqueItems: true }),
   }),
   /** What policy answered about this revision. The plan and the input are objects, named by digest. */
   'policy.decided': z.strictObject({

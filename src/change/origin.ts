@@ -53,9 +53,9 @@ function hasMade(change: ChangeState, entry: FoundAccount): boolean {
   return step.action === 'provision' && (typeof id === 'string' || typeof id === 'number') && String(id) === entry.nativeId && entry.nativeId !== step.clientToken;
 }
 
-/** The rotations with an overlap that have begun, in the order in which they did: at one target one is under way at a time. */
+/** The rotations with an overlap that have begun, in the order in which they did: at one target one is under way at a time. Of one that was adopted the records have another log's numbers. */
 export function rotationsIn(changes: readonly ChangeState[]): ChangeState[] {
-  return changes.filter((change) => change.act !== null && makingStep(change)?.action === 'stage').sort((a, b) => a.act!.seq - b.act!.seq);
+  return changes.filter((change) => change.act !== null && makingStep(change)?.action === 'stage').sort((a, b) => a.firstActAtMs! - b.firstActAtMs!);
 }
 
 /** The rotation that has retired the login of this name, where none has given it a new life since. */

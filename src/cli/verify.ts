@@ -35,7 +35,7 @@ export function addVerify(program: Command, run: Runner): void {
     .option('--require <names>', `verdicts that must hold, separated by commas (default ${REQUIRED_BY_DEFAULT.join(',')})`, names)
     .option('--pinned <file>', 'a checkpoint that you kept: the ledger must have grown from it')
     .option('--min-size <n>', 'there must be at least so many records', count)
-    .option('--old-ledger <path>', 'the ledger that this one goes on for, or a copy of it: whether all that was open there was adopted')
+    .option('--old-ledger <path>', 'the ledger that this one goes on for, or a copy of it: whether it holds itself, and all that was open there was adopted')
     .option('--as-of <time>', 'judge lateness as of then (default: the last record)')
     .action(run(verify));
 }

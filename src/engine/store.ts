@@ -114,7 +114,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   };
 
   for await (const { record } of log.entries(0)) {
-    if (isChangeEventType(record.type)) (await eventsOf(record, (digest) => log.object(digest))).forEach(fold);
+    if (isChangeEventType(record.type)) for await (const event of eventsOf(record, (digest) => log.object(digest))) fold(event);
     else foldSystem(record.type as SystemRecordType, record.body, record.actor, Date.parse(record.at));
   }
 

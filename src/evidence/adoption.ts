@@ -33,22 +33,34 @@ export interface AdoptedRecord {
   readonly inclusion: readonly Uint8Array[];
 }
 
-/** What a `change.adopted` record carries, oldest first. Nothing is proven yet. @throws MalformedRecord */
-export async function readAdopted(adopting: LedgerRecord, readObject: ReadObject): Promise<AdoptedRecord[]> {
+/**
+ * What a `change.adopted` record carries, oldest first, with one part in memory at a time: it may be anything that fits into a record. Nothing is proven yet.
+ *
+ * @throws MalformedRecord, also where it carries more records than it says
+ */
+export async function* readAdopted(adopting: LedgerRecord, readObject: ReadObject): AsyncGenerator<AdoptedRecord> {
   const event = await toEvent(adopting, readObject);
   if (event.type !== 'change.adopted') throw new MalformedRecord(adopting.seq, `${event.type} adopts nothing`);
-  const found: AdoptedRecord[] = [];
+  let left = event.body.records;
   for (const digest of event.body.parts) {
-    const bytes = adopting.objects.includes(digest) ? await readObject(digest) : null;
-    if (bytes === null) throw new MalformedRecord(adopting.seq, `object ${digest}, which holds the adopted records, is not with it or was erased`);
-    const part = adoptedPartSchema.safeParse(parseStrict(bytes, { maxBytes: bytes.byteLength }));
-    if (!part.success) throw new MalformedRecord(adopting.seq, `object ${digest} holds no adopted records: ${z.prettifyError(part.error)}`);
-    for (const { record, inclusion } of part.data.records) found.push(adoptedRecord(adopting.seq, part.data.log, record, inclusion));
+    const { log, records } = await readPart(adopting, digest, readObject);
+    left -= records.length;
+    if (left < 0) throw new MalformedRecord(adopting.seq, `it carries more than the ${event.body.records} records that it says`);
+    for (const entry of records) yield adoptedRecord(adopting.seq, log, entry);
   }
-  return found;
 }
 
-function adoptedRecord(seq: number, log: string, text: string, inclusion: readonly string[]): AdoptedRecord {
+/** @throws MalformedRecord, JsonError */
+export async function readPart(adopting: LedgerRecord, digest: string, readObject: ReadObject): Promise<AdoptedPart> {
+  const bytes = adopting.objects.includes(digest) ? await readObject(digest) : null;
+  if (bytes === null) throw new MalformedRecord(adopting.seq, `object ${digest}, which holds the adopted records, is not with it or was erased`);
+  const part = adoptedPartSchema.safeParse(parseStrict(bytes, { maxBytes: bytes.byteLength }));
+  if (!part.success) throw new MalformedRecord(adopting.seq, `object ${digest} holds no adopted records: ${z.prettifyError(part.error)}`);
+  return part.data;
+}
+
+/** @param seq of the record that adopts it @throws MalformedRecord */
+export function adoptedRecord(seq: number, log: string, { record: text, inclusion }: AdoptedPart['records'][number]): AdoptedRecord {
   const bytes = Buffer.from(text, 'utf8');
   try {
     return { log, bytes, record: decodeRecord(bytes), inclusion: inclusion.map((hash) => Buffer.from(hash, 'base64')) };
@@ -64,15 +76,15 @@ export function carriedBy(adopting: LedgerRecord, readObject: ReadObject): ReadO
 }
 
 /** The events that a record of one's own ledger tells: of one that adopts, all that it adopts, and then itself. @throws MalformedRecord */
-export async function eventsOf(record: LedgerRecord, readObject: ReadObject): Promise<ChangeEvent[]> {
+export async function* eventsOf(record: LedgerRecord, readObject: ReadObject): AsyncGenerator<ChangeEvent> {
   const event = await toEvent(record, readObject);
-  if (event.type !== 'change.adopted') return [event];
-  const events: ChangeEvent[] = [];
-  for (const adopted of await readAdopted(record, readObject)) {
-    if (adopted.record.change !== record.change) throw new MalformedRecord(record.seq, 'it adopts a record of another change');
-    events.push(await toEvent(adopted.record, carriedBy(record, readObject)));
+  if (event.type === 'change.adopted') {
+    for await (const adopted of readAdopted(record, readObject)) {
+      if (adopted.record.change !== record.change) throw new MalformedRecord(record.seq, 'it adopts a record of another change');
+      yield await toEvent(adopted.record, carriedBy(record, readObject));
+    }
   }
-  return [...events, event];
+  yield event;
 }
 
 /** The ids of the logs that a `ledger.adopted` record names, oldest first. @throws LedgerError for what is no checkpoint */

@@ -6,7 +6,7 @@ import { formatDigest, leafHash, LedgerError, logIdOf, openCheckpoint, readCheck
 import { changeEventBodies, type EventBody } from '../change/events.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { readAdopted, type AdoptedRecord } from './adoption.ts';
-import { systemRecordBodies, type ReadObject, type SystemRecordBody } from './record.ts';
+import { MalformedRecord, systemRecordBodies, type ReadObject, type SystemRecordBody } from './record.ts';
 import { fault, type Fault } from './violation.ts';
 
 /** A record of an earlier log, and the one that adopts it here. */
@@ -25,10 +25,14 @@ export interface AdoptionFindings {
   readonly checkpoint: string;
   /** How many records of each adopted change there are. */
   readonly changes: ReadonlyMap<string, number>;
+  /** The locks that were set with what was adopted, before anything else was recorded. */
+  readonly locks: ReadonlyMap<string, SystemRecordBody<'lock.set'>>;
   /** What others have seen beyond that, and nobody has. */
   readonly ahead: SystemRecordBody<'ledger.adopted'>['ahead'];
   /** Why it is not known whether any of it is so, in a sentence; null where it is. */
   readonly unknown: string | null;
+  /** What nobody's cosignature shows where the auditor wants witnesses, as it is said under NOT PROVEN. */
+  readonly unwitnessed: readonly string[];
 }
 
 export interface Adoption {
@@ -36,6 +40,8 @@ export interface Adoption {
   begin(record: LedgerRecord): Fault | null;
   /** A record that adopts a change. Nothing is followed yet. @throws MalformedRecord, JsonError */
   take(record: LedgerRecord, readObject: ReadObject): Promise<Fault | null>;
+  /** A lock is set by record `seq`. */
+  lock(seq: number, body: SystemRecordBody<'lock.set'>): void;
   /** To be called with the first record that adopts nothing, or at the end: what was adopted, in the order in which it was recorded. Nothing more is taken. */
   settle(): { readonly carried: readonly Carried[]; readonly adopting: readonly LedgerRecord[]; readonly fault: Fault | null };
   /** Whether the log is one that was adopted. */
@@ -57,14 +63,18 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
   const carried: Carried[] = [];
   const adopting: LedgerRecord[] = [];
   const changes = new Map<string, number>();
+  const locks = new Map<string, SystemRecordBody<'lock.set'>>();
+  /** Of the record that may still be part of what was adopted. */
+  let nextSeq = 0;
   let records = 0;
 
   const unproven = (log: string, seq: number, why: string): Fault => fault('adoption-mismatch', `record ${seq} of log ${log} ${why}`);
-  /** Why these are not the beginning of what the adopted heads hold of the change; null where they are. */
-  const faultIn = (change: string, found: readonly AdoptedRecord[], said: EventBody<'change.adopted'>): Fault | null => {
+  /** Why these are not the beginning of what the adopted heads hold of the change; null where they are. `found` gets those before the fault: nothing after it is read. */
+  const faultIn = async (change: string, adopted: AsyncIterable<AdoptedRecord>, said: EventBody<'change.adopted'>, found: AdoptedRecord[]): Promise<Fault | null> => {
     let at = -1;
     let last: { readonly log: string; readonly leaf: string; readonly changeSeq: number } | null = null;
-    for (const [count, { log, record, bytes, inclusion }] of found.entries()) {
+    for await (const one of adopted) {
+      const { log, record, bytes, inclusion } = one;
       const { seq } = record;
       const known = logs.findIndex((one) => one.log === log);
       if (known === -1 || known < at) return unproven(log, seq, 'is of a log that was not adopted, or comes after those of a later one');
@@ -73,8 +83,9 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
       const isNext = last?.log === log ? record.changeSeq === last.changeSeq + 1 && record.changePrev === last.leaf : record.changeSeq === 0;
       if (!isNext) return unproven(log, seq, 'does not follow on the record of its change before it: one is missing or put in');
       if ((record.type === 'change.adopted') !== (last !== null && last.log !== log)) return unproven(log, seq, 'does not go on from an earlier log as it should');
-      if (record.type === 'change.adopted' && !ends(changeEventBodies['change.adopted'].safeParse(record.body).data, count, last)) return unproven(log, seq, 'adopted something else than is carried here');
+      if (record.type === 'change.adopted' && !ends(changeEventBodies['change.adopted'].safeParse(record.body).data, found.length, last)) return unproven(log, seq, 'adopted something else than is carried here');
       at = known;
+      found.push(one);
       last = { log, leaf: formatDigest(leafHash(bytes)), changeSeq: record.changeSeq ?? 0 };
     }
     if (last?.log !== logs.at(-1)?.log || !ends(said, found.length, last)) return fault('adoption-mismatch', 'what it carries does not end as it says');
@@ -84,6 +95,7 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
   return {
     begin(record) {
       if (record.seq !== 0) return fault('adopted-late', 'a log adopts another by its first record, or not at all');
+      nextSeq = 1;
       body = systemRecordBodies['ledger.adopted'].parse(record.body);
       const notes = [...body.earlier, body.checkpoint];
       try {
@@ -93,23 +105,31 @@ export function openAdoption(trust: Trust, origin: string): Adoption {
         return fault('adoption-mismatch', `what was adopted has no checkpoint: ${error.message}`);
       }
       const { checkpoint } = logs.at(-1)!;
-      findings = { origin: checkpoint.origin, size: checkpoint.size, checkpoint: body.checkpoint, changes, ahead: body.ahead, unknown: whyUnknown(trust, notes, logs) };
+      findings = { origin: checkpoint.origin, size: checkpoint.size, checkpoint: body.checkpoint, changes, locks, ahead: body.ahead, ...standingOf(trust, notes, logs) };
       if (logs.some((one) => one.checkpoint.origin === origin) || new Set(logs.map(({ log }) => log)).size !== logs.length) return fault('adoption-mismatch', 'a log adopts itself, or another twice');
       const behind = body.ahead.find(({ size }) => size <= checkpoint.size);
       return behind === undefined ? null : fault('adoption-mismatch', `${behind.by} is said to have seen more than was adopted, and has seen ${behind.size} records`);
     },
     async take(record, readObject) {
       if (body === null || isSettled || record.change === null) return fault('adopted-late', 'a change is adopted after the first records of the log, which alone may adopt');
+      nextSeq = record.seq + 1;
       if (record.changeSeq !== 0 || changes.has(record.change)) return fault('wrong-order', 'a change is adopted that was here already');
       changes.set(record.change, 0);
-      const found = await readAdopted(record, readObject);
-      const wrong = faultIn(record.change, found, changeEventBodies['change.adopted'].parse(record.body));
-      changes.set(record.change, found.length);
-      records += found.length;
+      const said = changeEventBodies['change.adopted'].safeParse(record.body).data;
+      if (said === undefined) throw new MalformedRecord(record.seq, 'the body is not that of a change.adopted record');
+      changes.set(record.change, said.records);
+      records += said.records;
+      const found: AdoptedRecord[] = [];
+      const wrong = await faultIn(record.change, readAdopted(record, readObject), said, found);
       if (wrong !== null) return wrong;
       for (const one of found) carried.push({ log: one.log, record: one.record, adopting: record });
       adopting.push(record);
       return null;
+    },
+    lock(seq, lock) {
+      if (body === null || seq !== nextSeq) return;
+      nextSeq += 1;
+      locks.set(lock.lockId, lock);
     },
     settle() {
       const isFirst = !isSettled && body !== null;
@@ -142,17 +162,19 @@ function isIncluded(bytes: Uint8Array, { seq }: LedgerRecord, inclusion: readonl
   }
 }
 
-/** A log that the auditor does not know may have been made up with everything that is adopted from it. */
-function whyUnknown(trust: Trust, notes: readonly string[], logs: readonly Adopted[]): string | null {
+/** A log that the auditor does not know may have been made up with everything that is adopted from it; one without witnesses may have had another history. */
+function standingOf(trust: Trust, notes: readonly string[], logs: readonly Adopted[]): Pick<AdoptionFindings, 'unknown' | 'unwitnessed'> {
+  const unwitnessed: string[] = [];
   for (const [i, note] of notes.entries()) {
     const { log, checkpoint } = logs[i]!;
     try {
-      openCheckpoint(note, trust.policy);
+      const { witness, witnesses } = openCheckpoint(note, trust.policy);
+      if (!witness.met) unwitnessed.push(`that ${checkpoint.origin} had no other history than that which was adopted: its head is cosigned by ${witnesses.length} witnesses, which is no quorum (${witness.demand})`);
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
-      return `what was adopted from ${checkpoint.origin}: ${error.message}`;
+      return { unknown: `what was adopted from ${checkpoint.origin}: ${error.message}`, unwitnessed };
     }
-    if (!trust.sidecars.has(log)) return `the trust folder lists no ticket key of ${checkpoint.origin}, which was adopted, in sidecars.json`;
+    if (!trust.sidecars.has(log)) return { unknown: `the trust folder lists no ticket key of ${checkpoint.origin}, which was adopted, in sidecars.json`, unwitnessed };
   }
-  return null;
+  return { unknown: null, unwitnessed };
 }

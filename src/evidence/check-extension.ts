@@ -54,6 +54,7 @@ export function openExtensions(open: ReadonlyMap<string, Audited>): Extensions {
       if (request.kind !== 'extend') return null;
       const extended = running(request.change);
       if (extended?.state.lease == null) return fault('extension-mismatch', `an extension was authorised of ${request.change}, whose lease did not run`);
+      if (extended.state.adoptedFrom !== null) return fault('gained-after-adoption', `an extension was authorised of ${request.change}, which was begun under log ${extended.state.adoptedFrom}`);
       if (lease.epoch <= extended.state.lease.epoch || (plan?.extends !== undefined && lease.epoch !== plan.extends.epoch)) return fault('extension-mismatch', `an extension to epoch ${lease.epoch} of a lease that was at ${extended.state.lease.epoch}`);
       return parseTime(lease.endsAt) > extended.state.lease.endsAtMs ? null : fault('extension-mismatch', `an extension to ${lease.endsAt} of a lease that ended later`);
     },

@@ -8,7 +8,8 @@ import { changeEventBodies } from '../change/events.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { isUndoable } from '../protocol/plan.ts';
 import { ticketSchema, type RevokeOrder } from '../protocol/signed.ts';
-import { readAdopted } from './adoption.ts';
+import { adoptedRecord, readPart } from './adoption.ts';
+import type { ReadObject } from './record.ts';
 
 /** Everything of the order that takes it back, but for when, why and by whom. */
 export type OrderTemplate = Omit<RevokeOrder, 'notBefore' | 'cause' | 'orderedBy'>;
@@ -49,7 +50,7 @@ export async function readEvery(disk: Disk, directory: string, take: (record: Le
     for (const entry of entries) {
       try {
         const record = decodeRecord(entry);
-        if (record.type === 'change.adopted') for (const adopted of await readAdopted(record, readObject)) take(adopted.record);
+        if (record.type === 'change.adopted') unreadable += await takeAdopted(record, readObject, take);
         take(record);
         records += 1;
       } catch {
@@ -58,6 +59,23 @@ export async function readEvery(disk: Disk, directory: string, take: (record: Le
     }
   }
   return { records, unreadable };
+}
+
+/** Shows `take` what the record adopts. @returns how many records, or whole parts, could not be read; @throws where it does not say what it adopts */
+async function takeAdopted(adopting: LedgerRecord, readObject: ReadObject, take: (record: LedgerRecord) => void): Promise<number> {
+  let unreadable = 0;
+  for (const digest of changeEventBodies['change.adopted'].parse(adopting.body).parts) {
+    const { log, records } = await readPart(adopting, digest, readObject).catch(() => ({ log: '', records: [] }));
+    if (records.length === 0) unreadable += 1;
+    for (const entry of records) {
+      try {
+        take(adoptedRecord(adopting.seq, log, entry).record);
+      } catch {
+        unreadable += 1;
+      }
+    }
+  }
+  return unreadable;
 }
 
 async function sizeOf(disk: Disk, directory: string): Promise<number> {

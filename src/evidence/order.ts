@@ -120,6 +120,7 @@ const GAINS: ReadonlySet<ChangeEvent['type']> = new Set([
 
 function isGain(state: ChangeState, event: ChangeEvent): boolean {
   if (event.type === 'step.authorised') return event.body.kind !== 'revoke';
+  if (event.type === 'step.claimed') return callerOf(state.request) !== null;
   return GAINS.has(event.type) || (event.type === 'entitlement.verified' && !mayBeJudged(state));
 }
 

@@ -3,8 +3,9 @@ import { verifyLedger, type Disk, type RuleSet, type Verdict, type Verification 
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { AdoptionFindings } from './check-adoption.ts';
-import { checkAgainstOld, type AgainstOld, type OldLedger } from './check-old-ledger.ts';
+import { checkAgainstOld, untold, type AgainstOld, type OldLedger } from './check-old-ledger.ts';
 import { KEPT_MAX, openWorkflow, type WorkflowFindings, type WorkflowOptions } from './workflow.ts';
+import type { Violation, ViolationCode } from './violation.ts';
 
 export interface VerifyEvidenceOptions {
   readonly disk: Disk;
@@ -58,11 +59,13 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
 }
 
 async function againstOld(old: OldLedger, { adoption }: WorkflowFindings, trust: Trust): Promise<AgainstOld> {
-  return adoption === null ? { unknown: 'this ledger goes on for no other' } : checkAgainstOld(old, adoption, trust);
+  return adoption === null ? untold('this ledger goes on for no other') : checkAgainstOld(old, adoption, trust);
 }
 
 function withFaults(findings: WorkflowFindings, against: AgainstOld): WorkflowFindings {
-  const more = 'faults' in against ? against.faults.map((found) => ({ ...found, seq: 0, changeId: null })) : [];
+  // What is amiss in the records of an adopted change is found in both.
+  const isHere = ({ code, changeId }: Violation): boolean => changeId !== null && findings.violations.some((one) => one.code === code && one.changeId === changeId);
+  const more = against.violations.filter((one) => !isHere(one));
   return { ...findings, violations: [...more, ...findings.violations].slice(0, KEPT_MAX), violationCount: findings.violationCount + more.length };
 }
 
@@ -96,10 +99,11 @@ function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans, adoption
 }
 
 /** What no adoption can show by itself: the first is for the old ledger, the second for nobody. */
-function unprovenOf({ origin, size, ahead }: AdoptionFindings, against: AgainstOld | null): string[] {
+function unprovenOf({ origin, size, ahead, unwitnessed }: AdoptionFindings, against: AgainstOld | null): string[] {
   const lost = ahead.map(({ by, size: seen }) => `${by} has seen ${seen}`).join(', ');
   return [
-    ...(against !== null && 'faults' in against ? [] : [`that every change which was open after ${size} records of ${origin} was adopted, to its last record: that ledger would tell (--old-ledger)`]),
+    ...(against?.unknown === null ? [] : [`that every change which was open after ${size} records of ${origin} was adopted, to its last record, and every lock that stood: that ledger would tell (--old-ledger)`]),
+    ...unwitnessed,
     `what ${origin} recorded after them${lost === '' ? '' : `: ${lost}`}`,
   ];
 }
@@ -125,18 +129,29 @@ export function workflowRules(options: WorkflowOptions, found: (findings: Workfl
 }
 
 export function workflowVerdict(findings: WorkflowFindings, against: AgainstOld | null = null): Verdict {
-  const { violations: [first], violationCount, erasedPlans } = findings;
+  const { adoption, violationCount, erasedPlans } = findings;
+  // Whoever does not know the old log may know very well what the new one broke by itself.
+  const first = findings.violations.find((one) => adoption?.unknown == null || isOwn(one, adoption));
   if (!findings.sidecarKnown && findings.counts.changes > 0) return { name: 'WORKFLOW', status: 'notEstablished', message: 'the trust folder lists no ticket key of this log in sidecars.json' };
-  if (findings.adoption?.unknown != null) return { name: 'WORKFLOW', status: 'notEstablished', message: findings.adoption.unknown };
   if (first !== undefined) {
     const more = violationCount === 1 ? '' : `, and ${plural(violationCount - 1, 'more violation')}`;
     return { name: 'WORKFLOW', status: 'fails', message: `record ${first.seq}: ${first.message} (${first.code})${first.changeId === null ? '' : `, in ${first.changeId}`}${more}`, seq: first.seq };
   }
-  if (against !== null && 'unknown' in against) return { name: 'WORKFLOW', status: 'notEstablished', message: against.unknown };
+  if (adoption?.unknown != null) return { name: 'WORKFLOW', status: 'notEstablished', message: adoption.unknown };
+  if (against !== null && against.unknown !== null) return { name: 'WORKFLOW', status: 'notEstablished', message: against.unknown };
   if (erasedPlans > 0) {
     return { name: 'WORKFLOW', status: 'notEstablished', message: `${plural(erasedPlans, 'plan')} erased: what their digests stand for cannot be checked; all else holds: ${summary(findings)}` };
   }
   return { name: 'WORKFLOW', status: 'holds', message: summary(findings) };
+}
+
+/** Of records about no change: what they carry may be signed with the old log's ticket key. */
+const SIGNED_BY_OLD: ReadonlySet<ViolationCode> = new Set<ViolationCode>(['lock-signature', 'order-signature', 'order-mismatch']);
+
+/** Whether a violation is one whatever the log was that is gone on for: it is of no change that was adopted, or of how that was carried over. */
+function isOwn({ code, changeId }: Violation, { changes }: AdoptionFindings): boolean {
+  if (changeId === null) return !SIGNED_BY_OLD.has(code);
+  return !changes.has(changeId) || code === 'adoption-mismatch' || code === 'adopted-late';
 }
 
 /** `12 changes: 9 closed, 3 open; 11 grants: 9 taken back (the latest 0.4 s after its end), 2 running; 1 rotation: 1 finished; …`. */

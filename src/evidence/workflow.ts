@@ -142,6 +142,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
     const { carried, adopting, fault: miscounted } = adoption.settle();
     if (miscounted !== null) reportAt(miscounted, 0, null);
     for (const one of carried) {
+      lastAtMs = Math.max(lastAtMs ?? 0, parseTime(one.record.at));
+      if (one.record.at > one.adopting.at) reportAt(fault('adoption-mismatch', `record ${one.record.seq} of log ${one.log} is of ${one.record.at}, after it was adopted`), one.adopting.seq, one.record.change);
       await guarded(one.adopting, async () => follow(await toEvent(one.record, carriedBy(one.adopting, readObject)), one.record, one.log, one.adopting.seq));
     }
     for (const record of adopting) {
@@ -244,6 +246,7 @@ function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly
   const bySidecar = (): Fault | null => (record.actor === sidecar ? null : fault('wrong-actor', `${type} by ${record.actor}, where the sidecar of this log is due`));
   switch (type) {
     case 'lock.set':
+      adoption.lock(record.seq, systemRecordBodies['lock.set'].parse(record.body));
       return locks.set(systemRecordBodies['lock.set'].parse(record.body), record.actor);
     case 'lock.lifted':
       return locks.lift(systemRecordBodies['lock.lifted'].parse(record.body), record.actor);
@@ -261,7 +264,7 @@ function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly
   }
 }
 
-function isMalformed(error: unknown): error is Error {
+export function isMalformed(error: unknown): error is Error {
   // Each is thrown by a schema, a parser or an upcast for bytes that are not what their place says.
   return error instanceof MalformedRecord || error instanceof ProtocolError || error instanceof JsonError || error instanceof RangeError;
 }

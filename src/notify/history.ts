@@ -23,7 +23,7 @@ export async function* recentHistory(log: Pick<Log, 'entries' | 'object' | 'dura
   if (states.size === 0) return;
   for await (const { record } of log.entries(await firstSince(log, fromMs))) {
     if (record.change === null || !states.has(record.change) || !isChangeEventType(record.type)) continue;
-    for (const event of await eventsOf(record, (digest) => log.object(digest))) {
+    for await (const event of eventsOf(record, (digest) => log.object(digest))) {
       const state = evolve(states.get(record.change) ?? null, event);
       states.set(record.change, state);
       // What happened under an earlier log was its sidecar's to tell.

@@ -95,7 +95,7 @@ async function adoptHeld(options: AdoptOptions): Promise<Adopted> {
   await rm(stage, { recursive: true, force: true });
   try {
     const best = await stageBest(stage, options, copies, known);
-    const ahead = known.filter(({ size }) => size > best.head.size);
+    const ahead = known.filter(({ size }) => size > best.head.size).sort((a, b) => b.size - a.size);
     if (ahead.length === 0 && !options.keyLost) throw new AdoptError('whole', `${best.source.name} has all ${best.head.size} records of ${old.name} that anybody is known to have seen: the log can be restored, and need not be given up`);
     const from = await openStaged(stage, old, nowMs);
     let made: Pick<Adopted, 'changes' | 'records' | 'locks'>;

@@ -11,7 +11,7 @@ export async function readEvidence(log: Log, state: ChangeState): Promise<Eviden
   const records: LedgerRecord[] = [];
   for await (const entry of log.entries(await firstAt(log, state.requestedAtMs, state.lastSeq), state.lastSeq + 1)) {
     if (entry.record.change !== state.changeId) continue;
-    if (entry.record.type === 'change.adopted') for (const { record } of await readAdopted(entry.record, (digest) => log.object(digest))) records.push(record);
+    if (entry.record.type === 'change.adopted') for await (const { record } of readAdopted(entry.record, (digest) => log.object(digest))) records.push(record);
     records.push(entry.record);
   }
   const { text, size } = log.checkpoint();

@@ -268,7 +268,7 @@ describe('a credential of an account', () => {
     const { now } = rotated(secretIds);
     const changeId = CHANGE.replace('0000A', '0000B');
     const plan = { ...now.plan!, changeId, steps: now.plan!.steps.map((step) => ({ ...step, clientToken: UNKNOWN_TOKEN, account: step.account.replace(TOKEN, UNKNOWN_TOKEN) })) };
-    const later: ChangeState = { ...now, changeId, plan, act: { ...now.act!, seq: now.act!.seq + 1 } };
+    const later: ChangeState = { ...now, changeId, plan, act: { ...now.act!, seq: now.act!.seq - 1 }, firstActAtMs: now.firstActAtMs! + 1 };
     expect(found([credential(UNKNOWN_TOKEN), credential(TOKEN, { id: 'old' })], [now, later])).toMatchObject([['access-returned', expect.stringContaining('old'), []]]);
   });
 });

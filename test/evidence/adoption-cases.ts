@@ -1,12 +1,19 @@
 /** Each a way to say of an adopted change what its log did not, or to give by it what it had not. */
-import { canonicalBytes, digestOf, formatDigest, leafHash, parseStrict } from '../../ledger/index.ts';
-import { deriveActTicket, deriveRevokeOrder, revokeStepId } from '../../src/change/derive.ts';
+import { cpSync } from 'node:fs';
+import { canonicalBytes, digestOf, formatDigest, leafHash, nodeDisk, openLog, parseStrict } from '../../ledger/index.ts';
+import { deriveActTicket, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, revokeStepId } from '../../src/change/derive.ts';
 import type { NewEvent } from '../../src/change/events.ts';
+import { lentBy } from '../../src/change/extension.ts';
+import type { ChangeState } from '../../src/change/state.ts';
+import { newChangeId } from '../../src/engine/ids.ts';
 import { adoptedPartSchema, type AdoptedPart } from '../../src/evidence/adoption.ts';
 import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import type { ViolationCode } from '../../src/evidence/violation.ts';
+import { formatTime } from '../../src/protocol/values.ts';
+import { adoptionsFrom } from '../../src/sidecar/adoptions.ts';
 import { newLogId, newSidecar, type Place } from '../support/adopted-story.ts';
-import { decision, EXECUTOR, provenance, sign, START_MS, type Telling } from '../support/story.ts';
+import { extendRequest } from '../support/extension-story.ts';
+import { ANA, decision, EXECUTOR, keys, ORIGIN, provenance, report, salt, sign, START_MS, statementOf, targetState, Telling } from '../support/story.ts';
 
 interface Told {
   readonly active: Telling;
@@ -42,6 +49,19 @@ function withPart({ draft, objects }: DraftWithObjects, edit: (part: AdoptedPart
     objects: objects.map((one, i) => (i === at ? bytes : one)),
   };
 }
+/** What it carries in two parts, of which the first has a proof that is wrong. */
+export function inTwoParts(one: DraftWithObjects): DraftWithObjects {
+  let second: Uint8Array = new Uint8Array();
+  const first = withPart(one, (whole) => {
+    second = canonicalBytes({ ...whole, records: whole.records.slice(1) });
+    return { ...whole, records: [{ ...whole.records[0]!, inclusion: whole.records[1]!.inclusion }] };
+  }, (same) => same);
+  const parts = [...(first.draft.body['parts'] as string[]), digestOf(second)];
+  return { draft: { ...first.draft, body: { ...first.draft.body, parts }, objects: [...first.draft.objects, digestOf(second)] }, objects: [...first.objects, second] };
+}
+/** With a first record that is none. */
+export const withGarbledFirst = (one: DraftWithObjects): DraftWithObjects => withPart(one, (whole) => ({ ...whole, records: whole.records.map((entry, i) => (i === 0 ? { ...entry, record: '{}' } : entry)) }), (same) => same);
+const endingThere = (body: Record<string, unknown>, { records }: AdoptedPart): object => ({ ...body, records: records.length, head: formatDigest(leafHash(Buffer.from(records.at(-1)!.record))) });
 /** What only the old ledger can tell: everything here is proven, and something is not here. */
 export const HIDDEN_CASES: readonly AdoptionCase[] = [
   {
@@ -55,9 +75,47 @@ export const HIDDEN_CASES: readonly AdoptionCase[] = [
   },
   {
     title: 'the last record of a change', code: 'adoption-incomplete',
-    lie: (place) => part((one) => ({ ...one, records: one.records.slice(0, -1) }), (body, { records }) => ({ ...body, records: records.length, head: formatDigest(leafHash(Buffer.from(records.at(-1)!.record))) }))(place),
+    lie: (place) => part((one) => ({ ...one, records: one.records.slice(0, -1) }), endingThere)(place),
   },
 ];
+/** Adopts beside the rest a change that the old log had closed, with no more than its first records. */
+export async function reopen(place: Place, over: ChangeState, keep: number): Promise<void> {
+  const copy = `${place.old}-copy`;
+  cpSync(place.old, copy, { recursive: true });
+  const old = await openLog({ origin: ORIGIN, disk: nodeDisk(copy), directory: 'ledger', journal: 'journal', signer: keys.log, now: () => START_MS });
+  const asIfOpen = { all: () => [{ ...over, name: 'active' as const, ended: null }].values() };
+  const { adoptions } = await adoptionsFrom(old, asIfOpen, place.adopted.size, (bytes) => new Uint8Array(bytes));
+  const forged: DraftWithObjects[] = [];
+  for await (const { change, body, objects, digests } of adoptions) {
+    const whole: DraftWithObjects = { draft: { v: 1, change, type: 'change.adopted', at: formatTime(START_MS + 900_000), actor: newSidecar, body, objects: [...digests] }, objects: [...objects] };
+    forged.push(withPart(whole, (one) => ({ ...one, records: one.records.slice(0, keep) }), endingThere));
+  }
+  await old.close();
+  await place.rewrite(([first, ...rest]) => {
+    const { changes, records } = first!.draft.body as { changes: number; records: number };
+    return [{ ...first!, draft: { ...first!.draft, body: { ...first!.draft.body, changes: changes + forged.length, records: records + keep } } }, ...forged, ...rest];
+  });
+}
+/** An extension of an adopted lease, asked for and carried out under the new log as if the lease were its own. */
+export function extendedHere(held: ChangeState, atMs: number): Telling {
+  const told = new Telling(atMs);
+  Object.assign(told, { changeId: newChangeId(newLogId, atMs, (bytes) => new Uint8Array(bytes).fill(3)) });
+  const request = extendRequest(held.changeId);
+  told.do({ type: 'request', by: request.subject, request, requester: [request.subject], idempotency: null });
+  const query = deriveQuery(told.changeId, request, 'ci_deployer', 'grant');
+  told.later(5).do({ type: 'authoriseRead', by: newSidecar, ticket: sign.ticket(deriveReadTicket(told.now, query, EXECUTOR, told.atMs, 300)) });
+  const before = targetState('ci_deployer', ['role:deploy'], true, 6);
+  const read = { kind: 'read' as const, v: 1 as const, executor: EXECUTOR, log: newLogId, changeId: told.changeId, stepId: told.now.read!.stepId, issue: 1 };
+  report(told.later(20), { ...read, at: formatTime(told.atMs), outcome: 'done', code: null, detail: null, state: digestOf(canonicalBytes(before)) }, [before]);
+  const plan = derivePlan(told.now, query, before, { salt: salt(7), window: null, consumers: [], parent: null, extended: { ...lentBy(held)!, nextEpoch: 2 } })!;
+  const decided = { type: 'recordDecision' as const, by: newSidecar, plan, decision: decision('needsApproval', ANA), provenance, approvalSeconds: 3600 };
+  told.later(5).do({ ...decided, phase: 'request' });
+  told.later(10_000).do({ type: 'approve', approval: sign.approval({ ...statementOf(told, 'person:ana'), log: newLogId }), comment: 'x' });
+  told.later(10).do({ ...decided, phase: 'dispatch' });
+  const ticket = sign.ticket(deriveActTicket(told.now, plan, plan.steps[0]!, EXECUTOR, told.atMs, 300));
+  const order = sign.order(deriveRevokeOrder(plan, EXECUTOR, leaseEndMs(plan, told.atMs)!, 'leaseEnd', newSidecar)!);
+  return told.do({ type: 'authoriseAct', by: newSidecar, ticket, order, extended: { ...held, adoptedFrom: null } });
+}
 const counted = (body: Record<string, unknown>, { records }: AdoptedPart): object => ({ ...body, records: records.length });
 const following = (event: (told: Told) => NewEvent, whose: keyof Told = 'active') => (place: Place, told: Told): Promise<void> =>
   place.tell([{ changeId: told[whose].changeId, event: event(told), atMs: START_MS + 501_000 }]);
@@ -72,6 +130,14 @@ export const ADOPTION_CASES: readonly AdoptionCase[] = [
     lie: part((one) => ({ ...one, records: one.records.map((entry, i) => (i === 0 ? { ...entry, record: entry.record.replace('the nightly export', 'the nightly expor7') } : entry)) })),
   },
   { title: 'a record left out', code: 'adoption-mismatch', lie: part((one) => ({ ...one, records: one.records.filter((_, i) => i !== 2) }), counted) },
+  {
+    title: 'one object that is named again and again', code: 'malformed-record',
+    lie: adoption((one) => ({ ...one, draft: { ...one.draft, body: { ...one.draft.body, parts: [...(one.draft.body['parts'] as string[]), ...(one.draft.body['parts'] as string[])] } } })),
+  },
+  {
+    title: 'more records than it says', code: 'malformed-record',
+    lie: part((one) => ({ ...one, records: [...one.records, ...one.records] })),
+  },
   { title: 'the beginning left out', code: 'adoption-mismatch', lie: part((one) => ({ ...one, records: one.records.slice(1) }), counted) },
   { title: 'a proof of another record', code: 'adoption-mismatch', lie: part((one) => ({ ...one, records: one.records.map((entry, i) => ({ ...entry, inclusion: one.records[i === 0 ? 1 : 0]!.inclusion })) })) },
   { title: 'an end that is not the last of what is carried', code: 'adoption-mismatch', lie: part((one) => ({ ...one, records: one.records.slice(0, -1) })) },

@@ -46,6 +46,10 @@ export interface Place {
   rewrite(edit: (drafts: DraftWithObjects[]) => readonly DraftWithObjects[]): Promise<void>;
   /** @param old the directory with the old ledger, where it is to be asked */
   verify(trust?: Trust, asOfMs?: number, old?: string): Promise<EvidenceVerification>;
+  /** The directory that holds the new log as it was written last. */
+  at(): string;
+  /** That log, to be closed. */
+  open(): Promise<Log>;
   /** The directory that holds the old ledger. */
   readonly old: string;
   remove(): void;
@@ -93,6 +97,8 @@ export async function adoptStory(beats: readonly Beat[], atMs: number, options: 
       at = `${at}.again`;
       await write(at, edit(drafts));
     },
+    at: () => at,
+    open: () => open(at),
     old: join(directory, 'old'),
     verify: (trust = bothTrusted(), asOfMs, old) => verifyEvidence({
       disk: nodeDisk(at), directory: 'ledger', trust, wholeFolder: true, ...(asOfMs === undefined ? {} : { asOfMs }), ...(old === undefined ? {} : { old: { disk: nodeDisk(old), directory: 'ledger' } }),
