@@ -1,6 +1,6 @@
 /** What the handlers share, and the three things each of them does: look up what the caller may see, wait, answer what is durable. */
 import { LedgerError, type Log } from '../../ledger/index.ts';
-import type { ChangeState } from '../change/state.ts';
+import { FINAL_STATES, type ChangeState } from '../change/state.ts';
 import type { Answer, Engine } from '../engine/engine.ts';
 import type { Clock, Logger } from '../engine/ports.ts';
 import type { Facts } from '../facts/load.ts';
@@ -49,9 +49,16 @@ export function visibleChange(context: SidecarContext, by: Authenticated, change
   return state;
 }
 
-/** `state`, once nobody can lose it any more: nothing is told that a crash could unsay. @throws LedgerError `unwritable` */
-export async function durable(context: SidecarContext, state: ChangeState): Promise<ChangeState> {
-  if (state.lastSeq >= context.log.durableSize) await context.log.durable();
+/**
+ * `state`, once nobody can lose it any more: nothing is told that a crash could unsay. Of a change that is over, once the ledger's files have it too:
+ * whoever hears of it may verify it next.
+ *
+ * @throws LedgerError `unwritable`
+ */
+export async function durable({ log }: SidecarContext, state: ChangeState): Promise<ChangeState> {
+  if (state.lastSeq >= log.durableSize) await log.durable();
+  // Durable it is all the same: a checkpoint that cannot be written is told elsewhere.
+  if ((FINAL_STATES.has(state.name) || state.name === 'done') && state.lastSeq >= log.checkpoint().size) await log.sync().catch(() => undefined);
   return state;
 }
 

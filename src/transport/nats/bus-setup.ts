@@ -1,6 +1,6 @@
 /** Streams and consumers as they must be, and bringing a bus to that. */
 import { AckPolicy, DeliverPolicy, DiscardPolicy, JetStreamApiError, jetstreamManager, ReplayPolicy, RetentionPolicy, StorageType, type ConsumerConfig, type JetStreamManager, type StreamConfig } from '@nats-io/jetstream';
-import { nanos, type NatsConnection } from '@nats-io/transport-node';
+import { delay, nanos, type NatsConnection } from '@nats-io/transport-node';
 import { consumerOf, laneOf, STREAMS, WIRE_BYTES_MAX } from './bus-layout.ts';
 import { SAID_BYTES_MAX } from './said.ts';
 
@@ -125,11 +125,11 @@ export async function compareBus(connection: NatsConnection, plan: BusPlan): Pro
   const manager = await jetstreamManager(connection);
   const differences: Difference[] = [];
   for (const stream of plan.streams) {
-    const found = await orNull(manager.streams.info(stream.name));
+    const found = await answered(() => orNull(manager.streams.info(stream.name)));
     differences.push(...differenceOf(stream.name, found === null ? null : { ...found.config }, stream, NEVER_OF_STREAMS, plan.enough[stream.name]));
   }
   for (const { stream, config } of plan.consumers) {
-    const found = await orNull(manager.consumers.info(stream, config.durable_name));
+    const found = await answered(() => orNull(manager.consumers.info(stream, config.durable_name)));
     differences.push(...differenceOf(`${stream}/${config.durable_name}`, consumerFields(found), { ...config, ...RUNNING }, NEVER_OF_CONSUMERS));
   }
   return differences;
@@ -178,7 +178,7 @@ export async function setUpBus(connection: NatsConnection, plan: BusPlan): Promi
     const difference = differences.get(what);
     if (difference === undefined) return;
     try {
-      await make(difference);
+      await answered(() => make(difference));
       const fixed = fixedIn([difference]);
       const mended = difference.fields.filter(({ field }) => !FIXED.includes(field));
       if (difference.change === 'create' || mended.length > 0) done.push({ ...difference, fields: mended });
@@ -194,6 +194,28 @@ export async function setUpBus(connection: NatsConnection, plan: BusPlan): Promi
   }
   if (refused.length > 0) throw new BusRefused(done, refused, { cause });
   return done;
+}
+
+const ASKED_MAX = 5;
+const AGAIN_MS = 500;
+/** The cluster has no leader for it at the moment. */
+const NO_LEADER = [10_008, 10_009];
+
+/** What is asked while a leader is being chosen, such as after copies were added or taken away, is asked again. Each thing may be asked twice. */
+async function answered<T>(ask: () => Promise<T>): Promise<T> {
+  for (let asked = 1; ; asked += 1) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (asked === ASKED_MAX || !isOfNoLeader(error)) throw error;
+      await delay(AGAIN_MS);
+    }
+  }
+}
+
+function isOfNoLeader(error: unknown): boolean {
+  if (error instanceof JetStreamApiError) return NO_LEADER.includes(error.code);
+  return error instanceof Error && (error.name === 'TimeoutError' || error.name === 'JetStreamNotEnabled' || (error.cause instanceof Error && error.cause.name === 'TimeoutError'));
 }
 
 /** What to say to a server so that these fields become what they must, and nothing else changes. */
