@@ -27,6 +27,7 @@ const LOCKED: No = { ok: false, code: 'too-late', message: 'a lock is set: nothi
  */
 export async function ticketForCaller(context: EngineContext, changeId: string, fromSize: number | null): Promise<Answer<StepEnvelope>> {
   const { store, log } = context;
+  await context.othersLocks.heard;
   const state = store.get(changeId);
   if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
   const no = whyNoTicket(context, state);
@@ -68,6 +69,7 @@ export async function receiveCallerReport(context: EngineContext, changeId: stri
   if (!isPossible(state, report, context.trust.requirements.clockSkewMs)) {
     return { ok: false, code: 'not-allowed', message: `the run says that this was at ${report.at}, when it cannot have been: its clock is wrong` };
   }
+  if (report.kind === 'claimed') await context.othersLocks.heard;
   const step = stepOf(state);
   if (report.kind === 'claimed' && !state.claimed && step !== null && isLocked(context, state, step)) {
     return LOCKED;

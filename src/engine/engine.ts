@@ -88,6 +88,15 @@ export interface EngineContext {
   readonly outbox?: Outbox | undefined;
   /** Where sidecars see each other's locks, where there is such a place. */
   readonly lockBoard?: LockBoard | undefined;
+  readonly othersLocks: OthersLocks;
+}
+
+/** Locks that were set elsewhere while nobody was here to hear of it: until they are heard, nothing is gained. What takes away waits for none. */
+export interface OthersLocks {
+  /** Whether they are held here now; or cannot be known, after a time. */
+  isHeard(): boolean;
+  /** Resolves when that is so. */
+  readonly heard: Promise<void>;
 }
 
 export type EngineRejectionCode =
@@ -152,7 +161,7 @@ export interface Engine {
   close(): Promise<void>;
 }
 
-export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'factsDigest' | 'discoveries'> {
+export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'factsDigest' | 'discoveries' | 'othersLocks'> {
   readonly version: string;
   /** Called with every event once it is sequenced, and the state that it came to. It may not throw. */
   /** How often every connector is looked at by itself, in ms; left out: when somebody asks. */
@@ -188,13 +197,22 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   };
   const store = await openStore(log, { nowMs: () => clock.nowMs(), actor: self, changed });
   const recorded = recordStart(options, store);
-  const context: EngineContext = { ...options, store, self, executorHeads: createExecutorHeads(), discoveries: createDiscoveries(), factsDigest: recorded.factsDigest };
+  let isHeard = false;
+  let nowHeard = (): void => undefined;
+  const heard = new Promise<void>((resolve) => {
+    nowHeard = resolve;
+  });
+  const othersLocks: OthersLocks = { isHeard: () => isHeard, heard };
+  const context: EngineContext = { ...options, store, self, othersLocks, executorHeads: createExecutorHeads(), discoveries: createDiscoveries(), factsDigest: recorded.factsDigest };
   const reconciler = createReconciler(context);
   runner = startRunner(context);
   const executors = new Set(options.connectors.flatMap((connector) => options.executorOf(connector) ?? []));
   const lockSpread = spreadLocks(context, [...executors], () => runner.wakeWaiting());
-  // Before anything is authorised: a lock may have been set elsewhere while nobody was here to hear of it.
-  await lockSpread.caughtUp();
+  lockSpread.whenCaughtUp(() => {
+    isHeard = true;
+    nowHeard();
+    runner.wakeWaiting();
+  });
 
   const refused = countRefused(context);
   transport.onReport((audience, message) => receiveReport(context, audience, message).catch((error: unknown) => {

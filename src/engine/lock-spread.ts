@@ -10,14 +10,14 @@ import { LOCK_TYPE, openLock, REVOKER, type BelievedLock, type LockStatement } f
 import type { Dsse } from '../protocol/signed.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { EngineContext } from './engine.ts';
-import { enforceLocks, type Lock, type Lift } from './locks.ts';
+import { enforceLocks, type Lift, type Lock } from './locks.ts';
 import { TransportError } from './ports.ts';
 
 export interface LockSpread {
   /** Tells everybody what is new, once it is durable; or all the same, where the ledger cannot be written: a lock only takes away. */
   tell(): void;
-  /** Resolves when what other sidecars hold is held here, or cannot be known now. */
-  caughtUp(): Promise<void>;
+  /** Calls back once what other sidecars hold is held here, or cannot be known now: at once where there is no place to see it. */
+  whenCaughtUp(callback: () => void): void;
   /** The executor is there, perhaps by another worker: it is told everything. */
   connected(audience: string): void;
   /** Of a lock that an executor has heard of: it is recorded, and told on, if it is news. */
@@ -25,7 +25,7 @@ export interface LockSpread {
   close(): void;
 }
 
-/** How long a start may wait for what other sidecars hold. */
+/** How long what gives access waits for what other sidecars hold. */
 const CATCH_UP_MS = 2_000;
 
 /** @param lifted called once a lock is no more: changes may have waited for it */
@@ -117,9 +117,12 @@ export function spreadLocks(context: EngineContext, executors: readonly string[]
   return {
     tell,
     hear,
-    async caughtUp() {
-      if (lockBoard === undefined || (await lockBoard.heard(CATCH_UP_MS))) return;
-      logger.warn({}, 'the bus does not say which locks other sidecars hold: going on without, until it does');
+    whenCaughtUp(callback) {
+      if (lockBoard === undefined) return callback();
+      void lockBoard.heard(CATCH_UP_MS).then((heard) => {
+        if (!heard) logger.warn({}, 'the bus does not say which locks other sidecars hold: going on without, until it does');
+        callback();
+      });
     },
     connected(audience) {
       // Another of its workers, or one with another book: what was held is asked again.
@@ -153,14 +156,10 @@ function recordHeard(context: EngineContext, { statement, authority, envelope }:
     context.logger.warn({ lockId: statement.lockId }, 'a lift that this ledger does not have: the lock stands here until somebody lifts it');
     return false;
   }
-  if (!mayLift(authority, known.lock, context.log.logId)) return false;
+  // A revoker lifts any lock; another sidecar those of its own log.
+  if (authority !== REVOKER && authority !== known.lock.statement?.log) return false;
   store.record('lock.lifted', { lockId: statement.lockId, reason: statement.reason, statement: envelope }, [], statement.by);
   return true;
-}
-
-/** A revoker lifts any lock; a sidecar those of its own log. */
-export function mayLift(authority: string, { statement }: Lock, ownLog: string): boolean {
-  return authority === REVOKER || authority === (statement === null ? ownLog : statement.log);
 }
 
 /** Whether this sidecar lifts the lock: one that it has set, or that the sidecar of a log had which it has adopted. */

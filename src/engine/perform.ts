@@ -59,6 +59,7 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       return run(context, state, { type: 'expire', by: context.self, cause: 'window' });
     case 'publishAct': {
       const step = stepOf(state);
+      if (step !== null && givesAccess(step.action) && !context.othersLocks.isHeard()) return 'waiting';
       // What no order would undo is not even sent under a lock; what one undoes has been ordered back.
       if (step !== null && !mayHaveGiven(state) && isLocked(context, state, step)) return 'waiting';
       return publish(context, state, state.act!, 'act');
@@ -301,9 +302,10 @@ function isHeldUp(context: EngineContext, state: ChangeState, step: PlanStep): b
   return !occupiesTarget(state) && rivalOf(context, state) !== null;
 }
 
-/** Whether nothing may be gained by the step: a lock covers it, or its identity is being offboarded. */
+/** Whether nothing may be gained by the step: a lock covers it, or may, or its identity is being offboarded. */
 export function isLocked(context: EngineContext, state: ChangeState, step: PlanStep): boolean {
   if (!givesAccess(step.action)) return false;
+  if (!context.othersLocks.isHeard()) return true;
   return locksOn(context.store.locks(), state.request.subject, step.connector).length > 0 || offboardingOf(context.store, state.request.subject) !== null;
 }
 

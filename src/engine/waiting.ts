@@ -42,6 +42,7 @@ function waitingForItsTime(context: EngineContext, state: ChangeState): string |
   if (step === null || takesAway(step.action)) return null;
   const window = state.plan?.window;
   if (window !== undefined && nowMs < parseTime(window.opensAt)) return `the window ${window.calendar} opens at ${window.opensAt}`;
+  if (givesAccess(step.action) && !context.othersLocks.isHeard()) return 'it is not known yet which locks other sidecars have set';
   const [lock] = givesAccess(step.action) ? locksOn(context.store.locks(), state.request.subject, step.connector) : [];
   if (lock !== undefined) return `locked by ${lock.by} (${lock.lockId}): ${lock.reason}`;
   const rival = rivalOf(context, state);

@@ -137,6 +137,9 @@ describe.skipIf(!hasNats())('locks of sidecars that share no executor', () => {
     await eventually(async () => (await opIn('revoker', lifted, a.trust)) === 'lift' && (await opIn(a.log.logId, lockId, a.trust)) === 'set');
     await a.stop();
     const b = await start('b');
+    const changeId = await ask(b);
+    await eventually(() => b.engine.waitingFor(changeId)?.includes(lockId) === true);
+    expect([b.engine.get(changeId)?.name, b.engine.get(changeId)?.act]).toEqual(['scheduled', null]);
     expect(inForce(b)).toEqual([lockId]);
     expect(await recorded(b)).toEqual([`lock.set ${lockId}`]);
   });
