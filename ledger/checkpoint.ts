@@ -10,7 +10,7 @@
 import { formatBase64, parseBase64 } from './base64.ts';
 import { LedgerError } from './errors.ts';
 import { HASH_BYTES, sha256 } from './hash.ts';
-import { isKeyName, openNote, parseNote, signNote, type Signer, type VerifiedSignature } from './note.ts';
+import { isKeyName, openNote, parseNote, signNote, type Signer, type VerifiedSignature, type Verifier } from './note.ts';
 import { checkQuorum, type TrustPolicy, type WitnessState } from './trust-policy.ts';
 
 export interface Checkpoint {
@@ -92,6 +92,11 @@ export function openCheckpoint(note: string, policy: TrustPolicy): OpenedCheckpo
     signatures: opened.verified,
     logKey: bySigner.verifier.keyName,
   };
+}
+
+/** {@link openCheckpoint} under the one key of the log, with no witness asked for: for whoever looks after that log itself. @throws LedgerError as that does */
+export function openOwnCheckpoint(note: string, verifier: Verifier): OpenedCheckpoint {
+  return openCheckpoint(note, { logs: [{ verifier, url: null }], witnesses: [], groups: [], quorum: 'none' });
 }
 
 /** {@link openCheckpoint}, with the quorum of witnesses demanded. @throws LedgerError `untrusted` when it is not met. */

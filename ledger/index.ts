@@ -15,7 +15,7 @@ export {
   type Cosigner, type Note, type NoteSignature, type OpenedNote, type Signer, type VerifiedSignature, type Verifier,
 } from './note.ts';
 export {
-  formatCheckpoint, logIdOf, openCheckpoint, openWitnessedCheckpoint, parseCheckpoint, readCheckpoint, signCheckpoint,
+  formatCheckpoint, logIdOf, openCheckpoint, openOwnCheckpoint, openWitnessedCheckpoint, parseCheckpoint, readCheckpoint, signCheckpoint,
   type Checkpoint, type OpenedCheckpoint, type ParsedCheckpoint,
 } from './checkpoint.ts';
 export {

@@ -6,7 +6,7 @@
  */
 import { formatBase64 } from './base64.ts';
 import { ChainHeads } from './chain.ts';
-import { openCheckpoint, type OpenedCheckpoint } from './checkpoint.ts';
+import { openOwnCheckpoint, type OpenedCheckpoint } from './checkpoint.ts';
 import type { AppendFile, Disk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { sameBytes } from './hash.ts';
@@ -63,7 +63,7 @@ export async function restoreLog(options: LogOptions, source: LedgerSource, know
 export async function stageLog(options: StageOptions, verifier: Verifier, source: LedgerSource, known: readonly KnownHead[] = []): Promise<void> {
   const { disk, directory, journal } = options;
   for (const path of [directory, journal]) if ((await disk.list(path)).length > 0) throw new LedgerError('unwritable', `${path} is not empty: nothing is overwritten`);
-  const checkpoint = openOwnCheckpoint(options, verifier, source);
+  const checkpoint = checkpointOf(options, verifier, source);
   for (const { by, size } of known) {
     if (size > checkpoint.size) throw new LedgerError('rolled-back', `${by} has seen ${size} records, and ${source.name} has ${checkpoint.size}: record ${checkpoint.size} is the first that is gone`, { seq: checkpoint.size });
   }
@@ -79,9 +79,8 @@ function forked(name: string, by: string, size: number, there: Uint8Array, seen:
   return new LedgerError('forked', `two histories of one log: the first ${size} records have root ${formatBase64(there)} in ${name}, and ${formatBase64(seen)} by ${by}`);
 }
 
-function openOwnCheckpoint({ origin }: StageOptions, verifier: Verifier, source: LedgerSource): OpenedCheckpoint {
-  const own = { logs: [{ verifier, url: null }], witnesses: [], groups: [], quorum: 'none' };
-  const checkpoint = openCheckpoint(source.checkpoint, own);
+function checkpointOf({ origin }: StageOptions, verifier: Verifier, source: LedgerSource): OpenedCheckpoint {
+  const checkpoint = openOwnCheckpoint(source.checkpoint, verifier);
   if (checkpoint.origin !== origin) throw new LedgerError('untrusted', `${source.name} is of ${checkpoint.origin}, not of ${origin}`);
   return checkpoint;
 }

@@ -24,7 +24,6 @@ interface DoctorFlags extends Pick<ConnectFlags, 'config'> {
   readonly replicas?: string;
 }
 
-
 export function addDoctor(program: Command, run: Runner): void {
   program
     .command('doctor')

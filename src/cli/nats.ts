@@ -164,7 +164,6 @@ function tell({ out }: Session, differences: readonly Difference[], isDry: boole
   }
 }
 
-
 function tellDifferences({ out }: Session, differences: readonly Difference[]): ExitCode {
   out.document({ differences, done: false });
   if (differences.length === 0) out.line('as it must be');

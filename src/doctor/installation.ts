@@ -1,5 +1,5 @@
 /** What can be seen of an installation from its files. Nothing is opened for writing, so the sidecar may be running. */
-import { nodeDisk, openCheckpoint, parseSigner, parseVerifier, type Signer } from '../../ledger/index.ts';
+import { nodeDisk, openOwnCheckpoint, parseSigner, parseVerifier, type Signer } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
 import { lintFacts } from '../facts/check.ts';
 import { loadFacts } from '../facts/load.ts';
@@ -60,7 +60,7 @@ function checkLedger({ data, origin, keys }: Config): Promise<Checked> {
 export async function ownSize(data: string, signer: Signer): Promise<number | null> {
   const note = await nodeDisk(data).read('ledger/checkpoint');
   if (note === null) return null;
-  return openCheckpoint(Buffer.from(note).toString('utf8'), { logs: [{ verifier: parseVerifier(signer.vkey), url: null }], witnesses: [], groups: [], quorum: 'none' }).size;
+  return openOwnCheckpoint(Buffer.from(note).toString('utf8'), parseVerifier(signer.vkey)).size;
 }
 
 /** @throws Error, which does not quote what it found */

@@ -11,11 +11,11 @@ import type { StepState } from './book-entries.ts';
 import { TargetError, type Connector } from './connector.ts';
 import type { WorkerContext } from './context.ts';
 import { backoffMs, within } from './deadline.ts';
+import { sinksOf } from './keeping.ts';
 import type { LeaseBook } from './lease-book.ts';
 import { isVoid, leavesNone } from './order-fence.ts';
 import { effectKey, type Effect, type HeldOrder } from './orders.ts';
 import { plainDetail, saltState, type SaltedState } from './reports.ts';
-import { sinksOf } from './keeping.ts';
 import { createWithdrawals, type Withdrawals } from './withdrawing.ts';
 
 export interface Revoker {

@@ -3,10 +3,10 @@
  * each change with its records and their proofs, and the locks that stood. It is made in a place of its own and moved to its place when it is whole.
  */
 import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
-  directorySource, formatDigest, generateSignerKey, LedgerError, nodeDisk, openCheckpoint, openLog, parseSigner, parseVerifier, readCheckpoint, stageLog,
+  directorySource, formatDigest, generateSignerKey, LedgerError, nodeDisk, openLog, openOwnCheckpoint, parseSigner, parseVerifier, readCheckpoint, stageLog,
   type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type OpenedCheckpoint, type Signer, type Verifier,
 } from '../../ledger/index.ts';
 import { openStore, type Store } from '../engine/store.ts';
@@ -14,6 +14,7 @@ import { systemDraft, systemRecordBodies } from '../evidence/record.ts';
 import { formatTime } from '../protocol/values.ts';
 import { adoptionsFrom, lockDrafts } from './adoptions.ts';
 import { holdData } from './data-lock.ts';
+import { takePlace } from './take-place.ts';
 
 export interface AdoptOptions {
   /** Of the new log. */
@@ -59,7 +60,6 @@ export class AdoptError extends Error {
 }
 
 const STAGE = '.adopt';
-const PARTS = ['journal', 'ledger'] as const;
 
 interface Copy {
   readonly source: LedgerSource;
@@ -104,7 +104,8 @@ async function adoptHeld(options: AdoptOptions): Promise<Adopted> {
     } finally {
       await from.close();
     }
-    const kept = await swap(disk, data, join(stage, 'new'), nowMs());
+    // The journal first, which alone is a whole log. After a crash in between, the same command begins anew.
+    const kept = await takePlace({ disk, data, made: join(stage, 'new'), parts: ['journal', 'ledger'], left: ['outbox'], suffix: `before-new-log-${nowMs()}` });
     return { size: best.head.size, root: best.head.root, source: best.source.name, ...made, ahead, kept };
   } finally {
     await rm(stage, { recursive: true, force: true });
@@ -131,7 +132,7 @@ function originOf(note: string): string {
 
 function headOf({ checkpoint, name }: LedgerSource, verifier: Verifier): OpenedCheckpoint {
   try {
-    return openCheckpoint(checkpoint, { logs: [{ verifier, url: null }], witnesses: [], groups: [], quorum: 'none' });
+    return openOwnCheckpoint(checkpoint, verifier);
   } catch (cause) {
     if (!(cause instanceof LedgerError)) throw cause;
     throw new LedgerError(cause.code, `${name}: ${cause.message}`, { cause });
@@ -191,22 +192,4 @@ async function writeNew(disk: Disk, old: Log, { source, head }: Copy, ahead: rea
   } finally {
     await log.close();
   }
-}
-
-/** Moves what is there aside and the new log to its place: the journal first, which alone is a whole log. After a crash in between, the same command begins anew. */
-async function swap(disk: Disk, data: string, made: string, nowMs: number): Promise<string[]> {
-  const kept: string[] = [];
-  for (const part of [...PARTS, 'outbox']) {
-    if ((await disk.list(part)).length === 0) {
-      await rm(join(data, part), { recursive: true, force: true });
-      continue;
-    }
-    const aside = join(data, `${part}.before-new-log-${nowMs}`);
-    await rename(join(data, part), aside);
-    kept.push(aside);
-  }
-  for (const part of PARTS) await rename(join(made, part), join(data, part));
-  const directory = await open(data, 'r');
-  await directory.sync().finally(() => directory.close());
-  return kept;
 }

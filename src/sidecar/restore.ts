@@ -2,14 +2,15 @@
  * Putting a lost ledger back, with the sidecar stopped. It is made in a place of its own, held to every head that is known, and moved to its
  * place only when it is whole; what was there before is moved aside and kept. A ledger that is longer, or another, is never replaced.
  */
-import { open, rename, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
-  formatBase64, formatDigest, LedgerError, nodeDisk, openCheckpoint, openLog, parseVerifier, restoreLog,
+  formatBase64, formatDigest, LedgerError, nodeDisk, openLog, openOwnCheckpoint, parseVerifier, restoreLog,
   type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type Signer,
 } from '../../ledger/index.ts';
 import { systemDraft } from '../evidence/record.ts';
 import { holdData } from './data-lock.ts';
+import { takePlace } from './take-place.ts';
 
 export interface RestoreOptions {
   readonly origin: string;
@@ -63,8 +64,9 @@ export async function restoreLedger(options: RestoreOptions): Promise<Restored> 
 async function restoreHeld(options: RestoreOptions): Promise<Restored> {
   const { data, sources, signer, origin, nowMs } = options;
   const disk = nodeDisk(data);
+  const verifier = parseVerifier(signer.vkey);
   const logOptions = (on: Disk): LogOptions => ({ origin, disk: on, directory: 'ledger', journal: 'journal', signer, now: nowMs });
-  const heads = sources.map((source) => ({ source, ...headOf(source.checkpoint, signer) })).sort((a, b) => b.size - a.size);
+  const heads = sources.map((source) => ({ source, ...openOwnCheckpoint(source.checkpoint, verifier) })).sort((a, b) => b.size - a.size);
   const [best] = heads;
   if (best === undefined) throw new LedgerError('not-found', 'there is nothing to restore from');
   const own = await ownHead(disk, logOptions(disk));
@@ -78,17 +80,14 @@ async function restoreHeld(options: RestoreOptions): Promise<Restored> {
   await rm(stage, { recursive: true, force: true });
   try {
     await restoreLog(logOptions(nodeDisk(stage)), best.source, own === null ? known : [...known, { by: 'the ledger here', size: own.size, root: own.root }]);
-    const kept = await swap(disk, data, stage, nowMs());
+    // After a crash in between, the same command does it again from the copy.
+    const kept = await takePlace({ disk, data, made: stage, parts: PARTS, suffix: `before-restore-${nowMs()}` });
     const restored = { had: own?.whole === true ? own.size : 0, size: best.size, root: best.root, source: best.source.name };
     await recordRestored(logOptions(disk), restored);
     return { restored: true, ...restored, kept };
   } finally {
     await rm(stage, { recursive: true, force: true });
   }
-}
-
-function headOf(checkpoint: string, signer: Signer): { readonly size: number; readonly root: Uint8Array } {
-  return openCheckpoint(checkpoint, { logs: [{ verifier: parseVerifier(signer.vkey), url: null }], witnesses: [], groups: [], quorum: 'none' });
 }
 
 /** What is there; null where nothing is. @throws LedgerError `locked` */
@@ -110,7 +109,7 @@ async function ownHead(disk: Disk, options: LogOptions): Promise<Own | null> {
 function damagedHead(note: Uint8Array | null, signer: Signer): Own | null {
   if (note === null) return null;
   try {
-    const { size, root } = headOf(Buffer.from(note).toString('utf8'), signer);
+    const { size, root } = openOwnCheckpoint(Buffer.from(note).toString('utf8'), parseVerifier(signer.vkey));
     return { size, root, whole: false, rootOf: () => root };
   } catch {
     return null;
@@ -126,24 +125,6 @@ function checkNewest(own: Own, known: readonly KnownHead[]): void {
       throw new LedgerError('forked', `two histories of one log: the first ${size} records have root ${formatBase64(here)} here, and ${formatBase64(root)} by ${by}; both are kept`);
     }
   }
-}
-
-/** Moves what is there aside and the stage to its place. After a crash in between, the same command does it again from the copy. */
-async function swap(disk: Disk, data: string, stage: string, nowMs: number): Promise<string[]> {
-  const kept: string[] = [];
-  for (const part of PARTS) {
-    if ((await disk.list(part)).length === 0) {
-      await rm(join(data, part), { recursive: true, force: true });
-      continue;
-    }
-    const aside = join(data, `${part}.before-restore-${nowMs}`);
-    await rename(join(data, part), aside);
-    kept.push(aside);
-  }
-  for (const part of PARTS) await rename(join(stage, part), join(data, part));
-  const directory = await open(data, 'r');
-  await directory.sync().finally(() => directory.close());
-  return kept;
 }
 
 async function recordRestored(options: LogOptions, { had, size, root, source }: Pick<Restored, 'had' | 'size' | 'root' | 'source'>): Promise<void> {

@@ -41,13 +41,14 @@ const as = (servers: readonly string[], seed: string): Promise<NatsConnection> =
 
 const streamsLine = ({ stdout }: Ran): string => /^\S+ +streams +.*\n(?: +→.*\n)?/m.exec(stdout)![0];
 
-describe.skipIf(!hasNats())('a cluster of three', () => {
-  let nats: TestNats;
-  let operator: Operator;
-  let connection: NatsConnection;
-  let manager: JetStreamManager;
+let nats: TestNats;
+let operator: Operator;
+let connection: NatsConnection;
+let manager: JetStreamManager;
+/** A bus with so many servers for the tests of this block, and an operator who sets it up. */
+function startBefore(servers: 1 | 3): void {
   beforeAll(async () => {
-    nats = await testNats([EXECUTOR_ID], 3);
+    nats = await testNats([EXECUTOR_ID], servers);
     operator = await operatorOf(nats.urls, nats.seeds.sidecar);
     connection = await as(nats.urls, nats.seeds.sidecar);
     manager = await jetstreamManager(connection);
@@ -57,6 +58,10 @@ describe.skipIf(!hasNats())('a cluster of three', () => {
     await operator.remove();
     await nats.close();
   });
+}
+
+describe.skipIf(!hasNats())('a cluster of three', () => {
+  startBefore(3);
   const replicas = async (name: string): Promise<number> => (await manager.streams.info(name)).config.num_replicas;
 
   test('keeps three copies of everything unless somebody says otherwise, and doctor says what to type', async () => {
@@ -96,21 +101,7 @@ describe.skipIf(!hasNats())('a cluster of three', () => {
 });
 
 describe.skipIf(!hasNats())('a server that is alone', () => {
-  let nats: TestNats;
-  let operator: Operator;
-  let connection: NatsConnection;
-  let manager: JetStreamManager;
-  beforeAll(async () => {
-    nats = await testNats([EXECUTOR_ID]);
-    operator = await operatorOf(nats.urls, nats.seeds.sidecar);
-    connection = await as(nats.urls, nats.seeds.sidecar);
-    manager = await jetstreamManager(connection);
-  });
-  afterAll(async () => {
-    await connection.close();
-    await operator.remove();
-    await nats.close();
-  });
+  startBefore(1);
   afterEach(async () => {
     for (const name of [...Object.values(STREAMS), 'ELSEWHERE']) await manager.streams.delete(name).catch(() => undefined);
   });

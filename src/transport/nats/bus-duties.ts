@@ -6,13 +6,11 @@ import { jetstream, JetStreamApiError } from '@nats-io/jetstream';
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import { canonicalBytes } from '../../../ledger/index.ts';
 import { failed, ok, type Checked } from '../../doctor/check.ts';
-import { ack, API_PREFIX, claim, consumerOf, delivery, result, say, STREAMS } from './bus-layout.ts';
+import { ack, API_PREFIX, claim, consumerOf, delivery, NOT_THE_LAST, result, say, STREAMS } from './bus-layout.ts';
 import { ACCOUNTS_REMEDY, PROBE_MS, within, type ProbeOptions } from './bus-probes.ts';
 
 const NAME = 'reach';
 const SETUP = 'countersign nats setup   makes streams and consumers';
-/** `wrong last sequence`: the stream has looked at it, and not taken it. */
-const NOT_THE_LAST = 10_071;
 /** No stream comes so far. */
 const NEVER_HANDED_OUT = 2 ** 52;
 

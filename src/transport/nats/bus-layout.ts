@@ -32,8 +32,8 @@ export const MESSAGE_BYTES_MAX = 2_097_152;
 /** The same with its headers, which servers and streams count as well. */
 export const WIRE_BYTES_MAX = MESSAGE_BYTES_MAX + 4_096;
 
-/** `wrong last sequence`: there is a message of this subject already. */
-export const ALREADY_THERE = 10_071;
+/** `wrong last sequence`: what was published was to follow on another message of its subject than is there, or on none. */
+export const NOT_THE_LAST = 10_071;
 
 /** How often a worker says that it is there. */
 export const BEAT_MS = 2_000;

@@ -6,13 +6,11 @@ import { jetstream, JetStreamApiError, jetstreamManager, type StoredMsg } from '
 import { canonicalBytes, parseStrict } from '../../../ledger/index.ts';
 import { TransportError } from '../../engine/ports.ts';
 import { claimSchema, type Claim, type ClaimBoard } from '../../executor/claims.ts';
-import { API_PREFIX, claim, STREAMS } from './bus-layout.ts';
+import { API_PREFIX, claim, NOT_THE_LAST, STREAMS } from './bus-layout.ts';
 import type { Bus } from './connection.ts';
 
 /** Short: a revoke waits for a claim no longer than two seconds. */
 const ANSWER_MS = 900;
-/** `wrong last sequence`: another was newer. */
-const NOT_THE_LAST = 10_071;
 
 export function natsClaimBoard(bus: Bus, lane: string): ClaimBoard {
   const unreachable = (cause: unknown): TransportError => new TransportError('unreachable', 'the claims of this lane cannot be reached', { cause });

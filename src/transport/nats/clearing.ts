@@ -22,6 +22,7 @@ export interface ClearingOptions {
   readonly tokens: Tokens;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** Shared with the end that publishes them. */
   readonly published: PublishedSteps;
 }
 

@@ -9,7 +9,7 @@
 import { jetstream, JetStreamApiError, jetstreamManager, type JetStreamManager, type NextMsgRequest, type SeqMsgRequest, type StoredMsg } from '@nats-io/jetstream';
 import { LedgerError, type Appended, type Disk, type Log } from '../../../ledger/index.ts';
 import type { Clock, LedgerCopy, Logger } from '../../engine/ports.ts';
-import { objectPart, pages, STREAMS } from './bus-layout.ts';
+import { NOT_THE_LAST, objectPart, pages, STREAMS } from './bus-layout.ts';
 import type { Bus } from './connection.ts';
 import { encodePage, endOfPage, PAGE_OBJECTS_MAX, PAGE_RECORD_BYTES_MAX, PAGE_RECORDS_MAX, PART_BYTES, readPage, type CopyPage } from './copy-page.ts';
 
@@ -44,8 +44,6 @@ const LOOK_MS = 500;
 const COMPARE_MS = 30_000;
 const RETRY_MS = { first: 100, longest: 2_000 } as const;
 const CLOSE_MS = 2_000;
-/** `wrong last sequence`. */
-const NOT_THE_LAST = 10_071;
 const NO_STREAM = 10_059;
 
 /** Begins at once, in the background. The bus is closed with it. */

@@ -10,7 +10,7 @@ import { canonicalBytes } from '../../../ledger/index.ts';
 import type { Clock, LockBoard, LockHolder, Logger } from '../../engine/ports.ts';
 import type { BelievedLock } from '../../protocol/lock.ts';
 import { dsseSchema } from '../../protocol/signed.ts';
-import { lock as lockSubject, STREAMS } from './bus-layout.ts';
+import { lock as lockSubject, NOT_THE_LAST, STREAMS } from './bus-layout.ts';
 import { hear, type Bus } from './connection.ts';
 import { readMessage, SAID_BYTES_MAX } from './said.ts';
 
@@ -23,8 +23,6 @@ const ASK_MS = 5_000;
 /** Others may have put something in a place of ours; and a stream can be wiped under a server that runs. */
 const LOOK_MS = 30_000;
 const RETRY_MS = { first: 100, longest: 2_000 } as const;
-/** `wrong last sequence`. */
-const NOT_THE_LAST = 10_071;
 const NO_STREAM = 10_059;
 
 /** Nothing is read before {@link LockBoard.keep}. */

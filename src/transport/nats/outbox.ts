@@ -1,25 +1,10 @@
 /** Which orders the bus should hold and does not: they are armed again, and that they were missing is put on record. */
 import { jetstreamManager } from '@nats-io/jetstream';
-import { TransportError, type Clock, type Logger, type Outbox } from '../../engine/ports.ts';
+import { TransportError, type Outbox } from '../../engine/ports.ts';
 import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
 import { revokeOrderSchema } from '../../protocol/signed.ts';
-import { arm, laneOf, revoke, STREAMS, type Tokens } from './bus-layout.ts';
-import { clearSpent } from './clearing.ts';
-import type { Bus } from './connection.ts';
-import type { PublishedSteps } from './published-steps.ts';
-
-export interface OutboxOptions {
-  readonly log: string;
-  /** Logs that this one has adopted. */
-  readonly adopted?: readonly string[];
-  readonly executors: readonly string[];
-  readonly bus: Bus;
-  readonly tokens: Tokens;
-  readonly clock: Clock;
-  readonly logger: Logger;
-  /** Shared with the end that publishes them. */
-  readonly published: PublishedSteps;
-}
+import { arm, laneOf, revoke, STREAMS } from './bus-layout.ts';
+import { clearSpent, type ClearingOptions } from './clearing.ts';
 
 export interface NatsOutbox extends Outbox {
   /** A step of this change had been published, was there no more, and has been published again. */
@@ -33,8 +18,9 @@ const LOOK_MS = 60_000;
 /** One that is not set up yet, or whose leader is being chosen, is looked at again soon. */
 const AGAIN_MS = 2_000;
 
-export function natsOutbox({ log, adopted = [], executors, bus, tokens, clock, logger, published }: OutboxOptions): NatsOutbox {
-  const clearing = clearSpent({ log, adopted, executors, bus, tokens, clock, logger, published });
+export function natsOutbox(options: ClearingOptions): NatsOutbox {
+  const { log, executors, bus, tokens, clock } = options;
+  const clearing = clearSpent(options);
   const lanes = new Map(executors.map((id) => [id, laneOf(id)]));
   const doubts: (() => void)[] = [];
   const losses: ((changeId: string) => void)[] = [];

@@ -8,7 +8,7 @@ import { TransportError, type Clock } from '../../engine/ports.ts';
 import { anyReportSchema } from '../../protocol/discovery.ts';
 import { payloadDigest, readPayload } from '../../protocol/dsse.ts';
 import type { ReportMessage } from '../../protocol/envelope.ts';
-import { ALREADY_THERE, API_PREFIX, delivery, MESSAGE_BYTES_MAX, result } from './bus-layout.ts';
+import { API_PREFIX, delivery, MESSAGE_BYTES_MAX, NOT_THE_LAST, result } from './bus-layout.ts';
 import type { Bus } from './connection.ts';
 import type { Ack } from './said.ts';
 
@@ -76,7 +76,7 @@ export function openReporting({ lane, bus, clock, ackMs, askForHello }: Reportin
     try {
       await jetstream(bus.up(), { apiPrefix: API_PREFIX, checkAPI: false }).publish(subject, bytes, { timeout: PUBLISH_MS, ...(once ? { expect: { lastSubjectSequence: 0 } } : {}) });
     } catch (error) {
-      if (once && error instanceof JetStreamApiError && error.code === ALREADY_THERE) return;
+      if (once && error instanceof JetStreamApiError && error.code === NOT_THE_LAST) return;
       if (error instanceof TransportError) throw error;
       throw new TransportError('unreachable', `the bus has not said that it holds it: ${(error instanceof Error ? error.message : String(error)).slice(0, 500)}`, { cause: error });
     }

@@ -16,7 +16,7 @@ import { ProtocolError } from '../../protocol/errors.ts';
 import { revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
 import { parseTime } from '../../protocol/values.ts';
 import type { WorkerState } from '../../protocol/worker-state.ts';
-import { ack, act, ALREADY_THERE, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, resultsConsumerOf, revoke, say, STREAMS, type Tokens } from './bus-layout.ts';
+import { ack, act, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, NOT_THE_LAST, resultsConsumerOf, revoke, say, STREAMS, type Tokens } from './bus-layout.ts';
 import { ensureConsumer, resultsConsumer } from './bus-setup.ts';
 import { hear, type Bus } from './connection.ts';
 import { publishedSteps, type PublishedSteps } from './published-steps.ts';
@@ -157,7 +157,7 @@ export function connectNats(options: NatsSidecarOptions): Transport {
     } catch (error) {
       if (error instanceof TransportError) throw error;
       if (error instanceof JetStreamApiError) {
-        if (error.code === ALREADY_THERE) return 'known';
+        if (error.code === NOT_THE_LAST) return 'known';
         throw new TransportError('rejected', `the bus: ${error.message}`, { cause: error });
       }
       // Leaders that are being chosen look like a time-out, or like a server without JetStream.
