@@ -9,7 +9,8 @@
 import { LedgerError } from './errors.ts';
 
 export const TILE_WIDTH = 256;
-export const TILE_LEVELS_MAX = 7;
+/** Levels 0 to 63: more than any tree has. */
+const LEVEL_MAX = 63;
 export const ENTRY_BYTES_MAX = 65_535;
 
 /** 1234067 → `x001/x234/067`. */
@@ -48,6 +49,7 @@ export function parseTilePath(path: string): TileRef | null {
   const level = match[1] === 'entries' ? null : Number(match[1]);
   const index = Number(match[2]!.replaceAll(/[x/]/g, ''));
   const width = match[3] === undefined ? TILE_WIDTH : Number(match[3]);
+  if (level !== null && level > LEVEL_MAX) return null;
   const spelled = level === null ? bundlePath(index, width) : tilePath(level, index, width);
   return spelled === path && (match[3] === undefined || width < TILE_WIDTH) ? { level, index, width, path } : null;
 }
