@@ -36,5 +36,10 @@ export { OBJECT_BYTES_MAX, type StoredObject } from './objects.ts';
 export { CHECKPOINT_INTERVAL_MS } from './writer.ts';
 export { bundlePath, decodeBundle, encodeBundle, formatTileIndex, parseTilePath, partialTiles, tilePath, tilesBetween, TILE_WIDTH, type TileRef } from './tiles.ts';
 export { formatProof, parseProof, verifyProof, type TlogProof } from './proof.ts';
+export {
+  ADD_CHECKPOINT_BYTES_MAX, addCheckpoint, formatAddCheckpoint, formatCosignatures, formatWitnessSize, parseAddCheckpoint, parseCosignatures, TLOG_SIZE_TYPE,
+  type AddCheckpoint, type Cosignature, type HttpAnswer, type Post, type WitnessOutcome,
+} from './add-checkpoint.ts';
+export { openWitness, type Witness, type WitnessAnswer, type WitnessOptions } from './witness.ts';
 export { exitCodeOf, REQUIRED_BY_DEFAULT, type Verdict, type VerdictStatus } from './verdict.ts';
 export { CLOCK_TOLERANCE_MS, verifyLedger, type RuleSet, type Verification, type VerifyOptions } from './verify.ts';

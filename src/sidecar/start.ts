@@ -138,7 +138,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       engine, log, facts: facts.current, clock, logger, tokens, hosts: config.hosts, draining: draining.signal,
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       ...(copy === null ? {} : { copyTrouble: () => copy.trouble() }),
-      readLedgerFile: (path) => disk.read(`ledger/${path}`),
+      readLedgerFile: (path) => disk.read(`ledger/${path}`), ledgerReaders: config.ledgerReaders,
       ...(relay === null ? {} : { relay: (verdict) => relay.send(verdict) }),
     });
     const doors = await openDoors(config, app.fetch, undo);
