@@ -41,4 +41,6 @@ export {
   type AddCheckpoint, type Cosignature, type HttpAnswer, type Post, type WitnessOutcome,
 } from './add-checkpoint.ts';
 export { exitCodeOf, REQUIRED_BY_DEFAULT, type Verdict, type VerdictStatus } from './verdict.ts';
-export { CLOCK_TOLERANCE_MS, verifyLedger, type RuleSet, type Verification, type VerifyOptions } from './verify.ts';
+export { ANCHOR_TYPE, openAnchor, witnessedTimes } from './anchors.ts';
+export { CLOCK_TOLERANCE_MS } from './verify-time.ts';
+export { verifyLedger, type RuleSet, type Verification, type VerifyOptions } from './verify.ts';
