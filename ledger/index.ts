@@ -40,6 +40,7 @@ export {
   ADD_CHECKPOINT_BYTES_MAX, addCheckpoint, formatAddCheckpoint, formatCosignatures, formatWitnessSize, parseAddCheckpoint, parseCosignatures, TLOG_SIZE_TYPE,
   type AddCheckpoint, type Cosignature, type HttpAnswer, type Post, type WitnessOutcome,
 } from './add-checkpoint.ts';
+export { openWitness, type Witness, type WitnessAnswer, type WitnessOptions } from './witness.ts';
 export { exitCodeOf, REQUIRED_BY_DEFAULT, type Verdict, type VerdictStatus } from './verdict.ts';
 export { ANCHOR_TYPE, openAnchor, witnessedTimes } from './anchors.ts';
 export { CLOCK_TOLERANCE_MS } from './verify-time.ts';
