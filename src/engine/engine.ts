@@ -32,7 +32,7 @@ import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
 import { enforceLocks, type Lock } from './locks.ts';
 import { isOurs, liftOf, spreadLocks } from './lock-spread.ts';
-import type { Clock, DeliveryStore, LedgerCopy, LockBoard, Logger, Outbox, RandomBytes, Transport } from './ports.ts';
+import type { Clock, DeliveryStore, LedgerCopy, LockBoard, Logger, Outbox, RandomBytes, Transport, Witnesses } from './ports.ts';
 import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
 import { keepFilled } from './refill.ts';
 import { countRefused } from './refused.ts';
@@ -84,6 +84,8 @@ export interface EngineContext {
   readonly discoveries: Discoveries;
   /** Where there is one, what gives access waits for it. */
   readonly copy?: LedgerCopy | undefined;
+  /** Where a quorum of witnesses is demanded, what gives access waits for it. */
+  readonly witnesses?: Witnesses | undefined;
   /** What could lose armed orders, where the transport is such. */
   readonly outbox?: Outbox | undefined;
   /** Where sidecars see each other's locks, where there is such a place. */
@@ -100,7 +102,7 @@ export interface OthersLocks {
 }
 
 export type EngineRejectionCode =
-  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied';
+  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied' | 'not-cosigned';
 
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
@@ -126,7 +128,7 @@ export interface Engine {
   acknowledgeDelivery(by: string, changeId: string, digest: string): Promise<Answer>;
   /** A consumer uses the new credential: said by itself, by who asked, or by an owner. */
   confirmConsumer(by: string, changeId: string, consumer: string): Promise<Answer>;
-  /** Mode `caller`: the ticket and its receipt, while they can be taken up. `fromSize`: of the newest checkpoint that the caller has seen. `not-copied`: ask again. */
+  /** Mode `caller`: the ticket and its receipt, while they can be taken up. `fromSize`: of the newest checkpoint that the caller has seen. `not-copied`, `not-cosigned`: ask again. */
   callerTicket(by: string, changeId: string, fromSize: number | null): Promise<Answer<StepEnvelope>>;
   /** Mode `caller`: resolves once what the run says is durable. Only after a claim was answered so may its code run. */
   receiveCallerReport(changeId: string, message: ReportMessage): Promise<Answer>;
@@ -226,6 +228,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     runner.connected(audience);
   });
   options.copy?.onProgress(() => runner.wakeWaiting());
+  options.witnesses?.onProgress(() => runner.wakeWaiting());
   if (options.outbox !== undefined) {
     keepFilled(context, options.outbox);
     sweepSpent(context, options.outbox);
