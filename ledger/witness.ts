@@ -5,7 +5,7 @@
  * its head made durable in one turn, one request of a log after another; and a state that is torn, or of which something is missing, is refused
  * at the start: a witness that begins again from nothing signs any history that it is shown first.
  *
- *     witness                          its own key, and the origin of every log that it has cosigned
+ *     index                            its own key, and the origin of every log that it has cosigned
  *     heads/<hex SHA-256(origin)>      the last head, signed by log and witness
  *     forks/<hex SHA-256(origin)>      two heads of one size, both signed by the log: the first such pair
  *     lock
@@ -33,6 +33,8 @@ export interface WitnessOptions {
   readonly nowMs: () => number;
   /** There is no state yet, and this key has never cosigned anything. Said, and not found out: what is lost looks the same. */
   readonly isNew: boolean;
+  /** Called once, when a write has failed: from then on every answer is 503. */
+  readonly onUnwritable?: (cause: unknown) => void;
 }
 
 /** What is answered, and what the witness's own log may say of it. */
@@ -87,7 +89,7 @@ export async function openWitness(options: WitnessOptions): Promise<Witness> {
   }
 }
 
-const indexPath = (directory: string): string => `${directory}/witness`;
+const indexPath = (directory: string): string => `${directory}/index`;
 const headPath = (directory: string, hash: string): string => `${directory}/heads/${hash}`;
 const hashOf = (origin: string): string => sha256Hex(Buffer.from(origin));
 
@@ -197,11 +199,17 @@ class OpenWitness implements Witness {
     const next: Head = { origin: claimed.origin, size: claimed.size, root: claimed.root, note: formatNote({ text: claimed.text, signatures: [...signatures, cosignature] }) };
     try {
       await this.#persist(hash, next, head === undefined);
-    } catch {
-      this.#broken = true;
+    } catch (cause) {
+      this.#giveUp(cause);
       return answer(claimed, 503, 'this witness cannot keep what it signs, so it signs nothing');
     }
     return { ...answer(claimed, 200, ''), body: formatCosignatures([cosignature]) };
+  }
+
+  #giveUp(cause: unknown): void {
+    if (this.#broken) return;
+    this.#broken = true;
+    this.#options.onUnwritable?.(cause);
   }
 
   /** The head first, then that there is one: of the two crashes between, the start takes the one for what it is and refuses the other. */

@@ -80,7 +80,8 @@ describe('an add-checkpoint request', () => {
     ['a checkpoint whose size is past 2^53 - 1', body.replace('\n21\n', '\n9007199254740992\n')],
     ['a byte that is no UTF-8', Buffer.concat([Buffer.from(body), Buffer.of(0xff)])],
     ['a byte order mark', `\ufeff${body}`],
-    ['too many bytes', `${body}${'\u2014 x AAAAAAA=\n'.repeat(1)}${' '.repeat(ADD_CHECKPOINT_BYTES_MAX)}`],
+    ['a byte that is no UTF-8 in the origin', Buffer.from(Buffer.from(body).toString('latin1').replaceAll('log.test/a', 'log.test/\xff'), 'latin1')],
+    ['too many bytes', `${body}\u2014 x ${Buffer.alloc(ADD_CHECKPOINT_BYTES_MAX * 3 / 4).toString('base64')}\n`],
   ])('with %s is refused', (_name, bytes) => {
     expect(() => parseAddCheckpoint(Buffer.from(bytes))).toThrow(malformed);
   });
@@ -107,6 +108,7 @@ describe('an answer of cosignatures', () => {
     ['nothing', ''],
     ['an empty line', '\n'],
     ['no last newline', lines.slice(0, -1)],
+    ['something else for the last newline', `${lines.slice(0, -1)}!`],
     ['an empty line behind it', `${lines}\n`],
     ['an empty line before it', `\n${lines}`],
     ['something else', `ok\n${lines}`],
@@ -152,6 +154,12 @@ describe('what a client believes', () => {
     const note = formatNote({ text: extended, signatures: [{ name: signer.name, keyName: signer.keyName, signature: signer.sign(Buffer.from(extended)) }] });
     expect(await ask({ body: formatCosignatures([cosignature(north, 1, extended)]) }, { ...request, checkpoint: note })).toMatchObject({ kind: 'cosigned' });
     expect(await ask({ body: formatCosignatures([cosignature(north, 1, text)]) }, { ...request, checkpoint: note })).toMatchObject({ kind: 'refused' });
+  });
+
+  it('is no signature of another kind, even by a key that is known', async () => {
+    const [, line] = checkpoint.split('\n\n') as [string, string];
+    const outcome = await addCheckpoint(() => Promise.resolve({ status: 200, contentType: 'text/plain', body: Buffer.from(line) }), 'https://w.test', [parseVerifier(signer.vkey)], request);
+    expect(outcome).toMatchObject({ kind: 'refused', why: 'no cosignature of a key that is known here' });
   });
 
   it.each<[string, string]>([
