@@ -141,6 +141,10 @@ export interface Engine {
   /** What a receiver of webhooks took in, or never did. */
   recordNotification(changeId: string, outcome: { readonly delivered: EventBody<'notification.delivered'> } | { readonly failed: EventBody<'notification.failed'> }): Promise<void>;
   /** The copy of the ledger had lost records and holds them again. */
+  /** Puts a cosigned checkpoint of this log on record. @throws LedgerError */
+  recordAnchor(checkpoint: string, size: number): void;
+  /** The size that the last anchor on record is of; 0 where there is none. */
+  lastAnchored(): number;
   recordCopyRefilled(from: number, missing: number): void;
   get(changeId: string): ChangeState | undefined;
   all(): IterableIterator<ChangeState>;
@@ -366,6 +370,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     recordCopyRefilled(from, missing) {
       if (log.failed === null) store.record('outbox.refilled', { stream: 'CS_LEDGER', missing, from, changes: [] });
     },
+    recordAnchor(checkpoint, size) {
+      if (log.failed === null) store.record('witness.anchored', { checkpoint, size });
+    },
+    lastAnchored: () => (store.lastOf('witness.anchored')?.['size'] as number | undefined) ?? 0,
     get: (changeId) => store.get(changeId),
     all: () => store.all(),
     byIdempotencyKey: (by, key) => store.byIdempotencyKey(idempotencyDigest(by, key)),
