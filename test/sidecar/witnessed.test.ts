@@ -93,6 +93,8 @@ describe('a sidecar whose executors demand witnesses', () => {
     expect(target.effects).toHaveLength(2);
 
     for (const witness of witnesses) await witness.start();
+    const planned = await as('nhi:prod/billing-export').wait(waiting, { until: ({ state }) => state === 'pending', timeoutMs: WAIT.timeout });
+    await as('person:ana').approve(waiting, planned.planDigest!);
     expect((await as('nhi:prod/billing-export').wait(waiting, { until: ({ state }) => state === 'active', timeoutMs: WAIT.timeout })).state).toBe('active');
     await stop();
     const found = (await verifyLedger({ disk: nodeDisk(at('data')), directory: 'ledger', trust: policy })).verdicts;
