@@ -42,4 +42,6 @@ export {
 } from './add-checkpoint.ts';
 export { openWitness, type Witness, type WitnessAnswer, type WitnessOptions } from './witness.ts';
 export { exitCodeOf, REQUIRED_BY_DEFAULT, type Verdict, type VerdictStatus } from './verdict.ts';
-export { CLOCK_TOLERANCE_MS, verifyLedger, type RuleSet, type Verification, type VerifyOptions } from './verify.ts';
+export { ANCHOR_TYPE, openAnchor, witnessedTimes } from './anchors.ts';
+export { CLOCK_TOLERANCE_MS } from './verify-time.ts';
+export { verifyLedger, type RuleSet, type Verification, type VerifyOptions } from './verify.ts';

@@ -84,6 +84,13 @@ export interface Log {
   root(size: number): Uint8Array;
   /** The latest signed checkpoint that is on disk. */
   checkpoint(): SignedHead;
+  /**
+   * Puts cosignatures on the checkpoint: `note` is this log's own, of any size, with cosignature lines that the caller has verified. Resolves true once
+   * the checkpoint on disk carries them; false where it has moved on, and then nothing is changed.
+   *
+   * @throws LedgerError `malformed`: no note of a head of this log; `not-found` for what is not durable; what the disk throws: the checkpoint is as it was
+   */
+  cosign(note: string): Promise<boolean>;
   /** Once resolved, all that was sequenced before is durable; a checkpoint that covers it follows within a second. @throws LedgerError `unwritable`. */
   durable(): Promise<void>;
   /** Once resolved, all that was sequenced before is durable and covered by the checkpoint on disk. @throws LedgerError `unwritable`. */

@@ -1,4 +1,5 @@
 /** One pass over bundles, tiles and objects: every byte read once, memory that does not grow with the log. */
+import type { AnchorWalk } from './anchors.ts';
 import { ChainHeads } from './chain.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { diagnoseBundle } from './diagnose.ts';
@@ -9,6 +10,7 @@ import { decodeRecord, timeOf, type LedgerRecord } from './record.ts';
 import { bundlePath, decodeBundle, tilePath, TILE_WIDTH } from './tiles.ts';
 import { Finding } from './verdict.ts';
 import type { ObjectWalk } from './verify-objects.ts';
+import type { TimeSpan } from './verify-time.ts';
 
 export interface PassOptions {
   readonly disk: Disk;
@@ -16,22 +18,14 @@ export interface PassOptions {
   /** Size and root to hold the records to. */
   readonly checkpoint: Checkpoint;
   readonly objects: ObjectWalk;
+  /** Told of every record, and of the roots that it asks for. */
+  readonly anchors: AnchorWalk;
   /** A size at which the root is to be reported; null for none. */
   readonly rootAt: number | null;
   /** Told of every record once it, and the objects it names, have been checked against tile and chain. */
   readonly onRecord: (record: LedgerRecord) => void | Promise<void>;
   readonly progress: (done: number, size: number) => void;
   readonly signal: AbortSignal | undefined;
-}
-
-export interface TimeSpan {
-  readonly first: string | null;
-  readonly last: string | null;
-  /** The latest `at` so far. */
-  readonly latestMs: number;
-  /** The largest step back from one record to a later one, in ms, and the record that takes it. */
-  readonly worstStepBackMs: number;
-  readonly worstSeq: number;
 }
 
 export interface PassResult {
@@ -63,11 +57,12 @@ export async function passRecords(options: PassOptions): Promise<PassResult> {
       frontier.push(leaf);
       if (frontier.size === options.rootAt) rootThere = frontier.root();
       await objects.record(record);
-      time.note(record);
+      options.anchors.record(record, time.note(record));
       const told = options.onRecord(record);
       if (told !== undefined) await told;
     }
     await rows.check();
+    await options.anchors.check((size) => rows.root(size));
     options.progress(frontier.size, checkpoint.size);
   }
   await rows.finish();
@@ -179,6 +174,31 @@ class TileRows {
     }
   }
 
+  /** The root of the first `size` records, which were all pushed: out of tiles that have been checked, and of what is not a whole tile yet. */
+  async root(size: number): Promise<Uint8Array> {
+    let rest: Uint8Array | null = null;
+    for (let level = 0; TILE_WIDTH ** level <= size; level++) {
+      const index = Math.floor(size / TILE_WIDTH ** (level + 1));
+      const nodes = await this.#nodes(level, index, Math.floor(size / TILE_WIDTH ** level) % TILE_WIDTH);
+      const edge = new Frontier();
+      for (const node of rest === null ? nodes : [...nodes, rest]) edge.push(node);
+      if (edge.size > 0) rest = edge.root();
+    }
+    return rest ?? EMPTY_ROOT;
+  }
+
+  /** The first `count` nodes of a tile. */
+  async #nodes(level: number, index: number, count: number): Promise<readonly Uint8Array[]> {
+    const row = this.#rows[level] ?? [];
+    if (count === 0) return [];
+    if (level > 0 && Math.floor(this.#starts[level]! / TILE_WIDTH) === index && row.length >= count) return row.slice(0, count);
+    const width = level === 0 ? Math.min(TILE_WIDTH, this.#size - index * TILE_WIDTH) : TILE_WIDTH;
+    const path = tilePath(level, index, width);
+    const bytes = await this.#disk.read(`${this.#directory}/${path}`);
+    if (bytes?.byteLength !== width * HASH_BYTES) throw new Finding('INTEGRITY', `${path} was there and is not any more`, index * TILE_WIDTH ** (level + 1));
+    return Array.from({ length: count }, (_, i) => bytes.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES));
+  }
+
   async finish(): Promise<void> {
     for (let level = 1; level < this.#rows.length; level++) this.#take(level);
     await this.check();
@@ -193,7 +213,8 @@ class Clock {
   #worstStepBackMs = 0;
   #worstSeq = 0;
 
-  note({ at, seq }: LedgerRecord): void {
+  /** Its `at`, in epoch ms. */
+  note({ at, seq }: LedgerRecord): number {
     this.#first ??= at;
     this.#last = at;
     const ms = timeOf(at);
@@ -202,6 +223,7 @@ class Clock {
       this.#worstSeq = seq;
     }
     this.#latestMs = Math.max(this.#latestMs, ms);
+    return ms;
   }
 
   span(): TimeSpan {

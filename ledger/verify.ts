@@ -5,21 +5,19 @@
  * their leaves, leaves by tiles and root, the root by the checkpoint's signature, objects by the records that name
  * them; and a file that none of these account for is itself a failure.
  */
+import { AnchorWalk, witnessedTimes, type AnchorResult } from './anchors.ts';
 import { openCheckpoint, readCheckpoint, type Checkpoint, type OpenedCheckpoint } from './checkpoint.ts';
 import type { Disk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { sameBytes } from './hash.ts';
-import { ALG_COSIGNATURE_V1, cosignatureTime } from './note.ts';
 import { listFiles } from './publish.ts';
 import type { LedgerRecord } from './record.ts';
 import { tilesBetween } from './tiles.ts';
 import type { TrustPolicy } from './trust-policy.ts';
 import { Finding, type Verdict } from './verdict.ts';
 import { ObjectWalk, type ObjectFile } from './verify-objects.ts';
-import { passRecords, type PassResult, type TimeSpan } from './verify-records.ts';
+import { passRecords, type PassResult } from './verify-records.ts';
 
-/** How far a record's `at` may lie before that of an earlier one: clocks are stepped. */
-export const CLOCK_TOLERANCE_MS = 5_000;
 /** Readings of a ledger that is being written meanwhile. */
 const READINGS_MAX = 5;
 
@@ -128,6 +126,7 @@ async function verifyOnce(options: VerifyOptions, note: string | null): Promise<
   const objectFiles = await objectFilesOf(options, files);
   const objects = new ObjectWalk(options.disk, options.directory, objectFiles);
   const rules = options.rules?.(claimed.origin) ?? null;
+  const anchors = new AnchorWalk(claimed.origin, options.trust);
   let result: PassResult | null = null;
   let finding: Finding | null = null;
   try {
@@ -137,6 +136,7 @@ async function verifyOnce(options: VerifyOptions, note: string | null): Promise<
       directory: options.directory,
       checkpoint: claimed,
       objects,
+      anchors,
       rootAt: pinned !== null && pinned.size <= claimed.size ? pinned.size : null,
       onRecord: (record) => rules?.record(record, (digest) => objects.read(digest)),
       progress: options.progress ?? (() => undefined),
@@ -146,18 +146,20 @@ async function verifyOnce(options: VerifyOptions, note: string | null): Promise<
     if (!(error instanceof Finding)) throw error;
     finding = error;
   }
-  const isAnchored = pinned !== null || (signed.opened?.witnesses.length ?? 0) > 0;
+  const anchored = anchors.result();
+  for (const time of signed.opened === null || result === null ? [] : witnessedTimes(signed.opened)) anchored.brackets.covered(claimed.size, time);
+  const isAnchored = pinned !== null || (signed.opened?.witnesses.length ?? 0) > 0 || anchored.count > 0;
   const integrity = integrityVerdict(claimed, result, finding, objects);
-  const completeness = completenessVerdict(options, claimed, pinned, result, finding);
+  const completeness = completenessVerdict(options, claimed, pinned, result, finding, anchored);
   const notProven = notProvenItems(!isAnchored, options.trust === null);
   const unheard = (rules?.names ?? []).map((name): Verdict => ({ name, status: 'notEstablished', message: 'the records it is about do not hold' }));
   const verdicts: Verdict[] = [
     integrity,
     signed.verdict,
-    witnessVerdict(options.trust, signed.opened),
+    witnessVerdict(options.trust, signed.opened, anchored),
     completeness,
     ...(finding === null ? ((await rules?.finish()) ?? []) : unheard),
-    timeVerdict(result?.time ?? null, signed.opened),
+    anchored.brackets.verdict(result?.time ?? null, claimed.size),
     { name: 'REPLAY', status: 'notEstablished', message: 'not run' },
     { name: 'NOT PROVEN', status: 'notEstablished', message: notProven.join('; ') },
   ];
@@ -229,7 +231,7 @@ function integrityVerdict(claimed: Checkpoint, result: PassResult | null, findin
   return { name, status: 'holds', message: `${claimed.size} records and ${objects.count} objects${erased} are, byte for byte, those of the checkpoint` };
 }
 
-function completenessVerdict({ minSize = 0 }: VerifyOptions, claimed: Checkpoint, pinned: Checkpoint | null, result: PassResult | null, finding: Finding | null): Verdict {
+function completenessVerdict({ minSize = 0 }: VerifyOptions, claimed: Checkpoint, pinned: Checkpoint | null, result: PassResult | null, finding: Finding | null, { splitView }: AnchorResult): Verdict {
   const name = 'COMPLETENESS';
   if (pinned !== null && pinned.origin !== claimed.origin) return { name, status: 'fails', message: `the pinned checkpoint is of ${pinned.origin}, this ledger is of ${claimed.origin}` };
   if (pinned !== null && pinned.size > claimed.size) {
@@ -241,33 +243,19 @@ function completenessVerdict({ minSize = 0 }: VerifyOptions, claimed: Checkpoint
   if (pinned !== null && (result.rootThere === null || !sameBytes(result.rootThere, pinned.root))) {
     return { name, status: 'fails', message: `split view: the first ${pinned.size} records are not those of the pinned checkpoint` };
   }
+  if (splitView !== null) return { name, status: 'fails', ...splitView };
   if (claimed.size === 0) return { name, status: 'notEstablished', message: 'the ledger is empty' };
   const anchored = pinned === null ? '' : `, and the first ${pinned.size} are those of the pinned checkpoint`;
   return { name, status: 'holds', message: `records 0 to ${claimed.size - 1} follow one on another, and so do those of each change${anchored}` };
 }
 
-function witnessVerdict(trust: TrustPolicy | null, opened: OpenedCheckpoint | null): Verdict {
+function witnessVerdict(trust: TrustPolicy | null, opened: OpenedCheckpoint | null, { quorum }: AnchorResult): Verdict {
   const name = 'WITNESS';
   if (trust === null || opened === null) return { name, status: 'notEstablished', message: 'no trusted checkpoint to look for cosignatures on' };
   const { cosigned, known, demand, met } = opened.witness;
   const count = `${cosigned}/${known}`;
   if (demand === 'none') return { name, status: 'notEstablished', message: `${count}: the trust policy demands no cosignature` };
-  return { name, status: met ? 'holds' : 'fails', message: `${count}: the quorum (${demand}) is ${met ? 'met' : 'not met'}` };
-}
-
-function timeVerdict(time: TimeSpan | null, opened: OpenedCheckpoint | null): Verdict {
-  const name = 'TIME';
-  if (time?.first == null || time.last === null) return { name, status: 'notEstablished', message: 'no records to tell a time' };
-  if (time.worstStepBackMs > CLOCK_TOLERANCE_MS) {
-    return { name, status: 'fails', message: `record ${time.worstSeq} says it is ${time.worstStepBackMs} ms earlier than a record before it`, seq: time.worstSeq };
-  }
-  const range = `records say ${time.first} to ${time.last}, none more than ${CLOCK_TOLERANCE_MS / 1000} s before an earlier one`;
-  const cosigned = (opened?.signatures ?? []).filter(({ verifier }) => verifier.type === ALG_COSIGNATURE_V1).map(({ signature }) => cosignatureTime(signature));
-  if (cosigned.length === 0) return { name, status: 'notEstablished', message: `${range}; that these times are true is the ledger's word, no witness states one` };
-  const firstSeconds = Math.min(...cosigned);
-  const witnessed = new Date(firstSeconds * 1000).toISOString();
-  if (time.latestMs > firstSeconds * 1000 + CLOCK_TOLERANCE_MS) return { name, status: 'fails', message: `a record says it is later than ${witnessed}, when a witness had cosigned it` };
-  return { name, status: 'holds', message: `${range}; all were there by ${witnessed}, when a witness cosigned them; that none is older than it says is not shown` };
+  return { name, status: met ? 'holds' : 'fails', message: `${count}: the quorum (${demand}) is ${met ? 'met' : 'not met'}${met || quorum === null ? '' : `; by the first ${quorum.size} records it is, as record ${quorum.seq} shows`}` };
 }
 
 function notProvenItems(isUnanchored: boolean, isUntrusted: boolean): string[] {

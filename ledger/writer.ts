@@ -11,6 +11,7 @@
  */
 import { writeBase } from './base.ts';
 import { formatCheckpoint, logIdOf, signCheckpoint } from './checkpoint.ts';
+import { withCosignatures } from './cosigned.ts';
 import type { AppendFile } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { encodeGroup, JOURNAL_SEGMENT_BYTES, journalName } from './journal.ts';
@@ -75,6 +76,7 @@ export class LogWriter implements Log {
   #committing: Promise<void> | null = null;
   #publishing: Promise<void> | null = null;
   #basing: Promise<void> | null = null;
+  #cosigning: Promise<void> | null = null;
   #checkpointWanted = false;
   #cancelTimer: (() => void) | null = null;
 
@@ -296,6 +298,7 @@ export class LogWriter implements Log {
 
   /** Signs the head of `size` durable records and puts it on disk. */
   async #sign(size: number): Promise<void> {
+    await this.#cosigning?.catch(() => undefined);
     const root = this.#state.tree.root(size);
     const kept = this.#state.signed;
     // An unchanged head is not signed anew: the file may hold cosignatures.
@@ -303,6 +306,25 @@ export class LogWriter implements Log {
     if (kept?.text !== text) await this.#options.disk.writeDerived(`${this.#options.directory}/checkpoint`, Buffer.from(text));
     this.#head = { text, size, root };
     this.#headAt = this.#options.now();
+  }
+
+  async cosign(note: string): Promise<boolean> {
+    const isOver = (text: string, size: number): boolean => text === formatCheckpoint({ origin: this.origin, size, root: this.root(size) });
+    const cosigned = withCosignatures(this.#head.text, note, isOver);
+    for (;;) {
+      if (this.#closed || this.#failed !== null || this.#head.size !== cosigned.size) return false;
+      const busy = this.#cosigning ?? this.#publishing;
+      if (busy === null) break;
+      await busy.catch(() => undefined);
+    }
+    const { text } = withCosignatures(this.#head.text, note, isOver);
+    if (text === this.#head.text) return true;
+    // A head that cannot be replaced stays signed as it was: no reason to end the log.
+    this.#cosigning = this.#options.disk.writeDerived(`${this.#options.directory}/checkpoint`, Buffer.from(text))
+      .then(() => void (this.#head = { ...this.#head, text }))
+      .finally(() => (this.#cosigning = null));
+    await this.#cosigning;
+    return true;
   }
 
   /** Starts a base when the last is `every` records old, at a moment when nothing is under way that it would miss. */
@@ -410,7 +432,7 @@ export class LogWriter implements Log {
       if (this.#failed === null) throw error;
     });
     this.#cancelTimer?.();
-    await Promise.all([this.#committing, this.#publishing]);
+    await Promise.all([this.#committing, this.#publishing, this.#cosigning?.catch(() => undefined)]);
     if (this.#failed === null) this.#keepBase(BASE_EVERY_CLOSING);
     await this.#basing;
     await Promise.allSettled([this.#journal.close(), this.#objectFile?.file.close()]);

@@ -10,6 +10,7 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'ledger.recovered': 'A torn end of the journal, of which nobody had been told, was cut.',
   'ledger.restored': 'The ledger was made again from a copy, byte for byte, up to this head; `had` of its records were still there.',
   'ledger.adopted': 'The first record of a log that goes on for another, of which no copy reaches what was signed: the newest checkpoint of the old log that is known whole, and in `ahead` what others have seen beyond it. The `changes` that were open there follow.',
+  'witness.anchored': 'Witnesses have cosigned this head of the ledger: what follows was written after the times that they state. COMPLETENESS holds the head to the records, TIME the times.',
   'outbox.refilled': 'What should be on the bus was missing there, and is there again: records of the ledger’s copy from `from` on, or steps and orders of `changes`.',
   'messages.refused': 'Messages that no trusted key had signed for this executor, or that were none, were set aside: `count` more than the records before say, for each reason and run of a worker, which says so unsigned; without a run, by this sidecar. At most once an hour for each executor.',
   'facts.loaded': 'These facts are in force from here on. The facts themselves are the object.',

@@ -6,12 +6,16 @@
  */
 import type { Command } from 'commander';
 import { basename, dirname, resolve } from 'node:path';
-import { directorySource, formatBase64, LedgerError, logIdOf, nodeDisk, type KnownHead, type LedgerSource } from '../../ledger/index.ts';
+import { directorySource, formatBase64, LedgerError, logIdOf, nodeDisk, parseVerifier, type KnownHead, type LedgerSource, type Verifier } from '../../ledger/index.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { BookError, readHeads } from '../executor/lease-book.ts';
+import { loadTrustFolder, TrustError } from '../protocol/trust-folder.ts';
 import { openNatsBus } from '../sidecar/reach.ts';
 import { restoreLedger } from '../sidecar/restore.ts';
+import { systemClock } from '../sidecar/system.ts';
+import { seenBy } from '../witnessing/heads.ts';
+import { addressFault, reasonOf, witnessHttp } from '../witnessing/http.ts';
 import { findConfig, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readBytes } from './files.ts';
@@ -53,7 +57,10 @@ async function restore(session: Session, flags: RestoreFlags): Promise<ExitCode>
   if (old === null && flags.keyLost === true) throw new CliError(EXIT.usage, 'usage', { cause: '--key-lost is for --new-log only', effect: UNTOUCHED });
   const log = logIdOf(old?.name ?? config.origin);
   const directories = await Promise.all((flags.from ?? []).map((directory) => directoryAt(resolve(session.cwd, directory))));
-  const known = (flags.leaseBook ?? []).flatMap((file) => headIn(session, resolve(session.cwd, file), log));
+  const known = [
+    ...(flags.leaseBook ?? []).flatMap((file) => headIn(session, resolve(session.cwd, file), log)),
+    ...(await witnessHeads(session, config, old ?? parseVerifier(signer.vkey))),
+  ];
   return withBus(session, config, log, flags, async (copy) => {
     const sources = [...(copy === null ? [] : [copy]), ...directories];
     if (old !== null) return adopt(session, config, { old, signer, sources, known, keyLost: flags.keyLost === true });
@@ -68,6 +75,30 @@ async function restore(session: Session, flags: RestoreFlags): Promise<ExitCode>
     for (const kept of done.kept) session.out.line(`kept ${kept}`);
     return EXIT.ok;
   });
+}
+
+/** What the witnesses of the trust folder have cosigned of the log, those that can be asked. A head that one of them has must be in what is restored. */
+async function witnessHeads(session: Session, { trust }: Config, key: Verifier): Promise<KnownHead[]> {
+  const policy = await loadTrustFolder(trust).then((folder) => folder.policy, (cause: unknown) => {
+    if (!(cause instanceof TrustError)) throw cause;
+    session.out.say(`no witness is asked: ${cause.message}`);
+    return null;
+  });
+  const http = witnessHttp(systemClock, session.signal);
+  const keys = [key, ...(policy?.logs ?? []).map(({ verifier }) => verifier)];
+  const heads = await Promise.all((policy?.witnesses ?? []).filter(({ url }) => url !== null).map(async (witness) => {
+    try {
+      const fault = addressFault(witness);
+      if (fault !== null) throw new Error(fault);
+      const head = await seenBy(witness, key.name, keys, http);
+      session.out.say(head === null ? `the witness ${witness.name} has seen nothing of this log` : `the witness ${witness.name} has cosigned ${head.size} records`);
+      return head === null ? [] : [{ by: `the witness ${head.by}`, size: head.size, root: head.root }];
+    } catch (cause) {
+      session.out.say(`the witness ${witness.name} cannot be asked, and what it has cosigned may be more than is restored: ${reasonOf(cause)}`);
+      return [];
+    }
+  }));
+  return heads.flat();
 }
 
 /** What an executor's lease book has seen of the log; nothing where it has never seen it. @throws CliError for what is no lease book */

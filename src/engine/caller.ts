@@ -1,5 +1,4 @@
 /** Mode `caller`: the run that asked takes its ticket up itself, and says what became of it. The key in the plan is who it is. */
-import { readCheckpoint } from '../../ledger/index.ts';
 import { logOf } from '../change/derive.ts';
 import { stepOf, type ChangeState } from '../change/state.ts';
 import { callerIdOf, callerVerifier } from '../protocol/caller.ts';
@@ -10,7 +9,7 @@ import { reportSchema, REPORT_TYPE, type Report } from '../protocol/signed.ts';
 import { parseTime } from '../protocol/values.ts';
 import type { Answer, EngineContext } from './engine.ts';
 import { isLocked } from './perform.ts';
-import { COPY_MS } from './publish.ts';
+import { headToShow, SHOWN_MS } from './publish.ts';
 import { makeEnvelope } from './receipt.ts';
 
 type No = Extract<Answer<never>, { readonly ok: false }>;
@@ -19,11 +18,15 @@ const NOT_COPIED: No = {
   ok: false, code: 'not-copied', message: 'the copy of the ledger does not hold it yet, so nothing may be done under it: ask again; the same again is harmless',
 };
 
+const NOT_COSIGNED: No = {
+  ok: false, code: 'not-cosigned', message: 'no quorum of witnesses has cosigned it yet, so nothing may be done under it: ask again; the same again is harmless',
+};
+
 const LOCKED: No = { ok: false, code: 'too-late', message: 'a lock is set: nothing may be done under this ticket' };
 
 /**
- * The ticket with its receipt, while it can be taken up, and once the copy of the ledger holds all that it shows. `fromSize`: of the newest
- * checkpoint that the caller has seen, for a consistency proof.
+ * The ticket with its receipt, while it can be taken up, and once witnesses have cosigned and the copy of the ledger holds all that it shows.
+ * `fromSize`: of the newest checkpoint that the caller has seen, for a consistency proof.
  */
 export async function ticketForCaller(context: EngineContext, changeId: string, fromSize: number | null): Promise<Answer<StepEnvelope>> {
   const { store, log } = context;
@@ -33,9 +36,11 @@ export async function ticketForCaller(context: EngineContext, changeId: string, 
   const no = whyNoTicket(context, state);
   if (no !== null) return no;
   while (!store.isDurable(store.get(changeId)!)) await store.durable();
-  const { size } = log.checkpoint();
-  const envelope = await makeEnvelope(log, state, state.act!, 'act', fromSize !== null && fromSize <= size ? [fromSize] : []);
-  if (!(await isCopied(context, readCheckpoint(envelope.receipt.checkpoint).size))) return NOT_COPIED;
+  const seen = fromSize === null ? [] : [fromSize];
+  const checkpoint = await headToShow(context, state.act!.seq, seen);
+  if (checkpoint === null) return NOT_COSIGNED;
+  const envelope = await makeEnvelope(log, state, state.act!, 'act', seen, checkpoint);
+  if (!(await isCopied(context, checkpoint.size))) return NOT_COPIED;
   return whyNoTicket(context, store.get(changeId)!) ?? { ok: true, value: envelope };
 }
 
@@ -49,15 +54,15 @@ function whyNoTicket(context: EngineContext, state: ChangeState): No | null {
 
 /** A caller's code may do anything, so it waits for the copy as what gives access does. */
 function isCopied({ copy }: EngineContext, size: number): Promise<boolean> {
-  return copy === undefined ? Promise.resolve(true) : copy.holds(size, COPY_MS);
+  return copy === undefined ? Promise.resolve(true) : copy.holds(size, SHOWN_MS);
 }
 
 /**
- * Resolves once what the run says is durable, and a claim once the copy of the ledger has it too: a claim that is answered so may be acted on, any
- * other may not.
+ * Resolves once what the run says is durable, and a claim once witnesses and the copy of the ledger have it too: a claim that is answered so may be
+ * acted on, any other may not.
  */
 export async function receiveCallerReport(context: EngineContext, changeId: string, message: ReportMessage): Promise<Answer> {
-  const { store, log } = context;
+  const { store } = context;
   const state = store.get(changeId);
   const key = state?.plan?.caller?.key;
   if (state === undefined || key === undefined) return { ok: false, code: 'not-expected', message: 'nobody but an executor reports on this change' };
@@ -77,9 +82,10 @@ export async function receiveCallerReport(context: EngineContext, changeId: stri
   const applied = store.apply(changeId, { type: 'recordReport', report, envelope: message.report, states: new Map(), order: null });
   if (!applied.ok) return applied;
   await store.durable();
-  if (report.kind === 'claimed' && context.copy !== undefined) {
-    await log.sync();
-    if (!(await isCopied(context, log.checkpoint().size))) return NOT_COPIED;
+  if (report.kind === 'claimed' && (context.copy !== undefined || context.witnesses !== undefined)) {
+    const head = await headToShow(context, store.get(changeId)!.lastSeq, []);
+    if (head === null) return NOT_COSIGNED;
+    if (!(await isCopied(context, head.size))) return NOT_COPIED;
   }
   const latest = store.get(changeId)!;
   const claimedStep = report.kind === 'claimed' ? stepOf(latest) : null;

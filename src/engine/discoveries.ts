@@ -77,7 +77,10 @@ export function createDiscoveries(): Discoveries {
     await store.durable();
     const answered = new Promise<LookedAtPage | DiscoveryError>((settle) => waiting.set(stepId, { audience, discoveryId, query, fromSeq, settle }));
     const send = async (): Promise<void> => {
-      const sent = await publishEnvelope(context, audience, async (heads) => ({ v: 1, ticket: envelope, plan: null, order: null, approvals: [], receipt: await makeReceipt(log, fromSeq, heads) }));
+      const sent = await publishEnvelope(context, audience, {
+        ticket: envelope, seq: fromSeq,
+        make: async (heads, checkpoint) => ({ v: 1, ticket: envelope, plan: null, order: null, approvals: [], receipt: await makeReceipt(log, fromSeq, heads, checkpoint) }),
+      });
       if (!sent.taken && sent.why === 'seenMore') waiting.get(stepId)?.settle(new DiscoveryError('refused', `${audience} has seen ${sent.theirSize} records of this log, which has ${sent.size}`));
     };
     const untilMs = nowMs + Math.min(PAGE_MS, limits.ticketSeconds * 1000);

@@ -32,7 +32,7 @@ import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
 import { enforceLocks, type Lock } from './locks.ts';
 import { isOurs, liftOf, spreadLocks } from './lock-spread.ts';
-import type { Clock, DeliveryStore, LedgerCopy, LockBoard, Logger, Outbox, RandomBytes, Transport } from './ports.ts';
+import type { Clock, DeliveryStore, LedgerCopy, LockBoard, Logger, Outbox, RandomBytes, Transport, Witnesses } from './ports.ts';
 import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
 import { keepFilled } from './refill.ts';
 import { countRefused } from './refused.ts';
@@ -84,6 +84,8 @@ export interface EngineContext {
   readonly discoveries: Discoveries;
   /** Where there is one, what gives access waits for it. */
   readonly copy?: LedgerCopy | undefined;
+  /** Where a quorum of witnesses is demanded, what gives access waits for it. */
+  readonly witnesses?: Witnesses | undefined;
   /** What could lose armed orders, where the transport is such. */
   readonly outbox?: Outbox | undefined;
   /** Where sidecars see each other's locks, where there is such a place. */
@@ -100,7 +102,7 @@ export interface OthersLocks {
 }
 
 export type EngineRejectionCode =
-  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied';
+  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied' | 'not-cosigned';
 
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
@@ -126,7 +128,7 @@ export interface Engine {
   acknowledgeDelivery(by: string, changeId: string, digest: string): Promise<Answer>;
   /** A consumer uses the new credential: said by itself, by who asked, or by an owner. */
   confirmConsumer(by: string, changeId: string, consumer: string): Promise<Answer>;
-  /** Mode `caller`: the ticket and its receipt, while they can be taken up. `fromSize`: of the newest checkpoint that the caller has seen. `not-copied`: ask again. */
+  /** Mode `caller`: the ticket and its receipt, while they can be taken up. `fromSize`: of the newest checkpoint that the caller has seen. `not-copied`, `not-cosigned`: ask again. */
   callerTicket(by: string, changeId: string, fromSize: number | null): Promise<Answer<StepEnvelope>>;
   /** Mode `caller`: resolves once what the run says is durable. Only after a claim was answered so may its code run. */
   receiveCallerReport(changeId: string, message: ReportMessage): Promise<Answer>;
@@ -139,6 +141,10 @@ export interface Engine {
   /** What a receiver of webhooks took in, or never did. */
   recordNotification(changeId: string, outcome: { readonly delivered: EventBody<'notification.delivered'> } | { readonly failed: EventBody<'notification.failed'> }): Promise<void>;
   /** The copy of the ledger had lost records and holds them again. */
+  /** Puts a cosigned checkpoint of this log on record. @throws LedgerError */
+  recordAnchor(checkpoint: string, size: number): void;
+  /** The size that the last anchor on record is of; 0 where there is none. */
+  lastAnchored(): number;
   recordCopyRefilled(from: number, missing: number): void;
   get(changeId: string): ChangeState | undefined;
   all(): IterableIterator<ChangeState>;
@@ -226,6 +232,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     runner.connected(audience);
   });
   options.copy?.onProgress(() => runner.wakeWaiting());
+  options.witnesses?.onProgress(() => runner.wakeWaiting());
   if (options.outbox !== undefined) {
     keepFilled(context, options.outbox);
     sweepSpent(context, options.outbox);
@@ -363,6 +370,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     recordCopyRefilled(from, missing) {
       if (log.failed === null) store.record('outbox.refilled', { stream: 'CS_LEDGER', missing, from, changes: [] });
     },
+    recordAnchor(checkpoint, size) {
+      if (log.failed === null) store.record('witness.anchored', { checkpoint, size });
+    },
+    lastAnchored: () => (store.lastOf('witness.anchored')?.['size'] as number | undefined) ?? 0,
     get: (changeId) => store.get(changeId),
     all: () => store.all(),
     byIdempotencyKey: (by, key) => store.byIdempotencyKey(idempotencyDigest(by, key)),

@@ -44,8 +44,9 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       return dispatch(context, state);
     case 'arm': {
       const { order, orderDigest } = (state.lease ?? state.extension)!;
-      // The step waits for the copy of its authorisation as well as for this: neither waits for the other.
+      // The step waits for copy and cosignatures of its authorisation as well as for this: none waits for another.
       context.copy?.catchUp();
+      context.witnesses?.catchUp();
       await context.transport.arm(state.act!.audience, order);
       return run(context, state, { type: 'recordArmed', by: context.self, orderDigest });
     }
@@ -191,9 +192,11 @@ function askableQuery(context: EngineContext, state: ChangeState): Query | null 
 }
 
 async function publish(context: EngineContext, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act'): Promise<Outcome> {
-  const sent = await publishEnvelope(context, issued.audience, (heads) => makeEnvelope(context.log, state, issued, kind, heads));
+  const sent = await publishEnvelope(context, issued.audience, {
+    ticket: issued.ticket, seq: issued.seq, make: (heads, checkpoint) => makeEnvelope(context.log, state, issued, kind, heads, checkpoint),
+  });
   if (sent.taken) return 'done';
-  if (sent.why === 'notCopied') return 'waiting';
+  if (sent.why !== 'seenMore') return 'waiting';
   await run(context, state, {
     type: 'openFinding', by: context.self, code: 'log-rolled-back', owner: null,
     message: `${issued.audience} has seen ${sent.theirSize} records of this log, which has ${sent.size}: it was rolled back, and nothing is given`,

@@ -2,6 +2,7 @@
  * What the engine needs of the world. Time, randomness, disk, policy and transport come in here, so that the same engine runs in
  * production and under simulation.
  */
+import type { SignedHead } from '../../ledger/index.ts';
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { BelievedLock } from '../protocol/lock.ts';
 import type { Dsse } from '../protocol/signed.ts';
@@ -73,6 +74,18 @@ export interface LedgerCopy {
   /** Calls back when the copy has come on after somebody was told that it had not. */
   onProgress(callback: () => void): void;
   /** What keeps it from coming on, in a sentence; null while nothing does. */
+  trouble(): string | null;
+}
+
+/** Witnesses, a quorum of which cosigns what this log signs. Only what gives access waits for them. */
+export interface Witnesses {
+  /** Begins to ask about what is signed over now, and waits for nothing. */
+  catchUp(): void;
+  /** The newest checkpoint that a quorum has cosigned, once it has `size` records or more; null when `timeoutMs` are over, or where there will be none. */
+  cosigned(size: number, timeoutMs: number): Promise<SignedHead | null>;
+  /** Calls back when a quorum has cosigned more after somebody was told that it had not. */
+  onProgress(callback: () => void): void;
+  /** What keeps a quorum from cosigning, in a sentence; null while nothing does. */
   trouble(): string | null;
 }
 

@@ -1,20 +1,22 @@
 /** Makes the envelope that an executor can check by itself: ticket, plan, order, approvals, and the receipt for them. */
-import type { Log } from '../../ledger/index.ts';
+import type { Log, SignedHead } from '../../ledger/index.ts';
 import type { ChangeState, IssuedTicket } from '../change/state.ts';
 import type { Receipt, StepEnvelope } from '../protocol/envelope.ts';
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
 
-/**
- * The receipt for record `seq` under the newest signed checkpoint, with a consistency proof from each of `heads` that is not larger: the sizes
- * of the checkpoints that its readers may have seen last.
- *
- * @throws LedgerError where the log cannot be signed any more
- */
-export async function makeReceipt(log: Log, seq: number, heads: readonly number[]): Promise<Receipt> {
+/** The newest signed checkpoint, once it covers record `seq`. @throws LedgerError where the log cannot be signed any more */
+export async function headOver(log: Log, seq: number): Promise<SignedHead> {
   // Durable and not yet signed over is a matter of moments.
   if (seq >= log.checkpoint().size) await log.sync();
-  const checkpoint = log.checkpoint();
+  return log.checkpoint();
+}
+
+/**
+ * The receipt for record `seq` under `checkpoint`, one that this log has signed, with a consistency proof from each of `heads` that is not larger: the
+ * sizes of the checkpoints that its readers may have seen last.
+ */
+export async function makeReceipt(log: Log, seq: number, heads: readonly number[], checkpoint: SignedHead): Promise<Receipt> {
   let bytes: Uint8Array | null = null;
   for await (const entry of log.entries(seq, seq + 1)) bytes = entry.bytes;
   if (bytes === null || seq >= checkpoint.size) throw new Error(`record ${seq} is not under the checkpoint of size ${checkpoint.size}`);
@@ -25,9 +27,9 @@ export async function makeReceipt(log: Log, seq: number, heads: readonly number[
   };
 }
 
-export async function makeEnvelope(log: Log, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act', heads: readonly number[]): Promise<StepEnvelope> {
+export async function makeEnvelope(log: Log, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act', heads: readonly number[], checkpoint: SignedHead): Promise<StepEnvelope> {
   return {
     v: 1, ticket: issued.ticket, plan: kind === 'act' ? state.plan : null, order: kind === 'act' ? ((state.lease ?? state.extension)?.order ?? null) : null,
-    approvals: kind === 'act' ? state.approvals.map(({ approval }) => approval) : [], receipt: await makeReceipt(log, issued.seq, heads),
+    approvals: kind === 'act' ? state.approvals.map(({ approval }) => approval) : [], receipt: await makeReceipt(log, issued.seq, heads, checkpoint),
   };
 }

@@ -1,5 +1,7 @@
 /** Why a change is not going on, in a sentence for whoever asks. Nothing is decided by it. */
 import { stepOf, type ChangeState } from '../change/state.ts';
+import { anyTicketSchema, onlyTakesAway } from '../protocol/discovery.ts';
+import { readPayload } from '../protocol/dsse.ts';
 import { givesAccess, takesAway } from '../protocol/plan.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import type { EngineContext } from './engine.ts';
@@ -12,7 +14,7 @@ export function waitingFor(context: EngineContext, changeId: string): string | n
   const state = context.store.get(changeId);
   if (state === undefined) return null;
   if (state.adoptedFrom !== null) return waitingUnderOldLog(state);
-  if (state.name === 'requested' || state.name === 'authorised') return waitingForCopy(context, state);
+  if (state.name === 'requested' || state.name === 'authorised') return waitingToBeShown(context, state);
   if (state.name === 'staged') return waitingForConsumers(state) ?? waitingForItsTime(context, state);
   return state.name === 'scheduled' ? waitingForItsTime(context, state) : null;
 }
@@ -22,9 +24,12 @@ function waitingUnderOldLog({ name, adoptedFrom }: ChangeState): string | null {
   return isUnderWay ? `begun under log ${adoptedFrom}, which this one has adopted: nothing is gained by it any more` : null;
 }
 
-function waitingForCopy({ copy }: EngineContext, state: ChangeState): string | null {
+function waitingToBeShown({ copy, witnesses }: EngineContext, state: ChangeState): string | null {
   const audience = audienceOf(state);
-  return audience !== null && copy !== undefined && (state.plan?.mode === 'caller' || copy.guards(audience)) ? copy.trouble() : null;
+  const issued = state.act ?? state.read;
+  if (audience === null || issued === null || onlyTakesAway(readPayload(issued.ticket, anyTicketSchema))) return null;
+  const ofCopy = copy !== undefined && (state.plan?.mode === 'caller' || copy.guards(audience)) ? copy.trouble() : null;
+  return ofCopy ?? witnesses?.trouble() ?? null;
 }
 
 function waitingForConsumers({ plan, delivery, confirmed, finished, stagedAtMs }: ChangeState): string | null {

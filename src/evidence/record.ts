@@ -42,6 +42,8 @@ export const systemRecordBodies = {
   }),
   /** These facts are in force from here on. The facts themselves are the object. */
   'facts.loaded': z.strictObject({ facts: digestSchema }),
+  /** Witnesses have cosigned this head: whatever follows was written after the times that they state. The ledger's own verifier holds it to the records (FORMAT.md). */
+  'witness.anchored': z.strictObject({ /** The signed note, with cosignatures. */ checkpoint: z.string().min(1).max(16_384), size: z.int().min(1) }),
   'bundle.activated': z.strictObject({ bundle: digestSchema.nullable() }),
   /** From here on nothing is gained by the identity, or at the connector, until the lock is lifted. */
   'lock.set': z.strictObject({ lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: plainTextSchema(500), /** As it came, signed, where another sidecar or a revoker has set it. */ statement: dsseSchema.optional() }),

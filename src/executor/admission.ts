@@ -6,11 +6,11 @@ import { canonicalBytes, canonicalText, digestOf, JsonError, type Verifier } fro
 import { clientTokenOf, logOf, readStepId } from '../change/derive.ts';
 import { leaseChangeOf } from '../change/extension.ts';
 import type { EventBody } from '../change/events.ts';
-import { anyTicketSchema, logOfDiscovery, type AnyTicket, type DiscoverTicket } from '../protocol/discovery.ts';
+import { anyTicketSchema, logOfDiscovery, onlyTakesAway, type AnyTicket, type DiscoverTicket } from '../protocol/discovery.ts';
 import { openDsse, payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { stepEnvelopeSchema, type StepEnvelope } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import { takesAway, type Plan } from '../protocol/plan.ts';
+import type { Plan } from '../protocol/plan.ts';
 import {
   approvalStatementSchema, APPROVAL_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, TICKET_TYPE,
   type ActTicket, type Approval, type ApprovalStatement, type ReadTicket, type Refusal,
@@ -99,10 +99,10 @@ function check(raw: unknown, context: AdmissionContext, progress: Progress): Adm
   if (!context.connectors.has(connector)) refuse('unknown-connector', `no connector ${connector} here`);
 
   const known = context.head(ticket.log);
-  const checkpoint = openReceiptCheckpoint(envelope.receipt, ticket.log, context.trust, known);
-  // What only takes away is sent before any copy of the ledger has its record: a head that it raised could be more than can be restored.
-  const isKept = checkpoint.size !== known?.size && !(ticket.kind === 'act' && takesAway(ticket.step.action));
-  if (isKept) progress.head = { size: checkpoint.size, root: Buffer.from(checkpoint.root).toString('base64') };
+  // What only takes away is sent before any witness or copy of the ledger has its record: a head that it raised could be more than can be restored.
+  const keepsNothing = onlyTakesAway(ticket);
+  const checkpoint = openReceiptCheckpoint(envelope.receipt, ticket.log, context.trust, known, { witnessed: !keepsNothing });
+  if (checkpoint.size !== known?.size && !keepsNothing) progress.head = { size: checkpoint.size, root: Buffer.from(checkpoint.root).toString('base64') };
   const { head } = progress;
   if (ticket.kind === 'discover') {
     checkDiscoveryAuthorised(envelope.receipt, checkpoint, envelope.ticket, ticket);

@@ -1,6 +1,6 @@
 /** Whether a receipt proves that this very ticket was recorded, in a log that has only grown since it was last seen. */
 import {
-  decodeRecord, leafHash, LedgerError, logIdOf, openWitnessedCheckpoint, verifyConsistency, verifyInclusion,
+  decodeRecord, leafHash, LedgerError, logIdOf, openCheckpoint, openWitnessedCheckpoint, verifyConsistency, verifyInclusion,
   type LedgerRecord, type OpenedCheckpoint,
 } from '../../ledger/index.ts';
 import { changeEventBodies, type EventBody } from '../change/events.ts';
@@ -34,10 +34,12 @@ function refusing<T>(code: Refusal, check: () => T): T {
 /**
  * The receipt's checkpoint, once it is signed and witnessed as the trust folder demands and continues `known`.
  *
+ * @param demands `witnessed`: the quorum of the trust folder; false for what only takes away, which no witness holds up
  * @throws ProtocolError `untrusted-checkpoint` or `inconsistent-checkpoint`
  */
-export function openReceiptCheckpoint(receipt: Receipt, log: string, trust: Trust, known: Head | null): OpenedCheckpoint {
-  const checkpoint = refusing('untrusted-checkpoint', () => openWitnessedCheckpoint(receipt.checkpoint, trust.policy));
+export function openReceiptCheckpoint(receipt: Receipt, log: string, trust: Trust, known: Head | null, demands: { readonly witnessed: boolean }): OpenedCheckpoint {
+  const open = demands.witnessed ? openWitnessedCheckpoint : openCheckpoint;
+  const checkpoint = refusing('untrusted-checkpoint', () => open(receipt.checkpoint, trust.policy));
   if (logIdOf(checkpoint.origin) !== log) throw new ProtocolError('untrusted-checkpoint', `a checkpoint of ${checkpoint.origin}, which is not the log of the ticket`);
   if (known !== null) checkGrowth(receipt, checkpoint, known);
   return checkpoint;

@@ -5,7 +5,7 @@
  * A discovery changes nothing and is about no change; so its tickets, reports and ids are its own.
  */
 import { z } from 'zod';
-import { clientTokenSchema, saltSchema } from './plan.ts';
+import { clientTokenSchema, saltSchema, takesAway } from './plan.ts';
 import { actedReportSchema, actTicketSchema, claimedReportSchema, dsseSchema, readReportSchema, readTicketSchema, revokedReportSchema } from './signed.ts';
 import { connectorIdSchema, digestSchema, executorIdSchema, logIdSchema, plainTextSchema, timeSchema, ULID } from './values.ts';
 
@@ -103,6 +103,12 @@ export const discoveryAuthorisedSchema = z.strictObject({ discoveryId: discovery
 /** Whatever an executor can be sent. */
 export const anyTicketSchema = z.discriminatedUnion('kind', [actTicketSchema, readTicketSchema, discoverTicketSchema]);
 export type AnyTicket = z.infer<typeof anyTicketSchema>;
+
+/** Whether nothing is gained by it: it takes away, or looks at what is to be taken away. Its receipt waits for no witness and no copy, and is kept by nobody. */
+export function onlyTakesAway(ticket: AnyTicket): boolean {
+  const action = ticket.kind === 'act' ? ticket.step.action : ticket.kind === 'read' ? ticket.query.action : 'rotate';
+  return action !== 'rotate' && takesAway(action);
+}
 
 export const discoveredReportSchema = z.strictObject({
   kind: z.literal('discovered'), v: z.literal(1), executor: executorIdSchema, log: logIdSchema, discoveryId: discoveryIdSchema, at: timeSchema,

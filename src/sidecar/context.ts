@@ -26,6 +26,8 @@ export interface SidecarContext {
   readonly executors: readonly { readonly id: string; readonly connected: () => boolean }[];
   /** What keeps the copy of the ledger from coming on, where one is kept; null while nothing does. */
   readonly copyTrouble?: () => string | null;
+  /** How the witnesses of the ledger stand, where there are some. */
+  readonly witnesses?: () => { readonly ok: boolean; readonly message: string };
   /** Hands a verdict on a change of another log to its sidecar; left out where there is no bus. @throws TransportError */
   readonly relay?: (verdict: Verdict) => Promise<VerdictAnswer>;
   /** Aborted when the sidecar stops: those who wait are answered with what there is. */

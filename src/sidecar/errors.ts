@@ -52,6 +52,7 @@ export const ERRORS = {
   'internal': { status: 500, title: 'Internal error' },
   'not-relayed': { status: 502, title: 'The sidecar of that log takes no verdict from here' },
   'unreachable': { status: 503, title: 'The sidecar of that log cannot be reached' },
+  'not-cosigned': { status: 503, title: 'No quorum of witnesses has cosigned it yet' },
   'not-copied': { status: 503, title: 'The copy of the ledger does not hold it yet' },
   'ledger-unwritable': { status: 503, title: 'The ledger cannot be written, so nothing is given' },
 } as const satisfies Record<Extract<Answer, { ok: false }>['code'], ErrorEntry> & Record<string, ErrorEntry>;

@@ -54,7 +54,7 @@ export function publicHandlers(context: SidecarContext): Handlers<PublicOperatio
 const CHECKS = { ledger: 'the ledger can be written', policy: 'a policy bundle is loaded', engine: 'the engine runs' } as const;
 
 /** An executor that is away, or a copy of the ledger that does not come on, makes changes wait; it does not make the sidecar useless. */
-function readiness(troubles: readonly { check: string; message: string }[], { engine, executors, copyTrouble }: SidecarContext, stopping: boolean): Readiness {
+function readiness(troubles: readonly { check: string; message: string }[], { engine, executors, copyTrouble, witnesses }: SidecarContext, stopping: boolean): Readiness {
   const checks: Readiness['checks'] = Object.entries(CHECKS).map(([check, well]) => {
     const trouble = troubles.find((one) => one.check === check);
     return { check, ok: trouble === undefined, required: true, message: trouble?.message ?? well };
@@ -71,6 +71,7 @@ function readiness(troubles: readonly { check: string; message: string }[], { en
     const trouble = copyTrouble();
     checks.push({ check: 'copy', ok: trouble === null, required: false, message: trouble ?? 'the copy of the ledger comes on' });
   }
+  if (witnesses !== undefined) checks.push({ check: 'witnesses', required: false, ...witnesses() });
   return { ready: checks.every(({ ok, required }) => ok || !required), checks };
 }
 

@@ -103,12 +103,12 @@ export const ROUTES = {
   getTicket: {
     method: 'GET', path: '/v1/changes/{id}/ticket', roles: ['caller'], query: ticketQuerySchema, body: null,
     summary: 'Mode `caller`: the ticket of the change with all that proves it, for the run whose key the plan names.',
-    status: 200, answer: stepEnvelopeSchema, problems: ['no-such-change', 'not-requester', 'not-expected', 'not-copied', 'ledger-unwritable'],
+    status: 200, answer: stepEnvelopeSchema, problems: ['no-such-change', 'not-requester', 'not-expected', 'not-copied', 'not-cosigned', 'ledger-unwritable'],
   },
   postReport: {
     method: 'POST', path: '/v1/changes/{id}/reports', roles: ['caller'], query: noQuerySchema, body: reportMessageSchema,
     summary: 'Mode `caller`: what the run has signed is recorded. Only once its claim is answered so may its code run.',
-    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-requester', 'not-allowed', 'too-late', 'not-expected', 'not-copied', 'ledger-unwritable'],
+    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-requester', 'not-allowed', 'too-late', 'not-expected', 'not-copied', 'not-cosigned', 'ledger-unwritable'],
   },
   getEvidence: {
     method: 'GET', path: '/v1/changes/{id}/evidence', roles: 'any', query: noQuerySchema, body: null,

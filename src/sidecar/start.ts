@@ -5,7 +5,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { pino } from 'pino';
-import { logIdOf, nodeDisk, openLog, parseSigner, type Log, type Signer } from '../../ledger/index.ts';
+import { logIdOf, nodeDisk, openLog, parseSigner, parseVerifier, type Log, type Signer } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine } from '../engine/engine.ts';
 import type { Clock, Logger, RandomBytes, Transport } from '../engine/ports.ts';
@@ -20,6 +20,7 @@ import { openReceivers } from '../notify/receivers.ts';
 import { absentPdp, EngineFault, openPdp, type Pdp } from '../pdp/engine.ts';
 import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
 import { VERSION } from '../version.ts';
+import { keepAnchors } from '../witnessing/anchors.ts';
 import { createApp } from './app.ts';
 import { openCopy } from './copy.ts';
 import { holdData } from './data-lock.ts';
@@ -30,10 +31,11 @@ import { reachExecutors } from './reach.ts';
 import { openRelay } from './relay.ts';
 import { openFacts } from './reloading-facts.ts';
 import { systemClock, systemRandom } from './system.ts';
+import { openWitnesses, witnessFault } from './witnesses.ts';
 
 /** A sidecar that cannot work as it is configured. Nothing was recorded and nobody listens. */
 export class StartError extends Error {
-  readonly code: 'bad-key' | 'untrusted-executor' | 'untrusted-relay' | 'no-facts' | 'no-ledger';
+  readonly code: 'bad-key' | 'untrusted-executor' | 'untrusted-relay' | 'no-witness' | 'no-facts' | 'no-ledger';
   constructor(code: StartError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'StartError';
@@ -94,6 +96,8 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const receivers = await openReceivers(config.webhooks, { clock, version: VERSION });
     const trust = await loadTrustFolder(config.trust, { actedOn: true });
     requireTrusted(config, trust);
+    const fault = witnessFault(trust.policy);
+    if (fault !== null) throw new StartError('no-witness', `${config.trust}/trust.policy: ${fault}`);
     const facts = await openFacts({ load: (nowMs) => loadFacts(config.facts, nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
     undo.push(() => facts.close());
     const disk = nodeDisk(config.data);
@@ -107,6 +111,8 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const copy = options.transport === undefined ? await openCopy(config, { log, disk, clock, logger }) : null;
     undo.push(() => copy?.close());
     if (copy?.start === 'lost') throw new StartError('no-ledger', 'there is no ledger here, and the bus does not say whether there was one: a new one could be a second history of the same log');
+    const witnesses = await openWitnesses({ log, verifier: parseVerifier(logSigner.vkey), policy: trust.policy, disk, clock, logger });
+    undo.push(() => witnesses?.close());
     const { transport, outbox } = options.transport === undefined ? await reachExecutors(config, { log: log.logId, adopted: await adoptedBy(log), ticketSigner, clock, logger }) : { transport: options.transport, outbox: undefined };
     undo.push(() => transport.close());
 
@@ -116,13 +122,18 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const executorOf = new Map(config.executors.flatMap(({ id, connectors }) => connectors.map((connector) => [connector, id] as const)));
     let notifier: Notifier | null = null;
     const engine = await openEngine({
-      log, pdp, facts: facts.current, transport, outbox, copy: copy ?? undefined, lockBoard: relay?.locks, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
+      log, pdp, facts: facts.current, transport, outbox, copy: copy ?? undefined, witnesses: witnesses?.demanded === true ? witnesses : undefined, lockBoard: relay?.locks, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
       onEvents: (state, events) => notifier?.take(state, events),
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
     });
     undo.push(() => engine.close());
     copy?.onRefilled((from, missing) => engine.recordCopyRefilled(from, missing));
+    if (witnesses !== null) {
+      const anchors = keepAnchors({ log, clock, logger, lastSize: engine.lastAnchored(), record: (checkpoint, size) => engine.recordAnchor(checkpoint, size) });
+      undo.push(() => anchors.close());
+      witnesses.onCosigned((head) => anchors.cosigned(head));
+    }
     const telling = startNotifier({
       logId: log.logId, receivers: [...receivers, ...(relay?.receivers ?? [])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.all(), sinceMs), durable: () => log.durable(),
       record: (changeId, end) => engine.recordNotification(changeId, end),
@@ -139,6 +150,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       ...(copy === null ? {} : { copyTrouble: () => copy.trouble() }),
       readLedgerFile: (path) => disk.read(`ledger/${path}`), ledgerReaders: config.ledgerReaders,
+      ...(witnesses === null ? {} : { witnesses: () => witnesses.state() }),
       ...(relay === null ? {} : { relay: (verdict) => relay.send(verdict) }),
     });
     const doors = await openDoors(config, app.fetch, undo);

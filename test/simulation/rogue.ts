@@ -48,7 +48,7 @@ export async function startRogue(world: World, rng: Rng): Promise<void> {
   };
   const appending = ledger.append([{ v: 1, change: changeId, type: 'step.authorised', at: formatTime(atMs), actor: `sidecar:${log}`, body: body, objects: [] }], { checkpoint: true });
   await appending.durable;
-  const receipt = await makeReceipt(ledger, appending.records[0]!.seq, []);
+  const receipt = await makeReceipt(ledger, appending.records[0]!.seq, [], ledger.checkpoint());
   const send = (): void => world.network.inject('executor:prod', { v: 1, ticket: envelope, plan, order, approvals: [...forged], receipt });
   for (const delayMs of [0, 3_000, 20_000]) scheduler.after(atMs + delayMs - scheduler.nowMs(), 'the rogue sidecar sends a step', send);
 

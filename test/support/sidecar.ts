@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { directorySource, generateSignerKey, nodeDisk, openLog, parseSigner, parseTrustPolicy, parseVerifier, type Disk, type Log, type Signer } from '../../ledger/index.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits, type EngineOptions } from '../../src/engine/engine.ts';
-import type { Clock, LedgerCopy, LockBoard, Logger, Outbox } from '../../src/engine/ports.ts';
+import type { Clock, LedgerCopy, LockBoard, Logger, Outbox, Witnesses } from '../../src/engine/ports.ts';
 import { parseFacts, type Facts } from '../../src/facts/load.ts';
 import { hashToken, makeTokens, type Role } from '../../src/identity/tokens.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
@@ -110,6 +110,7 @@ export interface TestOptions {
   readonly ledgerReaders?: 'auditors' | 'anyone';
   /** What the engine is given of a bus. */
   readonly copy?: LedgerCopy;
+  readonly witnesses?: Witnesses;
   readonly lockBoard?: LockBoard;
   /** Of another log than {@link ORIGIN}. */
   readonly origin?: string;
@@ -174,7 +175,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const engine = await openEngine({
     log, pdp: options.pdp ?? scriptedPdp(options.decide ?? usualPolicy), facts: () => facts, transport: executor, deliveries, trust, ticketSigner,
     executorOf: (connector) => (['pg-main', 'pg-dev'].includes(connector) ? EXECUTOR : undefined), connectors: ['pg-dev', 'pg-main'],
-    copy: options.copy, lockBoard: options.lockBoard, outbox: options.outbox, ...(options.onEvents === undefined ? {} : { onEvents: options.onEvents }), clock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
+    copy: options.copy, witnesses: options.witnesses, lockBoard: options.lockBoard, outbox: options.outbox, ...(options.onEvents === undefined ? {} : { onEvents: options.onEvents }), clock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
   });
   const draining = new AbortController();
   const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));

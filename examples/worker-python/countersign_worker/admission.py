@@ -95,8 +95,9 @@ def _check(envelope: Any, setting: Setting, found: Admission, progress: _Progres
     if connector not in setting.connectors:
         raise Refusal("unknown-connector", f"no connector {connector} here")
     known = setting.head(ticket["log"])
-    checkpoint = _open_checkpoint(envelope["receipt"], ticket["log"], setting.trust, known)
-    only_takes_away = acts and ticket["step"]["action"] in TAKES_AWAY
+    # A discovery's query has no action: it takes nothing away.
+    only_takes_away = ticket["step" if acts else "query"].get("action") in TAKES_AWAY
+    checkpoint = _open_checkpoint(envelope["receipt"], ticket["log"], setting.trust, known, witnessed=not only_takes_away)
     if not only_takes_away and (known is None or checkpoint.size != known.size):
         found.head = Head(checkpoint.size, base64s.encode(checkpoint.root))
     record = _open_record(envelope["receipt"], checkpoint, envelope["ticket"], ticket)
@@ -153,9 +154,9 @@ def _check_query(ticket: dict[str, Any], envelope: dict[str, Any]) -> None:
         raise Refusal("malformed", "a read and a discovery have no plan, order or approvals")
 
 
-def _open_checkpoint(receipt: dict[str, Any], log: str, trust: Trust, known: Head | None) -> Checkpoint:
+def _open_checkpoint(receipt: dict[str, Any], log: str, trust: Trust, known: Head | None, *, witnessed: bool) -> Checkpoint:
     try:
-        checkpoint = trust.policy.open(receipt["checkpoint"])
+        checkpoint = trust.policy.open(receipt["checkpoint"], witnessed=witnessed)
     except NoteFault as cause:
         raise Refusal("untrusted-checkpoint", str(cause)) from cause
     if log_id_of(checkpoint.origin) != log:

@@ -26,8 +26,8 @@ class Policy:
     groups: list[tuple[str, int, list[str]]]
     quorum: str
 
-    def open(self, note: str) -> Checkpoint:
-        """The checkpoint, once the log whose name is its origin has signed it and the quorum of witnesses is met. Raises NoteFault."""
+    def open(self, note: str, *, witnessed: bool) -> Checkpoint:
+        """The checkpoint, once the log whose name is its origin has signed it and, with `witnessed`, the quorum of witnesses is met. Raises NoteFault."""
         parsed = parse_note(note)
         checkpoint = parse_checkpoint(parsed.text)
         logs = [log for log in self.logs if log.name == checkpoint.origin]
@@ -38,7 +38,7 @@ class Policy:
         for name, threshold, members in self.groups:
             if sum(member in met for member in members) >= threshold:
                 met.add(name)
-        if self.quorum != "none" and self.quorum not in met:
+        if witnessed and self.quorum != "none" and self.quorum not in met:
             raise NoteFault("no quorum of witnesses")
         return checkpoint
 

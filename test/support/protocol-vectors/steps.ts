@@ -1,5 +1,5 @@
 /** Step envelopes, each with one thing about it that matters, and what a worker must make of it. */
-import { ALG_COSIGNATURE_V1, formatNote, generateSignerKey, leafHash, logIdOf, MerkleTree, parseCosigner, parseNote, signCheckpoint, signNote, type RecordDraft } from '../../../ledger/index.ts';
+import { ALG_COSIGNATURE_V1, canonicalBytes, digestOf, formatNote, generateSignerKey, leafHash, logIdOf, MerkleTree, parseCosigner, parseNote, signCheckpoint, signNote, type RecordDraft } from '../../../ledger/index.ts';
 import { readPayload } from '../../../src/protocol/dsse.ts';
 import { anyTicketSchema } from '../../../src/protocol/discovery.ts';
 import { takesAway } from '../../../src/protocol/plan.ts';
@@ -268,6 +268,13 @@ function growth(): StepVector[] {
   ];
 }
 
+function readAbout(action: 'grant' | 'revoke'): ReturnType<typeof makeRead> {
+  return makeRead({ changeId: CHANGE, ticket: (ticket) => {
+    const query = { ...ticket.query, action };
+    return { ...ticket, query, queryDigest: digestOf(canonicalBytes(query)) };
+  } });
+}
+
 /** A quorum of two witnesses, met and not. */
 function witnessed(): StepVector[] {
   const witnesses = ['north', 'south'].map((name, n) => {
@@ -290,6 +297,9 @@ function witnessed(): StepVector[] {
     stepVector('admitted-witnessed', 'a checkpoint that the demanded witnesses have cosigned', { json: cosigned(witnesses) }, { admitted: 'act', head: headOf(made().log) }, { trustPolicy }),
     stepVector('refused-untrusted-checkpoint-no-quorum', 'one witness, where two are demanded', { json: cosigned(witnesses.slice(0, 1)) }, refusedAs, { trustPolicy }),
     stepVector('refused-untrusted-checkpoint-bad-cosignature', 'a cosignature whose time was changed', { json: cosigned(witnesses, true) }, refusedAs, { trustPolicy }),
+    stepVector('admitted-taking-away-needs-no-witness', 'a step that only takes away, under a checkpoint that no witness has cosigned: no witness holds it up', { json: made({ action: 'revoke' }).envelope }, { admitted: 'act', head: null }, { trustPolicy }),
+    stepVector('admitted-looking-at-what-is-taken-needs-no-witness', 'a read about what is to be taken away, under a checkpoint that no witness has cosigned: the head stays as it was', { json: readAbout('revoke').envelope }, { admitted: 'read', head: null }, { trustPolicy }),
+    stepVector('refused-untrusted-checkpoint-read', 'a read about what is to be given, under a checkpoint that no witness has cosigned', { json: readAbout('grant').envelope }, refusedAs, { trustPolicy }),
   ];
 }
 
