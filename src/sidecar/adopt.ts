@@ -159,7 +159,7 @@ async function stageBest(stage: string, { old }: AdoptOptions, copies: readonly 
 /** The staged copy, to be read. Opening signs, with a key that nobody keeps: nothing of the stage outlives this. */
 function openStaged(stage: string, old: Verifier, now: () => number): Promise<Log> {
   const signer = parseSigner(generateSignerKey(old.name, new Uint8Array(randomBytes(32))).skey);
-  return openLog({ origin: old.name, disk: nodeDisk(join(stage, 'old')), directory: 'ledger', journal: 'journal', signer, now, readAll: true });
+  return openLog({ origin: old.name, disk: nodeDisk(join(stage, 'old')), directory: 'ledger', journal: 'journal', signer, now, readAll: true, forReading: true });
 }
 
 async function writeNew(disk: Disk, old: Log, { source, head }: Copy, ahead: readonly KnownHead[], options: AdoptOptions): Promise<Pick<Adopted, 'changes' | 'records' | 'locks'>> {

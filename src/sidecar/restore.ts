@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   formatBase64, formatDigest, LedgerError, nodeDisk, openLog, openOwnCheckpoint, parseVerifier, restoreLog,
-  type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type Signer,
+  type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type LogSigner, type Signer,
 } from '../../ledger/index.ts';
 import { systemDraft } from '../evidence/record.ts';
 import { holdData } from './data-lock.ts';
@@ -106,7 +106,7 @@ async function ownHead(disk: Disk, options: LogOptions): Promise<Own | null> {
 }
 
 /** All that a ledger which cannot be opened still says for certain: what its checkpoint was signed for. */
-function damagedHead(note: Uint8Array | null, signer: Signer): Own | null {
+function damagedHead(note: Uint8Array | null, signer: LogSigner): Own | null {
   if (note === null) return null;
   try {
     const { size, root } = openOwnCheckpoint(Buffer.from(note).toString('utf8'), parseVerifier(signer.vkey));
