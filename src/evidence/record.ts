@@ -43,6 +43,8 @@ export const systemRecordBodies = {
   /** These facts are in force from here on. The facts themselves are the object. */
   'facts.loaded': z.strictObject({ facts: digestSchema }),
   'bundle.activated': z.strictObject({ bundle: digestSchema.nullable() }),
+  /** From the next record on the log is signed with another key. Both have signed a text that names the log and this record's place: `ledger/FORMAT.md`. */
+  'key.rotated': z.strictObject({ old: plainTextSchema(512), new: plainTextSchema(512), oldSignature: z.base64().max(128), newSignature: z.base64().max(128) }),
   /** From here on nothing is gained by the identity, or at the connector, until the lock is lifted. */
   'lock.set': z.strictObject({ lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: plainTextSchema(500), /** As it came, signed, where another sidecar or a revoker has set it. */ statement: dsseSchema.optional() }),
   'lock.lifted': z.strictObject({ lockId: lockIdSchema, reason: plainTextSchema(500).nullable(), /** As it came, where it was lifted elsewhere. */ statement: dsseSchema.optional() }),

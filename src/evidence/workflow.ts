@@ -260,6 +260,7 @@ function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly
     case 'messages.refused':
     case 'facts.loaded':
     case 'bundle.activated':
+    case 'key.rotated':
       return bySidecar();
   }
 }

@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   formatBase64, formatDigest, LedgerError, nodeDisk, openLog, openOwnCheckpoint, parseVerifier, restoreLog,
-  type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type LogSigner, type Signer,
+  type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type LogSigner,
 } from '../../ledger/index.ts';
 import { systemDraft } from '../evidence/record.ts';
 import { holdData } from './data-lock.ts';
@@ -16,7 +16,7 @@ export interface RestoreOptions {
   readonly origin: string;
   /** The directory that holds `ledger/` and `journal/`. */
   readonly data: string;
-  readonly signer: Signer;
+  readonly signer: LogSigner;
   /** At least one. */
   readonly sources: readonly LedgerSource[];
   /** What executors have seen. */

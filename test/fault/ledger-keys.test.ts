@@ -208,7 +208,7 @@ describe('a key that cannot be asked', () => {
   it('puts no signature on disk that does not hold', async () => {
     const disk = new FaultyDisk();
     let isLying = false;
-    const log = await open(disk, new ManualTime(), { signer: service((message) => (isLying ? second : signer).sign(message) as Uint8Array) });
+    const log = await open(disk, new ManualTime(), { signer: service((message) => (isLying ? second : signer).sign(message)) });
     isLying = true;
     await appendOne(log, 0).durable;
     await expect(log.sync()).rejects.toThrow(/does not hold/);
