@@ -48,7 +48,7 @@ async function keygen(session: Session, given: string, flags: KeygenFlags): Prom
   if (kind === undefined) throw new CliError(EXIT.usage, 'usage', { cause: `${given} is not a kind of key`, next: `one of: ${KINDS.join(', ')}` });
   const path = resolve(session.cwd, flags.out ?? `${kind}.key`);
   const { secret, shown } = flags.transit === undefined ? await makeKey(kind, flags.name, session.randomBytes) : await transitKey(kind, flags, path);
-  writeSecret(path, `${await wrapped(secret, flags)}\n`);
+  writeSecret(path, `${await wrapped(secret, flags, session.cwd)}\n`);
   const answer = { kind, file: path, ...shown };
   session.out.document(answer);
   session.out.say(`${basename(path)} written, readable by you alone`);
@@ -69,13 +69,13 @@ async function transitKey(kind: Kind, { name, transit, transitKey: key, transitM
   }
 }
 
-async function wrapped(secret: string, { passphrase, recipient }: KeygenFlags): Promise<string> {
+async function wrapped(secret: string, { passphrase, recipient }: KeygenFlags, cwd: string): Promise<string> {
   if (passphrase === undefined && recipient === undefined) return secret;
   if (passphrase !== undefined && recipient !== undefined) throw new CliError(EXIT.usage, 'usage', { cause: '--passphrase or --recipient, not both', effect: 'Nothing was written.' });
   const { armor, Encrypter } = await import('age-encryption');
   const encrypter = new Encrypter();
   if (passphrase === undefined) encrypter.addRecipient(recipient!);
-  else encrypter.setPassphrase(readSecret(passphrase, 'the passphrase'));
+  else encrypter.setPassphrase(readSecret(resolve(cwd, passphrase), 'the passphrase'));
   return armor.encode(await encrypter.encrypt(`${secret}\n`)).trim();
 }
 
