@@ -15,14 +15,14 @@ import { SIGNATURE_BYTES } from './ed25519.ts';
 import { formatDigest, HASH_BYTES, parseDigest, sameBytes } from './hash.ts';
 import { canonicalBytes } from './jcs.ts';
 import { MerkleTree } from './merkle.ts';
-import { parseVerifier, type Signer } from './note.ts';
+import { parseVerifier, type LogSigner } from './note.ts';
 import { Erasures } from './object-store.ts';
 import { ObjectIndex, type ObjectPlace } from './objects.ts';
 import type { JournalPlace, ReplayState } from './replay.ts';
 import { decodeBundle, encodeBundle, nodesAt, tilePath, TILE_WIDTH } from './tiles.ts';
 
 /** A new number makes every older base worthless: raise it whenever what is kept changes its meaning. */
-const BASE_VERSION = 1;
+const BASE_VERSION = 2;
 const CHUNK_BYTES = 1_048_576;
 const PATHS = ['base.0', 'base.1'] as const;
 
@@ -32,6 +32,7 @@ interface BaseHeader {
   readonly size: number;
   readonly root: string;
   readonly last: string | null;
+  readonly logKey: string | null;
   readonly journal: JournalPlace;
   readonly objectsEnd: ObjectPlace;
   /** Bytes of each part that follows. */
@@ -63,7 +64,7 @@ function* rowPieces(tree: MerkleTree, size: number): Generator<Uint8Array> {
  * @param turn which of the two files; never the one that holds the newest base.
  */
 export async function writeBase(
-  { disk, journal, origin, signer }: { readonly disk: Disk; readonly journal: string; readonly origin: string; readonly signer: Signer },
+  { disk, journal, origin, signer }: { readonly disk: Disk; readonly journal: string; readonly origin: string; readonly signer: LogSigner },
   state: ReplayState, place: JournalPlace, recent: readonly Uint8Array[], turn: number,
 ): Promise<void> {
   const { size } = state.tree;
@@ -75,7 +76,7 @@ export async function writeBase(
     Buffer.from(state.index.dump()),
   ];
   const header: BaseHeader = {
-    v: BASE_VERSION, origin, size, root: formatDigest(state.tree.root()), last: state.heads.last, journal: place, objectsEnd: state.objectsEnd,
+    v: BASE_VERSION, origin, size, root: formatDigest(state.tree.root()), last: state.heads.last, logKey: state.logKey, journal: place, objectsEnd: state.objectsEnd,
     parts: parts.map((part) => part.byteLength),
   };
   const headerBytes = canonicalBytes(header);
@@ -99,7 +100,7 @@ export async function writeBase(
     }
     for (const piece of pieces) rows.update(piece);
     const rowsDigest = rows.digest();
-    const signature = signer.sign(signedText(all.update(rowsDigest).digest()));
+    const signature = await signer.sign(signedText(all.update(rowsDigest).digest()));
     await file.append(Buffer.concat([rowsDigest, signature]));
   } finally {
     await file.close();
@@ -112,7 +113,7 @@ export async function writeBase(
  * @param signedSize size of the checkpoint on disk: it says which tiles there are.
  */
 export async function readBase(
-  options: { readonly disk: Disk; readonly journal: string; readonly directory: string; readonly origin: string; readonly signer: Signer }, signedSize: number,
+  options: { readonly disk: Disk; readonly journal: string; readonly directory: string; readonly origin: string; readonly signer: LogSigner }, signedSize: number,
 ): Promise<{ readonly base: Base; readonly turn: number } | null> {
   const found: { readonly header: BaseHeader; readonly bytes: Buffer; readonly turn: number }[] = [];
   for (const [turn, path] of PATHS.entries()) {
@@ -130,7 +131,7 @@ export async function readBase(
   return null;
 }
 
-function openHeader(bytes: Buffer, origin: string, signer: Signer): BaseHeader | null {
+function openHeader(bytes: Buffer, origin: string, signer: LogSigner): BaseHeader | null {
   const end = bytes.length - SIGNATURE_BYTES;
   if (end < 4 + HASH_BYTES) return null;
   const digest = createHash('sha256').update(bytes.subarray(0, end)).digest();
@@ -160,6 +161,7 @@ async function load(
       index: ObjectIndex.load(Buffer.from(index)),
       erasures: new Erasures(named),
       objectsEnd: header.objectsEnd,
+      logKey: header.logKey,
     },
     journal: header.journal,
     recent: decodeBundle(Buffer.from(recent)),

@@ -10,7 +10,7 @@
 import { formatBase64, parseBase64 } from './base64.ts';
 import { LedgerError } from './errors.ts';
 import { HASH_BYTES, sha256 } from './hash.ts';
-import { isKeyName, openNote, parseNote, signNote, type Signer, type VerifiedSignature, type Verifier } from './note.ts';
+import { formatNote, isKeyName, openNote, parseNote, parseVerifier, signNote, type LogSigner, type Signer, type VerifiedSignature, type Verifier } from './note.ts';
 import { checkQuorum, type TrustPolicy, type WitnessState } from './trust-policy.ts';
 
 export interface Checkpoint {
@@ -48,6 +48,16 @@ export function parseCheckpoint(text: string): ParsedCheckpoint {
 /** A signed checkpoint, as text. */
 export function signCheckpoint(checkpoint: Checkpoint, signer: Signer): string {
   return signNote(formatCheckpoint(checkpoint), [signer]);
+}
+
+/** The same by a key that may have to be asked for it. @throws what the signer throws */
+export async function signOwnCheckpoint(checkpoint: Checkpoint, signer: LogSigner): Promise<string> {
+  const text = formatCheckpoint(checkpoint);
+  const message = Buffer.from(text);
+  const signature = await signer.sign(message);
+  // What a service signed with another key than its own would be no checkpoint of this log.
+  if (!parseVerifier(signer.vkey).verify(message, signature)) throw new LedgerError('untrusted', `what ${signer.keyName} was asked to sign came back with a signature that does not hold`);
+  return formatNote({ text, signatures: [{ name: signer.name, keyName: signer.keyName, signature }] });
 }
 
 /** What a signed checkpoint says, unbelieved: for reading one's own file. @throws LedgerError `malformed`. */

@@ -12,8 +12,9 @@ export {
 export {
   ALG_COSIGNATURE_V1, ALG_ED25519, cosignatureTime, formatNote, formatVerifier, formatSignatureLine, generateSignerKey, openNote, parseCosigner, parseNote,
   parseSignatureLine, parseSigner, parseVerifier, signNote,
-  type Cosigner, type Note, type NoteSignature, type OpenedNote, type Signer, type VerifiedSignature, type Verifier,
+  type Cosigner, type LogSigner, type Note, type NoteSignature, type OpenedNote, type Signer, type VerifiedSignature, type Verifier,
 } from './note.ts';
+export { formatRotation, KeyChain, rotationOf, type KeyRotation } from './key-rotation.ts';
 export {
   formatCheckpoint, logIdOf, openCheckpoint, openOwnCheckpoint, openWitnessedCheckpoint, parseCheckpoint, readCheckpoint, signCheckpoint,
   type Checkpoint, type OpenedCheckpoint, type ParsedCheckpoint,

@@ -1,7 +1,7 @@
 /** The log port: what the rest of the system may ask of a ledger it writes. */
 import type { Disk } from './disk.ts';
 import type { LedgerError } from './errors.ts';
-import type { Signer } from './note.ts';
+import type { LogSigner } from './note.ts';
 import type { StoredObject } from './objects.ts';
 import type { LedgerRecord, RecordDraft } from './record.ts';
 import { recoverLog } from './recover.ts';
@@ -60,6 +60,8 @@ export interface Log {
   readonly durableSize: number;
   /** Why nothing can be appended any more; null while it can. */
   readonly failed: LedgerError | null;
+  /** Why the newest records are not signed yet, where the log's key cannot be asked; null while it can. They are durable; who waits for a checkpoint waits. */
+  readonly keyTrouble: Error | null;
   /** Set when opening cut a torn group: the caller's first record says so. */
   readonly recovered: Recovered | null;
   /**
@@ -111,7 +113,12 @@ export interface LogOptions {
   readonly directory: string;
   /** Path of the writer's own files, such as `journal`; not inside `directory`. */
   readonly journal: string;
-  readonly signer: Signer;
+  /** The log's key. Where the log is of another key, and `rotateFrom` is not that: it is not opened. */
+  readonly signer: LogSigner;
+  /** The key that `signer` takes over from: opening a log that is still its then records `key.rotated`. */
+  readonly rotateFrom?: { readonly signer: LogSigner; readonly actor: string };
+  /** Opens a copy of a log whose key is not at hand, to read it: signed with `signer`, it is no log of anything. */
+  readonly forReading?: boolean;
   /** Epoch milliseconds. */
   readonly now: () => number;
   readonly setTimer?: SetTimer;
@@ -128,7 +135,7 @@ const nodeTimer: SetTimer = (callback, delayMs) => {
  * The log in `directory`, recovered: its journal read and checked, derived files put right, a checkpoint signed that covers it.
  *
  * @throws LedgerError `locked`; `corrupt` naming the first bad record; `rolled-back`: the journal ends before the signed
- * checkpoint. In all these nothing was cut or changed. `unwritable` when the disk refuses.
+ * checkpoint; `untrusted`: the log is of another key. In all these nothing was cut or changed. `unwritable` when the disk refuses, or the key cannot be asked.
  */
 export async function openLog(options: LogOptions): Promise<Log> {
   const release = await options.disk.lock(`${options.journal}/lock`);

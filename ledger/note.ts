@@ -34,6 +34,12 @@ export interface Signer {
   sign(message: Uint8Array): Uint8Array;
 }
 
+/** A log's key, in this process or behind a service that signs with it. */
+export interface LogSigner extends Omit<Signer, 'sign'> {
+  /** 64 raw bytes over `message`. Rejects where the key cannot be asked now: nothing is signed, and it may be asked again. */
+  sign(message: Uint8Array): Uint8Array | Promise<Uint8Array>;
+}
+
 export interface Verifier {
   readonly name: string;
   /** `name+xxxxxxxx`. */

@@ -11,7 +11,7 @@ import { LedgerError } from './errors.ts';
 import { sameBytes } from './hash.ts';
 import { journalName, parseJournalName } from './journal.ts';
 import type { LogOptions, Recovered } from './log.ts';
-import { parseNote, parseVerifier } from './note.ts';
+import { parseNote, parseVerifier, type LogSigner } from './note.ts';
 import { eraseObjects } from './object-store.ts';
 import { listFiles } from './publish.ts';
 import { DerivedCheck, repairDerived } from './repair.ts';
@@ -30,9 +30,12 @@ export interface RecoveredLog extends ReplayState {
   /** The checkpoint file as it was found, signed by this signer. */
   readonly signed: { readonly text: string; readonly size: number } | null;
   readonly recovered: Recovered | null;
+  /** Set where the log is still of the key that `signer` takes over from. */
+  readonly rotateFrom: LogOptions['rotateFrom'] | null;
 }
 
-type SignedFile = ParsedCheckpoint & { readonly note: string; readonly bySigner: boolean };
+/** `keyName`: of the first signature. */
+type SignedFile = ParsedCheckpoint & { readonly note: string; readonly bySigner: boolean; readonly byOld: boolean; readonly keyName: string };
 
 /**
  * The log as its journal has it, ready to be written.
@@ -84,6 +87,7 @@ async function recoverFrom(options: LogOptions, signed: SignedFile | null, files
   checkErased(state, faulty, erasedInJournal);
   checkAgainstSigned(state, signed, end);
   checkAgainstPublished(state, files);
+  const rotateFrom = keyBefore(options, state, signed);
   const faults = await check.finish(state);
   if (from > 0 && (faults.bundles.size > 0 || faults.segments.size > 0)) return null;
 
@@ -103,13 +107,14 @@ async function recoverFrom(options: LogOptions, signed: SignedFile | null, files
     recent,
     recentFrom: size - recent.length,
     base: { size: from, turn },
-    signed: signed?.bySigner === true ? { text: signed.note, size: signed.size } : null,
+    signed: signed?.bySigner === true || (signed?.byOld === true && rotateFrom !== null) ? { text: signed.note, size: signed.size } : null,
     recovered: end.torn > 0 ? { bytesCut: end.torn, size } : null,
+    rotateFrom,
   };
 }
 
 /** The checkpoint file, where it can be believed to be ours. A torn one, or one whose signature fails, is as good as none: it can be signed again. */
-async function readSigned({ disk, directory, signer, origin }: LogOptions): Promise<SignedFile | null> {
+async function readSigned({ disk, directory, signer, rotateFrom, origin }: LogOptions): Promise<SignedFile | null> {
   const bytes = await disk.read(`${directory}/checkpoint`);
   if (bytes === null) return null;
   const note = Buffer.from(bytes).toString('utf8');
@@ -119,10 +124,28 @@ async function readSigned({ disk, directory, signer, origin }: LogOptions): Prom
   } catch {
     return null;
   }
-  const own = parseNote(note).signatures.find(({ keyName }) => keyName === signer.keyName);
-  if (own !== undefined && !parseVerifier(signer.vkey).verify(Buffer.from(checkpoint.text), own.signature)) return null;
+  const { signatures } = parseNote(note);
+  /** Whether it has signed: null for a signature that does not hold. */
+  const isBy = (key: LogSigner | undefined): boolean | null => {
+    const own = signatures.find(({ keyName }) => keyName === key?.keyName);
+    return key === undefined || own === undefined ? false : parseVerifier(key.vkey).verify(Buffer.from(checkpoint.text), own.signature) || null;
+  };
+  const [bySigner, byOld] = [isBy(signer), isBy(rotateFrom?.signer)];
+  if (bySigner === null || byOld === null) return null;
   if (checkpoint.origin !== origin) throw new LedgerError('corrupt', `${directory} is the ledger of ${checkpoint.origin}, not of ${origin}`);
-  return { ...checkpoint, note, bySigner: own !== undefined };
+  return { ...checkpoint, note, bySigner, byOld, keyName: signatures[0]!.keyName };
+}
+
+/** The key to take over from; null where the log is of `signer` already, or signed by nobody yet. @throws LedgerError `untrusted` where it is another's */
+function keyBefore({ signer, rotateFrom, forReading }: LogOptions, { logKey, tree: { size } }: ReplayState, signed: SignedFile | null): LogOptions['rotateFrom'] | null {
+  if (forReading === true) return null;
+  if (logKey === signer.vkey || (logKey === null && signed?.bySigner === true)) return null;
+  const isOld = logKey === null ? signed?.byOld === true : logKey === rotateFrom?.signer.vkey;
+  if (isOld && rotateFrom !== undefined) return rotateFrom;
+  // No checkpoint that can be read: whose the log is only the operator knows.
+  if (logKey === null && signed === null) return (size > 0 ? rotateFrom : null) ?? null;
+  const of = logKey === null ? signed!.keyName : parseVerifier(logKey).keyName;
+  throw new LedgerError('untrusted', `the log is of the key ${of}, and this is ${signer.keyName}: signed with both, a record has to say that the one takes over from the other`);
 }
 
 function checkErased(state: ReplayState, faulty: ReadonlyMap<string, number>, erased: ReadonlySet<string>): void {

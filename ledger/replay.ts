@@ -6,6 +6,7 @@ import { sameBytes } from './hash.ts';
 import {
   decodeGroup, GROUP_HEADER_BYTES, hasLaterGroup, parseJournalName, readGroupHeader, type JournalObject, type ReadGroup,
 } from './journal.ts';
+import { newKeyOf } from './key-rotation.ts';
 import { leafHash, MerkleTree } from './merkle.ts';
 import { Erasures } from './object-store.ts';
 import { endOf, ObjectIndex, placeAfter, type ObjectPlace } from './objects.ts';
@@ -18,10 +19,12 @@ export interface ReplayState {
   readonly index: ObjectIndex;
   readonly erasures: Erasures;
   objectsEnd: ObjectPlace;
+  /** The log's key since the last record that changed it; null where none did. */
+  logKey: string | null;
 }
 
 export function emptyState(): ReplayState {
-  return { tree: new MerkleTree(), heads: new ChainHeads(), index: new ObjectIndex(), erasures: new Erasures(), objectsEnd: { segment: 0, offset: 0 } };
+  return { tree: new MerkleTree(), heads: new ChainHeads(), index: new ObjectIndex(), erasures: new Erasures(), objectsEnd: { segment: 0, offset: 0 }, logKey: null };
 }
 
 export interface PlacedObject {
@@ -140,6 +143,7 @@ function apply(group: ReadGroup, state: ReplayState): PlacedObject[] {
     state.heads.advance(record, leaf);
     state.tree.append(leaf);
     state.erasures.note(record);
+    state.logKey = newKeyOf(record) ?? state.logKey;
   }
   return objects;
 }

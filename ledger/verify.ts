@@ -10,7 +10,9 @@ import { openCheckpoint, readCheckpoint, type Checkpoint, type OpenedCheckpoint 
 import type { Disk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { sameBytes } from './hash.ts';
+import { ALG_ED25519 } from './note.ts';
 import { listFiles } from './publish.ts';
+import { KeyChain } from './key-rotation.ts';
 import type { LedgerRecord } from './record.ts';
 import { tilesBetween } from './tiles.ts';
 import type { TrustPolicy } from './trust-policy.ts';
@@ -107,6 +109,36 @@ function checkSignature(note: string | null, trust: TrustPolicy | null): Signed 
   }
 }
 
+/** What the records say of the log's keys, and what that makes of the checkpoint's signature. */
+class RecordedKeys {
+  readonly #keys: KeyChain;
+  #fault: LedgerError | null = null;
+
+  constructor(origin: string) {
+    this.#keys = new KeyChain(origin);
+  }
+
+  note(record: LedgerRecord): void {
+    try {
+      this.#keys.note(record);
+    } catch (error) {
+      if (!(error instanceof LedgerError)) throw error;
+      this.#fault ??= error;
+    }
+  }
+
+  judge({ opened, verdict }: Signed): Verdict {
+    const { last } = this.#keys;
+    if (this.#fault !== null) return withSeq({ name: 'SIGNATURE', status: 'fails', message: this.#fault.message }, this.#fault.seq);
+    if (opened === null) return last === null || verdict.status !== 'fails' ? verdict : { ...verdict, message: `${verdict.message}; record ${last.seq} says that ${last.rotation.new.vkey} took over from ${last.rotation.old.keyName}: have that confirmed before you trust it` };
+    // A key of the log that an earlier record ended may have signed beside the one in force.
+    const signers = opened.signatures.map(({ verifier }) => verifier).filter(({ name, type }) => name === opened.origin && type === ALG_ED25519);
+    const faults = signers.map(({ keyName }) => this.#keys.faultOf(keyName));
+    const fault = faults.includes(null) ? null : (faults[0] ?? null);
+    return fault === null ? verdict : { name: 'SIGNATURE', status: 'fails', message: fault.message, seq: fault.seq };
+  }
+}
+
 function messageOf(error: unknown): string {
   if (error instanceof LedgerError) return error.message;
   throw error;
@@ -127,6 +159,7 @@ async function verifyOnce(options: VerifyOptions, note: string | null): Promise<
   const objects = new ObjectWalk(options.disk, options.directory, objectFiles);
   const rules = options.rules?.(claimed.origin) ?? null;
   const anchors = new AnchorWalk(claimed.origin, options.trust);
+  const keys = new RecordedKeys(claimed.origin);
   let result: PassResult | null = null;
   let finding: Finding | null = null;
   try {
@@ -138,7 +171,10 @@ async function verifyOnce(options: VerifyOptions, note: string | null): Promise<
       objects,
       anchors,
       rootAt: pinned !== null && pinned.size <= claimed.size ? pinned.size : null,
-      onRecord: (record) => rules?.record(record, (digest) => objects.read(digest)),
+      onRecord: (record) => {
+        keys.note(record);
+        return rules?.record(record, (digest) => objects.read(digest));
+      },
       progress: options.progress ?? (() => undefined),
       signal: options.signal,
     });
@@ -155,7 +191,7 @@ async function verifyOnce(options: VerifyOptions, note: string | null): Promise<
   const unheard = (rules?.names ?? []).map((name): Verdict => ({ name, status: 'notEstablished', message: 'the records it is about do not hold' }));
   const verdicts: Verdict[] = [
     integrity,
-    signed.verdict,
+    finding === null ? keys.judge(signed) : signed.verdict,
     witnessVerdict(options.trust, signed.opened, anchored),
     completeness,
     ...(finding === null ? ((await rules?.finish()) ?? []) : unheard),

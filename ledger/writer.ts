@@ -10,11 +10,12 @@
  * A failed write or sync poisons the writer. Trying a sync again would report success for pages the kernel has dropped.
  */
 import { writeBase } from './base.ts';
-import { formatCheckpoint, logIdOf, signCheckpoint } from './checkpoint.ts';
+import { formatCheckpoint, logIdOf, signOwnCheckpoint } from './checkpoint.ts';
 import { withCosignatures } from './cosigned.ts';
 import type { AppendFile } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { encodeGroup, JOURNAL_SEGMENT_BYTES, journalName } from './journal.ts';
+import { draftRotation, newKeyOf } from './key-rotation.ts';
 import type { Appended, Appending, AppendOptions, InclusionProof, Log, LogOptions, Recovered, SetTimer, SignedHead } from './log.ts';
 import { leafHash } from './merkle.ts';
 import { eraseObjects, readObject, readStored } from './object-store.ts';
@@ -65,6 +66,7 @@ export class LogWriter implements Log {
   #headAt = 0;
   #durableSize: number;
   #failed: LedgerError | null = null;
+  #keyTrouble: Error | null = null;
   #closed = false;
   #queue: Unit[] = [];
   /** Durable units whose objects are not in the object files yet, in order. */
@@ -100,9 +102,10 @@ export class LogWriter implements Log {
   static async start(options: WriterOptions, state: RecoveredLog, release: () => Promise<void>): Promise<LogWriter> {
     const writer = new LogWriter(options, state, release);
     try {
-      await writer.#sign(state.tree.size);
+      await writer.#putCheckpoint(await writer.#signHead(state.tree.size, state.rotateFrom?.signer));
+      if (state.rotateFrom != null) await writer.#rotateKey(state.rotateFrom);
     } catch (cause) {
-      await state.journal.close();
+      await Promise.allSettled([state.journal.close(), writer.#basing]);
       throw asUnwritable(cause);
     }
     return writer;
@@ -118,6 +121,10 @@ export class LogWriter implements Log {
 
   get failed(): LedgerError | null {
     return this.#failed;
+  }
+
+  get keyTrouble(): Error | null {
+    return this.#keyTrouble;
   }
 
   checkpoint(): SignedHead {
@@ -139,6 +146,7 @@ export class LogWriter implements Log {
       this.#state.tree.append(leaf);
       this.#recent.push(bytes);
       this.#state.erasures.note(record);
+      this.#state.logKey = newKeyOf(record) ?? this.#state.logKey;
     }
     const durable = this.#enqueue(records, objects, options.checkpoint === true);
     return { records, durable };
@@ -233,7 +241,8 @@ export class LogWriter implements Log {
     if (this.#publishing !== null || this.#failed !== null || this.#durableSize === this.#head.size) return;
     // A clock that was set back must not put the next checkpoint off.
     const dueInMs = Math.min(this.#headAt + CHECKPOINT_INTERVAL_MS - this.#options.now(), CHECKPOINT_INTERVAL_MS);
-    if (this.#checkpointWanted || dueInMs <= 0 || this.#durableSize - this.#head.size >= UNPUBLISHED_ENTRIES_MAX) {
+    const isWanted = this.#checkpointWanted || this.#durableSize - this.#head.size >= UNPUBLISHED_ENTRIES_MAX;
+    if (dueInMs <= 0 || (isWanted && this.#keyTrouble === null)) {
       this.#cancelTimer?.();
       this.#cancelTimer = null;
       this.#publishing = this.#publish();
@@ -250,31 +259,38 @@ export class LogWriter implements Log {
     try {
       this.#checkpointWanted = false;
       const size = this.#durableSize;
-      const units = this.#unpublished.filter((unit) => unit.end <= size);
-      const from = this.#head.size;
-      await Promise.all([
-        this.#writeObjects(units.flatMap((unit) => unit.objects)),
-        writeTiles(this.#options.disk, this.#options.directory, this.#state.tree, from, size, (seq) => this.#recent[seq - this.#recentFrom]!),
-      ]);
-      // What was rejected must not be reported durable after all by a checkpoint that covers it.
-      this.#assertNotFailed();
-      await this.#sign(size);
-      this.#unpublished.splice(0, units.length);
-      for (const unit of units) {
-        for (const { digest } of unit.objects) this.#pendingObjects.delete(digest);
-        unit.resolve();
-      }
-      const keepFrom = Math.floor(size / TILE_WIDTH) * TILE_WIDTH;
-      this.#recent.splice(0, keepFrom - this.#recentFrom);
-      this.#recentFrom = keepFrom;
-      await removePartialTiles(this.#options.disk, this.#options.directory, from, size);
-      this.#keepBase(BASE_EVERY_RUNNING);
+      const head = await this.#askForHead(size);
+      if (head !== null) await this.#putInPlace(head);
     } catch (cause) {
       this.#poison(cause);
     } finally {
       this.#publishing = null;
     }
     this.#schedulePublish();
+  }
+
+  /** Objects and tiles, then the head over them. */
+  async #putInPlace(head: SignedHead): Promise<void> {
+    const { size } = head;
+    const units = this.#unpublished.filter((unit) => unit.end <= size);
+    const from = this.#head.size;
+    await Promise.all([
+      this.#writeObjects(units.flatMap((unit) => unit.objects)),
+      writeTiles(this.#options.disk, this.#options.directory, this.#state.tree, from, size, (seq) => this.#recent[seq - this.#recentFrom]!),
+    ]);
+    // What was rejected must not be reported durable after all by a checkpoint that covers it.
+    this.#assertNotFailed();
+    await this.#putCheckpoint(head);
+    this.#unpublished.splice(0, units.length);
+    for (const unit of units) {
+      for (const { digest } of unit.objects) this.#pendingObjects.delete(digest);
+      unit.resolve();
+    }
+    const keepFrom = Math.floor(size / TILE_WIDTH) * TILE_WIDTH;
+    this.#recent.splice(0, keepFrom - this.#recentFrom);
+    this.#recentFrom = keepFrom;
+    await removePartialTiles(this.#options.disk, this.#options.directory, from, size);
+    this.#keepBase(BASE_EVERY_RUNNING);
   }
 
   async #writeObjects(objects: readonly PendingObject[]): Promise<void> {
@@ -296,15 +312,19 @@ export class LogWriter implements Log {
     return file;
   }
 
-  /** Signs the head of `size` durable records and puts it on disk. */
-  async #sign(size: number): Promise<void> {
-    await this.#cosigning?.catch(() => undefined);
+  /** The signed head of `size` durable records. */
+  async #signHead(size: number, signer = this.#options.signer): Promise<SignedHead> {
     const root = this.#state.tree.root(size);
     const kept = this.#state.signed;
     // An unchanged head is not signed anew: the file may hold cosignatures.
-    const text = kept?.text.startsWith(formatCheckpoint({ origin: this.origin, size, root })) === true ? kept.text : signCheckpoint({ origin: this.origin, size, root }, this.#options.signer);
-    if (kept?.text !== text) await this.#options.disk.writeDerived(`${this.#options.directory}/checkpoint`, Buffer.from(text));
-    this.#head = { text, size, root };
+    const isKept = kept?.text.startsWith(formatCheckpoint({ origin: this.origin, size, root })) === true;
+    return { text: isKept ? kept.text : await signOwnCheckpoint({ origin: this.origin, size, root }, signer), size, root };
+  }
+
+  async #putCheckpoint(head: SignedHead): Promise<void> {
+    await this.#cosigning?.catch(() => undefined);
+    if (this.#state.signed?.text !== head.text) await this.#options.disk.writeDerived(`${this.#options.directory}/checkpoint`, Buffer.from(head.text));
+    this.#head = head;
     this.#headAt = this.#options.now();
   }
 
@@ -325,6 +345,27 @@ export class LogWriter implements Log {
       .finally(() => (this.#cosigning = null));
     await this.#cosigning;
     return true;
+  }
+
+  /** The same; null where the key cannot be asked: it is asked again. What is durable stays so, and what waits for a checkpoint waits on. */
+  async #askForHead(size: number): Promise<SignedHead | null> {
+    try {
+      const head = await this.#signHead(size);
+      this.#keyTrouble = null;
+      return head;
+    } catch (cause) {
+      this.#keyTrouble = cause instanceof Error ? cause : new Error(String(cause));
+      this.#headAt = this.#options.now();
+      return null;
+    }
+  }
+
+  /** Signs, with both keys, that one takes over from the other; the checkpoint that covers it is by the new one. */
+  async #rotateKey({ signer, actor }: NonNullable<LogOptions['rotateFrom']>): Promise<void> {
+    const at = new Date(this.#options.now()).toISOString();
+    const draft = await draftRotation({ origin: this.origin, seq: this.size, old: signer, next: this.#options.signer, at, actor });
+    this.append([draft]);
+    await this.sync();
   }
 
   /** Starts a base when the last is `every` records old, at a moment when nothing is under way that it would miss. */
@@ -416,12 +457,14 @@ export class LogWriter implements Log {
 
   async sync(): Promise<void> {
     const size = this.size;
-    while (this.#head.size < size && this.#failed === null) {
+    while (this.#head.size < size && this.#failed === null && this.#keyTrouble === null) {
       this.#checkpointWanted = true;
       this.#schedulePublish();
       await (this.#committing ?? this.#publishing);
     }
-    if (this.#head.size < size) this.#assertNotFailed();
+    if (this.#head.size >= size) return;
+    this.#assertNotFailed();
+    if (this.#keyTrouble !== null) throw asUnwritable(this.#keyTrouble);
   }
 
   async close(): Promise<void> {
@@ -429,7 +472,8 @@ export class LogWriter implements Log {
     this.#closed = true;
     // A poisoned log has told everyone who waited; closing it only lets go.
     await this.sync().catch((error: unknown) => {
-      if (this.#failed === null) throw error;
+      // What is durable and not signed is signed at the next opening.
+      if (this.#failed === null && this.#keyTrouble === null) throw error;
     });
     this.#cancelTimer?.();
     await Promise.all([this.#committing, this.#publishing, this.#cosigning?.catch(() => undefined)]);

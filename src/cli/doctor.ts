@@ -5,8 +5,9 @@ import { logIdOf } from '../../ledger/index.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { failed, ok, unknown, type Checked } from '../doctor/check.ts';
-import { checkInstallation, ownSize, signerAt } from '../doctor/installation.ts';
+import { checkInstallation, ownSize } from '../doctor/installation.ts';
 import { loadExecutorConfig } from '../executor/config.ts';
+import { openLogKey } from '../identity/signing-key.ts';
 import { openNatsBus, overBus } from '../sidecar/reach.ts';
 import { systemClock } from '../sidecar/system.ts';
 import type { Bus } from '../transport/nats/connection.ts';
@@ -66,7 +67,7 @@ async function checkBus(session: Session, config: Config, flags: DoctorFlags): P
     const asked = flags.replicas === undefined ? undefined : flags.replicas === '3' ? 3 : 1;
     const plan = planBus(overBus(config), asked ?? replicasOn(connection), { replicas: asked });
     const setup = asked === undefined ? 'countersign nats setup' : `countersign nats setup --replicas ${asked}`;
-    const signer = await signerAt(config.keys.log).catch(() => null);
+    const signer = await openLogKey(config.keys.log, config.keys.unlock).catch(() => null);
     return [
       checkVersion(connection), checkPayload(connection), await checkSync(flags.monitor ?? [], connection.info), await checkStreams(connection, plan, setup), await checkRoom(connection), await checkClock(connection, session.nowMs),
       ...(signer === null ? [] : [await checkCopy(connection, logIdOf(config.origin), () => ownSize(config.data, signer))]),

@@ -1,18 +1,19 @@
 /** `countersign restore --new-log`: the old log cannot be reproduced, so a new one goes on for it and adopts what is open. */
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { formatBase64, LedgerError, logIdOf, parseVerifier, type KnownHead, type LedgerSource, type Signer, type Verifier } from '../../ledger/index.ts';
+import { formatBase64, LedgerError, logIdOf, parseVerifier, type KnownHead, type LedgerSource, type LogSigner, type Signer, type Verifier } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
 import { loadTrustFolder, TrustError } from '../protocol/trust-folder.ts';
 import { AdoptError, adoptLedger } from '../sidecar/adopt.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readText } from './files.ts';
-import { notRestored, signerAt, UNTOUCHED } from './not-restored.ts';
+import { notRestored, UNTOUCHED } from './not-restored.ts';
 import type { Session } from './world.ts';
 
 interface Adopting {
   readonly old: Verifier;
-  readonly signer: Signer;
+  readonly signer: LogSigner;
+  readonly ticketSigner: Signer;
   readonly sources: readonly LedgerSource[];
   readonly known: readonly KnownHead[];
   readonly keyLost: boolean;
@@ -30,12 +31,11 @@ export function oldLog(session: Session, given: string): Verifier {
   }
 }
 
-export async function adopt(session: Session, config: Config, { old, signer, sources, known, keyLost }: Adopting): Promise<ExitCode> {
+export async function adopt(session: Session, config: Config, { old, signer, ticketSigner, sources, known, keyLost }: Adopting): Promise<ExitCode> {
   const { out } = session;
   if (signer.name !== config.origin) {
     throw new CliError(EXIT.usage, 'bad-key', { cause: `${config.keys.log} is the key of ${signer.name}, not of ${config.origin}`, effect: UNTOUCHED, next: 'countersign keygen   makes one; origin and keys.log in countersign.yaml are of the new log' });
   }
-  const ticketSigner = signerAt(config.keys.ticket, 'the ticket key');
   await requireTrusted(config, old, ticketSigner);
   const done = await adoptLedger({ origin: config.origin, data: config.data, signer, ticketSigner, old, sources, known, keyLost, nowMs: session.nowMs }).catch((cause: unknown) => {
     throw notAdopted(cause);

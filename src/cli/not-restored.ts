@@ -1,7 +1,10 @@
 /** What keeps a ledger from being restored, as a person is told it: nothing was changed. */
-import { LedgerError, parseSigner, type Signer } from '../../ledger/index.ts';
+import { LedgerError, type LogSigner, type Signer } from '../../ledger/index.ts';
+import type { Config } from '../config/schema.ts';
+import { PrivateFileError } from '../identity/private-file.ts';
+import { openLogKey, openOwnKey } from '../identity/signing-key.ts';
+import { SigningKeyError } from '../identity/signing-key-error.ts';
 import { CliError, EXIT } from './exit.ts';
-import { readSecret } from './files.ts';
 
 export const UNTOUCHED = 'Nothing was changed.';
 
@@ -19,13 +22,12 @@ export function notRestored(cause: unknown): CliError {
   return new CliError(cause.code === 'forked' ? EXIT.failed : EXIT.io, cause.code, { cause: cause.message, effect: UNTOUCHED, ...(hint === undefined ? {} : { next: hint }) }, { cause });
 }
 
-/** @throws CliError for a file that holds no such key, without a word of what it holds */
-export function signerAt(path: string, what: string): Signer {
+/** The log's key and the ticket key. @throws CliError for a file that holds no such key, without a word of what it holds */
+export async function keysOf({ keys }: Config): Promise<{ readonly log: LogSigner; readonly ticket: Signer }> {
   try {
-    return parseSigner(readSecret(path, what));
-  } catch (error) {
-    if (error instanceof CliError) throw error;
-    // A parser's message may quote what it was given.
-    throw new CliError(EXIT.io, 'bad-key', { cause: `${path} holds no signed-note key`, effect: UNTOUCHED });
+    return { log: await openLogKey(keys.log, keys.unlock), ticket: await openOwnKey(keys.ticket, keys.unlock) };
+  } catch (cause) {
+    if (cause instanceof PrivateFileError || cause instanceof SigningKeyError) throw new CliError(EXIT.io, 'bad-key', { cause: cause.message, effect: UNTOUCHED }, { cause });
+    throw cause;
   }
 }

@@ -14,6 +14,7 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'outbox.refilled': 'What should be on the bus was missing there, and is there again: records of the ledger’s copy from `from` on, or steps and orders of `changes`.',
   'messages.refused': 'Messages that no trusted key had signed for this executor, or that were none, were set aside: `count` more than the records before say, for each reason and run of a worker, which says so unsigned; without a run, by this sidecar. At most once an hour for each executor.',
   'facts.loaded': 'These facts are in force from here on. The facts themselves are the object.',
+  'key.rotated': 'From the next record on the log is signed with another key. Both have signed it.',
   'bundle.activated': 'This policy bundle is in force from here on; `null`: none is.',
   'change.requested': 'Somebody asked. Nothing has been looked at.',
   'change.revised': 'The request was replaced. Every approval is void; the requirement never shrinks.',

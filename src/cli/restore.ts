@@ -21,7 +21,7 @@ import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readBytes } from './files.ts';
 import { untilUp } from './nats.ts';
 import { adopt, oldLog } from './new-log.ts';
-import { notRestored, signerAt, UNTOUCHED } from './not-restored.ts';
+import { keysOf, notRestored, UNTOUCHED } from './not-restored.ts';
 import { QUIET } from './quiet.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
@@ -52,7 +52,7 @@ async function restore(session: Session, flags: RestoreFlags): Promise<ExitCode>
   const path = findConfig(flags, session);
   if (path === null) throw new CliError(EXIT.usage, 'usage', { cause: 'it is not said which installation', next: 'give --config countersign.yaml' });
   const { config } = await loadConfig({ path, env: session.env });
-  const signer = signerAt(config.keys.log, 'the key of the log');
+  const { log: signer, ticket } = await keysOf(config);
   const old = flags.newLog === undefined ? null : oldLog(session, flags.newLog);
   if (old === null && flags.keyLost === true) throw new CliError(EXIT.usage, 'usage', { cause: '--key-lost is for --new-log only', effect: UNTOUCHED });
   const log = logIdOf(old?.name ?? config.origin);
@@ -63,7 +63,7 @@ async function restore(session: Session, flags: RestoreFlags): Promise<ExitCode>
   ];
   return withBus(session, config, log, flags, async (copy) => {
     const sources = [...(copy === null ? [] : [copy]), ...directories];
-    if (old !== null) return adopt(session, config, { old, signer, sources, known, keyLost: flags.keyLost === true });
+    if (old !== null) return adopt(session, config, { old, signer, ticketSigner: ticket, sources, known, keyLost: flags.keyLost === true });
     if (sources.length === 0) throw new CliError(EXIT.io, 'not-found', { cause: 'neither the bus nor --from has a copy of this ledger', effect: UNTOUCHED, next: 'give --from DIRECTORY, a copy of ledger/' });
     const done = await restoreLedger({ origin: config.origin, data: config.data, signer, sources, known, nowMs: session.nowMs }).catch((cause: unknown) => {
       throw notRestored(cause);

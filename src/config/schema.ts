@@ -95,8 +95,18 @@ export const configSchema = z
   ledgerReaders: z.enum(['auditors', 'anyone']).default('auditors'),
   /** File of token digests; readable by its owner alone. */
   tokens: pathSchema,
-  /** Signed-note keys; readable by their owner alone. `log` signs checkpoints, `ticket` everything that goes to executors. */
-  keys: z.strictObject({ log: pathSchema, ticket: pathSchema }),
+  /**
+   * Signed-note keys; readable by their owner alone. `log` signs checkpoints, `ticket` everything that goes to executors. The log's may be held by OpenBao;
+   * `docs/runbooks/log-key.md` says how, and how another takes over.
+   */
+  keys: z.strictObject({
+    log: pathSchema,
+    ticket: pathSchema,
+    /** The key that `log` takes over from: at the start this is recorded, signed by both. */
+    rotateFrom: pathSchema.optional(),
+    /** File of the passphrase or age identity that opens those of the files that are encrypted. */
+    unlock: pathSchema.optional(),
+  }),
   /** Trust folder: whose reports are believed. */
   trust: pathSchema,
   /** Directory of the compiled bundle. Left out: the policy that comes with the package. */
@@ -140,7 +150,7 @@ export type Config = z.infer<typeof configSchema>;
 
 /** Keys whose values are paths: taken from the file's directory, and absolute once loaded. */
 export const PATH_KEYS: readonly string[] = [
-  'data', 'listen.socket', 'tokens', 'keys.log', 'keys.ticket', 'trust', 'policy', 'facts.inventory', 'facts.catalogue', 'facts.directory',
+  'data', 'listen.socket', 'tokens', 'keys.log', 'keys.ticket', 'keys.rotateFrom', 'keys.unlock', 'trust', 'policy', 'facts.inventory', 'facts.catalogue', 'facts.directory',
   'facts.usage', 'facts.calendar', 'nats.seed', 'nats.caFile',
 ];
 

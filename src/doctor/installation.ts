@@ -1,9 +1,10 @@
 /** What can be seen of an installation from its files. Nothing is opened for writing, so the sidecar may be running. */
-import { nodeDisk, openOwnCheckpoint, parseSigner, parseVerifier, type Signer } from '../../ledger/index.ts';
+import { nodeDisk, openOwnCheckpoint, parseVerifier, type LogSigner } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
 import { lintFacts } from '../facts/check.ts';
 import { loadFacts } from '../facts/load.ts';
 import { readPrivateFile } from '../identity/private-file.ts';
+import { openLogKey, openOwnKey } from '../identity/signing-key.ts';
 import { loadTokens } from '../identity/tokens.ts';
 import { openPdp } from '../pdp/engine.ts';
 import { loadTrustFolder } from '../protocol/trust-folder.ts';
@@ -40,7 +41,7 @@ function checkTrust({ trust: path, executors, origin, keys }: Config): Promise<C
     const trust = await loadTrustFolder(path, { actedOn: true });
     const wrong = executors.flatMap(({ id, connectors }) => connectors.filter((connector) => trust.executors.get(id)?.connectors.includes(connector) !== true).map((connector) => `${id} for ${connector}`));
     if (wrong.length > 0) return failed(name, `executors.json does not trust ${wrong.join(', ')}`, `add it to ${path}/executors.json`);
-    const [log, ticket] = [await signerAt(keys.log), await signerAt(keys.ticket)];
+    const [log, ticket] = [await openLogKey(keys.log, keys.unlock), await openOwnKey(keys.ticket, keys.unlock)];
     if (!trust.policy.logs.some(({ verifier }) => verifier.vkey === log.vkey)) return failed(name, `trust.policy does not list the key of ${origin}`, `add it to ${path}/trust.policy: log ${log.vkey}`);
     const isKnown = [...trust.sidecars.values()].flat().some(({ vkey }) => vkey === ticket.vkey);
     return isKnown ? ok(name, `${executors.length} executors, the log and its ticket key`) : failed(name, 'sidecars.json does not have the ticket key', `add it to ${path}/sidecars.json: ${ticket.vkey}`);
@@ -51,26 +52,16 @@ function checkTrust({ trust: path, executors, origin, keys }: Config): Promise<C
 function checkLedger({ data, origin, keys }: Config): Promise<Checked> {
   const name = 'ledger';
   return checking(name, `countersign verify ${data}/ledger --trust FOLDER   says what is wrong; countersign restore   puts a lost ledger back`, async () => {
-    const size = await ownSize(data, await signerAt(keys.log));
+    const size = await ownSize(data, await openLogKey(keys.log, keys.unlock));
     return ok(name, size === null ? `nothing is recorded yet in ${data}` : `${size} records of ${origin} under a signed checkpoint`);
   });
 }
 
 /** Records under the checkpoint on disk; null where there is none. @throws LedgerError for one that the log's key has not signed */
-export async function ownSize(data: string, signer: Signer): Promise<number | null> {
+export async function ownSize(data: string, signer: LogSigner): Promise<number | null> {
   const note = await nodeDisk(data).read('ledger/checkpoint');
   if (note === null) return null;
   return openOwnCheckpoint(Buffer.from(note).toString('utf8'), parseVerifier(signer.vkey)).size;
-}
-
-/** @throws Error, which does not quote what it found */
-export async function signerAt(path: string): Promise<Signer> {
-  const text = Buffer.from(await readPrivateFile(path)).toString('utf8').trim();
-  try {
-    return parseSigner(text);
-  } catch {
-    throw new Error(`${path} holds no signed-note key (PRIVATE+KEY+…)`);
-  }
 }
 
 function checkPolicy({ policy, limits }: Config): Promise<Checked> {

@@ -45,6 +45,8 @@ export const systemRecordBodies = {
   /** Witnesses have cosigned this head: whatever follows was written after the times that they state. The ledger's own verifier holds it to the records (FORMAT.md). */
   'witness.anchored': z.strictObject({ /** The signed note, with cosignatures. */ checkpoint: z.string().min(1).max(16_384), size: z.int().min(1) }),
   'bundle.activated': z.strictObject({ bundle: digestSchema.nullable() }),
+  /** From the next record on the log is signed with another key. Both have signed a text that names the log and this record's place: `ledger/FORMAT.md`. */
+  'key.rotated': z.strictObject({ old: plainTextSchema(512), new: plainTextSchema(512), oldSignature: z.base64().max(128), newSignature: z.base64().max(128) }),
   /** From here on nothing is gained by the identity, or at the connector, until the lock is lifted. */
   'lock.set': z.strictObject({ lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: plainTextSchema(500), /** As it came, signed, where another sidecar or a revoker has set it. */ statement: dsseSchema.optional() }),
   'lock.lifted': z.strictObject({ lockId: lockIdSchema, reason: plainTextSchema(500).nullable(), /** As it came, where it was lifted elsewhere. */ statement: dsseSchema.optional() }),

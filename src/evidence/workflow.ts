@@ -261,6 +261,7 @@ function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly
     case 'facts.loaded':
     case 'bundle.activated':
     case 'witness.anchored':
+    case 'key.rotated':
       return bySidecar();
   }
 }

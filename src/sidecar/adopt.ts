@@ -7,7 +7,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   directorySource, formatDigest, generateSignerKey, LedgerError, nodeDisk, openLog, openOwnCheckpoint, parseSigner, parseVerifier, readCheckpoint, stageLog,
-  type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type OpenedCheckpoint, type Signer, type Verifier,
+  type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type OpenedCheckpoint, type LogSigner, type Signer, type Verifier,
 } from '../../ledger/index.ts';
 import { openStore, type Store } from '../engine/store.ts';
 import { systemDraft, systemRecordBodies } from '../evidence/record.ts';
@@ -21,7 +21,7 @@ export interface AdoptOptions {
   readonly origin: string;
   /** The directory that holds `ledger/` and `journal/`. */
   readonly data: string;
-  readonly signer: Signer;
+  readonly signer: LogSigner;
   /** Signs orders, under the old log's name as well. */
   readonly ticketSigner: Signer;
   /** Its name is the origin of the old log. */
@@ -159,7 +159,7 @@ async function stageBest(stage: string, { old }: AdoptOptions, copies: readonly 
 /** The staged copy, to be read. Opening signs, with a key that nobody keeps: nothing of the stage outlives this. */
 function openStaged(stage: string, old: Verifier, now: () => number): Promise<Log> {
   const signer = parseSigner(generateSignerKey(old.name, new Uint8Array(randomBytes(32))).skey);
-  return openLog({ origin: old.name, disk: nodeDisk(join(stage, 'old')), directory: 'ledger', journal: 'journal', signer, now, readAll: true });
+  return openLog({ origin: old.name, disk: nodeDisk(join(stage, 'old')), directory: 'ledger', journal: 'journal', signer, now, readAll: true, forReading: true });
 }
 
 async function writeNew(disk: Disk, old: Log, { source, head }: Copy, ahead: readonly KnownHead[], options: AdoptOptions): Promise<Pick<Adopted, 'changes' | 'records' | 'locks'>> {

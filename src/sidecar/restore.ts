@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   formatBase64, formatDigest, LedgerError, nodeDisk, openLog, openOwnCheckpoint, parseVerifier, restoreLog,
-  type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type Signer,
+  type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type LogSigner,
 } from '../../ledger/index.ts';
 import { systemDraft } from '../evidence/record.ts';
 import { holdData } from './data-lock.ts';
@@ -16,7 +16,7 @@ export interface RestoreOptions {
   readonly origin: string;
   /** The directory that holds `ledger/` and `journal/`. */
   readonly data: string;
-  readonly signer: Signer;
+  readonly signer: LogSigner;
   /** At least one. */
   readonly sources: readonly LedgerSource[];
   /** What executors have seen. */
@@ -106,7 +106,7 @@ async function ownHead(disk: Disk, options: LogOptions): Promise<Own | null> {
 }
 
 /** All that a ledger which cannot be opened still says for certain: what its checkpoint was signed for. */
-function damagedHead(note: Uint8Array | null, signer: Signer): Own | null {
+function damagedHead(note: Uint8Array | null, signer: LogSigner): Own | null {
   if (note === null) return null;
   try {
     const { size, root } = openOwnCheckpoint(Buffer.from(note).toString('utf8'), parseVerifier(signer.vkey));

@@ -5,14 +5,15 @@
  */
 import { setMaxListeners } from 'node:events';
 import { pino } from 'pino';
-import { logIdOf, nodeDisk, openLog, parseSigner, parseVerifier, type Log, type Signer } from '../../ledger/index.ts';
+import { logIdOf, nodeDisk, openLog, parseVerifier, type Log, type LogSigner, type Signer } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine } from '../engine/engine.ts';
 import type { Clock, Logger, RandomBytes, Transport } from '../engine/ports.ts';
 import { adoptedLogs } from '../evidence/adoption.ts';
 import { systemRecordBodies } from '../evidence/record.ts';
 import { loadFacts } from '../facts/load.ts';
-import { readPrivateFile } from '../identity/private-file.ts';
+import { openLogKey, openOwnKey } from '../identity/signing-key.ts';
+import { SigningKeyError } from '../identity/signing-key-error.ts';
 import { loadTokens } from '../identity/tokens.ts';
 import { recentHistory } from '../notify/history.ts';
 import { startNotifier, type Notifier } from '../notify/notifier.ts';
@@ -91,7 +92,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
 
   try {
     const tokens = await loadTokens(config.tokens);
-    const [logSigner, ticketSigner] = [await readSigner(config.keys.log), await readSigner(config.keys.ticket)];
+    const { logSigner, rotateFrom, ticketSigner } = await openKeys(config);
     if (logSigner.name !== config.origin) throw new StartError('bad-key', `${config.keys.log} is the key of ${logSigner.name}, not of ${config.origin}`);
     const receivers = await openReceivers(config.webhooks, { clock, version: VERSION });
     const trust = await loadTrustFolder(config.trust, { actedOn: true });
@@ -106,7 +107,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => deliveries.close());
     const pdp = await openPolicy(config, logger);
     undo.push(() => pdp.close());
-    const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs() });
+    const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs(), ...(rotateFrom === null ? {} : { rotateFrom: { signer: rotateFrom, actor: `sidecar:${logIdOf(config.origin)}` } }) });
     undo.push(() => log.close());
     const copy = options.transport === undefined ? await openCopy(config, { log, disk, clock, logger }) : null;
     undo.push(() => copy?.close());
@@ -197,13 +198,14 @@ async function adoptedBy(log: Log): Promise<readonly string[]> {
   return [];
 }
 
-async function readSigner(path: string): Promise<Signer> {
-  const text = Buffer.from(await readPrivateFile(path)).toString('utf8').trim();
+async function openKeys({ keys }: Config): Promise<{ readonly logSigner: LogSigner; readonly rotateFrom: LogSigner | null; readonly ticketSigner: Signer }> {
   try {
-    return parseSigner(text);
-  } catch {
-    // The cause is left out: a parser's message may quote what it was given, and what it was given is a key.
-    throw new StartError('bad-key', `${path} holds no signed-note key (PRIVATE+KEY+…)`);
+    return {
+      logSigner: await openLogKey(keys.log, keys.unlock), ticketSigner: await openOwnKey(keys.ticket, keys.unlock),
+      rotateFrom: keys.rotateFrom === undefined ? null : await openLogKey(keys.rotateFrom, keys.unlock),
+    };
+  } catch (error) {
+    throw error instanceof SigningKeyError ? new StartError('bad-key', error.message) : error;
   }
 }
 

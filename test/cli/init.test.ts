@@ -8,6 +8,7 @@ import { checkedRequest } from '../../src/cli/request.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { lintFacts } from '../../src/facts/check.ts';
 import { loadFacts } from '../../src/facts/load.ts';
+import { openLogKey } from '../../src/identity/signing-key.ts';
 import { loadTokens } from '../../src/identity/tokens.ts';
 import { loadTrustFolder } from '../../src/protocol/trust-folder.ts';
 import { openDesk, type Desk, type Ran } from '../support/world.ts';
@@ -125,6 +126,19 @@ describe('countersign keygen', () => {
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(stdout).toMatch(shown);
     expect(stdout).not.toContain(readFileSync(path, 'utf8').trim());
+  });
+
+  it('encrypts one with a passphrase or to a recipient, and then nothing of it is to be read', async () => {
+    writeFileSync(join(desk.directory, 'k', 'passphrase'), 'correct horse\n', { mode: 0o600 });
+    const { stdout: shown } = await desk.run('keygen', 'age', '--out', 'k/identity');
+    for (const [out, ...how] of [['k/by-passphrase', '--passphrase', 'k/passphrase'], ['k/by-recipient', '--recipient', /recipient (age1\S+)/.exec(shown)![1]!]] as const) {
+      const { exit, stdout } = await desk.run('keygen', 'log', '--name', 'log.example/x', '--out', out, ...how);
+      expect(exit).toBe(0);
+      const text = readFileSync(join(desk.directory, out), 'utf8');
+      expect(text).toMatch(/^-----BEGIN AGE ENCRYPTED FILE-----/);
+      const signer = await openLogKey(join(desk.directory, out), join(desk.directory, out === 'k/by-passphrase' ? 'k/passphrase' : 'k/identity'));
+      expect(stdout).toContain(signer.vkey);
+    }
   });
 
   it('never overwrites a key', async () => {

@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { TargetError } from '../../executor/connector.ts';
 import { pathOf } from './address.ts';
-import type { Wire } from './http.ts';
+import type { Wire } from '../../openbao/wire.ts';
 import type { Session } from './session.ts';
 
 /** Paths at which a policy allows something, as far as its text tells: none where they depend on who asks. Null for a policy that is not there. */

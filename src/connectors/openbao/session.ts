@@ -3,8 +3,8 @@ import { z } from 'zod';
 import { TargetError } from '../../executor/connector.ts';
 import { parseAddress, pathOf } from './address.ts';
 import type { OpenBaoAddress } from './address.ts';
-import { NoAnswer, openWire } from './http.ts';
-import type { Answer } from './http.ts';
+import { NoAnswer, openWire } from '../../openbao/wire.ts';
+import type { Answer } from '../../openbao/wire.ts';
 
 /** Paths are relative to `/v1/` and escaped by {@link pathOf}. */
 export interface Session {

@@ -11,7 +11,7 @@ import { parseAddress, type OpenBaoAddress } from './address.ts';
 import { checkPolicies, policyDigest } from './catalog.ts';
 import { describeToken } from './describe-issued.ts';
 import { secondsUntil } from './give.ts';
-import { NoAnswer, openWire } from './http.ts';
+import { NoAnswer, openWire } from '../../openbao/wire.ts';
 import { allowedPaths, areInForce, type AllowedPaths } from './in-force.ts';
 import { endTokensOfChange, makeToken, tokensOf, tokensOfAccount } from './made-tokens.ts';
 import { checkRoleName, formatPolicy, parsePolicy } from './names.ts';

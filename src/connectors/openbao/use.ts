@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { TargetError } from '../../executor/connector.ts';
 import { parseAddress, pathOf } from './address.ts';
 import type { OpenBaoAddress } from './address.ts';
-import { NoAnswer, openWire } from './http.ts';
+import { NoAnswer, openWire } from '../../openbao/wire.ts';
 import { areInForce, type AllowedPaths } from './in-force.ts';
 
 const loginSchema = z.object({ auth: z.object({ client_token: z.string().min(1), policies: z.array(z.string()) }) });
