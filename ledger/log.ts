@@ -110,6 +110,16 @@ export interface LogOptions {
   readonly setTimer?: SetTimer;
   /** Read the journal from its very start, even where a base would make that unnecessary: every byte of it is checked, and every derived file. */
   readonly readAll?: boolean;
+  readonly pace?: LogPace;
+}
+
+/** How often what keeps opening short is done. */
+export interface LogPace {
+  /** Records after which a base is worth its writing: while running, and when closing. */
+  readonly baseEveryRunning: number;
+  readonly baseEveryClosing: number;
+  /** Bytes after which the journal goes on in a new file. */
+  readonly journalFileBytes: number;
 }
 
 const nodeTimer: SetTimer = (callback, delayMs) => {

@@ -11,10 +11,10 @@
  */
 import { writeBase } from './base.ts';
 import { formatCheckpoint, logIdOf, signCheckpoint } from './checkpoint.ts';
-import type { AppendFile } from './disk.ts';
+import type { AppendFile, Held } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { encodeGroup, JOURNAL_SEGMENT_BYTES, journalName } from './journal.ts';
-import type { Appended, Appending, AppendOptions, InclusionProof, Log, LogOptions, Recovered, SetTimer, SignedHead } from './log.ts';
+import type { Appended, Appending, AppendOptions, InclusionProof, Log, LogOptions, LogPace, Recovered, SetTimer, SignedHead } from './log.ts';
 import { leafHash } from './merkle.ts';
 import { eraseObjects, readObject, readStored } from './object-store.ts';
 import { encodeObject, endOf, segmentPath, type StoredObject } from './objects.ts';
@@ -27,9 +27,7 @@ import { TILE_WIDTH } from './tiles.ts';
 
 /** How old the checkpoint may get while there is something newer. */
 export const CHECKPOINT_INTERVAL_MS = 1_000;
-/** Records after which a base is worth its writing: while running, and when closing. */
-const BASE_EVERY_RUNNING = 262_144;
-const BASE_EVERY_CLOSING = 4_096;
+export const DEFAULT_PACE: LogPace = { baseEveryRunning: 262_144, baseEveryClosing: 4_096, journalFileBytes: JOURNAL_SEGMENT_BYTES };
 const GROUP_BYTES_MAX = 8_388_608;
 const UNPUBLISHED_ENTRIES_MAX = 8_192;
 /** Turns of the microtask queue between groups, in which those just told may append again and so share the next sync. */
@@ -55,10 +53,11 @@ export class LogWriter implements Log {
   readonly recovered: Recovered | null;
   readonly #options: WriterOptions;
   readonly #state: RecoveredLog;
-  readonly #release: () => Promise<void>;
+  readonly #lock: Held;
+  readonly #pace: LogPace;
   #journal: AppendFile;
   #journalFirstSeq: number;
-  #base: { readonly size: number; readonly turn: number };
+  #base: RecoveredLog['base'];
   #objectFile: { readonly segment: number; readonly file: AppendFile } | null = null;
   #head: SignedHead;
   #headAt = 0;
@@ -78,13 +77,14 @@ export class LogWriter implements Log {
   #checkpointWanted = false;
   #cancelTimer: (() => void) | null = null;
 
-  private constructor(options: WriterOptions, state: RecoveredLog, release: () => Promise<void>) {
+  private constructor(options: WriterOptions, state: RecoveredLog, lock: Held) {
     this.origin = options.origin;
     this.logId = logIdOf(options.origin);
     this.recovered = state.recovered;
     this.#options = options;
     this.#state = state;
-    this.#release = release;
+    this.#lock = lock;
+    this.#pace = options.pace ?? DEFAULT_PACE;
     this.#journal = state.journal;
     this.#journalFirstSeq = state.journalFirstSeq;
     this.#base = state.base;
@@ -95,8 +95,8 @@ export class LogWriter implements Log {
   }
 
   /** A writer whose checkpoint on disk covers all that was recovered. */
-  static async start(options: WriterOptions, state: RecoveredLog, release: () => Promise<void>): Promise<LogWriter> {
-    const writer = new LogWriter(options, state, release);
+  static async start(options: WriterOptions, state: RecoveredLog, lock: Held): Promise<LogWriter> {
+    const writer = new LogWriter(options, state, lock);
     try {
       await writer.#sign(state.tree.size);
     } catch (cause) {
@@ -206,9 +206,9 @@ export class LogWriter implements Log {
     });
     // Before anything can fail: a rejection of these must reach them, too.
     this.#unpublished.push(...units);
-    if (this.#journal.size >= JOURNAL_SEGMENT_BYTES) await this.#rotateJournal(firstSeq);
+    if (this.#journal.size >= this.#pace.journalFileBytes) await this.#rotateJournal(firstSeq);
     await this.#journal.append(frame);
-    await Promise.all([this.#journal.sync(), this.#journal.check()]);
+    await Promise.all([this.#journal.sync(), this.#journal.check(), this.#lock.check()]);
     if (this.#failed !== null) return;
     this.#durableSize = end;
     for (const unit of units) {
@@ -266,7 +266,7 @@ export class LogWriter implements Log {
       this.#recent.splice(0, keepFrom - this.#recentFrom);
       this.#recentFrom = keepFrom;
       await removePartialTiles(this.#options.disk, this.#options.directory, from, size);
-      this.#keepBase(BASE_EVERY_RUNNING);
+      this.#keepBase(this.#pace.baseEveryRunning);
     } catch (cause) {
       this.#poison(cause);
     } finally {
@@ -282,6 +282,7 @@ export class LogWriter implements Log {
       const parts: Uint8Array[] = [];
       for (; i < objects.length && objects[i]!.place.segment === segment; i++) parts.push(encodeObject({ ...objects[i]!, erased: false }));
       await file.append(Buffer.concat(parts));
+      await file.check();
     }
   }
 
@@ -310,10 +311,12 @@ export class LogWriter implements Log {
     const { size } = this;
     const isSettled = size === this.#head.size && this.#committing === null && this.#state.erasures.unfinished(this.#state.index).length === 0;
     if (!isSettled || size - this.#base.size < every || this.#basing !== null) return;
-    const { turn } = this.#base;
-    this.#base = { size, turn: turn + 1 };
+    const { turn, settled } = this.#base;
+    this.#base = { size, turn: turn + 1, settled };
+    const done = { size, segment: this.#state.objectsEnd.segment };
     // A base is a cache: one that can't be written only makes the next opening slower.
-    this.#basing = writeBase(this.#options, this.#state, { firstSeq: this.#journalFirstSeq, offset: this.#journal.size }, this.#recent, turn)
+    this.#basing = writeBase(this.#options, this.#state, { firstSeq: this.#journalFirstSeq, offset: this.#journal.size }, this.#recent, turn, settled)
+      .then(() => void (this.#base = { ...this.#base, settled: done }))
       .catch(() => undefined)
       .finally(() => (this.#basing = null));
   }
@@ -411,10 +414,10 @@ export class LogWriter implements Log {
     });
     this.#cancelTimer?.();
     await Promise.all([this.#committing, this.#publishing]);
-    if (this.#failed === null) this.#keepBase(BASE_EVERY_CLOSING);
+    if (this.#failed === null) this.#keepBase(this.#pace.baseEveryClosing);
     await this.#basing;
     await Promise.allSettled([this.#journal.close(), this.#objectFile?.file.close()]);
-    await this.#release();
+    await this.#lock();
   }
 }
 
