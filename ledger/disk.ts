@@ -24,8 +24,8 @@ export interface Disk {
   remove(path: string): Promise<void>;
   /** Once resolved, those of the files that are there survive a crash as they are, with their names (fsync of each, then of each directory). */
   settle(paths: readonly string[]): Promise<void>;
-  /** Bytes that can still be written; Infinity where nobody can tell. */
-  free(): Promise<number>;
+  /** Bytes that can still be written; Infinity where nobody can tell. At once, since what it decides is decided at once. */
+  free(): number;
   /** What tells this very directory from a copy of it: the same after a reboot, a remount or a move inside its file system. Null where the file system gives nothing of the kind. */
   placeOf(directory: string): Promise<string | null>;
   /**

@@ -30,9 +30,11 @@ export {
   openLog,
   type Appended, type Appending, type AppendOptions, type InclusionProof, type Log, type LogOptions, type LogPace, type Recovered, type SetTimer, type SignedHead,
 } from './log.ts';
+export { takePlaceOf } from './place.ts';
 export { directorySource, restoreLog, stageLog, type KnownHead, type LedgerPart, type LedgerSource } from './restore.ts';
 export { objectReader } from './object-store.ts';
 export { OBJECT_BYTES_MAX, type StoredObject } from './objects.ts';
+export { RESERVE_BYTES, reservePath } from './space.ts';
 export { CHECKPOINT_INTERVAL_MS, DEFAULT_PACE } from './writer.ts';
 export { bundlePath, decodeBundle, encodeBundle, formatTileIndex, parseTilePath, partialTiles, tilePath, tilesBetween, TILE_WIDTH, type TileRef } from './tiles.ts';
 export { formatProof, parseProof, verifyProof, type TlogProof } from './proof.ts';

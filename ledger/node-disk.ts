@@ -1,5 +1,5 @@
 /** The disk port over node:fs, below one root directory. */
-import { constants, type Stats } from 'node:fs';
+import { constants, statfsSync, type Stats } from 'node:fs';
 import { mkdir, open, readFile, readdir, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AppendFile, Disk } from './disk.ts';
@@ -140,10 +140,13 @@ export function nodeDisk(root: string): Disk {
       }
       for (const directory of directories) await syncDirectory(directory);
     },
-    async free() {
-      await ensureDirectory(root);
-      const { bavail, bsize } = await statfs(root);
-      return bavail * bsize;
+    free() {
+      try {
+        const { bavail, bsize } = statfsSync(root);
+        return bavail * bsize;
+      } catch {
+        return Infinity;
+      }
     },
     async placeOf(directory) {
       await ensureDirectory(join(root, directory));

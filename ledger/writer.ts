@@ -23,6 +23,7 @@ import { removePartialTiles, writeTiles } from './publish.ts';
 import { readEntries } from './reader.ts';
 import { encodeRecord, type LedgerRecord, type RecordDraft } from './record.ts';
 import type { RecoveredLog } from './recover.ts';
+import type { Space } from './space.ts';
 import { TILE_WIDTH } from './tiles.ts';
 
 /** How old the checkpoint may get while there is something newer. */
@@ -45,6 +46,12 @@ interface Unit {
   readonly reject: (error: LedgerError) => void;
 }
 
+/** What a writer has to itself while it lives. */
+interface Holding {
+  readonly lock: Held;
+  readonly space: Space;
+}
+
 type WriterOptions = LogOptions & { readonly setTimer: SetTimer };
 
 export class LogWriter implements Log {
@@ -54,6 +61,7 @@ export class LogWriter implements Log {
   readonly #options: WriterOptions;
   readonly #state: RecoveredLog;
   readonly #lock: Held;
+  readonly #space: Space;
   readonly #pace: LogPace;
   #journal: AppendFile;
   #journalFirstSeq: number;
@@ -77,13 +85,14 @@ export class LogWriter implements Log {
   #checkpointWanted = false;
   #cancelTimer: (() => void) | null = null;
 
-  private constructor(options: WriterOptions, state: RecoveredLog, lock: Held) {
+  private constructor(options: WriterOptions, state: RecoveredLog, { lock, space }: Holding) {
     this.origin = options.origin;
     this.logId = logIdOf(options.origin);
     this.recovered = state.recovered;
     this.#options = options;
     this.#state = state;
     this.#lock = lock;
+    this.#space = space;
     this.#pace = options.pace ?? DEFAULT_PACE;
     this.#journal = state.journal;
     this.#journalFirstSeq = state.journalFirstSeq;
@@ -95,8 +104,8 @@ export class LogWriter implements Log {
   }
 
   /** A writer whose checkpoint on disk covers all that was recovered. */
-  static async start(options: WriterOptions, state: RecoveredLog, lock: Held): Promise<LogWriter> {
-    const writer = new LogWriter(options, state, lock);
+  static async start(options: WriterOptions, state: RecoveredLog, holding: Holding): Promise<LogWriter> {
+    const writer = new LogWriter(options, state, holding);
     try {
       await writer.#sign(state.tree.size);
     } catch (cause) {
@@ -118,6 +127,10 @@ export class LogWriter implements Log {
     return this.#failed;
   }
 
+  get full(): LedgerError | null {
+    return this.#space.short;
+  }
+
   checkpoint(): SignedHead {
     return this.#head;
   }
@@ -127,7 +140,8 @@ export class LogWriter implements Log {
     if (this.#closed) throw new LedgerError('unwritable', 'the log is closed');
     if (drafts.length === 0) throw new LedgerError('malformed', 'nothing to append');
     const objects = placeObjects(this.#state, drafts, options.objects ?? []);
-    const records = this.#sequence(drafts);
+    const brought = objects.reduce((sum, { payload }) => sum + payload.byteLength, 0);
+    const records = this.#sequence(drafts, (bytes) => this.#space.take(bytes + brought, options.reserved === true));
     for (const object of objects) {
       this.#state.index.add(object.digest, object.place);
       this.#pendingObjects.set(object.digest, object);
@@ -146,8 +160,8 @@ export class LogWriter implements Log {
     if (this.#failed !== null) throw new LedgerError('unwritable', this.#failed.message, { cause: this.#failed });
   }
 
-  /** Gives the drafts their links and bytes. All or none: a draft that is refused leaves the chains as they were. */
-  #sequence(drafts: readonly RecordDraft[]): Appended[] {
+  /** Gives the drafts their links and bytes. All or none: a draft that is refused, or has no room, leaves the chains as they were. */
+  #sequence(drafts: readonly RecordDraft[], takeRoom: (bytes: number) => void): Appended[] {
     const staged = this.#state.heads.stage();
     const records = drafts.map((draft): Appended => {
       const { v, change, type, at, actor, body, objects } = draft;
@@ -157,6 +171,7 @@ export class LogWriter implements Log {
       staged.advance(record, leaf);
       return { seq: record.seq, bytes, leaf, record };
     });
+    takeRoom(records.reduce((sum, { bytes }) => sum + bytes.byteLength, 0));
     staged.commit();
     return records;
   }
@@ -206,6 +221,7 @@ export class LogWriter implements Log {
     });
     // Before anything can fail: a rejection of these must reach them, too.
     this.#unpublished.push(...units);
+    await this.#space.makeRoom();
     if (this.#journal.size >= this.#pace.journalFileBytes) await this.#rotateJournal(firstSeq);
     await this.#journal.append(frame);
     await Promise.all([this.#journal.sync(), this.#journal.check(), this.#lock.check()]);
@@ -247,6 +263,7 @@ export class LogWriter implements Log {
   async #publish(): Promise<void> {
     try {
       this.#checkpointWanted = false;
+      await this.#space.makeRoom();
       const size = this.#durableSize;
       const units = this.#unpublished.filter((unit) => unit.end <= size);
       const from = this.#head.size;
@@ -266,6 +283,7 @@ export class LogWriter implements Log {
       this.#recent.splice(0, keepFrom - this.#recentFrom);
       this.#recentFrom = keepFrom;
       await removePartialTiles(this.#options.disk, this.#options.directory, from, size);
+      this.#space.settled(units.reduce((sum, { bytes }) => sum + bytes, 0));
       this.#keepBase(this.#pace.baseEveryRunning);
     } catch (cause) {
       this.#poison(cause);
@@ -309,6 +327,8 @@ export class LogWriter implements Log {
   /** Starts a base when the last is `every` records old, at a moment when nothing is under way that it would miss. */
   #keepBase(every: number): void {
     const { size } = this;
+    // A base may take much room, and is no more than a cache.
+    if (this.#space.short !== null) return;
     const isSettled = size === this.#head.size && this.#committing === null && this.#state.erasures.unfinished(this.#state.index).length === 0;
     if (!isSettled || size - this.#base.size < every || this.#basing !== null) return;
     const { turn, settled } = this.#base;
@@ -415,7 +435,7 @@ export class LogWriter implements Log {
     this.#cancelTimer?.();
     await Promise.all([this.#committing, this.#publishing]);
     if (this.#failed === null) this.#keepBase(this.#pace.baseEveryClosing);
-    await this.#basing;
+    await Promise.all([this.#basing, this.#space.idle()]);
     await Promise.allSettled([this.#journal.close(), this.#objectFile?.file.close()]);
     await this.#lock();
   }

@@ -390,6 +390,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     troubles() {
       const found: { check: string; message: string }[] = [];
       if (log.failed !== null) found.push({ check: 'ledger', message: log.failed.message });
+      else if (log.full !== null) found.push({ check: 'ledger', message: `${log.full.message}: nothing is given until there is room` });
       if (context.pdp.bundle === null) found.push({ check: 'policy', message: 'no policy bundle is loaded: everything is denied' });
       if (closed) found.push({ check: 'engine', message: 'closing' });
       return found;

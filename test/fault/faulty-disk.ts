@@ -150,8 +150,7 @@ export class FaultyDisk implements Disk {
     await Promise.resolve();
   }
 
-  async free(): Promise<number> {
-    await Promise.resolve();
+  free(): number {
     return this.freeBytes;
   }
 

@@ -156,7 +156,7 @@ export function createSimDisk(scheduler: Scheduler, rng: Rng, watch: DiskWatch):
           durably(() => syncFile(file));
         }
       }),
-      free: () => Promise.resolve(Infinity),
+      free: () => Infinity,
       placeOf: (directory) => Promise.resolve(directory),
     };
   };
@@ -240,7 +240,7 @@ export function instantDisk(image: ReadonlyMap<string, Uint8Array>): Disk {
     remove: async (path) => void files.delete(path),
     lock: async () => Object.assign(async () => undefined, { check: async () => undefined }),
     settle: async () => undefined,
-    free: async () => Infinity,
+    free: () => Infinity,
     placeOf: async (directory) => directory,
   };
 }
