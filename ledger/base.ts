@@ -17,9 +17,9 @@ import { canonicalBytes } from './jcs.ts';
 import { MerkleTree } from './merkle.ts';
 import { parseVerifier, type LogSigner } from './note.ts';
 import { Erasures } from './object-store.ts';
-import { ObjectIndex, type ObjectPlace } from './objects.ts';
+import { ObjectIndex, segmentPath, type ObjectPlace } from './objects.ts';
 import type { JournalPlace, ReplayState } from './replay.ts';
-import { decodeBundle, encodeBundle, nodesAt, tilePath, TILE_WIDTH } from './tiles.ts';
+import { decodeBundle, encodeBundle, nodesAt, tilePath, tilesBetween, TILE_WIDTH } from './tiles.ts';
 
 /** A new number makes every older base worthless: raise it whenever what is kept changes its meaning. */
 const BASE_VERSION = 2;
@@ -45,6 +45,19 @@ export interface Base {
   readonly recent: readonly Uint8Array[];
 }
 
+/** Up to where everything in `ledger/` that will not change any more survives a crash. */
+export interface Settled {
+  readonly size: number;
+  /** The object file in which objects ended. */
+  readonly segment: number;
+}
+
+/** Bundles and tiles that have become full since `settled`, and the object files that have been written to. */
+function derivedBetween(settled: Settled, { tree, objectsEnd }: ReplayState): string[] {
+  const full = [...tilesBetween(settled.size, tree.size)].filter(({ width }) => width === TILE_WIDTH).map(({ path }) => path);
+  return [...full, ...Array.from({ length: objectsEnd.segment - settled.segment + 1 }, (_, i) => segmentPath(settled.segment + i))];
+}
+
 function signedText(digest: Uint8Array): Uint8Array {
   return Buffer.from(`countersign/base/v1\n${formatDigest(digest)}\n`);
 }
@@ -61,11 +74,14 @@ function* rowPieces(tree: MerkleTree, size: number): Generator<Uint8Array> {
 /**
  * Writes a base of `state` as it is at the call. Nothing waits for it, and a failure leaves the other file.
  *
+ * What is before a base is not looked at when a log is opened from it, so all of it is made to survive a crash first.
+ *
  * @param turn which of the two files; never the one that holds the newest base.
+ * @param settled what an earlier base has done that for.
  */
 export async function writeBase(
-  { disk, journal, origin, signer }: { readonly disk: Disk; readonly journal: string; readonly origin: string; readonly signer: LogSigner },
-  state: ReplayState, place: JournalPlace, recent: readonly Uint8Array[], turn: number,
+  { disk, directory, journal, origin, signer }: { readonly disk: Disk; readonly directory: string; readonly journal: string; readonly origin: string; readonly signer: LogSigner },
+  state: ReplayState, place: JournalPlace, recent: readonly Uint8Array[], turn: number, settled: Settled,
 ): Promise<void> {
   const { size } = state.tree;
   // Copied before the first await: the writer goes on meanwhile.
@@ -85,6 +101,7 @@ export async function writeBase(
   const all = createHash('sha256');
   const rows = createHash('sha256');
   const pieces = rowPieces(state.tree, size);
+  await disk.settle(derivedBetween(settled, state).map((path) => `${directory}/${path}`));
   const file = await disk.openAppend(`${journal}/${PATHS[turn % 2]!}`);
   try {
     await file.truncate(0);

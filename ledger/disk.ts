@@ -22,12 +22,25 @@ export interface Disk {
   list(directory: string): Promise<string[]>;
   /** Removes a file; nothing happens when it is not there. */
   remove(path: string): Promise<void>;
+  /** Once resolved, those of the files that are there survive a crash as they are, with their names (fsync of each, then of each directory). */
+  settle(paths: readonly string[]): Promise<void>;
+  /** Bytes that can still be written; Infinity where nobody can tell. At once, since what it decides is decided at once. */
+  free(): number;
+  /** What tells this very directory from a copy of it: the same after a reboot, a remount or a move inside its file system. Null where the file system gives nothing of the kind. */
+  placeOf(directory: string): Promise<string | null>;
   /**
-   * Takes the lock that `path` names; resolves to its release. A lock whose holder is known to be gone is taken over.
+   * Takes the lock that `path` names. A lock whose holder is known to be gone is taken over.
    *
    * @throws LedgerError `locked` while another holds it.
    */
-  lock(path: string): Promise<() => Promise<void>>;
+  lock(path: string): Promise<Held>;
+}
+
+/** A lock that is held; calling it lets go. */
+export interface Held {
+  (): Promise<void>;
+  /** Resolves while the lock is still this one. @throws LedgerError `unwritable` once it was removed or taken over: another may be writing */
+  check(): Promise<void>;
 }
 
 export interface AppendFile {

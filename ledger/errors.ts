@@ -5,6 +5,8 @@
  * - `locked`: another process holds the ledger; nothing was read or changed.
  * - `corrupt`: bytes that were once durable are no longer what was signed or chained; nothing was cut or repaired.
  * - `rolled-back`: the journal ends before the last signed checkpoint; nothing was cut.
+ * - `copied`: the writer's files are a copy, or in another place than they were; nothing was changed. Going on is for `countersign restore --moved`.
+ * - `full`: there is no room but for what takes back, or none at all; nothing was sequenced. It goes on by itself once there is.
  * - `forked`: two heads of one log, neither of which extends the other; nothing was changed.
  * - `too-large`: a record, an object or a group is over its limit; nothing was sequenced.
  * - `malformed`: a draft, note, proof or policy is not in its one allowed form.
@@ -14,7 +16,7 @@
  * - `invalid-proof`: hashes do not prove what they are said to.
  */
 export const LEDGER_ERROR_CODES = [
-  'unwritable', 'locked', 'corrupt', 'rolled-back', 'forked', 'too-large', 'malformed', 'missing-object', 'not-found', 'untrusted', 'invalid-proof',
+  'unwritable', 'locked', 'corrupt', 'rolled-back', 'copied', 'full', 'forked', 'too-large', 'malformed', 'missing-object', 'not-found', 'untrusted', 'invalid-proof',
 ] as const;
 export type LedgerErrorCode = (typeof LEDGER_ERROR_CODES)[number];
 

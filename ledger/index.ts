@@ -25,16 +25,18 @@ export {
 export {
   decodeRecord, encodeRecord, RECORD_BYTES_MAX, RECORD_OBJECTS_MAX, timeOf, type LedgerRecord, type RecordDraft,
 } from './record.ts';
-export type { AppendFile, Disk } from './disk.ts';
+export type { AppendFile, Disk, Held } from './disk.ts';
 export { nodeDisk } from './node-disk.ts';
 export {
   openLog,
-  type Appended, type Appending, type AppendOptions, type InclusionProof, type Log, type LogOptions, type Recovered, type SetTimer, type SignedHead,
+  type Appended, type Appending, type AppendOptions, type InclusionProof, type Log, type LogOptions, type LogPace, type Recovered, type SetTimer, type SignedHead,
 } from './log.ts';
+export { takePlaceOf } from './place.ts';
 export { directorySource, restoreLog, stageLog, type KnownHead, type LedgerPart, type LedgerSource } from './restore.ts';
 export { objectReader } from './object-store.ts';
 export { OBJECT_BYTES_MAX, type StoredObject } from './objects.ts';
-export { CHECKPOINT_INTERVAL_MS } from './writer.ts';
+export { RESERVE_BYTES, reservePath } from './space.ts';
+export { CHECKPOINT_INTERVAL_MS, DEFAULT_PACE } from './writer.ts';
 export { bundlePath, decodeBundle, encodeBundle, formatTileIndex, parseTilePath, partialTiles, tilePath, tilesBetween, TILE_WIDTH, type TileRef } from './tiles.ts';
 export { formatProof, parseProof, verifyProof, type TlogProof } from './proof.ts';
 export {

@@ -4,7 +4,9 @@ import type { LedgerError } from './errors.ts';
 import type { LogSigner } from './note.ts';
 import type { StoredObject } from './objects.ts';
 import type { LedgerRecord, RecordDraft } from './record.ts';
+import { checkPlace, takePlaceOf } from './place.ts';
 import { recoverLog } from './recover.ts';
+import { Space } from './space.ts';
 import { LogWriter } from './writer.ts';
 
 export interface Appended {
@@ -29,6 +31,8 @@ export interface AppendOptions {
   readonly objects?: readonly Uint8Array[];
   /** Whether `durable` waits for a checkpoint that covers the records. */
   readonly checkpoint?: boolean;
+  /** Takes back what was given, or says what became of it: it may use the room that is kept for that. */
+  readonly reserved?: boolean;
 }
 
 export interface InclusionProof {
@@ -62,12 +66,14 @@ export interface Log {
   readonly failed: LedgerError | null;
   /** Why the newest records are not signed yet, where the log's key cannot be asked; null while it can. They are durable; who waits for a checkpoint waits. */
   readonly keyTrouble: Error | null;
+  /** Why only what is `reserved` can be appended now; null while there is room. It passes by itself. */
+  readonly full: LedgerError | null;
   /** Set when opening cut a torn group: the caller's first record says so. */
   readonly recovered: Recovered | null;
   /**
    * Sequences the drafts, all or none: seq, chains and leaf are settled when this returns.
    *
-   * @throws LedgerError `unwritable`, `malformed`, `too-large` or `missing-object`; then nothing was sequenced.
+   * @throws LedgerError `unwritable`, `full`, `malformed`, `too-large` or `missing-object`; then nothing was sequenced.
    */
   append(drafts: readonly RecordDraft[], options?: AppendOptions): Appending;
   /** The durable records `from` … `to` (exclusive; default: all there are when asked for), in order. @throws LedgerError `corrupt` naming the record whose stored bytes are altered. */
@@ -124,6 +130,20 @@ export interface LogOptions {
   readonly setTimer?: SetTimer;
   /** Read the journal from its very start, even where a base would make that unnecessary: every byte of it is checked, and every derived file. */
   readonly readAll?: boolean;
+  readonly pace?: LogPace;
+  /** Bytes of the disk that are kept for appends that are `reserved`; left out: none. */
+  readonly reserveBytes?: number;
+  /** Opens though the writer's files are a copy: for whoever puts on record that this is meant, and takes the place then. */
+  readonly acceptCopy?: boolean;
+}
+
+/** How often what keeps opening short is done. */
+export interface LogPace {
+  /** Records after which a base is worth its writing: while running, and when closing. */
+  readonly baseEveryRunning: number;
+  readonly baseEveryClosing: number;
+  /** Bytes after which the journal goes on in a new file. */
+  readonly journalFileBytes: number;
 }
 
 const nodeTimer: SetTimer = (callback, delayMs) => {
@@ -134,16 +154,20 @@ const nodeTimer: SetTimer = (callback, delayMs) => {
 /**
  * The log in `directory`, recovered: its journal read and checked, derived files put right, a checkpoint signed that covers it.
  *
- * @throws LedgerError `locked`; `corrupt` naming the first bad record; `rolled-back`: the journal ends before the signed
+ * @throws LedgerError `locked`; `copied`; `corrupt` naming the first bad record; `rolled-back`: the journal ends before the signed
  * checkpoint; `untrusted`: the log is of another key. In all these nothing was cut or changed. `unwritable` when the disk refuses, or the key cannot be asked.
  */
 export async function openLog(options: LogOptions): Promise<Log> {
-  const release = await options.disk.lock(`${options.journal}/lock`);
+  // Before the lock: that of the original may have been copied with the rest.
+  const isKnown = options.acceptCopy === true || (await checkPlace(options));
+  const lock = await options.disk.lock(`${options.journal}/lock`);
   try {
+    if (!isKnown) await takePlaceOf(options);
     const found = await recoverLog(options);
-    return await LogWriter.start({ ...options, setTimer: options.setTimer ?? nodeTimer }, found, release);
+    const space = await Space.open(options, options.reserveBytes ?? 0);
+    return await LogWriter.start({ ...options, setTimer: options.setTimer ?? nodeTimer }, found, { lock, space });
   } catch (error) {
-    await release();
+    await lock();
     throw error;
   }
 }

@@ -1,6 +1,6 @@
 /** The disk port over node:fs, below one root directory. */
-import { constants, type Stats } from 'node:fs';
-import { mkdir, open, readFile, readdir, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { constants, statfsSync, type Stats } from 'node:fs';
+import { mkdir, open, readFile, readdir, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AppendFile, Disk } from './disk.ts';
 import { LedgerError } from './errors.ts';
@@ -24,6 +24,12 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number 
   const { bytesWritten } = await handle.write(bytes, 0, bytes.byteLength, position);
   // A short write means a full disk or a signal; going on would hide which bytes are whose.
   if (bytesWritten !== bytes.byteLength) throw new Error(`short write: ${bytesWritten} of ${bytes.byteLength} bytes`);
+}
+
+/** A write may be reported whole and not be: what a file that is about to get its name holds is counted. */
+async function checkLength(handle: FileHandle, path: string, length: number): Promise<void> {
+  const { size } = await handle.stat();
+  if (size !== length) throw new LedgerError('unwritable', `${path} has ${size} bytes where ${length} were written`);
 }
 
 /**
@@ -51,6 +57,7 @@ export function nodeDisk(root: string): Disk {
     const handle = await open(temporary, 'w', 0o600);
     try {
       await writeAll(handle, bytes, 0);
+      await checkLength(handle, target, bytes.byteLength);
       if (durable) await handle.sync();
     } catch (error) {
       await handle.close();
@@ -106,6 +113,10 @@ export function nodeDisk(root: string): Disk {
         if (start + bytes.byteLength > size) throw new Error(`${path} ends before byte ${start + bytes.byteLength}`);
         await writeAll(handle, bytes, start);
         await handle.datasync();
+        // This is how what must be forgotten is forgotten: that it was written is looked at.
+        const found = Buffer.alloc(bytes.byteLength);
+        await handle.read(found, 0, found.byteLength, start);
+        if (!found.equals(bytes)) throw new LedgerError('unwritable', `${path} does not hold what was written into it`);
       } finally {
         await handle.close();
       }
@@ -122,11 +133,55 @@ export function nodeDisk(root: string): Disk {
     async remove(path) {
       await rm(join(root, path), { force: true });
     },
+    async settle(paths) {
+      const directories = new Set<string>();
+      for (const path of paths) {
+        if (await syncFile(join(root, path))) directories.add(dirname(join(root, path)));
+      }
+      for (const directory of directories) await syncDirectory(directory);
+    },
+    free() {
+      try {
+        const { bavail, bsize } = statfsSync(root);
+        return bavail * bsize;
+      } catch {
+        return Infinity;
+      }
+    },
+    async placeOf(directory) {
+      await ensureDirectory(join(root, directory));
+      return placeOfDirectory(join(root, directory));
+    },
     async lock(path) {
       await ensureDirectory(dirname(join(root, path)));
       return lockFile(join(root, path));
     },
   };
+}
+
+/** Whether the file is there; if so it is synced. */
+async function syncFile(path: string): Promise<boolean> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path, 'r');
+  } catch (error) {
+    if (isAbsent(error)) return false;
+    throw error;
+  }
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  return true;
+}
+
+/** File systems in user space make inode numbers up as they go: they say nothing after a remount. */
+const FUSE = 0x65735546;
+
+async function placeOfDirectory(path: string): Promise<string | null> {
+  const { ino, birthtimeNs } = await stat(path, { bigint: true });
+  return (await statfs(path)).type === FUSE ? null : `${ino}:${birthtimeNs}`;
 }
 
 async function appendFile(path: string, handle: FileHandle): Promise<AppendFile> {

@@ -5,8 +5,9 @@
  * half a holder. A holder on this host and boot that is gone, or whose process id belongs to a later process, is
  * stale and taken over; so is one from an earlier boot of this host. A holder on another host is never stale.
  */
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import type { Held } from './disk.ts';
 import { LedgerError } from './errors.ts';
 
 interface Holder {
@@ -65,7 +66,7 @@ function parseHolder(text: string): Holder | null {
 let attempts = 0;
 
 /** Holds the lock until the returned release resolves. @throws LedgerError `locked`, naming the holder. */
-export async function lockFile(path: string): Promise<() => Promise<void>> {
+export async function lockFile(path: string): Promise<Held> {
   const me = await self();
   const text = `${JSON.stringify({ ...me, attempt: attempts++ })}\n`;
   const mine = `${path}.${me.pid}.${attempts}`;
@@ -83,9 +84,17 @@ export async function lockFile(path: string): Promise<() => Promise<void>> {
   } finally {
     await rm(mine, { force: true });
   }
-  return async () => {
+  const { ino, dev } = await stat(path);
+  const release = async (): Promise<void> => {
     if ((await readOr(path, '')) === text) await rm(path, { force: true });
   };
+  const check = async (): Promise<void> => {
+    const named = await stat(path).catch((cause: unknown) => {
+      throw new LedgerError('unwritable', `the lock ${path} is no longer there: another writer may have taken over`, { cause });
+    });
+    if (named.ino !== ino || named.dev !== dev || (named.size !== text.length)) throw new LedgerError('unwritable', `the lock ${path} is another's now`);
+  };
+  return Object.assign(release, { check });
 }
 
 /** Removes the lock file of a holder that is gone. @throws LedgerError `locked` when it is not. */

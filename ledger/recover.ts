@@ -4,7 +4,7 @@
  * Nothing is changed before everything has been read and believed. A torn last group is cut only where no checkpoint
  * covers it: nobody was ever told that it is durable.
  */
-import { readBase, type Base } from './base.ts';
+import { readBase, type Base, type Settled } from './base.ts';
 import { readCheckpoint, type ParsedCheckpoint } from './checkpoint.ts';
 import type { AppendFile, Disk } from './disk.ts';
 import { LedgerError } from './errors.ts';
@@ -25,8 +25,8 @@ export interface RecoveredLog extends ReplayState {
   /** Entries from `recentFrom`, the last multiple of 256 in the log. */
   readonly recent: readonly Uint8Array[];
   readonly recentFrom: number;
-  /** Size of the base that was used (0 for none), and whose turn it is to be written next. */
-  readonly base: { readonly size: number; readonly turn: number };
+  /** Size of the base that was used (0 for none), whose turn it is to be written next, and what need not be settled for that. */
+  readonly base: { readonly size: number; readonly turn: number; readonly settled: Settled };
   /** The checkpoint file as it was found, signed by this signer. */
   readonly signed: { readonly text: string; readonly size: number } | null;
   readonly recovered: Recovered | null;
@@ -65,6 +65,7 @@ async function recoverFrom(options: LogOptions, signed: SignedFile | null, files
   const { disk, directory, journal } = options;
   const { state } = start;
   const from = state.tree.size;
+  const { segment } = state.objectsEnd;
   let recent = [...start.recent];
   const check = new DerivedCheck(disk, directory, { recent, recentFrom: from - recent.length, objectsEnd: state.objectsEnd });
   const erasedInJournal = new Set<string>();
@@ -106,7 +107,7 @@ async function recoverFrom(options: LogOptions, signed: SignedFile | null, files
     journalFirstSeq: end.path === null ? 0 : (parseJournalName(end.path.slice(journal.length + 1)) ?? 0),
     recent,
     recentFrom: size - recent.length,
-    base: { size: from, turn },
+    base: { size: from, turn, settled: { size: from, segment } },
     signed: signed?.bySigner === true || (signed?.byOld === true && rotateFrom !== null) ? { text: signed.note, size: signed.size } : null,
     recovered: end.torn > 0 ? { bytesCut: end.torn, size } : null,
     rotateFrom,

@@ -8,7 +8,7 @@ import {
 } from './journal.ts';
 import { newKeyOf } from './key-rotation.ts';
 import { leafHash, MerkleTree } from './merkle.ts';
-import { Erasures } from './object-store.ts';
+import { erasedBy, Erasures } from './object-store.ts';
 import { endOf, ObjectIndex, placeAfter, type ObjectPlace } from './objects.ts';
 import { decodeRecord, type LedgerRecord } from './record.ts';
 
@@ -107,9 +107,10 @@ function* replayFile(path: string, bytes: Buffer, start: number, state: ReplaySt
       throw damaged(firstBadSeq(bytes.subarray(offset + GROUP_HEADER_BYTES, offset + GROUP_HEADER_BYTES + header.entryBytes), state), cause);
     }
     if (isLast && group.objects.some(({ fault }) => fault !== null)) {
-      // Torn, unless it is the trace of an erasure cut short; that is in a group that had been synced, so what follows decides.
-      const named = new Set(group.objects.filter(({ fault }) => fault !== null).map(({ digest }) => digest));
-      if (![...named].every((digest) => state.erasures.has(digest))) return { path, offset, torn: bytes.length - offset };
+      // Torn, unless it is the trace of an erasure cut short, which follows only on a record that was synced; that record may be in this very group.
+      const erased = new Set(group.entries.flatMap(erasedByEntry));
+      const isErased = (digest: string): boolean => state.erasures.has(digest) || erased.has(digest);
+      if (!group.objects.every(({ fault, digest }) => fault === null || isErased(digest))) return { path, offset, torn: bytes.length - offset };
     }
     if (header.firstSeq !== seq) throw damaged(seq);
     const objects = apply(group, state);
@@ -118,6 +119,14 @@ function* replayFile(path: string, bytes: Buffer, start: number, state: ReplaySt
     offset += header.bytes;
   }
   return { path, offset, torn: 0 };
+}
+
+function erasedByEntry(bytes: Uint8Array): readonly string[] {
+  try {
+    return erasedBy(decodeRecord(bytes));
+  } catch {
+    return [];
+  }
 }
 
 function damaged(seq: number, cause?: unknown): LedgerError {

@@ -12,11 +12,11 @@
 import { writeBase } from './base.ts';
 import { formatCheckpoint, logIdOf, signOwnCheckpoint } from './checkpoint.ts';
 import { withCosignatures } from './cosigned.ts';
-import type { AppendFile } from './disk.ts';
+import type { AppendFile, Held } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { encodeGroup, JOURNAL_SEGMENT_BYTES, journalName } from './journal.ts';
 import { draftRotation, newKeyOf } from './key-rotation.ts';
-import type { Appended, Appending, AppendOptions, InclusionProof, Log, LogOptions, Recovered, SetTimer, SignedHead } from './log.ts';
+import type { Appended, Appending, AppendOptions, InclusionProof, Log, LogOptions, LogPace, Recovered, SetTimer, SignedHead } from './log.ts';
 import { leafHash } from './merkle.ts';
 import { eraseObjects, readObject, readStored } from './object-store.ts';
 import { encodeObject, endOf, segmentPath, type StoredObject } from './objects.ts';
@@ -25,13 +25,12 @@ import { removePartialTiles, writeTiles } from './publish.ts';
 import { readEntries } from './reader.ts';
 import { encodeRecord, type LedgerRecord, type RecordDraft } from './record.ts';
 import type { RecoveredLog } from './recover.ts';
+import type { Space } from './space.ts';
 import { TILE_WIDTH } from './tiles.ts';
 
 /** How old the checkpoint may get while there is something newer. */
 export const CHECKPOINT_INTERVAL_MS = 1_000;
-/** Records after which a base is worth its writing: while running, and when closing. */
-const BASE_EVERY_RUNNING = 262_144;
-const BASE_EVERY_CLOSING = 4_096;
+export const DEFAULT_PACE: LogPace = { baseEveryRunning: 262_144, baseEveryClosing: 4_096, journalFileBytes: JOURNAL_SEGMENT_BYTES };
 const GROUP_BYTES_MAX = 8_388_608;
 const UNPUBLISHED_ENTRIES_MAX = 8_192;
 /** Turns of the microtask queue between groups, in which those just told may append again and so share the next sync. */
@@ -49,6 +48,12 @@ interface Unit {
   readonly reject: (error: LedgerError) => void;
 }
 
+/** What a writer has to itself while it lives. */
+interface Holding {
+  readonly lock: Held;
+  readonly space: Space;
+}
+
 type WriterOptions = LogOptions & { readonly setTimer: SetTimer };
 
 export class LogWriter implements Log {
@@ -57,10 +62,12 @@ export class LogWriter implements Log {
   readonly recovered: Recovered | null;
   readonly #options: WriterOptions;
   readonly #state: RecoveredLog;
-  readonly #release: () => Promise<void>;
+  readonly #lock: Held;
+  readonly #space: Space;
+  readonly #pace: LogPace;
   #journal: AppendFile;
   #journalFirstSeq: number;
-  #base: { readonly size: number; readonly turn: number };
+  #base: RecoveredLog['base'];
   #objectFile: { readonly segment: number; readonly file: AppendFile } | null = null;
   #head: SignedHead;
   #headAt = 0;
@@ -82,13 +89,15 @@ export class LogWriter implements Log {
   #checkpointWanted = false;
   #cancelTimer: (() => void) | null = null;
 
-  private constructor(options: WriterOptions, state: RecoveredLog, release: () => Promise<void>) {
+  private constructor(options: WriterOptions, state: RecoveredLog, { lock, space }: Holding) {
     this.origin = options.origin;
     this.logId = logIdOf(options.origin);
     this.recovered = state.recovered;
     this.#options = options;
     this.#state = state;
-    this.#release = release;
+    this.#lock = lock;
+    this.#space = space;
+    this.#pace = options.pace ?? DEFAULT_PACE;
     this.#journal = state.journal;
     this.#journalFirstSeq = state.journalFirstSeq;
     this.#base = state.base;
@@ -99,8 +108,8 @@ export class LogWriter implements Log {
   }
 
   /** A writer whose checkpoint on disk covers all that was recovered. */
-  static async start(options: WriterOptions, state: RecoveredLog, release: () => Promise<void>): Promise<LogWriter> {
-    const writer = new LogWriter(options, state, release);
+  static async start(options: WriterOptions, state: RecoveredLog, holding: Holding): Promise<LogWriter> {
+    const writer = new LogWriter(options, state, holding);
     try {
       await writer.#putCheckpoint(await writer.#signHead(state.tree.size, state.rotateFrom?.signer));
       if (state.rotateFrom != null) await writer.#rotateKey(state.rotateFrom);
@@ -127,6 +136,10 @@ export class LogWriter implements Log {
     return this.#keyTrouble;
   }
 
+  get full(): LedgerError | null {
+    return this.#space.short;
+  }
+
   checkpoint(): SignedHead {
     return this.#head;
   }
@@ -136,7 +149,8 @@ export class LogWriter implements Log {
     if (this.#closed) throw new LedgerError('unwritable', 'the log is closed');
     if (drafts.length === 0) throw new LedgerError('malformed', 'nothing to append');
     const objects = placeObjects(this.#state, drafts, options.objects ?? []);
-    const records = this.#sequence(drafts);
+    const brought = objects.reduce((sum, { payload }) => sum + payload.byteLength, 0);
+    const records = this.#sequence(drafts, (bytes) => this.#space.take(bytes + brought, options.reserved === true));
     for (const object of objects) {
       this.#state.index.add(object.digest, object.place);
       this.#pendingObjects.set(object.digest, object);
@@ -156,8 +170,8 @@ export class LogWriter implements Log {
     if (this.#failed !== null) throw new LedgerError('unwritable', this.#failed.message, { cause: this.#failed });
   }
 
-  /** Gives the drafts their links and bytes. All or none: a draft that is refused leaves the chains as they were. */
-  #sequence(drafts: readonly RecordDraft[]): Appended[] {
+  /** Gives the drafts their links and bytes. All or none: a draft that is refused, or has no room, leaves the chains as they were. */
+  #sequence(drafts: readonly RecordDraft[], takeRoom: (bytes: number) => void): Appended[] {
     const staged = this.#state.heads.stage();
     const records = drafts.map((draft): Appended => {
       const { v, change, type, at, actor, body, objects } = draft;
@@ -167,6 +181,7 @@ export class LogWriter implements Log {
       staged.advance(record, leaf);
       return { seq: record.seq, bytes, leaf, record };
     });
+    takeRoom(records.reduce((sum, { bytes }) => sum + bytes.byteLength, 0));
     staged.commit();
     return records;
   }
@@ -216,9 +231,10 @@ export class LogWriter implements Log {
     });
     // Before anything can fail: a rejection of these must reach them, too.
     this.#unpublished.push(...units);
-    if (this.#journal.size >= JOURNAL_SEGMENT_BYTES) await this.#rotateJournal(firstSeq);
+    await this.#space.makeRoom();
+    if (this.#journal.size >= this.#pace.journalFileBytes) await this.#rotateJournal(firstSeq);
     await this.#journal.append(frame);
-    await Promise.all([this.#journal.sync(), this.#journal.check()]);
+    await Promise.all([this.#journal.sync(), this.#journal.check(), this.#lock.check()]);
     if (this.#failed !== null) return;
     this.#durableSize = end;
     for (const unit of units) {
@@ -258,6 +274,7 @@ export class LogWriter implements Log {
   async #publish(): Promise<void> {
     try {
       this.#checkpointWanted = false;
+      await this.#space.makeRoom();
       const size = this.#durableSize;
       const head = await this.#askForHead(size);
       if (head !== null) await this.#putInPlace(head);
@@ -290,7 +307,8 @@ export class LogWriter implements Log {
     this.#recent.splice(0, keepFrom - this.#recentFrom);
     this.#recentFrom = keepFrom;
     await removePartialTiles(this.#options.disk, this.#options.directory, from, size);
-    this.#keepBase(BASE_EVERY_RUNNING);
+    this.#space.settled(units.reduce((sum, { bytes }) => sum + bytes, 0));
+    this.#keepBase(this.#pace.baseEveryRunning);
   }
 
   async #writeObjects(objects: readonly PendingObject[]): Promise<void> {
@@ -300,6 +318,7 @@ export class LogWriter implements Log {
       const parts: Uint8Array[] = [];
       for (; i < objects.length && objects[i]!.place.segment === segment; i++) parts.push(encodeObject({ ...objects[i]!, erased: false }));
       await file.append(Buffer.concat(parts));
+      await file.check();
     }
   }
 
@@ -371,12 +390,16 @@ export class LogWriter implements Log {
   /** Starts a base when the last is `every` records old, at a moment when nothing is under way that it would miss. */
   #keepBase(every: number): void {
     const { size } = this;
+    // A base may take much room, and is no more than a cache.
+    if (this.#space.short !== null) return;
     const isSettled = size === this.#head.size && this.#committing === null && this.#state.erasures.unfinished(this.#state.index).length === 0;
     if (!isSettled || size - this.#base.size < every || this.#basing !== null) return;
-    const { turn } = this.#base;
-    this.#base = { size, turn: turn + 1 };
+    const { turn, settled } = this.#base;
+    this.#base = { size, turn: turn + 1, settled };
+    const done = { size, segment: this.#state.objectsEnd.segment };
     // A base is a cache: one that can't be written only makes the next opening slower.
-    this.#basing = writeBase(this.#options, this.#state, { firstSeq: this.#journalFirstSeq, offset: this.#journal.size }, this.#recent, turn)
+    this.#basing = writeBase(this.#options, this.#state, { firstSeq: this.#journalFirstSeq, offset: this.#journal.size }, this.#recent, turn, settled)
+      .then(() => void (this.#base = { ...this.#base, settled: done }))
       .catch(() => undefined)
       .finally(() => (this.#basing = null));
   }
@@ -477,10 +500,10 @@ export class LogWriter implements Log {
     });
     this.#cancelTimer?.();
     await Promise.all([this.#committing, this.#publishing, this.#cosigning?.catch(() => undefined)]);
-    if (this.#failed === null) this.#keepBase(BASE_EVERY_CLOSING);
-    await this.#basing;
+    if (this.#failed === null) this.#keepBase(this.#pace.baseEveryClosing);
+    await Promise.all([this.#basing, this.#space.idle()]);
     await Promise.allSettled([this.#journal.close(), this.#objectFile?.file.close()]);
-    await this.#release();
+    await this.#lock();
   }
 }
 

@@ -11,6 +11,7 @@ export const UNTOUCHED = 'Nothing was changed.';
 const NEXT: Partial<Record<LedgerError['code'], string>> = {
   locked: 'stop the sidecar first',
   'rolled-back': 'find a copy that has more, and give it with --from; where there is none, go on with a new log:  countersign restore --new-log OLD-VKEY',
+  copied: 'see to it that no sidecar goes on where it came from, then:  countersign restore --moved',
   forked: 'look at both: one of them is not this log as it was signed first; nothing here chooses between them',
   corrupt: 'find another copy, and give it with --from',
   untrusted: 'a copy must be signed with the key of this log',

@@ -32,8 +32,8 @@ interface RestoreFlags extends Pick<ConnectFlags, 'config'> {
   readonly bus: boolean;
   readonly newLog?: string;
   readonly keyLost?: boolean;
+  readonly moved?: boolean;
 }
-
 
 export function addRestore(program: Command, run: Runner): void {
   program
@@ -44,6 +44,7 @@ export function addRestore(program: Command, run: Runner): void {
     .option('--lease-book <file...>', "an executor's lease book, or a copy of it: what it has seen of the log must be in what is restored")
     .option('--new-log <vkey>', 'go on with the log that is configured now, which adopts what is open in the old one of this verifier key (or of the file that holds it): where no copy reaches what executors have seen')
     .option('--key-lost', 'with --new-log: though the old log is whole, because its key is lost or stolen')
+    .option('--moved', 'the data directory was moved here, or is a copy, and no sidecar goes on where it came from: it goes on here, and that is on record')
     .option('--no-bus', 'restore though the copy on the bus cannot be asked: what it has beyond --from is lost, and executors will refuse this log')
     .action(run(restore));
 }
@@ -55,6 +56,7 @@ async function restore(session: Session, flags: RestoreFlags): Promise<ExitCode>
   const { log: signer, ticket } = await keysOf(config);
   const old = flags.newLog === undefined ? null : oldLog(session, flags.newLog);
   if (old === null && flags.keyLost === true) throw new CliError(EXIT.usage, 'usage', { cause: '--key-lost is for --new-log only', effect: UNTOUCHED });
+  if (old !== null && flags.moved === true) throw new CliError(EXIT.usage, 'usage', { cause: '--moved is not for --new-log, which begins in a place of its own', effect: UNTOUCHED });
   const log = logIdOf(old?.name ?? config.origin);
   const directories = await Promise.all((flags.from ?? []).map((directory) => directoryAt(resolve(session.cwd, directory))));
   const known = [
@@ -64,8 +66,8 @@ async function restore(session: Session, flags: RestoreFlags): Promise<ExitCode>
   return withBus(session, config, log, flags, async (copy) => {
     const sources = [...(copy === null ? [] : [copy]), ...directories];
     if (old !== null) return adopt(session, config, { old, signer, ticketSigner: ticket, sources, known, keyLost: flags.keyLost === true });
-    if (sources.length === 0) throw new CliError(EXIT.io, 'not-found', { cause: 'neither the bus nor --from has a copy of this ledger', effect: UNTOUCHED, next: 'give --from DIRECTORY, a copy of ledger/' });
-    const done = await restoreLedger({ origin: config.origin, data: config.data, signer, sources, known, nowMs: session.nowMs }).catch((cause: unknown) => {
+    if (sources.length === 0 && flags.moved !== true) throw new CliError(EXIT.io, 'not-found', { cause: 'neither the bus nor --from has a copy of this ledger', effect: UNTOUCHED, next: 'give --from DIRECTORY, a copy of ledger/' });
+    const done = await restoreLedger({ origin: config.origin, data: config.data, signer, sources, known, nowMs: session.nowMs, moved: flags.moved === true }).catch((cause: unknown) => {
       throw notRestored(cause);
     });
     const root = formatBase64(done.root);

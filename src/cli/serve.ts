@@ -74,6 +74,7 @@ function notStarted(cause: unknown): CliError {
   const code = (cause as { code?: unknown }).code;
   const effect = 'The sidecar was not started.';
   if (cause instanceof LedgerError && cause.code === 'locked') return new CliError(EXIT.io, 'locked', { cause: message, effect, next: 'another sidecar has this ledger: stop it first' }, { cause });
+  if (cause instanceof LedgerError && cause.code === 'copied') return new CliError(EXIT.io, 'copied', { cause: message, effect: `${effect} Nothing was changed.`, next: 'see to it that no sidecar goes on where it came from, then:  countersign restore --moved' }, { cause });
   if (cause instanceof LedgerError) return new CliError(EXIT.io, cause.code, { cause: `the ledger cannot be opened: ${message}`, effect: `${effect} Nothing was changed; revokes work without it:  countersign revoke --now`, next: 'countersign verify PATH --trust FOLDER   says what is wrong with it' }, { cause });
   return new CliError(EXIT.io, typeof code === 'string' ? code : 'not-started', { cause: message, effect }, { cause });
 }

@@ -401,6 +401,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     troubles() {
       const found: { check: string; message: string }[] = [];
       if (log.failed !== null) found.push({ check: 'ledger', message: log.failed.message });
+      else if (log.full !== null) found.push({ check: 'ledger', message: `${log.full.message}: nothing is given until there is room` });
       if (log.keyTrouble !== null) found.push({ check: 'ledger', message: `the newest records are durable and not signed yet, so nothing is given under them: ${log.keyTrouble.message}` });
       if (context.pdp.bundle === null) found.push({ check: 'policy', message: 'no policy bundle is loaded: everything is denied' });
       if (closed) found.push({ check: 'engine', message: 'closing' });

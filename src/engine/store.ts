@@ -15,6 +15,7 @@ import { afterReconcileRecord, isReconcileRecordType, NOTHING_RECONCILED, type R
 import { holdLock } from '../protocol/lock.ts';
 import type { Lift, Lock } from './locks.ts';
 import { adoptedLogs, eventsOf } from '../evidence/adoption.ts';
+import { takesBack } from './reserved.ts';
 import { foldRefused, type RefusedOnRecord } from './refused.ts';
 import { isChangeEventType, systemDraft, systemRecordBodies, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 
@@ -43,7 +44,7 @@ export interface Store {
   /**
    * Decides and sequences. Nothing is durable yet.
    * @param extra objects that the body names beyond its attachments
-   * @throws LedgerError `unwritable`: nothing was added
+   * @throws LedgerError `unwritable`, or `full` for what does not take back: nothing was added
    */
   apply(changeId: string, command: Command, extra?: readonly Uint8Array[]): Applied;
   /**
@@ -121,7 +122,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   /** The wall clock may be set back; records are not. */
   const stamp = (): number => Math.max(options.nowMs(), lastAtMs);
   const append = (drafts: readonly RecordDraft[], objects: readonly Uint8Array[], checkpoint: boolean): readonly { readonly seq: number }[] => {
-    const appending = log.append(drafts, { objects, checkpoint });
+    const appending = log.append(drafts, { objects, checkpoint, reserved: takesBack(drafts) });
     tail = appending.durable;
     // Whoever needs it awaits `durable()`; a rejection that nobody waits for is in `log.failed`.
     tail.catch(() => undefined);

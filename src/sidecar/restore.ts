@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   formatBase64, formatDigest, LedgerError, nodeDisk, openLog, openOwnCheckpoint, parseVerifier, restoreLog,
-  type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type LogSigner,
+  takePlaceOf, type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type LogSigner,
 } from '../../ledger/index.ts';
 import { systemDraft } from '../evidence/record.ts';
 import { holdData } from './data-lock.ts';
@@ -17,12 +17,17 @@ export interface RestoreOptions {
   /** The directory that holds `ledger/` and `journal/`. */
   readonly data: string;
   readonly signer: LogSigner;
-  /** At least one. */
+  /** At least one, unless `moved`. */
   readonly sources: readonly LedgerSource[];
   /** What executors have seen. */
   readonly known: readonly KnownHead[];
   readonly nowMs: () => number;
+  /** The data directory is a copy, or was moved, and nobody goes on where it came from. */
+  readonly moved?: boolean;
 }
+
+/** The `source` on record where the ledger is what was here. */
+const MOVED = 'this directory, moved';
 
 export interface Restored {
   readonly restored: boolean;
@@ -49,7 +54,7 @@ interface Own {
 /**
  * The ledger up to the newest head of its sources, on record as restored; or, where it is whole and has all of that already, as it is.
  *
- * @throws LedgerError `locked` while a sidecar runs; `untrusted`, `corrupt`, `rolled-back` or `forked`, as `restoreLog` says: what is there is as it was
+ * @throws LedgerError `locked` while a sidecar runs; `copied` unless `moved`; `untrusted`, `corrupt`, `rolled-back` or `forked`, as `restoreLog` says: what is there is as it was
  */
 export async function restoreLedger(options: RestoreOptions): Promise<Restored> {
   // From here until all is in its place and recorded: a sidecar that is started meanwhile must find neither half of it.
@@ -65,11 +70,13 @@ async function restoreHeld(options: RestoreOptions): Promise<Restored> {
   const { data, sources, signer, origin, nowMs } = options;
   const disk = nodeDisk(data);
   const verifier = parseVerifier(signer.vkey);
-  const logOptions = (on: Disk): LogOptions => ({ origin, disk: on, directory: 'ledger', journal: 'journal', signer, now: nowMs });
+  const moved = options.moved === true;
+  const logOptions = (on: Disk): LogOptions => ({ origin, disk: on, directory: 'ledger', journal: 'journal', signer, now: nowMs, acceptCopy: moved });
   const heads = sources.map((source) => ({ source, ...openOwnCheckpoint(source.checkpoint, verifier) })).sort((a, b) => b.size - a.size);
   const [best] = heads;
-  if (best === undefined) throw new LedgerError('not-found', 'there is nothing to restore from');
   const own = await ownHead(disk, logOptions(disk));
+  if (moved && own?.whole === true && own.size >= (best?.size ?? 0)) return goOnHere(logOptions(disk), own, [...heads.map(({ source, size, root }) => ({ by: source.name, size, root })), ...options.known]);
+  if (best === undefined) throw new LedgerError('not-found', 'there is nothing to restore from');
   const known: KnownHead[] = [...heads.slice(1).map(({ source, size, root }) => ({ by: source.name, size, root })), ...options.known];
   if (own?.whole === true && own.size >= best.size) {
     checkNewest(own, [{ by: best.source.name, size: best.size, root: best.root }, ...known]);
@@ -88,6 +95,15 @@ async function restoreHeld(options: RestoreOptions): Promise<Restored> {
   } finally {
     await rm(stage, { recursive: true, force: true });
   }
+}
+
+/** The ledger that is here goes on here: on record first, then so. @throws LedgerError `rolled-back` or `forked`, and nothing was changed */
+async function goOnHere(options: LogOptions, own: Own, known: readonly KnownHead[]): Promise<Restored> {
+  checkNewest(own, known);
+  const { size, root } = own;
+  if (size > 0) await recordRestored(options, { had: size, size, root, source: MOVED });
+  await takePlaceOf(options);
+  return { restored: true, had: size, size, root, source: MOVED, kept: [] };
 }
 
 /** What is there; null where nothing is. @throws LedgerError `locked` */

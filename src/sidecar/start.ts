@@ -5,7 +5,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { pino } from 'pino';
-import { logIdOf, nodeDisk, openLog, parseVerifier, type Log, type LogSigner, type Signer } from '../../ledger/index.ts';
+import { logIdOf, nodeDisk, openLog, parseVerifier, RESERVE_BYTES, reservePath, type Log, type LogSigner, type Signer } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine } from '../engine/engine.ts';
 import type { Clock, Logger, RandomBytes, Transport } from '../engine/ports.ts';
@@ -64,6 +64,8 @@ export interface StartOptions {
   readonly transport?: Transport;
 }
 
+const STARTING_BYTES = 262_144;
+
 /** Lets a delivery outlive the moment at which the engine gives it up: it is the engine that says so, on record. */
 const DELIVERY_MARGIN = 2;
 
@@ -102,12 +104,14 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const facts = await openFacts({ load: (nowMs) => loadFacts(config.facts, nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
     undo.push(() => facts.close());
     const disk = nodeDisk(config.data);
+    // Not even a lock is written on a disk that is full to the last byte; and to be there is what the reserve is for.
+    if (disk.free() < STARTING_BYTES) await disk.remove(reservePath('journal'));
     undo.push(await holdData(disk));
     const deliveries = await openDeliveryStore({ disk, directory: 'deliveries', clock, keepMs: config.limits.deliverySeconds * 1000 * DELIVERY_MARGIN, logger });
     undo.push(() => deliveries.close());
     const pdp = await openPolicy(config, logger);
     undo.push(() => pdp.close());
-    const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs(), ...(rotateFrom === null ? {} : { rotateFrom: { signer: rotateFrom, actor: `sidecar:${logIdOf(config.origin)}` } }) });
+    const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs(), reserveBytes: RESERVE_BYTES, ...(rotateFrom === null ? {} : { rotateFrom: { signer: rotateFrom, actor: `sidecar:${logIdOf(config.origin)}` } }) });
     undo.push(() => log.close());
     const copy = options.transport === undefined ? await openCopy(config, { log, disk, clock, logger }) : null;
     undo.push(() => copy?.close());

@@ -116,3 +116,22 @@ it('says what it needs', async () => {
   expect(ran).toMatchObject({ exit: 4, stderr: expect.stringContaining('holds no signed-note key') as string });
   expect(ran.stderr).not.toContain('hush');
 });
+
+it('goes on with a data directory that was copied only where that is said, and puts it on record', async () => {
+  const roots = await write('data', 0, 5);
+  cpSync(at('data'), at('copied'), { recursive: true });
+  rmSync(at('data'), { recursive: true });
+  cpSync(at('copied'), at('data'), { recursive: true });
+  await expect(write('data', 5, 6)).rejects.toMatchObject({ code: 'copied' });
+  const refused = await restore('--from', at('data/ledger'));
+  expect(refused).toMatchObject({ exit: 4 });
+  expect(refused.stderr).toMatch(/^error \(copied\): .*\nNothing was changed\.\nnext: see to it that no sidecar goes on where it came from, then: {2}countersign restore --moved\n$/);
+  expect((await restore('--moved', '--lease-book', bookOf(6, roots[5]!))).stderr).toContain('error (rolled-back)');
+  const ran = await restore('--json', '--moved', '--lease-book', bookOf(4, roots[4]!));
+  expect(ran, ran.stderr).toMatchObject({ exit: 0 });
+  expect(JSON.parse(ran.stdout)).toEqual({ restored: true, had: 5, size: 5, root: roots[5], source: 'this directory, moved', kept: [] });
+  const log = await openLog({ origin: ORIGIN, disk: nodeDisk(at('data')), directory: 'ledger', journal: 'journal', signer: parseSigner(readFileSync(at('log.key'), 'utf8').trim()), now: () => Date.now() });
+  for await (const { record } of log.entries(5)) expect(record).toMatchObject({ seq: 5, type: 'ledger.restored', body: { had: 5, size: 5, source: 'this directory, moved' } });
+  expect(log.size).toBe(6);
+  await log.close();
+});

@@ -34,13 +34,13 @@ function oneFile(bytes: Uint8Array = Buffer.alloc(0)): { readonly disk: Disk; by
     close: async () => undefined,
   };
   const disk: Disk = {
-    read: async () => (state.bytes.byteLength === 0 ? null : state.bytes), openAppend: async () => file, lock: async () => async () => undefined,
+    read: async () => (state.bytes.byteLength === 0 ? null : state.bytes), openAppend: async () => file, lock: async () => Object.assign(async () => undefined, { check: async () => undefined }),
     async writeDurable(_path, whole) {
       if (state.failSync) throw new Error('ENOSPC');
       state.bytes = Buffer.from(whole);
       state.renewed += 1;
     },
-    readRange: unused, size: unused, writeDerived: unused, overwrite: unused, list: unused, remove: unused,
+    readRange: unused, size: unused, writeDerived: unused, overwrite: unused, list: unused, remove: unused, settle: unused, free: unused, placeOf: unused,
   };
   return Object.assign(state, { disk });
 }

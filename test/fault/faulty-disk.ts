@@ -1,5 +1,5 @@
 /** A disk in memory that can be told to fail at its n-th operation, and to be found again as it was left. */
-import { LedgerError, type AppendFile, type Disk } from '../../ledger/index.ts';
+import { LedgerError, type AppendFile, type Disk, type Held } from '../../ledger/index.ts';
 
 export type FaultKind =
   /** The operation fails and nothing of it is there. */
@@ -21,6 +21,9 @@ export class FaultyDisk implements Disk {
   readonly files = new Map<string, Buffer>();
   readonly #locks = new Set<string>();
   operations = 0;
+  freeBytes = Infinity;
+  /** What this disk is called; null for one that cannot tell a copy. */
+  place: string | null = 'here';
   syncs = 0;
   /** Number of the operation to fail, from 1; 0 for none. Later ones work again. */
   failAt = 0;
@@ -33,6 +36,7 @@ export class FaultyDisk implements Disk {
   reboot(): FaultyDisk {
     const next = new FaultyDisk();
     for (const [path, bytes] of this.files) next.files.set(path, Buffer.from(bytes));
+    next.place = this.place;
     return next;
   }
 
@@ -142,12 +146,35 @@ export class FaultyDisk implements Disk {
     });
   }
 
-  async lock(path: string): Promise<() => Promise<void>> {
+  async settle(): Promise<void> {
+    await Promise.resolve();
+  }
+
+  free(): number {
+    return this.freeBytes;
+  }
+
+  async placeOf(directory: string): Promise<string | null> {
+    await Promise.resolve();
+    return this.place === null ? null : `${this.place}:${directory}`;
+  }
+
+  /** As if somebody removed the lock, or took it over. */
+  loseLock(path: string): void {
+    this.#locks.delete(path);
+  }
+
+  async lock(path: string): Promise<Held> {
     await Promise.resolve();
     if (this.#locks.has(path)) throw new LedgerError('locked', `${path} is held`);
     this.#locks.add(path);
-    return async () => {
+    const release = async (): Promise<void> => {
       this.#locks.delete(path);
     };
+    const check = async (): Promise<void> => {
+      await Promise.resolve();
+      if (!this.#locks.has(path)) throw new LedgerError('unwritable', `${path} is another's`);
+    };
+    return Object.assign(release, { check });
   }
 }

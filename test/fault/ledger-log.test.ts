@@ -242,7 +242,7 @@ describe('a disk that fails once', () => {
   it('is noticed when the journal is deleted under the open file', async () => {
     const disk = new FaultyDisk();
     const log = await open(disk);
-    const [journal] = [...disk.files.keys()].filter((path) => path.startsWith('journal/'));
+    const [journal] = [...disk.files.keys()].filter((path) => path.endsWith('.journal'));
     await appendOne(log, 0).durable;
     disk.files.delete(journal!);
     disk.failAt = 0;
@@ -257,7 +257,7 @@ describe('opening after a crash', () => {
   async function withTail(): Promise<{ disk: FaultyDisk; journal: string; start: number }> {
     const disk = new FaultyDisk();
     await fill(disk, 3);
-    const [journal] = [...disk.files.keys()].filter((path) => path.startsWith('journal/'));
+    const [journal] = [...disk.files.keys()].filter((path) => path.endsWith('.journal'));
     const start = disk.files.get(journal!)!.length;
     const log = await open(disk);
     await Promise.all([appendOne(log, 3).durable, appendOne(log, 4).durable]);
@@ -302,7 +302,7 @@ describe('opening after a crash', () => {
   it('refuses a journal that ends before the signed checkpoint, at any byte, and changes nothing', async () => {
     const disk = new FaultyDisk();
     await fill(disk, 4);
-    const [journal] = [...disk.files.keys()].filter((path) => path.startsWith('journal/'));
+    const [journal] = [...disk.files.keys()].filter((path) => path.endsWith('.journal'));
     const whole = disk.files.get(journal!)!;
     for (let end = 0; end < whole.length; end += 7) {
       const next = disk.reboot();
@@ -323,7 +323,7 @@ describe('opening after a crash', () => {
   it('refuses a flip of any byte of a signed journal, and changes nothing', async () => {
     const disk = new FaultyDisk();
     await fill(disk, 4);
-    const [journal] = [...disk.files.keys()].filter((path) => path.startsWith('journal/'));
+    const [journal] = [...disk.files.keys()].filter((path) => path.endsWith('.journal'));
     const whole = disk.files.get(journal!)!;
     for (let at = 0; at < whole.length; at++) {
       const next = disk.reboot();

@@ -23,7 +23,7 @@ describe('a ledger on a real disk', () => {
     const verification = await verify(nodeDisk(root));
     expect(exitCodeOf(verification.verdicts, ['INTEGRITY', 'SIGNATURE', 'COMPLETENESS'])).toBe(0);
     expect((await readdir(join(root, 'ledger'))).sort()).toEqual(['checkpoint', 'objects', 'tile']);
-    expect((await readdir(join(root, 'journal'))).sort()).toEqual(['0000000000000000.journal']);
+    expect((await readdir(join(root, 'journal'))).sort()).toEqual(['0000000000000000.journal', 'place']);
   });
 
   it.each([

@@ -139,10 +139,25 @@ export function createSimDisk(scheduler: Scheduler, rng: Rng, watch: DiskWatch):
         const holder = locks.get(path);
         if (holder?.alive === true) throw new LedgerError('locked', `${holder.node} ${holder.incarnation} holds ${path}`);
         locks.set(path, process);
-        return async () => {
+        const release = async (): Promise<void> => {
           if (locks.get(path) === process) locks.delete(path);
         };
+        return Object.assign(release, {
+          check: async (): Promise<void> => {
+            if (locks.get(path) !== process) throw new LedgerError('unwritable', `${path} is another's`);
+          },
+        });
       }),
+      settle: (paths) => call('settle', () => {
+        for (const path of paths) {
+          const file = files.get(path);
+          if (file === undefined) continue;
+          failing('sync', path);
+          durably(() => syncFile(file));
+        }
+      }),
+      free: () => Infinity,
+      placeOf: (directory) => Promise.resolve(directory),
     };
   };
 
@@ -223,6 +238,9 @@ export function instantDisk(image: ReadonlyMap<string, Uint8Array>): Disk {
     overwrite: async (path, start, bytes) => range(path, start, bytes.byteLength).set(bytes),
     list: async (directory) => listOf(files.keys(), directory),
     remove: async (path) => void files.delete(path),
-    lock: async () => async () => undefined,
+    lock: async () => Object.assign(async () => undefined, { check: async () => undefined }),
+    settle: async () => undefined,
+    free: () => Infinity,
+    placeOf: async (directory) => directory,
   };
 }

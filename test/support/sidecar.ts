@@ -106,6 +106,10 @@ export interface TestOptions {
   readonly pdp?: Pdp;
   readonly limits?: Partial<EngineLimits>;
   readonly disk?: (disk: Disk) => Disk;
+  /** Of the ledger; left out: none. */
+  readonly reserveBytes?: number;
+  /** Left out: a new one. */
+  readonly directory?: string;
   readonly hosts?: readonly string[];
   readonly ledgerReaders?: 'auditors' | 'anyone';
   /** What the engine is given of a bus. */
@@ -141,7 +145,7 @@ async function exampleFacts(): Promise<Facts> {
 }
 
 export async function openTestSidecar(options: TestOptions = {}): Promise<TestSidecar> {
-  const directory = options.after?.directory ?? (await mkdtemp(join(tmpdir(), 'countersign-sidecar-')));
+  const directory = options.after?.directory ?? options.directory ?? (await mkdtemp(join(tmpdir(), 'countersign-sidecar-')));
   const { adopts: old } = options;
   const origin = old === undefined ? (options.origin ?? ORIGIN) : `${old.log.origin}/next`;
   const { logSigner, ticketSigner, executorSigner } = options.after ?? {
@@ -155,7 +159,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
       known: [], keyLost: true, nowMs: () => Date.now(),
     });
   }
-  const log = await openLog({ origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs() });
+  const log = await openLog({ origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs(), ...(options.reserveBytes === undefined ? {} : { reserveBytes: options.reserveBytes }) });
   const facts = (options.facts ?? ((same) => same))(await exampleFacts());
   const trust: Trust = {
     policy: parseTrustPolicy(`${[...(old?.trust.policy.logs.map(({ verifier }) => verifier.vkey) ?? []), logSigner.vkey].map((vkey) => `log ${vkey}`).join('\n')}\nquorum none\n`),

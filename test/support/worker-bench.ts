@@ -145,13 +145,13 @@ function diskOf(disk: BenchDisk, run: { readonly alive: boolean }, locks: Set<st
     lock: (path) => answered(() => {
       if (locks.has(path)) throw Object.assign(new Error('held'), { code: 'locked' });
       locks.add(path);
-      return async () => void locks.delete(path);
+      return Object.assign(async () => void locks.delete(path), { check: () => Promise.resolve() });
     }),
     writeDurable: (path, bytes) => answered(() => {
       disk.watch('append');
       disk.watch('sync');
       files.set(path, { bytes: Buffer.from(bytes), synced: bytes.byteLength });
     }),
-    readRange: unused, writeDerived: unused, overwrite: unused, list: unused, remove: unused,
+    readRange: unused, writeDerived: unused, overwrite: unused, list: unused, remove: unused, settle: unused, free: unused, placeOf: unused,
   };
 }
