@@ -49,8 +49,21 @@ export function openDsse<T>(envelope: Dsse, payloadType: string, schema: z.ZodTy
   return readPayload(envelope, schema);
 }
 
+/**
+ * What was read of an envelope, by the schema that it was read with: each is read at every check and every fold that its record goes through.
+ * Whoever reads one may keep it, and not change it.
+ */
+const read = new WeakMap<Dsse, { readonly payload: string; readonly bySchema: Map<z.ZodType, unknown> }>();
+
 /** The document inside, its signature *not* looked at: for those who wrote it, or who only fold what was recorded. */
 export function readPayload<T>(envelope: Dsse, schema: z.ZodType<T>): T {
+  let known = read.get(envelope);
+  if (known?.payload !== envelope.payload) read.set(envelope, (known = { payload: envelope.payload, bySchema: new Map() }));
+  if (!known.bySchema.has(schema)) known.bySchema.set(schema, parsePayload(envelope, schema));
+  return known.bySchema.get(schema) as T;
+}
+
+function parsePayload<T>(envelope: Dsse, schema: z.ZodType<T>): T {
   const payload = Buffer.from(envelope.payload, 'base64');
   let value: unknown;
   try {
