@@ -36,5 +36,6 @@ export { OBJECT_BYTES_MAX, type StoredObject } from './objects.ts';
 export { CHECKPOINT_INTERVAL_MS } from './writer.ts';
 export { bundlePath, decodeBundle, encodeBundle, formatTileIndex, parseTilePath, partialTiles, tilePath, tilesBetween, TILE_WIDTH, type TileRef } from './tiles.ts';
 export { formatProof, parseProof, verifyProof, type TlogProof } from './proof.ts';
+export { isWhole, type BundleChecker, type CheckerAnswer, type RawBundle } from './check-bundle.ts';
 export { exitCodeOf, REQUIRED_BY_DEFAULT, type Verdict, type VerdictStatus } from './verdict.ts';
 export { CLOCK_TOLERANCE_MS, verifyLedger, type RuleSet, type Verification, type VerifyOptions } from './verify.ts';

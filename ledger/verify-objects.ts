@@ -95,7 +95,9 @@ export class ObjectWalk {
   readonly #directory: string;
   readonly #files: readonly ObjectFile[];
   readonly #stream: ObjectStream;
-  readonly #recent = new Map<string, ObjectPlace>();
+  /** Two maps by turns, dropped whole: a Map from which the oldest is taken one by one is searched through all that was taken. */
+  #recent = new Map<string, ObjectPlace>();
+  #lessRecent = new Map<string, ObjectPlace>();
   #all: ObjectIndex | null = null;
   #current = new Map<string, Uint8Array | null>();
   readonly #erased = new Map<string, number>();
@@ -157,12 +159,14 @@ export class ObjectWalk {
   #remember(digest: string, place: ObjectPlace): void {
     this.#all?.add(digest, place);
     this.#recent.set(digest, place);
-    if (this.#recent.size > RECENT_MAX) this.#recent.delete(this.#recent.keys().next().value!);
+    if (this.#recent.size < RECENT_MAX / 2) return;
+    this.#lessRecent = this.#recent;
+    this.#recent = new Map();
   }
 
   /** Where an object passed before is; null when there was none. */
   async #find(digest: string): Promise<ObjectPlace | null> {
-    return this.#recent.get(digest) ?? (this.#all ??= await this.#indexPassed()).find(digest);
+    return this.#recent.get(digest) ?? this.#lessRecent.get(digest) ?? (this.#all ??= await this.#indexPassed()).find(digest);
   }
 
   async #indexPassed(): Promise<ObjectIndex> {

@@ -5,6 +5,7 @@
  * their leaves, leaves by tiles and root, the root by the checkpoint's signature, objects by the records that name
  * them; and a file that none of these account for is itself a failure.
  */
+import type { BundleChecker } from './check-bundle.ts';
 import { openCheckpoint, readCheckpoint, type Checkpoint, type OpenedCheckpoint } from './checkpoint.ts';
 import type { Disk } from './disk.ts';
 import { LedgerError } from './errors.ts';
@@ -46,6 +47,8 @@ export interface VerifyOptions {
   readonly rules?: (origin: string) => RuleSet;
   readonly progress?: (done: number, size: number) => void;
   readonly signal?: AbortSignal;
+  /** Checks bundles elsewhere, such as in other threads, ahead of what is verified here. What is found is the same without it. */
+  readonly checker?: BundleChecker;
 }
 
 export interface Verification {
@@ -141,6 +144,7 @@ async function verifyOnce(options: VerifyOptions, note: string | null): Promise<
       onRecord: (record) => rules?.record(record, (digest) => objects.read(digest)),
       progress: options.progress ?? (() => undefined),
       signal: options.signal,
+      checker: options.checker ?? null,
     });
   } catch (error) {
     if (!(error instanceof Finding)) throw error;
