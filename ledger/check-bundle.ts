@@ -61,7 +61,7 @@ export function checkedElsewhere({ holds, reached }: CheckerAnswer, bytes: Uint8
 
 function recordsOf(bytes: Uint8Array, hashes: readonly Uint8Array[], first: number): LedgerRecord[] | null {
   try {
-    const entries = decodeBundle(bytes);
+    const entries = decodeBundle(bytes, hashes.length);
     if (entries.length !== hashes.length) return null;
     const records: LedgerRecord[] = [];
     for (const [i, entry] of entries.entries()) {

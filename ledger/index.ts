@@ -24,8 +24,9 @@ export {
 export {
   decodeRecord, encodeRecord, RECORD_BYTES_MAX, RECORD_OBJECTS_MAX, timeOf, type LedgerRecord, type RecordDraft,
 } from './record.ts';
-export type { AppendFile, Disk } from './disk.ts';
+export { NotEvidence, type AppendFile, type Disk, type EvidenceDisk } from './disk.ts';
 export { nodeDisk } from './node-disk.ts';
+export { nodeEvidence } from './node-evidence.ts';
 export {
   openLog,
   type Appended, type Appending, type AppendOptions, type InclusionProof, type Log, type LogOptions, type Recovered, type SetTimer, type SignedHead,

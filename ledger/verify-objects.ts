@@ -1,5 +1,5 @@
 /** Walking the object files beside the records: every byte belongs to an object that the next record names first. */
-import type { Disk } from './disk.ts';
+import type { EvidenceDisk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { decodeObjectHeader, OBJECT_HEADER_BYTES, ObjectIndex, payloadFault, segmentPath, type ObjectPlace } from './objects.ts';
 import { erasedBy, readObject } from './object-store.ts';
@@ -17,14 +17,14 @@ export interface ObjectFile {
 
 /** A cursor over all object files, one after another. */
 class ObjectStream {
-  readonly #disk: Disk;
+  readonly #disk: EvidenceDisk;
   readonly #files: readonly ObjectFile[];
   #file = 0;
   #offset = 0;
   #chunk: Buffer = Buffer.alloc(0);
   #chunkAt = 0;
 
-  constructor(disk: Disk, files: readonly ObjectFile[]) {
+  constructor(disk: EvidenceDisk, files: readonly ObjectFile[]) {
     this.#disk = disk;
     this.#files = files;
   }
@@ -91,7 +91,7 @@ class ObjectStream {
 }
 
 export class ObjectWalk {
-  readonly #disk: Disk;
+  readonly #disk: EvidenceDisk;
   readonly #directory: string;
   readonly #files: readonly ObjectFile[];
   readonly #stream: ObjectStream;
@@ -104,7 +104,7 @@ export class ObjectWalk {
   readonly #named = new Set<string>();
   #count = 0;
 
-  constructor(disk: Disk, directory: string, files: readonly ObjectFile[]) {
+  constructor(disk: EvidenceDisk, directory: string, files: readonly ObjectFile[]) {
     this.#disk = disk;
     this.#directory = directory;
     this.#files = files;

@@ -3,17 +3,16 @@ import { ChainHeads } from './chain.ts';
 import type { Checkpoint } from './checkpoint.ts';
 import { checkBundle, checkedElsewhere, splitHashes, type BundleChecker, type CheckedBundle, type CheckerAnswer } from './check-bundle.ts';
 import { diagnoseBundle } from './diagnose.ts';
-import type { Disk } from './disk.ts';
+import type { EvidenceDisk } from './disk.ts';
 import { HASH_BYTES, sameBytes } from './hash.ts';
 import { EMPTY_ROOT, Frontier } from './merkle.ts';
 import { timeOf, type LedgerRecord } from './record.ts';
 import { bundlePath, ENTRY_BYTES_MAX, tilePath, TILE_WIDTH } from './tiles.ts';
-import { readAtMost } from './read-at-most.ts';
 import { Finding } from './verdict.ts';
 import type { ObjectWalk } from './verify-objects.ts';
 
 export interface PassOptions {
-  readonly disk: Disk;
+  readonly disk: EvidenceDisk;
   readonly directory: string;
   /** Size and root to hold the records to. */
   readonly checkpoint: Checkpoint;
@@ -129,7 +128,7 @@ class Bundles {
     const index = first / TILE_WIDTH;
     const width = Math.min(TILE_WIDTH, checkpoint.size - first);
     const [bytes, tile] = await Promise.all([
-      readAtMost(disk, `${directory}/${bundlePath(index, width)}`, width * (2 + ENTRY_BYTES_MAX)), readAtMost(disk, `${directory}/${tilePath(0, index, width)}`, width * HASH_BYTES),
+      disk.read(`${directory}/${bundlePath(index, width)}`, width * (2 + ENTRY_BYTES_MAX)), disk.read(`${directory}/${tilePath(0, index, width)}`, width * HASH_BYTES),
     ]);
     const whole = bytes !== null && tile?.byteLength === width * HASH_BYTES;
     return { raw: { bytes, tile }, width, answer: whole && this.#checker !== null ? await this.#checker.check({ first, bytes, tile }) : null };
@@ -144,14 +143,14 @@ interface Looked {
 
 /** Compares the tiles above level 0 with what the leaves hash to, each as soon as it is complete. */
 class TileRows {
-  readonly #disk: Disk;
+  readonly #disk: EvidenceDisk;
   readonly #directory: string;
   readonly #size: number;
   readonly #rows: Uint8Array[][] = [];
   readonly #starts: number[] = [];
   readonly #due: { readonly level: number; readonly index: number; readonly nodes: readonly Uint8Array[] }[] = [];
 
-  constructor(disk: Disk, directory: string, size: number) {
+  constructor(disk: EvidenceDisk, directory: string, size: number) {
     this.#disk = disk;
     this.#directory = directory;
     this.#size = size;
@@ -175,7 +174,7 @@ class TileRows {
   async check(): Promise<void> {
     for (const { level, index, nodes } of this.#due.splice(0)) {
       const path = tilePath(level, index, nodes.length);
-      const found = await this.#disk.read(`${this.#directory}/${path}`);
+      const found = await this.#disk.read(`${this.#directory}/${path}`, nodes.length * HASH_BYTES);
       const seq = Math.min(this.#size - 1, index * TILE_WIDTH ** (level + 1));
       if (found === null) throw new Finding('INTEGRITY', `${path}, a tile over records from ${seq} on, is missing`, seq);
       const due = Buffer.concat(nodes);

@@ -33,7 +33,7 @@ export interface BundleThreads {
 
 interface Asked {
   resolve(answer: ThreadAnswer): void;
-  reject(error: ThreadError): void;
+  reject(error: Error): void;
 }
 interface Thread {
   readonly worker: Worker;
@@ -41,22 +41,29 @@ interface Thread {
 }
 
 /**
- * So many threads, started when the first bundle is there to be checked. They know the keys of `trust`, whose signatures they check; what is
+ * So many threads (null for none), started when the first bundle is there to be checked. They know the keys of `trust`, whose signatures they check; what is
  * signed by anybody else is left to the pass.
+ *
+ * @param options.signal once it is aborted, what was asked is rejected with its reason
  */
-export function openBundleThreads(count: number, trust: Trust | null, options: { readonly sizeMin?: number; readonly file?: URL } = {}): BundleThreads {
+export function openBundleThreads(count: number, trust: Trust | null, options: { readonly sizeMin?: number; readonly file?: URL; readonly signal?: AbortSignal } = {}): BundleThreads | null {
+  if (count < 1) return null;
   const data: ThreadData = { keys: trust === null ? [] : keysOf(trust) };
   const threads: Thread[] = [];
   let nextId = 1;
-  let closed: ThreadError | null = null;
+  let closed: Error | null = null;
   let proven = new Map<string, ProvenSignature>();
+
+  const give = (up: Error): void => {
+    closed ??= up;
+    for (const one of threads) rejectAll(one, closed);
+  };
+  const stop = (): void => give(options.signal?.reason instanceof Error ? options.signal.reason : new ThreadError('the verifier was stopped'));
+  options.signal?.addEventListener('abort', stop);
 
   const start = (): Thread => {
     const thread: Thread = { worker: new Worker(options.file ?? threadFile(), { workerData: data, name: 'countersign-verify', env: {}, execArgv: [], resourceLimits: { maxOldGenerationSizeMb: THREAD_MEMORY_MB } }), asked: new Map() };
-    const fail = (message: string, cause?: unknown): void => {
-      closed ??= new ThreadError(`a thread of the verifier ${message}: nothing was verified`, { cause });
-      for (const one of threads) rejectAll(one, closed);
-    };
+    const fail = (message: string, cause?: unknown): void => give(new ThreadError(`a thread of the verifier ${message}: nothing was verified`, { cause }));
     thread.worker.on('message', (answer: ThreadAnswer) => {
       const asked = thread.asked.get(answer.id);
       thread.asked.delete(answer.id);
@@ -98,16 +105,14 @@ export function openBundleThreads(count: number, trust: Trust | null, options: {
       },
     },
     async close() {
-      closed ??= new ThreadError('the verifier was closed');
-      await Promise.all(threads.map(async (thread) => {
-        rejectAll(thread, closed!);
-        await thread.worker.terminate();
-      }));
+      options.signal?.removeEventListener('abort', stop);
+      give(new ThreadError('the verifier was closed'));
+      await Promise.all(threads.map(({ worker }) => worker.terminate()));
     },
   };
 }
 
-function rejectAll({ asked }: Thread, error: ThreadError): void {
+function rejectAll({ asked }: Thread, error: Error): void {
   for (const { reject } of asked.values()) reject(error);
   asked.clear();
 }

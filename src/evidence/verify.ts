@@ -1,5 +1,5 @@
 /** The ledger's own verdicts, and WORKFLOW among them. Needs the evidence, this code, and the auditor's own trust; nothing else. */
-import { verifyLedger, type BundleChecker, type Disk, type RuleSet, type Verdict, type Verification } from '../../ledger/index.ts';
+import { verifyLedger, type BundleChecker, type EvidenceDisk, type RuleSet, type Verdict, type Verification } from '../../ledger/index.ts';
 import type { Proven } from '../protocol/dsse.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
@@ -9,7 +9,7 @@ import { KEPT_MAX, openWorkflow, type WorkflowFindings, type WorkflowOptions } f
 import type { Violation, ViolationCode } from './violation.ts';
 
 export interface VerifyEvidenceOptions {
-  readonly disk: Disk;
+  readonly disk: EvidenceDisk;
   /** The folder that holds `checkpoint`, `tile/` and `objects/`. */
   readonly directory: string;
   /** null: nobody's signature is believed. */

@@ -6,10 +6,11 @@ import ts from 'typescript';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundlePath, decodeBundle, decodeRecord, encodeBundle, encodeRecord, leafHash, MerkleTree, nodeDisk, signCheckpoint, tilesBetween, verifyLedger, type BundleChecker } from '../../ledger/index.ts';
 import { answerTo, keysByName } from '../../src/evidence/bundle-thread.ts';
-import { openBundleThreads, ThreadError } from '../../src/evidence/bundle-threads.ts';
+import { openBundleThreads as openThreads, ThreadError, type BundleThreads } from '../../src/evidence/bundle-threads.ts';
 import { verifyEvidence, type EvidenceVerification } from '../../src/evidence/verify.ts';
 import { writeChanges } from '../support/long-ledger.ts';
-import { keys, sign, storyTrust } from '../support/story.ts';
+import type { sign} from '../support/story.ts';
+import { keys, storyTrust } from '../support/story.ts';
 import { FaultyDisk } from '../fault/faulty-disk.ts';
 import { fill } from '../fault/ledger-fixture.ts';
 
@@ -60,6 +61,8 @@ function rewritten(seq: number, alter: (text: string) => string): FaultyDisk {
   disk.files.set('ledger/checkpoint', Buffer.from(signCheckpoint({ origin: 'story.example/ledger', size: next.length, root: tree.root() }, keys.log)));
   return disk;
 }
+
+const openBundleThreads = (...options: Parameters<typeof openThreads>): BundleThreads => openThreads(...options)!;
 
 async function verifiedBy(threads: number, disk: FaultyDisk): Promise<EvidenceVerification> {
   const common = { disk, directory: 'ledger', trust, wholeFolder: true };
@@ -174,9 +177,17 @@ describe('threads', () => {
 
   it('that never answer are ended by the signal', async () => {
     const stop = new AbortController();
-    const ahead = openBundleThreads(2, trust, { sizeMin: 1, file: program('silent.mjs', 'import { parentPort } from "node:worker_threads"; parentPort.on("message", () => undefined)') });
-    const verifying = verifyEvidence({ disk: altered('checkpoint', () => undefined), directory: 'ledger', trust, wholeFolder: true, ahead, signal: stop.signal });
-    stop.abort(new Error('enough'));
+    const ahead = openBundleThreads(2, trust, { sizeMin: 1, signal: stop.signal, file: program('silent.mjs', 'import { parentPort } from "node:worker_threads"; parentPort.on("message", () => undefined)') });
+    let asked = 0;
+    const checker: BundleChecker = {
+      ...ahead.checker,
+      check(bundle) {
+        asked += 1;
+        if (asked === 2) setImmediate(() => stop.abort(new Error('enough')));
+        return ahead.checker.check(bundle);
+      },
+    };
+    const verifying = verifyEvidence({ disk: altered('checkpoint', () => undefined), directory: 'ledger', trust, wholeFolder: true, ahead: { ...ahead, checker }, signal: stop.signal });
     await expect(verifying).rejects.toThrow('enough');
     await ahead.close();
   });
