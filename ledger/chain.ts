@@ -70,11 +70,12 @@ export class ChainHeads {
 
   /** What keeps `record` from being the next; null when nothing does. */
   faultOf(record: LedgerRecord): ChainFault | null {
-    const due = this.next(record);
-    if (record.seq !== due.seq) return 'seq';
-    if (record.prev !== due.prev) return 'prev';
-    if (record.changeSeq !== due.changeSeq) return 'changeSeq';
-    return record.changePrev === due.changePrev ? null : 'changePrev';
+    if (record.seq !== this.#size) return 'seq';
+    if (record.prev !== this.#last) return 'prev';
+    const head = record.change === null ? null : this.#headOf(record.change);
+    const changeSeq = record.change === null ? null : head === null ? 0 : head.changeSeq + 1;
+    if (record.changeSeq !== changeSeq) return 'changeSeq';
+    return record.changePrev === (head?.leaf ?? null) ? null : 'changePrev';
   }
 
   /** Ends to try drafts on; nothing here changes before `commit`. */

@@ -14,10 +14,10 @@ interface Place {
   readonly record: LedgerRecord | null;
 }
 
-/** Entries as far as the bytes hold any, however damaged; null for one that goes past their end. */
-function decodeLeniently(bytes: Uint8Array): (Uint8Array | null)[] {
+/** Entries as far as the bytes hold any, however damaged, and no more than `max`; null for one that goes past their end. */
+function decodeLeniently(bytes: Uint8Array, max: number): (Uint8Array | null)[] {
   const entries: (Uint8Array | null)[] = [];
-  for (let at = 0; at < bytes.byteLength; ) {
+  for (let at = 0; at < bytes.byteLength && entries.length < max; ) {
     const end = at + 2 + bytes[at]! * 256 + (bytes[at + 1] ?? 0);
     entries.push(end > bytes.byteLength || at + 2 > bytes.byteLength ? null : bytes.subarray(at + 2, end));
     at = end;
@@ -42,7 +42,7 @@ function read(entry: Uint8Array | null): Place {
  * @param lastLeaf of the record before the bundle; null for the first.
  */
 export function diagnoseBundle(bytes: Uint8Array, tile: readonly Uint8Array[] | null, first: number, width: number, lastLeaf: string | null): Diagnosis | null {
-  const places = decodeLeniently(bytes).map(read);
+  const places = decodeLeniently(bytes, width + 1).map(read);
   let prev = lastLeaf;
   for (let i = 0; i < width; i++) {
     const seq = first + i;

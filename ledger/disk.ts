@@ -4,8 +4,8 @@
  * Paths are relative to one root and '/'-separated. Failures reject; the ledger turns them into its own errors.
  */
 export interface Disk {
-  /** The whole file; null when it is not there. */
-  read(path: string): Promise<Uint8Array | null>;
+  /** The whole file; null when it is not there. One of more than `max` bytes may come cut to its first `max + 1`. */
+  read(path: string, max?: number): Promise<Uint8Array | null>;
   /** Exactly `length` bytes from `start`; rejects when the file is not there or shorter. */
   readRange(path: string, start: number, length: number): Promise<Uint8Array>;
   /** Bytes in the file; null when it is not there. */
@@ -41,6 +41,19 @@ export interface Held {
   (): Promise<void>;
   /** Resolves while the lock is still this one. @throws LedgerError `unwritable` once it was removed or taken over: another may be writing */
   check(): Promise<void>;
+}
+
+/** What verification asks of a disk: to be read. */
+export type EvidenceDisk = Pick<Disk, 'read' | 'readRange' | 'size' | 'list'>;
+
+/** What stands in a ledger folder is nothing that could be evidence: a link to somewhere else, a pipe, a device, or names without end. */
+export class NotEvidence extends Error {
+  readonly path: string;
+  constructor(path: string, what: string) {
+    super(`${path} is ${what}`);
+    this.name = 'NotEvidence';
+    this.path = path;
+  }
 }
 
 export interface AppendFile {

@@ -25,8 +25,9 @@ export {
 export {
   decodeRecord, encodeRecord, RECORD_BYTES_MAX, RECORD_OBJECTS_MAX, timeOf, type LedgerRecord, type RecordDraft,
 } from './record.ts';
-export type { AppendFile, Disk, Held } from './disk.ts';
+export { NotEvidence, type AppendFile, type Disk, type EvidenceDisk, type Held } from './disk.ts';
 export { nodeDisk } from './node-disk.ts';
+export { nodeEvidence } from './node-evidence.ts';
 export {
   openLog,
   type Appended, type Appending, type AppendOptions, type InclusionProof, type Log, type LogOptions, type LogPace, type Recovered, type SetTimer, type SignedHead,
@@ -44,6 +45,7 @@ export {
   type AddCheckpoint, type Cosignature, type HttpAnswer, type Post, type WitnessOutcome,
 } from './add-checkpoint.ts';
 export { openWitness, type Witness, type WitnessAnswer, type WitnessOptions } from './witness.ts';
+export { isWhole, type BundleChecker, type CheckerAnswer, type RawBundle } from './check-bundle.ts';
 export { exitCodeOf, REQUIRED_BY_DEFAULT, type Verdict, type VerdictStatus } from './verdict.ts';
 export { ANCHOR_TYPE, openAnchor, witnessedTimes } from './anchors.ts';
 export { CLOCK_TOLERANCE_MS } from './verify-time.ts';

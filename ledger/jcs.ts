@@ -117,7 +117,9 @@ export function decodeUtf8(bytes: Uint8Array): string {
 export function parseStrict(bytes: Uint8Array, limits: JsonLimits = {}): JsonValue {
   const maxBytes = limits.maxBytes ?? JSON_BYTES_MAX;
   if (bytes.byteLength > maxBytes) throw new JsonError('too-large', '', `more than ${maxBytes} bytes`);
-  return parseText(decodeUtf8(bytes), Math.min(limits.maxDepth ?? JSON_DEPTH_MAX, JSON_DEPTH_MAX));
+  const text = decodeUtf8(bytes);
+  const maxDepth = Math.min(limits.maxDepth ?? JSON_DEPTH_MAX, JSON_DEPTH_MAX);
+  return parseIfPlainlyCanonical(text, maxDepth) ?? parseText(text, maxDepth);
 }
 
 /**
@@ -149,7 +151,8 @@ function parseIfPlainlyCanonical(text: string, maxDepth: number): JsonValue | un
   } catch {
     return undefined;
   }
-  if (JSON.stringify(value) !== text || !inOrder(value, maxDepth)) return undefined;
+  // The depth first: a writer that recurses must not be given what is nested without end.
+  if (!inOrder(value, maxDepth) || JSON.stringify(value) !== text) return undefined;
   // A lone surrogate can come only from an escape, and survives the round trip as one.
   return text.includes('\\ud') ? undefined : value;
 }

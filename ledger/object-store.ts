@@ -1,18 +1,18 @@
 /** Reading objects back, and erasing them for good. */
-import type { Disk } from './disk.ts';
+import type { Disk, EvidenceDisk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { journalName, parseJournalName, readGroupHeader, GROUP_HEADER_BYTES } from './journal.ts';
 import { decodeObjectHeader, encodeObject, endOf, OBJECT_HEADER_BYTES, payloadFault, segmentPath, type ObjectIndex, type ObjectPlace, type StoredObject } from './objects.ts';
 import type { LedgerRecord } from './record.ts';
 
 /** The payload at `place`; null once erased. @throws LedgerError `corrupt` when it is not what `digest` names. */
-export async function readObject(disk: Disk, directory: string, digest: string, place: ObjectPlace): Promise<Uint8Array | null> {
+export async function readObject(disk: EvidenceDisk, directory: string, digest: string, place: ObjectPlace): Promise<Uint8Array | null> {
   const { erased, payload } = await readStored(disk, directory, digest, place);
   return erased ? null : payload;
 }
 
 /** The object at `place`, erased or not. @throws LedgerError `corrupt` when it is not what `digest` names. */
-export async function readStored(disk: Disk, directory: string, digest: string, place: ObjectPlace): Promise<StoredObject> {
+export async function readStored(disk: EvidenceDisk, directory: string, digest: string, place: ObjectPlace): Promise<StoredObject> {
   const path = `${directory}/${segmentPath(place.segment)}`;
   const header = decodeObjectHeader(await disk.readRange(path, place.offset, OBJECT_HEADER_BYTES));
   if (header.digest !== digest) throw new LedgerError('corrupt', `${path} holds another object where ${digest} is due`);
@@ -27,7 +27,7 @@ export async function readStored(disk: Disk, directory: string, digest: string, 
  * Reads objects of a directory that nobody need have open, by digest, looking no further than it has to. What it resolves with is the object; null for
  * one that is erased, or not there before the first that cannot be read.
  */
-export function objectReader(disk: Disk, directory: string): (digest: string) => Promise<Uint8Array | null> {
+export function objectReader(disk: EvidenceDisk, directory: string): (digest: string) => Promise<Uint8Array | null> {
   const places = new Map<string, ObjectPlace>();
   let end: ObjectPlace | null = { segment: 0, offset: 0 };
   /** Passes one object; at the end of a file, goes on with the next. */

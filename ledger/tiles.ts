@@ -102,13 +102,14 @@ export function encodeBundle(entries: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** The entries of a bundle, as views. @throws LedgerError `malformed` unless the bytes are exactly whole entries. */
-export function decodeBundle(bytes: Uint8Array): Uint8Array[] {
+/** The entries of a bundle, as views. @throws LedgerError `malformed` unless the bytes are exactly whole entries, at most `max` of them. */
+export function decodeBundle(bytes: Uint8Array, max = Infinity): Uint8Array[] {
   const entries: Uint8Array[] = [];
   let at = 0;
   while (at < bytes.byteLength) {
     const start = at + 2;
     const end = start + (bytes[at]! * 256 + (bytes[at + 1] ?? 0));
+    if (entries.length === max) throw new LedgerError('malformed', `a bundle of more than ${max} entries`);
     if (end > bytes.byteLength || start > bytes.byteLength) throw new LedgerError('malformed', `entry ${entries.length} of the bundle goes past its end`);
     entries.push(bytes.subarray(start, end));
     at = end;

@@ -1,5 +1,5 @@
 /** Walking the object files beside the records: every byte belongs to an object that the next record names first. */
-import type { Disk } from './disk.ts';
+import type { EvidenceDisk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { decodeObjectHeader, OBJECT_HEADER_BYTES, ObjectIndex, payloadFault, segmentPath, type ObjectPlace } from './objects.ts';
 import { erasedBy, readObject } from './object-store.ts';
@@ -17,14 +17,14 @@ export interface ObjectFile {
 
 /** A cursor over all object files, one after another. */
 class ObjectStream {
-  readonly #disk: Disk;
+  readonly #disk: EvidenceDisk;
   readonly #files: readonly ObjectFile[];
   #file = 0;
   #offset = 0;
   #chunk: Buffer = Buffer.alloc(0);
   #chunkAt = 0;
 
-  constructor(disk: Disk, files: readonly ObjectFile[]) {
+  constructor(disk: EvidenceDisk, files: readonly ObjectFile[]) {
     this.#disk = disk;
     this.#files = files;
   }
@@ -91,18 +91,20 @@ class ObjectStream {
 }
 
 export class ObjectWalk {
-  readonly #disk: Disk;
+  readonly #disk: EvidenceDisk;
   readonly #directory: string;
   readonly #files: readonly ObjectFile[];
   readonly #stream: ObjectStream;
-  readonly #recent = new Map<string, ObjectPlace>();
+  /** Two maps by turns, dropped whole: a Map from which the oldest is taken one by one is searched through all that was taken. */
+  #recent = new Map<string, ObjectPlace>();
+  #lessRecent = new Map<string, ObjectPlace>();
   #all: ObjectIndex | null = null;
   #current = new Map<string, Uint8Array | null>();
   readonly #erased = new Map<string, number>();
   readonly #named = new Set<string>();
   #count = 0;
 
-  constructor(disk: Disk, directory: string, files: readonly ObjectFile[]) {
+  constructor(disk: EvidenceDisk, directory: string, files: readonly ObjectFile[]) {
     this.#disk = disk;
     this.#directory = directory;
     this.#files = files;
@@ -157,12 +159,14 @@ export class ObjectWalk {
   #remember(digest: string, place: ObjectPlace): void {
     this.#all?.add(digest, place);
     this.#recent.set(digest, place);
-    if (this.#recent.size > RECENT_MAX) this.#recent.delete(this.#recent.keys().next().value!);
+    if (this.#recent.size < RECENT_MAX / 2) return;
+    this.#lessRecent = this.#recent;
+    this.#recent = new Map();
   }
 
   /** Where an object passed before is; null when there was none. */
   async #find(digest: string): Promise<ObjectPlace | null> {
-    return this.#recent.get(digest) ?? (this.#all ??= await this.#indexPassed()).find(digest);
+    return this.#recent.get(digest) ?? this.#lessRecent.get(digest) ?? (this.#all ??= await this.#indexPassed()).find(digest);
   }
 
   async #indexPassed(): Promise<ObjectIndex> {

@@ -2,18 +2,19 @@
 import type { AnchorWalk } from './anchors.ts';
 import { ChainHeads } from './chain.ts';
 import type { Checkpoint } from './checkpoint.ts';
+import { checkBundle, checkedElsewhere, splitHashes, type BundleChecker, type CheckedBundle, type CheckerAnswer } from './check-bundle.ts';
 import { diagnoseBundle } from './diagnose.ts';
-import type { Disk } from './disk.ts';
+import type { EvidenceDisk } from './disk.ts';
 import { HASH_BYTES, sameBytes } from './hash.ts';
-import { EMPTY_ROOT, Frontier, leafHash } from './merkle.ts';
-import { decodeRecord, timeOf, type LedgerRecord } from './record.ts';
-import { bundlePath, decodeBundle, tilePath, TILE_WIDTH } from './tiles.ts';
+import { EMPTY_ROOT, Frontier } from './merkle.ts';
+import { timeOf, type LedgerRecord } from './record.ts';
+import { bundlePath, ENTRY_BYTES_MAX, tilePath, TILE_WIDTH } from './tiles.ts';
 import { Finding } from './verdict.ts';
 import type { ObjectWalk } from './verify-objects.ts';
 import type { TimeSpan } from './verify-time.ts';
 
 export interface PassOptions {
-  readonly disk: Disk;
+  readonly disk: EvidenceDisk;
   readonly directory: string;
   /** Size and root to hold the records to. */
   readonly checkpoint: Checkpoint;
@@ -22,6 +23,8 @@ export interface PassOptions {
   readonly anchors: AnchorWalk;
   /** A size at which the root is to be reported; null for none. */
   readonly rootAt: number | null;
+  /** Who checks bundles elsewhere, ahead of the pass; null: nobody. */
+  readonly checker: BundleChecker | null;
   /** Told of every record once it, and the objects it names, have been checked against tile and chain. */
   readonly onRecord: (record: LedgerRecord) => void | Promise<void>;
   readonly progress: (done: number, size: number) => void;
@@ -45,10 +48,11 @@ export async function passRecords(options: PassOptions): Promise<PassResult> {
   const frontier = new Frontier((level, index, node) => rows.node(level, index, node));
   const heads = new ChainHeads();
   const time = new Clock();
+  const bundles = new Bundles(options);
   let rootThere = options.rootAt === 0 ? EMPTY_ROOT : null;
   for (let first = 0; first < checkpoint.size; first += TILE_WIDTH) {
     options.signal?.throwIfAborted();
-    const bundle = await readBundle(options, first, heads.last);
+    const bundle = await bundles.next(first, heads.last);
     for (const [i, leaf] of bundle.leaves.entries()) {
       const record = bundle.records[i]!;
       const fault = heads.faultOf(record);
@@ -78,68 +82,70 @@ function chainMessage({ seq, change }: LedgerRecord, fault: string): string {
   return `record ${seq} does not follow on the record of ${change ?? 'the ledger'} before it: one is missing or put in (${fault})`;
 }
 
-interface CheckedBundle {
-  readonly leaves: readonly Uint8Array[];
-  readonly records: readonly LedgerRecord[];
-}
+/** The records of bundles, in order, each once it is shown to be that of its tile. Read some bundles ahead where others check them meanwhile. */
+class Bundles {
+  readonly #options: PassOptions;
+  readonly #checker: BundleChecker | null;
+  readonly #ahead: Promise<Looked>[] = [];
+  #next = 0;
 
-/** The records of one bundle, once they are those of its tile. @throws Finding. */
-async function readBundle({ disk, directory, checkpoint }: PassOptions, first: number, lastLeaf: string | null): Promise<CheckedBundle> {
-  const index = first / TILE_WIDTH;
-  const width = Math.min(TILE_WIDTH, checkpoint.size - first);
-  const path = bundlePath(index, width);
-  const [bytes, tile] = await Promise.all([disk.read(`${directory}/${path}`), disk.read(`${directory}/${tilePath(0, index, width)}`)]);
-  if (bytes === null) {
-    throw new Finding('INTEGRITY', `the checkpoint covers ${checkpoint.size} records, and ${path}, with records ${first} to ${first + width - 1}, is missing`, first);
+  constructor(options: PassOptions) {
+    const { checker, checkpoint } = options;
+    this.#options = options;
+    this.#checker = checker !== null && checkpoint.size >= checker.sizeMin ? checker : null;
   }
-  const hashes = tile?.byteLength === width * HASH_BYTES ? Array.from({ length: width }, (_, i) => tile.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES)) : null;
-  const checked = hashes === null ? null : checkBundle(bytes, hashes, first, lastLeaf);
-  if (checked !== null) return checked;
-  const found = diagnoseBundle(bytes, hashes, first, width, lastLeaf);
-  if (found !== null) throw new Finding('INTEGRITY', found.message, found.seq);
-  throw new Finding('INTEGRITY', `${tilePath(0, index, width)}, the tile of records ${first} to ${first + width - 1}, is ${tile === null ? 'missing' : 'not whole'}`, first);
-}
 
-/** Null at anything wrong; what it is is for {@link diagnoseBundle} to say. */
-function checkBundle(bytes: Uint8Array, hashes: readonly Uint8Array[], first: number, lastLeaf: string | null): CheckedBundle | null {
-  try {
-    const leaves: Uint8Array[] = [];
-    const records: LedgerRecord[] = [];
-    const entries = decodeBundle(bytes);
-    if (entries.length !== hashes.length) return null;
-    for (const [i, entry] of entries.entries()) {
-      const leaf = leafHash(entry);
-      if (!sameBytes(leaf, hashes[i]!)) return null;
-      leaves.push(leaf);
-      const record = decodeRecord(entry);
-      if (record.seq !== first + i) return null;
-      records.push(record);
+  /** @throws Finding */
+  async next(first: number, lastLeaf: string | null): Promise<CheckedBundle> {
+    const { checkpoint } = this.#options;
+    for (; this.#next < checkpoint.size && this.#ahead.length <= (this.#checker?.ahead ?? 1); this.#next += TILE_WIDTH) {
+      const looked = this.#look(this.#next);
+      // What goes wrong ahead is told when the pass gets there, or never where it ends before.
+      looked.catch(() => undefined);
+      this.#ahead.push(looked);
     }
-    // A tile that was altered together with its record shows only in the chain.
-    return areLinked(records, hashes, lastLeaf) ? { leaves, records } : null;
-  } catch {
-    return null;
+    const { raw, width, answer } = await this.#ahead.shift()!;
+    const { bytes, tile } = raw;
+    if (bytes === null) {
+      throw new Finding('INTEGRITY', `the checkpoint covers ${checkpoint.size} records, and ${bundlePath(first / TILE_WIDTH, width)}, with records ${first} to ${first + width - 1}, is missing`, first);
+    }
+    const hashes = tile?.byteLength === width * HASH_BYTES ? splitHashes(tile) : null;
+    const checked = hashes === null ? null : answer === null ? checkBundle(bytes, hashes, first, lastLeaf) : checkedElsewhere(answer, bytes, hashes, lastLeaf);
+    if (checked !== null) return checked;
+    const path = tilePath(0, first / TILE_WIDTH, width);
+    const found = diagnoseBundle(bytes, hashes, first, width, lastLeaf);
+    if (found !== null) throw new Finding('INTEGRITY', found.message, found.seq);
+    throw new Finding('INTEGRITY', `${path}, the tile of records ${first} to ${first + width - 1}, is ${tile === null ? 'missing' : 'not whole'}`, first);
+  }
+
+  async #look(first: number): Promise<Looked> {
+    const { disk, directory, checkpoint } = this.#options;
+    const index = first / TILE_WIDTH;
+    const width = Math.min(TILE_WIDTH, checkpoint.size - first);
+    const [bytes, tile] = await Promise.all([
+      disk.read(`${directory}/${bundlePath(index, width)}`, width * (2 + ENTRY_BYTES_MAX)), disk.read(`${directory}/${tilePath(0, index, width)}`, width * HASH_BYTES),
+    ]);
+    const whole = bytes !== null && tile?.byteLength === width * HASH_BYTES;
+    return { raw: { bytes, tile }, width, answer: whole && this.#checker !== null ? await this.#checker.check({ first, bytes, tile }) : null };
   }
 }
 
-function areLinked(records: readonly LedgerRecord[], hashes: readonly Uint8Array[], lastLeaf: string | null): boolean {
-  return records.every(({ prev }, i) => prev === (i === 0 ? lastLeaf : digestText(hashes[i - 1]!)));
-}
-
-function digestText(hash32: Uint8Array): string {
-  return `sha256:${Buffer.from(hash32.buffer, hash32.byteOffset, HASH_BYTES).toString('hex')}`;
+interface Looked {
+  readonly raw: { readonly bytes: Uint8Array | null; readonly tile: Uint8Array | null };
+  readonly width: number;
+  readonly answer: CheckerAnswer | null;
 }
 
 /** Compares the tiles above level 0 with what the leaves hash to, each as soon as it is complete. */
 class TileRows {
-  readonly #disk: Disk;
+  readonly #disk: EvidenceDisk;
   readonly #directory: string;
   readonly #size: number;
   readonly #rows: Uint8Array[][] = [];
   readonly #starts: number[] = [];
   readonly #due: { readonly level: number; readonly index: number; readonly nodes: readonly Uint8Array[] }[] = [];
 
-  constructor(disk: Disk, directory: string, size: number) {
+  constructor(disk: EvidenceDisk, directory: string, size: number) {
     this.#disk = disk;
     this.#directory = directory;
     this.#size = size;
@@ -163,7 +169,7 @@ class TileRows {
   async check(): Promise<void> {
     for (const { level, index, nodes } of this.#due.splice(0)) {
       const path = tilePath(level, index, nodes.length);
-      const found = await this.#disk.read(`${this.#directory}/${path}`);
+      const found = await this.#disk.read(`${this.#directory}/${path}`, nodes.length * HASH_BYTES);
       const seq = Math.min(this.#size - 1, index * TILE_WIDTH ** (level + 1));
       if (found === null) throw new Finding('INTEGRITY', `${path}, a tile over records from ${seq} on, is missing`, seq);
       const due = Buffer.concat(nodes);

@@ -6,18 +6,18 @@
  * them; and a file that none of these account for is itself a failure.
  */
 import { AnchorWalk, witnessedTimes, type AnchorResult } from './anchors.ts';
+import type { BundleChecker } from './check-bundle.ts';
 import { openCheckpoint, readCheckpoint, type Checkpoint, type OpenedCheckpoint } from './checkpoint.ts';
-import type { Disk } from './disk.ts';
+import { NotEvidence, type EvidenceDisk } from './disk.ts';
 import { LedgerError } from './errors.ts';
+import { isEmptyFolder, objectFilesOf } from './evidence-files.ts';
 import { sameBytes } from './hash.ts';
-import { ALG_ED25519 } from './note.ts';
-import { listFiles } from './publish.ts';
 import { KeyChain } from './key-rotation.ts';
+import { ALG_ED25519, NOTE_BYTES_MAX } from './note.ts';
 import type { LedgerRecord } from './record.ts';
-import { tilesBetween } from './tiles.ts';
 import type { TrustPolicy } from './trust-policy.ts';
 import { Finding, type Verdict } from './verdict.ts';
-import { ObjectWalk, type ObjectFile } from './verify-objects.ts';
+import { ObjectWalk } from './verify-objects.ts';
 import { passRecords, type PassResult } from './verify-records.ts';
 
 /** Readings of a ledger that is being written meanwhile. */
@@ -34,7 +34,7 @@ export interface RuleSet {
 }
 
 export interface VerifyOptions {
-  readonly disk: Disk;
+  readonly disk: EvidenceDisk;
   readonly directory: string;
   /** The auditor's own; null when there is none, and then nobody's signature is believed. */
   readonly trust: TrustPolicy | null;
@@ -46,6 +46,8 @@ export interface VerifyOptions {
   readonly rules?: (origin: string) => RuleSet;
   readonly progress?: (done: number, size: number) => void;
   readonly signal?: AbortSignal;
+  /** Checks bundles elsewhere, such as in other threads, ahead of what is verified here. What is found is the same without it. */
+  readonly checker?: BundleChecker;
 }
 
 export interface Verification {
@@ -78,7 +80,10 @@ export async function verifyLedger(options: VerifyOptions): Promise<Verification
 }
 
 async function readNote({ disk, directory }: VerifyOptions): Promise<string | null> {
-  const bytes = await disk.read(`${directory}/checkpoint`);
+  const bytes = await disk.read(`${directory}/checkpoint`, NOTE_BYTES_MAX).catch((error: unknown) => {
+    if (error instanceof NotEvidence) return null;
+    throw error;
+  });
   return bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
@@ -152,18 +157,16 @@ function openPinned({ pinned, trust }: VerifyOptions): Checkpoint | null {
 async function verifyOnce(options: VerifyOptions, note: string | null): Promise<Verification> {
   const pinned = openPinned(options);
   const signed = checkSignature(note, options.trust);
-  const files = await listFiles(options.disk, options.directory);
-  if (signed.claimed === null) return nothingToHold(signed, files);
+  if (signed.claimed === null) return nothingToHold(signed, await isEmptyFolder(options.disk, options.directory).catch(asOccupied));
   const { claimed } = signed;
-  const objectFiles = await objectFilesOf(options, files);
-  const objects = new ObjectWalk(options.disk, options.directory, objectFiles);
   const rules = options.rules?.(claimed.origin) ?? null;
   const anchors = new AnchorWalk(claimed.origin, options.trust);
   const keys = new RecordedKeys(claimed.origin);
+  let objects = new ObjectWalk(options.disk, options.directory, []);
   let result: PassResult | null = null;
   let finding: Finding | null = null;
   try {
-    checkFiles(claimed.size, files, objectFiles);
+    objects = new ObjectWalk(options.disk, options.directory, await objectFilesOf(options.disk, options.directory, claimed.size));
     result = await passRecords({
       disk: options.disk,
       directory: options.directory,
@@ -177,10 +180,10 @@ async function verifyOnce(options: VerifyOptions, note: string | null): Promise<
       },
       progress: options.progress ?? (() => undefined),
       signal: options.signal,
+      checker: options.checker ?? null,
     });
   } catch (error) {
-    if (!(error instanceof Finding)) throw error;
-    finding = error;
+    finding = asFinding(error, claimed.size);
   }
   const anchored = anchors.result();
   for (const time of signed.opened === null || result === null ? [] : witnessedTimes(signed.opened)) anchored.brackets.covered(claimed.size, time);
@@ -209,13 +212,24 @@ async function verifyOnce(options: VerifyOptions, note: string | null): Promise<
   };
 }
 
+/** What stands where evidence is due, and is none, is a fault of the ledger; all else that is thrown is not about it. */
+function asFinding(error: unknown, size: number): Finding {
+  if (error instanceof Finding) return error;
+  if (error instanceof NotEvidence) return new Finding('INTEGRITY', error.message, Math.max(0, size - 1));
+  throw error;
+}
+
+function asOccupied(error: unknown): false {
+  if (error instanceof NotEvidence) return false;
+  throw error;
+}
+
 /** Rules may give a verdict, such as REPLAY, that stands here only as not run. */
 function firstOfItsName(verdict: Verdict, i: number, all: readonly Verdict[]): boolean {
   return all.findIndex(({ name }) => name === verdict.name) === i;
 }
 
-function nothingToHold(signed: Signed, files: readonly string[]): Verification {
-  const isEmpty = files.length === 0;
+function nothingToHold(signed: Signed, isEmpty: boolean): Verification {
   const none = (name: string): Verdict => ({ name, status: 'notEstablished', message: isEmpty ? 'there is nothing here' : 'there is no size and root to hold the records to' });
   const notProven = notProvenItems(true, false);
   return {
@@ -234,24 +248,6 @@ function nothingToHold(signed: Signed, files: readonly string[]): Verification {
     firstAt: null,
     lastAt: null,
   };
-}
-
-async function objectFilesOf({ disk, directory }: VerifyOptions, files: readonly string[]): Promise<ObjectFile[]> {
-  const found: ObjectFile[] = [];
-  for (let segment = 0; files.includes(`objects/${segment}`); segment++) {
-    const path = `${directory}/objects/${segment}`;
-    found.push({ path, bytes: (await disk.size(path)) ?? 0 });
-  }
-  return found;
-}
-
-/** @throws Finding for a file that nothing in the ledger accounts for. */
-function checkFiles(size: number, files: readonly string[], objectFiles: readonly ObjectFile[]): void {
-  const due = new Set<string>(['checkpoint']);
-  for (const { path } of tilesBetween(0, size)) due.add(path);
-  for (let segment = 0; segment < objectFiles.length; segment++) due.add(`objects/${segment}`);
-  const unexpected = files.find((path) => !due.has(path));
-  if (unexpected !== undefined) throw new Finding('INTEGRITY', `unexpected file ${JSON.stringify(unexpected)}: nothing under the checkpoint of ${size} records accounts for it`, Math.max(0, size - 1));
 }
 
 function withSeq(verdict: Verdict, seq: number | undefined): Verdict {

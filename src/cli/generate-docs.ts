@@ -34,6 +34,7 @@ import { VERSION } from '../version.ts';
 import { connectorsPage } from './connectors-page.ts';
 import { packageRoot } from './package.ts';
 import { recordsPage } from './records-page.ts';
+import { verifyDocumentSchema } from './verify-document.ts';
 import { WORDS } from './words.ts';
 
 /** Each published schema by the name of its file. */
@@ -43,6 +44,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'approval-body': approvalBodySchema,
   'record': recordSchema,
   'evidence': evidenceSchema,
+  'verify-output': verifyDocumentSchema,
   'problem': problemSchema,
   'plan': planSchema,
   'target-state': targetStateSchema,

@@ -1,5 +1,6 @@
 /** How every command is run: its output opened, its errors told as cause, effect and next step, its outcome an exit code. */
-import { AccessError, ClientError } from '../client/index.ts';
+import { AccessError } from '../client/access-error.ts';
+import { ClientError } from '../client/errors.ts';
 import { TrustError } from '../protocol/trust-folder.ts';
 import { CliError, EXIT, type ExitCode, type Trouble } from './exit.ts';
 import { openOutput, plain, type Output } from './output.ts';

@@ -1,16 +1,21 @@
 /** `countersign verify`: what a ledger proves to whoever brings their own trust, one line a verdict, and what it does not prove. */
 import { InvalidArgumentError, type Command } from 'commander';
 import { existsSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { exitCodeOf, LedgerError, nodeDisk, REQUIRED_BY_DEFAULT, type Verdict } from '../../ledger/index.ts';
+import { exitCodeOf, LedgerError, nodeEvidence, parseSigner, REQUIRED_BY_DEFAULT, type Signer, type Verdict } from '../../ledger/index.ts';
+import { attest } from '../evidence/attest.ts';
+import { openBundleThreads } from '../evidence/bundle-threads.ts';
 import { verifyEvidence, type EvidenceVerification } from '../evidence/verify.ts';
-import { loadTrustFolder, TrustError, type Trust } from '../protocol/trust-folder.ts';
+import { loadTrustFolder, TrustError, type LoadedTrust } from '../protocol/trust-folder.ts';
 import { parseTime, timeSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
-import { readText } from './files.ts';
-import { formatSpan, plain, type Output } from './output.ts';
+import { readSecret, readText, writeNew } from './files.ts';
+import { plain, type Output } from './output.ts';
 import type { Runner } from './runner.ts';
+import { documentOf } from './verify-document.ts';
+import { progressOf } from './verify-progress.ts';
 import type { Session } from './world.ts';
 
 interface VerifyFlags {
@@ -20,6 +25,9 @@ interface VerifyFlags {
   readonly minSize?: number;
   readonly asOf?: string;
   readonly oldLedger?: string;
+  readonly threads?: number;
+  readonly attest?: string;
+  readonly attestKey?: string;
 }
 
 const NAMES = ['INTEGRITY', 'SIGNATURE', 'WITNESS', 'COMPLETENESS', 'WORKFLOW', 'TIME', 'REPLAY'] as const;
@@ -37,6 +45,9 @@ export function addVerify(program: Command, run: Runner): void {
     .option('--min-size <n>', 'there must be at least so many records', count)
     .option('--old-ledger <path>', 'the ledger that this one goes on for, or a copy of it: whether it holds itself, and all that was open there was adopted')
     .option('--as-of <time>', 'judge lateness as of then (default: the last record)')
+    .option('--threads <n>', 'threads beside the one that has the last word (default: one for each other core, at most 8)', threadCount)
+    .option('--attest <file>', 'where all that is required holds, write what does as an in-toto statement (SVR) in a DSSE envelope')
+    .option('--attest-key <file>', 'your key that signs it, as of countersign keygen, which only you can read')
     .action(run(verify));
 }
 
@@ -52,6 +63,13 @@ function count(text: string): number {
   return Number(text);
 }
 
+const THREADS_MAX = 8;
+
+function threadCount(text: string): number {
+  if (!/^[0-9]{1,2}$/.test(text) || Number(text) > 64) throw new InvalidArgumentError('not a number of threads from 0 to 64');
+  return Number(text);
+}
+
 async function verify(session: Session, given: string, flags: VerifyFlags): Promise<ExitCode> {
   const { out } = session;
   if (flags.asOf !== undefined && !timeSchema.safeParse(flags.asOf).success) throw new CliError(EXIT.usage, 'usage', { cause: '--as-of takes a time such as 2026-11-23T19:05:00.000Z' });
@@ -60,17 +78,59 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   const pinned = flags.pinned === undefined ? null : readText(resolve(session.cwd, flags.pinned), 'the pinned checkpoint');
   const old = flags.oldLedger === undefined ? null : ledgerFolder(resolve(session.cwd, flags.oldLedger));
   const required = flags.require ?? (trust !== null && !wholeFolder ? REQUIRED_ALONE : REQUIRED_BY_DEFAULT);
+  const attestation = attestationOf(session, flags, trust);
+  const threads = openBundleThreads(flags.threads ?? Math.min(availableParallelism() - 1, THREADS_MAX), wholeFolder ? trust : null, { signal: session.signal });
   const verification = await guarded(() => verifyEvidence({
-    disk: nodeDisk(dirname(directory)), directory: basename(directory), trust, wholeFolder, pinned, progress: progressOf(session), signal: session.signal,
-    ...(old === null ? {} : { old: { disk: nodeDisk(dirname(old)), directory: basename(old), signal: session.signal } }),
+    disk: nodeEvidence(dirname(directory)), directory: basename(directory), trust, wholeFolder, pinned, progress: progressOf(session), signal: session.signal,
+    ...(threads === null ? {} : { ahead: threads }),
+    ...(old === null ? {} : { old: { disk: nodeEvidence(dirname(old)), directory: basename(old), signal: session.signal } }),
     ...(flags.minSize === undefined ? {} : { minSize: flags.minSize }), ...(flags.asOf === undefined ? {} : { asOfMs: parseTime(flags.asOf) }),
-  }));
+  })).finally(() => threads?.close());
   out.progress('');
-  const exit = exitCodeOf(verification.verdicts, required);
-  out.document(documentOf(verification, required, directory, exit));
+  const exit = exitOf(verification, required);
+  if (exit === EXIT.ok) attestation?.write(verification);
+  out.document(documentOf({ verification, required, directory, exit, trust: trust?.digest ?? null, attestation: exit === EXIT.ok ? (attestation?.path ?? null) : null }));
   for (const line of linesOf(verification, required, out)) out.line(line);
   out.line(conclusion(verification, required, exit, out));
+  if (attestation !== null) out.say(exit === EXIT.ok ? `${attestation.path} attests it, signed by ${attestation.by}` : 'Nothing was attested.');
   return exit;
+}
+
+/** 0 only where records were read to the end, whatever is asked for: of an empty ledger, or of one whose first record is missing, nothing is verified. */
+function exitOf(verification: EvidenceVerification, required: readonly string[]): 0 | 1 | 3 {
+  const exit = exitCodeOf(verification.verdicts, required);
+  return exit === EXIT.ok && verification.firstAt === null ? EXIT.notEstablished : exit;
+}
+
+interface Attestation {
+  readonly path: string;
+  readonly by: string;
+  write(verification: EvidenceVerification): void;
+}
+
+/** Ready to be written before anything is verified: a key that cannot be used, or a file that is there, is told at once. */
+function attestationOf({ cwd, nowMs }: Session, { attest: file, attestKey }: VerifyFlags, trust: LoadedTrust | null): Attestation | null {
+  const usage = (cause: string): CliError => new CliError(EXIT.usage, 'usage', { cause, effect: 'Nothing was verified.' });
+  if (file === undefined && attestKey === undefined) return null;
+  if (file === undefined || attestKey === undefined) throw usage('--attest and --attest-key go together');
+  if (trust === null) throw usage('--attest takes --trust: it says under which');
+  const path = resolve(cwd, file);
+  if (existsSync(path)) throw new CliError(EXIT.usage, 'exists', { cause: `${path} is there already`, effect: 'It was left as it is. Nothing was verified.' });
+  const signer = signerIn(resolve(cwd, attestKey));
+  return {
+    path, by: signer.keyName,
+    write: (verification) => writeNew(path, `${JSON.stringify(attest({ verification, trust: trust.digest, version: VERSION, atMs: nowMs() }, signer))}\n`),
+  };
+}
+
+function signerIn(path: string): Signer {
+  const text = readSecret(path, 'the key');
+  try {
+    return parseSigner(text);
+  } catch (cause) {
+    if (!(cause instanceof LedgerError)) throw cause;
+    throw new CliError(EXIT.usage, 'malformed', { cause: `${path} holds no key to sign with: ${cause.message}`, effect: 'Nothing was verified.', next: 'make one:  countersign keygen revoker --name person:YOU --out FILE' }, { cause });
+  }
 }
 
 /** The ledger folder itself, whether it or its parent was named. @throws CliError `no-ledger` */
@@ -84,7 +144,7 @@ function ledgerFolder(path: string): string {
   return found;
 }
 
-async function openTrust(session: Session, flags: VerifyFlags): Promise<{ trust: Trust | null; wholeFolder: boolean }> {
+async function openTrust(session: Session, flags: VerifyFlags): Promise<{ trust: LoadedTrust | null; wholeFolder: boolean }> {
   if (flags.trust === undefined) {
     session.out.say('no --trust: nobody’s signature is believed, so little can be established');
     return { trust: null, wholeFolder: false };
@@ -106,25 +166,6 @@ async function guarded(work: () => Promise<EvidenceVerification>): Promise<Evide
     if (!(cause instanceof LedgerError)) throw cause;
     throw new CliError(EXIT.notEstablished, 'bad-pinned-checkpoint', { cause: `the pinned checkpoint is itself no good: ${cause.message}`, effect: 'Nothing was verified.' }, { cause });
   }
-}
-
-/** Shown once there is something to wait for. */
-const PROGRESS_AFTER_MS = 500;
-const PROGRESS_EVERY_MS = 100;
-const BAR_WIDTH = 24;
-
-function progressOf({ out, nowMs }: Session): (done: number, size: number) => void {
-  const startedMs = nowMs();
-  let shownMs = startedMs + PROGRESS_AFTER_MS - PROGRESS_EVERY_MS;
-  return (done, size) => {
-    const atMs = nowMs();
-    if (atMs - shownMs < PROGRESS_EVERY_MS || size === 0) return;
-    shownMs = atMs;
-    const rate = done / Math.max(0.001, (atMs - startedMs) / 1000);
-    const filled = Math.floor((done / size) * BAR_WIDTH);
-    const left = rate === 0 ? '' : `, ${formatSpan(((size - done) / rate) * 1000)} left`;
-    out.progress(`[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${done}/${size} records, ${Math.round(rate)}/s${left}`);
-  };
 }
 
 const MARKS = { holds: '✓', fails: '✗', notEstablished: '–' } as const;
@@ -155,20 +196,10 @@ function summaryOf({ head, firstAt, lastAt, objects }: EvidenceVerification): st
   ];
 }
 
-function conclusion({ verdicts }: EvidenceVerification, required: readonly string[], exit: 0 | 1 | 3, out: Output): string {
+function conclusion({ verdicts, firstAt }: EvidenceVerification, required: readonly string[], exit: 0 | 1 | 3, out: Output): string {
   if (exit === 0) return out.good(`verified: ${required.join(', ')}`);
+  if (exit === 3 && firstAt === null && exitCodeOf(verdicts, required) === 0) return out.bad('NOT VERIFIED: no record was verified');
   const status = exit === 1 ? 'fails' : 'notEstablished';
   const those = required.filter((name) => (verdicts.find((verdict) => verdict.name === name)?.status ?? 'notEstablished') === status);
   return exit === 1 ? out.bad(`NOT VERIFIED: ${those.join(', ')} failed`) : out.bad(`NOT VERIFIED: ${those.join(', ')} could not be established`);
-}
-
-function documentOf(verification: EvidenceVerification, required: readonly string[], directory: string, exit: ExitCode): unknown {
-  const { verdicts, notProven, head, objects, firstAt, lastAt, workflow } = verification;
-  return {
-    v: 1, exit, required, directory, verifier: `countersign ${VERSION}`,
-    verdicts: verdicts.filter(({ name }) => name !== 'NOT PROVEN'), notProven,
-    head: head === null ? null : { origin: head.origin, size: head.size, root: Buffer.from(head.root).toString('base64'), key: head.keyName },
-    objects, firstAt, lastAt,
-    workflow: workflow === null ? null : { counts: workflow.counts, violationCount: workflow.violationCount, violations: workflow.violations, erasedPlans: workflow.erasedPlans },
-  };
 }

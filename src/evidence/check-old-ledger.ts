@@ -2,7 +2,7 @@
  * Whether a log has adopted all that was open in the one that it goes on for, each change to its last record and each lock that stood: what only the old
  * ledger can tell. That is held to its own checkpoint first, and to its own WORKFLOW, and must have grown from the head that was adopted.
  */
-import { verifyLedger, type Disk, type LedgerRecord } from '../../ledger/index.ts';
+import { verifyLedger, type EvidenceDisk, type LedgerRecord } from '../../ledger/index.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { eventsOf } from './adoption.ts';
@@ -13,7 +13,7 @@ import { fault, type Fault, type Violation } from './violation.ts';
 import { isMalformed, openWorkflow, type Workflow } from './workflow.ts';
 
 export interface OldLedger {
-  readonly disk: Disk;
+  readonly disk: EvidenceDisk;
   /** The folder that holds its `checkpoint`, `tile/` and `objects/`. */
   readonly directory: string;
   readonly signal?: AbortSignal;

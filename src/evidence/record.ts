@@ -123,6 +123,8 @@ export function isChangeEventType(type: string): type is ChangeEventType {
   return Object.hasOwn(changeEventBodies, type);
 }
 
+const attemptReportSchema = z.union([actedReportSchema, readReportSchema]);
+
 async function attachments(event: NewEvent, record: LedgerRecord, readObject: ReadObject): Promise<Attached | null> {
   const load = async <T>(digest: string | null, schema: z.ZodType<T>): Promise<T | undefined> => {
     if (digest === null || !record.objects.includes(digest)) return undefined;
@@ -141,7 +143,7 @@ async function attachments(event: NewEvent, record: LedgerRecord, readObject: Re
       return drop({ before: await load(readPayload(event.body.report, readReportSchema).state, targetStateSchema) });
     case 'step.succeeded':
     case 'step.failed': {
-      const report = readPayload(event.body.report, z.union([actedReportSchema, readReportSchema]));
+      const report = readPayload(event.body.report, attemptReportSchema);
       if (report.kind === 'read') return null;
       return drop({ before: await load(report.before, targetStateSchema), after: await load(report.after, targetStateSchema) });
     }

@@ -2,7 +2,7 @@
 import { canonicalText, LedgerError, type Verifier } from '../../ledger/index.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { callerIdOf, callerVerifier } from '../protocol/caller.ts';
-import { payloadDigest, openDsse } from '../protocol/dsse.ts';
+import { payloadDigest, openDsse, type Proven } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import {
   approvalStatementSchema, APPROVAL_TYPE, reportSchema, REPORT_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE,
@@ -17,6 +17,8 @@ export interface Believed {
   /** What is signed must name this log: that of the checkpoint under verification, or the adopted one that a change was begun under. */
   readonly logId: string;
   readonly sidecarKeys: readonly Verifier[];
+  /** Signatures that other threads have checked. */
+  readonly proven?: Proven | null;
 }
 
 export type Opened<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly fault: Fault };
@@ -33,13 +35,13 @@ function guarded<T>(code: Fault['code'], what: string, open: () => T): Opened<T>
 }
 
 export function openTicket(believed: Believed, envelope: Dsse): Opened<Ticket> {
-  return guarded('ticket-signature', 'the ticket', () => openDsse(envelope, TICKET_TYPE, ticketSchema, believed.sidecarKeys));
+  return guarded('ticket-signature', 'the ticket', () => openDsse(envelope, TICKET_TYPE, ticketSchema, believed.sidecarKeys, believed.proven));
 }
 
 /** Only the session class can be verified: `ssh` and `passkey` proofs are not in use yet, and what cannot be checked is not believed. */
 export function openApproval(believed: Believed, approval: Approval): Opened<ApprovalStatement> {
   if (approval.proofClass !== 'session') return failed('approval-signature', `an approval by ${approval.proofClass}, which this build cannot check`);
-  const opened = guarded('approval-signature', 'the approval', () => openDsse(approval.envelope, APPROVAL_TYPE, approvalStatementSchema, believed.sidecarKeys));
+  const opened = guarded('approval-signature', 'the approval', () => openDsse(approval.envelope, APPROVAL_TYPE, approvalStatementSchema, believed.sidecarKeys, believed.proven));
   const digest = payloadDigest(approval.envelope);
   if (opened.ok && approval.approvalId !== `apr_${digest.slice('sha256:'.length, 'sha256:'.length + 32)}`) {
     return failed('approval-mismatch', 'the id of the approval is not that of its statement');
@@ -52,7 +54,7 @@ export function openOrder(believed: Believed, envelope: Dsse): Opened<RevokeOrde
   const keyid = envelope.signatures[0]?.keyid;
   const revoker = keyid === undefined ? null : revokerOf(believed.trust.requirements, keyid);
   const keys = revoker === null ? believed.sidecarKeys : [revoker.key];
-  const opened = guarded('order-signature', 'the revoke order', () => openDsse(envelope, REVOKE_ORDER_TYPE, revokeOrderSchema, keys));
+  const opened = guarded('order-signature', 'the revoke order', () => openDsse(envelope, REVOKE_ORDER_TYPE, revokeOrderSchema, keys, believed.proven));
   if (opened.ok && revoker !== null && opened.value.orderedBy !== revoker.principal) {
     return failed('order-signature', `an order in the name of ${opened.value.orderedBy}, signed by ${revoker.principal}`);
   }
@@ -67,7 +69,7 @@ export function openReport(believed: Believed, event: ChangeEvent, envelope: Dss
   const { actor } = event;
   const key = callerKey !== null && actor === callerIdOf(callerKey) ? keyOfRun(callerKey) : keyOfExecutor(believed, actor, connector);
   if (!key.ok) return key;
-  const opened = guarded('report-signature', `the report of ${actor}`, () => openDsse(envelope, REPORT_TYPE, reportSchema, [key.value]));
+  const opened = guarded('report-signature', `the report of ${actor}`, () => openDsse(envelope, REPORT_TYPE, reportSchema, [key.value], believed.proven));
   if (!opened.ok) return opened;
   if (opened.value.executor !== actor) return failed('wrong-actor', `a record by ${actor} of a report by ${opened.value.executor}`);
   if (opened.value.log !== believed.logId || opened.value.changeId !== event.changeId) return failed('report-mismatch', 'the report is about another change');

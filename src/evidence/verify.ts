@@ -1,5 +1,6 @@
 /** The ledger's own verdicts, and WORKFLOW among them. Needs the evidence, this code, and the auditor's own trust; nothing else. */
-import { verifyLedger, type Disk, type RuleSet, type Verdict, type Verification } from '../../ledger/index.ts';
+import { verifyLedger, type BundleChecker, type EvidenceDisk, type RuleSet, type Verdict, type Verification } from '../../ledger/index.ts';
+import type { Proven } from '../protocol/dsse.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { AdoptionFindings } from './check-adoption.ts';
@@ -8,7 +9,7 @@ import { KEPT_MAX, openWorkflow, type WorkflowFindings, type WorkflowOptions } f
 import type { Violation, ViolationCode } from './violation.ts';
 
 export interface VerifyEvidenceOptions {
-  readonly disk: Disk;
+  readonly disk: EvidenceDisk;
   /** The folder that holds `checkpoint`, `tile/` and `objects/`. */
   readonly directory: string;
   /** null: nobody's signature is believed. */
@@ -23,6 +24,8 @@ export interface VerifyEvidenceOptions {
   readonly old?: OldLedger;
   readonly progress?: (done: number, size: number) => void;
   readonly signal?: AbortSignal;
+  /** Checks bundles, and the signatures in them, ahead of what is verified here: other threads. What is found is the same without it. */
+  readonly ahead?: { readonly checker: BundleChecker; readonly proven: Proven };
 }
 
 export interface EvidenceVerification extends Verification {
@@ -38,7 +41,7 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
     seen.findings = null;
     if (trust === null || !wholeFolder) return withoutTrust(trust === null ? 'no trust was given' : 'no trust folder');
     return workflowRules(
-      { trust, origin, ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }), ...(options.asOfMs === undefined ? {} : { asOfMs: options.asOfMs }) },
+      { trust, origin, proven: options.ahead?.proven ?? null, ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }), ...(options.asOfMs === undefined ? {} : { asOfMs: options.asOfMs }) },
       (found) => {
         seen.findings = found;
       },
@@ -49,6 +52,7 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
     ...(options.minSize === undefined ? {} : { minSize: options.minSize }),
     ...(options.progress === undefined ? {} : { progress: options.progress }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(options.ahead === undefined ? {} : { checker: options.ahead.checker }),
   });
   const { findings } = seen;
   const against = options.old === undefined || findings === null || trust === null ? null : await againstOld(options.old, findings, trust);

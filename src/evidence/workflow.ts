@@ -9,7 +9,7 @@ import { logOf } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
-import { readPayload } from '../protocol/dsse.ts';
+import { readPayload, type Proven } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { ticketSchema } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
@@ -47,6 +47,8 @@ export interface WorkflowOptions {
   readonly graceMs?: number;
   /** Judge lateness as of then (epoch ms); default: as of the last record. */
   readonly asOfMs?: number | null;
+  /** Signatures that other threads have checked. */
+  readonly proven?: Proven | null;
 }
 
 export interface WorkflowFindings {
@@ -70,11 +72,11 @@ export interface Workflow {
   finish(): Promise<WorkflowFindings>;
 }
 
-export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null }: WorkflowOptions): Workflow {
+export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, proven = null }: WorkflowOptions): Workflow {
   const logId = logIdOf(origin);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
-    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [] }, locks: openLocks(trust), cases: openCases(open), extensions: openExtensions(open),
+    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [], proven }, locks: openLocks(trust), cases: openCases(open), extensions: openExtensions(open),
     targets: openTargets(), graceMs,
   };
   const { believed, cases, extensions, locks, targets } = surroundings;
@@ -82,7 +84,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
   /** What is signed about a change names the log that it was begun under, also after that was adopted. */
   const believedOf = (changeId: string): Believed => {
     const log = logOf(changeId);
-    return log !== logId && adoption.has(log) ? { trust, logId: log, sidecarKeys: trust.sidecars.get(log) ?? [] } : believed;
+    return log !== logId && adoption.has(log) ? { trust, logId: log, sidecarKeys: trust.sidecars.get(log) ?? [], proven } : believed;
   };
   const reconciliations = openReconciliations(believed, believedOf);
   const counting = openCounting();

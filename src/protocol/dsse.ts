@@ -30,27 +30,51 @@ export function payloadDigest(envelope: Dsse): string {
   return digestOf(Buffer.from(envelope.payload, 'base64'));
 }
 
+/** Whoever has checked signatures already: whether `key` was found to have signed exactly this envelope, {@link isSigned} and all. */
+export interface Proven {
+  has(key: Verifier, envelope: Dsse): boolean;
+}
+
+/** Whether `key` has signed the envelope, both spelled in canonical base64. */
+export function isSigned({ payloadType, payload, signatures: [signature] }: Dsse, key: Verifier): boolean {
+  const bytes = Buffer.from(payload, 'base64');
+  const sig = Buffer.from(signature?.sig ?? '', 'base64');
+  return bytes.toString('base64') === payload && sig.toString('base64') === signature?.sig && key.verify(preAuthEncoding(payloadType, bytes), sig);
+}
+
 /**
  * The document inside, once its signature holds under one of `keys` and its bytes are the canonical form of what `schema` accepts.
  *
+ * @param proven signatures in it are not checked again
  * @throws ProtocolError `bad-signature` (no key matches, wrong type or signature) or `malformed`; nothing has been believed.
  */
-export function openDsse<T>(envelope: Dsse, payloadType: string, schema: z.ZodType<T>, keys: readonly Verifier[]): T {
+export function openDsse<T>(envelope: Dsse, payloadType: string, schema: z.ZodType<T>, keys: readonly Verifier[], proven: Proven | null = null): T {
   if (envelope.payloadType !== payloadType) throw new ProtocolError('bad-signature', `payload type ${envelope.payloadType} where ${payloadType} is due`);
-  const payload = Buffer.from(envelope.payload, 'base64');
-  if (payload.toString('base64') !== envelope.payload) throw new ProtocolError('malformed', 'payload is not canonical base64');
   const [signature] = envelope.signatures;
   const key = keys.find((candidate) => candidate.keyName === signature?.keyid);
+  if (key !== undefined && proven?.has(key, envelope) === true) return readPayload(envelope, schema);
+  const payload = Buffer.from(envelope.payload, 'base64');
+  if (payload.toString('base64') !== envelope.payload) throw new ProtocolError('malformed', 'payload is not canonical base64');
   if (signature === undefined || key === undefined) throw new ProtocolError('bad-signature', `no trusted key ${signature?.keyid ?? '(none)'}`);
-  const sig = Buffer.from(signature.sig, 'base64');
-  if (sig.toString('base64') !== signature.sig || !key.verify(preAuthEncoding(payloadType, payload), sig)) {
-    throw new ProtocolError('bad-signature', `the signature of ${key.keyName} does not hold`);
-  }
+  if (!isSigned(envelope, key)) throw new ProtocolError('bad-signature', `the signature of ${key.keyName} does not hold`);
   return readPayload(envelope, schema);
 }
 
+/**
+ * What was read of an envelope, by the schema that it was read with: each is read at every check and every fold that its record goes through.
+ * Whoever reads one may keep it, and not change it.
+ */
+const read = new WeakMap<Dsse, { readonly payload: string; readonly bySchema: Map<z.ZodType, unknown> }>();
+
 /** The document inside, its signature *not* looked at: for those who wrote it, or who only fold what was recorded. */
 export function readPayload<T>(envelope: Dsse, schema: z.ZodType<T>): T {
+  let known = read.get(envelope);
+  if (known?.payload !== envelope.payload) read.set(envelope, (known = { payload: envelope.payload, bySchema: new Map() }));
+  if (!known.bySchema.has(schema)) known.bySchema.set(schema, parsePayload(envelope, schema));
+  return known.bySchema.get(schema) as T;
+}
+
+function parsePayload<T>(envelope: Dsse, schema: z.ZodType<T>): T {
   const payload = Buffer.from(envelope.payload, 'base64');
   let value: unknown;
   try {

@@ -6,7 +6,7 @@ import type { Stats } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { z } from 'zod';
-import { JsonError, LedgerError, logIdOf, parseStrict, parseTrustPolicy, parseVerifier, type TrustPolicy, type Verifier } from '../../ledger/index.ts';
+import { canonicalBytes, digestOf, JsonError, LedgerError, logIdOf, parseStrict, parseTrustPolicy, parseVerifier, type TrustPolicy, type Verifier } from '../../ledger/index.ts';
 import { PROOF_CLASSES } from './decision.ts';
 import { givesAccess, type PlanStep } from './plan.ts';
 import type { FloorDemand } from './sufficiency.ts';
@@ -21,6 +21,11 @@ export interface Trust {
   /** Report keys, and the connectors each executor may speak for. */
   readonly executors: ReadonlyMap<string, TrustedExecutor>;
   readonly requirements: RequirementsFile;
+}
+
+export interface LoadedTrust extends Trust {
+  /** Names what was loaded: the digest of its files, see {@link trustDigest}. */
+  readonly digest: string;
 }
 
 export interface TrustedExecutor {
@@ -58,7 +63,7 @@ const NO_REQUIREMENTS: RequirementsFile = { v: 1, floors: [], revokers: [], cloc
  * @param options.actedOn access is given by it: then neither it nor a file in it may be one that everybody can write to
  * @throws TrustError; then nothing is trusted
  */
-export async function loadTrustFolder(path: string, options: { readonly actedOn?: boolean } = {}): Promise<Trust> {
+export async function loadTrustFolder(path: string, options: { readonly actedOn?: boolean } = {}): Promise<LoadedTrust> {
   const info = await statOf(path);
   if (options.actedOn === true) {
     const files = info.isFile() ? [] : [POLICY, SIDECARS, EXECUTORS, REQUIREMENTS].map((name) => join(path, name));
@@ -81,15 +86,23 @@ function statOf(path: string): Promise<Stats> {
 }
 
 /** The trust that the texts of a folder's files state. Pure. @throws TrustError */
-export function parseTrust(texts: TrustTexts): Trust {
+export function parseTrust(texts: TrustTexts): LoadedTrust {
   const policy = parsePolicy(texts.policy);
-  if (texts.rest === null) return { policy, sidecars: new Map(), executors: new Map(), requirements: NO_REQUIREMENTS };
+  const digest = trustDigest(texts);
+  if (texts.rest === null) return { policy, sidecars: new Map(), executors: new Map(), requirements: NO_REQUIREMENTS, digest };
   return {
     policy,
     sidecars: sidecarsOf(parseFile(SIDECARS, texts.rest.sidecars, sidecarsFileSchema), policy),
     executors: executorsOf(parseFile(EXECUTORS, texts.rest.executors, executorsFileSchema)),
     requirements: checkedRequirements(parseFile(REQUIREMENTS, texts.rest.requirements, requirementsFileSchema)),
+    digest,
   };
+}
+
+/** The digest of the RFC 8785 object in which each file's name has the digest of its bytes: any change of any file is another trust. */
+export function trustDigest({ policy, rest }: TrustTexts): string {
+  const files: [string, string][] = [[POLICY, policy], ...(rest === null ? [] : [[SIDECARS, rest.sidecars], [EXECUTORS, rest.executors], [REQUIREMENTS, rest.requirements]] as [string, string][])];
+  return digestOf(canonicalBytes(Object.fromEntries(files.map(([name, text]) => [name, digestOf(Buffer.from(text, 'utf8'))]))));
 }
 
 /** The principal and key that may revoke under the name `keyName` (`name+xxxxxxxx`); null where the floor lists none. */

@@ -89,12 +89,15 @@ export class Telling {
   readonly changeId: string;
   atMs: number;
   state: ChangeState | null = null;
+  /** Tells its salts from those of other tellings. */
+  readonly seed: number;
   private readonly ledger: Beat[];
 
   /** @param ledger the beats of everything that is told beside it, in the order in which it happens */
-  constructor(atMs: number, ledger: Beat[] = []) {
+  constructor(atMs: number, ledger: Beat[] = [], seed = 0) {
     ids += 1;
     this.ledger = ledger;
+    this.seed = seed;
     this.changeId = newChangeId(logId, atMs, (length) => new Uint8Array(length).fill(ids % 31));
     this.atMs = atMs;
   }
@@ -126,11 +129,15 @@ export class Telling {
   }
 }
 
-export const salt = (n: number): string => Buffer.alloc(16, n).toString('base64url');
+export function salt(n: number, seed = 0): string {
+  const bytes = Buffer.alloc(16, n);
+  if (seed > 0) bytes.writeUInt32BE(seed, 12);
+  return bytes.toString('base64url');
+}
 export const provenance: Provenance = { bundle: digestOf(Buffer.from('bundle')), input: digestOf(Buffer.from('input')), facts: [] };
 
-export function targetState(account: string, held: readonly string[], exists: boolean, n: number): TargetState {
-  return { v: 1, salt: salt(n), connector: 'pg-main', target: 'app', account, exists, touched: { account: exists ? 'present' : 'absent' }, held: [...held] };
+export function targetState(account: string, held: readonly string[], exists: boolean, n: number, seed = 0): TargetState {
+  return { v: 1, salt: salt(n, seed), connector: 'pg-main', target: 'app', account, exists, touched: { account: exists ? 'present' : 'absent' }, held: [...held] };
 }
 
 export function decision(effect: Decision['effect'], approvers: Decision['obligations']['approvers'] = null): Decision {
@@ -158,12 +165,12 @@ export function toldUntilDecided(request: ChangeRequest, atMs: number, effect: D
   if (telling.state === null) telling.do({ type: 'request', by: request.subject, request, requester: [request.subject], idempotency: null });
   const query = deriveQuery(telling.changeId, request, account);
   telling.later(5).do({ type: 'authoriseRead', by: sidecar, ticket: sign.ticket(deriveReadTicket(telling.now, query, EXECUTOR, telling.atMs, 300)) });
-  const before = targetState(account, [], request.kind !== 'provision', 1);
+  const before = targetState(account, [], request.kind !== 'provision', 1, telling.seed);
   report(telling.later(20), {
     kind: 'read', v: 1, executor: EXECUTOR, log: logId, changeId: telling.changeId, at: formatTime(telling.atMs), stepId: telling.now.read!.stepId, issue: 1,
     outcome: 'done', code: null, detail: null, state: digestOf(canonicalBytes(before)),
   }, [before]);
-  const plan = derivePlan(telling.now, query, before, { salt: salt(2), window: null, consumers: [], parent: null });
+  const plan = derivePlan(telling.now, query, before, { salt: salt(2, telling.seed), window: null, consumers: [], parent: null });
   return telling.later(5).do({
     type: 'recordDecision', by: sidecar, phase: 'request', plan, decision: decision(effect, effect === 'needsApproval' ? ANA : null), provenance, approvalSeconds: 3600,
   });
@@ -192,8 +199,8 @@ export function toldUntilActive(telling: Telling, fingerprint = 'ab'.repeat(32))
   const { step, issue } = actOf(telling);
   const common = { v: 1 as const, executor: EXECUTOR, log: logId, changeId: telling.changeId, stepId: step.stepId, issue };
   report(telling.later(4), { kind: 'claimed', ...common, at: formatTime(telling.atMs) }, []);
-  const after = targetState(step.account, step.privileges, true, 3);
-  const before = targetState(step.account, [], step.action !== 'provision', 4);
+  const after = targetState(step.account, step.privileges, true, 3, telling.seed);
+  const before = targetState(step.account, [], step.action !== 'provision', 4, telling.seed);
   const seal: Seal | null = step.action !== 'provision' ? null
     : { recipient: RECIPIENT, ciphertext: digestOf(Buffer.from('sealed')), fingerprint, replaces: null };
   report(telling.later(30), {
@@ -210,7 +217,7 @@ export function toldUntilActive(telling: Telling, fingerprint = 'ab'.repeat(32))
 export function toldUntilEnded(telling: Telling, order: Dsse, lateMs = 400): Telling {
   const content = readPayload(order, revokeOrderSchema);
   telling.atMs = Math.max(telling.atMs, Date.parse(content.notBefore) + lateMs);
-  const after = targetState(content.account, [], false, 5);
+  const after = targetState(content.account, [], false, 5, telling.seed);
   report(telling.later(10), {
     kind: 'revoked', v: 1, executor: EXECUTOR, log: logId, changeId: telling.changeId, at: formatTime(telling.atMs - 10), leaseId: content.leaseId, epoch: content.epoch,
     order: payloadDigest(order), outcome: 'done', code: null, detail: null, after: digestOf(canonicalBytes(after)), byUse: 'notTried', attempt: 1,

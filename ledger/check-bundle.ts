@@ -1,0 +1,83 @@
+/** Whether the bytes of one bundle are the records that its tile names: what can be checked of 256 records without those before them. */
+import { HASH_BYTES, sameBytes } from './hash.ts';
+import { leafHash } from './merkle.ts';
+import { decodeRecord, type LedgerRecord } from './record.ts';
+import { decodeBundle } from './tiles.ts';
+
+export interface CheckedBundle {
+  readonly leaves: readonly Uint8Array[];
+  readonly records: readonly LedgerRecord[];
+}
+
+export interface RawBundle {
+  /** The seq of its first record. */
+  readonly first: number;
+  readonly bytes: Uint8Array;
+  /** Its tile of level 0: 32 bytes for each record that is due. */
+  readonly tile: Uint8Array;
+}
+
+export interface CheckerAnswer {
+  /** What {@link isWhole} says. */
+  readonly holds: boolean;
+  /** Called when the pass comes to its records. */
+  readonly reached?: () => void;
+}
+
+/** Whoever checks bundles elsewhere, such as in other threads, while the pass is at those before. Must answer as {@link isWhole} does. */
+export interface BundleChecker {
+  /** Records from which on a ledger is worth the trouble. */
+  readonly sizeMin: number;
+  /** How many bundles may be under way at one time. */
+  readonly ahead: number;
+  /** @throws Error when it cannot be told; then verification ends without a verdict */
+  check(bundle: RawBundle): Promise<CheckerAnswer>;
+}
+
+export function splitHashes(tile: Uint8Array): Uint8Array[] {
+  return Array.from({ length: tile.byteLength / HASH_BYTES }, (_, i) => tile.subarray(i * HASH_BYTES, (i + 1) * HASH_BYTES));
+}
+
+/** The records of the bundle, or null at anything wrong; what it is is for `diagnoseBundle` to say. */
+export function checkBundle(bytes: Uint8Array, hashes: readonly Uint8Array[], first: number, lastLeaf: string | null): CheckedBundle | null {
+  const records = recordsOf(bytes, hashes, first);
+  return records !== null && records[0]!.prev === lastLeaf ? { leaves: hashes, records } : null;
+}
+
+/** Whether these are, byte for byte, the records `first` … of the tile, in their one spelling, each naming the one before it in the bundle. */
+export function isWhole({ first, bytes, tile }: RawBundle): boolean {
+  return recordsOf(bytes, splitHashes(tile), first) !== null;
+}
+
+/** The records of a bundle that {@link isWhole}, as somebody else has found; null where they do not follow on what came before. */
+export function checkedElsewhere({ holds, reached }: CheckerAnswer, bytes: Uint8Array, hashes: readonly Uint8Array[], lastLeaf: string | null): CheckedBundle | null {
+  if (!holds) return null;
+  // That each is the one spelling of a record is shown, so that the engine's own parser reads what ours would.
+  const records = decodeBundle(bytes).map((entry) => JSON.parse(Buffer.from(entry.buffer, entry.byteOffset, entry.byteLength).toString('utf8')) as LedgerRecord);
+  if (records[0]!.prev !== lastLeaf) return null;
+  reached?.();
+  return { leaves: hashes, records };
+}
+
+function recordsOf(bytes: Uint8Array, hashes: readonly Uint8Array[], first: number): LedgerRecord[] | null {
+  try {
+    const entries = decodeBundle(bytes, hashes.length);
+    if (entries.length !== hashes.length) return null;
+    const records: LedgerRecord[] = [];
+    for (const [i, entry] of entries.entries()) {
+      if (!sameBytes(leafHash(entry), hashes[i]!)) return null;
+      const record = decodeRecord(entry);
+      if (record.seq !== first + i) return null;
+      // A tile that was altered together with its record shows only in the chain.
+      if (i > 0 && record.prev !== digestText(hashes[i - 1]!)) return null;
+      records.push(record);
+    }
+    return records;
+  } catch {
+    return null;
+  }
+}
+
+function digestText(hash32: Uint8Array): string {
+  return `sha256:${Buffer.from(hash32.buffer, hash32.byteOffset, HASH_BYTES).toString('hex')}`;
+}
