@@ -24,6 +24,8 @@ export {
 export {
   decodeRecord, encodeRecord, RECORD_BYTES_MAX, RECORD_OBJECTS_MAX, timeOf, type LedgerRecord, type RecordDraft,
 } from './record.ts';
+export { encodeHead, HEAD_HASHES_MAX, headKey, HeadMap, verifyHead, type ChangeHead, type HeadProof } from './change-heads.ts';
+export { HEADS_TYPE, type ChangeHeads } from './verify-heads.ts';
 export type { AppendFile, Disk } from './disk.ts';
 export { nodeDisk } from './node-disk.ts';
 export {

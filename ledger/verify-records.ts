@@ -8,6 +8,7 @@ import { EMPTY_ROOT, Frontier, leafHash } from './merkle.ts';
 import { decodeRecord, timeOf, type LedgerRecord } from './record.ts';
 import { bundlePath, decodeBundle, tilePath, TILE_WIDTH } from './tiles.ts';
 import { Finding } from './verdict.ts';
+import { headsFaultOf } from './verify-heads.ts';
 import type { ObjectWalk } from './verify-objects.ts';
 
 export interface PassOptions {
@@ -59,6 +60,8 @@ export async function passRecords(options: PassOptions): Promise<PassResult> {
       const record = bundle.records[i]!;
       const fault = heads.faultOf(record);
       if (fault !== null) throw new Finding('COMPLETENESS', chainMessage(record, fault), record.seq);
+      const falseHeads = headsFaultOf(record, heads);
+      if (falseHeads !== null) throw new Finding('COMPLETENESS', falseHeads, record.seq);
       heads.advance(record, leaf);
       frontier.push(leaf);
       if (frontier.size === options.rootAt) rootThere = frontier.root();

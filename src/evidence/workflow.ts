@@ -256,6 +256,7 @@ function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly
       return adoption.begin(record) ?? bySidecar();
     case 'ledger.recovered':
     case 'ledger.restored':
+    case 'ledger.heads':
     case 'outbox.refilled':
     case 'messages.refused':
     case 'facts.loaded':
