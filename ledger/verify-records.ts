@@ -51,7 +51,7 @@ export async function passRecords(options: PassOptions): Promise<PassResult> {
   const rows = new TileRows(options.disk, options.directory, checkpoint.size);
   const frontier = new Frontier((level, index, node) => rows.node(level, index, node));
   const heads = new ChainHeads();
-  const time = new Clock();
+  const time = new RecordTimes();
   let rootThere = options.rootAt === 0 ? EMPTY_ROOT : null;
   for (let first = 0; first < checkpoint.size; first += TILE_WIDTH) {
     options.signal?.throwIfAborted();
@@ -189,14 +189,14 @@ class TileRows {
 }
 
 /** Follows the records' own times. */
-class Clock {
+export class RecordTimes {
   #first: string | null = null;
   #last: string | null = null;
   #latestMs = -Infinity;
   #worstStepBackMs = 0;
   #worstSeq = 0;
 
-  note({ at, seq }: LedgerRecord): void {
+  note({ at, seq }: Pick<LedgerRecord, 'at' | 'seq'>): void {
     this.#first ??= at;
     this.#last = at;
     const ms = timeOf(at);

@@ -47,6 +47,8 @@ export interface WorkflowOptions {
   readonly graceMs?: number;
   /** Judge lateness as of then (epoch ms); default: as of the last record. */
   readonly asOfMs?: number | null;
+  /** Only some of the ledger's changes are given, each whole. */
+  readonly isPartial?: boolean;
 }
 
 export interface WorkflowFindings {
@@ -70,7 +72,7 @@ export interface Workflow {
   finish(): Promise<WorkflowFindings>;
 }
 
-export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null }: WorkflowOptions): Workflow {
+export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, isPartial = false }: WorkflowOptions): Workflow {
   const logId = logIdOf(origin);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
@@ -78,7 +80,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
     targets: openTargets(), graceMs,
   };
   const { believed, cases, extensions, locks, targets } = surroundings;
-  const adoption = openAdoption(trust, origin);
+  const adoption = openAdoption(trust, origin, isPartial);
   /** What is signed about a change names the log that it was begun under, also after that was adopted. */
   const believedOf = (changeId: string): Believed => {
     const log = logOf(changeId);
