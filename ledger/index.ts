@@ -4,7 +4,7 @@ export {
   JSON_BYTES_MAX, JSON_DEPTH_MAX, JsonError, type JsonErrorCode, type JsonLimits, type JsonObject, type JsonValue,
 } from './json.ts';
 export { canonicalBytes, canonicalText, parseCanonical, parseStrict } from './jcs.ts';
-export { digestOf, formatDigest, HASH_BYTES, isDigest, parseDigest, sha256 } from './hash.ts';
+export { digestOf, formatDigest, HASH_BYTES, isDigest, parseDigest, sameBytes, sha256 } from './hash.ts';
 export { formatBase64, parseBase64 } from './base64.ts';
 export {
   EMPTY_ROOT, leafHash, MerkleTree, nodeHash, rootFromInclusion, verifyConsistency, verifyInclusion,
@@ -25,6 +25,9 @@ export {
 export {
   decodeRecord, encodeRecord, RECORD_BYTES_MAX, RECORD_OBJECTS_MAX, timeOf, type LedgerRecord, type RecordDraft,
 } from './record.ts';
+export { ChainHeads } from './chain.ts';
+export { encodeHead, HEAD_HASHES_MAX, headKey, HeadMap, verifyHead, type ChangeHead, type HeadProof } from './change-heads.ts';
+export { changeHeadsOf, headsFaultOf, HEADS_TYPE, type ChangeHeads } from './verify-heads.ts';
 export { NotEvidence, type AppendFile, type Disk, type EvidenceDisk, type Held } from './disk.ts';
 export { nodeDisk } from './node-disk.ts';
 export { nodeEvidence } from './node-evidence.ts';
@@ -34,7 +37,8 @@ export {
 } from './log.ts';
 export { takePlaceOf } from './place.ts';
 export { directorySource, restoreLog, stageLog, type KnownHead, type LedgerPart, type LedgerSource } from './restore.ts';
-export { objectReader } from './object-store.ts';
+export { erasedBy, objectReader } from './object-store.ts';
+export { readDirectory, type DirectoryReading } from './read-directory.ts';
 export { OBJECT_BYTES_MAX, type StoredObject } from './objects.ts';
 export { RESERVE_BYTES, reservePath } from './space.ts';
 export { CHECKPOINT_INTERVAL_MS, DEFAULT_PACE } from './writer.ts';
@@ -48,5 +52,6 @@ export { openWitness, type Witness, type WitnessAnswer, type WitnessOptions } fr
 export { isWhole, type BundleChecker, type CheckerAnswer, type RawBundle } from './check-bundle.ts';
 export { exitCodeOf, REQUIRED_BY_DEFAULT, type Verdict, type VerdictStatus } from './verdict.ts';
 export { ANCHOR_TYPE, openAnchor, witnessedTimes } from './anchors.ts';
-export { CLOCK_TOLERANCE_MS } from './verify-time.ts';
-export { verifyLedger, type RuleSet, type Verification, type VerifyOptions } from './verify.ts';
+export { CLOCK_TOLERANCE_MS, TimeBrackets } from './verify-time.ts';
+export { checkSignature, verifyLedger, witnessVerdict, type RuleSet, type Verification, type VerifyOptions } from './verify.ts';
+export { RecordTimes } from './verify-records.ts';

@@ -7,6 +7,7 @@ import type { LedgerRecord, RecordDraft } from './record.ts';
 import { checkPlace, takePlaceOf } from './place.ts';
 import { recoverLog } from './recover.ts';
 import { Space } from './space.ts';
+import type { ChangeHeads } from './verify-heads.ts';
 import { LogWriter } from './writer.ts';
 
 export interface Appended {
@@ -90,6 +91,8 @@ export interface Log {
   proveConsistency(from: number, to: number): Uint8Array[];
   /** The root of the first `size` records. @throws LedgerError `not-found` for what is not durable. */
   root(size: number): Uint8Array;
+  /** Which record is the last of each change, of all that is sequenced: the body of a `ledger.heads` record that is appended before anything else is. */
+  changeHeads(): ChangeHeads;
   /** The latest signed checkpoint that is on disk. */
   checkpoint(): SignedHead;
   /**

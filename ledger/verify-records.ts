@@ -10,6 +10,7 @@ import { EMPTY_ROOT, Frontier } from './merkle.ts';
 import { timeOf, type LedgerRecord } from './record.ts';
 import { bundlePath, ENTRY_BYTES_MAX, tilePath, TILE_WIDTH } from './tiles.ts';
 import { Finding } from './verdict.ts';
+import { headsFaultOf } from './verify-heads.ts';
 import type { ObjectWalk } from './verify-objects.ts';
 import type { TimeSpan } from './verify-time.ts';
 
@@ -47,7 +48,7 @@ export async function passRecords(options: PassOptions): Promise<PassResult> {
   const rows = new TileRows(options.disk, options.directory, checkpoint.size);
   const frontier = new Frontier((level, index, node) => rows.node(level, index, node));
   const heads = new ChainHeads();
-  const time = new Clock();
+  const time = new RecordTimes();
   const bundles = new Bundles(options);
   let rootThere = options.rootAt === 0 ? EMPTY_ROOT : null;
   for (let first = 0; first < checkpoint.size; first += TILE_WIDTH) {
@@ -57,6 +58,8 @@ export async function passRecords(options: PassOptions): Promise<PassResult> {
       const record = bundle.records[i]!;
       const fault = heads.faultOf(record);
       if (fault !== null) throw new Finding('COMPLETENESS', chainMessage(record, fault), record.seq);
+      const falseHeads = headsFaultOf(record, heads);
+      if (falseHeads !== null) throw new Finding('COMPLETENESS', falseHeads, record.seq);
       heads.advance(record, leaf);
       frontier.push(leaf);
       if (frontier.size === options.rootAt) rootThere = frontier.root();
@@ -212,7 +215,7 @@ class TileRows {
 }
 
 /** Follows the records' own times. */
-class Clock {
+export class RecordTimes {
   #first: string | null = null;
   #last: string | null = null;
   #latestMs = -Infinity;
@@ -220,7 +223,7 @@ class Clock {
   #worstSeq = 0;
 
   /** Its `at`, in epoch ms. */
-  note({ at, seq }: LedgerRecord): number {
+  note({ at, seq }: Pick<LedgerRecord, 'at' | 'seq'>): number {
     this.#first ??= at;
     this.#last = at;
     const ms = timeOf(at);

@@ -27,6 +27,7 @@ import { encodeRecord, type LedgerRecord, type RecordDraft } from './record.ts';
 import type { RecoveredLog } from './recover.ts';
 import type { Space } from './space.ts';
 import { TILE_WIDTH } from './tiles.ts';
+import { changeHeadsOf, type ChangeHeads } from './verify-heads.ts';
 
 /** How old the checkpoint may get while there is something newer. */
 export const CHECKPOINT_INTERVAL_MS = 1_000;
@@ -142,6 +143,10 @@ export class LogWriter implements Log {
 
   checkpoint(): SignedHead {
     return this.#head;
+  }
+
+  changeHeads(): ChangeHeads {
+    return changeHeadsOf(this.#state.heads);
   }
 
   append(drafts: readonly RecordDraft[], options: AppendOptions = {}): Appending {

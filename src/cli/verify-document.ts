@@ -1,5 +1,6 @@
 /** What `verify --json` prints: all that the lines say, for programs. */
 import { z } from 'zod';
+import type { PackVerification } from '../evidence/pack-verify.ts';
 import type { EvidenceVerification } from '../evidence/verify.ts';
 import { digestSchema, timeSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
@@ -29,13 +30,15 @@ export const verifyDocumentSchema = z.strictObject({
     violations: z.array(z.strictObject({ seq, changeId: z.string().nullable(), code: z.string(), message: z.string() })),
     erasedPlans: seq,
   }).nullable(),
+  /** Of an evidence pack: what it is of, by its own word, and what is in it. */
+  pack: z.strictObject({ asked: z.unknown(), records: seq, changes: z.array(z.string()) }).nullable().optional(),
   /** Where the attestation was written. */
   attestation: z.string().nullable(),
 });
 export type VerifyDocument = z.infer<typeof verifyDocumentSchema>;
 
 export interface Verified {
-  readonly verification: EvidenceVerification;
+  readonly verification: EvidenceVerification | PackVerification;
   readonly required: readonly string[];
   readonly directory: string;
   readonly exit: 0 | 1 | 3;
@@ -51,6 +54,7 @@ export function documentOf({ verification, required, directory, exit, trust, att
     head: head === null ? null : { origin: head.origin, size: head.size, root: Buffer.from(head.root).toString('base64'), key: head.keyName },
     objects, firstAt, lastAt,
     workflow: workflow === null ? null : { counts: { ...workflow.counts }, violationCount: workflow.violationCount, violations: workflow.violations.map((one) => ({ ...one })), erasedPlans: workflow.erasedPlans },
+    ...('pack' in verification ? { pack: verification.pack === null ? null : { ...verification.pack, changes: [...verification.pack.changes] } } : {}),
     attestation,
   };
 }

@@ -9,7 +9,7 @@ const EVERY_MS = 100;
 const LINE_EVERY_MS = 10_000;
 const BAR_WIDTH = 24;
 
-export function progressOf({ out, nowMs, stderr }: Pick<Session, 'out' | 'nowMs' | 'stderr'>): (done: number, size: number) => void {
+export function progressOf({ out, nowMs, stderr }: Pick<Session, 'out' | 'nowMs' | 'stderr'>, what: 'records' | 'files'): (done: number, size: number) => void {
   const startedMs = nowMs();
   const isTerminal = stderr.isTTY === true;
   const everyMs = isTerminal ? EVERY_MS : LINE_EVERY_MS;
@@ -20,7 +20,7 @@ export function progressOf({ out, nowMs, stderr }: Pick<Session, 'out' | 'nowMs'
     shownMs = atMs;
     const rate = done / Math.max(0.001, (atMs - startedMs) / 1000);
     const left = rate === 0 ? '' : `, ${formatSpan(((size - done) / rate) * 1000)} left`;
-    const told = `${done}/${size} records, ${Math.round(rate)}/s${left}`;
+    const told = `${done}/${size} ${what}, ${Math.round(rate)}/s${left}`;
     if (!isTerminal) return out.say(told);
     const filled = Math.floor((done / size) * BAR_WIDTH);
     out.progress(`[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${told}`);

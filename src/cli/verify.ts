@@ -6,13 +6,15 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { exitCodeOf, LedgerError, nodeEvidence, parseSigner, REQUIRED_BY_DEFAULT, type Signer, type Verdict } from '../../ledger/index.ts';
 import { attest } from '../evidence/attest.ts';
 import { openBundleThreads } from '../evidence/bundle-threads.ts';
-import { verifyEvidence, type EvidenceVerification } from '../evidence/verify.ts';
+import { verifyPack, type PackVerification } from '../evidence/pack-verify.ts';
+import { verifyEvidence, type EvidenceVerification, type VerifyEvidenceOptions } from '../evidence/verify.ts';
 import { loadTrustFolder, TrustError, type LoadedTrust } from '../protocol/trust-folder.ts';
 import { parseTime, timeSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readSecret, readText, writeNew } from './files.ts';
 import { plain, type Output } from './output.ts';
+import { isFile, packLine, withPackFile } from './pack-file.ts';
 import type { Runner } from './runner.ts';
 import { documentOf } from './verify-document.ts';
 import { progressOf } from './verify-progress.ts';
@@ -37,8 +39,8 @@ const REQUIRED_ALONE = REQUIRED_BY_DEFAULT.filter((name) => name !== 'WORKFLOW')
 export function addVerify(program: Command, run: Runner): void {
   program
     .command('verify')
-    .argument('<path>', 'a ledger folder (with checkpoint, tile/ and objects/), or its parent')
-    .description('verify a ledger, offline, under your own trust')
+    .argument('<path>', 'a ledger folder (with checkpoint, tile/ and objects/), or its parent; or an evidence pack')
+    .description('verify a ledger or an evidence pack, offline, under your own trust')
     .option('--trust <path>', 'your trust folder, or a lone trust.policy')
     .option('--require <names>', `verdicts that must hold, separated by commas (default ${REQUIRED_BY_DEFAULT.join(',')})`, names)
     .option('--pinned <file>', 'a checkpoint that you kept: the ledger must have grown from it')
@@ -73,19 +75,20 @@ function threadCount(text: string): number {
 async function verify(session: Session, given: string, flags: VerifyFlags): Promise<ExitCode> {
   const { out } = session;
   if (flags.asOf !== undefined && !timeSchema.safeParse(flags.asOf).success) throw new CliError(EXIT.usage, 'usage', { cause: '--as-of takes a time such as 2026-11-23T19:05:00.000Z' });
-  const directory = ledgerFolder(resolve(session.cwd, given));
+  const path = resolve(session.cwd, given);
+  const isPack = isFile(path);
+  if (isPack && flags.oldLedger !== undefined) throw new CliError(EXIT.usage, 'usage', { cause: '--old-ledger is for a ledger, and this is a file' });
+  const directory = isPack ? path : ledgerFolder(path);
   const { trust, wholeFolder } = await openTrust(session, flags);
   const pinned = flags.pinned === undefined ? null : readText(resolve(session.cwd, flags.pinned), 'the pinned checkpoint');
   const old = flags.oldLedger === undefined ? null : ledgerFolder(resolve(session.cwd, flags.oldLedger));
   const required = flags.require ?? (trust !== null && !wholeFolder ? REQUIRED_ALONE : REQUIRED_BY_DEFAULT);
   const attestation = attestationOf(session, flags, trust);
-  const threads = openBundleThreads(flags.threads ?? Math.min(availableParallelism() - 1, THREADS_MAX), wholeFolder ? trust : null, { signal: session.signal });
-  const verification = await guarded(() => verifyEvidence({
-    disk: nodeEvidence(dirname(directory)), directory: basename(directory), trust, wholeFolder, pinned, progress: progressOf(session), signal: session.signal,
-    ...(threads === null ? {} : { ahead: threads }),
-    ...(old === null ? {} : { old: { disk: nodeEvidence(dirname(old)), directory: basename(old), signal: session.signal } }),
+  const common = {
+    trust, wholeFolder, pinned, progress: progressOf(session, isPack ? 'files' : 'records'), signal: session.signal,
     ...(flags.minSize === undefined ? {} : { minSize: flags.minSize }), ...(flags.asOf === undefined ? {} : { asOfMs: parseTime(flags.asOf) }),
-  })).finally(() => threads?.close());
+  };
+  const verification: EvidenceVerification | PackVerification = isPack ? await guarded(() => withPackFile(path, (pack) => verifyPack({ pack, ...common }))) : await verifyFolder(session, directory, old, common, flags);
   out.progress('');
   const exit = exitOf(verification, required);
   if (exit === EXIT.ok) attestation?.write(verification);
@@ -94,6 +97,14 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   out.line(conclusion(verification, required, exit, out));
   if (attestation !== null) out.say(exit === EXIT.ok ? `${attestation.path} attests it, signed by ${attestation.by}` : 'Nothing was attested.');
   return exit;
+}
+
+async function verifyFolder(session: Session, directory: string, old: string | null, common: Omit<VerifyEvidenceOptions, 'disk' | 'directory' | 'old'>, { threads: asked }: VerifyFlags): Promise<EvidenceVerification> {
+  const threads = openBundleThreads(asked ?? Math.min(availableParallelism() - 1, THREADS_MAX), common.wholeFolder ? common.trust : null, { signal: session.signal });
+  return guarded(() => verifyEvidence({
+    disk: nodeEvidence(dirname(directory)), directory: basename(directory), ...common, ...(threads === null ? {} : { ahead: threads }),
+    ...(old === null ? {} : { old: { disk: nodeEvidence(dirname(old)), directory: basename(old), signal: session.signal } }),
+  })).finally(() => threads?.close());
 }
 
 /** 0 only where records were read to the end, whatever is asked for: of an empty ledger, or of one whose first record is missing, nothing is verified. */
@@ -134,7 +145,7 @@ function signerIn(path: string): Signer {
 }
 
 /** The ledger folder itself, whether it or its parent was named. @throws CliError `no-ledger` */
-function ledgerFolder(path: string): string {
+export function ledgerFolder(path: string): string {
   if (!existsSync(path)) throw new CliError(EXIT.io, 'no-ledger', { cause: `${path} is not there`, effect: 'Nothing was verified.' });
   if (!statSync(path).isDirectory()) throw new CliError(EXIT.usage, 'no-ledger', { cause: `${path} is not a folder`, effect: 'Nothing was verified.' });
   const isLedger = (folder: string): boolean => ['checkpoint', 'tile', 'objects'].some((name) => existsSync(join(folder, name)));
@@ -159,7 +170,7 @@ async function openTrust(session: Session, flags: VerifyFlags): Promise<{ trust:
 }
 
 /** What is wrong with the evidence is a verdict; what is thrown is about the auditor's own files. */
-async function guarded(work: () => Promise<EvidenceVerification>): Promise<EvidenceVerification> {
+async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
@@ -171,7 +182,7 @@ async function guarded(work: () => Promise<EvidenceVerification>): Promise<Evide
 const MARKS = { holds: '✓', fails: '✗', notEstablished: '–' } as const;
 const WORDS = { holds: 'holds', fails: 'FAILS', notEstablished: 'not established' } as const;
 
-function linesOf(verification: EvidenceVerification, required: readonly string[], out: Output): string[] {
+function linesOf(verification: EvidenceVerification | PackVerification, required: readonly string[], out: Output): string[] {
   const paint = { holds: out.good, fails: out.bad, notEstablished: out.dim };
   const verdicts = verification.verdicts.filter(({ name }) => name !== 'NOT PROVEN');
   const line = ({ name, status, message }: Verdict): string =>
@@ -184,9 +195,11 @@ function linesOf(verification: EvidenceVerification, required: readonly string[]
   return lines;
 }
 
-function summaryOf({ head, firstAt, lastAt, objects }: EvidenceVerification): string[] {
+function summaryOf(verification: EvidenceVerification | PackVerification): string[] {
+  const { head, firstAt, lastAt, objects } = verification;
   if (head === null) return [];
   return [
+    ...('pack' in verification ? packLine(verification) : []),
     `log      ${plain(head.origin)}`,
     `size     ${head.size} records, ${objects.count} objects${objects.erased === 0 ? '' : ` (${objects.erased} erased)`}`,
     `root     ${Buffer.from(head.root).toString('hex')}`,

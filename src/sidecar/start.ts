@@ -25,6 +25,7 @@ import { keepAnchors } from '../witnessing/anchors.ts';
 import { createApp } from './app.ts';
 import { openCopy } from './copy.ts';
 import { holdData } from './data-lock.ts';
+import { keepHeads } from './packs.ts';
 import { defaultPolicyDirectory } from './default-policy.ts';
 import { openDeliveryStore } from './deliveries.ts';
 import { listenOnLoopback, listenOnSocket, type Listening } from './listen.ts';
@@ -133,6 +134,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
     });
     undo.push(() => engine.close());
+    undo.push(keepHeads(engine, clock));
     copy?.onRefilled((from, missing) => engine.recordCopyRefilled(from, missing));
     if (witnesses !== null) {
       const anchors = keepAnchors({ log, clock, logger, lastSize: engine.lastAnchored(), record: (checkpoint, size) => engine.recordAnchor(checkpoint, size) });

@@ -114,7 +114,7 @@ describe('progress', () => {
   function shown(isTTY: boolean, ticks: readonly (readonly [atMs: number, done: number])[]): string {
     let [text, nowMs] = ['', 0];
     const stderr = { isTTY, write: (more: string) => void (text += more) };
-    const report = progressOf({ out: openOutput({ stdout: stderr, stderr, env: {}, json: true }), nowMs: () => nowMs, stderr });
+    const report = progressOf({ out: openOutput({ stdout: stderr, stderr, env: {}, json: true }), nowMs: () => nowMs, stderr }, 'records');
     for (const [atMs, done] of ticks) {
       nowMs = atMs;
       report(done, 1_000);
