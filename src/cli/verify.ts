@@ -3,12 +3,14 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { exitCodeOf, LedgerError, nodeDisk, REQUIRED_BY_DEFAULT, type Verdict } from '../../ledger/index.ts';
+import { populationCsv } from '../evidence/population.ts';
+import { conclusionOf, documentOf, requiredUnder, STATUS_MARKS, STATUS_WORDS } from '../evidence/verification-document.ts';
 import { verifyEvidence, type EvidenceVerification } from '../evidence/verify.ts';
 import { loadTrustFolder, TrustError, type Trust } from '../protocol/trust-folder.ts';
 import { parseTime, timeSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
-import { readText } from './files.ts';
+import { readText, writeNew } from './files.ts';
 import { formatSpan, plain, type Output } from './output.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
@@ -20,11 +22,10 @@ interface VerifyFlags {
   readonly minSize?: number;
   readonly asOf?: string;
   readonly oldLedger?: string;
+  readonly population?: string;
 }
 
 const NAMES = ['INTEGRITY', 'SIGNATURE', 'WITNESS', 'COMPLETENESS', 'WORKFLOW', 'TIME', 'REPLAY'] as const;
-/** A lone `trust.policy` says nothing of tickets and executors: WORKFLOW is not asked of it by default. */
-const REQUIRED_ALONE = REQUIRED_BY_DEFAULT.filter((name) => name !== 'WORKFLOW');
 
 export function addVerify(program: Command, run: Runner): void {
   program
@@ -37,6 +38,7 @@ export function addVerify(program: Command, run: Runner): void {
     .option('--min-size <n>', 'there must be at least so many records', count)
     .option('--old-ledger <path>', 'the ledger that this one goes on for, or a copy of it: whether it holds itself, and all that was open there was adopted')
     .option('--as-of <time>', 'judge lateness as of then (default: the last record)')
+    .option('--population <file>', 'write the changes that WORKFLOW is about to this file, as CSV')
     .action(run(verify));
 }
 
@@ -59,17 +61,21 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   const { trust, wholeFolder } = await openTrust(session, flags);
   const pinned = flags.pinned === undefined ? null : readText(resolve(session.cwd, flags.pinned), 'the pinned checkpoint');
   const old = flags.oldLedger === undefined ? null : ledgerFolder(resolve(session.cwd, flags.oldLedger));
-  const required = flags.require ?? (trust !== null && !wholeFolder ? REQUIRED_ALONE : REQUIRED_BY_DEFAULT);
+  const population = flags.population === undefined ? null : resolve(session.cwd, flags.population);
+  if (population !== null && existsSync(population)) throw new CliError(EXIT.usage, 'exists', { cause: `${population} is there already`, effect: 'It was left as it is. Nothing was verified.' });
+  const required = flags.require ?? requiredUnder(trust !== null, wholeFolder);
   const verification = await guarded(() => verifyEvidence({
-    disk: nodeDisk(dirname(directory)), directory: basename(directory), trust, wholeFolder, pinned, progress: progressOf(session), signal: session.signal,
+    disk: nodeDisk(dirname(directory)), directory: basename(directory), trust, wholeFolder, pinned, progress: progressOf(session), signal: session.signal, listChanges: population !== null,
     ...(old === null ? {} : { old: { disk: nodeDisk(dirname(old)), directory: basename(old), signal: session.signal } }),
     ...(flags.minSize === undefined ? {} : { minSize: flags.minSize }), ...(flags.asOf === undefined ? {} : { asOfMs: parseTime(flags.asOf) }),
   }));
   out.progress('');
+  if (population !== null) writePopulation(session, population, verification);
   const exit = exitCodeOf(verification.verdicts, required);
   out.document(documentOf(verification, required, directory, exit));
   for (const line of linesOf(verification, required, out)) out.line(line);
-  out.line(conclusion(verification, required, exit, out));
+  const conclusion = conclusionOf(verification, required, exit);
+  out.line(exit === 0 ? out.good(conclusion) : out.bad(conclusion));
   return exit;
 }
 
@@ -96,6 +102,12 @@ async function openTrust(session: Session, flags: VerifyFlags): Promise<{ trust:
     if (!(cause instanceof TrustError)) throw cause;
     throw new CliError(EXIT.notEstablished, 'no-trust', { cause: `the trust cannot be used: ${cause.message}`, effect: 'Nothing was verified.' }, { cause });
   }
+}
+
+/** A list of what was not looked at would be taken for one of what was. */
+function writePopulation({ out }: Session, path: string, { population }: EvidenceVerification): void {
+  if (population === null) return out.say(`${path} was not written: no change was followed`);
+  writeNew(path, populationCsv(population));
 }
 
 /** What is wrong with the evidence is a verdict; what is thrown is about the auditor's own files. */
@@ -127,14 +139,11 @@ function progressOf({ out, nowMs }: Session): (done: number, size: number) => vo
   };
 }
 
-const MARKS = { holds: '✓', fails: '✗', notEstablished: '–' } as const;
-const WORDS = { holds: 'holds', fails: 'FAILS', notEstablished: 'not established' } as const;
-
 function linesOf(verification: EvidenceVerification, required: readonly string[], out: Output): string[] {
   const paint = { holds: out.good, fails: out.bad, notEstablished: out.dim };
   const verdicts = verification.verdicts.filter(({ name }) => name !== 'NOT PROVEN');
   const line = ({ name, status, message }: Verdict): string =>
-    `${paint[status](MARKS[status])} ${name.padEnd(12)} ${paint[status](WORDS[status].padEnd(15))} ${plain(message)}${required.includes(name) ? '' : out.dim(' (not required)')}`;
+    `${paint[status](STATUS_MARKS[status])} ${name.padEnd(12)} ${paint[status](STATUS_WORDS[status].padEnd(15))} ${plain(message)}${required.includes(name) ? '' : out.dim(' (not required)')}`;
   const lines = verdicts.map(line);
   const more = verification.workflow?.violations.slice(1, 11) ?? [];
   const at = verdicts.findIndex(({ name, status }) => name === 'WORKFLOW' && status === 'fails');
@@ -153,22 +162,4 @@ function summaryOf({ head, firstAt, lastAt, objects }: EvidenceVerification): st
     `records  ${firstAt ?? '?'} to ${lastAt ?? '?'}`,
     `by       countersign ${VERSION}`,
   ];
-}
-
-function conclusion({ verdicts }: EvidenceVerification, required: readonly string[], exit: 0 | 1 | 3, out: Output): string {
-  if (exit === 0) return out.good(`verified: ${required.join(', ')}`);
-  const status = exit === 1 ? 'fails' : 'notEstablished';
-  const those = required.filter((name) => (verdicts.find((verdict) => verdict.name === name)?.status ?? 'notEstablished') === status);
-  return exit === 1 ? out.bad(`NOT VERIFIED: ${those.join(', ')} failed`) : out.bad(`NOT VERIFIED: ${those.join(', ')} could not be established`);
-}
-
-function documentOf(verification: EvidenceVerification, required: readonly string[], directory: string, exit: ExitCode): unknown {
-  const { verdicts, notProven, head, objects, firstAt, lastAt, workflow } = verification;
-  return {
-    v: 1, exit, required, directory, verifier: `countersign ${VERSION}`,
-    verdicts: verdicts.filter(({ name }) => name !== 'NOT PROVEN'), notProven,
-    head: head === null ? null : { origin: head.origin, size: head.size, root: Buffer.from(head.root).toString('base64'), key: head.keyName },
-    objects, firstAt, lastAt,
-    workflow: workflow === null ? null : { counts: workflow.counts, violationCount: workflow.violationCount, violations: workflow.violations, erasedPlans: workflow.erasedPlans },
-  };
 }

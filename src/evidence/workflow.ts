@@ -47,6 +47,8 @@ export interface WorkflowOptions {
   readonly graceMs?: number;
   /** Judge lateness as of then (epoch ms); default: as of the last record. */
   readonly asOfMs?: number | null;
+  /** Told of every record of a change, and what the change is after it. */
+  readonly onChange?: (after: Audited, event: ChangeEvent) => void;
 }
 
 export interface WorkflowFindings {
@@ -70,7 +72,7 @@ export interface Workflow {
   finish(): Promise<WorkflowFindings>;
 }
 
-export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null }: WorkflowOptions): Workflow {
+export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, onChange }: WorkflowOptions): Workflow {
   const logId = logIdOf(origin);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
@@ -128,6 +130,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
     if (remembered.planErased && tookEffect(before, remembered)) erasedPlans += 1;
     const after = withStandIn(remembered, event);
     counting.take(before, after, event);
+    onChange?.(after, event);
     if (isClosed(after)) {
       counting.closed();
       open.delete(event.changeId);

@@ -1,0 +1,111 @@
+/** The page: takes what is chosen, has it verified beside, and shows the answer. */
+import { hashHex } from '../../ledger/crypto.ts';
+import { formatSpan } from '../cli/output.ts';
+import { foreign, hexGroups } from './elements.ts';
+import type { GivenFile } from './file-disk.ts';
+import { ownHashes } from './page-text.ts';
+import { resultOf } from './result.ts';
+import type { Given } from './verify-given.ts';
+import { verifyBeside } from './worker.ts';
+
+/** @param script the text of the script that runs */
+export function startPage(script: string): void {
+  const own = ownHashes(script);
+  at('own-file').replaceChildren(hexGroups(own.file));
+  at('own-script').replaceChildren(hexGroups(own.script));
+  at('any').addEventListener('change', () => void hashAny());
+  // A file that is dropped beside a field would take the page's place.
+  for (const type of ['dragover', 'drop']) {
+    document.addEventListener(type, (event) => {
+      if (!(event.target instanceof HTMLInputElement)) event.preventDefault();
+    });
+  }
+  at('form').addEventListener('change', () => {
+    stop();
+    at('result').hidden = true;
+    describeChosen();
+  });
+  at('form').addEventListener('submit', (event) => {
+    event.preventDefault();
+    begin(script);
+  });
+  at('cancel').addEventListener('click', () => stop());
+  describeChosen();
+}
+
+let end: (() => void) | null = null;
+
+function begin(script: string): void {
+  stop();
+  const startedMs = performance.now();
+  const bar = input<HTMLProgressElement>('bar');
+  bar.removeAttribute('value');
+  at('progress').textContent = 'Reading …';
+  setWorking(true);
+  at('result').hidden = true;
+  end = verifyBeside(script, chosen(), (done, size) => {
+    bar.max = size;
+    bar.value = done;
+    const rate = done / Math.max(0.001, (performance.now() - startedMs) / 1000);
+    at('progress').textContent = `${done} of ${size} records, ${Math.round(rate)} a second, ${formatSpan(((size - done) / Math.max(rate, 0.001)) * 1000)} left`;
+  }, (answer) => {
+    stop();
+    const result = at('result');
+    result.replaceChildren(...resultOf(answer));
+    result.hidden = false;
+    result.focus();
+  });
+}
+
+function stop(): void {
+  end?.();
+  end = null;
+  setWorking(false);
+}
+
+function setWorking(isWorking: boolean): void {
+  at('working').hidden = !isWorking;
+  at('cancel').hidden = !isWorking;
+  input<HTMLButtonElement>('verify').disabled = isWorking;
+}
+
+function chosen(): Given {
+  const folder = filesOf('trust');
+  const [pinned] = filesOf('pinned');
+  return {
+    ledger: filesOf('ledger'), trust: folder.length > 0 ? folder : filesOf('policy'), pinned: pinned?.blob ?? null,
+    minSize: input('min-size').value.trim(), asOf: input('as-of').value.trim(),
+  };
+}
+
+function describeChosen(): void {
+  const ledger = filesOf('ledger');
+  at('ledger-chosen').replaceChildren(...(ledger.length === 0 ? [] : [foreign(ledger[0]!.path.split('/')[0]!), `: ${ledger.length} ${ledger.length === 1 ? 'file' : 'files'}`]));
+  const { trust } = chosen();
+  const both = filesOf('trust').length > 0 && filesOf('policy').length > 0 ? ' (the lone trust.policy is not used)' : '';
+  at('trust-chosen').replaceChildren(...(trust.length === 0 ? ['None: nobody’s signature is believed.'] : [foreign(trust[0]!.path.split('/')[0]!), both]));
+}
+
+function filesOf(id: string): GivenFile[] {
+  return [...(input(id).files ?? [])].map((file) => ({ path: file.webkitRelativePath === '' ? file.name : file.webkitRelativePath, blob: file }));
+}
+
+async function hashAny(): Promise<void> {
+  const [file] = filesOf('any');
+  const output = at('any-hash');
+  if (file === undefined) return output.replaceChildren();
+  try {
+    const hex = hashHex(new Uint8Array(await file.blob.arrayBuffer()));
+    output.replaceChildren(foreign(file.path), ' ', hexGroups(hex));
+  } catch (error) {
+    output.replaceChildren(foreign(file.path), ` cannot be read: ${String(error)}`);
+  }
+}
+
+function at(id: string): HTMLElement {
+  return document.getElementById(id)!;
+}
+
+function input<T extends HTMLElement = HTMLInputElement>(id: string): T {
+  return at(id) as T;
+}
