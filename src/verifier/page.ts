@@ -20,7 +20,7 @@ export function startPage(script: string): void {
       if (!(event.target instanceof HTMLInputElement)) event.preventDefault();
     });
   }
-  at('form').addEventListener('change', () => {
+  at('form').addEventListener('input', () => {
     stop();
     at('result').hidden = true;
     describeChosen();
