@@ -15,7 +15,7 @@ const ROOT = join(HERE, '..', '..');
 /** What stands for what only node has. */
 const TWINS = new Map([[join(ROOT, 'ledger', 'crypto.ts'), join(HERE, 'noble-crypto.ts')]]);
 /** Zod's messages in fifty languages; the product speaks one, which Zod brings in by itself. */
-const LOCALES = join(ROOT, 'node_modules', 'zod', 'v4', 'locales', 'index.js');
+const LOCALES = join('zod', 'v4', 'locales', 'index.js');
 
 const sha256 = (text, encoding) => createHash('sha256').update(text).digest(encoding);
 
@@ -30,8 +30,8 @@ function ours(template) {
       bundler.onResolve({ filter: /^\./ }, async ({ path, resolveDir, kind, importer, pluginData }) => {
         if (pluginData === 'resolving') return undefined;
         const found = await bundler.resolve(path, { resolveDir, kind, importer, pluginData: 'resolving' });
-        if (found.path === LOCALES) return { path: 'locales', namespace: 'none' };
-        if (found.errors.length > 0 || relative(ROOT, found.path).startsWith('node_modules')) return found;
+        if (found.path.endsWith(LOCALES)) return { path: 'locales', namespace: 'none' };
+        if (found.errors.length > 0 || found.path.includes('node_modules')) return found;
         return { path: TWINS.get(found.path) ?? found.path, sideEffects: false };
       });
       bundler.onLoad({ filter: /.*/, namespace: 'none' }, () => ({ contents: 'export {};', loader: 'js' }));

@@ -38,7 +38,7 @@ let end: (() => void) | null = null;
 function begin(script: string): void {
   stop();
   const startedMs = performance.now();
-  const bar = input<HTMLProgressElement>('bar');
+  const bar = at('bar') as HTMLProgressElement;
   bar.removeAttribute('value');
   at('progress').textContent = 'Reading …';
   setWorking(true);
@@ -66,7 +66,7 @@ function stop(): void {
 function setWorking(isWorking: boolean): void {
   at('working').hidden = !isWorking;
   at('cancel').hidden = !isWorking;
-  input<HTMLButtonElement>('verify').disabled = isWorking;
+  at('verify').toggleAttribute('disabled', isWorking);
 }
 
 function chosen(): Given {
@@ -106,6 +106,6 @@ function at(id: string): HTMLElement {
   return document.getElementById(id)!;
 }
 
-function input<T extends HTMLElement = HTMLInputElement>(id: string): T {
-  return at(id) as T;
+function input(id: string): HTMLInputElement {
+  return at(id) as HTMLInputElement;
 }

@@ -113,7 +113,7 @@ describe('the verification that browsers run', () => {
     let count = 0;
     const construct = (target: typeof Function, args: string[]): object => {
       count += 1;
-      return Reflect.construct(target, args) as object;
+      return Reflect.construct(target, args);
     };
     globalThis.Function = new Proxy(made, { construct });
     try {
