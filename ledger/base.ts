@@ -167,7 +167,7 @@ async function load(
 }
 
 /** The rows of the tree of `size` leaves, from the tiles of that of `signedSize`; null where one is missing. */
-async function readRows(disk: Disk, directory: string, size: number, signedSize: number): Promise<Buffer[] | null> {
+export async function readRows(disk: Disk, directory: string, size: number, signedSize: number): Promise<Buffer[] | null> {
   const rows: Buffer[] = [];
   for (let level = 0; nodesAt(level, size) > 0; level++) {
     const nodes = nodesAt(level, size);

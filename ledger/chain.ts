@@ -1,4 +1,5 @@
 /** The two chains through the records: `prev` over all, `changePrev` over those of one change. */
+import { HeadMap } from './change-heads.ts';
 import { CompactTable } from './compact-table.ts';
 import { formatDigest, HASH_BYTES, sha256 } from './hash.ts';
 import type { LedgerRecord, RecordDraft } from './record.ts';
@@ -21,6 +22,8 @@ export class ChainHeads {
   #size: number;
   #last: string | null;
   readonly #heads: CompactTable;
+  /** Kept from when it is first asked for. */
+  #map: HeadMap | null = null;
   /** The change asked about last: it is about to be advanced. */
   #lastChange: string | null = null;
   #lastKey: Uint8Array = new Uint8Array(0);
@@ -45,6 +48,15 @@ export class ChainHeads {
 
   dump(): Buffer {
     return this.#heads.dump();
+  }
+
+  /** The change-head map of the records so far; grows with them. */
+  get map(): HeadMap {
+    if (this.#map === null) {
+      this.#map = new HeadMap();
+      for (const [key, value] of this.#heads.entries()) this.#map.set(key, { changeSeq: value.readUInt32LE(0), leaf: value.subarray(4) });
+    }
+    return this.#map;
   }
 
   #keyOf(change: string): Uint8Array {
@@ -87,9 +99,11 @@ export class ChainHeads {
     this.#size = record.seq + 1;
     this.#last = formatDigest(leaf);
     if (record.change === null) return;
-    const value = this.#heads.set(this.#keyOf(record.change));
+    const key = this.#keyOf(record.change);
+    const value = this.#heads.set(key);
     value.writeUInt32LE(record.changeSeq ?? 0, 0);
     value.set(leaf, 4);
+    this.#map?.set(key, { changeSeq: record.changeSeq ?? 0, leaf });
   }
 }
 

@@ -69,6 +69,13 @@ export class CompactTable {
     }
   }
 
+  /** Every key and its value, as views that are valid until the next `set`. */
+  *entries(): Generator<readonly [key: Buffer, value: Buffer]> {
+    for (let at = 0; at < this.#slots.length; at += this.#slotBytes) {
+      if (!this.#isEmpty(at)) yield [this.#slots.subarray(at, at + KEY_BYTES), this.#slots.subarray(at + KEY_BYTES, at + this.#slotBytes)];
+    }
+  }
+
   /** The whole table as bytes; a view. */
   dump(): Buffer {
     return this.#slots;

@@ -4,7 +4,7 @@ export {
   JSON_BYTES_MAX, JSON_DEPTH_MAX, JsonError, type JsonErrorCode, type JsonLimits, type JsonObject, type JsonValue,
 } from './json.ts';
 export { canonicalBytes, canonicalText, parseCanonical, parseStrict } from './jcs.ts';
-export { digestOf, formatDigest, HASH_BYTES, isDigest, parseDigest, sha256 } from './hash.ts';
+export { digestOf, formatDigest, HASH_BYTES, isDigest, parseDigest, sameBytes, sha256 } from './hash.ts';
 export { formatBase64, parseBase64 } from './base64.ts';
 export {
   EMPTY_ROOT, leafHash, MerkleTree, nodeHash, rootFromInclusion, verifyConsistency, verifyInclusion,
@@ -24,6 +24,9 @@ export {
 export {
   decodeRecord, encodeRecord, RECORD_BYTES_MAX, RECORD_OBJECTS_MAX, timeOf, type LedgerRecord, type RecordDraft,
 } from './record.ts';
+export { ChainHeads } from './chain.ts';
+export { encodeHead, HEAD_HASHES_MAX, headKey, HeadMap, verifyHead, type ChangeHead, type HeadProof } from './change-heads.ts';
+export { changeHeadsOf, headsFaultOf, HEADS_TYPE, type ChangeHeads } from './verify-heads.ts';
 export type { AppendFile, Disk } from './disk.ts';
 export { nodeDisk } from './node-disk.ts';
 export {
@@ -31,10 +34,12 @@ export {
   type Appended, type Appending, type AppendOptions, type InclusionProof, type Log, type LogOptions, type Recovered, type SetTimer, type SignedHead,
 } from './log.ts';
 export { directorySource, restoreLog, stageLog, type KnownHead, type LedgerPart, type LedgerSource } from './restore.ts';
-export { objectReader } from './object-store.ts';
+export { erasedBy, objectReader } from './object-store.ts';
+export { readDirectory, type DirectoryReading } from './read-directory.ts';
 export { OBJECT_BYTES_MAX, type StoredObject } from './objects.ts';
 export { CHECKPOINT_INTERVAL_MS } from './writer.ts';
 export { bundlePath, decodeBundle, encodeBundle, formatTileIndex, parseTilePath, partialTiles, tilePath, tilesBetween, TILE_WIDTH, type TileRef } from './tiles.ts';
 export { formatProof, parseProof, verifyProof, type TlogProof } from './proof.ts';
 export { exitCodeOf, REQUIRED_BY_DEFAULT, type Verdict, type VerdictStatus } from './verdict.ts';
-export { CLOCK_TOLERANCE_MS, verifyLedger, type RuleSet, type Verification, type VerifyOptions } from './verify.ts';
+export { RecordTimes } from './verify-records.ts';
+export { checkSignature, CLOCK_TOLERANCE_MS, timeVerdict, verifyLedger, witnessVerdict, type RuleSet, type Verification, type VerifyOptions } from './verify.ts';

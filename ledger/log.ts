@@ -5,6 +5,7 @@ import type { Signer } from './note.ts';
 import type { StoredObject } from './objects.ts';
 import type { LedgerRecord, RecordDraft } from './record.ts';
 import { recoverLog } from './recover.ts';
+import type { ChangeHeads } from './verify-heads.ts';
 import { LogWriter } from './writer.ts';
 
 export interface Appended {
@@ -82,6 +83,8 @@ export interface Log {
   proveConsistency(from: number, to: number): Uint8Array[];
   /** The root of the first `size` records. @throws LedgerError `not-found` for what is not durable. */
   root(size: number): Uint8Array;
+  /** Which record is the last of each change, of all that is sequenced: the body of a `ledger.heads` record that is appended before anything else is. */
+  changeHeads(): ChangeHeads;
   /** The latest signed checkpoint that is on disk. */
   checkpoint(): SignedHead;
   /** Once resolved, all that was sequenced before is durable; a checkpoint that covers it follows within a second. @throws LedgerError `unwritable`. */

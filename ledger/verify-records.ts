@@ -8,6 +8,7 @@ import { EMPTY_ROOT, Frontier, leafHash } from './merkle.ts';
 import { decodeRecord, timeOf, type LedgerRecord } from './record.ts';
 import { bundlePath, decodeBundle, tilePath, TILE_WIDTH } from './tiles.ts';
 import { Finding } from './verdict.ts';
+import { headsFaultOf } from './verify-heads.ts';
 import type { ObjectWalk } from './verify-objects.ts';
 
 export interface PassOptions {
@@ -50,7 +51,7 @@ export async function passRecords(options: PassOptions): Promise<PassResult> {
   const rows = new TileRows(options.disk, options.directory, checkpoint.size);
   const frontier = new Frontier((level, index, node) => rows.node(level, index, node));
   const heads = new ChainHeads();
-  const time = new Clock();
+  const time = new RecordTimes();
   let rootThere = options.rootAt === 0 ? EMPTY_ROOT : null;
   for (let first = 0; first < checkpoint.size; first += TILE_WIDTH) {
     options.signal?.throwIfAborted();
@@ -59,6 +60,8 @@ export async function passRecords(options: PassOptions): Promise<PassResult> {
       const record = bundle.records[i]!;
       const fault = heads.faultOf(record);
       if (fault !== null) throw new Finding('COMPLETENESS', chainMessage(record, fault), record.seq);
+      const falseHeads = headsFaultOf(record, heads);
+      if (falseHeads !== null) throw new Finding('COMPLETENESS', falseHeads, record.seq);
       heads.advance(record, leaf);
       frontier.push(leaf);
       if (frontier.size === options.rootAt) rootThere = frontier.root();
@@ -186,14 +189,14 @@ class TileRows {
 }
 
 /** Follows the records' own times. */
-class Clock {
+export class RecordTimes {
   #first: string | null = null;
   #last: string | null = null;
   #latestMs = -Infinity;
   #worstStepBackMs = 0;
   #worstSeq = 0;
 
-  note({ at, seq }: LedgerRecord): void {
+  note({ at, seq }: Pick<LedgerRecord, 'at' | 'seq'>): void {
     this.#first ??= at;
     this.#last = at;
     const ms = timeOf(at);

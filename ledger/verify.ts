@@ -82,14 +82,15 @@ async function readNote({ disk, directory }: VerifyOptions): Promise<string | nu
   return bytes === null ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1');
 }
 
-interface Signed {
+export interface Signed {
   readonly claimed: Checkpoint | null;
   /** Set once the trust policy accepts it. */
   readonly opened: OpenedCheckpoint | null;
   readonly verdict: Verdict;
 }
 
-function checkSignature(note: string | null, trust: TrustPolicy | null): Signed {
+/** Whose signature the checkpoint has. @param note its bytes, as latin1 */
+export function checkSignature(note: string | null, trust: TrustPolicy | null): Signed {
   const verdict = (status: Verdict['status'], message: string): Verdict => ({ name: 'SIGNATURE', status, message });
   if (note === null) return { claimed: null, opened: null, verdict: verdict('fails', 'there is no checkpoint') };
   const text = Buffer.from(note, 'latin1').toString('utf8');
@@ -246,7 +247,7 @@ function completenessVerdict({ minSize = 0 }: VerifyOptions, claimed: Checkpoint
   return { name, status: 'holds', message: `records 0 to ${claimed.size - 1} follow one on another, and so do those of each change${anchored}` };
 }
 
-function witnessVerdict(trust: TrustPolicy | null, opened: OpenedCheckpoint | null): Verdict {
+export function witnessVerdict(trust: TrustPolicy | null, opened: OpenedCheckpoint | null): Verdict {
   const name = 'WITNESS';
   if (trust === null || opened === null) return { name, status: 'notEstablished', message: 'no trusted checkpoint to look for cosignatures on' };
   const { cosigned, known, demand, met } = opened.witness;
@@ -255,7 +256,7 @@ function witnessVerdict(trust: TrustPolicy | null, opened: OpenedCheckpoint | nu
   return { name, status: met ? 'holds' : 'fails', message: `${count}: the quorum (${demand}) is ${met ? 'met' : 'not met'}` };
 }
 
-function timeVerdict(time: TimeSpan | null, opened: OpenedCheckpoint | null): Verdict {
+export function timeVerdict(time: TimeSpan | null, opened: OpenedCheckpoint | null): Verdict {
   const name = 'TIME';
   if (time?.first == null || time.last === null) return { name, status: 'notEstablished', message: 'no records to tell a time' };
   if (time.worstStepBackMs > CLOCK_TOLERANCE_MS) {

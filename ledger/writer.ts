@@ -24,6 +24,7 @@ import { readEntries } from './reader.ts';
 import { encodeRecord, type LedgerRecord, type RecordDraft } from './record.ts';
 import type { RecoveredLog } from './recover.ts';
 import { TILE_WIDTH } from './tiles.ts';
+import { changeHeadsOf, type ChangeHeads } from './verify-heads.ts';
 
 /** How old the checkpoint may get while there is something newer. */
 export const CHECKPOINT_INTERVAL_MS = 1_000;
@@ -120,6 +121,10 @@ export class LogWriter implements Log {
 
   checkpoint(): SignedHead {
     return this.#head;
+  }
+
+  changeHeads(): ChangeHeads {
+    return changeHeadsOf(this.#state.heads);
   }
 
   append(drafts: readonly RecordDraft[], options: AppendOptions = {}): Appending {

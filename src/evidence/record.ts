@@ -21,6 +21,8 @@ export const systemRecordBodies = {
   'ledger.recovered': z.strictObject({ bytesCut: z.int().min(1), size: z.int().min(0) }),
   /** The ledger was made again from a copy, up to this head. `had`: records that were still there. */
   'ledger.restored': z.strictObject({ size: z.int().min(1), root: digestSchema, had: z.int().min(0), source: plainTextSchema(255) }),
+  /** Which record was the last of each change before this one: how many changes there were, and the root of the change-head map. The ledger itself holds it to that. */
+  'ledger.heads': z.strictObject({ size: z.int().min(0), changes: z.int().min(0), root: digestSchema }),
   /** The first record of a log that goes on for another: the open changes of that one follow, as `change.adopted`. */
   'ledger.adopted': z.strictObject({
     /** Of the old log, signed: its newest of which every record was there. */

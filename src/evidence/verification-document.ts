@@ -1,6 +1,7 @@
 /** What a verification is told as, by whatever tells it: the JSON document, and the words for a status and for the whole. */
 import { REQUIRED_BY_DEFAULT, type VerdictStatus } from '../../ledger/index.ts';
 import { VERSION } from '../version.ts';
+import type { PackVerification } from './pack-verify.ts';
 import type { EvidenceVerification } from './verify.ts';
 
 /** A lone `trust.policy` says nothing of tickets and executors: WORKFLOW is not asked of it by default. */
@@ -14,13 +15,13 @@ export function requiredUnder(isTrustGiven: boolean, wholeFolder: boolean): read
   return isTrustGiven && !wholeFolder ? REQUIRED_ALONE : REQUIRED_BY_DEFAULT;
 }
 
-export function documentOf(verification: EvidenceVerification, required: readonly string[], directory: string, exit: number): unknown {
+export function documentOf(verification: EvidenceVerification | PackVerification, required: readonly string[], directory: string, exit: number): unknown {
   const { verdicts, notProven, head, objects, firstAt, lastAt, workflow } = verification;
   return {
     v: 1, exit, required, directory, verifier: `countersign ${VERSION}`,
     verdicts: verdicts.filter(({ name }) => name !== 'NOT PROVEN'), notProven,
     head: head === null ? null : { origin: head.origin, size: head.size, root: Buffer.from(head.root).toString('base64'), key: head.keyName },
-    objects, firstAt, lastAt,
+    objects, firstAt, lastAt, ...('pack' in verification ? { pack: verification.pack } : {}),
     workflow: workflow === null ? null : { counts: workflow.counts, violationCount: workflow.violationCount, violations: workflow.violations, erasedPlans: workflow.erasedPlans },
   };
 }

@@ -85,7 +85,7 @@ function withUnproven(verification: Verification, found: WorkflowFindings | null
 }
 
 /** What the ledger's own verdicts say of what nobody recorded; here it is known when somebody last looked. */
-const UNSEEN = 'changes made outside Countersign since the last reconcile';
+export const UNSEEN = 'changes made outside Countersign since the last reconcile';
 
 function unseenSince({ compared }: WorkflowFindings, trust: Trust | null): string {
   const trusted = [...(trust?.executors.values() ?? [])].flatMap(({ connectors }) => connectors);
@@ -96,7 +96,7 @@ function unseenSince({ compared }: WorkflowFindings, trust: Trust | null): strin
   return connectors.length === 0 ? UNSEEN : `${UNSEEN}: ${connectors.join('; ')}`;
 }
 
-function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans, adoption }: WorkflowFindings, against: AgainstOld | null): string[] {
+export function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans, adoption }: WorkflowFindings, against: AgainstOld | null): string[] {
   return [
     ...(selfReported === 0 ? [] : [`what ${selfReportedBy(selfReported)} did: no executor has looked`]),
     ...(ambiguous === 0 ? [] : [`whether ${plural(ambiguous, 'change')} of ambiguous outcome ${ambiguous === 1 ? 'was' : 'were'} made`]),

@@ -49,6 +49,8 @@ export interface WorkflowOptions {
   readonly asOfMs?: number | null;
   /** Told of every record of a change, and what the change is after it. */
   readonly onChange?: (after: Audited, event: ChangeEvent) => void;
+  /** Only some of the ledger's changes are given, each whole. */
+  readonly isPartial?: boolean;
 }
 
 export interface WorkflowFindings {
@@ -72,7 +74,7 @@ export interface Workflow {
   finish(): Promise<WorkflowFindings>;
 }
 
-export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, onChange }: WorkflowOptions): Workflow {
+export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, isPartial = false, onChange }: WorkflowOptions): Workflow {
   const logId = logIdOf(origin);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
@@ -80,7 +82,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     targets: openTargets(), graceMs,
   };
   const { believed, cases, extensions, locks, targets } = surroundings;
-  const adoption = openAdoption(trust, origin);
+  const adoption = openAdoption(trust, origin, isPartial);
   /** What is signed about a change names the log that it was begun under, also after that was adopted. */
   const believedOf = (changeId: string): Believed => {
     const log = logOf(changeId);
@@ -259,6 +261,7 @@ function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly
       return adoption.begin(record) ?? bySidecar();
     case 'ledger.recovered':
     case 'ledger.restored':
+    case 'ledger.heads':
     case 'outbox.refilled':
     case 'messages.refused':
     case 'facts.loaded':
