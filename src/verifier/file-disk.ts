@@ -1,5 +1,6 @@
 /** The ledger's disk over files that somebody has chosen in a browser: read, never written, and never whole beyond what a ledger's file may hold. */
 import type { Disk } from '../../ledger/disk.ts';
+import type { PackBytes } from '../evidence/pack-verify.ts';
 
 /** A file and its path in the folder that was chosen, which is the path's first part. */
 export interface GivenFile {
@@ -41,6 +42,17 @@ export function fileDisk(files: readonly GivenFile[]): Disk {
     overwrite: refuse,
     remove: refuse,
     lock: refuse,
+  };
+}
+
+export function packBytes({ path, blob }: GivenFile): PackBytes {
+  return {
+    byteLength: blob.size,
+    async read(start, length) {
+      const bytes = await bytesOf(blob.slice(start, start + length));
+      if (bytes.byteLength !== length) throw new Error(`${path} is shorter than it was`);
+      return bytes;
+    },
   };
 }
 

@@ -1,7 +1,7 @@
 /** The page: takes what is chosen, has it verified beside, and shows the answer. */
 import { hashHex } from '../../ledger/crypto.ts';
 import { formatSpan } from '../cli/output.ts';
-import { foreign, hexGroups } from './elements.ts';
+import { foreign, hexGroups, type Content } from './elements.ts';
 import type { GivenFile } from './file-disk.ts';
 import { ownHashes } from './page-text.ts';
 import { resultOf } from './result.ts';
@@ -20,8 +20,9 @@ export function startPage(script: string): void {
       if (!(event.target instanceof HTMLInputElement)) event.preventDefault();
     });
   }
-  at('form').addEventListener('input', () => {
+  at('form').addEventListener('input', ({ target }) => {
     stop();
+    for (const [one, other] of EITHER) if (target === at(one)) input(other).value = '';
     at('result').hidden = true;
     describeChosen();
   });
@@ -33,6 +34,9 @@ export function startPage(script: string): void {
   describeChosen();
 }
 
+/** Choosing the one takes the other away. */
+const EITHER = [['ledger', 'pack'], ['pack', 'ledger'], ['trust', 'policy'], ['policy', 'trust']] as const;
+
 let end: (() => void) | null = null;
 
 function begin(script: string): void {
@@ -43,11 +47,13 @@ function begin(script: string): void {
   at('progress').textContent = 'Reading …';
   setWorking(true);
   at('result').hidden = true;
-  end = verifyBeside(script, chosen(), (done, size) => {
+  const given = chosen();
+  const what = given.pack === null ? 'records' : 'files';
+  end = verifyBeside(script, given, (done, size) => {
     bar.max = size;
     bar.value = done;
     const rate = done / Math.max(0.001, (performance.now() - startedMs) / 1000);
-    at('progress').textContent = `${done} of ${size} records, ${Math.round(rate)} a second, ${formatSpan(((size - done) / Math.max(rate, 0.001)) * 1000)} left`;
+    at('progress').textContent = `${done} of ${size} ${what}, ${Math.round(rate)} a second, ${formatSpan(((size - done) / Math.max(rate, 0.001)) * 1000)} left`;
   }, (answer) => {
     stop();
     const result = at('result');
@@ -70,20 +76,24 @@ function setWorking(isWorking: boolean): void {
 }
 
 function chosen(): Given {
-  const folder = filesOf('trust');
+  const [pack] = filesOf('pack');
   const [pinned] = filesOf('pinned');
   return {
-    ledger: filesOf('ledger'), trust: folder.length > 0 ? folder : filesOf('policy'), pinned: pinned?.blob ?? null,
+    ledger: filesOf('ledger'), pack: pack ?? null, trust: [...filesOf('trust'), ...filesOf('policy')], pinned: pinned?.blob ?? null,
     minSize: input('min-size').value.trim(), asOf: input('as-of').value.trim(),
   };
 }
 
 function describeChosen(): void {
-  const ledger = filesOf('ledger');
-  at('ledger-chosen').replaceChildren(...(ledger.length === 0 ? [] : [foreign(ledger[0]!.path.split('/')[0]!), `: ${ledger.length} ${ledger.length === 1 ? 'file' : 'files'}`]));
-  const { trust } = chosen();
-  const both = filesOf('trust').length > 0 && filesOf('policy').length > 0 ? ' (the lone trust.policy is not used)' : '';
-  at('trust-chosen').replaceChildren(...(trust.length === 0 ? ['None: nobody’s signature is believed.'] : [foreign(trust[0]!.path.split('/')[0]!), both]));
+  const { ledger, pack, trust } = chosen();
+  const those = pack === null ? ledger : [pack];
+  at('ledger-chosen').replaceChildren(...describe(those, ''));
+  at('trust-chosen').replaceChildren(...describe(trust, 'None: nobody’s signature is believed.'));
+}
+
+function describe(files: readonly GivenFile[], none: string): Content[] {
+  const [first] = files;
+  return first === undefined ? [none] : [foreign(first.path.split('/')[0]!), `: ${files.length} ${files.length === 1 ? 'file' : 'files'}`];
 }
 
 function filesOf(id: string): GivenFile[] {

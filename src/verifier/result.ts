@@ -59,10 +59,11 @@ function notProven(items: readonly string[]): readonly HTMLElement[] {
   return [heading('NOT PROVEN'), list];
 }
 
-function about({ head, objects, firstAt, lastAt, trust, verifier, json }: Verified): readonly HTMLElement[] {
+function about({ pack, head, objects, firstAt, lastAt, trust, verifier, json }: Verified): readonly HTMLElement[] {
   const ledger = head === null ? [] : [
-    heading('The ledger'),
+    heading(pack === null ? 'The ledger' : 'The pack, and its ledger'),
     descriptions([
+      pack === null ? null : ['Pack', foreign(`of ${askedOf(pack)}: ${pack.records} records, ${pack.changes.length} ${pack.changes.length === 1 ? 'change' : 'changes'}`)],
       ['Log', foreign(head.origin)],
       ['Size', `${head.size} records, ${objects.count} objects${objects.erased === 0 ? '' : ` (${objects.erased} erased)`}`],
       ['Root', hexGroups(head.root)],
@@ -80,6 +81,11 @@ function about({ head, objects, firstAt, lastAt, trust, verifier, json }: Verifi
     ...ledger, heading('Your trust'), believed,
     element('p', 'actions', saveButton('Save the verdicts as JSON', 'countersign-verification.json', 'application/json', () => json), printButton()),
   ];
+}
+
+/** What the pack says that it is of. */
+function askedOf({ asked }: NonNullable<Verified['pack']>): string {
+  return 'change' in asked ? asked.change : 'nhi' in asked ? asked.nhi : `${asked.from} to ${asked.to}`;
 }
 
 function population({ population: rows, head }: Verified): readonly HTMLElement[] {

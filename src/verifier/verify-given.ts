@@ -2,6 +2,7 @@
 import { JsonError } from '../../ledger/json.ts';
 import { LedgerError } from '../../ledger/errors.ts';
 import { exitCodeOf, type Verdict } from '../../ledger/verdict.ts';
+import { verifyPack, type PackVerification } from '../evidence/pack-verify.ts';
 import type { PopulationRow } from '../evidence/population.ts';
 import { conclusionOf, documentOf, requiredUnder } from '../evidence/verification-document.ts';
 import { verifyEvidence, type EvidenceVerification } from '../evidence/verify.ts';
@@ -9,12 +10,14 @@ import type { Violation } from '../evidence/violation.ts';
 import { TrustError } from '../protocol/trust-folder.ts';
 import { parseTime, timeSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
-import { fileDisk, type GivenFile } from './file-disk.ts';
+import { fileDisk, packBytes, type GivenFile } from './file-disk.ts';
 import { MissingFile, readGivenTrust, type GivenTrust, type TrustShown } from './given-trust.ts';
 
 /** What was chosen. Can be sent to a worker. */
 export interface Given {
   readonly ledger: readonly GivenFile[];
+  /** An evidence pack, where no ledger was chosen. */
+  readonly pack: GivenFile | null;
   /** A folder's files, or a lone `trust.policy` under its name; none for no trust. */
   readonly trust: readonly GivenFile[];
   readonly pinned: Blob | null;
@@ -40,6 +43,8 @@ export interface Verified {
   readonly firstAt: string | null;
   readonly lastAt: string | null;
   readonly population: readonly PopulationRow[] | null;
+  /** Of a ledger, and of what is no pack, null. */
+  readonly pack: PackVerification['pack'];
   readonly trust: TrustShown | null;
   /** What `countersign verify --json` prints. */
   readonly json: string;
@@ -69,18 +74,19 @@ export async function verifyGiven(given: Given, progress: (done: number, size: n
 async function verifyChecked(given: Given, progress: (done: number, size: number) => void): Promise<Answer> {
   if (given.minSize !== '' && !/^(0|[1-9][0-9]{0,14})$/.test(given.minSize)) return trouble(2, 'the least number of records is not a number');
   if (given.asOf !== '' && !timeSchema.safeParse(given.asOf).success) return trouble(2, 'the time to judge lateness by is not one such as 2026-11-23T19:05:00.000Z');
-  const directory = ledgerFolder(given.ledger);
+  const directory = given.pack?.path ?? ledgerFolder(given.ledger);
   if (directory === null) return trouble(3, 'there is no ledger in what was chosen: neither checkpoint, tile/ nor objects/');
   const trusted = given.trust.length === 0 ? null : await readGivenTrust(given.trust);
-  const verification = await verifyEvidence({
-    disk: fileDisk(given.ledger), directory, trust: trusted?.trust ?? null, wholeFolder: trusted?.wholeFolder ?? false, listChanges: true, progress,
+  const asked = {
+    trust: trusted?.trust ?? null, wholeFolder: trusted?.wholeFolder ?? false, listChanges: true, progress,
     pinned: given.pinned === null ? null : await given.pinned.slice(0, 1_000_001).text(),
     ...(given.minSize === '' ? {} : { minSize: Number(given.minSize) }), ...(given.asOf === '' ? {} : { asOfMs: parseTime(given.asOf) }),
-  });
+  };
+  const verification = given.pack === null ? await verifyEvidence({ disk: fileDisk(given.ledger), directory, ...asked }) : await verifyPack({ pack: packBytes(given.pack), ...asked });
   return shown(verification, directory, trusted);
 }
 
-function shown(verification: EvidenceVerification, directory: string, trusted: GivenTrust | null): Verified {
+function shown(verification: EvidenceVerification | PackVerification, directory: string, trusted: GivenTrust | null): Verified {
   const { verdicts, notProven, head, objects, firstAt, lastAt, workflow, population } = verification;
   const required = requiredUnder(trusted !== null, trusted?.wholeFolder ?? false);
   const exit = exitCodeOf(verdicts, required);
@@ -88,7 +94,7 @@ function shown(verification: EvidenceVerification, directory: string, trusted: G
     kind: 'verified', exit, conclusion: conclusionOf(verification, required, exit), required, verdicts: verdicts.filter(({ name }) => name !== 'NOT PROVEN'), notProven,
     violations: workflow?.violations ?? [], violationCount: workflow?.violationCount ?? 0,
     head: head === null ? null : { origin: head.origin, size: head.size, root: Buffer.from(head.root).toString('hex'), key: head.keyName },
-    objects, firstAt, lastAt, population, trust: trusted?.shown ?? null,
+    objects, firstAt, lastAt, population, pack: 'pack' in verification ? verification.pack : null, trust: trusted?.shown ?? null,
     json: `${JSON.stringify(documentOf(verification, required, directory, exit), null, 2)}\n`, verifier: `countersign ${VERSION}`,
   };
 }

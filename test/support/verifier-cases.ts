@@ -1,10 +1,15 @@
 /** Ledgers good and bad, each with what an auditor brings to it: whatever verifies one must say the same of it. */
 import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { generateSignerKey } from '../../ledger/index.ts';
+import { exitCodeOf, generateSignerKey } from '../../ledger/index.ts';
+import { verifyPack } from '../../src/evidence/pack-verify.ts';
+import { documentOf, requiredUnder } from '../../src/evidence/verification-document.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
+import { loadTrustFolder } from '../../src/protocol/trust-folder.ts';
+import { ledgerOf, linesOf } from './packs.ts';
 import { called } from './step-stories.ts';
 import { cleanStory, GRANT, START_MS, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, PROVISION, trustFiles, writeStory, type Beat } from './story.ts';
+import type { Desk } from './world.ts';
 
 /** Paths are relative to the directory that the cases were written in. */
 export interface VerifierCase {
@@ -26,8 +31,9 @@ export interface Flips {
 export async function writeVerifierCases(directory: string, flips: Flips): Promise<VerifierCase[]> {
   const at = (...parts: string[]): string => join(directory, ...parts);
   const story = async (name: string, beats: readonly Beat[]): Promise<void> => writeStory(at(name), beats);
-  const { beats } = cleanStory();
+  const { beats, grant } = cleanStory();
   await story('clean', beats);
+  await writePacks(directory, beats, grant.changeId);
   await story('short', beats.slice(0, 10));
   await story('forked', cleanStory().beats.slice(0, 10));
   await story('called', called({ unread: true }).beats);
@@ -62,9 +68,28 @@ export async function writeVerifierCases(directory: string, flips: Flips): Promi
     { title: 'a lease that runs', ledger: 'running/ledger', trust: 'trust' },
     { title: 'a lease that is overdue as of later', ledger: 'running/ledger', trust: 'trust', asOf: '2026-11-25T00:00:00.000Z' },
     { title: 'hostile words in the records', ledger: 'hostile/ledger', trust: 'trust' },
+    { title: 'a pack of a change', ledger: 'change.pack', trust: 'trust' },
+    { title: 'a pack of an identity', ledger: 'nhi.pack', trust: 'trust' },
+    { title: 'a pack, without trust', ledger: 'change.pack', trust: null },
+    { title: 'a pack, with a lone trust.policy', ledger: 'change.pack', trust: 'trust/trust.policy' },
+    { title: 'a pack with a byte flipped', ledger: 'flipped.pack', trust: 'trust' },
+    { title: 'a pack that is cut short', ledger: 'cut.pack', trust: 'trust' },
+    { title: 'an empty file', ledger: 'empty.pack', trust: 'trust' },
+    { title: 'a file that is no pack', ledger: 'no-note', trust: 'trust' },
     ...spoilt(directory),
     ...flipped(directory, flips),
   ];
+}
+
+async function writePacks(directory: string, beats: readonly Beat[], change: string): Promise<void> {
+  const ledger = await ledgerOf(linesOf(beats));
+  const pack = await ledger.pack({ change });
+  const nhi = await ledger.pack({ nhi: GRANT.subject });
+  ledger.remove();
+  const flipped = Buffer.from(pack);
+  const at = pack.indexOf('"actor":"person:ana"');
+  flipped[at + 18] = 'b'.charCodeAt(0);
+  for (const [name, bytes] of [['change', pack], ['nhi', nhi], ['flipped', flipped], ['cut', pack.subarray(0, pack.length - 700)], ['empty', Buffer.alloc(0)]] as const) writeFileSync(join(directory, `${name}.pack`), bytes);
 }
 
 export function writeTrust(folder: string, edit: Parameters<typeof trustFiles>[0] = {}): void {
@@ -124,6 +149,27 @@ function flipped(directory: string, { every }: Flips): VerifierCase[] {
     }
   }
   return cases;
+}
+
+export interface Expected {
+  readonly exit: number;
+  /** What `countersign verify --json` prints: the document of a verification, or of why there was none. */
+  readonly json: string;
+}
+
+export async function expectedOf(desk: Desk, one: VerifierCase): Promise<Expected> {
+  if (statSync(join(desk.directory, one.ledger)).isFile()) return expectedOfPack(desk, one);
+  const { exit, stdout } = await desk.run(...verifyArguments(one));
+  return { exit, json: stdout };
+}
+
+async function expectedOfPack({ directory }: Desk, { ledger, trust: folder }: VerifierCase): Promise<Expected> {
+  const trust = folder === null ? null : await loadTrustFolder(join(directory, folder));
+  const wholeFolder = folder !== null && !folder.endsWith('.policy');
+  const verification = await verifyPack({ pack: readFileSync(join(directory, ledger)), trust, wholeFolder });
+  const required = requiredUnder(trust !== null, wholeFolder);
+  const exit = exitCodeOf(verification.verdicts, required);
+  return { exit, json: `${JSON.stringify(documentOf(verification, required, ledger, exit), null, 2)}\n` };
 }
 
 /** The arguments of `countersign verify` for a case. */

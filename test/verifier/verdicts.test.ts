@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GivenFile } from '../../src/verifier/file-disk.ts';
 import type { Answer, Given } from '../../src/verifier/verify-given.ts';
-import { verifyArguments, withoutPlace, writeVerifierCases, type VerifierCase } from '../support/verifier-cases.ts';
+import { expectedOf, withoutPlace, writeVerifierCases, type VerifierCase } from '../support/verifier-cases.ts';
 import { openDesk, type Desk } from '../support/world.ts';
 
 const BUILD = join(import.meta.dirname, '..', '..', 'src', 'verifier', 'build.mjs');
@@ -24,7 +24,7 @@ beforeAll(async () => {
   execFileSync(process.execPath, [BUILD, '--module', join(built, 'node_modules', 'verify.mjs')]);
   verifyGiven = await load('');
   cases = await writeVerifierCases(desk.directory, { every: 2003 });
-});
+}, 60_000);
 afterAll(() => {
   desk.remove();
   rmSync(built, { recursive: true });
@@ -43,8 +43,10 @@ function files(path: string): GivenFile[] {
 }
 
 function given({ ledger, trust, pinned, minSize, asOf }: VerifierCase): Given {
+  const chosen = files(ledger);
+  const isPack = chosen.length === 1 && !chosen[0]!.path.includes('/');
   return {
-    ledger: files(ledger), trust: trust === null ? [] : files(trust), pinned: pinned === undefined ? null : files(pinned)[0]!.blob, minSize: minSize ?? '', asOf: asOf ?? '',
+    ledger: isPack ? [] : chosen, pack: isPack ? chosen[0]! : null, trust: trust === null ? [] : files(trust), pinned: pinned === undefined ? null : files(pinned)[0]!.blob, minSize: minSize ?? '', asOf: asOf ?? '',
   };
 }
 
@@ -52,41 +54,41 @@ describe('the verification that browsers run', () => {
   it('answers every ledger, good and bad, as the command does', async () => {
     const exits = new Map<number, number>();
     for (const one of cases) {
-      const { exit, stdout } = await desk.run(...verifyArguments(one));
+      const { exit, json } = await expectedOf(desk, one);
       const answer = await verifyGiven(given(one));
       expect([one.title, answer.exit]).toEqual([one.title, exit]);
       const said = answer.kind === 'verified' ? answer.json : answer.cause;
-      if (answer.kind === 'verified') expect(withoutPlace(said), one.title).toBe(withoutPlace(stdout));
-      else expect((JSON.parse(stdout) as { error: { cause: string } }).error.cause, one.title).toBe(said);
+      if (answer.kind === 'verified') expect(withoutPlace(said), one.title).toBe(withoutPlace(json));
+      else expect((JSON.parse(json) as { error: { cause: string } }).error.cause, one.title).toBe(said);
       exits.set(exit, (exits.get(exit) ?? 0) + 1);
     }
     expect(cases.length).toBeGreaterThan(40);
     expect(exits.get(0)).toBeGreaterThan(4);
     expect(exits.get(1)).toBeGreaterThan(25);
     expect(exits.get(3)).toBeGreaterThan(3);
-  });
+  }, 120_000);
 
   it('of an empty folder, and of one with something else in it, verifies nothing', async () => {
     for (const ledger of [[], files('trust')]) {
-      expect(await verifyGiven({ ledger, trust: files('trust'), pinned: null, minSize: '', asOf: '' })).toMatchObject({ kind: 'trouble', exit: 3 });
+      expect(await verifyGiven({ ledger, trust: files('trust'), pack: null, pinned: null, minSize: '', asOf: '' })).toMatchObject({ kind: 'trouble', exit: 3 });
     }
   });
 
   it('of a trust folder that lacks a file says which, and believes nothing', async () => {
     const trust = files('trust').filter(({ path }) => path !== 'trust/sidecars.json');
-    expect(await verifyGiven({ ledger: files('clean/ledger'), trust, pinned: null, minSize: '', asOf: '' }))
+    expect(await verifyGiven({ ledger: files('clean/ledger'), trust, pack: null, pinned: null, minSize: '', asOf: '' }))
       .toEqual({ kind: 'trouble', exit: 3, cause: 'the trust cannot be used: sidecars.json is not in the folder' });
   });
 
   it.each([['minSize', 'many'], ['asOf', 'now']])('asked wrongly by %s, is 2', async (name, value) => {
-    expect(await verifyGiven({ ledger: files('clean/ledger'), trust: files('trust'), pinned: null, minSize: '', asOf: '', [name]: value })).toMatchObject({ exit: 2 });
+    expect(await verifyGiven({ ledger: files('clean/ledger'), trust: files('trust'), pack: null, pinned: null, minSize: '', asOf: '', [name]: value })).toMatchObject({ exit: 2 });
   });
 
   it('of a file that cannot be read, is 4', async () => {
     const unreadable = new Blob(['']);
     Object.defineProperty(unreadable, 'slice', { value: () => ({ arrayBuffer: () => Promise.reject(new Error('it has changed')) }) });
     const ledger = [...files('clean/ledger').filter(({ path }) => path !== 'ledger/checkpoint'), { path: 'ledger/checkpoint', blob: unreadable }];
-    expect(await verifyGiven({ ledger, trust: files('trust'), pinned: null, minSize: '', asOf: '' })).toEqual({ kind: 'trouble', exit: 4, cause: 'a file could not be read: it has changed' });
+    expect(await verifyGiven({ ledger, trust: files('trust'), pack: null, pinned: null, minSize: '', asOf: '' })).toEqual({ kind: 'trouble', exit: 4, cause: 'a file could not be read: it has changed' });
   });
 
   it('names a trust folder by the number that sha256sum prints of what sha256sum prints', async () => {
