@@ -151,6 +151,28 @@ describe.skipIf(!hasBrowser())('the verifier page', () => {
     expect(await page.locator('.good').count()).toBe(0);
   });
 
+  it('takes folders and files that are dropped on their fields, of which the newest counts', async () => {
+    const devtools = await context.newCDPSession(page);
+    const drop = async (field: string, path: string): Promise<void> => {
+      const { x, y, width, height } = (await page.locator(field).boundingBox())!;
+      const data = { items: [], files: [inDesk(path)], dragOperationsMask: 1 };
+      for (const type of ['dragEnter', 'dragOver', 'drop'] as const) await devtools.send('Input.dispatchDragEvent', { type, x: x + width - 20, y: y + height / 2, data });
+    };
+    await drop('#pack', 'change.pack');
+    await page.waitForSelector('#ledger-chosen:has-text("change.pack")');
+    await drop('#ledger', 'clean/ledger');
+    await page.waitForSelector('#ledger-chosen:has-text("ledger: 4 files")');
+    await drop('#policy', 'trust/trust.policy');
+    await page.waitForSelector('#trust-chosen:has-text("trust.policy: 1 file")');
+    await drop('#trust', 'trust');
+    await page.waitForSelector('#trust-chosen:has-text("trust: 4 files")');
+    expect(await submit()).toBe(0);
+    // Beside a field it takes nobody's place.
+    await drop('h1', 'trust/trust.policy');
+    expect(page.url()).toBe(url);
+    expect(await page.isVisible('#result')).toBe(true);
+  });
+
   it('takes an answer away as soon as something else is chosen', async () => {
     expect(await verify(called('a clean ledger'))).toBe(0);
     await page.setInputFiles('#trust', inDesk('strict'));
