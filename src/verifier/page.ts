@@ -46,6 +46,7 @@ function begin(script: string): void {
   bar.removeAttribute('value');
   at('progress').textContent = 'Reading …';
   setWorking(true);
+  at('working').scrollIntoView({ block: 'nearest' });
   at('result').hidden = true;
   const given = chosen();
   const what = given.pack === null ? 'records' : 'files';

@@ -92,7 +92,7 @@ function population({ population: rows, head }: Verified): readonly HTMLElement[
   if (rows === null) return [heading('Changes'), element('p', '', 'None are listed: WORKFLOW followed none.')];
   const columns = ['Change', 'Kind', 'Identity', 'Connector', 'Target', 'Privileges', 'Requester', 'Approvers', 'Requested', 'Effect', 'Ends', 'Ended', 'State', 'First record'];
   const body = rows.slice(0, ROWS_SHOWN).map((row) => element('tr', '', ...POPULATION_COLUMNS.map((column) => element('td', '', foreign(cellOf(row, column))))));
-  const shown = rows.length > ROWS_SHOWN ? `The first ${ROWS_SHOWN} of ${rows.length} changes; the file has all.` : `All ${rows.length} of them.`;
+  const shown = rows.length > ROWS_SHOWN ? `The first ${ROWS_SHOWN} of ${rows.length} changes; the file has all.` : `${rows.length} ${rows.length === 1 ? 'change' : 'changes'}, each a row.`;
   return [
     heading('Changes that WORKFLOW is about'),
     element('p', 'note', shown),
