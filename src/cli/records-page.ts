@@ -9,7 +9,7 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'ledger.opened': 'A writer opened the log: the first record, and one for each start after it.',
   'ledger.recovered': 'A torn end of the journal, of which nobody had been told, was cut.',
   'ledger.restored': 'The ledger was made again from a copy, byte for byte, up to this head; `had` of its records were still there.',
-  'ledger.heads': 'Which record was the last of each of the `changes` there were before this record: `root` is that of the change-head map (rule 23 of ledger/FORMAT.md), by which an evidence pack shows that it holds a change to its last record. The verifier holds every one of these to the records before it.',
+  'ledger.heads': 'Which record was the last of each of the `changes` there were before this record: `root` is that of the change-head map (`ledger/FORMAT.md`, “Heads of changes”), by which an evidence pack shows that it holds a change to its last record. The verifier holds every one of these to the records before it.',
   'ledger.adopted': 'The first record of a log that goes on for another, of which no copy reaches what was signed: the newest checkpoint of the old log that is known whole, and in `ahead` what others have seen beyond it. The `changes` that were open there follow.',
   'outbox.refilled': 'What should be on the bus was missing there, and is there again: records of the ledger’s copy from `from` on, or steps and orders of `changes`.',
   'messages.refused': 'Messages that no trusted key had signed for this executor, or that were none, were set aside: `count` more than the records before say, for each reason and run of a worker, which says so unsigned; without a run, by this sidecar. At most once an hour for each executor.',

@@ -3,6 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { exitCodeOf, LedgerError, nodeDisk, REQUIRED_BY_DEFAULT, type Verdict } from '../../ledger/index.ts';
+import { verifyPack, type PackVerification } from '../evidence/pack-verify.ts';
 import { populationCsv } from '../evidence/population.ts';
 import { conclusionOf, documentOf, requiredUnder, STATUS_MARKS, STATUS_WORDS } from '../evidence/verification-document.ts';
 import { verifyEvidence, type EvidenceVerification } from '../evidence/verify.ts';
@@ -12,6 +13,7 @@ import { VERSION } from '../version.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readText, writeNew } from './files.ts';
 import { formatSpan, plain, type Output } from './output.ts';
+import { isFile, packLine, withPackFile } from './pack-file.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
 
@@ -30,8 +32,8 @@ const NAMES = ['INTEGRITY', 'SIGNATURE', 'WITNESS', 'COMPLETENESS', 'WORKFLOW', 
 export function addVerify(program: Command, run: Runner): void {
   program
     .command('verify')
-    .argument('<path>', 'a ledger folder (with checkpoint, tile/ and objects/), or its parent')
-    .description('verify a ledger, offline, under your own trust')
+    .argument('<path>', 'a ledger folder (with checkpoint, tile/ and objects/), or its parent; or an evidence pack')
+    .description('verify a ledger or an evidence pack, offline, under your own trust')
     .option('--trust <path>', 'your trust folder, or a lone trust.policy')
     .option('--require <names>', `verdicts that must hold, separated by commas (default ${REQUIRED_BY_DEFAULT.join(',')})`, names)
     .option('--pinned <file>', 'a checkpoint that you kept: the ledger must have grown from it')
@@ -57,17 +59,23 @@ function count(text: string): number {
 async function verify(session: Session, given: string, flags: VerifyFlags): Promise<ExitCode> {
   const { out } = session;
   if (flags.asOf !== undefined && !timeSchema.safeParse(flags.asOf).success) throw new CliError(EXIT.usage, 'usage', { cause: '--as-of takes a time such as 2026-11-23T19:05:00.000Z' });
-  const directory = ledgerFolder(resolve(session.cwd, given));
+  const path = resolve(session.cwd, given);
+  const isPack = isFile(path);
+  if (isPack && flags.oldLedger !== undefined) throw new CliError(EXIT.usage, 'usage', { cause: '--old-ledger is for a ledger, and this is a file' });
+  const directory = isPack ? path : ledgerFolder(path);
   const { trust, wholeFolder } = await openTrust(session, flags);
   const pinned = flags.pinned === undefined ? null : readText(resolve(session.cwd, flags.pinned), 'the pinned checkpoint');
   const old = flags.oldLedger === undefined ? null : ledgerFolder(resolve(session.cwd, flags.oldLedger));
   const population = flags.population === undefined ? null : resolve(session.cwd, flags.population);
   if (population !== null && existsSync(population)) throw new CliError(EXIT.usage, 'exists', { cause: `${population} is there already`, effect: 'It was left as it is. Nothing was verified.' });
   const required = flags.require ?? requiredUnder(trust !== null, wholeFolder);
-  const verification = await guarded(() => verifyEvidence({
-    disk: nodeDisk(dirname(directory)), directory: basename(directory), trust, wholeFolder, pinned, progress: progressOf(session), signal: session.signal, listChanges: population !== null,
-    ...(old === null ? {} : { old: { disk: nodeDisk(dirname(old)), directory: basename(old), signal: session.signal } }),
+  const common = {
+    trust, wholeFolder, pinned, progress: progressOf(session, isPack ? 'files' : 'records'), signal: session.signal, listChanges: population !== null,
     ...(flags.minSize === undefined ? {} : { minSize: flags.minSize }), ...(flags.asOf === undefined ? {} : { asOfMs: parseTime(flags.asOf) }),
+  };
+  const verification: EvidenceVerification | PackVerification = await guarded(() => isPack ? withPackFile(path, (pack) => verifyPack({ pack, ...common })) : verifyEvidence({
+    disk: nodeDisk(dirname(directory)), directory: basename(directory), ...common,
+    ...(old === null ? {} : { old: { disk: nodeDisk(dirname(old)), directory: basename(old), signal: session.signal } }),
   }));
   out.progress('');
   if (population !== null) writePopulation(session, population, verification);
@@ -80,7 +88,7 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
 }
 
 /** The ledger folder itself, whether it or its parent was named. @throws CliError `no-ledger` */
-function ledgerFolder(path: string): string {
+export function ledgerFolder(path: string): string {
   if (!existsSync(path)) throw new CliError(EXIT.io, 'no-ledger', { cause: `${path} is not there`, effect: 'Nothing was verified.' });
   if (!statSync(path).isDirectory()) throw new CliError(EXIT.usage, 'no-ledger', { cause: `${path} is not a folder`, effect: 'Nothing was verified.' });
   const isLedger = (folder: string): boolean => ['checkpoint', 'tile', 'objects'].some((name) => existsSync(join(folder, name)));
@@ -111,7 +119,7 @@ function writePopulation({ out }: Session, path: string, { population }: Evidenc
 }
 
 /** What is wrong with the evidence is a verdict; what is thrown is about the auditor's own files. */
-async function guarded(work: () => Promise<EvidenceVerification>): Promise<EvidenceVerification> {
+async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
@@ -125,7 +133,7 @@ const PROGRESS_AFTER_MS = 500;
 const PROGRESS_EVERY_MS = 100;
 const BAR_WIDTH = 24;
 
-function progressOf({ out, nowMs }: Session): (done: number, size: number) => void {
+export function progressOf({ out, nowMs }: Session, what: 'records' | 'files'): (done: number, size: number) => void {
   const startedMs = nowMs();
   let shownMs = startedMs + PROGRESS_AFTER_MS - PROGRESS_EVERY_MS;
   return (done, size) => {
@@ -135,11 +143,11 @@ function progressOf({ out, nowMs }: Session): (done: number, size: number) => vo
     const rate = done / Math.max(0.001, (atMs - startedMs) / 1000);
     const filled = Math.floor((done / size) * BAR_WIDTH);
     const left = rate === 0 ? '' : `, ${formatSpan(((size - done) / rate) * 1000)} left`;
-    out.progress(`[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${done}/${size} records, ${Math.round(rate)}/s${left}`);
+    out.progress(`[${'#'.repeat(filled)}${'.'.repeat(BAR_WIDTH - filled)}] ${done}/${size} ${what}, ${Math.round(rate)}/s${left}`);
   };
 }
 
-function linesOf(verification: EvidenceVerification, required: readonly string[], out: Output): string[] {
+function linesOf(verification: EvidenceVerification | PackVerification, required: readonly string[], out: Output): string[] {
   const paint = { holds: out.good, fails: out.bad, notEstablished: out.dim };
   const verdicts = verification.verdicts.filter(({ name }) => name !== 'NOT PROVEN');
   const line = ({ name, status, message }: Verdict): string =>
@@ -152,9 +160,11 @@ function linesOf(verification: EvidenceVerification, required: readonly string[]
   return lines;
 }
 
-function summaryOf({ head, firstAt, lastAt, objects }: EvidenceVerification): string[] {
+function summaryOf(verification: EvidenceVerification | PackVerification): string[] {
+  const { head, firstAt, lastAt, objects } = verification;
   if (head === null) return [];
   return [
+    ...('pack' in verification ? packLine(verification) : []),
     `log      ${plain(head.origin)}`,
     `size     ${head.size} records, ${objects.count} objects${objects.erased === 0 ? '' : ` (${objects.erased} erased)`}`,
     `root     ${Buffer.from(head.root).toString('hex')}`,

@@ -10,7 +10,7 @@
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import type {
-  ChangeList, ChangeView, Delivery, Discovery, Evidence, ExtendBody, FindingList, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, Readiness, ReconcileBody,
+  ChangeList, ChangeView, Delivery, Discovery, Evidence, ExtendBody, FindingList, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, Readiness, ReconcileBody,
   ReconciliationList, RevokeAllAnswer, RevokeAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
@@ -22,11 +22,14 @@ export { withAccess, type Access, type AccessOptions, type AccessOutcome, type C
 export type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 export type { ChangeRequest } from '../protocol/request.ts';
 export type {
-  ChangeList, ChangeView, Delivery, Discovery, Evidence, ExtendBody, FindingList, FindingView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, Readiness,
+  ChangeList, ChangeView, Delivery, Discovery, Evidence, ExtendBody, FindingList, FindingView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, Readiness,
   ReconcileBody, ReconciliationList, ReconciliationView, RevokeAllAnswer, RevokeAnswer,
 } from '../sidecar/schemas.ts';
 
 export type ConnectOptions = WireOptions;
+
+/** A pack is looked for in the whole ledger before its first byte comes. */
+const PACK_TIMEOUT_MS = 900_000;
 
 export interface ListOptions {
   readonly state?: ChangeView['state'];
@@ -75,6 +78,10 @@ export interface Client {
   /** Mode `caller`: resolves once what the run has signed is durable. The same again changes nothing. */
   report(changeId: string, message: ReportMessage): Promise<ChangeView>;
   evidence(changeId: string): Promise<Evidence>;
+  /** An evidence pack, as it comes: a file for `countersign verify`. */
+  pack(asked: PackBody, options?: { signal?: AbortSignal }): Promise<AsyncIterable<Uint8Array>>;
+  /** The proof that a record is in the ledger, as a `.tlog-proof`. */
+  proof(seq: number): Promise<AsyncIterable<Uint8Array>>;
   /** The locks in force on what you may see. */
   locks(): Promise<LockList>;
   /** Nothing is gained there until it is lifted. */
@@ -151,6 +158,8 @@ export function connect(options: ConnectOptions): Client {
     locks: () => wire.send<LockList>('GET', '/v1/locks'),
     lock: (scope, reason) => wire.send<LockView>('POST', '/v1/locks', { body: { ...scope, reason } }),
     unlock: (lockId, reason) => wire.send<LockView>('POST', `/v1/locks/${encodeURIComponent(lockId)}/lift`, { body: { reason } }),
+    pack: (asked, { signal } = {}) => wire.receive('POST', '/v1/evidence', { body: asked, timeoutMs: PACK_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) }),
+    proof: (seq) => wire.receive('GET', `/v1/evidence/proofs/${seq}`),
     evidence: (changeId) => wire.send<Evidence>('GET', change(changeId, '/evidence')),
     reconcile: (body, { waitSeconds = 50 } = {}) =>
       wire.send<ReconciliationList>('POST', `/v1/reconciliations${query({ wait: waitSeconds === 0 ? undefined : `PT${waitSeconds}S` })}`, { body, timeoutMs: wire.timeoutMs + waitSeconds * 1000 }),

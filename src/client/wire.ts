@@ -24,6 +24,8 @@ export interface Sending {
 export interface Wire {
   readonly timeoutMs: number;
   send<T>(method: 'GET' | 'POST', path: string, sending?: Sending): Promise<T>;
+  /** The bytes of an answer that is no JSON, as they come; a stream that is cut short fails. */
+  receive(method: 'GET' | 'POST', path: string, sending?: Sending): Promise<AsyncIterable<Uint8Array>>;
 }
 
 /** What an answer may hold: far more than any that this API gives. */
@@ -35,7 +37,7 @@ export function openWire(options: WireOptions): Wire {
   const base = url === undefined ? null : new URL(url);
   const place = socket ?? url ?? '';
 
-  const exchange = (method: string, path: string, sending: Sending): Promise<{ status: number; bytes: Buffer }> =>
+  const exchange = <T>(method: string, path: string, sending: Sending, take: (incoming: IncomingMessage) => Promise<T>): Promise<{ status: number; taken: T }> =>
     new Promise((resolve, reject) => {
       const payload = sending.body === undefined ? null : Buffer.from(JSON.stringify(sending.body));
       const headers = {
@@ -49,7 +51,7 @@ export function openWire(options: WireOptions): Wire {
       const limit = AbortSignal.timeout(sending.timeoutMs ?? timeoutMs);
       const signal = sending.signal === undefined ? limit : AbortSignal.any([limit, sending.signal]);
       const outgoing = (base?.protocol === 'https:' ? httpsRequest : httpRequest)({ ...address, method, path, headers, signal, agent: false }, (incoming) => {
-        collect(incoming).then((bytes) => resolve({ status: incoming.statusCode ?? 0, bytes }), onError);
+        take(incoming).then((taken) => resolve({ status: incoming.statusCode ?? 0, taken }), onError);
       });
       const onError = (error: unknown): void => {
         if (sending.signal?.aborted === true) fail('aborted', 'the call was given up', error);
@@ -66,12 +68,28 @@ export function openWire(options: WireOptions): Wire {
   return {
     timeoutMs,
     async send<T>(method: 'GET' | 'POST', path: string, sending: Sending = {}): Promise<T> {
-      const { status, bytes } = await exchange(method, path, sending);
-      const body = parse(bytes, status);
-      if (status >= 200 && status < 300) return body as T;
+      const { status, taken } = await exchange(method, path, sending, collect);
+      const body = parse(taken, status);
+      if (isGood(status)) return body as T;
       throw errorOf(status, body);
     },
+    async receive(method, path, sending = {}) {
+      const take = async (incoming: IncomingMessage): Promise<IncomingMessage | Buffer> => (isGood(incoming.statusCode ?? 0) ? incoming : collect(incoming));
+      const { status, taken } = await exchange<IncomingMessage | Buffer>(method, path, sending, take);
+      if (Buffer.isBuffer(taken)) throw errorOf(status, parse(taken, status));
+      return piecesOf(taken, place);
+    },
   };
+}
+
+const isGood = (status: number): boolean => status >= 200 && status < 300;
+
+async function* piecesOf(incoming: IncomingMessage, place: string): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of incoming as AsyncIterable<Buffer>) yield chunk;
+  } catch (cause) {
+    throw new ClientError('unreachable', `the answer of the sidecar at ${place} was cut short`, { cause });
+  }
 }
 
 async function collect(incoming: IncomingMessage): Promise<Buffer> {

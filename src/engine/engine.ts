@@ -138,6 +138,10 @@ export interface Engine {
   waitingFor(changeId: string): string | null;
   /** What a receiver of webhooks took in, or never did. */
   recordNotification(changeId: string, outcome: { readonly delivered: EventBody<'notification.delivered'> } | { readonly failed: EventBody<'notification.failed'> }): Promise<void>;
+  /** It is on record which record is the last of each change, unless nothing was recorded since it last was; what cannot be recorded is left. */
+  recordHeads(): void;
+  /** Records that the newest statement of heads is about; 0 where there is none. */
+  headsSize(): number;
   /** The copy of the ledger had lost records and holds them again. */
   recordCopyRefilled(from: number, missing: number): void;
   get(changeId: string): ChangeState | undefined;
@@ -238,6 +242,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     await store.durable();
     return applied.ok ? { ok: true, value: applied.state } : applied;
   };
+  const headsSize = (): number => Number(store.lastOf('ledger.heads')?.['size'] ?? 0);
   const idempotencyDigest = (by: string, key: string): string => digestOf(canonicalBytes({ by, key }));
 
   return {
@@ -360,6 +365,12 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         : { type: 'recordNotificationFailed', by: self, failed: outcome.failed });
       await store.durable();
     },
+    recordHeads() {
+      if (log.failed !== null || log.size <= headsSize() + 1) return;
+      // In one go: nothing may be recorded between the heads and the record that states them.
+      store.record('ledger.heads', log.changeHeads());
+    },
+    headsSize,
     recordCopyRefilled(from, missing) {
       if (log.failed === null) store.record('outbox.refilled', { stream: 'CS_LEDGER', missing, from, changes: [] });
     },

@@ -29,6 +29,8 @@ export async function workflowOf(asked: PackAsked, contents: PackContents, optio
     signal?.throwIfAborted();
     if (one.change !== null && !followed.has(one.change)) continue;
     if (isReconcileRecordType(one.type)) continue;
+    // It is a later time to judge by, at which more may have happened to what it does not hold to its last record.
+    if (one.heads !== null && !('from' in asked) && !contents.heads.some(({ seq }) => seq === one.seq)) continue;
     const record = await contents.readRecord(one.seq);
     if (liftsUnseen(record, locks)) continue;
     await workflow.record(record, readObject);

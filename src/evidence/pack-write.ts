@@ -37,8 +37,9 @@ export async function* writePack(source: PackSource, plan: PackPlan, signal?: Ab
 
 function* entry(name: string, bytes: Uint8Array): Generator<Uint8Array> {
   yield formatHeader(name, bytes.byteLength);
-  yield bytes;
-  yield new Uint8Array(entryBytes(bytes.byteLength) - BLOCK_BYTES - bytes.byteLength);
+  if (bytes.byteLength > 0) yield bytes;
+  const padding = entryBytes(bytes.byteLength) - BLOCK_BYTES - bytes.byteLength;
+  if (padding > 0) yield new Uint8Array(padding);
 }
 
 async function* contents(source: PackSource, plan: PackPlan): AsyncGenerator<Content> {

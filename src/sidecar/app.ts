@@ -13,6 +13,7 @@ import { isCanonicalPath, OWN_HOSTS, readIdempotencyKey, requireHost, requireNoO
 import { ERRORS, Problem, problemBody } from './errors.ts';
 import { lockHandlers } from './locks.ts';
 import { nhiHandlers } from './nhis.ts';
+import { packHandlers } from './packs.ts';
 import { publicHandlers } from './public.ts';
 import { reconciliationHandlers } from './reconciliations.ts';
 import { verdictHandlers } from './verdicts.ts';
@@ -33,7 +34,7 @@ type AnyHandler = (call: Call<Route>) => Promise<Reply>;
 /** The app over an engine and its log. Owns nothing: closing them is the caller's. */
 export function createApp(options: AppOptions): Hono<Env> {
   const handlers: Handlers = {
-    ...changeHandlers(options), ...callerHandlers(options), ...verdictHandlers(options), ...lockHandlers(options), ...nhiHandlers(options), ...reconciliationHandlers(options),
+    ...changeHandlers(options), ...callerHandlers(options), ...verdictHandlers(options), ...lockHandlers(options), ...nhiHandlers(options), ...reconciliationHandlers(options), ...packHandlers(options),
     ...publicHandlers(options),
   };
   // Each handler fits its own route; the loop below pairs them by name, which the compiler cannot follow.
@@ -114,6 +115,7 @@ const COMMON_HEADERS = { 'cache-control': 'no-store', 'x-content-type-options': 
 
 function answer({ status, body, headers = {} }: Reply): Response {
   if (body instanceof Uint8Array) return new Response(Buffer.from(body), { status, headers: { ...COMMON_HEADERS, ...headers } });
+  if (body instanceof ReadableStream) return new Response(body as ReadableStream<Uint8Array>, { status, headers: { ...COMMON_HEADERS, ...headers } });
   return new Response(JSON.stringify(body), { status, headers: { ...COMMON_HEADERS, 'content-type': 'application/json', ...headers } });
 }
 

@@ -14,7 +14,7 @@ export interface Call<R extends Route> {
   readonly idempotencyKey: string | null;
 }
 
-/** Answered as JSON, or as the bytes themselves where the route serves a media type. */
+/** Answered as JSON, or as the bytes themselves, at once or in pieces, where the route serves a media type. */
 export interface Reply {
   readonly status: number;
   readonly body: object | Uint8Array;

@@ -47,6 +47,7 @@ export const ERRORS = {
   'invalid-request': { status: 422, title: 'The body is not what this resource takes' },
   'mixed-targets': { status: 422, title: 'A change touches one connector and target' },
   'lease-needs-executor': { status: 422, title: 'What ends by itself needs an executor, not a caller' },
+  'pack-too-large': { status: 422, title: 'More than one evidence pack holds' },
   'idempotency-key-reused': { status: 422, title: 'The Idempotency-Key came with another request' },
   'too-many-open': { status: 429, title: 'Too many open changes' },
   'internal': { status: 500, title: 'Internal error' },

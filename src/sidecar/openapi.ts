@@ -39,6 +39,7 @@ export const NAMED_SCHEMAS = {
   ReconciliationList: schemas.reconciliationListSchema,
   ReconciliationRequest: schemas.reconcileBodySchema,
   Discovery: schemas.discoverySchema,
+  PackRequest: schemas.packBodySchema,
   LockLifting: schemas.liftBodySchema,
   Evidence: schemas.evidenceSchema,
   Lease: schemas.leaseViewSchema,

@@ -9,7 +9,7 @@ import type { ErrorCode } from './errors.ts';
 import {
   acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema, discoverySchema,
   evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
-  lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
+  lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
   reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
   stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
@@ -112,6 +112,16 @@ export const ROUTES = {
     method: 'GET', path: '/v1/changes/{id}/evidence', roles: 'any', query: noQuerySchema, body: null,
     summary: 'The records of the change, and the proof that its last one is in the ledger.',
     status: 200, answer: evidenceSchema, problems: ['no-such-change', 'ledger-unwritable'],
+  },
+  makePack: {
+    method: 'POST', path: '/v1/evidence', roles: ['auditor'], query: noQuerySchema, body: packBodySchema,
+    summary: 'An evidence pack of a change, of what there is about an identity, or of a time, which `countersign verify` takes offline. It is on record by then which record is the last of each change.',
+    status: 200, answer: 'application/x-tar', problems: ['no-such-change', 'no-such-nhi', 'pack-too-large', 'ledger-unwritable'],
+  },
+  proveRecord: {
+    method: 'GET', path: '/v1/evidence/proofs/{seq}', roles: ['auditor'], query: noQuerySchema, body: null,
+    summary: 'The proof that the record of that index is in the ledger (C2SP tlog-proof).',
+    status: 200, answer: 'text/plain; charset=utf-8', problems: ['not-found', 'ledger-unwritable'],
   },
   listNhis: {
     method: 'GET', path: '/v1/nhis', roles: 'any', query: noQuerySchema, body: null,

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { findingCodeSchema } from '../change/events.ts';
 import { DISCREPANCY_CODES } from '../change/compare.ts';
 import { STATES } from '../change/state.ts';
+import { askedSchema } from '../evidence/pack-format.ts';
 import { countsSchema, findingIdSchema } from '../evidence/reconciled.ts';
 import { counterOfferSchema, decisionSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { discoveryIdSchema, foundSchema } from '../protocol/discovery.ts';
@@ -282,6 +283,9 @@ export type ReconciliationList = z.infer<typeof reconciliationListSchema>;
 /** Left out: every connector. */
 export const reconcileBodySchema = z.strictObject({ connector: connectorIdSchema.optional() });
 export type ReconcileBody = z.infer<typeof reconcileBodySchema>;
+/** A change, what there is about an identity, or the records of a time, `to` not included. */
+export const packBodySchema = askedSchema;
+export type PackBody = z.infer<typeof packBodySchema>;
 export const discoverySchema = z.strictObject({ connector: connectorIdSchema, target: z.string(), discoveryId: discoveryIdSchema, at: timeSchema, complete: z.boolean(), entries: z.array(foundSchema) });
 export type Discovery = z.infer<typeof discoverySchema>;
 

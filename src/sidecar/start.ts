@@ -23,6 +23,7 @@ import { VERSION } from '../version.ts';
 import { createApp } from './app.ts';
 import { openCopy } from './copy.ts';
 import { holdData } from './data-lock.ts';
+import { keepHeads } from './packs.ts';
 import { defaultPolicyDirectory } from './default-policy.ts';
 import { openDeliveryStore } from './deliveries.ts';
 import { listenOnLoopback, listenOnSocket, type Listening } from './listen.ts';
@@ -122,6 +123,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
     });
     undo.push(() => engine.close());
+    undo.push(keepHeads(engine, clock));
     copy?.onRefilled((from, missing) => engine.recordCopyRefilled(from, missing));
     const telling = startNotifier({
       logId: log.logId, receivers: [...receivers, ...(relay?.receivers ?? [])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.all(), sinceMs), durable: () => log.durable(),

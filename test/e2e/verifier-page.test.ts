@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { hasBrowser, openBrowser } from '../support/browser.ts';
-import { expectedOf, HOSTILE, withoutPlace, writeVerifierCases, type VerifierCase } from '../support/verifier-cases.ts';
+import { HOSTILE, verifyArguments, withoutPlace, writeVerifierCases, type VerifierCase } from '../support/verifier-cases.ts';
 import { openDesk, type Desk } from '../support/world.ts';
 
 const BUILD = join(import.meta.dirname, '..', '..', 'src', 'verifier', 'build.mjs');
@@ -85,14 +85,14 @@ describe.skipIf(!hasBrowser())('the verifier page', () => {
   it('says of every ledger, good and bad, what countersign verify --json says, byte for byte, and names the same record', async () => {
     let named = 0;
     for (const one of cases) {
-      const { exit, json } = await expectedOf(desk, one);
+      const { exit, stdout } = await desk.run(...verifyArguments(one));
       expect([one.title, await verify(one)]).toEqual([one.title, exit]);
       expect(await page.isVisible('text=NOT PROVEN')).toBe(true);
       if ((await page.locator('.verdicts').count()) === 0) {
-        expect(await page.innerText('#result .banner'), one.title).toContain((JSON.parse(json) as { error: { cause: string } }).error.cause);
+        expect(await page.innerText('#result .banner'), one.title).toContain((JSON.parse(stdout) as { error: { cause: string } }).error.cause);
       } else {
-        expect(withoutPlace(await saved('Save the verdicts as JSON')), one.title).toBe(withoutPlace(json));
-        const { seq } = (JSON.parse(json) as { verdicts: { name: string; seq?: number }[] }).verdicts.find(({ name }) => name === 'INTEGRITY')!;
+        expect(withoutPlace(await saved('Save the verdicts as JSON')), one.title).toBe(withoutPlace(stdout));
+        const { seq } = (JSON.parse(stdout) as { verdicts: { name: string; seq?: number }[] }).verdicts.find(({ name }) => name === 'INTEGRITY')!;
         expect(await page.locator('[data-verdict=INTEGRITY] > *').nth(3).innerText(), one.title).toBe(seq === undefined ? '' : `record ${seq}`);
         if (seq !== undefined && one.title.includes('flipped')) named += 1;
       }

@@ -90,9 +90,9 @@ export function ordered(files: Files): Files {
   return new Map([...files].sort(([a], [b]) => rank(a) - rank(b) || (isNumbered(a) && isNumbered(b) ? number(a) - number(b) : a < b ? -1 : 1)));
 }
 
-export function edited(pack: Buffer, edit: (files: Files, manifest: Manifest) => Partial<Manifest> | void): Buffer {
+export function edited(pack: Buffer, edit: (files: Files, manifest: Manifest) => Partial<Manifest>): Buffer {
   const { manifest, files } = unpack(pack);
-  const changed = edit(files, manifest) ?? {};
+  const changed = edit(files, manifest);
   return repack({ ...manifest, ...changed }, ordered(files));
 }
 

@@ -1,15 +1,11 @@
 /** Ledgers good and bad, each with what an auditor brings to it: whatever verifies one must say the same of it. */
 import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { exitCodeOf, generateSignerKey } from '../../ledger/index.ts';
-import { verifyPack } from '../../src/evidence/pack-verify.ts';
-import { documentOf, requiredUnder } from '../../src/evidence/verification-document.ts';
+import { generateSignerKey } from '../../ledger/index.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
-import { loadTrustFolder } from '../../src/protocol/trust-folder.ts';
 import { ledgerOf, linesOf } from './packs.ts';
 import { called } from './step-stories.ts';
 import { cleanStory, GRANT, START_MS, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, PROVISION, trustFiles, writeStory, type Beat } from './story.ts';
-import type { Desk } from './world.ts';
 
 /** Paths are relative to the directory that the cases were written in. */
 export interface VerifierCase {
@@ -149,27 +145,6 @@ function flipped(directory: string, { every }: Flips): VerifierCase[] {
     }
   }
   return cases;
-}
-
-export interface Expected {
-  readonly exit: number;
-  /** What `countersign verify --json` prints: the document of a verification, or of why there was none. */
-  readonly json: string;
-}
-
-export async function expectedOf(desk: Desk, one: VerifierCase): Promise<Expected> {
-  if (statSync(join(desk.directory, one.ledger)).isFile()) return expectedOfPack(desk, one);
-  const { exit, stdout } = await desk.run(...verifyArguments(one));
-  return { exit, json: stdout };
-}
-
-async function expectedOfPack({ directory }: Desk, { ledger, trust: folder }: VerifierCase): Promise<Expected> {
-  const trust = folder === null ? null : await loadTrustFolder(join(directory, folder));
-  const wholeFolder = folder !== null && !folder.endsWith('.policy');
-  const verification = await verifyPack({ pack: readFileSync(join(directory, ledger)), trust, wholeFolder });
-  const required = requiredUnder(trust !== null, wholeFolder);
-  const exit = exitCodeOf(verification.verdicts, required);
-  return { exit, json: `${JSON.stringify(documentOf(verification, required, ledger, exit), null, 2)}\n` };
 }
 
 /** The arguments of `countersign verify` for a case. */

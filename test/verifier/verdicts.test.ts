@@ -7,7 +7,7 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GivenFile } from '../../src/verifier/file-disk.ts';
 import type { Answer, Given } from '../../src/verifier/verify-given.ts';
-import { expectedOf, withoutPlace, writeVerifierCases, type VerifierCase } from '../support/verifier-cases.ts';
+import { verifyArguments, withoutPlace, writeVerifierCases, type VerifierCase } from '../support/verifier-cases.ts';
 import { openDesk, type Desk } from '../support/world.ts';
 
 const BUILD = join(import.meta.dirname, '..', '..', 'src', 'verifier', 'build.mjs');
@@ -54,12 +54,12 @@ describe('the verification that browsers run', () => {
   it('answers every ledger, good and bad, as the command does', async () => {
     const exits = new Map<number, number>();
     for (const one of cases) {
-      const { exit, json } = await expectedOf(desk, one);
+      const { exit, stdout } = await desk.run(...verifyArguments(one));
       const answer = await verifyGiven(given(one));
       expect([one.title, answer.exit]).toEqual([one.title, exit]);
       const said = answer.kind === 'verified' ? answer.json : answer.cause;
-      if (answer.kind === 'verified') expect(withoutPlace(said), one.title).toBe(withoutPlace(json));
-      else expect((JSON.parse(json) as { error: { cause: string } }).error.cause, one.title).toBe(said);
+      if (answer.kind === 'verified') expect(withoutPlace(said), one.title).toBe(withoutPlace(stdout));
+      else expect((JSON.parse(stdout) as { error: { cause: string } }).error.cause, one.title).toBe(said);
       exits.set(exit, (exits.get(exit) ?? 0) + 1);
     }
     expect(cases.length).toBeGreaterThan(40);
