@@ -1,18 +1,15 @@
 /**
- * Ed25519 (RFC 8032) over raw 32-byte keys, by node:crypto.
+ * Ed25519 (RFC 8032) over raw 32-byte keys.
  *
  * Keys of small order, and keys spelled in a second way, are refused when they are loaded: verifiers disagree about
  * them, and under a key of small order one signature can hold for many messages.
  */
-import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from 'node:crypto';
+import { exportPublic, importPublic, importSeed, sign, verify, type PrivateKey, type PublicKey } from './crypto.ts';
 import { LedgerError } from './errors.ts';
 
 export const SEED_BYTES = 32;
 export const PUBLIC_KEY_BYTES = 32;
 export const SIGNATURE_BYTES = 64;
-
-const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
-const SPKI_PREFIX = Buffer.from('302a300506032b6570032100', 'hex');
 
 /** y coordinates, sign bit cleared, of the points whose order divides 8. */
 const SMALL_ORDER = new Set([
@@ -23,18 +20,18 @@ const SMALL_ORDER = new Set([
   `ec${'ff'.repeat(30)}7f`,
 ]);
 
-export function privateKeyFromSeed(seed: Uint8Array): KeyObject {
+export function privateKeyFromSeed(seed: Uint8Array): PrivateKey {
   if (seed.byteLength !== SEED_BYTES) throw new LedgerError('malformed', `an Ed25519 seed is ${SEED_BYTES} bytes`);
-  return createPrivateKey({ key: Buffer.concat([PKCS8_PREFIX, seed]), format: 'der', type: 'pkcs8' });
+  return importSeed(seed);
 }
 
 /** The raw public key of a private one. */
-export function publicKeyOf(privateKey: KeyObject): Uint8Array {
-  return Buffer.from(createPublicKey(privateKey).export({ format: 'der', type: 'spki' }).subarray(SPKI_PREFIX.length));
+export function publicKeyOf(privateKey: PrivateKey): Uint8Array {
+  return exportPublic(privateKey);
 }
 
 /** A key to verify with. @throws LedgerError `malformed` for a key of small order or in non-canonical form. */
-export function publicKeyFromBytes(bytes: Uint8Array): KeyObject {
+export function publicKeyFromBytes(bytes: Uint8Array): PublicKey {
   if (bytes.byteLength !== PUBLIC_KEY_BYTES) throw new LedgerError('malformed', `an Ed25519 public key is ${PUBLIC_KEY_BYTES} bytes`);
   const y = Buffer.from(bytes);
   y[31] = y[31]! & 0x7f;
@@ -43,13 +40,13 @@ export function publicKeyFromBytes(bytes: Uint8Array): KeyObject {
   if (y[31] === 0x7f && y[0]! >= 0xed && y.subarray(1, 31).every((byte) => byte === 0xff)) {
     throw new LedgerError('malformed', 'an Ed25519 public key that is not in canonical form');
   }
-  return createPublicKey({ key: Buffer.concat([SPKI_PREFIX, bytes]), format: 'der', type: 'spki' });
+  return importPublic(bytes);
 }
 
-export function signEd25519(privateKey: KeyObject, message: Uint8Array): Uint8Array {
-  return sign(null, message, privateKey);
+export function signEd25519(privateKey: PrivateKey, message: Uint8Array): Uint8Array {
+  return sign(privateKey, message);
 }
 
-export function verifyEd25519(publicKey: KeyObject, message: Uint8Array, signature: Uint8Array): boolean {
-  return signature.byteLength === SIGNATURE_BYTES && verify(null, message, publicKey, signature);
+export function verifyEd25519(publicKey: PublicKey, message: Uint8Array, signature: Uint8Array): boolean {
+  return signature.byteLength === SIGNATURE_BYTES && verify(publicKey, message, signature);
 }

@@ -1,10 +1,5 @@
-/**
- * SHA-256 and the one spelling of a digest, `sha256:<64 lower-case hex digits>`.
- *
- * node:crypto hashes; a hex string is asked for even where bytes are wanted, because allocating a Buffer in native
- * code costs three times the hash of a tree node.
- */
-import { hash } from 'node:crypto';
+/** SHA-256 and the one spelling of a digest, `sha256:<64 lower-case hex digits>`. */
+import { hashBytes, hashHex } from './crypto.ts';
 import { LedgerError } from './errors.ts';
 
 export const HASH_BYTES = 32;
@@ -13,17 +8,17 @@ export const HASH_BYTES = 32;
 export function sha256(...parts: Uint8Array[]): Uint8Array {
   const [only] = parts;
   const bytes = parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
-  return Buffer.from(hash('sha256', bytes, 'binary'), 'latin1');
+  return hashBytes(bytes);
 }
 
 /** SHA-256 of `bytes` as 64 lower-case hex digits. */
 export function sha256Hex(bytes: Uint8Array): string {
-  return hash('sha256', bytes, 'hex');
+  return hashHex(bytes);
 }
 
 /** The digest that names `bytes`: `sha256:<hex>`. */
 export function digestOf(bytes: Uint8Array): string {
-  return `sha256:${hash('sha256', bytes, 'hex')}`;
+  return `sha256:${hashHex(bytes)}`;
 }
 
 const DIGEST = /^sha256:[0-9a-f]{64}$/;

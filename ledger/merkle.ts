@@ -5,7 +5,7 @@
  *
  * @see RFC 6962 §2.1, RFC 9162 §2.1.3.2 (verify inclusion), §2.1.4.2 (verify consistency)
  */
-import { hash } from 'node:crypto';
+import { hashInto } from './crypto.ts';
 import { LedgerError } from './errors.ts';
 import { HASH_BYTES, sameBytes, sha256 } from './hash.ts';
 
@@ -90,7 +90,7 @@ export class MerkleTree {
     this.#scratch.set(leaf, 1 + HASH_BYTES);
     while (index % 2 === 1) {
       this.#open[level]!.copy(this.#scratch, 1);
-      this.#scratch.write(hash('sha256', this.#scratch, 'binary'), 1 + HASH_BYTES, HASH_BYTES, 'latin1');
+      hashInto(this.#scratch, 1 + HASH_BYTES, this.#scratch);
       level++;
       index = (index - 1) / 2;
       this.#put(level, index, this.#scratch.subarray(1 + HASH_BYTES));

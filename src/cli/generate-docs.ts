@@ -34,7 +34,7 @@ import { VERSION } from '../version.ts';
 import { connectorsPage } from './connectors-page.ts';
 import { packageRoot } from './package.ts';
 import { recordsPage } from './records-page.ts';
-import { verifyDocumentSchema } from './verify-document.ts';
+import { verifyDocumentSchema } from '../evidence/verification-document.ts';
 import { WORDS } from './words.ts';
 
 /** Each published schema by the name of its file. */

@@ -69,12 +69,12 @@ export function openOutput({ stdout, stderr, env, json }: OutputOptions): Output
 }
 
 /**
- * Text that somebody else wrote, for the terminal: control characters (so ANSI and OSC sequences, carriage returns, newlines) and those that
+ * Text that somebody else wrote, for a terminal or a page: control characters (so ANSI and OSC sequences, carriage returns, newlines) and those that
  * turn the direction of writing are shown as `\u{…}`, and so are seen rather than obeyed.
  */
 export function plain(text: string): string {
    
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
 }
 
 /** Rows in columns as wide as their widest cell, two spaces apart; the last column is as long as it is. */

@@ -24,6 +24,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['reconcile', 'inventory'], load: async () => (await import('./reconcile.ts')).addReconcile },
   { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },
   { names: ['witness'], load: async () => (await import('./witness.ts')).addWitness },
+  { names: ['verifier'], load: async () => (await import('./verifier-page.ts')).addVerifierPage },
   { names: ['evidence'], load: async () => (await import('./evidence.ts')).addEvidence },
   { names: ['policy'], load: async () => (await import('./policy.ts')).addPolicy },
   { names: ['nats'], load: async () => (await import('./nats.ts')).addNats },

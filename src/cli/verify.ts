@@ -3,10 +3,12 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { exitCodeOf, LedgerError, nodeEvidence, parseSigner, REQUIRED_BY_DEFAULT, type Signer, type Verdict } from '../../ledger/index.ts';
+import { LedgerError, nodeEvidence, parseSigner, REQUIRED_BY_DEFAULT, type Signer, type Verdict } from '../../ledger/index.ts';
 import { attest } from '../evidence/attest.ts';
 import { openBundleThreads } from '../evidence/bundle-threads.ts';
 import { verifyPack, type PackVerification } from '../evidence/pack-verify.ts';
+import { populationCsv } from '../evidence/population.ts';
+import { conclusionOf, documentOf, exitOf, requiredUnder, STATUS_MARKS, STATUS_WORDS } from '../evidence/verification-document.ts';
 import { verifyEvidence, type EvidenceVerification, type VerifyEvidenceOptions } from '../evidence/verify.ts';
 import { loadTrustFolder, TrustError, type LoadedTrust } from '../protocol/trust-folder.ts';
 import { parseTime, timeSchema } from '../protocol/values.ts';
@@ -16,7 +18,6 @@ import { readSecret, readText, writeNew } from './files.ts';
 import { plain, type Output } from './output.ts';
 import { isFile, packLine, withPackFile } from './pack-file.ts';
 import type { Runner } from './runner.ts';
-import { documentOf } from './verify-document.ts';
 import { progressOf } from './verify-progress.ts';
 import type { Session } from './world.ts';
 
@@ -30,11 +31,10 @@ interface VerifyFlags {
   readonly threads?: number;
   readonly attest?: string;
   readonly attestKey?: string;
+  readonly population?: string;
 }
 
 const NAMES = ['INTEGRITY', 'SIGNATURE', 'WITNESS', 'COMPLETENESS', 'WORKFLOW', 'TIME', 'REPLAY'] as const;
-/** A lone `trust.policy` says nothing of tickets and executors: WORKFLOW is not asked of it by default. */
-const REQUIRED_ALONE = REQUIRED_BY_DEFAULT.filter((name) => name !== 'WORKFLOW');
 
 export function addVerify(program: Command, run: Runner): void {
   program
@@ -50,6 +50,7 @@ export function addVerify(program: Command, run: Runner): void {
     .option('--threads <n>', 'threads beside the one that has the last word (default: one for each other core, at most 8)', threadCount)
     .option('--attest <file>', 'where all that is required holds, write what does as an in-toto statement (SVR) in a DSSE envelope')
     .option('--attest-key <file>', 'your key that signs it, as of countersign keygen, which only you can read')
+    .option('--population <file>', 'write the changes that WORKFLOW is about to this file, as CSV')
     .action(run(verify));
 }
 
@@ -82,19 +83,23 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   const { trust, wholeFolder } = await openTrust(session, flags);
   const pinned = flags.pinned === undefined ? null : readText(resolve(session.cwd, flags.pinned), 'the pinned checkpoint');
   const old = flags.oldLedger === undefined ? null : ledgerFolder(resolve(session.cwd, flags.oldLedger));
-  const required = flags.require ?? (trust !== null && !wholeFolder ? REQUIRED_ALONE : REQUIRED_BY_DEFAULT);
+  const population = flags.population === undefined ? null : resolve(session.cwd, flags.population);
+  if (population !== null && existsSync(population)) throw new CliError(EXIT.usage, 'exists', { cause: `${population} is there already`, effect: 'It was left as it is. Nothing was verified.' });
+  const required = flags.require ?? requiredUnder(trust !== null, wholeFolder);
   const attestation = attestationOf(session, flags, trust);
   const common = {
-    trust, wholeFolder, pinned, progress: progressOf(session, isPack ? 'files' : 'records'), signal: session.signal,
+    trust, wholeFolder, pinned, progress: progressOf(session, isPack ? 'files' : 'records'), signal: session.signal, listChanges: population !== null,
     ...(flags.minSize === undefined ? {} : { minSize: flags.minSize }), ...(flags.asOf === undefined ? {} : { asOfMs: parseTime(flags.asOf) }),
   };
   const verification: EvidenceVerification | PackVerification = isPack ? await guarded(() => withPackFile(path, (pack) => verifyPack({ pack, ...common }))) : await verifyFolder(session, directory, old, common, flags);
   out.progress('');
+  if (population !== null) writePopulation(session, population, verification);
   const exit = exitOf(verification, required);
   if (exit === EXIT.ok) attestation?.write(verification);
   out.document(documentOf({ verification, required, directory, exit, trust: trust?.digest ?? null, attestation: exit === EXIT.ok ? (attestation?.path ?? null) : null }));
   for (const line of linesOf(verification, required, out)) out.line(line);
-  out.line(conclusion(verification, required, exit, out));
+  const conclusion = conclusionOf(verification, required, exit);
+  out.line(exit === 0 ? out.good(conclusion) : out.bad(conclusion));
   if (attestation !== null) out.say(exit === EXIT.ok ? `${attestation.path} attests it, signed by ${attestation.by}` : 'Nothing was attested.');
   return exit;
 }
@@ -105,12 +110,6 @@ async function verifyFolder(session: Session, directory: string, old: string | n
     disk: nodeEvidence(dirname(directory)), directory: basename(directory), ...common, ...(threads === null ? {} : { ahead: threads }),
     ...(old === null ? {} : { old: { disk: nodeEvidence(dirname(old)), directory: basename(old), signal: session.signal } }),
   })).finally(() => threads?.close());
-}
-
-/** 0 only where records were read to the end, whatever is asked for: of an empty ledger, or of one whose first record is missing, nothing is verified. */
-function exitOf(verification: EvidenceVerification, required: readonly string[]): 0 | 1 | 3 {
-  const exit = exitCodeOf(verification.verdicts, required);
-  return exit === EXIT.ok && verification.firstAt === null ? EXIT.notEstablished : exit;
 }
 
 interface Attestation {
@@ -169,6 +168,12 @@ async function openTrust(session: Session, flags: VerifyFlags): Promise<{ trust:
   }
 }
 
+/** A list of what was not looked at would be taken for one of what was. */
+function writePopulation({ out }: Session, path: string, { population }: EvidenceVerification): void {
+  if (population === null) return out.say(`${path} was not written: no change was followed`);
+  writeNew(path, populationCsv(population));
+}
+
 /** What is wrong with the evidence is a verdict; what is thrown is about the auditor's own files. */
 async function guarded<T>(work: () => Promise<T>): Promise<T> {
   try {
@@ -179,14 +184,12 @@ async function guarded<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-const MARKS = { holds: '✓', fails: '✗', notEstablished: '–' } as const;
-const WORDS = { holds: 'holds', fails: 'FAILS', notEstablished: 'not established' } as const;
 
 function linesOf(verification: EvidenceVerification | PackVerification, required: readonly string[], out: Output): string[] {
   const paint = { holds: out.good, fails: out.bad, notEstablished: out.dim };
   const verdicts = verification.verdicts.filter(({ name }) => name !== 'NOT PROVEN');
   const line = ({ name, status, message }: Verdict): string =>
-    `${paint[status](MARKS[status])} ${name.padEnd(12)} ${paint[status](WORDS[status].padEnd(15))} ${plain(message)}${required.includes(name) ? '' : out.dim(' (not required)')}`;
+    `${paint[status](STATUS_MARKS[status])} ${name.padEnd(12)} ${paint[status](STATUS_WORDS[status].padEnd(15))} ${plain(message)}${required.includes(name) ? '' : out.dim(' (not required)')}`;
   const lines = verdicts.map(line);
   const more = verification.workflow?.violations.slice(1, 11) ?? [];
   const at = verdicts.findIndex(({ name, status }) => name === 'WORKFLOW' && status === 'fails');
@@ -207,12 +210,4 @@ function summaryOf(verification: EvidenceVerification | PackVerification): strin
     `records  ${firstAt ?? '?'} to ${lastAt ?? '?'}`,
     `by       countersign ${VERSION}`,
   ];
-}
-
-function conclusion({ verdicts, firstAt }: EvidenceVerification, required: readonly string[], exit: 0 | 1 | 3, out: Output): string {
-  if (exit === 0) return out.good(`verified: ${required.join(', ')}`);
-  if (exit === 3 && firstAt === null && exitCodeOf(verdicts, required) === 0) return out.bad('NOT VERIFIED: no record was verified');
-  const status = exit === 1 ? 'fails' : 'notEstablished';
-  const those = required.filter((name) => (verdicts.find((verdict) => verdict.name === name)?.status ?? 'notEstablished') === status);
-  return exit === 1 ? out.bad(`NOT VERIFIED: ${those.join(', ')} failed`) : out.bad(`NOT VERIFIED: ${those.join(', ')} could not be established`);
 }

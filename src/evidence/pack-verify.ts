@@ -8,7 +8,9 @@ import { byChange, completenessOf } from './pack-complete.ts';
 import { PackFault, readContents, textOf, type PackContents } from './pack-contents.ts';
 import { PackError, type PackAsked } from './pack-format.ts';
 import { workflowOf, type PackWorkflow } from './pack-workflow.ts';
+import { openPopulation } from './population.ts';
 import { UNSEEN, unprovenIn, type EvidenceVerification } from './verify.ts';
+import type { WorkflowOptions } from './workflow.ts';
 
 export type { PackBytes } from './pack-archive.ts';
 export type { PackAsked } from './pack-format.ts';
@@ -25,6 +27,8 @@ export interface VerifyPackOptions {
   readonly minSize?: number;
   readonly graceMs?: number;
   readonly asOfMs?: number | null;
+  /** Whether to list the changes that WORKFLOW judges. */
+  readonly listChanges?: boolean;
   readonly progress?: (done: number, size: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -68,7 +72,8 @@ export async function verifyPack(options: VerifyPackOptions): Promise<PackVerifi
   const brackets = new TimeBrackets();
   for (const one of shown) brackets.record(one.seq, times.note(one), one.at);
   for (const time of opened === null ? [] : witnessedTimes(opened)) brackets.covered(claimed.size, time);
-  const workflow = await judged(options, asked, contents, claimed);
+  const population = options.listChanges === true ? openPopulation() : null;
+  const workflow = await judged({ ...options, ...(population === null ? {} : { onChange: population.follow }) }, asked, contents, claimed);
   const notProven = unproven(options, asked, contents, workflow, pinned !== null || (opened?.witnesses.length ?? 0) > 0);
   return {
     verdicts: [
@@ -81,7 +86,7 @@ export async function verifyPack(options: VerifyPackOptions): Promise<PackVerifi
       NOT_RUN,
       { name: 'NOT PROVEN', status: 'notEstablished', message: notProven.join('; ') },
     ],
-    notProven, head, workflow: workflow.findings,
+    notProven, head, workflow: workflow.findings, population: workflow.findings === null ? null : (population?.rows() ?? null),
     objects: { count: objectCount + erasedCount, erased: erasedCount },
     firstAt: shown[0]!.at, lastAt: shown.at(-1)!.at,
     pack: { asked, records: shown.length, changes: [...byChange(shown).keys()] },
@@ -108,7 +113,7 @@ function withoutContents(integrity: Verdict, signature?: Verdict, witness?: Verd
   const notProven = [UNSEEN, ...outside()];
   return {
     verdicts: [integrity, signature ?? none('SIGNATURE'), witness ?? none('WITNESS'), none('COMPLETENESS'), none('WORKFLOW'), none('TIME'), NOT_RUN, { name: 'NOT PROVEN', status: 'notEstablished', message: notProven.join('; ') }],
-    notProven, head: null, workflow: null, objects: { count: 0, erased: 0 }, firstAt: null, lastAt: null, pack: null,
+    notProven, head: null, workflow: null, population: null, objects: { count: 0, erased: 0 }, firstAt: null, lastAt: null, pack: null,
   };
 }
 
@@ -117,11 +122,11 @@ function integrityOf({ shown, objectCount, erasedCount }: PackContents, { size }
   return { name: 'INTEGRITY', status: 'holds', message: `${shown.length} of the ${size} records under the checkpoint, each under its proof, and ${objectCount} objects are, byte for byte, what was signed${erased}` };
 }
 
-async function judged({ trust, wholeFolder, graceMs, asOfMs, signal }: VerifyPackOptions, asked: PackAsked, contents: PackContents, { origin }: Checkpoint): Promise<PackWorkflow> {
+async function judged({ trust, wholeFolder, graceMs, asOfMs, onChange, signal }: VerifyPackOptions & Pick<WorkflowOptions, 'onChange'>, asked: PackAsked, contents: PackContents, { origin }: Checkpoint): Promise<PackWorkflow> {
   if (trust === null || !wholeFolder) {
     return { findings: null, verdict: { name: 'WORKFLOW', status: 'notEstablished', message: trust === null ? 'no trust was given' : 'no trust folder' } };
   }
-  return workflowOf(asked, contents, { trust, origin, ...(graceMs === undefined ? {} : { graceMs }), ...(asOfMs === undefined ? {} : { asOfMs }) }, signal);
+  return workflowOf(asked, contents, { trust, origin, ...(graceMs === undefined ? {} : { graceMs }), ...(asOfMs === undefined ? {} : { asOfMs }), ...(onChange === undefined ? {} : { onChange }) }, signal);
 }
 
 /** What a pinned checkpoint and a least size say against the pack, or leave open; null for nothing. */

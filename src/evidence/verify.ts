@@ -5,6 +5,7 @@ import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { AdoptionFindings } from './check-adoption.ts';
 import { checkAgainstOld, untold, type AgainstOld, type OldLedger } from './check-old-ledger.ts';
+import { openPopulation, type Population, type PopulationRow } from './population.ts';
 import { KEPT_MAX, openWorkflow, type WorkflowFindings, type WorkflowOptions } from './workflow.ts';
 import type { Violation, ViolationCode } from './violation.ts';
 
@@ -22,6 +23,8 @@ export interface VerifyEvidenceOptions {
   readonly asOfMs?: number | null;
   /** The ledger that this one goes on for, where the auditor has it. */
   readonly old?: OldLedger;
+  /** Whether to list the changes, which takes memory for each. */
+  readonly listChanges?: boolean;
   readonly progress?: (done: number, size: number) => void;
   readonly signal?: AbortSignal;
   /** Checks bundles, and the signatures in them, ahead of what is verified here: other threads. What is found is the same without it. */
@@ -31,17 +34,20 @@ export interface VerifyEvidenceOptions {
 export interface EvidenceVerification extends Verification {
   /** null where WORKFLOW was not looked at, or the records do not hold. */
   readonly workflow: WorkflowFindings | null;
+  /** The changes that WORKFLOW is about; null where it was not looked at, or nobody asked for the list. */
+  readonly population: readonly PopulationRow[] | null;
 }
 
 /** @throws what the disk throws; LedgerError for a `pinned` checkpoint that is itself no good; the reason of `signal` once it is aborted */
 export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<EvidenceVerification> {
   const { trust, wholeFolder } = options;
-  const seen: { findings: WorkflowFindings | null } = { findings: null };
+  const seen: { findings: WorkflowFindings | null; population: Population | null } = { findings: null, population: null };
   const rules = (origin: string): RuleSet => {
     seen.findings = null;
+    const population = (seen.population = options.listChanges === true ? openPopulation() : null);
     if (trust === null || !wholeFolder) return withoutTrust(trust === null ? 'no trust was given' : 'no trust folder');
     return workflowRules(
-      { trust, origin, proven: options.ahead?.proven ?? null, ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }), ...(options.asOfMs === undefined ? {} : { asOfMs: options.asOfMs }) },
+      { trust, origin, proven: options.ahead?.proven ?? null, ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }), ...(options.asOfMs === undefined ? {} : { asOfMs: options.asOfMs }), ...(population === null ? {} : { onChange: population.follow }) },
       (found) => {
         seen.findings = found;
       },
@@ -55,11 +61,12 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
     ...(options.ahead === undefined ? {} : { checker: options.ahead.checker }),
   });
   const { findings } = seen;
+  const population = findings === null ? null : (seen.population?.rows() ?? null);
   const against = options.old === undefined || findings === null || trust === null ? null : await againstOld(options.old, findings, trust);
-  if (against === null || findings === null) return { ...withUnproven(verification, findings, trust, null), workflow: findings };
+  if (against === null || findings === null) return { ...withUnproven(verification, findings, trust, null), workflow: findings, population };
   const found: WorkflowFindings = withFaults(findings, against);
   const judged = { ...verification, verdicts: verification.verdicts.map((verdict) => (verdict.name === 'WORKFLOW' ? workflowVerdict(found, against) : verdict)) };
-  return { ...withUnproven(judged, found, trust, against), workflow: found };
+  return { ...withUnproven(judged, found, trust, against), workflow: found, population };
 }
 
 async function againstOld(old: OldLedger, { adoption }: WorkflowFindings, trust: Trust): Promise<AgainstOld> {

@@ -49,6 +49,8 @@ export interface WorkflowOptions {
   readonly asOfMs?: number | null;
   /** Signatures that other threads have checked. */
   readonly proven?: Proven | null;
+  /** Told of every record of a change, and what the change is after it. */
+  readonly onChange?: (after: Audited, event: ChangeEvent) => void;
   /** Only some of the ledger's changes are given, each whole. */
   readonly isPartial?: boolean;
 }
@@ -74,7 +76,7 @@ export interface Workflow {
   finish(): Promise<WorkflowFindings>;
 }
 
-export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, proven = null, isPartial = false }: WorkflowOptions): Workflow {
+export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, proven = null, isPartial = false, onChange }: WorkflowOptions): Workflow {
   const logId = logIdOf(origin);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
@@ -132,6 +134,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     if (remembered.planErased && tookEffect(before, remembered)) erasedPlans += 1;
     const after = withStandIn(remembered, event);
     counting.take(before, after, event);
+    onChange?.(after, event);
     if (isClosed(after)) {
       counting.closed();
       open.delete(event.changeId);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { crypto, dsse } from '@sigstore/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generateSignerKey, parseCheckpoint, parseVerifier } from '../../ledger/index.ts';
-import { verifyDocumentSchema } from '../../src/cli/verify-document.ts';
+import { verifyDocumentSchema } from '../../src/evidence/verification-document.ts';
 import { progressOf } from '../../src/cli/verify-progress.ts';
 import { openOutput } from '../../src/cli/output.ts';
 import { trustDigest } from '../../src/protocol/trust-folder.ts';

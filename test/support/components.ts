@@ -5,8 +5,10 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+
 import { findProgram, obtainProgram, pipInstall, type ProgramName } from '../../examples/support/programs.ts';
 import { hasInterop, interopPath, INTEROP_SOURCES } from './interop.ts';
+import { findBrowser } from './browser.ts';
 
 interface Component {
   readonly command: string;
@@ -34,6 +36,7 @@ const COMPONENTS: readonly Component[] = [
     command: 'what the worker in Python needs', isThere: () => runs(join(VENV, 'bin', 'python'), '-cimport nats, nkeys, cryptography'),
     install: () => pipInstall(process.cwd(), '--requirement', join('examples', 'worker-python', 'requirements.txt')), lost: 'that worker is not tried',
   },
+  { command: 'chromium (apt-get install chromium)', isThere: () => findBrowser() !== null, install: () => undefined, lost: 'the verifier page is not opened in a browser' },
 ];
 
 export function setup(): void {

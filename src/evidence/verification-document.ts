@@ -1,12 +1,14 @@
-/** What `verify --json` prints: all that the lines say, for programs. */
+/** What a verification is told as, by whatever tells it: the JSON document, and the words for a status and for the whole. */
+import { exitCodeOf, REQUIRED_BY_DEFAULT, type VerdictStatus } from '../../ledger/index.ts';
 import { z } from 'zod';
-import type { PackVerification } from '../evidence/pack-verify.ts';
-import type { EvidenceVerification } from '../evidence/verify.ts';
 import { digestSchema, timeSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
+import type { PackVerification } from './pack-verify.ts';
+import type { EvidenceVerification } from './verify.ts';
 
 const seq = z.int().min(0);
 
+/** What `verify --json` prints: all that the lines say, for programs. */
 export const verifyDocumentSchema = z.strictObject({
   v: z.literal(1),
   /** 0: all that is required holds; 1: some of it fails; 3: none fails, and some is not established. */
@@ -37,12 +39,31 @@ export const verifyDocumentSchema = z.strictObject({
 });
 export type VerifyDocument = z.infer<typeof verifyDocumentSchema>;
 
+/** A lone `trust.policy` says nothing of tickets and executors: WORKFLOW is not asked of it by default. */
+const REQUIRED_ALONE = REQUIRED_BY_DEFAULT.filter((name) => name !== 'WORKFLOW');
+
+export const STATUS_MARKS: Readonly<Record<VerdictStatus, string>> = { holds: '✓', fails: '✗', notEstablished: '–' };
+export const STATUS_WORDS: Readonly<Record<VerdictStatus, string>> = { holds: 'holds', fails: 'FAILS', notEstablished: 'not established' };
+
+/** What must hold where nobody has said what must. */
+export function requiredUnder(isTrustGiven: boolean, wholeFolder: boolean): readonly string[] {
+  return isTrustGiven && !wholeFolder ? REQUIRED_ALONE : REQUIRED_BY_DEFAULT;
+}
+
+/** 0 only where records were read to the end, whatever is asked for: of an empty ledger, or of one whose first record is missing, nothing is verified. */
+export function exitOf({ verdicts, firstAt }: EvidenceVerification, required: readonly string[]): 0 | 1 | 3 {
+  const exit = exitCodeOf(verdicts, required);
+  return exit === 0 && firstAt === null ? 3 : exit;
+}
+
 export interface Verified {
   readonly verification: EvidenceVerification | PackVerification;
   readonly required: readonly string[];
   readonly directory: string;
   readonly exit: 0 | 1 | 3;
+  /** Digest of the trust folder; null where none was given. */
   readonly trust: string | null;
+  /** Where the attestation was written. */
   readonly attestation: string | null;
 }
 
@@ -53,8 +74,17 @@ export function documentOf({ verification, required, directory, exit, trust, att
     verdicts: verdicts.filter(({ name }) => name !== 'NOT PROVEN').map((verdict) => ({ ...verdict })), notProven: [...notProven],
     head: head === null ? null : { origin: head.origin, size: head.size, root: Buffer.from(head.root).toString('base64'), key: head.keyName },
     objects, firstAt, lastAt,
-    workflow: workflow === null ? null : { counts: { ...workflow.counts }, violationCount: workflow.violationCount, violations: workflow.violations.map((one) => ({ ...one })), erasedPlans: workflow.erasedPlans },
     ...('pack' in verification ? { pack: verification.pack === null ? null : { ...verification.pack, changes: [...verification.pack.changes] } } : {}),
+    workflow: workflow === null ? null : { counts: { ...workflow.counts }, violationCount: workflow.violationCount, violations: workflow.violations.map((one) => ({ ...one })), erasedPlans: workflow.erasedPlans },
     attestation,
   };
+}
+
+/** The last line: whether what was required holds, and if not, what of it does not. */
+export function conclusionOf({ verdicts, firstAt }: EvidenceVerification, required: readonly string[], exit: 0 | 1 | 3): string {
+  if (exit === 0) return `verified: ${required.join(', ')}`;
+  if (exit === 3 && firstAt === null && exitCodeOf(verdicts, required) === 0) return 'NOT VERIFIED: no record was verified';
+  const status = exit === 1 ? 'fails' : 'notEstablished';
+  const those = required.filter((name) => (verdicts.find((verdict) => verdict.name === name)?.status ?? 'notEstablished') === status);
+  return `NOT VERIFIED: ${those.join(', ')} ${exit === 1 ? 'failed' : 'could not be established'}`;
 }

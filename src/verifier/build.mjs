@@ -1,0 +1,76 @@
+/**
+ * Builds the one-file verifier: `node src/verifier/build.mjs [FILE]` writes it (default dist/verifier.html) and its SHA-256 beside it.
+ * `--module FILE`: the verification alone, as a module, for the tests that compare it with node's.
+ *
+ * The same source gives the same bytes. The bundle is not minified: whoever wonders what it does can read it.
+ */
+import { createHash } from 'node:crypto';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { build } from 'esbuild';
+
+const HERE = import.meta.dirname;
+const ROOT = join(HERE, '..', '..');
+/** What stands for what only node has. */
+const TWINS = new Map([[join(ROOT, 'ledger', 'crypto.ts'), join(HERE, 'noble-crypto.ts')]]);
+/** Zod's messages in fifty languages; the product speaks one, which Zod brings in by itself. */
+const LOCALES = join('zod', 'v4', 'locales', 'index.js');
+
+const sha256 = (text, encoding) => createHash('sha256').update(text).digest(encoding);
+
+/** Ours is free of side effects when imported: what nothing uses, and what only that would have needed of node, is left out. */
+function ours(template) {
+  return {
+    name: 'countersign',
+    setup(bundler) {
+      bundler.onResolve({ filter: /^node:/ }, ({ path }) => ({ path, external: true, sideEffects: false }));
+      bundler.onResolve({ filter: /^countersign:template$/ }, ({ path }) => ({ path, namespace: 'template' }));
+      bundler.onLoad({ filter: /.*/, namespace: 'template' }, () => ({ contents: `export const TEMPLATE = ${JSON.stringify(template)};`, loader: 'js' }));
+      bundler.onResolve({ filter: /^\./ }, async ({ path, resolveDir, kind, importer, pluginData }) => {
+        if (pluginData === 'resolving') return undefined;
+        const found = await bundler.resolve(path, { resolveDir, kind, importer, pluginData: 'resolving' });
+        if (found.path.endsWith(LOCALES)) return { path: 'locales', namespace: 'none' };
+        if (found.errors.length > 0 || found.path.includes('node_modules')) return found;
+        return { path: TWINS.get(found.path) ?? found.path, sideEffects: false };
+      });
+      bundler.onLoad({ filter: /.*/, namespace: 'none' }, () => ({ contents: 'export {};', loader: 'js' }));
+    },
+  };
+}
+
+async function bundle(entry, format, template) {
+  const { outputFiles, metafile } = await build({
+    absWorkingDir: ROOT, entryPoints: [join(HERE, entry)], bundle: true, format, platform: 'browser', target: 'es2022', charset: 'ascii', tsconfig: join(HERE, 'tsconfig.json'),
+    inject: [join(HERE, 'surroundings.ts')], plugins: [ours(template)], metafile: true, write: false, outfile: 'out.js', logLevel: 'error', legalComments: 'inline',
+  });
+  const left = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
+  if (left.length > 0) throw new Error(`no browser has ${left.join(', ')}`);
+  return outputFiles[0].text;
+}
+
+function put(marker, text, into) {
+  if (into.split(marker).length !== 2) throw new Error(`the page is to have one ${marker}`);
+  return into.replace(marker, () => text);
+}
+
+async function page() {
+  const style = readFileSync(join(HERE, 'page.css'), 'utf8');
+  const template = put('{{style}}', style, put('{{style-hash}}', sha256(style, 'base64'), readFileSync(join(HERE, 'page.html'), 'utf8')));
+  const script = `\n${await bundle('main.ts', 'iife', template)}`;
+  // Either would end the script, or let a browser read on past its end.
+  if (/<\/script|<!--|\0|\r/i.test(script)) throw new Error('the script cannot stand in a page as it is');
+  return put('{{script}}', script, put('{{script-hash}}', sha256(script, 'base64'), template));
+}
+
+const { values, positionals } = parseArgs({ options: { module: { type: 'string' } }, allowPositionals: true });
+if (values.module !== undefined) {
+  writeFileSync(values.module, await bundle('verify-given.ts', 'esm', ''));
+} else {
+  const path = resolve(positionals[0] ?? join(ROOT, 'dist', 'verifier.html'));
+  const text = await page();
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+  writeFileSync(`${path}.sha256`, `${sha256(text, 'hex')}  ${basename(path)}\n`);
+  console.log(`${sha256(text, 'hex')}  ${relative(process.cwd(), path)} (${text.length} bytes)`);
+}
