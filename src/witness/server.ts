@@ -78,7 +78,6 @@ async function answer(witness: Witness, request: IncomingMessage, logger: Witnes
 
 /** The whole body, or null once it is too long: the rest is not read. */
 async function readBody(request: IncomingMessage): Promise<Uint8Array | null> {
-  if (Number(request.headers['content-length'] ?? 0) > ADD_CHECKPOINT_BYTES_MAX) return null;
   const chunks: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
