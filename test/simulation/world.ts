@@ -185,7 +185,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     engines.set(process, { engine, log });
   };
   const startedWitnessing = async (process: Process, log: Log, clock: Clock): Promise<Witnessing & { tell(callback: (head: SignedHead) => void): void }> => {
-    let tell = (head: SignedHead): void => void head;
+    let tell: (head: SignedHead) => void = () => undefined;
     const witnessing = startWitnessing({
       log, verifier: parseVerifier(keys.log.vkey), policy: witnesses!.policy, http: witnesses!.http(process), clock, logger: logger('sidecar'), retryMs: { first: 200, longest: 3_000 }, cosigned: (head) => tell(head),
       // A head is signed once its records are durable, so nothing that a crash takes away can have been cosigned.
