@@ -121,7 +121,8 @@ export type WitnessOutcome =
   | { readonly kind: 'ahead'; readonly size: number }
   /**
    * The witness has cosigned what this checkpoint does not grow from: more than the checkpoint holds (`size`), or another tree of its size.
-   * Either this log was rolled back or somebody signs a second history with its key.
+   * Either this log was rolled back, or somebody signs a second history with its key; or, where there is a `size`, this log has grown to it meanwhile
+   * and somebody else has asked: the caller, who knows, looks before it cries.
    */
   | { readonly kind: 'conflict'; readonly size: number | null; readonly why: string }
   /** Not cosigned, for a reason that says nothing of the log: an unknown origin or key, a witness that is ill, an answer that does not hold. */

@@ -91,6 +91,8 @@ export const configSchema = z
     .refine((listen) => listen.socket !== undefined || listen.port !== undefined, 'say socket, port, or both'),
   /** Names in `Host` that this sidecar answers to, beside localhost and loopback. */
   hosts: z.array(hostSchema).max(64).default([]),
+  /** Who may read checkpoint and tiles under `/ledger/`; objects are for auditors alone. */
+  ledgerReaders: z.enum(['auditors', 'anyone']).default('auditors'),
   /** File of token digests; readable by its owner alone. */
   tokens: pathSchema,
   /** Signed-note keys; readable by their owner alone. `log` signs checkpoints, `ticket` everything that goes to executors. */

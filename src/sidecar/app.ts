@@ -51,7 +51,7 @@ export function createApp(options: AppOptions): Hono<Env> {
 
   for (const [operationId, route] of Object.entries<Route>(ROUTES)) {
     app.on(route.method, honoPath(route.path), async (c) => {
-      const reply = await byName[operationId]!(await readCall(c, route, options.tokens));
+      const reply = await byName[operationId]!(await readCall(c, route, options));
       return answer(reply);
     });
   }
@@ -86,8 +86,9 @@ function rawPath(request: { readonly url: string }, env: Env['Bindings']): strin
   return end === -1 ? target : target.slice(0, end);
 }
 
-async function readCall(c: Context<Env>, route: Route, tokens: Tokens): Promise<Call<Route>> {
-  const by = route.roles === 'public' ? null : authorise(tokens.authenticate(c.req.header('authorization')), route.roles);
+async function readCall(c: Context<Env>, route: Route, { tokens, ledgerReaders }: AppOptions): Promise<Call<Route>> {
+  const isOpen = route.roles === 'public' || (route.openToAnyone === true && ledgerReaders === 'anyone');
+  const by = isOpen ? null : authorise(tokens.authenticate(c.req.header('authorization')), route.roles);
   const query = check(readQuery(new URL(c.req.url).searchParams), route.query, 'malformed-query', 'the query is not one that this resource knows');
   const idempotencyKey = route.takesIdempotencyKey === true ? readIdempotencyKey(c.req.raw.headers) : null;
   const body = route.body === null ? null : await readBody(c.req.raw, route.body);

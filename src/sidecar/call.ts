@@ -4,8 +4,8 @@ import type { Authenticated } from '../identity/tokens.ts';
 import type { OperationId, Route, Routes } from './routes.ts';
 
 export interface Call<R extends Route> {
-  /** Who asks; null only on a public route. */
-  readonly by: R['roles'] extends 'public' ? null : Authenticated;
+  /** Who asks; null only on a route that needs no token. */
+  readonly by: R['roles'] extends 'public' ? null : R extends { readonly openToAnyone: true } ? Authenticated | null : Authenticated;
   /** Decoded path parameters. */
   readonly params: Readonly<Record<string, string>>;
   readonly query: z.infer<R['query']>;

@@ -19,6 +19,8 @@ export interface SidecarContext {
   readonly logger: Logger;
   /** Reads a file below the ledger's directory; null where there is none. */
   readonly readLedgerFile: (path: string) => Promise<Uint8Array | null>;
+  /** Who may read checkpoint and tiles; left out: auditors. */
+  readonly ledgerReaders?: 'auditors' | 'anyone';
   /** Those that an executor serves. */
   readonly connectors: readonly string[];
   readonly executors: readonly { readonly id: string; readonly connected: () => boolean }[];

@@ -3,27 +3,25 @@ import type { Handlers } from './call.ts';
 import type { Refused } from '../protocol/worker-state.ts';
 import type { SidecarContext } from './context.ts';
 import { Problem } from './errors.ts';
+import { readTile } from './ledger-files.ts';
 import { openApiDocument } from './openapi.ts';
 import type { Readiness } from './schemas.ts';
 
 type PublicOperation = 'getHealth' | 'getReadiness' | 'getOpenApi' | 'getCheckpoint' | 'getTile' | 'getObjects';
 
-/** Names of what is in the ledger's directory; anything else there is not served. @see https://c2sp.org/tlog-tiles */
-const TILE = /^(?:entries|[0-9]{1,2})(?:\/x[0-9]{3}){0,6}\/[0-9]{3}(?:\.p\/[0-9]{1,3})?$/;
-const SEGMENT = /^[0-9]{1,16}$/;
-
-/** A partial tile is replaced by a longer one, the checkpoint by the next; only a full tile stays as it is for ever. */
-const FULL_TILE_CACHE = 'private, max-age=31536000, immutable';
+/** The one spelling of a number of a segment of objects. */
+const SEGMENT = /^(?:0|[1-9][0-9]{0,14})$/;
 
 export function publicHandlers(context: SidecarContext): Handlers<PublicOperation> {
   const { engine, draining } = context;
   // Made when it is first asked for: most sidecars are never asked, and all of them should start at once.
   let document: string | null = null;
 
-  const serve = async (path: string, contentType: string, cache?: string): Promise<{ status: number; body: Uint8Array; headers: Record<string, string> }> => {
-    const bytes = await context.readLedgerFile(path);
+  // What only some may read is kept by nobody between.
+  const kept = context.ledgerReaders === 'anyone' ? 'public' : 'private';
+  const serve = (bytes: Uint8Array | null, contentType: string, cache?: string): { status: number; body: Uint8Array; headers: Record<string, string> } => {
     if (bytes === null) throw new Problem('not-found', 'the ledger has no such file');
-    return { status: 200, body: bytes, headers: { 'content-type': contentType, ...(cache === undefined ? {} : { 'cache-control': cache }) } };
+    return { status: 200, body: bytes, headers: { 'content-type': contentType, 'content-length': String(bytes.byteLength), ...(cache === undefined ? {} : { 'cache-control': cache }) } };
   };
 
   return {
@@ -38,16 +36,17 @@ export function publicHandlers(context: SidecarContext): Handlers<PublicOperatio
       document ??= JSON.stringify(openApiDocument());
       return { status: 200, body: Buffer.from(document), headers: { 'content-type': 'application/json' } };
     },
-    getCheckpoint: () => serve('checkpoint', 'text/plain; charset=utf-8'),
+    async getCheckpoint() {
+      return serve(await context.readLedgerFile('checkpoint'), 'text/plain; charset=utf-8', 'no-cache');
+    },
     async getTile({ params }) {
-      const tile = params['tile']!;
-      if (!TILE.test(tile)) throw new Problem('not-found', 'the ledger has no such file');
-      return serve(`tile/${tile}`, 'application/octet-stream', tile.includes('.p/') ? undefined : FULL_TILE_CACHE);
+      const bytes = await readTile(`tile/${params['tile']!}`, context.readLedgerFile, () => context.log.checkpoint().size);
+      return serve(bytes, 'application/octet-stream', `${kept}, max-age=31536000, immutable`);
     },
     async getObjects({ params }) {
+      // Never kept: an object may be erased.
       const segment = params['segment']!;
-      if (!SEGMENT.test(segment)) throw new Problem('not-found', 'the ledger has no such file');
-      return serve(`objects/${segment}`, 'application/octet-stream');
+      return serve(SEGMENT.test(segment) ? await context.readLedgerFile(`objects/${segment}`) : null, 'application/octet-stream');
     },
   };
 }

@@ -22,6 +22,8 @@ export interface Route {
   readonly summary: string;
   /** Whose tokens are taken: `public` needs none, `any` takes all. */
   readonly roles: 'public' | 'any' | readonly [Role, ...Role[]];
+  /** Needs no token where `ledgerReaders` is `anyone`. */
+  readonly openToAnyone?: true;
   readonly query: z.ZodType;
   /** null: the request has no body. */
   readonly body: z.ZodType | null;
@@ -168,8 +170,8 @@ export const ROUTES = {
     summary: 'What was there when the connector was last compared: accounts, what they hold, their credentials and last use.',
     status: 200, answer: discoverySchema, problems: ['not-allowed', 'no-such-connector', 'erased'],
   },
-  getCheckpoint: { ...LEDGER_FILE, path: '/ledger/checkpoint', summary: 'The newest signed checkpoint (C2SP tlog-checkpoint).', answer: 'text/plain; charset=utf-8' },
-  getTile: { ...LEDGER_FILE, path: '/ledger/tile/{tile...}', summary: 'A tile or an entry bundle (C2SP tlog-tiles).', answer: 'application/octet-stream' },
+  getCheckpoint: { ...LEDGER_FILE, openToAnyone: true, path: '/ledger/checkpoint', summary: 'The newest signed checkpoint (C2SP tlog-checkpoint).', answer: 'text/plain; charset=utf-8' },
+  getTile: { ...LEDGER_FILE, openToAnyone: true, path: '/ledger/tile/{tile...}', summary: 'A tile or an entry bundle (C2SP tlog-tiles).', answer: 'application/octet-stream' },
   getObjects: { ...LEDGER_FILE, path: '/ledger/objects/{segment}', summary: 'A segment of objects, which records name by digest.', answer: 'application/octet-stream' },
   getHealth: {
     method: 'GET', path: '/healthz', roles: 'public', query: noQuerySchema, body: null,

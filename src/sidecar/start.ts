@@ -150,7 +150,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       ...(copy === null ? {} : { copyTrouble: () => copy.trouble() }),
       ...(witnesses === null ? {} : { witnesses: () => witnesses.state() }),
-      readLedgerFile: (path) => disk.read(`ledger/${path}`),
+      readLedgerFile: (path) => disk.read(`ledger/${path}`), ledgerReaders: config.ledgerReaders,
       ...(relay === null ? {} : { relay: (verdict) => relay.send(verdict) }),
     });
     const doors = await openDoors(config, app.fetch, undo);

@@ -6,6 +6,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { findProgram, obtainProgram, pipInstall, type ProgramName } from '../../examples/support/programs.ts';
+import { hasInterop, interopPath, INTEROP_SOURCES } from './interop.ts';
 
 interface Component {
   readonly command: string;
@@ -27,6 +28,7 @@ const COMPONENTS: readonly Component[] = [
   },
   { command: 'nats-server', isThere: () => findProgram(process.cwd(), 'nats-server') !== null, install: () => obtain('nats-server'), lost: 'nothing is tried over NATS' },
   { command: 'bao', isThere: () => findProgram(process.cwd(), 'bao') !== null, install: () => obtain('bao'), lost: 'the OpenBao connector is not tested' },
+  { command: 'the log clients and the witness that others wrote in Go', isThere: hasInterop, install: buildInterop, lost: 'the ledger and the witness are tried by none but our own programs' },
   {
     command: 'what the worker in Python needs', isThere: () => runs(join(VENV, 'bin', 'python'), '-cimport nats, nkeys, cryptography'),
     install: () => pipInstall(process.cwd(), '--requirement', join('examples', 'worker-python', 'requirements.txt')), lost: 'that worker is not tried',
@@ -50,6 +52,14 @@ function goInstall(module: string, time: string): void {
   if (!runs('go', 'version')) return;
   process.stderr.write(`building ${module} once into .cache/bin (about ${time})\n`);
   spawnSync('go', ['install', module], { env: { ...process.env, GOBIN: BIN }, stdio: ['ignore', 'ignore', 'inherit'] });
+}
+
+function buildInterop(): void {
+  if (!runs('go', 'version')) return;
+  process.stderr.write('building test/interop/go once into .cache/bin (about a minute)\n');
+  for (let attempt = 0; attempt < 3 && !hasInterop(); attempt += 1) {
+    spawnSync('go', ['build', '-o', interopPath(), '.'], { cwd: INTEROP_SOURCES, stdio: ['ignore', 'ignore', 'inherit'] });
+  }
 }
 
 function obtain(name: ProgramName): void {
