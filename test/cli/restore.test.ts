@@ -3,8 +3,10 @@ import { cpSync, existsSync, readdirSync, readFileSync, rmSync, truncateSync, wr
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { formatBase64, logIdOf, nodeDisk, openLog, parseSigner, type RecordDraft } from '../../ledger/index.ts';
+import { addCheckpoint, formatBase64, logIdOf, nodeDisk, openLog, parseSigner, parseVerifier, type RecordDraft } from '../../ledger/index.ts';
 import { makeInstallation, type Installation } from '../support/installation.ts';
+import { post } from '../support/witness.ts';
+import { startTestWitness } from '../support/witnesses.ts';
 import { openDesk, type Desk, type Ran } from '../support/world.ts';
 
 const ORIGIN = 'installation.example/ledger';
@@ -134,4 +136,30 @@ it('goes on with a data directory that was copied only where that is said, and p
   for await (const { record } of log.entries(5)) expect(record).toMatchObject({ seq: 5, type: 'ledger.restored', body: { had: 5, size: 5, source: 'this directory, moved' } });
   expect(log.size).toBe(6);
   await log.close();
+});
+
+it('asks the witnesses of the trust folder what they have cosigned, restores nothing that ends before it, and names one that cannot be asked', async () => {
+  const key = parseSigner(readFileSync(at('log.key'), 'utf8').trim());
+  const witness = await startTestWitness('north', at('north'), key.vkey);
+  const away = await startTestWitness('south', at('south'), key.vkey);
+  await away.stop();
+  await installation.write('trust/trust.policy', `log ${key.vkey}\n${witness.line}\n${away.line}\nquorum none\n`);
+  try {
+    await write('data', 0, 5);
+    cpSync(at('data/ledger'), at('older'), { recursive: true });
+    await write('data', 5, 7);
+    cpSync(at('data/ledger'), at('newer'), { recursive: true });
+    const answer = await addCheckpoint(post, witness.url, [parseVerifier(witness.cosigner.vkey)], { oldSize: 0, proof: [], checkpoint: readFileSync(at('data/ledger/checkpoint'), 'utf8') });
+    expect(answer.kind).toBe('cosigned');
+    rmSync(at('data'), { recursive: true });
+    const refused = await restore('--from', at('older'));
+    expect(refused).toMatchObject({ exit: 4 });
+    expect(refused.stderr).toContain('rolled-back');
+    expect(refused.stderr).toContain('the witness north has seen 7 records');
+    expect(refused.stderr).toMatch(/the witness south cannot be asked, and what it has cosigned may be more than is restored: not reached \(ECONNREFUSED\)/);
+    expect(existsSync(at('data/ledger'))).toBe(false);
+    expect(await restore('--from', at('newer'))).toMatchObject({ exit: 0 });
+  } finally {
+    await witness.stop();
+  }
 });

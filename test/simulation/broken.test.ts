@@ -135,6 +135,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
     }) },
   },
   { invariant: 11, who: 'an executor that says it holds a lock and does not', wraps: { deafToLocks: true } },
+  { invariant: 16, who: 'a sidecar and executors that ask for no witness', wraps: { witnesses: 'ignored' } },
   { invariant: 12, who: 'a run that does not wait for the answer to its claim', wraps: { hastyCallers: true } },
   {
     invariant: 13, who: 'a connector that says shut out and does nothing',

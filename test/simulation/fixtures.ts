@@ -52,6 +52,9 @@ export interface FactsPair {
   readonly facts: Facts;
   readonly strictFacts: Facts;
 }
+/** Whose checkpoints are believed; witnesses are added where there are some. */
+export const logLines = ({ log, rogueLog }: Pick<Keys, 'log' | 'rogueLog'>): string => `log ${log.vkey}\nlog ${rogueLog.vkey}\n`;
+
 export interface Fixtures extends FactsPair {
   readonly keys: Keys;
   readonly trust: Trust;
@@ -74,7 +77,7 @@ export async function fixtures(): Promise<Fixtures> {
     v: 1, clockSkewMs: 2_000, revokers: [{ principal: 'person:sam', key: keys.revoker.vkey }],
     floors: [{ connector: 'pg-dev', target: '*', privilege: 'table:public.orders:SELECT', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: 28_800 }],
   };
-  const policy = parseTrustPolicy(`log ${keys.log.vkey}\nlog ${keys.rogueLog.vkey}\nquorum none\n`);
+  const policy = parseTrustPolicy(`${logLines(keys)}quorum none\n`);
   const trust: Trust = {
     policy: { ...policy, logs: policy.logs.map((log) => ({ ...log, verifier: remembering(log.verifier) })) },
     sidecars: new Map([[logIdOf(ORIGIN), [verifier(keys.ticket)]], [logIdOf(ROGUE_ORIGIN), [verifier(keys.rogueTicket)]]]),

@@ -18,7 +18,7 @@ import { createWorkflowOracle, type WorkflowOracle } from './workflow-oracle.ts'
 import { APPLY_TIMEOUT_MS, type Watchers, type World } from './world.ts';
 
 export interface Violation {
-  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, and 15 `escalation-oracle.ts`. 0: liveness, or a program that fell over. */
+  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, 15 `escalation-oracle.ts`, and 16, no access without a quorum of witnesses, `world.ts`. 0: liveness, or a program that fell over. */
   readonly invariant: number;
   readonly atMs: number;
   readonly message: string;

@@ -1,5 +1,5 @@
 /** The simulated world: one sidecar's host, two executors' hosts, their keys, trust, targets and policy; started, killed and started again. */
-import { LedgerError, openLog, type Disk, type Log, type RecordDraft } from '../../ledger/index.ts';
+import { LedgerError, openLog, parseVerifier, type Disk, type Log, type RecordDraft, type SignedHead } from '../../ledger/index.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits } from '../../src/engine/engine.ts';
 import type { Clock, DeliveryStore, Logger, Transport } from '../../src/engine/ports.ts';
 import { systemDraft } from '../../src/evidence/record.ts';
@@ -7,16 +7,21 @@ import type { Connector } from '../../src/executor/connector.ts';
 import type { WorkerLimits } from '../../src/executor/context.ts';
 import { openWorker, type Worker } from '../../src/executor/worker.ts';
 import type { Facts } from '../../src/facts/load.ts';
+import { keepAnchors } from '../../src/witnessing/anchors.ts';
+import { startWitnessing, type Witnessing } from '../../src/witnessing/witnessing.ts';
+import { anyTicketSchema } from '../../src/protocol/discovery.ts';
+import { readPayload } from '../../src/protocol/dsse.ts';
 import { EngineFault, type Pdp } from '../../src/pdp/engine.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
 import type { PlanStep } from '../../src/protocol/plan.ts';
 import type { Dsse } from '../../src/protocol/signed.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
-import { EXECUTORS, fixtures, ORIGIN, START_MS, type Keys } from './fixtures.ts';
+import { EXECUTORS, fixtures, logLines, ORIGIN, START_MS, type Keys } from './fixtures.ts';
 import type { Rng } from './rng.ts';
 import type { Process, Scheduler } from './scheduler.ts';
 import { createSimDisk, type SimDisk } from './sim-disk.ts';
 import { createSimTarget, type Access, type SimTarget } from './sim-target.ts';
+import { createWitnesses } from './sim-witnesses.ts';
 import { createNetwork, type SimNetwork } from './sim-transport.ts';
 
 export const APPLY_TIMEOUT_MS = 3_000;
@@ -40,6 +45,8 @@ export interface Wraps {
   readonly seal?: (secret: string, recipient: string) => Promise<Uint8Array>;
   /** Callers' code runs without waiting for the answer to its claim. */
   readonly hastyCallers?: boolean;
+  /** Whether there are witnesses in the run, and two of three are demanded; `ignored`: by nobody but the oracle. Left out: in one run of five. */
+  readonly witnesses?: 'demanded' | 'ignored';
   /** Executors say that they hold a lock, and do not. */
   readonly deafToLocks?: boolean;
 }
@@ -112,7 +119,13 @@ export interface World {
 
 /** A world at rest: nothing is started yet. */
 export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, watchers: Watchers, hasCalendar = false): Promise<World> {
-  const { keys, trust, pdp, ...made } = await fixtures();
+  const { keys, trust: plain, pdp, ...made } = await fixtures();
+  const chance = rng.fork('whether there are witnesses').chance(0.2);
+  const witnesses = wraps.witnesses !== undefined || chance ? createWitnesses(scheduler, rng.fork('witnesses'), logLines(keys), parseVerifier(keys.log.vkey)) : null;
+  const demanded = wraps.witnesses === 'ignored' ? null : witnesses;
+  const trust: Trust = demanded === null ? plain : { ...plain, policy: demanded.policy };
+  /** Steps that came to an executor under a checkpoint that a quorum had cosigned. */
+  const cosignedSteps = new Set<string>();
   const { facts, strictFacts } = hasCalendar ? made.withCalendar : made;
   const node = (name: string): Node => ({
     name, disk: createSimDisk(scheduler, rng.fork(`disk ${name}`), (path, bytes) => watchers.bytes(`${name}:${path}`, bytes)),
@@ -123,7 +136,10 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
   const network = createNetwork(scheduler, rng.fork('network'), (text) => watchers.bytes('the wire', Buffer.from(text)));
   const nativeExpiry = rng.chance(0.5);
   const targets = new Map<string, SimTarget>(EXECUTORS.map(({ connector, target }) => [connector, createSimTarget(scheduler, rng.fork(`target ${connector}`), {
-    connector, target, nativeExpiry, effectDeadlineMs: APPLY_TIMEOUT_MS, onGive: (access) => watchers.given(connector, access), onExtend: (access, step, sentAtMs) => watchers.extended(connector, access, step, sentAtMs),
+    connector, target, nativeExpiry, effectDeadlineMs: APPLY_TIMEOUT_MS, onGive: (access) => {
+      if (witnesses !== null && !cosignedSteps.has(access.stepId)) watchers.broken(16, `${access.stepId} gave access under a checkpoint that no quorum of witnesses had cosigned`);
+      watchers.given(connector, access);
+    }, onExtend: (access, step, sentAtMs) => watchers.extended(connector, access, step, sentAtMs),
     onSeenExtended: (access, step) => watchers.seenExtended(access, step),
     onDone: (step, sentAtMs) => watchers.done(connector, step, sentAtMs),
   })]));
@@ -158,12 +174,25 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       watchers.disarmed(order);
       return line.disarm(audience, order);
     } };
+    const witnessing = demanded === null ? undefined : await startedWitnessing(process, log, clock);
     const engine = await openEngine({
       log, pdp: wraps.pdp?.(simPdp(process)) ?? simPdp(process), facts: () => (world.strictFacts ? strictFacts : facts), transport: wraps.transport?.(transport) ?? transport, deliveries: deliveryStore(disk),
-      trust, ticketSigner: keys.ticket, executorOf: (connector) => EXECUTORS.find((one) => one.connector === connector)?.audience,
+      trust, witnesses: witnessing, ticketSigner: keys.ticket, executorOf: (connector) => EXECUTORS.find((one) => one.connector === connector)?.audience,
       connectors: EXECUTORS.map(({ connector }) => connector), clock, random: (length) => randoms.bytes(length), logger: logger('sidecar'), limits: LIMITS, version: '0.0.0-sim',
     });
+    const anchors = keepAnchors({ log, clock, logger: logger('sidecar'), lastSize: engine.lastAnchored(), record: (checkpoint, size) => engine.recordAnchor(checkpoint, size) });
+    witnessing?.tell((head) => anchors.cosigned(head));
     engines.set(process, { engine, log });
+  };
+  const startedWitnessing = async (process: Process, log: Log, clock: Clock): Promise<Witnessing & { tell(callback: (head: SignedHead) => void): void }> => {
+    let tell: (head: SignedHead) => void = () => undefined;
+    const witnessing = startWitnessing({
+      log, verifier: parseVerifier(keys.log.vkey), policy: witnesses!.policy, http: witnesses!.http(process), clock, logger: logger('sidecar'), retryMs: { first: 200, longest: 3_000 }, cosigned: (head) => tell(head),
+      // A head is signed once its records are durable, so nothing that a crash takes away can have been cosigned.
+      conflict: (error) => watchers.broken(5, `a witness contradicts an honest log: ${error.message}`),
+    });
+    await witnessing.asked(3_000);
+    return { ...witnessing, tell: (callback) => void (tell = callback) };
   };
   const simPdp = (process: Process): Pdp => {
     const answer = async <T>(ask: () => Promise<T>): Promise<T> => {
@@ -197,7 +226,10 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     });
     workers.set(process, worker);
     network.listen(audience, {
-      process, arm: (order) => worker.arm(order), disarm: (order) => worker.disarm(order), step: (envelope) => worker.step(envelope), revoke: (order) => worker.revoke(order),
+      process, arm: (order) => worker.arm(order), disarm: (order) => worker.disarm(order), step: (envelope) => {
+        if (witnesses?.haveCosigned(envelope) === true) cosignedSteps.add(readPayload(envelope.ticket, anyTicketSchema).stepId);
+        return worker.step(envelope);
+      }, revoke: (order) => worker.revoke(order),
       lock: (lock) => (wraps.deafToLocks === true ? Promise.resolve() : worker.lock(lock)), locks: () => worker.locks(), connected: () => worker.connected(),
     });
   };
