@@ -242,6 +242,16 @@ describe('a pack that somebody has changed', () => {
     short.remove();
   });
 
+  it('with a proof under a checkpoint that is not the one in it fails, though root and size are the same', async () => {
+    const found = await altered((files) => {
+      const name = `proofs/${ownOf(files)[0]!}.tlog-proof`;
+      files.set(name, Buffer.concat([files.get(name)!, Buffer.from('\u2014 witness.example AAAAAAAA\n')]));
+      return {};
+    });
+    expect([found.exit, found.verdict('INTEGRITY')]).toEqual([1, 'fails']);
+    expect(found.messages).toContain('under another checkpoint');
+  });
+
   it('that says it is of another change fails', async () => {
     expect((await altered(() => ({ asked: { change: grant.changeId } }))).exit).toBe(1);
   });

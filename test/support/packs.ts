@@ -96,7 +96,8 @@ export function edited(pack: Buffer, edit: (files: Files, manifest: Manifest) =>
   return repack({ ...manifest, ...changed }, ordered(files));
 }
 
-export const verifyStoryPack = (pack: Uint8Array, more: Partial<VerifyPackOptions> = {}): Promise<PackVerification> => verifyPack({ pack, trust: storyTrust(), wholeFolder: true, ...more });
+const trust = storyTrust();
+export const verifyStoryPack = (pack: Uint8Array, more: Partial<VerifyPackOptions> = {}): Promise<PackVerification> => verifyPack({ pack, trust, wholeFolder: true, ...more });
 
 export function verdictOf({ verdicts }: PackVerification, name: string): Verdict {
   return verdicts.find((verdict) => verdict.name === name)!;
