@@ -79,7 +79,7 @@ export async function measureOpen(directory: string, records: number): Promise<R
     took.push(performance.now() - startMs);
     await log.close();
   }
-  return [{ what: `open of ${size} records`, ratios: [], goal: '≤ 2 s', told: `${took.map((ms) => `${(ms / 1000).toFixed(2)} s`).join(', ')}` }];
+  return [{ what: `open of ${size} records`, ratios: [], goal: '≤ 2 s', told: took.map((ms) => `${(ms / 1000).toFixed(2)} s`).join(', ') }];
 }
 
 /** The most that a process of its own had in memory when it had verified so many records, of changes of ten records each. */
