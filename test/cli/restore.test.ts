@@ -135,3 +135,10 @@ it('goes on with a data directory that was copied only where that is said, and p
   expect(log.size).toBe(6);
   await log.close();
 });
+
+it('has nothing to compact in a journal of one file, and says so', async () => {
+  await write('data', 0, 5);
+  const ran = await desk.run('ledger', 'compact', '--json', '--config', installation.configPath);
+  expect(ran, ran.stderr).toMatchObject({ exit: 0 });
+  expect(JSON.parse(ran.stdout)).toEqual({ size: 5, from: 0, files: 0, bytes: 0 });
+});

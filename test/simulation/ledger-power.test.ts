@@ -30,7 +30,7 @@ const copyOf = ({ acknowledged, erased, signed }: Promised): Promised => ({ ackn
 describe.each([
   { begins: 0, named: 'that is new', every: 1, losses: ['all', 'none', 'names', ...ANY] as Loss[], kinds: ['refused', 'half', 'done'] as FaultKind[] },
   // The first bundle and its tile fill up in this life.
-  { begins: 248, named: 'that has a past', every: isThorough ? 1 : 2, losses: ["bundles" as Loss, ...(isThorough ? ANY : [])], kinds: (isThorough ? ['refused', 'half', 'done'] : []) as FaultKind[] },
+  { begins: 248, named: 'that has a past', every: isThorough ? 1 : 2, losses: ["bundles", ...(isThorough ? ANY : [])], kinds: (isThorough ? ['refused', 'half', 'done'] : []) },
 ])('a ledger $named', ({ begins, every, losses, kinds }) => {
   const to = begins + LIFE_RECORDS;
   let begun: PowerDisk;
