@@ -27,11 +27,24 @@ async function lostPower(disk: PowerDisk, loss: Loss, seed: number, to: number, 
 
 const copyOf = ({ acknowledged, erased, signed }: Promised): Promised => ({ acknowledged: new Set(acknowledged), erased: new Set(erased), signed: [...signed] });
 
-describe.each([
-  { begins: 0, named: 'that is new', every: 1, losses: ['all', 'none', 'names', ...ANY] as Loss[], kinds: ['refused', 'half', 'done'] as FaultKind[] },
+interface Life {
+  /** Records that are there before it. */
+  readonly begins: number;
+  readonly named: string;
+  /** One step in so many is the last. */
+  readonly every: number;
+  readonly losses: readonly Loss[];
+  readonly kinds: readonly FaultKind[];
+}
+
+const KINDS: readonly FaultKind[] = ['refused', 'half', 'done'];
+const LIVES: readonly Life[] = [
+  { begins: 0, named: 'that is new', every: 1, losses: ['all', 'none', 'names', ...ANY], kinds: KINDS },
   // The first bundle and its tile fill up in this life.
-  { begins: 248, named: 'that has a past', every: isThorough ? 1 : 2, losses: ["bundles", ...(isThorough ? ANY : [])], kinds: (isThorough ? ['refused', 'half', 'done'] : []) },
-])('a ledger $named', ({ begins, every, losses, kinds }) => {
+  { begins: 248, named: 'that has a past', every: isThorough ? 1 : 2, losses: ['bundles', ...(isThorough ? ANY : [])], kinds: isThorough ? KINDS : [] },
+];
+
+describe.each(LIVES)('a ledger $named', ({ begins, every, losses, kinds }) => {
   const to = begins + LIFE_RECORDS;
   let begun: PowerDisk;
   let whole: PowerDisk;
