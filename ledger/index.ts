@@ -35,6 +35,7 @@ export {
   openLog,
   type Appended, type Appending, type AppendOptions, type InclusionProof, type Log, type LogOptions, type LogPace, type Recovered, type SetTimer, type SignedHead,
 } from './log.ts';
+export { compactJournal, type Compacted } from './compact.ts';
 export { takePlaceOf } from './place.ts';
 export { directorySource, restoreLog, stageLog, type KnownHead, type LedgerPart, type LedgerSource } from './restore.ts';
 export { erasedBy, objectReader } from './object-store.ts';

@@ -4,7 +4,7 @@
  * Nothing is changed before everything has been read and believed. A torn last group is cut only where no checkpoint
  * covers it: nobody was ever told that it is durable.
  */
-import { readBase, type Base, type Settled } from './base.ts';
+import { readBase, type Settled } from './base.ts';
 import { readCheckpoint, type ParsedCheckpoint } from './checkpoint.ts';
 import type { AppendFile, Disk } from './disk.ts';
 import { LedgerError } from './errors.ts';
@@ -14,8 +14,9 @@ import type { LogOptions, Recovered } from './log.ts';
 import { parseNote, parseVerifier, type LogSigner } from './note.ts';
 import { eraseObjects } from './object-store.ts';
 import { listFiles } from './publish.ts';
+import { beginningOf, type Beginning } from './published.ts';
 import { DerivedCheck, repairDerived } from './repair.ts';
-import { emptyState, replay, type JournalEnd, type ReplayedGroup, type ReplayState } from './replay.ts';
+import { replay, type JournalEnd, type ReplayedGroup, type ReplayState } from './replay.ts';
 import { parseTilePath, TILE_WIDTH } from './tiles.ts';
 
 export interface RecoveredLog extends ReplayState {
@@ -47,29 +48,32 @@ export async function recoverLog(options: LogOptions): Promise<RecoveredLog> {
   const files = await listFiles(options.disk, options.directory);
   const found = signed === null || options.readAll === true ? null : await readBase(options, signed.size);
   if (found !== null) {
-    const fromBase = await recoverFrom(options, signed, files, found.base, found.turn + 1).catch((error: unknown) => {
+    const fromBase = await recoverFrom(options, signed, files, { ...found.base, erased: new Set(), faulty: new Map() }, found.turn + 1, found.base.state.tree.size).catch((error: unknown) => {
       // Whatever a base leads to that is not plain sailing, the whole journal decides.
       if (error instanceof LedgerError && error.code !== 'unwritable') return null;
       throw error;
     });
     if (fromBase !== null) return fromBase;
   }
-  const start: Base = { state: emptyState(), journal: { firstSeq: 0, offset: 0 }, recent: [] };
-  const whole = await recoverFrom(options, signed, files, start, 0);
+  const whole = await recoverFrom(options, signed, files, await beginningOf(options), 0);
   if (whole === null) throw new LedgerError('corrupt', 'the journal can not be read from its start');
   return whole;
 }
 
-/** Null when something derived is wrong that only the whole journal can put right. */
-async function recoverFrom(options: LogOptions, signed: SignedFile | null, files: readonly string[], start: Base, turn: number): Promise<RecoveredLog | null> {
+/**
+ * Null when something derived is wrong that only the whole journal can put right.
+ *
+ * @param baseSize whose tiles are known to be right, and what is before which has not been looked at; 0 where there is no base.
+ */
+async function recoverFrom(options: LogOptions, signed: SignedFile | null, files: readonly string[], start: Beginning, turn: number, baseSize = 0): Promise<RecoveredLog | null> {
   const { disk, directory, journal } = options;
   const { state } = start;
   const from = state.tree.size;
-  const { segment } = state.objectsEnd;
+  const segment = baseSize > 0 ? state.objectsEnd.segment : 0;
   let recent = [...start.recent];
   const check = new DerivedCheck(disk, directory, { recent, recentFrom: from - recent.length, objectsEnd: state.objectsEnd });
-  const erasedInJournal = new Set<string>();
-  const faulty = new Map<string, number>();
+  const erasedInJournal = new Set(start.erased);
+  const faulty = new Map(start.faulty);
   let last: ReplayedGroup | null = null;
 
   const groups = replay(disk, journal, state, start.journal);
@@ -90,12 +94,12 @@ async function recoverFrom(options: LogOptions, signed: SignedFile | null, files
   checkAgainstPublished(state, files);
   const rotateFrom = keyBefore(options, state, signed);
   const faults = await check.finish(state);
-  if (from > 0 && (faults.bundles.size > 0 || faults.segments.size > 0)) return null;
+  if (baseSize > 0 && (faults.bundles.size > 0 || faults.segments.size > 0)) return null;
 
   const file = await openJournal(disk, journal, end);
   // The kernel may hold pages of a failed sync that never reached the disk and say they are clean: write the unsigned again.
   if (last !== null && end.path === last.path && state.tree.size > (signed?.size ?? 0)) await disk.overwrite(last.path, last.offset, last.bytes);
-  await repairDerived(options, state, faults, files, from);
+  await repairDerived(options, state, faults, files, baseSize);
   state.erasures.finished(erasedInJournal);
   const unfinished = state.erasures.unfinished(state.index);
   if (unfinished.length > 0) await eraseObjects(options, state.index, unfinished);
@@ -107,7 +111,7 @@ async function recoverFrom(options: LogOptions, signed: SignedFile | null, files
     journalFirstSeq: end.path === null ? 0 : (parseJournalName(end.path.slice(journal.length + 1)) ?? 0),
     recent,
     recentFrom: size - recent.length,
-    base: { size: from, turn, settled: { size: from, segment } },
+    base: { size: baseSize, turn, settled: { size: baseSize, segment } },
     signed: signed?.bySigner === true || (signed?.byOld === true && rotateFrom !== null) ? { text: signed.note, size: signed.size } : null,
     recovered: end.torn > 0 ? { bytesCut: end.torn, size } : null,
     rotateFrom,

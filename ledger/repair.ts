@@ -4,7 +4,8 @@ import { sameBytes } from './hash.ts';
 import type { LogOptions } from './log.ts';
 import { encodeObject, segmentPath, type ObjectPlace } from './objects.ts';
 import { tileBytes } from './publish.ts';
-import { emptyState, replay, type PlacedObject, type ReplayedGroup, type ReplayState } from './replay.ts';
+import { beginningOf } from './published.ts';
+import { replay, type PlacedObject, type ReplayedGroup, type ReplayState } from './replay.ts';
 import { bundlePath, encodeBundle, parseTilePath, tilesBetween, TILE_WIDTH } from './tiles.ts';
 
 export interface DerivedFaults {
@@ -84,11 +85,16 @@ export async function repairDerived(options: LogOptions, state: ReplayState, fau
 }
 
 /** A second reading of the journal, only when something is wrong: bundles and object files are written as they are passed. */
-async function rewriteFromJournal({ disk, directory, journal }: LogOptions, state: ReplayState, { bundles, segments }: DerivedFaults): Promise<void> {
+async function rewriteFromJournal(options: LogOptions, state: ReplayState, { bundles, segments }: DerivedFaults): Promise<void> {
   if (bundles.size === 0 && segments.size === 0) return;
-  let open: Uint8Array[] = [];
-  let index = 0;
+  const { disk, directory, journal } = options;
+  const begin = await beginningOf(options);
+  const { segment, offset } = begin.state.objectsEnd;
+  let open: Uint8Array[] = [...begin.recent];
+  let index = Math.floor(begin.state.tree.size / TILE_WIDTH);
   const objects = new Map<number, Uint8Array[]>();
+  // What is before the journal stands in the file itself, and was read there.
+  if (segments.has(segment) && offset > 0) objects.set(segment, [await disk.readRange(`${directory}/${segmentPath(segment)}`, 0, offset)]);
   const writeBundle = async (): Promise<void> => {
     if (bundles.has(index)) await disk.writeDerived(`${directory}/${bundlePath(index, open.length)}`, encodeBundle(open));
     open = [];
@@ -101,7 +107,7 @@ async function rewriteFromJournal({ disk, directory, journal }: LogOptions, stat
       objects.delete(segment);
     }
   };
-  for await (const group of replay(disk, journal, emptyState())) {
+  for await (const group of replay(disk, journal, begin.state, begin.journal)) {
     for (const entry of group.entries) {
       open.push(entry);
       if (open.length === TILE_WIDTH) await writeBundle();

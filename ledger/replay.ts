@@ -113,7 +113,7 @@ function* replayFile(path: string, bytes: Buffer, start: number, state: ReplaySt
       if (!group.objects.every(({ fault, digest }) => fault === null || isErased(digest))) return { path, offset, torn: bytes.length - offset };
     }
     if (header.firstSeq !== seq) throw damaged(seq);
-    const objects = apply(group, state);
+    const objects = applyGroup(group, state);
     if (!sameBytes(state.tree.root(), header.root)) throw damaged(seq);
     yield { path, offset, bytes: bytes.subarray(offset, offset + header.bytes), firstSeq: seq, entries: group.entries, objects };
     offset += header.bytes;
@@ -125,6 +125,7 @@ function erasedByEntry(bytes: Uint8Array): readonly string[] {
   try {
     return erasedBy(decodeRecord(bytes));
   } catch {
+    // Said where the entry is taken.
     return [];
   }
 }
@@ -133,8 +134,8 @@ function damaged(seq: number, cause?: unknown): LedgerError {
   return new LedgerError('corrupt', `the journal is damaged at record ${seq}`, { seq, cause });
 }
 
-/** Moves the state past a group; the places of its objects. */
-function apply(group: ReadGroup, state: ReplayState): PlacedObject[] {
+/** Moves the state past a group; the places of its objects. @throws LedgerError `corrupt` naming the record that does not go on from those before */
+export function applyGroup(group: ReadGroup, state: ReplayState): PlacedObject[] {
   const objects = group.objects.map((object): PlacedObject => {
     const place = placeAfter(state.objectsEnd, object.payload.byteLength);
     state.objectsEnd = endOf(place, object.payload.byteLength);

@@ -29,6 +29,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['policy'], load: async () => (await import('./policy.ts')).addPolicy },
   { names: ['nats'], load: async () => (await import('./nats.ts')).addNats },
   { names: ['restore'], load: async () => (await import('./restore.ts')).addRestore },
+  { names: ['ledger'], load: async () => (await import('./ledger.ts')).addLedger },
   { names: ['doctor'], load: async () => (await import('./doctor.ts')).addDoctor },
   { names: ['connector'], load: async () => (await import('./connector.ts')).addConnector },
   { names: ['keygen'], load: async () => (await import('./keygen.ts')).addKeygen },

@@ -163,3 +163,10 @@ it('asks the witnesses of the trust folder what they have cosigned, restores not
     await witness.stop();
   }
 });
+
+it('has nothing to compact in a journal of one file, and says so', async () => {
+  await write('data', 0, 5);
+  const ran = await desk.run('ledger', 'compact', '--json', '--config', installation.configPath);
+  expect(ran, ran.stderr).toMatchObject({ exit: 0 });
+  expect(JSON.parse(ran.stdout)).toEqual({ size: 5, from: 0, files: 0, bytes: 0 });
+});

@@ -159,11 +159,6 @@ export class FaultyDisk implements Disk {
     return this.place === null ? null : `${this.place}:${directory}`;
   }
 
-  /** As if somebody removed the lock, or took it over. */
-  loseLock(path: string): void {
-    this.#locks.delete(path);
-  }
-
   async lock(path: string): Promise<Held> {
     await Promise.resolve();
     if (this.#locks.has(path)) throw new LedgerError('locked', `${path} is held`);

@@ -42,6 +42,33 @@ describe('a ledger on a real disk', () => {
   });
 });
 
+describe('a writer', () => {
+  it.each([
+    ['is removed', (path: string) => rm(path)],
+    ["is another's", async (path: string) => {
+      await writeFile(`${path}.new`, JSON.stringify({ host: 'elsewhere', boot: '', pid: 1, started: '' }));
+      await rename(`${path}.new`, path);
+    }],
+  ])('goes on no further when its lock %s', async (_name, harm) => {
+    const log = await open(nodeDisk(root));
+    await appendOne(log, 0).durable;
+    await harm(join(root, 'journal', 'lock'));
+    await expect(appendOne(log, 1).durable).rejects.toMatchObject({ code: 'unwritable', message: expect.stringContaining('lock') as string });
+    expect(() => appendOne(log, 2)).toThrow();
+    await log.close();
+  });
+
+  it('acknowledges nothing under a checkpoint whose objects go to a file that is gone', async () => {
+    const log = await open(nodeDisk(root));
+    await appendOne(log, 0, { checkpoint: true }).durable;
+    await rm(join(root, 'ledger', 'objects', '0'));
+    await expect(appendOne(log, 2, { checkpoint: true }).durable).rejects.toMatchObject({ code: 'unwritable' });
+    await log.close();
+    await (await open(nodeDisk(root))).close();
+    expect(exitCodeOf((await verify(nodeDisk(root))).verdicts, ['INTEGRITY', 'SIGNATURE', 'COMPLETENESS'])).toBe(0);
+  });
+});
+
 describe('the disk', () => {
   it('reads nothing where nothing is', async () => {
     const disk = nodeDisk(root);

@@ -57,7 +57,7 @@ it('does not sequence an object that would take what is kept', async () => {
 
 it('records what takes back on a disk that is full to the last byte, and gives the reserve up for it', async () => {
   const { disk, log } = await full(0);
-  await log.append([draft(1)], { reserved: true, checkpoint: true }).durable;
+  await log.append([draft(1)], { reserved: true }).durable;
   expect(disk.files.has('journal/reserve')).toBe(false);
   expect(() => log.append([draft(2)])).toThrow(expect.objectContaining({ code: 'full' }) as Error);
   await log.append([draft(2)], { reserved: true }).durable;

@@ -1,6 +1,6 @@
 /**
  * The fault sweep over the disk port: for every step that a short life of a ledger takes, the power goes before it, or it fails, and the ledger is
- * opened again. `COUNTERSIGN_SEEDS` above 200 tries more ways in which what was not synced may be left.
+ * opened again. `COUNTERSIGN_FAULTS=all` tries more ways in which what was not synced may be left.
  */
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { FaultKind } from '../fault/faulty-disk.ts';
@@ -9,7 +9,7 @@ import { judge, live, nothingPromised, type Promised } from '../fault/ledger-lif
 import { PowerDisk, randomOf, type Loss } from '../fault/power-disk.ts';
 
 const LIFE_RECORDS = 14;
-const isThorough = Number(process.env['COUNTERSIGN_SEEDS'] ?? 200) > 200;
+const isThorough = process.env['COUNTERSIGN_FAULTS'] === 'all';
 const ANY = Array.from({ length: isThorough ? 8 : 3 }, (): Loss => 'any');
 
 let points = 0;
@@ -27,11 +27,24 @@ async function lostPower(disk: PowerDisk, loss: Loss, seed: number, to: number, 
 
 const copyOf = ({ acknowledged, erased, signed }: Promised): Promised => ({ acknowledged: new Set(acknowledged), erased: new Set(erased), signed: [...signed] });
 
-describe.each([
-  { begins: 0, named: 'that is new', every: 1, losses: ['all', 'none', 'names', ...ANY] as Loss[], kinds: ['refused', 'half', 'done'] as FaultKind[] },
+interface Life {
+  /** Records that are there before it. */
+  readonly begins: number;
+  readonly named: string;
+  /** One step in so many is the last. */
+  readonly every: number;
+  readonly losses: readonly Loss[];
+  readonly kinds: readonly FaultKind[];
+}
+
+const KINDS: readonly FaultKind[] = ['refused', 'half', 'done'];
+const LIVES: readonly Life[] = [
+  { begins: 0, named: 'that is new', every: 1, losses: ['all', 'none', 'names', ...ANY], kinds: KINDS },
   // The first bundle and its tile fill up in this life.
-  { begins: 248, named: 'that has a past', every: isThorough ? 1 : 2, losses: ["bundles" as Loss, ...(isThorough ? ANY : [])], kinds: (isThorough ? ['refused', 'half', 'done'] : []) as FaultKind[] },
-])('a ledger $named', ({ begins, every, losses, kinds }) => {
+  { begins: 248, named: 'that has a past', every: isThorough ? 1 : 2, losses: ['bundles', ...(isThorough ? ANY : [])], kinds: isThorough ? KINDS : [] },
+];
+
+describe.each(LIVES)('a ledger $named', ({ begins, every, losses, kinds }) => {
   const to = begins + LIFE_RECORDS;
   let begun: PowerDisk;
   let whole: PowerDisk;
@@ -55,7 +68,7 @@ describe.each([
     expect(whole.paths.filter((path) => path.startsWith('journal/base'))).toHaveLength(2);
   });
 
-  test('survives the loss of power before any step, whatever is left of what was not synced', { timeout: 300_000 }, async () => {
+  test('survives the loss of power before any step, whatever is left of what was not synced', { timeout: 900_000 }, async () => {
     for (let dieAt = 1; dieAt <= whole.steps; dieAt += every) {
       const disk = begun.restarted();
       disk.dieAt = dieAt;
@@ -72,7 +85,7 @@ describe.each([
     }
   });
 
-  test.each(kinds)('survives the failure (%s) of any step, and then the end of the process or the loss of power', { timeout: 300_000 }, async (kind) => {
+  test.each(kinds)('survives the failure (%s) of any step, and then the end of the process or the loss of power', { timeout: 900_000 }, async (kind) => {
     for (let at = 1; at <= whole.steps; at++) {
       const disk = begun.restarted();
       disk.fault = { at, kind, code: ['EIO', 'ENOSPC', 'EROFS'][at % 3]! };
