@@ -10,7 +10,7 @@ import { writeSecret } from './files.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
 
-const KINDS = ['log', 'ticket', 'executor', 'revoker', 'fingerprint', 'age', 'token', 'nats'] as const;
+const KINDS = ['log', 'ticket', 'executor', 'revoker', 'policy', 'fingerprint', 'age', 'token', 'nats'] as const;
 type Kind = (typeof KINDS)[number];
 
 interface KeygenFlags {
@@ -23,7 +23,7 @@ export function addKeygen(program: Command, run: Runner): void {
     .command('keygen')
     .argument('<kind>', KINDS.join(', '))
     .description('make a key in a new file that only you can read, and print its public half')
-    .option('--name <name>', "log: the origin; ticket: a name for the sidecar's key; executor: executor:<id>; revoker: person:<id>")
+    .option('--name <name>', "log: the origin; ticket: a name for the sidecar's key; executor: executor:<id>; revoker: person:<id>; policy: a name for who signs policy")
     .option('--out <file>', 'where to write it (default: ./<kind>.key)')
     .action(run(keygen));
 }
@@ -46,7 +46,8 @@ async function makeKey(kind: Kind, name: string | undefined, randomBytes: World3
     case 'log':
     case 'ticket':
     case 'executor':
-    case 'revoker': {
+    case 'revoker':
+    case 'policy': {
       const { skey, vkey } = generateSignerKey(keyName(kind, name), randomBytes(32));
       return { secret: skey, shown: { vkey } };
     }
@@ -79,7 +80,7 @@ export async function newAgeIdentity(): Promise<{ secret: string; shown: { recip
   return { secret: identity, shown: { recipient: await identityToRecipient(identity) } };
 }
 
-function keyName(kind: 'log' | 'ticket' | 'executor' | 'revoker', name: string | undefined): string {
+function keyName(kind: 'log' | 'ticket' | 'executor' | 'revoker' | 'policy', name: string | undefined): string {
   const usage = (cause: string): CliError => new CliError(EXIT.usage, 'usage', { cause, effect: 'Nothing was written.' });
   if (name === undefined) throw usage(`a ${kind} key needs --name`);
   const wrong = (kind === 'executor' && !executorIdSchema.safeParse(name).success) || (kind === 'revoker' && !personIdSchema.safeParse(name).success) || /[\s+]/u.test(name) || name.length > 255;

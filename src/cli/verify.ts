@@ -4,6 +4,7 @@ import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { exitCodeOf, LedgerError, nodeDisk, REQUIRED_BY_DEFAULT, type Verdict } from '../../ledger/index.ts';
 import { verifyEvidence, type EvidenceVerification } from '../evidence/verify.ts';
+import { createReplayer } from '../pdp/replayer.ts';
 import { loadTrustFolder, TrustError, type Trust } from '../protocol/trust-folder.ts';
 import { parseTime, timeSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
@@ -20,6 +21,7 @@ interface VerifyFlags {
   readonly minSize?: number;
   readonly asOf?: string;
   readonly oldLedger?: string;
+  readonly replay: boolean;
 }
 
 const NAMES = ['INTEGRITY', 'SIGNATURE', 'WITNESS', 'COMPLETENESS', 'WORKFLOW', 'TIME', 'REPLAY'] as const;
@@ -36,6 +38,7 @@ export function addVerify(program: Command, run: Runner): void {
     .option('--pinned <file>', 'a checkpoint that you kept: the ledger must have grown from it')
     .option('--min-size <n>', 'there must be at least so many records', count)
     .option('--old-ledger <path>', 'the ledger that this one goes on for, or a copy of it: whether it holds itself, and all that was open there was adopted')
+    .option('--no-replay', 'run no recorded policy again: REPLAY is not asked')
     .option('--as-of <time>', 'judge lateness as of then (default: the last record)')
     .action(run(verify));
 }
@@ -62,6 +65,7 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   const required = flags.require ?? (trust !== null && !wholeFolder ? REQUIRED_ALONE : REQUIRED_BY_DEFAULT);
   const verification = await guarded(() => verifyEvidence({
     disk: nodeDisk(dirname(directory)), directory: basename(directory), trust, wholeFolder, pinned, progress: progressOf(session), signal: session.signal,
+    ...(flags.replay ? { replayer: createReplayer() } : {}),
     ...(old === null ? {} : { old: { disk: nodeDisk(dirname(old)), directory: basename(old), signal: session.signal } }),
     ...(flags.minSize === undefined ? {} : { minSize: flags.minSize }), ...(flags.asOf === undefined ? {} : { asOfMs: parseTime(flags.asOf) }),
   }));
@@ -137,8 +141,12 @@ function linesOf(verification: EvidenceVerification, required: readonly string[]
     `${paint[status](MARKS[status])} ${name.padEnd(12)} ${paint[status](WORDS[status].padEnd(15))} ${plain(message)}${required.includes(name) ? '' : out.dim(' (not required)')}`;
   const lines = verdicts.map(line);
   const more = verification.workflow?.violations.slice(1, 11) ?? [];
-  const at = verdicts.findIndex(({ name, status }) => name === 'WORKFLOW' && status === 'fails');
-  if (at !== -1) lines.splice(at + 1, 0, ...more.map(({ seq, code, message }) => `    record ${seq}: ${plain(message)} (${code})`));
+  const below = (name: string, details: readonly string[]): void => {
+    const at = lines.indexOf(line(verdicts.find((verdict) => verdict.name === name) ?? { name, status: 'notEstablished', message: '' }));
+    if (at !== -1) lines.splice(at + 1, 0, ...details);
+  };
+  below('WORKFLOW', more.map(({ seq, code, message }) => `    record ${seq}: ${plain(message)} (${code})`));
+  below('REPLAY', (verification.replay?.kept.slice(1, 11) ?? []).map(({ seq, message }) => `    record ${seq}: ${plain(message)}`));
   lines.push('', 'NOT PROVEN', ...verification.notProven.map((item) => `  - ${plain(item)}`), '', ...summaryOf(verification));
   return lines;
 }
@@ -163,12 +171,13 @@ function conclusion({ verdicts }: EvidenceVerification, required: readonly strin
 }
 
 function documentOf(verification: EvidenceVerification, required: readonly string[], directory: string, exit: ExitCode): unknown {
-  const { verdicts, notProven, head, objects, firstAt, lastAt, workflow } = verification;
+  const { verdicts, notProven, head, objects, firstAt, lastAt, workflow, replay } = verification;
   return {
     v: 1, exit, required, directory, verifier: `countersign ${VERSION}`,
     verdicts: verdicts.filter(({ name }) => name !== 'NOT PROVEN'), notProven,
     head: head === null ? null : { origin: head.origin, size: head.size, root: Buffer.from(head.root).toString('base64'), key: head.keyName },
     objects, firstAt, lastAt,
     workflow: workflow === null ? null : { counts: workflow.counts, violationCount: workflow.violationCount, violations: workflow.violations, erasedPlans: workflow.erasedPlans },
+    replay: replay === null ? null : { decisions: replay.decisions, same: replay.same, engineDenied: replay.engineDenied, differing: replay.differing, kept: replay.kept, unreplayed: replay.unreplayed },
   };
 }

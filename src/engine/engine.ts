@@ -5,7 +5,7 @@
  * is due, `perform` does it, its outcome is recorded, and that is the next state. There is no other memory than the ledger; what this
  * module keeps beside it (what was published a moment ago, timers) may be lost at any time.
  */
-import { canonicalBytes, canonicalText, digestOf, type Log, type Signer } from '../../ledger/index.ts';
+import { canonicalBytes, canonicalText, digestOf, type JsonObject, type Log, type Signer } from '../../ledger/index.ts';
 import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, EventBody } from '../change/events.ts';
 import { stillGives, type ChangeState } from '../change/state.ts';
@@ -428,5 +428,15 @@ function recordOpening(options: EngineOptions, store: Store): void {
   const epoch = (store.lastOf('ledger.opened')?.['epoch'] as number | undefined) ?? 0;
   if (options.log.recovered !== null) store.record('ledger.recovered', options.log.recovered);
   store.record('ledger.opened', { origin: options.log.origin, epoch: epoch + 1, version: options.version });
-  if (store.lastOf('bundle.activated')?.['bundle'] !== options.pdp.bundle) store.record('bundle.activated', { bundle: options.pdp.bundle });
+  recordBundle(options.pdp, store);
+}
+
+/** The bundle and its signature, unless the ledger says that already; and its files, where the ledger does not have them yet. */
+function recordBundle({ bundle, evidence }: Pdp, store: Store): void {
+  const body = { bundle, listing: evidence?.listing ?? null, signature: evidence?.signature ?? null };
+  const last = store.lastOf('bundle.activated');
+  if (last !== undefined && canonicalText(last as JsonObject) === canonicalText(body)) return;
+  // In the order of the listing. A file that is two of them is one object.
+  const files = evidence === undefined ? [] : evidence.listing.files.map(({ path }) => (path === 'policy.wasm' ? evidence.wasm : evidence.data));
+  store.record('bundle.activated', body, [...new Map(files.map((bytes) => [digestOf(bytes), bytes])).values()]);
 }

@@ -16,6 +16,7 @@ import { holdLock } from '../protocol/lock.ts';
 import type { Lift, Lock } from './locks.ts';
 import { adoptedLogs, eventsOf } from '../evidence/adoption.ts';
 import { foldRefused, type RefusedOnRecord } from './refused.ts';
+import { upcast } from '../evidence/upcast.ts';
 import { isChangeEventType, systemDraft, systemRecordBodies, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 
 export type Applied =
@@ -115,7 +116,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
 
   for await (const { record } of log.entries(0)) {
     if (isChangeEventType(record.type)) for await (const event of eventsOf(record, (digest) => log.object(digest))) fold(event);
-    else foldSystem(record.type as SystemRecordType, record.body, record.actor, Date.parse(record.at));
+    else foldSystem(record.type as SystemRecordType, upcast(record).body, record.actor, Date.parse(record.at));
   }
 
   /** The wall clock may be set back; records are not. */

@@ -5,13 +5,14 @@
 import { z } from 'zod';
 import { canonicalBytes, digestOf, parseStrict, type JsonObject, type LedgerRecord, type RecordDraft } from '../../ledger/index.ts';
 import { changeEventBodies, type Attached, type ChangeEvent, type ChangeEventType, type NewEvent } from '../change/events.ts';
+import { bundleListingSchema } from '../protocol/policy-bundle.ts';
 import { planSchema, saltSchema, targetStateSchema } from '../protocol/plan.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { actedReportSchema, dsseSchema, readReportSchema, REFUSALS, revokedReportSchema } from '../protocol/signed.ts';
 import { changeIdSchema, connectorIdSchema, digestSchema, executorIdSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema } from '../protocol/values.ts';
 import { runSchema } from '../protocol/worker-state.ts';
 import { reconcileRecordBodies } from './reconciled.ts';
-import { upcast } from './upcast.ts';
+import { newestVersion, upcast } from './upcast.ts';
 
 /** Bodies of records that belong to no change. */
 export const systemRecordBodies = {
@@ -42,7 +43,13 @@ export const systemRecordBodies = {
   }),
   /** These facts are in force from here on. The facts themselves are the object. */
   'facts.loaded': z.strictObject({ facts: digestSchema }),
-  'bundle.activated': z.strictObject({ bundle: digestSchema.nullable() }),
+  'bundle.activated': z.strictObject({
+    bundle: digestSchema.nullable(),
+    /** What the digest is over. The files that it names are objects; null: they were not kept. */
+    listing: bundleListingSchema.nullable(),
+    /** As it came with the bundle. */
+    signature: dsseSchema.nullable(),
+  }),
   /** From here on nothing is gained by the identity, or at the connector, until the lock is lifted. */
   'lock.set': z.strictObject({ lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: plainTextSchema(500), /** As it came, signed, where another sidecar or a revoker has set it. */ statement: dsseSchema.optional() }),
   'lock.lifted': z.strictObject({ lockId: lockIdSchema, reason: plainTextSchema(500).nullable(), /** As it came, where it was lifted elsewhere. */ statement: dsseSchema.optional() }),
@@ -53,7 +60,7 @@ export type SystemRecordBody<T extends SystemRecordType> = z.infer<(typeof syste
 
 /** The newest version of each record type's body. A change of shape raises its number and adds a step to `upcast.ts`. */
 export const RECORD_VERSIONS: Readonly<Record<ChangeEventType | SystemRecordType, number>> = Object.freeze(
-  Object.fromEntries([...Object.keys(changeEventBodies), ...Object.keys(systemRecordBodies)].map((type) => [type, 1])),
+  Object.fromEntries([...Object.keys(changeEventBodies), ...Object.keys(systemRecordBodies)].map((type) => [type, newestVersion(type)])),
 ) as Readonly<Record<ChangeEventType | SystemRecordType, number>>;
 
 /** An object that is not itself part of the protocol: what policy was asked, or the facts. */

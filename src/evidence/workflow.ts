@@ -33,6 +33,7 @@ import { outOfOrder } from './order.ts';
 import { isReconcileRecordType, type Compared } from './reconciled.ts';
 import { isChangeEventType, MalformedRecord, systemRecordBodies, toEvent, type ReadObject } from './record.ts';
 import type { Believed } from './signatures.ts';
+import { upcast } from './upcast.ts';
 import { fault, type Fault, type Violation, type ViolationCode } from './violation.ts';
 
 /** How long after a lease's end its access may still be there: what an executor needs to come back after a crash. */
@@ -47,6 +48,8 @@ export interface WorkflowOptions {
   readonly graceMs?: number;
   /** Judge lateness as of then (epoch ms); default: as of the last record. */
   readonly asOfMs?: number | null;
+  /** Told of every event of this log, and of its change before it, while its record is taken. */
+  readonly followed?: (event: ChangeEvent, before: ChangeState | null) => void;
 }
 
 export interface WorkflowFindings {
@@ -70,7 +73,7 @@ export interface Workflow {
   finish(): Promise<WorkflowFindings>;
 }
 
-export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null }: WorkflowOptions): Workflow {
+export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, followed }: WorkflowOptions): Workflow {
   const logId = logIdOf(origin);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
@@ -102,6 +105,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null 
    */
   const follow = (event: ChangeEvent, record: LedgerRecord, recordedBy = logId, seq = event.seq): void => {
     const before = open.get(event.changeId) ?? null;
+    if (recordedBy === logId) followed?.(event, before?.state ?? null);
     const report = (found: Fault): void => reportAt(recordedBy === logId ? found : { ...found, message: `record ${event.seq} of log ${recordedBy}: ${found.message}` }, seq, event.changeId);
     // It was over before it was adopted, for the sake of another that its records speak of.
     if (before === null && event.type === 'change.adopted') return;
@@ -236,8 +240,9 @@ interface Rest {
   readonly adoption: Adoption;
 }
 
-function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { locks, reconciliations, adoption }: Rest): Fault | null {
-  if (!Object.hasOwn(systemRecordBodies, record.type)) return fault('malformed-record', `${record.type} is not a type of record`);
+function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { locks, reconciliations, adoption }: Rest): Fault | null {
+  if (!Object.hasOwn(systemRecordBodies, stored.type)) return fault('malformed-record', `${stored.type} is not a type of record`);
+  const record = upcast(stored);
   const malformed = fault('malformed-record', `the body is not that of a ${record.type} record`);
   const type = record.type as keyof typeof systemRecordBodies;
   const parsed = systemRecordBodies[type].safeParse(record.body);

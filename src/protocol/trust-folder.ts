@@ -84,12 +84,10 @@ function statOf(path: string): Promise<Stats> {
 export function parseTrust(texts: TrustTexts): Trust {
   const policy = parsePolicy(texts.policy);
   if (texts.rest === null) return { policy, sidecars: new Map(), executors: new Map(), requirements: NO_REQUIREMENTS };
-  return {
-    policy,
-    sidecars: sidecarsOf(parseFile(SIDECARS, texts.rest.sidecars, sidecarsFileSchema), policy),
-    executors: executorsOf(parseFile(EXECUTORS, texts.rest.executors, executorsFileSchema)),
-    requirements: checkedRequirements(parseFile(REQUIREMENTS, texts.rest.requirements, requirementsFileSchema)),
-  };
+  const sidecars = sidecarsOf(parseFile(SIDECARS, texts.rest.sidecars, sidecarsFileSchema), policy);
+  const requirements = checkedRequirements(parseFile(REQUIREMENTS, texts.rest.requirements, requirementsFileSchema));
+  checkPolicySigners(requirements, [...policy.logs.map(({ verifier }) => verifier), ...[...sidecars.values()].flat()]);
+  return { policy, sidecars, executors: executorsOf(parseFile(EXECUTORS, texts.rest.executors, executorsFileSchema)), requirements };
 }
 
 /** The principal and key that may revoke under the name `keyName` (`name+xxxxxxxx`); null where the floor lists none. */
@@ -219,4 +217,16 @@ function checkedRequirements(requirements: RequirementsFile): RequirementsFile {
     seen.add(hex(verifier)).add(verifier.keyName);
   });
   return requirements;
+}
+
+/** @param sidecars the keys that a sidecar's host holds */
+function checkPolicySigners({ policySigners = [] }: RequirementsFile, sidecars: readonly Verifier[]): void {
+  const seen = new Set<string>();
+  policySigners.forEach((key, i) => {
+    const verifier = parseKey(REQUIREMENTS, `/policySigners/${i}`, key);
+    if (seen.has(hex(verifier)) || seen.has(verifier.keyName)) throw new TrustError(REQUIREMENTS, `/policySigners/${i}`, 'a key that is listed already');
+    // A sidecar that could sign its own policy would be held to nothing by it.
+    if (sidecars.some((one) => hex(one) === hex(verifier))) throw new TrustError(REQUIREMENTS, `/policySigners/${i}`, 'a key that a sidecar holds: policy needs a signer of its own');
+    seen.add(hex(verifier)).add(verifier.keyName);
+  });
 }
