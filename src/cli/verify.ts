@@ -151,16 +151,25 @@ function linesOf(verification: EvidenceVerification, required: readonly string[]
   return lines;
 }
 
-function summaryOf({ head, firstAt, lastAt, objects }: EvidenceVerification): string[] {
+function summaryOf({ head, firstAt, lastAt, objects, erased }: EvidenceVerification): string[] {
   if (head === null) return [];
   return [
     `log      ${plain(head.origin)}`,
     `size     ${head.size} records, ${objects.count} objects${objects.erased === 0 ? '' : ` (${objects.erased} erased)`}`,
+    ...erasedLines(erased, objects.erased),
     `root     ${Buffer.from(head.root).toString('hex')}`,
     `key      ${head.keyName === null ? 'none that is trusted' : plain(head.keyName)}`,
     `records  ${firstAt ?? '?'} to ${lastAt ?? '?'}`,
     `by       countersign ${VERSION}`,
   ];
+}
+
+const ERASED_SHOWN = 10;
+
+/** `erased   plan of chg_… (record 4): erased under seq 40`. */
+function erasedLines(erased: EvidenceVerification['erased'], count: number): string[] {
+  const lines = erased.slice(0, ERASED_SHOWN).map(({ kind, change, namedBy, seq }) => `erased   ${kind}${change === null ? '' : ` of ${plain(change)}`} (record ${namedBy}): erased under seq ${seq}`);
+  return count > lines.length ? [...lines, `erased   ${count - lines.length} more (--json lists them)`] : lines;
 }
 
 function conclusion({ verdicts }: EvidenceVerification, required: readonly string[], exit: 0 | 1 | 3, out: Output): string {
@@ -171,12 +180,12 @@ function conclusion({ verdicts }: EvidenceVerification, required: readonly strin
 }
 
 function documentOf(verification: EvidenceVerification, required: readonly string[], directory: string, exit: ExitCode): unknown {
-  const { verdicts, notProven, head, objects, firstAt, lastAt, workflow, replay } = verification;
+  const { verdicts, notProven, head, objects, firstAt, lastAt, workflow, replay, erased } = verification;
   return {
     v: 1, exit, required, directory, verifier: `countersign ${VERSION}`,
     verdicts: verdicts.filter(({ name }) => name !== 'NOT PROVEN'), notProven,
     head: head === null ? null : { origin: head.origin, size: head.size, root: Buffer.from(head.root).toString('base64'), key: head.keyName },
-    objects, firstAt, lastAt,
+    objects, erased, firstAt, lastAt,
     workflow: workflow === null ? null : { counts: workflow.counts, violationCount: workflow.violationCount, violations: workflow.violations, erasedPlans: workflow.erasedPlans },
     replay: replay === null ? null : { decisions: replay.decisions, same: replay.same, engineDenied: replay.engineDenied, differing: replay.differing, kept: replay.kept, unreplayed: replay.unreplayed },
   };

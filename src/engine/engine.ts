@@ -27,6 +27,7 @@ import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { sweepSpent } from './clearing.ts';
 import { createDiscoveries, type Discoveries } from './discoveries.ts';
 import { revokeNow } from './early.ts';
+import { createEraser, type Eraser } from './erasing.ts';
 import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
@@ -100,7 +101,7 @@ export interface OthersLocks {
 }
 
 export type EngineRejectionCode =
-  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied';
+  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied' | 'no-such-object' | 'not-erasable';
 
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
@@ -134,6 +135,8 @@ export interface Engine {
   lock(by: string, scope: { readonly nhi: string | null; readonly connector: string | null }, reason: string): Promise<Answer<Lock>>;
   unlock(by: string, lockId: string, reason: string | null): Promise<Answer<Lock>>;
   locks(): readonly Lock[];
+  /** Objects are forgotten, on record: see {@link Eraser}. */
+  erase: Eraser['erase'];
   /** One sentence that says why the change is not going on; null where it waits for nothing, or for what its state says. */
   waitingFor(changeId: string): string | null;
   /** What a receiver of webhooks took in, or never did. */
@@ -353,6 +356,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return { ok: true, value: lock };
     },
     locks: () => store.locks(),
+    erase: createEraser(context).erase,
     waitingFor: (changeId) => waitingFor(context, changeId),
     async recordNotification(changeId, outcome) {
       store.apply(changeId, 'delivered' in outcome

@@ -5,7 +5,7 @@
  * {@link Store.durable}. If the log is poisoned, what was sequenced and not durable is only in this memory: the process must be started
  * again, and until then only revokes go out.
  */
-import type { Log, RecordDraft } from '../../ledger/index.ts';
+import { canonicalBytes, digestOf, type Log, type RecordDraft } from '../../ledger/index.ts';
 import { decide, type Command } from '../change/decide.ts';
 import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, NewEvent } from '../change/events.ts';
@@ -61,6 +61,8 @@ export interface Store {
    * @param actor who did it; the sidecar itself where nobody is named
    */
   record<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, objects?: readonly Uint8Array[], actor?: string): number;
+  /** Plans and states of these changes, which are over, are no longer in memory where they are among `digests`: as a fold of the ledger would have it. */
+  forget(digests: readonly string[], changes: Iterable<string>): void;
   /** Resolves when all that is sequenced now is durable. @throws LedgerError `unwritable` */
   durable(): Promise<void>;
   isDurable(state: ChangeState): boolean;
@@ -201,6 +203,15 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
       const [appended] = append([draft], objects, NEEDS_CHECKPOINT.has(type));
       foldSystem(type, body, actor, atMs);
       return appended!.seq;
+    },
+    forget(digests, changeIds) {
+      const isErased = (object: object | null): boolean => object !== null && digests.includes(digestOf(canonicalBytes(object)));
+      for (const changeId of changeIds) {
+        const state = changes.get(changeId);
+        if (state === undefined) continue;
+        const { plan, before, after } = state;
+        changes.set(changeId, { ...state, plan: isErased(plan) ? null : plan, before: isErased(before) ? null : before, after: isErased(after) ? null : after });
+      }
     },
     durable: () => tail,
     isDurable: (state) => state.lastSeq < log.durableSize,

@@ -11,6 +11,7 @@ import { readPayload } from '../protocol/dsse.ts';
 import { actedReportSchema, dsseSchema, readReportSchema, REFUSALS, revokedReportSchema } from '../protocol/signed.ts';
 import { changeIdSchema, connectorIdSchema, digestSchema, executorIdSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema } from '../protocol/values.ts';
 import { runSchema } from '../protocol/worker-state.ts';
+import { ERASED_MAX } from './erasable.ts';
 import { reconcileRecordBodies } from './reconciled.ts';
 import { newestVersion, upcast } from './upcast.ts';
 
@@ -50,6 +51,8 @@ export const systemRecordBodies = {
     /** As it came with the bundle. */
     signature: dsseSchema.nullable(),
   }),
+  /** What was asked to be forgotten is: these objects are zeroed in the ledger and its copies, and their digests stay. */
+  'erasure': z.strictObject({ erased: z.array(digestSchema).min(1).max(ERASED_MAX).refine((digests) => new Set(digests).size === digests.length, 'an object is named twice').meta({ uniqueItems: true }), /** Why it may, or must, be. */ basis: plainTextSchema(500) }),
   /** From here on nothing is gained by the identity, or at the connector, until the lock is lifted. */
   'lock.set': z.strictObject({ lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: plainTextSchema(500), /** As it came, signed, where another sidecar or a revoker has set it. */ statement: dsseSchema.optional() }),
   'lock.lifted': z.strictObject({ lockId: lockIdSchema, reason: plainTextSchema(500).nullable(), /** As it came, where it was lifted elsewhere. */ statement: dsseSchema.optional() }),

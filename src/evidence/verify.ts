@@ -4,6 +4,7 @@ import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { AdoptionFindings } from './check-adoption.ts';
 import { checkAgainstOld, untold, type AgainstOld, type OldLedger } from './check-old-ledger.ts';
+import { withErasedList, type ErasedOnRecord } from './erased-list.ts';
 import { openReplay, type Replay, type Replayer, type ReplayFindings } from './replay.ts';
 import { replayVerdict, UNPROVEN_BY_REPLAY, whyNoReplay } from './replay-verdict.ts';
 import { KEPT_MAX, openWorkflow, type WorkflowFindings, type WorkflowOptions } from './workflow.ts';
@@ -34,17 +35,23 @@ export interface EvidenceVerification extends Verification {
   readonly workflow: WorkflowFindings | null;
   /** null where nothing was replayed, or the records do not hold. */
   readonly replay: ReplayFindings | null;
+  /** The first of what was erased on record; `objects.erased` counts all of it. */
+  readonly erased: readonly ErasedOnRecord[];
 }
 
 /** @throws what the disk throws; LedgerError for a `pinned` checkpoint that is itself no good; the reason of `signal` once it is aborted */
 export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<EvidenceVerification> {
   const { trust, wholeFolder, replayer } = options;
-  const seen: { findings: WorkflowFindings | null; replay: ReplayFindings | null } = { findings: null, replay: null };
+  const seen: { findings: WorkflowFindings | null; replay: ReplayFindings | null; erased: readonly ErasedOnRecord[] } = { findings: null, replay: null, erased: [] };
   const noReplay = whyNoReplay(trust, wholeFolder, replayer !== undefined);
   const replays: Replay[] = [];
-  const rules = (origin: string): RuleSet => {
+  const rules = (origin: string): RuleSet => withErasedList(rulesOf(origin), (found) => {
+    seen.erased = found;
+  });
+  const rulesOf = (origin: string): RuleSet => {
     seen.findings = null;
     seen.replay = null;
+    seen.erased = [];
     if (trust === null || !wholeFolder) return notReplayed(withoutTrust(trust === null ? 'no trust was given' : 'no trust folder'), noReplay!);
     const replay = noReplay !== null || replayer === undefined ? null : openReplay(trust, replayer);
     if (replay !== null) replays.push(replay);
@@ -62,13 +69,13 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
     });
   };
   const verification = inOrder(await verifying(options, rules).finally(() => Promise.all(replays.map((replay) => replay.close()))));
-  const { findings, replay } = seen;
+  const { findings, replay, erased } = seen;
   const against = options.old === undefined || findings === null || trust === null ? null : await againstOld(options.old, findings, trust);
   const unproven = replay === null || replay.same === 0 ? [] : [UNPROVEN_BY_REPLAY];
-  if (against === null || findings === null) return { ...withUnproven(verification, findings, trust, null, unproven), workflow: findings, replay };
+  if (against === null || findings === null) return { ...withUnproven(verification, findings, trust, null, unproven), workflow: findings, replay, erased };
   const found: WorkflowFindings = withFaults(findings, against);
   const judged = { ...verification, verdicts: verification.verdicts.map((verdict) => (verdict.name === 'WORKFLOW' ? workflowVerdict(found, against) : verdict)) };
-  return { ...withUnproven(judged, found, trust, against, unproven), workflow: found, replay };
+  return { ...withUnproven(judged, found, trust, against, unproven), workflow: found, replay, erased };
 }
 
 function verifying(options: VerifyEvidenceOptions, rules: (origin: string) => RuleSet): Promise<Verification> {

@@ -13,7 +13,7 @@ import { readPayload } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { ticketSchema } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
-import { formatTime, parseTime } from '../protocol/values.ts';
+import { formatTime, parseTime, personIdSchema } from '../protocol/values.ts';
 import { carriedBy } from './adoption.ts';
 import { isClosed, remember, slimmed, type Audited } from './audited.ts';
 import { checkActorOf } from './check-actor.ts';
@@ -259,6 +259,8 @@ function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly
       return record.body['origin'] === origin ? bySidecar() : fault('wrong-log', 'the record is of another log');
     case 'ledger.adopted':
       return adoption.begin(record) ?? bySidecar();
+    case 'erasure':
+      return personIdSchema.safeParse(record.actor).success ? null : fault('wrong-actor', `an erasure by ${record.actor}: a person answers for what is forgotten`);
     case 'ledger.recovered':
     case 'ledger.restored':
     case 'outbox.refilled':
