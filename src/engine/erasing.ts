@@ -4,6 +4,7 @@
  * What is looked up is read off the ledger itself, record by record: it is rare, and nothing is kept in memory for its sake.
  */
 import { isOpen } from '../change/work.ts';
+import { isDoneForGood } from '../evidence/audited.ts';
 import { ERASED_MAX, namedBy, type ErasableKind, type ObjectKind } from '../evidence/erasable.ts';
 import type { Answer, EngineContext } from './engine.ts';
 
@@ -77,10 +78,10 @@ function whyNeeded({ store }: EngineContext, digest: string, { kind, changes }: 
   if (kind === 'adopted') return 'holds the records of a change that was adopted: they are evidence, and not erased';
   if (kind === 'bundle') return 'is a file of a policy bundle, which is about nobody';
   if (store.lastOf('facts.loaded')?.['facts'] === digest) return 'are the facts in force: load others first';
-  const open = [...changes].find((changeId) => {
-    const state = store.get(changeId);
-    return state !== undefined && isOpen(state);
-  });
+  const states = [...changes].flatMap((changeId) => store.get(changeId) ?? []);
+  // Without it nobody could tell, from the records that stay, that it has come to its end.
+  if (kind === 'plan' && states.some(({ request }) => request.kind === 'offboard')) return 'says what an offboarding takes back, and is not erased';
+  const open = states.find((state) => isOpen(state) && !isDoneForGood(state))?.changeId;
   return open === undefined ? null : `is needed by ${open}, which is open: end it first`;
 }
 

@@ -11,6 +11,7 @@ import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, NewEvent } from '../change/events.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';
+import { withStandIn } from '../evidence/erased.ts';
 import { afterReconcileRecord, isReconcileRecordType, NOTHING_RECONCILED, type Reconciled } from '../evidence/reconciled.ts';
 import { holdLock } from '../protocol/lock.ts';
 import type { Lift, Lock } from './locks.ts';
@@ -86,8 +87,15 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   let lastAtMs = 0;
   let tail: Promise<void> = Promise.resolve();
 
+  /** Changes whose plan was erased: all are over. Until all is folded they go by what stands in for it. */
+  const erasedPlans = new Set<string>();
   const fold = (event: ChangeEvent): ChangeState => {
-    const next = evolve(changes.get(event.changeId) ?? null, event);
+    const evolved = evolve(changes.get(event.changeId) ?? null, event);
+    if (event.type === 'policy.decided' && event.body.phase === 'request' && event.body.planDigest !== null) {
+      if (event.attached?.plan === undefined) erasedPlans.add(event.changeId);
+      else erasedPlans.delete(event.changeId);
+    }
+    const next = erasedPlans.has(event.changeId) ? withStandIn(evolved, event) : evolved;
     changes.set(event.changeId, next);
     if (isOpen(next)) openChanges.add(event.changeId);
     else openChanges.delete(event.changeId);
@@ -120,6 +128,9 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
     if (isChangeEventType(record.type)) for await (const event of eventsOf(record, (digest) => log.object(digest))) fold(event);
     else foldSystem(record.type as SystemRecordType, upcast(record).body, record.actor, Date.parse(record.at));
   }
+
+  for (const changeId of erasedPlans) changes.set(changeId, { ...changes.get(changeId)!, plan: null });
+  erasedPlans.clear();
 
   /** The wall clock may be set back; records are not. */
   const stamp = (): number => Math.max(options.nowMs(), lastAtMs);

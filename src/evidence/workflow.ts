@@ -9,9 +9,7 @@ import { logOf } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
-import { readPayload } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import { ticketSchema } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime, personIdSchema } from '../protocol/values.ts';
 import { carriedBy } from './adoption.ts';
@@ -28,7 +26,7 @@ import { checkUndone } from './check-rotation.ts';
 import { openTargets } from './check-target.ts';
 import { checkLeftOpen } from './check-window.ts';
 import { openCounting, type WorkflowCounts } from './counts.ts';
-import { standInFor, standInForItems } from './erased.ts';
+import { withStandIn } from './erased.ts';
 import { outOfOrder } from './order.ts';
 import { isReconcileRecordType, type Compared } from './reconciled.ts';
 import { isChangeEventType, MalformedRecord, systemRecordBodies, toEvent, type ReadObject } from './record.ts';
@@ -130,7 +128,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     const requirement = requirementAfter(before?.requirement ?? state.requirement, event);
     const remembered = remember(before, event, state, requirement, misplaced === null ? checked.approval : null);
     if (remembered.planErased && tookEffect(before, remembered)) erasedPlans += 1;
-    const after = withStandIn(remembered, event);
+    // Where the plan was erased, the change is followed by what else says which steps it has.
+    const after = remembered.planErased ? { ...remembered, state: withStandIn(remembered.state, event) } : remembered;
     counting.take(before, after, event);
     if (isClosed(after)) {
       counting.closed();
@@ -211,16 +210,6 @@ function tookEffect(before: Audited | null, after: Audited): boolean {
 }
 
 const isDispatched = ({ firstActAtMs }: ChangeState): boolean => firstActAtMs !== null;
-
-/** Where the plan was erased, the change is followed by what else says which steps it has. */
-function withStandIn(after: Audited, event: ChangeEvent): Audited {
-  const { state } = after;
-  if (!after.planErased || state.plan !== null) return after;
-  if (state.request.kind === 'offboard') return { ...after, state: { ...state, plan: standInForItems(state) } };
-  if (event.type !== 'step.authorised' || event.body.kind !== 'act') return after;
-  const ticket = readPayload(event.body.ticket, ticketSchema);
-  return ticket.kind === 'act' ? { ...after, state: { ...state, plan: standInFor(state, ticket) } } : after;
-}
 
 /** Access that is or may be there though its lease has ended or it was ordered back: not said to have had no effect, and not taken back. */
 function overdueOf({ state, withoutEffect }: Audited, judgedAtMs: number, graceMs: number): Fault | null {
