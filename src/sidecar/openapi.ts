@@ -40,6 +40,8 @@ export const NAMED_SCHEMAS = {
   ReconciliationRequest: schemas.reconcileBodySchema,
   Discovery: schemas.discoverySchema,
   LockLifting: schemas.liftBodySchema,
+  Erasure: schemas.erasureViewSchema,
+  ErasureRequest: schemas.eraseBodySchema,
   Evidence: schemas.evidenceSchema,
   Lease: schemas.leaseViewSchema,
   LeaseList: schemas.leaseListSchema,
