@@ -5,7 +5,7 @@
  * is due, `perform` does it, its outcome is recorded, and that is the next state. There is no other memory than the ledger; what this
  * module keeps beside it (what was published a moment ago, timers) may be lost at any time.
  */
-import { canonicalBytes, canonicalText, digestOf, type JsonObject, type Log, type Signer } from '../../ledger/index.ts';
+import { canonicalBytes, canonicalText, digestOf, type Log, type Signer } from '../../ledger/index.ts';
 import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, EventBody } from '../change/events.ts';
 import { stillGives, type ChangeState } from '../change/state.ts';
@@ -439,7 +439,7 @@ function recordOpening(options: EngineOptions, store: Store): void {
 function recordBundle({ bundle, evidence }: Pdp, store: Store): void {
   const body = { bundle, listing: evidence?.listing ?? null, signature: evidence?.signature ?? null };
   const last = store.lastOf('bundle.activated');
-  if (last !== undefined && canonicalText(last as JsonObject) === canonicalText(body)) return;
+  if (last !== undefined && canonicalText(last) === canonicalText(body)) return;
   // In the order of the listing. A file that is two of them is one object.
   const files = evidence === undefined ? [] : evidence.listing.files.map(({ path }) => (path === 'policy.wasm' ? evidence.wasm : evidence.data));
   store.record('bundle.activated', body, [...new Map(files.map((bytes) => [digestOf(bytes), bytes])).values()]);

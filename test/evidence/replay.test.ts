@@ -24,7 +24,12 @@ function expectOnlyReplay(verification: EvidenceVerification, message: RegExp): 
   expect(replay.seq).toBe(verification.replay?.kept[0]?.seq);
 }
 
-const preview = async (sidecar: TestSidecar): Promise<void> => void (await settled(sidecar, PREVIEW.subject, await sidecar.change(PREVIEW.subject, PREVIEW), 'active'));
+const preview = async (sidecar: TestSidecar): Promise<void> => {
+  await settled(sidecar, PREVIEW.subject, await sidecar.change(PREVIEW.subject, PREVIEW), 'active');
+};
+const request = async (sidecar: TestSidecar): Promise<void> => {
+  await sidecar.change(PREVIEW.subject, PREVIEW);
+};
 const excess = async (sidecar: TestSidecar): Promise<void> => {
   const pending = await settled(sidecar, GRANT.subject, await sidecar.change(GRANT.subject, EXCESS), 'pending', 'denied');
   if (pending.state === 'denied') return;
@@ -136,7 +141,7 @@ describe('a sidecar that lies', () => {
       const wasm = Buffer.from('another');
       const listing = draft.body['listing'] as { files: { path: string; digest: string }[] };
       const files = listing.files.map((file) => (file.path === 'policy.wasm' ? { ...file, digest: digestOf(wasm) } : file));
-      return { draft: { ...draft, body: { ...draft.body, listing: { ...listing, files } } as JsonObject, objects: [draft.objects[0]!, digestOf(wasm)] }, objects: [objects[0]!, wasm] };
+      return { draft: { ...draft, body: { ...draft.body, listing: { ...listing, files } }, objects: [draft.objects[0]!, digestOf(wasm)] }, objects: [objects[0]!, wasm] };
     });
     expectOnlyReplay(await lied.verify({ replayer: mustNotRun }), /does not have the digest that the record names/);
   });
@@ -180,9 +185,9 @@ describe('what cannot be replayed is not said to hold', () => {
   });
 
   it('an engine that gave no answer decided nothing of policy’s', async () => {
-    const told = await tell({ ...(await usualPdp()), decide: () => Promise.reject(new EngineFault('timed-out', 'too slow')) }, async (sidecar) => void (await sidecar.change(PREVIEW.subject, PREVIEW)));
+    const told = await tell({ ...(await usualPdp()), decide: () => Promise.reject(new EngineFault('timed-out', 'too slow')) }, request);
     notEstablished(await told.verify(), /0 of 1 decisions came out the same; 1 were the engine's own, which gave nothing/);
-    const none = await tell(absentPdp(), async (sidecar) => void (await sidecar.change(PREVIEW.subject, PREVIEW)));
+    const none = await tell(absentPdp(), request);
     notEstablished(await none.verify(), /the engine's own/);
   });
 

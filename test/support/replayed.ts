@@ -107,7 +107,7 @@ export function askedOtherwise(type: string, twist: (input: never) => object, wh
     const bytes = canonicalBytes({ ...rest, value: twist(value as never) });
     const input = digestOf(bytes);
     return {
-      draft: { ...draft, body: { ...draft.body, provenance: { ...provenance, input } as unknown as JsonObject }, objects: draft.objects.map((one, i) => (i === at ? input : one)) },
+      draft: { ...draft, body: { ...draft.body, provenance: { ...provenance, input } }, objects: draft.objects.map((one, i) => (i === at ? input : one)) },
       objects: objects.map((one, i) => (i === at ? bytes : one)),
     };
   };
