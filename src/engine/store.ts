@@ -18,7 +18,7 @@ import type { Lift, Lock } from './locks.ts';
 import { adoptedLogs, eventsOf } from '../evidence/adoption.ts';
 import { foldRefused, type RefusedOnRecord } from './refused.ts';
 import { upcast } from '../evidence/upcast.ts';
-import { isChangeEventType, systemDraft, systemRecordBodies, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
+import { isChangeEventType, namingExtra, systemDraft, systemRecordBodies, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 
 export type Applied =
   | { readonly ok: true; readonly state: ChangeState; readonly events: readonly NewEvent[] }
@@ -155,7 +155,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   /** Sequences what was decided, and what is `beside` it, in one append, and folds it. */
   const sequence = (drafts: readonly Draft[], beside: Beside | null = null): void => {
     const atMs = stamp();
-    const planned = drafts.flatMap(({ changeId, events, extra }) => events.map((event, index) => ({ changeId, event, ...toDraft(changeId, event, atMs, index === 0 ? extra : []) })));
+    const planned = drafts.flatMap(({ changeId, events, extra }) => events.map((event, index) => ({ changeId, event, ...toDraft(changeId, event, atMs, index === namingExtra(events) ? extra : []) })));
     if (planned.length === 0) return;
     const system = beside === null ? [] : [systemDraft(beside.type, beside.body, options.actor, atMs, beside.objects)];
     const all = [...planned, ...system];

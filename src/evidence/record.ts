@@ -89,6 +89,11 @@ export function toDraft(changeId: string, event: NewEvent, atMs: number, extra: 
   };
 }
 
+/** Which of a command's events names what came beside it: the one that policy answered, wherever it stands among them; else the first. */
+export function namingExtra(events: readonly NewEvent[]): number {
+  return Math.max(0, events.findIndex(({ body }) => 'provenance' in body));
+}
+
 export function systemDraft<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, actor: string, atMs: number, objects: readonly Uint8Array[] = []): DraftWithObjects {
   return {
     draft: { v: RECORD_VERSIONS[type], change: null, type, at: formatTime(atMs), actor, body: body as unknown as JsonObject, objects: objects.map((bytes) => digestOf(bytes)) },

@@ -141,13 +141,13 @@ export function openReplay(trust: Trust, replayer: Replayer): Replay {
   /** Looks at the question at once, while its objects are at hand, and asks it while the records go on. */
   const replay = async ({ record, entrypoint, provenance, check, compare }: Question, readObject: ReadObject): Promise<void> => {
     if (provenance.bundle !== activated) return differs(record, 'it was decided by another bundle than was in force');
-    if (!record.objects.includes(provenance.input)) return differs(record, 'its input is not among its objects');
-    const [factsDigest] = provenance.facts;
-    if (factsDigest === undefined || provenance.facts.length !== 1 || !factsLoaded.has(factsDigest)) return differs(record, 'it was decided on facts that were not loaded');
     if (inForce.is === 'none') return differs(record, 'policy is said to have decided it, and none was in force');
     if (inForce.is === 'erased') return unreplayed.erased(inForce.digest, 'bundle');
     if (inForce.is !== 'policy') return unreplayed.add(inForce.is);
     const current = inForce;
+    if (!record.objects.includes(provenance.input)) return differs(record, 'its input is not among its objects');
+    const [factsDigest] = provenance.facts;
+    if (factsDigest === undefined || provenance.facts.length !== 1 || !factsLoaded.has(factsDigest)) return differs(record, 'it was decided on facts that were not loaded');
     const bytes = await readObject(provenance.input);
     if (bytes === null) return unreplayed.erased(provenance.input, 'input');
     const known = await factsOfQuestion(factsDigest, readObject);

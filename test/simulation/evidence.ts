@@ -14,6 +14,8 @@ export async function judgeEvidence(world: World, oracle: Oracle): Promise<void>
     // Where the sidecar's clock was wrong, its records say so: executors acted before they were authorised, by their own clocks.
     if (name === 'WORKFLOW' && world.wildClock) continue;
     const verdict = verdicts.find((one) => one.name === name);
+    // A policy that was made to lie is found out by what it does, and by this as well.
+    if (name === 'REPLAY' && world.liesAboutPolicy) continue;
     if (name === 'REPLAY' && replay?.same === 0 && replay.differing === 0) continue;
     if (verdict?.status !== 'holds') oracle.broken(8, `${name} ${verdict?.status ?? 'is missing'}: ${verdict?.message ?? ''}`);
   }

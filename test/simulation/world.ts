@@ -106,6 +106,8 @@ export interface World {
   foreignHands: boolean;
   /** Whether the sidecar's clock was farther off in this run than executors tolerate. */
   wildClock: boolean;
+  /** Whether the sidecar's policy is not what this run's policy says. */
+  readonly liesAboutPolicy: boolean;
   /** Gives the answers of this run's policy again. */
   readonly replayer: Replayer;
   /** Client tokens of what somebody put back after it was taken back. */
@@ -210,7 +212,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
 
   let incarnation = 0;
   const world: World = {
-    replayer: answers.replayer, scheduler, network, sidecar, executors, targets, trust, facts, keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
+    replayer: answers.replayer, liesAboutPolicy: wraps.pdp !== undefined, scheduler, network, sidecar, executors, targets, trust, facts, keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
     engine: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.engine ?? null)),
     log: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.log ?? null)),
     worker: (audience) => {
