@@ -22,6 +22,7 @@ import { discoveredPageSchema, discoveredReportSchema, discoverTicketSchema } fr
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
 import { lockStatementSchema } from '../protocol/lock.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
+import { bundleStatementSchema } from '../protocol/policy-bundle.ts';
 import { relayedVerdictSchema } from '../protocol/relayed-verdict.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revokeOrderSchema, ticketSchema } from '../protocol/signed.ts';
@@ -70,6 +71,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'webhook-request': webhookRequestSchema,
   'webhook-answer': webhookAnswerSchema,
   'object': saltedObjectSchema,
+  'policy-bundle': bundleStatementSchema,
   'adopted-records': adoptedPartSchema,
   'policy-input-decide': changeInputSchema,
   'policy-input-verify': verificationInputSchema,

@@ -3,7 +3,8 @@
  *
  *     countersign.yaml   for `serve`             trust/       whose word counts: for the sidecar, the executor, and auditors
  *     executor.yaml      for `worker`            facts/       identities, entitlements, people
- *     keys/ tokens.*     0600                    requests/    a request to begin with
+ *     keys/ tokens.*     0600                    policy/      what is in force, signed
+ *                                                requests/    a request to begin with
  *
  * With `--account`, for a script that changes that account today: an identity for it with a token, its change.yaml, and no executor.
  *
@@ -14,12 +15,16 @@ import type { Command } from 'commander';
 import { cpSync, existsSync, mkdirSync } from 'node:fs';
 import { basename, join, relative, resolve } from 'node:path';
 import { stringify } from 'yaml';
-import { generateSignerKey } from '../../ledger/index.ts';
+import { generateSignerKey, parseSigner } from '../../ledger/index.ts';
 import { hashToken, newToken, type Role } from '../identity/tokens.ts';
+import { manifestSchema, SIGNATURE_FILE } from '../pdp/bundle.ts';
+import { signBundle } from '../protocol/policy-bundle.ts';
 import { floorSchema, type Floor } from '../protocol/trust.ts';
 import { connectorIdSchema, nhiIdSchema, personIdSchema, plainTextSchema } from '../protocol/values.ts';
+import { defaultPolicyDirectory } from '../sidecar/default-policy.ts';
+import { VERSION } from '../version.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
-import { isEmptyOrAbsent, writeNew, writeSecret } from './files.ts';
+import { isEmptyOrAbsent, readBytes, readSecret, readText, writeNew, writeSecret } from './files.ts';
 import { newAgeIdentity, newFingerprintKey } from './keygen.ts';
 import { packageRoot } from './package.ts';
 import type { Runner } from './runner.ts';
@@ -68,7 +73,7 @@ export interface Layout {
   readonly revokerKey: string;
   /** The only time that tokens are in clear anywhere but in tokens.txt. */
   readonly tokens: ReadonlyMap<string, string>;
-  readonly vkeys: { readonly log: string; readonly ticket: string; readonly executor: string | null; readonly revoker: string };
+  readonly vkeys: { readonly log: string; readonly ticket: string; readonly executor: string | null; readonly revoker: string; readonly policy: string };
 }
 
 const ANYTHING: Floor = floorSchema.parse({ connector: '*', target: '*', privilege: '*', quorum: 1, proofClass: 'session', approvers: null, maxLeaseSeconds: null });
@@ -108,7 +113,9 @@ export function layOut(options: LayoutOptions): Layout {
     ticket: keyPair(`${origin}/ticket`, 'ticket.key'),
     executor: hasExecutor ? keyPair(executorId, 'executor.key') : null,
     revoker: keyPair(operator, 'revoker.key'),
+    policy: keyPair(`${origin}/policy`, 'policy.key'),
   };
+  copyPolicy(at('policy'), at('keys', 'policy.key'));
   if (hasExecutor) writeSecret(at('keys', 'fingerprint.key'), `${newFingerprintKey(randomBytes)}\n`);
 
   writeNew(at('log.vkey'), `${vkeys.log}\n`);
@@ -122,7 +129,7 @@ export function layOut(options: LayoutOptions): Layout {
   const local = (path: string): string => relative(directory, path) || '.';
   const inDirectory = (path: string): string => (local(path).startsWith('..') ? path : local(path));
   writeNew(at('countersign.yaml'), withCalendarHint(yaml('The sidecar. Paths are from this file.', {
-    origin, data: 'data', listen: { socket: inDirectory(socket) }, tokens: 'tokens.json', keys: { log: 'keys/log.key', ticket: 'keys/ticket.key' }, trust: 'trust',
+    origin, data: 'data', listen: { socket: inDirectory(socket) }, tokens: 'tokens.json', keys: { log: 'keys/log.key', ticket: 'keys/ticket.key' }, trust: 'trust', policy: 'policy',
     facts: { inventory: 'facts/inventory.yaml', catalogue: 'facts/catalogue.yaml', directory: 'facts/directory.yaml', ...(existsSync(at('facts', 'usage.yaml')) ? { usage: 'facts/usage.yaml' } : {}) },
     executors: hasExecutor ? [{ id: executorId, socket: inDirectory(executorSocket), connectors }] : [],
     ...options.config,
@@ -138,12 +145,21 @@ export function layOut(options: LayoutOptions): Layout {
   };
 }
 
+/** The policy that comes with the package, signed: what is in force here is what was signed, and another version of the package does not change it. */
+function copyPolicy(folder: string, key: string): void {
+  mkdirSync(folder, { mode: 0o700 });
+  const from = defaultPolicyDirectory();
+  for (const name of ['manifest.json', 'data.json', 'policy.wasm']) writeNew(join(folder, name), readBytes(join(from, name), 'the policy of the package'));
+  const { digest } = manifestSchema.parse(JSON.parse(readText(join(folder, 'manifest.json'), 'the manifest')));
+  writeNew(join(folder, SIGNATURE_FILE), `${JSON.stringify(signBundle(digest, VERSION, parseSigner(readSecret(key, 'the key'))), null, 2)}\n`);
+}
+
 function writeTrust(folder: string, options: LayoutOptions, vkeys: Layout['vkeys'], connectors: readonly string[]): void {
   const json = (name: string, value: unknown): void => writeNew(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
   writeNew(join(folder, 'trust.policy'), trustPolicy(vkeys.log));
   json('sidecars.json', [{ origin: options.origin, key: vkeys.ticket }]);
   json('executors.json', vkeys.executor === null ? [] : [{ id: options.executorId, key: vkeys.executor, connectors }]);
-  json('requirements.json', { v: 1, floors: options.floors ?? [ANYTHING], revokers: [{ principal: options.operator, key: vkeys.revoker }], clockSkewMs: 5_000 });
+  json('requirements.json', { v: 1, floors: options.floors ?? [ANYTHING], revokers: [{ principal: options.operator, key: vkeys.revoker }], policySigners: [vkeys.policy], clockSkewMs: 5_000 });
 }
 
 /** All that an auditor needs to check signatures; the folder says the rest. */

@@ -11,7 +11,7 @@ import { readSecret, writeSecret } from './files.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
 
-const KINDS = ['log', 'ticket', 'executor', 'revoker', 'witness', 'fingerprint', 'age', 'token', 'nats'] as const;
+const KINDS = ['log', 'ticket', 'executor', 'revoker', 'witness', 'policy', 'fingerprint', 'age', 'token', 'nats'] as const;
 type Kind = (typeof KINDS)[number];
 
 interface KeygenFlags {
@@ -31,7 +31,7 @@ export function addKeygen(program: Command, run: Runner): void {
     .command('keygen')
     .argument('<kind>', KINDS.join(', '))
     .description('make a key in a new file that only you can read, and print its public half')
-    .option('--name <name>', "log: the origin; ticket: a name for the sidecar's key; executor: executor:<id>; revoker: person:<id>; witness: its name, such as witness.example/north")
+    .option('--name <name>', "log: the origin; ticket: a name for the sidecar's key; executor: executor:<id>; revoker: person:<id>; witness: its name, such as witness.example/north; policy: a name for who signs policy")
     .option('--out <file>', 'where to write it (default: ./<kind>.key)')
     .option('--passphrase <file>', 'encrypt it with the passphrase in that file (age); keys.unlock names the file to whoever uses the key')
     .option('--recipient <age1…>', 'encrypt it to that age recipient; keys.unlock names the identity')
@@ -84,7 +84,8 @@ async function makeKey(kind: Kind, name: string | undefined, randomBytes: World3
     case 'log':
     case 'ticket':
     case 'executor':
-    case 'revoker': {
+    case 'revoker':
+    case 'policy': {
       const { skey, vkey } = generateSignerKey(keyName(kind, name), randomBytes(32));
       return { secret: skey, shown: { vkey } };
     }
@@ -122,7 +123,7 @@ export async function newAgeIdentity(): Promise<{ secret: string; shown: { recip
   return { secret: identity, shown: { recipient: await identityToRecipient(identity) } };
 }
 
-function keyName(kind: 'log' | 'ticket' | 'executor' | 'revoker' | 'witness', name: string | undefined): string {
+function keyName(kind: 'log' | 'ticket' | 'executor' | 'revoker' | 'witness' | 'policy', name: string | undefined): string {
   const usage = (cause: string): CliError => new CliError(EXIT.usage, 'usage', { cause, effect: 'Nothing was written.' });
   if (name === undefined) throw usage(`a ${kind} key needs --name`);
   const wrong = (kind === 'executor' && !executorIdSchema.safeParse(name).success) || (kind === 'revoker' && !personIdSchema.safeParse(name).success) || /[\s+]/u.test(name) || name.length > 255;

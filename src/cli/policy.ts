@@ -1,4 +1,4 @@
-/** `countersign policy build|test|eval`. */
+/** `countersign policy build|sign|test|eval`. */
 import type { Command } from 'commander';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -11,6 +11,7 @@ import { PolicyToolError } from './opa.ts';
 import { plain, table } from './output.ts';
 import { packageRoot } from './package.ts';
 import { buildPolicy } from './policy-build.ts';
+import { sign } from './policy-sign.ts';
 import { testPolicy } from './policy-test.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
@@ -32,6 +33,13 @@ export function addPolicy(program: Command, run: Runner): void {
     policy.command(name).option('--root <folder>', 'the folder that holds policy/ (default: here, else the package)').option('--opa <command>', 'the opa command');
   sources('build').description('compile the Rego to policy/bundle').action(run(build));
   sources('test').description('format, types, unit tests, coverage, and all of it again compiled').action(run(test));
+  policy
+    .command('sign')
+    .argument('[folder]', 'a compiled bundle (default: ./policy)')
+    .description('sign a bundle, for sidecars and verifiers whose trust folder names you among its policySigners')
+    .requiredOption('--key <file>', 'your key: countersign keygen policy')
+    .option('--revision <text>', 'what you call it')
+    .action(run(sign));
   policy
     .command('eval')
     .description('ask the compiled policy one question')

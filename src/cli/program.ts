@@ -21,6 +21,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['revoke'], load: async () => (await import('./revoke.ts')).addRevoke },
   { names: ['identify'], load: async () => (await import('./identify.ts')).addIdentify },
   { names: ['lock'], load: async () => (await import('./lock.ts')).addLock },
+  { names: ['erase'], load: async () => (await import('./erase.ts')).addErase },
   { names: ['reconcile', 'inventory'], load: async () => (await import('./reconcile.ts')).addReconcile },
   { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },
   { names: ['witness'], load: async () => (await import('./witness.ts')).addWitness },

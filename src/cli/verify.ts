@@ -10,6 +10,7 @@ import { verifyPack, type PackVerification } from '../evidence/pack-verify.ts';
 import { populationCsv } from '../evidence/population.ts';
 import { conclusionOf, documentOf, exitOf, requiredUnder, STATUS_MARKS, STATUS_WORDS } from '../evidence/verification-document.ts';
 import { verifyEvidence, type EvidenceVerification, type VerifyEvidenceOptions } from '../evidence/verify.ts';
+import { createReplayer } from '../pdp/replayer.ts';
 import { loadTrustFolder, TrustError, type LoadedTrust } from '../protocol/trust-folder.ts';
 import { parseTime, timeSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
@@ -32,6 +33,7 @@ interface VerifyFlags {
   readonly attest?: string;
   readonly attestKey?: string;
   readonly population?: string;
+  readonly replay: boolean;
 }
 
 const NAMES = ['INTEGRITY', 'SIGNATURE', 'WITNESS', 'COMPLETENESS', 'WORKFLOW', 'TIME', 'REPLAY'] as const;
@@ -46,6 +48,7 @@ export function addVerify(program: Command, run: Runner): void {
     .option('--pinned <file>', 'a checkpoint that you kept: the ledger must have grown from it')
     .option('--min-size <n>', 'there must be at least so many records', count)
     .option('--old-ledger <path>', 'the ledger that this one goes on for, or a copy of it: whether it holds itself, and all that was open there was adopted')
+    .option('--no-replay', 'run no recorded policy again: REPLAY is not asked')
     .option('--as-of <time>', 'judge lateness as of then (default: the last record)')
     .option('--threads <n>', 'threads beside the one that has the last word (default: one for each other core, at most 8)', threadCount)
     .option('--attest <file>', 'where all that is required holds, write what does as an in-toto statement (SVR) in a DSSE envelope')
@@ -104,10 +107,10 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   return exit;
 }
 
-async function verifyFolder(session: Session, directory: string, old: string | null, common: Omit<VerifyEvidenceOptions, 'disk' | 'directory' | 'old'>, { threads: asked }: VerifyFlags): Promise<EvidenceVerification> {
+async function verifyFolder(session: Session, directory: string, old: string | null, common: Omit<VerifyEvidenceOptions, 'disk' | 'directory' | 'old'>, { threads: asked, replay }: VerifyFlags): Promise<EvidenceVerification> {
   const threads = openBundleThreads(asked ?? Math.min(availableParallelism() - 1, THREADS_MAX), common.wholeFolder ? common.trust : null, { signal: session.signal });
   return guarded(() => verifyEvidence({
-    disk: nodeEvidence(dirname(directory)), directory: basename(directory), ...common, ...(threads === null ? {} : { ahead: threads }),
+    disk: nodeEvidence(dirname(directory)), directory: basename(directory), ...common, ...(threads === null ? {} : { ahead: threads }), ...(replay ? { replayer: createReplayer() } : {}),
     ...(old === null ? {} : { old: { disk: nodeEvidence(dirname(old)), directory: basename(old), signal: session.signal } }),
   })).finally(() => threads?.close());
 }
@@ -192,22 +195,35 @@ function linesOf(verification: EvidenceVerification | PackVerification, required
     `${paint[status](STATUS_MARKS[status])} ${name.padEnd(12)} ${paint[status](STATUS_WORDS[status].padEnd(15))} ${plain(message)}${required.includes(name) ? '' : out.dim(' (not required)')}`;
   const lines = verdicts.map(line);
   const more = verification.workflow?.violations.slice(1, 11) ?? [];
-  const at = verdicts.findIndex(({ name, status }) => name === 'WORKFLOW' && status === 'fails');
-  if (at !== -1) lines.splice(at + 1, 0, ...more.map(({ seq, code, message }) => `    record ${seq}: ${plain(message)} (${code})`));
+  const below = (name: string, details: readonly string[]): void => {
+    const at = lines.indexOf(line(verdicts.find((verdict) => verdict.name === name) ?? { name, status: 'notEstablished', message: '' }));
+    if (at !== -1) lines.splice(at + 1, 0, ...details);
+  };
+  below('WORKFLOW', more.map(({ seq, code, message }) => `    record ${seq}: ${plain(message)} (${code})`));
+  below('REPLAY', (verification.replay?.kept.slice(1, 11) ?? []).map(({ seq, message }) => `    record ${seq}: ${plain(message)}`));
   lines.push('', 'NOT PROVEN', ...verification.notProven.map((item) => `  - ${plain(item)}`), '', ...summaryOf(verification));
   return lines;
 }
 
 function summaryOf(verification: EvidenceVerification | PackVerification): string[] {
-  const { head, firstAt, lastAt, objects } = verification;
+  const { head, firstAt, lastAt, objects, erased } = verification;
   if (head === null) return [];
   return [
     ...('pack' in verification ? packLine(verification) : []),
     `log      ${plain(head.origin)}`,
     `size     ${head.size} records, ${objects.count} objects${objects.erased === 0 ? '' : ` (${objects.erased} erased)`}`,
+    ...erasedLines(erased, objects.erased),
     `root     ${Buffer.from(head.root).toString('hex')}`,
     `key      ${head.keyName === null ? 'none that is trusted' : plain(head.keyName)}`,
     `records  ${firstAt ?? '?'} to ${lastAt ?? '?'}`,
     `by       countersign ${VERSION}`,
   ];
+}
+
+const ERASED_SHOWN = 10;
+
+/** `erased   plan of chg_… (record 4): erased under seq 40`. */
+function erasedLines(erased: EvidenceVerification['erased'], count: number): string[] {
+  const lines = erased.slice(0, ERASED_SHOWN).map(({ kind, change, namedBy, seq }) => `erased   ${kind}${change === null ? '' : ` of ${plain(change)}`} (record ${namedBy}): erased under seq ${seq}`);
+  return count > lines.length ? [...lines, `erased   ${count - lines.length} more (--json lists them)`] : lines;
 }

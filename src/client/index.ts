@@ -10,7 +10,7 @@
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import type {
-  ChangeList, ChangeView, Delivery, Discovery, Evidence, ExtendBody, FindingList, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, Readiness, ReconcileBody,
+  ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, Readiness, ReconcileBody,
   ReconciliationList, RevokeAllAnswer, RevokeAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
@@ -22,7 +22,7 @@ export { withAccess, type Access, type AccessOptions, type AccessOutcome, type C
 export type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 export type { ChangeRequest } from '../protocol/request.ts';
 export type {
-  ChangeList, ChangeView, Delivery, Discovery, Evidence, ExtendBody, FindingList, FindingView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, Readiness,
+  ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, Readiness,
   ReconcileBody, ReconciliationList, ReconciliationView, RevokeAllAnswer, RevokeAnswer,
 } from '../sidecar/schemas.ts';
 
@@ -87,6 +87,8 @@ export interface Client {
   /** Nothing is gained there until it is lifted. */
   lock(scope: Omit<LockBody, 'reason'>, reason: string): Promise<LockView>;
   unlock(lockId: string, reason: string): Promise<LockView>;
+  /** Objects are forgotten, on record. */
+  erase(body: EraseBody): Promise<ErasureView>;
   /** What is there at the connector, or at all, compared with what is recorded. Waits at most so long; what is still running then says so. */
   reconcile(body: ReconcileBody, options?: { waitSeconds?: number }): Promise<ReconciliationList>;
   /** When each connector was last compared, and what came of it. */
@@ -157,6 +159,7 @@ export function connect(options: ConnectOptions): Client {
     report: (changeId, message) => wire.send<ChangeView>('POST', change(changeId, '/reports'), { body: message }),
     locks: () => wire.send<LockList>('GET', '/v1/locks'),
     lock: (scope, reason) => wire.send<LockView>('POST', '/v1/locks', { body: { ...scope, reason } }),
+    erase: (body) => wire.send<ErasureView>('POST', '/v1/erasures', { body }),
     unlock: (lockId, reason) => wire.send<LockView>('POST', `/v1/locks/${encodeURIComponent(lockId)}/lift`, { body: { reason } }),
     pack: (asked, { signal } = {}) => wire.receive('POST', '/v1/evidence', { body: asked, timeoutMs: PACK_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) }),
     proof: (seq) => wire.receive('GET', `/v1/evidence/proofs/${seq}`),

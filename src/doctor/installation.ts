@@ -7,6 +7,7 @@ import { readPrivateFile } from '../identity/private-file.ts';
 import { openLogKey, openOwnKey } from '../identity/signing-key.ts';
 import { loadTokens } from '../identity/tokens.ts';
 import { openPdp } from '../pdp/engine.ts';
+import { policySignersOf } from '../protocol/policy-bundle.ts';
 import { loadTrustFolder } from '../protocol/trust-folder.ts';
 import { defaultPolicyDirectory } from '../sidecar/default-policy.ts';
 import { checking, failed, ok, type Checked } from './check.ts';
@@ -64,12 +65,15 @@ export async function ownSize(data: string, signer: LogSigner): Promise<number |
   return openOwnCheckpoint(Buffer.from(note).toString('utf8'), parseVerifier(signer.vkey)).size;
 }
 
-function checkPolicy({ policy, limits }: Config): Promise<Checked> {
+function checkPolicy({ policy, trust, limits }: Config): Promise<Checked> {
   const directory = policy ?? defaultPolicyDirectory();
-  return checking('policy', 'countersign policy build   makes the bundle', async () => {
-    const pdp = await openPdp({ directory, deadlineMs: limits.policyDeadlineMs });
+  return checking('policy', 'countersign policy build   makes the bundle; countersign policy sign   signs it', async () => {
+    // What is wrong with the trust folder is said where that is looked at.
+    const trusted = await loadTrustFolder(trust).catch(() => null);
+    const signers = trusted === null ? [] : policySignersOf(trusted.requirements);
+    const pdp = await openPdp({ directory, signers, deadlineMs: limits.policyDeadlineMs });
     await pdp.close();
-    return ok('policy', pdp.bundle ?? directory);
+    return ok('policy', `${pdp.bundle ?? directory}${signers.length === 0 ? '' : ', signed'}`);
   });
 }
 

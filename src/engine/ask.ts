@@ -3,9 +3,9 @@ import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { systemOf } from '../change/derive.ts';
 import { stepOf, type ChangeState } from '../change/state.ts';
 import { consumersOf } from '../facts/calendar.ts';
-import { buildChangeInput, conveyedBy } from '../pdp/build-input.ts';
+import { buildChangeInput, buildVerificationInput } from '../pdp/build-input.ts';
 import { EngineFault } from '../pdp/fault.ts';
-import type { ChangeInput, VerificationInput } from '../pdp/policy-input.ts';
+import type { ChangeInput } from '../pdp/policy-input.ts';
 import type { Decision, Provenance, Verification } from '../protocol/decision.ts';
 import type { Plan, PlanWindow } from '../protocol/plan.ts';
 import { entitlementsOf, windowOf } from '../protocol/request.ts';
@@ -70,15 +70,8 @@ export interface Judged {
 
 /** Whether the state after the step that was just carried out is what was decided. @throws EngineFault */
 export async function askToVerify(context: EngineContext, state: ChangeState): Promise<Judged> {
-  const { plan, result, before, after, decision } = state;
-  const step = stepOf(state);
-  if (plan === null || step === null || result === null) throw new Error('nothing is to be verified');
-  const seen = (target: ChangeState['before']): VerificationInput['before'] => ({ exists: target?.exists ?? false, held: target?.held ?? [], touched: target?.touched ?? {} });
-  const input: VerificationInput = {
-    v: 1, nowMs: context.clock.nowMs(), kind: plan.kind, action: step.action, seenBy: step.action === 'call' && after === null ? 'selfReported' : 'executor',
-    account: step.account, privileges: step.privileges, conveyed: conveyedBy(step.privileges, step, context.facts()),
-    verification: decision?.obligations.verification ?? 'readBack', byUse: result.byUse, before: seen(before), after: seen(after),
-  };
+  const input = buildVerificationInput(state, context.facts(), context.clock.nowMs());
+  if (input === null) throw new Error('nothing is to be verified');
   const bytes = saltedInput(context, input);
   return { verification: await context.pdp.verify(input), provenance: provenanceOf(context, bytes), input: bytes };
 }

@@ -27,6 +27,7 @@ import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { sweepSpent } from './clearing.ts';
 import { createDiscoveries, type Discoveries } from './discoveries.ts';
 import { revokeNow } from './early.ts';
+import { createEraser, type Eraser } from './erasing.ts';
 import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
@@ -102,7 +103,7 @@ export interface OthersLocks {
 }
 
 export type EngineRejectionCode =
-  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied' | 'not-cosigned';
+  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied' | 'not-cosigned' | 'no-such-object' | 'not-erasable';
 
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
@@ -136,6 +137,8 @@ export interface Engine {
   lock(by: string, scope: { readonly nhi: string | null; readonly connector: string | null }, reason: string): Promise<Answer<Lock>>;
   unlock(by: string, lockId: string, reason: string | null): Promise<Answer<Lock>>;
   locks(): readonly Lock[];
+  /** Objects are forgotten, on record: see {@link Eraser}. */
+  erase: Eraser['erase'];
   /** One sentence that says why the change is not going on; null where it waits for nothing, or for what its state says. */
   waitingFor(changeId: string): string | null;
   /** What a receiver of webhooks took in, or never did. */
@@ -365,6 +368,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return { ok: true, value: lock };
     },
     locks: () => store.locks(),
+    erase: createEraser(context).erase,
     waitingFor: (changeId) => waitingFor(context, changeId),
     async recordNotification(changeId, outcome) {
       store.apply(changeId, 'delivered' in outcome
@@ -452,5 +456,15 @@ function recordOpening(options: EngineOptions, store: Store): void {
   const epoch = (store.lastOf('ledger.opened')?.['epoch'] as number | undefined) ?? 0;
   if (options.log.recovered !== null) store.record('ledger.recovered', options.log.recovered);
   store.record('ledger.opened', { origin: options.log.origin, epoch: epoch + 1, version: options.version });
-  if (store.lastOf('bundle.activated')?.['bundle'] !== options.pdp.bundle) store.record('bundle.activated', { bundle: options.pdp.bundle });
+  recordBundle(options.pdp, store);
+}
+
+/** The bundle and its signature, unless the ledger says that already; and its files, where the ledger does not have them yet. */
+function recordBundle({ bundle, evidence }: Pdp, store: Store): void {
+  const body = { bundle, listing: evidence?.listing ?? null, signature: evidence?.signature ?? null };
+  const last = store.lastOf('bundle.activated');
+  if (last !== undefined && canonicalText(last) === canonicalText(body)) return;
+  // In the order of the listing. A file that is two of them is one object.
+  const files = evidence === undefined ? [] : evidence.listing.files.map(({ path }) => (path === 'policy.wasm' ? evidence.wasm : evidence.data));
+  store.record('bundle.activated', body, [...new Map(files.map((bytes) => [digestOf(bytes), bytes])).values()]);
 }

@@ -12,8 +12,9 @@ import { FINAL_STATES, stillGives } from '../change/state.ts';
 import type { OpenFinding } from '../evidence/reconciled.ts';
 import type { Facts } from '../facts/load.ts';
 import type { InventoryFact } from '../facts/schemas.ts';
+import { buildReconcileInput } from '../pdp/build-input.ts';
 import { EngineFault } from '../pdp/fault.ts';
-import type { Proposal, ReconcileInput } from '../pdp/policy-input.ts';
+import type { Proposal } from '../pdp/policy-input.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import { discoveredPageSchema, type DiscoveredPage } from '../protocol/discovery.ts';
 import { changeRequestSchema, type ChangeRequest } from '../protocol/request.ts';
@@ -181,11 +182,8 @@ async function orderBack(context: EngineContext, finding: OpenFinding): Promise<
 async function propose(context: EngineContext, finding: OpenFinding): Promise<void> {
   const { store, clock, logger } = context;
   const facts = context.facts();
-  const { code, connector, target, account, privileges, nhi, change } = finding;
-  const identity = nhi === null ? undefined : facts.inventory.get(nhi);
-  const input: ReconcileInput = {
-    v: 1, nowMs: clock.nowMs(), finding: { code, connector, target, account, privileges: [...privileges], nhi, change }, facts: { nhi: identity ?? null, catalogue: facts.catalogue },
-  };
+  const identity = finding.nhi === null ? undefined : facts.inventory.get(finding.nhi);
+  const input = buildReconcileInput(finding, facts, clock.nowMs());
   const asked = await context.pdp.reconcile(input).catch((error: unknown) => {
     if (!(error instanceof EngineFault)) throw error;
     logger.warn({ findingId: finding.findingId, code: error.code }, 'policy gave no answer to what was found: nothing is proposed');

@@ -5,19 +5,21 @@
  * {@link Store.durable}. If the log is poisoned, what was sequenced and not durable is only in this memory: the process must be started
  * again, and until then only revokes go out.
  */
-import type { Log, RecordDraft } from '../../ledger/index.ts';
+import { canonicalBytes, digestOf, type Log, type RecordDraft } from '../../ledger/index.ts';
 import { decide, type Command } from '../change/decide.ts';
 import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, NewEvent } from '../change/events.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';
+import { withStandIn } from '../evidence/erased.ts';
 import { afterReconcileRecord, isReconcileRecordType, NOTHING_RECONCILED, type Reconciled } from '../evidence/reconciled.ts';
 import { holdLock } from '../protocol/lock.ts';
 import type { Lift, Lock } from './locks.ts';
 import { adoptedLogs, eventsOf } from '../evidence/adoption.ts';
 import { takesBack } from './reserved.ts';
 import { foldRefused, type RefusedOnRecord } from './refused.ts';
-import { isChangeEventType, systemDraft, systemRecordBodies, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
+import { upcast } from '../evidence/upcast.ts';
+import { isChangeEventType, namingExtra, systemDraft, systemRecordBodies, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 
 export type Applied =
   | { readonly ok: true; readonly state: ChangeState; readonly events: readonly NewEvent[] }
@@ -61,6 +63,8 @@ export interface Store {
    * @param actor who did it; the sidecar itself where nobody is named
    */
   record<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, objects?: readonly Uint8Array[], actor?: string): number;
+  /** Plans and states of these changes, which are over, are no longer in memory where they are among `digests`: as a fold of the ledger would have it. */
+  forget(digests: readonly string[], changes: Iterable<string>): void;
   /** Resolves when all that is sequenced now is durable. @throws LedgerError `unwritable` */
   durable(): Promise<void>;
   isDurable(state: ChangeState): boolean;
@@ -84,8 +88,15 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   let lastAtMs = 0;
   let tail: Promise<void> = Promise.resolve();
 
+  /** Changes whose plan was erased: all are over. Until all is folded they go by what stands in for it. */
+  const erasedPlans = new Set<string>();
   const fold = (event: ChangeEvent): ChangeState => {
-    const next = evolve(changes.get(event.changeId) ?? null, event);
+    const evolved = evolve(changes.get(event.changeId) ?? null, event);
+    if (event.type === 'policy.decided' && event.body.phase === 'request' && event.body.planDigest !== null) {
+      if (event.attached?.plan === undefined) erasedPlans.add(event.changeId);
+      else erasedPlans.delete(event.changeId);
+    }
+    const next = erasedPlans.has(event.changeId) ? withStandIn(evolved, event) : evolved;
     changes.set(event.changeId, next);
     if (isOpen(next)) openChanges.add(event.changeId);
     else openChanges.delete(event.changeId);
@@ -116,8 +127,11 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
 
   for await (const { record } of log.entries(0)) {
     if (isChangeEventType(record.type)) for await (const event of eventsOf(record, (digest) => log.object(digest))) fold(event);
-    else foldSystem(record.type as SystemRecordType, record.body, record.actor, Date.parse(record.at));
+    else foldSystem(record.type as SystemRecordType, upcast(record).body, record.actor, Date.parse(record.at));
   }
+
+  for (const changeId of erasedPlans) changes.set(changeId, { ...changes.get(changeId)!, plan: null });
+  erasedPlans.clear();
 
   /** The wall clock may be set back; records are not. */
   const stamp = (): number => Math.max(options.nowMs(), lastAtMs);
@@ -142,7 +156,7 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
   /** Sequences what was decided, and what is `beside` it, in one append, and folds it. */
   const sequence = (drafts: readonly Draft[], beside: Beside | null = null): void => {
     const atMs = stamp();
-    const planned = drafts.flatMap(({ changeId, events, extra }) => events.map((event, index) => ({ changeId, event, ...toDraft(changeId, event, atMs, index === 0 ? extra : []) })));
+    const planned = drafts.flatMap(({ changeId, events, extra }) => events.map((event, index) => ({ changeId, event, ...toDraft(changeId, event, atMs, index === namingExtra(events) ? extra : []) })));
     if (planned.length === 0) return;
     const system = beside === null ? [] : [systemDraft(beside.type, beside.body, options.actor, atMs, beside.objects)];
     const all = [...planned, ...system];
@@ -201,6 +215,15 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
       const [appended] = append([draft], objects, NEEDS_CHECKPOINT.has(type));
       foldSystem(type, body, actor, atMs);
       return appended!.seq;
+    },
+    forget(digests, changeIds) {
+      const isErased = (object: object | null): boolean => object !== null && digests.includes(digestOf(canonicalBytes(object)));
+      for (const changeId of changeIds) {
+        const state = changes.get(changeId);
+        if (state === undefined) continue;
+        const { plan, before, after } = state;
+        changes.set(changeId, { ...state, plan: isErased(plan) ? null : plan, before: isErased(before) ? null : before, after: isErased(after) ? null : after });
+      }
     },
     durable: () => tail,
     isDurable: (state) => state.lastSeq < log.durableSize,

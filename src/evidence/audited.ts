@@ -102,7 +102,7 @@ export function isClosed({ state, answered, withoutEffect }: Audited): boolean {
 }
 
 /** Done, and nothing left that an order could take back or somebody has yet to fetch. */
-function isDoneForGood({ name, plan, delivery }: ChangeState): boolean {
+export function isDoneForGood({ name, plan, delivery }: ChangeState): boolean {
   return name === 'done' && plan !== null && !plan.steps.some(({ action }) => isUndoable(action)) && delivery?.status !== 'sealed';
 }
 

@@ -3,10 +3,12 @@
  * which are never erased. Nothing is compared with it that only the plan could tell.
  */
 import { actStepId, logOf } from '../change/derive.ts';
+import type { ChangeEvent } from '../change/events.ts';
 import type { ChangeState } from '../change/state.ts';
+import { readPayload } from '../protocol/dsse.ts';
 import type { OffboardItem, Plan, PlanStep } from '../protocol/plan.ts';
 import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';
-import type { ActTicket } from '../protocol/signed.ts';
+import { ticketSchema, type ActTicket } from '../protocol/signed.ts';
 
 const NO_SALT = 'A'.repeat(22);
 
@@ -15,14 +17,23 @@ const UNKNOWN_ITEMS: readonly OffboardItem[] = Object.freeze(
   Array.from({ length: 512 }, (): OffboardItem => ({ kind: 'account', nhi: 'nhi:erased/erased', connector: 'erased', target: 'erased', account: 'erased' })),
 );
 
+/** The change after `event`, with a stand-in where its plan was erased and what else tells of its steps has been recorded. */
+export function withStandIn(state: ChangeState, event: ChangeEvent): ChangeState {
+  if (state.plan !== null) return state;
+  if (state.request.kind === 'offboard') return { ...state, plan: standInForItems(state) };
+  if (event.type !== 'step.authorised' || event.body.kind !== 'act') return state;
+  const ticket = readPayload(event.body.ticket, ticketSchema);
+  return ticket.kind === 'act' ? { ...state, plan: standInFor(state, ticket) } : state;
+}
+
 /** The stand-in once the first ticket has told which step comes first; a rotation's other steps follow from it. */
-export function standInFor(state: ChangeState, ticket: ActTicket): Plan {
+function standInFor(state: ChangeState, ticket: ActTicket): Plan {
   const { step } = ticket;
   return { ...nothingOf(state), connector: step.connector, target: step.target, steps: step.action === 'stage' ? rotationFrom(state, step) : [step] };
 }
 
 /** The stand-in for the plan of an offboarding. */
-export function standInForItems(state: ChangeState): Plan {
+function standInForItems(state: ChangeState): Plan {
   return { ...nothingOf(state), items: UNKNOWN_ITEMS as OffboardItem[] };
 }
 

@@ -86,7 +86,7 @@ export async function verifyPack(options: VerifyPackOptions): Promise<PackVerifi
       NOT_RUN,
       { name: 'NOT PROVEN', status: 'notEstablished', message: notProven.join('; ') },
     ],
-    notProven, head, workflow: workflow.findings, population: workflow.findings === null ? null : (population?.rows() ?? null),
+    notProven, head, replay: null, erased: [], workflow: workflow.findings, population: workflow.findings === null ? null : (population?.rows() ?? null),
     objects: { count: objectCount + erasedCount, erased: erasedCount },
     firstAt: shown[0]!.at, lastAt: shown.at(-1)!.at,
     pack: { asked, records: shown.length, changes: [...byChange(shown).keys()] },
@@ -113,7 +113,7 @@ function withoutContents(integrity: Verdict, signature?: Verdict, witness?: Verd
   const notProven = [UNSEEN, ...outside()];
   return {
     verdicts: [integrity, signature ?? none('SIGNATURE'), witness ?? none('WITNESS'), none('COMPLETENESS'), none('WORKFLOW'), none('TIME'), NOT_RUN, { name: 'NOT PROVEN', status: 'notEstablished', message: notProven.join('; ') }],
-    notProven, head: null, workflow: null, population: null, objects: { count: 0, erased: 0 }, firstAt: null, lastAt: null, pack: null,
+    notProven, head: null, workflow: null, population: null, replay: null, erased: [], objects: { count: 0, erased: 0 }, firstAt: null, lastAt: null, pack: null,
   };
 }
 

@@ -5,13 +5,15 @@
 import { z } from 'zod';
 import { canonicalBytes, digestOf, parseStrict, type JsonObject, type LedgerRecord, type RecordDraft } from '../../ledger/index.ts';
 import { changeEventBodies, type Attached, type ChangeEvent, type ChangeEventType, type NewEvent } from '../change/events.ts';
+import { bundleListingSchema } from '../protocol/policy-bundle.ts';
 import { planSchema, saltSchema, targetStateSchema } from '../protocol/plan.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { actedReportSchema, dsseSchema, readReportSchema, REFUSALS, revokedReportSchema } from '../protocol/signed.ts';
 import { changeIdSchema, connectorIdSchema, digestSchema, executorIdSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema } from '../protocol/values.ts';
 import { runSchema } from '../protocol/worker-state.ts';
+import { ERASED_MAX } from './erasable.ts';
 import { reconcileRecordBodies } from './reconciled.ts';
-import { upcast } from './upcast.ts';
+import { newestVersion, upcast } from './upcast.ts';
 
 /** Bodies of records that belong to no change. */
 export const systemRecordBodies = {
@@ -46,9 +48,17 @@ export const systemRecordBodies = {
   'facts.loaded': z.strictObject({ facts: digestSchema }),
   /** Witnesses have cosigned this head: whatever follows was written after the times that they state. The ledger's own verifier holds it to the records (FORMAT.md). */
   'witness.anchored': z.strictObject({ /** The signed note, with cosignatures. */ checkpoint: z.string().min(1).max(16_384), size: z.int().min(1) }),
-  'bundle.activated': z.strictObject({ bundle: digestSchema.nullable() }),
   /** From the next record on the log is signed with another key. Both have signed a text that names the log and this record's place: `ledger/FORMAT.md`. */
   'key.rotated': z.strictObject({ old: plainTextSchema(512), new: plainTextSchema(512), oldSignature: z.base64().max(128), newSignature: z.base64().max(128) }),
+  'bundle.activated': z.strictObject({
+    bundle: digestSchema.nullable(),
+    /** What the digest is over. The files that it names are objects; null: they were not kept. */
+    listing: bundleListingSchema.nullable(),
+    /** As it came with the bundle. */
+    signature: dsseSchema.nullable(),
+  }),
+  /** What was asked to be forgotten is: these objects are zeroed in the ledger and its copies, and their digests stay. */
+  'erasure': z.strictObject({ erased: z.array(digestSchema).min(1).max(ERASED_MAX).refine((digests) => new Set(digests).size === digests.length, 'an object is named twice').meta({ uniqueItems: true }), /** Why it may, or must, be. */ basis: plainTextSchema(500) }),
   /** From here on nothing is gained by the identity, or at the connector, until the lock is lifted. */
   'lock.set': z.strictObject({ lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: plainTextSchema(500), /** As it came, signed, where another sidecar or a revoker has set it. */ statement: dsseSchema.optional() }),
   'lock.lifted': z.strictObject({ lockId: lockIdSchema, reason: plainTextSchema(500).nullable(), /** As it came, where it was lifted elsewhere. */ statement: dsseSchema.optional() }),
@@ -59,7 +69,7 @@ export type SystemRecordBody<T extends SystemRecordType> = z.infer<(typeof syste
 
 /** The newest version of each record type's body. A change of shape raises its number and adds a step to `upcast.ts`. */
 export const RECORD_VERSIONS: Readonly<Record<ChangeEventType | SystemRecordType, number>> = Object.freeze(
-  Object.fromEntries([...Object.keys(changeEventBodies), ...Object.keys(systemRecordBodies)].map((type) => [type, 1])),
+  Object.fromEntries([...Object.keys(changeEventBodies), ...Object.keys(systemRecordBodies)].map((type) => [type, newestVersion(type)])),
 ) as Readonly<Record<ChangeEventType | SystemRecordType, number>>;
 
 /** An object that is not itself part of the protocol: what policy was asked, or the facts. */
@@ -83,6 +93,11 @@ export function toDraft(changeId: string, event: NewEvent, atMs: number, extra: 
     },
     objects,
   };
+}
+
+/** Which of a command's events names what came beside it: the one that policy answered, wherever it stands among them; else the first. */
+export function namingExtra(events: readonly NewEvent[]): number {
+  return Math.max(0, events.findIndex(({ body }) => 'provenance' in body));
 }
 
 export function systemDraft<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, actor: string, atMs: number, objects: readonly Uint8Array[] = []): DraftWithObjects {

@@ -1,15 +1,21 @@
-/**
- * Old versions of record bodies, read as the newest. Records are never rewritten: this file is where their history lives.
- *
- * All types are at version 1, so there is nothing to do yet but to refuse a version from the future.
- */
-import type { LedgerRecord } from '../../ledger/index.ts';
+/** Old versions of record bodies, read as the newest. Records are never rewritten: this file is where their history lives. */
+import type { JsonObject, LedgerRecord } from '../../ledger/index.ts';
 
-/** The newest version of every record type that this build reads. */
-const NEWEST = 1;
+/** By type, how each older version is made into the one after it: the first entry takes version 1 to 2. */
+const STEPS: Readonly<Record<string, readonly ((body: JsonObject) => JsonObject)[]>> = {
+  // Version 1 named the bundle and kept nothing of it.
+  'bundle.activated': [(body) => ({ ...body, listing: null, signature: null })],
+};
+
+/** The newest version of the type's body that this build reads, and the one that it writes. */
+export function newestVersion(type: string): number {
+  return (STEPS[type]?.length ?? 0) + 1;
+}
 
 /** The record with its body in the newest version's shape. @throws RangeError for a version that this build does not know. */
 export function upcast(record: LedgerRecord): LedgerRecord {
-  if (record.v !== NEWEST) throw new RangeError(`record ${record.seq}: ${record.type} version ${record.v} is not known to this build`);
-  return record;
+  const newest = newestVersion(record.type);
+  if (record.v === newest) return record;
+  if (record.v > newest) throw new RangeError(`record ${record.seq}: ${record.type} version ${record.v} is not known to this build`);
+  return { ...record, v: newest, body: STEPS[record.type]!.slice(record.v - 1).reduce((body, step) => step(body), record.body) };
 }

@@ -23,6 +23,8 @@ export const verifyDocumentSchema = z.strictObject({
   /** What the checkpoint says, and the key that signed it, where that is trusted; null where there is none to read. */
   head: z.strictObject({ origin: z.string(), size: seq, root: z.base64(), key: z.string().nullable() }).nullable(),
   objects: z.strictObject({ count: seq, erased: seq }),
+  /** The first of what was erased on record; `objects.erased` counts all of it. */
+  erased: z.array(z.strictObject({ digest: digestSchema, kind: z.string(), change: z.string().nullable(), namedBy: seq, seq })),
   firstAt: timeSchema.nullable(),
   lastAt: timeSchema.nullable(),
   workflow: z.strictObject({
@@ -34,6 +36,11 @@ export const verifyDocumentSchema = z.strictObject({
   }).nullable(),
   /** Of an evidence pack: what it is of, by its own word, and what is in it. */
   pack: z.strictObject({ asked: z.unknown(), records: seq, changes: z.array(z.string()) }).nullable().optional(),
+  /** Recorded policy that was run again; null where none was. */
+  replay: z.strictObject({
+    decisions: seq, same: seq, engineDenied: seq, differing: seq,
+    kept: z.array(z.strictObject({ seq, changeId: z.string().nullable(), message: z.string() })), unreplayed: z.array(z.strictObject({ why: z.string(), count: seq, message: z.string() })),
+  }).nullable(),
   /** Where the attestation was written. */
   attestation: z.string().nullable(),
 });
@@ -68,14 +75,15 @@ export interface Verified {
 }
 
 export function documentOf({ verification, required, directory, exit, trust, attestation }: Verified): VerifyDocument {
-  const { verdicts, notProven, head, objects, firstAt, lastAt, workflow } = verification;
+  const { verdicts, notProven, head, objects, erased, firstAt, lastAt, workflow, replay } = verification;
   return {
     v: 1, exit, required: [...required], directory, verifier: `countersign ${VERSION}`, trust,
     verdicts: verdicts.filter(({ name }) => name !== 'NOT PROVEN').map((verdict) => ({ ...verdict })), notProven: [...notProven],
     head: head === null ? null : { origin: head.origin, size: head.size, root: Buffer.from(head.root).toString('base64'), key: head.keyName },
-    objects, firstAt, lastAt,
+    objects, erased: erased.map((one) => ({ ...one })), firstAt, lastAt,
     ...('pack' in verification ? { pack: verification.pack === null ? null : { ...verification.pack, changes: [...verification.pack.changes] } } : {}),
     workflow: workflow === null ? null : { counts: { ...workflow.counts }, violationCount: workflow.violationCount, violations: workflow.violations.map((one) => ({ ...one })), erasedPlans: workflow.erasedPlans },
+    replay: replay === null ? null : { decisions: replay.decisions, same: replay.same, engineDenied: replay.engineDenied, differing: replay.differing, kept: replay.kept.map((one) => ({ ...one })), unreplayed: replay.unreplayed.map((one) => ({ ...one })) },
     attestation,
   };
 }

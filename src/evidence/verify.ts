@@ -6,6 +6,9 @@ import { formatTime } from '../protocol/values.ts';
 import type { AdoptionFindings } from './check-adoption.ts';
 import { checkAgainstOld, untold, type AgainstOld, type OldLedger } from './check-old-ledger.ts';
 import { openPopulation, type Population, type PopulationRow } from './population.ts';
+import { withErasedList, type ErasedOnRecord } from './erased-list.ts';
+import { openReplay, type Replay, type Replayer, type ReplayFindings } from './replay.ts';
+import { replayVerdict, UNPROVEN_BY_REPLAY, whyNoReplay } from './replay-verdict.ts';
 import { KEPT_MAX, openWorkflow, type WorkflowFindings, type WorkflowOptions } from './workflow.ts';
 import type { Violation, ViolationCode } from './violation.ts';
 
@@ -25,6 +28,8 @@ export interface VerifyEvidenceOptions {
   readonly old?: OldLedger;
   /** Whether to list the changes, which takes memory for each. */
   readonly listChanges?: boolean;
+  /** Runs recorded policy; left out: REPLAY is not asked. */
+  readonly replayer?: Replayer;
   readonly progress?: (done: number, size: number) => void;
   readonly signal?: AbortSignal;
   /** Checks bundles, and the signatures in them, ahead of what is verified here: other threads. What is found is the same without it. */
@@ -36,37 +41,90 @@ export interface EvidenceVerification extends Verification {
   readonly workflow: WorkflowFindings | null;
   /** The changes that WORKFLOW is about; null where it was not looked at, or nobody asked for the list. */
   readonly population: readonly PopulationRow[] | null;
+  /** null where nothing was replayed, or the records do not hold. */
+  readonly replay: ReplayFindings | null;
+  /** The first of what was erased on record; `objects.erased` counts all of it. */
+  readonly erased: readonly ErasedOnRecord[];
 }
 
 /** @throws what the disk throws; LedgerError for a `pinned` checkpoint that is itself no good; the reason of `signal` once it is aborted */
 export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<EvidenceVerification> {
-  const { trust, wholeFolder } = options;
-  const seen: { findings: WorkflowFindings | null; population: Population | null } = { findings: null, population: null };
-  const rules = (origin: string): RuleSet => {
+  const { trust, wholeFolder, replayer } = options;
+  const seen: { findings: WorkflowFindings | null; population: Population | null; replay: ReplayFindings | null; erased: readonly ErasedOnRecord[] } = { findings: null, population: null, replay: null, erased: [] };
+  const noReplay = whyNoReplay(trust, wholeFolder, replayer !== undefined);
+  const replays: Replay[] = [];
+  const rules = (origin: string): RuleSet => withErasedList(rulesOf(origin), (found) => {
+    seen.erased = found;
+  });
+  const rulesOf = (origin: string): RuleSet => {
     seen.findings = null;
+    seen.replay = null;
+    seen.erased = [];
     const population = (seen.population = options.listChanges === true ? openPopulation() : null);
-    if (trust === null || !wholeFolder) return withoutTrust(trust === null ? 'no trust was given' : 'no trust folder');
-    return workflowRules(
-      { trust, origin, proven: options.ahead?.proven ?? null, ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }), ...(options.asOfMs === undefined ? {} : { asOfMs: options.asOfMs }), ...(population === null ? {} : { onChange: population.follow }) },
+    if (trust === null || !wholeFolder) return notReplayed(withoutTrust(trust === null ? 'no trust was given' : 'no trust folder'), noReplay!);
+    const replay = noReplay !== null || replayer === undefined ? null : openReplay(trust, replayer);
+    if (replay !== null) replays.push(replay);
+    const workflow = workflowRules(
+      {
+        trust, origin, proven: options.ahead?.proven ?? null, ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }), ...(options.asOfMs === undefined ? {} : { asOfMs: options.asOfMs }),
+        ...(population === null ? {} : { onChange: population.follow }), ...(replay === null ? {} : { followed: (event, before) => replay.followed(event, before) }),
+      },
       (found) => {
         seen.findings = found;
       },
     );
+    return replay === null ? notReplayed(workflow, noReplay!) : withReplay(workflow, replay, (found) => {
+      seen.replay = found;
+    });
   };
-  const verification = await verifyLedger({
+  const verification = inOrder(await verifying(options, rules).finally(() => Promise.all(replays.map((replay) => replay.close()))));
+  const { findings, replay, erased } = seen;
+  const population = findings === null ? null : (seen.population?.rows() ?? null);
+  const against = options.old === undefined || findings === null || trust === null ? null : await againstOld(options.old, findings, trust);
+  const unproven = replay === null || replay.same === 0 ? [] : [UNPROVEN_BY_REPLAY];
+  if (against === null || findings === null) return { ...withUnproven(verification, findings, trust, null, unproven), workflow: findings, population, replay, erased };
+  const found: WorkflowFindings = withFaults(findings, against);
+  const judged = { ...verification, verdicts: verification.verdicts.map((verdict) => (verdict.name === 'WORKFLOW' ? workflowVerdict(found, against) : verdict)) };
+  return { ...withUnproven(judged, found, trust, against, unproven), workflow: found, population, replay, erased };
+}
+
+function verifying(options: VerifyEvidenceOptions, rules: (origin: string) => RuleSet): Promise<Verification> {
+  const { trust } = options;
+  return verifyLedger({
     disk: options.disk, directory: options.directory, trust: trust?.policy ?? null, rules, pinned: options.pinned ?? null,
     ...(options.minSize === undefined ? {} : { minSize: options.minSize }),
     ...(options.progress === undefined ? {} : { progress: options.progress }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.ahead === undefined ? {} : { checker: options.ahead.checker }),
   });
-  const { findings } = seen;
-  const population = findings === null ? null : (seen.population?.rows() ?? null);
-  const against = options.old === undefined || findings === null || trust === null ? null : await againstOld(options.old, findings, trust);
-  if (against === null || findings === null) return { ...withUnproven(verification, findings, trust, null), workflow: findings, population };
-  const found: WorkflowFindings = withFaults(findings, against);
-  const judged = { ...verification, verdicts: verification.verdicts.map((verdict) => (verdict.name === 'WORKFLOW' ? workflowVerdict(found, against) : verdict)) };
-  return { ...withUnproven(judged, found, trust, against), workflow: found, population };
+}
+
+/** REPLAY stands after TIME, which the ledger gives after all that rules say. */
+function inOrder(verification: Verification): Verification {
+  const { verdicts } = verification;
+  const replay = verdicts.filter(({ name }) => name === 'REPLAY');
+  return { ...verification, verdicts: verdicts.filter(({ name }) => name !== 'REPLAY').flatMap((verdict) => (verdict.name === 'NOT PROVEN' ? [...replay, verdict] : [verdict])) };
+}
+
+/** REPLAY beside WORKFLOW, which tells it of each change. */
+function withReplay(workflow: RuleSet, replay: Replay, found: (findings: ReplayFindings) => void): RuleSet {
+  return {
+    names: [...workflow.names, 'REPLAY'],
+    async record(record, readObject) {
+      await workflow.record(record, readObject);
+      await replay.record(record, readObject);
+    },
+    async finish() {
+      const verdicts = await workflow.finish();
+      const findings = await replay.finish();
+      found(findings);
+      return [...verdicts, replayVerdict(findings)];
+    },
+  };
+}
+
+function notReplayed(rules: RuleSet, why: string): RuleSet {
+  return { ...rules, names: [...rules.names, 'REPLAY'], finish: async () => [...(await rules.finish()), { name: 'REPLAY', status: 'notEstablished', message: why }] };
 }
 
 async function againstOld(old: OldLedger, { adoption }: WorkflowFindings, trust: Trust): Promise<AgainstOld> {
@@ -81,9 +139,9 @@ function withFaults(findings: WorkflowFindings, against: AgainstOld): WorkflowFi
 }
 
 /** Adds what WORKFLOW, though it may hold, had nobody's word for but that of who is concerned. */
-function withUnproven(verification: Verification, found: WorkflowFindings | null, trust: Trust | null, against: AgainstOld | null): Verification {
+function withUnproven(verification: Verification, found: WorkflowFindings | null, trust: Trust | null, against: AgainstOld | null, more: readonly string[]): Verification {
   if (found === null) return verification;
-  const notProven = [...verification.notProven.map((item) => (item === UNSEEN ? unseenSince(found, trust) : item)), ...unprovenIn(found, against)];
+  const notProven = [...verification.notProven.map((item) => (item === UNSEEN ? unseenSince(found, trust) : item)), ...unprovenIn(found, against), ...more];
   const verdicts = verification.verdicts.map((verdict) => (verdict.name === 'NOT PROVEN' ? { ...verdict, message: notProven.join('; ') } : verdict));
   return { ...verification, notProven, verdicts };
 }

@@ -9,11 +9,10 @@ import { logOf } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
-import { readPayload, type Proven } from '../protocol/dsse.ts';
+import type { Proven } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import { ticketSchema } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
-import { formatTime, parseTime } from '../protocol/values.ts';
+import { formatTime, parseTime, personIdSchema } from '../protocol/values.ts';
 import { carriedBy } from './adoption.ts';
 import { isClosed, remember, slimmed, type Audited } from './audited.ts';
 import { checkActorOf } from './check-actor.ts';
@@ -28,11 +27,12 @@ import { checkUndone } from './check-rotation.ts';
 import { openTargets } from './check-target.ts';
 import { checkLeftOpen } from './check-window.ts';
 import { openCounting, type WorkflowCounts } from './counts.ts';
-import { standInFor, standInForItems } from './erased.ts';
+import { withStandIn } from './erased.ts';
 import { outOfOrder } from './order.ts';
 import { isReconcileRecordType, type Compared } from './reconciled.ts';
 import { isChangeEventType, MalformedRecord, systemRecordBodies, toEvent, type ReadObject } from './record.ts';
 import type { Believed } from './signatures.ts';
+import { upcast } from './upcast.ts';
 import { fault, type Fault, type Violation, type ViolationCode } from './violation.ts';
 
 /** How long after a lease's end its access may still be there: what an executor needs to come back after a crash. */
@@ -53,6 +53,8 @@ export interface WorkflowOptions {
   readonly onChange?: (after: Audited, event: ChangeEvent) => void;
   /** Only some of the ledger's changes are given, each whole. */
   readonly isPartial?: boolean;
+  /** Told of every event of this log, and of its change before it, while its record is taken. */
+  readonly followed?: (event: ChangeEvent, before: ChangeState | null) => void;
 }
 
 export interface WorkflowFindings {
@@ -76,7 +78,7 @@ export interface Workflow {
   finish(): Promise<WorkflowFindings>;
 }
 
-export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, proven = null, isPartial = false, onChange }: WorkflowOptions): Workflow {
+export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, proven = null, isPartial = false, onChange, followed }: WorkflowOptions): Workflow {
   const logId = logIdOf(origin);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
@@ -108,6 +110,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
    */
   const follow = (event: ChangeEvent, record: LedgerRecord, recordedBy = logId, seq = event.seq): void => {
     const before = open.get(event.changeId) ?? null;
+    if (recordedBy === logId) followed?.(event, before?.state ?? null);
     const report = (found: Fault): void => reportAt(recordedBy === logId ? found : { ...found, message: `record ${event.seq} of log ${recordedBy}: ${found.message}` }, seq, event.changeId);
     // It was over before it was adopted, for the sake of another that its records speak of.
     if (before === null && event.type === 'change.adopted') return;
@@ -132,7 +135,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     const requirement = requirementAfter(before?.requirement ?? state.requirement, event);
     const remembered = remember(before, event, state, requirement, misplaced === null ? checked.approval : null);
     if (remembered.planErased && tookEffect(before, remembered)) erasedPlans += 1;
-    const after = withStandIn(remembered, event);
+    // Where the plan was erased, the change is followed by what else says which steps it has.
+    const after = remembered.planErased ? { ...remembered, state: withStandIn(remembered.state, event) } : remembered;
     counting.take(before, after, event);
     onChange?.(after, event);
     if (isClosed(after)) {
@@ -215,16 +219,6 @@ function tookEffect(before: Audited | null, after: Audited): boolean {
 
 const isDispatched = ({ firstActAtMs }: ChangeState): boolean => firstActAtMs !== null;
 
-/** Where the plan was erased, the change is followed by what else says which steps it has. */
-function withStandIn(after: Audited, event: ChangeEvent): Audited {
-  const { state } = after;
-  if (!after.planErased || state.plan !== null) return after;
-  if (state.request.kind === 'offboard') return { ...after, state: { ...state, plan: standInForItems(state) } };
-  if (event.type !== 'step.authorised' || event.body.kind !== 'act') return after;
-  const ticket = readPayload(event.body.ticket, ticketSchema);
-  return ticket.kind === 'act' ? { ...after, state: { ...state, plan: standInFor(state, ticket) } } : after;
-}
-
 /** Access that is or may be there though its lease has ended or it was ordered back: not said to have had no effect, and not taken back. */
 function overdueOf({ state, withoutEffect }: Audited, judgedAtMs: number, graceMs: number): Fault | null {
   const dueMs = endDueMs(state);
@@ -243,8 +237,9 @@ interface Rest {
   readonly adoption: Adoption;
 }
 
-function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { locks, reconciliations, adoption }: Rest): Fault | null {
-  if (!Object.hasOwn(systemRecordBodies, record.type)) return fault('malformed-record', `${record.type} is not a type of record`);
+function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { locks, reconciliations, adoption }: Rest): Fault | null {
+  if (!Object.hasOwn(systemRecordBodies, stored.type)) return fault('malformed-record', `${stored.type} is not a type of record`);
+  const record = upcast(stored);
   const malformed = fault('malformed-record', `the body is not that of a ${record.type} record`);
   const type = record.type as keyof typeof systemRecordBodies;
   const parsed = systemRecordBodies[type].safeParse(record.body);
@@ -261,6 +256,8 @@ function checkSystemRecord(record: LedgerRecord, { origin, sidecar }: { readonly
       return record.body['origin'] === origin ? bySidecar() : fault('wrong-log', 'the record is of another log');
     case 'ledger.adopted':
       return adoption.begin(record) ?? bySidecar();
+    case 'erasure':
+      return personIdSchema.safeParse(record.actor).success ? null : fault('wrong-actor', `an erasure by ${record.actor}: a person answers for what is forgotten`);
     case 'ledger.recovered':
     case 'ledger.restored':
     case 'ledger.heads':

@@ -1,6 +1,6 @@
 /** What the schemas of the facts cannot say: that nothing is there twice (an error), and that what is named exists (a warning). */
 import { thirdPartyId, type Entitlement } from '../protocol/values.ts';
-import type { FactsValue } from './load.ts';
+import type { FactsValue } from './facts.ts';
 import type { CalendarFile, Catalogue, Directory, InventoryFact } from './schemas.ts';
 
 export interface Duplicate {

@@ -2,39 +2,11 @@
 import { readFile } from 'node:fs/promises';
 import { isAlias, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
 import type { z } from 'zod';
-import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { duplicates, type Duplicate } from './check.ts';
-import {
-  calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema,
-  type CalendarFile, type Catalogue, type Directory, type InventoryFact, type UsageFile,
-} from './schemas.ts';
+import { factsOf, type Facts } from './facts.ts';
+import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from './schemas.ts';
 
-export const FACT_KINDS = ['inventory', 'catalogue', 'directory', 'usage', 'calendar'] as const;
-export type FactKind = (typeof FACT_KINDS)[number];
-
-/** The documents themselves: what a decision's evidence names by digest. */
-export interface FactsValue {
-  readonly inventory: z.infer<typeof inventoryFileSchema>;
-  readonly catalogue: Catalogue;
-  readonly directory: Directory;
-  /** null: nothing is observed. */
-  readonly usage: UsageFile | null;
-  /** null: no maintenance calendar is kept. */
-  readonly calendar: CalendarFile | null;
-}
-
-/** Facts as they were at one moment. Never changed: another load gives another object. */
-export interface Facts {
-  readonly inventory: ReadonlyMap<string, InventoryFact>;
-  readonly catalogue: Catalogue;
-  readonly directory: Directory;
-  readonly usage: UsageFile | null;
-  readonly calendar: CalendarFile | null;
-  readonly loadedAtMs: number;
-  readonly value: FactsValue;
-  /** sha256 of each document's RFC 8785 bytes: comments and spelling aside, the same facts have the same digest. */
-  readonly digests: Readonly<Record<FactKind, string | null>>;
-}
+export { FACT_KINDS, factsOf, type FactKind, type Facts, type FactsValue } from './facts.ts';
 
 /** One thing that is wrong, and where: `pointer` is an RFC 6901 JSON pointer, `line` counts from 1. */
 export interface FactsIssue {
@@ -109,23 +81,6 @@ export function parseFacts({ inventory, catalogue, directory, usage, calendar = 
     usage: usage === null ? null : parseFile(usage, usageFileSchema),
     calendar: calendar === null ? null : parseFile(calendar, calendarSchema),
   }, nowMs);
-}
-
-/** The same facts, as `nowMs` loads them, from documents that fit their schemas and name nothing twice. */
-export function factsOf(value: FactsValue, nowMs: number): Facts {
-  const digest = (document: object | null): string | null => (document === null ? null : digestOf(canonicalBytes(document)));
-  return {
-    inventory: new Map(value.inventory.nhis.map((nhi) => [nhi.id, nhi])),
-    catalogue: value.catalogue,
-    directory: value.directory,
-    usage: value.usage,
-    calendar: value.calendar,
-    loadedAtMs: nowMs,
-    value,
-    digests: {
-      inventory: digest(value.inventory), catalogue: digest(value.catalogue), directory: digest(value.directory), usage: digest(value.usage), calendar: digest(value.calendar),
-    },
-  };
 }
 
 function parseFile<T>(file: FactText, schema: z.ZodType<T>): T {

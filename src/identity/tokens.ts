@@ -10,10 +10,11 @@ import { nhiIdSchema, personIdSchema } from '../protocol/values.ts';
 import { readPrivateFile } from './private-file.ts';
 
 /**
- * `caller` asks and fetches, `approver` decides, `operator` sees everything, `auditor` sees everything and reads the ledger.
+ * `caller` asks and fetches, `approver` decides, `operator` sees everything, `auditor` sees everything and reads the ledger,
+ * `eraser` has objects forgotten, on record.
  * Who may revoke is no role: owners, on call and security may, whatever their token says.
  */
-export const ROLES = ['caller', 'approver', 'operator', 'auditor'] as const;
+export const ROLES = ['caller', 'approver', 'operator', 'auditor', 'eraser'] as const;
 export type Role = (typeof ROLES)[number];
 
 export const tokensFileSchema = z

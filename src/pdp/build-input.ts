@@ -1,15 +1,15 @@
 /** What policy is asked, composed from a change and the facts. Pure, in a fixed order, and no larger than the question needs. */
 import { leaseSecondsOf, systemOf } from '../change/derive.ts';
 import { isRunning } from '../change/extension.ts';
-import type { ChangeState, Extension } from '../change/state.ts';
+import { stepOf, type ChangeState, type Extension } from '../change/state.ts';
 import { freezes, HORIZON_MS, occurrences } from '../facts/calendar.ts';
 import { entitlementKey } from '../facts/check.ts';
-import type { Facts } from '../facts/load.ts';
+import type { Facts } from '../facts/facts.ts';
 import type { Catalogue, Directory, InventoryFact } from '../facts/schemas.ts';
 import { planDigest, type Plan, type TargetState } from '../protocol/plan.ts';
 import { callerOf, entitlementsOf, isEmergency, purposeOf, windowOf, type ChangeRequest } from '../protocol/request.ts';
 import { durationSeconds, parseTime, type Entitlement } from '../protocol/values.ts';
-import type { ChangeInput } from './policy-input.ts';
+import type { ChangeInput, ReconcileInput, VerificationInput } from './policy-input.ts';
 
 /** The part of a change's state that policy is told. */
 export interface ChangeAsked {
@@ -130,6 +130,28 @@ export function conveyedBy(privileges: readonly string[], system: { readonly con
     .filter((entry) => entry.connector === system.connector && entry.target === system.target && privileges.includes(entry.privilege))
     .flatMap((entry) => entry.conveys ?? []);
   return [...new Set(conveyed)].sort();
+}
+
+/** The input of `access/verify` about the step that was just carried out; null where nothing was. */
+export function buildVerificationInput(state: ChangeState, facts: Facts, nowMs: number): VerificationInput | null {
+  const { plan, result, before, after, decision } = state;
+  const step = stepOf(state);
+  if (plan === null || step === null || result === null) return null;
+  const seen = (target: ChangeState['before']): VerificationInput['before'] => ({ exists: target?.exists ?? false, held: target?.held ?? [], touched: target?.touched ?? {} });
+  return {
+    v: 1, nowMs, kind: plan.kind, action: step.action, seenBy: step.action === 'call' && after === null ? 'selfReported' : 'executor',
+    account: step.account, privileges: step.privileges, conveyed: conveyedBy(step.privileges, step, facts),
+    verification: decision?.obligations.verification ?? 'readBack', byUse: result.byUse, before: seen(before), after: seen(after),
+  };
+}
+
+/** The input of `access/reconcile` about what was found. */
+export function buildReconcileInput(finding: Omit<ReconcileInput['finding'], 'privileges'> & { readonly privileges: readonly string[] }, facts: Facts, nowMs: number): ReconcileInput {
+  const { code, connector, target, account, privileges, nhi, change } = finding;
+  return {
+    v: 1, nowMs, finding: { code, connector, target, account, privileges: [...privileges], nhi, change },
+    facts: { nhi: (nhi === null ? undefined : facts.inventory.get(nhi)) ?? null, catalogue: facts.catalogue },
+  };
 }
 
 function usedBy(question: ChangeQuestion): ChangeInput['used'] {

@@ -1,5 +1,6 @@
 /**
- * A compiled policy on disk: `policy.wasm`, `data.json` and the `manifest.json` that names them by digest.
+ * A compiled policy on disk: `policy.wasm`, `data.json` and the `manifest.json` that names them by digest; beside them, where somebody vouches
+ * for it, `bundle.sig.json`.
  *
  * The bundle's digest is `sha256(JCS({v, entrypoints, files}))` of its manifest: it stands for every byte that can change an answer, and
  * for nothing else, so that the same policy built anywhere has the same name.
@@ -7,7 +8,9 @@
 import { readFile, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { canonicalBytes, digestOf, parseStrict } from '../../ledger/index.ts';
+import { digestOf, parseStrict } from '../../ledger/index.ts';
+import { BUNDLE_FILES, bundleDigest, bundleListingSchema, type BundleListing } from '../protocol/policy-bundle.ts';
+import { dsseSchema, type Dsse } from '../protocol/signed.ts';
 import { digestSchema } from '../protocol/values.ts';
 import type { PolicyImage } from './evaluator.ts';
 import { EngineFault } from './fault.ts';
@@ -16,14 +19,13 @@ export const ENTRYPOINTS = ['access/decide', 'access/reconcile', 'access/schedul
 export type Entrypoint = (typeof ENTRYPOINTS)[number];
 /** Without this one nothing is proposed, and all else is as it was. */
 const OPTIONAL: Entrypoint = 'access/reconcile';
-const BUNDLE_FILES = ['data.json', 'policy.wasm'] as const;
+/** The signature, which is no part of what it is over. */
+export const SIGNATURE_FILE = 'bundle.sig.json';
 const FILE_BYTES_MAX = 16 * 1024 * 1024;
 
 export const manifestSchema = z.strictObject({
-  v: z.literal(1),
+  ...bundleListingSchema.shape,
   digest: digestSchema,
-  entrypoints: z.array(z.string().max(128)).min(1).max(32),
-  files: z.array(z.strictObject({ path: z.enum(BUNDLE_FILES), digest: digestSchema })).length(BUNDLE_FILES.length),
   /** What compiled it: the version that gives the same bytes again. */
   opa: z.string().max(32),
   /** What it was compiled from: see `sourcesDigest` of the build. */
@@ -35,6 +37,16 @@ export interface Bundle {
   readonly digest: string;
   readonly manifest: Manifest;
   readonly image: PolicyImage;
+  readonly evidence: BundleEvidence;
+}
+
+/** What whoever would run the bundle again needs of it. */
+export interface BundleEvidence {
+  readonly listing: BundleListing;
+  readonly wasm: Uint8Array;
+  readonly data: Uint8Array;
+  /** As it came; whose it is was not looked at. */
+  readonly signature: Dsse | null;
 }
 
 /** The manifest for these bytes. */
@@ -47,7 +59,7 @@ export function describeBundle(files: { wasm: Uint8Array; data: Uint8Array }, or
       { path: 'policy.wasm' as const, digest: digestOf(files.wasm) },
     ],
   };
-  return { ...listing, digest: digestOf(canonicalBytes(listing)), opa: origin.opa, sources: origin.sources };
+  return { ...listing, digest: bundleDigest(listing), opa: origin.opa, sources: origin.sources };
 }
 
 /**
@@ -58,7 +70,7 @@ export function describeBundle(files: { wasm: Uint8Array; data: Uint8Array }, or
 export async function readBundle(directory: string): Promise<Bundle> {
   const present = await list(directory);
   if (!present.includes('manifest.json')) throw new EngineFault('no-policy', `${directory} holds no policy bundle`);
-  const foreign = present.filter((name) => name !== 'manifest.json' && !BUNDLE_FILES.some((file) => file === name));
+  const foreign = present.filter((name) => name !== 'manifest.json' && name !== SIGNATURE_FILE && !BUNDLE_FILES.some((file) => file === name));
   if (foreign.length > 0) throw new EngineFault('bundle-tampered', `files that the manifest does not list: ${foreign.sort().join(', ')}`);
   const manifest = parseManifest(await read(directory, 'manifest.json'));
   const wasm = await read(directory, 'policy.wasm');
@@ -69,9 +81,23 @@ export async function readBundle(directory: string): Promise<Bundle> {
     if (listed?.path !== file.path || listed.digest !== file.digest) throw new EngineFault('bundle-tampered', `${file.path} is not the file that the manifest names`);
   }
   if (due.digest !== manifest.digest) throw new EngineFault('bundle-tampered', 'the manifest does not have the digest that it states');
-  const unserved = ENTRYPOINTS.filter((name) => name !== OPTIONAL && !manifest.entrypoints.includes(name));
+  const signature = present.includes(SIGNATURE_FILE) ? parseSignature(await read(directory, SIGNATURE_FILE)) : null;
+  const { v, entrypoints, files } = manifest;
+  const evidence: BundleEvidence = { listing: { v, entrypoints, files }, wasm, data, signature };
+  return { digest: manifest.digest, manifest, evidence, image: await imageOf(evidence) };
+}
+
+/**
+ * What an evaluator is made of, compiled and not yet run, whether it was read from a directory or from a ledger.
+ *
+ * @throws EngineFault `bundle-tampered` where a file is not the one that the listing names; `bad-bundle`
+ */
+export async function imageOf({ listing, wasm, data }: Omit<BundleEvidence, 'signature'>): Promise<PolicyImage> {
+  const due = describeBundle({ wasm, data }, { entrypoints: listing.entrypoints, opa: '', sources: '' });
+  if (bundleDigest(listing) !== due.digest) throw new EngineFault('bundle-tampered', 'the files are not those that the listing names');
+  const unserved = ENTRYPOINTS.filter((name) => name !== OPTIONAL && !listing.entrypoints.includes(name));
   if (unserved.length > 0) throw new EngineFault('bad-bundle', `the bundle lacks the entrypoints ${unserved.join(', ')}`);
-  return { digest: manifest.digest, manifest, image: { module: await compile(wasm), data: parseData(data), entrypoints: manifest.entrypoints } };
+  return { module: await compile(wasm), data: parseData(data), entrypoints: listing.entrypoints };
 }
 
 async function list(directory: string): Promise<string[]> {
@@ -103,6 +129,14 @@ function parseManifest(bytes: Uint8Array): Manifest {
   const parsed = manifestSchema.safeParse(value);
   if (!parsed.success) throw new EngineFault('bundle-tampered', `manifest.json: ${z.prettifyError(parsed.error)}`);
   return parsed.data;
+}
+
+function parseSignature(bytes: Uint8Array): Dsse {
+  try {
+    return dsseSchema.parse(parseStrict(bytes));
+  } catch (cause) {
+    throw new EngineFault('bundle-tampered', `${SIGNATURE_FILE} is not a signature`, { cause });
+  }
 }
 
 function parseData(bytes: Uint8Array): string {

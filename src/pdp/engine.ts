@@ -1,7 +1,9 @@
 /** The policy decision point (NIST SP 800-162): questions in, validated answers out, or an {@link EngineFault}, which decides nothing. */
+import type { Verifier } from '../../ledger/index.ts';
 import type { Decision, Verification } from '../protocol/decision.ts';
+import { bundleSigner } from '../protocol/policy-bundle.ts';
 import { asDecision, asProposal, asSchedule, asVerification } from './answers.ts';
-import { readBundle, type Bundle, type Entrypoint } from './bundle.ts';
+import { readBundle, type Bundle, type BundleEvidence, type Entrypoint } from './bundle.ts';
 import { createEvaluator } from './evaluator.ts';
 import { EngineFault } from './fault.ts';
 import type { ChangeInput, Proposal, ReconcileInput, Schedule, VerificationInput } from './policy-input.ts';
@@ -13,6 +15,8 @@ export { EngineFault, type EngineFaultCode } from './fault.ts';
 export interface Pdp {
   /** Digest of the bundle that answers; null where none is loaded. */
   readonly bundle: string | null;
+  /** Its bytes, for the ledger to keep; left out where there are none to show. */
+  readonly evidence?: BundleEvidence;
   /** May this change go ahead, and who must approve? */
   decide(input: ChangeInput): Promise<Decision>;
   /** Which maintenance window must this change use? Asked before there is a plan; the answer is one of the windows in the question, or none. */
@@ -32,16 +36,22 @@ const LIMITS: PoolLimits = { deadlineMs: 1_000, waitMs: 10_000, loadDeadlineMs: 
 export type PdpOptions = Partial<PoolLimits> & {
   /** The directory of the compiled bundle. */
   readonly directory: string;
+  /** Whose bundles are run; none: anybody's. */
+  readonly signers?: readonly Verifier[];
   readonly inputBytesMax?: number;
 };
 
 /**
  * A PDP whose bundle is whole, runs on this runtime, and is evaluated in threads that are killed at the deadline.
  *
- * @throws EngineFault `no-policy`, `bundle-tampered`, `bad-bundle`, `unknown-builtin`, or `timed-out` while loading; no thread is left.
+ * @throws EngineFault `no-policy`, `bundle-tampered`, `bundle-unsigned`, `bad-bundle`, `unknown-builtin`, or `timed-out` while loading; no thread is left.
  */
 export async function openPdp(options: PdpOptions): Promise<Pdp> {
   const bundle = await readBundle(options.directory);
+  const { signers = [] } = options;
+  if (signers.length > 0 && bundleSigner(bundle.evidence.signature, bundle.digest, signers) === null) {
+    throw new EngineFault('bundle-unsigned', `no policy signer of the trust folder has signed bundle ${bundle.digest}`);
+  }
   const limits: PoolLimits = {
     deadlineMs: options.deadlineMs ?? LIMITS.deadlineMs,
     waitMs: options.waitMs ?? LIMITS.waitMs,
@@ -56,7 +66,7 @@ export async function openPdp(options: PdpOptions): Promise<Pdp> {
     await pool.close();
     throw cause;
   }
-  return answering(bundle.digest, options.inputBytesMax, (entrypoint, input) => pool.evaluate(entrypoint, input), () => pool.close());
+  return answering(bundle, options.inputBytesMax, (entrypoint, input) => pool.evaluate(entrypoint, input), () => pool.close());
 }
 
 /**
@@ -67,7 +77,7 @@ export async function openPdp(options: PdpOptions): Promise<Pdp> {
  */
 export function inlinePdp(bundle: Bundle, options: { readonly inputBytesMax?: number } = {}): Pdp {
   const evaluator = createEvaluator(bundle.image);
-  return answering(bundle.digest, options.inputBytesMax, (entrypoint, input) => evaluator.evaluate(entrypoint, input), () => Promise.resolve());
+  return answering(bundle, options.inputBytesMax, (entrypoint, input) => evaluator.evaluate(entrypoint, input), () => Promise.resolve());
 }
 
 /** The PDP of a sidecar that has no policy: every question is a fault, so nothing is gained. */
@@ -77,7 +87,7 @@ export function absentPdp(reason = 'no policy bundle is loaded'): Pdp {
 }
 
 function answering(
-  bundle: string,
+  { digest, evidence }: Pick<Bundle, 'digest' | 'evidence'>,
   inputBytesMax: number = INPUT_BYTES_MAX,
   evaluate: (entrypoint: Entrypoint, input: string) => unknown,
   close: () => Promise<void>,
@@ -89,7 +99,8 @@ function answering(
     return evaluate(entrypoint, text);
   };
   return {
-    bundle,
+    bundle: digest,
+    evidence,
     decide: async (input) => asDecision(await ask('access/decide', input)),
     schedule: async (input) => asSchedule(await ask('access/schedule', input), input),
     verify: async (input) => asVerification(await ask('access/verify', input)),

@@ -8,6 +8,8 @@ export const ENGINE_FAULTS = [
   'no-policy',
   /** A file of the bundle is missing, unlisted, or is not the one that the manifest names. */
   'bundle-tampered',
+  /** The trust folder names policy signers, and none of them has signed this bundle. */
+  'bundle-unsigned',
   /** The bundle is whole but is not one that this engine can run. */
   'bad-bundle',
   /** The module calls a built-in function that the runtime does not provide. */

@@ -90,13 +90,10 @@ export function parseTrust(texts: TrustTexts): LoadedTrust {
   const policy = parsePolicy(texts.policy);
   const digest = trustDigest(texts);
   if (texts.rest === null) return { policy, sidecars: new Map(), executors: new Map(), requirements: NO_REQUIREMENTS, digest };
-  return {
-    policy,
-    sidecars: sidecarsOf(parseFile(SIDECARS, texts.rest.sidecars, sidecarsFileSchema), policy),
-    executors: executorsOf(parseFile(EXECUTORS, texts.rest.executors, executorsFileSchema)),
-    requirements: checkedRequirements(parseFile(REQUIREMENTS, texts.rest.requirements, requirementsFileSchema)),
-    digest,
-  };
+  const sidecars = sidecarsOf(parseFile(SIDECARS, texts.rest.sidecars, sidecarsFileSchema), policy);
+  const requirements = checkedRequirements(parseFile(REQUIREMENTS, texts.rest.requirements, requirementsFileSchema));
+  checkPolicySigners(requirements, [...policy.logs.map(({ verifier }) => verifier), ...[...sidecars.values()].flat()]);
+  return { policy, sidecars, executors: executorsOf(parseFile(EXECUTORS, texts.rest.executors, executorsFileSchema)), requirements, digest };
 }
 
 /** The digest of the RFC 8785 object in which each file's name has the digest of its bytes: any change of any file is another trust. */
@@ -232,4 +229,16 @@ function checkedRequirements(requirements: RequirementsFile): RequirementsFile {
     seen.add(hex(verifier)).add(verifier.keyName);
   });
   return requirements;
+}
+
+/** @param sidecars the keys that a sidecar's host holds */
+function checkPolicySigners({ policySigners = [] }: RequirementsFile, sidecars: readonly Verifier[]): void {
+  const seen = new Set<string>();
+  policySigners.forEach((key, i) => {
+    const verifier = parseKey(REQUIREMENTS, `/policySigners/${i}`, key);
+    if (seen.has(hex(verifier)) || seen.has(verifier.keyName)) throw new TrustError(REQUIREMENTS, `/policySigners/${i}`, 'a key that is listed already');
+    // A sidecar that could sign its own policy would be held to nothing by it.
+    if (sidecars.some((one) => hex(one) === hex(verifier))) throw new TrustError(REQUIREMENTS, `/policySigners/${i}`, 'a key that a sidecar holds: policy needs a signer of its own');
+    seen.add(hex(verifier)).add(verifier.keyName);
+  });
 }

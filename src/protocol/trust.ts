@@ -39,6 +39,8 @@ export const requirementsFileSchema = z.strictObject({
   floors: z.array(floorSchema).max(256),
   /** Keys that may revoke straight at the executor, the sidecar dead. */
   revokers: z.array(z.strictObject({ principal: personIdSchema, key: vkeySchema })).max(64),
+  /** Whose policy bundles may be run: by a sidecar, and again by a verifier (REPLAY). Left out or empty: a sidecar runs what it is given, a verifier none. */
+  policySigners: z.array(vkeySchema).max(16).optional(),
   /** Milliseconds of clock difference between signer and executor that are tolerated. */
   clockSkewMs: z.int().min(0).max(60_000),
 });

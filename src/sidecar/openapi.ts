@@ -41,6 +41,8 @@ export const NAMED_SCHEMAS = {
   Discovery: schemas.discoverySchema,
   PackRequest: schemas.packBodySchema,
   LockLifting: schemas.liftBodySchema,
+  Erasure: schemas.erasureViewSchema,
+  ErasureRequest: schemas.eraseBodySchema,
   Evidence: schemas.evidenceSchema,
   Lease: schemas.leaseViewSchema,
   LeaseList: schemas.leaseListSchema,

@@ -8,7 +8,7 @@ import { changeRequestSchema } from '../protocol/request.ts';
 import type { ErrorCode } from './errors.ts';
 import {
   acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema, discoverySchema,
-  evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
+  eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
   lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
   reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
   stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
@@ -159,6 +159,11 @@ export const ROUTES = {
     method: 'POST', path: '/v1/locks/{id}/lift', roles: 'any', query: noQuerySchema, body: liftBodySchema,
     summary: 'The lock is no more; the changes that waited for it go on.',
     status: 200, answer: lockViewSchema, problems: ['no-such-lock', 'not-allowed', 'ledger-unwritable'],
+  },
+  erase: {
+    method: 'POST', path: '/v1/erasures', roles: ['eraser'], query: noQuerySchema, body: eraseBodySchema,
+    summary: 'The objects are forgotten: who asked and why is on record, and their bytes are zero wherever they were. The same again changes nothing.',
+    status: 200, answer: erasureViewSchema, problems: ['no-such-change', 'no-such-object', 'not-erasable', 'not-allowed', 'ledger-unwritable'],
   },
   reconcile: {
     method: 'POST', path: '/v1/reconciliations', roles: 'any', query: waitQuerySchema, body: reconcileBodySchema,

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { findingCodeSchema } from '../change/events.ts';
 import { DISCREPANCY_CODES } from '../change/compare.ts';
 import { STATES } from '../change/state.ts';
+import { ERASABLE_KINDS, ERASED_MAX, OBJECT_KINDS } from '../evidence/erasable.ts';
 import { askedSchema } from '../evidence/pack-format.ts';
 import { countsSchema, findingIdSchema } from '../evidence/reconciled.ts';
 import { counterOfferSchema, decisionSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
@@ -204,6 +205,22 @@ export const lockViewSchema = z.strictObject({
 export type LockView = z.infer<typeof lockViewSchema>;
 export const lockListSchema = z.strictObject({ locks: z.array(lockViewSchema) });
 export type LockList = z.infer<typeof lockListSchema>;
+
+/** These objects, or those of one change: without `kinds` its policy inputs, plans and states, not the facts, which are others' as well. `basis`: why it may, or must, be. */
+export const eraseBodySchema = z
+  .strictObject({
+    objects: z.array(digestSchema).min(1).max(ERASED_MAX).refine((digests) => new Set(digests).size === digests.length, 'an object is named twice').optional(),
+    change: changeIdSchema.optional(), kinds: z.array(z.enum(ERASABLE_KINDS)).min(1).max(ERASABLE_KINDS.length).optional(), basis: commentSchema,
+  })
+  .refine((body) => (body.objects === undefined) !== (body.change === undefined), { path: ['objects'], error: 'name objects, or a change' })
+  .refine((body) => body.kinds === undefined || body.change !== undefined, { path: ['kinds'], error: 'kinds are those of a change' });
+export type EraseBody = z.infer<typeof eraseBodySchema>;
+const erasedObjectSchema = z.strictObject({
+  digest: digestSchema, kind: z.enum(OBJECT_KINDS), /** Of the record that says so. */ seq: z.int().min(0), /** Every change whose records name it. */ changes: z.array(changeIdSchema),
+});
+/** `already`: under an earlier record. */
+export const erasureViewSchema = z.strictObject({ erased: z.array(erasedObjectSchema), already: z.array(erasedObjectSchema) });
+export type ErasureView = z.infer<typeof erasureViewSchema>;
 
 /** A record as the ledger holds it: its RFC 8785 form is the entry's bytes. `docs/records.md` has the bodies. */
 export const recordSchema = z.strictObject({

@@ -19,6 +19,7 @@ import { recentHistory } from '../notify/history.ts';
 import { startNotifier, type Notifier } from '../notify/notifier.ts';
 import { openReceivers } from '../notify/receivers.ts';
 import { absentPdp, EngineFault, openPdp, type Pdp } from '../pdp/engine.ts';
+import { policySignersOf } from '../protocol/policy-bundle.ts';
 import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
 import { VERSION } from '../version.ts';
 import { keepAnchors } from '../witnessing/anchors.ts';
@@ -110,7 +111,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(await holdData(disk));
     const deliveries = await openDeliveryStore({ disk, directory: 'deliveries', clock, keepMs: config.limits.deliverySeconds * 1000 * DELIVERY_MARGIN, logger });
     undo.push(() => deliveries.close());
-    const pdp = await openPolicy(config, logger);
+    const pdp = await openPolicy(config, trust, logger);
     undo.push(() => pdp.close());
     const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs(), reserveBytes: RESERVE_BYTES, ...(rotateFrom === null ? {} : { rotateFrom: { signer: rotateFrom, actor: `sidecar:${logIdOf(config.origin)}` } }) });
     undo.push(() => log.close());
@@ -229,10 +230,10 @@ function requireTrusted(config: Config, trust: Trust): void {
 }
 
 /** The bundle, or a PDP that answers nothing: then nothing is given, and everything can still be taken back (invariant 4). */
-async function openPolicy(config: Config, logger: Logger): Promise<Pdp> {
+async function openPolicy(config: Config, trust: Trust, logger: Logger): Promise<Pdp> {
   const directory = config.policy ?? defaultPolicyDirectory();
   try {
-    return await openPdp({ directory, deadlineMs: config.limits.policyDeadlineMs });
+    return await openPdp({ directory, signers: policySignersOf(trust.requirements), deadlineMs: config.limits.policyDeadlineMs });
   } catch (error) {
     if (!(error instanceof EngineFault)) throw error;
     logger.error({ code: error.code, directory }, `no policy is in force, so nothing is given: ${error.message}`);

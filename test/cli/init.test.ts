@@ -61,7 +61,7 @@ describe('countersign init', () => {
 
   it('keeps every secret in a file of its owner alone, and prints none', () => {
     const secrets = [...files(at())].filter((path) => /PRIVATE\+KEY|AGE-SECRET-KEY|cst_/.test(readFileSync(path, 'utf8')));
-    expect(secrets.length).toBe(6);
+    expect(secrets.length).toBe(7);
     for (const path of [...secrets, at('tokens.json'), at('secrets', 'postgres.password'), at('keys', 'fingerprint.key')]) expect(statSync(path).mode & 0o777, path).toBe(0o600);
     expect(`${ran.stdout}${ran.stderr}`).not.toMatch(/PRIVATE\+KEY|AGE-SECRET-KEY|cst_/);
     expect(statSync(at()).mode & 0o777).toBe(0o700);

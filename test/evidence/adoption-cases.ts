@@ -154,7 +154,7 @@ export const ADOPTION_CASES: readonly AdoptionCase[] = [
     title: 'a change that is adopted when the log had begun', code: 'adopted-late',
     lie: (place) => place.rewrite((drafts) => [drafts[0]!, systemDraft('ledger.opened', { origin: 'story.example/second', epoch: 1, version: '0.1.0' }, newSidecar, START_MS + 500_000), ...drafts.slice(1)]),
   },
-  { title: 'a log that adopts another later on', code: 'adopted-late', lie: (place) => place.rewrite((drafts) => [systemDraft('bundle.activated', { bundle: null }, newSidecar, START_MS + 500_000), ...drafts]) },
+  { title: 'a log that adopts another later on', code: 'adopted-late', lie: (place) => place.rewrite((drafts) => [systemDraft('bundle.activated', { bundle: null, listing: null, signature: null }, newSidecar, START_MS + 500_000), ...drafts]) },
   { title: 'a log that says twice what it adopts', code: 'adopted-late', lie: (place) => place.rewrite(([first, ...rest]) => [first!, first!, ...rest]) },
   { title: 'an adoption in the name of a person', code: 'wrong-actor', lie: adoption((one) => ({ ...one, draft: { ...one.draft, actor: 'person:mallory' } })) },
   {

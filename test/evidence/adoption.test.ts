@@ -203,7 +203,7 @@ describe('a log whose predecessor is not known', () => {
   it('fails for what its own records say, all the same', async () => {
     place = await adoptStory(toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS))).beats, START_MS + 500_000, { first: [lockOf(`lck_${'0'.repeat(26)}`)] });
     expect(workflowOf(await place.verify(bothTrusted({ ticketsOf: [NEW_ORIGIN] })))).toMatchObject({ status: 'notEstablished' });
-    await place.tell([], [systemDraft('bundle.activated', { bundle: null }, 'person:mallory', START_MS + 501_000)]);
+    await place.tell([], [systemDraft('bundle.activated', { bundle: null, listing: null, signature: null }, 'person:mallory', START_MS + 501_000)]);
     expect(workflowOf(await place.verify(bothTrusted({ ticketsOf: [NEW_ORIGIN] })))).toMatchObject({ status: 'fails', message: expect.stringContaining('wrong-actor') as string });
   });
 

@@ -14,7 +14,7 @@ let pack: Buffer;
 beforeAll(async () => {
   const told = cleanStory();
   ({ provision, grant } = told);
-  const policy = systemDraft('bundle.activated', { bundle: digestOf(Buffer.from('bundle')) }, sidecar, START_MS);
+  const policy = systemDraft('bundle.activated', { bundle: digestOf(Buffer.from('bundle')), listing: null, signature: null }, sidecar, START_MS);
   ledger = await ledgerOf([policy, ...linesOf(told.beats), 'heads']);
   pack = await ledger.pack({ change: provision.changeId });
 });

@@ -96,7 +96,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
     invariant: 3, who: 'a sidecar that disarms the earlier order before the extension is on record', from: 14, wraps: { transport: hasty },
   },
   {
-    invariant: 4, who: 'a policy engine that allows when it cannot decide', from: 14,
+    invariant: 4, who: 'a policy engine that allows when it cannot decide', from: 24,
     wraps: { pdp: (pdp) => changed(pdp, { decide: (input) => pdp.decide(input).catch((error: unknown) => {
       if (error instanceof EngineFault) return allow(input);
       throw error;
@@ -104,7 +104,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
   },
   { invariant: 5, who: 'a fold that misses the last record', wraps: { log: (log) => changed<Log>(log, { entries: (from, to) => log.entries(from, to ?? (from === 0 && log.durableSize > 6 ? log.durableSize - 1 : log.durableSize)) }) } },
   {
-    invariant: 6, who: 'a worker that repeats what may have happened', from: 330,
+    invariant: 6, who: 'a worker that repeats what may have happened', from: 344,
     wraps: { connector: (connector) => changed<Connector>(connector, { apply: (input) => connector.apply(input).catch((error: unknown) => {
       if (error instanceof TargetError && error.kind === 'ambiguous') return connector.apply(input);
       throw error;

@@ -8,6 +8,7 @@ import type { CalendarFile } from '../../src/facts/schemas.ts';
 import { inlinePdp, type Pdp } from '../../src/pdp/engine.ts';
 import type { RequirementsFile } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
+import { policySigner } from './replaying.ts';
 
 export const START_MS = Date.parse('2026-11-23T09:00:00.000Z');
 export const ORIGIN = 'sim.example/ledger';
@@ -74,7 +75,7 @@ export async function fixtures(): Promise<Fixtures> {
   };
   const verifier = (of: Signer): Verifier => remembering(parseVerifier(of.vkey));
   const requirements: RequirementsFile = {
-    v: 1, clockSkewMs: 2_000, revokers: [{ principal: 'person:sam', key: keys.revoker.vkey }],
+    v: 1, clockSkewMs: 2_000, revokers: [{ principal: 'person:sam', key: keys.revoker.vkey }], policySigners: [policySigner.vkey],
     floors: [{ connector: 'pg-dev', target: '*', privilege: 'table:public.orders:SELECT', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: 28_800 }],
   };
   const policy = parseTrustPolicy(`${logLines(keys)}quorum none\n`);

@@ -16,7 +16,9 @@ import type { Decision } from '../../src/protocol/decision.ts';
 import type { PlanStep } from '../../src/protocol/plan.ts';
 import type { Dsse } from '../../src/protocol/signed.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
+import type { Replayer } from '../../src/evidence/replay.ts';
 import { EXECUTORS, fixtures, logLines, ORIGIN, START_MS, type Keys } from './fixtures.ts';
+import { keepAnswers, simBundle } from './replaying.ts';
 import type { Rng } from './rng.ts';
 import type { Process, Scheduler } from './scheduler.ts';
 import { createSimDisk, type SimDisk } from './sim-disk.ts';
@@ -111,6 +113,10 @@ export interface World {
   foreignHands: boolean;
   /** Whether the sidecar's clock was farther off in this run than executors tolerate. */
   wildClock: boolean;
+  /** Whether the sidecar's policy is not what this run's policy says. */
+  readonly liesAboutPolicy: boolean;
+  /** Gives the answers of this run's policy again. */
+  readonly replayer: Replayer;
   /** Client tokens of what somebody put back after it was taken back. */
   readonly resurrected: Set<string>;
   /** Client tokens of steps that a thief with another sidecar's keys sends. */
@@ -147,6 +153,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
   targets.get('pg-main')!.addAccount('app', 'warehouse_sync', ['table:public.orders:SELECT']);
   addLogins(targets.get('pg-main')!);
   targets.get('pg-dev')!.addAccount('app_dev', 'report_preview', []);
+  const answers = keepAnswers();
   const engines = new Map<Process, { readonly engine: Engine; readonly log: Log }>();
   const workers = new Map<Process, Worker>();
   const randoms = rng.fork('randomness of programs');
@@ -202,8 +209,9 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       return ask();
     };
     return {
-      bundle: pdp.bundle, decide: async (input) => escalatedSoon(await answer(() => pdp.decide(input)), escalations), verify: (input) => answer(() => pdp.verify(input)),
-      schedule: (input) => answer(() => pdp.schedule(input)), reconcile: (input) => answer(() => pdp.reconcile(input)), close: async () => undefined,
+      ...simBundle, decide: (input) => answers.keep('access/decide', input, async () => escalatedSoon(await answer(() => pdp.decide(input)), escalations)),
+      verify: (input) => answers.keep('access/verify', input, () => answer(() => pdp.verify(input))), schedule: (input) => answer(() => pdp.schedule(input)),
+      reconcile: (input) => answers.keep('access/reconcile', input, () => answer(() => pdp.reconcile(input))), close: async () => undefined,
     };
   };
 
@@ -236,7 +244,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
 
   let incarnation = 0;
   const world: World = {
-    scheduler, network, sidecar, executors, targets, trust, facts, keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
+    replayer: answers.replayer, liesAboutPolicy: wraps.pdp !== undefined, scheduler, network, sidecar, executors, targets, trust, facts, keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
     engine: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.engine ?? null)),
     log: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.log ?? null)),
     worker: (audience) => {

@@ -44,6 +44,8 @@ const PEOPLE: Readonly<Record<string, readonly Role[]>> = {
   'person:sam': ['operator'],
   'person:mallory': ['caller', 'approver'],
   'person:kim': ['auditor'],
+  'person:vera': ['eraser'],
+  'nhi:prod/eraser': ['eraser'],
 };
 export const tokenOf = (principal: string): string => `cst_${Buffer.from(principal).toString('base64url')}`;
 

@@ -9,6 +9,7 @@ import { nodeDisk, verifyLedger, type RuleSet } from '../../ledger/index.ts';
 import { evolve, type ChangeState } from '../../src/change/state.ts';
 import { isChangeEventType, RECORD_VERSIONS, toEvent } from '../../src/evidence/record.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
+import { createReplayer } from '../../src/pdp/replayer.ts';
 import { loadTrustFolder } from '../../src/protocol/trust-folder.ts';
 
 const GOLDEN = join(import.meta.dirname, 'golden');
@@ -24,9 +25,11 @@ describe.each(readdirSync(GOLDEN))('the golden ledger of format %s', (version) =
 
   it('still verifies', async () => {
     const trust = await loadTrustFolder(join(directory, 'trust'));
-    const { verdicts, head } = await verifyEvidence({ disk: nodeDisk(directory), directory: 'ledger', trust, wholeFolder: true });
+    const { verdicts, head, replay } = await verifyEvidence({ disk: nodeDisk(directory), directory: 'ledger', trust, wholeFolder: true, replayer: createReplayer() });
     const required = verdicts.filter(({ name }) => ['INTEGRITY', 'SIGNATURE', 'COMPLETENESS', 'WORKFLOW'].includes(name));
     expect(required.map(({ name, status }) => [name, status])).toEqual([['INTEGRITY', 'holds'], ['SIGNATURE', 'holds'], ['COMPLETENESS', 'holds'], ['WORKFLOW', 'holds']]);
+    // The policy of then, run by the engine of now. Version 1 kept none.
+    expect([verdicts.find(({ name }) => name === 'REPLAY')?.status, replay?.differing ?? 0]).toEqual([version === 'v1' ? 'notEstablished' : 'holds', 0]);
     expect([head?.size, Buffer.from(head?.root ?? []).toString('hex')]).toEqual([expected.size, expected.root]);
   });
 

@@ -156,11 +156,10 @@ export function keepLedgerCopy(options: LedgerCopyOptions): NatsLedgerCopy {
   const eraseObjects = async (manager: JetStreamManager, digests: unknown): Promise<void> => {
     for (const digest of Array.isArray(digests) ? (digests as readonly unknown[]) : []) {
       if (typeof digest !== 'string') continue;
-      for (let part = 0; ; part += 1) {
-        const found = await lastMessage(manager, objectPart(log.logId, digest, part));
-        if (found === null) break;
-        await manager.streams.deleteMessage(STREAMS.ledger, found.seq, true);
-      }
+      const parts: number[] = [];
+      for (let found = await lastMessage(manager, objectPart(log.logId, digest, 0)); found !== null; found = await lastMessage(manager, objectPart(log.logId, digest, parts.length))) parts.push(found.seq);
+      // The first goes last: while it is there, whoever goes on with this finds all the others.
+      for (const seq of parts.reverse()) await manager.streams.deleteMessage(STREAMS.ledger, seq, true);
     }
   };
 

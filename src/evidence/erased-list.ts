@@ -1,0 +1,46 @@
+/** What was erased of a ledger, object by object: what it was, whose, and the record under which it went. */
+import type { LedgerRecord, RuleSet } from '../../ledger/index.ts';
+import { namedBy, type ObjectKind } from './erasable.ts';
+import type { ReadObject } from './record.ts';
+
+export interface ErasedOnRecord {
+  readonly digest: string;
+  readonly kind: ObjectKind;
+  /** The change whose record names it first; null for a record of no change. */
+  readonly change: string | null;
+  /** Of that record. */
+  readonly namedBy: number;
+  /** Of the erasure record. */
+  readonly seq: number;
+}
+
+/** Those that are listed; all are counted by the ledger's own verification. */
+export const ERASED_LISTED_MAX = 1_000;
+
+/** The rules, and beside them the list: `found` gets it with the verdicts. */
+export function withErasedList(rules: RuleSet, found: (erased: readonly ErasedOnRecord[]) => void): RuleSet {
+  const missing = new Map<string, Omit<ErasedOnRecord, 'seq'>>();
+  const under = new Map<string, number>();
+  const note = async (record: LedgerRecord, readObject: ReadObject): Promise<void> => {
+    if (record.type === 'erasure') {
+      const erased = record.body['erased'];
+      for (const digest of Array.isArray(erased) ? erased : []) if (typeof digest === 'string' && missing.has(digest) && !under.has(digest)) under.set(digest, record.seq);
+    }
+    if (record.objects.length === 0 || missing.size >= ERASED_LISTED_MAX) return;
+    for (const [digest, kind] of namedBy(record)) {
+      if (missing.has(digest) || !record.objects.includes(digest) || (await readObject(digest)) !== null) continue;
+      missing.set(digest, { digest, kind, change: record.change, namedBy: record.seq });
+    }
+  };
+  return {
+    names: rules.names,
+    async record(record, readObject) {
+      await note(record, readObject);
+      await rules.record(record, readObject);
+    },
+    async finish() {
+      found([...missing.values()].flatMap((one) => (under.has(one.digest) ? [{ ...one, seq: under.get(one.digest)! }] : [])));
+      return rules.finish();
+    },
+  };
+}

@@ -1,0 +1,90 @@
+/**
+ * Whether what policy was asked is what the ledger tells: the question is composed again from the change and the recorded facts, with the code
+ * that composed it. A sidecar that asks about another requester, target or fact than is recorded gets an honest answer to a false question.
+ *
+ * Taken from the question, since nothing else says it: the time, the age of the facts, which connectors there were, and what calendars, locks,
+ * the parent and the extended change were at that moment. WORKFLOW holds what is done to those.
+ */
+import { canonicalText, parseStrict } from '../../ledger/index.ts';
+import type { ChangeEvent } from '../change/events.ts';
+import { stepOf, type ChangeState } from '../change/state.ts';
+import { factsOf, type Facts } from '../facts/facts.ts';
+import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
+import { buildChangeInput, buildReconcileInput, buildVerificationInput } from '../pdp/build-input.ts';
+import { changeInputSchema, reconcileInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
+import { saltedObjectSchema, type SystemRecordBody } from './record.ts';
+
+/** What is not the question that the records lead to. */
+export class FalseQuestion extends Error {}
+
+/** The value of a salted object. @throws FalseQuestion for bytes that are none of that kind */
+export function valueOf(bytes: Uint8Array, kind: 'policyInput' | 'facts'): unknown {
+  const object = saltedObjectSchema.safeParse(parseStrict(bytes, { maxBytes: bytes.byteLength }));
+  if (!object.success || object.data.kind !== kind) throw new FalseQuestion(`its ${kind === 'facts' ? 'facts are' : 'input is'} no object of that kind`);
+  return object.data.value;
+}
+
+/** The facts in an object, as if they were loaded at 0. @throws FalseQuestion */
+export function factsIn(bytes: Uint8Array): Facts {
+  const value = valueOf(bytes, 'facts') as Readonly<Record<string, unknown>>;
+  const parsed = {
+    inventory: inventoryFileSchema.safeParse(value['inventory']), catalogue: catalogueSchema.safeParse(value['catalogue']), directory: directorySchema.safeParse(value['directory']),
+    usage: usageFileSchema.nullable().safeParse(value['usage']), calendar: calendarSchema.nullable().safeParse(value['calendar']),
+  };
+  if (Object.values(parsed).some(({ success }) => !success)) throw new FalseQuestion('its facts are not such as a sidecar loads');
+  return factsOf(
+    { inventory: parsed.inventory.data!, catalogue: parsed.catalogue.data!, directory: parsed.directory.data!, usage: parsed.usage.data ?? null, calendar: parsed.calendar.data ?? null }, 0,
+  );
+}
+
+/** @param before the change before the decision @throws FalseQuestion */
+export function checkDecideInput(value: unknown, event: Extract<ChangeEvent, { type: 'policy.decided' }>, before: ChangeState, facts: Facts): void {
+  const parsed = changeInputSchema.safeParse(value);
+  if (!parsed.success) throw new FalseQuestion('its input is none of access/decide');
+  const given = parsed.data;
+  const { phase } = event.body;
+  // No plan at the request: then a decision was made before there was one, whatever is planned later.
+  const plan = phase === 'dispatch' ? before.plan : (event.attached?.plan ?? null);
+  const step = phase === 'dispatch' ? stepOf(before) : null;
+  const built = buildChangeInput({
+    phase, nowMs: given.nowMs, state: before, plan, before: before.before,
+    step: step === null ? null : { action: step.action, number: before.finished.length + 1 },
+    account: plan?.steps[0]?.account ?? null, facts: { ...facts, loadedAtMs: given.nowMs - given.facts.ageMs }, connectors: given.facts.connectors, locks: given.facts.locks,
+    parent: given.change.parent, extended: null,
+  });
+  hold({ ...built, change: { ...built.change, extends: given.change.extends }, facts: { ...built.facts, calendar: given.facts.calendar } }, given);
+}
+
+/** @throws FalseQuestion */
+export function checkVerifyInput(value: unknown, before: ChangeState, facts: Facts): void {
+  const parsed = verificationInputSchema.safeParse(value);
+  if (!parsed.success) throw new FalseQuestion('its input is none of access/verify');
+  const built = buildVerificationInput(before, facts, parsed.data.nowMs);
+  if (built === null) throw new FalseQuestion('nothing was carried out that could be verified');
+  hold(built, parsed.data);
+}
+
+/** @throws FalseQuestion */
+export function checkReconcileInput(value: unknown, finding: SystemRecordBody<'reconcile.found'>, facts: Facts): void {
+  const parsed = reconcileInputSchema.safeParse(value);
+  if (!parsed.success) throw new FalseQuestion('its input is none of access/reconcile');
+  hold(buildReconcileInput(finding, facts, parsed.data.nowMs), parsed.data);
+}
+
+function hold(due: object, given: object): void {
+  const differing = differences(due as Members, given as Members);
+  if (differing.length > 0) throw new FalseQuestion(`policy was told another ${differing.slice(0, 3).join(', ')} than the records tell`);
+}
+
+type Members = Readonly<Record<string, unknown>>;
+
+/** The members that differ, two levels deep: `change.requester`. */
+function differences(due: Members, given: Members, within = ''): string[] {
+  const names = [...new Set([...Object.keys(due), ...Object.keys(given)])].sort();
+  return names.flatMap((name) => {
+    const [a, b] = [due[name], given[name]];
+    if (a !== undefined && b !== undefined && canonicalText(a) === canonicalText(b)) return [];
+    const isGroup = within === '' && [a, b].every((one) => typeof one === 'object' && one !== null && !Array.isArray(one));
+    return isGroup ? differences(a as Members, b as Members, `${name}.`) : [`${within}${name}`];
+  });
+}

@@ -1,0 +1,48 @@
+/** Facts in memory, whichever way they came: read from files, or from the object that a record names. */
+import type { z } from 'zod';
+import { canonicalBytes, digestOf } from '../../ledger/index.ts';
+import type { CalendarFile, Catalogue, Directory, InventoryFact, inventoryFileSchema, UsageFile } from './schemas.ts';
+
+export const FACT_KINDS = ['inventory', 'catalogue', 'directory', 'usage', 'calendar'] as const;
+export type FactKind = (typeof FACT_KINDS)[number];
+
+/** The documents themselves: what a decision's evidence names by digest. */
+export interface FactsValue {
+  readonly inventory: z.infer<typeof inventoryFileSchema>;
+  readonly catalogue: Catalogue;
+  readonly directory: Directory;
+  /** null: nothing is observed. */
+  readonly usage: UsageFile | null;
+  /** null: no maintenance calendar is kept. */
+  readonly calendar: CalendarFile | null;
+}
+
+/** Facts as they were at one moment. Never changed: another load gives another object. */
+export interface Facts {
+  readonly inventory: ReadonlyMap<string, InventoryFact>;
+  readonly catalogue: Catalogue;
+  readonly directory: Directory;
+  readonly usage: UsageFile | null;
+  readonly calendar: CalendarFile | null;
+  readonly loadedAtMs: number;
+  readonly value: FactsValue;
+  /** sha256 of each document's RFC 8785 bytes: comments and spelling aside, the same facts have the same digest. */
+  readonly digests: Readonly<Record<FactKind, string | null>>;
+}
+
+/** The same facts, as `nowMs` loads them, from documents that fit their schemas and name nothing twice. */
+export function factsOf(value: FactsValue, nowMs: number): Facts {
+  const digest = (document: object | null): string | null => (document === null ? null : digestOf(canonicalBytes(document)));
+  return {
+    inventory: new Map(value.inventory.nhis.map((nhi) => [nhi.id, nhi])),
+    catalogue: value.catalogue,
+    directory: value.directory,
+    usage: value.usage,
+    calendar: value.calendar,
+    loadedAtMs: nowMs,
+    value,
+    digests: {
+      inventory: digest(value.inventory), catalogue: digest(value.catalogue), directory: digest(value.directory), usage: digest(value.usage), calendar: digest(value.calendar),
+    },
+  };
+}
