@@ -94,7 +94,7 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
     trust, wholeFolder, pinned, progress: progressOf(session, isPack ? 'files' : 'records'), signal: session.signal, listChanges: population !== null,
     ...(flags.minSize === undefined ? {} : { minSize: flags.minSize }), ...(flags.asOf === undefined ? {} : { asOfMs: parseTime(flags.asOf) }),
   };
-  const verification: EvidenceVerification | PackVerification = isPack ? await guarded(() => withPackFile(path, (pack) => verifyPack({ pack, ...common }))) : await verifyFolder(session, directory, old, common, flags);
+  const verification: EvidenceVerification | PackVerification = isPack ? await guarded(() => withPackFile(path, (pack) => verifyPack({ pack, ...common, ...(flags.replay ? { replayer: createReplayer() } : {}) }))) : await verifyFolder(session, directory, old, common, flags);
   out.progress('');
   if (population !== null) writePopulation(session, population, verification);
   const exit = exitOf(verification, required);

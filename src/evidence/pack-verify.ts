@@ -9,6 +9,8 @@ import { PackFault, readContents, textOf, type PackContents } from './pack-conte
 import { PackError, type PackAsked } from './pack-format.ts';
 import { workflowOf, type PackWorkflow } from './pack-workflow.ts';
 import { openPopulation } from './population.ts';
+import { openReplay, type Replay, type Replayer, type ReplayFindings } from './replay.ts';
+import { replayVerdict, UNPROVEN_BY_REPLAY, whyNoReplay } from './replay-verdict.ts';
 import { UNSEEN, unprovenIn, type EvidenceVerification } from './verify.ts';
 import type { WorkflowOptions } from './workflow.ts';
 
@@ -29,6 +31,8 @@ export interface VerifyPackOptions {
   readonly asOfMs?: number | null;
   /** Whether to list the changes that WORKFLOW judges. */
   readonly listChanges?: boolean;
+  /** Runs recorded policy; left out: REPLAY is not asked. */
+  readonly replayer?: Replayer;
   readonly progress?: (done: number, size: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -73,8 +77,10 @@ export async function verifyPack(options: VerifyPackOptions): Promise<PackVerifi
   for (const one of shown) brackets.record(one.seq, times.note(one), one.at);
   for (const time of opened === null ? [] : witnessedTimes(opened)) brackets.covered(claimed.size, time);
   const population = options.listChanges === true ? openPopulation() : null;
-  const workflow = await judged({ ...options, ...(population === null ? {} : { onChange: population.follow }) }, asked, contents, claimed);
-  const notProven = unproven(options, asked, contents, workflow, pinned !== null || (opened?.witnesses.length ?? 0) > 0);
+  const noReplay = whyNoReplay(options.trust, options.wholeFolder, options.replayer !== undefined);
+  const replay = noReplay !== null ? null : openReplay(options.trust!, options.replayer!);
+  const [workflow, replayed] = await replaying(replay, () => judged({ ...options, ...(population === null ? {} : { onChange: population.follow }) }, asked, contents, claimed, replay));
+  const notProven = [...unproven(options, asked, contents, workflow, pinned !== null || (opened?.witnesses.length ?? 0) > 0), ...(replayed === null || replayed.same === 0 ? [] : [UNPROVEN_BY_REPLAY])];
   return {
     verdicts: [
       integrityOf(contents, claimed),
@@ -83,17 +89,27 @@ export async function verifyPack(options: VerifyPackOptions): Promise<PackVerifi
       against(options, pinned, claimed) ?? completenessOf(asked, contents, claimed),
       workflow.verdict,
       brackets.verdict(times.span(), claimed.size),
-      NOT_RUN,
+      replayed === null ? notRun(noReplay!) : replayVerdict(replayed),
       { name: 'NOT PROVEN', status: 'notEstablished', message: notProven.join('; ') },
     ],
-    notProven, head, replay: null, erased: [], workflow: workflow.findings, population: workflow.findings === null ? null : (population?.rows() ?? null),
+    notProven, head, replay: replayed, erased: [], workflow: workflow.findings, population: workflow.findings === null ? null : (population?.rows() ?? null),
     objects: { count: objectCount + erasedCount, erased: erasedCount },
     firstAt: shown[0]!.at, lastAt: shown.at(-1)!.at,
     pack: { asked, records: shown.length, changes: [...byChange(shown).keys()] },
   };
 }
 
-const NOT_RUN: Verdict = { name: 'REPLAY', status: 'notEstablished', message: 'not run' };
+const notRun = (message: string): Verdict => ({ name: 'REPLAY', status: 'notEstablished', message });
+
+/** What `judge` comes to, and what was replayed meanwhile. Nothing runs any more afterwards. */
+async function replaying<T>(replay: Replay | null, judge: () => Promise<T>): Promise<readonly [T, ReplayFindings | null]> {
+  try {
+    const judged = await judge();
+    return [judged, replay === null ? null : await replay.finish()];
+  } finally {
+    await replay?.close();
+  }
+}
 
 function openPinned({ pinned, trust }: VerifyPackOptions): Checkpoint | null {
   if (pinned === undefined || pinned === null) return null;
@@ -112,7 +128,7 @@ function withoutContents(integrity: Verdict, signature?: Verdict, witness?: Verd
   const none = (name: string): Verdict => ({ name, status: 'notEstablished', message: 'there are no records to hold to it' });
   const notProven = [UNSEEN, ...outside()];
   return {
-    verdicts: [integrity, signature ?? none('SIGNATURE'), witness ?? none('WITNESS'), none('COMPLETENESS'), none('WORKFLOW'), none('TIME'), NOT_RUN, { name: 'NOT PROVEN', status: 'notEstablished', message: notProven.join('; ') }],
+    verdicts: [integrity, signature ?? none('SIGNATURE'), witness ?? none('WITNESS'), none('COMPLETENESS'), none('WORKFLOW'), none('TIME'), notRun('not run'), { name: 'NOT PROVEN', status: 'notEstablished', message: notProven.join('; ') }],
     notProven, head: null, workflow: null, population: null, replay: null, erased: [], objects: { count: 0, erased: 0 }, firstAt: null, lastAt: null, pack: null,
   };
 }
@@ -122,11 +138,11 @@ function integrityOf({ shown, objectCount, erasedCount }: PackContents, { size }
   return { name: 'INTEGRITY', status: 'holds', message: `${shown.length} of the ${size} records under the checkpoint, each under its proof, and ${objectCount} objects are, byte for byte, what was signed${erased}` };
 }
 
-async function judged({ trust, wholeFolder, graceMs, asOfMs, onChange, signal }: VerifyPackOptions & Pick<WorkflowOptions, 'onChange'>, asked: PackAsked, contents: PackContents, { origin }: Checkpoint): Promise<PackWorkflow> {
+async function judged({ trust, wholeFolder, graceMs, asOfMs, onChange, signal }: VerifyPackOptions & Pick<WorkflowOptions, 'onChange'>, asked: PackAsked, contents: PackContents, { origin }: Checkpoint, replay: Replay | null): Promise<PackWorkflow> {
   if (trust === null || !wholeFolder) {
     return { findings: null, verdict: { name: 'WORKFLOW', status: 'notEstablished', message: trust === null ? 'no trust was given' : 'no trust folder' } };
   }
-  return workflowOf(asked, contents, { trust, origin, ...(graceMs === undefined ? {} : { graceMs }), ...(asOfMs === undefined ? {} : { asOfMs }), ...(onChange === undefined ? {} : { onChange }) }, signal);
+  return workflowOf(asked, contents, { trust, origin, ...(graceMs === undefined ? {} : { graceMs }), ...(asOfMs === undefined ? {} : { asOfMs }), ...(onChange === undefined ? {} : { onChange }) }, replay, signal);
 }
 
 /** What a pinned checkpoint and a least size say against the pack, or leave open; null for nothing. */

@@ -5,6 +5,7 @@ import { openRelations, type Relations } from './relations.ts';
 import { byChange, gapIn } from './pack-complete.ts';
 import type { PackContents } from './pack-contents.ts';
 import type { PackAsked } from './pack-format.ts';
+import type { Replay } from './replay.ts';
 import { workflowVerdict } from './verify.ts';
 import { isMalformed, openWorkflow, type WorkflowFindings, type WorkflowOptions } from './workflow.ts';
 
@@ -13,7 +14,8 @@ export interface PackWorkflow {
   readonly verdict: Verdict;
 }
 
-export async function workflowOf(asked: PackAsked, contents: PackContents, options: WorkflowOptions, signal?: AbortSignal): Promise<PackWorkflow> {
+/** @param replay told of everything that WORKFLOW follows, and of nothing else */
+export async function workflowOf(asked: PackAsked, contents: PackContents, options: WorkflowOptions, replay: Replay | null, signal?: AbortSignal): Promise<PackWorkflow> {
   const { shown, readObject } = contents;
   const relations = openRelations();
   for (const { seq, change } of shown) {
@@ -23,7 +25,7 @@ export async function workflowOf(asked: PackAsked, contents: PackContents, optio
     await relations.take(await contents.readRecord(seq), readObject).catch(ignoreMalformed);
   }
   const { followed, left } = followable(contents, relations);
-  const workflow = openWorkflow({ ...options, isPartial: true });
+  const workflow = openWorkflow({ ...options, isPartial: true, ...(replay === null ? {} : { followed: (event, before) => replay.followed(event, before) }) });
   const locks = new Set<string>();
   for (const one of shown) {
     signal?.throwIfAborted();
@@ -34,6 +36,7 @@ export async function workflowOf(asked: PackAsked, contents: PackContents, optio
     const record = await contents.readRecord(one.seq);
     if (liftsUnseen(record, locks)) continue;
     await workflow.record(record, readObject);
+    await replay?.record(record, readObject);
   }
   const findings = await workflow.finish();
   return { findings, verdict: verdictOf(asked, findings, followed, left, logIdOf(options.origin)) };

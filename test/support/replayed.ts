@@ -3,9 +3,13 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { canonicalBytes, digestOf, generateSignerKey, nodeDisk, openLog, parseSigner, parseStrict, type JsonObject, type Log, type Signer } from '../../ledger/index.ts';
+import { canonicalBytes, digestOf, generateSignerKey, nodeDisk, openLog, parseSigner, parseStrict, readDirectory, type JsonObject, type Log, type Signer } from '../../ledger/index.ts';
 import type { DraftWithObjects } from '../../src/evidence/record.ts';
 import type { Replayer } from '../../src/evidence/replay.ts';
+import type { PackAsked } from '../../src/evidence/pack-format.ts';
+import { planPack } from '../../src/evidence/pack-plan.ts';
+import { verifyPack, type PackVerification } from '../../src/evidence/pack-verify.ts';
+import { writePack } from '../../src/evidence/pack-write.ts';
 import { verifyEvidence, type EvidenceVerification } from '../../src/evidence/verify.ts';
 import { readBundle, type Bundle } from '../../src/pdp/bundle.ts';
 import { inlinePdp, type Pdp } from '../../src/pdp/engine.ts';
@@ -14,6 +18,7 @@ import type { Provenance } from '../../src/protocol/decision.ts';
 import { signBundle } from '../../src/protocol/policy-bundle.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import { floorSchema } from '../../src/protocol/trust.ts';
+import type { Trust } from '../../src/protocol/trust-folder.ts';
 import type { ChangeView } from '../../src/sidecar/schemas.ts';
 import { GRANT, openTestSidecar, type TestOptions, type TestSidecar } from './sidecar.ts';
 
@@ -47,6 +52,8 @@ export interface Told {
   /** It, opened to be written and read; closed when the test is over. */
   open(): Promise<Log>;
   verify(options?: { readonly signers?: readonly Signer[]; readonly replayer?: Replayer | null }): Promise<EvidenceVerification>;
+  /** The same of a pack of all that it holds of that. */
+  verifyPackOf(asked: PackAsked, options?: { readonly signers?: readonly Signer[]; readonly replayer?: Replayer | null }): Promise<PackVerification>;
 }
 
 /** @param pdp what the sidecar decides with */
@@ -64,6 +71,11 @@ export async function tell(pdp: Pdp, story: (sidecar: TestSidecar) => Promise<vo
 
 function toldIn(sidecar: TestSidecar, directory: string): Told {
   const open = (place: string): Promise<Log> => openLog({ origin: sidecar.log.origin, disk: nodeDisk(place), directory: 'ledger', journal: 'journal', signer: sidecar.logSigner, now: () => Date.now() });
+  const trustIn = (signers: readonly Signer[]): Trust => {
+    // What policy allows without an approval the floor does as well.
+    const floors = [floorSchema.parse({ connector: '*', target: '*', privilege: '*', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: null })];
+    return { ...sidecar.trust, requirements: { ...sidecar.trust.requirements, floors, ...(signers.length === 0 ? {} : { policySigners: signers.map(({ vkey }) => vkey) }) } };
+  };
   return {
     sidecar, directory,
     async open() {
@@ -85,12 +97,13 @@ function toldIn(sidecar: TestSidecar, directory: string): Told {
       return toldIn(sidecar, place);
     },
     verify({ signers = [policySigner], replayer = createReplayer() } = {}) {
-      // What policy allows without an approval the floor does as well.
-      const floors = [floorSchema.parse({ connector: '*', target: '*', privilege: '*', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: null })];
-      const requirements = { ...sidecar.trust.requirements, floors, ...(signers.length === 0 ? {} : { policySigners: signers.map(({ vkey }) => vkey) }) };
-      return verifyEvidence({
-        disk: nodeDisk(directory), directory: 'ledger', trust: { ...sidecar.trust, requirements }, wholeFolder: true, ...(replayer === null ? {} : { replayer }),
-      });
+      return verifyEvidence({ disk: nodeDisk(directory), directory: 'ledger', trust: trustIn(signers), wholeFolder: true, ...(replayer === null ? {} : { replayer }) });
+    },
+    async verifyPackOf(asked, { signers = [policySigner], replayer = createReplayer() } = {}) {
+      const reading = await readDirectory(nodeDisk(directory), 'ledger');
+      const pieces: Uint8Array[] = [];
+      for await (const piece of writePack(reading, await planPack(reading, asked))) pieces.push(piece);
+      return verifyPack({ pack: Buffer.concat(pieces), trust: trustIn(signers), wholeFolder: true, ...(replayer === null ? {} : { replayer }) });
     },
   };
 }
