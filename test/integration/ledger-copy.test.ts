@@ -202,6 +202,8 @@ describe.skipIf(!hasNats())('the copy of a ledger', () => {
     expect(await first.copy.holds(6, LONG_MS)).toBe(true);
     await closeAll();
     await cp(join(root, 'a'), join(root, 'clone'), { recursive: true });
+    // As a clone of the whole volume: nothing in it tells that it is a copy.
+    await rm(join(root, 'clone', 'journal', 'place'));
     const [one, two] = [await keep('a'), await keep('clone')];
     expect([await one.copy.compared(LONG_MS), await two.copy.compared(LONG_MS)]).toEqual(['same', 'same']);
     await fill(one.log, 8);
@@ -221,7 +223,10 @@ describe.skipIf(!hasNats())('the copy of a ledger', () => {
     await fill(first.log, 4);
     expect(await first.copy.holds(4, LONG_MS)).toBe(true);
     await closeAll();
-    if (size > 0) await cp(join(root, 'a'), join(root, 'other'), { recursive: true });
+    if (size > 0) {
+      await cp(join(root, 'a'), join(root, 'other'), { recursive: true });
+      await rm(join(root, 'other', 'journal', 'place'));
+    }
     const more = await keep('a');
     await fill(more.log, 7);
     expect(await more.copy.holds(7, LONG_MS)).toBe(true);
@@ -315,6 +320,7 @@ describe.skipIf(!hasNats())('the copy of a ledger', () => {
       expect(await first.copy.holds(4, LONG_MS)).toBe(true);
       await closeAll();
       await cp(join(root, 'a'), join(root, 'b'), { recursive: true });
+      await rm(join(root, 'b', 'journal', 'place'));
       const again = await keep('a');
       await fill(again.log, 9);
       expect(await again.copy.holds(9, LONG_MS)).toBe(true);
