@@ -21,6 +21,7 @@ import { absentPdp, EngineFault, openPdp, type Pdp } from '../pdp/engine.ts';
 import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
 import { VERSION } from '../version.ts';
 import { createApp } from './app.ts';
+import { codeVersion } from './code-version.ts';
 import { openCopy } from './copy.ts';
 import { holdData } from './data-lock.ts';
 import { defaultPolicyDirectory } from './default-policy.ts';
@@ -118,13 +119,14 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const engine = await openEngine({
       log, pdp, facts: facts.current, transport, outbox, copy: copy ?? undefined, lockBoard: relay?.locks, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
+      snapshots: { disk, directory: 'state', signer: logSigner, code: await codeVersion() },
       onEvents: (state, events) => notifier?.take(state, events),
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
     });
     undo.push(() => engine.close());
     copy?.onRefilled((from, missing) => engine.recordCopyRefilled(from, missing));
     const telling = startNotifier({
-      logId: log.logId, receivers: [...receivers, ...(relay?.receivers ?? [])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.all(), sinceMs), durable: () => log.durable(),
+      logId: log.logId, receivers: [...receivers, ...(relay?.receivers ?? [])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.index.recordsSince(sinceMs)), durable: () => log.durable(),
       record: (changeId, end) => engine.recordNotification(changeId, end),
     });
     notifier = telling;

@@ -1,7 +1,11 @@
 /** The simulated world: one sidecar's host, two executors' hosts, their keys, trust, targets and policy; started, killed and started again. */
 import { LedgerError, openLog, type Disk, type Log, type RecordDraft } from '../../ledger/index.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits } from '../../src/engine/engine.ts';
+import type { Captured } from '../../src/engine/fold.ts';
 import type { Clock, DeliveryStore, Logger, Transport } from '../../src/engine/ports.ts';
+import type { SnapshotPlace } from '../../src/engine/snapshot.ts';
+import { openStore } from '../../src/engine/store.ts';
+import type { ChangeState } from '../../src/change/state.ts';
 import { systemDraft } from '../../src/evidence/record.ts';
 import type { Connector } from '../../src/executor/connector.ts';
 import type { WorkerLimits } from '../../src/executor/context.ts';
@@ -12,6 +16,7 @@ import type { Decision } from '../../src/protocol/decision.ts';
 import type { PlanStep } from '../../src/protocol/plan.ts';
 import type { Dsse } from '../../src/protocol/signed.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
+import { comparable } from './comparable.ts';
 import { EXECUTORS, fixtures, ORIGIN, START_MS, type Keys } from './fixtures.ts';
 import type { Rng } from './rng.ts';
 import type { Process, Scheduler } from './scheduler.ts';
@@ -31,6 +36,7 @@ const LIMITS: EngineLimits = { ...DEFAULT_LIMITS, ticketSeconds: 60, approvalSec
 export interface Wraps {
   readonly log?: (log: Log) => Log;
   readonly sidecarDisk?: (disk: Disk, sim: SimDisk) => Disk;
+  readonly snapshots?: (place: SnapshotPlace) => SnapshotPlace;
   readonly executorDisk?: (disk: Disk, sim: SimDisk) => Disk;
   readonly executorClock?: (clock: Clock) => Clock;
   readonly transport?: (transport: Transport) => Transport;
@@ -158,12 +164,23 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       watchers.disarmed(order);
       return line.disarm(audience, order);
     } };
+    const kept: SnapshotPlace = { disk, directory: 'state', signer: keys.log, code: 'sim', every: { running: 12, closing: 1 } };
+    const snapshots = wraps.snapshots?.(kept) ?? kept;
+    const unlike = await whatSnapshotsGetWrong(log, snapshots);
+    if (unlike !== null) watchers.broken(5, unlike);
+    /** Each change as the engine has it, in memory or not. */
+    const states = new Map<string, ChangeState>();
     const engine = await openEngine({
+      snapshots, atRestMax: 3, onEvents: (state) => void states.set(state.changeId, state),
       log, pdp: wraps.pdp?.(simPdp(process)) ?? simPdp(process), facts: () => (world.strictFacts ? strictFacts : facts), transport: wraps.transport?.(transport) ?? transport, deliveries: deliveryStore(disk),
       trust, ticketSigner: keys.ticket, executorOf: (connector) => EXECUTORS.find((one) => one.connector === connector)?.audience,
       connectors: EXECUTORS.map(({ connector }) => connector), clock, random: (length) => randoms.bytes(length), logger: logger('sidecar'), limits: LIMITS, version: '0.0.0-sim',
     });
-    engines.set(process, { engine, log });
+    for (const changeId of engine.index.newest()) {
+      const state = await engine.find(changeId);
+      if (state !== undefined && !states.has(changeId)) states.set(changeId, state);
+    }
+    engines.set(process, { engine: { ...engine, all: () => states.values(), get: (changeId) => states.get(changeId) }, log });
   };
   const simPdp = (process: Process): Pdp => {
     const answer = async <T>(ask: () => Promise<T>): Promise<T> => {
@@ -263,6 +280,17 @@ function addLogins(target: SimTarget): void {
   target.addAccount('app', 'freight_labels', ['table:public.customers:SELECT'], true);
   target.logins.add('orders_a', 'orders', 2);
   for (const name of ['ci_deployer', 'warehouse_sync', 'freight_sync', 'freight_labels']) target.logins.add(name, null);
+}
+
+/** What the ledger comes to by its snapshot and without it is the same in everything; else what is not, in a sentence. */
+async function whatSnapshotsGetWrong(log: Log, snapshots: SnapshotPlace): Promise<string | null> {
+  const options = { nowMs: () => 0, actor: 'nobody', changed: () => undefined };
+  const [quick, whole] = [(await openStore(log, { ...options, snapshots })).capture(), (await openStore(log, options)).capture()];
+  for (const name of ['lastAtMs', 'logs', 'system', 'locks', 'refused', 'reconciled', 'index'] as const) {
+    if (comparable(quick[name]) !== comparable(whole[name])) return `by its snapshot the ledger comes to other ${name} than folded whole`;
+  }
+  const live = ({ live: states }: Captured): string => comparable(states.toSorted((a, b) => (a.changeId < b.changeId ? -1 : 1)));
+  return live(quick) === live(whole) ? null : 'by its snapshot the ledger comes to other changes than folded whole';
 }
 
 /** A disk that fails while a program starts is no fault of the program. */

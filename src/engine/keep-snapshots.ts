@@ -1,0 +1,45 @@
+/** Keeps a snapshot of the fold now and then, and when the store closes. Nothing waits for it while running. */
+import type { Log } from '../../ledger/index.ts';
+import type { Fold } from './fold.ts';
+import type { Logger } from './ports.ts';
+import { writeSnapshot, type SnapshotPlace } from './snapshot.ts';
+
+const EVERY = { running: 65_536, closing: 4_096 };
+
+export interface SnapshotKeeper {
+  /** Starts one where enough records have come since the last. Called when all that is sequenced has been folded. */
+  look(): void;
+  close(): Promise<void>;
+}
+
+/** @param found the snapshot that was used; null for none */
+export function keepSnapshots(
+  place: SnapshotPlace, log: Log, fold: Fold, found: { readonly size: number; readonly turn: number } | null, logger: Pick<Logger, 'warn'> | undefined,
+): SnapshotKeeper {
+  const every = place.every ?? EVERY;
+  let last = { size: found?.size ?? 0, turn: found?.turn ?? 1 };
+  let writing: Promise<void> | null = null;
+  const look = (records: number): void => {
+    // What was sequenced past the fold is nobody's to vouch for.
+    if (writing !== null || log.failed !== null || fold.size !== log.size || fold.size - last.size < records) return;
+    const { size } = fold;
+    const captured = fold.capture();
+    last = { size, turn: last.turn + 1 };
+    const { turn } = last;
+    const write = async (): Promise<void> => {
+      await log.durable();
+      await writeSnapshot(place, log, size, captured, turn);
+    };
+    writing = write()
+      .catch((error: unknown) => logger?.warn({ size, error: error instanceof Error ? error.message : String(error) }, 'a snapshot could not be written; the next start takes longer'))
+      .finally(() => (writing = null));
+  };
+  return {
+    look: () => look(every.running),
+    async close() {
+      await writing;
+      look(every.closing);
+      await writing;
+    },
+  };
+}
