@@ -4,7 +4,10 @@ import type { Fold } from './fold.ts';
 import type { Logger } from './ports.ts';
 import { writeSnapshot, type SnapshotPlace } from './snapshot.ts';
 
-const EVERY = { running: 65_536, closing: 4_096 };
+/** A start folds so many records in about a second. */
+const EVERY = { running: 8_192, closing: 2_048 };
+/** What a snapshot of a long ledger costs grows with it: so many are taken by the time that it has doubled. */
+const PER_DOUBLING = 64;
 
 export interface SnapshotKeeper {
   /** Starts one where enough records have come since the last. Called when all that is sequenced has been folded. */
@@ -21,7 +24,7 @@ export function keepSnapshots(
   let writing: Promise<void> | null = null;
   const look = (records: number): void => {
     // What was sequenced past the fold is nobody's to vouch for.
-    if (writing !== null || log.failed !== null || fold.size !== log.size || fold.size - last.size < records) return;
+    if (writing !== null || log.failed !== null || fold.size !== log.size || fold.size - last.size < Math.max(records, fold.size / PER_DOUBLING)) return;
     const { size } = fold;
     const captured = fold.capture();
     last = { size, turn: last.turn + 1 };
