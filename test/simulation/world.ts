@@ -164,7 +164,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       watchers.disarmed(order);
       return line.disarm(audience, order);
     } };
-    const kept: SnapshotPlace = { disk, directory: 'state', signer: keys.log, code: 'sim', every: { running: 12, closing: 1 } };
+    const kept: SnapshotPlace = { disk, directory: 'state', signer: keys.log, code: 'sim', every: { running: 25, closing: 1 } };
     const snapshots = wraps.snapshots?.(kept) ?? kept;
     const unlike = await whatSnapshotsGetWrong(log, snapshots);
     if (unlike !== null) watchers.broken(5, unlike);

@@ -105,6 +105,8 @@ export interface TestOptions {
   /** Instead of a scripted one. */
   readonly pdp?: Pdp;
   readonly limits?: Partial<EngineLimits>;
+  /** How many changes at rest stay in memory. */
+  readonly atRestMax?: number;
   readonly disk?: (disk: Disk) => Disk;
   readonly hosts?: readonly string[];
   /** What the engine is given of a bus. */
@@ -173,7 +175,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const engine = await openEngine({
     log, pdp: options.pdp ?? scriptedPdp(options.decide ?? usualPolicy), facts: () => facts, transport: executor, deliveries, trust, ticketSigner,
     executorOf: (connector) => (['pg-main', 'pg-dev'].includes(connector) ? EXECUTOR : undefined), connectors: ['pg-dev', 'pg-main'],
-    copy: options.copy, lockBoard: options.lockBoard, outbox: options.outbox, ...(options.onEvents === undefined ? {} : { onEvents: options.onEvents }), clock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
+    ...(options.atRestMax === undefined ? {} : { atRestMax: options.atRestMax }), copy: options.copy, lockBoard: options.lockBoard, outbox: options.outbox, ...(options.onEvents === undefined ? {} : { onEvents: options.onEvents }), clock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
   });
   const draining = new AbortController();
   const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));
