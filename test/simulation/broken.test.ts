@@ -86,7 +86,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
     invariant: 2, who: 'a connector that gives one privilege more than was approved',
     wraps: { connector: (connector) => changed<Connector>(connector, { apply: (input) => connector.apply({ ...input, step: { ...input.step, privileges: [...input.step.privileges, 'role:app_owner'] } }) }) },
   },
-  { invariant: 3, who: 'an executor whose timers are lost', from: 3, wraps: { executorClock: (clock) => ({ nowMs: () => clock.nowMs(), after: (delayMs, callback) => (delayMs > 15_000 ? () => undefined : clock.after(delayMs, callback)) }) } },
+  { invariant: 3, who: 'an executor whose timers are lost', wraps: { executorClock: (clock) => ({ nowMs: () => clock.nowMs(), after: (delayMs, callback) => (delayMs > 15_000 ? () => undefined : clock.after(delayMs, callback)) }) } },
   { invariant: 3, who: 'a lease book that is not synced before the effect', wraps: { executorDisk: unsynced } },
   { invariant: 3, who: 'a connector that says revoked and does nothing', wraps: { connector: (connector) => changed<Connector>(connector, { revoke: async (order, signal) => ((await connector.probe(order, signal)) === 'applied' ? 'done' : 'already-absent') }) } },
   {
@@ -103,7 +103,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
       throw error;
     }) }) },
   },
-  { invariant: 5, who: 'a fold that misses the last record', from: 5, wraps: { log: (log) => changed<Log>(log, { entries: (from, to) => log.entries(from, to ?? (from === 0 && log.durableSize > 6 ? log.durableSize - 1 : log.durableSize)) }) } },
+  { invariant: 5, who: 'a fold that misses the last record', wraps: { log: (log) => changed<Log>(log, { entries: (from, to) => log.entries(from, to ?? (from === 0 && log.durableSize > 6 ? log.durableSize - 1 : log.durableSize)) }) } },
   { invariant: 5, who: 'a snapshot that says it is of more records than it is', wraps: { snapshots: (place) => ({ ...place, disk: { ...place.disk, read: (path) => overstated(place, path) } }) } },
   {
     invariant: 6, who: 'a worker that repeats what may have happened', from: 330,
@@ -130,7 +130,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
     wraps: { connector: (connector) => changed<Connector>(connector, pretending(connector, ['retire'], { held: [], touched: { currentCanLogin: false } })) },
   },
   {
-    invariant: 11, who: 'a policy that never asks for a window',
+    invariant: 11, who: 'a policy that never asks for a window', from: 19,
     wraps: { pdp: (pdp) => changed(pdp, {
       schedule: async () => ({ window: null, reasons: [{ code: 'whenever', message: 'why wait', rule: 'engine' }] }),
       decide: (input) => pdp.decide({ ...input, change: { ...input.change, emergency: true } }),

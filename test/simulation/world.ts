@@ -147,6 +147,8 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     error: (fields, message) => scheduler.trace(`${name}: ${message} ${JSON.stringify(fields)}`),
   });
 
+  const snapshotDisk = memoryDisk();
+
   const startSidecar = async (process: Process): Promise<void> => {
     const clock = scheduler.clock(process, sidecar);
     const port = sidecar.disk.port(process);
@@ -154,7 +156,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     const opened = await openLog({
       origin: ORIGIN, disk, directory: 'ledger', journal: 'journal', signer: keys.log, now: () => clock.nowMs(), setTimer: (callback, delayMs) => clock.after(delayMs, callback),
     });
-    const log = observed(wraps.log?.(opened) ?? opened, watchers.appended);
+    const log = observed(rememberingObjects(wraps.log?.(opened) ?? opened), watchers.appended);
     if (log.recovered !== null) {
       log.append([systemDraft('ledger.recovered', log.recovered, `sidecar:${log.logId}`, clock.nowMs()).draft]);
       scheduler.trace(`sidecar: cut a torn end of ${log.recovered.bytesCut} bytes`);
@@ -164,7 +166,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       watchers.disarmed(order);
       return line.disarm(audience, order);
     } };
-    const kept: SnapshotPlace = { disk, directory: 'state', signer: keys.log, code: 'sim', every: { running: 25, closing: 1 } };
+    const kept: SnapshotPlace = { disk: snapshotDisk, directory: 'state', signer: keys.log, code: 'sim', every: { running: 25, closing: 1 } };
     const snapshots = wraps.snapshots?.(kept) ?? kept;
     const unlike = await whatSnapshotsGetWrong(log, snapshots);
     if (unlike !== null) watchers.broken(5, unlike);
@@ -282,10 +284,54 @@ function addLogins(target: SimTarget): void {
   for (const name of ['ci_deployer', 'warehouse_sync', 'freight_sync', 'freight_labels']) target.logins.add(name, null);
 }
 
+/** Two files, and nothing that takes time: what is written there is thrown away whenever it is not whole, and whether it is there changes nothing. */
+function memoryDisk(): Disk {
+  const files = new Map<string, Buffer>();
+  return {
+    read: async (path: string) => files.get(path) ?? null,
+    openAppend: async (path: string) => ({
+      append: async (bytes: Uint8Array) => void files.set(path, Buffer.concat([files.get(path) ?? Buffer.alloc(0), bytes])),
+      truncate: async () => void files.delete(path), close: async () => undefined,
+    }),
+  } as unknown as Disk;
+}
+
+/** Reads each object once: the ledger is folded again and again here, and changes at rest are read again all the time. */
+function rememberingObjects(log: Log): Log {
+  const known = new Map<string, Uint8Array | null>();
+  return new Proxy(log, {
+    get(target, name) {
+      if (name === 'object') {
+        return async (digest: string): Promise<Uint8Array | null> => {
+          const read = known.get(digest) ?? (await target.object(digest));
+          known.set(digest, read);
+          return read;
+        };
+      }
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
 /** What the ledger comes to by its snapshot and without it is the same in everything; else what is not, in a sentence. */
 async function whatSnapshotsGetWrong(log: Log, snapshots: SnapshotPlace): Promise<string | null> {
   const options = { nowMs: () => 0, actor: 'nobody', changed: () => undefined };
-  const [quick, whole] = [(await openStore(log, { ...options, snapshots })).capture(), (await openStore(log, options)).capture()];
+  // What is not durable yet may become so in between.
+  const size = log.durableSize;
+  const until = new Proxy(log, {
+    get(target, name) {
+      if (name === 'entries') return (from: number, to = size) => target.entries(from, to);
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+  const whole = (await openStore(until, options)).capture();
+  const quick = await openStore(until, { ...options, snapshots }).then((store) => store.capture(), (error: unknown) => {
+    if (error instanceof LedgerError || mayHappen(error)) throw error;
+    return String(error);
+  });
+  if (typeof quick === 'string') return `from its snapshot on the ledger cannot be folded: ${quick}`;
   for (const name of ['lastAtMs', 'logs', 'system', 'locks', 'refused', 'reconciled', 'index'] as const) {
     if (comparable(quick[name]) !== comparable(whole[name])) return `by its snapshot the ledger comes to other ${name} than folded whole`;
   }
