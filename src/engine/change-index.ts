@@ -52,8 +52,10 @@ function roomFor<T extends Column>(column: T, index: number): T {
   return grown;
 }
 
+/** The same text by itself: one that was cut out of a record would keep all of the record in memory. */
+const alone = (text: string): string => Buffer.from(text, 'utf8').toString('utf8');
 /** 128 bits of a digest say which it is. */
-const shortKey = (key: string): string => key.slice('sha256:'.length, 'sha256:'.length + 32);
+const shortKey = (key: string): string => alone(key.slice('sha256:'.length, 'sha256:'.length + 32));
 const placeOf = (connector: string, target: string): string => `${connector}\n${target}`;
 
 export class ChangeIndex {
@@ -126,7 +128,10 @@ export class ChangeIndex {
     this.#lastSeq[row] = seq + 1;
     this.#lastAtMs[row] = state.lastAtMs;
     const { extension } = state;
-    if (extension !== null) this.#epochs.set(extension.change, (this.#epochs.get(extension.change) ?? new Map<string, number>()).set(state.changeId, extension.epoch));
+    if (extension !== null) {
+      const extended = this.#epochs.get(extension.change) ?? new Map<string, number>();
+      this.#epochs.set(alone(extension.change), extended.set(this.#ids[row]!, extension.epoch));
+    }
     const rests = isAtRest(state);
     this.#rest[row] = rests ? 1 + STATES.indexOf(state.name) : 0;
     if (!rests) return;
@@ -136,7 +141,8 @@ export class ChangeIndex {
   }
 
   #add(state: ChangeState): number {
-    const { changeId, request, idempotency } = state;
+    const { request, idempotency } = state;
+    const changeId = alone(state.changeId);
     const row = this.#ids.push(changeId) - 1;
     this.#rows.set(changeId, row);
     let low = 0;
@@ -164,8 +170,9 @@ export class ChangeIndex {
   #word(word: string): number {
     const known = this.#words.get(word);
     if (known !== undefined) return known;
-    const number = this.#wordList.push(word) - 1;
-    this.#words.set(word, number);
+    const own = alone(word);
+    const number = this.#wordList.push(own) - 1;
+    this.#words.set(own, number);
     return number;
   }
 

@@ -8,7 +8,7 @@
 import { canonicalBytes, canonicalText, digestOf, type Log, type Signer } from '../../ledger/index.ts';
 import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, EventBody } from '../change/events.ts';
-import type { ChangeState } from '../change/state.ts';
+import { stillGives, type ChangeState } from '../change/state.ts';
 import type { WorkLimits } from '../change/work.ts';
 import type { Reconciled } from '../evidence/reconciled.ts';
 import type { Facts } from '../facts/load.ts';
@@ -304,7 +304,12 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return revokeNow(context, state, by, comment);
     },
     async revokeAll(by, nhi, comment) {
-      const held = await store.giving(new Set([nhi]));
+      const unread: unknown[] = [];
+      const held = await store.giving(new Set([nhi])).catch((error: unknown) => {
+        // What cannot be read holds up nothing that can be taken back without.
+        unread.push(error);
+        return [...store.open()].filter((state) => state.request.subject === nhi && stillGives(state));
+      });
       if (held.some((state) => !mayRevoke(by, state, options.facts()))) return { ok: false, code: 'not-allowed', message: `${by} may not revoke what ${nhi} holds` };
       const done: { changeId: string; recorded: boolean }[] = [];
       // One that cannot be reached holds up no other; it is told of only when all have been tried.
@@ -313,6 +318,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         if (answer.status === 'rejected') throw answer.reason;
         if (answer.value.ok) done.push({ changeId: held[index]!.changeId, recorded: answer.value.value.recorded });
       }
+      if (unread.length > 0) throw unread[0];
       return { ok: true, value: done };
     },
     async delivery(by, changeId) {

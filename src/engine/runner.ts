@@ -1,4 +1,5 @@
 /** Drives every open change by what its state asks for: in steady running and after a start alike. */
+import { isAtRest } from '../change/at-rest.ts';
 import { nextWork } from '../change/work.ts';
 import type { ChangeState } from '../change/state.ts';
 import type { EngineContext } from './engine.ts';
@@ -91,6 +92,11 @@ export function startRunner(context: EngineContext): Runner {
   const step = async (state: ChangeState): Promise<boolean> => {
     const due = nextWork(state, clock.nowMs(), limits);
     if (due.work === null) {
+      if (isAtRest(state)) {
+        pace.forget(state.changeId);
+        failures.delete(state.changeId);
+        waiting.delete(state.changeId);
+      }
       if (due.wakeAtMs !== null) wakeAt(state.changeId, due.wakeAtMs);
       return false;
     }
