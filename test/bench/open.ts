@@ -19,6 +19,7 @@ import { GRANT, logId as storyLog, PROVISION, toldUntilActive, toldUntilArmed, t
 
 const READY_MS_MAX = 2_000;
 const RSS_MAX = 300 * 1024 ** 2;
+const TICK_MS = 10;
 const DAYS = 60;
 /** Changes that are under way at the same time, so that their records stand between one another's. */
 const AT_ONCE = 32;
@@ -47,15 +48,22 @@ function lives(): Life[] {
   return [provision, grant, provision, denied, provision, grant, rotated, provision, grant, denied];
 }
 
-/** The same life of another change of another log: signatures, which opening does not check, are what they were. */
+/**
+ * The same life of another change of another log: ids and digests are its own, also in what is signed; the signatures, which opening does not check, are what
+ * they were.
+ */
 function* reborn(life: Life, changeId: string, log: string, nextAt: () => string): Generator<{ draft: RecordDraft; objects: readonly Uint8Array[] }> {
-  const renamed = (text: string): string => text.replaceAll(life.changeId, changeId).replaceAll(life.changeId.slice(4), changeId.slice(4)).replaceAll(storyLog, log);
+  const digests = new Map<string, string>();
+  const renamed = (text: string): string => text.replaceAll(life.changeId.slice(4), changeId.slice(4)).replaceAll(storyLog, log).replaceAll(/sha256:[0-9a-f]{64}/g, (digest) => digests.get(digest) ?? digest);
+  const rewritten = (bytes: Uint8Array): Buffer => {
+    const own = Buffer.from(renamed(Buffer.from(bytes).toString('utf8')));
+    digests.set(digestOf(bytes), digestOf(own));
+    return own;
+  };
   for (const { draft, objects } of life.drafts) {
-    const own = objects.map((bytes) => Buffer.from(renamed(Buffer.from(bytes).toString('utf8'))));
-    let text = renamed(canonicalText(draft.body));
-    for (const [n, bytes] of objects.entries()) text = text.replaceAll(digestOf(bytes), digestOf(own[n]!));
-    const body = parseStrict(Buffer.from(text)) as JsonObject;
-    yield { draft: { ...draft, change: changeId, at: nextAt(), actor: renamed(draft.actor), body, objects: own.map(digestOf) }, objects: own };
+    const own = objects.map(rewritten);
+    const signed = canonicalText(draft.body).replaceAll(/"payload":"([^"]+)"/g, (_, payload: string) => `"payload":"${rewritten(Buffer.from(payload, 'base64')).toString('base64')}"`);
+    yield { draft: { ...draft, change: changeId, at: nextAt(), actor: renamed(draft.actor), body: parseStrict(Buffer.from(renamed(signed))) as JsonObject, objects: own.map(digestOf) }, objects: own };
   }
 }
 
@@ -99,6 +107,8 @@ function memoryOf(pid: number): { rss: number; most: number } {
 
 interface Started {
   readonly readyMs: number;
+  /** Of one core, until then: what is left of the time where nothing else runs. */
+  readonly cpuMs: number;
   readonly atReady: { rss: number; most: number };
   readonly later: { rss: number; most: number };
 }
@@ -111,16 +121,18 @@ async function start(directory: string, signal: NodeJS.Signals): Promise<Started
   for await (const line of createInterface({ input: child.stdout! })) if (line.startsWith('listening')) break;
   const readyMs = performance.now() - from;
   if (child.exitCode !== null) throw new Error(`the sidecar ended with ${child.exitCode}`);
+  const ticks = readFileSync(`/proc/${child.pid!}/stat`, 'utf8').split(') ')[1]!.split(' ').slice(11, 13);
+  const cpuMs = ticks.reduce((sum, text) => sum + Number(text) * TICK_MS, 0);
   const atReady = memoryOf(child.pid!);
   await new Promise((resolve) => setTimeout(resolve, 5_000));
   const later = memoryOf(child.pid!);
   child.kill(signal);
   await exited;
-  return { readyMs, atReady, later };
+  return { readyMs, cpuMs, atReady, later };
 }
 
-const report = (what: string, { readyMs, atReady, later }: Started): void =>
-  say(`${what}: ready in ${readyMs.toFixed(0)} ms; RSS ${megabytes(atReady.rss)} then, ${megabytes(later.rss)} after 5 s, ${megabytes(later.most)} at most`);
+const report = (what: string, { readyMs, cpuMs, atReady, later }: Started): void =>
+  say(`${what}: ready in ${readyMs.toFixed(0)} ms (${cpuMs} ms of a core); RSS ${megabytes(atReady.rss)} then, ${megabytes(later.rss)} after 5 s, ${megabytes(later.most)} at most`);
 
 const installation = await makeInstallation();
 const directory = kept ?? `${installation.directory}/kept`;
