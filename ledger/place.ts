@@ -15,12 +15,13 @@ interface Site {
 
 const pathOf = ({ journal }: Site): string => `${journal}/place`;
 
-/** Whether the place is known. @throws LedgerError `copied` where it is another; nothing was changed */
+/** Whether the place is known, or nobody can tell. @throws LedgerError `copied` where it is another; nothing was changed */
 export async function checkPlace(site: Site): Promise<boolean> {
+  const here = await site.disk.placeOf(site.journal);
+  if (here === null) return true;
   const kept = await site.disk.read(pathOf(site));
   if (kept === null) return false;
-  const here = await site.disk.placeOf(site.journal);
-  if (here !== null && Buffer.from(kept).toString('utf8') !== textOf(here)) {
+  if (Buffer.from(kept).toString('utf8') !== textOf(here)) {
     throw new LedgerError('copied', `${site.journal} is a copy of a writer's files, or was moved here from another file system: written in both places, it would be two histories of one log`);
   }
   return true;

@@ -490,6 +490,8 @@ export class LogWriter implements Log {
       this.#schedulePublish();
       await (this.#committing ?? this.#publishing);
     }
+    // What is left of putting that checkpoint in its place is done by then as well.
+    await this.#publishing;
     if (this.#head.size >= size) return;
     this.#assertNotFailed();
     if (this.#keyTrouble !== null) throw asUnwritable(this.#keyTrouble);

@@ -6,10 +6,10 @@ import type { ReplayFindings } from './replay.ts';
 
 /** Why nothing is to be replayed; null where something is. `asked`: whether there is anything to replay with, and nobody said not to. */
 export function whyNoReplay(trust: Trust | null, wholeFolder: boolean, asked: boolean): string | null {
-  if (!asked) return 'not asked';
   if (trust === null) return 'no trust was given';
   if (!wholeFolder) return 'no trust folder';
-  return policySignersOf(trust.requirements).length === 0 ? 'the trust folder names no policy signer in requirements.json' : null;
+  if (policySignersOf(trust.requirements).length === 0) return 'the trust folder names no policy signer in requirements.json';
+  return asked ? null : 'not asked';
 }
 
 export function replayVerdict({ decisions, same, engineDenied, differing, kept, unreplayed }: ReplayFindings): Verdict {

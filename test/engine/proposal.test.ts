@@ -48,7 +48,7 @@ function endsAfter(text: string): (disk: Disk) => Disk {
 async function found(): Promise<string[]> {
   kept = await mkdtemp(join(tmpdir(), 'countersign-proposal-'));
   await cp(join(sidecar.directory, 'journal'), join(kept, 'journal'), { recursive: true, filter: (path) => !path.includes('lock') });
-  const log = await openLog({ origin: ORIGIN, disk: nodeDisk(kept), directory: 'ledger', journal: 'journal', signer: sidecar.logSigner, now: () => Date.now() });
+  const log = await openLog({ origin: ORIGIN, disk: nodeDisk(kept), directory: 'ledger', journal: 'journal', signer: sidecar.logSigner, now: () => Date.now(), acceptCopy: true });
   const types: string[] = [];
   for await (const { record: { type } } of log.entries(0)) if (type === 'change.requested' || type === 'reconcile.proposed') types.push(type);
   await log.close();

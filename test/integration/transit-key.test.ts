@@ -39,7 +39,7 @@ describe.skipIf(program === null)('a log key that OpenBao holds', () => {
     writeFileSync(at('token'), bao.rootToken, { mode: 0o600 });
   });
   afterAll(async () => {
-    await bao?.remove();
+    await bao.remove();
     rmSync(directory, { recursive: true, force: true });
   });
 

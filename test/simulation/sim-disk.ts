@@ -157,7 +157,7 @@ export function createSimDisk(scheduler: Scheduler, rng: Rng, watch: DiskWatch):
         }
       }),
       free: () => Infinity,
-      placeOf: (directory) => Promise.resolve(directory),
+      placeOf: () => Promise.resolve(null),
     };
   };
 

@@ -37,7 +37,7 @@ const draft = (n: number): RecordDraft => ({ v: 1, change: null, type: 'test.rec
 const policyOf = (quorum = 'group most 2 north south west\nquorum most'): TrustPolicy => parseTrustPolicy(`log ${signer.vkey}\n${witnesses.map(({ line }) => line).join('\n')}\n${quorum}\n`);
 
 async function open(data = 'data'): Promise<Log> {
-  const log = await openLog({ origin: ORIGIN, disk: nodeDisk(join(directory, data)), directory: 'ledger', journal: 'journal', signer, now: () => Date.now() });
+  const log = await openLog({ origin: ORIGIN, disk: nodeDisk(join(directory, data)), directory: 'ledger', journal: 'journal', signer, now: () => Date.now(), acceptCopy: true });
   logs.push(log);
   return log;
 }
