@@ -82,16 +82,19 @@ describe('erasing a change that is over', () => {
 
   it('leaves nothing in snapshots, and one that was taken before it is not used', async () => {
     const first = await open({ snapshots: true, atRestMax: 1 });
-    const [view, other] = [await over(first), await given(first)];
+    const [view, other] = [await given(first), await given(first)];
     const plan = Buffer.from((await first.log.object(view.planDigest!))!).toString('latin1');
     const { salt } = JSON.parse(plan) as { salt: string };
     await first.log.durable();
     const taken = (): string => bytesOf(join(first.directory, 'state'));
     await vi.waitFor(() => expect(taken()).toContain(other.id));
     await first.close('keep');
+    expect(taken()).toContain(salt);
     const before = new Map(readdirSync(join(first.directory, 'state')).map((name) => [name, readFileSync(join(first.directory, 'state', name))]));
 
     const second = await open({ after: first, snapshots: true, atRestMax: 1 });
+    await second.send(PREVIEW.subject, 'POST', `${view.links.self}/revoke`, { comment: 'done' });
+    await settled(second, PREVIEW.subject, view, 'revoked');
     expect((await erase(second, { change: view.id, kinds: ['policyInput', 'plan'] })).status).toBe(200);
     expect(taken()).toBe('');
     const told = second.engine.get(view.id)!;
