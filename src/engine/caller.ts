@@ -31,17 +31,17 @@ const LOCKED: No = { ok: false, code: 'too-late', message: 'a lock is set: nothi
 export async function ticketForCaller(context: EngineContext, changeId: string, fromSize: number | null): Promise<Answer<StepEnvelope>> {
   const { store, log } = context;
   await context.othersLocks.heard;
-  const state = store.get(changeId);
+  const state = await store.load(changeId);
   if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
   const no = whyNoTicket(context, state);
   if (no !== null) return no;
-  while (!store.isDurable(store.get(changeId)!)) await store.durable();
+  while (!store.isDurable((await store.load(changeId))!)) await store.durable();
   const seen = fromSize === null ? [] : [fromSize];
   const checkpoint = await headToShow(context, state.act!.seq, seen);
   if (checkpoint === null) return NOT_COSIGNED;
   const envelope = await makeEnvelope(log, state, state.act!, 'act', seen, checkpoint);
   if (!(await isCopied(context, checkpoint.size))) return NOT_COPIED;
-  return whyNoTicket(context, store.get(changeId)!) ?? { ok: true, value: envelope };
+  return whyNoTicket(context, (await store.load(changeId))!) ?? { ok: true, value: envelope };
 }
 
 function whyNoTicket(context: EngineContext, state: ChangeState): No | null {
@@ -63,7 +63,7 @@ function isCopied({ copy }: EngineContext, size: number): Promise<boolean> {
  */
 export async function receiveCallerReport(context: EngineContext, changeId: string, message: ReportMessage): Promise<Answer> {
   const { store } = context;
-  const state = store.get(changeId);
+  const state = await store.load(changeId);
   const key = state?.plan?.caller?.key;
   if (state === undefined || key === undefined) return { ok: false, code: 'not-expected', message: 'nobody but an executor reports on this change' };
   const report = open(message, key);
@@ -79,15 +79,16 @@ export async function receiveCallerReport(context: EngineContext, changeId: stri
   if (report.kind === 'claimed' && !state.claimed && step !== null && isLocked(context, state, step)) {
     return LOCKED;
   }
+  await store.load(changeId);
   const applied = store.apply(changeId, { type: 'recordReport', report, envelope: message.report, states: new Map(), order: null });
   if (!applied.ok) return applied;
   await store.durable();
   if (report.kind === 'claimed' && (context.copy !== undefined || context.witnesses !== undefined)) {
-    const head = await headToShow(context, store.get(changeId)!.lastSeq, []);
+    const head = await headToShow(context, (await store.load(changeId))!.lastSeq, []);
     if (head === null) return NOT_COSIGNED;
     if (!(await isCopied(context, head.size))) return NOT_COPIED;
   }
-  const latest = store.get(changeId)!;
+  const latest = (await store.load(changeId))!;
   const claimedStep = report.kind === 'claimed' ? stepOf(latest) : null;
   // It may have been set since the claim was first made, or while this waited.
   if (claimedStep !== null && isLocked(context, latest, claimedStep)) return LOCKED;

@@ -43,18 +43,18 @@ export function sweepSpent({ store, clock }: Pick<EngineContext, 'store' | 'cloc
 }
 
 /** Whether what is on the bus is owed to nobody by what is durable. What this ledger knows nothing of is not its to judge. */
-export function isSpent(store: Pick<EngineContext['store'], 'get' | 'isDurable'>, held: Held, nowMs: number): boolean {
+export async function isSpent(store: Pick<EngineContext['store'], 'load' | 'isDurable'>, held: Held, nowMs: number): Promise<boolean> {
   if ('order' in held) {
     const { changeId, cause } = readPayload(held.order, revokeOrderSchema);
     // Such an order comes after the end of its lease: that the lease has ended answers nothing.
     if (cause === 'reconcile') return false;
-    const state = store.get(changeId);
+    const state = await store.load(changeId);
     return state !== undefined && state.ended !== null && store.isDurable(state);
   }
   const ticket = readPayload(held.ticket, anyTicketSchema);
   // Whoever looked at the target went with its process.
   if (ticket.kind === 'discover') return parseTime(ticket.notAfter) < nowMs;
-  const state = store.get(ticket.changeId);
+  const state = await store.load(ticket.changeId);
   return state !== undefined && store.isDurable(state) && !owedBy(state).some(({ stepId, issue }) => stepId === ticket.stepId && issue <= ticket.issue);
 }
 

@@ -18,6 +18,7 @@ export async function revokeNow(context: EngineContext, state: ChangeState, by: 
   const order = orderEarly(context, state, by);
   if (order === null) return { ok: false, code: 'nothing-to-revoke', message: `a change that is ${state.name} has given nothing` };
   try {
+    await context.store.load(state.changeId);
     const applied = context.store.apply(state.changeId, { type: 'orderRevoke', by, order: order.envelope, comment });
     if (!applied.ok) return applied;
     await context.store.durable();

@@ -39,6 +39,7 @@ import { keepFilled } from './refill.ts';
 import { countRefused } from './refused.ts';
 import { receiveReport } from './reports.ts';
 import { startRunner, type Runner } from './runner.ts';
+import type { SnapshotPlace } from './snapshot.ts';
 import { openStore, type Store } from './store.ts';
 import { waitingFor } from './waiting.ts';
 
@@ -153,9 +154,16 @@ export interface Engine {
   /** The size that the last anchor on record is of; 0 where there is none. */
   lastAnchored(): number;
   recordCopyRefilled(from: number, missing: number): void;
+  /** The change as it is; undefined for one that is not in the ledger. @throws LedgerError */
+  find(changeId: string): Promise<ChangeState | undefined>;
+  /** The same, of one that is in memory: every one that is not at rest is. @throws NotInMemory */
   get(changeId: string): ChangeState | undefined;
+  /** Those in memory: all that are not at rest, and some that are. */
   all(): IterableIterator<ChangeState>;
-  byIdempotencyKey(by: string, key: string): ChangeState | undefined;
+  /** Changes that something is due for or awaited of. */
+  open(): IterableIterator<ChangeState>;
+  /** Where every change is, in memory or not. */
+  readonly index: Store['index'];
   /** Resolves with the state when it differs from `length` records, or undefined after `timeoutMs`. */
   changed(changeId: string, length: number, timeoutMs: number): Promise<ChangeState | undefined>;
   /**
@@ -176,6 +184,10 @@ export interface Engine {
 
 export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'executorHeads' | 'factsDigest' | 'discoveries' | 'othersLocks'> {
   readonly version: string;
+  /** Where what the ledger folds to is kept, so that a start need not fold all of it; left out: nowhere. */
+  readonly snapshots?: SnapshotPlace;
+  /** How many changes at rest stay in memory. */
+  readonly atRestMax?: number;
   /** Called with every event once it is sequenced, and the state that it came to. It may not throw. */
   /** How often every connector is looked at by itself, in ms; left out: when somebody asks. */
   readonly reconcileEveryMs?: number;
@@ -208,7 +220,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     runner?.wake(state.changeId);
     if (!['authorised', 'executing', 'verifying', 'staged'].includes(state.name)) runner?.wakeWaiting();
   };
-  const store = await openStore(log, { nowMs: () => clock.nowMs(), actor: self, changed });
+  const store = await openStore(log, { nowMs: () => clock.nowMs(), actor: self, changed, snapshots: options.snapshots, atRestMax: options.atRestMax, logger });
   const recorded = recordStart(options, store);
   let isHeard = false;
   let nowHeard = (): void => undefined;
@@ -261,12 +273,14 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       if (wantsLeaseOfCaller(request)) return LEASE_NEEDS_EXECUTOR;
       const requestDigest = digestOf(canonicalBytes(request));
       const key = idempotencyKey === null ? null : idempotencyDigest(by, idempotencyKey);
-      const earlier = key === null ? undefined : store.byIdempotencyKey(key);
+      const made = key === null ? undefined : store.idempotent(key);
+      const earlier = made === undefined ? undefined : await store.load(made);
       if (earlier !== undefined) {
         if (earlier.idempotency?.request !== requestDigest) return { ok: false, code: 'idempotency-key-reused', message: 'this Idempotency-Key came with another request' };
         await store.durable();
-        return { ok: true, value: { state: store.get(earlier.changeId)!, replayed: true } };
+        return { ok: true, value: { state: (await store.load(earlier.changeId))!, replayed: true } };
       }
+      if (request.kind === 'extend') await store.load(request.change);
       const refused = turnedAway(context, request, clock.nowMs());
       if (refused !== null) return refused;
       let open = 0;
@@ -278,16 +292,18 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return applied.ok ? { ok: true, value: { state: applied.state, replayed: false } } : applied;
     },
     async revise(by, changeId, request) {
+      if (request.kind === 'extend') await store.load(request.change);
+      await store.load(changeId);
       const refused = wantsLeaseOfCaller(request) ? LEASE_NEEDS_EXECUTOR : turnedAway(context, request, clock.nowMs());
       return refused ?? after(store.apply(changeId, { type: 'revise', by, request }));
     },
-    withdraw(by, changeId, comment) {
-      const state = store.get(changeId);
+    async withdraw(by, changeId, comment) {
+      const state = await store.load(changeId);
       const isResponder = state !== undefined && by.startsWith('person:') && mayRevoke(by, state, options.facts());
       return after(store.apply(changeId, { type: 'withdraw', by, comment, isResponder }));
     },
-    decideApproval(by, changeId, verdict, planDigest, comment, relayed) {
-      const state = store.get(changeId);
+    async decideApproval(by, changeId, verdict, planDigest, comment, relayed) {
+      const state = await store.load(changeId);
       const statement: ApprovalStatement = {
         v: 1, log: log.logId, changeId, revision: state?.revision ?? 1, planDigest, verdict, approver: by,
         expiresAt: formatTime(Math.max(clock.nowMs() + limits.approvalSeconds * 1000, state?.plan?.window === undefined ? 0 : parseTime(state.plan.window.closesAt))),
@@ -297,13 +313,18 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return after(store.apply(changeId, { type: 'approve', approval, comment, ...(relayed === undefined ? {} : { relayed }) }));
     },
     async revoke(by, changeId, comment) {
-      const state = store.get(changeId);
+      const state = await store.load(changeId);
       if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
       if (!mayRevoke(by, state, options.facts())) return { ok: false, code: 'not-allowed', message: `${by} is neither owner, on call nor security for ${state.request.subject}` };
       return revokeNow(context, state, by, comment);
     },
     async revokeAll(by, nhi, comment) {
-      const held = [...store.open()].filter((state) => state.request.subject === nhi && stillGives(state));
+      const unread: unknown[] = [];
+      const held = await store.giving(new Set([nhi])).catch((error: unknown) => {
+        // What cannot be read holds up nothing that can be taken back without.
+        unread.push(error);
+        return [...store.open()].filter((state) => state.request.subject === nhi && stillGives(state));
+      });
       if (held.some((state) => !mayRevoke(by, state, options.facts()))) return { ok: false, code: 'not-allowed', message: `${by} may not revoke what ${nhi} holds` };
       const done: { changeId: string; recorded: boolean }[] = [];
       // One that cannot be reached holds up no other; it is told of only when all have been tried.
@@ -312,10 +333,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
         if (answer.status === 'rejected') throw answer.reason;
         if (answer.value.ok) done.push({ changeId: held[index]!.changeId, recorded: answer.value.value.recorded });
       }
+      if (unread.length > 0) throw unread[0];
       return { ok: true, value: done };
     },
     async delivery(by, changeId) {
-      const state = store.get(changeId);
+      const state = await store.load(changeId);
       if (state === undefined || !state.requester.includes(by)) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
       if (state.delivery === null || state.finished.length === 0 || !DELIVERING.has(state.name)) return { ok: false, code: 'no-delivery', message: `nothing to deliver while ${state.name}` };
       const ciphertext = await context.deliveries.get(state.delivery.seal.ciphertext);
@@ -323,20 +345,20 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return { ok: true, value: { ciphertext, digest: state.delivery.seal.ciphertext } };
     },
     async acknowledgeDelivery(by, changeId, digest) {
-      const state = store.get(changeId);
+      const state = await store.load(changeId);
       if (state === undefined || !state.requester.includes(by)) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
       const answer = await after(store.apply(changeId, { type: 'acknowledgeDelivery', by, ciphertext: digest }));
       if (answer.ok) await context.deliveries.remove(digest);
       return answer;
     },
     async confirmConsumer(by, changeId, consumer) {
-      const state = store.get(changeId);
+      const state = await store.load(changeId);
       if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
       if (!mayConfirm(by, consumer, state, options.facts())) return { ok: false, code: 'not-a-consumer', message: `${by} does not answer for ${consumer}` };
       return after(store.apply(changeId, { type: 'confirmConsumer', by, consumer }));
     },
     async callerTicket(by, changeId, fromSize) {
-      if (store.get(changeId)?.requester.includes(by) !== true) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+      if ((await store.load(changeId))?.requester.includes(by) !== true) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
       return ticketForCaller(context, changeId, fromSize);
     },
     receiveCallerReport: (changeId, message) => receiveCallerReport(context, changeId, message),
@@ -371,6 +393,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     erase: createEraser(context).erase,
     waitingFor: (changeId) => waitingFor(context, changeId),
     async recordNotification(changeId, outcome) {
+      await store.load(changeId);
       store.apply(changeId, 'delivered' in outcome
         ? { type: 'recordNotification', by: self, delivered: outcome.delivered }
         : { type: 'recordNotificationFailed', by: self, failed: outcome.failed });
@@ -390,11 +413,13 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     },
     lastAnchored: () => (store.lastOf('witness.anchored')?.['size'] as number | undefined) ?? 0,
     get: (changeId) => store.get(changeId),
+    find: (changeId) => store.load(changeId),
     all: () => store.all(),
-    byIdempotencyKey: (by, key) => store.byIdempotencyKey(idempotencyDigest(by, key)),
-    changed(changeId, length, timeoutMs) {
-      const state = store.get(changeId);
-      if (state === undefined || state.length !== length) return Promise.resolve(state);
+    open: () => store.open(),
+    index: store.index,
+    async changed(changeId, length, timeoutMs) {
+      const state = await store.load(changeId);
+      if (state === undefined || state.length !== length) return state;
       return new Promise((resolve) => {
         const set = watchers.get(changeId) ?? new Set();
         watchers.set(changeId, set);
@@ -404,7 +429,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
           cancel();
           resolve(value);
         };
-        const notify = (): void => finish(store.get(changeId));
+        const notify = (): void => finish(store.inMemory(changeId));
         const cancel = clock.after(timeoutMs, () => finish(undefined));
         set.add(notify);
       });
@@ -430,6 +455,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       reconciler.close();
       await transport.close();
       await store.durable().catch(() => undefined);
+      await store.close();
     },
   };
 }

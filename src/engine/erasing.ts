@@ -7,6 +7,7 @@ import { isOpen } from '../change/work.ts';
 import { isDoneForGood } from '../evidence/audited.ts';
 import { ERASED_MAX, namedBy, type ErasableKind, type ObjectKind } from '../evidence/erasable.ts';
 import type { Answer, EngineContext } from './engine.ts';
+import type { Store } from './store.ts';
 
 export type ToErase = { readonly objects: readonly string[] } | { readonly changeId: string; readonly kinds: readonly ErasableKind[] };
 
@@ -52,7 +53,7 @@ async function erase(context: EngineContext, by: string, what: ToErase, basis: s
   const { log, store } = context;
   await store.durable();
   const wanted = 'objects' in what ? [...what.objects] : await objectsOf(context, what.changeId, what.kinds);
-  if ('changeId' in what && store.get(what.changeId) === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+  if ('changeId' in what && !store.index.has(what.changeId)) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
   const { found, under } = await survey(context, new Set(wanted));
   const unknown = wanted.find((digest) => !found.has(digest));
   if (unknown !== undefined) return { ok: false, code: 'no-such-object', message: `no record names an object ${unknown}` };
@@ -68,7 +69,8 @@ async function erase(context: EngineContext, by: string, what: ToErase, basis: s
   await store.durable();
   // Also what was on record before: an erasure that a full disk kept from its end is brought to it.
   if (wanted.length > 0) await log.erase(wanted);
-  store.forget(wanted, new Set(wanted.flatMap((digest) => [...found.get(digest)!.changes])));
+  const inMemory = wanted.filter((digest) => ['plan', 'state'].includes(found.get(digest)!.kind));
+  await store.forget(new Set(wanted), new Set(inMemory.flatMap((digest) => [...found.get(digest)!.changes])));
   context.copy?.catchUp();
   return { ok: true, value: { erased: seq === null ? [] : due.map((digest) => view(digest, seq)), already: already.map((digest) => view(digest, under.get(digest)!)) } };
 }
@@ -78,11 +80,18 @@ function whyNeeded({ store }: EngineContext, digest: string, { kind, changes }: 
   if (kind === 'adopted') return 'holds the records of a change that was adopted: they are evidence, and not erased';
   if (kind === 'bundle') return 'is a file of a policy bundle, which is about nobody';
   if (store.lastOf('facts.loaded')?.['facts'] === digest) return 'are the facts in force: load others first';
-  const states = [...changes].flatMap((changeId) => store.get(changeId) ?? []);
   // Without it nobody could tell, from the records that stay, that it has come to its end.
-  if (kind === 'plan' && states.some(({ request }) => request.kind === 'offboard')) return 'says what an offboarding takes back, and is not erased';
-  const open = states.find((state) => isOpen(state) && !isDoneForGood(state))?.changeId;
+  if (kind === 'plan' && [...changes].some((changeId) => (store.index.atRest(changeId)?.kind ?? store.get(changeId)?.request.kind) === 'offboard')) return 'says what an offboarding takes back, and is not erased';
+  const open = [...changes].find((changeId) => isNeededBy(store, changeId));
   return open === undefined ? null : `is needed by ${open}, which is open: end it first`;
+}
+
+/** Facts may be those of most changes that ever were: one at rest is judged by the index, and none is read. Nothing is due of it, so it is open only by what it gave. */
+function isNeededBy({ index, get }: Store, changeId: string): boolean {
+  const resting = index.atRest(changeId);
+  if (resting !== null) return resting.gives;
+  const state = get(changeId);
+  return state !== undefined && isOpen(state) && !isDoneForGood(state);
 }
 
 async function objectsOf({ log }: EngineContext, changeId: string, kinds: readonly ErasableKind[]): Promise<string[]> {

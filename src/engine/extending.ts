@@ -7,7 +7,7 @@ import type { ChangeRequest, ExtendRequest } from '../protocol/request.ts';
 import { REVOKE_ORDER_TYPE } from '../protocol/signed.ts';
 import type { Answer, EngineContext } from './engine.ts';
 
-/** The change whose lease is extended; null for any other kind of change, and for one that this ledger does not know. */
+/** The change whose lease is extended, which was loaded; null for any other kind of change, and for one that this ledger does not know. @throws NotInMemory */
 export function extendedBy({ store }: Pick<EngineContext, 'store'>, { request }: Pick<ChangeState, 'request'>): ChangeState | null {
   return request.kind === 'extend' ? (store.get(request.change) ?? null) : null;
 }
@@ -20,9 +20,7 @@ export function extendableOf(context: Pick<EngineContext, 'store'>, state: Chang
 }
 
 function highestEpoch({ store }: Pick<EngineContext, 'store'>, changeId: string, epoch: number): number {
-  let highest = epoch;
-  for (const { extension } of store.all()) if (extension?.change === changeId) highest = Math.max(highest, extension.epoch);
-  return highest;
+  return Math.max(epoch, ...store.index.epochsOf(changeId).values());
 }
 
 /**
@@ -32,8 +30,7 @@ function highestEpoch({ store }: Pick<EngineContext, 'store'>, changeId: string,
 export function isEpochSpent({ store }: Pick<EngineContext, 'store'>, { changeId, plan }: Pick<ChangeState, 'changeId' | 'plan'>): boolean {
   const mine = plan?.extends;
   if (mine === undefined) return false;
-  for (const { changeId: other, extension } of store.all()) if (other !== changeId && extension?.change === mine.change && extension.epoch >= mine.epoch) return true;
-  return false;
+  return [...store.index.epochsOf(mine.change)].some(([other, epoch]) => other !== changeId && epoch >= mine.epoch);
 }
 
 /** Why the request is turned away at once; null where policy is to be asked. */
@@ -57,7 +54,8 @@ export function extendRequestFor({ changeId, request }: ChangeState, asked: Pick
  * nobody has heard of or which is not what was decided. The order is of the highest epoch, and none that was applied voids it.
  */
 export function holdToEarlierEnd(context: EngineContext, state: ChangeState): void {
-  const extended = extendedBy(context, state);
+  // One at rest has no lease that runs.
+  const extended = state.request.kind === 'extend' ? context.store.inMemory(state.request.change) : undefined;
   if (state.extension === null || extended?.lease == null || extended.plan === null || extended.act === null || extended.ended !== null) return;
   const { clock, self, store, ticketSigner } = context;
   const order = deriveRevokeOrder(extended.plan, extended.act.audience, Math.max(extended.lease.endsAtMs, clock.nowMs()), 'compensation', self, highestEpoch(context, extended.changeId, extended.lease.epoch));

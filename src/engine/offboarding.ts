@@ -29,10 +29,10 @@ export function offboardingOf(store: Pick<Store, 'open'>, subject: string): stri
 }
 
 /** What is to be taken back, in the order in which it is: leases first, then accounts, each before those whose consumer it is. */
-export function findItems(subject: string, facts: Facts, store: Pick<Store, 'open'>): OffboardItem[] {
+export async function findItems(subject: string, facts: Facts, store: Pick<Store, 'giving'>): Promise<OffboardItem[]> {
   const nhis = consumersFirst([...facts.inventory.values()].filter((nhi) => isOf(nhi, subject)));
   const ids = new Set(nhis.map(({ id }) => id));
-  const leases = notSuperseded([...store.open()].filter((state) => ids.has(state.request.subject) && stillGives(state)))
+  const leases = notSuperseded(await store.giving(ids))
     .map((state): OffboardItem => ({ kind: 'lease', nhi: state.request.subject, change: state.changeId }))
     .sort((a, b) => (canonicalKey(a) < canonicalKey(b) ? -1 : 1));
   const accounts = nhis.flatMap((nhi) => Object.keys(nhi.accounts).sort().flatMap((connector) =>
@@ -94,9 +94,9 @@ export async function workThroughItems(context: EngineContext, state: ChangeStat
   const items = state.plan?.items ?? [];
   let moved = await stopWhatIsComing(context, state, new Set(items.map(({ nhi }) => nhi)));
   for (const [number, item] of items.entries()) {
-    const known = context.store.get(state.changeId)!.items.get(number);
+    const known = (await context.store.load(state.changeId))!.items.get(number);
     if (known?.outcome === 'gone') continue;
-    if (item.kind === 'account' && isHeldUp(context, state, items, number)) break;
+    if (item.kind === 'account' && (await isHeldUp(context, state, items, number))) break;
     const did = known === undefined ? await start(context, state, number, item, 0) : await look(context, state, number, item, known);
     moved ||= did;
   }
@@ -108,7 +108,8 @@ async function stopWhatIsComing(context: EngineContext, offboarding: ChangeState
   const { store } = context;
   let moved = false;
   const listed = new Set((offboarding.plan?.items ?? []).flatMap((item) => (item.kind === 'lease' ? [item.change] : [])));
-  for (const state of [...store.open()]) {
+  const giving = await store.giving(nhis);
+  for (const state of new Map([...giving, ...store.open()].map((one) => [one.changeId, one])).values()) {
     if (!nhis.has(state.request.subject) || !['provision', 'grant', 'rotate'].includes(state.request.kind)) continue;
     const comment = `offboarding ${offboarding.changeId}`;
     if (state.act === null) {
@@ -124,8 +125,8 @@ async function stopWhatIsComing(context: EngineContext, offboarding: ChangeState
 }
 
 /** An account waits for what comes before it, but not for ever: what is open by then has an owner. */
-function isHeldUp(context: EngineContext, state: ChangeState, items: readonly OffboardItem[], number: number): boolean {
-  const latest = context.store.get(state.changeId)!;
+async function isHeldUp(context: EngineContext, state: ChangeState, items: readonly OffboardItem[], number: number): Promise<boolean> {
+  const latest = (await context.store.load(state.changeId))!;
   return items.slice(0, number).some((_, n) => (latest.items.get(n)?.outcome ?? null) === null);
 }
 
@@ -135,15 +136,15 @@ async function start(context: EngineContext, state: ChangeState, number: number,
   if (item.kind === 'lease') {
     record(context, state, { type: 'startItem', by: context.self, item: number, change: item.change });
     await store.durable();
-    const lease = store.get(item.change);
+    const lease = await store.load(item.change);
     if (lease !== undefined && lease.ended === null) await revokeNow(context, lease, by, `offboarding ${state.changeId}`);
     return true;
   }
   const request: ChangeRequest = { kind: 'disable', subject: item.nhi, connector: item.connector, target: item.target, reason: `offboarding of ${state.request.subject}` };
   // The key ties the child to its item: after a crash in between, the same child is found again.
   const key = digestOf(canonicalBytes({ offboarding: state.changeId, item: number, attempt }));
-  const child = store.byIdempotencyKey(key)?.changeId ?? newChangeId(context.log.logId, context.clock.nowMs(), context.random);
-  if (store.get(child) === undefined) {
+  const child = store.idempotent(key) ?? newChangeId(context.log.logId, context.clock.nowMs(), context.random);
+  if (!store.index.has(child)) {
     store.apply(child, { type: 'request', by, request, requester: state.requester, idempotency: { key, request: digestOf(canonicalBytes(request)) }, parent: state.changeId });
   }
   record(context, state, { type: 'startItem', by: context.self, item: number, change: child });
@@ -153,13 +154,13 @@ async function start(context: EngineContext, state: ChangeState, number: number,
 
 async function look(context: EngineContext, state: ChangeState, number: number, item: OffboardItem, known: ItemState): Promise<boolean> {
   const { store, clock } = context;
-  const child = store.get(known.change);
+  const child = await store.load(known.change);
   const owner = context.facts().inventory.get(item.nhi)?.owner ?? null;
   const settle = async (outcome: 'gone' | 'open', detail: string): Promise<boolean> => {
-    const before = store.get(state.changeId)!.length;
+    const before = (await store.load(state.changeId))!.length;
     record(context, state, { type: 'settleItem', by: context.self, item: number, outcome, owner: outcome === 'gone' ? null : owner, detail });
     await store.durable();
-    return store.get(state.changeId)!.length !== before;
+    return (await store.load(state.changeId))!.length !== before;
   };
   if (child === undefined) return settle('open', 'the change that was to take it back is not in this ledger');
   if (isGone(item, child)) return settle('gone', item.kind === 'lease' ? 'the access is gone' : 'the account is shut out');
@@ -179,7 +180,7 @@ export function retryAfterMs(attempts: number): number {
   return Math.min(RETRY_MS.first * 2 ** Math.min(attempts - 1, 16), RETRY_MS.longest);
 }
 
-/** The account that a child is to shut out: as it was listed and approved, whatever the facts name by now. */
+/** The account that a child is to shut out: as it was listed and approved, whatever the facts name by now. Its parent was loaded. @throws NotInMemory */
 export function accountOfItem(store: Pick<Store, 'get'>, child: ChangeState): string | undefined {
   const { request } = child;
   const items = child.parent === null ? [] : (store.get(child.parent)?.plan?.items ?? []);

@@ -22,6 +22,8 @@ export interface Pace {
   notBefore(state: ChangeState, work: Work): number | null;
   /** The work was done. */
   done(state: ChangeState, work: Work): void;
+  /** Nothing of the change is done any more. */
+  forget(changeId: string): void;
   /** An executor is there again: what was published to it waits no longer. */
   connected(audience: string): void;
 }
@@ -56,6 +58,10 @@ export function createPace(clock: Clock, limits: PaceLimits): Pace {
     done(state, work) {
       const key = publicationKey(state, work);
       if (key !== null) published.set(state.changeId, { key, atMs: clock.nowMs(), audience: audienceOf(state) });
+    },
+    forget(changeId) {
+      published.delete(changeId);
+      refused.delete(changeId);
     },
     connected(audience) {
       for (const [changeId, publication] of published) if (publication.audience === audience) published.delete(changeId);

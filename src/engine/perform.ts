@@ -81,7 +81,7 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
         type: 'openFinding', by: context.self, code: 'revoke-overdue', owner: ownerOf(context, state),
         message: `access should have ended at ${formatTime(endDueMs(state) ?? context.clock.nowMs())} and no executor has reported that it did`,
       });
-      return compensate(context, context.store.get(state.changeId)!, 'leaseEnd');
+      return compensate(context, (await context.store.load(state.changeId))!, 'leaseEnd');
     case 'openWindow':
     case 'closeWindow':
       return run(context, state, { type: work.do, by: context.self });
@@ -227,7 +227,7 @@ async function planOf(context: EngineContext, state: ChangeState, query: Query |
   const salt = newSalt(context.random);
   const { request } = state;
   if (request.kind === 'offboard') {
-    const items = findItems(request.subject, context.facts(), context.store);
+    const items = await findItems(request.subject, context.facts(), context.store);
     return items.length > ITEMS_MAX ? null : planSchema.parse(deriveOffboarding(state, items, salt));
   }
   const before = state.before ?? (callerOf(request) !== null && state.read === null ? { touched: {} } : null);

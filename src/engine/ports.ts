@@ -119,7 +119,7 @@ export interface Outbox {
   /** What answers this is durable, and it is taken off some time later. Waits for nothing, and never throws: what was left is for {@link sweep}. */
   spent(what: Spent): void;
   /** Looks once, in the background, at what is held of this log, and takes off what is spent. */
-  sweep(isSpent: (held: Held) => boolean): void;
+  sweep(isSpent: (held: Held) => Promise<boolean>): void;
 }
 
 /** What nobody is owed any more: an order, or a step up to this issue. */

@@ -83,12 +83,12 @@ export function createReconciler(context: EngineContext): Reconciler {
 async function reconcileConnector(context: EngineContext, connector: string): Promise<Reconciliation> {
   const { store, clock, discoveries } = context;
   let look = await discoveries.look(context, connector);
-  let seen = compareTo(context, look);
+  let seen = await compareTo(context, look);
   if (seen.found.some(({ findingId }) => !store.reconciled().findings.has(findingId))) {
     await new Promise<void>((resolve) => void clock.after(SECOND_LOOK_MS, resolve));
     const first = new Set(seen.found.map(({ findingId }) => findingId));
     look = await discoveries.look(context, connector);
-    const second = compareTo(context, look);
+    const second = await compareTo(context, look);
     const isKnown = ({ findingId }: Discrepancy): boolean => first.has(findingId) || store.reconciled().findings.has(findingId);
     seen = { ...second, found: second.found.filter(isKnown) };
   }
@@ -102,16 +102,23 @@ async function reconcileConnector(context: EngineContext, connector: string): Pr
   return { discoveryId: look.discoveryId, connector, target: look.target, complete: look.complete, counts: seen.counts, found, cleared, open: openAt(context, connector) };
 }
 
-function compareTo(context: EngineContext, look: Look): Comparison {
+async function compareTo(context: EngineContext, look: Look): Promise<Comparison> {
   const { store, limits } = context;
+  const changes = await store.concerning(look.connector, look.target, clientTokensIn(look), Math.min(...look.pages.map(({ fromSeq }) => fromSeq)));
   const facts = context.facts();
   return compare(
     { connector: look.connector, target: look.target, complete: look.complete, pages: look.pages.map(({ page, ...rest }) => ({ ...rest, entries: page.entries })) },
     {
-      changes: store.all(), identities: identitiesAt(facts, look.connector, look.target), security: securityOf(facts), ownerOf: (nhi) => facts.inventory.get(nhi)?.owner ?? null,
+      changes, identities: identitiesAt(facts, look.connector, look.target), security: securityOf(facts), ownerOf: (nhi) => facts.inventory.get(nhi)?.owner ?? null,
       marginMs: limits.overdueAfterMs,
     },
   );
+}
+
+/** Every client token that is borne by anything there. */
+function clientTokensIn({ pages }: Look): Set<string> {
+  const tokens = pages.flatMap(({ page }) => page.entries).flatMap((entry) => (entry.kind === 'grant' ? [entry.clientToken] : [...entry.marks, ...entry.credentials].map(({ clientToken }) => clientToken)));
+  return new Set(tokens.filter((token) => token !== null));
 }
 
 function identitiesAt({ inventory, catalogue }: Facts, connector: string, target: string): KnownIdentity[] {
@@ -157,7 +164,7 @@ function record({ store }: EngineContext, look: Look, seen: Comparison): { reado
  */
 async function orderBack(context: EngineContext, finding: OpenFinding): Promise<void> {
   const { store, clock, transport, logger } = context;
-  const state = finding.change === null ? undefined : store.get(finding.change);
+  const state = finding.change === null ? undefined : await store.load(finding.change);
   const audience = context.executorOf(finding.connector);
   if (state?.plan == null || state.act === null || audience === undefined) return;
   const isOver = state.ended !== null || (FINAL_STATES.has(state.name) && !stillGives(state));

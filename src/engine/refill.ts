@@ -54,7 +54,7 @@ async function armMissing(context: EngineContext, outbox: Outbox): Promise<void>
   const filled: string[] = [];
   for (const { changeId, audience, order } of missing) {
     // Looking took time: an order that was superseded or carried out meanwhile was taken off the bus, and is not lost.
-    const state = context.store.get(changeId);
+    const state = await context.store.load(changeId);
     const now = state === undefined ? null : armedBy(state);
     if (now === null || payloadDigest(now.order) !== payloadDigest(order)) continue;
     await context.transport.arm(audience, order);

@@ -28,16 +28,18 @@ export async function receiveReport(context: EngineContext, audience: string, me
     await context.discoveries.receive(context, report, message);
     return clear(context, spentBy(audience, report, message, null));
   }
-  const state = store.get(report.changeId);
+  const state = await store.load(report.changeId);
   if (state === undefined) throw new Error(`a report about ${report.changeId}, which this log does not know`);
   const states = statesOf(message);
   const fetched = state.delivery !== null && state.delivery.status !== 'sealed';
   if (report.kind === 'acted' && report.seal !== null && placeOf(report.seal.recipient) === null && !fetched) await keepSecret(report.seal.ciphertext, message.ciphertext, deliveries);
 
+  // Keeping the secret took time, in which a change at rest may have left memory.
+  await store.load(report.changeId);
   const applied = store.apply(report.changeId, { type: 'recordReport', report, envelope: message.report, states, order: message.order });
   if (!applied.ok) throw new Error(`report not recorded (${applied.code}): ${applied.message}`);
   await store.durable();
-  clear(context, spentBy(audience, report, message, store.get(report.changeId)!));
+  clear(context, spentBy(audience, report, message, (await store.load(report.changeId))!));
   logger.info({ changeId: report.changeId, kind: report.kind, outcome: outcomeOf(report), recorded: applied.events.length }, 'report received');
 }
 

@@ -1,4 +1,5 @@
 /** Drives every open change by what its state asks for: in steady running and after a start alike. */
+import { isAtRest } from '../change/at-rest.ts';
 import { nextWork } from '../change/work.ts';
 import type { ChangeState } from '../change/state.ts';
 import type { EngineContext } from './engine.ts';
@@ -47,20 +48,31 @@ export function startRunner(context: EngineContext): Runner {
     });
   };
 
+  /** The change, and whichever its work looks at: whose lease it extends, and whose part it is. */
+  const load = async (changeId: string): Promise<ChangeState | undefined> => {
+    const state = await store.load(changeId);
+    if (state?.request.kind === 'extend') await store.load(state.request.change);
+    if (state !== undefined && state.parent !== null) await store.load(state.parent);
+    return store.load(changeId);
+  };
+
   /** Does what is due until nothing is, then arranges to be woken. Never rejects. */
   const loop = async (changeId: string): Promise<void> => {
     while (!closed) {
-      const state = store.get(changeId);
-      if (state === undefined) return;
       try {
-        while (!store.isDurable(store.get(changeId)!)) await store.durable();
-        if (await step(store.get(changeId)!)) {
+        const state = await load(changeId);
+        if (state === undefined) return;
+        if (!store.isDurable(state)) {
+          await store.durable();
+          continue;
+        }
+        if (await step(state)) {
           failures.delete(changeId);
           continue;
         }
         return;
       } catch (error) {
-        const latest = store.get(changeId);
+        const latest = store.inMemory(changeId);
         const takesBack = latest !== undefined && latest.revokes.length > 0 && store.isDurable(latest);
         if (context.log.failed !== null && !takesBack) {
           logger.error({ changeId, error: String(error) }, 'the ledger is not writable: nothing more is given');
@@ -80,6 +92,11 @@ export function startRunner(context: EngineContext): Runner {
   const step = async (state: ChangeState): Promise<boolean> => {
     const due = nextWork(state, clock.nowMs(), limits);
     if (due.work === null) {
+      if (isAtRest(state)) {
+        pace.forget(state.changeId);
+        failures.delete(state.changeId);
+        waiting.delete(state.changeId);
+      }
       if (due.wakeAtMs !== null) wakeAt(state.changeId, due.wakeAtMs);
       return false;
     }
@@ -98,7 +115,7 @@ export function startRunner(context: EngineContext): Runner {
     waiting.delete(state.changeId);
     pace.done(state, due.work);
     // Work that left no record and is not paced would be due again at once, and again: nothing else would ever run.
-    if (store.get(state.changeId)!.length === state.length && pace.notBefore(state, due.work) === null) {
+    if ((await store.load(state.changeId))!.length === state.length && pace.notBefore(state, due.work) === null) {
       wakeAt(state.changeId, clock.nowMs() + limits.retryMs.longest);
       return false;
     }

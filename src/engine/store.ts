@@ -5,33 +5,46 @@
  * {@link Store.durable}. If the log is poisoned, what was sequenced and not durable is only in this memory: the process must be started
  * again, and until then only revokes go out.
  */
-import { canonicalBytes, digestOf, type Log, type RecordDraft } from '../../ledger/index.ts';
+import type { Log, RecordDraft } from '../../ledger/index.ts';
+import { isAtRest } from '../change/at-rest.ts';
 import { decide, type Command } from '../change/decide.ts';
 import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, NewEvent } from '../change/events.ts';
-import { evolve, type ChangeState } from '../change/state.ts';
-import { isOpen } from '../change/work.ts';
-import { withStandIn } from '../evidence/erased.ts';
-import { afterReconcileRecord, isReconcileRecordType, NOTHING_RECONCILED, type Reconciled } from '../evidence/reconciled.ts';
-import { holdLock } from '../protocol/lock.ts';
+import { evolve, stillGives, type ChangeState } from '../change/state.ts';
+import type { Reconciled } from '../evidence/reconciled.ts';
+import { namingExtra, systemDraft, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
+import type { ChangeIndex } from './change-index.ts';
+import { Fold, type Captured } from './fold.ts';
 import type { Lift, Lock } from './locks.ts';
-import { adoptedLogs, eventsOf } from '../evidence/adoption.ts';
+import type { Logger } from './ports.ts';
+import type { RefusedOnRecord } from './refused.ts';
+import { keepSnapshots } from './keep-snapshots.ts';
 import { takesBack } from './reserved.ts';
-import { foldRefused, type RefusedOnRecord } from './refused.ts';
-import { upcast } from '../evidence/upcast.ts';
-import { isChangeEventType, namingExtra, systemDraft, systemRecordBodies, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
+import { readSnapshot, type FoundSnapshot, type SnapshotPlace } from './snapshot.ts';
 
 export type Applied =
   | { readonly ok: true; readonly state: ChangeState; readonly events: readonly NewEvent[] }
   | { readonly ok: false; readonly code: RejectionCode; readonly message: string };
 
 export interface Store {
+  /** The change as it is; undefined for one that is not in the ledger. @throws NotInMemory for one at rest that nobody has loaded of late */
   get(changeId: string): ChangeState | undefined;
+  /** The same, and undefined as well for one at rest that nobody has loaded of late. */
+  inMemory(changeId: string): ChangeState | undefined;
+  /** The change as it is, which {@link get} knows from now on until many others have been loaded; undefined for one that is not in the ledger. @throws LedgerError */
+  load(changeId: string): Promise<ChangeState | undefined>;
+  /** Those in memory: all that are not at rest, and some that are. */
   all(): IterableIterator<ChangeState>;
-  /** Changes that something can still happen to. */
+  /** Changes that something is due for or awaited of. */
   open(): IterableIterator<ChangeState>;
+  /** Where every change is, in memory or not. */
+  readonly index: Pick<ChangeIndex, 'has' | 'atRest' | 'newest' | 'knowsSubject' | 'recordsOf' | 'recordsSince' | 'epochsOf'>;
+  /** Every change of these subjects whose access may still be there. @throws LedgerError */
+  giving(subjects: ReadonlySet<string>): Promise<ChangeState[]>;
+  /** Every change that can say anything of what is at a target now, with these client tokens there; those not at rest whatever their target. @throws LedgerError */
+  concerning(connector: string, target: string, clientTokens: ReadonlySet<string>, fromSeq: number): Promise<ChangeState[]>;
   /** The change that a caller's Idempotency-Key already made. */
-  byIdempotencyKey(key: string): ChangeState | undefined;
+  idempotent(key: string): string | undefined;
   /** Ids of the logs whose changes are carried on here: this one, and those that it has adopted. */
   logs(): ReadonlySet<string>;
   lastOf(type: SystemRecordType): Readonly<Record<string, unknown>> | undefined;
@@ -63,11 +76,18 @@ export interface Store {
    * @param actor who did it; the sidecar itself where nobody is named
    */
   record<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, objects?: readonly Uint8Array[], actor?: string): number;
-  /** Plans and states of these changes, which are over, are no longer in memory where they are among `digests`: as a fold of the ledger would have it. */
-  forget(digests: readonly string[], changes: Iterable<string>): void;
+  /**
+   * Plans and states of these changes, which are over and whose bytes among `digests` are gone, are no longer in memory, nor in any snapshot: as a fold of the
+   * ledger would have it. @throws LedgerError, and what the disk says: the next start sees to the snapshots
+   */
+  forget(digests: ReadonlySet<string>, changes: Iterable<string>): Promise<void>;
   /** Resolves when all that is sequenced now is durable. @throws LedgerError `unwritable` */
   durable(): Promise<void>;
   isDurable(state: ChangeState): boolean;
+  /** Keeps a snapshot where that is worth it. Nothing may be sequenced any more. */
+  close(): Promise<void>;
+  /** All that is known, as a snapshot keeps it: for comparing. */
+  capture(): Captured;
 }
 
 const JUDGED_BY_RECORD: ReadonlySet<Command['type']> = new Set(['approve', 'openWindow']);
@@ -75,66 +95,27 @@ const JUDGED_BY_RECORD: ReadonlySet<Command['type']> = new Set(['approve', 'open
 /** Events whose record must be under a signed checkpoint before anyone hears of them: receipts are made of these. */
 const NEEDS_CHECKPOINT = new Set<string>(['step.authorised', 'discovery.authorised']);
 
-/** Folds the whole log and returns the store. @throws MalformedRecord, LedgerError */
-export async function openStore(log: Log, options: { nowMs: () => number; actor: string; changed: (state: ChangeState, events: readonly ChangeEvent[]) => void }): Promise<Store> {
-  const changes = new Map<string, ChangeState>();
-  const openChanges = new Set<string>();
-  const byKey = new Map<string, string>();
-  const locks = new Map<string, { readonly lock: Lock; readonly lift: Lift | null }>();
-  const system = new Map<SystemRecordType, Readonly<Record<string, unknown>>>();
-  const logs = new Set([log.logId]);
-  const refused = new Map<string, RefusedOnRecord>();
-  let reconciled = NOTHING_RECONCILED;
-  let lastAtMs = 0;
+export interface StoreOptions {
+  readonly nowMs: () => number;
+  readonly actor: string;
+  readonly changed: (state: ChangeState, events: readonly ChangeEvent[]) => void;
+  readonly snapshots?: SnapshotPlace | undefined;
+  readonly atRestMax?: number | undefined;
+  readonly logger?: Pick<Logger, 'info' | 'warn'> | undefined;
+}
+
+/** Folds the log, from a snapshot on where there is one that is worth anything, and returns the store. @throws MalformedRecord, LedgerError */
+export async function openStore(log: Log, options: StoreOptions): Promise<Store> {
+  const { snapshots, logger } = options;
+  const found = snapshots === undefined ? null : await readSnapshot(snapshots, log, logger);
+  const { fold: state, from, hasErased } = await foldStored(log, options.atRestMax, found);
+  const keeper = snapshots === undefined ? null : keepSnapshots(snapshots, log, state, from, logger);
+  if (hasErased) await keeper?.drop().catch((error: unknown) => logger?.warn({ error: error instanceof Error ? error.message : String(error) }, 'a snapshot that is older than an erasure could not be removed; none is taken before it is'));
+  const { index } = state;
   let tail: Promise<void> = Promise.resolve();
 
-  /** Changes whose plan was erased: all are over. Until all is folded they go by what stands in for it. */
-  const erasedPlans = new Set<string>();
-  const fold = (event: ChangeEvent): ChangeState => {
-    const evolved = evolve(changes.get(event.changeId) ?? null, event);
-    if (event.type === 'policy.decided' && event.body.phase === 'request' && event.body.planDigest !== null) {
-      if (event.attached?.plan === undefined) erasedPlans.add(event.changeId);
-      else erasedPlans.delete(event.changeId);
-    }
-    const next = erasedPlans.has(event.changeId) ? withStandIn(evolved, event) : evolved;
-    changes.set(event.changeId, next);
-    if (isOpen(next)) openChanges.add(event.changeId);
-    else openChanges.delete(event.changeId);
-    if (event.type === 'change.requested' && event.body.idempotency !== null) byKey.set(event.body.idempotency.key, event.changeId);
-    lastAtMs = Math.max(lastAtMs, event.atMs);
-    return next;
-  };
-
-  const foldSystem = (type: SystemRecordType, body: Readonly<Record<string, unknown>>, actor: string, atMs: number): void => {
-    system.set(type, body);
-    lastAtMs = Math.max(lastAtMs, atMs);
-    if (type === 'ledger.adopted') for (const adopted of adoptedLogs(systemRecordBodies[type].parse(body))) logs.add(adopted);
-    if (type === 'lock.set') {
-      const { statement: envelope = null, ...lock } = systemRecordBodies['lock.set'].parse(body);
-      locks.set(lock.lockId, { lock: { ...lock, by: actor, atMs, envelope, statement: envelope === null ? null : holdLock(envelope).statement }, lift: null });
-    }
-    if (type === 'lock.lifted') {
-      const { lockId, reason, statement: envelope = null } = systemRecordBodies['lock.lifted'].parse(body);
-      const set = locks.get(lockId);
-      if (set !== undefined) locks.set(lockId, { ...set, lift: { by: actor, reason, atMs, envelope } });
-    }
-    if (type === 'messages.refused') {
-      const more = systemRecordBodies['messages.refused'].parse(body);
-      refused.set(more.executor, foldRefused(refused.get(more.executor), more, atMs));
-    }
-    if (isReconcileRecordType(type)) reconciled = afterReconcileRecord(reconciled, type, body, atMs);
-  };
-
-  for await (const { record } of log.entries(0)) {
-    if (isChangeEventType(record.type)) for await (const event of eventsOf(record, (digest) => log.object(digest))) fold(event);
-    else foldSystem(record.type as SystemRecordType, upcast(record).body, record.actor, Date.parse(record.at));
-  }
-
-  for (const changeId of erasedPlans) changes.set(changeId, { ...changes.get(changeId)!, plan: null });
-  erasedPlans.clear();
-
   /** The wall clock may be set back; records are not. */
-  const stamp = (): number => Math.max(options.nowMs(), lastAtMs);
+  const stamp = (): number => Math.max(options.nowMs(), state.lastAtMs);
   const append = (drafts: readonly RecordDraft[], objects: readonly Uint8Array[], checkpoint: boolean): readonly { readonly seq: number }[] => {
     const appending = log.append(drafts, { objects, checkpoint, reserved: takesBack(drafts) });
     tail = appending.durable;
@@ -162,70 +143,91 @@ export async function openStore(log: Log, options: { nowMs: () => number; actor:
     const all = [...planned, ...system];
     const appended = append(all.map(({ draft }) => draft), all.flatMap(({ objects }) => objects), all.some(({ draft }) => NEEDS_CHECKPOINT.has(draft.type)));
     const happened = planned.map(({ changeId, event }, index) => ({ ...event, changeId, seq: appended[index]!.seq, atMs }) satisfies ChangeEvent as ChangeEvent);
-    for (const event of happened) fold(event);
-    if (beside !== null) foldSystem(beside.type, beside.body, options.actor, atMs);
+    for (const event of happened) state.event(event);
+    if (beside !== null) state.systemRecord(appended.at(-1)!.seq, beside.type, beside.body, options.actor, atMs);
+    keeper?.look();
     for (const { changeId } of drafts) {
       const own = happened.filter((event) => event.changeId === changeId);
-      if (own.length > 0) options.changed(changes.get(changeId)!, own);
+      if (own.length > 0) options.changed(state.get(changeId)!, own);
     }
   };
 
   return {
-    get: (changeId) => changes.get(changeId),
-    all: () => changes.values(),
-    *open() {
-      for (const changeId of openChanges) yield changes.get(changeId)!;
-    },
-    byIdempotencyKey: (key) => {
-      const changeId = byKey.get(key);
-      return changeId === undefined ? undefined : changes.get(changeId);
-    },
-    logs: () => logs,
-    lastOf: (type) => system.get(type),
+    get: (changeId) => state.get(changeId),
+    inMemory: (changeId) => state.inMemory(changeId),
+    load: (changeId) => state.load(changeId),
+    all: () => state.all(),
+    open: () => state.open(),
+    index,
+    giving: (subjects) => state.together(() => [
+      ...[...state.open()].filter(({ request }) => subjects.has(request.subject)).map(({ changeId }) => changeId), ...index.standing(subjects),
+    ]).then((states) => states.filter(stillGives)),
+    concerning: (connector, target, clientTokens, fromSeq) => state.together(() => [
+      ...[...state.all()].filter((one) => !isAtRest(one)).map(({ changeId }) => changeId), ...index.concerning(connector, target, clientTokens, fromSeq),
+    ]),
+    idempotent: (key) => index.idempotent(key),
+    logs: () => state.logs,
+    lastOf: (type) => state.system.get(type),
     apply(changeId, command, extra = []) {
       // Whether something came in its time is judged by the record's time, which a clock that is set back does not take back.
-      const decided = decide(changes.get(changeId) ?? null, command, JUDGED_BY_RECORD.has(command.type) ? stamp() : options.nowMs());
+      const decided = decide(state.get(changeId) ?? null, command, JUDGED_BY_RECORD.has(command.type) ? stamp() : options.nowMs());
       if (!decided.ok) return decided;
       sequence([{ changeId, events: decided.events, extra }]);
-      return { ok: true, state: changes.get(changeId)!, events: decided.events };
+      return { ok: true, state: state.get(changeId)!, events: decided.events };
     },
     applyWith(changeId, command, extra, other, then) {
       const nowMs = options.nowMs();
-      const decided = decide(changes.get(changeId) ?? null, command, nowMs);
+      const decided = decide(state.get(changeId) ?? null, command, nowMs);
       if (!decided.ok) return decided;
       // What the first change will be; its records have no places in the log yet.
-      const first = decided.events.reduce<ChangeState | null>((state, event) => evolve(state, { ...event, changeId, seq: -1, atMs: stamp() }), changes.get(changeId) ?? null);
-      const follows = first === null ? null : decide(changes.get(other) ?? null, then(first), nowMs);
+      const first = decided.events.reduce<ChangeState | null>((before, event) => evolve(before, { ...event, changeId, seq: -1, atMs: stamp() }), state.get(changeId) ?? null);
+      const follows = first === null ? null : decide(state.get(other) ?? null, then(first), nowMs);
       sequence([{ changeId, events: decided.events, extra }, { changeId: other, events: follows?.ok === true ? follows.events : [], extra: [] }]);
-      return { ok: true, state: changes.get(changeId)!, events: decided.events };
+      return { ok: true, state: state.get(changeId)!, events: decided.events };
     },
     applyBeside(changeId, command, type, body, objects) {
-      const decided = decide(changes.get(changeId) ?? null, command, options.nowMs());
+      const decided = decide(state.get(changeId) ?? null, command, options.nowMs());
       if (!decided.ok) return decided;
       sequence([{ changeId, events: decided.events, extra: [] }], { type, body, objects });
-      return { ok: true, state: changes.get(changeId)!, events: decided.events };
+      return { ok: true, state: state.get(changeId)!, events: decided.events };
     },
-    locks: () => [...locks.values()].filter(({ lift }) => lift === null).map(({ lock }) => lock),
-    lockHistory: () => [...locks.values()],
-    refusedOf: (executor) => refused.get(executor),
-    reconciled: () => reconciled,
+    locks: () => [...state.locks.values()].filter(({ lift }) => lift === null).map(({ lock }) => lock),
+    lockHistory: () => [...state.locks.values()],
+    refusedOf: (executor) => state.refused.get(executor),
+    reconciled: () => state.reconciled,
     record(type, body, objects = [], actor = options.actor) {
       const atMs = stamp();
       const { draft } = systemDraft(type, body, actor, atMs, objects);
       const [appended] = append([draft], objects, NEEDS_CHECKPOINT.has(type));
-      foldSystem(type, body, actor, atMs);
+      state.systemRecord(appended!.seq, type, body, actor, atMs);
+      keeper?.look();
       return appended!.seq;
     },
-    forget(digests, changeIds) {
-      const isErased = (object: object | null): boolean => object !== null && digests.includes(digestOf(canonicalBytes(object)));
-      for (const changeId of changeIds) {
-        const state = changes.get(changeId);
-        if (state === undefined) continue;
-        const { plan, before, after } = state;
-        changes.set(changeId, { ...state, plan: isErased(plan) ? null : plan, before: isErased(before) ? null : before, after: isErased(after) ? null : after });
-      }
+    async forget(digests, changeIds) {
+      await state.forget(digests, changeIds);
+      await keeper?.drop();
     },
     durable: () => tail,
-    isDurable: (state) => state.lastSeq < log.durableSize,
+    isDurable: ({ lastSeq }) => lastSeq < log.durableSize,
+    close: async () => keeper?.close(),
+    capture: () => state.capture(),
   };
+}
+
+/**
+ * All that is stored, folded; from a snapshot on only if nothing was erased since, which it may hold.
+ * @returns `hasErased`: an erasure was among what was folded, so that any snapshot there is may hold what is erased
+ */
+async function foldStored(log: Log, atRestMax: number | undefined, from: FoundSnapshot | null): Promise<{ readonly fold: Fold; readonly from: FoundSnapshot | null; readonly hasErased: boolean }> {
+  const fold = new Fold(log, { ...(atRestMax === undefined ? {} : { atRestMax }), ...(from === null ? {} : { from }) });
+  let hasErased = false;
+  for await (const { record } of log.entries(fold.size)) {
+    if (record.type === 'erasure') {
+      if (from !== null) return foldStored(log, atRestMax, null);
+      hasErased = true;
+    }
+    await fold.record(record);
+  }
+  await fold.whole();
+  return { fold, from, hasErased };
 }

@@ -11,7 +11,8 @@ import { rivalOf } from './perform.ts';
 
 /** null where the change waits for nothing, or for what the name of its state says already. */
 export function waitingFor(context: EngineContext, changeId: string): string | null {
-  const state = context.store.get(changeId);
+  // One at rest waits for nothing.
+  const state = context.store.inMemory(changeId);
   if (state === undefined) return null;
   if (state.adoptedFrom !== null) return waitingUnderOldLog(state);
   if (state.name === 'requested' || state.name === 'authorised') return waitingToBeShown(context, state);

@@ -9,6 +9,7 @@ import {
   directorySource, formatDigest, generateSignerKey, LedgerError, nodeDisk, openLog, openOwnCheckpoint, parseSigner, parseVerifier, readCheckpoint, stageLog,
   type Disk, type KnownHead, type LedgerSource, type Log, type LogOptions, type OpenedCheckpoint, type LogSigner, type Signer, type Verifier,
 } from '../../ledger/index.ts';
+import { foldChanges } from '../engine/fold.ts';
 import { openStore, type Store } from '../engine/store.ts';
 import { systemDraft, systemRecordBodies } from '../evidence/record.ts';
 import { formatTime } from '../protocol/values.ts';
@@ -172,7 +173,7 @@ async function writeNew(disk: Disk, old: Log, { source, head }: Copy, ahead: rea
   const self = `sidecar:${log.logId}`;
   const atMs = Math.max(nowMs(), lastMs);
   try {
-    const { adoptions, changes, records } = await adoptionsFrom(old, store, head.size, randomBytes);
+    const { adoptions, changes, records } = await adoptionsFrom(old, await foldChanges(old), head.size, randomBytes);
     const earlier = store.lastOf('ledger.adopted');
     const before = earlier === undefined ? null : systemRecordBodies['ledger.adopted'].parse(earlier);
     const first = systemDraft('ledger.adopted', {

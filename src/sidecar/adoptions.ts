@@ -2,7 +2,7 @@
 import { canonicalBytes, canonicalText, digestOf, formatDigest, type JsonObject, type Log, type RecordDraft, type Signer } from '../../ledger/index.ts';
 import type { RandomBytes } from '../engine/ports.ts';
 import type { Lock } from '../engine/locks.ts';
-import type { Store } from '../engine/store.ts';
+import type { ChangeState } from '../change/state.ts';
 import { CARRIED_OBJECTS_MAX, PART_BYTES, type AdoptedPart } from '../evidence/adoption.ts';
 import { systemDraft, toEvent } from '../evidence/record.ts';
 import { changesToAdopt } from '../evidence/to-adopt.ts';
@@ -31,11 +31,12 @@ interface Entry {
 }
 
 /**
+ * @param changes all of the old log
  * @param size of the old log's checkpoint, under which each record is proven
  * @throws LedgerError, MalformedRecord
  */
-export async function adoptionsFrom(log: Log, store: Pick<Store, 'all'>, size: number, random: RandomBytes): Promise<Adoptions> {
-  const wanted = changesToAdopt([...store.all()]);
+export async function adoptionsFrom(log: Log, changes: ReadonlyMap<string, ChangeState>, size: number, random: RandomBytes): Promise<Adoptions> {
+  const wanted = changesToAdopt([...changes.values()]);
   const entries = new Map<string, Entry[]>();
   let records = 0;
   for await (const { record, bytes, leaf, seq } of log.entries(0, size)) {

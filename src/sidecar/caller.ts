@@ -15,22 +15,22 @@ export function callerHandlers(context: SidecarContext): Handlers<CallerOperatio
     return { status: 200, body: viewOf(latest, engine.waitingFor(latest.changeId)) };
   };
   /** @throws Problem `no-such-change` or `not-requester`: a run's ticket and reports are its own */
-  const requested = (by: Authenticated, changeId: string): ChangeState => {
-    const state = visibleChange(context, by, changeId);
+  const requested = async (by: Authenticated, changeId: string): Promise<ChangeState> => {
+    const state = await visibleChange(context, by, changeId);
     if (!state.requester.includes(by.principal)) throw new Problem('not-requester', 'the ticket and the reports of a run are for who asked');
     return state;
   };
   return {
     async confirmConsumer({ by, params, body }) {
-      const { changeId } = visibleChange(context, by, params['id']!);
+      const { changeId } = await visibleChange(context, by, params['id']!);
       return show(unwrap(await engine.confirmConsumer(by.principal, changeId, body.consumer)));
     },
     async getTicket({ by, params, query }) {
-      const { changeId } = requested(by, params['id']!);
+      const { changeId } = await requested(by, params['id']!);
       return { status: 200, body: unwrap(await engine.callerTicket(by.principal, changeId, query.from === undefined ? null : Number(query.from))) };
     },
     async postReport({ by, params, body }) {
-      const { changeId } = requested(by, params['id']!);
+      const { changeId } = await requested(by, params['id']!);
       return show(unwrap(await engine.receiveCallerReport(changeId, body)));
     },
   };

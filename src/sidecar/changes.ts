@@ -1,7 +1,10 @@
 /** `/v1/changes`: ask, look, wait, decide, withdraw, revoke, fetch. */
 import type { ChangeState } from '../change/state.ts';
 import { systemOf } from '../change/derive.ts';
+import type { AtRest } from '../engine/change-index.ts';
+import type { Engine } from '../engine/engine.ts';
 import { extendRequestFor } from '../engine/extending.ts';
+import type { Facts } from '../facts/load.ts';
 import type { Authenticated } from '../identity/tokens.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import { parseTime } from '../protocol/values.ts';
@@ -12,7 +15,7 @@ import { readEvidence } from './evidence.ts';
 import type { ChangeView, ListQuery } from './schemas.ts';
 import { shownState } from '../change/state.ts';
 import { viewOf } from './view.ts';
-import { maySeeChange } from './visibility.ts';
+import { maySeeAtRest, maySeeChange } from './visibility.ts';
 
 const LIST_LIMIT = 50;
 
@@ -26,19 +29,19 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
   const view = async (state: ChangeState): Promise<{ status: 200; body: object }> => ({ status: 200, body: show(await durable(context, state)) });
   const ask = async (by: Authenticated, request: ChangeRequest, wait: string | undefined, idempotencyKey: string | null): Promise<{ status: 201; body: ChangeView; headers: Record<string, string> }> => {
     requireOneSystem(request);
-    requireVisible(by, request);
+    await requireVisible(by, request);
     const { state } = unwrap(await engine.request([by.principal], request, idempotencyKey));
     const latest = await durable(context, await waitUntil(context, state, wait, (seen) => isAtRest(seen, context.clock.nowMs())));
     return { status: 201, body: show(latest), headers: { location: `/v1/changes/${state.changeId}` } };
   };
   /** Whose lease it is must be one that the caller may see: what is extended is named by nobody else. */
-  const requireVisible = (by: Authenticated, request: ChangeRequest): void => {
-    if (request.kind === 'extend') visibleChange(context, by, request.change);
+  const requireVisible = async (by: Authenticated, request: ChangeRequest): Promise<void> => {
+    if (request.kind === 'extend') await visibleChange(context, by, request.change);
   };
   return {
     requestChange: ({ by, body, query, idempotencyKey }) => ask(by, body, query.wait, idempotencyKey),
-    extendChange({ by, params, body, query, idempotencyKey }) {
-      const extended = visibleChange(context, by, params['id']!);
+    async extendChange({ by, params, body, query, idempotencyKey }) {
+      const extended = await visibleChange(context, by, params['id']!);
       const { duration, endsBy, reason } = body;
       const request = extendRequestFor(extended, { duration, reason, ...(endsBy === undefined ? {} : { endsBy }) });
       if (request === null) throw new Problem('not-extendable', `a ${extended.request.kind} has no lease that could end later`);
@@ -47,51 +50,51 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
     async listChanges({ by, query }) {
       const facts = context.facts();
       const limit = query.limit === undefined ? LIST_LIMIT : Number(query.limit);
-      const page = newest(engine.all(), limit + 1, (state) => matches(state, query) && maySeeChange(by, state, facts));
+      const page = await newest(engine, limit + 1, by, query, facts);
       const shown = page.slice(0, limit);
       const changes = [];
       for (const state of shown) changes.push(show(await durable(context, state)));
       return { status: 200, body: { changes, next: page.length > limit ? shown.at(-1)!.changeId : null } };
     },
     async getChange({ by, params, query }) {
-      const state = visibleChange(context, by, params['id']!);
+      const state = await visibleChange(context, by, params['id']!);
       const since = query.since === undefined ? state.length : Number(query.since);
       await waitUntil(context, state, query.wait, (latest) => latest.length !== since);
       // Looked up again: while she waited, a revision may have taken the change out of her sight.
-      return view(visibleChange(context, by, state.changeId));
+      return view(await visibleChange(context, by, state.changeId));
     },
     async reviseChange({ by, params, body }) {
-      const { changeId } = visibleChange(context, by, params['id']!);
+      const { changeId } = await visibleChange(context, by, params['id']!);
       requireOneSystem(body);
-      requireVisible(by, body);
+      await requireVisible(by, body);
       return view(unwrap(await engine.revise(by.principal, changeId, body)));
     },
     async decideApproval({ by, params, body }) {
-      const { changeId } = visibleChange(context, by, params['id']!);
+      const { changeId } = await visibleChange(context, by, params['id']!);
       return view(unwrap(await engine.decideApproval(by.principal, changeId, body.verdict, body.planDigest, body.comment ?? null)));
     },
     async withdrawChange({ by, params, body }) {
-      const { changeId } = visibleChange(context, by, params['id']!);
+      const { changeId } = await visibleChange(context, by, params['id']!);
       return view(unwrap(await engine.withdraw(by.principal, changeId, body.comment ?? null)));
     },
     async revokeChange({ by, params, body }) {
-      const { changeId } = visibleChange(context, by, params['id']!);
+      const { changeId } = await visibleChange(context, by, params['id']!);
       const { state, recorded } = unwrap(await engine.revoke(by.principal, changeId, body.comment ?? null));
       return { status: 202, body: { recorded, change: show(state) } };
     },
     async getDelivery({ by, params }) {
-      const { changeId } = visibleChange(context, by, params['id']!);
+      const { changeId } = await visibleChange(context, by, params['id']!);
       const { ciphertext, digest } = unwrap(await engine.delivery(by.principal, changeId));
-      const recipient = engine.get(changeId)?.delivery?.seal.recipient;
+      const recipient = (await engine.find(changeId))?.delivery?.seal.recipient;
       return { status: 200, body: { ciphertext: Buffer.from(ciphertext).toString('base64'), digest, recipient } };
     },
     async acknowledgeDelivery({ by, params, body }) {
-      const { changeId } = visibleChange(context, by, params['id']!);
+      const { changeId } = await visibleChange(context, by, params['id']!);
       return view(unwrap(await engine.acknowledgeDelivery(by.principal, changeId, body.digest)));
     },
     async getEvidence({ by, params }) {
-      const state = await durable(context, visibleChange(context, by, params['id']!));
-      return { status: 200, body: await readEvidence(context.log, state) };
+      const state = await durable(context, await visibleChange(context, by, params['id']!));
+      return { status: 200, body: await readEvidence(context.log, engine.index.recordsOf(state.changeId), state) };
     },
   };
 }
@@ -111,28 +114,23 @@ function requireOneSystem(request: ChangeRequest): void {
   });
 }
 
-function matches(state: ChangeState, query: ListQuery): boolean {
-  return (query.cursor === undefined || state.changeId < query.cursor)
-    && (query.state === undefined || shownState(state) === query.state)
-    && (query.subject === undefined || state.request.subject === query.subject)
-    && (query.kind === undefined || state.request.kind === query.kind);
+type Told = Pick<AtRest, 'name' | 'kind' | 'subject'>;
+
+function matches({ name, kind, subject }: Told, query: ListQuery): boolean {
+  return (query.state === undefined || name === query.state) && (query.subject === undefined || subject === query.subject) && (query.kind === undefined || kind === query.kind);
 }
 
-/** The `count` changes with the greatest ids, which is to say the youngest, greatest first. One pass, and no more memory than it answers. */
-function newest(states: Iterable<ChangeState>, count: number, wanted: (state: ChangeState) => boolean): ChangeState[] {
+const told = (state: ChangeState): Told => ({ name: shownState(state), kind: state.request.kind, subject: state.request.subject });
+
+/** The `count` changes with the greatest ids, which is to say the youngest, greatest first. One at rest is read only where it may be one of them. */
+async function newest(engine: Engine, count: number, by: Authenticated, query: ListQuery, facts: Facts): Promise<ChangeState[]> {
   const found: ChangeState[] = [];
-  for (const state of states) {
-    const last = found.at(-1);
-    if (found.length === count && last !== undefined && state.changeId < last.changeId) continue;
-    if (!wanted(state)) continue;
-    let low = 0;
-    for (let high = found.length; low < high; ) {
-      const middle = (low + high) >>> 1;
-      if (found[middle]!.changeId > state.changeId) low = middle + 1;
-      else high = middle;
-    }
-    found.splice(low, 0, state);
-    if (found.length > count) found.pop();
+  for (const changeId of engine.index.newest(query.cursor)) {
+    if (found.length === count) break;
+    const rest = engine.index.atRest(changeId);
+    if (rest !== null && !(matches(rest, query) && maySeeAtRest(by, rest, facts))) continue;
+    const state = rest === null ? engine.get(changeId) : await engine.find(changeId);
+    if (state !== undefined && matches(told(state), query) && maySeeChange(by, state, facts)) found.push(state);
   }
   return found;
 }

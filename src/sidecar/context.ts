@@ -47,8 +47,8 @@ export function unwrap<T>(answer: Answer<T>): T {
 }
 
 /** The change, if `by` may see it. @throws Problem `no-such-change` */
-export function visibleChange(context: SidecarContext, by: Authenticated, changeId: string): ChangeState {
-  const state = context.engine.get(changeId);
+export async function visibleChange(context: SidecarContext, by: Authenticated, changeId: string): Promise<ChangeState> {
+  const state = await context.engine.find(changeId);
   if (state === undefined || !maySeeChange(by, state, context.facts())) throw noSuchChange();
   return state;
 }
@@ -75,7 +75,7 @@ export async function waitUntil(context: SidecarContext, state: ChangeState, wai
     const leftMs = deadlineMs - clock.nowMs();
     if (until(latest) || leftMs <= 0 || draining.aborted) return latest;
     await unlessAborted(engine.changed(latest.changeId, latest.length, leftMs), draining);
-    latest = engine.get(latest.changeId) ?? latest;
+    latest = (await engine.find(latest.changeId)) ?? latest;
   }
 }
 

@@ -2,15 +2,19 @@
 import { formatProof, type LedgerRecord, type Log } from '../../ledger/index.ts';
 import type { ChangeState } from '../change/state.ts';
 import { readAdopted } from '../evidence/adoption.ts';
-import { parseTime } from '../protocol/values.ts';
+import { entriesAt } from '../engine/entries-at.ts';
 import type { Evidence } from './schemas.ts';
 
-/** The evidence of a change as it stands at `state`; of one that was adopted, its records under earlier logs first. @throws LedgerError, MalformedRecord */
-export async function readEvidence(log: Log, state: ChangeState): Promise<Evidence> {
+/**
+ * The evidence of a change as it stands at `state`; of one that was adopted, its records under earlier logs first.
+ *
+ * @param seqs of its records, in order; any that come after `state` are left out
+ * @throws LedgerError, MalformedRecord
+ */
+export async function readEvidence(log: Log, seqs: readonly number[], state: ChangeState): Promise<Evidence> {
   if (state.lastSeq >= log.checkpoint().size) await log.sync();
   const records: LedgerRecord[] = [];
-  for await (const entry of log.entries(await firstAt(log, state.requestedAtMs, state.lastSeq), state.lastSeq + 1)) {
-    if (entry.record.change !== state.changeId) continue;
+  for await (const entry of entriesAt(log, seqs.filter((seq) => seq <= state.lastSeq))) {
     if (entry.record.type === 'change.adopted') for await (const { record } of readAdopted(entry.record, (digest) => log.object(digest))) records.push(record);
     records.push(entry.record);
   }
@@ -24,17 +28,4 @@ export async function readEvidence(log: Log, state: ChangeState): Promise<Eviden
     proof: formatProof({ index: state.lastSeq, hashes, checkpoint: text }),
     checkpoint: text,
   };
-}
-
-/** The first record that was written at `atMs` or later: records are never younger than those before them. */
-async function firstAt(log: Log, atMs: number, lastSeq: number): Promise<number> {
-  let low = 0;
-  for (let high = lastSeq; low < high; ) {
-    const middle = Math.floor((low + high) / 2);
-    for await (const { record } of log.entries(middle, middle + 1)) {
-      if (parseTime(record.at) < atMs) low = middle + 1;
-      else high = middle;
-    }
-  }
-  return low;
 }

@@ -13,10 +13,10 @@ type NhiOperation = 'listNhis' | 'getNhi' | 'revokeNhi' | 'listLeases';
 export function nhiHandlers(context: SidecarContext): Handlers<NhiOperation> {
   const { engine } = context;
 
-  /** Leases by identity, each soonest to end first. One pass over the changes. */
+  /** Leases by identity, each soonest to end first. None is of a change at rest. */
   const leases = (wanted: (state: ChangeState) => boolean): Map<string, LeaseView[]> => {
     const held = new Map<string, LeaseView[]>();
-    for (const state of engine.all()) {
+    for (const state of engine.open()) {
       if (state.lease === null || !wanted(state)) continue;
       const lease = leaseViewOf(state);
       if (lease !== null) held.set(lease.subject, [...(held.get(lease.subject) ?? []), lease]);
@@ -45,7 +45,7 @@ export function nhiHandlers(context: SidecarContext): Handlers<NhiOperation> {
     async revokeNhi({ by, params, body }) {
       const id = params['id']!;
       requireVisible(by, id);
-      const known = context.facts().inventory.has(id) || [...engine.all()].some((state) => state.request.subject === id);
+      const known = context.facts().inventory.has(id) || engine.index.knowsSubject(id);
       if (!known) throw new Problem('no-such-nhi', 'no machine identity of this id');
       const revokes = unwrap(await engine.revokeAll(by.principal, id, body.comment ?? null));
       return { status: 202, body: { nhi: id, revokes: [...revokes] } };

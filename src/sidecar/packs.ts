@@ -35,7 +35,7 @@ export function packHandlers(context: SidecarContext): Handlers<'makePack' | 'pr
   /** The plan under the newest checkpoint, by which every change in it is shown to its last record, where the ledger can be written. */
   const plan = async (asked: PackAsked): Promise<{ readonly source: PackSource; readonly plan: PackPlan }> => {
     const isByChange = !('from' in asked);
-    if ('change' in asked && (engine.get(asked.change)?.lastSeq ?? -1) >= engine.headsSize()) engine.recordHeads();
+    if ('change' in asked && (engine.index.recordsOf(asked.change).at(-1) ?? -1) >= engine.headsSize()) engine.recordHeads();
     for (let stated = 1; ; stated++) {
       if (log.failed === null) await log.sync();
       const source = sourceOf(log);

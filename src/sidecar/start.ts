@@ -24,6 +24,7 @@ import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
 import { VERSION } from '../version.ts';
 import { keepAnchors } from '../witnessing/anchors.ts';
 import { createApp } from './app.ts';
+import { codeVersion } from './code-version.ts';
 import { openCopy } from './copy.ts';
 import { holdData } from './data-lock.ts';
 import { keepHeads } from './packs.ts';
@@ -131,6 +132,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const engine = await openEngine({
       log, pdp, facts: facts.current, transport, outbox, copy: copy ?? undefined, witnesses: witnesses?.demanded === true ? witnesses : undefined, lockBoard: relay?.locks, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
+      snapshots: { disk, directory: 'state', signer: logSigner, code: await codeVersion() },
       onEvents: (state, events) => notifier?.take(state, events),
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
     });
@@ -143,7 +145,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       witnesses.onCosigned((head) => anchors.cosigned(head));
     }
     const telling = startNotifier({
-      logId: log.logId, receivers: [...receivers, ...(relay?.receivers ?? [])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.all(), sinceMs), durable: () => log.durable(),
+      logId: log.logId, receivers: [...receivers, ...(relay?.receivers ?? [])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.index.recordsSince(sinceMs)), durable: () => log.durable(),
       record: (changeId, end) => engine.recordNotification(changeId, end),
     });
     notifier = telling;

@@ -201,7 +201,7 @@ describe('what an executor reports', () => {
     const changeId = `chg_${log}_${'0'.repeat(26)}`;
     const report = { v: 1, kind: 'claimed', executor: 'executor:pg-1', log, changeId, at: new Date().toISOString(), stepId: `stp_${log}_${'0'.repeat(26)}_r1_1`, issue: 1 };
     let said = '';
-    const store = { get: (id: string) => next.engine.get(id), logs: () => new Set([log, next.log.logId]) };
+    const store = { load: (id: string) => next.engine.find(id), logs: () => new Set([log, next.log.logId]) };
     const message = { v: 1, report: signDsse(REPORT_TYPE, report, next.executorSigner), objects: [], ciphertext: null, order: null } as const;
     await receiveReport({ ...next, store } as never, 'executor:pg-1', message as never).catch((error: unknown) => (said = String(error)));
     expect(said).toContain(`a report about ${changeId}, which this log does not know`);

@@ -18,13 +18,13 @@ interface PaperOutbox extends Outbox {
   readonly told: Spent[];
   /** How many records were durable when it was told each. */
   readonly durableAt: number[];
-  readonly sweeps: ((held: Held) => boolean)[];
+  readonly sweeps: ((held: Held) => Promise<boolean>)[];
 }
 
 function paperOutbox(): PaperOutbox {
   const told: Spent[] = [];
   const durableAt: number[] = [];
-  const sweeps: ((held: Held) => boolean)[] = [];
+  const sweeps: ((held: Held) => Promise<boolean>)[] = [];
   return {
     told, durableAt, sweeps, missing: () => Promise.resolve([]), onDoubt: () => undefined, onLost: () => undefined, sweep: (isSpent) => void sweeps.push(isSpent),
     spent(what) {
@@ -87,7 +87,7 @@ describe('an order of reconciling', () => {
     const outbox = paperOutbox();
     sidecar = await openTestSidecar({ outbox });
     const { order, state } = await foundAgain(outbox);
-    expect(outbox.sweeps[0]!({ order })).toBe(false);
+    expect(await outbox.sweeps[0]!({ order })).toBe(false);
     const isSpentBy = (outcome: 'done' | 'already-absent' | 'mismatch' | 'failed'): boolean => {
       const message = reportMaker(EXECUTOR, keys.executor, { nowMs: () => Date.now() })({
         kind: 'revoked', log: sidecar.log.logId, changeId: state.changeId, leaseId: leaseIdOf(state.changeId), epoch: 1, order: payloadDigest(order), outcome, code: null, detail: null, after: null, byUse: 'notTried', attempt: 1,
@@ -106,16 +106,16 @@ describe('what an earlier process left on the bus', () => {
     await Promise.all([reached(given, 'active'), reached(gone, 'active')]);
     const orderOfGone = { order: sidecar.engine.get(gone)!.lease!.order };
     expect(outbox.sweeps).toHaveLength(1);
-    const [isSpent] = outbox.sweeps as [(held: Held) => boolean];
-    expect(isSpent(orderOfGone)).toBe(false);
+    const [isSpent] = outbox.sweeps as [(held: Held) => Promise<boolean>];
+    expect(await isSpent(orderOfGone)).toBe(false);
     expect((await sidecar.engine.revoke('person:ana', gone, null)).ok).toBe(true);
     await reached(gone, 'revoked');
-    await vi.waitFor(() => expect(isSpent(orderOfGone)).toBe(true), WAIT);
+    await vi.waitFor(async () => expect(await isSpent(orderOfGone)).toBe(true), WAIT);
     const { read, act, lease } = sidecar.engine.get(given)!;
-    expect(isSpent({ order: lease!.order })).toBe(false);
-    expect([isSpent({ ticket: read!.ticket }), isSpent({ ticket: act!.ticket })]).toEqual([true, true]);
+    expect(await isSpent({ order: lease!.order })).toBe(false);
+    expect([await isSpent({ ticket: read!.ticket }), await isSpent({ ticket: act!.ticket })]).toEqual([true, true]);
     const ofAnother = { ...readPayload(act!.ticket, anyTicketSchema), changeId: given.replace(/.$/, (last) => (last === '0' ? '1' : '0')) };
-    expect(isSpent({ ticket: signDsse(TICKET_TYPE, ofAnother, keys.ticket) })).toBe(false);
+    expect(await isSpent({ ticket: signDsse(TICKET_TYPE, ofAnother, keys.ticket) })).toBe(false);
   });
 
   it('is owed while a step waits for its answer, and while another issue of it may come', async () => {
@@ -124,10 +124,10 @@ describe('what an earlier process left on the bus', () => {
     sidecar.executor.acting = false;
     const id = await request(PROVISION);
     await vi.waitFor(() => expect(sidecar.executor.steps.length).toBeGreaterThan(0), WAIT);
-    const [isSpent] = outbox.sweeps as [(held: Held) => boolean];
+    const [isSpent] = outbox.sweeps as [(held: Held) => Promise<boolean>];
     const asked = sidecar.engine.get(id)!;
     const ticket = (asked.act ?? asked.read)!.ticket;
-    expect(isSpent({ ticket })).toBe(false);
+    expect(await isSpent({ ticket })).toBe(false);
     expect(outbox.told.filter((what) => 'stepId' in what && what.stepId === (asked.act ?? asked.read)!.stepId)).toEqual([]);
   });
 });

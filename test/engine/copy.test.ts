@@ -190,11 +190,11 @@ describe('a copy of the ledger', () => {
 });
 
 describe('a bus that has lost what it held', () => {
-  const paperOutbox = (): Outbox & { doubt(): void; lose(...changes: string[]): void; readonly held: Set<string>; readonly spentSoFar: Spent[]; readonly sweeps: ((held: Held) => boolean)[] } => {
+  const paperOutbox = (): Outbox & { doubt(): void; lose(...changes: string[]): void; readonly held: Set<string>; readonly spentSoFar: Spent[]; readonly sweeps: ((held: Held) => Promise<boolean>)[] } => {
     const doubts: (() => void)[] = [];
     const losses: ((changeId: string) => void)[] = [];
     const held = new Set<string>();
-    const [spent, sweeps]: [Spent[], ((held: Held) => boolean)[]] = [[], []];
+    const [spent, sweeps]: [Spent[], ((held: Held) => Promise<boolean>)[]] = [[], []];
     return {
       held, spentSoFar: spent, sweeps,
       missing: (armed) => Promise.resolve(armed.filter(({ order }) => !held.has(order.payload))),

@@ -70,8 +70,8 @@ describe('an offboarding', () => {
   });
 
   it('of somebody that nobody knows finds nothing', () => withSidecar(async (sidecar) => {
-    expect(findItems('thirdParty:nobody', sidecar.facts, { open: () => [].values() })).toEqual([]);
-    expect(findItems('nhi:prod/nobody', sidecar.facts, { open: () => [].values() })).toEqual([]);
+    expect(await findItems('thirdParty:nobody', sidecar.facts, { giving: async () => [] })).toEqual([]);
+    expect(await findItems('nhi:prod/nobody', sidecar.facts, { giving: async () => [] })).toEqual([]);
   }));
 
   it('lets nothing slip past: what waits is withdrawn, what is asked meanwhile is too', () => withSidecar(async (sidecar) => {
@@ -160,7 +160,7 @@ describe('an offboarding', () => {
         ['nhi:prod/c', { ...one, id: 'nhi:prod/c', consumers: [], accounts: { 'pg-main': 'c' } }],
       ]),
     };
-    const accounts = findItems(PARTNER, facts, { open: () => [].values() }).map((item) => (item.kind === 'account' ? item.account : ''));
+    const accounts = (await findItems(PARTNER, facts, { giving: async () => [] })).map((item) => (item.kind === 'account' ? item.account : ''));
     expect(accounts).toEqual(['c', 'b', 'a']);
   }));
 });

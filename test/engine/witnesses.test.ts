@@ -71,6 +71,7 @@ describe('a quorum of witnesses', () => {
     const steps = sidecar.executor.steps.length;
     const second = await request(PROVISION);
     await vi.waitFor(() => expect(witnesses.asked.at(-1)).toBeGreaterThanOrEqual(seen), WAIT);
+    await vi.waitFor(() => expect(sidecar.engine.get(second)!.read).not.toBeNull(), WAIT);
     const read = sidecar.engine.get(second)!.read!;
     await vi.waitFor(() => expect(witnesses.asked.at(-1)).toBe(Math.max(seen, read.seq + 1)), WAIT);
     expect(sidecar.executor.steps).toHaveLength(steps);

@@ -83,7 +83,7 @@ export async function reopen(place: Place, over: ChangeState, keep: number): Pro
   const copy = `${place.old}-copy`;
   cpSync(place.old, copy, { recursive: true });
   const old = await openLog({ origin: ORIGIN, disk: nodeDisk(copy), directory: 'ledger', journal: 'journal', signer: keys.log, now: () => START_MS, acceptCopy: true });
-  const asIfOpen = { all: () => [{ ...over, name: 'active' as const, ended: null }].values() };
+  const asIfOpen = new Map([[over.changeId, { ...over, name: 'active' as const, ended: null }]]);
   const { adoptions } = await adoptionsFrom(old, asIfOpen, place.adopted.size, (bytes) => new Uint8Array(bytes));
   const forged: DraftWithObjects[] = [];
   for await (const { change, body, objects, digests } of adoptions) {

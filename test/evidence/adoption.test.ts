@@ -9,6 +9,7 @@ import { whyNotExtendable } from '../../src/change/extension.ts';
 import { nextWork } from '../../src/change/work.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { DEFAULT_LIMITS } from '../../src/engine/engine.ts';
+import { openStore } from '../../src/engine/store.ts';
 import { openAdoption } from '../../src/evidence/check-adoption.ts';
 import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
@@ -147,7 +148,7 @@ describe('what was open under the old log', () => {
     await place.tell(ended.beats);
     const log = await openLog({ origin: NEW_ORIGIN, disk: nodeDisk(place.directory), directory: 'ledger', journal: 'journal', signer: newLogKey, now: () => ended.atMs });
     const told: string[] = [];
-    for await (const { event, state } of recentHistory(log, [ended.now], 0)) told.push(`${event.type} ${state.name} ${state.adoptedFrom === pending.now.plan!.log}`);
+    for await (const { event, state } of recentHistory(log, (await openStore(log, { nowMs: () => ended.atMs, actor: newSidecar, changed: () => undefined })).index.recordsOf(ended.changeId))) told.push(`${event.type} ${state.name} ${state.adoptedFrom === pending.now.plan!.log}`);
     await log.close();
     expect(told).toEqual(['change.expired expired true']);
   });

@@ -146,7 +146,7 @@ describe.skipIf(!hasNats())('a bus', () => {
     await jetstream(admin).publish(rubbish, 'rubbish');
     const later = natsOutbox({ log: logId, executors: [EXECUTOR], bus, tokens, clock: systemClock, logger, published: publishedSteps() });
     try {
-      later.sweep((held) => 'ticket' in held || [spent, far].some((order) => payloadDigest(order) === payloadDigest(held.order)));
+      later.sweep(async (held) => 'ticket' in held || [spent, far].some((order) => payloadDigest(order) === payloadDigest(held.order)));
       await until('it is swept', async () => ((await subjectsLeft()).length === 4 ? true : undefined), { timeoutMs: 20_000 });
       expect(await subjectsLeft()).toEqual([arm(lane, logId, tokenOf(owedFar)), revoke(lane, logId, tokenOf(owed)), misplaced, rubbish].sort());
     } finally {
@@ -169,7 +169,7 @@ describe.skipIf(!hasNats())('a bus', () => {
     const later = natsOutbox({ log: logId, executors: [EXECUTOR], bus: unsteady, tokens, clock: systemClock, logger: { ...logger, warn: () => (warned = true) }, published: publishedSteps() });
     try {
       let looked = 0;
-      later.sweep(() => {
+      later.sweep(async () => {
         looked += 1;
         return isAnswered;
       });

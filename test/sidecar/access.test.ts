@@ -135,7 +135,7 @@ describe('who may see a change', () => {
 describe('what goes wrong inside', () => {
   it('is not shown to the caller, and is in the log', async () => {
     const broken = await openTestSidecar({ decide: () => answerOf('allow') });
-    broken.engine.all = () => {
+    broken.engine.index.newest = () => {
       throw new Error('a secret of the inside');
     };
     const answered = await broken.send('person:wei', 'GET', '/v1/changes');

@@ -1,7 +1,7 @@
 /** Erasure: who may, what may not be, what is on record of it, and that nothing of what was erased is left anywhere. */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { nodeDisk, type LedgerRecord } from '../../ledger/index.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
 import type { ChangeView, ErasureView } from '../../src/sidecar/schemas.ts';
@@ -78,6 +78,51 @@ describe('erasing a change that is over', () => {
     const { length } = await records(second);
     await over(second);
     expect((await records(second)).slice(length).filter(({ change }) => change === view.id)).toEqual([]);
+  });
+
+  it('leaves nothing in snapshots, and one that was taken before it is not used', async () => {
+    const first = await open({ snapshots: true, atRestMax: 1 });
+    const [view, other] = [await given(first), await given(first)];
+    const plan = Buffer.from((await first.log.object(view.planDigest!))!).toString('latin1');
+    const { salt } = JSON.parse(plan) as { salt: string };
+    await first.log.durable();
+    const taken = (): string => bytesOf(join(first.directory, 'state'));
+    await vi.waitFor(() => expect(taken()).toContain(other.id));
+    await first.close('keep');
+    expect(taken()).toContain(salt);
+    const before = new Map(readdirSync(join(first.directory, 'state')).map((name) => [name, readFileSync(join(first.directory, 'state', name))]));
+
+    const second = await open({ after: first, snapshots: true, atRestMax: 1 });
+    await second.send(PREVIEW.subject, 'POST', `${view.links.self}/revoke`, { comment: 'done' });
+    await settled(second, PREVIEW.subject, view, 'revoked');
+    expect((await erase(second, { change: view.id, kinds: ['policyInput', 'plan'] })).status).toBe(200);
+    expect(taken()).toBe('');
+    const told = second.engine.get(view.id)!;
+    expect(told.plan).toBeNull();
+    await second.close('keep');
+    expect(taken()).toContain(other.id);
+    expect(bytesOf(first.directory)).not.toContain(salt);
+
+    // As it would be were they put back, or had the process ended before they were removed.
+    for (const [name, bytes] of before) writeFileSync(join(first.directory, 'state', name), bytes);
+    const third = await open({ after: first, snapshots: true, atRestMax: 1 });
+    expect(taken()).not.toContain(salt);
+    expect(await third.engine.find(view.id)).toEqual(told);
+    expect(third.engine.get(other.id)).toMatchObject({ name: 'active', plan: { kind: 'grant' } });
+  });
+
+  it('of one that is not in memory is the same, and a later start by a snapshot says so too', async () => {
+    const first = await open({ snapshots: true, atRestMax: 0 });
+    const view = await over(first);
+    await over(first);
+    expect(() => first.engine.get(view.id)).toThrow('not in memory');
+    expect((await erase(first, { change: view.id })).status).toBe(200);
+    const told = (await first.engine.find(view.id))!;
+    expect([told.name, told.plan, told.planDigest]).toEqual(['revoked', null, view.planDigest]);
+    await first.close('keep');
+    const second = await open({ after: first, snapshots: true, atRestMax: 0 });
+    expect(await second.engine.find(view.id)).toEqual(told);
+    expect(second.engine.index.atRest(view.id)).toEqual(first.engine.index.atRest(view.id));
   });
 
   it('twice is the same as once', async () => {

@@ -96,7 +96,7 @@ const cases: readonly Case[] = [
     }),
   },
   {
-    invariant: 11, who: 'an executor that ignores locks', from: 80,
+    invariant: 11, who: 'an executor that ignores locks', from: 70,
     breakIt: () => vi.doMock(import('../../src/executor/locked.ts'), async (original): Promise<typeof Locked> => ({ ...(await original()), locked: () => null })),
   },
   {

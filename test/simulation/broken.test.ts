@@ -1,8 +1,9 @@
 /** The oracle itself is doubted here: for each invariant, a world in which somebody breaks it is found out, by the number of that invariant. */
 import { expect, test } from 'vitest';
-import type { AppendFile, Disk, Log } from '../../ledger/index.ts';
+import { canonicalBytes, digestOf, type AppendFile, type Disk, type Log } from '../../ledger/index.ts';
 import { TargetError, type Connector, type StateWithoutSalt } from '../../src/executor/connector.ts';
 import type { Transport } from '../../src/engine/ports.ts';
+import type { SnapshotPlace } from '../../src/engine/snapshot.ts';
 import { EngineFault } from '../../src/pdp/engine.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
@@ -85,7 +86,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
     invariant: 2, who: 'a connector that gives one privilege more than was approved',
     wraps: { connector: (connector) => changed<Connector>(connector, { apply: (input) => connector.apply({ ...input, step: { ...input.step, privileges: [...input.step.privileges, 'role:app_owner'] } }) }) },
   },
-  { invariant: 3, who: 'an executor whose timers are lost', from: 3, wraps: { executorClock: (clock) => ({ nowMs: () => clock.nowMs(), after: (delayMs, callback) => (delayMs > 15_000 ? () => undefined : clock.after(delayMs, callback)) }) } },
+  { invariant: 3, who: 'an executor whose timers are lost', wraps: { executorClock: (clock) => ({ nowMs: () => clock.nowMs(), after: (delayMs, callback) => (delayMs > 15_000 ? () => undefined : clock.after(delayMs, callback)) }) } },
   { invariant: 3, who: 'a lease book that is not synced before the effect', wraps: { executorDisk: unsynced } },
   { invariant: 3, who: 'a connector that says revoked and does nothing', wraps: { connector: (connector) => changed<Connector>(connector, { revoke: async (order, signal) => ((await connector.probe(order, signal)) === 'applied' ? 'done' : 'already-absent') }) } },
   {
@@ -102,7 +103,8 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
       throw error;
     }) }) },
   },
-  { invariant: 5, who: 'a fold that misses the last record', wraps: { log: (log) => changed<Log>(log, { entries: (from, to) => log.entries(from, to ?? (from === 0 && log.durableSize > 6 ? log.durableSize - 1 : log.durableSize)) }) } },
+  { invariant: 5, who: 'a fold that misses the last record', from: 2, wraps: { log: (log) => changed<Log>(log, { entries: (from, to) => log.entries(from, to ?? (from === 0 && log.durableSize > 6 ? log.durableSize - 1 : log.durableSize)) }) } },
+  { invariant: 5, who: 'a snapshot that says it is of more records than it is', wraps: { snapshots: (place) => ({ ...place, disk: { ...place.disk, read: (path) => overstated(place, path) } }) } },
   {
     invariant: 6, who: 'a worker that repeats what may have happened', from: 344,
     wraps: { connector: (connector) => changed<Connector>(connector, { apply: (input) => connector.apply(input).catch((error: unknown) => {
@@ -128,7 +130,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
     wraps: { connector: (connector) => changed<Connector>(connector, pretending(connector, ['retire'], { held: [], touched: { currentCanLogin: false } })) },
   },
   {
-    invariant: 11, who: 'a policy that never asks for a window',
+    invariant: 11, who: 'a policy that never asks for a window', from: 19,
     wraps: { pdp: (pdp) => changed(pdp, {
       schedule: async () => ({ window: null, reasons: [{ code: 'whenever', message: 'why wait', rule: 'engine' }] }),
       decide: (input) => pdp.decide({ ...input, change: { ...input.change, emergency: true } }),
@@ -148,6 +150,43 @@ function flipped(bytes: Uint8Array): Uint8Array {
   copy[copy.length - 20]! ^= 1;
   return copy;
 }
+
+/** The older of the two snapshots, signed anew as if it were as young as the other. */
+async function overstated({ disk, directory, signer }: SnapshotPlace, path: string): Promise<Uint8Array | null> {
+  const [first, second] = await Promise.all([0, 1].map(async (turn) => {
+    const bytes = await disk.read(`${directory}/snapshot.${turn}`);
+    if (bytes === null || bytes.length < 5) return null;
+    const end = 4 + Buffer.from(bytes).readUInt32BE(0);
+    try {
+      return { bytes: Buffer.from(bytes), end, header: JSON.parse(Buffer.from(bytes.subarray(4, end)).toString()) as { size: number; root: string } };
+    } catch {
+      return null;
+    }
+  }));
+  if (first == null || second == null) return disk.read(path);
+  const [older, newer] = first.header.size < second.header.size ? [first, second] : [second, first];
+  const header = canonicalBytes({ ...older.header, size: newer.header.size, root: newer.header.root });
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(header.byteLength);
+  const content = Buffer.concat([length, header, older.bytes.subarray(older.end, -64)]);
+  return Buffer.concat([content, await signer.sign(Buffer.from(`countersign/snapshot/v1\n${digestOf(content)}\n`))]);
+}
+
+test('a disk that changes a byte of every snapshot hurts nobody: they are thrown away', async () => {
+  const thrownAway: string[] = [];
+  const altered = (bytes: Uint8Array): Uint8Array => (bytes.length > 100 ? flipped(bytes) : bytes);
+  const wraps: Wraps = { snapshots: (place) => ({ ...place, disk: { ...place.disk, read: async (path) => {
+    const bytes = await place.disk.read(path);
+    return bytes === null ? null : altered(bytes);
+  } } }) };
+  for (let seed = 1; seed <= 4; seed += 1) {
+    const { violations } = await simulate(seed, { wraps, trace: (line) => {
+      if (line.includes('a snapshot is thrown away')) thrownAway.push(line);
+    } });
+    expect(violations).toEqual([]);
+  }
+  expect(thrownAway.length).toBeGreaterThan(0);
+}, 60_000);
 
 for (const { invariant, who, wraps, from = 1 } of cases) {
   test(`invariant ${invariant}: ${who} is found out`, async () => {

@@ -10,6 +10,7 @@ import { isSatisfied, strictest, type Requirement } from '../../src/protocol/dec
 import { openDsse, readPayload } from '../../src/protocol/dsse.ts';
 import { planSchema, type Plan, type PlanStep } from '../../src/protocol/plan.ts';
 import { approvalStatementSchema, APPROVAL_TYPE, reportSchema, revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
+import { comparable } from './comparable.ts';
 import { createEscalationOracle, type EscalationOracle } from './escalation-oracle.ts';
 import { createLedgerView, type LedgerView } from './ledger-view.ts';
 import type { Access } from './sim-target.ts';
@@ -401,17 +402,4 @@ export function createOracle(): Oracle {
       }
     }
   }
-}
-
-/** A change's state as text, the same for equal states. */
-function comparable(state: ChangeState): string {
-  return JSON.stringify(state, (_key, value: unknown) => {
-    if (value instanceof Map) return [...(value as Map<string, unknown>)].sort(([a], [b]) => (a < b ? -1 : 1));
-    if (value instanceof Set) return [...(value as Set<string>)].sort();
-    return isPlain(value) ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1))) : value;
-  });
-}
-
-function isPlain(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -1,7 +1,11 @@
 /** The simulated world: one sidecar's host, two executors' hosts, their keys, trust, targets and policy; started, killed and started again. */
 import { LedgerError, openLog, parseVerifier, type Disk, type Log, type RecordDraft, type SignedHead } from '../../ledger/index.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits } from '../../src/engine/engine.ts';
+import type { Captured } from '../../src/engine/fold.ts';
 import type { Clock, DeliveryStore, Logger, Transport } from '../../src/engine/ports.ts';
+import type { SnapshotPlace } from '../../src/engine/snapshot.ts';
+import { openStore } from '../../src/engine/store.ts';
+import type { ChangeState } from '../../src/change/state.ts';
 import { systemDraft } from '../../src/evidence/record.ts';
 import type { Connector } from '../../src/executor/connector.ts';
 import type { WorkerLimits } from '../../src/executor/context.ts';
@@ -17,6 +21,7 @@ import type { PlanStep } from '../../src/protocol/plan.ts';
 import type { Dsse } from '../../src/protocol/signed.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import type { Replayer } from '../../src/evidence/replay.ts';
+import { comparable } from './comparable.ts';
 import { EXECUTORS, fixtures, logLines, ORIGIN, START_MS, type Keys } from './fixtures.ts';
 import { keepAnswers, simBundle } from './replaying.ts';
 import type { Rng } from './rng.ts';
@@ -38,6 +43,7 @@ const LIMITS: EngineLimits = { ...DEFAULT_LIMITS, ticketSeconds: 60, approvalSec
 export interface Wraps {
   readonly log?: (log: Log) => Log;
   readonly sidecarDisk?: (disk: Disk, sim: SimDisk) => Disk;
+  readonly snapshots?: (place: SnapshotPlace) => SnapshotPlace;
   readonly executorDisk?: (disk: Disk, sim: SimDisk) => Disk;
   readonly executorClock?: (clock: Clock) => Clock;
   readonly transport?: (transport: Transport) => Transport;
@@ -164,6 +170,8 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     error: (fields, message) => scheduler.trace(`${name}: ${message} ${JSON.stringify(fields)}`),
   });
 
+  const snapshotDisk = memoryDisk();
+
   const startSidecar = async (process: Process): Promise<void> => {
     const clock = scheduler.clock(process, sidecar);
     const port = sidecar.disk.port(process);
@@ -171,7 +179,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     const opened = await openLog({
       origin: ORIGIN, disk, directory: 'ledger', journal: 'journal', signer: keys.log, now: () => clock.nowMs(), setTimer: (callback, delayMs) => clock.after(delayMs, callback),
     });
-    const log = observed(wraps.log?.(opened) ?? opened, watchers.appended);
+    const log = observed(rememberingObjects(wraps.log?.(opened) ?? opened), watchers.appended);
     if (log.recovered !== null) {
       log.append([systemDraft('ledger.recovered', log.recovered, `sidecar:${log.logId}`, clock.nowMs()).draft]);
       scheduler.trace(`sidecar: cut a torn end of ${log.recovered.bytesCut} bytes`);
@@ -182,14 +190,25 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       return line.disarm(audience, order);
     } };
     const witnessing = demanded === null ? undefined : await startedWitnessing(process, log, clock);
+    const kept: SnapshotPlace = { disk: snapshotDisk, directory: 'state', signer: keys.log, code: 'sim', every: { running: 25, closing: 1 } };
+    const snapshots = wraps.snapshots?.(kept) ?? kept;
+    const unlike = await whatSnapshotsGetWrong(log, snapshots);
+    if (unlike !== null) watchers.broken(5, unlike);
+    /** Each change as the engine has it, in memory or not. */
+    const states = new Map<string, ChangeState>();
     const engine = await openEngine({
+      snapshots, atRestMax: 3, onEvents: (state) => void states.set(state.changeId, state),
       log, pdp: wraps.pdp?.(simPdp(process)) ?? simPdp(process), facts: () => (world.strictFacts ? strictFacts : facts), transport: wraps.transport?.(transport) ?? transport, deliveries: deliveryStore(disk),
       trust, witnesses: witnessing, ticketSigner: keys.ticket, executorOf: (connector) => EXECUTORS.find((one) => one.connector === connector)?.audience,
       connectors: EXECUTORS.map(({ connector }) => connector), clock, random: (length) => randoms.bytes(length), logger: logger('sidecar'), limits: LIMITS, version: '0.0.0-sim',
     });
     const anchors = keepAnchors({ log, clock, logger: logger('sidecar'), lastSize: engine.lastAnchored(), record: (checkpoint, size) => engine.recordAnchor(checkpoint, size) });
     witnessing?.tell((head) => anchors.cosigned(head));
-    engines.set(process, { engine, log });
+    for (const changeId of engine.index.newest()) {
+      const state = await engine.find(changeId);
+      if (state !== undefined && !states.has(changeId)) states.set(changeId, state);
+    }
+    engines.set(process, { engine: { ...engine, all: () => states.values(), get: (changeId) => states.get(changeId) }, log });
   };
   const startedWitnessing = async (process: Process, log: Log, clock: Clock): Promise<Witnessing & { tell(callback: (head: SignedHead) => void): void }> => {
     let tell: (head: SignedHead) => void = () => undefined;
@@ -303,6 +322,61 @@ function addLogins(target: SimTarget): void {
   target.addAccount('app', 'freight_labels', ['table:public.customers:SELECT'], true);
   target.logins.add('orders_a', 'orders', 2);
   for (const name of ['ci_deployer', 'warehouse_sync', 'freight_sync', 'freight_labels']) target.logins.add(name, null);
+}
+
+/** Two files, and nothing that takes time: what is written there is thrown away whenever it is not whole, and whether it is there changes nothing. */
+function memoryDisk(): Disk {
+  const files = new Map<string, Buffer>();
+  return {
+    read: async (path: string) => files.get(path) ?? null,
+    openAppend: async (path: string) => ({
+      append: async (bytes: Uint8Array) => void files.set(path, Buffer.concat([files.get(path) ?? Buffer.alloc(0), bytes])),
+      truncate: async () => void files.delete(path), close: async () => undefined,
+    }),
+  } as unknown as Disk;
+}
+
+/** Reads each object once: the ledger is folded again and again here, and changes at rest are read again all the time. */
+function rememberingObjects(log: Log): Log {
+  const known = new Map<string, Uint8Array | null>();
+  return new Proxy(log, {
+    get(target, name) {
+      if (name === 'object') {
+        return async (digest: string): Promise<Uint8Array | null> => {
+          const read = known.get(digest) ?? (await target.object(digest));
+          known.set(digest, read);
+          return read;
+        };
+      }
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+}
+
+/** What the ledger comes to by its snapshot and without it is the same in everything; else what is not, in a sentence. */
+async function whatSnapshotsGetWrong(log: Log, snapshots: SnapshotPlace): Promise<string | null> {
+  const options = { nowMs: () => 0, actor: 'nobody', changed: () => undefined };
+  // What is not durable yet may become so in between.
+  const size = log.durableSize;
+  const until = new Proxy(log, {
+    get(target, name) {
+      if (name === 'entries') return (from: number, to = size) => target.entries(from, to);
+      const value: unknown = Reflect.get(target, name, target);
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+  const whole = (await openStore(until, options)).capture();
+  const quick = await openStore(until, { ...options, snapshots }).then((store) => store.capture(), (error: unknown) => {
+    if (error instanceof LedgerError || mayHappen(error)) throw error;
+    return String(error);
+  });
+  if (typeof quick === 'string') return `from its snapshot on the ledger cannot be folded: ${quick}`;
+  for (const name of ['lastAtMs', 'logs', 'system', 'locks', 'refused', 'reconciled', 'index'] as const) {
+    if (comparable(quick[name]) !== comparable(whole[name])) return `by its snapshot the ledger comes to other ${name} than folded whole`;
+  }
+  const live = ({ live: states }: Captured): string => comparable(states.toSorted((a, b) => (a.changeId < b.changeId ? -1 : 1)));
+  return live(quick) === live(whole) ? null : 'by its snapshot the ledger comes to other changes than folded whole';
 }
 
 /** A disk that fails while a program starts is no fault of the program. */

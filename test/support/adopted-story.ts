@@ -6,7 +6,7 @@ import {
   directorySource, generateSignerKey, logIdOf, nodeDisk, openLog, parseSigner, parseVerifier, type KnownHead, type Log, type Signer,
 } from '../../ledger/index.ts';
 import type { ChangeState } from '../../src/change/state.ts';
-import { openStore } from '../../src/engine/store.ts';
+import { foldChanges } from '../../src/engine/fold.ts';
 import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import { verifyEvidence, type EvidenceVerification } from '../../src/evidence/verify.ts';
 import { parseTrust, type Trust } from '../../src/protocol/trust-folder.ts';
@@ -77,9 +77,9 @@ export async function adoptStory(beats: readonly Beat[], atMs: number, options: 
     directory: data, adopted,
     async states() {
       const log = await open(at);
-      const store = await openStore(log, { nowMs: () => atMs, actor: newSidecar, changed: () => undefined });
+      const states = new Map(await foldChanges(log));
       await log.close();
-      return new Map([...store.all()].map((state) => [state.changeId, state]));
+      return states;
     },
     async tell(told, extra = []) {
       const opened = systemDraft('ledger.opened', { origin: NEW_ORIGIN, epoch: 1, version: '0.1.0' }, newSidecar, atMs);

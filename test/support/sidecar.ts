@@ -107,6 +107,10 @@ export interface TestOptions {
   /** Instead of a scripted one. */
   readonly pdp?: Pdp;
   readonly limits?: Partial<EngineLimits>;
+  /** Whether what the ledger folds to is kept in `state/`. */
+  readonly snapshots?: boolean;
+  /** How many changes at rest stay in memory. */
+  readonly atRestMax?: number;
   readonly disk?: (disk: Disk) => Disk;
   /** Of the ledger; left out: none. */
   readonly reserveBytes?: number;
@@ -181,7 +185,8 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const engine = await openEngine({
     log, pdp: options.pdp ?? scriptedPdp(options.decide ?? usualPolicy), facts: () => facts, transport: executor, deliveries, trust, ticketSigner,
     executorOf: (connector) => (['pg-main', 'pg-dev'].includes(connector) ? EXECUTOR : undefined), connectors: ['pg-dev', 'pg-main'],
-    copy: options.copy, witnesses: options.witnesses, lockBoard: options.lockBoard, outbox: options.outbox, ...(options.onEvents === undefined ? {} : { onEvents: options.onEvents }), clock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
+    ...(options.snapshots === true ? { snapshots: { disk, directory: 'state', signer: logSigner, code: 'test', every: { running: 5, closing: 1 } } } : {}),
+    ...(options.atRestMax === undefined ? {} : { atRestMax: options.atRestMax }), copy: options.copy, witnesses: options.witnesses, lockBoard: options.lockBoard, outbox: options.outbox, ...(options.onEvents === undefined ? {} : { onEvents: options.onEvents }), clock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
   });
   const draining = new AbortController();
   const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));

@@ -37,9 +37,9 @@ const SWEEP_MAX = 10_000;
 const ASK_MS = 5_000;
 
 /** What cannot be read is somebody else's to look at. */
-function isSo(spent: (held: Held) => boolean, held: Held): boolean {
+async function isSo(spent: (held: Held) => Promise<boolean>, held: Held): Promise<boolean> {
   try {
-    return spent(held);
+    return await spent(held);
   } catch {
     return false;
   }
@@ -49,8 +49,8 @@ export function clearSpent({ log, adopted = [], executors, bus, tokens, clock, l
   const lanes = new Map(executors.map((id) => [id, laneOf(id)]));
   const queue = new Set<string>();
   /** Asked once the bus is there; null when nothing is to be looked for. */
-  let isSpent: ((held: Held) => boolean) | null = null;
-  let judge: ((held: Held) => boolean) | null = null;
+  let isSpent: ((held: Held) => Promise<boolean>) | null = null;
+  let judge: ((held: Held) => Promise<boolean>) | null = null;
   let running = false;
   let closed = false;
   let cancel: (() => void) | null = null;
@@ -118,7 +118,7 @@ export function clearSpent({ log, adopted = [], executors, bus, tokens, clock, l
     const audience = [...lanes].find(([, one]) => one === lane)?.[0];
     return order === null || lane === undefined || audience === undefined || orderSubject(what === 'arm' ? arm : revoke, lane, audience, order) !== subject ? null : { order };
   };
-  const sweepOnce = async (spent: (held: Held) => boolean): Promise<void> => {
+  const sweepOnce = async (spent: (held: Held) => Promise<boolean>): Promise<void> => {
     const from = await manager();
     let left = SWEEP_MAX;
     for (const filter of [log, ...adopted].flatMap((about) => [`cs.step.*.act.${about}.>`, `cs.step.*.revoke.${about}.>`, `cs.arm.*.${about}.>`])) {
@@ -127,7 +127,7 @@ export function clearSpent({ log, adopted = [], executors, bus, tokens, clock, l
         if (closed) return;
         left -= 1;
         const held = await heldOn(from, subject);
-        if (held !== null && isSo(spent, held)) enqueue([subject]);
+        if (held !== null && (await isSo(spent, held))) enqueue([subject]);
       }
     }
   };
