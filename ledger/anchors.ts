@@ -81,7 +81,7 @@ export class AnchorWalk {
         this.#splitView ??= { seq, message: `split view: record ${seq} holds a signed checkpoint of ${head.size} records with root ${formatBase64(head.root)}, ${witnessed(times)}, of another history than this ledger, ${why}` };
         continue;
       }
-      for (const time of times) this.#brackets.covered(head.size, time);
+      for (const time of times) this.#brackets.covered(head.size, time, head.witness.met);
       this.#brackets.settle();
       if (times.length > 0) this.#count++;
       if (head.witness.met && head.size > (this.#quorum?.size ?? 0)) this.#quorum = { size: head.size, seq };

@@ -14,7 +14,8 @@ export {
   parseSignatureLine, parseSigner, parseVerifier, signNote,
   type Cosigner, type LogSigner, type Note, type NoteSignature, type OpenedNote, type Signer, type VerifiedSignature, type Verifier,
 } from './note.ts';
-export { formatRotation, KeyChain, rotationOf, type KeyRotation } from './key-rotation.ts';
+export { formatRotation, KEY_ROTATED_TYPE, KeyChain, rotationOf, type KeyRotation } from './key-rotation.ts';
+export { RecordedKeys } from './verify-keys.ts';
 export {
   formatCheckpoint, logIdOf, openCheckpoint, openOwnCheckpoint, openWitnessedCheckpoint, parseCheckpoint, readCheckpoint, signCheckpoint,
   type Checkpoint, type OpenedCheckpoint, type ParsedCheckpoint,
@@ -54,5 +55,5 @@ export { isWhole, type BundleChecker, type CheckerAnswer, type RawBundle } from 
 export { exitCodeOf, REQUIRED_BY_DEFAULT, type Verdict, type VerdictStatus } from './verdict.ts';
 export { ANCHOR_TYPE, openAnchor, witnessedTimes } from './anchors.ts';
 export { CLOCK_TOLERANCE_MS, TimeBrackets } from './verify-time.ts';
-export { checkSignature, verifyLedger, witnessVerdict, type RuleSet, type Verification, type VerifyOptions } from './verify.ts';
+export { checkSignature, verifyLedger, witnessVerdict, type RuleSet, type Signed, type Verification, type VerifyOptions } from './verify.ts';
 export { RecordTimes } from './verify-records.ts';

@@ -12,7 +12,7 @@ import { LedgerError } from './errors.ts';
 import { ALG_ED25519, parseVerifier, type LogSigner, type Verifier } from './note.ts';
 import type { LedgerRecord, RecordDraft } from './record.ts';
 
-const TYPE = 'key.rotated';
+export const KEY_ROTATED_TYPE = 'key.rotated';
 const KEYS = ['new', 'newSignature', 'old', 'oldSignature'];
 
 export interface KeyRotation {
@@ -32,17 +32,17 @@ export async function draftRotation(
   const text = Buffer.from(formatRotation(origin, seq, old.vkey, next.vkey));
   const [oldSignature, newSignature] = await Promise.all([old.sign(text), next.sign(text)]);
   const body = { old: old.vkey, new: next.vkey, oldSignature: formatBase64(oldSignature), newSignature: formatBase64(newSignature) };
-  return { v: 1, change: null, type: TYPE, at, actor, body, objects: [] };
+  return { v: 1, change: null, type: KEY_ROTATED_TYPE, at, actor, body, objects: [] };
 }
 
 /** The key that a record of one's own log begins; null for any other record. */
 export function newKeyOf({ type, body }: Pick<LedgerRecord, 'type' | 'body'>): string | null {
-  return type === TYPE && typeof body['new'] === 'string' ? body['new'] : null;
+  return type === KEY_ROTATED_TYPE && typeof body['new'] === 'string' ? body['new'] : null;
 }
 
 /** The keys that a record changes; null for a record that changes none. @throws LedgerError `malformed`, or `untrusted` where either has not signed it */
 export function rotationOf(record: LedgerRecord, origin: string): KeyRotation | null {
-  if (record.type !== TYPE) return null;
+  if (record.type !== KEY_ROTATED_TYPE) return null;
   const { body, seq } = record;
   if (record.v !== 1 || record.change !== null || KEYS.some((key, i) => Object.keys(body).sort()[i] !== key) || Object.keys(body).length !== KEYS.length) throw malformed(seq, 'its body is not that of one');
   const old = keyOf(body['old'], origin, seq);
@@ -73,10 +73,15 @@ function keyOf(vkey: unknown, origin: string, seq: number): Verifier {
   return verifier;
 }
 
+const hexOf = ({ publicKey }: Verifier): string => Buffer.from(publicKey).toString('hex');
+
 /** The keys of a log, as its records change them. */
 export class KeyChain {
   readonly #origin: string;
-  readonly #rotations: { readonly seq: number; readonly rotation: KeyRotation }[] = [];
+  #last: { readonly seq: number; readonly rotation: KeyRotation } | null = null;
+  /** Public keys that were ended, in hex, and by name with the record that did so. */
+  readonly #ended = new Set<string>();
+  readonly #endedNames = new Map<string, number>();
 
   constructor(origin: string) {
     this.#origin = origin;
@@ -84,7 +89,7 @@ export class KeyChain {
 
   /** The key from the last rotation on, and that record; null where there was none. */
   get last(): { readonly seq: number; readonly rotation: KeyRotation } | null {
-    return this.#rotations.at(-1) ?? null;
+    return this.#last;
   }
 
   /** @throws LedgerError for a record that says it changes the key, and does not: its own fault, or that of a key which was not in force */
@@ -95,18 +100,20 @@ export class KeyChain {
     if (last !== null && last.rotation.new.vkey !== rotation.old.vkey) {
       throw new LedgerError('untrusted', `record ${record.seq} ends ${rotation.old.keyName}, and the log's key since record ${last.seq} is ${last.rotation.new.keyName}`, { seq: record.seq });
     }
-    if (this.#rotations.some(({ rotation: { old } }) => Buffer.from(old.publicKey).equals(Buffer.from(rotation.new.publicKey)))) {
+    if (this.#ended.has(hexOf(rotation.new))) {
       throw new LedgerError('untrusted', `record ${record.seq} begins ${rotation.new.keyName}, which an earlier record has ended`, { seq: record.seq });
     }
-    this.#rotations.push({ seq: record.seq, rotation });
+    this.#last = { seq: record.seq, rotation };
+    this.#ended.add(hexOf(rotation.old));
+    if (!this.#endedNames.has(rotation.old.keyName)) this.#endedNames.set(rotation.old.keyName, record.seq);
   }
 
   /** Why a checkpoint of all that was noted may not be signed with `keyName`; null where it may, as far as the records tell. */
   faultOf(keyName: string): { readonly seq: number; readonly message: string } | null {
     const { last } = this;
     if (last === null || last.rotation.new.keyName === keyName) return null;
-    const ended = this.#rotations.find(({ rotation }) => rotation.old.keyName === keyName);
-    const why = ended === undefined ? `${keyName} is not the log's key` : `record ${ended.seq} ended ${keyName}`;
-    return { seq: (ended ?? last).seq, message: `${why}: since record ${last.seq} it is ${last.rotation.new.keyName}` };
+    const ended = this.#endedNames.get(keyName);
+    const why = ended === undefined ? `${keyName} is not the log's key` : `record ${ended} ended ${keyName}`;
+    return { seq: ended ?? last.seq, message: `${why}: since record ${last.seq} it is ${last.rotation.new.keyName}` };
   }
 }

@@ -167,10 +167,13 @@ function cosignedMessage(text: Uint8Array, timeSeconds: bigint): Uint8Array {
   return Buffer.concat([Buffer.from(`cosignature/v1\ntime ${timeSeconds}\n`), text]);
 }
 
+/** The last second of the year 9999: what comes after is no RFC 3339 time. */
+const SECONDS_MAX = 253_402_300_799n;
+
 /** The time, in Unix seconds, that a cosignature states. @throws LedgerError `malformed` past the year 9999. */
 export function cosignatureTime(signature: Uint8Array): number {
   const seconds = Buffer.from(signature).readBigUInt64BE(0);
-  if (seconds > 253_402_300_799n) malformed('a cosignature from beyond the year 9999');
+  if (seconds > SECONDS_MAX) malformed('a cosignature from beyond the year 9999');
   return Number(seconds);
 }
 
@@ -190,6 +193,8 @@ export function parseVerifier(vkey: string): Verifier {
       if (type === ALG_ED25519) return verifyEd25519(publicKey, message, signature);
       if (signature.byteLength !== 8 + SIGNATURE_BYTES) return false;
       const time = Buffer.from(signature).readBigUInt64BE(0);
+      // No witness has signed then: a signature that does not hold, as any other that does not.
+      if (time > SECONDS_MAX) return false;
       return verifyEd25519(publicKey, cosignedMessage(message, time), signature.subarray(8));
     },
   };

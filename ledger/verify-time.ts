@@ -71,13 +71,17 @@ export class TimeBrackets {
     if (this.#kept.length > KEPT_MAX / 2) this.#thin();
   }
 
-  /** The first `size` records were there at a time; all of them have been given. */
-  covered(size: number, time: WitnessTime): void {
+  /**
+   * The first `size` records were there at a time; all of them have been given.
+   *
+   * @param isEnough whether those who have cosigned that head are as many as the policy asks for: only then is it shown by them, while anyone's time may refute
+   */
+  covered(size: number, time: WitnessTime, isEnough: boolean): void {
     for (const { seq, ms, at } of this.#kept) {
       if (seq >= size || this.#fault !== null) break;
       if (ms > time.ms + CLOCK_TOLERANCE_MS) this.#fault = { seq, message: `record ${seq} says ${at}, and ${time.by} had cosigned it by ${textOf(time.ms)}` };
     }
-    if (this.#upper === null || size > this.#upper.size || (size === this.#upper.size && time.ms < this.#upper.ms)) this.#upper = { ...time, size };
+    if (isEnough && (this.#upper === null || size > this.#upper.size || (size === this.#upper.size && time.ms < this.#upper.ms))) this.#upper = { ...time, size };
   }
 
   /** No more times are stated for the largest head so far: its records need no other. */

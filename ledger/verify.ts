@@ -12,11 +12,11 @@ import { NotEvidence, type EvidenceDisk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { isEmptyFolder, objectFilesOf } from './evidence-files.ts';
 import { sameBytes } from './hash.ts';
-import { KeyChain } from './key-rotation.ts';
-import { ALG_ED25519, NOTE_BYTES_MAX } from './note.ts';
+import { NOTE_BYTES_MAX } from './note.ts';
 import type { LedgerRecord } from './record.ts';
 import type { TrustPolicy } from './trust-policy.ts';
 import { Finding, type Verdict } from './verdict.ts';
+import { RecordedKeys } from './verify-keys.ts';
 import { ObjectWalk } from './verify-objects.ts';
 import { passRecords, type PassResult } from './verify-records.ts';
 
@@ -115,36 +115,6 @@ export function checkSignature(note: string | null, trust: TrustPolicy | null): 
   }
 }
 
-/** What the records say of the log's keys, and what that makes of the checkpoint's signature. */
-class RecordedKeys {
-  readonly #keys: KeyChain;
-  #fault: LedgerError | null = null;
-
-  constructor(origin: string) {
-    this.#keys = new KeyChain(origin);
-  }
-
-  note(record: LedgerRecord): void {
-    try {
-      this.#keys.note(record);
-    } catch (error) {
-      if (!(error instanceof LedgerError)) throw error;
-      this.#fault ??= error;
-    }
-  }
-
-  judge({ opened, verdict }: Signed): Verdict {
-    const { last } = this.#keys;
-    if (this.#fault !== null) return withSeq({ name: 'SIGNATURE', status: 'fails', message: this.#fault.message }, this.#fault.seq);
-    if (opened === null) return last === null || verdict.status !== 'fails' ? verdict : { ...verdict, message: `${verdict.message}; record ${last.seq} says that ${last.rotation.new.vkey} took over from ${last.rotation.old.keyName}: have that confirmed before you trust it` };
-    // A key of the log that an earlier record ended may have signed beside the one in force.
-    const signers = opened.signatures.map(({ verifier }) => verifier).filter(({ name, type }) => name === opened.origin && type === ALG_ED25519);
-    const faults = signers.map(({ keyName }) => this.#keys.faultOf(keyName));
-    const fault = faults.includes(null) ? null : (faults[0] ?? null);
-    return fault === null ? verdict : { name: 'SIGNATURE', status: 'fails', message: fault.message, seq: fault.seq };
-  }
-}
-
 function messageOf(error: unknown): string {
   if (error instanceof LedgerError) return error.message;
   throw error;
@@ -187,7 +157,7 @@ async function verifyOnce(options: VerifyOptions, note: string | null): Promise<
     finding = asFinding(error, claimed.size);
   }
   const anchored = anchors.result();
-  for (const time of signed.opened === null || result === null ? [] : witnessedTimes(signed.opened)) anchored.brackets.covered(claimed.size, time);
+  for (const time of signed.opened === null || result === null ? [] : witnessedTimes(signed.opened)) anchored.brackets.covered(claimed.size, time, signed.opened!.witness.met);
   const isAnchored = pinned !== null || (signed.opened?.witnesses.length ?? 0) > 0 || anchored.count > 0;
   const integrity = integrityVerdict(claimed, result, finding, objects);
   const completeness = completenessVerdict(options, claimed, pinned, result, finding, anchored);

@@ -89,6 +89,10 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   const population = flags.population === undefined ? null : resolve(session.cwd, flags.population);
   if (population !== null && existsSync(population)) throw new CliError(EXIT.usage, 'exists', { cause: `${population} is there already`, effect: 'It was left as it is. Nothing was verified.' });
   const required = flags.require ?? requiredUnder(trust !== null, wholeFolder);
+  if (flags.attest !== undefined && (isPack || flags.asOf !== undefined)) {
+    // The statement names a log, its size and root: it would speak of more than was looked at, or of another time.
+    throw new CliError(EXIT.usage, 'usage', { cause: `--attest is for a whole ledger${isPack ? ', and this is an evidence pack' : ' as of its last record, and goes with no --as-of'}`, effect: 'Nothing was verified.' });
+  }
   const attestation = attestationOf(session, flags, trust);
   const common = {
     trust, wholeFolder, pinned, progress: progressOf(session, isPack ? 'files' : 'records'), signal: session.signal, listChanges: population !== null,

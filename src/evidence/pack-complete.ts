@@ -48,6 +48,8 @@ export function completenessOf(asked: PackAsked, { shown, heads }: PackContents,
   const found = lastOfEach(changes, heads, shown);
   if (found !== null) return found;
   const at = heads[0]!.seq;
+  const other = heads.find(({ seq }) => seq !== at);
+  if (other !== undefined) return fails(`the heads are stated by record ${at} and by record ${other.seq}: of what came in between, one says nothing`, other.seq);
   const of = 'change' in asked ? `${asked.change} is shown from its first record to its last` : `each of the ${changes.size} changes shown is there from its first record to its last`;
   const others = 'change' in asked && changes.size > 1 ? `, and so are the ${changes.size - 1} that its records speak of` : '';
   const message = `${of}${others}, as record ${at} states it (${shown.find(({ seq }) => seq === at)?.at ?? '?'})`;

@@ -1,6 +1,6 @@
 /** INTEGRITY of a pack: each record under its proof, all proofs under the one checkpoint, each object by its digest, and nothing that none of these accounts for. */
 import {
-  decodeRecord, erasedBy, formatDigest, HEADS_TYPE, leafHash, LedgerError, parseDigest, parseProof, RECORD_BYTES_MAX, sameBytes, verifyInclusion,
+  decodeRecord, erasedBy, formatDigest, HEADS_TYPE, leafHash, LedgerError, parseDigest, parseProof, OBJECT_BYTES_MAX, RECORD_BYTES_MAX, sameBytes, verifyInclusion,
   type Checkpoint, type LedgerRecord,
 } from '../../ledger/index.ts';
 import type { PackArchive } from './pack-archive.ts';
@@ -98,6 +98,7 @@ export async function readContents(archive: PackArchive, options: ReadOptions): 
       }
       case 'object':
         if (!named.has(file.digest)) throw new PackFault(`${formatName(file)} is named by no record in the pack`);
+        if (archive.size(file) === 0 || archive.size(file) > OBJECT_BYTES_MAX) throw new PackFault(`${formatName(file)} is of ${archive.size(file)} bytes, and no object is`);
         if (archive.digest(file) !== file.digest) throw new PackFault(`${formatName(file)} holds another object`);
         await archive.read(file);
         objectCount += 1;

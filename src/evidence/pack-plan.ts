@@ -3,7 +3,7 @@
  *
  * One pass over the ledger finds them; another only where a record speaks of a change that came before it and was not known to matter.
  */
-import { ChainHeads, erasedBy, formatBase64, headsFaultOf, HEADS_TYPE, LedgerError, type Appended, type DirectoryReading, type LedgerRecord } from '../../ledger/index.ts';
+import { ChainHeads, erasedBy, formatBase64, headsFaultOf, HEADS_TYPE, KEY_ROTATED_TYPE, LedgerError, type Appended, type DirectoryReading, type LedgerRecord } from '../../ledger/index.ts';
 import { parseTime } from '../protocol/values.ts';
 import { PACK_FILES_MAX, type HeadFile, type Manifest, type PackAsked } from './pack-format.ts';
 import { openRelations, type Relations } from './relations.ts';
@@ -77,6 +77,8 @@ class Search {
   readonly #lastOf = new Map<string, number>();
   readonly #standing = new Map<string, number>();
   readonly #inForce = new Map<string, number>();
+  /** Records that change the log's key: whose signature is worth anything depends on them. */
+  readonly #rotations: number[] = [];
   #headFiles: HeadFile[] = [];
   #headsSeq: number | null = null;
   #movedOn = 0;
@@ -96,6 +98,7 @@ class Search {
     const { record, leaf, seq } = entry;
     if (NAMED_LATER.has(record.type)) this.#objects.set(seq, record.objects);
     for (const digest of erasedBy(record)) if (!this.#erasures.has(digest)) this.#erasures.set(digest, seq);
+    if (record.type === KEY_ROTATED_TYPE) this.#rotations.push(seq);
     this.#takeHeads(entry);
     this.#heads.advance(record, leaf);
     if ('from' in this.#asked) await this.#takeInTime(entry, this.#asked);
@@ -210,7 +213,7 @@ class Search {
     // A lock that was set after the last record of what is shown has held up none of it.
     const shown = new Set([...this.#shown].filter((seq) => 'from' in this.#asked || seq <= lastSeq));
     const heads = this.#headFiles.sort((a, b) => (a.change < b.change ? -1 : 1));
-    for (const { seq } of heads) shown.add(seq);
+    for (const seq of [...heads.map((head) => head.seq), ...this.#rotations]) shown.add(seq);
     const named = new Set<string>();
     const erased = new Map<string, number>();
     for (const seq of shown) {

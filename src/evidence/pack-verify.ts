@@ -1,6 +1,6 @@
 /** What an evidence pack proves to whoever brings their own trust, and what it does not. Needs the pack, this code and that trust; nothing else. */
 import {
-  checkSignature, openCheckpoint, readCheckpoint, RecordTimes, sameBytes, TimeBrackets, witnessedTimes, witnessVerdict, type Checkpoint, type Verdict,
+  checkSignature, KEY_ROTATED_TYPE, openCheckpoint, readCheckpoint, RecordedKeys, RecordTimes, sameBytes, TimeBrackets, witnessedTimes, witnessVerdict, type Checkpoint, type Signed, type Verdict,
 } from '../../ledger/index.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { inMemory, openArchive, type PackArchive, type PackBytes } from './pack-archive.ts';
@@ -75,16 +75,16 @@ export async function verifyPack(options: VerifyPackOptions): Promise<PackVerifi
   const times = new RecordTimes();
   const brackets = new TimeBrackets();
   for (const one of shown) brackets.record(one.seq, times.note(one), one.at);
-  for (const time of opened === null ? [] : witnessedTimes(opened)) brackets.covered(claimed.size, time);
+  for (const time of opened === null ? [] : witnessedTimes(opened)) brackets.covered(claimed.size, time, opened!.witness.met);
   const population = options.listChanges === true ? openPopulation() : null;
   const noReplay = whyNoReplay(options.trust, options.wholeFolder, options.replayer !== undefined);
   const replay = noReplay !== null ? null : openReplay(options.trust!, options.replayer!);
   const [workflow, replayed] = await replaying(replay, () => judged({ ...options, ...(population === null ? {} : { onChange: population.follow }) }, asked, contents, claimed, replay));
-  const notProven = [...unproven(options, asked, contents, workflow, pinned !== null || (opened?.witnesses.length ?? 0) > 0), ...(replayed === null || replayed.same === 0 ? [] : [UNPROVEN_BY_REPLAY])];
+  const notProven = [...unproven(options, asked, contents, claimed, workflow, pinned !== null || (opened?.witnesses.length ?? 0) > 0), ...(replayed === null || replayed.same === 0 ? [] : [UNPROVEN_BY_REPLAY])];
   return {
     verdicts: [
       integrityOf(contents, claimed),
-      signed.verdict,
+      await signatureOf(contents, signed),
       witnessVerdict(options.trust?.policy ?? null, opened),
       against(options, pinned, claimed) ?? completenessOf(asked, contents, claimed),
       workflow.verdict,
@@ -109,6 +109,13 @@ async function replaying<T>(replay: Replay | null, judge: () => Promise<T>): Pro
   } finally {
     await replay?.close();
   }
+}
+
+/** SIGNATURE, as what is shown of the log's keys has it. */
+async function signatureOf({ shown, readRecord }: PackContents, signed: Signed): Promise<Verdict> {
+  const keys = new RecordedKeys(signed.claimed!.origin);
+  for (const { seq, type } of shown) if (type === KEY_ROTATED_TYPE) keys.note(await readRecord(seq));
+  return keys.judge(signed);
 }
 
 function openPinned({ pinned, trust }: VerifyPackOptions): Checkpoint | null {
@@ -161,12 +168,15 @@ function outside(): string[] {
   return ['anything about records that are not in the pack: that no lock, no offboarding and no other change at the same target stood against what was authorised, but for those shown'];
 }
 
-function unproven({ trust }: VerifyPackOptions, asked: PackAsked, { shown, heads }: PackContents, { findings }: PackWorkflow, isAnchored: boolean): string[] {
+function unproven({ trust }: VerifyPackOptions, asked: PackAsked, { shown, heads }: PackContents, { origin, size }: Checkpoint, { findings }: PackWorkflow, isAnchored: boolean): string[] {
+  const keys = trust?.policy.logs.filter(({ verifier }) => verifier.name === origin).length ?? 0;
   return [
     UNSEEN,
     ...outside(),
     ...('nhi' in asked ? [`that ${asked.nhi} had no other change`] : []),
     ...(heads.length === 0 ? [] : [`that the heads which record ${heads[0]!.seq} states are those of the records before it: the log has signed that, and only the whole ledger shows it`]),
+    ...(heads.length === 0 || heads[0]!.seq >= size - 1 ? [] : [`what came after record ${heads[0]!.seq}, where the heads were stated, under a checkpoint of ${size} records`]),
+    ...(keys < 2 ? [] : ['that no record outside the pack has ended the key which signed the checkpoint: the trust policy lists more than one of this log']),
     ...(shown.some(({ type }) => type.startsWith('reconcile.') || type.startsWith('discovery.')) ? ['what looking at targets came to: its records are in the pack, and are not judged'] : []),
     isAnchored ? 'records after the last anchored checkpoint' : 'no external anchor: rollback not excluded',
     ...(trust === null ? ['whose ledger this is'] : []),

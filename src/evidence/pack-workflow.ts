@@ -64,13 +64,21 @@ function followable({ shown }: PackContents, relations: Relations): { readonly f
     else if (relations.isAdopted(change) && !adoptedHere) left.set(change, 'what its log has adopted is not shown');
     else followed.add(change);
   }
-  for (let before = -1; before !== followed.size;) {
-    before = followed.size;
-    for (const change of followed) {
-      const missing = [...relations.of(change)].find((other) => !followed.has(other));
-      if (missing === undefined) continue;
-      followed.delete(change);
-      left.set(change, `its records speak of ${missing}, which is not shown whole`);
+  // From what is missing back to what speaks of it: each is looked at once.
+  const speaking = new Map<string, string[]>();
+  for (const change of followed) {
+    for (const other of relations.of(change)) {
+      const those = speaking.get(other);
+      if (those === undefined) speaking.set(other, [change]);
+      else those.push(change);
+    }
+  }
+  const missing = [...speaking.keys()].filter((other) => !followed.has(other));
+  for (const gone of missing) {
+    for (const change of speaking.get(gone) ?? []) {
+      if (!followed.delete(change)) continue;
+      left.set(change, `its records speak of ${gone}, which is not shown whole`);
+      missing.push(change);
     }
   }
   return { followed, left };

@@ -78,6 +78,7 @@ describe('--attest', () => {
   it.each<readonly [string, readonly string[], number, RegExp]>([
     ['without a key', ['--attest', 'a.json', '--trust', 'trust'], 2, /go together/],
     ['without trust', ['--attest', 'a.json', '--attest-key', 'auditor.key'], 2, /--attest takes --trust/],
+    ['as of another time', ['--attest', 'a.json', '--attest-key', 'auditor.key', '--trust', 'trust', '--as-of', '2027-01-01T00:00:00.000Z'], 2, /goes with no --as-of/],
     ['over a file that is there', ['--attest', 'trust/trust.policy', '--attest-key', 'auditor.key', '--trust', 'trust'], 2, /is there already/],
     ['with a key that others can read', ['--attest', 'a.json', '--attest-key', 'open.key', '--trust', 'trust'], 4, /can be read by others/],
     ['with a file that is no key', ['--attest', 'a.json', '--attest-key', 'no.key', '--trust', 'trust'], 2, /holds no key to sign with/],
@@ -91,6 +92,14 @@ describe('--attest', () => {
     expect(ran.stdout).toBe('');
     expect(existsSync(at('a.json'))).toBe(false);
   });
+});
+
+it('attests no evidence pack: the statement would speak of the whole ledger', async () => {
+  writeFileSync(at('some.pack'), 'anything');
+  const { exit, stderr } = await desk.run('verify', 'some.pack', '--trust', 'trust', '--attest', 'a.json', '--attest-key', 'auditor.key');
+  expect(exit).toBe(2);
+  expect(stderr).toMatch(/--attest is for a whole ledger, and this is an evidence pack/);
+  expect(existsSync(at('a.json'))).toBe(false);
 });
 
 describe('--json', () => {

@@ -193,7 +193,7 @@ describe('the times that anchors state', () => {
       brackets.record(seq, ms, seq % 1_000 === 0 || seq === wrong ? at(ms) : '');
     }
     expect(process.memoryUsage().heapUsed - before).toBeLessThan(40_000_000);
-    brackets.covered(2_000_000, { by: 'w', ms: AT_MS + 2_000_000 * 50 });
+    brackets.covered(2_000_000, { by: 'w', ms: AT_MS + 2_000_000 * 50 }, true);
     const span = { first: at(AT_MS), last: at(AT_MS + 2_000_000 * 50), latestMs: 0, worstStepBackMs: 0, worstSeq: 0 };
     expect(brackets.verdict(span, 2_000_000)).toMatchObject({ status: 'fails', seq: wrong });
   });

@@ -80,6 +80,7 @@ export function cosignedVectors(): Vector[] {
     opened('extension-covered', 'the cosignature is over the extension lines as well', signNote(`${formatCheckpoint(head)}extension\n`, [log]) + line(0, SECONDS, `${formatCheckpoint(head)}extension\n`), one, holds(['w1'], true)),
     bad('extension-not-covered', 'a cosignature of the checkpoint without its extension lines', signNote(`${formatCheckpoint(head)}extension\n`, [log]) + line(0)),
     bad('other-time', 'another time than the one that was signed', signed + at(0, SECONDS + 1)),
+    bad('beyond-9999', 'a time after the year 9999, well signed: no time that can be written', signed + line(0, 253_402_300_800)),
     bad('other-head', 'a cosignature of another head', signed + line(0, SECONDS, formatCheckpoint({ ...head, size: 1, root: seedOf('r') }))),
     bad('note-signature', 'the witness\'s key over the text alone, as a log would sign', signed + `\u2014 ${witnesses[0]!.keyName.slice(0, -9)} ${base64(Buffer.concat([Buffer.from(witnesses[0]!.keyName.slice(-8), 'hex'), signerOf('w1.test').sign(Buffer.from(formatCheckpoint(head)))]))}\n`),
     bad('short-cosignature', 'a cosignature without its time', signed + `\u2014 ${witnesses[0]!.keyName.slice(0, -9)} ${base64(Buffer.concat([Buffer.from(witnesses[0]!.keyName.slice(-8), 'hex'), Buffer.alloc(64)]))}\n`),
