@@ -33,6 +33,10 @@ export interface Audited {
   readonly withoutEffect: boolean;
   /** The plan was erased: what its digest stands for cannot be checked, and `state.plan` is a stand-in at most. */
   readonly planErased: boolean;
+  /** The state that was read before the plan was erased. */
+  readonly readErased: boolean;
+  /** There is a plan, and nothing to compare it with: it was made from a state that was erased. */
+  readonly planUnchecked: boolean;
   /** When the newest read, before or after, was first authorised. */
   readonly readSinceMs: number | null;
   /** Mode `caller`: an executor has read what the caller's code left behind. */
@@ -45,7 +49,7 @@ export interface Audited {
 export function remember(before: Audited | null, event: ChangeEvent, state: ChangeState, requirement: Requirement, checked: CheckedApproval | null): Audited {
   const base: Audited = before ?? {
     state, requirement, approvals: [], ticket: null, audiences: new Set(), dueSinceMs: null, given: null, answered: false, withoutEffect: false, planErased: false,
-    readSinceMs: null, seen: false, seqs: new Set(),
+    readErased: false, planUnchecked: false, readSinceMs: null, seen: false, seqs: new Set(),
   };
   base.seqs.add(event.seq);
   const next: Audited = { ...base, state, requirement };
@@ -55,12 +59,12 @@ export function remember(before: Audited | null, event: ChangeEvent, state: Chan
     case 'approval.recorded':
       return checked === null ? next : { ...next, approvals: [...next.approvals, checked] };
     case 'policy.decided':
-      return event.body.phase === 'request' ? { ...next, planErased: event.body.planDigest !== null && event.attached?.plan === undefined } : next;
+      return event.body.phase === 'request' ? { ...next, ...comparable(state, event) } : next;
     case 'step.authorised':
       if (event.body.kind === 'read') return isReadAnew(before, event.body.stepId, state) ? { ...next, readSinceMs: event.atMs } : next;
       return event.body.kind === 'act' ? afterTicket(next, event.body.ticket, event.atMs) : next;
     case 'state.read':
-      return state.readAfter === null ? next : { ...next, seen: true };
+      return state.readAfter === null ? { ...next, readErased: event.attached?.before === undefined } : { ...next, seen: true };
     case 'step.failed':
     case 'step.refused': {
       const answered = isLastWord(next, event.body.report);
@@ -69,6 +73,11 @@ export function remember(before: Audited | null, event: ChangeEvent, state: Chan
     default:
       return next;
   }
+}
+
+function comparable({ read, before }: ChangeState, { body: { planDigest }, attached }: Extract<ChangeEvent, { type: 'policy.decided' }>): Pick<Audited, 'planErased' | 'planUnchecked'> {
+  const isThere = attached?.plan !== undefined;
+  return { planErased: planDigest !== null && !isThere, planUnchecked: isThere && read !== null && before === null };
 }
 
 /** Whether a ticket asks for another read than the one before it, and not for the same again. */

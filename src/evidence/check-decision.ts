@@ -35,18 +35,20 @@ export function checkDecision(audited: Audited, event: Of<'policy.decided'>, rec
   }
   if (body.planDigest === null) return body.decision.effect === 'deny' ? null : fault('plan-missing', 'something other than a denial, without a plan');
   if (!record.objects.includes(body.planDigest)) return fault('plan-missing', 'the record does not name its plan among its objects');
-  return attached?.plan === undefined ? null : checkPlan(audited.state, attached.plan, body.planDigest, extensions);
+  return attached?.plan === undefined ? null : checkPlan(audited, attached.plan, body.planDigest, extensions);
 }
 
 /** The plan is the one that follows from the request and from what was read; nothing else may be approved under its name. */
-function checkPlan(state: ChangeState, plan: Plan, digest: string, extensions: Extensions): Fault | null {
+function checkPlan({ state, readErased }: Audited, plan: Plan, digest: string, extensions: Extensions): Fault | null {
   if (planDigest(plan) !== digest) return fault('plan-digest-mismatch', 'the digest is not that of the plan');
   const unasked = fault('plan-not-requested', 'the plan does not follow from the request');
   if (state.request.kind === 'offboard') return same(plan, deriveOffboarding(state, plan.items ?? [], plan.salt)) ? null : unasked;
+  if (plan.extends?.change !== (state.request.kind === 'extend' ? state.request.change : undefined)) return fault('plan-not-requested', 'the plan extends something else than was asked for');
   if (plan.mode === 'caller' && !CALLED_KINDS.has(plan.kind)) return fault('plan-not-requested', 'what has a lease is no caller’s to make');
   const query = plannedQuery(state, plan);
   if (query === null) return fault('plan-not-requested', 'a plan for a target that nobody was to read');
-  // An erased before-state leaves its attributes unchecked; the executor compared them before the effect. What nobody read has none.
+  if (state.read !== null && state.before === null && !readErased) return fault('plan-not-requested', 'the plan was made before anything was read');
+  // An erased before-state leaves its attributes unchecked, and that is told; the executor compared them before the effect. What nobody read has none.
   const before = state.before ?? { touched: state.read === null ? {} : plan.before };
   const { window = null, rotation } = plan;
   const extended = extensions.extendedBy(plan);

@@ -7,6 +7,7 @@ import { evolve, type ChangeState } from '../change/state.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { eventsOf } from './adoption.ts';
 import type { AdoptionFindings } from './check-adoption.ts';
+import { uncheckedFor } from './erased.ts';
 import { isChangeEventType, MalformedRecord, systemRecordBodies, type ReadObject, type SystemRecordBody } from './record.ts';
 import { changesToAdopt } from './to-adopt.ts';
 import { fault, type Fault, type Violation } from './violation.ts';
@@ -90,7 +91,8 @@ function openOld(workflow: Workflow): Old {
       }
     },
     async finish(adoption) {
-      const { violations, erasedPlans } = await workflow.finish();
+      const findings = await workflow.finish();
+      const { violations } = findings;
       if (malformed !== null) return { left: [], broken: violations, unknown: `the old ledger: ${malformed}` };
       // Those that were adopted as well: one that was over, cut short, would be open again.
       const concerned = new Set([...changesToAdopt([...states.values()]), ...adoption.changes.keys()]);
@@ -98,7 +100,8 @@ function openOld(workflow: Workflow): Old {
         ...[...concerned].flatMap((changeId) => faultOf(changeId, counts.get(changeId) ?? 0, adoption.changes.get(changeId) ?? 0)),
         ...[...locks.values()].flatMap((lock) => faultOfLock(lock, adoption.locks.get(lock.lockId))),
       ];
-      return { left, broken: violations, unknown: erasedPlans === 0 ? null : `the old ledger: ${erasedPlans} of its plans erased: what their digests stand for cannot be checked` };
+      const unchecked = uncheckedFor(findings);
+      return { left, broken: violations, unknown: unchecked === null ? null : `the old ledger: ${unchecked}` };
     },
   };
 }

@@ -16,11 +16,15 @@ export interface ErasedOnRecord {
 
 /** Those that are listed; all are counted by the ledger's own verification. */
 export const ERASED_LISTED_MAX = 1_000;
+/** Objects of which it is remembered that they are there: a few MB. */
+const THERE_MAX = 65_536;
 
 /** The rules, and beside them the list: `found` gets it with the verdicts. */
 export function withErasedList(rules: RuleSet, found: (erased: readonly ErasedOnRecord[]) => void): RuleSet {
   const missing = new Map<string, Omit<ErasedOnRecord, 'seq'>>();
   const under = new Map<string, number>();
+  /** Known to be there: an object that many records name is not read for each. */
+  const there = new Set<string>();
   const note = async (record: LedgerRecord, readObject: ReadObject): Promise<void> => {
     if (record.type === 'erasure') {
       const erased = record.body['erased'];
@@ -28,7 +32,12 @@ export function withErasedList(rules: RuleSet, found: (erased: readonly ErasedOn
     }
     if (record.objects.length === 0 || missing.size >= ERASED_LISTED_MAX) return;
     for (const [digest, kind] of namedBy(record)) {
-      if (missing.has(digest) || !record.objects.includes(digest) || (await readObject(digest)) !== null) continue;
+      if (missing.has(digest) || there.has(digest) || !record.objects.includes(digest)) continue;
+      if ((await readObject(digest)) !== null) {
+        if (there.size >= THERE_MAX) there.clear();
+        there.add(digest);
+        continue;
+      }
       missing.set(digest, { digest, kind, change: record.change, namedBy: record.seq });
     }
   };

@@ -8,9 +8,36 @@ import type { ChangeState } from '../change/state.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import type { OffboardItem, Plan, PlanStep } from '../protocol/plan.ts';
 import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';
-import { ticketSchema, type ActTicket } from '../protocol/signed.ts';
+import { actedReportSchema, readReportSchema, revokedReportSchema, ticketSchema, type ActTicket } from '../protocol/signed.ts';
 
 const NO_SALT = 'A'.repeat(22);
+
+/** How many states the report in `event` names that are gone: nothing was compared with them. */
+export function erasedStatesOf(event: ChangeEvent): number {
+  const gone = (digest: string | null, attached: object | undefined): number => (digest !== null && attached === undefined ? 1 : 0);
+  switch (event.type) {
+    case 'state.read':
+      return gone(readPayload(event.body.report, readReportSchema).state, event.attached?.before);
+    case 'step.succeeded': {
+      const { before, after } = readPayload(event.body.report, actedReportSchema);
+      return gone(before, event.attached?.before) + (after === before ? 0 : gone(after, event.attached?.after));
+    }
+    case 'lease.ended':
+      return gone(readPayload(event.body.report, revokedReportSchema).after, event.attached?.after);
+    default:
+      return 0;
+  }
+}
+
+/** What was erased that had to be looked at; null where nothing was. */
+export function uncheckedFor({ erasedPlans, uncheckedPlans }: { readonly erasedPlans: number; readonly uncheckedPlans: number }): string | null {
+  const plans = (count: number): string => `${count} plan${count === 1 ? '' : 's'}`;
+  const found = [
+    ...(erasedPlans === 0 ? [] : [`${plans(erasedPlans)} erased: what their digests stand for cannot be checked`]),
+    ...(uncheckedPlans === 0 ? [] : [`${plans(uncheckedPlans)} made from states that were erased: whether they follow from those cannot be checked`]),
+  ];
+  return found.length === 0 ? null : found.join('; ');
+}
 
 /** How many items there were is not known: as many as there can be, so that no number is out of place and the last never comes. */
 const UNKNOWN_ITEMS: readonly OffboardItem[] = Object.freeze(

@@ -2,31 +2,40 @@
  * Whether what policy was asked is what the ledger tells: the question is composed again from the change and the recorded facts, with the code
  * that composed it. A sidecar that asks about another requester, target or fact than is recorded gets an honest answer to a false question.
  *
- * Taken from the question, since nothing else says it: the time, the age of the facts, which connectors there were, and what calendars, locks,
- * the parent and the extended change were at that moment. WORKFLOW holds what is done to those.
+ * Taken from the question, since nothing else says it: the time, the age of the facts, which connectors there were, what calendars, locks and the
+ * extended change were at that moment, and whether the offboarding that the change is part of was at work. WORKFLOW holds what is done to those.
  */
-import { canonicalText, parseStrict } from '../../ledger/index.ts';
+import { z } from 'zod';
+import { canonicalText, OBJECT_BYTES_MAX, parseStrict } from '../../ledger/index.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { stepOf, type ChangeState } from '../change/state.ts';
 import { factsOf, type Facts } from '../facts/facts.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
 import { buildChangeInput, buildReconcileInput, buildVerificationInput } from '../pdp/build-input.ts';
-import { changeInputSchema, reconcileInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
+import { changeInputSchema, INPUT_BYTES_MAX, reconcileInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
 import { saltedObjectSchema, type SystemRecordBody } from './record.ts';
 
 /** What is not the question that the records lead to. */
 export class FalseQuestion extends Error {}
 
-/** The value of a salted object. @throws FalseQuestion for bytes that are none of that kind */
-export function valueOf(bytes: Uint8Array, kind: 'policyInput' | 'facts'): unknown {
-  const object = saltedObjectSchema.safeParse(parseStrict(bytes, { maxBytes: bytes.byteLength }));
+/** Beside the value: `{"kind":"policyInput","salt":"…","v":1,"value":…}`. */
+const AROUND_BYTES_MAX = 128;
+/** Larger ones no sidecar asks, and the facts of one may come from several files as large as an object. */
+const BYTES_MAX = { policyInput: INPUT_BYTES_MAX + AROUND_BYTES_MAX, facts: OBJECT_BYTES_MAX } as const;
+/** What is inside is JSON already, and has a schema of its own. */
+const saltedSchema = saltedObjectSchema.extend({ value: z.record(z.string(), z.unknown()) });
+
+/** The value of a salted object. @throws FalseQuestion for bytes that are none of that kind, or more than such a one has */
+export function valueOf(bytes: Uint8Array, kind: 'policyInput' | 'facts'): Members {
+  if (bytes.byteLength > BYTES_MAX[kind]) throw new FalseQuestion(`its ${kind === 'facts' ? 'facts are' : 'input is'} larger than a sidecar takes`);
+  const object = saltedSchema.safeParse(parseStrict(bytes, { maxBytes: BYTES_MAX[kind] }));
   if (!object.success || object.data.kind !== kind) throw new FalseQuestion(`its ${kind === 'facts' ? 'facts are' : 'input is'} no object of that kind`);
   return object.data.value;
 }
 
 /** The facts in an object, as if they were loaded at 0. @throws FalseQuestion */
 export function factsIn(bytes: Uint8Array): Facts {
-  const value = valueOf(bytes, 'facts') as Readonly<Record<string, unknown>>;
+  const value = valueOf(bytes, 'facts');
   const parsed = {
     inventory: inventoryFileSchema.safeParse(value['inventory']), catalogue: catalogueSchema.safeParse(value['catalogue']), directory: directorySchema.safeParse(value['directory']),
     usage: usageFileSchema.nullable().safeParse(value['usage']), calendar: calendarSchema.nullable().safeParse(value['calendar']),
@@ -46,11 +55,13 @@ export function checkDecideInput(value: unknown, event: Extract<ChangeEvent, { t
   // No plan at the request: then a decision was made before there was one, whatever is planned later.
   const plan = phase === 'dispatch' ? before.plan : (event.attached?.plan ?? null);
   const step = phase === 'dispatch' ? stepOf(before) : null;
+  // Known to be the requester's of the change: WORKFLOW holds each part of an offboarding to who asked for the whole. None is told once that is over.
+  const parent = before.parent === null || given.change.parent === null ? null : { changeId: before.parent, requester: before.requester };
   const built = buildChangeInput({
     phase, nowMs: given.nowMs, state: before, plan, before: before.before,
     step: step === null ? null : { action: step.action, number: before.finished.length + 1 },
     account: plan?.steps[0]?.account ?? null, facts: { ...facts, loadedAtMs: given.nowMs - given.facts.ageMs }, connectors: given.facts.connectors, locks: given.facts.locks,
-    parent: given.change.parent, extended: null,
+    parent, extended: null,
   });
   hold({ ...built, change: { ...built.change, extends: given.change.extends }, facts: { ...built.facts, calendar: given.facts.calendar } }, given);
 }

@@ -3,7 +3,7 @@
  * lead to. Shown by asking again.
  *
  * Only a bundle that a policy signer of the verifier's own trust folder has signed is run, and where it runs it can be killed: how is for the
- * {@link Replayer}, which comes in from outside. One pass; memory is that of one bundle, one set of facts and a few questions.
+ * {@link Replayer}, which comes in from outside. One pass; memory is that of one bundle, two sets of facts and a few questions.
  */
 import { canonicalText, JsonError, type LedgerRecord } from '../../ledger/index.ts';
 import type { ChangeEvent } from '../change/events.ts';
@@ -13,6 +13,7 @@ import { isEngineFaultCode } from '../pdp/fault.ts';
 import type { Decision, Provenance } from '../protocol/decision.ts';
 import { bundleDigest, bundleSigner, listedDigest, policySignersOf, type BundleListing } from '../protocol/policy-bundle.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
+import { parseTime } from '../protocol/values.ts';
 import { systemRecordBodies, type ReadObject, type SystemRecordBody } from './record.ts';
 import { checkDecideInput, checkReconcileInput, checkVerifyInput, factsIn, FalseQuestion, valueOf } from './replay-input.ts';
 import { openUnreplayed, type Erasable, type Unreplayed } from './unreplayed.ts';
@@ -67,6 +68,9 @@ const AT_ONCE = 16;
 /** Answers that a bundle may fail to give in time before no more is asked of it. */
 const STOPS_MAX = 3;
 const KEPT_MAX = 100;
+/** A question names the facts that it was composed of, and waits for its answer at most eleven seconds; meanwhile others may be loaded. */
+const UNDER_WAY_MS = 60_000;
+const FACTS_KEPT = 2;
 /** Codes of denials that the engine makes of another answer of policy's. */
 const ENGINE_DENIALS: ReadonlySet<string> = new Set(['no-account', 'too-many-items', 'lease-not-running']);
 const ENGINE_RULE = 'engine';
@@ -89,7 +93,9 @@ export function openReplay(trust: Trust, replayer: Replayer): Replay {
   const signers = policySignersOf(trust.requirements);
   const unreplayed = openUnreplayed();
   const kept: { seq: number; changeId: string | null; message: string }[] = [];
-  const factsLoaded = new Set<string>();
+  let factsInForce: string | null = null;
+  /** Those before: by digest, until when. */
+  const factsBefore = new Map<string, number>();
   const findings = new Map<string, SystemRecordBody<'reconcile.found'>>();
   /** Changes of which a state or plan was erased: what policy was told of it cannot be composed again. */
   const erasedOf = new Map<string, { readonly digest: string; readonly what: Erasable }>();
@@ -97,7 +103,8 @@ export function openReplay(trust: Trust, replayer: Replayer): Replay {
   let [decisions, same, engineDenied, differing] = [0, 0, 0, 0];
   let activated: string | null = null;
   let inForce: InForce = { is: 'none' };
-  let facts: { readonly digest: string; readonly facts: Facts } | null = null;
+  /** Those that were read last: around a change of facts, decisions on the old and the new ones come in turn. */
+  const facts = new Map<string, Facts>();
   let next: { readonly event: ChangeEvent; readonly before: ChangeState | null } | null = null;
   let requested: { readonly changeId: string; readonly kind: string } | null = null;
 
@@ -131,11 +138,14 @@ export function openReplay(trust: Trust, replayer: Replayer): Replay {
   };
 
   const factsOfQuestion = async (digest: string, readObject: ReadObject): Promise<Facts | null> => {
-    if (facts?.digest === digest) return facts.facts;
+    const known = facts.get(digest);
+    if (known !== undefined) return known;
     const bytes = await readObject(digest);
     if (bytes === null) return null;
-    facts = { digest, facts: factsIn(bytes) };
-    return facts.facts;
+    const read = factsIn(bytes);
+    facts.set(digest, read);
+    if (facts.size > FACTS_KEPT) facts.delete(facts.keys().next().value!);
+    return read;
   };
 
   /** Looks at the question at once, while its objects are at hand, and asks it while the records go on. */
@@ -147,7 +157,9 @@ export function openReplay(trust: Trust, replayer: Replayer): Replay {
     const current = inForce;
     if (!record.objects.includes(provenance.input)) return differs(record, 'its input is not among its objects');
     const [factsDigest] = provenance.facts;
-    if (factsDigest === undefined || provenance.facts.length !== 1 || !factsLoaded.has(factsDigest)) return differs(record, 'it was decided on facts that were not loaded');
+    if (factsDigest === undefined || provenance.facts.length !== 1 || (factsDigest !== factsInForce && !factsBefore.has(factsDigest))) return differs(record, 'it was decided on facts that were not loaded');
+    const wereInForce = factsDigest === factsInForce || parseTime(record.at) <= factsBefore.get(factsDigest)! + UNDER_WAY_MS;
+    if (!wereInForce) return differs(record, 'it was decided on facts that were not in force any more');
     const bytes = await readObject(provenance.input);
     if (bytes === null) return unreplayed.erased(provenance.input, 'input');
     const known = await factsOfQuestion(factsDigest, readObject);
@@ -203,7 +215,11 @@ export function openReplay(trust: Trust, replayer: Replayer): Replay {
   /** What later questions are held to. */
   const note = async (record: LedgerRecord, readObject: ReadObject): Promise<void> => {
     if (record.type === 'erasure') return unreplayed.note(record);
-    if (record.type === 'facts.loaded') for (const digest of record.objects) factsLoaded.add(digest);
+    if (record.type === 'facts.loaded') {
+      if (factsInForce !== null) factsBefore.set(factsInForce, parseTime(record.at));
+      const { facts: loaded } = systemRecordBodies['facts.loaded'].parse(record.body);
+      factsInForce = record.objects.includes(loaded) ? loaded : null;
+    }
     if (record.type === 'bundle.activated') await activate(record, readObject);
     if (record.type === 'reconcile.found') {
       const found = systemRecordBodies['reconcile.found'].parse(record.body);

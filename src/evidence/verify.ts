@@ -6,6 +6,7 @@ import { formatTime } from '../protocol/values.ts';
 import type { AdoptionFindings } from './check-adoption.ts';
 import { checkAgainstOld, untold, type AgainstOld, type OldLedger } from './check-old-ledger.ts';
 import { openPopulation, type Population, type PopulationRow } from './population.ts';
+import { uncheckedFor } from './erased.ts';
 import { withErasedList, type ErasedOnRecord } from './erased-list.ts';
 import { openReplay, type Replay, type Replayer, type ReplayFindings } from './replay.ts';
 import { replayVerdict, UNPROVEN_BY_REPLAY, whyNoReplay } from './replay-verdict.ts';
@@ -158,11 +159,12 @@ function unseenSince({ compared }: WorkflowFindings, trust: Trust | null): strin
   return connectors.length === 0 ? UNSEEN : `${UNSEEN}: ${connectors.join('; ')}`;
 }
 
-export function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans, adoption }: WorkflowFindings, against: AgainstOld | null): string[] {
+export function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans, erasedStates, adoption }: WorkflowFindings, against: AgainstOld | null): string[] {
   return [
     ...(selfReported === 0 ? [] : [`what ${selfReportedBy(selfReported)} did: no executor has looked`]),
     ...(ambiguous === 0 ? [] : [`whether ${plural(ambiguous, 'change')} of ambiguous outcome ${ambiguous === 1 ? 'was' : 'were'} made`]),
     ...(erasedPlans === 0 ? [] : [`what ${plural(erasedPlans, 'erased plan')} said`]),
+    ...(erasedStates === 0 ? [] : [`what ${plural(erasedStates, 'erased state')} said`]),
     ...(adoption === null ? [] : unprovenOf(adoption, against)),
   ];
 }
@@ -198,7 +200,7 @@ export function workflowRules(options: WorkflowOptions, found: (findings: Workfl
 }
 
 export function workflowVerdict(findings: WorkflowFindings, against: AgainstOld | null = null): Verdict {
-  const { adoption, violationCount, erasedPlans } = findings;
+  const { adoption, violationCount } = findings;
   // Whoever does not know the old log may know very well what the new one broke by itself.
   const first = findings.violations.find((one) => adoption?.unknown == null || isOwn(one, adoption));
   if (!findings.sidecarKnown && findings.counts.changes > 0) return { name: 'WORKFLOW', status: 'notEstablished', message: 'the trust folder lists no ticket key of this log in sidecars.json' };
@@ -208,9 +210,8 @@ export function workflowVerdict(findings: WorkflowFindings, against: AgainstOld 
   }
   if (adoption?.unknown != null) return { name: 'WORKFLOW', status: 'notEstablished', message: adoption.unknown };
   if (against !== null && against.unknown !== null) return { name: 'WORKFLOW', status: 'notEstablished', message: against.unknown };
-  if (erasedPlans > 0) {
-    return { name: 'WORKFLOW', status: 'notEstablished', message: `${plural(erasedPlans, 'plan')} erased: what their digests stand for cannot be checked; all else holds: ${summary(findings)}` };
-  }
+  const unchecked = uncheckedFor(findings);
+  if (unchecked !== null) return { name: 'WORKFLOW', status: 'notEstablished', message: `${unchecked}; all else holds: ${summary(findings)}` };
   return { name: 'WORKFLOW', status: 'holds', message: summary(findings) };
 }
 

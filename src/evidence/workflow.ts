@@ -27,7 +27,7 @@ import { checkUndone } from './check-rotation.ts';
 import { openTargets } from './check-target.ts';
 import { checkLeftOpen } from './check-window.ts';
 import { openCounting, type WorkflowCounts } from './counts.ts';
-import { withStandIn } from './erased.ts';
+import { erasedStatesOf, withStandIn } from './erased.ts';
 import { outOfOrder } from './order.ts';
 import { isReconcileRecordType, type Compared } from './reconciled.ts';
 import { isChangeEventType, MalformedRecord, systemRecordBodies, toEvent, type ReadObject } from './record.ts';
@@ -63,6 +63,10 @@ export interface WorkflowFindings {
   readonly counts: WorkflowCounts;
   /** Changes that had an effect and whose plan was erased. */
   readonly erasedPlans: number;
+  /** States that executors read and that were erased. */
+  readonly erasedStates: number;
+  /** Changes that had an effect, and whose plan was made from one of them. */
+  readonly uncheckedPlans: number;
   /** Whether the trust folder knows whose tickets this log's are. */
   readonly sidecarKnown: boolean;
   readonly lastAtMs: number | null;
@@ -97,7 +101,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const violations: Violation[] = [];
   let violationCount = 0;
   let lastAtMs: number | null = null;
-  let erasedPlans = 0;
+  let [erasedPlans, erasedStates, uncheckedPlans] = [0, 0, 0];
 
   const reportAt = (found: Fault, seq: number, changeId: string | null): void => {
     violationCount += 1;
@@ -134,7 +138,11 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     const state = evolve(before?.state ?? null, event);
     const requirement = requirementAfter(before?.requirement ?? state.requirement, event);
     const remembered = remember(before, event, state, requirement, misplaced === null ? checked.approval : null);
-    if (remembered.planErased && tookEffect(before, remembered)) erasedPlans += 1;
+    erasedStates += erasedStatesOf(event);
+    if ((remembered.planErased || remembered.planUnchecked) && tookEffect(before, remembered)) {
+      if (remembered.planErased) erasedPlans += 1;
+      else uncheckedPlans += 1;
+    }
     // Where the plan was erased, the change is followed by what else says which steps it has.
     const after = remembered.planErased ? { ...remembered, state: withStandIn(remembered.state, event) } : remembered;
     counting.take(before, after, event);
@@ -205,7 +213,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
         reportAt(found, placeOf(audited), audited.state.changeId);
       }
       return {
-        violations: [...violations].sort((a, b) => a.seq - b.seq), violationCount, erasedPlans, lastAtMs, counts: counting.finish(open.values(), late),
+        violations: [...violations].sort((a, b) => a.seq - b.seq), violationCount, erasedPlans, erasedStates, uncheckedPlans, lastAtMs, counts: counting.finish(open.values(), late),
         sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared, adoption: adoption.findings,
       };
     },

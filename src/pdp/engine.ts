@@ -6,7 +6,7 @@ import { asDecision, asProposal, asSchedule, asVerification } from './answers.ts
 import { readBundle, type Bundle, type BundleEvidence, type Entrypoint } from './bundle.ts';
 import { createEvaluator } from './evaluator.ts';
 import { EngineFault } from './fault.ts';
-import type { ChangeInput, Proposal, ReconcileInput, Schedule, VerificationInput } from './policy-input.ts';
+import { INPUT_BYTES_MAX, type ChangeInput, type Proposal, type ReconcileInput, type Schedule, type VerificationInput } from './policy-input.ts';
 import { Pool, type PoolLimits } from './pool.ts';
 
 export { EngineFault, type EngineFaultCode } from './fault.ts';
@@ -27,9 +27,6 @@ export interface Pdp {
   reconcile(input: ReconcileInput): Promise<Proposal>;
   close(): Promise<void>;
 }
-
-/** UTF-8 bytes of JSON. Above this, a question is not asked. */
-export const INPUT_BYTES_MAX = 1_048_576;
 
 const LIMITS: PoolLimits = { deadlineMs: 1_000, waitMs: 10_000, loadDeadlineMs: 15_000, workersMax: 2, waitingMax: 4_096 };
 

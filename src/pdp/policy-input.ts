@@ -9,6 +9,9 @@ import { stepActionSchema } from '../protocol/plan.ts';
 import { calendarIdSchema } from '../protocol/request.ts';
 import { entitlementSchema, plainTextSchema, principalSchema, subjectSchema } from '../protocol/values.ts';
 
+/** UTF-8 bytes of JSON. Above this, a question is not asked. */
+export const INPUT_BYTES_MAX = 1_048_576;
+
 const kind = z.enum(['provision', 'grant', 'extend', 'revoke', 'rotate', 'disable', 'offboard']);
 const windowMs = z.strictObject({ calendar: calendarIdSchema, opensAtMs: z.int(), closesAtMs: z.int() });
 

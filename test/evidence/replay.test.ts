@@ -1,7 +1,8 @@
 /** REPLAY: decisions of the shipped policy, made by a real engine, asked again; and what each lie about them is caught by. */
 import { describe, expect, it } from 'vitest';
-import { digestOf, parseVerifier, type JsonObject, type Signer } from '../../ledger/index.ts';
+import { canonicalBytes, digestOf, nodeDisk, parseStrict, parseVerifier, readDirectory, type JsonObject, type JsonValue, type Signer } from '../../ledger/index.ts';
 import { signPolicy } from '../../src/cli/policy-sign.ts';
+import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import type { Replayer } from '../../src/evidence/replay.ts';
 import type { EvidenceVerification } from '../../src/evidence/verify.ts';
 import { readBundle } from '../../src/pdp/bundle.ts';
@@ -10,10 +11,18 @@ import type { ChangeInput, VerificationInput } from '../../src/pdp/policy-input.
 import { createReplayer } from '../../src/pdp/replayer.ts';
 import type { Provenance } from '../../src/protocol/decision.ts';
 import { signBundle } from '../../src/protocol/policy-bundle.ts';
+import { formatTime } from '../../src/protocol/values.ts';
 import type { Crafted } from '../pdp/crafted-wasm.ts';
 import { copiedBundle, craftedBundle } from '../pdp/support.ts';
 import { askedOtherwise, EXCESS, PREVIEW, policySigner, settled, shippedBundle, signedBy, strangerSigner, tell, usualPdp, verdictOf, type Told } from '../support/replayed.ts';
 import { answerOf, GRANT, scriptedPdp, type TestSidecar } from '../support/sidecar.ts';
+
+/** The facts object that it was decided on. */
+async function factsOf(told: Told): Promise<Uint8Array> {
+  const reading = await readDirectory(nodeDisk(told.directory), 'ledger');
+  for await (const { record } of reading.entries(0, reading.head.size)) if (record.type === 'facts.loaded') return (await reading.object(record.objects[0]!))!;
+  throw new Error('no facts');
+}
 
 /** All but REPLAY hold, so that it alone tells. */
 function expectOnlyReplay(verification: EvidenceVerification, message: RegExp): void {
@@ -43,7 +52,7 @@ describe('decisions of the shipped policy', () => {
     expect(verdictOf(verification, 'REPLAY')).toEqual({ name: 'REPLAY', status: 'holds', message: '8 decisions came out the same' });
     expect(verification.verdicts.map(({ name }) => name).slice(-3)).toEqual(['TIME', 'REPLAY', 'NOT PROVEN']);
     expect(verification.replay).toMatchObject({ decisions: 8, same: 8, differing: 0, engineDenied: 0, unreplayed: [] });
-    expect(verification.notProven.join('; ')).toContain('what policy was told of the time');
+    expect(verification.notProven.join('; ')).toMatch(/what policy was told of the time, .*connectors, .*calendars, locks, an extended lease and whether an offboarding was at work/);
   });
 
   it('are replayed across a restart, and the bundle is in evidence once', async () => {
@@ -57,6 +66,15 @@ describe('decisions of the shipped policy', () => {
     expect(activations).toHaveLength(1);
     expect(activations[0]).toMatchObject({ v: 2, body: { bundle: (await shippedBundle()).digest } });
     expect(activations[0]!.objects).toHaveLength(2);
+  });
+
+  it('of a part of an offboarding are replayed with what was said of the whole', async () => {
+    const told = await tell(await usualPdp(), async (sidecar) => {
+      const view = await settled(sidecar, 'person:wei', await sidecar.change('person:wei', { kind: 'offboard', subject: 'thirdParty:northwind-analytics', reason: 'the contract is over' }), 'pending');
+      await sidecar.send('person:olga', 'POST', view.links.approvals, { verdict: 'approve', planDigest: view.planDigest });
+      await settled(sidecar, 'person:wei', view, 'done');
+    });
+    expect(verdictOf(await told.verify(), 'REPLAY')).toMatchObject({ status: 'holds' });
   });
 
   it('of which the engine made a no are known for what they are', async () => {
@@ -122,6 +140,45 @@ describe('a sidecar that lies', () => {
   ])('about %s in what was verified is caught', async (_what, twist, message) => {
     const told = await tell(await usualPdp(), preview);
     expectOnlyReplay(await (await told.rewritten(askedOtherwise('entitlement.verified', twist))).verify(), message);
+  });
+
+  it.each(['request', 'dispatch'] as const)('that tells policy of an offboarding which there is not is caught (at the %s)', async (phase) => {
+    const asPart = (input: ChangeInput): ChangeInput => ({ ...input, change: { ...input.change, parent: { changeId: `chg_${'0'.repeat(16)}_01M8KGMJEJJ2NEESG54X0BC8WM`, requester: [...input.change.requester] } } });
+    const told = await tell(await usualPdp(), preview);
+    const lied = await told.rewritten(askedOtherwise('policy.decided', asPart, (body) => body['phase'] === phase && body['planDigest'] !== null));
+    expectOnlyReplay(await lied.verify(), /another change\.parent than/);
+  });
+
+  it('that asks what no sidecar asks, for its size, is caught before it is read', async () => {
+    const told = await tell(await usualPdp(), preview);
+    const large = (input: ChangeInput): ChangeInput => ({ ...input, held: Array.from({ length: 5_000 }, (_, n) => `role:${n}`.padEnd(256, 'x')) });
+    expectOnlyReplay(await (await told.rewritten(askedOtherwise('policy.decided', large))).verify(), /its input is larger than a sidecar takes/);
+  });
+
+  it.each<[string, unknown]>([['nothing', null], ['a list', []]])('whose facts are %s is caught', async (_what, value) => {
+    const told = await tell(await usualPdp(), preview);
+    const was = await factsOf(told);
+    const bytes = canonicalBytes({ ...(parseStrict(was) as JsonObject), value: value as JsonValue });
+    const [from, to] = [digestOf(was), digestOf(bytes)];
+    const lied = await told.rewritten(({ draft, objects }) => ({
+      draft: JSON.parse(JSON.stringify(draft).replaceAll(from, to)) as typeof draft, objects: draft.type === 'facts.loaded' ? [bytes] : objects,
+    }));
+    expectOnlyReplay(await lied.verify(), /its facts are no object of that kind/);
+  });
+
+  it.each<[string, 'holds' | 'fails', number]>([['a moment', 'holds', 15_000], ['an hour', 'fails', 3_600_000]])('that decides on facts %s after others were loaded: REPLAY %s', async (_what, status, afterMs) => {
+    const told = await tell(await usualPdp(), preview);
+    const real = await factsOf(told);
+    const other = canonicalBytes({ ...(parseStrict(real) as JsonObject), salt: 'A'.repeat(22) });
+    const lied = await told.rewritten(({ draft, objects }) => {
+      const at = formatTime(Date.parse(draft.at) - afterMs);
+      const loaded = (bytes: Uint8Array): DraftWithObjects => systemDraft('facts.loaded', { facts: digestOf(bytes) }, draft.actor, Date.parse(at), [bytes]);
+      if (draft.type === 'ledger.opened') return [{ draft: { ...draft, at }, objects }, loaded(real), loaded(other)];
+      return draft.type === 'facts.loaded' ? [] : { draft, objects };
+    });
+    const verification = await lied.verify();
+    if (status === 'fails') expectOnlyReplay(verification, /decided on facts that were not in force any more/);
+    else expect(verdictOf(verification, 'REPLAY').status).toBe('holds');
   });
 
   it('that decides by another bundle than is in force is caught', async () => {

@@ -6,6 +6,7 @@ import type { Dsse } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { signedLock } from '../support/locks.ts';
 import { editing, rereported, restated, twice, withBody, without } from '../support/edit-story.ts';
+import { extensionUntilDecided, runningLease } from '../support/extension-story.ts';
 import {
   acknowledge, acted, called, CALLED, CONSUMER, DISABLE, forceAct, keptRotation, offboarding, ROTATE, runSigner, fetchedRotation, stagedRotation, strangersRun, toldUntilActed, toldUntilApproved, toldUntilAuthorised,
   toldUntilClaimed, toldUntilDispatched, toldUntilPlanned, toldUntilStep, toldUntilUndone, windowAt,
@@ -89,6 +90,14 @@ function replan(beats: readonly Beat[], edit: (plan: Plan) => Partial<Plan>): Be
     const plan = { ...event.attached!.plan!, ...edit(event.attached!.plan!) };
     return { ...event, body: { ...event.body, planDigest: planDigest(plan) }, attached: { plan } };
   })(beats);
+}
+
+/** Of a lease that is over, or never was: nothing is compared with it. */
+const superuser = ({ entitlements: [entitlement] }: Plan): Partial<Plan> => ({ extends: { change: NEVER, epoch: 2 }, entitlements: [{ ...entitlement!, privilege: 'role:superuser' }] });
+const NEVER = `chg_${'0'.repeat(16)}_01KAVQ0000000000000000000A`;
+
+function ofExtension(): Telling {
+  return extensionUntilDecided(runningLease(START_MS), []);
 }
 
 export const STEP_CASES: readonly Case[] = [
@@ -198,6 +207,9 @@ export const STEP_CASES: readonly Case[] = [
   { title: 'a claim after the caller was given up', code: 'record-after-end', beats: () => claimedLate() },
   { title: 'a caller’s ticket that expires while it is good', code: 'wrong-order', beats: () => toldUntilAuthorised(toldUntilPlanned(CALLED, START_MS)).force({ type: 'change.expired', actor: sidecar, body: { cause: 'unclaimed' } }).beats },
   { title: 'a plan whose target was made up where nobody read it', code: 'plan-not-requested', beats: () => replan(toldUntilPlanned(CALLED, START_MS, { unread: true }).beats, () => ({ before: { account: 1 } })) },
+  { title: 'a plan that extends what nobody asked to extend, and gives something else', code: 'plan-not-requested', beats: () => replan(toldUntilDecided(GRANT, START_MS).beats, superuser) },
+  { title: 'a plan that extends another lease than was asked for, and gives something else', code: 'plan-not-requested', beats: () => replan(ofExtension().beats, superuser) },
+  { title: 'a plan that was made before anything was read', code: 'plan-not-requested', beats: () => without('state.read')(toldUntilDecided(GRANT, START_MS).beats) },
   { title: 'a look afterwards that nobody was to take', code: 'wrong-order', beats: () => twice('state.read', 1)(without('entitlement.verified')(called().beats)) },
   // Notifications.
   { title: 'a receiver told about a record that is not this change’s', code: 'notice-mismatch', beats: () => toldOf(stagedRotation(), 999).beats },

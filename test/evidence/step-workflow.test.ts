@@ -1,14 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { digestOf, type LedgerRecord } from '../../ledger/index.ts';
+import { canonicalBytes, canonicalText, digestOf, type LedgerRecord } from '../../ledger/index.ts';
 import { systemDraft, toDraft } from '../../src/evidence/record.ts';
+import { unprovenIn, workflowVerdict } from '../../src/evidence/verify.ts';
 import { openWorkflow, type WorkflowFindings } from '../../src/evidence/workflow.ts';
 import type { OffboardItem } from '../../src/protocol/plan.ts';
+import { editing, rereported } from '../support/edit-story.ts';
 import {
   acknowledge, called, CALLED, confirm, CONSUMER, DISABLE, keptRotation, offboarding, ROTATE, rotation, fetchedRotation, stagedRotation, toldUntilActed, toldUntilApproved, toldUntilAuthorised, toldUntilClaimed,
   toldUntilDispatched, toldUntilPlanned, toldUntilStep, toldUntilUndone, toldUntilVerified, windowAt,
 } from '../support/step-stories.ts';
 import {
-  cleanStory, GRANT, ORIGIN, sidecar, START_MS, storyTrust, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Beat,
+  cleanStory, GRANT, ORIGIN, sidecar, START_MS, storyTrust, targetState, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Beat,
 } from '../support/story.ts';
 import { STEP_CASES, toldOf } from './step-cases.ts';
 import { expectCaught, verified, workflowOf } from './verified.ts';
@@ -293,6 +295,34 @@ describe('a ledger whose plans were erased', () => {
     expect((await followed(retired!.beats!(), isPlan)).violations.map(({ code }) => code)).toEqual(['retired-early']);
   });
 });
+
+describe('a ledger whose states were erased', () => {
+  const isState = (text: string): boolean => text.includes('"touched":');
+
+  it('does not show that plans follow from what was read, and says so', async () => {
+    const findings = await followed(cleanStory().beats, isState);
+    expect(findings).toMatchObject({ violations: [], erasedPlans: 0, uncheckedPlans: 2 });
+    expect(workflowVerdict(findings)).toMatchObject({ status: 'notEstablished', message: expect.stringMatching(/^2 plans made from states that were erased: .*; all else holds: 3 changes/) as string });
+    expect(unprovenIn(findings, null)).toContain(`what ${findings.erasedStates} erased states said`);
+  });
+
+  it('shows it where only what was read after the plan is gone', async () => {
+    const { beats } = cleanStory();
+    const ofPlans = beats.flatMap(({ event }) => (event.type === 'state.read' ? [canonicalText(event.attached!.before!)] : []));
+    const findings = await followed(beats, (text) => isState(text) && !ofPlans.includes(text));
+    expect(workflowVerdict(findings).status).toBe('holds');
+    expect(findings.erasedStates).toBeGreaterThan(0);
+    expect(unprovenIn(findings, null)).toContain(`what ${findings.erasedStates} erased states said`);
+  });
+
+  it('does not hide a plan that was made from another state', async () => {
+    const told = editing('state.read', (event) => rereported(event, () => ({ state: digestOf(canonicalBytes(OTHER)) })))(cleanStory().provision.beats).map((beat) =>
+      (beat.event.type === 'state.read' ? { ...beat, event: { ...beat.event, attached: { before: OTHER } } } : beat));
+    expect((await followed(told)).violations.map(({ code }) => code)).toContain('plan-not-requested');
+    expect(workflowVerdict(await followed(told, (text) => text.includes('somethingElse'))).status).toBe('notEstablished');
+  });
+});
+const OTHER = { ...targetState('billing_export_1', [], false, 1), touched: { somethingElse: true } };
 
 it('a change that only took away is closed once it is done', async () => {
   expect(await held(toldUntilStep(toldUntilPlanned(DISABLE, START_MS, { effect: 'allow' })).beats)).toBe('1 change: 1 closed, 0 open; 0 grants: 0 taken back');

@@ -47,8 +47,8 @@ export interface Told {
   readonly sidecar: TestSidecar;
   /** Of the ledger. */
   readonly directory: string;
-  /** The same log written again by whoever holds its key, with records and objects changed. */
-  rewritten(edit: (one: DraftWithObjects) => DraftWithObjects): Promise<Told>;
+  /** The same log written again by whoever holds its key, with records and objects changed, others put in or left out. */
+  rewritten(edit: (one: DraftWithObjects) => DraftWithObjects | readonly DraftWithObjects[]): Promise<Told>;
   /** It, opened to be written and read; closed when the test is over. */
   open(): Promise<Log>;
   verify(options?: { readonly signers?: readonly Signer[]; readonly replayer?: Replayer | null }): Promise<EvidenceVerification>;
@@ -89,8 +89,7 @@ function toldIn(sidecar: TestSidecar, directory: string): Told {
       const [from, to] = [await open(directory), await open(place)];
       for await (const { record: { v, change, type, at, actor, body, objects } } of from.entries(0)) {
         const payloads = await Promise.all(objects.map(async (digest) => (await from.object(digest))!));
-        const { draft, objects: given } = edit({ draft: { v, change, type, at, actor, body, objects }, objects: payloads });
-        to.append([draft], { objects: given });
+        for (const { draft, objects: given } of [edit({ draft: { v, change, type, at, actor, body, objects }, objects: payloads })].flat()) to.append([draft], { objects: given });
       }
       await to.sync();
       await Promise.all([from.close(), to.close()]);
