@@ -73,7 +73,9 @@ export async function askToVerify(context: EngineContext, state: ChangeState): P
   const input = buildVerificationInput(state, context.facts(), context.clock.nowMs());
   if (input === null) throw new Error('nothing is to be verified');
   const bytes = saltedInput(context, input);
-  return { verification: await context.pdp.verify(input), provenance: provenanceOf(context, bytes), input: bytes };
+  // Facts may be loaded anew while policy thinks: the question was made of those that are in force now.
+  const provenance = provenanceOf(context, bytes);
+  return { verification: await context.pdp.verify(input), provenance, input: bytes };
 }
 
 function inputOf(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): ChangeInput {
