@@ -89,8 +89,15 @@ async function run(server: Server, database: string, login: Login, sql: string):
   client.on('error', () => undefined);
   try {
     await client.connect();
-    const { rows } = await client.query<Record<string, unknown>>(sql);
-    return rows;
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return (await client.query<Record<string, unknown>>(sql)).rows;
+      } catch (error) {
+        // Two that change the same role or its privileges at a time: PostgreSQL refuses one of them, which has changed nothing.
+        const isRace = error instanceof Error && error.message === 'tuple concurrently updated';
+        if (!isRace || attempt === 5) throw error;
+      }
+    }
   } finally {
     await client.end().catch(() => undefined);
   }
