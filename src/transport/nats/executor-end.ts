@@ -158,7 +158,11 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
   ];
 
   return {
-    send: (message) => reporting.send(message),
+    async send(message) {
+      // Who hears that something is over may stop this worker: the others are told first, where that can be, so that none of them still gives it.
+      await worker.tellEnds().catch(() => undefined);
+      return reporting.send(message);
+    },
     tellLock: (lock) => tell(EVERY_LOG, { t: 'lock', lock }),
     async close() {
       cancelBeat();
