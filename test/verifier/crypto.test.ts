@@ -4,6 +4,7 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as node from '../../ledger/crypto.ts';
+import { isOfSmallOrder, publicKeyFromBytes, verifyEd25519 } from '../../ledger/ed25519.ts';
 import * as noble from '../../src/verifier/noble-crypto.ts';
 
 const { Point } = ed25519;
@@ -45,7 +46,8 @@ function bothStillSay(key: Uint8Array, signature: Uint8Array): void {
 function bothSay(key: Uint8Array, signature: Uint8Array, text = message): boolean {
   const byNode = node.verify(node.importPublic(key), text, signature);
   const byNoble = noble.verify(noble.importPublic(key), text, signature);
-  expect(byNoble, `key ${Buffer.from(key).toString('hex')}, signature ${Buffer.from(signature).toString('hex')}`).toBe(byNode);
+  // Of points of small order OpenSSL says one thing up to 3.4 and another from 3.5 on; the ledger refuses them before it asks either.
+  if (!isOfSmallOrder(key) && !isOfSmallOrder(signature.subarray(0, 32))) expect(byNoble, `key ${Buffer.from(key).toString('hex')}, signature ${Buffer.from(signature).toString('hex')}`).toBe(byNode);
   return byNode;
 }
 
@@ -93,18 +95,24 @@ describe('a signature', () => {
     expect(held.length).toBeLessThan(64);
   });
 
-  it('under a key of small order, or one in a second spelling, is judged alike before the ledger refuses such a key', () => {
+  it('with an R of small order is refused, whatever OpenSSL says of it', () => {
+    const key = Point.BASE.multiply(12345n).toBytes();
     for (const point of TORSION) {
-      for (const r of TORSION) bothSay(point.toBytes(), join(r.toBytes(), encode(0n)));
+      const r = point.toBytes();
+      const s = (challenge(r, key) * 12345n) % L;
+      expect(verifyEd25519(publicKeyFromBytes(key), message, join(r, encode(s)))).toBe(false);
     }
+  });
+
+  it('under a key in a second spelling is judged alike before the ledger refuses such a key', () => {
     for (const key of [P, P + 1n, 2n ** 255n - 1n, 2n ** 255n + 1n, P + 2n ** 255n].map((y) => encode(y))) bothSay(key, signature);
   });
 
   it('with an R in a second spelling is refused', () => {
     // y = 1 spelled p + 1: R is the neutral point, so [S]B = [k]A.
-    for (const r of [encode(P + 1n), encode(1n + 2n ** 255n), encode(1n)]) {
+    for (const r of [encode(P + 1n), encode(1n + 2n ** 255n)]) {
       const s = (challenge(r, Point.BASE.multiply(12345n).toBytes()) * 12345n) % L;
-      expect(bothSay(Point.BASE.multiply(12345n).toBytes(), join(r, encode(s)))).toBe(Buffer.from(r).equals(Buffer.from(encode(1n))));
+      expect(bothSay(Point.BASE.multiply(12345n).toBytes(), join(r, encode(s)))).toBe(false);
     }
   });
 });
