@@ -33,8 +33,8 @@ export function addKeygen(program: Command, run: Runner): void {
     .description('make a key in a new file that only you can read, and print its public half')
     .option('--name <name>', "log: the origin; ticket: a name for the sidecar's key; executor: executor:<id>; revoker: person:<id>; witness: its name, such as witness.example/north; policy: a name for who signs policy")
     .option('--out <file>', 'where to write it (default: ./<kind>.key)')
-    .option('--passphrase <file>', 'encrypt it with the passphrase in that file (age); keys.unlock names the file to whoever uses the key')
-    .option('--recipient <age1…>', 'encrypt it to that age recipient; keys.unlock names the identity')
+    .option('--passphrase <file>', 'log, ticket: encrypt it with the passphrase in that file (age); keys.unlock names the file to the sidecar')
+    .option('--recipient <age1…>', 'log, ticket: encrypt it to that age recipient; keys.unlock names the identity')
     .option('--transit <url>', 'log: no new key, but where OpenBao holds one that is there already, and its public half')
     .option('--transit-key <name>', 'its name there: an ed25519 key of the transit engine')
     .option('--transit-mount <path>', 'where that engine is mounted (default: transit)')
@@ -47,6 +47,9 @@ async function keygen(session: Session, given: string, flags: KeygenFlags): Prom
   const kind = KINDS.find((one) => one === given);
   if (kind === undefined) throw new CliError(EXIT.usage, 'usage', { cause: `${given} is not a kind of key`, next: `one of: ${KINDS.join(', ')}` });
   const path = resolve(session.cwd, flags.out ?? `${kind}.key`);
+  // An encrypted key that nothing opens would be no key.
+  const isEncrypted = flags.passphrase !== undefined || flags.recipient !== undefined;
+  if (isEncrypted && kind !== 'log' && kind !== 'ticket') throw new CliError(EXIT.usage, 'usage', { cause: `--passphrase and --recipient are for log and ticket keys: nothing opens an encrypted ${kind} key`, effect: 'Nothing was written.' });
   const { secret, shown } = flags.transit === undefined ? await makeKey(kind, flags.name, session.randomBytes) : await transitKey(kind, flags, path);
   writeSecret(path, `${await wrapped(secret, flags, session.cwd)}\n`);
   const answer = { kind, file: path, ...shown };

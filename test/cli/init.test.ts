@@ -141,6 +141,13 @@ describe('countersign keygen', () => {
     }
   });
 
+  it('encrypts none that nothing would open', async () => {
+    const { exit, stderr } = await desk.run('keygen', 'executor', '--name', 'executor:two', '--out', 'k/locked-up.key', '--passphrase', 'k/passphrase');
+    expect(exit).toBe(2);
+    expect(stderr).toContain('nothing opens an encrypted executor key');
+    expect(existsSync(join(desk.directory, 'k', 'locked-up.key'))).toBe(false);
+  });
+
   it('never overwrites a key', async () => {
     const before = readFileSync(join(desk.directory, 'k', 'log.key'));
     const { exit, stderr } = await desk.run('keygen', 'log', '--name', 'log.example/x', '--out', 'k/log.key');
