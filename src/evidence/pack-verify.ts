@@ -2,39 +2,24 @@
 import {
   checkSignature, KEY_ROTATED_TYPE, openCheckpoint, readCheckpoint, RecordedKeys, RecordTimes, sameBytes, TimeBrackets, witnessedTimes, witnessVerdict, type Checkpoint, type Signed, type Verdict,
 } from '../../ledger/index.ts';
-import type { Trust } from '../protocol/trust-folder.ts';
 import { inMemory, openArchive, type PackArchive, type PackBytes } from './pack-archive.ts';
 import { byChange, completenessOf } from './pack-complete.ts';
 import { PackFault, readContents, textOf, type PackContents } from './pack-contents.ts';
 import { PackError, type PackAsked } from './pack-format.ts';
 import { workflowOf, type PackWorkflow } from './pack-workflow.ts';
 import { openPopulation } from './population.ts';
-import { openReplay, type Replay, type Replayer, type ReplayFindings } from './replay.ts';
+import { openReplay, type Replay, type ReplayFindings } from './replay.ts';
 import { replayVerdict, UNPROVEN_BY_REPLAY, whyNoReplay } from './replay-verdict.ts';
-import { UNSEEN, unprovenIn, type EvidenceVerification } from './verify.ts';
+import { UNSEEN, unprovenIn, type EvidenceVerification, type VerifyEvidenceOptions } from './verify.ts';
 import type { WorkflowOptions } from './workflow.ts';
 
 export type { PackBytes } from './pack-archive.ts';
 export type { PackAsked } from './pack-format.ts';
 
-export interface VerifyPackOptions {
+/** As of a ledger. Trust is never taken from the pack. */
+export interface VerifyPackOptions extends Omit<VerifyEvidenceOptions, 'disk' | 'directory' | 'old' | 'ahead'> {
   /** The whole pack in memory, or a way to read it. */
   readonly pack: Uint8Array | PackBytes;
-  /** null: nobody's signature is believed. Never taken from the pack. */
-  readonly trust: Trust | null;
-  /** Whether `trust` is a whole folder, and not a lone `trust.policy`. */
-  readonly wholeFolder: boolean;
-  /** An older checkpoint that the auditor kept: a signed note. */
-  readonly pinned?: string | null;
-  readonly minSize?: number;
-  readonly graceMs?: number;
-  readonly asOfMs?: number | null;
-  /** Whether to list the changes that WORKFLOW judges. */
-  readonly listChanges?: boolean;
-  /** Runs recorded policy; left out: REPLAY is not asked. */
-  readonly replayer?: Replayer;
-  readonly progress?: (done: number, size: number) => void;
-  readonly signal?: AbortSignal;
 }
 
 export interface PackVerification extends EvidenceVerification {
