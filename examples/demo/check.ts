@@ -35,7 +35,7 @@ export async function rejection(what: string, call: Promise<unknown>): Promise<u
 
 /**
  * The first value of `probe` that is not undefined.
- * @throws CheckFailed after `timeoutMs`, with the last error that a probe threw or what `describe` says
+ * @throws CheckFailed after `timeoutMs`, with the last error that a probe threw
  */
 export async function until<T>(
   what: string, probe: () => Promise<T | undefined> | T | undefined, { timeoutMs, everyMs = 50 }: { timeoutMs: number; everyMs?: number },

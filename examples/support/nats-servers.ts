@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { join } from 'node:path';
 import { CheckFailed, until } from '../demo/check.ts';
 import { startProgram, type Running } from '../demo/processes.ts';
-import { freePort } from './free-port.ts';
+import { freePorts } from './free-port.ts';
 
 export interface NatsNode {
   readonly name: string;
@@ -59,7 +59,8 @@ const ACCOUNTS = 'accounts.conf';
 /** Chooses ports and writes configurations; nothing is started. */
 export async function layOutNats({ program, directory, size, logs, run }: NatsServersOptions): Promise<NatsServers> {
   mkdirSync(directory, { recursive: true });
-  const ports = await Promise.all(Array.from({ length: size }, async () => ({ client: await freePort(), monitor: await freePort(), route: await freePort() })));
+  const free = await freePorts(3 * size);
+  const ports = Array.from({ length: size }, (_, n) => ({ client: free[3 * n]!, monitor: free[3 * n + 1]!, route: free[3 * n + 2]! }));
   const routes = ports.map(({ route }) => `"nats://127.0.0.1:${route}"`).join(', ');
   const nodes = ports.map(({ client, monitor, route }, index): NatsNode => {
     const name = `nats-${index + 1}`;
@@ -121,15 +122,16 @@ function nodeOf({ program, name, config, store, client, monitor, logs, run }: No
       const starting = (): Running => startProgram(program, { name, args: ['-c', config], logs, run });
       running = starting();
       process.once('exit', endWithUs);
+      const said = (): string => readFileSync(log).subarray(from).toString('utf8').slice(-1_000);
       await until(`${name} is ready (its log is ${log})`, async () => {
         if (running?.isAlive() === false) {
-          const said = readFileSync(log).subarray(from).toString('utf8');
-          // Its port was free, and somebody's connection has it for a moment.
-          if (!said.includes('address already in use')) throw new CheckFailed(`${name} goes on running`, said.slice(-1_000));
+          // Its port was free, and somebody else has it for a moment.
+          if (!said().includes('address already in use')) throw new CheckFailed(`${name} goes on running`, said());
           await delay(200);
           running = starting();
         }
-        return (await isHealthy()) ? true : undefined;
+        if (!(await isHealthy())) throw new Error(said());
+        return true;
       }, { timeoutMs: READY_MS });
     },
     kill9: ended((one) => one.kill9()),

@@ -25,7 +25,7 @@ export interface TestNats extends NatsServers {
   close(): Promise<void>;
 }
 
-/** Started, with JetStream ready. `size` 3: a cluster with a leader. */
+/** Started, with JetStream ready. `size` 3: a cluster with a leader. @throws CheckFailed when it does not come up, with what its log says */
 export async function testNats(executors: readonly string[], size: 1 | 3 = 1): Promise<TestNats> {
   const program = findProgram(root, 'nats-server');
   if (program === null) throw new Error('no nats-server on this machine, and CI requires one');

@@ -1,11 +1,10 @@
 /** Real OpenBao servers for tests, in memory, each on a port of its own. */
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { packageRoot } from '../../examples/demo/processes.ts';
+import { freePort } from '../../examples/support/free-port.ts';
 import { findProgram } from '../../examples/support/programs.ts';
 
 /** Whether a missing server fails the run instead of skipping its tests. */
@@ -174,12 +173,4 @@ async function isReady(address: string, hasEnded: () => boolean, status = 200): 
     await new Promise((later) => setTimeout(later, 50));
   }
   return false;
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer();
-  await new Promise<void>((ready) => listener.listen(0, '127.0.0.1', ready));
-  const { port } = listener.address() as AddressInfo;
-  await new Promise((closed) => listener.close(closed));
-  return port;
 }

@@ -2,10 +2,11 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Accounts, PRIVILEGES } from '../../examples/webhook-target/accounts.ts';
+import { freePort } from '../../examples/support/free-port.ts';
 import { createReceiver } from '../../examples/webhook-target/receiver.ts';
 import { webhookConnector, type WebhookOptions } from '../../src/connectors/webhook/connector.ts';
 import type { Connector } from '../../src/executor/connector.ts';
@@ -113,12 +114,4 @@ async function startProcess(directory: string, wanted: number): Promise<Running>
       await gone;
     },
   };
-}
-
-async function freePort(): Promise<number> {
-  const listener = createServer();
-  await new Promise<void>((ready) => listener.listen(0, '127.0.0.1', ready));
-  const { port } = listener.address() as AddressInfo;
-  await new Promise((closed) => listener.close(closed));
-  return port;
 }
