@@ -17,11 +17,24 @@ export type ChainFault = 'seq' | 'prev' | 'changeSeq' | 'changePrev';
 /** Value of a head: changeSeq as u32, then the leaf hash. */
 const HEAD_BYTES = 4 + HASH_BYTES;
 
+/** The end of one change's chain, with both spellings of its hash. */
+interface ChangeEnd {
+  readonly key: Uint8Array;
+  readonly changeSeq: number;
+  readonly leaf: Uint8Array;
+  readonly digest: string;
+}
+
+/** Changes whose ends are kept as they are spelled: those that move now will move again soon. */
+const LATELY_MAX = 1_024;
+
 /** The ends of all chains after so many records. */
 export class ChainHeads {
   #size: number;
   #last: string | null;
   readonly #heads: CompactTable;
+  /** Ends that have moved since they were last put into the table, by change. */
+  readonly #lately = new Map<string, ChangeEnd>();
   /** Kept from when it is first asked for. */
   #map: HeadMap | null = null;
   /** The change asked about last: it is about to be advanced. */
@@ -47,16 +60,27 @@ export class ChainHeads {
   }
 
   dump(): Buffer {
+    this.#settle();
     return this.#heads.dump();
   }
 
   /** The change-head map of the records so far; grows with them. */
   get map(): HeadMap {
     if (this.#map === null) {
+      this.#settle();
       this.#map = new HeadMap();
       for (const [key, value] of this.#heads.entries()) this.#map.set(key, { changeSeq: value.readUInt32LE(0), leaf: value.subarray(4) });
     }
     return this.#map;
+  }
+
+  #settle(): void {
+    for (const { key, changeSeq, leaf } of this.#lately.values()) {
+      const value = this.#heads.set(key);
+      value.writeUInt32LE(changeSeq, 0);
+      value.set(leaf, 4);
+    }
+    this.#lately.clear();
   }
 
   #keyOf(change: string): Uint8Array {
@@ -67,17 +91,18 @@ export class ChainHeads {
     return this.#lastKey;
   }
 
-  #headOf(change: string): { changeSeq: number; leaf: string } | null {
+  #headOf(change: string): { readonly changeSeq: number; readonly digest: string } | null {
+    const known = this.#lately.get(change);
+    if (known !== undefined) return known;
     const value = this.#heads.get(this.#keyOf(change));
-    return value === null ? null : { changeSeq: value.readUInt32LE(0), leaf: formatDigest(value.subarray(4)) };
+    return value === null ? null : { changeSeq: value.readUInt32LE(0), digest: formatDigest(value.subarray(4)) };
   }
 
   /** The links that the next record must have. */
   next(draft: RecordDraft): ChainLinks {
-    const links = { seq: this.#size, prev: this.#last };
-    if (draft.change === null) return { ...links, changeSeq: null, changePrev: null };
+    if (draft.change === null) return { seq: this.#size, prev: this.#last, changeSeq: null, changePrev: null };
     const head = this.#headOf(draft.change);
-    return { ...links, changeSeq: head === null ? 0 : head.changeSeq + 1, changePrev: head?.leaf ?? null };
+    return { seq: this.#size, prev: this.#last, changeSeq: head === null ? 0 : head.changeSeq + 1, changePrev: head?.digest ?? null };
   }
 
   /** What keeps `record` from being the next; null when nothing does. */
@@ -87,24 +112,25 @@ export class ChainHeads {
     const head = record.change === null ? null : this.#headOf(record.change);
     const changeSeq = record.change === null ? null : head === null ? 0 : head.changeSeq + 1;
     if (record.changeSeq !== changeSeq) return 'changeSeq';
-    return record.changePrev === (head?.leaf ?? null) ? null : 'changePrev';
+    return record.changePrev === (head?.digest ?? null) ? null : 'changePrev';
   }
 
-  /** Ends to try drafts on; nothing here changes before `commit`. */
+  /** Moves the ends past `record`, whose leaf hash is `leaf`; that is kept. */
+  advance(record: LedgerRecord, leaf: Uint8Array): void {
+    const digest = formatDigest(leaf);
+    this.#size = record.seq + 1;
+    this.#last = digest;
+    if (record.change === null) return;
+    const changeSeq = record.changeSeq ?? 0;
+    const key = this.#lately.get(record.change)?.key ?? this.#keyOf(record.change);
+    if (this.#lately.size >= LATELY_MAX) this.#settle();
+    this.#lately.set(record.change, { key, changeSeq, leaf, digest });
+    this.#map?.set(key, { changeSeq, leaf });
+  }
+
+/** Ends to try drafts on; nothing here changes before `commit`. */
   stage(): StagedHeads {
     return new StagedHeads(this);
-  }
-
-  /** Moves the ends past `record`, whose leaf hash is `leaf`. */
-  advance(record: LedgerRecord, leaf: Uint8Array): void {
-    this.#size = record.seq + 1;
-    this.#last = formatDigest(leaf);
-    if (record.change === null) return;
-    const key = this.#keyOf(record.change);
-    const value = this.#heads.set(key);
-    value.writeUInt32LE(record.changeSeq ?? 0, 0);
-    value.set(leaf, 4);
-    this.#map?.set(key, { changeSeq: record.changeSeq ?? 0, leaf });
   }
 }
 

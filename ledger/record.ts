@@ -73,7 +73,7 @@ function faultOf(record: RecordDraft): string | null {
   if (typeof record.body !== 'object' || (record.body as JsonObject | null) === null || Array.isArray(record.body)) return 'body is not an object';
   if (!Array.isArray(record.objects) || record.objects.length > RECORD_OBJECTS_MAX) return `objects is not a list of at most ${RECORD_OBJECTS_MAX}`;
   if (!record.objects.every((digest: unknown) => typeof digest === 'string' && isDigest(digest))) return 'objects holds something that is not a digest';
-  return new Set(record.objects).size === record.objects.length ? null : 'objects names one object twice';
+  return record.objects.length < 2 || new Set(record.objects).size === record.objects.length ? null : 'objects names one object twice';
 }
 
 function chainFaultOf(record: LedgerRecord): string | null {
@@ -91,7 +91,14 @@ function chainFaultOf(record: LedgerRecord): string | null {
  * @throws LedgerError `malformed` (also for a body that JCS refuses) or `too-large`.
  */
 export function encodeRecord(record: LedgerRecord): Uint8Array {
-  const fault = faultOf(record) ?? chainFaultOf(record);
+  const fault = chainFaultOf(record);
+  if (fault !== null) throw new LedgerError('malformed', `record ${record.seq}: ${fault}`, { seq: record.seq });
+  return encodeLinked(record);
+}
+
+/** The bytes of a record whose links the chains themselves gave: only what a caller gave is looked at. @throws LedgerError as {@link encodeRecord} does */
+export function encodeLinked(record: LedgerRecord): Uint8Array {
+  const fault = faultOf(record);
   if (fault !== null) throw new LedgerError('malformed', `record ${record.seq}: ${fault}`, { seq: record.seq });
   const digest = (d: string | null): string => (d === null ? 'null' : `"${d}"`);
   const change = record.change === null ? 'null' : canonicalString(record.change);

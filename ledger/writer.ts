@@ -23,7 +23,7 @@ import { encodeObject, endOf, segmentPath, type StoredObject } from './objects.t
 import { placeObjects, type PendingObject } from './place-objects.ts';
 import { removePartialTiles, writeTiles } from './publish.ts';
 import { readEntries } from './reader.ts';
-import { encodeRecord, type LedgerRecord, type RecordDraft } from './record.ts';
+import { encodeLinked, type LedgerRecord, type RecordDraft } from './record.ts';
 import type { RecoveredLog } from './recover.ts';
 import type { Space } from './space.ts';
 import { TILE_WIDTH } from './tiles.ts';
@@ -181,7 +181,7 @@ export class LogWriter implements Log {
     const records = drafts.map((draft): Appended => {
       const { v, change, type, at, actor, body, objects } = draft;
       const record: LedgerRecord = { v, change, type, at, actor, body, objects, ...staged.next(draft) };
-      const bytes = encodeRecord(record);
+      const bytes = encodeLinked(record);
       const leaf = leafHash(bytes);
       staged.advance(record, leaf);
       return { seq: record.seq, bytes, leaf, record };
@@ -206,11 +206,21 @@ export class LogWriter implements Log {
   // Commit: queue → journal → sync → tell.
 
   async #commit(): Promise<void> {
+    // Durable, and told once the next group is on its way: what they append again is sequenced while the disk is at work.
+    let durable: readonly Unit[] = [];
     try {
       for (;;) {
-        for (let turn = 0; turn < TURNS_BETWEEN_GROUPS; turn++) await Promise.resolve();
+        if (durable.length === 0 || this.#queue.length === 0) {
+          tell(durable);
+          durable = [];
+          for (let turn = 0; turn < TURNS_BETWEEN_GROUPS; turn++) await Promise.resolve();
+        }
         if (this.#queue.length === 0 || this.#failed !== null) break;
-        await this.#commitGroup(this.#takeGroup());
+        const units = this.#takeGroup();
+        const committing = this.#commitGroup(units);
+        tell(durable);
+        await committing;
+        durable = units;
       }
     } catch (cause) {
       this.#poison(cause);
@@ -225,7 +235,8 @@ export class LogWriter implements Log {
     return this.#queue.splice(0, more < 0 ? this.#queue.length : more);
   }
 
-  async #commitGroup(units: Unit[]): Promise<void> {
+  /** Once resolved, the units are durable; nobody has been told. */
+  async #commitGroup(units: readonly Unit[]): Promise<void> {
     const firstSeq = this.#durableSize;
     const end = units.at(-1)!.end;
     const frame = encodeGroup({
@@ -242,10 +253,7 @@ export class LogWriter implements Log {
     await Promise.all([this.#journal.sync(), this.#journal.check(), this.#lock.check()]);
     if (this.#failed !== null) return;
     this.#durableSize = end;
-    for (const unit of units) {
-      if (unit.checkpoint) this.#checkpointWanted = true;
-      else unit.resolve();
-    }
+    this.#checkpointWanted ||= units.some((unit) => unit.checkpoint);
     this.#schedulePublish();
   }
 
@@ -512,6 +520,11 @@ export class LogWriter implements Log {
     await Promise.allSettled([this.#journal.close(), this.#objectFile?.file.close()]);
     await this.#lock();
   }
+}
+
+/** Those that wait for more than durability are told once there is a checkpoint. */
+function tell(durable: readonly Unit[]): void {
+  for (const unit of durable) if (!unit.checkpoint) unit.resolve();
 }
 
 function asUnwritable(cause: unknown): LedgerError {

@@ -4,9 +4,11 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"flag"
 	"fmt"
+	"math"
 	"os"
 	"sort"
 	"sync"
@@ -23,6 +25,7 @@ func main() {
 	records := flag.Int("records", 10_000, "")
 	bytes := flag.Int("bytes", 1024, "")
 	batch := flag.Int("batch", 256, "entries that are integrated together")
+	rate := flag.Float64("rate", 0, "entries a second, whatever has come of those before; 0: so many in flight")
 	age := flag.Duration("age", 10*time.Millisecond, "how long an entry waits for others")
 	flag.Parse()
 
@@ -41,34 +44,53 @@ func main() {
 	driver, err := posix.New(ctx, posix.Config{Path: *directory})
 	must(err)
 	appender, shutdown, _, err := tessera.NewAppender(ctx, driver, tessera.NewAppendOptions().
-		WithCheckpointSigner(signer).WithCheckpointInterval(time.Second).WithBatching(uint(*batch), *age).WithPushback(uint(4*max(*inFlight, *batch))))
+		WithCheckpointSigner(signer).WithCheckpointInterval(time.Second).WithBatching(uint(*batch), *age).WithPushback(1<<20))
 	must(err)
 
+	// Every entry is another, and none is made while it is measured.
+	pool := make([]byte, 1<<20+*bytes)
+	_, err = rand.Read(pool)
+	must(err)
 	took := make([]float64, *records)
 	next := make(chan int)
 	var workers sync.WaitGroup
 	// An entry has been synced once it has an index.
-	for range *inFlight {
-		workers.Add(1)
-		go func() {
-			defer workers.Done()
-			entry := make([]byte, *bytes)
-			for n := range next {
-				if _, err := rand.Read(entry); err != nil {
-					must(err)
-				}
-				started := time.Now()
-				_, err := appender.Add(ctx, tessera.NewEntry(entry))()
-				must(err)
-				took[n] = float64(time.Since(started).Nanoseconds()) / 1e6
-			}
-		}()
+	add := func(n int, since time.Time) {
+		entry := make([]byte, *bytes)
+		copy(entry, pool[n*577%(1<<20):])
+		binary.BigEndian.PutUint64(entry, uint64(n))
+		_, err := appender.Add(ctx, tessera.NewEntry(entry))()
+		must(err)
+		took[n] = float64(time.Since(since).Nanoseconds()) / 1e6
 	}
 	started := time.Now()
-	for n := range *records {
-		next <- n
+	if *rate > 0 {
+		for n := 0; n < *records; {
+			due := min(*records, int(math.Ceil(time.Since(started).Seconds()**rate)))
+			for ; n < due; n++ {
+				workers.Add(1)
+				go func(n int) {
+					defer workers.Done()
+					add(n, started.Add(time.Duration(float64(n)/(*rate)*1e9)))
+				}(n)
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+	} else {
+		for range *inFlight {
+			workers.Add(1)
+			go func() {
+				defer workers.Done()
+				for n := range next {
+					add(n, time.Now())
+				}
+			}()
+		}
+		for n := range *records {
+			next <- n
+		}
+		close(next)
 	}
-	close(next)
 	workers.Wait()
 	seconds := time.Since(started).Seconds()
 	must(shutdown(ctx))
