@@ -191,6 +191,9 @@ async function propose(context: EngineContext, finding: OpenFinding): Promise<vo
   const facts = context.facts();
   const identity = finding.nhi === null ? undefined : facts.inventory.get(finding.nhi);
   const input = buildReconcileInput(finding, facts, clock.nowMs());
+  const bytes = saltedInput(context, input);
+  // Before policy is asked: other facts may be in force when it answers.
+  const provenance = provenanceOf(context, bytes);
   const asked = await context.pdp.reconcile(input).catch((error: unknown) => {
     if (!(error instanceof EngineFault)) throw error;
     logger.warn({ findingId: finding.findingId, code: error.code }, 'policy gave no answer to what was found: nothing is proposed');
@@ -198,12 +201,11 @@ async function propose(context: EngineContext, finding: OpenFinding): Promise<vo
   });
   const request = asked === null || identity === undefined ? null : requestOf(finding, identity, asked.propose);
   if (asked === null || request === null) return;
-  const bytes = saltedInput(context, input);
   const changeId = newChangeId(context.log.logId, clock.nowMs(), context.random);
   // In one append: a change that nothing says is proposed would be proposed again.
   const applied = store.applyBeside(
     changeId, { type: 'request', by: context.self, request, requester: [context.self], idempotency: null },
-    'reconcile.proposed', { findingId: finding.findingId, change: changeId, reasons: asked.reasons, provenance: provenanceOf(context, bytes) }, [bytes],
+    'reconcile.proposed', { findingId: finding.findingId, change: changeId, reasons: asked.reasons, provenance }, [bytes],
   );
   if (!applied.ok) return logger.warn({ findingId: finding.findingId, code: applied.code }, 'what was proposed could not be asked for');
   await store.durable();

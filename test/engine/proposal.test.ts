@@ -3,7 +3,8 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { nodeDisk, openLog, type AppendFile, type Disk } from '../../ledger/index.ts';
+import { nodeDisk, openLog, type AppendFile, type Disk, type LedgerRecord } from '../../ledger/index.ts';
+import { factsOf } from '../../src/facts/facts.ts';
 import type { FoundAccount } from '../../src/protocol/discovery.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
 import { answerOf, openTestSidecar, ORIGIN, scriptedPdp, type TestSidecar } from '../support/sidecar.ts';
@@ -74,6 +75,25 @@ describe('a proposal', () => {
     await sidecar.log.sync();
     expect([...sidecar.engine.all()]).toEqual([]);
     expect(await found()).toEqual([]);
+  });
+
+  it('names the facts that policy was asked with, where others are loaded while it thinks', async () => {
+    const pdp: Pdp = {
+      ...proposing(),
+      reconcile: () => {
+        sidecar.load(factsOf({ ...sidecar.facts.value, usage: null }, Date.now()));
+        return Promise.resolve(PROPOSED);
+      },
+    };
+    sidecar = await openTestSidecar({ pdp });
+    sidecar.executor.found = [FOUND];
+    await sidecar.engine.reconcile('pg-main');
+    await sidecar.log.sync();
+    const records: LedgerRecord[] = [];
+    for await (const { record } of sidecar.log.entries(0)) records.push(record);
+    const { provenance } = records.find(({ type }) => type === 'reconcile.proposed')!.body as { provenance: { facts: [string] } };
+    const { value } = JSON.parse(Buffer.from((await sidecar.log.object(provenance.facts[0]))!).toString('utf8')) as { value: unknown };
+    expect(value).toEqual(sidecar.facts.value);
   });
 
   it('is made once for each time that something is found', async () => {

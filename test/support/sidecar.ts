@@ -92,6 +92,8 @@ export interface TestSidecar {
   readonly executorSigner: Signer;
   readonly trust: Trust;
   readonly facts: Facts;
+  /** Other facts are in force from now on. */
+  load(facts: Facts): void;
   readonly draining: AbortController;
   readonly logged: readonly { readonly level: string; readonly fields: Record<string, unknown>; readonly message: string }[];
   /** Sends as a principal (or nobody), JSON unless `raw` says otherwise. */
@@ -166,7 +168,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
     });
   }
   const log = await openLog({ origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs(), ...(options.reserveBytes === undefined ? {} : { reserveBytes: options.reserveBytes }) });
-  const facts = (options.facts ?? ((same) => same))(await exampleFacts());
+  let facts = (options.facts ?? ((same) => same))(await exampleFacts());
   const trust: Trust = {
     policy: parseTrustPolicy(`${[...(old?.trust.policy.logs.map(({ verifier }) => verifier.vkey) ?? []), logSigner.vkey].map((vkey) => `log ${vkey}`).join('\n')}\nquorum none\n`),
     sidecars: new Map([...(old?.trust.sidecars ?? []), [log.logId, [parseVerifier(ticketSigner.vkey)]]]),
@@ -206,7 +208,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
     return { status: response.status, headers: response.headers, text, body: isJson ? (JSON.parse(text) as unknown) : null };
   };
   return {
-    app, engine, log, executor, directory, ticketSigner, logSigner, executorSigner, trust, facts, draining, logged, send,
+    app, engine, log, executor, directory, ticketSigner, logSigner, executorSigner, trust, facts, load: (next) => void (facts = next), draining, logged, send,
     async change(by, request) {
       const answered = await send(by, 'POST', '/v1/changes?wait=PT10S', request);
       if (answered.status !== 201) throw new Error(`${answered.status} ${answered.text}`);
