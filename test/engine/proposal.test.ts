@@ -81,7 +81,8 @@ describe('a proposal', () => {
     const pdp: Pdp = {
       ...proposing(),
       reconcile: () => {
-        sidecar.load(factsOf({ ...sidecar.facts.value, usage: null }, Date.now()));
+        const { value } = sidecar.facts;
+        sidecar.load(factsOf({ ...value, directory: { ...value.directory, people: value.directory.people.slice(1) } }, Date.now()));
         return Promise.resolve(PROPOSED);
       },
     };
