@@ -7,7 +7,7 @@
 import { isSatisfied, approversNamed, strictest, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
-import { placeOf, type ChangeRequest } from '../protocol/request.ts';
+import { placeOf, type RecordedRequest } from '../protocol/request.ts';
 import {
   approvalStatementSchema, revokeOrderSchema, ticketSchema, type ActTicket, type Approval, type Dsse, type Report,
 } from '../protocol/signed.ts';
@@ -25,8 +25,8 @@ import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssu
 export const DISPATCH_FRESH_MS = 30_000;
 
 export type Command =
-  | { readonly type: 'request'; readonly by: string; readonly request: ChangeRequest; readonly requester: readonly string[]; readonly idempotency: { key: string; request: string } | null; readonly parent?: string }
-  | { readonly type: 'revise'; readonly by: string; readonly request: ChangeRequest }
+  | { readonly type: 'request'; readonly by: string; readonly request: RecordedRequest; readonly requester: readonly string[]; readonly idempotency: { key: string; request: string } | null; readonly parent?: string }
+  | { readonly type: 'revise'; readonly by: string; readonly request: RecordedRequest }
   /** `isResponder`: `by` did not ask and may revoke what the change would give; then it may also keep it from being given. */
   | { readonly type: 'withdraw'; readonly by: string; readonly comment: string | null; readonly isResponder?: boolean }
   | { readonly type: 'expire'; readonly by: string; readonly cause: EventBody<'change.expired'>['cause'] }

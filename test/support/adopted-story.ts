@@ -7,11 +7,12 @@ import {
 } from '../../ledger/index.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { foldChanges } from '../../src/engine/fold.ts';
-import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
+import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import { verifyEvidence, type EvidenceVerification } from '../../src/evidence/verify.ts';
 import { parseTrust, type Trust } from '../../src/protocol/trust-folder.ts';
 import { adoptLedger, type Adopted, type AdoptOptions } from '../../src/sidecar/adopt.ts';
 import { keys, ORIGIN, Telling, trustFiles, writeStory, type Beat } from './story.ts';
+import { draftOf } from './drafts.ts';
 
 export const NEW_ORIGIN = 'story.example/second';
 export const newLogId = logIdOf(NEW_ORIGIN);
@@ -83,7 +84,7 @@ export async function adoptStory(beats: readonly Beat[], atMs: number, options: 
     },
     async tell(told, extra = []) {
       const opened = systemDraft('ledger.opened', { origin: NEW_ORIGIN, epoch: 1, version: '0.1.0' }, newSidecar, atMs);
-      await write(at, [opened, ...told.map(({ changeId, event, atMs: then }) => toDraft(changeId, event, then)), ...extra]);
+      await write(at, [opened, ...told.map(({ changeId, event, atMs: then }) => draftOf(changeId, event, then)), ...extra]);
     },
     async rewrite(edit) {
       const log = await open(at);
