@@ -24,6 +24,7 @@ import { lockStatementSchema } from '../protocol/lock.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
 import { bundleStatementSchema } from '../protocol/policy-bundle.ts';
 import { relayedVerdictSchema } from '../protocol/relayed-verdict.ts';
+import { disclosureSchema } from '../protocol/disclosure.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revokeOrderSchema, ticketSchema } from '../protocol/signed.ts';
 import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema } from '../protocol/trust.ts';
@@ -73,6 +74,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'object': saltedObjectSchema,
   'policy-bundle': bundleStatementSchema,
   'adopted-records': adoptedPartSchema,
+  'disclosure': disclosureSchema,
   'policy-input-decide': changeInputSchema,
   'policy-input-verify': verificationInputSchema,
   'policy-input-reconcile': reconcileInputSchema,

@@ -1,6 +1,7 @@
 /** The small words that many documents use, so that each is defined once and named everywhere else. */
 import { z } from 'zod';
 import { approverExpressionSchema, controlSchema, decisionSchema, provenanceSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
+import { disclosureSchema, proseSchema } from '../protocol/disclosure.ts';
 import { findingIdSchema } from '../evidence/reconciled.ts';
 import { discoveryIdSchema } from '../protocol/discovery.ts';
 import { clientTokenSchema } from '../protocol/plan.ts';
@@ -41,7 +42,9 @@ export const SCALARS = {
 
 /** Documents that others hold. */
 export const PARTS = {
-  changeRequest: recordedRequestSchema,
+  recordedRequest: recordedRequestSchema,
+  prose: proseSchema,
+  disclosure: disclosureSchema,
   entitlement: entitlementSchema,
   decision: decisionSchema,
   verification: verificationSchema,

@@ -128,7 +128,7 @@ const revokeOrder = ({ now, changeId }: Telling, edit: object): NewEvent => {
 export const ADOPTION_CASES: readonly AdoptionCase[] = [
   {
     title: 'a record that the old log had otherwise', code: 'adoption-mismatch',
-    lie: part((one) => ({ ...one, records: one.records.map((entry, i) => (i === 0 ? { ...entry, record: entry.record.replace('the nightly export', 'the nightly expor7') } : entry)) })),
+    lie: part((one) => ({ ...one, records: one.records.map((entry, i) => (i === 0 ? { ...entry, record: entry.record.replace('"commitment":"sha256:', '"commitment":"sha256:0').replace(/("commitment":"sha256:[0-9a-f]{64})[0-9a-f]/, '$1') } : entry)) })),
   },
   { title: 'a record left out', code: 'adoption-mismatch', lie: part((one) => ({ ...one, records: one.records.filter((_, i) => i !== 2) }), counted) },
   {
