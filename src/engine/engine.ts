@@ -208,7 +208,7 @@ function wantsLeaseOfCaller(request: ChangeRequest): boolean {
 }
 
 /** A reason that was erased is known no more: then it is the same request if all else is. */
-function isSameRequest(made: ChangeState['idempotency'], request: ChangeRequest): boolean {
+function isRetryOf(made: ChangeState['idempotency'], request: ChangeRequest): boolean {
   return made !== null && made.request === requestDigest(request) && (typeof made.reason !== 'string' || made.reason === request.reason);
 }
 
@@ -282,7 +282,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const made = key === null ? undefined : store.idempotent(key);
       const earlier = made === undefined ? undefined : await store.load(made);
       if (earlier !== undefined) {
-        if (!isSameRequest(earlier.idempotency, request)) return { ok: false, code: 'idempotency-key-reused', message: 'this Idempotency-Key came with another request' };
+        if (!isRetryOf(earlier.idempotency, request)) return { ok: false, code: 'idempotency-key-reused', message: 'this Idempotency-Key came with another request' };
         await store.durable();
         return { ok: true, value: { state: (await store.load(earlier.changeId))!, replayed: true } };
       }

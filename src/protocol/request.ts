@@ -134,6 +134,11 @@ export function requestDigest(request: RecordedRequest): string {
   const { reason: _reason, ...rest } = request;
   return digestOf(canonicalBytes(rest));
 }
+
+/** Whether it is the same request, as far as the reasons of both are still known. */
+export function isSameRequest(a: RecordedRequest, b: RecordedRequest): boolean {
+  return requestDigest(a) === requestDigest(b) && (typeof a.reason !== 'string' || typeof b.reason !== 'string' || a.reason === b.reason);
+}
 export type ExtendRequest = z.infer<typeof extendRequestSchema>;
 export type RotateRequest = z.infer<typeof rotateRequestSchema>;
 export type Caller = z.infer<typeof callerSchema>;

@@ -14,9 +14,11 @@ import { tellStory } from '../../src/evidence/story.ts';
 import { verifyEvidence, type EvidenceVerification } from '../../src/evidence/verify.ts';
 import { disclose } from '../../src/protocol/disclosure.ts';
 import { loadTrustFolder } from '../../src/protocol/trust-folder.ts';
+import { formatTime } from '../../src/protocol/values.ts';
 import { adoptStory, bothTrusted, type Place } from '../support/adopted-story.ts';
 import { ledgerOf, verdictOf, verifyStoryPack, type StoryLedger } from '../support/packs.ts';
-import { cleanStory, GRANT, PROVISION, salt, START_MS, storyTrust, toldUntilActive, toldUntilArmed, toldUntilDecided } from '../support/story.ts';
+import { ROTATE, toldUntilApproved, toldUntilPlanned } from '../support/step-stories.ts';
+import { cleanStory, GRANT, PROVISION, salt, sidecar, START_MS, storyTrust, toldUntilActive, toldUntilArmed, toldUntilDecided } from '../support/story.ts';
 import { DISCLOSURE_CASES, draftsOf } from './disclosure-cases.ts';
 import { expectCaught } from './verified.ts';
 
@@ -109,6 +111,43 @@ describe('once the disclosures are erased', () => {
     expect(tellIt({ commitment, text: value, erasedUnder: null })).toMatch(new RegExp(`: “${value}”\\.$`));
     expect(tellIt({ commitment, text: null, erasedUnder: 41 })).toMatch(/; the reason was erased under seq 41\.$/);
     expect(tellIt({ commitment, text: null, erasedUnder: null })).toMatch(/; the reason is not there\.$/);
+  });
+});
+
+describe('a request that the sidecar has planned anew', () => {
+  const window = { calendar: 'nightly', opensAt: formatTime(START_MS + 1_800_000), closesAt: formatTime(START_MS + 3_600_000), onMissed: 'replan' as const, consumers: [] };
+  const request = { ...ROTATE, window: { onMissed: 'replan' as const } };
+  /** @param isKnown whether the reason is, when it is planned anew */
+  const replanned = (isKnown: boolean): DraftWithObjects[] => {
+    const telling = toldUntilApproved(toldUntilPlanned(request, START_MS, { window }));
+    const { commitment } = (draftsOf(telling.beats)[0]!.draft.body['request'] as { readonly reason: { readonly commitment: string } }).reason;
+    telling.atMs = START_MS + 3_600_000;
+    if (!isKnown) telling.state = { ...telling.now, request: { ...telling.now.request, reason: { commitment } } };
+    return draftsOf(telling.do({ type: 'missWindow', by: sidecar }).beats);
+  };
+  const verify = async (drafts: readonly DraftWithObjects[], erased: readonly string[]): Promise<EvidenceVerification> => {
+    const { commitment, object } = disclose('basis', 'request 17', salt(9));
+    ledger = await ledgerOf(erased.length === 0 ? drafts : [...drafts, systemDraft('erasure', { erased: [...erased], basis: commitment }, 'person:vera', START_MS + 9_000_000, [object])], erased);
+    return verifyAt(ledger.directory);
+  };
+  const found = ({ workflow }: EvidenceVerification): unknown => [workflow?.violations.map(({ code, message }) => `${code}: ${message}`), workflow?.erasedDisclosures];
+
+  it.each<[string, readonly string[]]>([['neither', []], ['the first', ['change.requested']], ['the second', ['change.revised']], ['both', ['change.requested', 'change.revised']]])('is the same with %s of the two reasons erased', async (_which, types) => {
+    const drafts = replanned(true);
+    const erased = types.flatMap((type) => digestsOf(drafts, type));
+    expect(erased).toHaveLength(types.length);
+    expect(found(await verify(drafts, erased))).toEqual([[], types.length]);
+  });
+
+  it('when its reason was known no more repeats the commitment, and is held to that', async () => {
+    const drafts = replanned(false);
+    const at = drafts.findIndex(({ draft }) => draft.type === 'change.revised');
+    expect(drafts[at]!.objects).toEqual([]);
+    expect(found(await verify(drafts, digestsOf(drafts, 'change.requested')))).toEqual([[], 2]);
+    ledger?.remove();
+    const { draft } = drafts[at]!;
+    const lying = { draft: { ...draft, body: { ...draft.body, request: { ...(draft.body['request'] as JsonObject), reason: disclose('reason', 'x', salt(5)).commitment } } }, objects: [] };
+    expect((await verify(drafts.with(at, lying), digestsOf(drafts, 'change.requested'))).workflow?.violations.map(({ code }) => code)).toEqual(['window-mismatch']);
   });
 });
 
