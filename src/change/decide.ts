@@ -44,7 +44,7 @@ export type Command =
   | { readonly type: 'recordNotificationFailed'; readonly by: string; readonly failed: EventBody<'notification.failed'> }
   | { readonly type: 'authoriseRead'; readonly by: string; readonly ticket: Dsse }
   | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number }
-  | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it. */ readonly relayed?: Dsse }
+  | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string }
   /** `extended`: of an `extend`, the change whose lease it is, as it is now. */
   | { readonly type: 'authoriseAct'; readonly by: string; readonly ticket: Dsse; readonly order: Dsse | null; readonly extended?: ChangeState | null }
   | { readonly type: 'recordArmed'; readonly by: string; readonly orderDigest: string }
@@ -243,9 +243,10 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
     return no('approval-expired', 'the time to decide is over');
   }
   const body = { approval: command.approval, comment: command.comment, ...(command.relayed === undefined ? {} : { relayed: command.relayed }) };
+  const attached = command.salt === undefined ? {} : { attached: { salt: command.salt } };
   return statement.verdict === 'approve'
-    ? yes({ type: 'approval.recorded', actor: statement.approver, body })
-    : yes({ type: 'approval.rejected', actor: statement.approver, body });
+    ? yes({ type: 'approval.recorded', actor: statement.approver, body, ...attached })
+    : yes({ type: 'approval.rejected', actor: statement.approver, body, ...attached });
 }
 
 function mayDispatch(state: ChangeState, nowMs: number): boolean {

@@ -141,6 +141,8 @@ export interface Attached {
   readonly plan?: Plan;
   readonly before?: TargetState;
   readonly after?: TargetState;
+  /** With which somebody else has committed to what the record is to commit to. */
+  readonly salt?: string;
   /** What the record commits to is no longer there, or is not what is there. */
   readonly prose?: 'gone' | 'another';
 }

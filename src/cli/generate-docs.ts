@@ -23,7 +23,7 @@ import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts
 import { lockStatementSchema } from '../protocol/lock.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
 import { bundleStatementSchema } from '../protocol/policy-bundle.ts';
-import { relayedVerdictSchema } from '../protocol/relayed-verdict.ts';
+import { relayedMessageSchema, relayedVerdictSchema } from '../protocol/relayed-verdict.ts';
 import { disclosureSchema } from '../protocol/disclosure.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revokeOrderSchema, ticketSchema } from '../protocol/signed.ts';
@@ -60,6 +60,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'approval-statement': approvalStatementSchema,
   'approval': approvalSchema,
   'relayed-verdict': relayedVerdictSchema,
+  'relayed-message': relayedMessageSchema,
   'cloud-event': cloudEventSchema,
   'report': reportSchema,
   'discover-ticket': discoverTicketSchema,

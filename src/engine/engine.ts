@@ -118,9 +118,9 @@ export interface Engine {
   withdraw(by: string, changeId: string, comment: string | null): Promise<Answer>;
   /**
    * `planDigest` is what the approver saw: any other plan is refused. `by` was authenticated by the caller, or by the sidecar of another log that
-   * has signed `relayed`, which is kept on record.
+   * has signed `relayed`, which is kept on record; `salt` is that of the commitment to the comment in it.
    */
-  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, relayed?: Dsse): Promise<Answer>;
+  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, relayed?: { readonly envelope: Dsse; readonly salt: string | null }): Promise<Answer>;
   /** Takes back now. Works without policy and without a writable ledger: then `recorded` is false, and the evidence follows from the executor. */
   revoke(by: string, changeId: string, comment: string | null): Promise<Answer<{ state: ChangeState; recorded: boolean }>>;
   /** The same for everything that an identity holds by this ledger. */
@@ -316,7 +316,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       };
       const approvalId = `apr_${digestOf(canonicalBytes(statement)).slice('sha256:'.length, 'sha256:'.length + 32)}`;
       const approval = { approvalId, proofClass: 'session' as const, envelope: signDsse(APPROVAL_TYPE, statement, context.ticketSigner) };
-      return after(store.apply(changeId, { type: 'approve', approval, comment, ...(relayed === undefined ? {} : { relayed }) }));
+      return after(store.apply(changeId, { type: 'approve', approval, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }) }));
     },
     async revoke(by, changeId, comment) {
       const state = await store.load(changeId);

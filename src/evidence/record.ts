@@ -85,7 +85,7 @@ export interface DraftWithObjects {
 /** The record of a new event at `atMs`, with the bytes of what it names. `salt`: 16 random bytes each time. `extra`: objects that the body names beyond its attachments. */
 export function toDraft(changeId: string, event: NewEvent, atMs: number, salt: () => string, extra: readonly Uint8Array[] = []): DraftWithObjects {
   const attached = event.attached ?? {};
-  const { v, body, objects: disclosed } = concealed(event.type, event.body as unknown as JsonObject, salt);
+  const { v, body, objects: disclosed } = concealed(event.type, event.body as unknown as JsonObject, () => attached.salt ?? salt());
   const all = [...disclosed, ...[attached.plan, attached.before, attached.after].filter((one) => one !== undefined).map((one) => canonicalBytes(one)), ...extra];
   // A step that changed nothing may come with one state as before and after: it is one object.
   const objects = [...new Map(all.map((bytes) => [digestOf(bytes), bytes])).values()];
