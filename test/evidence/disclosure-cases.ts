@@ -29,6 +29,13 @@ export const DISCLOSURE_CASES: readonly Case[] = [
   { title: 'a reason that was changed afterwards', code: 'disclosure-mismatch', ...edited('change.requested', disclosing({ value: 'a better reason' })) },
   { title: 'a reason under another salt', code: 'disclosure-mismatch', ...edited('change.requested', disclosing({ salt: salt(7) })) },
   { title: 'a comment that is disclosed as a reason', code: 'disclosure-mismatch', ...edited('approval.recorded', disclosing({ name: 'reason' })) },
+  {
+    title: 'a comment that commits to a reason', code: 'disclosure-mismatch',
+    ...edited('approval.recorded', ({ draft }) => {
+      const { commitment, object } = disclose('reason', 'planned', salt(6));
+      return { draft: { ...draft, body: { ...draft.body, comment: commitment }, objects: [digestOf(object)] }, objects: [object] };
+    }),
+  },
   { title: 'a disclosure of another kind', code: 'disclosure-mismatch', ...edited('change.requested', disclosing({ kind: 'facts' })) },
   { title: 'a disclosure that is no JSON', code: 'disclosure-mismatch', ...edited('change.requested', (one) => withObjects(one, [Buffer.from('{')])) },
   { title: 'a commitment to what was never disclosed', code: 'disclosure-mismatch', ...edited('change.requested', (one) => withObjects(one, [])) },
