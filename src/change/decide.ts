@@ -7,7 +7,7 @@
 import { isSatisfied, approversNamed, strictest, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
-import { placeOf, type ChangeRequest } from '../protocol/request.ts';
+import { placeOf, type RecordedRequest } from '../protocol/request.ts';
 import {
   approvalStatementSchema, revokeOrderSchema, ticketSchema, type ActTicket, type Approval, type Dsse, type Report,
 } from '../protocol/signed.ts';
@@ -25,8 +25,8 @@ import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssu
 export const DISPATCH_FRESH_MS = 30_000;
 
 export type Command =
-  | { readonly type: 'request'; readonly by: string; readonly request: ChangeRequest; readonly requester: readonly string[]; readonly idempotency: { key: string; request: string } | null; readonly parent?: string }
-  | { readonly type: 'revise'; readonly by: string; readonly request: ChangeRequest }
+  | { readonly type: 'request'; readonly by: string; readonly request: RecordedRequest; readonly requester: readonly string[]; readonly idempotency: { key: string; request: string } | null; readonly parent?: string }
+  | { readonly type: 'revise'; readonly by: string; readonly request: RecordedRequest }
   /** `isResponder`: `by` did not ask and may revoke what the change would give; then it may also keep it from being given. */
   | { readonly type: 'withdraw'; readonly by: string; readonly comment: string | null; readonly isResponder?: boolean }
   | { readonly type: 'expire'; readonly by: string; readonly cause: EventBody<'change.expired'>['cause'] }
@@ -44,7 +44,7 @@ export type Command =
   | { readonly type: 'recordNotificationFailed'; readonly by: string; readonly failed: EventBody<'notification.failed'> }
   | { readonly type: 'authoriseRead'; readonly by: string; readonly ticket: Dsse }
   | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number }
-  | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it. */ readonly relayed?: Dsse }
+  | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string }
   /** `extended`: of an `extend`, the change whose lease it is, as it is now. */
   | { readonly type: 'authoriseAct'; readonly by: string; readonly ticket: Dsse; readonly order: Dsse | null; readonly extended?: ChangeState | null }
   | { readonly type: 'recordArmed'; readonly by: string; readonly orderDigest: string }
@@ -243,9 +243,10 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
     return no('approval-expired', 'the time to decide is over');
   }
   const body = { approval: command.approval, comment: command.comment, ...(command.relayed === undefined ? {} : { relayed: command.relayed }) };
+  const attached = command.salt === undefined ? {} : { attached: { salt: command.salt } };
   return statement.verdict === 'approve'
-    ? yes({ type: 'approval.recorded', actor: statement.approver, body })
-    : yes({ type: 'approval.rejected', actor: statement.approver, body });
+    ? yes({ type: 'approval.recorded', actor: statement.approver, body, ...attached })
+    : yes({ type: 'approval.rejected', actor: statement.approver, body, ...attached });
 }
 
 function mayDispatch(state: ChangeState, nowMs: number): boolean {

@@ -5,7 +5,7 @@
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { callerIdOf } from '../protocol/caller.ts';
 import { isUndoable, planDigest, type LentAction, type OffboardItem, type Plan, type PlanStep, type PlanWindow, type StepAction, takesAway, type TargetState } from '../protocol/plan.ts';
-import { callerOf, entitlementsOf, purposeOf, type ChangeRequest } from '../protocol/request.ts';
+import { callerOf, entitlementsOf, purposeOf, type RecordedRequest } from '../protocol/request.ts';
 import type { ActTicket, Query, ReadTicket, RevokeOrder } from '../protocol/signed.ts';
 import { durationSeconds, formatTime, parseTime } from '../protocol/values.ts';
 import { leaseChangeOf, type Extendable } from './extension.ts';
@@ -21,7 +21,7 @@ export const actStepId = (changeId: string, revision: number, n: number): string
 export const revokeStepId = (changeId: string): string => `stp_${stem(changeId)}_revoke`;
 
 /** The one connector and target that a request touches; null where it names several. */
-export function systemOf(request: ChangeRequest): { connector: string; target: string } | null {
+export function systemOf(request: RecordedRequest): { connector: string; target: string } | null {
   if (request.kind === 'offboard') return null;
   if (request.kind === 'rotate' || request.kind === 'disable') return { connector: request.connector, target: request.target };
   const [first, ...others] = request.entitlements;
@@ -30,7 +30,7 @@ export function systemOf(request: ChangeRequest): { connector: string; target: s
 }
 
 /** The lease that a request asks for, in seconds; null for standing access and for what gives none. */
-export function leaseSecondsOf(request: ChangeRequest): number | null {
+export function leaseSecondsOf(request: RecordedRequest): number | null {
   return 'duration' in request && request.duration !== undefined ? durationSeconds(request.duration) : null;
 }
 
@@ -41,7 +41,7 @@ export function newAccountName(subject: string, changeId: string): string {
 }
 
 /** What is asked of the target before there is a plan. The kind is the action; a rotation is asked about as a whole. An extension is asked about what was given. */
-export function deriveQuery(changeId: string, request: ChangeRequest, account: string, gave?: LentAction): Query {
+export function deriveQuery(changeId: string, request: RecordedRequest, account: string, gave?: LentAction): Query {
   const system = systemOf(request);
   if (system === null || request.kind === 'offboard') throw new Error('a request without one system is not read');
   return {

@@ -5,7 +5,8 @@
 import { z } from 'zod';
 import { decisionSchema, ESCALATED_TO_MAX, provenanceSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { planWindowSchema, type Plan, type TargetState } from '../protocol/plan.ts';
-import { changeRequestSchema } from '../protocol/request.ts';
+import { proseSchema } from '../protocol/disclosure.ts';
+import { recordedRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, dsseSchema, sealSchema } from '../protocol/signed.ts';
 import { approvalIdSchema, changeIdSchema, digestSchema, leaseIdSchema, logIdSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, timeSchema } from '../protocol/values.ts';
 
@@ -20,7 +21,7 @@ export type NotificationEvent = z.infer<typeof notificationEventSchema>;
 export const webhookNameSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/);
 
 const revision = z.int().min(1).max(9999);
-const comment = plainTextSchema(500).nullable();
+const comment = proseSchema.nullable();
 /** What the sidecar of another log has signed, where the person decided there. */
 const relayed = dsseSchema.optional();
 
@@ -35,17 +36,17 @@ export type FindingCode = z.infer<typeof findingCodeSchema>;
 export const changeEventBodies = {
   /** Somebody asked. Nothing has been looked at. */
   'change.requested': z.strictObject({
-    request: changeRequestSchema,
+    request: recordedRequestSchema,
     /** Caller first, then whoever it acts for. */
     requester: z.array(principalSchema).min(1).max(8),
-    /** Digest of (caller, Idempotency-Key) and of the request's bytes; null where no key was sent. */
+    /** Digest of (caller, Idempotency-Key), and of the request without its reason; null where no key was sent. */
     idempotency: z.strictObject({ key: digestSchema, request: digestSchema }).nullable(),
     /** The offboarding whose item this is. */
     parent: changeIdSchema.optional(),
   }),
   /** The request was replaced. Every approval is void; the requirement never shrinks. */
   'change.revised': z.strictObject({
-    revision, request: changeRequestSchema,
+    revision, request: recordedRequestSchema,
     /** Set where nobody asked for it: the same request, planned anew by the sidecar. */
     cause: z.literal('windowMissed').optional(),
   }),
@@ -140,6 +141,10 @@ export interface Attached {
   readonly plan?: Plan;
   readonly before?: TargetState;
   readonly after?: TargetState;
+  /** With which somebody else has committed to what the record is to commit to. */
+  readonly salt?: string;
+  /** What the record commits to is no longer there, or is not what is there. */
+  readonly prose?: 'gone' | 'another';
 }
 
 /** A new event: decided, not yet in the ledger. */

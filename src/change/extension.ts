@@ -4,7 +4,7 @@
  */
 import { canonicalText } from '../../ledger/index.ts';
 import type { LentAction, Plan, PlanStep } from '../protocol/plan.ts';
-import type { ExtendRequest } from '../protocol/request.ts';
+import type { RecordedRequest } from '../protocol/request.ts';
 import type { ChangeState, Lease } from './state.ts';
 
 /** What an extension takes from the change whose lease it is. */
@@ -33,7 +33,7 @@ export function isRunning({ name, lease, revokes, ended }: Pick<ChangeState, 'na
 }
 
 /** Why `request` cannot extend what `state` gave, in a sentence; null where it can. Whether it may, policy says. */
-export function whyNotExtendable(state: ChangeState, request: ExtendRequest, nowMs: number): string | null {
+export function whyNotExtendable(state: ChangeState, request: Extract<RecordedRequest, { kind: 'extend' }>, nowMs: number): string | null {
   if (lentBy(state) === null) {
     const { kind } = state.request;
     return state.lease === null && (kind === 'grant' || kind === 'provision') ? `${state.changeId} has given nothing that ends` : `a ${kind} has no lease that could end later`;
@@ -44,7 +44,7 @@ export function whyNotExtendable(state: ChangeState, request: ExtendRequest, now
 }
 
 /** Whether the request, or its plan, repeats what the change whose lease it extends was asked for. */
-export function isOfSame({ request: first }: Pick<ChangeState, 'request'>, { subject, purpose, entitlements }: Pick<ExtendRequest | Plan, 'subject' | 'purpose' | 'entitlements'>): boolean {
+export function isOfSame({ request: first }: Pick<ChangeState, 'request'>, { subject, purpose, entitlements }: Pick<Plan, 'subject' | 'purpose' | 'entitlements'>): boolean {
   if (first.kind !== 'grant' && first.kind !== 'provision') return false;
   return canonicalText({ subject, purpose, entitlements }) === canonicalText({ subject: first.subject, purpose: first.purpose, entitlements: first.entitlements });
 }

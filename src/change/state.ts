@@ -22,7 +22,8 @@
 import { isSatisfied, soonestEscalation, type Decision, type Escalation, type Requirement, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
-import type { ChangeRequest } from '../protocol/request.ts';
+import type { Prose } from '../protocol/disclosure.ts';
+import type { RecordedRequest } from '../protocol/request.ts';
 import {
   actedReportSchema, approvalStatementSchema, revokedReportSchema, revokeOrderSchema, reportSchema, ticketSchema,
   type ActedReport, type Approval, type ApprovalStatement, type Dsse, type Report, type RevokedReport, type RevokeOrder, type Seal,
@@ -101,9 +102,11 @@ export interface ItemState {
 export interface ChangeState {
   readonly changeId: string;
   readonly name: Exclude<StateName, 'stuck'>;
-  readonly request: ChangeRequest;
+  /** Its reason is the text while that is there. */
+  readonly request: RecordedRequest;
   readonly requester: readonly string[];
-  readonly idempotency: { readonly key: string; readonly request: string } | null;
+  /** `reason`: of the request that came with the key. */
+  readonly idempotency: { readonly key: string; readonly request: string; readonly reason: Prose } | null;
   /** The offboarding that this is an item of. */
   readonly parent: string | null;
   /** The log that it was begun under, or was carried on by, before this one: nothing is gained by it any more. null for a change of this log. */
@@ -337,7 +340,7 @@ const NOT_PLANNED = {
 function opened(event: ChangeEvent): ChangeState {
   if (event.type !== 'change.requested') throw new Error(`a change begins with change.requested, not ${event.type} (record ${event.seq})`);
   return {
-    changeId: event.changeId, name: 'requested', request: event.body.request, requester: event.body.requester, idempotency: event.body.idempotency,
+    changeId: event.changeId, name: 'requested', request: event.body.request, requester: event.body.requester, idempotency: event.body.idempotency === null ? null : { ...event.body.idempotency, reason: event.body.request.reason },
     parent: event.body.parent ?? null, adoptedFrom: null,
     revision: 1, requestedAtMs: event.atMs, ...NOT_PLANNED, requirement: NO_REQUIREMENT, escalation: null, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
     act: null, ...NOT_TRIED, readAfter: null, lease: null, superseded: [], extension: null, revokes: [], ended: null, delivery: null, items: new Map(), findings: new Map(),

@@ -29,7 +29,7 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   field('subject', plain(change.subject));
   field('requester', change.requester.map(plain).join(' for '));
   field('purpose', plain(change.purpose));
-  field('reason', plain(change.reason));
+  field('reason', change.reason === null ? out.dim('erased; `changes why` says under which record') : plain(change.reason));
   if (change.entitlements.length === 0 && change.system !== null) field('system', `${plain(change.system.connector)} / ${plain(change.system.target)}`);
   for (const one of change.entitlements) field('access', `${plain(one.connector)} / ${plain(one.target)} / ${plain(one.privilege)}${one.scope === undefined ? '' : ` (${plain(one.scope)})`}`);
   if (change.duration !== null) field('duration', change.duration);

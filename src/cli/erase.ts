@@ -18,12 +18,12 @@ interface EraseFlags extends ConnectFlags {
 
 export function addErase(program: Command, run: Runner): void {
   withConnection(program.command('erase'))
-    .description('have objects forgotten, on record: policy inputs, plans, states, facts, pages. What is in a record itself stays')
+    .description('have objects forgotten, on record: policy inputs, plans, states, facts, pages, what people wrote. What is in a record itself stays')
     .option('--object <digest>', 'this one; may be given again', objects)
     .option('--change <id>', `those of this change: its ${KINDS_BY_DEFAULT.join(', ')}`)
     .option('--kinds <kinds>', `with --change, these and no others: ${ERASABLE_KINDS.join(', ')}`, kindsOf)
-    .requiredOption('--basis <text>', 'why it may, or must, be; recorded, so without the data itself')
-    .addHelpText('after', '\nWhat a change that is open needs is not erased; nor are policy bundles, the facts in force, and records of adopted changes.\nWhat is erased cannot be had again, and what it stood for not be verified any more: verify says under which record it went.')
+    .requiredOption('--basis <text>', 'why it may, or must, be; recorded beside the ledger, so without the data itself')
+    .addHelpText('after', '\nWhat a change that is open needs is not erased, and it does not need what people wrote (--kinds disclosure); nor are policy bundles, the facts in force, and records of adopted changes.\nWhat is erased cannot be had again, and what it stood for not be verified any more: verify says under which record it went.')
     .action(run(erase));
 }
 

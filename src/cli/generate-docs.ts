@@ -23,7 +23,8 @@ import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts
 import { lockStatementSchema } from '../protocol/lock.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
 import { bundleStatementSchema } from '../protocol/policy-bundle.ts';
-import { relayedVerdictSchema } from '../protocol/relayed-verdict.ts';
+import { relayedMessageSchema, relayedVerdictSchema } from '../protocol/relayed-verdict.ts';
+import { disclosureSchema } from '../protocol/disclosure.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revokeOrderSchema, ticketSchema } from '../protocol/signed.ts';
 import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema } from '../protocol/trust.ts';
@@ -59,6 +60,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'approval-statement': approvalStatementSchema,
   'approval': approvalSchema,
   'relayed-verdict': relayedVerdictSchema,
+  'relayed-message': relayedMessageSchema,
   'cloud-event': cloudEventSchema,
   'report': reportSchema,
   'discover-ticket': discoverTicketSchema,
@@ -73,6 +75,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'object': saltedObjectSchema,
   'policy-bundle': bundleStatementSchema,
   'adopted-records': adoptedPartSchema,
+  'disclosure': disclosureSchema,
   'policy-input-decide': changeInputSchema,
   'policy-input-verify': verificationInputSchema,
   'policy-input-reconcile': reconcileInputSchema,

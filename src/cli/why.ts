@@ -8,7 +8,7 @@ import type { Session } from './world.ts';
 export async function why(session: Session, id: string, flags: ConnectFlags): Promise<ExitCode> {
   const { out } = session;
   const evidence = await connectTo(flags, session).evidence(id);
-  const story = tellStory(evidence.records);
+  const story = tellStory(evidence.records, evidence.disclosures);
   out.document({ change: id, story });
   const width = String(story.at(-1)?.record ?? 0).length;
   out.line(out.bold(id));

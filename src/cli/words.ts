@@ -1,14 +1,15 @@
 /** The small words that many documents use, so that each is defined once and named everywhere else. */
 import { z } from 'zod';
 import { approverExpressionSchema, controlSchema, decisionSchema, provenanceSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
+import { disclosureSchema, proseSchema } from '../protocol/disclosure.ts';
 import { findingIdSchema } from '../evidence/reconciled.ts';
 import { discoveryIdSchema } from '../protocol/discovery.ts';
-import { clientTokenSchema, saltSchema } from '../protocol/plan.ts';
-import { calendarIdSchema, changeRequestSchema, purposeIdSchema, recipientSchema, runKeySchema } from '../protocol/request.ts';
+import { clientTokenSchema } from '../protocol/plan.ts';
+import { calendarIdSchema, purposeIdSchema, recipientSchema, recordedRequestSchema, runKeySchema } from '../protocol/request.ts';
 import { approvalSchema, dsseSchema, sealSchema } from '../protocol/signed.ts';
 import {
   actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, entitlementSchema, executorIdSchema,
-  leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, personIdSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema,
+  leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, personIdSchema, principalSchema, saltSchema, stepIdSchema, subjectSchema, timeSchema,
 } from '../protocol/values.ts';
 
 /** A scalar, with what it stands for. */
@@ -41,7 +42,9 @@ export const SCALARS = {
 
 /** Documents that others hold. */
 export const PARTS = {
-  changeRequest: changeRequestSchema,
+  recordedRequest: recordedRequestSchema,
+  prose: proseSchema,
+  disclosure: disclosureSchema,
   entitlement: entitlementSchema,
   decision: decisionSchema,
   verification: verificationSchema,

@@ -18,7 +18,7 @@ import type { DiscoveredPage } from '../protocol/discovery.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import { callerOf, type ChangeRequest } from '../protocol/request.ts';
+import { callerOf, requestDigest, type ChangeRequest } from '../protocol/request.ts';
 import { APPROVAL_TYPE, type ApprovalStatement, type Dsse } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
@@ -27,7 +27,7 @@ import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { sweepSpent } from './clearing.ts';
 import { createDiscoveries, type Discoveries } from './discoveries.ts';
 import { revokeNow } from './early.ts';
-import { createEraser, type Eraser } from './erasing.ts';
+import { createEraser, erasedUnder, type Eraser } from './erasing.ts';
 import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
@@ -118,9 +118,9 @@ export interface Engine {
   withdraw(by: string, changeId: string, comment: string | null): Promise<Answer>;
   /**
    * `planDigest` is what the approver saw: any other plan is refused. `by` was authenticated by the caller, or by the sidecar of another log that
-   * has signed `relayed`, which is kept on record.
+   * has signed `relayed`, which is kept on record; `salt` is that of the commitment to the comment in it.
    */
-  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, relayed?: Dsse): Promise<Answer>;
+  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, relayed?: { readonly envelope: Dsse; readonly salt: string | null }): Promise<Answer>;
   /** Takes back now. Works without policy and without a writable ledger: then `recorded` is false, and the evidence follows from the executor. */
   revoke(by: string, changeId: string, comment: string | null): Promise<Answer<{ state: ChangeState; recorded: boolean }>>;
   /** The same for everything that an identity holds by this ledger. */
@@ -140,6 +140,8 @@ export interface Engine {
   locks(): readonly Lock[];
   /** Objects are forgotten, on record: see {@link Eraser}. */
   erase: Eraser['erase'];
+  /** Under which record each of these objects was erased; those that were not are left out. @throws LedgerError */
+  erasedUnder(digests: ReadonlySet<string>): Promise<ReadonlyMap<string, number>>;
   /** One sentence that says why the change is not going on; null where it waits for nothing, or for what its state says. */
   waitingFor(changeId: string): string | null;
   /** What a receiver of webhooks took in, or never did. */
@@ -205,6 +207,11 @@ function wantsLeaseOfCaller(request: ChangeRequest): boolean {
   return callerOf(request) !== null && (request.kind === 'grant' || request.kind === 'provision');
 }
 
+/** A reason that was erased is known no more: then it is the same request if all else is. */
+function isRetryOf(made: ChangeState['idempotency'], request: ChangeRequest): boolean {
+  return made !== null && made.request === requestDigest(request) && (typeof made.reason !== 'string' || made.reason === request.reason);
+}
+
 /** Folds the log, records the start, and resumes every open change. */
 export async function openEngine(options: EngineOptions): Promise<Engine> {
   const { log, clock, logger, limits, transport } = options;
@@ -220,7 +227,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     runner?.wake(state.changeId);
     if (!['authorised', 'executing', 'verifying', 'staged'].includes(state.name)) runner?.wakeWaiting();
   };
-  const store = await openStore(log, { nowMs: () => clock.nowMs(), actor: self, changed, snapshots: options.snapshots, atRestMax: options.atRestMax, logger });
+  const store = await openStore(log, { nowMs: () => clock.nowMs(), actor: self, random: options.random, changed, snapshots: options.snapshots, atRestMax: options.atRestMax, logger });
   const recorded = recordStart(options, store);
   let isHeard = false;
   let nowHeard = (): void => undefined;
@@ -271,12 +278,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     async request(requester, request, idempotencyKey) {
       const by = requester[0]!;
       if (wantsLeaseOfCaller(request)) return LEASE_NEEDS_EXECUTOR;
-      const requestDigest = digestOf(canonicalBytes(request));
-      const key = idempotencyKey === null ? null : idempotencyDigest(by, idempotencyKey);
+            const key = idempotencyKey === null ? null : idempotencyDigest(by, idempotencyKey);
       const made = key === null ? undefined : store.idempotent(key);
       const earlier = made === undefined ? undefined : await store.load(made);
       if (earlier !== undefined) {
-        if (earlier.idempotency?.request !== requestDigest) return { ok: false, code: 'idempotency-key-reused', message: 'this Idempotency-Key came with another request' };
+        if (!isRetryOf(earlier.idempotency, request)) return { ok: false, code: 'idempotency-key-reused', message: 'this Idempotency-Key came with another request' };
         await store.durable();
         return { ok: true, value: { state: (await store.load(earlier.changeId))!, replayed: true } };
       }
@@ -287,7 +293,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       for (const state of store.open()) if (state.requester[0] === by && ['requested', 'pending', 'scheduled'].includes(state.name)) open += 1;
       if (open >= limits.openChangesPerRequester) return { ok: false, code: 'too-many-open', message: `${by} has ${open} changes waiting` };
       const changeId = newChangeId(log.logId, clock.nowMs(), options.random);
-      const applied = store.apply(changeId, { type: 'request', by, request, requester, idempotency: key === null ? null : { key, request: requestDigest } });
+      const applied = store.apply(changeId, { type: 'request', by, request, requester, idempotency: key === null ? null : { key, request: requestDigest(request) } });
       await store.durable();
       return applied.ok ? { ok: true, value: { state: applied.state, replayed: false } } : applied;
     },
@@ -310,7 +316,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       };
       const approvalId = `apr_${digestOf(canonicalBytes(statement)).slice('sha256:'.length, 'sha256:'.length + 32)}`;
       const approval = { approvalId, proofClass: 'session' as const, envelope: signDsse(APPROVAL_TYPE, statement, context.ticketSigner) };
-      return after(store.apply(changeId, { type: 'approve', approval, comment, ...(relayed === undefined ? {} : { relayed }) }));
+      return after(store.apply(changeId, { type: 'approve', approval, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }) }));
     },
     async revoke(by, changeId, comment) {
       const state = await store.load(changeId);
@@ -391,6 +397,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     },
     locks: () => store.locks(),
     erase: createEraser(context).erase,
+    erasedUnder: (digests) => erasedUnder(context, digests),
     waitingFor: (changeId) => waitingFor(context, changeId),
     async recordNotification(changeId, outcome) {
       await store.load(changeId);

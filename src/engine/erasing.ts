@@ -5,8 +5,11 @@
  */
 import { isOpen } from '../change/work.ts';
 import { isDoneForGood } from '../evidence/audited.ts';
+import { disclose } from '../protocol/disclosure.ts';
 import { ERASED_MAX, namedBy, type ErasableKind, type ObjectKind } from '../evidence/erasable.ts';
 import type { Answer, EngineContext } from './engine.ts';
+import { entriesAt } from './entries-at.ts';
+import { newSalt } from './ids.ts';
 import type { Store } from './store.ts';
 
 export type ToErase = { readonly objects: readonly string[] } | { readonly changeId: string; readonly kinds: readonly ErasableKind[] };
@@ -65,11 +68,12 @@ async function erase(context: EngineContext, by: string, what: ToErase, basis: s
   if (due.length > ERASED_MAX) return { ok: false, code: 'not-erasable', message: `${due.length} objects are more than the ${ERASED_MAX} that one record takes: name some of the kinds, or the objects` };
   const view = (digest: string, seq: number): ErasedObject => ({ digest, kind: found.get(digest)!.kind, seq, changes: [...found.get(digest)!.changes].sort() });
   const already = wanted.filter((digest) => under.has(digest));
-  const seq = due.length === 0 ? null : store.record('erasure', { erased: due, basis }, [], by);
+  const { commitment, object } = disclose('basis', basis, newSalt(context.random));
+  const seq = due.length === 0 ? null : store.record('erasure', { erased: due, basis: commitment }, [object], by);
   await store.durable();
   // Also what was on record before: an erasure that a full disk kept from its end is brought to it.
   if (wanted.length > 0) await log.erase(wanted);
-  const inMemory = wanted.filter((digest) => ['plan', 'state'].includes(found.get(digest)!.kind));
+  const inMemory = wanted.filter((digest) => ['plan', 'state', 'disclosure'].includes(found.get(digest)!.kind));
   await store.forget(new Set(wanted), new Set(inMemory.flatMap((digest) => [...found.get(digest)!.changes])));
   context.copy?.catchUp();
   return { ok: true, value: { erased: seq === null ? [] : due.map((digest) => view(digest, seq)), already: already.map((digest) => view(digest, under.get(digest)!)) } };
@@ -79,6 +83,8 @@ async function erase(context: EngineContext, by: string, what: ToErase, basis: s
 function whyNeeded({ store }: EngineContext, digest: string, { kind, changes }: Found): string | null {
   if (kind === 'adopted') return 'holds the records of a change that was adopted: they are evidence, and not erased';
   if (kind === 'bundle') return 'is a file of a policy bundle, which is about nobody';
+  // Nothing is decided by what people wrote.
+  if (kind === 'disclosure') return null;
   if (store.lastOf('facts.loaded')?.['facts'] === digest) return 'are the facts in force: load others first';
   // Without it nobody could tell, from the records that stay, that it has come to its end.
   if (kind === 'plan' && [...changes].some((changeId) => (store.index.atRest(changeId)?.kind ?? store.get(changeId)?.request.kind) === 'offboard')) return 'says what an offboarding takes back, and is not erased';
@@ -119,4 +125,14 @@ async function survey({ log }: EngineContext, wanted: ReadonlySet<string>): Prom
     }
   }
   return { found, under };
+}
+
+/** Under which record each of these objects was erased; those that were not are left out. @throws LedgerError */
+export async function erasedUnder({ log, store }: Pick<EngineContext, 'log' | 'store'>, digests: ReadonlySet<string>): Promise<ReadonlyMap<string, number>> {
+  const under = new Map<string, number>();
+  if (digests.size === 0) return under;
+  for await (const { record } of entriesAt(log, store.erasures())) {
+    for (const digest of record.body['erased'] as readonly string[]) if (digests.has(digest) && !under.has(digest)) under.set(digest, record.seq);
+  }
+  return under;
 }

@@ -16,6 +16,7 @@ import { afterReconcileRecord, isReconcileRecordType, NOTHING_RECONCILED, type R
 import { isChangeEventType, systemRecordBodies, type SystemRecordType } from '../evidence/record.ts';
 import { withStandIn } from '../evidence/erased.ts';
 import { upcast } from '../evidence/upcast.ts';
+import type { Prose } from '../protocol/disclosure.ts';
 import { holdLock } from '../protocol/lock.ts';
 import { ChangeIndex, isPlanGone, type IndexDump } from './change-index.ts';
 import { entriesAt } from './entries-at.ts';
@@ -47,6 +48,8 @@ export interface Captured {
   readonly refused: ReadonlyMap<string, RefusedOnRecord>;
   readonly reconciled: Reconciled;
   readonly index: IndexDump;
+  /** Seqs of erasure records. */
+  readonly erasures: readonly number[];
   /** Every change that is not at rest, but for those whose plan is gone: they are read. */
   readonly live: readonly ChangeState[];
 }
@@ -63,6 +66,7 @@ export class Fold {
   readonly system: Map<SystemRecordType, Readonly<Record<string, unknown>>>;
   readonly locks: Map<string, LockAndLift>;
   readonly refused: Map<string, RefusedOnRecord>;
+  readonly erasures: number[];
   reconciled: Reconciled;
   lastAtMs: number;
   /** Records that were folded: those from the first on, without a gap. */
@@ -88,6 +92,7 @@ export class Fold {
     this.system = new Map(captured?.system);
     this.locks = new Map(captured?.locks);
     this.refused = new Map(captured?.refused);
+    this.erasures = [...(captured?.erasures ?? [])];
     this.reconciled = captured?.reconciled ?? NOTHING_RECONCILED;
     this.lastAtMs = captured?.lastAtMs ?? 0;
     this.size = from?.size ?? 0;
@@ -98,7 +103,7 @@ export class Fold {
   capture(): Captured {
     return {
       lastAtMs: this.lastAtMs, logs: [...this.logs], system: new Map(this.system), locks: new Map(this.locks), refused: new Map(this.refused), reconciled: this.reconciled,
-      index: this.index.dump(), live: [...this.#changes.values()].filter((state) => !this.#resting.has(state.changeId) && !this.#erasedPlans.has(state.changeId) && !isPlanGone(state)),
+      erasures: [...this.erasures], index: this.index.dump(), live: [...this.#changes.values()].filter((state) => !this.#resting.has(state.changeId) && !this.#erasedPlans.has(state.changeId) && !isPlanGone(state)),
     };
   }
 
@@ -176,6 +181,7 @@ export class Fold {
     this.system.set(type, body);
     this.lastAtMs = Math.max(this.lastAtMs, atMs);
     if (type === 'ledger.adopted') for (const adopted of adoptedLogs(systemRecordBodies[type].parse(body))) this.logs.add(adopted);
+    if (type === 'erasure') this.erasures.push(seq);
     if (type === 'lock.set') {
       const { statement: envelope = null, ...lock } = systemRecordBodies['lock.set'].parse(body);
       this.locks.set(lock.lockId, { lock: { ...lock, by: actor, atMs, envelope, statement: envelope === null ? null : holdLock(envelope).statement }, lift: null });
@@ -238,19 +244,37 @@ export class Fold {
     return state!;
   }
 
-  /** Plans and states of these changes that are among `digests` are no longer in memory: as a fold of the ledger, where they are erased by now, has it. @throws LedgerError */
+  /** Plans and states of these changes that are among `digests`, and reasons that are not disclosed any more, are no longer in memory: as a fold of the ledger, where they are erased by now, has it. @throws LedgerError */
   async forget(digests: ReadonlySet<string>, changeIds: Iterable<string>): Promise<void> {
     const isErased = (object: object | null): boolean => object !== null && digests.has(digestOf(canonicalBytes(object)));
     for (const changeId of changeIds) {
       // It may have been read before the bytes were gone.
       await this.#loading.get(changeId)?.catch(() => undefined);
+      const told = await this.#reasonsOf(changeId);
       const state = await this.load(changeId);
       if (state === undefined) continue;
-      const { plan, before, after } = state;
-      const left: ChangeState = { ...state, plan: isErased(plan) ? null : plan, before: isErased(before) ? null : before, after: isErased(after) ? null : after };
+      const { plan, before, after, request, idempotency } = state;
+      const left: ChangeState = {
+        ...state, plan: isErased(plan) ? null : plan, before: isErased(before) ? null : before, after: isErased(after) ? null : after,
+        request: told.latest === null || told.latest.revision !== state.revision ? request : { ...request, reason: told.latest.reason },
+        idempotency: told.first === null || idempotency === null ? idempotency : { ...idempotency, reason: told.first },
+      };
       if (this.#changes.get(changeId) === state) this.#changes.set(changeId, left);
       this.index.forget(left);
     }
+  }
+
+  /** As far as the change is durable: the reason of its first request and of its latest, as they are disclosed now. */
+  async #reasonsOf(changeId: string): Promise<{ readonly first: Prose | null; readonly latest: { readonly revision: number; readonly reason: Prose } | null }> {
+    let first: Prose | null = null;
+    let latest: { readonly revision: number; readonly reason: Prose } | null = null;
+    for await (const { record } of entriesAt(this.#log, this.index.recordsOf(changeId))) {
+      for await (const event of eventsOf(record, (digest) => this.#log.object(digest))) {
+        if (event.type === 'change.requested') [first, latest] = [event.body.request.reason, { revision: 1, reason: event.body.request.reason }];
+        if (event.type === 'change.revised') latest = { revision: event.body.revision, reason: event.body.request.reason };
+      }
+    }
+    return { first, latest };
   }
 
   /** Those of these changes that are in the ledger, all as they are at one moment. @throws LedgerError */

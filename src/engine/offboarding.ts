@@ -4,7 +4,7 @@ import { FINAL_STATES, stillGives, type ChangeState, type ItemState } from '../c
 import type { Facts } from '../facts/load.ts';
 import type { InventoryFact } from '../facts/schemas.ts';
 import type { OffboardItem } from '../protocol/plan.ts';
-import type { ChangeRequest } from '../protocol/request.ts';
+import { requestDigest, type ChangeRequest } from '../protocol/request.ts';
 import { thirdPartyId } from '../protocol/values.ts';
 import { revokeNow } from './early.ts';
 import type { EngineContext } from './engine.ts';
@@ -145,7 +145,7 @@ async function start(context: EngineContext, state: ChangeState, number: number,
   const key = digestOf(canonicalBytes({ offboarding: state.changeId, item: number, attempt }));
   const child = store.idempotent(key) ?? newChangeId(context.log.logId, context.clock.nowMs(), context.random);
   if (!store.index.has(child)) {
-    store.apply(child, { type: 'request', by, request, requester: state.requester, idempotency: { key, request: digestOf(canonicalBytes(request)) }, parent: state.changeId });
+    store.apply(child, { type: 'request', by, request, requester: state.requester, idempotency: { key, request: requestDigest(request) }, parent: state.changeId });
   }
   record(context, state, { type: 'startItem', by: context.self, item: number, change: child });
   await store.durable();

@@ -14,9 +14,10 @@ import { evolve, stillGives, type ChangeState } from '../change/state.ts';
 import type { Reconciled } from '../evidence/reconciled.ts';
 import { namingExtra, systemDraft, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 import type { ChangeIndex } from './change-index.ts';
+import { newSalt } from './ids.ts';
 import { Fold, type Captured } from './fold.ts';
 import type { Lift, Lock } from './locks.ts';
-import type { Logger } from './ports.ts';
+import type { Logger, RandomBytes } from './ports.ts';
 import type { RefusedOnRecord } from './refused.ts';
 import { keepSnapshots } from './keep-snapshots.ts';
 import { takesBack } from './reserved.ts';
@@ -47,6 +48,8 @@ export interface Store {
   idempotent(key: string): string | undefined;
   /** Ids of the logs whose changes are carried on here: this one, and those that it has adopted. */
   logs(): ReadonlySet<string>;
+  /** Seqs of all erasure records, in order. */
+  erasures(): readonly number[];
   lastOf(type: SystemRecordType): Readonly<Record<string, unknown>> | undefined;
   /** The locks that are set and not lifted, oldest first. */
   locks(): readonly Lock[];
@@ -77,7 +80,7 @@ export interface Store {
    */
   record<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, objects?: readonly Uint8Array[], actor?: string): number;
   /**
-   * Plans and states of these changes, which are over and whose bytes among `digests` are gone, are no longer in memory, nor in any snapshot: as a fold of the
+   * Plans, states and reasons of these changes whose bytes among `digests` are gone are no longer in memory, nor in any snapshot: as a fold of the
    * ledger would have it. @throws LedgerError, and what the disk says: the next start sees to the snapshots
    */
   forget(digests: ReadonlySet<string>, changes: Iterable<string>): Promise<void>;
@@ -98,6 +101,7 @@ const NEEDS_CHECKPOINT = new Set<string>(['step.authorised', 'discovery.authoris
 export interface StoreOptions {
   readonly nowMs: () => number;
   readonly actor: string;
+  readonly random: RandomBytes;
   readonly changed: (state: ChangeState, events: readonly ChangeEvent[]) => void;
   readonly snapshots?: SnapshotPlace | undefined;
   readonly atRestMax?: number | undefined;
@@ -137,7 +141,7 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
   /** Sequences what was decided, and what is `beside` it, in one append, and folds it. */
   const sequence = (drafts: readonly Draft[], beside: Beside | null = null): void => {
     const atMs = stamp();
-    const planned = drafts.flatMap(({ changeId, events, extra }) => events.map((event, index) => ({ changeId, event, ...toDraft(changeId, event, atMs, index === namingExtra(events) ? extra : []) })));
+    const planned = drafts.flatMap(({ changeId, events, extra }) => events.map((event, index) => ({ changeId, event, ...toDraft(changeId, event, atMs, () => newSalt(options.random), index === namingExtra(events) ? extra : []) })));
     if (planned.length === 0) return;
     const system = beside === null ? [] : [systemDraft(beside.type, beside.body, options.actor, atMs, beside.objects)];
     const all = [...planned, ...system];
@@ -167,6 +171,7 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
     ]),
     idempotent: (key) => index.idempotent(key),
     logs: () => state.logs,
+    erasures: () => state.erasures,
     lastOf: (type) => state.system.get(type),
     apply(changeId, command, extra = []) {
       // Whether something came in its time is judged by the record's time, which a clock that is set back does not take back.

@@ -5,8 +5,7 @@
 import { z } from 'zod';
 import { decodeRecord, LedgerError, logIdOf, parseStrict, readCheckpoint, type LedgerRecord } from '../../ledger/index.ts';
 import type { ChangeEvent } from '../change/events.ts';
-import { saltSchema } from '../protocol/plan.ts';
-import { logIdSchema } from '../protocol/values.ts';
+import { logIdSchema, saltSchema } from '../protocol/values.ts';
 import { MalformedRecord, toEvent, type ReadObject, type SystemRecordBody } from './record.ts';
 
 /** Bytes of one object with records, as its maker fills it. */

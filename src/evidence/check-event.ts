@@ -73,7 +73,7 @@ export function checkEvent({ believed, locks, cases, extensions, targets, graceM
     case 'delivery.sealed':
       return only(checkSealed(audited, event));
     case 'change.revised':
-      return only(checkRevised(audited, event));
+      return only(checkRevised(audited, event, record.objects.length > 0));
     case 'change.expired':
       return only(checkExpired(audited, event));
     case 'window.opened':

@@ -3,7 +3,7 @@ import { leaseEndMs, windowEndMs } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { FINAL_STATES, stepOf, type ChangeState } from '../change/state.ts';
 import { takesAway, type PlanWindow } from '../protocol/plan.ts';
-import { callerOf } from '../protocol/request.ts';
+import { callerOf, isSameRequest } from '../protocol/request.ts';
 import type { ActedReport, ActTicket } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import type { Audited } from './audited.ts';
@@ -85,9 +85,10 @@ export function checkLeftOpen({ state, planErased }: Audited, judgedAtMs: number
 }
 
 /** Planned anew by the sidecar only when the window was missed, where the plan allows it, and for the same request. */
-export function checkRevised({ state, planErased }: Audited, event: Of<'change.revised'>): Fault | null {
+/** @param isDisclosed whether the record names a disclosure of its own: one that does not repeats the commitment before it */
+export function checkRevised({ state, planErased }: Audited, event: Of<'change.revised'>, isDisclosed: boolean): Fault | null {
   if (event.body.cause === undefined) return null;
-  if (!same(event.body.request, state.request)) return fault('window-mismatch', 'a change was planned anew under another request than was made');
+  if (!(isDisclosed ? isSameRequest(event.body.request, state.request) : same(event.body.request, state.request))) return fault('window-mismatch', 'a change was planned anew under another request than was made');
   if (planErased) return null;
   const window = state.plan?.window;
   const isMissed = state.name === 'scheduled' && window?.onMissed === 'replan' && isTimeOver(state, event.atMs);

@@ -1,13 +1,13 @@
 /** The changes that a verification was about, a row each: what an auditor draws a sample from, and compares with a list from elsewhere. */
 import type { ChangeEvent } from '../change/events.ts';
 import { shownState, type ChangeState, type StateName } from '../change/state.ts';
-import { entitlementsOf, type ChangeRequest } from '../protocol/request.ts';
+import { entitlementsOf, type RecordedRequest } from '../protocol/request.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { Audited } from './audited.ts';
 
 export interface PopulationRow {
   readonly change: string;
-  readonly kind: ChangeRequest['kind'];
+  readonly kind: RecordedRequest['kind'];
   /** Whose access it is about. */
   readonly subject: string;
   /** null for what is about no one system. */
@@ -68,7 +68,7 @@ function endsAt({ lease, extension }: ChangeState): string | null {
   return ends === null ? null : formatTime(ends.endsAtMs);
 }
 
-function placeOf(request: ChangeRequest): { readonly connector: string | null; readonly target: string | null } {
+function placeOf(request: RecordedRequest): { readonly connector: string | null; readonly target: string | null } {
   if ('connector' in request) return { connector: request.connector, target: request.target };
   const [first] = entitlementsOf(request);
   return { connector: first?.connector ?? null, target: first?.target ?? null };

@@ -1,17 +1,19 @@
 /**
  * Event ⇄ record. A record is the event's body and, beside it, the objects that the body names by digest: the plan, states that were
- * read, policy inputs, facts. Objects carry a salt, so that a digest of an erased one gives nothing away.
+ * read, policy inputs, facts, what people wrote. Objects carry a salt, so that a digest of an erased one gives nothing away.
  */
 import { z } from 'zod';
 import { canonicalBytes, digestOf, parseStrict, type JsonObject, type LedgerRecord, type RecordDraft } from '../../ledger/index.ts';
 import { changeEventBodies, type Attached, type ChangeEvent, type ChangeEventType, type NewEvent } from '../change/events.ts';
+import { proseSchema } from '../protocol/disclosure.ts';
 import { bundleListingSchema } from '../protocol/policy-bundle.ts';
-import { planSchema, saltSchema, targetStateSchema } from '../protocol/plan.ts';
+import { planSchema, targetStateSchema } from '../protocol/plan.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { actedReportSchema, dsseSchema, readReportSchema, REFUSALS, revokedReportSchema } from '../protocol/signed.ts';
-import { changeIdSchema, connectorIdSchema, digestSchema, executorIdSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema } from '../protocol/values.ts';
+import { changeIdSchema, connectorIdSchema, digestSchema, executorIdSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema, saltSchema } from '../protocol/values.ts';
 import { runSchema } from '../protocol/worker-state.ts';
 import { ERASED_MAX } from './erasable.ts';
+import { concealed, MisplacedProse, revealed } from './prose.ts';
 import { reconcileRecordBodies } from './reconciled.ts';
 import { newestVersion, upcast } from './upcast.ts';
 
@@ -58,7 +60,7 @@ export const systemRecordBodies = {
     signature: dsseSchema.nullable(),
   }),
   /** What was asked to be forgotten is: these objects are zeroed in the ledger and its copies, and their digests stay. */
-  'erasure': z.strictObject({ erased: z.array(digestSchema).min(1).max(ERASED_MAX).refine((digests) => new Set(digests).size === digests.length, 'an object is named twice').meta({ uniqueItems: true }), /** Why it may, or must, be. */ basis: plainTextSchema(500) }),
+  'erasure': z.strictObject({ erased: z.array(digestSchema).min(1).max(ERASED_MAX).refine((digests) => new Set(digests).size === digests.length, 'an object is named twice').meta({ uniqueItems: true }), /** Why it may, or must, be. */ basis: proseSchema }),
   /** From here on nothing is gained by the identity, or at the connector, until the lock is lifted. */
   'lock.set': z.strictObject({ lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: plainTextSchema(500), /** As it came, signed, where another sidecar or a revoker has set it. */ statement: dsseSchema.optional() }),
   'lock.lifted': z.strictObject({ lockId: lockIdSchema, reason: plainTextSchema(500).nullable(), /** As it came, where it was lifted elsewhere. */ statement: dsseSchema.optional() }),
@@ -80,16 +82,16 @@ export interface DraftWithObjects {
   readonly objects: readonly Uint8Array[];
 }
 
-/** The record of a new event at `atMs`, with the bytes of what it names. `extra`: objects that the body names beyond its attachments. */
-export function toDraft(changeId: string, event: NewEvent, atMs: number, extra: readonly Uint8Array[] = []): DraftWithObjects {
+/** The record of a new event at `atMs`, with the bytes of what it names. `salt`: 16 random bytes each time. `extra`: objects that the body names beyond its attachments. */
+export function toDraft(changeId: string, event: NewEvent, atMs: number, salt: () => string, extra: readonly Uint8Array[] = []): DraftWithObjects {
   const attached = event.attached ?? {};
-  const all = [...[attached.plan, attached.before, attached.after].filter((one) => one !== undefined).map((one) => canonicalBytes(one)), ...extra];
+  const { v, body, objects: disclosed } = concealed(event.type, event.body as unknown as JsonObject, () => attached.salt ?? salt());
+  const all = [...disclosed, ...[attached.plan, attached.before, attached.after].filter((one) => one !== undefined).map((one) => canonicalBytes(one)), ...extra];
   // A step that changed nothing may come with one state as before and after: it is one object.
   const objects = [...new Map(all.map((bytes) => [digestOf(bytes), bytes])).values()];
   return {
     draft: {
-      v: RECORD_VERSIONS[event.type], change: changeId, type: event.type, at: formatTime(atMs), actor: event.actor,
-      body: event.body as unknown as JsonObject, objects: objects.map((bytes) => digestOf(bytes)),
+      v, change: changeId, type: event.type, at: formatTime(atMs), actor: event.actor, body, objects: objects.map((bytes) => digestOf(bytes)),
     },
     objects,
   };
@@ -116,6 +118,14 @@ export class MalformedRecord extends Error {
   }
 }
 
+/** For what {@link revealed} throws. @throws MalformedRecord */
+export function asMalformed(seq: number): (error: unknown) => never {
+  return (error) => {
+    if (error instanceof MisplacedProse) throw new MalformedRecord(seq, error.message);
+    throw error;
+  };
+}
+
 /** Reads an object by digest; null where it was erased. */
 export type ReadObject = (digest: string) => Promise<Uint8Array | null>;
 
@@ -128,11 +138,13 @@ export async function toEvent(stored: LedgerRecord, readObject: ReadObject): Pro
   const record = upcast(stored);
   if (record.change === null || !isChangeEventType(record.type)) throw new MalformedRecord(record.seq, `${record.type} is not an event of a change`);
   if (!principalSchema.safeParse(record.actor).success) throw new MalformedRecord(record.seq, 'the actor is not a principal');
-  const parsed = changeEventBodies[record.type].safeParse(record.body);
+  const { body, prose } = await revealed(record, stored.v, readObject).catch(asMalformed(record.seq));
+  const parsed = changeEventBodies[record.type].safeParse(body);
   if (!parsed.success) throw new MalformedRecord(record.seq, z.prettifyError(parsed.error));
   // The union is tied together by `type`: the schema of this type has accepted this body.
   const event = { type: record.type, actor: record.actor, body: parsed.data } as NewEvent;
-  const attached = await attachments(event, record, readObject);
+  const objects = await attachments(event, record, readObject);
+  const attached = prose === null ? objects : { ...objects, prose };
   return { ...event, ...(attached === null ? {} : { attached }), changeId: record.change, seq: record.seq, atMs: parseTime(record.at) };
 }
 
@@ -151,7 +163,7 @@ async function attachments(event: NewEvent, record: LedgerRecord, readObject: Re
     if (!parsed.success) throw new MalformedRecord(record.seq, `object ${digest} is not what the record says: ${z.prettifyError(parsed.error)}`);
     return parsed.data;
   };
-  const drop = (attached: { [K in keyof Attached]: Attached[K] | undefined }): Attached =>
+  const drop = (attached: { [K in 'plan' | 'before' | 'after']?: Attached[K] | undefined }): Attached =>
     Object.fromEntries(Object.entries(attached).filter(([, value]) => value !== undefined));
   switch (event.type) {
     case 'policy.decided':

@@ -1,12 +1,15 @@
 /** The records of one change, each as a plain sentence: what a person wants to know who asks why. */
+import type { JsonObject } from '../../ledger/index.ts';
 import { changeEventBodies, type ChangeEventType, type NewEvent } from '../change/events.ts';
 import type { ApproverExpression } from '../protocol/decision.ts';
+import { isCommitment, type Commitment, type Prose } from '../protocol/disclosure.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import type { PlanStep } from '../protocol/plan.ts';
-import { callerOf, placeOf, type ChangeRequest } from '../protocol/request.ts';
+import { callerOf, placeOf, type RecordedRequest } from '../protocol/request.ts';
 import {
   approvalStatementSchema, reportSchema, revokeOrderSchema, ticketSchema, type ActedReport, type Dsse, type Report, type Ticket,
 } from '../protocol/signed.ts';
+import { commitmentIn, withText } from './prose.ts';
 
 /** What of a record a sentence needs. */
 export interface StoryRecord {
@@ -23,30 +26,44 @@ export interface StoryLine {
   readonly text: string;
 }
 
-/** A line for each record. One whose body cannot be read says so instead of ending the story. */
-export function tellStory(records: readonly StoryRecord[]): StoryLine[] {
-  return records.map(({ seq, type, at, actor, body }) => ({ record: seq, at, text: sentence(type, actor, body) }));
+/** What became of the text that a record is committed to. */
+export interface ToldDisclosure {
+  readonly commitment: string;
+  /** null: it is gone. */
+  readonly text: string | null;
+  /** The record under which it was erased; null where none says so. */
+  readonly erasedUnder: number | null;
 }
 
-function sentence(type: string, actor: string, body: unknown): string {
+/** A line for each record, with what people wrote while that is there. One whose body cannot be read says so instead of ending the story. */
+export function tellStory(records: readonly StoryRecord[], disclosures: readonly ToldDisclosure[] = []): StoryLine[] {
+  const told = new Map(disclosures.map((one) => [one.commitment, one]));
+  return records.map(({ seq, type, at, actor, body }) => ({ record: seq, at, text: sentence(type, actor, body, told) }));
+}
+
+function sentence(type: string, actor: string, body: unknown, told: ReadonlyMap<string, ToldDisclosure>): string {
   if (!Object.hasOwn(changeEventBodies, type)) return `${actor} recorded a ${type}, which this build does not know.`;
-  const parsed = changeEventBodies[type as ChangeEventType].safeParse(body);
+  const committed = commitmentIn({ type, body: body as JsonObject });
+  const disclosed = committed === null ? undefined : told.get(committed.commitment);
+  const parsed = changeEventBodies[type as ChangeEventType].safeParse(disclosed?.text == null ? body : withText(type, body as JsonObject, disclosed.text));
   if (!parsed.success) return `${actor} recorded a ${type} whose body is not what it should be.`;
   try {
-    return tell({ type, actor, body: parsed.data } as NewEvent);
+    return tell({ type, actor, body: parsed.data } as NewEvent, disclosed?.erasedUnder ?? null);
   } catch {
     return `${actor} recorded a ${type} whose signed content cannot be read.`;
   }
 }
 
-function tell(event: NewEvent): string {
+/** @param erasedUnder the record under which its text was erased, where it was */
+function tell(event: NewEvent, erasedUnder: number | null): string {
+  const because = (comment: Prose | null): string => (comment === null ? '' : written('comment', comment, erasedUnder));
   const { actor } = event;
   switch (event.type) {
     case 'change.requested': {
       const { request, requester, parent } = event.body;
       const rest = requester.length > 1 ? ` for ${requester.slice(1).join(' for ')}` : '';
       const part = parent === undefined ? '' : `, as part of ${parent}`;
-      return `${actor}${rest} asked to ${asked(request)}${part}: “${request.reason}”.`;
+      return `${actor}${rest} asked to ${asked(request)}${part}${written('reason', request.reason, erasedUnder)}.`;
     }
     case 'change.revised':
       if (event.body.cause === 'windowMissed') return `The window was missed: the change is planned anew, as revision ${event.body.revision}. Every approval before is void.`;
@@ -67,7 +84,7 @@ function tell(event: NewEvent): string {
     case 'approval.escalated':
       return `It still waited for approvals at ${event.body.dueAt}: ${event.body.to.join(', ')} ${event.body.to.length === 1 ? 'is' : 'are'} told as well. Who may approve has not changed.`;
     case 'step.authorised':
-      return authorised(event.body, actor);
+      return authorised(event.body, actor, because);
     case 'state.read':
       return `${actor} read the target.`;
     case 'step.claimed':
@@ -127,7 +144,7 @@ function tell(event: NewEvent): string {
 }
 
 /** What a request asks for, after “asked to”. */
-function asked(request: ChangeRequest): string {
+function asked(request: RecordedRequest): string {
   const self = callerOf(request) === null ? '' : ', by code of its own';
   switch (request.kind) {
     case 'provision':
@@ -175,7 +192,7 @@ function decided({ phase, revision, decision, requirement, provenance, approvals
 }
 
 type Authorised = Extract<NewEvent, { type: 'step.authorised' }>['body'];
-function authorised(body: Authorised, actor: string): string {
+function authorised(body: Authorised, actor: string, because: (comment: Prose | null) => string): string {
   if (body.kind === 'revoke') {
     const order = readPayload(body.order, revokeOrderSchema);
     return `${actor} ordered the access back now${because(body.comment)}: ${order.audience} is to undo the ${order.action} of ${order.account}.`;
@@ -258,5 +275,8 @@ function approvers(expression: ApproverExpression): string {
 }
 
 const reasons = (given: readonly { code: string; message: string }[]): string => given.map(({ code, message }) => `${code} (${message})`).join('; ');
-const because = (comment: string | null): string => (comment === null ? '' : `: “${comment}”`);
+function written(what: string, prose: string | Commitment, erasedUnder: number | null): string {
+  if (!isCommitment(prose)) return `: “${prose}”`;
+  return erasedUnder === null ? `; the ${what} is not there` : `; the ${what} was erased under seq ${erasedUnder}`;
+}
 const short = (digest: string): string => `${digest.slice(0, 'sha256:'.length + 12)}…`;

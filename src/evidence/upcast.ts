@@ -1,10 +1,20 @@
 /** Old versions of record bodies, read as the newest. Records are never rewritten: this file is where their history lives. */
-import type { JsonObject, LedgerRecord } from '../../ledger/index.ts';
+import { canonicalBytes, digestOf, type JsonObject, type JsonValue, type LedgerRecord } from '../../ledger/index.ts';
+
+/** Until version 2 what people wrote stood in the record itself: what is read of it is the same text, and there is no disclosure. */
+const inClear = (body: JsonObject): JsonObject => body;
 
 /** By type, how each older version is made into the one after it: the first entry takes version 1 to 2. */
 const STEPS: Readonly<Record<string, readonly ((body: JsonObject) => JsonObject)[]>> = {
   // Version 1 named the bundle and kept nothing of it.
   'bundle.activated': [(body) => ({ ...body, listing: null, signature: null })],
+  'change.requested': [withoutReasonInDigest],
+  'change.revised': [inClear],
+  'change.withdrawn': [inClear],
+  'approval.recorded': [inClear],
+  'approval.rejected': [inClear],
+  'step.authorised': [inClear],
+  erasure: [inClear],
 };
 
 /** The newest version of the type's body that this build reads, and the one that it writes. */
@@ -12,10 +22,22 @@ export function newestVersion(type: string): number {
   return (STEPS[type]?.length ?? 0) + 1;
 }
 
-/** The record with its body in the newest version's shape. @throws RangeError for a version that this build does not know. */
+/** The record with its body in the newest version's shape. @throws RangeError for a version that this build does not know */
 export function upcast(record: LedgerRecord): LedgerRecord {
   const newest = newestVersion(record.type);
   if (record.v === newest) return record;
   if (record.v > newest) throw new RangeError(`record ${record.seq}: ${record.type} version ${record.v} is not known to this build`);
   return { ...record, v: newest, body: STEPS[record.type]!.slice(record.v - 1).reduce((body, step) => step(body), record.body) };
+}
+
+/** Version 1 had the digest of the whole request: of what may be guessed as well. What a body of another shape is, its schema says. */
+function withoutReasonInDigest(body: JsonObject): JsonObject {
+  const { request, idempotency } = body;
+  if (!isObject(request) || !isObject(idempotency)) return body;
+  const { reason: _reason, ...rest } = request;
+  return { ...body, idempotency: { ...idempotency, request: digestOf(canonicalBytes(rest)) } };
+}
+
+function isObject(value: JsonValue | undefined): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -159,12 +159,13 @@ function unseenSince({ compared }: WorkflowFindings, trust: Trust | null): strin
   return connectors.length === 0 ? UNSEEN : `${UNSEEN}: ${connectors.join('; ')}`;
 }
 
-export function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans, erasedStates, adoption }: WorkflowFindings, against: AgainstOld | null): string[] {
+export function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans, erasedStates, erasedDisclosures, adoption }: WorkflowFindings, against: AgainstOld | null): string[] {
   return [
     ...(selfReported === 0 ? [] : [`what ${selfReportedBy(selfReported)} did: no executor has looked`]),
     ...(ambiguous === 0 ? [] : [`whether ${plural(ambiguous, 'change')} of ambiguous outcome ${ambiguous === 1 ? 'was' : 'were'} made`]),
     ...(erasedPlans === 0 ? [] : [`what ${plural(erasedPlans, 'erased plan')} said`]),
     ...(erasedStates === 0 ? [] : [`what ${plural(erasedStates, 'erased state')} said`]),
+    ...(erasedDisclosures === 0 ? [] : [`what people wrote in ${plural(erasedDisclosures, 'record')}: erased`]),
     ...(adoption === null ? [] : unprovenOf(adoption, against)),
   ];
 }

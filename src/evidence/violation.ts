@@ -2,7 +2,7 @@
 
 export const VIOLATIONS = [
   // The record itself.
-  'malformed-record', 'wrong-order', 'wrong-actor', 'wrong-log', 'record-after-end',
+  'malformed-record', 'wrong-order', 'wrong-actor', 'wrong-log', 'record-after-end', 'disclosure-mismatch',
   // What was decided, and on what plan.
   'plan-missing', 'plan-digest-mismatch', 'plan-not-requested', 'requirement-shrunk', 'not-decided', 'stale-decision',
   // Who approved.

@@ -29,8 +29,9 @@ import { checkLeftOpen } from './check-window.ts';
 import { openCounting, type WorkflowCounts } from './counts.ts';
 import { erasedStatesOf, withStandIn } from './erased.ts';
 import { outOfOrder } from './order.ts';
+import { DISCLOSING, revealed } from './prose.ts';
 import { isReconcileRecordType, type Compared } from './reconciled.ts';
-import { isChangeEventType, MalformedRecord, systemRecordBodies, toEvent, type ReadObject } from './record.ts';
+import { asMalformed, isChangeEventType, MalformedRecord, systemRecordBodies, toEvent, type ReadObject } from './record.ts';
 import type { Believed } from './signatures.ts';
 import { upcast } from './upcast.ts';
 import { fault, type Fault, type Violation, type ViolationCode } from './violation.ts';
@@ -65,6 +66,8 @@ export interface WorkflowFindings {
   readonly erasedPlans: number;
   /** States that executors read and that were erased. */
   readonly erasedStates: number;
+  /** Records that commit to what somebody wrote, and whose disclosure was erased or not carried over. */
+  readonly erasedDisclosures: number;
   /** Changes that had an effect, and whose plan was made from one of them. */
   readonly uncheckedPlans: number;
   /** Whether the trust folder knows whose tickets this log's are. */
@@ -101,7 +104,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const violations: Violation[] = [];
   let violationCount = 0;
   let lastAtMs: number | null = null;
-  let [erasedPlans, erasedStates, uncheckedPlans] = [0, 0, 0];
+  let [erasedPlans, erasedStates, erasedDisclosures, uncheckedPlans] = [0, 0, 0, 0];
 
   const reportAt = (found: Fault, seq: number, changeId: string | null): void => {
     violationCount += 1;
@@ -116,6 +119,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     const before = open.get(event.changeId) ?? null;
     if (recordedBy === logId) followed?.(event, before?.state ?? null);
     const report = (found: Fault): void => reportAt(recordedBy === logId ? found : { ...found, message: `record ${event.seq} of log ${recordedBy}: ${found.message}` }, seq, event.changeId);
+    if (event.attached?.prose === 'another') report(NOT_DISCLOSED);
+    if (event.attached?.prose === 'gone') erasedDisclosures += 1;
     // It was over before it was adopted, for the sake of another that its records speak of.
     if (before === null && event.type === 'change.adopted') return;
     if (before === null && event.type !== 'change.requested' && record.changeSeq !== 0) {
@@ -191,6 +196,11 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
       }
       await guarded(record, async () => {
         if (record.change === null) {
+          if (DISCLOSING.has(record.type)) {
+            const { prose } = await revealed(upcast(record), record.v, readObject).catch(asMalformed(record.seq));
+            if (prose === 'another') reportAt(NOT_DISCLOSED, record.seq, null);
+            if (prose === 'gone') erasedDisclosures += 1;
+          }
           const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { locks, reconciliations, adoption });
           return found === null ? undefined : reportAt(found, record.seq, null);
         }
@@ -213,12 +223,14 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
         reportAt(found, placeOf(audited), audited.state.changeId);
       }
       return {
-        violations: [...violations].sort((a, b) => a.seq - b.seq), violationCount, erasedPlans, erasedStates, uncheckedPlans, lastAtMs, counts: counting.finish(open.values(), late),
+        violations: [...violations].sort((a, b) => a.seq - b.seq), violationCount, erasedPlans, erasedStates, erasedDisclosures, uncheckedPlans, lastAtMs, counts: counting.finish(open.values(), late),
         sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared, adoption: adoption.findings,
       };
     },
   };
 }
+
+const NOT_DISCLOSED = fault('disclosure-mismatch', 'what is beside the record as its disclosure is not what the record commits to, or there is none');
 
 /** Whether with its newest record the change began to have effects: its first ticket, or, of an offboarding, that its items are worked through. */
 function tookEffect(before: Audited | null, after: Audited): boolean {

@@ -9,6 +9,7 @@ import type { ChangeEvent, NotificationEvent } from '../change/events.ts';
 import { isPastCutover, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
 import { approversNamed } from '../protocol/decision.ts';
+import { isCommitment } from '../protocol/disclosure.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { isEmergency } from '../protocol/request.ts';
 import { approvalStatementSchema } from '../protocol/signed.ts';
@@ -40,7 +41,7 @@ export function notificationsOf({ event, state }: Told): Notification[] {
     payload: { type, timestamp: formatTime(event.atMs), data: { ...about, ...data } } as unknown as NotificationPayload,
   });
   const items = state.plan?.items?.length ?? 0;
-  const requesterWords = { reason: state.request.reason };
+  const requesterWords = { reason: isCommitment(state.request.reason) ? null : state.request.reason };
   const requester = [...state.requester];
   const approvalsBy = state.approvalsByMs === null ? null : formatTime(state.approvalsByMs);
   const urgency = isEmergency(state.request) ? { urgency: 'emergency' as const } : {};

@@ -20,7 +20,7 @@ const about = {
   target: plainTextSchema(128).optional(),
 };
 const requester = z.array(principalSchema).min(1).max(8);
-const requesterWords = z.strictObject({ reason: plainTextSchema(500) });
+const requesterWords = z.strictObject({ /** null: it was erased. */ reason: plainTextSchema(500).nullable() });
 const consumers = z.array(plainTextSchema(128)).max(256);
 const window = { calendar: calendarIdSchema, opensAt: timeSchema, closesAt: timeSchema, consumers };
 /** Who looks after it; null where nobody is known. */

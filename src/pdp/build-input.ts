@@ -7,7 +7,7 @@ import { entitlementKey } from '../facts/check.ts';
 import type { Facts } from '../facts/facts.ts';
 import type { Catalogue, Directory, InventoryFact } from '../facts/schemas.ts';
 import { planDigest, type Plan, type TargetState } from '../protocol/plan.ts';
-import { callerOf, entitlementsOf, isEmergency, purposeOf, windowOf, type ChangeRequest } from '../protocol/request.ts';
+import { callerOf, entitlementsOf, isEmergency, purposeOf, windowOf, type RecordedRequest } from '../protocol/request.ts';
 import { durationSeconds, parseTime, type Entitlement } from '../protocol/values.ts';
 import type { ChangeInput, ReconcileInput, VerificationInput } from './policy-input.ts';
 
@@ -15,7 +15,7 @@ import type { ChangeInput, ReconcileInput, VerificationInput } from './policy-in
 export interface ChangeAsked {
   readonly changeId: string;
   readonly revision: number;
-  readonly request: ChangeRequest;
+  readonly request: RecordedRequest;
   /** The caller first, then whoever it acts for. */
   readonly requester: readonly string[];
   /** Of an `extend` that was authorised before. */
@@ -166,7 +166,7 @@ function usedBy(question: ChangeQuestion): ChangeInput['used'] {
  * The purpose, and the entries for what is asked and for what the purpose needs. A change that names no entitlements is about an account:
  * then the entries for what that account holds, under any scope, so that it can be ranked.
  */
-function cataloguePart(facts: Facts, request: ChangeRequest, held: readonly string[]): Catalogue {
+function cataloguePart(facts: Facts, request: RecordedRequest, held: readonly string[]): Catalogue {
   const index = indexOf(facts);
   const purpose = index.purposes.get(purposeOf(request));
   const system = 'entitlements' in request ? null : systemOf(request);

@@ -5,9 +5,9 @@
  * A discovery changes nothing and is about no change; so its tickets, reports and ids are its own.
  */
 import { z } from 'zod';
-import { clientTokenSchema, saltSchema, takesAway } from './plan.ts';
+import { clientTokenSchema, takesAway } from './plan.ts';
 import { actedReportSchema, actTicketSchema, claimedReportSchema, dsseSchema, readReportSchema, readTicketSchema, revokedReportSchema } from './signed.ts';
-import { connectorIdSchema, digestSchema, executorIdSchema, logIdSchema, plainTextSchema, timeSchema, ULID } from './values.ts';
+import { connectorIdSchema, digestSchema, executorIdSchema, logIdSchema, plainTextSchema, saltSchema, timeSchema, ULID } from './values.ts';
 
 /** `dsc_<log>_<ulid>`: one look at one connector. */
 export const discoveryIdSchema = z.string().regex(new RegExp(`^dsc_[0-9a-f]{16}_${ULID}$`));

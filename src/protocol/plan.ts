@@ -8,11 +8,9 @@ import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { calendarIdSchema, purposeIdSchema, recipientSchema, runKeySchema } from './request.ts';
 import {
   changeIdSchema, connectorIdSchema, entitlementSchema, leaseIdSchema, logIdSchema, nhiIdSchema, plainTextSchema, principalSchema,
-  stepIdSchema, subjectSchema, timeSchema,
+  saltSchema, stepIdSchema, subjectSchema, timeSchema,
 } from './values.ts';
 
-/** 16 random bytes, base64url without padding. */
-export const saltSchema = z.string().regex(/^[A-Za-z0-9_-]{22}$/);
 /** What a credential is found again by at the target, without anyone's lease book: `cs_` and the change's ulid in lower case. */
 export const clientTokenSchema = z.string().regex(/^cs_[0-7][0-9a-hjkmnp-tv-z]{25}$/);
 export const jsonValueSchema = z.json();

@@ -1,5 +1,7 @@
 /** What a caller sends to `POST /v1/changes`: the intent. Everything that is derived from it is the server's. */
 import { z } from 'zod';
+import { canonicalBytes, digestOf } from '../../ledger/index.ts';
+import { proseSchema, type Prose } from './disclosure.ts';
 import { changeIdSchema, connectorIdSchema, durationSchema, durationSeconds, entitlementSchema, nhiIdSchema, plainTextSchema, subjectSchema, timeSchema } from './values.ts';
 
 /**
@@ -87,23 +89,23 @@ const account = {
   reason,
 };
 
+const rotation = {
+  kind: z.literal('rotate'),
+  ...account,
+  purpose: purposeIdSchema,
+  /** Where the new secret goes. Absent in caller mode only: there the caller's code makes the secret. */
+  recipient: recipientSchema.optional(),
+  /** How long consumers that do not confirm are waited for; default PT15M. */
+  grace: atMost(604_800, 'P7D').optional(),
+  /** `whenUnused` (default): the old credential stays until nothing uses it. `endSessions`: after the grace, what still uses it is ended. */
+  retire: z.enum(['whenUnused', 'endSessions']).optional(),
+  ...inTime,
+};
+const hasOneMaker = (request: { readonly recipient?: string | undefined; readonly caller?: unknown }): boolean => (request.recipient === undefined) === (request.caller !== undefined);
+const ONE_MAKER = { error: 'a rotation has a recipient for the new secret, or a caller who makes it, and not both', path: ['recipient'] };
+
 /** The identity's credential at one system is replaced by a new one, with an overlap where the target allows it. */
-export const rotateRequestSchema = z
-  .strictObject({
-    kind: z.literal('rotate'),
-    ...account,
-    purpose: purposeIdSchema,
-    /** Where the new secret goes. Absent in caller mode only: there the caller's code makes the secret. */
-    recipient: recipientSchema.optional(),
-    /** How long consumers that do not confirm are waited for; default PT15M. */
-    grace: atMost(604_800, 'P7D').optional(),
-    /** `whenUnused` (default): the old credential stays until nothing uses it. `endSessions`: after the grace, what still uses it is ended. */
-    retire: z.enum(['whenUnused', 'endSessions']).optional(),
-    ...inTime,
-  })
-  .refine((request) => (request.recipient === undefined) === (request.caller !== undefined), {
-    error: 'a rotation has a recipient for the new secret, or a caller who makes it, and not both', path: ['recipient'],
-  });
+export const rotateRequestSchema = z.strictObject(rotation).refine(hasOneMaker, ONE_MAKER);
 
 /** The identity's account at one system is shut out: no login, no sessions, nothing held. */
 export const disableRequestSchema = z.strictObject({ kind: z.literal('disable'), ...account, caller: callerSchema.optional() });
@@ -116,30 +118,51 @@ export const changeRequestSchema = z.discriminatedUnion('kind', [
 ]);
 export type ChangeRequest = z.infer<typeof changeRequestSchema>;
 export type ChangeKind = ChangeRequest['kind'];
+type WithProse<R> = R extends unknown ? Omit<R, 'reason'> & { reason: Prose } : never;
+/** A request as a record tells of it: its reason may be known no more. */
+export type RecordedRequest = WithProse<ChangeRequest>;
+
+/** The same of each kind, but that the record commits to the reason. */
+export const recordedRequestSchema: z.ZodType<RecordedRequest> = z.discriminatedUnion('kind', [
+  provisionRequestSchema.extend({ reason: proseSchema }), grantRequestSchema.extend({ reason: proseSchema }), extendRequestSchema.extend({ reason: proseSchema }),
+  revokeRequestSchema.extend({ reason: proseSchema }), z.strictObject({ ...rotation, reason: proseSchema }).refine(hasOneMaker, ONE_MAKER), disableRequestSchema.extend({ reason: proseSchema }),
+  offboardRequestSchema.extend({ reason: proseSchema }),
+]);
+
+/** Of everything in the request but its reason: that could be guessed from a digest once it is erased. */
+export function requestDigest(request: RecordedRequest): string {
+  const { reason: _reason, ...rest } = request;
+  return digestOf(canonicalBytes(rest));
+}
+
+/** Whether it is the same request, as far as the reasons of both are still known. */
+export function isSameRequest(a: RecordedRequest, b: RecordedRequest): boolean {
+  return requestDigest(a) === requestDigest(b) && (typeof a.reason !== 'string' || typeof b.reason !== 'string' || a.reason === b.reason);
+}
 export type ExtendRequest = z.infer<typeof extendRequestSchema>;
 export type RotateRequest = z.infer<typeof rotateRequestSchema>;
 export type Caller = z.infer<typeof callerSchema>;
 
 /** Kinds whose requests name entitlements. The others are about an account, or about everything. */
-export type EntitlementRequest = Extract<ChangeRequest, { entitlements: unknown }>;
+export type EntitlementRequest = Extract<RecordedRequest, { entitlements: unknown }>;
 
-export function entitlementsOf(request: ChangeRequest): EntitlementRequest['entitlements'] {
+export function entitlementsOf(request: RecordedRequest): EntitlementRequest['entitlements'] {
   return 'entitlements' in request ? request.entitlements : [];
 }
 
 /** The purpose that was named; `offboarding` for what needs none. */
-export function purposeOf(request: ChangeRequest): string {
+export function purposeOf(request: RecordedRequest): string {
   return 'purpose' in request ? request.purpose : 'offboarding';
 }
 
-export function callerOf(request: ChangeRequest): Caller | null {
+export function callerOf(request: RecordedRequest): Caller | null {
   return 'caller' in request ? (request.caller ?? null) : null;
 }
 
-export function windowOf(request: ChangeRequest): { readonly calendar?: string | undefined; readonly onMissed?: 'replan' | 'expire' | undefined } | null {
+export function windowOf(request: RecordedRequest): { readonly calendar?: string | undefined; readonly onMissed?: 'replan' | 'expire' | undefined } | null {
   return 'window' in request ? (request.window ?? null) : null;
 }
 
-export function isEmergency(request: ChangeRequest): boolean {
+export function isEmergency(request: RecordedRequest): boolean {
   return 'urgency' in request && request.urgency === 'emergency';
 }

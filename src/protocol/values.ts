@@ -74,6 +74,9 @@ export function thirdPartyId(name: string): string {
   return `thirdParty:${name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-+|-+$/g, '').slice(0, 64)}`;
 }
 
+/** 16 random bytes, base64url without padding. */
+export const saltSchema = z.string().regex(/^[A-Za-z0-9_-]{22}$/);
+
 /** Seconds in a duration of {@link durationSchema}'s form. @throws RangeError on any other text. */
 export function durationSeconds(text: string): number {
   const match = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?$/.exec(text);

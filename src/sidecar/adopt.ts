@@ -165,7 +165,7 @@ function openStaged(stage: string, old: Verifier, now: () => number): Promise<Lo
 
 async function writeNew(disk: Disk, old: Log, { source, head }: Copy, ahead: readonly KnownHead[], options: AdoptOptions): Promise<Pick<Adopted, 'changes' | 'records' | 'locks'>> {
   const { origin, signer, nowMs, ticketSigner } = options;
-  const store: Store = await openStore(old, { nowMs, actor: `sidecar:${old.logId}`, changed: () => undefined });
+  const store: Store = await openStore(old, { nowMs, actor: `sidecar:${old.logId}`, random: randomBytes, changed: () => undefined });
   let lastMs = 0;
   for await (const { record } of old.entries(Math.max(0, head.size - 1), head.size)) lastMs = Date.parse(record.at);
   const logOptions: LogOptions = { origin, disk, directory: 'ledger', journal: 'journal', signer, now: nowMs };
@@ -188,7 +188,7 @@ async function writeNew(disk: Disk, old: Log, { source, head }: Copy, ahead: rea
     if (locks.length > 0) log.append(locks);
     await log.sync();
     // What no sidecar could open is not put in anybody's place.
-    await openStore(log, { nowMs, actor: self, changed: () => undefined });
+    await openStore(log, { nowMs, actor: self, random: randomBytes, changed: () => undefined });
     return { changes, records, locks: locks.length };
   } finally {
     await log.close();

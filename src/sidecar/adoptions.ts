@@ -4,6 +4,7 @@ import type { RandomBytes } from '../engine/ports.ts';
 import type { Lock } from '../engine/locks.ts';
 import type { ChangeState } from '../change/state.ts';
 import { CARRIED_OBJECTS_MAX, PART_BYTES, type AdoptedPart } from '../evidence/adoption.ts';
+import { DISCLOSING } from '../evidence/prose.ts';
 import { systemDraft, toEvent } from '../evidence/record.ts';
 import { changesToAdopt } from '../evidence/to-adopt.ts';
 import { signDsse } from '../protocol/dsse.ts';
@@ -60,7 +61,7 @@ async function adoptionOf(log: Log, change: string, entries: readonly Entry[], s
   const named = await namedBy(log, entries);
   const digests = [...named.earlier, ...parts.map(digestOf)];
   const carried = new Map<string, Uint8Array>();
-  for (const digest of [...named.earlier, ...named.plans, ...named.states.reverse()]) {
+  for (const digest of [...named.earlier, ...named.plans, ...named.states.reverse(), ...named.disclosures]) {
     const payload = carried.size < CARRIED_OBJECTS_MAX ? await log.object(digest) : null;
     if (payload !== null) carried.set(digest, payload);
   }
@@ -94,11 +95,12 @@ interface Named {
   readonly adoptedRecords: number;
   readonly plans: string[];
   readonly states: string[];
+  readonly disclosures: string[];
 }
 
 /** The objects that the fold of these records reads, in their order. */
 async function namedBy(log: Log, entries: readonly Entry[]): Promise<Named> {
-  const named = { earlier: [] as string[], adoptedRecords: 0, plans: [] as string[], states: [] as string[] };
+  const named = { earlier: [] as string[], adoptedRecords: 0, plans: [] as string[], states: [] as string[], disclosures: [] as string[] };
   for (const { seq } of entries) {
     for await (const { record } of log.entries(seq, seq + 1)) {
       const read: string[] = [];
@@ -110,7 +112,7 @@ async function namedBy(log: Log, entries: readonly Entry[]): Promise<Named> {
         named.earlier.push(...event.body.parts);
         named.adoptedRecords += event.body.records;
         named.plans.push(...record.objects.filter((digest) => !event.body.parts.includes(digest)));
-      } else (event.type === 'policy.decided' ? named.plans : named.states).push(...read);
+      } else (DISCLOSING.has(event.type) ? named.disclosures : event.type === 'policy.decided' ? named.plans : named.states).push(...read);
     }
   }
   return named;

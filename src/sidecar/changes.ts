@@ -94,7 +94,7 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
     },
     async getEvidence({ by, params }) {
       const state = await durable(context, await visibleChange(context, by, params['id']!));
-      return { status: 200, body: await readEvidence(context.log, engine.index.recordsOf(state.changeId), state) };
+      return { status: 200, body: await readEvidence(context.log, engine.index.recordsOf(state.changeId), state, (digests) => engine.erasedUnder(digests)) };
     },
   };
 }

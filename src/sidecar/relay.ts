@@ -5,11 +5,13 @@
 import { logIdOf, type Signer } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { Clock, LockBoard, Logger } from '../engine/ports.ts';
+import { newSalt } from '../engine/ids.ts';
+import type { Clock, LockBoard, Logger, RandomBytes } from '../engine/ports.ts';
 import type { Receiver } from '../notify/queue.ts';
+import { commitmentTo, type Disclosure } from '../protocol/disclosure.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import { openRelayedVerdict, RELAYED_VERDICT_TYPE, type RelayContext, type RelayedVerdict } from '../protocol/relayed-verdict.ts';
+import { openRelayedVerdict, RELAYED_VERDICT_TYPE, type RelayContext, type RelayedMessage, type RelayedVerdict } from '../protocol/relayed-verdict.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { VerdictAnswer } from '../transport/nats/verdicts.ts';
@@ -17,7 +19,7 @@ import { problemOf } from './context.ts';
 import { openNatsBus } from './reach.ts';
 
 /** A person's verdict on a change of another log. */
-export type Verdict = Pick<RelayedVerdict, 'changeId' | 'planDigest' | 'verdict' | 'approver' | 'comment'>;
+export type Verdict = Pick<RelayedVerdict, 'changeId' | 'planDigest' | 'verdict' | 'approver'> & { readonly comment: string | null };
 
 export interface Relay {
   /** Told of what happens, where the configuration names events. */
@@ -35,6 +37,7 @@ export interface RelayOptions {
   readonly trust: Trust;
   readonly ticketSigner: Signer;
   readonly clock: Clock;
+  readonly random: RandomBytes;
   readonly logger: Logger;
 }
 
@@ -43,7 +46,7 @@ const GOOD_MS = 60_000;
 
 /** @throws PrivateFileError when the seed of the bus cannot be had */
 export async function openRelay(nats: NonNullable<Config['nats']>, options: RelayOptions): Promise<Relay> {
-  const { log, trust, ticketSigner, clock, logger } = options;
+  const { log, trust, ticketSigner, clock, random, logger } = options;
   const { BUS_RECEIVER, eventSender } = await import('../transport/nats/events.ts');
   const { openLockBoard } = await import('../transport/nats/lock-board.ts');
   const { answerVerdicts, sendVerdict } = await import('../transport/nats/verdicts.ts');
@@ -56,11 +59,11 @@ export async function openRelay(nats: NonNullable<Config['nats']>, options: Rela
       const relays = new Set(nats.relays.map(logIdOf));
       if (relays.size > 0) answerVerdicts({ bus, log, logger, take: verdictTaker(engine, () => ({ trust, log, relays, nowMs: clock.nowMs() }), logger) });
     },
-    send(verdict) {
+    send({ comment, ...verdict }) {
       const to = verdict.changeId.slice('chg_'.length, 'chg_'.length + log.length);
       const nowMs = clock.nowMs();
-      const content: RelayedVerdict = { v: 1, log: to, ...verdict, relayedBy: log, notBefore: formatTime(nowMs), notAfter: formatTime(nowMs + GOOD_MS) };
-      return sendVerdict(bus, to, signDsse(RELAYED_VERDICT_TYPE, content, ticketSigner));
+      const content = { log: to, ...verdict, relayedBy: log, notBefore: formatTime(nowMs), notAfter: formatTime(nowMs + GOOD_MS) };
+      return sendVerdict(bus, to, relayedMessage(content, comment, newSalt(random), ticketSigner));
     },
     close() {
       locks.close();
@@ -69,14 +72,21 @@ export async function openRelay(nats: NonNullable<Config['nats']>, options: Rela
   };
 }
 
+/** The verdict, signed, and beside it what the person wrote. @param salt 16 random bytes, for this alone */
+export function relayedMessage(content: Omit<RelayedVerdict, 'v' | 'comment'>, comment: string | null, salt: string, by: Signer): RelayedMessage {
+  const disclosure: Disclosure | null = comment === null ? null : { v: 1, salt, kind: 'disclosure', name: 'comment', value: comment };
+  const signed: RelayedVerdict = { v: 2, ...content, comment: disclosure === null ? null : commitmentTo(disclosure) };
+  return { v: 1, verdict: signDsse(RELAYED_VERDICT_TYPE, signed, by), disclosure };
+}
+
 /** Has each verdict decided as if its approver had come here, and answers with what came of it. The same again changes nothing, as it does there. */
-export function verdictTaker(engine: Pick<Engine, 'decideApproval'>, context: () => RelayContext, logger: Logger): (envelope: unknown) => Promise<VerdictAnswer> {
+export function verdictTaker(engine: Pick<Engine, 'decideApproval'>, context: () => RelayContext, logger: Logger): (message: unknown) => Promise<VerdictAnswer> {
   return async (received) => {
     try {
-      const { content, envelope } = openRelayedVerdict(received, context());
-      const { approver, changeId, verdict, planDigest, comment, relayedBy } = content;
+      const { content, envelope, comment } = openRelayedVerdict(received, context());
+      const { approver, changeId, verdict, planDigest, relayedBy } = content;
       if (verdict === 'reject' && comment === null) return no('invalid-request', 'a rejection says why');
-      const answer = await engine.decideApproval(approver, changeId, verdict, planDigest, comment, envelope);
+      const answer = await engine.decideApproval(approver, changeId, verdict, planDigest, comment?.value ?? null, { envelope, salt: comment?.salt ?? null });
       logger.info({ changeId, approver, relayedBy, code: answer.ok ? null : answer.code }, 'a relayed verdict');
       return answer.ok ? { v: 1, ok: true, state: answer.value.name } : no(answer.code, answer.message);
     } catch (error) {

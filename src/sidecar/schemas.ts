@@ -7,6 +7,7 @@ import { ERASABLE_KINDS, ERASED_MAX, OBJECT_KINDS } from '../evidence/erasable.t
 import { askedSchema } from '../evidence/pack-format.ts';
 import { countsSchema, findingIdSchema } from '../evidence/reconciled.ts';
 import { counterOfferSchema, decisionSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
+import { PROSE_NAMES } from '../protocol/disclosure.ts';
 import { discoveryIdSchema, foundSchema } from '../protocol/discovery.ts';
 import { stepEnvelopeSchema, reportMessageSchema } from '../protocol/envelope.ts';
 import { jsonValueSchema, planRotationSchema, planSchema, planWindowSchema, stepActionSchema } from '../protocol/plan.ts';
@@ -93,7 +94,8 @@ export const changeViewSchema = z.strictObject({
   extends: z.strictObject({ change: changeIdSchema, endsAt: timeSchema.nullable() }).nullable(),
   requester: z.array(principalSchema),
   purpose: purposeIdSchema,
-  reason: plainTextSchema(500),
+  /** null: it was erased; the evidence says under which record. */
+  reason: plainTextSchema(500).nullable(),
   /** The one connector and target that it touches; null for an offboarding, whose items have theirs. */
   system: z.strictObject({ connector: connectorIdSchema, target: plainTextSchema(128) }).nullable(),
   entitlements: z.array(entitlementSchema),
@@ -206,7 +208,7 @@ export type LockView = z.infer<typeof lockViewSchema>;
 export const lockListSchema = z.strictObject({ locks: z.array(lockViewSchema) });
 export type LockList = z.infer<typeof lockListSchema>;
 
-/** These objects, or those of one change: without `kinds` its policy inputs, plans and states, not the facts, which are others' as well. `basis`: why it may, or must, be. */
+/** These objects, or those of one change: without `kinds` its policy inputs, plans, states and what people wrote, not the facts, which are others' as well. `basis`: why it may, or must, be. */
 export const eraseBodySchema = z
   .strictObject({
     objects: z.array(digestSchema).min(1).max(ERASED_MAX).refine((digests) => new Set(digests).size === digests.length, 'an object is named twice').optional(),
@@ -240,6 +242,8 @@ export const recordSchema = z.strictObject({
 /** The change's records, in order. */
 export const evidenceSchema = z.strictObject({
   records: z.array(recordSchema),
+  /** What the records commit to: the text, or null once it is gone, and the record under which it was erased; null for what an earlier log has erased, or was not carried over from it. */
+  disclosures: z.array(z.strictObject({ commitment: digestSchema, name: z.enum(PROSE_NAMES), text: plainTextSchema(500).nullable(), erasedUnder: counterSchema.nullable() })),
   /** C2SP tlog-proof text of the last record. */
   proof: z.string(),
   /** C2SP tlog-checkpoint text which that proof is under. */

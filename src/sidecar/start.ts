@@ -124,7 +124,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const { transport, outbox } = options.transport === undefined ? await reachExecutors(config, { log: log.logId, adopted: await adoptedBy(log), ticketSigner, clock, logger }) : { transport: options.transport, outbox: undefined };
     undo.push(() => transport.close());
 
-    const relay = config.nats === undefined ? null : await openRelay(config.nats, { log: log.logId, trust, ticketSigner, clock, logger });
+    const relay = config.nats === undefined ? null : await openRelay(config.nats, { log: log.logId, trust, ticketSigner, clock, random, logger });
     undo.push(() => relay?.close());
 
     const executorOf = new Map(config.executors.flatMap(({ id, connectors }) => connectors.map((connector) => [connector, id] as const)));

@@ -4,6 +4,7 @@ import type { FindingCode } from '../change/events.ts';
 import { FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';
 import { systemOf, undoableStep } from '../change/derive.ts';
+import { isCommitment } from '../protocol/disclosure.ts';
 import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { ChangeView, LeaseView } from './schemas.ts';
@@ -24,7 +25,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
     extends: request.kind === 'extend' ? { change: request.change, endsAt: state.extension === null ? null : formatTime(state.extension.endsAtMs) } : null,
     requester: [...state.requester],
     purpose: purposeOf(request),
-    reason: request.reason,
+    reason: isCommitment(request.reason) ? null : request.reason,
     system: systemOf(request),
     entitlements: entitlementsOf(request),
     duration: 'duration' in request ? (request.duration ?? null) : null,

@@ -10,12 +10,13 @@ import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { canonicalText, digestOf, nodeDisk, openLog, parseSigner, parseStrict, type JsonObject, type RecordDraft } from '../../ledger/index.ts';
-import { toDraft } from '../../src/evidence/record.ts';
+
 import { newChangeId } from '../../src/engine/ids.ts';
 import { systemRandom } from '../../src/sidecar/system.ts';
 import { makeInstallation } from '../support/installation.ts';
 import { rotation } from '../support/step-stories.ts';
 import { GRANT, logId as storyLog, PROVISION, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Telling } from '../support/story.ts';
+import { draftOf } from '../support/drafts.ts';
 
 const READY_MS_MAX = 2_000;
 const RSS_MAX = 300 * 1024 ** 2;
@@ -35,7 +36,7 @@ interface Life {
   readonly changeId: string;
   readonly drafts: readonly { readonly draft: RecordDraft; readonly objects: readonly Uint8Array[] }[];
 }
-const lifeOf = ({ changeId, beats }: Telling): Life => ({ changeId, drafts: beats.map(({ event, atMs }) => toDraft(changeId, event, atMs)) });
+const lifeOf = ({ changeId, beats }: Telling): Life => ({ changeId, drafts: beats.map(({ event, atMs }) => draftOf(changeId, event, atMs)) });
 
 /** Lives that are over, in about the numbers in which they come. */
 function lives(): Life[] {

@@ -38,7 +38,7 @@ afterAll(async () => {
 });
 
 const open = (at: string): Promise<Log> => openLog({ origin: ORIGIN, disk: nodeDisk(at), directory: 'ledger', journal: 'journal', signer: keys.log, now: () => START_MS + 9_000_000 });
-const options = { nowMs: () => START_MS + 9_000_000, actor: 'sidecar:test', changed: () => undefined };
+const options = { nowMs: () => START_MS + 9_000_000, actor: 'sidecar:test', random: (length: number) => new Uint8Array(length), changed: () => undefined };
 
 /** A disk of two files, in memory. */
 function place(edit: Partial<SnapshotPlace> = {}): SnapshotPlace & { readonly files: Map<string, Buffer> } {

@@ -7,13 +7,14 @@ import { lentBy } from '../../src/change/extension.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { newChangeId } from '../../src/engine/ids.ts';
 import { adoptedPartSchema, type AdoptedPart } from '../../src/evidence/adoption.ts';
-import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
+import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import type { ViolationCode } from '../../src/evidence/violation.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { adoptionsFrom } from '../../src/sidecar/adoptions.ts';
 import { newLogId, newSidecar, type Place } from '../support/adopted-story.ts';
 import { extendRequest } from '../support/extension-story.ts';
 import { ANA, decision, EXECUTOR, keys, ORIGIN, provenance, report, salt, sign, START_MS, statementOf, targetState, Telling } from '../support/story.ts';
+import { draftOf } from '../support/drafts.ts';
 
 interface Told {
   readonly active: Telling;
@@ -127,7 +128,7 @@ const revokeOrder = ({ now, changeId }: Telling, edit: object): NewEvent => {
 export const ADOPTION_CASES: readonly AdoptionCase[] = [
   {
     title: 'a record that the old log had otherwise', code: 'adoption-mismatch',
-    lie: part((one) => ({ ...one, records: one.records.map((entry, i) => (i === 0 ? { ...entry, record: entry.record.replace('the nightly export', 'the nightly expor7') } : entry)) })),
+    lie: part((one) => ({ ...one, records: one.records.map((entry, i) => (i === 0 ? { ...entry, record: entry.record.replace('"commitment":"sha256:', '"commitment":"sha256:0').replace(/("commitment":"sha256:[0-9a-f]{64})[0-9a-f]/, '$1') } : entry)) })),
   },
   { title: 'a record left out', code: 'adoption-mismatch', lie: part((one) => ({ ...one, records: one.records.filter((_, i) => i !== 2) }), counted) },
   {
@@ -182,7 +183,7 @@ export const ADOPTION_CASES: readonly AdoptionCase[] = [
   },
   {
     title: 'a change that is begun in the name of the old log', code: 'wrong-log',
-    lie: (place, { active: { changeId } }) => place.tell([], [toDraft(changeId.replace(/.$/, 'Z'), {
+    lie: (place, { active: { changeId } }) => place.tell([], [draftOf(changeId.replace(/.$/, 'Z'), {
       type: 'change.requested', actor: 'person:ana', body: { request: { kind: 'disable', subject: 'nhi:prod/x', connector: 'pg-main', target: 'app', reason: 'x' }, requester: ['person:ana'], idempotency: null },
     }, START_MS + 501_000)]),
   },
@@ -192,8 +193,8 @@ export const ADOPTION_CASES: readonly AdoptionCase[] = [
   {
     title: 'an end as if it were adopted, of a change of this log', code: 'wrong-order',
     lie: (place) => place.tell([], [
-      toDraft(`chg_${newLogId}_${'0'.repeat(26)}`, { type: 'change.requested', actor: 'person:ana', body: { request: { kind: 'disable', subject: 'nhi:prod/x', connector: 'pg-main', target: 'app', reason: 'x' }, requester: ['person:ana'], idempotency: null } }, START_MS + 501_000),
-      toDraft(`chg_${newLogId}_${'0'.repeat(26)}`, { type: 'change.expired', actor: newSidecar, body: { cause: 'adopted' } }, START_MS + 501_000),
+      draftOf(`chg_${newLogId}_${'0'.repeat(26)}`, { type: 'change.requested', actor: 'person:ana', body: { request: { kind: 'disable', subject: 'nhi:prod/x', connector: 'pg-main', target: 'app', reason: 'x' }, requester: ['person:ana'], idempotency: null } }, START_MS + 501_000),
+      draftOf(`chg_${newLogId}_${'0'.repeat(26)}`, { type: 'change.expired', actor: newSidecar, body: { cause: 'adopted' } }, START_MS + 501_000),
     ]),
   },
 ];

@@ -11,7 +11,7 @@ import type { ChangeState } from '../../src/change/state.ts';
 import { DEFAULT_LIMITS } from '../../src/engine/engine.ts';
 import { openStore } from '../../src/engine/store.ts';
 import { openAdoption } from '../../src/evidence/check-adoption.ts';
-import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
+import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { readHeld } from '../../src/evidence/held.ts';
 import { formatTime } from '../../src/protocol/values.ts';
@@ -23,6 +23,7 @@ import { adoptStory, bothTrusted, newLogKey, newSidecar, NEW_ORIGIN, retold, typ
 import { GRANT, keys, ORIGIN, provenance, PROVISION, sidecar, sign, START_MS, type Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, writeStory, type Beat } from '../support/story.ts';
 import { ADOPTION_CASES, extendedHere, HIDDEN_CASES, inTwoParts, reopen, withGarbledFirst } from './adoption-cases.ts';
 import { workflowOf } from './verified.ts';
+import { draftOf } from '../support/drafts.ts';
 
 let place: Place;
 afterEach(() => place.remove());
@@ -34,7 +35,7 @@ async function writeBroken(n: number, beats: readonly Beat[]): Promise<{ readonl
   const directory = mkdtempSync(join(tmpdir(), `cs-broken-${n}-`));
   const log = await openLog({ origin: ORIGIN, disk: nodeDisk(directory), directory: 'ledger', journal: 'journal', signer: keys.log, now: () => START_MS });
   const opened = systemDraft('ledger.opened', { origin: ORIGIN, epoch: 1, version: '0.1.0' }, sidecar, START_MS);
-  for (const { draft, objects } of [opened, ...beats.map(({ changeId, event, atMs }) => toDraft(changeId, event, atMs))]) log.append([draft], { objects });
+  for (const { draft, objects } of [opened, ...beats.map(({ changeId, event, atMs }) => draftOf(changeId, event, atMs))]) log.append([draft], { objects });
   await log.sync();
   const { text } = log.checkpoint();
   await log.close();
@@ -148,7 +149,7 @@ describe('what was open under the old log', () => {
     await place.tell(ended.beats);
     const log = await openLog({ origin: NEW_ORIGIN, disk: nodeDisk(place.directory), directory: 'ledger', journal: 'journal', signer: newLogKey, now: () => ended.atMs });
     const told: string[] = [];
-    for await (const { event, state } of recentHistory(log, (await openStore(log, { nowMs: () => ended.atMs, actor: newSidecar, changed: () => undefined })).index.recordsOf(ended.changeId))) told.push(`${event.type} ${state.name} ${state.adoptedFrom === pending.now.plan!.log}`);
+    for await (const { event, state } of recentHistory(log, (await openStore(log, { nowMs: () => ended.atMs, actor: newSidecar, random: (length) => new Uint8Array(length), changed: () => undefined })).index.recordsOf(ended.changeId))) told.push(`${event.type} ${state.name} ${state.adoptedFrom === pending.now.plan!.log}`);
     await log.close();
     expect(told).toEqual(['change.expired expired true']);
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { canonicalBytes, canonicalText, digestOf, type LedgerRecord } from '../../ledger/index.ts';
-import { systemDraft, toDraft } from '../../src/evidence/record.ts';
+import { systemDraft } from '../../src/evidence/record.ts';
 import { unprovenIn, workflowVerdict } from '../../src/evidence/verify.ts';
 import { openWorkflow, type WorkflowFindings } from '../../src/evidence/workflow.ts';
 import type { OffboardItem } from '../../src/protocol/plan.ts';
@@ -14,6 +14,7 @@ import {
 } from '../support/story.ts';
 import { STEP_CASES, toldOf } from './step-cases.ts';
 import { expectCaught, verified, workflowOf } from './verified.ts';
+import { draftOf } from '../support/drafts.ts';
 
 const HOUR = 3_600_000;
 
@@ -259,7 +260,7 @@ async function followed(told: readonly Told[], isErased: (text: string) => boole
   const objects = new Map<string, Uint8Array>();
   const lengths = new Map<string, number>();
   for (const [seq, one] of told.entries()) {
-    const { draft, objects: bytes } = 'draft' in one ? one : toDraft(one.changeId, one.event, one.atMs);
+    const { draft, objects: bytes } = 'draft' in one ? one : draftOf(one.changeId, one.event, one.atMs);
     for (const object of bytes) objects.set(digestOf(object), object);
     const changeSeq = draft.change === null ? null : (lengths.get(draft.change) ?? 0);
     if (draft.change !== null) lengths.set(draft.change, changeSeq! + 1);

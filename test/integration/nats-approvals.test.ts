@@ -4,6 +4,7 @@ import { headers as newHeaders, connect, nkeyAuthenticator, type Msg, type NatsC
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { canonicalBytes, canonicalText, generateSignerKey, logIdOf, parseSigner, parseVerifier, type Signer } from '../../ledger/index.ts';
 import { readPayload, openDsse, payloadDigest, signDsse } from '../../src/protocol/dsse.ts';
+import { commitmentTo, type Disclosure } from '../../src/protocol/disclosure.ts';
 import { RELAYED_VERDICT_TYPE, relayedVerdictSchema, type RelayedVerdict, type RelayContext } from '../../src/protocol/relayed-verdict.ts';
 import { approvalStatementSchema, APPROVAL_TYPE, type Dsse } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
@@ -18,6 +19,10 @@ import { answerVerdicts, sendVerdict, type VerdictAnswer } from '../../src/trans
 import { eventually } from '../conformance/transport.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { GRANT, openTestSidecar, type TestSidecar } from '../support/sidecar.ts';
+
+/** What people write beside their verdicts. */
+const SEEN: Disclosure = { v: 1, salt: 'A'.repeat(22), kind: 'disclosure', name: 'comment', value: 'seen there' };
+const NOT_TONIGHT: Disclosure = { ...SEEN, salt: 'B'.repeat(22), value: 'not tonight' };
 
 const EXECUTOR = 'executor:main';
 const CALLER = 'nhi:prod/ci-deployer';
@@ -142,11 +147,11 @@ describe.skipIf(!hasNats())('on a real bus', () => {
     });
     const listen = (at: Bus): void => answerVerdicts({ bus: at, log: home.log.logId, take: verdictTaker(home.engine, context, logger), logger });
     const content = (edit: Partial<RelayedVerdict> = {}): RelayedVerdict => ({
-      v: 1, log: home.log.logId, changeId: change.id, planDigest: change.planDigest!, verdict: 'approve', approver: 'person:wei', comment: 'seen there', relayedBy: ELSEWHERE,
+      v: 2, log: home.log.logId, changeId: change.id, planDigest: change.planDigest!, verdict: 'approve', approver: 'person:wei', comment: commitmentTo(SEEN), relayedBy: ELSEWHERE,
       notBefore: formatTime(nowMs), notAfter: formatTime(nowMs + 60_000), ...edit,
     });
     const signed = (edit: Partial<RelayedVerdict> = {}, by: Signer = other): Dsse => signDsse(RELAYED_VERDICT_TYPE, content(edit), by);
-    const ask = (envelope: Dsse): Promise<VerdictAnswer> => sendVerdict(there, home.log.logId, envelope);
+    const ask = (envelope: Dsse, disclosure: Disclosure | null = SEEN): Promise<VerdictAnswer> => sendVerdict(there, home.log.logId, { v: 1, verdict: envelope, disclosure });
     const approvals = async (): Promise<Evidence['records']> =>
       ((await home.send(CALLER, 'GET', change.links.evidence)).body as Evidence).records.filter(({ type }) => type.startsWith('approval.'));
 
@@ -155,7 +160,10 @@ describe.skipIf(!hasNats())('on a real bus', () => {
       expect(await ask(envelope)).toMatchObject({ v: 1, ok: true });
       const [recorded, ...more] = await approvals();
       expect(more).toEqual([]);
-      expect(recorded).toMatchObject({ type: 'approval.recorded', actor: 'person:wei', body: { comment: 'seen there', relayed: envelope } });
+      expect(recorded).toMatchObject({ type: 'approval.recorded', actor: 'person:wei', body: { comment: commitmentTo(SEEN), relayed: envelope } });
+      // The words are in the disclosure alone, which can be erased: also of what was signed elsewhere.
+      expect(JSON.parse(Buffer.from((await home.log.object(recorded!.objects[0]!))!).toString())).toEqual(SEEN);
+      expect(Buffer.from(envelope.payload, 'base64').toString()).not.toContain(SEEN.value);
       const { approval } = recorded!.body as { approval: { envelope: Dsse } };
       const statement = openDsse(approval.envelope, APPROVAL_TYPE, approvalStatementSchema, [parseVerifier(home.ticketSigner.vkey)]);
       expect(statement).toMatchObject({ log: home.log.logId, changeId: change.id, planDigest: change.planDigest, verdict: 'approve', approver: 'person:wei' });
@@ -164,9 +172,9 @@ describe.skipIf(!hasNats())('on a real bus', () => {
 
     test('and a rejection ends the change: nothing that was signed before opens it again', async () => {
       const before = signed();
-      const rejection = signed({ verdict: 'reject', comment: 'not tonight' });
-      expect(await ask(rejection)).toEqual({ v: 1, ok: true, state: 'rejected' });
-      expect(await ask(rejection)).toMatchObject({ ok: false, code: 'already-decided' });
+      const rejection = signed({ verdict: 'reject', comment: commitmentTo(NOT_TONIGHT) });
+      expect(await ask(rejection, NOT_TONIGHT)).toEqual({ v: 1, ok: true, state: 'rejected' });
+      expect(await ask(rejection, NOT_TONIGHT)).toMatchObject({ ok: false, code: 'already-decided' });
       expect(await ask(before)).toMatchObject({ ok: false, code: 'already-decided' });
       expect((await approvals()).map(({ type }) => type)).toEqual(['approval.rejected']);
     });
@@ -193,7 +201,11 @@ describe.skipIf(!hasNats())('on a real bus', () => {
       const good = signed();
       return { ...good, payload: bytes.toString('base64'), signatures: [{ keyid: other.keyName, sig: Buffer.from(other.sign(Buffer.concat([Buffer.from(`DSSEv1 ${RELAYED_VERDICT_TYPE.length} ${RELAYED_VERDICT_TYPE} ${bytes.length} `), bytes]))).toString('base64') }] };
     };
-    const cases: readonly (readonly [string, string, () => Dsse])[] = [
+    const cases: readonly (readonly [string, string, () => Dsse, disclosure?: Disclosure | null])[] = [
+      ['with other words than were signed', 'malformed', () => signed(), NOT_TONIGHT],
+      ['without the words that were signed', 'malformed', () => signed(), null],
+      ['with words where none were signed', 'malformed', () => signed({ comment: null })],
+      ['with words under another name', 'malformed', () => signed({ comment: commitmentTo({ ...SEEN, name: 'reason' }) }), { ...SEEN, name: 'reason' }],
       ['signed by another key of that name', 'bad-signature', () => signed({}, thief)],
       ['with a forged signature under the known key', 'bad-signature', () => ({ ...signed(), signatures: [{ keyid: other.keyName, sig: Buffer.alloc(64, 7).toString('base64') }] })],
       ['altered after it was signed', 'bad-signature', () => ({ ...signed(), payload: signed({ approver: 'person:ana' }).payload })],
@@ -213,10 +225,10 @@ describe.skipIf(!hasNats())('on a real bus', () => {
       ['by somebody who is not asked', 'not-an-approver', () => signed({ approver: 'person:mallory' })],
       ['on another plan', 'plan-changed', () => signed({ planDigest: `sha256:${'1'.repeat(64)}` })],
       ['on a change that there is not', 'no-such-change', () => signed({ changeId: `${change.id.slice(0, -1)}${change.id.endsWith('0') ? '1' : '0'}` })],
-      ['that rejects and does not say why', 'invalid-request', () => signed({ verdict: 'reject', comment: null })],
+      ['that rejects and does not say why', 'invalid-request', () => signed({ verdict: 'reject', comment: null }), null],
     ];
-    test.each(cases.map(([name, code, make]) => ({ name, code, make })))('$name is refused: $code', async ({ code, make }) => {
-      expect(await ask(make())).toMatchObject({ v: 1, ok: false, code });
+    test.each(cases.map(([name, code, make, disclosure]) => ({ name, code, make, disclosure })))('$name is refused: $code', async ({ code, make, disclosure }) => {
+      expect(await ask(make(), disclosure)).toMatchObject({ v: 1, ok: false, code });
       expect(await approvals()).toEqual([]);
       // And the next one is heard.
       expect(await ask(signed())).toMatchObject({ ok: true });
@@ -230,13 +242,13 @@ describe.skipIf(!hasNats())('on a real bus', () => {
 
     test('that is no message, or too large for one, is refused, and the next one is heard', async () => {
       const raw = async (data: Uint8Array | string): Promise<unknown> => (await there.up().request(verdict(home.log.logId), data, { timeout: 10_000 })).json();
-      const good = canonicalBytes(signed());
+      const good = canonicalBytes({ v: 1, verdict: signed(), disclosure: SEEN });
       for (const data of ['', 'approve', Buffer.from([0xff]), Buffer.concat([good, Buffer.alloc(20_000, ' ')])]) expect(await raw(data)).toMatchObject({ ok: false, code: 'malformed' });
       expect(await raw(good)).toMatchObject({ ok: true });
     });
 
     test('finds nobody where no sidecar of that log listens: then it is not known to be taken', async () => {
-      await expect(sendVerdict(there, ELSEWHERE, signed())).rejects.toMatchObject({ name: 'TransportError', code: 'unreachable' });
+      await expect(sendVerdict(there, ELSEWHERE, { v: 1, verdict: signed(), disclosure: SEEN })).rejects.toMatchObject({ name: 'TransportError', code: 'unreachable' });
       expect(payloadDigest(signed())).toMatch(/^sha256:/);
     });
   });

@@ -5,11 +5,12 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generateSignerKey, nodeDisk, openLog, parseSigner, type Log } from '../../ledger/index.ts';
 import type { NewEvent } from '../../src/change/events.ts';
 import type { ChangeState } from '../../src/change/state.ts';
-import { toDraft } from '../../src/evidence/record.ts';
+
 import { ChangeIndex } from '../../src/engine/change-index.ts';
 import { notificationsOf, type Told } from '../../src/notify/derive.ts';
 import { recentHistory } from '../../src/notify/history.ts';
 import { changeIdOf, decided, found, memoryLedger, planOf, requested, ROTATE } from './support.ts';
+import { draftOf } from '../support/drafts.ts';
 
 const START = Date.parse('2026-11-23T19:00:00.000Z');
 const HOUR = 3_600_000;
@@ -28,7 +29,7 @@ function add(n: number, ...events: readonly NewEvent[]): void {
   const { state } = ledger.add(changeId, atMs, ...events);
   states.set(changeId, state);
   for (const _ of events) index.note(sequenced++, state);
-  const drafts = events.map((event) => toDraft(changeId, event, atMs));
+  const drafts = events.map((event) => draftOf(changeId, event, atMs));
   log.append(drafts.map(({ draft }) => draft), { objects: drafts.flatMap(({ objects }) => objects) });
 }
 

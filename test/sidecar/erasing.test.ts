@@ -57,10 +57,10 @@ describe('erasing a change that is over', () => {
     expect(answered.status).toBe(200);
     const { erased, already } = answered.body as ErasureView;
     expect(already).toEqual([]);
-    expect(new Set(erased.map(({ kind }) => kind))).toEqual(new Set(['policyInput', 'plan', 'state']));
+    expect(new Set(erased.map(({ kind }) => kind))).toEqual(new Set(['policyInput', 'plan', 'state', 'disclosure']));
     for (const text of texts) expect(bytesOf(sidecar.directory)).not.toContain(text);
     const erasure = (await records(sidecar)).at(-1)!;
-    expect(erasure).toMatchObject({ type: 'erasure', v: 1, change: null, actor: ERASER, body: { basis: BASIS, erased: erased.map(({ digest }) => digest) } });
+    expect(erasure).toMatchObject({ type: 'erasure', v: 2, change: null, actor: ERASER, body: { basis: { commitment: expect.any(String) as string }, erased: erased.map(({ digest }) => digest) } });
     expect(new Set(erased.map(({ seq, changes }) => `${seq} ${changes.join()}`))).toEqual(new Set([`${erasure.seq} ${view.id}`]));
 
     const now = (await sidecar.send(PREVIEW.subject, 'GET', view.links.self)).body as ChangeView;

@@ -13,6 +13,7 @@ import { isPastCutover, type ChangeState } from '../../src/change/state.ts';
 import { occupiesTarget } from '../../src/change/work.ts';
 import { locksOn, type Lock } from '../../src/engine/locks.ts';
 import { occurrences } from '../../src/facts/calendar.ts';
+import { disclosedBy, isCommitment, type Prose } from '../../src/protocol/disclosure.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { givesAccess, takesAway, type Plan, type PlanStep, type PlanWindow } from '../../src/protocol/plan.ts';
 import { reportSchema, revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
@@ -64,9 +65,13 @@ export function createWorkflowOracle(world: World, view: LedgerView, broken: (in
   const isPersonsOrder = (record: LedgerRecord): boolean => {
     if (record.type !== 'step.authorised' || record.body['kind'] !== 'revoke') return false;
     const body = changeEventBodies['step.authorised'].parse(record.body);
-    if (body.kind !== 'revoke' || body.comment?.startsWith('locked:') === true) return false;
+    if (body.kind !== 'revoke' || writtenIn(record, body.comment)?.startsWith('locked:') === true) return false;
     const { action, cause } = readPayload(body.order, revokeOrderSchema);
     return action === 'stage' && cause === 'early';
+  };
+  const writtenIn = ({ objects: [digest] }: LedgerRecord, comment: Prose | null): string | null => {
+    const object = digest === undefined ? undefined : view.object(digest);
+    return object === undefined || !isCommitment(comment) ? null : disclosedBy(object, 'comment', comment);
   };
   const mayLeaveNone = (): boolean => {
     const records = view.records();

@@ -356,7 +356,7 @@ function rememberingObjects(log: Log): Log {
 
 /** What the ledger comes to by its snapshot and without it is the same in everything; else what is not, in a sentence. */
 async function whatSnapshotsGetWrong(log: Log, snapshots: SnapshotPlace): Promise<string | null> {
-  const options = { nowMs: () => 0, actor: 'nobody', changed: () => undefined };
+  const options = { nowMs: () => 0, actor: 'nobody', random: (length: number) => new Uint8Array(length), changed: () => undefined };
   // What is not durable yet may become so in between.
   const size = log.durableSize;
   const until = new Proxy(log, {
@@ -372,7 +372,7 @@ async function whatSnapshotsGetWrong(log: Log, snapshots: SnapshotPlace): Promis
     return String(error);
   });
   if (typeof quick === 'string') return `from its snapshot on the ledger cannot be folded: ${quick}`;
-  for (const name of ['lastAtMs', 'logs', 'system', 'locks', 'refused', 'reconciled', 'index'] as const) {
+  for (const name of ['lastAtMs', 'logs', 'system', 'locks', 'refused', 'reconciled', 'erasures', 'index'] as const) {
     if (comparable(quick[name]) !== comparable(whole[name])) return `by its snapshot the ledger comes to other ${name} than folded whole`;
   }
   const live = ({ live: states }: Captured): string => comparable(states.toSorted((a, b) => (a.changeId < b.changeId ? -1 : 1)));

@@ -7,11 +7,13 @@ import {
 } from '../../ledger/index.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { foldChanges } from '../../src/engine/fold.ts';
-import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
+import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import { verifyEvidence, type EvidenceVerification } from '../../src/evidence/verify.ts';
+import { disclose } from '../../src/protocol/disclosure.ts';
 import { parseTrust, type Trust } from '../../src/protocol/trust-folder.ts';
 import { adoptLedger, type Adopted, type AdoptOptions } from '../../src/sidecar/adopt.ts';
-import { keys, ORIGIN, Telling, trustFiles, writeStory, type Beat } from './story.ts';
+import { keys, ORIGIN, salt, Telling, trustFiles, writeStory, type Beat } from './story.ts';
+import { draftOf } from './drafts.ts';
 
 export const NEW_ORIGIN = 'story.example/second';
 export const newLogId = logIdOf(NEW_ORIGIN);
@@ -56,10 +58,16 @@ export interface Place {
 }
 
 /** @param atMs when the new log begins */
-export async function adoptStory(beats: readonly Beat[], atMs: number, options: Partial<AdoptOptions> & { readonly first?: readonly DraftWithObjects[] } = {}): Promise<Place> {
+export async function adoptStory(beats: readonly Beat[], atMs: number, options: Partial<AdoptOptions> & { readonly first?: readonly DraftWithObjects[]; /** Digests that the last record of the old log has erased. */ readonly erased?: readonly string[] } = {}): Promise<Place> {
   const directory = mkdtempSync(join(tmpdir(), 'cs-adopted-'));
-  const { first = [], ...rest } = options;
-  await writeStory(join(directory, 'old'), beats, [], first);
+  const { first = [], erased = [], ...rest } = options;
+  const { commitment, object } = disclose('basis', 'request 17', salt(9));
+  await writeStory(join(directory, 'old'), beats, erased.length === 0 ? [] : [systemDraft('erasure', { erased: [...erased], basis: commitment }, 'person:vera', atMs - 1, [object])], first);
+  if (erased.length > 0) {
+    const log = await openLog({ origin: ORIGIN, disk: nodeDisk(join(directory, 'old')), directory: 'ledger', journal: 'journal', signer: keys.log, now: () => atMs });
+    await log.erase(erased);
+    await log.close();
+  }
   const data = join(directory, 'new');
   const source = (await directorySource(nodeDisk(join(directory, 'old')), 'ledger', 'the backup'))!;
   const adopted = await adoptLedger({
@@ -83,7 +91,7 @@ export async function adoptStory(beats: readonly Beat[], atMs: number, options: 
     },
     async tell(told, extra = []) {
       const opened = systemDraft('ledger.opened', { origin: NEW_ORIGIN, epoch: 1, version: '0.1.0' }, newSidecar, atMs);
-      await write(at, [opened, ...told.map(({ changeId, event, atMs: then }) => toDraft(changeId, event, then)), ...extra]);
+      await write(at, [opened, ...told.map(({ changeId, event, atMs: then }) => draftOf(changeId, event, then)), ...extra]);
     },
     async rewrite(edit) {
       const log = await open(at);

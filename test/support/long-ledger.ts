@@ -1,9 +1,10 @@
 /** Ledgers of any length, for benches and for tests of what does not grow: of whole changes, really signed, or of records that mean nothing. */
 import { digestOf, nodeDisk, openLog, type Log } from '../../ledger/index.ts';
-import { systemDraft, toDraft } from '../../src/evidence/record.ts';
+import { systemDraft } from '../../src/evidence/record.ts';
 import {
   GRANT, keys, ORIGIN, PROVISION, sidecar, START_MS, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered,
 } from './story.ts';
+import { draftOf } from './drafts.ts';
 
 /** From one change's request to the next one's: each is over before. */
 const BETWEEN_MS = 7_200_000;
@@ -34,7 +35,7 @@ export function writeChanges(directory: string, records: number): Promise<number
     for (let n = 0; log.size < records; n += 1) {
       for (const { changeId, event, atMs } of change(n, START_MS + n * BETWEEN_MS).beats) {
         setNow(atMs);
-        const { draft, objects } = toDraft(changeId, event, atMs);
+        const { draft, objects } = draftOf(changeId, event, atMs);
         log.append([draft], { objects });
       }
       if (n % 64 === 0) await log.sync();

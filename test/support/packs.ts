@@ -7,10 +7,11 @@ import { encodeDocument, manifestSchema, type Manifest, type PackAsked } from '.
 import { planPack, type PackPlan } from '../../src/evidence/pack-plan.ts';
 import { verifyPack, type PackVerification, type VerifyPackOptions } from '../../src/evidence/pack-verify.ts';
 import { writePack } from '../../src/evidence/pack-write.ts';
-import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
+import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import { entryBytes, formatHeader } from '../../src/evidence/tar.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { keys, ORIGIN, sidecar, START_MS, storyTrust, type Beat } from './story.ts';
+import { draftOf } from './drafts.ts';
 
 /** A record, or that which states the heads of all before it. */
 export type Line = DraftWithObjects | 'heads';
@@ -22,7 +23,7 @@ export interface StoryLedger {
   remove(): void;
 }
 
-export const linesOf = (beats: readonly Beat[]): DraftWithObjects[] => beats.map(({ changeId, event, atMs }) => toDraft(changeId, event, atMs));
+export const linesOf = (beats: readonly Beat[]): DraftWithObjects[] => beats.map(({ changeId, event, atMs }) => draftOf(changeId, event, atMs));
 
 /** A ledger of these lines, after the record that opens it. `erased`: digests that are zeroed once all is written. */
 export async function ledgerOf(lines: readonly Line[], erased: readonly string[] = []): Promise<StoryLedger> {

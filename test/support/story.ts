@@ -8,7 +8,7 @@ import { deriveActTicket, derivePlan, deriveQuery, deriveReadTicket, deriveRevok
 import type { NewEvent } from '../../src/change/events.ts';
 import { evolve, stepOf, type ChangeState } from '../../src/change/state.ts';
 import { newChangeId } from '../../src/engine/ids.ts';
-import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
+import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import type { Decision, Provenance } from '../../src/protocol/decision.ts';
 import { payloadDigest, readPayload, signDsse } from '../../src/protocol/dsse.ts';
 import type { Plan, TargetState } from '../../src/protocol/plan.ts';
@@ -19,6 +19,7 @@ import {
 } from '../../src/protocol/signed.ts';
 import { parseTrust, type Trust } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
+import { draftOf } from './drafts.ts';
 
 export const ORIGIN = 'story.example/ledger';
 export const START_MS = Date.parse('2026-11-23T19:00:00.000Z');
@@ -257,7 +258,7 @@ export async function writeStory(directory: string, beats: readonly Beat[], extr
   let now = START_MS;
   const log = await openLog({ origin: ORIGIN, disk: nodeDisk(directory), directory: 'ledger', journal: 'journal', signer: keys.log, now: () => now });
   const opened = systemDraft('ledger.opened', { origin: ORIGIN, epoch: 1, version: '0.1.0' }, sidecar, START_MS);
-  for (const { draft, objects } of [opened, ...first, ...beats.map(({ changeId, event, atMs }) => toDraft(changeId, event, atMs)), ...extra]) {
+  for (const { draft, objects } of [opened, ...first, ...beats.map(({ changeId, event, atMs }) => draftOf(changeId, event, atMs)), ...extra]) {
     now = Date.parse(draft.at);
     log.append([draft], { objects });
   }

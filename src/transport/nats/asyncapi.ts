@@ -8,7 +8,7 @@ import { notificationSchema } from '../../notify/payload.ts';
 import { stepEnvelopeSchema } from '../../protocol/envelope.ts';
 import { planSchema, targetStateSchema } from '../../protocol/plan.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, querySchema, reportSchema, revokeOrderSchema, ticketSchema } from '../../protocol/signed.ts';
-import { relayedVerdictSchema } from '../../protocol/relayed-verdict.ts';
+import { relayedMessageSchema, relayedVerdictSchema } from '../../protocol/relayed-verdict.ts';
 import { ack, act, API_PREFIX, arm, BEAT_MS, claim, consumerOf, delivery, event, lock, MESSAGE_BYTES_MAX, pages, result, revoke, say, STREAMS, verdict } from './bus-layout.ts';
 import { copyPageSchema } from './copy-page.ts';
 import { cloudEventSchema } from './events.ts';
@@ -20,7 +20,7 @@ type Json = Readonly<Record<string, unknown>>;
 const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   StepEnvelope: stepEnvelopeSchema, Dsse: dsseSchema, Plan: planSchema, TargetState: targetStateSchema, PublishedReport: publishedReportSchema, Claim: claimSchema, Said: saidSchema, Ack: ackSchema,
   Ticket: ticketSchema, Query: querySchema, RevokeOrder: revokeOrderSchema, Report: reportSchema, Approval: approvalSchema, ApprovalStatement: approvalStatementSchema,
-  CloudEvent: cloudEventSchema, Notification: notificationSchema, RelayedVerdict: relayedVerdictSchema, VerdictAnswer: verdictAnswerSchema,
+  CloudEvent: cloudEventSchema, Notification: notificationSchema, RelayedMessage: relayedMessageSchema, RelayedVerdict: relayedVerdictSchema, VerdictAnswer: verdictAnswerSchema,
   CopyPage: copyPageSchema,
 };
 
@@ -76,7 +76,7 @@ const MESSAGES = {
     title: 'Something has happened', summary: 'CloudEvents 1.0 in structured mode; `data` is that of a notification. At least once: known by its `id`. A hint, never an authority.', payload: 'CloudEvent',
     contentType: 'application/cloudevents+json', headers: headers({ 'content-type': text('Structured mode.', { const: 'application/cloudevents+json; charset=utf-8' }), 'Nats-Msg-Id': text('The event’s id.') }),
   },
-  verdict: { title: 'A person’s verdict, relayed', summary: 'A relayed verdict in its DSSE envelope, signed by the sidecar that authenticated the person. The answer says what came of it.', payload: 'Dsse' },
+  verdict: { title: 'A person’s verdict, relayed', summary: 'A relayed verdict in its DSSE envelope, signed by the sidecar that authenticated the person, and beside it what she wrote. The answer says what came of it.', payload: 'RelayedMessage' },
   verdictAnswer: { title: 'What came of a verdict', summary: 'For the person who decided; nobody has signed it.', payload: 'VerdictAnswer' },
   lock: {
     title: 'A lock that stands, or its end', summary: 'A lock statement in its DSSE envelope, by the ticket key of a sidecar or a revoker of the floor. The newest of a subject holds; a lift stands for ever.', payload: 'Dsse',

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { canonicalBytes } from '../../../ledger/index.ts';
 import { TransportError, type Logger } from '../../engine/ports.ts';
-import { dsseSchema, type Dsse } from '../../protocol/signed.ts';
+import { relayedMessageSchema, type RelayedMessage } from '../../protocol/relayed-verdict.ts';
 import { plainTextSchema } from '../../protocol/values.ts';
 import { verdict } from './bus-layout.ts';
 import { hear, type Bus } from './connection.ts';
@@ -19,23 +19,23 @@ const VERDICT_BYTES_MAX = 16_384;
 const ANSWER_MS = 10_000;
 
 /** Answers verdicts on changes of `log`, for as long as the bus is open. */
-export function answerVerdicts({ bus, log, take, logger }: { readonly bus: Bus; readonly log: string; readonly take: (envelope: unknown) => Promise<VerdictAnswer>; readonly logger: Logger }): void {
+export function answerVerdicts({ bus, log, take, logger }: { readonly bus: Bus; readonly log: string; readonly take: (message: unknown) => Promise<VerdictAnswer>; readonly logger: Logger }): void {
   let listening = false;
   bus.onUp((connection) => {
     if (listening) return;
     listening = true;
     hear(connection, verdict(log), logger, (message) => {
-      const envelope = readMessage(message.data, dsseSchema, VERDICT_BYTES_MAX);
-      void take(envelope).then((answer) => message.respond(canonicalBytes(answer))).catch((error: unknown) => logger.warn({ error: String(error) }, 'a relayed verdict could not be answered'));
+      const relayed = readMessage(message.data, relayedMessageSchema, VERDICT_BYTES_MAX);
+      void take(relayed).then((answer) => message.respond(canonicalBytes(answer))).catch((error: unknown) => logger.warn({ error: String(error) }, 'a relayed verdict could not be answered'));
     });
   });
 }
 
 /** The answer of the sidecar that owns the log. @throws TransportError `unreachable`: whether it was taken is not known; the same again is harmless */
-export async function sendVerdict(bus: Bus, log: string, envelope: Dsse): Promise<VerdictAnswer> {
+export async function sendVerdict(bus: Bus, log: string, message: RelayedMessage): Promise<VerdictAnswer> {
   let data: Uint8Array;
   try {
-    ({ data } = await bus.up().request(verdict(log), canonicalBytes(envelope), { timeout: ANSWER_MS }));
+    ({ data } = await bus.up().request(verdict(log), canonicalBytes(message), { timeout: ANSWER_MS }));
   } catch (cause) {
     throw cause instanceof TransportError ? cause : new TransportError('unreachable', `the sidecar of log ${log} has not answered`, { cause });
   }
