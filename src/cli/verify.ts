@@ -3,7 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { LedgerError, nodeEvidence, parseSigner, REQUIRED_BY_DEFAULT, type Signer, type Verdict } from '../../ledger/index.ts';
+import { LedgerError, nodeEvidence, parseSigner, REQUIRED_BY_DEFAULT, withArchives, type EvidenceDisk, type Signer, type Verdict } from '../../ledger/index.ts';
 import { attest } from '../evidence/attest.ts';
 import { openBundleThreads } from '../evidence/bundle-threads.ts';
 import { verifyPack, type PackVerification } from '../evidence/pack-verify.ts';
@@ -29,6 +29,7 @@ interface VerifyFlags {
   readonly minSize?: number;
   readonly asOf?: string;
   readonly oldLedger?: string;
+  readonly archive?: readonly string[];
   readonly threads?: number;
   readonly attest?: string;
   readonly attestKey?: string;
@@ -48,6 +49,7 @@ export function addVerify(program: Command, run: Runner): void {
     .option('--pinned <file>', 'a checkpoint that you kept: the ledger must have grown from it')
     .option('--min-size <n>', 'there must be at least so many records', count)
     .option('--old-ledger <path>', 'the ledger that this one goes on for, or a copy of it: whether it holds itself, and all that was open there was adopted')
+    .option('--archive <dir>', 'where bundles and object files of it were moved to (countersign ledger archive); may be given again', archives)
     .option('--no-replay', 'run no recorded policy again: REPLAY is not asked')
     .option('--as-of <time>', 'judge lateness as of then (default: the last record)')
     .option('--threads <n>', 'threads beside the one that has the last word (default: one for each other core, at most 8)', threadCount)
@@ -69,6 +71,11 @@ function count(text: string): number {
   return Number(text);
 }
 
+/** Of one option that may be given again. */
+export function archives(path: string, before: readonly string[] = []): readonly string[] {
+  return [...before, path];
+}
+
 const THREADS_MAX = 8;
 
 function threadCount(text: string): number {
@@ -82,6 +89,7 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   const path = resolve(session.cwd, given);
   const isPack = isFile(path);
   if (isPack && flags.oldLedger !== undefined) throw new CliError(EXIT.usage, 'usage', { cause: '--old-ledger is for a ledger, and this is a file' });
+  if (isPack && flags.archive !== undefined) throw new CliError(EXIT.usage, 'usage', { cause: '--archive is for a ledger, and this is a file' });
   const directory = isPack ? path : ledgerFolder(path);
   const { trust, wholeFolder } = await openTrust(session, flags);
   const pinned = flags.pinned === undefined ? null : readText(resolve(session.cwd, flags.pinned), 'the pinned checkpoint');
@@ -111,10 +119,10 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   return exit;
 }
 
-async function verifyFolder(session: Session, directory: string, old: string | null, common: Omit<VerifyEvidenceOptions, 'disk' | 'directory' | 'old'>, { threads: asked, replay }: VerifyFlags): Promise<EvidenceVerification> {
+async function verifyFolder(session: Session, directory: string, old: string | null, common: Omit<VerifyEvidenceOptions, 'disk' | 'directory' | 'old'>, { threads: asked, replay, archive }: VerifyFlags): Promise<EvidenceVerification> {
   const threads = openBundleThreads(asked ?? Math.min(availableParallelism() - 1, THREADS_MAX), common.wholeFolder ? common.trust : null, { signal: session.signal });
   return guarded(() => verifyEvidence({
-    disk: nodeEvidence(dirname(directory)), directory: basename(directory), ...common, ...(threads === null ? {} : { ahead: threads }), ...(replay ? { replayer: createReplayer() } : {}),
+    disk: withArchived(session, directory, archive), directory: basename(directory), ...common, ...(threads === null ? {} : { ahead: threads }), ...(replay ? { replayer: createReplayer() } : {}),
     ...(old === null ? {} : { old: { disk: nodeEvidence(dirname(old)), directory: basename(old), signal: session.signal } }),
   })).finally(() => threads?.close());
 }
@@ -159,6 +167,14 @@ export function ledgerFolder(path: string): string {
   const found = candidates.find((folder) => existsSync(folder) && isLedger(folder));
   if (found === undefined) throw new CliError(EXIT.notEstablished, 'no-ledger', { cause: `there is no ledger in ${path}: neither checkpoint, tile/ nor objects/`, effect: 'Nothing was verified.', next: 'name the folder that holds them, or its parent' });
   return found;
+}
+
+/** The folder beside which the ledger is, with the archives that were named. @throws CliError `no-archive` */
+export function withArchived(session: Pick<Session, 'cwd'>, directory: string, given: readonly string[] = []): EvidenceDisk {
+  const folders = given.map((path) => resolve(session.cwd, path));
+  const absent = folders.find((folder) => !existsSync(folder) || !statSync(folder).isDirectory());
+  if (absent !== undefined) throw new CliError(EXIT.io, 'no-archive', { cause: `${absent} is no folder that is there`, effect: 'Nothing was read.' });
+  return withArchives(nodeEvidence(dirname(directory)), basename(directory), folders.map((folder) => nodeEvidence(folder)));
 }
 
 async function openTrust(session: Session, flags: VerifyFlags): Promise<{ trust: LoadedTrust | null; wholeFolder: boolean }> {
