@@ -9,11 +9,12 @@ import { askedSchema, type PackAsked } from '../evidence/pack-format.ts';
 import { PackRefused, planPack, type PackPlan, type PackSource } from '../evidence/pack-plan.ts';
 import { writePack } from '../evidence/pack-write.ts';
 import { isMalformed } from '../evidence/workflow.ts';
+import { archives, withArchived } from './archived.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import type { Runner } from './runner.ts';
 import { progressOf } from './verify-progress.ts';
-import { archives, ledgerFolder, withArchived } from './verify.ts';
+import { ledgerFolder } from './verify.ts';
 import type { Session } from './world.ts';
 
 interface Flags extends ConnectFlags {

@@ -3,7 +3,7 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { existsSync, statSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import { LedgerError, nodeEvidence, parseSigner, REQUIRED_BY_DEFAULT, withArchives, type EvidenceDisk, type Signer, type Verdict } from '../../ledger/index.ts';
+import { LedgerError, nodeEvidence, parseSigner, REQUIRED_BY_DEFAULT, type Signer, type Verdict } from '../../ledger/index.ts';
 import { attest } from '../evidence/attest.ts';
 import { openBundleThreads } from '../evidence/bundle-threads.ts';
 import { verifyPack, type PackVerification } from '../evidence/pack-verify.ts';
@@ -14,6 +14,7 @@ import { createReplayer } from '../pdp/replayer.ts';
 import { loadTrustFolder, TrustError, type LoadedTrust } from '../protocol/trust-folder.ts';
 import { parseTime, timeSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
+import { archives, withArchived } from './archived.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readSecret, readText, writeNew } from './files.ts';
 import { plain, type Output } from './output.ts';
@@ -69,11 +70,6 @@ function names(text: string): string[] {
 function count(text: string): number {
   if (!/^(0|[1-9][0-9]{0,14})$/.test(text)) throw new InvalidArgumentError('not a number of records');
   return Number(text);
-}
-
-/** Of one option that may be given again. */
-export function archives(path: string, before: readonly string[] = []): readonly string[] {
-  return [...before, path];
 }
 
 const THREADS_MAX = 8;
@@ -167,14 +163,6 @@ export function ledgerFolder(path: string): string {
   const found = candidates.find((folder) => existsSync(folder) && isLedger(folder));
   if (found === undefined) throw new CliError(EXIT.notEstablished, 'no-ledger', { cause: `there is no ledger in ${path}: neither checkpoint, tile/ nor objects/`, effect: 'Nothing was verified.', next: 'name the folder that holds them, or its parent' });
   return found;
-}
-
-/** The folder beside which the ledger is, with the archives that were named. @throws CliError `no-archive` */
-export function withArchived(session: Pick<Session, 'cwd'>, directory: string, given: readonly string[] = []): EvidenceDisk {
-  const folders = given.map((path) => resolve(session.cwd, path));
-  const absent = folders.find((folder) => !existsSync(folder) || !statSync(folder).isDirectory());
-  if (absent !== undefined) throw new CliError(EXIT.io, 'no-archive', { cause: `${absent} is no folder that is there`, effect: 'Nothing was read.' });
-  return withArchives(nodeEvidence(dirname(directory)), basename(directory), folders.map((folder) => nodeEvidence(folder)));
 }
 
 async function openTrust(session: Session, flags: VerifyFlags): Promise<{ trust: LoadedTrust | null; wholeFolder: boolean }> {

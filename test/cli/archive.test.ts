@@ -1,5 +1,5 @@
 /** `countersign ledger archive`, and all that reads a ledger of which a part is in an archive: with it, and without it. */
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundlePath, generateSignerKey, nodeDisk, openLog } from '../../ledger/index.ts';
@@ -137,6 +137,24 @@ describe('verifying', () => {
     expect(alone.stderr).toMatch(/is not there; if it was moved to an archive/);
     expect((await desk.run('evidence', 'prove', '--seq', '300', '--ledger', at('data'), '--out', at('300.tlog-proof'))).exit).toBe(0);
     expect((await desk.run('evidence', 'prove', '--seq', '300', '--archive', at('archive'))).exit).toBe(2);
+  });
+});
+
+describe('restoring', () => {
+  it('makes the whole ledger again from a copy and its archive', async () => {
+    cpSync(at('data/ledger'), at('backup'), { recursive: true });
+    renameSync(at('data'), at('lost'));
+    const restore = (...more: string[]): Promise<Ran> => desk.run('restore', '--config', installation.configPath, '--from', at('backup'), ...more);
+    try {
+      expect((await restore()).stderr).toMatch(/is not there; if it was moved to an archive/);
+      const ran = await restore('--archive', at('archive'));
+      expect(ran, ran.stderr).toMatchObject({ exit: 0 });
+      expect(bundles(at('data/ledger'))).toEqual(['000', '001', '002', '003', '004']);
+      expect((await verify()).exit).toBe(0);
+    } finally {
+      rmSync(at('data'), { recursive: true, force: true });
+      renameSync(at('lost'), at('data'));
+    }
   });
 });
 
