@@ -3,6 +3,7 @@
  * to open the log, nor to make it again from `ledger/`.
  */
 import { openLog, type LogOptions } from './log.ts';
+import { journalName } from './journal.ts';
 import { journalFiles } from './replay.ts';
 import { TILE_WIDTH } from './tiles.ts';
 import { DEFAULT_PACE } from './writer.ts';
@@ -14,6 +15,13 @@ export interface Compacted {
   /** Files that were removed, and their bytes. */
   readonly files: number;
   readonly bytes: number;
+}
+
+/**
+ * Once resolved, the journal goes on in a new file: what is in it by now can be given up whole, once it is in full bundles.
+ */
+export async function beginJournalFile({ disk, journal }: Pick<LogOptions, 'disk' | 'journal'>, { size }: Compacted): Promise<void> {
+  await (await disk.openAppend(`${journal}/${journalName(size)}`)).close();
 }
 
 /**

@@ -12,11 +12,12 @@
  * - `malformed`: a draft, note, proof or policy is not in its one allowed form.
  * - `missing-object`: a draft names an object that is neither given nor stored; nothing was sequenced.
  * - `not-found`: no such entry, object or size.
+ * - `archived`: what was asked for was moved to an archive that cannot be reached now; nothing was changed.
  * - `untrusted`: a checkpoint or proof is well formed, but not signed as the trust policy demands.
  * - `invalid-proof`: hashes do not prove what they are said to.
  */
 export const LEDGER_ERROR_CODES = [
-  'unwritable', 'locked', 'corrupt', 'rolled-back', 'copied', 'full', 'forked', 'too-large', 'malformed', 'missing-object', 'not-found', 'untrusted', 'invalid-proof',
+  'unwritable', 'locked', 'corrupt', 'rolled-back', 'copied', 'full', 'forked', 'too-large', 'malformed', 'missing-object', 'not-found', 'archived', 'untrusted', 'invalid-proof',
 ] as const;
 export type LedgerErrorCode = (typeof LEDGER_ERROR_CODES)[number];
 

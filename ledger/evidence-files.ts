@@ -49,6 +49,9 @@ export async function objectFilesOf(disk: EvidenceDisk, directory: string, size:
     files.push({ path, bytes: (await disk.size(path)) ?? 0 });
   }
   const [loose] = [...segments].sort();
-  if (loose !== undefined) throw unexpected('file', loose);
+  if (loose !== undefined) {
+    const { message, seq } = unexpected('file', loose);
+    throw new Finding('INTEGRITY', `${message}; ${segmentPath(files.length)} is missing, and if it was moved to an archive, it takes that as well`, seq);
+  }
   return files;
 }

@@ -36,7 +36,9 @@ export {
   openLog,
   type Appended, type Appending, type AppendOptions, type InclusionProof, type Log, type LogOptions, type LogPace, type Recovered, type SetTimer, type SignedHead,
 } from './log.ts';
-export { compactJournal, type Compacted } from './compact.ts';
+export { beginJournalFile, compactJournal, type Compacted } from './compact.ts';
+export { archiveLedger, type Archived, type ArchiveOptions } from './archive.ts';
+export { overArchives, readMoved, withArchives, type Moved } from './archives.ts';
 export { takePlaceOf } from './place.ts';
 export { directorySource, restoreLog, stageLog, type KnownHead, type LedgerPart, type LedgerSource } from './restore.ts';
 export { erasedBy, objectReader } from './object-store.ts';

@@ -1,4 +1,5 @@
 /** The log port: what the rest of the system may ask of a ledger it writes. */
+import { overArchives } from './archives.ts';
 import type { Disk } from './disk.ts';
 import type { LedgerError } from './errors.ts';
 import type { LogSigner } from './note.ts';
@@ -134,6 +135,8 @@ export interface LogOptions {
   /** Read the journal from its very start, even where a base would make that unnecessary: every byte of it is checked, and every derived file. */
   readonly readAll?: boolean;
   readonly pace?: LogPace;
+  /** Opens an archive, by the path that it was written to under: what `archiveLedger` has moved is read there. Left out: what was moved cannot be read. */
+  readonly archive?: (directory: string) => Disk;
   /** Bytes of the disk that are kept for appends that are `reserved`; left out: none. */
   readonly reserveBytes?: number;
   /** Opens though the writer's files are a copy: for whoever puts on record that this is meant, and takes the place then. */
@@ -158,7 +161,7 @@ const nodeTimer: SetTimer = (callback, delayMs) => {
  * The log in `directory`, recovered: its journal read and checked, derived files put right, a checkpoint signed that covers it.
  *
  * @throws LedgerError `locked`; `copied`; `corrupt` naming the first bad record; `rolled-back`: the journal ends before the signed
- * checkpoint; `untrusted`: the log is of another key. In all these nothing was cut or changed. `unwritable` when the disk refuses, or the key cannot be asked.
+ * checkpoint; `untrusted`: the log is of another key; `archived`: all of it must be read, and a part is in an archive that cannot be. In all these nothing was cut or changed. `unwritable` when the disk refuses, or the key cannot be asked.
  */
 export async function openLog(options: LogOptions): Promise<Log> {
   // Before the lock: that of the original may have been copied with the rest.
@@ -166,9 +169,10 @@ export async function openLog(options: LogOptions): Promise<Log> {
   const lock = await options.disk.lock(`${options.journal}/lock`);
   try {
     if (!isKnown) await takePlaceOf(options);
-    const found = await recoverLog(options);
-    const space = await Space.open(options, options.reserveBytes ?? 0);
-    return await LogWriter.start({ ...options, setTimer: options.setTimer ?? nodeTimer }, found, { lock, space });
+    const own = { ...options, disk: await overArchives(options) };
+    const found = await recoverLog(own);
+    const space = await Space.open(own, options.reserveBytes ?? 0);
+    return await LogWriter.start({ ...own, setTimer: options.setTimer ?? nodeTimer }, found, { lock, space });
   } catch (error) {
     await lock();
     throw error;

@@ -32,6 +32,13 @@ async function checkLength(handle: FileHandle, path: string, length: number): Pr
   if (size !== length) throw new LedgerError('unwritable', `${path} has ${size} bytes where ${length} were written`);
 }
 
+/** What is written once and for good, and nothing else could mend, is read again: a write that fell short may have been made up to its length. */
+async function checkBytes(handle: FileHandle, path: string, bytes: Uint8Array): Promise<void> {
+  const found = Buffer.alloc(bytes.byteLength);
+  await handle.read(found, 0, found.byteLength, 0);
+  if (!found.equals(bytes)) throw new LedgerError('unwritable', `${path} does not hold what was written into it`);
+}
+
 /**
  * Files below `root`. Temporary files are in `root/.tmp`, so that `ledger/` never holds one; `root` must be one file system.
  */
@@ -54,11 +61,14 @@ export function nodeDisk(root: string): Disk {
     const temporary = join(root, '.tmp', `${process.pid}-${temporaries++}`);
     await ensureDirectory(dirname(temporary));
     await ensureDirectory(dirname(target));
-    const handle = await open(temporary, 'w', 0o600);
+    const handle = await open(temporary, 'w+', 0o600);
     try {
       await writeAll(handle, bytes, 0);
       await checkLength(handle, target, bytes.byteLength);
-      if (durable) await handle.sync();
+      if (durable) {
+        await handle.sync();
+        await checkBytes(handle, target, bytes);
+      }
     } catch (error) {
       await handle.close();
       await rm(temporary, { force: true });

@@ -2,7 +2,7 @@
 import type { Disk, EvidenceDisk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { journalName, parseJournalName, readGroupHeader, GROUP_HEADER_BYTES } from './journal.ts';
-import { decodeObjectHeader, encodeObject, endOf, OBJECT_HEADER_BYTES, payloadFault, segmentPath, type ObjectIndex, type ObjectPlace, type StoredObject } from './objects.ts';
+import { decodeObjectHeader, encodeObject, endOf, OBJECT_HEADER_BYTES, payloadFault, ObjectIndex, segmentPath, type ObjectPlace, type StoredObject } from './objects.ts';
 import type { LedgerRecord } from './record.ts';
 
 /** The payload at `place`; null once erased. @throws LedgerError `corrupt` when it is not what `digest` names. */
@@ -23,27 +23,42 @@ export async function readStored(disk: EvidenceDisk, directory: string, digest: 
   return { digest, erased: false, payload };
 }
 
-/**
- * Reads objects of a directory that nobody need have open, by digest, looking no further than it has to. What it resolves with is the object; null for
- * one that is erased, or not there before the first that cannot be read.
- */
-export function objectReader(disk: EvidenceDisk, directory: string): (digest: string) => Promise<Uint8Array | null> {
-  const places = new Map<string, ObjectPlace>();
-  let end: ObjectPlace | null = { segment: 0, offset: 0 };
+/** Where objects of a directory are, by digest: found by walking the headers of its files, no further than it has to. Passes over a file that is not there. @throws LedgerError `malformed`, or what the disk throws, at what cannot be walked */
+export function objectFinder(disk: EvidenceDisk, directory: string): (digest: string) => Promise<ObjectPlace | null> {
+  const index = new ObjectIndex();
+  let segments: number[] | null = null;
+  let offset = 0;
   /** Passes one object; at the end of a file, goes on with the next. */
-  const pass = async (at: ObjectPlace): Promise<ObjectPlace | null> => {
-    const path = `${directory}/${segmentPath(at.segment)}`;
-    const size = await disk.size(path);
-    if (size === null) return null;
-    if (at.offset >= size) return { segment: at.segment + 1, offset: 0 };
-    const { digest, length } = decodeObjectHeader(await disk.readRange(path, at.offset, OBJECT_HEADER_BYTES));
-    places.set(digest, at);
-    return endOf(at, length);
+  const pass = async (left: number[]): Promise<void> => {
+    const path = `${directory}/${segmentPath(left[0]!)}`;
+    if (offset >= ((await disk.size(path)) ?? 0)) {
+      left.shift();
+      offset = 0;
+      return;
+    }
+    const { digest, length } = decodeObjectHeader(await disk.readRange(path, offset, OBJECT_HEADER_BYTES));
+    const place = { segment: left[0]!, offset };
+    index.add(digest, place);
+    ({ offset } = endOf(place, length));
   };
   return async (digest) => {
-    while (end !== null && !places.has(digest)) end = await pass(end).catch(() => null);
-    const place = places.get(digest);
-    return place === undefined ? null : readObject(disk, directory, digest, place).catch(() => null);
+    segments ??= await segmentsIn(disk, directory);
+    while (index.find(digest) === null && segments.length > 0) await pass(segments);
+    return index.find(digest);
+  };
+}
+
+/** Numbers of the object files that are there, in order. */
+export async function segmentsIn(disk: EvidenceDisk, directory: string): Promise<number[]> {
+  return (await disk.list(`${directory}/objects`)).filter((name) => /^(?:0|[1-9][0-9]{0,8})$/.test(name)).map(Number).sort((a, b) => a - b);
+}
+
+/** Reads objects of a directory that nobody need have open, by digest. What it resolves with is the object; null for one that is erased, or that cannot be found or read. */
+export function objectReader(disk: EvidenceDisk, directory: string): (digest: string) => Promise<Uint8Array | null> {
+  const find = objectFinder(disk, directory);
+  return async (digest) => {
+    const place = await find(digest).catch(() => null);
+    return place === null ? null : readObject(disk, directory, digest, place).catch(() => null);
   };
 }
 

@@ -1,13 +1,12 @@
 /** A ledger directory as it stands under its checkpoint, read by whoever does not write it: its entries, their proofs, its objects. */
 import { readRows } from './base.ts';
 import { readCheckpoint } from './checkpoint.ts';
-import type { Disk } from './disk.ts';
+import type { EvidenceDisk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { sameBytes } from './hash.ts';
 import type { Appended, SignedHead } from './log.ts';
 import { MerkleTree } from './merkle.ts';
-import { readStored } from './object-store.ts';
-import { decodeObjectHeader, endOf, OBJECT_HEADER_BYTES, ObjectIndex, segmentPath, type ObjectPlace } from './objects.ts';
+import { objectFinder, readObject } from './object-store.ts';
 import { readEntries } from './reader.ts';
 import { bundlePath, decodeBundle, TILE_WIDTH } from './tiles.ts';
 
@@ -27,7 +26,7 @@ export interface DirectoryReading {
 const READINGS_MAX = 5;
 
 /** @throws LedgerError `not-found` where there is no checkpoint; `malformed`; `corrupt`: the tiles are not those of the checkpoint */
-export async function readDirectory(disk: Disk, directory: string): Promise<DirectoryReading> {
+export async function readDirectory(disk: EvidenceDisk, directory: string): Promise<DirectoryReading> {
   for (let reading = 1; ; reading++) {
     const note = await disk.read(`${directory}/checkpoint`);
     if (note === null) throw new LedgerError('not-found', `there is no checkpoint in ${directory}`);
@@ -41,7 +40,7 @@ export async function readDirectory(disk: Disk, directory: string): Promise<Dire
 }
 
 /** Null where tiles and checkpoint do not belong together. */
-async function readOnce(disk: Disk, directory: string, text: string): Promise<DirectoryReading | null> {
+async function readOnce(disk: EvidenceDisk, directory: string, text: string): Promise<DirectoryReading | null> {
   const { origin, size, root } = readCheckpoint(text);
   const rows = await readRows(disk, directory, size, size);
   if (rows === null) return null;
@@ -64,24 +63,11 @@ async function readOnce(disk: Disk, directory: string, text: string): Promise<Di
   };
 }
 
-/** Finds objects by walking their headers, no further than it has to. */
-function objectsOf(disk: Disk, directory: string): (digest: string) => Promise<Uint8Array | null> {
-  const index = new ObjectIndex();
-  let next: ObjectPlace | null = { segment: 0, offset: 0 };
-  const pass = async (at: ObjectPlace): Promise<ObjectPlace | null> => {
-    const path = `${directory}/${segmentPath(at.segment)}`;
-    const size = await disk.size(path);
-    if (size === null) return null;
-    if (at.offset >= size) return { segment: at.segment + 1, offset: 0 };
-    const { digest, length } = decodeObjectHeader(await disk.readRange(path, at.offset, OBJECT_HEADER_BYTES));
-    index.add(digest, at);
-    return endOf(at, length);
-  };
+function objectsOf(disk: EvidenceDisk, directory: string): (digest: string) => Promise<Uint8Array | null> {
+  const find = objectFinder(disk, directory);
   return async (digest) => {
-    while (index.find(digest) === null && next !== null) next = await pass(next);
-    const place = index.find(digest);
+    const place = await find(digest);
     if (place === null) throw new LedgerError('not-found', `object ${digest} is not in ${directory}`);
-    const { erased, payload } = await readStored(disk, directory, digest, place);
-    return erased ? null : payload;
+    return readObject(disk, directory, digest, place);
   };
 }

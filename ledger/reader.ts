@@ -1,5 +1,5 @@
 /** Reading entries back: from memory while they are recent, else from bundles, each held to its leaf. */
-import type { Disk } from './disk.ts';
+import type { EvidenceDisk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { sameBytes } from './hash.ts';
 import type { Appended } from './log.ts';
@@ -8,7 +8,7 @@ import { decodeRecord } from './record.ts';
 import { bundlePath, decodeBundle, TILE_WIDTH } from './tiles.ts';
 
 export interface EntrySource {
-  readonly disk: Disk;
+  readonly disk: EvidenceDisk;
   readonly directory: string;
   readonly tree: MerkleTree;
   /** The entry, while it is in memory. */
@@ -35,7 +35,7 @@ async function readBundle({ disk, directory }: EntrySource, index: number): Prom
   const seq = index * TILE_WIDTH;
   const path = `${directory}/${bundlePath(index)}`;
   const bytes = await disk.read(path);
-  if (bytes === null) throw new LedgerError('corrupt', `${path}, which holds record ${seq}, is not there`, { seq });
+  if (bytes === null) throw new LedgerError('corrupt', `${path}, which holds record ${seq}, is not there; if it was moved to an archive, it is to be read there`, { seq });
   let entries: Uint8Array[];
   try {
     entries = decodeBundle(bytes);

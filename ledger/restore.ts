@@ -7,7 +7,7 @@
 import { formatBase64 } from './base64.ts';
 import { ChainHeads } from './chain.ts';
 import { openOwnCheckpoint, type OpenedCheckpoint } from './checkpoint.ts';
-import type { AppendFile, Disk } from './disk.ts';
+import type { AppendFile, EvidenceDisk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { sameBytes } from './hash.ts';
 import { encodeGroup, JOURNAL_SEGMENT_BYTES, journalName } from './journal.ts';
@@ -173,7 +173,7 @@ class PartCheck {
 }
 
 /** A copy of a ledger's directory as a source; null where there is none. @throws LedgerError `malformed` where a file is not what the format says */
-export async function directorySource(disk: Disk, directory: string, name: string): Promise<LedgerSource | null> {
+export async function directorySource(disk: EvidenceDisk, directory: string, name: string): Promise<LedgerSource | null> {
   const note = await disk.read(`${directory}/checkpoint`);
   if (note === null) return null;
   const checkpoint = Buffer.from(note).toString('utf8');
@@ -185,7 +185,7 @@ function sizeOf(checkpoint: string): number {
 }
 
 /** Bundle by bundle; objects are read in the order in which they stand, which is that of naming. */
-async function* partsOf(disk: Disk, directory: string, size: number): AsyncGenerator<LedgerPart> {
+async function* partsOf(disk: EvidenceDisk, directory: string, size: number): AsyncGenerator<LedgerPart> {
   const placed = new Set<string>();
   let segment = 0;
   let offset = 0;
@@ -205,7 +205,7 @@ async function* partsOf(disk: Disk, directory: string, size: number): AsyncGener
     const width = Math.min(TILE_WIDTH, size - first);
     const path = `${directory}/${bundlePath(first / TILE_WIDTH, width)}`;
     const bundle = await disk.read(path);
-    if (bundle === null) throw new LedgerError('corrupt', `${path}, which holds record ${first}, is not there`, { seq: first });
+    if (bundle === null) throw new LedgerError('corrupt', `${path}, which holds record ${first}, is not there; if it was moved to an archive, it takes that as well`, { seq: first });
     const entries = decodeBundle(bundle);
     const objects: StoredObject[] = [];
     for (const entry of entries) {

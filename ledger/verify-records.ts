@@ -110,7 +110,7 @@ class Bundles {
     const { raw, width, answer } = await this.#ahead.shift()!;
     const { bytes, tile } = raw;
     if (bytes === null) {
-      throw new Finding('INTEGRITY', `the checkpoint covers ${checkpoint.size} records, and ${bundlePath(first / TILE_WIDTH, width)}, with records ${first} to ${first + width - 1}, is missing`, first);
+      throw new Finding('INTEGRITY', `the checkpoint covers ${checkpoint.size} records, and ${bundlePath(first / TILE_WIDTH, width)}, with records ${first} to ${first + width - 1}, is missing${await this.#missingAfter(first / TILE_WIDTH)}`, first);
     }
     const hashes = tile?.byteLength === width * HASH_BYTES ? splitHashes(tile) : null;
     const checked = hashes === null ? null : answer === null ? checkBundle(bytes, hashes, first, lastLeaf) : checkedElsewhere(answer, bytes, hashes, lastLeaf);
@@ -119,6 +119,24 @@ class Bundles {
     const found = diagnoseBundle(bytes, hashes, first, width, lastLeaf);
     if (found !== null) throw new Finding('INTEGRITY', found.message, found.seq);
     throw new Finding('INTEGRITY', `${path}, the tile of records ${first} to ${first + width - 1}, is ${tile === null ? 'missing' : 'not whole'}`, first);
+  }
+
+  /** What to say of the bundles after a full one that is missing: how far the gap goes, found in a few looks however much a checkpoint claims. */
+  async #missingAfter(index: number): Promise<string> {
+    const full = Math.floor(this.#options.checkpoint.size / TILE_WIDTH);
+    if (index >= full) return '';
+    const { disk, directory } = this.#options;
+    const isThere = async (at: number): Promise<boolean> => at >= full || (await disk.size(`${directory}/${bundlePath(at)}`)) !== null;
+    let step = 1;
+    while (!(await isThere(index + step))) step *= 2;
+    let [missing, there] = [index + Math.floor(step / 2), Math.min(full, index + step)];
+    while (there - missing > 1) {
+      const middle = Math.floor((missing + there) / 2);
+      if (await isThere(middle)) there = middle;
+      else missing = middle;
+    }
+    const more = missing === index ? '' : `, and so are those up to record ${(missing + 1) * TILE_WIDTH - 1}`;
+    return `${more}; if they were moved to an archive, it takes that as well`;
   }
 
   async #look(first: number): Promise<Looked> {

@@ -3,12 +3,13 @@ import { InvalidArgumentError, type Command } from 'commander';
 import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { basename, dirname, resolve } from 'node:path';
-import { formatProof, LedgerError, nodeDisk, readDirectory } from '../../ledger/index.ts';
+import { basename, resolve } from 'node:path';
+import { formatProof, LedgerError, NotEvidence, readDirectory } from '../../ledger/index.ts';
 import { askedSchema, type PackAsked } from '../evidence/pack-format.ts';
 import { PackRefused, planPack, type PackPlan, type PackSource } from '../evidence/pack-plan.ts';
 import { writePack } from '../evidence/pack-write.ts';
 import { isMalformed } from '../evidence/workflow.ts';
+import { archives, withArchived } from './archived.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import type { Runner } from './runner.ts';
@@ -18,6 +19,7 @@ import type { Session } from './world.ts';
 
 interface Flags extends ConnectFlags {
   readonly ledger?: string;
+  readonly archive?: readonly string[];
   readonly out?: string;
 }
 interface ExportFlags extends Flags {
@@ -39,12 +41,14 @@ export function addEvidence(program: Command, run: Runner): void {
     .option('--from <time>', 'of all records from then …')
     .option('--to <time>', '… to then, which is not included')
     .option('--ledger <path>', 'from a ledger folder, and not from the sidecar; it is only read')
+    .option('--archive <dir>', 'with --ledger: where bundles and object files of it were moved to; may be given again', archives)
     .option('--out <file>', 'where to write it (default: named after what was asked for)')
     .action(run(exportPack));
   withConnection(evidence.command('prove'))
     .description('write the proof that a record is in the ledger (C2SP tlog-proof)')
     .requiredOption('--seq <n>', 'the index of the record', index)
     .option('--ledger <path>', 'from a ledger folder, and not from the sidecar; it is only read')
+    .option('--archive <dir>', 'with --ledger: where bundles and object files of it were moved to; may be given again', archives)
     .option('--out <file>', 'where to write it (default: <n>.tlog-proof)')
     .action(run(prove));
 }
@@ -66,13 +70,18 @@ function fileFor(asked: PackAsked): string {
   return `${'change' in asked ? asked.change : 'nhi' in asked ? asked.nhi.replaceAll(/[:/]/g, '-') : `${asked.from}_${asked.to}`.replaceAll(':', '')}.pack`;
 }
 
+function checkFlags({ ledger, archive }: Flags): void {
+  if (archive !== undefined && ledger === undefined) throw new CliError(EXIT.usage, 'usage', { cause: '--archive goes with --ledger: a sidecar knows where its archive is', effect: 'Nothing was written.' });
+}
+
 async function exportPack(session: Session, flags: ExportFlags): Promise<ExitCode> {
   const { out } = session;
+  checkFlags(flags);
   const asked = askedOf(flags);
   const path = resolve(session.cwd, flags.out ?? fileFor(asked));
   const { pieces, plan } = flags.ledger === undefined
     ? { pieces: await connectTo(flags, session).pack(asked, { signal: session.signal }), plan: null }
-    : await offline(session, flags.ledger, asked);
+    : await offline(session, { ...flags, ledger: flags.ledger }, asked);
   const { bytes, sha256 } = await writePieces(path, pieces);
   out.progress('');
   out.document({ v: 1, file: path, bytes, sha256, asked, ...(plan === null ? {} : { records: plan.seqs.length, changes: plan.changes, headsSeq: plan.headsSeq, movedOn: plan.movedOn }) });
@@ -88,15 +97,17 @@ function sayHowWhole({ out }: Session, { headsSeq, movedOn, heads, changes }: Pa
   else if (movedOn > 0) out.say(`It has moved on since record ${headsSeq} stated its head, by ${movedOn} ${movedOn === 1 ? 'record' : 'records'}: they are in the pack, and that none is missing after them it does not show (${next}).`);
 }
 
-async function offline(session: Session, given: string, asked: PackAsked): Promise<{ readonly pieces: AsyncIterable<Uint8Array>; readonly plan: PackPlan }> {
+async function offline(session: Session, given: FolderFlags, asked: PackAsked): Promise<{ readonly pieces: AsyncIterable<Uint8Array>; readonly plan: PackPlan }> {
   const source = await readFolder(session, given);
   const plan = await planPack(source, asked, { progress: progressOf(session, 'records'), signal: session.signal }).catch(refused);
   return { pieces: guarded(writePack(source, plan, session.signal)), plan };
 }
 
-async function readFolder(session: Session, given: string): Promise<PackSource> {
-  const folder = ledgerFolder(resolve(session.cwd, given));
-  return readDirectory(nodeDisk(dirname(folder)), basename(folder)).catch(refused);
+type FolderFlags = Pick<Flags, 'archive'> & { readonly ledger: string };
+
+async function readFolder(session: Session, { ledger, archive }: FolderFlags): Promise<PackSource> {
+  const folder = ledgerFolder(resolve(session.cwd, ledger));
+  return readDirectory(withArchived(session, folder, archive), basename(folder)).catch(refused);
 }
 
 async function* guarded(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -110,7 +121,7 @@ async function* guarded(pieces: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8
 function refused(cause: unknown): never {
   const effect = 'Nothing was written.';
   if (cause instanceof PackRefused) throw new CliError(cause.code === 'too-large' ? EXIT.usage : EXIT.failed, cause.code === 'too-large' ? 'pack-too-large' : 'nothing-there', { cause: cause.message, effect }, { cause });
-  if (cause instanceof LedgerError || isMalformed(cause)) throw new CliError(EXIT.failed, 'no-evidence', { cause: `the ledger does not hold: ${cause.message}`, effect, next: 'countersign verify   says what is wrong with it' }, { cause });
+  if (cause instanceof LedgerError || cause instanceof NotEvidence || isMalformed(cause)) throw new CliError(EXIT.failed, 'no-evidence', { cause: `the ledger does not hold: ${cause.message}`, effect, next: 'countersign verify   says what is wrong with it' }, { cause });
   throw cause;
 }
 
@@ -138,8 +149,9 @@ async function writePieces(path: string, pieces: AsyncIterable<Uint8Array>): Pro
 }
 
 async function prove(session: Session, flags: ProveFlags): Promise<ExitCode> {
+  checkFlags(flags);
   const path = resolve(session.cwd, flags.out ?? `${flags.seq}.tlog-proof`);
-  const pieces = flags.ledger === undefined ? await connectTo(flags, session).proof(flags.seq) : proofFrom(await readFolder(session, flags.ledger), flags.seq);
+  const pieces = flags.ledger === undefined ? await connectTo(flags, session).proof(flags.seq) : proofFrom(await readFolder(session, { ...flags, ledger: flags.ledger }), flags.seq);
   const { bytes } = await writePieces(path, pieces);
   session.out.document({ v: 1, file: path, bytes, seq: flags.seq });
   session.out.line(path);

@@ -5,8 +5,8 @@
  * old head and takes over what was open.
  */
 import type { Command } from 'commander';
-import { basename, dirname, resolve } from 'node:path';
-import { directorySource, formatBase64, LedgerError, logIdOf, nodeDisk, parseVerifier, type KnownHead, type LedgerSource, type Verifier } from '../../ledger/index.ts';
+import { basename, resolve } from 'node:path';
+import { directorySource, formatBase64, LedgerError, logIdOf, parseVerifier, type KnownHead, type LedgerSource, type Verifier } from '../../ledger/index.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { BookError, readHeads } from '../executor/lease-book.ts';
@@ -16,6 +16,7 @@ import { restoreLedger } from '../sidecar/restore.ts';
 import { systemClock } from '../sidecar/system.ts';
 import { seenBy } from '../witnessing/heads.ts';
 import { addressFault, reasonOf, witnessHttp } from '../witnessing/http.ts';
+import { withArchived } from './archived.ts';
 import { findConfig, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readBytes } from './files.ts';
@@ -28,6 +29,7 @@ import type { Session } from './world.ts';
 
 interface RestoreFlags extends Pick<ConnectFlags, 'config'> {
   readonly from?: readonly string[];
+  readonly archive?: readonly string[];
   readonly leaseBook?: readonly string[];
   readonly bus: boolean;
   readonly newLog?: string;
@@ -41,6 +43,7 @@ export function addRestore(program: Command, run: Runner): void {
     .description('make a lost ledger again from its copies, byte for byte; the sidecar must be stopped')
     .option('--config <file>', 'countersign.yaml of the installation (default: ./countersign.yaml)')
     .option('--from <directory...>', 'a copy of the directory ledger/')
+    .option('--archive <directory...>', 'with --from: where bundles and object files of it were moved to (countersign ledger archive)')
     .option('--lease-book <file...>', "an executor's lease book, or a copy of it: what it has seen of the log must be in what is restored")
     .option('--new-log <vkey>', 'go on with the log that is configured now, which adopts what is open in the old one of this verifier key (or of the file that holds it): where no copy reaches what executors have seen')
     .option('--key-lost', 'with --new-log: though the old log is whole, because its key is lost or stolen')
@@ -58,7 +61,7 @@ async function restore(session: Session, flags: RestoreFlags): Promise<ExitCode>
   if (old === null && flags.keyLost === true) throw new CliError(EXIT.usage, 'usage', { cause: '--key-lost is for --new-log only', effect: UNTOUCHED });
   if (old !== null && flags.moved === true) throw new CliError(EXIT.usage, 'usage', { cause: '--moved is not for --new-log, which begins in a place of its own', effect: UNTOUCHED });
   const log = logIdOf(old?.name ?? config.origin);
-  const directories = await Promise.all((flags.from ?? []).map((directory) => directoryAt(resolve(session.cwd, directory))));
+  const directories = await Promise.all((flags.from ?? []).map((directory) => directoryAt(session, resolve(session.cwd, directory), flags.archive)));
   const known = [
     ...(flags.leaseBook ?? []).flatMap((file) => headIn(session, resolve(session.cwd, file), log)),
     ...(await witnessHeads(session, config, old ?? parseVerifier(signer.vkey))),
@@ -117,8 +120,8 @@ function headIn(session: Session, file: string, log: string): KnownHead[] {
 }
 
 /** @throws CliError where nothing is there: what was named and is missing is no copy to do without */
-async function directoryAt(directory: string): Promise<LedgerSource> {
-  const source = await directorySource(nodeDisk(dirname(directory)), basename(directory), directory);
+async function directoryAt(session: Session, directory: string, archives: RestoreFlags['archive']): Promise<LedgerSource> {
+  const source = await directorySource(withArchived(session, directory, archives), basename(directory), directory);
   if (source === null) throw new CliError(EXIT.io, 'no-such-file', { cause: `${directory} holds no checkpoint: it is no copy of a ledger`, effect: UNTOUCHED });
   return source;
 }

@@ -14,6 +14,7 @@ import { createReplayer } from '../pdp/replayer.ts';
 import { loadTrustFolder, TrustError, type LoadedTrust } from '../protocol/trust-folder.ts';
 import { parseTime, timeSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
+import { archives, withArchived } from './archived.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readSecret, readText, writeNew } from './files.ts';
 import { plain, type Output } from './output.ts';
@@ -29,6 +30,7 @@ interface VerifyFlags {
   readonly minSize?: number;
   readonly asOf?: string;
   readonly oldLedger?: string;
+  readonly archive?: readonly string[];
   readonly threads?: number;
   readonly attest?: string;
   readonly attestKey?: string;
@@ -48,6 +50,7 @@ export function addVerify(program: Command, run: Runner): void {
     .option('--pinned <file>', 'a checkpoint that you kept: the ledger must have grown from it')
     .option('--min-size <n>', 'there must be at least so many records', count)
     .option('--old-ledger <path>', 'the ledger that this one goes on for, or a copy of it: whether it holds itself, and all that was open there was adopted')
+    .option('--archive <dir>', 'where bundles and object files of it were moved to (countersign ledger archive); may be given again', archives)
     .option('--no-replay', 'run no recorded policy again: REPLAY is not asked')
     .option('--as-of <time>', 'judge lateness as of then (default: the last record)')
     .option('--threads <n>', 'threads beside the one that has the last word (default: one for each other core, at most 8)', threadCount)
@@ -82,6 +85,7 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   const path = resolve(session.cwd, given);
   const isPack = isFile(path);
   if (isPack && flags.oldLedger !== undefined) throw new CliError(EXIT.usage, 'usage', { cause: '--old-ledger is for a ledger, and this is a file' });
+  if (isPack && flags.archive !== undefined) throw new CliError(EXIT.usage, 'usage', { cause: '--archive is for a ledger, and this is a file' });
   const directory = isPack ? path : ledgerFolder(path);
   const { trust, wholeFolder } = await openTrust(session, flags);
   const pinned = flags.pinned === undefined ? null : readText(resolve(session.cwd, flags.pinned), 'the pinned checkpoint');
@@ -111,10 +115,10 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   return exit;
 }
 
-async function verifyFolder(session: Session, directory: string, old: string | null, common: Omit<VerifyEvidenceOptions, 'disk' | 'directory' | 'old'>, { threads: asked, replay }: VerifyFlags): Promise<EvidenceVerification> {
+async function verifyFolder(session: Session, directory: string, old: string | null, common: Omit<VerifyEvidenceOptions, 'disk' | 'directory' | 'old'>, { threads: asked, replay, archive }: VerifyFlags): Promise<EvidenceVerification> {
   const threads = openBundleThreads(asked ?? Math.min(availableParallelism() - 1, THREADS_MAX), common.wholeFolder ? common.trust : null, { signal: session.signal });
   return guarded(() => verifyEvidence({
-    disk: nodeEvidence(dirname(directory)), directory: basename(directory), ...common, ...(threads === null ? {} : { ahead: threads }), ...(replay ? { replayer: createReplayer() } : {}),
+    disk: withArchived(session, directory, archive), directory: basename(directory), ...common, ...(threads === null ? {} : { ahead: threads }), ...(replay ? { replayer: createReplayer() } : {}),
     ...(old === null ? {} : { old: { disk: nodeEvidence(dirname(old)), directory: basename(old), signal: session.signal } }),
   })).finally(() => threads?.close());
 }

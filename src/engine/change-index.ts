@@ -230,6 +230,11 @@ export class ChangeIndex {
     return seqs.sort((a, b) => a - b);
   }
 
+  /** Seqs of all records of those changes that are not at rest, whose access may still be there, or that have a record from `fromSeq` on: what may be asked for without anybody looking back. */
+  recordsNeeded(fromSeq: number): number[] {
+    return this.#ids.flatMap((changeId, row) => (this.#rest[row] === 0 || this.#gives[row] !== 0 || this.#lastSeq[row]! > fromSeq ? this.recordsOf(changeId) : []));
+  }
+
   /** Ids, the greatest first, which is to say the youngest. @param before only those below it */
   *newest(before?: string): Generator<string> {
     let low = 0;

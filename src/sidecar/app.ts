@@ -69,7 +69,8 @@ export function createApp(options: AppOptions): Hono<Env> {
     const problem = problemOf(error);
     const { status } = ERRORS[problem.code];
     const fields = { method: c.req.method, status, code: problem.code };
-    if (status >= 500) options.logger.error({ ...fields, cause: causeOf(problem) }, 'a request failed');
+    // Where an archive should be is for whoever runs this, and not for whoever asked.
+    if (status >= 500 || problem.code === 'archived') options.logger.error({ ...fields, cause: causeOf(problem) }, 'a request failed');
     else options.logger.info(fields, 'a request was refused');
     return refusal(problem, rawPath(c.req, c.env));
   });

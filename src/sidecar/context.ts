@@ -99,6 +99,7 @@ export function problemOf(error: unknown): Problem {
   if (error instanceof Problem) return error;
   if (error instanceof LedgerError) {
     if (error.code === 'too-large') return new Problem('body-too-large', 'the request does not fit into one record', { cause: error });
+    if (error.code === 'archived') return new Problem('archived', 'records of old were moved to an archive, which the sidecar cannot read now: whoever runs it knows where that is', { cause: error });
     if (error.code === 'full') return new Problem('ledger-unwritable', 'there is no room on the disk but for what takes back: nothing was recorded and nothing is given until there is', { headers: { 'retry-after': '5' }, cause: error });
     return new Problem('ledger-unwritable', 'the ledger cannot be written: nothing was recorded and nothing is given', { headers: { 'retry-after': '5' }, cause: error });
   }

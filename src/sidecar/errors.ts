@@ -43,6 +43,7 @@ export const ERRORS = {
   'no-delivery': { status: 409, title: 'Nothing to deliver' },
   'not-erasable': { status: 409, title: 'It is needed, or is no one’s to erase' },
   'erased': { status: 410, title: 'What this needs was erased' },
+  'archived': { status: 410, title: 'What this needs is in an archive that cannot be read now' },
   'body-too-large': { status: 413, title: 'The body is too large' },
   'unsupported-media-type': { status: 415, title: 'The body must be application/json' },
   'misdirected': { status: 421, title: 'Not a name of this sidecar' },

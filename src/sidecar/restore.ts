@@ -71,7 +71,7 @@ async function restoreHeld(options: RestoreOptions): Promise<Restored> {
   const disk = nodeDisk(data);
   const verifier = parseVerifier(signer.vkey);
   const moved = options.moved === true;
-  const logOptions = (on: Disk): LogOptions => ({ origin, disk: on, directory: 'ledger', journal: 'journal', signer, now: nowMs, acceptCopy: moved });
+  const logOptions = (on: Disk): LogOptions => ({ origin, disk: on, directory: 'ledger', journal: 'journal', signer, now: nowMs, acceptCopy: moved, archive: nodeDisk });
   const heads = sources.map((source) => ({ source, ...openOwnCheckpoint(source.checkpoint, verifier) })).sort((a, b) => b.size - a.size);
   const [best] = heads;
   const own = await ownHead(disk, logOptions(disk));

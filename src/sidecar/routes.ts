@@ -35,7 +35,7 @@ export interface Route {
   readonly problems: readonly ErrorCode[];
 }
 
-const LEDGER_FILE = { method: 'GET', roles: ['auditor'], query: noQuerySchema, body: null, status: 200, problems: ['not-found'] } as const;
+const LEDGER_FILE = { method: 'GET', roles: ['auditor'], query: noQuerySchema, body: null, status: 200, problems: ['not-found', 'archived'] } as const;
 
 export const ROUTES = {
   requestChange: {
@@ -46,12 +46,12 @@ export const ROUTES = {
   listChanges: {
     method: 'GET', path: '/v1/changes', roles: 'any', query: listQuerySchema, body: null,
     summary: 'The changes that the caller may see, newest first.',
-    status: 200, answer: changeListSchema, problems: ['ledger-unwritable'],
+    status: 200, answer: changeListSchema, problems: ['archived', 'ledger-unwritable'],
   },
   getChange: {
     method: 'GET', path: '/v1/changes/{id}', roles: 'any', query: getQuerySchema, body: null,
     summary: 'The change. With `since` and `wait`, answers once it has other than `since` records or the wait is over.',
-    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'ledger-unwritable'],
+    status: 200, answer: changeViewSchema, problems: ['no-such-change', 'archived', 'ledger-unwritable'],
   },
   reviseChange: {
     method: 'POST', path: '/v1/changes/{id}/revisions', roles: ['caller'], query: noQuerySchema, body: changeRequestSchema,
@@ -113,12 +113,12 @@ export const ROUTES = {
   getEvidence: {
     method: 'GET', path: '/v1/changes/{id}/evidence', roles: 'any', query: noQuerySchema, body: null,
     summary: 'The records of the change, and the proof that its last one is in the ledger.',
-    status: 200, answer: evidenceSchema, problems: ['no-such-change', 'ledger-unwritable'],
+    status: 200, answer: evidenceSchema, problems: ['no-such-change', 'archived', 'ledger-unwritable'],
   },
   makePack: {
     method: 'POST', path: '/v1/evidence', roles: ['auditor'], query: noQuerySchema, body: packBodySchema,
     summary: 'An evidence pack of a change, of what there is about an identity, or of a time, which `countersign verify` takes offline. It is on record by then which record is the last of each change.',
-    status: 200, answer: 'application/x-tar', problems: ['no-such-change', 'no-such-nhi', 'pack-too-large', 'ledger-unwritable'],
+    status: 200, answer: 'application/x-tar', problems: ['no-such-change', 'no-such-nhi', 'archived', 'pack-too-large', 'ledger-unwritable'],
   },
   proveRecord: {
     method: 'GET', path: '/v1/evidence/proofs/{seq}', roles: ['auditor'], query: noQuerySchema, body: null,
@@ -163,7 +163,7 @@ export const ROUTES = {
   erase: {
     method: 'POST', path: '/v1/erasures', roles: ['eraser'], query: noQuerySchema, body: eraseBodySchema,
     summary: 'The objects are forgotten: who asked and why is on record, and their bytes are zero wherever they were. The same again changes nothing.',
-    status: 200, answer: erasureViewSchema, problems: ['no-such-change', 'no-such-object', 'not-erasable', 'not-allowed', 'ledger-unwritable'],
+    status: 200, answer: erasureViewSchema, problems: ['no-such-change', 'no-such-object', 'archived', 'not-erasable', 'not-allowed', 'ledger-unwritable'],
   },
   reconcile: {
     method: 'POST', path: '/v1/reconciliations', roles: 'any', query: waitQuerySchema, body: reconcileBodySchema,

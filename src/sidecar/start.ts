@@ -5,7 +5,7 @@
  */
 import { setMaxListeners } from 'node:events';
 import { pino } from 'pino';
-import { logIdOf, nodeDisk, openLog, parseVerifier, RESERVE_BYTES, reservePath, type Log, type LogSigner, type Signer } from '../../ledger/index.ts';
+import { logIdOf, nodeDisk, openLog, overArchives, parseVerifier, RESERVE_BYTES, reservePath, type Log, type LogSigner, type Signer } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine } from '../engine/engine.ts';
 import type { Clock, Logger, RandomBytes, Transport } from '../engine/ports.ts';
@@ -114,8 +114,9 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => deliveries.close());
     const pdp = await openPolicy(config, trust, logger);
     undo.push(() => pdp.close());
-    const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs(), reserveBytes: RESERVE_BYTES, ...(rotateFrom === null ? {} : { rotateFrom: { signer: rotateFrom, actor: `sidecar:${logIdOf(config.origin)}` } }) });
+    const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs(), reserveBytes: RESERVE_BYTES, archive: nodeDisk, ...(rotateFrom === null ? {} : { rotateFrom: { signer: rotateFrom, actor: `sidecar:${logIdOf(config.origin)}` } }) });
     undo.push(() => log.close());
+    const ledgerFiles = await overArchives({ disk, directory: 'ledger', journal: 'journal', archive: nodeDisk });
     const copy = options.transport === undefined ? await openCopy(config, { log, disk, clock, logger }) : null;
     undo.push(() => copy?.close());
     if (copy?.start === 'lost') throw new StartError('no-ledger', 'there is no ledger here, and the bus does not say whether there was one: a new one could be a second history of the same log');
@@ -159,7 +160,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       engine, log, facts: facts.current, clock, logger, tokens, hosts: config.hosts, draining: draining.signal,
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       ...(copy === null ? {} : { copyTrouble: () => copy.trouble() }),
-      readLedgerFile: (path) => disk.read(`ledger/${path}`), ledgerReaders: config.ledgerReaders,
+      readLedgerFile: (path) => ledgerFiles.read(`ledger/${path}`), ledgerReaders: config.ledgerReaders,
       ...(witnesses === null ? {} : { witnesses: () => witnesses.state() }),
       ...(relay === null ? {} : { relay: (verdict) => relay.send(verdict) }),
     });

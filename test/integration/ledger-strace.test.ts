@@ -105,7 +105,8 @@ test.skipIf(!hasStrace)('the calls that a writing process makes are counted', as
       for (let n = 1; n <= Number(stdout); n++) points.push({ call, fault, n });
     }
   }
-  points = points.filter((_, i) => i % EVERY === 0);
+  // The first write at a place is the one of `place`: a file that nothing mends.
+  points = points.filter(({ call, fault, n }, i) => i % EVERY === 0 || (call === 'pwrite64' && fault === 'retval=3' && n === 1));
 });
 
 test.skipIf(!hasStrace)('no fault of any of them loses what was promised, or makes two histories', { timeout: 3_600_000 }, async () => {
