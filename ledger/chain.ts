@@ -95,10 +95,10 @@ export class ChainHeads {
     return new StagedHeads(this);
   }
 
-  /** Moves the ends past `record`, whose leaf hash is `leaf`. */
-  advance(record: LedgerRecord, leaf: Uint8Array): void {
+  /** Moves the ends past `record`, whose leaf hash is `leaf`. @param digest of it */
+  advance(record: LedgerRecord, leaf: Uint8Array, digest = formatDigest(leaf)): void {
     this.#size = record.seq + 1;
-    this.#last = formatDigest(leaf);
+    this.#last = digest;
     if (record.change === null) return;
     const key = this.#keyOf(record.change);
     const value = this.#heads.set(key);

@@ -17,8 +17,8 @@ function isAbsent(error: unknown): boolean {
 
 /** Files below `root`. */
 export function nodeEvidence(root: string, namesMax = NAMES_MAX): EvidenceDisk {
-  /** The file at `path`, open, and nothing but a file: a link is not followed, and a pipe is not waited for. */
-  async function openFile(path: string): Promise<FileHandle> {
+  /** The file at `path`, open, with how long it is, and nothing but a file: a link is not followed, and a pipe is not waited for. */
+  async function openFile(path: string): Promise<{ readonly handle: FileHandle; readonly size: number }> {
     let handle: FileHandle;
     try {
       handle = await open(join(root, path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
@@ -28,15 +28,15 @@ export function nodeEvidence(root: string, namesMax = NAMES_MAX): EvidenceDisk {
       if (code === 'ENXIO' || code === 'ENODEV') throw new NotEvidence(path, 'neither a file nor a folder');
       throw error;
     }
-    const isFile = await handle.stat().then((info) => info.isFile(), () => false);
-    if (isFile) return handle;
+    const info = await handle.stat().catch(() => null);
+    if (info?.isFile() === true) return { handle, size: info.size };
     await handle.close();
     throw new NotEvidence(path, 'not a file');
   }
-  async function within<T>(path: string, read: (handle: FileHandle) => Promise<T>): Promise<T> {
-    const handle = await openFile(path);
+  async function within<T>(path: string, read: (handle: FileHandle, size: number) => T | Promise<T>): Promise<T> {
+    const { handle, size } = await openFile(path);
     try {
-      return await read(handle);
+      return await read(handle, size);
     } finally {
       await handle.close();
     }
@@ -47,12 +47,10 @@ export function nodeEvidence(root: string, namesMax = NAMES_MAX): EvidenceDisk {
   });
 
   return {
-    read: (path, max = Infinity) => orNull(within(path, async (handle) => {
-      const { size } = await handle.stat();
-      return size > max ? readFrom(handle, path, 0, max + 1) : handle.readFile();
-    })),
+    // As long as it was when it was opened: node would ask again, and read on to the end.
+    read: (path, max = Infinity) => orNull(within(path, (handle, size) => readFrom(handle, path, 0, Math.min(size, max + 1)))),
     readRange: (path, start, length) => within(path, (handle) => readFrom(handle, path, start, length)),
-    size: (path) => orNull(within(path, async (handle) => (await handle.stat()).size)),
+    size: (path) => orNull(within(path, (_handle, size) => size)),
     async list(directory) {
       const names: string[] = [];
       try {
