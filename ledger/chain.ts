@@ -1,7 +1,7 @@
 /** The two chains through the records: `prev` over all, `changePrev` over those of one change. */
-import { HeadMap } from './change-heads.ts';
+import { headKey, HeadMap } from './change-heads.ts';
 import { CompactTable } from './compact-table.ts';
-import { formatDigest, HASH_BYTES, sha256 } from './hash.ts';
+import { formatDigest, HASH_BYTES } from './hash.ts';
 import type { LedgerRecord, RecordDraft } from './record.ts';
 
 export interface ChainLinks {
@@ -17,6 +17,15 @@ export type ChainFault = 'seq' | 'prev' | 'changeSeq' | 'changePrev';
 /** Value of a head: changeSeq as u32, then the leaf hash. */
 const HEAD_BYTES = 4 + HASH_BYTES;
 
+/** The end of a change's chain, and the key that it stands under. */
+interface Known {
+  readonly key: Uint8Array;
+  /** null for a change without a record. */
+  head: { readonly changeSeq: number; readonly leaf: string } | null;
+}
+/** Changes whose ends are also kept as text: the records of one come close together. */
+const RECENT_MAX = 256;
+
 /** The ends of all chains after so many records. */
 export class ChainHeads {
   #size: number;
@@ -24,9 +33,8 @@ export class ChainHeads {
   readonly #heads: CompactTable;
   /** Kept from when it is first asked for. */
   #map: HeadMap | null = null;
-  /** The change asked about last: it is about to be advanced. */
-  #lastChange: string | null = null;
-  #lastKey: Uint8Array = new Uint8Array(0);
+  /** Of changes that were asked about lately, by id. */
+  #recent = new Map<string, Known>();
 
   constructor(size = 0, last: string | null = null, heads: CompactTable = new CompactTable(HEAD_BYTES)) {
     this.#size = size;
@@ -59,17 +67,19 @@ export class ChainHeads {
     return this.#map;
   }
 
-  #keyOf(change: string): Uint8Array {
-    if (change !== this.#lastChange) {
-      this.#lastKey = sha256(Buffer.from(change)).subarray(0, 16);
-      this.#lastChange = change;
-    }
-    return this.#lastKey;
+  #knownOf(change: string): Known {
+    let known = this.#recent.get(change);
+    if (known !== undefined) return known;
+    const key = headKey(change);
+    const value = this.#heads.get(key);
+    known = { key, head: value === null ? null : { changeSeq: value.readUInt32LE(0), leaf: formatDigest(value.subarray(4)) } };
+    if (this.#recent.size >= RECENT_MAX) this.#recent.clear();
+    this.#recent.set(change, known);
+    return known;
   }
 
-  #headOf(change: string): { changeSeq: number; leaf: string } | null {
-    const value = this.#heads.get(this.#keyOf(change));
-    return value === null ? null : { changeSeq: value.readUInt32LE(0), leaf: formatDigest(value.subarray(4)) };
+  #headOf(change: string): Known['head'] {
+    return this.#knownOf(change).head;
   }
 
   /** The links that the next record must have. */
@@ -100,11 +110,13 @@ export class ChainHeads {
     this.#size = record.seq + 1;
     this.#last = digest;
     if (record.change === null) return;
-    const key = this.#keyOf(record.change);
-    const value = this.#heads.set(key);
-    value.writeUInt32LE(record.changeSeq ?? 0, 0);
+    const known = this.#knownOf(record.change);
+    const changeSeq = record.changeSeq ?? 0;
+    const value = this.#heads.set(known.key);
+    value.writeUInt32LE(changeSeq, 0);
     value.set(leaf, 4);
-    this.#map?.set(key, { changeSeq: record.changeSeq ?? 0, leaf });
+    known.head = { changeSeq, leaf: digest };
+    this.#map?.set(known.key, { changeSeq, leaf });
   }
 }
 

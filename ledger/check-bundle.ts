@@ -73,7 +73,8 @@ function recordsOf(bytes: Uint8Array, tile: Uint8Array, first: number): LedgerRe
     const entries = decodeBundle(bytes, count);
     if (entries.length !== count) return null;
     const records: LedgerRecord[] = [];
-    for (const [i, entry] of entries.entries()) {
+    for (let i = 0; i < count; i++) {
+      const entry = entries[i]!;
       if (!hex.startsWith(leafHex(entry), i * HEX_DIGITS)) return null;
       const record = decodeRecord(entry);
       if (record.seq !== first + i) return null;

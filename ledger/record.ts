@@ -87,13 +87,17 @@ function faultOf(record: RecordDraft): string | null {
   return record.objects.length < 2 || new Set(record.objects).size === record.objects.length ? null : 'objects names one object twice';
 }
 
+function isLink(value: unknown): boolean {
+  return value === null || (typeof value === 'string' && isDigest(value));
+}
+
 function chainFaultOf(record: LedgerRecord): string | null {
   if (!Number.isSafeInteger(record.seq) || record.seq < 0) return 'seq is not a count';
   if ((record.seq === 0) !== (record.prev === null)) return 'prev is null for record 0, and only for it';
   if ((record.change === null) !== (record.changeSeq === null)) return 'changeSeq is null where change is, and only there';
   if (record.changeSeq !== null && (!Number.isSafeInteger(record.changeSeq) || record.changeSeq < 0)) return 'changeSeq is not a count';
   if (((record.changeSeq ?? 0) === 0) !== (record.changePrev === null)) return "changePrev is null for a change's first record, and only for it";
-  return [record.prev, record.changePrev].every((d) => d === null || (typeof d === 'string' && isDigest(d))) ? null : 'prev or changePrev is not a digest';
+  return isLink(record.prev) && isLink(record.changePrev) ? null : 'prev or changePrev is not a digest';
 }
 
 /**
@@ -130,6 +134,13 @@ function bodyText(record: LedgerRecord): string {
 
 const KEYS = ['actor', 'at', 'body', 'change', 'changePrev', 'changeSeq', 'objects', 'prev', 'seq', 'type', 'v'];
 
+/** Whether the keys are a record's, no more and no fewer. They are in canonical order. */
+function hasItsKeys(value: object): boolean {
+  let at = 0;
+  for (const key in value) if (KEYS[at++] !== key) return false;
+  return at === KEYS.length;
+}
+
 /** The record that `bytes` spell. @throws LedgerError `malformed` or `too-large` unless {@link encodeRecord} could have written exactly these bytes. */
 export function decodeRecord(bytes: Uint8Array): LedgerRecord {
   if (bytes.byteLength > RECORD_BYTES_MAX) throw new LedgerError('too-large', `a record of ${bytes.byteLength} bytes`);
@@ -141,8 +152,7 @@ export function decodeRecord(bytes: Uint8Array): LedgerRecord {
     throw new LedgerError('malformed', `not a record: ${cause.message}`, { cause });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new LedgerError('malformed', 'not a record: not an object');
-  const keys = Object.keys(value);
-  if (keys.length !== KEYS.length || !KEYS.every((key, i) => keys[i] === key)) throw new LedgerError('malformed', `not a record: its keys are ${keys.join(', ').slice(0, 200)}`);
+  if (!hasItsKeys(value)) throw new LedgerError('malformed', `not a record: its keys are ${Object.keys(value).join(', ').slice(0, 200)}`);
   const record = value as unknown as LedgerRecord;
   const fault = faultOf(record) ?? chainFaultOf(record);
   if (fault !== null) throw new LedgerError('malformed', `not a record: ${fault}`);

@@ -54,7 +54,8 @@ export async function passRecords(options: PassOptions): Promise<PassResult> {
   for (let first = 0; first < checkpoint.size; first += TILE_WIDTH) {
     options.signal?.throwIfAborted();
     const bundle = await bundles.next(first, heads.last);
-    for (const [i, record] of bundle.records.entries()) {
+    for (let i = 0; i < bundle.records.length; i++) {
+      const record = bundle.records[i]!;
       const leaf = bundle.leaves[i]!;
       const fault = heads.faultOf(record);
       if (fault !== null) throw new Finding('COMPLETENESS', chainMessage(record, fault), record.seq);
