@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { canonicalBytes, digestOf, parseStrict, type JsonObject, type LedgerRecord, type RecordDraft } from '../../ledger/index.ts';
 import { changeEventBodies, type Attached, type ChangeEvent, type ChangeEventType, type NewEvent } from '../change/events.ts';
 import { bundleListingSchema } from '../protocol/policy-bundle.ts';
+import { parseBy } from '../protocol/compiled.ts';
 import { planSchema, saltSchema, targetStateSchema } from '../protocol/plan.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { actedReportSchema, dsseSchema, readReportSchema, REFUSALS, revokedReportSchema } from '../protocol/signed.ts';
@@ -128,7 +129,7 @@ export async function toEvent(stored: LedgerRecord, readObject: ReadObject): Pro
   const record = upcast(stored);
   if (record.change === null || !isChangeEventType(record.type)) throw new MalformedRecord(record.seq, `${record.type} is not an event of a change`);
   if (!principalSchema.safeParse(record.actor).success) throw new MalformedRecord(record.seq, 'the actor is not a principal');
-  const parsed = changeEventBodies[record.type].safeParse(record.body);
+  const parsed = parseBy<unknown>(changeEventBodies[record.type], record.body);
   if (!parsed.success) throw new MalformedRecord(record.seq, z.prettifyError(parsed.error));
   // The union is tied together by `type`: the schema of this type has accepted this body.
   const event = { type: record.type, actor: record.actor, body: parsed.data } as NewEvent;
@@ -147,7 +148,7 @@ async function attachments(event: NewEvent, record: LedgerRecord, readObject: Re
     if (digest === null || !record.objects.includes(digest)) return undefined;
     const bytes = await readObject(digest);
     if (bytes === null) return undefined;
-    const parsed = schema.safeParse(parseStrict(bytes));
+    const parsed = parseBy(schema, parseStrict(bytes));
     if (!parsed.success) throw new MalformedRecord(record.seq, `object ${digest} is not what the record says: ${z.prettifyError(parsed.error)}`);
     return parsed.data;
   };
