@@ -1,7 +1,7 @@
 /** The two chains through the records: `prev` over all, `changePrev` over those of one change. */
-import { HeadMap } from './change-heads.ts';
+import { headKey, HeadMap } from './change-heads.ts';
 import { CompactTable } from './compact-table.ts';
-import { formatDigest, HASH_BYTES, sha256 } from './hash.ts';
+import { formatDigest, HASH_BYTES, parseDigest } from './hash.ts';
 import type { LedgerRecord, RecordDraft } from './record.ts';
 
 export interface ChainLinks {
@@ -17,11 +17,10 @@ export type ChainFault = 'seq' | 'prev' | 'changeSeq' | 'changePrev';
 /** Value of a head: changeSeq as u32, then the leaf hash. */
 const HEAD_BYTES = 4 + HASH_BYTES;
 
-/** The end of one change's chain, with both spellings of its hash. */
+/** The end of one change's chain, its hash as records spell it. */
 interface ChangeEnd {
   readonly key: Uint8Array;
   readonly changeSeq: number;
-  readonly leaf: Uint8Array;
   readonly digest: string;
 }
 
@@ -75,17 +74,17 @@ export class ChainHeads {
   }
 
   #settle(): void {
-    for (const { key, changeSeq, leaf } of this.#lately.values()) {
+    for (const { key, changeSeq, digest } of this.#lately.values()) {
       const value = this.#heads.set(key);
       value.writeUInt32LE(changeSeq, 0);
-      value.set(leaf, 4);
+      value.set(parseDigest(digest), 4);
     }
     this.#lately.clear();
   }
 
   #keyOf(change: string): Uint8Array {
     if (change !== this.#lastChange) {
-      this.#lastKey = sha256(Buffer.from(change)).subarray(0, 16);
+      this.#lastKey = headKey(change);
       this.#lastChange = change;
     }
     return this.#lastKey;
@@ -115,16 +114,15 @@ export class ChainHeads {
     return record.changePrev === (head?.digest ?? null) ? null : 'changePrev';
   }
 
-  /** Moves the ends past `record`, whose leaf hash is `leaf`; that is kept. */
-  advance(record: LedgerRecord, leaf: Uint8Array): void {
-    const digest = formatDigest(leaf);
+  /** Moves the ends past `record`, whose leaf hash is `leaf`. @param digest of it */
+  advance(record: LedgerRecord, leaf: Uint8Array, digest = formatDigest(leaf)): void {
     this.#size = record.seq + 1;
     this.#last = digest;
     if (record.change === null) return;
     const changeSeq = record.changeSeq ?? 0;
     const key = this.#lately.get(record.change)?.key ?? this.#keyOf(record.change);
     if (this.#lately.size >= LATELY_MAX) this.#settle();
-    this.#lately.set(record.change, { key, changeSeq, leaf, digest });
+    this.#lately.set(record.change, { key, changeSeq, digest });
     this.#map?.set(key, { changeSeq, leaf });
   }
 

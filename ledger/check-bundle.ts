@@ -1,11 +1,13 @@
 /** Whether the bytes of one bundle are the records that its tile names: what can be checked of 256 records without those before them. */
-import { HASH_BYTES, sameBytes } from './hash.ts';
-import { leafHash } from './merkle.ts';
+import { HASH_BYTES } from './hash.ts';
+import { leafHex } from './merkle.ts';
 import { decodeRecord, type LedgerRecord } from './record.ts';
 import { decodeBundle } from './tiles.ts';
 
 export interface CheckedBundle {
   readonly leaves: readonly Uint8Array[];
+  /** The leaves as digests. */
+  readonly digests: readonly string[];
   readonly records: readonly LedgerRecord[];
 }
 
@@ -39,37 +41,45 @@ export function splitHashes(tile: Uint8Array): Uint8Array[] {
 }
 
 /** The records of the bundle, or null at anything wrong; what it is is for `diagnoseBundle` to say. */
-export function checkBundle(bytes: Uint8Array, hashes: readonly Uint8Array[], first: number, lastLeaf: string | null): CheckedBundle | null {
-  const records = recordsOf(bytes, hashes, first);
-  return records !== null && records[0]!.prev === lastLeaf ? { leaves: hashes, records } : null;
+export function checkBundle({ first, bytes, tile }: RawBundle, lastLeaf: string | null): CheckedBundle | null {
+  const records = recordsOf(bytes, tile, first);
+  return records === null ? null : following(records, tile, lastLeaf);
 }
 
 /** Whether these are, byte for byte, the records `first` … of the tile, in their one spelling, each naming the one before it in the bundle. */
 export function isWhole({ first, bytes, tile }: RawBundle): boolean {
-  return recordsOf(bytes, splitHashes(tile), first) !== null;
+  return recordsOf(bytes, tile, first) !== null;
 }
 
 /** The records of a bundle that {@link isWhole}, as somebody else has found; null where they do not follow on what came before. */
-export function checkedElsewhere({ holds, reached }: CheckerAnswer, bytes: Uint8Array, hashes: readonly Uint8Array[], lastLeaf: string | null): CheckedBundle | null {
+export function checkedElsewhere({ holds, reached }: CheckerAnswer, { bytes, tile }: RawBundle, lastLeaf: string | null): CheckedBundle | null {
   if (!holds) return null;
   // That each is the one spelling of a record is shown, so that the engine's own parser reads what ours would.
   const records = decodeBundle(bytes).map((entry) => JSON.parse(Buffer.from(entry.buffer, entry.byteOffset, entry.byteLength).toString('utf8')) as LedgerRecord);
-  if (records[0]!.prev !== lastLeaf) return null;
-  reached?.();
-  return { leaves: hashes, records };
+  const checked = following(records, tile, lastLeaf);
+  if (checked !== null) reached?.();
+  return checked;
 }
 
-function recordsOf(bytes: Uint8Array, hashes: readonly Uint8Array[], first: number): LedgerRecord[] | null {
+function following(records: readonly LedgerRecord[], tile: Uint8Array, lastLeaf: string | null): CheckedBundle | null {
+  const hex = hexOf(tile);
+  return records[0]!.prev === lastLeaf ? { leaves: splitHashes(tile), digests: records.map((_, i) => digestAt(hex, i)), records } : null;
+}
+
+function recordsOf(bytes: Uint8Array, tile: Uint8Array, first: number): LedgerRecord[] | null {
+  const hex = hexOf(tile);
+  const count = tile.byteLength / HASH_BYTES;
   try {
-    const entries = decodeBundle(bytes, hashes.length);
-    if (entries.length !== hashes.length) return null;
+    const entries = decodeBundle(bytes, count);
+    if (entries.length !== count) return null;
     const records: LedgerRecord[] = [];
-    for (const [i, entry] of entries.entries()) {
-      if (!sameBytes(leafHash(entry), hashes[i]!)) return null;
+    for (let i = 0; i < count; i++) {
+      const entry = entries[i]!;
+      if (!hex.startsWith(leafHex(entry), i * HEX_DIGITS)) return null;
       const record = decodeRecord(entry);
       if (record.seq !== first + i) return null;
       // A tile that was altered together with its record shows only in the chain.
-      if (i > 0 && record.prev !== digestText(hashes[i - 1]!)) return null;
+      if (i > 0 && record.prev !== digestAt(hex, i - 1)) return null;
       records.push(record);
     }
     return records;
@@ -78,6 +88,13 @@ function recordsOf(bytes: Uint8Array, hashes: readonly Uint8Array[], first: numb
   }
 }
 
-function digestText(hash32: Uint8Array): string {
-  return `sha256:${Buffer.from(hash32.buffer, hash32.byteOffset, HASH_BYTES).toString('hex')}`;
+const HEX_DIGITS = 2 * HASH_BYTES;
+
+function hexOf(tile: Uint8Array): string {
+  return Buffer.from(tile.buffer, tile.byteOffset, tile.byteLength).toString('hex');
+}
+
+/** The digest of hash `i` of a tile. */
+function digestAt(hex: string, i: number): string {
+  return `sha256:${hex.slice(i * HEX_DIGITS, (i + 1) * HEX_DIGITS)}`;
 }

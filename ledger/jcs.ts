@@ -140,9 +140,8 @@ export function parseCanonical(bytes: Uint8Array, limits: JsonLimits = {}): Json
 }
 
 /**
- * The engine's own parser and writer are ten times faster than ours and agree with RFC 8785 but for key order, numbers
- * and lone surrogates. So: if the text survives a round trip, and those three are right, it is canonical.
- * `undefined` says only that the slow way must decide.
+ * The engine's own parser is ten times faster than ours and agrees with RFC 8785 but for spelling, key order, numbers and lone surrogates. So: if those
+ * are right, the text is canonical. `undefined` says only that the slow way must decide.
  */
 function parseIfPlainlyCanonical(text: string, maxDepth: number): JsonValue | undefined {
   let value: JsonValue;
@@ -151,10 +150,68 @@ function parseIfPlainlyCanonical(text: string, maxDepth: number): JsonValue | un
   } catch {
     return undefined;
   }
+  if (!text.includes('\\')) {
+    const length = plainLength(value, maxDepth, false);
+    if (length === text.length || (length === UNTOLD && !EXPONENT.test(text) && plainLength(value, maxDepth, true) === text.length)) return value;
+  }
   // The depth first: a writer that recurses must not be given what is nested without end.
   if (!inOrder(value, maxDepth) || JSON.stringify(value) !== text) return undefined;
   // A lone surrogate can come only from an escape, and survives the round trip as one.
   return text.includes('\\ud') ? undefined : value;
+}
+
+/** A number with an exponent, wherever one can stand; also what looks like one inside of a string. */
+const EXPONENT = /(?:^|[:,[\s])-?[0-9]+(?:\.[0-9]+)?[eE][+-]?[0-9]+(?:[,\]}\s]|$)/;
+/** No length: {@link plainLength} cannot tell, or there is no canonical text of the value. */
+const UNTOLD = -1;
+
+/**
+ * How long the canonical text of `value` is, which was read from a text without a backslash. Where that is the length of the text, it *is* the text:
+ * a string without escapes is spelled in one way; white space and members that a later one has replaced only make a text longer; and so does every other
+ * spelling of an integer, but for one with an exponent, which can be as short only where the integer is a multiple of 100.
+ *
+ * @param noExponents the text is known to have none
+ * @returns also {@link UNTOLD} where keys are not in order, and where one is an array index: the engine puts those first wherever they stand in the text
+ */
+function plainLength(value: JsonValue, depthLeft: number, noExponents: boolean): number {
+  switch (typeof value) {
+    case 'string':
+      return value.length + 2;
+    case 'number':
+      return Number.isSafeInteger(value) && !Object.is(value, -0) && (noExponents || value === 0 || value % 100 !== 0) ? digitsOf(value) : UNTOLD;
+    case 'boolean':
+      return value ? 4 : 5;
+    default:
+  }
+  if (value === null) return 4;
+  if (depthLeft === 0) return UNTOLD;
+  let length = 1;
+  if (Array.isArray(value)) {
+    for (const item of value as readonly JsonValue[]) {
+      const within = plainLength(item, depthLeft - 1, noExponents);
+      if (within === UNTOLD) return UNTOLD;
+      length += within + 1;
+    }
+    return length === 1 ? 2 : length;
+  }
+  let last = '';
+  const members = value as JsonObject;
+  for (const key in members) {
+    const first = key.charCodeAt(0);
+    if (key < last || (first >= 0x30 && first <= 0x39) || key === '__proto__') return UNTOLD;
+    const within = plainLength(members[key]!, depthLeft - 1, noExponents);
+    if (within === UNTOLD) return UNTOLD;
+    length += key.length + within + 4;
+    last = key;
+  }
+  return length === 1 ? 2 : length;
+}
+
+/** Characters of an integer. */
+function digitsOf(n: number): number {
+  let digits = n < 0 ? 2 : 1;
+  for (let rest = Math.abs(n); rest >= 10; rest = Math.floor(rest / 10)) digits++;
+  return digits;
 }
 
 function inOrder(value: JsonValue, depthLeft: number): boolean {

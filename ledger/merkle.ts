@@ -5,7 +5,7 @@
  *
  * @see RFC 6962 §2.1, RFC 9162 §2.1.3.2 (verify inclusion), §2.1.4.2 (verify consistency)
  */
-import { hashInto } from './crypto.ts';
+import { hashHex, hashInto } from './crypto.ts';
 import { LedgerError } from './errors.ts';
 import { HASH_BYTES, sameBytes, sha256 } from './hash.ts';
 
@@ -20,6 +20,13 @@ export function leafHash(entry: Uint8Array): Uint8Array {
   if (entry.byteLength >= leafScratch.length) return sha256(Uint8Array.of(0), entry);
   leafScratch.set(entry, 1);
   return sha256(leafScratch.subarray(0, 1 + entry.byteLength));
+}
+
+/** {@link leafHash} as 64 lower-case hex digits, which cost less than bytes. */
+export function leafHex(entry: Uint8Array): string {
+  if (entry.byteLength >= leafScratch.length) return hashHex(Buffer.concat([Uint8Array.of(0), entry]));
+  leafScratch.set(entry, 1);
+  return hashHex(leafScratch.subarray(0, 1 + entry.byteLength));
 }
 
 /** SHA-256(01 ‖ left ‖ right). */

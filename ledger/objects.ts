@@ -7,7 +7,7 @@
  */
 import { CompactTable } from './compact-table.ts';
 import { LedgerError } from './errors.ts';
-import { formatDigest, HASH_BYTES, sha256 } from './hash.ts';
+import { digestOf, formatDigest, HASH_BYTES } from './hash.ts';
 
 export const OBJECT_BYTES_MAX = 16_777_216;
 export const OBJECT_HEADER_BYTES = 4 + 1 + HASH_BYTES;
@@ -78,7 +78,7 @@ export function decodeObject(bytes: Uint8Array, offset: number): { object: Store
 
 /** Why a payload is not what its header says; null when it is. */
 export function payloadFault({ digest, erased, payload }: StoredObject): string | null {
-  if (!erased) return formatDigest(sha256(payload)) === digest ? null : `object ${digest} is altered`;
+  if (!erased) return digestOf(payload) === digest ? null : `object ${digest} is altered`;
   return payload.every((byte) => byte === 0) ? null : `object ${digest} is marked erased and is not empty`;
 }
 

@@ -41,21 +41,32 @@ export interface LedgerRecord extends RecordDraft {
 const TYPE = /^[a-z]+(?:\.[a-zA-Z]+)?$/;
 const NAME = /^[\x21-\x7e]{1,256}$/;
 
-const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
+/** `2026-11-23T19:05:00.123Z`: what stands between the digits, by place. */
+const BETWEEN: readonly (readonly [at: number, code: number])[] = [[4, 0x2d], [7, 0x2d], [10, 0x54], [13, 0x3a], [16, 0x3a], [19, 0x2e], [23, 0x5a]];
+
+/** The number that the characters from one place to before another spell; NaN where one of them is no digit. */
+function digits(text: string, from: number, to: number): number {
+  let n = 0;
+  for (let i = from; i < to; i++) {
+    const digit = text.charCodeAt(i) - 0x30;
+    n = digit >= 0 && digit <= 9 ? n * 10 + digit : NaN;
+  }
+  return n;
+}
 
 /** Epoch milliseconds of a record's `at`; NaN for text that is not a real UTC time with milliseconds. */
 export function timeOf(at: string): number {
-  if (!TIME.test(at)) return NaN;
-  const digits = (from: number, to: number): number => {
-    let n = 0;
-    for (let i = from; i < to; i++) n = n * 10 + at.charCodeAt(i) - 48;
-    return n;
-  };
   // Date.parse takes February 30 for March 2, and a round trip through toISOString costs more than hashing the record.
-  const [year, month, day] = [digits(0, 4), digits(5, 7), digits(8, 10)];
-  const [hour, minute, second] = [digits(11, 13), digits(14, 16), digits(17, 19)];
-  if (year < 1000 || month < 1 || month > 12 || day < 1 || day > daysIn(year, month) || hour > 23 || minute > 59 || second > 59) return NaN;
-  return Date.UTC(year, month - 1, day, hour, minute, second, digits(20, 23));
+  if (at.length !== 24) return NaN;
+  for (const [place, code] of BETWEEN) if (at.charCodeAt(place) !== code) return NaN;
+  const year = digits(at, 0, 4);
+  const month = digits(at, 5, 7);
+  const day = digits(at, 8, 10);
+  const hour = digits(at, 11, 13);
+  const minute = digits(at, 14, 16);
+  const second = digits(at, 17, 19);
+  const isReal = year >= 1000 && month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month) && hour <= 23 && minute <= 59 && second <= 59;
+  return isReal ? Date.UTC(year, month - 1, day, hour, minute, second, digits(at, 20, 23)) : NaN;
 }
 
 function daysIn(year: number, month: number): number {
@@ -76,13 +87,17 @@ function faultOf(record: RecordDraft): string | null {
   return record.objects.length < 2 || new Set(record.objects).size === record.objects.length ? null : 'objects names one object twice';
 }
 
+function isLink(value: unknown): boolean {
+  return value === null || (typeof value === 'string' && isDigest(value));
+}
+
 function chainFaultOf(record: LedgerRecord): string | null {
   if (!Number.isSafeInteger(record.seq) || record.seq < 0) return 'seq is not a count';
   if ((record.seq === 0) !== (record.prev === null)) return 'prev is null for record 0, and only for it';
   if ((record.change === null) !== (record.changeSeq === null)) return 'changeSeq is null where change is, and only there';
   if (record.changeSeq !== null && (!Number.isSafeInteger(record.changeSeq) || record.changeSeq < 0)) return 'changeSeq is not a count';
   if (((record.changeSeq ?? 0) === 0) !== (record.changePrev === null)) return "changePrev is null for a change's first record, and only for it";
-  return [record.prev, record.changePrev].every((d) => d === null || (typeof d === 'string' && isDigest(d))) ? null : 'prev or changePrev is not a digest';
+  return isLink(record.prev) && isLink(record.changePrev) ? null : 'prev or changePrev is not a digest';
 }
 
 /**
@@ -126,6 +141,13 @@ function bodyText(record: LedgerRecord): string {
 
 const KEYS = ['actor', 'at', 'body', 'change', 'changePrev', 'changeSeq', 'objects', 'prev', 'seq', 'type', 'v'];
 
+/** Whether the keys are a record's, no more and no fewer. They are in canonical order. */
+function hasItsKeys(value: object): boolean {
+  let at = 0;
+  for (const key in value) if (KEYS[at++] !== key) return false;
+  return at === KEYS.length;
+}
+
 /** The record that `bytes` spell. @throws LedgerError `malformed` or `too-large` unless {@link encodeRecord} could have written exactly these bytes. */
 export function decodeRecord(bytes: Uint8Array): LedgerRecord {
   if (bytes.byteLength > RECORD_BYTES_MAX) throw new LedgerError('too-large', `a record of ${bytes.byteLength} bytes`);
@@ -137,8 +159,7 @@ export function decodeRecord(bytes: Uint8Array): LedgerRecord {
     throw new LedgerError('malformed', `not a record: ${cause.message}`, { cause });
   }
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new LedgerError('malformed', 'not a record: not an object');
-  const keys = Object.keys(value);
-  if (keys.length !== KEYS.length || !KEYS.every((key, i) => keys[i] === key)) throw new LedgerError('malformed', `not a record: its keys are ${keys.join(', ').slice(0, 200)}`);
+  if (!hasItsKeys(value)) throw new LedgerError('malformed', `not a record: its keys are ${Object.keys(value).join(', ').slice(0, 200)}`);
   const record = value as unknown as LedgerRecord;
   const fault = faultOf(record) ?? chainFaultOf(record);
   if (fault !== null) throw new LedgerError('malformed', `not a record: ${fault}`);

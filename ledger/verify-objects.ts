@@ -57,29 +57,47 @@ class ObjectStream {
     }
   }
 
-  /** `length` bytes at the cursor, or null where the file has fewer left. */
-  async #peek(length: number, skip = 0): Promise<Buffer | null> {
+  /** Bytes of the file from the cursor on, `skip` of them left out. */
+  #left(skip: number): number {
+    return (this.#files[this.#file]?.bytes ?? 0) - this.#offset - skip;
+  }
+
+  /** Reads on, unless `length` bytes at the cursor are in memory or the file has fewer left. Null for nothing to wait for: a promise an object costs more than its hash. */
+  load(length: number, skip = 0): Promise<void> | null {
     const from = this.#offset + skip;
-    const left = (this.#files[this.#file]?.bytes ?? 0) - from;
-    if (left < length) return null;
-    if (from < this.#chunkAt || from + length > this.#chunkAt + this.#chunk.length) {
-      const bytes = await this.#disk.readRange(this.#files[this.#file]!.path, from, Math.min(left, Math.max(length, CHUNK_BYTES)));
+    const left = this.#left(skip);
+    if (left < length || (from >= this.#chunkAt && from + length <= this.#chunkAt + this.#chunk.length)) return null;
+    return this.#disk.readRange(this.#files[this.#file]!.path, from, Math.min(left, Math.max(length, CHUNK_BYTES))).then((bytes) => {
       this.#chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
       this.#chunkAt = from;
-    }
-    return this.#chunk.subarray(from - this.#chunkAt, from - this.#chunkAt + length);
+    });
   }
 
-  /** The header at the cursor; null at the end. @throws LedgerError `malformed`. */
-  async header(): Promise<{ length: number; erased: boolean; digest: string } | null> {
+  /** `length` bytes at the cursor, which were loaded, or null where the file has fewer left. */
+  #peek(length: number, skip: number): Buffer | null {
+    const at = this.#offset + skip - this.#chunkAt;
+    return this.#left(skip) < length ? null : this.#chunk.subarray(at, at + length);
+  }
+
+  /** Moves to where the next header is, if there is one, and loads it. */
+  loadHeader(): Promise<void> | null {
     this.#settle();
-    if (this.isAtEnd || this.#offset >= this.#files[this.#file]!.bytes) return null;
-    return decodeObjectHeader((await this.#peek(OBJECT_HEADER_BYTES)) ?? new Uint8Array(0));
+    return this.load(OBJECT_HEADER_BYTES);
   }
 
-  /** The payload at the cursor, moving past it. @throws LedgerError `malformed` where it is cut short. */
-  async payload(length: number): Promise<Uint8Array> {
-    const bytes = await this.#peek(length, OBJECT_HEADER_BYTES);
+  /** The header at the cursor, which was loaded; null at the end. @throws LedgerError `malformed`. */
+  header(): { length: number; erased: boolean; digest: string } | null {
+    if (this.isAtEnd || this.#offset >= this.#files[this.#file]!.bytes) return null;
+    return decodeObjectHeader(this.#peek(OBJECT_HEADER_BYTES, 0) ?? new Uint8Array(0));
+  }
+
+  loadPayload(length: number): Promise<void> | null {
+    return this.load(length, OBJECT_HEADER_BYTES);
+  }
+
+  /** The payload at the cursor, which was loaded, moving past it. @throws LedgerError `malformed` where it is cut short. */
+  payload(length: number): Uint8Array {
+    const bytes = this.#peek(length, OBJECT_HEADER_BYTES);
     if (bytes === null) throw new LedgerError('malformed', 'an object that is cut short');
     this.#offset += OBJECT_HEADER_BYTES + length;
     return bytes;
@@ -119,41 +137,56 @@ export class ObjectWalk {
     return this.#erased.size;
   }
 
-  /** Checks the objects that `record` names. @throws Finding. */
-  async record(record: LedgerRecord): Promise<void> {
+  /** Checks the objects that `record` names; null for a record that names none, which is at once. @throws Finding. */
+  record(record: LedgerRecord): Promise<void> | null {
     if (this.#current.size > 0) this.#current = new Map();
+    for (const digest of erasedBy(record)) this.#named.add(digest);
+    return record.objects.length === 0 ? null : this.#take(record);
+  }
+
+  async #take(record: LedgerRecord): Promise<void> {
     for (const digest of record.objects) {
-      if (!(await this.#takeNext(digest, record.seq)) && (await this.#find(digest)) === null) {
+      const loadingHeader = this.#stream.loadHeader();
+      if (loadingHeader !== null) await loadingHeader;
+      const header = this.#nextHeader(record.seq);
+      if (header?.digest === digest) {
+        const loading = this.#stream.loadPayload(header.length);
+        if (loading !== null) await loading;
+        this.#takeNext(header, record.seq);
+      } else if ((await this.#find(digest)) === null) {
         throw new Finding('INTEGRITY', `object ${digest}, which record ${record.seq} names, is not in ${this.#stream.path}: it is missing or altered`, record.seq);
       }
     }
-    for (const digest of erasedBy(record)) this.#named.add(digest);
   }
 
-  /** Whether the object at the cursor is `digest`; then it has been checked and passed. */
-  async #takeNext(digest: string, seq: number): Promise<boolean> {
-    const bad = (message: string): Finding => new Finding('INTEGRITY', `${message}, in ${this.#stream.path}; record ${seq} names it`, seq);
-    let header: { length: number; erased: boolean; digest: string } | null;
+  #bad(message: string, seq: number): Finding {
+    return new Finding('INTEGRITY', `${message}, in ${this.#stream.path}; record ${seq} names it`, seq);
+  }
+
+  #nextHeader(seq: number): ReturnType<ObjectStream['header']> {
     try {
-      header = await this.#stream.header();
+      return this.#stream.header();
     } catch (error) {
-      throw bad(messageOf(error));
+      throw this.#bad(messageOf(error), seq);
     }
-    if (header?.digest !== digest) return false;
+  }
+
+  /** Checks the object at the cursor, whose header this is, and passes it. */
+  #takeNext(header: NonNullable<ReturnType<ObjectStream['header']>>, seq: number): void {
+    const { digest } = header;
     const { place } = this.#stream;
     let payload: Uint8Array;
     try {
-      payload = await this.#stream.payload(header.length);
+      payload = this.#stream.payload(header.length);
     } catch (error) {
-      throw bad(messageOf(error));
+      throw this.#bad(messageOf(error), seq);
     }
     const fault = payloadFault({ digest, erased: header.erased, payload });
-    if (fault !== null) throw bad(fault);
+    if (fault !== null) throw this.#bad(fault, seq);
     if (header.erased) this.#erased.set(digest, seq);
     this.#current.set(digest, header.erased ? null : payload);
     this.#remember(digest, place);
     this.#count++;
-    return true;
   }
 
   #remember(digest: string, place: ObjectPlace): void {
@@ -174,7 +207,8 @@ export class ObjectWalk {
     const stream = new ObjectStream(this.#disk, this.#files);
     const { segment, offset } = this.#stream.place;
     for (;;) {
-      const header = await stream.header();
+      await stream.loadHeader();
+      const header = stream.header();
       const { place } = stream;
       if (header === null || place.segment > segment || (place.segment === segment && place.offset >= offset)) return index;
       index.add(header.digest, place);

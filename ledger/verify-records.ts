@@ -54,16 +54,18 @@ export async function passRecords(options: PassOptions): Promise<PassResult> {
   for (let first = 0; first < checkpoint.size; first += TILE_WIDTH) {
     options.signal?.throwIfAborted();
     const bundle = await bundles.next(first, heads.last);
-    for (const [i, leaf] of bundle.leaves.entries()) {
+    for (let i = 0; i < bundle.records.length; i++) {
       const record = bundle.records[i]!;
+      const leaf = bundle.leaves[i]!;
       const fault = heads.faultOf(record);
       if (fault !== null) throw new Finding('COMPLETENESS', chainMessage(record, fault), record.seq);
       const falseHeads = headsFaultOf(record, heads);
       if (falseHeads !== null) throw new Finding('COMPLETENESS', falseHeads, record.seq);
-      heads.advance(record, leaf);
+      heads.advance(record, leaf, bundle.digests[i]);
       frontier.push(leaf);
       if (frontier.size === options.rootAt) rootThere = frontier.root();
-      await objects.record(record);
+      const brought = objects.record(record);
+      if (brought !== null) await brought;
       options.anchors.record(record, time.note(record));
       const told = options.onRecord(record);
       if (told !== undefined) await told;
@@ -112,11 +114,11 @@ class Bundles {
     if (bytes === null) {
       throw new Finding('INTEGRITY', `the checkpoint covers ${checkpoint.size} records, and ${bundlePath(first / TILE_WIDTH, width)}, with records ${first} to ${first + width - 1}, is missing${await this.#missingAfter(first / TILE_WIDTH)}`, first);
     }
-    const hashes = tile?.byteLength === width * HASH_BYTES ? splitHashes(tile) : null;
-    const checked = hashes === null ? null : answer === null ? checkBundle(bytes, hashes, first, lastLeaf) : checkedElsewhere(answer, bytes, hashes, lastLeaf);
+    const whole = tile?.byteLength === width * HASH_BYTES ? { first, bytes, tile } : null;
+    const checked = whole === null ? null : answer === null ? checkBundle(whole, lastLeaf) : checkedElsewhere(answer, whole, lastLeaf);
     if (checked !== null) return checked;
     const path = tilePath(0, first / TILE_WIDTH, width);
-    const found = diagnoseBundle(bytes, hashes, first, width, lastLeaf);
+    const found = diagnoseBundle(bytes, whole === null ? null : splitHashes(whole.tile), first, width, lastLeaf);
     if (found !== null) throw new Finding('INTEGRITY', found.message, found.seq);
     throw new Finding('INTEGRITY', `${path}, the tile of records ${first} to ${first + width - 1}, is ${tile === null ? 'missing' : 'not whole'}`, first);
   }

@@ -7,6 +7,7 @@ import { canonicalBytes, digestOf, parseStrict, type JsonObject, type LedgerReco
 import { changeEventBodies, type Attached, type ChangeEvent, type ChangeEventType, type NewEvent } from '../change/events.ts';
 import { proseSchema } from '../protocol/disclosure.ts';
 import { bundleListingSchema } from '../protocol/policy-bundle.ts';
+import { parseBy } from '../protocol/compiled.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { actedReportSchema, dsseSchema, readReportSchema, REFUSALS, revokedReportSchema } from '../protocol/signed.ts';
@@ -139,7 +140,7 @@ export async function toEvent(stored: LedgerRecord, readObject: ReadObject): Pro
   if (record.change === null || !isChangeEventType(record.type)) throw new MalformedRecord(record.seq, `${record.type} is not an event of a change`);
   if (!principalSchema.safeParse(record.actor).success) throw new MalformedRecord(record.seq, 'the actor is not a principal');
   const { body, prose } = await revealed(record, stored.v, readObject).catch(asMalformed(record.seq));
-  const parsed = changeEventBodies[record.type].safeParse(body);
+  const parsed = parseBy<unknown>(changeEventBodies[record.type], body);
   if (!parsed.success) throw new MalformedRecord(record.seq, z.prettifyError(parsed.error));
   // The union is tied together by `type`: the schema of this type has accepted this body.
   const event = { type: record.type, actor: record.actor, body: parsed.data } as NewEvent;
@@ -159,7 +160,7 @@ async function attachments(event: NewEvent, record: LedgerRecord, readObject: Re
     if (digest === null || !record.objects.includes(digest)) return undefined;
     const bytes = await readObject(digest);
     if (bytes === null) return undefined;
-    const parsed = schema.safeParse(parseStrict(bytes));
+    const parsed = parseBy(schema, parseStrict(bytes));
     if (!parsed.success) throw new MalformedRecord(record.seq, `object ${digest} is not what the record says: ${z.prettifyError(parsed.error)}`);
     return parsed.data;
   };

@@ -26,6 +26,7 @@ import { openCases } from './check-offboarding.ts';
 import { checkUndone } from './check-rotation.ts';
 import { openTargets } from './check-target.ts';
 import { checkLeftOpen } from './check-window.ts';
+import { checkedOnce } from './checked-once.ts';
 import { openCounting, type WorkflowCounts } from './counts.ts';
 import { erasedStatesOf, withStandIn } from './erased.ts';
 import { outOfOrder } from './order.ts';
@@ -85,8 +86,9 @@ export interface Workflow {
   finish(): Promise<WorkflowFindings>;
 }
 
-export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, proven = null, isPartial = false, onChange, followed }: WorkflowOptions): Workflow {
+export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, proven: elsewhere = null, isPartial = false, onChange, followed }: WorkflowOptions): Workflow {
   const logId = logIdOf(origin);
+  const proven = checkedOnce(elsewhere);
   const open = new Map<string, Audited>();
   const surroundings: Surroundings = {
     believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [], proven }, locks: openLocks(trust), cases: openCases(open), extensions: openExtensions(open),

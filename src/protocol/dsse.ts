@@ -4,7 +4,8 @@
  * @see https://github.com/secure-systems-lab/dsse/blob/master/protocol.md
  */
 import type { z } from 'zod';
-import { canonicalBytes, digestOf, parseStrict, type Signer, type Verifier } from '../../ledger/index.ts';
+import { canonicalBytes, digestOf, JsonError, parseCanonical, parseStrict, type JsonValue, type Signer, type Verifier } from '../../ledger/index.ts';
+import { parseBy } from './compiled.ts';
 import { ProtocolError } from './errors.ts';
 import type { Dsse } from './signed.ts';
 
@@ -64,26 +65,53 @@ export function openDsse<T>(envelope: Dsse, payloadType: string, schema: z.ZodTy
  * What was read of an envelope, by the schema that it was read with: each is read at every check and every fold that its record goes through.
  * Whoever reads one may keep it, and not change it.
  */
-const read = new WeakMap<Dsse, { readonly payload: string; readonly bySchema: Map<z.ZodType, unknown> }>();
+const read = new WeakMap<Dsse, Read>();
+
+interface Read {
+  readonly payload: string;
+  /** null until it is first asked for. */
+  json: Json | null;
+  readonly bySchema: Map<z.ZodType, unknown>;
+}
+interface Json {
+  readonly value: JsonValue;
+  readonly isCanonical: boolean;
+}
 
 /** The document inside, its signature *not* looked at: for those who wrote it, or who only fold what was recorded. */
 export function readPayload<T>(envelope: Dsse, schema: z.ZodType<T>): T {
   let known = read.get(envelope);
-  if (known?.payload !== envelope.payload) read.set(envelope, (known = { payload: envelope.payload, bySchema: new Map() }));
-  if (!known.bySchema.has(schema)) known.bySchema.set(schema, parsePayload(envelope, schema));
+  if (known?.payload !== envelope.payload) read.set(envelope, (known = { payload: envelope.payload, json: null, bySchema: new Map() }));
+  if (!known.bySchema.has(schema)) known.bySchema.set(schema, parsePayload((known.json ??= jsonOf(Buffer.from(envelope.payload, 'base64'))), schema));
   return known.bySchema.get(schema) as T;
 }
 
-function parsePayload<T>(envelope: Dsse, schema: z.ZodType<T>): T {
-  const payload = Buffer.from(envelope.payload, 'base64');
-  let value: unknown;
+function parsePayload<T>({ value, isCanonical }: Json, schema: z.ZodType<T>): T {
+  const parsed = parseBy(schema, value);
+  if (!parsed.success) throw new ProtocolError('malformed', parsed.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`).join('; '));
+  if (!isCanonical || !isSameJson(parsed.data, value)) throw new ProtocolError('malformed', 'payload is not in canonical form');
+  return parsed.data;
+}
+
+function jsonOf(payload: Uint8Array): Json {
   try {
-    value = parseStrict(payload);
+    return { value: parseCanonical(payload), isCanonical: true };
+  } catch (error) {
+    if (!(error instanceof JsonError)) throw error;
+  }
+  try {
+    return { value: parseStrict(payload), isCanonical: false };
   } catch (cause) {
     throw new ProtocolError('malformed', 'payload is not strict JSON', { cause });
   }
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) throw new ProtocolError('malformed', parsed.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`).join('; '));
-  if (!Buffer.from(canonicalBytes(parsed.data as object)).equals(payload)) throw new ProtocolError('malformed', 'payload is not in canonical form');
-  return parsed.data;
+}
+
+/** Whether what a schema made of a value is that value: no schema of a signed document drops, adds or changes anything. */
+function isSameJson(a: unknown, b: JsonValue | undefined): boolean {
+  if (typeof a !== 'object' || a === null) return a === b;
+  if (typeof b !== 'object' || b === null || Array.isArray(a) !== Array.isArray(b)) return false;
+  const members = a as Readonly<Record<string, unknown>>;
+  const others = b as Readonly<Record<string, JsonValue>>;
+  const keys = Object.keys(members);
+  return keys.length === Object.keys(others).length && keys.every((key) => Object.hasOwn(others, key) && isSameJson(members[key], others[key]));
 }

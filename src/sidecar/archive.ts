@@ -2,6 +2,7 @@
  * Moving what is old of a ledger to an archive, so that a sidecar goes on without it: nothing is moved that a start from the snapshot reads, nor any record of a
  * change that is open, or that may have to be taken back. What has to end does not wait for an archive.
  */
+import { randomBytes } from 'node:crypto';
 import { archiveLedger, beginJournalFile, compactJournal, LedgerError, nodeDisk, openLog, readMoved, TILE_WIDTH, type Archived, type Log, type LogOptions, type LogSigner } from '../../ledger/index.ts';
 import { readSnapshot, type SnapshotPlace } from '../engine/snapshot.ts';
 import { openStore } from '../engine/store.ts';
@@ -57,7 +58,7 @@ async function settle(own: LogOptions, { before: asked, nowMs }: ArchivingOption
   const log = await openLog(own);
   try {
     const place: SnapshotPlace = { disk, directory: 'state', signer, code: await codeVersion(), every: { running: Infinity, closing: 1 } };
-    const store = await openStore(log, { nowMs, actor: `sidecar:${log.logId}`, changed: () => undefined, snapshots: place });
+    const store = await openStore(log, { nowMs, actor: `sidecar:${log.logId}`, random: randomBytes, changed: () => undefined, snapshots: place });
     await store.close();
     const snapshot = await readSnapshot(place, log, undefined);
     if (snapshot === null) throw new LedgerError('unwritable', 'no snapshot of the state could be kept, and without one a start would read all that is to be moved');

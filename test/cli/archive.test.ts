@@ -3,8 +3,9 @@ import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, r
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { bundlePath, generateSignerKey, nodeDisk, openLog } from '../../ledger/index.ts';
-import { systemDraft, toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
+import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import { startSidecar } from '../../src/sidecar/start.ts';
+import { draftOf } from '../support/drafts.ts';
 import { makeInstallation, TOKENS, type Installation } from '../support/installation.ts';
 import { scriptedExecutor } from '../support/scripted-executor.ts';
 import { cleanStory, EXECUTOR, keys, ORIGIN, PROVISION, sidecar, START_MS, toldUntilActive, toldUntilArmed, toldUntilDecided, trustFiles, type Beat } from '../support/story.ts';
@@ -17,7 +18,7 @@ const ledger = (...argv: string[]): Promise<Ran> => desk.run('ledger', ...argv, 
 const over = cleanStory();
 /** Its lease runs: it must be taken back yet. */
 const open = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS + 5_000_000)));
-const asDrafts = (beats: readonly Beat[]): DraftWithObjects[] => beats.map(({ changeId, event, atMs }) => toDraft(changeId, event, atMs));
+const asDrafts = (beats: readonly Beat[]): DraftWithObjects[] => beats.map(({ changeId, event, atMs }) => draftOf(changeId, event, atMs));
 
 async function append(drafts: readonly DraftWithObjects[]): Promise<void> {
   const log = await openLog({ origin: ORIGIN, disk: nodeDisk(at('data')), directory: 'ledger', journal: 'journal', signer: keys.log, now: () => START_MS });
