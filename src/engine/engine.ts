@@ -28,6 +28,7 @@ import { sweepSpent } from './clearing.ts';
 import { createDiscoveries, type Discoveries } from './discoveries.ts';
 import { revokeNow } from './early.ts';
 import { createEraser, type Eraser } from './erasing.ts';
+import { evaluateRequest, type Evaluation } from './evaluate.ts';
 import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
@@ -140,6 +141,8 @@ export interface Engine {
   locks(): readonly Lock[];
   /** Objects are forgotten, on record: see {@link Eraser}. */
   erase: Eraser['erase'];
+  /** What would become of the request if it were made now. Records nothing and gives nothing. `extended`: the change whose lease an `extend` is about. */
+  evaluate(requester: readonly string[], request: ChangeRequest, extended: ChangeState | null): Promise<Evaluation>;
   /** One sentence that says why the change is not going on; null where it waits for nothing, or for what its state says. */
   waitingFor(changeId: string): string | null;
   /** What a receiver of webhooks took in, or never did. */
@@ -391,6 +394,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     },
     locks: () => store.locks(),
     erase: createEraser(context).erase,
+    evaluate: (requester, request, extended) => evaluateRequest(context, requester, request, extended),
     waitingFor: (changeId) => waitingFor(context, changeId),
     async recordNotification(changeId, outcome) {
       await store.load(changeId);
