@@ -111,7 +111,7 @@ export function decodeUtf8(bytes: Uint8Array): string {
 /**
  * The value of an I-JSON text in any spacing, key order and escaping.
  *
- * @param limits `maxBytes` (default 1 MiB) and `maxDepth` (default and at most 32).
+ * @param limits `maxBytes` (default 1 MiB), `maxDepth` (default and at most 32), and `numbers` (default: safe integers alone).
  * @throws JsonError with a JSON pointer to the first fault.
  */
 export function parseStrict(bytes: Uint8Array, limits: JsonLimits = {}): JsonValue {
@@ -119,7 +119,7 @@ export function parseStrict(bytes: Uint8Array, limits: JsonLimits = {}): JsonVal
   if (bytes.byteLength > maxBytes) throw new JsonError('too-large', '', `more than ${maxBytes} bytes`);
   const text = decodeUtf8(bytes);
   const maxDepth = Math.min(limits.maxDepth ?? JSON_DEPTH_MAX, JSON_DEPTH_MAX);
-  return parseIfPlainlyCanonical(text, maxDepth) ?? parseText(text, maxDepth);
+  return parseIfPlainlyCanonical(text, maxDepth) ?? parseText(text, maxDepth, limits.numbers);
 }
 
 /**

@@ -4,12 +4,13 @@ import { hasLoneSurrogate, JSON_DEPTH_MAX, JsonError, pointerTo, type JsonErrorC
 interface Cursor {
   readonly text: string;
   readonly maxDepth: number;
+  readonly numbers: 'integers' | 'any';
   at: number;
 }
 
 /** The value of the whole of `text`. @throws JsonError. */
-export function parseText(text: string, maxDepth = JSON_DEPTH_MAX): JsonValue {
-  const cursor: Cursor = { text, maxDepth, at: 0 };
+export function parseText(text: string, maxDepth = JSON_DEPTH_MAX, numbers: Cursor['numbers'] = 'integers'): JsonValue {
+  const cursor: Cursor = { text, maxDepth, numbers, at: 0 };
   const value = parseValue(cursor, '', 0);
   skipSpace(cursor);
   if (cursor.at < text.length) fail('syntax', '', `more text after the value, at offset ${cursor.at}`);
@@ -64,6 +65,10 @@ function parseNumber(cursor: Cursor, pointer: string): number {
   if (spelled === undefined) fail('syntax', pointer, `not JSON, at offset ${cursor.at}`);
   cursor.at += spelled.length;
   const value = Number(spelled);
+  if (cursor.numbers === 'any') {
+    if (!Number.isFinite(value)) fail('not-integer', pointer, 'a number beyond IEEE 754');
+    return value;
+  }
   if (!INTEGER.test(spelled) || !Number.isSafeInteger(value)) fail('not-integer', pointer, 'a number that is not a safe integer');
   return value;
 }

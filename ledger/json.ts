@@ -27,6 +27,8 @@ export const JSON_BYTES_MAX = 1_048_576;
 export interface JsonLimits {
   readonly maxBytes?: number;
   readonly maxDepth?: number;
+  /** `any` takes every finite number of JSON, as I-JSON does, for documents that are read and neither hashed nor written again. Default: safe integers. */
+  readonly numbers?: 'integers' | 'any';
 }
 
 export function pointerTo(parent: string, key: string | number): string {

@@ -6,7 +6,7 @@ import { ClientError } from './errors.ts';
 import type { Client } from './index.ts';
 import { persist, type AccessPorts } from './persist.ts';
 
-/** How long a sidecar that does not answer is asked before anything is recorded. */
+/** Long enough for a sidecar that is started again. */
 const FIRST_ANSWER_MS = 30_000;
 /** … and told that a change is not wanted any more. */
 const GIVING_UP_MS = 30_000;
@@ -15,6 +15,8 @@ export interface Asking {
   readonly client: Client;
   readonly ports: AccessPorts;
   readonly timeoutMs: number;
+  /** How long a sidecar that does not answer is asked before anything is recorded. Default: {@link FIRST_ANSWER_MS}. */
+  readonly askTimeoutMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly seen?: ((change: ChangeView) => void) | undefined;
 }
@@ -34,7 +36,7 @@ const isEnded = (state: ChangeView['state']): state is keyof typeof ENDED => Obj
 export async function askAndWait(asking: Asking, request: ChangeRequest, idempotencyKey: string, isReady: (change: ChangeView) => boolean): Promise<ChangeView> {
   const { client, ports, signal } = asking;
   const untilMs = ports.nowMs() + asking.timeoutMs;
-  const recorded = await persist(() => client.request(request, { idempotencyKey }), ports, ports.nowMs() + FIRST_ANSWER_MS, signal);
+  const recorded = await persist(() => client.request(request, { idempotencyKey }), ports, ports.nowMs() + (asking.askTimeoutMs ?? FIRST_ANSWER_MS), signal);
   let latest = recorded;
   const seen = (change: ChangeView): void => {
     latest = change;

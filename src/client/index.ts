@@ -9,6 +9,7 @@
  */
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
+import type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 import type {
   ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, Readiness, ReconcileBody,
   ReconciliationList, RevokeAllAnswer, RevokeAnswer,
@@ -21,6 +22,8 @@ export { AccessError, WorkError, type AccessErrorCode } from './access-error.ts'
 export { withAccess, type Access, type AccessOptions, type AccessOutcome, type CalledRequest, type LeasedRequest } from './with-access.ts';
 export type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 export type { ChangeRequest } from '../protocol/request.ts';
+export { formatEntitlementId, formatTargetId } from '../protocol/resource-id.ts';
+export type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 export type {
   ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, Readiness,
   ReconcileBody, ReconciliationList, ReconciliationView, RevokeAllAnswer, RevokeAnswer,
@@ -30,6 +33,8 @@ export type ConnectOptions = WireOptions;
 
 /** A pack is looked for in the whole ledger before its first byte comes. */
 const PACK_TIMEOUT_MS = 900_000;
+/** Evaluations of one request take turns. */
+const BATCH_TIMEOUT_MS = 20_000;
 
 export interface ListOptions {
   readonly state?: ChangeView['state'];
@@ -54,6 +59,10 @@ export interface WaitOptions {
 export interface Client {
   /** The recorded change. The same `idempotencyKey` and request give the same change again. */
   request(change: ChangeRequest, options?: { idempotencyKey?: string; waitSeconds?: number }): Promise<ChangeView>;
+  /** Whether a change would go ahead now with nobody's approval, as AuthZEN asks it: `decision` true is a yes, and nothing else is. Records nothing. */
+  evaluate(evaluation: EvaluationRequest): Promise<EvaluationResponse>;
+  /** The same of up to 50 of them, in their order; fewer answers where `semantic` stops before the end. */
+  evaluateAll(evaluations: readonly EvaluationRequest[], semantic?: 'execute_all' | 'deny_on_first_deny' | 'permit_on_first_permit'): Promise<readonly EvaluationResponse[]>;
   get(changeId: string): Promise<ChangeView>;
   list(options?: ListOptions): Promise<ChangeList>;
   /** The change once `until` holds, or as it is when the time is over: the caller looks at `state`. */
@@ -128,6 +137,17 @@ export function connect(options: ConnectOptions): Client {
   return {
     request: (request, options) => ask('/v1/changes', request, options),
     extend: (changeId, extension, options) => ask(change(changeId, '/extend'), extension, options),
+    async evaluate(evaluation) {
+      const answered = await wire.send<EvaluationResponse>('POST', '/access/v1/evaluation', { body: evaluation });
+      return asDecided(answered);
+    },
+    async evaluateAll(evaluations, semantic = 'execute_all') {
+      // An empty list is another question to the standard.
+      if (evaluations.length === 0) return [];
+      const answered = await wire.send<{ evaluations?: unknown } | null>('POST', '/access/v1/evaluations', { body: { evaluations, options: { evaluations_semantic: semantic } }, timeoutMs: wire.timeoutMs + BATCH_TIMEOUT_MS });
+      if (!Array.isArray(answered?.evaluations)) throw new ClientError('unexpected-answer', 'an answer without decisions', { body: answered });
+      return (answered.evaluations as EvaluationResponse[]).map(asDecided);
+    },
     get: (changeId) => wire.send<ChangeView>('GET', change(changeId)),
     list: (filter = {}) =>
       wire.send<ChangeList>('GET', `/v1/changes${query({ state: filter.state, subject: filter.subject, kind: filter.kind, limit: filter.limit?.toString(), cursor: filter.cursor })}`),
@@ -181,6 +201,12 @@ export function connect(options: ConnectOptions): Client {
       }
     },
   };
+}
+
+/** A decision that is no boolean is none. */
+function asDecided(answered: EvaluationResponse | null): EvaluationResponse {
+  if (typeof answered?.decision !== 'boolean') throw new ClientError('unexpected-answer', 'an answer without a decision', { body: answered });
+  return answered;
 }
 
 function isReadiness(body: unknown): body is Readiness {

@@ -30,7 +30,7 @@ export async function runAsCaller<T>(
   const { workTimeout = 'PT10M', timeoutMs = WAIT_MS.decision, signal, seen } = options;
   const key = newRunKey(ports.random);
   const full = { ...request, caller: { key: key.publicKey, timeout: workTimeout } } as ChangeRequest;
-  const change = await askAndWait({ client, ports, timeoutMs, signal, seen }, full, Buffer.from(ports.random(16)).toString('hex'), isMine);
+  const change = await askAndWait({ client, ports, timeoutMs, askTimeoutMs: options.askTimeoutMs, signal, seen }, full, Buffer.from(ports.random(16)).toString('hex'), isMine);
   const { run, access } = await takeUp({ client, ports, options }, request, change, key, trust, heads, durationSeconds(workTimeout) * 1000);
   return report({ client, ports, options }, change, run, await attempt(work, access));
 }

@@ -15,7 +15,7 @@ export async function runWithLease<T>(
   if ((request as { duration?: string }).duration === undefined) throw new TypeError('withAccess needs a duration');
   const { timeoutMs = WAIT_MS.decision, signal, seen } = options;
   const idempotencyKey = options.idempotencyKey ?? Buffer.from(ports.random(16)).toString('hex');
-  const change = await askAndWait({ client, ports, timeoutMs, signal, seen }, request, idempotencyKey, isActive);
+  const change = await askAndWait({ client, ports, timeoutMs, askTimeoutMs: options.askTimeoutMs, signal, seen }, request, idempotencyKey, isActive);
   let value: T;
   try {
     value = await work(accessOf(change, options, ports));

@@ -69,14 +69,13 @@ export function openWire(options: WireOptions): Wire {
     timeoutMs,
     async send<T>(method: 'GET' | 'POST', path: string, sending: Sending = {}): Promise<T> {
       const { status, taken } = await exchange(method, path, sending, collect);
-      const body = parse(taken, status);
-      if (isGood(status)) return body as T;
-      throw errorOf(status, body);
+      if (isGood(status)) return parse(taken, status) as T;
+      throw errorOf(status, problemIn(taken, status));
     },
     async receive(method, path, sending = {}) {
       const take = async (incoming: IncomingMessage): Promise<IncomingMessage | Buffer> => (isGood(incoming.statusCode ?? 0) ? incoming : collect(incoming));
       const { status, taken } = await exchange<IncomingMessage | Buffer>(method, path, sending, take);
-      if (Buffer.isBuffer(taken)) throw errorOf(status, parse(taken, status));
+      if (Buffer.isBuffer(taken)) throw errorOf(status, problemIn(taken, status));
       return piecesOf(taken, place);
     },
   };
@@ -109,6 +108,12 @@ function parse(bytes: Buffer, status: number): unknown {
   } catch (cause) {
     throw new ClientError('unexpected-answer', `status ${status} with a body that is not JSON`, { status, cause });
   }
+}
+
+/** The problem of an answer that is an error; on AuthZEN's routes it is text that begins with the code. */
+function problemIn(bytes: Buffer, status: number): unknown {
+  const [, code, detail] = /^([a-z-]{1,64}): ([^\n]*)\n$/.exec(bytes.subarray(0, 4096).toString('utf8')) ?? [];
+  return code === undefined ? parse(bytes, status) : { code, detail };
 }
 
 function errorOf(status: number, body: unknown): ClientError {

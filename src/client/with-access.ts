@@ -41,6 +41,8 @@ export interface AccessOptions {
   readonly trust?: string;
   /** How long to wait until the code may run, in ms. Then the change is withdrawn. Default: 10 minutes. */
   readonly timeoutMs?: number;
+  /** How long a sidecar that does not answer is asked before anything is recorded, in ms. Default: 30 s. */
+  readonly askTimeoutMs?: number;
   /** ISO 8601: how long the caller's code may take until its outcome is taken for unknown. Default: `PT10M`. */
   readonly workTimeout?: string;
   /** How long a sidecar that does not answer is told what became of the code, in ms. Default: 5 minutes. */

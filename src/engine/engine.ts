@@ -28,6 +28,7 @@ import { sweepSpent } from './clearing.ts';
 import { createDiscoveries, type Discoveries } from './discoveries.ts';
 import { revokeNow } from './early.ts';
 import { createEraser, erasedUnder, type Eraser } from './erasing.ts';
+import { evaluateRequest, type Evaluation } from './evaluate.ts';
 import { createExecutorHeads, type ExecutorHeads } from './executor-heads.ts';
 import { newChangeId, newLockId } from './ids.ts';
 import { turnedAway } from './extending.ts';
@@ -142,6 +143,8 @@ export interface Engine {
   erase: Eraser['erase'];
   /** Under which record each of these objects was erased; those that were not are left out. @throws LedgerError */
   erasedUnder(digests: ReadonlySet<string>): Promise<ReadonlyMap<string, number>>;
+  /** What would become of the request if it were made now. Records nothing and gives nothing. `extended`: the change whose lease an `extend` is about. */
+  evaluate(requester: readonly string[], request: ChangeRequest, extended: ChangeState | null): Promise<Evaluation>;
   /** One sentence that says why the change is not going on; null where it waits for nothing, or for what its state says. */
   waitingFor(changeId: string): string | null;
   /** What a receiver of webhooks took in, or never did. */
@@ -398,6 +401,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     locks: () => store.locks(),
     erase: createEraser(context).erase,
     erasedUnder: (digests) => erasedUnder(context, digests),
+    evaluate: (requester, request, extended) => evaluateRequest(context, requester, request, extended),
     waitingFor: (changeId) => waitingFor(context, changeId),
     async recordNotification(changeId, outcome) {
       await store.load(changeId);

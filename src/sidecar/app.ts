@@ -3,7 +3,10 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { Hono, type Context } from 'hono';
-import type { Authenticated, Role, Tokens } from '../identity/tokens.ts';
+import type { Tokens } from '../identity/tokens.ts';
+import { authorise } from './authorise.ts';
+import { authzenRefusal, changeEvaluator, createAuthzenRouter } from './authzen/router.ts';
+import { isAuthzenPath } from './authzen/routes.ts';
 import { check, readBody } from './body.ts';
 import type { Call, Handlers, Reply } from './call.ts';
 import { callerHandlers } from './caller.ts';
@@ -24,6 +27,8 @@ export interface AppOptions extends SidecarContext {
   readonly tokens: Tokens;
   /** Names that this sidecar answers to, beside {@link OWN_HOSTS}; no ports. */
   readonly hosts: readonly string[];
+  /** Where it is reached, `https://…`, for those who discover it (AuthZEN). */
+  readonly publicUrl?: string | undefined;
 }
 
 /** What the Node adapter hands over; a test that calls the app directly has none of it. */
@@ -40,7 +45,11 @@ export function createApp(options: AppOptions): Hono<Env> {
   };
   // Each handler fits its own route; the loop below pairs them by name, which the compiler cannot follow.
   const byName = handlers as unknown as Readonly<Record<string, AnyHandler>>;
-  const hosts = new Set([...OWN_HOSTS, ...options.hosts.map((host) => host.toLowerCase())]);
+  const refuse = (c: Context<Env>, problem: Problem): Response => {
+    const path = rawPath(c.req, c.env);
+    return isAuthzenPath(path) ? authzenRefusal(problem, c.req.raw) : refusal(problem, path);
+  };
+  const hosts = new Set([...OWN_HOSTS, ...options.hosts.map((host) => host.toLowerCase()), ...(options.publicUrl === undefined ? [] : [new URL(options.publicUrl).hostname])]);
   const app = new Hono<Env>();
 
   app.use('*', async (c, next) => {
@@ -64,7 +73,8 @@ export function createApp(options: AppOptions): Hono<Env> {
       throw new Problem('method-not-allowed', `allowed here: ${allowed.join(', ')}`, { headers: { allow: allowed.join(', ') } });
     });
   }
-  app.notFound((c) => refusal(new Problem('not-found', 'no resource of this name'), rawPath(c.req, c.env)));
+  app.route('/', createAuthzenRouter({ ...options, evaluatorFor: (by) => changeEvaluator(options, by) }));
+  app.notFound((c) => refuse(c, new Problem('not-found', 'no resource of this name')));
   app.onError((error, c) => {
     const problem = problemOf(error);
     const { status } = ERRORS[problem.code];
@@ -72,7 +82,7 @@ export function createApp(options: AppOptions): Hono<Env> {
     // Where an archive should be is for whoever runs this, and not for whoever asked.
     if (status >= 500 || problem.code === 'archived') options.logger.error({ ...fields, cause: causeOf(problem) }, 'a request failed');
     else options.logger.info(fields, 'a request was refused');
-    return refusal(problem, rawPath(c.req, c.env));
+    return refuse(c, problem);
   });
   return app;
 }
@@ -96,16 +106,6 @@ async function readCall(c: Context<Env>, route: Route, { tokens, ledgerReaders }
   const idempotencyKey = route.takesIdempotencyKey === true ? readIdempotencyKey(c.req.raw.headers) : null;
   const body = route.body === null ? null : await readBody(c.req.raw, route.body);
   return { by, params: c.req.param(), query, body, idempotencyKey } as Call<Route>;
-}
-
-function authorise(by: Authenticated | null, roles: 'any' | readonly Role[]): Authenticated {
-  if (by === null) throw new Problem('unauthenticated', 'send Authorization: Bearer <token>', { headers: { 'www-authenticate': 'Bearer realm="countersign"' } });
-  // A machine identity is told so whatever its token claims: it requests, it never approves.
-  if (by.principal.startsWith('nhi:') && roles !== 'any' && roles.every((role) => role === 'approver')) {
-    throw new Problem('nhi-cannot-approve', `${by.principal} is a machine identity; people approve`);
-  }
-  if (roles !== 'any' && !roles.some((role) => by.roles.has(role))) throw new Problem('role-required', `this needs the role ${roles.join(' or ')}`);
-  return by;
 }
 
 function readQuery(parameters: URLSearchParams): Record<string, string> {

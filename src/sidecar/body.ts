@@ -14,17 +14,20 @@ const DETAIL_MAX = 200;
  * @throws Problem `unsupported-media-type`, `body-too-large`, `malformed-json` or `invalid-request`; the body was not looked at further
  */
 export async function readBody<T>(request: Request, schema: z.ZodType<T>): Promise<T> {
+  return check(await readJson(request), schema, 'invalid-request', 'the body is not what this resource takes');
+}
+
+/** The body as strict JSON. @param numbers which ones may be in it @throws Problem `unsupported-media-type`, `body-too-large` or `malformed-json` */
+export async function readJson(request: Request, numbers: 'integers' | 'any' = 'integers'): Promise<unknown> {
   requireJson(request.headers);
   const bytes = await readBytes(request);
-  let value: unknown;
   try {
-    value = parseStrict(bytes, { maxBytes: BODY_BYTES_MAX, maxDepth: BODY_DEPTH_MAX });
+    return parseStrict(bytes, { maxBytes: BODY_BYTES_MAX, maxDepth: BODY_DEPTH_MAX, numbers });
   } catch (error) {
     if (!(error instanceof JsonError)) throw error;
     const errors = [{ pointer: shorten(error.pointer), detail: error.code }];
     throw new Problem('malformed-json', `the body is refused before it is read: ${error.code}`, { errors, cause: error });
   }
-  return check(value, schema, 'invalid-request', 'the body is not what this resource takes');
 }
 
 /** `value` under `schema`. @throws Problem `code`, naming every field that is wrong */

@@ -5,6 +5,8 @@ import { jsonValueSchema, planSchema } from '../protocol/plan.ts';
 import { approvalSchema, dsseSchema } from '../protocol/signed.ts';
 import { entitlementSchema } from '../protocol/values.ts';
 import { VERSION } from '../version.ts';
+import { AUTHZEN_ROUTES } from './authzen/routes.ts';
+import * as authzen from './authzen/schemas.ts';
 import { ERRORS, type ErrorCode } from './errors.ts';
 import { BODY_PROBLEMS, COMMON_PROBLEMS, ROUTES, TOKEN_PROBLEMS, type Route } from './routes.ts';
 import * as schemas from './schemas.ts';
@@ -60,6 +62,11 @@ export const NAMED_SCHEMAS = {
   Reason: reasonSchema,
   Control: controlSchema,
   Json: jsonValueSchema,
+  AuthzenEvaluation: authzen.evaluationRequestSchema,
+  AuthzenDecision: authzen.evaluationResponseSchema,
+  AuthzenEvaluations: authzen.evaluationsRequestSchema,
+  AuthzenDecisions: authzen.evaluationsResponseSchema,
+  AuthzenConfiguration: authzen.metadataSchema,
 } as const satisfies Record<string, z.ZodType>;
 
 export function openApiDocument(): Json {
@@ -68,6 +75,7 @@ export function openApiDocument(): Json {
     const path = route.path.replaceAll('...}', '}');
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operationOf(operationId, route) };
   }
+  for (const [operationId, route] of Object.entries<Route>(AUTHZEN_ROUTES)) paths[route.path] = { [route.method.toLowerCase()]: authzenOperationOf(operationId, route) };
   return {
     openapi: '3.1.0',
     info: {
@@ -91,6 +99,21 @@ function operationOf(operationId: string, route: Route): Json {
     responses: responsesOf(operationId, route),
   };
 }
+
+const REQUEST_ID: Json = { name: 'X-Request-ID', in: 'header', required: false, schema: { type: 'string' }, description: 'Comes back with the answer.' };
+
+/** Its errors are text: a string that begins with a code. */
+function authzenOperationOf(operationId: string, route: Route): Json {
+  const { responses, parameters, ...rest } = operationOf(operationId, route) as { responses: Record<string, Json>; parameters: Json[] };
+  const refused = ['400', ...(route.roles === 'public' ? ['404'] : ['401', '403', '413']), '500'];
+  const text = (status: string): Json => ({ description: AUTHZEN_ERRORS[status]!, content: { 'text/plain': { schema: { type: 'string' } } } });
+  return { ...rest, parameters: [...parameters, REQUEST_ID], responses: { [route.status]: responses[String(route.status)], ...Object.fromEntries(refused.map((status) => [status, text(status)])) } };
+}
+
+const AUTHZEN_ERRORS: Readonly<Record<string, string>> = {
+  400: 'Not a request of this endpoint: a field missing or of another type, another media type, no strict JSON.', 401: 'A bearer token is required.', 403: 'The token lacks a role, or a web page asks.',
+  404: 'The sidecar does not say where it is reached.', 413: 'The body is too large.', 500: 'Nothing was decided.',
+};
 
 function parametersOf(route: Route): Json[] {
   const inPath = [...route.path.matchAll(/\{([a-z]+)(?:\.\.\.)?\}/g)].map(([, name]) => ({ name, in: 'path', required: true, schema: { type: 'string' } }));

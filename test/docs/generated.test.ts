@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { CONFIG_KEYS } from '../../src/config/keys.ts';
 import { generateDocs } from '../../src/cli/generate-docs.ts';
 import { openApiDocument } from '../../src/sidecar/openapi.ts';
+import { AUTHZEN_ROUTES } from '../../src/sidecar/authzen/routes.ts';
 import { ROUTES } from '../../src/sidecar/routes.ts';
 import { VERSION } from '../../src/version.ts';
 
@@ -30,7 +31,7 @@ describe('the OpenAPI document', () => {
 
   it('describes every route, once', () => {
     const operations = Object.values(document.paths).flatMap((methods) => Object.values(methods).map((operation) => operation.operationId));
-    expect(operations.sort()).toEqual(Object.keys(ROUTES).sort());
+    expect(operations.sort()).toEqual(Object.keys({ ...ROUTES, ...AUTHZEN_ROUTES }).sort());
   });
 
   it('refers to nothing that it does not hold', () => {
@@ -47,7 +48,7 @@ describe('the OpenAPI document', () => {
 
   it('lets nobody in without a token but where it says so', () => {
     const open = Object.entries(document.paths).filter(([, methods]) => Object.values(methods).some((operation) => operation.security.length === 0));
-    expect(open.map(([path]) => path).sort()).toEqual(['/healthz', '/openapi.json', '/readyz']);
+    expect(open.map(([path]) => path).sort()).toEqual(['/.well-known/authzen-configuration', '/healthz', '/openapi.json', '/readyz']);
   });
 });
 

@@ -22,10 +22,13 @@ import {
 import { requirementsFileSchema, sidecarsFileSchema, executorsFileSchema } from '../../src/protocol/trust.ts';
 import { ERRORS } from '../../src/sidecar/errors.ts';
 import { openApiDocument } from '../../src/sidecar/openapi.ts';
-import { ROUTES, type Route } from '../../src/sidecar/routes.ts';
+import { DECISION_CODES } from '../../src/sidecar/authzen/answer.ts';
+import { AUTHZEN_ROUTES } from '../../src/sidecar/authzen/routes.ts';
+import { ROUTES as OWN_ROUTES, type Route } from '../../src/sidecar/routes.ts';
 import { approvalBodySchema, changeViewSchema, recordSchema, STEP_STATES } from '../../src/sidecar/schemas.ts';
 import { makeExample } from './example.ts';
 
+const ROUTES = { ...OWN_ROUTES, ...AUTHZEN_ROUTES };
 const PAGE = join(import.meta.dirname, '../../docs/surface.md');
 const RECORDS = join(import.meta.dirname, '../../docs/example/records.jsonl');
 const MARKERS = /(<!-- example: [^\n]*-->\n)[^]*(<!-- end of example -->)/;
@@ -65,6 +68,7 @@ describe('the page says what the code says', () => {
     ['Roles', () => [...ROLES]],
     ['Errors', () => Object.keys(ERRORS)],
     ['Refusals', () => [...REFUSALS]],
+    ['Evaluations', () => [...DECISION_CODES]],
     ['Outcomes', () => [...new Set<string>([...ACT_OUTCOMES, ...REVOKE_OUTCOMES])]],
     ['Configuration', () => CONFIG_KEYS.map((key) => key.path)],
     ['Routes', () => Object.values<Route>(ROUTES).map((route) => `${route.method} ${route.path}`)],

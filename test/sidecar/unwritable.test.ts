@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { AppendFile, Disk } from '../../ledger/index.ts';
 import { revokeAllAnswerSchema, revokeAnswerSchema, type ChangeView, type Readiness } from '../../src/sidecar/schemas.ts';
+import { ALLOWED, decisionIn, DEV, ONE } from '../support/authzen.ts';
 import { GRANT, openTestSidecar, problemIn, PROVISION, type TestSidecar } from '../support/sidecar.ts';
 
 /** A disk whose appends begin to fail when told to. */
@@ -55,6 +56,14 @@ describe('a ledger that cannot be written', () => {
     const approval = await sidecar.send('person:wei', 'POST', `/v1/changes/${pending.id}/approvals`, { verdict: 'approve', planDigest: pending.planDigest });
     expect(problemIn(approval)).toMatchObject({ status: 503, code: 'ledger-unwritable' });
     expect(sidecar.executor.steps).toHaveLength(steps);
+  }));
+
+  it('is a no to an evaluation of what would be given, and none to what takes back', () => withBrokenLedger(async (sidecar) => {
+    const taken = { subject: { type: 'nhi', id: DEV }, action: { name: 'disable' }, resource: { type: 'target', id: 'pg-dev/app_dev' } };
+    expect(decisionIn(await sidecar.send(DEV, 'POST', ONE, ALLOWED))).toMatchObject({ decision: true });
+    expect((await sidecar.send('nhi:prod/ci-deployer', 'POST', '/v1/changes', GRANT)).status).toBe(503);
+    expect(decisionIn(await sidecar.send(DEV, 'POST', ONE, ALLOWED))).toMatchObject({ decision: false, context: { code: 'not-ready' } });
+    expect(decisionIn(await sidecar.send(DEV, 'POST', ONE, taken))).toMatchObject({ decision: true });
   }));
 
   it('does not show what was never made durable', () => withBrokenLedger(async (sidecar, _given, pending) => {

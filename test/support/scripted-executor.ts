@@ -31,6 +31,8 @@ export interface ScriptedExecutor extends Transport {
   acting: boolean;
   /** While true, its targets turn down every step. */
   isRejected: boolean;
+  /** Seals a secret of its own to a recipient; null: what it says it sealed is none. */
+  seal: ((recipient: string) => Promise<Uint8Array>) | null;
   /** What is at the target, as it tells a discovery; null where it will not tell. */
   found: readonly Found[] | null;
 }
@@ -61,7 +63,7 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
     receive(id, message).catch(() => undefined);
   };
 
-  const act = (envelope: StepEnvelope): void => {
+  const act = (envelope: StepEnvelope, sealed: Uint8Array | null = null): void => {
     const ticket = readPayload(envelope.ticket, anyTicketSchema);
     if (ticket.kind === 'discover') {
       const { log, discoveryId, stepId, issue, query } = ticket;
@@ -76,6 +78,10 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
       send({ kind: 'read', ...common, outcome: 'done', code: null, detail: null, state: digestOf(Buffer.from(text)) }, { objects: [text] });
       return;
     }
+    if (makesSecret(ticket.step.action) && executor.seal !== null && sealed === null) {
+      void executor.seal(envelope.plan!.recipient!).then((made) => act(envelope, made));
+      return;
+    }
     send({ kind: 'claimed', ...common });
     const [before, after] = [textOf(stateOf(ticket.step, false)), textOf(stateOf(ticket.step, true))];
     if (executor.isRejected) {
@@ -83,7 +89,7 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
       send({ kind: 'acted', ...common, attempt: 1, ...said, byUse: 'notTried', seal: null }, { objects: [before] });
       return;
     }
-    const ciphertext = makesSecret(ticket.step.action) ? Buffer.from(`sealed for ${ticket.changeId}`) : null;
+    const ciphertext = makesSecret(ticket.step.action) ? Buffer.from(sealed ?? Buffer.from(`sealed for ${ticket.changeId}`)) : null;
     const seal = ciphertext === null ? null
       : { recipient: envelope.plan!.recipient!, ciphertext: digestOf(ciphertext), fingerprint: 'f'.repeat(64), replaces: null };
     send({
@@ -93,7 +99,7 @@ export function scriptedExecutor(id: string, signer: Signer, nowMs: () => number
   };
 
   const executor: ScriptedExecutor = {
-    steps, orders, armed, disarmed, locked, acting: true, isRejected: false, found: [], lockFault: null,
+    steps, orders, armed, disarmed, locked, acting: true, isRejected: false, seal: null, found: [], lockFault: null,
     showLock: (lock) => hearLock(lock),
     connect: () => onConnected.forEach((callback) => callback(id)),
     async arm(_audience, order) {
