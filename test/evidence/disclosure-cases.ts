@@ -18,7 +18,7 @@ const edited = (type: string, edit: (one: DraftWithObjects) => DraftWithObjects)
 };
 const withObjects = ({ draft }: DraftWithObjects, objects: readonly Uint8Array[]): DraftWithObjects => ({ draft: { ...draft, objects: objects.map(digestOf) }, objects });
 const disclosing = (edit: Partial<Record<keyof Disclosure, unknown>>) => (one: DraftWithObjects): DraftWithObjects =>
-  withObjects(one, [canonicalBytes({ ...(parseStrict(one.objects[0]!) as JsonObject), ...edit } as JsonObject)]);
+  withObjects(one, [canonicalBytes({ ...(parseStrict(one.objects[0]!) as JsonObject), ...edit })]);
 const other = disclose('reason', 'another reason', salt(9)).object;
 const erasure = (basis: string, object: Uint8Array): DraftWithObjects => {
   const { commitment } = disclose('basis', basis, salt(8));
