@@ -24,8 +24,9 @@ import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
 import type { Prose } from '../protocol/disclosure.ts';
 import type { RecordedRequest } from '../protocol/request.ts';
+import { readReport } from '../protocol/report.ts';
 import {
-  actedReportSchema, approvalStatementSchema, revokedReportSchema, revokeOrderSchema, reportSchema, ticketSchema,
+  approvalStatementSchema, revokeOrderSchema, reportSchema, ticketSchema,
   type ActedReport, type Approval, type ApprovalStatement, type Dsse, type Report, type RevokedReport, type RevokeOrder, type Seal,
 } from '../protocol/signed.ts';
 import { parseTime } from '../protocol/values.ts';
@@ -259,12 +260,12 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     case 'step.claimed':
       return { ...base, claimed: true, claimedAtMs: event.atMs, name: base.name === 'authorised' ? 'executing' : base.name };
     case 'step.succeeded': {
-      const result = readPayload(event.body.report, actedReportSchema);
+      const result = readReport(event.body.report, 'acted');
       const name = base.name === 'authorised' || base.name === 'executing' ? 'verifying' : base.name;
       return { ...base, result, after: event.attached?.after ?? null, silent: false, name };
     }
     case 'step.ambiguous':
-      return 'report' in event.body ? { ...base, ambiguousAttempt: readPayload(event.body.report, actedReportSchema).attempt } : { ...base, silent: true };
+      return 'report' in event.body ? { ...base, ambiguousAttempt: readReport(event.body.report, 'acted').attempt } : { ...base, silent: true };
     case 'step.refused':
       return afterRefusal(base, readPayload(event.body.report, reportSchema));
     case 'step.failed':
@@ -285,7 +286,7 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     case 'lease.disarmed':
       return { ...base, superseded: base.superseded.filter(({ orderDigest }) => orderDigest !== event.body.order) };
     case 'lease.ended':
-      return afterEnd(base, readPayload(event.body.report, revokedReportSchema));
+      return afterEnd(base, readReport(event.body.report, 'revoked'));
     case 'entitlement.verified': {
       const next = { ...base, verification: event.body.verification };
       if (base.name !== 'verifying') return next;

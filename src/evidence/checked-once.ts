@@ -1,7 +1,7 @@
 /** Signatures that have been found to hold, so that a document which several records carry is checked once. */
 import { digestOf, type Verifier } from '../../ledger/index.ts';
 import { isSigned, type Proven } from '../protocol/dsse.ts';
-import type { Dsse } from '../protocol/signed.ts';
+import { REVOKE_ORDER_TYPE, type Dsse } from '../protocol/signed.ts';
 
 /** A revoke order is carried by the record that fixes it and by the one that tells of its end: as many leases may run in between. Some 200 bytes each. */
 const REMEMBERED_MAX = 16_384;
@@ -16,6 +16,8 @@ export function checkedOnce(elsewhere: Proven | null): Proven {
   return {
     has(key, envelope) {
       if (elsewhere?.has(key, envelope) === true) return true;
+      // Every other document is in one record.
+      if (envelope.payloadType !== REVOKE_ORDER_TYPE) return isSigned(envelope, key);
       const name = nameOf(key, envelope);
       if (recent.has(name) || lessRecent.has(name)) return true;
       if (!isSigned(envelope, key)) return false;

@@ -43,9 +43,9 @@ export function withErasedList(rules: RuleSet, found: (erased: readonly ErasedOn
   };
   return {
     names: rules.names,
-    async record(record, readObject) {
-      await note(record, readObject);
-      await rules.record(record, readObject);
+    record(record, readObject) {
+      if (record.objects.length === 0 && record.type !== 'erasure') return rules.record(record, readObject);
+      return note(record, readObject).then(() => rules.record(record, readObject));
     },
     async finish() {
       found([...missing.values()].flatMap((one) => (under.has(one.digest) ? [{ ...one, seq: under.get(one.digest)! }] : [])));

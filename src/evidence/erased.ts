@@ -7,8 +7,9 @@ import type { ChangeEvent } from '../change/events.ts';
 import type { ChangeState } from '../change/state.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import type { OffboardItem, Plan, PlanStep } from '../protocol/plan.ts';
+import { readReport } from '../protocol/report.ts';
 import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';
-import { actedReportSchema, readReportSchema, revokedReportSchema, ticketSchema, type ActTicket } from '../protocol/signed.ts';
+import { ticketSchema, type ActTicket } from '../protocol/signed.ts';
 
 const NO_SALT = 'A'.repeat(22);
 
@@ -17,13 +18,13 @@ export function erasedStatesOf(event: ChangeEvent): number {
   const gone = (digest: string | null, attached: object | undefined): number => (digest !== null && attached === undefined ? 1 : 0);
   switch (event.type) {
     case 'state.read':
-      return gone(readPayload(event.body.report, readReportSchema).state, event.attached?.before);
+      return gone(readReport(event.body.report, 'read').state, event.attached?.before);
     case 'step.succeeded': {
-      const { before, after } = readPayload(event.body.report, actedReportSchema);
+      const { before, after } = readReport(event.body.report, 'acted');
       return gone(before, event.attached?.before) + (after === before ? 0 : gone(after, event.attached?.after));
     }
     case 'lease.ended':
-      return gone(readPayload(event.body.report, revokedReportSchema).after, event.attached?.after);
+      return gone(readReport(event.body.report, 'revoked').after, event.attached?.after);
     default:
       return 0;
   }

@@ -47,12 +47,12 @@ export interface Revealed {
 export class MisplacedProse extends Error {}
 
 /**
- * The body of an upcast record with its text in place of the commitment, while it is there.
+ * The body of an upcast record with its text in place of the commitment, while it is there: at once where no object has to be read.
  *
  * @param stored the version that the record itself is of
  * @throws MisplacedProse for text in clear where there is to be a commitment, and the other way round
  */
-export async function revealed(record: LedgerRecord, stored: number, readObject: (digest: string) => Promise<Uint8Array | null>): Promise<Revealed> {
+export function revealed(record: LedgerRecord, stored: number, readObject: (digest: string) => Promise<Uint8Array | null>): Revealed | Promise<Revealed> {
   const { type, body, objects } = record;
   const place = PLACES[type];
   const prose = place === undefined ? null : proseIn(body, place);
@@ -64,10 +64,11 @@ export async function revealed(record: LedgerRecord, stored: number, readObject:
   // Planned anew by the sidecar, when the reason was known no more.
   if (digest === undefined && body['cause'] === 'windowMissed') return { body, prose: 'gone' };
   if (digest === undefined || objects.length > 1) return { body, prose: 'another' };
-  const object = await readObject(digest);
-  if (object === null) return { body, prose: 'gone' };
-  const text = disclosedBy(object, place.name, prose);
-  return text === null ? { body, prose: 'another' } : { body: withProse(body, place, text), prose: null };
+  return readObject(digest).then((object): Revealed => {
+    if (object === null) return { body, prose: 'gone' };
+    const text = disclosedBy(object, place.name, prose);
+    return text === null ? { body, prose: 'another' } : { body: withProse(body, place, text), prose: null };
+  });
 }
 
 /** The commitment in a record as it is stored, and what it is to; null where there is none. */

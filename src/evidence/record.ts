@@ -9,12 +9,12 @@ import { proseSchema } from '../protocol/disclosure.ts';
 import { bundleListingSchema } from '../protocol/policy-bundle.ts';
 import { parseBy } from '../protocol/compiled.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
-import { readPayload } from '../protocol/dsse.ts';
-import { actedReportSchema, dsseSchema, readReportSchema, REFUSALS, revokedReportSchema } from '../protocol/signed.ts';
+import { readReport } from '../protocol/report.ts';
+import { dsseSchema, REFUSALS } from '../protocol/signed.ts';
 import { changeIdSchema, connectorIdSchema, digestSchema, executorIdSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema, saltSchema } from '../protocol/values.ts';
 import { runSchema } from '../protocol/worker-state.ts';
 import { ERASED_MAX } from './erasable.ts';
-import { concealed, MisplacedProse, revealed } from './prose.ts';
+import { concealed, MisplacedProse, revealed, type Revealed } from './prose.ts';
 import { reconcileRecordBodies } from './reconciled.ts';
 import { newestVersion, upcast } from './upcast.ts';
 
@@ -119,67 +119,83 @@ export class MalformedRecord extends Error {
   }
 }
 
-/** For what {@link revealed} throws. @throws MalformedRecord */
-export function asMalformed(seq: number): (error: unknown) => never {
-  return (error) => {
-    if (error instanceof MisplacedProse) throw new MalformedRecord(seq, error.message);
-    throw error;
-  };
-}
-
 /** Reads an object by digest; null where it was erased. */
 export type ReadObject = (digest: string) => Promise<Uint8Array | null>;
 
 /**
- * The event that a change's record tells, upcast to the newest version, with what the fold needs attached.
+ * The event that a change's record tells, upcast to the newest version, with what the fold needs attached: at once where no object has to be read.
  *
  * @throws MalformedRecord when the body is not what its type says, or an object is not what its place says.
  */
-export async function toEvent(stored: LedgerRecord, readObject: ReadObject): Promise<ChangeEvent> {
+export function toEvent(stored: LedgerRecord, readObject: ReadObject): ChangeEvent | Promise<ChangeEvent> {
   const record = upcast(stored);
   if (record.change === null || !isChangeEventType(record.type)) throw new MalformedRecord(record.seq, `${record.type} is not an event of a change`);
-  if (!principalSchema.safeParse(record.actor).success) throw new MalformedRecord(record.seq, 'the actor is not a principal');
-  const { body, prose } = await revealed(record, stored.v, readObject).catch(asMalformed(record.seq));
-  const parsed = parseBy<unknown>(changeEventBodies[record.type], body);
+  if (!parseBy(principalSchema, record.actor).success) throw new MalformedRecord(record.seq, 'the actor is not a principal');
+  const disclosed = disclosedIn(record, stored.v, readObject);
+  return disclosed instanceof Promise ? disclosed.then((one) => eventOf(record, one, readObject)) : eventOf(record, disclosed, readObject);
+}
+
+/** {@link revealed} of an upcast record. @throws MalformedRecord where the prose is not where this version has it */
+export function disclosedIn(record: LedgerRecord, stored: number, readObject: ReadObject): Revealed | Promise<Revealed> {
+  try {
+    return revealed(record, stored, readObject);
+  } catch (error) {
+    if (error instanceof MisplacedProse) throw new MalformedRecord(record.seq, error.message);
+    throw error;
+  }
+}
+
+function eventOf(record: LedgerRecord, { body, prose }: Revealed, readObject: ReadObject): ChangeEvent | Promise<ChangeEvent> {
+  const parsed = parseBy<unknown>(changeEventBodies[record.type as ChangeEventType], body);
   if (!parsed.success) throw new MalformedRecord(record.seq, z.prettifyError(parsed.error));
   // The union is tied together by `type`: the schema of this type has accepted this body.
-  const event = { type: record.type, actor: record.actor, body: parsed.data } as NewEvent;
-  const objects = await attachments(event, record, readObject);
-  const attached = prose === null ? objects : { ...objects, prose };
-  return { ...event, ...(attached === null ? {} : { attached }), changeId: record.change, seq: record.seq, atMs: parseTime(record.at) };
+  const event = { type: record.type, actor: record.actor, body: parsed.data, changeId: record.change, seq: record.seq, atMs: parseTime(record.at) } as ChangeEvent;
+  const named = statesNamedBy(event);
+  const told: Attached = prose === null ? {} : { prose };
+  if (named === null) return prose === null ? event : { ...event, attached: told };
+  const due = named.filter(({ digest }) => digest !== null && record.objects.includes(digest));
+  return due.length === 0 ? { ...event, attached: told } : withAttached(event, told, due, readObject);
 }
 
 export function isChangeEventType(type: string): type is ChangeEventType {
   return Object.hasOwn(changeEventBodies, type);
 }
 
-const attemptReportSchema = z.union([actedReportSchema, readReportSchema]);
+/** An object that an event needs beside its body. */
+interface Named {
+  readonly as: keyof Attached;
+  readonly digest: string | null;
+  readonly schema: z.ZodType<Attached[keyof Attached]>;
+}
 
-async function attachments(event: NewEvent, record: LedgerRecord, readObject: ReadObject): Promise<Attached | null> {
-  const load = async <T>(digest: string | null, schema: z.ZodType<T>): Promise<T | undefined> => {
-    if (digest === null || !record.objects.includes(digest)) return undefined;
-    const bytes = await readObject(digest);
-    if (bytes === null) return undefined;
-    const parsed = parseBy(schema, parseStrict(bytes));
-    if (!parsed.success) throw new MalformedRecord(record.seq, `object ${digest} is not what the record says: ${z.prettifyError(parsed.error)}`);
-    return parsed.data;
-  };
-  const drop = (attached: { [K in 'plan' | 'before' | 'after']?: Attached[K] | undefined }): Attached =>
-    Object.fromEntries(Object.entries(attached).filter(([, value]) => value !== undefined));
+/** What the body names that is attached where the record brings it; null for an event that needs nothing. */
+function statesNamedBy(event: NewEvent): readonly Named[] | null {
+  const state = (as: 'before' | 'after', digest: string | null): Named => ({ as, digest, schema: targetStateSchema });
   switch (event.type) {
     case 'policy.decided':
-      return drop({ plan: await load(event.body.planDigest, planSchema) });
+      return [{ as: 'plan', digest: event.body.planDigest, schema: planSchema }];
     case 'state.read':
-      return drop({ before: await load(readPayload(event.body.report, readReportSchema).state, targetStateSchema) });
+      return [state('before', readReport(event.body.report, 'read').state)];
     case 'step.succeeded':
     case 'step.failed': {
-      const report = readPayload(event.body.report, attemptReportSchema);
-      if (report.kind === 'read') return null;
-      return drop({ before: await load(report.before, targetStateSchema), after: await load(report.after, targetStateSchema) });
+      const report = readReport(event.body.report, 'acted', 'read');
+      return report.kind === 'read' ? null : [state('before', report.before), state('after', report.after)];
     }
     case 'lease.ended':
-      return drop({ after: await load(readPayload(event.body.report, revokedReportSchema).after, targetStateSchema) });
+      return [state('after', readReport(event.body.report, 'revoked').after)];
     default:
       return null;
   }
+}
+
+async function withAttached(event: ChangeEvent, told: Attached, named: readonly Named[], readObject: ReadObject): Promise<ChangeEvent> {
+  const attached: Record<string, unknown> = { ...told };
+  for (const { as, digest, schema } of named) {
+    const bytes = digest === null ? null : await readObject(digest);
+    if (bytes === null) continue;
+    const parsed = parseBy(schema, parseStrict(bytes));
+    if (!parsed.success) throw new MalformedRecord(event.seq, `object ${digest} is not what the record says: ${z.prettifyError(parsed.error)}`);
+    attached[as] = parsed.data;
+  }
+  return { ...event, attached };
 }

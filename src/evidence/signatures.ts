@@ -8,6 +8,7 @@ import {
   approvalStatementSchema, APPROVAL_TYPE, reportSchema, REPORT_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE,
   type Approval, type ApprovalStatement, type Dsse, type Report, type RevokeOrder, type Ticket,
 } from '../protocol/signed.ts';
+import { isSameJson } from '../protocol/same-json.ts';
 import { revokerOf, type Trust } from '../protocol/trust-folder.ts';
 import { fault, type Fault } from './violation.ts';
 
@@ -95,5 +96,5 @@ function keyOfRun(callerKey: string): Opened<Verifier> {
 
 /** Whether two values have the same RFC 8785 text. */
 export function same(a: unknown, b: unknown): boolean {
-  return canonicalText(a) === canonicalText(b);
+  return isSameJson(a, b) || canonicalText(a) === canonicalText(b);
 }

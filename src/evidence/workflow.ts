@@ -30,9 +30,9 @@ import { checkedOnce } from './checked-once.ts';
 import { openCounting, type WorkflowCounts } from './counts.ts';
 import { erasedStatesOf, withStandIn } from './erased.ts';
 import { outOfOrder } from './order.ts';
-import { DISCLOSING, revealed } from './prose.ts';
+import { DISCLOSING, type Revealed } from './prose.ts';
 import { isReconcileRecordType, type Compared } from './reconciled.ts';
-import { asMalformed, isChangeEventType, MalformedRecord, systemRecordBodies, toEvent, type ReadObject } from './record.ts';
+import { disclosedIn, isChangeEventType, MalformedRecord, systemRecordBodies, toEvent, type ReadObject } from './record.ts';
 import type { Believed } from './signatures.ts';
 import { upcast } from './upcast.ts';
 import { fault, type Fault, type Violation, type ViolationCode } from './violation.ts';
@@ -81,8 +81,8 @@ export interface WorkflowFindings {
 }
 
 export interface Workflow {
-  /** Takes the next record, in the ledger's order. Never throws for what a ledger may hold. */
-  record(record: LedgerRecord, readObject: ReadObject): Promise<void>;
+  /** Takes the next record, in the ledger's order: at once, where no object of it has to be read. Never throws for what a ledger may hold. */
+  record(record: LedgerRecord, readObject: ReadObject): Promise<void> | void;
   finish(): Promise<WorkflowFindings>;
 }
 
@@ -177,40 +177,48 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
       await guarded(record, async () => follow(await toEvent(record, readObject), record));
     }
   };
-  const guarded = async (record: LedgerRecord, take: () => Promise<void>): Promise<void> => {
-    try {
-      await take();
-    } catch (error) {
+  /** What `take` does, at once where it waits for nothing. */
+  const guarded = (record: LedgerRecord, take: () => Promise<void> | void): Promise<void> | void => {
+    const malformed = (error: unknown): void => {
       if (!isMalformed(error)) throw error;
       reportAt(fault('malformed-record', error.message), record.seq, record.change);
+    };
+    try {
+      return take()?.catch(malformed);
+    } catch (error) {
+      return malformed(error);
     }
+  };
+  const takeSystemRecord = (record: LedgerRecord, disclosed: Revealed | null): void => {
+    if (disclosed?.prose === 'another') reportAt(NOT_DISCLOSED, record.seq, null);
+    if (disclosed?.prose === 'gone') erasedDisclosures += 1;
+    const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { locks, reconciliations, adoption });
+    if (found !== null) reportAt(found, record.seq, null);
+  };
+  const take = (record: LedgerRecord, readObject: ReadObject): Promise<void> | void => guarded(record, () => {
+    if (record.change === null) {
+      const disclosed = DISCLOSING.has(record.type) ? disclosedIn(upcast(record), record.v, readObject) : null;
+      return disclosed instanceof Promise ? disclosed.then((one) => takeSystemRecord(record, one)) : takeSystemRecord(record, disclosed);
+    }
+    if (!isChangeEventType(record.type)) return reportAt(fault('malformed-record', `${record.type} is not a type of record`), record.seq, record.change);
+    if (record.type === 'change.adopted') return takeAdopting(record, readObject);
+    const event = toEvent(record, readObject);
+    return event instanceof Promise ? event.then((told) => follow(told, record)) : follow(event, record);
+  });
+  const takeAdopting = async (record: LedgerRecord, readObject: ReadObject): Promise<void> => {
+    const found = (await adoption.take(record, readObject)) ?? checkActorOf(await toEvent(record, readObject), null, logId);
+    if (found !== null) reportAt(found, record.seq, record.change);
   };
   let isAdopting = true;
   let readLast: ReadObject = async () => null;
 
   return {
-    async record(record, readObject) {
+    record(record, readObject) {
       readLast = readObject;
       lastAtMs = Math.max(lastAtMs ?? 0, parseTime(record.at));
-      if (isAdopting && record.type !== 'change.adopted' && record.type !== 'ledger.adopted') {
-        isAdopting = false;
-        await followAdopted(readObject);
-      }
-      await guarded(record, async () => {
-        if (record.change === null) {
-          if (DISCLOSING.has(record.type)) {
-            const { prose } = await revealed(upcast(record), record.v, readObject).catch(asMalformed(record.seq));
-            if (prose === 'another') reportAt(NOT_DISCLOSED, record.seq, null);
-            if (prose === 'gone') erasedDisclosures += 1;
-          }
-          const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { locks, reconciliations, adoption });
-          return found === null ? undefined : reportAt(found, record.seq, null);
-        }
-        if (!isChangeEventType(record.type)) return reportAt(fault('malformed-record', `${record.type} is not a type of record`), record.seq, record.change);
-        if (record.type !== 'change.adopted') return follow(await toEvent(record, readObject), record);
-        const found = (await adoption.take(record, readObject)) ?? checkActorOf(await toEvent(record, readObject), null, logId);
-        if (found !== null) reportAt(found, record.seq, record.change);
-      });
+      if (!isAdopting || record.type === 'change.adopted' || record.type === 'ledger.adopted') return take(record, readObject);
+      isAdopting = false;
+      return followAdopted(readObject).then(() => take(record, readObject));
     },
     async finish() {
       await followAdopted(readLast);

@@ -7,6 +7,7 @@ import type { z } from 'zod';
 import { canonicalBytes, digestOf, JsonError, parseCanonical, parseStrict, type JsonValue, type Signer, type Verifier } from '../../ledger/index.ts';
 import { parseBy } from './compiled.ts';
 import { ProtocolError } from './errors.ts';
+import { isSameJson } from './same-json.ts';
 import type { Dsse } from './signed.ts';
 
 /** `DSSEv1 SP len(type) SP type SP len(body) SP body`: the bytes that are signed. */
@@ -89,6 +90,7 @@ export function readPayload<T>(envelope: Dsse, schema: z.ZodType<T>): T {
 function parsePayload<T>({ value, isCanonical }: Json, schema: z.ZodType<T>): T {
   const parsed = parseBy(schema, value);
   if (!parsed.success) throw new ProtocolError('malformed', parsed.error.issues.map((issue) => `/${issue.path.join('/')}: ${issue.message}`).join('; '));
+  // No schema of a signed document drops, adds or changes anything.
   if (!isCanonical || !isSameJson(parsed.data, value)) throw new ProtocolError('malformed', 'payload is not in canonical form');
   return parsed.data;
 }
@@ -104,14 +106,4 @@ function jsonOf(payload: Uint8Array): Json {
   } catch (cause) {
     throw new ProtocolError('malformed', 'payload is not strict JSON', { cause });
   }
-}
-
-/** Whether what a schema made of a value is that value: no schema of a signed document drops, adds or changes anything. */
-function isSameJson(a: unknown, b: JsonValue | undefined): boolean {
-  if (typeof a !== 'object' || a === null) return a === b;
-  if (typeof b !== 'object' || b === null || Array.isArray(a) !== Array.isArray(b)) return false;
-  const members = a as Readonly<Record<string, unknown>>;
-  const others = b as Readonly<Record<string, JsonValue>>;
-  const keys = Object.keys(members);
-  return keys.length === Object.keys(others).length && keys.every((key) => Object.hasOwn(others, key) && isSameJson(members[key], others[key]));
 }

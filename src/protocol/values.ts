@@ -4,6 +4,7 @@
  * Each has one spelling. A schema here refuses a second one, so that equal things have equal bytes.
  */
 import { z } from 'zod';
+import { timeOf } from '../../ledger/index.ts';
 
 /** 26 characters of Crockford base 32, as in the ULID specification: 48 bits of ms time, 80 of randomness. */
 export const ULID = '[0-7][0-9A-HJKMNP-TV-Z]{25}';
@@ -24,10 +25,7 @@ export const digestSchema = z.string().regex(/^sha256:[0-9a-f]{64}$/);
 export const timeSchema = z
   .string()
   .regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/)
-  .refine((text) => {
-    const ms = Date.parse(text);
-    return Number.isFinite(ms) && new Date(ms).toISOString() === text;
-  }, 'not a real UTC time with milliseconds');
+  .refine((text) => !Number.isNaN(timeOf(text)), 'not a real UTC time with milliseconds');
 
 /** ISO 8601 duration of days, hours, minutes and seconds (`PT15M`, `P30D`): no months or years, whose length varies. */
 export const durationSchema = z
