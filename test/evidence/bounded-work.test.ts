@@ -2,10 +2,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Audited } from '../../src/evidence/audited.ts';
 import { openExtensions } from '../../src/evidence/check-extension.ts';
+import { openCases } from '../../src/evidence/check-offboarding.ts';
 import { openLocks } from '../../src/evidence/check-lock.ts';
 import { openTargets } from '../../src/evidence/check-target.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { cleanStory, GRANT, START_MS, storyTrust, toldUntilArmed, toldUntilDecided } from '../support/story.ts';
+import { OFFBOARD } from '../support/step-stories.ts';
 import { stepsOf } from '../support/iteration-steps.ts';
 
 const MANY = 400;
@@ -46,6 +48,34 @@ describe('a rule that looks at what came before', () => {
     });
     expect(new Set(found)).toEqual(new Set(['target-taken']));
     expect(steps).toBeLessThanOrEqual(4 * MANY);
+  });
+
+  it('does not look at every open offboarding, nor at all that is closed or open, for each change or item', () => {
+    const open = new Map<string, Audited>();
+    const cases = openCases(open);
+    const over = cleanStory().provision.now;
+    const closed = (changeId: string): Audited => ({ ...asAudited(over, { changeId }), withoutEffect: false });
+    const asked: ChangeState = { ...over, request: OFFBOARD, name: 'pending', ended: null, lease: null, act: null };
+    const running = toldUntilArmed(toldUntilDecided(GRANT, START_MS)).now;
+    const item = { kind: 'lease', nhi: 'nhi:prod/gone', change: 'chg_closed_1', connector: 'pg-main' };
+    const caseOf = (i: number, more: object = {}): Audited => asAudited(asked, { changeId: `chg_case_${i}`, ...more });
+    const listing = (i: number): Audited => caseOf(i, { name: 'executing', plan: { ...asked.plan!, items: [{ ...item, change: `chg_closed_${i}` }] }, items: new Map([[0, { change: `chg_closed_${i}`, outcome: null }]]) });
+    const told = (one: Audited): void => {
+      open.set(one.state.changeId, one);
+      cases.follow(one);
+    };
+    const found: unknown[] = [];
+    const steps = stepsOf(() => {
+      each((i) => told(caseOf(i, { plan: null })));
+      each((i) => cases.follow(closed(`chg_closed_${i}`)));
+      each((i) => told(asAudited(running, { changeId: `chg_running_${i}` })));
+      each((i) => told(listing(i)));
+      each((i) => found.push(cases.checkSettled(listing(i), { body: { item: 0, outcome: 'gone' } } as Parameters<typeof cases.checkSettled>[1])));
+      each((i) => found.push(cases.takingFrom(`nhi:prod/other-${i}`)));
+    });
+    expect(new Set(found)).toEqual(new Set([null]));
+    expect(cases.takingFrom('nhi:prod/gone')).toBe('chg_case_0');
+    expect(steps).toBeLessThanOrEqual(20 * MANY);
   });
 
   it('does not look at every lock that is set, for each ticket', () => {
