@@ -15,11 +15,13 @@ export class RecordedKeys {
   }
 
   note(record: LedgerRecord): void {
+    // The first fault is what is told: later ones would only cost their signatures.
+    if (this.#fault !== null) return;
     try {
       this.#keys.note(record);
     } catch (error) {
       if (!(error instanceof LedgerError)) throw error;
-      this.#fault ??= error;
+      this.#fault = error;
     }
   }
 

@@ -37,6 +37,16 @@ export interface Extensions {
 /** @param open the changes that are open, by id: the lease of another is not looked for among those that are over */
 export function openExtensions(open: ReadonlyMap<string, Audited>): Extensions {
   const verified = new Map<string, Verified>();
+  /** Those, by the change whose lease they extend. */
+  const extending = new Map<string, Set<string>>();
+  const forget = (changeId: string): void => {
+    const of = verified.get(changeId)?.extension.change;
+    if (of === undefined) return;
+    verified.delete(changeId);
+    const those = extending.get(of);
+    those?.delete(changeId);
+    if (those?.size === 0) extending.delete(of);
+  };
   const running = (changeId: string): Audited | null => {
     const audited = open.get(changeId);
     return audited?.state.name === 'active' && audited.state.ended === null && audited.state.revokes.length === 0 ? audited : null;
@@ -60,7 +70,7 @@ export function openExtensions(open: ReadonlyMap<string, Audited>): Extensions {
     },
     checkExtended({ state }, { body, changeId }, graceMs) {
       const found = verified.get(body.change);
-      verified.delete(body.change);
+      forget(body.change);
       if (found === undefined || found.extension.change !== changeId) return fault('not-extended', `a lease is said to end later by ${body.change}, which had not extended it`);
       const { extension, appliedAtMs } = found;
       const says = { leaseId: body.leaseId, epoch: body.epoch, endsAtMs: parseTime(body.endsAt), order: payloadDigest(body.order) };
@@ -74,9 +84,11 @@ export function openExtensions(open: ReadonlyMap<string, Audited>): Extensions {
     follow({ state }) {
       const { extension, result, verification } = state;
       if (extension !== null && result?.outcome === 'done' && verification?.effect === 'allow' && open.get(extension.change) !== undefined) {
+        forget(state.changeId);
         verified.set(state.changeId, { extension, appliedAtMs: parseTime(result.at) });
+        extending.set(extension.change, (extending.get(extension.change) ?? new Set()).add(state.changeId));
       }
-      if (state.ended !== null) for (const [changeId, { extension: of }] of verified) if (of.change === state.changeId) verified.delete(changeId);
+      if (state.ended !== null) for (const changeId of [...(extending.get(state.changeId) ?? [])]) forget(changeId);
     },
   };
 }

@@ -13,12 +13,16 @@ import { fault, type Fault } from './violation.ts';
 export interface Locks {
   set(lock: SystemRecordBody<'lock.set'>, actor: string): Fault | null;
   lift(lifted: SystemRecordBody<'lock.lifted'>, actor: string): Fault | null;
-  /** The id of a lock that covers the subject at the connector; null where none does. */
+  /** The id of the oldest lock that covers the subject at the connector; null where none does. */
   covering(subject: string, connector: string): string | null;
 }
 
 export function openLocks(trust: Pick<Trust, 'sidecars' | 'requirements'>): Locks {
   const locks = new Map<string, SystemRecordBody<'lock.set'>>();
+  /** By what they are of, each with its number in the order in which they were set. */
+  const byCover = new Map<string, Map<string, number>>();
+  let count = 0;
+  const coverOf = (nhi: string | null, connector: string | null): string => `${nhi ?? ''}\n${connector ?? ''}`;
   // No identity locks, and none lifts the lock that is on it.
   const byPerson = (type: string, actor: string): Fault | null => (actor.startsWith('person:') ? null : fault('wrong-actor', `${type} by ${actor}, where a person is due`));
   /** Null where it is not what `says`, or nobody who may has signed it. */
@@ -39,6 +43,8 @@ export function openLocks(trust: Pick<Trust, 'sidecars' | 'requirements'>): Lock
       if (nhi === null && connector === null) return fault('malformed-record', 'a lock of nothing');
       if (locks.has(lockId)) return fault('wrong-order', `lock ${lockId} is set again`);
       locks.set(lockId, lock);
+      const cover = coverOf(nhi, connector);
+      byCover.set(cover, (byCover.get(cover) ?? new Map<string, number>()).set(lockId, count++));
       if (statement !== undefined && opened(statement, { op: 'set', lockId, nhi, connector, reason, by: actor }) === null) return notSigned(lockId, 'set');
       return byPerson('lock.set', actor);
     },
@@ -46,16 +52,22 @@ export function openLocks(trust: Pick<Trust, 'sidecars' | 'requirements'>): Lock
       const set = locks.get(lockId);
       if (set === undefined) return fault('wrong-order', `lock ${lockId} is lifted, and was not set`);
       locks.delete(lockId);
+      const cover = coverOf(set.nhi, set.connector);
+      const those = byCover.get(cover);
+      those?.delete(lockId);
+      if (those?.size === 0) byCover.delete(cover);
       if (statement === undefined) return set.statement === undefined ? byPerson('lock.lifted', actor) : notSigned(lockId, 'lifted');
       const lift = opened(statement, { op: 'lift', lockId, reason, by: actor });
       const owner = set.statement === undefined ? null : opened(set.statement, {});
       return lift !== null && (lift.authority === REVOKER || lift.authority === owner?.authority) ? byPerson('lock.lifted', actor) : notSigned(lockId, 'lifted');
     },
     covering(subject, connector) {
-      for (const lock of locks.values()) {
-        if ((lock.nhi === null || lock.nhi === subject) && (lock.connector === null || lock.connector === connector)) return lock.lockId;
-      }
-      return null;
+      // The oldest of each, and of those the oldest.
+      const oldest = [coverOf(subject, connector), coverOf(subject, null), coverOf(null, connector)].flatMap((cover) => {
+        const first = byCover.get(cover)?.entries().next().value;
+        return first === undefined ? [] : [first];
+      });
+      return oldest.sort(([, a], [, b]) => a - b)[0]?.[0] ?? null;
     },
   };
 }

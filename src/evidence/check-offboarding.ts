@@ -7,6 +7,7 @@ import type { ChangeEvent } from '../change/events.ts';
 import { FINAL_STATES, mayHaveGiven, stillGives, type ChangeState } from '../change/state.ts';
 import type { OffboardItem, Plan } from '../protocol/plan.ts';
 import { isClosed, type Audited } from './audited.ts';
+import { openCaseMemory } from './case-memory.ts';
 import { checkApproved } from './check-decision.ts';
 import { same } from './signatures.ts';
 import { fault, type Fault } from './violation.ts';
@@ -43,44 +44,53 @@ interface Known {
 
 /** @param open the changes that are not closed, as they are now */
 export function openCases(open: ReadonlyMap<string, Audited>): Cases {
-  /** The leases that each open offboarding lists; null while its plan is not known: then it may come to list any. */
-  const cases = new Map<string, ReadonlySet<string> | null>();
-  const closed = new Map<string, Known>();
+  const memory = openCaseMemory<Known>();
+  /** Changes by whose access an offboarding is not over, by subject. */
+  const standing = new Map<string, Set<string>>();
+  const standsFor = new Map<string, string>();
+  /** Offboardings at work, by whom they take from; and of each those that it is listed under. */
+  const taking = new Map<string, Set<string>>();
+  const takenFrom = new Map<string, { readonly items: Plan['items']; readonly nhis: ReadonlySet<string> }>();
 
-  const isWanted = (changeId: string, { parent }: Known): boolean => {
-    for (const [caseId, listed] of cases) if (listed === null || listed.has(changeId) || parent === caseId) return true;
-    return false;
-  };
-  const forget = (): void => {
-    for (const [changeId, known] of closed) if (!isWanted(changeId, known)) closed.delete(changeId);
-  };
   const lookUp = (changeId: string): Known | null => {
     const audited = open.get(changeId);
-    return audited === undefined ? (closed.get(changeId) ?? null) : knownOf(audited);
+    return audited === undefined ? memory.find(changeId) : knownOf(audited);
   };
   const follow = (after: Audited): void => {
-    const { changeId } = after.state;
+    const { changeId, request } = after.state;
     const isOver = isClosed(after);
-    if (after.state.request.kind !== 'offboard') {
-      if (isOver && cases.size > 0 && isWanted(changeId, knownOf(after))) closed.set(changeId, knownOf(after));
+    followStanding(changeId, !isOver && standsIn(open.get(changeId) ?? after) ? request.subject : null);
+    if (request.kind !== 'offboard') {
+      if (isOver) memory.closed(changeId, knownOf(after));
       return;
     }
-    const listed = isOver ? undefined : listedIn(after);
-    const before = cases.get(changeId);
-    if (listed === undefined) cases.delete(changeId);
-    else if (before === undefined || (before === null) !== (listed === null)) cases.set(changeId, listed);
-    else return;
-    forget();
+    if (isOver) memory.ended(changeId);
+    else memory.opened(changeId, listedIn(after));
+    followTaking(changeId, isOver ? null : (open.get(changeId) ?? after).state);
+  };
+  const followStanding = (changeId: string, subject: string | null): void => {
+    const before = standsFor.get(changeId) ?? null;
+    if (before === subject) return;
+    move(standing, changeId, before === null ? [] : [before], subject === null ? [] : [subject]);
+    if (subject === null) standsFor.delete(changeId);
+    else standsFor.set(changeId, subject);
+  };
+  const followTaking = (caseId: string, state: ChangeState | null): void => {
+    const items = state?.name === 'executing' ? state.plan?.items : undefined;
+    const before = takenFrom.get(caseId);
+    if (before?.items === items) return;
+    const nhis = new Set((items ?? []).map(({ nhi }) => nhi));
+    move(taking, caseId, before?.nhis ?? [], nhis);
+    if (items === undefined) takenFrom.delete(caseId);
+    else takenFrom.set(caseId, { items, nhis });
   };
 
   /** With its last item the case is closed: whatever else those it is about were given and still hold has been ordered back by then. */
   const checkLeftOut = ({ state }: Audited, last: number): Fault | null => {
     const items = state.plan?.items ?? [];
     if (!items.every((_, n) => n === last || state.items.get(n)?.outcome === 'gone')) return null;
-    const nhis = new Set(items.map(({ nhi }) => nhi));
-    for (const { state: other, withoutEffect } of open.values()) {
-      const stands = nhis.has(other.request.subject) && other.lease !== null && stillGives(other) && !withoutEffect && other.revokes.length === 0;
-      if (stands) return fault('item-missing', `an offboarding is said to be over, and nobody has ordered back what ${other.changeId} gave ${other.request.subject}`);
+    for (const nhi of new Set(items.map((item) => item.nhi))) {
+      for (const other of standing.get(nhi) ?? []) return fault('item-missing', `an offboarding is said to be over, and nobody has ordered back what ${other} gave ${nhi}`);
     }
     return null;
   };
@@ -137,13 +147,25 @@ export function openCases(open: ReadonlyMap<string, Audited>): Cases {
       return planErased ? null : checkLeftOut(audited, body.item);
     },
     takingFrom(subject) {
-      for (const caseId of cases.keys()) {
-        const state = open.get(caseId)?.state;
-        if (state?.name === 'executing' && state.plan?.items?.some(({ nhi }) => nhi === subject) === true) return caseId;
-      }
+      for (const caseId of taking.get(subject) ?? []) return caseId;
       return null;
     },
   };
+}
+
+/** Puts `id` under other keys than it was under. */
+function move(index: Map<string, Set<string>>, id: string, from: Iterable<string>, to: Iterable<string>): void {
+  for (const key of from) {
+    const those = index.get(key);
+    those?.delete(id);
+    if (those?.size === 0) index.delete(key);
+  }
+  for (const key of to) index.set(key, (index.get(key) ?? new Set()).add(id));
+}
+
+/** Whether it holds something that nobody has ordered back. */
+function standsIn({ state, withoutEffect }: Audited): boolean {
+  return state.lease !== null && stillGives(state) && !withoutEffect && state.revokes.length === 0;
 }
 
 /** The leases that its plan lists; none where the plan was erased; null while there is no plan. */

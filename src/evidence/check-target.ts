@@ -23,8 +23,9 @@ export function openTargets(): Targets {
     check({ state }, step) {
       if (takesAway(step.action) || occupiesTarget(state)) return null;
       const key = keyOf(state);
-      const rival = key === null ? undefined : [...(occupied.get(key) ?? [])].find((changeId) => changeId !== state.changeId);
-      return rival === undefined ? null : fault('target-taken', `a step was authorised while ${rival} had the target`);
+      // The first, or the one after it: no more are looked at, however many there are.
+      for (const rival of occupied.get(key ?? '') ?? []) if (rival !== state.changeId) return fault('target-taken', `a step was authorised while ${rival} had the target`);
+      return null;
     },
     follow({ state, planErased }) {
       const key = keyOf(state);

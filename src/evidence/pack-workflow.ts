@@ -27,12 +27,13 @@ export async function workflowOf(asked: PackAsked, contents: PackContents, optio
   const { followed, left } = followable(contents, relations);
   const workflow = openWorkflow({ ...options, isPartial: true, ...(replay === null ? {} : { followed: (event, before) => replay.followed(event, before) }) });
   const locks = new Set<string>();
+  const stating = new Set(contents.heads.map(({ seq }) => seq));
   for (const one of shown) {
     signal?.throwIfAborted();
     if (one.change !== null && !followed.has(one.change)) continue;
     if (isReconcileRecordType(one.type)) continue;
     // It is a later time to judge by, at which more may have happened to what it does not hold to its last record.
-    if (one.heads !== null && !('from' in asked) && !contents.heads.some(({ seq }) => seq === one.seq)) continue;
+    if (one.heads !== null && !('from' in asked) && !stating.has(one.seq)) continue;
     const record = await contents.readRecord(one.seq);
     if (liftsUnseen(record, locks)) continue;
     await workflow.record(record, readObject);
