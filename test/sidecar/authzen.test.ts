@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EVALUATION_CODES } from '../../src/engine/evaluate.ts';
 import { openPdp, absentPdp, type Pdp } from '../../src/pdp/engine.ts';
@@ -7,7 +9,7 @@ import { formatEntitlementId, formatTargetId, parseEntitlementId, parseTargetId 
 import { metadataSchema } from '../../src/sidecar/authzen/schemas.ts';
 import { ALLOWED, compiled, decisionIn, decisionsIn, DENIED, DEPLOYER, DEV, MANY, METADATA, NEEDS_APPROVAL, ONE, openEvaluating } from '../support/authzen.ts';
 import { answerOf, GRANT, openTestSidecar, type TestSidecar } from '../support/sidecar.ts';
-import { craftedBundle } from '../pdp/support.ts';
+import { craftedBundle, ROOT } from '../pdp/support.ts';
 import type { Crafted } from '../pdp/crafted-wasm.ts';
 
 let sidecar: TestSidecar;
@@ -22,6 +24,12 @@ const { subject, action, resource, context } = ALLOWED;
 describe('a yes', () => {
   it('is what policy allows at once, and says what is owed', async () => {
     expect(await ask(ALLOWED)).toMatchObject({ decision: true, context: { reasons: [{ code: 'low-risk' }], obligations: { proof_class: 'session', max_lease_seconds: 28_800, verification: 'readBack' } } });
+  });
+
+  it('is the answer to the example of the documentation', async () => {
+    const page = await readFile(join(ROOT, 'docs/authzen.md'), 'utf8');
+    const [, example] = /^```\nPOST \/access\/v1\/evaluation\n[^]*?\n\n([^]*?)\n```$/m.exec(page)!;
+    expect(await ask(JSON.parse(example!))).toMatchObject({ decision: true });
   });
 
   it('is what the change gets, that is then asked for', async () => {
