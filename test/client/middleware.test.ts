@@ -80,16 +80,17 @@ describe.each(FRAMEWORKS)('a route of %s that runs inside an access change', (_n
   });
 
   it('keeps the access until the last byte of a stream is taken', async () => {
-    let push: ReadableStreamDefaultController<Uint8Array>;
-    const url = await guard({}, async () => new ReadableStream({ start: (controller) => void (push = controller) }));
+    let started: (controller: ReadableStreamDefaultController<Uint8Array>) => void;
+    const running = new Promise<ReadableStreamDefaultController<Uint8Array>>((resolve) => void (started = resolve));
+    const url = await guard({}, async () => new ReadableStream({ start: started }));
     const response = fetch(url);
-    await pending(sidecar, async () => undefined, 'active');
-    push!.enqueue(bytes('first '));
+    const push = await running;
+    push.enqueue(bytes('first '));
     const reader = (await response).body!.getReader();
     expect(Buffer.from((await reader.read()).value).toString()).toBe('first ');
     expect(await only()).toMatchObject({ state: 'active', ended: null });
-    push!.enqueue(bytes('last'));
-    push!.close();
+    push.enqueue(bytes('last'));
+    push.close();
     expect(Buffer.from((await reader.read()).value).toString()).toBe('last');
     expect((await reader.read()).done).toBe(true);
     await ended();
@@ -116,14 +117,6 @@ describe.each(FRAMEWORKS)('a route of %s that runs inside an access change', (_n
     const url = await guard({});
     expect((await fetch(url, { method: 'HEAD' })).status).toBe(200);
     await ended();
-  });
-
-  it('tells the handler when the lease ends before it does', async () => {
-    const url = await guard({ change: () => ({ ...READ, duration: 'PT1S' }) }, async ({ endsAt, signal }) => {
-      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-      return String(Date.now() >= Date.parse(endsAt) - 50);
-    });
-    expect(await (await fetch(url)).text()).toBe('true');
   });
 
   it('gives it back when its handler throws, whose error is the framework’s', async () => {
@@ -161,7 +154,7 @@ describe.each(FRAMEWORKS)('a route of %s that runs inside an access change', (_n
     const url = await guard({ change: () => LEASED }, never);
     const request = get(url);
     request.once('error', () => undefined);
-    await pending(sidecar, async () => request.destroy());
+    await pending(sidecar, () => request.destroy());
     await came('withdrawn');
   });
 
@@ -222,12 +215,23 @@ describe.each(FRAMEWORKS)('a route of %s that runs inside an access change', (_n
   });
 });
 
-/** Does something with the one change, once it is in the state. */
-async function pending(sidecar: ServedSidecar, then: (change: ChangeView) => Promise<unknown>, state: ChangeView['state'] = 'pending'): Promise<void> {
+/** Does something with the one change, once it waits for approval. */
+async function pending(sidecar: ServedSidecar, then: (change: ChangeView) => unknown): Promise<void> {
   const viewer = sidecar.client('person:sam');
-  await expect.poll(async () => (await viewer.list()).changes[0]?.state, { timeout: 10_000, interval: 5 }).toBe(state);
+  await expect.poll(async () => (await viewer.list()).changes[0]?.state, { timeout: 10_000, interval: 5 }).toBe('pending');
   await then((await viewer.list()).changes[0]!);
 }
+
+it('tells the handler when the lease ends before it does', async () => {
+  const sidecar = await serveTestSidecar({ decide: () => answerOf('allow') });
+  const app = new Hono().get('/guarded', access<Context>({ client: sidecar.client(CALLER), change: () => ({ ...READ, duration: 'PT1S' }) }), async (c) => {
+    const { endsAt, signal } = accessOf(c);
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    return c.text(String(Date.now() >= Date.parse(endsAt) - 50));
+  });
+  expect(await (await app.request('/guarded')).text()).toBe('true');
+  await sidecar.close();
+});
 
 it('a route of Hono gives it back after HEAD, whose body nobody takes, whatever serves it', async () => {
   const sidecar = await serveTestSidecar({ decide: () => answerOf('allow') });
