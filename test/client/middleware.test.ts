@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { get } from 'node:http';
 import { join } from 'node:path';
+import { Hono, type Context } from 'hono';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { connect, type ChangeView, type Client, type LeasedRequest } from '../../src/client/index.ts';
+import { access, accessOf } from '../../src/client/middleware/hono.ts';
 import type { RequestAccess } from '../../src/client/middleware/hold.ts';
 import { sealSecret } from '../../src/executor/seal.ts';
 import { FRAMEWORKS, type Guarded, type Guarding, type Work } from '../support/guarded.ts';
@@ -38,7 +40,13 @@ describe.each(FRAMEWORKS)('a route of %s that runs inside an access change', (_n
     expect(changes).toHaveLength(1);
     return changes[0]!;
   };
-  const ended = async (): Promise<ChangeView> => sidecar.client('person:sam').wait((await only()).id, { until: ({ state }) => state === 'revoked', timeoutMs: 10_000 });
+  /** The one change, once it has come to that; it must. */
+  const came = async (to: ChangeView['state']): Promise<ChangeView> => {
+    const change = await sidecar.client('person:sam').wait((await only()).id, { until: ({ state }) => state === to, timeoutMs: 10_000 });
+    expect(change.state).toBe(to);
+    return change;
+  };
+  const ended = (): Promise<ChangeView> => came('revoked');
   const never = (): never => expect.unreachable('the handler ran');
 
   it('has the access while its handler runs, and gives it back once the response is over', async () => {
@@ -53,7 +61,7 @@ describe.each(FRAMEWORKS)('a route of %s that runs inside an access change', (_n
     expect([response.status, await response.text()]).toEqual([200, 'report_preview']);
     expect(during).toMatchObject({ state: 'active', lease: { leaseId: given!.leaseId, endsAt: given!.endsAt, active: true } });
     expect(given).toMatchObject({ account: 'report_preview', connector: 'pg-dev', target: 'app_dev', secret: null });
-    expect((await ended()).state).toBe('revoked');
+    await ended();
     expect(given!.signal.aborted).toBe(true);
   });
 
@@ -72,17 +80,18 @@ describe.each(FRAMEWORKS)('a route of %s that runs inside an access change', (_n
   });
 
   it('keeps the access until the last byte of a stream is taken', async () => {
-    let push: ReadableStreamDefaultController<Uint8Array>;
-    const url = await guard({}, async () => new ReadableStream({ start: (controller) => void (push = controller) }));
+    let started: (controller: ReadableStreamDefaultController<Uint8Array>) => void;
+    const running = new Promise<ReadableStreamDefaultController<Uint8Array>>((resolve) => void (started = resolve));
+    const url = await guard({}, async () => new ReadableStream({ start: started }));
     const response = fetch(url);
-    await pending(sidecar, async () => undefined, 'active');
-    push!.enqueue(bytes('first '));
+    const push = await running;
+    push.enqueue(bytes('first '));
     const reader = (await response).body!.getReader();
-    expect(Buffer.from((await reader.read()).value!).toString()).toBe('first ');
+    expect(Buffer.from((await reader.read()).value).toString()).toBe('first ');
     expect(await only()).toMatchObject({ state: 'active', ended: null });
-    push!.enqueue(bytes('last'));
-    push!.close();
-    expect(Buffer.from((await reader.read()).value!).toString()).toBe('last');
+    push.enqueue(bytes('last'));
+    push.close();
+    expect(Buffer.from((await reader.read()).value).toString()).toBe('last');
     expect((await reader.read()).done).toBe(true);
     await ended();
   });
@@ -108,14 +117,6 @@ describe.each(FRAMEWORKS)('a route of %s that runs inside an access change', (_n
     const url = await guard({});
     expect((await fetch(url, { method: 'HEAD' })).status).toBe(200);
     await ended();
-  });
-
-  it('tells the handler when the lease ends before it does', async () => {
-    const url = await guard({ change: () => ({ ...READ, duration: 'PT1S' }) }, async ({ endsAt, signal }) => {
-      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-      return String(Date.now() >= Date.parse(endsAt) - 50);
-    });
-    expect(await (await fetch(url)).text()).toBe('true');
   });
 
   it('gives it back when its handler throws, whose error is the framework’s', async () => {
@@ -153,8 +154,8 @@ describe.each(FRAMEWORKS)('a route of %s that runs inside an access change', (_n
     const url = await guard({ change: () => LEASED }, never);
     const request = get(url);
     request.once('error', () => undefined);
-    await pending(sidecar, async () => request.destroy());
-    await sidecar.client('person:sam').wait((await only()).id, { until: ({ state }) => state === 'withdrawn', timeoutMs: 10_000 });
+    await pending(sidecar, () => request.destroy());
+    await came('withdrawn');
   });
 
   it('does not run while nobody can be asked: 503, without a word of where the sidecar is', async () => {
@@ -185,7 +186,7 @@ describe.each(FRAMEWORKS)('a route of %s that runs inside an access change', (_n
       return sealSecret('correct horse', recipient);
     };
     client = sidecar.client('nhi:prod/billing-export');
-    const url = await guard({ change: () => SECRET as LeasedRequest & { kind: 'provision' } }, async ({ secret, account }) => `${account} ${secret!}`);
+    const url = await guard({ change: () => SECRET }, async ({ secret, account }) => `${account} ${secret!}`);
     expect(await (await fetch(url)).text()).toMatch(/^billing_export_\w+ correct horse$/);
     await fetch(url);
     expect(new Set(recipients).size).toBe(2);
@@ -194,7 +195,7 @@ describe.each(FRAMEWORKS)('a route of %s that runs inside an access change', (_n
 
   it('does not run with a secret that it cannot open, and gives the access back', async () => {
     client = sidecar.client('nhi:prod/billing-export');
-    const url = await guard({ change: () => SECRET as LeasedRequest & { kind: 'provision' } }, never);
+    const url = await guard({ change: () => SECRET }, never);
     expect((await fetch(url)).status).toBe(500);
     await ended();
   });
@@ -214,12 +215,32 @@ describe.each(FRAMEWORKS)('a route of %s that runs inside an access change', (_n
   });
 });
 
-/** Does something with the one change, once it is in the state. */
-async function pending(sidecar: ServedSidecar, then: (change: ChangeView) => Promise<unknown>, state: ChangeView['state'] = 'pending'): Promise<void> {
+/** Does something with the one change, once it waits for approval. */
+async function pending(sidecar: ServedSidecar, then: (change: ChangeView) => unknown): Promise<void> {
   const viewer = sidecar.client('person:sam');
-  await expect.poll(async () => (await viewer.list()).changes[0]?.state, { timeout: 10_000, interval: 5 }).toBe(state);
+  await expect.poll(async () => (await viewer.list()).changes[0]?.state, { timeout: 10_000, interval: 5 }).toBe('pending');
   await then((await viewer.list()).changes[0]!);
 }
+
+it('tells the handler when the lease ends before it does', async () => {
+  const sidecar = await serveTestSidecar({ decide: () => answerOf('allow') });
+  const app = new Hono().get('/guarded', access<Context>({ client: sidecar.client(CALLER), change: () => ({ ...READ, duration: 'PT1S' }) }), async (c) => {
+    const { endsAt, signal } = accessOf(c);
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    return c.text(String(Date.now() >= Date.parse(endsAt) - 50));
+  });
+  expect(await (await app.request('/guarded')).text()).toBe('true');
+  await sidecar.close();
+});
+
+it('a route of Hono gives it back after HEAD, whose body nobody takes, whatever serves it', async () => {
+  const sidecar = await serveTestSidecar({ decide: () => answerOf('allow') });
+  const app = new Hono().get('/guarded', access<Context>({ client: sidecar.client(CALLER), change: () => READ }), (c) => c.text(accessOf(c).account));
+  expect((await app.request('/guarded', { method: 'HEAD' })).status).toBe(200);
+  const { changes } = await sidecar.client('person:sam').list();
+  expect((await sidecar.client('person:sam').wait(changes[0]!.id, { until: ({ state }) => state === 'revoked', timeoutMs: 10_000 })).state).toBe('revoked');
+  await sidecar.close();
+});
 
 describe('the doors of the package', () => {
   it.each(['hono', 'express', 'fastify'])('countersign/%s is there, and needs no framework', (name) => {

@@ -1,13 +1,15 @@
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { EVALUATION_CODES } from '../../src/engine/evaluate.ts';
-import { openPdp, absentPdp, type Pdp } from '../../src/pdp/engine.ts';
+import { absentPdp, EngineFault, openPdp, type Pdp } from '../../src/pdp/engine.ts';
 import { ENGINE_FAULTS } from '../../src/pdp/fault.ts';
 import { parseFacts, type Facts } from '../../src/facts/load.ts';
 import { formatEntitlementId, formatTargetId, parseEntitlementId, parseTargetId } from '../../src/protocol/resource-id.ts';
 import { metadataSchema } from '../../src/sidecar/authzen/schemas.ts';
 import { ALLOWED, compiled, decisionIn, decisionsIn, DENIED, DEPLOYER, DEV, MANY, METADATA, NEEDS_APPROVAL, ONE, openEvaluating } from '../support/authzen.ts';
 import { answerOf, GRANT, openTestSidecar, type TestSidecar } from '../support/sidecar.ts';
-import { craftedBundle } from '../pdp/support.ts';
+import { craftedBundle, ROOT } from '../pdp/support.ts';
 import type { Crafted } from '../pdp/crafted-wasm.ts';
 
 let sidecar: TestSidecar;
@@ -19,9 +21,21 @@ afterAll(() => sidecar.close());
 const ask = async (evaluation: unknown, by = DEV) => decisionIn(await sidecar.send(by, 'POST', ONE, evaluation));
 const { subject, action, resource, context } = ALLOWED;
 
+/** Facts with a calendar. */
+const calendarOf = (text: string): ((facts: Facts) => Facts) => (facts) => ({ ...facts, calendar: parseFacts({
+  inventory: { name: 'i', text: 'v: 1\nnhis: []' }, catalogue: { name: 'c', text: 'v: 1\nentitlements: []\npurposes: []' }, directory: { name: 'd', text: 'v: 1\npeople: []\nteams: []' }, usage: null,
+  calendar: { name: 'calendar', text },
+}, Date.now()).calendar });
+
 describe('a yes', () => {
   it('is what policy allows at once, and says what is owed', async () => {
     expect(await ask(ALLOWED)).toMatchObject({ decision: true, context: { reasons: [{ code: 'low-risk' }], obligations: { proof_class: 'session', max_lease_seconds: 28_800, verification: 'readBack' } } });
+  });
+
+  it('is the answer to the example of the documentation', async () => {
+    const page = await readFile(join(ROOT, 'docs/authzen.md'), 'utf8');
+    const [, example] = /^```\nPOST \/access\/v1\/evaluation\n[^]*?\n\n([^]*?)\n```$/m.exec(page)!;
+    expect(await ask(JSON.parse(example!))).toMatchObject({ decision: true });
   });
 
   it('is what the change gets, that is then asked for', async () => {
@@ -163,10 +177,6 @@ describe('what is asked about', () => {
 describe('what policy would let through and something else holds up', () => {
   const always = "dates: [{from: 2020-01-01T00:00, until: 2099-01-01T00:00}]";
   const closed = "dates: [{from: 2098-01-01T00:00, until: 2098-01-01T04:00}]";
-  const calendarOf = (text: string): ((facts: Facts) => Facts) => (facts) => ({ ...facts, calendar: parseFacts({
-    inventory: { name: 'i', text: 'v: 1\nnhis: []' }, catalogue: { name: 'c', text: 'v: 1\nentitlements: []\npurposes: []' }, directory: { name: 'd', text: 'v: 1\npeople: []\nteams: []' }, usage: null,
-    calendar: { name: 'calendar', text },
-  }, Date.now()).calendar });
   const during = async (text: string, evaluation: object): Promise<ReturnType<typeof decisionIn>> => {
     const one = await openEvaluating({ facts: calendarOf(text) });
     try {
@@ -200,6 +210,41 @@ describe('what policy would let through and something else holds up', () => {
     const shut = { subject, action: { name: 'disable' }, resource: { type: 'target', id: 'pg-dev/app_dev' } };
     expect(decisionIn(await locked.send('person:ana', 'POST', ONE, shut))).toMatchObject({ decision: true });
     await locked.close();
+  });
+});
+
+describe('what is not known, or ends an identity,', () => {
+  const shut = { subject, action: { name: 'disable' }, resource: { type: 'target', id: 'pg-dev/app_dev' } };
+  const said = async (one: TestSidecar, by: string, evaluation: object): Promise<string | true> => {
+    const { decision, context: told } = decisionIn(await one.send(by, 'POST', ONE, evaluation));
+    return decision || told!.code!;
+  };
+
+  it('locks of other sidecars that are not heard yet: a no to what gives, and none to what takes back', async () => {
+    const unheard = await openEvaluating({ lockBoard: { keep: () => undefined, tell: () => undefined, heard: () => new Promise(() => undefined) } });
+    expect([await said(unheard, DEV, ALLOWED), await said(unheard, 'person:ana', shut)]).toEqual(['must-wait', true]);
+    await unheard.close();
+  });
+
+  it('a lease that does not run: a no to a later end of it, whatever policy says', async () => {
+    const lax = await openTestSidecar({ decide: () => answerOf('allow') });
+    const given = await lax.change(DEPLOYER, GRANT);
+    const extend = (change: string): object => ({ ...NEEDS_APPROVAL, action: { name: 'extend' }, context: { ...NEEDS_APPROVAL.context, change } });
+    expect([await said(lax, DEPLOYER, extend(given.id)), await said(lax, DEPLOYER, extend('chg_0123456789abcdef_01JDE7XQ0M4N5P6Q7R8S9T0V1W'))]).toEqual([true, 'not-extendable']);
+    await lax.send(DEPLOYER, 'POST', `/v1/changes/${given.id}/revoke`, {});
+    expect(await said(lax, DEPLOYER, extend(given.id))).toBe('not-extendable');
+    await lax.close();
+  });
+
+  it('an offboarding under way: the same', async () => {
+    const usual = await compiled();
+    const leaving = await openTestSidecar({ pdp: { ...usual, decide: async (input) => (input.change.kind === 'offboard' ? answerOf('allow') : usual.decide(input)) } });
+    expect(await said(leaving, DEV, ALLOWED)).toBe(true);
+    leaving.executor.acting = false;
+    const change = await leaving.change('person:olga', { kind: 'offboard', subject: DEV, reason: 'not used any more' });
+    await expect.poll(() => leaving.engine.get(change.id)?.name, { timeout: 10_000, interval: 5 }).toBe('executing');
+    expect([await said(leaving, DEV, ALLOWED), await said(leaving, 'person:ana', shut)]).toEqual(['must-wait', true]);
+    await leaving.close();
   });
 });
 
@@ -260,6 +305,14 @@ describe('a policy engine that says nothing of use', () => {
     const { answer, logged } = await withPdp({ ...(await compiled()), decide: () => Promise.reject(new TypeError('the secret is 42')) });
     expect(answer).toEqual({ decision: false, context: { code: 'internal', error: { status: 500, message: expect.not.stringContaining('42') as string } } });
     expect(logged.filter(({ level }) => level === 'error').map(({ fields }) => String(fields['cause']))).toEqual([expect.stringContaining('the secret is 42')]);
+  });
+
+  it('one that chooses no window where a calendar is kept is a no', async () => {
+    const usual = await compiled();
+    const fault = { ...usual, schedule: () => Promise.reject(new EngineFault('undefined-result', 'of the test')) };
+    const one = await openTestSidecar({ pdp: fault, facts: calendarOf("v: 1\nwindows: []\nfreezes: [{id: f, timeZone: UTC, from: '2098-01-01T00:00', until: '2098-01-02T00:00'}]") });
+    expect(decisionIn(await one.send(DEV, 'POST', ONE, ALLOWED))).toMatchObject({ decision: false, context: { code: 'undefined-result' } });
+    await one.close();
   });
 
   it('a yes at the request and none at dispatch is no yes', async () => {

@@ -1,5 +1,5 @@
 /**
- * Express 4 and 5: a route that runs only inside an access change.
+ * Express: a route that runs only inside an access change.
  *
  * ```ts
  * import { access, accessOf } from 'countersign/express';

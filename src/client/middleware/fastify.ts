@@ -1,5 +1,5 @@
 /**
- * Fastify 4 and 5: a route that runs only inside an access change, as a `preHandler`.
+ * Fastify: a route that runs only inside an access change, as a `preHandler`.
  *
  * ```ts
  * import { access, accessOf } from 'countersign/fastify';

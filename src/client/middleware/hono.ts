@@ -22,9 +22,7 @@ export interface HonoContext {
 }
 
 /** Middleware: whoever gets past it holds the access until the last byte of the response has been taken, or nobody waits for it any more. */
-// What Hono's own handlers are typed as.
-// eslint-disable-next-line @typescript-eslint/no-invalid-void-type
-export function access<C extends HonoContext>(options: GuardOptions<C>): (c: C, next: () => Promise<void>) => Promise<Response | void> {
+export function access<C extends HonoContext>(options: GuardOptions<C>): (c: C, next: () => Promise<void>) => Promise<Response | undefined> {
   return async (c, next) => {
     const over = new AbortController();
     const end = (): void => over.abort();
