@@ -83,7 +83,14 @@ export function parseFacts({ inventory, catalogue, directory, usage, calendar = 
   }, nowMs);
 }
 
-function parseFile<T>(file: FactText, schema: z.ZodType<T>): T {
+const parseFile = <T>(file: FactText, schema: z.ZodType<T>): T => parseWithDocument(file, schema).value;
+
+/** The inventory in this text, and the document that it is written in. @throws FactsError `malformed` */
+export function parseInventory(file: FactText): { readonly value: z.infer<typeof inventoryFileSchema>; readonly document: Document } {
+  return parseWithDocument(file, inventoryFileSchema);
+}
+
+function parseWithDocument<T>(file: FactText, schema: z.ZodType<T>): { readonly value: T; readonly document: Document } {
   const lines = new LineCounter();
   const fail = (issues: readonly Omit<FactsIssue, 'file'>[]): never => {
     throw new FactsError('malformed', issues.slice(0, ISSUES_MAX).map((issue) => ({ file: file.name, ...issue })));
@@ -109,7 +116,7 @@ function parseFile<T>(file: FactText, schema: z.ZodType<T>): T {
   }
   const twice = duplicates(parsed.data);
   if (twice.length > 0) fail(twice.map((one: Duplicate) => ({ line: lineAt(document, one.path, lines), pointer: pointerOf(one.path), message: `${one.name} is here twice` })));
-  return parsed.data;
+  return { value: parsed.data, document };
 }
 
 function pointerOf(path: readonly PropertyKey[]): string {
