@@ -2,6 +2,7 @@
 import type { Command } from 'commander';
 import { withConnection } from './connect.ts';
 import { importInventory } from './inventory-import.ts';
+import { lint } from './inventory-lint.ts';
 import { discover } from './reconcile.ts';
 import type { Runner } from './runner.ts';
 
@@ -24,4 +25,12 @@ export function addInventory(program: Command, run: Runner): void {
     .option('--dry-run', 'say what would come of it, and write nothing')
     .addHelpText('after', '\nColumns: id, description, owner, backupOwner, environment, purposes (a;b), riskTier, custody, humanUse (true or false), thirdParty, consumers (a;b), accounts (connector=account;…).')
     .action(run(importInventory));
+  inventory
+    .command('lint')
+    .description('say what is amiss with what is known of the identities, why it matters and what to do')
+    .argument('[files...]', 'facts files by name, such as facts/*.yaml; otherwise those of the configuration')
+    .option('--config <file>', 'countersign.yaml of the installation (default: ./countersign.yaml)')
+    .option('--fail-on <level>', 'the least level that exits 1: low, medium or high', 'low')
+    .option('--all', 'list every finding, and not the first of each kind')
+    .action(run(lint));
 }

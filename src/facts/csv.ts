@@ -183,7 +183,7 @@ function readHeader<F extends string>(record: readonly Field[], { fields, requir
   if (names.length === 1 && /[;\t]/.test(names[0]!)) fail('fields are separated by commas here, not by semicolons or tabs');
   for (const [name] of renamed) if (!names.includes(name)) fail('there is no such column', name);
   const header = names.map((name, index) => {
-    if (record[index]!.trouble !== null) fail(record[index]!.trouble!, name);
+    if (record[index]!.trouble !== null) fail(record[index]!.trouble, name);
     if (names.indexOf(name) !== index) fail('is there twice', name);
     if (renamed.has(name)) return { name, field: renamed.get(name) ?? null };
     const field = fields.find((one) => one === name);
