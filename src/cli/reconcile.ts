@@ -1,4 +1,4 @@
-/** `countersign reconcile`, `countersign inventory discover`: what is at targets, and where it is not as it is recorded. */
+/** `countersign reconcile`, and `inventory discover`: what is at targets, and where it is not as it is recorded. */
 import type { Command } from 'commander';
 import type { Discovery, FindingView, ReconciliationList, ReconciliationView } from '../client/index.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
@@ -7,7 +7,7 @@ import { plain, table } from './output.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
 
-interface Flags extends ConnectFlags {
+export interface ReconcileFlags extends ConnectFlags {
   readonly connector?: string;
 }
 
@@ -17,14 +17,9 @@ export function addReconcile(program: Command, run: Runner): void {
     .option('--connector <id>', 'this one; otherwise all')
     .addHelpText('after', '\nExits 0 where all is as it is recorded, 1 where findings are open, 3 where a connector could not be looked at, 5 where one still is being.')
     .action(run(reconcile));
-  const inventory = program.command('inventory').description('what there is');
-  withConnection(inventory.command('discover'))
-    .description('list what was there when the targets were last looked at')
-    .option('--connector <id>', 'this one; otherwise all')
-    .action(run(discover));
 }
 
-async function reconcile(session: Session, flags: Flags): Promise<ExitCode> {
+async function reconcile(session: Session, flags: ReconcileFlags): Promise<ExitCode> {
   const { out } = session;
   const answer = await connectTo(flags, session).reconcile(flags.connector === undefined ? {} : { connector: flags.connector });
   out.document(answer);
@@ -58,7 +53,7 @@ function lineOf({ code, connector, message, owner, orderedAt, proposed }: Findin
   return `${code}  ${plain(connector)}  ${plain(message)}  (${owner === null ? 'nobody' : plain(owner)} owns this${done})`;
 }
 
-async function discover(session: Session, flags: Flags): Promise<ExitCode> {
+export async function discover(session: Session, flags: ReconcileFlags): Promise<ExitCode> {
   const { out } = session;
   const client = connectTo(flags, session);
   const connectors = flags.connector === undefined

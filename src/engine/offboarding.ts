@@ -61,8 +61,9 @@ function wasSuperseded({ plan, name, firstActAtMs }: ChangeState, offboarding: C
 
 const canonicalKey = (item: OffboardItem): string => (item.kind === 'lease' ? item.change : `${item.connector} ${item.target} ${item.account}`);
 
+/** Whoever merely stands in for an owner takes nothing along: it was never theirs. */
 function isOf(nhi: InventoryFact, subject: string): boolean {
-  return nhi.id === subject || nhi.owner === subject || (nhi.thirdParty !== undefined && thirdPartyId(nhi.thirdParty) === subject);
+  return nhi.id === subject || (nhi.owner === subject && nhi.ownerIsFallback !== true) || (nhi.thirdParty !== undefined && thirdPartyId(nhi.thirdParty) === subject);
 }
 
 /** What uses another identity's credential goes before it, so that nothing is cut off that is still in use by something that stays a moment longer. */

@@ -126,7 +126,7 @@ function identitiesAt({ inventory, catalogue }: Facts, connector: string, target
   const conveyed = new Map(catalogue.entitlements.filter(at).map(({ privilege, conveys = [] }) => [privilege, conveys]));
   return [...inventory.values()].filter(({ accounts }) => Object.hasOwn(accounts, connector)).map(({ id, owner, accounts, purposes }) => {
     const needed = catalogue.purposes.filter(({ id: purpose, maxLeaseSeconds }) => purposes.includes(purpose) && maxLeaseSeconds === null).flatMap(({ needs }) => needs.filter(at).map(({ privilege }) => privilege));
-    return { nhi: id, owner, account: accounts[connector]!, standing: new Set(needed.flatMap((privilege) => [privilege, ...(conveyed.get(privilege) ?? [])])) };
+    return { nhi: id, owner: owner ?? null, account: accounts[connector]!, standing: new Set(needed.flatMap((privilege) => [privilege, ...(conveyed.get(privilege) ?? [])])) };
   });
 }
 

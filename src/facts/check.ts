@@ -1,7 +1,8 @@
 /** What the schemas of the facts cannot say: that nothing is there twice (an error), and that what is named exists (a warning). */
 import { thirdPartyId, type Entitlement } from '../protocol/values.ts';
 import type { FactsValue } from './facts.ts';
-import type { CalendarFile, Catalogue, Directory, InventoryFact } from './schemas.ts';
+import { withOwners } from './owners.ts';
+import type { CalendarFile, Catalogue, Directory, FallbackOwner, InventoryEntry } from './schemas.ts';
 
 export interface Duplicate {
   readonly path: readonly (string | number)[];
@@ -15,9 +16,10 @@ export function entitlementKey(entitlement: Entitlement): string {
 
 /** Every second mention of an id. Two entries of one id would leave it to chance which one counts. */
 export function duplicates(file: unknown): Duplicate[] {
-  const { nhis, entitlements, purposes, people, teams, windows, freezes } = file as Partial<{ nhis: InventoryFact[] } & Catalogue & Directory & CalendarFile>;
+  const { nhis, fallbackOwners, entitlements, purposes, people, teams, windows, freezes } = file as Partial<{ nhis: InventoryEntry[]; fallbackOwners: FallbackOwner[] } & Catalogue & Directory & CalendarFile>;
   return [
     ...repeated('nhis', nhis?.map((nhi) => nhi.id)),
+    ...repeated('fallbackOwners', fallbackOwners?.map((rule) => rule.prefix)),
     ...repeated('entitlements', entitlements?.map(entitlementKey)),
     ...repeated('purposes', purposes?.map((purpose) => purpose.id)),
     ...repeated('people', people?.map((person) => person.id)),
@@ -38,7 +40,7 @@ function repeated(list: string, names: readonly string[] = []): Duplicate[] {
 
 export interface FactsWarning {
   readonly code:
-    | 'no-active-owner' | 'unknown-person' | 'unknown-purpose' | 'unknown-entitlement' | 'same-owner-twice' | 'unknown-connector' | 'third-party-ambiguous'
+    | 'no-active-owner' | 'unknown-person' | 'unknown-team' | 'unknown-purpose' | 'unknown-entitlement' | 'same-owner-twice' | 'unknown-connector' | 'third-party-ambiguous'
     | 'account-shared';
   /** The id that the warning is about. */
   readonly about: string;
@@ -51,13 +53,19 @@ export function lintFacts(value: FactsValue): FactsWarning[] {
   const purposes = new Set(value.catalogue.purposes.map((purpose) => purpose.id));
   const catalogued = new Set(value.catalogue.entitlements.map(entitlementKey));
   const warnings: FactsWarning[] = [];
-  for (const nhi of value.inventory.nhis) {
-    const owners = [nhi.owner, ...(nhi.backupOwner === undefined ? [] : [nhi.backupOwner])];
-    for (const owner of owners) {
-      if (!people.has(owner)) warnings.push({ code: 'unknown-person', about: nhi.id, message: `${owner} is not in the directory` });
+  for (const { prefix, owner, backupOwner, team } of value.inventory.fallbackOwners ?? []) {
+    for (const person of [owner, backupOwner]) {
+      if (person !== undefined && !people.has(person)) warnings.push({ code: 'unknown-person', about: prefix, message: `${person} is not in the directory` });
     }
-    if (!owners.some((owner) => people.get(owner)?.active === true)) warnings.push({ code: 'no-active-owner', about: nhi.id, message: 'no owner is active: nobody can approve' });
-    if (nhi.owner === nhi.backupOwner) warnings.push({ code: 'same-owner-twice', about: nhi.id, message: 'the backup owner is the owner' });
+    if (team !== undefined && !value.directory.teams.some(({ id }) => id === team)) warnings.push({ code: 'unknown-team', about: prefix, message: `${team} is not in the directory` });
+  }
+  for (const [index, nhi] of withOwners(value).entries()) {
+    const entry = value.inventory.nhis[index]!;
+    for (const owner of [entry.owner, entry.backupOwner]) {
+      if (owner !== undefined && !people.has(owner)) warnings.push({ code: 'unknown-person', about: nhi.id, message: `${owner} is not in the directory` });
+    }
+    if (![nhi.owner, nhi.backupOwner].some((owner) => owner !== undefined && people.get(owner)?.active === true)) warnings.push({ code: 'no-active-owner', about: nhi.id, message: 'no owner is active: nobody can approve' });
+    if (nhi.owner !== undefined && nhi.owner === nhi.backupOwner) warnings.push({ code: 'same-owner-twice', about: nhi.id, message: 'the backup owner is the owner' });
     for (const purpose of nhi.purposes) {
       if (!purposes.has(purpose)) warnings.push({ code: 'unknown-purpose', about: nhi.id, message: `${purpose} is not in the catalogue` });
     }

@@ -1,6 +1,7 @@
 /** Facts in memory, whichever way they came: read from files, or from the object that a record names. */
 import type { z } from 'zod';
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
+import { withOwners } from './owners.ts';
 import type { CalendarFile, Catalogue, Directory, InventoryFact, inventoryFileSchema, UsageFile } from './schemas.ts';
 
 export const FACT_KINDS = ['inventory', 'catalogue', 'directory', 'usage', 'calendar'] as const;
@@ -19,6 +20,7 @@ export interface FactsValue {
 
 /** Facts as they were at one moment. Never changed: another load gives another object. */
 export interface Facts {
+  /** By id, each with who answers for it. */
   readonly inventory: ReadonlyMap<string, InventoryFact>;
   readonly catalogue: Catalogue;
   readonly directory: Directory;
@@ -34,7 +36,7 @@ export interface Facts {
 export function factsOf(value: FactsValue, nowMs: number): Facts {
   const digest = (document: object | null): string | null => (document === null ? null : digestOf(canonicalBytes(document)));
   return {
-    inventory: new Map(value.inventory.nhis.map((nhi) => [nhi.id, nhi])),
+    inventory: new Map(withOwners(value).map((nhi) => [nhi.id, nhi])),
     catalogue: value.catalogue,
     directory: value.directory,
     usage: value.usage,

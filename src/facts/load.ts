@@ -1,32 +1,15 @@
 /** Facts (the policy information point): YAML or JSON that people write, read strictly, so that a typo cannot become a missing limit. */
-import { readFile } from 'node:fs/promises';
+import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { isAlias, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
 import type { z } from 'zod';
 import { duplicates, type Duplicate } from './check.ts';
-import { factsOf, type Facts } from './facts.ts';
-import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from './schemas.ts';
+import { FactsError, FILE_BYTES_MAX, ISSUES_MAX, type FactsIssue } from './facts-error.ts';
+import { factsOf, type Facts, type FactsValue } from './facts.ts';
+import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema, type UsageFile } from './schemas.ts';
+import { openUsageRows, usageFormat, type UsageFormat } from './usage-rows.ts';
 
+export { FactsError, type FactsIssue } from './facts-error.ts';
 export { FACT_KINDS, factsOf, type FactKind, type Facts, type FactsValue } from './facts.ts';
-
-/** One thing that is wrong, and where: `pointer` is an RFC 6901 JSON pointer, `line` counts from 1. */
-export interface FactsIssue {
-  readonly file: string;
-  readonly line: number | null;
-  readonly pointer: string;
-  readonly message: string;
-}
-
-/** The facts cannot be believed; none of them was taken. What was loaded before still stands. */
-export class FactsError extends Error {
-  readonly code: 'unreadable' | 'malformed';
-  readonly issues: readonly FactsIssue[];
-  constructor(code: FactsError['code'], issues: readonly FactsIssue[], options?: ErrorOptions) {
-    super(issues.map((issue) => `${issue.file}${issue.line === null ? '' : `:${issue.line}`}: ${issue.pointer === '' ? '' : `${issue.pointer}: `}${issue.message}`).join('\n'), options);
-    this.name = 'FactsError';
-    this.code = code;
-    this.issues = issues;
-  }
-}
 
 /** A file's name, for messages, and its text. */
 export interface FactText {
@@ -34,8 +17,8 @@ export interface FactText {
   readonly text: string;
 }
 
-const FILE_BYTES_MAX = 16 * 1024 * 1024;
-const ISSUES_MAX = 50;
+/** Of rows, which are folded as they come. */
+const ROWS_BYTES_MAX = 256 * 1024 * 1024;
 
 /** The path of each file; usage and calendar need not be kept. */
 export interface FactFiles {
@@ -69,21 +52,64 @@ export async function loadFacts(files: FactFiles, nowMs: number): Promise<Facts>
   };
   const optional = (name: string | undefined): Promise<FactText | null> => (name === undefined ? Promise.resolve(null) : read(name));
   const [inventory, catalogue, directory] = await Promise.all([read(files.inventory), read(files.catalogue), read(files.directory)]);
-  return parseFacts({ inventory, catalogue, directory, usage: await optional(files.usage), calendar: await optional(files.calendar) }, nowMs);
+  const calendar = await optional(files.calendar);
+  const format = files.usage === undefined ? null : usageFormat(files.usage);
+  if (format === null) return parseFacts({ inventory, catalogue, directory, usage: await optional(files.usage), calendar }, nowMs);
+  return factsOf({ ...parseTexts({ inventory, catalogue, directory, usage: null, calendar }), usage: await readUsageRows(files.usage!, format, nowMs) }, nowMs);
 }
 
 /** The facts in these texts. @throws FactsError `malformed` */
-export function parseFacts({ inventory, catalogue, directory, usage, calendar = null }: FactTexts, nowMs: number): Facts {
-  return factsOf({
+export function parseFacts(texts: FactTexts, nowMs: number): Facts {
+  return factsOf(parseTexts(texts), nowMs);
+}
+
+function parseTexts({ inventory, catalogue, directory, usage, calendar = null }: FactTexts): FactsValue {
+  return {
     inventory: parseFile(inventory, inventoryFileSchema),
     catalogue: parseFile(catalogue, catalogueSchema),
     directory: parseFile(directory, directorySchema),
     usage: usage === null ? null : parseFile(usage, usageFileSchema),
     calendar: calendar === null ? null : parseFile(calendar, calendarSchema),
-  }, nowMs);
+  };
 }
 
-function parseFile<T>(file: FactText, schema: z.ZodType<T>): T {
+/** Never more of the file in memory than a piece of it. */
+async function readUsageRows(name: string, format: UsageFormat, nowMs: number): Promise<UsageFile> {
+  const fail = (code: FactsError['code'], message: string, cause?: unknown): never => {
+    throw new FactsError(code, [{ file: name, line: null, pointer: '', message }], { cause });
+  };
+  let file: FileHandle | null = null;
+  try {
+    file = await open(name);
+    const { mtimeMs, size } = await file.stat();
+    if (size > ROWS_BYTES_MAX) fail('malformed', `larger than ${ROWS_BYTES_MAX} bytes`);
+    const rows = openUsageRows(name, format, { nowMs, otherwiseAtMs: mtimeMs });
+    const decoder = new TextDecoder('utf-8', { fatal: true });
+    let left = ROWS_BYTES_MAX;
+    for await (const piece of file.createReadStream({ autoClose: false }) as AsyncIterable<Buffer>) {
+      left -= piece.byteLength;
+      if (left < 0) fail('malformed', `larger than ${ROWS_BYTES_MAX} bytes`);
+      rows.push(decoder.decode(piece, { stream: true }));
+    }
+    rows.push(decoder.decode());
+    return rows.end();
+  } catch (error) {
+    if (error instanceof FactsError) throw error;
+    const isText = (error as NodeJS.ErrnoException).code !== 'ERR_ENCODING_INVALID_ENCODED_DATA';
+    return isText ? fail('unreadable', 'cannot be read', error) : fail('malformed', 'is not UTF-8', error);
+  } finally {
+    await file?.close();
+  }
+}
+
+const parseFile = <T>(file: FactText, schema: z.ZodType<T>): T => parseWithDocument(file, schema).value;
+
+/** The inventory in this text, and the document that it is written in. @throws FactsError `malformed` */
+export function parseInventory(file: FactText): { readonly value: z.infer<typeof inventoryFileSchema>; readonly document: Document } {
+  return parseWithDocument(file, inventoryFileSchema);
+}
+
+function parseWithDocument<T>(file: FactText, schema: z.ZodType<T>): { readonly value: T; readonly document: Document } {
   const lines = new LineCounter();
   const fail = (issues: readonly Omit<FactsIssue, 'file'>[]): never => {
     throw new FactsError('malformed', issues.slice(0, ISSUES_MAX).map((issue) => ({ file: file.name, ...issue })));
@@ -109,7 +135,7 @@ function parseFile<T>(file: FactText, schema: z.ZodType<T>): T {
   }
   const twice = duplicates(parsed.data);
   if (twice.length > 0) fail(twice.map((one: Duplicate) => ({ line: lineAt(document, one.path, lines), pointer: pointerOf(one.path), message: `${one.name} is here twice` })));
-  return parsed.data;
+  return { value: parsed.data, document };
 }
 
 function pointerOf(path: readonly PropertyKey[]): string {

@@ -4,11 +4,15 @@ import { calendarIdSchema, purposeIdSchema } from '../protocol/request.ts';
 import { connectorIdSchema, durationSchema, entitlementSchema, nhiIdSchema, personIdSchema, plainTextSchema } from '../protocol/values.ts';
 import { calendarProblems } from './check-calendar.ts';
 
-/** One machine identity: who answers for it, what it is for, where it has accounts. */
-export const inventoryFactSchema = z.strictObject({
+/** The teams that policy knows. */
+export const teamIdSchema = z.enum(['security', 'onCall', 'platform']);
+
+/** One machine identity as the file has it: who answers for it, what it is for, where it has accounts. */
+export const inventoryEntrySchema = z.strictObject({
   id: nhiIdSchema,
   description: plainTextSchema(500).optional(),
-  owner: personIdSchema,
+  /** Left out only where a rule of `fallbackOwners` covers the id. */
+  owner: personIdSchema.optional(),
   backupOwner: personIdSchema.optional(),
   environment: plainTextSchema(64),
   /** Purposes it may claim. */
@@ -21,8 +25,38 @@ export const inventoryFactSchema = z.strictObject({
   /** Its account at each connector, by connector id. */
   accounts: z.record(connectorIdSchema, plainTextSchema(128)),
 });
+export type InventoryEntry = z.infer<typeof inventoryEntrySchema>;
+
+/** The same as it is in force, with the owner that a rule gave. */
+export const inventoryFactSchema = z.strictObject({
+  ...inventoryEntrySchema.shape,
+  /** There where the owner is not the entry's own but that of a rule: somebody who answers, and perhaps does not know it. */
+  ownerIsFallback: z.literal(true).optional(),
+});
 export type InventoryFact = z.infer<typeof inventoryFactSchema>;
-export const inventoryFileSchema = z.strictObject({ v: z.literal(1), nhis: z.array(inventoryFactSchema).max(10_000) });
+
+/** Who answers for identities without an owner of their own: `owner` and perhaps `backupOwner`, or a `team`. The longest prefix counts. */
+export const fallbackOwnerSchema = z.strictObject({
+  /** How the ids begin: `nhi:prod/billing-`; `nhi:` is all. */
+  prefix: z.string().max(133).regex(/^nhi:[a-z0-9._/-]*$/, 'the beginning of an id such as nhi:prod/billing-'),
+  owner: personIdSchema.optional(),
+  backupOwner: personIdSchema.optional(),
+  team: teamIdSchema.optional(),
+});
+export type FallbackOwner = z.infer<typeof fallbackOwnerSchema>;
+
+export const inventoryFileSchema = z
+  .strictObject({ v: z.literal(1), nhis: z.array(inventoryEntrySchema).max(10_000), fallbackOwners: z.array(fallbackOwnerSchema).max(256).optional() })
+  .superRefine(({ nhis, fallbackOwners = [] }, context) => {
+    const say = (path: (string | number)[], message: string): void => context.addIssue({ code: 'custom', path, message });
+    fallbackOwners.forEach(({ owner, backupOwner, team }, index) => {
+      if ((owner === undefined) === (team === undefined)) say(['fallbackOwners', index], 'names an owner, or a team, and not both');
+      if (backupOwner !== undefined && owner === undefined) say(['fallbackOwners', index, 'backupOwner'], 'a team has its own backup: its next active member');
+    });
+    nhis.forEach(({ id, owner }, index) => {
+      if (owner === undefined && !fallbackOwners.some(({ prefix }) => id.startsWith(prefix))) say(['nhis', index], `${id} has no owner, and no rule of fallbackOwners covers it`);
+    });
+  });
 
 /** The entitlement catalogue: every privilege that may be asked for, ranked, and what each purpose needs. */
 export const catalogueSchema = z.strictObject({
@@ -68,7 +102,7 @@ export const directorySchema = z.strictObject({
       }),
     )
     .max(10_000),
-  teams: z.array(z.strictObject({ id: z.enum(['security', 'onCall', 'platform']), members: z.array(personIdSchema).max(256) })).max(16),
+  teams: z.array(z.strictObject({ id: teamIdSchema, members: z.array(personIdSchema).max(256) })).max(16),
 });
 export type Directory = z.infer<typeof directorySchema>;
 

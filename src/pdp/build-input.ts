@@ -51,7 +51,7 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
   const { before, facts, nowMs, parent, plan, state } = question;
   const { request } = state;
   const nhi = facts.inventory.get(request.subject) ?? null;
-  const owners = nhi === null ? [] : [nhi.owner, ...(nhi.backupOwner === undefined ? [] : [nhi.backupOwner])];
+  const owners = [nhi?.owner, nhi?.backupOwner].filter((owner) => owner !== undefined);
   return {
     v: 1,
     phase: question.phase,

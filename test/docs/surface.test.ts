@@ -11,7 +11,7 @@ import { PUBLISHED_SCHEMAS } from '../../src/cli/generate-docs.ts';
 import { runCli } from '../../src/cli/program.ts';
 import { CONFIG_KEYS } from '../../src/config/keys.ts';
 import { RECORD_VERSIONS, systemRecordBodies } from '../../src/evidence/record.ts';
-import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../../src/facts/schemas.ts';
+import { calendarSchema, catalogueSchema, directorySchema, fallbackOwnerSchema, inventoryFileSchema, usageFileSchema } from '../../src/facts/schemas.ts';
 import { ROLES } from '../../src/identity/tokens.ts';
 import { payloadDigest } from '../../src/protocol/dsse.ts';
 import { planDigest, planSchema, STEP_ACTIONS } from '../../src/protocol/plan.ts';
@@ -106,7 +106,7 @@ describe('the page says what the code says', () => {
 
   it('with the fields of the facts files', () => {
     const shapes = {
-      inventory: [Object.keys(inventoryFileSchema.shape), Object.keys(inventoryFileSchema.shape.nhis.element.shape)],
+      inventory: [Object.keys(inventoryFileSchema.shape), [...Object.keys(inventoryFileSchema.shape.nhis.element.shape), ...Object.keys(fallbackOwnerSchema.shape)]],
       catalogue: [Object.keys(catalogueSchema.shape), [...Object.keys(catalogueSchema.shape.entitlements.element.shape), ...Object.keys(catalogueSchema.shape.purposes.element.shape)]],
       directory: [Object.keys(directorySchema.shape), [...Object.keys(directorySchema.shape.people.element.shape), ...Object.keys(directorySchema.shape.teams.element.shape)]],
       usage: [Object.keys(usageFileSchema.shape), Object.keys(usageFileSchema.shape.usage.element.shape)],
