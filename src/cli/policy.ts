@@ -9,6 +9,7 @@ import { packageRoot } from './package.ts';
 import { buildPolicy } from './policy-build.ts';
 import { evaluate } from './policy-eval.ts';
 import { sign } from './policy-sign.ts';
+import { addSimulate } from './policy-simulate.ts';
 import { testPolicy } from './policy-test.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
@@ -42,6 +43,7 @@ export function addPolicy(program: Command, run: Runner): void {
     .option('--policy <folder>', POLICY)
     .option('--explain', 'every reason with its METADATA, what the strictest was, and what of the question is not there; takes an incomplete question too')
     .action(run(evaluate));
+  addSimulate(policy, run, POLICY);
 }
 
 function rootOf(session: Session, flags: PolicyFlags): string {
