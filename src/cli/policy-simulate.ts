@@ -125,7 +125,7 @@ async function simulateAll(session: Session, flags: SimulateFlags, nowMs: number
   const place = policyPlace(session, flags.policy);
   const { digest } = await openBundle(place);
   const connectors = connectorsIn(facts);
-  const report = await withPolicy(place, (pdp) => simulateInventory(pdp, facts, { nowMs, connectors, asked: ASKED_AT_ONCE, progress: (done) => void (done % 100 === 0 && out.progress(`${done} questions …`)) }));
+  const report = await withPolicy(place, (pdp) => simulateInventory(pdp, facts, { nowMs, connectors, asked: ASKED_AT_ONCE, progress: (done) => { if (done % 100 === 0) out.progress(`${done} questions …`); } }));
   out.progress('');
   out.document({ bundle: digest, facts: facts.digests, assumed: { connectors, held: [], at: new Date(nowMs).toISOString() }, ...report });
   for (const line of linesOfAll(report, out)) out.line(line);
