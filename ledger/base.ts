@@ -10,7 +10,7 @@
  */
 import { createHash } from 'node:crypto';
 import { ChainHeads } from './chain.ts';
-import type { Disk } from './disk.ts';
+import type { Disk, EvidenceDisk } from './disk.ts';
 import { SIGNATURE_BYTES } from './ed25519.ts';
 import { formatDigest, HASH_BYTES, parseDigest, sameBytes } from './hash.ts';
 import { canonicalBytes } from './jcs.ts';
@@ -186,7 +186,7 @@ async function load(
 }
 
 /** The rows of the tree of `size` leaves, from the tiles of that of `signedSize`; null where one is missing. */
-export async function readRows(disk: Disk, directory: string, size: number, signedSize: number): Promise<Buffer[] | null> {
+export async function readRows(disk: EvidenceDisk, directory: string, size: number, signedSize: number): Promise<Buffer[] | null> {
   const rows: Buffer[] = [];
   for (let level = 0; nodesAt(level, size) > 0; level++) {
     const nodes = nodesAt(level, size);

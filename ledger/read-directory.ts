@@ -1,7 +1,7 @@
 /** A ledger directory as it stands under its checkpoint, read by whoever does not write it: its entries, their proofs, its objects. */
 import { readRows } from './base.ts';
 import { readCheckpoint } from './checkpoint.ts';
-import type { Disk } from './disk.ts';
+import type { EvidenceDisk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { sameBytes } from './hash.ts';
 import type { Appended, SignedHead } from './log.ts';
@@ -27,7 +27,7 @@ export interface DirectoryReading {
 const READINGS_MAX = 5;
 
 /** @throws LedgerError `not-found` where there is no checkpoint; `malformed`; `corrupt`: the tiles are not those of the checkpoint */
-export async function readDirectory(disk: Disk, directory: string): Promise<DirectoryReading> {
+export async function readDirectory(disk: EvidenceDisk, directory: string): Promise<DirectoryReading> {
   for (let reading = 1; ; reading++) {
     const note = await disk.read(`${directory}/checkpoint`);
     if (note === null) throw new LedgerError('not-found', `there is no checkpoint in ${directory}`);
@@ -41,7 +41,7 @@ export async function readDirectory(disk: Disk, directory: string): Promise<Dire
 }
 
 /** Null where tiles and checkpoint do not belong together. */
-async function readOnce(disk: Disk, directory: string, text: string): Promise<DirectoryReading | null> {
+async function readOnce(disk: EvidenceDisk, directory: string, text: string): Promise<DirectoryReading | null> {
   const { origin, size, root } = readCheckpoint(text);
   const rows = await readRows(disk, directory, size, size);
   if (rows === null) return null;
@@ -65,7 +65,7 @@ async function readOnce(disk: Disk, directory: string, text: string): Promise<Di
 }
 
 /** Finds objects by walking their headers, no further than it has to. */
-function objectsOf(disk: Disk, directory: string): (digest: string) => Promise<Uint8Array | null> {
+function objectsOf(disk: EvidenceDisk, directory: string): (digest: string) => Promise<Uint8Array | null> {
   const index = new ObjectIndex();
   let next: ObjectPlace | null = { segment: 0, offset: 0 };
   const pass = async (at: ObjectPlace): Promise<ObjectPlace | null> => {

@@ -1,5 +1,5 @@
 /** Reading entries back: from memory while they are recent, else from bundles, each held to its leaf. */
-import type { Disk } from './disk.ts';
+import type { EvidenceDisk } from './disk.ts';
 import { LedgerError } from './errors.ts';
 import { sameBytes } from './hash.ts';
 import type { Appended } from './log.ts';
@@ -8,7 +8,7 @@ import { decodeRecord } from './record.ts';
 import { bundlePath, decodeBundle, TILE_WIDTH } from './tiles.ts';
 
 export interface EntrySource {
-  readonly disk: Disk;
+  readonly disk: EvidenceDisk;
   readonly directory: string;
   readonly tree: MerkleTree;
   /** The entry, while it is in memory. */

@@ -7,7 +7,9 @@ import { PolicyToolError } from './opa.ts';
 import { table } from './output.ts';
 import { packageRoot } from './package.ts';
 import { buildPolicy } from './policy-build.ts';
+import { addDiff } from './policy-diff.ts';
 import { evaluate } from './policy-eval.ts';
+import { addReplay } from './policy-replay.ts';
 import { sign } from './policy-sign.ts';
 import { addSimulate } from './policy-simulate.ts';
 import { testPolicy } from './policy-test.ts';
@@ -44,6 +46,8 @@ export function addPolicy(program: Command, run: Runner): void {
     .option('--explain', 'every reason with its METADATA, what the strictest was, and what of the question is not there; takes an incomplete question too')
     .action(run(evaluate));
   addSimulate(policy, run, POLICY);
+  addReplay(policy, run, POLICY);
+  addDiff(policy, run);
 }
 
 function rootOf(session: Session, flags: PolicyFlags): string {
