@@ -9,6 +9,7 @@ import { packageRoot } from './package.ts';
 import { buildPolicy } from './policy-build.ts';
 import { addDiff } from './policy-diff.ts';
 import { evaluate } from './policy-eval.ts';
+import { lint } from './policy-lint.ts';
 import { addReplay } from './policy-replay.ts';
 import { sign } from './policy-sign.ts';
 import { addSimulate } from './policy-simulate.ts';
@@ -30,6 +31,13 @@ export function addPolicy(program: Command, run: Runner): void {
     policy.command(name).option('--root <folder>', 'the folder that holds policy/ (default: here, else the package)').option('--opa <command>', 'the opa command');
   sources('build').description('compile the Rego to policy/bundle').action(run(build));
   sources('test').description('format, types, unit tests, coverage, and all of it again compiled').action(run(test));
+  policy
+    .command('lint')
+    .argument('[folder]', 'the folder that holds policy/ (default: here, else the package)')
+    .description('rules without code, message, solution, controls or test; controls that there are not; what is not deterministic. Needs no opa, but for types')
+    .option('--opa <command>', 'the opa command, for syntax and types (default: opa on the PATH; without one they are not checked)')
+    .option('--no-types', 'leave syntax and types to countersign policy test')
+    .action(run(lint));
   policy
     .command('sign')
     .argument('[folder]', 'a compiled bundle (default: ./policy)')
