@@ -63,6 +63,7 @@ async function readOnce(disk: EvidenceDisk, directory: string, text: string): Pr
   };
 }
 
+/** Finds objects by walking their headers, no further than it has to. */
 function objectsOf(disk: EvidenceDisk, directory: string): (digest: string) => Promise<Uint8Array | null> {
   const find = objectFinder(disk, directory);
   return async (digest) => {

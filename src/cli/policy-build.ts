@@ -1,4 +1,5 @@
 /** `countersign policy build`: Rego in, `policy/bundle/` out, the same bytes wherever it is built. */
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,7 +10,14 @@ import { demandOpa, demandOpaVersion, OPA_VERSION, PolicyToolError } from './opa
 
 /** Directories below `policy/` that are compiled; what else is there (tests' helpers, cases, framework ids) is not policy. */
 export const POLICY_ROOTS = ['access', 'data', 'lib', 'workflow'] as const;
+/** Teams' own packages, which tighten what the others decide. Compiled where they are. */
+const OVERLAYS = 'overlays';
 const NOT_COMPILED = '*_test.rego';
+
+/** The directories that are compiled of this `policy` folder. */
+export function policyRoots(policy: string): readonly string[] {
+  return existsSync(join(policy, OVERLAYS)) ? [...POLICY_ROOTS, OVERLAYS] : POLICY_ROOTS;
+}
 
 export interface PolicyFiles {
   readonly wasm: Uint8Array;
@@ -23,7 +31,7 @@ export async function compilePolicy(options: { readonly root: string; readonly o
   const opa = options.opa ?? 'opa';
   await demandOpaVersion(opa, policy);
   const entrypoints = ENTRYPOINTS.flatMap((name) => ['-e', name]);
-  const archive = await buildArchive(opa, policy, ['--ignore', NOT_COMPILED, ...entrypoints, ...POLICY_ROOTS]);
+  const archive = await buildArchive(opa, policy, ['--ignore', NOT_COMPILED, ...entrypoints, ...policyRoots(policy)]);
   const wasm = member(archive, 'policy.wasm');
   const data = canonicalBytes(parseStrict(member(archive, 'data.json')));
   const sources = await sourcesDigest(policy);
@@ -78,7 +86,7 @@ export function member(archive: Uint8Array, name: string): Uint8Array {
 /** `sha256(JCS([{path, digest}…]))` of everything that is compiled, by path: tells whether a bundle is older than its sources. */
 export async function sourcesDigest(policy: string): Promise<string> {
   const listing: { path: string; digest: string }[] = [];
-  for (const root of [...POLICY_ROOTS, 'capabilities.json']) {
+  for (const root of [...policyRoots(policy), 'capabilities.json']) {
     for (const path of await filesBelow(policy, root)) {
       if (path.endsWith('_test.rego')) continue;
       listing.push({ path, digest: digestOf(await readFile(join(policy, path))) });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { parse } from 'yaml';
 import { z } from 'zod';
 import { controlSchema } from '../protocol/decision.ts';
-import { filesBelow, POLICY_ROOTS } from './policy-build.ts';
+import { filesBelow, policyRoots } from './policy-build.ts';
 
 const customSchema = z.strictObject({
   code: z.string().regex(/^[a-z][a-z0-9-]{1,63}$/),
@@ -28,7 +28,7 @@ const metadataSchema = z.object({ title: z.string(), description: z.string().opt
 export async function readPolicyCodes(root: string): Promise<PolicyCode[]> {
   const policy = join(root, 'policy');
   const codes: PolicyCode[] = [];
-  for (const base of POLICY_ROOTS) {
+  for (const base of policyRoots(policy)) {
     for (const file of await filesBelow(policy, base)) {
       if (!file.endsWith('.rego') || file.endsWith('_test.rego')) continue;
       const text = await readFile(join(policy, file), 'utf8');

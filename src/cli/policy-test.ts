@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { createEvaluator, type Evaluator } from '../pdp/evaluator.ts';
 import { ENTRYPOINTS } from '../pdp/bundle.ts';
-import { buildArchive, compilePolicy, filesBelow, member, POLICY_ROOTS } from './policy-build.ts';
+import { buildArchive, compilePolicy, filesBelow, member, policyRoots } from './policy-build.ts';
 import { demandOpa, demandOpaVersion, runOpa } from './opa.ts';
 import { expectedOf, misses, readCases, type PolicyCase } from './policy-cases.ts';
 
-/** Loaded for tests beside what is compiled: the fixtures that they start from. */
-const TESTED_ROOTS = [...POLICY_ROOTS, 'checks'];
+/** What is loaded for tests: what is compiled, and the fixtures that they start from. */
+const testedRoots = (policy: string): readonly string[] => [...policyRoots(policy), 'checks'];
 
 export interface PolicyCheck {
   readonly name: 'format' | 'types' | 'tests' | 'coverage' | 'testsCompiled' | 'cases';
@@ -33,14 +33,15 @@ export async function testPolicy(options: { readonly root: string; readonly opa?
   const opa = options.opa ?? 'opa';
   await demandOpaVersion(opa, policy);
   const checks: PolicyCheck[] = [];
+  const roots = testedRoots(policy);
   const tool = async (name: PolicyCheck['name'], args: readonly string[], done: (stdout: string) => string): Promise<void> => {
     const ran = await runOpa(opa, args, policy);
     checks.push({ name, ok: ran.status === 0, detail: ran.status === 0 ? done(ran.stdout) : (ran.stdout + ran.stderr).trim().slice(0, 4_000) });
   };
-  await tool('format', ['fmt', '--list', '--fail', ...TESTED_ROOTS], () => 'every file is formatted');
-  await tool('types', ['check', '--strict', '--capabilities', 'capabilities.json', ...TESTED_ROOTS], () => 'strict, and only built-ins that the runtime has');
-  await tool('tests', ['test', ...TESTED_ROOTS], (stdout) => stdout.trim().split('\n').at(-1) ?? '');
-  await tool('coverage', ['test', '--coverage', '--threshold', '100', ...TESTED_ROOTS], (stdout) => `${coverageOf(stdout)} % of lines`);
+  await tool('format', ['fmt', '--list', '--fail', ...roots], () => 'every file is formatted');
+  await tool('types', ['check', '--strict', '--capabilities', 'capabilities.json', ...roots], () => 'strict, and only built-ins that the runtime has');
+  await tool('tests', ['test', ...roots], (stdout) => stdout.trim().split('\n').at(-1) ?? '');
+  await tool('coverage', ['test', '--coverage', '--threshold', '100', ...roots], (stdout) => `${coverageOf(stdout)} % of lines`);
   checks.push(await testCompiled(opa, policy), await testCases(opa, options.root, policy));
   return { ok: checks.every((check) => check.ok), checks };
 }
@@ -52,7 +53,7 @@ function coverageOf(stdout: string): number {
 /** Every unit test again as an entrypoint of one WebAssembly module: OPA's interpreter and its compiler do not always agree. */
 async function testCompiled(opa: string, policy: string): Promise<PolicyCheck> {
   const tests: string[] = [];
-  for (const root of TESTED_ROOTS) {
+  for (const root of testedRoots(policy)) {
     for (const path of await filesBelow(policy, root)) {
       if (!path.endsWith('_test.rego')) continue;
       const text = await readFile(join(policy, path), 'utf8');
@@ -60,7 +61,7 @@ async function testCompiled(opa: string, policy: string): Promise<PolicyCheck> {
       for (const test of text.matchAll(/^(test_\w+) if /gm)) tests.push(`${name.replaceAll('.', '/')}/${test[1] ?? ''}`);
     }
   }
-  const archive = await buildArchive(opa, policy, [...tests.flatMap((name) => ['-e', name]), ...TESTED_ROOTS]);
+  const archive = await buildArchive(opa, policy, [...tests.flatMap((name) => ['-e', name]), ...testedRoots(policy)]);
   const evaluator = await compiled(member(archive, 'policy.wasm'), member(archive, 'data.json'), tests);
   const failed = tests.filter((test) => {
     try {
@@ -98,7 +99,7 @@ async function interpret(opa: string, policy: string, entrypoint: string, cases:
     const file = join(scratch, 'cases.json');
     await writeFile(file, JSON.stringify({ cases: cases.map((one) => one.input) }));
     const query = `[answer | some asked in data.cases; answer := data.${entrypoint.replaceAll('/', '.')} with input as asked]`;
-    const roots = [...POLICY_ROOTS, file].flatMap((root) => ['-d', root]);
+    const roots = [...policyRoots(policy), file].flatMap((root) => ['-d', root]);
     const stdout = await demandOpa(opa, ['eval', '--format', 'json', '--ignore', '*_test.rego', ...roots, query], policy);
     const { result } = JSON.parse(stdout) as { result: { expressions: { value: unknown[] }[] }[] };
     return result[0]?.expressions[0]?.value ?? [];

@@ -14,8 +14,7 @@ import { plain } from './output.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
 
-interface RequestFlags extends ConnectFlags {
-  readonly file?: string;
+export interface RequestFields {
   readonly kind?: string;
   readonly subject?: string;
   readonly purpose?: string;
@@ -26,6 +25,10 @@ interface RequestFlags extends ConnectFlags {
   readonly duration?: string;
   readonly endsBy?: string;
   readonly recipient?: string;
+}
+
+interface RequestFlags extends ConnectFlags, RequestFields {
+  readonly file?: string;
   readonly idempotencyKey?: string;
   readonly wait?: true | string;
 }
@@ -40,9 +43,16 @@ A change is made when its access is there (grant, provision), when the old crede
 disable, offboard). Whatever a change still waits for by then, be it approvals, its window, consumers or the fetching of a secret, is 5.`;
 
 export function addRequest(program: Command, run: Runner): void {
-  withConnection(program.command('request'))
-    .description('ask for a change of access')
-    .option('-f, --file <file>', 'the request in YAML or JSON; - for standard input')
+  withRequestFields(withConnection(program.command('request')).description('ask for a change of access').option('-f, --file <file>', 'the request in YAML or JSON; - for standard input'))
+    .option('--idempotency-key <key>', 'the same key and request give the same change')
+    .option('--wait [duration]', `until the change is made or refused, at most this long (default ${WAIT_DEFAULT}); exits 0 made, 1 refused, 5 still pending`)
+    .addHelpText('after', HELP)
+    .action(run(request));
+}
+
+/** The options that say what to ask for, where no file does. */
+export function withRequestFields(command: Command): Command {
+  return command
     .option('--kind <kind>', 'provision, grant, revoke, rotate, disable or offboard; to extend, see countersign extend')
     .option('--subject <id>', 'whose access: nhi:<environment>/<name>; to offboard also person:<id> or thirdParty:<name>')
     .option('--purpose <id>', 'a purpose of the entitlement catalogue')
@@ -52,11 +62,7 @@ export function addRequest(program: Command, run: Runner): void {
     .option('--reason <text>', 'prose for the approver')
     .option('--duration <duration>', 'how long, such as PT15M')
     .option('--ends-by <time>', 'the access is over by then, such as 2026-12-01T00:00:00.000Z')
-    .option('--recipient <age1…|kv:…>', 'who a new secret is sealed to, or where it is kept: kv:<sink>/<path>')
-    .option('--idempotency-key <key>', 'the same key and request give the same change')
-    .option('--wait [duration]', `until the change is made or refused, at most this long (default ${WAIT_DEFAULT}); exits 0 made, 1 refused, 5 still pending`)
-    .addHelpText('after', HELP)
-    .action(run(request));
+    .option('--recipient <age1…|kv:…>', 'who a new secret is sealed to, or where it is kept: kv:<sink>/<path>');
 }
 
 async function request(session: Session, flags: RequestFlags): Promise<ExitCode> {
@@ -132,10 +138,11 @@ export function waitMs(flag: string, text: string): number {
 /** The flags that say what to ask for. */
 const FIELDS = ['kind', 'subject', 'purpose', 'entitlement', 'connector', 'target', 'reason', 'duration', 'endsBy', 'recipient'] as const;
 
-async function readRequest(session: Session, flags: RequestFlags): Promise<ChangeRequest> {
-  if (flags.file === undefined) return checkedRequest(fromFlags(flags), { what: 'the request', field: flagOf });
+/** What the file or the flags ask for. @param named the option that names the file @throws CliError */
+export async function readRequest(session: Session, flags: RequestFields & { readonly file?: string }, named = '-f'): Promise<ChangeRequest> {
+  if (flags.file === undefined) return checkedRequest(fromFlags(flags, named), { what: 'the request', field: flagOf });
   const beside = FIELDS.filter((field) => flags[field] !== undefined).map(flagOf);
-  if (beside.length > 0) throw new CliError(EXIT.usage, 'usage', { cause: `give -f or ${beside.join(', ')}, not both`, effect: 'Nothing was sent.', next: `say all of it in ${flags.file}, or all of it by flags` });
+  if (beside.length > 0) throw new CliError(EXIT.usage, 'usage', { cause: `give ${named} or ${beside.join(', ')}, not both`, effect: 'Nothing was sent.', next: `say all of it in ${flags.file}, or all of it by flags` });
   return checkedRequest(await fromFile(session, flags.file), { what: nameOf(flags.file) });
 }
 
@@ -179,9 +186,9 @@ export async function fromFile(session: Session, file: string): Promise<unknown>
   }
 }
 
-function fromFlags(flags: RequestFlags): unknown {
+function fromFlags(flags: RequestFields, named: string): unknown {
   const { kind, subject, purpose, reason, duration, endsBy, recipient } = flags;
-  if (kind === undefined) throw new CliError(EXIT.usage, 'usage', { cause: 'nothing says what to ask for', next: 'give -f FILE, or --kind, --subject, --reason and what that kind needs: --purpose, --entitlement, or --connector and --target' });
+  if (kind === undefined) throw new CliError(EXIT.usage, 'usage', { cause: 'nothing says what to ask for', next: `give ${named} FILE, or --kind, --subject, --reason and what that kind needs: --purpose, --entitlement, or --connector and --target` });
   const entitlements = flags.entitlement?.map((text) => {
     const [connector, target, ...privilege] = text.split('/');
     return { connector, target, privilege: privilege.join('/') };

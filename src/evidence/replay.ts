@@ -278,13 +278,13 @@ function composedOf({ type, objects }: LedgerRecord, event: ChangeEvent | undefi
 }
 
 /** A denial of the engine's own, since policy gave no answer. */
-function isFaultDecision({ effect, reasons }: Decision): boolean {
+export function isFaultDecision({ effect, reasons }: Decision): boolean {
   const [only] = reasons;
   return effect === 'deny' && reasons.length === 1 && only?.rule === ENGINE_RULE && isEngineFaultCode(only.code);
 }
 
 /** Null where the engine would have recorded `recorded` upon that answer. */
-function compareDecision(recorded: Decision, answer: Decision): string | null {
+export function compareDecision(recorded: Decision, answer: Decision): string | null {
   if (canonicalText(recorded) === canonicalText(answer)) return null;
   const [only] = recorded.reasons;
   const isEngines = recorded.effect === 'deny' && recorded.reasons.length === 1 && only?.rule === ENGINE_RULE && ENGINE_DENIALS.has(only.code);

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { digestOf, type LedgerRecord } from '../../ledger/index.ts';
 import type { PackContents, Shown } from '../../src/evidence/pack-contents.ts';
 import { workflowOf } from '../../src/evidence/pack-workflow.ts';
-import { toDraft } from '../../src/evidence/record.ts';
+import { draftOf } from '../support/drafts.ts';
 import { extendRequest } from '../support/extension-story.ts';
 import { stepsOfAsync } from '../support/iteration-steps.ts';
 import { GRANT, ORIGIN, START_MS, storyTrust, Telling } from '../support/story.ts';
@@ -19,7 +19,7 @@ function chain(): LedgerRecord[] {
     const request = extendRequest(before);
     telling.do({ type: 'request', by: GRANT.subject, request, requester: [GRANT.subject], idempotency: null });
     const [{ changeId, event, atMs }] = telling.beats as [Telling['beats'][number]];
-    records.push({ ...toDraft(changeId, event, atMs).draft, seq, prev: null, changeSeq: 0, changePrev: null });
+    records.push({ ...draftOf(changeId, event, atMs).draft, seq, prev: null, changeSeq: 0, changePrev: null });
     before = changeId;
   }
   return records;

@@ -3,7 +3,7 @@ import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import type { NewEvent } from '../../src/change/events.ts';
 import { toDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 
-export function draftOf(changeId: string, event: NewEvent, atMs: number): DraftWithObjects {
+export function draftOf(changeId: string, event: NewEvent, atMs: number, extra: readonly Uint8Array[] = []): DraftWithObjects {
   const salt = (): string => Buffer.from(digestOf(canonicalBytes({ changeId, atMs, type: event.type, body: event.body })).slice('sha256:'.length), 'hex').subarray(0, 16).toString('base64url');
-  return toDraft(changeId, event, atMs, salt);
+  return toDraft(changeId, event, atMs, salt, extra);
 }
