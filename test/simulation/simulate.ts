@@ -2,7 +2,6 @@
 import { startActors } from './actors.ts';
 import { startChaos, type Chaos } from './chaos.ts';
 import { judgeEvidence } from './evidence.ts';
-import { startEraser } from './eraser.ts';
 import { startExtensionActors } from './extension-actors.ts';
 import { startOperatorLocks } from './operator-locks.ts';
 import { startReconcileActors } from './reconcile-actors.ts';
@@ -55,7 +54,6 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   if (isWorkflow) startWorkflowActors(world, workflows, oracle, START_MS + TROUBLE_MS);
   const reconciling = rng.fork('reconciling').chance(0.3) ? startReconcileActors(world, rng.fork('reconcile actors'), oracle, START_MS + TROUBLE_MS) : null;
   startOperatorLocks(world, rng.fork('locks by hand'), oracle, START_MS + TROUBLE_MS);
-  const erasing = rng.fork('erasing').chance(0.3) ? startEraser(world, rng.fork('eraser'), oracle, START_MS + TROUBLE_MS) : null;
   if (rng.chance(0.15)) await startRogue(world, rng.fork('rogue'));
 
   const check = (): Promise<void> | void => {
@@ -98,7 +96,6 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
     // A last checkpoint, and the line quiet: then what is on the disk is the evidence.
     await scheduler.run(scheduler.nowMs() + 5_000, check, over);
     await scheduler.run(scheduler.nowMs() + 3_000, check, () => over() || world.log()?.checkpoint().size === world.log()?.size);
-    await erasing?.check();
     await oracle.finish();
     await judgeEvidence(world, oracle);
   }
