@@ -1,5 +1,5 @@
 /** What can be seen of an installation from its files. Nothing is opened for writing, so the sidecar may be running. */
-import { nodeDisk, openOwnCheckpoint, parseVerifier, type LogSigner } from '../../ledger/index.ts';
+import { bundlePath, LedgerError, nodeDisk, openOwnCheckpoint, overArchives, parseVerifier, readMoved, TILE_WIDTH, type LogSigner } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
 import { lintFacts } from '../facts/check.ts';
 import { loadFacts } from '../facts/load.ts';
@@ -54,8 +54,24 @@ function checkLedger({ data, origin, keys }: Config): Promise<Checked> {
   const name = 'ledger';
   return checking(name, `countersign verify ${data}/ledger --trust FOLDER   says what is wrong; countersign restore   puts a lost ledger back`, async () => {
     const size = await ownSize(data, await openLogKey(keys.log, keys.unlock));
+    const unreachable = await whyUnreachable(data);
+    if (unreachable !== null) return failed(name, unreachable, 'bring it back before the next upgrade: a start that must read everything does not come up without it');
     return ok(name, size === null ? `nothing is recorded yet in ${data}` : `${size} records of ${origin} under a signed checkpoint`);
   });
+}
+
+/** Why a bundle that was moved to an archive cannot be read; null where all can be. */
+async function whyUnreachable(data: string): Promise<string | null> {
+  const site = { disk: nodeDisk(data), directory: 'ledger', journal: 'journal', archive: nodeDisk };
+  const below = (await readMoved(site))?.below ?? 0;
+  const files = await overArchives(site);
+  try {
+    for (let index = 0; index * TILE_WIDTH < below; index += 1) await files.size(`ledger/${bundlePath(index)}`);
+    return null;
+  } catch (error) {
+    if (error instanceof LedgerError && error.code === 'archived') return error.message;
+    throw error;
+  }
 }
 
 /** Records under the checkpoint on disk; null where there is none. @throws LedgerError for one that the log's key has not signed */

@@ -195,6 +195,15 @@ describe('a sidecar', () => {
     });
   });
 
+  it('is told by doctor whether its archive can be reached', async () => {
+    const ledgerCheck = async (): Promise<unknown> => {
+      const { stdout } = await desk.run('doctor', '--json', '--config', installation.configPath);
+      return (JSON.parse(stdout) as { checks: { name: string; status: string; message: string }[] }).checks.find(({ name }) => name === 'ledger');
+    };
+    expect(await ledgerCheck()).toMatchObject({ status: 'ok' });
+    await without(async () => expect(await ledgerCheck()).toMatchObject({ status: 'failed', message: expect.stringContaining('and is not there') as string }));
+  });
+
   it('that has neither snapshot nor archive does not start, and says where what it needs is', async () => {
     const config = await installation.config();
     rmSync(at('data/state'), { recursive: true });
