@@ -142,14 +142,14 @@ function pointerOf(path: readonly PropertyKey[]): string {
   return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }
 
-/** The line of the innermost part of the path that is there. */
-function lineAt(document: Document, path: readonly PropertyKey[], lines: LineCounter): number | null {
+/** The line of the innermost part of the path that is there; the first of a file with nothing in it. */
+function lineAt(document: Document, path: readonly PropertyKey[], lines: LineCounter): number {
   for (let length = path.length; length >= 0; length -= 1) {
     const node = length === 0 ? document.contents : document.getIn(path.slice(0, length), true);
     const line = lineOf(node, lines);
     if (line !== null) return line;
   }
-  return null;
+  return 1;
 }
 
 function lineOf(node: unknown, lines: LineCounter): number | null {

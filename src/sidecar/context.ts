@@ -24,6 +24,8 @@ export interface SidecarContext {
   /** Those that an executor serves. */
   readonly connectors: readonly string[];
   readonly executors: readonly { readonly id: string; readonly connected: () => boolean }[];
+  /** Where the facts files cannot be taken; null while what they say is in force. */
+  readonly factsTrouble?: () => string | null;
   /** What keeps the copy of the ledger from coming on, where one is kept; null while nothing does. */
   readonly copyTrouble?: () => string | null;
   /** How the witnesses of the ledger stand, where there are some. */

@@ -1,12 +1,14 @@
 /** Facts that follow their files: what is in force is what the files say, or, where they cannot be read, what they last said. */
 import type { Clock, Logger } from '../engine/ports.ts';
 import { lintFacts } from '../facts/check.ts';
-import type { Facts } from '../facts/load.ts';
+import { FactsError, type Facts } from '../facts/load.ts';
 
 export interface ReloadingFacts {
   current(): Facts;
   /** Looks at the files now. Never rejects: facts that cannot be believed change nothing, and grow old. */
   reload(): Promise<void>;
+  /** The files and lines that kept the last look from being taken; null while what the files say is in force. */
+  trouble(): string | null;
   close(): void;
 }
 
@@ -14,6 +16,7 @@ export interface ReloadingFacts {
 const RENEW_AFTER_MS = 6 * 3_600_000;
 /** Lines of the log, each time that the facts change. */
 const WARNINGS_MAX = 20;
+const PLACES_MAX = 3;
 
 /** @throws what `load` throws, when it fails the first time */
 export async function openFacts(options: { load: (nowMs: number) => Promise<Facts>; clock: Clock; logger: Logger; everyMs: number }): Promise<ReloadingFacts> {
@@ -22,9 +25,11 @@ export async function openFacts(options: { load: (nowMs: number) => Promise<Fact
   warnOf(facts, logger);
   let cancel: () => void = () => undefined;
   let closed = false;
+  let trouble: string | null = null;
   const reload = async (): Promise<void> => {
     try {
       const next = await load(clock.nowMs());
+      trouble = null;
       const changed = JSON.stringify(next.digests) !== JSON.stringify(facts.digests);
       if (changed) {
         logger.info({ ...next.digests }, 'facts changed');
@@ -32,6 +37,7 @@ export async function openFacts(options: { load: (nowMs: number) => Promise<Fact
       }
       if (changed || next.loadedAtMs - facts.loadedAtMs >= RENEW_AFTER_MS) facts = next;
     } catch (error) {
+      trouble = placesIn(error);
       logger.warn({ error: error instanceof Error ? error.message : String(error) }, 'the facts files cannot be believed; the facts before stay in force');
     }
   };
@@ -46,11 +52,20 @@ export async function openFacts(options: { load: (nowMs: number) => Promise<Fact
   return {
     current: () => facts,
     reload,
+    trouble: () => trouble,
     close() {
       closed = true;
       cancel();
     },
   };
+}
+
+/** Where, and not what: anybody may ask whether the sidecar is well, and what is written there is for the log. */
+function placesIn(error: unknown): string {
+  if (!(error instanceof FactsError)) return 'a facts file';
+  const places = [...new Set(error.issues.map(({ file, line }) => (line === null ? file : `${file}:${line}`)))];
+  const further = places.length - PLACES_MAX;
+  return `${places.slice(0, PLACES_MAX).join(', ')}${further > 0 ? ` and ${further} more place${further === 1 ? '' : 's'}` : ''}`;
 }
 
 /** Says what will deny or strand a change later, before somebody asks for it. */

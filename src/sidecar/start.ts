@@ -157,7 +157,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     // Each request that waits listens: their number is bounded by the connections, not by this.
     setMaxListeners(0, draining.signal);
     const app = createApp({
-      engine, log, facts: facts.current, clock, logger, tokens, hosts: config.hosts, publicUrl: config.publicUrl, draining: draining.signal,
+      engine, log, facts: facts.current, factsTrouble: facts.trouble, clock, logger, tokens, hosts: config.hosts, publicUrl: config.publicUrl, draining: draining.signal,
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       ...(copy === null ? {} : { copyTrouble: () => copy.trouble() }),
       readLedgerFile: (path) => ledgerFiles.read(`ledger/${path}`), ledgerReaders: config.ledgerReaders,

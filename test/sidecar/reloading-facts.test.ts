@@ -65,6 +65,10 @@ describe('facts that follow their files', () => {
     await facts.reload();
     expect(facts.current().loadedAtMs).toBe(1_000);
     expect(world.warnings).toHaveLength(1);
+    expect(facts.trouble()).toBe('a facts file');
+    world.say(EMPTY);
+    await facts.reload();
+    expect([facts.trouble(), facts.current().loadedAtMs]).toEqual([null, 1_000 + 7 * 3_600_000]);
   });
 
   it('are not there at all when they cannot be believed at the start', async () => {
