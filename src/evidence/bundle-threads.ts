@@ -41,14 +41,14 @@ interface Thread {
 }
 
 /**
- * So many threads (null for none), started when the first bundle is there to be checked. They know the keys of `trust`, whose signatures they check; what is
- * signed by anybody else is left to the pass.
+ * So many threads, started when the first bundle is there to be checked. They know the keys of `trust`, whose signatures they check; what is
+ * signed by anybody else is left to the pass. Null for none, and where no signature is to be checked: all else costs less than handing a bundle over.
  *
  * @param options.signal once it is aborted, what was asked is rejected with its reason
  */
 export function openBundleThreads(count: number, trust: Trust | null, options: { readonly sizeMin?: number; readonly file?: URL; readonly signal?: AbortSignal } = {}): BundleThreads | null {
-  if (count < 1) return null;
-  const data: ThreadData = { keys: trust === null ? [] : keysOf(trust) };
+  if (count < 1 || trust === null) return null;
+  const data: ThreadData = { keys: keysOf(trust) };
   const threads: Thread[] = [];
   let nextId = 1;
   let closed: Error | null = null;

@@ -10,7 +10,7 @@ const REMEMBERED_MAX = 16_384;
  * What is told by whoever has checked it elsewhere, or else found out here, once. Remembered by a digest of key, type, payload and signature, and only where it
  * holds: one that does not is looked at anew by whoever says why.
  */
-export function checkedOnce(elsewhere: Proven | null): Proven {
+export function checkedOnce(elsewhere: Proven | null, rememberedMax = REMEMBERED_MAX): Proven {
   // Two sets by turns, dropped whole: memory does not grow with the ledger.
   let [recent, lessRecent] = [new Set<string>(), new Set<string>()];
   return {
@@ -21,7 +21,7 @@ export function checkedOnce(elsewhere: Proven | null): Proven {
       const name = nameOf(key, envelope);
       if (recent.has(name) || lessRecent.has(name)) return true;
       if (!isSigned(envelope, key)) return false;
-      if (recent.size >= REMEMBERED_MAX / 2) [recent, lessRecent] = [new Set(), recent];
+      if (recent.size >= rememberedMax / 2) [recent, lessRecent] = [new Set(), recent];
       recent.add(name);
       return true;
     },

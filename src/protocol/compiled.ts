@@ -5,21 +5,57 @@
 import { z } from 'zod';
 
 type Schema = z.core.$ZodType;
-const made = new WeakMap<Schema, z.ZodType>();
+const made = new WeakMap<Schema, z.ZodType | null>();
 
-/** What `schema.safeParse(value)` gives. */
+/**
+ * What `schema.safeParse(value)` gives, but for that what is accepted is `value` itself and no copy, where the schema changes nothing.
+ *
+ * @param value as it came out of a parser of JSON, and nobody's to change from here on
+ */
 export function parseBy<T>(schema: z.ZodType<T>, value: unknown): z.ZodSafeParseResult<T> {
-  let compiled = made.get(schema) as z.ZodType<T> | undefined;
+  let compiled = made.get(schema);
   if (compiled === undefined) made.set(schema, (compiled = compile(schema)));
-  if (compiled === schema) return schema.safeParse(value);
-  const parsed = compiled.safeParse(value);
-  return parsed.success ? parsed : schema.safeParse(value);
+  return compiled?.validate(value) === true ? { success: true, data: value as T } : schema.safeParse(value);
 }
 
-/** The schema itself where code may not be made at run time, as in a page. */
-function compile<T>(schema: z.ZodType<T>): z.ZodType<T> {
-  if (z.config().jitless === true) return schema;
-  return z.compile(withoutCycles(schema) as z.ZodType<T>);
+/** null where code may not be made at run time, as in a page, and for a schema that changes what it accepts. */
+function compile(schema: z.ZodType): z.ZodType | null {
+  return z.config().jitless === true || !isKeeping(schema, new Set()) ? null : z.compile(withoutCycles(schema) as z.ZodType);
+}
+
+/** Whether what the schema gives is what it was given, to the last member: it adds, drops, replaces and converts nothing. */
+export function isKeeping(schema: Schema, seen: Set<Schema>): boolean {
+  if (seen.has(schema)) return true;
+  seen.add(schema);
+  const { def } = schema._zod as { readonly def: z.core.$ZodTypes['_zod']['def'] };
+  const keeps = (child: Schema): boolean => isKeeping(child, seen);
+  if ('coerce' in def && def.coerce) return false;
+  if (def.checks?.some((check) => check._zod.def.check === 'overwrite') === true) return false;
+  switch (def.type) {
+    case 'string':
+      return !('format' in def) || def.format === 'base64';
+    case 'number':
+    case 'boolean':
+    case 'null':
+    case 'literal':
+    case 'enum':
+      return true;
+    case 'object':
+      return def.catchall?._zod.def.type === 'never' && Object.values(def.shape as Record<string, Schema>).every(keeps);
+    case 'union':
+      return def.options.every(keeps);
+    case 'array':
+      return keeps(def.element);
+    case 'record':
+      return keeps(def.keyType) && keeps(def.valueType);
+    case 'nullable':
+    case 'optional':
+      return keeps(def.innerType);
+    case 'lazy':
+      return keeps(def.getter());
+    default:
+      return false;
+  }
 }
 
 /**
