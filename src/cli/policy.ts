@@ -90,6 +90,6 @@ async function withTool<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (cause) {
     if (!(cause instanceof PolicyToolError)) throw cause;
-    throw new CliError(cause.code === 'opa-failed' ? EXIT.failed : EXIT.io, cause.code, { cause: cause.message, effect: 'No file was changed.' }, { cause });
+    throw new CliError(cause.code === 'opa-failed' || cause.code === 'overlay-loosens' ? EXIT.failed : EXIT.io, cause.code, { cause: cause.message, effect: 'No file was changed.' }, { cause });
   }
 }

@@ -64,6 +64,20 @@ describe('policy init', () => {
   });
 });
 
+it.each([
+  ['a rule in another package', 'team/more.rego', 'package workflow\n\npermit contains "x" if true\n', /its package is workflow/],
+  ['data', 'team/limits.yaml', 'limits: {standingTiers: [critical]}\n', /holds Rego and nothing else/],
+  ['a rule of no team', 'more.rego', 'package overlays\n', /holds Rego and nothing else/],
+])('an overlay with %s is not compiled', async (_what, file, text, words) => {
+  await desk.run('policy', 'init', 'rules');
+  writeFileSync(join(desk.directory, 'rules/policy/overlays', file), text);
+  const { exit, stderr } = await desk.run('policy', 'build', '--root', 'rules', '--opa', '/nonexistent/opa');
+  expect(exit).toBe(1);
+  expect(stderr).toMatch(/\(overlay-loosens\)/);
+  expect(stderr).toMatch(words);
+  expect(existsSync(join(desk.directory, 'rules/policy/bundle'))).toBe(false);
+});
+
 describe('opa', () => {
   const place = (name: string, script: string): string => {
     const folder = join(desk.directory, 'bin');
