@@ -13,6 +13,7 @@ import data.access.findings
 import data.access.lease
 import data.access.least_privilege
 import data.access.offboarding
+import data.access.overlays
 import data.access.requester
 import data.access.verification
 import data.access.verification.logins
@@ -33,6 +34,7 @@ refused := union({
 	facts.deny,
 	caller.deny,
 	offboarding.deny,
+	overlays.denied,
 	windows.deny,
 })
 

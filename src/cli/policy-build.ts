@@ -6,7 +6,8 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { canonicalBytes, digestOf, parseStrict } from '../../ledger/index.ts';
 import { describeBundle, ENTRYPOINTS, type Manifest } from '../pdp/bundle.ts';
-import { demandOpa, demandOpaVersion, OPA_VERSION, PolicyToolError } from './opa.ts';
+import { packageOf } from '../workbench/lint.ts';
+import { demandOpa, demandOpaVersion, findOpa, OPA_VERSION, PolicyToolError, type OpaCommand } from './opa.ts';
 
 /** Directories below `policy/` that are compiled; what else is there (tests' helpers, cases, framework ids) is not policy. */
 export const POLICY_ROOTS = ['access', 'data', 'lib', 'workflow'] as const;
@@ -26,9 +27,10 @@ export interface PolicyFiles {
 }
 
 /** The bundle of these sources, nothing written. @throws PolicyToolError */
-export async function compilePolicy(options: { readonly root: string; readonly opa?: string }): Promise<PolicyFiles> {
+export async function compilePolicy(options: { readonly root: string; readonly opa?: OpaCommand }): Promise<PolicyFiles> {
   const policy = join(options.root, 'policy');
-  const opa = options.opa ?? 'opa';
+  await demandTightening(policy);
+  const opa = options.opa ?? (await findOpa(policy));
   await demandOpaVersion(opa, policy);
   const entrypoints = ENTRYPOINTS.flatMap((name) => ['-e', name]);
   const archive = await buildArchive(opa, policy, ['--ignore', NOT_COMPILED, ...entrypoints, ...policyRoots(policy)]);
@@ -38,13 +40,23 @@ export async function compilePolicy(options: { readonly root: string; readonly o
   return { wasm, data, manifest: describeBundle({ wasm, data }, { entrypoints: ENTRYPOINTS, opa: OPA_VERSION, sources }) };
 }
 
+/** Overlays have rules in packages of their own and nothing else: data, or a rule in another package, could permit what the baseline does not. @throws PolicyToolError `overlay-loosens` */
+async function demandTightening(policy: string): Promise<void> {
+  if (!existsSync(join(policy, OVERLAYS))) return;
+  for (const file of await filesBelow(policy, OVERLAYS)) {
+    if (!file.endsWith('.rego') || file.split('/').length < 3) throw new PolicyToolError('overlay-loosens', `${file} is no rule of a team's: overlays/<team>/ holds Rego and nothing else`);
+    const [found] = packageOf({ file, text: await readFile(join(policy, file), 'utf8') });
+    if (found !== undefined && !file.endsWith('_test.rego')) throw new PolicyToolError('overlay-loosens', `${file}:${found.line}: ${found.message}`);
+  }
+}
+
 /**
  * `policy/bundle/` holds the bundle of the sources beside it, and nothing else.
  *
- * @param options.opa the command; default: `opa` on the PATH
+ * @param options.opa default: wherever it can be had (`findOpa`)
  * @throws PolicyToolError before anything in `policy/bundle/` has changed
  */
-export async function buildPolicy(options: { readonly root: string; readonly opa?: string }): Promise<Manifest> {
+export async function buildPolicy(options: { readonly root: string; readonly opa?: OpaCommand }): Promise<Manifest> {
   const files = await compilePolicy(options);
   const directory = join(options.root, 'policy', 'bundle');
   const fresh = `${directory}.new`;
@@ -59,7 +71,7 @@ export async function buildPolicy(options: { readonly root: string; readonly opa
 }
 
 /** The bytes of the archive that `opa build` makes of these arguments, unzipped. @throws PolicyToolError `opa-failed` */
-export async function buildArchive(opa: string, policy: string, args: readonly string[]): Promise<Uint8Array> {
+export async function buildArchive(opa: OpaCommand, policy: string, args: readonly string[]): Promise<Uint8Array> {
   const scratch = await mkdtemp(join(tmpdir(), 'countersign-policy-'));
   try {
     const output = join(scratch, 'bundle.tar.gz');

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { createEvaluator, type Evaluator } from '../pdp/evaluator.ts';
 import { ENTRYPOINTS } from '../pdp/bundle.ts';
 import { buildArchive, compilePolicy, filesBelow, member, policyRoots } from './policy-build.ts';
-import { demandOpa, demandOpaVersion, runOpa } from './opa.ts';
+import { demandOpa, demandOpaVersion, findOpa, runOpa, type OpaCommand } from './opa.ts';
 import { expectedOf, misses, readCases, type PolicyCase } from './policy-cases.ts';
 
 /** What is loaded for tests: what is compiled, and the fixtures that they start from. */
@@ -28,9 +28,9 @@ export interface PolicyTestReport {
  *
  * @throws PolicyToolError `opa-not-found`, `opa-version`, or `opa-failed` when the tests cannot even be compiled
  */
-export async function testPolicy(options: { readonly root: string; readonly opa?: string }): Promise<PolicyTestReport> {
+export async function testPolicy(options: { readonly root: string; readonly opa?: OpaCommand }): Promise<PolicyTestReport> {
   const policy = join(options.root, 'policy');
-  const opa = options.opa ?? 'opa';
+  const opa = options.opa ?? (await findOpa(policy));
   await demandOpaVersion(opa, policy);
   const checks: PolicyCheck[] = [];
   const roots = testedRoots(policy);
@@ -51,7 +51,7 @@ function coverageOf(stdout: string): number {
 }
 
 /** Every unit test again as an entrypoint of one WebAssembly module: OPA's interpreter and its compiler do not always agree. */
-async function testCompiled(opa: string, policy: string): Promise<PolicyCheck> {
+async function testCompiled(opa: OpaCommand, policy: string): Promise<PolicyCheck> {
   const tests: string[] = [];
   for (const root of testedRoots(policy)) {
     for (const path of await filesBelow(policy, root)) {
@@ -74,7 +74,7 @@ async function testCompiled(opa: string, policy: string): Promise<PolicyCheck> {
 }
 
 /** Every case through the interpreter and through the compiled policy: equal to each other, and as expected. */
-async function testCases(opa: string, root: string, policy: string): Promise<PolicyCheck> {
+async function testCases(opa: OpaCommand, root: string, policy: string): Promise<PolicyCheck> {
   const { wasm, data } = await compilePolicy({ root, opa });
   const evaluator = await compiled(wasm, data, ENTRYPOINTS);
   const files = (await readdir(join(policy, 'testcases'))).filter((name) => name.endsWith('.json')).sort();
@@ -93,7 +93,7 @@ async function testCases(opa: string, root: string, policy: string): Promise<Pol
   return { name: 'cases', ok: wrong.length === 0 && count > 0, detail: wrong.length === 0 ? `PASS: ${count}/${count} cases, interpreted and compiled` : wrong.join('\n') };
 }
 
-async function interpret(opa: string, policy: string, entrypoint: string, cases: readonly PolicyCase[]): Promise<readonly unknown[]> {
+async function interpret(opa: OpaCommand, policy: string, entrypoint: string, cases: readonly PolicyCase[]): Promise<readonly unknown[]> {
   const scratch = await mkdtemp(join(tmpdir(), 'countersign-cases-'));
   try {
     const file = join(scratch, 'cases.json');

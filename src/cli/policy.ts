@@ -9,6 +9,7 @@ import { packageRoot } from './package.ts';
 import { buildPolicy } from './policy-build.ts';
 import { addDiff } from './policy-diff.ts';
 import { evaluate } from './policy-eval.ts';
+import { initPolicy } from './policy-init.ts';
 import { lint } from './policy-lint.ts';
 import { addReplay } from './policy-replay.ts';
 import { sign } from './policy-sign.ts';
@@ -28,9 +29,15 @@ const POLICY = 'a compiled policy, or a folder that holds policy/ with one (defa
 export function addPolicy(program: Command, run: Runner): void {
   const policy = program.command('policy').description('build, test and ask policy');
   const sources = (name: string): Command =>
-    policy.command(name).option('--root <folder>', 'the folder that holds policy/ (default: here, else the package)').option('--opa <command>', 'the opa command');
+    policy.command(name).option('--root <folder>', 'the folder that holds policy/ (default: here, else the package)').option('--opa <command>', 'the opa command (default: opa on the PATH, else go run of its module, else docker)');
   sources('build').description('compile the Rego to policy/bundle').action(run(build));
   sources('test').description('format, types, unit tests, coverage, and all of it again compiled').action(run(test));
+  policy
+    .command('init')
+    .argument('<folder>', 'a new or empty folder')
+    .description('make a policy repository: the baseline, an overlay of your own with a rule and its test, and CI that lints, tests and builds')
+    .option('--team <name>', 'what the overlay is called', 'team')
+    .action(run(initPolicy));
   policy
     .command('lint')
     .argument('[folder]', 'the folder that holds policy/ (default: here, else the package)')
@@ -83,6 +90,6 @@ async function withTool<T>(work: () => Promise<T>): Promise<T> {
     return await work();
   } catch (cause) {
     if (!(cause instanceof PolicyToolError)) throw cause;
-    throw new CliError(cause.code === 'opa-failed' ? EXIT.failed : EXIT.io, cause.code, { cause: cause.message, effect: 'No file was changed.' }, { cause });
+    throw new CliError(cause.code === 'opa-failed' || cause.code === 'overlay-loosens' ? EXIT.failed : EXIT.io, cause.code, { cause: cause.message, effect: 'No file was changed.' }, { cause });
   }
 }

@@ -190,8 +190,8 @@ function capabilitiesOf(capabilities: string | null): LintFinding[] {
   ];
 }
 
-/** An overlay is heard in its own package and nowhere else. */
-function packageOf({ file, text: source }: PolicyText): LintFinding[] {
+/** An overlay is heard in its own package and nowhere else: what a file below `overlays/` would do beside that. */
+export function packageOf({ file, text: source }: PolicyText): LintFinding[] {
   const inside = /^overlays\/([^/]+)\//.exec(file)?.[1];
   if (inside === undefined) return [];
   const lines = withoutWords(source).split('\n');

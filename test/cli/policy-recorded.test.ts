@@ -136,7 +136,7 @@ describe('policy diff', () => {
   });
 
   it('looks at the time that it is asked about', async () => {
-    const hour = await asked('diff', BUNDLE, BUNDLE, '--ledger', 'lying', '--from', '2026-11-23T19:03:00.000Z', '--to', '2026-11-23T19:08:00.000Z');
+    const hour = await asked('diff', BUNDLE, BUNDLE, '--ledger', 'lying', '--from', '2026-11-23T19:03:00.030Z', '--to', '2026-11-23T19:08:00.030Z');
     expect([hour.exit, hour.document.decisions]).toEqual([0, 5]);
     const none = await asked('diff', BUNDLE, BUNDLE, '--ledger', 'lying', '--from', '2027-01-01');
     expect([none.exit, none.document.decisions]).toEqual([3, 0]);

@@ -1,0 +1,15 @@
+# METADATA
+# title: Overlays
+# description: |
+#   What teams' own packages (`overlays.<team>`) object to. They tighten, and never loosen: of an overlay nothing but its `deny` is heard.
+package access.overlays
+
+denied contains saying if some saying in data.overlays[_].deny
+
+# METADATA
+# title: An objection of another form
+# description: A `deny` that is no set says nothing that could be told. It is no permission for that; alone, it is no answer at all.
+denied contains {"overlay": name} if {
+	objection := data.overlays[name].deny
+	not is_set(objection)
+}
