@@ -60,8 +60,11 @@ denied := requester.deny if {
 #   message: "No rule gives a reason to permit this."
 #   solution: Look at the request; it is of a kind or form that no rule foresees.
 #   controls:
-#     - {framework: NIST SP 800-53 r5, id: AC-3}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-207, id: Tenet 6}
+#     - {framework: NIST SP 800-53 r5, id: AC-3}
+#     - {framework: SOC 2, id: CC6.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.15}
 unexplained contains lib.said(rego.metadata.chain()) if count(permitted) == 0
 
 effects contains "deny" if count(denied) > 0

@@ -182,8 +182,10 @@ satisfiable if {
 #   message: "Of those who must approve, too few are active people other than the requester."
 #   solution: Name an active owner and backup owner for the identity, or have someone else ask.
 #   controls:
-#     - {framework: NIST SP 800-53 r5, id: AC-5}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-53 r5, id: AC-5}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.3}
 deny contains lib.said(rego.metadata.chain()) if {
 	not unattended
 	not satisfiable
@@ -210,8 +212,11 @@ low_risk if {
 #   code: low-risk
 #   message: "A {kind} of low risk in {environment} needs no approval."
 #   controls:
-#     - {framework: NIST SP 800-207, id: Tenet 4}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-207, id: Tenet 4}
+#     - {framework: NIST SP 800-53 r5, id: AC-24}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.15}
 permit contains lib.said(rego.metadata.chain()) if low_risk
 
 # METADATA
@@ -221,8 +226,14 @@ permit contains lib.said(rego.metadata.chain()) if low_risk
 #   code: owner-approval
 #   message: "The owner or backup owner of {subject} approves this."
 #   controls:
-#     - {framework: NIST SP 800-53 r5, id: AC-5}
+#     - {framework: NIST CSF 2.0, id: ID.RA-07}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-53 r5, id: AC-5}
+#     - {framework: NIST SP 800-53 r5, id: CM-3(1)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 pending contains lib.said(rego.metadata.chain()) if {
 	question.gain
 	not low_risk
@@ -237,9 +248,17 @@ pending contains lib.said(rego.metadata.chain()) if {
 #   code: owner-and-security-approval
 #   message: "High risk: an owner of {subject} and security approve this, as two people."
 #   controls:
+#     - {framework: NIST CSF 2.0, id: ID.RA-07}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(2)}
 #     - {framework: NIST SP 800-53 r5, id: AC-5}
-#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-53 r5, id: CM-3(1)}
+#     - {framework: NIST SP 800-53 r5, id: CM-5(4)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.2}
 pending contains lib.said(rego.metadata.chain()) if {
 	question.gain
 	risk == "high"
@@ -252,9 +271,17 @@ pending contains lib.said(rego.metadata.chain()) if {
 #   code: three-people-approval
 #   message: "Critical risk: an owner of {subject}, security and, in all, three people approve this."
 #   controls:
+#     - {framework: NIST CSF 2.0, id: ID.RA-07}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(2)}
 #     - {framework: NIST SP 800-53 r5, id: AC-5}
-#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-53 r5, id: CM-3(1)}
+#     - {framework: NIST SP 800-53 r5, id: CM-5(4)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.2}
 pending contains lib.said(rego.metadata.chain()) if {
 	question.gain
 	risk == "critical"
@@ -278,7 +305,10 @@ responder if {
 #   message: "The requester answers for {subject} and may take its access back."
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 permit contains lib.said(rego.metadata.chain()) if responder
 
 # METADATA
@@ -289,7 +319,10 @@ permit contains lib.said(rego.metadata.chain()) if responder
 #   message: "An owner of {subject}, or security where none can, approves taking this back."
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 pending contains lib.said(rego.metadata.chain()) if {
 	question.asked_properly
 	question.taking_back
@@ -305,7 +338,10 @@ pending contains lib.said(rego.metadata.chain()) if {
 #   message: "The offboarding that this is part of was decided and approved."
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST CSF 2.0, id: ID.AM-08}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+#     - {framework: SOC 2, id: CC6.2}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 permit contains lib.said(rego.metadata.chain()) if question.part_of_offboarding
 
 # METADATA
@@ -318,7 +354,11 @@ permit contains lib.said(rego.metadata.chain()) if question.part_of_offboarding
 #   message: "The new credential of {subject} is in use, and the old one is shut out."
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI7}
+#     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+#     - {framework: NIST SP 800-53 r5, id: IA-5}
+#     - {framework: SOC 2, id: CC6.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.17}
 permit contains lib.said(rego.metadata.chain()) if question.retiring
 
 # METADATA

@@ -62,8 +62,11 @@ weighable if {
 #   solution: Ask for the counter-offer's lease, and for an extension when it is needed.
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI7}
-#     - {framework: NIST SP 800-53 r5, id: AC-2(2)}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-207, id: Tenet 3}
+#     - {framework: NIST SP 800-53 r5, id: AC-2(2)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 deny contains lib.said(rego.metadata.chain()) if {
 	weighable
 	not standing_asked
@@ -79,8 +82,12 @@ deny contains lib.said(rego.metadata.chain()) if {
 #   solution: Ask for a lease.
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI7}
-#     - {framework: NIST SP 800-53 r5, id: AC-2(2)}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-207, id: Tenet 3}
+#     - {framework: NIST SP 800-53 r5, id: AC-2(2)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.2}
 deny contains lib.said(rego.metadata.chain()) if {
 	weighable
 	standing_asked

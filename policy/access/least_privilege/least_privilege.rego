@@ -32,7 +32,11 @@ excess := [asked |
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI5}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-207, id: Tenet 3}
 #     - {framework: NIST SP 800-53 r5, id: AC-6}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.2}
 deny contains lib.said(rego.metadata.chain()) if count(excess) > 0
 
 curable := {"exceeds-purpose", "lease-too-long", "standing-not-allowed", "unknown-entitlement"}
