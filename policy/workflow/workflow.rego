@@ -32,7 +32,10 @@ tier if input.facts.nhi.riskTier in levels
 
 weighed if {
 	not question.of_account
-	count(ranks) > 0
+	count(asked_entries) > 0
+	every entry in asked_entries {
+		is_number(entry.rank)
+	}
 }
 
 weighed if {
@@ -40,11 +43,13 @@ weighed if {
 	holdings.weighed
 }
 
-ranks contains entry.rank if {
+asked_entries := [entry |
 	some asked in input.change.entitlements
 	some entry in input.facts.catalogue.entitlements
 	entitlement.key(entry) == entitlement.key(asked)
-}
+]
+
+ranks contains entry.rank if some entry in asked_entries
 
 ranks contains entry.rank if some entry in holdings.entries
 
@@ -70,13 +75,20 @@ requesters := {id |
 
 # METADATA
 # title: Who of these may approve
-# description: Active people other than the requesters. A machine identity never approves.
+# description: |
+#   Active people other than the requesters. A machine identity never approves; and nobody does where it is not known who is the same person
+#   as who, unless it takes away.
 eligible(candidates) := {id |
+	telling
 	some id in candidates
 	startswith(id, "person:")
 	id in people.active
 	not id in requesters
 }
+
+telling if people.told_apart
+
+telling if question.takes_away
 
 owners := eligible({id | id := question.nhi.owner} | {id | id := question.nhi.backupOwner})
 
@@ -363,5 +375,10 @@ permit contains lib.said(rego.metadata.chain()) if question.retiring
 
 # METADATA
 # title: How approvals are proven
-# description: The strongest class where the level has none.
-proof_class := object.get(data.limits, ["proofClass", level], "passkey")
+# description: The strongest class where the level has none, or one that is not known.
+default proof_class := "passkey"
+
+proof_class := class if {
+	class := data.limits.proofClass[level]
+	class in {"session", "ssh", "passkey"}
+}

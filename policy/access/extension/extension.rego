@@ -59,7 +59,9 @@ deny contains lib.said(rego.metadata.chain()) if {
 }
 
 later if {
+	is_number(input.nowMs)
 	is_number(input.change.extends.endsAtMs)
+	is_number(input.change.extends.extendedToMs)
 	input.change.extends.extendedToMs > input.change.extends.endsAtMs
 	input.change.extends.extendedToMs > input.nowMs
 }
@@ -82,7 +84,11 @@ deny contains lib.said(rego.metadata.chain()) if {
 
 unplanned if is_null(input.change.extends.nextEpoch)
 
-next if input.change.extends.nextEpoch > input.change.extends.epoch
+next if {
+	is_number(input.change.extends.epoch)
+	is_number(input.change.extends.nextEpoch)
+	input.change.extends.nextEpoch > input.change.extends.epoch
+}
 
 # METADATA
 # title: The lease was extended meanwhile

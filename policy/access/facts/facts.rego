@@ -7,6 +7,8 @@ import data.access.question
 import data.lib
 
 fresh if {
+	is_number(input.facts.ageMs)
+	is_number(data.limits.factsAgeMaxMs)
 	input.facts.ageMs >= 0
 	input.facts.ageMs <= data.limits.factsAgeMaxMs
 }

@@ -7,7 +7,10 @@ import data.access.entitlement
 import data.access.question
 import data.lib
 
-tier_seconds_max := data.limits.leaseSecondsMax[input.facts.nhi.riskTier]
+tier_seconds_max := seconds if {
+	seconds := data.limits.leaseSecondsMax[input.facts.nhi.riskTier]
+	is_number(seconds)
+}
 
 purpose_seconds_max := entitlement.purpose.maxLeaseSeconds
 
@@ -38,13 +41,18 @@ standing_asked if {
 }
 
 within_limit if {
-	input.change.leaseSeconds >= 1
+	some_lease
 	may_stand
 }
 
 within_limit if {
-	input.change.leaseSeconds >= 1
+	some_lease
 	input.change.leaseSeconds <= seconds_max
+}
+
+some_lease if {
+	is_number(input.change.leaseSeconds)
+	input.change.leaseSeconds >= 1
 }
 
 weighable if {

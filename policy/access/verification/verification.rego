@@ -26,15 +26,20 @@ actions := {
 }
 
 understood if {
-	input.v == 1
-	input.action in actions[input.kind]
+	known_form
 	input.seenBy == "executor"
 }
 
 understood if {
+	known_form
+	reported
+}
+
+# Of what was to be given or taken, nothing is an empty list.
+known_form if {
 	input.v == 1
 	input.action in actions[input.kind]
-	reported
+	is_array(input.privileges)
 }
 
 # Only of a caller's own code may nobody else have seen what it left.
@@ -76,7 +81,7 @@ leaves_access if renewing
 
 # METADATA
 # title: Not a question that policy knows
-# description: The input is of version 1, of a known kind and action, and says who saw the state; otherwise nothing is verified.
+# description: The input is of version 1, of a known kind and action, and says what was to be left and who saw the state; otherwise nothing is verified.
 # custom:
 #   code: verification-not-understood
 #   message: "No rule says how to verify this."
