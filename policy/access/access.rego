@@ -6,6 +6,7 @@
 package access
 
 import data.access.caller
+import data.access.credential
 import data.access.entitlement
 import data.access.extension
 import data.access.facts
@@ -14,6 +15,8 @@ import data.access.lease
 import data.access.least_privilege
 import data.access.offboarding
 import data.access.requester
+import data.access.third_party
+import data.access.toxic
 import data.access.verification
 import data.access.verification.logins
 import data.lib
@@ -33,10 +36,13 @@ refused := union({
 	facts.deny,
 	caller.deny,
 	offboarding.deny,
+	toxic.deny,
+	third_party.deny,
+	credential.deny,
 	windows.deny,
 })
 
-pending := workflow.pending | emergency.pending
+pending := (workflow.pending | emergency.pending) | credential.pending
 
 permitted := workflow.permit | pending
 
@@ -77,7 +83,7 @@ effect := lib.strictest(effects)
 
 sayings := denied if {
 	effect == "deny"
-} else := union({permitted, facts.note, caller.note, windows.note})
+} else := union({permitted, facts.note, third_party.note, caller.note, windows.note})
 
 # Nobody can approve what is denied.
 approvers := {

@@ -3,10 +3,12 @@
 # description: Who must approve, by owner and by risk; and the reasons for which a change may go ahead at all.
 package workflow
 
+import data.access.credential
 import data.access.entitlement
 import data.access.holdings
 import data.access.lease
 import data.access.question
+import data.access.third_party
 import data.lib
 import data.lib.people
 import data.workflow.emergency
@@ -16,8 +18,8 @@ levels := ["low", "medium", "high", "critical"]
 # METADATA
 # title: Risk level
 # description: |
-#   The highest of the identity's tier, the rank of what is asked or of what the account holds that is rotated, and custody by a third
-#   party. Critical where anything it is computed from is missing.
+#   The highest of the identity's tier, the rank of what is asked or of what the account holds that is rotated, and a third party's
+#   hands. Critical where anything it is computed from is missing.
 default risk := "critical"
 
 risk := levels[max(opinions)] if {
@@ -63,7 +65,7 @@ opinions contains index if {
 	max(ranks) >= data.limits.rankMin[name]
 }
 
-opinions contains 2 if input.facts.nhi.custody == "thirdParty"
+opinions contains 2 if third_party.party
 
 # METADATA
 # title: Nobody approves their own request
@@ -215,6 +217,7 @@ low_risk if {
 	risk == "low"
 	input.facts.nhi.environment in data.limits.nonProductionEnvironments
 	not lease.standing_asked
+	not credential.long_lived
 }
 
 # METADATA

@@ -12,7 +12,7 @@ type Tree = Record<string, unknown>;
 type Spoil = (value: unknown) => unknown;
 const LEFT_OUT: Spoil = () => undefined;
 /** Of a type that nothing in a question or among the limits has at that place. */
-const OTHER_TYPE: Spoil = (value) => (Array.isArray(value) ? 'spoilt' : [[]]);
+const OTHER_TYPE: Spoil = (value) => (value === null ? { spoilt: true } : Array.isArray(value) ? 'spoilt' : [[]]);
 
 const { image } = await readBundle(BUNDLE);
 const policy = createEvaluator(image);
@@ -63,10 +63,13 @@ function ask(evaluator: Evaluator, entrypoint: Entrypoint, input: Tree): Answer 
   return evaluator.evaluate(entrypoint, JSON.stringify(input)) as Answer;
 }
 
+/** May be absent, and then says that there is none: the inventory knows no third party, the catalogue nothing that comes along. */
+const SAYS_NONE = /^facts\.(nhi\.thirdParty|catalogue\.entitlements\.\d+\.conveys)$/;
+
 /** Each way in which the case gets more when something is spoilt. */
 function gains(entrypoint: Entrypoint, one: PolicyCase, spoil: Spoil): string[] {
   const before = ask(policy, entrypoint, one.input);
-  return members(one.input).flatMap((path) => {
+  return members(one.input).filter((path) => spoil !== LEFT_OUT || !SAYS_NONE.test(path.join('.'))).flatMap((path) => {
     const how = looser(before, ask(policy, entrypoint, spoilt(one.input, path, spoil)));
     return how === null || (isTakingBack(one.input) && how.startsWith('approved by')) ? [] : [`${path.join('.')}: ${how}`];
   });

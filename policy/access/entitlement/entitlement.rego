@@ -3,7 +3,6 @@
 # description: Everything that is named must be known, and the identity must be one that may ask for it.
 package access.entitlement
 
-import data.access.holdings
 import data.access.question
 import data.lib
 
@@ -212,9 +211,25 @@ isolated if {
 	every entitlement in foreseen {
 		in_environment(entitlement)
 	}
-	every entry in holdings.entries {
-		entry.environment == input.facts.nhi.environment
+	surrounded
+}
+
+# The account that is rotated is where everything is that is known of its target, whether the account holds it or not.
+surrounded if not question.rotating
+
+surrounded if {
+	is_array(input.facts.catalogue.entitlements)
+	every entry in input.facts.catalogue.entitlements {
+		apart(entry)
 	}
+}
+
+apart(entry) if entry.environment == input.facts.nhi.environment
+
+apart(entry) if {
+	is_string(entry.connector)
+	is_string(entry.target)
+	not [entry.connector, entry.target] in question.targets
 }
 
 # What is not catalogued has no environment to compare; it is denied as such.

@@ -5,9 +5,19 @@ package access.lease
 
 import data.access.entitlement
 import data.access.question
+import data.access.third_party
 import data.lib
 
-tier_seconds_max := seconds if {
+tier_seconds_max := usual_seconds_max if not third_party.party
+
+# However long others may have theirs.
+tier_seconds_max := min({usual_seconds_max, seconds}) if {
+	third_party.party
+	seconds := data.limits.thirdPartyLeaseSecondsMax[input.facts.nhi.riskTier]
+	is_number(seconds)
+}
+
+usual_seconds_max := seconds if {
 	seconds := data.limits.leaseSecondsMax[input.facts.nhi.riskTier]
 	is_number(seconds)
 }
@@ -27,7 +37,12 @@ seconds_max := tier_seconds_max if {
 may_stand if {
 	is_null(purpose_seconds_max)
 	input.facts.nhi.riskTier in data.limits.standingTiers
+	lasting
 }
+
+lasting if not third_party.party
+
+lasting if input.facts.nhi.riskTier in data.limits.thirdPartyStandingTiers
 
 # A rotation gives a new secret to what stands already.
 leased if {
