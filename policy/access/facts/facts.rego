@@ -88,8 +88,10 @@ note contains lib.said(rego.metadata.chain()) if {
 note contains lib.said(rego.metadata.chain()) if {
 	input.used.ageMs <= data.limits.usageAgeMaxMs
 	some privilege in input.held
-	not privilege in input.used.privileges
+	not used(privilege)
 }
+
+used(privilege) if privilege in input.used.privileges
 
 # METADATA
 # title: Locked

@@ -27,12 +27,11 @@ purpose_seconds_max := entitlement.purpose.maxLeaseSeconds
 # METADATA
 # title: The longest lease, in seconds
 # description: Undefined where access may stand, and where the tier's limit is missing (which denies).
-seconds_max := min({tier_seconds_max, purpose_seconds_max}) if is_number(purpose_seconds_max)
+seconds_max := longest if not may_stand
 
-seconds_max := tier_seconds_max if {
-	is_null(purpose_seconds_max)
-	not may_stand
-}
+longest := min({tier_seconds_max, purpose_seconds_max}) if is_number(purpose_seconds_max)
+
+longest := tier_seconds_max if is_null(purpose_seconds_max)
 
 may_stand if {
 	is_null(purpose_seconds_max)
@@ -62,7 +61,7 @@ within_limit if {
 
 within_limit if {
 	some_lease
-	input.change.leaseSeconds <= seconds_max
+	input.change.leaseSeconds <= longest
 }
 
 some_lease if {
