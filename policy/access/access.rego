@@ -6,6 +6,7 @@
 package access
 
 import data.access.caller
+import data.access.credential
 import data.access.entitlement
 import data.access.extension
 import data.access.facts
@@ -15,6 +16,8 @@ import data.access.least_privilege
 import data.access.offboarding
 import data.access.overlays
 import data.access.requester
+import data.access.third_party
+import data.access.toxic
 import data.access.verification
 import data.access.verification.logins
 import data.lib
@@ -35,10 +38,13 @@ refused := union({
 	caller.deny,
 	offboarding.deny,
 	overlays.denied,
+	toxic.deny,
+	third_party.deny,
+	credential.deny,
 	windows.deny,
 })
 
-pending := workflow.pending | emergency.pending
+pending := (workflow.pending | emergency.pending) | credential.pending
 
 permitted := workflow.permit | pending
 
@@ -62,8 +68,11 @@ denied := requester.deny if {
 #   message: "No rule gives a reason to permit this."
 #   solution: Look at the request; it is of a kind or form that no rule foresees.
 #   controls:
-#     - {framework: NIST SP 800-53 r5, id: AC-3}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-207, id: Tenet 6}
+#     - {framework: NIST SP 800-53 r5, id: AC-3}
+#     - {framework: SOC 2, id: CC6.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.15}
 unexplained contains lib.said(rego.metadata.chain()) if count(permitted) == 0
 
 effects contains "deny" if count(denied) > 0
@@ -76,7 +85,7 @@ effect := lib.strictest(effects)
 
 sayings := denied if {
 	effect == "deny"
-} else := union({permitted, facts.note, caller.note, windows.note})
+} else := union({permitted, facts.note, third_party.note, caller.note, windows.note})
 
 # Nobody can approve what is denied.
 approvers := {

@@ -32,6 +32,15 @@ active contains person.id if {
 }
 
 # METADATA
+# title: Of everyone it is known who is the same person
+# description: Links hold both ways, so that those of one person are missing to others too.
+told_apart if {
+	every person in directory.people {
+		is_array(person.linked)
+	}
+}
+
+# METADATA
 # title: The members of each team
 members[name] contains member if {
 	some name in ["onCall", "platform", "security"]

@@ -35,3 +35,10 @@ test_roles_are_those_of_the_person if {
 	people.responder_roles(fixture.nhi, "person:wei") == set() with input as fixture.grant
 	people.responder_roles(null, "person:sam") == {"onCall"} with input as fixture.grant
 }
+
+test_everyone_s_links_must_be_known_to_tell_people_apart if {
+	people.told_apart with input as fixture.grant
+	not people.told_apart with input as object.union(fixture.grant, {"facts": {"directory": {"people": [{"id": "person:ana", "active": true}]}}})
+	not people.told_apart with input as object.union(fixture.grant, {"facts": {"directory": {"people": [{"id": "person:ana", "active": true, "linked": "person:ana-adm"}]}}})
+	not people.told_apart with input as {}
+}

@@ -3,10 +3,12 @@
 # description: Who must approve, by owner and by risk; and the reasons for which a change may go ahead at all.
 package workflow
 
+import data.access.credential
 import data.access.entitlement
 import data.access.holdings
 import data.access.lease
 import data.access.question
+import data.access.third_party
 import data.lib
 import data.lib.people
 import data.workflow.emergency
@@ -16,8 +18,8 @@ levels := ["low", "medium", "high", "critical"]
 # METADATA
 # title: Risk level
 # description: |
-#   The highest of the identity's tier, the rank of what is asked or of what the account holds that is rotated, and custody by a third
-#   party. Critical where anything it is computed from is missing.
+#   The highest of the identity's tier, the rank of what is asked or of what the account holds that is rotated, and a third party's
+#   hands. Critical where anything it is computed from is missing.
 default risk := "critical"
 
 risk := levels[max(opinions)] if {
@@ -32,7 +34,10 @@ tier if input.facts.nhi.riskTier in levels
 
 weighed if {
 	not question.of_account
-	count(ranks) > 0
+	count(asked_entries) > 0
+	every entry in asked_entries {
+		is_number(entry.rank)
+	}
 }
 
 weighed if {
@@ -40,11 +45,13 @@ weighed if {
 	holdings.weighed
 }
 
-ranks contains entry.rank if {
+asked_entries := [entry |
 	some asked in input.change.entitlements
 	some entry in input.facts.catalogue.entitlements
 	entitlement.key(entry) == entitlement.key(asked)
-}
+]
+
+ranks contains entry.rank if some entry in asked_entries
 
 ranks contains entry.rank if some entry in holdings.entries
 
@@ -58,7 +65,7 @@ opinions contains index if {
 	max(ranks) >= data.limits.rankMin[name]
 }
 
-opinions contains 2 if input.facts.nhi.custody == "thirdParty"
+opinions contains 2 if third_party.party
 
 # METADATA
 # title: Nobody approves their own request
@@ -70,13 +77,20 @@ requesters := {id |
 
 # METADATA
 # title: Who of these may approve
-# description: Active people other than the requesters. A machine identity never approves.
+# description: |
+#   Active people other than the requesters. A machine identity never approves; and nobody does where it is not known who is the same person
+#   as who, unless it takes away.
 eligible(candidates) := {id |
+	telling
 	some id in candidates
 	startswith(id, "person:")
 	id in people.active
 	not id in requesters
 }
+
+telling if people.told_apart
+
+telling if question.takes_away
 
 owners := eligible({id | id := question.nhi.owner} | {id | id := question.nhi.backupOwner})
 
@@ -182,8 +196,10 @@ satisfiable if {
 #   message: "Of those who must approve, too few are active people other than the requester."
 #   solution: Name an active owner and backup owner for the identity, or have someone else ask.
 #   controls:
-#     - {framework: NIST SP 800-53 r5, id: AC-5}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-53 r5, id: AC-5}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.3}
 deny contains lib.said(rego.metadata.chain()) if {
 	not unattended
 	not satisfiable
@@ -201,6 +217,7 @@ low_risk if {
 	risk == "low"
 	input.facts.nhi.environment in data.limits.nonProductionEnvironments
 	not lease.standing_asked
+	not credential.long_lived
 }
 
 # METADATA
@@ -210,8 +227,11 @@ low_risk if {
 #   code: low-risk
 #   message: "A {kind} of low risk in {environment} needs no approval."
 #   controls:
-#     - {framework: NIST SP 800-207, id: Tenet 4}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-207, id: Tenet 4}
+#     - {framework: NIST SP 800-53 r5, id: AC-24}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.15}
 permit contains lib.said(rego.metadata.chain()) if low_risk
 
 # METADATA
@@ -221,8 +241,14 @@ permit contains lib.said(rego.metadata.chain()) if low_risk
 #   code: owner-approval
 #   message: "The owner or backup owner of {subject} approves this."
 #   controls:
-#     - {framework: NIST SP 800-53 r5, id: AC-5}
+#     - {framework: NIST CSF 2.0, id: ID.RA-07}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-53 r5, id: AC-5}
+#     - {framework: NIST SP 800-53 r5, id: CM-3(1)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 pending contains lib.said(rego.metadata.chain()) if {
 	question.gain
 	not low_risk
@@ -237,9 +263,17 @@ pending contains lib.said(rego.metadata.chain()) if {
 #   code: owner-and-security-approval
 #   message: "High risk: an owner of {subject} and security approve this, as two people."
 #   controls:
+#     - {framework: NIST CSF 2.0, id: ID.RA-07}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(2)}
 #     - {framework: NIST SP 800-53 r5, id: AC-5}
-#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-53 r5, id: CM-3(1)}
+#     - {framework: NIST SP 800-53 r5, id: CM-5(4)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.2}
 pending contains lib.said(rego.metadata.chain()) if {
 	question.gain
 	risk == "high"
@@ -252,9 +286,17 @@ pending contains lib.said(rego.metadata.chain()) if {
 #   code: three-people-approval
 #   message: "Critical risk: an owner of {subject}, security and, in all, three people approve this."
 #   controls:
+#     - {framework: NIST CSF 2.0, id: ID.RA-07}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(2)}
 #     - {framework: NIST SP 800-53 r5, id: AC-5}
-#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-53 r5, id: CM-3(1)}
+#     - {framework: NIST SP 800-53 r5, id: CM-5(4)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.2}
 pending contains lib.said(rego.metadata.chain()) if {
 	question.gain
 	risk == "critical"
@@ -278,7 +320,10 @@ responder if {
 #   message: "The requester answers for {subject} and may take its access back."
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 permit contains lib.said(rego.metadata.chain()) if responder
 
 # METADATA
@@ -289,7 +334,10 @@ permit contains lib.said(rego.metadata.chain()) if responder
 #   message: "An owner of {subject}, or security where none can, approves taking this back."
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 pending contains lib.said(rego.metadata.chain()) if {
 	question.asked_properly
 	question.taking_back
@@ -305,7 +353,10 @@ pending contains lib.said(rego.metadata.chain()) if {
 #   message: "The offboarding that this is part of was decided and approved."
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST CSF 2.0, id: ID.AM-08}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+#     - {framework: SOC 2, id: CC6.2}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 permit contains lib.said(rego.metadata.chain()) if question.part_of_offboarding
 
 # METADATA
@@ -318,10 +369,19 @@ permit contains lib.said(rego.metadata.chain()) if question.part_of_offboarding
 #   message: "The new credential of {subject} is in use, and the old one is shut out."
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI7}
+#     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+#     - {framework: NIST SP 800-53 r5, id: IA-5}
+#     - {framework: SOC 2, id: CC6.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.17}
 permit contains lib.said(rego.metadata.chain()) if question.retiring
 
 # METADATA
 # title: How approvals are proven
-# description: The strongest class where the level has none.
-proof_class := object.get(data.limits, ["proofClass", level], "passkey")
+# description: The strongest class where the level has none, or one that is not known.
+default proof_class := "passkey"
+
+proof_class := class if {
+	class := data.limits.proofClass[level]
+	class in {"session", "ssh", "passkey"}
+}

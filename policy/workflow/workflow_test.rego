@@ -167,6 +167,7 @@ test_security_approves_taking_back_where_no_owner_can if {
 test_the_strongest_proof_is_asked_for_where_none_is_set if {
 	workflow.proof_class == "session" with input as fixture.grant
 	workflow.proof_class == "passkey" with input as fixture.grant with data.limits as object.remove(fixture.limits, ["proofClass"])
+	workflow.proof_class == "passkey" with input as fixture.grant with data.limits.proofClass.medium as "handshake"
 }
 
 emergency := {"change": {"emergency": true}}
@@ -287,5 +288,29 @@ test_what_is_not_asked_properly_has_no_reason_to_permit if {
 	] {
 		count(workflow.permit | workflow.pending) == 1 with input as asked
 		count(workflow.permit | workflow.pending) == 0 with input as object.union(asked, {"v": 2})
+	}
+}
+
+stranger_to_ana := [{"id": "person:ana", "active": true}, {"id": "person:ben", "active": true, "linked": []}]
+
+test_nobody_approves_where_people_cannot_be_told_apart if {
+	asked := fixture.knowing({"directory": {"people": stranger_to_ana}})
+	fixture.codes(workflow.deny) == {"no-eligible-approver"} with input as asked
+	workflow.owners == set() with input as asked
+}
+
+test_taking_back_does_not_wait_for_that if {
+	asked := object.union(fixture.grant, {"change": {"kind": "revoke"}, "facts": {"directory": {"people": stranger_to_ana}}})
+	workflow.owners == {"person:ana", "person:ben"} with input as asked
+	workflow.deny == set() with input as asked
+}
+
+test_a_rank_that_is_no_number_weighs_most if {
+	every rank in [null, "20", [[]]] {
+		entries := [fixture.ranked(fixture.orders, 20, "prod"), fixture.ranked(fixture.invoices, rank, "prod")]
+		asked := object.union(fixture.changing({"entitlements": [fixture.orders, fixture.invoices]}), {"facts": {"catalogue": {"entitlements": entries}}})
+		workflow.risk == "critical" with input as asked
+		held := object.union(fixture.rotate, {"held": [fixture.orders.privilege, fixture.invoices.privilege], "facts": {"catalogue": {"entitlements": entries}}})
+		workflow.risk == "critical" with input as held
 	}
 }

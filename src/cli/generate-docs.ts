@@ -1,10 +1,10 @@
 /**
  * Writes the documents that are made from the code: `docs/records.md`, `docs/connectors/README.md`, `docs/openapi.json`, `docs/asyncapi.json`,
- * `docs/schemas/*.json`. `npm run docs:build`.
+ * `docs/schemas/*.json`; and from the policy: `docs/controls.md` and the codes in `docs/policy.md`. `npm run docs:build`.
  *
  * A test holds what is committed to what this makes.
  */
-import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
@@ -34,7 +34,9 @@ import { asyncApiDocument } from '../transport/nats/asyncapi.ts';
 import { cloudEventSchema } from '../transport/nats/events.ts';
 import { VERSION } from '../version.ts';
 import { connectorsPage } from './connectors-page.ts';
+import { controlsPage } from './controls-page.ts';
 import { packageRoot } from './package.ts';
+import { readPolicyCodes, renderPolicyCodes } from './policy-codes.ts';
 import { recordsPage } from './records-page.ts';
 import { verifyDocumentSchema } from '../evidence/verification-document.ts';
 import { WORDS } from './words.ts';
@@ -117,6 +119,10 @@ export async function writeDocs(root: string): Promise<void> {
     await mkdir(dirname(join(root, path)), { recursive: true });
     await writeFile(join(root, path), text);
   }
+  await writeFile(join(root, 'docs/controls.md'), await controlsPage(root));
+  const page = join(root, 'docs/policy.md');
+  const codes = renderPolicyCodes(await readPolicyCodes(root));
+  await writeFile(page, (await readFile(page, 'utf8')).replace(/(<!-- codes -->\n)[^]*(\n<!-- \/codes -->)/, (_all, start: string, end: string) => `${start}${codes}${end}`));
 }
 
 function toText(document: object): string {

@@ -7,13 +7,14 @@ import { createEvaluator, type Evaluator } from '../pdp/evaluator.ts';
 import { ENTRYPOINTS } from '../pdp/bundle.ts';
 import { buildArchive, compilePolicy, filesBelow, member, policyRoots } from './policy-build.ts';
 import { demandOpa, demandOpaVersion, findOpa, runOpa, type OpaCommand } from './opa.ts';
+import { judgeOutline, outlinePolicy } from './policy-outline.ts';
 import { expectedOf, misses, readCases, type PolicyCase } from './policy-cases.ts';
 
 /** What is loaded for tests: what is compiled, and the fixtures that they start from. */
 const testedRoots = (policy: string): readonly string[] => [...policyRoots(policy), 'checks'];
 
 export interface PolicyCheck {
-  readonly name: 'format' | 'types' | 'tests' | 'coverage' | 'testsCompiled' | 'cases';
+  readonly name: 'format' | 'types' | 'tests' | 'coverage' | 'rules' | 'testsCompiled' | 'cases';
   readonly ok: boolean;
   /** What was done, or what is wrong. */
   readonly detail: string;
@@ -42,12 +43,19 @@ export async function testPolicy(options: { readonly root: string; readonly opa?
   await tool('types', ['check', '--strict', '--capabilities', 'capabilities.json', ...roots], () => 'strict, and only built-ins that the runtime has');
   await tool('tests', ['test', ...roots], (stdout) => stdout.trim().split('\n').at(-1) ?? '');
   await tool('coverage', ['test', '--coverage', '--threshold', '100', ...roots], (stdout) => `${coverageOf(stdout)} % of lines`);
-  checks.push(await testCompiled(opa, policy), await testCases(opa, options.root, policy));
+  checks.push(await testRules(opa, policy), await testCompiled(opa, policy), await testCases(opa, options.root, policy));
   return { ok: checks.every((check) => check.ok), checks };
 }
 
 function coverageOf(stdout: string): number {
   return (JSON.parse(stdout) as { coverage: number }).coverage;
+}
+
+/** Policy about policies: what `policy/checks/rules` finds in the outline of every rule that is compiled. */
+async function testRules(opa: OpaCommand, policy: string): Promise<PolicyCheck> {
+  const rules = await outlinePolicy(opa, policy);
+  const found = await judgeOutline(opa, policy, rules);
+  return { name: 'rules', ok: found.length === 0 && rules.length > 0, detail: found.length === 0 ? `PASS: ${rules.length} bodies of rules` : found.join('\n') };
 }
 
 /** Every unit test again as an entrypoint of one WebAssembly module: OPA's interpreter and its compiler do not always agree. */

@@ -78,7 +78,7 @@ describe('with the example facts', () => {
   test('a partner’s access needs an owner and security, as two people', async () => {
     const decision = await decide({ ...PROVISION, subject: 'nhi:prod/warehouse-sync', purpose: 'warehouse-sync', entitlements: [on('table:public.orders:SELECT')] }, ['nhi:prod/warehouse-sync']);
     const satisfied = (...people: string[]): boolean => isSatisfied(decision.obligations.approvers!, new Set(people));
-    expect(codes(decision)).toEqual(['owner-and-security-approval']);
+    expect(codes(decision)).toEqual(['owner-and-security-approval', 'third-party']);
     expect([satisfied('person:ben'), satisfied('person:olga'), satisfied('person:ana', 'person:ben'), satisfied('person:ben', 'person:olga')]).toEqual([false, false, false, true]);
   });
 

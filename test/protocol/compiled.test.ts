@@ -3,11 +3,11 @@ import { describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import type { JsonValue } from '../../ledger/index.ts';
 import { changeEventBodies } from '../../src/change/events.ts';
-import { toDraft } from '../../src/evidence/record.ts';
 import { isKeeping, parseBy } from '../../src/protocol/compiled.ts';
 import { planSchema, targetStateSchema } from '../../src/protocol/plan.ts';
 import { approvalStatementSchema, reportSchema, revokeOrderSchema, ticketSchema } from '../../src/protocol/signed.ts';
 import { principalSchema } from '../../src/protocol/values.ts';
+import { draftOf } from '../support/drafts.ts';
 import { toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, PROVISION, START_MS } from '../support/story.ts';
 
 const telling = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
@@ -15,7 +15,7 @@ const beats = toldUntilEnded(telling, toldUntilOrdered(telling.later(1_000), 'pe
 
 /** Documents as they come out of a ledger, with the schema that each is read by. */
 const documents = beats.flatMap(({ changeId, event, atMs }): [name: string, schema: z.ZodType, document: unknown][] => {
-  const { draft, objects } = toDraft(changeId, event, atMs);
+  const { draft, objects } = draftOf(changeId, event, atMs);
   const payload = (envelope: { readonly payload: string }): unknown => JSON.parse(Buffer.from(envelope.payload, 'base64').toString('utf8'));
   const body = draft.body as unknown as { readonly ticket?: { payload: string }; readonly report?: { payload: string }; readonly order?: { payload: string } | string; readonly approval?: { envelope: { payload: string } } };
   return [

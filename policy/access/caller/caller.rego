@@ -28,6 +28,8 @@ executor_due if {
 #   controls:
 #     - {framework: NIST SP 800-207, id: Tenet 6}
 #     - {framework: NIST SP 800-53 r5, id: CM-5}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 deny contains lib.said(rego.metadata.chain()) if {
 	question.called
 	not callable
@@ -49,4 +51,5 @@ unseen if input.seenBy == "selfReported"
 #   solution: Configure an executor with a read-only connector for the system.
 #   controls:
 #     - {framework: NIST SP 800-207, id: Tenet 5}
+#     - {framework: NIST SP 800-53 r5, id: CA-7}
 note contains lib.said(rego.metadata.chain()) if unseen

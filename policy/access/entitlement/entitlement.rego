@@ -3,7 +3,6 @@
 # description: Everything that is named must be known, and the identity must be one that may ask for it.
 package access.entitlement
 
-import data.access.holdings
 import data.access.question
 import data.lib
 
@@ -43,6 +42,9 @@ in_environment(entitlement) if {
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
 #     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: AC-2}
+#     - {framework: NIST SP 800-53 r5, id: IA-4}
+#     - {framework: SOC 2, id: CC6.2}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.16}
 deny contains lib.said(rego.metadata.chain()) if {
 	question.gives_access
 	not known_nhi
@@ -56,8 +58,12 @@ deny contains lib.said(rego.metadata.chain()) if {
 #   message: "The catalogue has no purpose {purpose}."
 #   solution: Ask for a purpose of the catalogue, or add this one and what it needs.
 #   controls:
+#     - {framework: OWASP NHI Top 10 2025, id: NHI5}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-207, id: Tenet 4}
 #     - {framework: NIST SP 800-53 r5, id: AC-6}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.15}
 deny contains lib.said(rego.metadata.chain()) if {
 	question.gives_access
 	not purpose
@@ -75,6 +81,9 @@ declared if input.change.purpose in input.facts.nhi.purposes
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI9}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-53 r5, id: AC-2(11)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 deny contains lib.said(rego.metadata.chain()) if {
 	question.gives_access
 	known_nhi
@@ -106,6 +115,7 @@ connected_account if connected(input.change.system)
 #   controls:
 #     - {framework: NIST SP 800-207, id: Tenet 1}
 #     - {framework: NIST SP 800-53 r5, id: CM-5}
+#     - {framework: SOC 2, id: CC6.1}
 deny contains lib.said(rego.metadata.chain()) if {
 	unreachable
 	not question.called
@@ -126,6 +136,9 @@ account if {
 #   controls:
 #     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: AC-2}
+#     - {framework: NIST SP 800-53 r5, id: IA-5}
+#     - {framework: SOC 2, id: CC6.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.16}
 deny contains lib.said(rego.metadata.chain()) if {
 	question.gives_access
 	question.rotating
@@ -146,6 +159,8 @@ catalogued(entitlement) if key(entitlement) in catalogue_keys
 #     - {framework: OWASP NHI Top 10 2025, id: NHI5}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-6}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 deny contains lib.said(rego.metadata.chain()) if {
 	question.gives_access
 	some entitlement in input.change.entitlements
@@ -165,7 +180,10 @@ one_target if input.change.kind == "offboard"
 #   message: "A change touches exactly one target of one connector."
 #   solution: File one change for each target.
 #   controls:
+#     - {framework: NIST CSF 2.0, id: ID.RA-07}
 #     - {framework: NIST SP 800-53 r5, id: CM-3}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 deny contains lib.said(rego.metadata.chain()) if not one_target
 
 # METADATA
@@ -177,7 +195,11 @@ deny contains lib.said(rego.metadata.chain()) if not one_target
 #   solution: Use an identity of the environment that the entitlement is in.
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI8}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-207, id: Tenet 4}
 #     - {framework: NIST SP 800-53 r5, id: AC-3}
+#     - {framework: SOC 2, id: CC6.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.31}
 deny contains lib.said(rego.metadata.chain()) if {
 	question.gives_access
 	known_nhi
@@ -189,9 +211,25 @@ isolated if {
 	every entitlement in foreseen {
 		in_environment(entitlement)
 	}
-	every entry in holdings.entries {
-		entry.environment == input.facts.nhi.environment
+	surrounded
+}
+
+# The account that is rotated is where everything is that is known of its target, whether the account holds it or not.
+surrounded if not question.rotating
+
+surrounded if {
+	is_array(input.facts.catalogue.entitlements)
+	every entry in input.facts.catalogue.entitlements {
+		apart(entry)
 	}
+}
+
+apart(entry) if entry.environment == input.facts.nhi.environment
+
+apart(entry) if {
+	is_string(entry.connector)
+	is_string(entry.target)
+	not [entry.connector, entry.target] in question.targets
 }
 
 # What is not catalogued has no environment to compare; it is denied as such.
@@ -214,7 +252,11 @@ machine_only if {
 #   solution: Give the people access of their own and end the human use of this identity.
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI10}
+#     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: AC-2}
+#     - {framework: NIST SP 800-53 r5, id: AC-2(9)}
+#     - {framework: SOC 2, id: CC6.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.16}
 deny contains lib.said(rego.metadata.chain()) if {
 	question.gives_access
 	known_nhi

@@ -22,7 +22,11 @@ running if {
 #   solution: Ask for the access anew.
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI7}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-207, id: Tenet 3}
 #     - {framework: NIST SP 800-53 r5, id: AC-2(2)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 deny contains lib.said(rego.metadata.chain()) if {
 	question.extending
 	not running
@@ -42,8 +46,12 @@ same if {
 #   message: "The lease is not one of {subject} for {purpose} with exactly these entitlements."
 #   solution: Extend the identity's own lease, as it was asked for.
 #   controls:
+#     - {framework: OWASP NHI Top 10 2025, id: NHI9}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-3}
 #     - {framework: NIST SP 800-53 r5, id: AC-6}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 deny contains lib.said(rego.metadata.chain()) if {
 	question.extending
 	running
@@ -51,7 +59,9 @@ deny contains lib.said(rego.metadata.chain()) if {
 }
 
 later if {
+	is_number(input.nowMs)
 	is_number(input.change.extends.endsAtMs)
+	is_number(input.change.extends.extendedToMs)
 	input.change.extends.extendedToMs > input.change.extends.endsAtMs
 	input.change.extends.extendedToMs > input.nowMs
 }
@@ -65,6 +75,7 @@ later if {
 #   solution: Ask for a longer duration, or nearer to the lease's end.
 #   controls:
 #     - {framework: NIST SP 800-53 r5, id: AC-2(2)}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 deny contains lib.said(rego.metadata.chain()) if {
 	question.extending
 	running
@@ -73,7 +84,11 @@ deny contains lib.said(rego.metadata.chain()) if {
 
 unplanned if is_null(input.change.extends.nextEpoch)
 
-next if input.change.extends.nextEpoch > input.change.extends.epoch
+next if {
+	is_number(input.change.extends.epoch)
+	is_number(input.change.extends.nextEpoch)
+	input.change.extends.nextEpoch > input.change.extends.epoch
+}
 
 # METADATA
 # title: The lease was extended meanwhile
@@ -83,7 +98,10 @@ next if input.change.extends.nextEpoch > input.change.extends.epoch
 #   message: "The lease was extended after this {kind} was planned."
 #   solution: Ask again; the plan is made anew.
 #   controls:
+#     - {framework: NIST CSF 2.0, id: ID.RA-07}
 #     - {framework: NIST SP 800-53 r5, id: CM-3}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 deny contains lib.said(rego.metadata.chain()) if {
 	question.extending
 	running

@@ -74,3 +74,9 @@ test_its_step_is_dispatched if {
 	access.decide.effect == "needsApproval" with input as step
 	access.decide.effect == "deny" with input as object.union(fixture.extend, fixture.step("grant", 1))
 }
+
+test_times_and_epochs_of_another_type_are_not_compared if {
+	fixture.codes(extension.deny) == {"end-not-later"} with input as fixture.extending({"extendedToMs": "later"})
+	fixture.codes(extension.deny) == {"lease-moved"} with input as fixture.extending({"epoch": 2, "nextEpoch": "3"})
+	fixture.codes(extension.deny) == {"lease-moved"} with input as fixture.extending({"epoch": null, "nextEpoch": 3})
+}

@@ -79,3 +79,8 @@ test_an_old_login_is_shut_out_on_stale_facts if {
 	count(facts.deny) == 0 with input as object.union(retiring, {"facts": {"ageMs": 86400001}})
 	fixture.codes(facts.deny) == {"facts-stale"} with input as object.union(fixture.rotate, {"facts": {"ageMs": 86400001}})
 }
+
+test_an_age_or_limit_that_is_no_number_is_stale if {
+	fixture.codes(facts.deny) == {"facts-stale"} with input as fixture.grant with data.limits.factsAgeMaxMs as "86400000"
+	fixture.codes(facts.deny) == {"facts-stale"} with input as fixture.knowing({"ageMs": "1"}) with data.limits.factsAgeMaxMs as "86400000"
+}

@@ -43,7 +43,11 @@ takeable if {
 #   message: "No record and no purpose of its identity explains what this account holds: taking it is proposed to the owner."
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI5}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-207, id: Tenet 5}
 #     - {framework: NIST SP 800-53 r5, id: AC-6(7)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 revoke contains lib.said(rego.metadata.chain()) if {
 	well_formed
 	owned
@@ -60,7 +64,10 @@ revoke contains lib.said(rego.metadata.chain()) if {
 #   message: "This account was shut out and lets somebody in again: shutting it out is proposed to the owner."
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: AC-2(3)}
+#     - {framework: SOC 2, id: CC6.2}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 disable contains lib.said(rego.metadata.chain()) if {
 	well_formed
 	owned
@@ -76,5 +83,7 @@ proposed := revoke | disable
 #   code: for-people
 #   message: "Nothing is proposed: its owner looks at it."
 #   controls:
+#     - {framework: NIST SP 800-207, id: Tenet 7}
 #     - {framework: NIST SP 800-53 r5, id: CA-7}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 leave contains lib.said(rego.metadata.chain()) if count(proposed) == 0

@@ -54,4 +54,9 @@ explained contains [entry.connector, entry.target, privilege] if {
 # METADATA
 # title: All of it is ranked
 # description: What nobody has ranked cannot be weighed.
-weighed if count(privileges - explained) == 0
+weighed if {
+	count(privileges - explained) == 0
+	every entry in entries {
+		is_number(entry.rank)
+	}
+}

@@ -5,26 +5,43 @@ package access.lease
 
 import data.access.entitlement
 import data.access.question
+import data.access.third_party
 import data.lib
 
-tier_seconds_max := data.limits.leaseSecondsMax[input.facts.nhi.riskTier]
+tier_seconds_max := usual_seconds_max if not third_party.party
+
+# However long others may have theirs.
+tier_seconds_max := min({usual_seconds_max, seconds}) if {
+	third_party.party
+	seconds := data.limits.thirdPartyLeaseSecondsMax[input.facts.nhi.riskTier]
+	is_number(seconds)
+}
+
+usual_seconds_max := seconds if {
+	seconds := data.limits.leaseSecondsMax[input.facts.nhi.riskTier]
+	is_number(seconds)
+}
 
 purpose_seconds_max := entitlement.purpose.maxLeaseSeconds
 
 # METADATA
 # title: The longest lease, in seconds
 # description: Undefined where access may stand, and where the tier's limit is missing (which denies).
-seconds_max := min({tier_seconds_max, purpose_seconds_max}) if is_number(purpose_seconds_max)
+seconds_max := longest if not may_stand
 
-seconds_max := tier_seconds_max if {
-	is_null(purpose_seconds_max)
-	not may_stand
-}
+longest := min({tier_seconds_max, purpose_seconds_max}) if is_number(purpose_seconds_max)
+
+longest := tier_seconds_max if is_null(purpose_seconds_max)
 
 may_stand if {
 	is_null(purpose_seconds_max)
 	input.facts.nhi.riskTier in data.limits.standingTiers
+	lasting
 }
+
+lasting if not third_party.party
+
+lasting if input.facts.nhi.riskTier in data.limits.thirdPartyStandingTiers
 
 # A rotation gives a new secret to what stands already.
 leased if {
@@ -38,13 +55,18 @@ standing_asked if {
 }
 
 within_limit if {
-	input.change.leaseSeconds >= 1
+	some_lease
 	may_stand
 }
 
 within_limit if {
+	some_lease
+	input.change.leaseSeconds <= longest
+}
+
+some_lease if {
+	is_number(input.change.leaseSeconds)
 	input.change.leaseSeconds >= 1
-	input.change.leaseSeconds <= seconds_max
 }
 
 weighable if {
@@ -62,8 +84,11 @@ weighable if {
 #   solution: Ask for the counter-offer's lease, and for an extension when it is needed.
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI7}
-#     - {framework: NIST SP 800-53 r5, id: AC-2(2)}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-207, id: Tenet 3}
+#     - {framework: NIST SP 800-53 r5, id: AC-2(2)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 deny contains lib.said(rego.metadata.chain()) if {
 	weighable
 	not standing_asked
@@ -79,8 +104,12 @@ deny contains lib.said(rego.metadata.chain()) if {
 #   solution: Ask for a lease.
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI7}
-#     - {framework: NIST SP 800-53 r5, id: AC-2(2)}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-207, id: Tenet 3}
+#     - {framework: NIST SP 800-53 r5, id: AC-2(2)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.2}
 deny contains lib.said(rego.metadata.chain()) if {
 	weighable
 	standing_asked

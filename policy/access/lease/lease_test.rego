@@ -84,3 +84,10 @@ test_a_rotation_has_no_lease_to_limit if {
 	lease.obligation_seconds == null with input as fixture.rotate
 	not lease.standing_asked with input as fixture.rotate
 }
+
+test_a_lease_or_limit_that_is_no_number_is_too_long if {
+	fixture.codes(lease.deny) == {"lease-too-long"} with input as fixture.changing({"leaseSeconds": "900"})
+	critical := object.union(fixture.grant, {"change": {"purpose": "standing-billing"}, "facts": {"nhi": {"riskTier": "critical"}}})
+	fixture.codes(lease.deny) == set() with input as critical
+	fixture.codes(lease.deny) == {"lease-too-long"} with input as critical with data.limits.leaseSecondsMax.critical as "3600"
+}

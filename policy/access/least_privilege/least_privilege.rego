@@ -3,8 +3,8 @@
 # description: What is asked, minus what the purpose needs, must be nothing; otherwise a smaller request is offered.
 package access.least_privilege
 
+import data.access.credential
 import data.access.entitlement
-import data.access.lease
 import data.access.question
 import data.lib
 
@@ -32,10 +32,14 @@ excess := [asked |
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI5}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-207, id: Tenet 3}
 #     - {framework: NIST SP 800-53 r5, id: AC-6}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.2}
 deny contains lib.said(rego.metadata.chain()) if count(excess) > 0
 
-curable := {"exceeds-purpose", "lease-too-long", "standing-not-allowed", "unknown-entitlement"}
+curable := {"credential-too-long", "exceeds-purpose", "lease-too-long", "standing-not-allowed", "unknown-entitlement"}
 
 # METADATA
 # title: The request that would not be denied
@@ -44,7 +48,7 @@ curable := {"exceeds-purpose", "lease-too-long", "standing-not-allowed", "unknow
 #   there are none, those that the purpose needs on the same target.
 default counter_offer(_) := null
 
-counter_offer(codes) := {"entitlements": array.slice(offered, 0, 16), "leaseSeconds": lease.offered_seconds} if {
+counter_offer(codes) := {"entitlements": array.slice(offered, 0, 16), "leaseSeconds": credential.offered_seconds} if {
 	count(codes) > 0
 	count(codes - curable) == 0
 	count(offered) > 0

@@ -22,6 +22,8 @@ some_items if {
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
 #     - {framework: NIST SP 800-53 r5, id: AC-2}
+#     - {framework: SOC 2, id: CC6.2}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 deny contains lib.said(rego.metadata.chain()) if {
 	offboarding
 	not some_items

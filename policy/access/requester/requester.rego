@@ -40,7 +40,10 @@ all_recognised if {
 #   solution: Ask as the identity itself, or as a person in the directory.
 #   controls:
 #     - {framework: NIST CSF 2.0, id: PR.AA-02}
+#     - {framework: NIST SP 800-207, id: Tenet 6}
 #     - {framework: NIST SP 800-53 r5, id: IA-9}
+#     - {framework: SOC 2, id: CC6.2}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.16}
 deny contains lib.said(rego.metadata.chain()) if {
 	not all_recognised
 	not question.settled
@@ -66,7 +69,11 @@ dormant(principal) if {
 #   solution: Have an active person ask.
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: AC-2(3)}
+#     - {framework: NIST SP 800-53 r5, id: PS-4}
+#     - {framework: SOC 2, id: CC6.2}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 deny contains lib.said(rego.metadata.chain()) if {
 	not all_active
 	not question.settled

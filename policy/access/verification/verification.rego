@@ -26,15 +26,20 @@ actions := {
 }
 
 understood if {
-	input.v == 1
-	input.action in actions[input.kind]
+	known_form
 	input.seenBy == "executor"
 }
 
 understood if {
+	known_form
+	reported
+}
+
+# Of what was to be given or taken, nothing is an empty list.
+known_form if {
 	input.v == 1
 	input.action in actions[input.kind]
-	reported
+	is_array(input.privileges)
 }
 
 # Only of a caller's own code may nobody else have seen what it left.
@@ -76,13 +81,15 @@ leaves_access if renewing
 
 # METADATA
 # title: Not a question that policy knows
-# description: The input is of version 1, of a known kind and action, and says who saw the state; otherwise nothing is verified.
+# description: The input is of version 1, of a known kind and action, and says what was to be left and who saw the state; otherwise nothing is verified.
 # custom:
 #   code: verification-not-understood
 #   message: "No rule says how to verify this."
 #   solution: Use a policy bundle that knows this version and kind.
 #   controls:
 #     - {framework: NIST SP 800-207, id: Tenet 6}
+#     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
+#     - {framework: SOC 2, id: CC8.1}
 deny contains lib.said(rego.metadata.chain()) if not understood
 
 due := before | privileges if {
@@ -107,6 +114,8 @@ to_hold if taking_over
 #   solution: Look at the target; the change is undone.
 #   controls:
 #     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 deny contains lib.said(rego.metadata.chain()) if {
 	to_hold
 	not complete
@@ -128,7 +137,12 @@ bounded if {
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI5}
 #     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-207, id: Tenet 5}
 #     - {framework: NIST SP 800-53 r5, id: AC-6}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.2}
 deny contains lib.said(rego.metadata.chain()) if {
 	gives_access
 	not bounded
@@ -159,6 +173,8 @@ works if {
 #   solution: Look at the target; the change is undone.
 #   controls:
 #     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 deny contains lib.said(rego.metadata.chain()) if {
 	leaves_access
 	not works
@@ -174,7 +190,10 @@ there if input.after.exists == true
 #   message: "{account} does not exist after the change."
 #   solution: Look at the target; the change is undone.
 #   controls:
+#     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: AC-2}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.16}
 deny contains lib.said(rego.metadata.chain()) if {
 	leaves_access
 	not there
@@ -195,7 +214,10 @@ gone if {
 #   solution: Taking it back goes on until it is gone; look at the target for another grant of the same privilege.
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 deny contains lib.said(rego.metadata.chain()) if {
 	to_lose
 	not gone
@@ -212,7 +234,10 @@ to_lose if retiring
 #   code: as-planned
 #   message: "{account} holds what it held before and what the plan gives, and nothing else."
 #   controls:
+#     - {framework: NIST SP 800-207, id: Tenet 5}
 #     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 permit contains lib.said(rego.metadata.chain()) if {
 	understood
 	gives_access
@@ -230,6 +255,7 @@ permit contains lib.said(rego.metadata.chain()) if {
 #   message: "The caller reports that its code has done what was decided for {account}."
 #   controls:
 #     - {framework: NIST SP 800-53 r5, id: CM-3}
+#     - {framework: SOC 2, id: CC8.1}
 permit contains lib.said(rego.metadata.chain()) if {
 	understood
 	reported
@@ -243,7 +269,10 @@ permit contains lib.said(rego.metadata.chain()) if {
 #   message: "{account} holds nothing of what was to be taken back."
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 permit contains lib.said(rego.metadata.chain()) if {
 	understood
 	taking_back
@@ -257,7 +286,9 @@ permit contains lib.said(rego.metadata.chain()) if {
 #   code: changed-beyond-plan
 #   message: "Other privileges of {account} changed while this was taken back."
 #   controls:
+#     - {framework: NIST SP 800-207, id: Tenet 5}
 #     - {framework: NIST SP 800-53 r5, id: AC-6(7)}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 note contains lib.said(rego.metadata.chain()) if {
 	taking_back
 	gone
@@ -273,6 +304,7 @@ note contains lib.said(rego.metadata.chain()) if {
 #   solution: Use it; if it does not work, revoke the change and ask again.
 #   controls:
 #     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
+#     - {framework: SOC 2, id: CC8.1}
 note contains lib.said(rego.metadata.chain()) if {
 	makes_secret
 	input.verification == "byUse"

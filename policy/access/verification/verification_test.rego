@@ -1,5 +1,6 @@
 package access.verification_test
 
+import data.access
 import data.access.verification
 import data.checks.fixture
 
@@ -114,4 +115,12 @@ test_an_extension_leaves_what_was_held_and_nothing_more if {
 
 test_an_extension_of_what_is_gone_is_denied if {
 	fixture.codes(verification.deny) == {"privilege-missing"} with input as object.union(fixture.extended, {"after": {"held": ["table:public.invoices:SELECT"]}})
+}
+
+test_what_was_to_be_given_or_taken_must_be_said if {
+	every asked in [fixture.granted, fixture.revoked, fixture.retired] {
+		without := object.remove(asked, ["privileges"])
+		"verification-not-understood" in fixture.codes(verification.deny) with input as without
+		access.verify.effect == "deny" with input as without
+	}
 }

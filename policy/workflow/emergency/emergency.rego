@@ -18,6 +18,9 @@ declared if {
 #   code: emergency
 #   message: "An emergency waits for no window and no freeze; an owner of {subject} and security approve it."
 #   controls:
+#     - {framework: NIST CSF 2.0, id: ID.RA-07}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(2)}
 #     - {framework: NIST SP 800-53 r5, id: CM-3}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 pending contains lib.said(rego.metadata.chain()) if declared

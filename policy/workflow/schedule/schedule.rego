@@ -98,8 +98,11 @@ chosen := {"calendar": candidates[0][2], "opensAtMs": candidates[0][0], "closesA
 #   code: window-required
 #   message: "This {kind} must be made in a maintenance window."
 #   controls:
-#     - {framework: NIST SP 800-53 r5, id: CM-3}
 #     - {framework: NIST CSF 2.0, id: ID.RA-07}
+#     - {framework: NIST SP 800-53 r5, id: CM-3}
+#     - {framework: NIST SP 800-53 r5, id: MA-2}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 note contains lib.said(rego.metadata.chain()) if required
 
 # METADATA
@@ -109,7 +112,11 @@ note contains lib.said(rego.metadata.chain()) if required
 #   code: window-asked
 #   message: "The request names a calendar; this {kind} is made in one of its windows."
 #   controls:
+#     - {framework: NIST CSF 2.0, id: ID.RA-07}
 #     - {framework: NIST SP 800-53 r5, id: CM-3}
+#     - {framework: NIST SP 800-53 r5, id: MA-2}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 note contains lib.said(rego.metadata.chain()) if asked
 
 # METADATA
@@ -119,7 +126,10 @@ note contains lib.said(rego.metadata.chain()) if asked
 #   code: no-window-needed
 #   message: "This {kind} needs no maintenance window."
 #   controls:
+#     - {framework: NIST CSF 2.0, id: ID.RA-07}
 #     - {framework: NIST SP 800-53 r5, id: CM-3}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 note contains lib.said(rego.metadata.chain()) if {
 	not wanted
 	not emergency.declared

@@ -20,8 +20,11 @@ windowed if {
 #   message: "This {kind} must be made in a maintenance window, and the calendar has none for it."
 #   solution: Add a window to the calendar, or declare an emergency, which more people approve.
 #   controls:
-#     - {framework: NIST SP 800-53 r5, id: CM-3}
 #     - {framework: NIST CSF 2.0, id: ID.RA-07}
+#     - {framework: NIST SP 800-53 r5, id: CM-3}
+#     - {framework: NIST SP 800-53 r5, id: MA-2}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 deny contains lib.said(rego.metadata.chain()) if {
 	schedule.wanted
 	not windowed
@@ -49,8 +52,11 @@ inside if {
 #   message: "The plan's maintenance window is not open."
 #   solution: Ask again; the change gets the next window.
 #   controls:
-#     - {framework: NIST SP 800-53 r5, id: CM-3}
 #     - {framework: NIST CSF 2.0, id: ID.RA-07}
+#     - {framework: NIST SP 800-53 r5, id: CM-3}
+#     - {framework: NIST SP 800-53 r5, id: MA-2}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 deny contains lib.said(rego.metadata.chain()) if {
 	dispatched
 	not unbound
@@ -79,6 +85,8 @@ frozen_until_ms := max([freeze.untilMs | some freeze in freezes]) if {
 #   code: frozen
 #   message: "A change freeze is on; this {kind} waits until it ends."
 #   controls:
-#     - {framework: NIST SP 800-53 r5, id: CM-3}
 #     - {framework: NIST CSF 2.0, id: ID.RA-07}
+#     - {framework: NIST SP 800-53 r5, id: CM-3}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 note contains lib.said(rego.metadata.chain()) if frozen_until_ms

@@ -22,8 +22,10 @@ unchanged if {
 #   message: "{account} does not hold what it held before its secret was renewed."
 #   solution: Look at the target for a change made at the same time, or at what the caller's code does.
 #   controls:
-#     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
 #     - {framework: NIST SP 800-53 r5, id: AC-6}
+#     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 deny contains lib.said(rego.metadata.chain()) if {
 	verification.renewing
 	not unchanged
@@ -41,6 +43,8 @@ same_role if object.get(input.before.touched, "role", null) == object.get(input.
 #   solution: Look at the target; a role was dropped and made again. The change is undone.
 #   controls:
 #     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.32}
 deny contains lib.said(rego.metadata.chain()) if {
 	verification.taking_over
 	not same_role
@@ -80,7 +84,10 @@ to_be_shut if verification.shutting_out
 #   solution: Shutting it out goes on; look at the target for someone who enables it again.
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: AC-2(3)}
+#     - {framework: SOC 2, id: CC6.2}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 deny contains lib.said(rego.metadata.chain()) if {
 	to_be_shut
 	not locked_out
@@ -93,7 +100,12 @@ deny contains lib.said(rego.metadata.chain()) if {
 #   code: ready-to-take-over
 #   message: "The new login {account} holds what it is to have and can take over."
 #   controls:
+#     - {framework: OWASP NHI Top 10 2025, id: NHI7}
+#     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
+#     - {framework: NIST SP 800-53 r5, id: IA-5}
+#     - {framework: SOC 2, id: CC8.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.17}
 permit contains lib.said(rego.metadata.chain()) if {
 	verification.understood
 	verification.taking_over
@@ -111,7 +123,11 @@ permit contains lib.said(rego.metadata.chain()) if {
 #   message: "The old login {account} is shut out."
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI7}
+#     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: AC-3(8)}
+#     - {framework: NIST SP 800-53 r5, id: IA-5}
+#     - {framework: SOC 2, id: CC6.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.17}
 permit contains lib.said(rego.metadata.chain()) if {
 	verification.understood
 	verification.retiring
@@ -126,7 +142,12 @@ permit contains lib.said(rego.metadata.chain()) if {
 #   code: renewed
 #   message: "{account} holds what it held before its secret was renewed, and nothing else."
 #   controls:
+#     - {framework: OWASP NHI Top 10 2025, id: NHI7}
+#     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: CM-3(2)}
+#     - {framework: NIST SP 800-53 r5, id: IA-5}
+#     - {framework: SOC 2, id: CC6.1}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.17}
 permit contains lib.said(rego.metadata.chain()) if {
 	verification.understood
 	verification.renewing
@@ -143,7 +164,10 @@ permit contains lib.said(rego.metadata.chain()) if {
 #   message: "{account} is shut out."
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
+#     - {framework: NIST CSF 2.0, id: PR.AA-01}
 #     - {framework: NIST SP 800-53 r5, id: AC-2(3)}
+#     - {framework: SOC 2, id: CC6.2}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 permit contains lib.said(rego.metadata.chain()) if {
 	verification.understood
 	verification.shutting_out
@@ -160,6 +184,7 @@ permit contains lib.said(rego.metadata.chain()) if {
 #   controls:
 #     - {framework: OWASP NHI Top 10 2025, id: NHI1}
 #     - {framework: NIST SP 800-53 r5, id: AC-2}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 note contains lib.said(rego.metadata.chain()) if {
 	verification.shutting_out
 	locked_out

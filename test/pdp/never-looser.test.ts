@@ -1,0 +1,114 @@
+/** Whatever a decision rests on may be lost, or be of another form: what is denied stays denied, and what people must approve stays theirs. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { readCases, type PolicyCase } from '../../src/cli/policy-cases.ts';
+import { readBundle, type Entrypoint } from '../../src/pdp/bundle.ts';
+import { createEvaluator, type Evaluator } from '../../src/pdp/evaluator.ts';
+import { approversNamed, isSatisfied, PROOF_CLASSES, type Decision } from '../../src/protocol/decision.ts';
+import { BUNDLE, ROOT } from './support.ts';
+
+type Tree = Record<string, unknown>;
+type Spoil = (value: unknown) => unknown;
+const LEFT_OUT: Spoil = () => undefined;
+/** Of a type that nothing in a question or among the limits has at that place. */
+const OTHER_TYPE: Spoil = (value) => (value === null ? { spoilt: true } : Array.isArray(value) ? 'spoilt' : [[]]);
+
+const { image } = await readBundle(BUNDLE);
+const policy = createEvaluator(image);
+const files = readdirSync(join(ROOT, 'policy', 'testcases')).map((name) => ({ name, ...readCases(readFileSync(join(ROOT, 'policy', 'testcases', name), 'utf8')) }));
+
+/** Every member of every object in it, as a path; array elements are looked into. */
+function members(value: unknown, path: readonly string[] = []): string[][] {
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, inner]) => [...(Array.isArray(value) ? [] : [[...path, key]]), ...members(inner, [...path, key])]);
+}
+
+function spoilt(whole: Tree, path: readonly string[], spoil: Spoil): Tree {
+  const copy = structuredClone(whole);
+  const parent = path.slice(0, -1).reduce<Tree>((inner, key) => inner[key] as Tree, copy);
+  const last = path.at(-1)!;
+  const value = spoil(parent[last]);
+  if (value === undefined) delete parent[last];
+  else parent[last] = value;
+  return copy;
+}
+
+const STRICTNESS = ['allow', 'needsApproval', 'deny'];
+/** An answer of `access/decide`, or of `access/verify`, which has no obligations. */
+type Answer = Pick<Decision, 'effect'> & Partial<Decision>;
+
+/** How the second answer asks for less than the first; null where it does not. */
+function looser(before: Answer, after: Answer): string | null {
+  if (STRICTNESS.indexOf(after.effect) < STRICTNESS.indexOf(before.effect)) return `${before.effect} became ${after.effect}`;
+  const [due, asked] = [before.obligations, after.obligations];
+  if (before.effect === 'deny' || after.effect === 'deny' || due === undefined || asked === undefined) return null;
+  if (PROOF_CLASSES.indexOf(asked.proofClass) < PROOF_CLASSES.indexOf(due.proofClass)) return 'a weaker proof of approvals';
+  if (due.notBefore !== undefined && asked.notBefore === undefined) return 'a freeze is not waited for';
+  if (due.maxLeaseSeconds !== null && (asked.maxLeaseSeconds === null || asked.maxLeaseSeconds > due.maxLeaseSeconds)) return 'a longer lease';
+  if (before.effect === 'allow' || JSON.stringify(due.approvers) === JSON.stringify(asked.approvers)) return null;
+  const people = [...new Set([...approversNamed(due.approvers), ...approversNamed(asked.approvers)])];
+  for (let chosen = 0; chosen < 1 << people.length; chosen += 1) {
+    const approved = new Set(people.filter((_, bit) => ((chosen >> bit) & 1) === 1));
+    if (isSatisfied(asked.approvers ?? { anyOf: [] }, approved) && !isSatisfied(due.approvers ?? { anyOf: [] }, approved)) return `approved by ${[...approved].join(' and ')}`;
+  }
+  return null;
+}
+
+const TAKES_AWAY = new Set(['revoke', 'disable', 'offboard']);
+/** Who takes back what is decided by whom it can be asked of: where no owner is known any more security approves, so that it goes on. */
+const isTakingBack = (input: Tree): boolean => TAKES_AWAY.has((input['change'] as { kind?: string } | undefined)?.kind ?? '');
+
+function ask(evaluator: Evaluator, entrypoint: Entrypoint, input: Tree): Answer {
+  return evaluator.evaluate(entrypoint, JSON.stringify(input)) as Answer;
+}
+
+/** May be absent, and then says that there is none: the inventory knows no third party, the catalogue nothing that comes along. */
+const SAYS_NONE = /^facts\.(nhi\.thirdParty|catalogue\.entitlements\.\d+\.conveys)$/;
+
+/** Each way in which the case gets more when something is spoilt. */
+function gains(entrypoint: Entrypoint, one: PolicyCase, spoil: Spoil): string[] {
+  const before = ask(policy, entrypoint, one.input);
+  return members(one.input).filter((path) => spoil !== LEFT_OUT || !SAYS_NONE.test(path.join('.'))).flatMap((path) => {
+    const how = looser(before, ask(policy, entrypoint, spoilt(one.input, path, spoil)));
+    return how === null || (isTakingBack(one.input) && how.startsWith('approved by')) ? [] : [`${path.join('.')}: ${how}`];
+  });
+}
+
+describe.each(files.filter(({ entrypoint }) => entrypoint === 'access/decide' || entrypoint === 'access/verify'))('$name', ({ entrypoint, cases }) => {
+  const held = cases.filter(({ effect }) => effect !== 'allow');
+  test.each(held.map((one) => [one.title, one] as const))('%s: whatever is left out of the question', (_title, one) => {
+    expect(gains(entrypoint, one, LEFT_OUT)).toEqual([]);
+  });
+
+  test.each(held.filter(({ effect }) => effect === 'deny').map((one) => [one.title, one] as const))('%s: whatever in the question is of another type', (_title, one) => {
+    expect(gains(entrypoint, one, OTHER_TYPE)).toEqual([]);
+  });
+});
+
+test('a question that lacks something has an answer all the same', () => {
+  for (const { entrypoint, cases } of files.filter((file) => file.entrypoint === 'access/schedule' || file.entrypoint === 'access/reconcile')) {
+    for (const one of cases) for (const path of members(one.input)) expect(ask(policy, entrypoint, spoilt(one.input, path, LEFT_OUT))).toBeTypeOf('object');
+  }
+});
+
+const data = JSON.parse(image.data) as Tree;
+test('there is something to decide by', () => {
+  expect(members(data).length).toBeGreaterThan(20);
+});
+
+test.each([
+  ['left out', LEFT_OUT],
+  ['of another type', OTHER_TYPE],
+] as const)('whatever limit is %s', { timeout: 30_000 }, (_how, spoil) => {
+  const cases = files.filter(({ entrypoint }) => entrypoint === 'access/decide').flatMap((file) => file.cases);
+  const before = cases.map((one) => ask(policy, 'access/decide', one.input));
+  const gained = members(data).flatMap((path) => {
+    const without = createEvaluator({ ...image, data: JSON.stringify(spoilt(data, path, spoil)) });
+    return cases.flatMap((one, index) => {
+      const how = looser(before[index]!, ask(without, 'access/decide', one.input));
+      return how === null ? [] : [`${path.join('.')}: ${one.title}: ${how}`];
+    });
+  });
+  expect(gained).toEqual([]);
+});
