@@ -42,11 +42,11 @@ describe('policy eval', () => {
   });
 
   it('tells what permits from what needs an approval, and says which holds', async () => {
-    const two = CASES.find((one) => one.effect === 'needsApproval' && one.codes.length > 1)!;
+    const two = CASES.find((one) => one.effect === 'needsApproval' && one.codes.includes('already-held'))!;
     const { explanation } = await explained(two.input);
     expect(explanation.strictest).toBe('needsApproval');
     expect(explanation.reasons[0]!.does).toBe('needsApproval');
-    expect(explanation.reasons.at(-1)!.does).toBe('beside');
+    expect(explanation.reasons.map(({ does }) => does)).toContain('beside');
   });
 
   it('asks an incomplete question when it is to explain, and names what was not there', async () => {

@@ -24,7 +24,7 @@ const documents = beats.flatMap(({ changeId, event, atMs }): [name: string, sche
     ...(body.report === undefined ? [] : [['report', reportSchema, payload(body.report)] as [string, z.ZodType, unknown]]),
     ...(typeof body.order !== 'object' ? [] : [['order', revokeOrderSchema, payload(body.order)] as [string, z.ZodType, unknown]]),
     ...(body.approval === undefined ? [] : [['approval', approvalStatementSchema, payload(body.approval.envelope)] as [string, z.ZodType, unknown]]),
-    ...objects.map((bytes) => JSON.parse(Buffer.from(bytes).toString('utf8')) as { readonly kind?: string }).map((object): [string, z.ZodType, unknown] => ('kind' in object ? ['plan', planSchema, object] : ['state', targetStateSchema, object])),
+    ...objects.map((bytes) => JSON.parse(Buffer.from(bytes).toString('utf8')) as { readonly kind?: string }).filter(({ kind }) => kind !== 'disclosure').map((object): [string, z.ZodType, unknown] => ('kind' in object ? ['plan', planSchema, object] : ['state', targetStateSchema, object])),
   ];
 });
 
