@@ -1,5 +1,6 @@
 /** What policy answers, and the expression of who must approve. */
 import { z } from 'zod';
+import { isSameJson } from './same-json.ts';
 import { digestSchema, entitlementSchema, personIdSchema, plainTextSchema, timeSchema } from './values.ts';
 
 /**
@@ -124,7 +125,7 @@ export function approversNamed(expression: ApproverExpression | null): string[] 
 /** The requirement that holds only when both do: max(old, new) of invariant 2. */
 export function strictest(a: Requirement, b: Requirement): Requirement {
   const approvers = a.approvers === null ? b.approvers
-    : b.approvers === null || JSON.stringify(a.approvers) === JSON.stringify(b.approvers) ? a.approvers
+    : b.approvers === null || isSameJson(a.approvers, b.approvers) ? a.approvers
     : { allOf: [a.approvers, b.approvers] };
   const proofClass = PROOF_CLASSES.indexOf(a.proofClass) >= PROOF_CLASSES.indexOf(b.proofClass) ? a.proofClass : b.proofClass;
   return { approvers, proofClass };

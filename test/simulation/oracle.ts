@@ -2,7 +2,7 @@
  * The oracle: the invariants of the design, checked against the world itself: what the targets really hold, and what the disks would
  * really keep. It asks no process how it is doing, except to compare its memory with the ledger.
  */
-import { digestOf, MerkleTree, leafHash, parseStrict, readCheckpoint, type LedgerRecord } from '../../ledger/index.ts';
+import { canonicalText, digestOf, MerkleTree, leafHash, parseStrict, readCheckpoint, type LedgerRecord } from '../../ledger/index.ts';
 import { changeEventBodies } from '../../src/change/events.ts';
 import { clientTokenOf } from '../../src/change/derive.ts';
 import type { ChangeState } from '../../src/change/state.ts';
@@ -106,7 +106,7 @@ export function createOracle(): Oracle {
     }
     const body = bodyOf(authorised, 'step.authorised')!;
     const plan = body.kind === 'act' ? planOf(body.planDigest, records) : null;
-    if (plan === null || !plan.steps.some((one) => JSON.stringify(one) === JSON.stringify(step))) broken(2, `${connector} was made to ${step.action} ${step.account}, and its plan does not say so`);
+    if (plan === null || !plan.steps.some((one) => canonicalText(one) === canonicalText(step))) broken(2, `${connector} was made to ${step.action} ${step.account}, and its plan does not say so`);
     else workflow.effected(plan, step, authorised, sentAtMs);
   };
 
@@ -163,7 +163,7 @@ export function createOracle(): Oracle {
     }
     const before = records.filter((record) => record.seq < authorised.seq);
     const plan = planOf(body.planDigest, before);
-    if (plan === null || !plan.steps.some((one) => JSON.stringify(one) === JSON.stringify(step))) broken(2, `${connector} was made to extend ${access.account}, and its plan does not say so`);
+    if (plan === null || !plan.steps.some((one) => canonicalText(one) === canonicalText(step))) broken(2, `${connector} was made to extend ${access.account}, and its plan does not say so`);
     else {
       judgeApprovals(plan, body.planDigest, body.revision, before, authorised);
       workflow.effected(plan, step, authorised, sentAtMs);
@@ -200,7 +200,7 @@ export function createOracle(): Oracle {
       return;
     }
     const same = step.action === access.kind && step.connector === connector && step.target === access.target
-      && step.account === access.account && step.clientToken === access.token && JSON.stringify(step.privileges) === JSON.stringify(access.privileges);
+      && step.account === access.account && step.clientToken === access.token && canonicalText(step.privileges) === canonicalText(access.privileges);
     if (!same) broken(2, `${connector} was made to give ${access.privileges.join(', ')} to ${access.account}; approved was ${step.privileges.join(', ')} for ${step.account}`);
   };
   const judgeApprovals = (plan: Plan, digest: string, revision: number, before: readonly LedgerRecord[], authorised: LedgerRecord): void => {
