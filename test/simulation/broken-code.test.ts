@@ -89,14 +89,14 @@ const cases: readonly Case[] = [
     }),
   },
   {
-    invariant: 11, who: 'an engine that ignores locks', from: 4,
+    invariant: 11, who: 'an engine that ignores locks', from: 11,
     breakIt: () => vi.doMock(import('../../src/engine/store.ts'), async (original): Promise<typeof StoreModule> => {
       const { openStore } = await original();
       return { openStore: async (log, options) => ({ ...(await openStore(log, options)), locks: () => [], lockHistory: () => [] }) };
     }),
   },
   {
-    invariant: 11, who: 'an executor that ignores locks', from: 70,
+    invariant: 11, who: 'an executor that ignores locks', from: 270,
     breakIt: () => vi.doMock(import('../../src/executor/locked.ts'), async (original): Promise<typeof Locked> => ({ ...(await original()), locked: () => null })),
   },
   {
@@ -111,7 +111,7 @@ const cases: readonly Case[] = [
     },
   },
   {
-    invariant: 10, who: 'an engine that switches over before the new secret was fetched', from: 260,
+    invariant: 10, who: 'an engine that switches over before the new secret was fetched', from: 30,
     breakIt: () => vi.doMock(import('../../src/change/work.ts'), async (original): Promise<typeof Work> => {
       const real = await original();
       const asFetched = (state: State.ChangeState): State.ChangeState =>
