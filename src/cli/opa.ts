@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 /** Another version compiles to other bytes. */
 export const OPA_VERSION = '1.22.2';
 
-export const POLICY_TOOL_ERRORS = ['opa-not-found', 'opa-version', 'opa-failed', 'overlay-loosens'] as const;
+export const POLICY_TOOL_ERRORS = ['opa-not-found', 'opa-version', 'opa-failed', 'overlay-loosens', 'overlay-not-heard'] as const;
 export type PolicyToolErrorCode = (typeof POLICY_TOOL_ERRORS)[number];
 
 /** A policy could not be built or tested; `code` says why. No file was changed. */

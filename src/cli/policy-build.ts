@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { canonicalBytes, digestOf, parseStrict } from '../../ledger/index.ts';
 import { describeBundle, ENTRYPOINTS, type Manifest } from '../pdp/bundle.ts';
-import { packageOf } from '../workbench/lint.ts';
+import { overlayIn } from '../workbench/lint.ts';
 import { demandOpa, demandOpaVersion, findOpa, OPA_VERSION, PolicyToolError, type OpaCommand } from './opa.ts';
 
 /** Directories below `policy/` that are compiled; what else is there (tests' helpers, cases, framework ids) is not policy. */
@@ -40,13 +40,13 @@ export async function compilePolicy(options: { readonly root: string; readonly o
   return { wasm, data, manifest: describeBundle({ wasm, data }, { entrypoints: ENTRYPOINTS, opa: OPA_VERSION, sources }) };
 }
 
-/** Overlays have rules in packages of their own and nothing else: data, or a rule in another package, could permit what the baseline does not. @throws PolicyToolError `overlay-loosens` */
+/** Overlays have rules in packages of their own and nothing else: data, or a rule in another package, could permit what the baseline does not. No `deny` of theirs is where it is not heard. @throws PolicyToolError `overlay-loosens` or `overlay-not-heard` */
 async function demandTightening(policy: string): Promise<void> {
   if (!existsSync(join(policy, OVERLAYS))) return;
   for (const file of await filesBelow(policy, OVERLAYS)) {
     if (!file.endsWith('.rego') || file.split('/').length < 3) throw new PolicyToolError('overlay-loosens', `${file} is no rule of a team's: overlays/<team>/ holds Rego and nothing else`);
-    const [found] = packageOf({ file, text: await readFile(join(policy, file), 'utf8') });
-    if (found !== undefined && !file.endsWith('_test.rego')) throw new PolicyToolError('overlay-loosens', `${file}:${found.line}: ${found.message}`);
+    const [found] = overlayIn({ file, text: await readFile(join(policy, file), 'utf8') });
+    if (found !== undefined && !file.endsWith('_test.rego')) throw new PolicyToolError(found.code === 'not-heard' ? 'overlay-not-heard' : 'overlay-loosens', `${file}:${found.line}: ${found.message}`);
   }
 }
 

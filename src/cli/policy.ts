@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
-import { PolicyToolError } from './opa.ts';
+import { PolicyToolError, type PolicyToolErrorCode } from './opa.ts';
 import { table } from './output.ts';
 import { packageRoot } from './package.ts';
 import { buildPolicy } from './policy-build.ts';
@@ -85,11 +85,14 @@ async function test(session: Session, flags: PolicyFlags): Promise<ExitCode> {
   return report.ok ? EXIT.ok : EXIT.failed;
 }
 
+/** The policy is at fault, and not the machine. */
+const FAILED: ReadonlySet<PolicyToolErrorCode> = new Set(['opa-failed', 'overlay-loosens', 'overlay-not-heard']);
+
 async function withTool<T>(work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
     if (!(cause instanceof PolicyToolError)) throw cause;
-    throw new CliError(cause.code === 'opa-failed' || cause.code === 'overlay-loosens' ? EXIT.failed : EXIT.io, cause.code, { cause: cause.message, effect: 'No file was changed.' }, { cause });
+    throw new CliError(FAILED.has(cause.code) ? EXIT.failed : EXIT.io, cause.code, { cause: cause.message, effect: 'No file was changed.' }, { cause });
   }
 }

@@ -32,6 +32,8 @@ export const LINT_CODES = [
   'non-deterministic',
   /** Below `overlays/`, a file of another package: it could permit what the baseline does not. */
   'loosens',
+  /** Below `overlays/`, a `deny` that is not the team's own: it would deny nothing, and nobody would be told. */
+  'not-heard',
 ] as const;
 export type LintCode = (typeof LINT_CODES)[number];
 
@@ -74,7 +76,7 @@ export function lintPolicy({ capabilities, cases, frameworks, rego }: PolicyText
   for (const one of rego) {
     findings.push(...builtinsIn(one));
     if (isTest(one.file)) continue;
-    findings.push(...packageOf(one));
+    findings.push(...overlayIn(one));
     for (const rule of rulesIn(one.text)) {
       if (!rule.said && !SPEAKING.has(rule.name)) continue;
       const at = (code: LintCode, message: string): void => void findings.push({ code, file: one.file, line: rule.line, message: `${rule.name}: ${message}` });
@@ -190,16 +192,24 @@ function capabilitiesOf(capabilities: string | null): LintFinding[] {
   ];
 }
 
-/** An overlay is heard in its own package and nowhere else: what a file below `overlays/` would do beside that. */
-export function packageOf({ file, text: source }: PolicyText): LintFinding[] {
+/** An overlay is heard by the `deny` of its own package and by nothing else: what a file below `overlays/` would do beside that, or say in vain. */
+export function overlayIn({ file, text: source }: PolicyText): LintFinding[] {
   const inside = /^overlays\/([^/]+)\//.exec(file)?.[1];
   if (inside === undefined) return [];
+  const own = `overlays.${inside}`;
   const lines = withoutWords(source).split('\n');
   const line = Math.max(0, lines.findIndex((one) => one.startsWith('package ')));
   const name = /^package (\S+)/.exec(lines[line]!)?.[1] ?? 'none';
-  const isOwn = name === `overlays.${inside}` || name.startsWith(`overlays.${inside}.`);
-  return isOwn ? [] : [{ code: 'loosens', file, line: line + 1, message: `its package is ${name}, and not overlays.${inside}: an overlay tightens, and adds to no other package` }];
+  if (name !== own && !name.startsWith(`${own}.`)) return [{ code: 'loosens', file, line: line + 1, message: `its package is ${name}, and not ${own}: an overlay tightens, and adds to no other package` }];
+  return lines.flatMap((one, index) => {
+    const rule = (name === own ? DENY_BELOW.exec(one) : (DENY.exec(one) ?? DENY_BELOW.exec(one)))?.[1];
+    return rule === undefined ? [] : [{ code: 'not-heard' as const, file, line: index + 1, message: `${name}.${rule}: it is not heard, so that it denies nothing: only the deny of ${own} is` }];
+  });
 }
+
+/** Where a rule of that name begins, or one below another name (`pci.deny`). */
+const DENY = /^\s*(?:default\s+)?(deny)\b/;
+const DENY_BELOW = /^(?:default\s+)?(\w+(?:\.\w+)*\.deny)\b/;
 
 const isTest = (file: string): boolean => file.endsWith('_test.rego');
 const quotedIn = ({ text: source }: PolicyText): string[] => [...source.matchAll(/"([a-z][a-z0-9-]{1,63})"/g)].map((match) => match[1]!);

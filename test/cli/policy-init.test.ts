@@ -65,15 +65,16 @@ describe('policy init', () => {
 });
 
 it.each([
-  ['a rule in another package', 'team/more.rego', 'package workflow\n\npermit contains "x" if true\n', /its package is workflow/],
-  ['data', 'team/limits.yaml', 'limits: {standingTiers: [critical]}\n', /holds Rego and nothing else/],
-  ['a rule of no team', 'more.rego', 'package overlays\n', /holds Rego and nothing else/],
-])('an overlay with %s is not compiled', async (_what, file, text, words) => {
+  ['a rule in another package', 'team/more.rego', 'package workflow\n\npermit contains "x" if true\n', 'overlay-loosens', /its package is workflow/],
+  ['data', 'team/limits.yaml', 'limits: {standingTiers: [critical]}\n', 'overlay-loosens', /holds Rego and nothing else/],
+  ['a rule of no team', 'more.rego', 'package overlays\n', 'overlay-loosens', /holds Rego and nothing else/],
+  ['a denial that nobody would hear', 'team/pci.rego', 'package overlays.team.pci\n\ndeny contains "x" if true\n', 'overlay-not-heard', /team\/pci\.rego:3: overlays\.team\.pci\.deny: .*not heard/],
+])('an overlay with %s is not compiled', async (_what, file, text, code, words) => {
   await desk.run('policy', 'init', 'rules');
   writeFileSync(join(desk.directory, 'rules/policy/overlays', file), text);
   const { exit, stderr } = await desk.run('policy', 'build', '--root', 'rules', '--opa', '/nonexistent/opa');
   expect(exit).toBe(1);
-  expect(stderr).toMatch(/\(overlay-loosens\)/);
+  expect(stderr).toContain(`(${code})`);
   expect(stderr).toMatch(words);
   expect(existsSync(join(desk.directory, 'rules/policy/bundle'))).toBe(false);
 });

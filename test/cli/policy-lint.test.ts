@@ -63,6 +63,10 @@ describe('each thing that can be wrong is found where it is', () => {
       add('overlays/team/team.rego', overlay().replace('package overlays.team', 'package workflow'));
       add('overlays/team/team_test.rego', TEST);
     }],
+    ['not-heard', 'overlays/team/team.rego', /overlays\.team\.pci\.deny: .*only the deny of overlays\.team is/, () => {
+      add('overlays/team/team.rego', overlay().replace('package overlays.team', 'package overlays.team.pci'));
+      add('overlays/team/team_test.rego', TEST);
+    }],
   ];
 
   it.each(cases)('%s', async (code, file, message, spoil) => {
@@ -77,6 +81,23 @@ describe('each thing that can be wrong is found where it is', () => {
   it('and every code is among them', () => {
     expect(cases.map(([code]) => code).sort()).toEqual([...LINT_CODES].sort());
   });
+});
+
+it.each([
+  ['in a sub-package', 'overlays/team/pci/pci.rego', 'package overlays.team.pci\n\ndeny := {"no"} if input.extra\n', 3],
+  ['by default', 'overlays/team/pci/pci.rego', 'package overlays.team.pci\n\ndefault deny := false\n', 3],
+  ['indented', 'overlays/team/team.rego', 'package overlays.team.pci\n\n  deny if input.extra\n', 3],
+  ['below a name', 'overlays/team/team.rego', 'package overlays.team\n\nhelp := 1\n\npci.deny contains "no" if input.extra\n', 5],
+])('a deny of an overlay %s is found', async (_what, file, text, line) => {
+  add(file, text);
+  const { exit, findings } = await lint();
+  expect(exit).toBe(1);
+  expect(findings.filter(({ code }) => code === 'not-heard')).toMatchObject([{ file, line }]);
+});
+
+it('a sub-package may hold what an overlay is helped by, and read what others deny', async () => {
+  add('overlays/team/pci/pci.rego', 'package overlays.team.pci\n\nimport data.access.lease\n\ndeny_list := {"x"}\n\nlong if count(lease.deny) > 0 # deny\n\nwords := `\ndeny contains 1\n`\n\nread if {\n\tlease.deny == set()\n}\n');
+  expect((await lint()).findings).toEqual([]);
 });
 
 it('takes no word in quotes or comments for a call', async () => {
