@@ -30,3 +30,29 @@ test_an_objection_of_another_form_denies if {
 		decision.effect == "deny"
 	}
 }
+
+part_of_offboarding := object.union(fixture.disable, {"change": {"parent": {"changeId": "chg_0123456789abcdef_01JDE7XQ0M4N5P6Q7R8S9T0V1X", "requester": ["person:olga"]}}})
+
+test_what_only_takes_away_is_held_up_by_no_overlay if {
+	every asked in [
+		object.union(fixture.rotate, fixture.step("retire", 3)),
+		part_of_offboarding,
+		fixture.changing({"kind": "revoke", "requester": ["person:ana"]}),
+	] {
+		every overlay in [{"deny": {objection}}, {"deny": true}] {
+			overlays.denied == set() with input as asked with data.overlays as {"team": overlay}
+			access.decide.effect == "allow" with input as asked with data.overlays as {"team": overlay}
+		}
+	}
+}
+
+test_only_what_takes_away_goes_past_an_overlay if {
+	every asked in [
+		fixture.changing({"kind": "teleport"}),
+		fixture.rotate,
+		object.union(fixture.rotate, fixture.step("cutover", 2)),
+		object.union(object.union(fixture.rotate, fixture.step("retire", 3)), {"phase": "request"}),
+	] {
+		overlays.denied == {objection} with input as asked with data.overlays as {"team": {"deny": {objection}}}
+	}
+}

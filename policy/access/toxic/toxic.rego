@@ -1,6 +1,8 @@
 # METADATA
 # title: Toxic combinations
-# description: Privileges that are each within bounds, and together are not. Of the account that is touched; what else the identity holds elsewhere is not in the question.
+# description: |
+#   Privileges that are each within bounds, and together are not. Of the account that is touched, and as its connector reports what it holds; what
+#   else the identity holds elsewhere is not in the question.
 package access.toxic
 
 import data.access.question
