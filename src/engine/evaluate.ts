@@ -12,17 +12,19 @@ import { buildChangeInput } from '../pdp/build-input.ts';
 import { ENGINE_FAULTS, EngineFault, type EngineFaultCode } from '../pdp/fault.ts';
 import type { ChangeInput } from '../pdp/policy-input.ts';
 import type { Decision } from '../protocol/decision.ts';
-import type { ChangeRequest } from '../protocol/request.ts';
-import { parseTime } from '../protocol/values.ts';
+import type { ChangeRequest, ExtendRequest } from '../protocol/request.ts';
+import { durationSeconds, parseTime } from '../protocol/values.ts';
 import type { EngineContext } from './engine.ts';
 import { locksOn } from './locks.ts';
 import { offboardingOf } from './offboarding.ts';
+import { rivalOf } from './perform.ts';
 
 /**
  * Why a change would not go ahead now: `denied` and `needs-approval` are policy's words, a fault of the engine is none; `must-wait`: a window, a freeze,
- * a lock or an offboarding is in its way; `no-account` and `not-extendable`: there is nothing to plan with; `not-ready`: the sidecar gives nothing now.
+ * a lock, an offboarding or another change at the target is in its way; `no-account` and `not-extendable`: there is nothing to plan with; `already-over`: it
+ * would expire at once; `not-ready`: the sidecar gives nothing now.
  */
-export const EVALUATION_CODES = ['denied', 'needs-approval', 'must-wait', 'no-account', 'not-extendable', 'not-ready', ...ENGINE_FAULTS] as const;
+export const EVALUATION_CODES = ['denied', 'needs-approval', 'must-wait', 'no-account', 'not-extendable', 'already-over', 'not-ready', ...ENGINE_FAULTS] as const;
 export type EvaluationCode = (typeof EVALUATION_CODES)[number];
 
 export interface Evaluation {
@@ -97,19 +99,31 @@ function obstacleTo(
 ): Omit<Evaluation, 'decision'> | null {
   const nowMs = context.clock.nowMs();
   if (request.kind === 'extend') {
-    const why = extended === null ? 'no lease of this ledger is extended by that' : whyNotExtendable(extended, request, nowMs);
+    const why = extended === null ? 'no lease of this ledger is extended by that' : whyNotExtendable(extended, request, nowMs) ?? whyNotLater(extended, request, nowMs);
     if (why !== null) return { code: 'not-extendable', message: why };
   } else if (request.kind !== 'provision' && accountOf(context, request) === undefined) {
     return { code: 'no-account', message: 'the identity has no account at this connector, so there is nothing to plan' };
   }
   if (!gains) return null;
+  if (endsByMs(request) <= nowMs) return { code: 'already-over', message: 'its end is not later than now, so nothing would be given' };
   if (context.log.failed !== null || context.log.full !== null || context.log.keyTrouble !== null) return { code: 'not-ready', message: 'the ledger cannot be written, so nothing is given' };
   if (!context.othersLocks.isHeard()) return { code: 'must-wait', message: 'the locks of other sidecars are not known yet' };
   const [lock] = locksOn(context.store.locks(), request.subject, systemOf(request)?.connector ?? null);
   if (lock !== undefined) return { code: 'must-wait', message: 'a lock covers it' };
   if (offboardingOf(context.store, request.subject) !== null) return { code: 'must-wait', message: 'the identity is being offboarded' };
   if (window !== null && !(window.opensAtMs <= nowMs && nowMs < window.closesAtMs)) return { code: 'must-wait', message: 'its maintenance window is not open' };
+  if (rivalOf(context, { changeId: NO_CHANGE, plan: systemOf(request) }) !== null) return { code: 'must-wait', message: 'another change has the target' };
   return null;
+}
+
+/** By when the access ends, however late it began, in epoch ms. */
+function endsByMs(request: ChangeRequest): number {
+  return 'endsBy' in request && request.endsBy !== undefined ? parseTime(request.endsBy) : Infinity;
+}
+
+function whyNotLater({ lease }: ChangeState, request: ExtendRequest, nowMs: number): string | null {
+  const endMs = Math.min(nowMs + durationSeconds(request.duration) * 1000, endsByMs(request));
+  return endMs > (lease?.endsAtMs ?? Infinity) ? null : 'the lease ends later already';
 }
 
 /** The first step that it would have. A rotation whose target nobody has read is taken for one without overlap, as policy takes it. */

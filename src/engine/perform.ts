@@ -313,9 +313,9 @@ export function isLocked(context: EngineContext, state: ChangeState, step: PlanS
 }
 
 /** The change that has this one's target now; null where it is free. */
-export function rivalOf(context: EngineContext, state: ChangeState): string | null {
+export function rivalOf(context: EngineContext, { changeId, plan }: { readonly changeId: string; readonly plan: Pick<Plan, 'connector' | 'target'> | null }): string | null {
   for (const other of context.store.open()) {
-    if (other.changeId !== state.changeId && occupiesTarget(other) && other.plan?.connector === state.plan?.connector && other.plan?.target === state.plan?.target) return other.changeId;
+    if (other.changeId !== changeId && occupiesTarget(other) && other.plan?.connector === plan?.connector && other.plan?.target === plan?.target) return other.changeId;
   }
   return null;
 }

@@ -45,6 +45,8 @@ export function openUsageRows(file: string, format: UsageFormat, { nowMs, otherw
   const accounts = new Map<string, { readonly connector: string; readonly account: string; readonly privileges: Set<string> }>();
   const issues: FactsIssue[] = [];
   let latestMs: number | null = null;
+  // Of what was said so far, as JSON: what is known stays within it however many rows are yet to come.
+  let bytes = bytesOf({ v: 1, observedAtMs: nowMs, usage: [] });
   const stop = (): never => {
     throw new FactsError('malformed', issues);
   };
@@ -65,10 +67,19 @@ export function openUsageRows(file: string, format: UsageFormat, { nowMs, otherw
       latestMs = Math.max(latestMs ?? usedAtMs, usedAtMs);
     }
     const key = JSON.stringify([connector, account]);
-    const known = accounts.get(key) ?? { connector, account, privileges: new Set<string>() };
-    if (privilege !== undefined) known.privileges.add(privilege);
-    accounts.set(key, known);
-    const full = accounts.size > ACCOUNTS_MAX ? `more than ${ACCOUNTS_MAX} accounts` : known.privileges.size > PRIVILEGES_MAX ? `more than ${PRIVILEGES_MAX} privileges of ${account} at ${connector}` : null;
+    let known = accounts.get(key);
+    if (known === undefined) {
+      known = { connector, account, privileges: new Set<string>() };
+      bytes += bytesOf({ connector, account, privileges: [] }) + (accounts.size === 0 ? 0 : 1);
+      accounts.set(key, known);
+    }
+    if (privilege !== undefined && !known.privileges.has(privilege)) {
+      bytes += bytesOf(privilege) + (known.privileges.size === 0 ? 0 : 1);
+      known.privileges.add(privilege);
+    }
+    const full = accounts.size > ACCOUNTS_MAX ? `more than ${ACCOUNTS_MAX} accounts`
+      : known.privileges.size > PRIVILEGES_MAX ? `more than ${PRIVILEGES_MAX} privileges of ${account} at ${connector}`
+      : bytes > FILE_BYTES_MAX ? `says more than ${FILE_BYTES_MAX} bytes, each use told once` : null;
     if (full === null) return;
     wrong(line, '', full);
     stop();
@@ -89,12 +100,13 @@ export function openUsageRows(file: string, format: UsageFormat, { nowMs, otherw
       reading(() => rows.end());
       if (issues.length > 0) stop();
       const usage = [...accounts.values()].map((one) => ({ ...one, privileges: [...one.privileges].sort() })).sort(byAccount);
-      const value = usageFileSchema.parse({ v: 1, observedAtMs: latestMs ?? Math.floor(otherwiseAtMs), usage });
-      if (Buffer.byteLength(JSON.stringify(value)) > FILE_BYTES_MAX) throw new FactsError('malformed', [{ file, line: null, pointer: '', message: `says more than ${FILE_BYTES_MAX} bytes, each use told once` }]);
-      return value;
+      return usageFileSchema.parse({ v: 1, observedAtMs: latestMs ?? Math.floor(otherwiseAtMs), usage });
     },
   };
 }
+
+/** As JSON. */
+const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value));
 
 type Account = UsageFile['usage'][number];
 

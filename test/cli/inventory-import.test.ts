@@ -1,5 +1,5 @@
 /** `countersign inventory import`: a messy estate becomes an inventory that loads, all of it or nothing, and what people wrote stays. */
-import { lstatSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { parseInventory } from '../../src/facts/load.ts';
@@ -140,6 +140,48 @@ describe('into an inventory that is there', () => {
     const ran = await run();
     expect(ran.exit).toBe(1);
     expect(ran.stderr).toMatch(/facts\/inventory\.yaml:12: \/nhis\/0\/riskTier/);
+  });
+});
+
+describe('while others write there too', () => {
+  /** Runs it while `meanwhile` happens: after the inventory was read, and before anything is written. The name to write to is then `facts/….000000000000000000000000.new`. */
+  const runWhile = (meanwhile: () => void, ...flags: string[]): Promise<Ran> => desk.with({
+    randomBytes(length) {
+      meanwhile();
+      return new Uint8Array(length);
+    },
+  }).run('inventory', 'import', 'in.csv', ...flags);
+  const FRESH = `${INTO}.${'0'.repeat(24)}.new`;
+  const files = (): string[] => readdirSync(join(desk.directory, 'facts')).sort();
+  beforeEach(() => write('in.csv', `${HEADER}\n${GOOD}\n`));
+
+  it.each<[string, string | null, () => void, string | null]>([
+    ['has changed', EXISTING, () => write(INTO, `${EXISTING}# theirs\n`), `${EXISTING}# theirs\n`],
+    ['has changed in a byte that is no text', `${EXISTING}# \ufffd\n`, () => write(INTO, Buffer.concat([Buffer.from(`${EXISTING}# `), Buffer.from([0xff, 0x0a])])), `${EXISTING}# \ufffd\n`],
+    ['is there now', null, () => write(INTO, EXISTING), EXISTING],
+    ['is there no more', EXISTING, () => rmSync(join(desk.directory, INTO)), null],
+  ])('refuses where the inventory %s, and writes nothing', async (_what, before, meanwhile, after) => {
+    if (before !== null) write(INTO, before);
+    const ran = await runWhile(meanwhile);
+    expect([ran.exit, existsSync(join(desk.directory, INTO)) ? read() : null, files()]).toEqual([1, after, after === null ? [] : ['inventory.yaml']]);
+    expect(ran.stderr).toMatch(/facts\/inventory\.yaml was changed by somebody else meanwhile[^]*Nothing was written\.[^]*import it again/);
+  });
+
+  it('follows no link that was left where it writes, and takes none away', async () => {
+    write(INTO, EXISTING);
+    write('victim', 'precious');
+    for (const name of [`${INTO}.new`, FRESH]) symlinkSync(join(desk.directory, 'victim'), join(desk.directory, name));
+    expect((await runWhile(() => undefined)).exit).toBe(4);
+    expect([read(), read('victim'), files().length]).toEqual([EXISTING, 'precious', 3]);
+    expect((await run()).exit).toBe(0);
+    expect([nhis().length, read('victim'), files().length]).toEqual([2, 'precious', 3]);
+  });
+
+  it('keeps a mode that the umask would not give', async () => {
+    write(INTO, EXISTING);
+    chmodSync(join(desk.directory, INTO), 0o666);
+    expect((await run()).exit).toBe(0);
+    expect(statSync(join(desk.directory, INTO)).mode & 0o777).toBe(0o666);
   });
 });
 

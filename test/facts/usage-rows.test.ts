@@ -3,7 +3,9 @@ import { mkdtemp, rm, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
+import { FILE_BYTES_MAX } from '../../src/facts/facts-error.ts';
 import { FactsError, loadFacts, type Facts } from '../../src/facts/load.ts';
+import { openUsageRows, type UsageRows } from '../../src/facts/usage-rows.ts';
 import { NOW_MS, ROOT } from '../pdp/support.ts';
 
 async function load(name: string, text: string | Uint8Array, modifiedMs?: number): Promise<Facts> {
@@ -68,6 +70,27 @@ it.each<[string, string, string | Uint8Array, RegExp]>([
   ['too many accounts', 'usage.csv', `connector,account,privilege\n${Array.from({ length: 50_001 }, (_, i) => `pg,a${i},x\n`).join('')}`, /^usage\.csv:50002 {2}more than 50000 accounts$/],
 ])('rows with %s are refused by line', async (_what, name, text, message) => {
   expect(await refusal(name, text)).toMatch(message);
+});
+
+it('what is more than a file may say is refused at the row that says it, and not a byte before', () => {
+  const rows = ['connector,account,privilege'];
+  const open = (): UsageRows => {
+    const reader = openUsageRows('usage.csv', 'csv', { nowMs: NOW_MS, otherwiseAtMs: NOW_MS });
+    reader.push(`${rows.join('\n')}\n`);
+    return reader;
+  };
+  const bytes = (): number => Buffer.byteLength(JSON.stringify(open().end()));
+  // é has two bytes and \ is written as two; each use is told twice.
+  const privileges = Array.from({ length: 1_000 }, (_, n) => `${n}`.padStart(252, 'x') + 'é\\');
+  for (let account = 0; account < 64; account += 1) rows.push(...privileges.flatMap((privilege) => [`pg,${account},${privilege}`, `pg,${account},${privilege}`]));
+  rows.push('pg,idle,', 'pg,last,first');
+  let left = FILE_BYTES_MAX - bytes();
+  for (; left > 300; left -= 203) rows.push(`pg,last,${`${left}`.padStart(200, 'y')}`);
+  rows.push(`pg,last,${'z'.repeat(left - 3)}`, 'pg,last,first', 'pg,idle,', `pg,0,${privileges[0]!}`);
+  expect(bytes()).toBe(FILE_BYTES_MAX);
+  const reader = open();
+  const refused = { code: 'malformed', issues: [{ file: 'usage.csv', line: rows.length + 1, pointer: '', message: `says more than ${FILE_BYTES_MAX} bytes, each use told once` }] };
+  expect(() => reader.push('pg,idle,x\n')).toThrow(expect.objectContaining(refused));
 });
 
 it('no more than fifty faults are told', async () => {

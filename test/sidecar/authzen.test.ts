@@ -9,6 +9,7 @@ import { formatEntitlementId, formatTargetId, parseEntitlementId, parseTargetId 
 import { metadataSchema } from '../../src/sidecar/authzen/schemas.ts';
 import { ALLOWED, compiled, decisionIn, decisionsIn, DENIED, DEPLOYER, DEV, MANY, METADATA, NEEDS_APPROVAL, ONE, openEvaluating } from '../support/authzen.ts';
 import { answerOf, GRANT, openTestSidecar, type TestSidecar } from '../support/sidecar.ts';
+import { systemClock } from '../../src/sidecar/system.ts';
 import { craftedBundle, ROOT } from '../pdp/support.ts';
 import type { Crafted } from '../pdp/crafted-wasm.ts';
 
@@ -213,6 +214,32 @@ describe('what policy would let through and something else holds up', () => {
   });
 });
 
+describe('what would be over at once', () => {
+  const atMs = Date.parse('2026-11-20T12:00:00.000Z');
+  const PROVISION_DEV = { ...ALLOWED, action: { name: 'provision' } };
+  const codes = async (one: TestSidecar, evaluation: typeof ALLOWED, ...ends: number[]): Promise<(string | true)[]> => Promise.all(ends.map(async (endsAtMs) => {
+    const { decision, context: told } = decisionIn(await one.send(DEV, 'POST', ONE, { ...evaluation, context: { ...evaluation.context, ends_by: new Date(endsAtMs).toISOString() } }));
+    return decision || told!.code!;
+  }));
+
+  it('is a no: an end by then that is not later than now', async () => {
+    const one = await openTestSidecar({ decide: () => answerOf('allow'), clock: { ...systemClock, nowMs: () => atMs } });
+    for (const evaluation of [ALLOWED, PROVISION_DEV]) expect(await codes(one, evaluation, 0, atMs - 1, atMs, atMs + 1)).toEqual(['already-over', 'already-over', 'already-over', true]);
+    await one.close();
+  });
+
+  it('is a no of an extension too, and so is an end that the lease has already', async () => {
+    const one = await openTestSidecar({ decide: () => answerOf('allow') });
+    const given = await one.change(DEPLOYER, GRANT);
+    const endsAtMs = Date.parse(given.lease!.endsAt);
+    const extend = (more: object): Promise<string | true> => one.send(DEPLOYER, 'POST', ONE, { ...NEEDS_APPROVAL, action: { name: 'extend' }, context: { ...NEEDS_APPROVAL.context, change: given.id, ...more } })
+      .then((answered) => decisionIn(answered)).then(({ decision, context: told }) => decision || told!.code!);
+    const by = (ms: number): object => ({ duration: 'PT1H', ends_by: new Date(ms).toISOString() });
+    expect(await Promise.all([extend(by(0)), extend(by(endsAtMs)), extend({ duration: 'PT1M' }), extend(by(endsAtMs + 1))])).toEqual(['not-extendable', 'not-extendable', 'not-extendable', true]);
+    await one.close();
+  });
+});
+
 describe('what is not known, or ends an identity,', () => {
   const shut = { subject, action: { name: 'disable' }, resource: { type: 'target', id: 'pg-dev/app_dev' } };
   const said = async (one: TestSidecar, by: string, evaluation: object): Promise<string | true> => {
@@ -234,6 +261,19 @@ describe('what is not known, or ends an identity,', () => {
     await lax.send(DEPLOYER, 'POST', `/v1/changes/${given.id}/revoke`, {});
     expect(await said(lax, DEPLOYER, extend(given.id))).toBe('not-extendable');
     await lax.close();
+  });
+
+  it('a target that another change has: a no to what gives, and none to what takes back', async () => {
+    // What is read is answered, and what is dispatched is not.
+    const busy: TestSidecar = await openTestSidecar({ decide(input) {
+      if (input.phase === 'dispatch') busy.executor.acting = false;
+      return answerOf('allow');
+    } });
+    const asked = await busy.send(DEV, 'POST', '/v1/changes', { ...GRANT, subject: DEV, purpose: 'preview-reports', entitlements: [{ connector: 'pg-dev', target: 'app_dev', privilege: 'table:public.orders:SELECT' }] });
+    await expect.poll(() => busy.engine.get((asked.body as { id: string }).id)?.name, { timeout: 10_000, interval: 5 }).toBe('authorised');
+    const elsewhere = { ...ALLOWED, resource: { type: 'entitlement', id: 'pg-dev/other/table:public.orders:SELECT' } };
+    expect([await said(busy, DEV, ALLOWED), await said(busy, 'person:ana', shut), await said(busy, DEV, elsewhere)]).toEqual(['must-wait', true, true]);
+    await busy.close();
   });
 
   it('an offboarding under way: the same', async () => {

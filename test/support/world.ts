@@ -16,7 +16,7 @@ export interface Desk {
   readonly directory: string;
   run(...argv: string[]): Promise<Ran>;
   /** The same, with other surroundings. */
-  with(surroundings: Partial<Pick<World, 'env' | 'nowMs' | 'signal' | 'onSignal' | 'interactive' | 'ask' | 'readStdin' | 'cwd'>> & { terminal?: boolean }): Desk;
+  with(surroundings: Partial<Pick<World, 'env' | 'nowMs' | 'signal' | 'onSignal' | 'interactive' | 'ask' | 'readStdin' | 'cwd' | 'randomBytes'>> & { terminal?: boolean }): Desk;
   remove(): void;
 }
 
