@@ -5,7 +5,7 @@
  * Of each file: copied, synced, read again and held to its tile or its digests; only then taken out of the ledger. Where it ends in between, there are two
  * of the file, and the next run goes on. Before the first is taken out, the writer's own note says where they are to be found.
  */
-import { readMoved, writeMoved, type Moved } from './archives.ts';
+import { markArchive, readMoved, writeMoved, type Moved } from './archives.ts';
 import { isWhole } from './check-bundle.ts';
 import { readCheckpoint } from './checkpoint.ts';
 import type { Disk } from './disk.ts';
@@ -62,12 +62,12 @@ export async function archiveLedger(options: ArchiveOptions): Promise<Archived> 
   const { disk, directory, journal } = options;
   const release = await disk.lock(`${journal}/lock`);
   try {
-    const { size } = await headOf(options);
+    const { origin, size } = await headOf(options);
     const inJournal = (await journalFiles(disk, journal))[0]?.firstSeq ?? 0;
     const below = Math.min(options.before, inJournal, size);
     const indexes = await bundlesToMove(options, below);
     const segments = await segmentsToMove(options, size, new Set(indexes));
-    await noteMoved(options, indexes, segments);
+    await noteMoved(options, origin, indexes, segments);
     const moving = [...segments.map((segment) => objectFile(segment)), ...indexes.map((index) => bundle(disk, directory, index))];
     let bytes = 0;
     for (const [done, one] of moving.entries()) {
@@ -82,7 +82,7 @@ export async function archiveLedger(options: ArchiveOptions): Promise<Archived> 
   }
 }
 
-async function headOf({ disk, directory }: ArchiveOptions): Promise<{ readonly size: number }> {
+async function headOf({ disk, directory }: ArchiveOptions): Promise<{ readonly origin: string; readonly size: number }> {
   const note = await disk.read(`${directory}/checkpoint`);
   if (note === null) throw new LedgerError('not-found', `there is no checkpoint in ${directory}`);
   return readCheckpoint(Buffer.from(note).toString('utf8'));
@@ -137,9 +137,11 @@ function digestsIn(bytes: Uint8Array, segment: number): string[] {
   return digests;
 }
 
-async function noteMoved(options: ArchiveOptions, indexes: readonly number[], segments: readonly number[]): Promise<void> {
+async function noteMoved(options: ArchiveOptions, origin: string, indexes: readonly number[], segments: readonly number[]): Promise<void> {
   const before: Moved = (await readMoved(options)) ?? { below: 0, segments: 0, directories: [] };
   if (before.directories.length === 0 && indexes.length === 0 && segments.length === 0) return;
+  // First: what the note names can be told from a folder where nothing is mounted.
+  await markArchive(options.to, origin);
   await writeMoved(options, {
     below: Math.max(before.below, ((indexes.at(-1) ?? -1) + 1) * TILE_WIDTH),
     segments: Math.max(before.segments, (segments.at(-1) ?? -1) + 1),

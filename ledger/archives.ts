@@ -4,7 +4,9 @@
  */
 import type { Disk, EvidenceDisk } from './disk.ts';
 import { LedgerError } from './errors.ts';
+import { sameBytes } from './hash.ts';
 import { canonicalBytes } from './jcs.ts';
+import { decodeObjectHeader, OBJECT_HEADER_BYTES } from './objects.ts';
 import { parseTilePath, TILE_WIDTH } from './tiles.ts';
 
 /** What a writer has moved out of its ledger: its own note, and no evidence. */
@@ -23,6 +25,8 @@ export interface ArchiveSite {
   readonly journal: string;
   /** Opens an archive that {@link Moved} names; left out: none can be opened. */
   readonly archive?: (directory: string) => Disk;
+  /** Of the ledger; left out: no archive is known to be its own, and nothing is erased that one may have. */
+  readonly origin?: string;
 }
 
 const OBJECTS = /^objects\/(0|[1-9][0-9]{0,8})$/;
@@ -98,15 +102,54 @@ export async function writeMoved({ disk, journal }: Pick<ArchiveSite, 'disk' | '
   await disk.writeDurable(pathOf(journal), Buffer.concat([canonicalBytes({ below, segments, directories: [...directories] }), Buffer.from('\n')]));
 }
 
+/** In an archive, whose it is. A folder without it may be the place where an archive is to be mounted. */
+const OWNER = 'archive';
+
+/** Once resolved, the folder is known for an archive of this ledger. @throws LedgerError `corrupt` where it is another's */
+export async function markArchive(to: { readonly disk: Disk; readonly directory: string }, origin: string): Promise<void> {
+  const mark = Buffer.from(`${origin}\n`);
+  const there = await to.disk.read(OWNER);
+  if (there !== null && !sameBytes(there, mark)) throw new LedgerError('corrupt', `${to.directory} is an archive of something else than ${origin}: ${OWNER} in it says so; it was left alone`);
+  await to.disk.writeDurable(OWNER, mark);
+}
+
+async function isOwn(archive: Disk, origin: string | undefined): Promise<boolean> {
+  const there = await archive.read(OWNER);
+  return origin !== undefined && there !== null && sameBytes(there, Buffer.from(`${origin}\n`));
+}
+
+/** Whether the object that begins with `bytes` is there, live or erased: a file of that name may be of another ledger. */
+async function holdsObject(archive: Disk, path: string, start: number, bytes: Uint8Array): Promise<boolean> {
+  try {
+    const [there, due] = [decodeObjectHeader(await archive.readRange(path, start, OBJECT_HEADER_BYTES)), decodeObjectHeader(bytes)];
+    return there.digest === due.digest && there.length === due.length;
+  } catch {
+    return false;
+  }
+}
+
 /**
  * The writer's disk, on which what was moved is read from its archive, and erased there, as long as that can be reached; and says where it is where not.
- * Lists and removes only what is in the ledger itself.
+ * What may be in an archive is erased in all of them and then in the ledger, or
+ * nowhere: what is erased in the ledger, no archive has. Lists and removes only what is in the ledger itself.
  */
 export async function overArchives(site: ArchiveSite): Promise<Disk> {
   const moved = await readMoved(site);
   if (moved === null) return site.disk;
   const { disk, directory, archive } = site;
   const archives = archive === undefined ? [] : moved.directories.map((one) => archive(one));
+  /** Those that have the object, and where others are of which nobody can tell. */
+  const holdersOf = async (path: string, start: number, bytes: Uint8Array): Promise<{ readonly holders: readonly Disk[]; readonly away: readonly string[] }> => {
+    if (archive === undefined) return { holders: [], away: moved.directories };
+    const holders: Disk[] = [];
+    const away: string[] = [];
+    for (const [at, one] of archives.entries()) {
+      const has = (await one.size(path)) !== null;
+      if (!(await (has ? holdsObject(one, path, start, bytes) : isOwn(one, site.origin)))) away.push(moved.directories[at]!);
+      else if (has) holders.push(one);
+    }
+    return { holders, away };
+  };
   const whole = withArchives(disk, directory, archives);
   const absent = (path: string): LedgerError => new LedgerError('archived', `${path} was moved to ${moved.directories.join(' or ')}, and is not there: make the archive reachable under that path, or put the file back`);
   /** @throws LedgerError `archived` where a file that was moved is nowhere */
@@ -130,9 +173,11 @@ export async function overArchives(site: ArchiveSite): Promise<Disk> {
       const movable = movableAt(directory, path);
       if (movable === null) return disk.overwrite(path, start, bytes);
       await look(path);
-      // A move that was cut short leaves two of them, and what is erased is to be gone from both.
+      // Also where the ledger has it: a move that was cut short leaves two of them, and so does a file that was put back.
+      const { holders, away } = await holdersOf(movable.path, start, bytes);
+      if (movable.isMoved(moved) && away.length > 0) throw new LedgerError('archived', `${path} may be in ${away.join(' and ')} as well, which is not there, or is no archive of this ledger: make it reachable under that path; nothing was erased`);
+      for (const one of holders) await one.overwrite(movable.path, start, bytes);
       if ((await disk.size(path)) !== null) await disk.overwrite(path, start, bytes);
-      for (const one of archives) if ((await one.size(movable.path)) !== null) await one.overwrite(movable.path, start, bytes);
     },
     openAppend: (path) => disk.openAppend(path),
     writeDerived: (path, bytes) => disk.writeDerived(path, bytes),

@@ -84,7 +84,7 @@ export interface Log {
   object(digest: string): Promise<Uint8Array | null>;
   /** The object as it is stored: erased, its payload is as long as it was, and zero. @throws LedgerError `not-found`, or `corrupt`. */
   stored(digest: string): Promise<StoredObject>;
-  /** Zeroes objects that durable `erasure` records name in `body.erased`, in every place they are in. @throws LedgerError `not-found` when none names one; then nothing was erased. */
+  /** Zeroes objects that durable `erasure` records name in `body.erased`, in every place they are in. @throws LedgerError `not-found` when none names one; then nothing was erased; `archived` where an archive may have one and is not reached: that one was erased nowhere, and is when it is asked for again, or at the next opening that reaches all of them */
   erase(digests: readonly string[]): Promise<void>;
   /** @param size default: that of the latest checkpoint. @throws LedgerError `not-found` for what is not durable. */
   prove(index: number, size?: number): InclusionProof;

@@ -115,14 +115,27 @@ interface Places {
   readonly journal: string;
 }
 
-/** Once resolved, the payloads are zero in the object files and in the journal. Objects that are erased already stay so. */
+/**
+ * Once resolved, the payloads are zero in the object files and in the journal. Objects that are erased already stay so.
+ *
+ * @throws LedgerError `archived` where an archive may have one and cannot be reached: those are as they were, the others erased. Otherwise what the disk throws: any of them may be
+ */
 export async function eraseObjects(places: Places, index: ObjectIndex, digests: readonly string[]): Promise<void> {
+  const erased = new Set<string>();
+  let away: LedgerError | null = null;
   for (const digest of digests) {
     const place = index.find(digest);
     if (place === null) throw new LedgerError('not-found', `no object ${digest}`);
-    await eraseAt(places.disk, `${places.directory}/${segmentPath(place.segment)}`, place.offset);
+    try {
+      await eraseAt(places.disk, `${places.directory}/${segmentPath(place.segment)}`, place.offset);
+      erased.add(digest);
+    } catch (error) {
+      if (!(error instanceof LedgerError) || error.code !== 'archived') throw error;
+      away ??= error;
+    }
   }
-  await eraseInJournal(places, new Set(digests));
+  await eraseInJournal(places, erased);
+  if (away !== null) throw away;
 }
 
 /**

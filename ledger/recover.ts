@@ -102,8 +102,13 @@ async function recoverFrom(options: LogOptions, signed: SignedFile | null, files
   await repairDerived(options, state, faults, files, baseSize);
   state.erasures.finished(erasedInJournal);
   const unfinished = state.erasures.unfinished(state.index);
-  if (unfinished.length > 0) await eraseObjects(options, state.index, unfinished);
-  state.erasures.finished(unfinished);
+  try {
+    if (unfinished.length > 0) await eraseObjects(options, state.index, unfinished);
+    state.erasures.finished(unfinished);
+  } catch (error) {
+    // What has to end does not wait for an archive: they stay unfinished. Whoever gives up the journal has no other place that says so, and waits.
+    if (options.readAll === true || !(error instanceof LedgerError) || error.code !== 'archived') throw error;
+  }
   const { size } = state.tree;
   return {
     ...state,

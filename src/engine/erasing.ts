@@ -6,6 +6,7 @@
 import { isOpen } from '../change/work.ts';
 import { isDoneForGood } from '../evidence/audited.ts';
 import { disclose } from '../protocol/disclosure.ts';
+import { kindsIn } from '../evidence/carried-kinds.ts';
 import { ERASED_MAX, namedBy, type ErasableKind, type ObjectKind } from '../evidence/erasable.ts';
 import type { Answer, EngineContext } from './engine.ts';
 import { entriesAt } from './entries-at.ts';
@@ -104,7 +105,7 @@ async function objectsOf({ log }: EngineContext, changeId: string, kinds: readon
   const digests = new Set<string>();
   for await (const { record } of log.entries(0)) {
     if (record.change !== changeId) continue;
-    for (const [digest, kind] of namedBy(record)) if ((kinds as readonly ObjectKind[]).includes(kind)) digests.add(digest);
+    for (const [digest, kind] of await kindsIn(record, (named) => log.object(named))) if ((kinds as readonly ObjectKind[]).includes(kind)) digests.add(digest);
   }
   return [...digests];
 }
@@ -115,7 +116,8 @@ async function survey({ log }: EngineContext, wanted: ReadonlySet<string>): Prom
   const under = new Map<string, number>();
   for await (const { record } of log.entries(0)) {
     if (record.type === 'erasure') for (const digest of record.body['erased'] as readonly string[]) if (wanted.has(digest) && !under.has(digest)) under.set(digest, record.seq);
-    for (const [digest, kind] of namedBy(record)) {
+    if (!namedBy(record).some(([digest]) => wanted.has(digest))) continue;
+    for (const [digest, kind] of await kindsIn(record, (named) => log.object(named))) {
       if (!wanted.has(digest)) continue;
       const known: Found = found.get(digest) ?? { kind, changes: new Set() };
       if (record.change !== null) known.changes.add(record.change);

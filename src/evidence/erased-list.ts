@@ -1,5 +1,6 @@
 /** What was erased of a ledger, object by object: what it was, whose, and the record under which it went. */
 import type { LedgerRecord, RuleSet } from '../../ledger/index.ts';
+import { kindsIn } from './carried-kinds.ts';
 import { namedBy, type ObjectKind } from './erasable.ts';
 import type { ReadObject } from './record.ts';
 
@@ -31,14 +32,18 @@ export function withErasedList(rules: RuleSet, found: (erased: readonly ErasedOn
       for (const digest of Array.isArray(erased) ? erased : []) if (typeof digest === 'string' && missing.has(digest) && !under.has(digest)) under.set(digest, record.seq);
     }
     if (record.objects.length === 0 || missing.size >= ERASED_LISTED_MAX) return;
-    for (const [digest, kind] of namedBy(record)) {
+    const named = namedBy(record);
+    let kinds: readonly (readonly [string, ObjectKind])[] | null = null;
+    for (const [at, [digest]] of named.entries()) {
       if (missing.has(digest) || there.has(digest) || !record.objects.includes(digest)) continue;
       if ((await readObject(digest)) !== null) {
         if (there.size >= THERE_MAX) there.clear();
         there.add(digest);
         continue;
       }
-      missing.set(digest, { digest, kind, change: record.change, namedBy: record.seq });
+      // Whether what it carries can be read is for the rules to say.
+      kinds ??= await kindsIn(record, readObject).catch(() => named);
+      missing.set(digest, { digest, kind: kinds[at]![1], change: record.change, namedBy: record.seq });
     }
   };
   return {

@@ -1,6 +1,8 @@
 /** What is old is moved out of a ledger: nothing is lost on the way, everything verifies as before, and what is missing is missed by name. */
-import { beforeAll, describe, expect, it } from 'vitest';
-import { archiveLedger, beginJournalFile, compactJournal, digestOf, exitCodeOf, openLog, readDirectory, readMoved, withArchives } from '../../ledger/index.ts';
+import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { archiveLedger, beginJournalFile, compactJournal, digestOf, exitCodeOf, openLog, readDirectory, readMoved, withArchives, type LogOptions } from '../../ledger/index.ts';
+import { markArchive, writeMoved } from '../../ledger/archives.ts';
+import { encodeObject } from '../../ledger/objects.ts';
 import { bundle, compacted, logOptions, options, PACE, records, REQUIRED, TO, verifyOver } from './archive-fixture.ts';
 import { FaultyDisk } from './faulty-disk.ts';
 import { appendOne, draft, open, verdict, verify } from './ledger-fixture.ts';
@@ -29,7 +31,7 @@ describe('archiving', () => {
     expect(bundlesIn(archive)).toEqual([bundle(1), bundle(3)]);
     expect(bundlesIn(left)).toEqual([bundle(0), bundle(2), bundle(4), `${bundle(5)}.p/220`]);
     const before = ledgerOf(whole);
-    for (const [path, bytes] of archive.files) expect(bytes.toString('base64'), path).toBe(before.get(path));
+    for (const [path, bytes] of archive.files) if (path !== 'archive') expect(bytes.toString('base64'), path).toBe(before.get(path));
     for (const [path, bytes] of ledgerOf(left)) expect(bytes, path).toBe(before.get(path));
   });
 
@@ -171,6 +173,8 @@ describe('object files', () => {
   const big = (i: number): Uint8Array => Buffer.alloc(BIG, `${i}`);
   let disk: FaultyDisk;
   let to: FaultyDisk;
+  /** As it was after the move. */
+  let original: FaultyDisk;
 
   /** Three object files: the first named by records of bundle 1 alone, the second by one later again. */
   beforeAll(async () => {
@@ -191,6 +195,7 @@ describe('object files', () => {
     await compactJournal(own);
     expect([...disk.files.keys()].filter((path) => path.startsWith('ledger/objects'))).toHaveLength(3);
     expect(await archiveLedger(options(disk, to, { before: 768 }))).toMatchObject({ bundles: 2, objectFiles: 1 });
+    original = to.reboot();
   }, 60_000);
 
   it('go with the bundles that alone name them; one that a later record names stays, and so does the last', () => {
@@ -222,4 +227,105 @@ describe('object files', () => {
     expect(to.files.get('objects/0')!.includes('1111111111')).toBe(false);
     expect(exitCodeOf((await verifyOver(alone, to)).verdicts, REQUIRED)).toBe(0);
   });
+
+  describe('of which a copy is in the ledger as well', () => {
+    const digest = digestOf(big(1));
+    const text = '1111111111';
+    const erasing = draft(1_100, { change: null, type: 'erasure', body: { erased: [digest] } });
+    const inLedger = (one: FaultyDisk): Buffer => one.files.get('ledger/objects/0')!;
+    /** As a move that was cut short leaves it, or whoever puts a file back. */
+    const twofold = (): FaultyDisk => {
+      const both = disk.reboot();
+      for (const path of ['objects/0', bundle(1), bundle(2)]) both.files.set(`ledger/${path}`, Buffer.from(archived.files.get(path)!));
+      return both;
+    };
+    let archived: FaultyDisk;
+    beforeEach(() => {
+      archived = original.reboot();
+    });
+
+    it.each<[string, (reached: FaultyDisk) => LogOptions['archive']]>([
+      ['is not mounted', () => () => new FaultyDisk()],
+      ['cannot be opened', () => undefined],
+      ['is another ledger’s, with a file of that name', () => () => another()],
+      ['is another ledger’s, without one', () => () => another(false)],
+    ])('are erased nowhere while the archive %s, and everywhere at the first start that reaches it', async (_what, archive) => {
+      const both = twofold();
+      const at = archive(archived);
+      const own = { ...logOptions(both), ...(at === undefined ? {} : { archive: at }) };
+      const log = await openLog(own);
+      await log.append([erasing]).durable;
+      await expect(log.erase([digest])).rejects.toMatchObject({ code: 'archived', message: expect.stringContaining(TO) as string });
+      expect(await log.object(digest)).toHaveLength(BIG);
+      await log.close();
+
+      // What has to end does not wait for an archive; the journal, which alone remembers, is not given up.
+      const again = await openLog(own);
+      await again.append([draft(1_101)]).durable;
+      await again.close();
+      await expect(compactJournal(own)).rejects.toMatchObject({ code: 'archived' });
+      expect([inLedger(both).includes(text), archived.files.get('objects/0')!.includes(text)]).toEqual([true, true]);
+
+      const reached = await openLog(logOptions(both, archived));
+      expect(await reached.object(digest)).toBeNull();
+      await reached.close();
+      expect([inLedger(both).includes(text), archived.files.get('objects/0')!.includes(text)]).toEqual([false, false]);
+      expect(exitCodeOf((await verifyOver(both, archived)).verdicts, REQUIRED)).toBe(0);
+    });
+
+    it('are erased in every archive that there is; one that is there and has no such file is no hindrance, and one that is away is', async () => {
+      const both = twofold();
+      const note = (await readMoved({ disk: both, journal: 'journal' }))!;
+      await writeMoved({ disk: both, journal: 'journal' }, { ...note, directories: [TO, '/archive/2027'] });
+      const second = new FaultyDisk();
+      const log = await openLog({ ...logOptions(both), archive: (directory) => (directory === TO ? archived : second) });
+      await log.append([erasing]).durable;
+      await expect(log.erase([digest])).rejects.toMatchObject({ code: 'archived', message: expect.stringContaining('in /archive/2027 as well') as string });
+      expect(archived.files.get('objects/0')!.includes(text)).toBe(true);
+      await markArchive({ disk: second, directory: '/archive/2027' }, log.origin);
+      await log.erase([digest]);
+      await log.close();
+      expect([inLedger(both).includes(text), archived.files.get('objects/0')!.includes(text)]).toEqual([false, false]);
+    });
+
+    it('are erased in the ledger last: where the archive fails, a start that reads everything finishes it', async () => {
+      const both = twofold();
+      const log = await openLog(logOptions(both, archived));
+      await log.append([erasing]).durable;
+      archived.failAt = archived.operations + 1;
+      await expect(log.erase([digest])).rejects.toThrow('injected');
+      await log.close();
+      const next = archived.reboot();
+      const whole = await openLog({ ...logOptions(withoutBases(both), next), readAll: true });
+      expect(await whole.object(digest)).toBeNull();
+      await whole.close();
+      expect(next.files.get('objects/0')!.includes(text)).toBe(false);
+    });
+
+    it('do not keep what no archive may have from being erased', async () => {
+      const both = twofold();
+      const log = await openLog({ ...logOptions(both), archive: () => new FaultyDisk() });
+      const [other, third] = [digestOf(big(5)), both.files.get('ledger/objects/1')!];
+      expect(third.includes('5555555555')).toBe(true);
+      await log.append([draft(1_100, { change: null, type: 'erasure', body: { erased: [digest, other] } })]).durable;
+      await expect(log.erase([digest, other])).rejects.toMatchObject({ code: 'archived' });
+      expect([await log.object(other), await log.object(digest)].map((one) => one?.byteLength)).toEqual([undefined, BIG]);
+      await log.close();
+    });
+  });
+
+  it('an archive says whose it is, and takes nothing of another', async () => {
+    expect(original.files.get('archive')!.toString()).toBe('log.test/ledger\n');
+    const theirs = another(false);
+    await expect(archiveLedger(options(whole.reboot(), theirs))).rejects.toMatchObject({ code: 'corrupt', message: expect.stringContaining('an archive of something else than log.test/ledger') as string });
+    expect([...theirs.files.keys()]).toEqual(['archive', bundle(1)]);
+  });
+
+  function another(withFile = true): FaultyDisk {
+    const theirs = new FaultyDisk();
+    theirs.files.set('archive', Buffer.from('log.test/another\n'));
+    theirs.files.set(bundle(1), Buffer.from('x'));
+    if (withFile) theirs.files.set('objects/0', Buffer.concat([7, 8].map((i) => encodeObject({ digest: digestOf(big(i)), erased: false, payload: big(i) }))));
+    return theirs;
+  }
 });

@@ -158,6 +158,32 @@ describe('erasing a change that is over', () => {
   });
 });
 
+describe('erasing in a change that was adopted', () => {
+  it('is of what it was under the old log: what people wrote goes while the change is open, and its plan stays', async () => {
+    const old = await open();
+    const view = await given(old);
+    const reason = (await records(old)).find(({ change, type }) => change === view.id && type === 'change.requested')!.objects[0]!;
+    const text = Buffer.from((await old.log.object(reason))!).toString('latin1');
+    await old.engine.close();
+    await old.log.close();
+    const sidecar = await open({ adopts: old });
+    await sidecar.log.durable();
+    expect(bytesOf(sidecar.directory)).toContain(text);
+
+    expect(problemIn(await erase(sidecar, { objects: [view.planDigest] })).detail).toContain(`(plan) is needed by ${view.id}`);
+    const { erased } = (await erase(sidecar, { change: view.id, kinds: ['disclosure'] })).body as ErasureView;
+    expect(erased).toEqual([{ digest: reason, kind: 'disclosure', seq: expect.any(Number) as number, changes: [view.id] }]);
+    expect(bytesOf(sidecar.directory)).not.toContain(text);
+    expect([sidecar.engine.get(view.id)?.name, sidecar.engine.get(view.id)?.request.reason]).toEqual(['active', { commitment: expect.any(String) as string }]);
+    expect((await erase(sidecar, { change: view.id, kinds: ['disclosure'] })).body).toEqual({ erased: [], already: erased });
+
+    await sidecar.log.sync();
+    const verification = await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true });
+    expect(verification.erased).toMatchObject([{ digest: reason, kind: 'disclosure', change: view.id }]);
+    expect(verification.workflow?.violations.filter(({ code }) => code === 'disclosure-mismatch')).toEqual([]);
+  });
+});
+
 describe('what is not erased', () => {
   it('what a change that is open needs, and the change is named', async () => {
     const sidecar = await open();
