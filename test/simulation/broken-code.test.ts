@@ -57,7 +57,7 @@ function escalatingBy(due: (state: State.ChangeState, real: typeof Escalation.es
 }
 
 const cases: readonly Case[] = [
-  { invariant: 15, who: 'an engine that tells nobody of what waits for long', breakIt: escalatingBy(() => null) },
+  { invariant: 15, who: 'an engine that tells nobody of what waits for long', from: 26, breakIt: escalatingBy(() => null) },
   { invariant: 15, who: 'an engine that tells further people again and again', breakIt: escalatingBy((state, real) => real({ ...state, escalated: null })) },
   {
     invariant: 15, who: 'an engine that tells further people too early',
@@ -74,7 +74,7 @@ const cases: readonly Case[] = [
     }),
   },
   {
-    invariant: 14, who: 'a reconciliation that overlooks what is lent, and misses it',
+    invariant: 14, who: 'a reconciliation that overlooks what is lent, and misses it', from: 36,
     breakIt: () => vi.doMock(import('../../src/change/compare.ts'), async (original): Promise<typeof Compare> => {
       const real = await original();
       return {
@@ -100,7 +100,7 @@ const cases: readonly Case[] = [
     breakIt: () => vi.doMock(import('../../src/executor/locked.ts'), async (original): Promise<typeof Locked> => ({ ...(await original()), locked: () => null })),
   },
   {
-    invariant: 10, who: 'an engine that rolls back after the cutover',
+    invariant: 10, who: 'an engine that rolls back after the cutover', from: 16,
     breakIt: () => {
       vi.doMock(import('../../src/change/state.ts'), async (original): Promise<typeof State> => ({ ...(await original()), isPastCutover: () => false }));
       vi.doMock(import('../../src/change/work.ts'), async (original): Promise<typeof Work> => {
