@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -6,17 +5,8 @@ import { parse } from 'yaml';
 import { findOpa, runOpa } from '../../src/cli/opa.ts';
 import { readCases } from '../../src/cli/policy-cases.ts';
 import { openDesk, type Desk } from '../support/world.ts';
+import { WITHOUT_OPA } from '../support/opa.ts';
 
-/** Where everything must run, a compiler that is missing is a failure; elsewhere it is said and skipped. */
-const DEMANDED = process.env['COUNTERSIGN_REQUIRE'] === 'all' || process.env['CI'] === 'true';
-const FOUND = ((): boolean => {
-  try {
-    execFileSync('opa', ['version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
 const CASES = join(import.meta.dirname, '../../policy/testcases/decide.json');
 
 let desk: Desk;
@@ -43,7 +33,7 @@ describe('policy init', () => {
     expect(existsSync(join(desk.directory, 'new'))).toBe(false);
   });
 
-  it.skipIf(!FOUND && !DEMANDED)('makes a repository whose own CI passes, and whose policy denies what its overlay objects to', { timeout: 180_000 }, async () => {
+  it.skipIf(WITHOUT_OPA)('makes a repository whose own CI passes, and whose policy denies what its overlay objects to', { timeout: 180_000 }, async () => {
     await desk.run('policy', 'init', 'rules');
     const rules = desk.with({ cwd: join(desk.directory, 'rules') });
     const { jobs } = parse(readFileSync(join(desk.directory, 'rules/.github/workflows/policy.yml'), 'utf8')) as { jobs: { policy: { steps: { run?: string }[] } } };

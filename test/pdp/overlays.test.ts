@@ -1,5 +1,4 @@
 /** What a team's overlay objects to, through the compiled policy: it tightens what is gained, and holds up nothing that is taken back. */
-import { execFileSync } from 'node:child_process';
 import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,17 +10,7 @@ import { createEvaluator, type Evaluator } from '../../src/pdp/evaluator.ts';
 import { EngineFault } from '../../src/pdp/fault.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
 import { BUNDLE, ROOT } from './support.ts';
-
-/** Where everything must run, a compiler that is missing is a failure; elsewhere it is said and skipped. */
-const DEMANDED = process.env['COUNTERSIGN_REQUIRE'] === 'all' || process.env['CI'] === 'true';
-const FOUND = ((): boolean => {
-  try {
-    execFileSync('opa', ['version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
+import { WITHOUT_OPA } from '../support/opa.ts';
 
 const FREEZE = `# METADATA
 # title: Freeze
@@ -56,7 +45,7 @@ async function withOverlay(rules: string): Promise<Evaluator> {
   return createEvaluator((await readBundle(join(root, 'policy', 'bundle'))).image);
 }
 
-test.skipIf(!FOUND && !DEMANDED)('an overlay that denies everything denies what gives access, and changes no answer about what takes it away', async () => {
+test.skipIf(WITHOUT_OPA)('an overlay that denies everything denies what gives access, and changes no answer about what takes it away', async () => {
   const frozen = await withOverlay(FREEZE);
   const taken = cases.filter(takesAway);
   for (const one of taken) expect(ask(frozen, one), one.title).toEqual(ask(baseline, one));
@@ -65,7 +54,7 @@ test.skipIf(!FOUND && !DEMANDED)('an overlay that denies everything denies what 
   for (const one of cases.filter((other) => !takesAway(other))) expect(ask(frozen, one).effect, one.title).toBe('deny');
 });
 
-test.skipIf(!FOUND && !DEMANDED)('an overlay that goes wrong gives nothing, and holds up nothing that is taken back', async () => {
+test.skipIf(WITHOUT_OPA)('an overlay that goes wrong gives nothing, and holds up nothing that is taken back', async () => {
   const broken = await withOverlay('deny := input.change.changeId\n\ndeny := "another"\n');
   for (const one of cases) {
     if (takesAway(one)) expect(ask(broken, one), one.title).toEqual(ask(baseline, one));

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -11,20 +10,9 @@ import { readPolicyCodes, renderPolicyCodes } from '../../src/cli/policy-codes.t
 import { testPolicy } from '../../src/cli/policy-test.ts';
 import type { Manifest } from '../../src/pdp/bundle.ts';
 import { BUNDLE, ROOT } from './support.ts';
+import { WITHOUT_OPA } from '../support/opa.ts';
 
 const manifest = JSON.parse(readFileSync(join(BUNDLE, 'manifest.json'), 'utf8')) as Manifest;
-
-/** Where everything must run, a compiler that is missing is a failure; elsewhere it is said and skipped. */
-const DEMANDED = process.env['COUNTERSIGN_REQUIRE'] === 'all' || process.env['CI'] === 'true';
-const FOUND = ((): boolean => {
-  try {
-    execFileSync('opa', ['version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
-if (!FOUND && !DEMANDED) console.warn('SKIPPED: no `opa` command, so the policy is not rebuilt: go install github.com/open-policy-agent/opa@v1.22.2');
 
 async function copiedSources(): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'countersign-build-'));
@@ -53,7 +41,7 @@ test('another version of the compiler is refused before it writes anything', asy
   expect(await readFile(join(root, 'policy', 'bundle', 'manifest.json'), 'utf8')).toBe(readFileSync(join(BUNDLE, 'manifest.json'), 'utf8'));
 });
 
-test.skipIf(!FOUND && !DEMANDED)('building again gives the committed bytes', async () => {
+test.skipIf(WITHOUT_OPA)('building again gives the committed bytes', async () => {
   const root = await copiedSources();
   await rm(join(root, 'policy', 'bundle'), { recursive: true });
   expect(await buildPolicy({ root })).toEqual(manifest);
@@ -63,13 +51,13 @@ test.skipIf(!FOUND && !DEMANDED)('building again gives the committed bytes', asy
   }
 });
 
-test.skipIf(!FOUND && !DEMANDED)('format, types, unit tests, coverage, compiled tests and cases all hold', { timeout: 60_000 }, async () => {
+test.skipIf(WITHOUT_OPA)('format, types, unit tests, coverage, compiled tests and cases all hold', { timeout: 60_000 }, async () => {
   const report = await testPolicy({ root: ROOT });
   expect(report.checks.filter((check) => !check.ok)).toEqual([]);
   expect(report.checks.map((check) => check.name)).toEqual(['format', 'types', 'tests', 'coverage', 'rules', 'testsCompiled', 'cases']);
 });
 
-test.skipIf(!FOUND && !DEMANDED)('a rule that goes wrong is found by the unit tests, by the compiled ones and by the cases', { timeout: 60_000 }, async () => {
+test.skipIf(WITHOUT_OPA)('a rule that goes wrong is found by the unit tests, by the compiled ones and by the cases', { timeout: 60_000 }, async () => {
   const root = await copiedSources();
   const file = join(root, 'policy', 'access', 'lease', 'lease.rego');
   const text = await readFile(file, 'utf8');
@@ -80,7 +68,7 @@ test.skipIf(!FOUND && !DEMANDED)('a rule that goes wrong is found by the unit te
   expect(report.checks.filter((check) => !check.ok).map((check) => check.name)).toEqual(expect.arrayContaining(['tests', 'testsCompiled', 'cases']) as string[]);
 });
 
-test.skipIf(!FOUND && !DEMANDED).each([
+test.skipIf(WITHOUT_OPA).each([
   ['asks the network', 'http.send({"method": "get", "url": "http://127.0.0.1"}).status_code == 200'],
   ['asks the clock', 'time.now_ns() > 0'],
   ['draws lots', 'rand.intn("x", 2) == 1'],

@@ -1,21 +1,11 @@
 /** Policy about policies, put to the shipped sources with one fault in each. */
-import { execFileSync } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { judgeOutline, outlinePolicy } from '../../src/cli/policy-outline.ts';
 import { ROOT } from './support.ts';
-
-const DEMANDED = process.env['COUNTERSIGN_REQUIRE'] === 'all' || process.env['CI'] === 'true';
-const FOUND = ((): boolean => {
-  try {
-    execFileSync('opa', ['version'], { stdio: 'ignore' });
-    return true;
-  } catch {
-    return false;
-  }
-})();
+import { WITHOUT_OPA } from '../support/opa.ts';
 
 /** What is found once this text of this file is another. */
 async function foundAfter(file: string, from: string, to: string): Promise<readonly string[]> {
@@ -31,14 +21,14 @@ async function foundAfter(file: string, from: string, to: string): Promise<reado
 
 const LEASE = 'access/lease/lease.rego';
 
-test.skipIf(!FOUND && !DEMANDED)('the outline of the shipped rules has nothing against it, and all of them in it', async () => {
+test.skipIf(WITHOUT_OPA)('the outline of the shipped rules has nothing against it, and all of them in it', async () => {
   const rules = await outlinePolicy('opa', join(ROOT, 'policy'));
   expect(rules.filter(({ speaks }) => speaks).length).toBeGreaterThan(60);
   expect(rules.find(({ id }) => id === 'access.facts.fresh')?.literals.flatMap(({ reads }) => reads)).toContain('data.limits.factsAgeMaxMs');
   expect(await judgeOutline('opa', join(ROOT, 'policy'), rules)).toEqual([]);
 });
 
-test.skipIf(!FOUND && !DEMANDED).each([
+test.skipIf(WITHOUT_OPA).each([
   ['a denial that compares with a limit itself', LEASE, '\tweighable\n\tnot standing_asked\n\tnot within_limit\n', '\tweighable\n\tinput.change.leaseSeconds > data.limits.leaseSecondsMax.low\n', 'access.lease.deny: rests-on-data'],
   ['a denial that does so through another rule', LEASE, '\tnot within_limit\n}', '\tbeyond\n}\n\nbeyond if input.change.leaseSeconds > data.limits.leaseSecondsMax.low', 'access.lease.deny: rests-on-data'],
   ['a call that is negated in place', 'access/facts/facts.rego', '\tnot fresh\n', '\tnot input.facts.ageMs <= data.limits.factsAgeMaxMs\n', 'access.facts.deny: negated-read'],
