@@ -52,16 +52,19 @@ const inTime = {
   caller: callerSchema.optional(),
 };
 
-export const provisionRequestSchema = z.strictObject({
+const provision = {
   kind: z.literal('provision'),
   ...common,
   /** How long the new credential may live. Absent: standing, which policy may refuse. */
   duration: durationSchema.optional(),
-  /** The access ends by then, however late it began. */
+  /** The access ends by then, however late it began: only beside a duration. */
   endsBy: timeSchema.optional(),
   recipient: recipientSchema,
   ...inTime,
-});
+};
+/** Without a duration there is no lease, and an end that nobody would keep. */
+const hasEndWithDuration = ({ duration, endsBy }: { readonly duration?: string | undefined; readonly endsBy?: string | undefined }): boolean => endsBy === undefined || duration !== undefined;
+export const provisionRequestSchema = z.strictObject(provision).refine(hasEndWithDuration, { error: 'access with an end has a duration: without one it would stand', path: ['duration'] });
 export const grantRequestSchema = z.strictObject({
   kind: z.literal('grant'),
   ...common,
@@ -122,9 +125,9 @@ type WithProse<R> = R extends unknown ? Omit<R, 'reason'> & { reason: Prose } : 
 /** A request as a record tells of it: its reason may be known no more. */
 export type RecordedRequest = WithProse<ChangeRequest>;
 
-/** The same of each kind, but that the record commits to the reason. */
+/** The same of each kind, but that the record commits to the reason, and that of a provision an end without a duration was once taken. */
 export const recordedRequestSchema: z.ZodType<RecordedRequest> = z.discriminatedUnion('kind', [
-  provisionRequestSchema.extend({ reason: proseSchema }), grantRequestSchema.extend({ reason: proseSchema }), extendRequestSchema.extend({ reason: proseSchema }),
+  z.strictObject({ ...provision, reason: proseSchema }), grantRequestSchema.extend({ reason: proseSchema }), extendRequestSchema.extend({ reason: proseSchema }),
   revokeRequestSchema.extend({ reason: proseSchema }), z.strictObject({ ...rotation, reason: proseSchema }).refine(hasOneMaker, ONE_MAKER), disableRequestSchema.extend({ reason: proseSchema }),
   offboardRequestSchema.extend({ reason: proseSchema }),
 ]);
