@@ -150,4 +150,7 @@ function explain(error: unknown, logs: string, root: string): void {
 }
 
 const invoked = process.argv[1];
-if (invoked !== undefined && existsSync(invoked) && realpathSync(invoked) === fileURLToPath(import.meta.url)) process.exitCode = await runDemo(process.argv.slice(2));
+if (invoked !== undefined && existsSync(invoked) && realpathSync(invoked) === fileURLToPath(import.meta.url)) {
+  // Whatever a case that failed left open must not keep it from ending; both outputs have been written by now.
+  process.exit(await runDemo(process.argv.slice(2)));
+}

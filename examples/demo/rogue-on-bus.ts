@@ -17,13 +17,19 @@ export interface BusEntrance {
   readonly executorId: string;
 }
 
+const LEADER_MS = 30_000;
 const silent = { info: () => undefined, warn: () => undefined, error: () => undefined };
 
 export async function openBusLine({ servers, seed, executorId }: BusEntrance): Promise<Line> {
   const lane = laneOf(executorId);
   const bus = openBus({ servers, seed, name: 'somebody', inboxPrefix: '_INBOX_somebody', logger: silent });
   const answers = new Map<string, Answer>();
-  await until('the bus lets whoever has the seed in', () => (bus.isUp ? true : undefined), { timeoutMs: ANSWER_MS });
+  try {
+    await until('the bus lets whoever has the seed in', () => (bus.isUp ? true : undefined), { timeoutMs: ANSWER_MS });
+  } catch (error) {
+    await bus.close();
+    throw error;
+  }
   hear(bus.up(), say(lane, '*'), silent, ({ data }) => {
     const said = readMessage(data, saidSchema, SAID_BYTES_MAX);
     if (said === null || !('token' in said)) return;
@@ -35,7 +41,8 @@ export async function openBusLine({ servers, seed, executorId }: BusEntrance): P
     async ask(envelope) {
       const token = randomBytes(16).toString('hex');
       const { log } = readPayload(envelope.ticket, ticketSchema);
-      await jetstream(bus.up()).publish(act(lane, log, token), canonicalBytes(envelope));
+      // Servers that have just been started say that there is no JetStream until their streams have a leader.
+      await until('the bus takes it', () => jetstream(bus.up()).publish(act(lane, log, token), canonicalBytes(envelope)), { timeoutMs: LEADER_MS });
       return until('a worker answers', () => answers.get(token), { timeoutMs: ANSWER_MS });
     },
     close: () => bus.close(),

@@ -71,21 +71,25 @@ async function changedOnItsWay(world: World, changeId: string): Promise<void> {
   const genuine = (fromSizes: readonly number[]): StepEnvelope => envelopeOf(readLedger(paths.ledger), authorised, fromSizes);
 
   const rogue = await openRogue(world);
-  await attempt(rogue, 'plan-digest-mismatch', 'the approved plan, edited on its way to the executor', (fromSizes) => {
-    const envelope = genuine(fromSizes);
-    const [step] = envelope.plan!.steps;
-    return { ...envelope, plan: { ...envelope.plan!, steps: [{ ...step!, privileges: ['table:public.customers:DELETE'] }] } };
-  });
-  await attempt(rogue, 'bad-signature', 'a ticket forged with a key of one\'s own', (fromSizes) => {
-    const envelope = genuine(fromSizes);
-    return { ...envelope, ticket: signedByAnother(envelope.ticket, world) };
-  });
-  await attempt(rogue, 'receipt-mismatch', 'the genuine ticket with the receipt of another record', (fromSizes) => {
-    const ledger = readLedger(paths.ledger);
-    const other = ledger.records.find(({ type, change }) => type === 'step.authorised' && change !== changeId);
-    check('there is another authorising record', other !== undefined, ledger.records.length);
-    return { ...envelopeOf(ledger, authorised, fromSizes), receipt: receiptFor(ledger, other.seq, fromSizes) };
-  }).finally(() => rogue.close());
+  try {
+    await attempt(rogue, 'plan-digest-mismatch', 'the approved plan, edited on its way to the executor', (fromSizes) => {
+      const envelope = genuine(fromSizes);
+      const [step] = envelope.plan!.steps;
+      return { ...envelope, plan: { ...envelope.plan!, steps: [{ ...step!, privileges: ['table:public.customers:DELETE'] }] } };
+    });
+    await attempt(rogue, 'bad-signature', 'a ticket forged with a key of one\'s own', (fromSizes) => {
+      const envelope = genuine(fromSizes);
+      return { ...envelope, ticket: signedByAnother(envelope.ticket, world) };
+    });
+    await attempt(rogue, 'receipt-mismatch', 'the genuine ticket with the receipt of another record', (fromSizes) => {
+      const ledger = readLedger(paths.ledger);
+      const other = ledger.records.find(({ type, change }) => type === 'step.authorised' && change !== changeId);
+      check('there is another authorising record', other !== undefined, ledger.records.length);
+      return { ...envelopeOf(ledger, authorised, fromSizes), receipt: receiptFor(ledger, other.seq, fromSizes) };
+    });
+  } finally {
+    await rogue.close();
+  }
   check('none of it had an effect', (await holders(world)) === 0, await holders(world));
 
   await world.startSidecar();
