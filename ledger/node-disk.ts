@@ -1,5 +1,5 @@
 /** The disk port over node:fs, below one root directory. */
-import { constants, statfsSync, type Stats } from 'node:fs';
+import { constants, statfsSync, writeSync, type Stats } from 'node:fs';
 import { mkdir, open, readFile, readdir, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AppendFile, Disk } from './disk.ts';
@@ -20,8 +20,15 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+/**
+ * An append of at most so many bytes is made at once: a copy into the page cache takes some 10 µs, and a turn through the pool of threads, which
+ * whoever waits alone waits for, 40. To be durable is another matter, and is always waited for there.
+ */
+const AT_ONCE_BYTES_MAX = 65_536;
+
 async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number | null): Promise<void> {
-  const { bytesWritten } = await handle.write(bytes, 0, bytes.byteLength, position);
+  const atOnce = position === null && bytes.byteLength <= AT_ONCE_BYTES_MAX;
+  const bytesWritten = atOnce ? writeSync(handle.fd, bytes) : (await handle.write(bytes, 0, bytes.byteLength, position)).bytesWritten;
   // A short write means a full disk or a signal; going on would hide which bytes are whose.
   if (bytesWritten !== bytes.byteLength) throw new Error(`short write: ${bytesWritten} of ${bytes.byteLength} bytes`);
 }
