@@ -10,13 +10,16 @@ const GRACE_MS = 86_400_000;
 export async function judgeEvidence(world: World, oracle: Oracle): Promise<void> {
   const disk = instantDisk(world.sidecar.disk.image('seen'));
   const { verdicts, head, replay } = await verifyEvidence({ disk, directory: 'ledger', trust: world.trust, wholeFolder: true, graceMs: GRACE_MS, replayer: world.replayer });
+  const erased = oracle.view.records().some(({ type }) => type === 'erasure');
   for (const name of ['INTEGRITY', 'SIGNATURE', 'COMPLETENESS', 'WORKFLOW', 'REPLAY']) {
     // Where the sidecar's clock was wrong, its records say so: executors acted before they were authorised, by their own clocks.
     if (name === 'WORKFLOW' && world.wildClock) continue;
     const verdict = verdicts.find((one) => one.name === name);
     // A policy that was made to lie is found out by what it does, and by this as well.
     if (name === 'REPLAY' && world.liesAboutPolicy) continue;
-    if (name === 'REPLAY' && replay?.same === 0 && replay.differing === 0) continue;
+    // Of what was erased it can be said no more; of nothing that it came out otherwise.
+    if (name === 'REPLAY' && replay?.differing === 0 && (replay.same === 0 || erased)) continue;
+    if (name === 'WORKFLOW' && erased && verdict?.status === 'notEstablished' && verdict.message.includes('erased') && verdict.message.includes('all else holds')) continue;
     if (verdict?.status !== 'holds') oracle.broken(8, `${name} ${verdict?.status ?? 'is missing'}: ${verdict?.message ?? ''}`);
   }
   const durable = oracle.view.records().length;

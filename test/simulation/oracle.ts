@@ -19,7 +19,7 @@ import { createWorkflowOracle, type WorkflowOracle } from './workflow-oracle.ts'
 import { APPLY_TIMEOUT_MS, type Watchers, type World } from './world.ts';
 
 export interface Violation {
-  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, 15 `escalation-oracle.ts`, and 16, no access without a quorum of witnesses, `world.ts`. 0: liveness, or a program that fell over. */
+  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, 15 `escalation-oracle.ts`, 16, no access without a quorum of witnesses, `world.ts`, and 17 `erasure-actors.ts`. 0: liveness, or a program that fell over. */
   readonly invariant: number;
   readonly atMs: number;
   readonly message: string;
@@ -41,6 +41,8 @@ export interface Oracle {
   revokeRefused(changeId: string, message: string): void;
   /** The sidecar said that an executor has the order to revoke now, though the ledger cannot be written. */
   revokeSent(changeId: string): void;
+  /** From now on parts of it may be gone from memory or not yet: it is not compared any more. */
+  erasing(changeId: string): void;
   broken(invariant: number, message: string): void;
   readonly workflow: WorkflowOracle;
 }
@@ -81,6 +83,7 @@ export function createOracle(): Oracle {
   let comparedIncarnation = -1;
   /** States that were found equal to the ledger's: they don't change, so once is enough. */
   const compared = new Map<string, ChangeState>();
+  const erasing = new Set<string>();
 
   const broken = (invariant: number, message: string): void => {
     const atMs = world.scheduler.nowMs();
@@ -297,7 +300,7 @@ export function createOracle(): Oracle {
     const size = view.records().length;
     for (const state of engine.all()) {
       const known = folded.get(state.changeId);
-      if (state.lastSeq >= size) continue;
+      if (state.lastSeq >= size || erasing.has(state.changeId)) continue;
       if (known === undefined || known.lastSeq > state.lastSeq) {
         // A record may be synced and its sync not yet answered: memory can't be behind, since it is folded when sequenced.
         broken(5, `the sidecar has ${state.changeId} at record ${state.lastSeq}, the ledger at ${known?.lastSeq ?? 'none'}`);
@@ -375,6 +378,7 @@ export function createOracle(): Oracle {
       mustEnd.set(clientTokenOf(changeId), world.scheduler.nowMs());
       workflow.revokeSent(changeId);
     },
+    erasing: (changeId) => void erasing.add(changeId),
     broken: (invariant, message) => broken(invariant, message),
   };
 

@@ -2,6 +2,7 @@
 import { startActors } from './actors.ts';
 import { startChaos, type Chaos } from './chaos.ts';
 import { judgeEvidence } from './evidence.ts';
+import { startErasureActors } from './erasure-actors.ts';
 import { startExtensionActors } from './extension-actors.ts';
 import { startOperatorLocks } from './operator-locks.ts';
 import { startReconcileActors } from './reconcile-actors.ts';
@@ -53,6 +54,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   if (extensions.chance(0.5)) startExtensionActors(world, extensions, START_MS + TROUBLE_MS);
   if (isWorkflow) startWorkflowActors(world, workflows, oracle, START_MS + TROUBLE_MS);
   const reconciling = rng.fork('reconciling').chance(0.3) ? startReconcileActors(world, rng.fork('reconcile actors'), oracle, START_MS + TROUBLE_MS) : null;
+  const erasures = rng.fork('erasing').chance(0.25) ? startErasureActors(world, rng.fork('erasure actors'), oracle, START_MS + TROUBLE_MS) : null;
   startOperatorLocks(world, rng.fork('locks by hand'), oracle, START_MS + TROUBLE_MS);
   if (rng.chance(0.15)) await startRogue(world, rng.fork('rogue'));
 
@@ -73,7 +75,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   return {
     seed, violations: oracle.violations, events: scheduler.events,
     // What is already known to be broken may not be readable.
-    seen: oracle.violations.length > 0 ? {} : { ...count(world, oracle), ...reconciling?.seen },
+    seen: oracle.violations.length > 0 ? {} : { ...count(world, oracle), ...reconciling?.seen, ...erasures?.seen },
   };
 
   /** What is there at the end is found, and what is proposed because of it comes to its end. */
@@ -97,6 +99,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
     await scheduler.run(scheduler.nowMs() + 5_000, check, over);
     await scheduler.run(scheduler.nowMs() + 3_000, check, () => over() || world.log()?.checkpoint().size === world.log()?.size);
     await oracle.finish();
+    erasures?.finish();
     await judgeEvidence(world, oracle);
   }
 }

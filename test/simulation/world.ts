@@ -328,7 +328,7 @@ function addLogins(target: SimTarget): void {
 function memoryDisk(): Disk {
   const files = new Map<string, Buffer>();
   return {
-    read: async (path: string) => files.get(path) ?? null,
+    read: async (path: string) => files.get(path) ?? null, remove: async (path: string) => void files.delete(path),
     openAppend: async (path: string) => ({
       append: async (bytes: Uint8Array) => void files.set(path, Buffer.concat([files.get(path) ?? Buffer.alloc(0), bytes])),
       truncate: async () => void files.delete(path), close: async () => undefined,
@@ -336,7 +336,7 @@ function memoryDisk(): Disk {
   } as unknown as Disk;
 }
 
-/** Reads each object once: the ledger is folded again and again here, and changes at rest are read again all the time. */
+/** Reads each object once, or once more where it was erased: the ledger is folded again and again here, and changes at rest are read again all the time. */
 function rememberingObjects(log: Log): Log {
   const known = new Map<string, Uint8Array | null>();
   return new Proxy(log, {
@@ -346,6 +346,12 @@ function rememberingObjects(log: Log): Log {
           const read = known.get(digest) ?? (await target.object(digest));
           known.set(digest, read);
           return read;
+        };
+      }
+      if (name === 'erase') {
+        return async (digests: readonly string[]): Promise<void> => {
+          await target.erase(digests);
+          for (const digest of digests) known.delete(digest);
         };
       }
       const value: unknown = Reflect.get(target, name, target);
