@@ -3,6 +3,9 @@
 # description: |
 #   The questions that the sidecar asks. Each answer is defined whatever the input holds; without a reason to permit it is a
 #   deny, and without a window that fits there is none.
+# scope: subpackages
+# schemas:
+#   - input: schema.decide
 package access
 
 import data.access.caller
