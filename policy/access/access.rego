@@ -21,6 +21,7 @@ import data.access.overlays
 import data.access.requester
 import data.access.third_party
 import data.access.toxic
+import data.access.velocity
 import data.access.verification
 import data.access.verification.logins
 import data.lib
@@ -44,6 +45,7 @@ refused := union({
 	toxic.deny,
 	third_party.deny,
 	credential.deny,
+	velocity.deny,
 	windows.deny,
 })
 

@@ -51,13 +51,13 @@ test.skipIf(WITHOUT_OPA)('building again gives the committed bytes', async () =>
   }
 });
 
-test.skipIf(WITHOUT_OPA)('format, types, unit tests, coverage, compiled tests and cases all hold', { timeout: 60_000 }, async () => {
+test.skipIf(WITHOUT_OPA)('format, types, unit tests, coverage, compiled tests and cases all hold', { timeout: 120_000 }, async () => {
   const report = await testPolicy({ root: ROOT });
   expect(report.checks.filter((check) => !check.ok)).toEqual([]);
   expect(report.checks.map((check) => check.name)).toEqual(['format', 'types', 'schemas', 'tests', 'coverage', 'rules', 'testsCompiled', 'cases']);
 });
 
-test.skipIf(WITHOUT_OPA)('a rule that goes wrong is found by the schemas, the unit tests, the compiled ones and the cases', { timeout: 60_000 }, async () => {
+test.skipIf(WITHOUT_OPA)('a rule that goes wrong is found by the schemas, the unit tests, the compiled ones and the cases', { timeout: 120_000 }, async () => {
   const root = await copiedSources();
   const file = join(root, 'policy', 'access', 'lease', 'lease.rego');
   const text = await readFile(file, 'utf8');
