@@ -3,6 +3,9 @@
 # description: |
 #   The questions that the sidecar asks. Each answer is defined whatever the input holds; without a reason to permit it is a
 #   deny, and without a window that fits there is none.
+# scope: subpackages
+# schemas:
+#   - input: schema.decide
 package access
 
 import data.access.caller
@@ -18,6 +21,7 @@ import data.access.overlays
 import data.access.requester
 import data.access.third_party
 import data.access.toxic
+import data.access.velocity
 import data.access.verification
 import data.access.verification.logins
 import data.lib
@@ -41,6 +45,7 @@ refused := union({
 	toxic.deny,
 	third_party.deny,
 	credential.deny,
+	velocity.deny,
 	windows.deny,
 })
 

@@ -106,6 +106,12 @@ facts := {
 	"locks": [],
 }
 
+recent := {
+	"subject": {"hour": 0, "day": 0},
+	"requester": {"hour": 0, "day": 0},
+	"newCredentials": {"day": 0},
+}
+
 grant := {
 	"v": 1,
 	"phase": "request",
@@ -113,6 +119,7 @@ grant := {
 	"change": change,
 	"held": [],
 	"used": null,
+	"recent": recent,
 	"facts": facts,
 }
 

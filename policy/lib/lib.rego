@@ -1,6 +1,9 @@
 # METADATA
 # title: Words that every policy uses
 # description: How a rule speaks (its code, message and controls come from its METADATA), and which of several answers holds.
+# scope: subpackages
+# schemas:
+#   - input: schema.decide
 package lib
 
 # METADATA
@@ -39,6 +42,10 @@ placeholders["{leaseSeconds}"] := shown(input.change.leaseSeconds)
 
 placeholders["{leaseSecondsMax}"] := shown(data.access.lease.seconds_max)
 
+# METADATA
+# title: The account that a step was about
+# schemas:
+#   - input: schema.verify
 placeholders["{account}"] := shown(input.account)
 
 default shown(_) := "(not shown)"

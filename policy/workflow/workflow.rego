@@ -1,6 +1,9 @@
 # METADATA
 # title: Workflow
 # description: Who must approve, by owner and by risk; and the reasons for which a change may go ahead at all.
+# scope: subpackages
+# schemas:
+#   - input: schema.decide
 package workflow
 
 import data.access.credential

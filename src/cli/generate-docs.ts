@@ -1,6 +1,6 @@
 /**
  * Writes the documents that are made from the code: `docs/records.md`, `docs/connectors/README.md`, `docs/openapi.json`, `docs/asyncapi.json`,
- * `docs/schemas/*.json`; and from the policy: `docs/controls.md` and the codes in `docs/policy.md`. `npm run docs:build`.
+ * `docs/schemas/*.json`, `docs/policy-contract.md`, `policy/schemas/*.json`; and from the policy: `docs/controls.md` and the codes in `docs/policy.md`. `npm run docs:build`.
  *
  * A test holds what is committed to what this makes.
  */
@@ -16,6 +16,7 @@ import { saltedObjectSchema } from '../evidence/record.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
 import { tokensFileSchema } from '../identity/tokens.ts';
 import { notificationSchema } from '../notify/payload.ts';
+import { INPUTS, inputSchema, type InputName } from '../pdp/contract.ts';
 import { changeInputSchema, proposalSchema, reconcileInputSchema, scheduleSchema, verificationInputSchema } from '../pdp/policy-input.ts';
 import { decisionSchema, verificationSchema } from '../protocol/decision.ts';
 import { discoveredPageSchema, discoveredReportSchema, discoverTicketSchema } from '../protocol/discovery.ts';
@@ -36,6 +37,7 @@ import { VERSION } from '../version.ts';
 import { connectorsPage } from './connectors-page.ts';
 import { controlsPage } from './controls-page.ts';
 import { packageRoot } from './package.ts';
+import { policyContractPage } from './policy-contract-page.ts';
 import { readPolicyCodes, renderPolicyCodes } from './policy-codes.ts';
 import { recordsPage } from './records-page.ts';
 import { verifyDocumentSchema } from '../evidence/verification-document.ts';
@@ -99,6 +101,7 @@ export function generateDocs(): ReadonlyMap<string, string> {
   const documents = new Map<string, string>([
     ['docs/records.md', recordsPage()],
     ['docs/connectors/README.md', connectorsPage()],
+    ['docs/policy-contract.md', policyContractPage()],
     ['docs/openapi.json', toText(openApiDocument())],
     ['docs/asyncapi.json', toText(asyncApiDocument(VERSION))],
   ]);
@@ -106,6 +109,7 @@ export function generateDocs(): ReadonlyMap<string, string> {
     // `io: input`: what a person may write; a default is not something she must.
     documents.set(`docs/schemas/${name}.json`, toText(z.toJSONSchema(schema, { target: 'draft-2020-12', unrepresentable: 'any', io: 'input', metadata: WORDS })));
   }
+  for (const name of Object.keys(INPUTS) as InputName[]) documents.set(`policy/schemas/${name}.json`, toText(inputSchema(name)));
   return documents;
 }
 

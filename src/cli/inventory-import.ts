@@ -1,6 +1,5 @@
 /** `countersign inventory import`: the identities of a CSV file become part of an inventory file: all of its rows, or none. */
-import { closeSync, existsSync, fchmodSync, fsyncSync, mkdirSync, openSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { CsvError, type CsvProblem } from '../facts/csv.ts';
 import { importRows, type Imported, type Missing } from '../facts/import-inventory.ts';
 import { INVENTORY_FIELDS, readInventoryRows, troubleWith, valueOf, type InventoryField, type InventoryRows } from '../facts/inventory-rows.ts';
@@ -8,6 +7,7 @@ import { FactsError } from '../facts/load.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readBytes } from './files.ts';
 import { plain } from './output.ts';
+import { heldBy, replace } from './replace-file.ts';
 import type { Session } from './world.ts';
 
 export interface ImportFlags {
@@ -36,7 +36,7 @@ export async function importInventory(session: Session, file: string, flags: Imp
   const done = merge({ name: flags.into, text: held === null ? '' : Buffer.from(held).toString('utf8') }, held === null, rows, flags);
   const isRefused = done.bad.length > 0 && flags.skipBad !== true;
   const isWritten = done.text !== null && !isRefused && flags.dryRun !== true;
-  if (isWritten) replace(into, held, done.text, Buffer.from(session.randomBytes(12)).toString('hex'));
+  if (isWritten) replace(into, held, done.text, Buffer.from(session.randomBytes(12)).toString('hex'), { code: 'inventory-changed', next: 'import it again' });
   const { text: _text, ...counted } = done;
   out.document({ file, into: flags.into, written: isWritten, ...counted });
   tell(session, file, flags, done);
@@ -119,45 +119,3 @@ function defaultsOf(pairs: readonly string[]): Partial<Record<InventoryField, un
 
 const isField = (text: string): text is InventoryField => (INVENTORY_FIELDS as readonly string[]).includes(text);
 const usage = (cause: string): CliError => new CliError(EXIT.usage, 'usage', { cause, effect: NOTHING });
-
-/** null where no inventory is yet. @throws CliError `unreadable` */
-const heldBy = (path: string): Uint8Array | null => (existsSync(path) ? readBytes(path, 'the inventory') : null);
-
-/**
- * The file is the old one or the new one at any moment: a sidecar may be reading it. A link stays a link, and the mode of the file its mode.
- *
- * @param held what the text was made of: where the file is that no more, it is left to whoever changed it
- * @param unique nobody else's: two that write at once do not write into one file
- * @throws CliError `inventory-changed` or `unwritable`: it was not written
- */
-function replace(path: string, held: Uint8Array | null, text: string, unique: string): void {
-  const exists = existsSync(path);
-  if (!exists) mkdirSync(dirname(path), { recursive: true });
-  const place = exists ? realpathSync(path) : path;
-  const fresh = `${place}.${unique}.new`;
-  let isOurs = false;
-  try {
-    const mode = exists ? statSync(place).mode & 0o777 : 0o644;
-    // Follows no link, and takes nothing that is there.
-    const file = openSync(fresh, 'wx', mode);
-    isOurs = true;
-    try {
-      // Whatever the umask takes away.
-      if (exists) fchmodSync(file, mode);
-      writeFileSync(file, text);
-      fsyncSync(file);
-    } finally {
-      closeSync(file);
-    }
-    // As late as can be: of two that rename in this very instant, the later one stays, whole.
-    const now = heldBy(place);
-    if (held === null || now === null ? held !== now : Buffer.compare(held, now) !== 0) {
-      throw new CliError(EXIT.failed, 'inventory-changed', { cause: `${path} was changed by somebody else meanwhile`, effect: NOTHING, next: 'import it again' });
-    }
-    renameSync(fresh, place);
-  } catch (cause) {
-    if (isOurs) rmSync(fresh, { force: true });
-    if (cause instanceof CliError) throw cause;
-    throw new CliError(EXIT.io, 'unwritable', { cause: `${path} cannot be written: ${(cause as Error).message}`, effect: 'It is as it was.' }, { cause });
-  }
-}

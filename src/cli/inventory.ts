@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { withConnection } from './connect.ts';
 import { importInventory } from './inventory-import.ts';
 import { lint } from './inventory-lint.ts';
+import { usage } from './inventory-usage.ts';
 import { discover } from './reconcile.ts';
 import type { Runner } from './runner.ts';
 
@@ -33,4 +34,15 @@ export function addInventory(program: Command, run: Runner): void {
     .option('--fail-on <level>', 'the least level that exits 1: low, medium or high', 'low')
     .option('--all', 'list every finding, and not the first of each kind')
     .action(run(lint));
+  inventory
+    .command('usage')
+    .description('put what a query at a PostgreSQL server says was used into a usage file')
+    .requiredOption('--postgres <file>', 'holds postgresql://user:password@host:port/database; readable by its owner alone')
+    .requiredOption('--query <file>', 'one query of SQL, of the columns below')
+    .option('--into <file>', 'the usage file; it is replaced whole', 'facts/usage.yaml')
+    .option('--connector <id>', 'of rows that name none')
+    .option('--inventory <file>', 'where a row’s nhi is looked up')
+    .option('--dry-run', 'say what would come of it, and write nothing')
+    .addHelpText('after', '\nColumns: account or nhi; privilege (null: looked at, and used nothing); connector, unless --connector names it; lastUsedAt (timestamptz), where it is known.')
+    .action(run(usage));
 }

@@ -9,7 +9,7 @@ import { packageRoot } from './package.ts';
 import { STARTER } from './policy-starter.ts';
 import type { Session } from './world.ts';
 
-const BASELINE = ['access', 'capabilities.json', 'checks', 'controls', 'data', 'lib', 'testcases', 'workflow'] as const;
+const BASELINE = ['access', 'capabilities.json', 'checks', 'controls', 'data', 'lib', 'schemas', 'testcases', 'workflow'] as const;
 /** A name that Rego takes for a package as it is, and a file system for a folder. */
 const TEAM = /^[a-z][a-z0-9_]{0,31}$/;
 /** They mean something to Rego, or to the compiler of tests. */

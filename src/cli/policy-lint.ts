@@ -7,7 +7,7 @@ import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { OPA_VERSION, PolicyToolError, runOpa } from './opa.ts';
 import { plain, table } from './output.ts';
 import { packageRoot } from './package.ts';
-import { filesBelow, policyRoots } from './policy-build.ts';
+import { filesBelow, policyRoots, schemaCheck } from './policy-build.ts';
 import type { Session } from './world.ts';
 
 export interface LintFlags {
@@ -57,8 +57,13 @@ async function typesOf(policy: string, opa: string | undefined): Promise<Types> 
   if (!existsSync(join(policy, 'capabilities.json'))) return { is: 'notChecked' };
   const roots = [...policyRoots(policy), ...(existsSync(join(policy, 'checks')) ? ['checks'] : [])];
   try {
-    const ran = await runOpa(opa ?? 'opa', ['check', '--strict', '--capabilities', 'capabilities.json', ...roots], policy);
-    return ran.status === 0 ? { is: 'held' } : { is: 'failed', said: (ran.stderr + ran.stdout).trim().slice(0, 4_000) };
+    const checks = [['check', '--strict', '--capabilities', 'capabilities.json', ...roots], schemaCheck(policy)];
+    for (const args of checks) {
+      if (args === null) continue;
+      const ran = await runOpa(opa ?? 'opa', args, policy);
+      if (ran.status !== 0) return { is: 'failed', said: (ran.stderr + ran.stdout).trim().slice(0, 4_000) };
+    }
+    return { is: 'held' };
   } catch (cause) {
     if (!(cause instanceof PolicyToolError)) throw cause;
     if (opa !== undefined) throw new CliError(EXIT.io, cause.code, { cause: cause.message }, { cause });

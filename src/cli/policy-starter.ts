@@ -88,6 +88,7 @@ What machine identities may be given, and who must approve it, as Rego that [Cou
 | \`policy/data/limits.yaml\` | the numbers that it decides by: yours to set |
 | \`policy/overlays/TEAM\` | objections of your own: they tighten the baseline and cannot loosen it |
 | \`policy/controls/frameworks.yaml\` | the control ids that a rule may name |
+| \`policy/schemas\` | what the sidecar asks: a rule that reads anything else is an error |
 | \`policy/checks\`, \`policy/testcases\` | what tests start from, and questions with the answers that are expected |
 
 ## Working on it
@@ -115,6 +116,6 @@ The key belongs with whoever reviews policy, not in this repository and not on t
 
 ## A newer baseline
 
-\`npx countersign@NEW policy init FOLDER\` writes it to another folder. Copy \`access\`, \`workflow\`, \`lib\`, \`checks\`, \`controls\`, \`testcases\` and \`capabilities.json\` over those here, look at what changed in \`limits.yaml\`, and read the diff.
+\`npx countersign@NEW policy init FOLDER\` writes it to another folder. Copy \`access\`, \`workflow\`, \`lib\`, \`checks\`, \`controls\`, \`schemas\`, \`testcases\` and \`capabilities.json\` over those here, look at what changed in \`limits.yaml\`, and read the diff.
 `,
 };

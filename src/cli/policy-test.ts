@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { createEvaluator, type Evaluator } from '../pdp/evaluator.ts';
 import { ENTRYPOINTS } from '../pdp/bundle.ts';
-import { buildArchive, compilePolicy, filesBelow, member, policyRoots } from './policy-build.ts';
+import { buildArchive, compilePolicy, filesBelow, member, policyRoots, schemaCheck } from './policy-build.ts';
 import { demandOpa, demandOpaVersion, findOpa, runOpa, type OpaCommand } from './opa.ts';
 import { judgeOutline, outlinePolicy } from './policy-outline.ts';
 import { expectedOf, misses, readCases, type PolicyCase } from './policy-cases.ts';
@@ -14,7 +14,7 @@ import { expectedOf, misses, readCases, type PolicyCase } from './policy-cases.t
 const testedRoots = (policy: string): readonly string[] => [...policyRoots(policy), 'checks'];
 
 export interface PolicyCheck {
-  readonly name: 'format' | 'types' | 'tests' | 'coverage' | 'rules' | 'testsCompiled' | 'cases';
+  readonly name: 'format' | 'types' | 'schemas' | 'tests' | 'coverage' | 'rules' | 'testsCompiled' | 'cases';
   readonly ok: boolean;
   /** What was done, or what is wrong. */
   readonly detail: string;
@@ -41,6 +41,8 @@ export async function testPolicy(options: { readonly root: string; readonly opa?
   };
   await tool('format', ['fmt', '--list', '--fail', ...roots], () => 'every file is formatted');
   await tool('types', ['check', '--strict', '--capabilities', 'capabilities.json', ...roots], () => 'strict, and only built-ins that the runtime has');
+  const schemas = schemaCheck(policy);
+  if (schemas !== null) await tool('schemas', schemas, () => 'no rule reads what is not in the question');
   await tool('tests', ['test', ...roots], (stdout) => stdout.trim().split('\n').at(-1) ?? '');
   await tool('coverage', ['test', '--coverage', '--threshold', '100', ...roots], (stdout) => `${coverageOf(stdout)} % of lines`);
   checks.push(await testRules(opa, policy), await testCompiled(opa, policy), await testCases(opa, options.root, policy));

@@ -84,6 +84,7 @@ function inputOf(context: EngineContext, state: ChangeState, phase: 'request' | 
     phase, nowMs: context.clock.nowMs(), state, plan, before: state.before,
     step: step === null ? null : { action: step.action, number: state.finished.length + 1 },
     account: plan?.steps[0]?.account ?? null, facts: context.facts(), connectors: context.connectors, parent: parentOf(context, state), extended: extendedBy(context, state),
+    recent: context.store.recent({ changeId: state.changeId, atMs: state.requestedAtMs, subject: state.request.subject, requester: state.requester }),
     locks: locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason })),
   });
 }

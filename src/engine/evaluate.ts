@@ -72,6 +72,7 @@ function questionOf(context: EngineContext, requester: readonly string[], reques
   return buildChangeInput({
     phase: 'request', nowMs: context.clock.nowMs(), state: { changeId: NO_CHANGE, revision: 1, request, requester }, plan: null, step: null, before: null,
     account: accountOf(context, request) ?? null, facts: context.facts(), connectors: context.connectors, parent: null, extended,
+    recent: context.store.recent({ changeId: null, atMs: context.clock.nowMs(), subject: request.subject, requester }),
     locks: locksOn(context.store.locks(), request.subject, connector).map(({ lockId, reason }) => ({ lockId, reason })),
   });
 }

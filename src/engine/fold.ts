@@ -8,6 +8,7 @@
  */
 import { canonicalBytes, digestOf, type LedgerRecord, type Log } from '../../ledger/index.ts';
 import { isAtRest } from '../change/at-rest.ts';
+import { Recent, wasInVain, type RecentDump } from '../change/recent.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';
@@ -48,6 +49,7 @@ export interface Captured {
   readonly refused: ReadonlyMap<string, RefusedOnRecord>;
   readonly reconciled: Reconciled;
   readonly index: IndexDump;
+  readonly recent: RecentDump;
   /** Seqs of erasure records. */
   readonly erasures: readonly number[];
   /** Every change that is not at rest, but for those whose plan is gone: they are read. */
@@ -62,6 +64,7 @@ export interface FoldOptions {
 
 export class Fold {
   readonly index: ChangeIndex;
+  readonly recent: Recent;
   readonly logs: Set<string>;
   readonly system: Map<SystemRecordType, Readonly<Record<string, unknown>>>;
   readonly locks: Map<string, LockAndLift>;
@@ -88,6 +91,7 @@ export class Fold {
     this.#log = log;
     this.#atRestMax = atRestMax;
     this.index = new ChangeIndex(captured?.index);
+    this.recent = new Recent(captured?.recent);
     this.logs = new Set(captured?.logs ?? [log.logId]);
     this.system = new Map(captured?.system);
     this.locks = new Map(captured?.locks);
@@ -103,7 +107,7 @@ export class Fold {
   capture(): Captured {
     return {
       lastAtMs: this.lastAtMs, logs: [...this.logs], system: new Map(this.system), locks: new Map(this.locks), refused: new Map(this.refused), reconciled: this.reconciled,
-      erasures: [...this.erasures], index: this.index.dump(), live: [...this.#changes.values()].filter((state) => !this.#resting.has(state.changeId) && !this.#erasedPlans.has(state.changeId) && !isPlanGone(state)),
+      erasures: [...this.erasures], index: this.index.dump(), recent: this.recent.dump(this.lastAtMs), live: [...this.#changes.values()].filter((state) => !this.#resting.has(state.changeId) && !this.#erasedPlans.has(state.changeId) && !isPlanGone(state)),
     };
   }
 
@@ -151,7 +155,9 @@ export class Fold {
 
   #fold(seq: number, state: ChangeState): void {
     this.size += 1;
+    if (!this.index.has(state.changeId)) this.recent.add(seq, state);
     this.index.note(seq, state);
+    if (wasInVain(state)) this.recent.remove(this.index.recordsOf(state.changeId)[0]!, state);
     this.#keep(state);
     this.#letGo();
   }

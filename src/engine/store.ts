@@ -7,6 +7,7 @@
  */
 import type { Log, RecordDraft } from '../../ledger/index.ts';
 import { isAtRest } from '../change/at-rest.ts';
+import type { RecentChanges } from '../change/recent.ts';
 import { decide, type Command } from '../change/decide.ts';
 import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, NewEvent } from '../change/events.ts';
@@ -53,6 +54,8 @@ export interface Store {
   lastOf(type: SystemRecordType): Readonly<Record<string, unknown>> | undefined;
   /** The locks that are set and not lifted, oldest first. */
   locks(): readonly Lock[];
+  /** What was asked for before the change, up to `atMs`, when it was; before one that there is not yet: `changeId` null. */
+  recent(asked: { readonly changeId: string | null; readonly atMs: number; readonly subject: string; readonly requester: readonly string[] }): RecentChanges;
   /** What is on record of messages of this executor that were set aside. */
   refusedOf(executor: string): RefusedOnRecord | undefined;
   /** What looking at targets has come to. */
@@ -198,6 +201,7 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
     },
     locks: () => [...state.locks.values()].filter(({ lift }) => lift === null).map(({ lock }) => lock),
     lockHistory: () => [...state.locks.values()],
+    recent: ({ atMs, changeId, requester, subject }) => state.recent.before((changeId === null ? undefined : index.recordsOf(changeId)[0]) ?? Infinity, atMs, subject, requester),
     refusedOf: (executor) => state.refused.get(executor),
     reconciled: () => state.reconciled,
     record(type, body, objects = [], actor = options.actor) {

@@ -3,7 +3,7 @@
  * that composed it. A sidecar that asks about another requester, target or fact than is recorded gets an honest answer to a false question.
  *
  * Taken from the question, since nothing else says it: the time, the age of the facts, which connectors there were, what calendars, locks and the
- * extended change were at that moment, and whether the offboarding that the change is part of was at work. WORKFLOW holds what is done to those.
+ * extended change were at that moment, how much was asked for before it, and whether the offboarding that the change is part of was at work. WORKFLOW holds what is done to those.
  */
 import { z } from 'zod';
 import { canonicalText, OBJECT_BYTES_MAX, parseStrict } from '../../ledger/index.ts';
@@ -61,7 +61,7 @@ export function checkDecideInput(value: unknown, event: Extract<ChangeEvent, { t
     phase, nowMs: given.nowMs, state: before, plan, before: before.before,
     step: step === null ? null : { action: step.action, number: before.finished.length + 1 },
     account: plan?.steps[0]?.account ?? null, facts: { ...facts, loadedAtMs: given.nowMs - given.facts.ageMs }, connectors: given.facts.connectors, locks: given.facts.locks,
-    parent, extended: null,
+    parent, extended: null, ...(given.recent === undefined ? {} : { recent: given.recent }),
   });
   hold({ ...built, change: { ...built.change, extends: given.change.extends }, facts: { ...built.facts, calendar: given.facts.calendar } }, given);
 }

@@ -5,7 +5,7 @@ import { decisionSchema, verificationSchema, type Decision, type Verification } 
 import { EngineFault } from './fault.ts';
 import { proposalSchema, scheduleSchema, type ChangeInput, type Proposal, type Schedule } from './policy-input.ts';
 
-/** @throws EngineFault `malformed-result` */
+/** @throws EngineFault `null-result`, `not-an-object` or `malformed-result`, as they all do */
 export function asDecision(value: unknown): Decision {
   const decision = parse(decisionSchema, value);
   // An effect and its approvers that contradict each other: neither is to be believed.
@@ -35,9 +35,8 @@ export function asProposal(value: unknown): Proposal {
 }
 
 function parse<T>(schema: z.ZodType<T>, value: unknown): T {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new EngineFault('malformed-result', `${value === null ? 'null' : Array.isArray(value) ? 'an array' : `a ${typeof value}`} where an object is due`);
-  }
+  if (value === null) throw new EngineFault('null-result', 'null where an object is due');
+  if (typeof value !== 'object' || Array.isArray(value)) throw new EngineFault('not-an-object', `${Array.isArray(value) ? 'an array' : `a ${typeof value}`} where an object is due`);
   const parsed = schema.safeParse(value);
   if (!parsed.success) {
     const issues = parsed.error.issues.slice(0, 3).map((issue) => `/${issue.path.join('/')}: ${issue.message}`);

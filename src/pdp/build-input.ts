@@ -1,5 +1,6 @@
 /** What policy is asked, composed from a change and the facts. Pure, in a fixed order, and no larger than the question needs. */
 import { leaseSecondsOf, systemOf } from '../change/derive.ts';
+import type { RecentChanges } from '../change/recent.ts';
 import { isRunning } from '../change/extension.ts';
 import { stepOf, type ChangeState, type Extension } from '../change/state.ts';
 import { freezes, HORIZON_MS, occurrences } from '../facts/calendar.ts';
@@ -42,6 +43,8 @@ export interface ChangeQuestion {
   readonly parent: { readonly changeId: string; readonly requester: readonly string[] } | null;
   /** The change whose lease an `extend` is about; null where there is none, and for any other kind. */
   readonly extended: ChangeState | null;
+  /** What was asked for before it; left out of questions that are older than the counts. */
+  readonly recent?: RecentChanges;
 }
 
 const LOCKS_MAX = 64;
@@ -79,6 +82,7 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
     },
     held: before === null ? null : [...before.held].sort(),
     used: usedBy(question),
+    ...(question.recent === undefined ? {} : { recent: question.recent }),
     facts: {
       nhi,
       catalogue: cataloguePart(facts, request, before?.held ?? []),

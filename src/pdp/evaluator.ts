@@ -21,6 +21,8 @@ export interface Evaluator {
 /** 64 KiB each: what input, data and evaluation may take together. */
 const MEMORY_PAGES_MAX = 1024;
 const DEPTH_MAX = 64;
+/** Characters of text, and members: no answer that is owed comes near. */
+const RESULT_SIZE_MAX = 1_048_576;
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 
 interface OpaExports {
@@ -114,15 +116,22 @@ function onlyResult(results: unknown): unknown {
   const [only] = set;
   if (typeof only !== 'object' || only === null || !Object.hasOwn(only, 'result')) throw new EngineFault('malformed-result', 'the result set holds no result');
   const value = (only as { result: unknown }).result;
-  refuseUnsafe(value, 0);
+  let size = 0;
+  const count = (more: number): void => {
+    size += more;
+    if (size > RESULT_SIZE_MAX) throw new EngineFault('result-too-large', `the result holds more than ${RESULT_SIZE_MAX} characters and members`);
+  };
+  refuseUnsafe(value, 0, count);
   return value;
 }
 
-function refuseUnsafe(value: unknown, depth: number): void {
+function refuseUnsafe(value: unknown, depth: number, count: (more: number) => void): void {
+  count(typeof value === 'string' ? value.length : 1);
   if (typeof value !== 'object' || value === null) return;
   if (depth > DEPTH_MAX) throw new EngineFault('malformed-result', 'the result is nested too deeply');
   for (const [key, member] of Object.entries(value)) {
     if (FORBIDDEN_KEYS.has(key)) throw new EngineFault('malformed-result', `the result has a member named ${key}`);
-    refuseUnsafe(member, depth + 1);
+    count(key.length);
+    refuseUnsafe(member, depth + 1, count);
   }
 }

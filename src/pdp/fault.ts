@@ -21,7 +21,13 @@ export const ENGINE_FAULTS = [
   'ambiguous-result',
   /** The module wrote something that is not JSON. */
   'unparsable-result',
-  /** JSON, but not the answer that the entrypoint owes. */
+  /** The entrypoint is `null`. */
+  'null-result',
+  /** JSON, but no object: `true`, `"allow"`, a list. */
+  'not-an-object',
+  /** More than any answer may hold. */
+  'result-too-large',
+  /** An object, but not the answer that the entrypoint owes. */
   'malformed-result',
   /** The evaluation was aborted, trapped or ran out of memory. */
   'policy-threw',

@@ -15,6 +15,17 @@ export const INPUT_BYTES_MAX = 1_048_576;
 const kind = z.enum(['provision', 'grant', 'extend', 'revoke', 'rotate', 'disable', 'offboard']);
 const windowMs = z.strictObject({ calendar: calendarIdSchema, opensAtMs: z.int(), closesAtMs: z.int() });
 
+const counts = z.strictObject({ hour: z.int().min(0), day: z.int().min(0) });
+/** Changes that give access and were asked for before this one, in the hour and the day up to its request; what came to nothing is not among them. Counts end at 5,000. */
+const recentSchema = z.strictObject({
+  /** Of the identity. */
+  subject: counts,
+  /** Of whoever of the act chain asked most. */
+  requester: counts,
+  /** Of the identity: those that make a credential. */
+  newCredentials: z.strictObject({ day: z.int().min(0) }),
+});
+
 /** Entrypoint `access/decide`: may this change go ahead, and who must approve? */
 export const changeInputSchema = z.strictObject({
   v: z.literal(1),
@@ -75,6 +86,8 @@ export const changeInputSchema = z.strictObject({
   held: z.array(plainTextSchema(256)).nullable(),
   /** Privileges observed in use, and how old that observation is; null where nothing is known. */
   used: z.strictObject({ privileges: z.array(plainTextSchema(256)), ageMs: z.int() }).nullable(),
+  /** Left out of questions that were recorded before there were counts, and of no other. */
+  recent: recentSchema.optional(),
   facts: z.strictObject({
     /** The inventory's entry for the subject; null if it has none. */
     nhi: inventoryFactSchema.nullable(),

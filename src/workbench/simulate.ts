@@ -2,6 +2,7 @@
 import { systemOf } from '../change/derive.ts';
 import { accountsOf } from './accounts.ts';
 import type { Facts } from '../facts/facts.ts';
+import { NOTHING_RECENT } from '../change/recent.ts';
 import { buildChangeInput } from '../pdp/build-input.ts';
 import type { Pdp } from '../pdp/engine.ts';
 import { EngineFault } from '../pdp/fault.ts';
@@ -51,7 +52,7 @@ function questionOf({ connectors, facts, held, nowMs, overlap, request, requeste
     phase: 'request', nowMs, state: { changeId: CHANGE_ID, revision: 1, request, requester }, plan, step: null,
     before: held === null ? null : { held: [...held], touched: overlap === undefined ? {} : { overlap } },
     account: request.kind === 'provision' || system === null ? null : (facts.inventory.get(request.subject)?.accounts[system.connector] ?? null),
-    facts, connectors, locks: [], parent: null, extended: null,
+    facts, connectors, locks: [], parent: null, extended: null, recent: NOTHING_RECENT,
   });
 }
 

@@ -10,7 +10,7 @@
 export interface Crafted {
   /** Text that `opa_eval` points to: the result set. */
   readonly result?: string;
-  readonly trick?: 'loop' | 'loop-on-decide' | 'trap' | 'abort' | 'call-builtin';
+  readonly trick?: 'loop' | 'loop-on-decide' | 'trap' | 'abort' | 'call-builtin' | 'flood';
   /** JSON of the built-in functions that the module says it needs: name to id. */
   readonly builtins?: string;
   readonly entrypoints?: string;
@@ -60,12 +60,17 @@ const body = (...instructions: number[][]): number[] => {
   return [...leb(code.length), ...code];
 };
 
+/** A text of 10 MB is made of this, as many `a`, and the end. */
+const FLOOD_START = '[{"result":"';
+const FLOOD_BYTES = 10_000_000;
+
 const ABORT = 0;
 const BUILTIN0 = 1;
 
 /** The module's bytes. */
 export function craft(crafted: Crafted): Uint8Array {
-  const strings = [crafted.result ?? '[]', crafted.builtins ?? '{}', crafted.entrypoints ?? ENTRYPOINTS, 'aborted on purpose'];
+  // The result last: what is written behind it at run time is over nothing that is needed again.
+  const strings = [crafted.builtins ?? '{}', crafted.entrypoints ?? ENTRYPOINTS, 'aborted on purpose', crafted.trick === 'flood' ? FLOOD_START : (crafted.result ?? '[]')];
   const addresses: number[] = [];
   let next = 1024;
   const segments = strings.map((value) => {
@@ -75,7 +80,7 @@ export function craft(crafted: Crafted): Uint8Array {
     next += bytes.length;
     return segment;
   });
-  const [result = 0, builtins = 0, entrypoints = 0, message = 0] = addresses;
+  const [builtins = 0, entrypoints = 0, message = 0, result = 0] = addresses;
   const heap = Math.ceil(next / 8) * 8;
   const abort = [...constant(message), 0x10, ...leb(ABORT)];
   const evaluate: Record<NonNullable<Crafted['trick']> | 'none', number[][]> = {
@@ -84,6 +89,13 @@ export function craft(crafted: Crafted): Uint8Array {
     // `if (entrypoint == 0) loop;`, else the result
     'loop-on-decide': [[0x20, 1, 0x45, 0x04, 0x40, 0x03, 0x40, 0x0c, 0x00, 0x0b, 0x0b], constant(result)],
     trap: [[0x00]],
+    // memory.grow(200); memory.fill(behind the start, 'a', n); store `"}]\0` behind that
+    flood: [
+      [...constant(200), 0x40, 0x00, 0x1a],
+      [...constant(result + FLOOD_START.length), ...constant(0x61), ...constant(FLOOD_BYTES), 0xfc, 0x0b, 0x00],
+      [...constant(result + FLOOD_START.length + FLOOD_BYTES), ...constant(0x005d7d22), 0x36, 0x00, ...leb(0)],
+      constant(result),
+    ],
     abort: [abort, constant(result)],
     'call-builtin': [[...constant(7), ...constant(0), 0x10, ...leb(BUILTIN0)], constant(result)].map((part, index) => (index === 0 ? [...part, 0x1a] : part)),
   };

@@ -51,21 +51,21 @@ test.skipIf(WITHOUT_OPA)('building again gives the committed bytes', async () =>
   }
 });
 
-test.skipIf(WITHOUT_OPA)('format, types, unit tests, coverage, compiled tests and cases all hold', { timeout: 60_000 }, async () => {
+test.skipIf(WITHOUT_OPA)('format, types, unit tests, coverage, compiled tests and cases all hold', { timeout: 120_000 }, async () => {
   const report = await testPolicy({ root: ROOT });
   expect(report.checks.filter((check) => !check.ok)).toEqual([]);
-  expect(report.checks.map((check) => check.name)).toEqual(['format', 'types', 'tests', 'coverage', 'rules', 'testsCompiled', 'cases']);
+  expect(report.checks.map((check) => check.name)).toEqual(['format', 'types', 'schemas', 'tests', 'coverage', 'rules', 'testsCompiled', 'cases']);
 });
 
-test.skipIf(WITHOUT_OPA)('a rule that goes wrong is found by the unit tests, by the compiled ones and by the cases', { timeout: 60_000 }, async () => {
+test.skipIf(WITHOUT_OPA)('a rule that goes wrong is found by the schemas, the unit tests, the compiled ones and the cases', { timeout: 120_000 }, async () => {
   const root = await copiedSources();
   const file = join(root, 'policy', 'access', 'lease', 'lease.rego');
   const text = await readFile(file, 'utf8');
-  await writeFile(file, text.replace('input.change.leaseSeconds <= longest', 'input.change.leaseSeconds <= longest * 100'));
+  await writeFile(file, text.replace('input.change.leaseSeconds <= longest', 'input.change.leaseSeconds <= longest * 100') + '\nmistyped if input.subjct.owner == "person:ana"\n');
   expect(await readFile(file, 'utf8')).not.toBe(text);
   const report = await testPolicy({ root });
   expect(report.ok).toBe(false);
-  expect(report.checks.filter((check) => !check.ok).map((check) => check.name)).toEqual(expect.arrayContaining(['tests', 'testsCompiled', 'cases']) as string[]);
+  expect(report.checks.filter((check) => !check.ok).map((check) => check.name)).toEqual(expect.arrayContaining(['schemas', 'tests', 'testsCompiled', 'cases']) as string[]);
 });
 
 test.skipIf(WITHOUT_OPA).each([

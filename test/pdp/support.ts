@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { onTestFinished } from 'vitest';
 import { loadFacts, type Facts } from '../../src/facts/load.ts';
+import { NOTHING_RECENT } from '../../src/change/recent.ts';
 import { buildChangeInput, type ChangeQuestion } from '../../src/pdp/build-input.ts';
 import { describeBundle, ENTRYPOINTS } from '../../src/pdp/bundle.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
@@ -76,6 +77,6 @@ export const PLAN: Plan = {
 export function questionOf(facts: Facts, request: ChangeRequest, requester: readonly string[], more: Partial<ChangeQuestion> = {}): ChangeInput {
   return buildChangeInput({
     phase: 'request', nowMs: NOW_MS, state: { changeId: CHANGE_ID, revision: 1, request, requester }, plan: PLAN, step: null, before: { held: [], touched: {} },
-    account: null, facts, connectors: ['pg-main', 'pg-dev'], locks: [], parent: null, extended: null, ...more,
+    account: null, facts, connectors: ['pg-main', 'pg-dev'], locks: [], parent: null, extended: null, recent: NOTHING_RECENT, ...more,
   });
 }

@@ -294,10 +294,10 @@ describe('a policy engine that says nothing of use', () => {
   const FAULTS: [string, Crafted, string][] = [
     ['undefined', { result: '[]' }, 'undefined-result'],
     ['two yeses', { result: set(yes, yes) }, 'ambiguous-result'],
-    ['null', { result: set('null') }, 'malformed-result'],
+    ['null', { result: set('null') }, 'null-result'],
     ['{}', { result: set('{}') }, 'malformed-result'],
-    ['true', { result: set('true') }, 'malformed-result'],
-    ['"true"', { result: set('"true"') }, 'malformed-result'],
+    ['true', { result: set('true') }, 'not-an-object'],
+    ['"true"', { result: set('"true"') }, 'not-an-object'],
     ['{"decision": true}', { result: set('{"decision":true}') }, 'malformed-result'],
     ['an effect that nobody knows', { result: set(yes.replace('"allow"', '"permit"')) }, 'malformed-result'],
     ['a yes with approvers', { result: set(yes.replace('"approvers":null', '"approvers":"person:ana"')) }, 'malformed-result'],

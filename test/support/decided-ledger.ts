@@ -3,6 +3,7 @@ import { canonicalBytes, digestOf, generateSignerKey, nodeDisk, openLog, parseSi
 import { deriveQuery, derivePlan, deriveReadTicket } from '../../src/change/derive.ts';
 import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import { factsOf, type Facts } from '../../src/facts/facts.ts';
+import { NOTHING_RECENT } from '../../src/change/recent.ts';
 import { buildChangeInput } from '../../src/pdp/build-input.ts';
 import { inlinePdp, type Pdp } from '../../src/pdp/engine.ts';
 import type { Bundle } from '../../src/pdp/bundle.ts';
@@ -46,7 +47,7 @@ async function decided(request: ChangeRequest, atMs: number, n: number, facts: F
   telling.later(5);
   const input = buildChangeInput({
     phase: 'request', nowMs: telling.atMs, state: telling.now, plan, step: null, before, account: plan.steps[0]!.account, facts: { ...facts, loadedAtMs: telling.atMs - 1_000 },
-    connectors: CONNECTORS, locks: [], parent: null, extended: null,
+    connectors: CONNECTORS, locks: [], parent: null, extended: null, recent: NOTHING_RECENT,
   });
   const asked = salted('policyInput', input, n + 1);
   telling.do({

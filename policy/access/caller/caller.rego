@@ -40,6 +40,11 @@ unseen if {
 	question.unserved
 }
 
+# METADATA
+# title: Seen by nobody but the caller
+# description: Asked after a step, about what was read.
+# schemas:
+#   - input: schema.verify
 unseen if input.seenBy == "selfReported"
 
 # METADATA

@@ -3,6 +3,9 @@
 # description: |
 #   What is proposed where a target is not as it is recorded. A proposal is a change like any other: its owner decides on it. Of what this
 #   ledger gave and is there past its end policy is not asked: it is ordered back.
+# scope: subpackages
+# schemas:
+#   - input: schema.reconcile
 package access.findings
 
 import data.lib

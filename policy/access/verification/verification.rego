@@ -3,6 +3,9 @@
 # description: |
 #   The state that was read after the effect is what the step was to leave: for access that is given, the state before it and the
 #   plan, nothing more and nothing less.
+# scope: subpackages
+# schemas:
+#   - input: schema.verify
 package access.verification
 
 import data.lib
