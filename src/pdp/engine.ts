@@ -44,7 +44,11 @@ export type PdpOptions = Partial<PoolLimits> & {
  * @throws EngineFault `no-policy`, `bundle-tampered`, `bundle-unsigned`, `bad-bundle`, `unknown-builtin`, or `timed-out` while loading; no thread is left.
  */
 export async function openPdp(options: PdpOptions): Promise<Pdp> {
-  const bundle = await readBundle(options.directory);
+  return runBundle(await readBundle(options.directory), options);
+}
+
+/** The same, of a bundle that was read already. @throws EngineFault as {@link openPdp} */
+export async function runBundle(bundle: Pick<Bundle, 'digest' | 'evidence' | 'image'>, options: Omit<PdpOptions, 'directory'>): Promise<Pdp> {
   const { signers = [] } = options;
   if (signers.length > 0 && bundleSigner(bundle.evidence.signature, bundle.digest, signers) === null) {
     throw new EngineFault('bundle-unsigned', `no policy signer of the trust folder has signed bundle ${bundle.digest}`);
