@@ -17,8 +17,8 @@ import { BUNDLE, ROOT } from './support.ts';
 describe.skipIf(WITHOUT_OPA).each<SignatureAlgorithm>(['ES256', 'RS256', 'EdDSA'])('%s, with opa', (algorithm) => {
   let directory: string;
   let at: (...names: string[]) => string;
-  const pem = { publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } } as const;
-  const keys = algorithm === 'ES256' ? generateKeyPairSync('ec', { namedCurve: 'P-256', ...pem }) : algorithm === 'RS256' ? generateKeyPairSync('rsa', { modulusLength: 2_048, ...pem }) : generateKeyPairSync('ed25519', pem);
+  const pair = algorithm === 'ES256' ? generateKeyPairSync('ec', { namedCurve: 'P-256' }) : algorithm === 'RS256' ? generateKeyPairSync('rsa', { modulusLength: 2_048 }) : generateKeyPairSync('ed25519');
+  const keys = { publicKey: pair.publicKey.export({ type: 'spki', format: 'pem' }) as string, privateKey: pair.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string };
   const key = (scope: string | null = null) => ({ algorithm, key: parseVerificationKey(keys.publicKey, algorithm), scope });
   const opa = (args: string[], cwd: string): string => execFileSync('opa', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
   /** Whether opa loads it, all of it as it was signed by the key. */
