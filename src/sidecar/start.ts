@@ -169,7 +169,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => draining.abort());
     logger.info({ log: log.logId, size: log.size, listening: doors.map((door) => door.address), bundle: pdp.bundle }, 'the sidecar is up');
     return {
-      engine, log, close, reload: async () => void (await Promise.all([facts.reload(), source?.look()])),
+      engine, log, close, reload: () => Promise.all([facts.reload(), source?.look()]).then(() => undefined),
       socket: config.listen.socket ?? null,
       url: doors.find((door) => door.address.startsWith('http'))?.address ?? null,
     };
