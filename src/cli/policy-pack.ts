@@ -4,11 +4,12 @@ import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import { canonicalBytes } from '../../ledger/index.ts';
 import { BLOCK_BYTES, END_BYTES, formatHeader } from '../evidence/tar.ts';
 import { readBundle, SIGNATURE_FILE } from '../pdp/bundle.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import type { BundleFiles } from '../pdp/opa-archive.ts';
-import { MANIFEST_FILE, parseSigningKey, SIGNATURE_ALGORITHMS, SIGNATURES_FILE, signFiles, type SignatureAlgorithm, type SigningKey } from '../pdp/opa-signature.ts';
+import { MANIFEST_FILE, parseJson, parseSigningKey, SIGNATURE_ALGORITHMS, SIGNATURES_FILE, signFiles, type SignatureAlgorithm, type SigningKey } from '../pdp/opa-signature.ts';
 import { revisionNumber } from '../pdp/revision.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readSecret } from './files.ts';
@@ -26,6 +27,8 @@ export interface PackFlags {
 /** The files of the OPA bundle of what is compiled in `directory`, with its `bundle.sig.json` where it has one. @throws EngineFault */
 export async function opaFilesOf(directory: string, revision: string, signing: SigningKey): Promise<BundleFiles> {
   const { manifest, evidence } = await readBundle(directory);
+  // As it will be read: in another spelling it would be another bundle than the one that was signed.
+  if (!Buffer.from(canonicalBytes(parseJson('data.json', evidence.data))).equals(evidence.data)) throw new EngineFault('bad-bundle', 'data.json is not as countersign policy build writes it');
   const resolvers = manifest.entrypoints.map((entrypoint) => ({ entrypoint, module: '/policy.wasm' }));
   const files = new Map<string, Uint8Array>([
     [MANIFEST_FILE, Buffer.from(JSON.stringify({ revision, roots: [''], wasm: resolvers, rego_version: 1 }))],

@@ -1,19 +1,19 @@
 /** Bundles in OPA's format: what is accepted, and what is refused before anything of it is used. */
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { expect, onTestFinished, test } from 'vitest';
 import { opaFilesOf, packFiles } from '../../src/cli/policy-pack.ts';
 import { formatHeader } from '../../src/evidence/tar.ts';
-import { readBundle } from '../../src/pdp/bundle.ts';
+import { describeBundle, readBundle } from '../../src/pdp/bundle.ts';
 import { EngineFault } from '../../src/pdp/engine.ts';
 import { filesOfArchive, filesOfDirectory, type BundleFiles } from '../../src/pdp/opa-archive.ts';
 import { openOpaBundle } from '../../src/pdp/opa-bundle.ts';
 import { signFiles, type SignatureAlgorithm, type SigningKey } from '../../src/pdp/opa-signature.ts';
 import { notForward } from '../../src/pdp/revision.ts';
-import { BUNDLE } from './support.ts';
+import { BUNDLE, copiedBundle } from './support.ts';
 
 type Pair = { readonly publicKey: KeyObject; readonly privateKey: KeyObject };
 const PAIRS: Record<SignatureAlgorithm, Pair> = {
@@ -142,6 +142,16 @@ test('a directory is read as the archive is, and a link in it is refused', async
   expect((await openOpaBundle(await filesOfDirectory(directory), [KEY])).digest).toBe(shipped.digest);
   await symlink(join(directory, 'data.json'), join(directory, 'other.rego'));
   expect(await faultOf(filesOfDirectory(directory))).toBe('bad-bundle');
+});
+
+test('what would be another bundle once it is read is not packed', async () => {
+  const directory = await copiedBundle();
+  const data = Buffer.from(`${await readFile(join(directory, 'data.json'), 'utf8')}\n`);
+  const { manifest, evidence } = await readBundle(directory);
+  await writeFile(join(directory, 'data.json'), data);
+  await writeFile(join(directory, 'manifest.json'), JSON.stringify(describeBundle({ wasm: evidence.wasm, data }, manifest)));
+  expect((await readBundle(directory)).digest).not.toBe(shipped.digest);
+  expect(await faultOf(opaFilesOf(directory, '1', signing()))).toBe('bad-bundle');
 });
 
 test('a revision only goes forward, and is one bundle', () => {

@@ -1,21 +1,26 @@
 /** Policy that is fetched from a real server: what comes into force, what never does, and what stays when the server is gone. */
 import { generateKeyPairSync } from 'node:crypto';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { digestOf, type LedgerRecord } from '../../ledger/index.ts';
+import { canonicalBytes, digestOf, generateSignerKey, parseSigner, type LedgerRecord } from '../../ledger/index.ts';
 import { opaFilesOf, packFiles } from '../../src/cli/policy-pack.ts';
+import { signPolicy } from '../../src/cli/policy-sign.ts';
 import { connect, type Client } from '../../src/client/index.ts';
-import { readBundle } from '../../src/pdp/bundle.ts';
+import { describeBundle, ENTRYPOINTS, readBundle } from '../../src/pdp/bundle.ts';
+import type { BundleFiles } from '../../src/pdp/opa-archive.ts';
 import { signFiles, type SigningKey } from '../../src/pdp/opa-signature.ts';
 import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
+import { systemRandom } from '../../src/sidecar/system.ts';
 import { CERTIFICATE, KEY, OTHER_CERTIFICATE } from '../support/door-certificate.ts';
 import { EXECUTOR_ID, makeInstallation, TOKENS, type Installation } from '../support/installation.ts';
 import { scriptedExecutor } from '../support/scripted-executor.ts';
 import { GRANT } from '../support/sidecar.ts';
+import { openDesk } from '../support/world.ts';
 
 const BUNDLE = join(import.meta.dirname, '../../policy/bundle');
 const pair = generateKeyPairSync('ec', { namedCurve: 'P-256' });
@@ -23,15 +28,18 @@ const signing: SigningKey = { algorithm: 'ES256', key: pair.privateKey, scope: n
 const { digest } = await readBundle(BUNDLE);
 
 /** The shipped policy, or one with a limit of its own, called `revision`. */
-async function archive(revision: string, over: { readonly limit?: number; readonly signing?: SigningKey } = {}): Promise<Uint8Array> {
-  const files = new Map(await opaFilesOf(BUNDLE, revision, signing));
+async function archive(revision: string, over: { readonly limit?: number; readonly signing?: SigningKey; readonly from?: string } = {}): Promise<Uint8Array> {
+  return packFiles(await filesOf(revision, over));
+}
+async function filesOf(revision: string, over: { readonly limit?: number; readonly signing?: SigningKey; readonly from?: string } = {}): Promise<BundleFiles> {
+  const files = new Map(await opaFilesOf(over.from ?? BUNDLE, revision, signing));
   files.delete('.signatures.json');
   if (over.limit !== undefined) {
     const data = JSON.parse(Buffer.from(files.get('data.json')!).toString()) as { limits: object };
     files.set('data.json', Buffer.from(JSON.stringify({ ...data, limits: { ...data.limits, ofThisBundle: over.limit } })));
   }
   files.set('.signatures.json', signFiles(files, over.signing ?? signing));
-  return packFiles(files);
+  return files;
 }
 
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
@@ -235,5 +243,57 @@ describe('a bundle that is fetched', () => {
     expect(await readiness(await start(at, { caFile: join(installation.directory, 'ca.pem') }))).toMatchObject({ ready: true, source: 'revision 17 is in force' });
     secure.closeAllConnections();
     await new Promise((resolve) => secure.close(resolve));
+  });
+
+  it('needs its own signature too where the trust folder names policy signers; by that, what two bundles decided is asked again', async () => {
+    const signer = generateSignerKey('policy.example', systemRandom(32));
+    await installation.write('trust/requirements.json', JSON.stringify({ v: 1, floors: [], revokers: [], policySigners: [signer.vkey], clockSkewMs: 0 }));
+    answer = serving(await archive('16'));
+    const sidecar = await start();
+    expect(await readiness(sidecar)).toMatchObject({ ready: false, source: 'no bundle is in force; bundle-unsigned' });
+
+    const signed = async (name: string, edit: (directory: string) => void): Promise<string> => {
+      const directory = join(installation.directory, name);
+      cpSync(BUNDLE, directory, { recursive: true });
+      edit(directory);
+      await signPolicy(directory, parseSigner(signer.skey));
+      return directory;
+    };
+    answer = serving(await archive('17', { from: await signed('first', () => undefined) }));
+    await sidecar.reload();
+    const change = await clientOf(sidecar).request(GRANT, { waitSeconds: 20 });
+    const stricter = await signed('second', (directory) => {
+      const data = canonicalBytes({ ...(JSON.parse(readFileSync(join(directory, 'data.json'), 'utf8')) as object), more: 1 });
+      writeFileSync(join(directory, 'data.json'), data);
+      writeFileSync(join(directory, 'manifest.json'), JSON.stringify(describeBundle({ wasm: readFileSync(join(directory, 'policy.wasm')), data }, { entrypoints: ENTRYPOINTS, opa: '', sources: digest })));
+    });
+    answer = serving(await archive('18', { from: stricter }));
+    await sidecar.reload();
+    expect(await readiness(sidecar)).toMatchObject({ ready: true, source: 'revision 18 is in force' });
+    await clientOf(sidecar, 'person:wei').approve(change.id, change.planDigest!);
+    await clientOf(sidecar).wait(change.id, { until: ({ state }) => state === 'active' });
+    await stop();
+    const desk = openDesk();
+    const { stdout } = await desk.run('verify', join(installation.directory, 'data/ledger'), '--trust', join(installation.directory, 'trust'), '--json');
+    desk.remove();
+    const { verdicts } = JSON.parse(stdout) as { verdicts: { name: string; status: string; message: string }[] };
+    expect(Object.fromEntries(verdicts.map(({ name, status, message }) => [name, name === 'REPLAY' ? message : status]))).toMatchObject({ INTEGRITY: 'holds', COMPLETENESS: 'holds', WORKFLOW: 'holds', REPLAY: '3 decisions came out the same' });
+  });
+
+  it('may lie in a folder, signed by one of the keys; one that is not gives nothing', async () => {
+    const folder = join(installation.directory, 'opa');
+    await mkdir(folder);
+    for (const [name, bytes] of await filesOf('any words')) await writeFile(join(folder, name), bytes);
+    const config = { ...(await installation.config()), policy: folder, policySource: { keys: [{ file: join(installation.directory, 'policy.pem'), algorithm: 'ES256' as const }], everySeconds: 60, timeoutSeconds: 30 } };
+    const begin = async (): Promise<Sidecar> => {
+      const sidecar = await startSidecar(config, { transport: scriptedExecutor(EXECUTOR_ID, installation.executorSigner, () => Date.now()) });
+      running.push(sidecar);
+      return sidecar;
+    };
+    const sidecar = await begin();
+    expect([(await clientOf(sidecar).ready()).ready, await activations(sidecar)]).toEqual([true, [[2, digest, undefined]]]);
+    await stop();
+    await rm(join(folder, '.signatures.json'));
+    expect((await clientOf(await begin()).ready()).ready).toBe(false);
   });
 });
