@@ -12,6 +12,7 @@ import { evaluate } from './policy-eval.ts';
 import { initPolicy } from './policy-init.ts';
 import { lint } from './policy-lint.ts';
 import { addReplay } from './policy-replay.ts';
+import { pack } from './policy-pack.ts';
 import { sign } from './policy-sign.ts';
 import { addSimulate } from './policy-simulate.ts';
 import { testPolicy } from './policy-test.ts';
@@ -52,6 +53,17 @@ export function addPolicy(program: Command, run: Runner): void {
     .requiredOption('--key <file>', 'your key: countersign keygen policy')
     .option('--revision <text>', 'what you call it')
     .action(run(sign));
+  policy
+    .command('pack')
+    .argument('[folder]', 'a compiled bundle (default: ./policy)')
+    .description('write a bundle as one signed file in the format of OPA, for what policySource.url names')
+    .requiredOption('--out <file>', 'bundle.tar.gz')
+    .requiredOption('--signing-key <file>', 'private key in PEM')
+    .requiredOption('--revision <text>', 'begins with a number that only grows: 17, 17-3fa2c1b')
+    .option('--signing-alg <name>', 'ES256, RS256 or EdDSA', 'ES256')
+    .option('--key-id <text>', 'by which OPA finds the key in its configuration')
+    .option('--scope <text>', 'what the signature is for')
+    .action(run(pack));
   policy
     .command('eval')
     .description('ask the compiled policy one question')

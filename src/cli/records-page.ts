@@ -16,7 +16,7 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'messages.refused': 'Messages that no trusted key had signed for this executor, or that were none, were set aside: `count` more than the records before say, for each reason and run of a worker, which says so unsigned; without a run, by this sidecar. At most once an hour for each executor.',
   'facts.loaded': 'These facts are in force from here on. The facts themselves are the object.',
   'key.rotated': 'From the next record on the log is signed with another key. Both have signed it.',
-  'bundle.activated': 'This policy bundle is in force from here on; `null`: none is. Its files, which `listing` names, are the objects; version 1 kept nothing of them.',
+  'bundle.activated': 'This policy bundle is in force from here on; `null`: none is. Its files, which `listing` names, are the objects; version 1 kept nothing of them. `revision` (version 3) is there where the bundle came from a source that only goes forward.',
   'erasure': 'A person had these objects forgotten, and says on what basis: their bytes are zero in the ledger and its copies, and their digests stay.',
   'change.requested': 'Somebody asked. Nothing has been looked at.',
   'change.revised': 'The request was replaced. Every approval is void; the requirement never shrinks.',

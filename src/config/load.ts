@@ -143,6 +143,7 @@ function withAbsolutePaths(config: Config, directory: string): Config {
   }
   return {
     ...absolute,
+    ...(absolute.policySource === undefined ? {} : { policySource: { ...absolute.policySource, keys: absolute.policySource.keys.map((key) => ({ ...key, file: resolve(directory, key.file) })) } }),
     executors: absolute.executors.map((executor) => ({ ...executor, ...(executor.socket === undefined ? {} : { socket: resolve(directory, executor.socket) }), ...(executor.caFile === undefined ? {} : { caFile: resolve(directory, executor.caFile) }) })),
     webhooks: absolute.webhooks.map((webhook) => ({ ...webhook, secret: resolve(directory, webhook.secret) })),
   };

@@ -73,6 +73,23 @@ const webhookSchema = z
     if (trouble !== null) context.addIssue({ code: 'custom', message: trouble, path: ['url'] });
   });
 
+/** A bundle in the format of OPA, signed: over HTTP, or in the directory that `policy` names. */
+export const policySourceSchema = z
+  .strictObject({
+    /** Whose signature of a bundle is believed: PEM of a public key, with the scope that the signature must have, or none. */
+    keys: z.array(z.strictObject({ file: pathSchema, algorithm: z.enum(['ES256', 'RS256', 'EdDSA']), scope: plainTextSchema(128).optional() })).min(1).max(16),
+    /** Where bundles are fetched; http to a loopback address only. Left out: they are in the directory `policy`. */
+    url: z.string().max(2_048).refine((text) => sourceUrlTrouble(text) === null, 'https, or http to a loopback address, without user or fragment').optional(),
+    /** File of a bearer token to fetch with; readable by its owner alone. */
+    token: pathSchema.optional(),
+    /** PEM of the authorities, or of the very certificate, to trust there instead of the system's. */
+    caFile: pathSchema.optional(),
+    /** How often it is looked whether there is a newer one. */
+    everySeconds: secondsSchema(1, 86_400).default(60),
+    timeoutSeconds: secondsSchema(1, 600).default(30),
+  })
+  .refine(({ url, token, caFile }) => url !== undefined || (token === undefined && caFile === undefined), 'token and caFile are for a url');
+
 export const configSchema = z
   .strictObject({
   /** The log's name: in its key, its checkpoints and every id. Never changes. */
@@ -113,6 +130,7 @@ export const configSchema = z
   trust: pathSchema,
   /** Directory of the compiled bundle. Left out: the policy that comes with the package. */
   policy: pathSchema.optional(),
+  policySource: policySourceSchema.optional(),
   facts: z.strictObject({ inventory: pathSchema, catalogue: pathSchema, directory: pathSchema, usage: pathSchema.optional(), calendar: pathSchema.optional() }),
   /** None: every change is made by its caller, and nobody looks at what it did. */
   executors: z
@@ -140,7 +158,8 @@ export const configSchema = z
   limits: limitsSchema,
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
-  .superRefine(({ executors, nats, webhooks, origin }, context) => {
+  .superRefine(({ executors, nats, webhooks, origin, policy, policySource }, context) => {
+    if (policySource !== undefined && (policySource.url === undefined) !== (policy !== undefined)) context.addIssue({ code: 'custom', message: 'say policySource.url, or policy for the directory, and not both', path: ['policySource'] });
     // In records, a name is one receiver.
     if (nats?.events !== undefined && webhooks.some(({ name }) => name === 'nats')) context.addIssue({ code: 'custom', message: 'the bus is told by that name: call the webhook something else', path: ['webhooks'] });
     if (nats?.relays.includes(origin) === true) context.addIssue({ code: 'custom', message: 'a log does not relay to itself', path: ['nats', 'relays'] });
@@ -152,7 +171,7 @@ export type Config = z.infer<typeof configSchema>;
 
 /** Keys whose values are paths: taken from the file's directory, and absolute once loaded. */
 export const PATH_KEYS: readonly string[] = [
-  'data', 'listen.socket', 'tokens', 'keys.log', 'keys.ticket', 'keys.rotateFrom', 'keys.unlock', 'trust', 'policy', 'facts.inventory', 'facts.catalogue', 'facts.directory',
+  'data', 'listen.socket', 'tokens', 'keys.log', 'keys.ticket', 'keys.rotateFrom', 'keys.unlock', 'trust', 'policy', 'policySource.token', 'policySource.caFile', 'facts.inventory', 'facts.catalogue', 'facts.directory',
   'facts.usage', 'facts.calendar', 'nats.seed', 'nats.caFile',
 ];
 
@@ -167,11 +186,21 @@ function urlTrouble(text: string, allowHttp: boolean, allowPrivate: boolean): st
   return null;
 }
 
+/** Names of this machine itself: what is sent there crosses no network. */
+const LOOPBACK: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
+
+function sourceUrlTrouble(text: string): string | null {
+  if (!URL.canParse(text)) return 'not a URL';
+  const { protocol, hostname, username, password, hash } = new URL(text);
+  if (username !== '' || password !== '' || hash !== '') return 'holds a user, a password or a fragment';
+  return protocol === 'https:' || (protocol === 'http:' && LOOPBACK.includes(hostname)) ? null : 'must be https, or http to a loopback address';
+}
+
 /** Why an executor's door cannot be at this URL; null where it can. */
 export function doorUrlTrouble(text: string): string | null {
   if (!URL.canParse(text)) return 'not a URL';
   const { protocol, hostname, username, password, pathname, search, hash } = new URL(text);
-  if (protocol !== 'https:' && !(protocol === 'http:' && ['localhost', '127.0.0.1', '[::1]'].includes(hostname))) return 'must be https, or http to a loopback address';
+  if (protocol !== 'https:' && !(protocol === 'http:' && LOOPBACK.includes(hostname))) return 'must be https, or http to a loopback address';
   return username !== '' || password !== '' || pathname !== '/' || search !== '' || hash !== '' ? 'has more than a host and a port' : null;
 }
 

@@ -10,6 +10,8 @@ import { openPdp } from '../pdp/engine.ts';
 import { policySignersOf } from '../protocol/policy-bundle.ts';
 import { loadTrustFolder } from '../protocol/trust-folder.ts';
 import { defaultPolicyDirectory } from '../sidecar/default-policy.ts';
+import { openPolicy } from '../sidecar/open-policy.ts';
+import { systemClock, systemRandom } from '../sidecar/system.ts';
 import { checking, failed, ok, type Checked } from './check.ts';
 
 const WARNINGS_SHOWN = 5;
@@ -81,7 +83,9 @@ export async function ownSize(data: string, signer: LogSigner): Promise<number |
   return openOwnCheckpoint(Buffer.from(note).toString('utf8'), parseVerifier(signer.vkey)).size;
 }
 
-function checkPolicy({ policy, trust, limits }: Config): Promise<Checked> {
+function checkPolicy(config: Config): Promise<Checked> {
+  const { policy, policySource, trust, limits } = config;
+  if (policySource !== undefined) return checkPolicySource(config);
   const directory = policy ?? defaultPolicyDirectory();
   return checking('policy', 'countersign policy build   makes the bundle; countersign policy sign   signs it', async () => {
     // What is wrong with the trust folder is said where that is looked at.
@@ -90,6 +94,17 @@ function checkPolicy({ policy, trust, limits }: Config): Promise<Checked> {
     const pdp = await openPdp({ directory, signers, deadlineMs: limits.policyDeadlineMs });
     await pdp.close();
     return ok('policy', `${pdp.bundle ?? directory}${signers.length === 0 ? '' : ', signed'}`);
+  });
+}
+
+/** A bundle in OPA's format: the folder's, or the one that was fetched last. Nothing is fetched. */
+function checkPolicySource(config: Config): Promise<Checked> {
+  return checking('policy', 'countersign policy pack   writes a bundle that is signed', async () => {
+    let why = 'no bundle was fetched yet';
+    const logger = { info: () => undefined, warn: () => undefined, error: (_fields: object, message: string) => void (why = message) };
+    const { pdp } = await openPolicy(config, { trust: await loadTrustFolder(config.trust), disk: nodeDisk(config.data), clock: systemClock, random: systemRandom, logger });
+    await pdp.close();
+    return pdp.bundle === null ? failed('policy', why, 'start the sidecar where it reaches policySource.url, or mend what is there') : ok('policy', `${pdp.bundle}, signed${pdp.revision === undefined ? '' : `, revision ${pdp.revision}`}`);
   });
 }
 

@@ -4,7 +4,9 @@ import { systemOf } from '../change/derive.ts';
 import { stepOf, type ChangeState } from '../change/state.ts';
 import { consumersOf } from '../facts/calendar.ts';
 import { buildChangeInput, buildVerificationInput } from '../pdp/build-input.ts';
+import type { Pdp } from '../pdp/engine.ts';
 import { EngineFault } from '../pdp/fault.ts';
+import { isLive } from '../pdp/live.ts';
 import type { ChangeInput } from '../pdp/policy-input.ts';
 import type { Decision, Provenance, Verification } from '../protocol/decision.ts';
 import type { Plan, PlanWindow } from '../protocol/plan.ts';
@@ -28,8 +30,30 @@ export interface Asked {
   readonly input: Uint8Array;
 }
 
+/**
+ * The answer under the bundle that is in force when it comes: where another came into force meanwhile, that one is asked. What is recorded
+ * next is what it said.
+ */
+export function underOneBundle<T>({ pdp }: Pick<EngineContext, 'pdp'>, ask: () => Promise<T>): Promise<T> {
+  return isLive(pdp) ? whileItStays(pdp, ask) : ask();
+}
+
+async function whileItStays<T>(pdp: Pdp, ask: () => Promise<T>): Promise<T> {
+  for (;;) {
+    const { bundle } = pdp;
+    const [answer] = await Promise.allSettled([ask()]);
+    if (pdp.bundle !== bundle) continue;
+    if (answer.status === 'fulfilled') return answer.value;
+    throw answer.reason;
+  }
+}
+
 /** What policy says of a plan; null where none can be made. @throws EngineFault at dispatch only: at the request, an engine that cannot say yes has said no */
-export async function askAbout(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): Promise<Asked> {
+export function askAbout(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): Promise<Asked> {
+  return underOneBundle(context, () => askOnce(context, state, phase, plan));
+}
+
+async function askOnce(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): Promise<Asked> {
   const input = inputOf(context, state, phase, plan);
   const bytes = saltedInput(context, input);
   const provenance = provenanceOf(context, bytes);
@@ -69,7 +93,11 @@ export interface Judged {
 }
 
 /** Whether the state after the step that was just carried out is what was decided. @throws EngineFault */
-export async function askToVerify(context: EngineContext, state: ChangeState): Promise<Judged> {
+export function askToVerify(context: EngineContext, state: ChangeState): Promise<Judged> {
+  return underOneBundle(context, () => verifyOnce(context, state));
+}
+
+async function verifyOnce(context: EngineContext, state: ChangeState): Promise<Judged> {
   const input = buildVerificationInput(state, context.facts(), context.clock.nowMs());
   if (input === null) throw new Error('nothing is to be verified');
   const bytes = saltedInput(context, input);

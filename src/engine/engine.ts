@@ -24,6 +24,7 @@ import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import type { Refused } from '../protocol/worker-state.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
+import { activate, holdForward, mayNotActivate, recordBundle } from './bundles.ts';
 import { sweepSpent } from './clearing.ts';
 import { createDiscoveries, type Discoveries } from './discoveries.ts';
 import { revokeNow } from './early.ts';
@@ -178,6 +179,14 @@ export interface Engine {
   reconcile(connector: string): Promise<Reconciliation>;
   /** The last comparison of each connector, and what is open. */
   reconciled(): Reconciled;
+  /** Why this bundle may not come into force, in a phrase: a revision only goes forward. Null where it may. */
+  mayNotActivate(next: Pick<Pdp, 'bundle' | 'revision'>): string | null;
+  /**
+   * From here on `next` answers, and `bundle.activated` says so; durable when it resolves. Call it at the beginning of a turn of the event loop.
+   *
+   * @throws LedgerError `unwritable` or `full`: what was in force still is
+   */
+  activateBundle(next: Pdp): Promise<void>;
   /** What was there at the last comparison; null where there was none, or what it saw was erased. */
   discovered(connector: string): Promise<readonly DiscoveredPage[] | null>;
   /** What workers of the executor say is wrong with them, and what was set aside of and at them since this sidecar began. */
@@ -448,6 +457,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     reconcile: (connector) => reconciler.reconcile(connector),
     reconciled: () => store.reconciled(),
     discovered: (connector) => pagesOf(context, connector),
+    mayNotActivate: (next) => mayNotActivate(store, next),
+    async activateBundle(next) {
+      activate(context.pdp, store, next);
+      await store.durable();
+    },
     executor: (audience) => ({ trouble: transport.states(audience).find(({ trouble }) => trouble !== undefined)?.trouble ?? null, refused: refused.of(audience) }),
     troubles() {
       const found: { check: string; message: string }[] = [];
@@ -493,15 +507,6 @@ function recordOpening(options: EngineOptions, store: Store): void {
   const epoch = (store.lastOf('ledger.opened')?.['epoch'] as number | undefined) ?? 0;
   if (options.log.recovered !== null) store.record('ledger.recovered', options.log.recovered);
   store.record('ledger.opened', { origin: options.log.origin, epoch: epoch + 1, version: options.version });
+  holdForward(options.pdp, store);
   recordBundle(options.pdp, store);
-}
-
-/** The bundle and its signature, unless the ledger says that already; and its files, where the ledger does not have them yet. */
-function recordBundle({ bundle, evidence }: Pdp, store: Store): void {
-  const body = { bundle, listing: evidence?.listing ?? null, signature: evidence?.signature ?? null };
-  const last = store.lastOf('bundle.activated');
-  if (last !== undefined && canonicalText(last) === canonicalText(body)) return;
-  // In the order of the listing. A file that is two of them is one object.
-  const files = evidence === undefined ? [] : evidence.listing.files.map(({ path }) => (path === 'policy.wasm' ? evidence.wasm : evidence.data));
-  store.record('bundle.activated', body, [...new Map(files.map((bytes) => [digestOf(bytes), bytes])).values()]);
 }

@@ -19,7 +19,7 @@ import { signDsse } from '../protocol/dsse.ts';
 import { discoveredPageSchema, type DiscoveredPage } from '../protocol/discovery.ts';
 import { changeRequestSchema, type ChangeRequest } from '../protocol/request.ts';
 import { REVOKE_ORDER_TYPE } from '../protocol/signed.ts';
-import { provenanceOf, saltedInput } from './ask.ts';
+import { provenanceOf, saltedInput, underOneBundle } from './ask.ts';
 import type { Look } from './discoveries.ts';
 import type { EngineContext } from './engine.ts';
 import { newChangeId } from './ids.ts';
@@ -190,14 +190,17 @@ async function propose(context: EngineContext, finding: OpenFinding): Promise<vo
   const { store, clock, logger } = context;
   const facts = context.facts();
   const identity = finding.nhi === null ? undefined : facts.inventory.get(finding.nhi);
-  const input = buildReconcileInput(finding, facts, clock.nowMs());
-  const bytes = saltedInput(context, input);
-  // Before policy is asked: other facts may be in force when it answers.
-  const provenance = provenanceOf(context, bytes);
-  const asked = await context.pdp.reconcile(input).catch((error: unknown) => {
-    if (!(error instanceof EngineFault)) throw error;
-    logger.warn({ findingId: finding.findingId, code: error.code }, 'policy gave no answer to what was found: nothing is proposed');
-    return null;
+  const { asked, provenance, bytes } = await underOneBundle(context, async () => {
+    const input = buildReconcileInput(finding, facts, clock.nowMs());
+    const bytes = saltedInput(context, input);
+    // Before policy is asked: other facts may be in force when it answers.
+    const provenance = provenanceOf(context, bytes);
+    const asked = await context.pdp.reconcile(input).catch((error: unknown) => {
+      if (!(error instanceof EngineFault)) throw error;
+      logger.warn({ findingId: finding.findingId, code: error.code }, 'policy gave no answer to what was found: nothing is proposed');
+      return null;
+    });
+    return { asked, provenance, bytes };
   });
   const request = asked === null || identity === undefined ? null : requestOf(finding, identity, asked.propose);
   if (asked === null || request === null) return;

@@ -59,6 +59,8 @@ export const systemRecordBodies = {
     listing: bundleListingSchema.nullable(),
     /** As it came with the bundle. */
     signature: dsseSchema.nullable(),
+    /** What its source calls it, where there is one: it begins with a number that only grows. While none is in force, what the last one was called. */
+    revision: plainTextSchema(128).optional(),
   }),
   /** What was asked to be forgotten is: these objects are zeroed in the ledger and its copies, and their digests stay. */
   'erasure': z.strictObject({ erased: z.array(digestSchema).min(1).max(ERASED_MAX).refine((digests) => new Set(digests).size === digests.length, 'an object is named twice').meta({ uniqueItems: true }), /** Why it may, or must, be. */ basis: proseSchema }),
@@ -105,9 +107,14 @@ export function namingExtra(events: readonly NewEvent[]): number {
 
 export function systemDraft<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>, actor: string, atMs: number, objects: readonly Uint8Array[] = []): DraftWithObjects {
   return {
-    draft: { v: RECORD_VERSIONS[type], change: null, type, at: formatTime(atMs), actor, body: body as unknown as JsonObject, objects: objects.map((bytes) => digestOf(bytes)) },
+    draft: { v: versionOf(type, body), change: null, type, at: formatTime(atMs), actor, body: body as unknown as JsonObject, objects: objects.map((bytes) => digestOf(bytes)) },
     objects,
   };
+}
+
+/** A bundle that comes from no source is told as version 2 told it, so that verifiers of that time read it. */
+function versionOf<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>): number {
+  return type === 'bundle.activated' && !('revision' in body) ? 2 : RECORD_VERSIONS[type];
 }
 
 export class MalformedRecord extends Error {

@@ -131,7 +131,8 @@ function parseManifest(bytes: Uint8Array): Manifest {
   return parsed.data;
 }
 
-function parseSignature(bytes: Uint8Array): Dsse {
+/** @throws EngineFault `bundle-tampered` */
+export function parseSignature(bytes: Uint8Array): Dsse {
   try {
     return dsseSchema.parse(parseStrict(bytes));
   } catch (cause) {

@@ -16,7 +16,9 @@ export interface Pdp {
   /** Digest of the bundle that answers; null where none is loaded. */
   readonly bundle: string | null;
   /** Its bytes, for the ledger to keep; left out where there are none to show. */
-  readonly evidence?: BundleEvidence;
+  readonly evidence?: BundleEvidence | undefined;
+  /** What it is called where it came from, where that says what is newer; left out where nobody says. */
+  readonly revision?: string | undefined;
   /** May this change go ahead, and who must approve? */
   decide(input: ChangeInput): Promise<Decision>;
   /** Which maintenance window must this change use? Asked before there is a plan; the answer is one of the windows in the question, or none. */
@@ -44,7 +46,11 @@ export type PdpOptions = Partial<PoolLimits> & {
  * @throws EngineFault `no-policy`, `bundle-tampered`, `bundle-unsigned`, `bad-bundle`, `unknown-builtin`, or `timed-out` while loading; no thread is left.
  */
 export async function openPdp(options: PdpOptions): Promise<Pdp> {
-  const bundle = await readBundle(options.directory);
+  return runBundle(await readBundle(options.directory), options);
+}
+
+/** The same, of a bundle that was read already. @throws EngineFault as {@link openPdp} */
+export async function runBundle(bundle: Pick<Bundle, 'digest' | 'evidence' | 'image'> & { readonly revision?: string }, options: Omit<PdpOptions, 'directory'>): Promise<Pdp> {
   const { signers = [] } = options;
   if (signers.length > 0 && bundleSigner(bundle.evidence.signature, bundle.digest, signers) === null) {
     throw new EngineFault('bundle-unsigned', `no policy signer of the trust folder has signed bundle ${bundle.digest}`);
@@ -84,7 +90,7 @@ export function absentPdp(reason = 'no policy bundle is loaded'): Pdp {
 }
 
 function answering(
-  { digest, evidence }: Pick<Bundle, 'digest' | 'evidence'>,
+  { digest, evidence, revision }: Pick<Bundle, 'digest' | 'evidence'> & { readonly revision?: string },
   inputBytesMax: number = INPUT_BYTES_MAX,
   evaluate: (entrypoint: Entrypoint, input: string) => unknown,
   close: () => Promise<void>,
@@ -98,6 +104,7 @@ function answering(
   return {
     bundle: digest,
     evidence,
+    ...(revision === undefined ? {} : { revision }),
     decide: async (input) => asDecision(await ask('access/decide', input)),
     schedule: async (input) => asSchedule(await ask('access/schedule', input), input),
     verify: async (input) => asVerification(await ask('access/verify', input)),

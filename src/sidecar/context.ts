@@ -26,6 +26,8 @@ export interface SidecarContext {
   readonly executors: readonly { readonly id: string; readonly connected: () => boolean }[];
   /** Where the facts files cannot be taken; null while what they say is in force. */
   readonly factsTrouble?: () => string | null;
+  /** How fetching policy stands, where it is fetched. */
+  readonly policySource?: () => { readonly ok: boolean; readonly message: string };
   /** What keeps the copy of the ledger from coming on, where one is kept; null while nothing does. */
   readonly copyTrouble?: () => string | null;
   /** How the witnesses of the ledger stand, where there are some. */

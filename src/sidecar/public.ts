@@ -54,7 +54,7 @@ export function publicHandlers(context: SidecarContext): Handlers<PublicOperatio
 const CHECKS = { ledger: 'the ledger can be written', policy: 'a policy bundle is loaded', engine: 'the engine runs' } as const;
 
 /** An executor that is away, or a copy of the ledger that does not come on, makes changes wait; it does not make the sidecar useless. */
-function readiness(troubles: readonly { check: string; message: string }[], { engine, executors, copyTrouble, factsTrouble, witnesses }: SidecarContext, stopping: boolean): Readiness {
+function readiness(troubles: readonly { check: string; message: string }[], { engine, executors, copyTrouble, factsTrouble, policySource, witnesses }: SidecarContext, stopping: boolean): Readiness {
   const checks: Readiness['checks'] = Object.entries(CHECKS).map(([check, well]) => {
     const trouble = troubles.find((one) => one.check === check);
     return { check, ok: trouble === undefined, required: true, message: trouble?.message ?? well };
@@ -72,6 +72,8 @@ function readiness(troubles: readonly { check: string; message: string }[], { en
     // Not required: it goes on by the facts before, until they are too old to give access by, which is policy's to say.
     checks.push({ check: 'facts', ok: trouble === null, required: false, message: trouble === null ? 'the facts files are in force' : `what they said before stays in force: ${trouble} cannot be taken; the log says why` });
   }
+  // Not required: what was in force stays so. Where none is, that is the check of policy.
+  if (policySource !== undefined) checks.push({ check: 'policySource', required: false, ...policySource() });
   if (copyTrouble !== undefined) {
     const trouble = copyTrouble();
     checks.push({ check: 'copy', ok: trouble === null, required: false, message: trouble ?? 'the copy of the ledger comes on' });

@@ -18,8 +18,6 @@ import { loadTokens } from '../identity/tokens.ts';
 import { recentHistory } from '../notify/history.ts';
 import { startNotifier, type Notifier } from '../notify/notifier.ts';
 import { openReceivers } from '../notify/receivers.ts';
-import { absentPdp, EngineFault, openPdp, type Pdp } from '../pdp/engine.ts';
-import { policySignersOf } from '../protocol/policy-bundle.ts';
 import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
 import { VERSION } from '../version.ts';
 import { keepAnchors } from '../witnessing/anchors.ts';
@@ -28,9 +26,9 @@ import { codeVersion } from './code-version.ts';
 import { openCopy } from './copy.ts';
 import { holdData } from './data-lock.ts';
 import { keepHeads } from './packs.ts';
-import { defaultPolicyDirectory } from './default-policy.ts';
 import { openDeliveryStore } from './deliveries.ts';
 import { listenOnLoopback, listenOnSocket, type Listening } from './listen.ts';
+import { openPolicy } from './open-policy.ts';
 import { reachExecutors } from './reach.ts';
 import { openRelay } from './relay.ts';
 import { openFacts } from './reloading-facts.ts';
@@ -53,7 +51,7 @@ export interface Sidecar {
   /** The unix socket's path and the loopback URL, as far as they are configured. */
   readonly socket: string | null;
   readonly url: string | null;
-  /** Reads the facts files again. */
+  /** Reads the facts files again, and looks for another policy bundle where policy is fetched. */
   reload(): Promise<void>;
   /** Takes nothing new, answers who waits, makes all durable, lets go of the ledger. Safe to call twice. */
   close(): Promise<void>;
@@ -112,7 +110,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(await holdData(disk));
     const deliveries = await openDeliveryStore({ disk, directory: 'deliveries', clock, keepMs: config.limits.deliverySeconds * 1000 * DELIVERY_MARGIN, logger });
     undo.push(() => deliveries.close());
-    const pdp = await openPolicy(config, trust, logger);
+    const { pdp, source } = await openPolicy(config, { trust, disk, clock, random, logger });
     undo.push(() => pdp.close());
     const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs(), reserveBytes: RESERVE_BYTES, archive: nodeDisk, ...(rotateFrom === null ? {} : { rotateFrom: { signer: rotateFrom, actor: `sidecar:${logIdOf(config.origin)}` } }) });
     undo.push(() => log.close());
@@ -138,6 +136,8 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
     });
     undo.push(() => engine.close());
+    source?.follow(engine);
+    undo.push(() => source?.stop());
     undo.push(keepHeads(engine, clock));
     copy?.onRefilled((from, missing) => engine.recordCopyRefilled(from, missing));
     if (witnesses !== null) {
@@ -159,6 +159,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const app = createApp({
       engine, log, facts: facts.current, factsTrouble: facts.trouble, clock, logger, tokens, hosts: config.hosts, publicUrl: config.publicUrl, draining: draining.signal,
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
+      ...(source === null ? {} : { policySource: () => source.state() }),
       ...(copy === null ? {} : { copyTrouble: () => copy.trouble() }),
       readLedgerFile: (path) => ledgerFiles.read(`ledger/${path}`), ledgerReaders: config.ledgerReaders,
       ...(witnesses === null ? {} : { witnesses: () => witnesses.state() }),
@@ -168,7 +169,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => draining.abort());
     logger.info({ log: log.logId, size: log.size, listening: doors.map((door) => door.address), bundle: pdp.bundle }, 'the sidecar is up');
     return {
-      engine, log, close, reload: () => facts.reload(),
+      engine, log, close, reload: () => Promise.all([facts.reload(), source?.look()]).then(() => undefined),
       socket: config.listen.socket ?? null,
       url: doors.find((door) => door.address.startsWith('http'))?.address ?? null,
     };
@@ -229,18 +230,6 @@ function requireTrusted(config: Config, trust: Trust): void {
     const missing = connectors.filter((connector) => known?.connectors.includes(connector) !== true);
     if (known === undefined) throw new StartError('untrusted-executor', `${config.trust}/executors.json does not know ${id}`);
     if (missing.length > 0) throw new StartError('untrusted-executor', `${config.trust}/executors.json does not let ${id} speak for ${missing.join(', ')}`);
-  }
-}
-
-/** The bundle, or a PDP that answers nothing: then nothing is given, and everything can still be taken back (invariant 4). */
-async function openPolicy(config: Config, trust: Trust, logger: Logger): Promise<Pdp> {
-  const directory = config.policy ?? defaultPolicyDirectory();
-  try {
-    return await openPdp({ directory, signers: policySignersOf(trust.requirements), deadlineMs: config.limits.policyDeadlineMs });
-  } catch (error) {
-    if (!(error instanceof EngineFault)) throw error;
-    logger.error({ code: error.code, directory }, `no policy is in force, so nothing is given: ${error.message}`);
-    return absentPdp(error.message);
   }
 }
 

@@ -1,0 +1,141 @@
+/**
+ * Policy that is fetched: the last good bundle is kept on disk, verified again at every start, and replaced only by a good one of a later
+ * revision. What is bad, late, missing or behind changes nothing, and is told.
+ */
+import type { Disk } from '../../ledger/index.ts';
+import type { Clock, Logger, RandomBytes } from '../engine/ports.ts';
+import { absentPdp, EngineFault, type Pdp } from '../pdp/engine.ts';
+import { livePdp, type LivePdp } from '../pdp/live.ts';
+import { ARCHIVE_BYTES_MAX } from '../pdp/opa-archive.ts';
+import type { OpaBundle } from '../pdp/opa-bundle.ts';
+import type { Fetched } from './fetch-bundle.ts';
+
+const KEPT = 'policy/bundle.tar.gz';
+const RETRY_FIRST_MS = 1_000;
+
+export interface PolicySourceOptions {
+  /** The bundle of these bytes, verified, and not run. @throws EngineFault */
+  readonly read: (archive: Uint8Array) => Promise<OpaBundle>;
+  /** It runs, in threads of its own. @throws EngineFault */
+  readonly run: (bundle: OpaBundle) => Promise<Pdp>;
+  readonly fetch: (etag: string | null, signal: AbortSignal) => Promise<Fetched>;
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly logger: Logger;
+  readonly everyMs: number;
+}
+
+/** What decides whether a bundle may come into force, and puts it there: the engine. */
+export interface Activation {
+  mayNotActivate(next: Pick<Pdp, 'bundle' | 'revision'>): string | null;
+  activateBundle(next: Pdp): Promise<void>;
+}
+
+export interface PolicySource {
+  /** The last good bundle, or a PDP that answers nothing; what is activated later answers in its place. */
+  readonly pdp: LivePdp;
+  /** Looks now, and from here on by itself. */
+  follow(activation: Activation): void;
+  /** Resolves after a look that begins now, whatever came of it. */
+  look(): Promise<void>;
+  state(): { readonly ok: boolean; readonly message: string };
+  /** Looks no more; what is being activated is, or is not. Its PDP is closed by itself. */
+  stop(): Promise<void>;
+}
+
+export async function openPolicySource({ read, run, fetch, disk, clock, random, logger, everyMs }: PolicySourceOptions): Promise<PolicySource> {
+  const stopping = new AbortController();
+  let trouble: string | null = 'no bundle was fetched yet';
+  let etag: string | null = null;
+  let failures = 0;
+  let activation: Activation | null = null;
+  let cancel: () => void = () => undefined;
+  let looking: Promise<void> | null = null;
+
+  const pdp = livePdp(await kept(), (error) => logger.warn({ error: String(error) }, 'a policy that was replaced was not closed in order'));
+
+  async function kept(): Promise<Pdp> {
+    const archive = await disk.read(KEPT, ARCHIVE_BYTES_MAX);
+    if (archive === null) return absentPdp('no policy bundle was fetched yet');
+    try {
+      return await run(await read(archive));
+    } catch (error) {
+      if (!(error instanceof EngineFault)) throw error;
+      trouble = `the bundle that was kept is not taken (${error.code})`;
+      logger.error({ code: error.code }, `the policy bundle that was kept is not taken: ${error.message}`);
+      return absentPdp(trouble);
+    }
+  }
+
+  /** null where it is in force, or was already; else why not. */
+  async function take(archive: Uint8Array, { mayNotActivate, activateBundle }: Activation): Promise<string | null> {
+    const bundle = await read(archive);
+    if (bundle.digest === pdp.bundle && bundle.revision === pdp.revision) return null;
+    const why = mayNotActivate({ revision: bundle.revision, bundle: bundle.digest });
+    if (why !== null) return why;
+    const next = await run(bundle);
+    try {
+      // Kept first: what is on record as in force is there after a crash.
+      await disk.writeDurable(KEPT, archive);
+      // Nothing that policy has answered waits to be recorded at the beginning of a turn.
+      await new Promise(setImmediate);
+      if (stopping.signal.aborted) throw new Error('the sidecar is being stopped');
+      await activateBundle(next);
+    } catch (error) {
+      if (pdp.bundle !== next.bundle || pdp.revision !== next.revision) await next.close();
+      throw error;
+    }
+    logger.info({ bundle: next.bundle, revision: next.revision }, 'another policy bundle is in force');
+    return null;
+  }
+
+  async function fetchAndTake(): Promise<void> {
+    const fetched = await fetch(etag, stopping.signal);
+    if (stopping.signal.aborted || activation === null) return;
+    if (fetched.is === 'failed') trouble = fetched.reason;
+    else if (fetched.is === 'same') trouble = null;
+    else {
+      try {
+        trouble = await take(fetched.bytes, activation);
+      } catch (error) {
+        trouble = error instanceof EngineFault ? error.code : 'it could not be kept or recorded';
+        logger.error({ error: error instanceof Error ? error.message : String(error) }, 'a policy bundle that was fetched is not taken');
+      }
+      // Only of what is in force: what is bad is fetched again, until it is good.
+      if (trouble === null) etag = fetched.etag;
+    }
+    if (trouble !== null) logger.warn({ trouble, revision: pdp.revision }, 'the policy source gave nothing that is taken');
+    failures = trouble === null ? 0 : failures + 1;
+  }
+
+  function look(): Promise<void> {
+    looking ??= fetchAndTake().finally(() => (looking = null));
+    return looking;
+  }
+
+  function later(): void {
+    if (stopping.signal.aborted) return;
+    const dueMs = failures === 0 ? everyMs : Math.min(everyMs, RETRY_FIRST_MS * 2 ** Math.min(failures - 1, 16));
+    // Between half of it and all: many sidecars are not to come at once.
+    const share = 0.5 + Buffer.from(random(4)).readUInt32BE(0) / 2 ** 33;
+    cancel = clock.after(dueMs * share, () => void look().then(later));
+  }
+
+  return {
+    pdp, look,
+    follow(by) {
+      activation = by;
+      void look().then(later);
+    },
+    state() {
+      const inForce = pdp.bundle === null ? 'no bundle is in force' : `revision ${pdp.revision ?? ''} is in force`;
+      return { ok: trouble === null, message: trouble === null ? inForce : `${inForce}; ${trouble}` };
+    },
+    async stop() {
+      stopping.abort();
+      cancel();
+      await looking;
+    },
+  };
+}
