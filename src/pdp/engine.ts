@@ -55,6 +55,7 @@ export async function openPdp(options: PdpOptions): Promise<Pdp> {
     loadDeadlineMs: options.loadDeadlineMs ?? LIMITS.loadDeadlineMs,
     workersMax: options.workersMax ?? LIMITS.workersMax,
     waitingMax: options.waitingMax ?? LIMITS.waitingMax,
+    aheadMax: options.aheadMax ?? 0,
   };
   const pool = new Pool(bundle.image, limits);
   try {
