@@ -63,9 +63,9 @@ export function openBundle(place: PolicyPlace): Promise<Bundle> {
 }
 
 /** Whoever works on policy waits longer than a sidecar does. */
-const LIMITS = { deadlineMs: 5_000, waitMs: 300_000, waitingMax: 256, workersMax: 2 } as const;
-/** Questions that are worth having on their way, so that no thread waits for its next. */
-export const ASKED_AT_ONCE = 16;
+const LIMITS = { deadlineMs: 5_000, waitMs: 300_000, waitingMax: 256, workersMax: 2, aheadMax: 15 } as const;
+/** Questions that are worth having on their way: each thread has as many of them again as it may be given. */
+export const ASKED_AT_ONCE = 32;
 
 /** Runs `work` with the policy there, in threads that are killed at a deadline and are gone afterwards. @throws CliError with the code of the fault where it cannot be run */
 export async function withPolicy<T>(place: PolicyPlace, work: (pdp: Pdp) => Promise<T>): Promise<T> {

@@ -2,6 +2,7 @@
 import { open, readFile, type FileHandle } from 'node:fs/promises';
 import { isAlias, isScalar, LineCounter, parseDocument, visit, type Document } from 'yaml';
 import type { z } from 'zod';
+import { JsonError, parseStrict } from '../../ledger/index.ts';
 import { duplicates, type Duplicate } from './check.ts';
 import { FactsError, FILE_BYTES_MAX, ISSUES_MAX, type FactsIssue } from './facts-error.ts';
 import { factsOf, type Facts, type FactsValue } from './facts.ts';
@@ -102,7 +103,23 @@ async function readUsageRows(name: string, format: UsageFormat, nowMs: number): 
   }
 }
 
-const parseFile = <T>(file: FactText, schema: z.ZodType<T>): T => parseWithDocument(file, schema).value;
+const parseFile = <T>(file: FactText, schema: z.ZodType<T>): T => fromStrictJson(file, schema) ?? parseWithDocument(file, schema).value;
+
+/**
+ * What a file of strict JSON says, which it says as YAML too: only in a tenth of the time. Null where it is no such file, or where something is wrong
+ * with it: on which line, its document knows.
+ */
+function fromStrictJson<T>({ text }: FactText, schema: z.ZodType<T>): T | null {
+  let value: unknown;
+  try {
+    value = parseStrict(Buffer.from(text), { maxBytes: FILE_BYTES_MAX });
+  } catch (cause) {
+    if (cause instanceof JsonError) return null;
+    throw cause;
+  }
+  const parsed = schema.safeParse(value);
+  return parsed.success && duplicates(parsed.data).length === 0 ? parsed.data : null;
+}
 
 /** The inventory in this text, and the document that it is written in. @throws FactsError `malformed` */
 export function parseInventory(file: FactText): { readonly value: z.infer<typeof inventoryFileSchema>; readonly document: Document } {

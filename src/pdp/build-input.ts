@@ -183,16 +183,15 @@ function cataloguePart(facts: Facts, request: RecordedRequest, held: readonly st
 /** The teams, and everyone who is in one, is named, or is the same person under another id. */
 function directoryPart(facts: Facts, named: readonly string[]): Directory {
   const index = indexOf(facts);
-  const teams = facts.directory.teams.map((team) => ({ id: team.id, members: [...team.members].sort() })).sort((a, b) => (a.id < b.id ? -1 : 1));
   const ids = new Set<string>();
   const include = (id: string): void => {
     if (ids.has(id)) return;
     ids.add(id);
     index.links.get(id)?.forEach(include);
   };
-  [...named, ...teams.flatMap((team) => team.members)].forEach(include);
+  [...named, ...index.teams.flatMap((team) => team.members)].forEach(include);
   const people = [...ids].sort().flatMap((id) => index.people.get(id) ?? []);
-  return { v: 1, people: people.map((person) => ({ ...person, linked: [...person.linked].sort() })), teams };
+  return { v: 1, people, teams: [...index.teams] };
 }
 
 interface Index {
@@ -201,6 +200,7 @@ interface Index {
   readonly atTarget: ReadonlyMap<string, readonly Catalogue['entitlements'][number][]>;
   readonly purposes: ReadonlyMap<string, Catalogue['purposes'][number]>;
   readonly people: ReadonlyMap<string, Directory['people'][number]>;
+  readonly teams: Directory['teams'];
   /** Other ids of the same person, whichever of the two says so. */
   readonly links: ReadonlyMap<string, ReadonlySet<string>>;
   /** Privileges seen in use, by connector and account. */
@@ -210,7 +210,7 @@ interface Index {
 const accountKey = (connector: string, account: string): string => JSON.stringify([connector, account]);
 const privilegeKey = ({ connector, target, privilege }: Entitlement): string => JSON.stringify([connector, target, privilege]);
 
-/** Facts do not change, so each is indexed once and the index goes when they go. */
+/** Facts do not change, so each is indexed once, in the order in which policy is told, and the index goes when they go. */
 const indices = new WeakMap<Facts, Index>();
 
 function indexOf(facts: Facts): Index {
@@ -237,7 +237,8 @@ function indexOf(facts: Facts): Index {
     atTarget,
     entitlements: new Map(facts.catalogue.entitlements.map((entry) => [entitlementKey(entry), entry])),
     purposes: new Map(facts.catalogue.purposes.map((purpose) => [purpose.id, purpose])),
-    people: new Map(facts.directory.people.map((person) => [person.id, person])),
+    people: new Map(facts.directory.people.map((person) => [person.id, { ...person, linked: [...person.linked].sort() }])),
+    teams: facts.directory.teams.map((team) => ({ id: team.id, members: [...team.members].sort() })).sort((a, b) => (a.id < b.id ? -1 : 1)),
     links,
     usage,
   };

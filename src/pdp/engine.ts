@@ -61,6 +61,7 @@ export async function runBundle(bundle: Pick<Bundle, 'digest' | 'evidence' | 'im
     loadDeadlineMs: options.loadDeadlineMs ?? LIMITS.loadDeadlineMs,
     workersMax: options.workersMax ?? LIMITS.workersMax,
     waitingMax: options.waitingMax ?? LIMITS.waitingMax,
+    aheadMax: options.aheadMax ?? 0,
   };
   const pool = new Pool(bundle.image, limits);
   try {

@@ -15,6 +15,11 @@ export interface PoolLimits {
   readonly workersMax: number;
   /** Questions that may wait for a thread. */
   readonly waitingMax: number;
+  /**
+   * Questions that a thread is given beyond the one that it is at, so that it need not be woken for each; left out: none. One that does not
+   * end holds up those behind it until its deadline: for those who have many questions and wait for all of the answers.
+   */
+  readonly aheadMax?: number;
 }
 
 interface Job {
@@ -27,11 +32,12 @@ interface Job {
 interface Thread {
   readonly worker: Worker;
   state: 'loading' | 'idle' | 'busy' | 'ended';
-  job: Job | null;
+  /** The first is the one that it is at; it takes them in this order. */
+  readonly jobs: Job[];
 }
 
 /**
- * One thread from the start, more while all are busy. A thread that misses a deadline is killed and replaced: only its own question is
+ * One thread from the start, more while all are busy. A thread that misses a deadline is killed and replaced: only the question that it was at is
  * lost, those that wait go to other threads.
  */
 export class Pool {
@@ -75,22 +81,35 @@ export class Pool {
   }
 
   #assign(): void {
-    for (const thread of this.#threads) {
-      if (thread.state !== 'idle') continue;
-      const job = this.#waiting.shift();
-      if (job === undefined) return;
-      thread.state = 'busy';
-      thread.job = job;
-      clearTimeout(job.timer);
-      // An answer that has arrived, but that a busy main thread has not looked at yet, is still an answer: look once more.
-      job.timer = setTimeout(() => setImmediate(() => this.#expire(thread, job)), this.#limits.deadlineMs);
-      thread.worker.ref();
-      thread.worker.postMessage(job.question);
+    // Each thread its first before any its second: none is idle beside one that has several.
+    for (let depth = 0; depth <= (this.#limits.aheadMax ?? 0); depth += 1) {
+      for (const thread of this.#threads) {
+        if (thread.state !== 'idle' && thread.state !== 'busy') continue;
+        if (thread.jobs.length !== depth) continue;
+        const job = this.#waiting.shift();
+        if (job === undefined) break;
+        this.#give(thread, job);
+      }
     }
-    const loading = [...this.#threads].filter((thread) => thread.state === 'loading').length;
-    if (this.#waiting.length > loading && this.#threads.size < this.#limits.workersMax) {
+    const [loading, behind] = [...this.#threads].reduce(([count, sum], { jobs, state }) => [count + (state === 'loading' ? 1 : 0), sum + Math.max(0, jobs.length - 1)], [0, 0]);
+    if (this.#waiting.length + behind > loading && this.#threads.size < this.#limits.workersMax) {
       this.#spawn().catch((cause: unknown) => this.#abandon(cause));
     }
+  }
+
+  #give(thread: Thread, job: Job): void {
+    clearTimeout(job.timer);
+    thread.jobs.push(job);
+    if (thread.jobs.length === 1) this.#begin(thread, job);
+    thread.worker.postMessage(job.question);
+  }
+
+  /** The thread is at this question now. */
+  #begin(thread: Thread, job: Job): void {
+    if (thread.state === 'idle') thread.worker.ref();
+    thread.state = 'busy';
+    // An answer that has arrived, but that a busy main thread has not looked at yet, is still an answer: look once more.
+    job.timer = setTimeout(() => setImmediate(() => this.#expire(thread, job)), this.#limits.deadlineMs);
   }
 
   #spawn(): Promise<void> {
@@ -102,7 +121,7 @@ export class Pool {
         execArgv: [],
         resourceLimits: { maxOldGenerationSizeMb: 64 },
       });
-      const thread: Thread = { worker, state: 'loading', job: null };
+      const thread: Thread = { worker, state: 'loading', jobs: [] };
       this.#threads.add(thread);
       const timer = setTimeout(() => fail(new EngineFault('timed-out', 'the policy was not loaded in time')), this.#limits.loadDeadlineMs);
       const fail = (fault: EngineFault): void => {
@@ -125,11 +144,13 @@ export class Pool {
   }
 
   #answered(thread: Thread, answer: Answer): void {
-    const job = thread.job;
+    const [job, next] = thread.jobs;
     if (job?.question.id !== answer.id) return;
-    thread.job = null;
+    thread.jobs.shift();
     settle(job, 'fault' in answer ? asFault(answer) : { value: answer.value });
-    this.#rest(thread);
+    if (next === undefined) return this.#rest(thread);
+    this.#begin(thread, next);
+    this.#assign();
   }
 
   /** The thread waits for work, and does not keep the process alive. */
@@ -147,22 +168,29 @@ export class Pool {
   }
 
   #expire(thread: Thread, job: Job): void {
-    if (thread.job !== job) return;
+    if (thread.jobs[0] !== job) return;
     this.#end(thread, new EngineFault('timed-out', `no answer within ${this.#limits.deadlineMs} ms`)).catch((cause: unknown) => this.#abandon(cause));
-    // The next question should not have to wait for a thread to start.
-    if (!this.#closed && this.#threads.size === 0) this.#spawn().catch((cause: unknown) => this.#abandon(cause));
+    // Who asks next should not have to wait for a thread to start: what ran away once is soon asked again, and takes up the one that is left.
+    if (!this.#closed && this.#threads.size < this.#limits.workersMax) this.#spawn().catch((cause: unknown) => this.#abandon(cause));
   }
 
-  /** The thread is killed, its question answered with `fault`, and those that wait go elsewhere. */
+  /** The thread is killed, the question that it was at answered with `fault`, and those behind it and those that wait go elsewhere. */
   async #end(thread: Thread, fault: EngineFault): Promise<void> {
     if (thread.state === 'ended') return;
     thread.state = 'ended';
     this.#threads.delete(thread);
-    if (thread.job !== null) settle(thread.job, fault);
-    thread.job = null;
+    const [job, ...behind] = thread.jobs.splice(0);
+    if (job !== undefined) settle(job, fault);
+    if (this.#closed) for (const one of behind) settle(one, fault);
+    else this.#waiting.unshift(...behind.map((one) => this.#waitsAgain(one)));
     const ended = thread.worker.terminate();
     if (!this.#closed) this.#assign();
     await ended;
+  }
+
+  #waitsAgain(job: Job): Job {
+    job.timer = setTimeout(() => this.#giveUp(job), this.#limits.waitMs);
+    return job;
   }
 
   /** No thread can be started: what waits is told so, instead of waiting for its deadline. */

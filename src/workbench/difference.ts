@@ -61,7 +61,7 @@ export async function differenceOf(a: Pdp, b: Pdp, recorded: AsyncIterable<Recor
   const compare = ({ changeId, entrypoint, seq }: RecordedQuestion, was: PolicyAnswer, is: PolicyAnswer): void => {
     const example = { seq, changeId };
     const [from, to] = [outcomeOf(was), outcomeOf(is)];
-    if (from === to && (!was.ok || !is.ok || canonicalText(was.value) === canonicalText(is.value))) return void (same += 1);
+    if (from === to && (!was.ok || !is.ok || isSame(was.value, is.value))) return void (same += 1);
     const [before, after] = [codesOf(was), codesOf(is)];
     for (const code of new Set([...before, ...after])) {
       if (before.has(code) && after.has(code)) continue;
@@ -100,6 +100,8 @@ export async function differenceOf(a: Pdp, b: Pdp, recorded: AsyncIterable<Recor
   };
 }
 
+/** Spelled alike is the same; what is not may yet be. */
+const isSame = (x: object, y: object): boolean => JSON.stringify(x) === JSON.stringify(y) || canonicalText(x) === canonicalText(y);
 const outcomeOf = (answer: PolicyAnswer): string => (answer.ok ? answer.outcome : answer.fault);
 const codesOf = (answer: PolicyAnswer): Set<string> => new Set(answer.ok ? answer.reasons.map(({ code }) => code) : []);
 const order = (x: string, y: string): number => (x < y ? -1 : x > y ? 1 : 0);

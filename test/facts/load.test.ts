@@ -2,10 +2,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { stringify } from 'yaml';
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { lintFacts } from '../../src/facts/check.ts';
 import { FactsError, factsOf, loadFacts, parseFacts, type Facts } from '../../src/facts/load.ts';
 import { exampleFacts, NOW_MS } from '../pdp/support.ts';
+import { estate } from '../support/estate.ts';
 
 const INVENTORY = `v: 1
 nhis:
@@ -202,4 +204,25 @@ test('a window or freeze is warned of where its connector is in nobody’s accou
     { code: 'unknown-connector', about: 'once', message: 'opens for nothing at pq, where nothing is in the catalogue and no identity has an account' },
     { code: 'unknown-connector', about: 'year-end', message: 'holds nothing at pg-mian, where nothing is in the catalogue and no identity has an account' },
   ]);
+});
+
+test('files of JSON say what they say as YAML', () => {
+  const { calendar: _none, ...files } = estate(200, NOW_MS);
+  const texts = (spelled: (value: unknown) => string): Parameters<typeof parseFacts>[0] => {
+    const [inventory, catalogue, directory, usage] = [files.inventory, files.catalogue, files.directory, files.usage].map((value, n) => ({ name: `${n}`, text: spelled(value) }));
+    return { inventory: inventory!, catalogue: catalogue!, directory: directory!, usage: usage! };
+  };
+  const json = parseFacts(texts((value) => JSON.stringify(value)), NOW_MS);
+  const written = parseFacts(texts((value) => stringify(value)), NOW_MS);
+  expect(json.value).toEqual(written.value);
+  expect(json.digests).toEqual(written.digests);
+});
+
+test.each<[string, string, RegExp]>([
+  ['a member twice', '{"v": 1, "people": [], "people": [], "teams": []}', /^directory\.yaml:1: /],
+  ['a __proto__ member', '{"v": 1, "people": [], "teams": [],\n"__proto__": {}}', /^directory\.yaml:2: no member is named __proto__/],
+  ['a member that nobody knows', '{"v": 1, "people": [],\n"teams": [], "more": 1}', /^directory\.yaml:1: /],
+  ['a person twice', '{"v": 1, "teams": [], "people": [{"id": "person:ana", "name": "Ana", "active": true, "linked": []},\n{"id": "person:ana", "name": "Ana", "active": false, "linked": []}]}', /^directory\.yaml:2: \/people\/1: person:ana is here twice/],
+])('JSON with %s is refused with its line', (_what, text, message) => {
+  expect(() => parseFacts({ inventory: { name: 'inventory.yaml', text: INVENTORY }, catalogue: { name: 'catalogue.yaml', text: CATALOGUE }, directory: { name: 'directory.yaml', text }, usage: null }, NOW_MS)).toThrow(message);
 });
