@@ -4,6 +4,7 @@ import { isRunning } from '../change/extension.ts';
 import { stepOf, type ChangeState, type Extension } from '../change/state.ts';
 import { freezes, HORIZON_MS, occurrences } from '../facts/calendar.ts';
 import { entitlementKey } from '../facts/check.ts';
+import { exceptionsOf } from '../facts/exceptions.ts';
 import type { Facts } from '../facts/facts.ts';
 import type { Catalogue, Directory, InventoryFact } from '../facts/schemas.ts';
 import { planDigest, type Plan, type TargetState } from '../protocol/plan.ts';
@@ -87,6 +88,7 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
       ageMs: nowMs - facts.loadedAtMs,
       calendar: calendarPart(question, nhi),
       locks: question.locks.map(({ lockId, reason }) => ({ lockId, reason })).sort((a, b) => (a.lockId < b.lockId ? -1 : 1)).slice(0, LOCKS_MAX),
+      ...(facts.exceptions === null ? {} : { exceptions: exceptionsOf(facts.exceptions, request.subject) }),
     },
   };
 }
