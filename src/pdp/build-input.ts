@@ -52,7 +52,8 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
   const { before, facts, nowMs, parent, plan, state } = question;
   const { request } = state;
   const nhi = facts.inventory.get(request.subject) ?? null;
-  const owners = [nhi?.owner, nhi?.backupOwner].filter((owner) => owner !== undefined);
+  const exceptions = facts.exceptions === null ? null : exceptionsOf(facts.exceptions, request.subject);
+  const owners = [nhi?.owner, nhi?.backupOwner, ...(exceptions ?? []).map(({ owner }) => owner)].filter((owner) => owner !== undefined);
   return {
     v: 1,
     phase: question.phase,
@@ -88,7 +89,7 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
       ageMs: nowMs - facts.loadedAtMs,
       calendar: calendarPart(question, nhi),
       locks: question.locks.map(({ lockId, reason }) => ({ lockId, reason })).sort((a, b) => (a.lockId < b.lockId ? -1 : 1)).slice(0, LOCKS_MAX),
-      ...(facts.exceptions === null ? {} : { exceptions: exceptionsOf(facts.exceptions, request.subject) }),
+      ...(exceptions === null ? {} : { exceptions }),
     },
   };
 }
