@@ -85,7 +85,7 @@ lease_sound if {
 	input.change.leaseSeconds >= 1
 }
 
-# An emergency has a way of its own, past windows and freezes. It does not lead past anything else.
+# A question that lacks something has no reason to permit, and an exception is none. An emergency has a way of its own, past windows and freezes. It does not lead past anything else.
 considered if {
 	question.gain
 	input.change.emergency == false
@@ -99,7 +99,6 @@ considered if {
 holds(exception) if {
 	considered
 	is_string(exception.id)
-	is_string(exception.owner)
 	is_number(exception.fromMs)
 	is_number(exception.untilMs)
 	exception.subject == input.change.subject

@@ -187,6 +187,20 @@ test_an_emergency_is_no_way_past_what_is_denied if {
 	access.decide.effect == "deny" with input as asked
 }
 
+test_an_exception_is_no_reason_to_permit_what_is_not_asked_properly if {
+	every part in [
+		{"facts": {"locks": null}},
+		{"facts": {"calendar": {"windows": null}}},
+		{"change": {"overlap": "other"}},
+		{"change": {"window": {}}},
+		{"v": 2},
+	] {
+		decision := access.decide with input as object.union(excepted({}), part)
+		decision.effect == "deny"
+		not decision.exceptions
+	}
+}
+
 test_what_is_no_lease_is_not_excepted if {
 	every seconds in [0, -1, "x", [], false] {
 		asked := with_exceptions(fixture.changing({"leaseSeconds": seconds}), [object.union(one, {"rule": "lease-too-long"})])
