@@ -10,18 +10,13 @@ package access
 
 import data.access.caller
 import data.access.credential
-import data.access.entitlement
-import data.access.extension
+import data.access.exceptions
 import data.access.facts
 import data.access.findings
 import data.access.lease
 import data.access.least_privilege
-import data.access.offboarding
-import data.access.overlays
 import data.access.requester
 import data.access.third_party
-import data.access.toxic
-import data.access.velocity
 import data.access.verification
 import data.access.verification.logins
 import data.lib
@@ -32,24 +27,9 @@ import data.workflow.escalation
 import data.workflow.schedule as planning
 import data.workflow.windows
 
-refused := union({
-	entitlement.deny,
-	least_privilege.deny,
-	lease.deny,
-	extension.deny,
-	requester.deny,
-	facts.deny,
-	caller.deny,
-	offboarding.deny,
-	overlays.denied,
-	toxic.deny,
-	third_party.deny,
-	credential.deny,
-	velocity.deny,
-	windows.deny,
-})
+refused := exceptions.standing
 
-pending := (workflow.pending | emergency.pending) | credential.pending
+pending := union({workflow.pending, emergency.pending, credential.pending, exceptions.pending})
 
 permitted := workflow.permit | pending
 
@@ -92,10 +72,15 @@ sayings := denied if {
 	effect == "deny"
 } else := union({permitted, facts.note, third_party.note, caller.note, windows.note})
 
+# Of an exception its owner as well.
+answering := {"allOf": array.concat([workflow.approvers], exceptions.approvers)} if exceptions.applied
+
+else := workflow.approvers
+
 # Nobody can approve what is denied.
 approvers := {
 	"deny": {"anyOf": []},
-	"needsApproval": workflow.approvers,
+	"needsApproval": answering,
 	"allow": null,
 }[effect]
 
@@ -116,9 +101,20 @@ escalating := {"escalation": escalation.obligation} if {
 	escalation.obligation
 } else := {}
 
-lease_seconds_max := lease.obligation_seconds if {
+# What an exception lets through may be as long as it was asked for.
+lease_seconds_max := input.change.leaseSeconds if {
+	may_ask
+	some code in ["lease-too-long", "standing-not-allowed"]
+	exceptions.used[code]
+} else := lease.obligation_seconds if {
 	may_ask
 } else := null
+
+# Told with a denial too: it is why something is not among the reasons.
+excepting := {"exceptions": exceptions.named} if {
+	may_ask
+	exceptions.applied
+} else := {}
 
 proof_class := workflow.proof_class if {
 	may_ask
@@ -149,7 +145,7 @@ used := sort(input.used.privileges) if {
 # METADATA
 # title: May this change go ahead, and who must approve?
 # entrypoint: true
-decide := {
+decide := object.union(excepting, {
 	"effect": effect,
 	"reasons": lib.reasons(sayings),
 	"obligations": object.union_n([waiting, escalating, {
@@ -166,7 +162,7 @@ decide := {
 		"counterOffer": least_privilege.counter_offer({saying.reason.code | some saying in denied}),
 	},
 	"controls": lib.controls(sayings),
-}
+})
 
 disproved := verification.deny | logins.deny
 

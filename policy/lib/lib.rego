@@ -10,13 +10,14 @@ package lib
 # title: What a rule says
 # description: |
 #   Defined for every chain: a deny whose message is undefined would not deny. Called as `lib.said(rego.metadata.chain())`,
-#   so that code, message and controls are those of the rule that calls it.
+#   so that code, message and controls are those of the rule that calls it, and whether an exception may be made from it (`exceptable: true`).
 said(chain) := {
 	"reason": {"code": code, "message": message, "rule": rule},
 	"controls": {control |
 		some mapped in object.get(custom, "controls", [])
 		control := {"framework": mapped.framework, "id": mapped.id, "rule": rule}
 	},
+	"exceptable": object.get(custom, "exceptable", false),
 } if {
 	custom := object.get(chain[0], ["annotations", "custom"], {})
 	code := object.get(custom, "code", "unlabelled")

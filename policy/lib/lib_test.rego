@@ -20,7 +20,7 @@ test_no_opinion_or_an_unknown_one_is_a_deny if {
 
 test_a_rule_without_metadata_still_says_something if {
 	saying := lib.said([{"path": ["site", "deny"]}]) with input as fixture.grant
-	saying == {"reason": {"code": "unlabelled", "message": "no message", "rule": "site.deny"}, "controls": set()}
+	saying == {"reason": {"code": "unlabelled", "message": "no message", "rule": "site.deny"}, "controls": set(), "exceptable": false}
 }
 
 test_a_title_is_the_message_where_there_is_none if {

@@ -8,6 +8,7 @@ package workflow
 
 import data.access.credential
 import data.access.entitlement
+import data.access.exceptions
 import data.access.holdings
 import data.access.lease
 import data.access.question
@@ -120,11 +121,15 @@ person(ids) := id if {
 
 # METADATA
 # title: Whose approval the risk asks for
-# description: An emergency asks for at least what high risk does.
+# description: An emergency asks for at least what high risk does, and so does what an exception lets through.
 level := "high" if {
-	emergency.declared
+	raised
 	risk in {"low", "medium"}
 } else := risk
+
+raised if emergency.declared
+
+raised if exceptions.applied
 
 groups := [owners] if level in {"low", "medium"}
 
@@ -216,7 +221,7 @@ unattended if question.settled
 
 low_risk if {
 	question.gain
-	not emergency.declared
+	not raised
 	risk == "low"
 	input.facts.nhi.environment in data.limits.nonProductionEnvironments
 	not lease.standing_asked
@@ -255,7 +260,7 @@ permit contains lib.said(rego.metadata.chain()) if low_risk
 pending contains lib.said(rego.metadata.chain()) if {
 	question.gain
 	not low_risk
-	not emergency.declared
+	not raised
 	risk in {"low", "medium"}
 }
 

@@ -100,6 +100,7 @@ export function describeDecision(change: ChangeView, out: Output): string[] {
   const lines = [`  ${out.dim('policy'.padEnd(12))}${effectText(decision.effect, out)}`];
   const indent = ' '.repeat(14);
   for (const reason of decision.reasons) lines.push(`${indent}${reason.code}: ${plain(reason.message)}`);
+  for (const { id, rule, owner, until } of decision.exceptions ?? []) lines.push(`${indent}exception ${plain(id)} of ${owner}, until ${until}: ${rule} does not deny`);
   for (const one of decision.excess) lines.push(`${indent}beyond the purpose: ${plain(one.connector)} / ${plain(one.target)} / ${plain(one.privilege)}`);
   const offer = decision.counterOffer;
   if (offer !== null) {

@@ -1,4 +1,4 @@
-/** The facts in a folder: `inventory`, `catalogue` and `directory`, and where they are kept `usage` and `calendar`, as `.yaml`, `.yml` or `.json`. */
+/** The facts in a folder: `inventory`, `catalogue` and `directory`, and where they are kept `usage`, `calendar` and `exceptions`, as `.yaml`, `.yml` or `.json`. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { FactsError, loadFacts, type Facts } from '../facts/load.ts';
@@ -18,7 +18,7 @@ export async function factsIn(session: Pick<Session, 'cwd'>, given: string | und
     return path;
   };
   try {
-    return await loadFacts({ inventory: demand('inventory'), catalogue: demand('catalogue'), directory: demand('directory'), usage: find('usage'), calendar: find('calendar') }, nowMs);
+    return await loadFacts({ inventory: demand('inventory'), catalogue: demand('catalogue'), directory: demand('directory'), usage: find('usage'), calendar: find('calendar'), exceptions: find('exceptions') }, nowMs);
   } catch (cause) {
     if (!(cause instanceof FactsError)) throw cause;
     throw new CliError(EXIT.io, 'bad-facts', { cause: `the facts cannot be believed: ${plain(cause.message.split('\n').join('; '))}`, effect: 'Nothing was asked.' }, { cause });

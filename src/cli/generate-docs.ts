@@ -13,6 +13,7 @@ import { configSchema } from '../config/schema.ts';
 import { webhookAnswerSchema, webhookRequestSchema } from '../connectors/webhook/protocol.ts';
 import { adoptedPartSchema } from '../evidence/adoption.ts';
 import { saltedObjectSchema } from '../evidence/record.ts';
+import { exceptionsFileSchema } from '../facts/exceptions.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
 import { tokensFileSchema } from '../identity/tokens.ts';
 import { notificationSchema } from '../notify/payload.ts';
@@ -89,6 +90,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'facts-directory': directorySchema,
   'facts-usage': usageFileSchema,
   'facts-calendar': calendarSchema,
+  'facts-exceptions': exceptionsFileSchema,
   'trust-sidecars': sidecarsFileSchema,
   'trust-executors': executorsFileSchema,
   'trust-requirements': requirementsFileSchema,

@@ -68,6 +68,6 @@ function named(files: readonly string[], cwd: string): FactFiles {
     found.set(kind, resolve(cwd, file));
   }
   const [inventory, catalogue, directory] = (['inventory', 'catalogue', 'directory'] as const).map((kind) => found.get(kind));
-  if (inventory === undefined || catalogue === undefined || directory === undefined) throw new CliError(EXIT.usage, 'usage', { cause: 'inventory, catalogue and directory are needed, usage and calendar are not' });
-  return { inventory, catalogue, directory, usage: found.get('usage'), calendar: found.get('calendar') };
+  if (inventory === undefined || catalogue === undefined || directory === undefined) throw new CliError(EXIT.usage, 'usage', { cause: 'inventory, catalogue and directory are needed, usage, calendar and exceptions are not' });
+  return { inventory, catalogue, directory, usage: found.get('usage'), calendar: found.get('calendar'), exceptions: found.get('exceptions') };
 }

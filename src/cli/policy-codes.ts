@@ -8,6 +8,8 @@ import { filesBelow, policyRoots } from './policy-build.ts';
 
 const customSchema = z.strictObject({
   code: z.string().regex(/^[a-z][a-z0-9-]{1,63}$/),
+  /** An exception may be made from it. */
+  exceptable: z.literal(true).optional(),
   message: z.string().max(300),
   solution: z.string().max(300).optional(),
   controls: z.array(controlSchema.omit({ rule: true })).min(1),

@@ -101,13 +101,14 @@ function usedBy(request: ChangeRequest, { inventory, usage: seen }: Facts): stri
 
 const EFFECTS = { deny: 'denied', needsApproval: 'needs approval', allow: 'allowed' } as const;
 
-function linesOfOne({ effect, entitlements: { counterOffer, excess }, obligations, reasons }: Decision, out: Output): string[] {
+function linesOfOne({ effect, entitlements: { counterOffer, excess }, obligations, reasons, exceptions = [] }: Decision, out: Output): string[] {
   const paint = { deny: out.bad, needsApproval: out.bold, allow: out.good };
   const field = (name: string, text: string): string => `${name.padEnd(12)}${text}`;
   const { approvers, escalation, maxLeaseSeconds, notBefore, proofClass } = obligations;
   return [
     field('decision', paint[effect](EFFECTS[effect])),
     ...reasons.map(({ code, message, rule }) => field('reason', `${plain(code)}: ${plain(message)} (${plain(rule)})`)),
+    ...exceptions.map(({ id, rule, owner, until }) => field('exception', `${plain(id)} of ${owner}, until ${until}: ${rule} does not deny`)),
     ...(effect === 'needsApproval' ? [field('approvers', `${describeApprovers(approvers)}, proven by ${proofClass}`)] : []),
     ...(escalation === undefined ? [] : [field('told too', `${escalation.to.map(plain).join(', ')} after ${formatSpan(escalation.afterSeconds * 1000)}`)]),
     ...(maxLeaseSeconds === null ? [] : [field('longest', formatSpan(maxLeaseSeconds * 1000))]),

@@ -131,7 +131,7 @@ export const configSchema = z
   /** Directory of the compiled bundle. Left out: the policy that comes with the package. */
   policy: pathSchema.optional(),
   policySource: policySourceSchema.optional(),
-  facts: z.strictObject({ inventory: pathSchema, catalogue: pathSchema, directory: pathSchema, usage: pathSchema.optional(), calendar: pathSchema.optional() }),
+  facts: z.strictObject({ inventory: pathSchema, catalogue: pathSchema, directory: pathSchema, usage: pathSchema.optional(), calendar: pathSchema.optional(), exceptions: pathSchema.optional() }),
   /** None: every change is made by its caller, and nobody looks at what it did. */
   executors: z
     .array(z.strictObject({
@@ -172,7 +172,7 @@ export type Config = z.infer<typeof configSchema>;
 /** Keys whose values are paths: taken from the file's directory, and absolute once loaded. */
 export const PATH_KEYS: readonly string[] = [
   'data', 'listen.socket', 'tokens', 'keys.log', 'keys.ticket', 'keys.rotateFrom', 'keys.unlock', 'trust', 'policy', 'policySource.token', 'policySource.caFile', 'facts.inventory', 'facts.catalogue', 'facts.directory',
-  'facts.usage', 'facts.calendar', 'nats.seed', 'nats.caFile',
+  'facts.usage', 'facts.calendar', 'facts.exceptions', 'nats.seed', 'nats.caFile',
 ];
 
 function urlTrouble(text: string, allowHttp: boolean, allowPrivate: boolean): string | null {

@@ -30,6 +30,9 @@ export function checkDecision(audited: Audited, event: Of<'policy.decided'>, rec
   if (!same(body.requirement, requirementAfter(audited.requirement, event))) {
     return fault('requirement-shrunk', 'the requirement is not the strictest of all that was decided about this change');
   }
+  if (body.decision.exceptions !== undefined && body.decision.effect === 'allow') {
+    return fault('exception-unapproved', 'an exception took a denial away, and nobody was to approve that');
+  }
   if (body.phase === 'dispatch') {
     return body.planDigest === audited.state.planDigest ? null : fault('plan-digest-mismatch', 'policy decided another plan than the one that was approved');
   }

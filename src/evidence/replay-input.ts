@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { canonicalText, OBJECT_BYTES_MAX, parseStrict } from '../../ledger/index.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { stepOf, type ChangeState } from '../change/state.ts';
+import { exceptionsFileSchema } from '../facts/exceptions.ts';
 import { factsOf, type Facts } from '../facts/facts.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
 import { buildChangeInput, buildReconcileInput, buildVerificationInput } from '../pdp/build-input.ts';
@@ -39,11 +40,14 @@ export function factsIn(bytes: Uint8Array): Facts {
   const parsed = {
     inventory: inventoryFileSchema.safeParse(value['inventory']), catalogue: catalogueSchema.safeParse(value['catalogue']), directory: directorySchema.safeParse(value['directory']),
     usage: usageFileSchema.nullable().safeParse(value['usage']), calendar: calendarSchema.nullable().safeParse(value['calendar']),
+    exceptions: exceptionsFileSchema.optional().safeParse(value['exceptions']),
   };
   if (Object.values(parsed).some(({ success }) => !success)) throw new FalseQuestion('its facts are not such as a sidecar loads');
-  return factsOf(
-    { inventory: parsed.inventory.data!, catalogue: parsed.catalogue.data!, directory: parsed.directory.data!, usage: parsed.usage.data ?? null, calendar: parsed.calendar.data ?? null }, 0,
-  );
+  const exceptions = parsed.exceptions.data;
+  return factsOf({
+    inventory: parsed.inventory.data!, catalogue: parsed.catalogue.data!, directory: parsed.directory.data!, usage: parsed.usage.data ?? null, calendar: parsed.calendar.data ?? null,
+    ...(exceptions === undefined ? {} : { exceptions }),
+  }, 0);
 }
 
 /** @param before the change before the decision @throws FalseQuestion */

@@ -184,11 +184,15 @@ function decided({ phase, revision, decision, requirement, provenance, approvals
   if (decision.effect === 'deny') {
     const excess = decision.entitlements.excess.length === 0 ? '' : ` Beyond the purpose: ${access(decision.entitlements.excess)}.`;
     const offer = decision.entitlements.counterOffer === null ? '' : ` It offers ${access(decision.entitlements.counterOffer.entitlements)} instead.`;
-    return `${head} denied, ${reasons(decision.reasons)}.${excess}${offer}`;
+    return `${head} denied, ${reasons(decision.reasons)}.${excess}${offer}${exceptions(decision.exceptions)}`;
   }
   const asked = requirement.approvers === null ? 'nobody need approve' : `to be approved by ${approvers(requirement.approvers)}${approvalsBy === null ? '' : ` by ${approvalsBy}`}`;
   const held = decision.obligations.notBefore === undefined ? '' : ` Nothing is done before ${decision.obligations.notBefore}.`;
-  return `${head} ${decision.effect === 'allow' ? 'allowed' : 'not without approval'}, ${reasons(decision.reasons)}; ${asked}.${held}`;
+  return `${head} ${decision.effect === 'allow' ? 'allowed' : 'not without approval'}, ${reasons(decision.reasons)}; ${asked}.${held}${exceptions(decision.exceptions)}`;
+}
+
+function exceptions(used: Decided['decision']['exceptions'] = []): string {
+  return used.map(({ id, rule, owner, until }) => ` The exception ${id} of ${owner}, until ${until}, took ${rule} away.`).join('');
 }
 
 type Authorised = Extract<NewEvent, { type: 'step.authorised' }>['body'];

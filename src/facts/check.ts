@@ -1,5 +1,6 @@
 /** What the schemas of the facts cannot say: that nothing is there twice (an error), and that what is named exists (a warning). */
 import { thirdPartyId, type Entitlement } from '../protocol/values.ts';
+import type { ExceptionsFile } from './exceptions.ts';
 import type { FactsValue } from './facts.ts';
 import { withOwners } from './owners.ts';
 import type { CalendarFile, Catalogue, Directory, FallbackOwner, InventoryEntry } from './schemas.ts';
@@ -16,7 +17,7 @@ export function entitlementKey(entitlement: Entitlement): string {
 
 /** Every second mention of an id. Two entries of one id would leave it to chance which one counts. */
 export function duplicates(file: unknown): Duplicate[] {
-  const { nhis, fallbackOwners, entitlements, purposes, people, teams, windows, freezes } = file as Partial<{ nhis: InventoryEntry[]; fallbackOwners: FallbackOwner[] } & Catalogue & Directory & CalendarFile>;
+  const { nhis, fallbackOwners, entitlements, purposes, people, teams, windows, freezes, exceptions } = file as Partial<{ nhis: InventoryEntry[]; fallbackOwners: FallbackOwner[] } & Catalogue & Directory & CalendarFile & ExceptionsFile>;
   return [
     ...repeated('nhis', nhis?.map((nhi) => nhi.id)),
     ...repeated('fallbackOwners', fallbackOwners?.map((rule) => rule.prefix)),
@@ -26,6 +27,7 @@ export function duplicates(file: unknown): Duplicate[] {
     ...repeated('teams', teams?.map((team) => team.id)),
     ...repeated('windows', windows?.map((window) => window.id)),
     ...repeated('freezes', freezes?.map((freeze) => freeze.id)),
+    ...repeated('exceptions', exceptions?.map((exception) => exception.id)),
   ];
 }
 
@@ -41,7 +43,7 @@ function repeated(list: string, names: readonly string[] = []): Duplicate[] {
 export interface FactsWarning {
   readonly code:
     | 'no-active-owner' | 'unknown-person' | 'unknown-team' | 'unknown-purpose' | 'unknown-entitlement' | 'same-owner-twice' | 'unknown-connector' | 'third-party-ambiguous'
-    | 'account-shared';
+    | 'account-shared' | 'unknown-nhi';
   /** The id that the warning is about. */
   readonly about: string;
   readonly message: string;
@@ -85,7 +87,7 @@ export function lintFacts(value: FactsValue): FactsWarning[] {
       if (!people.has(other)) warnings.push({ code: 'unknown-person', about: person.id, message: `${other} is not in the directory` });
     }
   }
-  return [...warnings, ...lintAccounts(value), ...lintCalendar(value), ...lintThirdParties(value)];
+  return [...warnings, ...lintAccounts(value), ...lintCalendar(value), ...lintThirdParties(value), ...lintExceptions(value)];
 }
 
 /** One login of two identities: what is done about one is done to the other, and nobody can tell which of them did what. */
@@ -118,4 +120,12 @@ function lintThirdParties({ inventory }: FactsValue): FactsWarning[] {
   }
   return [...names].filter(([, spelt]) => spelt.size > 1).map(([id, spelt]) =>
     ({ code: 'third-party-ambiguous', about: id, message: `is all of ${[...spelt].map((name) => JSON.stringify(name)).join(', ')}` }));
+}
+
+/** An exception for nobody, or of nobody, takes nothing away: probably a misspelt id. */
+function lintExceptions({ exceptions, inventory, directory }: FactsValue): FactsWarning[] {
+  return (exceptions?.exceptions ?? []).flatMap(({ id, subject, owner }): FactsWarning[] => [
+    ...(inventory.nhis.some((nhi) => nhi.id === subject) ? [] : [{ code: 'unknown-nhi' as const, about: id, message: `${subject} is not in the inventory, so that it is an exception for nothing` }]),
+    ...(directory.people.some((person) => person.id === owner && person.active) ? [] : [{ code: 'unknown-person' as const, about: id, message: `${owner}, who is to approve what it lets through, is no active person of the directory` }]),
+  ]);
 }

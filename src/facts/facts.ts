@@ -1,10 +1,11 @@
 /** Facts in memory, whichever way they came: read from files, or from the object that a record names. */
 import type { z } from 'zod';
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
+import type { ExceptionsFile } from './exceptions.ts';
 import { withOwners } from './owners.ts';
 import type { CalendarFile, Catalogue, Directory, InventoryFact, inventoryFileSchema, UsageFile } from './schemas.ts';
 
-export const FACT_KINDS = ['inventory', 'catalogue', 'directory', 'usage', 'calendar'] as const;
+export const FACT_KINDS = ['inventory', 'catalogue', 'directory', 'usage', 'calendar', 'exceptions'] as const;
 export type FactKind = (typeof FACT_KINDS)[number];
 
 /** The documents themselves: what a decision's evidence names by digest. */
@@ -16,6 +17,8 @@ export interface FactsValue {
   readonly usage: UsageFile | null;
   /** null: no maintenance calendar is kept. */
   readonly calendar: CalendarFile | null;
+  /** Absent: no exceptions are kept. */
+  readonly exceptions?: ExceptionsFile;
 }
 
 /** Facts as they were at one moment. Never changed: another load gives another object. */
@@ -26,6 +29,7 @@ export interface Facts {
   readonly directory: Directory;
   readonly usage: UsageFile | null;
   readonly calendar: CalendarFile | null;
+  readonly exceptions: ExceptionsFile | null;
   readonly loadedAtMs: number;
   readonly value: FactsValue;
   /** sha256 of each document's RFC 8785 bytes: comments and spelling aside, the same facts have the same digest. */
@@ -41,10 +45,12 @@ export function factsOf(value: FactsValue, nowMs: number): Facts {
     directory: value.directory,
     usage: value.usage,
     calendar: value.calendar,
+    exceptions: value.exceptions ?? null,
     loadedAtMs: nowMs,
     value,
     digests: {
       inventory: digest(value.inventory), catalogue: digest(value.catalogue), directory: digest(value.directory), usage: digest(value.usage), calendar: digest(value.calendar),
+      exceptions: digest(value.exceptions ?? null),
     },
   };
 }

@@ -35,6 +35,7 @@ export const LINT_KINDS: Readonly<Record<LintCode, LintKind>> = {
   'unknown-person': { level: 'medium', risk: 'NHI1', why: 'Who is not in the directory approves nothing.', solution: 'Add the person to the directory, or correct the name.' },
   'unknown-team': { level: 'medium', risk: 'NHI1', why: 'Who is in no team answers for nothing.', solution: 'Add the team to the directory, or name another.' },
   'unknown-connector': { level: 'low', risk: 'NHI5', why: 'Nothing can be asked for there: the name is probably misspelt.', solution: 'Correct the name, or catalogue what there is.' },
+  'unknown-nhi': { level: 'low', risk: 'NHI5', why: 'An exception for it lets nothing through: the id is probably misspelt, or it is gone.', solution: 'Correct the id, or take the exception out.' },
   'third-party-ambiguous': { level: 'low', risk: 'NHI3', why: 'Offboarding either organisation takes back what the other holds.', solution: 'Spell one organisation one way.' },
   'fallback-owner': { level: 'low', risk: 'NHI1', why: 'Somebody answers for it who perhaps does not know it.', solution: 'Find out whose it is, and name them as owner.' },
   'no-backup-owner': { level: 'low', risk: 'NHI1', why: 'While the owner is away nobody else can approve.', solution: 'Name a backup owner.' },

@@ -5,6 +5,7 @@ import type { z } from 'zod';
 import { JsonError, parseStrict } from '../../ledger/index.ts';
 import { duplicates, type Duplicate } from './check.ts';
 import { FactsError, FILE_BYTES_MAX, ISSUES_MAX, type FactsIssue } from './facts-error.ts';
+import { exceptionsFileSchema } from './exceptions.ts';
 import { factsOf, type Facts, type FactsValue } from './facts.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema, type UsageFile } from './schemas.ts';
 import { openUsageRows, usageFormat, type UsageFormat } from './usage-rows.ts';
@@ -21,13 +22,14 @@ export interface FactText {
 /** Of rows, which are folded as they come. */
 const ROWS_BYTES_MAX = 256 * 1024 * 1024;
 
-/** The path of each file; usage and calendar need not be kept. */
+/** The path of each file; usage, calendar and exceptions need not be kept. */
 export interface FactFiles {
   readonly inventory: string;
   readonly catalogue: string;
   readonly directory: string;
   readonly usage?: string | undefined;
   readonly calendar?: string | undefined;
+  readonly exceptions?: string | undefined;
 }
 
 export interface FactTexts {
@@ -36,6 +38,7 @@ export interface FactTexts {
   readonly directory: FactText;
   readonly usage: FactText | null;
   readonly calendar?: FactText | null;
+  readonly exceptions?: FactText | null;
 }
 
 /**
@@ -53,10 +56,10 @@ export async function loadFacts(files: FactFiles, nowMs: number): Promise<Facts>
   };
   const optional = (name: string | undefined): Promise<FactText | null> => (name === undefined ? Promise.resolve(null) : read(name));
   const [inventory, catalogue, directory] = await Promise.all([read(files.inventory), read(files.catalogue), read(files.directory)]);
-  const calendar = await optional(files.calendar);
+  const [calendar, exceptions] = [await optional(files.calendar), await optional(files.exceptions)];
   const format = files.usage === undefined ? null : usageFormat(files.usage);
-  if (format === null) return parseFacts({ inventory, catalogue, directory, usage: await optional(files.usage), calendar }, nowMs);
-  return factsOf({ ...parseTexts({ inventory, catalogue, directory, usage: null, calendar }), usage: await readUsageRows(files.usage!, format, nowMs) }, nowMs);
+  if (format === null) return parseFacts({ inventory, catalogue, directory, usage: await optional(files.usage), calendar, exceptions }, nowMs);
+  return factsOf({ ...parseTexts({ inventory, catalogue, directory, usage: null, calendar, exceptions }), usage: await readUsageRows(files.usage!, format, nowMs) }, nowMs);
 }
 
 /** The facts in these texts. @throws FactsError `malformed` */
@@ -64,13 +67,14 @@ export function parseFacts(texts: FactTexts, nowMs: number): Facts {
   return factsOf(parseTexts(texts), nowMs);
 }
 
-function parseTexts({ inventory, catalogue, directory, usage, calendar = null }: FactTexts): FactsValue {
+function parseTexts({ inventory, catalogue, directory, usage, calendar = null, exceptions = null }: FactTexts): FactsValue {
   return {
     inventory: parseFile(inventory, inventoryFileSchema),
     catalogue: parseFile(catalogue, catalogueSchema),
     directory: parseFile(directory, directorySchema),
     usage: usage === null ? null : parseFile(usage, usageFileSchema),
     calendar: calendar === null ? null : parseFile(calendar, calendarSchema),
+    ...(exceptions === null ? {} : { exceptions: parseFile(exceptions, exceptionsFileSchema) }),
   };
 }
 

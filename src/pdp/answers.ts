@@ -12,6 +12,7 @@ export function asDecision(value: unknown): Decision {
   const { approvers } = decision.obligations;
   if (decision.effect === 'needsApproval' && approvers === null) throw new EngineFault('malformed-result', 'needsApproval without approvers');
   if (decision.effect === 'allow' && approvers !== null) throw new EngineFault('malformed-result', 'allow with approvers');
+  if (decision.effect === 'allow' && decision.exceptions !== undefined) throw new EngineFault('malformed-result', 'allow by an exception');
   return decision;
 }
 

@@ -5,6 +5,7 @@ import { isRunning } from '../change/extension.ts';
 import { stepOf, type ChangeState, type Extension } from '../change/state.ts';
 import { freezes, HORIZON_MS, occurrences } from '../facts/calendar.ts';
 import { entitlementKey } from '../facts/check.ts';
+import { exceptionsOf } from '../facts/exceptions.ts';
 import type { Facts } from '../facts/facts.ts';
 import type { Catalogue, Directory, InventoryFact } from '../facts/schemas.ts';
 import { planDigest, type Plan, type TargetState } from '../protocol/plan.ts';
@@ -54,7 +55,8 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
   const { before, facts, nowMs, parent, plan, state } = question;
   const { request } = state;
   const nhi = facts.inventory.get(request.subject) ?? null;
-  const owners = [nhi?.owner, nhi?.backupOwner].filter((owner) => owner !== undefined);
+  const exceptions = facts.exceptions === null ? null : exceptionsOf(facts.exceptions, request.subject);
+  const owners = [nhi?.owner, nhi?.backupOwner, ...(exceptions ?? []).map(({ owner }) => owner)].filter((owner) => owner !== undefined);
   return {
     v: 1,
     phase: question.phase,
@@ -91,6 +93,7 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
       ageMs: nowMs - facts.loadedAtMs,
       calendar: calendarPart(question, nhi),
       locks: question.locks.map(({ lockId, reason }) => ({ lockId, reason })).sort((a, b) => (a.lockId < b.lockId ? -1 : 1)).slice(0, LOCKS_MAX),
+      ...(exceptions === null ? {} : { exceptions }),
     },
   };
 }

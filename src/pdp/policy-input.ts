@@ -3,6 +3,7 @@
  * because an undefined reference in Rego is not a denial.
  */
 import { z } from 'zod';
+import { EXCEPTIONS_ASKED_MAX, exceptionAskedSchema } from '../facts/exceptions.ts';
 import { inventoryFactSchema, catalogueSchema, directorySchema } from '../facts/schemas.ts';
 import { controlSchema, reasonSchema, requirementSchema } from '../protocol/decision.ts';
 import { stepActionSchema } from '../protocol/plan.ts';
@@ -106,6 +107,8 @@ export const changeInputSchema = z.strictObject({
       .nullable(),
     /** Locks that cover the identity or the connector now. */
     locks: z.array(z.strictObject({ lockId: z.string(), reason: plainTextSchema(500) })).max(64),
+    /** Those for the subject, whether they hold or not. Absent: none are kept. */
+    exceptions: z.array(exceptionAskedSchema).max(EXCEPTIONS_ASKED_MAX).optional(),
   }),
 });
 export type ChangeInput = z.infer<typeof changeInputSchema>;

@@ -54,6 +54,16 @@ export const escalationSchema = z.strictObject({
 });
 export type Escalation = z.infer<typeof escalationSchema>;
 
+/** An exception that took a denial away: by that alone nothing is allowed. */
+export const exceptionUsedSchema = z.strictObject({
+  id: plainTextSchema(64),
+  /** The code of the reason that does not deny for it. */
+  rule: reasonSchema.shape.code,
+  owner: personIdSchema,
+  until: timeSchema,
+});
+export type ExceptionUsed = z.infer<typeof exceptionUsedSchema>;
+
 export const decisionSchema = z.strictObject({
   effect: z.enum(['deny', 'needsApproval', 'allow']),
   reasons: z.array(reasonSchema).min(1).max(64),
@@ -75,6 +85,8 @@ export const decisionSchema = z.strictObject({
     counterOffer: counterOfferSchema.nullable(),
   }),
   controls: z.array(controlSchema).max(128),
+  /** Absent: no exception took anything away. */
+  exceptions: z.array(exceptionUsedSchema).min(1).max(32).optional(),
 });
 export type Decision = z.infer<typeof decisionSchema>;
 

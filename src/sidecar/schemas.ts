@@ -112,6 +112,8 @@ export const changeViewSchema = z.strictObject({
       excess: z.array(entitlementSchema),
       counterOffer: counterOfferSchema.nullable(),
       controls: decisionSchema.shape.controls,
+      /** Exceptions that took a denial away; absent: none did. */
+      exceptions: decisionSchema.shape.exceptions,
     })
     .nullable(),
   /** The strictest of every decision so far. */

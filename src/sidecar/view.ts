@@ -35,7 +35,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
     planDigest: state.planDigest,
     decision: decision === null ? null : {
       effect: decision.effect, reasons: decision.reasons, excess: decision.entitlements.excess, counterOffer: decision.entitlements.counterOffer,
-      controls: decision.controls,
+      controls: decision.controls, ...(decision.exceptions === undefined ? {} : { exceptions: decision.exceptions }),
     },
     requirement: state.requirement,
     approvals: state.approvals.map(({ approval, statement, seq }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, record: seq })),

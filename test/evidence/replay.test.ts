@@ -126,6 +126,7 @@ describe('a sidecar that lies', () => {
     ['no owner', (input) => ({ ...input, facts: { ...input.facts, nhi: null } }), /another facts\.nhi than/],
     ['a catalogue of its own', (input) => ({ ...input, facts: { ...input.facts, catalogue: { v: 1, entitlements: [], purposes: [] } } }), /another facts\.catalogue than/],
     ['people of its own', (input) => ({ ...input, facts: { ...input.facts, directory: { v: 1, people: [], teams: [] } } }), /another facts\.directory than/],
+    ['an exception of its own', (input) => ({ ...input, facts: { ...input.facts, exceptions: [{ id: 'mine', rule: 'exceeds-purpose', subject: PREVIEW.subject, owner: 'person:wei', fromMs: 0, untilMs: 1 }] } }), /another facts\.exceptions than/],
     ['nothing held', (input) => ({ ...input, held: ['role:admin'] }), /another held than/],
     ['the other phase', (input) => ({ ...input, phase: input.phase === 'request' ? 'dispatch' : 'request' }), /another phase than/],
   ])('about %s in the question is caught', async (_what, twist, message) => {

@@ -59,6 +59,12 @@ const CASES: readonly Case[] = [
   { title: 'a decision before dispatch about another plan', code: 'plan-digest-mismatch', change: upTo('policy.decided', 1, editing('policy.decided', (event) => withBody(event, { planDigest: otherDigest }), 1)) },
   { title: 'a plan that gives more than was asked for', code: 'plan-not-requested', beats: () => widerPlan().beats },
   { title: 'a requirement that forgot its approvers', code: 'requirement-shrunk', change: upTo('policy.decided', 0, editing('policy.decided', (event) => withBody(event, { requirement: { approvers: null, proofClass: 'session' } }))) },
+  {
+    title: 'a decision that an exception alone allows', code: 'exception-unapproved',
+    change: upTo('policy.decided', 0, editing('policy.decided', (event) => withBody(event, {
+      decision: { ...event.body.decision, effect: 'allow', exceptions: [{ id: 'billing', rule: 'exceeds-purpose', owner: 'person:wei', until: formatTime(START_MS + 60_000) }] },
+    }))),
+  },
   { title: 'a step that was authorised under less than was decided', code: 'requirement-shrunk', change: editing('step.authorised', (event) => withBody(event, { requirement: { approvers: null, proofClass: 'session' } }), 1) },
   { title: 'a step without a decision right before it', code: 'not-decided', change: without('policy.decided', 1) },
   { title: 'a step long after its decision', code: 'stale-decision', change: upTo('step.authorised', 1, editing('step.authorised', shift(31_000), 1)) },

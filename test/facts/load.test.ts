@@ -41,10 +41,15 @@ freezes:
   - {id: year-end, timeZone: Europe/Berlin, from: 2026-12-18T18:00, until: 2027-01-04T06:00}
 `;
 
-function parse(texts: Partial<Record<'inventory' | 'catalogue' | 'directory' | 'usage' | 'calendar', string>>): Facts {
-  const named = { inventory: INVENTORY, catalogue: CATALOGUE, directory: DIRECTORY, usage: USAGE, calendar: CALENDAR, ...texts };
+const EXCEPTIONS = `v: 1
+exceptions:
+  - {id: a-excess, rule: exceeds-purpose, subject: nhi:prod/a, reason: until it is cut in two, owner: person:ana, from: 2026-11-23, until: 2027-02-21}
+`;
+
+function parse(texts: Partial<Record<'inventory' | 'catalogue' | 'directory' | 'usage' | 'calendar' | 'exceptions', string>>): Facts {
+  const named = { inventory: INVENTORY, catalogue: CATALOGUE, directory: DIRECTORY, usage: USAGE, calendar: CALENDAR, exceptions: EXCEPTIONS, ...texts };
   const file = (name: keyof typeof named): { name: string; text: string } => ({ name: `${name}.yaml`, text: named[name] });
-  return parseFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage'), calendar: file('calendar') }, NOW_MS);
+  return parseFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage'), calendar: file('calendar'), exceptions: file('exceptions') }, NOW_MS);
 }
 function errorOf(texts: Parameters<typeof parse>[0]): FactsError {
   try {
@@ -57,7 +62,7 @@ function errorOf(texts: Parameters<typeof parse>[0]): FactsError {
 }
 
 test('the example facts load, and nothing in them leads nowhere', async () => {
-  const facts = await exampleFacts({ calendar: true });
+  const facts = await exampleFacts({ calendar: true, exceptions: true });
   expect([...facts.inventory.keys()]).toContain('nhi:prod/ci-deployer');
   expect(facts.loadedAtMs).toBe(NOW_MS);
   expect(lintFacts(facts.value)).toEqual([]);
@@ -69,6 +74,21 @@ test('the same facts have the same digest, whatever their spelling', () => {
   expect(respelt.digests).toEqual(facts.digests);
   expect(facts.digests.directory).toBe(digestOf(canonicalBytes(facts.value.directory)));
   expect(parse({ directory: DIRECTORY.replace('Ana', 'Ann') }).digests.directory).not.toBe(facts.digests.directory);
+});
+
+test('exceptions have a digest of their own, and where none are kept there is nothing of them on record', () => {
+  const facts = parse({});
+  expect(facts.digests.exceptions).toBe(digestOf(canonicalBytes(facts.value.exceptions!)));
+  const { exceptions: _left, ...value } = facts.value;
+  const without = factsOf(value, NOW_MS);
+  expect([without.exceptions, without.digests.exceptions, Object.hasOwn(without.value, 'exceptions')]).toEqual([null, null, false]);
+});
+
+test('an exception for nobody, or of nobody who is active, is warned of', () => {
+  const warned = (text: string): string[] => lintFacts(parse({ exceptions: text }).value).map(({ code, about }) => `${code} ${about}`);
+  expect(warned(EXCEPTIONS)).toEqual([]);
+  expect(warned(EXCEPTIONS.replace('subject: nhi:prod/a', 'subject: nhi:prod/b'))).toEqual(['unknown-nhi a-excess']);
+  expect(warned(EXCEPTIONS.replace('owner: person:ana', 'owner: person:bob'))).toEqual(['unknown-person a-excess']);
 });
 
 test('facts without usage and calendar have none, and their value can be put on record', () => {
@@ -129,6 +149,16 @@ test.each<[string, Parameters<typeof parse>[0], RegExp]>([
   ['a freeze that ends before it begins', { calendar: CALENDAR.replace('until: 2027-01-04', 'until: 2026-01-04') }, /^calendar\.yaml:6: \/freezes\/0\/until: .* is not after/],
   ['a freeze from a day that is none', { calendar: CALENDAR.replace('from: 2026-12-18T', 'from: 2026-12-32T') }, /^calendar\.yaml:6: \/freezes\/0\/from: 2026-12-32T18:00 is not a day/],
   ['a freeze until a time that clocks skip', { calendar: CALENDAR.replace('until: 2027-01-04T06:00', 'until: 2027-03-28T02:00') }, /^calendar\.yaml:6: \/freezes\/0\/until: .* does not exist/],
+  ['an exception twice', { exceptions: EXCEPTIONS + EXCEPTIONS.slice(EXCEPTIONS.indexOf('  - ')) }, /^exceptions\.yaml:4: \/exceptions\/1: a-excess is here twice/],
+  ['an exception of more than ninety days', { exceptions: EXCEPTIONS.replace('until: 2027-02-21', 'until: 2027-02-22') }, /^exceptions\.yaml:3: \/exceptions\/0\/until: 2027-02-22 is more than 90 days after 2026-11-23/],
+  ['an exception without an end', { exceptions: EXCEPTIONS.replace(', until: 2027-02-21', '') }, /^exceptions\.yaml:3: \/exceptions\/0\/until: /],
+  ['an exception that ends as it begins', { exceptions: EXCEPTIONS.replace('until: 2027-02-21', 'until: 2026-11-23') }, /^exceptions\.yaml:3: \/exceptions\/0\/until: 2026-11-23 is not after 2026-11-23/],
+  ['an exception until a day that is none', { exceptions: EXCEPTIONS.replace('until: 2027-02-21', 'until: 2027-02-29') }, /^exceptions\.yaml:3: \/exceptions\/0\/until: 2027-02-29 is not a day/],
+  ['an exception until a time', { exceptions: EXCEPTIONS.replace('until: 2027-02-21', 'until: 2027-02-21T00:00') }, /^exceptions\.yaml:3: \/exceptions\/0\/until: a date such as/],
+  ['an exception for everybody', { exceptions: EXCEPTIONS.replace('subject: nhi:prod/a', 'subject: "*"') }, /^exceptions\.yaml:3: \/exceptions\/0\/subject: /],
+  ['an exception from everything', { exceptions: EXCEPTIONS.replace('rule: exceeds-purpose', 'rule: "*"') }, /^exceptions\.yaml:3: \/exceptions\/0\/rule: /],
+  ['an exception of a team', { exceptions: EXCEPTIONS.replace('owner: person:ana', 'owner: security') }, /^exceptions\.yaml:3: \/exceptions\/0\/owner: /],
+  ['an exception without a reason', { exceptions: EXCEPTIONS.replace('reason: until it is cut in two, ', '') }, /^exceptions\.yaml:3: \/exceptions\/0\/reason: /],
   ['a control character', { directory: DIRECTORY.replace('name: Ana', 'name: "A\\u001b[2Jna"') }, /^directory\.yaml:3: \/people\/0\/name: /],
 ])('facts with %s are refused, with the place', (_what, texts, message) => {
   const error = errorOf(texts);

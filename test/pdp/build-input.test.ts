@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { canonicalText } from '../../ledger/index.ts';
-import { factsOf } from '../../src/facts/load.ts';
+import { factsOf, type Facts } from '../../src/facts/load.ts';
 import { buildChangeInput, conveyedBy } from '../../src/pdp/build-input.ts';
 import { changeInputSchema } from '../../src/pdp/policy-input.ts';
 import { HORIZON_MS } from '../../src/facts/calendar.ts';
@@ -31,6 +31,20 @@ test('the question holds the people who could matter, under all their ids, and n
 test('a person’s other ids are found from either side of the link', () => {
   const { people } = questionOf(facts, GRANT, ['person:ana-adm']).facts.directory;
   expect(people.map((person) => person.id)).toContain('person:ana');
+});
+
+const EXCEPTION = { id: 'deploy-excess', rule: 'exceeds-purpose', subject: GRANT.subject, reason: 'until the deploy is cut in two', owner: 'person:mallory', from: '2026-11-23', until: '2026-12-23' };
+const excepting = (...exceptions: (typeof EXCEPTION)[]): Facts => factsOf({ ...facts.value, exceptions: { v: 1, exceptions } }, NOW_MS);
+
+test('the question holds the exceptions for its subject, over or to come as well, without their prose, and who owns them', () => {
+  const over = { ...EXCEPTION, id: 'before', from: '2026-01-01', until: '2026-02-01' };
+  const asked = questionOf(excepting(EXCEPTION, { ...EXCEPTION, id: 'other', subject: PROVISION.subject }, over), GRANT, ['nhi:prod/ci-deployer']);
+  expect(asked.facts.exceptions).toEqual([
+    { id: 'before', rule: 'exceeds-purpose', subject: GRANT.subject, owner: 'person:mallory', fromMs: Date.parse('2026-01-01T00:00:00.000Z'), untilMs: Date.parse('2026-02-01T00:00:00.000Z') },
+    { id: 'deploy-excess', rule: 'exceeds-purpose', subject: GRANT.subject, owner: 'person:mallory', fromMs: Date.parse('2026-11-23T00:00:00.000Z'), untilMs: Date.parse('2026-12-23T00:00:00.000Z') },
+  ]);
+  expect(asked.facts.directory.people.map(({ id }) => id)).toContain('person:mallory');
+  expect(Object.hasOwn(questionOf(facts, GRANT, ['nhi:prod/ci-deployer']).facts, 'exceptions')).toBe(false);
 });
 
 test('the order of files and of what was read does not show in the question', () => {

@@ -45,6 +45,7 @@ const CRAFTED: [string, Crafted, string, RegExp][] = [
   ['no reasons', { result: set(decision.replace(/"reasons":\[[^\]]*\]/, '"reasons":[]')) }, 'malformed-result', /\/reasons/],
   ['an approval by nobody in particular', { result: set(decision.replace('"allow"', '"needsApproval"')) }, 'malformed-result', /without approvers/],
   ['an allow that names approvers', { result: set(decision.replace('"approvers":null', '"approvers":"person:ana"')) }, 'malformed-result', /with approvers/],
+  ['an allow by an exception', { result: set(decision.replace('"controls":[]', '"controls":[],"exceptions":[{"id":"a","rule":"exceeds-purpose","owner":"person:ana","until":"2026-12-01T00:00:00.000Z"}]')) }, 'malformed-result', /allow by an exception/],
   ['a lease of a fraction', { result: set(decision.replace('"maxLeaseSeconds":null', '"maxLeaseSeconds":0.5')) }, 'malformed-result', /maxLeaseSeconds/],
   ['a text of 10 MB', { trick: 'flood' }, 'result-too-large', /more than 1048576/],
   ['a thrown string', { trick: 'abort' }, 'policy-threw', /aborted on purpose/],

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readCases, type PolicyCase } from '../../src/cli/policy-cases.ts';
+import { readPolicyCodes } from '../../src/cli/policy-codes.ts';
 import { readBundle, type Entrypoint } from '../../src/pdp/bundle.ts';
 import { createEvaluator, type Evaluator } from '../../src/pdp/evaluator.ts';
 import { approversNamed, isSatisfied, PROOF_CLASSES, type Decision } from '../../src/protocol/decision.ts';
@@ -91,6 +92,59 @@ test('a question that lacks something has an answer all the same', () => {
     for (const one of cases) for (const path of members(one.input)) expect(ask(policy, entrypoint, spoilt(one.input, path, LEFT_OUT))).toBeTypeOf('object');
   }
 });
+
+const decides = files.filter(({ entrypoint }) => entrypoint === 'access/decide').flatMap((file) => file.cases);
+const codes = (await readPolicyCodes(ROOT)).map(({ code }) => code);
+
+/** The case with an exception from every rule that there is, whose owner nobody is asked for otherwise. */
+function excepted(one: PolicyCase): Tree {
+  const input = structuredClone(one.input) as { nowMs: number; change: { subject: string }; facts: Tree & { directory: { people: object[] } } };
+  input.facts.directory.people.push({ id: 'person:xenia', name: 'Xenia', active: true, linked: [] });
+  input.facts['exceptions'] = codes.map((rule) => ({ id: rule, rule, subject: input.change.subject, owner: 'person:xenia', fromMs: input.nowMs - 1, untilMs: input.nowMs + 1 }));
+  return input;
+}
+
+test('with an exception from every rule nothing that is denied is allowed, and what is not denied is as it was', () => {
+  const letThrough = decides.filter((one) => !('exceptions' in (one.input['facts'] as Tree))).flatMap((one) => {
+    const [before, after] = [ask(policy, 'access/decide', one.input), ask(policy, 'access/decide', excepted(one))];
+    const taken = after.exceptions?.map(({ rule }) => rule) ?? [];
+    if (before.effect !== 'deny' || taken.length === 0) {
+      expect(after, one.title).toEqual(before);
+      return [];
+    }
+    expect(after.effect, one.title).not.toBe('allow');
+    if (after.effect === 'deny') return [];
+    const { approvers } = after.obligations!;
+    const others = approversNamed(approvers).filter((person) => person !== 'person:xenia');
+    expect(isSatisfied(approvers!, new Set(others)), `${one.title}: without the owner of the exception`).toBe(false);
+    for (const alone of others) expect(isSatisfied(approvers!, new Set(['person:xenia', alone])), `${one.title}: by ${alone} alone`).toBe(false);
+    return before.reasons!.map(({ code }) => code);
+  });
+  expect([...new Set(letThrough)].sort()).toEqual(EXCEPTABLE);
+});
+
+/** What people may let through for a time; anything else is in `access.exceptions.untouchable`. */
+const EXCEPTABLE = [
+  'credential-too-long', 'environment-mismatch', 'exceeds-purpose', 'human-use', 'lease-too-long', 'purpose-not-declared', 'standing-not-allowed', 'third-party-critical', 'toxic-combination',
+];
+
+test('of every rule that denies a change it is said whether an exception may be made from it', async () => {
+  const denying = (await readPolicyCodes(ROOT)).filter(({ rule }) => /\.(deny|unexplained)$/.test(rule) && !rule.startsWith('access.verification.'));
+  const untouchable = /^untouchable := \{([^}]+)\}/m.exec(readFileSync(join(ROOT, 'policy', 'access', 'exceptions', 'exceptions.rego'), 'utf8'))![1]!;
+  const named = [...untouchable.matchAll(/"([^"]+)"/g)].map((match) => match[1]!);
+  expect(denying.filter(({ exceptable }) => exceptable === true).map(({ code }) => code)).toEqual(EXCEPTABLE);
+  expect([...EXCEPTABLE, ...named].sort()).toEqual([...denying.map(({ code }) => code), 'unlabelled'].sort());
+});
+
+test('an exception that is not whole takes nothing away', () => {
+  const one = decides.find(({ title }) => title === EXCEPTED)!;
+  for (const member of ['id', 'rule', 'subject', 'owner', 'fromMs', 'untilMs']) {
+    for (const spoil of [LEFT_OUT, OTHER_TYPE, () => null, () => ({})]) {
+      expect(ask(policy, 'access/decide', spoilt(one.input, ['facts', 'exceptions', '0', member], spoil)).effect, member).toBe('deny');
+    }
+  }
+});
+const EXCEPTED = 'More than the purpose needs, by an exception that holds';
 
 const data = JSON.parse(image.data) as Tree;
 test('there is something to decide by', () => {

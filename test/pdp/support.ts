@@ -43,10 +43,10 @@ export async function copiedBundle(): Promise<string> {
   return directory;
 }
 
-/** Without a calendar, where no change needs a window; or with it. */
-export function exampleFacts(options: { readonly calendar?: boolean } = {}): Promise<Facts> {
+/** Without a calendar, where no change needs a window, and without exceptions; or with them. */
+export function exampleFacts(options: { readonly calendar?: boolean; readonly exceptions?: boolean } = {}): Promise<Facts> {
   const file = (name: string): string => join(ROOT, 'examples', 'facts', `${name}.yaml`);
-  return loadFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage'), ...(options.calendar === true ? { calendar: file('calendar') } : {}) }, NOW_MS);
+  return loadFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage'), ...(options.calendar === true ? { calendar: file('calendar') } : {}), ...(options.exceptions === true ? { exceptions: file('exceptions') } : {}) }, NOW_MS);
 }
 
 export const RECIPIENT = 'age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p';

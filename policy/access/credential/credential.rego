@@ -37,6 +37,7 @@ approvable if data.limits.longLivedCredential[input.facts.nhi.riskTier] == "appr
 # description: A new credential ends within the time that the identity's risk tier may have one for, where people may not approve a longer one.
 # custom:
 #   code: credential-too-long
+#   exceptable: true
 #   message: "A new credential at tier {riskTier} may not live as long as this, or without an end."
 #   solution: Ask for the counter-offer's lease, or for a grant to the account that is there.
 #   controls:

@@ -76,6 +76,7 @@ declared if input.change.purpose in input.facts.nhi.purposes
 # description: An identity may claim only the purposes that its inventory entry lists.
 # custom:
 #   code: purpose-not-declared
+#   exceptable: true
 #   message: "{subject} has not declared the purpose {purpose}."
 #   solution: Have the owner add the purpose to the identity's inventory entry.
 #   controls:
@@ -191,6 +192,7 @@ deny contains lib.said(rego.metadata.chain()) if not one_target
 # description: An identity of one environment gets nothing in another, and its id, its inventory entry and what is asked for or rotated agree on which.
 # custom:
 #   code: environment-mismatch
+#   exceptable: true
 #   message: "{subject} belongs to the environment {environment}; the request reaches into another."
 #   solution: Use an identity of the environment that the entitlement is in.
 #   controls:
@@ -248,6 +250,7 @@ machine_only if {
 # description: An identity that people use, or whose credential a person keeps, gets no more access.
 # custom:
 #   code: human-use
+#   exceptable: true
 #   message: "{subject} is used by people, or its credential is kept by one."
 #   solution: Give the people access of their own and end the human use of this identity.
 #   controls:

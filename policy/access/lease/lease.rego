@@ -80,6 +80,7 @@ weighable if {
 # description: A lease is at least a second, and no longer than the purpose and the identity's risk tier allow.
 # custom:
 #   code: lease-too-long
+#   exceptable: true
 #   message: "A lease of {leaseSeconds} s is not within the {leaseSecondsMax} s that {purpose} may have at tier {riskTier}."
 #   solution: Ask for the counter-offer's lease, and for an extension when it is needed.
 #   controls:
@@ -100,6 +101,7 @@ deny contains lib.said(rego.metadata.chain()) if {
 # description: Access without an end is given only where both the purpose and the identity's risk tier allow it.
 # custom:
 #   code: standing-not-allowed
+#   exceptable: true
 #   message: "{purpose} may not stand at tier {riskTier}; the longest lease is {leaseSecondsMax} s."
 #   solution: Ask for a lease.
 #   controls:

@@ -27,6 +27,7 @@ excess := [asked |
 # description: The privileges asked for must all be among those that the declared purpose needs.
 # custom:
 #   code: exceeds-purpose
+#   exceptable: true
 #   message: "The request asks for more than the purpose {purpose} needs."
 #   solution: Ask for the counter-offer, or have what the purpose needs changed in the catalogue.
 #   controls:

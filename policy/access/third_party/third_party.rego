@@ -34,6 +34,7 @@ modest if {
 # description: An identity of a third party is given nothing whose rank is critical, whoever would approve it.
 # custom:
 #   code: third-party-critical
+#   exceptable: true
 #   message: "{subject} is a third party's, and what it asks for is critical."
 #   solution: Have an identity of your own do it, or offer the third party something smaller.
 #   controls:

@@ -76,6 +76,7 @@ harmless if {
 # description: What is asked for and what the account holds are not, together, a combination that policy lists as toxic.
 # custom:
 #   code: toxic-combination
+#   exceptable: true
 #   message: "What is asked for and what the account holds may not be held together."
 #   solution: Ask with another identity, or have what is held taken back first.
 #   controls:
