@@ -14,6 +14,7 @@ import { checkApproved, queryFor } from './check-decision.ts';
 import type { Extensions } from './check-extension.ts';
 import type { Locks } from './check-lock.ts';
 import type { Cases } from './check-offboarding.ts';
+import { checkRests } from './check-redecision.ts';
 import { checkCutover, isUndoneAfterCutover, isUndoneInUse } from './check-rotation.ts';
 import type { Targets } from './check-target.ts';
 import { checkInWindow } from './check-window.ts';
@@ -157,6 +158,8 @@ function checkRevoke(believed: Believed, { state }: Audited, event: ChangeEvent,
   const order = opened.value;
   if (event.actor !== order.orderedBy) return fault('wrong-actor', `a record by ${event.actor} of an order by ${order.orderedBy}`);
   if (body.stepId !== revokeStepId(event.changeId) || order.log !== believed.logId || order.changeId !== event.changeId) return fault('order-mismatch', 'the order is about another change');
+  const rests = checkRests(state, event, body, order);
+  if (rests !== null) return rests;
   if (isUndoneAfterCutover(state, order)) return fault('undone-after-cutover', 'the new credential was ordered back after it had taken over, and by nobody');
   if (isUndoneInUse(state, order)) return fault('undone-in-use', 'a new login was ordered back that a consumer had moved over to, and by nobody');
   if (state.plan === null) return null;
