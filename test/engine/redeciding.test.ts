@@ -2,6 +2,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { LedgerRecord } from '../../ledger/index.ts';
 import { factsOf, type Facts } from '../../src/facts/facts.ts';
+import type { DraftWithObjects } from '../../src/evidence/record.ts';
 import { EngineFault, type Pdp } from '../../src/pdp/engine.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
 import type { Redecision } from '../../src/protocol/decision.ts';
@@ -79,6 +80,21 @@ describe('a lease that runs when facts change', () => {
     const pack = await told.verifyPackOf({ change: changeId });
     expect(pack.verdicts.filter(({ name }) => name === 'WORKFLOW' || name === 'REPLAY').map(({ status }) => status)).toEqual(['holds', 'holds']);
 
+    // An order by the sidecar that rests on nothing, on an answer that was left out, on another, or on one that takes nothing back.
+    const others: readonly ((draft: DraftWithObjects['draft']) => DraftWithObjects['draft'] | null)[] = [
+      (draft) => (draft.body['kind'] === 'revoke' ? { ...draft, body: Object.fromEntries(Object.entries(draft.body).filter(([name]) => name !== 'redecision')) } : draft),
+      (draft) => (draft.type === 'lease.redecided' ? null : draft),
+      (draft) => (draft.body['kind'] === 'revoke' ? { ...draft, body: { ...draft.body, redecision: `sha256:${'0'.repeat(64)}` } } : draft),
+      (draft) => (draft.type === 'lease.redecided' ? { ...draft, body: { ...draft.body, redecision: { ...(draft.body['redecision'] as object), effect: 'finding' } } } : draft),
+      (draft) => (draft.type === 'lease.redecided' ? { ...draft, body: { ...draft.body, held: { revokes: 6, leases: 6 } } } : draft),
+    ];
+    for (const edit of others) {
+      const forged = await told.rewritten(({ draft, objects }) => {
+        const edited = edit(draft);
+        return edited === null ? [] : { draft: edited, objects };
+      });
+      expect(verdictOf(await forged.verify({ replayer: null }), 'WORKFLOW')).toMatchObject({ status: 'fails', message: expect.stringContaining('no answer of policy’s on record says so') as string });
+    }
     const lied = await told.rewritten(askedOtherwise('lease.redecided', (input: ChangeInput) => ({ ...input, change: { ...input.change, purpose: 'deploy-orders' } })));
     expect(verdictOf(await lied.verify(), 'REPLAY')).toMatchObject({ status: 'fails', message: expect.stringMatching(/another change\.purpose/) as string });
   });
