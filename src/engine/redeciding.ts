@@ -175,8 +175,8 @@ export function createRedecider(context: EngineContext, options: RedecisionOptio
     held,
     async confirm(by, digest, comment) {
       const { changes, digest: now } = held();
-      if (changes.length === 0 || digest !== now) return { ok: false, code: 'held-changed', message: changes.length === 0 ? 'nothing waits for that' : `${changes.length} leases wait for it, which are others than were shown: look again` };
       if (!by.startsWith('person:') || changes.some((state) => !mayRevoke(by, state, context.facts()))) return { ok: false, code: 'not-allowed', message: `${by} may not revoke each of what waits` };
+      if (changes.length === 0 || digest !== now) return { ok: false, code: 'held-changed', message: changes.length === 0 ? 'nothing waits for that' : `${changes.length} leases wait for it, which are others than were shown: look again` };
       const done: { changeId: string; recorded: boolean }[] = [];
       const answers = await Promise.allSettled(changes.map((state) => revokeNow(context, state, by, comment)));
       for (const [index, answer] of answers.entries()) {
