@@ -158,11 +158,10 @@ function checkRevoke(believed: Believed, { state }: Audited, event: ChangeEvent,
   const order = opened.value;
   if (event.actor !== order.orderedBy) return fault('wrong-actor', `a record by ${event.actor} of an order by ${order.orderedBy}`);
   if (body.stepId !== revokeStepId(event.changeId) || order.log !== believed.logId || order.changeId !== event.changeId) return fault('order-mismatch', 'the order is about another change');
-  const rests = checkRests(state, event, body, order);
-  if (rests !== null) return rests;
   if (isUndoneAfterCutover(state, order)) return fault('undone-after-cutover', 'the new credential was ordered back after it had taken over, and by nobody');
   if (isUndoneInUse(state, order)) return fault('undone-in-use', 'a new login was ordered back that a consumer had moved over to, and by nobody');
-  if (state.plan === null) return null;
+  const rests = checkRests(state, event, body, order);
+  if (rests !== null || state.plan === null) return rests;
   // What its epoch is worth its executor knows; to take away needs none.
   const due = deriveRevokeOrder(state.plan, order.audience, parseTime(order.notBefore), order.cause, order.orderedBy, order.epoch);
   return due !== null && same(due, order) ? null : fault('order-mismatch', 'the order takes back something else than the change gave');
