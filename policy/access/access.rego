@@ -15,6 +15,7 @@ import data.access.facts
 import data.access.findings
 import data.access.lease
 import data.access.least_privilege
+import data.access.redecision
 import data.access.requester
 import data.access.third_party
 import data.access.verification
@@ -203,3 +204,12 @@ found := findings.proposed | findings.leave
 # title: What is to be proposed where a target is not as it is recorded?
 # entrypoint: true
 reconcile := {"propose": proposal, "reasons": lib.reasons(found), "controls": lib.controls(found)}
+
+# METADATA
+# title: Would what runs under this lease be given again?
+# entrypoint: true
+redecide := {
+	"effect": redecision.effect,
+	"reasons": lib.reasons(redecision.sayings),
+	"controls": lib.controls(redecision.sayings),
+}

@@ -19,6 +19,7 @@ import { decideEscalation } from './escalation.ts';
 import { whyNotExtendable } from './extension.ts';
 import { decideItem, decideWindow, windowClosed } from './decide-window.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
+import { decideRedecision, type Redecided } from './redecide.ts';
 import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, stillGives, type ChangeState } from './state.ts';
 
 /** The decision before dispatch must be this young when the ticket is authorised. */
@@ -53,6 +54,7 @@ export type Command =
   | { readonly type: 'recordDisarmed'; readonly by: string; readonly orderDigest: string }
   | { readonly type: 'recordReport'; readonly report: Report; readonly envelope: Dsse; readonly states: ReadonlyMap<string, TargetState>; readonly order: Dsse | null }
   | { readonly type: 'recordVerification'; readonly by: string; readonly verification: Verification; readonly provenance: Provenance }
+  | ({ readonly type: 'recordRedecision' } & Redecided)
   | { readonly type: 'orderRevoke'; readonly by: string; readonly order: Dsse; readonly comment: string | null }
   | { readonly type: 'acknowledgeDelivery'; readonly by: string; readonly ciphertext: string }
   | { readonly type: 'giveUpDelivery'; readonly by: string; readonly reason: string }
@@ -101,6 +103,8 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
       return decideReport(state, command, nowMs);
     case 'recordVerification':
       return decideVerification(state, command);
+    case 'recordRedecision':
+      return decideRedecision(state, command, nowMs);
     case 'orderRevoke':
       return decideRevoke(state, command);
     case 'acknowledgeDelivery':

@@ -3,7 +3,7 @@
  * is durable, it has happened. `docs/records.md` is generated from these schemas.
  */
 import { z } from 'zod';
-import { decisionSchema, ESCALATED_TO_MAX, provenanceSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
+import { decisionSchema, ESCALATED_TO_MAX, provenanceSchema, redecisionSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { planWindowSchema, type Plan, type TargetState } from '../protocol/plan.ts';
 import { proseSchema } from '../protocol/disclosure.ts';
 import { recordedRequestSchema } from '../protocol/request.ts';
@@ -27,7 +27,7 @@ const relayed = dsseSchema.optional();
 
 export const FINDING_CODES = [
   'policy-fault', 'revoke-overdue', 'revoke-failed', 'revoke-mismatch', 'step-stuck', 'verification-failed', 'log-rolled-back', 'rotation-stalled', 'caller-silent',
-  'offboarding-open',
+  'offboarding-open', 'lease-denied', 'lease-revoke-held',
 ] as const;
 export const findingCodeSchema = z.enum(FINDING_CODES);
 export type FindingCode = z.infer<typeof findingCodeSchema>;
@@ -88,7 +88,11 @@ export const changeEventBodies = {
       /** What takes it back, fixed by the first issue; null for a change that leaves nothing to take back. */
       lease: z.strictObject({ leaseId: leaseIdSchema, epoch: z.int().min(1), endsAt: timeSchema, order: dsseSchema }).nullable(),
     }),
-    z.strictObject({ kind: z.literal('revoke'), stepId: stepIdSchema, order: dsseSchema, comment }),
+    z.strictObject({
+      kind: z.literal('revoke'), stepId: stepIdSchema, order: dsseSchema, comment,
+      /** Where policy takes a lease back before its end: the input of the `lease.redecided` that it rests on. */
+      redecision: digestSchema.optional(),
+    }),
   ]),
   'step.claimed': z.strictObject({ report: dsseSchema }),
   'step.succeeded': z.strictObject({ report: dsseSchema }),
@@ -103,6 +107,14 @@ export const changeEventBodies = {
   'lease.extended': z.strictObject({ leaseId: leaseIdSchema, change: changeIdSchema, epoch: z.int().min(2), endsAt: timeSchema, order: dsseSchema }),
   /** The order of an earlier epoch is no longer armed where it would act without the sidecar. */
   'lease.disarmed': z.strictObject({ leaseId: leaseIdSchema, epoch: z.int().min(1), order: digestSchema }),
+  /**
+   * Policy was asked again about a lease that runs, and its answer is another than the last on record. `held`: of a `revoke` that waits for a person,
+   * since so many leases would be taken back at once, of so many; one that does not wait is ordered with it. The input is the object.
+   */
+  'lease.redecided': z.strictObject({
+    leaseId: leaseIdSchema, redecision: redecisionSchema, provenance: provenanceSchema,
+    held: z.strictObject({ revokes: z.int().min(1), leases: z.int().min(1) }).nullable(),
+  }),
   /** The access is gone: the target was tried or read. `order`: what was carried out, as its executor received it. */
   'lease.ended': z.strictObject({ report: dsseSchema, order: dsseSchema }),
   'state.read': z.strictObject({ report: dsseSchema }),

@@ -164,6 +164,8 @@ export interface ChangeState {
   /** Of an `extend` that was authorised. */
   readonly extension: Extension | null;
   readonly revokes: readonly EarlyRevoke[];
+  /** The last answer of policy's about the lease while it runs; null while that is that it is kept. */
+  readonly redecision: { readonly effect: 'revoke' | 'finding'; readonly codes: readonly string[]; readonly input: string; readonly isHeld: boolean } | null;
   readonly ended: RevokedReport | null;
   readonly delivery: { readonly seal: Seal; readonly status: 'sealed' | 'acknowledged' | 'undeliverable' } | null;
   /** Of an offboarding, by number. */
@@ -285,6 +287,11 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     }
     case 'lease.disarmed':
       return { ...base, superseded: base.superseded.filter(({ orderDigest }) => orderDigest !== event.body.order) };
+    case 'lease.redecided': {
+      const { redecision: { effect, reasons }, provenance: { input }, held } = event.body;
+      const codes = [...new Set(reasons.map(({ code }) => code))].sort();
+      return { ...base, redecision: effect === 'keep' ? null : { effect, codes, input, isHeld: held !== null } };
+    }
     case 'lease.ended':
       return afterEnd(base, readReport(event.body.report, 'revoked'));
     case 'entitlement.verified': {
@@ -344,7 +351,7 @@ function opened(event: ChangeEvent): ChangeState {
     changeId: event.changeId, name: 'requested', request: event.body.request, requester: event.body.requester, idempotency: event.body.idempotency === null ? null : { ...event.body.idempotency, reason: event.body.request.reason },
     parent: event.body.parent ?? null, adoptedFrom: null,
     revision: 1, requestedAtMs: event.atMs, ...NOT_PLANNED, requirement: NO_REQUIREMENT, escalation: null, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
-    act: null, ...NOT_TRIED, readAfter: null, lease: null, superseded: [], extension: null, revokes: [], ended: null, delivery: null, items: new Map(), findings: new Map(),
+    act: null, ...NOT_TRIED, readAfter: null, lease: null, superseded: [], extension: null, revokes: [], redecision: null, ended: null, delivery: null, items: new Map(), findings: new Map(),
     length: 1, lastSeq: event.seq, lastAtMs: event.atMs,
   };
 }

@@ -18,6 +18,7 @@ export const EVERY_RECORD = 'every';
 const RECORDED: readonly (readonly [rules: string, records: readonly string[]])[] = [
   ['access.verification.', ['entitlement.verified']],
   ['access.findings.', ['reconcile.proposed']],
+  ['access.redecision.', ['lease.redecided']],
   ['access.caller.note', ['policy.decided', 'entitlement.verified']],
   // What `access/schedule` says is not recorded; the window that it chose is in the plan, which the decision names.
   ['workflow.schedule.', ['policy.decided', 'window.opened']],

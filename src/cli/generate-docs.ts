@@ -19,7 +19,7 @@ import { tokensFileSchema } from '../identity/tokens.ts';
 import { notificationSchema } from '../notify/payload.ts';
 import { INPUTS, inputSchema, type InputName } from '../pdp/contract.ts';
 import { changeInputSchema, proposalSchema, reconcileInputSchema, scheduleSchema, verificationInputSchema } from '../pdp/policy-input.ts';
-import { decisionSchema, verificationSchema } from '../protocol/decision.ts';
+import { decisionSchema, redecisionSchema, verificationSchema } from '../protocol/decision.ts';
 import { discoveredPageSchema, discoveredReportSchema, discoverTicketSchema } from '../protocol/discovery.ts';
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
 import { lockStatementSchema } from '../protocol/lock.ts';
@@ -58,6 +58,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'decision': decisionSchema,
   'verification': verificationSchema,
   'schedule': scheduleSchema,
+  'redecision': redecisionSchema,
   'dsse': dsseSchema,
   'ticket': ticketSchema,
   'revoke-order': revokeOrderSchema,

@@ -46,7 +46,7 @@ export async function readPolicyCodes(root: string): Promise<PolicyCode[]> {
 }
 
 /** What the outcome of a rule is, by the last word of its name. */
-const MEANING: Record<string, string> = { deny: 'denies', permit: 'permits', pending: 'permits, with approval', note: 'is said beside', unexplained: 'denies', revoke: 'proposes to take it', disable: 'proposes to shut it out', leave: 'proposes nothing' };
+const MEANING: Record<string, string> = { deny: 'denies', permit: 'permits', pending: 'permits, with approval', note: 'is said beside', unexplained: 'denies', revoke: 'proposes to take it', disable: 'proposes to shut it out', leave: 'proposes nothing', keep: 'keeps a lease', unclear: 'is for a person' };
 
 /** The table of codes for the documentation, in Markdown. */
 export function renderPolicyCodes(codes: readonly PolicyCode[]): string {

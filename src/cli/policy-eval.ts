@@ -18,7 +18,7 @@ export interface EvalFlags {
   readonly explain?: boolean;
 }
 
-type Answer = Awaited<ReturnType<Pdp['decide' | 'schedule' | 'verify' | 'reconcile']>>;
+type Answer = Awaited<ReturnType<Pdp['decide' | 'schedule' | 'verify' | 'reconcile' | 'redecide']>>;
 
 interface Door {
   readonly schema: z.ZodType;
@@ -30,6 +30,7 @@ const DOORS: Readonly<Record<string, Door>> = {
   'access/schedule': { schema: changeInputSchema, ask: (pdp, input) => pdp.schedule(input as ChangeInput) },
   'access/verify': { schema: verificationInputSchema, ask: (pdp, input) => pdp.verify(input as VerificationInput) },
   'access/reconcile': { schema: reconcileInputSchema, ask: (pdp, input) => pdp.reconcile(input as ReconcileInput) },
+  'access/redecide': { schema: changeInputSchema, ask: (pdp, input) => pdp.redecide(input as ChangeInput) },
 };
 /** Its answer is one of the windows in the question: there is nothing to hold it to without them. */
 const WHOLE_ONLY = 'access/schedule';
@@ -37,7 +38,7 @@ const WHOLE_ONLY = 'access/schedule';
 export async function evaluate(session: Session, flags: EvalFlags): Promise<ExitCode> {
   const { out } = session;
   const door = Object.hasOwn(DOORS, flags.entrypoint) ? DOORS[flags.entrypoint]! : null;
-  if (door === null) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(flags.entrypoint)} is not an entrypoint`, next: 'access/decide, access/schedule, access/verify or access/reconcile' });
+  if (door === null) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(flags.entrypoint)} is not an entrypoint`, next: 'access/decide, access/schedule, access/verify, access/reconcile or access/redecide' });
   const place = policyPlace(session, flags.policy);
   const input = await inputFrom(session, flags.input);
   const seen = lookAt(input, door.schema);

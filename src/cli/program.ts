@@ -22,6 +22,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['identify'], load: async () => (await import('./identify.ts')).addIdentify },
   { names: ['lock'], load: async () => (await import('./lock.ts')).addLock },
   { names: ['erase'], load: async () => (await import('./erase.ts')).addErase },
+  { names: ['redecision'], load: async () => (await import('./redecision.ts')).addRedecision },
   { names: ['reconcile'], load: async () => (await import('./reconcile.ts')).addReconcile },
   { names: ['inventory'], load: async () => (await import('./inventory.ts')).addInventory },
   { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },

@@ -34,6 +34,20 @@ const limitsSchema = z
   })
   .prefault({});
 
+const leasesSchema = z
+  .strictObject({
+    /** Leases that run are decided on again when facts or policy have changed. */
+    redecision: z
+      .strictObject({
+        /** How often it is looked whether they have, in seconds; 0: never. */
+        everySeconds: secondsSchema(0, 3_600).default(5),
+        /** More than so many percent of the leases that run, and more than so many leases, are not taken back at once before a person confirms. */
+        confirmAbove: z.strictObject({ percent: z.int().min(0).max(100).default(20), leases: z.int().min(0).max(1_000_000).default(5) }).prefault({}),
+      })
+      .prefault({}),
+  })
+  .prefault({});
+
 export const busSchema = z.strictObject({
   /** `nats://` or `tls://` URLs of one cluster. */
   servers: z.array(z.string().max(255).regex(/^(?:nats|tls):\/\/[A-Za-z0-9.[\]:-]+$/, 'nats://host:port or tls://host:port')).min(1).max(16),
@@ -156,6 +170,7 @@ export const configSchema = z
     .refine((webhooks) => isUnique(webhooks.map((one) => one.name)), 'a webhook is listed twice')
     .default([]),
   limits: limitsSchema,
+  leases: leasesSchema,
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
   .superRefine(({ executors, nats, webhooks, origin, policy, policySource }, context) => {

@@ -37,6 +37,7 @@ import { enforceLocks, type Lock } from './locks.ts';
 import { isOurs, liftOf, spreadLocks } from './lock-spread.ts';
 import type { Clock, DeliveryStore, LedgerCopy, LockBoard, Logger, Outbox, RandomBytes, Transport, Witnesses } from './ports.ts';
 import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
+import { createRedecider, type HeldRevokes, type Redecider, type RedecisionOptions } from './redeciding.ts';
 import { keepFilled } from './refill.ts';
 import { countRefused } from './refused.ts';
 import { receiveReport } from './reports.ts';
@@ -106,7 +107,7 @@ export interface OthersLocks {
 }
 
 export type EngineRejectionCode =
-  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied' | 'not-cosigned' | 'no-such-object' | 'not-erasable';
+  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied' | 'not-cosigned' | 'no-such-object' | 'not-erasable' | 'held-changed';
 
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
@@ -189,6 +190,10 @@ export interface Engine {
   activateBundle(next: Pdp): Promise<void>;
   /** What was there at the last comparison; null where there was none, or what it saw was erased. */
   discovered(connector: string): Promise<readonly DiscoveredPage[] | null>;
+  /** What policy would take back of the leases that run and waits for a person; null where leases are not decided on again. */
+  heldRevokes(): HeldRevokes | null;
+  /** Takes back exactly that: at the word of a person who could revoke each of it. */
+  confirmHeld: Redecider['confirm'];
   /** What workers of the executor say is wrong with them, and what was set aside of and at them since this sidecar began. */
   executor(audience: string): { readonly trouble: 'lease-book' | null; readonly refused: readonly Refused[] };
   /** Names what keeps the engine from doing its work; empty when it is well. */
@@ -205,6 +210,8 @@ export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'e
   /** Called with every event once it is sequenced, and the state that it came to. It may not throw. */
   /** How often every connector is looked at by itself, in ms; left out: when somebody asks. */
   readonly reconcileEveryMs?: number;
+  /** Left out: a lease is not decided on again while it runs. */
+  readonly redecision?: RedecisionOptions;
   readonly onEvents?: (state: ChangeState, events: readonly ChangeEvent[]) => void;
 }
 
@@ -278,6 +285,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   if (log.failed === null) enforceLocks(context);
   for (const state of store.open()) runner.wake(state.changeId);
   if (options.reconcileEveryMs !== undefined) reconciler.every(options.reconcileEveryMs);
+  const redecider = options.redecision === undefined ? null : createRedecider(context, options.redecision);
 
   const after = async (applied: ReturnType<Store['apply']>): Promise<Answer> => {
     await store.durable();
@@ -462,6 +470,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       activate(context.pdp, store, next);
       await store.durable();
     },
+    heldRevokes: () => redecider?.held() ?? null,
+    confirmHeld: async (by, digest, comment) => redecider?.confirm(by, digest, comment) ?? { ok: false, code: 'held-changed', message: 'nothing waits for that' },
     executor: (audience) => ({ trouble: transport.states(audience).find(({ trouble }) => trouble !== undefined)?.trouble ?? null, refused: refused.of(audience) }),
     troubles() {
       const found: { check: string; message: string }[] = [];
@@ -478,6 +488,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       refused.close();
       runner.close();
       reconciler.close();
+      redecider?.close();
       await transport.close();
       await store.durable().catch(() => undefined);
       await store.close();

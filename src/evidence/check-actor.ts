@@ -29,6 +29,7 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
     case 'lease.activated':
     case 'lease.extended':
     case 'lease.disarmed':
+    case 'lease.redecided':
     case 'entitlement.verified':
     case 'delivery.undeliverable':
     case 'item.started':

@@ -14,6 +14,7 @@ import { checkApproved, queryFor } from './check-decision.ts';
 import type { Extensions } from './check-extension.ts';
 import type { Locks } from './check-lock.ts';
 import type { Cases } from './check-offboarding.ts';
+import { checkRests } from './check-redecision.ts';
 import { checkCutover, isUndoneAfterCutover, isUndoneInUse } from './check-rotation.ts';
 import type { Targets } from './check-target.ts';
 import { checkInWindow } from './check-window.ts';
@@ -159,7 +160,8 @@ function checkRevoke(believed: Believed, { state }: Audited, event: ChangeEvent,
   if (body.stepId !== revokeStepId(event.changeId) || order.log !== believed.logId || order.changeId !== event.changeId) return fault('order-mismatch', 'the order is about another change');
   if (isUndoneAfterCutover(state, order)) return fault('undone-after-cutover', 'the new credential was ordered back after it had taken over, and by nobody');
   if (isUndoneInUse(state, order)) return fault('undone-in-use', 'a new login was ordered back that a consumer had moved over to, and by nobody');
-  if (state.plan === null) return null;
+  const rests = checkRests(state, event, body, order);
+  if (rests !== null || state.plan === null) return rests;
   // What its epoch is worth its executor knows; to take away needs none.
   const due = deriveRevokeOrder(state.plan, order.audience, parseTime(order.notBefore), order.cause, order.orderedBy, order.epoch);
   return due !== null && same(due, order) ? null : fault('order-mismatch', 'the order takes back something else than the change gave');

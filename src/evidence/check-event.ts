@@ -9,6 +9,7 @@ import { checkActivated, checkArmed, checkEnding, checkReport } from './check-ef
 import { checkDisarmed, type Extensions } from './check-extension.ts';
 import type { Locks } from './check-lock.ts';
 import type { Cases } from './check-offboarding.ts';
+import { checkRedecided } from './check-redecision.ts';
 import { checkConfirmed, checkSealed } from './check-rotation.ts';
 import type { Targets } from './check-target.ts';
 import { checkClosed, checkExpired, checkOpened, checkRevised } from './check-window.ts';
@@ -66,6 +67,8 @@ export function checkEvent({ believed, locks, cases, extensions, targets, graceM
       return only(extensions.checkExtended(audited, event, graceMs));
     case 'lease.disarmed':
       return only(checkDisarmed(audited, event));
+    case 'lease.redecided':
+      return only(checkRedecided(audited, event, record));
     case 'lease.ended': {
       const { fault: found, latenessMs } = checkEnding(believed, audited, event, record, graceMs);
       return { ...NOTHING_CHECKED, fault: found, latenessMs };

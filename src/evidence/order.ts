@@ -83,6 +83,8 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
       return inOneOf('active') ?? when(state.lease !== null && state.revokes.length === 0 && state.ended === null, 'a change whose access had ended, or was ordered back');
     case 'lease.disarmed':
       return null;
+    case 'lease.redecided':
+      return inOneOf('active') ?? when(state.lease !== null && state.revokes.length === 0 && state.ended === null, 'a change whose access had ended, or was ordered back');
     case 'lease.ended':
       if (state.act === null) return fault('not-authorised', 'something was taken back that no step was authorised to give');
       return when(state.ended === null, 'a change whose access had ended');

@@ -186,7 +186,7 @@ class Search {
     const { change } = record;
     if (change === null) return;
     if (this.#lastOf.size === 0) for (const seq of this.#standing.values()) this.#shown.add(seq);
-    if (record.type === 'policy.decided' || record.type === 'change.adopted') for (const seq of this.#inForce.values()) this.#shown.add(seq);
+    if (record.type === 'policy.decided' || record.type === 'lease.redecided' || record.type === 'change.adopted') for (const seq of this.#inForce.values()) this.#shown.add(seq);
     this.#add(record);
     this.#lastOf.set(change, record.seq);
     if (this.#headsSeq !== null) this.#movedOn += 1;

@@ -13,6 +13,7 @@ import { readReport } from '../protocol/report.ts';
 import { dsseSchema, REFUSALS } from '../protocol/signed.ts';
 import { changeIdSchema, connectorIdSchema, digestSchema, executorIdSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema, saltSchema } from '../protocol/values.ts';
 import { runSchema } from '../protocol/worker-state.ts';
+import { ENGINE_FAULTS } from '../pdp/fault.ts';
 import { ERASED_MAX } from './erasable.ts';
 import { concealed, MisplacedProse, revealed, type Revealed } from './prose.ts';
 import { reconcileRecordBodies } from './reconciled.ts';
@@ -49,6 +50,16 @@ export const systemRecordBodies = {
   }),
   /** These facts are in force from here on. The facts themselves are the object. */
   'facts.loaded': z.strictObject({ facts: digestSchema }),
+  /** Policy was asked about every lease that ran, on these facts and by this bundle. What it said of one that differs from what it had said before is in that change. */
+  'redecision.completed': z.strictObject({
+    facts: digestSchema, bundle: digestSchema.nullable(), leases: z.int().min(1), kept: z.int().min(0), findings: z.int().min(0), revokes: z.int().min(0),
+    /** None of the revokes was ordered: they wait for a person. */
+    held: z.boolean(),
+    /** The record's own index: what has records after it, and what was under way then, is asked about once it runs. */
+    size: z.int().min(0),
+  }),
+  /** Of some of the leases that run policy gave no answer, so that nothing is taken back or looked at for what it said of the others. Tried again; over with the next `redecision.completed`. */
+  'redecision.failed': z.strictObject({ facts: digestSchema, bundle: digestSchema.nullable(), code: z.enum(ENGINE_FAULTS), leases: z.int().min(1), unanswered: z.int().min(1), owner: principalSchema.nullable() }),
   /** Witnesses have cosigned this head: whatever follows was written after the times that they state. The ledger's own verifier holds it to the records (FORMAT.md). */
   'witness.anchored': z.strictObject({ /** The signed note, with cosignatures. */ checkpoint: z.string().min(1).max(16_384), size: z.int().min(1) }),
   /** From the next record on the log is signed with another key. Both have signed a text that names the log and this record's place: `ledger/FORMAT.md`. */

@@ -12,7 +12,7 @@ import { stepOf, type ChangeState } from '../change/state.ts';
 import { exceptionsFileSchema } from '../facts/exceptions.ts';
 import { factsOf, type Facts } from '../facts/facts.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
-import { buildChangeInput, buildReconcileInput, buildVerificationInput } from '../pdp/build-input.ts';
+import { buildChangeInput, buildLeaseInput, buildReconcileInput, buildVerificationInput } from '../pdp/build-input.ts';
 import { changeInputSchema, INPUT_BYTES_MAX, reconcileInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
 import { saltedObjectSchema, type SystemRecordBody } from './record.ts';
 
@@ -77,6 +77,15 @@ export function checkVerifyInput(value: unknown, before: ChangeState, facts: Fac
   const built = buildVerificationInput(before, facts, parsed.data.nowMs);
   if (built === null) throw new FalseQuestion('nothing was carried out that could be verified');
   hold(built, parsed.data);
+}
+
+/** @param before the change while its lease runs @throws FalseQuestion */
+export function checkRedecideInput(value: unknown, before: ChangeState, facts: Facts): void {
+  const parsed = changeInputSchema.safeParse(value);
+  if (!parsed.success) throw new FalseQuestion('its input is none of access/redecide');
+  const { nowMs, facts: { ageMs, calendar, connectors, locks } } = parsed.data;
+  const built = buildLeaseInput(before, { nowMs, facts: { ...facts, loadedAtMs: nowMs - ageMs }, connectors, locks });
+  hold({ ...built, facts: { ...built.facts, calendar } }, parsed.data);
 }
 
 /** @throws FalseQuestion */

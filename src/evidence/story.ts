@@ -103,6 +103,12 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
       return `The access ends later: at ${event.body.endsAt}, by ${event.body.change}.`;
     case 'lease.disarmed':
       return `The order of the earlier end (${short(event.body.order)}) is armed no more.`;
+    case 'lease.redecided': {
+      const { redecision: { effect, reasons: why }, held } = event.body;
+      if (effect === 'keep') return `Policy was asked again while the access was in use, and keeps it: ${reasons(why)}.`;
+      if (effect === 'finding') return `Policy was asked again while the access was in use, and would not give it any more, which a person is to look at: ${reasons(why)}.`;
+      return `Policy was asked again while the access was in use, and takes it back${held === null ? '' : ` once a person confirms, since it would be ${held.revokes} of ${held.leases} leases at once`}: ${reasons(why)}.`;
+    }
     case 'lease.ended': {
       const order = readPayload(event.body.order, revokeOrderSchema);
       const cause = order.cause === 'leaseEnd' ? 'the lease was over' : order.cause === 'early' ? `${order.orderedBy} ordered it` : 'what was given had to be undone';

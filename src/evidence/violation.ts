@@ -19,7 +19,7 @@ export const VIOLATIONS = [
   'unknown-executor', 'executor-not-entitled', 'report-signature', 'report-mismatch', 'not-authorised', 'effect-before-evidence', 'not-armed',
   'second-effect', 'not-claimed', 'seal-mismatch', 'state-missing', 'state-mismatch', 'not-verified',
   // What was taken back.
-  'not-extended', 'disarmed-early', 'ended-late', 'lease-overdue', 'not-undone', 'undone-in-use', 'undone-after-cutover',
+  'redecision-mismatch', 'not-extended', 'disarmed-early', 'ended-late', 'lease-overdue', 'not-undone', 'undone-in-use', 'undone-after-cutover',
 ] as const;
 export type ViolationCode = (typeof VIOLATIONS)[number];
 

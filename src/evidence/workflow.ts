@@ -295,6 +295,8 @@ function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly
     case 'messages.refused':
     case 'facts.loaded':
     case 'bundle.activated':
+    case 'redecision.completed':
+    case 'redecision.failed':
     case 'witness.anchored':
     case 'key.rotated':
       return bySidecar();

@@ -1,7 +1,7 @@
 /** What each entrypoint owes. Anything else that policy says is a fault, not a decision. */
 import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
-import { decisionSchema, verificationSchema, type Decision, type Verification } from '../protocol/decision.ts';
+import { decisionSchema, redecisionSchema, verificationSchema, type Decision, type Redecision, type Verification } from '../protocol/decision.ts';
 import { EngineFault } from './fault.ts';
 import { proposalSchema, scheduleSchema, type ChangeInput, type Proposal, type Schedule } from './policy-input.ts';
 
@@ -33,6 +33,11 @@ export function asSchedule(value: unknown, input: ChangeInput): Schedule {
 /** @throws EngineFault `malformed-result` */
 export function asProposal(value: unknown): Proposal {
   return parse(proposalSchema, value);
+}
+
+/** @throws EngineFault `malformed-result` */
+export function asRedecision(value: unknown): Redecision {
+  return parse(redecisionSchema, value);
 }
 
 function parse<T>(schema: z.ZodType<T>, value: unknown): T {

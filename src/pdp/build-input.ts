@@ -98,6 +98,12 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
   };
 }
 
+/** The input of `access/redecide` about what a change gave, while its lease runs: the question of its request, on other facts. */
+export function buildLeaseInput(state: ChangeState, now: Pick<ChangeQuestion, 'nowMs' | 'facts' | 'connectors' | 'locks'>): ChangeInput {
+  const { plan, before } = state;
+  return buildChangeInput({ ...now, phase: 'lease', state, plan, step: null, before, account: plan?.steps[0]?.account ?? null, parent: null, extended: null });
+}
+
 /** The first authorisation has fixed the end; before it, the end is as it would be now. */
 function extendsOf({ extended, nowMs, plan, state }: ChangeQuestion): ChangeInput['change']['extends'] {
   if (extended === null || state.request.kind !== 'extend') return null;

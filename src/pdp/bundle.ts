@@ -15,10 +15,10 @@ import { digestSchema } from '../protocol/values.ts';
 import type { PolicyImage } from './evaluator.ts';
 import { EngineFault } from './fault.ts';
 
-export const ENTRYPOINTS = ['access/decide', 'access/reconcile', 'access/schedule', 'access/verify'] as const;
+export const ENTRYPOINTS = ['access/decide', 'access/reconcile', 'access/redecide', 'access/schedule', 'access/verify'] as const;
 export type Entrypoint = (typeof ENTRYPOINTS)[number];
-/** Without this one nothing is proposed, and all else is as it was. */
-const OPTIONAL: Entrypoint = 'access/reconcile';
+/** Without the first nothing is proposed, without the second no lease is decided on again; all else is as it was. */
+const OPTIONAL: ReadonlySet<Entrypoint> = new Set(['access/reconcile', 'access/redecide'] as const);
 /** The signature, which is no part of what it is over. */
 export const SIGNATURE_FILE = 'bundle.sig.json';
 const FILE_BYTES_MAX = 16 * 1024 * 1024;
@@ -95,7 +95,7 @@ export async function readBundle(directory: string): Promise<Bundle> {
 export async function imageOf({ listing, wasm, data }: Omit<BundleEvidence, 'signature'>): Promise<PolicyImage> {
   const due = describeBundle({ wasm, data }, { entrypoints: listing.entrypoints, opa: '', sources: '' });
   if (bundleDigest(listing) !== due.digest) throw new EngineFault('bundle-tampered', 'the files are not those that the listing names');
-  const unserved = ENTRYPOINTS.filter((name) => name !== OPTIONAL && !listing.entrypoints.includes(name));
+  const unserved = ENTRYPOINTS.filter((name) => !OPTIONAL.has(name) && !listing.entrypoints.includes(name));
   if (unserved.length > 0) throw new EngineFault('bad-bundle', `the bundle lacks the entrypoints ${unserved.join(', ')}`);
   return { module: await compile(wasm), data: parseData(data), entrypoints: listing.entrypoints };
 }

@@ -1,6 +1,6 @@
 /** What policy owes and is owed: of each entrypoint the form of its question and of its answer, from which every written copy of them is made. */
 import { z } from 'zod';
-import { decisionSchema, verificationSchema } from '../protocol/decision.ts';
+import { decisionSchema, redecisionSchema, verificationSchema } from '../protocol/decision.ts';
 import type { Entrypoint } from './bundle.ts';
 import { changeInputSchema, proposalSchema, reconcileInputSchema, scheduleSchema, verificationInputSchema } from './policy-input.ts';
 
@@ -19,6 +19,7 @@ export const CONTRACTS: Readonly<Record<Entrypoint, Contract>> = {
   'access/decide': { input: 'decide', result: decisionSchema, resultName: 'decision' },
   'access/verify': { input: 'verify', result: verificationSchema, resultName: 'verification' },
   'access/schedule': { input: 'decide', result: scheduleSchema, resultName: 'schedule' },
+  'access/redecide': { input: 'decide', result: redecisionSchema, resultName: 'redecision' },
   'access/reconcile': { input: 'reconcile', result: proposalSchema, resultName: 'proposal' },
 };
 

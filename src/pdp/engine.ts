@@ -1,8 +1,8 @@
 /** The policy decision point (NIST SP 800-162): questions in, validated answers out, or an {@link EngineFault}, which decides nothing. */
 import type { Verifier } from '../../ledger/index.ts';
-import type { Decision, Verification } from '../protocol/decision.ts';
+import type { Decision, Redecision, Verification } from '../protocol/decision.ts';
 import { bundleSigner } from '../protocol/policy-bundle.ts';
-import { asDecision, asProposal, asSchedule, asVerification } from './answers.ts';
+import { asDecision, asProposal, asRedecision, asSchedule, asVerification } from './answers.ts';
 import { readBundle, type Bundle, type BundleEvidence, type Entrypoint } from './bundle.ts';
 import { createEvaluator } from './evaluator.ts';
 import { EngineFault } from './fault.ts';
@@ -27,6 +27,8 @@ export interface Pdp {
   verify(input: VerificationInput): Promise<Verification>;
   /** What is to be proposed where a target is not as it is recorded? */
   reconcile(input: ReconcileInput): Promise<Proposal>;
+  /** Would what runs under this lease be given again? The question of `decide` in phase `lease`. */
+  redecide(input: ChangeInput): Promise<Redecision>;
   close(): Promise<void>;
 }
 
@@ -87,7 +89,7 @@ export function inlinePdp(bundle: Bundle, options: { readonly inputBytesMax?: nu
 /** The PDP of a sidecar that has no policy: every question is a fault, so nothing is gained. */
 export function absentPdp(reason = 'no policy bundle is loaded'): Pdp {
   const none = (): Promise<never> => Promise.reject(new EngineFault('no-policy', reason));
-  return { bundle: null, decide: none, schedule: none, verify: none, reconcile: none, close: () => Promise.resolve() };
+  return { bundle: null, decide: none, schedule: none, verify: none, reconcile: none, redecide: none, close: () => Promise.resolve() };
 }
 
 function answering(
@@ -110,6 +112,7 @@ function answering(
     schedule: async (input) => asSchedule(await ask('access/schedule', input), input),
     verify: async (input) => asVerification(await ask('access/verify', input)),
     reconcile: async (input) => asProposal(await ask('access/reconcile', input)),
+    redecide: async (input) => asRedecision(await ask('access/redecide', input)),
     close,
   };
 }

@@ -42,6 +42,7 @@ export function livePdp(first: Pdp, failed: (error: unknown) => void): LivePdp {
     schedule: (input) => ask((pdp) => pdp.schedule(input)),
     verify: (input) => ask((pdp) => pdp.verify(input)),
     reconcile: (input) => ask((pdp) => pdp.reconcile(input)),
+    redecide: (input) => ask((pdp) => pdp.redecide(input)),
     replace(next) {
       const before = current;
       current = { pdp: next, asked: 0 };

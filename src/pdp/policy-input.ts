@@ -30,8 +30,8 @@ const recentSchema = z.strictObject({
 /** Entrypoint `access/decide`: may this change go ahead, and who must approve? */
 export const changeInputSchema = z.strictObject({
   v: z.literal(1),
-  /** `request` when the plan is derived, `dispatch` just before the step is authorised. */
-  phase: z.enum(['request', 'dispatch']),
+  /** `request` when the plan is derived, `dispatch` just before the step is authorised; `lease`, to `access/redecide` alone, while what was given runs. */
+  phase: z.enum(['request', 'dispatch', 'lease']),
   nowMs: z.int(),
   change: z.strictObject({
     changeId: z.string(),

@@ -98,6 +98,15 @@ export const verificationSchema = z.strictObject({
 });
 export type Verification = z.infer<typeof verificationSchema>;
 
+/** What is to become of a lease that runs, now that facts or policy are others. */
+export const redecisionSchema = z.strictObject({
+  /** `revoke`: taken back before its end. `finding`: a person looks at it. */
+  effect: z.enum(['keep', 'revoke', 'finding']),
+  reasons: z.array(reasonSchema).min(1).max(64),
+  controls: z.array(controlSchema).max(128),
+});
+export type Redecision = z.infer<typeof redecisionSchema>;
+
 /** Which bundle, input and facts an answer came from: enough to ask again and get the same. */
 export const provenanceSchema = z.strictObject({
   bundle: digestSchema.nullable(),

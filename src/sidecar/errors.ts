@@ -39,6 +39,7 @@ export const ERRORS = {
   'not-approved': { status: 409, title: 'Not approved' },
   'stale-decision': { status: 409, title: 'The decision is too old' },
   'nothing-to-revoke': { status: 409, title: 'Nothing to revoke' },
+  'held-changed': { status: 409, title: 'What waits is other than was shown' },
   'not-extendable': { status: 409, title: 'What it gave gets no later end' },
   'no-delivery': { status: 409, title: 'Nothing to deliver' },
   'not-erasable': { status: 409, title: 'It is needed, or is no one’s to erase' },

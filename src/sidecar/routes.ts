@@ -8,7 +8,7 @@ import { changeRequestSchema } from '../protocol/request.ts';
 import type { ErrorCode } from './errors.ts';
 import {
   acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema, discoverySchema,
-  eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
+  eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, confirmHeldBodySchema, heldAnswerSchema, heldViewSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
   lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
   reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
   stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
@@ -144,6 +144,16 @@ export const ROUTES = {
     method: 'GET', path: '/v1/leases', roles: 'any', query: subjectQuerySchema, body: null,
     summary: 'The access that has been given and not yet taken back, soonest to end first.',
     status: 200, answer: leaseListSchema, problems: [],
+  },
+  listHeldRevokes: {
+    method: 'GET', path: '/v1/leases/held', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'What policy, asked again, would take back of the leases that run, so much at once that it waits for a person; and whether it gave an answer.',
+    status: 200, answer: heldViewSchema, problems: ['not-allowed'],
+  },
+  confirmHeldRevokes: {
+    method: 'POST', path: '/v1/leases/held', roles: 'any', query: noQuerySchema, body: confirmHeldBodySchema,
+    summary: 'All of it is being taken back now, at the word of who may revoke each of it and has seen exactly that.',
+    status: 202, answer: heldAnswerSchema, problems: ['not-allowed', 'held-changed'],
   },
   setLock: {
     method: 'POST', path: '/v1/locks', roles: 'any', query: noQuerySchema, body: lockBodySchema,

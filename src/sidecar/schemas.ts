@@ -17,6 +17,7 @@ import {
   actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, durationSeconds, entitlementSchema,
   leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema,
 } from '../protocol/values.ts';
+import { ENGINE_FAULTS } from '../pdp/fault.ts';
 import { inventoryFactSchema } from '../facts/schemas.ts';
 import { ERROR_CODES } from './errors.ts';
 
@@ -274,6 +275,22 @@ export const nhiViewSchema = z.strictObject({ ...inventoryFactSchema.shape, leas
 export type NhiView = z.infer<typeof nhiViewSchema>;
 export const nhiListSchema = z.strictObject({ nhis: z.array(nhiViewSchema) });
 export type NhiList = z.infer<typeof nhiListSchema>;
+
+/** What waits for a person of the leases that policy would take back. */
+export const heldViewSchema = z.strictObject({
+  /** Oldest first. `codes`: policy's reasons. */
+  held: z.array(z.strictObject({ changeId: changeIdSchema, subject: subjectSchema, owner: principalSchema.nullable(), codes: z.array(z.string()) })),
+  /** Stands for exactly these; null where nothing waits. */
+  digest: digestSchema.nullable(),
+  /** Leases that run now. */
+  leases: z.int().min(0),
+  /** The last time that policy was asked about them, it gave no answer about so many: nothing is taken back for it. */
+  failed: z.strictObject({ code: z.enum(ENGINE_FAULTS), unanswered: z.int().min(1), leases: z.int().min(1), owner: principalSchema.nullable() }).nullable(),
+});
+export type HeldView = z.infer<typeof heldViewSchema>;
+export const confirmHeldBodySchema = z.strictObject({ digest: digestSchema, comment: commentSchema.optional() });
+export const heldAnswerSchema = z.strictObject({ revokes: z.array(z.strictObject({ changeId: changeIdSchema, recorded: z.boolean() })) });
+export type HeldAnswer = z.infer<typeof heldAnswerSchema>;
 
 /** Something at a target that is not as it is recorded. */
 export const findingViewSchema = z.strictObject({

@@ -133,6 +133,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
       snapshots: { disk, directory: 'state', signer: logSigner, code: await codeVersion() },
       onEvents: (state, events) => notifier?.take(state, events),
+      ...(config.leases.redecision.everySeconds === 0 ? {} : { redecision: { everyMs: config.leases.redecision.everySeconds * 1000, confirmAbove: config.leases.redecision.confirmAbove } }),
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
     });
     undo.push(() => engine.close());

@@ -130,6 +130,8 @@ const NEXT_TRIES: Readonly<Record<FindingCode, string>> = {
   'log-rolled-back': 'nothing is given until the ledger is restored; taking back goes on',
   'rotation-stalled': 'it is tried again by itself; see what still uses the old credential',
   'caller-silent': 'nothing is tried: see what the caller’s code did, then withdraw the change, so that others get at its target; a late report is still taken',
+  'lease-denied': 'when policy is asked again: revoke it, or see to what policy has against it',
+  'lease-revoke-held': 'once a person confirms what policy would take back, or revokes this',
   'offboarding-open': 'what is open is tried again by itself',
 };
 

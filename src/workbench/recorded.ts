@@ -78,6 +78,12 @@ function askedIn(stored: LedgerRecord, requested: { readonly changeId: string | 
     const { provenance, verification } = parsed.data;
     return { entrypoint: 'access/verify', provenance, compare: (answer) => differing(answer, verification) };
   }
+  if (type === 'lease.redecided') {
+    const parsed = changeEventBodies['lease.redecided'].safeParse(body);
+    if (!parsed.success) return 'malformed';
+    const { provenance, redecision } = parsed.data;
+    return { entrypoint: 'access/redecide', provenance, compare: (answer) => differing(answer, redecision) };
+  }
   if (type !== 'reconcile.proposed') return null;
   const parsed = systemRecordBodies['reconcile.proposed'].safeParse(body);
   if (!parsed.success) return 'malformed';

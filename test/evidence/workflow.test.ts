@@ -41,6 +41,7 @@ const CASES: readonly Case[] = [
   { title: 'a request recorded for somebody else', code: 'wrong-actor', change: editing('change.requested', (event) => ({ ...event, actor: 'person:mallory' })) },
   { title: 'an approval recorded under another name', code: 'wrong-actor', change: editing('approval.recorded', (event) => ({ ...event, actor: 'person:ben' })) },
   { title: 'an early revoke recorded under another name', code: 'wrong-actor', change: editing('step.authorised', (event) => ({ ...event, actor: 'person:mallory' }), 4) },
+  { title: 'a person’s revoke that is said to rest on an answer of policy’s', code: 'redecision-mismatch', change: editing('step.authorised', (event) => withBody(event, { redecision: otherDigest }), 4) },
   ...([
     ['ledger.restored', { size: 1, root: otherDigest, had: 0, source: 'the bus' }], ['outbox.refilled', { stream: 'CS_STEPS', missing: 1, from: null, changes: [] }],
     ['messages.refused', { executor: 'executor:pg-1', refused: [{ run: null, code: 'malformed', count: 3 }] }],

@@ -69,6 +69,7 @@ export function scriptedPdp(decide: (input: ChangeInput) => Decision): Pdp {
     schedule: async () => ({ window: null, reasons: answerOf('allow').reasons }),
     verify: async () => ({ effect: 'allow', reasons: answerOf('allow').reasons, controls: [] }),
     reconcile: async () => ({ propose: null, reasons: answerOf('allow').reasons, controls: [] }),
+    redecide: async () => ({ effect: 'keep', reasons: answerOf('allow').reasons, controls: [] }),
     close: () => Promise.resolve(),
   };
 }
@@ -139,6 +140,7 @@ export interface TestOptions {
   readonly onEvents?: EngineOptions['onEvents'];
   /** A sidecar that was closed: this one begins a new log, which adopts what was open in its. */
   readonly adopts?: TestSidecar;
+  readonly redecision?: EngineOptions['redecision'];
   /** What the example facts are made into. */
   readonly facts?: (facts: Facts) => Facts;
 }
@@ -189,7 +191,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
     log, pdp: options.pdp ?? scriptedPdp(options.decide ?? usualPolicy), facts: () => facts, transport: executor, deliveries, trust, ticketSigner,
     executorOf: (connector) => (['pg-main', 'pg-dev'].includes(connector) ? EXECUTOR : undefined), connectors: ['pg-dev', 'pg-main'],
     ...(options.snapshots === true ? { snapshots: { disk, directory: 'state', signer: logSigner, code: 'test', every: { running: 5, closing: 1 } } } : {}),
-    ...(options.atRestMax === undefined ? {} : { atRestMax: options.atRestMax }), copy: options.copy, witnesses: options.witnesses, lockBoard: options.lockBoard, outbox: options.outbox, ...(options.onEvents === undefined ? {} : { onEvents: options.onEvents }), clock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
+    ...(options.atRestMax === undefined ? {} : { atRestMax: options.atRestMax }), copy: options.copy, witnesses: options.witnesses, lockBoard: options.lockBoard, outbox: options.outbox, ...(options.onEvents === undefined ? {} : { onEvents: options.onEvents }), ...(options.redecision === undefined ? {} : { redecision: options.redecision }), clock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
   });
   const draining = new AbortController();
   const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));

@@ -79,7 +79,7 @@ unserved if {
 
 known_form if {
 	input.v == 1
-	input.phase in {"request", "dispatch"}
+	input.phase in {"request", "dispatch", "lease"}
 	input.change.mode in {"executor", "caller"}
 }
 
@@ -182,7 +182,7 @@ actions := {
 }
 
 step_sound if {
-	input.phase == "request"
+	input.phase in {"request", "lease"}
 	is_null(input.change.step)
 }
 
