@@ -52,7 +52,7 @@ describe('decisions of the shipped policy', () => {
     expect(verdictOf(verification, 'REPLAY')).toEqual({ name: 'REPLAY', status: 'holds', message: '8 decisions came out the same' });
     expect(verification.verdicts.map(({ name }) => name).slice(-3)).toEqual(['TIME', 'REPLAY', 'NOT PROVEN']);
     expect(verification.replay).toMatchObject({ decisions: 8, same: 8, differing: 0, engineDenied: 0, unreplayed: [] });
-    expect(verification.notProven.join('; ')).toMatch(/what policy was told of the time, .*connectors, .*calendars, locks, an extended lease and whether an offboarding was at work/);
+    expect(verification.notProven.join('; ')).toMatch(/what policy was told of the time, .*connectors, .*calendars, locks, an extended lease, how often was asked before and whether an offboarding was at work/);
   });
 
   it('are replayed across a restart, and the bundle is in evidence once', async () => {

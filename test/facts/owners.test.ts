@@ -107,7 +107,10 @@ describe('where every identity has an owner', () => {
   it('digests and questions are those that were recorded before there were rules', () => {
     const facts = factsOf(OWNED);
     expect(facts.digests.inventory).toBe('sha256:98b9a08d9a677bd705f96072062ad767ff1d7f57823ece3299bb4dc5a2cb803e');
-    expect(digestOf(canonicalBytes(questionOf(facts, GRANT, ['person:wei'])))).toBe('sha256:ea8c08a2b44f36dc9d1d8a1b649a5c03a52efba2eae3927220e2cce3e53702e3');
+    // Nor were there counts then.
+    const { recent, ...told } = questionOf(facts, GRANT, ['person:wei']);
+    expect(recent).toBeDefined();
+    expect(digestOf(canonicalBytes(told))).toBe('sha256:ea8c08a2b44f36dc9d1d8a1b649a5c03a52efba2eae3927220e2cce3e53702e3');
   });
 });
 

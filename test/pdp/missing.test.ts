@@ -69,7 +69,7 @@ const NOT_LOOKED_AT = [
   'facts.directory.teams.*.id', 'facts.directory.teams.*.members', 'facts.directory.v', 'facts.catalogue.v', 'facts.catalogue.entitlements.*.connector', 'facts.catalogue.entitlements.*.description',
   'facts.catalogue.entitlements.*.environment', 'facts.catalogue.entitlements.*.privilege', 'facts.catalogue.entitlements.*.rank', 'facts.catalogue.entitlements.*.target', 'facts.catalogue.purposes.*.description',
   'facts.catalogue.purposes.*.needs.*.connector', 'facts.catalogue.purposes.*.needs.*.privilege', 'facts.catalogue.purposes.*.needs.*.target', 'facts.nhi.accounts', 'facts.nhi.accounts.pg-dev', 'facts.nhi.accounts.pg-main',
-  'facts.nhi.backupOwner', 'facts.nhi.consumers', 'facts.nhi.description', 'facts.nhi.owner', 'held', 'used',
+  'facts.nhi.backupOwner', 'facts.nhi.consumers', 'facts.nhi.description', 'facts.nhi.owner', 'held', 'used', 'recent.newCredentials', 'recent.newCredentials.day',
 ];
 /** And for a rotation: it names no entitlements and has no lease; without what it is weighed by its risk is critical, and more people approve. */
 const NOT_LOOKED_AT_TO_ROTATE = [
@@ -93,6 +93,7 @@ test.each(SPOILS)('a rotation in its window does not survive anything that it re
   const kept = await irrelevant(rotation, spoilt);
   expect(kept.filter((path) => ![...NOT_LOOKED_AT, ...NOT_LOOKED_AT_TO_ROTATE].includes(path) && !/^facts\.nhi\.consumers/.test(path))).toEqual([]);
   expect(kept).not.toContain('facts.nhi.accounts.pg-main');
+  expect(kept).not.toContain('recent.newCredentials.day');
 });
 
 test.each(SPOILS)('a freeze is not got round by anything being %s', async (_how, spoilt) => {
