@@ -12,7 +12,7 @@ import { normalName, type BundleFiles } from './opa-archive.ts';
 
 export const SIGNATURES_FILE = '.signatures.json';
 export const MANIFEST_FILE = '.manifest';
-export const JSON_BYTES_MAX = 16 * 1024 * 1024;
+const JSON_BYTES_MAX = 16 * 1024 * 1024;
 /** Those of OPA that have a public half, one of each kind. */
 export const SIGNATURE_ALGORITHMS = ['ES256', 'RS256', 'EdDSA'] as const;
 export type SignatureAlgorithm = (typeof SIGNATURE_ALGORITHMS)[number];
