@@ -127,8 +127,8 @@ export async function measureEvidence(bench: Bench): Promise<Row[]> {
   }
 }
 
-/** How often somebody asks what policy does not come to an end about. Each is given up after a second: there is nearly always one. */
-const RUNAWAY_EVERY_MS = 1_200;
+/** How often somebody asks what policy does not come to an end about. Each is given up after a second, and a thread is started in the place of its own: there is one at a time. */
+const RUNAWAY_EVERY_MS = 2_000;
 
 /** How far questions without an end move the others: at a quarter of the peak, by turns with and without them. */
 export async function measureRunaway(bench: Bench): Promise<Row[]> {
