@@ -17,11 +17,11 @@ export type ChainFault = 'seq' | 'prev' | 'changeSeq' | 'changePrev';
 /** Value of a head: changeSeq as u32, then the leaf hash. */
 const HEAD_BYTES = 4 + HASH_BYTES;
 
-/** The end of one change's chain, its hash as records spell it. */
+/** The end of one change's chain, its hash as records spell it. Moved in place. */
 interface ChangeEnd {
   readonly key: Uint8Array;
-  readonly changeSeq: number;
-  readonly digest: string;
+  changeSeq: number;
+  digest: string;
 }
 
 /** Changes whose ends are kept as they are spelled: those that move now will move again soon. */
@@ -120,10 +120,18 @@ export class ChainHeads {
     this.#last = digest;
     if (record.change === null) return;
     const changeSeq = record.changeSeq ?? 0;
-    const key = this.#lately.get(record.change)?.key ?? this.#keyOf(record.change);
+    const end = this.#lately.get(record.change) ?? this.#lateEnd(record.change);
+    end.changeSeq = changeSeq;
+    end.digest = digest;
+    this.#map?.set(end.key, { changeSeq, leaf });
+  }
+
+  /** A new place among those kept as they are spelled, yet to be filled. */
+  #lateEnd(change: string): ChangeEnd {
     if (this.#lately.size >= LATELY_MAX) this.#settle();
-    this.#lately.set(record.change, { key, changeSeq, digest });
-    this.#map?.set(key, { changeSeq, leaf });
+    const end: ChangeEnd = { key: this.#keyOf(change), changeSeq: 0, digest: '' };
+    this.#lately.set(change, end);
+    return end;
   }
 
 /** Ends to try drafts on; nothing here changes before `commit`. */

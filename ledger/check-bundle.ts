@@ -42,13 +42,14 @@ export function splitHashes(tile: Uint8Array): Uint8Array[] {
 
 /** The records of the bundle, or null at anything wrong; what it is is for `diagnoseBundle` to say. */
 export function checkBundle({ first, bytes, tile }: RawBundle, lastLeaf: string | null): CheckedBundle | null {
-  const records = recordsOf(bytes, tile, first);
-  return records === null ? null : following(records, tile, lastLeaf);
+  const digests = digestsOf(tile);
+  const records = recordsOf(bytes, digests, first);
+  return records === null ? null : following(records, tile, digests, lastLeaf);
 }
 
 /** Whether these are, byte for byte, the records `first` … of the tile, in their one spelling, each naming the one before it in the bundle. */
 export function isWhole({ first, bytes, tile }: RawBundle): boolean {
-  return recordsOf(bytes, tile, first) !== null;
+  return recordsOf(bytes, digestsOf(tile), first) !== null;
 }
 
 /** The records of a bundle that {@link isWhole}, as somebody else has found; null where they do not follow on what came before. */
@@ -56,30 +57,30 @@ export function checkedElsewhere({ holds, reached }: CheckerAnswer, { bytes, til
   if (!holds) return null;
   // That each is the one spelling of a record is shown, so that the engine's own parser reads what ours would.
   const records = decodeBundle(bytes).map((entry) => JSON.parse(Buffer.from(entry.buffer, entry.byteOffset, entry.byteLength).toString('utf8')) as LedgerRecord);
-  const checked = following(records, tile, lastLeaf);
+  const checked = following(records, tile, digestsOf(tile), lastLeaf);
   if (checked !== null) reached?.();
   return checked;
 }
 
-function following(records: readonly LedgerRecord[], tile: Uint8Array, lastLeaf: string | null): CheckedBundle | null {
-  const hex = hexOf(tile);
-  return records[0]!.prev === lastLeaf ? { leaves: splitHashes(tile), digests: records.map((_, i) => digestAt(hex, i)), records } : null;
+function following(records: readonly LedgerRecord[], tile: Uint8Array, digests: readonly string[], lastLeaf: string | null): CheckedBundle | null {
+  return records[0]!.prev === lastLeaf ? { leaves: splitHashes(tile), digests, records } : null;
 }
 
-function recordsOf(bytes: Uint8Array, tile: Uint8Array, first: number): LedgerRecord[] | null {
-  const hex = hexOf(tile);
-  const count = tile.byteLength / HASH_BYTES;
+/** @param digests of the records that are due */
+function recordsOf(bytes: Uint8Array, digests: readonly string[], first: number): LedgerRecord[] | null {
+  const count = digests.length;
   try {
     const entries = decodeBundle(bytes, count);
     if (entries.length !== count) return null;
     const records: LedgerRecord[] = [];
     for (let i = 0; i < count; i++) {
       const entry = entries[i]!;
-      if (!hex.startsWith(leafHex(entry), i * HEX_DIGITS)) return null;
-      const record = decodeRecord(entry);
+      if (!digests[i]!.endsWith(leafHex(entry))) return null;
+      const before = i === 0 ? null : digests[i - 1]!;
+      const record = decodeRecord(entry, before);
       if (record.seq !== first + i) return null;
       // A tile that was altered together with its record shows only in the chain.
-      if (i > 0 && record.prev !== digestAt(hex, i - 1)) return null;
+      if (before !== null && record.prev !== before) return null;
       records.push(record);
     }
     return records;
@@ -90,11 +91,8 @@ function recordsOf(bytes: Uint8Array, tile: Uint8Array, first: number): LedgerRe
 
 const HEX_DIGITS = 2 * HASH_BYTES;
 
-function hexOf(tile: Uint8Array): string {
-  return Buffer.from(tile.buffer, tile.byteOffset, tile.byteLength).toString('hex');
-}
-
-/** The digest of hash `i` of a tile. */
-function digestAt(hex: string, i: number): string {
-  return `sha256:${hex.slice(i * HEX_DIGITS, (i + 1) * HEX_DIGITS)}`;
+/** The hashes of a tile as digests. */
+function digestsOf(tile: Uint8Array): string[] {
+  const hex = Buffer.from(tile.buffer, tile.byteOffset, tile.byteLength).toString('hex');
+  return Array.from({ length: tile.byteLength / HASH_BYTES }, (_, i) => `sha256:${hex.slice(i * HEX_DIGITS, (i + 1) * HEX_DIGITS)}`);
 }

@@ -151,8 +151,8 @@ function parseIfPlainlyCanonical(text: string, maxDepth: number): JsonValue | un
     return undefined;
   }
   if (!text.includes('\\')) {
-    const length = plainLength(value, maxDepth, false);
-    if (length === text.length || (length === UNTOLD && !EXPONENT.test(text) && plainLength(value, maxDepth, true) === text.length)) return value;
+    const seen = { hundreds: false };
+    if (plainLength(value, maxDepth, seen) === text.length && !(seen.hundreds && EXPONENT.test(text))) return value;
   }
   // The depth first: a writer that recurses must not be given what is nested without end.
   if (!inOrder(value, maxDepth) || JSON.stringify(value) !== text) return undefined;
@@ -168,17 +168,20 @@ const UNTOLD = -1;
 /**
  * How long the canonical text of `value` is, which was read from a text without a backslash. Where that is the length of the text, it *is* the text:
  * a string without escapes is spelled in one way; white space and members that a later one has replaced only make a text longer; and so does every other
- * spelling of an integer, but for one with an exponent, which can be as short only where the integer is a multiple of 100.
+ * spelling of an integer, but for one with an exponent, which can be as short only where the integer is a multiple of 100. Where there is one of those, no
+ * length tells anything of a text that has exponents.
  *
- * @param noExponents the text is known to have none
+ * @param seen is told of a multiple of 100, but for 0
  * @returns also {@link UNTOLD} where keys are not in order, and where one is an array index: the engine puts those first wherever they stand in the text
  */
-function plainLength(value: JsonValue, depthLeft: number, noExponents: boolean): number {
+function plainLength(value: JsonValue, depthLeft: number, seen: { hundreds: boolean }): number {
   switch (typeof value) {
     case 'string':
       return value.length + 2;
     case 'number':
-      return Number.isSafeInteger(value) && !Object.is(value, -0) && (noExponents || value === 0 || value % 100 !== 0) ? digitsOf(value) : UNTOLD;
+      if (!Number.isSafeInteger(value) || Object.is(value, -0)) return UNTOLD;
+      if (value !== 0 && value % 100 === 0) seen.hundreds = true;
+      return digitsOf(value);
     case 'boolean':
       return value ? 4 : 5;
     default:
@@ -188,7 +191,7 @@ function plainLength(value: JsonValue, depthLeft: number, noExponents: boolean):
   let length = 1;
   if (Array.isArray(value)) {
     for (const item of value as readonly JsonValue[]) {
-      const within = plainLength(item, depthLeft - 1, noExponents);
+      const within = plainLength(item, depthLeft - 1, seen);
       if (within === UNTOLD) return UNTOLD;
       length += within + 1;
     }
@@ -199,7 +202,7 @@ function plainLength(value: JsonValue, depthLeft: number, noExponents: boolean):
   for (const key in members) {
     const first = key.charCodeAt(0);
     if (key < last || (first >= 0x30 && first <= 0x39) || key === '__proto__') return UNTOLD;
-    const within = plainLength(members[key]!, depthLeft - 1, noExponents);
+    const within = plainLength(members[key]!, depthLeft - 1, seen);
     if (within === UNTOLD) return UNTOLD;
     length += key.length + within + 4;
     last = key;

@@ -5,7 +5,7 @@
  *
  * @see RFC 6962 §2.1, RFC 9162 §2.1.3.2 (verify inclusion), §2.1.4.2 (verify consistency)
  */
-import { hashHex, hashInto } from './crypto.ts';
+import { hashBytes, hashHex, hashInto } from './crypto.ts';
 import { LedgerError } from './errors.ts';
 import { HASH_BYTES, sameBytes, sha256 } from './hash.ts';
 
@@ -33,7 +33,7 @@ export function leafHex(entry: Uint8Array): string {
 export function nodeHash(left: Uint8Array, right: Uint8Array): Uint8Array {
   nodeScratch.set(left, 1);
   nodeScratch.set(right, 1 + HASH_BYTES);
-  return sha256(nodeScratch);
+  return hashBytes(nodeScratch);
 }
 
 /** How many times 2 divides `n`, for n ≥ 1. */

@@ -7,7 +7,7 @@
  */
 import { CompactTable } from './compact-table.ts';
 import { LedgerError } from './errors.ts';
-import { digestOf, formatDigest, HASH_BYTES } from './hash.ts';
+import { digestOf, HASH_BYTES } from './hash.ts';
 
 export const OBJECT_BYTES_MAX = 16_777_216;
 export const OBJECT_HEADER_BYTES = 4 + 1 + HASH_BYTES;
@@ -54,7 +54,7 @@ export function decodeObjectHeader(header: Uint8Array): { length: number; erased
   if (bytes.length < OBJECT_HEADER_BYTES) throw new LedgerError('malformed', 'an object that ends in its header');
   const length = bytes.readUInt32BE(0);
   const state = bytes[4]!;
-  const digest = formatDigest(bytes.subarray(5, OBJECT_HEADER_BYTES));
+  const digest = `sha256:${bytes.toString('hex', 5, OBJECT_HEADER_BYTES)}`;
   if (state > 1) throw new LedgerError('malformed', `object ${digest} is neither live nor erased`);
   if (length === 0 || length > OBJECT_BYTES_MAX) throw new LedgerError('malformed', `object ${digest} has a length of ${length}`);
   return { length, erased: state === 0, digest };

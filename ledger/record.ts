@@ -41,8 +41,13 @@ export interface LedgerRecord extends RecordDraft {
 const TYPE = /^[a-z]+(?:\.[a-zA-Z]+)?$/;
 const NAME = /^[\x21-\x7e]{1,256}$/;
 
-/** `2026-11-23T19:05:00.123Z`: what stands between the digits, by place. */
-const BETWEEN: readonly (readonly [at: number, code: number])[] = [[4, 0x2d], [7, 0x2d], [10, 0x54], [13, 0x3a], [16, 0x3a], [19, 0x2e], [23, 0x5a]];
+const [DASH, COLON, DOT, T, Z] = [0x2d, 0x3a, 0x2e, 0x54, 0x5a];
+
+/** Whether what is not digits in `2026-11-23T19:05:00.123Z` stands in its place. */
+function isSpacedAsTime(at: string): boolean {
+  return at.length === 24 && at.charCodeAt(4) === DASH && at.charCodeAt(7) === DASH && at.charCodeAt(10) === T
+    && at.charCodeAt(13) === COLON && at.charCodeAt(16) === COLON && at.charCodeAt(19) === DOT && at.charCodeAt(23) === Z;
+}
 
 /** The number that the characters from one place to before another spell; NaN where one of them is no digit. */
 function digits(text: string, from: number, to: number): number {
@@ -57,8 +62,7 @@ function digits(text: string, from: number, to: number): number {
 /** Epoch milliseconds of a record's `at`; NaN for text that is not a real UTC time with milliseconds. */
 export function timeOf(at: string): number {
   // Date.parse takes February 30 for March 2, and a round trip through toISOString costs more than hashing the record.
-  if (at.length !== 24) return NaN;
-  for (const [place, code] of BETWEEN) if (at.charCodeAt(place) !== code) return NaN;
+  if (!isSpacedAsTime(at)) return NaN;
   const year = digits(at, 0, 4);
   const month = digits(at, 5, 7);
   const day = digits(at, 8, 10);
@@ -91,13 +95,14 @@ function isLink(value: unknown): boolean {
   return value === null || (typeof value === 'string' && isDigest(value));
 }
 
-function chainFaultOf(record: LedgerRecord): string | null {
+/** @param prev what `record.prev` may be without being looked at: a digest */
+function chainFaultOf(record: LedgerRecord, prev: string | null = null): string | null {
   if (!Number.isSafeInteger(record.seq) || record.seq < 0) return 'seq is not a count';
   if ((record.seq === 0) !== (record.prev === null)) return 'prev is null for record 0, and only for it';
   if ((record.change === null) !== (record.changeSeq === null)) return 'changeSeq is null where change is, and only there';
   if (record.changeSeq !== null && (!Number.isSafeInteger(record.changeSeq) || record.changeSeq < 0)) return 'changeSeq is not a count';
   if (((record.changeSeq ?? 0) === 0) !== (record.changePrev === null)) return "changePrev is null for a change's first record, and only for it";
-  return isLink(record.prev) && isLink(record.changePrev) ? null : 'prev or changePrev is not a digest';
+  return (record.prev === prev || isLink(record.prev)) && isLink(record.changePrev) ? null : 'prev or changePrev is not a digest';
 }
 
 /**
@@ -148,8 +153,13 @@ function hasItsKeys(value: object): boolean {
   return at === KEYS.length;
 }
 
-/** The record that `bytes` spell. @throws LedgerError `malformed` or `too-large` unless {@link encodeRecord} could have written exactly these bytes. */
-export function decodeRecord(bytes: Uint8Array): LedgerRecord {
+/**
+ * The record that `bytes` spell.
+ *
+ * @param prev the digest of the record before, where that is known: one spelling less to look at
+ * @throws LedgerError `malformed` or `too-large` unless {@link encodeRecord} could have written exactly these bytes.
+ */
+export function decodeRecord(bytes: Uint8Array, prev: string | null = null): LedgerRecord {
   if (bytes.byteLength > RECORD_BYTES_MAX) throw new LedgerError('too-large', `a record of ${bytes.byteLength} bytes`);
   let value: JsonValue;
   try {
@@ -161,7 +171,7 @@ export function decodeRecord(bytes: Uint8Array): LedgerRecord {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) throw new LedgerError('malformed', 'not a record: not an object');
   if (!hasItsKeys(value)) throw new LedgerError('malformed', `not a record: its keys are ${Object.keys(value).join(', ').slice(0, 200)}`);
   const record = value as unknown as LedgerRecord;
-  const fault = faultOf(record) ?? chainFaultOf(record);
+  const fault = faultOf(record) ?? chainFaultOf(record, prev);
   if (fault !== null) throw new LedgerError('malformed', `not a record: ${fault}`);
   return record;
 }

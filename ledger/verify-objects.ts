@@ -108,15 +108,32 @@ class ObjectStream {
   }
 }
 
+/** Where objects are, in lists of numbers: as many objects of ours, each alive for as long, would cost more than what they say. */
+interface Places {
+  /** By digest, the number of each. */
+  readonly numbers: Map<string, number>;
+  readonly segments: number[];
+  readonly offsets: number[];
+}
+
+const noPlaces = (): Places => ({ numbers: new Map(), segments: [], offsets: [] });
+
+function placeIn({ numbers, segments, offsets }: Places, digest: string): ObjectPlace | null {
+  const number = numbers.get(digest);
+  return number === undefined ? null : { segment: segments[number]!, offset: offsets[number]! };
+}
+
 export class ObjectWalk {
   readonly #disk: EvidenceDisk;
   readonly #directory: string;
   readonly #files: readonly ObjectFile[];
   readonly #stream: ObjectStream;
-  /** Two maps by turns, dropped whole: a Map from which the oldest is taken one by one is searched through all that was taken. */
-  #recent = new Map<string, ObjectPlace>();
-  #lessRecent = new Map<string, ObjectPlace>();
+  /** Two by turns, dropped whole: a Map from which the oldest is taken one by one is searched through all that was taken. */
+  #recent = noPlaces();
+  #lessRecent = noPlaces();
   #all: ObjectIndex | null = null;
+  /** Begun once, also where several objects are asked for at one time. */
+  #indexing: Promise<ObjectIndex> | null = null;
   #current = new Map<string, Uint8Array | null>();
   readonly #erased = new Map<string, number>();
   readonly #named = new Set<string>();
@@ -137,26 +154,32 @@ export class ObjectWalk {
     return this.#erased.size;
   }
 
-  /** Checks the objects that `record` names; null for a record that names none, which is at once. @throws Finding. */
+  /** Checks the objects that `record` names; null where nothing had to be read, and it is done. @throws Finding, at once or by the promise. */
   record(record: LedgerRecord): Promise<void> | null {
     if (this.#current.size > 0) this.#current = new Map();
     for (const digest of erasedBy(record)) this.#named.add(digest);
-    return record.objects.length === 0 ? null : this.#take(record);
+    return record.objects.length === 0 ? null : this.#take(record, 0);
   }
 
-  async #take(record: LedgerRecord): Promise<void> {
-    for (const digest of record.objects) {
+  /** Takes the objects from number `from` on: at once as far as they are in memory. A promise an object costs more than its hash. */
+  #take(record: LedgerRecord, from: number): Promise<void> | null {
+    const { objects, seq } = record;
+    const goOnAt = (next: number): Promise<void> => Promise.resolve(this.#take(record, next) ?? undefined);
+    for (let i = from; i < objects.length; i++) {
       const loadingHeader = this.#stream.loadHeader();
-      if (loadingHeader !== null) await loadingHeader;
-      const header = this.#nextHeader(record.seq);
-      if (header?.digest === digest) {
-        const loading = this.#stream.loadPayload(header.length);
-        if (loading !== null) await loading;
-        this.#takeNext(header, record.seq);
-      } else if ((await this.#find(digest)) === null) {
-        throw new Finding('INTEGRITY', `object ${digest}, which record ${record.seq} names, is not in ${this.#stream.path}: it is missing or altered`, record.seq);
-      }
+      if (loadingHeader !== null) return loadingHeader.then(() => goOnAt(i));
+      const header = this.#nextHeader(seq);
+      if (header?.digest !== objects[i]) return this.#mustFind(objects[i]!, seq).then(() => goOnAt(i + 1));
+      const loading = this.#stream.loadPayload(header!.length);
+      if (loading !== null) return loading.then(() => this.#takeNext(header!, seq)).then(() => goOnAt(i + 1));
+      this.#takeNext(header!, seq);
     }
+    return null;
+  }
+
+  async #mustFind(digest: string, seq: number): Promise<void> {
+    if ((await this.#find(digest)) !== null) return;
+    throw new Finding('INTEGRITY', `object ${digest}, which record ${seq} names, is not in ${this.#stream.path}: it is missing or altered`, seq);
   }
 
   #bad(message: string, seq: number): Finding {
@@ -191,15 +214,18 @@ export class ObjectWalk {
 
   #remember(digest: string, place: ObjectPlace): void {
     this.#all?.add(digest, place);
-    this.#recent.set(digest, place);
-    if (this.#recent.size < RECENT_MAX / 2) return;
+    const { numbers, segments, offsets } = this.#recent;
+    numbers.set(digest, segments.push(place.segment) - 1);
+    offsets.push(place.offset);
+    // Not by digests: the same one may stand there again and again.
+    if (offsets.length < RECENT_MAX / 2) return;
     this.#lessRecent = this.#recent;
-    this.#recent = new Map();
+    this.#recent = noPlaces();
   }
 
   /** Where an object passed before is; null when there was none. */
   async #find(digest: string): Promise<ObjectPlace | null> {
-    return this.#recent.get(digest) ?? this.#lessRecent.get(digest) ?? (this.#all ??= await this.#indexPassed()).find(digest);
+    return placeIn(this.#recent, digest) ?? placeIn(this.#lessRecent, digest) ?? (await (this.#indexing ??= this.#indexPassed())).find(digest);
   }
 
   async #indexPassed(): Promise<ObjectIndex> {
@@ -210,16 +236,19 @@ export class ObjectWalk {
       await stream.loadHeader();
       const header = stream.header();
       const { place } = stream;
-      if (header === null || place.segment > segment || (place.segment === segment && place.offset >= offset)) return index;
+      if (header === null || place.segment > segment || (place.segment === segment && place.offset >= offset)) return (this.#all = index);
       index.add(header.digest, place);
       stream.skip(header.length);
     }
   }
 
-  /** The payload of an object that some record so far names; null once erased. */
-  async read(digest: string): Promise<Uint8Array | null> {
+  /** The payload of an object that some record so far names; null once erased. At once for one that came with the newest record. */
+  read(digest: string): Promise<Uint8Array | null> | Uint8Array | null {
     const current = this.#current.get(digest);
-    if (current !== undefined) return current;
+    return current === undefined ? this.#readPassed(digest) : current;
+  }
+
+  async #readPassed(digest: string): Promise<Uint8Array | null> {
     const place = await this.#find(digest);
     if (place === null) throw new LedgerError('not-found', `no record so far names object ${digest}`);
     return readObject(this.#disk, this.#directory, digest, place);

@@ -22,10 +22,10 @@ export interface WitnessTime {
   readonly ms: number;
 }
 
+/** Records, in two lists of numbers: as many objects, each alive for as long, would be moved about by the collector. */
 interface Kept {
-  readonly seq: number;
-  readonly ms: number;
-  readonly at: string;
+  readonly seqs: number[];
+  readonly ms: number[];
 }
 
 /**
@@ -38,7 +38,7 @@ export class TimeBrackets {
   #upper: (WitnessTime & { readonly size: number }) | null = null;
   #fault: { readonly seq: number; readonly message: string } | null = null;
   /** The latest `at` up to each record that said a later one, of those that no stated time covers yet. */
-  #kept: Kept[] = [];
+  #kept: Kept = { seqs: [], ms: [] };
   #resolutionMs = 0;
 
   /** A time that record `seq` holds: this record and all after it are later. */
@@ -53,22 +53,27 @@ export class TimeBrackets {
     if (lower !== null && ms < lower.ms - CLOCK_TOLERANCE_MS) {
       this.#fault ??= { seq, message: `record ${seq} says ${at}, and it was written after ${textOf(lower.ms)}, which ${lower.by} had stated by record ${lower.seq}` };
     }
-    const last = this.#kept.at(-1);
-    if (last !== undefined && ms <= last.ms + this.#resolutionMs) return;
-    this.#kept.push({ seq, ms, at });
-    if (this.#kept.length > KEPT_MAX) this.#thin();
+    const kept = this.#kept;
+    const last = kept.ms.length === 0 ? -Infinity : kept.ms[kept.ms.length - 1]!;
+    if (ms <= last + this.#resolutionMs) return;
+    kept.seqs.push(seq);
+    kept.ms.push(ms);
+    if (kept.ms.length > KEPT_MAX) this.#thin();
   }
 
   /** Who leaves a step out that is smaller than this may miss a record dated wrongly by as much, and no more; memory stays bounded. */
   #thin(): void {
     this.#resolutionMs = Math.max(1_000, this.#resolutionMs * 2);
     let last = -Infinity;
-    this.#kept = this.#kept.filter(({ ms }) => {
-      if (ms <= last + this.#resolutionMs) return false;
+    const rest: Kept = { seqs: [], ms: [] };
+    for (const [i, ms] of this.#kept.ms.entries()) {
+      if (ms <= last + this.#resolutionMs) continue;
       last = ms;
-      return true;
-    });
-    if (this.#kept.length > KEPT_MAX / 2) this.#thin();
+      rest.seqs.push(this.#kept.seqs[i]!);
+      rest.ms.push(ms);
+    }
+    this.#kept = rest;
+    if (rest.ms.length > KEPT_MAX / 2) this.#thin();
   }
 
   /**
@@ -77,9 +82,11 @@ export class TimeBrackets {
    * @param isEnough whether those who have cosigned that head are as many as the policy asks for: only then is it shown by them, while anyone's time may refute
    */
   covered(size: number, time: WitnessTime, isEnough: boolean): void {
-    for (const { seq, ms, at } of this.#kept) {
+    const { seqs } = this.#kept;
+    for (const [i, ms] of this.#kept.ms.entries()) {
+      const seq = seqs[i]!;
       if (seq >= size || this.#fault !== null) break;
-      if (ms > time.ms + CLOCK_TOLERANCE_MS) this.#fault = { seq, message: `record ${seq} says ${at}, and ${time.by} had cosigned it by ${textOf(time.ms)}` };
+      if (ms > time.ms + CLOCK_TOLERANCE_MS) this.#fault = { seq, message: `record ${seq} says ${textOf(ms)}, and ${time.by} had cosigned it by ${textOf(time.ms)}` };
     }
     if (isEnough && (this.#upper === null || size > this.#upper.size || (size === this.#upper.size && time.ms < this.#upper.ms))) this.#upper = { ...time, size };
   }
@@ -87,8 +94,10 @@ export class TimeBrackets {
   /** No more times are stated for the largest head so far: its records need no other. */
   settle(): void {
     const size = this.#upper?.size ?? 0;
-    const from = this.#kept.findIndex(({ seq }) => seq >= size);
-    this.#kept.splice(0, from < 0 ? this.#kept.length : from);
+    const from = this.#kept.seqs.findIndex((seq) => seq >= size);
+    const count = from < 0 ? this.#kept.seqs.length : from;
+    this.#kept.seqs.splice(0, count);
+    this.#kept.ms.splice(0, count);
   }
 
   /** @param size records there are */

@@ -27,8 +27,8 @@ const READINGS_MAX = 5;
 export interface RuleSet {
   /** Names of the verdicts that `finish` gives, in order. */
   readonly names: readonly string[];
-  /** Takes the next record, in order. `readObject` gives what an object named so far holds; null once erased. */
-  record(record: LedgerRecord, readObject: (digest: string) => Promise<Uint8Array | null>): void | Promise<void>;
+  /** Takes the next record, in order. `readObject` gives what an object named so far holds; null once erased; at once where it came with this record. */
+  record(record: LedgerRecord, readObject: (digest: string) => Promise<Uint8Array | null> | Uint8Array | null): void | Promise<void>;
   /** Called once, only when all records were given and hold. */
   finish(): readonly Verdict[] | Promise<readonly Verdict[]>;
 }

@@ -45,7 +45,7 @@ export function deriveQuery(changeId: string, request: RecordedRequest, account:
   const system = systemOf(request);
   if (system === null || request.kind === 'offboard') throw new Error('a request without one system is not read');
   return {
-    ...system, action: request.kind, account, privileges: [...new Set(entitlementsOf(request).map((one) => one.privilege))].sort(),
+    connector: system.connector, target: system.target, action: request.kind, account, privileges: [...new Set(entitlementsOf(request).map((one) => one.privilege))].sort(),
     clientToken: clientTokenOf(request.kind === 'extend' ? request.change : changeId), ...(gave === undefined ? {} : { gave }),
   };
 }

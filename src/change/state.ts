@@ -30,6 +30,7 @@ import {
   type ActedReport, type Approval, type ApprovalStatement, type Dsse, type Report, type RevokedReport, type RevokeOrder, type Seal,
 } from '../protocol/signed.ts';
 import { parseTime } from '../protocol/values.ts';
+import { become } from './become.ts';
 import type { ChangeEvent, FindingCode } from './events.ts';
 
 export const STATES = [
@@ -230,100 +231,101 @@ export function requirementIsMet(state: ChangeState, nowMs: number): boolean {
 
 /** The state after `event`. Pure and total: an event that is in the ledger has happened, whatever this code thinks of it. */
 export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeState {
-  const base = state === null ? opened(event) : { ...state, length: state.length + 1, lastSeq: event.seq, lastAtMs: event.atMs };
+  // The one copy: all that follows is set in it.
+  const base = state === null ? opened(event) : become({ ...state }, { length: state.length + 1, lastSeq: event.seq, lastAtMs: event.atMs });
   switch (event.type) {
     case 'change.requested':
       return base;
     case 'change.revised':
-      return { ...base, name: 'requested', revision: event.body.revision, request: event.body.request, ...NOT_PLANNED };
+      return become(base, { name: 'requested', revision: event.body.revision, request: event.body.request, ...NOT_PLANNED });
     case 'change.withdrawn':
       // Past its cutover a rotation that nobody gets to its end is given up with both credentials standing: that is on record, and nothing is undone.
-      return { ...base, name: base.plan?.mode === 'caller' || !mayHaveGiven(base) || isPastCutover(base) ? 'withdrawn' : 'withdrawing' };
+      return become(base, { name: base.plan?.mode === 'caller' || !mayHaveGiven(base) || isPastCutover(base) ? 'withdrawn' : 'withdrawing' });
     case 'change.expired':
-      return { ...base, name: 'expired' };
+      return become(base, { name: 'expired' });
     case 'change.adopted':
-      return { ...base, adoptedFrom: event.body.log };
+      return become(base, { adoptedFrom: event.body.log });
     case 'policy.decided':
       return afterDecision(base, event.body, event.atMs, event.attached?.plan);
     case 'approval.recorded': {
       const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
-      const next = { ...base, approvals: [...base.approvals, { approval: event.body.approval, statement, seq: event.seq }] };
-      return next.name === 'pending' && requirementIsMet(next, event.atMs) ? { ...next, name: 'scheduled' } : next;
+      const next = become(base, { approvals: [...base.approvals, { approval: event.body.approval, statement, seq: event.seq }] });
+      return next.name === 'pending' && requirementIsMet(next, event.atMs) ? become(next, { name: 'scheduled' }) : next;
     }
     case 'approval.rejected':
-      return { ...base, name: 'rejected' };
+      return become(base, { name: 'rejected' });
     case 'approval.escalated':
-      return { ...base, escalated: { to: event.body.to, dueAtMs: parseTime(event.body.dueAt), atMs: event.atMs } };
+      return become(base, { escalated: { to: event.body.to, dueAtMs: parseTime(event.body.dueAt), atMs: event.atMs } });
     case 'step.authorised':
       return afterAuthorisation(base, event.body, event.seq, event.atMs);
     case 'state.read':
-      if (base.readAfter !== null) return { ...base, after: event.attached?.before ?? base.after };
-      return { ...base, before: event.attached?.before ?? base.before };
+      if (base.readAfter !== null) return become(base, { after: event.attached?.before ?? base.after });
+      return become(base, { before: event.attached?.before ?? base.before });
     case 'step.claimed':
-      return { ...base, claimed: true, claimedAtMs: event.atMs, name: base.name === 'authorised' ? 'executing' : base.name };
+      return become(base, { claimed: true, claimedAtMs: event.atMs, name: base.name === 'authorised' ? 'executing' : base.name });
     case 'step.succeeded': {
       const result = readReport(event.body.report, 'acted');
       const name = base.name === 'authorised' || base.name === 'executing' ? 'verifying' : base.name;
-      return { ...base, result, after: event.attached?.after ?? null, silent: false, name };
+      return become(base, { result, after: event.attached?.after ?? null, silent: false, name });
     }
     case 'step.ambiguous':
-      return 'report' in event.body ? { ...base, ambiguousAttempt: readReport(event.body.report, 'acted').attempt } : { ...base, silent: true };
+      return 'report' in event.body ? become(base, { ambiguousAttempt: readReport(event.body.report, 'acted').attempt }) : become(base, { silent: true });
     case 'step.refused':
       return afterRefusal(base, readPayload(event.body.report, reportSchema));
     case 'step.failed':
-      if (readPayload(event.body.report, reportSchema).kind === 'read' && base.readAfter !== null) return { ...base, readAfter: { ...base.readAfter, spent: true } };
+      if (readPayload(event.body.report, reportSchema).kind === 'read' && base.readAfter !== null) return become(base, { readAfter: { ...base.readAfter, spent: true } });
       return afterNothing(base);
     case 'lease.armed':
-      if (base.extension !== null) return { ...base, extension: { ...base.extension, armed: true } };
-      return base.lease === null ? base : { ...base, lease: { ...base.lease, armed: true } };
+      if (base.extension !== null) return become(base, { extension: { ...base.extension, armed: true } });
+      return base.lease === null ? base : become(base, { lease: become({ ...base.lease }, { armed: true }) });
     case 'lease.activated':
-      return base.lease === null ? base : { ...base, name: base.name === 'verifying' ? 'active' : base.name, lease: { ...base.lease, active: true } };
+      return base.lease === null ? base : become(base, { name: base.name === 'verifying' ? 'active' : base.name, lease: become({ ...base.lease }, { active: true }) });
     case 'lease.extended': {
       if (base.lease === null) return base;
       const { epoch, endsAt, order } = event.body;
       const { epoch: before, order: earlier, orderDigest } = base.lease;
       const lease = { ...base.lease, epoch, endsAtMs: parseTime(endsAt), order, orderDigest: payloadDigest(order) };
-      return { ...base, lease, superseded: [...base.superseded, { epoch: before, order: earlier, orderDigest }] };
+      return become(base, { lease, superseded: [...base.superseded, { epoch: before, order: earlier, orderDigest }] });
     }
     case 'lease.disarmed':
-      return { ...base, superseded: base.superseded.filter(({ orderDigest }) => orderDigest !== event.body.order) };
+      return become(base, { superseded: base.superseded.filter(({ orderDigest }) => orderDigest !== event.body.order) });
     case 'lease.redecided': {
       const { redecision: { effect, reasons }, provenance: { input }, held } = event.body;
       const codes = [...new Set(reasons.map(({ code }) => code))].sort();
-      return { ...base, redecision: effect === 'keep' ? null : { effect, codes, input, isHeld: held !== null } };
+      return become(base, { redecision: effect === 'keep' ? null : { effect, codes, input, isHeld: held !== null } });
     }
     case 'lease.ended':
       return afterEnd(base, readReport(event.body.report, 'revoked'));
     case 'entitlement.verified': {
-      const next = { ...base, verification: event.body.verification };
+      const next = become(base, { verification: event.body.verification });
       if (base.name !== 'verifying') return next;
       if (event.body.verification.effect === 'deny') return next;
       return afterVerification(next, event.body.verification, event.atMs);
     }
     case 'delivery.sealed':
-      return { ...base, delivery: { seal: event.body.seal, status: 'sealed' } };
+      return become(base, { delivery: { seal: event.body.seal, status: 'sealed' } });
     case 'delivery.acknowledged':
-      return base.delivery === null ? base : { ...base, delivery: { ...base.delivery, status: 'acknowledged' } };
+      return base.delivery === null ? base : become(base, { delivery: { ...base.delivery, status: 'acknowledged' } });
     case 'delivery.undeliverable':
-      return base.delivery === null ? base : { ...base, delivery: { ...base.delivery, status: 'undeliverable' } };
+      return base.delivery === null ? base : become(base, { delivery: { ...base.delivery, status: 'undeliverable' } });
     case 'finding.opened': {
       const { code, message, owner } = event.body;
-      const next = { ...base, findings: new Map(base.findings).set(code, { message, owner, atMs: event.atMs }) };
+      const next = become(base, { findings: new Map(base.findings).set(code, { message, owner, atMs: event.atMs }) });
       // What policy refused and nothing undoes has failed, with its effect standing: its owner's to look at, and in nobody's way.
       const stands = code === 'verification-failed' && base.name === 'verifying' && !mayHaveGiven(base);
-      return stands ? { ...next, name: 'failed' } : next;
+      return stands ? become(next, { name: 'failed' }) : next;
     }
     case 'finding.closed': {
       const findings = new Map(base.findings);
       findings.delete(event.body.code);
-      return { ...base, findings };
+      return become(base, { findings });
     }
     case 'window.opened':
-      return { ...base, window: 'opened' };
+      return become(base, { window: 'opened' });
     case 'window.closed':
-      return { ...base, window: 'closed' };
+      return become(base, { window: 'closed' });
     case 'consumer.confirmed':
-      return { ...base, confirmed: new Set(base.confirmed).add(event.body.consumer) };
+      return become(base, { confirmed: new Set(base.confirmed).add(event.body.consumer) });
     case 'item.started':
       return withItem(base, event.body.item, { change: event.body.change, attempts: (base.items.get(event.body.item)?.attempts ?? 0) + 1, outcome: null, owner: null, detail: null });
     case 'item.settled': {
@@ -331,12 +333,12 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
       const known = base.items.get(item);
       const next = withItem(base, item, { change: known?.change ?? base.changeId, attempts: known?.attempts ?? 0, outcome, owner, detail });
       const gone = (next.plan?.items ?? []).every((_, n) => next.items.get(n)?.outcome === 'gone');
-      return gone && next.name === 'executing' ? { ...next, name: 'done' } : next;
+      return gone && next.name === 'executing' ? become(next, { name: 'done' }) : next;
     }
     case 'notification.delivered':
     case 'notification.failed':
       // Telling of a change is no news of it: what waits for a time since the last news goes on waiting for that time.
-      return { ...base, lastAtMs: state?.lastAtMs ?? base.lastAtMs };
+      return become(base, { lastAtMs: state?.lastAtMs ?? base.lastAtMs });
   }
 }
 
@@ -360,48 +362,48 @@ function opened(event: ChangeEvent): ChangeState {
 const NOT_TRIED = { claimed: false, claimedAtMs: null, silent: false, ambiguousAttempt: 0, result: null, after: null, verification: null } as const;
 
 function withItem(base: ChangeState, item: number, became: ItemState): ChangeState {
-  return { ...base, items: new Map(base.items).set(item, became) };
+  return become(base, { items: new Map(base.items).set(item, became) });
 }
 
 /** The step that was verified is done: the next one is due, or the change has come to what it was for. */
 function afterVerification(base: ChangeState, verification: Verification, atMs: number): ChangeState {
   if (base.result === null) return base;
   const finished = [...base.finished, { stepId: base.result.stepId, result: base.result, verification }];
-  const next = { ...base, finished };
-  if (finished.length < (base.plan?.steps.length ?? 1)) return { ...next, name: 'staged', stagedAtMs: base.stagedAtMs ?? atMs };
-  return base.lease === null ? { ...next, name: 'done' } : next;
+  const next = become(base, { finished });
+  if (finished.length < (base.plan?.steps.length ?? 1)) return become(next, { name: 'staged', stagedAtMs: base.stagedAtMs ?? atMs });
+  return base.lease === null ? become(next, { name: 'done' }) : next;
 }
 
 function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'policy.decided' }>['body'], atMs: number, plan: Plan | undefined): ChangeState {
   const approvalsByMs = body.approvalsBy === null ? base.approvalsByMs : parseTime(body.approvalsBy);
   const escalation = soonestEscalation(base.escalation, body.decision.obligations.escalation ?? null);
-  const decided: ChangeState = { ...base, decision: body.decision, requirement: body.requirement, escalation, approvalsByMs };
+  const decided: ChangeState = become(base, { decision: body.decision, requirement: body.requirement, escalation, approvalsByMs });
   if (body.phase === 'request') {
-    const planned: ChangeState = { ...decided, plan: plan ?? null, planDigest: body.planDigest };
-    if (body.decision.effect === 'deny') return { ...planned, name: 'denied' };
-    return requirementIsMet(planned, atMs) ? { ...planned, name: 'scheduled' } : waitingForApprovals(planned, atMs);
+    const planned: ChangeState = become(decided, { plan: plan ?? null, planDigest: body.planDigest });
+    if (body.decision.effect === 'deny') return become(planned, { name: 'denied' });
+    return requirementIsMet(planned, atMs) ? become(planned, { name: 'scheduled' }) : waitingForApprovals(planned, atMs);
   }
   const notBefore = body.decision.obligations.notBefore;
   if (body.decision.effect === 'deny' || !requirementIsMet(decided, atMs)) {
     // Who has moved over must not be cut off, and past the cutover there is no way back: it is asked again.
     if (base.finished.length > 0 && !mayRollBack(base)) {
       const waitMs = Math.min(ASKED_AGAIN_MS.first * 2 ** Math.min(base.askedInVain, 16), ASKED_AGAIN_MS.longest);
-      return { ...decided, dispatch: null, heldUntilMs: atMs + waitMs, askedInVain: base.askedInVain + 1 };
+      return become(decided, { dispatch: null, heldUntilMs: atMs + waitMs, askedInVain: base.askedInVain + 1 });
     }
     // An earlier issue of the ticket may have been carried out, unheard of: what it may have given is taken back. A revoke gives nothing.
-    if (mayHaveGiven(base)) return { ...decided, name: 'revoking', dispatch: null };
+    if (mayHaveGiven(base)) return become(decided, { name: 'revoking', dispatch: null });
     // A ticket that ran out is not issued again on approvals that no longer suffice: like a denial, but nobody said no.
-    const over: ChangeState = { ...decided, dispatch: null };
-    if (body.decision.effect === 'deny') return { ...over, name: 'denied' };
-    return base.act === null ? waitingForApprovals(over, atMs) : { ...over, name: 'failed' };
+    const over: ChangeState = become(decided, { dispatch: null });
+    if (body.decision.effect === 'deny') return become(over, { name: 'denied' });
+    return base.act === null ? waitingForApprovals(over, atMs) : become(over, { name: 'failed' });
   }
-  if (notBefore !== undefined && parseTime(notBefore) > atMs) return { ...decided, dispatch: null, heldUntilMs: parseTime(notBefore) };
-  if (base.plan?.kind === 'offboard') return { ...decided, name: (base.plan.items ?? []).length === 0 ? 'done' : 'executing', firstActAtMs: atMs };
-  return { ...decided, heldUntilMs: null, askedInVain: 0, dispatch: body.planDigest === null ? null : { atMs, planDigest: body.planDigest } };
+  if (notBefore !== undefined && parseTime(notBefore) > atMs) return become(decided, { dispatch: null, heldUntilMs: parseTime(notBefore) });
+  if (base.plan?.kind === 'offboard') return become(decided, { name: (base.plan.items ?? []).length === 0 ? 'done' : 'executing', firstActAtMs: atMs });
+  return become(decided, { heldUntilMs: null, askedInVain: 0, dispatch: body.planDigest === null ? null : { atMs, planDigest: body.planDigest } });
 }
 
 function waitingForApprovals(base: ChangeState, atMs: number): ChangeState {
-  return { ...base, name: 'pending', pendingSinceMs: atMs };
+  return become(base, { name: 'pending', pendingSinceMs: atMs });
 }
 
 /** How long a decision that must not undo anything is waited with before it is asked for again: twice as long each time, since each answer is a record. */
@@ -410,21 +412,22 @@ const ASKED_AGAIN_MS = { first: 600_000, longest: 21_600_000 };
 function afterAuthorisation(base: ChangeState, body: Extract<ChangeEvent, { type: 'step.authorised' }>['body'], seq: number, atMs: number): ChangeState {
   if (body.kind === 'revoke') {
     const content = readPayload(body.order, revokeOrderSchema);
-    return { ...base, revokes: [...base.revokes, { order: body.order, content, seq }], name: base.name === 'withdrawing' ? base.name : 'revoking' };
+    return become(base, { revokes: [...base.revokes, { order: body.order, content, seq }], name: base.name === 'withdrawing' ? base.name : 'revoking' });
   }
   const ticket = readPayload(body.ticket, ticketSchema);
   const issued: IssuedTicket = {
     stepId: body.stepId, issue: body.issue, ticket: body.ticket, audience: ticket.audience, notAfterMs: parseTime(ticket.notAfter), seq, spent: false,
   };
-  if (body.kind === 'read') return base.name === 'verifying' ? { ...base, readAfter: issued } : { ...base, read: issued };
+  if (body.kind === 'read') return base.name === 'verifying' ? become(base, { readAfter: issued }) : become(base, { read: issued });
   const ends = body.lease === null ? null
     : { leaseId: body.lease.leaseId, epoch: body.lease.epoch, endsAtMs: parseTime(body.lease.endsAt), order: body.lease.order, orderDigest: payloadDigest(body.lease.order) };
   const extended = base.request.kind === 'extend' ? base.request.change : null;
-  const lease: Lease | null = ends === null || extended !== null ? null : { ...ends, armed: base.lease?.armed ?? false, active: false };
+  const lease: Lease | null = ends === null || extended !== null ? null
+    : { leaseId: ends.leaseId, epoch: ends.epoch, endsAtMs: ends.endsAtMs, order: ends.order, orderDigest: ends.orderDigest, armed: base.lease?.armed ?? false, active: false };
   const extension: Extension | null = ends === null || extended === null ? null : { ...ends, change: extended, armed: base.extension?.armed ?? false };
   const fresh = base.act?.stepId === issued.stepId ? { claimed: false, claimedAtMs: null } : NOT_TRIED;
   const name = base.name === 'scheduled' || base.name === 'staged' ? 'authorised' : base.name;
-  return { ...base, ...fresh, act: issued, dispatch: null, lease, extension, firstActAtMs: base.firstActAtMs ?? atMs, name };
+  return become(become(base, fresh), { act: issued, dispatch: null, lease, extension, firstActAtMs: base.firstActAtMs ?? atMs, name });
 }
 
 function afterEnd(base: ChangeState, ended: RevokedReport): ChangeState {
@@ -432,7 +435,7 @@ function afterEnd(base: ChangeState, ended: RevokedReport): ChangeState {
   const gaveNothing = steps > 1 ? base.finished.length < steps : base.result?.outcome !== 'done';
   const compensated = base.verification?.effect === 'deny';
   const name = base.name === 'withdrawing' ? 'withdrawn' : gaveNothing || compensated ? 'failed' : 'revoked';
-  return { ...base, ended, name };
+  return become(base, { ended, name });
 }
 
 /**
@@ -442,12 +445,12 @@ function afterEnd(base: ChangeState, ended: RevokedReport): ChangeState {
 function afterNothing(base: ChangeState): ChangeState {
   if (base.revokes.length > 0) return base;
   if (base.finished.length > 0 && !mayRollBack(base) && base.name !== 'withdrawing') {
-    return { ...base, name: base.name === 'executing' ? 'authorised' : base.name, claimed: false, dispatch: null, act: base.act === null ? null : { ...base.act, spent: true } };
+    return become(base, { name: base.name === 'executing' ? 'authorised' : base.name, claimed: false, dispatch: null, act: base.act === null ? null : { ...base.act, spent: true } });
   }
   // An earlier issue of the ticket may have had its effect, unheard of, where no lease would end it.
   const before = base.finished.length > 0 || (base.lease === null && (base.act?.issue ?? 1) > 1);
-  if (before && mayHaveGiven(base)) return { ...base, name: base.name === 'withdrawing' ? 'withdrawing' : 'revoking' };
-  return { ...base, name: base.name === 'withdrawing' ? 'withdrawn' : 'failed' };
+  if (before && mayHaveGiven(base)) return become(base, { name: base.name === 'withdrawing' ? 'withdrawing' : 'revoking' });
+  return become(base, { name: base.name === 'withdrawing' ? 'withdrawn' : 'failed' });
 }
 
 /** Refusals that another issue of the ticket may mend. Any other ends the change: what was refused once is not asked for again. */
@@ -460,11 +463,11 @@ function afterRefusal(base: ChangeState, report: Report): ChangeState {
   if (report.kind !== 'read' && report.kind !== 'acted') return base;
   if (report.kind === 'read' && base.readAfter !== null) {
     const again = RETRYABLE_REFUSALS.has(report.code ?? '') && base.readAfter.issue < (base.read?.issue ?? 0) + READS_AFTER_MAX;
-    return { ...base, readAfter: { ...base.readAfter, ...(again ? { notAfterMs: 0 } : { spent: true }) } };
+    return become(base, { readAfter: { ...base.readAfter, ...(again ? { notAfterMs: 0 } : { spent: true }) } });
   }
   if (!RETRYABLE_REFUSALS.has(report.code ?? '')) return afterNothing(base);
-  if (report.kind === 'read') return base.read?.issue === report.issue ? { ...base, read: { ...base.read, spent: true } } : base;
-  return base.act?.issue === report.issue ? { ...base, claimed: false, dispatch: null, act: { ...base.act, spent: true } } : base;
+  if (report.kind === 'read') return base.read?.issue === report.issue ? become(base, { read: { ...base.read, spent: true } }) : base;
+  return base.act?.issue === report.issue ? become(base, { claimed: false, dispatch: null, act: { ...base.act, spent: true } }) : base;
 }
 
 /** A ticket ran out, or was refused for a passing reason, and nobody took the step up: it may be authorised again. A caller's run has one ticket only. */

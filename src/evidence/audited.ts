@@ -1,4 +1,5 @@
 /** What a verifier remembers of one change while it is open: the fold, and beside it only what the verifier has checked for itself. */
+import { become } from '../change/become.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { FINAL_STATES, type ChangeState } from '../change/state.ts';
 import type { ProofClass, Requirement } from '../protocol/decision.ts';
@@ -52,23 +53,23 @@ export function remember(before: Audited | null, event: ChangeEvent, state: Chan
     readErased: false, planUnchecked: false, readSinceMs: null, seen: false, seqs: new Set(),
   };
   base.seqs.add(event.seq);
-  const next: Audited = { ...base, state, requirement };
+  const next = become({ ...base }, { state, requirement });
   switch (event.type) {
     case 'change.revised':
-      return { ...next, approvals: [] };
+      return become(next, { approvals: [] });
     case 'approval.recorded':
-      return checked === null ? next : { ...next, approvals: [...next.approvals, checked] };
+      return checked === null ? next : become(next, { approvals: [...next.approvals, checked] });
     case 'policy.decided':
-      return event.body.phase === 'request' ? { ...next, ...comparable(state, event) } : next;
+      return event.body.phase === 'request' ? become(next, comparable(state, event)) : next;
     case 'step.authorised':
-      if (event.body.kind === 'read') return isReadAnew(before, event.body.stepId, state) ? { ...next, readSinceMs: event.atMs } : next;
+      if (event.body.kind === 'read') return isReadAnew(before, event.body.stepId, state) ? become(next, { readSinceMs: event.atMs }) : next;
       return event.body.kind === 'act' ? afterTicket(next, event.body.ticket, event.atMs) : next;
     case 'state.read':
-      return state.readAfter === null ? { ...next, readErased: event.attached?.before === undefined } : { ...next, seen: true };
+      return become(next, state.readAfter === null ? { readErased: event.attached?.before === undefined } : { seen: true });
     case 'step.failed':
     case 'step.refused': {
       const answered = isLastWord(next, event.body.report);
-      return { ...next, answered, withoutEffect: answered && (state.name === 'failed' || state.name === 'withdrawn') };
+      return become(next, { answered, withoutEffect: answered && (state.name === 'failed' || state.name === 'withdrawn') });
     }
     default:
       return next;
@@ -89,10 +90,10 @@ function afterTicket(next: Audited, envelope: Dsse, atMs: number): Audited {
   const ticket = readPayload(envelope, ticketSchema);
   if (ticket.kind !== 'act') return next;
   const again = next.ticket?.stepId === ticket.stepId;
-  return {
-    ...next, ticket, answered: false, dueSinceMs: again ? next.dueSinceMs : atMs, audiences: new Set(again ? next.audiences : []).add(ticket.audience),
+  return become(next, {
+    ticket, answered: false, dueSinceMs: again ? next.dueSinceMs : atMs, audiences: new Set(again ? next.audiences : []).add(ticket.audience),
     given: isUndoable(ticket.step.action) ? { step: ticket.step, by: new Set(next.given?.by).add(ticket.audience) } : next.given,
-  };
+  });
 }
 
 /** Whether the report is about the newest issue of the ticket: what an older one came to says nothing about it. */

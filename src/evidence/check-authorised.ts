@@ -4,13 +4,13 @@ import { deriveRevokeOrder, leaseEndMs, leaseIdOf, revokeStepId } from '../chang
 import type { ChangeEvent } from '../change/events.ts';
 import { callerIdOf } from '../protocol/caller.ts';
 import { payloadDigest } from '../protocol/dsse.ts';
-import { givesAccess, planDigest, type PlanStep } from '../protocol/plan.ts';
+import { givesAccess, type PlanStep } from '../protocol/plan.ts';
 import { callerOf } from '../protocol/request.ts';
 import type { ActTicket } from '../protocol/signed.ts';
 import { floorOf } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import type { Audited } from './audited.ts';
-import { checkApproved, queryFor } from './check-decision.ts';
+import { checkApproved, digestOfRead, queryFor } from './check-decision.ts';
 import type { Extensions } from './check-extension.ts';
 import type { Locks } from './check-lock.ts';
 import type { Cases } from './check-offboarding.ts';
@@ -119,7 +119,7 @@ function checkDispatch({ state }: Audited, event: ChangeEvent, body: Authorised<
 function checkPlanned({ state: { plan }, planErased }: Audited, body: Authorised<'act'>, ticket: ActTicket): Fault | null {
   if (plan === null) return null;
   const planned = plan.steps.find(({ stepId }) => stepId === ticket.stepId) ?? null;
-  const fits = (planErased || planDigest(plan) === body.planDigest) && same(ticket.step, planned);
+  const fits = (planErased || digestOfRead(plan) === body.planDigest) && same(ticket.step, planned);
   return fits ? null : fault('ticket-mismatch', 'the step is not the one in the plan');
 }
 

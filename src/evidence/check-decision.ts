@@ -41,9 +41,20 @@ export function checkDecision(audited: Audited, event: Of<'policy.decided'>, rec
   return attached?.plan === undefined ? null : checkPlan(audited, attached.plan, body.planDigest, extensions);
 }
 
+/** Of plans as they were read from the ledger, which nothing changes: each is asked for at its decision, and again with every ticket of it. */
+const digests = new WeakMap<Plan, string>();
+
+export function digestOfRead(plan: Plan): string {
+  const known = digests.get(plan);
+  if (known !== undefined) return known;
+  const digest = planDigest(plan);
+  digests.set(plan, digest);
+  return digest;
+}
+
 /** The plan is the one that follows from the request and from what was read; nothing else may be approved under its name. */
 function checkPlan({ state, readErased }: Audited, plan: Plan, digest: string, extensions: Extensions): Fault | null {
-  if (planDigest(plan) !== digest) return fault('plan-digest-mismatch', 'the digest is not that of the plan');
+  if (digestOfRead(plan) !== digest) return fault('plan-digest-mismatch', 'the digest is not that of the plan');
   const unasked = fault('plan-not-requested', 'the plan does not follow from the request');
   if (state.request.kind === 'offboard') return same(plan, deriveOffboarding(state, plan.items ?? [], plan.salt)) ? null : unasked;
   if (plan.extends?.change !== (state.request.kind === 'extend' ? state.request.change : undefined)) return fault('plan-not-requested', 'the plan extends something else than was asked for');

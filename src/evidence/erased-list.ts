@@ -24,19 +24,30 @@ const THERE_MAX = 65_536;
 export function withErasedList(rules: RuleSet, found: (erased: readonly ErasedOnRecord[]) => void): RuleSet {
   const missing = new Map<string, Omit<ErasedOnRecord, 'seq'>>();
   const under = new Map<string, number>();
-  /** Known to be there: an object that many records name is not read for each. */
+  /** Known to be there: an object of an earlier record that many name is not read for each. */
   const there = new Set<string>();
-  const note = async (record: LedgerRecord, readObject: ReadObject): Promise<void> => {
+  /** Null where all that the record names is at hand, as it is where the record brings it. */
+  const note = (record: LedgerRecord, readObject: ReadObject): Promise<void> | null => {
     if (record.type === 'erasure') {
       const erased = record.body['erased'];
       for (const digest of Array.isArray(erased) ? erased : []) if (typeof digest === 'string' && missing.has(digest) && !under.has(digest)) under.set(digest, record.seq);
     }
-    if (record.objects.length === 0 || missing.size >= ERASED_LISTED_MAX) return;
+    if (record.objects.length === 0 || missing.size >= ERASED_LISTED_MAX) return null;
     const named = namedBy(record);
-    let kinds: readonly (readonly [string, ObjectKind])[] | null = null;
     for (const [at, [digest]] of named.entries()) {
-      if (missing.has(digest) || there.has(digest) || !record.objects.includes(digest)) continue;
-      if ((await readObject(digest)) !== null) {
+      const object = isToSee(digest, record) ? readObject(digest) : undefined;
+      if (object instanceof Promise || object === null) return noteFrom(at, object, named, record, readObject);
+    }
+    return null;
+  };
+  const isToSee = (digest: string, { objects }: LedgerRecord): boolean => !missing.has(digest) && !there.has(digest) && objects.includes(digest);
+  /** Goes on with the first that is not at hand, one after another: `object` is what was read of it. */
+  const noteFrom = async (from: number, object: Promise<Uint8Array | null> | null, named: readonly (readonly [string, ObjectKind])[], record: LedgerRecord, readObject: ReadObject): Promise<void> => {
+    let kinds: readonly (readonly [string, ObjectKind])[] | null = null;
+    for (let at = from; at < named.length; at += 1) {
+      const [digest] = named[at]!;
+      if (!isToSee(digest, record)) continue;
+      if ((await (at === from ? object : readObject(digest))) !== null) {
         if (there.size >= THERE_MAX) there.clear();
         there.add(digest);
         continue;
@@ -50,7 +61,8 @@ export function withErasedList(rules: RuleSet, found: (erased: readonly ErasedOn
     names: rules.names,
     record(record, readObject) {
       if (record.objects.length === 0 && record.type !== 'erasure') return rules.record(record, readObject);
-      return note(record, readObject).then(() => rules.record(record, readObject));
+      const noting = note(record, readObject);
+      return noting === null ? rules.record(record, readObject) : noting.then(() => rules.record(record, readObject));
     },
     async finish() {
       found([...missing.values()].flatMap((one) => (under.has(one.digest) ? [{ ...one, seq: under.get(one.digest)! }] : [])));

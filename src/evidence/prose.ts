@@ -47,12 +47,12 @@ export interface Revealed {
 export class MisplacedProse extends Error {}
 
 /**
- * The body of an upcast record with its text in place of the commitment, while it is there: at once where no object has to be read.
+ * The body of an upcast record with its text in place of the commitment, while it is there: at once where no object has to be read from elsewhere.
  *
  * @param stored the version that the record itself is of
  * @throws MisplacedProse for text in clear where there is to be a commitment, and the other way round
  */
-export function revealed(record: LedgerRecord, stored: number, readObject: (digest: string) => Promise<Uint8Array | null>): Revealed | Promise<Revealed> {
+export function revealed(record: LedgerRecord, stored: number, readObject: (digest: string) => Promise<Uint8Array | null> | Uint8Array | null): Revealed | Promise<Revealed> {
   const { type, body, objects } = record;
   const place = PLACES[type];
   const prose = place === undefined ? null : proseIn(body, place);
@@ -64,11 +64,13 @@ export function revealed(record: LedgerRecord, stored: number, readObject: (dige
   // Planned anew by the sidecar, when the reason was known no more.
   if (digest === undefined && body['cause'] === 'windowMissed') return { body, prose: 'gone' };
   if (digest === undefined || objects.length > 1) return { body, prose: 'another' };
-  return readObject(digest).then((object): Revealed => {
+  const reveal = (object: Uint8Array | null): Revealed => {
     if (object === null) return { body, prose: 'gone' };
     const text = disclosedBy(object, place.name, prose);
     return text === null ? { body, prose: 'another' } : { body: withProse(body, place, text), prose: null };
-  });
+  };
+  const object = readObject(digest);
+  return object instanceof Promise ? object.then(reveal) : reveal(object);
 }
 
 /** The commitment in a record as it is stored, and what it is to; null where there is none. */

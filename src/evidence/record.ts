@@ -137,11 +137,11 @@ export class MalformedRecord extends Error {
   }
 }
 
-/** Reads an object by digest; null where it was erased. */
-export type ReadObject = (digest: string) => Promise<Uint8Array | null>;
+/** Reads an object by digest; null where it was erased. At once where it is at hand. */
+export type ReadObject = (digest: string) => Promise<Uint8Array | null> | Uint8Array | null;
 
 /**
- * The event that a change's record tells, upcast to the newest version, with what the fold needs attached: at once where no object has to be read.
+ * The event that a change's record tells, upcast to the newest version, with what the fold needs attached: at once where all of it is at hand.
  *
  * @throws MalformedRecord when the body is not what its type says, or an object is not what its place says.
  */
@@ -170,9 +170,9 @@ function eventOf(record: LedgerRecord, { body, prose }: Revealed, readObject: Re
   const event = { type: record.type, actor: record.actor, body: parsed.data, changeId: record.change, seq: record.seq, atMs: parseTime(record.at) } as ChangeEvent;
   const named = statesNamedBy(event);
   const told: Attached = prose === null ? {} : { prose };
-  if (named === null) return prose === null ? event : { ...event, attached: told };
+  if (named === null) return prose === null ? event : Object.assign(event, { attached: told });
   const due = named.filter(({ digest }) => digest !== null && record.objects.includes(digest));
-  return due.length === 0 ? { ...event, attached: told } : withAttached(event, told, due, readObject);
+  return due.length === 0 ? Object.assign(event, { attached: told }) : withAttached(event, told, due, readObject);
 }
 
 export function isChangeEventType(type: string): type is ChangeEventType {
@@ -206,14 +206,21 @@ function statesNamedBy(event: NewEvent): readonly Named[] | null {
   }
 }
 
-async function withAttached(event: ChangeEvent, told: Attached, named: readonly Named[], readObject: ReadObject): Promise<ChangeEvent> {
+function withAttached(event: ChangeEvent, told: Attached, named: readonly Named[], readObject: ReadObject): ChangeEvent | Promise<ChangeEvent> {
+  const objects = named.map(({ digest }) => (digest === null ? null : readObject(digest)));
+  const atHand = objects.filter((one): one is Uint8Array | null => !(one instanceof Promise));
+  return atHand.length === objects.length ? attach(event, told, named, atHand) : Promise.all(objects.map((one) => Promise.resolve(one))).then((all) => attach(event, told, named, all));
+}
+
+/** The event, with what goes with it. @param objects what `named` are, in their order */
+function attach(event: ChangeEvent, told: Attached, named: readonly Named[], objects: readonly (Uint8Array | null)[]): ChangeEvent {
   const attached: Record<string, unknown> = { ...told };
-  for (const { as, digest, schema } of named) {
-    const bytes = digest === null ? null : await readObject(digest);
+  for (const [i, { as, digest, schema }] of named.entries()) {
+    const bytes = objects[i] ?? null;
     if (bytes === null) continue;
     const parsed = parseBy(schema, parseStrict(bytes));
     if (!parsed.success) throw new MalformedRecord(event.seq, `object ${digest} is not what the record says: ${z.prettifyError(parsed.error)}`);
     attached[as] = parsed.data;
   }
-  return { ...event, attached };
+  return Object.assign(event, { attached });
 }

@@ -137,7 +137,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     if (event.type === 'change.requested' && logOf(event.changeId) !== recordedBy) report(fault('wrong-log', `a change of log ${logOf(event.changeId)} was requested, which is another`));
     const misplaced = outOfOrder(before?.state ?? null, event) ?? checkActorOf(event, before, recordedBy) ?? (event.type === 'change.requested' && before === null ? cases.checkChild(event) : null);
     if (before === null && event.type !== 'change.requested') return report(misplaced!);
-    const checked = before === null ? NOTHING_CHECKED : checkEvent({ ...surroundings, believed: believedOf(event.changeId) }, before, event, record);
+    const theirs = believedOf(event.changeId);
+    const checked = before === null ? NOTHING_CHECKED : checkEvent(theirs === believed ? surroundings : { ...surroundings, believed: theirs }, before, event, record);
     if (misplaced !== null) report(misplaced);
     if (checked.fault !== null && checked.fault.code !== misplaced?.code) report(checked.fault);
     if (checked.latenessMs !== null) counting.ended(checked.latenessMs);

@@ -13,9 +13,13 @@ const made = new WeakMap<Schema, z.ZodType | null>();
  * @param value as it came out of a parser of JSON, and nobody's to change from here on
  */
 export function parseBy<T>(schema: z.ZodType<T>, value: unknown): z.ZodSafeParseResult<T> {
+  return compiledOf(schema)?.validate(value) === true ? { success: true, data: value as T } : schema.safeParse(value);
+}
+
+function compiledOf(schema: z.ZodType): z.ZodType | null {
   let compiled = made.get(schema);
   if (compiled === undefined) made.set(schema, (compiled = compile(schema)));
-  return compiled?.validate(value) === true ? { success: true, data: value as T } : schema.safeParse(value);
+  return compiled;
 }
 
 /** null where code may not be made at run time, as in a page, and for a schema that changes what it accepts. */
@@ -59,14 +63,17 @@ export function isKeeping(schema: Schema, seen: Set<Schema>): boolean {
 }
 
 /**
- * The schema, with everything in it that contains itself asked as it is: such a schema cannot be made into a function. What it accepts is taken over as it
- * was given, which is the same: nothing here changes what it accepts.
+ * The schema, with everything in it that contains itself made into a function of its own, which is called where it stands: a schema that contains itself
+ * cannot be made into one function. What it accepts is taken over as it was given, which is the same: nothing here changes what it accepts.
  */
 function withoutCycles(schema: Schema): Schema {
   const { def } = schema._zod as { readonly def: z.core.$ZodTypes['_zod']['def'] };
   switch (def.type) {
-    case 'lazy':
-      return z.custom((value) => (schema as z.ZodType).safeParse(value).success);
+    case 'lazy': {
+      // Not what the getter gives, which may be another with each call.
+      const { innerType } = schema._zod as z.core.$ZodLazyInternals;
+      return z.custom((value) => compiledOf(innerType as z.ZodType)?.validate(value) === true);
+    }
     case 'object': {
       const members = Object.entries(def.shape as Record<string, Schema>).map(([key, member]) => [key, withoutCycles(member)] as const);
       return members.every(([key, member]) => member === def.shape[key]) ? schema : cloned(schema, { ...def, shape: Object.fromEntries(members) });

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { canonicalBytes, digestOf, JsonError, parseStrict } from '../../ledger/index.ts';
+import { parseBy } from './compiled.ts';
 import { digestSchema, plainTextSchema, saltSchema } from './values.ts';
 
 export const PROSE_MAX = 500;
@@ -42,7 +43,7 @@ export function disclosedBy(object: Uint8Array, name: ProseName, { commitment }:
 
 function disclosureIn(object: Uint8Array): Disclosure | null {
   try {
-    const parsed = disclosureSchema.safeParse(parseStrict(object));
+    const parsed = parseBy(disclosureSchema, parseStrict(object));
     return parsed.success ? parsed.data : null;
   } catch (error) {
     if (error instanceof JsonError) return null;
@@ -51,5 +52,6 @@ function disclosureIn(object: Uint8Array): Disclosure | null {
 }
 
 export function isCommitment(prose: unknown): prose is Commitment {
-  return commitmentSchema.safeParse(prose).success;
+  // Most records carry no prose: a schema that refuses says why, and that costs.
+  return typeof prose === 'object' && prose !== null && parseBy(commitmentSchema, prose).success;
 }

@@ -63,16 +63,17 @@ export function openDsse<T>(envelope: Dsse, payloadType: string, schema: z.ZodTy
 }
 
 /**
- * What was read of an envelope, by the schema that it was read with: each is read at every check and every fold that its record goes through.
+ * What was read of an envelope, and by the schema that it was last read with: each is read at every check and every fold that its record goes through.
  * Whoever reads one may keep it, and not change it.
  */
 const read = new WeakMap<Dsse, Read>();
 
 interface Read {
   readonly payload: string;
-  /** null until it is first asked for. */
-  json: Json | null;
-  readonly bySchema: Map<z.ZodType, unknown>;
+  readonly json: Json;
+  /** What it was last accepted by, and as; null before. */
+  schema: z.ZodType | null;
+  document: unknown;
 }
 interface Json {
   readonly value: JsonValue;
@@ -82,9 +83,15 @@ interface Json {
 /** The document inside, its signature *not* looked at: for those who wrote it, or who only fold what was recorded. */
 export function readPayload<T>(envelope: Dsse, schema: z.ZodType<T>): T {
   let known = read.get(envelope);
-  if (known?.payload !== envelope.payload) read.set(envelope, (known = { payload: envelope.payload, json: null, bySchema: new Map() }));
-  if (!known.bySchema.has(schema)) known.bySchema.set(schema, parsePayload((known.json ??= jsonOf(Buffer.from(envelope.payload, 'base64'))), schema));
-  return known.bySchema.get(schema) as T;
+  if (known?.payload !== envelope.payload) {
+    known = { payload: envelope.payload, json: jsonOf(Buffer.from(envelope.payload, 'base64')), schema: null, document: null };
+    read.set(envelope, known);
+  }
+  if (known.schema !== schema) {
+    known.document = parsePayload(known.json, schema);
+    known.schema = schema;
+  }
+  return known.document as T;
 }
 
 function parsePayload<T>({ value, isCanonical }: Json, schema: z.ZodType<T>): T {
