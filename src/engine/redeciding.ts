@@ -118,12 +118,14 @@ export function createRedecider(context: EngineContext, options: RedecisionOptio
     // In one go for each lease: what was said of it, and the order that rests on that. Nothing else is decided in between but what came since.
     for (const { changeId, redecision, provenance, input } of answers) {
       const state = store.get(changeId);
-      if (state === undefined || (redecision.effect === 'keep' && state.redecision === null)) continue;
+      if (state === undefined) continue;
       const isHeld = redecision.effect === 'revoke' && held !== null;
       const order = redecision.effect !== 'revoke' || isHeld ? null : (orderEarly(context, state, context.self)?.envelope ?? null);
       const owner = context.facts().inventory.get(state.request.subject)?.owner ?? null;
       const applied = store.apply(changeId, { type: 'recordRedecision', by: context.self, redecision, provenance, order, held: isHeld ? held : null, owner }, [input]);
       if (!applied.ok) logger.info({ changeId, code: applied.code }, 'overtaken');
+      // What is kept, and was, is no event.
+      if (!applied.ok || applied.events.length === 0) continue;
       await pause();
       // What was done stands; the rest is asked on what is so now.
       if (closed || basisNow() !== basis) return;
