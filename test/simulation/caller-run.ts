@@ -75,7 +75,7 @@ export function startCallerRun(world: World, rng: Rng, oracle: Oracle, about: Pi
   /** What the run is for. */
   const code = (changeId: string): boolean => {
     oracle.workflow.codeRan(changeId);
-    if (rng.chance(0.15)) return false;
+    if (rng.chance(0.35)) return false;
     world.targets.get(system.connector)?.setSecret(account, `made by ${changeId}`);
     return true;
   };

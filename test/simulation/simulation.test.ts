@@ -45,13 +45,13 @@ if (replayed !== undefined) {
   });
 
   test('the seeds see access given, taken back, refused, withdrawn and failing', () => {
-    for (const name of ['given', 'revoked', 'denied', 'rejected', 'expired', 'withdrawn', 'failed', 'done']) expect(total[name], name).toBeGreaterThan(0);
+    expect(['given', 'revoked', 'denied', 'rejected', 'expired', 'withdrawn', 'failed', 'done'].filter((name) => (total[name] ?? 0) === 0)).toEqual([]);
   });
 
   test('the seeds see rotations, callers and offboardings come to their ends, and windows, locks and freezes keep them from it', () => {
     const ends = ['rotate done', 'rotate failed', 'rotate expired', 'rotate withdrawn', 'called rotate done', 'called rotate failed', 'called rotate expired', 'offboard done', 'disable done'];
     const records = ['window.opened', 'window.closed', 'lock.set', 'lock.lifted', 'lock.set elsewhere', 'lock.lifted elsewhere', 'consumer.confirmed', 'item.settled', 'delivery.undeliverable', 'step.ambiguous'];
-    for (const name of [...ends, ...records]) expect(total[name], name).toBeGreaterThan(0);
+    expect([...ends, ...records].filter((name) => (total[name] ?? 0) === 0)).toEqual([]);
   });
 
   test('the seeds see further people told of what nobody decides, and what they were told of approved, expired and withdrawn', () => {
