@@ -88,6 +88,10 @@ test.each<[string, string, () => BundleFiles]>([
     const { signatures } = JSON.parse(Buffer.from(files.get('.signatures.json')!).toString()) as { signatures: string[] };
     files.set('.signatures.json', Buffer.from(JSON.stringify({ signatures: [...signatures, ...signatures] })));
   })],
+  ['with more beside its signature than is read before that is believed', 'bad-bundle', () => edited((files) => {
+    const { signatures } = JSON.parse(Buffer.from(files.get('.signatures.json')!).toString()) as { signatures: string[] };
+    files.set('.signatures.json', Buffer.from(JSON.stringify({ signatures, more: new Array<object>(400_000).fill({}) })));
+  })],
   ['with data in a place that only OPA would read', 'bad-bundle', () => resigned((files) => files.set('limits/data.json', Buffer.from('{}')))],
   ['that is a patch', 'bad-bundle', () => resigned((files) => files.set('patch.json', Buffer.from('{}')))],
   ['without a module', 'bad-bundle', () => resigned((files) => files.delete('policy.wasm'))],
@@ -124,6 +128,7 @@ test.each<[string, (tar: Buffer) => Buffer]>([
     tar[148] = tar[148]! ^ 1;
     return tar;
   }],
+  ['directories without end', (tar) => Buffer.concat([...new Array<Buffer>(3_000).fill(entry('d/', '', '5')), tar])],
   ['more in it than may be unpacked', (tar) => Buffer.concat([tar, Buffer.alloc(64 * 1024 * 1024)])],
 ])('an archive with %s is refused', async (_what, edit) => {
   expect(await faultOf(tarOf(edit).then(filesOfArchive))).toBe('bad-bundle');
