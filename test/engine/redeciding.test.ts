@@ -211,6 +211,30 @@ describe('where policy would take back more at once than is configured', () => {
       expect([...sidecar.engine.open()].map(({ findings }) => findings.size)).toEqual([0, 0, 0]);
     }, { pdp });
   });
+
+  it('and those that begin to run one after another are counted together', async () => {
+    let running: TestSidecar | null = null;
+    let isLate = false;
+    const pdp: Pdp = {
+      ...scriptedPdp(({ phase }) => {
+        if (phase === 'dispatch' && isLate) running!.executor.acting = false;
+        return answerOf('allow');
+      }),
+      redecide: async () => revoking,
+    };
+    await opened(async (sidecar) => {
+      running = sidecar;
+      const [first] = await lend(sidecar) as [string];
+      isLate = true;
+      const { id: second } = (await sidecar.send(PREVIEW.subject, 'POST', '/v1/changes', PREVIEW)).body as ChangeView;
+      await vi.waitFor(() => expect(sidecar.engine.get(second)?.name).toBe('authorised'), { timeout: 10_000, interval: 10 });
+      knowing(sidecar, touched);
+      await vi.waitFor(() => expect(sidecar.engine.get(first)?.revokes).toHaveLength(1), { timeout: 10_000, interval: 10 });
+      sidecar.executor.acting = true;
+      sidecar.executor.connect();
+      await vi.waitFor(() => expect(sidecar.engine.heldRevokes()?.changes.map(({ changeId }) => changeId)).toEqual([second]), { timeout: 10_000, interval: 10 });
+    }, { pdp, redecision: { everyMs: 5, confirmAbove: { percent: 20, leases: 1 } } });
+  });
 });
 
 describe('a start', () => {
