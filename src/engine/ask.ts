@@ -48,9 +48,17 @@ async function whileItStays<T>(pdp: Pdp, ask: () => Promise<T>): Promise<T> {
   }
 }
 
-/** What policy says of a plan; null where none can be made. @throws EngineFault at dispatch only: at the request, an engine that cannot say yes has said no */
-export function askAbout(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): Promise<Asked> {
-  return underOneBundle(context, () => askOnce(context, state, phase, plan));
+/**
+ * What policy says of a plan; null where none can be made. At dispatch the answer is on the facts that are in force when it comes: a lease that was given
+ * on earlier ones would not be decided on again for these.
+ *
+ * @throws EngineFault at dispatch only: at the request, an engine that cannot say yes has said no
+ */
+export async function askAbout(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): Promise<Asked> {
+  for (;;) {
+    const asked = await underOneBundle(context, () => askOnce(context, state, phase, plan));
+    if (phase === 'request' || asked.provenance.facts[0] === context.factsDigest()) return asked;
+  }
 }
 
 async function askOnce(context: EngineContext, state: ChangeState, phase: 'request' | 'dispatch', plan: Plan | null): Promise<Asked> {

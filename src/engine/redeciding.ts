@@ -67,6 +67,8 @@ export function createRedecider(context: EngineContext, options: RedecisionOptio
   let due = new Set<string>();
   /** On these, all that ran have not been decided on yet. */
   let isWhole = false;
+  /** Ordered back on these without a person: those that begin to run one after another do not go one by one. */
+  let ordered = 0;
   let failed: HeldRevokes['failed'] = null;
   let failures = 0;
   let notBeforeMs = 0;
@@ -114,7 +116,7 @@ export function createRedecider(context: EngineContext, options: RedecisionOptio
     const asked = new Set(answers.map(({ changeId }) => changeId));
     const live = runningNow(context);
     const waiting = live.filter(({ changeId, redecision }) => !asked.has(changeId) && redecision?.isHeld === true).length;
-    const held = heldBy(counts.revoke + waiting, live.length, options.confirmAbove);
+    const held = heldBy(counts.revoke + waiting + ordered, live.length + ordered, options.confirmAbove);
     // In one go for each lease: what was said of it, and the order that rests on that. Nothing else is decided in between but what came since.
     for (const { changeId, redecision, provenance, input } of answers) {
       const state = store.get(changeId);
@@ -126,6 +128,7 @@ export function createRedecider(context: EngineContext, options: RedecisionOptio
       if (!applied.ok) logger.info({ changeId, code: applied.code }, 'overtaken');
       // What is kept, and was, is no event.
       if (!applied.ok || applied.events.length === 0) continue;
+      if (order !== null) ordered += 1;
       await pause();
       // What was done stands; the rest is asked on what is so now.
       if (closed || basisNow() !== basis) return;
@@ -144,7 +147,7 @@ export function createRedecider(context: EngineContext, options: RedecisionOptio
   const begin = async (now: string): Promise<void> => {
     const since = basis === null ? await decidedOnRecord(context) : null;
     due = new Set([...store.open()].filter((state) => lends(state) && (since === null || state.name !== 'active' || state.lastSeq >= since)).map(({ changeId }) => changeId));
-    [basis, isWhole, failures, notBeforeMs] = [now, since === null, 0, 0];
+    [basis, isWhole, ordered, failures, notBeforeMs] = [now, since === null, 0, 0, 0];
   };
 
   const pass = async (): Promise<void> => {

@@ -21,7 +21,10 @@ export type Entrypoint = (typeof ENTRYPOINTS)[number];
 const OPTIONAL: ReadonlySet<Entrypoint> = new Set(['access/reconcile', 'access/redecide'] as const);
 /** The signature, which is no part of what it is over. */
 export const SIGNATURE_FILE = 'bundle.sig.json';
-const FILE_BYTES_MAX = 16 * 1024 * 1024;
+/** Of each file: the ledger keeps it as one object. */
+export const FILE_BYTES_MAX = 16 * 1024 * 1024;
+/** Many times what one takes; it is part of the record that says what is in force. */
+const SIGNATURE_BYTES_MAX = 16_384;
 
 export const manifestSchema = z.strictObject({
   ...bundleListingSchema.shape,
@@ -134,7 +137,7 @@ function parseManifest(bytes: Uint8Array): Manifest {
 /** @throws EngineFault `bundle-tampered` */
 export function parseSignature(bytes: Uint8Array): Dsse {
   try {
-    return dsseSchema.parse(parseStrict(bytes));
+    return dsseSchema.parse(parseStrict(bytes, { maxBytes: SIGNATURE_BYTES_MAX }));
   } catch (cause) {
     throw new EngineFault('bundle-tampered', `${SIGNATURE_FILE} is not a signature`, { cause });
   }

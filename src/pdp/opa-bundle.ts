@@ -1,7 +1,8 @@
 /** A bundle in OPA's own format (`.manifest`, `.signatures.json`), verified here, since what runs its module verifies nothing. */
 import { z } from 'zod';
 import { canonicalBytes } from '../../ledger/index.ts';
-import { describeBundle, imageOf, parseSignature, SIGNATURE_FILE, type Bundle, type BundleEvidence } from './bundle.ts';
+import { plainTextSchema } from '../protocol/values.ts';
+import { describeBundle, FILE_BYTES_MAX, imageOf, parseSignature, SIGNATURE_FILE, type Bundle, type BundleEvidence } from './bundle.ts';
 import { EngineFault } from './fault.ts';
 import type { BundleFiles } from './opa-archive.ts';
 import { demandSigned, MANIFEST_FILE, parseJson, SIGNATURES_FILE, type VerificationKey } from './opa-signature.ts';
@@ -9,9 +10,9 @@ import { demandSigned, MANIFEST_FILE, parseJson, SIGNATURES_FILE, type Verificat
 const MODULE = '/policy.wasm';
 const ONES: ReadonlySet<string> = new Set([MANIFEST_FILE, SIGNATURES_FILE, SIGNATURE_FILE, 'data.json', 'policy.wasm']);
 
-/** OPA's; members that are not here change no answer of a compiled module. */
+/** OPA's; members that are not here change no answer of a compiled module. What a record says of a bundle is held to what a record may say. */
 const manifestSchema = z.looseObject({
-  revision: z.string().max(128).regex(/^\P{Cc}*$/u).default(''),
+  revision: z.union([z.literal(''), plainTextSchema(128)]).default(''),
   wasm: z.array(z.looseObject({ entrypoint: z.string().max(128), module: z.string() })).min(1).max(32),
 });
 
@@ -36,6 +37,7 @@ export async function openOpaBundle(files: BundleFiles, keys: readonly Verificat
   const { revision, wasm: resolvers } = manifest.data;
   if (resolvers.some(({ module }) => module !== MODULE)) throw new EngineFault('bad-bundle', `${MANIFEST_FILE} names another module than ${MODULE}`);
   const wasm = demand(files, 'policy.wasm');
+  if (wasm.length > FILE_BYTES_MAX) throw new EngineFault('bad-bundle', `policy.wasm is larger than ${FILE_BYTES_MAX} bytes`);
   // The same document however it was written: what a decision names is the policy, and not its white space.
   const data = canonicalBytes(parseJson('data.json', files.get('data.json') ?? Buffer.from('{}')));
   const entrypoints = [...new Set(resolvers.map(({ entrypoint }) => entrypoint))];

@@ -13,6 +13,8 @@ import { normalName, type BundleFiles } from './opa-archive.ts';
 export const SIGNATURES_FILE = '.signatures.json';
 export const MANIFEST_FILE = '.manifest';
 const JSON_BYTES_MAX = 16 * 1024 * 1024;
+/** Of what is read before anybody is known to have signed it: more than a list of as many files as there may be takes. */
+const UNSIGNED_BYTES_MAX = 1024 * 1024;
 /** Those of OPA that have a public half, one of each kind. */
 export const SIGNATURE_ALGORITHMS = ['ES256', 'RS256', 'EdDSA'] as const;
 export type SignatureAlgorithm = (typeof SIGNATURE_ALGORITHMS)[number];
@@ -37,7 +39,7 @@ const RSA_BITS_MIN = 2_048;
 /** OPA hashes these as documents: white space and the order of members do not matter. */
 const DOCUMENTS: ReadonlySet<string> = new Set(['data.json', 'data.yaml', MANIFEST_FILE]);
 
-const signaturesSchema = z.looseObject({ signatures: z.array(z.string().max(4 * 1024 * 1024)).length(1) });
+const signaturesSchema = z.looseObject({ signatures: z.array(z.string()).length(1) });
 const headerSchema = z.looseObject({ alg: z.string() });
 const payloadSchema = z.looseObject({
   files: z.array(z.looseObject({ name: z.string(), hash: z.string(), algorithm: z.string() })).max(1_024),
@@ -122,9 +124,9 @@ export function opaHash(name: string, bytes: Uint8Array, algorithm: string): str
 }
 
 /** Strict JSON. @throws EngineFault `bad-bundle` */
-export function parseJson(name: string, bytes: Uint8Array): JsonValue {
+export function parseJson(name: string, bytes: Uint8Array, maxBytes = JSON_BYTES_MAX): JsonValue {
   try {
-    return parseStrict(bytes, { maxBytes: JSON_BYTES_MAX });
+    return parseStrict(bytes, { maxBytes });
   } catch (cause) {
     throw new EngineFault('bad-bundle', `${name} is not strict JSON`, { cause });
   }
@@ -144,7 +146,7 @@ function goString(text: string): string {
 }
 
 function parse<T>(schema: z.ZodType<T>, what: string, bytes: Uint8Array): T {
-  const parsed = schema.safeParse(parseJson(what, bytes));
+  const parsed = schema.safeParse(parseJson(what, bytes, UNSIGNED_BYTES_MAX));
   if (!parsed.success) throw new EngineFault('bundle-unsigned', `${what} is no signature: ${z.prettifyError(parsed.error).slice(0, 300)}`);
   return parsed.data;
 }

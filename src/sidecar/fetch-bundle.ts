@@ -76,19 +76,29 @@ async function readAnswer(answer: IncomingMessage, url: URL, bytesMax: number, i
   const { location, etag } = answer.headers;
   if (REDIRECTS.has(status) && location !== undefined) return URL.canParse(location, url.href) ? { is: 'moved', to: new URL(location, url.href) } : failed('it redirects to no URL');
   if (status !== 200) return failed(`it answered ${status}`);
-  const parts: Buffer[] = [];
-  let bytes = 0;
+  let body: Uint8Array | null;
   try {
-    for await (const part of answer as AsyncIterable<Buffer>) {
-      bytes += part.byteLength;
-      if (bytes > bytesMax) return failed(`it sends more than ${bytesMax} bytes`);
-      parts.push(part);
-    }
+    body = await wholeOf(answer, bytesMax);
   } catch {
     return failed('the answer broke off');
   }
+  if (body === null) return failed(`it sends more than ${bytesMax} bytes`);
   if (!answer.complete) return failed('the answer broke off');
-  return { is: 'new', bytes: Buffer.concat(parts), etag: etag !== undefined && ETAG.test(etag) ? etag : null };
+  return { is: 'new', bytes: body, etag: etag !== undefined && ETAG.test(etag) ? etag : null };
+}
+
+/** All of what comes, in one piece that grows: what is sent byte by byte takes no more room than its bytes. null: it is more than `bytesMax`. */
+export async function wholeOf(parts: AsyncIterable<Uint8Array>, bytesMax: number): Promise<Uint8Array | null> {
+  let whole = Buffer.alloc(0);
+  let bytes = 0;
+  for await (const part of parts) {
+    const from = bytes;
+    bytes += part.byteLength;
+    if (bytes > bytesMax) return null;
+    if (bytes > whole.byteLength) whole = Buffer.concat([whole], Math.min(bytesMax, Math.max(bytes, 2 * whole.byteLength)));
+    whole.set(part, from);
+  }
+  return whole.subarray(0, bytes);
 }
 
 function failed(reason: string): Fetched {

@@ -6,6 +6,7 @@ import type { DraftWithObjects } from '../../src/evidence/record.ts';
 import { EngineFault, type Pdp } from '../../src/pdp/engine.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
 import type { Redecision } from '../../src/protocol/decision.ts';
+import type { ChangeView } from '../../src/sidecar/schemas.ts';
 import { askedOtherwise, PREVIEW, settled, tell, usualPdp, verdictOf } from '../support/replayed.ts';
 import { answerOf, openTestSidecar, scriptedPdp, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 
@@ -210,6 +211,30 @@ describe('where policy would take back more at once than is configured', () => {
       expect([...sidecar.engine.open()].map(({ findings }) => findings.size)).toEqual([0, 0, 0]);
     }, { pdp });
   });
+
+  it('and those that begin to run one after another are counted together', async () => {
+    let running: TestSidecar | null = null;
+    let isLate = false;
+    const pdp: Pdp = {
+      ...scriptedPdp(({ phase }) => {
+        if (phase === 'dispatch' && isLate) running!.executor.acting = false;
+        return answerOf('allow');
+      }),
+      redecide: async () => revoking,
+    };
+    await opened(async (sidecar) => {
+      running = sidecar;
+      const [first] = await lend(sidecar) as [string];
+      isLate = true;
+      const { id: second } = (await sidecar.send(PREVIEW.subject, 'POST', '/v1/changes', PREVIEW)).body as ChangeView;
+      await vi.waitFor(() => expect(sidecar.engine.get(second)?.name).toBe('authorised'), { timeout: 10_000, interval: 10 });
+      knowing(sidecar, touched);
+      await vi.waitFor(() => expect(sidecar.engine.get(first)?.revokes).toHaveLength(1), { timeout: 10_000, interval: 10 });
+      sidecar.executor.acting = true;
+      sidecar.executor.connect();
+      await vi.waitFor(() => expect(sidecar.engine.heldRevokes()?.changes.map(({ changeId }) => changeId)).toEqual([second]), { timeout: 10_000, interval: 10 });
+    }, { pdp, redecision: { everyMs: 5, confirmAbove: { percent: 20, leases: 1 } } });
+  });
 });
 
 describe('a start', () => {
@@ -255,6 +280,33 @@ describe('a start', () => {
       sidecar.executor.connect();
       await gone(sidecar, id);
       expect(asked).toEqual([id]);
+    }, { pdp });
+  });
+
+  it('nor is a lease authorised by what policy said of facts that are not in force any more', async () => {
+    const asked: string[] = [];
+    let began = (): void => undefined;
+    const asking = new Promise<void>((resolve) => (began = resolve));
+    let answer = (): void => undefined;
+    const answered = new Promise<void>((resolve) => (answer = resolve));
+    const pdp: Pdp = {
+      ...scriptedPdp(() => answerOf('allow')),
+      async decide({ phase, facts }) {
+        if (phase !== 'dispatch') return answerOf('allow');
+        asked.push(facts.nhi!.purposes.join());
+        began();
+        await answered;
+        return answerOf('allow');
+      },
+    };
+    await opened(async (sidecar) => {
+      const { id } = (await sidecar.send(PREVIEW.subject, 'POST', '/v1/changes', PREVIEW)).body as ChangeView;
+      await asking;
+      knowing(sidecar, withoutPurpose);
+      answer();
+      await vi.waitFor(() => expect(sidecar.engine.get(id)?.name).toBe('active'), { timeout: 10_000, interval: 10 });
+      expect(asked).toHaveLength(2);
+      expect(asked[1]).toBe('deploy-orders');
     }, { pdp });
   });
 });

@@ -42,6 +42,12 @@ const edited = (edit: (files: Map<string, Uint8Array>) => unknown): BundleFiles 
   edit(files);
   return files;
 };
+/** The module with a custom section of so many zeros. */
+function padded(wasm: Uint8Array, bytes: number): Uint8Array {
+  const size = bytes + 1;
+  const leb = [0, 7, 14, 21, 28].map((shift) => (Math.floor(size / 2 ** shift) % 128) | (shift < 28 ? 128 : 0));
+  return Buffer.concat([wasm, Buffer.from([0, ...leb]), Buffer.alloc(size)]);
+}
 /** The JWT with header or payload edited, its signature left as it is. */
 const forged = (edit: (parts: string[]) => void): BundleFiles => edited((files) => {
   const { signatures: [token] } = JSON.parse(Buffer.from(files.get('.signatures.json')!).toString()) as { signatures: [string] };
@@ -88,11 +94,18 @@ test.each<[string, string, () => BundleFiles]>([
     const { signatures } = JSON.parse(Buffer.from(files.get('.signatures.json')!).toString()) as { signatures: string[] };
     files.set('.signatures.json', Buffer.from(JSON.stringify({ signatures: [...signatures, ...signatures] })));
   })],
+  ['with more beside its signature than is read before that is believed', 'bad-bundle', () => edited((files) => {
+    const { signatures } = JSON.parse(Buffer.from(files.get('.signatures.json')!).toString()) as { signatures: string[] };
+    files.set('.signatures.json', Buffer.from(JSON.stringify({ signatures, more: new Array<object>(400_000).fill({}) })));
+  })],
   ['with data in a place that only OPA would read', 'bad-bundle', () => resigned((files) => files.set('limits/data.json', Buffer.from('{}')))],
   ['that is a patch', 'bad-bundle', () => resigned((files) => files.set('patch.json', Buffer.from('{}')))],
   ['without a module', 'bad-bundle', () => resigned((files) => files.delete('policy.wasm'))],
   ['whose manifest names another module', 'bad-bundle', () => resigned((files) => files.set('.manifest', Buffer.from(Buffer.from(files.get('.manifest')!).toString().replace('/policy.wasm', '/other.wasm'))))],
   ['without an entrypoint', 'bad-bundle', () => resigned((files) => files.set('.manifest', Buffer.from('{"revision":"7","wasm":[{"entrypoint":"access/decide","module":"/policy.wasm"}]}')))],
+  ['whose revision no record may have', 'bad-bundle', () => resigned((files) => files.set('.manifest', Buffer.from(Buffer.from(files.get('.manifest')!).toString().replace('7-abc', '7-a\u202ebc'))))],
+  ['whose module is larger than an object of the ledger', 'bad-bundle', () => resigned((files) => files.set('policy.wasm', padded(files.get('policy.wasm')!, 16_777_216)))],
+  ['with a signature that no record has room for', 'bundle-tampered', () => resigned((files) => files.set('bundle.sig.json', Buffer.from(JSON.stringify({ payload: 'AAAA'.repeat(20_000), payloadType: 'a/b', signatures: [{ keyid: 'k', sig: 'AAAA' }] }))))],
   ['whose module is none', 'bad-bundle', () => resigned((files) => files.set('policy.wasm', Buffer.from('no')))],
 ])('a bundle %s is refused', async (_what, code, files) => {
   expect(await faultOf(openOpaBundle(files(), [KEY]))).toBe(code);
@@ -124,6 +137,7 @@ test.each<[string, (tar: Buffer) => Buffer]>([
     tar[148] = tar[148]! ^ 1;
     return tar;
   }],
+  ['directories without end', (tar) => Buffer.concat([...new Array<Buffer>(3_000).fill(entry('d/', '', '5')), tar])],
   ['more in it than may be unpacked', (tar) => Buffer.concat([tar, Buffer.alloc(64 * 1024 * 1024)])],
 ])('an archive with %s is refused', async (_what, edit) => {
   expect(await faultOf(tarOf(edit).then(filesOfArchive))).toBe('bad-bundle');
