@@ -1,9 +1,10 @@
 /**
- * How many changes that give access an identity, or whoever asked, has had of late: a fold of the ledger, and so much of it as a day needs.
+ * How many changes that give access an identity has been given, and whoever asked has asked for, of late: a fold of the ledger, and so much of it as a
+ * day needs.
  *
- * Of a change those count that were asked for before it, up to when it was asked for: what comes later changes nothing of that, so that of two that are
- * asked for together one is the first, whenever policy is asked about them. What came to nothing before it was authorised does not count: nobody uses up what is another's
- * by asking in vain.
+ * Of a change those count that were asked for before it, up to when it was asked for: of two that are asked for together one is the first, whenever policy
+ * is asked about them. For an identity a change counts once something of it is authorised: nobody uses up what is another's by asking. For whoever asks it
+ * counts at once, unless it comes to nothing before that.
  */
 import type { ChangeState } from './state.ts';
 
@@ -13,11 +14,11 @@ export interface Counts {
 }
 
 export interface RecentChanges {
-  /** Of the identity. */
+  /** Given to the identity. */
   readonly subject: Counts;
-  /** Of whoever of the act chain asked most. */
+  /** Asked for by whoever of the act chain asked most. */
   readonly requester: Counts;
-  /** Of the identity: those that make a credential. */
+  /** Given to the identity: those that make a credential. */
   readonly newCredentials: Pick<Counts, 'day'>;
 }
 
@@ -51,7 +52,8 @@ export function wasInVain({ firstActAtMs, name }: Pick<ChangeState, 'firstActAtM
   return IN_VAIN.has(name) && firstActAtMs === null;
 }
 
-const keysOf = (subject: string, requester: readonly string[]): string[] => [`subject ${subject}`, ...new Set(requester.map((one) => `requester ${one}`))];
+const subjectKey = (subject: string): string => `subject ${subject}`;
+const requesterKeys = (requester: readonly string[]): string[] => [...new Set(requester.map((one) => `requester ${one}`))];
 
 export class Recent {
   readonly #of: Map<string, Entry[]>;
@@ -61,10 +63,19 @@ export class Recent {
     this.#of = new Map([...from].map(([key, entries]) => [key, [...entries]]));
   }
 
-  /** A change's first record is `seq`. */
-  add(seq: number, { request: { kind, subject }, requestedAtMs: atMs, requester }: Counted): void {
+  /** A change whose first record is `seq` was asked for. */
+  asked(seq: number, change: Counted): void {
+    this.#add(seq, change, requesterKeys(change.requester));
+  }
+
+  /** Something of the change whose first record is `seq` is authorised, for the first time. */
+  authorised(seq: number, change: Counted): void {
+    this.#add(seq, change, [subjectKey(change.request.subject)]);
+  }
+
+  #add(seq: number, { request: { kind }, requestedAtMs: atMs }: Counted, keys: readonly string[]): void {
     if (!GAINS.has(kind)) return;
-    for (const key of keysOf(subject, requester)) {
+    for (const key of keys) {
       const entries = this.#of.get(key) ?? [];
       entries.push({ seq, atMs, makes: MAKES.has(kind) });
       if (entries.length > COUNTED_MAX || entries[0]!.atMs <= atMs - DAY_MS) this.#of.set(key, youngest(entries, atMs));
@@ -75,24 +86,24 @@ export class Recent {
     if (this.#added % SWEEP_EVERY === 0) for (const [key, entries] of this.#of) if (entries.every((one) => one.atMs <= atMs - DAY_MS)) this.#of.delete(key);
   }
 
-  /** The change whose first record is `seq` came to nothing. */
-  remove(seq: number, { request: { subject }, requester }: Counted): void {
-    for (const key of keysOf(subject, requester)) {
+  /** The change whose first record is `seq` came to nothing before anything of it was authorised. */
+  remove(seq: number, { requester }: Pick<Counted, 'requester'>): void {
+    for (const key of requesterKeys(requester)) {
       const entries = this.#of.get(key);
       const at = entries?.findLastIndex((one) => one.seq === seq) ?? -1;
       if (at !== -1) entries!.splice(at, 1);
     }
   }
 
-  /** What was asked for before a change whose first record is `seq` (Infinity: one that there is not yet), in the hour and the day up to `atMs`. */
+  /** What came before a change whose first record is `seq` (Infinity: one that there is not yet), in the hour and the day up to `atMs`. */
   before(seq: number, atMs: number, subject: string, requester: readonly string[]): RecentChanges {
     const count = (key: string, spanMs: number, makes = false): number =>
       (this.#of.get(key) ?? []).filter((one) => one.seq < seq && one.atMs <= atMs && one.atMs > atMs - spanMs && (one.makes || !makes)).length;
-    const [ofSubject, ...ofRequester] = keysOf(subject, requester);
-    const most = (spanMs: number): number => Math.max(0, ...ofRequester.map((key) => count(key, spanMs)));
+    const ofSubject = subjectKey(subject);
+    const most = (spanMs: number): number => Math.max(0, ...requesterKeys(requester).map((key) => count(key, spanMs)));
     return {
-      subject: { hour: count(ofSubject!, HOUR_MS), day: count(ofSubject!, DAY_MS) }, requester: { hour: most(HOUR_MS), day: most(DAY_MS) },
-      newCredentials: { day: count(ofSubject!, DAY_MS, true) },
+      subject: { hour: count(ofSubject, HOUR_MS), day: count(ofSubject, DAY_MS) }, requester: { hour: most(HOUR_MS), day: most(DAY_MS) },
+      newCredentials: { day: count(ofSubject, DAY_MS, true) },
     };
   }
 

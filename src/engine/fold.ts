@@ -155,9 +155,12 @@ export class Fold {
 
   #fold(seq: number, state: ChangeState): void {
     this.size += 1;
-    if (!this.index.has(state.changeId)) this.recent.add(seq, state);
+    if (!this.index.has(state.changeId)) this.recent.asked(seq, state);
     this.index.note(seq, state);
-    if (wasInVain(state)) this.recent.remove(this.index.recordsOf(state.changeId)[0]!, state);
+    const first = this.index.recordsOf(state.changeId)[0]!;
+    const wasAuthorised = (this.#changes.get(state.changeId)?.firstActAtMs ?? null) !== null;
+    if (state.firstActAtMs !== null && !wasAuthorised) this.recent.authorised(first, state);
+    if (wasInVain(state)) this.recent.remove(first, state);
     this.#keep(state);
     this.#letGo();
   }

@@ -17,7 +17,7 @@ const kind = z.enum(['provision', 'grant', 'extend', 'revoke', 'rotate', 'disabl
 const windowMs = z.strictObject({ calendar: calendarIdSchema, opensAtMs: z.int(), closesAtMs: z.int() });
 
 const counts = z.strictObject({ hour: z.int().min(0), day: z.int().min(0) });
-/** Changes that give access and were asked for before this one, in the hour and the day up to its request; what came to nothing is not among them. Counts end at 5,000. */
+/** Changes that give access and were asked for before this one, in the hour and the day up to its request: of the identity those that were authorised, of whoever asks all that did not come to nothing. Counts end at 5,000. */
 const recentSchema = z.strictObject({
   /** Of the identity. */
   subject: counts,

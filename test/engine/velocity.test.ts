@@ -41,3 +41,21 @@ it('counts what was asked for before and not in vain, at the request and at the 
   const { id } = await sidecar.change('nhi:prod/ci-deployer', GRANT);
   await vi.waitFor(() => expect(countsOf(id)[0]).toEqual(['request', 0, 0, 0]));
 });
+
+it('does not let somebody else use up what an identity may be given: what waits for approvals counts for whoever asked', async () => {
+  const asked: ChangeInput[] = [];
+  sidecar = await openTestSidecar({ decide: (input) => {
+    asked.push(input);
+    return answerOf('needsApproval', { anyOf: ['person:ana'] });
+  } });
+  for (let n = 0; n < 2; n += 1) {
+    const { id } = await sidecar.change('person:wei', PROVISION);
+    await vi.waitFor(() => expect(sidecar.engine.get(id)?.name).toBe('pending'));
+  }
+  const { id } = await sidecar.change(SUBJECT, PROVISION);
+  await vi.waitFor(() => expect(sidecar.engine.get(id)?.name).toBe('pending'));
+  expect(asked.findLast(({ change }) => change.changeId === id)?.recent).toEqual({ subject: { hour: 0, day: 0 }, requester: { hour: 0, day: 0 }, newCredentials: { day: 0 } });
+  const { id: again } = await sidecar.change('person:wei', PROVISION);
+  await vi.waitFor(() => expect(sidecar.engine.get(again)?.name).toBe('pending'));
+  expect(asked.findLast(({ change }) => change.changeId === again)?.recent).toMatchObject({ subject: { day: 0 }, requester: { hour: 2, day: 2 } });
+});
