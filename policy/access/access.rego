@@ -102,11 +102,10 @@ escalating := {"escalation": escalation.obligation} if {
 	escalation.obligation
 } else := {}
 
-# What an exception lets through may be as long as it was asked for.
+# What an exception lets through may be as long as it was asked for; it is over with the exception.
 lease_seconds_max := input.change.leaseSeconds if {
 	may_ask
-	some code in ["lease-too-long", "standing-not-allowed"]
-	exceptions.used[code]
+	exceptions.used["lease-too-long"]
 } else := lease.obligation_seconds if {
 	may_ask
 } else := null

@@ -63,6 +63,7 @@ untouchable := {
 	"other-lease",
 	"outside-window",
 	"requester-inactive",
+	"standing-not-allowed",
 	"too-many-changes",
 	"too-many-credentials",
 	"too-many-requests",
@@ -111,7 +112,21 @@ holds(exception) if {
 	input.nowMs < exception.untilMs
 	is_number(data.limits.exceptionMsMax)
 	exception.untilMs - exception.fromMs <= data.limits.exceptionMsMax
+	over_with(exception)
 	count(answering(exception)) > 0
+}
+
+# METADATA
+# title: What is let through is over with the exception
+# description: |
+#   A lease that is given ends by then, and access that would stand is given by none. One that runs was held to that when it was given.
+over_with(_) if not lease.leased
+
+over_with(_) if input.phase == "lease"
+
+over_with(exception) if {
+	is_number(input.change.leaseSeconds)
+	input.nowMs + (input.change.leaseSeconds * 1000) <= exception.untilMs
 }
 
 # METADATA

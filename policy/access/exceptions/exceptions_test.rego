@@ -32,12 +32,12 @@ test_what_an_exception_takes_away_is_approved_and_never_allowed if {
 }
 
 test_of_low_risk_too_its_owner_an_owner_and_security_approve if {
-	shorter := object.union(fixture.preview_grant, {"change": {"leaseSeconds": 9999999}})
-	listed := [object.union(one, {"rule": "lease-too-long", "subject": "nhi:dev/report-preview"})]
+	shorter := object.union(fixture.preview_grant, {"change": {"leaseSeconds": 7000000}})
+	listed := [object.union(one, {"rule": "lease-too-long", "subject": "nhi:dev/report-preview", "untilMs": fixture.now_ms + (89 * day_ms)})]
 	decision := access.decide with input as with_exceptions(shorter, listed)
 	decision.effect == "needsApproval"
 	codes(decision) == {"excepted"}
-	decision.obligations.maxLeaseSeconds == 9999999
+	decision.obligations.maxLeaseSeconds == 7000000
 	decision.obligations.approvers == {"allOf": [
 		{"allOf": [
 			{"anyOf": ["person:ana", "person:ben"]},
@@ -119,7 +119,7 @@ test_too_few_people_are_too_few_for_an_exception_too if {
 }
 
 test_what_else_is_objected_to_still_denies if {
-	asked := object.union(excepted({}), {"change": {"leaseSeconds": 86401}})
+	asked := object.union(excepted({"untilMs": fixture.now_ms + (2 * day_ms)}), {"change": {"leaseSeconds": 86401}})
 	decision := access.decide with input as asked
 	decision.effect == "deny"
 	codes(decision) == {"lease-too-long"}
@@ -129,8 +129,8 @@ test_what_else_is_objected_to_still_denies if {
 
 test_each_rule_has_an_exception_of_its_own if {
 	both := with_exceptions(fixture.changing({"entitlements": [fixture.orders, fixture.customers], "leaseSeconds": 86401}), [
-		one,
-		object.union(one, {"id": "billing-lease", "rule": "lease-too-long", "owner": "person:olga"}),
+		object.union(one, {"untilMs": fixture.now_ms + (2 * day_ms)}),
+		object.union(one, {"id": "billing-lease", "rule": "lease-too-long", "owner": "person:olga", "untilMs": fixture.now_ms + (2 * day_ms)}),
 	])
 	decision := access.decide with input as both
 	decision.effect == "needsApproval"
@@ -208,11 +208,28 @@ test_what_is_no_lease_is_not_excepted if {
 	}
 }
 
-test_standing_access_may_be_excepted if {
+test_access_that_stands_is_let_through_by_none if {
 	asked := with_exceptions(fixture.changing({"leaseSeconds": null}), [object.union(one, {"rule": "standing-not-allowed"})])
 	decision := access.decide with input as asked
+	decision.effect == "deny"
+	"standing-not-allowed" in codes(decision)
+	beyond := fixture.changing({"leaseSeconds": null, "entitlements": [fixture.orders, fixture.customers]})
+	"exceeds-purpose" in codes(access.decide) with input as with_exceptions(beyond, [one])
+}
+
+test_what_is_let_through_is_over_with_the_exception if {
+	seconds := excessive.change.leaseSeconds
+	ending := object.union(one, {"untilMs": fixture.now_ms + (seconds * 1000)})
+	access.decide.effect == "needsApproval" with input as with_exceptions(excessive, [ending])
+	early := object.union(one, {"untilMs": (fixture.now_ms + (seconds * 1000)) - 1})
+	access.decide.effect == "deny" with input as with_exceptions(excessive, [early])
+}
+
+test_a_rotation_has_no_lease_that_could_outlast_it if {
+	elsewhere := object.union(fixture.rotate, {"facts": {"nhi": {"environment": "dev"}}})
+	"environment-mismatch" in codes(access.decide) with input as elsewhere
+	decision := access.decide with input as with_exceptions(elsewhere, [object.union(one, {"rule": "environment-mismatch"})])
 	decision.effect == "needsApproval"
-	decision.obligations.maxLeaseSeconds == null
 	"excepted" in codes(decision)
 }
 

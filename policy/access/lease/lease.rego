@@ -101,7 +101,6 @@ deny contains lib.said(rego.metadata.chain()) if {
 # description: Access without an end is given only where both the purpose and the identity's risk tier allow it.
 # custom:
 #   code: standing-not-allowed
-#   exceptable: true
 #   message: "{purpose} may not stand at tier {riskTier}; the longest lease is {leaseSecondsMax} s."
 #   solution: Ask for a lease.
 #   controls:
