@@ -11,7 +11,7 @@ import { revokeStepId } from './derive.ts';
 import type { FindingCode, NewEvent } from './events.ts';
 import { isRunning } from './extension.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
-import type { ChangeState } from './state.ts';
+import { REDECISION_FINDINGS, type ChangeState } from './state.ts';
 
 export interface Redecided {
   readonly by: string;
@@ -46,9 +46,6 @@ export interface ConfirmAbove {
 export function heldBy(revokes: number, leases: number, above: ConfirmAbove): Held | null {
   return revokes > above.leases && revokes * 100 > leases * above.percent ? { revokes, leases } : null;
 }
-
-/** Open while the last answer about the lease is no `keep`, and nothing was ordered on it. */
-const REDECISION_FINDINGS = ['lease-denied', 'lease-revoke-held'] as const satisfies readonly FindingCode[];
 
 export function decideRedecision(state: ChangeState, { by, redecision, provenance, order, held, owner }: Redecided, nowMs: number): Decided {
   if (!isRunning(state, nowMs) || state.lease === null) return no('not-expected', `no lease runs in a change that is ${state.name}`);

@@ -180,10 +180,14 @@ export interface ChangeState {
 
 const NO_REQUIREMENT: Requirement = { approvers: null, proofClass: 'session' };
 
+/** Of a lease that runs as it should: open while policy's last answer about it is no `keep`, and nothing was ordered on that. */
+export const REDECISION_FINDINGS = ['lease-denied', 'lease-revoke-held'] as const satisfies readonly FindingCode[];
+
 /** What people see: `stuck` while a finding is open and the change is not where it should be. */
 export function shownState(state: ChangeState): StateName {
   const waiting = ['requested', 'scheduled', 'authorised', 'executing', 'verifying', 'staged', 'revoking', 'withdrawing', 'active'].includes(state.name);
-  return waiting && state.findings.size > 0 ? 'stuck' : state.name;
+  const keepsItFrom = [...state.findings.keys()].some((code) => !(REDECISION_FINDINGS as readonly FindingCode[]).includes(code));
+  return waiting && keepsItFrom ? 'stuck' : state.name;
 }
 
 /** The step that is due or under way; null once all are done. */

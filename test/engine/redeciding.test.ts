@@ -1,6 +1,7 @@
 /** Leases that run are decided on again when facts or policy change: by the shipped policy, compiled, on a real ledger that an auditor verifies. */
 import { describe, expect, it, vi } from 'vitest';
 import type { LedgerRecord } from '../../ledger/index.ts';
+import { shownState } from '../../src/change/state.ts';
 import { factsOf, type Facts } from '../../src/facts/facts.ts';
 import type { DraftWithObjects } from '../../src/evidence/record.ts';
 import { EngineFault, type Pdp } from '../../src/pdp/engine.ts';
@@ -114,6 +115,8 @@ describe('a lease that runs when facts change', () => {
     expect((await passed(sidecar, 1)).body).toMatchObject({ findings: 1, revokes: 0 });
     expect(sidecar.engine.get(changeId)).toMatchObject({ name: 'active', revokes: [] });
     expect(sidecar.engine.get(changeId)?.findings.get('lease-denied')).toMatchObject({ owner: OWNER, message: expect.stringContaining('lease-too-long') as string });
+    // It runs as it should: who waits for the access need not wait for what comes of that.
+    expect(shownState(sidecar.engine.get(changeId)!)).toBe('active');
     knowing(sidecar, (value) => withShortPurpose(touched(value)));
     await passed(sidecar, 2);
     expect(await records(sidecar, 'lease.redecided')).toHaveLength(1);
