@@ -11,6 +11,7 @@ import { EngineFault } from '../pdp/fault.ts';
 import type { BundleFiles } from '../pdp/opa-archive.ts';
 import { MANIFEST_FILE, parseJson, parseSigningKey, SIGNATURE_ALGORITHMS, SIGNATURES_FILE, signFiles, type SignatureAlgorithm, type SigningKey } from '../pdp/opa-signature.ts';
 import { revisionNumber } from '../pdp/revision.ts';
+import { plainTextSchema } from '../protocol/values.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readSecret } from './files.ts';
 import type { Session } from './world.ts';
@@ -48,7 +49,7 @@ export async function packFiles(files: BundleFiles): Promise<Uint8Array> {
 export async function pack(session: Session, directory: string | undefined, flags: PackFlags): Promise<ExitCode> {
   const algorithm = SIGNATURE_ALGORITHMS.find((one) => one === flags.signingAlg);
   if (algorithm === undefined) throw usage(`--signing-alg is one of ${SIGNATURE_ALGORITHMS.join(', ')}`);
-  if (revisionNumber(flags.revision) === null) throw usage('--revision begins with a whole number (17, 17-3fa2c1b): by it a sidecar tells what is newer');
+  if (revisionNumber(flags.revision) === null || !plainTextSchema(128).safeParse(flags.revision).success) throw usage('--revision begins with a whole number (17, 17-3fa2c1b), by which a sidecar tells what is newer, and is at most 128 characters of plain text');
   const key = keyOf(readSecret(resolve(session.cwd, flags.signingKey), 'the key'), algorithm, flags.signingKey);
   const out = resolve(session.cwd, flags.out);
   try {

@@ -29,6 +29,7 @@ it('writes the bundle under the digest that it has, signed for the scope', async
 
 it.each([
   ['a revision that begins with no number', ['--revision', 'abc'], 'begins with a whole number'],
+  ['a revision that turns the text around it', ['--revision', '17-a\u202eb'], 'plain text'],
   ['an algorithm that needs a shared secret', ['--revision', '1', '--signing-alg', 'HS256'], 'ES256, RS256, EdDSA'],
   ['a key of another kind', ['--revision', '1', '--signing-alg', 'EdDSA'], 'no private key for EdDSA'],
 ])('with %s writes nothing', async (_what, flags, told) => {
