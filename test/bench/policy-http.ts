@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { NOTHING_RECENT } from '../../src/change/recent.ts';
 import { loadFacts } from '../../src/facts/load.ts';
 import { buildChangeInput } from '../../src/pdp/build-input.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
@@ -49,7 +50,7 @@ export async function askedOfPolicy(): Promise<ChangeInput> {
   const facts = await loadFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory') }, nowMs);
   return buildChangeInput({
     phase: 'request', nowMs, state: { changeId: 'evaluation', revision: 1, request: GRANT, requester: [DEPLOYER] }, plan: null, step: null, before: null,
-    account: facts.inventory.get(GRANT.subject)?.accounts['pg-main'] ?? null, facts, connectors: ['pg-main'], locks: [], parent: null, extended: null,
+    account: facts.inventory.get(GRANT.subject)?.accounts['pg-main'] ?? null, facts, connectors: ['pg-main'], locks: [], parent: null, extended: null, recent: NOTHING_RECENT,
   });
 }
 
