@@ -207,11 +207,11 @@ export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'e
   readonly snapshots?: SnapshotPlace;
   /** How many changes at rest stay in memory. */
   readonly atRestMax?: number;
-  /** Called with every event once it is sequenced, and the state that it came to. It may not throw. */
   /** How often every connector is looked at by itself, in ms; left out: when somebody asks. */
   readonly reconcileEveryMs?: number;
   /** Left out: a lease is not decided on again while it runs. */
   readonly redecision?: RedecisionOptions;
+  /** Called with every event once it is sequenced, and the state that it came to. It may not throw. */
   readonly onEvents?: (state: ChangeState, events: readonly ChangeEvent[]) => void;
 }
 

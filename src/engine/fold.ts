@@ -155,12 +155,13 @@ export class Fold {
 
   #fold(seq: number, state: ChangeState): void {
     this.size += 1;
+    const wasAuthorised = (this.#changes.get(state.changeId)?.firstActAtMs ?? null) !== null;
     if (!this.index.has(state.changeId)) this.recent.asked(seq, state);
     this.index.note(seq, state);
-    const first = this.index.recordsOf(state.changeId)[0]!;
-    const wasAuthorised = (this.#changes.get(state.changeId)?.firstActAtMs ?? null) !== null;
-    if (state.firstActAtMs !== null && !wasAuthorised) this.recent.authorised(first, state);
-    if (wasInVain(state)) this.recent.remove(first, state);
+    // Looked up where it is needed: of most records it is not, and all of them are folded at a start.
+    const first = (): number => this.index.recordsOf(state.changeId)[0]!;
+    if (state.firstActAtMs !== null && !wasAuthorised) this.recent.authorised(first(), state);
+    if (wasInVain(state)) this.recent.remove(first(), state);
     this.#keep(state);
     this.#letGo();
   }
