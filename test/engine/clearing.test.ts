@@ -11,6 +11,7 @@ import type { ChangeRequest } from '../../src/protocol/request.ts';
 import { REVOKE_ORDER_TYPE, revokedReportSchema, TICKET_TYPE, type Dsse } from '../../src/protocol/signed.ts';
 import { EXECUTOR, openTestSidecar, PROVISION, type TestSidecar } from '../support/sidecar.ts';
 import { keys } from '../support/story.ts';
+import { otherId } from '../support/ids.ts';
 
 const WAIT = { timeout: 15_000 };
 
@@ -114,7 +115,7 @@ describe('what an earlier process left on the bus', () => {
     const { read, act, lease } = sidecar.engine.get(given)!;
     expect(await isSpent({ order: lease!.order })).toBe(false);
     expect([await isSpent({ ticket: read!.ticket }), await isSpent({ ticket: act!.ticket })]).toEqual([true, true]);
-    const ofAnother = { ...readPayload(act!.ticket, anyTicketSchema), changeId: given.replace(/.$/, (last) => (last === '0' ? '1' : '0')) };
+    const ofAnother = { ...readPayload(act!.ticket, anyTicketSchema), changeId: otherId(given) };
     expect(await isSpent({ ticket: signDsse(TICKET_TYPE, ofAnother, keys.ticket) })).toBe(false);
   });
 

@@ -15,6 +15,7 @@ import { newLogId, newSidecar, type Place } from '../support/adopted-story.ts';
 import { extendRequest } from '../support/extension-story.ts';
 import { ANA, decision, EXECUTOR, keys, ORIGIN, provenance, report, salt, sign, START_MS, statementOf, targetState, Telling } from '../support/story.ts';
 import { draftOf } from '../support/drafts.ts';
+import { otherId } from '../support/ids.ts';
 
 interface Told {
   readonly active: Telling;
@@ -143,7 +144,7 @@ export const ADOPTION_CASES: readonly AdoptionCase[] = [
   { title: 'a proof of another record', code: 'adoption-mismatch', lie: part((one) => ({ ...one, records: one.records.map((entry, i) => ({ ...entry, inclusion: one.records[i === 0 ? 1 : 0]!.inclusion })) })) },
   { title: 'an end that is not the last of what is carried', code: 'adoption-mismatch', lie: part((one) => ({ ...one, records: one.records.slice(0, -1) })) },
   { title: 'records of a log that was not adopted', code: 'adoption-mismatch', lie: part((one) => ({ ...one, log: '0'.repeat(16) })) },
-  { title: 'another change’s records', code: 'adoption-mismatch', lie: adoption((one) => ({ ...one, draft: { ...one.draft, change: one.draft.change!.replace(/.$/, '9') } })) },
+  { title: 'another change’s records', code: 'adoption-mismatch', lie: adoption((one) => ({ ...one, draft: { ...one.draft, change: otherId(one.draft.change!) } })) },
   { title: 'a change that is left out of those that were to come', code: 'adoption-mismatch', lie: (place) => place.rewrite((drafts) => drafts.filter((_, i) => i !== drafts.findIndex(isAdoption))) },
   {
     title: 'somebody who is said to have seen more, and has seen less', code: 'adoption-mismatch',
@@ -183,7 +184,7 @@ export const ADOPTION_CASES: readonly AdoptionCase[] = [
   },
   {
     title: 'a change that is begun in the name of the old log', code: 'wrong-log',
-    lie: (place, { active: { changeId } }) => place.tell([], [draftOf(changeId.replace(/.$/, 'Z'), {
+    lie: (place, { active: { changeId } }) => place.tell([], [draftOf(otherId(changeId), {
       type: 'change.requested', actor: 'person:ana', body: { request: { kind: 'disable', subject: 'nhi:prod/x', connector: 'pg-main', target: 'app', reason: 'x' }, requester: ['person:ana'], idempotency: null },
     }, START_MS + 501_000)]),
   },

@@ -19,6 +19,7 @@ import { answerVerdicts, sendVerdict, type VerdictAnswer } from '../../src/trans
 import { eventually } from '../conformance/transport.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { GRANT, openTestSidecar, type TestSidecar } from '../support/sidecar.ts';
+import { otherId } from '../support/ids.ts';
 
 /** What people write beside their verdicts. */
 const SEEN: Disclosure = { v: 1, salt: 'A'.repeat(22), kind: 'disclosure', name: 'comment', value: 'seen there' };
@@ -224,7 +225,7 @@ describe.skipIf(!hasNats())('on a real bus', () => {
       ['by a machine', 'malformed', () => signed({ approver: CALLER })],
       ['by somebody who is not asked', 'not-an-approver', () => signed({ approver: 'person:mallory' })],
       ['on another plan', 'plan-changed', () => signed({ planDigest: `sha256:${'1'.repeat(64)}` })],
-      ['on a change that there is not', 'no-such-change', () => signed({ changeId: `${change.id.slice(0, -1)}${change.id.endsWith('0') ? '1' : '0'}` })],
+      ['on a change that there is not', 'no-such-change', () => signed({ changeId: otherId(change.id) })],
       ['that rejects and does not say why', 'invalid-request', () => signed({ verdict: 'reject', comment: null }), null],
     ];
     test.each(cases.map(([name, code, make, disclosure]) => ({ name, code, make, disclosure })))('$name is refused: $code', async ({ code, make, disclosure }) => {

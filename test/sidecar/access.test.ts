@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ROUTES, type Route } from '../../src/sidecar/routes.ts';
 import { answerOf, GRANT, openTestSidecar, problemIn, PROVISION, tokenOf, type Answered, type TestSidecar } from '../support/sidecar.ts';
 import type { ChangeView } from '../../src/sidecar/schemas.ts';
+import { otherId } from '../support/ids.ts';
 
 const CALLER = 'nhi:prod/ci-deployer';
 let sidecar: TestSidecar;
@@ -12,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => sidecar.close());
 
-const UNKNOWN = (): string => `${change.id.slice(0, -1)}${change.id.endsWith('A') ? 'B' : 'A'}`;
+const UNKNOWN = (): string => otherId(change.id);
 const routes = Object.entries<Route>(ROUTES);
 const concrete = (path: string): string => path.replace('/locks/{id}', '/locks/lck_01M8571XRWJ2028CSGVGJ3QSF9').replace('/nhis/{id}', '/nhis/nhi:prod%2Fci-deployer').replace('{id}', change.id).replace('{tile...}', 'entries/000.p/1').replace('{segment}', '0');
 const guarded = routes.filter(([, route]) => route.roles !== 'public');

@@ -9,6 +9,7 @@ import { changeViewSchema, type ChangeView } from '../../src/sidecar/schemas.ts'
 import { systemRandom } from '../../src/sidecar/system.ts';
 import { testRun, type TestRun } from '../support/run.ts';
 import { answerOf, GRANT, openTestSidecar, problemIn, PROVISION, type Answered, type TestSidecar } from '../support/sidecar.ts';
+import { otherId } from '../support/ids.ts';
 
 const CALLER = 'nhi:prod/ci-deployer';
 let sidecar: TestSidecar;
@@ -191,7 +192,7 @@ describe('a report that is not the run’s own', () => {
     ['by another run', (envelope) => testRun().claimed(envelope)],
     ['by the executor of the connector', (envelope) => signedBy('example.org/pg-1', run.claimed(envelope), { executor: 'executor:pg-1' })],
     ['by the run in an executor’s name', (envelope) => run.claimed(envelope, { executor: 'executor:pg-1' })],
-    ['about another change', (envelope) => run.claimed(envelope, { changeId: `${readPayload(envelope.ticket, actTicketSchema).changeId.slice(0, -1)}0` })],
+    ['about another change', (envelope) => run.claimed(envelope, { changeId: otherId(readPayload(envelope.ticket, actTicketSchema).changeId) })],
     ['about another log', (envelope) => run.claimed(envelope, { log: '0'.repeat(16) })],
     ['of a read', (envelope) => run.claimed(envelope, { kind: 'read', outcome: 'done', code: null, detail: null, state: null })],
     ['that seals a secret', (envelope) => run.acted(envelope, { seal })],
