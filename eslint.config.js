@@ -25,6 +25,9 @@ export default tseslint.config(
       'no-restricted-syntax': [
         'error',
         { selector: 'ExportDefaultDeclaration', message: 'Name what you export.' },
+        // Left out it is a second, which a busy machine takes for nothing.
+        { selector: 'CallExpression[callee.object.name="vi"][callee.property.name=/^waitFor|^waitUntil/][arguments.length<2]', message: 'Say how long: { timeout }.' },
+        { selector: 'CallExpression[callee.object.name="expect"][callee.property.name="poll"][arguments.length<2]', message: 'Say how long: { timeout }.' },
       ],
     },
   },

@@ -36,12 +36,12 @@ it('a change says who is told as well and when, that they were told, and that wh
   expect(to).toEqual(['person:ben', 'person:sam']);
   expect(await run('show')).toMatch(new RegExp(`^ +escalates +${dueAt} \\(in [^)]+\\): then person:ben, person:sam told as well$`, 'm'));
   clock.move(4 * 3_600_000);
-  await vi.waitFor(() => expect(sidecar.engine.get(id)?.escalated).not.toBeNull());
+  await vi.waitFor(() => expect(sidecar.engine.get(id)?.escalated).not.toBeNull(), { timeout: 10_000 });
   const shown = await run('show');
   expect(shown).toMatch(new RegExp(`^${id} {2}pending$`, 'm'));
   expect(shown).toMatch(/^ +escalated +person:ben, person:sam told at \S+; who may approve has not changed$/m);
   expect(await run('why')).toContain(`It still waited for approvals at ${dueAt}: person:ben, person:sam are told as well. Who may approve has not changed.`);
   clock.move(20 * 3_600_000);
-  await vi.waitFor(() => expect(sidecar.engine.get(id)?.name).toBe('expired'));
+  await vi.waitFor(() => expect(sidecar.engine.get(id)?.name).toBe('expired'), { timeout: 10_000 });
   expect(await run('show')).toContain('escalated');
 });

@@ -35,16 +35,16 @@ describe('a policy that answers', () => {
     sidecar = await openTestSidecar({ pdp });
     const { engine } = sidecar;
     const { id: held } = await sidecar.change(SUBJECT, PROVISION);
-    await vi.waitFor(() => expect(engine.get(held)?.name).toBe('active'));
+    await vi.waitFor(() => expect(engine.get(held)?.name).toBe('active'), { timeout: 10_000 });
 
     faulty = await openPdp({ directory: await craftedBundle(crafted), deadlineMs: 150 });
     inForce = faulty;
     const { id } = await sidecar.change(SUBJECT, PROVISION);
-    await vi.waitFor(() => expect(engine.get(id)?.name).toBe('denied'));
+    await vi.waitFor(() => expect(engine.get(id)?.name).toBe('denied'), { timeout: 10_000 });
     expect(engine.get(id)?.decision).toMatchObject({ effect: 'deny', reasons: [{ code, rule: 'engine' }] });
 
     await engine.revokeAll('person:ana', SUBJECT, null);
-    await vi.waitFor(() => expect(engine.get(held)?.name).toBe('revoked'));
+    await vi.waitFor(() => expect(engine.get(held)?.name).toBe('revoked'), { timeout: 10_000 });
     expect((await sidecar.send(null, 'GET', '/healthz')).status).toBe(200);
   });
 

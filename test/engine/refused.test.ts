@@ -83,7 +83,7 @@ describe('messages that were set aside', () => {
     const report = reportMaker(EXECUTOR, stranger, clock)({ kind: 'claimed', log: sidecar.log.logId, changeId: plan.changeId, stepId: plan.steps[0]!.stepId, issue: 1 });
     await expect(sidecar.executor.report(report)).rejects.toMatchObject({ code: 'bad-signature' });
     clock.move(6_000);
-    await vi.waitFor(async () => expect(await recordsIn(sidecar)).toEqual([{ executor: EXECUTOR, refused: [{ run: null, code: 'bad-signature', count: 1 }] }]));
+    await vi.waitFor(async () => expect(await recordsIn(sidecar)).toEqual([{ executor: EXECUTOR, refused: [{ run: null, code: 'bad-signature', count: 1 }] }]), { timeout: 10_000 });
   });
 
   test('are shown where the executor is', async () => {

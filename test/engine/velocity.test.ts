@@ -17,7 +17,7 @@ it('counts what was asked for before and not in vain, at the request and at the 
   let denying = false;
   const ask = async (): Promise<string> => {
     const { id } = await sidecar.change(SUBJECT, PROVISION);
-    await vi.waitFor(() => expect(['active', 'denied']).toContain(sidecar.engine.get(id)?.name));
+    await vi.waitFor(() => expect(['active', 'denied']).toContain(sidecar.engine.get(id)?.name), { timeout: 10_000 });
     return id;
   };
   /** Each once: it is asked before the target is read as well. */
@@ -39,7 +39,7 @@ it('counts what was asked for before and not in vain, at the request and at the 
   expect(countsOf(await ask())[0]).toEqual(['request', 3, 3, 3]);
   // Another identity, asked for by another.
   const { id } = await sidecar.change('nhi:prod/ci-deployer', GRANT);
-  await vi.waitFor(() => expect(countsOf(id)[0]).toEqual(['request', 0, 0, 0]));
+  await vi.waitFor(() => expect(countsOf(id)[0]).toEqual(['request', 0, 0, 0]), { timeout: 10_000 });
 });
 
 it('does not let somebody else use up what an identity may be given: what waits for approvals counts for whoever asked', async () => {
@@ -50,12 +50,12 @@ it('does not let somebody else use up what an identity may be given: what waits 
   } });
   for (let n = 0; n < 2; n += 1) {
     const { id } = await sidecar.change('person:wei', PROVISION);
-    await vi.waitFor(() => expect(sidecar.engine.get(id)?.name).toBe('pending'));
+    await vi.waitFor(() => expect(sidecar.engine.get(id)?.name).toBe('pending'), { timeout: 10_000 });
   }
   const { id } = await sidecar.change(SUBJECT, PROVISION);
-  await vi.waitFor(() => expect(sidecar.engine.get(id)?.name).toBe('pending'));
+  await vi.waitFor(() => expect(sidecar.engine.get(id)?.name).toBe('pending'), { timeout: 10_000 });
   expect(asked.findLast(({ change }) => change.changeId === id)?.recent).toEqual({ subject: { hour: 0, day: 0 }, requester: { hour: 0, day: 0 }, newCredentials: { day: 0 } });
   const { id: again } = await sidecar.change('person:wei', PROVISION);
-  await vi.waitFor(() => expect(sidecar.engine.get(again)?.name).toBe('pending'));
+  await vi.waitFor(() => expect(sidecar.engine.get(again)?.name).toBe('pending'), { timeout: 10_000 });
   expect(asked.findLast(({ change }) => change.changeId === again)?.recent).toMatchObject({ subject: { day: 0 }, requester: { hour: 2, day: 2 } });
 });

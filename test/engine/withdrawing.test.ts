@@ -14,7 +14,7 @@ it('a change that is about to be given is stopped by who asked, an owner, on cal
     for (const by of ['person:mallory', 'person:ana', 'nhi:prod/billing-export', 'person:kim']) {
       expect(await engine.withdraw(by, changeId, null), by).toMatchObject({ ok: false, code: 'not-requester' });
     }
-    await vi.waitFor(() => expect(engine.get(changeId)?.name).toBe('pending'));
+    await vi.waitFor(() => expect(engine.get(changeId)?.name).toBe('pending'), { timeout: 10_000 });
   } finally {
     await sidecar.close();
   }

@@ -210,7 +210,7 @@ describe.skipIf(program === null)('a key-value store of OpenBao as a sink', () =
 
   test('is not put over another where the store keeps one version, and what must be fenced is', async () => {
     await bao.call('POST', 'sys/mounts/strict', { type: 'kv', options: { version: '2' } });
-    await expect.poll(async () => (await bao.call('POST', 'strict/config', { max_versions: 1, cas_required: true })).status).toBe(204);
+    await expect.poll(async () => (await bao.call('POST', 'strict/config', { max_versions: 1, cas_required: true })).status, { timeout: 10_000 }).toBe(204);
     const strict = openbaoKvSink({ connection: { address: bao.address, token: () => bao.rootToken, allowHttp: true }, mount: 'strict' });
     const only = await put(placeFor('one'), 'only', strict);
     await expect(strict.stage(placeFor('one'), 'over it', deadline())).rejects.toMatchObject({ kind: 'rejected', message: expect.stringContaining('one version') as string });

@@ -31,7 +31,7 @@ describe.each(installations)('what the connector finds at PostgreSQL $major', (i
     expect(found).toMatchObject({ canLogin: true, isOwn: false, marks: [], held: ['role:deploy', 'table:sales.orders:SELECT'], heldLeftOut: 0, endsAt: '2099-01-02T03:04:05.000Z', sessions: 1 });
     expect(found?.lastUsedAt).toMatch(/^20\d\d-/);
     await client.end();
-    await expect.poll(async () => (await accountOf('legacy-etl'))?.sessions).toBe(0);
+    await expect.poll(async () => (await accountOf('legacy-etl'))?.sessions, { timeout: 10_000 }).toBe(0);
     expect((await accountOf('legacy-etl'))?.lastUsedAt).toBeNull();
   });
 

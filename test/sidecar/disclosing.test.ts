@@ -144,7 +144,7 @@ describe('once it is erased', () => {
     for (const [name, bytes] of kept) writeFileSync(join(first.directory, 'state', name), bytes);
     const third = await open({ after: first, snapshots: true });
     expect((await look(third, pending)).reason).toBeNull();
-    await vi.waitFor(() => expect(bytesOf(join(first.directory, 'state'))).not.toContain('Zaphod'));
+    await vi.waitFor(() => expect(bytesOf(join(first.directory, 'state'))).not.toContain('Zaphod'), { timeout: 10_000 });
   });
 
   it('of what was revised, each reason goes by itself', async () => {

@@ -87,7 +87,7 @@ describe('erasing a change that is over', () => {
     const { salt } = JSON.parse(plan) as { salt: string };
     await first.log.durable();
     const taken = (): string => bytesOf(join(first.directory, 'state'));
-    await vi.waitFor(() => expect(taken()).toContain(other.id));
+    await vi.waitFor(() => expect(taken()).toContain(other.id), { timeout: 10_000 });
     await first.close('keep');
     expect(taken()).toContain(salt);
     const before = new Map(readdirSync(join(first.directory, 'state')).map((name) => [name, readFileSync(join(first.directory, 'state', name))]));

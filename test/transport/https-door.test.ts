@@ -224,10 +224,10 @@ describe('the door', () => {
     const open = Array.from({ length: 40 }, () => connect(Number(port), '127.0.0.1'));
     const closed = new Set<unknown>();
     for (const socket of open) socket.on('error', () => undefined).once('close', () => closed.add(socket));
-    await expect.poll(() => closed.size).toBe(8);
+    await expect.poll(() => closed.size, { timeout: 10_000 }).toBe(8);
     await expect(here.ask('/healthz')).rejects.toThrow();
     for (const socket of open) socket.destroy();
-    await expect.poll(() => here.ask('/healthz').then(({ status }) => status, () => null)).toBe(200);
+    await expect.poll(() => here.ask('/healthz').then(({ status }) => status, () => null), { timeout: 10_000 }).toBe(200);
   });
 
   test('speaks plain HTTP only where it is told to', async () => {
