@@ -24,6 +24,7 @@ afterAll(() => rmSync(directory, { recursive: true, force: true }));
 
 interface Running {
   readonly output: () => string;
+  /** Once it is gone, and all that it said has been read. */
   readonly exit: Promise<number | null>;
   kill(signal: NodeJS.Signals): void;
 }
@@ -32,7 +33,7 @@ function cluster(...args: string[]): Running {
   const child = spawn(process.execPath, [join(root, 'dist', 'examples', 'cluster', 'main.js'), ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  return { output: () => output, kill: (signal) => void child.kill(signal), exit: new Promise((resolve) => child.once('exit', resolve)) };
+  return { output: () => output, kill: (signal) => void child.kill(signal), exit: new Promise((resolve) => child.once('close', resolve)) };
 }
 
 /** Command lines of this machine's processes that name the place. */

@@ -23,6 +23,7 @@ interface Demo {
   readonly child: ChildProcess;
   readonly output: () => string;
   readonly errors: () => string;
+  /** Once it is gone, and all that it said has been read. */
   readonly exit: Promise<number | null>;
 }
 
@@ -32,7 +33,7 @@ function demo(...args: string[]): Demo {
   let errors = '';
   child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
   child.stderr.on('data', (chunk: Buffer) => (errors += chunk.toString()));
-  return { child, output: () => output, errors: () => errors, exit: new Promise((resolve) => child.once('exit', resolve)) };
+  return { child, output: () => output, errors: () => errors, exit: new Promise((resolve) => child.once('close', resolve)) };
 }
 
 /** How each case is told: the words that its lines begin with. */

@@ -72,7 +72,7 @@ function runScript(world: World, change: string, secretFile: string): Run {
   });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  return { output: () => output, exit: new Promise((resolve) => child.once('exit', (code) => resolve(code ?? -1))) };
+  return { output: () => output, exit: new Promise((resolve) => child.once('close', (code) => resolve(code ?? -1))) };
 }
 
 /** The change that the run asked for, waiting for its owner. */

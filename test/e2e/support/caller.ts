@@ -26,6 +26,7 @@ export const rotationOf = ({ subject, purpose }: Scripted): Readonly<Record<stri
 
 export interface Run {
   readonly pid: number;
+  /** Once all that it said has been read; of one that was killed, whose command may go on and keep its outputs open, at once. */
   readonly exit: Promise<number | null>;
   readonly output: () => string;
   kill(signal: NodeJS.Signals): void;
@@ -56,7 +57,7 @@ export function startRun({ paths, tokenOf }: Installation, { subject, change, co
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   return {
     pid: child.pid!, output: () => output, kill: (signal) => void child.kill(signal),
-    exit: new Promise((resolve) => child.once('exit', (code) => resolve(code))),
+    exit: new Promise((resolve) => child.once('exit', (code) => (code === null ? resolve(null) : child.once('close', () => resolve(code))))),
   };
 }
 
