@@ -3,6 +3,9 @@ import { defineConfig } from 'vitest/config';
 const onCi = process.env['CI'] === 'true';
 const results = process.env['COUNTERSIGN_RESULTS'] ?? 'main';
 
+/** They end what hangs, and say nothing of how fast anything is: a machine that does other things as well may take ten times as long. */
+const GENEROUS = { testTimeout: 60_000, hookTimeout: 60_000 };
+
 /**
  * `fast` needs nothing but Node (and opa, where it can be had), and its files share a process: a module that keeps what a test left behind is a
  * fault. `simulation` needs no more, and takes longer. `real` starts servers and processes, a file at a time, since what they promise is about time.
@@ -17,7 +20,7 @@ export default defineConfig({
           name: 'fast',
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/e2e/**', 'test/simulation/**'],
-          testTimeout: 20_000,
+          ...GENEROUS,
           isolate: false,
           maxWorkers: '100%',
         },
@@ -26,7 +29,7 @@ export default defineConfig({
         test: {
           name: 'simulation',
           include: ['test/simulation/**/*.test.ts'],
-          testTimeout: 20_000,
+          ...GENEROUS,
           maxWorkers: '100%',
         },
       },

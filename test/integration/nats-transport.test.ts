@@ -68,7 +68,7 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
     await setUpBus(admin, planBus([EXECUTOR, OTHER], 1));
   };
   const dial = (log = logId): Transport => connectNats({
-    log, executors: [EXECUTOR], tokens, clock, logger, answerMs: 700,
+    log, executors: [EXECUTOR], tokens, clock, logger, answerMs: 2_000,
     bus: openBus({ servers: nats.urls, seed: nats.seeds.sidecar, name: 'sidecar', inboxPrefix: '_INBOX_sidecar', logger }),
   });
   /** Digests of orders for connectors that the worker does not have. */
