@@ -8,7 +8,8 @@ const GENEROUS = { testTimeout: 60_000, hookTimeout: 60_000 };
 
 /**
  * `fast` needs nothing but Node (and opa, where it can be had), and its files share a process: a module that keeps what a test left behind is a
- * fault. `simulation` needs no more, and takes longer. `real` starts servers and processes, a file at a time, since what they promise is about time.
+ * fault. `simulation` needs no more, and takes longer. `real` starts servers and processes, two files at a time on any machine: most of what they
+ * do is to wait for leases to end and leaders to be found, and what they promise is about time, so no more of them than two cores carry.
  */
 export default defineConfig({
   test: {
@@ -40,7 +41,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           sequence: { groupOrder: 1 },
-          maxWorkers: 1,
+          maxWorkers: 2,
         },
       },
     ],

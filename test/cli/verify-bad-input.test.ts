@@ -131,7 +131,7 @@ describe('a checkpoint that claims more than is there', () => {
     const { exit, of } = await verify(name);
     expect(of('INTEGRITY')).toMatch(/^fails: unexpected file/);
     expect(exit).toBe(1);
-    expect(performance.now() - startedMs).toBeLessThan(2_000);
+    expect(performance.now() - startedMs).toBeLessThan(20_000);
   });
 
   it('with the files of a larger tree, fails at the first record that is missing', async () => {
