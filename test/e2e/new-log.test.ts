@@ -17,76 +17,79 @@ const EXECUTOR = 'executor:main';
 const REST_MS = 60_000;
 
 let bench: Bench;
-let nats: TestNats | null = null;
-let installation: Installation;
 beforeAll(async () => {
   bench = await openBench({ fsync: 'off' });
 });
 afterAll(() => bench.close());
-afterEach(async () => {
-  await installation.stop();
-  await nats?.close();
-  nats = null;
-});
 
-const at = (...names: string[]): string => join(installation.paths.directory, ...names);
-const cli = (...args: string[]): ReturnType<typeof countersign> => countersign([...args, '--config', installation.paths.config]);
 const tokenOf = (change: ChangeView): string => change.plan!.steps[0]!.clientToken;
 const isGone = (change: ChangeView): Promise<true> =>
   until('the access is gone', async () => ((await countMarked(bench.database, tokenOf(change))) === 0 ? true : undefined), { timeoutMs: REST_MS });
-const reaches = async ({ id }: { readonly id: string }, wanted: ChangeView['state']): Promise<ChangeView> => {
-  const change = await installation.as('person:wei').wait(id, { until: ({ state }) => state === wanted, timeoutMs: REST_MS });
-  expect(change.state).toBe(wanted);
-  return change;
-};
-const pendingGrant = async (duration: `PT${number}${'S' | 'M'}`): Promise<ChangeView> => {
-  const pipeline = installation.as('nhi:prod/ci-deployer');
-  const { id } = await pipeline.request({ kind: 'grant', subject: 'nhi:prod/ci-deployer', purpose: 'deploy-orders', reason: 'a deployment', duration, entitlements: onApp('role:deploy') });
-  return pipeline.wait(id, { until: isSettled, timeoutMs: REST_MS });
-};
-const activeGrant = async (duration: `PT${number}${'S' | 'M'}`): Promise<ChangeView> => {
-  const asked = await pendingGrant(duration);
-  await installation.as('person:wei').approve(asked.id, asked.planDigest!);
-  const active = await reaches(asked, 'active');
-  expect(await countMarked(bench.database, tokenOf(active))).toBe(1);
-  return active;
-};
 const editYaml = (file: string, edit: (value: Record<string, unknown>) => object): void =>
   writeFileSync(file, stringify(edit(parse(readFileSync(file, 'utf8')) as Record<string, unknown>)));
 
-async function overBus(name: string): Promise<void> {
-  nats = await testNats([EXECUTOR]);
-  installation = bench.install(name, { config: { nats: { servers: [...nats.urls], seed: 'keys/nats.seed' }, executors: [{ id: EXECUTOR, connectors: ['pg-main'] }], limits: { republishSeconds: 1 } } });
-  writeFileSync(at('keys/nats.seed'), `${nats.seeds.sidecar}\n`, { mode: 0o600 });
-  writeFileSync(at('keys/nats-worker.seed'), `${nats.seeds.executors.get(EXECUTOR)!}\n`, { mode: 0o600 });
-  appendFileSync(installation.paths.executorConfig, stringify({ nats: { servers: [...nats.urls], seed: 'keys/nats-worker.seed' } }));
-  expect((await cli('nats', 'setup')).exitCode).toBe(0);
-}
+/** The two wait for the same minute, side by side: each has an installation, and a log, of its own. */
+describe.concurrent.each([['a socket', true], ['a bus', hasNats()]] as const)('over %s', (way, possible) => {
+  let nats: TestNats | null = null;
+  let installation: Installation;
+  afterEach(async () => {
+    await installation.stop();
+    await nats?.close();
+    nats = null;
+  });
 
-/** The copy on the bus is lost as well. */
-async function loseCopy(): Promise<void> {
-  if (nats === null) return;
-  const admin = await connect({ servers: [...nats.urls], authenticator: nkeyAuthenticator(new Uint8Array(Buffer.from(nats.seeds.sidecar))) });
-  await (await jetstreamManager(admin)).streams.delete('CS_LEDGER');
-  await admin.close();
-  expect((await cli('nats', 'setup')).exitCode).toBe(0);
-}
+  const at = (...names: string[]): string => join(installation.paths.directory, ...names);
+  const cli = (...args: string[]): ReturnType<typeof countersign> => countersign([...args, '--config', installation.paths.config]);
+  const reaches = async ({ id }: { readonly id: string }, wanted: ChangeView['state']): Promise<ChangeView> => {
+    const change = await installation.as('person:wei').wait(id, { until: ({ state }) => state === wanted, timeoutMs: REST_MS });
+    expect(change.state).toBe(wanted);
+    return change;
+  };
+  const pendingGrant = async (duration: `PT${number}${'S' | 'M'}`): Promise<ChangeView> => {
+    const pipeline = installation.as('nhi:prod/ci-deployer');
+    const { id } = await pipeline.request({ kind: 'grant', subject: 'nhi:prod/ci-deployer', purpose: 'deploy-orders', reason: 'a deployment', duration, entitlements: onApp('role:deploy') });
+    return pipeline.wait(id, { until: isSettled, timeoutMs: REST_MS });
+  };
+  const activeGrant = async (duration: `PT${number}${'S' | 'M'}`): Promise<ChangeView> => {
+    const asked = await pendingGrant(duration);
+    await installation.as('person:wei').approve(asked.id, asked.planDigest!);
+    const active = await reaches(asked, 'active');
+    expect(await countMarked(bench.database, tokenOf(active))).toBe(1);
+    return active;
+  };
 
-/** A key and an origin for the new log, configured, and listed in the trust folder beside the old. */
-async function newLog(origin: string): Promise<void> {
-  const made = await countersign(['keygen', 'log', '--name', origin, '--out', at('keys/second.key')]);
-  expect(made, made.stderr).toMatchObject({ exitCode: 0 });
-  const vkey = /\S+\+[0-9a-f]{8}\+\S+/.exec(made.stdout)![0];
-  const { origin: old } = parse(readFileSync(installation.paths.config, 'utf8')) as { origin: string };
-  editYaml(installation.paths.config, (config) => ({ ...config, origin, keys: { log: 'keys/second.key', ticket: 'keys/ticket.key' } }));
-  const policy = join(installation.paths.trust, 'trust.policy');
-  writeFileSync(policy, `log ${vkey}\n${readFileSync(policy, 'utf8')}`);
-  const sidecars = join(installation.paths.trust, 'sidecars.json');
-  const listed = JSON.parse(readFileSync(sidecars, 'utf8')) as { origin: string; key: string }[];
-  writeFileSync(sidecars, JSON.stringify([...listed, { origin, key: listed.find((one) => one.origin === old)!.key }]));
-}
+  async function overBus(name: string): Promise<void> {
+    nats = await testNats([EXECUTOR]);
+    installation = bench.install(name, { config: { nats: { servers: [...nats.urls], seed: 'keys/nats.seed' }, executors: [{ id: EXECUTOR, connectors: ['pg-main'] }], limits: { republishSeconds: 1 } } });
+    writeFileSync(at('keys/nats.seed'), `${nats.seeds.sidecar}\n`, { mode: 0o600 });
+    writeFileSync(at('keys/nats-worker.seed'), `${nats.seeds.executors.get(EXECUTOR)!}\n`, { mode: 0o600 });
+    appendFileSync(installation.paths.executorConfig, stringify({ nats: { servers: [...nats.urls], seed: 'keys/nats-worker.seed' } }));
+    expect((await cli('nats', 'setup')).exitCode).toBe(0);
+  }
 
-describe.each([['a socket', true], ['a bus', hasNats()]] as const)('over %s', (way, possible) => {
+  /** The copy on the bus is lost as well. */
+  async function loseCopy(): Promise<void> {
+    if (nats === null) return;
+    const admin = await connect({ servers: [...nats.urls], authenticator: nkeyAuthenticator(new Uint8Array(Buffer.from(nats.seeds.sidecar))) });
+    await (await jetstreamManager(admin)).streams.delete('CS_LEDGER');
+    await admin.close();
+    expect((await cli('nats', 'setup')).exitCode).toBe(0);
+  }
+
+  /** A key and an origin for the new log, configured, and listed in the trust folder beside the old. */
+  async function newLog(origin: string): Promise<void> {
+    const made = await countersign(['keygen', 'log', '--name', origin, '--out', at('keys/second.key')]);
+    expect(made, made.stderr).toMatchObject({ exitCode: 0 });
+    const vkey = /\S+\+[0-9a-f]{8}\+\S+/.exec(made.stdout)![0];
+    const { origin: old } = parse(readFileSync(installation.paths.config, 'utf8')) as { origin: string };
+    editYaml(installation.paths.config, (config) => ({ ...config, origin, keys: { log: 'keys/second.key', ticket: 'keys/ticket.key' } }));
+    const policy = join(installation.paths.trust, 'trust.policy');
+    writeFileSync(policy, `log ${vkey}\n${readFileSync(policy, 'utf8')}`);
+    const sidecars = join(installation.paths.trust, 'sidecars.json');
+    const listed = JSON.parse(readFileSync(sidecars, 'utf8')) as { origin: string; key: string }[];
+    writeFileSync(sidecars, JSON.stringify([...listed, { origin, key: listed.find((one) => one.origin === old)!.key }]));
+  }
+
   test.skipIf(!possible)('a ledger that is lost beyond its copies: leases are taken back, on time and early, under a new log that an auditor verifies', async () => {
     const name = `new-log-${way.replace(' ', '-')}`;
     if (way === 'a bus') await overBus(name);
