@@ -21,6 +21,7 @@ export default defineConfig({
           name: 'fast',
           include: ['test/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/e2e/**', 'test/simulation/**'],
+          setupFiles: ['test/support/drawn-inputs.ts'],
           ...GENEROUS,
           isolate: false,
           maxWorkers: '100%',
