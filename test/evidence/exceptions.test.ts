@@ -9,7 +9,9 @@ import { EXCESS, settled, tell, usualPdp, verdictOf } from '../support/replayed.
 import { GRANT, type TestSidecar } from '../support/sidecar.ts';
 
 const DAY_MS = 86_400_000;
-const day = (offset: number): string => new Date(Date.now() + offset * DAY_MS).toISOString().slice(0, 10);
+/** Days are counted from this one: a test that midnight falls into has one today, and two days off is not yet tomorrow. */
+const NOW_MS = Date.now();
+const day = (offset: number): string => new Date(NOW_MS + offset * DAY_MS).toISOString().slice(0, 10);
 
 /** The example facts, with one exception of Ana's from that many days from today to that many. */
 const excepting = (from: number, until: number, rule = 'exceeds-purpose') => (facts: Facts): Facts => {
@@ -44,7 +46,7 @@ test('it waits for the owner of the exception, an owner and security; the decisi
 
 test.each([
   ['is over', excepting(-30, 0)],
-  ['has not begun', excepting(1, 30)],
+  ['has not begun', excepting(2, 30)],
   ['is from another rule', excepting(-1, 30, 'lease-too-long')],
 ])('an exception that %s lets nothing through', async (_what, facts) => {
   await tell(await usualPdp(), async (sidecar) => {
