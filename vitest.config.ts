@@ -39,8 +39,8 @@ export default defineConfig({
         test: {
           name: 'real',
           include: ['test/integration/**/*.test.ts', 'test/e2e/**/*.test.ts'],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
+          testTimeout: 240_000,
+          hookTimeout: 240_000,
           sequence: { groupOrder: 1 },
           maxWorkers: 2,
         },
