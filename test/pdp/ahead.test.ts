@@ -22,7 +22,7 @@ function startedThreads(): () => number {
 const codeOf = (asked: Promise<unknown>): Promise<string> => asked.then(() => 'answered', (cause: unknown) => (cause instanceof EngineFault ? cause.code : 'thrown'));
 
 test('what is behind a question that does not end is asked of another thread, with a deadline of its own', async () => {
-  const pdp = await open({ deadlineMs: 300, workersMax: 1, aheadMax: 8 });
+  const pdp = await open({ deadlineMs: 1_500, workersMax: 1, aheadMax: 8 });
   const asked = ['decide', 'verify', 'decide', 'verify', 'verify'].map((which) => codeOf(which === 'decide' ? pdp.decide(input) : pdp.verify({} as never)));
   expect(await Promise.all(asked)).toEqual(['timed-out', 'answered', 'timed-out', 'answered', 'answered']);
   await pdp.close();
