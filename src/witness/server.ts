@@ -106,8 +106,11 @@ function listen(server: Server, host: string, port: number): Promise<void> {
 
 function close(server: Server, drainMs: number): Promise<void> {
   return new Promise((resolve) => {
+    // A connection whose last answer is out is idle, and would be kept open for the next request.
+    const idle = setInterval(() => server.closeIdleConnections(), 25);
     const deadline = setTimeout(() => server.closeAllConnections(), drainMs);
     server.close(() => {
+      clearInterval(idle);
       clearTimeout(deadline);
       resolve();
     });

@@ -208,13 +208,16 @@ describe('its operator', () => {
     expect(existsSync(file('state'))).toBe(false);
   });
 
-  it('is told when the state cannot be written any more: it stops', async () => {
+  it('is told when the state cannot be written any more: it stops, once it has said so to whoever asked', async () => {
     await start('--new');
     await ask(0, 13);
     rmSync(file('state/witness/heads'), { recursive: true });
     writeFileSync(file('state/witness/heads'), '');
     expect(await ask(13, 21)).toMatchObject({ kind: 'refused', status: 503 });
+    const startedMs = performance.now();
     expect(await running!.stop()).toBe(4);
+    // Whoever asked may keep the connection: that is waited for no longer than the answer, of the ten seconds that one has.
+    expect(performance.now() - startedMs).toBeLessThan(8_000);
     expect(running!.logged().some(({ level, msg }) => level === 50 && String(msg).includes('cannot be written'))).toBe(true);
   });
 });
