@@ -277,7 +277,8 @@ describe('a start', () => {
     };
     await opened(async (sidecar) => {
       running = sidecar;
-      const { id } = await settled(sidecar, PREVIEW.subject, await sidecar.change(PREVIEW.subject, PREVIEW), 'authorised');
+      const requested = (await sidecar.send(PREVIEW.subject, 'POST', '/v1/changes', PREVIEW)).body as ChangeView;
+      const { id } = await settled(sidecar, PREVIEW.subject, requested, 'authorised');
       knowing(sidecar, touched);
       sidecar.executor.acting = true;
       sidecar.executor.connect();

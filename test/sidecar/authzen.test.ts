@@ -7,6 +7,7 @@ import { ENGINE_FAULTS } from '../../src/pdp/fault.ts';
 import { parseFacts, type Facts } from '../../src/facts/load.ts';
 import { formatEntitlementId, formatTargetId, parseEntitlementId, parseTargetId } from '../../src/protocol/resource-id.ts';
 import { metadataSchema } from '../../src/sidecar/authzen/schemas.ts';
+import type { ChangeView } from '../../src/sidecar/schemas.ts';
 import { ALLOWED, compiled, decisionIn, decisionsIn, DENIED, DEPLOYER, DEV, MANY, METADATA, NEEDS_APPROVAL, ONE, openEvaluating } from '../support/authzen.ts';
 import { answerOf, GRANT, openTestSidecar, type TestSidecar } from '../support/sidecar.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
@@ -281,8 +282,8 @@ describe('what is not known, or ends an identity,', () => {
     const leaving = await openTestSidecar({ pdp: { ...usual, decide: async (input) => (input.change.kind === 'offboard' ? answerOf('allow') : usual.decide(input)) } });
     expect(await said(leaving, DEV, ALLOWED)).toBe(true);
     leaving.executor.acting = false;
-    const change = await leaving.change('person:olga', { kind: 'offboard', subject: DEV, reason: 'not used any more' });
-    await expect.poll(() => leaving.engine.get(change.id)?.name, { timeout: 10_000, interval: 5 }).toBe('executing');
+    const { id } = (await leaving.send('person:olga', 'POST', '/v1/changes', { kind: 'offboard', subject: DEV, reason: 'not used any more' })).body as ChangeView;
+    await expect.poll(() => leaving.engine.get(id)?.name, { timeout: 10_000, interval: 5 }).toBe('executing');
     expect([await said(leaving, DEV, ALLOWED), await said(leaving, 'person:ana', shut)]).toEqual(['must-wait', true]);
     await leaving.close();
   });
