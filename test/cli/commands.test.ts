@@ -52,7 +52,8 @@ describe('request', () => {
   });
 
   it('--wait exits 5 while nobody has decided', async () => {
-    const ran = await grant('--wait', 'PT1S');
+    await grant('--idempotency-key', 'run-6');
+    const ran = await grant('--idempotency-key', 'run-6', '--wait', 'PT1S');
     expect(ran.exit).toBe(5);
     expect(json(ran).state).toBe('pending');
   });

@@ -23,14 +23,20 @@ const fetched = async (client: Client, id: string): Promise<void> => {
   const { digest } = await client.delivery(id);
   await client.acknowledge(id, digest);
 };
+/** Asked for, and its new login there, however long that takes: the id. */
+const staged = async (...more: string[]): Promise<string> => {
+  const id = /^chg_\S+/.exec((await rotate(...more)).stdout)![0];
+  await sidecar.client(CALLER).wait(id, { until: ({ state }) => state === 'staged', timeoutMs: 15_000 });
+  return id;
+};
 
 describe('a rotation by command', () => {
   it('--wait exits 5 while its secret is not fetched or its consumers have not confirmed, and says so; 0 when it is through', async () => {
+    const id = await staged('--idempotency-key', 'k');
     const first = await rotate('--idempotency-key', 'k', '--wait', 'PT1S');
     expect(first.exit).toBe(5);
-    expect(first.stdout).toMatch(/^chg_\S+ {2}staged\n/);
+    expect(first.stdout).toMatch(new RegExp(`^${id} {2}staged\n`));
     expect(first.stderr).toMatch(/waits: the new secret has not been fetched/);
-    const id = /^chg_\S+/.exec(first.stdout)![0];
     await fetched(sidecar.client(CALLER), id);
     const second = await rotate('--idempotency-key', 'k', '--wait', 'PT1S');
     expect(second.exit).toBe(5);
@@ -40,7 +46,7 @@ describe('a rotation by command', () => {
   });
 
   it('is shown with its steps, how far each is, its consumers, and what it waits for', async () => {
-    const id = /^chg_\S+/.exec((await rotate('--wait', 'PT1S')).stdout)![0];
+    const id = await staged();
     const { stdout } = await as('person:wei', 'changes', 'show', id);
     expect(stdout).toMatch(/system +pg-main \/ app/);
     expect(stdout).toMatch(/plan +stage ci_deployer_b at pg-main \/ app: role:ci_deployer {2}\(done\)\n +cutover ci_deployer_b .*\n +retire ci_deployer_a /);
@@ -59,7 +65,7 @@ describe('a rotation by command', () => {
   });
 
   it('is confirmed by those who may', async () => {
-    const id = /^chg_\S+/.exec((await rotate('--wait', 'PT1S')).stdout)![0];
+    const id = await staged();
     await fetched(sidecar.client(CALLER), id);
     const refused = await as('person:kim', 'confirm', id, '--consumer', 'deploy-pipeline', '--json');
     expect(refused.exit).toBe(1);
