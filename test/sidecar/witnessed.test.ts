@@ -134,7 +134,8 @@ describe('a sidecar whose executors demand witnesses', () => {
     const ready = await as('person:wei').ready().catch((error: unknown) => error as { checks: { check: string; ok: boolean; message: string }[] });
     expect(JSON.stringify(ready)).toMatch(/it was rolled back, and nothing is given until it is restored \(countersign restore\)/);
     await expect(as('nhi:prod/ci-deployer').request(GRANT)).rejects.toMatchObject({ code: 'ledger-unwritable' });
-    expect(await readdir(at('data/contradictions'))).not.toEqual([]);
+    // It is written down beside what is said of it, and nothing waits for that.
+    await vi.waitFor(async () => expect(await readdir(at('data/contradictions'))).not.toEqual([]), WAIT);
     expect((await as('person:wei').revoke(given, 'now')).recorded).toBe(false);
     await vi.waitFor(() => expect(target.effects).toHaveLength(2), WAIT);
     await stop();
