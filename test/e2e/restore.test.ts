@@ -12,6 +12,7 @@ import { decodeRecord, directorySource, nodeDisk, type LedgerRecord } from '../.
 import { isSettled, type ChangeView } from '../../src/client/index.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { countersign, countMarked, openBench, verificationTrouble, type Bench } from './support/bench.ts';
+import { published } from './support/grants.ts';
 
 const EXECUTOR = 'executor:main';
 const REST_MS = 60_000;
@@ -65,11 +66,14 @@ describe.skipIf(!hasNats())('over a bus', () => {
     expect(await countMarked(bench.database, tokenOf(active))).toBe(1);
     return active;
   };
-  /** Records that the sidecar says are in the copy, once they are all there are. */
-  const copied = (): Promise<number> => until('the copy has all of the ledger', () => {
-    const size = Number(readFileSync(join(installation.paths.ledger, 'checkpoint'), 'utf8').split('\n')[1]);
-    return Number(readFileSync(at('outbox/copied'), 'utf8')) === size ? size : undefined;
-  }, { timeoutMs: REST_MS });
+  /** Records that the sidecar says are in the copy, once they are all there are, those of this change included: a checkpoint may be a second behind them. */
+  const copied = async (change: ChangeView): Promise<number> => {
+    await published(installation.paths.ledger, change);
+    return until('the copy has all of the ledger', () => {
+      const size = Number(readFileSync(join(installation.paths.ledger, 'checkpoint'), 'utf8').split('\n')[1]);
+      return Number(readFileSync(at('outbox/copied'), 'utf8')) === size ? size : undefined;
+    }, { timeoutMs: REST_MS });
+  };
   const recordsIn = async (): Promise<LedgerRecord[]> => {
     const records: LedgerRecord[] = [];
     for await (const { entries } of (await directorySource(nodeDisk(installation.paths.directory), 'ledger', 'the ledger'))!.parts()) records.push(...entries.map((bytes) => decodeRecord(bytes)));
@@ -93,7 +97,7 @@ describe.skipIf(!hasNats())('over a bus', () => {
   test('a ledger that is deleted in the middle of a lease: access ends on time, nothing is given meanwhile, and the ledger is restored to the byte', async () => {
     await start('restore-lease');
     const active = await activeGrant('PT25S');
-    const size = await copied();
+    const size = await copied(active);
     cpSync(installation.paths.ledger, at('saved'), { recursive: true });
     for (const directory of [installation.paths.ledger, installation.paths.journal]) rmSync(directory, { recursive: true });
     await expect(pendingGrant('PT10M')).rejects.toMatchObject({ code: 'ledger-unwritable' });
@@ -127,8 +131,7 @@ describe.skipIf(!hasNats())('over a bus', () => {
     await installation.sidecar.stop();
     for (const part of ['ledger', 'journal']) cpSync(at(part), at(`old-${part}`), { recursive: true });
     await installation.startSidecar();
-    await pendingGrant('PT10M');
-    await copied();
+    await copied(await pendingGrant('PT10M'));
     await installation.sidecar.stop();
     for (const part of ['ledger', 'journal']) {
       rmSync(at(part), { recursive: true });
@@ -160,7 +163,7 @@ describe.skipIf(!hasNats())('over a bus', () => {
     await start('restore-gate');
     const active = await activeGrant('PT10M');
     const asked = await pendingGrant('PT11M');
-    await copied();
+    await copied(asked);
     const steps = await heldOn('cs.step.*.act.>');
     await streams((manager) => manager.streams.delete('CS_LEDGER'));
     await installation.as('person:wei').approve(asked.id, asked.planDigest!);
@@ -182,7 +185,7 @@ describe.skipIf(!hasNats())('over a bus', () => {
   test('a bus whose disk was wiped is filled again, with the armed order and the copy, on record', async () => {
     await start('restore-wiped');
     const active = await activeGrant('PT10M');
-    const size = await copied();
+    const size = await copied(active);
     const armed = await heldOn('cs.arm.>');
     expect(armed).toHaveLength(1);
     await nats.nodes[0]!.kill9();
