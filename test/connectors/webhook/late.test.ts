@@ -4,6 +4,9 @@ import { harmingProxy } from '../../support/cut-proxy.ts';
 import { newToken } from '../../support/postgres-cases.ts';
 import { testReceiver, type TestReceiver } from '../../support/webhook-target.ts';
 
+/** Long enough to have sent it: what was never sent would be no request that is late. */
+const GIVE_UP_MS = 1_500;
+
 describe('a request that is late', () => {
   let receiver: TestReceiver;
   beforeAll(async () => {
@@ -18,7 +21,7 @@ describe('a request that is late', () => {
     const step = { stepId: `stp_0123456789abcdef_${clientToken.slice(3).toUpperCase()}_r1_1`, action: 'provision' as const, connector: 'orders-hook', target: 'orders', account: name, privileges: ['orders:read'], clientToken };
     const there = await receiver.adapter.list();
     proxy.arm('"operation":"apply"', { lateMs });
-    const failure = await connector.apply({ step, validUntil: null, secret: 'of the late request', endSessions: false, signal: AbortSignal.timeout(300) }).then(() => 'none', (error: unknown) => error);
+    const failure = await connector.apply({ step, validUntil: null, secret: 'of the late request', endSessions: false, signal: AbortSignal.timeout(GIVE_UP_MS) }).then(() => 'none', (error: unknown) => error);
     expect(failure).toMatchObject({ kind: 'ambiguous' });
     await meanwhile(name, clientToken);
     await proxy.idle();
@@ -28,9 +31,9 @@ describe('a request that is late', () => {
     await proxy.close();
   };
 
-  test('gives nothing after its notAfter', () => late('too_late', 200, 600, () => Promise.resolve()));
+  test('gives nothing after its notAfter', () => late('too_late', 1_000, 2_500, () => Promise.resolve()));
 
-  test('gives nothing before its notAfter either, once what it gives was taken back', () => late('overtaken', 10_000, 1_000, async (account, clientToken) => {
+  test('gives nothing before its notAfter either, once what it gives was taken back', () => late('overtaken', 10_000, 4_000, async (account, clientToken) => {
     const order = { action: 'provision' as const, target: 'orders', account, privileges: ['orders:read'], clientToken };
     expect(await receiver.connectorTo().revoke(order, AbortSignal.timeout(10_000))).toBe('already-absent');
   }));
