@@ -42,11 +42,9 @@ describe('reconciling by the sidecar', () => {
   });
 
   it('does not believe what only the first look shows', async () => {
-    sidecar.executor.found = [login('passing')];
-    const running = reconcile();
-    await expect.poll(() => sidecar.executor.steps.length, { timeout: 10_000 }).toBe(1);
-    sidecar.executor.found = [];
-    expect((await running).findings).toEqual([]);
+    // The second look may follow within the turn in which the first is answered.
+    Object.defineProperty(sidecar.executor, 'found', { get: () => (sidecar.executor.steps.length === 1 ? [login('passing')] : []) });
+    expect((await reconcile()).findings).toEqual([]);
     expect(sidecar.executor.steps).toHaveLength(2);
   });
 
