@@ -24,9 +24,12 @@ export const WAREHOUSE: Scripted = { subject: 'nhi:prod/warehouse-sync', account
 export const rotationOf = ({ subject, purpose }: Scripted): Readonly<Record<string, unknown>> =>
   ({ kind: 'rotate', subject, connector: 'pg-main', target: 'app', purpose, reason: 'by a script', window: { calendar: WINDOW } });
 
+/** How long what it said may be on its way after it is gone. */
+const OUTPUT_MS = 5_000;
+
 export interface Run {
   readonly pid: number;
-  /** Once all that it said has been read; of one that was killed, whose command may go on and keep its outputs open, at once. */
+  /** Once all that it said has been read; or at once where it was killed, and soon where its command goes on and keeps its outputs open. */
   readonly exit: Promise<number | null>;
   readonly output: () => string;
   kill(signal: NodeJS.Signals): void;
@@ -57,7 +60,10 @@ export function startRun({ paths, tokenOf }: Installation, { subject, change, co
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   return {
     pid: child.pid!, output: () => output, kill: (signal) => void child.kill(signal),
-    exit: new Promise((resolve) => child.once('exit', (code) => (code === null ? resolve(null) : child.once('close', () => resolve(code))))),
+    exit: new Promise((resolve) => {
+      child.once('close', (code) => resolve(code));
+      child.once('exit', (code) => void setTimeout(() => resolve(code), code === null ? 0 : OUTPUT_MS).unref());
+    }),
   };
 }
 
