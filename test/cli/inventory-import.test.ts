@@ -223,9 +223,10 @@ it.each([['--map', 'x=unheard'], ['--map', 'owner'], ['--default', 'id=nhi:prod/
 it('2,000 rows are quick', async () => {
   write(INTO, EXISTING);
   write('in.csv', `${HEADER}\n${Array.from({ length: 2_000 }, (_, i) => GOOD.replace('nhi:prod/loader', `nhi:prod/loader-${i}`)).join('\n')}\n`);
-  const startedMs = performance.now();
+  // Of this process: how long it takes on the clock depends on whoever else is at work.
+  const before = process.cpuUsage();
   expect((await run()).stdout).toBe('2000 rows: 2000 added\n');
-  const tookMs = performance.now() - startedMs;
+  const { user, system } = process.cpuUsage(before);
   expect(nhis()).toHaveLength(2_001);
-  expect(tookMs).toBeLessThan(10_000);
+  expect((user + system) / 1000).toBeLessThan(10_000);
 });

@@ -11,7 +11,7 @@ import { hasNats } from '../support/nats.ts';
 import { countersign } from './support/bench.ts';
 
 const main = join(packageRoot(import.meta.dirname), 'dist', 'examples', 'demo', 'main.js');
-const DEMO_MS = 110_000;
+const DEMO_MS = 240_000;
 
 let directory: string;
 beforeAll(() => {
