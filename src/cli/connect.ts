@@ -5,12 +5,12 @@
  * A token is never an argument: arguments are seen by every process of the machine.
  */
 import type { Command } from 'commander';
-import { existsSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { parse } from 'yaml';
 import { connect, type Client } from '../client/index.ts';
 import { CliError, EXIT } from './exit.ts';
 import { readSecret, readText } from './files.ts';
+import { findConfig } from './find-config.ts';
 import type { World } from './world.ts';
 
 export interface ConnectFlags {
@@ -29,18 +29,6 @@ export function withConnection(command: Command): Command {
     .option('--url <url>', "the sidecar's HTTP address (COUNTERSIGN_URL)")
     .option('--token-file <file>', 'a file with your token, readable by you alone (COUNTERSIGN_TOKEN_FILE, or the token in COUNTERSIGN_TOKEN)')
     .option('--as <principal>', 'take the token of this principal from tokens.txt beside the configuration');
-}
-
-/** The configuration file in use, absolute; null where there is none. @throws CliError `no-such-file` for one that was named */
-export function findConfig(flags: Pick<ConnectFlags, 'config'>, world: Pick<World, 'cwd' | 'env'>): string | null {
-  const named = flags.config ?? world.env['COUNTERSIGN_CONFIG'];
-  if (named !== undefined) {
-    const path = resolve(world.cwd, named);
-    if (!existsSync(path)) throw new CliError(EXIT.io, 'no-such-file', { cause: `${path} is not there`, next: 'countersign init DIR   makes an installation' });
-    return path;
-  }
-  const candidates = ['countersign.yaml', '.countersign/dev/countersign.yaml'].map((path) => resolve(world.cwd, path));
-  return candidates.find((path) => existsSync(path)) ?? null;
 }
 
 /** @throws CliError `no-sidecar` or `no-token`; nothing has been sent */

@@ -3,8 +3,8 @@ import { basename, resolve } from 'node:path';
 import { loadConfig } from '../config/load.ts';
 import { FACT_KINDS, FactsError, loadFacts, type FactFiles, type FactKind, type Facts } from '../facts/load.ts';
 import { countsOf, LINT_KINDS, LINT_LEVELS, lintInventory, type LintCode, type LintFinding, type LintLevel } from '../facts/lint-inventory.ts';
-import { findConfig } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
+import { findConfig } from './find-config.ts';
 import { plain, table, type Output } from './output.ts';
 import type { Session } from './world.ts';
 

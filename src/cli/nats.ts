@@ -13,9 +13,10 @@ import { ANEW, BusRefused, compareBus, formatBytes, planBus, replicasOn, RESULTS
 import type { Bus } from '../transport/nats/connection.ts';
 import { publicKeyOf } from '../transport/nats/bus-user.ts';
 import { formatAccounts } from '../transport/nats/server-config.ts';
-import { findConfig, type ConnectFlags } from './connect.ts';
+import type { ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readSecret } from './files.ts';
+import { findConfig } from './find-config.ts';
 import { plain } from './output.ts';
 import { QUIET } from './quiet.ts';
 import type { Runner } from './runner.ts';

@@ -14,10 +14,10 @@ import { dsseSchema, revokeOrderSchema, REVOKE_ORDER_TYPE, type Dsse, type Revok
 import { loadTrustFolder, TrustError, type Trust } from '../protocol/trust-folder.ts';
 import { formatTime, personIdSchema } from '../protocol/values.ts';
 import { outcomeOf, tellSent, type Sent } from './carried-out.ts';
-import { findConfig } from './connect.ts';
 import { doorAt, doorsIn, orderAtDoor, type Doors } from './executor-doors.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readSecret, readText } from './files.ts';
+import { findConfig } from './find-config.ts';
 import { plain } from './output.ts';
 import { writeSigned } from './signed-file.ts';
 import type { Session } from './world.ts';

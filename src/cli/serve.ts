@@ -4,10 +4,10 @@ import { resolve } from 'node:path';
 import { LedgerError } from '../../ledger/index.ts';
 import { ConfigError, loadConfig } from '../config/load.ts';
 import { formatConfig } from '../config/print.ts';
-import { findConfig } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
+import { findConfig } from './find-config.ts';
 import type { Runner } from './runner.ts';
-import { addApply } from './worker-apply.ts';
+import type { ApplyFlags } from './worker-apply.ts';
 import type { Session } from './world.ts';
 
 interface ServeFlags {
@@ -15,6 +15,7 @@ interface ServeFlags {
   readonly printConfig?: boolean;
 }
 
+/** Each of the three loads what it needs once it is asked for: a sidecar nothing of an executor, and the other way round. */
 export function addServe(program: Command, run: Runner): void {
   program
     .command('serve')
@@ -22,14 +23,18 @@ export function addServe(program: Command, run: Runner): void {
     .option('--config <file>', 'countersign.yaml (default: ./countersign.yaml)')
     .option('--print-config', 'print the configuration in force, and where each value comes from, instead of running')
     .action(run(serve));
-  addApply(
-    program
-      .command('worker')
-      .description('run an executor')
-      .option('--config <file>', 'executor.yaml', 'executor.yaml')
-      .action(run(worker)),
-    run,
-  );
+  const executor = program
+    .command('worker')
+    .description('run an executor')
+    .option('--config <file>', 'executor.yaml', 'executor.yaml')
+    .action(run(worker));
+  executor
+    .command('apply')
+    .argument('<file>', 'signed orders and locks, one a line, as  countersign revoke --now --write FILE  writes them')
+    .description('carry out what was signed elsewhere and carried here, whether or not the executor runs')
+    .option('--config <file>', 'executor.yaml', 'executor.yaml')
+    .option('--wait <seconds>', 'how long the target may take', '30')
+    .action(run(async (session: Session, file: string, flags: ApplyFlags) => (await import('./worker-apply.ts')).apply(session, file, flags)));
 }
 
 async function serve(session: Session, flags: ServeFlags): Promise<ExitCode> {

@@ -2,7 +2,6 @@
  * `countersign worker apply FILE`, on the executor's machine: what was signed elsewhere and carried here is carried out. By the worker that
  * runs, at its socket; where none runs, by this process, which opens the state directory for just that.
  */
-import type { Command } from 'commander';
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { LedgerError } from '../../ledger/index.ts';
@@ -18,11 +17,10 @@ import { outcomeOf, tellSent, type Sent } from './carried-out.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { lockExecutor, orderExecutor, type Reported } from './order-executor.ts';
 import { tellHeld, type Held } from './lock-directly.ts';
-import type { Runner } from './runner.ts';
 import { readSigned } from './signed-file.ts';
 import type { Session } from './world.ts';
 
-interface ApplyFlags {
+export interface ApplyFlags {
   readonly config: string;
   readonly wait: string;
 }
@@ -31,17 +29,8 @@ const NOTHING_DONE = 'Nothing was done.';
 /** How long a worker that runs may take to hold an order. */
 const ANSWER_MS = 5_000;
 
-export function addApply(worker: Command, run: Runner): void {
-  worker
-    .command('apply')
-    .argument('<file>', 'signed orders and locks, one a line, as  countersign revoke --now --write FILE  writes them')
-    .description('carry out what was signed elsewhere and carried here, whether or not the executor runs')
-    .option('--config <file>', 'executor.yaml', 'executor.yaml')
-    .option('--wait <seconds>', 'how long the target may take', '30')
-    .action(run(apply));
-}
-
-async function apply(session: Session, file: string, flags: ApplyFlags): Promise<ExitCode> {
+/** `countersign worker apply FILE`. @throws CliError */
+export async function apply(session: Session, file: string, flags: ApplyFlags): Promise<ExitCode> {
   if (!/^[0-9]{1,5}$/.test(flags.wait)) throw new CliError(EXIT.usage, 'usage', { cause: '--wait takes a number of seconds', effect: NOTHING_DONE });
   const configPath = resolve(session.cwd, flags.config);
   const config = await loadExecutorConfig(configPath).catch((cause: unknown) => {

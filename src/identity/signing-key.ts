@@ -5,7 +5,6 @@
  *     -----BEGIN AGE ENCRYPTED FILE-----      the same, encrypted with age to a passphrase or a recipient
  *     {"kind":"transit", …}                   where OpenBao holds it, for the log's key: it never leaves there
  */
-import { armor, Decrypter } from 'age-encryption';
 import { parseSigner, type LogSigner, type Signer } from '../../ledger/index.ts';
 import { readPrivateFile } from './private-file.ts';
 import { SigningKeyError } from './signing-key-error.ts';
@@ -41,6 +40,8 @@ async function textOf(path: string, unlock: string | undefined): Promise<string>
 async function decrypted(text: string, path: string, unlock: string | undefined): Promise<string> {
   if (unlock === undefined) throw new SigningKeyError(path, 'is encrypted, and keys.unlock does not say with what it is opened');
   const secret = Buffer.from(await readPrivateFile(unlock)).toString('utf8').trim();
+  // Loaded here: with a key that lies open, no start waits for it.
+  const { armor, Decrypter } = await import('age-encryption');
   try {
     const decrypter = new Decrypter();
     if (IDENTITY.test(secret)) decrypter.addIdentity(secret);

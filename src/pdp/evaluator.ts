@@ -1,5 +1,6 @@
 /** One compiled policy in this thread: text in, plain data out, or an {@link EngineFault}. */
-import * as opaWasm from '@open-policy-agent/opa-wasm';
+import type * as opaWasm from '@open-policy-agent/opa-wasm';
+import { createRequire } from 'node:module';
 import { EngineFault } from './fault.ts';
 
 /** What an evaluator is made of; it can be posted to a worker. */
@@ -30,8 +31,9 @@ interface OpaExports {
   opa_json_dump(value: number): number;
 }
 type LoadedPolicy = opaWasm.LoadedPolicy;
-/** Its types promise `loadPolicySync` as a named export; its ES module has it on the default export alone. */
-const { loadPolicySync } = (opaWasm as unknown as { default: Pick<typeof opaWasm, 'loadPolicySync'> }).default;
+/** Loaded with the first policy of a thread, and not by those that only know of evaluators: it brings a YAML parser and more, which nothing here calls. */
+const loadOpaWasm = (): Pick<typeof opaWasm, 'loadPolicySync'> => require('@open-policy-agent/opa-wasm') as Pick<typeof opaWasm, 'loadPolicySync'>;
+const require = createRequire(import.meta.url);
 
 /**
  * An evaluator whose module has been instantiated once, has every entrypoint, and needs no built-in function from the host.
@@ -63,7 +65,7 @@ export function createEvaluator(image: PolicyImage): Evaluator {
 function instantiate(image: PolicyImage): LoadedPolicy {
   let policy: LoadedPolicy;
   try {
-    policy = loadPolicySync(image.module, { initial: 5, maximum: MEMORY_PAGES_MAX });
+    policy = loadOpaWasm().loadPolicySync(image.module, { initial: 5, maximum: MEMORY_PAGES_MAX });
   } catch (cause) {
     throw new EngineFault('bad-bundle', `the module cannot be loaded: ${describe(cause)}`, { cause });
   }

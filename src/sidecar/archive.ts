@@ -57,7 +57,7 @@ async function settle(own: LogOptions, { before: asked, nowMs }: ArchivingOption
   const { disk, signer } = own;
   const log = await openLog(own);
   try {
-    const place: SnapshotPlace = { disk, directory: 'state', signer, code: await codeVersion(), every: { running: Infinity, closing: 1 } };
+    const place: SnapshotPlace = { disk, directory: 'state', signer, code: codeVersion(), every: { running: Infinity, closing: 1 } };
     const store = await openStore(log, { nowMs, actor: `sidecar:${log.logId}`, random: randomBytes, changed: () => undefined, snapshots: place });
     await store.close();
     const snapshot = await readSnapshot(place, log, undefined);

@@ -59,8 +59,9 @@ export async function listenOnLoopback(host: '127.0.0.1' | '::1', port: number, 
   return { address: `http://${host === '::1' ? '[::1]' : host}:${chosen}`, close: (drainMs) => close(server, drainMs) };
 }
 
+/** From here on `Response` and `Request` are the adapter's in this process: Node's own make a stream of every answer, only for it to be read back. */
 function makeServer(fetch: Fetch): Server {
-  const server: ServerType = createAdaptorServer({ fetch, overrideGlobalObjects: false, hostname: 'localhost', serverOptions: SERVER_LIMITS });
+  const server: ServerType = createAdaptorServer({ fetch, hostname: 'localhost', serverOptions: SERVER_LIMITS });
   if (!(server instanceof Server)) throw new TypeError('a plain HTTP server is what was asked for');
   server.maxConnections = CONNECTIONS_MAX;
   return server;

@@ -131,7 +131,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const engine = await openEngine({
       log, pdp, facts: facts.current, transport, outbox, copy: copy ?? undefined, witnesses: witnesses?.demanded === true ? witnesses : undefined, lockBoard: relay?.locks, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
-      snapshots: { disk, directory: 'state', signer: logSigner, code: await codeVersion() },
+      snapshots: { disk, directory: 'state', signer: logSigner, code: codeVersion() },
       onEvents: (state, events) => notifier?.take(state, events),
       ...(config.leases.redecision.everySeconds === 0 ? {} : { redecision: { everyMs: config.leases.redecision.everySeconds * 1000, confirmAbove: config.leases.redecision.confirmAbove } }),
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),

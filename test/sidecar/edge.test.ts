@@ -23,13 +23,13 @@ afterAll(async () => {
 });
 
 /** Sends bytes as they are and returns all that comes back until the server closes, or has answered and falls silent. */
-function raw(text: string): Promise<string> {
+function raw(text: string, silentMs = 400): Promise<string> {
   return new Promise((resolve, reject) => {
     let received = '';
     const socket = connect(port, '127.0.0.1', () => socket.write(text, 'latin1'));
     socket.setEncoding('latin1');
     // Before it has answered it is not silent, but slow.
-    socket.setTimeout(400, () => {
+    socket.setTimeout(silentMs, () => {
       if (received !== '') socket.destroy();
     });
     socket.on('data', (chunk: string) => {
@@ -40,7 +40,7 @@ function raw(text: string): Promise<string> {
   });
 }
 const auth = `Authorization: Bearer ${tokenOf(CALLER)}\r\n`;
-const statuses = (received: string): number[] => [...received.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map((match) => Number(match[1]));
+const statuses = (received: string): number[] => [...received.matchAll(/HTTP\/1\.1 (\d{3}) /g)].map((match) => Number(match[1]));
 const get = (target: string, headers = 'Host: localhost\r\n', method = 'GET'): Promise<string> => raw(`${method} ${target} HTTP/1.1\r\n${headers}${auth}Connection: close\r\n\r\n`);
 
 describe('a name that is not this sidecar’s', () => {
@@ -159,6 +159,16 @@ describe('a request that two readers could read differently', () => {
     const got = await raw(`${start}Transfer-Encoding: chunked\r\n\r\n${chunk.repeat(17)}0\r\n\r\n`);
     expect(statuses(got)).toEqual([413]);
     expect(got.toLowerCase()).toContain('connection: close');
+  });
+
+  it('is taken up to the length that it says, and by a longer one is refused before it is read', async () => {
+    const longest = body + ' '.repeat(65_536 - body.length);
+    const last = `GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`;
+    expect(statuses(await raw(`${start}Content-Length: 65536\r\n\r\n${longest}${last}`, 10_000))).toEqual([201, 200]);
+    // None of it is sent: whoever waited for it would not answer.
+    expect(statuses(await raw(`${start}Content-Length: 65537\r\n\r\n`, 10_000))).toEqual([413]);
+    const lied = await sidecar.send(CALLER, 'POST', '/v1/changes', `${longest} `, { 'content-length': '2' });
+    expect(problemIn(lied).code).toBe('body-too-large');
   });
 
   it('is refused when its headers are too many', async () => {
