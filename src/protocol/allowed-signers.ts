@@ -72,9 +72,9 @@ function parseLine(line: string, refuse: Refuse): AllowedSigner {
   const [principal = '', ...rest] = wordsOf(line);
   const isOptions = rest[0] !== undefined && OPTION.test(rest[0]) && !/^(?:ssh-|sk-|ecdsa-)/.test(rest[0]);
   const [type, base64] = isOptions ? rest.slice(1) : rest;
-  if (!personIdSchema.safeParse(principal).success) refuse(`${JSON.stringify(principal.slice(0, 80))} is not the id of one person, such as person:ana`);
-  if (type === undefined || base64 === undefined) refuse('a person, a key type and a key, in this order, are due');
-  return { person: principal, key: keyOf(type!, base64!, refuse), ...optionsOf(isOptions ? rest[0]! : '', refuse) };
+  if (!personIdSchema.safeParse(principal).success) return refuse(`${JSON.stringify(principal.slice(0, 80))} is not the id of one person, such as person:ana`);
+  if (type === undefined || base64 === undefined) return refuse('a person, a key type and a key, in this order, are due');
+  return { person: principal, key: keyOf(type, base64, refuse), ...optionsOf(isOptions ? rest[0]! : '', refuse) };
 }
 
 /** Words apart by blanks, but for those in quotation marks. */
