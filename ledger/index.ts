@@ -6,6 +6,7 @@ export {
 export { canonicalBytes, canonicalText, parseCanonical, parseStrict } from './jcs.ts';
 export { digestOf, formatDigest, HASH_BYTES, isDigest, parseDigest, sameBytes, sha256 } from './hash.ts';
 export { formatBase64, parseBase64 } from './base64.ts';
+export { publicKeyFromBytes, verifyEd25519 } from './ed25519.ts';
 export {
   EMPTY_ROOT, leafHash, MerkleTree, nodeHash, rootFromInclusion, verifyConsistency, verifyInclusion,
 } from './merkle.ts';

@@ -4,7 +4,7 @@
  * Pure. A rejection is an outcome, not an error: nothing has happened. Whoever calls has already authenticated `by` and verified
  * signatures; what must be *true of the change* is decided here and nowhere else.
  */
-import { isSatisfied, approversNamed, strictest, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
+import { isSatisfied, approversNamed, meets, strictest, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
 import { placeOf, type RecordedRequest } from '../protocol/request.ts';
@@ -221,7 +221,7 @@ function decideDecision(state: ChangeState, command: Of<'recordDecision'>, nowMs
   if (command.phase === 'dispatch' && digest !== state.planDigest) return no('plan-changed', 'the plan is not the one that was decided');
   if (digest === null && command.decision.effect !== 'deny') return no('not-expected', 'nothing can be allowed without a plan');
   const requirement = strictest(state.requirement, { approvers: command.decision.obligations.approvers, proofClass: command.decision.obligations.proofClass });
-  const unmet = requirement.approvers !== null && !isSatisfied(requirement.approvers, approvedBy(state, nowMs));
+  const unmet = requirement.approvers !== null && !isSatisfied(requirement.approvers, approvedBy(state, nowMs, requirement.proofClass));
   const asks = command.decision.effect !== 'deny' && (command.phase === 'request' ? requirement.approvers !== null : unmet && state.act === null);
   return yes({
     type: 'policy.decided', actor: command.by,
@@ -243,6 +243,8 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
   if (!approversNamed(state.requirement.approvers).includes(statement.approver)) return no('not-an-approver', `${statement.approver} is not asked`);
   if (statement.verdict === 'approve' && approvedBy(state, nowMs).has(statement.approver)) return ALREADY;
   if (state.name !== 'pending') return no('already-decided', `the change is ${state.name}`);
+  const { proofClass } = command.approval;
+  if (statement.verdict === 'approve' && !meets(proofClass, state.requirement.proofClass)) return no('proof-too-weak', `approved by ${state.requirement.proofClass}, not by ${proofClass}`);
   if (parseTime(statement.expiresAt) <= nowMs || (state.approvalsByMs !== null && nowMs >= state.approvalsByMs)) {
     return no('approval-expired', 'the time to decide is over');
   }

@@ -19,7 +19,7 @@
  * that ends later is in the state of the change that gave it, which stays `active` (`lease.extended`). An offboarding is `executing` until each of its items
  * is gone. `stuck` is shown while a finding of the change is open and it waits: owned, retried, never silent.
  */
-import { isSatisfied, soonestEscalation, type Decision, type Escalation, type Requirement, type Verification } from '../protocol/decision.ts';
+import { isSatisfied, meets, soonestEscalation, type Decision, type Escalation, type Requirement, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
 import type { Prose } from '../protocol/disclosure.ts';
@@ -220,10 +220,11 @@ export function stillGives(state: ChangeState): boolean {
  * The people whose approval of exactly this plan counts at `nowMs`: distinct, not expired, none of the requesters. The steps after the
  * first go on under the approvals that it was authorised with: half a rotation must not be left standing because a day has passed.
  */
-export function approvedBy(state: ChangeState, nowMs: number): Set<string> {
+export function approvedBy(state: ChangeState, nowMs: number, demanded = state.requirement.proofClass): Set<string> {
   const asOfMs = state.finished.length > 0 && state.firstActAtMs !== null ? Math.min(nowMs, state.firstActAtMs) : nowMs;
   const people = state.approvals
     .filter(({ statement }) => statement.revision === state.revision && statement.planDigest === state.planDigest)
+    .filter(({ approval }) => meets(approval.proofClass, demanded))
     .filter(({ statement }) => parseTime(statement.expiresAt) > asOfMs && !state.requester.includes(statement.approver))
     .map(({ statement }) => statement.approver);
   return new Set(people);

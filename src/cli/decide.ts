@@ -1,16 +1,24 @@
 /** `countersign approve`, `reject` and `withdraw`. What is approved is a digest: of the plan that was shown, or that the caller names. */
 import type { Command } from 'commander';
-import type { ChangeView } from '../client/index.ts';
+import { canonicalBytes } from '../../ledger/index.ts';
+import { logOf } from '../change/derive.ts';
+import type { ChangeView, Client, SshProof } from '../client/index.ts';
+import { APPROVAL_NAMESPACE } from '../protocol/approval-proof.ts';
+import { isSameJson } from '../protocol/same-json.ts';
+import { durationSeconds } from '../protocol/values.ts';
+import { planDigest as digestOfPlan } from '../protocol/plan.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { describeChange } from './describe.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import type { Runner } from './runner.ts';
+import { signWithSsh } from './ssh-sign.ts';
 import type { Session } from './world.ts';
 
 interface DecideFlags extends ConnectFlags {
   readonly planDigest?: string;
   readonly comment?: string;
   readonly yes?: boolean;
+  readonly sshKey?: string;
 }
 
 export function addDecisions(program: Command, run: Runner): void {
@@ -18,12 +26,14 @@ export function addDecisions(program: Command, run: Runner): void {
     .description('approve exactly the plan that is shown')
     .option('--plan-digest <digest>', 'approve only if the plan is this one')
     .option('--comment <text>', 'recorded with the approval')
+    .option('--ssh-key <file>', 'sign the approval with this SSH key: nobody else can have made it then')
     .option('-y, --yes', 'do not ask')
     .action(run((session: Session, id: string, flags: DecideFlags) => decideOn(session, id, flags, 'approve')));
   withConnection(program.command('reject').argument('<id>'))
     .description('reject the plan: says why')
     .option('--plan-digest <digest>', 'reject only if the plan is this one')
     .requiredOption('--comment <text>', 'why, recorded with the rejection')
+    .option('--ssh-key <file>', 'sign the rejection with this SSH key')
     .option('-y, --yes', 'do not ask')
     .action(run((session: Session, id: string, flags: DecideFlags) => decideOn(session, id, flags, 'reject')));
   withConnection(program.command('withdraw').argument('<id>'))
@@ -43,11 +53,35 @@ async function decideOn(session: Session, id: string, flags: DecideFlags, verdic
     throw new CliError(EXIT.failed, 'plan-changed', { cause: `the plan of ${id} is now ${planDigest}`, effect: 'Nothing was recorded.', next: `countersign changes show ${id}` });
   }
   if (flags.yes !== true && flags.planDigest === undefined) await confirm(session, change, verdict);
-  const decided = verdict === 'approve' ? await client.approve(id, planDigest, flags.comment) : await client.reject(id, planDigest, flags.comment!);
+  const ssh = flags.sshKey === undefined ? undefined : await signStatement(session, client, change, verdict, flags.sshKey);
+  const decided = verdict === 'approve' ? await client.approve(id, planDigest, flags.comment, ssh) : await client.reject(id, planDigest, flags.comment!, ssh);
   session.out.document(decided);
   session.out.line(`${verdict === 'approve' ? 'approved' : 'rejected'} ${planDigest}`);
   session.out.line(`${id} is ${decided.state}`);
   return EXIT.ok;
+}
+
+/**
+ * The approver's own signature: of a statement on this verdict and the plan that was shown, and on nothing else, whatever the sidecar would have her
+ * sign. @throws CliError
+ */
+async function signStatement(session: Session, client: Client, change: ChangeView, verdict: 'approve' | 'reject', key: string): Promise<SshProof> {
+  const { statement } = await client.statement(change.id, verdict);
+  const isThat = statement.changeId === change.id && statement.log === logOf(change.id) && statement.revision === change.revision
+    && statement.planDigest === change.planDigest && statement.verdict === verdict;
+  if (!isThat || !isShownAsPlanned(change)) {
+    throw new CliError(EXIT.failed, 'plan-changed', { cause: `what is to be signed is not the plan that ${change.id} was shown with`, effect: 'Nothing was signed or recorded.', next: `countersign changes show ${change.id}` });
+  }
+  session.out.say(`signing as ${statement.approver}, good until ${statement.expiresAt}`);
+  return { expiresAt: statement.expiresAt, signature: await signWithSsh(session, key, APPROVAL_NAMESPACE, canonicalBytes(statement)) };
+}
+
+/** Whether the digest is that of the plan, and what was shown beside the plan's steps is what the plan says. */
+function isShownAsPlanned({ plan, planDigest, ...shown }: ChangeView): boolean {
+  if (plan === null || digestOfPlan(plan) !== planDigest) return false;
+  const { changeId, revision, subject, requester, purpose, entitlements, lease } = plan;
+  return isSameJson({ changeId, revision, subject, requester, purpose, entitlements }, { changeId: shown.id, revision: shown.revision, subject: shown.subject, requester: shown.requester, purpose: shown.purpose, entitlements: shown.entitlements })
+    && (shown.duration === null || lease === null || durationSeconds(shown.duration) === lease.leaseSeconds);
 }
 
 /** Shows the plan and asks. @throws CliError where nobody can answer, or the answer is no */

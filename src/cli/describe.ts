@@ -41,8 +41,8 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   lines.push(...describePlan(change, out));
   if (change.planDigest !== null) field('plan digest', change.planDigest);
   lines.push(...describeDecision(change, out));
-  if (change.requirement.approvers !== null) field('approvers', describeApprovers(change.requirement.approvers));
-  for (const one of change.approvals) field(one.verdict === 'approve' ? 'approved' : 'rejected', `by ${plain(one.approver)}, record ${one.record}`);
+  if (change.requirement.approvers !== null) field('approvers', `${describeApprovers(change.requirement.approvers)}${change.requirement.proofClass === 'session' ? '' : `, proven by ${change.requirement.proofClass}`}`);
+  for (const one of change.approvals) field(one.verdict === 'approve' ? 'approved' : 'rejected', `by ${plain(one.approver)}${one.proofClass === 'session' ? '' : `, proven by ${one.proofClass}`}, record ${one.record}`);
   if (change.state === 'pending' && change.approvalsBy !== null) field('decide by', `${change.approvalsBy} (${relative(Date.parse(change.approvalsBy), nowMs)})`);
   lines.push(...describeEscalation(change, out, nowMs));
   if (change.result !== null) field('effect', `${change.result.outcome} at ${change.result.at}${change.result.byUse === 'notTried' ? '' : `; by use it ${change.result.byUse}`}`);

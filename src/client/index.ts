@@ -12,7 +12,7 @@ import type { ChangeRequest } from '../protocol/request.ts';
 import type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 import type {
   ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, Readiness, ReconcileBody,
-  ReconciliationList, RevokeAllAnswer, RevokeAnswer,
+  ReconciliationList, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
 import { openWire, type WireOptions } from './wire.ts';
@@ -26,7 +26,7 @@ export { formatEntitlementId, formatTargetId } from '../protocol/resource-id.ts'
 export type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 export type {
   ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, Readiness,
-  ReconcileBody, ReconciliationList, ReconciliationView, RevokeAllAnswer, RevokeAnswer,
+  ReconcileBody, ReconciliationList, ReconciliationView, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 
 export type ConnectOptions = WireOptions;
@@ -69,8 +69,10 @@ export interface Client {
   wait(changeId: string, options?: WaitOptions): Promise<ChangeView>;
   revise(changeId: string, change: ChangeRequest): Promise<ChangeView>;
   /** Approves exactly the plan of this digest. */
-  approve(changeId: string, planDigest: string, comment?: string): Promise<ChangeView>;
-  reject(changeId: string, planDigest: string, comment: string): Promise<ChangeView>;
+  approve(changeId: string, planDigest: string, comment?: string, ssh?: SshProof): Promise<ChangeView>;
+  reject(changeId: string, planDigest: string, comment: string, ssh?: SshProof): Promise<ChangeView>;
+  /** What whoever asks would sign to decide on the change as it is planned now, and the weakest proof that counts. Look at it before you sign it. */
+  statement(changeId: string, verdict: 'approve' | 'reject'): Promise<StatementAnswer>;
   /** The recorded change that asks for a later end of what `changeId` gave; until it is `done`, the end is as it was. */
   extend(changeId: string, extension: ExtendBody, options?: { idempotencyKey?: string; waitSeconds?: number }): Promise<ChangeView>;
   withdraw(changeId: string, comment?: string): Promise<ChangeView>;
@@ -131,8 +133,8 @@ export function connect(options: ConnectOptions): Client {
   const wire = openWire(options);
   const change = (changeId: string, rest = ''): string => `/v1/changes/${encodeURIComponent(changeId)}${rest}`;
   const withComment = (comment: string | undefined): object => (comment === undefined ? {} : { comment });
-  const decideOn = (changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | undefined): Promise<ChangeView> =>
-    wire.send<ChangeView>('POST', change(changeId, '/approvals'), { body: { verdict, planDigest, ...withComment(comment) } });
+  const decideOn = (changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | undefined, ssh: SshProof | undefined): Promise<ChangeView> =>
+    wire.send<ChangeView>('POST', change(changeId, '/approvals'), { body: { verdict, planDigest, ...withComment(comment), ...(ssh === undefined ? {} : { ssh }) } });
   const ask = (path: string, body: object, { idempotencyKey, waitSeconds }: { idempotencyKey?: string; waitSeconds?: number } = {}): Promise<ChangeView> =>
     wire.send<ChangeView>('POST', `${path}${query({ wait: waitSeconds === undefined ? undefined : `PT${waitSeconds}S` })}`, {
       body, headers: idempotencyKey === undefined ? {} : { 'idempotency-key': quoted(idempotencyKey) }, timeoutMs: wire.timeoutMs + (waitSeconds ?? 0) * 1000,
@@ -171,8 +173,9 @@ export function connect(options: ConnectOptions): Client {
       }
     },
     revise: (changeId, request) => wire.send<ChangeView>('POST', change(changeId, '/revisions'), { body: request }),
-    approve: (changeId, planDigest, comment) => decideOn(changeId, 'approve', planDigest, comment),
-    reject: (changeId, planDigest, comment) => decideOn(changeId, 'reject', planDigest, comment),
+    approve: (changeId, planDigest, comment, ssh) => decideOn(changeId, 'approve', planDigest, comment, ssh),
+    reject: (changeId, planDigest, comment, ssh) => decideOn(changeId, 'reject', planDigest, comment, ssh),
+    statement: (changeId, verdict) => wire.send<StatementAnswer>('GET', `${change(changeId, '/statement')}?verdict=${verdict}`),
     withdraw: (changeId, comment) => wire.send<ChangeView>('POST', change(changeId, '/withdraw'), { body: withComment(comment) }),
     revoke: (changeId, comment) => wire.send<RevokeAnswer>('POST', change(changeId, '/revoke'), { body: withComment(comment) }),
     revokeAll: (nhi, comment) => wire.send<RevokeAllAnswer>('POST', `/v1/nhis/${encodeURIComponent(nhi)}/revoke`, { body: withComment(comment) }),

@@ -14,15 +14,15 @@ import type { Reconciled } from '../evidence/reconciled.ts';
 import type { Facts } from '../facts/load.ts';
 import { mayConfirm, mayLock, mayRevoke } from '../identity/authority.ts';
 import type { Pdp } from '../pdp/engine.ts';
+import type { ProofClass } from '../protocol/decision.ts';
 import type { DiscoveredPage } from '../protocol/discovery.ts';
-import { signDsse } from '../protocol/dsse.ts';
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { callerOf, requestDigest, type ChangeRequest } from '../protocol/request.ts';
-import { APPROVAL_TYPE, type ApprovalStatement, type Dsse } from '../protocol/signed.ts';
+import type { ApprovalStatement, Dsse } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
-import { formatTime, parseTime } from '../protocol/values.ts';
 import type { Refused } from '../protocol/worker-state.ts';
+import { approvalOf, proofDemanded, statementOf, type SshProof } from './approving.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { activate, holdForward, mayNotActivate, recordBundle } from './bundles.ts';
 import { sweepSpent } from './clearing.ts';
@@ -123,7 +123,9 @@ export interface Engine {
    * `planDigest` is what the approver saw: any other plan is refused. `by` was authenticated by the caller, or by the sidecar of another log that
    * has signed `relayed`, which is kept on record; `salt` is that of the commitment to the comment in it.
    */
-  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, relayed?: { readonly envelope: Dsse; readonly salt: string | null }): Promise<Answer>;
+  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, proof?: { readonly relayed?: { readonly envelope: Dsse; readonly salt: string | null }; readonly ssh?: SshProof }): Promise<Answer>;
+  /** What `by` would sign to decide on the change as it is planned now, and the weakest proof of it that counts. Nothing is recorded. */
+  statement(by: string, changeId: string, verdict: 'approve' | 'reject'): Promise<Answer<{ readonly statement: ApprovalStatement; readonly proofClass: ProofClass }>>;
   /** Takes back now. Works without policy and without a writable ledger: then `recorded` is false, and the evidence follows from the executor. */
   revoke(by: string, changeId: string, comment: string | null): Promise<Answer<{ state: ChangeState; recorded: boolean }>>;
   /** The same for everything that an identity holds by this ledger. */
@@ -328,15 +330,18 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const isResponder = state !== undefined && by.startsWith('person:') && mayRevoke(by, state, options.facts());
       return after(store.apply(changeId, { type: 'withdraw', by, comment, isResponder }));
     },
-    async decideApproval(by, changeId, verdict, planDigest, comment, relayed) {
+    async statement(by, changeId, verdict) {
       const state = await store.load(changeId);
-      const statement: ApprovalStatement = {
-        v: 1, log: log.logId, changeId, revision: state?.revision ?? 1, planDigest, verdict, approver: by,
-        expiresAt: formatTime(Math.max(clock.nowMs() + limits.approvalSeconds * 1000, state?.plan?.window === undefined ? 0 : parseTime(state.plan.window.closesAt))),
-      };
-      const approvalId = `apr_${digestOf(canonicalBytes(statement)).slice('sha256:'.length, 'sha256:'.length + 32)}`;
-      const approval = { approvalId, proofClass: 'session' as const, envelope: signDsse(APPROVAL_TYPE, statement, context.ticketSigner) };
-      return after(store.apply(changeId, { type: 'approve', approval, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }) }));
+      if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+      const { planDigest } = state;
+      if (planDigest === null) return { ok: false, code: 'plan-changed', message: 'there is no plan to decide on yet' };
+      await store.durable();
+      return { ok: true, value: { statement: statementOf(context, changeId, state, { by, verdict, planDigest }), proofClass: proofDemanded(context, state) } };
+    },
+    async decideApproval(by, changeId, verdict, planDigest, comment, { relayed, ssh } = {}) {
+      const approval = approvalOf(context, changeId, await store.load(changeId), { by, verdict, planDigest }, ssh ?? null);
+      if (!approval.ok) return approval;
+      return after(store.apply(changeId, { type: 'approve', approval: approval.value, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }) }));
     },
     async revoke(by, changeId, comment) {
       const state = await store.load(changeId);

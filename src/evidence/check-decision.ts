@@ -100,7 +100,7 @@ export function checkApproval(
 ): { readonly fault: Fault } | { readonly fault: null; readonly approval: CheckedApproval } {
   const { state } = audited;
   const { approval } = event.body;
-  const opened = openApproval(believed, approval);
+  const opened = openApproval(believed, approval, event.atMs);
   if (!opened.ok) return { fault: opened.fault };
   const statement = opened.value;
   const verdict = event.type === 'approval.recorded' ? 'approve' : 'reject';

@@ -2,10 +2,11 @@
 import { canonicalText, LedgerError, type Verifier } from '../../ledger/index.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { callerIdOf, callerVerifier } from '../protocol/caller.ts';
-import { payloadDigest, openDsse, type Proven } from '../protocol/dsse.ts';
+import { approvalIdOf, openApproval as openProven } from '../protocol/approval-proof.ts';
+import { openDsse, type Proven } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import {
-  approvalStatementSchema, APPROVAL_TYPE, reportSchema, REPORT_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE,
+  reportSchema, REPORT_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE,
   type Approval, type ApprovalStatement, type Dsse, type Report, type RevokeOrder, type Ticket,
 } from '../protocol/signed.ts';
 import { isSameJson } from '../protocol/same-json.ts';
@@ -39,15 +40,11 @@ export function openTicket(believed: Believed, envelope: Dsse): Opened<Ticket> {
   return guarded('ticket-signature', 'the ticket', () => openDsse(envelope, TICKET_TYPE, ticketSchema, believed.sidecarKeys, believed.proven));
 }
 
-/** Only the session class can be verified: `ssh` and `passkey` proofs are not in use yet, and what cannot be checked is not believed. */
-export function openApproval(believed: Believed, approval: Approval): Opened<ApprovalStatement> {
-  if (approval.proofClass !== 'session') return failed('approval-signature', `an approval by ${approval.proofClass}, which this build cannot check`);
-  const opened = guarded('approval-signature', 'the approval', () => openDsse(approval.envelope, APPROVAL_TYPE, approvalStatementSchema, believed.sidecarKeys, believed.proven));
-  const digest = payloadDigest(approval.envelope);
-  if (opened.ok && approval.approvalId !== `apr_${digest.slice('sha256:'.length, 'sha256:'.length + 32)}`) {
-    return failed('approval-mismatch', 'the id of the approval is not that of its statement');
-  }
-  return opened;
+/** @param atMs when it was recorded */
+export function openApproval(believed: Believed, approval: Approval, atMs: number): Opened<ApprovalStatement> {
+  const { sidecarKeys, proven = null, trust: { signers } } = believed;
+  if (approval.approvalId !== approvalIdOf(approval.envelope)) return failed('approval-mismatch', 'the id of the approval is not that of its statement');
+  return guarded('approval-signature', 'the approval', () => openProven(approval, { sidecarKeys, signers, atMs, proven }));
 }
 
 /** By a sidecar of this log, or by one of the floor's revokers in their own name. */

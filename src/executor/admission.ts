@@ -6,13 +6,14 @@ import { canonicalBytes, canonicalText, digestOf, JsonError, type Verifier } fro
 import { clientTokenOf, logOf, readStepId } from '../change/derive.ts';
 import { leaseChangeOf } from '../change/extension.ts';
 import type { EventBody } from '../change/events.ts';
+import { openApproval, type ProofContext } from '../protocol/approval-proof.ts';
 import { anyTicketSchema, logOfDiscovery, onlyTakesAway, type AnyTicket, type DiscoverTicket } from '../protocol/discovery.ts';
 import { openDsse, payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { stepEnvelopeSchema, type StepEnvelope } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Plan } from '../protocol/plan.ts';
 import {
-  approvalStatementSchema, APPROVAL_TYPE, revokeOrderSchema, REVOKE_ORDER_TYPE, TICKET_TYPE,
+  revokeOrderSchema, REVOKE_ORDER_TYPE, TICKET_TYPE,
   type ActTicket, type Approval, type ApprovalStatement, type ReadTicket, type Refusal,
 } from '../protocol/signed.ts';
 import { shortfallOf, type CountedApproval } from '../protocol/sufficiency.ts';
@@ -114,10 +115,12 @@ function check(raw: unknown, context: AdmissionContext, progress: Progress): Adm
     return { ok: true, kind: 'read', ticket, head };
   }
   if (authorisation.body.planDigest !== ticket.planDigest) refuse('receipt-mismatch', 'the record authorises another plan');
-  const statements = openApprovals(envelope.approvals, authorisation.body, keys);
+  // What was begun under approvals goes on under them: half a rotation must not be left standing because a day has passed.
+  const asOfMs = Math.min(parseTime(authorisation.record.at), context.beganAtMs(ticket) ?? Infinity);
+  const statements = openApprovals(envelope.approvals, authorisation.body, { sidecarKeys: keys, signers: context.trust.signers, atMs: asOfMs });
   const held = openRecordedOrder(envelope.order, authorisation.body, keys);
   progress.isAsRecorded = true;
-  checkApprovals(ticket, envelope.plan, statements, authorisation, authorisation.body, context);
+  checkApprovals(ticket, envelope.plan, statements, asOfMs, authorisation.body, context);
   const order = checkOrder(ticket, envelope.plan, held, authorisation, authorisation.body, context);
   return { ok: true, kind: 'act', ticket, plan: envelope.plan, order, head };
 }
@@ -158,23 +161,20 @@ interface OpenedApproval extends Approval {
   readonly statement: ApprovalStatement;
 }
 
-/** The approvals that the record names, all of them and no others, each signed by the sidecar. */
-function openApprovals(approvals: readonly Approval[], body: ActBody, keys: readonly Verifier[]): OpenedApproval[] {
+/** The approvals that the record names, all of them and no others, each proven as it says. */
+function openApprovals(approvals: readonly Approval[], body: ActBody, proofs: ProofContext): OpenedApproval[] {
   const missing = body.approvals.find((recorded) => !approvals.some(({ approvalId }) => approvalId === recorded));
   if (missing !== undefined) refuse('approvals-insufficient', `${missing} is in the record and did not come`);
   return approvals.map((approval) => {
-    const { approvalId, proofClass } = approval;
+    const { approvalId } = approval;
     if (!body.approvals.includes(approvalId)) refuse('approval-invalid', `${approvalId} is not in the record`);
-    if (proofClass !== 'session') refuse('approval-invalid', `${approvalId}: a proof by ${proofClass} cannot be checked yet`);
-    return { ...approval, statement: openApproval(approval, keys) };
+    return { ...approval, statement: openApproval(approval, proofs) };
   });
 }
 
 function checkApprovals(
-  ticket: ActTicket, plan: Plan, approvals: readonly OpenedApproval[], { record }: Authorisation, body: ActBody, context: AdmissionContext,
+  ticket: ActTicket, plan: Plan, approvals: readonly OpenedApproval[], asOfMs: number, body: ActBody, context: AdmissionContext,
 ): void {
-  // What was begun under approvals goes on under them: half a rotation must not be left standing because a day has passed.
-  const asOfMs = Math.min(parseTime(record.at), context.beganAtMs(ticket) ?? Infinity);
   const counted: CountedApproval[] = [];
   for (const { approvalId, proofClass, statement } of approvals) {
     const about = statement.log === ticket.log && statement.changeId === ticket.changeId && statement.revision === ticket.revision && statement.planDigest === ticket.planDigest;
@@ -187,17 +187,6 @@ function checkApprovals(
   const floor = floorOf(context.trust.requirements, ticket.step);
   const shortfall = shortfallOf(body.requirement, floor, counted, plan.requester, plan.lease?.leaseSeconds ?? null);
   if (shortfall !== null) refuse(shortfall.code, shortfall.message);
-}
-
-function openApproval(approval: Approval, keys: readonly Verifier[]): ApprovalStatement {
-  const digest = payloadDigest(approval.envelope);
-  if (approval.approvalId !== `apr_${digest.slice('sha256:'.length, 'sha256:'.length + 32)}`) refuse('approval-invalid', `${approval.approvalId} is not the id of its statement`);
-  try {
-    return openDsse(approval.envelope, APPROVAL_TYPE, approvalStatementSchema, keys);
-  } catch (cause) {
-    if (cause instanceof ProtocolError) throw new ProtocolError('approval-invalid', `${approval.approvalId}: ${cause.message}`, { cause });
-    throw cause;
-  }
 }
 
 /** The very order that the record has; null where it has none. */

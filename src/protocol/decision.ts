@@ -21,10 +21,13 @@ export const approverExpressionSchema: z.ZodType<ApproverExpression> = z.lazy(()
   ]),
 );
 
-/** How an approval is proven, weakest first. `session`: an authenticated session, attested by the sidecar. */
+/** How an approval is proven, weakest first. `session`: an authenticated session, attested by the sidecar. `ssh`: the approver's own signature. */
 export const PROOF_CLASSES = ['session', 'ssh', 'passkey'] as const;
 export const proofClassSchema = z.enum(PROOF_CLASSES);
 export type ProofClass = z.infer<typeof proofClassSchema>;
+
+/** Whether a proof of class `has` is at least what is demanded. */
+export const meets = (has: ProofClass, demanded: ProofClass): boolean => PROOF_CLASSES.indexOf(has) >= PROOF_CLASSES.indexOf(demanded);
 
 export const reasonSchema = z.strictObject({
   /** Stable, kebab-case. */
@@ -148,7 +151,7 @@ export function strictest(a: Requirement, b: Requirement): Requirement {
   const approvers = a.approvers === null ? b.approvers
     : b.approvers === null || isSameJson(a.approvers, b.approvers) ? a.approvers
     : { allOf: [a.approvers, b.approvers] };
-  const proofClass = PROOF_CLASSES.indexOf(a.proofClass) >= PROOF_CLASSES.indexOf(b.proofClass) ? a.proofClass : b.proofClass;
+  const proofClass = meets(a.proofClass, b.proofClass) ? a.proofClass : b.proofClass;
   return { approvers, proofClass };
 }
 

@@ -2,7 +2,7 @@
  * Whether approvals suffice: the requirement that policy stated, and the floor that a trust folder states whatever a sidecar claims.
  * Executors ask this before an effect and verifiers after it, so that both mean the same by "approved".
  */
-import { isSatisfied, PROOF_CLASSES, type ProofClass, type Requirement } from './decision.ts';
+import { isSatisfied, meets, type ProofClass, type Requirement } from './decision.ts';
 import type { Floor } from './trust.ts';
 
 /** An approval that has been verified and is in force: who, and how it was proven. */
@@ -15,8 +15,6 @@ export interface CountedApproval {
 export type FloorDemand = Pick<Floor, 'quorum' | 'proofClass' | 'approvers' | 'maxLeaseSeconds'>;
 
 export type Shortfall = { readonly code: 'approvals-insufficient' | 'below-floor'; readonly message: string };
-
-const meets = (has: ProofClass, demanded: ProofClass): boolean => PROOF_CLASSES.indexOf(has) >= PROOF_CLASSES.indexOf(demanded);
 
 /**
  * What is missing, or null where nothing is. People are counted once, and never those who asked.

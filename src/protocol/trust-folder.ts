@@ -7,7 +7,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { z } from 'zod';
 import { canonicalBytes, digestOf, JsonError, LedgerError, logIdOf, parseStrict, parseTrustPolicy, parseVerifier, type TrustPolicy, type Verifier } from '../../ledger/index.ts';
-import { PROOF_CLASSES } from './decision.ts';
+import { AllowedSignersError, parseAllowedSigners, type AllowedSigners } from './allowed-signers.ts';
+import { meets } from './decision.ts';
 import { givesAccess, type PlanStep } from './plan.ts';
 import type { FloorDemand } from './sufficiency.ts';
 import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema, type Floor, type RequirementsFile } from './trust.ts';
@@ -21,6 +22,8 @@ export interface Trust {
   /** Report keys, and the connectors each executor may speak for. */
   readonly executors: ReadonlyMap<string, TrustedExecutor>;
   readonly requirements: RequirementsFile;
+  /** Whose SSH keys approve; nobody's where the folder has no such file. */
+  readonly signers: AllowedSigners;
 }
 
 export interface LoadedTrust extends Trust {
@@ -36,7 +39,11 @@ export interface TrustedExecutor {
 /** The texts of a trust folder's files. All but `trust.policy` may be absent only together. */
 export interface TrustTexts {
   readonly policy: string;
-  readonly rest: { readonly sidecars: string; readonly executors: string; readonly requirements: string } | null;
+  readonly rest: {
+    readonly sidecars: string; readonly executors: string; readonly requirements: string;
+    /** null: there is none. */
+    readonly signers?: string | null;
+  } | null;
 }
 
 /** A trust folder that cannot be believed: which file, where in it (a JSON pointer, or empty), and why. Nothing was loaded. */
@@ -55,6 +62,7 @@ const POLICY = 'trust.policy';
 const SIDECARS = 'sidecars.json';
 const EXECUTORS = 'executors.json';
 const REQUIREMENTS = 'requirements.json';
+const SIGNERS = 'allowed_signers';
 const NO_REQUIREMENTS: RequirementsFile = { v: 1, floors: [], revokers: [], clockSkewMs: 0 };
 
 /**
@@ -65,8 +73,9 @@ const NO_REQUIREMENTS: RequirementsFile = { v: 1, floors: [], revokers: [], cloc
  */
 export async function loadTrustFolder(path: string, options: { readonly actedOn?: boolean } = {}): Promise<LoadedTrust> {
   const info = await statOf(path);
+  const hasSigners = !info.isFile() && await exists(join(path, SIGNERS));
   if (options.actedOn === true) {
-    const files = info.isFile() ? [] : [POLICY, SIDECARS, EXECUTORS, REQUIREMENTS].map((name) => join(path, name));
+    const files = info.isFile() ? [] : [POLICY, SIDECARS, EXECUTORS, REQUIREMENTS, ...(hasSigners ? [SIGNERS] : [])].map((name) => join(path, name));
     for (const one of [path, ...files]) {
       const { mode } = await statOf(one);
       if ((mode & 0o002) !== 0) throw new TrustError(one, '', `everybody can write to it, and so say whom to trust: chmod o-w ${one}`);
@@ -76,7 +85,18 @@ export async function loadTrustFolder(path: string, options: { readonly actedOn?
   const [policy, sidecars, executors, requirements] = await Promise.all(
     [POLICY, SIDECARS, EXECUTORS, REQUIREMENTS].map((name) => readText(join(path, name))),
   ) as [string, string, string, string];
-  return parseTrust({ policy, rest: { sidecars, executors, requirements } });
+  return parseTrust({ policy, rest: { sidecars, executors, requirements, signers: hasSigners ? await readText(join(path, SIGNERS)) : null } });
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (cause) {
+    // Any other answer than that there is none, and nobody can say whom it lists.
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw new TrustError(path, '', 'cannot be read', { cause });
+  }
 }
 
 function statOf(path: string): Promise<Stats> {
@@ -89,16 +109,16 @@ function statOf(path: string): Promise<Stats> {
 export function parseTrust(texts: TrustTexts): LoadedTrust {
   const policy = parsePolicy(texts.policy);
   const digest = trustDigest(texts);
-  if (texts.rest === null) return { policy, sidecars: new Map(), executors: new Map(), requirements: NO_REQUIREMENTS, digest };
+  if (texts.rest === null) return { policy, sidecars: new Map(), executors: new Map(), requirements: NO_REQUIREMENTS, signers: new Map(), digest };
   const sidecars = sidecarsOf(parseFile(SIDECARS, texts.rest.sidecars, sidecarsFileSchema), policy);
   const requirements = checkedRequirements(parseFile(REQUIREMENTS, texts.rest.requirements, requirementsFileSchema));
   checkPolicySigners(requirements, [...policy.logs.map(({ verifier }) => verifier), ...[...sidecars.values()].flat()]);
-  return { policy, sidecars, executors: executorsOf(parseFile(EXECUTORS, texts.rest.executors, executorsFileSchema)), requirements, digest };
+  return { policy, sidecars, executors: executorsOf(parseFile(EXECUTORS, texts.rest.executors, executorsFileSchema)), requirements, signers: signersOf(texts.rest.signers ?? null), digest };
 }
 
 /** The digest of the RFC 8785 object in which each file's name has the digest of its bytes: any change of any file is another trust. */
 export function trustDigest({ policy, rest }: TrustTexts): string {
-  const files: [string, string][] = [[POLICY, policy], ...(rest === null ? [] : [[SIDECARS, rest.sidecars], [EXECUTORS, rest.executors], [REQUIREMENTS, rest.requirements]] as [string, string][])];
+  const files: [string, string][] = [[POLICY, policy], ...(rest === null ? [] : [[SIDECARS, rest.sidecars], [EXECUTORS, rest.executors], [REQUIREMENTS, rest.requirements], ...(rest.signers == null ? [] : [[SIGNERS, rest.signers]])] as [string, string][])];
   return digestOf(canonicalBytes(Object.fromEntries(files.map(([name, text]) => [name, digestOf(Buffer.from(text, 'utf8'))]))));
 }
 
@@ -148,7 +168,7 @@ function demandOf({ quorum, proofClass, approvers, maxLeaseSeconds }: FloorDeman
 function stricter(a: FloorDemand, b: FloorDemand): FloorDemand {
   return {
     quorum: Math.max(a.quorum, b.quorum),
-    proofClass: PROOF_CLASSES.indexOf(a.proofClass) >= PROOF_CLASSES.indexOf(b.proofClass) ? a.proofClass : b.proofClass,
+    proofClass: meets(a.proofClass, b.proofClass) ? a.proofClass : b.proofClass,
     approvers: a.approvers === null ? b.approvers : b.approvers === null ? a.approvers : a.approvers.filter((one) => b.approvers!.includes(one)),
     maxLeaseSeconds: a.maxLeaseSeconds === null ? b.maxLeaseSeconds : b.maxLeaseSeconds === null ? a.maxLeaseSeconds : Math.min(a.maxLeaseSeconds, b.maxLeaseSeconds),
   };
@@ -181,6 +201,14 @@ function parseFile<T>(file: string, text: string, schema: z.ZodType<T>): T {
   if (parsed.success) return parsed.data;
   const [issue] = parsed.error.issues;
   throw new TrustError(file, issue === undefined ? '' : issue.path.map((part) => `/${String(part)}`).join(''), issue?.message ?? 'not what it should be');
+}
+
+function signersOf(text: string | null): AllowedSigners {
+  try {
+    return parseAllowedSigners(text ?? '');
+  } catch (cause) {
+    throw cause instanceof AllowedSignersError ? new TrustError(SIGNERS, '', cause.message, { cause }) : cause;
+  }
 }
 
 function parseKey(file: string, pointer: string, vkey: string): Verifier {

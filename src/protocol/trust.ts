@@ -5,6 +5,7 @@
  * - `sidecars.json`     ticket keys per log (never the log key)
  * - `executors.json`    report keys, and the connectors each may speak for
  * - `requirements.json` the floor: what must hold whatever the sidecar claims
+ * - `allowed_signers`   people's SSH keys (`allowed-signers.ts`); may be left out
  */
 import { z } from 'zod';
 import { proofClassSchema } from './decision.ts';

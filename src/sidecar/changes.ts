@@ -20,7 +20,7 @@ import { maySeeAtRest, maySeeChange } from './visibility.ts';
 const LIST_LIMIT = 50;
 
 type ChangeOperation =
-  | 'requestChange' | 'listChanges' | 'getChange' | 'reviseChange' | 'decideApproval' | 'withdrawChange' | 'revokeChange' | 'getDelivery'
+  | 'requestChange' | 'listChanges' | 'getChange' | 'reviseChange' | 'decideApproval' | 'getStatement' | 'withdrawChange' | 'revokeChange' | 'getDelivery'
   | 'acknowledgeDelivery' | 'getEvidence' | 'extendChange';
 
 export function changeHandlers(context: SidecarContext): Handlers<ChangeOperation> {
@@ -71,7 +71,11 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
     },
     async decideApproval({ by, params, body }) {
       const { changeId } = await visibleChange(context, by, params['id']!);
-      return view(unwrap(await engine.decideApproval(by.principal, changeId, body.verdict, body.planDigest, body.comment ?? null)));
+      return view(unwrap(await engine.decideApproval(by.principal, changeId, body.verdict, body.planDigest, body.comment ?? null, body.ssh === undefined ? {} : { ssh: body.ssh })));
+    },
+    async getStatement({ by, params, query }) {
+      const { changeId } = await visibleChange(context, by, params['id']!);
+      return { status: 200, body: unwrap(await engine.statement(by.principal, changeId, query.verdict)) };
     },
     async withdrawChange({ by, params, body }) {
       const { changeId } = await visibleChange(context, by, params['id']!);

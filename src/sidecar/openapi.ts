@@ -57,6 +57,8 @@ export const NAMED_SCHEMAS = {
   Readiness: schemas.readinessSchema,
   Problem: schemas.problemSchema,
   Record: schemas.recordSchema,
+  ApprovalStatement: schemas.statementAnswerSchema,
+  SshProof: schemas.sshProofSchema,
   Plan: planSchema,
   Entitlement: entitlementSchema,
   Requirement: requirementSchema,

@@ -86,7 +86,7 @@ export function verdictTaker(engine: Pick<Engine, 'decideApproval'>, context: ()
       const { content, envelope, comment } = openRelayedVerdict(received, context());
       const { approver, changeId, verdict, planDigest, relayedBy } = content;
       if (verdict === 'reject' && comment === null) return no('invalid-request', 'a rejection says why');
-      const answer = await engine.decideApproval(approver, changeId, verdict, planDigest, comment?.value ?? null, { envelope, salt: comment?.salt ?? null });
+      const answer = await engine.decideApproval(approver, changeId, verdict, planDigest, comment?.value ?? null, { relayed: { envelope, salt: comment?.salt ?? null } });
       logger.info({ changeId, approver, relayedBy, code: answer.ok ? null : answer.code }, 'a relayed verdict');
       return answer.ok ? { v: 1, ok: true, state: answer.value.name } : no(answer.code, answer.message);
     } catch (error) {

@@ -11,7 +11,7 @@ import {
   eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, confirmHeldBodySchema, heldAnswerSchema, heldViewSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
   lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
   reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
-  stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
+  statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
 
 export interface Route {
@@ -62,13 +62,18 @@ export const ROUTES = {
     method: 'POST', path: '/v1/changes/{id}/approvals', roles: ['approver'], query: noQuerySchema, body: approvalBodySchema,
     summary: 'The verdict on exactly this plan is recorded. The same approval again changes nothing.',
     status: 200, answer: changeViewSchema,
-    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'plan-changed', 'already-decided', 'approval-expired', 'ledger-unwritable'],
+    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'proof-too-weak', 'proof-invalid', 'plan-changed', 'already-decided', 'approval-expired', 'ledger-unwritable'],
+  },
+  getStatement: {
+    method: 'GET', path: '/v1/changes/{id}/statement', roles: ['approver'], query: statementQuerySchema, body: null,
+    summary: 'What the caller would sign to decide on the change as it is planned now, and the weakest proof that counts. Nothing is recorded.',
+    status: 200, answer: statementAnswerSchema, problems: ['no-such-change', 'nhi-cannot-approve', 'plan-changed', 'ledger-unwritable'],
   },
   relayVerdict: {
     method: 'POST', path: '/v1/verdicts', roles: ['approver'], query: noQuerySchema, body: relayBodySchema,
     summary: 'The verdict on a plan of another log is signed, and its sidecar has decided on it as on one of its own.',
     status: 200, answer: relayAnswerSchema,
-    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'plan-changed', 'already-decided', 'approval-expired', 'not-relayed', 'unreachable', 'ledger-unwritable'],
+    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'proof-too-weak', 'plan-changed', 'already-decided', 'approval-expired', 'not-relayed', 'unreachable', 'ledger-unwritable'],
   },
   withdrawChange: {
     method: 'POST', path: '/v1/changes/{id}/withdraw', roles: 'any', query: noQuerySchema, body: commentBodySchema,

@@ -6,13 +6,13 @@ import { STATES } from '../change/state.ts';
 import { ERASABLE_KINDS, ERASED_MAX, OBJECT_KINDS } from '../evidence/erasable.ts';
 import { askedSchema } from '../evidence/pack-format.ts';
 import { countsSchema, findingIdSchema } from '../evidence/reconciled.ts';
-import { counterOfferSchema, decisionSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
+import { counterOfferSchema, decisionSchema, proofClassSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { PROSE_NAMES } from '../protocol/disclosure.ts';
 import { discoveryIdSchema, foundSchema } from '../protocol/discovery.ts';
 import { stepEnvelopeSchema, reportMessageSchema } from '../protocol/envelope.ts';
 import { jsonValueSchema, planRotationSchema, planSchema, planWindowSchema, stepActionSchema } from '../protocol/plan.ts';
 import { changeRequestSchema, purposeIdSchema, recipientSchema } from '../protocol/request.ts';
-import { ACT_OUTCOMES, REVOKE_OUTCOMES } from '../protocol/signed.ts';
+import { ACT_OUTCOMES, approvalStatementSchema, REVOKE_OUTCOMES } from '../protocol/signed.ts';
 import {
   actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, durationSeconds, entitlementSchema,
   leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema,
@@ -120,7 +120,7 @@ export const changeViewSchema = z.strictObject({
   /** The strictest of every decision so far. */
   requirement: requirementSchema,
   /** Of this revision and plan; `record` is where the ledger holds it. */
-  approvals: z.array(z.strictObject({ approvalId: approvalIdSchema, approver: personIdSchema, verdict: z.enum(['approve', 'reject']), record: counterSchema })),
+  approvals: z.array(z.strictObject({ approvalId: approvalIdSchema, approver: personIdSchema, verdict: z.enum(['approve', 'reject']), proofClass: proofClassSchema, record: counterSchema })),
   approvalsBy: timeSchema.nullable(),
   /** Who is told as well when it waits for approvals for long, when that is due, and when it was recorded. Who may approve is in `requirement`. */
   escalation: z.strictObject({ to: z.array(personIdSchema), dueAt: timeSchema, at: timeSchema.nullable() }).nullable(),
@@ -157,19 +157,39 @@ export type ChangeView = z.infer<typeof changeViewSchema>;
 export const changeListSchema = z.strictObject({ changes: z.array(changeViewSchema), next: changeIdSchema.nullable() });
 export type ChangeList = z.infer<typeof changeListSchema>;
 
+/** An SSH signature of the statement, by a key that the trust folders give to the approver. */
+export const sshProofSchema = z.strictObject({
+  /** As in the statement that was signed. */
+  expiresAt: timeSchema,
+  /** As `ssh-keygen -Y sign -n approval@countersign` writes it, armour and all. */
+  signature: z.string().min(1).max(4_096),
+});
+export type SshProof = z.infer<typeof sshProofSchema>;
+
+/** What an approver stands for, and how it must be proven at least: RFC 8785 of `statement` is what is signed. */
+export const statementAnswerSchema = z.strictObject({ statement: approvalStatementSchema, proofClass: proofClassSchema });
+export type StatementAnswer = z.infer<typeof statementAnswerSchema>;
+export const statementQuerySchema = z.strictObject({ verdict: z.enum(['approve', 'reject']) });
+
+const verdictSchema = z.strictObject({
+  verdict: z.enum(['approve', 'reject']),
+  /** The plan that was seen: a verdict on any other is refused. */
+  planDigest: digestSchema,
+  comment: commentSchema.optional(),
+});
+
 export const approvalBodySchema = z
   .strictObject({
-    verdict: z.enum(['approve', 'reject']),
-    /** The plan that was seen: a verdict on any other is refused. */
-    planDigest: digestSchema,
-    comment: commentSchema.optional(),
+    ...verdictSchema.shape,
+    /** Her own signature of the statement; absent: that she is authenticated is what proves it. */
+    ssh: sshProofSchema.optional(),
   })
   .refine((body) => body.verdict === 'approve' || body.comment !== undefined, { path: ['comment'], error: 'a rejection says why' });
 export type ApprovalBody = z.infer<typeof approvalBodySchema>;
 
 /** A verdict on a change of another log. */
 export const relayBodySchema = z
-  .strictObject({ changeId: changeIdSchema, ...approvalBodySchema.shape })
+  .strictObject({ changeId: changeIdSchema, ...verdictSchema.shape })
   .refine((body) => body.verdict === 'approve' || body.comment !== undefined, { path: ['comment'], error: 'a rejection says why' });
 /** What the sidecar of that log says: the state of the change, after it. */
 export const relayAnswerSchema = z.strictObject({ changeId: changeIdSchema, state: z.string() });

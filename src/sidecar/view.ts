@@ -38,7 +38,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
       controls: decision.controls, ...(decision.exceptions === undefined ? {} : { exceptions: decision.exceptions }),
     },
     requirement: state.requirement,
-    approvals: state.approvals.map(({ approval, statement, seq }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, record: seq })),
+    approvals: state.approvals.map(({ approval, statement, seq }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq })),
     approvalsBy: state.approvalsByMs === null ? null : formatTime(state.approvalsByMs),
     escalation: escalationOf(state),
     window: windowOf(state),

@@ -13,7 +13,10 @@ import { build } from 'esbuild';
 const HERE = import.meta.dirname;
 const ROOT = join(HERE, '..', '..');
 /** What stands for what only node has. */
-const TWINS = new Map([[join(ROOT, 'ledger', 'crypto.ts'), join(HERE, 'noble-crypto.ts')]]);
+const TWINS = new Map([
+  [join(ROOT, 'ledger', 'crypto.ts'), join(HERE, 'noble-crypto.ts')],
+  [join(ROOT, 'src', 'protocol', 'ssh-crypto.ts'), join(HERE, 'noble-ssh-crypto.ts')],
+]);
 /** Zod's messages in fifty languages; the product speaks one, which Zod brings in by itself. */
 const LOCALES = join('zod', 'v4', 'locales', 'index.js');
 

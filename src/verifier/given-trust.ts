@@ -18,6 +18,8 @@ export interface TrustShown {
 }
 
 const FILES = ['executors.json', 'requirements.json', 'sidecars.json', 'trust.policy'] as const;
+/** May be left out. */
+const SIGNERS = 'allowed_signers';
 
 /** @throws TrustError, as a trust folder on disk does */
 export async function readGivenTrust(files: readonly GivenFile[]): Promise<GivenTrust> {
@@ -28,17 +30,17 @@ export async function readGivenTrust(files: readonly GivenFile[]): Promise<Given
     return { trust: parseTrust({ policy: text, rest: null }), wholeFolder: false, shown: { files: [{ name: only.path, sha256 }], sha256, command: `sha256sum ${quoted(only.path)}` } };
   }
   const read = new Map<string, { text: string; sha256: string }>();
-  for (const name of FILES) {
+  for (const name of [SIGNERS, ...FILES]) {
     const file = files.find(({ path }) => path.split('/').length === 2 && path.endsWith(`/${name}`));
     if (file !== undefined) read.set(name, await readFile(file));
   }
   const missing = FILES.find((name) => !read.has(name));
   if (missing !== undefined) throw new MissingFile(missing);
   const text = (name: (typeof FILES)[number]): string => read.get(name)!.text;
-  const listed = FILES.map((name) => ({ name, sha256: read.get(name)!.sha256 }));
+  const listed = [...read].map(([name, { sha256 }]) => ({ name, sha256 }));
   const sha256 = sha256Hex(new TextEncoder().encode(listed.map((file) => `${file.sha256}  ${file.name}\n`).join('')));
-  const rest = { sidecars: text('sidecars.json'), executors: text('executors.json'), requirements: text('requirements.json') };
-  return { trust: parseTrust({ policy: text('trust.policy'), rest }), wholeFolder: true, shown: { files: listed, sha256, command: `sha256sum ${FILES.join(' ')} | sha256sum` } };
+  const rest = { sidecars: text('sidecars.json'), executors: text('executors.json'), requirements: text('requirements.json'), signers: read.get(SIGNERS)?.text ?? null };
+  return { trust: parseTrust({ policy: text('trust.policy'), rest }), wholeFolder: true, shown: { files: listed, sha256, command: `sha256sum ${[...read.keys()].join(' ')} | sha256sum` } };
 }
 
 /** A trust folder that lacks a file. Nothing is trusted. */

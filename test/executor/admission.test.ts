@@ -2,9 +2,11 @@ import { describe, expect, test } from 'vitest';
 import { generateSignerKey, logIdOf, parseSigner } from '../../ledger/index.ts';
 import { admit, type Admission, type AdmissionContext } from '../../src/executor/admission.ts';
 import type { Head } from '../../src/executor/receipt.ts';
-import type { Approval, Refusal } from '../../src/protocol/signed.ts';
+import { readPayload } from '../../src/protocol/dsse.ts';
+import { approvalStatementSchema, type Approval, type Refusal } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
-import { APPROVER, forger, freshChangeId, makeRead, makeStep, someLog, type Edits } from '../support/envelopes.ts';
+import { APPROVER, forger, freshChangeId, makeRead, makeStep, someLog, type ActBody, type Edits } from '../support/envelopes.ts';
+import { testSshKey } from '../support/ssh.ts';
 import { EXECUTOR, keys, START_MS, storyTrust, type TrustEdit } from '../support/story.ts';
 
 function context(edit: Partial<AdmissionContext> & { readonly trustEdit?: TrustEdit; readonly known?: Head } = {}): AdmissionContext {
@@ -17,6 +19,8 @@ function refusal(admission: Admission): Refusal | 'admitted' {
 }
 
 const resigned = (approval: Approval, by = forger): Approval => ({ ...approval, envelope: { ...approval.envelope, signatures: [{ keyid: by.keyName, sig: approval.envelope.signatures[0]!.sig }] } });
+const [ssh, stolen] = [testSshKey(), testSshKey()];
+const SIGNED: TrustEdit = { proofClass: 'ssh', signers: `${APPROVER} ${ssh.publicLine}` };
 const stranger = parseSigner(generateSignerKey('elsewhere.example/log', new Uint8Array(32).fill(98)).skey);
 
 describe('what is admitted', () => {
@@ -54,6 +58,17 @@ describe('what is admitted', () => {
     });
     expect(refusal(admit(envelope, context()))).toBe('admitted');
     expect(refusal(admit(envelope, context({ trustEdit: { quorum: 2 } })))).toBe('below-floor');
+  });
+  test('an approval that its approver signed herself, where the floor asks for that', () => {
+    const approvals = ([approval]: readonly Approval[]): readonly Approval[] => [ssh.approval(readPayload(approval!.envelope, approvalStatementSchema))];
+    const trustEdit = { proofClass: 'ssh', signers: `${APPROVER} ${ssh.publicLine}` } as const;
+    expect(refusal(admit(makeStep({ approvals }).envelope, context({ trustEdit })))).toBe('admitted');
+    const demanded = (body: ActBody): ActBody => ({ ...body, requirement: { approvers: APPROVER, proofClass: 'ssh' } });
+    expect(refusal(admit(makeStep({ approvals, body: demanded }).envelope, context({ trustEdit: { signers: trustEdit.signers } })))).toBe('admitted');
+    // What a person began under goes on under it, and so does the key that she signed with.
+    const retired = { ...trustEdit, signers: `${APPROVER} valid-before="20261123190000Z" ${ssh.publicLine}` };
+    expect(refusal(admit(makeStep({ approvals }).envelope, context({ trustEdit: retired })))).toBe('approval-invalid');
+    expect(refusal(admit(makeStep({ approvals }).envelope, context({ trustEdit: retired, beganAtMs: () => START_MS - 1 })))).toBe('admitted');
   });
   test('a clock that differs as much as the trust folder tolerates, and no more', () => {
     const { envelope } = makeStep();
@@ -121,6 +136,11 @@ describe('what is refused, each check by its own code', () => {
     ['an approval under the id of another', 'approval-invalid', { approvals: ([approval]) => [{ ...approval!, approvalId: `apr_${'0'.repeat(32)}` }] }],
     ['an approval that was not recorded', 'approval-invalid', { body: (body) => ({ ...body, approvals: [] }) }],
     ['a proof that cannot be checked', 'approval-invalid', { approvals: ([approval]) => [{ ...approval!, proofClass: 'ssh' }] }],
+    ['a session, which the sidecar says of itself, where the floor asks for a signature of hers', 'below-floor', {}, { trustEdit: SIGNED }],
+    ['a session where the decision asks for a signature', 'approvals-insufficient', { body: (body) => ({ ...body, requirement: { approvers: APPROVER, proofClass: 'ssh' } }) }],
+    ['a signature by a key that nobody allowed', 'approval-invalid', { approvals: ([approval]) => [stolen.approval(readPayload(approval!.envelope, approvalStatementSchema))] }, { trustEdit: SIGNED }],
+    ['her signature of another plan', 'approval-invalid', { approvals: ([approval]) => [ssh.approval({ ...readPayload(approval!.envelope, approvalStatementSchema), planDigest: `sha256:${'2'.repeat(64)}` })] }, { trustEdit: SIGNED }],
+    ['her rejection', 'approval-invalid', { approvals: ([approval]) => [ssh.approval({ ...readPayload(approval!.envelope, approvalStatementSchema), verdict: 'reject' })] }, { trustEdit: SIGNED }],
     ['fewer approvers than the floor asks, whatever the decision said', 'below-floor', { body: (body) => ({ ...body, requirement: { approvers: null, proofClass: 'session' } }) }, { trustEdit: { quorum: 2 } }],
     ['no approval, where the decision asked none and the floor asks one', 'below-floor', { approvals: () => [], body: (body) => ({ ...body, requirement: { approvers: null, proofClass: 'session' } }) }],
     ['approvers that the floor does not count', 'below-floor', {}, { trustEdit: { approvers: ['person:carl'] } }],

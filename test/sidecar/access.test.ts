@@ -95,11 +95,11 @@ describe('who may see a change', () => {
       postReport: { v: 1, report: { payloadType: 'x', payload: 'AAAA', signatures: [{ keyid: 'k', sig: 'AAAA' }] }, objects: [], ciphertext: null, order: null },
     };
     for (const [operation, route] of ofChange) {
-      const send = (id: string): Promise<Answered> => sidecar.send(stranger, route.method, route.path.replace('{id}', id), bodies[operation]);
+      const send = (id: string): Promise<Answered> => sidecar.send(stranger, route.method, `${route.path.replace('{id}', id)}${operation === 'getStatement' ? '?verdict=approve' : ''}`, bodies[operation]);
       const [there, notThere] = [await send(change.id), await send(UNKNOWN())];
       expect(anonymous(there, change.id), operation).toEqual(anonymous(notThere, UNKNOWN()));
       // A machine identity is told that it cannot approve before anything is looked up.
-      expect(there.status, operation).toBe(operation === 'decideApproval' && stranger.startsWith('nhi:') ? 403 : 404);
+      expect(there.status, operation).toBe(['decideApproval', 'getStatement'].includes(operation) && stranger.startsWith('nhi:') ? 403 : 404);
     }
     const list = await sidecar.send(stranger, 'GET', '/v1/changes');
     expect(list.body).toEqual({ changes: [], next: null });

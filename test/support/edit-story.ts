@@ -7,7 +7,7 @@ import { approvalStatementSchema, reportSchema, type ApprovalStatement, type Rep
 import { keys, sign, type Beat } from './story.ts';
 
 type Type = NewEvent['type'];
-type Of<T extends Type> = Extract<NewEvent, { type: T }>;
+export type Of<T extends Type> = Extract<NewEvent, { type: T }>;
 
 /** The n-th beat of that type, changed. */
 export function editing<T extends Type>(type: T, edit: (event: Of<T>, beat: Beat) => NewEvent | Partial<Beat>, nth = 0): (beats: readonly Beat[]) => Beat[] {

@@ -9,7 +9,7 @@ import type { NewEvent } from '../../src/change/events.ts';
 import { evolve, stepOf, type ChangeState } from '../../src/change/state.ts';
 import { newChangeId } from '../../src/engine/ids.ts';
 import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
-import type { Decision, Provenance } from '../../src/protocol/decision.ts';
+import type { Decision, ProofClass, Provenance } from '../../src/protocol/decision.ts';
 import { payloadDigest, readPayload, signDsse } from '../../src/protocol/dsse.ts';
 import type { Plan, TargetState } from '../../src/protocol/plan.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
@@ -47,11 +47,14 @@ export interface TrustEdit {
   readonly maxLeaseSeconds?: number | null;
   readonly executorConnectors?: readonly string[];
   readonly noSidecar?: boolean;
+  readonly proofClass?: ProofClass;
+  /** The file `allowed_signers`. */
+  readonly signers?: string;
 }
 
 /** The texts of a trust folder's files, by name. */
 export function trustFiles(edit: TrustEdit = {}): Record<'trust.policy' | 'sidecars.json' | 'executors.json' | 'requirements.json', string> {
-  const floor = { connector: '*', target: '*', privilege: '*', quorum: edit.quorum ?? 1, proofClass: 'session', approvers: edit.approvers ?? null, maxLeaseSeconds: edit.maxLeaseSeconds ?? null };
+  const floor = { connector: '*', target: '*', privilege: '*', quorum: edit.quorum ?? 1, proofClass: edit.proofClass ?? 'session', approvers: edit.approvers ?? null, maxLeaseSeconds: edit.maxLeaseSeconds ?? null };
   return {
     'trust.policy': `log ${keys.log.vkey}\nquorum none\n`,
     'sidecars.json': JSON.stringify(edit.noSidecar === true ? [] : [{ origin: ORIGIN, key: keys.ticket.vkey }]),
@@ -65,7 +68,7 @@ export function trustFiles(edit: TrustEdit = {}): Record<'trust.policy' | 'sidec
 
 export function storyTrust(edit: TrustEdit = {}): Trust {
   const files = trustFiles(edit);
-  return parseTrust({ policy: files['trust.policy'], rest: { sidecars: files['sidecars.json'], executors: files['executors.json'], requirements: files['requirements.json'] } });
+  return parseTrust({ policy: files['trust.policy'], rest: { sidecars: files['sidecars.json'], executors: files['executors.json'], requirements: files['requirements.json'], signers: edit.signers ?? null } });
 }
 
 export interface Beat {

@@ -1,11 +1,13 @@
-/** The two files that stand for `ledger/crypto.ts` say the same of every key and signature: what OpenSSL refuses no browser accepts, and the other way round. */
-import { createHash } from 'node:crypto';
+/** The two files that stand for `ledger/crypto.ts`, and those for `src/protocol/ssh-crypto.ts`, say the same of every key and signature: what OpenSSL refuses no browser accepts, and the other way round. */
+import { createHash, generateKeyPairSync, sign as signNode } from 'node:crypto';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import * as node from '../../ledger/crypto.ts';
 import { isOfSmallOrder, publicKeyFromBytes, verifyEd25519 } from '../../ledger/ed25519.ts';
+import * as nodeSsh from '../../src/protocol/ssh-crypto.ts';
 import * as noble from '../../src/verifier/noble-crypto.ts';
+import * as nobleSsh from '../../src/verifier/noble-ssh-crypto.ts';
 
 const { Point } = ed25519;
 type Point = InstanceType<typeof Point>;
@@ -134,4 +136,47 @@ it('hashes are the same, of every length around a block', () => {
 
 it('both files offer the same', () => {
   expect(Object.keys(noble).sort()).toEqual(Object.keys(node).sort());
+});
+
+describe('a signature on P-256', () => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const { x, y } = publicKey.export({ format: 'jwk' });
+  const point = join(Uint8Array.of(4), Buffer.from(x!, 'base64url'), Buffer.from(y!, 'base64url'));
+  const N = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+  const made = Uint8Array.from(signNode('sha256', message, { key: privateKey, dsaEncoding: 'ieee-p1363' }));
+  const number = (n: bigint): Buffer => Buffer.from(n.toString(16).padStart(64, '0'), 'hex');
+  const s = BigInt(`0x${Buffer.from(made.subarray(32)).toString('hex')}`);
+
+  const both = (signature: Uint8Array, text = message): boolean => {
+    const byNode = nodeSsh.verifyP256(nodeSsh.importP256(point)!, text, signature);
+    expect(nobleSsh.verifyP256(nobleSsh.importP256(point)!, text, signature), Buffer.from(signature).toString('hex')).toBe(byNode);
+    return byNode;
+  };
+
+  it('holds for both, and with the other s as well', () => {
+    expect(both(made)).toBe(true);
+    expect(both(join(made.subarray(0, 32), number(N - s)))).toBe(true);
+  });
+
+  it('holds for neither once anything is changed', () => {
+    for (let at = 0; at < made.length; at++) expect(both(made.map((byte, i) => (i === at ? byte ^ 1 : byte)))).toBe(false);
+    expect(both(made, new TextEncoder().encode('other bytes'))).toBe(false);
+    const r = made.subarray(0, 32);
+    for (const [first, second] of [[number(0n), number(s)], [r, number(0n)], [r, number(N)], [number(N), number(s)], [r, number(2n ** 256n - 1n)]]) expect(both(join(first!, second!))).toBe(false);
+    expect(both(made.subarray(0, 63))).toBe(false);
+    expect(both(join(made, Uint8Array.of(0)))).toBe(false);
+  });
+
+  it('is of a key that both take, or neither', () => {
+    const off = point.map((byte, i) => (i === 64 ? byte ^ 1 : byte));
+    const tooLarge = join(Uint8Array.of(4), number(2n ** 256n - 1n), number(1n));
+    for (const bytes of [off, tooLarge, join(Uint8Array.of(4), new Uint8Array(64)), point.subarray(0, 64), join(Uint8Array.of(2), point.subarray(1, 33)), join(point, Uint8Array.of(0)), Uint8Array.of(0), point.map((byte, i) => (i === 0 ? 6 : byte))]) {
+      expect(nodeSsh.importP256(bytes), Buffer.from(bytes).toString('hex')).toBeNull();
+      expect(nobleSsh.importP256(bytes), Buffer.from(bytes).toString('hex')).toBeNull();
+    }
+  });
+
+  it('is hashed by both alike', () => {
+    expect(Buffer.from(nobleSsh.sha512(message))).toEqual(Buffer.from(nodeSsh.sha512(message)));
+  });
 });

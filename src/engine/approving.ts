@@ -1,0 +1,78 @@
+/** What an approver's word becomes: the statement of what she decides on, and the approval that proves it. */
+import { canonicalBytes } from '../../ledger/index.ts';
+import { approvalIdOf, openApproval, sshEnvelope } from '../protocol/approval-proof.ts';
+import { meets, PROOF_CLASSES, type ProofClass } from '../protocol/decision.ts';
+import { signDsse } from '../protocol/dsse.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import { APPROVAL_TYPE, type Approval, type ApprovalStatement } from '../protocol/signed.ts';
+import { readArmour } from '../protocol/ssh-signature.ts';
+import { SshFormatError } from '../protocol/ssh-wire.ts';
+import { floorOf } from '../protocol/trust-folder.ts';
+import { formatTime, parseTime } from '../protocol/values.ts';
+import type { ChangeState } from '../change/state.ts';
+import type { Answer, EngineContext } from './engine.ts';
+
+/** An approver's own signature of the statement. */
+export interface SshProof {
+  /** As in the statement that was signed. RFC 3339, UTC, with ms. */
+  readonly expiresAt: string;
+  /** SSHSIG in its armour, by `ssh-keygen -Y sign -n approval@countersign`. */
+  readonly signature: string;
+}
+
+type Deciding = Pick<EngineContext, 'log' | 'clock' | 'limits' | 'trust' | 'ticketSigner'>;
+
+export interface Verdict {
+  readonly by: string;
+  readonly verdict: ApprovalStatement['verdict'];
+  /** Of the plan that was seen. */
+  readonly planDigest: string;
+}
+
+/** What `by` stands for in deciding on the plan that was seen, from now on. */
+export function statementOf(context: Deciding, changeId: string, state: ChangeState | undefined, { by, verdict, planDigest }: Verdict): ApprovalStatement {
+  const { log, clock, limits } = context;
+  const closesAtMs = state?.plan?.window === undefined ? 0 : parseTime(state.plan.window.closesAt);
+  return {
+    v: 1, log: log.logId, changeId, revision: state?.revision ?? 1, planDigest, verdict, approver: by,
+    expiresAt: formatTime(Math.max(clock.nowMs() + limits.approvalSeconds * 1000, closesAtMs)),
+  };
+}
+
+/** The weakest proof that counts for this change: what policy demands, and what the floor of our own trust folder does. */
+export function proofDemanded({ trust }: Deciding, { requirement, plan }: ChangeState): ProofClass {
+  const floors = (plan?.steps ?? []).map((step) => floorOf(trust.requirements, step)?.proofClass ?? 'session');
+  return [requirement.proofClass, ...floors].reduce((a, b) => (meets(a, b) ? a : b), PROOF_CLASSES[0]);
+}
+
+/** The approval, proven by the session of whoever asks, or by her own signature. Nothing is recorded. */
+export function approvalOf(context: Deciding, changeId: string, state: ChangeState | undefined, verdict: Verdict, ssh: SshProof | null): Answer<Approval> {
+  const statement = statementOf(context, changeId, state, verdict);
+  // Saying no needs no more than being who one is.
+  const demanded = state === undefined || verdict.verdict === 'reject' ? 'session' : proofDemanded(context, state);
+  const proofClass = ssh === null ? 'session' : 'ssh';
+  if (!meets(proofClass, demanded)) return { ok: false, code: 'proof-too-weak', message: `this change is approved by ${demanded}, not by ${proofClass}` };
+  if (ssh === null) {
+    const envelope = signDsse(APPROVAL_TYPE, statement, context.ticketSigner);
+    return { ok: true, value: { approvalId: approvalIdOf(envelope), proofClass, envelope } };
+  }
+  if (ssh.expiresAt > statement.expiresAt) return invalid(`good until ${ssh.expiresAt}, and ${statement.expiresAt} is the longest`);
+  return signedBySsh(context, { ...statement, expiresAt: ssh.expiresAt }, ssh.signature);
+}
+
+/** Checked as executors and verifiers check it, by the trust folder of this side. */
+function signedBySsh({ trust, clock }: Deciding, statement: ApprovalStatement, signature: string): Answer<Approval> {
+  try {
+    const envelope = sshEnvelope(canonicalBytes(statement), readArmour(signature));
+    const approval: Approval = { approvalId: approvalIdOf(envelope), proofClass: 'ssh', envelope };
+    openApproval(approval, { sidecarKeys: [], signers: trust.signers, atMs: clock.nowMs() });
+    return { ok: true, value: approval };
+  } catch (error) {
+    if (error instanceof SshFormatError || error instanceof ProtocolError) return invalid(error.message);
+    throw error;
+  }
+}
+
+function invalid(message: string): Answer<never> {
+  return { ok: false, code: 'proof-invalid', message };
+}

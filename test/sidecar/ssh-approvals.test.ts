@@ -1,0 +1,106 @@
+/** Approving with one's own signature, over HTTP: what is asked for, what is taken, and that nothing weaker counts. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { canonicalBytes } from '../../ledger/index.ts';
+import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
+import type { ProofClass } from '../../src/protocol/decision.ts';
+import { writeArmour } from '../../src/protocol/ssh-signature.ts';
+import type { Trust } from '../../src/protocol/trust-folder.ts';
+import type { ChangeView, StatementAnswer } from '../../src/sidecar/schemas.ts';
+import { answerOf, GRANT, openTestSidecar, problemIn, type Answered, type TestSidecar } from '../support/sidecar.ts';
+import { testSshKey, type TestSshKey } from '../support/ssh.ts';
+
+const CALLER = 'nhi:prod/ci-deployer';
+const WEI = 'person:wei';
+const [wei, ana, stranger] = [testSshKey(), testSshKey(), testSshKey()];
+let sidecar: TestSidecar;
+afterEach(() => sidecar.close());
+
+async function open(asked: ProofClass, floor: ProofClass = 'session'): Promise<ChangeView> {
+  sidecar = await openTestSidecar({
+    decide: () => ({ ...answerOf('needsApproval', { anyOf: [WEI, 'person:ana'] }), obligations: { ...answerOf('needsApproval', { anyOf: [WEI, 'person:ana'] }).obligations, proofClass: asked } }),
+    trusts: (trust) => Object.assign(trust, {
+      signers: parseAllowedSigners(`${WEI} ${wei.publicLine}\nperson:ana ${ana.publicLine}`),
+      requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 1, proofClass: floor, approvers: null, maxLeaseSeconds: null }] },
+    } satisfies Partial<Trust>),
+  });
+  return sidecar.change(CALLER, GRANT);
+}
+
+const statement = async ({ id }: ChangeView, by = WEI, verdict = 'approve'): Promise<StatementAnswer> => (await sidecar.send(by, 'GET', `/v1/changes/${id}/statement?verdict=${verdict}`)).body as StatementAnswer;
+const decide = ({ id, planDigest }: ChangeView, body: object, by = WEI): Promise<Answered> => sidecar.send(by, 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest, ...body });
+const signed = async (change: ChangeView, key: TestSshKey = wei, edit: object = {}, by = WEI): Promise<object> => {
+  const asked = (await statement(change, by)).statement;
+  return { ssh: { expiresAt: asked.expiresAt, signature: writeArmour(key.sign(canonicalBytes({ ...asked, ...edit }))) } };
+};
+
+describe('a change that is approved by signature', () => {
+  it.each<[string, ProofClass, ProofClass]>([['because policy says so', 'ssh', 'session'], ['because the floor does, whatever policy says', 'session', 'ssh']])('%s', async (_why, asked, floor) => {
+    const change = await open(asked, floor);
+    expect(await statement(change)).toMatchObject({ proofClass: 'ssh', statement: { changeId: change.id, revision: 1, planDigest: change.planDigest, verdict: 'approve', approver: WEI } });
+    const size = sidecar.log.size;
+    expect(problemIn(await decide(change, {}))).toMatchObject({ status: 403, code: 'proof-too-weak' });
+    expect(sidecar.log.size).toBe(size);
+    const approved = await decide(change, await signed(change));
+    expect(approved).toMatchObject({ status: 200, body: { approvals: [{ approver: WEI, verdict: 'approve', proofClass: 'ssh' }] } });
+    // The same again changes nothing.
+    expect((await decide(change, await signed(change))).status).toBe(200);
+  });
+
+  it('may be rejected by whoever is who she is', async () => {
+    const change = await open('ssh', 'ssh');
+    expect(await decide(change, { verdict: 'reject', comment: 'not today' })).toMatchObject({ status: 200, body: { state: 'rejected' } });
+  });
+
+  it('may be rejected by signature', async () => {
+    const change = await open('ssh', 'ssh');
+    const { expiresAt } = (await statement(change, WEI, 'reject')).statement;
+    const { ssh } = (await signed(change, wei, { verdict: 'reject', expiresAt })) as { ssh: object };
+    expect(await decide(change, { verdict: 'reject', comment: 'not today', ssh: { ...ssh, expiresAt } })).toMatchObject({ status: 200, body: { state: 'rejected' } });
+    expect((await sidecar.send(WEI, 'GET', `/v1/changes/${change.id}/evidence`)).text).toContain('"proofClass":"ssh"');
+  });
+});
+
+it('who need not sign, may', async () => {
+  const change = await open('session');
+  expect((await statement(change)).proofClass).toBe('session');
+  expect(await decide(change, await signed(change))).toMatchObject({ status: 200, body: { approvals: [{ proofClass: 'ssh' }] } });
+});
+
+describe('is no proof, and nothing is recorded', () => {
+  it.each<[string, (change: ChangeView) => Promise<object>, RegExp]>([
+    ['a key that nobody allowed', (change) => signed(change, stranger), /not among the allowed signers/],
+    ['the key of somebody else', (change) => signed(change, ana), /a key of person:ana/],
+    ['a signature of another plan', (change) => signed(change, wei, { planDigest: `sha256:${'0'.repeat(64)}` }), /does not hold/],
+    ['a signature of a rejection', (change) => signed(change, wei, { verdict: 'reject' }), /does not hold/],
+    ['a signature in the name of somebody else', (change) => signed(change, wei, { approver: 'person:ana' }), /does not hold/],
+    ['one that is good for longer than there is to decide', async (change) => {
+      const expiresAt = '2999-01-01T00:00:00.000Z';
+      const { ssh } = (await signed(change, wei, { expiresAt })) as { ssh: object };
+      return { ssh: { ...ssh, expiresAt } };
+    }, /is the longest/],
+    ['rubbish in its armour', async (change) => ({ ssh: { expiresAt: (await statement(change)).statement.expiresAt, signature: writeArmour(Buffer.from('SSHSIG and so on')) } }), /SSH signature/],
+    ['rubbish', async (change) => ({ ssh: { expiresAt: (await statement(change)).statement.expiresAt, signature: 'AAAA' } }), /not between/],
+  ])('%s', async (_what, body, message) => {
+    const change = await open('ssh');
+    const made = await body(change);
+    const size = sidecar.log.size;
+    const problem = problemIn(await decide(change, made));
+    expect(problem).toMatchObject({ status: 422, code: 'proof-invalid' });
+    expect(problem.detail).toMatch(message);
+    expect(sidecar.log.size).toBe(size);
+  });
+
+  it('one that had expired', async () => {
+    const change = await open('ssh');
+    const expiresAt = '2020-01-01T00:00:00.000Z';
+    const { ssh } = (await signed(change, wei, { expiresAt })) as { ssh: object };
+    expect(problemIn(await decide(change, { ssh: { ...ssh, expiresAt } }))).toMatchObject({ status: 409, code: 'approval-expired' });
+  });
+});
+
+it('a statement is for people, about what there is', async () => {
+  const change = await open('ssh');
+  expect(problemIn(await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}/statement?verdict=approve`)).status).toBe(403);
+  expect(problemIn(await sidecar.send(WEI, 'GET', `/v1/changes/${change.id}/statement?verdict=maybe`))).toMatchObject({ status: 400, code: 'malformed-query' });
+  expect(problemIn(await sidecar.send(WEI, 'GET', `/v1/changes/${change.id}/statement`)).status).toBe(400);
+});
