@@ -43,6 +43,8 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
       const due = event.body.phase === 'request' ? inOneOf('requested') : (inOneOf('scheduled', 'staged', 'authorised', 'executing') ?? issuedAgain(state, event));
       return due ?? when(event.body.revision === state.revision, `revision ${state.revision}`);
     }
+    case 'approval.judged':
+      return inOneOf('pending') ?? when(event.body.revision === state.revision, `revision ${state.revision}`);
     case 'approval.recorded':
     case 'approval.rejected':
       return inOneOf('pending');
@@ -117,7 +119,7 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
 
 /** Events by which an adopted change would give more than it had, or that say that it did. */
 const GAINS: ReadonlySet<ChangeEvent['type']> = new Set([
-  'change.requested', 'change.revised', 'policy.decided', 'approval.recorded', 'approval.rejected', 'state.read', 'lease.armed', 'lease.activated', 'lease.extended', 'window.opened',
+  'change.requested', 'change.revised', 'policy.decided', 'approval.judged', 'approval.recorded', 'approval.rejected', 'state.read', 'lease.armed', 'lease.activated', 'lease.extended', 'window.opened',
 ] as const);
 
 function isGain(state: ChangeState, event: ChangeEvent): boolean {

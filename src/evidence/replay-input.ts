@@ -12,8 +12,8 @@ import { stepOf, type ChangeState } from '../change/state.ts';
 import { exceptionsFileSchema } from '../facts/exceptions.ts';
 import { factsOf, type Facts } from '../facts/facts.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
-import { buildChangeInput, buildLeaseInput, buildReconcileInput, buildVerificationInput } from '../pdp/build-input.ts';
-import { changeInputSchema, INPUT_BYTES_MAX, reconcileInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
+import { buildAcceptInput, buildChangeInput, buildLeaseInput, buildReconcileInput, buildVerificationInput } from '../pdp/build-input.ts';
+import { acceptInputSchema, changeInputSchema, INPUT_BYTES_MAX, reconcileInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
 import { saltedObjectSchema, type SystemRecordBody } from './record.ts';
 
 /** What is not the question that the records lead to. */
@@ -86,6 +86,15 @@ export function checkRedecideInput(value: unknown, before: ChangeState, facts: F
   const { nowMs, facts: { ageMs, calendar, connectors, locks } } = parsed.data;
   const built = buildLeaseInput(before, { nowMs, facts: { ...facts, loadedAtMs: nowMs - ageMs }, connectors, locks });
   hold({ ...built, facts: { ...built.facts, calendar } }, parsed.data);
+}
+
+/** @param before the change while it waits for the approval @throws FalseQuestion */
+export function checkAcceptInput(value: unknown, approver: string, before: ChangeState, facts: Facts): void {
+  const parsed = acceptInputSchema.safeParse(value);
+  if (!parsed.success) throw new FalseQuestion('its input is none of workflow/accept');
+  const { change: { extends: extended }, nowMs, facts: { ageMs, calendar, connectors, locks } } = parsed.data;
+  const built = buildAcceptInput(before, approver, { nowMs, facts: { ...facts, loadedAtMs: nowMs - ageMs }, connectors, locks, extended: null });
+  hold({ ...built, change: { ...built.change, extends: extended }, facts: { ...built.facts, calendar } }, parsed.data);
 }
 
 /** @throws FalseQuestion */

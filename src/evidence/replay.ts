@@ -15,11 +15,11 @@ import { bundleDigest, bundleSigner, listedDigest, policySignersOf, type BundleL
 import type { Trust } from '../protocol/trust-folder.ts';
 import { parseTime } from '../protocol/values.ts';
 import { systemRecordBodies, type ReadObject, type SystemRecordBody } from './record.ts';
-import { checkDecideInput, checkReconcileInput, checkRedecideInput, checkVerifyInput, factsIn, FalseQuestion, valueOf } from './replay-input.ts';
+import { checkAcceptInput, checkDecideInput, checkReconcileInput, checkRedecideInput, checkVerifyInput, factsIn, FalseQuestion, valueOf } from './replay-input.ts';
 import { openUnreplayed, type Erasable, type Unreplayed } from './unreplayed.ts';
 import { upcast } from './upcast.ts';
 
-export type ReplayEntrypoint = 'access/decide' | 'access/verify' | 'access/reconcile' | 'access/redecide';
+export type ReplayEntrypoint = 'access/decide' | 'access/verify' | 'access/reconcile' | 'access/redecide' | 'workflow/accept';
 
 /** A bundle as the ledger keeps it. */
 export interface ReplayBundle {
@@ -184,7 +184,7 @@ export function openReplay(trust: Trust, replayer: Replayer): Replay {
 
   const questionOf = (record: LedgerRecord): Question | 'engine' | 'outOfPlace' | null => {
     const told = next?.event.seq === record.seq ? next : null;
-    if (record.type === 'policy.decided' || record.type === 'entitlement.verified' || record.type === 'lease.redecided') {
+    if (record.type === 'policy.decided' || record.type === 'entitlement.verified' || record.type === 'lease.redecided' || record.type === 'approval.judged') {
       if (told?.before == null) return 'outOfPlace';
       const { event, before } = told;
       if (event.type === 'policy.decided') {
@@ -197,6 +197,13 @@ export function openReplay(trust: Trust, replayer: Replayer): Replay {
         return {
           record, entrypoint: 'access/redecide', provenance, check: (value, known) => checkRedecideInput(value, before, known),
           compare: (answer) => (canonicalText(answer) === canonicalText(redecision) ? null : `policy says ${effectOf(answer)} of the lease where ${redecision.effect} is recorded`),
+        };
+      }
+      if (event.type === 'approval.judged') {
+        const { acceptance, approver, provenance } = event.body;
+        return {
+          record, entrypoint: 'workflow/accept', provenance, check: (value, known) => checkAcceptInput(value, approver, before, known),
+          compare: (answer) => (canonicalText(answer) === canonicalText(acceptance) ? null : `policy says ${effectOf(answer)} of the approval where ${acceptance.effect} is recorded`),
         };
       }
       if (event.type !== 'entitlement.verified') return 'outOfPlace';

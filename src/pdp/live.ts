@@ -43,6 +43,7 @@ export function livePdp(first: Pdp, failed: (error: unknown) => void): LivePdp {
     verify: (input) => ask((pdp) => pdp.verify(input)),
     reconcile: (input) => ask((pdp) => pdp.reconcile(input)),
     redecide: (input) => ask((pdp) => pdp.redecide(input)),
+    accept: (input) => ask((pdp) => pdp.accept(input)),
     replace(next) {
       const before = current;
       current = { pdp: next, asked: 0 };
