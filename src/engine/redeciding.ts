@@ -155,7 +155,8 @@ export function createRedecider(context: EngineContext, options: RedecisionOptio
     if (closed || log.failed !== null) return;
     if (basis !== now) await begin(now);
     for (const changeId of due) if (!lends(store.inMemory(changeId))) due.delete(changeId);
-    if (due.size === 0) failed = null;
+    // Nothing is asked that an answer could be missing to.
+    if (due.size === 0 || !canAnswer(context)) failed = null;
     if (due.size === 0 || clock.nowMs() < notBeforeMs || !canAnswer(context)) return;
     const asked = await askDue();
     if (asked === null) return;

@@ -167,6 +167,24 @@ describe('where policy gives no answer', () => {
       expect(sidecar.engine.heldRevokes()?.failed).toBeNull();
     }, { pdp });
   });
+
+  it('nothing is said to be missing any more once a bundle is in force that has no such question', async () => {
+    let evidence: Pdp['evidence'];
+    const usual = await usualPdp();
+    const pdp: Pdp = {
+      ...saying(() => Promise.reject(new EngineFault('timed-out', 'as the test says'))),
+      get evidence() {
+        return evidence;
+      },
+    };
+    await opened(async (sidecar) => {
+      await lend(sidecar);
+      knowing(sidecar, touched);
+      await vi.waitFor(() => expect(sidecar.engine.heldRevokes()?.failed).toMatchObject({ code: 'timed-out' }), { timeout: 10_000, interval: 10 });
+      evidence = { ...usual.evidence!, listing: { ...usual.evidence!.listing, entrypoints: ['access/decide'] } };
+      await vi.waitFor(() => expect(sidecar.engine.heldRevokes()?.failed).toBeNull(), { timeout: 10_000, interval: 10 });
+    }, { pdp });
+  });
 });
 
 describe('where policy would take back more at once than is configured', () => {
