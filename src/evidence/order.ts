@@ -5,6 +5,7 @@
 import { mayBeJudged, mayEndAdopted } from '../change/adopted.ts';
 import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
+import { endsByItself } from '../change/extension.ts';
 import { FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState, type StateName } from '../change/state.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { callerOf } from '../protocol/request.ts';
@@ -86,7 +87,7 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'lease.disarmed':
       return null;
     case 'lease.redecided':
-      return inOneOf('active') ?? when(state.lease !== null && state.revokes.length === 0 && state.ended === null, 'a change whose access had ended, or was ordered back');
+      return inOneOf('active', 'revoking') ?? when(endsByItself(state), 'a change whose access had ended, or was ordered back before its end');
     case 'lease.ended':
       if (state.act === null) return fault('not-authorised', 'something was taken back that no step was authorised to give');
       return when(state.ended === null, 'a change whose access had ended');
