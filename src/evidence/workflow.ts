@@ -56,8 +56,8 @@ export interface WorkflowOptions {
   readonly onChange?: (after: Audited, event: ChangeEvent) => void;
   /** Only some of the ledger's changes are given, each whole. */
   readonly isPartial?: boolean;
-  /** Told of every event of this log, and of its change before it, while its record is taken. */
-  readonly followed?: (event: ChangeEvent, before: ChangeState | null) => void;
+  /** Told of every event of this log, of its change before it, and where the first record of that is, while its record is taken. */
+  readonly followed?: (event: ChangeEvent, before: ChangeState | null, firstSeq: number | null) => void;
 }
 
 export interface WorkflowFindings {
@@ -121,7 +121,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
    */
   const follow = (event: ChangeEvent, record: LedgerRecord, recordedBy = logId, seq = event.seq): void => {
     const before = open.get(event.changeId) ?? null;
-    if (recordedBy === logId) followed?.(event, before?.state ?? null);
+    if (recordedBy === logId) followed?.(event, before?.state ?? null, before?.seqs.values().next().value ?? null);
     const report = (found: Fault): void => reportAt(recordedBy === logId ? found : { ...found, message: `record ${event.seq} of log ${recordedBy}: ${found.message}` }, seq, event.changeId);
     if (event.attached?.prose === 'another') report(NOT_DISCLOSED);
     if (event.attached?.prose === 'gone') erasedDisclosures += 1;
