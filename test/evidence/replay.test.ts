@@ -101,7 +101,7 @@ describe('a sidecar that lies', () => {
     expectOnlyReplay(await (await tell(pdp, excess)).verify(), /^record \d+: policy says deny where needsApproval is recorded, in chg_\w+, and 1 more$/);
   });
 
-  it('that tells policy of fewer changes than there were is caught by the records', async () => {
+  it('that tells policy of fewer changes than there were is caught by the records', { timeout: 60_000 }, async () => {
     const told = await tell(await usualPdp());
     const ofExcess = (body: JsonObject): boolean => JSON.stringify(body['decision']).includes('exceeds-purpose') && body['planDigest'] !== null;
     for (const [recent, message] of [
