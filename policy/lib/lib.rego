@@ -49,6 +49,12 @@ placeholders["{leaseSecondsMax}"] := shown(data.access.lease.seconds_max)
 #   - input: schema.verify
 placeholders["{account}"] := shown(input.account)
 
+# METADATA
+# title: Who is about to approve
+# schemas:
+#   - input: schema.accept
+placeholders["{approver}"] := shown(input.approval.approver)
+
 default shown(_) := "(not shown)"
 
 shown(value) := value if {

@@ -15,6 +15,7 @@ import data.access.question
 import data.access.third_party
 import data.lib
 import data.lib.people
+import data.workflow.acceptance
 import data.workflow.emergency
 
 levels := ["low", "medium", "high", "critical"]
@@ -392,4 +393,13 @@ default proof_class := "passkey"
 proof_class := class if {
 	class := data.limits.proofClass[level]
 	class in {"session", "ssh", "passkey"}
+}
+
+# METADATA
+# title: May this person approve this plan?
+# entrypoint: true
+accept := {
+	"effect": acceptance.effect,
+	"reasons": lib.reasons(acceptance.sayings),
+	"controls": lib.controls(acceptance.sayings),
 }

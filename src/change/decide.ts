@@ -4,7 +4,7 @@
  * Pure. A rejection is an outcome, not an error: nothing has happened. Whoever calls has already authenticated `by` and verified
  * signatures; what must be *true of the change* is decided here and nowhere else.
  */
-import { isSatisfied, approversNamed, meets, strictest, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
+import { isSatisfied, approversNamed, meets, strictest, type Acceptance, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
 import { placeOf, type RecordedRequest } from '../protocol/request.ts';
@@ -24,6 +24,13 @@ import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssu
 
 /** The decision before dispatch must be this young when the ticket is authorised. */
 export const DISPATCH_FRESH_MS = 30_000;
+
+/** Policy's answer about an approval. */
+export interface Judged {
+  readonly by: string;
+  readonly acceptance: Acceptance;
+  readonly provenance: Provenance;
+}
 
 export type Command =
   | { readonly type: 'request'; readonly by: string; readonly request: RecordedRequest; readonly requester: readonly string[]; readonly idempotency: { key: string; request: string } | null; readonly parent?: string }
@@ -45,7 +52,7 @@ export type Command =
   | { readonly type: 'recordNotificationFailed'; readonly by: string; readonly failed: EventBody<'notification.failed'> }
   | { readonly type: 'authoriseRead'; readonly by: string; readonly ticket: Dsse }
   | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number }
-  | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string }
+  | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string; /** What policy said of exactly this; left out where it has no say. */ readonly judged?: Judged }
   /** `extended`: of an `extend`, the change whose lease it is, as it is now. */
   | { readonly type: 'authoriseAct'; readonly by: string; readonly ticket: Dsse; readonly order: Dsse | null; readonly extended?: ChangeState | null }
   | { readonly type: 'recordArmed'; readonly by: string; readonly orderDigest: string }
@@ -250,9 +257,15 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
   }
   const body = { approval: command.approval, comment: command.comment, ...(command.relayed === undefined ? {} : { relayed: command.relayed }) };
   const attached = command.salt === undefined ? {} : { attached: { salt: command.salt } };
-  return statement.verdict === 'approve'
-    ? yes({ type: 'approval.recorded', actor: statement.approver, body, ...attached })
-    : yes({ type: 'approval.rejected', actor: statement.approver, body, ...attached });
+  // No policy keeps anybody from saying no.
+  if (statement.verdict === 'reject') return yes({ type: 'approval.rejected', actor: statement.approver, body, ...attached });
+  if (command.judged === undefined) return yes({ type: 'approval.recorded', actor: statement.approver, body, ...attached });
+  const { acceptance, by, provenance } = command.judged;
+  if (acceptance.effect !== 'accept') return no('approval-refused', `policy refuses it: ${acceptance.reasons.map(({ code, message }) => `${code}: ${message}`).join(' ')}`, acceptance.reasons);
+  return yes(
+    { type: 'approval.judged', actor: by, body: { revision: state.revision, planDigest: statement.planDigest, approver: statement.approver, acceptance, provenance } },
+    { type: 'approval.recorded', actor: statement.approver, body: { ...body, acceptance: provenance.input }, ...attached },
+  );
 }
 
 function mayDispatch(state: ChangeState, nowMs: number): boolean {

@@ -3,7 +3,7 @@
  * is durable, it has happened. `docs/records.md` is generated from these schemas.
  */
 import { z } from 'zod';
-import { decisionSchema, ESCALATED_TO_MAX, provenanceSchema, redecisionSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
+import { acceptanceSchema, decisionSchema, ESCALATED_TO_MAX, provenanceSchema, redecisionSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { planWindowSchema, type Plan, type TargetState } from '../protocol/plan.ts';
 import { proseSchema } from '../protocol/disclosure.ts';
 import { recordedRequestSchema } from '../protocol/request.ts';
@@ -75,7 +75,13 @@ export const changeEventBodies = {
     /** How long approvers have, from this record; null when no approval is asked. */
     approvalsBy: timeSchema.nullable(),
   }),
-  'approval.recorded': z.strictObject({ approval: approvalSchema, comment, relayed }),
+  /** Policy was asked whether this person may approve this plan, just before the approval that rests on its answer. The input is the object. */
+  'approval.judged': z.strictObject({ revision, planDigest: digestSchema, approver: personIdSchema, acceptance: acceptanceSchema, provenance: provenanceSchema }),
+  'approval.recorded': z.strictObject({
+    approval: approvalSchema, comment, relayed,
+    /** The input of the `approval.judged` that it rests on; left out where policy has no say in it. */
+    acceptance: digestSchema.optional(),
+  }),
   'approval.rejected': z.strictObject({ approval: approvalSchema, comment, relayed }),
   /** The change has waited for approvals for so long that further people are told. Who may approve is what it was; `dueAt` is when it was time. */
   'approval.escalated': z.strictObject({ revision, to: z.array(personIdSchema).min(1).max(ESCALATED_TO_MAX), dueAt: timeSchema }),

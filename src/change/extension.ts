@@ -5,6 +5,7 @@
 import { canonicalText } from '../../ledger/index.ts';
 import type { LentAction, Plan, PlanStep } from '../protocol/plan.ts';
 import type { RecordedRequest } from '../protocol/request.ts';
+import { parseTime } from '../protocol/values.ts';
 import type { ChangeState, Lease } from './state.ts';
 
 /** What an extension takes from the change whose lease it is. */
@@ -18,18 +19,31 @@ export interface Extendable {
 /** The lease that a change gave, and what it gave under it; null for one that gave none that ends. */
 export function lentBy({ changeId, plan, lease }: Pick<ChangeState, 'changeId' | 'plan' | 'lease'>): Extendable | null {
   const step = plan?.steps[0];
-  if (plan?.lease === null || lease === null || step === undefined || plan?.mode !== 'executor' || !isLent(step.action)) return null;
+  if (plan?.lease === null || lease === null || step === undefined || plan?.mode !== 'executor' || !isLending(step.action)) return null;
   const { connector, target, account, privileges, clientToken } = step;
   return { change: changeId, gave: { action: step.action, connector, target, account, privileges, clientToken }, lease };
 }
 
-function isLent(action: PlanStep['action']): action is LentAction {
+function isLending(action: PlanStep['action']): action is LentAction {
   return action === 'provision' || action === 'grant';
 }
 
 /** Whether the lease runs: in use, not over, and not to be taken back before its time. */
 export function isRunning({ name, lease, revokes, ended }: Pick<ChangeState, 'name' | 'lease' | 'revokes' | 'ended'>, nowMs: number): boolean {
   return name === 'active' && lease?.active === true && revokes.length === 0 && ended === null && nowMs < lease.endsAtMs;
+}
+
+/**
+ * Whether what was lent is in use and nothing ends it before its lease does. So is one that runs, and one that is held to its end by an order, since
+ * an extension of it was refused or never heard of.
+ */
+export function isLent(state: Pick<ChangeState, 'name' | 'lease' | 'revokes' | 'ended'>, nowMs: number): boolean {
+  return (state.name === 'active' || state.name === 'revoking') && state.lease?.active === true && endsByItself(state) && nowMs < state.lease.endsAtMs;
+}
+
+/** Whether there is a lease that is not over, and no order takes back what it gave any earlier. */
+export function endsByItself({ lease, revokes, ended }: Pick<ChangeState, 'lease' | 'revokes' | 'ended'>): boolean {
+  return lease !== null && ended === null && revokes.every(({ content }) => parseTime(content.notBefore) >= lease.endsAtMs);
 }
 
 /** Why `request` cannot extend what `state` gave, in a sentence; null where it can. Whether it may, policy says. */

@@ -9,7 +9,7 @@ import { readPayload } from '../protocol/dsse.ts';
 import { revokeOrderSchema, type Dsse } from '../protocol/signed.ts';
 import { revokeStepId } from './derive.ts';
 import type { FindingCode, NewEvent } from './events.ts';
-import { isRunning } from './extension.ts';
+import { isLent } from './extension.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
 import { REDECISION_FINDINGS, type ChangeState } from './state.ts';
 
@@ -48,7 +48,7 @@ export function heldBy(revokes: number, leases: number, above: ConfirmAbove): He
 }
 
 export function decideRedecision(state: ChangeState, { by, redecision, provenance, order, held, owner }: Redecided, nowMs: number): Decided {
-  if (!isRunning(state, nowMs) || state.lease === null) return no('not-expected', `no lease runs in a change that is ${state.name}`);
+  if (!isLent(state, nowMs) || state.lease === null) return no('not-expected', `no lease runs in a change that is ${state.name}`);
   const { effect } = redecision;
   const codes = codesOf(redecision);
   if (effect === 'keep' && state.redecision === null) return ALREADY;

@@ -252,6 +252,8 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
       return become(base, { adoptedFrom: event.body.log });
     case 'policy.decided':
       return afterDecision(base, event.body, event.atMs, event.attached?.plan);
+    case 'approval.judged':
+      return base;
     case 'approval.recorded': {
       const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
       const next = become(base, { approvals: [...base.approvals, { approval: event.body.approval, statement, seq: event.seq }] });

@@ -19,6 +19,7 @@ const RECORDED: readonly (readonly [rules: string, records: readonly string[]])[
   ['access.verification.', ['entitlement.verified']],
   ['access.findings.', ['reconcile.proposed']],
   ['access.redecision.', ['lease.redecided']],
+  ['workflow.acceptance.', ['approval.judged']],
   ['access.caller.note', ['policy.decided', 'entitlement.verified']],
   // What `access/schedule` says is not recorded; the window that it chose is in the plan, which the decision names.
   ['workflow.schedule.', ['policy.decided', 'window.opened']],

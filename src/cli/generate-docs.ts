@@ -18,8 +18,8 @@ import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, 
 import { tokensFileSchema } from '../identity/tokens.ts';
 import { notificationSchema } from '../notify/payload.ts';
 import { INPUTS, inputSchema, type InputName } from '../pdp/contract.ts';
-import { changeInputSchema, proposalSchema, reconcileInputSchema, scheduleSchema, verificationInputSchema } from '../pdp/policy-input.ts';
-import { decisionSchema, redecisionSchema, verificationSchema } from '../protocol/decision.ts';
+import { acceptInputSchema, changeInputSchema, proposalSchema, reconcileInputSchema, scheduleSchema, verificationInputSchema } from '../pdp/policy-input.ts';
+import { acceptanceSchema, decisionSchema, redecisionSchema, verificationSchema } from '../protocol/decision.ts';
 import { discoveredPageSchema, discoveredReportSchema, discoverTicketSchema } from '../protocol/discovery.ts';
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
 import { lockStatementSchema } from '../protocol/lock.ts';
@@ -59,6 +59,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'verification': verificationSchema,
   'schedule': scheduleSchema,
   'redecision': redecisionSchema,
+  'acceptance': acceptanceSchema,
   'dsse': dsseSchema,
   'ticket': ticketSchema,
   'revoke-order': revokeOrderSchema,
@@ -83,6 +84,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'adopted-records': adoptedPartSchema,
   'disclosure': disclosureSchema,
   'policy-input-decide': changeInputSchema,
+  'policy-input-accept': acceptInputSchema,
   'policy-input-verify': verificationInputSchema,
   'policy-input-reconcile': reconcileInputSchema,
   'proposal': proposalSchema,

@@ -8,7 +8,7 @@ const caseSchema = z.strictObject({
   /** Laid over the file's base: objects are merged, everything else is replaced, by null too. */
   patch: z.record(z.string(), z.json()),
   /** The decision's or verification's effect; for `access/schedule` whether it names a window, for `access/reconcile` whether it proposes a change. */
-  effect: z.union([z.enum(['deny', 'needsApproval', 'allow', 'keep', 'revoke', 'finding']), z.boolean()]),
+  effect: z.union([z.enum(['deny', 'needsApproval', 'allow', 'keep', 'revoke', 'finding', 'accept', 'refuse']), z.boolean()]),
   /** The codes of all reasons, sorted. */
   codes: z.array(z.string()).min(1),
   /** More of the answer, by JSON pointer. */

@@ -3,7 +3,7 @@ import { resolve } from 'node:path';
 import { parse } from 'yaml';
 import type { z } from 'zod';
 import { EngineFault, type Pdp } from '../pdp/engine.ts';
-import { changeInputSchema, reconcileInputSchema, verificationInputSchema, type ChangeInput, type ReconcileInput, type VerificationInput } from '../pdp/policy-input.ts';
+import { acceptInputSchema, changeInputSchema, reconcileInputSchema, verificationInputSchema, type AcceptInput, type ChangeInput, type ReconcileInput, type VerificationInput } from '../pdp/policy-input.ts';
 import { explain, lookAt, type Explanation, type InputSeen } from '../workbench/explain.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { readText } from './files.ts';
@@ -18,7 +18,7 @@ export interface EvalFlags {
   readonly explain?: boolean;
 }
 
-type Answer = Awaited<ReturnType<Pdp['decide' | 'schedule' | 'verify' | 'reconcile' | 'redecide']>>;
+type Answer = Awaited<ReturnType<Pdp['decide' | 'schedule' | 'verify' | 'reconcile' | 'redecide' | 'accept']>>;
 
 interface Door {
   readonly schema: z.ZodType;
@@ -31,6 +31,7 @@ const DOORS: Readonly<Record<string, Door>> = {
   'access/verify': { schema: verificationInputSchema, ask: (pdp, input) => pdp.verify(input as VerificationInput) },
   'access/reconcile': { schema: reconcileInputSchema, ask: (pdp, input) => pdp.reconcile(input as ReconcileInput) },
   'access/redecide': { schema: changeInputSchema, ask: (pdp, input) => pdp.redecide(input as ChangeInput) },
+  'workflow/accept': { schema: acceptInputSchema, ask: (pdp, input) => pdp.accept(input as AcceptInput) },
 };
 /** Its answer is one of the windows in the question: there is nothing to hold it to without them. */
 const WHOLE_ONLY = 'access/schedule';
@@ -38,7 +39,7 @@ const WHOLE_ONLY = 'access/schedule';
 export async function evaluate(session: Session, flags: EvalFlags): Promise<ExitCode> {
   const { out } = session;
   const door = Object.hasOwn(DOORS, flags.entrypoint) ? DOORS[flags.entrypoint]! : null;
-  if (door === null) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(flags.entrypoint)} is not an entrypoint`, next: 'access/decide, access/schedule, access/verify, access/reconcile or access/redecide' });
+  if (door === null) throw new CliError(EXIT.usage, 'usage', { cause: `${plain(flags.entrypoint)} is not an entrypoint`, next: 'access/decide, access/schedule, access/verify, access/reconcile, access/redecide or workflow/accept' });
   const place = policyPlace(session, flags.policy);
   const input = await inputFrom(session, flags.input);
   const seen = lookAt(input, door.schema);

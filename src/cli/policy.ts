@@ -68,7 +68,7 @@ export function addPolicy(program: Command, run: Runner): void {
     .command('eval')
     .description('ask the compiled policy one question')
     .requiredOption('-i, --input <file>', 'the question in JSON or YAML; - for standard input')
-    .option('--entrypoint <name>', 'access/decide, access/schedule, access/verify, access/reconcile or access/redecide', 'access/decide')
+    .option('--entrypoint <name>', 'access/decide, access/schedule, access/verify, access/reconcile, access/redecide or workflow/accept', 'access/decide')
     .option('--policy <folder>', POLICY)
     .option('--explain', 'every reason with its METADATA, what the strictest was, and what of the question is not there; takes an incomplete question too')
     .action(run(evaluate));

@@ -26,6 +26,7 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'change.expired': 'Nobody decided in time, the time for the change was over before it began, or the caller never took its ticket up. `adopted`: it was begun under an earlier log and had given nothing, or nothing more was heard of it.',
   'change.adopted': 'The change was begun under an earlier log, which this one has adopted: its records are in the objects `parts` (schema [`adopted-records`](schemas/adopted-records.json)), each with its proof under the adopted checkpoint. Nothing is gained by it any more.',
   'policy.decided': 'What policy answered about this revision. The plan and the policy input are objects, named by digest.',
+  'approval.judged': 'Policy was asked whether this person may approve this plan, and the approval right after rests on its answer. The policy input is an object, named by digest.',
   'approval.recorded': 'One person approved exactly this plan.',
   'approval.escalated': 'The change has waited for approvals for so long that further people are told. Who may approve is what it was; `dueAt` is when it was time.',
   'approval.rejected': 'One person rejected this plan, which ends the change.',

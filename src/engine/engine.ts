@@ -14,7 +14,7 @@ import type { Reconciled } from '../evidence/reconciled.ts';
 import type { Facts } from '../facts/load.ts';
 import { mayConfirm, mayLock, mayRevoke } from '../identity/authority.ts';
 import type { Pdp } from '../pdp/engine.ts';
-import type { ProofClass } from '../protocol/decision.ts';
+import type { Decision, ProofClass } from '../protocol/decision.ts';
 import type { DiscoveredPage } from '../protocol/discovery.ts';
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -24,6 +24,7 @@ import type { Trust } from '../protocol/trust-folder.ts';
 import type { Refused } from '../protocol/worker-state.ts';
 import { approvalOf, proofDemanded, statementOf, type SshProof } from './approving.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
+import { acceptApproval } from './accepting.ts';
 import { activate, holdForward, mayNotActivate, recordBundle } from './bundles.ts';
 import { sweepSpent } from './clearing.ts';
 import { createDiscoveries, type Discoveries } from './discoveries.ts';
@@ -107,11 +108,11 @@ export interface OthersLocks {
 }
 
 export type EngineRejectionCode =
-  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied' | 'not-cosigned' | 'no-such-object' | 'not-erasable' | 'held-changed';
+  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied' | 'not-cosigned' | 'no-such-object' | 'not-erasable' | 'held-changed' | 'approval-not-judged';
 
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly code: RejectionCode | EngineRejectionCode; readonly message: string };
+  | { readonly ok: false; readonly code: RejectionCode | EngineRejectionCode; readonly message: string; /** Policy's. */ readonly reasons?: Decision['reasons'] };
 
 export interface Engine {
   /** The durable, answered request; or the change that this Idempotency-Key made before. @throws LedgerError: nothing was recorded */
@@ -341,7 +342,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     async decideApproval(by, changeId, verdict, planDigest, comment, { relayed, ssh } = {}) {
       const approval = approvalOf(context, changeId, await store.load(changeId), { by, verdict, planDigest }, ssh ?? null);
       if (!approval.ok) return approval;
-      return after(store.apply(changeId, { type: 'approve', approval: approval.value, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }) }));
+      const applied = await acceptApproval(context, changeId, { type: 'approve', approval: approval.value, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }) });
+      return applied.ok || applied.code !== 'approval-not-judged' ? after(applied) : applied;
     },
     async revoke(by, changeId, comment) {
       const state = await store.load(changeId);

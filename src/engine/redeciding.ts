@@ -7,7 +7,7 @@
  */
 import { canonicalBytes, canonicalText, digestOf, parseStrict } from '../../ledger/index.ts';
 import { systemOf } from '../change/derive.ts';
-import { isRunning } from '../change/extension.ts';
+import { endsByItself, isLent } from '../change/extension.ts';
 import { heldBy, type ConfirmAbove } from '../change/redecide.ts';
 import type { ChangeState } from '../change/state.ts';
 import { mayRevoke } from '../identity/authority.ts';
@@ -86,7 +86,7 @@ export function createRedecider(context: EngineContext, options: RedecisionOptio
     for (const { changeId } of runningNow(context).filter((state) => due.has(state.changeId))) {
       if (closed || basisNow() !== basis) return null;
       const state = store.get(changeId);
-      if (state === undefined || !isRunning(state, clock.nowMs())) continue;
+      if (state === undefined || !isLent(state, clock.nowMs())) continue;
       const answer = await askAbout(context, state).catch((error: unknown) => {
         if (error instanceof EngineFault) return error;
         throw error;
@@ -155,7 +155,8 @@ export function createRedecider(context: EngineContext, options: RedecisionOptio
     if (closed || log.failed !== null) return;
     if (basis !== now) await begin(now);
     for (const changeId of due) if (!lends(store.inMemory(changeId))) due.delete(changeId);
-    if (due.size === 0) failed = null;
+    // Nothing is asked that an answer could be missing to.
+    if (due.size === 0 || !canAnswer(context)) failed = null;
     if (due.size === 0 || clock.nowMs() < notBeforeMs || !canAnswer(context)) return;
     const asked = await askDue();
     if (asked === null) return;
@@ -198,12 +199,12 @@ export function createRedecider(context: EngineContext, options: RedecisionOptio
 }
 
 function runningNow({ store, clock }: EngineContext): ChangeState[] {
-  return [...store.open()].filter((state) => isRunning(state, clock.nowMs()));
+  return [...store.open()].filter((state) => isLent(state, clock.nowMs()));
 }
 
 /** Whether the change has a lease, or is about to. */
 function lends(state: ChangeState | undefined): boolean {
-  return state?.lease != null && state.ended === null && state.revokes.length === 0;
+  return state !== undefined && endsByItself(state);
 }
 
 /** A bundle that was made before there was such a question decides on no lease again. Where there is none at all, that is a fault. */

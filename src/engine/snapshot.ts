@@ -10,15 +10,18 @@
 import { createHash } from 'node:crypto';
 import { deserialize, serialize } from 'node:v8';
 import { canonicalBytes, formatDigest, parseVerifier, type Disk, type Log, type LogSigner } from '../../ledger/index.ts';
+import type { RecentDump } from '../change/recent.ts';
 import type { ChangeState } from '../change/state.ts';
 import type { Captured } from './fold.ts';
 import type { Logger } from './ports.ts';
 
 /** A new number makes every older snapshot worthless: raise it whenever what is kept changes its meaning. */
-const SNAPSHOT_VERSION = 3;
+const SNAPSHOT_VERSION = 4;
 const SIGNATURE_BYTES = 64;
 /** Changes in one part: so many are serialised at a time while others wait. */
 const PART_CHANGES = 64;
+/** Counted changes in one part. */
+const PART_COUNTED = 4_096;
 
 /** Where snapshots are kept, and what makes them worth anything. */
 export interface SnapshotPlace {
@@ -60,8 +63,13 @@ const signedText = (digest: Uint8Array): Uint8Array => Buffer.from(`countersign/
  * @param turn which of the two files; never the one that holds the newest snapshot
  */
 export async function writeSnapshot({ disk, directory, signer, code }: SnapshotPlace, log: HeadedLog, size: number, captured: Captured, turn: number): Promise<void> {
-  const { live, ...rest } = captured;
-  const parts: Buffer[] = [serialize(rest)];
+  const { live, recent, ...rest } = captured;
+  const counted = inParts(recent);
+  const parts: Buffer[] = [serialize({ ...rest, recentParts: counted.length })];
+  for (const part of counted) {
+    parts.push(serialize(part));
+    await Promise.resolve();
+  }
   for (let at = 0; at < live.length; at += PART_CHANGES) {
     parts.push(serialize(live.slice(at, at + PART_CHANGES)));
     await Promise.resolve();
@@ -130,6 +138,34 @@ function whyNot({ v, origin, size, root, code }: Header, place: SnapshotPlace, l
 function load(header: Header, bytes: Buffer): Captured {
   let at = 4 + bytes.readUInt32BE(0);
   const parts = header.parts.map((length) => deserialize(bytes.subarray(at, (at += length))) as unknown);
-  const [rest, ...live] = parts as [Omit<Captured, 'live'>, ...ChangeState[][]];
-  return { ...rest, live: live.flat() };
+  const [{ recentParts, ...rest }, ...others] = parts as [Omit<Captured, 'live' | 'recent'> & { readonly recentParts: number }, ...unknown[]];
+  return { ...rest, recent: joined(others.slice(0, recentParts) as RecentPart[]), live: (others.slice(recentParts) as ChangeState[][]).flat() };
+}
+
+type Counted = RecentDump extends ReadonlyMap<string, infer Entries> ? Entries : never;
+type RecentPart = [string, Counted][];
+
+/** What is counted of late, so much of it at a time. */
+function inParts(recent: RecentDump): RecentPart[] {
+  const parts: RecentPart[] = [];
+  let room = 0;
+  for (const [key, entries] of recent) {
+    for (let at = 0; at < entries.length;) {
+      if (room === 0) {
+        parts.push([]);
+        room = PART_COUNTED;
+      }
+      const piece = entries.slice(at, at + room);
+      parts.at(-1)!.push([key, piece]);
+      at += piece.length;
+      room -= piece.length;
+    }
+  }
+  return parts;
+}
+
+function joined(parts: readonly RecentPart[]): RecentDump {
+  const recent = new Map<string, Counted>();
+  for (const [key, piece] of parts.flat()) recent.set(key, [...(recent.get(key) ?? []), ...piece]);
+  return recent;
 }

@@ -12,6 +12,7 @@ import { decide, type Command } from '../change/decide.ts';
 import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, NewEvent } from '../change/events.ts';
 import { evolve, stillGives, type ChangeState } from '../change/state.ts';
+import type { Decision } from '../protocol/decision.ts';
 import type { Reconciled } from '../evidence/reconciled.ts';
 import { namingExtra, systemDraft, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 import type { ChangeIndex } from './change-index.ts';
@@ -26,7 +27,7 @@ import { readSnapshot, type FoundSnapshot, type SnapshotPlace } from './snapshot
 
 export type Applied =
   | { readonly ok: true; readonly state: ChangeState; readonly events: readonly NewEvent[] }
-  | { readonly ok: false; readonly code: RejectionCode; readonly message: string };
+  | { readonly ok: false; readonly code: RejectionCode; readonly message: string; readonly reasons?: Decision['reasons'] };
 
 export interface Store {
   /** The change as it is; undefined for one that is not in the ledger. @throws NotInMemory for one at rest that nobody has loaded of late */

@@ -1,6 +1,6 @@
 /** What a verifier remembers of one change while it is open: the fold, and beside it only what the verifier has checked for itself. */
 import { become } from '../change/become.ts';
-import type { ChangeEvent } from '../change/events.ts';
+import type { ChangeEvent, EventBody } from '../change/events.ts';
 import { FINAL_STATES, type ChangeState } from '../change/state.ts';
 import type { ProofClass, Requirement } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
@@ -20,6 +20,8 @@ export interface Audited {
   /** The strictest of every decision's obligations so far, computed here; what records claim is only compared with it. */
   readonly requirement: Requirement;
   readonly approvals: readonly CheckedApproval[];
+  /** What the record just before says that policy answered about an approval; null where it says nothing of that. */
+  readonly judged: EventBody<'approval.judged'> | null;
   /** The newest ticket of the step that is under way, or was the last to be. */
   readonly ticket: ActTicket | null;
   /** Whom any issue of it was for. */
@@ -49,11 +51,11 @@ export interface Audited {
 /** What `event`, of which `state` is the outcome, adds to what is remembered. `checked`: the approval in it, where it holds. */
 export function remember(before: Audited | null, event: ChangeEvent, state: ChangeState, requirement: Requirement, checked: CheckedApproval | null): Audited {
   const base: Audited = before ?? {
-    state, requirement, approvals: [], ticket: null, audiences: new Set(), dueSinceMs: null, given: null, answered: false, withoutEffect: false, planErased: false,
+    state, requirement, approvals: [], judged: null, ticket: null, audiences: new Set(), dueSinceMs: null, given: null, answered: false, withoutEffect: false, planErased: false,
     readErased: false, planUnchecked: false, readSinceMs: null, seen: false, seqs: new Set(),
   };
   base.seqs.add(event.seq);
-  const next = become({ ...base }, { state, requirement });
+  const next = become({ ...base }, { state, requirement, judged: event.type === 'approval.judged' ? event.body : null });
   switch (event.type) {
     case 'change.revised':
       return become(next, { approvals: [] });

@@ -24,6 +24,7 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
     case 'change.expired':
     case 'change.adopted':
     case 'policy.decided':
+    case 'approval.judged':
     case 'approval.escalated':
     case 'lease.armed':
     case 'lease.activated':

@@ -2,6 +2,7 @@
 import type { LedgerRecord } from '../../ledger/index.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import type { Audited, CheckedApproval } from './audited.ts';
+import { checkAccepted, checkJudged, type Acceptances } from './check-acceptance.ts';
 import { checkActorOf } from './check-actor.ts';
 import { checkAuthorisation } from './check-authorised.ts';
 import { checkApproval, checkDecision, checkEscalated } from './check-decision.ts';
@@ -24,6 +25,7 @@ export interface Surroundings {
   readonly cases: Cases;
   readonly extensions: Extensions;
   readonly targets: Targets;
+  readonly acceptances: Pick<Acceptances, 'isDue'>;
   readonly graceMs: number;
 }
 
@@ -38,16 +40,21 @@ export interface Checked {
 export const NOTHING_CHECKED: Checked = { fault: null, approval: null, latenessMs: null };
 
 /** @param audited the change before `event` */
-export function checkEvent({ believed, locks, cases, extensions, targets, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord): Checked {
+export function checkEvent({ acceptances, believed, locks, cases, extensions, targets, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord): Checked {
   const only = (found: Fault | null): Checked => ({ ...NOTHING_CHECKED, fault: found });
   switch (event.type) {
     case 'policy.decided': {
       const plan = event.body.phase === 'request' && audited.state.request.kind === 'offboard' ? event.attached?.plan : undefined;
       return only(checkDecision(audited, event, record, extensions) ?? (plan === undefined ? null : cases.checkItems(event.changeId, plan)));
     }
+    case 'approval.judged':
+      return only(checkJudged(audited, event, record));
     case 'approval.recorded':
-    case 'approval.rejected':
-      return { ...NOTHING_CHECKED, ...checkApproval(believed, audited, event) };
+    case 'approval.rejected': {
+      const checked = checkApproval(believed, audited, event);
+      const unaccepted = checked.fault !== null || event.type === 'approval.rejected' ? null : checkAccepted(audited, event.body.acceptance, checked.approval.statement, acceptances.isDue());
+      return unaccepted === null ? { ...NOTHING_CHECKED, ...checked } : only(unaccepted);
+    }
     case 'approval.escalated':
       return only(checkEscalated(audited, event));
     case 'step.authorised':

@@ -5,6 +5,7 @@
 import { mayBeJudged, mayEndAdopted } from '../change/adopted.ts';
 import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
+import { endsByItself } from '../change/extension.ts';
 import { FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState, type StateName } from '../change/state.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { callerOf } from '../protocol/request.ts';
@@ -43,6 +44,8 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
       const due = event.body.phase === 'request' ? inOneOf('requested') : (inOneOf('scheduled', 'staged', 'authorised', 'executing') ?? issuedAgain(state, event));
       return due ?? when(event.body.revision === state.revision, `revision ${state.revision}`);
     }
+    case 'approval.judged':
+      return inOneOf('pending') ?? when(event.body.revision === state.revision, `revision ${state.revision}`);
     case 'approval.recorded':
     case 'approval.rejected':
       return inOneOf('pending');
@@ -84,7 +87,7 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'lease.disarmed':
       return null;
     case 'lease.redecided':
-      return inOneOf('active') ?? when(state.lease !== null && state.revokes.length === 0 && state.ended === null, 'a change whose access had ended, or was ordered back');
+      return inOneOf('active', 'revoking') ?? when(endsByItself(state), 'a change whose access had ended, or was ordered back before its end');
     case 'lease.ended':
       if (state.act === null) return fault('not-authorised', 'something was taken back that no step was authorised to give');
       return when(state.ended === null, 'a change whose access had ended');
@@ -117,7 +120,7 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
 
 /** Events by which an adopted change would give more than it had, or that say that it did. */
 const GAINS: ReadonlySet<ChangeEvent['type']> = new Set([
-  'change.requested', 'change.revised', 'policy.decided', 'approval.recorded', 'approval.rejected', 'state.read', 'lease.armed', 'lease.activated', 'lease.extended', 'window.opened',
+  'change.requested', 'change.revised', 'policy.decided', 'approval.judged', 'approval.recorded', 'approval.rejected', 'state.read', 'lease.armed', 'lease.activated', 'lease.extended', 'window.opened',
 ] as const);
 
 function isGain(state: ChangeState, event: ChangeEvent): boolean {

@@ -63,6 +63,9 @@ export async function planPack(source: PackSource, asked: PackAsked, { progress 
 /** Types of record that may come to be shown after they were passed. */
 const NAMED_LATER: ReadonlySet<string> = new Set(['facts.loaded', 'bundle.activated', 'ledger.adopted', 'lock.set', 'erasure', HEADS_TYPE]);
 
+/** Types of record that are judged by the policy and the facts in force. */
+const SHOWS_IN_FORCE: ReadonlySet<string> = new Set(['policy.decided', 'approval.judged', 'approval.recorded', 'lease.redecided', 'change.adopted']);
+
 /** One pass. `wanted` grows in place. */
 class Search {
   mustLookAgain = false;
@@ -186,7 +189,7 @@ class Search {
     const { change } = record;
     if (change === null) return;
     if (this.#lastOf.size === 0) for (const seq of this.#standing.values()) this.#shown.add(seq);
-    if (record.type === 'policy.decided' || record.type === 'lease.redecided' || record.type === 'change.adopted') for (const seq of this.#inForce.values()) this.#shown.add(seq);
+    if (SHOWS_IN_FORCE.has(record.type)) for (const seq of this.#inForce.values()) this.#shown.add(seq);
     this.#add(record);
     this.#lastOf.set(change, record.seq);
     if (this.#headsSeq !== null) this.#movedOn += 1;

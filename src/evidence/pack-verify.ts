@@ -9,7 +9,7 @@ import { PackError, type PackAsked } from './pack-format.ts';
 import { workflowOf, type PackWorkflow } from './pack-workflow.ts';
 import { openPopulation } from './population.ts';
 import { openReplay, type Replay, type ReplayFindings } from './replay.ts';
-import { replayVerdict, UNPROVEN_BY_REPLAY, whyNoReplay } from './replay-verdict.ts';
+import { replayVerdict, unprovenByReplay, whyNoReplay } from './replay-verdict.ts';
 import { UNSEEN, unprovenIn, type EvidenceVerification, type VerifyEvidenceOptions } from './verify.ts';
 import type { WorkflowOptions } from './workflow.ts';
 
@@ -65,7 +65,7 @@ export async function verifyPack(options: VerifyPackOptions): Promise<PackVerifi
   const noReplay = whyNoReplay(options.trust, options.wholeFolder, options.replayer !== undefined);
   const replay = noReplay !== null ? null : openReplay(options.trust!, options.replayer!);
   const [workflow, replayed] = await replaying(replay, () => judged({ ...options, ...(population === null ? {} : { onChange: population.follow }) }, asked, contents, claimed, replay));
-  const notProven = [...unproven(options, asked, contents, claimed, workflow, pinned !== null || (opened?.witnesses.length ?? 0) > 0), ...(replayed === null || replayed.same === 0 ? [] : [UNPROVEN_BY_REPLAY])];
+  const notProven = [...unproven(options, asked, contents, claimed, workflow, pinned !== null || (opened?.witnesses.length ?? 0) > 0), ...(replayed === null || replayed.same === 0 ? [] : [unprovenByReplay(replayed)])];
   return {
     verdicts: [
       integrityOf(contents, claimed),

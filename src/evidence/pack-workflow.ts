@@ -25,7 +25,7 @@ export async function workflowOf(asked: PackAsked, contents: PackContents, optio
     await relations.take(await contents.readRecord(seq), readObject).catch(ignoreMalformed);
   }
   const { followed, left } = followable(contents, relations);
-  const workflow = openWorkflow({ ...options, isPartial: true, ...(replay === null ? {} : { followed: (event, before) => replay.followed(event, before) }) });
+  const workflow = openWorkflow({ ...options, isPartial: true, ...(replay === null ? {} : { followed: (event, before, firstSeq) => replay.followed(event, before, firstSeq) }) });
   const locks = new Set<string>();
   const stating = new Set(contents.heads.map(({ seq }) => seq));
   for (const one of shown) {

@@ -3,17 +3,19 @@
  * that composed it. A sidecar that asks about another requester, target or fact than is recorded gets an honest answer to a false question.
  *
  * Taken from the question, since nothing else says it: the time, the age of the facts, which connectors there were, what calendars, locks and the
- * extended change were at that moment, how much was asked for before it, and whether the offboarding that the change is part of was at work. WORKFLOW holds what is done to those.
+ * extended change were at that moment, and whether the offboarding that the change is part of was at work. WORKFLOW holds what is done to those. How much
+ * was asked for before it is counted once more where all records are there.
  */
 import { z } from 'zod';
 import { canonicalText, OBJECT_BYTES_MAX, parseStrict } from '../../ledger/index.ts';
 import type { ChangeEvent } from '../change/events.ts';
+import type { RecentChanges } from '../change/recent.ts';
 import { stepOf, type ChangeState } from '../change/state.ts';
 import { exceptionsFileSchema } from '../facts/exceptions.ts';
 import { factsOf, type Facts } from '../facts/facts.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
-import { buildChangeInput, buildLeaseInput, buildReconcileInput, buildVerificationInput } from '../pdp/build-input.ts';
-import { changeInputSchema, INPUT_BYTES_MAX, reconcileInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
+import { buildAcceptInput, buildChangeInput, buildLeaseInput, buildReconcileInput, buildVerificationInput } from '../pdp/build-input.ts';
+import { acceptInputSchema, changeInputSchema, INPUT_BYTES_MAX, reconcileInputSchema, verificationInputSchema } from '../pdp/policy-input.ts';
 import { saltedObjectSchema, type SystemRecordBody } from './record.ts';
 
 /** What is not the question that the records lead to. */
@@ -50,8 +52,11 @@ export function factsIn(bytes: Uint8Array): Facts {
   }, 0);
 }
 
+/** Why these counts are not those that the records lead to; null where they may be, and where that is not known. */
+export type Recount = (given: RecentChanges, nowMs: number) => string | null;
+
 /** @param before the change before the decision @throws FalseQuestion */
-export function checkDecideInput(value: unknown, event: Extract<ChangeEvent, { type: 'policy.decided' }>, before: ChangeState, facts: Facts): void {
+export function checkDecideInput(value: unknown, event: Extract<ChangeEvent, { type: 'policy.decided' }>, before: ChangeState, facts: Facts, recount: Recount = () => null): void {
   const parsed = changeInputSchema.safeParse(value);
   if (!parsed.success) throw new FalseQuestion('its input is none of access/decide');
   const given = parsed.data;
@@ -68,6 +73,8 @@ export function checkDecideInput(value: unknown, event: Extract<ChangeEvent, { t
     parent, extended: null, ...(given.recent === undefined ? {} : { recent: given.recent }),
   });
   hold({ ...built, change: { ...built.change, extends: given.change.extends }, facts: { ...built.facts, calendar: given.facts.calendar } }, given);
+  const miscounted = given.recent === undefined ? null : recount(given.recent, given.nowMs);
+  if (miscounted !== null) throw new FalseQuestion(miscounted);
 }
 
 /** @throws FalseQuestion */
@@ -86,6 +93,15 @@ export function checkRedecideInput(value: unknown, before: ChangeState, facts: F
   const { nowMs, facts: { ageMs, calendar, connectors, locks } } = parsed.data;
   const built = buildLeaseInput(before, { nowMs, facts: { ...facts, loadedAtMs: nowMs - ageMs }, connectors, locks });
   hold({ ...built, facts: { ...built.facts, calendar } }, parsed.data);
+}
+
+/** @param before the change while it waits for the approval @throws FalseQuestion */
+export function checkAcceptInput(value: unknown, approver: string, before: ChangeState, facts: Facts): void {
+  const parsed = acceptInputSchema.safeParse(value);
+  if (!parsed.success) throw new FalseQuestion('its input is none of workflow/accept');
+  const { change: { extends: extended }, nowMs, facts: { ageMs, calendar, connectors, locks } } = parsed.data;
+  const built = buildAcceptInput(before, approver, { nowMs, facts: { ...facts, loadedAtMs: nowMs - ageMs }, connectors, locks, extended: null });
+  hold({ ...built, change: { ...built.change, extends: extended }, facts: { ...built.facts, calendar } }, parsed.data);
 }
 
 /** @throws FalseQuestion */

@@ -27,5 +27,6 @@ export function replayVerdict({ decisions, same, engineDenied, differing, kept, 
 }
 
 /** What REPLAY takes from the questions themselves. */
-export const UNPROVEN_BY_REPLAY =
-  'what policy was told of the time, of the age of facts, of connectors, and of calendars, locks, an extended lease, how often was asked before and whether an offboarding was at work at that moment: REPLAY takes it from the recorded question';
+export function unprovenByReplay({ counted }: Pick<ReplayFindings, 'counted'>): string {
+  return `what policy was told of the time, of the age of facts, of connectors, and of calendars, locks, an extended lease${counted ? '' : ', how often was asked before'} and whether an offboarding was at work at that moment: REPLAY takes it from the recorded question`;
+}

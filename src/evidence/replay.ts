@@ -14,12 +14,13 @@ import type { Decision, Provenance } from '../protocol/decision.ts';
 import { bundleDigest, bundleSigner, listedDigest, policySignersOf, type BundleListing } from '../protocol/policy-bundle.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { parseTime } from '../protocol/values.ts';
+import { openCountedAgain } from './counted-again.ts';
 import { systemRecordBodies, type ReadObject, type SystemRecordBody } from './record.ts';
-import { checkDecideInput, checkReconcileInput, checkRedecideInput, checkVerifyInput, factsIn, FalseQuestion, valueOf } from './replay-input.ts';
+import { checkAcceptInput, checkDecideInput, checkReconcileInput, checkRedecideInput, checkVerifyInput, factsIn, FalseQuestion, valueOf, type Recount } from './replay-input.ts';
 import { openUnreplayed, type Erasable, type Unreplayed } from './unreplayed.ts';
 import { upcast } from './upcast.ts';
 
-export type ReplayEntrypoint = 'access/decide' | 'access/verify' | 'access/reconcile' | 'access/redecide';
+export type ReplayEntrypoint = 'access/decide' | 'access/verify' | 'access/reconcile' | 'access/redecide' | 'workflow/accept';
 
 /** A bundle as the ledger keeps it. */
 export interface ReplayBundle {
@@ -50,6 +51,8 @@ export interface ReplayFindings {
   /** Denials of the engine's own, where policy gave no answer: nothing was given by them. */
   readonly engineDenied: number;
   readonly differing: number;
+  /** What policy was told of how often was asked before is what the records lead to. */
+  readonly counted: boolean;
   readonly kept: readonly { readonly seq: number; readonly changeId: string | null; readonly message: string }[];
   readonly unreplayed: readonly Unreplayed[];
 }
@@ -57,8 +60,8 @@ export interface ReplayFindings {
 export interface Replay {
   /** Takes the next record, in the ledger's order, after {@link followed} was told of its event. Never throws for what a ledger may hold. */
   record(record: LedgerRecord, readObject: ReadObject): Promise<void>;
-  /** The event of the record that comes next, and the change before it. */
-  followed(event: ChangeEvent, before: ChangeState | null): void;
+  /** The event of the record that comes next, the change before it, and where that one’s first record is. */
+  followed(event: ChangeEvent, before: ChangeState | null, firstSeq: number | null): void;
   finish(): Promise<ReplayFindings>;
   /** Once resolved, nothing runs any more. Safe to call twice. */
   close(): Promise<void>;
@@ -89,9 +92,11 @@ interface Question {
   readonly compare: (answer: unknown) => string | null;
 }
 
-export function openReplay(trust: Trust, replayer: Replayer): Replay {
+/** @param isWhole all records of the log are given, so that what policy was told of how often was asked is counted once more */
+export function openReplay(trust: Trust, replayer: Replayer, isWhole = false): Replay {
   const signers = policySignersOf(trust.requirements);
   const unreplayed = openUnreplayed();
+  const counted = isWhole ? openCountedAgain() : null;
   const kept: { seq: number; changeId: string | null; message: string }[] = [];
   let factsInForce: string | null = null;
   /** Those before: by digest, until when. */
@@ -105,7 +110,7 @@ export function openReplay(trust: Trust, replayer: Replayer): Replay {
   let inForce: InForce = { is: 'none' };
   /** Those that were read last: around a change of facts, decisions on the old and the new ones come in turn. */
   const facts = new Map<string, Facts>();
-  let next: { readonly event: ChangeEvent; readonly before: ChangeState | null } | null = null;
+  let next: { readonly event: ChangeEvent; readonly before: ChangeState | null; readonly firstSeq: number | null } | null = null;
   let requested: { readonly changeId: string; readonly kind: string } | null = null;
 
   const differs = ({ seq, change }: LedgerRecord, message: string): void => {
@@ -182,21 +187,34 @@ export function openReplay(trust: Trust, replayer: Replayer): Replay {
     running.add(asking);
   };
 
+  const recountOf = ({ atMs: recordedAtMs, body: { phase } }: Extract<ChangeEvent, { type: 'policy.decided' }>, change: ChangeState, firstSeq: number | null): Recount => (given, nowMs) => {
+    // Nothing of a change that waits for its first decision is recorded while that is made, but what is no news of it.
+    const afterMs = phase === 'request' ? change.lastAtMs : change.requestedAtMs;
+    return firstSeq === null ? null : (counted?.differing(given, { firstSeq, change, nowMs, recordedAtMs, afterMs }) ?? null);
+  };
+
   const questionOf = (record: LedgerRecord): Question | 'engine' | 'outOfPlace' | null => {
     const told = next?.event.seq === record.seq ? next : null;
-    if (record.type === 'policy.decided' || record.type === 'entitlement.verified' || record.type === 'lease.redecided') {
+    if (record.type === 'policy.decided' || record.type === 'entitlement.verified' || record.type === 'lease.redecided' || record.type === 'approval.judged') {
       if (told?.before == null) return 'outOfPlace';
-      const { event, before } = told;
+      const { event, before, firstSeq } = told;
       if (event.type === 'policy.decided') {
         const { decision, provenance } = event.body;
         if (isFaultDecision(decision)) return 'engine';
-        return { record, entrypoint: 'access/decide', provenance, check: (value, known) => checkDecideInput(value, event, before, known), compare: (answer) => compareDecision(decision, answer as Decision) };
+        return { record, entrypoint: 'access/decide', provenance, check: (value, known) => checkDecideInput(value, event, before, known, recountOf(event, before, firstSeq)), compare: (answer) => compareDecision(decision, answer as Decision) };
       }
       if (event.type === 'lease.redecided') {
         const { redecision, provenance } = event.body;
         return {
           record, entrypoint: 'access/redecide', provenance, check: (value, known) => checkRedecideInput(value, before, known),
           compare: (answer) => (canonicalText(answer) === canonicalText(redecision) ? null : `policy says ${effectOf(answer)} of the lease where ${redecision.effect} is recorded`),
+        };
+      }
+      if (event.type === 'approval.judged') {
+        const { acceptance, approver, provenance } = event.body;
+        return {
+          record, entrypoint: 'workflow/accept', provenance, check: (value, known) => checkAcceptInput(value, approver, before, known),
+          compare: (answer) => (canonicalText(answer) === canonicalText(acceptance) ? null : `policy says ${effectOf(answer)} of the approval where ${acceptance.effect} is recorded`),
         };
       }
       if (event.type !== 'entitlement.verified') return 'outOfPlace';
@@ -241,7 +259,10 @@ export function openReplay(trust: Trust, replayer: Replayer): Replay {
 
   const take = async (stored: LedgerRecord, readObject: ReadObject): Promise<void> => {
     const record = upcast(stored);
-    if (record.type === 'change.adopted') unreplayed.add('adopted');
+    if (record.type === 'change.adopted') {
+      unreplayed.add('adopted');
+      counted?.giveUp();
+    }
     await note(record, readObject);
     const question = questionOf(record);
     if (question === null) return;
@@ -252,8 +273,9 @@ export function openReplay(trust: Trust, replayer: Replayer): Replay {
   };
 
   return {
-    followed(event, before) {
-      next = { event, before };
+    followed(event, before, firstSeq) {
+      next = { event, before, firstSeq };
+      counted?.take(event, before, firstSeq);
     },
     async record(record, readObject) {
       try {
@@ -267,7 +289,7 @@ export function openReplay(trust: Trust, replayer: Replayer): Replay {
     },
     async finish() {
       await closePolicy();
-      return { decisions, same, engineDenied, differing, kept: [...kept].sort((a, b) => a.seq - b.seq), unreplayed: unreplayed.finish() };
+      return { decisions, same, engineDenied, differing, counted: counted?.isWhole === true, kept: [...kept].sort((a, b) => a.seq - b.seq), unreplayed: unreplayed.finish() };
     },
     close: closePolicy,
   };

@@ -76,6 +76,8 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
       return `This log carries the change on, which log ${event.body.log} had begun or carried on: what is told before has its numbers there. Nothing is gained by it any more.`;
     case 'policy.decided':
       return decided(event.body);
+    case 'approval.judged':
+      return `Policy was asked whether ${event.body.approver} may approve the plan, and ${event.body.acceptance.effect === 'accept' ? 'accepts' : 'refuses'} it: ${reasons(event.body.acceptance.reasons)}.`;
     case 'approval.recorded':
     case 'approval.rejected': {
       const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);

@@ -9,7 +9,7 @@ import { openPopulation, type Population, type PopulationRow } from './populatio
 import { uncheckedFor } from './erased.ts';
 import { withErasedList, type ErasedOnRecord } from './erased-list.ts';
 import { openReplay, type Replay, type Replayer, type ReplayFindings } from './replay.ts';
-import { replayVerdict, UNPROVEN_BY_REPLAY, whyNoReplay } from './replay-verdict.ts';
+import { replayVerdict, unprovenByReplay, whyNoReplay } from './replay-verdict.ts';
 import { KEPT_MAX, openWorkflow, type WorkflowFindings, type WorkflowOptions } from './workflow.ts';
 import type { Violation, ViolationCode } from './violation.ts';
 
@@ -63,12 +63,12 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
     seen.erased = [];
     const population = (seen.population = options.listChanges === true ? openPopulation() : null);
     if (trust === null || !wholeFolder) return notReplayed(withoutTrust(trust === null ? 'no trust was given' : 'no trust folder'), noReplay!);
-    const replay = noReplay !== null || replayer === undefined ? null : openReplay(trust, replayer);
+    const replay = noReplay !== null || replayer === undefined ? null : openReplay(trust, replayer, true);
     if (replay !== null) replays.push(replay);
     const workflow = workflowRules(
       {
         trust, origin, proven: options.ahead?.proven ?? null, ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }), ...(options.asOfMs === undefined ? {} : { asOfMs: options.asOfMs }),
-        ...(population === null ? {} : { onChange: population.follow }), ...(replay === null ? {} : { followed: (event, before) => replay.followed(event, before) }),
+        ...(population === null ? {} : { onChange: population.follow }), ...(replay === null ? {} : { followed: (event, before, firstSeq) => replay.followed(event, before, firstSeq) }),
       },
       (found) => {
         seen.findings = found;
@@ -82,7 +82,7 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
   const { findings, replay, erased } = seen;
   const population = findings === null ? null : (seen.population?.rows() ?? null);
   const against = options.old === undefined || findings === null || trust === null ? null : await againstOld(options.old, findings, trust);
-  const unproven = replay === null || replay.same === 0 ? [] : [UNPROVEN_BY_REPLAY];
+  const unproven = replay === null || replay.same === 0 ? [] : [unprovenByReplay(replay)];
   if (against === null || findings === null) return { ...withUnproven(verification, findings, trust, null, unproven), workflow: findings, population, replay, erased };
   const found: WorkflowFindings = withFaults(findings, against);
   const judged = { ...verification, verdicts: verification.verdicts.map((verdict) => (verdict.name === 'WORKFLOW' ? workflowVerdict(found, against) : verdict)) };

@@ -15,6 +15,7 @@ import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime, personIdSchema } from '../protocol/values.ts';
 import { carriedBy } from './adoption.ts';
 import { isClosed, remember, slimmed, type Audited } from './audited.ts';
+import { openAcceptances, type Acceptances } from './check-acceptance.ts';
 import { checkActorOf } from './check-actor.ts';
 import { openAdoption, type Adoption, type AdoptionFindings } from './check-adoption.ts';
 import { requirementAfter } from './check-decision.ts';
@@ -55,8 +56,8 @@ export interface WorkflowOptions {
   readonly onChange?: (after: Audited, event: ChangeEvent) => void;
   /** Only some of the ledger's changes are given, each whole. */
   readonly isPartial?: boolean;
-  /** Told of every event of this log, and of its change before it, while its record is taken. */
-  readonly followed?: (event: ChangeEvent, before: ChangeState | null) => void;
+  /** Told of every event of this log, of its change before it, and where the first record of that is, while its record is taken. */
+  readonly followed?: (event: ChangeEvent, before: ChangeState | null, firstSeq: number | null) => void;
 }
 
 export interface WorkflowFindings {
@@ -90,9 +91,10 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const logId = logIdOf(origin);
   const proven = checkedOnce(elsewhere);
   const open = new Map<string, Audited>();
+  const acceptances = openAcceptances();
   const surroundings: Surroundings = {
     believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [], proven }, locks: openLocks(trust), cases: openCases(open), extensions: openExtensions(open),
-    targets: openTargets(), graceMs,
+    targets: openTargets(), acceptances, graceMs,
   };
   const { believed, cases, extensions, locks, targets } = surroundings;
   const adoption = openAdoption(trust, origin, isPartial);
@@ -119,7 +121,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
    */
   const follow = (event: ChangeEvent, record: LedgerRecord, recordedBy = logId, seq = event.seq): void => {
     const before = open.get(event.changeId) ?? null;
-    if (recordedBy === logId) followed?.(event, before?.state ?? null);
+    if (recordedBy === logId) followed?.(event, before?.state ?? null, before?.seqs.values().next().value ?? null);
     const report = (found: Fault): void => reportAt(recordedBy === logId ? found : { ...found, message: `record ${event.seq} of log ${recordedBy}: ${found.message}` }, seq, event.changeId);
     if (event.attached?.prose === 'another') report(NOT_DISCLOSED);
     if (event.attached?.prose === 'gone') erasedDisclosures += 1;
@@ -138,7 +140,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     const misplaced = outOfOrder(before?.state ?? null, event) ?? checkActorOf(event, before, recordedBy) ?? (event.type === 'change.requested' && before === null ? cases.checkChild(event) : null);
     if (before === null && event.type !== 'change.requested') return report(misplaced!);
     const theirs = believedOf(event.changeId);
-    const checked = before === null ? NOTHING_CHECKED : checkEvent(theirs === believed ? surroundings : { ...surroundings, believed: theirs }, before, event, record);
+    const checked = before === null ? NOTHING_CHECKED : checkEvent(theirs === believed ? surroundings : { ...surroundings, believed: theirs, acceptances: NO_SAY }, before, event, record);
     if (misplaced !== null) report(misplaced);
     if (checked.fault !== null && checked.fault.code !== misplaced?.code) report(checked.fault);
     if (checked.latenessMs !== null) counting.ended(checked.latenessMs);
@@ -193,7 +195,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const takeSystemRecord = (record: LedgerRecord, disclosed: Revealed | null): void => {
     if (disclosed?.prose === 'another') reportAt(NOT_DISCLOSED, record.seq, null);
     if (disclosed?.prose === 'gone') erasedDisclosures += 1;
-    const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { locks, reconciliations, adoption });
+    const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { acceptances, locks, reconciliations, adoption });
     if (found !== null) reportAt(found, record.seq, null);
   };
   const take = (record: LedgerRecord, readObject: ReadObject): Promise<void> | void => guarded(record, () => {
@@ -262,13 +264,17 @@ function placeOf({ state }: Audited): number {
   return state.adoptedFrom === null ? state.act!.seq : state.lastSeq;
 }
 
+/** Which bundle was in force in an earlier log is not carried over with its changes. */
+const NO_SAY = { isDue: () => false };
+
 interface Rest {
+  readonly acceptances: Acceptances;
   readonly locks: Locks;
   readonly reconciliations: Reconciliations;
   readonly adoption: Adoption;
 }
 
-function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { locks, reconciliations, adoption }: Rest): Fault | null {
+function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { acceptances, locks, reconciliations, adoption }: Rest): Fault | null {
   if (!Object.hasOwn(systemRecordBodies, stored.type)) return fault('malformed-record', `${stored.type} is not a type of record`);
   const record = upcast(stored);
   const malformed = fault('malformed-record', `the body is not that of a ${record.type} record`);
@@ -289,13 +295,15 @@ function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly
       return adoption.begin(record) ?? bySidecar();
     case 'erasure':
       return personIdSchema.safeParse(record.actor).success ? null : fault('wrong-actor', `an erasure by ${record.actor}: a person answers for what is forgotten`);
+    case 'bundle.activated':
+      acceptances.activated(systemRecordBodies['bundle.activated'].parse(record.body).listing);
+      return bySidecar();
     case 'ledger.recovered':
     case 'ledger.restored':
     case 'ledger.heads':
     case 'outbox.refilled':
     case 'messages.refused':
     case 'facts.loaded':
-    case 'bundle.activated':
     case 'redecision.completed':
     case 'redecision.failed':
     case 'witness.anchored':

@@ -1,7 +1,7 @@
 /** What each entrypoint owes. Anything else that policy says is a fault, not a decision. */
 import { isDeepStrictEqual } from 'node:util';
 import type { z } from 'zod';
-import { decisionSchema, redecisionSchema, verificationSchema, type Decision, type Redecision, type Verification } from '../protocol/decision.ts';
+import { acceptanceSchema, decisionSchema, redecisionSchema, verificationSchema, type Acceptance, type Decision, type Redecision, type Verification } from '../protocol/decision.ts';
 import { EngineFault } from './fault.ts';
 import { proposalSchema, scheduleSchema, type ChangeInput, type Proposal, type Schedule } from './policy-input.ts';
 
@@ -38,6 +38,11 @@ export function asProposal(value: unknown): Proposal {
 /** @throws EngineFault `malformed-result` */
 export function asRedecision(value: unknown): Redecision {
   return parse(redecisionSchema, value);
+}
+
+/** @throws EngineFault `malformed-result` */
+export function asAcceptance(value: unknown): Acceptance {
+  return parse(acceptanceSchema, value);
 }
 
 function parse<T>(schema: z.ZodType<T>, value: unknown): T {

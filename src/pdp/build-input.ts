@@ -2,7 +2,7 @@
 import { leaseSecondsOf, systemOf } from '../change/derive.ts';
 import type { RecentChanges } from '../change/recent.ts';
 import { isRunning } from '../change/extension.ts';
-import { stepOf, type ChangeState, type Extension } from '../change/state.ts';
+import { approvedBy, stepOf, type ChangeState, type Extension } from '../change/state.ts';
 import { freezes, HORIZON_MS, occurrences } from '../facts/calendar.ts';
 import { entitlementKey } from '../facts/check.ts';
 import { exceptionsOf } from '../facts/exceptions.ts';
@@ -11,7 +11,7 @@ import type { Catalogue, Directory, InventoryFact } from '../facts/schemas.ts';
 import { planDigest, type Plan, type TargetState } from '../protocol/plan.ts';
 import { callerOf, entitlementsOf, isEmergency, purposeOf, windowOf, type RecordedRequest } from '../protocol/request.ts';
 import { durationSeconds, parseTime, type Entitlement } from '../protocol/values.ts';
-import type { ChangeInput, ReconcileInput, VerificationInput } from './policy-input.ts';
+import type { AcceptInput, ChangeInput, ReconcileInput, VerificationInput } from './policy-input.ts';
 
 /** The part of a change's state that policy is told. */
 export interface ChangeAsked {
@@ -46,6 +46,8 @@ export interface ChangeQuestion {
   readonly extended: ChangeState | null;
   /** What was asked for before it; left out of questions that are older than the counts. */
   readonly recent?: RecentChanges;
+  /** People beside those whom the change itself names. */
+  readonly named?: readonly string[];
 }
 
 const LOCKS_MAX = 64;
@@ -88,7 +90,7 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
     facts: {
       nhi,
       catalogue: cataloguePart(facts, request, before?.held ?? []),
-      directory: directoryPart(facts, [...state.requester, ...owners, request.subject, ...(parent?.requester ?? [])]),
+      directory: directoryPart(facts, [...state.requester, ...owners, request.subject, ...(parent?.requester ?? []), ...(question.named ?? [])]),
       connectors: [...question.connectors].sort(),
       ageMs: nowMs - facts.loadedAtMs,
       calendar: calendarPart(question, nhi),
@@ -102,6 +104,14 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
 export function buildLeaseInput(state: ChangeState, now: Pick<ChangeQuestion, 'nowMs' | 'facts' | 'connectors' | 'locks'>): ChangeInput {
   const { plan, before } = state;
   return buildChangeInput({ ...now, phase: 'lease', state, plan, step: null, before, account: plan?.steps[0]?.account ?? null, parent: null, extended: null });
+}
+
+/** The input of `workflow/accept` about an approval of the change's plan by `approver`. */
+export function buildAcceptInput(state: ChangeState, approver: string, now: Pick<ChangeQuestion, 'nowMs' | 'facts' | 'connectors' | 'locks' | 'extended'>): AcceptInput {
+  const { plan, before } = state;
+  const approved = [...approvedBy(state, now.nowMs)].sort();
+  const asked = buildChangeInput({ ...now, phase: 'request', state, plan, step: null, before, account: plan?.steps[0]?.account ?? null, parent: null, named: [approver, ...approved] });
+  return { ...asked, phase: 'approval', approval: { approver, approved } };
 }
 
 /** The first authorisation has fixed the end; before it, the end is as it would be now. */

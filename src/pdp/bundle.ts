@@ -15,10 +15,10 @@ import { digestSchema } from '../protocol/values.ts';
 import type { PolicyImage } from './evaluator.ts';
 import { EngineFault } from './fault.ts';
 
-export const ENTRYPOINTS = ['access/decide', 'access/reconcile', 'access/redecide', 'access/schedule', 'access/verify'] as const;
+export const ENTRYPOINTS = ['access/decide', 'access/reconcile', 'access/redecide', 'access/schedule', 'access/verify', 'workflow/accept'] as const;
 export type Entrypoint = (typeof ENTRYPOINTS)[number];
-/** Without the first nothing is proposed, without the second no lease is decided on again; all else is as it was. */
-const OPTIONAL: ReadonlySet<Entrypoint> = new Set(['access/reconcile', 'access/redecide'] as const);
+/** Without the first nothing is proposed, without the second no lease is decided on again, without the third no approval is asked about; all else is as it was. */
+const OPTIONAL: ReadonlySet<Entrypoint> = new Set(['access/reconcile', 'access/redecide', 'workflow/accept'] as const);
 /** The signature, which is no part of what it is over. */
 export const SIGNATURE_FILE = 'bundle.sig.json';
 /** Of each file: the ledger keeps it as one object. */

@@ -1,11 +1,11 @@
 /** What policy owes and is owed: of each entrypoint the form of its question and of its answer, from which every written copy of them is made. */
 import { z } from 'zod';
-import { decisionSchema, redecisionSchema, verificationSchema } from '../protocol/decision.ts';
+import { acceptanceSchema, decisionSchema, redecisionSchema, verificationSchema } from '../protocol/decision.ts';
 import type { Entrypoint } from './bundle.ts';
-import { changeInputSchema, proposalSchema, reconcileInputSchema, scheduleSchema, verificationInputSchema } from './policy-input.ts';
+import { acceptInputSchema, changeInputSchema, proposalSchema, reconcileInputSchema, scheduleSchema, verificationInputSchema } from './policy-input.ts';
 
 /** The questions, by the name that METADATA calls them by (`schemas: [{input: schema.decide}]`). */
-export const INPUTS = { decide: changeInputSchema, verify: verificationInputSchema, reconcile: reconcileInputSchema } as const satisfies Record<string, z.ZodType>;
+export const INPUTS = { decide: changeInputSchema, accept: acceptInputSchema, verify: verificationInputSchema, reconcile: reconcileInputSchema } as const satisfies Record<string, z.ZodType>;
 export type InputName = keyof typeof INPUTS;
 
 export interface Contract {
@@ -21,6 +21,7 @@ export const CONTRACTS: Readonly<Record<Entrypoint, Contract>> = {
   'access/schedule': { input: 'decide', result: scheduleSchema, resultName: 'schedule' },
   'access/redecide': { input: 'decide', result: redecisionSchema, resultName: 'redecision' },
   'access/reconcile': { input: 'reconcile', result: proposalSchema, resultName: 'proposal' },
+  'workflow/accept': { input: 'accept', result: acceptanceSchema, resultName: 'acceptance' },
 };
 
 /** `policy/schemas/<name>.json`, as `opa check --schema` reads it: whole, so that each stands alone. */

@@ -1,12 +1,12 @@
 /** The policy decision point (NIST SP 800-162): questions in, validated answers out, or an {@link EngineFault}, which decides nothing. */
 import type { Verifier } from '../../ledger/index.ts';
-import type { Decision, Redecision, Verification } from '../protocol/decision.ts';
+import type { Acceptance, Decision, Redecision, Verification } from '../protocol/decision.ts';
 import { bundleSigner } from '../protocol/policy-bundle.ts';
-import { asDecision, asProposal, asRedecision, asSchedule, asVerification } from './answers.ts';
+import { asAcceptance, asDecision, asProposal, asRedecision, asSchedule, asVerification } from './answers.ts';
 import { readBundle, type Bundle, type BundleEvidence, type Entrypoint } from './bundle.ts';
 import { createEvaluator } from './evaluator.ts';
 import { EngineFault } from './fault.ts';
-import { INPUT_BYTES_MAX, type ChangeInput, type Proposal, type ReconcileInput, type Schedule, type VerificationInput } from './policy-input.ts';
+import { INPUT_BYTES_MAX, type AcceptInput, type ChangeInput, type Proposal, type ReconcileInput, type Schedule, type VerificationInput } from './policy-input.ts';
 import { Pool, type PoolLimits } from './pool.ts';
 
 export { EngineFault, type EngineFaultCode } from './fault.ts';
@@ -29,6 +29,8 @@ export interface Pdp {
   reconcile(input: ReconcileInput): Promise<Proposal>;
   /** Would what runs under this lease be given again? The question of `decide` in phase `lease`. */
   redecide(input: ChangeInput): Promise<Redecision>;
+  /** May this person approve this plan? */
+  accept(input: AcceptInput): Promise<Acceptance>;
   close(): Promise<void>;
 }
 
@@ -89,7 +91,7 @@ export function inlinePdp(bundle: Bundle, options: { readonly inputBytesMax?: nu
 /** The PDP of a sidecar that has no policy: every question is a fault, so nothing is gained. */
 export function absentPdp(reason = 'no policy bundle is loaded'): Pdp {
   const none = (): Promise<never> => Promise.reject(new EngineFault('no-policy', reason));
-  return { bundle: null, decide: none, schedule: none, verify: none, reconcile: none, redecide: none, close: () => Promise.resolve() };
+  return { bundle: null, decide: none, schedule: none, verify: none, reconcile: none, redecide: none, accept: none, close: () => Promise.resolve() };
 }
 
 function answering(
@@ -113,6 +115,7 @@ function answering(
     verify: async (input) => asVerification(await ask('access/verify', input)),
     reconcile: async (input) => asProposal(await ask('access/reconcile', input)),
     redecide: async (input) => asRedecision(await ask('access/redecide', input)),
+    accept: async (input) => asAcceptance(await ask('workflow/accept', input)),
     close,
   };
 }

@@ -2,7 +2,7 @@
 import type { Pdp } from './engine.ts';
 
 export interface LivePdp extends Pdp {
-  /** From here on `next` answers. What is being asked is answered by what it was put to, which is closed after the last answer. */
+  /** From here on `next` answers. What is being asked is answered by what it was put to, which is closed after the last answer; or by `close`, which resolves once all of them are. */
   replace(next: Pdp): void;
 }
 
@@ -13,6 +13,8 @@ export function isLive(pdp: Pdp): pdp is LivePdp {
 /** @param failed told when one that was replaced could not be closed in order */
 export function livePdp(first: Pdp, failed: (error: unknown) => void): LivePdp {
   let current = { pdp: first, asked: 0 };
+  /** Those that were replaced and are asked still. */
+  const leaving = new Set<typeof current>();
   let closing: Promise<void> = Promise.resolve();
   const ask = async <T>(question: (pdp: Pdp) => Promise<T>): Promise<T> => {
     const one = current;
@@ -21,11 +23,12 @@ export function livePdp(first: Pdp, failed: (error: unknown) => void): LivePdp {
       return await question(one.pdp);
     } finally {
       one.asked -= 1;
-      if (one !== current && one.asked === 0) retire(one.pdp);
+      if (one.asked === 0 && leaving.has(one)) retire(one);
     }
   };
-  const retire = (pdp: Pdp): void => {
-    const closed = pdp.close().catch(failed);
+  const retire = (one: typeof current): void => {
+    leaving.delete(one);
+    const closed = one.pdp.close().catch(failed);
     closing = closing.then(() => closed);
   };
   return {
@@ -43,12 +46,15 @@ export function livePdp(first: Pdp, failed: (error: unknown) => void): LivePdp {
     verify: (input) => ask((pdp) => pdp.verify(input)),
     reconcile: (input) => ask((pdp) => pdp.reconcile(input)),
     redecide: (input) => ask((pdp) => pdp.redecide(input)),
+    accept: (input) => ask((pdp) => pdp.accept(input)),
     replace(next) {
       const before = current;
       current = { pdp: next, asked: 0 };
-      if (before.asked === 0) retire(before.pdp);
+      if (before.asked === 0) retire(before);
+      else leaving.add(before);
     },
     async close() {
+      for (const one of leaving) retire(one);
       await current.pdp.close();
       await closing;
     },

@@ -8,7 +8,7 @@ import { inventoryFactSchema, catalogueSchema, directorySchema } from '../facts/
 import { controlSchema, reasonSchema, requirementSchema } from '../protocol/decision.ts';
 import { stepActionSchema } from '../protocol/plan.ts';
 import { calendarIdSchema } from '../protocol/request.ts';
-import { entitlementSchema, plainTextSchema, principalSchema, subjectSchema } from '../protocol/values.ts';
+import { entitlementSchema, personIdSchema, plainTextSchema, principalSchema, subjectSchema } from '../protocol/values.ts';
 
 /** UTF-8 bytes of JSON. Above this, a question is not asked. */
 export const INPUT_BYTES_MAX = 1_048_576;
@@ -112,6 +112,18 @@ export const changeInputSchema = z.strictObject({
   }),
 });
 export type ChangeInput = z.infer<typeof changeInputSchema>;
+
+/** Entrypoint `workflow/accept`: may this person approve this plan? The question of the change as it waits for approvals, and who approves. */
+export const acceptInputSchema = changeInputSchema.extend({
+  phase: z.literal('approval'),
+  approval: z.strictObject({
+    /** Whoever is about to approve: asked for it, and not who asked for the change. */
+    approver: personIdSchema,
+    /** Who has approved this very plan already, and counts now. */
+    approved: z.array(personIdSchema),
+  }),
+});
+export type AcceptInput = z.infer<typeof acceptInputSchema>;
 
 /** `touched`: attributes in the connector's own words, such as `canLogin`. */
 const seenState = z.strictObject({ exists: z.boolean(), held: z.array(plainTextSchema(256)), touched: z.record(z.string(), z.json()) });

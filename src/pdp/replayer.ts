@@ -1,6 +1,6 @@
 /** Runs recorded policy again: in threads that are killed at a deadline, with the memory and the answers of the engine that ran it first. */
 import type { ReplayAnswer, ReplayBundle, ReplayEntrypoint, Replayer } from '../evidence/replay.ts';
-import { asDecision, asProposal, asRedecision, asVerification } from './answers.ts';
+import { asAcceptance, asDecision, asProposal, asRedecision, asVerification } from './answers.ts';
 import { imageOf } from './bundle.ts';
 import { EngineFault, type EngineFaultCode } from './fault.ts';
 import { Pool } from './pool.ts';
@@ -9,7 +9,7 @@ import { Pool } from './pool.ts';
 const DEADLINE_MS = 5_000;
 const LOAD_DEADLINE_MS = 15_000;
 
-const SHAPES: Readonly<Record<ReplayEntrypoint, (value: unknown) => unknown>> = { 'access/decide': asDecision, 'access/verify': asVerification, 'access/reconcile': asProposal, 'access/redecide': asRedecision };
+const SHAPES: Readonly<Record<ReplayEntrypoint, (value: unknown) => unknown>> = { 'access/decide': asDecision, 'access/verify': asVerification, 'access/reconcile': asProposal, 'access/redecide': asRedecision, 'workflow/accept': asAcceptance };
 /** Faults that say how this machine fared, and nothing of the policy. */
 const STOPPED: ReadonlySet<EngineFaultCode> = new Set(['timed-out', 'crashed', 'overloaded', 'closed']);
 

@@ -110,6 +110,14 @@ export const redecisionSchema = z.strictObject({
 });
 export type Redecision = z.infer<typeof redecisionSchema>;
 
+/** Whether a person's approval of a plan is taken, on the facts of the moment at which it comes. */
+export const acceptanceSchema = z.strictObject({
+  effect: z.enum(['accept', 'refuse']),
+  reasons: z.array(reasonSchema).min(1).max(64),
+  controls: z.array(controlSchema).max(128),
+});
+export type Acceptance = z.infer<typeof acceptanceSchema>;
+
 /** Which bundle, input and facts an answer came from: enough to ask again and get the same. */
 export const provenanceSchema = z.strictObject({
   bundle: digestSchema.nullable(),

@@ -44,10 +44,15 @@ export function noSuchChange(): Problem {
 }
 
 /** The value of an answer. @throws Problem with the answer's code */
+const RETRY_AFTER: Readonly<Record<string, string>> = { 'too-many-open': '60', 'approval-not-judged': '5' };
+
 export function unwrap<T>(answer: Answer<T>): T {
   if (answer.ok) return answer.value;
   if (answer.code === 'no-such-change') throw noSuchChange();
-  throw new Problem(answer.code, answer.message, answer.code === 'too-many-open' ? { headers: { 'retry-after': '60' } } : {});
+  throw new Problem(answer.code, answer.message, {
+    ...(answer.reasons === undefined ? {} : { reasons: answer.reasons }),
+    ...(Object.hasOwn(RETRY_AFTER, answer.code) ? { headers: { 'retry-after': RETRY_AFTER[answer.code]! } } : {}),
+  });
 }
 
 /** The change, if `by` may see it. @throws Problem `no-such-change` */

@@ -4,6 +4,7 @@
  * A code is part of the surface: it is in `docs/surface.md` and never changes its meaning.
  */
 import type { Answer } from '../engine/engine.ts';
+import type { Decision } from '../protocol/decision.ts';
 
 interface ErrorEntry {
   readonly status: number;
@@ -21,6 +22,7 @@ export const ERRORS = {
   'self-approval': { status: 403, title: 'Who asked cannot approve' },
   'not-an-approver': { status: 403, title: 'Not one of those who are asked' },
   'proof-too-weak': { status: 403, title: 'A stronger proof of the approval is asked for' },
+  'approval-refused': { status: 403, title: 'Policy refuses the approval' },
   'not-requester': { status: 403, title: 'Only who asked may do this' },
   'not-a-consumer': { status: 403, title: 'Only a consumer, who asked, or an owner may confirm' },
   'not-allowed': { status: 403, title: 'Not allowed' },
@@ -61,6 +63,7 @@ export const ERRORS = {
   'unreachable': { status: 503, title: 'The sidecar of that log cannot be reached' },
   'not-cosigned': { status: 503, title: 'No quorum of witnesses has cosigned it yet' },
   'not-copied': { status: 503, title: 'The copy of the ledger does not hold it yet' },
+  'approval-not-judged': { status: 503, title: 'Policy has not answered whether the approval is accepted' },
   'ledger-unwritable': { status: 503, title: 'The ledger cannot be written, so nothing is given' },
 } as const satisfies Record<Extract<Answer, { ok: false }>['code'], ErrorEntry> & Record<string, ErrorEntry>;
 
@@ -78,12 +81,14 @@ export class Problem extends Error {
   readonly code: ErrorCode;
   readonly errors: readonly FieldError[];
   readonly headers: Readonly<Record<string, string>>;
-  constructor(code: ErrorCode, detail: string, more: { errors?: readonly FieldError[]; headers?: Record<string, string>; cause?: unknown } = {}) {
+  readonly reasons: Decision['reasons'];
+  constructor(code: ErrorCode, detail: string, more: { errors?: readonly FieldError[]; reasons?: Decision['reasons']; headers?: Record<string, string>; cause?: unknown } = {}) {
     super(detail, more.cause === undefined ? undefined : { cause: more.cause });
     this.name = 'Problem';
     this.code = code;
     this.errors = more.errors ?? [];
     this.headers = more.headers ?? {};
+    this.reasons = more.reasons ?? [];
   }
 }
 
@@ -93,6 +98,7 @@ export function problemBody(problem: Problem, instance: string): ProblemBody {
   return {
     type: `https://countersign.dev/errors/${problem.code}`, title, status, detail: problem.message, instance, code: problem.code,
     ...(problem.errors.length === 0 ? {} : { errors: problem.errors }),
+    ...(problem.reasons.length === 0 ? {} : { reasons: problem.reasons }),
   };
 }
 
@@ -104,4 +110,6 @@ export interface ProblemBody {
   readonly instance: string;
   readonly code: ErrorCode;
   readonly errors?: readonly FieldError[];
+  /** Policy's, where it is policy that refuses. */
+  readonly reasons?: Decision['reasons'];
 }

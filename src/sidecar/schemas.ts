@@ -6,7 +6,7 @@ import { STATES } from '../change/state.ts';
 import { ERASABLE_KINDS, ERASED_MAX, OBJECT_KINDS } from '../evidence/erasable.ts';
 import { askedSchema } from '../evidence/pack-format.ts';
 import { countsSchema, findingIdSchema } from '../evidence/reconciled.ts';
-import { counterOfferSchema, decisionSchema, proofClassSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
+import { counterOfferSchema, decisionSchema, proofClassSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { PROSE_NAMES } from '../protocol/disclosure.ts';
 import { discoveryIdSchema, foundSchema } from '../protocol/discovery.ts';
 import { stepEnvelopeSchema, reportMessageSchema } from '../protocol/envelope.ts';
@@ -39,6 +39,8 @@ export const problemSchema = z.strictObject({
   instance: z.string(),
   code: z.enum(ERROR_CODES as [(typeof ERROR_CODES)[number], ...(typeof ERROR_CODES)[number][]]),
   errors: z.array(z.strictObject({ pointer: z.string(), detail: z.string() })).optional(),
+  /** Policy's, where it is policy that refuses. */
+  reasons: z.array(reasonSchema).optional(),
 });
 
 /**

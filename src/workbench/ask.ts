@@ -2,7 +2,7 @@
 import type { ReplayEntrypoint } from '../evidence/replay.ts';
 import type { Pdp } from '../pdp/engine.ts';
 import { EngineFault, type EngineFaultCode } from '../pdp/fault.ts';
-import type { ChangeInput, ReconcileInput, VerificationInput } from '../pdp/policy-input.ts';
+import type { AcceptInput, ChangeInput, ReconcileInput, VerificationInput } from '../pdp/policy-input.ts';
 
 export interface Reason {
   readonly code: string;
@@ -17,13 +17,15 @@ const STOPPED: ReadonlySet<EngineFaultCode> = new Set(['timed-out', 'crashed', '
 export const isStopped = (fault: EngineFaultCode): boolean => STOPPED.has(fault);
 
 /** `outcome`: the effect; of a proposal what it proposes, or `nothing`. Rejects for no fault of the policy's. */
-export async function askPolicy(pdp: Pick<Pdp, 'decide' | 'verify' | 'reconcile' | 'redecide'>, entrypoint: ReplayEntrypoint, input: unknown): Promise<PolicyAnswer> {
+export async function askPolicy(pdp: Pick<Pdp, 'decide' | 'verify' | 'reconcile' | 'redecide' | 'accept'>, entrypoint: ReplayEntrypoint, input: unknown): Promise<PolicyAnswer> {
   try {
     if (entrypoint === 'access/reconcile') {
       const proposal = await pdp.reconcile(input as ReconcileInput);
       return { ok: true, outcome: proposal.propose ?? 'nothing', reasons: proposal.reasons, value: proposal };
     }
-    const answer = entrypoint === 'access/verify' ? await pdp.verify(input as VerificationInput) : await pdp[entrypoint === 'access/decide' ? 'decide' : 'redecide'](input as ChangeInput);
+    const answer = entrypoint === 'access/verify' ? await pdp.verify(input as VerificationInput)
+      : entrypoint === 'workflow/accept' ? await pdp.accept(input as AcceptInput)
+      : await pdp[entrypoint === 'access/decide' ? 'decide' : 'redecide'](input as ChangeInput);
     return { ok: true, outcome: answer.effect, reasons: answer.reasons, value: answer };
   } catch (error) {
     if (!(error instanceof EngineFault)) throw error;

@@ -84,6 +84,12 @@ function askedIn(stored: LedgerRecord, requested: { readonly changeId: string | 
     const { provenance, redecision } = parsed.data;
     return { entrypoint: 'access/redecide', provenance, compare: (answer) => differing(answer, redecision) };
   }
+  if (type === 'approval.judged') {
+    const parsed = changeEventBodies['approval.judged'].safeParse(body);
+    if (!parsed.success) return 'malformed';
+    const { acceptance, provenance } = parsed.data;
+    return { entrypoint: 'workflow/accept', provenance, compare: (answer) => differing(answer, acceptance) };
+  }
   if (type !== 'reconcile.proposed') return null;
   const parsed = systemRecordBodies['reconcile.proposed'].safeParse(body);
   if (!parsed.success) return 'malformed';

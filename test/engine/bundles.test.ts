@@ -48,6 +48,33 @@ it('a decision that was asked of the bundle before is asked again, and the bundl
   expect(sidecar.engine.mayNotActivate(before)).toBe('revision 1 is behind 2');
 });
 
+it('closing waits until a bundle that was replaced, and is asked still, is closed as well', async () => {
+  sidecar = await openTestSidecar({});
+  const [answered, shut] = [gate(), gate()];
+  let closed = 0;
+  const before: Pdp = {
+    ...scriptedPdp(() => answerOf('allow')), decide: () => answered.opened.then(() => answerOf('allow')),
+    close: async () => {
+      closed += 1;
+      await shut.opened;
+      answered.open();
+    },
+  };
+  const live = livePdp(before, () => undefined);
+  const asked = live.decide({} as never);
+  live.replace(scriptedPdp(usualPolicy));
+  let isClosed = false;
+  const closing = live.close().then(() => void (isClosed = true));
+  await Promise.resolve();
+  expect(closed).toBe(1);
+  for (let turn = 0; turn < 20; turn += 1) await Promise.resolve();
+  expect(isClosed).toBe(false);
+  shut.open();
+  await closing;
+  await asked;
+  expect(closed).toBe(1);
+});
+
 it('a bundle that comes from no source is told as version 2 told it', async () => {
   sidecar = await openTestSidecar({});
   for await (const { record } of sidecar.log.entries(0)) if (record.type === 'bundle.activated') expect([record.v, Object.keys(record.body).sort()]).toEqual([2, ['bundle', 'listing', 'signature']]);

@@ -31,7 +31,7 @@ afterEach(async () => {
 describe('a policy that answers', () => {
   it.each(POLICIES)('%s', async (_what, crafted, code) => {
     let inForce: Pdp = scriptedPdp(usualPolicy);
-    const pdp: Pdp = { bundle: inForce.bundle, decide: (input) => inForce.decide(input), schedule: (input) => inForce.schedule(input), verify: (input) => inForce.verify(input), reconcile: (input) => inForce.reconcile(input), redecide: (input) => inForce.redecide(input), close: async () => undefined };
+    const pdp: Pdp = { bundle: inForce.bundle, decide: (input) => inForce.decide(input), schedule: (input) => inForce.schedule(input), verify: (input) => inForce.verify(input), reconcile: (input) => inForce.reconcile(input), redecide: (input) => inForce.redecide(input), accept: (input) => inForce.accept(input), close: async () => undefined };
     sidecar = await openTestSidecar({ pdp });
     const { engine } = sidecar;
     const { id: held } = await sidecar.change(SUBJECT, PROVISION);

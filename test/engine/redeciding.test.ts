@@ -135,6 +135,39 @@ const REASON = answerOf('deny').reasons;
 const revoking: Redecision = { effect: 'revoke', reasons: REASON, controls: [] };
 const keeping: Redecision = { effect: 'keep', reasons: REASON, controls: [] };
 
+describe('a lease whose extension was refused', () => {
+  it('runs to its earlier end under an order that no epoch voids, and policy takes it back before that', async () => {
+    let said = keeping;
+    let running: TestSidecar | null = null;
+    const pdp: Pdp = {
+      ...scriptedPdp(() => answerOf('allow')), redecide: async () => said,
+      async verify({ kind }) {
+        // An executor that holds the order until it is due, as the scripted one does not.
+        if (kind === 'extend') running!.executor.acting = false;
+        return { effect: kind === 'extend' ? 'deny' : 'allow', reasons: answerOf('allow').reasons, controls: [] };
+      },
+    };
+    const told = await tell(pdp, async (sidecar) => {
+      running = sidecar;
+      const [id] = await lend(sidecar) as [string];
+      const extension = (await sidecar.send(PREVIEW.subject, 'POST', `/v1/changes/${id}/extend?wait=PT10S`, { duration: 'PT1H', reason: 'longer' })).body as ChangeView;
+      await vi.waitFor(() => expect(sidecar.engine.get(extension.id)?.name).toBe('failed'), { timeout: 10_000, interval: 10 });
+      await vi.waitFor(() => expect(sidecar.executor.orders).toHaveLength(1), { timeout: 10_000, interval: 10 });
+      expect(sidecar.engine.get(id)).toMatchObject({ name: 'revoking', ended: null, revokes: [{ content: { cause: 'compensation' } }] });
+      said = revoking;
+      knowing(sidecar, touched);
+      expect((await passed(sidecar, 1)).body).toMatchObject({ leases: 1, revokes: 1 });
+      expect(sidecar.engine.get(id)?.revokes.map(({ content }) => content.cause)).toEqual(['compensation', 'early']);
+      sidecar.executor.acting = true;
+      sidecar.executor.connect();
+      await gone(sidecar, id);
+      // What is ordered back by now is not asked about again.
+      expect(sidecar.engine.heldRevokes()?.leases).toBe(0);
+    }, { redecision: REDECISION });
+    expect(verdictOf(await told.verify({ replayer: null }), 'WORKFLOW')).toMatchObject({ status: 'holds' });
+  });
+});
+
 describe('where policy gives no answer', () => {
   it('about one lease, no other is taken back, there is one finding for all, and it is over once policy answers', async () => {
     let faulty = false;
@@ -165,6 +198,24 @@ describe('where policy gives no answer', () => {
       await passed(sidecar, 1);
       expect(await records(sidecar, 'redecision.failed')).toHaveLength(1);
       expect(sidecar.engine.heldRevokes()?.failed).toBeNull();
+    }, { pdp });
+  });
+
+  it('nothing is said to be missing any more once a bundle is in force that has no such question', async () => {
+    let evidence: Pdp['evidence'];
+    const usual = await usualPdp();
+    const pdp: Pdp = {
+      ...saying(() => Promise.reject(new EngineFault('timed-out', 'as the test says'))),
+      get evidence() {
+        return evidence;
+      },
+    };
+    await opened(async (sidecar) => {
+      await lend(sidecar);
+      knowing(sidecar, touched);
+      await vi.waitFor(() => expect(sidecar.engine.heldRevokes()?.failed).toMatchObject({ code: 'timed-out' }), { timeout: 10_000, interval: 10 });
+      evidence = { ...usual.evidence!, listing: { ...usual.evidence!.listing, entrypoints: ['access/decide'] } };
+      await vi.waitFor(() => expect(sidecar.engine.heldRevokes()?.failed).toBeNull(), { timeout: 10_000, interval: 10 });
     }, { pdp });
   });
 });

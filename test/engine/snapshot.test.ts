@@ -61,6 +61,20 @@ async function foldUntil(size: number, fold = new Fold(log, { atRestMax: 2 })): 
 }
 
 describe('a snapshot and the records after it', () => {
+  it('has what is counted of late in pieces, however much of one there is, and comes to the same', async () => {
+    const counted = (count: number, seq = 0): { seq: number; atMs: number; makes: boolean }[] => Array.from({ length: count }, (_, n) => ({ seq: seq + n, atMs: START_MS, makes: n % 2 === 0 }));
+    const recent = new Map([['requester a', counted(4_095)], ['requester b', counted(5_000, 10)], ['subject c', counted(1)]]);
+    const at = place();
+    await writeSnapshot(at, log, records.length, { ...(await foldUntil(records.length)).capture(), recent, live: [] }, 0);
+    const bytes = at.files.get('state/snapshot.0')!;
+    const { parts } = JSON.parse(bytes.subarray(4, 4 + bytes.readUInt32BE(0)).toString('utf8')) as { parts: number[] };
+    expect(parts).toHaveLength(4);
+    const found = await readSnapshot(at, log, undefined);
+    expect(found!.captured.recent).toEqual(recent);
+    expect([...found!.captured.recent.keys()]).toEqual([...recent.keys()]);
+    expect(found!.captured).not.toHaveProperty('recentParts');
+  });
+
   it('come to what the whole ledger comes to, wherever it was taken', async () => {
     const whole = inOrder((await foldUntil(records.length)).capture());
     for (let cut = 1; cut <= records.length; cut += 1) {

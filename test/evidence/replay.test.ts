@@ -49,17 +49,17 @@ const excess = async (sidecar: TestSidecar): Promise<void> => {
 describe('decisions of the shipped policy', () => {
   it('come out the same, and REPLAY stands between TIME and NOT PROVEN', async () => {
     const verification = await (await tell(await usualPdp())).verify();
-    expect(verdictOf(verification, 'REPLAY')).toEqual({ name: 'REPLAY', status: 'holds', message: '8 decisions came out the same' });
+    expect(verdictOf(verification, 'REPLAY')).toEqual({ name: 'REPLAY', status: 'holds', message: '9 decisions came out the same' });
     expect(verification.verdicts.map(({ name }) => name).slice(-3)).toEqual(['TIME', 'REPLAY', 'NOT PROVEN']);
-    expect(verification.replay).toMatchObject({ decisions: 8, same: 8, differing: 0, engineDenied: 0, unreplayed: [] });
-    expect(verification.notProven.join('; ')).toMatch(/what policy was told of the time, .*connectors, .*calendars, locks, an extended lease, how often was asked before and whether an offboarding was at work/);
+    expect(verification.replay).toMatchObject({ decisions: 9, same: 9, differing: 0, engineDenied: 0, unreplayed: [] });
+    expect(verification.notProven.join('; ')).toMatch(/what policy was told of the time, .*connectors, .*calendars, locks, an extended lease and whether an offboarding was at work/);
   });
 
   it('are replayed across a restart, and the bundle is in evidence once', async () => {
     const first = await tell(await usualPdp());
     const again = await tell(await usualPdp(), preview, { after: first.sidecar });
     const verification = await again.verify();
-    expect(verdictOf(verification, 'REPLAY')).toMatchObject({ status: 'holds', message: '11 decisions came out the same' });
+    expect(verdictOf(verification, 'REPLAY')).toMatchObject({ status: 'holds', message: '12 decisions came out the same' });
     const log = await again.open();
     const activations = [];
     for await (const { record } of log.entries(0)) if (record.type === 'bundle.activated') activations.push(record);
@@ -99,6 +99,19 @@ describe('a sidecar that lies', () => {
       },
     }));
     expectOnlyReplay(await (await tell(pdp, excess)).verify(), /^record \d+: policy says deny where needsApproval is recorded, in chg_\w+, and 1 more$/);
+  });
+
+  it('that tells policy of fewer changes than there were is caught by the records', { timeout: 60_000 }, async () => {
+    const told = await tell(await usualPdp());
+    const ofExcess = (body: JsonObject): boolean => JSON.stringify(body['decision']).includes('exceeds-purpose') && body['planDigest'] !== null;
+    for (const [recent, message] of [
+      [{ subject: { hour: 0, day: 0 } }, /^record \d+: policy was told of 0 as recent\.subject\.hour, where the records have 1, in chg_/],
+      [{ requester: { hour: 1, day: 0 } }, /policy was told of 0 as recent\.requester\.day, where the records have 1/],
+      [{ newCredentials: { day: 1 } }, /policy was told of 1 as recent\.newCredentials\.day, where the records have 0/],
+    ] as const) {
+      const lied = await told.rewritten(askedOtherwise('policy.decided', (input: ChangeInput) => ({ ...input, recent: { ...input.recent, ...recent } }), ofExcess));
+      expectOnlyReplay(await lied.verify(), message);
+    }
   });
 
   it('that asks fewer people than policy does is caught', async () => {

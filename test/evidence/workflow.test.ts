@@ -74,6 +74,7 @@ const CASES: readonly Case[] = [
   { title: 'a rejection recorded as an approval', code: 'approval-mismatch', change: editing('approval.recorded', (event) => restated(event, { verdict: 'reject' })) },
   { title: 'an approval of an earlier revision', code: 'approval-mismatch', change: upTo('approval.recorded', 0, editing('approval.recorded', (event) => restated(event, { revision: 7 }))) },
   { title: 'an approval after its time', code: 'approval-expired', change: upTo('approval.recorded', 0, editing('approval.recorded', (event) => restated(event, { expiresAt: formatTime(START_MS) }))) },
+  { title: 'an approval that is said to rest on an answer of policy’s', code: 'acceptance-mismatch', change: upTo('approval.recorded', 0, editing('approval.recorded', (event) => withBody(event, { acceptance: otherDigest }))) },
   { title: 'an approval by a person in the chain of requesters', code: 'self-approval', beats: () => selfApproved().beats },
   { title: 'an approval by somebody who was not asked', code: 'not-an-approver', change: upTo('approval.recorded', 0, editing('approval.recorded', (event) => restated(event, { approver: 'person:mallory' }))) },
   { title: 'a step that nobody approved', code: 'approvals-insufficient', change: without('approval.recorded'), amongOthers: true },

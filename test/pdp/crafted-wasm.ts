@@ -18,7 +18,7 @@ export interface Crafted {
   readonly abortsOnLoad?: boolean;
 }
 
-const ENTRYPOINTS = '{"access/decide":0,"access/verify":1,"access/schedule":2,"access/reconcile":3,"access/redecide":4}';
+const ENTRYPOINTS = '{"access/decide":0,"access/verify":1,"access/schedule":2,"access/reconcile":3,"access/redecide":4,"workflow/accept":5}';
 
 const text = (value: string): number[] => {
   const bytes = [...Buffer.from(value)];

@@ -87,6 +87,12 @@ describe.each(files.filter(({ entrypoint }) => entrypoint === 'access/decide' ||
   });
 });
 
+const approvals = files.filter(({ entrypoint }) => entrypoint === 'workflow/accept').flatMap(({ cases }) => cases);
+test.each(approvals.filter(({ effect }) => effect === 'refuse').map((one) => [one.title, one] as const))('%s: refused, whatever is left out of the question or of another type', (_title, one) => {
+  const accepted = members(one.input).flatMap((path) => [LEFT_OUT, OTHER_TYPE].map((spoil) => [path.join('.'), ask(policy, 'workflow/accept', spoilt(one.input, path, spoil)).effect as string]));
+  expect(accepted.filter(([, effect]) => effect !== 'refuse')).toEqual([]);
+});
+
 test('a question that lacks something has an answer all the same', () => {
   for (const { entrypoint, cases } of files.filter((file) => file.entrypoint === 'access/schedule' || file.entrypoint === 'access/reconcile')) {
     for (const one of cases) for (const path of members(one.input)) expect(ask(policy, entrypoint, spoilt(one.input, path, LEFT_OUT))).toBeTypeOf('object');
@@ -129,7 +135,7 @@ const EXCEPTABLE = [
 ];
 
 test('of every rule that denies a change it is said whether an exception may be made from it', async () => {
-  const denying = (await readPolicyCodes(ROOT)).filter(({ rule }) => /\.(deny|unexplained)$/.test(rule) && !rule.startsWith('access.verification.'));
+  const denying = (await readPolicyCodes(ROOT)).filter(({ rule }) => /\.(deny|unexplained)$/.test(rule) && !rule.startsWith('access.verification.') && !rule.startsWith('workflow.acceptance.'));
   const untouchable = /^untouchable := \{([^}]+)\}/m.exec(readFileSync(join(ROOT, 'policy', 'access', 'exceptions', 'exceptions.rego'), 'utf8'))![1]!;
   const named = [...untouchable.matchAll(/"([^"]+)"/g)].map((match) => match[1]!);
   expect(denying.filter(({ exceptable }) => exceptable === true).map(({ code }) => code)).toEqual(EXCEPTABLE);

@@ -134,7 +134,7 @@ describe('an extension that comes to nothing', () => {
     sidecar = await openTestSidecar({
       pdp: {
         bundle: `sha256:${'b'.repeat(64)}`, decide: async () => answerOf('allow'), schedule: async () => ({ window: null, reasons: answerOf('allow').reasons }),
-        reconcile: async () => ({ propose: null, reasons: answerOf('allow').reasons, controls: [] }), redecide: async () => ({ effect: 'keep', reasons: answerOf('allow').reasons, controls: [] }),
+        reconcile: async () => ({ propose: null, reasons: answerOf('allow').reasons, controls: [] }), redecide: async () => ({ effect: 'keep', reasons: answerOf('allow').reasons, controls: [] }), accept: async () => ({ effect: 'accept', reasons: answerOf('allow').reasons, controls: [] }),
         verify: async ({ kind }) => ({ effect: kind === 'extend' ? verdict : 'allow', reasons: answerOf('allow').reasons, controls: [] }), close: () => Promise.resolve(),
       },
     });

@@ -230,7 +230,8 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     return {
       ...simBundle, decide: (input) => answers.keep('access/decide', input, async () => escalatedSoon(await answer(() => pdp.decide(input)), escalations)),
       verify: (input) => answers.keep('access/verify', input, () => answer(() => pdp.verify(input))), schedule: (input) => answer(() => pdp.schedule(input)),
-      reconcile: (input) => answers.keep('access/reconcile', input, () => answer(() => pdp.reconcile(input))), redecide: (input) => answers.keep('access/redecide', input, () => answer(() => pdp.redecide(input))), close: async () => undefined,
+      reconcile: (input) => answers.keep('access/reconcile', input, () => answer(() => pdp.reconcile(input))), redecide: (input) => answers.keep('access/redecide', input, () => answer(() => pdp.redecide(input))),
+      accept: (input) => answers.keep('workflow/accept', input, () => answer(() => pdp.accept(input))), close: async () => undefined,
     };
   };
 

@@ -3,7 +3,7 @@ import { canonicalBytes, digestOf, generateSignerKey, nodeDisk, openLog, parseSi
 import { deriveQuery, derivePlan, deriveReadTicket } from '../../src/change/derive.ts';
 import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import { factsOf, type Facts } from '../../src/facts/facts.ts';
-import { NOTHING_RECENT } from '../../src/change/recent.ts';
+import { Recent, type RecentChanges } from '../../src/change/recent.ts';
 import { buildChangeInput } from '../../src/pdp/build-input.ts';
 import { inlinePdp, type Pdp } from '../../src/pdp/engine.ts';
 import type { Bundle } from '../../src/pdp/bundle.ts';
@@ -31,7 +31,7 @@ export function decidedTrust(): ReturnType<typeof trustFiles> {
 const salted = (kind: 'facts' | 'policyInput', value: unknown, n: number): Uint8Array => canonicalBytes({ v: 1, salt: salt(n % 256, n), kind, value });
 
 /** A change asked for, read, planned, and decided by `pdp`: four records. */
-async function decided(request: ChangeRequest, atMs: number, n: number, facts: Facts, factsDigest: string, pdp: Pdp): Promise<DraftWithObjects[]> {
+async function decided(request: ChangeRequest, atMs: number, n: number, facts: Facts, factsDigest: string, pdp: Pdp, recent: RecentChanges): Promise<DraftWithObjects[]> {
   const telling = new Telling(atMs, [], n + 1);
   const account = facts.inventory.get(request.subject)!.accounts;
   const connector = Object.keys(account)[0]!;
@@ -47,7 +47,7 @@ async function decided(request: ChangeRequest, atMs: number, n: number, facts: F
   telling.later(5);
   const input = buildChangeInput({
     phase: 'request', nowMs: telling.atMs, state: telling.now, plan, step: null, before, account: plan.steps[0]!.account, facts: { ...facts, loadedAtMs: telling.atMs - 1_000 },
-    connectors: CONNECTORS, locks: [], parent: null, extended: null, recent: NOTHING_RECENT,
+    connectors: CONNECTORS, locks: [], parent: null, extended: null, recent,
   });
   const asked = salted('policyInput', input, n + 1);
   telling.do({
@@ -62,6 +62,7 @@ export async function writeDecisions(directory: string, count: number, bundle: B
   const pdp = inlinePdp(bundle);
   const facts = factsOf(estate(IDENTITIES, START_MS), START_MS);
   const requests = [...inventoryQuestions(facts)].map(({ request }) => request);
+  const recent = new Recent();
   let nowMs = START_MS;
   const log: Log = await openLog({ origin: ORIGIN, disk: nodeDisk(directory), directory: 'ledger', journal: 'journal', signer: keys.log, now: () => nowMs });
   const append = (drafts: readonly DraftWithObjects[]): void => {
@@ -78,7 +79,14 @@ export async function writeDecisions(directory: string, count: number, bundle: B
     systemDraft('bundle.activated', { bundle: bundle.digest, listing, signature: signBundle(bundle.digest, 'test', policySigner) }, sidecar, START_MS, [data, wasm]),
   ]);
   for (let n = 0; n < count; n += 1) {
-    append((await decided(requests[n % requests.length]!, START_MS + n * BETWEEN_MS, n, facts, digestOf(loaded), pdp)).map((one) => edit(one, n)));
+    const request = requests[n % requests.length]!;
+    const change = { request, requester: [request.subject], requestedAtMs: START_MS + n * BETWEEN_MS };
+    const firstSeq = log.size;
+    const counts = recent.before(firstSeq, change.requestedAtMs, request.subject, change.requester);
+    const drafts = (await decided(request, change.requestedAtMs, n, facts, digestOf(loaded), pdp, counts)).map((one) => edit(one, n));
+    append(drafts);
+    recent.asked(firstSeq, change);
+    if (drafts.some(({ draft: { body } }) => (body['decision'] as { effect?: string } | undefined)?.effect === 'deny')) recent.remove(firstSeq, change);
     if (n % 256 === 255) await log.durable();
   }
   await log.sync();

@@ -70,6 +70,7 @@ export function scriptedPdp(decide: (input: ChangeInput) => Decision): Pdp {
     verify: async () => ({ effect: 'allow', reasons: answerOf('allow').reasons, controls: [] }),
     reconcile: async () => ({ propose: null, reasons: answerOf('allow').reasons, controls: [] }),
     redecide: async () => ({ effect: 'keep', reasons: answerOf('allow').reasons, controls: [] }),
+    accept: async () => ({ effect: 'accept', reasons: answerOf('allow').reasons, controls: [] }),
     close: () => Promise.resolve(),
   };
 }

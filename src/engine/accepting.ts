@@ -1,0 +1,70 @@
+/**
+ * An approval is taken once policy has said that this person may approve this plan, on the facts of the moment. What the change itself asks of an approval
+ * (by whom, of which plan, in time) is decided first and stands whatever policy says: it only ever refuses more. A rejection is not its matter.
+ */
+import { canonicalBytes } from '../../ledger/index.ts';
+import { decide, type Command, type Judged } from '../change/decide.ts';
+import { systemOf } from '../change/derive.ts';
+import type { ChangeState } from '../change/state.ts';
+import { buildAcceptInput } from '../pdp/build-input.ts';
+import { EngineFault } from '../pdp/fault.ts';
+import { readPayload } from '../protocol/dsse.ts';
+import { approvalStatementSchema, type ApprovalStatement } from '../protocol/signed.ts';
+import { provenanceOf, saltedInput } from './ask.ts';
+import type { EngineContext } from './engine.ts';
+import { extendedBy } from './extending.ts';
+import { locksOn } from './locks.ts';
+import type { Applied } from './store.ts';
+
+type Approve = Extract<Command, { type: 'approve' }>;
+export type Accepted = Applied | { readonly ok: false; readonly code: 'approval-not-judged'; readonly message: string };
+
+/** An answer is part of a record, which has 60 KiB for everything. */
+const ANSWER_BYTES_MAX = 45_000;
+
+/**
+ * Sequences the approval with policy's answer about it, in one append; or says why not, and nothing was recorded. The answer is about the change, the facts and
+ * the bundle that are in force when it comes: where one of them became another meanwhile, it is asked again.
+ *
+ * @throws LedgerError nothing was added
+ */
+export async function acceptApproval(context: EngineContext, changeId: string, approve: Approve): Promise<Accepted> {
+  const { clock, logger, pdp, store } = context;
+  const statement = readPayload(approve.approval.envelope, approvalStatementSchema);
+  for (;;) {
+    const state = await store.load(changeId);
+    const first = decide(state ?? null, approve, clock.nowMs());
+    if (state === undefined || !first.ok || first.events.length === 0 || statement.verdict === 'reject' || !canJudge(context)) return store.apply(changeId, approve);
+    const { bundle } = pdp;
+    const asked = await judge(context, state, statement).catch((error: unknown) => {
+      if (error instanceof EngineFault) return error;
+      throw error;
+    });
+    if (pdp.bundle !== bundle || store.inMemory(changeId)?.length !== state.length) continue;
+    if (asked instanceof EngineFault) {
+      logger.error({ changeId, code: asked.code }, 'policy gave no answer about an approval, which is not taken');
+      return { ok: false, code: 'approval-not-judged', message: `policy has not answered whether it is accepted (${asked.code}): it is not taken, and the change waits` };
+    }
+    if (asked.judged.provenance.facts[0] !== context.factsDigest()) continue;
+    const { effect, reasons } = asked.judged.acceptance;
+    if (effect === 'refuse') logger.warn({ changeId, approver: statement.approver, codes: reasons.map(({ code }) => code) }, 'policy refuses an approval');
+    return store.apply(changeId, { ...approve, judged: asked.judged }, [asked.input]);
+  }
+}
+
+/** A bundle that was made before there was such a question has no say in it. Where there is none at all, that is a fault. */
+function canJudge({ pdp }: EngineContext): boolean {
+  return pdp.evidence?.listing.entrypoints.includes('workflow/accept') ?? true;
+}
+
+/** @throws EngineFault */
+async function judge(context: EngineContext, state: ChangeState, { approver }: ApprovalStatement): Promise<{ readonly judged: Judged; readonly input: Uint8Array }> {
+  const locks = locksOn(context.store.locks(), state.request.subject, systemOf(state.request)?.connector ?? null).map(({ lockId, reason }) => ({ lockId, reason }));
+  const question = buildAcceptInput(state, approver, { nowMs: context.clock.nowMs(), facts: context.facts(), connectors: context.connectors, locks, extended: extendedBy(context, state) });
+  const input = saltedInput(context, question);
+  // Before policy is asked: other facts may be in force when it answers.
+  const provenance = provenanceOf(context, input);
+  const acceptance = await context.pdp.accept(question);
+  if (canonicalBytes(acceptance).length > ANSWER_BYTES_MAX) throw new EngineFault('malformed-result', `an answer of more than ${ANSWER_BYTES_MAX} bytes`);
+  return { judged: { by: context.self, acceptance, provenance }, input };
+}
