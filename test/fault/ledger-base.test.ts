@@ -1,6 +1,8 @@
 /** Bases make opening short. They must never make it wrong. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { digestOf, exitCodeOf, type Log } from '../../ledger/index.ts';
+import { OBJECT_SEGMENT_BYTES } from '../../ledger/objects.ts';
+import { DEFAULT_PACE } from '../../ledger/writer.ts';
 import { FaultyDisk } from './faulty-disk.ts';
 import { appendOne, draft, fill, objectOf, open, verify } from './ledger-fixture.ts';
 
@@ -75,6 +77,31 @@ describe('a log opened from a base', () => {
     const next = await open(disk.reboot());
     expect(next.size).toBe(SIZE + 1);
     await next.close();
+  });
+});
+
+describe('a base of a log whose objects fill more than one file', () => {
+  it('is what the log is opened from, also where objects have come after it', async () => {
+    const disk = new FaultyDisk();
+    const first = await open(disk, undefined, { pace: { ...DEFAULT_PACE, baseEveryClosing: 1 } });
+    const large = [0, 1, 2, 3, 4].map((i) => Buffer.alloc(OBJECT_SEGMENT_BYTES / 4 - 1_024, i));
+    for (const [i, object] of large.entries()) await first.append([draft(i, { objects: [digestOf(object)] })], { objects: [object] }).durable;
+    await first.close();
+    const next = await open(disk);
+    await appendOne(next, 6).durable;
+    await next.close();
+    expect([...disk.files.keys()].filter((path) => path.startsWith('ledger/objects/'))).toEqual(['ledger/objects/0', 'ledger/objects/1']);
+
+    const read = disk.read.bind(disk);
+    const paths: string[] = [];
+    disk.read = (path) => {
+      paths.push(path);
+      return read(path);
+    };
+    const log = await open(disk);
+    expect(log.size).toBe(large.length + 1);
+    expect(paths).not.toContain('ledger/objects/0');
+    await log.close();
   });
 });
 
