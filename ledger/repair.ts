@@ -1,10 +1,11 @@
 /** Comparing what is derived with what the journal says, and putting right what differs. */
 import type { Disk } from './disk.ts';
+import { LedgerError } from './errors.ts';
 import { sameBytes } from './hash.ts';
 import type { LogOptions } from './log.ts';
 import { encodeObject, segmentPath, type ObjectPlace } from './objects.ts';
 import { tileBytes } from './publish.ts';
-import { beginningOf } from './published.ts';
+import type { Beginning } from './published.ts';
 import { replay, type PlacedObject, type ReplayedGroup, type ReplayState } from './replay.ts';
 import { bundlePath, encodeBundle, parseTilePath, tilesBetween, TILE_WIDTH } from './tiles.ts';
 
@@ -77,25 +78,25 @@ export class DerivedCheck {
  * Once resolved, `ledger/` holds exactly what belongs to the journal's records, but for the checkpoint.
  *
  * @param files what was found there.
- * @param from size whose tiles are known to be right.
+ * @param known `from`: size whose tiles are known to be right; `again`: where the journal was read from, for reading it once more.
  */
-export async function repairDerived(options: LogOptions, state: ReplayState, faults: DerivedFaults, files: readonly string[], from: number): Promise<void> {
-  await rewriteFromJournal(options, state, faults);
+export async function repairDerived(
+  options: LogOptions, state: ReplayState, faults: DerivedFaults, files: readonly string[], { from, again }: { readonly from: number; readonly again: () => Promise<Beginning> },
+): Promise<void> {
+  if (faults.bundles.size > 0 || faults.segments.size > 0) await rewriteFromJournal(options, state, faults, await again());
   await rewriteTiles(options, state, from);
   await removeLeftovers(options, state, files);
 }
 
-/** A second reading of the journal, only when something is wrong: bundles and object files are written as they are passed. */
-async function rewriteFromJournal(options: LogOptions, state: ReplayState, { bundles, segments }: DerivedFaults): Promise<void> {
-  if (bundles.size === 0 && segments.size === 0) return;
+/** A second reading of the journal from `begin` on, only when something is wrong: bundles and object files are written as they are passed. */
+async function rewriteFromJournal(options: LogOptions, state: ReplayState, { bundles, segments }: DerivedFaults, begin: Beginning): Promise<void> {
   const { disk, directory, journal } = options;
-  const begin = await beginningOf(options);
-  const { segment, offset } = begin.state.objectsEnd;
+  const { segment: openSegment, offset: openOffset } = begin.state.objectsEnd;
   let open: Uint8Array[] = [...begin.recent];
   let index = Math.floor(begin.state.tree.size / TILE_WIDTH);
   const objects = new Map<number, Uint8Array[]>();
-  // What is before the journal stands in the file itself, and was read there.
-  if (segments.has(segment) && offset > 0) objects.set(segment, [await disk.readRange(`${directory}/${segmentPath(segment)}`, 0, offset)]);
+  // Also where nothing comes after what is before: then all that is wrong is more than that.
+  if (segments.has(openSegment) && openOffset > 0) objects.set(openSegment, []);
   const writeBundle = async (): Promise<void> => {
     if (bundles.has(index)) await disk.writeDerived(`${directory}/${bundlePath(index, open.length)}`, encodeBundle(open));
     open = [];
@@ -104,7 +105,10 @@ async function rewriteFromJournal(options: LogOptions, state: ReplayState, { bun
   const writeSegments = async (before: number): Promise<void> => {
     for (const [segment, parts] of objects) {
       if (segment >= before) continue;
-      await disk.writeDerived(`${directory}/${segmentPath(segment)}`, Buffer.concat(parts));
+      const path = `${directory}/${segmentPath(segment)}`;
+      // What is before the start stands in the file itself, maybe nowhere else: it is left where it is.
+      if (segment === openSegment && openOffset > 0) await writeFrom(disk, path, openOffset, Buffer.concat(parts));
+      else await disk.writeDerived(path, Buffer.concat(parts));
       objects.delete(segment);
     }
   };
@@ -124,6 +128,18 @@ async function rewriteFromJournal(options: LogOptions, state: ReplayState, { bun
   }
   if (open.length > 0) await writeBundle();
   await writeSegments(Infinity);
+}
+
+/** Once resolved, the file is its first `from` bytes and then these. @throws LedgerError `corrupt` where there are not so many; then nothing was changed */
+async function writeFrom(disk: Disk, path: string, from: number, bytes: Uint8Array): Promise<void> {
+  if (((await disk.size(path)) ?? 0) < from) throw new LedgerError('corrupt', `${path} ends before byte ${from}`);
+  const file = await disk.openAppend(path);
+  try {
+    await file.truncate(from);
+    await file.append(bytes);
+  } finally {
+    await file.close();
+  }
 }
 
 async function rewriteTiles({ disk, directory }: LogOptions, { tree }: ReplayState, from: number): Promise<void> {

@@ -21,6 +21,17 @@ function baseOf(disk: FaultyDisk): string[] {
   return [...disk.files.keys()].filter((path) => path.startsWith('journal/base'));
 }
 
+/** The bundles that are read from now on. */
+function bundlesRead(disk: FaultyDisk): readonly string[] {
+  const read = disk.read.bind(disk);
+  const bundles: string[] = [];
+  disk.read = (path) => {
+    if (path.includes('/entries/')) bundles.push(path);
+    return read(path);
+  };
+  return bundles;
+}
+
 /** What a log says that depends on everything a base keeps. */
 async function portrait(log: Log): Promise<unknown> {
   const appended = await Promise.all([0, 1, 2].map(async (i) => {
@@ -49,12 +60,7 @@ describe('a log opened from a base', () => {
 
   it('reads none of the bundles and records before it', async () => {
     const disk = kept.reboot();
-    const read = disk.read.bind(disk);
-    const bundles: string[] = [];
-    disk.read = (path) => {
-      if (path.includes('/entries/')) bundles.push(path);
-      return read(path);
-    };
+    const bundles = bundlesRead(disk);
     const log = await open(disk);
     expect(bundles.length).toBeLessThanOrEqual(3);
     await log.close();
@@ -77,6 +83,21 @@ describe('a log opened from a base', () => {
     const next = await open(disk.reboot());
     expect(next.size).toBe(SIZE + 1);
     await next.close();
+  });
+
+  it('reads on from it also after a crash, and puts right what was not published of the records after it', async () => {
+    const disk = kept.reboot();
+    const running = await open(disk);
+    for (let i = SIZE; i < SIZE + 300; i++) await appendOne(running, i).durable;
+    const crashed = disk.reboot();
+    const bundles = bundlesRead(crashed);
+    await (await open(crashed)).close();
+    expect(bundles.length).toBeLessThanOrEqual(5);
+    const whole = disk.reboot();
+    await (await open(whole, undefined, { readAll: true })).close();
+    const evidence = ({ files }: FaultyDisk): Map<string, string> => new Map([...files].filter(([path]) => path.startsWith('ledger/')).map(([path, bytes]) => [path, bytes.toString('hex')]));
+    expect(evidence(crashed)).toEqual(evidence(whole));
+    expect(exitCodeOf((await verify(crashed)).verdicts, REQUIRED)).toBe(0);
   });
 });
 
@@ -142,6 +163,14 @@ describe('a base that is not right', () => {
       expect(log.size).toBe(SIZE);
       await log.close();
     }
+  });
+
+  it.each([0, 1])('leaves nothing in an object file that no record names, %i records after it', async (records) => {
+    const disk = kept.reboot();
+    if (records > 0) await fill(disk, SIZE + records);
+    disk.files.set('ledger/objects/0', Buffer.concat([disk.files.get('ledger/objects/0')!, Buffer.from('left by a crash')]));
+    await (await open(disk)).close();
+    expect(exitCodeOf((await verify(disk)).verdicts, REQUIRED)).toBe(0);
   });
 
   it('is no way round a journal that was cut', async () => {
