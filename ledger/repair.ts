@@ -9,6 +9,14 @@ import type { Beginning } from './published.ts';
 import { replay, type PlacedObject, type ReplayedGroup, type ReplayState } from './replay.ts';
 import { bundlePath, encodeBundle, parseTilePath, tilesBetween, TILE_WIDTH } from './tiles.ts';
 
+/** The file from there on; nothing where it is not there, or not so long. */
+async function readFrom(disk: Disk, path: string, from: number): Promise<Buffer> {
+  const size = (await disk.size(path)) ?? 0;
+  if (size <= from) return Buffer.alloc(0);
+  const bytes = await disk.readRange(path, from, size - from);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
 export interface DerivedFaults {
   /** Bundles, by index, that are missing or wrong. */
   readonly bundles: ReadonlySet<number>;
@@ -24,7 +32,8 @@ export class DerivedCheck {
   readonly #segments = new Set<number>();
   #open: Uint8Array[];
   #openIndex: number;
-  #segment: { readonly number: number; readonly bytes: Buffer } | null = null;
+  /** From the first object of it that is looked at. */
+  #segment: { readonly number: number; readonly from: number; readonly bytes: Buffer } | null = null;
   readonly #ends = new Map<number, number>();
 
   /** @param start what stands before the first group: the entries of its bundle, and where objects end. */
@@ -55,12 +64,12 @@ export class DerivedCheck {
     if (this.#segment?.number !== place.segment) {
       // Where the one before ended is known only if something of it was passed: what is before the start is not looked at.
       if (this.#ends.has(place.segment - 1)) await this.#compareEnd(place.segment - 1);
-      const bytes = await this.#disk.read(`${this.#directory}/${segmentPath(place.segment)}`);
-      this.#segment = { number: place.segment, bytes: Buffer.from(bytes ?? []) };
+      this.#segment = { number: place.segment, from: place.offset, bytes: await readFrom(this.#disk, `${this.#directory}/${segmentPath(place.segment)}`, place.offset) };
     }
     const due = encodeObject(object);
     this.#ends.set(place.segment, place.offset + due.byteLength);
-    if (!sameBytes(this.#segment.bytes.subarray(place.offset, place.offset + due.byteLength), due)) this.#segments.add(place.segment);
+    const at = place.offset - this.#segment.from;
+    if (!sameBytes(this.#segment.bytes.subarray(at, at + due.byteLength), due)) this.#segments.add(place.segment);
   }
 
   async #compareEnd(segment: number): Promise<void> {
@@ -105,10 +114,9 @@ async function rewriteFromJournal(options: LogOptions, state: ReplayState, { bun
   const writeSegments = async (before: number): Promise<void> => {
     for (const [segment, parts] of objects) {
       if (segment >= before) continue;
-      const path = `${directory}/${segmentPath(segment)}`;
       // What is before the start stands in the file itself, maybe nowhere else: it is left where it is.
-      if (segment === openSegment && openOffset > 0) await writeFrom(disk, path, openOffset, Buffer.concat(parts));
-      else await disk.writeDerived(path, Buffer.concat(parts));
+      if (segment === openSegment && openOffset > 0) await writeFrom(options, segment, openOffset, Buffer.concat(parts));
+      else await disk.writeDerived(`${directory}/${segmentPath(segment)}`, Buffer.concat(parts));
       objects.delete(segment);
     }
   };
@@ -130,9 +138,12 @@ async function rewriteFromJournal(options: LogOptions, state: ReplayState, { bun
   await writeSegments(Infinity);
 }
 
-/** Once resolved, the file is its first `from` bytes and then these. @throws LedgerError `corrupt` where there are not so many; then nothing was changed */
-async function writeFrom(disk: Disk, path: string, from: number, bytes: Uint8Array): Promise<void> {
+/** Once resolved, the object file is its first `from` bytes and then these. @throws LedgerError `corrupt` where there are not so many; then nothing was changed */
+async function writeFrom({ disk, directory }: LogOptions, segment: number, from: number, bytes: Uint8Array): Promise<void> {
+  const path = `${directory}/${segmentPath(segment)}`;
   if (((await disk.size(path)) ?? 0) < from) throw new LedgerError('corrupt', `${path} ends before byte ${from}`);
+  // One that was moved to an archive is read there, and written here.
+  if (!(await disk.list(`${directory}/objects`)).includes(String(segment))) return disk.writeDurable(path, Buffer.concat([await disk.readRange(path, 0, from), bytes]));
   const file = await disk.openAppend(path);
   try {
     await file.truncate(from);
