@@ -167,6 +167,7 @@ describe('a base that is not right', () => {
 
   it.each([0, 1])('leaves nothing in an object file that no record names, %i records after it', async (records) => {
     const disk = kept.reboot();
+    await (await open(disk, undefined, { pace: { ...DEFAULT_PACE, baseEveryClosing: 1 } })).close();
     if (records > 0) await fill(disk, SIZE + records);
     disk.files.set('ledger/objects/0', Buffer.concat([disk.files.get('ledger/objects/0')!, Buffer.from('left by a crash')]));
     await (await open(disk)).close();
