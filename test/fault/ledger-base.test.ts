@@ -122,6 +122,8 @@ describe('a base of a log whose objects fill more than one file', () => {
     const log = await open(disk);
     expect(log.size).toBe(large.length + 1);
     expect(paths).not.toContain('ledger/objects/0');
+    // Read again, it would be to put something right.
+    expect(paths.filter((path) => path === 'journal/base.0')).toHaveLength(1);
     await log.close();
   });
 });
