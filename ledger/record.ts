@@ -59,18 +59,31 @@ function digits(text: string, from: number, to: number): number {
   return n;
 }
 
+const DAY_LENGTH = '2026-11-23'.length;
+/** The day that was asked about last: most records are of the day of the one before. */
+let lastDay = '1970-01-01';
+let lastDayMs = 0;
+
 /** Epoch milliseconds of a record's `at`; NaN for text that is not a real UTC time with milliseconds. */
 export function timeOf(at: string): number {
   // Date.parse takes February 30 for March 2, and a round trip through toISOString costs more than hashing the record.
   if (!isSpacedAsTime(at)) return NaN;
-  const year = digits(at, 0, 4);
-  const month = digits(at, 5, 7);
-  const day = digits(at, 8, 10);
+  if (!at.startsWith(lastDay)) {
+    lastDay = at.slice(0, DAY_LENGTH);
+    lastDayMs = dayOf(at);
+  }
   const hour = digits(at, 11, 13);
   const minute = digits(at, 14, 16);
   const second = digits(at, 17, 19);
-  const isReal = year >= 1000 && month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month) && hour <= 23 && minute <= 59 && second <= 59;
-  return isReal ? Date.UTC(year, month - 1, day, hour, minute, second, digits(at, 20, 23)) : NaN;
+  return hour <= 23 && minute <= 59 && second <= 59 ? lastDayMs + ((hour * 60 + minute) * 60 + second) * 1_000 + digits(at, 20, 23) : NaN;
+}
+
+/** When the day begins that a time is of; NaN where there is no such day. */
+function dayOf(at: string): number {
+  const year = digits(at, 0, 4);
+  const month = digits(at, 5, 7);
+  const day = digits(at, 8, 10);
+  return year >= 1000 && month >= 1 && month <= 12 && day >= 1 && day <= daysIn(year, month) ? Date.UTC(year, month - 1, day) : NaN;
 }
 
 function daysIn(year: number, month: number): number {

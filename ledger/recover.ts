@@ -4,7 +4,7 @@
  * Nothing is changed before everything has been read and believed. A torn last group is cut only where no checkpoint
  * covers it: nobody was ever told that it is durable.
  */
-import { readBase, type Settled } from './base.ts';
+import { readBase, type Base, type Settled } from './base.ts';
 import { readCheckpoint, type ParsedCheckpoint } from './checkpoint.ts';
 import type { AppendFile, Disk } from './disk.ts';
 import { LedgerError } from './errors.ts';
@@ -46,26 +46,33 @@ type SignedFile = ParsedCheckpoint & { readonly note: string; readonly bySigner:
 export async function recoverLog(options: LogOptions): Promise<RecoveredLog> {
   const signed = await readSigned(options);
   const files = await listFiles(options.disk, options.directory);
-  const found = signed === null || options.readAll === true ? null : await readBase(options, signed.size);
+  const readNewest = (): ReturnType<typeof readBase> => (signed === null || options.readAll === true ? Promise.resolve(null) : readBase(options, signed.size));
+  const found = await readNewest();
   if (found !== null) {
-    const fromBase = await recoverFrom(options, signed, files, { ...found.base, erased: new Set(), faulty: new Map() }, found.turn + 1, found.base.state.tree.size).catch((error: unknown) => {
+    const again = async (): Promise<Beginning> => {
+      const same = await readNewest();
+      if (same?.turn !== found.turn) throw new LedgerError('corrupt', 'the base that was there is not any more');
+      return afterBase(same.base);
+    };
+    const fromBase = await recoverFrom(options, signed, files, afterBase(found.base), again, found.turn + 1, found.base.state.tree.size).catch((error: unknown) => {
       // Whatever a base leads to that is not plain sailing, the whole journal decides.
       if (error instanceof LedgerError && error.code !== 'unwritable') return null;
       throw error;
     });
     if (fromBase !== null) return fromBase;
   }
-  const whole = await recoverFrom(options, signed, files, await beginningOf(options), 0);
-  if (whole === null) throw new LedgerError('corrupt', 'the journal can not be read from its start');
-  return whole;
+  return recoverFrom(options, signed, files, await beginningOf(options), () => beginningOf(options), 0);
 }
 
+const afterBase = ({ state, journal, recent }: Base): Beginning => ({ state, journal, recent, erased: new Set(), faulty: new Map() });
+
 /**
- * Null when something derived is wrong that only the whole journal can put right.
- *
+ * @param again what `start` was, which is moved past the journal here: for putting right what is derived from it.
  * @param baseSize whose tiles are known to be right, and what is before which has not been looked at; 0 where there is no base.
  */
-async function recoverFrom(options: LogOptions, signed: SignedFile | null, files: readonly string[], start: Beginning, turn: number, baseSize = 0): Promise<RecoveredLog | null> {
+async function recoverFrom(
+  options: LogOptions, signed: SignedFile | null, files: readonly string[], start: Beginning, again: () => Promise<Beginning>, turn: number, baseSize = 0,
+): Promise<RecoveredLog> {
   const { disk, directory, journal } = options;
   const { state } = start;
   const from = state.tree.size;
@@ -94,12 +101,11 @@ async function recoverFrom(options: LogOptions, signed: SignedFile | null, files
   checkAgainstPublished(state, files);
   const rotateFrom = keyBefore(options, state, signed);
   const faults = await check.finish(state);
-  if (baseSize > 0 && (faults.bundles.size > 0 || faults.segments.size > 0)) return null;
 
   const file = await openJournal(disk, journal, end);
   // The kernel may hold pages of a failed sync that never reached the disk and say they are clean: write the unsigned again.
   if (last !== null && end.path === last.path && state.tree.size > (signed?.size ?? 0)) await disk.overwrite(last.path, last.offset, last.bytes);
-  await repairDerived(options, state, faults, files, baseSize);
+  await repairDerived(options, state, faults, files, { from: baseSize, again });
   state.erasures.finished(erasedInJournal);
   const unfinished = state.erasures.unfinished(state.index);
   try {

@@ -1,12 +1,21 @@
 /** Comparing what is derived with what the journal says, and putting right what differs. */
 import type { Disk } from './disk.ts';
+import { LedgerError } from './errors.ts';
 import { sameBytes } from './hash.ts';
 import type { LogOptions } from './log.ts';
 import { encodeObject, segmentPath, type ObjectPlace } from './objects.ts';
 import { tileBytes } from './publish.ts';
-import { beginningOf } from './published.ts';
+import type { Beginning } from './published.ts';
 import { replay, type PlacedObject, type ReplayedGroup, type ReplayState } from './replay.ts';
 import { bundlePath, encodeBundle, parseTilePath, tilesBetween, TILE_WIDTH } from './tiles.ts';
+
+/** The file from there on; nothing where it is not there, or not so long. */
+async function readFrom(disk: Disk, path: string, from: number): Promise<Buffer> {
+  const size = (await disk.size(path)) ?? 0;
+  if (size <= from) return Buffer.alloc(0);
+  const bytes = await disk.readRange(path, from, size - from);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
 
 export interface DerivedFaults {
   /** Bundles, by index, that are missing or wrong. */
@@ -23,7 +32,8 @@ export class DerivedCheck {
   readonly #segments = new Set<number>();
   #open: Uint8Array[];
   #openIndex: number;
-  #segment: { readonly number: number; readonly bytes: Buffer } | null = null;
+  /** From the first object of it that is looked at. */
+  #segment: { readonly number: number; readonly from: number; readonly bytes: Buffer } | null = null;
   readonly #ends = new Map<number, number>();
 
   /** @param start what stands before the first group: the entries of its bundle, and where objects end. */
@@ -52,13 +62,14 @@ export class DerivedCheck {
 
   async #compareObject({ object, place }: PlacedObject): Promise<void> {
     if (this.#segment?.number !== place.segment) {
-      if (place.segment > 0) await this.#compareEnd(place.segment - 1);
-      const bytes = await this.#disk.read(`${this.#directory}/${segmentPath(place.segment)}`);
-      this.#segment = { number: place.segment, bytes: Buffer.from(bytes ?? []) };
+      // Where the one before ended is known only if something of it was passed: what is before the start is not looked at.
+      if (this.#ends.has(place.segment - 1)) await this.#compareEnd(place.segment - 1);
+      this.#segment = { number: place.segment, from: place.offset, bytes: await readFrom(this.#disk, `${this.#directory}/${segmentPath(place.segment)}`, place.offset) };
     }
     const due = encodeObject(object);
     this.#ends.set(place.segment, place.offset + due.byteLength);
-    if (!sameBytes(this.#segment.bytes.subarray(place.offset, place.offset + due.byteLength), due)) this.#segments.add(place.segment);
+    const at = place.offset - this.#segment.from;
+    if (!sameBytes(this.#segment.bytes.subarray(at, at + due.byteLength), due)) this.#segments.add(place.segment);
   }
 
   async #compareEnd(segment: number): Promise<void> {
@@ -76,25 +87,25 @@ export class DerivedCheck {
  * Once resolved, `ledger/` holds exactly what belongs to the journal's records, but for the checkpoint.
  *
  * @param files what was found there.
- * @param from size whose tiles are known to be right.
+ * @param known `from`: size whose tiles are known to be right; `again`: where the journal was read from, for reading it once more.
  */
-export async function repairDerived(options: LogOptions, state: ReplayState, faults: DerivedFaults, files: readonly string[], from: number): Promise<void> {
-  await rewriteFromJournal(options, state, faults);
+export async function repairDerived(
+  options: LogOptions, state: ReplayState, faults: DerivedFaults, files: readonly string[], { from, again }: { readonly from: number; readonly again: () => Promise<Beginning> },
+): Promise<void> {
+  if (faults.bundles.size > 0 || faults.segments.size > 0) await rewriteFromJournal(options, state, faults, await again());
   await rewriteTiles(options, state, from);
   await removeLeftovers(options, state, files);
 }
 
-/** A second reading of the journal, only when something is wrong: bundles and object files are written as they are passed. */
-async function rewriteFromJournal(options: LogOptions, state: ReplayState, { bundles, segments }: DerivedFaults): Promise<void> {
-  if (bundles.size === 0 && segments.size === 0) return;
+/** A second reading of the journal from `begin` on, only when something is wrong: bundles and object files are written as they are passed. */
+async function rewriteFromJournal(options: LogOptions, state: ReplayState, { bundles, segments }: DerivedFaults, begin: Beginning): Promise<void> {
   const { disk, directory, journal } = options;
-  const begin = await beginningOf(options);
-  const { segment, offset } = begin.state.objectsEnd;
+  const { segment: openSegment, offset: openOffset } = begin.state.objectsEnd;
   let open: Uint8Array[] = [...begin.recent];
   let index = Math.floor(begin.state.tree.size / TILE_WIDTH);
   const objects = new Map<number, Uint8Array[]>();
-  // What is before the journal stands in the file itself, and was read there.
-  if (segments.has(segment) && offset > 0) objects.set(segment, [await disk.readRange(`${directory}/${segmentPath(segment)}`, 0, offset)]);
+  // Also where nothing comes after what is before: then all that is wrong is more than that.
+  if (segments.has(openSegment) && openOffset > 0) objects.set(openSegment, []);
   const writeBundle = async (): Promise<void> => {
     if (bundles.has(index)) await disk.writeDerived(`${directory}/${bundlePath(index, open.length)}`, encodeBundle(open));
     open = [];
@@ -103,7 +114,9 @@ async function rewriteFromJournal(options: LogOptions, state: ReplayState, { bun
   const writeSegments = async (before: number): Promise<void> => {
     for (const [segment, parts] of objects) {
       if (segment >= before) continue;
-      await disk.writeDerived(`${directory}/${segmentPath(segment)}`, Buffer.concat(parts));
+      // What is before the start stands in the file itself, maybe nowhere else: it is left where it is.
+      if (segment === openSegment && openOffset > 0) await writeFrom(options, segment, openOffset, Buffer.concat(parts));
+      else await disk.writeDerived(`${directory}/${segmentPath(segment)}`, Buffer.concat(parts));
       objects.delete(segment);
     }
   };
@@ -123,6 +136,21 @@ async function rewriteFromJournal(options: LogOptions, state: ReplayState, { bun
   }
   if (open.length > 0) await writeBundle();
   await writeSegments(Infinity);
+}
+
+/** Once resolved, the object file is its first `from` bytes and then these. @throws LedgerError `corrupt` where there are not so many; then nothing was changed */
+async function writeFrom({ disk, directory }: LogOptions, segment: number, from: number, bytes: Uint8Array): Promise<void> {
+  const path = `${directory}/${segmentPath(segment)}`;
+  if (((await disk.size(path)) ?? 0) < from) throw new LedgerError('corrupt', `${path} ends before byte ${from}`);
+  // One that was moved to an archive is read there, and written here.
+  if (!(await disk.list(`${directory}/objects`)).includes(String(segment))) return disk.writeDurable(path, Buffer.concat([await disk.readRange(path, 0, from), bytes]));
+  const file = await disk.openAppend(path);
+  try {
+    await file.truncate(from);
+    await file.append(bytes);
+  } finally {
+    await file.close();
+  }
 }
 
 async function rewriteTiles({ disk, directory }: LogOptions, { tree }: ReplayState, from: number): Promise<void> {

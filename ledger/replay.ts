@@ -80,45 +80,48 @@ export async function* replay(
   for (const [i, { path, firstSeq }] of files.entries()) {
     const seq = i === 0 ? from.firstSeq : state.tree.size;
     if (firstSeq !== seq) throw new LedgerError('corrupt', `the journal goes on at record ${firstSeq} where ${seq} is due: record ${seq} is missing`, { seq });
-    const content = await disk.read(path);
-    if (content === null) throw new LedgerError('corrupt', `${path} can't be read`, { seq });
-    end = yield* replayFile(path, Buffer.from(content.buffer, content.byteOffset, content.byteLength), i === 0 ? from.offset : 0, state);
+    const size = await disk.size(path);
+    if (size === null) throw new LedgerError('corrupt', `${path} can't be read`, { seq });
+    const start = i === 0 ? from.offset : 0;
+    if (size < start) throw damaged(seq);
+    const content = await disk.readRange(path, start, size - start);
+    end = yield* replayFile(path, Buffer.from(content.buffer, content.byteOffset, content.byteLength), start, state);
     if (end.torn > 0 && i < files.length - 1) throw damaged(state.tree.size);
   }
   return end;
 }
 
+/** @param bytes of the file from byte `start` on */
 function* replayFile(path: string, bytes: Buffer, start: number, state: ReplayState): Generator<ReplayedGroup, JournalEnd> {
-  let offset = start;
-  if (bytes.length < start) throw damaged(state.tree.size);
+  let offset = 0;
   while (offset < bytes.length) {
     const seq = state.tree.size;
     const header = readGroupHeader(bytes, offset);
     if (header === null) {
       if (hasLaterGroup(bytes, offset)) throw damaged(seq);
-      return { path, offset, torn: bytes.length - offset };
+      return { path, offset: start + offset, torn: bytes.length - offset };
     }
     const isLast = offset + header.bytes >= bytes.length;
     let group: ReadGroup;
     try {
       group = decodeGroup(bytes, offset, header);
     } catch (cause) {
-      if (isLast) return { path, offset, torn: bytes.length - offset };
+      if (isLast) return { path, offset: start + offset, torn: bytes.length - offset };
       throw damaged(firstBadSeq(bytes.subarray(offset + GROUP_HEADER_BYTES, offset + GROUP_HEADER_BYTES + header.entryBytes), state), cause);
     }
     if (isLast && group.objects.some(({ fault }) => fault !== null)) {
       // Torn, unless it is the trace of an erasure cut short, which follows only on a record that was synced; that record may be in this very group.
       const erased = new Set(group.entries.flatMap(erasedByEntry));
       const isErased = (digest: string): boolean => state.erasures.has(digest) || erased.has(digest);
-      if (!group.objects.every(({ fault, digest }) => fault === null || isErased(digest))) return { path, offset, torn: bytes.length - offset };
+      if (!group.objects.every(({ fault, digest }) => fault === null || isErased(digest))) return { path, offset: start + offset, torn: bytes.length - offset };
     }
     if (header.firstSeq !== seq) throw damaged(seq);
     const objects = applyGroup(group, state);
     if (!sameBytes(state.tree.root(), header.root)) throw damaged(seq);
-    yield { path, offset, bytes: bytes.subarray(offset, offset + header.bytes), firstSeq: seq, entries: group.entries, objects };
+    yield { path, offset: start + offset, bytes: bytes.subarray(offset, offset + header.bytes), firstSeq: seq, entries: group.entries, objects };
     offset += header.bytes;
   }
-  return { path, offset, torn: 0 };
+  return { path, offset: start + offset, torn: 0 };
 }
 
 function erasedByEntry(bytes: Uint8Array): readonly string[] {

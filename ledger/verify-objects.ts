@@ -108,19 +108,31 @@ class ObjectStream {
   }
 }
 
-/** Where objects are, in lists of numbers: as many objects of ours, each alive for as long, would cost more than what they say. */
-interface Places {
-  /** By digest, the number of each. */
-  readonly numbers: Map<string, number>;
-  readonly segments: number[];
-  readonly offsets: number[];
-}
+/** Objects and where they are, in lists: as many objects of ours, each alive for as long, would cost more than what they say. */
+class Places {
+  /** By digest, the number of each that is looked up so far. */
+  readonly #numbers = new Map<string, number>();
+  readonly #digests: string[] = [];
+  readonly #segments: number[] = [];
+  readonly #offsets: number[] = [];
+  #lookedUp = 0;
 
-const noPlaces = (): Places => ({ numbers: new Map(), segments: [], offsets: [] });
+  get count(): number {
+    return this.#digests.length;
+  }
 
-function placeIn({ numbers, segments, offsets }: Places, digest: string): ObjectPlace | null {
-  const number = numbers.get(digest);
-  return number === undefined ? null : { segment: segments[number]!, offset: offsets[number]! };
+  add(digest: string, { segment, offset }: ObjectPlace): void {
+    this.#digests.push(digest);
+    this.#segments.push(segment);
+    this.#offsets.push(offset);
+  }
+
+  /** Where the newest of that name is. Nothing is looked up before somebody asks: most objects are named once. */
+  find(digest: string): ObjectPlace | null {
+    for (; this.#lookedUp < this.#digests.length; this.#lookedUp++) this.#numbers.set(this.#digests[this.#lookedUp]!, this.#lookedUp);
+    const number = this.#numbers.get(digest);
+    return number === undefined ? null : { segment: this.#segments[number]!, offset: this.#offsets[number]! };
+  }
 }
 
 export class ObjectWalk {
@@ -129,8 +141,8 @@ export class ObjectWalk {
   readonly #files: readonly ObjectFile[];
   readonly #stream: ObjectStream;
   /** Two by turns, dropped whole: a Map from which the oldest is taken one by one is searched through all that was taken. */
-  #recent = noPlaces();
-  #lessRecent = noPlaces();
+  #recent = new Places();
+  #lessRecent = new Places();
   #all: ObjectIndex | null = null;
   /** Begun once, also where several objects are asked for at one time. */
   #indexing: Promise<ObjectIndex> | null = null;
@@ -214,18 +226,16 @@ export class ObjectWalk {
 
   #remember(digest: string, place: ObjectPlace): void {
     this.#all?.add(digest, place);
-    const { numbers, segments, offsets } = this.#recent;
-    numbers.set(digest, segments.push(place.segment) - 1);
-    offsets.push(place.offset);
+    this.#recent.add(digest, place);
     // Not by digests: the same one may stand there again and again.
-    if (offsets.length < RECENT_MAX / 2) return;
+    if (this.#recent.count < RECENT_MAX / 2) return;
     this.#lessRecent = this.#recent;
-    this.#recent = noPlaces();
+    this.#recent = new Places();
   }
 
   /** Where an object passed before is; null when there was none. */
   async #find(digest: string): Promise<ObjectPlace | null> {
-    return placeIn(this.#recent, digest) ?? placeIn(this.#lessRecent, digest) ?? (await (this.#indexing ??= this.#indexPassed())).find(digest);
+    return this.#recent.find(digest) ?? this.#lessRecent.find(digest) ?? (await (this.#indexing ??= this.#indexPassed())).find(digest);
   }
 
   async #indexPassed(): Promise<ObjectIndex> {

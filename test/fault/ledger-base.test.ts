@@ -1,6 +1,8 @@
 /** Bases make opening short. They must never make it wrong. */
 import { beforeAll, describe, expect, it } from 'vitest';
 import { digestOf, exitCodeOf, type Log } from '../../ledger/index.ts';
+import { OBJECT_SEGMENT_BYTES } from '../../ledger/objects.ts';
+import { DEFAULT_PACE } from '../../ledger/writer.ts';
 import { FaultyDisk } from './faulty-disk.ts';
 import { appendOne, draft, fill, objectOf, open, verify } from './ledger-fixture.ts';
 
@@ -17,6 +19,17 @@ beforeAll(async () => {
 
 function baseOf(disk: FaultyDisk): string[] {
   return [...disk.files.keys()].filter((path) => path.startsWith('journal/base'));
+}
+
+/** The bundles that are read from now on. */
+function bundlesRead(disk: FaultyDisk): readonly string[] {
+  const read = disk.read.bind(disk);
+  const bundles: string[] = [];
+  disk.read = (path) => {
+    if (path.includes('/entries/')) bundles.push(path);
+    return read(path);
+  };
+  return bundles;
 }
 
 /** What a log says that depends on everything a base keeps. */
@@ -47,12 +60,7 @@ describe('a log opened from a base', () => {
 
   it('reads none of the bundles and records before it', async () => {
     const disk = kept.reboot();
-    const read = disk.read.bind(disk);
-    const bundles: string[] = [];
-    disk.read = (path) => {
-      if (path.includes('/entries/')) bundles.push(path);
-      return read(path);
-    };
+    const bundles = bundlesRead(disk);
     const log = await open(disk);
     expect(bundles.length).toBeLessThanOrEqual(3);
     await log.close();
@@ -75,6 +83,48 @@ describe('a log opened from a base', () => {
     const next = await open(disk.reboot());
     expect(next.size).toBe(SIZE + 1);
     await next.close();
+  });
+
+  it('reads on from it also after a crash, and puts right what was not published of the records after it', async () => {
+    const disk = kept.reboot();
+    const running = await open(disk);
+    for (let i = SIZE; i < SIZE + 300; i++) await appendOne(running, i).durable;
+    const crashed = disk.reboot();
+    const bundles = bundlesRead(crashed);
+    await (await open(crashed)).close();
+    expect(bundles.length).toBeLessThanOrEqual(5);
+    const whole = disk.reboot();
+    await (await open(whole, undefined, { readAll: true })).close();
+    const evidence = ({ files }: FaultyDisk): Map<string, string> => new Map([...files].filter(([path]) => path.startsWith('ledger/')).map(([path, bytes]) => [path, bytes.toString('hex')]));
+    expect(evidence(crashed)).toEqual(evidence(whole));
+    expect(exitCodeOf((await verify(crashed)).verdicts, REQUIRED)).toBe(0);
+  });
+});
+
+describe('a base of a log whose objects fill more than one file', () => {
+  it('is what the log is opened from, also where objects have come after it', async () => {
+    const disk = new FaultyDisk();
+    const first = await open(disk, undefined, { pace: { ...DEFAULT_PACE, baseEveryClosing: 1 } });
+    const large = [0, 1, 2, 3, 4].map((i) => Buffer.alloc(OBJECT_SEGMENT_BYTES / 4 - 1_024, i));
+    for (const [i, object] of large.entries()) await first.append([draft(i, { objects: [digestOf(object)] })], { objects: [object] }).durable;
+    await first.close();
+    const next = await open(disk);
+    await appendOne(next, 6).durable;
+    await next.close();
+    expect([...disk.files.keys()].filter((path) => path.startsWith('ledger/objects/'))).toEqual(['ledger/objects/0', 'ledger/objects/1']);
+
+    const read = disk.read.bind(disk);
+    const paths: string[] = [];
+    disk.read = (path) => {
+      paths.push(path);
+      return read(path);
+    };
+    const log = await open(disk);
+    expect(log.size).toBe(large.length + 1);
+    expect(paths).not.toContain('ledger/objects/0');
+    // Read again, it would be to put something right.
+    expect(paths.filter((path) => path === 'journal/base.0')).toHaveLength(1);
+    await log.close();
   });
 });
 
@@ -115,6 +165,15 @@ describe('a base that is not right', () => {
       expect(log.size).toBe(SIZE);
       await log.close();
     }
+  });
+
+  it.each([0, 1])('leaves nothing in an object file that no record names, %i records after it', async (records) => {
+    const disk = kept.reboot();
+    await (await open(disk, undefined, { pace: { ...DEFAULT_PACE, baseEveryClosing: 1 } })).close();
+    if (records > 0) await fill(disk, SIZE + records);
+    disk.files.set('ledger/objects/0', Buffer.concat([disk.files.get('ledger/objects/0')!, Buffer.from('left by a crash')]));
+    await (await open(disk)).close();
+    expect(exitCodeOf((await verify(disk)).verdicts, REQUIRED)).toBe(0);
   });
 
   it('is no way round a journal that was cut', async () => {
