@@ -50,6 +50,8 @@ test_what_needs_approvals_goes_ahead_and_those_are_named if {
 	decision.effect == "allow"
 	decision.observed.effect == "needsApproval"
 	decision.observed.approvers == real.obligations.approvers
+	real.obligations.escalation
+	not decision.obligations.escalation
 	decision.obligations.proofClass == real.obligations.proofClass
 }
 
