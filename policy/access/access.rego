@@ -15,6 +15,7 @@ import data.access.facts
 import data.access.findings
 import data.access.lease
 import data.access.least_privilege
+import data.access.observe
 import data.access.redecision
 import data.access.requester
 import data.access.third_party
@@ -83,7 +84,43 @@ approvers := {
 	"deny": {"anyOf": []},
 	"needsApproval": answering,
 	"allow": null,
-}[effect]
+}[enforced]
+
+# METADATA
+# title: Whether what policy says is on record only
+# description: Never for somebody who may not ask, nor where there is no reason to permit it with approvals.
+default observing := false
+
+observing if {
+	effect != "allow"
+	may_ask
+	count(permitted) > 0
+	observe.applies
+}
+
+enforced := "allow" if observing
+
+enforced := effect if not observing
+
+told := observe.note if observing
+
+told := sayings if not observing
+
+# Who would have to approve it, were it not denied.
+default would_approve := null
+
+would_approve := answering if count(pending) > 0
+
+observed := {"observed": {
+	"scope": observe.scope.id,
+	"owner": observe.scope.owner,
+	"until": observe.until,
+	"effect": effect,
+	"reasons": lib.reasons(sayings),
+	"approvers": would_approve,
+}} if observing
+
+else := {}
 
 proven_by := "byUse" if {
 	input.change.kind in {"provision", "rotate"}
@@ -93,27 +130,31 @@ proven_by := "byUse" if {
 # What is denied waits for nothing.
 waiting := {"notBefore": clock.rfc3339(windows.frozen_until_ms)} if {
 	windows.frozen_until_ms
-	effect != "deny"
+	enforced != "deny"
 } else := {}
 
 # Only what waits for approvals is escalated, and where nobody is to be told nothing is said.
 escalating := {"escalation": escalation.obligation} if {
-	effect == "needsApproval"
+	enforced == "needsApproval"
 	escalation.obligation
 } else := {}
 
-# What an exception lets through may be as long as it was asked for; it is over with the exception.
+# What an exception lets through may be as long as it was asked for; it is over with the exception. So is what is under observe with its scope.
 lease_seconds_max := input.change.leaseSeconds if {
 	may_ask
 	exceptions.used["lease-too-long"]
+} else := input.change.leaseSeconds if {
+	observing
+	"lease-too-long" in {saying.reason.code | some saying in denied}
 } else := lease.obligation_seconds if {
 	may_ask
 } else := null
 
-# Told with a denial too: it is why something is not among the reasons.
+# Told with a denial too: it is why something is not among the reasons. Of what is under observe those say so.
 excepting := {"exceptions": exceptions.named} if {
 	may_ask
 	exceptions.applied
+	not observing
 } else := {}
 
 proof_class := workflow.proof_class if {
@@ -145,9 +186,9 @@ used := sort(input.used.privileges) if {
 # METADATA
 # title: May this change go ahead, and who must approve?
 # entrypoint: true
-decide := object.union(excepting, {
-	"effect": effect,
-	"reasons": lib.reasons(sayings),
+decide := object.union_n([excepting, observed, {
+	"effect": enforced,
+	"reasons": lib.reasons(told),
 	"obligations": object.union_n([waiting, escalating, {
 		"approvers": approvers,
 		"proofClass": proof_class,
@@ -161,8 +202,8 @@ decide := object.union(excepting, {
 		"excess": excess,
 		"counterOffer": least_privilege.counter_offer({saying.reason.code | some saying in denied}),
 	},
-	"controls": lib.controls(sayings),
-})
+	"controls": lib.controls(sayings | told),
+}])
 
 disproved := verification.deny | logins.deny
 

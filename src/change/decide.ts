@@ -4,7 +4,7 @@
  * Pure. A rejection is an outcome, not an error: nothing has happened. Whoever calls has already authenticated `by` and verified
  * signatures; what must be *true of the change* is decided here and nowhere else.
  */
-import { isSatisfied, approversNamed, meets, strictest, type Acceptance, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
+import { approversNamed, demandOf, enforcedUnder, isSatisfied, meets, strictest, type Acceptance, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
 import { placeOf, type RecordedRequest } from '../protocol/request.ts';
@@ -20,7 +20,7 @@ import { whyNotExtendable } from './extension.ts';
 import { decideItem, decideWindow, windowClosed } from './decide-window.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
 import { decideRedecision, type Redecided } from './redecide.ts';
-import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, stillGives, type ChangeState } from './state.ts';
+import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, requirementIsMet, stepOf, stillGives, type ChangeState } from './state.ts';
 
 /** The decision before dispatch must be this young when the ticket is authorised. */
 export const DISPATCH_FRESH_MS = 30_000;
@@ -227,9 +227,12 @@ function decideDecision(state: ChangeState, command: Of<'recordDecision'>, nowMs
   const digest = command.plan === null ? null : planDigest(command.plan);
   if (command.phase === 'dispatch' && digest !== state.planDigest) return no('plan-changed', 'the plan is not the one that was decided');
   if (digest === null && command.decision.effect !== 'deny') return no('not-expected', 'nothing can be allowed without a plan');
-  const requirement = strictest(state.requirement, { approvers: command.decision.obligations.approvers, proofClass: command.decision.obligations.proofClass });
-  const unmet = requirement.approvers !== null && !isSatisfied(requirement.approvers, approvedBy(state, nowMs, requirement.proofClass));
-  const asks = command.decision.effect !== 'deny' && (command.phase === 'request' ? requirement.approvers !== null : unmet && state.act === null);
+  const { observed } = command.decision;
+  if (observed !== undefined && nowMs >= parseTime(observed.until)) return no('stale-decision', `what is under observe was so until ${observed.until}`);
+  const requirement = strictest(state.requirement, demandOf(command.decision));
+  const { approvers } = enforcedUnder(command.decision, requirement);
+  const unmet = approvers !== null && !isSatisfied(approvers, approvedBy(state, nowMs, requirement.proofClass));
+  const asks = command.decision.effect !== 'deny' && (command.phase === 'request' ? approvers !== null : unmet && state.act === null);
   return yes({
     type: 'policy.decided', actor: command.by,
     body: {
@@ -282,10 +285,7 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
   if (state.dispatch === null || state.dispatch.planDigest !== state.planDigest || nowMs - state.dispatch.atMs > DISPATCH_FRESH_MS) {
     return no('stale-decision', 'policy has not decided this plan just now');
   }
-  const approved = approvedBy(state, nowMs);
-  if (state.requirement.approvers !== null && !isSatisfied(state.requirement.approvers, approved)) {
-    return no('not-approved', 'the approvals do not meet the requirement');
-  }
+  if (!requirementIsMet(state, nowMs)) return no('not-approved', 'the approvals do not meet the requirement');
   const known = state.lease ?? state.extension;
   if (state.plan.extends !== undefined) {
     const why = whyNotAuthorised(state, command.extended ?? null, nowMs);
@@ -300,13 +300,15 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
     const endsAtMs = parseTime(lease.endsAt);
     if (nowMs >= endsAtMs) return no('too-late', 'the access would be over before it began');
     if (lease.epoch !== (state.plan.extends?.epoch ?? 1) || lease.leaseId !== state.plan.lease?.leaseId) return no('not-expected', 'the order is of another lease, or of another epoch of it');
+    const observed = state.decision?.observed;
+    if (observed !== undefined && endsAtMs > parseTime(observed.until)) return no('stale-decision', `the lease would outlast what is under observe until ${observed.until}`);
     if (endsAtMs > latestMs || (known !== null && endsAtMs !== latestMs)) return no('not-expected', 'the order does not end the lease when it ends');
   }
   return yes({
     type: 'step.authorised', actor: command.by,
     body: {
       kind: 'act', revision: state.revision, stepId: ticket.stepId, issue: ticket.issue, ticket: command.ticket, planDigest: ticket.planDigest,
-      requirement: state.requirement, approvals: state.approvals.map(({ approval }) => approval.approvalId), lease,
+      requirement: enforcedUnder(state.decision, state.requirement), approvals: state.approvals.map(({ approval }) => approval.approvalId), lease,
     },
   });
 }

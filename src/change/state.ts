@@ -19,7 +19,7 @@
  * that ends later is in the state of the change that gave it, which stays `active` (`lease.extended`). An offboarding is `executing` until each of its items
  * is gone. `stuck` is shown while a finding of the change is open and it waits: owned, retried, never silent.
  */
-import { isSatisfied, meets, soonestEscalation, type Decision, type Escalation, type Requirement, type Verification } from '../protocol/decision.ts';
+import { enforcedUnder, isSatisfied, meets, soonestEscalation, type Decision, type Escalation, type Requirement, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
 import type { Prose } from '../protocol/disclosure.ts';
@@ -230,8 +230,10 @@ export function approvedBy(state: ChangeState, nowMs: number, demanded = state.r
   return new Set(people);
 }
 
+/** Whether what is enforced of the requirement is met: under observe nothing of it is. */
 export function requirementIsMet(state: ChangeState, nowMs: number): boolean {
-  return state.requirement.approvers === null || isSatisfied(state.requirement.approvers, approvedBy(state, nowMs));
+  const { approvers } = enforcedUnder(state.decision, state.requirement);
+  return approvers === null || isSatisfied(approvers, approvedBy(state, nowMs));
 }
 
 /** The state after `event`. Pure and total: an event that is in the ledger has happened, whatever this code thinks of it. */

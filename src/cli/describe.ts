@@ -1,6 +1,6 @@
 /** A change, in lines for a person. Every text that somebody else wrote goes through `plain`. */
 import type { ChangeView } from '../client/index.ts';
-import type { ApproverExpression } from '../protocol/decision.ts';
+import type { ApproverExpression, Observed } from '../protocol/decision.ts';
 import type { Failure } from './failure.ts';
 import { formatSpan, plain, type Output } from './output.ts';
 
@@ -101,6 +101,7 @@ export function describeDecision(change: ChangeView, out: Output): string[] {
   const indent = ' '.repeat(14);
   for (const reason of decision.reasons) lines.push(`${indent}${reason.code}: ${plain(reason.message)}`);
   for (const { id, rule, owner, until } of decision.exceptions ?? []) lines.push(`${indent}exception ${plain(id)} of ${owner}, until ${until}: ${rule} does not deny`);
+  lines.push(...observedLines(decision.observed).map((line) => `${indent}${line}`));
   for (const one of decision.excess) lines.push(`${indent}beyond the purpose: ${plain(one.connector)} / ${plain(one.target)} / ${plain(one.privilege)}`);
   const offer = decision.counterOffer;
   if (offer !== null) {
@@ -108,6 +109,17 @@ export function describeDecision(change: ChangeView, out: Output): string[] {
     lines.push(`${indent}this would do: ${access}${offer.leaseSeconds === null ? '' : ` for ${formatSpan(offer.leaseSeconds * 1000)}`}`);
   }
   return lines;
+}
+
+/** What policy says of a change that is under observe, and is not enforced. */
+export function observedLines(observed: Observed | undefined): string[] {
+  if (observed === undefined) return [];
+  const { scope, owner, until, effect, approvers, reasons } = observed;
+  const by = approvers === null ? '' : ` by ${describeApprovers(approvers)}`;
+  return [
+    `under observe until ${until} (${plain(scope)} of ${owner}), not enforced: ${effect === 'deny' ? 'denied' : `needs approval${by}`}`,
+    ...reasons.map(({ code, message }) => `  ${code}: ${plain(message)}`),
+  ];
 }
 
 function effectText(effect: 'deny' | 'needsApproval' | 'allow', out: Output): string {

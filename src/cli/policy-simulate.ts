@@ -7,7 +7,7 @@ import type { ChangeRequest } from '../protocol/request.ts';
 import { parseTime, principalSchema, timeSchema } from '../protocol/values.ts';
 import { simulateInventory, type InventoryReport } from '../workbench/inventory.ts';
 import { simulate } from '../workbench/simulate.ts';
-import { describeApprovers } from './describe.ts';
+import { describeApprovers, observedLines } from './describe.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { factsIn } from './facts-folder.ts';
 import { formatSpan, plain, table, type Output } from './output.ts';
@@ -101,7 +101,7 @@ function usedBy(request: ChangeRequest, { inventory, usage: seen }: Facts): stri
 
 const EFFECTS = { deny: 'denied', needsApproval: 'needs approval', allow: 'allowed' } as const;
 
-function linesOfOne({ effect, entitlements: { counterOffer, excess }, obligations, reasons, exceptions = [] }: Decision, out: Output): string[] {
+function linesOfOne({ effect, entitlements: { counterOffer, excess }, obligations, reasons, exceptions = [], observed }: Decision, out: Output): string[] {
   const paint = { deny: out.bad, needsApproval: out.bold, allow: out.good };
   const field = (name: string, text: string): string => `${name.padEnd(12)}${text}`;
   const { approvers, escalation, maxLeaseSeconds, notBefore, proofClass } = obligations;
@@ -109,6 +109,7 @@ function linesOfOne({ effect, entitlements: { counterOffer, excess }, obligation
     field('decision', paint[effect](EFFECTS[effect])),
     ...reasons.map(({ code, message, rule }) => field('reason', `${plain(code)}: ${plain(message)} (${plain(rule)})`)),
     ...exceptions.map(({ id, rule, owner, until }) => field('exception', `${plain(id)} of ${owner}, until ${until}: ${rule} does not deny`)),
+    ...observedLines(observed).map((line) => field('observed', line)),
     ...(effect === 'needsApproval' ? [field('approvers', `${describeApprovers(approvers)}, proven by ${proofClass}`)] : []),
     ...(escalation === undefined ? [] : [field('told too', `${escalation.to.map(plain).join(', ')} after ${formatSpan(escalation.afterSeconds * 1000)}`)]),
     ...(maxLeaseSeconds === null ? [] : [field('longest', formatSpan(maxLeaseSeconds * 1000))]),

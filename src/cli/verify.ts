@@ -36,6 +36,7 @@ interface VerifyFlags {
   readonly attestKey?: string;
   readonly population?: string;
   readonly replay: boolean;
+  readonly acceptObserved?: true;
 }
 
 const NAMES = ['INTEGRITY', 'SIGNATURE', 'WITNESS', 'COMPLETENESS', 'WORKFLOW', 'TIME', 'REPLAY'] as const;
@@ -52,6 +53,7 @@ export function addVerify(program: Command, run: Runner): void {
     .option('--old-ledger <path>', 'the ledger that this one goes on for, or a copy of it: whether it holds itself, and all that was open there was adopted')
     .option('--archive <dir>', 'where bundles and object files of it were moved to (countersign ledger archive); may be given again', archives)
     .option('--no-replay', 'run no recorded policy again: REPLAY is not asked')
+    .option('--accept-observed', 'take effects under observe as they are: WORKFLOW may hold, and says how many there were')
     .option('--as-of <time>', 'judge lateness as of then (default: the last record)')
     .option('--threads <n>', 'threads beside the one that has the last word (default: one for each other core, at most 8)', threadCount)
     .option('--attest <file>', 'where all that is required holds, write what does as an in-toto statement (SVR) in a DSSE envelope')
@@ -93,6 +95,8 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   const population = flags.population === undefined ? null : resolve(session.cwd, flags.population);
   if (population !== null && existsSync(population)) throw new CliError(EXIT.usage, 'exists', { cause: `${population} is there already`, effect: 'It was left as it is. Nothing was verified.' });
   const required = flags.require ?? requiredUnder(trust !== null, wholeFolder);
+  // A statement that WORKFLOW holds would not say beside which effects that nobody approved.
+  if (flags.attest !== undefined && flags.acceptObserved === true) throw new CliError(EXIT.usage, 'usage', { cause: '--attest goes with no --accept-observed', effect: 'Nothing was verified.' });
   if (flags.attest !== undefined && (isPack || flags.asOf !== undefined)) {
     // The statement names a log, its size and root: it would speak of more than was looked at, or of another time.
     throw new CliError(EXIT.usage, 'usage', { cause: `--attest is for a whole ledger${isPack ? ', and this is an evidence pack' : ' as of its last record, and goes with no --as-of'}`, effect: 'Nothing was verified.' });
@@ -101,6 +105,7 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   const common = {
     trust, wholeFolder, pinned, progress: progressOf(session, isPack ? 'files' : 'records'), signal: session.signal, listChanges: population !== null,
     ...(flags.minSize === undefined ? {} : { minSize: flags.minSize }), ...(flags.asOf === undefined ? {} : { asOfMs: parseTime(flags.asOf) }),
+    ...(flags.acceptObserved === undefined ? {} : { acceptObserved: true }),
   };
   const verification: EvidenceVerification | PackVerification = isPack ? await guarded(() => withPackFile(path, (pack) => verifyPack({ pack, ...common, ...(flags.replay ? { replayer: createReplayer() } : {}) }))) : await verifyFolder(session, directory, old, common, flags);
   out.progress('');

@@ -3,6 +3,7 @@ import { bundlePath, LedgerError, nodeDisk, openOwnCheckpoint, overArchives, par
 import type { Config } from '../config/schema.ts';
 import { lintFacts } from '../facts/check.ts';
 import { loadFacts } from '../facts/load.ts';
+import { scopesAt } from '../facts/observe.ts';
 import { readPrivateFile } from '../identity/private-file.ts';
 import { openLogKey, openOwnKey } from '../identity/signing-key.ts';
 import { loadTokens } from '../identity/tokens.ts';
@@ -113,7 +114,8 @@ function checkFacts({ facts: files }: Config, nowMs: number): Promise<Checked> {
   return checking('facts', 'correct the file', async () => {
     const facts = await loadFacts(files, nowMs);
     const warnings = lintFacts(facts.value);
-    if (warnings.length === 0) return ok('facts', `${facts.inventory.size} identities`);
+    const observed = scopesAt(facts.exceptions?.observe ?? [], nowMs).map(({ id, until }) => `; ${id} is under observe until ${until}: policy is not enforced there`).join('');
+    if (warnings.length === 0) return ok('facts', `${facts.inventory.size} identities${observed}`);
     const shown = warnings.slice(0, WARNINGS_SHOWN).map(({ about, message }) => `${about}: ${message}`).join('; ');
     return failed('facts', warnings.length > WARNINGS_SHOWN ? `${shown}; and ${warnings.length - WARNINGS_SHOWN} more` : shown, 'what names lead nowhere will deny or strand changes: correct them');
   });

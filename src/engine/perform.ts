@@ -242,7 +242,7 @@ function noPlan({ request }: ChangeState, decision: Decision): Decision {
   const reason = request.kind === 'offboard'
     ? { code: 'too-many-items', message: `more than ${ITEMS_MAX} things to take back: offboard identity by identity`, rule: ENGINE_RULE }
     : { code: 'no-account', message: 'the identity has no account at this connector, so there is nothing to plan', rule: ENGINE_RULE };
-  return { ...decision, effect: 'deny', reasons: [reason] };
+  return deniedFor(decision, reason);
 }
 
 /** Policy is asked again, on fresh facts, and the stricter answer holds; then the step is authorised, in one breath. */
@@ -294,7 +294,12 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
 function unlessLeaseIsOver(context: EngineContext, state: ChangeState, decision: Decision): Decision {
   const why = state.request.kind !== 'extend' || decision.effect === 'deny' ? null
     : isEpochSpent(context, state) ? 'another extension of the lease was authorised meanwhile: ask again' : whyNotAuthorised(state, extendedBy(context, state), context.clock.nowMs());
-  return why === null ? decision : { ...decision, effect: 'deny', reasons: [{ code: 'lease-not-running', message: why, rule: ENGINE_RULE }] };
+  return why === null ? decision : deniedFor(decision, { code: 'lease-not-running', message: why, rule: ENGINE_RULE });
+}
+
+/** What cannot be carried out is denied, under observe too. */
+function deniedFor({ observed: _, ...decision }: Decision, reason: Decision['reasons'][number]): Decision {
+  return { ...decision, effect: 'deny', reasons: [reason] };
 }
 
 /** Whether another change has the target, or a lock covers what would be gained. What takes away jumps the queue. */

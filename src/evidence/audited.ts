@@ -44,6 +44,8 @@ export interface Audited {
   readonly readSinceMs: number | null;
   /** Mode `caller`: an executor has read what the caller's code left behind. */
   readonly seen: boolean;
+  /** A step of it was authorised under a decision that was not enforced. */
+  readonly observed: boolean;
   /** The indices of the change's records; grows in place. */
   readonly seqs: Set<number>;
 }
@@ -52,7 +54,7 @@ export interface Audited {
 export function remember(before: Audited | null, event: ChangeEvent, state: ChangeState, requirement: Requirement, checked: CheckedApproval | null): Audited {
   const base: Audited = before ?? {
     state, requirement, approvals: [], judged: null, ticket: null, audiences: new Set(), dueSinceMs: null, given: null, answered: false, withoutEffect: false, planErased: false,
-    readErased: false, planUnchecked: false, readSinceMs: null, seen: false, seqs: new Set(),
+    readErased: false, planUnchecked: false, readSinceMs: null, seen: false, observed: false, seqs: new Set(),
   };
   base.seqs.add(event.seq);
   const next = become({ ...base }, { state, requirement, judged: event.type === 'approval.judged' ? event.body : null });
@@ -65,7 +67,7 @@ export function remember(before: Audited | null, event: ChangeEvent, state: Chan
       return event.body.phase === 'request' ? become(next, comparable(state, event)) : next;
     case 'step.authorised':
       if (event.body.kind === 'read') return isReadAnew(before, event.body.stepId, state) ? become(next, { readSinceMs: event.atMs }) : next;
-      return event.body.kind === 'act' ? afterTicket(next, event.body.ticket, event.atMs) : next;
+      return event.body.kind === 'act' ? afterTicket(become(next, { observed: next.observed || state.decision?.observed !== undefined }), event.body.ticket, event.atMs) : next;
     case 'state.read':
       return become(next, state.readAfter === null ? { readErased: event.attached?.before === undefined } : { seen: true });
     case 'step.failed':

@@ -3,6 +3,7 @@ import { DISPATCH_FRESH_MS } from '../change/decide.ts';
 import { deriveRevokeOrder, leaseEndMs, leaseIdOf, revokeStepId } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { callerIdOf } from '../protocol/caller.ts';
+import { enforcedUnder } from '../protocol/decision.ts';
 import { payloadDigest } from '../protocol/dsse.ts';
 import { givesAccess, type PlanStep } from '../protocol/plan.ts';
 import { callerOf } from '../protocol/request.ts';
@@ -87,7 +88,7 @@ function checkAudience(believed: Believed, { state }: Audited, ticket: ActTicket
 }
 
 function checkSufficiency(believed: Believed, audited: Audited, event: ChangeEvent, body: Authorised<'act'>, ticket: ActTicket): Fault | null {
-  if (!same(body.requirement, audited.requirement)) return fault('requirement-shrunk', 'the step was authorised under a weaker requirement than was decided');
+  if (!same(body.requirement, enforcedUnder(audited.state.decision, audited.requirement))) return fault('requirement-shrunk', 'the step was authorised under a weaker requirement than was decided');
   if (body.planDigest !== audited.state.planDigest) return fault('ticket-mismatch', 'the ticket is for another plan');
   return checkApproved(audited, event.atMs, floorOf(believed.trust.requirements, ticket.step), leaseSecondsOf(audited, body, event));
 }
@@ -137,6 +138,8 @@ function checkLease(believed: Believed, audited: Audited, event: ChangeEvent, bo
   }
   const latest = plan === null ? null : leaseEndMs(plan, state.firstActAtMs ?? event.atMs);
   if (latest !== null && parseTime(lease.endsAt) > latest) return fault('lease-mismatch', `the lease ends at ${lease.endsAt}, later than the plan allows (${formatTime(latest)})`);
+  const observed = state.decision?.observed;
+  if (observed !== undefined && parseTime(lease.endsAt) > parseTime(observed.until)) return fault('lease-mismatch', `the lease ends at ${lease.endsAt}, later than what it was given under (observe until ${observed.until})`);
   const opened = openOrder(believed, lease.order);
   if (!opened.ok) return opened.fault;
   const order = opened.value;

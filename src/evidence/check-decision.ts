@@ -4,7 +4,7 @@ import { deriveOffboarding, derivePlan, deriveQuery, systemOf } from '../change/
 import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import type { ChangeState } from '../change/state.ts';
-import { approversNamed, strictest, type Requirement } from '../protocol/decision.ts';
+import { approversNamed, demandOf, enforcedUnder, strictest, type Requirement } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { planDigest, type LentAction, type Plan } from '../protocol/plan.ts';
 import { windowOf } from '../protocol/request.ts';
@@ -21,8 +21,7 @@ type Of<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>;
 /** The requirement that holds after `event`, whatever its record says. */
 export function requirementAfter(requirement: Requirement, event: ChangeEvent): Requirement {
   if (event.type !== 'policy.decided') return requirement;
-  const { approvers, proofClass } = event.body.decision.obligations;
-  return strictest(requirement, { approvers, proofClass });
+  return strictest(requirement, demandOf(event.body.decision));
 }
 
 export function checkDecision(audited: Audited, event: Of<'policy.decided'>, record: LedgerRecord, extensions: Extensions): Fault | null {
@@ -128,5 +127,5 @@ export function checkApproved({ state, requirement, approvals }: Audited, atMs: 
   const inForce = approvals
     .filter(({ statement }) => statement.planDigest === state.planDigest && parseTime(statement.expiresAt) > asOfMs)
     .map(({ statement, proofClass }): CountedApproval => ({ approver: statement.approver, proofClass }));
-  return shortfallOf(requirement, floor, inForce, state.requester, leaseSeconds);
+  return shortfallOf(enforcedUnder(state.decision, requirement), floor, inForce, state.requester, leaseSeconds);
 }

@@ -1,6 +1,7 @@
 /** How many of what a ledger tells of: the figures in the verdict's one line. */
 import type { ChangeEvent } from '../change/events.ts';
 import { isPastCutover } from '../change/state.ts';
+import { parseTime } from '../protocol/values.ts';
 import { callerOf } from '../protocol/request.ts';
 import { isRotated, type Audited } from './audited.ts';
 
@@ -31,6 +32,9 @@ export interface WorkflowCounts {
   readonly selfReported: number;
   /** Changes of which nobody has said whether they were made. */
   readonly ambiguous: number;
+  /** Changes that went ahead under observe, whatever policy said of them, and until when the last of that was so, in epoch ms; null where none did. */
+  readonly observed: number;
+  readonly observedUntilMs: number | null;
   readonly approvals: number;
   /** The latest that access ended after its lease did, in ms; null where no lease has come to its end. */
   readonly worstLatenessMs: number | null;
@@ -50,12 +54,16 @@ export interface Counting {
 
 export function openCounting(): Counting {
   const counts = {
-    changes: 0, closed: 0, adopted: 0, extended: 0, grants: 0, takenBack: 0, rotations: 0, rotated: 0, rolledBack: 0, givenUp: 0, offboardings: 0, offboarded: 0, selfReported: 0, approvals: 0,
+    changes: 0, closed: 0, adopted: 0, extended: 0, grants: 0, takenBack: 0, rotations: 0, rotated: 0, rolledBack: 0, givenUp: 0, offboardings: 0, offboarded: 0, selfReported: 0, approvals: 0, observed: 0,
+    observedUntilMs: null as number | null,
     worstLatenessMs: null as number | null,
   };
   return {
     take(before, after, event) {
       if (before === null) counts.changes += 1;
+      if (after.observed && before?.observed === false) counts.observed += 1;
+      const observed = event.type === 'step.authorised' && event.body.kind === 'act' ? after.state.decision?.observed : undefined;
+      if (observed !== undefined) counts.observedUntilMs = Math.max(counts.observedUntilMs ?? 0, parseTime(observed.until));
       switch (event.type) {
         case 'approval.recorded':
           counts.approvals += 1;

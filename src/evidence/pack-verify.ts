@@ -130,11 +130,11 @@ function integrityOf({ shown, objectCount, erasedCount }: PackContents, { size }
   return { name: 'INTEGRITY', status: 'holds', message: `${shown.length} of the ${size} records under the checkpoint, each under its proof, and ${objectCount} objects are, byte for byte, what was signed${erased}` };
 }
 
-async function judged({ trust, wholeFolder, graceMs, asOfMs, onChange, signal }: VerifyPackOptions & Pick<WorkflowOptions, 'onChange'>, asked: PackAsked, contents: PackContents, { origin }: Checkpoint, replay: Replay | null): Promise<PackWorkflow> {
+async function judged({ trust, wholeFolder, graceMs, asOfMs, acceptObserved, onChange, signal }: VerifyPackOptions & Pick<WorkflowOptions, 'onChange'>, asked: PackAsked, contents: PackContents, { origin }: Checkpoint, replay: Replay | null): Promise<PackWorkflow> {
   if (trust === null || !wholeFolder) {
     return { findings: null, verdict: { name: 'WORKFLOW', status: 'notEstablished', message: trust === null ? 'no trust was given' : 'no trust folder' } };
   }
-  return workflowOf(asked, contents, { trust, origin, ...(graceMs === undefined ? {} : { graceMs }), ...(asOfMs === undefined ? {} : { asOfMs }), ...(onChange === undefined ? {} : { onChange }) }, replay, signal);
+  return workflowOf(asked, contents, { trust, origin, ...(graceMs === undefined ? {} : { graceMs }), ...(asOfMs === undefined ? {} : { asOfMs }), ...(onChange === undefined ? {} : { onChange }), ...(acceptObserved === undefined ? {} : { acceptObserved }) }, replay, signal);
 }
 
 /** What a pinned checkpoint and a least size say against the pack, or leave open; null for nothing. */

@@ -194,9 +194,15 @@ function decided({ phase, revision, decision, requirement, provenance, approvals
     const offer = decision.entitlements.counterOffer === null ? '' : ` It offers ${access(decision.entitlements.counterOffer.entitlements)} instead.`;
     return `${head} denied, ${reasons(decision.reasons)}.${excess}${offer}${exceptions(decision.exceptions)}`;
   }
-  const asked = requirement.approvers === null ? 'nobody need approve' : `to be approved by ${approvers(requirement.approvers)}${approvalsBy === null ? '' : ` by ${approvalsBy}`}`;
+  const asked = decision.observed !== undefined ? 'nobody need approve' : requirement.approvers === null ? 'nobody need approve' : `to be approved by ${approvers(requirement.approvers)}${approvalsBy === null ? '' : ` by ${approvalsBy}`}`;
   const held = decision.obligations.notBefore === undefined ? '' : ` Nothing is done before ${decision.obligations.notBefore}.`;
-  return `${head} ${decision.effect === 'allow' ? 'allowed' : 'not without approval'}, ${reasons(decision.reasons)}; ${asked}.${held}${exceptions(decision.exceptions)}`;
+  return `${head} ${decision.effect === 'allow' ? 'allowed' : 'not without approval'}, ${reasons(decision.reasons)}; ${asked}.${held}${exceptions(decision.exceptions)}${observed(decision.observed)}`;
+}
+
+function observed(said: Decided['decision']['observed']): string {
+  if (said === undefined) return '';
+  const what = said.effect === 'deny' ? 'denied' : `not without approval${said.approvers === null ? '' : ` (by ${approvers(said.approvers)})`}`;
+  return ` Scope ${said.scope} of ${said.owner} is under observe until ${said.until}: policy says ${what}, ${reasons(said.reasons)}, and that was not enforced.`;
 }
 
 function exceptions(used: Decided['decision']['exceptions'] = []): string {

@@ -25,6 +25,8 @@ export interface VerifyEvidenceOptions {
   readonly minSize?: number;
   readonly graceMs?: number;
   readonly asOfMs?: number | null;
+  /** The auditor takes effects under observe as they are: WORKFLOW may hold beside them. */
+  readonly acceptObserved?: boolean;
   /** The ledger that this one goes on for, where the auditor has it. */
   readonly old?: OldLedger;
   /** Whether to list the changes, which takes memory for each. */
@@ -68,6 +70,7 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
     const workflow = workflowRules(
       {
         trust, origin, proven: options.ahead?.proven ?? null, ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }), ...(options.asOfMs === undefined ? {} : { asOfMs: options.asOfMs }),
+        ...(options.acceptObserved === undefined ? {} : { acceptObserved: options.acceptObserved }),
         ...(population === null ? {} : { onChange: population.follow }), ...(replay === null ? {} : { followed: (event, before, firstSeq) => replay.followed(event, before, firstSeq) }),
       },
       (found) => {
@@ -159,10 +162,12 @@ function unseenSince({ compared }: WorkflowFindings, trust: Trust | null): strin
   return connectors.length === 0 ? UNSEEN : `${UNSEEN}: ${connectors.join('; ')}`;
 }
 
-export function unprovenIn({ counts: { selfReported, ambiguous }, erasedPlans, erasedStates, erasedDisclosures, adoption }: WorkflowFindings, against: AgainstOld | null): string[] {
+export function unprovenIn({ counts, counts: { selfReported, ambiguous }, uncheckedScopes, erasedPlans, erasedStates, erasedDisclosures, adoption }: WorkflowFindings, against: AgainstOld | null): string[] {
   return [
     ...(selfReported === 0 ? [] : [`what ${selfReportedBy(selfReported)} did: no executor has looked`]),
     ...(ambiguous === 0 ? [] : [`whether ${plural(ambiguous, 'change')} of ambiguous outcome ${ambiguous === 1 ? 'was' : 'were'} made`]),
+    ...(counts.observed === 0 ? [] : [observedIn(counts)]),
+    ...(uncheckedScopes === 0 ? [] : [`whether ${plural(uncheckedScopes, 'decision')} that ${uncheckedScopes === 1 ? 'was' : 'were'} not enforced had a scope on record: the facts are not here`]),
     ...(erasedPlans === 0 ? [] : [`what ${plural(erasedPlans, 'erased plan')} said`]),
     ...(erasedStates === 0 ? [] : [`what ${plural(erasedStates, 'erased state')} said`]),
     ...(erasedDisclosures === 0 ? [] : [`what people wrote in ${plural(erasedDisclosures, 'record')}: erased`]),
@@ -178,6 +183,11 @@ function unprovenOf({ origin, size, ahead, unwitnessed }: AdoptionFindings, agai
     ...unwitnessed,
     `what ${origin} recorded after them${lost === '' ? '' : `: ${lost}`}`,
   ];
+}
+
+/** `3 effects under observe until 2027-01-15T00:00:00.000Z, not enforced`. */
+function observedIn({ observed, observedUntilMs }: WorkflowFindings['counts']): string {
+  return `${plural(observed, 'effect')} under observe until ${formatTime(observedUntilMs ?? 0)}, not enforced`;
 }
 
 const selfReportedBy = (count: number): string => `${plural(count, 'change')} self-reported by ${count === 1 ? 'its caller' : 'their callers'}`;
@@ -211,9 +221,10 @@ export function workflowVerdict(findings: WorkflowFindings, against: AgainstOld 
   }
   if (adoption?.unknown != null) return { name: 'WORKFLOW', status: 'notEstablished', message: adoption.unknown };
   if (against !== null && against.unknown !== null) return { name: 'WORKFLOW', status: 'notEstablished', message: against.unknown };
-  const unchecked = uncheckedFor(findings);
-  if (unchecked !== null) return { name: 'WORKFLOW', status: 'notEstablished', message: `${unchecked}; all else holds: ${summary(findings)}` };
-  return { name: 'WORKFLOW', status: 'holds', message: summary(findings) };
+  const { counts, observedAccepted } = findings;
+  const unchecked = [uncheckedFor(findings), counts.observed === 0 || observedAccepted ? null : observedIn(counts)].filter((why) => why !== null);
+  if (unchecked.length > 0) return { name: 'WORKFLOW', status: 'notEstablished', message: `${unchecked.join('; ')}; all else holds: ${summary(findings)}` };
+  return { name: 'WORKFLOW', status: 'holds', message: `${summary(findings)}${counts.observed === 0 ? '' : `; ${observedIn(counts)}`}` };
 }
 
 /** Of records about no change: what they carry may be signed with the old log's ticket key. */

@@ -26,6 +26,7 @@ import { openReconciliations, type Reconciliations } from './check-reconcile.ts'
 import { openCases } from './check-offboarding.ts';
 import { checkUndone } from './check-rotation.ts';
 import { openTargets } from './check-target.ts';
+import { openObserving, type Observing } from './check-observed.ts';
 import { checkLeftOpen } from './check-window.ts';
 import { checkedOnce } from './checked-once.ts';
 import { openCounting, type WorkflowCounts } from './counts.ts';
@@ -56,6 +57,8 @@ export interface WorkflowOptions {
   readonly onChange?: (after: Audited, event: ChangeEvent) => void;
   /** Only some of the ledger's changes are given, each whole. */
   readonly isPartial?: boolean;
+  /** The auditor takes what was under observe as it is. */
+  readonly acceptObserved?: boolean;
   /** Told of every event of this log, of its change before it, and where the first record of that is, while its record is taken. */
   readonly followed?: (event: ChangeEvent, before: ChangeState | null, firstSeq: number | null) => void;
 }
@@ -72,6 +75,9 @@ export interface WorkflowFindings {
   readonly erasedDisclosures: number;
   /** Changes that had an effect, and whose plan was made from one of them. */
   readonly uncheckedPlans: number;
+  /** Decisions that were not enforced, and whose scope cannot be looked up. */
+  readonly uncheckedScopes: number;
+  readonly observedAccepted: boolean;
   /** Whether the trust folder knows whose tickets this log's are. */
   readonly sidecarKnown: boolean;
   readonly lastAtMs: number | null;
@@ -87,7 +93,7 @@ export interface Workflow {
   finish(): Promise<WorkflowFindings>;
 }
 
-export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, proven: elsewhere = null, isPartial = false, onChange, followed }: WorkflowOptions): Workflow {
+export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, proven: elsewhere = null, isPartial = false, acceptObserved = false, onChange, followed }: WorkflowOptions): Workflow {
   const logId = logIdOf(origin);
   const proven = checkedOnce(elsewhere);
   const open = new Map<string, Audited>();
@@ -105,6 +111,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   };
   const reconciliations = openReconciliations(believed, believedOf);
   const counting = openCounting();
+  const observing = openObserving(isPartial);
   const violations: Violation[] = [];
   let violationCount = 0;
   let lastAtMs: number | null = null;
@@ -141,6 +148,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     if (before === null && event.type !== 'change.requested') return report(misplaced!);
     const theirs = believedOf(event.changeId);
     const checked = before === null ? NOTHING_CHECKED : checkEvent(theirs === believed ? surroundings : { ...surroundings, believed: theirs, acceptances: NO_SAY }, before, event, record);
+    const unfounded = before !== null && observing.isDue(event) ? observing.check(before.state, event, recordedBy === logId) : null;
+    if (unfounded !== null) report(unfounded);
     if (misplaced !== null) report(misplaced);
     if (checked.fault !== null && checked.fault.code !== misplaced?.code) report(checked.fault);
     if (checked.latenessMs !== null) counting.ended(checked.latenessMs);
@@ -195,7 +204,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const takeSystemRecord = (record: LedgerRecord, disclosed: Revealed | null): void => {
     if (disclosed?.prose === 'another') reportAt(NOT_DISCLOSED, record.seq, null);
     if (disclosed?.prose === 'gone') erasedDisclosures += 1;
-    const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { acceptances, locks, reconciliations, adoption });
+    const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { acceptances, locks, reconciliations, adoption, observing });
     if (found !== null) reportAt(found, record.seq, null);
   };
   const take = (record: LedgerRecord, readObject: ReadObject): Promise<void> | void => guarded(record, () => {
@@ -205,8 +214,9 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     }
     if (!isChangeEventType(record.type)) return reportAt(fault('malformed-record', `${record.type} is not a type of record`), record.seq, record.change);
     if (record.type === 'change.adopted') return takeAdopting(record, readObject);
+    const told = (event: ChangeEvent): Promise<void> | void => (observing.isDue(event) ? observing.read(event, readObject).then(() => follow(event, record)) : follow(event, record));
     const event = toEvent(record, readObject);
-    return event instanceof Promise ? event.then((told) => follow(told, record)) : follow(event, record);
+    return event instanceof Promise ? event.then(told) : told(event);
   });
   const takeAdopting = async (record: LedgerRecord, readObject: ReadObject): Promise<void> => {
     const found = (await adoption.take(record, readObject)) ?? checkActorOf(await toEvent(record, readObject), null, logId);
@@ -237,7 +247,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
       }
       return {
         violations: [...violations].sort((a, b) => a.seq - b.seq), violationCount, erasedPlans, erasedStates, erasedDisclosures, uncheckedPlans, lastAtMs, counts: counting.finish(open.values(), late),
-        sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared, adoption: adoption.findings,
+        uncheckedScopes: observing.unchecked(), observedAccepted: acceptObserved, sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared, adoption: adoption.findings,
       };
     },
   };
@@ -272,9 +282,10 @@ interface Rest {
   readonly locks: Locks;
   readonly reconciliations: Reconciliations;
   readonly adoption: Adoption;
+  readonly observing: Observing;
 }
 
-function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { acceptances, locks, reconciliations, adoption }: Rest): Fault | null {
+function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { acceptances, locks, reconciliations, adoption, observing }: Rest): Fault | null {
   if (!Object.hasOwn(systemRecordBodies, stored.type)) return fault('malformed-record', `${stored.type} is not a type of record`);
   const record = upcast(stored);
   const malformed = fault('malformed-record', `the body is not that of a ${record.type} record`);
@@ -298,12 +309,14 @@ function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly
     case 'bundle.activated':
       acceptances.activated(systemRecordBodies['bundle.activated'].parse(record.body).listing);
       return bySidecar();
+    case 'facts.loaded':
+      observing.loaded(systemRecordBodies['facts.loaded'].parse(record.body).facts, record);
+      return bySidecar();
     case 'ledger.recovered':
     case 'ledger.restored':
     case 'ledger.heads':
     case 'outbox.refilled':
     case 'messages.refused':
-    case 'facts.loaded':
     case 'redecision.completed':
     case 'redecision.failed':
     case 'witness.anchored':

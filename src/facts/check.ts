@@ -17,7 +17,7 @@ export function entitlementKey(entitlement: Entitlement): string {
 
 /** Every second mention of an id. Two entries of one id would leave it to chance which one counts. */
 export function duplicates(file: unknown): Duplicate[] {
-  const { nhis, fallbackOwners, entitlements, purposes, people, teams, windows, freezes, exceptions } = file as Partial<{ nhis: InventoryEntry[]; fallbackOwners: FallbackOwner[] } & Catalogue & Directory & CalendarFile & ExceptionsFile>;
+  const { nhis, fallbackOwners, entitlements, purposes, people, teams, windows, freezes, exceptions, observe } = file as Partial<{ nhis: InventoryEntry[]; fallbackOwners: FallbackOwner[] } & Catalogue & Directory & CalendarFile & ExceptionsFile>;
   return [
     ...repeated('nhis', nhis?.map((nhi) => nhi.id)),
     ...repeated('fallbackOwners', fallbackOwners?.map((rule) => rule.prefix)),
@@ -28,6 +28,7 @@ export function duplicates(file: unknown): Duplicate[] {
     ...repeated('windows', windows?.map((window) => window.id)),
     ...repeated('freezes', freezes?.map((freeze) => freeze.id)),
     ...repeated('exceptions', exceptions?.map((exception) => exception.id)),
+    ...repeated('observe', observe?.map((scope) => scope.id)),
   ];
 }
 
@@ -87,7 +88,7 @@ export function lintFacts(value: FactsValue): FactsWarning[] {
       if (!people.has(other)) warnings.push({ code: 'unknown-person', about: person.id, message: `${other} is not in the directory` });
     }
   }
-  return [...warnings, ...lintAccounts(value), ...lintCalendar(value), ...lintThirdParties(value), ...lintExceptions(value)];
+  return [...warnings, ...lintAccounts(value), ...lintCalendar(value), ...lintThirdParties(value), ...lintExceptions(value), ...lintObserve(value)];
 }
 
 /** One login of two identities: what is done about one is done to the other, and nobody can tell which of them did what. */
@@ -127,5 +128,14 @@ function lintExceptions({ exceptions, inventory, directory }: FactsValue): Facts
   return (exceptions?.exceptions ?? []).flatMap(({ id, subject, owner }): FactsWarning[] => [
     ...(inventory.nhis.some((nhi) => nhi.id === subject) ? [] : [{ code: 'unknown-nhi' as const, about: id, message: `${subject} is not in the inventory, so that it is an exception for nothing` }]),
     ...(directory.people.some((person) => person.id === owner && person.active) ? [] : [{ code: 'unknown-person' as const, about: id, message: `${owner}, who is to approve what it lets through, is no active person of the directory` }]),
+  ]);
+}
+
+/** A scope of nobody, or for connectors that there are not, holds for nothing: probably a misspelt name. */
+function lintObserve({ exceptions, catalogue, directory }: FactsValue): FactsWarning[] {
+  const known = new Set(catalogue.entitlements.map(({ connector }) => connector));
+  return (exceptions?.observe ?? []).flatMap(({ id, owner, connectors = [] }): FactsWarning[] => [
+    ...(directory.people.some((person) => person.id === owner && person.active) ? [] : [{ code: 'unknown-person' as const, about: id, message: `${owner}, who answers for what is under observe, is no active person of the directory` }]),
+    ...connectors.filter((connector) => !known.has(connector)).map((connector) => ({ code: 'unknown-connector' as const, about: id, message: `observes nothing at ${connector}, where nothing is in the catalogue` })),
   ]);
 }

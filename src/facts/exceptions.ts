@@ -5,13 +5,12 @@
 import { z } from 'zod';
 import { reasonSchema } from '../protocol/decision.ts';
 import { nhiIdSchema, personIdSchema, plainTextSchema } from '../protocol/values.ts';
-import { parseLocalTime } from './local-time.ts';
+import { checkDates, dayInUtc, dayStartMs } from './dated.ts';
+import { observeScopeSchema, SCOPES_MAX } from './observe.ts';
 
 export const EXCEPTION_DAYS_MAX = 90;
-const DAY_MS = 86_400_000;
 
 export const exceptionIdSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/);
-const dayInUtc = z.string().regex(/^\d{4}-\d\d-\d\d$/, 'a date such as 2026-12-24');
 
 const exceptionSchema = z
   .strictObject({
@@ -26,16 +25,9 @@ const exceptionSchema = z
     from: dayInUtc,
     until: dayInUtc,
   })
-  .superRefine(({ from, until }, context) => {
-    const [fromMs, untilMs] = [parseLocalTime(from), parseLocalTime(until)];
-    if (fromMs === null) context.addIssue({ code: 'custom', path: ['from'], message: `${from} is not a day from 2000 to 2999` });
-    if (untilMs === null) context.addIssue({ code: 'custom', path: ['until'], message: `${until} is not a day from 2000 to 2999` });
-    if (fromMs === null || untilMs === null) return;
-    if (untilMs <= fromMs) context.addIssue({ code: 'custom', path: ['until'], message: `${until} is not after ${from}` });
-    if (untilMs - fromMs > EXCEPTION_DAYS_MAX * DAY_MS) context.addIssue({ code: 'custom', path: ['until'], message: `${until} is more than ${EXCEPTION_DAYS_MAX} days after ${from}` });
-  });
+  .superRefine((exception, context) => checkDates(exception, EXCEPTION_DAYS_MAX, context));
 
-export const exceptionsFileSchema = z.strictObject({ v: z.literal(1), exceptions: z.array(exceptionSchema).max(10_000) });
+export const exceptionsFileSchema = z.strictObject({ v: z.literal(1), exceptions: z.array(exceptionSchema).max(10_000), /** Absent: nothing is under observe. */ observe: z.array(observeScopeSchema).max(SCOPES_MAX).optional() });
 export type ExceptionsFile = z.infer<typeof exceptionsFileSchema>;
 
 /** What policy is told of one: no prose. */
@@ -51,5 +43,5 @@ export function exceptionsOf({ exceptions }: ExceptionsFile, subject: string): E
     .filter((one) => one.subject === subject)
     .sort((a, b) => (a.id < b.id ? -1 : 1))
     .slice(0, EXCEPTIONS_ASKED_MAX)
-    .map(({ id, rule, owner, from, until }) => ({ id, rule, subject, owner, fromMs: Date.parse(`${from}T00:00:00.000Z`), untilMs: Date.parse(`${until}T00:00:00.000Z`) }));
+    .map(({ id, rule, owner, from, until }) => ({ id, rule, subject, owner, fromMs: dayStartMs(from), untilMs: dayStartMs(until) }));
 }

@@ -13,6 +13,9 @@ export function asDecision(value: unknown): Decision {
   if (decision.effect === 'needsApproval' && approvers === null) throw new EngineFault('malformed-result', 'needsApproval without approvers');
   if (decision.effect === 'allow' && approvers !== null) throw new EngineFault('malformed-result', 'allow with approvers');
   if (decision.effect === 'allow' && decision.exceptions !== undefined) throw new EngineFault('malformed-result', 'allow by an exception');
+  const { observed } = decision;
+  if (observed !== undefined && decision.effect !== 'allow') throw new EngineFault('malformed-result', `observed, and ${decision.effect}`);
+  if (observed?.effect === 'needsApproval' && observed.approvers === null) throw new EngineFault('malformed-result', 'observed needsApproval without approvers');
   return decision;
 }
 

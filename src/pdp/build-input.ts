@@ -7,6 +7,7 @@ import { freezes, HORIZON_MS, occurrences } from '../facts/calendar.ts';
 import { entitlementKey } from '../facts/check.ts';
 import { exceptionsOf } from '../facts/exceptions.ts';
 import type { Facts } from '../facts/facts.ts';
+import { observeAsked } from '../facts/observe.ts';
 import type { Catalogue, Directory, InventoryFact } from '../facts/schemas.ts';
 import { planDigest, type Plan, type TargetState } from '../protocol/plan.ts';
 import { callerOf, entitlementsOf, isEmergency, purposeOf, windowOf, type RecordedRequest } from '../protocol/request.ts';
@@ -48,6 +49,8 @@ export interface ChangeQuestion {
   readonly recent?: RecentChanges;
   /** People beside those whom the change itself names. */
   readonly named?: readonly string[];
+  /** Whether the lease that is asked about was given under observe. */
+  readonly observed?: boolean;
 }
 
 const LOCKS_MAX = 64;
@@ -58,7 +61,8 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
   const { request } = state;
   const nhi = facts.inventory.get(request.subject) ?? null;
   const exceptions = facts.exceptions === null ? null : exceptionsOf(facts.exceptions, request.subject);
-  const owners = [nhi?.owner, nhi?.backupOwner, ...(exceptions ?? []).map(({ owner }) => owner)].filter((owner) => owner !== undefined);
+  const observe = facts.exceptions?.observe === undefined ? null : observeAsked(facts.exceptions.observe);
+  const owners = [nhi?.owner, nhi?.backupOwner, ...[...(exceptions ?? []), ...(observe ?? [])].map(({ owner }) => owner)].filter((owner) => owner !== undefined);
   return {
     v: 1,
     phase: question.phase,
@@ -83,6 +87,7 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
       parent: parent === null ? null : { changeId: parent.changeId, requester: [...parent.requester] },
       items: plan?.items?.length ?? null,
       extends: extendsOf(question),
+      ...(question.observed === true ? { observed: true } : {}),
     },
     held: before === null ? null : [...before.held].sort(),
     used: usedBy(question),
@@ -96,14 +101,15 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
       calendar: calendarPart(question, nhi),
       locks: question.locks.map(({ lockId, reason }) => ({ lockId, reason })).sort((a, b) => (a.lockId < b.lockId ? -1 : 1)).slice(0, LOCKS_MAX),
       ...(exceptions === null ? {} : { exceptions }),
+      ...(observe === null ? {} : { observe }),
     },
   };
 }
 
 /** The input of `access/redecide` about what a change gave, while its lease runs: the question of its request, on other facts. */
 export function buildLeaseInput(state: ChangeState, now: Pick<ChangeQuestion, 'nowMs' | 'facts' | 'connectors' | 'locks'>): ChangeInput {
-  const { plan, before } = state;
-  return buildChangeInput({ ...now, phase: 'lease', state, plan, step: null, before, account: plan?.steps[0]?.account ?? null, parent: null, extended: null });
+  const { plan, before, decision } = state;
+  return buildChangeInput({ ...now, phase: 'lease', observed: decision?.observed !== undefined, state, plan, step: null, before, account: plan?.steps[0]?.account ?? null, parent: null, extended: null });
 }
 
 /** The input of `workflow/accept` about an approval of the change's plan by `approver`. */

@@ -4,6 +4,7 @@
  */
 import { z } from 'zod';
 import { EXCEPTIONS_ASKED_MAX, exceptionAskedSchema } from '../facts/exceptions.ts';
+import { observeAskedSchema, SCOPES_MAX } from '../facts/observe.ts';
 import { inventoryFactSchema, catalogueSchema, directorySchema } from '../facts/schemas.ts';
 import { controlSchema, reasonSchema, requirementSchema } from '../protocol/decision.ts';
 import { stepActionSchema } from '../protocol/plan.ts';
@@ -82,6 +83,8 @@ export const changeInputSchema = z.strictObject({
         nextEpoch: z.int().min(2).nullable(),
       })
       .nullable(),
+    /** In phase `lease`, of one that was given under observe; left out otherwise. */
+    observed: z.literal(true).optional(),
   }),
   /** What the account holds at the target, as read; null where it could not be read. */
   held: z.array(plainTextSchema(256)).nullable(),
@@ -109,6 +112,8 @@ export const changeInputSchema = z.strictObject({
     locks: z.array(z.strictObject({ lockId: z.string(), reason: plainTextSchema(500) })).max(64),
     /** Those for the subject, whether they hold or not. Absent: none are kept. */
     exceptions: z.array(exceptionAskedSchema).max(EXCEPTIONS_ASKED_MAX).optional(),
+    /** All scopes that are kept, whether they hold and are about this or not. Absent: none are. */
+    observe: z.array(observeAskedSchema).max(SCOPES_MAX).optional(),
   }),
 });
 export type ChangeInput = z.infer<typeof changeInputSchema>;

@@ -67,6 +67,19 @@ export const exceptionUsedSchema = z.strictObject({
 });
 export type ExceptionUsed = z.infer<typeof exceptionUsedSchema>;
 
+/** What policy says of a change that is under observe, and is not enforced. */
+export const observedSchema = z.strictObject({
+  /** The scope among the facts that it is in, whose it is, and until when. */
+  scope: plainTextSchema(64),
+  owner: personIdSchema,
+  until: timeSchema,
+  effect: z.enum(['deny', 'needsApproval']),
+  reasons: z.array(reasonSchema).min(1).max(64),
+  /** Who would approve it, were it not denied; null: nobody. They are asked once it is not under observe any more. */
+  approvers: approverExpressionSchema.nullable(),
+});
+export type Observed = z.infer<typeof observedSchema>;
+
 export const decisionSchema = z.strictObject({
   effect: z.enum(['deny', 'needsApproval', 'allow']),
   reasons: z.array(reasonSchema).min(1).max(64),
@@ -90,6 +103,8 @@ export const decisionSchema = z.strictObject({
   controls: z.array(controlSchema).max(128),
   /** Absent: no exception took anything away. */
   exceptions: z.array(exceptionUsedSchema).min(1).max(32).optional(),
+  /** Absent: what policy says is enforced. Otherwise `effect` is `allow`, and this is what it says. */
+  observed: observedSchema.optional(),
 });
 export type Decision = z.infer<typeof decisionSchema>;
 
@@ -132,6 +147,16 @@ export const requirementSchema = z.strictObject({
   proofClass: proofClassSchema,
 });
 export type Requirement = z.infer<typeof requirementSchema>;
+
+/** What a decision asks for, enforced or not: it is what counts once the change is not under observe any more. */
+export function demandOf({ obligations: { approvers, proofClass }, observed }: Decision): Requirement {
+  return { approvers: observed === undefined ? approvers : observed.approvers, proofClass };
+}
+
+/** What of a requirement is enforced under the latest decision: under observe nobody's approval. */
+export function enforcedUnder(decision: Decision | null, requirement: Requirement): Requirement {
+  return decision?.observed === undefined ? requirement : { approvers: null, proofClass: requirement.proofClass };
+}
 
 /** Whether distinct people in `approved` satisfy the expression. An empty group is never satisfied. */
 export function isSatisfied(expression: ApproverExpression, approved: ReadonlySet<string>): boolean {

@@ -117,6 +117,8 @@ export const changeViewSchema = z.strictObject({
       controls: decisionSchema.shape.controls,
       /** Exceptions that took a denial away; absent: none did. */
       exceptions: decisionSchema.shape.exceptions,
+      /** What policy says and what was not enforced, until when; absent: it is enforced. */
+      observed: decisionSchema.shape.observed,
     })
     .nullable(),
   /** The strictest of every decision so far. */

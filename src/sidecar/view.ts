@@ -36,6 +36,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
     decision: decision === null ? null : {
       effect: decision.effect, reasons: decision.reasons, excess: decision.entitlements.excess, counterOffer: decision.entitlements.counterOffer,
       controls: decision.controls, ...(decision.exceptions === undefined ? {} : { exceptions: decision.exceptions }),
+      ...(decision.observed === undefined ? {} : { observed: decision.observed }),
     },
     requirement: state.requirement,
     approvals: state.approvals.map(({ approval, statement, seq }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq })),

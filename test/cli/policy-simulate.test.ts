@@ -37,6 +37,16 @@ describe('policy simulate', () => {
     expect(stdout).toContain('Nothing was read at a target, and nothing was recorded.');
   });
 
+  it('says what policy says of what is under observe, and until when it is not enforced', async () => {
+    cpSync(join(desk.directory, 'facts'), join(desk.directory, 'observed'), { recursive: true });
+    writeFileSync(join(desk.directory, 'observed', 'exceptions.yaml'), 'v: 1\nexceptions: []\nobserve:\n  - {id: trial, environments: [prod], reason: tried out, owner: person:olga, from: 2026-11-01, until: 2026-12-20}\n');
+    const { exit, decision } = await simulated(...GRANT, '--facts', 'observed');
+    expect([exit, decision.effect, decision.observed?.effect]).toEqual([0, 'allow', 'needsApproval']);
+    const { stdout } = await desk.run('policy', 'simulate', '--at', NOW, '--facts', 'observed', ...GRANT);
+    expect(stdout).toMatch(/^observed {4}under observe until 2026-12-20T00:00:00\.000Z \(trial of person:olga\), not enforced: needs approval by one of \(person:ben, person:wei\)$/m);
+    expect(stdout).toMatch(/^observed {6}owner-approval: /m);
+  });
+
   it('takes the request from a file, and exits 1 for what is denied', async () => {
     writeFileSync(join(desk.directory, 'request.yaml'), 'kind: grant\nsubject: nhi:prod/ci-deployer\npurpose: deploy-orders\nreason: more\nduration: PT10M\nentitlements: [{connector: pg-main, target: app, privilege: "role:app_owner"}]\n');
     const { exit, decision } = await simulated('--request', 'request.yaml');

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generateSignerKey } from '../../ledger/index.ts';
 import { cleanStory, START_MS, toldUntilActive, toldUntilArmed, toldUntilDecided, PROVISION, trustFiles, writeStory } from '../support/story.ts';
 import { called } from '../support/step-stories.ts';
+import { loaded, toldUnderObserve, UNTIL } from '../evidence/observe-cases.ts';
 import { openDesk, type Desk, type Ran } from '../support/world.ts';
 
 let desk: Desk;
@@ -215,6 +216,24 @@ describe('what cannot be verified at all', () => {
     expect((await verify('clean', '--trust', 'trust', '--pinned', 'pin')).exit).toBe(3);
     expect((await verify('clean', '--trust', 'trust', '--pinned', 'no-pin')).exit).toBe(4);
   });
+  it('effects under observe are not established, unless they are taken as they are, and are told either way', async () => {
+    const { digest, draft } = loaded();
+    await writeStory(join(desk.directory, 'observed'), toldUnderObserve(digest).beats, [], [draft]);
+    writeTrust('trusts-nobody-need-approve', { quorum: 0 });
+    const said = `1 effect under observe until ${UNTIL}, not enforced`;
+    const [plainly, accepted] = [await verify('observed', '--trust', 'trusts-nobody-need-approve'), await verify('observed', '--trust', 'trusts-nobody-need-approve', '--accept-observed')];
+    expect([plainly.exit, accepted.exit]).toEqual([3, 0]);
+    for (const { json } of [plainly, accepted]) {
+      expect(json.notProven).toContain(said);
+      expect(json.workflow?.counts).toMatchObject({ observed: 1, observedUntilMs: Date.parse(UNTIL) });
+    }
+    const { stdout } = await desk.run('verify', 'observed', '--trust', 'trusts-nobody-need-approve');
+    expect(stdout).toContain(`\n  - ${said}\n`);
+    expect(stdout).toMatch(/NOT VERIFIED: WORKFLOW could not be established/);
+    const attested = await verify('observed', '--trust', 'trusts-nobody-need-approve', '--accept-observed', '--attest', 'a.json', '--attest-key', 'a.key');
+    expect([attested.exit, attested.json.error?.cause]).toEqual([2, '--attest goes with no --accept-observed']);
+  });
+
   it.each([[['verify']], [['verify', 'clean', '--require', 'EVERYTHING']], [['verify', 'clean', '--min-size', 'many']], [['verify', 'clean', '--as-of', 'now']], [['verify', 'clean', '--nonsense']]])('%j is 2', async (argv) => {
     expect((await desk.run(...argv)).exit).toBe(2);
   });

@@ -12,6 +12,7 @@ import { runCli } from '../../src/cli/program.ts';
 import { CONFIG_KEYS } from '../../src/config/keys.ts';
 import { RECORD_VERSIONS, systemRecordBodies } from '../../src/evidence/record.ts';
 import { exceptionsFileSchema } from '../../src/facts/exceptions.ts';
+import { observeScopeSchema } from '../../src/facts/observe.ts';
 import { calendarSchema, catalogueSchema, directorySchema, fallbackOwnerSchema, inventoryFileSchema, usageFileSchema } from '../../src/facts/schemas.ts';
 import { ROLES } from '../../src/identity/tokens.ts';
 import { payloadDigest } from '../../src/protocol/dsse.ts';
@@ -112,7 +113,7 @@ describe('the page says what the code says', () => {
       directory: [Object.keys(directorySchema.shape), [...Object.keys(directorySchema.shape.people.element.shape), ...Object.keys(directorySchema.shape.teams.element.shape)]],
       usage: [Object.keys(usageFileSchema.shape), Object.keys(usageFileSchema.shape.usage.element.shape)],
       calendar: [Object.keys(calendarSchema.shape), [...Object.keys(calendarSchema.shape.windows.element.shape), ...Object.keys(calendarSchema.shape.freezes.element.shape)]],
-      exceptions: [Object.keys(exceptionsFileSchema.shape), Object.keys(exceptionsFileSchema.shape.exceptions.element.shape)],
+      exceptions: [Object.keys(exceptionsFileSchema.shape), [...Object.keys(exceptionsFileSchema.shape.exceptions.element.shape), ...Object.keys(observeScopeSchema.shape)]],
     };
     const fields = (cell: string): string[] => [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1]!);
     expect(Object.fromEntries(rows('Facts files').map(([file, top, entry]) => [named(file!), [sorted(fields(top!)), sorted(fields(entry!))]])))

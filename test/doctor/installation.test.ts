@@ -34,6 +34,13 @@ it('finds nothing wrong with one that is as it should be, running or not', async
   await log.close();
 });
 
+it('tells of what is under observe, and until when', async () => {
+  const [from, until] = [-1, 9].map((days) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10));
+  writeFileSync(at('exceptions.json'), JSON.stringify({ v: 1, exceptions: [], observe: [{ id: 'trial', environments: ['prod'], reason: 'tried out', owner: 'person:ana', from, until }] }));
+  writeFileSync(installation.configPath, readFileSync(installation.configPath, 'utf8').replace('facts: {', `facts: {exceptions: ${at('exceptions.json')}, `));
+  expect((await doctor()).checks.find(({ name }) => name === 'facts')?.message).toContain(`; trial is under observe until ${until!}: policy is not enforced there`);
+});
+
 const harms: readonly (readonly [string, readonly string[], () => void])[] = [
   ['a key that others can read', ['secrets', 'trust'], () => chmodSync(at('ticket.key'), 0o640)],
   ['tokens that are none', ['tokens'], () => writeFileSync(at('tokens.json'), '{}')],

@@ -31,13 +31,14 @@ interface Options {
   readonly extra?: readonly DraftWithObjects[];
   readonly first?: readonly DraftWithObjects[];
   readonly wholeFolder?: boolean;
+  readonly acceptObserved?: boolean;
 }
 
-export async function verified(beats: readonly Beat[], edit: TrustEdit = {}, { asOfMs, extra, first, wholeFolder = true }: Options = {}): Promise<EvidenceVerification> {
+export async function verified(beats: readonly Beat[], edit: TrustEdit = {}, { asOfMs, extra, first, wholeFolder = true, acceptObserved }: Options = {}): Promise<EvidenceVerification> {
   const directory = mkdtempSync(join(tmpdir(), 'cs-story-'));
   try {
     await writeStory(directory, beats, extra, first);
-    return await verifyEvidence({ disk: nodeDisk(directory), directory: 'ledger', trust: storyTrust(edit), wholeFolder, ...(asOfMs === undefined ? {} : { asOfMs }) });
+    return await verifyEvidence({ disk: nodeDisk(directory), directory: 'ledger', trust: storyTrust(edit), wholeFolder, ...(asOfMs === undefined ? {} : { asOfMs }), ...(acceptObserved === undefined ? {} : { acceptObserved }) });
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }

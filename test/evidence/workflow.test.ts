@@ -13,6 +13,7 @@ import {
 import { ADOPTION_CASES, HIDDEN_CASES } from './adoption-cases.ts';
 import { DISCLOSURE_CASES } from './disclosure-cases.ts';
 import { ESCALATION_CASES } from './escalation-cases.ts';
+import { OBSERVE_CASES } from './observe-cases.ts';
 import { EXTENSION_CASES } from './extension-cases.ts';
 import { STEP_CASES } from './step-cases.ts';
 import { expectCaught, verified, workflowOf, type Case, type Change } from './verified.ts';
@@ -215,7 +216,7 @@ describe('a story with one thing wrong', () => {
   it.each(CASES)('is caught: $title ($code)', (one) => expectCaught(one, () => cleanStory().beats));
 
   it('has a case for every violation there is', () => {
-    expect([...new Set([...CASES, ...STEP_CASES, ...EXTENSION_CASES, ...ESCALATION_CASES, ...DISCLOSURE_CASES, ...ADOPTION_CASES, ...HIDDEN_CASES].map(({ code }) => code))].sort()).toEqual([...VIOLATIONS].sort());
+    expect([...new Set([...CASES, ...STEP_CASES, ...EXTENSION_CASES, ...ESCALATION_CASES, ...DISCLOSURE_CASES, ...ADOPTION_CASES, ...OBSERVE_CASES, ...HIDDEN_CASES].map(({ code }) => code))].sort()).toEqual([...VIOLATIONS].sort());
   });
 
   it('says how many more there are', async () => {

@@ -35,6 +35,8 @@ describe('amiss is', () => {
       ['no-owner nhi:prod/a: it names no owner, and the team of its fallback rule has nobody active', 'unknown-team nhi:: platform is not in the directory']],
     ['nobody in the owner’s place', nhis({ ...UNOWNED, owner: 'person:ana' }), ['no-backup-owner nhi:prod/a: nobody stands in for person:ana']],
     ['the owner in the owner’s place', nhis({ ...NHI, backupOwner: 'person:ana' }), ['same-owner-twice nhi:prod/a: the backup owner is the owner']],
+    ['what is under observe now', { exceptions: { v: 1, exceptions: [], observe: ['now', 'over', 'next'].map((id, n) => ({ id, environments: ['dev', 'test'], connectors: ['pg'], prefixes: ['nhi:dev/'], reason: 'tried out', owner: 'person:ana', ...[{ from: '2026-11-29', until: '2026-11-30' }, { from: '2026-11-01', until: '2026-11-29' }, { from: '2026-11-30', until: '2026-12-29' }][n]! })) } },
+      ['under-observe now: until 2026-11-30, of person:ana: environments dev, test; connectors pg; identities nhi:dev/*']],
     ['no purpose', nhis({ ...NHI, purposes: [] }), ['no-purpose nhi:prod/a: it has no purpose']],
     ['a purpose that is not catalogued', nhis({ ...NHI, purposes: ['q'] }), ['unknown-purpose nhi:prod/a: q is not in the catalogue']],
     ['an owner who is not in the directory', nhis({ ...NHI, owner: 'person:gone' }), ['unknown-person nhi:prod/a: person:gone is not in the directory']],

@@ -46,6 +46,10 @@ exceptions:
   - {id: a-excess, rule: exceeds-purpose, subject: nhi:prod/a, reason: until it is cut in two, owner: person:ana, from: 2026-11-23, until: 2027-02-21}
 `;
 
+const OBSERVE = `${EXCEPTIONS}observe:
+  - {id: trial, environments: [prod], connectors: [pg], prefixes: ['nhi:prod/'], reason: the rules are tried out, owner: person:ana, from: 2026-11-23, until: 2027-02-21}
+`;
+
 function parse(texts: Partial<Record<'inventory' | 'catalogue' | 'directory' | 'usage' | 'calendar' | 'exceptions', string>>): Facts {
   const named = { inventory: INVENTORY, catalogue: CATALOGUE, directory: DIRECTORY, usage: USAGE, calendar: CALENDAR, exceptions: EXCEPTIONS, ...texts };
   const file = (name: keyof typeof named): { name: string; text: string } => ({ name: `${name}.yaml`, text: named[name] });
@@ -91,6 +95,14 @@ test('an exception for nobody, or of nobody who is active, is warned of', () => 
   expect(warned(EXCEPTIONS.replace('owner: person:ana', 'owner: person:bob'))).toEqual(['unknown-person a-excess']);
 });
 
+test('scopes under observe load, and one of nobody, or for a connector that there is not, is warned of', () => {
+  const warned = (text: string): string[] => lintFacts(parse({ exceptions: text }).value).map(({ code, about }) => `${code} ${about}`);
+  expect(parse({ exceptions: OBSERVE }).exceptions?.observe).toMatchObject([{ id: 'trial' }]);
+  expect(warned(OBSERVE)).toEqual([]);
+  expect(warned(OBSERVE.replace('tried out, owner: person:ana', 'tried out, owner: person:bob'))).toEqual(['unknown-person trial']);
+  expect(warned(OBSERVE.replace('connectors: [pg]', 'connectors: [pg-old]'))).toEqual(['unknown-connector trial']);
+});
+
 test('facts without usage and calendar have none, and their value can be put on record', () => {
   const facts = factsOf({ ...parse({}).value, usage: null, calendar: null }, NOW_MS);
   expect([facts.usage, facts.digests.usage, facts.calendar, facts.digests.calendar]).toEqual([null, null, null, null]);
@@ -129,6 +141,12 @@ test.each<[string, Parameters<typeof parse>[0], RegExp]>([
   ['an offset for a zone', { calendar: CALENDAR.replace('id: year-end, timeZone: Europe/Berlin', 'id: year-end, timeZone: "+01:00"') }, /^calendar\.yaml:6: \/freezes\/0\/timeZone: /],
   ['cron and dates', { calendar: CALENDAR.replace('id: once,', 'id: once, cron: 0 0 * * *,') }, /^calendar\.yaml:4: \/windows\/1: a window has either cron and duration, or dates/],
   ['neither cron nor dates', { calendar: CALENDAR.replace(/cron: .*SUN, duration: PT2H, /, '') }, /^calendar\.yaml:3: \/windows\/0: a window has either/],
+  ['a scope of everything', { exceptions: OBSERVE.replace("environments: [prod], connectors: [pg], prefixes: ['nhi:prod/'], ", '') }, /^exceptions\.yaml:5: \/observe\/0: names no environments, connectors or prefixes/],
+  ['a scope of no environment', { exceptions: OBSERVE.replace('environments: [prod]', 'environments: []') }, /^exceptions\.yaml:5: \/observe\/0\/environments: /],
+  ['a scope of a prefix that is none', { exceptions: OBSERVE.replace("['nhi:prod/']", "['prod/']") }, /^exceptions\.yaml:5: \/observe\/0\/prefixes\/0: /],
+  ['a scope for longer than ninety days', { exceptions: OBSERVE.replace(/2027-02-21}\n$/, '2027-02-22}\n') }, /^exceptions\.yaml:5: \/observe\/0\/until: 2027-02-22 is more than 90 days after/],
+  ['a scope without an owner', { exceptions: OBSERVE.replace('tried out, owner: person:ana', 'tried out') }, /^exceptions\.yaml:5: \/observe\/0\/owner: /],
+  ['a scope twice', { exceptions: OBSERVE + OBSERVE.split('\n').at(-2)! + '\n' }, /^exceptions\.yaml:6: \/observe\/1: trial is here twice/],
   ['cron without a duration', { calendar: CALENDAR.replace('duration: PT2H, ', '') }, /^calendar\.yaml:3: \/windows\/0: cron needs a duration/],
   ['dates with a duration', { calendar: CALENDAR.replace('id: once,', 'id: once, duration: PT1H,') }, /^calendar\.yaml:4: \/windows\/1: duration belongs to cron/],
   ['dates with exceptions', { calendar: CALENDAR.replace('id: once,', "id: once, exceptions: ['2026-11-28'],") }, /^calendar\.yaml:4: \/windows\/1\/exceptions: /],

@@ -47,6 +47,21 @@ test('the question holds the exceptions for its subject, over or to come as well
   expect(Object.hasOwn(questionOf(facts, GRANT, ['nhi:prod/ci-deployer']).facts, 'exceptions')).toBe(false);
 });
 
+test('the question holds every scope under observe by id, null where it is not limited, without their prose, and who owns them', () => {
+  const scope = { id: 'trial', environments: ['dev'], reason: 'tried out', owner: 'person:mallory', from: '2026-11-23', until: '2026-12-23' };
+  const { environments: _, ...elsewhere } = { ...scope, id: 'all', prefixes: ['nhi:'], connectors: ['pg-main'] };
+  const observing = factsOf({ ...facts.value, exceptions: { v: 1, exceptions: [], observe: [scope, elsewhere] } }, NOW_MS);
+  const asked = questionOf(observing, GRANT, ['nhi:prod/ci-deployer']);
+  const dated = { owner: 'person:mallory', fromMs: Date.parse('2026-11-23T00:00:00.000Z'), untilMs: Date.parse('2026-12-23T00:00:00.000Z') };
+  expect(asked.facts.observe).toEqual([
+    { id: 'all', ...dated, environments: null, connectors: ['pg-main'], prefixes: ['nhi:'] },
+    { id: 'trial', ...dated, environments: ['dev'], connectors: null, prefixes: null },
+  ]);
+  expect(changeInputSchema.parse(asked)).toEqual(asked);
+  expect(asked.facts.directory.people.map(({ id }) => id)).toContain('person:mallory');
+  expect(Object.hasOwn(questionOf(excepting(EXCEPTION), GRANT, ['nhi:prod/ci-deployer']).facts, 'observe')).toBe(false);
+});
+
 test('the order of files and of what was read does not show in the question', () => {
   const { value } = facts;
   const turned = factsOf({

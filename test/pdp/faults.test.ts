@@ -21,6 +21,7 @@ const decision = JSON.stringify({
   obligations: { approvers: null, proofClass: 'session', maxLeaseSeconds: null, verification: 'readBack' },
   entitlements: { requested: [], held: [], used: [], excess: [], counterOffer: null }, controls: [],
 });
+const OBSERVED = JSON.stringify({ scope: 'trial', owner: 'person:ana', until: '2026-12-01T00:00:00.000Z', effect: 'needsApproval', reasons: [{ code: 'ok', message: 'ok', rule: 'r' }], approvers: null });
 const WINDOW = { calendar: 'weekly', opensAtMs: 1_000, closesAtMs: 2_000 };
 const set = (...results: string[]): string => `[${results.map((result) => `{"result":${result}}`).join(',')}]`;
 
@@ -46,6 +47,8 @@ const CRAFTED: [string, Crafted, string, RegExp][] = [
   ['an approval by nobody in particular', { result: set(decision.replace('"allow"', '"needsApproval"')) }, 'malformed-result', /without approvers/],
   ['an allow that names approvers', { result: set(decision.replace('"approvers":null', '"approvers":"person:ana"')) }, 'malformed-result', /with approvers/],
   ['an allow by an exception', { result: set(decision.replace('"controls":[]', '"controls":[],"exceptions":[{"id":"a","rule":"exceeds-purpose","owner":"person:ana","until":"2026-12-01T00:00:00.000Z"}]')) }, 'malformed-result', /allow by an exception/],
+  ['a denial that is observed', { result: set(decision.replace('"effect":"allow"', '"effect":"deny"').replace('"controls":[]', `"controls":[],"observed":${OBSERVED}`)) }, 'malformed-result', /observed, and deny/],
+  ['approvals that are observed, of nobody', { result: set(decision.replace('"controls":[]', `"controls":[],"observed":${OBSERVED}`)) }, 'malformed-result', /observed needsApproval without approvers/],
   ['a lease of a fraction', { result: set(decision.replace('"maxLeaseSeconds":null', '"maxLeaseSeconds":0.5')) }, 'malformed-result', /maxLeaseSeconds/],
   ['a text of 10 MB', { trick: 'flood' }, 'result-too-large', /more than 1048576/],
   ['a thrown string', { trick: 'abort' }, 'policy-threw', /aborted on purpose/],

@@ -111,7 +111,7 @@ function excepted(one: PolicyCase): Tree {
 }
 
 test('with an exception from every rule nothing that is denied is allowed, and what is not denied is as it was', () => {
-  const letThrough = decides.filter((one) => !('exceptions' in (one.input['facts'] as Tree))).flatMap((one) => {
+  const letThrough = decides.filter((one) => !('exceptions' in (one.input['facts'] as Tree)) && !('observe' in (one.input['facts'] as Tree))).flatMap((one) => {
     const [before, after] = [ask(policy, 'access/decide', one.input), ask(policy, 'access/decide', excepted(one))];
     const taken = after.exceptions?.map(({ rule }) => rule) ?? [];
     if (before.effect !== 'deny' || taken.length === 0) {
@@ -151,6 +151,41 @@ test('an exception that is not whole takes nothing away', () => {
   }
 });
 const EXCEPTED = 'More than the purpose needs, by an exception that holds';
+
+/** The case under a scope of everything, whose owner nobody is asked for otherwise. */
+function underObserve(one: PolicyCase): Tree {
+  const input = excepted(one) as { nowMs: number; facts: Tree };
+  delete input.facts['exceptions'];
+  input.facts['observe'] = [{ id: 'all', owner: 'person:xenia', fromMs: input.nowMs - 1, untilMs: input.nowMs + 89 * 86_400_000, environments: null, connectors: null, prefixes: ['nhi:'] }];
+  return input;
+}
+
+test('under observe of everything what is let through says what policy says of it, and what it may not touch is as it was', () => {
+  const touched = decides.filter((one) => !('exceptions' in (one.input['facts'] as Tree)) && !('observe' in (one.input['facts'] as Tree))).flatMap((one) => {
+    const [before, after] = [ask(policy, 'access/decide', one.input), ask(policy, 'access/decide', underObserve(one))];
+    if (after.observed === undefined) {
+      expect(after, one.title).toEqual(before);
+      return [];
+    }
+    expect(before.effect, one.title).not.toBe('allow');
+    expect(after, one.title).toMatchObject({ effect: 'allow', observed: { effect: before.effect, reasons: before.reasons } });
+    expect((one.input['change'] as { leaseSeconds: unknown }).leaseSeconds, one.title).toBeTypeOf('number');
+    return before.effect === 'deny' ? before.reasons!.map(({ code }) => code) : [];
+  });
+  expect([...new Set(touched)].sort()).toEqual(OBSERVABLE);
+});
+
+/** What a lease may be denied for and be given all the same. The cases of the one left out are rotations. */
+const OBSERVABLE = EXCEPTABLE.filter((code) => code !== 'environment-mismatch');
+
+test('a scope that is not whole lets nothing through', () => {
+  const one = decides.find(({ title }) => title === 'More than the purpose needs, under observe')!;
+  for (const member of ['id', 'owner', 'fromMs', 'untilMs', 'environments', 'connectors', 'prefixes']) {
+    for (const spoil of [LEFT_OUT, OTHER_TYPE, () => ({})]) {
+      expect(ask(policy, 'access/decide', spoilt(one.input, ['facts', 'observe', '0', member], spoil)).effect, member).toBe('deny');
+    }
+  }
+});
 
 const data = JSON.parse(image.data) as Tree;
 test('there is something to decide by', () => {

@@ -164,7 +164,7 @@ export const GRANT: ChangeRequest = {
 export const ANA = { anyOf: ['person:ana', 'person:ben'] };
 
 /** Requested, read, planned and decided. */
-export function toldUntilDecided(request: ChangeRequest, atMs: number, effect: Decision['effect'] = 'needsApproval', telling = new Telling(atMs)): Telling {
+export function toldUntilDecided(request: ChangeRequest, atMs: number, effect: Decision['effect'] = 'needsApproval', telling = new Telling(atMs), said?: Decision, facts: readonly string[] = []): Telling {
   const account = request.kind === 'provision' ? 'billing_export_1' : 'ci_deployer';
   if (telling.state === null) telling.do({ type: 'request', by: request.subject, request, requester: [request.subject], idempotency: null });
   const query = deriveQuery(telling.changeId, request, account);
@@ -176,7 +176,7 @@ export function toldUntilDecided(request: ChangeRequest, atMs: number, effect: D
   }, [before]);
   const plan = derivePlan(telling.now, query, before, { salt: salt(2, telling.seed), window: null, consumers: [], parent: null });
   return telling.later(5).do({
-    type: 'recordDecision', by: sidecar, phase: 'request', plan, decision: decision(effect, effect === 'needsApproval' ? ANA : null), provenance, approvalSeconds: 3600,
+    type: 'recordDecision', by: sidecar, phase: 'request', plan, decision: said ?? decision(effect, effect === 'needsApproval' ? ANA : null), provenance: { ...provenance, facts: [...facts] }, approvalSeconds: 3600,
   });
 }
 
@@ -186,10 +186,10 @@ export function statementOf(telling: Telling, approver: string, verdict: 'approv
 }
 
 /** Approved, decided again, authorised, armed. */
-export function toldUntilArmed(telling: Telling): Telling {
+export function toldUntilArmed(telling: Telling, said: Decision = decision('needsApproval', ANA), facts: readonly string[] = []): Telling {
   if (telling.now.name === 'pending') telling.later(60_000).do({ type: 'approve', approval: sign.approval(statementOf(telling, 'person:ana')), comment: 'as agreed' });
   const plan = telling.now.plan!;
-  telling.later(10).do({ type: 'recordDecision', by: sidecar, phase: 'dispatch', plan, decision: decision('needsApproval', ANA), provenance, approvalSeconds: 3600 });
+  telling.later(10).do({ type: 'recordDecision', by: sidecar, phase: 'dispatch', plan, decision: said, provenance: { ...provenance, facts: [...facts] }, approvalSeconds: 3600 });
   const endsAtMs = leaseEndMs(plan, telling.atMs);
   telling.do({
     type: 'authoriseAct', by: sidecar, ticket: sign.ticket(deriveActTicket(telling.now, plan, stepOf(telling.now)!, EXECUTOR, telling.atMs, 300)),

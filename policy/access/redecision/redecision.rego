@@ -3,7 +3,7 @@
 # description: |
 #   Whether what runs under a lease would be given again, now that facts or policy are others. What denies is what denies a request;
 #   `leaseRevokedFor` in the limits says for which of it access is taken back before its time. For the rest a person looks at it.
-#   An exception that let it through still does, while it holds.
+#   An exception that let it through still does, while it holds, and so does a scope under observe in which it was given.
 #   What is said of the moment at which something is given (windows, freezes, locks, the age of facts, the approvals) does not matter here.
 package access.redecision
 
@@ -12,6 +12,7 @@ import data.access.entitlement
 import data.access.exceptions
 import data.access.lease
 import data.access.least_privilege
+import data.access.observe
 import data.access.overlays
 import data.access.question
 import data.access.requester
@@ -19,7 +20,7 @@ import data.access.third_party
 import data.access.toxic
 import data.lib
 
-objections := {objection |
+standing := {objection |
 	some objection in union({
 		entitlement.deny,
 		least_privilege.deny,
@@ -31,6 +32,11 @@ objections := {objection |
 		credential.deny,
 	})
 	not exceptions.taken(objection)
+}
+
+objections := {objection |
+	some objection in standing
+	not observe.kept(objection)
 }
 
 understood if {
@@ -70,7 +76,12 @@ unclear contains lib.said(rego.metadata.chain()) if not understood
 #     - {framework: ISO/IEC 27001:2022, id: A.5.18}
 keep contains lib.said(rego.metadata.chain()) if {
 	understood
-	count(objections) == 0
+	count(standing) == 0
+}
+
+keep contains saying if {
+	count(standing) > 0
+	some saying in observe.note
 }
 
 effect := "finding" if {

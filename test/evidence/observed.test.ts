@@ -1,0 +1,64 @@
+/** A change that policy would deny goes ahead under observe, and the ledger says so; what the executor's floor asks for is asked for all the same. */
+import { expect, test, vi } from 'vitest';
+import { tellStory } from '../../src/evidence/story.ts';
+import { factsOf, type Facts } from '../../src/facts/load.ts';
+import { EXCESS, settled, tell, usualPdp, verdictOf } from '../support/replayed.ts';
+import { GRANT, type TestSidecar } from '../support/sidecar.ts';
+
+const DAY_MS = 86_400_000;
+const day = (offset: number): string => new Date(Date.now() + offset * DAY_MS).toISOString().slice(0, 10);
+const scope = (part: object = {}) => ({ id: 'prod-trial', environments: ['prod'], reason: 'the rules are tried out', owner: 'person:olga', from: day(-1), until: day(30), ...part });
+const observing = (...scopes: ReturnType<typeof scope>[]) => (facts: Facts): Facts => factsOf({ ...facts.value, exceptions: { v: 1, exceptions: [], observe: scopes } }, facts.loadedAtMs);
+const ask = (sidecar: TestSidecar, request = EXCESS) => sidecar.change(GRANT.subject, request);
+
+async function recordsOf({ log }: TestSidecar, type: string): Promise<object[]> {
+  const found: object[] = [];
+  for await (const { record } of log.entries(0)) if (record.type === type) found.push(record);
+  return found;
+}
+
+test('what is denied is given without anybody, told as what it is, replayed, and leaves WORKFLOW not established', async () => {
+  let [story, change] = ['', ''];
+  const told = await tell(await usualPdp(), async (sidecar) => {
+    const active = await settled(sidecar, GRANT.subject, await ask(sidecar), 'active', 'denied', 'pending');
+    change = active.id;
+    expect(active).toMatchObject({ state: 'active', approvals: [], decision: { effect: 'allow', reasons: [{ code: 'observed' }], observed: { scope: 'prod-trial', owner: 'person:olga', until: `${day(30)}T00:00:00.000Z`, effect: 'deny', reasons: [{ code: 'exceeds-purpose' }] } } });
+    expect(active.requirement.approvers).toEqual(active.decision?.observed?.approvers);
+    const evidence = (await sidecar.send(GRANT.subject, 'GET', active.links.evidence)).body as { records: Parameters<typeof tellStory>[0]; disclosures: Parameters<typeof tellStory>[1] };
+    story = tellStory(evidence.records, evidence.disclosures).map(({ text }) => text).join('\n');
+  }, { facts: observing(scope()) });
+  expect(story).toContain(`Scope prod-trial of person:olga is under observe until ${day(30)}T00:00:00.000Z: policy says denied`);
+  const verification = await told.verify();
+  expect(verification.workflow?.violations).toEqual([]);
+  expect(verdictOf(verification, 'WORKFLOW')).toMatchObject({ status: 'notEstablished', message: expect.stringContaining('1 effect under observe until') as string });
+  expect(verdictOf(verification, 'REPLAY').status).toBe('holds');
+  const pack = await told.verifyPackOf({ change });
+  expect(pack.workflow?.violations).toEqual([]);
+  expect(verdictOf(pack, 'REPLAY').status).toBe('holds');
+  expect(pack.notProven.join()).toContain('1 effect under observe until');
+});
+
+test.each([
+  ['is over', scope({ from: day(-30), until: day(0) })],
+  ['has not begun', scope({ from: day(1) })],
+  ['is of another environment', scope({ environments: ['dev'] })],
+  ['is of another connector', scope({ connectors: ['pg-dev'] })],
+])('a scope that %s lets nothing through', async (_what, one) => {
+  await tell(await usualPdp(), async (sidecar) => {
+    expect(await settled(sidecar, GRANT.subject, await ask(sidecar), 'active', 'denied')).toMatchObject({ state: 'denied' });
+  }, { facts: observing(one) });
+});
+
+test('a lease that was given under observe is kept while the scope is there, and taken back once it is not', async () => {
+  const told = await tell(await usualPdp(), async (sidecar) => {
+    const active = await settled(sidecar, GRANT.subject, await ask(sidecar), 'active', 'denied');
+    sidecar.load(observing(scope({ reason: 'still tried out' }))(sidecar.facts));
+    await vi.waitFor(async () => expect(await recordsOf(sidecar, 'redecision.completed')).toHaveLength(1), { timeout: 10_000, interval: 10 });
+    expect((await sidecar.send(GRANT.subject, 'GET', active.links.self)).body).toMatchObject({ state: 'active' });
+    sidecar.load(observing()(sidecar.facts));
+    await settled(sidecar, GRANT.subject, active, 'revoking', 'revoked');
+  }, { facts: observing(scope()), redecision: { everyMs: 5, confirmAbove: { percent: 100, leases: 5 } } });
+  const verification = await told.verify();
+  expect(verification.workflow?.violations).toEqual([]);
+  expect(verdictOf(verification, 'REPLAY').status).toBe('holds');
+});
