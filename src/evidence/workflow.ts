@@ -16,6 +16,7 @@ import { formatTime, parseTime, personIdSchema } from '../protocol/values.ts';
 import { carriedBy } from './adoption.ts';
 import { isClosed, remember, slimmed, type Audited } from './audited.ts';
 import { checkActorOf } from './check-actor.ts';
+import { openActivations, type Activations } from './check-activation.ts';
 import { openAdoption, type Adoption, type AdoptionFindings } from './check-adoption.ts';
 import { requirementAfter } from './check-decision.ts';
 import { checkAfterEnd, checkEvent, NOTHING_CHECKED, type Surroundings } from './check-event.ts';
@@ -31,6 +32,7 @@ import { openCounting, type WorkflowCounts } from './counts.ts';
 import { erasedStatesOf, withStandIn } from './erased.ts';
 import { outOfOrder } from './order.ts';
 import { DISCLOSING, type Revealed } from './prose.ts';
+import { isProposalRecordType } from './proposals.ts';
 import { isReconcileRecordType, type Compared } from './reconciled.ts';
 import { disclosedIn, isChangeEventType, MalformedRecord, systemRecordBodies, toEvent, type ReadObject } from './record.ts';
 import type { Believed } from './signatures.ts';
@@ -102,6 +104,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     return log !== logId && adoption.has(log) ? { trust, logId: log, sidecarKeys: trust.sidecars.get(log) ?? [], proven } : believed;
   };
   const reconciliations = openReconciliations(believed, believedOf);
+  const activations = openActivations(believed, () => lastAtMs ?? 0);
   const counting = openCounting();
   const violations: Violation[] = [];
   let violationCount = 0;
@@ -193,7 +196,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const takeSystemRecord = (record: LedgerRecord, disclosed: Revealed | null): void => {
     if (disclosed?.prose === 'another') reportAt(NOT_DISCLOSED, record.seq, null);
     if (disclosed?.prose === 'gone') erasedDisclosures += 1;
-    const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { locks, reconciliations, adoption });
+    const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { locks, reconciliations, adoption, activations });
     if (found !== null) reportAt(found, record.seq, null);
   };
   const take = (record: LedgerRecord, readObject: ReadObject): Promise<void> | void => guarded(record, () => {
@@ -266,9 +269,10 @@ interface Rest {
   readonly locks: Locks;
   readonly reconciliations: Reconciliations;
   readonly adoption: Adoption;
+  readonly activations: Activations;
 }
 
-function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { locks, reconciliations, adoption }: Rest): Fault | null {
+function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { locks, reconciliations, adoption, activations }: Rest): Fault | null {
   if (!Object.hasOwn(systemRecordBodies, stored.type)) return fault('malformed-record', `${stored.type} is not a type of record`);
   const record = upcast(stored);
   const malformed = fault('malformed-record', `the body is not that of a ${record.type} record`);
@@ -276,6 +280,7 @@ function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly
   const parsed = systemRecordBodies[type].safeParse(record.body);
   if (!parsed.success) return malformed;
   if (isReconcileRecordType(type)) return reconciliations.check(type, record);
+  if (isProposalRecordType(type) && type !== 'bundle.proposed') return activations.check(type, record);
   const bySidecar = (): Fault | null => (record.actor === sidecar ? null : fault('wrong-actor', `${type} by ${record.actor}, where the sidecar of this log is due`));
   switch (type) {
     case 'lock.set':
@@ -289,13 +294,16 @@ function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly
       return adoption.begin(record) ?? bySidecar();
     case 'erasure':
       return personIdSchema.safeParse(record.actor).success ? null : fault('wrong-actor', `an erasure by ${record.actor}: a person answers for what is forgotten`);
+    case 'bundle.proposed':
+      return bySidecar() ?? activations.check(type, record);
+    case 'bundle.activated':
+      return bySidecar() ?? activations.activated(systemRecordBodies[type].parse(record.body), record);
     case 'ledger.recovered':
     case 'ledger.restored':
     case 'ledger.heads':
     case 'outbox.refilled':
     case 'messages.refused':
     case 'facts.loaded':
-    case 'bundle.activated':
     case 'redecision.completed':
     case 'redecision.failed':
     case 'witness.anchored':
