@@ -19,6 +19,7 @@ import { EXECUTOR_ID, makeInstallation, TOKENS, type Installation } from '../sup
 import { scriptedExecutor } from '../support/scripted-executor.ts';
 import { GRANT } from '../support/sidecar.ts';
 import { problemOfCall } from '../support/proposals.ts';
+import { openDesk } from '../support/world.ts';
 
 const BUNDLE = join(import.meta.dirname, '../../policy/bundle');
 const [ANA, WEI, SAM] = ['person:ana', 'person:wei', 'person:sam'] as const;
@@ -218,4 +219,20 @@ it('the bundle of a folder waits as well; the floor of the sidecar’s own trust
   expect((await as(sidecar, ANA).ready()).ready).toBe(true);
   await stop();
   expect(await violations({ quorum: 2, approvers: [ANA, SAM] })).toEqual([]);
+});
+
+it('the command line shows what waits, and decides on exactly the bundle that is named', async () => {
+  offered = await archive('17');
+  const sidecar = await fetching();
+  const desk = openDesk();
+  const run = (by: string, ...args: string[]): ReturnType<typeof desk.run> => desk.with({ env: { COUNTERSIGN_TOKEN: TOKENS[by]!, COUNTERSIGN_SOCKET: sidecar.socket! } }).run('policy', ...args);
+  const shown = await run(SAM, 'proposed');
+  expect(shown.exit).toBe(5);
+  expect(shown.stdout).toMatch(new RegExp(`^prp_\\w{26} is waiting\nbundle ${digest}, revision 17, proposed \\S+, signed by nobody\n`));
+  expect(shown.stdout).toContain('asked: 2 of person:ana, person:wei (session)');
+  expect((await run(ANA, 'approve', `sha256:${'0'.repeat(64)}`)).exit).toBe(1);
+  expect((await run(ANA, 'approve', digest)).stdout).toBe(`approved ${digest}\nit waits for others\n`);
+  expect((await run(WEI, 'approve', digest)).stdout).toBe(`approved ${digest}\nit has come into force\n`);
+  expect((await run(SAM, 'proposed')).exit).toBe(0);
+  desk.remove();
 });
