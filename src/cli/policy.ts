@@ -13,6 +13,7 @@ import { initPolicy } from './policy-init.ts';
 import { lint } from './policy-lint.ts';
 import { addReplay } from './policy-replay.ts';
 import { pack } from './policy-pack.ts';
+import { addProposed } from './policy-proposed.ts';
 import { sign } from './policy-sign.ts';
 import { addSimulate } from './policy-simulate.ts';
 import { testPolicy } from './policy-test.ts';
@@ -75,6 +76,7 @@ export function addPolicy(program: Command, run: Runner): void {
   addSimulate(policy, run, POLICY);
   addReplay(policy, run, POLICY);
   addDiff(policy, run);
+  addProposed(policy, run);
 }
 
 function rootOf(session: Session, flags: PolicyFlags): string {

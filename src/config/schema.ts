@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { notificationEventSchema, webhookNameSchema } from '../change/events.ts';
 import { mayConnect } from '../webhook/address.ts';
+import { activationFloorSchema } from '../protocol/trust.ts';
 import { connectorIdSchema, executorIdSchema, plainTextSchema } from '../protocol/values.ts';
 
 const pathSchema = plainTextSchema(1024);
@@ -145,6 +146,8 @@ export const configSchema = z
   /** Directory of the compiled bundle. Left out: the policy that comes with the package. */
   policy: pathSchema.optional(),
   policySource: policySourceSchema.optional(),
+  /** Who must approve that a policy bundle comes into force; what the trust folder's `requirements.json` asks, is asked beside it. Left out: nobody. */
+  policyActivation: activationFloorSchema.optional(),
   facts: z.strictObject({ inventory: pathSchema, catalogue: pathSchema, directory: pathSchema, usage: pathSchema.optional(), calendar: pathSchema.optional(), exceptions: pathSchema.optional() }),
   /** None: every change is made by its caller, and nobody looks at what it did. */
   executors: z

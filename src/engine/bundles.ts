@@ -3,18 +3,30 @@ import { canonicalText, digestOf } from '../../ledger/index.ts';
 import { absentPdp, type Pdp } from '../pdp/engine.ts';
 import { isLive } from '../pdp/live.ts';
 import { notForward, type Revised } from '../pdp/revision.ts';
+import { permissionFor, type Governing, type Permission } from './proposals.ts';
 import type { Store } from './store.ts';
 
-/** The bundle and its signature, unless the ledger says that already; and its files, where the ledger does not have them yet. */
-export function recordBundle({ bundle, evidence, revision }: Pick<Pdp, 'bundle' | 'evidence' | 'revision'>, store: Store): void {
+/**
+ * The bundle and its signature, unless the ledger says that already; and its files, where the ledger does not have them yet.
+ *
+ * @param named who let it come into force; null where that is on record, or nobody is asked
+ */
+export function recordBundle({ bundle, evidence, revision }: Pick<Pdp, 'bundle' | 'evidence' | 'revision'>, store: Store, named: Extract<Permission, { may: true }>['named'] = null): void {
   const last = store.lastOf('bundle.activated');
   // While none is in force it is remembered what the last one was called: otherwise an older one could follow.
   const called = revision ?? (bundle === null ? revised(store)?.revision : undefined);
   const body = { bundle, listing: evidence?.listing ?? null, signature: evidence?.signature ?? null, ...(called === undefined ? {} : { revision: called }) };
-  if (last !== undefined && canonicalText(last) === canonicalText(body)) return;
-  // In the order of the listing. A file that is two of them is one object.
+  if (named === null && last !== undefined) {
+    const { proposal: _proposal, approvals: _approvals, ...said } = last;
+    if (canonicalText(said) === canonicalText(body)) return;
+  }
+  store.record('bundle.activated', { ...body, ...named }, filesOf(evidence));
+}
+
+/** In the order of the listing. A file that is two of them is one object. */
+export function filesOf(evidence: Pdp['evidence']): Uint8Array[] {
   const files = evidence === undefined ? [] : evidence.listing.files.map(({ path }) => (path === 'policy.wasm' ? evidence.wasm : evidence.data));
-  store.record('bundle.activated', body, [...new Map(files.map((bytes) => [digestOf(bytes), bytes])).values()]);
+  return [...new Map(files.map((bytes) => [digestOf(bytes), bytes])).values()];
 }
 
 /** What the last bundle on record was called; null where it came from no source that says. */
@@ -41,10 +53,21 @@ export function mayNotActivate(store: Store, { revision, bundle }: Pick<Pdp, 're
  * From here on `next` answers, and the record says so. Called while no answer of policy is on its way from a question to its record, which is
  * at the beginning of a turn of the event loop: what is recorded after this is decided by what this names.
  *
- * @throws LedgerError `unwritable` or `full`: what was in force still is
+ * @throws NotApproved, LedgerError `unwritable` or `full`: what was in force still is
  */
-export function activate(pdp: Pdp, store: Store, next: Pdp): void {
+export function activate(context: Governing & { readonly pdp: Pdp }, next: Pdp): void {
+  const { pdp, store } = context;
   if (!isLive(pdp)) throw new Error('the policy of this engine stays what it is');
-  recordBundle(next, store);
+  const permission = permissionFor(context, next);
+  if (!permission.may) throw new NotApproved();
+  recordBundle(next, store, permission.named);
   pdp.replace(next);
+}
+
+/** People must let the bundle come into force, and have not. */
+export class NotApproved extends Error {
+  constructor() {
+    super('nobody, or not enough, has let this policy bundle come into force');
+    this.name = 'NotApproved';
+  }
 }

@@ -10,6 +10,7 @@ import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, EventBody } from '../change/events.ts';
 import { stillGives, type ChangeState } from '../change/state.ts';
 import type { WorkLimits } from '../change/work.ts';
+import type { BundleProposal } from '../evidence/proposals.ts';
 import type { Reconciled } from '../evidence/reconciled.ts';
 import type { Facts } from '../facts/load.ts';
 import { mayConfirm, mayLock, mayRevoke } from '../identity/authority.ts';
@@ -20,12 +21,14 @@ import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { callerOf, requestDigest, type ChangeRequest } from '../protocol/request.ts';
 import type { ApprovalStatement, Dsse } from '../protocol/signed.ts';
+import type { ActivationFloor } from '../protocol/trust.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import type { Refused } from '../protocol/worker-state.ts';
 import { approvalOf, proofDemanded, statementOf, type SshProof } from './approving.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { acceptApproval } from './accepting.ts';
 import { activate, holdForward, mayNotActivate, recordBundle } from './bundles.ts';
+import { activationFloors, decideProposal, holdUnapproved, permissionFor, propose, waitingOf, type ProposalStatus } from './proposals.ts';
 import { sweepSpent } from './clearing.ts';
 import { createDiscoveries, type Discoveries } from './discoveries.ts';
 import { revokeNow } from './early.ts';
@@ -97,6 +100,8 @@ export interface EngineContext {
   /** Where sidecars see each other's locks, where there is such a place. */
   readonly lockBoard?: LockBoard | undefined;
   readonly othersLocks: OthersLocks;
+  /** Who must let a policy bundle come into force, beside what the trust folder says; left out: nobody. */
+  readonly policyActivation?: ActivationFloor | undefined;
 }
 
 /** Locks that were set elsewhere while nobody was here to hear of it: until they are heard, nothing is gained. What takes away waits for none. */
@@ -108,7 +113,7 @@ export interface OthersLocks {
 }
 
 export type EngineRejectionCode =
-  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied' | 'not-cosigned' | 'no-such-object' | 'not-erasable' | 'held-changed' | 'approval-not-judged';
+  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied' | 'not-cosigned' | 'no-such-object' | 'not-erasable' | 'held-changed' | 'approval-not-judged' | 'no-such-proposal';
 
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
@@ -188,9 +193,15 @@ export interface Engine {
   /**
    * From here on `next` answers, and `bundle.activated` says so; durable when it resolves. Call it at the beginning of a turn of the event loop.
    *
-   * @throws LedgerError `unwritable` or `full`: what was in force still is
+   * @throws NotApproved, LedgerError `unwritable` or `full`: what was in force still is
    */
   activateBundle(next: Pdp): Promise<void>;
+  /** A good bundle that people must let come into force waits, on record; why it does not come into force now, in a phrase, or null where it may. @throws LedgerError */
+  proposeBundle(next: Pick<Pdp, 'bundle' | 'revision' | 'evidence'>): Promise<string | null>;
+  /** The newest bundle that was proposed, what is in force, and who must. */
+  proposals(): ProposalStatus;
+  /** A person's verdict on exactly this bundle, durable. It comes into force by {@link activateBundle} alone. @throws LedgerError: nothing was recorded */
+  decideProposal(by: string, decided: Parameters<typeof decideProposal>[2]): Promise<Answer<BundleProposal>>;
   /** What was there at the last comparison; null where there was none, or what it saw was erased. */
   discovered(connector: string): Promise<readonly DiscoveredPage[] | null>;
   /** What policy would take back of the leases that run and waits for a person; null where leases are not decided on again. */
@@ -474,8 +485,19 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     discovered: (connector) => pagesOf(context, connector),
     mayNotActivate: (next) => mayNotActivate(store, next),
     async activateBundle(next) {
-      activate(context.pdp, store, next);
+      activate(context, next);
       await store.durable();
+    },
+    async proposeBundle(next) {
+      const why = propose(context, next);
+      await store.durable();
+      return why;
+    },
+    proposals: () => ({ ...store.governed(), floors: activationFloors(context) }),
+    async decideProposal(by, decided) {
+      const answer = decideProposal(context, by, decided);
+      await store.durable();
+      return answer;
     },
     heldRevokes: () => redecider?.held() ?? null,
     confirmHeld: async (by, digest, comment) => redecider?.confirm(by, digest, comment) ?? { ok: false, code: 'held-changed', message: 'nothing waits for that' },
@@ -485,7 +507,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       if (log.failed !== null) found.push({ check: 'ledger', message: log.failed.message });
       else if (log.full !== null) found.push({ check: 'ledger', message: `${log.full.message}: nothing is given until there is room` });
       if (log.keyTrouble !== null) found.push({ check: 'ledger', message: `the newest records are durable and not signed yet, so nothing is given under them: ${log.keyTrouble.message}` });
-      if (context.pdp.bundle === null) found.push({ check: 'policy', message: 'no policy bundle is loaded: everything is denied' });
+      if (context.pdp.bundle === null) found.push({ check: 'policy', message: `no policy bundle is loaded: everything is denied${proposedToo(context)}` });
       if (closed) found.push({ check: 'engine', message: 'closing' });
       return found;
     },
@@ -501,6 +523,11 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       await store.close();
     },
   };
+}
+
+function proposedToo(context: EngineContext): string {
+  const { proposal } = context.store.governed();
+  return proposal === null || proposal.outcome === 'activated' || activationFloors(context).length === 0 ? '' : `; ${waitingOf(context, proposal)}`;
 }
 
 /** Records that a writer opened the log, and which facts and bundle are in force, where they are not what the ledger says already. */
@@ -526,5 +553,7 @@ function recordOpening(options: EngineOptions, store: Store): void {
   if (options.log.recovered !== null) store.record('ledger.recovered', options.log.recovered);
   store.record('ledger.opened', { origin: options.log.origin, epoch: epoch + 1, version: options.version });
   holdForward(options.pdp, store);
-  recordBundle(options.pdp, store);
+  holdUnapproved({ ...options, store });
+  const permission = permissionFor({ ...options, store }, options.pdp);
+  recordBundle(options.pdp, store, permission.may ? permission.named : null);
 }

@@ -13,6 +13,7 @@ import type { ChangeEvent } from '../change/events.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { isOpen } from '../change/work.ts';
 import { adoptedLogs, eventsOf } from '../evidence/adoption.ts';
+import { afterGovernedRecord, NOTHING_GOVERNED, type Governed } from '../evidence/proposals.ts';
 import { afterReconcileRecord, isReconcileRecordType, NOTHING_RECONCILED, type Reconciled } from '../evidence/reconciled.ts';
 import { isChangeEventType, systemRecordBodies, type SystemRecordType } from '../evidence/record.ts';
 import { withStandIn } from '../evidence/erased.ts';
@@ -48,6 +49,7 @@ export interface Captured {
   readonly locks: ReadonlyMap<string, LockAndLift>;
   readonly refused: ReadonlyMap<string, RefusedOnRecord>;
   readonly reconciled: Reconciled;
+  readonly governed: Governed;
   readonly index: IndexDump;
   readonly recent: RecentDump;
   /** Seqs of erasure records. */
@@ -71,6 +73,7 @@ export class Fold {
   readonly refused: Map<string, RefusedOnRecord>;
   readonly erasures: number[];
   reconciled: Reconciled;
+  governed: Governed;
   lastAtMs: number;
   /** Records that were folded: those from the first on, without a gap. */
   size: number;
@@ -98,6 +101,7 @@ export class Fold {
     this.refused = new Map(captured?.refused);
     this.erasures = [...(captured?.erasures ?? [])];
     this.reconciled = captured?.reconciled ?? NOTHING_RECONCILED;
+    this.governed = captured?.governed ?? NOTHING_GOVERNED;
     this.lastAtMs = captured?.lastAtMs ?? 0;
     this.size = from?.size ?? 0;
     for (const state of captured?.live ?? []) this.#keep(state);
@@ -106,7 +110,7 @@ export class Fold {
   /** What {@link FoldOptions.from} takes; what is folded later does not change it. */
   capture(): Captured {
     return {
-      lastAtMs: this.lastAtMs, logs: [...this.logs], system: new Map(this.system), locks: new Map(this.locks), refused: new Map(this.refused), reconciled: this.reconciled,
+      lastAtMs: this.lastAtMs, logs: [...this.logs], system: new Map(this.system), locks: new Map(this.locks), refused: new Map(this.refused), reconciled: this.reconciled, governed: this.governed,
       erasures: [...this.erasures], index: this.index.dump(), recent: this.recent.dump(this.lastAtMs), live: [...this.#changes.values()].filter((state) => !this.#resting.has(state.changeId) && !this.#erasedPlans.has(state.changeId) && !isPlanGone(state)),
     };
   }
@@ -206,6 +210,7 @@ export class Fold {
       this.refused.set(more.executor, foldRefused(this.refused.get(more.executor), more, atMs));
     }
     if (isReconcileRecordType(type)) this.reconciled = afterReconcileRecord(this.reconciled, type, body, atMs);
+    this.governed = afterGovernedRecord(this.governed, type, body, actor, atMs);
   }
 
   /** The change as it is; undefined for one that is not in the ledger. @throws NotInMemory */

@@ -13,6 +13,11 @@ export function newLockId(nowMs: number, random: RandomBytes): string {
   return `lck_${newUlid(nowMs, random)}`;
 }
 
+/** `prp_<ulid>`. */
+export function newProposalId(nowMs: number, random: RandomBytes): string {
+  return `prp_${newUlid(nowMs, random)}`;
+}
+
 /** `dsc_<log>_<ulid>`. */
 export function newDiscoveryId(logId: string, nowMs: number, random: RandomBytes): string {
   return `dsc_${logId}_${newUlid(nowMs, random)}`;

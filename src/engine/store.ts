@@ -13,6 +13,7 @@ import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, NewEvent } from '../change/events.ts';
 import { evolve, stillGives, type ChangeState } from '../change/state.ts';
 import type { Decision } from '../protocol/decision.ts';
+import type { Governed } from '../evidence/proposals.ts';
 import type { Reconciled } from '../evidence/reconciled.ts';
 import { namingExtra, systemDraft, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 import type { ChangeIndex } from './change-index.ts';
@@ -61,6 +62,8 @@ export interface Store {
   refusedOf(executor: string): RefusedOnRecord | undefined;
   /** What looking at targets has come to. */
   reconciled(): Reconciled;
+  /** The newest policy bundle that was proposed, and the one that came into force last. */
+  governed(): Governed;
   /** Every lock that was ever set, oldest first, and what lifted it. */
   lockHistory(): readonly { readonly lock: Lock; readonly lift: Lift | null }[];
   /**
@@ -205,6 +208,7 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
     recent: ({ atMs, changeId, requester, subject }) => state.recent.before((changeId === null ? undefined : index.recordsOf(changeId)[0]) ?? Infinity, atMs, subject, requester),
     refusedOf: (executor) => state.refused.get(executor),
     reconciled: () => state.reconciled,
+    governed: () => state.governed,
     record(type, body, objects = [], actor = options.actor) {
       const atMs = stamp();
       const { draft } = systemDraft(type, body, actor, atMs, objects);

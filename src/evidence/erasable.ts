@@ -28,5 +28,5 @@ export function namedBy({ type, body, objects }: LedgerRecord): [string, ObjectK
 const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
 
 const KIND_OF: Readonly<Record<string, ObjectKind>> = {
-  'state.read': 'state', 'step.succeeded': 'state', 'step.failed': 'state', 'lease.ended': 'state', 'facts.loaded': 'facts', 'bundle.activated': 'bundle', 'discovery.read': 'page',
+  'state.read': 'state', 'step.succeeded': 'state', 'step.failed': 'state', 'lease.ended': 'state', 'facts.loaded': 'facts', 'bundle.activated': 'bundle', 'bundle.proposed': 'bundle', 'discovery.read': 'page',
 };

@@ -5,6 +5,7 @@
  */
 import { ChainHeads, erasedBy, formatBase64, headsFaultOf, HEADS_TYPE, KEY_ROTATED_TYPE, LedgerError, type Appended, type DirectoryReading, type LedgerRecord } from '../../ledger/index.ts';
 import { parseTime } from '../protocol/values.ts';
+import { ActivationBasis } from './pack-basis.ts';
 import { PACK_FILES_MAX, type HeadFile, type Manifest, type PackAsked } from './pack-format.ts';
 import { openRelations, type Relations } from './relations.ts';
 
@@ -61,7 +62,7 @@ export async function planPack(source: PackSource, asked: PackAsked, { progress 
 }
 
 /** Types of record that may come to be shown after they were passed. */
-const NAMED_LATER: ReadonlySet<string> = new Set(['facts.loaded', 'bundle.activated', 'ledger.adopted', 'lock.set', 'erasure', HEADS_TYPE]);
+const NAMED_LATER: ReadonlySet<string> = new Set(['facts.loaded', 'bundle.activated', 'bundle.proposed', 'ledger.adopted', 'lock.set', 'erasure', HEADS_TYPE]);
 
 /** Types of record that are judged by the policy and the facts in force. */
 const SHOWS_IN_FORCE: ReadonlySet<string> = new Set(['policy.decided', 'approval.judged', 'approval.recorded', 'lease.redecided', 'change.adopted']);
@@ -80,6 +81,7 @@ class Search {
   readonly #lastOf = new Map<string, number>();
   readonly #standing = new Map<string, number>();
   readonly #inForce = new Map<string, number>();
+  readonly #activation = new ActivationBasis();
   /** Records that change the log's key: whose signature is worth anything depends on them. */
   readonly #rotations: number[] = [];
   #headFiles: HeadFile[] = [];
@@ -166,6 +168,7 @@ class Search {
   #takeSystem(record: LedgerRecord): void {
     const { type, seq, body } = record;
     if (type === 'bundle.activated' || type === 'facts.loaded' || type === 'ledger.adopted') this.#inForce.set(type, seq);
+    this.#activation.take(record);
     if (type !== 'lock.set' && type !== 'lock.lifted') return;
     const { lockId } = body;
     if (typeof lockId !== 'string') return;
@@ -177,7 +180,7 @@ class Search {
   }
 
   #showInForce(): void {
-    for (const seq of this.#inForce.values()) this.#shown.add(seq);
+    for (const seq of [...this.#inForce.values(), ...this.#activation.seqs()]) this.#shown.add(seq);
     for (const seq of this.#standing.values()) this.#shown.add(seq);
   }
 
@@ -189,7 +192,7 @@ class Search {
     const { change } = record;
     if (change === null) return;
     if (this.#lastOf.size === 0) for (const seq of this.#standing.values()) this.#shown.add(seq);
-    if (SHOWS_IN_FORCE.has(record.type)) for (const seq of this.#inForce.values()) this.#shown.add(seq);
+    if (SHOWS_IN_FORCE.has(record.type)) for (const seq of [...this.#inForce.values(), ...this.#activation.seqs()]) this.#shown.add(seq);
     this.#add(record);
     this.#lastOf.set(change, record.seq);
     if (this.#headsSeq !== null) this.#movedOn += 1;

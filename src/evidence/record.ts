@@ -16,6 +16,7 @@ import { runSchema } from '../protocol/worker-state.ts';
 import { ENGINE_FAULTS } from '../pdp/fault.ts';
 import { ERASED_MAX } from './erasable.ts';
 import { concealed, MisplacedProse, revealed, type Revealed } from './prose.ts';
+import { activationApprovals, proposalRecordBodies } from './proposals.ts';
 import { reconcileRecordBodies } from './reconciled.ts';
 import { newestVersion, upcast } from './upcast.ts';
 
@@ -72,7 +73,9 @@ export const systemRecordBodies = {
     signature: dsseSchema.nullable(),
     /** What its source calls it, where there is one: it begins with a number that only grows. While none is in force, what the last one was called. */
     revision: plainTextSchema(128).optional(),
+    ...activationApprovals,
   }),
+  ...proposalRecordBodies,
   /** What was asked to be forgotten is: these objects are zeroed in the ledger and its copies, and their digests stay. */
   'erasure': z.strictObject({ erased: z.array(digestSchema).min(1).max(ERASED_MAX).refine((digests) => new Set(digests).size === digests.length, 'an object is named twice').meta({ uniqueItems: true }), /** Why it may, or must, be. */ basis: proseSchema }),
   /** From here on nothing is gained by the identity, or at the connector, until the lock is lifted. */
@@ -123,9 +126,10 @@ export function systemDraft<T extends SystemRecordType>(type: T, body: SystemRec
   };
 }
 
-/** A bundle that comes from no source is told as version 2 told it, so that verifiers of that time read it. */
+/** A bundle that nobody was asked about, or that comes from no source, is told as the version before told it, so that verifiers of that time read it. */
 function versionOf<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>): number {
-  return type === 'bundle.activated' && !('revision' in body) ? 2 : RECORD_VERSIONS[type];
+  if (type !== 'bundle.activated' || 'proposal' in body) return RECORD_VERSIONS[type];
+  return 'revision' in body ? 3 : 2;
 }
 
 export class MalformedRecord extends Error {

@@ -6,8 +6,8 @@ const inClear = (body: JsonObject): JsonObject => body;
 
 /** By type, how each older version is made into the one after it: the first entry takes version 1 to 2. */
 const STEPS: Readonly<Record<string, readonly ((body: JsonObject) => JsonObject)[]>> = {
-  // Version 1 named the bundle and kept nothing of it; until version 3 there were no revisions.
-  'bundle.activated': [(body) => ({ ...body, listing: null, signature: null }), (body) => body],
+  // Version 1 named the bundle and kept nothing of it; until version 3 there were no revisions, and until version 4 nobody was asked.
+  'bundle.activated': [(body) => ({ ...body, listing: null, signature: null }), (body) => body, (body) => body],
   'change.requested': [withoutReasonInDigest],
   'change.revised': [inClear],
   'change.withdrawn': [inClear],

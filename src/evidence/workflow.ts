@@ -17,6 +17,7 @@ import { carriedBy } from './adoption.ts';
 import { isClosed, remember, slimmed, type Audited } from './audited.ts';
 import { openAcceptances, type Acceptances } from './check-acceptance.ts';
 import { checkActorOf } from './check-actor.ts';
+import { openActivations, type Activations } from './check-activation.ts';
 import { openAdoption, type Adoption, type AdoptionFindings } from './check-adoption.ts';
 import { requirementAfter } from './check-decision.ts';
 import { checkAfterEnd, checkEvent, NOTHING_CHECKED, type Surroundings } from './check-event.ts';
@@ -33,6 +34,7 @@ import { openCounting, type WorkflowCounts } from './counts.ts';
 import { erasedStatesOf, withStandIn } from './erased.ts';
 import { outOfOrder } from './order.ts';
 import { DISCLOSING, type Revealed } from './prose.ts';
+import { isProposalRecordType } from './proposals.ts';
 import { isReconcileRecordType, type Compared } from './reconciled.ts';
 import { disclosedIn, isChangeEventType, MalformedRecord, systemRecordBodies, toEvent, type ReadObject } from './record.ts';
 import type { Believed } from './signatures.ts';
@@ -110,6 +112,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     return log !== logId && adoption.has(log) ? { trust, logId: log, sidecarKeys: trust.sidecars.get(log) ?? [], proven } : believed;
   };
   const reconciliations = openReconciliations(believed, believedOf);
+  const activations = openActivations(believed, () => lastAtMs ?? 0);
   const counting = openCounting();
   const observing = openObserving(isPartial);
   const violations: Violation[] = [];
@@ -204,7 +207,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const takeSystemRecord = (record: LedgerRecord, disclosed: Revealed | null): void => {
     if (disclosed?.prose === 'another') reportAt(NOT_DISCLOSED, record.seq, null);
     if (disclosed?.prose === 'gone') erasedDisclosures += 1;
-    const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { acceptances, locks, reconciliations, adoption, observing });
+    const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { acceptances, locks, reconciliations, adoption, observing, activations });
     if (found !== null) reportAt(found, record.seq, null);
   };
   const take = (record: LedgerRecord, readObject: ReadObject): Promise<void> | void => guarded(record, () => {
@@ -283,9 +286,10 @@ interface Rest {
   readonly reconciliations: Reconciliations;
   readonly adoption: Adoption;
   readonly observing: Observing;
+  readonly activations: Activations;
 }
 
-function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { acceptances, locks, reconciliations, adoption, observing }: Rest): Fault | null {
+function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { acceptances, locks, reconciliations, adoption, observing, activations }: Rest): Fault | null {
   if (!Object.hasOwn(systemRecordBodies, stored.type)) return fault('malformed-record', `${stored.type} is not a type of record`);
   const record = upcast(stored);
   const malformed = fault('malformed-record', `the body is not that of a ${record.type} record`);
@@ -293,6 +297,7 @@ function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly
   const parsed = systemRecordBodies[type].safeParse(record.body);
   if (!parsed.success) return malformed;
   if (isReconcileRecordType(type)) return reconciliations.check(type, record);
+  if (isProposalRecordType(type) && type !== 'bundle.proposed') return activations.check(type, record);
   const bySidecar = (): Fault | null => (record.actor === sidecar ? null : fault('wrong-actor', `${type} by ${record.actor}, where the sidecar of this log is due`));
   switch (type) {
     case 'lock.set':
@@ -306,11 +311,15 @@ function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly
       return adoption.begin(record) ?? bySidecar();
     case 'erasure':
       return personIdSchema.safeParse(record.actor).success ? null : fault('wrong-actor', `an erasure by ${record.actor}: a person answers for what is forgotten`);
-    case 'bundle.activated':
-      acceptances.activated(systemRecordBodies['bundle.activated'].parse(record.body).listing);
-      return bySidecar();
+    case 'bundle.proposed':
+      return bySidecar() ?? activations.check(type, record);
+    case 'bundle.activated': {
+      const body = systemRecordBodies[type].parse(record.body);
+      acceptances.activated(body.listing);
+      return bySidecar() ?? activations.activated(body, record);
+    }
     case 'facts.loaded':
-      observing.loaded(systemRecordBodies['facts.loaded'].parse(record.body).facts, record);
+      observing.loaded(systemRecordBodies[type].parse(record.body).facts, record);
       return bySidecar();
     case 'ledger.recovered':
     case 'ledger.restored':

@@ -9,7 +9,7 @@
  */
 import { z } from 'zod';
 import { proofClassSchema } from './decision.ts';
-import { connectorIdSchema, executorIdSchema, personIdSchema, plainTextSchema } from './values.ts';
+import { connectorIdSchema, executorIdSchema, personIdSchema, plainTextSchema, timeSchema } from './values.ts';
 
 /** A C2SP signed-note verifier key: `name+xxxxxxxx+base64`. */
 export const vkeySchema = z.string().regex(/^[^\s+]+\+[0-9a-f]{8}\+[A-Za-z0-9+/=]+$/).max(512);
@@ -34,6 +34,19 @@ export const floorSchema = z.strictObject({
 });
 export type Floor = z.infer<typeof floorSchema>;
 
+/** Who lets a policy bundle come into force. */
+export const activationFloorSchema = z
+  .strictObject({
+    /** So many of `approvers`. */
+    quorum: z.int().min(1).max(16),
+    approvers: z.array(personIdSchema).min(1).max(64).refine((people) => new Set(people).size === people.length, 'somebody is listed twice').meta({ uniqueItems: true }),
+    proofClass: proofClassSchema.default('session'),
+    /** What came into force before any record of this time or later is not judged. Left out: all of it is. */
+    from: timeSchema.optional(),
+  })
+  .refine(({ quorum, approvers }) => quorum <= approvers.length, 'quorum is more than there are approvers, so that nothing could ever come into force');
+export type ActivationFloor = z.infer<typeof activationFloorSchema>;
+
 export const requirementsFileSchema = z.strictObject({
   v: z.literal(1),
   /** What no floor matches needs one approval by session: silence is not consent. */
@@ -42,6 +55,8 @@ export const requirementsFileSchema = z.strictObject({
   revokers: z.array(z.strictObject({ principal: personIdSchema, key: vkeySchema })).max(64),
   /** Whose policy bundles may be run: by a sidecar, and again by a verifier (REPLAY). Left out or empty: a sidecar runs what it is given, a verifier none. */
   policySigners: z.array(vkeySchema).max(16).optional(),
+  /** Who must approve that a policy bundle comes into force, whatever a sidecar is configured to. Left out: nobody. */
+  policyActivation: activationFloorSchema.optional(),
   /** Milliseconds of clock difference between signer and executor that are tolerated. */
   clockSkewMs: z.int().min(0).max(60_000),
 });

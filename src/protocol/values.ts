@@ -52,6 +52,7 @@ export const executorIdSchema = z.string().regex(new RegExp(`^executor:${segment
 export const actorIdSchema = z.string().regex(new RegExp(`^(?:executor:${segment}|caller:[0-9a-f]{32})$`));
 /** `lck_<ulid>`: a lock. */
 export const lockIdSchema = z.string().regex(new RegExp(`^lck_${ULID}$`));
+export const proposalIdSchema = z.string().regex(new RegExp(`^prp_${ULID}$`));
 
 /** Text a person wrote or a target chose. No control characters: it is shown in terminals and logs. */
 export const plainTextSchema = (max: number): z.ZodString =>

@@ -28,6 +28,8 @@ export interface SidecarContext {
   readonly factsTrouble?: () => string | null;
   /** How fetching policy stands, where it is fetched. */
   readonly policySource?: () => { readonly ok: boolean; readonly message: string };
+  /** Resolves once a policy bundle that waited for people is in force, where they have let it; left out: the policy stays what it is. */
+  readonly settlePolicy?: () => Promise<void>;
   /** What keeps the copy of the ledger from coming on, where one is kept; null while nothing does. */
   readonly copyTrouble?: () => string | null;
   /** How the witnesses of the ledger stand, where there are some. */

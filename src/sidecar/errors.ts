@@ -30,6 +30,7 @@ export const ERRORS = {
   'no-such-change': { status: 404, title: 'No such change' },
   'no-such-nhi': { status: 404, title: 'No such machine identity' },
   'no-such-lock': { status: 404, title: 'No such lock' },
+  'no-such-proposal': { status: 404, title: 'No such proposal' },
   'no-such-connector': { status: 404, title: 'No such connector' },
   'no-such-object': { status: 404, title: 'No such object' },
   'method-not-allowed': { status: 405, title: 'The resource has no such method' },

@@ -6,6 +6,7 @@ import type { Clock, Logger, RandomBytes } from '../engine/ports.ts';
 import { readPrivateFile } from '../identity/private-file.ts';
 import { absentPdp, EngineFault, openPdp, runBundle, type Pdp } from '../pdp/engine.ts';
 import { ARCHIVE_BYTES_MAX, filesOfArchive, filesOfDirectory } from '../pdp/opa-archive.ts';
+import { livePdp } from '../pdp/live.ts';
 import { openOpaBundle } from '../pdp/opa-bundle.ts';
 import { parseVerificationKey, type VerificationKey } from '../pdp/opa-signature.ts';
 import { policySignersOf } from '../protocol/policy-bundle.ts';
@@ -13,7 +14,7 @@ import type { Trust } from '../protocol/trust-folder.ts';
 import { VERSION } from '../version.ts';
 import { defaultPolicyDirectory } from './default-policy.ts';
 import { fetchBundle } from './fetch-bundle.ts';
-import { openPolicySource, type PolicySource } from './policy-source.ts';
+import { openPolicySource, type Activation, type PolicySource } from './policy-source.ts';
 
 /** A key, token or certificate of the policy source that cannot be used. Nothing was fetched. */
 export class PolicySourceError extends Error {
@@ -33,28 +34,70 @@ export interface PolicySurroundings {
   readonly logger: Logger;
 }
 
+export interface OpenPolicy {
+  readonly pdp: Pdp;
+  readonly source: PolicySource | null;
+  /** Resolves once a bundle that waited for people is in force, where they have let it. */
+  settle(activation: Activation): Promise<void>;
+}
+
 /**
  * The bundle, or a PDP that answers nothing: then nothing is given, and everything can still be taken back (invariant 4).
  *
  * @throws PolicySourceError or PrivateFileError
  */
-export async function openPolicy(config: Pick<Config, 'policy' | 'policySource' | 'limits'>, surroundings: PolicySurroundings): Promise<{ readonly pdp: Pdp; readonly source: PolicySource | null }> {
+export async function openPolicy(config: Pick<Config, 'policy' | 'policySource' | 'policyActivation' | 'limits'>, surroundings: PolicySurroundings): Promise<OpenPolicy> {
   const { trust, logger } = surroundings;
   const options = { signers: policySignersOf(trust.requirements), deadlineMs: config.limits.policyDeadlineMs };
   const { policySource } = config;
   if (policySource?.url !== undefined) {
     const source = await sourceOf(policySource, policySource.url, options, surroundings);
-    return { pdp: source.pdp, source };
+    return { pdp: source.pdp, source, settle: () => source.settle() };
   }
   const directory = config.policy ?? defaultPolicyDirectory();
   const keys = policySource === undefined ? null : await readKeys(policySource);
-  try {
-    return { pdp: keys === null ? await openPdp({ ...options, directory }) : await runBundle(withoutRevision(await openOpaBundle(await filesOfDirectory(directory), keys)), options), source: null };
-  } catch (error) {
-    if (!(error instanceof EngineFault)) throw error;
-    logger.error({ code: error.code, directory }, `no policy is in force, so nothing is given: ${error.message}`);
-    return { pdp: absentPdp(error.message), source: null };
-  }
+  const open = async (): Promise<Pdp> => (keys === null ? openPdp({ ...options, directory }) : runBundle(withoutRevision(await openOpaBundle(await filesOfDirectory(directory), keys)), options));
+  const orAbsent = async (): Promise<Pdp> => {
+    try {
+      return await open();
+    } catch (error) {
+      if (!(error instanceof EngineFault)) throw error;
+      logger.error({ code: error.code, directory }, `no policy is in force, so nothing is given: ${error.message}`);
+      return absentPdp(error.message);
+    }
+  };
+  const first = await orAbsent();
+  const isAsked = config.policyActivation !== undefined || trust.requirements.policyActivation !== undefined;
+  return isAsked ? governedFolder(first, orAbsent, logger) : { pdp: first, source: null, settle: async () => undefined };
+}
+
+/** The bundle of a folder, of which people are asked: while none is in force it is offered again, as it is in the folder then. */
+function governedFolder(first: Pdp, open: () => Promise<Pdp>, logger: Logger): OpenPolicy {
+  const pdp = livePdp(first, (error) => logger.warn({ error: String(error) }, 'a policy that was replaced was not closed in order'));
+  let settling: Promise<void> = Promise.resolve();
+  const offer = async ({ proposeBundle, activateBundle }: Activation): Promise<void> => {
+    if (pdp.bundle !== null) return;
+    const next = await open();
+    let isLet = false;
+    try {
+      isLet = next.bundle !== null && (await proposeBundle(next)) === null;
+      // Nothing that policy has answered waits to be recorded at the beginning of a turn.
+      await new Promise(setImmediate);
+      if (isLet) await activateBundle(next);
+    } catch (error) {
+      isLet = false;
+      throw error;
+    } finally {
+      if (!isLet) await next.close();
+    }
+  };
+  return {
+    pdp, source: null,
+    settle(activation) {
+      settling = settling.catch(() => undefined).then(() => offer(activation));
+      return settling;
+    },
+  };
 }
 
 /** What lies in a directory is what its owner put there, forward or back. */

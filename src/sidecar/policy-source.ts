@@ -29,6 +29,8 @@ export interface PolicySourceOptions {
 /** What decides whether a bundle may come into force, and puts it there: the engine. */
 export interface Activation {
   mayNotActivate(next: Pick<Pdp, 'bundle' | 'revision'>): string | null;
+  /** Why it waits for people, on record; null where it may come into force. */
+  proposeBundle(next: Pick<Pdp, 'bundle' | 'revision' | 'evidence'>): Promise<string | null>;
   activateBundle(next: Pdp): Promise<void>;
 }
 
@@ -39,6 +41,8 @@ export interface PolicySource {
   follow(activation: Activation): void;
   /** Resolves after a look that begins now, whatever came of it. */
   look(): Promise<void>;
+  /** Resolves once a bundle that waited for people is in force, where they have let it. */
+  settle(): Promise<void>;
   state(): { readonly ok: boolean; readonly message: string };
   /** Looks no more; what is being activated is, or is not. Its PDP is closed by itself. */
   stop(): Promise<void>;
@@ -52,6 +56,8 @@ export async function openPolicySource({ read, run, fetch, disk, clock, random, 
   let activation: Activation | null = null;
   let cancel: () => void = () => undefined;
   let looking: Promise<void> | null = null;
+  /** It is good, and people must let it come into force. */
+  let waiting: { readonly archive: Uint8Array; readonly why: string } | null = null;
 
   const pdp = livePdp(await kept(), (error) => logger.warn({ error: String(error) }, 'a policy that was replaced was not closed in order'));
 
@@ -68,14 +74,23 @@ export async function openPolicySource({ read, run, fetch, disk, clock, random, 
     }
   }
 
-  /** null where it is in force, or was already; else why not. */
-  async function take(archive: Uint8Array, { mayNotActivate, activateBundle }: Activation): Promise<string | null> {
+  /** null where it is in force, was already, or waits for people; else why not. */
+  async function take(archive: Uint8Array, { mayNotActivate, proposeBundle, activateBundle }: Activation): Promise<string | null> {
     const bundle = await read(archive);
-    if (bundle.digest === pdp.bundle && bundle.revision === pdp.revision) return null;
+    if (bundle.digest === pdp.bundle && bundle.revision === pdp.revision) {
+      waiting = null;
+      return null;
+    }
     const why = mayNotActivate({ revision: bundle.revision, bundle: bundle.digest });
     if (why !== null) return why;
     const next = await run(bundle);
     try {
+      const waits = await proposeBundle(next);
+      waiting = waits === null ? null : { archive, why: waits };
+      if (waits !== null) {
+        await next.close();
+        return null;
+      }
       // Kept first: what is on record as in force is there after a crash.
       await disk.writeDurable(KEPT, archive);
       // Nothing that policy has answered waits to be recorded at the beginning of a turn.
@@ -109,6 +124,17 @@ export async function openPolicySource({ read, run, fetch, disk, clock, random, 
     failures = trouble === null ? 0 : failures + 1;
   }
 
+  /** What people decided on is taken again; what it came to then is told as of a look. */
+  async function takeWaiting(): Promise<void> {
+    if (waiting === null || activation === null || stopping.signal.aborted) return;
+    try {
+      trouble = await take(waiting.archive, activation);
+    } catch (error) {
+      trouble = error instanceof EngineFault ? error.code : 'it could not be kept or recorded';
+      logger.error({ error: error instanceof Error ? error.message : String(error) }, 'a policy bundle that people have let come into force is not taken');
+    }
+  }
+
   function look(): Promise<void> {
     looking ??= fetchAndTake().finally(() => (looking = null));
     return looking;
@@ -124,13 +150,18 @@ export async function openPolicySource({ read, run, fetch, disk, clock, random, 
 
   return {
     pdp, look,
+    async settle() {
+      while (looking !== null) await looking;
+      looking = takeWaiting().finally(() => (looking = null));
+      await looking;
+    },
     follow(by) {
       activation = by;
       void look().then(later);
     },
     state() {
       const inForce = pdp.bundle === null ? 'no bundle is in force' : `revision ${pdp.revision ?? ''} is in force`;
-      return { ok: trouble === null, message: trouble === null ? inForce : `${inForce}; ${trouble}` };
+      return { ok: trouble === null, message: [inForce, ...(waiting === null ? [] : [waiting.why]), ...(trouble === null ? [] : [trouble])].join('; ') };
     },
     async stop() {
       stopping.abort();

@@ -9,7 +9,7 @@ import type { ErrorCode } from './errors.ts';
 import {
   acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema, discoverySchema,
   eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, confirmHeldBodySchema, heldAnswerSchema, heldViewSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
-  lockViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
+  lockViewSchema, proposalVerdictBodySchema, proposalViewSchema, proposedViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
   reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
   statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
@@ -159,6 +159,16 @@ export const ROUTES = {
     method: 'POST', path: '/v1/leases/held', roles: 'any', query: noQuerySchema, body: confirmHeldBodySchema,
     summary: 'All of it is being taken back now, at the word of who may revoke each of it and has seen exactly that.',
     status: 202, answer: heldAnswerSchema, problems: ['not-allowed', 'held-changed'],
+  },
+  getProposedPolicy: {
+    method: 'GET', path: '/v1/policy/proposed', roles: ['approver', 'operator', 'auditor'], query: noQuerySchema, body: null,
+    summary: 'The policy bundle that was proposed last, what became of it, how its files differ from those of the one before, and who must let it come into force.',
+    status: 200, answer: proposedViewSchema, problems: [],
+  },
+  decideProposedPolicy: {
+    method: 'POST', path: '/v1/policy/proposed', roles: ['approver'], query: noQuerySchema, body: proposalVerdictBodySchema,
+    summary: 'The verdict on exactly this bundle is recorded; where it was the last that was missing, the bundle is in force. The same again changes nothing.',
+    status: 200, answer: proposalViewSchema, problems: ['nhi-cannot-approve', 'not-an-approver', 'no-such-proposal', 'held-changed', 'already-decided', 'ledger-unwritable'],
   },
   setLock: {
     method: 'POST', path: '/v1/locks', roles: 'any', query: noQuerySchema, body: lockBodySchema,

@@ -15,7 +15,7 @@ import { changeRequestSchema, purposeIdSchema, recipientSchema } from '../protoc
 import { ACT_OUTCOMES, approvalStatementSchema, REVOKE_OUTCOMES } from '../protocol/signed.ts';
 import {
   actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, durationSeconds, entitlementSchema,
-  leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema,
+  leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, personIdSchema, plainTextSchema, principalSchema, proposalIdSchema, stepIdSchema, subjectSchema, timeSchema,
 } from '../protocol/values.ts';
 import { ENGINE_FAULTS } from '../pdp/fault.ts';
 import { inventoryFactSchema } from '../facts/schemas.ts';
@@ -315,6 +315,38 @@ export type HeldView = z.infer<typeof heldViewSchema>;
 export const confirmHeldBodySchema = z.strictObject({ digest: digestSchema, comment: commentSchema.optional() });
 export const heldAnswerSchema = z.strictObject({ revokes: z.array(z.strictObject({ changeId: changeIdSchema, recorded: z.boolean() })) });
 export type HeldAnswer = z.infer<typeof heldAnswerSchema>;
+
+const bundleFileSchema = z.strictObject({ path: z.string(), digest: digestSchema, /** The same file of the bundle that came into force last; null where there is none. */ before: digestSchema.nullable() });
+/** A policy bundle that people are asked about, or were. */
+export const proposalViewSchema = z.strictObject({
+  proposalId: proposalIdSchema,
+  /** What is approved. */
+  bundle: digestSchema,
+  revision: z.string().nullable(),
+  proposedAt: timeSchema,
+  outcome: z.enum(['waiting', 'activated', 'rejected']),
+  /** Of those in force, by whom and until when each lets it come into force. */
+  approvals: z.array(z.strictObject({ approvalId: approvalIdSchema, approver: principalSchema, expiresAt: timeSchema })),
+  rejected: z.strictObject({ by: principalSchema, reason: z.string().nullable() }).nullable(),
+  /** The key that has signed it, by its own word; null where nobody has. */
+  signedBy: z.string().nullable(),
+  entrypoints: z.array(z.string()),
+  files: z.array(bundleFileSchema),
+});
+export type ProposalView = z.infer<typeof proposalViewSchema>;
+export const proposedViewSchema = z.strictObject({
+  /** The newest; null where none was ever proposed. */
+  proposed: proposalViewSchema.nullable(),
+  /** What came into force last; null where nothing did. */
+  before: z.strictObject({ bundle: digestSchema, revision: z.string().nullable() }).nullable(),
+  /** Who must let a bundle come into force: all of these. Empty where nobody is asked. */
+  asked: z.array(z.strictObject({ quorum: z.int().min(1), approvers: z.array(principalSchema), proofClass: proofClassSchema })),
+});
+export type ProposedView = z.infer<typeof proposedViewSchema>;
+/** `bundle`: what the person saw. */
+export const proposalVerdictBodySchema = z.strictObject({ proposalId: proposalIdSchema, bundle: digestSchema, verdict: z.enum(['approve', 'reject']), /** On record, in clear. A rejection says why. */ reason: plainTextSchema(500).optional() })
+  .refine(({ verdict, reason }) => verdict === 'approve' || reason !== undefined, { message: 'a rejection says why', path: ['reason'] });
+export type ProposalVerdictBody = z.infer<typeof proposalVerdictBodySchema>;
 
 /** Something at a target that is not as it is recorded. */
 export const findingViewSchema = z.strictObject({

@@ -110,7 +110,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(await holdData(disk));
     const deliveries = await openDeliveryStore({ disk, directory: 'deliveries', clock, keepMs: config.limits.deliverySeconds * 1000 * DELIVERY_MARGIN, logger });
     undo.push(() => deliveries.close());
-    const { pdp, source } = await openPolicy(config, { trust, disk, clock, random, logger });
+    const { pdp, source, settle } = await openPolicy(config, { trust, disk, clock, random, logger });
     undo.push(() => pdp.close());
     const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs(), reserveBytes: RESERVE_BYTES, archive: nodeDisk, ...(rotateFrom === null ? {} : { rotateFrom: { signer: rotateFrom, actor: `sidecar:${logIdOf(config.origin)}` } }) });
     undo.push(() => log.close());
@@ -132,7 +132,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       log, pdp, facts: facts.current, transport, outbox, copy: copy ?? undefined, witnesses: witnesses?.demanded === true ? witnesses : undefined, lockBoard: relay?.locks, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
       snapshots: { disk, directory: 'state', signer: logSigner, code: codeVersion() },
-      onEvents: (state, events) => notifier?.take(state, events),
+      onEvents: (state, events) => notifier?.take(state, events), policyActivation: config.policyActivation,
       ...(config.leases.redecision.everySeconds === 0 ? {} : { redecision: { everyMs: config.leases.redecision.everySeconds * 1000, confirmAbove: config.leases.redecision.confirmAbove } }),
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
     });
@@ -161,6 +161,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       engine, log, facts: facts.current, factsTrouble: facts.trouble, clock, logger, tokens, hosts: config.hosts, publicUrl: config.publicUrl, draining: draining.signal,
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       ...(source === null ? {} : { policySource: () => source.state() }),
+      settlePolicy: () => settle(engine),
       ...(copy === null ? {} : { copyTrouble: () => copy.trouble() }),
       readLedgerFile: (path) => ledgerFiles.read(`ledger/${path}`), ledgerReaders: config.ledgerReaders,
       ...(witnesses === null ? {} : { witnesses: () => witnesses.state() }),
@@ -170,7 +171,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => draining.abort());
     logger.info({ log: log.logId, size: log.size, listening: doors.map((door) => door.address), bundle: pdp.bundle }, 'the sidecar is up');
     return {
-      engine, log, close, reload: () => Promise.all([facts.reload(), source?.look()]).then(() => undefined),
+      engine, log, close, reload: () => Promise.all([facts.reload(), source === null ? settle(engine) : source.look()]).then(() => undefined),
       socket: config.listen.socket ?? null,
       url: doors.find((door) => door.address.startsWith('http'))?.address ?? null,
     };

@@ -5,6 +5,7 @@ import { VIOLATIONS } from '../../src/evidence/violation.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { revokeOrderSchema, ticketSchema } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
+import { activated } from '../support/proposals.ts';
 import { digest, editing, following, rereported, restated, twice, withBody, without } from '../support/edit-story.ts';
 import {
   cleanStory, decision, GRANT, keys, ORIGIN, PROVISION, sidecar, sign, START_MS, statementOf, targetState, Telling, toldUntilActive, toldUntilArmed,
@@ -61,6 +62,9 @@ const CASES: readonly Case[] = [
   { title: 'a decision before dispatch about another plan', code: 'plan-digest-mismatch', change: upTo('policy.decided', 1, editing('policy.decided', (event) => withBody(event, { planDigest: otherDigest }), 1)) },
   { title: 'a plan that gives more than was asked for', code: 'plan-not-requested', beats: () => widerPlan().beats },
   { title: 'a requirement that forgot its approvers', code: 'requirement-shrunk', change: upTo('policy.decided', 0, editing('policy.decided', (event) => withBody(event, { requirement: { approvers: null, proofClass: 'session' } }))) },
+  {
+    title: 'a policy bundle that nobody has let come into force', code: 'activation-unapproved', trust: { policyActivation: { quorum: 1, approvers: ['person:ana'] } }, extra: [activated(1, null, {}, 10_000_000)],
+  },
   {
     title: 'a decision that an exception alone allows', code: 'exception-unapproved',
     change: upTo('policy.decided', 0, editing('policy.decided', (event) => withBody(event, {

@@ -50,6 +50,7 @@ export interface TrustEdit {
   readonly proofClass?: ProofClass;
   /** The file `allowed_signers`. */
   readonly signers?: string;
+  readonly policyActivation?: object;
 }
 
 /** The texts of a trust folder's files, by name. */
@@ -62,7 +63,7 @@ export function trustFiles(edit: TrustEdit = {}): Record<'trust.policy' | 'sidec
       { id: EXECUTOR, key: keys.executor.vkey, connectors: edit.executorConnectors ?? ['pg-main'] },
       { id: 'executor:other', key: keys.otherExecutor.vkey, connectors: ['pg-other'] },
     ]),
-    'requirements.json': JSON.stringify({ v: 1, floors: [floor], revokers: [{ principal: 'person:sam', key: keys.revoker.vkey }], clockSkewMs: 1_000 }),
+    'requirements.json': JSON.stringify({ v: 1, floors: [floor], revokers: [{ principal: 'person:sam', key: keys.revoker.vkey }], clockSkewMs: 1_000, ...(edit.policyActivation === undefined ? {} : { policyActivation: edit.policyActivation }) }),
   };
 }
 

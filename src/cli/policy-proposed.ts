@@ -1,0 +1,74 @@
+/** `countersign policy proposed|approve|reject`: which bundle waits for people to let it come into force, and what they say. What is approved is its digest. */
+import type { Command } from 'commander';
+import type { ProposalView, ProposedView } from '../client/index.ts';
+import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
+import { CliError, EXIT, type ExitCode } from './exit.ts';
+import { plain, table } from './output.ts';
+import type { Runner } from './runner.ts';
+import type { Session } from './world.ts';
+
+interface RejectFlags extends ConnectFlags {
+  readonly reason: string;
+}
+
+export function addProposed(policy: Command, run: Runner): void {
+  withConnection(policy.command('proposed'))
+    .description('the bundle that waits for people to let it come into force, or was decided on last: its digest, what is other than before, and who must')
+    .addHelpText('after', '\nExits 0 where nothing waits, 5 where something does.')
+    .action(run(show));
+  withConnection(policy.command('approve').argument('<digest>', 'of the bundle, as proposed shows it'))
+    .description('let exactly this bundle come into force')
+    .action(run((session: Session, digest: string, flags: ConnectFlags) => decideOn(session, digest, flags, 'approve')));
+  withConnection(policy.command('reject').argument('<digest>', 'of the bundle, as proposed shows it'))
+    .description('keep exactly this bundle out: the one before stays in force')
+    .requiredOption('--reason <text>', 'why, recorded in clear')
+    .action(run((session: Session, digest: string, flags: RejectFlags) => decideOn(session, digest, flags, 'reject', flags.reason)));
+}
+
+async function show(session: Session, flags: ConnectFlags): Promise<ExitCode> {
+  const { out } = session;
+  const answer = await connectTo(flags, session).proposedPolicy();
+  out.document(answer);
+  for (const line of describe(answer)) out.line(line);
+  const { proposed } = answer;
+  if (proposed?.outcome !== 'waiting') return EXIT.ok;
+  out.say(`to let it come into force:  countersign policy approve ${proposed.bundle}`);
+  return EXIT.pending;
+}
+
+function describe({ asked, before, proposed }: ProposedView): string[] {
+  const inForce = before === null ? [] : [`came into force last: ${before.bundle}${revised(before.revision)}`];
+  const who = asked.length === 0 ? ['nobody is asked whether a bundle comes into force'] : asked.map(({ approvers, proofClass, quorum }) => `asked: ${quorum} of ${approvers.map(plain).join(', ')} (${proofClass})`);
+  if (proposed === null) return ['no bundle was proposed', ...inForce, ...who];
+  const { approvals, bundle, entrypoints, files, outcome, proposalId, proposedAt, rejected, revision, signedBy } = proposed;
+  return [
+    `${proposalId} is ${outcome}`,
+    `bundle ${bundle}${revised(revision)}, proposed ${proposedAt}, ${signedBy === null ? 'signed by nobody' : `signed by ${plain(signedBy)}`}`,
+    `entrypoints ${entrypoints.map(plain).join(', ')}`,
+    ...table(files.map((file) => [file.path, howFar(file), file.digest])),
+    ...inForce, ...who,
+    ...approvals.map(({ approver, expiresAt }) => `approved by ${plain(approver)}, until ${expiresAt}`),
+    ...(rejected === null ? [] : [`rejected by ${plain(rejected.by)}${rejected.reason === null ? '' : `: ${plain(rejected.reason)}`}`]),
+  ];
+}
+
+const revised = (revision: string | null): string => (revision === null ? '' : `, revision ${plain(revision)}`);
+
+function howFar({ before, digest }: ProposalView['files'][number]): string {
+  if (before === null) return 'new';
+  return before === digest ? 'same' : 'changed';
+}
+
+/** @throws CliError where another bundle is proposed, or none */
+async function decideOn(session: Session, bundle: string, flags: ConnectFlags, verdict: 'approve' | 'reject', reason?: string): Promise<ExitCode> {
+  const client = connectTo(flags, session);
+  const { proposed } = await client.proposedPolicy();
+  if (proposed === null || proposed.bundle !== bundle) {
+    throw new CliError(EXIT.failed, 'held-changed', { cause: proposed === null ? 'no bundle was proposed' : `the bundle that was proposed is ${proposed.bundle}`, effect: 'Nothing was recorded.', next: 'countersign policy proposed' });
+  }
+  const decided = await client.decideProposedPolicy({ proposalId: proposed.proposalId, bundle, verdict, ...(reason === undefined ? {} : { reason }) });
+  session.out.document(decided);
+  session.out.line(`${verdict === 'approve' ? 'approved' : 'rejected'} ${bundle}`);
+  session.out.line(decided.outcome === 'activated' ? 'it has come into force' : decided.outcome === 'rejected' ? 'it does not come into force' : 'it waits for others');
+  return EXIT.ok;
+}
