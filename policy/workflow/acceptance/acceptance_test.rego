@@ -84,6 +84,7 @@ test_taking_away_waits_for_no_role_and_no_fresh_facts if {
 	taking := object.union(knowing({"ageMs": 1000000000000, "nhi": {"owner": "person:wei", "backupOwner": "person:wei", "humanUse": true, "consumers": ["person:ben"]}}), {"change": {"kind": "revoke", "leaseSeconds": null}})
 	workflow.accept.effect == "accept" with input as taking
 	workflow.accept.effect == "accept" with input as object.union(taking, {"facts": {"directory": {"people": [{"id": "person:ben", "name": "Ben", "active": true}]}}})
+	workflow.accept.effect == "accept" with input as object.union(taking, {"facts": {"nhi": {"humanUse": null, "consumers": null}}})
 	codes(workflow.accept) == {"approver-asked"} with input as object.union(taking, {"change": {"requester": ["person:ben"]}})
 }
 
