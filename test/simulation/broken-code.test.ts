@@ -98,14 +98,14 @@ const cases: readonly Case[] = [
     }),
   },
   {
-    invariant: 5, who: 'an engine that keeps a snapshot of what was erased',
+    invariant: 5, who: 'an engine that keeps a snapshot of what was erased', from: 230,
     breakIt: () => vi.doMock(import('../../src/engine/store.ts'), async (original): Promise<typeof StoreModule> => {
       const { openStore } = await original();
       return { openStore: async (log, options) => ({ ...(await openStore(log, options)), forget: async () => undefined }) };
     }),
   },
   {
-    invariant: 11, who: 'an executor that ignores locks', from: 270,
+    invariant: 11, who: 'an executor that ignores locks', from: 70,
     breakIt: () => vi.doMock(import('../../src/executor/locked.ts'), async (original): Promise<typeof Locked> => ({ ...(await original()), locked: () => null })),
   },
   {
