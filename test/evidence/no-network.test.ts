@@ -59,7 +59,7 @@ describe('nothing that could open a socket is loaded', () => {
   });
 
   it('is told by a walk that sees what a server loads', () => {
-    const { files, outside } = loadedWith('src/cli/serve.ts');
+    const { files, outside } = loadedWith('src/sidecar/start.ts');
     expect(files.size).toBeGreaterThan(100);
     expect([...outside.keys()]).toEqual(expect.arrayContaining(['node:http', 'node:https']));
   });

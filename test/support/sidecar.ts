@@ -34,7 +34,7 @@ export const PROVISION: Extract<ChangeRequest, { kind: 'provision' }> = {
 };
 
 /** Principals of the example directory, and one token for each. */
-const PEOPLE: Readonly<Record<string, readonly Role[]>> = {
+export const PEOPLE: Readonly<Record<string, readonly Role[]>> = {
   'nhi:prod/ci-deployer': ['caller'],
   'nhi:prod/billing-export': ['caller', 'approver'],
   'nhi:dev/report-preview': ['caller'],

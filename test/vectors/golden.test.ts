@@ -50,6 +50,7 @@ describe.each(readdirSync(GOLDEN))('the golden ledger of format %s', (version) =
   });
 });
 
-it('every version of every record type is in a golden ledger, or newer than the newest of them', () => {
-  expect(new Set(Object.values(RECORD_VERSIONS))).toEqual(new Set(readdirSync(GOLDEN).map((version) => Number(/^v(\d+)/.exec(version)?.[1]))));
+it('every version that records have had has a golden ledger', () => {
+  const newest = Math.max(...Object.values(RECORD_VERSIONS));
+  expect([...new Set(readdirSync(GOLDEN).map((version) => Number(/^v(\d+)/.exec(version)?.[1])))].sort()).toEqual(Array.from({ length: newest }, (_, i) => i + 1));
 });
