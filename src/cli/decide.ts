@@ -2,15 +2,14 @@
 import type { Command } from 'commander';
 import { canonicalBytes } from '../../ledger/index.ts';
 import { logOf } from '../change/derive.ts';
-import type { ChangeView, Client, SshProof } from '../client/index.ts';
+import type { ChangeView, Client } from '../client/index.ts';
 import { APPROVAL_NAMESPACE } from '../protocol/approval-proof.ts';
-import { isSameJson } from '../protocol/same-json.ts';
-import { durationSeconds } from '../protocol/values.ts';
-import { planDigest as digestOfPlan } from '../protocol/plan.ts';
+import type { ApprovalStatement } from '../protocol/signed.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { describeChange } from './describe.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import type { Runner } from './runner.ts';
+import { differingField } from './shown-plan.ts';
 import { signWithSsh } from './ssh-sign.ts';
 import type { Session } from './world.ts';
 
@@ -52,8 +51,9 @@ async function decideOn(session: Session, id: string, flags: DecideFlags, verdic
   if (flags.planDigest !== undefined && flags.planDigest !== planDigest) {
     throw new CliError(EXIT.failed, 'plan-changed', { cause: `the plan of ${id} is now ${planDigest}`, effect: 'Nothing was recorded.', next: `countersign changes show ${id}` });
   }
+  const statement = flags.sshKey === undefined ? null : await statementFor(session, client, change, verdict);
   if (flags.yes !== true && flags.planDigest === undefined) await confirm(session, change, verdict);
-  const ssh = flags.sshKey === undefined ? undefined : await signStatement(session, client, change, verdict, flags.sshKey);
+  const ssh = statement === null ? undefined : { expiresAt: statement.expiresAt, signature: await signWithSsh(session, flags.sshKey!, APPROVAL_NAMESPACE, canonicalBytes(statement)) };
   const decided = verdict === 'approve' ? await client.approve(id, planDigest, flags.comment, ssh) : await client.reject(id, planDigest, flags.comment!, ssh);
   session.out.document(decided);
   session.out.line(`${verdict === 'approve' ? 'approved' : 'rejected'} ${planDigest}`);
@@ -61,27 +61,26 @@ async function decideOn(session: Session, id: string, flags: DecideFlags, verdic
   return EXIT.ok;
 }
 
+/** Longer than any approval is good for, but of a plan whose window is later: whoever asks for more has something else in mind. */
+const SIGNED_MS_MAX = 31 * 86_400_000;
+
 /**
- * The approver's own signature: of a statement on this verdict and the plan that was shown, and on nothing else, whatever the sidecar would have her
- * sign. @throws CliError
+ * The statement that is to be signed: on this verdict and the plan that is shown, and on nothing else, whatever the sidecar would have her sign.
+ *
+ * @throws CliError
  */
-async function signStatement(session: Session, client: Client, change: ChangeView, verdict: 'approve' | 'reject', key: string): Promise<SshProof> {
+async function statementFor(session: Session, client: Client, change: ChangeView, verdict: 'approve' | 'reject'): Promise<ApprovalStatement> {
   const { statement } = await client.statement(change.id, verdict);
   const isThat = statement.changeId === change.id && statement.log === logOf(change.id) && statement.revision === change.revision
     && statement.planDigest === change.planDigest && statement.verdict === verdict;
-  if (!isThat || !isShownAsPlanned(change)) {
-    throw new CliError(EXIT.failed, 'plan-changed', { cause: `what is to be signed is not the plan that ${change.id} was shown with`, effect: 'Nothing was signed or recorded.', next: `countersign changes show ${change.id}` });
+  const differing = isThat ? differingField(change) : 'statement';
+  const latestMs = Math.max(session.nowMs() + SIGNED_MS_MAX, change.plan?.window === undefined ? 0 : Date.parse(change.plan.window.closesAt));
+  if (differing !== null || !(Date.parse(statement.expiresAt) <= latestMs)) {
+    const what = differing === null ? `good until ${statement.expiresAt}, which is longer than it need be` : `not the plan that ${change.id} is shown with (${differing})`;
+    throw new CliError(EXIT.failed, 'plan-changed', { cause: `what is to be signed is ${what}`, effect: 'Nothing was signed or recorded.', next: `countersign changes show ${change.id}` });
   }
   session.out.say(`signing as ${statement.approver}, good until ${statement.expiresAt}`);
-  return { expiresAt: statement.expiresAt, signature: await signWithSsh(session, key, APPROVAL_NAMESPACE, canonicalBytes(statement)) };
-}
-
-/** Whether the digest is that of the plan, and what was shown beside the plan's steps is what the plan says. */
-function isShownAsPlanned({ plan, planDigest, ...shown }: ChangeView): boolean {
-  if (plan === null || digestOfPlan(plan) !== planDigest) return false;
-  const { changeId, revision, subject, requester, purpose, entitlements, lease } = plan;
-  return isSameJson({ changeId, revision, subject, requester, purpose, entitlements }, { changeId: shown.id, revision: shown.revision, subject: shown.subject, requester: shown.requester, purpose: shown.purpose, entitlements: shown.entitlements })
-    && (shown.duration === null || lease === null || durationSeconds(shown.duration) === lease.leaseSeconds);
+  return statement;
 }
 
 /** Shows the plan and asks. @throws CliError where nobody can answer, or the answer is no */

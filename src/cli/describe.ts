@@ -77,6 +77,8 @@ function describePlan(change: ChangeView, out: Output): string[] {
     const how = change.steps[index]?.state ?? 'waiting';
     field(index === 0 ? 'plan' : '', `${step.action} ${plain(step.account)} at ${plain(step.connector)} / ${plain(step.target)}${privileges}${how === 'waiting' ? '' : `  (${how})`}`);
   });
+  if (change.plan?.recipient != null) field('secret for', plain(change.plan.recipient));
+  if (change.plan !== null && change.plan.lease === null && steps.some(({ action }) => action === 'provision' || action === 'grant')) field('ends', 'never by itself: it stands until it is taken back');
   if (change.window !== null) field('window', `${plain(change.window.calendar)}, ${change.window.opensAt} to ${change.window.closesAt}, ${change.window.state}; missed: ${change.window.onMissed}`);
   const { rotation } = change;
   if (rotation !== null) {

@@ -50,20 +50,20 @@ export function approvalOf(context: Deciding, changeId: string, state: ChangeSta
   const statement = statementOf(context, changeId, state, verdict);
   // Saying no needs no more than being who one is.
   const demanded = state === undefined || verdict.verdict === 'reject' ? 'session' : proofDemanded(context, state);
-  const proofClass = ssh === null ? 'session' : 'ssh';
-  if (!meets(proofClass, demanded)) return { ok: false, code: 'proof-too-weak', message: `this change is approved by ${demanded}, not by ${proofClass}` };
-  if (ssh === null) {
-    const envelope = signDsse(APPROVAL_TYPE, statement, context.ticketSigner);
-    return { ok: true, value: { approvalId: approvalIdOf(envelope), proofClass, envelope } };
-  }
-  if (ssh.expiresAt > statement.expiresAt) return invalid(`good until ${ssh.expiresAt}, and ${statement.expiresAt} is the longest`);
-  return signedBySsh(context, { ...statement, expiresAt: ssh.expiresAt }, ssh.signature);
+  const offered = ssh === null ? 'session' : 'ssh';
+  if (!meets(offered, demanded)) return { ok: false, code: 'proof-too-weak', message: `this change is approved by ${demanded}, not by ${offered}` };
+  const signed = ssh === null ? null : signedBySsh(context, statement, ssh);
+  // Nor does a signature that proves nothing keep her no from counting.
+  if (signed !== null && (signed.ok || verdict.verdict === 'approve')) return signed;
+  const envelope = signDsse(APPROVAL_TYPE, statement, context.ticketSigner);
+  return { ok: true, value: { approvalId: approvalIdOf(envelope), proofClass: 'session', envelope } };
 }
 
 /** Checked as executors and verifiers check it, by the trust folder of this side. */
-function signedBySsh({ trust, clock }: Deciding, statement: ApprovalStatement, signature: string): Answer<Approval> {
+function signedBySsh({ trust, clock }: Deciding, longest: ApprovalStatement, { expiresAt, signature }: SshProof): Answer<Approval> {
+  if (expiresAt > longest.expiresAt) return invalid(`good until ${expiresAt}, and ${longest.expiresAt} is the longest`);
   try {
-    const envelope = sshEnvelope(canonicalBytes(statement), readArmour(signature));
+    const envelope = sshEnvelope(canonicalBytes({ ...longest, expiresAt }), readArmour(signature));
     const approval: Approval = { approvalId: approvalIdOf(envelope), proofClass: 'ssh', envelope };
     openApproval(approval, { sidecarKeys: [], signers: trust.signers, atMs: clock.nowMs() });
     return { ok: true, value: approval };

@@ -317,7 +317,9 @@ export function compareDecision(recorded: Decision, answer: Decision): string | 
   if (canonicalText(recorded) === canonicalText(answer)) return null;
   const [only] = recorded.reasons;
   const isEngines = recorded.effect === 'deny' && recorded.reasons.length === 1 && only?.rule === ENGINE_RULE && ENGINE_DENIALS.has(only.code);
-  if (isEngines && answer.effect !== 'deny' && canonicalText({ ...answer, effect: 'deny', reasons: recorded.reasons }) === canonicalText(recorded)) return null;
+  // What the engine denies is denied under observe too.
+  const { observed: _, ...rest } = answer;
+  if (isEngines && answer.effect !== 'deny' && canonicalText({ ...rest, effect: 'deny', reasons: recorded.reasons }) === canonicalText(recorded)) return null;
   return recorded.effect === answer.effect ? `policy says ${answer.effect} with other reasons or obligations than are recorded` : `policy says ${answer.effect} where ${recorded.effect} is recorded`;
 }
 

@@ -1,9 +1,10 @@
 /** A change that policy would deny goes ahead under observe, and the ledger says so; what the executor's floor asks for is asked for all the same. */
 import { expect, test, vi } from 'vitest';
+import { compareDecision } from '../../src/evidence/replay.ts';
 import { tellStory } from '../../src/evidence/story.ts';
 import { factsOf, type Facts } from '../../src/facts/load.ts';
 import { EXCESS, settled, tell, usualPdp, verdictOf } from '../support/replayed.ts';
-import { GRANT, type TestSidecar } from '../support/sidecar.ts';
+import { answerOf, GRANT, type TestSidecar } from '../support/sidecar.ts';
 
 const DAY_MS = 86_400_000;
 const day = (offset: number): string => new Date(Date.now() + offset * DAY_MS).toISOString().slice(0, 10);
@@ -61,4 +62,13 @@ test('a lease that was given under observe is kept while the scope is there, and
   const verification = await told.verify();
   expect(verification.workflow?.violations).toEqual([]);
   expect(verdictOf(verification, 'REPLAY').status).toBe('holds');
+});
+
+test('what the engine itself denied under observe replays as what policy said, and as nothing else', () => {
+  const policy = { ...answerOf('allow'), observed: { scope: 'prod-trial', owner: 'person:olga', until: `${day(30)}T00:00:00.000Z`, effect: 'deny' as const, reasons: answerOf('deny').reasons, approvers: null } };
+  const { observed: _, ...rest } = policy;
+  const denied = { ...rest, effect: 'deny' as const, reasons: [{ code: 'lease-not-running', message: 'its lease is over', rule: 'engine' }] };
+  expect(compareDecision(denied, policy)).toBeNull();
+  expect(compareDecision({ ...denied, obligations: { ...denied.obligations, maxLeaseSeconds: 60 } }, policy)).not.toBeNull();
+  expect(compareDecision(rest, policy)).not.toBeNull();
 });

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { canonicalBytes } from '../../ledger/index.ts';
 import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
-import type { ProofClass } from '../../src/protocol/decision.ts';
+import type { ApproverExpression, ProofClass } from '../../src/protocol/decision.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import type { ChangeView, StatementAnswer } from '../../src/sidecar/schemas.ts';
@@ -15,9 +15,9 @@ const [wei, ana, stranger] = [testSshKey(), testSshKey(), testSshKey()];
 let sidecar: TestSidecar;
 afterEach(() => sidecar.close());
 
-async function open(asked: ProofClass, floor: ProofClass = 'session'): Promise<ChangeView> {
+async function open(asked: ProofClass, floor: ProofClass = 'session', approvers: ApproverExpression = { anyOf: [WEI, 'person:ana'] }): Promise<ChangeView> {
   sidecar = await openTestSidecar({
-    decide: () => ({ ...answerOf('needsApproval', { anyOf: [WEI, 'person:ana'] }), obligations: { ...answerOf('needsApproval', { anyOf: [WEI, 'person:ana'] }).obligations, proofClass: asked } }),
+    decide: () => ({ ...answerOf('needsApproval', approvers), obligations: { ...answerOf('needsApproval', approvers).obligations, proofClass: asked } }),
     trusts: (trust) => Object.assign(trust, {
       signers: parseAllowedSigners(`${WEI} ${wei.publicLine}\nperson:ana ${ana.publicLine}`),
       requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 1, proofClass: floor, approvers: null, maxLeaseSeconds: null }] },
@@ -51,6 +51,13 @@ describe('a change that is approved by signature', () => {
     expect(await decide(change, { verdict: 'reject', comment: 'not today' })).toMatchObject({ status: 200, body: { state: 'rejected' } });
   });
 
+  it('may be rejected with a signature that proves nothing: the no counts', async () => {
+    const change = await open('ssh', 'ssh');
+    const { ssh } = (await signed(change, stranger, { verdict: 'reject' })) as { ssh: object };
+    expect(await decide(change, { verdict: 'reject', comment: 'not today', ssh })).toMatchObject({ status: 200, body: { state: 'rejected' } });
+    expect((await sidecar.send(WEI, 'GET', `/v1/changes/${change.id}/evidence`)).text).toContain('"proofClass":"session"');
+  });
+
   it('may be rejected by signature', async () => {
     const change = await open('ssh', 'ssh');
     const { expiresAt } = (await statement(change, WEI, 'reject')).statement;
@@ -64,6 +71,16 @@ it('who need not sign, may', async () => {
   const change = await open('session');
   expect((await statement(change)).proofClass).toBe('session');
   expect(await decide(change, await signed(change))).toMatchObject({ status: 200, body: { approvals: [{ proofClass: 'ssh' }] } });
+});
+
+it('who has approved by session may sign as well, for the floors of others that ask for it', async () => {
+  const change = await open('session', 'session', { atLeast: 2, of: [WEI, 'person:ana'] });
+  expect((await decide(change, {})).status).toBe(200);
+  expect(await decide(change, await signed(change))).toMatchObject({ status: 200, body: { state: 'pending', approvals: [{ proofClass: 'session' }, { proofClass: 'ssh' }] } });
+  const size = sidecar.log.size;
+  expect((await decide(change, await signed(change))).status).toBe(200);
+  expect((await decide(change, {})).status).toBe(200);
+  expect(sidecar.log.size).toBe(size);
 });
 
 describe('is no proof, and nothing is recorded', () => {

@@ -1,0 +1,51 @@
+/** What is shown beside a plan and the plan: the same in every honest view, and told apart in any other, whatever the digest says. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { differingField } from '../../src/cli/shown-plan.ts';
+import { planDigest, type Plan } from '../../src/protocol/plan.ts';
+import type { ChangeRequest } from '../../src/protocol/request.ts';
+import type { ChangeView } from '../../src/sidecar/schemas.ts';
+import { answerOf, GRANT, openTestSidecar, PROVISION, type TestSidecar } from '../support/sidecar.ts';
+import { testRun } from '../support/run.ts';
+
+const CALLER = 'nhi:prod/ci-deployer';
+let sidecar: TestSidecar;
+let granted: ChangeView;
+beforeAll(async () => {
+  sidecar = await openTestSidecar({ decide: () => answerOf('needsApproval', { anyOf: ['person:wei'] }) });
+  granted = await sidecar.change(CALLER, GRANT);
+});
+afterAll(() => sidecar.close());
+
+const STANDING: ChangeRequest = (({ duration: _, ...rest }) => rest)(PROVISION as Extract<ChangeRequest, { kind: 'provision' }>);
+it.each<[string, string, ChangeRequest]>([
+  ['a grant', CALLER, GRANT], ['a grant that ends by a time', CALLER, { ...GRANT, endsBy: '2999-01-01T00:00:00.000Z' } as ChangeRequest], ['access that stands', 'nhi:prod/billing-export', STANDING],
+  ['a new credential', 'nhi:prod/billing-export', PROVISION], ['a rotation', CALLER, { kind: 'rotate', subject: CALLER, connector: 'pg-main', target: 'app', purpose: 'deploy-orders', reason: 'by script', caller: { key: testRun().key, timeout: 'PT5M' } }],
+])('%s is shown as it is planned', async (_what, by, request) => {
+  const change = await sidecar.change(by, request);
+  expect(change.plan).not.toBeNull();
+  expect(differingField(change)).toBeNull();
+});
+
+/** The plan made another, and its digest with it: the view beside it is what it was. */
+const replanned = (edit: Partial<Plan>): ChangeView => {
+  const plan = { ...granted.plan!, ...edit };
+  return { ...granted, plan, planDigest: planDigest(plan) };
+};
+it.each<[string, () => ChangeView, string]>([
+  ['access that stands, shown with an end', () => replanned({ lease: null }), 'duration'],
+  ['a longer lease', () => replanned({ lease: { ...granted.plan!.lease!, leaseSeconds: 90_000 } }), 'duration'],
+  ['a later end', () => ({ ...granted, endsBy: '2026-12-01T00:00:00.000Z' }), 'endsBy'],
+  ['another identity', () => replanned({ subject: 'nhi:prod/other' }), 'subject'],
+  ['another kind', () => replanned({ kind: 'provision' }), 'kind'],
+  ['another target', () => replanned({ target: 'payroll' }), 'system'],
+  ['more', () => replanned({ entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'role:admin' }] }), 'entitlements'],
+  ['somebody else’s asking', () => replanned({ requester: ['nhi:prod/other'] }), 'requester'],
+  ['the caller’s own code', () => replanned({ mode: 'caller' }), 'mode'],
+  ['another change’s lease', () => replanned({ extends: { change: granted.id, epoch: 2 } }), 'extends'],
+  ['another window', () => replanned({ window: { calendar: 'nightly', opensAt: '2026-12-01T00:00:00.000Z', closesAt: '2026-12-01T01:00:00.000Z', onMissed: 'expire', consumers: [] } }), 'window'],
+  ['what an offboarding takes back', () => replanned({ items: [{ kind: 'lease', nhi: 'nhi:prod/other', change: granted.id }] }), 'items'],
+  ['a plan under the digest of another', () => ({ ...granted, plan: { ...granted.plan!, purpose: 'x' } }), 'planDigest'],
+  ['no plan', () => ({ ...granted, plan: null }), 'planDigest'],
+])('%s is told', (_what, lie, field) => {
+  expect(differingField(lie())).toBe(field);
+});
