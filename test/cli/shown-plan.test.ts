@@ -16,9 +16,9 @@ beforeAll(async () => {
 });
 afterAll(() => sidecar.close());
 
-const STANDING: ChangeRequest = (({ duration: _, ...rest }) => rest)(PROVISION as Extract<ChangeRequest, { kind: 'provision' }>);
+const STANDING: ChangeRequest = (({ duration: _, ...rest }) => rest)(PROVISION);
 it.each<[string, string, ChangeRequest]>([
-  ['a grant', CALLER, GRANT], ['a grant that ends by a time', CALLER, { ...GRANT, endsBy: '2999-01-01T00:00:00.000Z' } as ChangeRequest], ['access that stands', 'nhi:prod/billing-export', STANDING],
+  ['a grant', CALLER, GRANT], ['a grant that ends by a time', CALLER, { ...GRANT, endsBy: '2999-01-01T00:00:00.000Z' }], ['access that stands', 'nhi:prod/billing-export', STANDING],
   ['a new credential', 'nhi:prod/billing-export', PROVISION], ['a rotation', CALLER, { kind: 'rotate', subject: CALLER, connector: 'pg-main', target: 'app', purpose: 'deploy-orders', reason: 'by script', caller: { key: testRun().key, timeout: 'PT5M' } }],
 ])('%s is shown as it is planned', async (_what, by, request) => {
   const change = await sidecar.change(by, request);
