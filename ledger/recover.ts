@@ -15,7 +15,7 @@ import { parseNote, parseVerifier, type LogSigner } from './note.ts';
 import { eraseObjects } from './object-store.ts';
 import { listFiles } from './publish.ts';
 import { beginningOf, type Beginning } from './published.ts';
-import { DerivedCheck, repairDerived } from './repair.ts';
+import { demandAtLeast, DerivedCheck, repairDerived } from './repair.ts';
 import { replay, type JournalEnd, type ReplayedGroup, type ReplayState } from './replay.ts';
 import { parseTilePath, TILE_WIDTH } from './tiles.ts';
 
@@ -48,35 +48,41 @@ export async function recoverLog(options: LogOptions): Promise<RecoveredLog> {
   const files = await listFiles(options.disk, options.directory);
   const readNewest = (): ReturnType<typeof readBase> => (signed === null || options.readAll === true ? Promise.resolve(null) : readBase(options, signed.size));
   const found = await readNewest();
+  const cut: Cut = { bytes: 0 };
   if (found !== null) {
     const again = async (): Promise<Beginning> => {
       const same = await readNewest();
       if (same?.turn !== found.turn) throw new LedgerError('corrupt', 'the base that was there is not any more');
       return afterBase(same.base);
     };
-    const fromBase = await recoverFrom(options, signed, files, afterBase(found.base), again, found.turn + 1, found.base.state.tree.size).catch((error: unknown) => {
+    const fromBase = await recoverFrom(options, signed, files, afterBase(found.base), again, cut, found.turn + 1, found.base.state.tree.size).catch((error: unknown) => {
       // Whatever a base leads to that is not plain sailing, the whole journal decides.
       if (error instanceof LedgerError && error.code !== 'unwritable') return null;
       throw error;
     });
     if (fromBase !== null) return fromBase;
   }
-  return recoverFrom(options, signed, files, await beginningOf(options), () => beginningOf(options), 0);
+  return recoverFrom(options, signed, files, await beginningOf(options), () => beginningOf(options), cut, 0);
 }
 
 const afterBase = ({ state, journal, recent }: Base): Beginning => ({ state, journal, recent, erased: new Set(), faulty: new Map() });
+
+/** What was cut off the journal since opening began: what comes to nothing after it has cut leaves nothing torn for the next to find. */
+interface Cut {
+  bytes: number;
+}
 
 /**
  * @param again what `start` was, which is moved past the journal here: for putting right what is derived from it.
  * @param baseSize whose tiles are known to be right, and what is before which has not been looked at; 0 where there is no base.
  */
 async function recoverFrom(
-  options: LogOptions, signed: SignedFile | null, files: readonly string[], start: Beginning, again: () => Promise<Beginning>, turn: number, baseSize = 0,
+  options: LogOptions, signed: SignedFile | null, files: readonly string[], start: Beginning, again: () => Promise<Beginning>, cut: Cut, turn: number, baseSize = 0,
 ): Promise<RecoveredLog> {
   const { disk, directory, journal } = options;
   const { state } = start;
   const from = state.tree.size;
-  const segment = baseSize > 0 ? state.objectsEnd.segment : 0;
+  const objectsFrom = state.objectsEnd;
   let recent = [...start.recent];
   const check = new DerivedCheck(disk, directory, { recent, recentFrom: from - recent.length, objectsEnd: state.objectsEnd });
   const erasedInJournal = new Set(start.erased);
@@ -102,18 +108,17 @@ async function recoverFrom(
   const rotateFrom = keyBefore(options, state, signed);
   const faults = await check.finish(state);
 
-  const file = await openJournal(disk, journal, end);
-  // The kernel may hold pages of a failed sync that never reached the disk and say they are clean: write the unsigned again.
-  if (last !== null && end.path === last.path && state.tree.size > (signed?.size ?? 0)) await disk.overwrite(last.path, last.offset, last.bytes);
-  await repairDerived(options, state, faults, files, { from: baseSize, again });
-  state.erasures.finished(erasedInJournal);
-  const unfinished = state.erasures.unfinished(state.index);
+  if (faults.segments.has(objectsFrom.segment)) await demandAtLeast(options, objectsFrom);
+
+  const file = await openJournal(disk, journal, end, cut);
   try {
-    if (unfinished.length > 0) await eraseObjects(options, state.index, unfinished);
-    state.erasures.finished(unfinished);
+    // The kernel may hold pages of a failed sync that never reached the disk and say they are clean: write the unsigned again.
+    if (last !== null && end.path === last.path && state.tree.size > (signed?.size ?? 0)) await disk.overwrite(last.path, last.offset, last.bytes);
+    await repairDerived(options, state, faults, files, { from: baseSize, again });
+    await finishErasures(options, state, erasedInJournal);
   } catch (error) {
-    // What has to end does not wait for an archive: they stay unfinished. Whoever gives up the journal has no other place that says so, and waits.
-    if (options.readAll === true || !(error instanceof LedgerError) || error.code !== 'archived') throw error;
+    await file.close().catch(() => undefined);
+    throw error;
   }
   const { size } = state.tree;
   return {
@@ -122,9 +127,9 @@ async function recoverFrom(
     journalFirstSeq: end.path === null ? 0 : (parseJournalName(end.path.slice(journal.length + 1)) ?? 0),
     recent,
     recentFrom: size - recent.length,
-    base: { size: baseSize, turn, settled: { size: baseSize, segment } },
+    base: { size: baseSize, turn, settled: { size: baseSize, segment: baseSize > 0 ? objectsFrom.segment : 0 } },
     signed: signed?.bySigner === true || (signed?.byOld === true && rotateFrom !== null) ? { text: signed.note, size: signed.size } : null,
-    recovered: end.torn > 0 ? { bytesCut: end.torn, size } : null,
+    recovered: cut.bytes > 0 ? { bytesCut: cut.bytes, size } : null,
     rotateFrom,
   };
 }
@@ -193,8 +198,22 @@ function checkAgainstPublished({ tree: { size } }: ReplayState, files: readonly 
   }
 }
 
-async function openJournal(disk: Disk, journal: string, end: JournalEnd): Promise<AppendFile> {
+async function openJournal(disk: Disk, journal: string, end: JournalEnd, cut: Cut): Promise<AppendFile> {
   const file = await disk.openAppend(end.path ?? `${journal}/${journalName(0)}`);
   if (end.torn > 0) await file.truncate(end.offset);
+  cut.bytes += end.torn;
   return file;
+}
+
+/** @param done erased in the journal already, so everywhere else as well */
+async function finishErasures(options: LogOptions, { erasures, index }: ReplayState, done: ReadonlySet<string>): Promise<void> {
+  erasures.finished(done);
+  const unfinished = erasures.unfinished(index);
+  try {
+    if (unfinished.length > 0) await eraseObjects(options, index, unfinished);
+    erasures.finished(unfinished);
+  } catch (error) {
+    // What has to end does not wait for an archive: they stay unfinished. Whoever gives up the journal has no other place that says so, and waits.
+    if (options.readAll === true || !(error instanceof LedgerError) || error.code !== 'archived') throw error;
+  }
 }

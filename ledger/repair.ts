@@ -138,10 +138,17 @@ async function rewriteFromJournal(options: LogOptions, state: ReplayState, { bun
   await writeSegments(Infinity);
 }
 
-/** Once resolved, the object file is its first `from` bytes and then these. @throws LedgerError `corrupt` where there are not so many; then nothing was changed */
-async function writeFrom({ disk, directory }: LogOptions, segment: number, from: number, bytes: Uint8Array): Promise<void> {
+/** Resolves where the object file reaches that far, in the ledger or in an archive: what comes before is not written again. @throws LedgerError `corrupt` */
+export async function demandAtLeast({ disk, directory }: LogOptions, { segment, offset }: ObjectPlace): Promise<void> {
   const path = `${directory}/${segmentPath(segment)}`;
-  if (((await disk.size(path)) ?? 0) < from) throw new LedgerError('corrupt', `${path} ends before byte ${from}`);
+  if (((await disk.size(path)) ?? 0) < offset) throw new LedgerError('corrupt', `${path} ends before byte ${offset}`);
+}
+
+/** Once resolved, the object file is its first `from` bytes and then these. @throws LedgerError `corrupt` where there are not so many; then nothing was changed */
+async function writeFrom(options: LogOptions, segment: number, from: number, bytes: Uint8Array): Promise<void> {
+  const { disk, directory } = options;
+  const path = `${directory}/${segmentPath(segment)}`;
+  await demandAtLeast(options, { segment, offset: from });
   // One that was moved to an archive is read there, and written here.
   if (!(await disk.list(`${directory}/objects`)).includes(String(segment))) return disk.writeDurable(path, Buffer.concat([await disk.readRange(path, 0, from), bytes]));
   const file = await disk.openAppend(path);

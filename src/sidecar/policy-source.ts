@@ -3,6 +3,7 @@
  * revision. What is bad, late, missing or behind changes nothing, and is told.
  */
 import type { Disk } from '../../ledger/index.ts';
+import { NotApproved } from '../engine/bundles.ts';
 import type { Clock, Logger, RandomBytes } from '../engine/ports.ts';
 import { absentPdp, EngineFault, type Pdp } from '../pdp/engine.ts';
 import { livePdp, type LivePdp } from '../pdp/live.ts';
@@ -56,8 +57,10 @@ export async function openPolicySource({ read, run, fetch, disk, clock, random, 
   let activation: Activation | null = null;
   let cancel: () => void = () => undefined;
   let looking: Promise<void> | null = null;
-  /** It is good, and people must let it come into force. */
-  let waiting: { readonly archive: Uint8Array; readonly why: string } | null = null;
+  /** It is good, and not in force: people must let it (`why`), or they have and it came to nothing so far (null). */
+  let waiting: { readonly archive: Uint8Array; readonly why: string | null } | null = null;
+  /** What was kept before one that is not in force took its place, or may have; `archive` null where there was none. */
+  let displaced: { readonly archive: Uint8Array | null } | null = null;
 
   const pdp = livePdp(await kept(), (error) => logger.warn({ error: String(error) }, 'a policy that was replaced was not closed in order'));
 
@@ -86,38 +89,63 @@ export async function openPolicySource({ read, run, fetch, disk, clock, random, 
     const next = await run(bundle);
     try {
       const waits = await proposeBundle(next);
-      waiting = waits === null ? null : { archive, why: waits };
+      waiting = { archive, why: waits };
       if (waits !== null) {
         await next.close();
         return null;
       }
-      // Kept first: what is on record as in force is there after a crash.
+      // Kept first: what is on record as in force is there after a crash. A write that fails may have taken effect.
+      displaced ??= { archive: await disk.read(KEPT, ARCHIVE_BYTES_MAX) };
       await disk.writeDurable(KEPT, archive);
       // Nothing that policy has answered waits to be recorded at the beginning of a turn.
       await new Promise(setImmediate);
       if (stopping.signal.aborted) throw new Error('the sidecar is being stopped');
       await activateBundle(next);
     } catch (error) {
-      if (pdp.bundle !== next.bundle || pdp.revision !== next.revision) await next.close();
+      if (pdp.bundle !== next.bundle || pdp.revision !== next.revision) {
+        await next.close();
+        await putBack();
+      } else displaced = null; // It answers: its record may be there, whatever the disk said of it.
       throw error;
     }
+    displaced = null;
+    waiting = null;
     logger.info({ bundle: next.bundle, revision: next.revision }, 'another policy bundle is in force');
     return null;
   }
 
+  /** What was kept before is there again, or is tried again before the next look. Never rejects. */
+  async function putBack(): Promise<void> {
+    if (displaced === null) return;
+    try {
+      if (displaced.archive === null) await disk.remove(KEPT);
+      else await disk.writeDurable(KEPT, displaced.archive);
+      displaced = null;
+    } catch (error) {
+      logger.error({ error: String(error) }, 'the policy bundle that was kept before could not be put back: one that is not in force may be in its place');
+    }
+  }
+
+  async function tryToTake(archive: Uint8Array, by: Activation): Promise<void> {
+    try {
+      trouble = await take(archive, by);
+    } catch (error) {
+      // All of it is wanted again, also where it waited and was not to be fetched twice.
+      etag = null;
+      trouble = error instanceof EngineFault ? error.code : error instanceof NotApproved ? 'people no longer let it come into force' : 'it could not be kept or recorded';
+      logger.error({ error: error instanceof Error ? error.message : String(error) }, 'a policy bundle that was fetched is not taken');
+    }
+  }
+
   async function fetchAndTake(): Promise<void> {
+    await putBack();
     const fetched = await fetch(etag, stopping.signal);
     if (stopping.signal.aborted || activation === null) return;
     if (fetched.is === 'failed') trouble = fetched.reason;
     else if (fetched.is === 'same') trouble = null;
     else {
-      try {
-        trouble = await take(fetched.bytes, activation);
-      } catch (error) {
-        trouble = error instanceof EngineFault ? error.code : 'it could not be kept or recorded';
-        logger.error({ error: error instanceof Error ? error.message : String(error) }, 'a policy bundle that was fetched is not taken');
-      }
-      // Only of what is in force: what is bad is fetched again, until it is good.
+      await tryToTake(fetched.bytes, activation);
+      // Only of what is in force or waits for people: what is bad is fetched again, until it is good.
       if (trouble === null) etag = fetched.etag;
     }
     if (trouble !== null) logger.warn({ trouble, revision: pdp.revision }, 'the policy source gave nothing that is taken');
@@ -127,12 +155,7 @@ export async function openPolicySource({ read, run, fetch, disk, clock, random, 
   /** What people decided on is taken again; what it came to then is told as of a look. */
   async function takeWaiting(): Promise<void> {
     if (waiting === null || activation === null || stopping.signal.aborted) return;
-    try {
-      trouble = await take(waiting.archive, activation);
-    } catch (error) {
-      trouble = error instanceof EngineFault ? error.code : 'it could not be kept or recorded';
-      logger.error({ error: error instanceof Error ? error.message : String(error) }, 'a policy bundle that people have let come into force is not taken');
-    }
+    await tryToTake(waiting.archive, activation);
   }
 
   function look(): Promise<void> {
@@ -161,7 +184,7 @@ export async function openPolicySource({ read, run, fetch, disk, clock, random, 
     },
     state() {
       const inForce = pdp.bundle === null ? 'no bundle is in force' : `revision ${pdp.revision ?? ''} is in force`;
-      return { ok: trouble === null, message: [inForce, ...(waiting === null ? [] : [waiting.why]), ...(trouble === null ? [] : [trouble])].join('; ') };
+      return { ok: trouble === null, message: [inForce, ...(waiting?.why == null ? [] : [waiting.why]), ...(trouble === null ? [] : [trouble])].join('; ') };
     },
     async stop() {
       stopping.abort();

@@ -176,6 +176,48 @@ describe('a base that is not right', () => {
     expect(exitCodeOf((await verify(disk)).verdicts, REQUIRED)).toBe(0);
   });
 
+  /** Half of another group stands at the end of the journal. */
+  function torn(): FaultyDisk {
+    const disk = kept.reboot();
+    const journal = [...disk.files.keys()].filter((path) => path.endsWith('.journal')).sort().at(-1)!;
+    const bytes = disk.files.get(journal)!;
+    disk.files.set(journal, Buffer.concat([bytes, bytes.subarray(0, 100)]));
+    return disk;
+  }
+
+  it('for an object file that ends before it is found so before a torn end is cut, and the cut is told', async () => {
+    const disk = torn();
+    disk.files.set('ledger/objects/0', Buffer.from(disk.files.get('ledger/objects/0')!.subarray(0, 50)));
+    const log = await open(disk);
+    expect([log.size, log.recovered]).toEqual([SIZE, { bytesCut: 100, size: SIZE }]);
+    expect(disk.trace.filter((step) => step.startsWith('open journal/') && step.endsWith('.journal'))).toHaveLength(1);
+    await log.close();
+    expect(exitCodeOf((await verify(disk)).verdicts, REQUIRED)).toBe(0);
+  });
+
+  it('because it is gone once the torn end is cut takes nothing from what is told of the cut, and leaves no file open', async () => {
+    const disk = torn();
+    disk.files.delete('ledger/tile/entries/019.p/136');
+    const [read, openAppend] = [disk.read.bind(disk), disk.openAppend.bind(disk)];
+    let opened = 0;
+    disk.read = (path) => (opened > 0 && path.startsWith('journal/base') ? Promise.resolve(null) : read(path));
+    let closed = 0;
+    disk.openAppend = async (path) => {
+      const file = await openAppend(path);
+      if (!path.endsWith('.journal')) return file;
+      opened++;
+      const close = async (): Promise<void> => {
+        closed++;
+      };
+      return Object.assign(file, { close });
+    };
+    const log = await open(disk);
+    expect([opened, closed]).toEqual([2, 1]);
+    expect([log.size, log.recovered]).toEqual([SIZE, { bytesCut: 100, size: SIZE }]);
+    await log.close();
+    expect(exitCodeOf((await verify(disk)).verdicts, REQUIRED)).toBe(0);
+  });
+
   it('is no way round a journal that was cut', async () => {
     const disk = kept.reboot();
     const [journal] = [...disk.files.keys()].filter((path) => path.endsWith('.journal'));

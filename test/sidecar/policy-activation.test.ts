@@ -42,14 +42,19 @@ async function archive(revision: string, limit?: number): Promise<Uint8Array> {
 let installation: Installation;
 let server: Server;
 let offered: Uint8Array | null;
+/** Of what is offered; null where the server says none. */
+let etag: string | null;
 const running: Sidecar[] = [];
 
 beforeEach(async () => {
   installation = await makeInstallation();
   offered = null;
-  server = createServer((_request, response) => {
+  etag = null;
+  server = createServer((request, response) => {
     if (offered === null) response.writeHead(404);
-    response.end(offered);
+    if (etag !== null) response.setHeader('etag', etag);
+    if (etag !== null && request.headers['if-none-match'] === etag) response.writeHead(304).end();
+    else response.end(offered);
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   await installation.write('policy.pem', pair.publicKey.export({ type: 'spki', format: 'pem' }) as string);
@@ -147,6 +152,22 @@ it('one that is rejected is on record and is not proposed again; the one before 
   await sidecar.reload();
   await say(sidecar, ANA);
   expect(await say(sidecar, WEI)).toBe('activated');
+  await stop();
+  expect(await violations(TWO)).toEqual([]);
+});
+
+it('one that people have let while the disk would not take it comes into force once it does', async () => {
+  offered = await archive('17');
+  etag = '"17"';
+  const sidecar = await fetching();
+  await say(sidecar, ANA);
+  await installation.write('data/policy', 'a file where a folder is due');
+  await say(sidecar, WEI);
+  expect(await check(sidecar, 'policySource')).toEqual({ check: 'policySource', required: false, ok: false, message: 'no bundle is in force; it could not be kept or recorded' });
+  await rm(join(installation.directory, 'data/policy'));
+  await sidecar.reload();
+  expect(await check(sidecar, 'policySource')).toMatchObject({ ok: true, message: 'revision 17 is in force' });
+  expect((await recorded(sidecar)).at(-1)).toBe('bundle.activated 4 17');
   await stop();
   expect(await violations(TWO)).toEqual([]);
 });
