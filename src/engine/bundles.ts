@@ -1,5 +1,6 @@
 /** Which policy bundle is in force, on record; and that what comes from a source only goes forward. */
-import { canonicalText, digestOf } from '../../ledger/index.ts';
+import { canonicalText } from '../../ledger/index.ts';
+import { filesOf } from '../pdp/bundle-files.ts';
 import { absentPdp, type Pdp } from '../pdp/engine.ts';
 import { isLive } from '../pdp/live.ts';
 import { notForward, type Revised } from '../pdp/revision.ts';
@@ -21,12 +22,6 @@ export function recordBundle({ bundle, evidence, revision }: Pick<Pdp, 'bundle' 
     if (canonicalText(said) === canonicalText(body)) return;
   }
   store.record('bundle.activated', { ...body, ...named }, filesOf(evidence));
-}
-
-/** In the order of the listing. A file that is two of them is one object. */
-export function filesOf(evidence: Pdp['evidence']): Uint8Array[] {
-  const files = evidence === undefined ? [] : evidence.listing.files.map(({ path }) => (path === 'policy.wasm' ? evidence.wasm : evidence.data));
-  return [...new Map(files.map((bytes) => [digestOf(bytes), bytes])).values()];
 }
 
 /** What the last bundle on record was called; null where it came from no source that says. */

@@ -9,11 +9,11 @@ import type { ActivationFloor } from '../protocol/trust.ts';
 import { formatTime } from '../protocol/values.ts';
 import { isSameBundle, type BundleProposal, type Governed, type InForce, type Named, type ProposalApproval } from '../evidence/proposals.ts';
 import type { SystemRecordBody } from '../evidence/record.ts';
+import { filesOf } from '../pdp/bundle-files.ts';
 import { absentPdp, type Pdp } from '../pdp/engine.ts';
 import { isLive } from '../pdp/live.ts';
 import { notForward } from '../pdp/revision.ts';
 import type { Answer, EngineContext } from './engine.ts';
-import { filesOf } from './bundles.ts';
 import { newProposalId } from './ids.ts';
 
 /** What is needed to know whether a bundle may come into force. */
