@@ -32,6 +32,7 @@ import { checkLeftOpen } from './check-window.ts';
 import { checkedOnce } from './checked-once.ts';
 import { openCounting, type WorkflowCounts } from './counts.ts';
 import { erasedStatesOf, withStandIn } from './erased.ts';
+import { openJudgedTimes } from './judged-times.ts';
 import { outOfOrder } from './order.ts';
 import { DISCLOSING, type Revealed } from './prose.ts';
 import { isProposalRecordType } from './proposals.ts';
@@ -115,6 +116,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const activations = openActivations(believed, () => lastAtMs ?? 0);
   const counting = openCounting();
   const observing = openObserving(isPartial);
+  const times = openJudgedTimes(trust);
   const violations: Violation[] = [];
   let violationCount = 0;
   let lastAtMs: number | null = null;
@@ -150,7 +152,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     const misplaced = outOfOrder(before?.state ?? null, event) ?? checkActorOf(event, before, recordedBy) ?? (event.type === 'change.requested' && before === null ? cases.checkChild(event) : null);
     if (before === null && event.type !== 'change.requested') return report(misplaced!);
     const theirs = believedOf(event.changeId);
-    const checked = before === null ? NOTHING_CHECKED : checkEvent(theirs === believed ? surroundings : { ...surroundings, believed: theirs, acceptances: NO_SAY }, before, event, record);
+    const checked = before === null ? NOTHING_CHECKED : checkEvent(theirs === believed ? surroundings : { ...surroundings, believed: theirs, acceptances: NO_SAY }, before, event, record, times.of(recordedBy, event.atMs));
     const unfounded = before !== null && observing.isDue(event) ? observing.check(before.state, event, recordedBy === logId) : null;
     if (unfounded !== null) report(unfounded);
     if (misplaced !== null) report(misplaced);
@@ -184,6 +186,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     if (miscounted !== null) reportAt(miscounted, 0, null);
     for (const one of carried) {
       lastAtMs = Math.max(lastAtMs ?? 0, parseTime(one.record.at));
+      times.take(one.log, parseTime(one.record.at));
       if (one.record.at > one.adopting.at) reportAt(fault('adoption-mismatch', `record ${one.record.seq} of log ${one.log} is of ${one.record.at}, after it was adopted`), one.adopting.seq, one.record.change);
       await guarded(one.adopting, async () => follow(await toEvent(one.record, carriedBy(one.adopting, readObject)), one.record, one.log, one.adopting.seq));
     }
@@ -231,7 +234,9 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   return {
     record(record, readObject) {
       readLast = readObject;
-      lastAtMs = Math.max(lastAtMs ?? 0, parseTime(record.at));
+      const atMs = parseTime(record.at);
+      lastAtMs = Math.max(lastAtMs ?? 0, atMs);
+      times.take(logId, atMs);
       if (!isAdopting || record.type === 'change.adopted' || record.type === 'ledger.adopted') return take(record, readObject);
       isAdopting = false;
       return followAdopted(readObject).then(() => take(record, readObject));
