@@ -31,11 +31,11 @@ async function workflow(before: readonly Line[], after: readonly Line[] = [], by
   return { change: await codes(ofChange), time: await codes({ from: at(30_000), to: at(10_000_000) }), seqs: (await ledger.plan(ofChange)).seqs };
 }
 
-it.each<readonly [what: string, before: readonly Line[], after: readonly Line[], by?: number]>([
-  ['that came into force before', [...agreed(1), activated(1, by(1))], []],
-  ['that came back after none was', [...agreed(1), activated(1, by(1)), activated(null, null), activated(1, null)], []],
-  ['beside which another waits', [...agreed(1), activated(1, by(1)), proposed(2), approved(2, by(2)[0]!, ANA)], [approved(2, by(2)[1]!, WEI, 120_000), activated(2, by(2), {}, 120_000)]],
-  ['that another was rejected for', [...agreed(1), activated(1, by(1)), proposed(2), rejected(2, verdictOn(2, WEI, { verdict: 'reject' }), WEI)], []],
+it.each<readonly [what: string, before: readonly Line[], after: readonly Line[], by: number]>([
+  ['that came into force before', [...agreed(1), activated(1, by(1))], [], 1],
+  ['that came back after none was', [...agreed(1), activated(1, by(1)), activated(null, null), activated(1, null)], [], 1],
+  ['beside which another waits', [...agreed(1), activated(1, by(1)), proposed(2), approved(2, by(2)[0]!, ANA)], [approved(2, by(2)[1]!, WEI, 120_000), activated(2, by(2), {}, 120_000)], 1],
+  ['that another was rejected for', [...agreed(1), activated(1, by(1)), proposed(2), rejected(2, verdictOn(2, WEI, { verdict: 'reject' }), WEI)], [], 1],
   ['after an earlier one', [...agreed(1), activated(1, by(1)), ...agreed(2), activated(2, by(2))], [], 2],
 ])('a bundle %s is shown to have been let', async (_what, before, after, by) => {
   expect(await workflow(before, after, by)).toMatchObject({ change: [], time: [] });

@@ -1,7 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { digestOf, exitCodeOf } from '../../ledger/index.ts';
 import type { Manifest, PackAsked } from '../../src/evidence/pack-format.ts';
-import { systemDraft } from '../../src/evidence/record.ts';
 import { cleanStory, sidecar, START_MS, type Telling } from '../support/story.ts';
 import { at, edited, ledgerOf, linesOf, repack, storyBundle, tarOf, unpack, verdictOf, verifyStoryPack, type Files, type StoryLedger } from '../support/packs.ts';
 import { extendedLease } from '../support/extension-story.ts';
