@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { notificationEventSchema, webhookNameSchema } from '../change/events.ts';
 import { mayConnect } from '../webhook/address.ts';
+import { TICKET_SECONDS_MAX } from '../protocol/signed.ts';
 import { activationFloorSchema } from '../protocol/trust.ts';
 import { connectorIdSchema, executorIdSchema, plainTextSchema } from '../protocol/values.ts';
 
@@ -13,7 +14,7 @@ const hostSchema = z.string().max(255).regex(/^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]
 const limitsSchema = z
   .strictObject({
     /** How long a ticket lives. */
-    ticketSeconds: secondsSchema(10, 3_600).default(300),
+    ticketSeconds: secondsSchema(10, TICKET_SECONDS_MAX).default(300),
     /** How long approvers have. */
     approvalSeconds: secondsSchema(60, 2_592_000).default(86_400),
     /** How long a sealed secret waits to be fetched; then the credential is undone. */

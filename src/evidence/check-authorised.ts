@@ -34,14 +34,15 @@ interface Around {
   readonly targets: Targets;
 }
 
-export function checkAuthorisation(around: Around, audited: Audited, event: Of<'step.authorised'>): Fault | null {
+/** @param judgedAtMs as of when approvals are judged */
+export function checkAuthorisation(around: Around, audited: Audited, event: Of<'step.authorised'>, judgedAtMs: number): Fault | null {
   const { body } = event;
   const { believed } = around;
   switch (body.kind) {
     case 'read':
       return checkRead(believed, audited, event, body);
     case 'act':
-      return checkAct(around, audited, event, body);
+      return checkAct(around, audited, event, body, judgedAtMs);
     case 'revoke':
       return checkRevoke(believed, audited, event, body);
   }
@@ -58,7 +59,7 @@ function checkRead(believed: Believed, { state }: Audited, event: ChangeEvent, b
   return entitled(believed, ticket.audience, ticket.query.connector);
 }
 
-function checkAct({ believed, locks, cases, extensions, targets }: Around, audited: Audited, event: ChangeEvent, body: Authorised<'act'>): Fault | null {
+function checkAct({ believed, locks, cases, extensions, targets }: Around, audited: Audited, event: ChangeEvent, body: Authorised<'act'>, judgedAtMs: number): Fault | null {
   const { state } = audited;
   const opened = openTicket(believed, body.ticket);
   if (!opened.ok) return opened.fault;
@@ -69,7 +70,7 @@ function checkAct({ believed, locks, cases, extensions, targets }: Around, audit
     && ticket.stepId === body.stepId && ticket.issue === body.issue && ticket.planDigest === body.planDigest && ticket.issue === issue;
   if (!fits) return fault('ticket-mismatch', 'the ticket is not for this step');
   return checkAudience(believed, audited, ticket)
-    ?? checkSufficiency(believed, audited, event, body, ticket)
+    ?? checkSufficiency(believed, audited, event, body, ticket, judgedAtMs)
     ?? checkHeld(locks, cases, audited, event, ticket.step)
     ?? targets.check(audited, ticket.step)
     ?? checkDispatch(audited, event, body)
@@ -87,10 +88,10 @@ function checkAudience(believed: Believed, { state }: Audited, ticket: ActTicket
   return ticket.audience === callerIdOf(caller.key) ? null : fault('ticket-mismatch', `a ticket for ${ticket.audience}, which is not the run that was to make the change`);
 }
 
-function checkSufficiency(believed: Believed, audited: Audited, event: ChangeEvent, body: Authorised<'act'>, ticket: ActTicket): Fault | null {
+function checkSufficiency(believed: Believed, audited: Audited, event: ChangeEvent, body: Authorised<'act'>, ticket: ActTicket, judgedAtMs: number): Fault | null {
   if (!same(body.requirement, enforcedUnder(audited.state.decision, audited.requirement))) return fault('requirement-shrunk', 'the step was authorised under a weaker requirement than was decided');
   if (body.planDigest !== audited.state.planDigest) return fault('ticket-mismatch', 'the ticket is for another plan');
-  return checkApproved(audited, event.atMs, floorOf(believed.trust.requirements, ticket.step), leaseSecondsOf(audited, body, event));
+  return checkApproved(audited, judgedAtMs, floorOf(believed.trust.requirements, ticket.step), leaseSecondsOf(audited, body, event));
 }
 
 /** By the plan; where it was erased, by the end that was fixed, rounded up. */

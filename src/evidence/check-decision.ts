@@ -94,12 +94,13 @@ function checkPlannedWindow({ request }: ChangeState, window: NonNullable<Plan['
   return fits ? null : fault('plan-not-requested', 'the planned window is not the one that was asked for');
 }
 
+/** @param judgedAtMs as of when it is to be in time, and signed with a key that is good */
 export function checkApproval(
-  believed: Believed, audited: Audited, event: Of<'approval.recorded' | 'approval.rejected'>,
+  believed: Believed, audited: Audited, event: Of<'approval.recorded' | 'approval.rejected'>, judgedAtMs: number,
 ): { readonly fault: Fault } | { readonly fault: null; readonly approval: CheckedApproval } {
   const { state } = audited;
   const { approval } = event.body;
-  const opened = openApproval(believed, approval, event.atMs);
+  const opened = openApproval(believed, approval, judgedAtMs);
   if (!opened.ok) return { fault: opened.fault };
   const statement = opened.value;
   const verdict = event.type === 'approval.recorded' ? 'approve' : 'reject';
@@ -108,7 +109,7 @@ export function checkApproval(
   if (event.actor !== statement.approver) return { fault: fault('wrong-actor', `a record by ${event.actor} of a verdict by ${statement.approver}`) };
   if (state.requester.includes(statement.approver)) return { fault: fault('self-approval', `${statement.approver} approves what they asked for`) };
   if (!approversNamed(audited.requirement.approvers).includes(statement.approver)) return { fault: fault('not-an-approver', `${statement.approver} was not asked`) };
-  const late = parseTime(statement.expiresAt) <= event.atMs || (state.approvalsByMs !== null && event.atMs > state.approvalsByMs);
+  const late = parseTime(statement.expiresAt) <= judgedAtMs || (state.approvalsByMs !== null && judgedAtMs > state.approvalsByMs);
   if (late) return { fault: fault('approval-expired', `${statement.approver} decided after the time to decide was over`) };
   return { fault: null, approval: { approvalId: approval.approvalId, statement, proofClass: approval.proofClass } };
 }

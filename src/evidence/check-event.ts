@@ -39,8 +39,8 @@ export interface Checked {
 
 export const NOTHING_CHECKED: Checked = { fault: null, approval: null, latenessMs: null };
 
-/** @param audited the change before `event` */
-export function checkEvent({ acceptances, believed, locks, cases, extensions, targets, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord): Checked {
+/** @param audited the change before `event` @param judgedAtMs as of when approvals are judged */
+export function checkEvent({ acceptances, believed, locks, cases, extensions, targets, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord, judgedAtMs: number): Checked {
   const only = (found: Fault | null): Checked => ({ ...NOTHING_CHECKED, fault: found });
   switch (event.type) {
     case 'policy.decided': {
@@ -51,14 +51,14 @@ export function checkEvent({ acceptances, believed, locks, cases, extensions, ta
       return only(checkJudged(audited, event, record));
     case 'approval.recorded':
     case 'approval.rejected': {
-      const checked = checkApproval(believed, audited, event);
+      const checked = checkApproval(believed, audited, event, judgedAtMs);
       const unaccepted = checked.fault !== null || event.type === 'approval.rejected' ? null : checkAccepted(audited, event.body.acceptance, checked.approval.statement, acceptances.isDue());
       return unaccepted === null ? { ...NOTHING_CHECKED, ...checked } : only(unaccepted);
     }
     case 'approval.escalated':
       return only(checkEscalated(audited, event));
     case 'step.authorised':
-      return only(checkAuthorisation({ believed, locks, cases, extensions, targets }, audited, event));
+      return only(checkAuthorisation({ believed, locks, cases, extensions, targets }, audited, event, judgedAtMs));
     case 'state.read':
     case 'step.claimed':
     case 'step.succeeded':

@@ -222,9 +222,18 @@ export function workflowVerdict(findings: WorkflowFindings, against: AgainstOld 
   if (adoption?.unknown != null) return { name: 'WORKFLOW', status: 'notEstablished', message: adoption.unknown };
   if (against !== null && against.unknown !== null) return { name: 'WORKFLOW', status: 'notEstablished', message: against.unknown };
   const { counts, observedAccepted } = findings;
-  const unchecked = [uncheckedFor(findings), counts.observed === 0 || observedAccepted ? null : observedIn(counts)].filter((why) => why !== null);
+  const unchecked = [uncheckedFor(findings), unshownIn(findings), counts.observed === 0 || observedAccepted ? null : observedIn(counts)].filter((why) => why !== null);
   if (unchecked.length > 0) return { name: 'WORKFLOW', status: 'notEstablished', message: `${unchecked.join('; ')}; all else holds: ${summary(findings)}` };
   return { name: 'WORKFLOW', status: 'holds', message: `${summary(findings)}${counts.observed === 0 ? '' : `; ${observedIn(counts)}`}` };
+}
+
+/** What is not shown, and could have hidden what fails: by which policy, and under what scope something was not enforced. */
+function unshownIn({ unshownBundles, uncheckedScopes, counts }: WorkflowFindings): string | null {
+  const found = [
+    ...(unshownBundles === 0 ? [] : [`${plural(unshownBundles, 'answer')} of policy’s by a bundle that no record which is shown says was in force`]),
+    ...(uncheckedScopes === 0 || counts.observed === 0 ? [] : [`${plural(uncheckedScopes, 'decision')} not enforced whose scope cannot be checked: the facts are not here`]),
+  ];
+  return found.length === 0 ? null : found.join('; ');
 }
 
 /** Of records about no change: what they carry may be signed with the old log's ticket key. */

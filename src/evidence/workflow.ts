@@ -18,6 +18,7 @@ import { isClosed, remember, slimmed, type Audited } from './audited.ts';
 import { openAcceptances, type Acceptances } from './check-acceptance.ts';
 import { checkActorOf } from './check-actor.ts';
 import { openActivations, type Activations } from './check-activation.ts';
+import { openBundles, type Bundles } from './check-bundle.ts';
 import { openAdoption, type Adoption, type AdoptionFindings } from './check-adoption.ts';
 import { requirementAfter } from './check-decision.ts';
 import { checkAfterEnd, checkEvent, NOTHING_CHECKED, type Surroundings } from './check-event.ts';
@@ -32,6 +33,7 @@ import { checkLeftOpen } from './check-window.ts';
 import { checkedOnce } from './checked-once.ts';
 import { openCounting, type WorkflowCounts } from './counts.ts';
 import { erasedStatesOf, withStandIn } from './erased.ts';
+import { openJudgedTimes } from './judged-times.ts';
 import { outOfOrder } from './order.ts';
 import { DISCLOSING, type Revealed } from './prose.ts';
 import { isProposalRecordType } from './proposals.ts';
@@ -79,6 +81,8 @@ export interface WorkflowFindings {
   readonly uncheckedPlans: number;
   /** Decisions that were not enforced, and whose scope cannot be looked up. */
   readonly uncheckedScopes: number;
+  /** Answers of policy's by a bundle that nothing which is shown says was in force. */
+  readonly unshownBundles: number;
   readonly observedAccepted: boolean;
   /** Whether the trust folder knows whose tickets this log's are. */
   readonly sidecarKnown: boolean;
@@ -115,6 +119,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const activations = openActivations(believed, () => lastAtMs ?? 0);
   const counting = openCounting();
   const observing = openObserving(isPartial);
+  const times = openJudgedTimes(trust);
+  const bundles = openBundles(isPartial);
   const violations: Violation[] = [];
   let violationCount = 0;
   let lastAtMs: number | null = null;
@@ -150,9 +156,11 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     const misplaced = outOfOrder(before?.state ?? null, event) ?? checkActorOf(event, before, recordedBy) ?? (event.type === 'change.requested' && before === null ? cases.checkChild(event) : null);
     if (before === null && event.type !== 'change.requested') return report(misplaced!);
     const theirs = believedOf(event.changeId);
-    const checked = before === null ? NOTHING_CHECKED : checkEvent(theirs === believed ? surroundings : { ...surroundings, believed: theirs, acceptances: NO_SAY }, before, event, record);
+    const checked = before === null ? NOTHING_CHECKED : checkEvent(theirs === believed ? surroundings : { ...surroundings, believed: theirs, acceptances: NO_SAY }, before, event, record, times.of(recordedBy, event.atMs));
     const unfounded = before !== null && observing.isDue(event) ? observing.check(before.state, event, recordedBy === logId) : null;
     if (unfounded !== null) report(unfounded);
+    const answeredBy = recordedBy === logId ? bundles.check(event) : null;
+    if (answeredBy !== null) report(answeredBy);
     if (misplaced !== null) report(misplaced);
     if (checked.fault !== null && checked.fault.code !== misplaced?.code) report(checked.fault);
     if (checked.latenessMs !== null) counting.ended(checked.latenessMs);
@@ -184,6 +192,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     if (miscounted !== null) reportAt(miscounted, 0, null);
     for (const one of carried) {
       lastAtMs = Math.max(lastAtMs ?? 0, parseTime(one.record.at));
+      times.take(one.log, parseTime(one.record.at));
       if (one.record.at > one.adopting.at) reportAt(fault('adoption-mismatch', `record ${one.record.seq} of log ${one.log} is of ${one.record.at}, after it was adopted`), one.adopting.seq, one.record.change);
       await guarded(one.adopting, async () => follow(await toEvent(one.record, carriedBy(one.adopting, readObject)), one.record, one.log, one.adopting.seq));
     }
@@ -207,7 +216,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const takeSystemRecord = (record: LedgerRecord, disclosed: Revealed | null): void => {
     if (disclosed?.prose === 'another') reportAt(NOT_DISCLOSED, record.seq, null);
     if (disclosed?.prose === 'gone') erasedDisclosures += 1;
-    const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { acceptances, locks, reconciliations, adoption, observing, activations });
+    const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { acceptances, bundles, locks, reconciliations, adoption, observing, activations });
     if (found !== null) reportAt(found, record.seq, null);
   };
   const take = (record: LedgerRecord, readObject: ReadObject): Promise<void> | void => guarded(record, () => {
@@ -231,7 +240,9 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   return {
     record(record, readObject) {
       readLast = readObject;
-      lastAtMs = Math.max(lastAtMs ?? 0, parseTime(record.at));
+      const atMs = parseTime(record.at);
+      lastAtMs = Math.max(lastAtMs ?? 0, atMs);
+      times.take(logId, atMs);
       if (!isAdopting || record.type === 'change.adopted' || record.type === 'ledger.adopted') return take(record, readObject);
       isAdopting = false;
       return followAdopted(readObject).then(() => take(record, readObject));
@@ -250,7 +261,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
       }
       return {
         violations: [...violations].sort((a, b) => a.seq - b.seq), violationCount, erasedPlans, erasedStates, erasedDisclosures, uncheckedPlans, lastAtMs, counts: counting.finish(open.values(), late),
-        uncheckedScopes: observing.unchecked(), observedAccepted: acceptObserved, sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared, adoption: adoption.findings,
+        uncheckedScopes: observing.unchecked(), unshownBundles: bundles.unshown(), observedAccepted: acceptObserved, sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared, adoption: adoption.findings,
       };
     },
   };
@@ -282,6 +293,7 @@ const NO_SAY = { isDue: () => false };
 
 interface Rest {
   readonly acceptances: Acceptances;
+  readonly bundles: Bundles;
   readonly locks: Locks;
   readonly reconciliations: Reconciliations;
   readonly adoption: Adoption;
@@ -289,7 +301,7 @@ interface Rest {
   readonly activations: Activations;
 }
 
-function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { acceptances, locks, reconciliations, adoption, observing, activations }: Rest): Fault | null {
+function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { acceptances, bundles, locks, reconciliations, adoption, observing, activations }: Rest): Fault | null {
   if (!Object.hasOwn(systemRecordBodies, stored.type)) return fault('malformed-record', `${stored.type} is not a type of record`);
   const record = upcast(stored);
   const malformed = fault('malformed-record', `the body is not that of a ${record.type} record`);
@@ -316,6 +328,7 @@ function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly
     case 'bundle.activated': {
       const body = systemRecordBodies[type].parse(record.body);
       acceptances.activated(body.listing);
+      bundles.activated(body.bundle);
       return bySidecar() ?? activations.activated(body, record);
     }
     case 'facts.loaded':

@@ -13,7 +13,7 @@ import { stepEnvelopeSchema, type StepEnvelope } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Plan } from '../protocol/plan.ts';
 import {
-  revokeOrderSchema, REVOKE_ORDER_TYPE, TICKET_TYPE,
+  revokeOrderSchema, REVOKE_ORDER_TYPE, TICKET_SECONDS_MAX, TICKET_TYPE,
   type ActTicket, type Approval, type ApprovalStatement, type ReadTicket, type Refusal,
 } from '../protocol/signed.ts';
 import { shortfallOf, type CountedApproval } from '../protocol/sufficiency.ts';
@@ -116,7 +116,7 @@ function check(raw: unknown, context: AdmissionContext, progress: Progress): Adm
   }
   if (authorisation.body.planDigest !== ticket.planDigest) refuse('receipt-mismatch', 'the record authorises another plan');
   // What was begun under approvals goes on under them: half a rotation must not be left standing because a day has passed.
-  const asOfMs = Math.min(parseTime(authorisation.record.at), context.beganAtMs(ticket) ?? Infinity);
+  const asOfMs = Math.min(authorisedAtMs(authorisation, context), context.beganAtMs(ticket) ?? Infinity);
   const statements = openApprovals(envelope.approvals, authorisation.body, { sidecarKeys: keys, signers: context.trust.signers, atMs: asOfMs });
   const held = openRecordedOrder(envelope.order, authorisation.body, keys);
   progress.isAsRecorded = true;
@@ -128,6 +128,14 @@ function check(raw: unknown, context: AdmissionContext, progress: Progress): Adm
 /** Whether a ticket may be acted on at `nowMs`, give or take the difference of clocks that the trust folder tolerates. */
 export function isInWindow(ticket: Pick<AnyTicket, 'notBefore' | 'notAfter'>, nowMs: number, clockSkewMs: number): boolean {
   return nowMs >= parseTime(ticket.notBefore) - clockSkewMs && nowMs < parseTime(ticket.notAfter) + clockSkewMs;
+}
+
+/**
+ * When the step was authorised: its record says it, and by this clock it cannot have been longer ago than a ticket lives. The sidecar writes the
+ * record: were it believed, whoever stole its keys would date one back, to when approvals and keys that are over were good.
+ */
+function authorisedAtMs({ record }: Authorisation, { nowMs, trust }: AdmissionContext): number {
+  return Math.max(parseTime(record.at), nowMs - trust.requirements.clockSkewMs - TICKET_SECONDS_MAX * 1000);
 }
 
 function openTicket(envelope: StepEnvelope, trust: Trust): { readonly keys: readonly Verifier[]; readonly ticket: AnyTicket } {

@@ -44,6 +44,9 @@ export const querySchema = z.strictObject({
 });
 export type Query = z.infer<typeof querySchema>;
 
+/** The longest that a ticket lives. A record that authorises one is never older than that, give or take clocks, when the ticket is used. */
+export const TICKET_SECONDS_MAX = 3_600;
+
 const ticketCommon = {
   v: z.literal(1),
   log: logIdSchema,

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cleanStory, trustFiles, writeStory, type Telling } from '../support/story.ts';
-import { ledgerOf, linesOf } from '../support/packs.ts';
+import { ledgerOf, linesOf, storyBundle } from '../support/packs.ts';
 import { serveTestSidecar } from '../support/served.ts';
 import { GRANT as REQUEST, tokenOf } from '../support/sidecar.ts';
 import { openDesk, type Desk } from '../support/world.ts';
@@ -17,7 +17,7 @@ beforeAll(async () => {
   desk = openDesk();
   const told = cleanStory();
   ({ provision, grant } = told);
-  ledger = (await ledgerOf([...linesOf(told.beats.slice(0, -3)), 'heads', ...linesOf(told.beats.slice(-3))])).directory;
+  ledger = (await ledgerOf([storyBundle(), ...linesOf(told.beats.slice(0, -3)), 'heads', ...linesOf(told.beats.slice(-3))])).directory;
   // The auditor has the pack and her own trust folder, and nothing of the ledger.
   mkdirSync(join(desk.directory, 'auditor', 'trust'), { recursive: true });
   for (const [file, text] of Object.entries(trustFiles())) writeFileSync(join(desk.directory, 'auditor', 'trust', file), text);

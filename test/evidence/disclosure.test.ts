@@ -16,7 +16,7 @@ import { disclose } from '../../src/protocol/disclosure.ts';
 import { loadTrustFolder } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { adoptStory, bothTrusted, type Place } from '../support/adopted-story.ts';
-import { ledgerOf, verdictOf, verifyStoryPack, type StoryLedger } from '../support/packs.ts';
+import { ledgerOf, storyBundle, verdictOf, verifyStoryPack, type StoryLedger } from '../support/packs.ts';
 import { ROTATE, toldUntilApproved, toldUntilPlanned } from '../support/step-stories.ts';
 import { cleanStory, GRANT, PROVISION, salt, sidecar, START_MS, storyTrust, toldUntilActive, toldUntilArmed, toldUntilDecided } from '../support/story.ts';
 import { DISCLOSURE_CASES, draftsOf } from './disclosure-cases.ts';
@@ -66,7 +66,7 @@ describe('a record of what somebody wrote', () => {
 describe('once the disclosures are erased', () => {
   const erasedLedger = async (types: readonly string[]): Promise<{ readonly drafts: readonly DraftWithObjects[]; readonly digests: readonly string[]; readonly seq: number; readonly change: string }> => {
     const told = cleanStory();
-    const drafts = draftsOf(told.beats);
+    const drafts = [storyBundle(), ...draftsOf(told.beats)];
     const digests = types.flatMap((type) => digestsOf(drafts, type));
     const { commitment, object } = disclose('basis', 'request 17', salt(9));
     const erasure = systemDraft('erasure', { erased: digests, basis: commitment }, 'person:vera', START_MS + 9_000_000, [object]);

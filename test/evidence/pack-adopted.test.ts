@@ -6,7 +6,7 @@ import { verifyPack, type PackVerification } from '../../src/evidence/pack-verif
 import { writePack } from '../../src/evidence/pack-write.ts';
 import { systemDraft } from '../../src/evidence/record.ts';
 import { adoptStory, bothTrusted, newSidecar, type Place } from '../support/adopted-story.ts';
-import { edited, ledgerOf, linesOf, unpack, verdictOf, verifyStoryPack } from '../support/packs.ts';
+import { edited, ledgerOf, linesOf, storyBundle, unpack, verdictOf, verifyStoryPack } from '../support/packs.ts';
 import { cleanStory, GRANT, PROVISION, START_MS, toldUntilActive, toldUntilArmed, toldUntilDecided } from '../support/story.ts';
 
 let place: Place | null = null;
@@ -53,7 +53,7 @@ describe('a pack of a change with locks around it', () => {
     const set = (n: number): ReturnType<typeof systemDraft> => systemDraft('lock.set', { lockId: lock(n), nhi: null, connector: 'pg-other', reason: 'looked into' }, 'person:olga', START_MS);
     const lift = (n: number): ReturnType<typeof systemDraft> => systemDraft('lock.lifted', { lockId: lock(n), reason: null }, 'person:olga', START_MS);
     const lines = linesOf(beats);
-    const ledger = await ledgerOf([set(1), lift(1), set(2), ...lines.slice(0, 5), set(3), lift(2), ...lines.slice(5), set(4), 'heads']);
+    const ledger = await ledgerOf([storyBundle(), set(1), lift(1), set(2), ...lines.slice(0, 5), set(3), lift(2), ...lines.slice(5), set(4), 'heads']);
     const pack = await ledger.pack({ change: provision.changeId });
     ledger.remove();
     const locks = [...unpack(pack).files].filter(([name]) => name.startsWith('records/')).map(([, bytes]) => JSON.parse(bytes.toString()) as { type: string; body: { lockId?: string } })

@@ -1,9 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { digestOf, exitCodeOf } from '../../ledger/index.ts';
 import type { Manifest, PackAsked } from '../../src/evidence/pack-format.ts';
-import { systemDraft } from '../../src/evidence/record.ts';
 import { cleanStory, sidecar, START_MS, type Telling } from '../support/story.ts';
-import { at, edited, ledgerOf, linesOf, repack, tarOf, unpack, verdictOf, verifyStoryPack, type Files, type StoryLedger } from '../support/packs.ts';
+import { at, edited, ledgerOf, linesOf, repack, storyBundle, tarOf, unpack, verdictOf, verifyStoryPack, type Files, type StoryLedger } from '../support/packs.ts';
 import { extendedLease } from '../support/extension-story.ts';
 
 let ledger: StoryLedger;
@@ -14,8 +13,7 @@ let pack: Buffer;
 beforeAll(async () => {
   const told = cleanStory();
   ({ provision, grant } = told);
-  const policy = systemDraft('bundle.activated', { bundle: digestOf(Buffer.from('bundle')), listing: null, signature: null }, sidecar, START_MS);
-  ledger = await ledgerOf([policy, ...linesOf(told.beats), 'heads']);
+  ledger = await ledgerOf([storyBundle(), ...linesOf(told.beats), 'heads']);
   pack = await ledger.pack({ change: provision.changeId });
 });
 afterAll(() => ledger.remove());
@@ -95,7 +93,7 @@ describe('a pack of a change', () => {
 
   it('takes with it the changes that its own speak of', async () => {
     const { ledger: beats, lease, extension } = extendedLease(START_MS);
-    const told = await ledgerOf([...linesOf(beats), 'heads']);
+    const told = await ledgerOf([storyBundle(), ...linesOf(beats), 'heads']);
     for (const change of [lease.changeId, extension.changeId]) {
       const made = await told.pack({ change });
       const found = await verifyStoryPack(made);

@@ -202,7 +202,9 @@ describe('a sidecar that lies', () => {
       if (draft.type !== 'policy.decided') return { draft, objects };
       return { draft: { ...draft, body: { ...draft.body, provenance: { ...(draft.body['provenance'] as JsonObject), bundle: other } } }, objects };
     });
-    expectOnlyReplay(await lied.verify(), /decided by another bundle than was in force/);
+    const verification = await lied.verify();
+    expect(verdictOf(verification, 'REPLAY')).toMatchObject({ status: 'fails', message: expect.stringMatching(/decided by another bundle than was in force/) as string });
+    expect(new Set(verification.workflow?.violations.map(({ code }) => code))).toEqual(new Set(['bundle-mismatch']));
   });
 
   it('that keeps other files than its bundle names is caught, and they are not run', async () => {

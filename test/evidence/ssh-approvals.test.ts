@@ -3,12 +3,16 @@
  * word of it: what people must have signed stays theirs.
  */
 import { expect, it } from 'vitest';
+import { nodeDisk } from '../../ledger/index.ts';
 import type { NewEvent } from '../../src/change/events.ts';
+import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
+import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { approvalStatementSchema, type Approval, type ApprovalStatement } from '../../src/protocol/signed.ts';
 import { editing, restated, without, type Of } from '../support/edit-story.ts';
+import { ledgerOf, linesOf } from '../support/packs.ts';
 import { testSshKey } from '../support/ssh.ts';
-import { ANA, decision, GRANT, provenance, sidecar, sign, START_MS, statementOf, toldUntilActive, toldUntilArmed, toldUntilDecided, type Beat, type Telling, type TrustEdit } from '../support/story.ts';
+import { ANA, decision, GRANT, ORIGIN, provenance, sidecar, sign, START_MS, statementOf, storyTrust, toldUntilActive, toldUntilArmed, toldUntilDecided, type Beat, type Telling, type TrustEdit } from '../support/story.ts';
 import { expectCaught, verified, workflowOf, type Case } from './verified.ts';
 
 const [ana, stranger] = [testSshKey(), testSshKey()];
@@ -34,6 +38,33 @@ it('… while the key was good', async () => {
   const until = (time: string): TrustEdit => ({ ...SIGNED, signers: `person:ana valid-before="${time}" ${ana.publicLine}` });
   expect(workflowOf(await verified(bySsh(), until('202611231902Z'), { asOfMs: START_MS + 600_000 })).status).toBe('holds');
   expect(workflowOf(await verified(bySsh(), until('202611231901Z'), { asOfMs: START_MS + 600_000 })).status).toBe('fails');
+});
+
+it('… which it was not by then, though the records are dated back to when it was', async () => {
+  const retired: TrustEdit = { ...SIGNED, signers: `person:ana valid-before="202611231930Z" ${ana.publicLine}` };
+  const at = (ms: number): DraftWithObjects => systemDraft('ledger.opened', { origin: ORIGIN, epoch: 2, version: '0.1.0' }, sidecar, START_MS + ms);
+  const day = 86_400_000;
+  const late = await verified(bySsh(), retired, { asOfMs: START_MS + 190 * day, first: [at(190 * day)] });
+  expect(late.workflow!.violations.map(({ code }) => code)).toContain('approval-signature');
+  // A clock that was an hour ahead and is right again is no lie.
+  expect(workflowOf(await verified(bySsh(), retired, { asOfMs: START_MS + 600_000, first: [at(3_600_000)] })).status).toBe('holds');
+});
+
+it('what had expired by then approves nothing, though the records are dated back to before', async () => {
+  const session = bySession();
+  const opened = systemDraft('ledger.opened', { origin: ORIGIN, epoch: 2, version: '0.1.0' }, sidecar, START_MS + 190 * 86_400_000);
+  const grant = session.findIndex(({ event }) => event.type === 'step.authorised' && event.body.kind === 'act');
+  const all = await verified(session, {}, { first: [opened] });
+  expect(all.workflow!.violations.map(({ code }) => code)).toContain('approval-expired');
+  // Recorded in time, and used when it was over.
+  const lines = linesOf(session);
+  const ledger = await ledgerOf([...lines.slice(0, grant), opened, ...lines.slice(grant)]);
+  try {
+    const used = await verifyEvidence({ disk: nodeDisk(ledger.directory), directory: 'ledger', trust: storyTrust(), wholeFolder: true });
+    expect(used.workflow!.violations.map(({ code }) => code)).toContain('approvals-insufficient');
+  } finally {
+    ledger.remove();
+  }
 });
 
 const asOfMs = START_MS + 600_000;

@@ -62,6 +62,7 @@ const CASES: readonly Case[] = [
   { title: 'a decision before dispatch about another plan', code: 'plan-digest-mismatch', change: upTo('policy.decided', 1, editing('policy.decided', (event) => withBody(event, { planDigest: otherDigest }), 1)) },
   { title: 'a plan that gives more than was asked for', code: 'plan-not-requested', beats: () => widerPlan().beats },
   { title: 'a requirement that forgot its approvers', code: 'requirement-shrunk', change: upTo('policy.decided', 0, editing('policy.decided', (event) => withBody(event, { requirement: { approvers: null, proofClass: 'session' } }))) },
+  { title: 'a decision by another bundle than was in force', code: 'bundle-mismatch', first: [activated(2, null)] },
   {
     title: 'a policy bundle that nobody has let come into force', code: 'activation-unapproved', trust: { policyActivation: { quorum: 1, approvers: ['person:ana'] } }, extra: [activated(1, null, {}, 10_000_000)],
   },

@@ -70,6 +70,23 @@ describe('what is admitted', () => {
     expect(refusal(admit(makeStep({ approvals }).envelope, context({ trustEdit: retired })))).toBe('approval-invalid');
     expect(refusal(admit(makeStep({ approvals }).envelope, context({ trustEdit: retired, beganAtMs: () => START_MS - 1 })))).toBe('admitted');
   });
+  test('approvals as of a record that may be as old as a ticket lives, and of none that is dated back further', () => {
+    const aged = (ms: number): Edits => ({ draft: (draft) => ({ ...draft, at: formatTime(START_MS - ms) }), leaseSeconds: null });
+    const over = (ms: number): Edits => ({ statements: (statement) => [{ ...statement, expiresAt: formatTime(START_MS - ms) }] });
+    // An hour and the tolerated second before now, which is a second after the start.
+    const furthest = 3_600_000;
+    expect(refusal(admit(makeStep({ ...aged(furthest), ...over(furthest - 1) }).envelope, context()))).toBe('admitted');
+    expect(refusal(admit(makeStep({ ...aged(furthest), ...over(furthest) }).envelope, context()))).toBe('approvals-insufficient');
+    expect(refusal(admit(makeStep({ ...aged(furthest + 1), ...over(furthest) }).envelope, context()))).toBe('approvals-insufficient');
+    const longTicket: Edits = { ticket: (ticket) => ({ ...ticket, notBefore: formatTime(START_MS - 190 * 86_400_000) }) };
+    expect(refusal(admit(makeStep({ ...longTicket, ...aged(190 * 86_400_000), ...over(180 * 86_400_000) }).envelope, context()))).toBe('approvals-insufficient');
+  });
+  test('no approval with a key that was retired before the step could have been authorised', () => {
+    const approvals = ([approval]: readonly Approval[]): readonly Approval[] => [ssh.approval(readPayload(approval!.envelope, approvalStatementSchema))];
+    const trustEdit = { proofClass: 'ssh', signers: `${APPROVER} valid-before="20260601000000Z" ${ssh.publicLine}` } as const;
+    const { envelope } = makeStep({ leaseSeconds: null, approvals, draft: (draft) => ({ ...draft, at: formatTime(Date.UTC(2026, 4, 1)) }) });
+    expect(refusal(admit(envelope, context({ trustEdit })))).toBe('approval-invalid');
+  });
   test('a clock that differs as much as the trust folder tolerates, and no more', () => {
     const { envelope } = makeStep();
     const at = (nowMs: number): string => refusal(admit(envelope, context({ nowMs })));

@@ -10,7 +10,7 @@ import { writePack } from '../../src/evidence/pack-write.ts';
 import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import { entryBytes, formatHeader } from '../../src/evidence/tar.ts';
 import { formatTime } from '../../src/protocol/values.ts';
-import { keys, ORIGIN, sidecar, START_MS, storyTrust, type Beat } from './story.ts';
+import { keys, ORIGIN, provenance, sidecar, START_MS, storyTrust, type Beat } from './story.ts';
 import { draftOf } from './drafts.ts';
 
 /** A record, or that which states the heads of all before it. */
@@ -24,6 +24,9 @@ export interface StoryLedger {
 }
 
 export const linesOf = (beats: readonly Beat[]): DraftWithObjects[] => beats.map(({ changeId, event, atMs }) => draftOf(changeId, event, atMs));
+
+/** The bundle that stories are decided by comes into force. */
+export const storyBundle = (): DraftWithObjects => systemDraft('bundle.activated', { bundle: provenance.bundle, listing: null, signature: null }, sidecar, START_MS);
 
 /** A ledger of these lines, after the record that opens it. `erased`: digests that are zeroed once all is written. */
 export async function ledgerOf(lines: readonly Line[], erased: readonly string[] = []): Promise<StoryLedger> {
@@ -95,6 +98,22 @@ export function edited(pack: Buffer, edit: (files: Files, manifest: Manifest) =>
   const { manifest, files } = unpack(pack);
   const changed = edit(files, manifest);
   return repack({ ...manifest, ...changed }, ordered(files));
+}
+
+/** Without the records of `type` that `which` says (all, unless it is told), their proofs, and what they alone name. */
+export function withoutRecords(pack: Buffer, type: string, which: (body: Readonly<Record<string, unknown>>) => boolean = () => true): Buffer {
+  interface Shown { readonly type: string; readonly body: Record<string, unknown>; readonly objects: readonly string[] }
+  return edited(pack, (files) => {
+    const records = (): [string, Shown][] => [...files].filter(([name]) => name.startsWith('records/')).map(([name, bytes]) => [name, JSON.parse(bytes.toString()) as Shown]);
+    for (const [name, record] of records()) {
+      if (record.type !== type || !which(record.body)) continue;
+      files.delete(name);
+      files.delete(name.replace('records/', 'proofs/').replace(/json$/, 'tlog-proof'));
+    }
+    const named = new Set(records().flatMap(([, { objects }]) => objects));
+    for (const name of [...files.keys()]) if (name.startsWith('objects/') && !named.has(`sha256:${name.slice(8)}`)) files.delete(name);
+    return {};
+  });
 }
 
 const trust = storyTrust();

@@ -139,7 +139,7 @@ export function salt(n: number, seed = 0): string {
   if (seed > 0) bytes.writeUInt32BE(seed, 12);
   return bytes.toString('base64url');
 }
-export const provenance: Provenance = { bundle: digestOf(Buffer.from('bundle')), input: digestOf(Buffer.from('input')), facts: [] };
+export const provenance: Provenance = { bundle: digestOf(Buffer.from('bundle 1')), input: digestOf(Buffer.from('input')), facts: [] };
 
 export function targetState(account: string, held: readonly string[], exists: boolean, n: number, seed = 0): TargetState {
   return { v: 1, salt: salt(n, seed), connector: 'pg-main', target: 'app', account, exists, touched: { account: exists ? 'present' : 'absent' }, held: [...held] };

@@ -3,7 +3,7 @@ import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, s
 import { join } from 'node:path';
 import { generateSignerKey } from '../../ledger/index.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
-import { ledgerOf, linesOf } from './packs.ts';
+import { ledgerOf, linesOf, storyBundle } from './packs.ts';
 import { called } from './step-stories.ts';
 import { cleanStory, GRANT, START_MS, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, PROVISION, trustFiles, writeStory, type Beat } from './story.ts';
 
@@ -78,7 +78,7 @@ export async function writeVerifierCases(directory: string, flips: Flips): Promi
 }
 
 async function writePacks(directory: string, beats: readonly Beat[], change: string): Promise<void> {
-  const ledger = await ledgerOf(linesOf(beats));
+  const ledger = await ledgerOf([storyBundle(), ...linesOf(beats)]);
   const pack = await ledger.pack({ change });
   const nhi = await ledger.pack({ nhi: GRANT.subject });
   ledger.remove();

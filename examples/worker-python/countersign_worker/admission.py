@@ -16,6 +16,7 @@ from .trust import PROOF_CLASSES, Trust
 ANSWERED = ("outside-window", "wrong-step", "unknown-connector", "untrusted-checkpoint", "no-receipt")
 _RECORD_KEYS = ["actor", "at", "body", "change", "changePrev", "changeSeq", "objects", "prev", "seq", "type", "v"]
 _RECORD_BYTES_MAX = 61_440
+_TICKET_MS_MAX = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -253,7 +254,9 @@ def _open_recorded_order(envelope: dsse.Envelope | None, body: dict[str, Any], k
 
 def _check_approvals(ticket: dict[str, Any], plan: dict[str, Any], statements: list[dict[str, Any]], record: dict[str, Any], setting: Setting) -> None:
     began_ms = setting.began_at_ms(ticket)
-    as_of_ms = min(ids.parse_time(record["at"]), began_ms if began_ms is not None else ids.parse_time(record["at"]))
+    # The sidecar dates the record; by this clock it is no older than a ticket lives.
+    authorised_ms = max(ids.parse_time(record["at"]), setting.now_ms - setting.trust.clock_skew_ms - _TICKET_MS_MAX)
+    as_of_ms = authorised_ms if began_ms is None else min(authorised_ms, began_ms)
     counted: list[tuple[str, str]] = []
     for statement in statements:
         if any(statement[field] != ticket[field] for field in ("log", "changeId", "revision", "planDigest")):

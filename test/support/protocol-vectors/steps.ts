@@ -108,6 +108,9 @@ function admissions(): StepVector[] {
     admitted('expired-approval-beside', 'an approval that has expired counts for nothing and spoils nothing', made({
       statements: (statement) => [statement, { ...statement, approver: 'person:bert', expiresAt: formatTime(START_MS - 1) }],
     })),
+    admitted('record-as-old-as-a-ticket', 'an approval that was good when the step was authorised, as long ago as a ticket lives', made({
+      leaseSeconds: null, statements: (statement) => [{ ...statement, expiresAt: formatTime(START_MS - 3_599_999) }], draft: (draft) => ({ ...draft, at: formatTime(START_MS - 3_600_000) }),
+    })),
     admitted('quorum', 'two of three, where the decision asks for two', made({
       statements: (statement) => [statement, { ...statement, approver: 'person:bert' }],
       body: (body) => ({ ...body, requirement: { approvers: { atLeast: 2, of: [APPROVER, 'person:bert', 'person:carl'] }, proofClass: 'session' } }),
@@ -191,6 +194,9 @@ function refusals(): StepVector[] {
     refused('withheld', 'an approval that is on record and did not come', 'approvals-insufficient', 'none', withoutRecorded((envelope) => ({ ...envelope, approvals: [] })), {}, true),
     refused('not-asked', 'an approval by somebody who was not asked', 'approvals-insufficient', 'report', { statements: (statement) => [{ ...statement, approver: 'person:bert' }] }, {}, true),
     refused('expired', 'an approval that had expired when the step was authorised', 'approvals-insufficient', 'report', { statements: (statement) => [{ ...statement, expiresAt: formatTime(START_MS) }] }, {}, true),
+    refused('expired-and-dated-back', 'an approval that expired before any ticket of now can have been authorised, and a record that is dated back to before that', 'approvals-insufficient', 'report', {
+      leaseSeconds: null, statements: (statement) => [{ ...statement, expiresAt: formatTime(START_MS - 3_600_000) }], draft: (draft) => ({ ...draft, at: formatTime(START_MS - 3_600_001) }),
+    }, {}, true),
     refused('one-person-twice', 'one person twice, where two are asked', 'approvals-insufficient', 'report', {
       statements: (statement) => [statement, { ...statement, expiresAt: formatTime(START_MS + 9_000_000) }],
       body: (body) => ({ ...body, requirement: { approvers: { atLeast: 2, of: [APPROVER, 'person:bert'] }, proofClass: 'session' } }),
