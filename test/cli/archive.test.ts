@@ -7,6 +7,7 @@ import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts
 import { startSidecar } from '../../src/sidecar/start.ts';
 import { draftOf } from '../support/drafts.ts';
 import { makeInstallation, TOKENS, type Installation } from '../support/installation.ts';
+import { storyBundle } from '../support/packs.ts';
 import { scriptedExecutor } from '../support/scripted-executor.ts';
 import { cleanStory, EXECUTOR, keys, ORIGIN, PROVISION, sidecar, START_MS, toldUntilActive, toldUntilArmed, toldUntilDecided, trustFiles, type Beat } from '../support/story.ts';
 import { openDesk, type Desk, type Ran } from '../support/world.ts';
@@ -50,7 +51,7 @@ beforeAll(async () => {
   const config = readFileSync(installation.configPath, 'utf8');
   await installation.write('countersign.yaml', config.replace('installation.example/ledger', ORIGIN).replace('executor:pg-1', EXECUTOR));
 
-  const drafts: DraftWithObjects[] = [];
+  const drafts: DraftWithObjects[] = [storyBundle()];
   upTo(300, drafts, 0);
   drafts.push(...asDrafts(over.beats));
   upTo(600, drafts, 4_900_000);
