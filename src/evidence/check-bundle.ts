@@ -14,8 +14,11 @@ export interface Bundles {
   unshown(): number;
 }
 
-/** @param isPartial not every record of the log is shown: others may have come into force */
-export function openBundles(isPartial: boolean): Bundles {
+/**
+ * @param isPartial not every record of the log is shown: others may have come into force
+ * @param isFloored the auditor's floor says who must let a bundle come into force: one whose coming into force is nowhere has nobody's word
+ */
+export function openBundles(isPartial: boolean, isFloored: boolean): Bundles {
   let inForce: string | null | undefined;
   let unshown = 0;
   return {
@@ -23,8 +26,8 @@ export function openBundles(isPartial: boolean): Bundles {
     check(event) {
       const bundle = bundleOf(event);
       if (bundle === undefined || bundle === inForce) return null;
-      if (isPartial) unshown += 1;
-      // A log that names no bundle at all is held to none.
+      if (isPartial || (isFloored && inForce === undefined)) unshown += 1;
+      // Otherwise a log that names no bundle at all is held to none.
       if (isPartial || inForce === undefined) return null;
       return fault('bundle-mismatch', `policy answered by bundle ${bundle ?? 'none'}, and in force was ${inForce ?? 'none'}`);
     },

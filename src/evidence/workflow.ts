@@ -120,7 +120,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const counting = openCounting();
   const observing = openObserving(isPartial);
   const times = openJudgedTimes(trust);
-  const bundles = openBundles(isPartial);
+  const bundles = openBundles(isPartial, trust.requirements.policyActivation !== undefined);
   const violations: Violation[] = [];
   let violationCount = 0;
   let lastAtMs: number | null = null;

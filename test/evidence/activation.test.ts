@@ -4,7 +4,7 @@ import type { DraftWithObjects } from '../../src/evidence/record.ts';
 import type { Approval } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { activated, approved, bundleOf, proposalId, proposed, rejected, verdictOn } from '../support/proposals.ts';
-import { keys, START_MS } from '../support/story.ts';
+import { cleanStory, keys, START_MS } from '../support/story.ts';
 import { verified, workflowOf } from './verified.ts';
 
 const [ANA, WEI, EVE] = ['person:ana', 'person:wei', 'person:eve'] as const;
@@ -51,6 +51,12 @@ describe('a bundle that the floor lets come into force', () => {
   it('is not found to have come before that by dating it back, after records of that time', async () => {
     expect((await found([activated(null, null, {}, 1_000), activated(1, null, {}, 0)], { ...TWO, from: later(1_000) })).codes).toEqual(['activation-unapproved']);
   });
+});
+
+it('a log that answers by a bundle and nowhere says that it came into force establishes nothing, where the auditor’s floor asks people', async () => {
+  const { beats } = cleanStory();
+  expect(workflowOf(await verified(beats)).status).toBe('holds');
+  expect(workflowOf(await verified(beats, { policyActivation: TWO }))).toMatchObject({ status: 'notEstablished', message: expect.stringMatching(/bundle/) as string });
 });
 
 describe('a bundle that nobody, or not enough, let come into force', () => {
