@@ -16,6 +16,7 @@ import { ack, API_PREFIX, BEAT_MS, consumerOf, EVERY_LOG, laneOf, MESSAGE_BYTES_
 import { hear, type Bus } from './connection.ts';
 import { pull } from './pull.ts';
 import { openReporting } from './reporting.ts';
+import { toldFirst } from './told-first.ts';
 import { ackSchema, readMessage, SAID_BYTES_MAX, type Ack, type Said } from './said.ts';
 
 export interface NatsExecutorOptions {
@@ -140,6 +141,7 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
     cancelBeat = clock.after(BEAT_MS, beat);
   };
   let listening = false;
+  let closed = false;
   bus.onUp((connection) => {
     const isFirst = !listening;
     if (isFirst) listen(connection);
@@ -159,12 +161,12 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
 
   return {
     async send(message) {
-      // Who hears that something is over may stop this worker: the others are told first, where that can be, so that none of them still gives it.
-      await worker.tellEnds().catch(() => undefined);
+      await toldFirst(() => worker.tellEnds(), { clock, logger, isClosed: () => closed });
       return reporting.send(message);
     },
     tellLock: (lock) => tell(EVERY_LOG, { t: 'lock', lock }),
     async close() {
+      closed = true;
       cancelBeat();
       for (const one of pulls) one.stop();
       tell(EVERY_LOG, { t: 'bye', run });
