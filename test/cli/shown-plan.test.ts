@@ -1,5 +1,7 @@
 /** What is shown beside a plan and the plan: the same in every honest view, and told apart in any other, whatever the digest says. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { describeChange } from '../../src/cli/describe.ts';
+import { openOutput } from '../../src/cli/output.ts';
 import { differingField } from '../../src/cli/shown-plan.ts';
 import { planDigest, type Plan } from '../../src/protocol/plan.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
@@ -31,6 +33,15 @@ const replanned = (edit: Partial<Plan>): ChangeView => {
   const plan = { ...granted.plan!, ...edit };
   return { ...granted, plan, planDigest: planDigest(plan) };
 };
+it('says whose a new secret is to be, and that access stands where nothing ends it', async () => {
+  const standing = await sidecar.change('nhi:prod/billing-export', STANDING);
+  const out = openOutput({ stdout: { write: () => true, isTTY: false }, stderr: { write: () => true, isTTY: false }, env: {}, json: false });
+  const lines = (change: ChangeView): string => describeChange(change, out, { nowMs: 0 }).join('\n');
+  expect(lines(standing)).toContain(`secret for  ${standing.plan!.recipient!}`);
+  expect(lines(standing)).toContain('never by itself');
+  expect(lines(granted)).not.toMatch(/secret for|never by itself/);
+});
+
 it.each<[string, () => ChangeView, string]>([
   ['access that stands, shown with an end', () => replanned({ lease: null }), 'duration'],
   ['a longer lease', () => replanned({ lease: { ...granted.plan!.lease!, leaseSeconds: 90_000 } }), 'duration'],

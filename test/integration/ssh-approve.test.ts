@@ -87,6 +87,18 @@ describe.skipIf(!hasSshKeygen)('countersign approve --ssh-key', () => {
     }
   });
 
+  it('signs nothing that is good for longer than it need be', async () => {
+    const id = await asked();
+    const lying = await lyingSidecar(socket, (path, body) => (path.includes('/statement') ? body.replace(/"expiresAt":"[^"]+"/, '"expiresAt":"9999-01-01T00:00:00.000Z"') : body));
+    try {
+      const { exit, stderr } = await desk.run('approve', id, '--yes', '--ssh-key', join(layout.directory, 'wei'), ...WEI, '--url', lying.url);
+      expect(exit).toBe(1);
+      expect(stderr).toContain('longer than it need be');
+    } finally {
+      lying.close();
+    }
+  });
+
   it('says so where the key is another’s, or none', async () => {
     const id = await asked();
     const other = await desk.run('approve', id, '--yes', '--ssh-key', join(layout.directory, 'mallory'), ...WEI);
