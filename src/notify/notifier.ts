@@ -48,6 +48,8 @@ export function startNotifier(options: NotifierOptions): Notifier {
   let closed = false;
   let failures = 0;
   let cancel: () => void = () => undefined;
+  /** What {@link Notifier.take} was given and is not in a queue yet. */
+  const taking = new Set<Promise<void>>();
 
   const resume = async (): Promise<void> => {
     try {
@@ -55,6 +57,8 @@ export function startNotifier(options: NotifierOptions): Notifier {
       await options.durable();
       const sinceMs = clock.nowMs() - TOLD_WITHIN_MS;
       const pending = await pendingOf(options.history(sinceMs), [...queues.keys()], sinceMs, () => closed);
+      // A record that could be read was given to `take` before: in a queue, or told out of one, it is known; on its way there it would be told twice.
+      await Promise.all(taking);
       for (const [name, notifications] of pending) {
         for (const [key, notification] of notifications) if (ended?.get(name)?.has(key) !== true) queues.get(name)?.add(notification);
       }
@@ -76,7 +80,10 @@ export function startNotifier(options: NotifierOptions): Notifier {
         await options.durable();
         for (const notification of notifications) for (const queue of queues.values()) queue.add(notification);
       };
-      add().catch((error: unknown) => logger.error({ changeId: state.changeId, error: String(error) }, 'receivers are not told of a record that may not be durable'));
+      const taken = add()
+        .catch((error: unknown) => logger.error({ changeId: state.changeId, error: String(error) }, 'receivers are not told of a record that may not be durable'))
+        .finally(() => taking.delete(taken));
+      taking.add(taken);
     },
     async close() {
       closed = true;

@@ -116,6 +116,21 @@ describe('what happens', () => {
     expect(ops.messages).toHaveLength(1);
   });
 
+  it('is told once where the history says it before it has been heard to be durable', async () => {
+    const { clock, start, happen, ledger } = bench();
+    const ops = scripted();
+    const waiting: (() => void)[] = [];
+    start([ops], { durable: () => new Promise((resolve) => void waiting.push(resolve)) });
+    happen(1);
+    const [beforeHistory, beforeTaken] = waiting;
+    beforeHistory!();
+    await clock.settle();
+    beforeTaken!();
+    await clock.settle();
+    expect(ops.messages).toHaveLength(1);
+    expect(ledger.ends()).toHaveLength(1);
+  });
+
   it('is not told while its record may yet be lost, which is said aloud', async () => {
     const { clock, start, happen, logger } = bench();
     const ops = scripted();
