@@ -5,7 +5,7 @@ import { notificationEventSchema, webhookNameSchema } from '../change/events.ts'
 import { mayConnect } from '../webhook/address.ts';
 import { TICKET_SECONDS_MAX } from '../protocol/signed.ts';
 import { activationFloorSchema } from '../protocol/trust.ts';
-import { connectorIdSchema, executorIdSchema, plainTextSchema } from '../protocol/values.ts';
+import { connectorIdSchema, executorIdSchema, personIdSchema, plainTextSchema } from '../protocol/values.ts';
 
 const pathSchema = plainTextSchema(1024);
 const secondsSchema = (least: number, most: number): z.ZodInt => z.int().min(least).max(most);
@@ -88,6 +88,26 @@ const webhookSchema = z
     const trouble = urlTrouble(url, allowHttp, allowPrivate);
     if (trouble !== null) context.addIssue({ code: 'custom', message: trouble, path: ['url'] });
   });
+
+/** A channel in Slack where changes are shown and decided. */
+const slackSchema = z.strictObject({
+  /** `C…` or `G…`: the channel; the app has been invited to it. */
+  channel: z.string().regex(/^[CG][A-Z0-9]{2,31}$/, 'a channel id, C…'),
+  /** `T…`: the workspace; presses in another are refused. */
+  team: z.string().regex(/^[TE][A-Z0-9]{2,31}$/, 'a workspace id, T…'),
+  /** File of the app's bot token (`xoxb-…`); readable by its owner alone. */
+  token: pathSchema,
+  /** File of the app's signing secret; readable by its owner alone. A second line while one is changed for the next. */
+  signingSecret: pathSchema,
+  /** Whose a Slack account (`U…`) is. Nobody else decides anything there. */
+  people: z
+    .array(z.strictObject({ account: z.string().regex(/^[UW][A-Z0-9]{2,31}$/, 'an account id, U…'), person: personIdSchema }))
+    .max(10_000)
+    .refine((people) => isUnique(people.map(({ account }) => account)), 'an account is listed twice')
+    .refine((people) => isUnique(people.map(({ person }) => person)), 'a person has one Slack account'),
+  /** Slack's Web API. */
+  url: z.string().max(2_048).default('https://slack.com/api/').refine((text) => sourceUrlTrouble(text) === null && text.endsWith('/'), 'https, or http to a loopback address, ending with /'),
+});
 
 /** A bundle in the format of OPA, signed: over HTTP, or in the directory that `policy` names. */
 export const policySourceSchema = z
@@ -173,14 +193,16 @@ export const configSchema = z
     .max(64)
     .refine((webhooks) => isUnique(webhooks.map((one) => one.name)), 'a webhook is listed twice')
     .default([]),
+  slack: slackSchema.optional(),
   limits: limitsSchema,
   leases: leasesSchema,
   logLevel: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
 })
-  .superRefine(({ executors, nats, webhooks, origin, policy, policySource }, context) => {
+  .superRefine(({ executors, nats, webhooks, slack, origin, policy, policySource }, context) => {
     if (policySource !== undefined && (policySource.url === undefined) !== (policy !== undefined)) context.addIssue({ code: 'custom', message: 'say policySource.url, or policy for the directory, and not both', path: ['policySource'] });
     // In records, a name is one receiver.
     if (nats?.events !== undefined && webhooks.some(({ name }) => name === 'nats')) context.addIssue({ code: 'custom', message: 'the bus is told by that name: call the webhook something else', path: ['webhooks'] });
+    if (slack !== undefined && webhooks.some(({ name }) => name === 'slack')) context.addIssue({ code: 'custom', message: 'Slack is told by that name: call the webhook something else', path: ['webhooks'] });
     if (nats?.relays.includes(origin) === true) context.addIssue({ code: 'custom', message: 'a log does not relay to itself', path: ['nats', 'relays'] });
     for (const [index, { socket }] of executors.entries()) {
       if (socket === undefined && nats === undefined) context.addIssue({ code: 'custom', message: 'has no socket, and there is no nats: nothing reaches it', path: ['executors', index] });
@@ -191,7 +213,7 @@ export type Config = z.infer<typeof configSchema>;
 /** Keys whose values are paths: taken from the file's directory, and absolute once loaded. */
 export const PATH_KEYS: readonly string[] = [
   'data', 'listen.socket', 'tokens', 'keys.log', 'keys.ticket', 'keys.rotateFrom', 'keys.unlock', 'trust', 'policy', 'policySource.token', 'policySource.caFile', 'facts.inventory', 'facts.catalogue', 'facts.directory',
-  'facts.usage', 'facts.calendar', 'facts.exceptions', 'nats.seed', 'nats.caFile',
+  'facts.usage', 'facts.calendar', 'facts.exceptions', 'nats.seed', 'nats.caFile', 'slack.token', 'slack.signingSecret',
 ];
 
 function urlTrouble(text: string, allowHttp: boolean, allowPrivate: boolean): string | null {

@@ -23,8 +23,8 @@ export async function checkInstallation(config: Config, nowMs: number): Promise<
 }
 
 /** Keys and secrets are there, and their owner's alone. */
-function checkSecrets({ keys, nats, webhooks }: Config): Promise<Checked> {
-  const paths = [keys.log, keys.ticket, ...(nats === undefined ? [] : [nats.seed]), ...webhooks.map(({ secret }) => secret)];
+function checkSecrets({ keys, nats, webhooks, slack }: Config): Promise<Checked> {
+  const paths = [keys.log, keys.ticket, ...(nats === undefined ? [] : [nats.seed]), ...webhooks.map(({ secret }) => secret), ...(slack === undefined ? [] : [slack.token, slack.signingSecret])];
   return checking('secrets', 'put the file in its place, owned by who runs the sidecar, with mode 600', async () => {
     for (const path of paths) await readPrivateFile(path);
     return ok('secrets', `${paths.length} files, each its owner’s alone`);

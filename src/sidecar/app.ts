@@ -24,6 +24,8 @@ import { publicHandlers } from './public.ts';
 import { reconciliationHandlers } from './reconciliations.ts';
 import { verdictHandlers } from './verdicts.ts';
 import { ROUTES, type Route } from './routes.ts';
+import type { SlackChannel } from '../slack/channel.ts';
+import { createSlackRouter } from './slack.ts';
 
 export interface AppOptions extends SidecarContext {
   readonly tokens: Tokens;
@@ -31,6 +33,8 @@ export interface AppOptions extends SidecarContext {
   readonly hosts: readonly string[];
   /** Where it is reached, `https://…`, for those who discover it (AuthZEN). */
   readonly publicUrl?: string | undefined;
+  /** The channel that people decide in; left out: there is none. */
+  readonly slack?: Pick<SlackChannel, 'take'>;
 }
 
 /** What the Node adapter hands over; a test that calls the app directly has none of it. */
@@ -76,6 +80,7 @@ export function createApp(options: AppOptions): Hono<Env> {
     });
   }
   app.route('/', createAuthzenRouter({ ...options, evaluatorFor: (by) => changeEvaluator(options, by) }));
+  if (options.slack !== undefined) app.route('/', createSlackRouter(options.slack));
   app.notFound((c) => refuse(c, new Problem('not-found', 'no resource of this name')));
   app.onError((error, c) => {
     const problem = problemOf(error);

@@ -58,8 +58,8 @@ function requireJson(headers: Headers): void {
   if (encoding !== null && encoding.toLowerCase() !== 'identity') throw new Problem('unsupported-media-type', 'send the body as it is, without a content encoding');
 }
 
-/** A body that says how long it is, is as long as that; of one that does not, what comes is counted. */
-async function readBytes(request: Request): Promise<Uint8Array> {
+/** A body that says how long it is, is as long as that; of one that does not, what comes is counted. @throws Problem `body-too-large` */
+export async function readBytes(request: Request): Promise<Uint8Array> {
   const tooLarge = (): Problem => new Problem('body-too-large', `a body has at most ${BODY_BYTES_MAX} bytes`, { headers: { connection: 'close' } });
   const { headers } = request;
   const said = headers.get('content-length');

@@ -22,6 +22,7 @@ import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
 import { VERSION } from '../version.ts';
 import { keepAnchors } from '../witnessing/anchors.ts';
 import { createApp } from './app.ts';
+import type { SidecarContext } from './context.ts';
 import { codeVersion } from './code-version.ts';
 import { openCopy } from './copy.ts';
 import { holdData } from './data-lock.ts';
@@ -32,6 +33,7 @@ import { openPolicy } from './open-policy.ts';
 import { reachExecutors } from './reach.ts';
 import { openRelay } from './relay.ts';
 import { openFacts } from './reloading-facts.ts';
+import { openSlack } from './slack.ts';
 import { systemClock, systemRandom } from './system.ts';
 import { openWitnesses, witnessFault } from './witnesses.ts';
 
@@ -146,19 +148,11 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       undo.push(() => anchors.close());
       witnesses.onCosigned((head) => anchors.cosigned(head));
     }
-    const telling = startNotifier({
-      logId: log.logId, receivers: [...receivers, ...(relay?.receivers ?? [])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.index.recordsSince(sinceMs)), durable: () => log.durable(),
-      record: (changeId, end) => engine.recordNotification(changeId, end),
-    });
-    notifier = telling;
-    undo.push(() => telling.close());
-    relay?.listen(engine);
-
     const draining = new AbortController();
     // Each request that waits listens: their number is bounded by the connections, not by this.
     setMaxListeners(0, draining.signal);
-    const app = createApp({
-      engine, log, facts: facts.current, factsTrouble: facts.trouble, clock, logger, tokens, hosts: config.hosts, publicUrl: config.publicUrl, draining: draining.signal,
+    const context: SidecarContext = {
+      engine, log, facts: facts.current, factsTrouble: facts.trouble, clock, logger, draining: draining.signal,
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       ...(source === null ? {} : { policySource: () => source.state() }),
       settlePolicy: () => settle(engine),
@@ -166,7 +160,18 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       readLedgerFile: (path) => ledgerFiles.read(`ledger/${path}`), ledgerReaders: config.ledgerReaders,
       ...(witnesses === null ? {} : { witnesses: () => witnesses.state() }),
       ...(relay === null ? {} : { relay: (verdict) => relay.send(verdict) }),
+    };
+    const slack = config.slack === undefined ? null : await openSlack(config.slack, context, { clock, userAgent: `countersign/${VERSION}` });
+    undo.push(() => slack?.close());
+    const telling = startNotifier({
+      logId: log.logId, receivers: [...receivers, ...(relay?.receivers ?? []), ...(slack === null ? [] : [slack.receiver])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.index.recordsSince(sinceMs)), durable: () => log.durable(),
+      record: (changeId, end) => engine.recordNotification(changeId, end),
     });
+    notifier = telling;
+    undo.push(() => telling.close());
+    relay?.listen(engine);
+
+    const app = createApp({ ...context, tokens, hosts: config.hosts, publicUrl: config.publicUrl, ...(slack === null ? {} : { slack }) });
     const doors = await openDoors(config, app.fetch, undo);
     undo.push(() => draining.abort());
     logger.info({ log: log.logId, size: log.size, listening: doors.map((door) => door.address), bundle: pdp.bundle }, 'the sidecar is up');

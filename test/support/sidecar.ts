@@ -14,6 +14,7 @@ import type { Trust } from '../../src/protocol/trust-folder.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import { adoptLedger } from '../../src/sidecar/adopt.ts';
 import { createApp } from '../../src/sidecar/app.ts';
+import type { SidecarContext } from '../../src/sidecar/context.ts';
 import { openDeliveryStore } from '../../src/sidecar/deliveries.ts';
 import type { ProblemBody } from '../../src/sidecar/errors.ts';
 import { problemSchema, type ChangeView } from '../../src/sidecar/schemas.ts';
@@ -85,6 +86,8 @@ export interface Answered {
 
 export interface TestSidecar {
   readonly app: ReturnType<typeof createApp>;
+  /** What its app is made over. */
+  readonly context: SidecarContext;
   readonly engine: Engine;
   readonly log: Log;
   readonly executor: ScriptedExecutor;
@@ -196,10 +199,11 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   });
   const draining = new AbortController();
   const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));
-  const app = createApp({
-    engine, log, facts: () => facts, clock, logger, tokens, hosts: options.hosts ?? [], publicUrl: options.publicUrl, ledgerReaders: options.ledgerReaders ?? 'auditors', draining: draining.signal,
+  const context: SidecarContext = {
+    engine, log, facts: () => facts, clock, logger, ledgerReaders: options.ledgerReaders ?? 'auditors', draining: draining.signal,
     connectors: ['pg-dev', 'pg-main'], executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`),
-  });
+  };
+  const app = createApp({ ...context, tokens, hosts: options.hosts ?? [], publicUrl: options.publicUrl });
 
   const send: TestSidecar['send'] = async (by, method, path, body, headers = {}) => {
     const json = body === undefined ? {} : { 'content-type': 'application/json' };
@@ -212,7 +216,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
     return { status: response.status, headers: response.headers, text, body: isJson ? (JSON.parse(text) as unknown) : null };
   };
   return {
-    app, engine, log, executor, directory, ticketSigner, logSigner, executorSigner, trust, facts, load: (next) => void (facts = next), draining, logged, send,
+    app, context, engine, log, executor, directory, ticketSigner, logSigner, executorSigner, trust, facts, load: (next) => void (facts = next), draining, logged, send,
     async change(by, request) {
       const answered = await send(by, 'POST', '/v1/changes?wait=PT10S', request);
       if (answered.status !== 201) throw new Error(`${answered.status} ${answered.text}`);

@@ -1,0 +1,200 @@
+/**
+ * A channel in Slack in which changes are shown and decided. A message is a hint, and a press in it a session of the person whom the configuration
+ * names for that Slack account: whoever runs the workspace could make one up, and where more than a session is asked for, none counts.
+ *
+ * It keeps nothing: where a message is that an earlier process posted, Slack's own history says.
+ */
+import { z } from 'zod';
+import type { Clock, Logger } from '../engine/ports.ts';
+import { notificationSchema, type NotificationPayload } from '../notify/payload.ts';
+import type { Receiver } from '../notify/queue.ts';
+import type { Outcome } from '../notify/webhook.ts';
+import type { ChangeView } from '../sidecar/schemas.ts';
+import type { SlackApi } from './api.ts';
+import { REASON, readInteraction, type Interaction, type Shown } from './interaction.ts';
+import { changeMessage, escaped, mention, rejectionForm, type SlackMessage } from './message.ts';
+import { isFromSlack, type SlackRequest } from './signature.ts';
+
+export interface SlackChannelOptions {
+  /** `C…` */
+  readonly channel: string;
+  /** `T…`: presses in any other workspace are refused. */
+  readonly team: string;
+  /** By Slack account (`U…`), the person here. Whoever is not in it decides nothing. */
+  readonly people: ReadonlyMap<string, string>;
+  /** Of the app: see {@link isFromSlack}. */
+  readonly signingSecrets: readonly string[];
+  readonly api: SlackApi;
+  /** The change as it is, durable; null where there is none. */
+  readonly view: (changeId: string) => Promise<ChangeView | null>;
+  /** The plan as every channel shows it. */
+  readonly lines: (change: ChangeView) => readonly string[];
+  /** What a person decides about exactly that plan. */
+  readonly decide: (person: string, about: Pick<Shown, 'changeId' | 'planDigest'>, verdict: 'approve' | 'reject', comment: string | null) => Promise<{ readonly ok: true } | { readonly ok: false; readonly message: string }>;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export interface SlackReply {
+  readonly status: 200 | 400 | 401;
+  /** What a form that was sent does next; null: an empty answer. */
+  readonly body: object | null;
+}
+
+export interface SlackChannel {
+  /** Told of what is to be shown. */
+  readonly receiver: Receiver;
+  /** A request that says it is Slack's. Nothing is decided unless it is, and the account in it is a person's. Answers within Slack's three seconds. */
+  take(request: SlackRequest): Promise<SlackReply>;
+  /** Resolves once nothing is under way. */
+  close(): Promise<void>;
+}
+
+/** In records and logs; no webhook may have it as well. */
+export const SLACK_RECEIVER = 'slack';
+const EVENTS = ['approval.requested', 'approval.escalated', 'approval.decided', 'revoke.overdue', 'change.stuck'] as const;
+/** Slack waits for three seconds. */
+const ANSWER_MS = 2_500;
+const METADATA = 'countersign_change';
+const KNOWN_MAX = 10_000;
+const UNKNOWN_PERSON = 'This Slack account is nobody whom Countersign knows: nothing was decided. Whoever runs it adds accounts under slack.people.';
+
+const postedSchema = z.looseObject({ ts: z.string() });
+const historySchema = z.looseObject({
+  messages: z.array(z.looseObject({ ts: z.string(), metadata: z.looseObject({ event_type: z.string(), event_payload: z.record(z.string(), z.unknown()) }).optional().catch(undefined) })),
+});
+
+export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
+  const { channel, team, people, api, clock, logger } = options;
+  const closing = new AbortController();
+  const running = new Set<Promise<unknown>>();
+  const startedMs = clock.nowMs();
+  /** By plan, when its message was posted. */
+  const known = new Map<string, string>();
+  const accountOf = new Map([...people].map(([account, person]) => [person, account]));
+  const rendering = (change: ChangeView): Parameters<typeof changeMessage>[1] => ({ lines: options.lines(change), slackIdOf: (person) => accountOf.get(person) });
+  const keyOf = ({ changeId, planDigest }: Pick<Shown, 'changeId' | 'planDigest'>): string => `${changeId} ${planDigest}`;
+
+  const remember = (key: string, ts: string): void => {
+    known.delete(key);
+    known.set(key, ts);
+    if (known.size > KNOWN_MAX) known.delete(known.keys().next().value!);
+  };
+
+  /** When the message about that plan was posted; null where there is none, or it is not known. */
+  const find = async (about: Pick<Shown, 'changeId' | 'planDigest'>, sinceMs: number): Promise<string | null> => {
+    const key = keyOf(about);
+    if (!known.has(key) && sinceMs < startedMs) {
+      const answer = await api('conversations.history', { channel, oldest: String(Math.floor(sinceMs / 1000)), limit: 200, include_all_metadata: true }, closing.signal);
+      const history = historySchema.safeParse(answer.ok ? answer.value : null);
+      for (const { ts, metadata } of history.data?.messages ?? []) {
+        const { change, planDigest } = metadata?.event_type === METADATA ? metadata.event_payload : {};
+        if (change === about.changeId && planDigest === about.planDigest) remember(key, ts);
+      }
+    }
+    return known.get(key) ?? null;
+  };
+
+  const post = async (message: SlackMessage, more: object = {}): Promise<{ readonly outcome: Outcome; readonly ts: string | null }> => {
+    const answer = await api('chat.postMessage', { channel, ...message, ...more, unfurl_links: false, unfurl_media: false }, closing.signal);
+    return answer.ok ? { outcome: { delivered: true }, ts: postedSchema.safeParse(answer.value).data?.ts ?? null } : { outcome: { delivered: false, gone: false, reason: answer.reason }, ts: null };
+  };
+
+  const postChange = async (change: ChangeView, about: Pick<Shown, 'changeId' | 'planDigest'>): Promise<Outcome> => {
+    const metadata = { event_type: METADATA, event_payload: { change: about.changeId, planDigest: about.planDigest } };
+    const { outcome, ts } = await post(changeMessage(change, rendering(change)), { metadata });
+    if (ts !== null) remember(keyOf(about), ts);
+    return outcome;
+  };
+
+  /** Shows the change as it is now in the message about it. */
+  const refresh = async (ts: string, change: ChangeView): Promise<Outcome> => {
+    const answer = await api('chat.update', { channel, ts, ...changeMessage(change, rendering(change)) }, closing.signal);
+    return answer.ok ? { delivered: true } : { delivered: false, gone: false, reason: answer.reason };
+  };
+
+  const tell = async (payload: NotificationPayload): Promise<Outcome> => {
+    const { data, type } = payload;
+    if (type === 'revoke.overdue' || type === 'change.stuck') {
+      const text = `${type === 'change.stuck' ? `${data.code}: ` : 'Access should be gone, and nobody has said that it is: '}${data.message}`;
+      return (await post({ text: escaped(text.slice(0, 500)), blocks: [{ type: 'section', text: { type: 'plain_text', text: `${text}\n${data.changeId}`, emoji: false } }] })).outcome;
+    }
+    if (type !== 'approval.requested' && type !== 'approval.escalated' && type !== 'approval.decided') return { delivered: true };
+    const change = await options.view(data.changeId);
+    if (change === null) return { delivered: true };
+    const ts = await find(data, Date.parse(change.requestedAt));
+    const waits = change.state === 'pending' && change.planDigest === data.planDigest;
+    if (type === 'approval.decided') return ts === null ? { delivered: true } : refresh(ts, change);
+    if (!waits) return { delivered: true };
+    if (ts === null) return postChange(change, data);
+    if (type === 'approval.requested') return { delivered: true };
+    const text = `Waiting since ${change.requestedAt}: ${data.to.map((person) => mention(person, (one) => accountOf.get(one))).join(', ')} told as well. Who may approve has not changed.`;
+    return (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, { thread_ts: ts, reply_broadcast: true })).outcome;
+  };
+
+  const whisper = async (user: string, text: string): Promise<void> => {
+    const answer = await api('chat.postEphemeral', { channel, user, text: escaped(text) }, closing.signal);
+    if (!answer.ok) logger.warn({ reason: answer.reason }, 'somebody in Slack could not be told what became of a press');
+  };
+
+  /** What the form says next; null where that is nothing. */
+  const act = async (interaction: Interaction, answered: () => boolean): Promise<object | null> => {
+    const { user, about } = interaction;
+    const person = people.get(user);
+    if (person === undefined) {
+      await whisper(user, UNKNOWN_PERSON);
+      return null;
+    }
+    if (interaction.did === 'askWhy') {
+      const answer = await api('views.open', { trigger_id: interaction.trigger, view: rejectionForm(about) }, closing.signal);
+      if (!answer.ok) logger.warn({ reason: answer.reason }, 'Slack did not show the form for a rejection');
+      return null;
+    }
+    const decided = await options.decide(person, about, interaction.did, interaction.did === 'reject' ? interaction.comment : null);
+    if (decided.ok) {
+      logger.info({ changeId: about.changeId, approver: person, verdict: interaction.did }, 'decided in Slack');
+      return null;
+    }
+    const change = await options.view(about.changeId);
+    // Who pressed sees what the change is by now, instead of buttons that do nothing.
+    if (change !== null && (change.state !== 'pending' || change.planDigest !== about.planDigest)) await refresh(about.ts, change);
+    const text = `Not ${interaction.did === 'approve' ? 'approved' : 'rejected'}: ${decided.message}`;
+    if (interaction.did === 'reject' && !answered()) return { response_action: 'errors', errors: { [REASON]: text.slice(0, 2_000) } };
+    await whisper(user, text);
+    return null;
+  };
+
+  const track = <T>(work: Promise<T>): Promise<T> => {
+    running.add(work);
+    return work.finally(() => running.delete(work));
+  };
+
+  return {
+    receiver: {
+      name: SLACK_RECEIVER, events: EVENTS, consumers: null,
+      send: ({ body }) => track(tell(notificationSchema.parse(JSON.parse(body)))),
+    },
+    async take(request) {
+      if (!isFromSlack(request, options.signingSecrets, clock.nowMs())) return { status: 401, body: null };
+      const interaction = readInteraction(request.body);
+      if (interaction === null || interaction.about.channel !== channel) return { status: 400, body: null };
+      if (interaction.team !== team) return { status: 401, body: null };
+      let answered = false;
+      const work = track(act(interaction, () => answered).catch((error: unknown) => {
+        logger.error({ changeId: interaction.about.changeId, error: String(error) }, 'a press in Slack came to nothing');
+        return null;
+      }));
+      const late = new Promise<null>((resolve) => {
+        const cancel = clock.after(ANSWER_MS, () => resolve(null));
+        void work.finally(cancel);
+      });
+      const body = await Promise.race([work, late]);
+      answered = true;
+      return { status: 200, body };
+    },
+    async close() {
+      closing.abort();
+      await Promise.allSettled(running);
+    },
+  };
+}

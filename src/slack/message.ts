@@ -1,0 +1,98 @@
+/**
+ * A change as Slack shows it. Everything that somebody wrote stands in `plain_text` or preformatted text, of which Slack reads nothing as markup;
+ * what is shortened ends with a mark that says so.
+ *
+ * @see https://docs.slack.dev/reference/block-kit
+ */
+import type { ChangeView } from '../sidecar/schemas.ts';
+import { approversNamed } from '../protocol/decision.ts';
+import { APPROVE, COMMENT_LENGTH_MAX, formatValue, REASON, REJECT, type Shown } from './interaction.ts';
+
+/** As Slack's API takes it. */
+export interface SlackMessage {
+  /** For notifications, and for whoever cannot see blocks. */
+  readonly text: string;
+  readonly blocks: readonly object[];
+}
+
+/** What a message shows beside the change. */
+export interface Rendering {
+  /** The plan, as every channel shows it: one line of text each. */
+  readonly lines: readonly string[];
+  /** Slack's id of a person, of those who have one. */
+  readonly slackIdOf: (person: string) => string | undefined;
+}
+
+const HEADER_MAX = 150;
+/** What a block may hold, less what a mark needs. */
+const LINES_MAX = 2_800;
+
+const plainText = (text: string, most: number): object => ({ type: 'plain_text', text: shorten(text, most, '…'), emoji: false });
+
+/** The change, with buttons where a press in Slack could count. */
+export function changeMessage(change: ChangeView, rendering: Rendering): SlackMessage {
+  const title = `${change.state === 'pending' ? 'Approval asked' : `No longer waiting: ${change.state}`}: ${change.kind} for ${change.subject}`;
+  const more = `(shortened: countersign changes show ${change.id})`;
+  const shown = shorten(rendering.lines.join('\n'), LINES_MAX, `…\n${more}`);
+  return {
+    text: escaped(shorten(title, HEADER_MAX, '…')),
+    blocks: [
+      { type: 'header', text: plainText(title, HEADER_MAX) },
+      { type: 'rich_text', elements: [{ type: 'rich_text_preformatted', elements: [{ type: 'text', text: shown }] }] },
+      ...(change.state === 'pending' ? asking(change, rendering) : []),
+    ],
+  };
+}
+
+function asking(change: ChangeView, { slackIdOf }: Rendering): object[] {
+  const people = approversNamed(change.requirement.approvers).map((person) => mention(person, slackIdOf)).join(', ');
+  const asked = people === '' ? [] : [{ type: 'section', text: { type: 'mrkdwn', text: shorten(`Asked: ${people}`, LINES_MAX, '…') } }];
+  if (change.planDigest === null) return asked;
+  if (change.requirement.proofClass !== 'session') {
+    return [...asked, { type: 'section', text: plainText(`A press here is not enough: this takes an approver's own key.\ncountersign approve ${change.id} --ssh-key FILE`, LINES_MAX) }];
+  }
+  const value = formatValue({ changeId: change.id, planDigest: change.planDigest });
+  return [
+    ...asked,
+    {
+      type: 'actions',
+      elements: [
+        {
+          type: 'button', action_id: APPROVE, style: 'primary', value, text: plainText('Approve', 75),
+          confirm: { title: plainText('Approve this plan?', 100), text: plainText(`${change.kind} for ${change.subject}, plan ${change.planDigest.slice(0, 'sha256:'.length + 12)}. It is done as soon as nobody else is waited for.`, 300), confirm: plainText('Approve', 30), deny: plainText('Not now', 30) },
+        },
+        { type: 'button', action_id: REJECT, style: 'danger', value, text: plainText('Reject …', 75) },
+      ],
+    },
+  ];
+}
+
+/** The form that asks why. */
+export function rejectionForm({ changeId, planDigest, channel, ts }: Shown): object {
+  return {
+    type: 'modal', callback_id: REJECT, private_metadata: `${channel} ${ts} ${formatValue({ changeId, planDigest })}`,
+    title: plainText('Reject', 24), submit: plainText('Reject', 24), close: plainText('Not now', 24),
+    blocks: [
+      { type: 'section', text: plainText(`${changeId}\nplan ${planDigest.slice(0, 'sha256:'.length + 12)}`, LINES_MAX) },
+      { type: 'input', block_id: REASON, optional: true, label: plainText('Why', 100), element: { type: 'plain_text_input', action_id: REASON, multiline: true, max_length: COMMENT_LENGTH_MAX } },
+    ],
+  };
+}
+
+/** A person by her name in Slack, so that Slack tells her; by her id here where she has none. Ids hold nothing that is markup. */
+export function mention(person: string, slackIdOf: Rendering['slackIdOf']): string {
+  const id = slackIdOf(person);
+  return id === undefined ? person : `<@${id}>`;
+}
+
+/** Text that somebody wrote, where Slack reads markup. @see https://docs.slack.dev/messaging/formatting-message-text#escaping */
+export function escaped(text: string): string {
+  return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+}
+
+/** At most `most` UTF-16 units, never half a character. */
+function shorten(text: string, most: number, mark: string): string {
+  if (text.length <= most) return text;
+  const kept = text.slice(0, most - mark.length);
+  return `${kept.replace(/[\ud800-\udbff]$/, '')}${mark}`;
+}

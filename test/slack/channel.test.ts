@@ -1,0 +1,257 @@
+/** Changes shown and decided in Slack: a real sidecar and ledger, and a stand-in for Slack that holds to its limits. */
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { NotificationPayload } from '../../src/notify/payload.ts';
+import { recentHistory } from '../../src/notify/history.ts';
+import { startNotifier, type Notifier } from '../../src/notify/notifier.ts';
+import { ERRORS, type Problem } from '../../src/sidecar/errors.ts';
+import { openSlack, createSlackRouter, SLACK_PATH } from '../../src/sidecar/slack.ts';
+import type { ChangeView } from '../../src/sidecar/schemas.ts';
+import { systemClock, systemRandom } from '../../src/sidecar/system.ts';
+import { APPROVE, REJECT } from '../../src/slack/interaction.ts';
+import { SLACK_RECEIVER, type SlackChannel } from '../../src/slack/channel.ts';
+import { answerOf, GRANT, openTestSidecar, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
+import { press, signed, SLACK, slackServer, submit, type Posted, type SlackServer } from '../support/slack.ts';
+
+const closing: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).reverse()) await close();
+});
+
+/** By Slack account; Sam, who is no approver of anything, has one too. */
+const PEOPLE = [{ account: 'U0WEI', person: 'person:wei' }, { account: 'U0ANA', person: 'person:ana' }, { account: 'U0SAM', person: 'person:sam' }];
+
+interface Bench {
+  readonly sidecar: TestSidecar;
+  readonly slack: SlackServer;
+  readonly channel: SlackChannel;
+  /** Sends what Slack would; the status, and what the answer says. */
+  send(payload: object, secret?: string): Promise<{ status: number; body: unknown }>;
+  /** The one message about the change, once it is there. */
+  shown(change: Pick<ChangeView, 'id'>): Promise<Posted>;
+  /** The change as it is by now. */
+  now(change: Pick<ChangeView, 'links'>): Promise<ChangeView>;
+}
+
+async function until(reached: () => boolean | Promise<boolean>): Promise<void> {
+  for (const end = Date.now() + 20_000; !(await reached());) {
+    if (Date.now() > end) throw new Error('has not come about');
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+async function openChannel(sidecar: TestSidecar, slack: SlackServer): Promise<SlackChannel> {
+  const directory = await mkdtemp(join(tmpdir(), 'countersign-slack-'));
+  closing.push(() => rm(directory, { recursive: true }));
+  const [token, signingSecret] = [join(directory, 'token'), join(directory, 'secret')];
+  await writeFile(token, `${SLACK.token}\n`, { mode: 0o600 });
+  await writeFile(signingSecret, `${SLACK.secret}\n`, { mode: 0o600 });
+  const config = { channel: SLACK.channel, team: SLACK.team, token, signingSecret, people: PEOPLE, url: slack.url };
+  const channel = await openSlack(config, sidecar.context, { clock: systemClock, userAgent: 'countersign/test' });
+  closing.push(() => channel.close());
+  return channel;
+}
+
+async function bench(options: TestOptions = {}): Promise<Bench> {
+  const slack = await slackServer();
+  closing.push(() => slack.close());
+  let notifier: Notifier | null = null;
+  const sidecar = await openTestSidecar({ onEvents: (state, events) => notifier?.take(state, events), ...options });
+  closing.push(() => sidecar.close());
+  const channel = await openChannel(sidecar, slack);
+  const { engine, log, context } = sidecar;
+  notifier = startNotifier({
+    logId: log.logId, clock: systemClock, random: systemRandom, logger: context.logger, receivers: [channel.receiver], durable: () => log.sync(),
+    history: (sinceMs) => recentHistory(log, engine.index.recordsSince(sinceMs)), record: (changeId, end) => engine.recordNotification(changeId, end),
+  });
+  closing.push(() => notifier.close());
+  const router = createSlackRouter(channel);
+  router.onError((error) => new Response(null, { status: ERRORS[(error as Problem).code].status }));
+  return {
+    sidecar, slack, channel,
+    async send(payload, secret) {
+      const { body, headers } = signed(payload, Date.now(), secret);
+      const answer = await router.request(SLACK_PATH, { method: 'POST', headers, body });
+      const text = await answer.text();
+      return { status: answer.status, body: text === '' ? null : (JSON.parse(text) as unknown) };
+    },
+    async shown({ id }) {
+      const about = (): Posted[] => slack.messages.filter(({ metadata }) => (metadata as { event_payload?: { change?: string } } | null)?.event_payload?.change === id);
+      await until(() => about().length > 0);
+      expect(about()).toHaveLength(1);
+      return about()[0]!;
+    },
+    now: async ({ links }) => (await sidecar.send('person:wei', 'GET', links.self)).body as ChangeView,
+  };
+}
+
+const textOf = ({ blocks }: Posted): string => JSON.stringify(blocks);
+const hasButtons = ({ blocks }: Posted): boolean => blocks.some(({ type }) => type === 'actions');
+
+describe('a change that waits for people', () => {
+  it('is shown with its plan, approved by a press, and shown as decided', async () => {
+    const { sidecar, slack, send, shown, now } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const message = await shown(change);
+    for (const part of ['nhi:prod/ci-deployer', 'role:deploy', 'PT15M', 'release 42', change.planDigest!, '<@U0WEI>, <@U0ANA>']) expect(textOf(message)).toContain(part);
+    expect(await send(press(message, APPROVE, 'U0WEI'))).toEqual({ status: 200, body: null });
+    const decided = await now(change);
+    expect(decided.approvals).toMatchObject([{ approver: 'person:wei', verdict: 'approve', proofClass: 'session' }]);
+    await until(() => !hasButtons(message));
+    expect(slack.whispers).toEqual([]);
+  });
+
+  it('is approved once by one person, however often she presses', async () => {
+    const { sidecar, send, shown, now } = await bench({ decide: () => answerOf('needsApproval', { allOf: ['person:wei', 'person:ana'] }) });
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const message = await shown(change);
+    const pressed = press(message, APPROVE, 'U0WEI');
+    await Promise.all(Array.from({ length: 50 }, () => send(pressed)));
+    expect(await now(change)).toMatchObject({ state: 'pending', approvals: [{ approver: 'person:wei' }] });
+  });
+
+  it('is rejected with a reason, which is on record', async () => {
+    const { sidecar, slack, send, shown, now } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const message = await shown(change);
+    await send(press(message, REJECT, 'U0ANA'));
+    expect(slack.views).toHaveLength(1);
+    expect((await now(change)).state).toBe('pending');
+    expect(await send(submit(slack.views[0]!.view, 'U0ANA', '  not on a Friday '))).toEqual({ status: 200, body: null });
+    expect((await now(change)).state).toBe('rejected');
+    expect(JSON.stringify((await sidecar.send('person:kim', 'GET', change.links.evidence)).body)).toContain('not on a Friday');
+  });
+
+  it('that was decided elsewhere says so to whoever presses, and loses its buttons', async () => {
+    const { sidecar, slack, send, shown, now } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const message = await shown(change);
+    const pressed = press(message, APPROVE, 'U0WEI');
+    await sidecar.send('nhi:prod/ci-deployer', 'POST', `${change.links.self}/withdraw`, {});
+    await send(pressed);
+    expect(slack.whispers).toMatchObject([{ user: 'U0WEI', text: expect.stringMatching(/^Not approved: .*withdrawn/) as string }]);
+    expect(hasButtons(message)).toBe(false);
+    expect((await now(change)).approvals).toEqual([]);
+  });
+
+  it('is not approved by the message of another revision', async () => {
+    const { sidecar, slack, send, shown, now } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const pressed = press(await shown(change), APPROVE, 'U0WEI');
+    await sidecar.send('nhi:prod/ci-deployer', 'POST', `${change.links.self}/revisions`, { ...GRANT, duration: 'PT30M' });
+    await until(async () => (await now(change)).planDigest !== change.planDigest && (await now(change)).state === 'pending');
+    await send(pressed);
+    expect((await now(change)).approvals).toEqual([]);
+    expect(slack.whispers).toHaveLength(1);
+  });
+
+  it('offers no button where a press is not enough, and counts none', async () => {
+    const demands = (proofClass: 'session' | 'ssh'): TestOptions => ({ decide: () => {
+      const asked = answerOf('needsApproval', { anyOf: ['person:wei'] });
+      return { ...asked, obligations: { ...asked.obligations, proofClass } };
+    } });
+    const { sidecar, slack, send, shown, now } = await bench(demands('ssh'));
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const message = await shown(change);
+    expect(hasButtons(message)).toBe(false);
+    expect(textOf(message)).toContain(`countersign approve ${change.id} --ssh-key`);
+    const forged = { ...message, blocks: [{ type: 'actions', elements: [{ type: 'button', action_id: APPROVE, value: `${change.id} ${change.planDigest}` }] }] };
+    await send(press(forged, APPROVE, 'U0WEI'));
+    expect((await now(change)).approvals).toEqual([]);
+    expect(slack.whispers).toMatchObject([{ text: expect.stringContaining('proof-too-weak') as string }]);
+  });
+
+  it('shows nothing that its requester wrote as markup, and marks what is cut', async () => {
+    const { sidecar, shown } = await bench();
+    const reason = `<!channel> <https://evil.example|approve> *bold* \u202eevil ${'x'.repeat(400)}`;
+    const refused = await sidecar.send('nhi:prod/ci-deployer', 'POST', '/v1/changes', { ...GRANT, reason });
+    const change = refused.status === 201 ? (refused.body as ChangeView) : await sidecar.change('nhi:prod/ci-deployer', { ...GRANT, reason: reason.replace('\u202e', '') });
+    const message = await shown(change);
+    const markup = message.blocks.flatMap((block) => (block['text'] as { type?: string } | undefined)?.type === 'mrkdwn' ? [(block['text'] as { text: string }).text] : []);
+    expect(markup).toEqual(['Asked: <@U0WEI>, <@U0ANA>']);
+    expect(message.text).not.toMatch(/[<>]/);
+    expect(textOf(message)).toContain('<!channel>');
+    expect(textOf(message)).not.toContain('\u202e');
+  });
+});
+
+describe('a press counts for nothing', () => {
+  it.each([
+    ['signed with another secret', { secret: '0'.repeat(32), status: 401 }, (payload: object) => payload],
+    ['in another workspace', { status: 401 }, (payload: object) => ({ ...payload, team: { id: 'T0OTHER' } })],
+    ['of an account that is nobody’s', { status: 200 }, (payload: object) => ({ ...payload, user: { id: 'U0EVE' } })],
+    ['of somebody who may not approve this', { status: 200 }, (payload: object) => ({ ...payload, user: { id: 'U0SAM' } })],
+    ['in a message of another channel', { status: 422 }, (payload: object) => ({ ...payload, container: { type: 'message', message_ts: '1700000000.000001', channel_id: 'C0OTHER' } })],
+    ['of something else', { status: 422 }, (payload: object) => ({ ...payload, actions: [{ action_id: 'other', value: 'x' }] })],
+    ['with a value that names no plan', { status: 422 }, (payload: object) => ({ ...payload, actions: [{ action_id: APPROVE, value: 'x' }] })],
+    ['twice in one', { status: 422 }, (payload: object) => ({ ...payload, actions: [...(payload as { actions: object[] }).actions, ...(payload as { actions: object[] }).actions] })],
+    ['that is no press', { status: 422 }, () => ({ type: 'shortcut', team: { id: SLACK.team }, user: { id: 'U0WEI' } })],
+  ])('%s', async (_what, { secret, status }: { secret?: string; status: number }, change) => {
+    const { sidecar, send, shown, now } = await bench();
+    const asked = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const { length } = await now(asked);
+    const message = await shown(asked);
+    await until(async () => (await now(asked)).length > length);
+    const pressed = press(message, APPROVE, 'U0WEI');
+    const before = (await now(asked)).length;
+    expect((await send(change(pressed), secret)).status).toBe(status);
+    expect(await now(asked)).toMatchObject({ state: 'pending', approvals: [], length: before });
+    // The very press that was left alone would have counted.
+    expect((await send(pressed)).status).toBe(200);
+    expect((await now(asked)).approvals).toHaveLength(1);
+  });
+});
+
+describe('what is told to whoever pressed', () => {
+  it('is no more than that there is no such change, where she may not see it', async () => {
+    const { sidecar, slack, send, shown } = await bench();
+    await send(press(await shown(await sidecar.change('nhi:prod/ci-deployer', GRANT)), APPROVE, 'U0SAM'));
+    expect(slack.whispers).toEqual([{ user: 'U0SAM', text: 'Not approved: no change of this id (no-such-change)' }]);
+  });
+});
+
+describe('the channel', () => {
+  const asked = (change: ChangeView): { id: string; body: string } => {
+    const payload: NotificationPayload = {
+      type: 'approval.requested', timestamp: change.requestedAt,
+      data: { changeId: change.id, record: 6, kind: 'grant', subject: change.subject, revision: 1, requester: [...change.requester], planDigest: change.planDigest!, approvers: ['person:wei'], approvalsBy: null, requesterWords: { reason: 'x' } },
+    };
+    return { id: `msg_${'0'.repeat(32)}`, body: JSON.stringify(payload) };
+  };
+  const never = new AbortController().signal;
+
+  it('finds in Slack what an earlier process has posted, and posts it no second time', async () => {
+    const { sidecar, slack, shown } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    await shown(change);
+    const after = await openChannel(sidecar, slack);
+    expect(await after.receiver.send(asked(change), never)).toEqual({ delivered: true });
+    await shown(change);
+    expect(slack.messages).toHaveLength(1);
+  });
+
+  it('says that something is stuck in words that are no markup', async () => {
+    const { slack, channel } = await bench();
+    const payload = { type: 'change.stuck', timestamp: '2026-11-23T19:00:00.000Z', data: { changeId: 'chg_3dfc5f0e30f90517_01M8571XRWJ2028CSGVGJ3QSF9', record: 6, kind: 'grant', subject: 'nhi:prod/x', code: 'policy-fault', owner: null, message: '<!here> & <@U0WEI>' } };
+    await channel.receiver.send({ id: `msg_${'0'.repeat(32)}`, body: JSON.stringify(payload) }, never);
+    expect(slack.messages).toMatchObject([{ text: 'policy-fault: &lt;!here&gt; &amp; &lt;@U0WEI&gt;', blocks: [{ type: 'section', text: { type: 'plain_text' } }] }]);
+  });
+
+  it.each([
+    ['refuses', { error: 'not_in_channel' }, 'chat.postMessage: not_in_channel'],
+    ['asks to wait', { status: 429 }, 'chat.postMessage answered 429'],
+    ['fails', { status: 503 }, 'chat.postMessage answered 503'],
+    ['says what it should not', { error: '<script>' }, 'chat.postMessage: refused'],
+  ])('has told nobody where Slack %s, and is asked again later', async (_what, refuses, reason) => {
+    const { sidecar, slack, channel, shown } = await bench();
+    slack.refuses = refuses;
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    expect(await channel.receiver.send(asked(change), never)).toEqual({ delivered: false, gone: false, reason });
+    slack.refuses = null;
+    expect(await channel.receiver.send(asked(change), never)).toEqual({ delivered: true });
+    await shown(change);
+    expect(channel.receiver.name).toBe(SLACK_RECEIVER);
+  });
+});
