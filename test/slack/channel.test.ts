@@ -20,8 +20,8 @@ afterEach(async () => {
   for (const close of closing.splice(0).reverse()) await close();
 });
 
-/** By Slack account; Sam, who is no approver of anything, has one too. */
-const PEOPLE = [{ account: 'U0WEI', person: 'person:wei' }, { account: 'U0ANA', person: 'person:ana' }, { account: 'U0SAM', person: 'person:sam' }];
+/** By Slack account; Sam, who may see it and is not asked, and Mallory, who may not even see it, have one too. */
+const PEOPLE = [{ account: 'U0WEI', person: 'person:wei' }, { account: 'U0ANA', person: 'person:ana' }, { account: 'U0SAM', person: 'person:sam' }, { account: 'U0MAL', person: 'person:mallory' }];
 
 interface Bench {
   readonly sidecar: TestSidecar;
@@ -207,8 +207,8 @@ describe('a press counts for nothing', () => {
 describe('what is told to whoever pressed', () => {
   it('is no more than that there is no such change, where she may not see it', async () => {
     const { sidecar, slack, send, shown } = await bench();
-    await send(press(await shown(await sidecar.change('nhi:prod/ci-deployer', GRANT)), APPROVE, 'U0SAM'));
-    expect(slack.whispers).toEqual([{ user: 'U0SAM', text: 'Not approved: no change of this id (no-such-change)' }]);
+    await send(press(await shown(await sidecar.change('nhi:prod/ci-deployer', GRANT)), APPROVE, 'U0MAL'));
+    expect(slack.whispers).toEqual([{ user: 'U0MAL', text: 'Not approved: no change of this id (no-such-change)' }]);
   });
 });
 
