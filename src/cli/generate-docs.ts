@@ -19,6 +19,7 @@ import { tokensFileSchema } from '../identity/tokens.ts';
 import { notificationSchema } from '../notify/payload.ts';
 import { INPUTS, inputSchema, type InputName } from '../pdp/contract.ts';
 import { acceptInputSchema, changeInputSchema, proposalSchema, reconcileInputSchema, scheduleSchema, verificationInputSchema } from '../pdp/policy-input.ts';
+import { proposalStatementSchema } from '../protocol/activation.ts';
 import { acceptanceSchema, decisionSchema, redecisionSchema, verificationSchema } from '../protocol/decision.ts';
 import { discoveredPageSchema, discoveredReportSchema, discoverTicketSchema } from '../protocol/discovery.ts';
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
@@ -65,6 +66,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'revoke-order': revokeOrderSchema,
   'lock-statement': lockStatementSchema,
   'approval-statement': approvalStatementSchema,
+  'policy-approval-statement': proposalStatementSchema,
   'approval': approvalSchema,
   'relayed-verdict': relayedVerdictSchema,
   'relayed-message': relayedMessageSchema,
