@@ -17,14 +17,14 @@ import { scriptedExecutor } from '../support/scripted-executor.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
 
 const [ANA, WEI, SAM] = ['person:ana', 'person:wei', 'person:sam'] as const;
-const [ana, wei, stranger] = [testSshKey(), testSshKey(), testSshKey()];
+const [ana, wei, sam, stranger] = [testSshKey(), testSshKey(), testSshKey(), testSshKey()];
 
 let installation: Installation;
 let sidecar: Sidecar;
 beforeEach(async () => {
   installation = await makeInstallation();
   cpSync(join(import.meta.dirname, '../../policy/bundle'), join(installation.directory, 'policy'), { recursive: true });
-  await installation.write('trust/allowed_signers', `${ANA} ${ana.publicLine}\n${WEI} ${wei.publicLine}\n`);
+  await installation.write('trust/allowed_signers', `${ANA} ${ana.publicLine}\n${WEI} ${wei.publicLine}\n${SAM} ${sam.publicLine}\n`);
   await installation.write('trust/requirements.json', JSON.stringify({ v: 1, floors: [], revokers: [], clockSkewMs: 0, policyActivation: { quorum: 2, approvers: [ANA, WEI], proofClass: 'ssh' } }));
   const config = { ...(await installation.config()), policy: join(installation.directory, 'policy'), policyActivation: { quorum: 1, approvers: [ANA, SAM] as string[], proofClass: 'session' as const } };
   sidecar = await startSidecar(config, { transport: scriptedExecutor(EXECUTOR_ID, installation.executorSigner, () => Date.now()) });
@@ -94,6 +94,12 @@ it.each<[string, string, () => Promise<Pick<ProposalVerdictBody, 'ssh'>>]>([
   const before = await size();
   expect(await problemOfCall(as(ANA).decideProposedPolicy({ ...said(one), ...ssh }))).toBe(code);
   expect(await size()).toBe(before);
+});
+
+it('who has approved by session may sign as well, for the floors of others that ask for it', async () => {
+  const one = await proposed();
+  await as(SAM).decideProposedPolicy(said(one));
+  expect((await as(SAM).decideProposedPolicy({ ...said(one), ...(await signed(SAM, sam)) })).approvals).toMatchObject([{ approver: SAM, proofClass: 'ssh' }]);
 });
 
 it('a no counts by session, and though what she signed proves nothing', async () => {
