@@ -6,6 +6,7 @@
 # scope: subpackages
 # schemas:
 #   - input: schema.decide
+#   - data.limits: schema.limits
 package access
 
 import data.access.caller

@@ -4,4 +4,5 @@
 # scope: subpackages
 # schemas:
 #   - input: schema.decide
+#   - data.limits: schema.limits
 package overlays

@@ -4,6 +4,7 @@
 # scope: subpackages
 # schemas:
 #   - input: schema.decide
+#   - data.limits: schema.limits
 package workflow
 
 import data.access.credential

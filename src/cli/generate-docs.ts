@@ -1,12 +1,13 @@
 /**
  * Writes the documents that are made from the code: `docs/records.md`, `docs/connectors/README.md`, `docs/openapi.json`, `docs/asyncapi.json`,
- * `docs/schemas/*.json`, `docs/policy-contract.md`, `policy/schemas/*.json`; and from the policy: `docs/controls.md` and the codes in `docs/policy.md`. `npm run docs:build`.
+ * `docs/schemas/*.json`, `docs/policy-contract.md`, `policy/schemas/*.json`; and from the policy: `policy/schemas/limits.json`, `docs/controls.md` and the codes in `docs/policy.md`. `npm run docs:build`.
  *
  * A test holds what is committed to what this makes.
  */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
 import { z } from 'zod';
 import { changeEventBodies } from '../change/events.ts';
 import { configSchema } from '../config/schema.ts';
@@ -18,7 +19,9 @@ import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, 
 import { tokensFileSchema } from '../identity/tokens.ts';
 import { notificationSchema } from '../notify/payload.ts';
 import { INPUTS, inputSchema, type InputName } from '../pdp/contract.ts';
+import { limitsSchema } from '../pdp/limits-schema.ts';
 import { acceptInputSchema, changeInputSchema, proposalSchema, reconcileInputSchema, scheduleSchema, verificationInputSchema } from '../pdp/policy-input.ts';
+import { proposalStatementSchema } from '../protocol/activation.ts';
 import { acceptanceSchema, decisionSchema, redecisionSchema, verificationSchema } from '../protocol/decision.ts';
 import { discoveredPageSchema, discoveredReportSchema, discoverTicketSchema } from '../protocol/discovery.ts';
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
@@ -65,6 +68,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'revoke-order': revokeOrderSchema,
   'lock-statement': lockStatementSchema,
   'approval-statement': approvalStatementSchema,
+  'policy-approval-statement': proposalStatementSchema,
   'approval': approvalSchema,
   'relayed-verdict': relayedVerdictSchema,
   'relayed-message': relayedMessageSchema,
@@ -128,10 +132,17 @@ export async function writeDocs(root: string): Promise<void> {
     await mkdir(dirname(join(root, path)), { recursive: true });
     await writeFile(join(root, path), text);
   }
+  await writeFile(join(root, 'policy/schemas/limits.json'), await limitsSchemaFile(root));
   await writeFile(join(root, 'docs/controls.md'), await controlsPage(root));
   const page = join(root, 'docs/policy.md');
   const codes = renderPolicyCodes(await readPolicyCodes(root));
   await writeFile(page, (await readFile(page, 'utf8')).replace(/(<!-- codes -->\n)[^]*(\n<!-- \/codes -->)/, (_all, start: string, end: string) => `${start}${codes}${end}`));
+}
+
+/** What `policy/schemas/limits.json` is to hold. */
+export async function limitsSchemaFile(root: string): Promise<string> {
+  const { limits } = parse(await readFile(join(root, 'policy/data/limits.yaml'), 'utf8')) as { readonly limits: unknown };
+  return toText(limitsSchema(limits));
 }
 
 function toText(document: object): string {

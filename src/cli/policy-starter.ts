@@ -88,7 +88,7 @@ What machine identities may be given, and who must approve it, as Rego that [Cou
 | \`policy/data/limits.yaml\` | the numbers that it decides by: yours to set |
 | \`policy/overlays/TEAM\` | objections of your own: they tighten the baseline and cannot loosen it |
 | \`policy/controls/frameworks.yaml\` | the control ids that a rule may name |
-| \`policy/schemas\` | what the sidecar asks: a rule that reads anything else is an error |
+| \`policy/schemas\` | what the sidecar asks, and which limits there are: a rule that reads anything else is an error. A limit of your own is a line in \`limits.json\` too |
 | \`policy/checks\`, \`policy/testcases\` | what tests start from, and questions with the answers that are expected |
 
 ## Working on it

@@ -11,7 +11,7 @@ import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 import type {
-  ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
+  ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
   ReconciliationList, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
@@ -25,7 +25,7 @@ export type { ChangeRequest } from '../protocol/request.ts';
 export { formatEntitlementId, formatTargetId } from '../protocol/resource-id.ts';
 export type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 export type {
-  ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
+  ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
   ReconcileBody, ReconciliationList, ReconciliationView, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 
@@ -116,6 +116,8 @@ export interface Client {
   proposedPolicy(): Promise<ProposedView>;
   /** A verdict on exactly this bundle: what the person saw. */
   decideProposedPolicy(verdict: ProposalVerdictBody): Promise<ProposalView>;
+  /** What the caller would sign to decide on the bundle that was proposed last, and the weakest proof that counts. Nothing is recorded. */
+  proposedPolicyStatement(verdict: 'approve' | 'reject'): Promise<ProposalStatementAnswer>;
   /** Takes back exactly what `digest` stands for. */
   confirmHeldRevokes(digest: string, comment?: string): Promise<HeldAnswer>;
   /** Whether the sidecar can do its work, check by check. Does not reject when it is not ready. */
@@ -204,6 +206,7 @@ export function connect(options: ConnectOptions): Client {
     nhi: (id) => wire.send<NhiView>('GET', `/v1/nhis/${encodeURIComponent(id)}`),
     leases: ({ subject } = {}) => wire.send<LeaseList>('GET', `/v1/leases${query({ subject })}`),
     proposedPolicy: () => wire.send<ProposedView>('GET', '/v1/policy/proposed'),
+    proposedPolicyStatement: (verdict) => wire.send<ProposalStatementAnswer>('GET', `/v1/policy/proposed/statement?verdict=${verdict}`),
     decideProposedPolicy: (verdict) => wire.send<ProposalView>('POST', '/v1/policy/proposed', { body: verdict }),
     heldRevokes: () => wire.send<HeldView>('GET', '/v1/leases/held'),
     confirmHeldRevokes: (digest, comment) => wire.send<HeldAnswer>('POST', '/v1/leases/held', { body: { digest, ...(comment === undefined ? {} : { comment }) } }),

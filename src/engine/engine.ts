@@ -28,7 +28,7 @@ import { approvalOf, proofDemanded, statementOf, type SshProof } from './approvi
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { acceptApproval } from './accepting.ts';
 import { activate, holdForward, mayNotActivate, recordBundle } from './bundles.ts';
-import { activationFloors, decideProposal, holdUnapproved, permissionFor, propose, waitingOf, type ProposalStatus } from './proposals.ts';
+import { activationFloors, decideProposal, holdUnapproved, permissionFor, propose, statementOnProposal, waitingOf, type ProposalDecided, type ProposalStatus } from './proposals.ts';
 import { sweepSpent } from './clearing.ts';
 import { createDiscoveries, type Discoveries } from './discoveries.ts';
 import { revokeNow } from './early.ts';
@@ -201,7 +201,9 @@ export interface Engine {
   /** The newest bundle that was proposed, what is in force, and who must. */
   proposals(): ProposalStatus;
   /** A person's verdict on exactly this bundle, durable. It comes into force by {@link activateBundle} alone. @throws LedgerError: nothing was recorded */
-  decideProposal(by: string, decided: Parameters<typeof decideProposal>[2]): Promise<Answer<BundleProposal>>;
+  decideProposal(by: string, decided: ProposalDecided): Promise<Answer<BundleProposal>>;
+  /** What `by` would sign to decide on what was proposed last. Nothing is recorded. */
+  proposalStatement(by: string, verdict: 'approve' | 'reject'): ReturnType<typeof statementOnProposal>;
   /** What was there at the last comparison; null where there was none, or what it saw was erased. */
   discovered(connector: string): Promise<readonly DiscoveredPage[] | null>;
   /** What policy would take back of the leases that run and waits for a person; null where leases are not decided on again. */
@@ -494,6 +496,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return why;
     },
     proposals: () => ({ ...store.governed(), floors: activationFloors(context) }),
+    proposalStatement: (by, verdict) => statementOnProposal(context, by, verdict),
     async decideProposal(by, decided) {
       const answer = decideProposal(context, by, decided);
       await store.durable();

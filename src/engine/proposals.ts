@@ -4,17 +4,19 @@
  * Who must is what the configuration says and what the sidecar's own trust folder says, both of it. Taking access back is concerned by none of this.
  */
 import { LedgerError } from '../../ledger/index.ts';
-import { activationShortfall, isAskedAt, signProposalStatement } from '../protocol/activation.ts';
+import { activationShortfall, isAskedAt, type ProposalStatement } from '../protocol/activation.ts';
+import { meets, type ProofClass } from '../protocol/decision.ts';
 import type { ActivationFloor } from '../protocol/trust.ts';
-import { formatTime } from '../protocol/values.ts';
 import { isSameBundle, type BundleProposal, type Governed, type InForce, type Named, type ProposalApproval } from '../evidence/proposals.ts';
 import type { SystemRecordBody } from '../evidence/record.ts';
 import { filesOf } from '../pdp/bundle-files.ts';
 import { absentPdp, type Pdp } from '../pdp/engine.ts';
 import { isLive } from '../pdp/live.ts';
 import { notForward } from '../pdp/revision.ts';
+import type { SshProof } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
 import { newProposalId } from './ids.ts';
+import { proposalApprovalOf, proposalProofDemanded, proposalStatementOf, type ProposalVerdict } from './proposal-approving.ts';
 
 /** What is needed to know whether a bundle may come into force. */
 export type Governing = Pick<EngineContext, 'store' | 'trust' | 'clock' | 'policyActivation'>;
@@ -99,29 +101,53 @@ export interface ProposalStatus extends Governed {
   readonly floors: readonly ActivationFloor[];
 }
 
+type Deciding = Governing & Pick<EngineContext, 'log' | 'facts' | 'ticketSigner' | 'limits'>;
+
+/** What `by` would sign to decide on what was proposed last, and the weakest proof of it that counts. Nothing is recorded. */
+export function statementOnProposal(context: Deciding, by: string, verdict: ProposalVerdict): Answer<{ readonly statement: ProposalStatement; readonly proofClass: ProofClass }> {
+  const { proposal } = context.store.governed();
+  if (proposal === null) return { ok: false, code: 'no-such-proposal', message: 'no policy bundle was proposed' };
+  const refused = refusedTo(context, by, proposal);
+  if (refused !== null) return refused;
+  return { ok: true, value: { statement: proposalStatementOf(context, proposal, by, verdict), proofClass: verdict === 'reject' ? 'session' : proposalProofDemanded(activationFloors(context), by) } };
+}
+
+export interface ProposalDecided {
+  readonly proposalId: string;
+  readonly bundle: string;
+  readonly verdict: ProposalVerdict;
+  readonly reason: string | null;
+  /** Her own signature of the statement; absent: that she is authenticated is what proves it. */
+  readonly ssh?: SshProof | undefined;
+}
+
 /**
- * The verdict is on record. `bundle` is what the person saw: of any other nothing is recorded. The same verdict again changes nothing.
+ * The verdict is on record. `bundle` is what the person saw: of any other nothing is recorded. The same verdict again, no better proven, changes nothing.
  *
  * @throws LedgerError: nothing was recorded
  */
-export function decideProposal(
-  context: Governing & Pick<EngineContext, 'log' | 'facts' | 'ticketSigner' | 'limits'>, by: string,
-  { bundle, proposalId, reason, verdict }: { readonly proposalId: string; readonly bundle: string; readonly verdict: 'approve' | 'reject'; readonly reason: string | null },
-): Answer<BundleProposal> {
-  const { store, clock, ticketSigner, log, limits } = context;
+export function decideProposal(context: Deciding, by: string, { bundle, proposalId, reason, ssh, verdict }: ProposalDecided): Answer<BundleProposal> {
+  const { store, clock } = context;
   const { proposal } = store.governed();
   if (proposal === null || proposal.proposalId !== proposalId) return { ok: false, code: 'no-such-proposal', message: 'no policy bundle waits by this id' };
   if (proposal.bundle !== bundle) return { ok: false, code: 'held-changed', message: `${proposalId} is of bundle ${proposal.bundle}` };
-  if (!mayDecide(context, by)) return { ok: false, code: 'not-an-approver', message: `${by} is not one of those who let a policy bundle come into force` };
-  const nowMs = clock.nowMs();
-  const isSaid = verdict === 'reject' ? proposal.rejected?.by === by : inTime(proposal, nowMs).some(({ approver }) => approver === by);
-  if (isSaid) return { ok: true, value: proposal };
-  if (proposal.outcome !== 'waiting') return { ok: false, code: 'already-decided', message: `${proposalId} ${proposal.outcome === 'rejected' ? 'was rejected' : 'has come into force'}` };
-  const expiresAt = formatTime(nowMs + limits.approvalSeconds * 1000);
-  const signed = signProposalStatement({ v: 1, log: log.logId, proposalId, bundle, revision: proposal.revision, verdict, approver: by, expiresAt }, ticketSigner);
-  if (verdict === 'approve') store.record('proposal.approved', { proposalId, approval: signed }, [], by);
-  else store.record('proposal.rejected', { proposalId, rejection: signed, reason }, [], by);
+  const offered: ProofClass = ssh === undefined ? 'session' : 'ssh';
+  const isSaid = verdict === 'reject' ? proposal.rejected?.by === by : inTime(proposal, clock.nowMs()).some(({ approver, proofClass }) => approver === by && meets(proofClass, offered));
+  if (isSaid && mayDecide(context, by)) return { ok: true, value: proposal };
+  const refused = refusedTo(context, by, proposal);
+  if (refused !== null) return refused;
+  const proven = proposalApprovalOf(context, proposal, { by, verdict, demanded: proposalProofDemanded(activationFloors(context), by) }, ssh ?? null);
+  if (!proven.ok) return proven;
+  if (verdict === 'approve') store.record('proposal.approved', { proposalId, approval: proven.value }, [], by);
+  else store.record('proposal.rejected', { proposalId, rejection: proven.value, reason }, [], by);
   return { ok: true, value: store.governed().proposal! };
+}
+
+/** Why it is not, or no longer, hers to decide; null where it is. */
+function refusedTo(context: Deciding, by: string, { outcome, proposalId }: BundleProposal): Answer<never> | null {
+  if (!mayDecide(context, by)) return { ok: false, code: 'not-an-approver', message: `${by} is not one of those who let a policy bundle come into force` };
+  if (outcome !== 'waiting') return { ok: false, code: 'already-decided', message: `${proposalId} ${outcome === 'rejected' ? 'was rejected' : 'has come into force'}` };
+  return null;
 }
 
 /** An active person whom a floor names. */

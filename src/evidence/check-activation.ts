@@ -5,8 +5,9 @@
  * before the bundle came into force and while the proposal waited. The bundle that was let in last may come back without them, where none was in
  * force in between; any other needs a proposal of its own.
  */
-import { activationShortfall, isAskedAt, isOwnId, PROPOSAL_TYPE, proposalStatementSchema, type ProposalStatement } from '../protocol/activation.ts';
-import { openDsse } from '../protocol/dsse.ts';
+import { activationShortfall, isAskedAt, type ProposalStatement } from '../protocol/activation.ts';
+import { openProposalApproval } from '../protocol/activation-proof.ts';
+import { approvalIdOf } from '../protocol/approval-proof.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Approval } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
@@ -28,8 +29,12 @@ export interface Activations {
   activated(body: SystemRecordBody<'bundle.activated'>, record: Told): Fault | null;
 }
 
-/** @param believed of this log @param latestMs the latest time of any record so far, the one at hand among them */
-export function openActivations(believed: Believed, latestMs: () => number): Activations {
+/**
+ * @param believed of this log
+ * @param latestMs the latest time of any record so far, the one at hand among them
+ * @param judgedMs as of when a record of that time is judged: a key was good then, and a statement not over
+ */
+export function openActivations(believed: Believed, latestMs: () => number, judgedMs: (atMs: number) => number): Activations {
   const floor = believed.trust.requirements.policyActivation;
   let governed: Governed = NOTHING_GOVERNED;
   const take = (type: ProposalRecordType | 'bundle.activated', { body, actor, at }: Told): void => {
@@ -39,14 +44,15 @@ export function openActivations(believed: Believed, latestMs: () => number): Act
     if (!isPerson(actor)) return fault('wrong-actor', `a verdict on a policy bundle by ${actor}: people let it come into force`);
     const { proposal } = governed;
     if (proposal === null || !isWaiting(proposal, proposalId)) return fault('wrong-order', `a verdict on ${proposalId}, which does not wait for one`);
-    const opened = openStatement(believed, approval);
+    const atMs = judgedMs(parseTime(at));
+    const opened = openStatement(believed, approval, atMs);
     if (!('statement' in opened)) return opened;
     const { statement } = opened;
     const said: Omit<ProposalStatement, 'v' | 'expiresAt'> = { log: believed.logId, proposalId, bundle: proposal.bundle, revision: proposal.revision, verdict, approver: actor };
     for (const [key, value] of Object.entries(said)) {
       if (statement[key as keyof typeof said] !== value) return fault('approval-mismatch', `the statement of ${actor} is about another ${key === 'approver' ? 'person' : key} than its record`);
     }
-    if (statement.expiresAt <= at) return fault('approval-expired', `the statement of ${actor} was over at ${statement.expiresAt}`);
+    if (parseTime(statement.expiresAt) <= atMs) return fault('approval-expired', `the statement of ${actor} was over at ${statement.expiresAt}`);
     return null;
   };
   const unapproved = (body: SystemRecordBody<'bundle.activated'>, at: string): string | null => {
@@ -57,7 +63,7 @@ export function openActivations(believed: Believed, latestMs: () => number): Act
     if (named !== undefined || approvals.length > 0) {
       if (named === undefined || proposal === null || !isWaiting(proposal, named)) return `it names ${named ?? 'no proposal'}, which did not wait for approvals then`;
       if (!isSameBundle(proposal, { bundle, revision })) return `it names ${named}, which is of another bundle or revision`;
-      const strange = approvals.find((id) => !proposal.approvals.some(({ approvalId, expiresAtMs }) => approvalId === id && expiresAtMs > parseTime(at)));
+      const strange = approvals.find((id) => !proposal.approvals.some(({ approvalId, expiresAtMs }) => approvalId === id && expiresAtMs > judgedMs(parseTime(at))));
       if (strange !== undefined) return `it names ${strange}, which is no approval of ${named} that was in force then`;
     }
     // Of what was not yet asked: no record up to here is of that time. One that is dated back comes after others that are.
@@ -90,12 +96,10 @@ export function openActivations(believed: Believed, latestMs: () => number): Act
   }
 }
 
-/** Only the session class can be checked, as of changes. */
-function openStatement({ sidecarKeys, proven }: Believed, approval: Approval): { readonly statement: ProposalStatement } | Fault {
-  if (approval.proofClass !== 'session') return fault('approval-signature', `an approval by ${approval.proofClass}, which this build cannot check`);
+function openStatement({ sidecarKeys, trust: { signers }, proven = null }: Believed, approval: Approval, atMs: number): { readonly statement: ProposalStatement } | Fault {
+  if (approval.approvalId !== approvalIdOf(approval.envelope)) return fault('approval-mismatch', 'the id of the approval is not that of its statement');
   try {
-    const statement = openDsse(approval.envelope, PROPOSAL_TYPE, proposalStatementSchema, sidecarKeys, proven);
-    return isOwnId(approval) ? { statement } : fault('approval-mismatch', 'the id of the approval is not that of its statement');
+    return { statement: openProposalApproval(approval, { sidecarKeys, signers, atMs, proven }) };
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
     return fault('approval-signature', `the approval: ${error.message}`);

@@ -116,10 +116,10 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     return log !== logId && adoption.has(log) ? { trust, logId: log, sidecarKeys: trust.sidecars.get(log) ?? [], proven } : believed;
   };
   const reconciliations = openReconciliations(believed, believedOf);
-  const activations = openActivations(believed, () => lastAtMs ?? 0);
   const counting = openCounting();
   const observing = openObserving(isPartial);
   const times = openJudgedTimes(trust);
+  const activations = openActivations(believed, () => lastAtMs ?? 0, (atMs) => times.of(logId, atMs));
   const bundles = openBundles(isPartial, trust.requirements.policyActivation !== undefined);
   const violations: Violation[] = [];
   let violationCount = 0;

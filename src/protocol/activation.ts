@@ -5,10 +5,7 @@
  * approves its successor could keep everybody out, and one that is proposed must not say who lets it in.
  */
 import { z } from 'zod';
-import { canonicalBytes, digestOf, type Signer } from '../../ledger/index.ts';
-import { PROOF_CLASSES, type ProofClass } from './decision.ts';
-import { payloadDigest, signDsse } from './dsse.ts';
-import type { Approval } from './signed.ts';
+import { meets } from './decision.ts';
 import type { CountedApproval } from './sufficiency.ts';
 import type { ActivationFloor } from './trust.ts';
 import { digestSchema, logIdSchema, parseTime, personIdSchema, plainTextSchema, proposalIdSchema, timeSchema } from './values.ts';
@@ -30,17 +27,6 @@ export type ProposalStatement = z.infer<typeof proposalStatementSchema>;
 /** A type of its own: no approval of a change is one of a bundle, nor the other way round. */
 export const PROPOSAL_TYPE = 'application/vnd.countersign.policy-approval+json';
 
-/** By the sidecar that authenticated the person. */
-export function signProposalStatement(statement: ProposalStatement, signer: Signer): Approval {
-  return { approvalId: idOf(digestOf(canonicalBytes(statement))), proofClass: 'session', envelope: signDsse(PROPOSAL_TYPE, statement, signer) };
-}
-
-/** Whether the approval has the id of its statement. */
-export function isOwnId({ approvalId, envelope }: Approval): boolean {
-  return approvalId === idOf(payloadDigest(envelope));
-}
-
-const idOf = (digest: string): string => `apr_${digest.slice('sha256:'.length, 'sha256:'.length + 32)}`;
 
 /** What the floor still asks for, in a phrase; null where nothing. People are counted once. */
 export function activationShortfall({ quorum, approvers, proofClass }: ActivationFloor, approvals: readonly CountedApproval[]): string | null {
@@ -49,8 +35,6 @@ export function activationShortfall({ quorum, approvers, proofClass }: Activatio
   const by = counted.size === 0 ? 'nobody' : [...counted].sort().join(', ');
   return `approved by ${by} where ${quorum} of ${approvers.join(', ')} must${proofClass === 'session' ? '' : `, by ${proofClass} or better`}`;
 }
-
-const meets = (has: ProofClass, demanded: ProofClass): boolean => PROOF_CLASSES.indexOf(has) >= PROOF_CLASSES.indexOf(demanded);
 
 /** Whether the floor speaks of what came into force at `atMs`: of all, or of what did from a time on. */
 export function isAskedAt({ from }: ActivationFloor, atMs: number): boolean {

@@ -7,6 +7,7 @@
  *
  * Executors and verifiers ask this alone, so that both believe the same.
  */
+import type { z } from 'zod';
 import { parseBase64, type Verifier } from '../../ledger/index.ts';
 import { signsUnder, type AllowedSigners } from './allowed-signers.ts';
 import { openDsse, payloadDigest, readPayload, type Proven } from './dsse.ts';
@@ -17,6 +18,14 @@ import { SshFormatError } from './ssh-wire.ts';
 
 /** `ssh-keygen -Y sign -n approval@countersign`: a signature for git or a file is not taken for an approval, nor this for those. */
 export const APPROVAL_NAMESPACE = 'approval@countersign';
+
+/** A kind of statement that people sign themselves. An SSH signature does not cover the payload type: the namespace tells the kinds apart. */
+export interface SignedKind<T extends { readonly approver: string }> {
+  readonly payloadType: string;
+  readonly namespace: string;
+  readonly schema: z.ZodType<T>;
+}
+const CHANGE_APPROVAL: SignedKind<ApprovalStatement> = { payloadType: APPROVAL_TYPE, namespace: APPROVAL_NAMESPACE, schema: approvalStatementSchema };
 
 export interface ProofContext {
   /** Ticket keys of the log that the approval is recorded in. */
@@ -46,7 +55,7 @@ export function openApproval(approval: Approval, context: ProofContext): Approva
       case 'session':
         return openDsse(envelope, APPROVAL_TYPE, approvalStatementSchema, context.sidecarKeys, context.proven ?? null);
       case 'ssh':
-        return openBySsh(envelope, context);
+        return openBySsh(envelope, CHANGE_APPROVAL, context);
       case 'passkey':
         throw invalid('a proof by passkey, which cannot be checked yet');
     }
@@ -61,16 +70,21 @@ export function openApproval(approval: Approval, context: ProofContext): Approva
  *
  * @throws SshFormatError
  */
-export function sshEnvelope(statement: Uint8Array, signature: Uint8Array): Dsse {
+export function sshEnvelope(statement: Uint8Array, signature: Uint8Array, payloadType: string = APPROVAL_TYPE): Dsse {
   const { key } = parseSshSignature(signature);
   return {
-    payloadType: APPROVAL_TYPE, payload: Buffer.from(statement).toString('base64'),
+    payloadType, payload: Buffer.from(statement).toString('base64'),
     signatures: [{ keyid: key.fingerprint, sig: Buffer.from(signature).toString('base64') }],
   };
 }
 
-function openBySsh(envelope: Dsse, { signers, atMs }: ProofContext): ApprovalStatement {
-  if (envelope.payloadType !== APPROVAL_TYPE) throw invalid(`payload type ${envelope.payloadType} where ${APPROVAL_TYPE} is due`);
+/**
+ * The statement of one kind, once the signature of the very person whose word it is holds, by a key that was good then.
+ *
+ * @throws ProtocolError `approval-invalid`, with the reason; nothing was believed
+ */
+export function openBySsh<T extends { readonly approver: string }>(envelope: Dsse, { payloadType, namespace, schema }: SignedKind<T>, { signers, atMs }: Pick<ProofContext, 'signers' | 'atMs'>): T {
+  if (envelope.payloadType !== payloadType) throw invalid(`payload type ${envelope.payloadType} where ${payloadType} is due`);
   const [{ keyid, sig } = { keyid: '', sig: '' }] = envelope.signatures;
   const message = parseBase64(envelope.payload);
   if (message === null) throw invalid('payload is not canonical base64');
@@ -78,10 +92,10 @@ function openBySsh(envelope: Dsse, { signers, atMs }: ProofContext): ApprovalSta
   if (signature.key.fingerprint !== keyid) throw invalid(`signed with ${signature.key.fingerprint}, and said to be with ${keyid}`);
   const signer = signers.get(keyid);
   if (signer === undefined) throw invalid(`nobody's key: ${keyid} is not among the allowed signers`);
-  if (signature.namespace !== APPROVAL_NAMESPACE || !signsUnder(signer, APPROVAL_NAMESPACE)) throw invalid(`not signed as an approval: the namespace is to be ${APPROVAL_NAMESPACE}`);
+  if (signature.namespace !== namespace || !signsUnder(signer, namespace)) throw invalid(`not signed as an approval: the namespace is to be ${namespace}`);
   if (atMs < signer.validFromMs || atMs >= signer.validUntilMs) throw invalid(`${keyid} was not good then`);
   if (!signature.holdsFor(message)) throw invalid(`the signature of ${keyid} does not hold`);
-  const statement = readPayload(envelope, approvalStatementSchema);
+  const statement = readPayload(envelope, schema);
   if (statement.approver !== signer.person) throw invalid(`a key of ${signer.person} under the name of ${statement.approver}`);
   return statement;
 }

@@ -39,6 +39,7 @@ export const NAMED_SCHEMAS = {
   ProposedPolicy: schemas.proposedViewSchema,
   PolicyProposal: schemas.proposalViewSchema,
   PolicyVerdict: schemas.proposalVerdictBodySchema,
+  PolicyStatement: schemas.proposalStatementAnswerSchema,
   HeldConfirmation: schemas.confirmHeldBodySchema,
   HeldAnswer: schemas.heldAnswerSchema,
   Finding: schemas.findingViewSchema,

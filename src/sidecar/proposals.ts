@@ -7,7 +7,7 @@ import { unwrap, type SidecarContext } from './context.ts';
 import { Problem } from './errors.ts';
 import type { ProposalView } from './schemas.ts';
 
-export function proposalHandlers(context: SidecarContext): Handlers<'getProposedPolicy' | 'decideProposedPolicy'> {
+export function proposalHandlers(context: SidecarContext): Handlers<'getProposedPolicy' | 'decideProposedPolicy' | 'getProposalStatement'> {
   const { engine, clock, logger } = context;
   return {
     async getProposedPolicy() {
@@ -20,6 +20,9 @@ export function proposalHandlers(context: SidecarContext): Handlers<'getProposed
           asked: floors.map(({ quorum, approvers, proofClass }) => ({ quorum, approvers: [...approvers], proofClass })),
         },
       };
+    },
+    async getProposalStatement({ by, query }) {
+      return { status: 200, body: unwrap(engine.proposalStatement(by.principal, query.verdict)) };
     },
     async decideProposedPolicy({ by, body }) {
       const { inForce } = engine.proposals();
@@ -36,7 +39,7 @@ export function proposalHandlers(context: SidecarContext): Handlers<'getProposed
 function viewOf({ proposalId, bundle, revision, atMs, outcome, approvals, rejected, listing, signature }: BundleProposal, before: InForce | null, nowMs: number): ProposalView {
   return {
     proposalId, bundle, revision, proposedAt: formatTime(atMs), outcome, rejected,
-    approvals: approvals.filter(({ expiresAtMs }) => expiresAtMs > nowMs).map(({ approvalId, approver, expiresAtMs }) => ({ approvalId, approver, expiresAt: formatTime(expiresAtMs) })),
+    approvals: approvals.filter(({ expiresAtMs }) => expiresAtMs > nowMs).map(({ approvalId, approver, proofClass, expiresAtMs }) => ({ approvalId, approver, proofClass, expiresAt: formatTime(expiresAtMs) })),
     signedBy: signature?.signatures[0]?.keyid ?? null,
     entrypoints: [...(listing?.entrypoints ?? [])],
     files: (listing?.files ?? []).map(({ path, digest }) => ({ path, digest, before: before?.listing == null ? null : listedDigest(before.listing, path) })),

@@ -9,7 +9,7 @@ import type { ErrorCode } from './errors.ts';
 import {
   acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema, discoverySchema,
   eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, confirmHeldBodySchema, heldAnswerSchema, heldViewSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
-  lockViewSchema, proposalVerdictBodySchema, proposalViewSchema, proposedViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
+  lockViewSchema, proposalStatementAnswerSchema, proposalVerdictBodySchema, proposalViewSchema, proposedViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
   reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
   statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
@@ -168,7 +168,12 @@ export const ROUTES = {
   decideProposedPolicy: {
     method: 'POST', path: '/v1/policy/proposed', roles: ['approver'], query: noQuerySchema, body: proposalVerdictBodySchema,
     summary: 'The verdict on exactly this bundle is recorded; where it was the last that was missing, the bundle is in force. The same again changes nothing.',
-    status: 200, answer: proposalViewSchema, problems: ['nhi-cannot-approve', 'not-an-approver', 'no-such-proposal', 'held-changed', 'already-decided', 'ledger-unwritable'],
+    status: 200, answer: proposalViewSchema, problems: ['nhi-cannot-approve', 'not-an-approver', 'no-such-proposal', 'held-changed', 'already-decided', 'proof-too-weak', 'proof-invalid', 'approval-expired', 'ledger-unwritable'],
+  },
+  getProposalStatement: {
+    method: 'GET', path: '/v1/policy/proposed/statement', roles: ['approver'], query: statementQuerySchema, body: null,
+    summary: 'What the caller would sign to decide on the policy bundle that was proposed last, and the weakest proof that counts. Nothing is recorded.',
+    status: 200, answer: proposalStatementAnswerSchema, problems: ['nhi-cannot-approve', 'not-an-approver', 'no-such-proposal', 'already-decided'],
   },
   setLock: {
     method: 'POST', path: '/v1/locks', roles: 'any', query: noQuerySchema, body: lockBodySchema,

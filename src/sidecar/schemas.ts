@@ -12,6 +12,7 @@ import { discoveryIdSchema, foundSchema } from '../protocol/discovery.ts';
 import { stepEnvelopeSchema, reportMessageSchema } from '../protocol/envelope.ts';
 import { jsonValueSchema, planRotationSchema, planSchema, planWindowSchema, stepActionSchema } from '../protocol/plan.ts';
 import { changeRequestSchema, purposeIdSchema, recipientSchema } from '../protocol/request.ts';
+import { proposalStatementSchema } from '../protocol/activation.ts';
 import { ACT_OUTCOMES, approvalStatementSchema, REVOKE_OUTCOMES } from '../protocol/signed.ts';
 import {
   actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, durationSeconds, entitlementSchema,
@@ -326,7 +327,7 @@ export const proposalViewSchema = z.strictObject({
   proposedAt: timeSchema,
   outcome: z.enum(['waiting', 'activated', 'rejected']),
   /** Of those in force, by whom and until when each lets it come into force. */
-  approvals: z.array(z.strictObject({ approvalId: approvalIdSchema, approver: principalSchema, expiresAt: timeSchema })),
+  approvals: z.array(z.strictObject({ approvalId: approvalIdSchema, approver: principalSchema, proofClass: proofClassSchema, expiresAt: timeSchema })),
   rejected: z.strictObject({ by: principalSchema, reason: z.string().nullable() }).nullable(),
   /** The key that has signed it, by its own word; null where nobody has. */
   signedBy: z.string().nullable(),
@@ -344,8 +345,19 @@ export const proposedViewSchema = z.strictObject({
 });
 export type ProposedView = z.infer<typeof proposedViewSchema>;
 /** `bundle`: what the person saw. */
-export const proposalVerdictBodySchema = z.strictObject({ proposalId: proposalIdSchema, bundle: digestSchema, verdict: z.enum(['approve', 'reject']), /** On record, in clear. A rejection says why. */ reason: plainTextSchema(500).optional() })
+export const proposalVerdictBodySchema = z.strictObject({
+  proposalId: proposalIdSchema,
+  bundle: digestSchema,
+  verdict: z.enum(['approve', 'reject']),
+  /** On record, in clear. A rejection says why. */
+  reason: plainTextSchema(500).optional(),
+  /** Her own signature of the statement; absent: that she is authenticated is what proves it. */
+  ssh: sshProofSchema.optional(),
+})
   .refine(({ verdict, reason }) => verdict === 'approve' || reason !== undefined, { message: 'a rejection says why', path: ['reason'] });
+/** What an approver stands for, and how it must be proven at least: RFC 8785 of `statement` is what is signed. */
+export const proposalStatementAnswerSchema = z.strictObject({ statement: proposalStatementSchema, proofClass: proofClassSchema });
+export type ProposalStatementAnswer = z.infer<typeof proposalStatementAnswerSchema>;
 export type ProposalVerdictBody = z.infer<typeof proposalVerdictBodySchema>;
 
 /** Something at a target that is not as it is recorded. */

@@ -1,7 +1,6 @@
 /** `countersign approve --ssh-key` with the real `ssh-keygen`, against a sidecar whose floor asks for it; and what an auditor makes of it. */
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
-import { createServer, request as forward, type Server } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parseSigner } from '../../ledger/index.ts';
@@ -9,6 +8,7 @@ import { layOutExample, type Layout } from '../../src/cli/init.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
 import { systemRandom } from '../../src/sidecar/system.ts';
+import { lyingSidecar } from '../support/lying-sidecar.ts';
 import { scriptedExecutor } from '../support/scripted-executor.ts';
 import { openDesk, type Desk } from '../support/world.ts';
 
@@ -107,22 +107,3 @@ describe.skipIf(!hasSshKeygen)('countersign approve --ssh-key', () => {
     expect(await desk.run('approve', id, '--yes', '--ssh-key', join(layout.directory, 'nobody'), ...WEI)).toMatchObject({ exit: 4 });
   });
 });
-
-/** A sidecar in between that changes what it passes on. */
-async function lyingSidecar(socketPath: string, change: (path: string, body: string) => string): Promise<{ readonly url: string; close(): void }> {
-  const server: Server = createServer((incoming, outgoing) => {
-    const on = forward({ socketPath, path: incoming.url, method: incoming.method, headers: { ...incoming.headers, host: 'localhost' } }, (answered) => {
-      const parts: Buffer[] = [];
-      answered.on('data', (part: Buffer) => void parts.push(part));
-      answered.on('end', () => {
-        const body = change(incoming.url ?? '', Buffer.concat(parts).toString('utf8'));
-        const { 'content-length': _length, ...headers } = answered.headers;
-        outgoing.writeHead(answered.statusCode ?? 500, headers).end(body);
-      });
-    });
-    incoming.pipe(on);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  return { url: `http://127.0.0.1:${port}`, close: () => void server.close() };
-}

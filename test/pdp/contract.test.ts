@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { runOpa } from '../../src/cli/opa.ts';
+import { limitsSchemaFile } from '../../src/cli/generate-docs.ts';
 import { filesBelow, policyRoots, schemaCheck } from '../../src/cli/policy-build.ts';
 import { ENTRYPOINTS } from '../../src/pdp/bundle.ts';
 import { CONTRACTS, INPUTS, membersOf } from '../../src/pdp/contract.ts';
@@ -38,6 +39,35 @@ test.skipIf(WITHOUT_OPA)('input.subjct.owner is an error in every package, and i
   expect(status).not.toBe(0);
   const found = [...said.matchAll(/^(\S+\.rego):\d+: rego_type_error: undefined ref: input\.subjct\.owner$/gm)].map((match) => match[1]);
   expect(new Set(found)).toEqual(new Set(files));
+});
+
+test.skipIf(WITHOUT_OPA)('data.limits.factsAgeMaxMS is an error in every package, and in any team’s', async () => {
+  const root = await copiedRoot();
+  const policy = join(root, 'policy');
+  await mkdir(join(policy, 'overlays/team'), { recursive: true });
+  await writeFile(join(policy, 'overlays/team/team.rego'), 'package overlays.team\n');
+  const files = (await Promise.all(policyRoots(policy).map((one) => filesBelow(policy, one)))).flat().filter((file) => file.endsWith('.rego') && !file.endsWith('_test.rego'));
+  for (const file of files) await appendFile(join(policy, file), '\nmistyped if data.limits.factsAgeMaxMS > 3\n\nmisplaced if data.limits.rankMin.hihg > 3\n');
+  const { stderr, stdout } = await runOpa('opa', [...schemaCheck(policy)!, '--max-errors', '0'], policy);
+  for (const ref of ['factsAgeMaxMS', 'rankMin\\.hihg']) {
+    const found = [...(stderr + stdout).matchAll(new RegExp(`^(\\S+\\.rego):\\d+: rego_type_error: undefined ref: data\\.limits\\.${ref}$`, 'gm'))].map((match) => match[1]);
+    expect(new Set(found)).toEqual(new Set(files));
+  }
+});
+
+test.skipIf(WITHOUT_OPA)('so is a limit whose name is mistyped where it is set', async () => {
+  const root = await copiedRoot();
+  const policy = join(root, 'policy');
+  const limits = join(policy, 'data/limits.yaml');
+  await writeFile(limits, (await readFile(limits, 'utf8')).replace('windowMinSeconds:', 'windowMinSecond:'));
+  await writeFile(join(policy, 'schemas/limits.json'), await limitsSchemaFile(root));
+  const { status, stderr, stdout } = await runOpa('opa', schemaCheck(policy)!, policy);
+  expect(status).not.toBe(0);
+  expect(stderr + stdout).toMatch(/schedule\.rego:\d+: rego_type_error: undefined ref: data\.limits\.windowMinSeconds/);
+});
+
+test('the schema of the limits is made of the limits that there are', async () => {
+  expect(await readFile(join(ROOT, 'policy/schemas/limits.json'), 'utf8')).toBe(await limitsSchemaFile(ROOT));
 });
 
 test.skipIf(WITHOUT_OPA)('policy lint says so', async () => {

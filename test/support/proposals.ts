@@ -1,9 +1,11 @@
 /** Policy bundles that people let come into force, as a sidecar records it, and as one that lies would. */
-import { digestOf, type Signer } from '../../ledger/index.ts';
+import { canonicalBytes, digestOf, type Signer } from '../../ledger/index.ts';
 import { systemDraft, type DraftWithObjects, type SystemRecordBody } from '../../src/evidence/record.ts';
-import { signProposalStatement, type ProposalStatement } from '../../src/protocol/activation.ts';
+import type { ProposalStatement } from '../../src/protocol/activation.ts';
+import { PROPOSAL_NAMESPACE, proposalSignedBySsh, signProposalStatement } from '../../src/protocol/activation-proof.ts';
 import type { Approval } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
+import type { TestSshKey } from './ssh.ts';
 import { keys, logId, sidecar, START_MS } from './story.ts';
 
 export const proposalId = (n: number): string => `prp_${String(n).padStart(26, '0')}`;
@@ -12,11 +14,15 @@ const at = (afterMs: number): string => formatTime(START_MS + afterMs);
 
 export interface Said extends Partial<Omit<ProposalStatement, 'v'>> {
   readonly key?: Signer;
+  /** Her own key, instead of the sidecar's word. */
+  readonly ssh?: TestSshKey;
+  readonly namespace?: string;
 }
 
 /** What `approver` says of proposal `n`, which is of bundle `n` and revision `n`, unless it is said otherwise. */
-export function verdictOn(n: number, approver: string, { key = keys.ticket, ...edit }: Said = {}): Approval {
-  return signProposalStatement({ v: 1, log: logId, proposalId: proposalId(n), bundle: bundleOf(n), revision: String(n), verdict: 'approve', approver, expiresAt: at(3_600_000), ...edit }, key);
+export function verdictOn(n: number, approver: string, { key = keys.ticket, ssh, namespace = PROPOSAL_NAMESPACE, ...edit }: Said = {}): Approval {
+  const statement: ProposalStatement = { v: 1, log: logId, proposalId: proposalId(n), bundle: bundleOf(n), revision: String(n), verdict: 'approve', approver, expiresAt: at(3_600_000), ...edit };
+  return ssh === undefined ? signProposalStatement(statement, key) : proposalSignedBySsh(statement, ssh.sign(canonicalBytes(statement), { namespace }));
 }
 
 export function proposed(n: number, edit: Partial<SystemRecordBody<'bundle.proposed'>> = {}, afterMs = 0): DraftWithObjects {

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { generateSignerKey } from '../../ledger/index.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import { ledgerOf, linesOf, storyBundle } from './packs.ts';
+import { activated, approved, proposed, verdictOn } from './proposals.ts';
+import { testSshKey } from './ssh.ts';
 import { called } from './step-stories.ts';
 import { cleanStory, GRANT, START_MS, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, PROVISION, trustFiles, writeStory, type Beat } from './story.ts';
 
@@ -35,10 +37,16 @@ export async function writeVerifierCases(directory: string, flips: Flips): Promi
   await story('called', called({ unread: true }).beats);
   await story('running', toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS))).beats);
   await story('hostile', hostileBeats());
+  const ana = testSshKey();
+  const byAna = verdictOn(1, 'person:ana', { ssh: ana });
+  await writeStory(at('let-in'), [], [proposed(1), approved(1, byAna, 'person:ana'), activated(1, [byAna])]);
   cpSync(GOLDEN, at('golden'), { recursive: true });
   writeTrust(at('trust'));
   writeTrust(at('strict'), { quorum: 2 });
   writeTrust(at('nobody'), { noSidecar: true });
+  const signing = { policyActivation: { quorum: 1, approvers: ['person:ana'], proofClass: 'ssh' } };
+  writeTrust(at('signing'), { ...signing, signers: `person:ana ${ana.publicLine}\n` });
+  writeTrust(at('signing-others'), { ...signing, signers: `person:ana ${testSshKey().publicLine}\n` });
   writeTrust(at('broken'));
   writeFileSync(at('broken', 'executors.json'), '[{"id":"executor:main"}]');
   writeFileSync(at('others.policy'), `log ${generateSignerKey('other.example/ledger', new Uint8Array(32).fill(9)).vkey}\nquorum none\n`);
@@ -64,6 +72,8 @@ export async function writeVerifierCases(directory: string, flips: Flips): Promi
     { title: 'a lease that runs', ledger: 'running/ledger', trust: 'trust' },
     { title: 'a lease that is overdue as of later', ledger: 'running/ledger', trust: 'trust', asOf: '2026-11-25T00:00:00.000Z' },
     { title: 'hostile words in the records', ledger: 'hostile/ledger', trust: 'trust' },
+    { title: 'a bundle that was let in by signature', ledger: 'let-in/ledger', trust: 'signing' },
+    { title: 'a bundle that was let in by nobody whose key is known', ledger: 'let-in/ledger', trust: 'signing-others' },
     { title: 'a pack of a change', ledger: 'change.pack', trust: 'trust' },
     { title: 'a pack of an identity', ledger: 'nhi.pack', trust: 'trust' },
     { title: 'a pack, without trust', ledger: 'change.pack', trust: null },
@@ -91,6 +101,7 @@ async function writePacks(directory: string, beats: readonly Beat[], change: str
 export function writeTrust(folder: string, edit: Parameters<typeof trustFiles>[0] = {}): void {
   mkdirSync(folder);
   for (const [file, text] of Object.entries(trustFiles(edit))) writeFileSync(join(folder, file), text);
+  if (edit.signers !== undefined) writeFileSync(join(folder, 'allowed_signers'), edit.signers);
 }
 
 /** What would be markup, a formula or a turn of direction, were it more than text. */

@@ -74,6 +74,12 @@ describe('the verification that browsers run', () => {
     }
   });
 
+  it('checks by itself what people have signed of a policy bundle', async () => {
+    const exitOf = async (title: string): Promise<number> => (await verifyGiven(given(cases.find((one) => one.title === title)!))).exit;
+    expect(await exitOf('a bundle that was let in by signature')).toBe(0);
+    expect(await exitOf('a bundle that was let in by nobody whose key is known')).toBe(1);
+  });
+
   it('of a trust folder that lacks a file says which, and believes nothing', async () => {
     const trust = files('trust').filter(({ path }) => path !== 'trust/sidecars.json');
     expect(await verifyGiven({ ledger: files('clean/ledger'), trust, pack: null, pinned: null, minSize: '', asOf: '' }))
