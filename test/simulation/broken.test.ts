@@ -1,6 +1,6 @@
 /** The oracle itself is doubted here: for each invariant, a world in which somebody breaks it is found out, by the number of that invariant. */
 import { expect, test } from 'vitest';
-import { canonicalBytes, digestOf, type AppendFile, type Disk, type Log } from '../../ledger/index.ts';
+import { canonicalBytes, digestOf, type Log } from '../../ledger/index.ts';
 import { TargetError, type Connector, type StateWithoutSalt } from '../../src/executor/connector.ts';
 import type { Transport } from '../../src/engine/ports.ts';
 import type { SnapshotPlace } from '../../src/engine/snapshot.ts';
@@ -11,22 +11,11 @@ import { readPayload } from '../../src/protocol/dsse.ts';
 import { revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { expectFound, FINDING_MS } from './finding.ts';
 import { simulate } from './simulate.ts';
+import { unsynced } from './unsynced.ts';
 import type { Wraps } from './world.ts';
 
 const SEEDS = 'broken.seeds.json';
 
-/** A disk whose files say that they are synced, and are not. */
-function unsynced(disk: Disk): Disk {
-  return { ...disk, openAppend: async (path) => withLyingSync(await disk.openAppend(path)), writeDurable: (path, bytes) => disk.writeDerived(path, bytes) };
-}
-function withLyingSync(file: AppendFile): AppendFile {
-  return {
-    get size() {
-      return file.size;
-    },
-    append: (bytes) => file.append(bytes), sync: () => file.check(), truncate: (size) => file.truncate(size), close: () => file.close(), check: () => file.check(),
-  };
-}
 function changed<T extends object>(whole: T, part: Partial<T>): T {
   return new Proxy(whole, {
     get(target, name) {
