@@ -246,7 +246,7 @@ function decideDecision(state: ChangeState, command: Of<'recordDecision'>, nowMs
 function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: number): Decided {
   const statement = readPayload(command.approval.envelope, approvalStatementSchema);
   if (state.requester.includes(statement.approver)) return no('self-approval', 'who asked does not approve');
-  if (state.name === 'requested') return no('plan-changed', 'there is no plan to decide on yet');
+  if (state.name === 'requested') return no('plan-changed', `revision ${state.revision} has no plan to decide on yet`);
   if (statement.revision !== state.revision || statement.planDigest !== state.planDigest || statement.changeId !== state.changeId) {
     return no('plan-changed', `the plan is now revision ${state.revision}, ${state.planDigest ?? 'not derived yet'}`);
   }

@@ -20,7 +20,8 @@ export async function revokeNow(context: EngineContext, state: ChangeState, by: 
   try {
     await context.store.load(state.changeId);
     const applied = context.store.apply(state.changeId, { type: 'orderRevoke', by, order: order.envelope, comment });
-    if (!applied.ok) return applied;
+    // What it was refused by need not be durable, and taking back does not wait for it.
+    if (!applied.ok) return { ok: false, code: applied.code, message: applied.message };
     await context.store.durable();
     return { ok: true, value: { state: applied.state, recorded: true } };
   } catch (error) {

@@ -117,7 +117,7 @@ export type EngineRejectionCode =
 
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly code: RejectionCode | EngineRejectionCode; readonly message: string; /** Policy's. */ readonly reasons?: Decision['reasons'] };
+  | { readonly ok: false; readonly code: RejectionCode | EngineRejectionCode; readonly message: string; /** Policy's. */ readonly reasons?: Decision['reasons']; /** The change whose state said no, durable. */ readonly state?: ChangeState };
 
 export interface Engine {
   /** The durable, answered request; or the change that this Idempotency-Key made before. @throws LedgerError: nothing was recorded */

@@ -28,7 +28,7 @@ import { readSnapshot, type FoundSnapshot, type SnapshotPlace } from './snapshot
 
 export type Applied =
   | { readonly ok: true; readonly state: ChangeState; readonly events: readonly NewEvent[] }
-  | { readonly ok: false; readonly code: RejectionCode; readonly message: string; readonly reasons?: Decision['reasons'] };
+  | { readonly ok: false; readonly code: RejectionCode; readonly message: string; readonly reasons?: Decision['reasons']; /** The change as it was decided on. */ readonly state?: ChangeState };
 
 export interface Store {
   /** The change as it is; undefined for one that is not in the ledger. @throws NotInMemory for one at rest that nobody has loaded of late */
@@ -182,8 +182,9 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
     lastOf: (type) => state.system.get(type),
     apply(changeId, command, extra = []) {
       // Whether something came in its time is judged by the record's time, which a clock that is set back does not take back.
-      const decided = decide(state.get(changeId) ?? null, command, JUDGED_BY_RECORD.has(command.type) ? stamp() : options.nowMs());
-      if (!decided.ok) return decided;
+      const before = state.get(changeId);
+      const decided = decide(before ?? null, command, JUDGED_BY_RECORD.has(command.type) ? stamp() : options.nowMs());
+      if (!decided.ok) return before === undefined ? decided : { ...decided, state: before };
       sequence([{ changeId, events: decided.events, extra }]);
       return { ok: true, state: state.get(changeId)!, events: decided.events };
     },

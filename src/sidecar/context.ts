@@ -1,6 +1,6 @@
 /** What the handlers share, and the three things each of them does: look up what the caller may see, wait, answer what is durable. */
 import { LedgerError, type Log } from '../../ledger/index.ts';
-import { FINAL_STATES, type ChangeState } from '../change/state.ts';
+import { FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
 import type { Answer, Engine } from '../engine/engine.ts';
 import type { Clock, Logger } from '../engine/ports.ts';
 import type { Facts } from '../facts/load.ts';
@@ -53,6 +53,7 @@ export function unwrap<T>(answer: Answer<T>): T {
   if (answer.code === 'no-such-change') throw noSuchChange();
   throw new Problem(answer.code, answer.message, {
     ...(answer.reasons === undefined ? {} : { reasons: answer.reasons }),
+    ...(answer.state === undefined ? {} : { change: { state: shownState(answer.state), revision: answer.state.revision, lastRecord: answer.state.lastSeq } }),
     ...(Object.hasOwn(RETRY_AFTER, answer.code) ? { headers: { 'retry-after': RETRY_AFTER[answer.code]! } } : {}),
   });
 }

@@ -3,6 +3,7 @@
  *
  * A code is part of the surface: it is in `docs/surface.md` and never changes its meaning.
  */
+import type { StateName } from '../change/state.ts';
 import type { Answer } from '../engine/engine.ts';
 import type { Decision } from '../protocol/decision.ts';
 
@@ -77,19 +78,28 @@ export interface FieldError {
   readonly detail: string;
 }
 
+/** The change as it was when its state said no: what came before it, for whoever came too late. */
+export interface RefusedBy {
+  readonly state: StateName;
+  readonly revision: number;
+  readonly lastRecord: number;
+}
+
 /** What the caller is told; anything else that is thrown is `internal` to her, and a log line to the operator. */
 export class Problem extends Error {
   readonly code: ErrorCode;
   readonly errors: readonly FieldError[];
   readonly headers: Readonly<Record<string, string>>;
   readonly reasons: Decision['reasons'];
-  constructor(code: ErrorCode, detail: string, more: { errors?: readonly FieldError[]; reasons?: Decision['reasons']; headers?: Record<string, string>; cause?: unknown } = {}) {
+  readonly change: RefusedBy | null;
+  constructor(code: ErrorCode, detail: string, more: { errors?: readonly FieldError[]; reasons?: Decision['reasons']; change?: RefusedBy; headers?: Record<string, string>; cause?: unknown } = {}) {
     super(detail, more.cause === undefined ? undefined : { cause: more.cause });
     this.name = 'Problem';
     this.code = code;
     this.errors = more.errors ?? [];
     this.headers = more.headers ?? {};
     this.reasons = more.reasons ?? [];
+    this.change = more.change ?? null;
   }
 }
 
@@ -100,6 +110,7 @@ export function problemBody(problem: Problem, instance: string): ProblemBody {
     type: `https://countersign.dev/errors/${problem.code}`, title, status, detail: problem.message, instance, code: problem.code,
     ...(problem.errors.length === 0 ? {} : { errors: problem.errors }),
     ...(problem.reasons.length === 0 ? {} : { reasons: problem.reasons }),
+    ...(problem.change === null || status !== 409 ? {} : { change: problem.change }),
   };
 }
 
@@ -113,4 +124,6 @@ export interface ProblemBody {
   readonly errors?: readonly FieldError[];
   /** Policy's, where it is policy that refuses. */
   readonly reasons?: Decision['reasons'];
+  /** Of a 409, where it is a change that says no. */
+  readonly change?: RefusedBy;
 }

@@ -42,6 +42,8 @@ export const problemSchema = z.strictObject({
   errors: z.array(z.strictObject({ pointer: z.string(), detail: z.string() })).optional(),
   /** Policy's, where it is policy that refuses. */
   reasons: z.array(reasonSchema).optional(),
+  /** Of a 409: the change whose state says no, as it was then. */
+  change: z.strictObject({ state: stateSchema, revision: z.int().min(1), lastRecord: counterSchema }).optional(),
 });
 
 /**

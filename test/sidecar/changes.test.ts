@@ -81,7 +81,10 @@ describe('a change, from request to end', () => {
     const answered = await sidecar.send('person:wei', 'POST', path(change, '/approvals'), { verdict: 'reject', planDigest: change.planDigest, comment: 'not today' });
     expect(changeViewSchema.parse(answered.body).state).toBe('rejected');
     const late = problemIn(await sidecar.send('person:ana', 'POST', path(change, '/approvals'), { verdict: 'approve', planDigest: change.planDigest }));
-    expect(late).toMatchObject({ status: 409, code: 'already-decided' });
+    expect(late).toMatchObject({ status: 409, code: 'already-decided', change: { state: 'rejected', revision: 1 } });
+    const withdrawn = problemIn(await sidecar.send(DEPLOYER, 'POST', path(change, '/withdraw'), {}));
+    expect(withdrawn).toMatchObject({ status: 409, code: 'too-late', change: late.change });
+    expect(late.change?.lastRecord).toBe(changeViewSchema.parse(answered.body).lastRecord);
   });
 
   it('is withdrawn by who asked, or who may revoke, and by nobody else', async () => {
@@ -100,7 +103,7 @@ describe('a change, from request to end', () => {
     expect(revised).toMatchObject({ revision: 2, reason: 'release 43', approvals: [] });
     expect(revised.planDigest).not.toBe(change.planDigest);
     const stale = problemIn(await sidecar.send('person:wei', 'POST', path(change, '/approvals'), { verdict: 'approve', planDigest: change.planDigest }));
-    expect(stale).toMatchObject({ status: 409, code: 'plan-changed' });
+    expect(stale).toMatchObject({ status: 409, code: 'plan-changed', change: { state: 'pending', revision: 2 } });
   });
 });
 

@@ -19,7 +19,7 @@ import { createWorkflowOracle, type WorkflowOracle } from './workflow-oracle.ts'
 import { APPLY_TIMEOUT_MS, type Watchers, type World } from './world.ts';
 
 export interface Violation {
-  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, 15 `escalation-oracle.ts`, 16, no access without a quorum of witnesses, `world.ts`, and 17 `erasure-actors.ts`. 0: liveness, or a program that fell over. */
+  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, 15 `escalation-oracle.ts`, 16, no access without a quorum of witnesses, `world.ts`, 17 `erasure-actors.ts`, and 18 `race-judge.ts`. 0: liveness, or a program that fell over. */
   readonly invariant: number;
   readonly atMs: number;
   readonly message: string;

@@ -40,7 +40,7 @@ export const policySigner: Signer = parseSigner(generateSignerKey('sim.example/p
 
 const [wasm, data] = [Buffer.from('a policy'), Buffer.from('{}')];
 const listing: BundleListing = {
-  v: 1, entrypoints: ['access/decide', 'access/reconcile', 'access/schedule', 'access/verify'],
+  v: 1, entrypoints: ['access/decide', 'access/reconcile', 'access/redecide', 'access/schedule', 'access/verify', 'workflow/accept'],
   files: [{ path: 'data.json', digest: digestOf(data) }, { path: 'policy.wasm', digest: digestOf(wasm) }],
 };
 /** What stands for the policy in the ledger of a run: small, and signed. */

@@ -100,6 +100,8 @@ export interface World {
   readonly targets: ReadonlyMap<string, SimTarget>;
   readonly trust: Trust;
   readonly facts: Facts;
+  /** Those that are in force now. */
+  factsNow(): Facts;
   readonly keys: Keys;
   readonly limits: EngineLimits;
   /** Null while the sidecar is down or starting. */
@@ -198,7 +200,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     const states = new Map<string, ChangeState>();
     const engine = await openEngine({
       snapshots, atRestMax: 3, onEvents: (state) => void states.set(state.changeId, state),
-      log, pdp: wraps.pdp?.(simPdp(process)) ?? simPdp(process), facts: () => (world.strictFacts ? strictFacts : facts), transport: wraps.transport?.(transport) ?? transport, deliveries: deliveryStore(disk),
+      log, pdp: wraps.pdp?.(simPdp(process)) ?? simPdp(process), facts: () => world.factsNow(), transport: wraps.transport?.(transport) ?? transport, deliveries: deliveryStore(disk),
       trust, witnesses: witnessing, ticketSigner: keys.ticket, executorOf: (connector) => EXECUTORS.find((one) => one.connector === connector)?.audience,
       connectors: EXECUTORS.map(({ connector }) => connector), clock, random: (length) => randoms.bytes(length), logger: logger('sidecar'), limits: LIMITS, version: '0.0.0-sim',
     });
@@ -264,7 +266,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
 
   let incarnation = 0;
   const world: World = {
-    replayer: answers.replayer, liesAboutPolicy: wraps.pdp !== undefined, scheduler, network, sidecar, executors, targets, trust, facts, keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
+    replayer: answers.replayer, liesAboutPolicy: wraps.pdp !== undefined, scheduler, network, sidecar, executors, targets, trust, facts, factsNow: () => (world.strictFacts ? strictFacts : facts), keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
     engine: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.engine ?? null)),
     log: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.log ?? null)),
     worker: (audience) => {
