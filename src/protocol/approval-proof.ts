@@ -7,13 +7,12 @@
  *
  * Executors and verifiers ask this alone, so that both believe the same.
  */
-import { parseBase64, type Verifier } from '../../ledger/index.ts';
-import { signsUnder, type AllowedSigners } from './allowed-signers.ts';
+import type { Verifier } from '../../ledger/index.ts';
+import type { AllowedSigners } from './allowed-signers.ts';
 import { openDsse, payloadDigest, readPayload, type Proven } from './dsse.ts';
 import { ProtocolError } from './errors.ts';
 import { APPROVAL_TYPE, approvalStatementSchema, type Approval, type ApprovalStatement, type Dsse } from './signed.ts';
-import { parseSshSignature, type SshSignature } from './ssh-signature.ts';
-import { SshFormatError } from './ssh-wire.ts';
+import { signerBySsh } from './ssh-proof.ts';
 
 /** `ssh-keygen -Y sign -n approval@countersign`: a signature for git or a file is not taken for an approval, nor this for those. */
 export const APPROVAL_NAMESPACE = 'approval@countersign';
@@ -56,45 +55,11 @@ export function openApproval(approval: Approval, context: ProofContext): Approva
   }
 }
 
-/**
- * An SSH signature in the place of the envelope's signature: the bytes of the SSHSIG, its key by fingerprint.
- *
- * @throws SshFormatError
- */
-export function sshEnvelope(statement: Uint8Array, signature: Uint8Array): Dsse {
-  const { key } = parseSshSignature(signature);
-  return {
-    payloadType: APPROVAL_TYPE, payload: Buffer.from(statement).toString('base64'),
-    signatures: [{ keyid: key.fingerprint, sig: Buffer.from(signature).toString('base64') }],
-  };
-}
-
-function openBySsh(envelope: Dsse, { signers, atMs }: ProofContext): ApprovalStatement {
-  if (envelope.payloadType !== APPROVAL_TYPE) throw invalid(`payload type ${envelope.payloadType} where ${APPROVAL_TYPE} is due`);
-  const [{ keyid, sig } = { keyid: '', sig: '' }] = envelope.signatures;
-  const message = parseBase64(envelope.payload);
-  if (message === null) throw invalid('payload is not canonical base64');
-  const signature = signatureIn(sig);
-  if (signature.key.fingerprint !== keyid) throw invalid(`signed with ${signature.key.fingerprint}, and said to be with ${keyid}`);
-  const signer = signers.get(keyid);
-  if (signer === undefined) throw invalid(`nobody's key: ${keyid} is not among the allowed signers`);
-  if (signature.namespace !== APPROVAL_NAMESPACE || !signsUnder(signer, APPROVAL_NAMESPACE)) throw invalid(`not signed as an approval: the namespace is to be ${APPROVAL_NAMESPACE}`);
-  if (atMs < signer.validFromMs || atMs >= signer.validUntilMs) throw invalid(`${keyid} was not good then`);
-  if (!signature.holdsFor(message)) throw invalid(`the signature of ${keyid} does not hold`);
+function openBySsh(envelope: Dsse, context: ProofContext): ApprovalStatement {
+  const signer = signerBySsh(envelope, { payloadType: APPROVAL_TYPE, namespace: APPROVAL_NAMESPACE, what: 'an approval' }, context);
   const statement = readPayload(envelope, approvalStatementSchema);
   if (statement.approver !== signer.person) throw invalid(`a key of ${signer.person} under the name of ${statement.approver}`);
   return statement;
-}
-
-function signatureIn(sig: string): SshSignature {
-  const bytes = parseBase64(sig);
-  if (bytes === null) throw invalid('the signature is not canonical base64');
-  try {
-    return parseSshSignature(bytes);
-  } catch (cause) {
-    if (cause instanceof SshFormatError) throw invalid(`the signature: ${cause.message}`, { cause });
-    throw cause;
-  }
 }
 
 function invalid(message: string, options?: ErrorOptions): ProtocolError {
