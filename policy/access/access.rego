@@ -25,6 +25,7 @@ import data.access.verification.logins
 import data.lib
 import data.lib.clock
 import data.workflow
+import data.workflow.break_glass
 import data.workflow.emergency
 import data.workflow.escalation
 import data.workflow.schedule as planning
@@ -140,6 +141,12 @@ escalating := {"escalation": escalation.obligation} if {
 	escalation.obligation
 } else := {}
 
+# Only what waits for approvals may be given without them, and where the limits let nobody nothing is said.
+breaking := {"breakGlass": break_glass.obligation} if {
+	enforced == "needsApproval"
+	break_glass.obligation
+} else := {}
+
 # What an exception lets through may be as long as it was asked for; it is over with the exception. So is what is under observe with its scope.
 lease_seconds_max := input.change.leaseSeconds if {
 	may_ask
@@ -190,7 +197,7 @@ used := sort(input.used.privileges) if {
 decide := object.union_n([excepting, observed, {
 	"effect": enforced,
 	"reasons": lib.reasons(told),
-	"obligations": object.union_n([waiting, escalating, {
+	"obligations": object.union_n([waiting, escalating, breaking, {
 		"approvers": approvers,
 		"proofClass": proof_class,
 		"maxLeaseSeconds": lease_seconds_max,

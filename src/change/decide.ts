@@ -13,6 +13,7 @@ import {
 } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { mayEndAdopted, wouldGain } from './adopted.ts';
+import { decideReview, decideUse, isGlassBroken, type Review, type Use } from './break-glass.ts';
 import { leaseEndMs, logOf, revokeStepId } from './derive.ts';
 import type { EventBody, FindingCode, NewEvent } from './events.ts';
 import { decideEscalation } from './escalation.ts';
@@ -53,6 +54,8 @@ export type Command =
   | { readonly type: 'authoriseRead'; readonly by: string; readonly ticket: Dsse }
   | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number }
   | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string; /** What policy said of exactly this; left out where it has no say. */ readonly judged?: Judged }
+  | Use
+  | Review
   /** `extended`: of an `extend`, the change whose lease it is, as it is now. */
   | { readonly type: 'authoriseAct'; readonly by: string; readonly ticket: Dsse; readonly order: Dsse | null; readonly extended?: ChangeState | null }
   | { readonly type: 'recordArmed'; readonly by: string; readonly orderDigest: string }
@@ -91,6 +94,10 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
       return decideDecision(state, command, nowMs);
     case 'approve':
       return decideApproval(state, command, nowMs);
+    case 'breakGlass':
+      return decideUse(state, command, nowMs);
+    case 'reviewBreakGlass':
+      return decideReview(state, command, `sidecar:${logOf(state.changeId)}`);
     case 'authoriseAct':
       return decideAct(state, command, nowMs);
     case 'recordArmed': {
@@ -231,7 +238,7 @@ function decideDecision(state: ChangeState, command: Of<'recordDecision'>, nowMs
   if (observed !== undefined && nowMs >= parseTime(observed.until)) return no('stale-decision', `what is under observe was so until ${observed.until}`);
   const requirement = strictest(state.requirement, demandOf(command.decision));
   const { approvers } = enforcedUnder(command.decision, requirement);
-  const unmet = approvers !== null && !isSatisfied(approvers, approvedBy(state, nowMs, requirement.proofClass));
+  const unmet = approvers !== null && !isSatisfied(approvers, approvedBy(state, nowMs, requirement.proofClass)) && !isGlassBroken(state, command.decision, nowMs);
   const asks = command.decision.effect !== 'deny' && (command.phase === 'request' ? approvers !== null : unmet && state.act === null);
   return yes({
     type: 'policy.decided', actor: command.by,
@@ -287,6 +294,8 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
   if (state.dispatch === null || state.dispatch.planDigest !== state.planDigest || nowMs - state.dispatch.atMs > DISPATCH_FRESH_MS) {
     return no('stale-decision', 'policy has not decided this plan just now');
   }
+  const requirement = enforcedUnder(state.decision, state.requirement);
+  const isApproved = requirement.approvers === null || isSatisfied(requirement.approvers, approvedBy(state, nowMs));
   if (!requirementIsMet(state, nowMs)) return no('not-approved', 'the approvals do not meet the requirement');
   const known = state.lease ?? state.extension;
   if (state.plan.extends !== undefined) {
@@ -310,7 +319,7 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
     type: 'step.authorised', actor: command.by,
     body: {
       kind: 'act', revision: state.revision, stepId: ticket.stepId, issue: ticket.issue, ticket: command.ticket, planDigest: ticket.planDigest,
-      requirement: enforcedUnder(state.decision, state.requirement), approvals: state.approvals.map(({ approval }) => approval.approvalId), lease,
+      requirement, approvals: state.approvals.map(({ approval }) => approval.approvalId), ...(isApproved ? {} : { breakGlass: state.breakGlass!.digest }), lease,
     },
   });
 }
@@ -384,7 +393,7 @@ function decideReport(state: ChangeState, command: Of<'recordReport'>, nowMs: nu
       }
       if (command.order === null || payloadDigest(command.order) !== report.order) return no('not-expected', 'the order that was carried out is missing');
       const after = report.after === null ? undefined : states.get(report.after);
-      const closed: NewEvent[] = [...state.findings.keys()].filter((code) => code !== 'policy-fault').map((code) => ({ type: 'finding.closed', actor, body: { code } }));
+      const closed: NewEvent[] = [...state.findings.keys()].filter((code) => code !== 'policy-fault' && code !== 'review-overdue').map((code) => ({ type: 'finding.closed', actor, body: { code } }));
       return yes({ type: 'lease.ended', actor, body: { report: envelope, order: command.order }, ...(after === undefined ? {} : { attached: { after } }) }, ...closed);
     }
   }

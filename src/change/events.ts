@@ -12,7 +12,7 @@ import { approvalIdSchema, changeIdSchema, digestSchema, leaseIdSchema, logIdSch
 
 /** What receivers of webhooks are told about. */
 export const NOTIFICATION_EVENTS = [
-  'approval.requested', 'approval.decided', 'approval.escalated', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
+  'approval.requested', 'approval.decided', 'approval.escalated', 'breakglass.used', 'breakglass.reviewed', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
   'change.stuck',
 ] as const;
 export const notificationEventSchema = z.enum(NOTIFICATION_EVENTS);
@@ -25,9 +25,12 @@ const comment = proseSchema.nullable();
 /** What the sidecar of another log has signed, where the person decided there. */
 const relayed = dsseSchema.optional();
 
+/** What a review of a broken glass comes to. */
+export const BREAK_GLASS_VERDICTS = ['justified', 'unjustified'] as const;
+
 export const FINDING_CODES = [
   'policy-fault', 'revoke-overdue', 'revoke-failed', 'revoke-mismatch', 'step-stuck', 'verification-failed', 'log-rolled-back', 'rotation-stalled', 'caller-silent',
-  'offboarding-open', 'lease-denied', 'lease-revoke-held',
+  'offboarding-open', 'lease-denied', 'lease-revoke-held', 'review-overdue',
 ] as const;
 export const findingCodeSchema = z.enum(FINDING_CODES);
 export type FindingCode = z.infer<typeof findingCodeSchema>;
@@ -83,6 +86,10 @@ export const changeEventBodies = {
     acceptance: digestSchema.optional(),
   }),
   'approval.rejected': z.strictObject({ approval: approvalSchema, comment, relayed }),
+  /** Somebody whom floors name gives this lease alone, by a signature of her own, and says why. Those who were asked are told, and one of them reviews it by `reviewBy`. */
+  'breakglass.used': z.strictObject({ revision, statement: dsseSchema, reason: proseSchema, reviewBy: timeSchema }),
+  /** One of those who were not waited for has looked at it. */
+  'breakglass.reviewed': z.strictObject({ verdict: z.enum(BREAK_GLASS_VERDICTS), comment: proseSchema }),
   /** The change has waited for approvals for so long that further people are told. Who may approve is what it was; `dueAt` is when it was time. */
   'approval.escalated': z.strictObject({ revision, to: z.array(personIdSchema).min(1).max(ESCALATED_TO_MAX), dueAt: timeSchema }),
   /** The sidecar authorises an executor. The receipt is this very record. */
@@ -91,6 +98,8 @@ export const changeEventBodies = {
     z.strictObject({
       kind: z.literal('act'), revision, stepId: stepIdSchema, issue: z.int().min(1), ticket: dsseSchema,
       planDigest: digestSchema, requirement: requirementSchema, approvals: z.array(approvalIdSchema).max(32),
+      /** Digest of the statement by which somebody broke the glass, where that stands for what of the approvals is missing. */
+      breakGlass: digestSchema.optional(),
       /** What takes it back, fixed by the first issue; null for a change that leaves nothing to take back. */
       lease: z.strictObject({ leaseId: leaseIdSchema, epoch: z.int().min(1), endsAt: timeSchema, order: dsseSchema }).nullable(),
     }),

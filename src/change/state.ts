@@ -31,6 +31,7 @@ import {
 } from '../protocol/signed.ts';
 import { parseTime } from '../protocol/values.ts';
 import { become } from './become.ts';
+import { brokenBy, isGlassBroken, type BrokenGlass } from './break-glass.ts';
 import type { ChangeEvent, FindingCode } from './events.ts';
 
 export const STATES = [
@@ -50,6 +51,8 @@ export interface IssuedTicket {
   readonly notAfterMs: number;
   /** Index of the record that authorised it: its receipt. */
   readonly seq: number;
+  /** A broken glass stands for its approvals. Absent: none does. */
+  readonly isGlassBroken?: true;
   /** Refused or failed by the executor for a reason that another issue may mend. */
   readonly spent: boolean;
 }
@@ -131,6 +134,8 @@ export interface ChangeState {
   readonly escalated: { readonly to: readonly string[]; readonly dueAtMs: number; readonly atMs: number } | null;
   /** Of this revision and plan only. */
   readonly approvals: readonly { readonly approval: Approval; readonly statement: ApprovalStatement; readonly seq: number }[];
+  /** Somebody has broken the glass: of one revision and plan, and owed a review whatever becomes of them. */
+  readonly breakGlass: BrokenGlass | null;
   /** The decision before dispatch that no ticket has used up yet. */
   readonly dispatch: { readonly atMs: number; readonly planDigest: string } | null;
   /** Policy said not before then; asked again from then on. */
@@ -183,10 +188,13 @@ const NO_REQUIREMENT: Requirement = { approvers: null, proofClass: 'session' };
 /** Of a lease that runs as it should: open while policy's last answer about it is no `keep`, and nothing was ordered on that. */
 export const REDECISION_FINDINGS = ['lease-denied', 'lease-revoke-held'] as const satisfies readonly FindingCode[];
 
+/** Findings about what people owe, which keep the change from nothing. */
+const AGAINST_NOBODY: ReadonlySet<FindingCode> = new Set([...REDECISION_FINDINGS, 'review-overdue']);
+
 /** What people see: `stuck` while a finding is open and the change is not where it should be. */
 export function shownState(state: ChangeState): StateName {
   const waiting = ['requested', 'scheduled', 'authorised', 'executing', 'verifying', 'staged', 'revoking', 'withdrawing', 'active'].includes(state.name);
-  const keepsItFrom = [...state.findings.keys()].some((code) => !(REDECISION_FINDINGS as readonly FindingCode[]).includes(code));
+  const keepsItFrom = [...state.findings.keys()].some((code) => !AGAINST_NOBODY.has(code));
   return waiting && keepsItFrom ? 'stuck' : state.name;
 }
 
@@ -230,10 +238,10 @@ export function approvedBy(state: ChangeState, nowMs: number, demanded = state.r
   return new Set(people);
 }
 
-/** Whether what is enforced of the requirement is met: under observe nothing of it is. */
+/** Whether what is enforced of the requirement is met, by approvals or by a broken glass: under observe nothing of it is. */
 export function requirementIsMet(state: ChangeState, nowMs: number): boolean {
   const { approvers } = enforcedUnder(state.decision, state.requirement);
-  return approvers === null || isSatisfied(approvers, approvedBy(state, nowMs));
+  return approvers === null || isSatisfied(approvers, approvedBy(state, nowMs)) || isGlassBroken(state, state.decision, nowMs);
 }
 
 /** The state after `event`. Pure and total: an event that is in the ledger has happened, whatever this code thinks of it. */
@@ -263,6 +271,12 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     }
     case 'approval.rejected':
       return become(base, { name: 'rejected' });
+    case 'breakglass.used': {
+      const next = become(base, { breakGlass: brokenBy(event.body, event.seq) });
+      return next.name === 'pending' && requirementIsMet(next, event.atMs) ? become(next, { name: 'scheduled' }) : next;
+    }
+    case 'breakglass.reviewed':
+      return base.breakGlass === null ? base : become(base, { breakGlass: { ...base.breakGlass, review: { by: event.actor, verdict: event.body.verdict } } });
     case 'approval.escalated':
       return become(base, { escalated: { to: event.body.to, dueAtMs: parseTime(event.body.dueAt), atMs: event.atMs } });
     case 'step.authorised':
@@ -361,7 +375,7 @@ function opened(event: ChangeEvent): ChangeState {
   return {
     changeId: event.changeId, name: 'requested', request: event.body.request, requester: event.body.requester, idempotency: event.body.idempotency === null ? null : { ...event.body.idempotency, reason: event.body.request.reason },
     parent: event.body.parent ?? null, adoptedFrom: null,
-    revision: 1, requestedAtMs: event.atMs, ...NOT_PLANNED, requirement: NO_REQUIREMENT, escalation: null, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
+    revision: 1, requestedAtMs: event.atMs, ...NOT_PLANNED, breakGlass: null, requirement: NO_REQUIREMENT, escalation: null, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
     act: null, ...NOT_TRIED, readAfter: null, lease: null, superseded: [], extension: null, revokes: [], redecision: null, ended: null, delivery: null, items: new Map(), findings: new Map(),
     length: 1, lastSeq: event.seq, lastAtMs: event.atMs,
   };
@@ -426,6 +440,7 @@ function afterAuthorisation(base: ChangeState, body: Extract<ChangeEvent, { type
   const ticket = readPayload(body.ticket, ticketSchema);
   const issued: IssuedTicket = {
     stepId: body.stepId, issue: body.issue, ticket: body.ticket, audience: ticket.audience, notAfterMs: parseTime(ticket.notAfter), seq, spent: false,
+    ...(body.kind === 'act' && body.breakGlass !== undefined ? { isGlassBroken: true as const } : {}),
   };
   if (body.kind === 'read') return base.name === 'verifying' ? become(base, { readAfter: issued }) : become(base, { read: issued });
   const ends = body.lease === null ? null

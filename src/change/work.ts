@@ -6,6 +6,7 @@
  */
 import { parseTime } from '../protocol/values.ts';
 import { mayBeJudged, mayEndAdopted } from './adopted.ts';
+import { owesReview, reviewDueAtMs } from './break-glass.ts';
 import { windowEndMs } from './derive.ts';
 import { escalationDueMs } from './escalation.ts';
 import { FINAL_STATES, isPastCutover, mayHaveGiven, mayRollBack, needsAnotherIssue, stepOf, stillGives, type ChangeState, type IssuedTicket } from './state.ts';
@@ -53,6 +54,8 @@ export type Work =
   | { readonly do: 'unfetched' }
   /** Look after the items of an offboarding. */
   | { readonly do: 'offboard' }
+  /** Nobody has reviewed in time that the glass was broken. */
+  | { readonly do: 'reviewOverdue' }
   /** It was begun under an earlier log, and gives nothing any more. */
   | { readonly do: 'endAdopted' };
 
@@ -78,8 +81,15 @@ const NOTHING: Due = { work: null, wakeAtMs: null };
 const now = (work: Work): Due => ({ work, wakeAtMs: null });
 const at = (wakeAtMs: number): Due => ({ work: null, wakeAtMs });
 
-/** The next piece of work of one change, at `nowMs`. */
+/** The next piece of work of one change, at `nowMs`. That a review is overdue is said when nothing else is to be done: it holds up no revoke. */
 export function nextWork(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
+  const due = nextOf(state, nowMs, limits);
+  const reviewAtMs = reviewDueAtMs(state);
+  if (reviewAtMs === null || due.work !== null) return due;
+  return nowMs >= reviewAtMs ? now({ do: 'reviewOverdue' }) : at(soonest(due.wakeAtMs, reviewAtMs)!);
+}
+
+function nextOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
   if (state.ended !== null) return state.window === 'opened' ? now({ do: 'closeWindow' }) : NOTHING;
   const overdue = overdueAt(state, limits);
   const ordered = state.revokes.length > 0;
@@ -307,5 +317,5 @@ export function occupiesTarget(state: ChangeState): boolean {
 
 /** Whether anything can still happen to the change. */
 export function isOpen(state: ChangeState): boolean {
-  return (state.ended === null && (!FINAL_STATES.has(state.name) || state.lease !== null)) || stillGives(state) || state.window === 'opened';
+  return (state.ended === null && (!FINAL_STATES.has(state.name) || state.lease !== null)) || stillGives(state) || state.window === 'opened' || owesReview(state);
 }

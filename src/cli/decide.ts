@@ -84,7 +84,7 @@ async function statementFor(session: Session, client: Client, change: ChangeView
 }
 
 /** Shows the plan and asks. @throws CliError where nobody can answer, or the answer is no */
-async function confirm(session: Session, change: ChangeView, verdict: string): Promise<void> {
+export async function confirm(session: Session, change: ChangeView, verdict: string): Promise<void> {
   const effect = 'Nothing was recorded.';
   if (!session.interactive) {
     throw new CliError(EXIT.usage, 'usage', { cause: 'nobody is there to look at the plan', effect, next: `give --plan-digest ${change.planDigest ?? ''}, or --yes for whatever the plan is` });

@@ -43,6 +43,7 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   lines.push(...describeDecision(change, out));
   if (change.requirement.approvers !== null) field('approvers', `${describeApprovers(change.requirement.approvers)}${change.requirement.proofClass === 'session' ? '' : `, proven by ${change.requirement.proofClass}`}`);
   for (const one of change.approvals) field(one.verdict === 'approve' ? 'approved' : 'rejected', `by ${plain(one.approver)}${one.proofClass === 'session' ? '' : `, proven by ${one.proofClass}`}, record ${one.record}`);
+  if (change.breakGlass !== undefined) field('glass', `broken by ${plain(change.breakGlass.usedBy)}, record ${change.breakGlass.record}; ${change.breakGlass.review === null ? `to be reviewed by ${change.breakGlass.reviewBy}` : `${change.breakGlass.review.verdict}, says ${plain(change.breakGlass.review.by)}`}`);
   if (change.state === 'pending' && change.approvalsBy !== null) field('decide by', `${change.approvalsBy} (${relative(Date.parse(change.approvalsBy), nowMs)})`);
   lines.push(...describeEscalation(change, out, nowMs));
   if (change.result !== null) field('effect', `${change.result.outcome} at ${change.result.at}${change.result.byUse === 'notTried' ? '' : `; by use it ${change.result.byUse}`}`);

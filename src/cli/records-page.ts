@@ -31,6 +31,8 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'policy.decided': 'What policy answered about this revision. The plan and the policy input are objects, named by digest.',
   'approval.judged': 'Policy was asked whether this person may approve this plan, and the approval right after rests on its answer. The policy input is an object, named by digest.',
   'approval.recorded': 'One person approved exactly this plan.',
+  'breakglass.used': 'A person whom floors name gave this lease without the approvals, by a signature of her own (SSHSIG over the statement, namespace `breakglass@countersign`) that commits to why. Those who were asked are told, and one of them reviews it by `reviewBy`.',
+  'breakglass.reviewed': 'One of those who were not waited for has reviewed that the glass was broken: neither who broke it nor who asked for the change.',
   'approval.escalated': 'The change has waited for approvals for so long that further people are told. Who may approve is what it was; `dueAt` is when it was time.',
   'approval.rejected': 'One person rejected this plan, which ends the change.',
   'step.authorised': 'The sidecar authorises an executor. The receipt that the executor demands is this very record: `read` and `act` are still written as version 1.',

@@ -25,6 +25,7 @@ export interface RequestFields {
   readonly duration?: string;
   readonly endsBy?: string;
   readonly recipient?: string;
+  readonly urgency?: string;
 }
 
 interface RequestFlags extends ConnectFlags, RequestFields {
@@ -62,7 +63,8 @@ export function withRequestFields(command: Command): Command {
     .option('--reason <text>', 'prose for the approver')
     .option('--duration <duration>', 'how long, such as PT15M')
     .option('--ends-by <time>', 'the access is over by then, such as 2026-12-01T00:00:00.000Z')
-    .option('--recipient <age1…|kv:…>', 'who a new secret is sealed to, or where it is kept: kv:<sink>/<path>');
+    .option('--recipient <age1…|kv:…>', 'who a new secret is sealed to, or where it is kept: kv:<sink>/<path>')
+    .option('--urgency <urgency>', 'emergency: it waits for no window and no freeze, and more people approve it');
 }
 
 async function request(session: Session, flags: RequestFlags): Promise<ExitCode> {
@@ -136,7 +138,7 @@ export function waitMs(flag: string, text: string): number {
 }
 
 /** The flags that say what to ask for. */
-const FIELDS = ['kind', 'subject', 'purpose', 'entitlement', 'connector', 'target', 'reason', 'duration', 'endsBy', 'recipient'] as const;
+const FIELDS = ['kind', 'subject', 'purpose', 'entitlement', 'connector', 'target', 'reason', 'duration', 'endsBy', 'recipient', 'urgency'] as const;
 
 /** What the file or the flags ask for. @param named the option that names the file @throws CliError */
 export async function readRequest(session: Session, flags: RequestFields & { readonly file?: string }, named = '-f'): Promise<ChangeRequest> {
@@ -187,13 +189,13 @@ export async function fromFile(session: Session, file: string): Promise<unknown>
 }
 
 function fromFlags(flags: RequestFields, named: string): unknown {
-  const { kind, subject, purpose, reason, duration, endsBy, recipient } = flags;
+  const { kind, subject, purpose, reason, duration, endsBy, recipient, urgency } = flags;
   if (kind === undefined) throw new CliError(EXIT.usage, 'usage', { cause: 'nothing says what to ask for', next: `give ${named} FILE, or --kind, --subject, --reason and what that kind needs: --purpose, --entitlement, or --connector and --target` });
   const entitlements = flags.entitlement?.map((text) => {
     const [connector, target, ...privilege] = text.split('/');
     return { connector, target, privilege: privilege.join('/') };
   });
   const { connector, target } = flags;
-  const given = { kind, subject, purpose, connector, target, reason, duration, endsBy, recipient, entitlements };
+  const given = { kind, subject, purpose, connector, target, reason, duration, endsBy, recipient, entitlements, urgency };
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }

@@ -11,7 +11,7 @@ import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 import type {
-  ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
+  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
   ReconciliationList, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
@@ -25,7 +25,7 @@ export type { ChangeRequest } from '../protocol/request.ts';
 export { formatEntitlementId, formatTargetId } from '../protocol/resource-id.ts';
 export type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 export type {
-  ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
+  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
   ReconcileBody, ReconciliationList, ReconciliationView, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 
@@ -73,6 +73,11 @@ export interface Client {
   reject(changeId: string, planDigest: string, comment: string, ssh?: SshProof): Promise<ChangeView>;
   /** What whoever asks would sign to decide on the change as it is planned now, and the weakest proof that counts. Look at it before you sign it. */
   statement(changeId: string, verdict: 'approve' | 'reject'): Promise<StatementAnswer>;
+  /** What whoever asks would sign to break the glass, but for the reason. */
+  breakGlassStatement(changeId: string): Promise<BreakGlassAnswer>;
+  /** Stands for the approvals of exactly this plan, and is owed a review. */
+  breakGlass(changeId: string, body: BreakGlassBody): Promise<ChangeView>;
+  reviewBreakGlass(changeId: string, review: BreakGlassReviewBody): Promise<ChangeView>;
   /** The recorded change that asks for a later end of what `changeId` gave; until it is `done`, the end is as it was. */
   extend(changeId: string, extension: ExtendBody, options?: { idempotencyKey?: string; waitSeconds?: number }): Promise<ChangeView>;
   withdraw(changeId: string, comment?: string): Promise<ChangeView>;
@@ -182,6 +187,9 @@ export function connect(options: ConnectOptions): Client {
     approve: (changeId, planDigest, comment, ssh) => decideOn(changeId, 'approve', planDigest, comment, ssh),
     reject: (changeId, planDigest, comment, ssh) => decideOn(changeId, 'reject', planDigest, comment, ssh),
     statement: (changeId, verdict) => wire.send<StatementAnswer>('GET', `${change(changeId, '/statement')}?verdict=${verdict}`),
+    breakGlassStatement: (changeId) => wire.send<BreakGlassAnswer>('GET', change(changeId, '/break-glass')),
+    breakGlass: (changeId, body) => wire.send<ChangeView>('POST', change(changeId, '/break-glass'), { body }),
+    reviewBreakGlass: (changeId, body) => wire.send<ChangeView>('POST', change(changeId, '/break-glass/review'), { body }),
     withdraw: (changeId, comment) => wire.send<ChangeView>('POST', change(changeId, '/withdraw'), { body: withComment(comment) }),
     revoke: (changeId, comment) => wire.send<RevokeAnswer>('POST', change(changeId, '/revoke'), { body: withComment(comment) }),
     revokeAll: (nhi, comment) => wire.send<RevokeAllAnswer>('POST', `/v1/nhis/${encodeURIComponent(nhi)}/revoke`, { body: withComment(comment) }),

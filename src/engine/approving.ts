@@ -1,10 +1,11 @@
 /** What an approver's word becomes: the statement of what she decides on, and the approval that proves it. */
 import { canonicalBytes } from '../../ledger/index.ts';
-import { approvalIdOf, openApproval, sshEnvelope } from '../protocol/approval-proof.ts';
+import { approvalIdOf, openApproval } from '../protocol/approval-proof.ts';
 import { meets, PROOF_CLASSES, type ProofClass } from '../protocol/decision.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { APPROVAL_TYPE, type Approval, type ApprovalStatement } from '../protocol/signed.ts';
+import { sshEnvelope } from '../protocol/ssh-proof.ts';
 import { readArmour } from '../protocol/ssh-signature.ts';
 import { SshFormatError } from '../protocol/ssh-wire.ts';
 import { floorOf } from '../protocol/trust-folder.ts';

@@ -6,6 +6,7 @@
  * module keeps beside it (what was published a moment ago, timers) may be lost at any time.
  */
 import { canonicalBytes, canonicalText, digestOf, type Log, type Signer } from '../../ledger/index.ts';
+import type { Review } from '../change/break-glass.ts';
 import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, EventBody } from '../change/events.ts';
 import { stillGives, type ChangeState } from '../change/state.ts';
@@ -24,6 +25,7 @@ import type { ApprovalStatement, Dsse } from '../protocol/signed.ts';
 import type { ActivationFloor } from '../protocol/trust.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import type { Refused } from '../protocol/worker-state.ts';
+import { unsaidStatement, useOf, type Breach, type UnsaidStatement } from './breaking-glass.ts';
 import { approvalOf, proofDemanded, statementOf, type SshProof } from './approving.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { acceptApproval } from './accepting.ts';
@@ -132,6 +134,12 @@ export interface Engine {
   decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, proof?: { readonly relayed?: { readonly envelope: Dsse; readonly salt: string | null }; readonly ssh?: SshProof }): Promise<Answer>;
   /** What `by` would sign to decide on the change as it is planned now, and the weakest proof of it that counts. Nothing is recorded. */
   statement(by: string, changeId: string, verdict: 'approve' | 'reject'): Promise<Answer<{ readonly statement: ApprovalStatement; readonly proofClass: ProofClass }>>;
+  /** What `by` would sign to break the glass for the change as it is planned now, but for the reason. Nothing is recorded. */
+  breakGlassStatement(by: string, changeId: string): Promise<Answer<UnsaidStatement>>;
+  /** A person's own signature stands for the approvals of the plan that was seen, where floor and policy let it. */
+  breakGlass(changeId: string, breach: Breach): Promise<Answer>;
+  /** Somebody else has looked at that. */
+  reviewBreakGlass(by: string, changeId: string, verdict: Review['verdict'], comment: string): Promise<Answer>;
   /** Takes back now. Works without policy and without a writable ledger: then `recorded` is false, and the evidence follows from the executor. */
   revoke(by: string, changeId: string, comment: string | null): Promise<Answer<{ state: ChangeState; recorded: boolean }>>;
   /** The same for everything that an identity holds by this ledger. */
@@ -357,6 +365,23 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       if (!approval.ok) return approval;
       const applied = await acceptApproval(context, changeId, { type: 'approve', approval: approval.value, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }) });
       return applied.ok || applied.code !== 'approval-not-judged' ? after(applied) : applied;
+    },
+    async breakGlassStatement(by, changeId) {
+      const state = await store.load(changeId);
+      if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+      if (state.planDigest === null) return { ok: false, code: 'plan-changed', message: 'there is no plan to decide on yet' };
+      await store.durable();
+      return { ok: true, value: unsaidStatement(context, state, state.planDigest, by) };
+    },
+    async breakGlass(changeId, breach) {
+      const state = await store.load(changeId);
+      if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+      const use = useOf(context, state, breach);
+      return use.ok ? after(store.apply(changeId, use.value)) : use;
+    },
+    async reviewBreakGlass(by, changeId, verdict, comment) {
+      await store.load(changeId);
+      return after(store.apply(changeId, { type: 'reviewBreakGlass', by, verdict, comment }));
     },
     async revoke(by, changeId, comment) {
       const state = await store.load(changeId);

@@ -40,6 +40,13 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       return run(context, state, { type: 'expire', by: context.self, cause: 'approval' });
     case 'escalate':
       return run(context, state, { type: 'escalate', by: context.self });
+    case 'reviewOverdue': {
+      const { statement, reviewByMs } = state.breakGlass!;
+      return run(context, state, {
+        type: 'openFinding', by: context.self, code: 'review-overdue', owner: ownerOf(context, state),
+        message: `${statement.usedBy} broke the glass, and nobody has reviewed it by ${formatTime(reviewByMs)}: until somebody does, ${statement.usedBy} breaks no other`,
+      });
+    }
     case 'dispatch':
       return dispatch(context, state);
     case 'arm': {

@@ -30,6 +30,7 @@ export async function makeReceipt(log: Log, seq: number, heads: readonly number[
 export async function makeEnvelope(log: Log, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act', heads: readonly number[], checkpoint: SignedHead): Promise<StepEnvelope> {
   return {
     v: 1, ticket: issued.ticket, plan: kind === 'act' ? state.plan : null, order: kind === 'act' ? ((state.lease ?? state.extension)?.order ?? null) : null,
-    approvals: kind === 'act' ? state.approvals.map(({ approval }) => approval) : [], receipt: await makeReceipt(log, issued.seq, heads, checkpoint),
+    approvals: kind === 'act' ? state.approvals.map(({ approval }) => approval) : [], ...(kind === 'act' && issued.isGlassBroken === true && state.breakGlass !== null ? { breakGlass: state.breakGlass.envelope } : {}),
+    receipt: await makeReceipt(log, issued.seq, heads, checkpoint),
   };
 }

@@ -7,6 +7,7 @@ import { readPayload } from '../protocol/dsse.ts';
 import { isUndoable, type PlanStep } from '../protocol/plan.ts';
 import { callerOf } from '../protocol/request.ts';
 import { reportSchema, ticketSchema, type ActTicket, type ApprovalStatement, type Dsse } from '../protocol/signed.ts';
+import type { CheckedGlass } from './check-break-glass.ts';
 
 /** An approval whose signature, plan and person have been checked. */
 export interface CheckedApproval {
@@ -44,6 +45,8 @@ export interface Audited {
   readonly readSinceMs: number | null;
   /** Mode `caller`: an executor has read what the caller's code left behind. */
   readonly seen: boolean;
+  /** The broken glass on record, where it holds. */
+  readonly glass: CheckedGlass | null;
   /** A step of it was authorised under a decision that was not enforced. */
   readonly observed: boolean;
   /** The indices of the change's records; grows in place. */
@@ -51,10 +54,10 @@ export interface Audited {
 }
 
 /** What `event`, of which `state` is the outcome, adds to what is remembered. `checked`: the approval in it, where it holds. */
-export function remember(before: Audited | null, event: ChangeEvent, state: ChangeState, requirement: Requirement, checked: CheckedApproval | null): Audited {
+export function remember(before: Audited | null, event: ChangeEvent, state: ChangeState, requirement: Requirement, checked: CheckedApproval | null, glass: CheckedGlass | null = null): Audited {
   const base: Audited = before ?? {
     state, requirement, approvals: [], judged: null, ticket: null, audiences: new Set(), dueSinceMs: null, given: null, answered: false, withoutEffect: false, planErased: false,
-    readErased: false, planUnchecked: false, readSinceMs: null, seen: false, observed: false, seqs: new Set(),
+    readErased: false, planUnchecked: false, readSinceMs: null, seen: false, glass: null, observed: false, seqs: new Set(),
   };
   base.seqs.add(event.seq);
   const next = become({ ...base }, { state, requirement, judged: event.type === 'approval.judged' ? event.body : null });
@@ -63,6 +66,8 @@ export function remember(before: Audited | null, event: ChangeEvent, state: Chan
       return become(next, { approvals: [] });
     case 'approval.recorded':
       return checked === null ? next : become(next, { approvals: [...next.approvals, checked] });
+    case 'breakglass.used':
+      return become(next, { glass });
     case 'policy.decided':
       return event.body.phase === 'request' ? become(next, comparable(state, event)) : next;
     case 'step.authorised':

@@ -52,6 +52,9 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
       return by(event.actor === sidecar || event.actor.startsWith('executor:'), 'the sidecar or an executor');
     case 'step.ambiguous':
       return 'report' in event.body ? null : by(event.actor === sidecar, 'the sidecar of this log');
+    case 'breakglass.reviewed':
+      return by(event.actor.startsWith('person:'), 'a person');
+    case 'breakglass.used':
     case 'approval.recorded':
     case 'approval.rejected':
     case 'state.read':

@@ -11,6 +11,7 @@ import type { ActTicket } from '../protocol/signed.ts';
 import { floorOf } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import type { Audited } from './audited.ts';
+import { checkBroken } from './check-break-glass.ts';
 import { checkApproved, digestOfRead, queryFor } from './check-decision.ts';
 import type { Extensions } from './check-extension.ts';
 import type { Locks } from './check-lock.ts';
@@ -91,7 +92,10 @@ function checkAudience(believed: Believed, { state }: Audited, ticket: ActTicket
 function checkSufficiency(believed: Believed, audited: Audited, event: ChangeEvent, body: Authorised<'act'>, ticket: ActTicket, judgedAtMs: number): Fault | null {
   if (!same(body.requirement, enforcedUnder(audited.state.decision, audited.requirement))) return fault('requirement-shrunk', 'the step was authorised under a weaker requirement than was decided');
   if (body.planDigest !== audited.state.planDigest) return fault('ticket-mismatch', 'the ticket is for another plan');
-  return checkApproved(audited, judgedAtMs, floorOf(believed.trust.requirements, ticket.step), leaseSecondsOf(audited, body, event));
+  const floor = floorOf(believed.trust.requirements, ticket.step);
+  const leaseSeconds = leaseSecondsOf(audited, body, event);
+  if (body.breakGlass !== undefined) return checkBroken(believed, audited, body.breakGlass, ticket.step, floor, { atMs: judgedAtMs, leaseSeconds });
+  return checkApproved(audited, judgedAtMs, floor, leaseSeconds);
 }
 
 /** By the plan; where it was erased, by the end that was fixed, rounded up. */

@@ -5,6 +5,7 @@ import type { Audited, CheckedApproval } from './audited.ts';
 import { checkAccepted, checkJudged, type Acceptances } from './check-acceptance.ts';
 import { checkActorOf } from './check-actor.ts';
 import { checkAuthorisation } from './check-authorised.ts';
+import { checkReviewed, checkUsed, type CheckedGlass } from './check-break-glass.ts';
 import { checkApproval, checkDecision, checkEscalated } from './check-decision.ts';
 import { checkActivated, checkArmed, checkEnding, checkReport } from './check-effect.ts';
 import { checkDisarmed, type Extensions } from './check-extension.ts';
@@ -26,6 +27,8 @@ export interface Surroundings {
   readonly extensions: Extensions;
   readonly targets: Targets;
   readonly acceptances: Pick<Acceptances, 'isDue'>;
+  /** Changes that are not closed, or whose broken glass nobody has reviewed. */
+  readonly open: ReadonlyMap<string, Audited>;
   readonly graceMs: number;
 }
 
@@ -33,14 +36,16 @@ export interface Checked {
   readonly fault: Fault | null;
   /** The approval in the record, where it holds. */
   readonly approval: CheckedApproval | null;
+  /** The broken glass in the record, where it holds. */
+  readonly glass: CheckedGlass | null;
   /** How long after its lease's end the access was gone; null for any other record, and where it cannot be told. */
   readonly latenessMs: number | null;
 }
 
-export const NOTHING_CHECKED: Checked = { fault: null, approval: null, latenessMs: null };
+export const NOTHING_CHECKED: Checked = { fault: null, approval: null, glass: null, latenessMs: null };
 
 /** @param audited the change before `event` @param judgedAtMs as of when approvals are judged */
-export function checkEvent({ acceptances, believed, locks, cases, extensions, targets, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord, judgedAtMs: number): Checked {
+export function checkEvent({ acceptances, open, believed, locks, cases, extensions, targets, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord, judgedAtMs: number): Checked {
   const only = (found: Fault | null): Checked => ({ ...NOTHING_CHECKED, fault: found });
   switch (event.type) {
     case 'policy.decided': {
@@ -55,6 +60,10 @@ export function checkEvent({ acceptances, believed, locks, cases, extensions, ta
       const unaccepted = checked.fault !== null || event.type === 'approval.rejected' ? null : checkAccepted(audited, event.body.acceptance, checked.approval.statement, acceptances.isDue());
       return unaccepted === null ? { ...NOTHING_CHECKED, ...checked } : only(unaccepted);
     }
+    case 'breakglass.used':
+      return { ...NOTHING_CHECKED, ...checkUsed(believed, audited, event, record, judgedAtMs, open.values()) };
+    case 'breakglass.reviewed':
+      return only(checkReviewed(audited, event));
     case 'approval.escalated':
       return only(checkEscalated(audited, event));
     case 'step.authorised':

@@ -3,6 +3,7 @@
  * what `decide` made sure of for one's own.
  */
 import { mayBeJudged, mayEndAdopted } from '../change/adopted.ts';
+import { owesReview } from '../change/break-glass.ts';
 import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { endsByItself } from '../change/extension.ts';
@@ -49,6 +50,10 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'approval.recorded':
     case 'approval.rejected':
       return inOneOf('pending');
+    case 'breakglass.used':
+      return inOneOf('pending') ?? when(event.body.revision === state.revision, `revision ${state.revision}`) ?? when(state.breakGlass === null, 'a change for which the glass was broken already');
+    case 'breakglass.reviewed':
+      return when(owesReview(state), 'a change that nobody was to review');
     case 'approval.escalated':
       return inOneOf('pending') ?? when(event.body.revision === state.revision, `revision ${state.revision}`)
         ?? when(state.escalated === null, 'a change of which further people had been told') ?? when(event.atMs >= (escalationDueMs(state) ?? 0), 'a change that had not waited for so long');
@@ -120,7 +125,7 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
 
 /** Events by which an adopted change would give more than it had, or that say that it did. */
 const GAINS: ReadonlySet<ChangeEvent['type']> = new Set([
-  'change.requested', 'change.revised', 'policy.decided', 'approval.judged', 'approval.recorded', 'approval.rejected', 'state.read', 'lease.armed', 'lease.activated', 'lease.extended', 'window.opened',
+  'change.requested', 'change.revised', 'policy.decided', 'approval.judged', 'approval.recorded', 'approval.rejected', 'breakglass.used', 'state.read', 'lease.armed', 'lease.activated', 'lease.extended', 'window.opened',
 ] as const);
 
 function isGain(state: ChangeState, event: ChangeEvent): boolean {

@@ -13,6 +13,7 @@ const REQUEST: Place = { name: 'reason', within: 'request' };
 const COMMENT: Place = { name: 'comment', within: null };
 const PLACES: Readonly<Record<string, Place>> = {
   'change.requested': REQUEST, 'change.revised': REQUEST, 'change.withdrawn': COMMENT, 'approval.recorded': COMMENT, 'approval.rejected': COMMENT, 'step.authorised': COMMENT,
+  'breakglass.used': { name: 'reason', within: null }, 'breakglass.reviewed': COMMENT,
   erasure: { name: 'basis', within: null },
 };
 

@@ -3,6 +3,7 @@ import type { JsonObject } from '../../ledger/index.ts';
 import { changeEventBodies, type ChangeEventType, type NewEvent } from '../change/events.ts';
 import type { ApproverExpression } from '../protocol/decision.ts';
 import { isCommitment, type Commitment, type Prose } from '../protocol/disclosure.ts';
+import { readBreakGlass } from '../protocol/break-glass.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import type { PlanStep } from '../protocol/plan.ts';
 import { callerOf, placeOf, type RecordedRequest } from '../protocol/request.ts';
@@ -83,6 +84,12 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
       const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
       return `${statement.approver} ${event.type === 'approval.recorded' ? 'approved' : 'rejected'} plan ${short(statement.planDigest)} of revision ${statement.revision}${because(event.body.comment)}.`;
     }
+    case 'breakglass.used': {
+      const { usedBy, planDigest } = readBreakGlass(event.body.statement);
+      return `${usedBy} broke the glass for plan ${short(planDigest)}, with a signature of their own in place of the approvals; somebody else reviews it by ${event.body.reviewBy}${written('reason', event.body.reason, erasedUnder)}.`;
+    }
+    case 'breakglass.reviewed':
+      return `${actor} reviewed that the glass was broken: ${event.body.verdict}${because(event.body.comment)}.`;
     case 'approval.escalated':
       return `It still waited for approvals at ${event.body.dueAt}: ${event.body.to.join(', ')} ${event.body.to.length === 1 ? 'is' : 'are'} told as well. Who may approve has not changed.`;
     case 'step.authorised':

@@ -7,6 +7,7 @@
 import { JsonError, logIdOf, type LedgerRecord } from '../../ledger/index.ts';
 import { logOf } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
+import { owesReview } from '../change/break-glass.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
 import type { Proven } from '../protocol/dsse.ts';
@@ -18,6 +19,7 @@ import { isClosed, remember, slimmed, type Audited } from './audited.ts';
 import { openAcceptances, type Acceptances } from './check-acceptance.ts';
 import { checkActorOf } from './check-actor.ts';
 import { openActivations, type Activations } from './check-activation.ts';
+import { checkUnreviewed } from './check-break-glass.ts';
 import { openBundles, type Bundles } from './check-bundle.ts';
 import { openAdoption, type Adoption, type AdoptionFindings } from './check-adoption.ts';
 import { requirementAfter } from './check-decision.ts';
@@ -106,7 +108,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const acceptances = openAcceptances();
   const surroundings: Surroundings = {
     believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [], proven }, locks: openLocks(trust), cases: openCases(open), extensions: openExtensions(open),
-    targets: openTargets(), acceptances, graceMs,
+    targets: openTargets(), acceptances, open, graceMs,
   };
   const { believed, cases, extensions, locks, targets } = surroundings;
   const adoption = openAdoption(trust, origin, isPartial);
@@ -167,7 +169,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
 
     const state = evolve(before?.state ?? null, event);
     const requirement = requirementAfter(before?.requirement ?? state.requirement, event);
-    const remembered = remember(before, event, state, requirement, misplaced === null ? checked.approval : null);
+    const remembered = remember(before, event, state, requirement, misplaced === null ? checked.approval : null, misplaced === null ? checked.glass : null);
     erasedStates += erasedStatesOf(event);
     if ((remembered.planErased || remembered.planUnchecked) && tookEffect(before, remembered)) {
       if (remembered.planErased) erasedPlans += 1;
@@ -177,7 +179,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     const after = remembered.planErased ? { ...remembered, state: withStandIn(remembered.state, event) } : remembered;
     counting.take(before, after, event);
     onChange?.(after, event);
-    if (isClosed(after)) {
+    // Its review is looked for, and what is found overdue, after everything else of it is over.
+    if (isClosed(after) && !owesReview(state)) {
       counting.closed();
       open.delete(event.changeId);
     } else open.set(event.changeId, slimmed(after));
@@ -254,6 +257,8 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
       for (const audited of open.values()) {
         const leftOpen = checkLeftOpen(audited, judgedAtMs, graceMs);
         if (leftOpen !== null) reportAt(leftOpen, audited.state.lastSeq, audited.state.changeId);
+        const unreviewed = checkUnreviewed(audited, judgedAtMs);
+        if (unreviewed !== null) reportAt(unreviewed, audited.state.breakGlass!.seq, audited.state.changeId);
         const found = overdueOf(audited, judgedAtMs, graceMs) ?? checkUndone(audited, judgedAtMs, graceMs);
         if (found === null) continue;
         late.add(audited.state.changeId);

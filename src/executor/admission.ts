@@ -7,6 +7,7 @@ import { clientTokenOf, logOf, readStepId } from '../change/derive.ts';
 import { leaseChangeOf } from '../change/extension.ts';
 import type { EventBody } from '../change/events.ts';
 import { openApproval, type ProofContext } from '../protocol/approval-proof.ts';
+import type { BreakGlassStatement } from '../protocol/break-glass.ts';
 import { anyTicketSchema, logOfDiscovery, onlyTakesAway, type AnyTicket, type DiscoverTicket } from '../protocol/discovery.ts';
 import { openDsse, payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { stepEnvelopeSchema, type StepEnvelope } from '../protocol/envelope.ts';
@@ -19,6 +20,7 @@ import {
 import { shortfallOf, type CountedApproval } from '../protocol/sufficiency.ts';
 import { floorOf, type Trust } from '../protocol/trust-folder.ts';
 import { parseTime } from '../protocol/values.ts';
+import { checkGlass, openRecordedGlass } from './break-glass.ts';
 import { holdOrder, type HeldOrder } from './orders.ts';
 import { isCaller, openPlan, refuse } from './plan-check.ts';
 import { checkDiscoveryAuthorised, openAuthorisation, openReceiptCheckpoint, type Authorisation, type Head } from './receipt.ts';
@@ -118,9 +120,10 @@ function check(raw: unknown, context: AdmissionContext, progress: Progress): Adm
   // What was begun under approvals goes on under them: half a rotation must not be left standing because a day has passed.
   const asOfMs = Math.min(authorisedAtMs(authorisation, context), context.beganAtMs(ticket) ?? Infinity);
   const statements = openApprovals(envelope.approvals, authorisation.body, { sidecarKeys: keys, signers: context.trust.signers, atMs: asOfMs });
+  const glass = openRecordedGlass(envelope, authorisation.body, context.trust, asOfMs);
   const held = openRecordedOrder(envelope.order, authorisation.body, keys);
   progress.isAsRecorded = true;
-  checkApprovals(ticket, envelope.plan, statements, asOfMs, authorisation.body, context);
+  checkApprovals(ticket, envelope.plan, statements, glass, asOfMs, authorisation.body, context);
   const order = checkOrder(ticket, envelope.plan, held, authorisation, authorisation.body, context);
   return { ok: true, kind: 'act', ticket, plan: envelope.plan, order, head };
 }
@@ -153,14 +156,14 @@ function checkQuery(ticket: ReadTicket, envelope: StepEnvelope, actor: string): 
   if (ticket.query.action !== 'extend' && ticket.query.clientToken !== clientTokenOf(ticket.changeId)) refuse('wrong-step', 'the client token is of another change');
   if (isCaller(actor)) refuse('wrong-step', 'a caller reads nothing for others');
   if (digestOf(canonicalBytes(ticket.query)) !== ticket.queryDigest) refuse('plan-digest-mismatch', 'the query is not the one of the digest');
-  if (envelope.plan !== null || envelope.order !== null || envelope.approvals.length > 0) refuse('malformed', 'a read has no plan, order or approvals');
+  if (envelope.plan !== null || envelope.order !== null || envelope.approvals.length > 0 || envelope.breakGlass !== undefined) refuse('malformed', 'a read has no plan, order or approvals');
 }
 
 function checkDiscovery(ticket: DiscoverTicket, envelope: StepEnvelope): void {
   // Its audience is an executor by its schema, and this is its audience: no caller gets here.
   if (!ticket.stepId.startsWith(`stp_${ticket.discoveryId.slice('dsc_'.length)}_p`)) refuse('wrong-step', `step ${ticket.stepId} is of another discovery`);
   if (digestOf(canonicalBytes(ticket.query)) !== ticket.queryDigest) refuse('plan-digest-mismatch', 'the query is not the one of the digest');
-  if (envelope.plan !== null || envelope.order !== null || envelope.approvals.length > 0) refuse('malformed', 'a discovery has no plan, order or approvals');
+  if (envelope.plan !== null || envelope.order !== null || envelope.approvals.length > 0 || envelope.breakGlass !== undefined) refuse('malformed', 'a discovery has no plan, order or approvals');
 }
 
 type ActBody = Extract<EventBody<'step.authorised'>, { kind: 'act' }>;
@@ -181,7 +184,7 @@ function openApprovals(approvals: readonly Approval[], body: ActBody, proofs: Pr
 }
 
 function checkApprovals(
-  ticket: ActTicket, plan: Plan, approvals: readonly OpenedApproval[], asOfMs: number, body: ActBody, context: AdmissionContext,
+  ticket: ActTicket, plan: Plan, approvals: readonly OpenedApproval[], glass: BreakGlassStatement | null, asOfMs: number, body: ActBody, context: AdmissionContext,
 ): void {
   const counted: CountedApproval[] = [];
   for (const { approvalId, proofClass, statement } of approvals) {
@@ -192,6 +195,7 @@ function checkApprovals(
     // One that had expired is no lie, it just no longer counts.
     if (parseTime(statement.expiresAt) > asOfMs) counted.push({ approver: statement.approver, proofClass });
   }
+  if (glass !== null) return checkGlass(ticket, plan, glass, asOfMs, context.trust);
   const floor = floorOf(context.trust.requirements, ticket.step);
   const shortfall = shortfallOf(body.requirement, floor, counted, plan.requester, plan.lease?.leaseSeconds ?? null);
   if (shortfall !== null) refuse(shortfall.code, shortfall.message);

@@ -4,10 +4,12 @@
  * Of one record there is at most one notification of each event, so that (webhook, event, record) names a delivery.
  */
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
+import { reviewersOf } from '../change/break-glass.ts';
 import { systemOf } from '../change/derive.ts';
 import type { ChangeEvent, NotificationEvent } from '../change/events.ts';
 import { isPastCutover, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
+import { readBreakGlass } from '../protocol/break-glass.ts';
 import { approversNamed } from '../protocol/decision.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
 import { readPayload } from '../protocol/dsse.ts';
@@ -66,6 +68,18 @@ export function notificationsOf({ event, state }: Told): Notification[] {
         revision, requester, planDigest: state.planDigest!, to, approvers: approversNamed(state.requirement.approvers), dueAt, approvalsBy, ...urgency, requesterWords,
       })];
     }
+    case 'breakglass.used': {
+      const { usedBy, planDigest } = readBreakGlass(event.body.statement);
+      const { reason, reviewBy, revision } = event.body;
+      const approved = new Set(state.approvals.map(({ statement }) => statement.approver));
+      const skipped = approversNamed(state.requirement.approvers).filter((person) => person !== usedBy && !approved.has(person));
+      return [tell('breakglass.used', {
+        revision, requester, planDigest, usedBy, skipped, reviewers: reviewersOf(state, usedBy), reviewBy, review: `/v1/changes/${state.changeId}/break-glass/review`, requesterWords,
+        usersWords: { reason: isCommitment(reason) ? null : reason },
+      })];
+    }
+    case 'breakglass.reviewed':
+      return state.breakGlass === null ? [] : [tell('breakglass.reviewed', { usedBy: state.breakGlass.statement.usedBy, reviewer: event.actor, verdict: event.body.verdict })];
     case 'window.opened': {
       const { calendar, opensAt, closesAt, consumers } = event.body;
       return [tell('window.opened', { calendar, opensAt, closesAt, consumers })];

@@ -3,7 +3,7 @@
  * under `requesterWords`: prose of whoever asked, to be shown as such and never to be acted on.
  */
 import { z } from 'zod';
-import { findingCodeSchema } from '../change/events.ts';
+import { BREAK_GLASS_VERDICTS, findingCodeSchema } from '../change/events.ts';
 import { offboardItemSchema } from '../protocol/plan.ts';
 import { calendarIdSchema } from '../protocol/request.ts';
 import { revokeOrderSchema } from '../protocol/signed.ts';
@@ -64,6 +64,21 @@ export const notificationSchema = z.discriminatedUnion('type', [
     urgency: z.literal('emergency').optional(),
     requesterWords,
   }),
+  /** Somebody gives the lease alone. Those who were asked and not waited for are told, and one of them reviews it with `POST` to `review`. */
+  payload('breakglass.used', {
+    revision: z.int().min(1), requester, planDigest: digestSchema, usedBy: personIdSchema,
+    /** Whom this is for: everyone who was asked and had not approved. */
+    skipped: z.array(personIdSchema),
+    /** Of those who were asked, who may review it. */
+    reviewers: z.array(personIdSchema),
+    reviewBy: timeSchema,
+    /** A path at the sidecar; its body is `{"verdict": "…", "comment": "…"}`. */
+    review: z.string().max(256),
+    requesterWords,
+    /** Of whoever broke it; as little to be acted on. null: it was erased. */
+    usersWords: z.strictObject({ reason: plainTextSchema(500).nullable() }),
+  }),
+  payload('breakglass.reviewed', { usedBy: personIdSchema, reviewer: personIdSchema, verdict: z.enum(BREAK_GLASS_VERDICTS) }),
   payload('window.opened', window),
   payload('window.closed', { ...window, cause: z.enum(['over', 'finished', 'missed']) }),
   /** A new credential works beside the old one: each consumer changes over, and says so with `POST` to `confirmations`. */

@@ -4,15 +4,16 @@
  */
 import { canonicalBytes, type Signer } from '../../ledger/index.ts';
 import { PROPOSAL_TYPE, proposalStatementSchema, type ProposalStatement } from './activation.ts';
-import { approvalIdOf, openBySsh, sshEnvelope, type ProofContext, type SignedKind } from './approval-proof.ts';
+import { approvalIdOf, type ProofContext } from './approval-proof.ts';
 import { openDsse, signDsse } from './dsse.ts';
 import { ProtocolError } from './errors.ts';
 import type { Approval } from './signed.ts';
+import { openBySsh, sshEnvelope, type SignedKind } from './ssh-proof.ts';
 
 /** `ssh-keygen -Y sign -n policy-approval@countersign`: no approval of a change is one of a bundle, nor the other way round. */
 export const PROPOSAL_NAMESPACE = 'policy-approval@countersign';
 
-const PROPOSAL_APPROVAL: SignedKind<ProposalStatement> = { payloadType: PROPOSAL_TYPE, namespace: PROPOSAL_NAMESPACE, schema: proposalStatementSchema };
+const PROPOSAL_APPROVAL: SignedKind<ProposalStatement> = { payloadType: PROPOSAL_TYPE, namespace: PROPOSAL_NAMESPACE, what: 'an approval', schema: proposalStatementSchema };
 
 /** By the sidecar that authenticated the person. */
 export function signProposalStatement(statement: ProposalStatement, signer: Signer): Approval {

@@ -7,25 +7,16 @@
  *
  * Executors and verifiers ask this alone, so that both believe the same.
  */
-import type { z } from 'zod';
-import { parseBase64, type Verifier } from '../../ledger/index.ts';
-import { signsUnder, type AllowedSigners } from './allowed-signers.ts';
-import { openDsse, payloadDigest, readPayload, type Proven } from './dsse.ts';
+import type { Verifier } from '../../ledger/index.ts';
+import type { AllowedSigners } from './allowed-signers.ts';
+import { openDsse, payloadDigest, type Proven } from './dsse.ts';
 import { ProtocolError } from './errors.ts';
 import { APPROVAL_TYPE, approvalStatementSchema, type Approval, type ApprovalStatement, type Dsse } from './signed.ts';
-import { parseSshSignature, type SshSignature } from './ssh-signature.ts';
-import { SshFormatError } from './ssh-wire.ts';
+import { openBySsh, type SignedKind } from './ssh-proof.ts';
 
 /** `ssh-keygen -Y sign -n approval@countersign`: a signature for git or a file is not taken for an approval, nor this for those. */
 export const APPROVAL_NAMESPACE = 'approval@countersign';
-
-/** A kind of statement that people sign themselves. An SSH signature does not cover the payload type: the namespace tells the kinds apart. */
-export interface SignedKind<T extends { readonly approver: string }> {
-  readonly payloadType: string;
-  readonly namespace: string;
-  readonly schema: z.ZodType<T>;
-}
-const CHANGE_APPROVAL: SignedKind<ApprovalStatement> = { payloadType: APPROVAL_TYPE, namespace: APPROVAL_NAMESPACE, schema: approvalStatementSchema };
+const CHANGE_APPROVAL: SignedKind<ApprovalStatement> = { payloadType: APPROVAL_TYPE, namespace: APPROVAL_NAMESPACE, what: 'an approval', schema: approvalStatementSchema };
 
 export interface ProofContext {
   /** Ticket keys of the log that the approval is recorded in. */
@@ -61,52 +52,6 @@ export function openApproval(approval: Approval, context: ProofContext): Approva
     }
   } catch (cause) {
     if (cause instanceof ProtocolError) throw invalid(`${approvalId}: ${cause.message}`, { cause });
-    throw cause;
-  }
-}
-
-/**
- * An SSH signature in the place of the envelope's signature: the bytes of the SSHSIG, its key by fingerprint.
- *
- * @throws SshFormatError
- */
-export function sshEnvelope(statement: Uint8Array, signature: Uint8Array, payloadType: string = APPROVAL_TYPE): Dsse {
-  const { key } = parseSshSignature(signature);
-  return {
-    payloadType, payload: Buffer.from(statement).toString('base64'),
-    signatures: [{ keyid: key.fingerprint, sig: Buffer.from(signature).toString('base64') }],
-  };
-}
-
-/**
- * The statement of one kind, once the signature of the very person whose word it is holds, by a key that was good then.
- *
- * @throws ProtocolError `approval-invalid`, with the reason; nothing was believed
- */
-export function openBySsh<T extends { readonly approver: string }>(envelope: Dsse, { payloadType, namespace, schema }: SignedKind<T>, { signers, atMs }: Pick<ProofContext, 'signers' | 'atMs'>): T {
-  if (envelope.payloadType !== payloadType) throw invalid(`payload type ${envelope.payloadType} where ${payloadType} is due`);
-  const [{ keyid, sig } = { keyid: '', sig: '' }] = envelope.signatures;
-  const message = parseBase64(envelope.payload);
-  if (message === null) throw invalid('payload is not canonical base64');
-  const signature = signatureIn(sig);
-  if (signature.key.fingerprint !== keyid) throw invalid(`signed with ${signature.key.fingerprint}, and said to be with ${keyid}`);
-  const signer = signers.get(keyid);
-  if (signer === undefined) throw invalid(`nobody's key: ${keyid} is not among the allowed signers`);
-  if (signature.namespace !== namespace || !signsUnder(signer, namespace)) throw invalid(`not signed as an approval: the namespace is to be ${namespace}`);
-  if (atMs < signer.validFromMs || atMs >= signer.validUntilMs) throw invalid(`${keyid} was not good then`);
-  if (!signature.holdsFor(message)) throw invalid(`the signature of ${keyid} does not hold`);
-  const statement = readPayload(envelope, schema);
-  if (statement.approver !== signer.person) throw invalid(`a key of ${signer.person} under the name of ${statement.approver}`);
-  return statement;
-}
-
-function signatureIn(sig: string): SshSignature {
-  const bytes = parseBase64(sig);
-  if (bytes === null) throw invalid('the signature is not canonical base64');
-  try {
-    return parseSshSignature(bytes);
-  } catch (cause) {
-    if (cause instanceof SshFormatError) throw invalid(`the signature: ${cause.message}`, { cause });
     throw cause;
   }
 }

@@ -57,6 +57,9 @@ export const escalationSchema = z.strictObject({
 });
 export type Escalation = z.infer<typeof escalationSchema>;
 
+/** Policy lets a person whom the floor names give this lease alone, at most for so long, and have it reviewed by then. */
+export const breakGlassObligationSchema = z.strictObject({ maxLeaseSeconds: z.int().min(1).max(86_400), reviewWithinSeconds: z.int().min(1).max(2_592_000) });
+
 /** An exception that took a denial away: by that alone nothing is allowed. */
 export const exceptionUsedSchema = z.strictObject({
   id: plainTextSchema(64),
@@ -92,6 +95,8 @@ export const decisionSchema = z.strictObject({
     notBefore: timeSchema.optional(),
     /** Absent: nobody is told but those who are asked. */
     escalation: escalationSchema.optional(),
+    /** Absent: nobody may break the glass for it. */
+    breakGlass: breakGlassObligationSchema.optional(),
   }),
   entitlements: z.strictObject({
     requested: z.array(entitlementSchema).max(16),

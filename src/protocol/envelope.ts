@@ -36,6 +36,8 @@ export const stepEnvelopeSchema = z.strictObject({
   /** The order that takes it back, for a step that gives a lease. */
   order: dsseSchema.nullable(),
   approvals: z.array(approvalSchema).max(32),
+  /** What somebody has signed to break the glass, where the record says that it stands for the approvals. */
+  breakGlass: dsseSchema.optional(),
   receipt: receiptSchema,
 });
 export type StepEnvelope = z.infer<typeof stepEnvelopeSchema>;

@@ -47,6 +47,18 @@ export const activationFloorSchema = z
   .refine(({ quorum, approvers }) => quorum <= approvers.length, 'quorum is more than there are approvers, so that nothing could ever come into force');
 export type ActivationFloor = z.infer<typeof activationFloorSchema>;
 
+/** Who may break the glass, where and how far. As with floors, the strictest of all that match holds; what none matches nobody may. */
+export const breakGlassFloorSchema = z.strictObject({
+  connector: floorSchema.shape.connector, target: floorSchema.shape.target, privilege: floorSchema.shape.privilege,
+  /** By keys of theirs in `allowed_signers`. */
+  people: z.array(personIdSchema).min(1).max(64).refine((people) => new Set(people).size === people.length, 'somebody is listed twice').meta({ uniqueItems: true }),
+  /** The longest lease that is given so. At most a day. */
+  maxLeaseSeconds: z.int().min(1).max(86_400),
+  /** By when somebody else has reviewed it. At most 30 days. */
+  reviewWithinSeconds: z.int().min(1).max(2_592_000),
+});
+export type BreakGlassFloor = z.infer<typeof breakGlassFloorSchema>;
+
 export const requirementsFileSchema = z.strictObject({
   v: z.literal(1),
   /** What no floor matches needs one approval by session: silence is not consent. */
@@ -57,6 +69,8 @@ export const requirementsFileSchema = z.strictObject({
   policySigners: z.array(vkeySchema).max(16).optional(),
   /** Who must approve that a policy bundle comes into force, whatever a sidecar is configured to. Left out: nobody. */
   policyActivation: activationFloorSchema.optional(),
+  /** Who may give a lease alone when nobody can be waited for. Left out: nobody. */
+  breakGlass: z.array(breakGlassFloorSchema).max(256).optional(),
   /** Milliseconds of clock difference between signer and executor that are tolerated. */
   clockSkewMs: z.int().min(0).max(60_000),
 });

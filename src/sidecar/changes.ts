@@ -20,7 +20,7 @@ import { maySeeAtRest, maySeeChange } from './visibility.ts';
 const LIST_LIMIT = 50;
 
 type ChangeOperation =
-  | 'requestChange' | 'listChanges' | 'getChange' | 'reviseChange' | 'decideApproval' | 'getStatement' | 'withdrawChange' | 'revokeChange' | 'getDelivery'
+  | 'requestChange' | 'listChanges' | 'getChange' | 'reviseChange' | 'decideApproval' | 'getStatement' | 'getBreakGlass' | 'breakGlass' | 'reviewBreakGlass' | 'withdrawChange' | 'revokeChange' | 'getDelivery'
   | 'acknowledgeDelivery' | 'getEvidence' | 'extendChange';
 
 export function changeHandlers(context: SidecarContext): Handlers<ChangeOperation> {
@@ -77,6 +77,21 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
       const { changeId } = await visibleChange(context, by, params['id']!);
       return { status: 200, body: unwrap(await engine.statement(by.principal, changeId, query.verdict)) };
     },
+    async getBreakGlass({ by, params }) {
+      const { changeId } = await visibleChange(context, by, params['id']!);
+      requirePerson(by);
+      return { status: 200, body: unwrap(await engine.breakGlassStatement(by.principal, changeId)) };
+    },
+    async breakGlass({ by, params, body }) {
+      const { changeId } = await visibleChange(context, by, params['id']!);
+      requirePerson(by);
+      return view(unwrap(await engine.breakGlass(changeId, { by: by.principal, ...body })));
+    },
+    async reviewBreakGlass({ by, params, body }) {
+      const { changeId } = await visibleChange(context, by, params['id']!);
+      requirePerson(by);
+      return view(unwrap(await engine.reviewBreakGlass(by.principal, changeId, body.verdict, body.comment)));
+    },
     async withdrawChange({ by, params, body }) {
       const { changeId } = await visibleChange(context, by, params['id']!);
       return view(unwrap(await engine.withdraw(by.principal, changeId, body.comment ?? null)));
@@ -108,6 +123,10 @@ function isAtRest(state: ChangeState, nowMs: number): boolean {
   if (state.name === 'authorised') return state.plan?.mode === 'caller';
   if (state.name === 'scheduled') return nowMs < Math.max(state.heldUntilMs ?? 0, state.plan?.window === undefined ? 0 : parseTime(state.plan.window.opensAt));
   return !['requested', 'executing', 'verifying', 'withdrawing', 'revoking'].includes(state.name);
+}
+
+function requirePerson({ principal }: Authenticated): void {
+  if (!principal.startsWith('person:')) throw new Problem('nhi-cannot-approve', `${principal} is a machine identity; people break glass, and review it`);
 }
 
 function requireOneSystem(request: ChangeRequest): void {

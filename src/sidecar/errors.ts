@@ -24,6 +24,7 @@ export const ERRORS = {
   'not-an-approver': { status: 403, title: 'Not one of those who are asked' },
   'proof-too-weak': { status: 403, title: 'A stronger proof of the approval is asked for' },
   'approval-refused': { status: 403, title: 'Policy refuses the approval' },
+  'break-glass-refused': { status: 403, title: 'The glass is not to be broken for this' },
   'not-requester': { status: 403, title: 'Only who asked may do this' },
   'not-a-consumer': { status: 403, title: 'Only a consumer, who asked, or an owner may confirm' },
   'not-allowed': { status: 403, title: 'Not allowed' },

@@ -11,7 +11,7 @@ import {
   eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, confirmHeldBodySchema, heldAnswerSchema, heldViewSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
   lockViewSchema, proposalStatementAnswerSchema, proposalVerdictBodySchema, proposalViewSchema, proposedViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
   reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
-  statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
+  breakGlassAnswerSchema, breakGlassBodySchema, breakGlassReviewBodySchema, statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
 
 export interface Route {
@@ -68,6 +68,23 @@ export const ROUTES = {
     method: 'GET', path: '/v1/changes/{id}/statement', roles: ['approver'], query: statementQuerySchema, body: null,
     summary: 'What the caller would sign to decide on the change as it is planned now, and the weakest proof that counts. Nothing is recorded.',
     status: 200, answer: statementAnswerSchema, problems: ['no-such-change', 'nhi-cannot-approve', 'plan-changed', 'ledger-unwritable'],
+  },
+  getBreakGlass: {
+    method: 'GET', path: '/v1/changes/{id}/break-glass', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'What the caller would sign to break the glass for the change as it is planned now, but for the reason. Nothing is recorded.',
+    status: 200, answer: breakGlassAnswerSchema, problems: ['no-such-change', 'nhi-cannot-approve', 'plan-changed', 'ledger-unwritable'],
+  },
+  breakGlass: {
+    method: 'POST', path: '/v1/changes/{id}/break-glass', roles: 'any', query: noQuerySchema, body: breakGlassBodySchema,
+    summary: 'The caller’s own signature stands for the approvals of exactly this plan, and is owed a review by one of those who were asked.',
+    status: 200, answer: changeViewSchema,
+    problems: ['no-such-change', 'nhi-cannot-approve', 'proof-invalid', 'break-glass-refused', 'plan-changed', 'already-decided', 'approval-expired', 'ledger-unwritable'],
+  },
+  reviewBreakGlass: {
+    method: 'POST', path: '/v1/changes/{id}/break-glass/review', roles: ['approver'], query: noQuerySchema, body: breakGlassReviewBodySchema,
+    summary: 'That the glass was broken has been reviewed, by one of those who were asked: neither who broke it nor who asked for the change.',
+    status: 200, answer: changeViewSchema,
+    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'already-decided', 'not-expected', 'ledger-unwritable'],
   },
   relayVerdict: {
     method: 'POST', path: '/v1/verdicts', roles: ['approver'], query: noQuerySchema, body: relayBodySchema,

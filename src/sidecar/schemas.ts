@@ -1,11 +1,12 @@
 /** What crosses the HTTP surface, as closed schemas: the one source of types, checks and `docs/openapi.json`. */
 import { z } from 'zod';
-import { findingCodeSchema } from '../change/events.ts';
+import { BREAK_GLASS_VERDICTS, findingCodeSchema } from '../change/events.ts';
 import { DISCREPANCY_CODES } from '../change/compare.ts';
 import { STATES } from '../change/state.ts';
 import { ERASABLE_KINDS, ERASED_MAX, OBJECT_KINDS } from '../evidence/erasable.ts';
 import { askedSchema } from '../evidence/pack-format.ts';
 import { countsSchema, findingIdSchema } from '../evidence/reconciled.ts';
+import { breakGlassStatementSchema } from '../protocol/break-glass.ts';
 import { counterOfferSchema, decisionSchema, proofClassSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { PROSE_NAMES } from '../protocol/disclosure.ts';
 import { discoveryIdSchema, foundSchema } from '../protocol/discovery.ts';
@@ -16,7 +17,7 @@ import { proposalStatementSchema } from '../protocol/activation.ts';
 import { ACT_OUTCOMES, approvalStatementSchema, REVOKE_OUTCOMES } from '../protocol/signed.ts';
 import {
   actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, durationSeconds, entitlementSchema,
-  leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, personIdSchema, plainTextSchema, principalSchema, proposalIdSchema, stepIdSchema, subjectSchema, timeSchema,
+  leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, personIdSchema, plainTextSchema, principalSchema, proposalIdSchema, saltSchema, stepIdSchema, subjectSchema, timeSchema,
 } from '../protocol/values.ts';
 import { ENGINE_FAULTS } from '../pdp/fault.ts';
 import { inventoryFactSchema } from '../facts/schemas.ts';
@@ -131,6 +132,8 @@ export const changeViewSchema = z.strictObject({
   approvalsBy: timeSchema.nullable(),
   /** Who is told as well when it waits for approvals for long, when that is due, and when it was recorded. Who may approve is in `requirement`. */
   escalation: z.strictObject({ to: z.array(personIdSchema), dueAt: timeSchema, at: timeSchema.nullable() }).nullable(),
+  /** Somebody has broken the glass; absent: nobody has. `review` null: it waits for one of those who were asked. */
+  breakGlass: z.strictObject({ usedBy: personIdSchema, record: counterSchema, reviewBy: timeSchema, review: z.strictObject({ by: personIdSchema, verdict: z.enum(BREAK_GLASS_VERDICTS) }).nullable() }).optional(),
   window: windowViewSchema.nullable(),
   /** In the plan's order; empty until there is a plan. */
   steps: z.array(z.strictObject({ stepId: stepIdSchema, action: stepActionSchema, account: plainTextSchema(128), state: z.enum(STEP_STATES) })),
@@ -193,6 +196,24 @@ export const approvalBodySchema = z
   })
   .refine((body) => body.verdict === 'approve' || body.comment !== undefined, { path: ['comment'], error: 'a rejection says why' });
 export type ApprovalBody = z.infer<typeof approvalBodySchema>;
+
+/** What whoever breaks the glass signs, but for the reason: the commitment to that is hers to make (SHA-256 of JCS `{name: "reason", salt, value}`). */
+export const breakGlassAnswerSchema = breakGlassStatementSchema.omit({ reason: true });
+export type BreakGlassAnswer = z.infer<typeof breakGlassAnswerSchema>;
+
+export const breakGlassBodySchema = z.strictObject({
+  /** The plan that was seen. */
+  planDigest: digestSchema,
+  /** Why nobody could be waited for; the statement commits to it. */
+  reason: commentSchema,
+  /** With which it does: 16 random bytes, of this text alone. */
+  salt: saltSchema,
+  ssh: z.strictObject({ expiresAt: timeSchema, /** As `ssh-keygen -Y sign -n breakglass@countersign` writes it, armour and all. */ signature: sshProofSchema.shape.signature }),
+});
+export type BreakGlassBody = z.infer<typeof breakGlassBodySchema>;
+
+export const breakGlassReviewBodySchema = z.strictObject({ verdict: z.enum(BREAK_GLASS_VERDICTS), comment: commentSchema });
+export type BreakGlassReviewBody = z.infer<typeof breakGlassReviewBodySchema>;
 
 /** A verdict on a change of another log. */
 export const relayBodySchema = z

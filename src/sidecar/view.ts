@@ -1,4 +1,5 @@
 /** A change's state as it is shown: read off the fold, nothing of its own. */
+import type { BrokenGlass } from '../change/break-glass.ts';
 import { escalationDueMs } from '../change/escalation.ts';
 import type { FindingCode } from '../change/events.ts';
 import { FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
@@ -42,6 +43,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
     approvals: state.approvals.map(({ approval, statement, seq }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq })),
     approvalsBy: state.approvalsByMs === null ? null : formatTime(state.approvalsByMs),
     escalation: escalationOf(state),
+    ...(state.breakGlass === null ? {} : { breakGlass: brokenOf(state.breakGlass) }),
     window: windowOf(state),
     steps: stepsOf(state),
     rotation: rotationOf(state),
@@ -68,6 +70,10 @@ function escalationOf(state: ChangeState): ChangeView['escalation'] {
   if (escalated !== null) return { to: [...escalated.to], dueAt: formatTime(escalated.dueAtMs), at: formatTime(escalated.atMs) };
   const dueMs = escalationDueMs(state);
   return dueMs === null || escalation === null ? null : { to: escalation.to, dueAt: formatTime(dueMs), at: null };
+}
+
+function brokenOf({ statement: { usedBy }, seq, reviewByMs, review }: BrokenGlass): NonNullable<ChangeView['breakGlass']> {
+  return { usedBy, record: seq, reviewBy: formatTime(reviewByMs), review };
 }
 
 const WINDOW_STATES = { none: 'planned', opened: 'open', closed: 'closed' } as const;
@@ -133,6 +139,7 @@ const NEXT_TRIES: Readonly<Record<FindingCode, string>> = {
   'caller-silent': 'nothing is tried: see what the caller’s code did, then withdraw the change, so that others get at its target; a late report is still taken',
   'lease-denied': 'when policy is asked again: revoke it, or see to what policy has against it',
   'lease-revoke-held': 'once a person confirms what policy would take back, or revokes this',
+  'review-overdue': 'when somebody reviews that the glass was broken; until then whoever broke it breaks no other',
   'offboarding-open': 'what is open is tried again by itself',
 };
 

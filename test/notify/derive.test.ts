@@ -4,13 +4,21 @@ import { NOTIFICATION_EVENTS } from '../../src/change/events.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import { messageId, notificationsOf, type Notification, type Told } from '../../src/notify/derive.ts';
 import { consumersOf, notificationSchema } from '../../src/notify/payload.ts';
-import { planDigest } from '../../src/protocol/plan.ts';
-import { changeIdOf, decided, found, memoryLedger, OFFBOARD, ordered, planOf, requested, ROTATE, verdictOf, verified } from './support.ts';
+import { planDigest, type Plan } from '../../src/protocol/plan.ts';
+import { glassOf } from '../support/break-glass.ts';
+import { changeIdOf, decided, found, LOG_ID, memoryLedger, OFFBOARD, ordered, planOf, requested, ROTATE, verdictOf, verified } from './support.ts';
 
 const AT = Date.parse('2026-11-23T19:00:00.000Z');
 const ID = changeIdOf(1);
 const ROTATION = planOf(ID, ROTATE);
 const CASE = planOf(ID, OFFBOARD);
+
+/** Sam broke the glass for the plan, which nobody verifies here. */
+function brokenOf({ changeId, revision, ...plan }: Plan): NewEvent {
+  const statement = glassOf({ v: 1, log: LOG_ID, changeId, revision, planDigest: planDigest({ changeId, revision, ...plan }), reason: { commitment: `sha256:${'1'.repeat(64)}` }, usedBy: 'person:sam', expiresAt: '2026-11-23T19:15:00.000Z' });
+  return { type: 'breakglass.used', actor: 'person:sam', body: { revision, statement, reason: 'nobody answers', reviewBy: '2026-11-24T19:00:00.000Z' } };
+}
+const REVIEWED: NewEvent = { type: 'breakglass.reviewed', actor: 'person:ben', body: { verdict: 'unjustified', comment: 'I was there' } };
 
 /** What is told of the last of these events. */
 function toldOf(...events: readonly NewEvent[]): Notification[] {
@@ -58,6 +66,23 @@ describe('approvers', () => {
         planDigest: planDigest(ROTATION), to: ['person:sam'], approvers: ['person:wei', 'person:ana'], dueAt: '2026-11-23T18:30:00.000Z', approvalsBy: '2026-11-24T19:00:00.000Z',
         urgency: 'emergency', requesterWords: { reason: ROTATE.reason },
       },
+    }]);
+  });
+
+  it('are told that somebody did not wait for them, who may review it, and by when; but not who broke the glass, nor who had approved', () => {
+    const three = decided(ROTATION, 'needsApproval', { approvers: ['person:wei', 'person:ben', 'person:sam', 'person:ana'] });
+    const two = three.type === 'policy.decided' ? { ...three.body, requirement: { approvers: { allOf: ['person:wei', 'person:ben', 'person:sam', 'person:ana'] }, proofClass: 'session' as const } } : null;
+    const asksAll = { ...three, body: two } as NewEvent;
+    const data = { changeId: ID, kind: 'rotate', subject: 'nhi:prod/orders', connector: 'pg-main', target: 'app' };
+    expect(toldOf(requested(ROTATE), asksAll, verdictOf(ROTATION, 'person:wei', 'approve'), brokenOf(ROTATION)).map(({ payload }) => payload)).toEqual([{
+      type: 'breakglass.used', timestamp: '2026-11-23T19:00:00.000Z',
+      data: {
+        ...data, record: 3, revision: 1, requester: ['person:ana'], planDigest: planDigest(ROTATION), usedBy: 'person:sam', skipped: ['person:ben', 'person:ana'], reviewers: ['person:wei', 'person:ben'],
+        reviewBy: '2026-11-24T19:00:00.000Z', review: `/v1/changes/${ID}/break-glass/review`, requesterWords: { reason: ROTATE.reason }, usersWords: { reason: 'nobody answers' },
+      },
+    }]);
+    expect(toldOf(requested(ROTATE), asksAll, brokenOf(ROTATION), REVIEWED).map(({ payload }) => payload)).toEqual([{
+      type: 'breakglass.reviewed', timestamp: '2026-11-23T19:00:00.000Z', data: { ...data, record: 3, usedBy: 'person:sam', reviewer: 'person:ben', verdict: 'unjustified' },
     }]);
   });
 
@@ -186,6 +211,7 @@ describe('every notification', () => {
     { type: 'approval.escalated', actor: 'sidecar:x', body: { revision: 1, to: ['person:sam'], dueAt: '2026-11-23T18:30:00.000Z' } }, verdictOf(rotation, 'person:wei', 'reject'));
   const offboarding = planOf(two, OFFBOARD);
   ledger.add(two, AT, requested(OFFBOARD), decided(offboarding, 'allow'), decided(offboarding, 'allow', { phase: 'dispatch' }));
+  ledger.add(changeIdOf(4), AT, requested(ROTATE), decided(planOf(changeIdOf(4), ROTATE), 'needsApproval', { approvers: ['person:ben'] }), brokenOf(planOf(changeIdOf(4), ROTATE)), REVIEWED);
   for (const item of [0, 1]) ledger.add(two, AT, { type: 'item.settled', actor: 'sidecar:x', body: { item, outcome: 'gone', owner: null, detail: 'gone' } });
   const all = [...ledger.told.flatMap(notificationsOf), ...notificationsOf({ event: staged.events[0]!, state: { ...staged.state, name: 'staged' } }),
     ...notificationsOf({ event: withdrawn.events[0]!, state: { ...withdrawn.state, stagedAtMs: AT } })];

@@ -2,7 +2,8 @@
 import { describe, expect, it } from 'vitest';
 import { canonicalBytes, generateSignerKey, parseSigner, parseVerifier } from '../../ledger/index.ts';
 import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
-import { approvalIdOf, openApproval, sshEnvelope, type ProofContext } from '../../src/protocol/approval-proof.ts';
+import { approvalIdOf, openApproval, type ProofContext } from '../../src/protocol/approval-proof.ts';
+import { sshEnvelope } from '../../src/protocol/ssh-proof.ts';
 import { signDsse } from '../../src/protocol/dsse.ts';
 import { APPROVAL_TYPE, REPORT_TYPE, type Approval, type ApprovalStatement } from '../../src/protocol/signed.ts';
 import { testSshKey } from '../support/ssh.ts';

@@ -1,7 +1,8 @@
 /** SSH keys that sign as `ssh-keygen` and a security key would, with nothing of OpenSSH: what they sign is held against the real one in `test/integration/ssh.test.ts`. */
 import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import { canonicalBytes } from '../../ledger/index.ts';
-import { APPROVAL_NAMESPACE, approvalIdOf, sshEnvelope } from '../../src/protocol/approval-proof.ts';
+import { APPROVAL_NAMESPACE, approvalIdOf } from '../../src/protocol/approval-proof.ts';
+import { sshEnvelope } from '../../src/protocol/ssh-proof.ts';
 import type { Approval, ApprovalStatement } from '../../src/protocol/signed.ts';
 import type { SshKeyType } from '../../src/protocol/ssh-key.ts';
 import { sshString } from '../../src/protocol/ssh-wire.ts';

@@ -51,6 +51,8 @@ export interface TrustEdit {
   /** The file `allowed_signers`. */
   readonly signers?: string;
   readonly policyActivation?: object;
+  /** Who may break the glass. */
+  readonly breakGlass?: readonly object[];
 }
 
 /** The texts of a trust folder's files, by name. */
@@ -63,7 +65,7 @@ export function trustFiles(edit: TrustEdit = {}): Record<'trust.policy' | 'sidec
       { id: EXECUTOR, key: keys.executor.vkey, connectors: edit.executorConnectors ?? ['pg-main'] },
       { id: 'executor:other', key: keys.otherExecutor.vkey, connectors: ['pg-other'] },
     ]),
-    'requirements.json': JSON.stringify({ v: 1, floors: [floor], revokers: [{ principal: 'person:sam', key: keys.revoker.vkey }], clockSkewMs: 1_000, ...(edit.policyActivation === undefined ? {} : { policyActivation: edit.policyActivation }) }),
+    'requirements.json': JSON.stringify({ v: 1, floors: [floor], revokers: [{ principal: 'person:sam', key: keys.revoker.vkey }], clockSkewMs: 1_000, ...(edit.policyActivation === undefined ? {} : { policyActivation: edit.policyActivation }), ...(edit.breakGlass === undefined ? {} : { breakGlass: edit.breakGlass }) }),
   };
 }
 

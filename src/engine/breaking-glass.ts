@@ -1,0 +1,79 @@
+/** What a person's signature to break the glass becomes: checked as executors and verifiers check it, by the trust folder of this side. */
+import { canonicalBytes } from '../../ledger/index.ts';
+import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, openBreakGlass, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
+import { isOverdueFor, type Use } from '../change/break-glass.ts';
+import type { ChangeState } from '../change/state.ts';
+import { commitmentTo } from '../protocol/disclosure.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import type { Dsse } from '../protocol/signed.ts';
+import { sshEnvelope } from '../protocol/ssh-proof.ts';
+import { readArmour } from '../protocol/ssh-signature.ts';
+import { SshFormatError } from '../protocol/ssh-wire.ts';
+import { formatTime } from '../protocol/values.ts';
+import type { SshProof } from './approving.ts';
+import type { Answer, EngineContext } from './engine.ts';
+
+type Breaking = Pick<EngineContext, 'log' | 'clock' | 'trust' | 'store'>;
+
+/** How long a statement that is asked for is good. */
+const GOOD_MS = 900_000;
+
+/** What is to be signed, but for the reason, which whoever signs commits to. */
+export type UnsaidStatement = Omit<BreakGlassStatement, 'reason'>;
+
+export function unsaidStatement({ log, clock }: Breaking, state: ChangeState, planDigest: string, by: string): UnsaidStatement {
+  return { v: 1, log: log.logId, changeId: state.changeId, revision: state.revision, planDigest, usedBy: by, expiresAt: formatTime(clock.nowMs() + GOOD_MS) };
+}
+
+export interface Breach {
+  readonly by: string;
+  /** Of the plan that was seen. */
+  readonly planDigest: string;
+  readonly reason: string;
+  readonly salt: string;
+  readonly ssh: SshProof;
+}
+
+/** The command that breaks the glass, or why what was signed does not prove it. Nothing is recorded. */
+export function useOf(context: Breaking, state: ChangeState, { by, planDigest, reason, salt, ssh }: Breach): Answer<Use> {
+  const { clock, trust, log } = context;
+  const latest = formatTime(clock.nowMs() + BREAK_GLASS_SECONDS_MAX * 1000);
+  if (ssh.expiresAt > latest) return invalid(`good until ${ssh.expiresAt}, and ${latest} is the longest`);
+  const statement: BreakGlassStatement = {
+    v: 1, log: log.logId, changeId: state.changeId, revision: state.revision, planDigest, reason: commitmentTo({ name: 'reason', salt, value: reason }), usedBy: by, expiresAt: ssh.expiresAt,
+  };
+  const envelope = provenBy(statement, ssh.signature, { signers: trust.signers, atMs: clock.nowMs() });
+  if (!envelope.ok) return envelope;
+  return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), overdue: overdueOf(context, state.changeId, by) } };
+}
+
+function provenBy(statement: BreakGlassStatement, armour: string, proofs: Parameters<typeof openBreakGlass>[1]): Answer<Dsse> {
+  try {
+    const envelope = sshEnvelope(canonicalBytes(statement), readArmour(armour), BREAK_GLASS_TYPE);
+    openBreakGlass(envelope, proofs);
+    return { ok: true, value: envelope };
+  } catch (error) {
+    if (error instanceof SshFormatError || error instanceof ProtocolError) return invalid(error.message);
+    throw error;
+  }
+}
+
+/** The strictest of what our own floor allows at the steps of the plan; null where one of them may be nobody's to break. */
+function limitsOf({ trust: { requirements } }: Breaking, { plan }: ChangeState): BreakGlassLimits | null {
+  if (plan === null || !isBreakable(plan)) return null;
+  const limits = plan.steps.map((step) => breakGlassFor(requirements, step));
+  return limits.reduce((a, b) => (a === null || b === null ? null : {
+    people: a.people.filter((one) => b.people.includes(one)),
+    maxLeaseSeconds: Math.min(a.maxLeaseSeconds, b.maxLeaseSeconds), reviewWithinSeconds: Math.min(a.reviewWithinSeconds, b.reviewWithinSeconds),
+  }));
+}
+
+/** A change in which `person` broke the glass and which nobody has reviewed in time. What is owed a review is never at rest. */
+function overdueOf({ store, clock }: Breaking, changeId: string, person: string): string | null {
+  for (const other of store.open()) if (other.changeId !== changeId && isOverdueFor(other, person, clock.nowMs())) return other.changeId;
+  return null;
+}
+
+function invalid(message: string): Answer<never> {
+  return { ok: false, code: 'proof-invalid', message };
+}

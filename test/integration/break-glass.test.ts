@@ -1,0 +1,83 @@
+/** `countersign breakglass` with the real `ssh-keygen` and the policy that comes with it; and what an auditor makes of it. */
+import { spawnSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseSigner } from '../../ledger/index.ts';
+import { layOutExample, type Layout } from '../../src/cli/init.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
+import { systemRandom } from '../../src/sidecar/system.ts';
+import { scriptedExecutor } from '../support/scripted-executor.ts';
+import { openDesk, type Desk } from '../support/world.ts';
+
+const hasSshKeygen = spawnSync('ssh-keygen', ['-?']).error === undefined;
+const GRANT = ['--kind', 'grant', '--subject', 'nhi:prod/ci-deployer', '--purpose', 'deploy-orders', '--entitlement', 'pg-main/app/role:deploy', '--reason', 'deploy 42', '--duration', 'PT10M', '--as', 'nhi:prod/ci-deployer', '--json'];
+const SAM = ['--as', 'person:sam'];
+
+describe.skipIf(!hasSshKeygen)('countersign breakglass', () => {
+  let desk: Desk;
+  let layout: Layout;
+  let sidecar: Sidecar;
+  let trust: string;
+  const key = (name: string): string => join(layout.directory, name);
+  const requirements = (edit: object): void => {
+    const file = join(trust, 'requirements.json');
+    writeFileSync(file, JSON.stringify({ ...(JSON.parse(readFileSync(file, 'utf8')) as object), ...edit }));
+  };
+  const NAMED = { connector: '*', target: '*', privilege: '*', people: ['person:sam'], maxLeaseSeconds: 900, reviewWithinSeconds: 3_600 };
+  beforeAll(async () => {
+    desk = openDesk();
+    layout = await layOutExample({ directory: join(desk.directory, 'i'), randomBytes: systemRandom });
+    desk = desk.with({ cwd: layout.directory });
+    const { config } = await loadConfig({ path: layout.config });
+    trust = config.trust;
+    for (const name of ['sam', 'mallory']) spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key(name)]);
+    writeFileSync(join(trust, 'allowed_signers'), `person:sam namespaces="breakglass@countersign" ${readFileSync(`${key('sam')}.pub`, 'utf8')}`);
+    requirements({ breakGlass: [NAMED] });
+    const executor = scriptedExecutor('executor:main', parseSigner(readFileSync(join(layout.directory, 'keys', 'executor.key'), 'utf8').trim()), () => Date.now());
+    sidecar = await startSidecar({ ...config, logLevel: 'silent' }, { transport: executor });
+  });
+  afterAll(async () => {
+    await sidecar.close();
+    desk.remove();
+  });
+  const asked = async (...more: string[]): Promise<{ readonly id: string; readonly requirement: { readonly approvers: { readonly allOf: unknown } } }> => JSON.parse((await desk.run('request', ...GRANT, ...more)).stdout) as never;
+  const use = (id: string, name = 'sam', ...more: string[]): ReturnType<Desk['run']> => desk.run('breakglass', 'use', id, '--yes', '--reason', 'nobody answers', '--ssh-key', key(name), ...SAM, ...more);
+
+  it('is for an emergency, and not for what can wait', async () => {
+    const { exit, stderr } = await use((await asked()).id);
+    expect(exit).toBe(1);
+    expect(stderr).toContain('policy lets nobody break the glass for this');
+  });
+
+  it('gives an emergency at the word of one, whom an auditor believes by her own folder', async () => {
+    const { id } = await asked('--urgency', 'emergency');
+    const { exit, stdout, stderr } = await use(id);
+    expect(stderr).toContain('signing as person:sam');
+    expect(exit).toBe(0);
+    expect(stdout).toMatch(/^the glass is broken for sha256:/);
+    await expect.poll(async () => (JSON.parse((await desk.run('changes', 'show', id, '--json', ...SAM)).stdout) as { state: string }).state, { timeout: 20_000 }).toBe('active');
+    expect((await desk.run('changes', 'show', id, ...SAM)).stdout).toContain('broken by person:sam');
+    expect((await desk.run('changes', 'why', id, ...SAM)).stdout).toContain('person:sam broke the glass');
+    const ledger = join(layout.directory, 'data', 'ledger');
+    expect((await desk.run('verify', '--trust', trust, ledger)).exit).toBe(0);
+    requirements({ breakGlass: [{ ...NAMED, people: ['person:olga'] }] });
+    const unnamed = await desk.run('verify', '--trust', trust, ledger);
+    expect(unnamed.exit).toBe(1);
+    expect(unnamed.stdout).toContain('break-glass-not-allowed');
+    requirements({ breakGlass: [NAMED] });
+    // Nobody reviews herself; one of those who were asked does.
+    expect((await desk.run('breakglass', 'review', id, '--verdict', 'justified', '--comment', 'fine', ...SAM)).exit).toBe(1);
+    const reviewed = await desk.run('breakglass', 'review', id, '--verdict', 'justified', '--comment', 'the exports ran again', '--as', 'person:olga');
+    expect(reviewed).toMatchObject({ exit: 0, stdout: expect.stringContaining('is reviewed: justified') as unknown });
+    expect((await desk.run('verify', '--trust', trust, ledger)).exit).toBe(0);
+  });
+
+  it('says so where the key is another’s, and where no reason is given', async () => {
+    const { id } = await asked('--urgency', 'emergency');
+    expect(await use(id, 'mallory')).toMatchObject({ exit: 1, stderr: expect.stringContaining('not among the allowed signers') as unknown });
+    expect((await desk.run('breakglass', 'use', id, '--yes', '--ssh-key', key('sam'), ...SAM)).exit).toBe(2);
+    expect(await use(id, 'sam', '--plan-digest', `sha256:${'0'.repeat(64)}`)).toMatchObject({ exit: 1, stderr: expect.stringContaining('plan-changed') as unknown });
+  });
+});

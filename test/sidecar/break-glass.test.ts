@@ -1,0 +1,181 @@
+/** Breaking the glass over HTTP: what is asked for, what is taken, that an executor takes what comes of it, and that nobody reviews herself. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { canonicalBytes } from '../../ledger/index.ts';
+import { admit } from '../../src/executor/admission.ts';
+import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
+import { BREAK_GLASS_NAMESPACE } from '../../src/protocol/break-glass.ts';
+import type { Decision } from '../../src/protocol/decision.ts';
+import { commitmentTo } from '../../src/protocol/disclosure.ts';
+import { writeArmour } from '../../src/protocol/ssh-signature.ts';
+import type { Trust } from '../../src/protocol/trust-folder.ts';
+import type { BreakGlassAnswer, ChangeView } from '../../src/sidecar/schemas.ts';
+import { GLASS, GLASS_SALT, REASON, SAM } from '../support/break-glass.ts';
+import { movedClock } from '../support/moved-clock.ts';
+import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, PROVISION, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
+import { testSshKey, type TestSshKey } from '../support/ssh.ts';
+
+const CALLER = 'nhi:prod/ci-deployer';
+const [sam, ana, stranger] = [testSshKey(), testSshKey(), testSshKey()];
+const DAY = 86_400_000;
+let sidecar: TestSidecar;
+afterEach(() => sidecar.close());
+
+interface Floor {
+  readonly glass?: readonly object[];
+  readonly lets?: Decision['obligations']['breakGlass'] | null;
+  readonly approvers?: Decision['obligations']['approvers'];
+  readonly options?: TestOptions;
+}
+
+async function open({ glass = [GLASS], lets = { maxLeaseSeconds: 3_600, reviewWithinSeconds: 86_400 }, approvers = { allOf: ['person:wei', 'person:ana'] }, options = {} }: Floor = {}): Promise<void> {
+  const asks = answerOf('needsApproval', approvers);
+  sidecar = await openTestSidecar({
+    ...options,
+    decide: () => ({ ...asks, obligations: { ...asks.obligations, ...(lets === null ? {} : { breakGlass: lets }) } }),
+    trusts: (trust) => Object.assign(trust, {
+      signers: parseAllowedSigners(`${SAM} ${sam.publicLine}\nperson:ana ${ana.publicLine}`),
+      requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 2, proofClass: 'ssh', approvers: null, maxLeaseSeconds: null }], breakGlass: glass as NonNullable<Trust['requirements']['breakGlass']> },
+    } satisfies Partial<Trust>),
+  });
+}
+const asked = (): Promise<ChangeView> => sidecar.change(CALLER, GRANT);
+const path = ({ id }: ChangeView, rest = ''): string => `/v1/changes/${id}/break-glass${rest}`;
+
+interface Signing {
+  readonly key?: TestSshKey;
+  readonly by?: string;
+  readonly namespace?: string;
+  /** What is signed otherwise than it is said. */
+  readonly signed?: object;
+  readonly reason?: string;
+  readonly body?: object;
+}
+async function use(change: ChangeView, { key = sam, by = SAM, namespace = BREAK_GLASS_NAMESPACE, signed = {}, reason = REASON, body = {} }: Signing = {}): Promise<Answered> {
+  const unsaid = (await sidecar.send(by, 'GET', path(change))).body as BreakGlassAnswer;
+  const statement = { ...unsaid, reason: commitmentTo({ name: 'reason', salt: GLASS_SALT, value: reason }), ...signed };
+  const signature = writeArmour(key.sign(canonicalBytes(statement), { namespace }));
+  return sidecar.send(by, 'POST', path(change), { planDigest: change.planDigest, reason, salt: GLASS_SALT, ssh: { expiresAt: statement.expiresAt, signature }, ...body });
+}
+const review = (change: ChangeView, by: string, verdict = 'justified'): Promise<Answered> => sidecar.send(by, 'POST', path(change, '/review'), { verdict, comment: 'looked at it' });
+const grown = async (attempt: () => Promise<unknown>): Promise<number> => {
+  const before = sidecar.log.size;
+  await attempt();
+  return sidecar.log.size - before;
+};
+
+describe('a change whose glass is broken', () => {
+  it('is made, and an executor with the same floor takes it; one whose floor names nobody does not', async () => {
+    await open();
+    const change = await asked();
+    expect(change.state).toBe('pending');
+    expect((await sidecar.send(SAM, 'GET', path(change))).body).toMatchObject({ changeId: change.id, planDigest: change.planDigest, usedBy: SAM });
+    const broken = await use(change);
+    expect(broken).toMatchObject({ status: 200, body: { breakGlass: { usedBy: SAM, review: null } } });
+    const { body } = await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}?wait=PT10S&since=${(broken.body as ChangeView).length}`);
+    expect(['scheduled', 'authorised', 'executing', 'verifying', 'active']).toContain((body as ChangeView).state);
+    await expect.poll(() => sidecar.executor.steps.some(({ plan }) => plan !== null), { timeout: 10_000 }).toBe(true);
+    const envelope = sidecar.executor.steps.find(({ plan }) => plan !== null)!;
+    const taken = (trust: Trust): object => admit(envelope, { trust, executorId: EXECUTOR, nowMs: Date.now(), connectors: new Set(['pg-main']), head: () => null, beganAtMs: () => null });
+    expect(taken(sidecar.trust)).toMatchObject({ ok: true, kind: 'act' });
+    const { breakGlass: _, ...requirements } = sidecar.trust.requirements;
+    expect(taken({ ...sidecar.trust, requirements })).toMatchObject({ ok: false, code: 'below-floor' });
+    const { text } = await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}/evidence`);
+    expect(text).toContain('"breakglass.used"');
+    expect(text).toContain(REASON);
+  });
+
+  it('is broken once: the same again changes nothing', async () => {
+    await open();
+    const change = await asked();
+    const { body } = await sidecar.send(SAM, 'GET', path(change));
+    const { expiresAt } = body as BreakGlassAnswer;
+    expect((await use(change, { signed: { expiresAt } })).status).toBe(200);
+    expect(await grown(async () => expect((await use(change, { signed: { expiresAt } })).status).toBe(200))).toBeLessThan(12);
+    expect(problemIn(await use(change, { reason: 'another', signed: { expiresAt, reason: commitmentTo({ name: 'reason', salt: GLASS_SALT, value: 'another' }) } }))).toMatchObject({ status: 403, code: 'break-glass-refused' });
+  });
+});
+
+describe('the glass is not broken, and nothing is recorded,', () => {
+  it.each<[string, Floor, Signing, string, RegExp]>([
+    ['where the floor names nobody', { glass: [] }, {}, 'break-glass-refused', /floor does not let/],
+    ['where the floor names others', { glass: [{ ...GLASS, people: ['person:olga'] }] }, {}, 'break-glass-refused', /floor does not let/],
+    ['by somebody whom the floor does not name', {}, { by: 'person:ana', key: ana }, 'break-glass-refused', /floor does not let person:ana/],
+    ['where policy lets nobody', { lets: null }, {}, 'break-glass-refused', /policy lets nobody/],
+    ['for longer than policy lets it be', { lets: { maxLeaseSeconds: 899, reviewWithinSeconds: 60 } }, {}, 'break-glass-refused', /899 s is the longest/],
+    ['for longer than the floor lets it be', { glass: [{ ...GLASS, maxLeaseSeconds: 600 }] }, {}, 'break-glass-refused', /600 s is the longest/],
+    ['where nobody else could review it', { approvers: SAM }, {}, 'break-glass-refused', /nobody else to review/],
+    ['for no reason', {}, { reason: ' ' }, 'break-glass-refused', /why is to be said/],
+    ['with a key of nobody', {}, { key: stranger }, 'proof-invalid', /not among the allowed signers/],
+    ['with the key of somebody else', {}, { key: ana }, 'proof-invalid', /a key of person:ana/],
+    ['by what was signed as an approval', {}, { namespace: 'approval@countersign' }, 'proof-invalid', /not signed as breaking the glass/],
+    ['by what was signed of another plan', {}, { signed: { planDigest: `sha256:${'0'.repeat(64)}` } }, 'proof-invalid', /does not hold/],
+    ['for another reason than was signed', {}, { body: { reason: 'because' } }, 'proof-invalid', /does not hold/],
+    ['by what is good for longer than an hour', {}, { signed: { expiresAt: '2999-01-01T00:00:00.000Z' } }, 'proof-invalid', /is the longest/],
+    ['by what had expired', {}, { signed: { expiresAt: '2020-01-01T00:00:00.000Z' } }, 'approval-expired', /good no more/],
+    ['for a plan that it is not', {}, { body: { planDigest: `sha256:${'0'.repeat(64)}` }, signed: { planDigest: `sha256:${'0'.repeat(64)}` } }, 'plan-changed', /the plan is now/],
+  ])('%s', async (_why, floor, signing, code, message) => {
+    await open(floor);
+    const change = await asked();
+    let answered: Answered | null = null;
+    expect(await grown(async () => (answered = await use(change, signing)))).toBe(0);
+    expect(problemIn(answered!)).toMatchObject({ code, detail: expect.stringMatching(message) as unknown });
+  });
+
+  it('without a reason, or a signature', async () => {
+    await open();
+    const change = await asked();
+    for (const body of [{ reason: undefined }, { ssh: undefined }, { salt: 'short' }]) expect(problemIn(await use(change, { body }))).toMatchObject({ status: 422, code: 'invalid-request' });
+  });
+
+  it('by a machine identity', async () => {
+    await open();
+    expect(problemIn(await sidecar.send(CALLER, 'GET', path(await asked())))).toMatchObject({ status: 403, code: 'nhi-cannot-approve' });
+  });
+
+  it.each([
+    ['what stands', 'nhi:prod/billing-export', { ...PROVISION, duration: undefined }],
+    ['what takes away', CALLER, { ...GRANT, kind: 'revoke', duration: undefined }],
+  ])('for %s', async (_what, by, request) => {
+    await open();
+    const change = await sidecar.change(by, request as never);
+    expect(change.state).toBe('pending');
+    expect(problemIn(await use(change))).toMatchObject({ code: 'break-glass-refused', detail: expect.stringMatching(/what a lease takes back/) as unknown });
+  });
+});
+
+describe('that the glass was broken', () => {
+  it('is reviewed by one of those who were asked, once, and by nobody else', async () => {
+    await open();
+    const change = await asked();
+    expect(problemIn(await review(change, 'person:ana'))).toMatchObject({ status: 409, code: 'not-expected' });
+    await use(change);
+    expect(problemIn(await review(change, 'person:olga'))).toMatchObject({ status: 403, code: 'not-an-approver' });
+    expect(problemIn(await review(change, SAM)).status).toBe(403);
+    expect(problemIn(await review(change, 'person:ana', 'perhaps')).status).toBe(422);
+    expect(await review(change, 'person:ana', 'unjustified')).toMatchObject({ status: 200, body: { breakGlass: { review: { by: 'person:ana', verdict: 'unjustified' } } } });
+    expect(problemIn(await review(change, 'person:wei'))).toMatchObject({ status: 409, code: 'already-decided' });
+  });
+
+  it('is not reviewed by who broke it, though she was asked', async () => {
+    await open({ glass: [{ ...GLASS, people: ['person:ana'] }] });
+    const change = await asked();
+    expect((await use(change, { by: 'person:ana', key: ana })).status).toBe(200);
+    expect(problemIn(await review(change, 'person:ana'))).toMatchObject({ status: 403, code: 'self-approval' });
+  });
+
+  it('and that nobody has reviewed it in time is a finding, and keeps her from the next, until somebody has', async () => {
+    const clock = movedClock();
+    await open({ options: { clock } });
+    const first = await asked();
+    await use(first);
+    const second = await asked();
+    clock.move(DAY + 60_000);
+    await expect.poll(async () => ((await sidecar.send('person:wei', 'GET', `/v1/changes/${first.id}`)).body as ChangeView).findings.map(({ code }) => code), { timeout: 10_000 }).toContain('review-overdue');
+    expect(second.state).toBe('pending');
+    const third = await asked();
+    expect(problemIn(await use(third))).toMatchObject({ code: 'break-glass-refused', detail: expect.stringContaining(first.id) as unknown });
+    expect((await review(first, 'person:wei')).status).toBe(200);
+    expect(((await sidecar.send('person:wei', 'GET', `/v1/changes/${first.id}`)).body as ChangeView).findings.map(({ code }) => code)).not.toContain('review-overdue');
+    expect((await use(third)).status).toBe(200);
+  });
+});
