@@ -26,6 +26,7 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   const field = (name: string, text: string): void => void lines.push(`  ${out.dim(name.padEnd(12))}${text}`);
   lines.push(`${out.bold(change.id)}  ${stateText(change, out)}`);
   field('kind', `${change.kind}, revision ${change.revision}`);
+  if (change.reduced !== null) field('reduced', `by ${plain(change.reduced.by)} at ${change.reduced.at}, from revision ${change.reduced.revision}`);
   field('subject', plain(change.subject));
   field('requester', change.requester.map(plain).join(' for '));
   field('purpose', plain(change.purpose));

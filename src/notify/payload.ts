@@ -7,7 +7,7 @@ import { findingCodeSchema } from '../change/events.ts';
 import { offboardItemSchema } from '../protocol/plan.ts';
 import { calendarIdSchema } from '../protocol/request.ts';
 import { revokeOrderSchema } from '../protocol/signed.ts';
-import { changeIdSchema, connectorIdSchema, digestSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema } from '../protocol/values.ts';
+import { changeIdSchema, connectorIdSchema, digestSchema, durationSchema, entitlementSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema } from '../protocol/values.ts';
 
 const about = {
   changeId: changeIdSchema,
@@ -63,6 +63,15 @@ export const notificationSchema = z.discriminatedUnion('type', [
     approvalsBy: timeSchema.nullable(),
     urgency: z.literal('emergency').optional(),
     requesterWords,
+  }),
+  /** Who is asked to approve has made it less than was asked for: these are left, and policy decides again. Every approval before is void. */
+  payload('change.reduced', {
+    revision: z.int().min(1), requester,
+    /** Who did. */
+    by: personIdSchema,
+    /** Of the plan that she looked at, which is void. */
+    planDigest: digestSchema,
+    entitlements: z.array(entitlementSchema).min(1).max(16), duration: durationSchema.nullable(),
   }),
   payload('window.opened', window),
   payload('window.closed', { ...window, cause: z.enum(['over', 'finished', 'missed']) }),

@@ -20,7 +20,7 @@ import { maySeeAtRest, maySeeChange } from './visibility.ts';
 const LIST_LIMIT = 50;
 
 type ChangeOperation =
-  | 'requestChange' | 'listChanges' | 'getChange' | 'reviseChange' | 'decideApproval' | 'getStatement' | 'withdrawChange' | 'revokeChange' | 'getDelivery'
+  | 'requestChange' | 'listChanges' | 'getChange' | 'reviseChange' | 'reduceChange' | 'decideApproval' | 'getStatement' | 'withdrawChange' | 'revokeChange' | 'getDelivery'
   | 'acknowledgeDelivery' | 'getEvidence' | 'extendChange';
 
 export function changeHandlers(context: SidecarContext): Handlers<ChangeOperation> {
@@ -68,6 +68,10 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
       requireOneSystem(body);
       await requireVisible(by, body);
       return view(unwrap(await engine.revise(by.principal, changeId, body)));
+    },
+    async reduceChange({ by, params, body: { planDigest, without = [], duration = null } }) {
+      const { changeId } = await visibleChange(context, by, params['id']!);
+      return view(unwrap(await engine.reduce(by.principal, changeId, planDigest, { without, duration })));
     },
     async decideApproval({ by, params, body }) {
       const { changeId } = await visibleChange(context, by, params['id']!);

@@ -88,6 +88,8 @@ export const changeViewSchema = z.strictObject({
   /** Who makes the change: an executor, or the caller's own code. */
   mode: z.enum(['executor', 'caller']),
   revision: z.int().min(1),
+  /** Who, asked to approve it, has made this revision out of an earlier one by taking something off; null where it is as it was asked for. */
+  reduced: z.strictObject({ by: personIdSchema, revision: z.int().min(1), at: timeSchema }).nullable(),
   subject: subjectSchema,
   /** The offboarding that it is part of. */
   parent: changeIdSchema.nullable(),
@@ -190,6 +192,17 @@ export const approvalBodySchema = z
   })
   .refine((body) => body.verdict === 'approve' || body.comment !== undefined, { path: ['comment'], error: 'a rejection says why' });
 export type ApprovalBody = z.infer<typeof approvalBodySchema>;
+
+/** What is taken off what is asked for: nothing can be said here that would add to it. `duration` is the new one. */
+export const reductionBodySchema = z
+  .strictObject({
+    /** The plan that was seen: a reduction of any other is refused. */
+    planDigest: digestSchema,
+    without: z.array(entitlementSchema).min(1).max(16).optional(),
+    duration: durationSchema.optional(),
+  })
+  .refine((body) => body.without !== undefined || body.duration !== undefined, { path: ['duration'], error: 'a reduction names what to leave out, or a shorter duration' });
+export type ReductionBody = z.infer<typeof reductionBodySchema>;
 
 /** A verdict on a change of another log. */
 export const relayBodySchema = z
