@@ -94,6 +94,8 @@ export async function confirmPlan(session: Session, change: ChangeView, verdict:
   if (!session.interactive) {
     throw new CliError(EXIT.usage, 'usage', { cause: 'nobody is there to look at the plan', effect, next: `give --plan-digest ${change.planDigest ?? ''}, or --yes for whatever the plan is` });
   }
+  const differing = differingField(change);
+  if (differing !== null) throw new CliError(EXIT.failed, 'plan-changed', { cause: `${change.id} is shown with another plan than its digest is of (${differing})`, effect, next: `countersign changes show ${change.id}` });
   for (const line of describeChange(change, session.out, { nowMs: session.nowMs() })) session.out.say(line);
   for (const line of how) session.out.say(line);
   const answer = await session.ask(`${verdict} this plan? [y/N] `);

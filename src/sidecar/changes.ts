@@ -8,6 +8,7 @@ import type { Facts } from '../facts/load.ts';
 import type { Authenticated } from '../identity/tokens.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import { parseTime } from '../protocol/values.ts';
+import { bearingOf } from './bearing.ts';
 import type { Handlers } from './call.ts';
 import { durable, unwrap, visibleChange, waitUntil, type SidecarContext } from './context.ts';
 import { Problem } from './errors.ts';
@@ -61,7 +62,8 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
       const since = query.since === undefined ? state.length : Number(query.since);
       await waitUntil(context, state, query.wait, (latest) => latest.length !== since);
       // Looked up again: while she waited, a revision may have taken the change out of her sight.
-      return view(await visibleChange(context, by, state.changeId));
+      const seen = await durable(context, await visibleChange(context, by, state.changeId));
+      return { status: 200, body: { ...show(seen), bearing: await bearingOf(engine, seen, by, context.facts()) } };
     },
     async reviseChange({ by, params, body }) {
       const { changeId } = await visibleChange(context, by, params['id']!);

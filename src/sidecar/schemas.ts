@@ -11,6 +11,7 @@ import { PROSE_NAMES } from '../protocol/disclosure.ts';
 import { discoveryIdSchema, foundSchema } from '../protocol/discovery.ts';
 import { stepEnvelopeSchema, reportMessageSchema } from '../protocol/envelope.ts';
 import { jsonValueSchema, planRotationSchema, planSchema, planWindowSchema, stepActionSchema } from '../protocol/plan.ts';
+import { bearingSchema } from '../protocol/plan-as-seen.ts';
 import { changeRequestSchema, purposeIdSchema, recipientSchema } from '../protocol/request.ts';
 import { ACT_OUTCOMES, approvalStatementSchema, REVOKE_OUTCOMES } from '../protocol/signed.ts';
 import {
@@ -110,6 +111,8 @@ export const changeViewSchema = z.strictObject({
   /** What will be done, and the digest that an approval names; null until it is derived. */
   plan: planSchema.nullable(),
   planDigest: digestSchema.nullable(),
+  /** What an approver is to know beside the plan; null where there is none. Absent but where one change was asked for by its id. */
+  bearing: bearingSchema.nullable().optional(),
   decision: z
     .strictObject({
       effect: decisionSchema.shape.effect,
