@@ -8,7 +8,7 @@ import { mayHaveGiven, stepOf, type ChangeState } from './state.ts';
 
 /** Commands by which something could be gained, or that prepare it. */
 const GAINING: ReadonlySet<Command['type']> = new Set([
-  'revise', 'authoriseRead', 'recordDecision', 'approve', 'breakGlass', 'authoriseAct', 'recordArmed', 'extendLease', 'openWindow', 'missWindow',
+  'revise', 'reduce', 'authoriseRead', 'recordDecision', 'approve', 'breakGlass', 'authoriseAct', 'recordArmed', 'extendLease', 'openWindow', 'missWindow',
 ]);
 
 /** Whether the command would add to what an adopted change has given. */

@@ -14,6 +14,7 @@ import {
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { mayEndAdopted, wouldGain } from './adopted.ts';
 import { decideReview, decideUse, isGlassBroken, type Review, type Use } from './break-glass.ts';
+import { decideReduction, type Reducing } from './decide-reduction.ts';
 import { leaseEndMs, logOf, revokeStepId } from './derive.ts';
 import type { EventBody, FindingCode, NewEvent } from './events.ts';
 import { decideEscalation } from './escalation.ts';
@@ -36,6 +37,7 @@ export interface Judged {
 export type Command =
   | { readonly type: 'request'; readonly by: string; readonly request: RecordedRequest; readonly requester: readonly string[]; readonly idempotency: { key: string; request: string } | null; readonly parent?: string }
   | { readonly type: 'revise'; readonly by: string; readonly request: RecordedRequest }
+  | ({ readonly type: 'reduce' } & Reducing)
   /** `isResponder`: `by` did not ask and may revoke what the change would give; then it may also keep it from being given. */
   | { readonly type: 'withdraw'; readonly by: string; readonly comment: string | null; readonly isResponder?: boolean }
   | { readonly type: 'expire'; readonly by: string; readonly cause: EventBody<'change.expired'>['cause'] }
@@ -82,6 +84,8 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
   switch (command.type) {
     case 'revise':
       return decideRevision(state, command);
+    case 'reduce':
+      return decideReduction(state, command, nowMs);
     case 'withdraw':
       return decideWithdrawal(state, command);
     case 'expire':

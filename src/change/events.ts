@@ -12,7 +12,7 @@ import { approvalIdSchema, changeIdSchema, digestSchema, leaseIdSchema, logIdSch
 
 /** What receivers of webhooks are told about. */
 export const NOTIFICATION_EVENTS = [
-  'approval.requested', 'approval.decided', 'approval.escalated', 'breakglass.used', 'breakglass.reviewed', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
+  'approval.requested', 'approval.decided', 'approval.escalated', 'change.reduced', 'breakglass.used', 'breakglass.reviewed', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
   'change.stuck',
 ] as const;
 export const notificationEventSchema = z.enum(NOTIFICATION_EVENTS);
@@ -52,6 +52,8 @@ export const changeEventBodies = {
     revision, request: recordedRequestSchema,
     /** Set where nobody asked for it: the same request, planned anew by the sidecar. */
     cause: z.literal('windowMissed').optional(),
+    /** Set where an approver, the actor, has made it less: of which revision, and of which plan of it. Who asked stays who asked. */
+    reduced: z.strictObject({ revision, planDigest: digestSchema }).optional(),
   }),
   'change.withdrawn': z.strictObject({ comment }),
   /**

@@ -117,6 +117,8 @@ export interface ChangeState {
   /** The log that it was begun under, or was carried on by, before this one: nothing is gained by it any more. null for a change of this log. */
   readonly adoptedFrom: string | null;
   readonly revision: number;
+  /** Who made this revision out of an earlier one, by taking something off; null where it is as it was asked for. */
+  readonly reduced: { readonly by: string; readonly revision: number; readonly atMs: number } | null;
   readonly requestedAtMs: number;
   readonly read: IssuedTicket | null;
   readonly before: TargetState | null;
@@ -252,7 +254,7 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     case 'change.requested':
       return base;
     case 'change.revised':
-      return become(base, { name: 'requested', revision: event.body.revision, request: event.body.request, ...NOT_PLANNED });
+      return become(base, { name: 'requested', revision: event.body.revision, request: event.body.request, reduced: afterRevision(base, event), ...NOT_PLANNED });
     case 'change.withdrawn':
       // Past its cutover a rotation that nobody gets to its end is given up with both credentials standing: that is on record, and nothing is undone.
       return become(base, { name: base.plan?.mode === 'caller' || !mayHaveGiven(base) || isPastCutover(base) ? 'withdrawn' : 'withdrawing' });
@@ -375,10 +377,16 @@ function opened(event: ChangeEvent): ChangeState {
   return {
     changeId: event.changeId, name: 'requested', request: event.body.request, requester: event.body.requester, idempotency: event.body.idempotency === null ? null : { ...event.body.idempotency, reason: event.body.request.reason },
     parent: event.body.parent ?? null, adoptedFrom: null,
-    revision: 1, requestedAtMs: event.atMs, ...NOT_PLANNED, breakGlass: null, requirement: NO_REQUIREMENT, escalation: null, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
+    revision: 1, reduced: null, requestedAtMs: event.atMs, ...NOT_PLANNED, breakGlass: null, requirement: NO_REQUIREMENT, escalation: null, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
     act: null, ...NOT_TRIED, readAfter: null, lease: null, superseded: [], extension: null, revokes: [], redecision: null, ended: null, delivery: null, items: new Map(), findings: new Map(),
     length: 1, lastSeq: event.seq, lastAtMs: event.atMs,
   };
+}
+
+/** What is planned anew for a window that was missed is as it was reduced before. */
+function afterRevision({ reduced }: ChangeState, { actor, atMs, body }: Extract<ChangeEvent, { type: 'change.revised' }>): ChangeState['reduced'] {
+  if (body.reduced !== undefined) return { by: actor, revision: body.reduced.revision, atMs };
+  return body.cause === undefined ? null : reduced;
 }
 
 /** A step that has a ticket and nothing else yet. */

@@ -8,7 +8,7 @@ import type { ChangeView } from '../client/index.ts';
 import { BREAK_GLASS_NAMESPACE, BREAK_GLASS_SECONDS_MAX, type BreakGlassStatement } from '../protocol/break-glass.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
-import { confirm } from './decide.ts';
+import { confirmPlan } from './decide.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import type { Runner } from './runner.ts';
 import { differingField } from './shown-plan.ts';
@@ -58,7 +58,7 @@ async function use(session: Session, id: string, flags: UseFlags): Promise<ExitC
   if (differing !== null || !(Date.parse(unsaid.expiresAt) <= session.nowMs() + BREAK_GLASS_SECONDS_MAX * 1000)) {
     throw new CliError(EXIT.failed, 'plan-changed', { cause: differing === null ? `what is to be signed is good until ${unsaid.expiresAt}, which is longer than it may be` : `what is to be signed is not the plan that ${id} is shown with (${differing})`, effect, next: `countersign changes show ${id}` });
   }
-  if (flags.yes !== true && flags.planDigest === undefined) await confirm(session, change, 'break the glass for');
+  if (flags.yes !== true && flags.planDigest === undefined) await confirmPlan(session, change, 'break the glass for');
   const salt = randomBytes(16).toString('base64url');
   const statement: BreakGlassStatement = { ...unsaid, reason: commitmentTo({ name: 'reason', salt, value: flags.reason }) };
   session.out.say(`signing as ${statement.usedBy}, good until ${statement.expiresAt}`);

@@ -44,21 +44,26 @@ export function addDecisions(program: Command, run: Runner): void {
 async function decideOn(session: Session, id: string, flags: DecideFlags, verdict: 'approve' | 'reject'): Promise<ExitCode> {
   const client = connectTo(flags, session);
   const change = await client.get(id);
-  const { planDigest } = change;
-  if (planDigest === null) {
-    throw new CliError(EXIT.failed, 'plan-changed', { cause: `${id} is ${change.state} and has no plan to ${verdict} yet`, effect: 'Nothing was recorded.', next: `countersign changes watch ${id}` });
-  }
-  if (flags.planDigest !== undefined && flags.planDigest !== planDigest) {
-    throw new CliError(EXIT.failed, 'plan-changed', { cause: `the plan of ${id} is now ${planDigest}`, effect: 'Nothing was recorded.', next: `countersign changes show ${id}` });
-  }
+  const planDigest = planToDecide(change, flags.planDigest, verdict);
   const statement = flags.sshKey === undefined ? null : await statementFor(session, client, change, verdict);
-  if (flags.yes !== true && flags.planDigest === undefined) await confirm(session, change, verdict);
+  if (flags.yes !== true && flags.planDigest === undefined) await confirmPlan(session, change, verdict);
   const ssh = statement === null ? undefined : { expiresAt: statement.expiresAt, signature: await signWithSsh(session, flags.sshKey!, APPROVAL_NAMESPACE, canonicalBytes(statement)) };
   const decided = verdict === 'approve' ? await client.approve(id, planDigest, flags.comment, ssh) : await client.reject(id, planDigest, flags.comment!, ssh);
   session.out.document(decided);
   session.out.line(`${verdict === 'approve' ? 'approved' : 'rejected'} ${planDigest}`);
   session.out.line(`${id} is ${decided.state}`);
   return EXIT.ok;
+}
+
+/** The digest of the plan that is there to decide on. @param expected the one that the caller has seen; left out: whatever it is @throws CliError */
+export function planToDecide({ id, state, planDigest }: ChangeView, expected: string | undefined, verdict: string): string {
+  if (planDigest === null) {
+    throw new CliError(EXIT.failed, 'plan-changed', { cause: `${id} is ${state} and has no plan to ${verdict} yet`, effect: 'Nothing was recorded.', next: `countersign changes watch ${id}` });
+  }
+  if (expected !== undefined && expected !== planDigest) {
+    throw new CliError(EXIT.failed, 'plan-changed', { cause: `the plan of ${id} is now ${planDigest}`, effect: 'Nothing was recorded.', next: `countersign changes show ${id}` });
+  }
+  return planDigest;
 }
 
 /** Longer than any approval is good for, but of a plan whose window is later: whoever asks for more has something else in mind. */
@@ -83,13 +88,16 @@ async function statementFor(session: Session, client: Client, change: ChangeView
   return statement;
 }
 
-/** Shows the plan and asks. @throws CliError where nobody can answer, or the answer is no */
-export async function confirm(session: Session, change: ChangeView, verdict: string): Promise<void> {
+/** Shows the plan and asks. @param how what is to become of it, in lines @throws CliError where nobody can answer, or the answer is no */
+export async function confirmPlan(session: Session, change: ChangeView, verdict: string, how: readonly string[] = []): Promise<void> {
   const effect = 'Nothing was recorded.';
   if (!session.interactive) {
     throw new CliError(EXIT.usage, 'usage', { cause: 'nobody is there to look at the plan', effect, next: `give --plan-digest ${change.planDigest ?? ''}, or --yes for whatever the plan is` });
   }
+  const differing = differingField(change);
+  if (differing !== null) throw new CliError(EXIT.failed, 'plan-changed', { cause: `${change.id} is shown with another plan than its digest is of (${differing})`, effect, next: `countersign changes show ${change.id}` });
   for (const line of describeChange(change, session.out, { nowMs: session.nowMs() })) session.out.say(line);
+  for (const line of how) session.out.say(line);
   const answer = await session.ask(`${verdict} this plan? [y/N] `);
   if (!/^y(es)?$/i.test(answer)) throw new CliError(EXIT.failed, 'not-confirmed', { cause: 'not confirmed', effect });
 }

@@ -1,18 +1,11 @@
 /** A change, in lines for a person. Every text that somebody else wrote goes through `plain`. */
 import type { ChangeView } from '../client/index.ts';
-import type { ApproverExpression, Observed } from '../protocol/decision.ts';
+import type { Observed } from '../protocol/decision.ts';
+import { describeApprovers, planLines, reasonLine, type PlanLine } from '../protocol/plan-as-seen.ts';
 import type { Failure } from './failure.ts';
 import { formatSpan, plain, type Output } from './output.ts';
 
-/** `person:ana, and one of person:olga or person:sam`. */
-export function describeApprovers(expression: ApproverExpression | null): string {
-  if (expression === null) return 'nobody';
-  if (typeof expression === 'string') return plain(expression);
-  const [word, parts] = 'allOf' in expression ? ['all of', expression.allOf] : 'anyOf' in expression ? ['one of', expression.anyOf] : [`${expression.atLeast} of`, expression.of];
-  if (parts.length === 0) return '(nobody can)';
-  const texts = parts.map(describeApprovers);
-  return parts.length === 1 ? texts[0]! : `${word} (${texts.join(', ')})`;
-}
+export { describeApprovers };
 
 export interface DescribeOptions {
   readonly nowMs: number;
@@ -26,22 +19,17 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   const field = (name: string, text: string): void => void lines.push(`  ${out.dim(name.padEnd(12))}${text}`);
   lines.push(`${out.bold(change.id)}  ${stateText(change, out)}`);
   field('kind', `${change.kind}, revision ${change.revision}`);
-  field('subject', plain(change.subject));
-  field('requester', change.requester.map(plain).join(' for '));
-  field('purpose', plain(change.purpose));
+  if (change.reduced !== null) field('reduced', `by ${plain(change.reduced.by)} at ${change.reduced.at}, from revision ${change.reduced.revision}`);
+  const { plan } = change;
+  for (const { name, text } of plan === null ? requestLines(change) : planLines({ ...change, plan, decision: null, itemStates: change.items.map(itemState) })) field(name, text);
   field('reason', change.reason === null ? out.dim('erased; `changes why` says under which record') : plain(change.reason));
-  if (change.entitlements.length === 0 && change.system !== null) field('system', `${plain(change.system.connector)} / ${plain(change.system.target)}`);
-  for (const one of change.entitlements) field('access', `${plain(one.connector)} / ${plain(one.target)} / ${plain(one.privilege)}${one.scope === undefined ? '' : ` (${plain(one.scope)})`}`);
-  if (change.duration !== null) field('duration', change.duration);
-  if (change.endsBy !== null) field('ends by', change.endsBy);
   if (change.extends !== null) field('extends', `the lease of ${change.extends.change}${change.extends.endsAt === null ? '' : `, to ${change.extends.endsAt}`}`);
   if (change.parent !== null) field('part of', change.parent);
   if (change.adoptedFrom !== null) field('adopted', `from log ${change.adoptedFrom}: nothing more is gained by it`);
   if (change.mode === 'caller') field('made by', 'the caller’s own code');
-  lines.push(...describePlan(change, out));
+  lines.push(...describeProgress(change, out));
   if (change.planDigest !== null) field('plan digest', change.planDigest);
   lines.push(...describeDecision(change, out));
-  if (change.requirement.approvers !== null) field('approvers', `${describeApprovers(change.requirement.approvers)}${change.requirement.proofClass === 'session' ? '' : `, proven by ${change.requirement.proofClass}`}`);
   for (const one of change.approvals) field(one.verdict === 'approve' ? 'approved' : 'rejected', `by ${plain(one.approver)}${one.proofClass === 'session' ? '' : `, proven by ${one.proofClass}`}, record ${one.record}`);
   if (change.breakGlass !== undefined) field('glass', `broken by ${plain(change.breakGlass.usedBy)}, record ${change.breakGlass.record}; ${change.breakGlass.review === null ? `to be reviewed by ${change.breakGlass.reviewBy}` : `${change.breakGlass.review.verdict}, says ${plain(change.breakGlass.review.by)}`}`);
   if (change.state === 'pending' && change.approvalsBy !== null) field('decide by', `${change.approvalsBy} (${relative(Date.parse(change.approvalsBy), nowMs)})`);
@@ -59,6 +47,18 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   return lines;
 }
 
+/** What was asked for, while there is no plan of it. */
+function requestLines(change: ChangeView): PlanLine[] {
+  const { connector, target } = change.system ?? {};
+  return [
+    { name: 'subject', text: plain(change.subject) }, { name: 'requester', text: change.requester.map(plain).join(' for ') }, { name: 'purpose', text: plain(change.purpose) },
+    ...(change.entitlements.length > 0 || connector === undefined || target === undefined ? [] : [{ name: 'system', text: `${plain(connector)} / ${plain(target)}` }]),
+    ...change.entitlements.map((one) => ({ name: 'access', text: `${plain(one.connector)} / ${plain(one.target)} / ${plain(one.privilege)}${one.scope === undefined ? '' : ` (${plain(one.scope)})`}` })),
+    ...(change.duration === null ? [] : [{ name: 'duration', text: change.duration }]), ...(change.endsBy === null ? [] : [{ name: 'ends by', text: change.endsBy }]),
+    ...(change.requirement.approvers === null ? [] : [{ name: 'approvers', text: describeApprovers(change.requirement.approvers) }]),
+  ];
+}
+
 /** Who is told as well, in a sentence; nothing once nobody is and nobody was. */
 function describeEscalation({ escalation, state, approvalsBy }: ChangeView, out: Output, nowMs: number): string[] {
   if (escalation === null) return [];
@@ -68,31 +68,23 @@ function describeEscalation({ escalation, state, approvalsBy }: ChangeView, out:
   return [`  ${out.dim('escalates'.padEnd(12))}${escalation.dueAt} (${relative(Date.parse(escalation.dueAt), nowMs)}): then ${people} told as well`];
 }
 
-/** What will be done, step by step or item by item; how far it is; and when. */
-function describePlan(change: ChangeView, out: Output): string[] {
+function itemState(item: ChangeView['items'][number]): string {
+  const by = item.kind === 'account' && item.change !== null ? ` by ${item.change}` : '';
+  const open = item.outcome === 'open' ? `: ${plain(item.detail ?? '')}${item.owner === null ? '' : ` (${plain(item.owner)})`}` : '';
+  return `${item.outcome ?? 'to do'}${by}${open}`;
+}
+
+/** How far a rotation is, and the window. */
+function describeProgress(change: ChangeView, out: Output): string[] {
   const lines: string[] = [];
   const field = (name: string, text: string): void => void lines.push(`  ${out.dim(name.padEnd(12))}${text}`);
-  const steps = change.plan?.steps ?? [];
-  steps.forEach((step, index) => {
-    const privileges = step.privileges.length === 0 ? '' : `: ${step.privileges.map(plain).join(', ')}`;
-    const how = change.steps[index]?.state ?? 'waiting';
-    field(index === 0 ? 'plan' : '', `${step.action} ${plain(step.account)} at ${plain(step.connector)} / ${plain(step.target)}${privileges}${how === 'waiting' ? '' : `  (${how})`}`);
-  });
-  if (change.plan?.recipient != null) field('secret for', plain(change.plan.recipient));
-  if (change.plan !== null && change.plan.lease === null && steps.some(({ action }) => action === 'provision' || action === 'grant')) field('ends', 'never by itself: it stands until it is taken back');
-  if (change.window !== null) field('window', `${plain(change.window.calendar)}, ${change.window.opensAt} to ${change.window.closesAt}, ${change.window.state}; missed: ${change.window.onMissed}`);
+  if (change.window !== null && change.window.state !== 'planned') field('window', change.window.state);
   const { rotation } = change;
   if (rotation !== null) {
-    field('rotation', rotation.overlap === 'twin' ? `old and new side by side; the old one is ${rotation.oldCredential}` : `in place, without overlap; the old secret is ${rotation.oldCredential}`);
+    field(rotation.overlap === 'twin' ? 'old login' : 'old secret', rotation.oldCredential);
     for (const { consumer, confirmed } of rotation.consumers) field('consumer', `${plain(consumer)}${confirmed ? ' has confirmed' : ''}`);
     if (rotation.graceEndsAt !== null && change.state === 'staged') field('grace', `until ${rotation.graceEndsAt}`);
   }
-  change.items.forEach((item, index) => {
-    const what = item.kind === 'lease' ? `lease of ${item.change}` : `${plain(item.account)} at ${plain(item.connector)} / ${plain(item.target)}`;
-    const by = item.kind === 'account' && item.change !== null ? ` by ${item.change}` : '';
-    const open = item.outcome === 'open' ? `: ${plain(item.detail ?? '')}${item.owner === null ? '' : ` (${plain(item.owner)})`}` : '';
-    field(index === 0 ? 'items' : '', `${plain(item.nhi)}, ${what}: ${item.outcome ?? 'to do'}${by}${open}`);
-  });
   return lines;
 }
 
@@ -102,7 +94,7 @@ export function describeDecision(change: ChangeView, out: Output): string[] {
   if (decision === null) return [];
   const lines = [`  ${out.dim('policy'.padEnd(12))}${effectText(decision.effect, out)}`];
   const indent = ' '.repeat(14);
-  for (const reason of decision.reasons) lines.push(`${indent}${reason.code}: ${plain(reason.message)}`);
+  for (const reason of decision.reasons) lines.push(`${indent}${reasonLine(reason)}`);
   for (const { id, rule, owner, until } of decision.exceptions ?? []) lines.push(`${indent}exception ${plain(id)} of ${owner}, until ${until}: ${rule} does not deny`);
   lines.push(...observedLines(decision.observed).map((line) => `${indent}${line}`));
   for (const one of decision.excess) lines.push(`${indent}beyond the purpose: ${plain(one.connector)} / ${plain(one.target)} / ${plain(one.privilege)}`);

@@ -1,5 +1,7 @@
 /** What goes to the terminal. Data on stdout, talk on stderr; nothing that came from elsewhere can move the cursor or colour a line. */
 
+export { formatSpan, plain } from '../protocol/plain.ts';
+
 export interface Stream {
   readonly isTTY?: boolean;
   write(text: string): unknown;
@@ -68,27 +70,9 @@ export function openOutput({ stdout, stderr, env, json }: OutputOptions): Output
   };
 }
 
-/**
- * Text that somebody else wrote, for a terminal or a page: control characters (so ANSI and OSC sequences, carriage returns, newlines) and those that
- * turn the direction of writing are shown as `\u{…}`, and so are seen rather than obeyed.
- */
-export function plain(text: string): string {
-   
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
-}
-
 /** Rows in columns as wide as their widest cell, two spaces apart; the last column is as long as it is. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = [];
   for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
   return rows.map((row) => row.map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i]!))).join('  ').trimEnd());
-}
-
-/** `2 h 5 min`, `40 s`: the two largest units, for people. */
-export function formatSpan(ms: number): string {
-  const seconds = Math.round(Math.abs(ms) / 1000);
-  const parts: [number, string][] = [[Math.floor(seconds / 86_400), 'd'], [Math.floor(seconds / 3600) % 24, 'h'], [Math.floor(seconds / 60) % 60, 'min'], [seconds % 60, 's']];
-  const first = parts.findIndex(([count]) => count > 0);
-  if (first === -1) return '0 s';
-  return parts.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(' ');
 }

@@ -16,7 +16,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['run'], load: async () => (await import('./run.ts')).addRun },
   { names: ['changes'], load: async () => (await import('./changes.ts')).addChanges },
   { names: ['approve', 'reject', 'withdraw'], load: async () => (await import('./decide.ts')).addDecisions },
-  { names: ['breakglass'], load: async () => (await import('./break-glass.ts')).addBreakGlass },
+  { names: ['breakglass'], load: async () => (await import('./break-glass.ts')).addBreakGlass }, { names: ['reduce'], load: async () => (await import('./reduce.ts')).addReduce },
   { names: ['extend'], load: async () => (await import('./extend.ts')).addExtend },
   { names: ['confirm'], load: async () => (await import('./confirm.ts')).addConfirm },
   { names: ['revoke'], load: async () => (await import('./revoke.ts')).addRevoke },

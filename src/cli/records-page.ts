@@ -24,7 +24,7 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'proposal.rejected': 'One person rejected it: the bundle before stays in force, and this one is not proposed again.',
   'erasure': 'A person had these objects forgotten, and says on what basis: their bytes are zero in the ledger and its copies, and their digests stay.',
   'change.requested': 'Somebody asked. Nothing has been looked at.',
-  'change.revised': 'The request was replaced. Every approval is void; the requirement never shrinks.',
+  'change.revised': 'The request was replaced. Every approval is void; the requirement never shrinks. With `reduced`, the actor is not who asked but who was asked to approve that plan, and what is left is less of the same.',
   'change.withdrawn': 'Who asked has taken it back, or somebody who may revoke has stopped it.',
   'change.expired': 'Nobody decided in time, the time for the change was over before it began, or the caller never took its ticket up. `adopted`: it was begun under an earlier log and had given nothing, or nothing more was heard of it.',
   'change.adopted': 'The change was begun under an earlier log, which this one has adopted: its records are in the objects `parts` (schema [`adopted-records`](schemas/adopted-records.json)), each with its proof under the adopted checkpoint. Nothing is gained by it any more.',

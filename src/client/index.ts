@@ -12,7 +12,7 @@ import type { ChangeRequest } from '../protocol/request.ts';
 import type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 import type {
   BreakGlassAnswer, BreakGlassBody, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
-  ReconciliationList, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
+  ReconciliationList, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
 import { openWire, type WireOptions } from './wire.ts';
@@ -26,7 +26,7 @@ export { formatEntitlementId, formatTargetId } from '../protocol/resource-id.ts'
 export type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 export type {
   BreakGlassAnswer, BreakGlassBody, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
-  ReconcileBody, ReconciliationList, ReconciliationView, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
+  ReconcileBody, ReconciliationList, ReconciliationView, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 
 export type ConnectOptions = WireOptions;
@@ -68,6 +68,8 @@ export interface Client {
   /** The change once `until` holds, or as it is when the time is over: the caller looks at `state`. */
   wait(changeId: string, options?: WaitOptions): Promise<ChangeView>;
   revise(changeId: string, change: ChangeRequest): Promise<ChangeView>;
+  /** Takes something off what is asked for, as one who is asked to approve exactly the plan of this digest: a new revision, and every approval is void. */
+  reduce(changeId: string, planDigest: string, reduction: Omit<ReductionBody, 'planDigest'>): Promise<ChangeView>;
   /** Approves exactly the plan of this digest. */
   approve(changeId: string, planDigest: string, comment?: string, ssh?: SshProof): Promise<ChangeView>;
   reject(changeId: string, planDigest: string, comment: string, ssh?: SshProof): Promise<ChangeView>;
@@ -184,6 +186,7 @@ export function connect(options: ConnectOptions): Client {
       }
     },
     revise: (changeId, request) => wire.send<ChangeView>('POST', change(changeId, '/revisions'), { body: request }),
+    reduce: (changeId, planDigest, reduction) => wire.send<ChangeView>('POST', change(changeId, '/reductions'), { body: { planDigest, ...reduction } }),
     approve: (changeId, planDigest, comment, ssh) => decideOn(changeId, 'approve', planDigest, comment, ssh),
     reject: (changeId, planDigest, comment, ssh) => decideOn(changeId, 'reject', planDigest, comment, ssh),
     statement: (changeId, verdict) => wire.send<StatementAnswer>('GET', `${change(changeId, '/statement')}?verdict=${verdict}`),

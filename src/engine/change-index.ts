@@ -246,6 +246,16 @@ export class ChangeIndex {
     for (let at = low - 1; at >= 0; at -= 1) yield this.#ids[this.#byId[at]!]!;
   }
 
+  /** Ids of the changes of that kind and subject that are older than `changeId`, the youngest first. */
+  *sameBefore(changeId: string, kind: string, subject: string): Generator<string> {
+    const [ofKind, ofSubject] = [this.#words.get(kind), this.#words.get(subject)];
+    if (ofKind === undefined || ofSubject === undefined) return;
+    for (const id of this.newest(changeId)) {
+      const row = this.#rows.get(id)!;
+      if (this.#kind[row] === ofKind && this.#subject[row] === ofSubject) yield id;
+    }
+  }
+
   /** What is known of a change at rest; null for one that is not, and for one that is not known. */
   atRest(changeId: string): AtRest | null {
     const row = this.#rows.get(changeId);

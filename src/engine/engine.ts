@@ -20,6 +20,7 @@ import type { Decision, ProofClass } from '../protocol/decision.ts';
 import type { DiscoveredPage } from '../protocol/discovery.ts';
 import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
+import type { Reduction } from '../protocol/reduction.ts';
 import { callerOf, requestDigest, type ChangeRequest } from '../protocol/request.ts';
 import type { ApprovalStatement, Dsse } from '../protocol/signed.ts';
 import type { ActivationFloor } from '../protocol/trust.ts';
@@ -125,6 +126,8 @@ export interface Engine {
   /** The durable, answered request; or the change that this Idempotency-Key made before. @throws LedgerError: nothing was recorded */
   request(requester: readonly string[], request: ChangeRequest, idempotencyKey: string | null): Promise<Answer<{ state: ChangeState; replayed: boolean }>>;
   revise(by: string, changeId: string, request: ChangeRequest): Promise<Answer>;
+  /** Who is asked to approve takes something off what is asked for: every approval is void, and policy decides again. Never adds anything. */
+  reduce(by: string, changeId: string, planDigest: string, reduction: Reduction): Promise<Answer>;
   /** Who asked takes it back; so may a person who could revoke it once it was given. */
   withdraw(by: string, changeId: string, comment: string | null): Promise<Answer>;
   /**
@@ -346,6 +349,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       await store.load(changeId);
       const refused = wantsLeaseOfCaller(request) ? LEASE_NEEDS_EXECUTOR : turnedAway(context, request, clock.nowMs());
       return refused ?? after(store.apply(changeId, { type: 'revise', by, request }));
+    },
+    async reduce(by, changeId, planDigest, reduction) {
+      await store.load(changeId);
+      return after(store.apply(changeId, { type: 'reduce', by, planDigest, ...reduction }));
     },
     async withdraw(by, changeId, comment) {
       const state = await store.load(changeId);

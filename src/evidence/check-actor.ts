@@ -2,6 +2,7 @@
 import type { ChangeEvent } from '../change/events.ts';
 import { placeOf } from '../protocol/request.ts';
 import type { Audited } from './audited.ts';
+import { mayReduce } from './check-reduced.ts';
 import { fault, type Fault } from './violation.ts';
 
 /** Records with a signed document inside are checked against it elsewhere; here are the others. */
@@ -13,6 +14,7 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
     case 'change.requested':
       return by(event.actor === event.body.requester[0], 'the requester');
     case 'change.revised':
+      if (event.body.reduced !== undefined) return by(mayReduce(audited, event.actor), 'one of those who are asked to approve,');
       return event.body.cause === undefined ? by(requester.includes(event.actor), 'the requester') : by(event.actor === sidecar, 'the sidecar of this log');
     case 'change.withdrawn':
       // Who may revoke may keep something from being given. What takes away is its requester's alone to stop.

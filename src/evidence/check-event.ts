@@ -11,6 +11,7 @@ import { checkActivated, checkArmed, checkEnding, checkReport } from './check-ef
 import { checkDisarmed, type Extensions } from './check-extension.ts';
 import type { Locks } from './check-lock.ts';
 import type { Cases } from './check-offboarding.ts';
+import { checkReduced } from './check-reduced.ts';
 import { checkRedecided } from './check-redecision.ts';
 import { checkConfirmed, checkSealed } from './check-rotation.ts';
 import type { Targets } from './check-target.ts';
@@ -92,7 +93,7 @@ export function checkEvent({ acceptances, open, believed, locks, cases, extensio
     case 'delivery.sealed':
       return only(checkSealed(audited, event));
     case 'change.revised':
-      return only(checkRevised(audited, event, record.objects.length > 0));
+      return only(checkReduced(audited, event, record.objects.length > 0) ?? checkRevised(audited, event, record.objects.length > 0));
     case 'change.expired':
       return only(checkExpired(audited, event));
     case 'window.opened':

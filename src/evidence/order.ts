@@ -32,7 +32,7 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'change.requested':
       return misplaced(event, 'a change that had been requested already');
     case 'change.revised':
-      return inOneOf('requested', 'pending', 'scheduled') ?? when(event.body.revision === state.revision + 1, `revision ${state.revision}`)
+      return (event.body.reduced === undefined ? inOneOf('requested', 'pending', 'scheduled') : inOneOf('pending')) ?? when(event.body.revision === state.revision + 1, `revision ${state.revision}`)
         ?? when(state.parent === null, 'a part of an offboarding, which stays what it is') ?? when(state.act === null, 'a change of which a step had been authorised') ?? when(state.window !== 'opened', 'a change whose window was open');
     case 'change.withdrawn':
       if (state.name === 'verifying' && state.findings.has('verification-failed')) return null;

@@ -17,6 +17,12 @@ const PLACES: Readonly<Record<string, Place>> = {
   erasure: { name: 'basis', within: null },
 };
 
+/** The version from which on each of these types commits to what people wrote. */
+const COMMITTED_SINCE = 2;
+
+/** A request that nobody has reduced is told as the version before told it, so that verifiers of that time read it. */
+const versionOf = (type: string, body: JsonObject): number => (type === 'change.revised' && body['reduced'] === undefined ? COMMITTED_SINCE : newestVersion(type));
+
 /** Types of record of which every object is a disclosure. */
 export const DISCLOSING: ReadonlySet<string> = new Set(Object.keys(PLACES));
 
@@ -33,9 +39,9 @@ export function concealed(type: string, body: JsonObject, salt: () => string): C
   // What an executor is shown as its receipt has no prose, and is what version 1 says.
   if (type === 'step.authorised' && body['kind'] !== 'revoke') return { v: 1, body, objects: [] };
   const text = place === undefined ? null : proseIn(body, place);
-  if (place === undefined || typeof text !== 'string') return { v: newestVersion(type), body, objects: [] };
+  if (place === undefined || typeof text !== 'string') return { v: versionOf(type, body), body, objects: [] };
   const { commitment, object } = disclose(place.name, text, salt());
-  return { v: newestVersion(type), body: withProse(body, place, commitment), objects: [object] };
+  return { v: versionOf(type, body), body: withProse(body, place, commitment), objects: [object] };
 }
 
 export interface Revealed {
@@ -57,13 +63,13 @@ export function revealed(record: LedgerRecord, stored: number, readObject: (dige
   const { type, body, objects } = record;
   const place = PLACES[type];
   const prose = place === undefined ? null : proseIn(body, place);
-  const isOld = stored < newestVersion(type);
+  const isOld = stored < COMMITTED_SINCE;
   if (place !== undefined && typeof prose === 'string' && !isOld) throw new MisplacedProse(`its ${place.name} is in clear, and version ${stored} is committed to it`);
   if (place === undefined || !isCommitment(prose)) return { body, prose: null };
   if (isOld) throw new MisplacedProse(`it commits to its ${place.name}, which version ${stored} does not do`);
   const [digest] = objects;
-  // Planned anew by the sidecar, when the reason was known no more.
-  if (digest === undefined && body['cause'] === 'windowMissed') return { body, prose: 'gone' };
+  // Planned anew by the sidecar, or reduced, when the reason was known no more.
+  if (digest === undefined && (body['cause'] === 'windowMissed' || body['reduced'] !== undefined)) return { body, prose: 'gone' };
   if (digest === undefined || objects.length > 1) return { body, prose: 'another' };
   const reveal = (object: Uint8Array | null): Revealed => {
     if (object === null) return { body, prose: 'gone' };

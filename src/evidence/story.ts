@@ -68,6 +68,7 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
     }
     case 'change.revised':
       if (event.body.cause === 'windowMissed') return `The window was missed: the change is planned anew, as revision ${event.body.revision}. Every approval before is void.`;
+      if (event.body.reduced !== undefined) return `${actor}, who is asked to approve it, reduced the request, which is now revision ${event.body.revision}: ${asked(event.body.request)}. Every approval before is void.`;
       return `${actor} changed the request, which is now revision ${event.body.revision}: ${asked(event.body.request)}. Every approval before is void.`;
     case 'change.withdrawn':
       return `${actor} withdrew the change${because(event.body.comment)}.`;

@@ -9,7 +9,8 @@ const STEPS: Readonly<Record<string, readonly ((body: JsonObject) => JsonObject)
   // Version 1 named the bundle and kept nothing of it; until version 3 there were no revisions, and until version 4 nobody was asked.
   'bundle.activated': [(body) => ({ ...body, listing: null, signature: null }), (body) => body, (body) => body],
   'change.requested': [withoutReasonInDigest],
-  'change.revised': [inClear],
+  // Until version 3 nobody but who asked changed a request.
+  'change.revised': [inClear, (body) => body],
   'change.withdrawn': [inClear],
   'approval.recorded': [inClear],
   'approval.rejected': [inClear],

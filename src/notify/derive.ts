@@ -13,7 +13,7 @@ import { readBreakGlass } from '../protocol/break-glass.ts';
 import { approversNamed } from '../protocol/decision.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
 import { readPayload } from '../protocol/dsse.ts';
-import { isEmergency } from '../protocol/request.ts';
+import { entitlementsOf, isEmergency } from '../protocol/request.ts';
 import { approvalStatementSchema } from '../protocol/signed.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { NotificationPayload } from './payload.ts';
@@ -61,6 +61,12 @@ export function notificationsOf({ event, state }: Told): Notification[] {
     case 'approval.rejected': {
       const { revision, planDigest, approver, verdict } = readPayload(event.body.approval.envelope, approvalStatementSchema);
       return [tell('approval.decided', { revision, planDigest, approver, verdict, pending: state.name === 'pending' })];
+    }
+    case 'change.revised': {
+      const { revision, request, reduced } = event.body;
+      if (reduced === undefined) return [];
+      const duration = 'duration' in request ? (request.duration ?? null) : null;
+      return [tell('change.reduced', { revision, requester, by: event.actor, planDigest: reduced.planDigest, entitlements: entitlementsOf(request), duration })];
     }
     case 'approval.escalated': {
       const { revision, to, dueAt } = event.body;

@@ -7,7 +7,7 @@ import { BREAK_GLASS_VERDICTS, findingCodeSchema } from '../change/events.ts';
 import { offboardItemSchema } from '../protocol/plan.ts';
 import { calendarIdSchema } from '../protocol/request.ts';
 import { revokeOrderSchema } from '../protocol/signed.ts';
-import { changeIdSchema, connectorIdSchema, digestSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema } from '../protocol/values.ts';
+import { changeIdSchema, connectorIdSchema, digestSchema, durationSchema, entitlementSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema } from '../protocol/values.ts';
 
 const about = {
   changeId: changeIdSchema,
@@ -79,6 +79,15 @@ export const notificationSchema = z.discriminatedUnion('type', [
     usersWords: z.strictObject({ reason: plainTextSchema(500).nullable() }),
   }),
   payload('breakglass.reviewed', { usedBy: personIdSchema, reviewer: personIdSchema, verdict: z.enum(BREAK_GLASS_VERDICTS) }),
+  /** Who is asked to approve has made it less than was asked for: these are left, and policy decides again. Every approval before is void. */
+  payload('change.reduced', {
+    revision: z.int().min(1), requester,
+    /** Who did. */
+    by: personIdSchema,
+    /** Of the plan that she looked at, which is void. */
+    planDigest: digestSchema,
+    entitlements: z.array(entitlementSchema).min(1).max(16), duration: durationSchema.nullable(),
+  }),
   payload('window.opened', window),
   payload('window.closed', { ...window, cause: z.enum(['over', 'finished', 'missed']) }),
   /** A new credential works beside the old one: each consumer changes over, and says so with `POST` to `confirmations`. */

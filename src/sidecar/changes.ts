@@ -8,6 +8,7 @@ import type { Facts } from '../facts/load.ts';
 import type { Authenticated } from '../identity/tokens.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import { parseTime } from '../protocol/values.ts';
+import { bearingOf } from './bearing.ts';
 import type { Handlers } from './call.ts';
 import { durable, unwrap, visibleChange, waitUntil, type SidecarContext } from './context.ts';
 import { Problem } from './errors.ts';
@@ -20,7 +21,7 @@ import { maySeeAtRest, maySeeChange } from './visibility.ts';
 const LIST_LIMIT = 50;
 
 type ChangeOperation =
-  | 'requestChange' | 'listChanges' | 'getChange' | 'reviseChange' | 'decideApproval' | 'getStatement' | 'getBreakGlass' | 'breakGlass' | 'reviewBreakGlass' | 'withdrawChange' | 'revokeChange' | 'getDelivery'
+  | 'requestChange' | 'listChanges' | 'getChange' | 'reviseChange' | 'reduceChange' | 'decideApproval' | 'getStatement' | 'getBreakGlass' | 'breakGlass' | 'reviewBreakGlass' | 'withdrawChange' | 'revokeChange' | 'getDelivery'
   | 'acknowledgeDelivery' | 'getEvidence' | 'extendChange';
 
 export function changeHandlers(context: SidecarContext): Handlers<ChangeOperation> {
@@ -61,13 +62,18 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
       const since = query.since === undefined ? state.length : Number(query.since);
       await waitUntil(context, state, query.wait, (latest) => latest.length !== since);
       // Looked up again: while she waited, a revision may have taken the change out of her sight.
-      return view(await visibleChange(context, by, state.changeId));
+      const seen = await durable(context, await visibleChange(context, by, state.changeId));
+      return { status: 200, body: { ...show(seen), bearing: await bearingOf(engine, seen, by, context.facts()) } };
     },
     async reviseChange({ by, params, body }) {
       const { changeId } = await visibleChange(context, by, params['id']!);
       requireOneSystem(body);
       await requireVisible(by, body);
       return view(unwrap(await engine.revise(by.principal, changeId, body)));
+    },
+    async reduceChange({ by, params, body: { planDigest, without = [], duration = null } }) {
+      const { changeId } = await visibleChange(context, by, params['id']!);
+      return view(unwrap(await engine.reduce(by.principal, changeId, planDigest, { without, duration })));
     },
     async decideApproval({ by, params, body }) {
       const { changeId } = await visibleChange(context, by, params['id']!);

@@ -56,6 +56,7 @@ export const ERRORS = {
   'misdirected': { status: 421, title: 'Not a name of this sidecar' },
   'invalid-request': { status: 422, title: 'The body is not what this resource takes' },
   'proof-invalid': { status: 422, title: 'The signature does not prove this approval' },
+  'not-a-reduction': { status: 422, title: 'It is not less of the same' },
   'mixed-targets': { status: 422, title: 'A change touches one connector and target' },
   'lease-needs-executor': { status: 422, title: 'What ends by itself needs an executor, not a caller' },
   'pack-too-large': { status: 422, title: 'More than one evidence pack holds' },

@@ -27,6 +27,7 @@ export const NAMED_SCHEMAS = {
   Delivery: schemas.deliverySchema,
   Acknowledgement: schemas.acknowledgeBodySchema,
   Extension: schemas.extendBodySchema,
+  Reduction: schemas.reductionBodySchema,
   Confirmation: schemas.confirmationBodySchema,
   StepEnvelope: schemas.stepEnvelopeSchema,
   ReportMessage: schemas.reportMessageSchema,

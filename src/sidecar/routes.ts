@@ -9,7 +9,7 @@ import type { ErrorCode } from './errors.ts';
 import {
   acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema, discoverySchema,
   eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, confirmHeldBodySchema, heldAnswerSchema, heldViewSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
-  lockViewSchema, proposalStatementAnswerSchema, proposalVerdictBodySchema, proposalViewSchema, proposedViewSchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
+  lockViewSchema, proposalStatementAnswerSchema, proposalVerdictBodySchema, proposalViewSchema, proposedViewSchema, reductionBodySchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
   reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
   breakGlassAnswerSchema, breakGlassBodySchema, breakGlassReviewBodySchema, statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
@@ -57,6 +57,12 @@ export const ROUTES = {
     method: 'POST', path: '/v1/changes/{id}/revisions', roles: ['caller'], query: noQuerySchema, body: changeRequestSchema,
     summary: 'The request is replaced: a new revision, and every approval is void.',
     status: 200, answer: changeViewSchema, problems: ['no-such-change', 'not-requester', 'mixed-targets', 'lease-needs-executor', 'not-extendable', 'too-late', 'not-expected', 'ledger-unwritable'],
+  },
+  reduceChange: {
+    method: 'POST', path: '/v1/changes/{id}/reductions', roles: ['approver'], query: noQuerySchema, body: reductionBodySchema,
+    summary: 'Who is asked to approve exactly this plan has made the request less: a new revision of it, every approval is void, and policy decides again.',
+    status: 200, answer: changeViewSchema,
+    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'plan-changed', 'already-decided', 'approval-expired', 'not-a-reduction', 'too-late', 'ledger-unwritable'],
   },
   decideApproval: {
     method: 'POST', path: '/v1/changes/{id}/approvals', roles: ['approver'], query: noQuerySchema, body: approvalBodySchema,

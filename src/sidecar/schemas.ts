@@ -12,6 +12,7 @@ import { PROSE_NAMES } from '../protocol/disclosure.ts';
 import { discoveryIdSchema, foundSchema } from '../protocol/discovery.ts';
 import { stepEnvelopeSchema, reportMessageSchema } from '../protocol/envelope.ts';
 import { jsonValueSchema, planRotationSchema, planSchema, planWindowSchema, stepActionSchema } from '../protocol/plan.ts';
+import { bearingSchema } from '../protocol/plan-as-seen.ts';
 import { changeRequestSchema, purposeIdSchema, recipientSchema } from '../protocol/request.ts';
 import { proposalStatementSchema } from '../protocol/activation.ts';
 import { ACT_OUTCOMES, approvalStatementSchema, REVOKE_OUTCOMES } from '../protocol/signed.ts';
@@ -92,6 +93,8 @@ export const changeViewSchema = z.strictObject({
   /** Who makes the change: an executor, or the caller's own code. */
   mode: z.enum(['executor', 'caller']),
   revision: z.int().min(1),
+  /** Who, asked to approve it, has made this revision out of an earlier one by taking something off; null where it is as it was asked for. */
+  reduced: z.strictObject({ by: personIdSchema, revision: z.int().min(1), at: timeSchema }).nullable(),
   subject: subjectSchema,
   /** The offboarding that it is part of. */
   parent: changeIdSchema.nullable(),
@@ -112,6 +115,8 @@ export const changeViewSchema = z.strictObject({
   /** What will be done, and the digest that an approval names; null until it is derived. */
   plan: planSchema.nullable(),
   planDigest: digestSchema.nullable(),
+  /** What an approver is to know beside the plan; null where there is none. Absent but where one change was asked for by its id. */
+  bearing: bearingSchema.nullable().optional(),
   decision: z
     .strictObject({
       effect: decisionSchema.shape.effect,
@@ -214,6 +219,17 @@ export type BreakGlassBody = z.infer<typeof breakGlassBodySchema>;
 
 export const breakGlassReviewBodySchema = z.strictObject({ verdict: z.enum(BREAK_GLASS_VERDICTS), comment: commentSchema });
 export type BreakGlassReviewBody = z.infer<typeof breakGlassReviewBodySchema>;
+
+/** What is taken off what is asked for: nothing can be said here that would add to it. `duration` is the new one. */
+export const reductionBodySchema = z
+  .strictObject({
+    /** The plan that was seen: a reduction of any other is refused. */
+    planDigest: digestSchema,
+    without: z.array(entitlementSchema).min(1).max(16).optional(),
+    duration: durationSchema.optional(),
+  })
+  .refine((body) => body.without !== undefined || body.duration !== undefined, { path: ['duration'], error: 'a reduction names what to leave out, or a shorter duration' });
+export type ReductionBody = z.infer<typeof reductionBodySchema>;
 
 /** A verdict on a change of another log. */
 export const relayBodySchema = z

@@ -20,6 +20,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
     state: shownState(state),
     mode: callerOf(request) === null ? 'executor' : 'caller',
     revision: state.revision,
+    reduced: state.reduced === null ? null : { by: state.reduced.by, revision: state.reduced.revision, at: formatTime(state.reduced.atMs) },
     subject: request.subject,
     parent: state.parent,
     adoptedFrom: state.adoptedFrom,

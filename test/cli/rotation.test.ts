@@ -50,7 +50,7 @@ describe('a rotation by command', () => {
     const { stdout } = await as('person:wei', 'changes', 'show', id);
     expect(stdout).toMatch(/system +pg-main \/ app/);
     expect(stdout).toMatch(/plan +stage ci_deployer_b at pg-main \/ app: role:ci_deployer {2}\(done\)\n +cutover ci_deployer_b .*\n +retire ci_deployer_a /);
-    expect(stdout).toMatch(/rotation +old and new side by side; the old one is valid/);
+    expect(stdout).toMatch(/rotation +old and new side by side; .*\n(?:.*\n)* +old login +valid/);
     expect(stdout).toMatch(/consumer +deploy-pipeline\n/);
     expect(stdout).toMatch(/waits +the new secret has not been fetched/);
     await fetched(sidecar.client(CALLER), id);

@@ -1,8 +1,10 @@
 /** What is shown beside a plan and the plan: the same in every honest view, and told apart in any other, whatever the digest says. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { confirmPlan } from '../../src/cli/decide.ts';
 import { describeChange } from '../../src/cli/describe.ts';
 import { openOutput } from '../../src/cli/output.ts';
 import { differingField } from '../../src/cli/shown-plan.ts';
+import type { Session } from '../../src/cli/world.ts';
 import { planDigest, type Plan } from '../../src/protocol/plan.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import type { ChangeView } from '../../src/sidecar/schemas.ts';
@@ -40,6 +42,17 @@ it('says whose a new secret is to be, and that access stands where nothing ends 
   expect(lines(standing)).toContain(`secret for  ${standing.plan!.recipient!}`);
   expect(lines(standing)).toContain('never by itself');
   expect(lines(granted)).not.toMatch(/secret for|never by itself/);
+});
+
+it('asks about nothing but the plan of the digest, whatever proves the answer', async () => {
+  const out = openOutput({ stdout: { write: () => true, isTTY: false }, stderr: { write: () => true, isTTY: false }, env: {}, json: false });
+  const asked: string[] = [];
+  const session = { out, interactive: true, nowMs: () => 0, ask: (question: string) => Promise.resolve((asked.push(question), 'y')) } as unknown as Session;
+  const lie = { ...granted, plan: { ...granted.plan!, purpose: 'x' } };
+  await expect(confirmPlan(session, lie, 'approve')).rejects.toMatchObject({ code: 'plan-changed' });
+  expect(asked).toEqual([]);
+  await confirmPlan(session, granted, 'approve');
+  expect(asked).toHaveLength(1);
 });
 
 it.each<[string, () => ChangeView, string]>([

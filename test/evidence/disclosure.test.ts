@@ -20,6 +20,7 @@ import { ledgerOf, storyBundle, verdictOf, verifyStoryPack, type StoryLedger } f
 import { ROTATE, toldUntilApproved, toldUntilPlanned } from '../support/step-stories.ts';
 import { cleanStory, GRANT, PROVISION, salt, sidecar, START_MS, storyTrust, toldUntilActive, toldUntilArmed, toldUntilDecided } from '../support/story.ts';
 import { DISCLOSURE_CASES, draftsOf } from './disclosure-cases.ts';
+import { reduced, waiting } from './reduction-cases.ts';
 import { expectCaught } from './verified.ts';
 
 let ledger: StoryLedger | null = null;
@@ -148,6 +149,19 @@ describe('a request that the sidecar has planned anew', () => {
     const { draft } = drafts[at]!;
     const lying = { draft: { ...draft, body: { ...draft.body, request: { ...(draft.body['request'] as JsonObject), reason: disclose('reason', 'x', salt(5)).commitment } } }, objects: [] };
     expect((await verify(drafts.with(at, lying), digestsOf(drafts, 'change.requested'))).workflow?.violations.map(({ code }) => code)).toEqual(['window-mismatch']);
+  });
+
+  it('by an approver who made it less does the same', async () => {
+    const telling = waiting();
+    const [first] = draftsOf(telling.beats);
+    telling.state = { ...telling.now, request: { ...telling.now.request, reason: (first!.draft.body['request'] as { readonly reason: { readonly commitment: string } }).reason } };
+    const drafts = draftsOf(reduced(telling).beats);
+    const { draft } = drafts.at(-1)!;
+    expect(draft).toMatchObject({ type: 'change.revised', v: 3, objects: [] });
+    expect(found(await verify(drafts, digestsOf(drafts, 'change.requested')))).toEqual([[], 2]);
+    ledger?.remove();
+    const lying = { draft: { ...draft, body: { ...draft.body, request: { ...(draft.body['request'] as JsonObject), reason: disclose('reason', 'x', salt(5)).commitment } } }, objects: [] };
+    expect((await verify(drafts.with(-1, lying), digestsOf(drafts, 'change.requested'))).workflow?.violations.map(({ code }) => code)).toEqual(['reduction-mismatch']);
   });
 });
 

@@ -86,6 +86,20 @@ describe('approvers', () => {
     }]);
   });
 
+  it('are told what one of them has left of a request, and who asked with them', () => {
+    const request = { kind: 'grant', subject: 'nhi:prod/orders', purpose: 'p', reason: 'a secret wish', duration: 'PT1H', entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'role:read' }] } as const;
+    const reduced: NewEvent = { type: 'change.revised', actor: 'person:wei', body: { revision: 2, request: { ...request, entitlements: [...request.entitlements] }, reduced: { revision: 1, planDigest: planDigest(ROTATION) } } };
+    expect(toldOf(requested(ROTATE), asked, reduced).map(({ payload }) => payload)).toEqual([{
+      type: 'change.reduced', timestamp: '2026-11-23T19:00:00.000Z',
+      data: {
+        changeId: ID, record: 2, kind: 'grant', subject: 'nhi:prod/orders', connector: 'pg-main', target: 'app', revision: 2, requester: ['person:ana'], by: 'person:wei',
+        planDigest: planDigest(ROTATION), entitlements: request.entitlements, duration: 'PT1H',
+      },
+    }]);
+    const { reduced: _, ...body } = reduced.body as { reduced: object; revision: number; request: never };
+    expect(toldOf(requested(ROTATE), asked, { type: 'change.revised', actor: 'person:ana', body })).toEqual([]);
+  });
+
   it('are not told of what is denied, allowed or only asked', () => {
     expect(toldOf(requested(ROTATE))).toEqual([]);
     expect(toldOf(requested(ROTATE), decided(ROTATION, 'deny'))).toEqual([]);
@@ -212,6 +226,11 @@ describe('every notification', () => {
   const offboarding = planOf(two, OFFBOARD);
   ledger.add(two, AT, requested(OFFBOARD), decided(offboarding, 'allow'), decided(offboarding, 'allow', { phase: 'dispatch' }));
   ledger.add(changeIdOf(4), AT, requested(ROTATE), decided(planOf(changeIdOf(4), ROTATE), 'needsApproval', { approvers: ['person:ben'] }), brokenOf(planOf(changeIdOf(4), ROTATE)), REVIEWED);
+  const four = changeIdOf(4);
+  const entitlements = [{ connector: 'pg-main', target: 'app', privilege: 'role:read' }];
+  ledger.add(four, AT, requested(ROTATE), { type: 'change.revised', actor: 'person:wei', body: {
+    revision: 2, request: { kind: 'grant', subject: 'nhi:prod/orders', purpose: 'p', reason: 'r', duration: 'PT1H', entitlements }, reduced: { revision: 1, planDigest: planDigest(ROTATION) },
+  } });
   for (const item of [0, 1]) ledger.add(two, AT, { type: 'item.settled', actor: 'sidecar:x', body: { item, outcome: 'gone', owner: null, detail: 'gone' } });
   const all = [...ledger.told.flatMap(notificationsOf), ...notificationsOf({ event: staged.events[0]!, state: { ...staged.state, name: 'staged' } }),
     ...notificationsOf({ event: withdrawn.events[0]!, state: { ...withdrawn.state, stagedAtMs: AT } })];

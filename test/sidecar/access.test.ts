@@ -90,7 +90,7 @@ describe('who may see a change', () => {
     const ofChange = routes.filter(([, route]) => route.path.startsWith('/v1/changes/{id}'));
     const bodies: Record<string, unknown> = {
       reviseChange: GRANT, decideApproval: { verdict: 'approve', planDigest: change.planDigest }, withdrawChange: {}, revokeChange: {}, acknowledgeDelivery: { digest: change.planDigest },
-      extendChange: { duration: 'PT15M', reason: 'a little longer' },
+      extendChange: { duration: 'PT15M', reason: 'a little longer' }, reduceChange: { planDigest: change.planDigest, duration: 'PT1M' },
       confirmConsumer: { consumer: 'deploy-pipeline' },
       breakGlass: { planDigest: change.planDigest, reason: 'nobody answers', salt: 'AAAAAAAAAAAAAAAAAAAAAA', ssh: { expiresAt: '2026-11-23T19:00:00.000Z', signature: 'AAAA' } }, reviewBreakGlass: { verdict: 'justified', comment: 'so it was' },
       postReport: { v: 1, report: { payloadType: 'x', payload: 'AAAA', signatures: [{ keyid: 'k', sig: 'AAAA' }] }, objects: [], ciphertext: null, order: null },
@@ -100,7 +100,7 @@ describe('who may see a change', () => {
       const [there, notThere] = [await send(change.id), await send(UNKNOWN())];
       expect(anonymous(there, change.id), operation).toEqual(anonymous(notThere, UNKNOWN()));
       // A machine identity is told that it cannot approve before anything is looked up.
-      expect(there.status, operation).toBe(['decideApproval', 'getStatement', 'reviewBreakGlass'].includes(operation) && stranger.startsWith('nhi:') ? 403 : 404);
+      expect(there.status, operation).toBe(['decideApproval', 'reduceChange', 'getStatement', 'reviewBreakGlass'].includes(operation) && stranger.startsWith('nhi:') ? 403 : 404);
     }
     const list = await sidecar.send(stranger, 'GET', '/v1/changes');
     expect(list.body).toEqual({ changes: [], next: null });

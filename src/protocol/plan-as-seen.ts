@@ -1,0 +1,158 @@
+/**
+ * A plan as an approver sees it: the same lines on every channel. What will be done is told from the plan itself, whose digest she approves; what
+ * stands beside it (what was held, what it bears on, what was last) is the sidecar's word and no part of what is signed.
+ *
+ * Pure. Whatever somebody else wrote is inert; a list that is cut short says so.
+ */
+import { z } from 'zod';
+import { approversNamed, type ApproverExpression, type Requirement, type reasonSchema } from './decision.ts';
+import { formatSpan, plain } from './plain.ts';
+import { takesAway, type Plan } from './plan.ts';
+import { changeIdSchema, entitlementSchema, plainTextSchema, timeSchema } from './values.ts';
+
+/** What an approver is to know beside the plan, as things were when it was made and are now. */
+export const bearingSchema = z.strictObject({
+  /** Of the identity, by the inventory; null for one that it does not have. */
+  identity: z.strictObject({ environment: plainTextSchema(64), riskTier: z.enum(['low', 'medium', 'high', 'critical']), consumers: z.array(plainTextSchema(128)) }).nullable(),
+  /** What the account held when the target was read: of the plan's privileges which, and how many others, which stay; null where nobody could look. */
+  held: z.strictObject({ privileges: z.array(plainTextSchema(256)), others: z.int().min(0) }).nullable(),
+  /** The last change of this kind by which this identity was given, or lost, something at this connector and target, where whoever looks may see it. */
+  last: z.strictObject({ change: changeIdSchema, at: timeSchema, /** Seconds; null: it stood. */ leaseSeconds: z.int().min(1).nullable(), entitlements: z.array(entitlementSchema) }).nullable(),
+});
+export type Bearing = z.infer<typeof bearingSchema>;
+
+export interface PlanLine {
+  readonly name: string;
+  readonly text: string;
+}
+
+/** What of a change the lines are made of. */
+export interface Seen {
+  readonly plan: Plan;
+  readonly decision: { readonly reasons: readonly z.infer<typeof reasonSchema>[] } | null;
+  readonly requirement: Requirement;
+  readonly approvals: readonly { readonly approver: string; readonly verdict: 'approve' | 'reject' }[];
+  readonly bearing?: Bearing | null | undefined;
+  /** How far each step is; left out where nothing is to be said of that. */
+  readonly steps?: readonly { readonly state: string }[] | undefined;
+  /** How far each item of an offboarding is, in words that are inert. */
+  readonly itemStates?: readonly string[];
+}
+
+/** Names that are listed before the rest is counted. */
+const LISTED_MAX = 8;
+
+/** All that an approver is to see of the plan, in the order in which she reads. */
+export function planLines(seen: Seen): PlanLine[] {
+  const { plan, bearing = null } = seen;
+  const lines: PlanLine[] = [];
+  const line = (name: string, text: string | null): void => {
+    if (text !== null) lines.push({ name, text });
+  };
+  const { identity = null } = bearing ?? {};
+  line('subject', `${plain(plan.subject)}${identity === null ? '' : ` (${plain(identity.environment)}, ${identity.riskTier} risk)`}`);
+  line('requester', plan.requester.map(plain).join(' for '));
+  line('purpose', plain(plan.purpose));
+  for (const text of accessLines(plan, bearing)) line('access', text);
+  if (plan.entitlements.length === 0 && plan.connector !== '-') line('system', `${plain(plan.connector)} / ${plain(plan.target)}`);
+  lines.push(...besides(plan, bearing));
+  line('duration', plan.lease === null ? null : lasting(plan.lease.leaseSeconds));
+  line('ends by', plan.lease?.endsBy ?? null);
+  if (plan.lease === null && plan.steps.some(({ action }) => action === 'provision' || action === 'grant')) line('ends', 'never by itself: it stands until it is taken back');
+  plan.steps.forEach((_, index) => line(index === 0 ? 'plan' : '', stepLine(seen, index)));
+  line('window', plan.window === undefined ? null : `${plain(plan.window.calendar)}, ${plan.window.opensAt} to ${plan.window.closesAt}; missed: ${plan.window.onMissed}`);
+  line('rotation', plan.rotation === undefined ? null : rotationLine(plan.rotation));
+  plan.items?.forEach((item, index) => line(index === 0 ? 'items' : '', itemLine(item, seen.itemStates?.[index])));
+  line('secret for', plan.recipient === null ? null : plain(plan.recipient));
+  line('last time', bearing === null ? null : lastLine(plan, bearing.last));
+  line('reaches', reach(plan, identity?.consumers ?? []));
+  for (const reason of seen.decision?.reasons ?? []) line('because', reasonLine(reason));
+  lines.push(...deciders(seen));
+  return lines;
+}
+
+/** What policy says, and which of its rules. */
+export function reasonLine({ code, message, rule }: z.infer<typeof reasonSchema>): string {
+  return `${code}: ${plain(message)} (${plain(rule)})`;
+}
+
+function stepLine({ plan, steps = [] }: Seen, index: number): string {
+  const { action, account, connector, target, privileges } = plan.steps[index]!;
+  const how = steps[index]?.state ?? 'waiting';
+  return `${action} ${plain(account)} at ${plain(connector)} / ${plain(target)}${privileges.length === 0 ? '' : `: ${privileges.map(plain).join(', ')}`}${how === 'waiting' ? '' : `  (${how})`}`;
+}
+
+function itemLine(item: NonNullable<Plan['items']>[number], state: string | undefined): string {
+  const what = item.kind === 'lease' ? `lease of ${item.change}` : `${plain(item.account)} at ${plain(item.connector)} / ${plain(item.target)}`;
+  return `${plain(item.nhi)}, ${what}${state === undefined ? '' : `: ${state}`}`;
+}
+
+function rotationLine({ overlap, graceSeconds, retire }: NonNullable<Plan['rotation']>): string {
+  if (overlap === 'none') return 'in place, without overlap: the old secret ends with the new one';
+  return `old and new side by side; after ${lasting(graceSeconds)} nobody is waited for, and the old one ${retire === 'endSessions' ? 'is cut off from what still uses it' : 'stays until nothing uses it'}`;
+}
+
+/** What would be other than it is now, privilege by privilege. */
+function accessLines({ entitlements, kind, steps }: Plan, bearing: Bearing | null): string[] {
+  const held = bearing?.held ?? null;
+  const takes = kind === 'revoke' || steps.some(({ action }) => takesAway(action));
+  return entitlements.map(({ connector, target, privilege, scope }) => {
+    const has = held?.privileges.includes(privilege);
+    const what = has === undefined ? (takes ? 'taken away' : '') : takes ? (has ? 'held, and taken away' : 'not held') : kind === 'extend' ? (has ? 'held, for longer' : 'not held any more') : has ? 'held already' : 'new';
+    return `${plain(connector)} / ${plain(target)} / ${plain(privilege)}${scope === undefined ? '' : ` (${plain(scope)})`}${what === '' ? '' : `  ${what}`}`;
+  });
+}
+
+/** What else the account holds there, and whether it stays. */
+function besides({ kind }: Plan, bearing: Bearing | null): PlanLine[] {
+  const others = bearing?.held?.others ?? 0;
+  if (others === 0) return [];
+  return [{ name: kind === 'disable' ? 'loses' : 'keeps', text: `${others} ${kind === 'disable' ? '' : 'other '}${others === 1 ? 'privilege' : 'privileges'} that the account holds there` }];
+}
+
+const lasting = (seconds: number): string => formatSpan(seconds * 1000);
+
+/** `as on 2026-11-20 (chg_…), but duration 1 h → 8 h`. */
+function lastLine(plan: Plan, last: Bearing['last']): string {
+  if (last === null) return 'none of this kind there, that you may see';
+  const [before, now] = [last.leaseSeconds, plan.lease?.leaseSeconds ?? null];
+  const key = ({ privilege, scope }: Plan['entitlements'][number]): string => `${plain(privilege)}${scope === undefined ? '' : ` (${plain(scope)})`}`;
+  const [had, has] = [last.entitlements.map(key), plan.entitlements.map(key)];
+  const span = (seconds: number | null): string => (seconds === null ? 'without end' : lasting(seconds));
+  const differences = [
+    ...(before === now ? [] : [`duration ${span(before)} → ${span(now)}`]),
+    ...has.filter((one) => !had.includes(one)).map((one) => `with ${one}`), ...had.filter((one) => !has.includes(one)).map((one) => `without ${one}`),
+  ];
+  return `as on ${last.at.slice(0, 10)} (${last.change})${differences.length === 0 ? ', the same' : `, but ${differences.join(', ')}`}`;
+}
+
+/** Who feels it: whoever uses the identity's credential, or is told of the window. */
+function reach(plan: Plan, known: readonly string[]): string | null {
+  const all = [...new Set([...(plan.rotation?.consumers ?? []), ...(plan.window?.consumers ?? []), ...known])];
+  return all.length === 0 ? null : `${all.length} ${all.length === 1 ? 'consumer' : 'consumers'}: ${listed(all)}`;
+}
+
+/** The names, as many as are read; how many more there are is said. */
+export function listed(names: readonly string[]): string {
+  const shown = names.slice(0, LISTED_MAX).map(plain).join(', ');
+  return names.length <= LISTED_MAX ? shown : `${shown}, … and ${names.length - LISTED_MAX} more`;
+}
+
+function deciders({ requirement: { approvers, proofClass }, approvals, plan }: Seen): PlanLine[] {
+  if (approvers === null) return [];
+  const who = `${describeApprovers(approvers)}${proofClass === 'session' ? '' : `, proven by ${proofClass}`}`;
+  const decided = new Set(approvals.filter(({ verdict }) => verdict === 'approve').map(({ approver }) => approver));
+  const others = approversNamed(approvers).filter((person) => !decided.has(person) && !plan.requester.includes(person));
+  const line = { name: 'approvers', text: who };
+  return decided.size === 0 ? [line] : [line, { name: 'can decide', text: others.length === 0 ? 'nobody else is asked' : listed(others) }];
+}
+
+/** `person:ana, and one of person:olga or person:sam`. */
+export function describeApprovers(expression: ApproverExpression | null): string {
+  if (expression === null) return 'nobody';
+  if (typeof expression === 'string') return plain(expression);
+  const [word, parts] = 'allOf' in expression ? ['all of', expression.allOf] : 'anyOf' in expression ? ['one of', expression.anyOf] : [`${expression.atLeast} of`, expression.of];
+  if (parts.length === 0) return '(nobody can)';
+  const texts = parts.map(describeApprovers);
+  return parts.length === 1 ? texts[0]! : `${word} (${texts.join(', ')})`;
+}

@@ -1,0 +1,41 @@
+/** What an approver is to know beside a plan: read off the fold and the facts in force, as far as whoever looks may see it. */
+import type { ChangeState } from '../change/state.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Facts } from '../facts/load.ts';
+import type { Authenticated } from '../identity/tokens.ts';
+import type { Bearing } from '../protocol/plan-as-seen.ts';
+import { formatTime } from '../protocol/values.ts';
+import { maySeeChange } from './visibility.ts';
+
+/** How many earlier changes are read to find the last that did something there: whoever looks waits for it. */
+const READ_MAX = 16;
+
+/** States of a change by which nothing came about, or not for good. */
+const IN_VAIN: ReadonlySet<ChangeState['name']> = new Set(['denied', 'rejected', 'expired', 'withdrawn', 'failed']);
+
+/** null where there is no plan to look at. @throws LedgerError */
+export async function bearingOf(engine: Pick<Engine, 'find' | 'index'>, state: ChangeState, by: Authenticated, facts: Facts): Promise<Bearing | null> {
+  const { plan, before } = state;
+  if (plan === null) return null;
+  const nhi = facts.inventory.get(plan.subject);
+  const planned = new Set(plan.entitlements.map(({ privilege }) => privilege));
+  return {
+    identity: nhi === undefined ? null : { environment: nhi.environment, riskTier: nhi.riskTier, consumers: [...nhi.consumers] },
+    held: before === null ? null : { privileges: before.held.filter((one) => planned.has(one)), others: before.held.filter((one) => !planned.has(one)).length },
+    last: await lastOf(engine, state, by, facts),
+  };
+}
+
+async function lastOf(engine: Pick<Engine, 'find' | 'index'>, { changeId, plan, request }: ChangeState, by: Authenticated, facts: Facts): Promise<Bearing['last']> {
+  let read = 0;
+  for (const earlier of engine.index.sameBefore(changeId, request.kind, request.subject)) {
+    const rest = engine.index.atRest(earlier);
+    if (rest !== null && IN_VAIN.has(rest.name as ChangeState['name'])) continue;
+    if ((read += 1) > READ_MAX) return null;
+    const last = await engine.find(earlier);
+    if (last?.plan == null || last.firstActAtMs === null || IN_VAIN.has(last.name) || !maySeeChange(by, last, facts)) continue;
+    if (last.plan.connector !== plan!.connector || last.plan.target !== plan!.target) continue;
+    return { change: earlier, at: formatTime(last.firstActAtMs), leaseSeconds: last.plan.lease?.leaseSeconds ?? null, entitlements: [...last.plan.entitlements] };
+  }
+  return null;
+}
