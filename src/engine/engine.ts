@@ -24,7 +24,7 @@ import type { ApprovalStatement, Dsse } from '../protocol/signed.ts';
 import type { ActivationFloor } from '../protocol/trust.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import type { Refused } from '../protocol/worker-state.ts';
-import { approvalOf, proofDemanded, statementOf, type SshProof } from './approving.ts';
+import { approvalOf, passkeysFor, proofDemanded, statementOf, type OwnProof } from './approving.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { acceptApproval } from './accepting.ts';
 import { activate, holdForward, mayNotActivate, recordBundle } from './bundles.ts';
@@ -129,9 +129,9 @@ export interface Engine {
    * `planDigest` is what the approver saw: any other plan is refused. `by` was authenticated by the caller, or by the sidecar of another log that
    * has signed `relayed`, which is kept on record; `salt` is that of the commitment to the comment in it.
    */
-  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, proof?: { readonly relayed?: { readonly envelope: Dsse; readonly salt: string | null }; readonly ssh?: SshProof }): Promise<Answer>;
+  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, proof?: OwnProof & { readonly relayed?: { readonly envelope: Dsse; readonly salt: string | null } }): Promise<Answer>;
   /** What `by` would sign to decide on the change as it is planned now, and the weakest proof of it that counts. Nothing is recorded. */
-  statement(by: string, changeId: string, verdict: 'approve' | 'reject'): Promise<Answer<{ readonly statement: ApprovalStatement; readonly proofClass: ProofClass }>>;
+  statement(by: string, changeId: string, verdict: 'approve' | 'reject'): Promise<Answer<{ readonly statement: ApprovalStatement; readonly proofClass: ProofClass; readonly passkeys: ReturnType<typeof passkeysFor> }>>;
   /** Takes back now. Works without policy and without a writable ledger: then `recorded` is false, and the evidence follows from the executor. */
   revoke(by: string, changeId: string, comment: string | null): Promise<Answer<{ state: ChangeState; recorded: boolean }>>;
   /** The same for everything that an identity holds by this ledger. */
@@ -348,10 +348,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const { planDigest } = state;
       if (planDigest === null) return { ok: false, code: 'plan-changed', message: 'there is no plan to decide on yet' };
       await store.durable();
-      return { ok: true, value: { statement: statementOf(context, changeId, state, { by, verdict, planDigest }), proofClass: proofDemanded(context, state) } };
+      return { ok: true, value: { statement: statementOf(context, changeId, state, { by, verdict, planDigest }), proofClass: proofDemanded(context, state), passkeys: passkeysFor(context, by) } };
     },
-    async decideApproval(by, changeId, verdict, planDigest, comment, { relayed, ssh } = {}) {
-      const approval = approvalOf(context, changeId, await store.load(changeId), { by, verdict, planDigest }, ssh ?? null);
+    async decideApproval(by, changeId, verdict, planDigest, comment, { relayed, ...own } = {}) {
+      const approval = approvalOf(context, changeId, await store.load(changeId), { by, verdict, planDigest }, own);
       if (!approval.ok) return approval;
       const applied = await acceptApproval(context, changeId, { type: 'approve', approval: approval.value, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }) });
       return applied.ok || applied.code !== 'approval-not-judged' ? after(applied) : applied;

@@ -62,6 +62,7 @@ export const NAMED_SCHEMAS = {
   Record: schemas.recordSchema,
   ApprovalStatement: schemas.statementAnswerSchema,
   SshProof: schemas.sshProofSchema,
+  PasskeyProof: schemas.passkeyProofSchema,
   Plan: planSchema,
   Entitlement: entitlementSchema,
   Requirement: requirementSchema,

@@ -177,7 +177,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
     policy: parseTrustPolicy(`${[...(old?.trust.policy.logs.map(({ verifier }) => verifier.vkey) ?? []), logSigner.vkey].map((vkey) => `log ${vkey}`).join('\n')}\nquorum none\n`),
     sidecars: new Map([...(old?.trust.sidecars ?? []), [log.logId, [parseVerifier(ticketSigner.vkey)]]]),
     executors: new Map([[EXECUTOR, { key: parseVerifier(executorSigner.vkey), connectors: ['pg-main', 'pg-dev'] }]]),
-    requirements: { v: 1, floors: [], revokers: [], clockSkewMs: 0 }, signers: new Map(),
+    requirements: { v: 1, floors: [], revokers: [], clockSkewMs: 0 }, signers: new Map(), passkeys: new Map(),
   };
   options.trusts?.(trust);
   const logged: { level: string; fields: Record<string, unknown>; message: string }[] = [];
