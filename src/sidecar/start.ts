@@ -22,6 +22,7 @@ import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
 import { VERSION } from '../version.ts';
 import { keepAnchors } from '../witnessing/anchors.ts';
 import { createApp } from './app.ts';
+import { builtApprovePage } from './approve-page.ts';
 import { codeVersion } from './code-version.ts';
 import { openCopy } from './copy.ts';
 import { holdData } from './data-lock.ts';
@@ -63,6 +64,8 @@ export interface StartOptions {
   readonly random?: RandomBytes;
   /** Another way to reach executors than the local sockets. */
   readonly transport?: Transport;
+  /** Another file than the built page for approvers. */
+  readonly approvePage?: string;
 }
 
 const STARTING_BYTES = 262_144;
@@ -158,7 +161,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     // Each request that waits listens: their number is bounded by the connections, not by this.
     setMaxListeners(0, draining.signal);
     const app = createApp({
-      engine, log, facts: facts.current, factsTrouble: facts.trouble, clock, logger, tokens, hosts: config.hosts, publicUrl: config.publicUrl, draining: draining.signal,
+      engine, log, facts: facts.current, factsTrouble: facts.trouble, clock, logger, tokens, hosts: config.hosts, publicUrl: config.publicUrl, approvePage: config.publicUrl === undefined ? undefined : (options.approvePage ?? builtApprovePage()), draining: draining.signal,
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       ...(source === null ? {} : { policySource: () => source.state() }),
       settlePolicy: () => settle(engine),

@@ -122,6 +122,7 @@ export interface TestOptions {
   readonly directory?: string;
   readonly hosts?: readonly string[];
   readonly publicUrl?: string;
+  readonly approvePage?: string;
   readonly ledgerReaders?: 'auditors' | 'anyone';
   /** What the engine is given of a bus. */
   readonly copy?: LedgerCopy;
@@ -197,7 +198,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const draining = new AbortController();
   const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));
   const app = createApp({
-    engine, log, facts: () => facts, clock, logger, tokens, hosts: options.hosts ?? [], publicUrl: options.publicUrl, ledgerReaders: options.ledgerReaders ?? 'auditors', draining: draining.signal,
+    engine, log, facts: () => facts, clock, logger, tokens, hosts: options.hosts ?? [], publicUrl: options.publicUrl, approvePage: options.approvePage, ledgerReaders: options.ledgerReaders ?? 'auditors', draining: draining.signal,
     connectors: ['pg-dev', 'pg-main'], executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`),
   });
 
