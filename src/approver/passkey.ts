@@ -16,12 +16,13 @@ const base64 = (buffer: ArrayBuffer): string => formatBase64(new Uint8Array(buff
 
 /** The answer of one of the passkeys, whose challenge is the SHA-256 of the statement's RFC 8785 bytes. @throws NoPasskey */
 export async function assertStatement({ statement, passkeys }: StatementAnswer): Promise<PasskeyProof> {
-  const [first] = passkeys;
-  if (first === undefined) throw new NoPasskey('the trust folder of this sidecar lists no passkey of yours that is good now');
+  const ofThisSite = passkeys.filter(({ rpId }) => location.hostname === rpId || location.hostname.endsWith(`.${rpId}`));
+  const [first] = ofThisSite;
+  if (first === undefined) throw new NoPasskey('the trust folder of this sidecar lists no passkey of yours for this address that is good now');
   const credential = await navigator.credentials.get({
     publicKey: {
       challenge: Uint8Array.from(sha256(canonicalBytes(statement))), rpId: first.rpId, userVerification: 'required',
-      allowCredentials: passkeys.filter(({ rpId }) => rpId === first.rpId).map(({ credentialId }) => ({ type: 'public-key', id: bytesOf(credentialId) })),
+      allowCredentials: ofThisSite.filter(({ rpId }) => rpId === first.rpId).map(({ credentialId }) => ({ type: 'public-key', id: bytesOf(credentialId) })),
     },
   }).catch((cause: unknown) => {
     throw new NoPasskey(`no passkey answered: ${reasonOf(cause)}`, { cause });

@@ -202,6 +202,17 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
     expect(await stateOf(id)).toBe('pending');
   });
 
+  it('asks no authenticator for somebody who has no passkey of this address in the trust folder', async () => {
+    const id = await request();
+    await page.route(/\/statement/, async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: (await response.text()).replaceAll('"rpId":"localhost"', '"rpId":"example.org"') });
+    });
+    await show(id);
+    expect(await said('#approve')).toMatch(/no passkey of yours for this address/);
+    expect(await stateOf(id)).toBe('pending');
+  });
+
   it('says what the sidecar refuses, and shows nothing any more once another token is given', async () => {
     const id = await request();
     await page.goto('about:blank');
