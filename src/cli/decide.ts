@@ -1,7 +1,6 @@
 /** `countersign approve`, `reject` and `withdraw`. What is approved is a digest: of the plan that was shown, or that the caller names. */
 import type { Command } from 'commander';
 import { canonicalBytes } from '../../ledger/index.ts';
-import { logOf } from '../change/derive.ts';
 import type { ChangeView, Client } from '../client/index.ts';
 import { APPROVAL_NAMESPACE } from '../protocol/approval-proof.ts';
 import type { ApprovalStatement } from '../protocol/signed.ts';
@@ -10,6 +9,7 @@ import { describeChange } from './describe.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import type { Runner } from './runner.ts';
 import { differingField } from './shown-plan.ts';
+import { statementFault } from './shown-statement.ts';
 import { signWithSsh } from './ssh-sign.ts';
 import type { Session } from './world.ts';
 
@@ -66,9 +66,6 @@ export function planToDecide({ id, state, planDigest }: ChangeView, expected: st
   return planDigest;
 }
 
-/** Longer than any approval is good for, but of a plan whose window is later: whoever asks for more has something else in mind. */
-const SIGNED_MS_MAX = 31 * 86_400_000;
-
 /**
  * The statement that is to be signed: on this verdict and the plan that is shown, and on nothing else, whatever the sidecar would have her sign.
  *
@@ -76,13 +73,9 @@ const SIGNED_MS_MAX = 31 * 86_400_000;
  */
 async function statementFor(session: Session, client: Client, change: ChangeView, verdict: 'approve' | 'reject'): Promise<ApprovalStatement> {
   const { statement } = await client.statement(change.id, verdict);
-  const isThat = statement.changeId === change.id && statement.log === logOf(change.id) && statement.revision === change.revision
-    && statement.planDigest === change.planDigest && statement.verdict === verdict;
-  const differing = isThat ? differingField(change) : 'statement';
-  const latestMs = Math.max(session.nowMs() + SIGNED_MS_MAX, change.plan?.window === undefined ? 0 : Date.parse(change.plan.window.closesAt));
-  if (differing !== null || !(Date.parse(statement.expiresAt) <= latestMs)) {
-    const what = differing === null ? `good until ${statement.expiresAt}, which is longer than it need be` : `not the plan that ${change.id} is shown with (${differing})`;
-    throw new CliError(EXIT.failed, 'plan-changed', { cause: `what is to be signed is ${what}`, effect: 'Nothing was signed or recorded.', next: `countersign changes show ${change.id}` });
+  const fault = statementFault(change, statement, verdict, session.nowMs());
+  if (fault !== null) {
+    throw new CliError(EXIT.failed, 'plan-changed', { cause: `what is to be signed is ${fault}`, effect: 'Nothing was signed or recorded.', next: `countersign changes show ${change.id}` });
   }
   session.out.say(`signing as ${statement.approver}, good until ${statement.expiresAt}`);
   return statement;

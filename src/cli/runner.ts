@@ -91,7 +91,7 @@ function troubleOfClient(error: ClientError): Told {
     case 'lease-needs-executor':
       return { exit: EXIT.usage, code: error.code, trouble: { cause, effect: 'Nothing was recorded.' } };
     case 'proof-too-weak':
-      return { exit: EXIT.failed, code: error.code, trouble: { cause, effect: 'Nothing was recorded.', next: 'sign it yourself:  countersign approve ID --ssh-key ~/.ssh/id_ed25519' } };
+      return { exit: EXIT.failed, code: error.code, trouble: { cause, effect: 'Nothing was recorded.', next: 'sign it yourself:  countersign approve ID --ssh-key ~/.ssh/id_ed25519  (or, where a passkey is asked for, on the page /approve of the sidecar)' } };
     case 'plan-changed':
       return { exit: EXIT.failed, code: error.code, trouble: { cause, effect: 'Nothing was recorded.', next: 'look at the plan as it is now:  countersign changes show ID' } };
     default:

@@ -144,8 +144,8 @@ export const configSchema = z
     .refine((listen) => listen.socket !== undefined || listen.port !== undefined, 'say socket, port, or both'),
   /** Names in `Host` that this sidecar answers to, beside localhost and loopback. */
   hosts: z.array(hostSchema).max(64).default([]),
-  /** Where the sidecar is reached from elsewhere, through whatever ends TLS: `https://pdp.example.com`. AuthZEN's discovery tells it; its name is one of `hosts`. */
-  publicUrl: z.string().max(255).refine((text) => URL.canParse(text) && text.startsWith('https://') && new URL(text).origin === text, 'an https URL without a path').optional(),
+  /** Where the sidecar is reached from elsewhere, through whatever ends TLS: `https://pdp.example.com`. AuthZEN's discovery tells it, and the page for approvers (`/approve`) is served there; its name is one of `hosts`. */
+  publicUrl: z.string().max(255).refine((text) => /^(?:https:\/\/|http:\/\/localhost(?::|$))/.test(text) && URL.canParse(text) && new URL(text).origin === text, 'an https URL without a path, or http://localhost').optional(),
   /** Who may read checkpoint and tiles under `/ledger/`; objects are for auditors alone. */
   ledgerReaders: z.enum(['auditors', 'anyone']).default('auditors'),
   /** File of token digests; readable by its owner alone. */

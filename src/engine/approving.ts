@@ -1,10 +1,12 @@
 /** What an approver's word becomes: the statement of what she decides on, and the approval that proves it. */
-import { canonicalBytes } from '../../ledger/index.ts';
+import { canonicalBytes, parseBase64 } from '../../ledger/index.ts';
 import { approvalIdOf, openApproval } from '../protocol/approval-proof.ts';
 import { meets, PROOF_CLASSES, type ProofClass } from '../protocol/decision.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import { APPROVAL_TYPE, type Approval, type ApprovalStatement } from '../protocol/signed.ts';
+import { AssertionError, type Assertion } from '../protocol/passkey-assertion.ts';
+import { passkeyEnvelope } from '../protocol/passkey-proof.ts';
+import { APPROVAL_TYPE, type Approval, type ApprovalStatement, type Dsse } from '../protocol/signed.ts';
 import { sshEnvelope } from '../protocol/ssh-proof.ts';
 import { readArmour } from '../protocol/ssh-signature.ts';
 import { SshFormatError } from '../protocol/ssh-wire.ts';
@@ -19,6 +21,23 @@ export interface SshProof {
   readonly expiresAt: string;
   /** SSHSIG in its armour, by `ssh-keygen -Y sign -n approval@countersign`. */
   readonly signature: string;
+}
+
+/** A passkey's assertion whose challenge is the SHA-256 of the statement. All but the credential's id in base64. */
+export interface PasskeyProof {
+  /** As in the statement that was signed. RFC 3339, UTC, with ms. */
+  readonly expiresAt: string;
+  /** base64url without padding. */
+  readonly credentialId: string;
+  readonly authenticatorData: string;
+  readonly clientDataJSON: string;
+  readonly signature: string;
+}
+
+/** What an approver gives beside her session: at most one of them. */
+export interface OwnProof {
+  readonly ssh?: SshProof;
+  readonly passkey?: PasskeyProof;
 }
 
 type Deciding = Pick<EngineContext, 'log' | 'clock' | 'limits' | 'trust' | 'ticketSigner'>;
@@ -46,30 +65,52 @@ export function proofDemanded({ trust }: Deciding, { requirement, plan }: Change
   return [requirement.proofClass, ...floors].reduce((a, b) => (meets(a, b) ? a : b), PROOF_CLASSES[0]);
 }
 
+/** The passkeys that `by` could approve with now. */
+export function passkeysFor({ trust, clock }: Deciding, by: string): { readonly credentialId: string; readonly rpId: string }[] {
+  const nowMs = clock.nowMs();
+  return [...trust.passkeys.values()]
+    .filter(({ person, validFromMs, validUntilMs }) => person === by && nowMs >= validFromMs && nowMs < validUntilMs)
+    .map(({ credentialId, rpId }) => ({ credentialId, rpId }));
+}
+
 /** The approval, proven by the session of whoever asks, or by her own signature. Nothing is recorded. */
-export function approvalOf(context: Deciding, changeId: string, state: ChangeState | undefined, verdict: Verdict, ssh: SshProof | null): Answer<Approval> {
+export function approvalOf(context: Deciding, changeId: string, state: ChangeState | undefined, verdict: Verdict, { ssh, passkey }: OwnProof): Answer<Approval> {
   const statement = statementOf(context, changeId, state, verdict);
   // Saying no needs no more than being who one is.
   const demanded = state === undefined || verdict.verdict === 'reject' ? 'session' : proofDemanded(context, state);
-  const offered = ssh === null ? 'session' : 'ssh';
+  const offered = passkey !== undefined ? 'passkey' : ssh !== undefined ? 'ssh' : 'session';
   if (!meets(offered, demanded)) return { ok: false, code: 'proof-too-weak', message: `this change is approved by ${demanded}, not by ${offered}` };
-  const signed = ssh === null ? null : signedBySsh(context, statement, ssh);
+  const signed = passkey !== undefined ? signedByPasskey(context, statement, passkey) : ssh !== undefined ? signedBySsh(context, statement, ssh) : null;
   // Nor does a signature that proves nothing keep her no from counting.
   if (signed !== null && (signed.ok || verdict.verdict === 'approve')) return signed;
   const envelope = signDsse(APPROVAL_TYPE, statement, context.ticketSigner);
   return { ok: true, value: { approvalId: approvalIdOf(envelope), proofClass: 'session', envelope } };
 }
 
+function signedBySsh(context: Deciding, longest: ApprovalStatement, { expiresAt, signature }: SshProof): Answer<Approval> {
+  return signedAs('ssh', context, longest, expiresAt, (statement) => sshEnvelope(statement, readArmour(signature)));
+}
+
+function signedByPasskey(context: Deciding, longest: ApprovalStatement, { expiresAt, credentialId, ...parts }: PasskeyProof): Answer<Approval> {
+  const part = (name: keyof Assertion): Uint8Array => {
+    const bytes = parseBase64(parts[name]);
+    if (bytes === null) throw new AssertionError(`${name} is not canonical base64`);
+    return bytes;
+  };
+  return signedAs('passkey', context, longest, expiresAt, (statement) =>
+    passkeyEnvelope(statement, credentialId, { authenticatorData: part('authenticatorData'), clientDataJSON: part('clientDataJSON'), signature: part('signature') }));
+}
+
 /** Checked as executors and verifiers check it, by the trust folder of this side. */
-function signedBySsh({ trust, clock }: Deciding, longest: ApprovalStatement, { expiresAt, signature }: SshProof): Answer<Approval> {
+function signedAs(proofClass: ProofClass, { trust, clock }: Deciding, longest: ApprovalStatement, expiresAt: string, seal: (statement: Uint8Array) => Dsse): Answer<Approval> {
   if (expiresAt > longest.expiresAt) return invalid(`good until ${expiresAt}, and ${longest.expiresAt} is the longest`);
   try {
-    const envelope = sshEnvelope(canonicalBytes({ ...longest, expiresAt }), readArmour(signature));
-    const approval: Approval = { approvalId: approvalIdOf(envelope), proofClass: 'ssh', envelope };
-    openApproval(approval, { sidecarKeys: [], signers: trust.signers, atMs: clock.nowMs() });
+    const envelope = seal(canonicalBytes({ ...longest, expiresAt }));
+    const approval: Approval = { approvalId: approvalIdOf(envelope), proofClass, envelope };
+    openApproval(approval, { sidecarKeys: [], signers: trust.signers, passkeys: trust.passkeys, atMs: clock.nowMs() });
     return { ok: true, value: approval };
   } catch (error) {
-    if (error instanceof SshFormatError || error instanceof ProtocolError) return invalid(error.message);
+    if (error instanceof SshFormatError || error instanceof AssertionError || error instanceof ProtocolError) return invalid(error.message);
     throw error;
   }
 }

@@ -27,7 +27,7 @@ import type { ActivationFloor } from '../protocol/trust.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import type { Refused } from '../protocol/worker-state.ts';
 import { unsaidStatement, useOf, type Breach, type UnsaidStatement } from './breaking-glass.ts';
-import { approvalOf, proofDemanded, statementOf, type SshProof } from './approving.ts';
+import { approvalOf, passkeysFor, proofDemanded, statementOf, type OwnProof } from './approving.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { acceptApproval } from './accepting.ts';
 import { activate, holdForward, mayNotActivate, recordBundle } from './bundles.ts';
@@ -134,9 +134,9 @@ export interface Engine {
    * `planDigest` is what the approver saw: any other plan is refused. `by` was authenticated by the caller, or by the sidecar of another log that
    * has signed `relayed`, which is kept on record; `salt` is that of the commitment to the comment in it.
    */
-  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, proof?: { readonly relayed?: { readonly envelope: Dsse; readonly salt: string | null }; readonly ssh?: SshProof }): Promise<Answer>;
+  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, proof?: OwnProof & { readonly relayed?: { readonly envelope: Dsse; readonly salt: string | null } }): Promise<Answer>;
   /** What `by` would sign to decide on the change as it is planned now, and the weakest proof of it that counts. Nothing is recorded. */
-  statement(by: string, changeId: string, verdict: 'approve' | 'reject'): Promise<Answer<{ readonly statement: ApprovalStatement; readonly proofClass: ProofClass }>>;
+  statement(by: string, changeId: string, verdict: 'approve' | 'reject'): Promise<Answer<{ readonly statement: ApprovalStatement; readonly proofClass: ProofClass; readonly passkeys: ReturnType<typeof passkeysFor> }>>;
   /** What `by` would sign to break the glass for the change as it is planned now, but for the reason. Nothing is recorded. */
   breakGlassStatement(by: string, changeId: string): Promise<Answer<UnsaidStatement>>;
   /** A person's own signature stands for the approvals of the plan that was seen, where floor and policy let it. */
@@ -365,10 +365,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const { planDigest } = state;
       if (planDigest === null) return { ok: false, code: 'plan-changed', message: 'there is no plan to decide on yet' };
       await store.durable();
-      return { ok: true, value: { statement: statementOf(context, changeId, state, { by, verdict, planDigest }), proofClass: proofDemanded(context, state) } };
+      return { ok: true, value: { statement: statementOf(context, changeId, state, { by, verdict, planDigest }), proofClass: proofDemanded(context, state), passkeys: passkeysFor(context, by) } };
     },
-    async decideApproval(by, changeId, verdict, planDigest, comment, { relayed, ssh } = {}) {
-      const approval = approvalOf(context, changeId, await store.load(changeId), { by, verdict, planDigest }, ssh ?? null);
+    async decideApproval(by, changeId, verdict, planDigest, comment, { relayed, ...own } = {}) {
+      const approval = approvalOf(context, changeId, await store.load(changeId), { by, verdict, planDigest }, own);
       if (!approval.ok) return approval;
       const applied = await acceptApproval(context, changeId, { type: 'approve', approval: approval.value, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }) });
       return applied.ok || applied.code !== 'approval-not-judged' ? after(applied) : applied;

@@ -42,9 +42,9 @@ export function openTicket(believed: Believed, envelope: Dsse): Opened<Ticket> {
 
 /** @param atMs when it was recorded */
 export function openApproval(believed: Believed, approval: Approval, atMs: number): Opened<ApprovalStatement> {
-  const { sidecarKeys, proven = null, trust: { signers } } = believed;
+  const { sidecarKeys, proven = null, trust: { signers, passkeys } } = believed;
   if (approval.approvalId !== approvalIdOf(approval.envelope)) return failed('approval-mismatch', 'the id of the approval is not that of its statement');
-  return guarded('approval-signature', 'the approval', () => openProven(approval, { sidecarKeys, signers, atMs, proven }));
+  return guarded('approval-signature', 'the approval', () => openProven(approval, { sidecarKeys, signers, passkeys, atMs, proven }));
 }
 
 /** By a sidecar of this log, or by one of the floor's revokers in their own name. */

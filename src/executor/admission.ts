@@ -119,7 +119,7 @@ function check(raw: unknown, context: AdmissionContext, progress: Progress): Adm
   if (authorisation.body.planDigest !== ticket.planDigest) refuse('receipt-mismatch', 'the record authorises another plan');
   // What was begun under approvals goes on under them: half a rotation must not be left standing because a day has passed.
   const asOfMs = Math.min(authorisedAtMs(authorisation, context), context.beganAtMs(ticket) ?? Infinity);
-  const statements = openApprovals(envelope.approvals, authorisation.body, { sidecarKeys: keys, signers: context.trust.signers, atMs: asOfMs });
+  const statements = openApprovals(envelope.approvals, authorisation.body, { sidecarKeys: keys, signers: context.trust.signers, passkeys: context.trust.passkeys, atMs: asOfMs });
   const glass = openRecordedGlass(envelope, authorisation.body, context.trust, asOfMs);
   const held = openRecordedOrder(envelope.order, authorisation.body, keys);
   progress.isAsRecorded = true;

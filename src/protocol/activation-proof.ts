@@ -32,7 +32,7 @@ export function proposalSignedBySsh(statement: ProposalStatement, signature: Uin
  *
  * @throws ProtocolError, with the reason; nothing was believed
  */
-export function openProposalApproval({ envelope, proofClass }: Approval, context: ProofContext): ProposalStatement {
+export function openProposalApproval({ envelope, proofClass }: Approval, context: Omit<ProofContext, 'passkeys'>): ProposalStatement {
   switch (proofClass) {
     case 'session':
       return openDsse(envelope, PROPOSAL_TYPE, proposalStatementSchema, context.sidecarKeys, context.proven ?? null);

@@ -3,7 +3,8 @@
  *
  * - `session`: a DSSE envelope by a ticket key of the log's sidecar, which says that it authenticated the person;
  * - `ssh`: the approver's own SSHSIG over the statement's bytes, namespace {@link APPROVAL_NAMESPACE}, by a key that the trust folder's
- *   `allowed_signers` gives to that person. The sidecar has no part in it, so its key forges none.
+ *   `allowed_signers` gives to that person. The sidecar has no part in it, so its key forges none;
+ * - `passkey`: an assertion by a passkey that the trust folder's `passkeys.json` gives to that person (`passkey-proof.ts`). Nor any of these.
  *
  * Executors and verifiers ask this alone, so that both believe the same.
  */
@@ -11,6 +12,8 @@ import type { Verifier } from '../../ledger/index.ts';
 import type { AllowedSigners } from './allowed-signers.ts';
 import { openDsse, payloadDigest, type Proven } from './dsse.ts';
 import { ProtocolError } from './errors.ts';
+import { openByPasskey } from './passkey-proof.ts';
+import type { Passkeys } from './passkeys.ts';
 import { APPROVAL_TYPE, approvalStatementSchema, type Approval, type ApprovalStatement, type Dsse } from './signed.ts';
 import { openBySsh, type SignedKind } from './ssh-proof.ts';
 
@@ -22,6 +25,7 @@ export interface ProofContext {
   /** Ticket keys of the log that the approval is recorded in. */
   readonly sidecarKeys: readonly Verifier[];
   readonly signers: AllowedSigners;
+  readonly passkeys: Passkeys;
   /** When it was, or is to be, counted: a key must have been good then. Epoch ms. */
   readonly atMs: number;
   readonly proven?: Proven | null;
@@ -48,7 +52,7 @@ export function openApproval(approval: Approval, context: ProofContext): Approva
       case 'ssh':
         return openBySsh(envelope, CHANGE_APPROVAL, context);
       case 'passkey':
-        throw invalid('a proof by passkey, which cannot be checked yet');
+        return openByPasskey(envelope, context.passkeys, context.atMs);
     }
   } catch (cause) {
     if (cause instanceof ProtocolError) throw invalid(`${approvalId}: ${cause.message}`, { cause });

@@ -21,7 +21,10 @@ export const approverExpressionSchema: z.ZodType<ApproverExpression> = z.lazy(()
   ]),
 );
 
-/** How an approval is proven, weakest first. `session`: an authenticated session, attested by the sidecar. `ssh`: the approver's own signature. */
+/**
+ * How an approval is proven, weakest first. `session`: an authenticated session, attested by the sidecar. `ssh`: the approver's own signature. `passkey`:
+ * an assertion of hers, for which her authenticator made sure that it was she.
+ */
 export const PROOF_CLASSES = ['session', 'ssh', 'passkey'] as const;
 export const proofClassSchema = z.enum(PROOF_CLASSES);
 export type ProofClass = z.infer<typeof proofClassSchema>;

@@ -9,6 +9,7 @@ import type { z } from 'zod';
 import { canonicalBytes, digestOf, JsonError, LedgerError, logIdOf, parseStrict, parseTrustPolicy, parseVerifier, type TrustPolicy, type Verifier } from '../../ledger/index.ts';
 import { AllowedSignersError, parseAllowedSigners, type AllowedSigners } from './allowed-signers.ts';
 import { meets } from './decision.ts';
+import { passkeysFileSchema, passkeysOf, PasskeysError, type Passkeys } from './passkeys.ts';
 import { givesAccess, type PlanStep } from './plan.ts';
 import type { FloorDemand } from './sufficiency.ts';
 import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema, type Floor, type RequirementsFile } from './trust.ts';
@@ -24,6 +25,8 @@ export interface Trust {
   readonly requirements: RequirementsFile;
   /** Whose SSH keys approve; nobody's where the folder has no such file. */
   readonly signers: AllowedSigners;
+  /** Whose passkeys approve; nobody's where the folder has no such file. */
+  readonly passkeys: Passkeys;
 }
 
 export interface LoadedTrust extends Trust {
@@ -43,6 +46,8 @@ export interface TrustTexts {
     readonly sidecars: string; readonly executors: string; readonly requirements: string;
     /** null: there is none. */
     readonly signers?: string | null;
+    /** null: there is none. */
+    readonly passkeys?: string | null;
   } | null;
 }
 
@@ -63,6 +68,7 @@ const SIDECARS = 'sidecars.json';
 const EXECUTORS = 'executors.json';
 const REQUIREMENTS = 'requirements.json';
 const SIGNERS = 'allowed_signers';
+const PASSKEYS = 'passkeys.json';
 const NO_REQUIREMENTS: RequirementsFile = { v: 1, floors: [], revokers: [], clockSkewMs: 0 };
 
 /**
@@ -73,9 +79,10 @@ const NO_REQUIREMENTS: RequirementsFile = { v: 1, floors: [], revokers: [], cloc
  */
 export async function loadTrustFolder(path: string, options: { readonly actedOn?: boolean } = {}): Promise<LoadedTrust> {
   const info = await statOf(path);
-  const hasSigners = !info.isFile() && await exists(join(path, SIGNERS));
+  const mayBeThere = async (name: string): Promise<boolean> => !info.isFile() && await exists(join(path, name));
+  const [hasSigners, hasPasskeys] = [await mayBeThere(SIGNERS), await mayBeThere(PASSKEYS)];
   if (options.actedOn === true) {
-    const files = info.isFile() ? [] : [POLICY, SIDECARS, EXECUTORS, REQUIREMENTS, ...(hasSigners ? [SIGNERS] : [])].map((name) => join(path, name));
+    const files = info.isFile() ? [] : [POLICY, SIDECARS, EXECUTORS, REQUIREMENTS, ...(hasSigners ? [SIGNERS] : []), ...(hasPasskeys ? [PASSKEYS] : [])].map((name) => join(path, name));
     for (const one of [path, ...files]) {
       const { mode } = await statOf(one);
       if ((mode & 0o002) !== 0) throw new TrustError(one, '', `everybody can write to it, and so say whom to trust: chmod o-w ${one}`);
@@ -85,7 +92,8 @@ export async function loadTrustFolder(path: string, options: { readonly actedOn?
   const [policy, sidecars, executors, requirements] = await Promise.all(
     [POLICY, SIDECARS, EXECUTORS, REQUIREMENTS].map((name) => readText(join(path, name))),
   ) as [string, string, string, string];
-  return parseTrust({ policy, rest: { sidecars, executors, requirements, signers: hasSigners ? await readText(join(path, SIGNERS)) : null } });
+  const [signers, passkeys] = [hasSigners ? await readText(join(path, SIGNERS)) : null, hasPasskeys ? await readText(join(path, PASSKEYS)) : null];
+  return parseTrust({ policy, rest: { sidecars, executors, requirements, signers, passkeys } });
 }
 
 async function exists(path: string): Promise<boolean> {
@@ -109,16 +117,17 @@ function statOf(path: string): Promise<Stats> {
 export function parseTrust(texts: TrustTexts): LoadedTrust {
   const policy = parsePolicy(texts.policy);
   const digest = trustDigest(texts);
-  if (texts.rest === null) return { policy, sidecars: new Map(), executors: new Map(), requirements: NO_REQUIREMENTS, signers: new Map(), digest };
+  if (texts.rest === null) return { policy, sidecars: new Map(), executors: new Map(), requirements: NO_REQUIREMENTS, signers: new Map(), passkeys: new Map(), digest };
   const sidecars = sidecarsOf(parseFile(SIDECARS, texts.rest.sidecars, sidecarsFileSchema), policy);
   const requirements = checkedRequirements(parseFile(REQUIREMENTS, texts.rest.requirements, requirementsFileSchema));
   checkPolicySigners(requirements, [...policy.logs.map(({ verifier }) => verifier), ...[...sidecars.values()].flat()]);
-  return { policy, sidecars, executors: executorsOf(parseFile(EXECUTORS, texts.rest.executors, executorsFileSchema)), requirements, signers: signersOf(texts.rest.signers ?? null), digest };
+  const executors = executorsOf(parseFile(EXECUTORS, texts.rest.executors, executorsFileSchema));
+  return { policy, sidecars, executors, requirements, signers: signersOf(texts.rest.signers ?? null), passkeys: passkeysIn(texts.rest.passkeys ?? null), digest };
 }
 
 /** The digest of the RFC 8785 object in which each file's name has the digest of its bytes: any change of any file is another trust. */
 export function trustDigest({ policy, rest }: TrustTexts): string {
-  const files: [string, string][] = [[POLICY, policy], ...(rest === null ? [] : [[SIDECARS, rest.sidecars], [EXECUTORS, rest.executors], [REQUIREMENTS, rest.requirements], ...(rest.signers == null ? [] : [[SIGNERS, rest.signers]])] as [string, string][])];
+  const files: [string, string][] = [[POLICY, policy], ...(rest === null ? [] : [[SIDECARS, rest.sidecars], [EXECUTORS, rest.executors], [REQUIREMENTS, rest.requirements], ...(rest.signers == null ? [] : [[SIGNERS, rest.signers]]), ...(rest.passkeys == null ? [] : [[PASSKEYS, rest.passkeys]])] as [string, string][])];
   return digestOf(canonicalBytes(Object.fromEntries(files.map(([name, text]) => [name, digestOf(Buffer.from(text, 'utf8'))]))));
 }
 
@@ -208,6 +217,14 @@ function signersOf(text: string | null): AllowedSigners {
     return parseAllowedSigners(text ?? '');
   } catch (cause) {
     throw cause instanceof AllowedSignersError ? new TrustError(SIGNERS, '', cause.message, { cause }) : cause;
+  }
+}
+
+function passkeysIn(text: string | null): Passkeys {
+  try {
+    return passkeysOf(text === null ? [] : parseFile(PASSKEYS, text, passkeysFileSchema));
+  } catch (cause) {
+    throw cause instanceof PasskeysError ? new TrustError(PASSKEYS, cause.pointer, cause.message, { cause }) : cause;
   }
 }
 

@@ -6,6 +6,7 @@
  * - `executors.json`    report keys, and the connectors each may speak for
  * - `requirements.json` the floor: what must hold whatever the sidecar claims
  * - `allowed_signers`   people's SSH keys (`allowed-signers.ts`); may be left out
+ * - `passkeys.json`     people's passkeys (`passkeys.ts`); may be left out
  */
 import { z } from 'zod';
 import { proofClassSchema } from './decision.ts';

@@ -12,7 +12,7 @@ import type { Call, Handlers, Reply } from './call.ts';
 import { callerHandlers } from './caller.ts';
 import { changeHandlers } from './changes.ts';
 import { problemOf, type SidecarContext } from './context.ts';
-import { isCanonicalPath, OWN_HOSTS, readIdempotencyKey, requireHost, requireNoOrigin, requireSingleHeaders } from './edge.ts';
+import { isCanonicalPath, isForThePage, OWN_HOSTS, readIdempotencyKey, requireHost, requireNoOrigin, requireSingleHeaders } from './edge.ts';
 import { ERRORS, Problem, problemBody } from './errors.ts';
 import { erasureHandlers } from './erasures.ts';
 import { heldRevokeHandlers } from './held-revokes.ts';
@@ -61,7 +61,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   app.use('*', async (c, next) => {
     if (c.env.incoming !== undefined) requireSingleHeaders(c.env.incoming);
     requireHost(c.req.header('host') ?? new URL(c.req.url).host, hosts);
-    requireNoOrigin(c.req.raw.headers);
+    requireNoOrigin(c.req.raw.headers, isForThePage(c.req.method, rawPath(c.req, c.env)) ? options.publicUrl : undefined);
     if (!isCanonicalPath(rawPath(c.req, c.env))) throw new Problem('not-found', 'no resource of this name');
     await next();
   });

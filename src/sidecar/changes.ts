@@ -77,7 +77,7 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
     },
     async decideApproval({ by, params, body }) {
       const { changeId } = await visibleChange(context, by, params['id']!);
-      return view(unwrap(await engine.decideApproval(by.principal, changeId, body.verdict, body.planDigest, body.comment ?? null, body.ssh === undefined ? {} : { ssh: body.ssh })));
+      return view(unwrap(await engine.decideApproval(by.principal, changeId, body.verdict, body.planDigest, body.comment ?? null, { ...(body.ssh === undefined ? {} : { ssh: body.ssh }), ...(body.passkey === undefined ? {} : { passkey: body.passkey }) })));
     },
     async getStatement({ by, params, query }) {
       const { changeId } = await visibleChange(context, by, params['id']!);

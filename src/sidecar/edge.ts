@@ -10,6 +10,14 @@ import { Problem } from './errors.ts';
 /** Names that are always this sidecar's. Others are added by configuration. */
 export const OWN_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
 
+/** What the page for approvers sends, beside what it only reads. */
+const FROM_THE_PAGE = /^\/v1\/changes\/[^/]+\/approvals$/;
+
+/** Whether the sidecar's own page may ask this. */
+export function isForThePage(method: string, path: string): boolean {
+  return method === 'POST' && FROM_THE_PAGE.test(path);
+}
+
 /** Headers of which a second one would be another request to another reader. */
 const SINGLE_HEADERS: readonly string[] = ['host', 'authorization', 'content-type', 'content-length', 'idempotency-key'];
 
@@ -19,9 +27,13 @@ export function requireHost(host: string | undefined, hosts: ReadonlySet<string>
   if (match === null || !hosts.has(match[1]!.toLowerCase())) throw new Problem('misdirected', 'this sidecar does not answer to that name');
 }
 
-/** @throws Problem `origin-refused`: only browsers send Origin, and no page has business here */
-export function requireNoOrigin(headers: Headers): void {
-  if (headers.has('origin')) throw new Problem('origin-refused', 'requests that a web page makes are refused');
+/**
+ * @param own the origin of the page that this request may come from; undefined: of none
+ * @throws Problem `origin-refused`: only browsers send Origin, and no other page has business here
+ */
+export function requireNoOrigin(headers: Headers, own?: string): void {
+  const origin = headers.get('origin');
+  if (origin !== null && origin !== own) throw new Problem('origin-refused', 'requests that a web page makes are refused');
 }
 
 /** @throws Problem `malformed-header` when a header that must be single came twice */

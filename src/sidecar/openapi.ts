@@ -67,6 +67,7 @@ export const NAMED_SCHEMAS = {
   BreakGlassStatement: schemas.breakGlassAnswerSchema,
   BreakGlassRequest: schemas.breakGlassBodySchema,
   BreakGlassReview: schemas.breakGlassReviewBodySchema,
+  PasskeyProof: schemas.passkeyProofSchema,
   Plan: planSchema,
   Entitlement: entitlementSchema,
   Requirement: requirementSchema,

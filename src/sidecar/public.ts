@@ -2,12 +2,13 @@
 import type { Handlers } from './call.ts';
 import type { Refused } from '../protocol/worker-state.ts';
 import type { SidecarContext } from './context.ts';
+import { readApprovePage } from './approve-page.ts';
 import { Problem } from './errors.ts';
 import { readTile } from './ledger-files.ts';
 import { openApiDocument } from './openapi.ts';
 import type { Readiness } from './schemas.ts';
 
-type PublicOperation = 'getHealth' | 'getReadiness' | 'getOpenApi' | 'getCheckpoint' | 'getTile' | 'getObjects';
+type PublicOperation = 'getApprovePage' | 'getHealth' | 'getReadiness' | 'getOpenApi' | 'getCheckpoint' | 'getTile' | 'getObjects';
 
 /** The one spelling of a number of a segment of objects. */
 const SEGMENT = /^(?:0|[1-9][0-9]{0,14})$/;
@@ -25,6 +26,12 @@ export function publicHandlers(context: SidecarContext): Handlers<PublicOperatio
   };
 
   return {
+    async getApprovePage() {
+      if (context.approvePage === undefined) throw new Problem('not-found', 'passkeys belong to an address: publicUrl in the configuration says which');
+      const page = await readApprovePage(context.approvePage);
+      if (page === null) throw new Problem('not-found', 'this installation has no page for approvers: npm run verifier:build');
+      return { status: 200, body: page.html, headers: { ...page.headers } };
+    },
     async getHealth() {
       return { status: 200, body: { status: 'ok' } };
     },

@@ -254,6 +254,11 @@ export const ROUTES = {
     method: 'GET', path: '/openapi.json', roles: 'public', query: noQuerySchema, body: null,
     summary: 'This description (OpenAPI 3.1).', status: 200, answer: 'application/json', problems: [],
   },
+  getApprovePage: {
+    method: 'GET', path: '/approve', roles: 'public', query: noQuerySchema, body: null,
+    summary: 'The page on which approvers register a passkey and decide with it; `#chg_…` names the change. Only where `publicUrl` says where the sidecar is reached.',
+    status: 200, answer: 'text/html; charset=utf-8', problems: ['not-found'],
+  },
 } as const satisfies Record<string, Route>;
 
 export type Routes = typeof ROUTES;

@@ -23,6 +23,7 @@ import { VERSION } from '../version.ts';
 import { keepAnchors } from '../witnessing/anchors.ts';
 import { createApp } from './app.ts';
 import type { SidecarContext } from './context.ts';
+import { builtApprovePage } from './approve-page.ts';
 import { codeVersion } from './code-version.ts';
 import { openCopy } from './copy.ts';
 import { holdData } from './data-lock.ts';
@@ -65,6 +66,8 @@ export interface StartOptions {
   readonly random?: RandomBytes;
   /** Another way to reach executors than the local sockets. */
   readonly transport?: Transport;
+  /** Another file than the built page for approvers. */
+  readonly approvePage?: string;
 }
 
 const STARTING_BYTES = 262_144;
@@ -171,7 +174,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => telling.close());
     relay?.listen(engine);
 
-    const app = createApp({ ...context, tokens, hosts: config.hosts, publicUrl: config.publicUrl, ...(slack === null ? {} : { slack }) });
+    const app = createApp({ ...context, tokens, hosts: config.hosts, publicUrl: config.publicUrl, approvePage: config.publicUrl === undefined ? undefined : (options.approvePage ?? builtApprovePage()), ...(slack === null ? {} : { slack }) });
     const doors = await openDoors(config, app.fetch, undo);
     undo.push(() => draining.abort());
     logger.info({ log: log.logId, size: log.size, listening: doors.map((door) => door.address), bundle: pdp.bundle }, 'the sidecar is up');

@@ -1,5 +1,6 @@
 /**
  * Builds the one-file verifier: `node src/verifier/build.mjs [FILE]` writes it (default dist/verifier.html) and its SHA-256 beside it.
+ * `--approver`: the page that a sidecar serves to approvers instead (dist/approve.html).
  * `--module FILE`: the verification alone, as a module, for the tests that compare it with node's.
  *
  * The same source gives the same bytes. The bundle is not minified: whoever wonders what it does can read it.
@@ -57,21 +58,22 @@ function put(marker, text, into) {
   return into.replace(marker, () => text);
 }
 
-async function page() {
-  const style = readFileSync(join(HERE, 'page.css'), 'utf8');
-  const template = put('{{style}}', style, put('{{style-hash}}', sha256(style, 'base64'), readFileSync(join(HERE, 'page.html'), 'utf8')));
-  const script = `\n${await bundle('main.ts', 'iife', template)}`;
+/** @param folder of `page.html` and `main.ts`, below {@link HERE} @param sheets what it looks like, put one after another */
+async function page(folder, sheets) {
+  const style = sheets.map((sheet) => readFileSync(join(HERE, sheet), 'utf8')).join('');
+  const template = put('{{style}}', style, put('{{style-hash}}', sha256(style, 'base64'), readFileSync(join(HERE, folder, 'page.html'), 'utf8')));
+  const script = `\n${await bundle(join(folder, 'main.ts'), 'iife', template)}`;
   // Either would end the script, or let a browser read on past its end.
   if (/<\/script|<!--|\0|\r/i.test(script)) throw new Error('the script cannot stand in a page as it is');
   return put('{{script}}', script, put('{{script-hash}}', sha256(script, 'base64'), template));
 }
 
-const { values, positionals } = parseArgs({ options: { module: { type: 'string' } }, allowPositionals: true });
+const { values, positionals } = parseArgs({ options: { module: { type: 'string' }, approver: { type: 'boolean' } }, allowPositionals: true });
 if (values.module !== undefined) {
   writeFileSync(values.module, await bundle('verify-given.ts', 'esm', ''));
 } else {
-  const path = resolve(positionals[0] ?? join(ROOT, 'dist', 'verifier.html'));
-  const text = await page();
+  const path = resolve(positionals[0] ?? join(ROOT, 'dist', values.approver ? 'approve.html' : 'verifier.html'));
+  const text = values.approver ? await page('../approver', ['page.css', '../approver/page.css']) : await page('.', ['page.css']);
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, text);
   writeFileSync(`${path}.sha256`, `${sha256(text, 'hex')}  ${basename(path)}\n`);

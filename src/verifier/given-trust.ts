@@ -20,6 +20,7 @@ export interface TrustShown {
 const FILES = ['executors.json', 'requirements.json', 'sidecars.json', 'trust.policy'] as const;
 /** May be left out. */
 const SIGNERS = 'allowed_signers';
+const PASSKEYS = 'passkeys.json';
 
 /** @throws TrustError, as a trust folder on disk does */
 export async function readGivenTrust(files: readonly GivenFile[]): Promise<GivenTrust> {
@@ -30,7 +31,7 @@ export async function readGivenTrust(files: readonly GivenFile[]): Promise<Given
     return { trust: parseTrust({ policy: text, rest: null }), wholeFolder: false, shown: { files: [{ name: only.path, sha256 }], sha256, command: `sha256sum ${quoted(only.path)}` } };
   }
   const read = new Map<string, { text: string; sha256: string }>();
-  for (const name of [SIGNERS, ...FILES]) {
+  for (const name of [SIGNERS, PASSKEYS, ...FILES].sort()) {
     const file = files.find(({ path }) => path.split('/').length === 2 && path.endsWith(`/${name}`));
     if (file !== undefined) read.set(name, await readFile(file));
   }
@@ -39,7 +40,7 @@ export async function readGivenTrust(files: readonly GivenFile[]): Promise<Given
   const text = (name: (typeof FILES)[number]): string => read.get(name)!.text;
   const listed = [...read].map(([name, { sha256 }]) => ({ name, sha256 }));
   const sha256 = sha256Hex(new TextEncoder().encode(listed.map((file) => `${file.sha256}  ${file.name}\n`).join('')));
-  const rest = { sidecars: text('sidecars.json'), executors: text('executors.json'), requirements: text('requirements.json'), signers: read.get(SIGNERS)?.text ?? null };
+  const rest = { sidecars: text('sidecars.json'), executors: text('executors.json'), requirements: text('requirements.json'), signers: read.get(SIGNERS)?.text ?? null, passkeys: read.get(PASSKEYS)?.text ?? null };
   return { trust: parseTrust({ policy: text('trust.policy'), rest }), wholeFolder: true, shown: { files: listed, sha256, command: `sha256sum ${[...read.keys()].join(' ')} | sha256sum` } };
 }
 

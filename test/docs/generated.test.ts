@@ -48,7 +48,7 @@ describe('the OpenAPI document', () => {
 
   it('lets nobody in without a token but where it says so', () => {
     const open = Object.entries(document.paths).filter(([, methods]) => Object.values(methods).some((operation) => operation.security.length === 0));
-    expect(open.map(([path]) => path).sort()).toEqual(['/.well-known/authzen-configuration', '/healthz', '/openapi.json', '/readyz']);
+    expect(open.map(([path]) => path).sort()).toEqual(['/.well-known/authzen-configuration', '/approve', '/healthz', '/openapi.json', '/readyz']);
   });
 });
 

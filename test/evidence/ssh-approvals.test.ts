@@ -75,7 +75,7 @@ const CASES: readonly Case[] = [
   { title: 'a signature by a key that only the sidecar’s trust folder has', code: 'approval-signature', beats: bySsh, asOfMs, amongOthers: true },
   { title: 'an envelope of the sidecar’s that is said to be a signature', code: 'approval-signature', beats: reproven((statement) => ({ ...sign.approval(statement), proofClass: 'ssh' })), trust: SIGNED, asOfMs, amongOthers: true },
   { title: 'a signature that is said to be a session', code: 'approval-signature', beats: reproven((statement) => ({ ...ana.approval(statement), proofClass: 'session' })), trust: SIGNED, asOfMs, amongOthers: true },
-  { title: 'a passkey that nobody can check', code: 'approval-signature', beats: reproven((statement) => ({ ...ana.approval(statement), proofClass: 'passkey' })), trust: SIGNED, asOfMs, amongOthers: true },
+  { title: 'a signature that is said to be of a passkey', code: 'approval-signature', beats: reproven((statement) => ({ ...ana.approval(statement), proofClass: 'passkey' })), trust: SIGNED, asOfMs, amongOthers: true },
   { title: 'her signature of another plan', code: 'approval-mismatch', beats: reproven((statement) => ana.approval({ ...statement, planDigest: `sha256:${'3'.repeat(64)}` })), trust: SIGNED, asOfMs, amongOthers: true },
   { title: 'her signature of an earlier revision', code: 'approval-mismatch', beats: reproven((statement) => ana.approval({ ...statement, revision: 2 })), trust: SIGNED, asOfMs, amongOthers: true },
   { title: 'her rejection, recorded as an approval', code: 'approval-mismatch', beats: reproven((statement) => ana.approval({ ...statement, verdict: 'reject' })), trust: SIGNED, asOfMs, amongOthers: true },

@@ -12,7 +12,7 @@ const AT_MS = Date.parse('2026-11-23T19:00:00.000Z');
 const [ana, wei, stranger] = [testSshKey(), testSshKey('sk-ssh-ed25519@openssh.com'), testSshKey()];
 const sidecar = parseSigner(generateSignerKey('example.org/tickets', new Uint8Array(32).fill(3)).skey);
 const signers = (options = ''): ProofContext['signers'] => parseAllowedSigners(`person:ana ${options} ${ana.publicLine}\nperson:wei ${wei.publicLine}`);
-const context = (edit: Partial<ProofContext> = {}): ProofContext => ({ sidecarKeys: [parseVerifier(sidecar.vkey)], signers: signers(), atMs: AT_MS, ...edit });
+const context = (edit: Partial<ProofContext> = {}): ProofContext => ({ sidecarKeys: [parseVerifier(sidecar.vkey)], signers: signers(), passkeys: new Map(), atMs: AT_MS, ...edit });
 const statement: ApprovalStatement = {
   v: 1, log: '0123456789abcdef', changeId: 'chg_0123456789abcdef_01M8N3HS1G06ZGYKHN2F5KRQC0', revision: 1, planDigest: `sha256:${'a'.repeat(64)}`, verdict: 'approve', approver: 'person:ana',
   expiresAt: '2026-11-24T19:00:00.000Z',
@@ -53,7 +53,7 @@ it.each<[string, () => Approval, RegExp, Partial<ProofContext>?]>([
   ['a second spelling of the signature', () => signature({ sig: `${approval.envelope.signatures[0]!.sig}\n` }), /not canonical base64/],
   ['another type of document', () => ({ ...approval, envelope: { ...approval.envelope, payloadType: REPORT_TYPE } }), /payload type/],
   ['the id of another approval', () => ({ ...approval, approvalId: `apr_${'0'.repeat(32)}` }), /not the id of its statement/],
-  ['a passkey, which cannot be checked yet', () => ({ ...approval, proofClass: 'passkey' }), /passkey/],
+  ['her signature, said to be by a passkey', () => ({ ...approval, proofClass: 'passkey' }), /not among the passkeys/],
   ['a statement that is not canonical', () => {
     const text = Buffer.from(JSON.stringify(statement, null, 1));
     const envelope = sshEnvelope(text, ana.sign(text));

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { logIdOf } from '../../ledger/index.ts';
 import { floorFor, loadTrustFolder, parseTrust, revokerOf, type TrustTexts } from '../../src/protocol/trust-folder.ts';
 import type { Floor, RequirementsFile } from '../../src/protocol/trust.ts';
+import { testPasskey } from '../support/passkey.ts';
 import { EXECUTOR, keys, ORIGIN, trustFiles } from '../support/story.ts';
 
 const files = trustFiles();
@@ -45,6 +46,19 @@ describe('a trust folder', () => {
     await loadTrustFolder(folder, { actedOn: true });
   });
 
+  test('may list passkeys: then they are part of what it is, and of what nobody else may write', async () => {
+    const before = (await loadTrustFolder(folder)).digest;
+    const path = join(folder, 'passkeys.json');
+    await writeFile(path, json([testPasskey().entry('person:ana')]));
+    const trust = await loadTrustFolder(folder);
+    expect([...trust.passkeys.values()].map(({ person }) => person)).toEqual(['person:ana']);
+    expect(trust.digest).not.toBe(before);
+    await chmod(path, 0o646);
+    await expect(loadTrustFolder(folder, { actedOn: true })).rejects.toThrow(`chmod o-w ${path}`);
+    await rm(path);
+    expect((await loadTrustFolder(folder)).passkeys.size).toBe(0);
+  });
+
   test('with a file missing is not half believed', async () => {
     await rm(join(folder, 'requirements.json'));
     await expect(loadTrustFolder(folder)).rejects.toThrow(/requirements\.json: cannot be read/);
@@ -69,6 +83,8 @@ test.each<[string, TrustTexts, RegExp]>([
   ['an executor that is no id', changed({ executors: json([{ ...executor, id: 'main' }]) }), /^executors\.json at \/0\/id/],
   ['a revoker key with two owners', changed({ requirements: json({ ...requirements, revokers: [...requirements.revokers, { principal: 'person:rita', key: keys.revoker.vkey }] }) }), /^requirements\.json at \/revokers\/1\/key/],
   ['no clock skew', changed({ requirements: json({ ...requirements, clockSkewMs: undefined }) }), /^requirements\.json at \/clockSkewMs/],
+  ['a passkey of nobody', changed({ passkeys: json([testPasskey().entry('nhi:prod/ci')]) }), /^passkeys\.json at \/0\/person/],
+  ['a passkey at an origin elsewhere', changed({ passkeys: json([testPasskey().entry('person:ana', { origins: ['https://evil.example'] })]) }), /^passkeys\.json at \/0\/origins\/0/],
   ['a quorum that is no number', changed({ requirements: json({ ...requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: '1', proofClass: 'session', approvers: null, maxLeaseSeconds: null }] }) }), /^requirements\.json at \/floors\/0\/quorum/],
 ])('%s is refused by file and place', (_name, given, message) => {
   expect(() => parseTrust(given)).toThrow(message);

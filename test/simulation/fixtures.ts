@@ -83,7 +83,7 @@ export async function fixtures(): Promise<Fixtures> {
     policy: { ...policy, logs: policy.logs.map((log) => ({ ...log, verifier: remembering(log.verifier) })) },
     sidecars: new Map([[logIdOf(ORIGIN), [verifier(keys.ticket)]], [logIdOf(ROGUE_ORIGIN), [verifier(keys.rogueTicket)]]]),
     executors: new Map(EXECUTORS.map(({ audience, connector }) => [audience, { key: verifier(keys.executors.get(audience)!), connectors: [connector] }])),
-    requirements, signers: new Map(),
+    requirements, signers: new Map(), passkeys: new Map(),
   };
   const file = (name: string): { name: string; text: string } => ({ name, text: readFileSync(join(ROOT, `examples/facts/${name}.yaml`), 'utf8') });
   const facts = withUnserved(parseFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage') }, START_MS));

@@ -58,7 +58,7 @@ export async function openReconcileBench(connector: Connector, about: FactsOf, l
   const trust: Trust = {
     policy: parseTrustPolicy(`log ${logSigner.vkey}\nquorum none\n`), sidecars: new Map([[log.logId, [parseVerifier(ticketSigner.vkey)]]]),
     executors: new Map([[EXECUTOR, { key: parseVerifier(executorSigner.vkey), connectors: [about.connector] }]]),
-    requirements: { v: 1, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: null }], revokers: [], clockSkewMs: 0 }, signers: new Map(),
+    requirements: { v: 1, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: null }], revokers: [], clockSkewMs: 0 }, signers: new Map(), passkeys: new Map(),
   };
   let receive: (audience: string, message: ReportMessage) => Promise<void> = () => Promise.reject(new TransportError('unreachable', 'nobody listens'));
   let worker: Worker | null = null;

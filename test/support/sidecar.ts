@@ -125,6 +125,7 @@ export interface TestOptions {
   readonly directory?: string;
   readonly hosts?: readonly string[];
   readonly publicUrl?: string;
+  readonly approvePage?: string;
   readonly ledgerReaders?: 'auditors' | 'anyone';
   /** What the engine is given of a bus. */
   readonly copy?: LedgerCopy;
@@ -180,7 +181,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
     policy: parseTrustPolicy(`${[...(old?.trust.policy.logs.map(({ verifier }) => verifier.vkey) ?? []), logSigner.vkey].map((vkey) => `log ${vkey}`).join('\n')}\nquorum none\n`),
     sidecars: new Map([...(old?.trust.sidecars ?? []), [log.logId, [parseVerifier(ticketSigner.vkey)]]]),
     executors: new Map([[EXECUTOR, { key: parseVerifier(executorSigner.vkey), connectors: ['pg-main', 'pg-dev'] }]]),
-    requirements: { v: 1, floors: [], revokers: [], clockSkewMs: 0 }, signers: new Map(),
+    requirements: { v: 1, floors: [], revokers: [], clockSkewMs: 0 }, signers: new Map(), passkeys: new Map(),
   };
   options.trusts?.(trust);
   const logged: { level: string; fields: Record<string, unknown>; message: string }[] = [];
@@ -203,7 +204,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
     engine, log, facts: () => facts, clock, logger, ledgerReaders: options.ledgerReaders ?? 'auditors', draining: draining.signal,
     connectors: ['pg-dev', 'pg-main'], executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`),
   };
-  const app = createApp({ ...context, tokens, hosts: options.hosts ?? [], publicUrl: options.publicUrl });
+  const app = createApp({ ...context, tokens, hosts: options.hosts ?? [], publicUrl: options.publicUrl, approvePage: options.approvePage });
 
   const send: TestSidecar['send'] = async (by, method, path, body, headers = {}) => {
     const json = body === undefined ? {} : { 'content-type': 'application/json' };

@@ -50,6 +50,8 @@ export interface TrustEdit {
   readonly proofClass?: ProofClass;
   /** The file `allowed_signers`. */
   readonly signers?: string;
+  /** The file `passkeys.json`. */
+  readonly passkeys?: string;
   readonly policyActivation?: object;
   /** Who may break the glass. */
   readonly breakGlass?: readonly object[];
@@ -71,7 +73,7 @@ export function trustFiles(edit: TrustEdit = {}): Record<'trust.policy' | 'sidec
 
 export function storyTrust(edit: TrustEdit = {}): Trust {
   const files = trustFiles(edit);
-  return parseTrust({ policy: files['trust.policy'], rest: { sidecars: files['sidecars.json'], executors: files['executors.json'], requirements: files['requirements.json'], signers: edit.signers ?? null } });
+  return parseTrust({ policy: files['trust.policy'], rest: { sidecars: files['sidecars.json'], executors: files['executors.json'], requirements: files['requirements.json'], signers: edit.signers ?? null, passkeys: edit.passkeys ?? null } });
 }
 
 export interface Beat {

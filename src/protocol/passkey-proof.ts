@@ -1,0 +1,55 @@
+/**
+ * An approval by passkey: a Web Authentication assertion in the place of the envelope's signature. Its challenge is the approval digest (SHA-256 of the
+ * statement's RFC 8785 bytes), so it is good for this verdict on this plan of this revision and for nothing else.
+ */
+import { parseBase64 } from '../../ledger/index.ts';
+import { readPayload } from './dsse.ts';
+import { ProtocolError } from './errors.ts';
+import { AssertionError, checkAssertion, decodeAssertion, encodeAssertion, type Assertion } from './passkey-assertion.ts';
+import { passkeyKeyId, type Passkeys } from './passkeys.ts';
+import { APPROVAL_TYPE, approvalStatementSchema, type ApprovalStatement, type Dsse } from './signed.ts';
+
+/**
+ * The envelope of an approval that a passkey proves: the assertion in it, the credential by the digest of its id.
+ *
+ * @throws AssertionError where the credential's id is not base64url
+ */
+export function passkeyEnvelope(statement: Uint8Array, credentialId: string, assertion: Assertion): Dsse {
+  const keyid = passkeyKeyId(credentialId);
+  if (keyid === null) throw new AssertionError('the id of the credential is not base64url');
+  return {
+    payloadType: APPROVAL_TYPE, payload: Buffer.from(statement).toString('base64'),
+    signatures: [{ keyid, sig: Buffer.from(encodeAssertion(assertion)).toString('base64') }],
+  };
+}
+
+/**
+ * The statement, once the assertion in its envelope holds for it by a passkey that is its approver's and was good then.
+ *
+ * @param atMs epoch ms
+ * @throws ProtocolError `approval-invalid`; nothing was believed
+ */
+export function openByPasskey(envelope: Dsse, passkeys: Passkeys, atMs: number): ApprovalStatement {
+  if (envelope.payloadType !== APPROVAL_TYPE) throw invalid(`payload type ${envelope.payloadType} where ${APPROVAL_TYPE} is due`);
+  const [{ keyid, sig } = { keyid: '', sig: '' }] = envelope.signatures;
+  const message = parseBase64(envelope.payload);
+  if (message === null) throw invalid('payload is not canonical base64');
+  const bytes = parseBase64(sig);
+  if (bytes === null) throw invalid('the assertion is not canonical base64');
+  const passkey = passkeys.get(keyid);
+  if (passkey === undefined) throw invalid(`nobody's passkey: ${keyid} is not among the passkeys`);
+  if (atMs < passkey.validFromMs || atMs >= passkey.validUntilMs) throw invalid(`${keyid} was not good then`);
+  try {
+    checkAssertion(decodeAssertion(bytes), { message, rpId: passkey.rpId, origins: passkey.origins, verify: passkey.verify });
+  } catch (cause) {
+    if (cause instanceof AssertionError) throw invalid(`the passkey: ${cause.message}`, { cause });
+    throw cause;
+  }
+  const statement = readPayload(envelope, approvalStatementSchema);
+  if (statement.approver !== passkey.person) throw invalid(`a passkey of ${passkey.person} under the name of ${statement.approver}`);
+  return statement;
+}
+
+function invalid(message: string, options?: ErrorOptions): ProtocolError {
+  return new ProtocolError('approval-invalid', message, options);
+}

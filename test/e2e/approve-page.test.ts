@@ -1,0 +1,227 @@
+/** The page for approvers in a real browser with an authenticator: a passkey is registered, decides on a change, and an auditor believes it. */
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer, request as forward, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { Browser, BrowserContext, CDPSession, Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { parseSigner } from '../../ledger/index.ts';
+import { layOutExample, type Layout } from '../../src/cli/init.ts';
+import type { Config } from '../../src/config/schema.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
+import { systemRandom } from '../../src/sidecar/system.ts';
+import { hasBrowser, openBrowser } from '../support/browser.ts';
+import { scriptedExecutor } from '../support/scripted-executor.ts';
+import { openDesk, type Desk } from '../support/world.ts';
+
+const BUILD = join(import.meta.dirname, '..', '..', 'src', 'verifier', 'build.mjs');
+const GRANT = ['--kind', 'grant', '--subject', 'nhi:prod/ci-deployer', '--purpose', 'deploy-orders', '--entitlement', 'pg-main/app/role:deploy', '--duration', 'PT10M'];
+const WEI = ['--as', 'person:wei'];
+
+describe.skipIf(!hasBrowser())('the page for approvers', () => {
+  let built: string;
+  let desk: Desk;
+  let layout: Layout;
+  let config: Config;
+  let sidecar: Sidecar;
+  /** What ends TLS elsewhere: the address that browsers know. */
+  let front: Server;
+  let origin: string;
+  let browser: Browser;
+  let context: BrowserContext;
+  let page: Page;
+  let cdp: CDPSession;
+  let authenticatorId: string;
+  let asked: string[] = [];
+  let complaints: string[] = [];
+  const file = (name: string): string => join(config.trust, name);
+
+  async function start(): Promise<void> {
+    const executor = scriptedExecutor('executor:main', parseSigner(readFileSync(join(layout.directory, 'keys', 'executor.key'), 'utf8').trim()), () => Date.now());
+    sidecar = await startSidecar({ ...config, logLevel: 'silent', publicUrl: origin }, { transport: executor, approvePage: join(built, 'approve.html') });
+  }
+
+  beforeAll(async () => {
+    built = mkdtempSync(join(tmpdir(), 'cs-approve-'));
+    execFileSync(process.execPath, [BUILD, '--approver', join(built, 'approve.html')]);
+    execFileSync(process.execPath, [BUILD, join(built, 'verifier.html')]);
+    desk = openDesk();
+    layout = await layOutExample({ directory: join(desk.directory, 'i'), randomBytes: systemRandom });
+    desk = desk.with({ cwd: layout.directory });
+    ({ config } = await loadConfig({ path: layout.config }));
+    const requirements = JSON.parse(readFileSync(file('requirements.json'), 'utf8')) as { floors: object[] };
+    writeFileSync(file('requirements.json'), JSON.stringify({ ...requirements, floors: requirements.floors.map((floor) => ({ ...floor, proofClass: 'passkey' })) }));
+    front = createServer((incoming, outgoing) => {
+      const on = forward({ socketPath: config.listen.socket, path: incoming.url, method: incoming.method, headers: incoming.headers }, (answered) => {
+        outgoing.writeHead(answered.statusCode ?? 500, answered.headers);
+        answered.pipe(outgoing);
+      });
+      on.on('error', () => outgoing.destroy());
+      incoming.pipe(on);
+    });
+    await new Promise<void>((resolve) => front.listen(0, '127.0.0.1', resolve));
+    origin = `http://localhost:${(front.address() as AddressInfo).port}`;
+    await start();
+    browser = await openBrowser();
+    context = await browser.newContext();
+    await context.addInitScript({ content: 'document.addEventListener("securitypolicyviolation", (event) => console.log(`refused by ${event.violatedDirective}: ${event.blockedURI}`))' });
+    context.on('request', (request) => asked.push(request.url()));
+    context.on('weberror', (error) => complaints.push(String(error.error())));
+    context.on('console', (message) => complaints.push(message.text()));
+    page = await context.newPage();
+    cdp = await context.newCDPSession(page);
+    await cdp.send('WebAuthn.enable');
+    ({ authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } }));
+    // Registered, carried to the trust folder by whoever keeps it, and in force from the next start.
+    await page.goto(`${origin}/approve`);
+    await page.click('summary');
+    await page.fill('#person', 'person:wei');
+    await page.click('#enroll');
+    await page.waitForSelector('#entry:not([hidden])');
+    writeFileSync(file('passkeys.json'), `[${await page.textContent('#entry')}]`);
+    await sidecar.close();
+    await start();
+  });
+  afterAll(async () => {
+    await browser.close();
+    await sidecar.close();
+    front.close();
+    front.closeAllConnections();
+    desk.remove();
+    rmSync(built, { recursive: true });
+  });
+  afterEach(async () => {
+    await page.unrouteAll();
+    expect(asked.filter((one) => !one.startsWith(`${origin}/`) && !one.startsWith('file:') && !one.startsWith('blob:'))).toEqual([]);
+    // What the sidecar refuses is said on the page; the browser says so too. And it would have RSA keys, which nobody takes here.
+    expect(complaints.filter((one) => !/Failed to load resource|pubKeyCredParams is missing/.test(one))).toEqual([]);
+    asked = [];
+    complaints = [];
+  });
+
+  const request = async (reason = 'deploy 42'): Promise<string> => (JSON.parse((await desk.run('request', ...GRANT, '--reason', reason, '--as', 'nhi:prod/ci-deployer', '--json')).stdout) as { id: string }).id;
+  const stateOf = async (id: string): Promise<string> => (JSON.parse((await desk.run('changes', 'show', id, ...WEI, '--json')).stdout) as { state: string }).state;
+  const verify = async (): Promise<number> => (await desk.run('verify', '--trust', config.trust, join(layout.directory, 'data', 'ledger'))).exit;
+  async function show(id: string): Promise<void> {
+    await page.goto('about:blank');
+    asked = [];
+    await page.goto(`${origin}/approve#${id}`);
+    await page.fill('#token', layout.tokens.get('person:wei')!);
+    await page.click('#show');
+    await page.waitForSelector('#shown:not([hidden]), #said:not([hidden])');
+  }
+  async function said(button: string): Promise<string> {
+    await page.click(button);
+    await page.waitForSelector('#said:not([hidden])');
+    return (await page.textContent('#said')) ?? '';
+  }
+
+  it('shows the plan as the command does, and approves exactly that by passkey; an auditor who has the passkey believes it', async () => {
+    const id = await request();
+    await show(id);
+    const { planDigest } = JSON.parse((await desk.run('changes', 'show', id, ...WEI, '--json')).stdout) as { planDigest: string };
+    expect(await page.textContent('#digest')).toBe(planDigest);
+    expect(await page.textContent('#plan')).toContain('deploy 42');
+    for (const line of (await desk.run('changes', 'show', id, ...WEI)).stdout.split('\n').filter((one) => /plan|access|subject|duration/.test(one))) expect(await page.textContent('#plan')).toContain(line);
+    // Nothing that was only looked at decides.
+    expect(await stateOf(id)).toBe('pending');
+    expect(await said('#approve')).toMatch(new RegExp(`^Approved ${planDigest}\\. The change is `));
+    expect((await desk.run('changes', 'show', id, ...WEI)).stdout).toContain('by person:wei, proven by passkey');
+    expect(await verify()).toBe(0);
+    const listed = readFileSync(file('passkeys.json'), 'utf8');
+    writeFileSync(file('passkeys.json'), listed.replace('person:wei', 'person:ana'));
+    expect(await verify()).toBe(1);
+    writeFileSync(file('passkeys.json'), listed);
+  });
+
+  it('… and so does the verifier page', async () => {
+    const other = await context.newPage();
+    await other.goto(pathToFileURL(join(built, 'verifier.html')).href);
+    await other.setInputFiles('#ledger', join(layout.directory, 'data', 'ledger'));
+    await other.setInputFiles('#trust', config.trust);
+    await other.click('#verify');
+    await other.waitForSelector('#result:not([hidden])');
+    expect(await other.getAttribute('#result .banner', 'data-exit')).toBe('0');
+    await other.close();
+  });
+
+  it('rejects, with a reason', async () => {
+    const id = await request();
+    await show(id);
+    expect(await said('#reject')).toMatch(/says why/);
+    expect(await stateOf(id)).toBe('pending');
+    await page.fill('#comment', 'not today');
+    expect(await said('#reject')).toMatch(/^Rejected/);
+    expect(await stateOf(id)).toBe('rejected');
+  });
+
+  it('shows what others wrote as text', async () => {
+    const reason = '<img src=x onerror="document.title=1"><script>document.title=1</script> \u05d0\u05d1';
+    await show(await request(reason));
+    expect(await page.textContent('#plan')).toContain(reason);
+    expect(await page.locator('#plan *').count()).toBe(0);
+    expect(await page.title()).toBe('Countersign approvals');
+  });
+
+  it.each<[string, RegExp, (body: string) => string]>([
+    ['the statement of another plan', /\/statement/, (body) => body.replace(/"planDigest":"sha256:[0-9a-f]{64}"/, `"planDigest":"sha256:${'0'.repeat(64)}"`)],
+    ['the statement of a rejection', /\/statement/, (body) => body.replace('"verdict":"approve"', '"verdict":"reject"')],
+    ['a statement that is good for ever', /\/statement/, (body) => body.replace(/"expiresAt":"[^"]+"/, '"expiresAt":"9999-01-01T00:00:00.000Z"')],
+  ])('signs nothing where what is to be signed is %s', async (_what, path, change) => {
+    const id = await request();
+    await page.route(path, async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: change(await response.text()) });
+    });
+    await show(id);
+    expect(await said('#approve')).toMatch(/Nothing was signed/);
+    expect(await stateOf(id)).toBe('pending');
+  });
+
+  it('offers nothing to decide where what stands beside the plan is not the plan', async () => {
+    const id = await request();
+    await page.route(/\/v1\/changes\/chg_[^/]+$/, async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: (await response.text()).replace('"duration":"PT10M"', '"duration":"PT1M"') });
+    });
+    await show(id);
+    expect(await page.textContent('#said')).toMatch(/not what the plan says \(duration\)/);
+    expect(await page.locator('#approve').isVisible()).toBe(false);
+  });
+
+  it('says so where the authenticator does not recognise her, and nothing is decided', async () => {
+    const id = await request();
+    await show(id);
+    await cdp.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified: false });
+    expect(await said('#approve')).toMatch(/^no passkey answered/);
+    await cdp.send('WebAuthn.setUserVerified', { authenticatorId, isUserVerified: true });
+    expect(await stateOf(id)).toBe('pending');
+  });
+
+  it('asks no authenticator for somebody who has no passkey of this address in the trust folder', async () => {
+    const id = await request();
+    await page.route(/\/statement/, async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: (await response.text()).replaceAll('"rpId":"localhost"', '"rpId":"example.org"') });
+    });
+    await show(id);
+    expect(await said('#approve')).toMatch(/no passkey of yours for this address/);
+    expect(await stateOf(id)).toBe('pending');
+  });
+
+  it('says what the sidecar refuses, and shows nothing any more once another token is given', async () => {
+    const id = await request();
+    await page.goto('about:blank');
+    await page.goto(`${origin}/approve#${id}`);
+    await page.fill('#token', 'cst_wrong');
+    expect(await said('#show')).toMatch(/unauthenticated/);
+    await show(id);
+    await page.fill('#token', 'cst_another');
+    expect(await page.locator('#approve').isVisible()).toBe(false);
+    expect(await page.textContent('#plan')).toBe('');
+  });
+});

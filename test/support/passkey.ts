@@ -1,0 +1,65 @@
+/** Passkeys that sign as an authenticator and a browser would, with neither: what they make is held against another implementation, and against a real browser, in the tests. */
+import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { canonicalBytes, sha256 } from '../../ledger/index.ts';
+import { approvalIdOf } from '../../src/protocol/approval-proof.ts';
+import { challengeOf, type Assertion } from '../../src/protocol/passkey-assertion.ts';
+import { passkeyEnvelope } from '../../src/protocol/passkey-proof.ts';
+import type { Approval, ApprovalStatement } from '../../src/protocol/signed.ts';
+
+export const RP_ID = 'countersign.example.org';
+export const PASSKEY_ORIGIN = `https://${RP_ID}`;
+/** UP, UV, BE and BS: what a passkey of a phone says. */
+export const FLAGS = 0x1d;
+
+export interface AssertionEdit {
+  /** Members of the client data; `undefined` leaves one out. */
+  readonly client?: Readonly<Record<string, unknown>>;
+  /** The text of the client data, made anew. */
+  readonly clientText?: (text: string) => string;
+  readonly rpId?: string;
+  readonly flags?: number;
+  readonly counter?: number;
+  /** After the 37 bytes; signed. */
+  readonly after?: Uint8Array;
+  /** The authenticator data, made anew; signed. */
+  readonly data?: (bytes: Buffer) => Uint8Array;
+  /** Of what was made: not signed. */
+  readonly made?: (assertion: Assertion) => Assertion;
+}
+
+export interface TestPasskey {
+  readonly credentialId: string;
+  readonly spki: Buffer;
+  /** An entry of `passkeys.json`. */
+  entry(person: string, edit?: object): object;
+  assert(message: Uint8Array, edit?: AssertionEdit): Assertion;
+  /** An approval that this passkey proves. */
+  approval(statement: ApprovalStatement, edit?: AssertionEdit): Approval;
+}
+
+export function testPasskey(algorithm: 'ES256' | 'EdDSA' = 'ES256', { rpId = RP_ID, origin = PASSKEY_ORIGIN } = {}): TestPasskey {
+  const { privateKey, publicKey } = algorithm === 'EdDSA' ? generateKeyPairSync('ed25519') : generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const credentialId = randomBytes(32).toString('base64url');
+  const spki = publicKey.export({ format: 'der', type: 'spki' });
+  const passkey: TestPasskey = {
+    credentialId, spki,
+    entry: (person, edit = {}) => ({ person, credentialId, publicKey: spki.toString('base64'), rpId, origins: [origin], ...edit }),
+    assert(message, edit = {}) {
+      const client = { type: 'webauthn.get', challenge: challengeOf(message), origin, crossOrigin: false, ...edit.client };
+      const clientDataJSON = Buffer.from((edit.clientText ?? ((same) => same))(JSON.stringify(client)));
+      const counter = Buffer.alloc(4);
+      counter.writeUInt32BE(edit.counter ?? 7);
+      const plain = Buffer.concat([sha256(Buffer.from(edit.rpId ?? rpId)), Buffer.of(edit.flags ?? FLAGS), counter, edit.after ?? Buffer.alloc(0)]);
+      const authenticatorData = edit.data === undefined ? plain : edit.data(plain);
+      const signed = Buffer.concat([authenticatorData, sha256(clientDataJSON)]);
+      const made = { authenticatorData, clientDataJSON, signature: sign(algorithm === 'EdDSA' ? null : 'sha256', signed, privateKey) };
+      return edit.made === undefined ? made : edit.made(made);
+    },
+    approval(statement, edit) {
+      const bytes = canonicalBytes(statement);
+      const envelope = passkeyEnvelope(bytes, credentialId, passkey.assert(bytes, edit));
+      return { approvalId: approvalIdOf(envelope), proofClass: 'passkey', envelope };
+    },
+  };
+  return passkey;
+}
