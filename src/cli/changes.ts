@@ -17,6 +17,7 @@ interface ListFlags extends ConnectFlags {
   readonly state?: string;
   readonly subject?: string;
   readonly kind?: string;
+  readonly waitingForMe?: true;
   readonly limit: string;
 }
 
@@ -27,6 +28,7 @@ export function addChanges(program: Command, run: Runner): void {
     .option('--state <state>', 'only those in this state')
     .option('--subject <nhi>', 'only those of this identity')
     .option('--kind <kind>', 'only those of this kind')
+    .option('--waiting-for-me', 'only those that wait for your decision')
     .option('--limit <n>', 'at most so many', '50')
     .action(run(list));
   withConnection(changes.command('show').argument('<id>')).description('one change, whole').action(run(show));
@@ -48,13 +50,13 @@ async function list(session: Session, flags: ListFlags): Promise<ExitCode> {
     const page = await client.list({
       limit: Math.min(200, Number(flags.limit) - found.length),
       ...(state === undefined ? {} : { state }), ...(kind === undefined ? {} : { kind }),
-      ...(flags.subject === undefined ? {} : { subject: flags.subject }), ...(cursor === undefined ? {} : { cursor }),
+      ...(flags.subject === undefined ? {} : { subject: flags.subject }), ...(flags.waitingForMe === undefined ? {} : { waitingForMe: flags.waitingForMe }), ...(cursor === undefined ? {} : { cursor }),
     });
     found.push(...page.changes);
     cursor = page.next ?? undefined;
   } while (cursor !== undefined && found.length < Number(flags.limit));
   out.document({ changes: found });
-  if (found.length === 0) out.say('no changes that you may see');
+  if (found.length === 0) out.say(flags.waitingForMe === undefined ? 'no changes that you may see' : 'nothing waits for you');
   const rows = found.map((change) => [change.id, change.state, change.kind, plain(change.subject), aboutWhat(change)]);
   for (const line of table(rows)) out.line(line);
   return EXIT.ok;

@@ -40,6 +40,8 @@ export interface ListOptions {
   readonly state?: ChangeView['state'];
   readonly subject?: string;
   readonly kind?: ChangeView['kind'];
+  /** Only those that wait for the decision of whoever asks. */
+  readonly waitingForMe?: true;
   /** 1 to 200. */
   readonly limit?: number;
   readonly cursor?: string;
@@ -169,7 +171,7 @@ export function connect(options: ConnectOptions): Client {
     },
     get: (changeId) => wire.send<ChangeView>('GET', change(changeId)),
     list: (filter = {}) =>
-      wire.send<ChangeList>('GET', `/v1/changes${query({ state: filter.state, subject: filter.subject, kind: filter.kind, limit: filter.limit?.toString(), cursor: filter.cursor })}`),
+      wire.send<ChangeList>('GET', `/v1/changes${query({ state: filter.state, subject: filter.subject, kind: filter.kind, waitingForMe: filter.waitingForMe?.toString(), limit: filter.limit?.toString(), cursor: filter.cursor })}`),
     async wait(changeId, { until = isSettled, timeoutMs = Infinity, seen, signal } = {}) {
       const deadline = performance.now() + timeoutMs;
       let view = await wire.send<ChangeView>('GET', change(changeId), signal === undefined ? {} : { signal });

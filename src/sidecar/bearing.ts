@@ -1,4 +1,5 @@
 /** What an approver is to know beside a plan: read off the fold and the facts in force, as far as whoever looks may see it. */
+import { LedgerError } from '../../ledger/index.ts';
 import type { ChangeState } from '../change/state.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Facts } from '../facts/load.ts';
@@ -26,13 +27,19 @@ export async function bearingOf(engine: Pick<Engine, 'find' | 'index'>, state: C
   };
 }
 
+/** What was moved to an archive that cannot be read now is not looked up: the change itself can be looked at all the same. */
+function whereArchived(error: unknown): undefined {
+  if (error instanceof LedgerError && error.code === 'archived') return undefined;
+  throw error;
+}
+
 async function lastOf(engine: Pick<Engine, 'find' | 'index'>, { changeId, plan, request }: ChangeState, by: Authenticated, facts: Facts): Promise<Bearing['last']> {
   let read = 0;
   for (const earlier of engine.index.sameBefore(changeId, request.kind, request.subject)) {
     const rest = engine.index.atRest(earlier);
     if (rest !== null && IN_VAIN.has(rest.name as ChangeState['name'])) continue;
     if ((read += 1) > READ_MAX) return null;
-    const last = await engine.find(earlier);
+    const last = await engine.find(earlier).catch(whereArchived);
     if (last?.plan == null || last.firstActAtMs === null || IN_VAIN.has(last.name) || !maySeeChange(by, last, facts)) continue;
     if (last.plan.connector !== plan!.connector || last.plan.target !== plan!.target) continue;
     return { change: earlier, at: formatTime(last.firstActAtMs), leaseSeconds: last.plan.lease?.leaseSeconds ?? null, entitlements: [...last.plan.entitlements] };

@@ -15,6 +15,7 @@ import { Problem } from './errors.ts';
 import { readEvidence } from './evidence.ts';
 import type { ChangeView, ListQuery } from './schemas.ts';
 import { shownState } from '../change/state.ts';
+import { waitsForApprovalOf } from '../change/waits-for.ts';
 import { viewOf } from './view.ts';
 import { maySeeAtRest, maySeeChange } from './visibility.ts';
 
@@ -51,7 +52,7 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
     async listChanges({ by, query }) {
       const facts = context.facts();
       const limit = query.limit === undefined ? LIST_LIMIT : Number(query.limit);
-      const page = await newest(engine, limit + 1, by, query, facts);
+      const page = query.waitingForMe === undefined ? await newest(engine, limit + 1, by, query, facts) : waitingFor(engine, limit + 1, by, query, facts, context.clock.nowMs());
       const shown = page.slice(0, limit);
       const changes = [];
       for (const state of shown) changes.push(show(await durable(context, state)));
@@ -150,6 +151,13 @@ function matches({ name, kind, subject }: Told, query: ListQuery): boolean {
 }
 
 const told = (state: ChangeState): Told => ({ name: shownState(state), kind: state.request.kind, subject: state.request.subject });
+
+/** The same of those that wait for whoever asks: none of them is at rest. */
+function waitingFor(engine: Engine, count: number, by: Authenticated, query: ListQuery, facts: Facts, nowMs: number): ChangeState[] {
+  return [...engine.open()]
+    .filter((state) => waitsForApprovalOf(state, by.principal, nowMs) && (query.cursor === undefined || state.changeId < query.cursor) && matches(told(state), query) && maySeeChange(by, state, facts))
+    .sort((a, b) => (a.changeId < b.changeId ? 1 : -1)).slice(0, count);
+}
 
 /** The `count` changes with the greatest ids, which is to say the youngest, greatest first. One at rest is read only where it may be one of them. */
 async function newest(engine: Engine, count: number, by: Authenticated, query: ListQuery, facts: Facts): Promise<ChangeState[]> {

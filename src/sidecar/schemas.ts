@@ -474,6 +474,8 @@ export const listQuerySchema = z.strictObject({
   state: stateSchema.optional(),
   subject: subjectSchema.optional(),
   kind: kindSchema.optional(),
+  /** Only those that wait for the caller's own decision. */
+  waitingForMe: z.literal('true').optional(),
   limit: digits.refine((text) => Number(text) >= 1 && Number(text) <= LIST_LIMIT_MAX, `1 to ${LIST_LIMIT_MAX}`).optional(),
   /** `next` of the page before. */
   cursor: changeIdSchema.optional(),

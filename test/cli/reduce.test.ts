@@ -48,6 +48,15 @@ describe('reduce', () => {
     expect((await desk.run('approve', change.id, '--plan-digest', reduced.planDigest!, '--as', 'person:ana')).exit).toBe(0);
   });
 
+  it('is for what waits for her, which the list says', async () => {
+    const change = await ask();
+    const mine = async (by: string): Promise<string> => (await desk.run('changes', 'list', '--waiting-for-me', '--as', by)).stdout;
+    expect(await mine('person:ana')).toContain(change.id);
+    expect((await desk.run('approve', change.id, '--plan-digest', change.planDigest!, '--as', 'person:ana')).exit).toBe(0);
+    expect(await mine('person:ana')).not.toContain(change.id);
+    expect(await mine('nhi:prod/billing-export')).toBe('');
+  });
+
   it('asks first, and takes nothing off for anything but a yes', async () => {
     const change = await ask();
     const at = desk.with({ interactive: true, ask: () => Promise.resolve('n') });

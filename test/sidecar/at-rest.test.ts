@@ -60,7 +60,7 @@ describe('changes at rest', () => {
 
   it('are shown, with their evidence, as they were', async () => {
     const [first, ...others] = await denied(5);
-    expect((await sidecar.send('person:kim', 'GET', `/v1/changes/${first!.id}`)).body).toEqual(first);
+    expect((await sidecar.send('person:kim', 'GET', `/v1/changes/${first!.id}`)).body).toMatchObject(first!);
     const { records } = (await sidecar.send('person:kim', 'GET', `/v1/changes/${first!.id}/evidence`)).body as { records: { change: string; type: string }[] };
     expect(records.map(({ type }) => type)).toEqual(['change.requested', 'step.authorised', 'state.read', 'policy.decided']);
     expect(new Set(records.map(({ change }) => change))).toEqual(new Set([first!.id]));

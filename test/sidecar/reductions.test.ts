@@ -52,5 +52,5 @@ it.each<[string, string, object, number, string]>([
 ])('a reduction %s is refused, and the change is what it was', async (_what, by, body, status, code) => {
   const change = await sidecar.change(DEPLOYER, TWO);
   expect(problemIn(await reduce(change, by, body))).toMatchObject({ status, code });
-  expect((await sidecar.send(DEPLOYER, 'GET', `/v1/changes/${change.id}`)).body).toEqual(change);
+  expect((await sidecar.send(DEPLOYER, 'GET', `/v1/changes/${change.id}`)).body).toMatchObject(change);
 });
