@@ -95,7 +95,7 @@ describe('what happens', () => {
     expect(ops.messages.map(({ body }) => (JSON.parse(body) as { timestamp: string }).timestamp)).toEqual(['2026-11-23T19:00:00.000Z', '2026-11-23T19:00:00.000Z']);
     expect(new Set(ops.messages.map(({ id }) => id)).size).toBe(1);
     expect(ledger.ends()).toEqual([]);
-    expect(logger.entries.filter(({ message }) => message.includes('could not be recorded'))).toEqual([]);
+    expect(logger.lines.filter(({ message }) => message.includes('could not be recorded'))).toEqual([]);
   });
 
   it('is told to each receiver by an id of its own', async () => {
