@@ -5,6 +5,7 @@ import { logIdOf } from '../../ledger/index.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { failed, ok, unknown, type Checked } from '../doctor/check.ts';
+import { checkActivation } from '../doctor/activation.ts';
 import { checkInstallation, ownSize } from '../doctor/installation.ts';
 import { loadExecutorConfig } from '../executor/config.ts';
 import { openLogKey } from '../identity/signing-key.ts';
@@ -50,7 +51,7 @@ async function doctor(session: Session, flags: DoctorFlags): Promise<ExitCode> {
     return null;
   });
   if (config !== null) {
-    checks.push(ok('configuration', path), ...(await checkInstallation(config, session.nowMs())));
+    checks.push(ok('configuration', path), ...(await checkInstallation(config, session.nowMs())), ...(await checkActivation(config)));
     if (config.nats !== undefined) checks.push(...(await checkBus(session, config, flags)));
   }
   tell(session, checks);

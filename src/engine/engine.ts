@@ -31,7 +31,7 @@ import { approvalOf, passkeysFor, proofDemanded, statementOf, type OwnProof } fr
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { acceptApproval } from './accepting.ts';
 import { activate, holdForward, mayNotActivate, recordBundle } from './bundles.ts';
-import { activationFloors, decideProposal, holdUnapproved, permissionFor, propose, statementOnProposal, waitingOf, type ProposalDecided, type ProposalStatus } from './proposals.ts';
+import { activationFloors, approversOf, decideProposal, holdUnapproved, permissionFor, proposalStatus, propose, statementOnProposal, waitingOf, type ProposalDecided, type ProposalStatus } from './proposals.ts';
 import { sweepSpent } from './clearing.ts';
 import { createDiscoveries, type Discoveries } from './discoveries.ts';
 import { revokeNow } from './early.ts';
@@ -240,6 +240,8 @@ export interface EngineOptions extends Omit<EngineContext, 'store' | 'self' | 'e
   readonly redecision?: RedecisionOptions;
   /** Called with every event once it is sequenced, and the state that it came to. It may not throw. */
   readonly onEvents?: (state: ChangeState, events: readonly ChangeEvent[]) => void;
+  /** Told of each policy bundle that has just begun to wait for people, and for whom. What waited at the start is not told of. */
+  readonly onProposed?: (proposal: BundleProposal, approvers: readonly string[]) => void;
 }
 
 /** States in which a sealed secret is there to be fetched: what it opens is verified, and not being taken back. */
@@ -523,11 +525,14 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       await store.durable();
     },
     async proposeBundle(next) {
+      const before = store.governed().proposal?.proposalId;
       const why = propose(context, next);
+      const { proposal } = store.governed();
+      if (proposal !== null && proposal.proposalId !== before) options.onProposed?.(proposal, approversOf(activationFloors(context)));
       await store.durable();
       return why;
     },
-    proposals: () => ({ ...store.governed(), floors: activationFloors(context) }),
+    proposals: () => proposalStatus(context),
     proposalStatement: (by, verdict) => statementOnProposal(context, by, verdict),
     async decideProposal(by, decided) {
       const answer = decideProposal(context, by, decided);

@@ -210,7 +210,7 @@ export class Fold {
       this.refused.set(more.executor, foldRefused(this.refused.get(more.executor), more, atMs));
     }
     if (isReconcileRecordType(type)) this.reconciled = afterReconcileRecord(this.reconciled, type, body, atMs);
-    this.governed = afterGovernedRecord(this.governed, type, body, actor, atMs);
+    this.governed = afterGovernedRecord(this.governed, type, body, actor, { atMs, seq });
   }
 
   /** The change as it is; undefined for one that is not in the ledger. @throws NotInMemory */

@@ -33,6 +33,11 @@ export function activationFloors({ trust, policyActivation, clock }: Omit<Govern
   return [trust.requirements.policyActivation, policyActivation].filter((floor) => floor !== undefined).filter((floor) => isAskedAt(floor, clock.nowMs()));
 }
 
+/** Everyone whom any of them names. */
+export function approversOf(floors: readonly Pick<ActivationFloor, 'approvers'>[]): string[] {
+  return [...new Set(floors.flatMap(({ approvers }) => approvers))].sort();
+}
+
 /** Whether the bundle may come into force now. Pure but for the clock. */
 export function permissionFor(context: Governing, { bundle, revision }: Offered): Permission {
   const floors = activationFloors(context);
@@ -92,13 +97,22 @@ export function waitingOf(context: Omit<Governing, 'store'>, proposal: BundlePro
   const what = proposal.revision === null ? proposal.bundle : `revision ${proposal.revision}`;
   if (proposal.outcome === 'rejected') return `${what} was rejected by ${proposal.rejected?.by ?? ''}`;
   const missing = activationFloors(context).flatMap((floor) => activationShortfall(floor, inTime(proposal, context.clock.nowMs())) ?? []);
-  return `${what} waits for approval as ${proposal.proposalId}${missing.length === 0 ? '' : `: ${missing[0]!}`}`;
+  return `${what} waits for approval as ${proposal.proposalId}${missing.length === 0 ? '' : `: ${[...new Set(missing)].join('; and ')}`}`;
+}
+
+/** As it is now. */
+export function proposalStatus(context: Governing): ProposalStatus {
+  const [governed, floors] = [context.store.governed(), activationFloors(context)];
+  const { proposal } = governed;
+  return { ...governed, floors, waiting: proposal?.outcome === 'waiting' && floors.length > 0 ? waitingOf(context, proposal) : null };
 }
 
 /** What waits or was decided on last, and what is in force. */
 export interface ProposalStatus extends Governed {
   /** Who must; empty where nobody is asked. */
   readonly floors: readonly ActivationFloor[];
+  /** What waits and for whom, in a phrase; null where nothing does. */
+  readonly waiting: string | null;
 }
 
 type Deciding = Governing & Pick<EngineContext, 'log' | 'facts' | 'ticketSigner' | 'limits'>;

@@ -18,6 +18,7 @@ import { fault, type Fault } from './violation.ts';
 
 /** A record as it is checked here: its body is what its type says. */
 interface Told {
+  readonly seq: number;
   readonly body: Readonly<Record<string, unknown>>;
   readonly actor: string;
   readonly at: string;
@@ -37,8 +38,8 @@ export interface Activations {
 export function openActivations(believed: Believed, latestMs: () => number, judgedMs: (atMs: number) => number): Activations {
   const floor = believed.trust.requirements.policyActivation;
   let governed: Governed = NOTHING_GOVERNED;
-  const take = (type: ProposalRecordType | 'bundle.activated', { body, actor, at }: Told): void => {
-    governed = afterGovernedRecord(governed, type, body, actor, parseTime(at));
+  const take = (type: ProposalRecordType | 'bundle.activated', { seq, body, actor, at }: Told): void => {
+    governed = afterGovernedRecord(governed, type, body, actor, { atMs: parseTime(at), seq });
   };
   const checkVerdict = (proposalId: string, approval: Approval, verdict: ProposalStatement['verdict'], { actor, at }: Told): Fault | null => {
     if (!isPerson(actor)) return fault('wrong-actor', `a verdict on a policy bundle by ${actor}: people let it come into force`);

@@ -49,6 +49,8 @@ export interface BundleProposal extends Named {
   readonly listing: BundleListing | null;
   readonly signature: Dsse | null;
   readonly atMs: number;
+  /** Of the record that proposed it. */
+  readonly seq: number;
   readonly approvals: readonly ProposalApproval[];
   readonly outcome: 'waiting' | 'activated' | 'rejected';
   readonly rejected: { readonly by: string; readonly reason: string | null } | null;
@@ -78,13 +80,13 @@ export function isSameBundle(one: Named | null, other: Named): boolean {
 }
 
 /** After one more record; the same where it says nothing of this. */
-export function afterGovernedRecord(before: Governed, type: string, body: unknown, actor: string, atMs: number): Governed {
+export function afterGovernedRecord(before: Governed, type: string, body: unknown, actor: string, { atMs, seq }: { readonly atMs: number; readonly seq: number }): Governed {
   if (type === 'bundle.activated') return afterActivation(before, activatedSchema.parse(body), atMs);
   if (!isProposalRecordType(type)) return before;
   const { proposal } = before;
   if (type === 'bundle.proposed') {
     const { revision = null, ...rest } = proposalRecordBodies[type].parse(body);
-    return { ...before, proposal: { ...rest, revision, atMs, approvals: [], outcome: 'waiting', rejected: null } };
+    return { ...before, proposal: { ...rest, revision, atMs, seq, approvals: [], outcome: 'waiting', rejected: null } };
   }
   if (type === 'proposal.approved') {
     const { proposalId, approval } = proposalRecordBodies[type].parse(body);

@@ -7,6 +7,7 @@ import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { reviewersOf } from '../change/break-glass.ts';
 import { systemOf } from '../change/derive.ts';
 import type { ChangeEvent, NotificationEvent } from '../change/events.ts';
+import type { BundleProposal } from '../evidence/proposals.ts';
 import { isPastCutover, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
 import { readBreakGlass } from '../protocol/break-glass.ts';
@@ -25,7 +26,8 @@ export interface Told {
 }
 
 export interface Notification {
-  readonly changeId: string;
+  /** null where it tells of no change: then no record says what became of it. */
+  readonly changeId: string | null;
   /** Index of the record that it tells of. */
   readonly about: number;
   readonly atMs: number;
@@ -131,6 +133,12 @@ export function notificationsOf({ event, state }: Told): Notification[] {
     default:
       return [];
   }
+}
+
+/** That a policy bundle waits for these people. Told while it waits, after each start again, under the same id. */
+export function notificationOfProposal({ proposalId, bundle, revision, seq, atMs }: BundleProposal, approvers: readonly string[]): Notification {
+  const data = { proposalId, record: seq, bundle, revision, approvers: [...approvers] };
+  return { changeId: null, about: seq, atMs, payload: { type: 'policy.proposed', timestamp: formatTime(atMs), data } };
 }
 
 /** The `webhook-id`: the same for every attempt, in every process, so that a receiver that has it already can say so. */

@@ -26,6 +26,8 @@ export interface NotifierOptions {
 export interface Notifier {
   /** Tells of what has just been sequenced, once it is durable. Never throws and waits for nothing. */
   take(state: ChangeState, events: readonly ChangeEvent[]): void;
+  /** The same, of what is not a change's. */
+  tell(notification: Notification): void;
   /** Ends what is under way and starts nothing more. What was not told is told after the next start. */
   close(): Promise<void>;
 }
@@ -36,7 +38,7 @@ const REREAD_MS = { first: 10_000, longest: 3_600_000 };
 /** Begins with what the ledger says is still to be told, and tells meanwhile of what {@link Notifier.take} is given. */
 export function startNotifier(options: NotifierOptions): Notifier {
   const { receivers, clock, logger } = options;
-  if (receivers.length === 0) return { take: () => undefined, close: () => Promise.resolve() };
+  if (receivers.length === 0) return { take: () => undefined, tell: () => undefined, close: () => Promise.resolve() };
   /** By receiver, what came to its end while the history was read, which may not say so yet; null once it has been. */
   let ended: Map<string, Set<string>> | null = new Map(receivers.map(({ name }) => [name, new Set()]));
   const record: RecordEnd = async (changeId, end) => {
@@ -71,20 +73,24 @@ export function startNotifier(options: NotifierOptions): Notifier {
   };
   let resuming = resume();
 
+  const add = (derive: () => readonly Notification[], changeId: string | null): void => {
+    const queued = async (): Promise<void> => {
+      const notifications = derive();
+      if (notifications.length === 0) return;
+      // Nobody hears of what may not have happened.
+      await options.durable();
+      for (const notification of notifications) for (const queue of queues.values()) queue.add(notification);
+    };
+    const taken = queued()
+      .catch((error: unknown) => logger.error({ changeId, error: String(error) }, 'receivers are not told of a record that may not be durable'))
+      .finally(() => taking.delete(taken));
+    taking.add(taken);
+  };
+
   return {
-    take(state, events) {
-      const add = async (): Promise<void> => {
-        const notifications = events.flatMap((event) => notificationsOf({ event, state }));
-        if (notifications.length === 0) return;
-        // Nobody hears of what may not have happened.
-        await options.durable();
-        for (const notification of notifications) for (const queue of queues.values()) queue.add(notification);
-      };
-      const taken = add()
-        .catch((error: unknown) => logger.error({ changeId: state.changeId, error: String(error) }, 'receivers are not told of a record that may not be durable'))
-        .finally(() => taking.delete(taken));
-      taking.add(taken);
-    },
+    take: (state, events) => add(() => events.flatMap((event) => notificationsOf({ event, state })), state.changeId),
+    // What could not be told in that time would not be told now either.
+    tell: (notification) => add(() => (clock.nowMs() < notification.atMs + TOLD_WITHIN_MS ? [notification] : []), notification.changeId),
     async close() {
       closed = true;
       cancel();

@@ -7,7 +7,7 @@ import { BREAK_GLASS_VERDICTS, findingCodeSchema } from '../change/events.ts';
 import { offboardItemSchema } from '../protocol/plan.ts';
 import { calendarIdSchema } from '../protocol/request.ts';
 import { revokeOrderSchema } from '../protocol/signed.ts';
-import { changeIdSchema, connectorIdSchema, digestSchema, durationSchema, entitlementSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, subjectSchema, timeSchema } from '../protocol/values.ts';
+import { changeIdSchema, connectorIdSchema, digestSchema, durationSchema, entitlementSchema, personIdSchema, plainTextSchema, principalSchema, proposalIdSchema, stepIdSchema, subjectSchema, timeSchema } from '../protocol/values.ts';
 
 const about = {
   changeId: changeIdSchema,
@@ -35,7 +35,21 @@ const payload = <T extends string, S extends z.ZodRawShape>(type: T, shape: S) =
     data: z.strictObject({ ...about, ...shape }),
   });
 
+/** A policy bundle waits for people to let it come into force. Whoever decides looks at that bundle, not at this message. */
+const policyProposed = z.strictObject({
+  type: z.literal('policy.proposed'),
+  timestamp: timeSchema,
+  data: z.strictObject({
+    proposalId: proposalIdSchema, record: z.int().min(0), bundle: digestSchema,
+    /** What its source calls it; null where it came from none that says. */
+    revision: plainTextSchema(128).nullable(),
+    /** Everyone whom a floor names; how many of them it takes, and how they prove it, `GET /v1/policy/proposed` says. */
+    approvers: z.array(personIdSchema),
+  }),
+});
+
 export const notificationSchema = z.discriminatedUnion('type', [
+  policyProposed,
   /** The change waits for people. Whoever approves looks at the plan of this digest, not at this message. */
   payload('approval.requested', {
     revision: z.int().min(1), requester, planDigest: digestSchema,

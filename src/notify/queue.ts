@@ -81,7 +81,7 @@ export function openQueue({ receiver, logId, clock, random, record, logger }: Qu
     one.end ??= await attempt(one);
     if (one.end === null) return later(one);
     try {
-      await record(one.notification.changeId, one.end);
+      if (one.notification.changeId !== null) await record(one.notification.changeId, one.end);
       pending.delete(one.key);
     } catch (error) {
       logger.warn({ ...about(one), error: String(error) }, 'what became of a notification could not be recorded');

@@ -79,6 +79,8 @@ function readiness(troubles: readonly { check: string; message: string }[], { en
     // Not required: it goes on by the facts before, until they are too old to give access by, which is policy's to say.
     checks.push({ check: 'facts', ok: trouble === null, required: false, message: trouble === null ? 'the facts files are in force' : `what they said before stays in force: ${trouble} cannot be taken; the log says why` });
   }
+  const { floors, waiting } = engine.proposals();
+  if (floors.length > 0) checks.push({ check: 'policyActivation', ok: waiting === null, required: false, message: waiting ?? 'no policy bundle waits for people' });
   // Not required: what was in force stays so. Where none is, that is the check of policy.
   if (policySource !== undefined) checks.push({ check: 'policySource', required: false, ...policySource() });
   if (copyTrouble !== undefined) {

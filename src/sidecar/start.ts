@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import { logIdOf, nodeDisk, openLog, overArchives, parseVerifier, RESERVE_BYTES, reservePath, type Log, type LogSigner, type Signer } from '../../ledger/index.ts';
 import type { Config } from '../config/schema.ts';
 import { DEFAULT_LIMITS, openEngine, type Engine } from '../engine/engine.ts';
+import { approversOf } from '../engine/proposals.ts';
 import type { Clock, Logger, RandomBytes, Transport } from '../engine/ports.ts';
 import { adoptedLogs } from '../evidence/adoption.ts';
 import { systemRecordBodies } from '../evidence/record.ts';
@@ -16,6 +17,7 @@ import { openLogKey, openOwnKey } from '../identity/signing-key.ts';
 import { SigningKeyError } from '../identity/signing-key-error.ts';
 import { loadTokens } from '../identity/tokens.ts';
 import { recentHistory } from '../notify/history.ts';
+import { notificationOfProposal } from '../notify/derive.ts';
 import { startNotifier, type Notifier } from '../notify/notifier.ts';
 import { openReceivers } from '../notify/receivers.ts';
 import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
@@ -138,6 +140,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
       snapshots: { disk, directory: 'state', signer: logSigner, code: codeVersion() },
       onEvents: (state, events) => notifier?.take(state, events), policyActivation: config.policyActivation,
+      onProposed: (proposal, approvers) => notifier?.tell(notificationOfProposal(proposal, approvers)),
       ...(config.leases.redecision.everySeconds === 0 ? {} : { redecision: { everyMs: config.leases.redecision.everySeconds * 1000, confirmAbove: config.leases.redecision.confirmAbove } }),
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
     });
@@ -171,6 +174,8 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       record: (changeId, end) => engine.recordNotification(changeId, end),
     });
     notifier = telling;
+    const { proposal, floors } = engine.proposals();
+    if (proposal?.outcome === 'waiting' && floors.length > 0) telling.tell(notificationOfProposal(proposal, approversOf(floors)));
     undo.push(() => telling.close());
     relay?.listen(engine);
 

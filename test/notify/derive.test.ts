@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { NewEvent } from '../../src/change/events.ts';
 import { NOTIFICATION_EVENTS } from '../../src/change/events.ts';
 import type { ChangeState } from '../../src/change/state.ts';
-import { messageId, notificationsOf, type Notification, type Told } from '../../src/notify/derive.ts';
+import { messageId, notificationOfProposal, notificationsOf, type Notification, type Told } from '../../src/notify/derive.ts';
 import { consumersOf, notificationSchema } from '../../src/notify/payload.ts';
 import { planDigest, type Plan } from '../../src/protocol/plan.ts';
 import { glassOf } from '../support/break-glass.ts';
@@ -211,6 +211,8 @@ describe('what is wrong', () => {
   });
 });
 
+const PROPOSAL = { proposalId: `prp_${'0'.repeat(26)}`, bundle: `sha256:${'1'.repeat(64)}`, revision: null, listing: null, signature: null, approvals: [], outcome: 'waiting', rejected: null } as const;
+
 describe('every notification', () => {
   const window = { calendar: 'nights', opensAt: '2026-11-23T22:00:00.000Z', closesAt: '2026-11-23T23:00:00.000Z', onMissed: 'replan' as const, consumers: ['shop'] };
   const ledger = memoryLedger(() => AT);
@@ -233,7 +235,7 @@ describe('every notification', () => {
   } });
   for (const item of [0, 1]) ledger.add(two, AT, { type: 'item.settled', actor: 'sidecar:x', body: { item, outcome: 'gone', owner: null, detail: 'gone' } });
   const all = [...ledger.told.flatMap(notificationsOf), ...notificationsOf({ event: staged.events[0]!, state: { ...staged.state, name: 'staged' } }),
-    ...notificationsOf({ event: withdrawn.events[0]!, state: { ...withdrawn.state, stagedAtMs: AT } })];
+    ...notificationsOf({ event: withdrawn.events[0]!, state: { ...withdrawn.state, stagedAtMs: AT } }), notificationOfProposal({ ...PROPOSAL, seq: 99, atMs: AT }, ['person:ana'])];
 
   it('is what its schema says, in every event that there is', () => {
     expect(new Set(typesOf(all))).toEqual(new Set(NOTIFICATION_EVENTS));

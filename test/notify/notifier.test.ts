@@ -1,5 +1,6 @@
 import { Webhook } from 'standardwebhooks';
 import { afterEach, describe, expect, it } from 'vitest';
+import { notificationOfProposal } from '../../src/notify/derive.ts';
 import { startNotifier, type Notifier, type NotifierOptions } from '../../src/notify/notifier.ts';
 import type { NotificationEnd, Receiver } from '../../src/notify/queue.ts';
 import { webhookSender, type Message, type Outcome } from '../../src/notify/webhook.ts';
@@ -78,6 +79,23 @@ describe('what happens', () => {
     expect(JSON.parse(ops.messages[0]!.body)).toMatchObject({ type: 'change.stuck', timestamp: '2026-11-23T19:00:00.000Z', data: { record: 1, code: 'policy-fault' } });
     expect(ledger.ends()).toEqual([{ delivered: { webhook: 'ops', event: 'change.stuck', about: 1, attempts: 1 } }]);
     expect(ledger.told.at(-1)!.event.changeId).toBe(changeIdOf(1));
+  });
+
+  it('is told of a policy bundle as well, which no change records; and of none that has waited for too long', async () => {
+    const { clock, ledger, logger, start } = bench();
+    const ops = scripted();
+    const notifier = start([ops]);
+    const proposal = { proposalId: `prp_${'0'.repeat(26)}`, bundle: `sha256:${'1'.repeat(64)}`, revision: '7', listing: null, signature: null, approvals: [], outcome: 'waiting', rejected: null, seq: 9 } as const;
+    ops.answer = NO;
+    notifier.tell(notificationOfProposal({ ...proposal, atMs: START - 72 * HOUR }, ['person:ana']));
+    notifier.tell(notificationOfProposal({ ...proposal, atMs: START }, ['person:ana']));
+    await clock.settle();
+    ops.answer = YES;
+    await clock.advance(72 * HOUR);
+    expect(ops.messages.map(({ body }) => (JSON.parse(body) as { timestamp: string }).timestamp)).toEqual(['2026-11-23T19:00:00.000Z', '2026-11-23T19:00:00.000Z']);
+    expect(new Set(ops.messages.map(({ id }) => id)).size).toBe(1);
+    expect(ledger.ends()).toEqual([]);
+    expect(logger.lines.filter(({ message }) => message.includes('could not be recorded'))).toEqual([]);
   });
 
   it('is told to each receiver by an id of its own', async () => {

@@ -23,7 +23,7 @@ export const cloudEventSchema = z.strictObject({
   source: z.string().regex(/^urn:countersign:[0-9a-f]{16}$/),
   /** `dev.countersign.` and the event's name. */
   type: z.string().regex(/^dev\.countersign\.[a-z]+\.[a-z]+$/),
-  /** The change. */
+  /** The change, or the proposal. */
   subject: z.string().max(256),
   /** When it happened: the time of the record. */
   time: timeSchema,
@@ -38,7 +38,7 @@ const PUBLISH_MS = 5_000;
 
 export function cloudEventOf({ id, body }: Message, log: string): CloudEvent {
   const { type, timestamp, data } = notificationSchema.parse(JSON.parse(body));
-  return { specversion: '1.0', id, source: `urn:countersign:${log}`, type: `dev.countersign.${type}`, subject: data.changeId, time: timestamp, datacontenttype: 'application/json', data: { ...data } };
+  return { specversion: '1.0', id, source: `urn:countersign:${log}`, type: `dev.countersign.${type}`, subject: 'changeId' in data ? data.changeId : data.proposalId, time: timestamp, datacontenttype: 'application/json', data: { ...data } };
 }
 
 /** Tells a receiver that is a stream: delivered once the stream holds it. What cannot be told now is told later, and holds nothing up. */
