@@ -14,7 +14,10 @@ import { systemRecordBodies } from '../evidence/record.ts';
 import { loadFacts } from '../facts/load.ts';
 import { openLogKey, openOwnKey } from '../identity/signing-key.ts';
 import { SigningKeyError } from '../identity/signing-key-error.ts';
-import { loadTokens } from '../identity/tokens.ts';
+import { makeAuthenticator, type Authenticator } from '../identity/authenticator.ts';
+import { IssuerKeysError } from '../identity/fetch-keys.ts';
+import { openIssuers, type IssuersOptions } from '../identity/issuers.ts';
+import { loadTokens, type Tokens } from '../identity/tokens.ts';
 import { recentHistory } from '../notify/history.ts';
 import { startNotifier, type Notifier } from '../notify/notifier.ts';
 import { openReceivers } from '../notify/receivers.ts';
@@ -37,7 +40,7 @@ import { openWitnesses, witnessFault } from './witnesses.ts';
 
 /** A sidecar that cannot work as it is configured. Nothing was recorded and nobody listens. */
 export class StartError extends Error {
-  readonly code: 'bad-key' | 'untrusted-executor' | 'untrusted-relay' | 'no-witness' | 'no-facts' | 'no-ledger';
+  readonly code: 'bad-key' | 'untrusted-executor' | 'untrusted-relay' | 'no-witness' | 'no-facts' | 'no-ledger' | 'no-issuer-keys';
   constructor(code: StartError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'StartError';
@@ -104,6 +107,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     if (fault !== null) throw new StartError('no-witness', `${config.trust}/trust.policy: ${fault}`);
     const facts = await openFacts({ load: (nowMs) => loadFacts(config.facts, nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
     undo.push(() => facts.close());
+    const authenticator = await openAuthenticator(config, tokens, { clock, logger, facts: facts.current, userAgent: `countersign/${VERSION}` });
     const disk = nodeDisk(config.data);
     // Not even a lock is written on a disk that is full to the last byte; and to be there is what the reserve is for.
     if (disk.free() < STARTING_BYTES) await disk.remove(reservePath('journal'));
@@ -158,7 +162,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     // Each request that waits listens: their number is bounded by the connections, not by this.
     setMaxListeners(0, draining.signal);
     const app = createApp({
-      engine, log, facts: facts.current, factsTrouble: facts.trouble, clock, logger, tokens, hosts: config.hosts, publicUrl: config.publicUrl, draining: draining.signal,
+      engine, log, facts: facts.current, factsTrouble: facts.trouble, clock, logger, tokens: authenticator, hosts: config.hosts, publicUrl: config.publicUrl, draining: draining.signal,
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       ...(source === null ? {} : { policySource: () => source.state() }),
       settlePolicy: () => settle(engine),
@@ -219,6 +223,15 @@ async function openKeys({ keys }: Config): Promise<{ readonly logSigner: LogSign
     };
   } catch (error) {
     throw error instanceof SigningKeyError ? new StartError('bad-key', error.message) : error;
+  }
+}
+
+/** @throws StartError `no-issuer-keys` */
+async function openAuthenticator({ identity }: Config, tokens: Tokens, options: IssuersOptions): Promise<Authenticator> {
+  try {
+    return makeAuthenticator(tokens, identity.issuers.length === 0 ? null : await openIssuers(identity.issuers, options));
+  } catch (error) {
+    throw error instanceof IssuerKeysError ? new StartError('no-issuer-keys', `identity.issuers: ${error.message}`) : error;
   }
 }
 

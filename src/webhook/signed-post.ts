@@ -42,7 +42,8 @@ export type Posted =
 export type Sign = (message: Message, at: Date) => string;
 
 const HEADER_BYTES_MAX = 16_384;
-const NOT_ALLOWED = 'ADDRESS_NOT_ALLOWED';
+/** Code of the error with which {@link checkedLookup} refuses. */
+export const NOT_ALLOWED = 'ADDRESS_NOT_ALLOWED';
 
 /**
  * Signs with each of the secrets, so that a receiver can change from one to the next.
@@ -133,7 +134,7 @@ function reasonOf(error: Error): string {
 }
 
 /** The same, refusing a name of which any address is not allowed: one that has both is not one to send to. */
-function checkedLookup(lookup: LookupFunction, mayConnect: (address: string) => boolean): LookupFunction {
+export function checkedLookup(lookup: LookupFunction, mayConnect: (address: string) => boolean): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, options, (error, found: string | LookupAddress[], family) => {
       if (error !== null) return callback(error, found, family);

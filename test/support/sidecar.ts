@@ -6,7 +6,8 @@ import { directorySource, generateSignerKey, nodeDisk, openLog, parseSigner, par
 import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits, type EngineOptions } from '../../src/engine/engine.ts';
 import type { Clock, LedgerCopy, LockBoard, Logger, Outbox, Witnesses } from '../../src/engine/ports.ts';
 import { parseFacts, type Facts } from '../../src/facts/load.ts';
-import { hashToken, makeTokens, type Role } from '../../src/identity/tokens.ts';
+import type { Authenticator } from '../../src/identity/authenticator.ts';
+import { hashToken, makeTokens, type Role, type Tokens } from '../../src/identity/tokens.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
@@ -142,6 +143,8 @@ export interface TestOptions {
   /** A sidecar that was closed: this one begins a new log, which adopts what was open in its. */
   readonly adopts?: TestSidecar;
   readonly redecision?: EngineOptions['redecision'];
+  /** What takes tokens, made of those of {@link PEOPLE}; left out: these alone. */
+  readonly authenticator?: (tokens: Tokens, facts: () => Facts) => Promise<Authenticator>;
   /** What the example facts are made into. */
   readonly facts?: (facts: Facts) => Facts;
 }
@@ -197,7 +200,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const draining = new AbortController();
   const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));
   const app = createApp({
-    engine, log, facts: () => facts, clock, logger, tokens, hosts: options.hosts ?? [], publicUrl: options.publicUrl, ledgerReaders: options.ledgerReaders ?? 'auditors', draining: draining.signal,
+    engine, log, facts: () => facts, clock, logger, tokens: (await options.authenticator?.(tokens, () => facts)) ?? tokens, hosts: options.hosts ?? [], publicUrl: options.publicUrl, ledgerReaders: options.ledgerReaders ?? 'auditors', draining: draining.signal,
     connectors: ['pg-dev', 'pg-main'], executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`),
   });
 
