@@ -145,6 +145,23 @@ describe('the keys of an issuer', () => {
 });
 
 describe('keys that are kept', () => {
+  it('are asked for once at a time, though the clock is set back meanwhile', async () => {
+    let now = 100_000;
+    let loads = 0;
+    let arrive: (keys: object) => void = () => undefined;
+    const load = (): Promise<object> => new Promise((resolve) => {
+      loads += 1;
+      arrive = resolve;
+    });
+    const cache = keepKeys<object>({ clock: { nowMs: () => now }, load, failed: () => undefined, refreshMs: 100_000, keepMs: 200_000 });
+    const first = cache.keys();
+    now = 0;
+    const second = cache.keys();
+    arrive({ n: 1 });
+    expect(await Promise.all([first, second])).toEqual([{ n: 1 }, { n: 1 }]);
+    expect(loads).toBe(1);
+  });
+
   it('are those at hand while the next are on their way and none is missing', async () => {
     let now = 0;
     let arrive: (keys: object) => void = () => undefined;

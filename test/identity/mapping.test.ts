@@ -12,7 +12,7 @@ const DIRECTORY = {
   v: 1 as const,
   people: [...['ana', 'ben', 'wei'].map((name) => ({ id: `person:${name}`, name, active: true, linked: [], logins: [{ issuer: ISSUER, value: `u-${name}` }] })),
     { id: 'person:ana-adm', name: 'ana', active: true, linked: ['person:ana'], logins: [{ issuer: ISSUER, value: 'u-ana-adm' }] }],
-  teams: [],
+  teams: [{ id: 'security' as const, members: ['person:wei'] }],
 };
 let directory: string;
 let key: IssuerKey;
@@ -121,6 +121,12 @@ describe('a chain of actors', () => {
     expect(await ask(await at(), { sub: 'u-ana', act: { sub: 'u-ben' } })).toMatchObject({ principal: 'person:ben', actsFor: ['person:ana'], roles: new Set(['caller']) });
     // Of two accounts of one person, it is the one that the directory lists first.
     expect(await ask(await at(), { sub: 'u-ana-adm', act: { sub: 'u-ana' } })).toMatchObject({ principal: 'person:ana', actsFor: [], isDelegated: true, roles: new Set(['caller']) });
+  });
+
+  it('has the roles that all of them have', async () => {
+    const team = await open({ mapping: { kind: 'person', roles: ['auditor'], teams: [{ team: 'security', roles: ['caller', 'operator'] }] } });
+    expect(await ask(team, { sub: 'u-wei' })).toMatchObject({ roles: new Set(['auditor', 'caller', 'operator']) });
+    expect(await ask(team, { sub: 'u-ana', act: { sub: 'u-wei' } })).toMatchObject({ principal: 'person:wei', roles: new Set(['auditor']) });
   });
 
   it('names accounts of other issuers only where the configuration does', async () => {

@@ -2,6 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { nodeDisk } from '../../ledger/index.ts';
+import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { makeAuthenticator } from '../../src/identity/authenticator.ts';
 import { openIssuers } from '../../src/identity/issuers.ts';
 import type { ChangeView } from '../../src/sidecar/schemas.ts';
@@ -60,6 +62,10 @@ describe('a token of an issuer', () => {
     expect(asked).toMatchObject({ requester: [AGENT], authentication: { kind: 'kubernetes', issuer: WORKLOADS, subject: POD.sub } });
     expect(approved).toMatchObject({ authentication: { kind: 'person', issuer: ISSUER, subject: 'u-wei' } });
     expect(Object.keys(asked!['authentication'] as object).sort()).toEqual(['issuer', 'key', 'kind', 'subject']);
+    await sidecar.log.sync();
+    const { verdicts, workflow } = await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true });
+    expect(workflow?.violations).toEqual([]);
+    expect(verdicts.find(({ name }) => name === 'WORKFLOW')?.status).toBe('holds');
   });
 
   it('is told apart from one of the sidecar’s own, which still counts, and is told in no record', async () => {
