@@ -1,13 +1,17 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { nodeDisk } from '../../ledger/index.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
+import { connect } from '../../src/client/index.ts';
 import { makeAuthenticator } from '../../src/identity/authenticator.ts';
 import { openIssuers } from '../../src/identity/issuers.ts';
 import type { ChangeView } from '../../src/sidecar/schemas.ts';
+import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
+import { EXECUTOR_ID, makeInstallation, TOKENS } from '../support/installation.ts';
+import { scriptedExecutor } from '../support/scripted-executor.ts';
 import { GRANT, openTestSidecar, problemIn, type Answered, type TestSidecar } from '../support/sidecar.ts';
 import { ISSUER, issue, issuerConfig, issuerKey, writeKeys, type IssuerKey } from '../support/token-issuer.ts';
 
@@ -108,6 +112,38 @@ describe('a token of an issuer', () => {
     const refused = await send({ ...POD, aud: 'another' }, 'POST', '/access/v1/evaluation', evaluation);
     expect([refused.status, refused.text]).toEqual([401, 'token-refused: the token is refused: its claim aud does not hold\n']);
     expect((await send(POD, 'POST', '/access/v1/evaluation', evaluation)).status).toBe(200);
+  });
+});
+
+describe('a sidecar that takes tokens of others', () => {
+  const started = async (jwks: string, use: (starting: Promise<Sidecar>, directory: string) => Promise<void>): Promise<void> => {
+    const installation = await makeInstallation();
+    try {
+      await appendFile(installation.configPath, `identity: {issuers: [{issuer: '${ISSUER}', audience: countersign, algorithms: [ES256], jwks: ${jwks}, mapping: {kind: person, roles: [caller]}}]}\n`);
+      const transport = scriptedExecutor(EXECUTOR_ID, installation.executorSigner, () => Date.now());
+      await use(startSidecar(await installation.config(), { transport }), installation.directory);
+    } finally {
+      await installation.remove();
+    }
+  };
+
+  it('does not start without the file of their keys, which is sought beside the configuration', async () => {
+    await started('{file: keys.json}', async (starting, at) => {
+      await expect(starting).rejects.toMatchObject({ code: 'no-issuer-keys', message: `identity.issuers: ${at}/keys.json cannot be read (ENOENT)` });
+    });
+  });
+
+  it('starts with their issuer down, takes its own tokens, and says of others that they cannot be verified now', async () => {
+    await started("{url: 'https://localhost:1/jwks', allowPrivate: true}", async (starting) => {
+      const running = await starting;
+      try {
+        expect((await connect({ url: running.url!, token: TOKENS['person:wei']! }).list()).changes).toEqual([]);
+        const token = await issue(key, { sub: 'u-wei', aud: 'countersign' });
+        await expect(connect({ url: running.url!, token }).list()).rejects.toMatchObject({ code: 'issuer-unavailable', status: 503 });
+      } finally {
+        await running.close();
+      }
+    });
   });
 });
 
