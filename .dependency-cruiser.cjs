@@ -21,6 +21,7 @@ module.exports = {
     only('only-pdp-evaluates', 'One place meets the WASM runtime: its traps (strings thrown, no deadline) are handled there once.', '^node_modules/@open-policy-agent/', ['^src/pdp/']),
     only('only-the-door-speaks-http', 'Statuses and headers stay at the edge; inside, an outcome is a value.', '^node_modules/(hono|@hono)/', ['^src/(sidecar|console)/', '^src/cli/generate-docs\\.ts$']),
     only('only-a-connector-has-its-driver', 'A driver elsewhere would be a way round the executor.', '^node_modules/pg/', ['^src/connectors/postgres/']),
+    only('only-identity-reads-tokens', 'Whose a token is, is said in one place, by the configuration: a verifier of tokens elsewhere would have rules of its own.', '^node_modules/jose/', ['^src/identity/']),
     only('only-webhook-signs', 'What leaves the house signed goes where addresses are checked.', '^node_modules/standardwebhooks/', ['^src/webhook/']),
     only('only-transport-nats-has-a-client', 'The bus is routing; code that needs it to be right is wrong.', '^node_modules/@nats-io/', ['^src/transport/nats/']),
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } }, comment: 'Data goes one way; so do imports.' },

@@ -4,6 +4,7 @@
  * Pure. A rejection is an outcome, not an error: nothing has happened. Whoever calls has already authenticated `by` and verified
  * signatures; what must be *true of the change* is decided here and nowhere else.
  */
+import type { Authentication } from '../protocol/authentication.ts';
 import { approversNamed, demandOf, enforcedUnder, isSatisfied, meets, strictest, type Acceptance, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
@@ -35,7 +36,7 @@ export interface Judged {
 }
 
 export type Command =
-  | { readonly type: 'request'; readonly by: string; readonly request: RecordedRequest; readonly requester: readonly string[]; readonly idempotency: { key: string; request: string } | null; readonly parent?: string }
+  | { readonly type: 'request'; readonly by: string; readonly request: RecordedRequest; readonly requester: readonly string[]; readonly idempotency: { key: string; request: string } | null; readonly parent?: string; readonly authentication?: Authentication }
   | { readonly type: 'revise'; readonly by: string; readonly request: RecordedRequest }
   | ({ readonly type: 'reduce' } & Reducing)
   /** `isResponder`: `by` did not ask and may revoke what the change would give; then it may also keep it from being given. */
@@ -55,7 +56,7 @@ export type Command =
   | { readonly type: 'recordNotificationFailed'; readonly by: string; readonly failed: EventBody<'notification.failed'> }
   | { readonly type: 'authoriseRead'; readonly by: string; readonly ticket: Dsse }
   | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number }
-  | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string; /** What policy said of exactly this; left out where it has no say. */ readonly judged?: Judged }
+  | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string; readonly authentication?: Authentication; /** What policy said of exactly this; left out where it has no say. */ readonly judged?: Judged }
   | Use
   | Review
   /** `extended`: of an `extend`, the change whose lease it is, as it is now. */
@@ -76,8 +77,8 @@ export type Command =
 export function decide(state: ChangeState | null, command: Command, nowMs: number): Decided {
   if (command.type === 'request') {
     if (state !== null) return no('already-exists', 'a change of this id exists');
-    const { request, requester, idempotency, by, parent } = command;
-    return yes({ type: 'change.requested', actor: by, body: { request, requester: [...requester], idempotency, ...(parent === undefined ? {} : { parent }) } });
+    const { request, requester, idempotency, by, parent, authentication } = command;
+    return yes({ type: 'change.requested', actor: by, body: { request, requester: [...requester], idempotency, ...(parent === undefined ? {} : { parent }), ...(authentication === undefined ? {} : { authentication }) } });
   }
   if (state === null) return no('no-such-change', 'no change of this id');
   if (state.adoptedFrom !== null && wouldGain(state, command.type)) return no('too-late', `the change was begun under log ${state.adoptedFrom}, which this one has adopted: ask for a new one`);
@@ -271,7 +272,7 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
   if (parseTime(statement.expiresAt) <= nowMs || (state.approvalsByMs !== null && nowMs >= state.approvalsByMs)) {
     return no('approval-expired', 'the time to decide is over');
   }
-  const body = { approval: command.approval, comment: command.comment, ...(command.relayed === undefined ? {} : { relayed: command.relayed }) };
+  const body = { approval: command.approval, comment: command.comment, ...(command.relayed === undefined ? {} : { relayed: command.relayed }), ...(command.authentication === undefined ? {} : { authentication: command.authentication }) };
   const attached = command.salt === undefined ? {} : { attached: { salt: command.salt } };
   // No policy keeps anybody from saying no.
   if (statement.verdict === 'reject') return yes({ type: 'approval.rejected', actor: statement.approver, body, ...attached });

@@ -3,6 +3,7 @@
  * is durable, it has happened. `docs/records.md` is generated from these schemas.
  */
 import { z } from 'zod';
+import { authenticationSchema } from '../protocol/authentication.ts';
 import { acceptanceSchema, decisionSchema, ESCALATED_TO_MAX, provenanceSchema, redecisionSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { planWindowSchema, type Plan, type TargetState } from '../protocol/plan.ts';
 import { proseSchema } from '../protocol/disclosure.ts';
@@ -22,6 +23,8 @@ export const webhookNameSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a
 
 const revision = z.int().min(1).max(9999);
 const comment = proseSchema.nullable();
+/** How the actor was authenticated, by the sidecar's word; left out where it was with a token of the sidecar's own. */
+const authentication = authenticationSchema.optional();
 /** What the sidecar of another log has signed, where the person decided there. */
 const relayed = dsseSchema.optional();
 
@@ -46,6 +49,7 @@ export const changeEventBodies = {
     idempotency: z.strictObject({ key: digestSchema, request: digestSchema }).nullable(),
     /** The offboarding whose item this is. */
     parent: changeIdSchema.optional(),
+    authentication,
   }),
   /** The request was replaced. Every approval is void; the requirement never shrinks. */
   'change.revised': z.strictObject({
@@ -83,11 +87,11 @@ export const changeEventBodies = {
   /** Policy was asked whether this person may approve this plan, just before the approval that rests on its answer. The input is the object. */
   'approval.judged': z.strictObject({ revision, planDigest: digestSchema, approver: personIdSchema, acceptance: acceptanceSchema, provenance: provenanceSchema }),
   'approval.recorded': z.strictObject({
-    approval: approvalSchema, comment, relayed,
+    approval: approvalSchema, comment, relayed, authentication,
     /** The input of the `approval.judged` that it rests on; left out where policy has no say in it. */
     acceptance: digestSchema.optional(),
   }),
-  'approval.rejected': z.strictObject({ approval: approvalSchema, comment, relayed }),
+  'approval.rejected': z.strictObject({ approval: approvalSchema, comment, relayed, authentication }),
   /** Somebody whom floors name gives this lease alone, by a signature of her own, and says why. Those who were asked are told, and one of them reviews it by `reviewBy`. */
   'breakglass.used': z.strictObject({ revision, statement: dsseSchema, reason: proseSchema, reviewBy: timeSchema }),
   /** One of those who were not waited for has looked at it. */

@@ -145,6 +145,7 @@ function withAbsolutePaths(config: Config, directory: string): Config {
     ...absolute,
     ...(absolute.policySource === undefined ? {} : { policySource: { ...absolute.policySource, keys: absolute.policySource.keys.map((key) => ({ ...key, file: resolve(directory, key.file) })) } }),
     executors: absolute.executors.map((executor) => ({ ...executor, ...(executor.socket === undefined ? {} : { socket: resolve(directory, executor.socket) }), ...(executor.caFile === undefined ? {} : { caFile: resolve(directory, executor.caFile) }) })),
+    identity: { issuers: absolute.identity.issuers.map((issuer) => ({ ...issuer, jwks: { ...issuer.jwks, ...(issuer.jwks.file === undefined ? {} : { file: resolve(directory, issuer.jwks.file) }), ...(issuer.jwks.caFile === undefined ? {} : { caFile: resolve(directory, issuer.jwks.caFile) }) } })) },
     webhooks: absolute.webhooks.map((webhook) => ({ ...webhook, secret: resolve(directory, webhook.secret) })),
   };
 }

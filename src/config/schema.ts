@@ -2,6 +2,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { notificationEventSchema, webhookNameSchema } from '../change/events.ts';
+import { identitySchema } from '../identity/issuer-config.ts';
 import { mayConnect } from '../webhook/address.ts';
 import { TICKET_SECONDS_MAX } from '../protocol/signed.ts';
 import { activationFloorSchema } from '../protocol/trust.ts';
@@ -150,6 +151,8 @@ export const configSchema = z
   ledgerReaders: z.enum(['auditors', 'anyone']).default('auditors'),
   /** File of token digests; readable by its owner alone. */
   tokens: pathSchema,
+  /** Whose tokens are taken beside those; `docs/identity.md`. */
+  identity: identitySchema,
   /**
    * Signed-note keys; readable by their owner alone. `log` signs checkpoints, `ticket` everything that goes to executors. The log's may be held by OpenBao;
    * `docs/runbooks/log-key.md` says how, and how another takes over.

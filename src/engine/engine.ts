@@ -25,6 +25,7 @@ import { callerOf, requestDigest, type ChangeRequest } from '../protocol/request
 import type { ApprovalStatement, Dsse } from '../protocol/signed.ts';
 import type { ActivationFloor } from '../protocol/trust.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
+import type { Authentication } from '../protocol/authentication.ts';
 import type { Refused } from '../protocol/worker-state.ts';
 import { unsaidStatement, useOf, type Breach, type UnsaidStatement } from './breaking-glass.ts';
 import { approvalOf, passkeysFor, proofDemanded, statementOf, type OwnProof } from './approving.ts';
@@ -124,7 +125,8 @@ export type Answer<T = ChangeState> =
 
 export interface Engine {
   /** The durable, answered request; or the change that this Idempotency-Key made before. @throws LedgerError: nothing was recorded */
-  request(requester: readonly string[], request: ChangeRequest, idempotencyKey: string | null): Promise<Answer<{ state: ChangeState; replayed: boolean }>>;
+  /** `authentication`: how the first of `requester` was authenticated, where that was an issuer’s token. */
+  request(requester: readonly string[], request: ChangeRequest, idempotencyKey: string | null, authentication?: Authentication): Promise<Answer<{ state: ChangeState; replayed: boolean }>>;
   revise(by: string, changeId: string, request: ChangeRequest): Promise<Answer>;
   /** Who is asked to approve takes something off what is asked for: every approval is void, and policy decides again. Never adds anything. */
   reduce(by: string, changeId: string, planDigest: string, reduction: Reduction): Promise<Answer>;
@@ -134,7 +136,7 @@ export interface Engine {
    * `planDigest` is what the approver saw: any other plan is refused. `by` was authenticated by the caller, or by the sidecar of another log that
    * has signed `relayed`, which is kept on record; `salt` is that of the commitment to the comment in it.
    */
-  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, proof?: OwnProof & { readonly relayed?: { readonly envelope: Dsse; readonly salt: string | null } }): Promise<Answer>;
+  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, proof?: OwnProof & { readonly relayed?: { readonly envelope: Dsse; readonly salt: string | null }; readonly authentication?: Authentication }): Promise<Answer>;
   /** What `by` would sign to decide on the change as it is planned now, and the weakest proof of it that counts. Nothing is recorded. */
   statement(by: string, changeId: string, verdict: 'approve' | 'reject'): Promise<Answer<{ readonly statement: ApprovalStatement; readonly proofClass: ProofClass; readonly passkeys: ReturnType<typeof passkeysFor> }>>;
   /** What `by` would sign to break the glass for the change as it is planned now, but for the reason. Nothing is recorded. */
@@ -321,13 +323,14 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     return applied.ok ? { ok: true, value: applied.state } : applied;
   };
   const headsSize = (): number => Number(store.lastOf('ledger.heads')?.['size'] ?? 0);
-  const idempotencyDigest = (by: string, key: string): string => digestOf(canonicalBytes({ by, key }));
+  /** With whom it acts for, where it acts for somebody: what it asked for one, it has not asked for another. */
+  const idempotencyDigest = ([by, ...actsFor]: readonly string[], key: string): string => digestOf(canonicalBytes({ by: by!, key, ...(actsFor.length === 0 ? {} : { actsFor }) }));
 
   return {
-    async request(requester, request, idempotencyKey) {
+    async request(requester, request, idempotencyKey, authentication) {
       const by = requester[0]!;
       if (wantsLeaseOfCaller(request)) return LEASE_NEEDS_EXECUTOR;
-            const key = idempotencyKey === null ? null : idempotencyDigest(by, idempotencyKey);
+            const key = idempotencyKey === null ? null : idempotencyDigest(requester, idempotencyKey);
       const made = key === null ? undefined : store.idempotent(key);
       const earlier = made === undefined ? undefined : await store.load(made);
       if (earlier !== undefined) {
@@ -342,7 +345,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       for (const state of store.open()) if (state.requester[0] === by && ['requested', 'pending', 'scheduled'].includes(state.name)) open += 1;
       if (open >= limits.openChangesPerRequester) return { ok: false, code: 'too-many-open', message: `${by} has ${open} changes waiting` };
       const changeId = newChangeId(log.logId, clock.nowMs(), options.random);
-      const applied = store.apply(changeId, { type: 'request', by, request, requester, idempotency: key === null ? null : { key, request: requestDigest(request) } });
+      const applied = store.apply(changeId, { type: 'request', by, request, requester, idempotency: key === null ? null : { key, request: requestDigest(request) }, ...(authentication === undefined ? {} : { authentication }) });
       await store.durable();
       return applied.ok ? { ok: true, value: { state: applied.state, replayed: false } } : applied;
     },
@@ -369,10 +372,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       await store.durable();
       return { ok: true, value: { statement: statementOf(context, changeId, state, { by, verdict, planDigest }), proofClass: proofDemanded(context, state), passkeys: passkeysFor(context, by) } };
     },
-    async decideApproval(by, changeId, verdict, planDigest, comment, { relayed, ...own } = {}) {
+    async decideApproval(by, changeId, verdict, planDigest, comment, { relayed, authentication, ...own } = {}) {
       const approval = approvalOf(context, changeId, await store.load(changeId), { by, verdict, planDigest }, own);
       if (!approval.ok) return approval;
-      const applied = await acceptApproval(context, changeId, { type: 'approve', approval: approval.value, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }) });
+      const applied = await acceptApproval(context, changeId, { type: 'approve', approval: approval.value, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }), ...(authentication === undefined ? {} : { authentication }) });
       return applied.ok || applied.code !== 'approval-not-judged' ? after(applied) : applied;
     },
     async breakGlassStatement(by, changeId) {

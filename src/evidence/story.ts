@@ -1,4 +1,5 @@
 /** The records of one change, each as a plain sentence: what a person wants to know who asks why. */
+import type { Authentication } from '../protocol/authentication.ts';
 import type { JsonObject } from '../../ledger/index.ts';
 import { changeEventBodies, type ChangeEventType, type NewEvent } from '../change/events.ts';
 import type { ApproverExpression } from '../protocol/decision.ts';
@@ -55,6 +56,11 @@ function sentence(type: string, actor: string, body: unknown, told: ReadonlyMap<
   }
 }
 
+/** Whose token it was, where it was none of the sidecar's own, which leaves it unsaid. */
+function byWordOf({ authentication }: { readonly authentication?: Authentication | undefined }): string {
+  return authentication === undefined ? '' : `, by the word of ${authentication.issuer},`;
+}
+
 /** @param erasedUnder the record under which its text was erased, where it was */
 function tell(event: NewEvent, erasedUnder: number | null): string {
   const because = (comment: Prose | null): string => (comment === null ? '' : written('comment', comment, erasedUnder));
@@ -64,7 +70,7 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
       const { request, requester, parent } = event.body;
       const rest = requester.length > 1 ? ` for ${requester.slice(1).join(' for ')}` : '';
       const part = parent === undefined ? '' : `, as part of ${parent}`;
-      return `${actor}${rest} asked to ${asked(request)}${part}${written('reason', request.reason, erasedUnder)}.`;
+      return `${actor}${rest}${byWordOf(event.body)} asked to ${asked(request)}${part}${written('reason', request.reason, erasedUnder)}.`;
     }
     case 'change.revised':
       if (event.body.cause === 'windowMissed') return `The window was missed: the change is planned anew, as revision ${event.body.revision}. Every approval before is void.`;
@@ -83,7 +89,7 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
     case 'approval.recorded':
     case 'approval.rejected': {
       const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
-      return `${statement.approver} ${event.type === 'approval.recorded' ? 'approved' : 'rejected'} plan ${short(statement.planDigest)} of revision ${statement.revision}${because(event.body.comment)}.`;
+      return `${statement.approver}${byWordOf(event.body)} ${event.type === 'approval.recorded' ? 'approved' : 'rejected'} plan ${short(statement.planDigest)} of revision ${statement.revision}${because(event.body.comment)}.`;
     }
     case 'breakglass.used': {
       const { usedBy, planDigest } = readBreakGlass(event.body.statement);

@@ -99,6 +99,8 @@ export const directorySchema = z.strictObject({
         active: z.boolean(),
         /** Other ids of the same person: approvals by any of them count once, and as self-approval for all. */
         linked: z.array(personIdSchema).max(16),
+        /** Her accounts at issuers of tokens: the value of the claim that the configuration names for the issuer. */
+        logins: z.array(z.strictObject({ issuer: plainTextSchema(512), value: plainTextSchema(512) })).max(16).optional(),
       }),
     )
     .max(10_000),

@@ -6,6 +6,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import { z } from 'zod';
 import { parseStrict, sha256 } from '../../ledger/index.ts';
+import type { Authentication } from '../protocol/authentication.ts';
 import { nhiIdSchema, personIdSchema } from '../protocol/values.ts';
 import { readPrivateFile } from './private-file.ts';
 
@@ -33,6 +34,23 @@ export type TokensFile = z.infer<typeof tokensFileSchema>;
 export interface Authenticated {
   readonly principal: string;
   readonly roles: ReadonlySet<Role>;
+  /** The rest of the chain in which `principal` acts, whom it is all for last; left out, or empty, where it acts for itself. */
+  readonly actsFor?: readonly string[];
+  /** Whether it acts with a token that is about somebody, or some account, else. */
+  readonly isDelegated?: boolean;
+  /** Left out: a token of the file here. */
+  readonly authentication?: Authentication;
+}
+
+/** Who asks, then everybody it acts for: all of them are those who asked. */
+export function requesterOf({ principal, actsFor = [] }: Authenticated): readonly string[] {
+  return [principal, ...actsFor];
+}
+
+/** A token that would be one, and stands for nobody. `detail` holds nothing of it. */
+export interface Refused {
+  readonly refused: 'token-refused' | 'token-not-mapped' | 'issuer-unavailable';
+  readonly detail: string;
 }
 
 export interface Tokens {

@@ -262,7 +262,7 @@ function indexOf(facts: Facts): Index {
     atTarget,
     entitlements: new Map(facts.catalogue.entitlements.map((entry) => [entitlementKey(entry), entry])),
     purposes: new Map(facts.catalogue.purposes.map((purpose) => [purpose.id, purpose])),
-    people: new Map(facts.directory.people.map((person) => [person.id, { ...person, linked: [...person.linked].sort() }])),
+    people: new Map(facts.directory.people.map((person) => [person.id, { id: person.id, name: person.name, active: person.active, linked: [...person.linked].sort() }])),
     teams: facts.directory.teams.map((team) => ({ id: team.id, members: [...team.members].sort() })).sort((a, b) => (a.id < b.id ? -1 : 1)),
     links,
     usage,

@@ -17,6 +17,9 @@ export const INPUT_BYTES_MAX = 1_048_576;
 const kind = z.enum(['provision', 'grant', 'extend', 'revoke', 'rotate', 'disable', 'offboard']);
 const windowMs = z.strictObject({ calendar: calendarIdSchema, opensAtMs: z.int(), closesAtMs: z.int() });
 
+/** Where people log in is nothing that policy decides by. */
+const policyDirectorySchema = directorySchema.extend({ people: z.array(directorySchema.shape.people.element.omit({ logins: true })).max(10_000) });
+
 const counts = z.strictObject({ hour: z.int().min(0), day: z.int().min(0) });
 /** Changes that give access and were asked for before this one, in the hour and the day up to its request: of the identity those that were authorised, of whoever asks all that did not come to nothing. Counts end at 5,000. */
 const recentSchema = z.strictObject({
@@ -96,7 +99,7 @@ export const changeInputSchema = z.strictObject({
     /** The inventory's entry for the subject; null if it has none. */
     nhi: inventoryFactSchema.nullable(),
     catalogue: catalogueSchema,
-    directory: directorySchema,
+    directory: policyDirectorySchema,
     /** Connectors this sidecar can reach, by id. */
     connectors: z.array(z.string()),
     /** Age of the oldest fact above. */

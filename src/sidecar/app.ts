@@ -3,7 +3,7 @@
  */
 import type { IncomingMessage } from 'node:http';
 import { Hono, type Context } from 'hono';
-import type { Tokens } from '../identity/tokens.ts';
+import type { Authenticator } from '../identity/authenticator.ts';
 import { authorise } from './authorise.ts';
 import { authzenRefusal, changeEvaluator, createAuthzenRouter } from './authzen/router.ts';
 import { isAuthzenPath } from './authzen/routes.ts';
@@ -28,7 +28,7 @@ import type { SlackChannel } from '../slack/channel.ts';
 import { createSlackRouter } from './slack.ts';
 
 export interface AppOptions extends SidecarContext {
-  readonly tokens: Tokens;
+  readonly tokens: Authenticator;
   /** Names that this sidecar answers to, beside {@link OWN_HOSTS}; no ports. */
   readonly hosts: readonly string[];
   /** Where it is reached, `https://…`, for those who discover it (AuthZEN). */
@@ -108,7 +108,7 @@ function rawPath(request: { readonly url: string }, env: Env['Bindings']): strin
 
 async function readCall(c: Context<Env>, route: Route, { tokens, ledgerReaders }: AppOptions): Promise<Call<Route>> {
   const isOpen = route.roles === 'public' || (route.openToAnyone === true && ledgerReaders === 'anyone');
-  const by = isOpen ? null : authorise(tokens.authenticate(c.req.header('authorization')), route.roles);
+  const by = isOpen ? null : authorise(await tokens.authenticate(c.req.header('authorization')), route.roles);
   const query = check(readQuery(new URL(c.req.url).searchParams), route.query, 'malformed-query', 'the query is not one that this resource knows');
   const idempotencyKey = route.takesIdempotencyKey === true ? readIdempotencyKey(c.req.raw.headers) : null;
   const body = route.body === null ? null : await readBody(c.req.raw, route.body);

@@ -1,6 +1,7 @@
 /** What takes part in a change beside those who decide on it: a caller's run, which makes it itself, and the consumers of a rotation. */
 import type { ChangeState } from '../change/state.ts';
 import type { Authenticated } from '../identity/tokens.ts';
+import { requireForItself, requireWholeChain } from './authorise.ts';
 import type { Handlers } from './call.ts';
 import { durable, unwrap, visibleChange, type SidecarContext } from './context.ts';
 import { Problem } from './errors.ts';
@@ -18,10 +19,12 @@ export function callerHandlers(context: SidecarContext): Handlers<CallerOperatio
   const requested = async (by: Authenticated, changeId: string): Promise<ChangeState> => {
     const state = await visibleChange(context, by, changeId);
     if (!state.requester.includes(by.principal)) throw new Problem('not-requester', 'the ticket and the reports of a run are for who asked');
+    requireWholeChain(by, state);
     return state;
   };
   return {
     async confirmConsumer({ by, params, body }) {
+      requireForItself(by);
       const { changeId } = await visibleChange(context, by, params['id']!);
       return show(unwrap(await engine.confirmConsumer(by.principal, changeId, body.consumer)));
     },

@@ -5,10 +5,11 @@ import type { AtRest } from '../engine/change-index.ts';
 import type { Engine } from '../engine/engine.ts';
 import { extendRequestFor } from '../engine/extending.ts';
 import type { Facts } from '../facts/load.ts';
-import type { Authenticated } from '../identity/tokens.ts';
+import { requesterOf, type Authenticated } from '../identity/tokens.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import { parseTime } from '../protocol/values.ts';
 import { bearingOf } from './bearing.ts';
+import { requireWholeChain } from './authorise.ts';
 import type { Handlers } from './call.ts';
 import { durable, unwrap, visibleChange, waitUntil, type SidecarContext } from './context.ts';
 import { Problem } from './errors.ts';
@@ -32,7 +33,7 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
   const ask = async (by: Authenticated, request: ChangeRequest, wait: string | undefined, idempotencyKey: string | null): Promise<{ status: 201; body: ChangeView; headers: Record<string, string> }> => {
     requireOneSystem(request);
     await requireVisible(by, request);
-    const { state } = unwrap(await engine.request([by.principal], request, idempotencyKey));
+    const { state } = unwrap(await engine.request(requesterOf(by), request, idempotencyKey, by.authentication));
     const latest = await durable(context, await waitUntil(context, state, wait, (seen) => isAtRest(seen, context.clock.nowMs())));
     return { status: 201, body: show(latest), headers: { location: `/v1/changes/${state.changeId}` } };
   };
@@ -67,10 +68,11 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
       return { status: 200, body: { ...show(seen), bearing: await bearingOf(engine, seen, by, context.facts()) } };
     },
     async reviseChange({ by, params, body }) {
-      const { changeId } = await visibleChange(context, by, params['id']!);
+      const state = await visibleChange(context, by, params['id']!);
+      requireWholeChain(by, state);
       requireOneSystem(body);
       await requireVisible(by, body);
-      return view(unwrap(await engine.revise(by.principal, changeId, body)));
+      return view(unwrap(await engine.revise(by.principal, state.changeId, body)));
     },
     async reduceChange({ by, params, body: { planDigest, without = [], duration = null } }) {
       const { changeId } = await visibleChange(context, by, params['id']!);
@@ -78,7 +80,7 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
     },
     async decideApproval({ by, params, body }) {
       const { changeId } = await visibleChange(context, by, params['id']!);
-      return view(unwrap(await engine.decideApproval(by.principal, changeId, body.verdict, body.planDigest, body.comment ?? null, { ...(body.ssh === undefined ? {} : { ssh: body.ssh }), ...(body.passkey === undefined ? {} : { passkey: body.passkey }) })));
+      return view(unwrap(await engine.decideApproval(by.principal, changeId, body.verdict, body.planDigest, body.comment ?? null, { ...(body.ssh === undefined ? {} : { ssh: body.ssh }), ...(body.passkey === undefined ? {} : { passkey: body.passkey }), ...(by.authentication === undefined ? {} : { authentication: by.authentication }) })));
     },
     async getStatement({ by, params, query }) {
       const { changeId } = await visibleChange(context, by, params['id']!);
@@ -109,14 +111,17 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
       return { status: 202, body: { recorded, change: show(state) } };
     },
     async getDelivery({ by, params }) {
-      const { changeId } = await visibleChange(context, by, params['id']!);
+      const state = await visibleChange(context, by, params['id']!);
+      requireWholeChain(by, state);
+      const { changeId } = state;
       const { ciphertext, digest } = unwrap(await engine.delivery(by.principal, changeId));
       const recipient = (await engine.find(changeId))?.delivery?.seal.recipient;
       return { status: 200, body: { ciphertext: Buffer.from(ciphertext).toString('base64'), digest, recipient } };
     },
     async acknowledgeDelivery({ by, params, body }) {
-      const { changeId } = await visibleChange(context, by, params['id']!);
-      return view(unwrap(await engine.acknowledgeDelivery(by.principal, changeId, body.digest)));
+      const state = await visibleChange(context, by, params['id']!);
+      requireWholeChain(by, state);
+      return view(unwrap(await engine.acknowledgeDelivery(by.principal, state.changeId, body.digest)));
     },
     async getEvidence({ by, params }) {
       const state = await durable(context, await visibleChange(context, by, params['id']!));

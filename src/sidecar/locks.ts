@@ -1,6 +1,7 @@
 /** `/v1/locks`: what nobody is to gain anything at or by, for the time being. Who may set or lift one, the engine decides. */
 import type { Lock } from '../engine/locks.ts';
 import { formatTime } from '../protocol/values.ts';
+import { requireForItself } from './authorise.ts';
 import type { Handlers } from './call.ts';
 import { unwrap, type SidecarContext } from './context.ts';
 import { Problem } from './errors.ts';
@@ -21,6 +22,7 @@ export function lockHandlers(context: SidecarContext): Handlers<LockOperation> {
       return { status: 200, body: { locks: engine.locks().filter((lock) => maySeeLock(by, lock, facts)).map(viewOf) } };
     },
     async liftLock({ by, params, body }) {
+      requireForItself(by);
       const lock = engine.locks().find(({ lockId }) => lockId === params['id']);
       // The same words for a lock that is not there and for one that is none of the caller's business.
       if (lock === undefined || !maySeeLock(by, lock, context.facts())) throw new Problem('no-such-lock', 'no lock of this id is in force');

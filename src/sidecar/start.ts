@@ -15,7 +15,10 @@ import { systemRecordBodies } from '../evidence/record.ts';
 import { loadFacts } from '../facts/load.ts';
 import { openLogKey, openOwnKey } from '../identity/signing-key.ts';
 import { SigningKeyError } from '../identity/signing-key-error.ts';
-import { loadTokens } from '../identity/tokens.ts';
+import { makeAuthenticator, type Authenticator } from '../identity/authenticator.ts';
+import { IssuerKeysError } from '../identity/fetch-keys.ts';
+import { openIssuers, type IssuersOptions } from '../identity/issuers.ts';
+import { loadTokens, type Tokens } from '../identity/tokens.ts';
 import { recentHistory } from '../notify/history.ts';
 import { notificationOfProposal } from '../notify/derive.ts';
 import { startNotifier, type Notifier } from '../notify/notifier.ts';
@@ -42,7 +45,7 @@ import { openWitnesses, witnessFault } from './witnesses.ts';
 
 /** A sidecar that cannot work as it is configured. Nothing was recorded and nobody listens. */
 export class StartError extends Error {
-  readonly code: 'bad-key' | 'untrusted-executor' | 'untrusted-relay' | 'no-witness' | 'no-facts' | 'no-ledger';
+  readonly code: 'bad-key' | 'untrusted-executor' | 'untrusted-relay' | 'no-witness' | 'no-facts' | 'no-ledger' | 'no-issuer-keys';
   constructor(code: StartError['code'], message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'StartError';
@@ -111,6 +114,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     if (fault !== null) throw new StartError('no-witness', `${config.trust}/trust.policy: ${fault}`);
     const facts = await openFacts({ load: (nowMs) => loadFacts(config.facts, nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
     undo.push(() => facts.close());
+    const authenticator = await openAuthenticator(config, tokens, { clock, logger, facts: facts.current, userAgent: `countersign/${VERSION}` });
     const disk = nodeDisk(config.data);
     // Not even a lock is written on a disk that is full to the last byte; and to be there is what the reserve is for.
     if (disk.free() < STARTING_BYTES) await disk.remove(reservePath('journal'));
@@ -179,7 +183,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => telling.close());
     relay?.listen(engine);
 
-    const app = createApp({ ...context, tokens, hosts: config.hosts, publicUrl: config.publicUrl, approvePage: config.publicUrl === undefined ? undefined : (options.approvePage ?? builtApprovePage()), ...(slack === null ? {} : { slack }) });
+    const app = createApp({ ...context, tokens: authenticator, hosts: config.hosts, publicUrl: config.publicUrl, approvePage: config.publicUrl === undefined ? undefined : (options.approvePage ?? builtApprovePage()), ...(slack === null ? {} : { slack }) });
     const doors = await openDoors(config, app.fetch, undo);
     undo.push(() => draining.abort());
     logger.info({ log: log.logId, size: log.size, listening: doors.map((door) => door.address), bundle: pdp.bundle }, 'the sidecar is up');
@@ -232,6 +236,15 @@ async function openKeys({ keys }: Config): Promise<{ readonly logSigner: LogSign
     };
   } catch (error) {
     throw error instanceof SigningKeyError ? new StartError('bad-key', error.message) : error;
+  }
+}
+
+/** @throws StartError `no-issuer-keys` */
+async function openAuthenticator({ identity }: Config, tokens: Tokens, options: IssuersOptions): Promise<Authenticator> {
+  try {
+    return makeAuthenticator(tokens, identity.issuers.length === 0 ? null : await openIssuers(identity.issuers, options));
+  } catch (error) {
+    throw error instanceof IssuerKeysError ? new StartError('no-issuer-keys', `identity.issuers: ${error.message}`) : error;
   }
 }
 

@@ -30,7 +30,8 @@ export type Posted =
   | { readonly answered: false; readonly sent: boolean; readonly reason: string };
 
 const HEADER_BYTES_MAX = 16_384;
-const NOT_ALLOWED = 'ADDRESS_NOT_ALLOWED';
+/** Code of the error with which {@link checkedLookup} refuses. */
+export const NOT_ALLOWED = 'ADDRESS_NOT_ALLOWED';
 
 /** Never rejects, and has let go of its connection when it resolves; `signal` ends it, and then `aborted` is the reason. */
 export function guardedPost(options: GuardedPostOptions, headers: Readonly<Record<string, string>>, body: string, signal: AbortSignal, aborted: string): Promise<Posted> {
@@ -106,7 +107,7 @@ function reasonOf(error: Error): string {
 }
 
 /** The same, refusing a name of which any address is not allowed: one that has both is not one to send to. */
-function checkedLookup(lookup: LookupFunction, mayConnect: (address: string) => boolean): LookupFunction {
+export function checkedLookup(lookup: LookupFunction, mayConnect: (address: string) => boolean): LookupFunction {
   return (hostname, options, callback) => {
     lookup(hostname, options, (error, found: string | LookupAddress[], family) => {
       if (error !== null) return callback(error, found, family);

@@ -20,6 +20,15 @@ describe('the story of a change', () => {
     }
   });
 
+  it('says by whose word it is who asked and who approved, where that is an issuer’s', () => {
+    const authentication = { kind: 'person' as const, issuer: 'https://login.acme.example', subject: '8f14e45f', key: `sha256:${'0'.repeat(64)}` };
+    const beats = cleanStory().beats.map((beat) => (['change.requested', 'approval.recorded'].includes(beat.event.type) ? { ...beat, event: { ...beat.event, body: { ...beat.event.body, authentication } } as ChangeEvent } : beat));
+    for (const type of ['change.requested', 'approval.recorded'] as const) {
+      expect(told(beats, type)).toMatch(/^\S+, by the word of https:\/\/login\.acme\.example, (?:asked|approved) /);
+      expect(told(cleanStory().beats, type)).not.toContain('by the word of');
+    }
+  });
+
   it('names the logins of a rotation at each of its steps', () => {
     const { beats } = rotation();
     expect(told(beats, 'step.authorised', 1)).toContain('to make orders_b a login with role:orders, beside orders_a');

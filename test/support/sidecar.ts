@@ -6,7 +6,8 @@ import { directorySource, generateSignerKey, nodeDisk, openLog, parseSigner, par
 import { DEFAULT_LIMITS, openEngine, type Engine, type EngineLimits, type EngineOptions } from '../../src/engine/engine.ts';
 import type { Clock, LedgerCopy, LockBoard, Logger, Outbox, Witnesses } from '../../src/engine/ports.ts';
 import { parseFacts, type Facts } from '../../src/facts/load.ts';
-import { hashToken, makeTokens, type Role } from '../../src/identity/tokens.ts';
+import type { Authenticator } from '../../src/identity/authenticator.ts';
+import { hashToken, makeTokens, type Role, type Tokens } from '../../src/identity/tokens.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
@@ -146,6 +147,8 @@ export interface TestOptions {
   /** A sidecar that was closed: this one begins a new log, which adopts what was open in its. */
   readonly adopts?: TestSidecar;
   readonly redecision?: EngineOptions['redecision'];
+  /** What takes tokens, made of those of {@link PEOPLE}; left out: these alone. */
+  readonly authenticator?: (tokens: Tokens, facts: () => Facts) => Promise<Authenticator>;
   /** What the example facts are made into. */
   readonly facts?: (facts: Facts) => Facts;
 }
@@ -204,7 +207,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
     engine, log, facts: () => facts, clock, logger, ledgerReaders: options.ledgerReaders ?? 'auditors', draining: draining.signal,
     connectors: ['pg-dev', 'pg-main'], executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`),
   };
-  const app = createApp({ ...context, tokens, hosts: options.hosts ?? [], publicUrl: options.publicUrl, approvePage: options.approvePage });
+  const app = createApp({ ...context, tokens: (await options.authenticator?.(tokens, () => facts)) ?? tokens, hosts: options.hosts ?? [], publicUrl: options.publicUrl, approvePage: options.approvePage });
 
   const send: TestSidecar['send'] = async (by, method, path, body, headers = {}) => {
     const json = body === undefined ? {} : { 'content-type': 'application/json' };

@@ -7,7 +7,8 @@
 import { Hono } from 'hono';
 import { canonicalText } from '../../../ledger/index.ts';
 import type { ChangeState } from '../../change/state.ts';
-import type { Authenticated, Tokens } from '../../identity/tokens.ts';
+import type { Authenticator } from '../../identity/authenticator.ts';
+import { requesterOf, type Authenticated } from '../../identity/tokens.ts';
 import type { ChangeRequest, RecordedRequest } from '../../protocol/request.ts';
 import { authorise } from '../authorise.ts';
 import { check, readJson } from '../body.ts';
@@ -21,7 +22,7 @@ import { AUTHZEN_ROUTES } from './routes.ts';
 import { evaluationRequestSchema, evaluationsRequestSchema, type EvaluationRequest } from './schemas.ts';
 
 export interface AuthzenOptions extends Pick<SidecarContext, 'clock' | 'logger'> {
-  readonly tokens: Tokens;
+  readonly tokens: Authenticator;
   /** `https://…`, without a path: where the sidecar is reached. Left out: it does not say. */
   readonly publicUrl?: string | undefined;
   /** What answers for whom. */
@@ -37,15 +38,15 @@ export function createAuthzenRouter({ clock, evaluatorFor, logger, publicUrl, to
     nowMs: () => clock.nowMs(),
     failed: (error) => logger.error({ cause: error instanceof Error ? (error.stack ?? error.message) : String(error) }, 'an evaluation failed, which is a no'),
   };
-  const by = (request: Request, roles: typeof evaluate.roles): Authenticated => authorise(tokens.authenticate(request.headers.get('authorization') ?? undefined), roles);
+  const by = async (request: Request, roles: typeof evaluate.roles): Promise<Authenticated> => authorise(await tokens.authenticate(request.headers.get('authorization') ?? undefined), roles);
   const answer = (request: Request, body: object): Response => new Response(JSON.stringify(body), { status: 200, headers: { ...HEADERS, ...requestId(request), 'content-type': 'application/json' } });
 
   router.post(evaluate.path, async (c) => {
-    const evaluator = evaluatorFor(by(c.req.raw, evaluate.roles));
+    const evaluator = evaluatorFor(await by(c.req.raw, evaluate.roles));
     return answer(c.req.raw, await evaluateOne(evaluator, check(await readJson(c.req.raw, 'any'), evaluationRequestSchema, 'invalid-request', WRONG), ports));
   });
   router.post(evaluateAll.path, async (c) => {
-    const evaluator = evaluatorFor(by(c.req.raw, evaluateAll.roles));
+    const evaluator = evaluatorFor(await by(c.req.raw, evaluateAll.roles));
     const body = check(await readJson(c.req.raw, 'any'), evaluationsRequestSchema, 'invalid-request', WRONG);
     // Without a list it is the other endpoint, by the standard's word.
     if ((body.evaluations ?? []).length === 0) return answer(c.req.raw, await evaluateOne(evaluator, check(body, evaluationRequestSchema, 'invalid-request', WRONG), ports));
@@ -90,7 +91,7 @@ export function changeEvaluator({ engine, facts }: Pick<SidecarContext, 'engine'
     const question = readQuestion(evaluation);
     if (!question.ok) return errorAnswer('not-a-change', question.status, question.message);
     const { request } = question;
-    const asked = await engine.evaluate([by.principal], request, request.kind === 'extend' ? await visible(request.change) : null);
+    const asked = await engine.evaluate(requesterOf(by), request, request.kind === 'extend' ? await visible(request.change) : null);
     return answerOf(asked, asked.code === 'needs-approval' ? waitingFor(engine.open(), by, request) : null);
   };
 }
