@@ -93,7 +93,8 @@ export function checkBroken(
   { trust: { requirements } }: Believed, { state, glass, planErased }: Audited, digest: string, step: PlanStep, floor: FloorDemand | null, { atMs, leaseSeconds }: { readonly atMs: number; readonly leaseSeconds: number | null },
 ): Fault | null {
   if (glass === null || glass.digest !== digest) return fault('approvals-insufficient', 'a step was authorised as if the glass had been broken, which nobody has done');
-  if (!planErased && !isGlassBroken(state, state.decision, atMs)) return fault('approvals-insufficient', 'a step was authorised under a broken glass that stood for nothing any more');
+  const isAbout = glass.statement.planDigest === state.planDigest && glass.statement.revision === state.revision;
+  if (!isAbout || (!planErased && !isGlassBroken(state, state.decision, atMs))) return fault('approvals-insufficient', 'a step was authorised under a broken glass that stood for nothing any more');
   const shortfall = breakGlassShortfall(breakGlassFor(requirements, step), floor, glass.statement, { action: step.action, asOfMs: atMs, leaseSeconds, skewMs: requirements.clockSkewMs });
   return shortfall === null ? null : fault(shortfall.code, shortfall.message);
 }

@@ -258,7 +258,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
         const leftOpen = checkLeftOpen(audited, judgedAtMs, graceMs);
         if (leftOpen !== null) reportAt(leftOpen, audited.state.lastSeq, audited.state.changeId);
         const unreviewed = checkUnreviewed(audited, judgedAtMs);
-        if (unreviewed !== null) reportAt(unreviewed, audited.state.breakGlass!.seq, audited.state.changeId);
+        if (unreviewed !== null) reportAt(unreviewed, audited.state.adoptedFrom === null ? audited.state.breakGlass!.seq : audited.state.lastSeq, audited.state.changeId);
         const found = overdueOf(audited, judgedAtMs, graceMs) ?? checkUndone(audited, judgedAtMs, graceMs);
         if (found === null) continue;
         late.add(audited.state.changeId);

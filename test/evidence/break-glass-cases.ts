@@ -39,6 +39,13 @@ const unlet = (event: Of<'policy.decided'>): NewEvent => {
   return withBody(event, { decision: { ...event.body.decision, obligations } });
 };
 
+/** Nobody was to approve but Sam, by every decision. */
+function samAlone(beats: readonly Beat[]): Beat[] {
+  const requirement = { approvers: SAM, proofClass: 'session' as const };
+  const alone = (event: Of<'policy.decided'>): NewEvent => withBody(event, { requirement, decision: { ...event.body.decision, obligations: { ...event.body.decision.obligations, approvers: SAM } } });
+  return editing('step.authorised', (event: Of<'step.authorised'>) => withBody(event, { requirement }), 1)(editing('policy.decided', alone, 1)(editing('policy.decided', alone)(beats)));
+}
+
 /** Told of {@link used}, as of {@link asOfMs} and under a floor that lets Sam, unless a case says otherwise. */
 export const BREAK_GLASS_CASES: readonly Case[] = [
   { title: 'a signature by a key of nobody', code: 'break-glass-signature', change: restated({}, stranger) },
@@ -66,6 +73,7 @@ export const BREAK_GLASS_CASES: readonly Case[] = [
   { title: 'a lease that is longer than policy lets it be', code: 'break-glass-not-allowed', change: editing('policy.decided', lease(1_799)) },
   { title: 'a policy that lets nobody', code: 'break-glass-not-allowed', change: editing('policy.decided', unlet) },
   { title: 'a policy that lets nobody any more at dispatch', code: 'approvals-insufficient', change: editing('policy.decided', unlet, 1), amongOthers: true },
+  { title: 'what nobody else could review', code: 'break-glass-not-allowed', change: samAlone },
   { title: 'a review that is due later than the floor says', code: 'break-glass-not-allowed', trust: limited({ reviewWithinSeconds: 86_399 }) },
   { title: 'what had expired', code: 'break-glass-not-allowed', change: restated({ expiresAt: formatTime(START_MS) }), amongOthers: true },
   { title: 'what is good for longer than it may be', code: 'break-glass-not-allowed', change: restated({ expiresAt: formatTime(START_MS + DAY) }), amongOthers: true },

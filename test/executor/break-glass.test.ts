@@ -4,6 +4,7 @@ import { admit, type AdmissionContext } from '../../src/executor/admission.ts';
 import { breakGlassDigest, type BreakGlassStatement } from '../../src/protocol/break-glass.ts';
 import { commitmentTo } from '../../src/protocol/disclosure.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
+import { planDigest, type Plan } from '../../src/protocol/plan.ts';
 import { ticketSchema, type Dsse, type Refusal } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { BREAKABLE, GLASS, glassOf, GLASS_SALT, REASON, SAM, samsKey } from '../support/break-glass.ts';
@@ -66,21 +67,21 @@ describe('a broken glass gives nothing', () => {
     ['for a change of another log', 'approval-invalid', broken({ log: '0123456789abcdef' })],
     ['once it has expired', 'approvals-insufficient', broken({ expiresAt: formatTime(START_MS) })],
     ['that is good for longer than it may be', 'below-floor', broken({ expiresAt: formatTime(START_MS + 3_601_001) })],
-    ['that the record does not name', 'approval-invalid', { approvals: () => [], envelope: (envelope) => ({ ...envelope, breakGlass: ofNoPlan(envelope.plan!.changeId) }) }],
+    ['that the record does not name', 'approval-invalid', { approvals: () => [], envelope: (envelope) => ({ ...envelope, breakGlass: ofPlan(envelope.plan!) }) }],
     ['that did not come', 'approvals-insufficient', { ...broken(), envelope: (envelope) => envelope }],
-    ['that is another than the record names', 'approval-invalid', { ...broken(), envelope: (envelope) => ({ ...envelope, breakGlass: ofNoPlan(envelope.plan!.changeId) }) }],
+    ['that is another than the record names', 'approval-invalid', { ...broken(), envelope: (envelope) => ({ ...envelope, breakGlass: ofPlan(envelope.plan!) }) }],
     ['and no approval does: the decision asks for one', 'approvals-insufficient', { approvals: () => [] }],
   ];
   for (const [title, code, edits, trust] of cases) it(title, () => expect(answer(edits, trust)).toBe(code));
 
   it('beside a read', () => {
     const { envelope } = makeRead();
-    const admission = admit({ ...envelope, breakGlass: ofNoPlan(readPayload(envelope.ticket, ticketSchema).changeId) }, { trust: storyTrust(BREAKABLE), executorId: EXECUTOR, nowMs: START_MS + 1_000, connectors: new Set(['pg-main']), head: () => null, beganAtMs: () => null });
+    const admission = admit({ ...envelope, breakGlass: ofPlan(makeStep().plan) }, { trust: storyTrust(BREAKABLE), executorId: EXECUTOR, nowMs: START_MS + 1_000, connectors: new Set(['pg-main']), head: () => null, beganAtMs: () => null });
     expect(admission).toMatchObject({ ok: false, code: 'malformed' });
   });
 });
 
-/** One that Sam signed, of a plan that there is not. */
-function ofNoPlan(changeId: string): Dsse {
-  return glassOf({ v: 1, log: logId, changeId, revision: 1, planDigest: `sha256:${'2'.repeat(64)}`, reason: commitmentTo({ name: 'reason', salt: GLASS_SALT, value: REASON }), usedBy: SAM, expiresAt: formatTime(START_MS + 900_000) });
+/** What Sam has signed as well, of the very same plan, and which is not on record. */
+function ofPlan(plan: Plan): Dsse {
+  return glassOf({ v: 1, log: logId, changeId: plan.changeId, revision: 1, planDigest: planDigest(plan), reason: commitmentTo({ name: 'reason', salt: GLASS_SALT, value: REASON }), usedBy: SAM, expiresAt: formatTime(START_MS + 600_000) });
 }

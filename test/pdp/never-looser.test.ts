@@ -47,6 +47,8 @@ function looser(before: Answer, after: Answer): string | null {
   if (PROOF_CLASSES.indexOf(asked.proofClass) < PROOF_CLASSES.indexOf(due.proofClass)) return 'a weaker proof of approvals';
   if (due.notBefore !== undefined && asked.notBefore === undefined) return 'a freeze is not waited for';
   if (due.maxLeaseSeconds !== null && (asked.maxLeaseSeconds === null || asked.maxLeaseSeconds > due.maxLeaseSeconds)) return 'a longer lease';
+  const [was, is] = [due.breakGlass, asked.breakGlass];
+  if (before.effect === 'needsApproval' && is !== undefined && (was === undefined || is.maxLeaseSeconds > was.maxLeaseSeconds || is.reviewWithinSeconds > was.reviewWithinSeconds)) return 'a glass that may be broken further';
   if (before.effect === 'allow' || JSON.stringify(due.approvers) === JSON.stringify(asked.approvers)) return null;
   const people = [...new Set([...approversNamed(due.approvers), ...approversNamed(asked.approvers)])];
   for (let chosen = 0; chosen < 1 << people.length; chosen += 1) {
