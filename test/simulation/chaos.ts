@@ -56,7 +56,7 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
       world.policyFaulty = false;
     });
   }
-  if (some('facts that change', 0.2)) {
+  if (some('facts that change', 0.35)) {
     phases('other facts', rng.between(1, 2), 30_000, () => {
       world.strictFacts = true;
     }, () => {

@@ -114,6 +114,8 @@ export interface World {
   policyFaultySinceMs: number;
   /** Whether the directory and inventory have just become stricter: who asked has left, and purposes are withdrawn. */
   strictFacts: boolean;
+  /** Whether leases that run are decided on again in this run. */
+  readonly redecides: boolean;
   /** Whether a maintenance calendar is kept in this run. */
   readonly hasCalendar: boolean;
   readonly hastyCallers: boolean;
@@ -165,6 +167,8 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
   const engines = new Map<Process, { readonly engine: Engine; readonly log: Log }>();
   const workers = new Map<Process, Worker>();
   const randoms = rng.fork('randomness of programs');
+  const redeciding = rng.fork('redeciding');
+  const redecision = redeciding.chance(0.6) ? { everyMs: 2_000, confirmAbove: { percent: 20, leases: redeciding.pick([5, 5, 0]) } } : null;
   const escalations = rng.fork('escalations');
   const logger = (name: string): Logger => ({
     info: (fields, message) => scheduler.trace(`${name}: ${message}${message === 'overtaken' ? ` ${JSON.stringify(fields)}` : ''}`),
@@ -202,7 +206,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       snapshots, atRestMax: 3, onEvents: (state) => void states.set(state.changeId, state),
       log, pdp: wraps.pdp?.(simPdp(process)) ?? simPdp(process), facts: () => world.factsNow(), transport: wraps.transport?.(transport) ?? transport, deliveries: deliveryStore(disk),
       trust, witnesses: witnessing, ticketSigner: keys.ticket, executorOf: (connector) => EXECUTORS.find((one) => one.connector === connector)?.audience,
-      connectors: EXECUTORS.map(({ connector }) => connector), clock, random: (length) => randoms.bytes(length), logger: logger('sidecar'), limits: LIMITS, version: '0.0.0-sim',
+      connectors: EXECUTORS.map(({ connector }) => connector), clock, random: (length) => randoms.bytes(length), logger: logger('sidecar'), limits: LIMITS, version: '0.0.0-sim', ...(redecision === null ? {} : { redecision }),
     });
     const anchors = keepAnchors({ log, clock, logger: logger('sidecar'), lastSize: engine.lastAnchored(), record: (checkpoint, size) => engine.recordAnchor(checkpoint, size) });
     witnessing?.tell((head) => anchors.cosigned(head));
@@ -266,7 +270,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
 
   let incarnation = 0;
   const world: World = {
-    replayer: answers.replayer, liesAboutPolicy: wraps.pdp !== undefined, scheduler, network, sidecar, executors, targets, trust, facts, factsNow: () => (world.strictFacts ? strictFacts : facts), keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
+    replayer: answers.replayer, liesAboutPolicy: wraps.pdp !== undefined, scheduler, network, sidecar, executors, targets, trust, facts, factsNow: () => (world.strictFacts ? strictFacts : facts), keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, redecides: redecision !== null, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
     engine: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.engine ?? null)),
     log: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.log ?? null)),
     worker: (audience) => {
