@@ -139,6 +139,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
     wraps: { transport: (transport) => ({ ...transport, publishRevoke: (audience, order) => (readPayload(order, revokeOrderSchema).orderedBy.startsWith('sidecar:') ? Promise.resolve() : transport.publishRevoke(audience, order)) }) },
   },
   { invariant: 19, who: 'a policy that lets anybody approve', wraps: { pdp: (pdp) => changed(pdp, { accept: async () => ({ effect: 'accept', reasons: NO_REASON, controls: [] }) }) } },
+  { invariant: 20, who: 'a bundle that follows another in name only', wraps: { bundlesInNameOnly: true } },
   { invariant: 17, who: 'a disk that zeroes nothing', wraps: { sidecarDisk: (disk) => ({ ...disk, overwrite: async () => undefined }) } },
 ];
 

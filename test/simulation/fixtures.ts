@@ -127,6 +127,6 @@ function withUnserved({ value }: Facts): Facts {
 
 /** The same, a moment later: nobody's purpose stands any more, and there are other backup owners. People who take back access remain. */
 function stricter({ value }: Facts): Facts {
-  const nhis = value.inventory.nhis.map((nhi) => ({ ...nhi, purposes: [], ...(nhi.backupOwner === null ? {} : { backupOwner: 'person:olga' }) }));
+  const nhis = value.inventory.nhis.map((nhi) => ({ ...nhi, purposes: [], backupOwner: 'person:olga' }));
   return factsOf({ ...value, inventory: { ...value.inventory, nhis } }, START_MS);
 }

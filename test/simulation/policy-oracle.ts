@@ -2,11 +2,14 @@
  * The oracle's part about policy that is asked again:
  *
  * 19. what policy takes back of the leases that run is asked about once facts are others, and is gone soon after it says so; an engine that gives no
- *     answer takes nothing back; nobody approves who answers for nothing by the facts of that moment.
+ *     answer takes nothing back; nobody approves who answers for nothing by the facts of that moment;
+ * 20. what is on record as policy's answer is the answer of the bundle that the ledger says is in force.
  */
 import type { RecordDraft } from '../../ledger/index.ts';
 import { clientTokenOf } from '../../src/change/derive.ts';
 import type { ChangeState } from '../../src/change/state.ts';
+import type { Decision, Provenance } from '../../src/protocol/decision.ts';
+import { markOf } from './sim-policy.ts';
 import { APPLY_TIMEOUT_MS, type World } from './world.ts';
 
 export interface PolicyOracle {
@@ -28,6 +31,7 @@ export function createPolicyOracle(world: World, broken: (invariant: number, mes
   /** Since when this could have been asked about on these facts; Infinity while it could not. */
   let askableSinceMs = Infinity;
   let incarnation = -1;
+  let inForce: string | null = null;
   let strict = false;
   /** When a lease was first seen to run, and when its executor could last not be told. */
   const runsSinceMs = new Map<string, number>();
@@ -45,12 +49,24 @@ export function createPolicyOracle(world: World, broken: (invariant: number, mes
     for (const audience of world.executors.keys()) if (runs === -1 || world.network.isTroubled(audience) || world.worker(audience) === null) reachedSinceMs.set(audience, nowMs);
   };
 
+  /** Answers say which bundle gave them, where one did. */
+  const judgeBundle = (seq: number, body: Readonly<Record<string, unknown>>): void => {
+    const provenance = body['provenance'] as Provenance | undefined;
+    if (provenance === undefined) return;
+    const answer = (body['decision'] ?? body['verification'] ?? body['redecision'] ?? body['acceptance']) as Pick<Decision, 'controls'> | undefined;
+    const mark = markOf(answer?.controls ?? []);
+    if (provenance.bundle !== inForce) broken(20, `record ${seq} names an answer of ${provenance.bundle ?? 'no bundle'}, and in force is ${inForce ?? 'none'}`);
+    else if (mark !== null && !provenance.bundle?.startsWith(`sha256:${mark}`)) broken(20, `record ${seq} names ${provenance.bundle ?? 'no bundle'}, and another answered`);
+  };
+
   return {
     appended({ type, body, change, actor, seq }) {
       if (type === 'lease.redecided' && world.policyFaulty && world.scheduler.nowMs() > world.policyFaultySinceMs + UNDER_WAY_MS) {
         const { effect } = body['redecision'] as { readonly effect: string };
         if (effect !== 'keep') broken(19, `record ${seq} says ${effect} of a lease while the policy engine gives no answer`);
       }
+      if (type === 'bundle.activated') inForce = body['bundle'] as string | null;
+      judgeBundle(seq, body);
       if (type !== 'approval.recorded') return;
       const state = world.engine()?.get(change ?? '');
       if (state === undefined || !GIVING.has(state.request.kind)) return;

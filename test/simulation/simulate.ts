@@ -133,6 +133,7 @@ function count(world: World, oracle: Oracle): Record<string, number> {
       const how = `redecided ${(body['redecision'] as { effect: string }).effect}${body['held'] === null ? '' : ' held'}`;
       seen[how] = (seen[how] ?? 0) + 1;
     }
+    if (type === 'bundle.activated' && (seen[type] ?? 0) > 1) seen['another bundle'] = (seen['another bundle'] ?? 0) + 1;
     // By a sidecar that was away, and is back.
     if (type === 'approval.escalated' && Date.parse(at) > Date.parse(body['dueAt'] as string) + 2_000) seen['escalated late'] = (seen['escalated late'] ?? 0) + 1;
   }

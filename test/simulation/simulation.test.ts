@@ -63,7 +63,7 @@ if (replayed !== undefined) {
   });
 
   test('the seeds see approvals judged, leases taken back by policy, at once and at the word of a person, and an engine that cannot answer', () => {
-    const wanted = ['approval.judged', 'lease.redecided', 'redecided revoke', 'redecided revoke held', 'redecision.completed', 'redecision.failed'];
+    const wanted = ['approval.judged', 'lease.redecided', 'redecided revoke', 'redecided revoke held', 'redecision.completed', 'redecision.failed', 'another bundle'];
     expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);
   });
 
