@@ -61,6 +61,8 @@ const allow = (input: ChangeInput): Decision => ({
   entitlements: { requested: input.change.entitlements, held: [], used: [], excess: [], counterOffer: null }, controls: [],
 });
 
+const NO_REASON = [{ code: 'whatever', message: 'nobody has looked', rule: 'engine' }];
+
 const cases: readonly { readonly invariant: number; readonly who: string; readonly wraps: Wraps }[] = [
   { invariant: 1, who: 'a ledger that acknowledges before it syncs', wraps: { sidecarDisk: unsynced } },
   {
@@ -124,6 +126,20 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
     invariant: 13, who: 'a connector that says shut out and does nothing',
     wraps: { connector: (connector) => changed<Connector>(connector, pretending(connector, ['disable'], { held: [], touched: { canLogin: false } })) },
   },
+  { invariant: 19, who: 'a policy that takes nothing back', wraps: { pdp: (pdp) => changed(pdp, { redecide: async () => ({ effect: 'keep', reasons: NO_REASON, controls: [] }) }) } },
+  {
+    invariant: 19, who: 'a policy engine that takes back what it cannot answer for',
+    wraps: { pdp: (pdp) => changed(pdp, { redecide: (input) => pdp.redecide(input).catch((error: unknown) => {
+      if (error instanceof EngineFault) return { effect: 'revoke', reasons: NO_REASON, controls: [] };
+      throw error;
+    }) }) },
+  },
+  {
+    invariant: 19, who: 'a line that loses what policy takes back',
+    wraps: { transport: (transport) => ({ ...transport, publishRevoke: (audience, order) => (readPayload(order, revokeOrderSchema).orderedBy.startsWith('sidecar:') ? Promise.resolve() : transport.publishRevoke(audience, order)) }) },
+  },
+  { invariant: 19, who: 'a policy that lets anybody approve', wraps: { pdp: (pdp) => changed(pdp, { accept: async () => ({ effect: 'accept', reasons: NO_REASON, controls: [] }) }) } },
+  { invariant: 20, who: 'a bundle that follows another in name only', wraps: { bundlesInNameOnly: true } },
   { invariant: 17, who: 'a disk that zeroes nothing', wraps: { sidecarDisk: (disk) => ({ ...disk, overwrite: async () => undefined }) } },
 ];
 

@@ -56,13 +56,14 @@ export function startChaos(world: World, rng: Rng, untilMs: number): Chaos {
       world.policyFaulty = false;
     });
   }
-  if (some('facts that change', 0.2)) {
+  if (some('facts that change', 0.35)) {
     phases('other facts', rng.between(1, 2), 30_000, () => {
       world.strictFacts = true;
     }, () => {
       world.strictFacts = false;
     });
   }
+  if (some('bundles that follow one another', 0.3)) phases('another bundle', rng.between(1, 4), 30_000, () => world.replaceBundle(), () => world.replaceBundle());
   for (const node of nodes) {
     // Within what trust folders tolerate, and beyond; a sidecar's may be anywhere.
     const furthest = node === world.sidecar ? rng.pick([900, 30_000, 600_000]) : rng.fork(`clock of ${node.name}`).pick([TOLERATED_MS, TOLERATED_MS, 30_000]);

@@ -125,8 +125,8 @@ function withUnserved({ value }: Facts): Facts {
   return factsOf({ ...value, catalogue, inventory: { ...value.inventory, nhis: [...value.inventory.nhis, nhi] } }, START_MS);
 }
 
-/** The same, a moment later: nobody's purpose stands any more, and those who ask by name have left. People who take back access remain. */
+/** The same, a moment later: nobody's purpose stands any more, and there are other backup owners. People who take back access remain. */
 function stricter({ value }: Facts): Facts {
-  const nhis = value.inventory.nhis.map((nhi) => ({ ...nhi, purposes: [] }));
+  const nhis = value.inventory.nhis.map((nhi) => ({ ...nhi, purposes: [], backupOwner: 'person:olga' }));
   return factsOf({ ...value, inventory: { ...value.inventory, nhis } }, START_MS);
 }

@@ -5,6 +5,7 @@ import { judgeEvidence } from './evidence.ts';
 import { startErasureActors } from './erasure-actors.ts';
 import { startExtensionActors } from './extension-actors.ts';
 import { startOperatorLocks } from './operator-locks.ts';
+import { startPolicyActors } from './policy-actors.ts';
 import { startReconcileActors } from './reconcile-actors.ts';
 import { createOracle, type Oracle, type Violation } from './oracle.ts';
 import { seededRng } from './rng.ts';
@@ -52,6 +53,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   startActors(world, rng.fork('actors'), oracle, START_MS + TROUBLE_MS);
   const extensions = rng.fork('extensions');
   if (extensions.chance(0.5)) startExtensionActors(world, extensions, START_MS + TROUBLE_MS);
+  if (world.redecides) startPolicyActors(world, rng.fork('policy actors'), oracle, START_MS + TROUBLE_MS + HEALING_MS);
   if (isWorkflow) startWorkflowActors(world, workflows, oracle, START_MS + TROUBLE_MS);
   const reconciling = rng.fork('reconciling').chance(0.3) ? startReconcileActors(world, rng.fork('reconcile actors'), oracle, START_MS + TROUBLE_MS) : null;
   const erasures = rng.fork('erasing').chance(0.25) ? startErasureActors(world, rng.fork('erasure actors'), oracle, START_MS + TROUBLE_MS) : null;
@@ -127,6 +129,11 @@ function count(world: World, oracle: Oracle): Record<string, number> {
   for (const { type, body, at } of oracle.view.records()) {
     const what = type.startsWith('lock.') && body['statement'] !== undefined ? `${type} elsewhere` : type;
     seen[what] = (seen[what] ?? 0) + 1;
+    if (type === 'lease.redecided') {
+      const how = `redecided ${(body['redecision'] as { effect: string }).effect}${body['held'] === null ? '' : ' held'}`;
+      seen[how] = (seen[how] ?? 0) + 1;
+    }
+    if (type === 'bundle.activated' && (seen[type] ?? 0) > 1) seen['another bundle'] = (seen['another bundle'] ?? 0) + 1;
     // By a sidecar that was away, and is back.
     if (type === 'approval.escalated' && Date.parse(at) > Date.parse(body['dueAt'] as string) + 2_000) seen['escalated late'] = (seen['escalated late'] ?? 0) + 1;
   }

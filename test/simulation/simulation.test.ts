@@ -62,6 +62,11 @@ if (replayed !== undefined) {
     for (const name of ['extend done', 'extend denied', 'extend failed', 'lease.extended', 'lease.disarmed']) expect(total[name], name).toBeGreaterThan(0);
   });
 
+  test('the seeds see approvals judged, leases taken back by policy, at once and at the word of a person, and an engine that cannot answer', () => {
+    const wanted = ['approval.judged', 'lease.redecided', 'redecided revoke', 'redecided revoke held', 'redecision.completed', 'redecision.failed', 'another bundle'];
+    expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);
+  });
+
   test('the seeds see targets changed behind our back, found by reconciling, and cleared', () => {
     const wanted = ['reconciled', 'not reconciled', 'account-unknown', 'access-unexplained', 'access-missing', 'dropped', 'resurrected', 'access-past-end', 'cleared', 'reconcile.proposed', 'reconcile.ordered'];
     expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);

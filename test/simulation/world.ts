@@ -15,18 +15,18 @@ import { keepAnchors } from '../../src/witnessing/anchors.ts';
 import { startWitnessing, type Witnessing } from '../../src/witnessing/witnessing.ts';
 import { anyTicketSchema } from '../../src/protocol/discovery.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
-import { EngineFault, type Pdp } from '../../src/pdp/engine.ts';
-import type { Decision } from '../../src/protocol/decision.ts';
+import type { Pdp } from '../../src/pdp/engine.ts';
 import type { PlanStep } from '../../src/protocol/plan.ts';
 import type { Dsse } from '../../src/protocol/signed.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import type { Replayer } from '../../src/evidence/replay.ts';
 import { comparable } from './comparable.ts';
 import { EXECUTORS, fixtures, logLines, ORIGIN, START_MS, type Keys } from './fixtures.ts';
-import { keepAnswers, simBundle } from './replaying.ts';
+import { keepAnswers } from './replaying.ts';
 import type { Rng } from './rng.ts';
 import type { Process, Scheduler } from './scheduler.ts';
 import { createSimDisk, type SimDisk } from './sim-disk.ts';
+import { createSimPolicy } from './sim-policy.ts';
 import { createSimTarget, type Access, type SimTarget } from './sim-target.ts';
 import { createWitnesses } from './sim-witnesses.ts';
 import { createNetwork, type SimNetwork } from './sim-transport.ts';
@@ -55,6 +55,8 @@ export interface Wraps {
   readonly hastyCallers?: boolean;
   /** Whether there are witnesses in the run, and two of three are demanded; `ignored`: by nobody but the oracle. Left out: in one run of five. */
   readonly witnesses?: 'demanded' | 'ignored';
+  /** A bundle that follows gives its name to what answered before. */
+  readonly bundlesInNameOnly?: boolean;
   /** Executors say that they hold a lock, and do not. */
   readonly deafToLocks?: boolean;
 }
@@ -108,12 +110,18 @@ export interface World {
   engine(): Engine | null;
   log(): Log | null;
   worker(audience: string): Worker | null;
+  /** Another policy bundle comes into force, where the sidecar runs and can record it. */
+  replaceBundle(): void;
   start(node: Node): void;
   kill(node: Node, downMs: number, how: 'kill' | 'power'): void;
   policyFaulty: boolean;
   policyFaultySinceMs: number;
   /** Whether the directory and inventory have just become stricter: who asked has left, and purposes are withdrawn. */
   strictFacts: boolean;
+  /** Whether a quorum of witnesses is demanded in this run. */
+  readonly witnessed: boolean;
+  /** Whether leases that run are decided on again in this run. */
+  readonly redecides: boolean;
   /** Whether a maintenance calendar is kept in this run. */
   readonly hasCalendar: boolean;
   readonly hastyCallers: boolean;
@@ -165,7 +173,11 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
   const engines = new Map<Process, { readonly engine: Engine; readonly log: Log }>();
   const workers = new Map<Process, Worker>();
   const randoms = rng.fork('randomness of programs');
-  const escalations = rng.fork('escalations');
+  const redeciding = rng.fork('redeciding');
+  const redecision = redeciding.chance(0.6) ? { everyMs: 2_000, confirmAbove: { percent: 20, leases: redeciding.pick([5, 5, 0]) } } : null;
+  const policies = createSimPolicy({
+    pdp, scheduler, answers, rng: randoms, escalations: rng.fork('escalations'), isFaulty: () => world.policyFaulty, wrap: (one) => wraps.pdp?.(one) ?? one, namedOnly: wraps.bundlesInNameOnly === true,
+  });
   const logger = (name: string): Logger => ({
     info: (fields, message) => scheduler.trace(`${name}: ${message}${message === 'overtaken' ? ` ${JSON.stringify(fields)}` : ''}`),
     warn: (fields, message) => scheduler.trace(`${name}: ${message} ${JSON.stringify(fields)}`),
@@ -200,9 +212,9 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     const states = new Map<string, ChangeState>();
     const engine = await openEngine({
       snapshots, atRestMax: 3, onEvents: (state) => void states.set(state.changeId, state),
-      log, pdp: wraps.pdp?.(simPdp(process)) ?? simPdp(process), facts: () => world.factsNow(), transport: wraps.transport?.(transport) ?? transport, deliveries: deliveryStore(disk),
+      log, pdp: policies.start(process), facts: () => world.factsNow(), transport: wraps.transport?.(transport) ?? transport, deliveries: deliveryStore(disk),
       trust, witnesses: witnessing, ticketSigner: keys.ticket, executorOf: (connector) => EXECUTORS.find((one) => one.connector === connector)?.audience,
-      connectors: EXECUTORS.map(({ connector }) => connector), clock, random: (length) => randoms.bytes(length), logger: logger('sidecar'), limits: LIMITS, version: '0.0.0-sim',
+      connectors: EXECUTORS.map(({ connector }) => connector), clock, random: (length) => randoms.bytes(length), logger: logger('sidecar'), limits: LIMITS, version: '0.0.0-sim', ...(redecision === null ? {} : { redecision }),
     });
     const anchors = keepAnchors({ log, clock, logger: logger('sidecar'), lastSize: engine.lastAnchored(), record: (checkpoint, size) => engine.recordAnchor(checkpoint, size) });
     witnessing?.tell((head) => anchors.cosigned(head));
@@ -222,21 +234,6 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     await witnessing.asked(3_000);
     return { ...witnessing, tell: (callback) => void (tell = callback) };
   };
-  const simPdp = (process: Process): Pdp => {
-    const answer = async <T>(ask: () => Promise<T>): Promise<T> => {
-      await scheduler.call(process, 'policy engine', randoms.between(0, 3), () => {
-        if (world.policyFaulty) throw new EngineFault('timed-out', 'simulated');
-      });
-      return ask();
-    };
-    return {
-      ...simBundle, decide: (input) => answers.keep('access/decide', input, async () => escalatedSoon(await answer(() => pdp.decide(input)), escalations)),
-      verify: (input) => answers.keep('access/verify', input, () => answer(() => pdp.verify(input))), schedule: (input) => answer(() => pdp.schedule(input)),
-      reconcile: (input) => answers.keep('access/reconcile', input, () => answer(() => pdp.reconcile(input))), redecide: (input) => answers.keep('access/redecide', input, () => answer(() => pdp.redecide(input))),
-      accept: (input) => answers.keep('workflow/accept', input, () => answer(() => pdp.accept(input))), close: async () => undefined,
-    };
-  };
-
   const startExecutor = async (executor: Node, process: Process): Promise<void> => {
     const { audience, connector } = EXECUTORS.find((one) => one.audience === executor.name)!;
     const offClock = scheduler.clock(process, executor);
@@ -266,12 +263,21 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
 
   let incarnation = 0;
   const world: World = {
-    replayer: answers.replayer, liesAboutPolicy: wraps.pdp !== undefined, scheduler, network, sidecar, executors, targets, trust, facts, factsNow: () => (world.strictFacts ? strictFacts : facts), keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
+    replayer: answers.replayer, liesAboutPolicy: wraps.pdp !== undefined, scheduler, network, sidecar, executors, targets, trust, facts, factsNow: () => (world.strictFacts ? strictFacts : facts), keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, witnessed: demanded !== null, redecides: redecision !== null, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
     engine: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.engine ?? null)),
     log: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.log ?? null)),
     worker: (audience) => {
       const process = executors.get(audience)?.process ?? null;
       return process === null ? null : (workers.get(process) ?? null);
+    },
+    replaceBundle() {
+      const { process } = sidecar;
+      const engine = world.engine();
+      if (process === null || engine === null) return;
+      const { pdp: next, took } = policies.next(process);
+      engine.activateBundle(next).then(took, (error: unknown) => {
+        if (!(error instanceof LedgerError)) watchers.broken(0, `a bundle cannot come into force: ${String(error)}`);
+      });
     },
     start(target) {
       const process: Process = { node: target.name, incarnation: (incarnation += 1), alive: true };
@@ -308,14 +314,6 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     },
   };
   return world;
-}
-
-/** Further people are told within the minutes of a run, or after it: sooner and later, to more and fewer, as if policy and directory changed all the time. */
-function escalatedSoon(decision: Decision, rng: Rng): Decision {
-  const { escalation, ...others } = decision.obligations;
-  if (escalation === undefined) return decision;
-  const [afterSeconds, fewer] = [rng.pick([1, 5, 15, 40, 100, 200, null]), rng.chance(0.3)];
-  return { ...decision, obligations: { ...others, ...(afterSeconds === null ? {} : { escalation: { afterSeconds, to: fewer ? escalation.to.slice(-1) : escalation.to } }) } };
 }
 
 /** Accounts that are rotated and shut out: one with twin logins, and some that log in themselves. */
