@@ -9,7 +9,7 @@ import { requesterOf, type Authenticated } from '../identity/tokens.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import { parseTime } from '../protocol/values.ts';
 import { bearingOf } from './bearing.ts';
-import { requireWholeChain } from './authorise.ts';
+import { requireForItself, requireWholeChain } from './authorise.ts';
 import type { Handlers } from './call.ts';
 import { durable, unwrap, visibleChange, waitUntil, type SidecarContext } from './context.ts';
 import { Problem } from './errors.ts';
@@ -94,6 +94,7 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
     async breakGlass({ by, params, body }) {
       const { changeId } = await visibleChange(context, by, params['id']!);
       requirePerson(by);
+      requireForItself(by);
       return view(unwrap(await engine.breakGlass(changeId, { by: by.principal, ...body })));
     },
     async reviewBreakGlass({ by, params, body }) {
