@@ -17,11 +17,11 @@ const PLACES: Readonly<Record<string, Place>> = {
   erasure: { name: 'basis', within: null },
 };
 
-/** The version from which on each of these types commits to what people wrote. */
-const COMMITTED_SINCE = 2;
+/** The version from which on a type commits to what people wrote: those that are younger than that have always done so. */
+const committedSince = (type: string): number => Math.min(2, newestVersion(type));
 
 /** A request that nobody has reduced is told as the version before told it, so that verifiers of that time read it. */
-const versionOf = (type: string, body: JsonObject): number => (type === 'change.revised' && body['reduced'] === undefined ? COMMITTED_SINCE : newestVersion(type));
+const versionOf = (type: string, body: JsonObject): number => (type === 'change.revised' && body['reduced'] === undefined ? committedSince(type) : newestVersion(type));
 
 /** Types of record of which every object is a disclosure. */
 export const DISCLOSING: ReadonlySet<string> = new Set(Object.keys(PLACES));
@@ -63,7 +63,7 @@ export function revealed(record: LedgerRecord, stored: number, readObject: (dige
   const { type, body, objects } = record;
   const place = PLACES[type];
   const prose = place === undefined ? null : proseIn(body, place);
-  const isOld = stored < COMMITTED_SINCE;
+  const isOld = stored < committedSince(type);
   if (place !== undefined && typeof prose === 'string' && !isOld) throw new MisplacedProse(`its ${place.name} is in clear, and version ${stored} is committed to it`);
   if (place === undefined || !isCommitment(prose)) return { body, prose: null };
   if (isOld) throw new MisplacedProse(`it commits to its ${place.name}, which version ${stored} does not do`);

@@ -49,7 +49,8 @@ function asking(change: ChangeView, { slackIdOf }: Rendering): object[] {
   const asked = people === '' ? [] : [{ type: 'section', text: { type: 'mrkdwn', text: shorten(`Asked: ${people}`, LINES_MAX, '…') } }];
   if (change.planDigest === null) return asked;
   if (change.requirement.proofClass !== 'session') {
-    return [...asked, { type: 'section', text: plainText(`A press here is not enough: this takes an approver's own key.\ncountersign approve ${change.id} --ssh-key FILE`, LINES_MAX) }];
+    const how = change.requirement.proofClass === 'ssh' ? `countersign approve ${change.id} --ssh-key FILE` : `the page /approve#${change.id} of the sidecar`;
+    return [...asked, { type: 'section', text: plainText(`A press here is not enough: this takes an approver's own ${change.requirement.proofClass === 'ssh' ? 'key' : 'passkey'}.\n${how}`, LINES_MAX) }];
   }
   const value = formatValue({ changeId: change.id, planDigest: change.planDigest });
   return [

@@ -95,7 +95,7 @@ describe('a change that waits for people', () => {
     const { sidecar, slack, send, shown, now } = await bench();
     const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
     const message = await shown(change);
-    for (const part of ['nhi:prod/ci-deployer', 'role:deploy', 'PT15M', 'release 42', change.planDigest!, '<@U0WEI>, <@U0ANA>']) expect(textOf(message)).toContain(part);
+    for (const part of ['nhi:prod/ci-deployer', 'role:deploy', '15 min', 'release 42', change.planDigest!, '<@U0WEI>, <@U0ANA>']) expect(textOf(message)).toContain(part);
     expect(await send(press(message, APPROVE, 'U0WEI'))).toEqual({ status: 200, body: null });
     const decided = await now(change);
     expect(decided.approvals).toMatchObject([{ approver: 'person:wei', verdict: 'approve', proofClass: 'session' }]);
