@@ -4,7 +4,7 @@ import { deriveOffboarding, derivePlan, deriveQuery, systemOf } from '../change/
 import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import type { ChangeState } from '../change/state.ts';
-import { approversNamed, demandOf, enforcedUnder, strictest, type Requirement } from '../protocol/decision.ts';
+import { approversNamed, demandOf, enforcedUnder, isSameRequirement, strictest, type Requirement } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { planDigest, type LentAction, type Plan } from '../protocol/plan.ts';
 import { windowOf } from '../protocol/request.ts';
@@ -18,10 +18,11 @@ import { fault, type Fault } from './violation.ts';
 
 type Of<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>;
 
-/** The requirement that holds after `event`, whatever its record says. */
+/** The requirement that holds after `event`, in the words of its record where that demands the same. */
 export function requirementAfter(requirement: Requirement, event: ChangeEvent): Requirement {
   if (event.type !== 'policy.decided') return requirement;
-  return strictest(requirement, demandOf(event.body.decision));
+  const due = strictest(requirement, demandOf(event.body.decision));
+  return isSameRequirement(due, event.body.requirement) ? event.body.requirement : due;
 }
 
 export function checkDecision(audited: Audited, event: Of<'policy.decided'>, record: LedgerRecord, extensions: Extensions): Fault | null {

@@ -1,5 +1,6 @@
 /** What policy answers, and the expression of who must approve. */
 import { z } from 'zod';
+import { canonicalText } from '../../ledger/index.ts';
 import { isSameJson } from './same-json.ts';
 import { digestSchema, entitlementSchema, personIdSchema, plainTextSchema, timeSchema } from './values.ts';
 
@@ -187,13 +188,38 @@ export function approversNamed(expression: ApproverExpression | null): string[] 
   return [...named];
 }
 
-/** The requirement that holds only when both do: max(old, new) of invariant 2. */
+/** As many parts as an expression may have. */
+const PARTS_MAX = 32;
+
+/** What must hold beside one another, each once, in order of first mention. An empty `allOf` holds never, so it stays. */
+function conjunctsOf(expression: ApproverExpression): ApproverExpression[] {
+  const all = new Map<string, ApproverExpression>();
+  const visit = (part: ApproverExpression): void => {
+    if (typeof part !== 'string' && 'allOf' in part && part.allOf.length > 0) part.allOf.forEach(visit);
+    else all.set(canonicalText(part), part);
+  };
+  visit(expression);
+  return [...all.values()];
+}
+
+/**
+ * The requirement that holds only when both do: max(old, new) of invariant 2. What is demanded again and again, by policies that take turns, is in it once: a
+ * requirement grows by what is new and by nothing else, and a record is not nested deeper for it.
+ */
 export function strictest(a: Requirement, b: Requirement): Requirement {
-  const approvers = a.approvers === null ? b.approvers
-    : b.approvers === null || isSameJson(a.approvers, b.approvers) ? a.approvers
-    : { allOf: [a.approvers, b.approvers] };
   const proofClass = meets(a.proofClass, b.proofClass) ? a.proofClass : b.proofClass;
-  return { approvers, proofClass };
+  if (a.approvers === null || b.approvers === null) return { approvers: a.approvers ?? b.approvers, proofClass };
+  const before = conjunctsOf(a.approvers);
+  let parts = conjunctsOf({ allOf: [...before, ...conjunctsOf(b.approvers)] });
+  if (parts.length === before.length) return { approvers: a.approvers, proofClass };
+  while (parts.length > PARTS_MAX) parts = [{ allOf: parts.slice(0, PARTS_MAX) }, ...parts.slice(PARTS_MAX)];
+  return { approvers: { allOf: parts }, proofClass };
+}
+
+/** Whether both demand the same, however it is put: versions before nested it. */
+export function isSameRequirement(a: Requirement, b: Requirement): boolean {
+  const demands = ({ approvers }: Requirement): string[] | null => (approvers === null ? null : conjunctsOf(approvers).map((part) => canonicalText(part)).sort());
+  return a.proofClass === b.proofClass && isSameJson(demands(a), demands(b));
 }
 
 /** A record has 60 KiB for everything: people beyond these are not told. */

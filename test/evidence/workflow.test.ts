@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { derivePlan } from '../../src/change/derive.ts';
 import { systemDraft } from '../../src/evidence/record.ts';
 import { VIOLATIONS } from '../../src/evidence/violation.ts';
+import type { Requirement } from '../../src/protocol/decision.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { revokeOrderSchema, ticketSchema } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
@@ -162,6 +163,16 @@ function endedAfter(lateMs: number): readonly Beat[] {
 }
 
 describe('a clean story', () => {
+  it('holds with what is demanded in the words of versions before, which put one demand into the next', async () => {
+    const wordy = (requirement: Requirement): Requirement => ({ ...requirement, approvers: requirement.approvers === null ? null : { allOf: [{ allOf: [requirement.approvers, requirement.approvers] }, requirement.approvers] } });
+    const beats = cleanStory().beats.map((beat): Beat => {
+      const { event } = beat;
+      if (event.type === 'policy.decided') return { ...beat, event: withBody(event, { requirement: wordy(event.body.requirement) }) };
+      return event.type === 'step.authorised' && event.body.kind === 'act' ? { ...beat, event: withBody(event, { requirement: wordy(event.body.requirement) }) } : beat;
+    });
+    expect(workflowOf(await verified(beats))).toMatchObject({ status: 'holds' });
+  });
+
   it('holds, with its counts', async () => {
     const verification = await verified(cleanStory().beats);
     expect(verification.workflow?.violations).toEqual([]);
