@@ -1,8 +1,10 @@
 /** What breaking the glass does to a change: it stands for the approvals of one plan, and is owed a review from then on, whatever becomes of the change. */
 import { approversNamed, type Decision } from '../protocol/decision.ts';
 import { BREAK_GLASS_SECONDS_MAX, breakGlassDigest, isBreakable, readBreakGlass, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
+import { callerOf, type RecordedRequest } from '../protocol/request.ts';
 import type { Dsse } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
+import { leaseSecondsOf } from './derive.ts';
 import type { EventBody } from './events.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
 import type { ChangeState } from './state.ts';
@@ -21,15 +23,20 @@ export function brokenBy(body: EventBody<'breakglass.used'>, seq: number): Broke
   return { envelope: body.statement, digest: breakGlassDigest(body.statement), statement: readBreakGlass(body.statement), seq, reviewByMs: parseTime(body.reviewBy), review: null };
 }
 
-type Broken = Pick<ChangeState, 'breakGlass' | 'plan' | 'planDigest' | 'revision' | 'finished' | 'firstActAtMs'>;
+type Broken = Pick<ChangeState, 'breakGlass' | 'planDigest' | 'revision' | 'request'>;
 
-/** Whether a broken glass stands for the approvals of this plan at `nowMs`: while what was signed is good, and under a decision that allows it. */
-export function isGlassBroken(state: Broken, decision: Decision | null, nowMs: number): boolean {
+/** Whether a broken glass stands for the approvals of this plan at `nowMs`: while what was signed is good, and under a decision that allows it. Judged by the request, which the plan follows from: that may have been erased since. */
+export function isGlassBroken({ breakGlass, planDigest, revision, request }: Broken, decision: Decision | null, nowMs: number): boolean {
   const allowed = decision?.obligations.breakGlass;
-  if (state.breakGlass === null || allowed === undefined || state.plan === null) return false;
-  const { statement } = state.breakGlass;
-  const isAbout = statement.revision === state.revision && statement.planDigest === state.planDigest;
-  return isAbout && parseTime(statement.expiresAt) > nowMs && isWithin(state.plan.lease?.leaseSeconds ?? null, allowed.maxLeaseSeconds) && isBreakable(state.plan);
+  if (breakGlass === null || allowed === undefined) return false;
+  const { statement } = breakGlass;
+  const isAbout = statement.revision === revision && statement.planDigest === planDigest;
+  return isAbout && parseTime(statement.expiresAt) > nowMs && isWithin(breakableSecondsOf(request), allowed.maxLeaseSeconds);
+}
+
+/** The lease that is asked for, where a plan that follows from the request {@link isBreakable}; null for any other. */
+export function breakableSecondsOf(request: RecordedRequest): number | null {
+  return (request.kind === 'grant' || request.kind === 'provision') && callerOf(request) === null ? leaseSecondsOf(request) : null;
 }
 
 const isWithin = (leaseSeconds: number | null, longest: number): boolean => leaseSeconds !== null && leaseSeconds <= longest;

@@ -1,6 +1,6 @@
 /** Checks of a broken glass: that the person's own key signed it, that floor and policy let her, that no review of hers was overdue, and who reviewed it. */
 import type { LedgerRecord } from '../../ledger/index.ts';
-import { isGlassBroken, isOverdueFor, owesReview, reviewersOf } from '../change/break-glass.ts';
+import { breakableSecondsOf, isGlassBroken, isOverdueFor, owesReview, reviewersOf } from '../change/break-glass.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { BREAK_GLASS_SECONDS_MAX, breakGlassDigest, breakGlassFor, breakGlassShortfall, isBreakable, openBreakGlass, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
@@ -82,7 +82,7 @@ function checkAllowed({ state, planErased }: Audited, event: Of<'breakglass.used
     withinSeconds = Math.min(withinSeconds, one.reviewWithinSeconds);
     longest = Math.min(longest, one.maxLeaseSeconds);
   }
-  const leaseSeconds = planErased ? 0 : (state.plan?.lease?.leaseSeconds ?? Infinity);
+  const leaseSeconds = (planErased ? breakableSecondsOf(state.request) : state.plan?.lease?.leaseSeconds) ?? Infinity;
   if (leaseSeconds > longest) return notAllowed(`the glass was broken for a lease of ${leaseSeconds} s, where ${longest} s is the longest`);
   const latestMs = event.atMs + withinSeconds * 1000;
   return parseTime(event.body.reviewBy) > latestMs ? notAllowed(`the review is due at ${event.body.reviewBy}, later than ${formatTime(latestMs)}`) : null;
@@ -90,11 +90,11 @@ function checkAllowed({ state, planErased }: Audited, event: Of<'breakglass.used
 
 /** A step that was authorised under a broken glass: one that was verified, stands now, and is enough for this verifier's floor. */
 export function checkBroken(
-  { trust: { requirements } }: Believed, { state, glass, planErased }: Audited, digest: string, step: PlanStep, floor: FloorDemand | null, { atMs, leaseSeconds }: { readonly atMs: number; readonly leaseSeconds: number | null },
+  { trust: { requirements } }: Believed, { state, glass }: Audited, digest: string, step: PlanStep, floor: FloorDemand | null, { atMs, leaseSeconds }: { readonly atMs: number; readonly leaseSeconds: number | null },
 ): Fault | null {
   if (glass === null || glass.digest !== digest) return fault('approvals-insufficient', 'a step was authorised as if the glass had been broken, which nobody has done');
   const isAbout = glass.statement.planDigest === state.planDigest && glass.statement.revision === state.revision;
-  if (!isAbout || (!planErased && !isGlassBroken(state, state.decision, atMs))) return fault('approvals-insufficient', 'a step was authorised under a broken glass that stood for nothing any more');
+  if (!isAbout || !isGlassBroken(state, state.decision, atMs)) return fault('approvals-insufficient', 'a step was authorised under a broken glass that stood for nothing any more');
   const shortfall = breakGlassShortfall(breakGlassFor(requirements, step), floor, glass.statement, { action: step.action, asOfMs: atMs, leaseSeconds, skewMs: requirements.clockSkewMs });
   return shortfall === null ? null : fault(shortfall.code, shortfall.message);
 }
