@@ -69,11 +69,11 @@ export interface Use {
   readonly salt: string;
   /** What the floor of our own trust folder allows; null: nobody. */
   readonly limits: BreakGlassLimits | null;
-  /** Another change in which this person broke the glass, whose review is overdue. */
-  readonly overdue: string | null;
+  /** Another change in which this person broke the glass and that nobody has reviewed: of several, the one whose review is due first. */
+  readonly owed: { readonly changeId: string; readonly reviewByMs: number } | null;
 }
 
-export function decideUse(state: ChangeState, { statement: envelope, reason, salt, limits, overdue }: Use, nowMs: number): Decided {
+export function decideUse(state: ChangeState, { statement: envelope, reason, salt, limits, owed }: Use, nowMs: number): Decided {
   const statement = readBreakGlass(envelope);
   const { usedBy } = statement;
   if (state.plan === null || state.planDigest === null || statement.revision !== state.revision || statement.planDigest !== state.planDigest || statement.changeId !== state.changeId) {
@@ -91,7 +91,7 @@ export function decideUse(state: ChangeState, { statement: envelope, reason, sal
   if (!isWithin(state.plan.lease!.leaseSeconds, longest)) return refused(`a lease of ${state.plan.lease!.leaseSeconds} s, where ${longest} s is the longest: revise the change`);
   if (parseTime(statement.expiresAt) <= nowMs) return no('approval-expired', 'what was signed is good no more');
   if (parseTime(statement.expiresAt) > nowMs + BREAK_GLASS_SECONDS_MAX * 1000) return refused(`what was signed is good for longer than ${BREAK_GLASS_SECONDS_MAX} s`);
-  if (overdue !== null) return refused(`the review of ${overdue} is overdue: until somebody has reviewed it, ${usedBy} breaks no other glass`);
+  if (owed !== null && nowMs >= owed.reviewByMs) return refused(`the review of ${owed.changeId} is overdue: until somebody has reviewed it, ${usedBy} breaks no other glass`);
   if (reviewersOf(state, usedBy).length === 0) return refused('there is nobody else to review it');
   const reviewBy = formatTime(nowMs + Math.min(allowed.reviewWithinSeconds, limits.reviewWithinSeconds) * 1000);
   return yes({ type: 'breakglass.used', actor: usedBy, body: { revision: state.revision, statement: envelope, reason, reviewBy }, attached: { salt } });

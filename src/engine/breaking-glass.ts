@@ -1,7 +1,7 @@
 /** What a person's signature to break the glass becomes: checked as executors and verifiers check it, by the trust folder of this side. */
 import { canonicalBytes } from '../../ledger/index.ts';
 import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, openBreakGlass, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
-import { isOverdueFor, type Use } from '../change/break-glass.ts';
+import { owesReview, type Use } from '../change/break-glass.ts';
 import type { ChangeState } from '../change/state.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -44,7 +44,7 @@ export function useOf(context: Breaking, state: ChangeState, { by, planDigest, r
   };
   const envelope = provenBy(statement, ssh.signature, { signers: trust.signers, atMs: clock.nowMs() });
   if (!envelope.ok) return envelope;
-  return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), overdue: overdueOf(context, state.changeId, by) } };
+  return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), owed: owedOf(context, state.changeId, by) } };
 }
 
 function provenBy(statement: BreakGlassStatement, armour: string, proofs: Parameters<typeof openBreakGlass>[1]): Answer<Dsse> {
@@ -68,10 +68,14 @@ function limitsOf({ trust: { requirements } }: Breaking, { plan }: ChangeState):
   }));
 }
 
-/** A change in which `person` broke the glass and which nobody has reviewed in time. What is owed a review is never at rest. */
-function overdueOf({ store, clock }: Breaking, changeId: string, person: string): string | null {
-  for (const other of store.open()) if (other.changeId !== changeId && isOverdueFor(other, person, clock.nowMs())) return other.changeId;
-  return null;
+/** The change in which `person` broke the glass and whose review is due first. What is owed a review is never at rest. */
+function owedOf({ store }: Pick<Breaking, 'store'>, changeId: string, person: string): Use['owed'] {
+  let first: Use['owed'] = null;
+  for (const other of store.open()) {
+    if (other.changeId === changeId || !owesReview(other) || other.breakGlass!.statement.usedBy !== person) continue;
+    if (first === null || other.breakGlass!.reviewByMs < first.reviewByMs) first = { changeId: other.changeId, reviewByMs: other.breakGlass!.reviewByMs };
+  }
+  return first;
 }
 
 function invalid(message: string): Answer<never> {

@@ -178,4 +178,15 @@ describe('that the glass was broken', () => {
     expect(((await sidecar.send('person:wei', 'GET', `/v1/changes/${first.id}`)).body as ChangeView).findings.map(({ code }) => code)).not.toContain('review-overdue');
     expect((await use(third)).status).toBe(200);
   });
+
+  it('nor does a clock that is set back let her: it is overdue by what is on record', async () => {
+    const clock = movedClock();
+    await open({ options: { clock } });
+    const first = await asked();
+    await use(first);
+    clock.move(DAY + 60_000);
+    await expect.poll(async () => ((await sidecar.send('person:wei', 'GET', `/v1/changes/${first.id}`)).body as ChangeView).findings.map(({ code }) => code), { timeout: 10_000 }).toContain('review-overdue');
+    clock.move(-120_000);
+    expect(problemIn(await use(await asked()))).toMatchObject({ code: 'break-glass-refused', detail: expect.stringContaining(first.id) as unknown });
+  });
 });
