@@ -1,8 +1,10 @@
 /** What breaking the glass does to a change: it stands for the approvals of one plan, and is owed a review from then on, whatever becomes of the change. */
 import { approversNamed, type Decision } from '../protocol/decision.ts';
 import { BREAK_GLASS_SECONDS_MAX, breakGlassDigest, isBreakable, readBreakGlass, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
+import { callerOf, type RecordedRequest } from '../protocol/request.ts';
 import type { Dsse } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
+import { leaseSecondsOf } from './derive.ts';
 import type { EventBody } from './events.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
 import type { ChangeState } from './state.ts';
@@ -21,15 +23,20 @@ export function brokenBy(body: EventBody<'breakglass.used'>, seq: number): Broke
   return { envelope: body.statement, digest: breakGlassDigest(body.statement), statement: readBreakGlass(body.statement), seq, reviewByMs: parseTime(body.reviewBy), review: null };
 }
 
-type Broken = Pick<ChangeState, 'breakGlass' | 'plan' | 'planDigest' | 'revision' | 'finished' | 'firstActAtMs'>;
+type Broken = Pick<ChangeState, 'breakGlass' | 'planDigest' | 'revision' | 'request'>;
 
-/** Whether a broken glass stands for the approvals of this plan at `nowMs`: while what was signed is good, and under a decision that allows it. */
-export function isGlassBroken(state: Broken, decision: Decision | null, nowMs: number): boolean {
+/** Whether a broken glass stands for the approvals of this plan at `nowMs`: while what was signed is good, and under a decision that allows it. Judged by the request, which the plan follows from: that may have been erased since. */
+export function isGlassBroken({ breakGlass, planDigest, revision, request }: Broken, decision: Decision | null, nowMs: number): boolean {
   const allowed = decision?.obligations.breakGlass;
-  if (state.breakGlass === null || allowed === undefined || state.plan === null) return false;
-  const { statement } = state.breakGlass;
-  const isAbout = statement.revision === state.revision && statement.planDigest === state.planDigest;
-  return isAbout && parseTime(statement.expiresAt) > nowMs && isWithin(state.plan.lease?.leaseSeconds ?? null, allowed.maxLeaseSeconds) && isBreakable(state.plan);
+  if (breakGlass === null || allowed === undefined) return false;
+  const { statement } = breakGlass;
+  const isAbout = statement.revision === revision && statement.planDigest === planDigest;
+  return isAbout && parseTime(statement.expiresAt) > nowMs && isWithin(breakableSecondsOf(request), allowed.maxLeaseSeconds);
+}
+
+/** The lease that is asked for, where a plan that follows from the request {@link isBreakable}; null for any other. */
+export function breakableSecondsOf(request: RecordedRequest): number | null {
+  return (request.kind === 'grant' || request.kind === 'provision') && callerOf(request) === null ? leaseSecondsOf(request) : null;
 }
 
 const isWithin = (leaseSeconds: number | null, longest: number): boolean => leaseSeconds !== null && leaseSeconds <= longest;
@@ -62,11 +69,11 @@ export interface Use {
   readonly salt: string;
   /** What the floor of our own trust folder allows; null: nobody. */
   readonly limits: BreakGlassLimits | null;
-  /** Another change in which this person broke the glass, whose review is overdue. */
-  readonly overdue: string | null;
+  /** Another change in which this person broke the glass and that nobody has reviewed: of several, the one whose review is due first. */
+  readonly owed: { readonly changeId: string; readonly reviewByMs: number } | null;
 }
 
-export function decideUse(state: ChangeState, { statement: envelope, reason, salt, limits, overdue }: Use, nowMs: number): Decided {
+export function decideUse(state: ChangeState, { statement: envelope, reason, salt, limits, owed }: Use, nowMs: number): Decided {
   const statement = readBreakGlass(envelope);
   const { usedBy } = statement;
   if (state.plan === null || state.planDigest === null || statement.revision !== state.revision || statement.planDigest !== state.planDigest || statement.changeId !== state.changeId) {
@@ -84,7 +91,7 @@ export function decideUse(state: ChangeState, { statement: envelope, reason, sal
   if (!isWithin(state.plan.lease!.leaseSeconds, longest)) return refused(`a lease of ${state.plan.lease!.leaseSeconds} s, where ${longest} s is the longest: revise the change`);
   if (parseTime(statement.expiresAt) <= nowMs) return no('approval-expired', 'what was signed is good no more');
   if (parseTime(statement.expiresAt) > nowMs + BREAK_GLASS_SECONDS_MAX * 1000) return refused(`what was signed is good for longer than ${BREAK_GLASS_SECONDS_MAX} s`);
-  if (overdue !== null) return refused(`the review of ${overdue} is overdue: until somebody has reviewed it, ${usedBy} breaks no other glass`);
+  if (owed !== null && nowMs >= owed.reviewByMs) return refused(`the review of ${owed.changeId} is overdue: until somebody has reviewed it, ${usedBy} breaks no other glass`);
   if (reviewersOf(state, usedBy).length === 0) return refused('there is nobody else to review it');
   const reviewBy = formatTime(nowMs + Math.min(allowed.reviewWithinSeconds, limits.reviewWithinSeconds) * 1000);
   return yes({ type: 'breakglass.used', actor: usedBy, body: { revision: state.revision, statement: envelope, reason, reviewBy }, attached: { salt } });

@@ -1,8 +1,9 @@
 /** What a person's signature to break the glass becomes: checked as executors and verifiers check it, by the trust folder of this side. */
 import { canonicalBytes } from '../../ledger/index.ts';
 import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, openBreakGlass, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
-import { isOverdueFor, type Use } from '../change/break-glass.ts';
+import { owesReview, reviewersOf, type Use } from '../change/break-glass.ts';
 import type { ChangeState } from '../change/state.ts';
+import { isSamePerson } from '../identity/canonical-person.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Dsse } from '../protocol/signed.ts';
@@ -13,7 +14,7 @@ import { formatTime } from '../protocol/values.ts';
 import type { SshProof } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
 
-type Breaking = Pick<EngineContext, 'log' | 'clock' | 'trust' | 'store'>;
+type Breaking = Pick<EngineContext, 'log' | 'clock' | 'trust' | 'store' | 'facts'>;
 
 /** How long a statement that is asked for is good. */
 const GOOD_MS = 900_000;
@@ -37,6 +38,8 @@ export interface Breach {
 /** The command that breaks the glass, or why what was signed does not prove it. Nothing is recorded. */
 export function useOf(context: Breaking, state: ChangeState, { by, planDigest, reason, salt, ssh }: Breach): Answer<Use> {
   const { clock, trust, log } = context;
+  const reviewers = reviewersOf(state, by);
+  if (reviewers.length > 0 && reviewers.every((person) => isOneOf(context, person, [by, ...state.requester]))) return { ok: false, code: 'break-glass-refused', message: 'there is nobody else to review it' };
   const latest = formatTime(clock.nowMs() + BREAK_GLASS_SECONDS_MAX * 1000);
   if (ssh.expiresAt > latest) return invalid(`good until ${ssh.expiresAt}, and ${latest} is the longest`);
   const statement: BreakGlassStatement = {
@@ -44,7 +47,18 @@ export function useOf(context: Breaking, state: ChangeState, { by, planDigest, r
   };
   const envelope = provenBy(statement, ssh.signature, { signers: trust.signers, atMs: clock.nowMs() });
   if (!envelope.ok) return envelope;
-  return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), overdue: overdueOf(context, state.changeId, by) } };
+  return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), owed: owedOf(context, state.changeId, by) } };
+}
+
+/** Why it is not theirs to review: by whatever account, who broke the glass and who asked for the change do not; null where it may be. */
+export function ownReview(context: Pick<Breaking, 'facts'>, { breakGlass, requester }: ChangeState, by: string): Answer<never> | null {
+  if (breakGlass === null || !isOneOf(context, by, [breakGlass.statement.usedBy, ...requester])) return null;
+  return { ok: false, code: 'self-approval', message: 'who broke the glass, or asked for the change, does not review it, nor with another account' };
+}
+
+function isOneOf({ facts }: Pick<Breaking, 'facts'>, person: string, others: readonly string[]): boolean {
+  const { directory } = facts();
+  return others.some((other) => isSamePerson(directory, person, other));
 }
 
 function provenBy(statement: BreakGlassStatement, armour: string, proofs: Parameters<typeof openBreakGlass>[1]): Answer<Dsse> {
@@ -68,10 +82,14 @@ function limitsOf({ trust: { requirements } }: Breaking, { plan }: ChangeState):
   }));
 }
 
-/** A change in which `person` broke the glass and which nobody has reviewed in time. What is owed a review is never at rest. */
-function overdueOf({ store, clock }: Breaking, changeId: string, person: string): string | null {
-  for (const other of store.open()) if (other.changeId !== changeId && isOverdueFor(other, person, clock.nowMs())) return other.changeId;
-  return null;
+/** The change in which `person` broke the glass and whose review is due first. What is owed a review is never at rest. */
+function owedOf({ store }: Pick<Breaking, 'store'>, changeId: string, person: string): Use['owed'] {
+  let first: Use['owed'] = null;
+  for (const other of store.open()) {
+    if (other.changeId === changeId || !owesReview(other) || other.breakGlass!.statement.usedBy !== person) continue;
+    if (first === null || other.breakGlass!.reviewByMs < first.reviewByMs) first = { changeId: other.changeId, reviewByMs: other.breakGlass!.reviewByMs };
+  }
+  return first;
 }
 
 function invalid(message: string): Answer<never> {

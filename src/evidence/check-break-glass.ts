@@ -1,11 +1,13 @@
 /** Checks of a broken glass: that the person's own key signed it, that floor and policy let her, that no review of hers was overdue, and who reviewed it. */
 import type { LedgerRecord } from '../../ledger/index.ts';
-import { isGlassBroken, isOverdueFor, owesReview, reviewersOf } from '../change/break-glass.ts';
+import { breakableSecondsOf, isGlassBroken, isOverdueFor, owesReview, reviewersOf } from '../change/break-glass.ts';
+import { systemOf } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { BREAK_GLASS_SECONDS_MAX, breakGlassDigest, breakGlassFor, breakGlassShortfall, isBreakable, openBreakGlass, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { PlanStep } from '../protocol/plan.ts';
+import { entitlementsOf } from '../protocol/request.ts';
 import type { FloorDemand } from '../protocol/sufficiency.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import type { Audited } from './audited.ts';
@@ -62,9 +64,11 @@ function checkReason(event: Of<'breakglass.used'>, record: LedgerRecord, { reaso
   return !isCommitment(event.body.reason) && event.body.reason.trim() === '' ? fault('break-glass-mismatch', 'the glass was broken for no reason') : null;
 }
 
-/** What this verifier's floor lets people do at the steps of the plan; null: nothing. Of an erased plan that is seen when a step is authorised. */
-function limitsOf({ trust: { requirements } }: Believed, { state }: Audited): readonly (BreakGlassLimits | null)[] {
-  return (state.plan?.steps ?? []).map((step) => breakGlassFor(requirements, step));
+/** What this verifier's floor lets people do at the steps of the plan, or, where that was erased, with what was asked for; null: nothing. */
+function limitsOf({ trust: { requirements } }: Believed, { state: { plan, request } }: Audited): readonly (BreakGlassLimits | null)[] {
+  const system = systemOf(request);
+  const asked = system === null ? [] : [{ ...system, privileges: entitlementsOf(request).map(({ privilege }) => privilege) }];
+  return (plan?.steps ?? asked).map((step) => breakGlassFor(requirements, step));
 }
 
 function checkAllowed({ state, planErased }: Audited, event: Of<'breakglass.used'>, { usedBy, expiresAt }: BreakGlassStatement, limits: readonly (BreakGlassLimits | null)[], skewMs: number): Fault | null {
@@ -82,7 +86,7 @@ function checkAllowed({ state, planErased }: Audited, event: Of<'breakglass.used
     withinSeconds = Math.min(withinSeconds, one.reviewWithinSeconds);
     longest = Math.min(longest, one.maxLeaseSeconds);
   }
-  const leaseSeconds = planErased ? 0 : (state.plan?.lease?.leaseSeconds ?? Infinity);
+  const leaseSeconds = (planErased ? breakableSecondsOf(state.request) : state.plan?.lease?.leaseSeconds) ?? Infinity;
   if (leaseSeconds > longest) return notAllowed(`the glass was broken for a lease of ${leaseSeconds} s, where ${longest} s is the longest`);
   const latestMs = event.atMs + withinSeconds * 1000;
   return parseTime(event.body.reviewBy) > latestMs ? notAllowed(`the review is due at ${event.body.reviewBy}, later than ${formatTime(latestMs)}`) : null;
@@ -90,11 +94,11 @@ function checkAllowed({ state, planErased }: Audited, event: Of<'breakglass.used
 
 /** A step that was authorised under a broken glass: one that was verified, stands now, and is enough for this verifier's floor. */
 export function checkBroken(
-  { trust: { requirements } }: Believed, { state, glass, planErased }: Audited, digest: string, step: PlanStep, floor: FloorDemand | null, { atMs, leaseSeconds }: { readonly atMs: number; readonly leaseSeconds: number | null },
+  { trust: { requirements } }: Believed, { state, glass }: Audited, digest: string, step: PlanStep, floor: FloorDemand | null, { atMs, leaseSeconds }: { readonly atMs: number; readonly leaseSeconds: number | null },
 ): Fault | null {
   if (glass === null || glass.digest !== digest) return fault('approvals-insufficient', 'a step was authorised as if the glass had been broken, which nobody has done');
   const isAbout = glass.statement.planDigest === state.planDigest && glass.statement.revision === state.revision;
-  if (!isAbout || (!planErased && !isGlassBroken(state, state.decision, atMs))) return fault('approvals-insufficient', 'a step was authorised under a broken glass that stood for nothing any more');
+  if (!isAbout || !isGlassBroken(state, state.decision, atMs)) return fault('approvals-insufficient', 'a step was authorised under a broken glass that stood for nothing any more');
   const shortfall = breakGlassShortfall(breakGlassFor(requirements, step), floor, glass.statement, { action: step.action, asOfMs: atMs, leaseSeconds, skewMs: requirements.clockSkewMs });
   return shortfall === null ? null : fault(shortfall.code, shortfall.message);
 }

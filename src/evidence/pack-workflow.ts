@@ -1,5 +1,6 @@
 /** WORKFLOW of a pack: the rules of a whole ledger, for those changes of which the pack has all that the rules look at. */
 import { logIdOf, type LedgerRecord, type Verdict } from '../../ledger/index.ts';
+import { parseTime } from '../protocol/values.ts';
 import { isReconcileRecordType } from './reconciled.ts';
 import { openRelations, type Relations } from './relations.ts';
 import { byChange, gapIn } from './pack-complete.ts';
@@ -25,7 +26,7 @@ export async function workflowOf(asked: PackAsked, contents: PackContents, optio
     await relations.take(await contents.readRecord(seq), readObject).catch(ignoreMalformed);
   }
   const { followed, left } = followable(contents, relations);
-  const workflow = openWorkflow({ ...options, isPartial: true, ...(replay === null ? {} : { followed: (event, before, firstSeq) => replay.followed(event, before, firstSeq) }) });
+  const workflow = openWorkflow({ ...options, asOfMs: options.asOfMs ?? endOf(asked, contents), isPartial: true, ...(replay === null ? {} : { followed: (event, before, firstSeq) => replay.followed(event, before, firstSeq) }) });
   const locks = new Set<string>();
   const stating = new Set(contents.heads.map(({ seq }) => seq));
   for (const one of shown) {
@@ -41,6 +42,14 @@ export async function workflowOf(asked: PackAsked, contents: PackContents, optio
   }
   const findings = await workflow.finish();
   return { findings, verdict: verdictOf(asked, findings, followed, left, logIdOf(options.origin)) };
+}
+
+/** When what is shown of a time ends, at which its changes are judged: an erasure that is shown for what it erased may be much later, and what became of them meanwhile is not. null: with the last record. */
+function endOf(asked: PackAsked, { shown }: PackContents): number | null {
+  if (!('from' in asked)) return null;
+  const begins = shown.findIndex(({ at }) => parseTime(at) >= parseTime(asked.from));
+  const after = shown.find(({ at }, i) => i >= begins && parseTime(at) >= parseTime(asked.to));
+  return begins === -1 || after === undefined ? null : parseTime(after.at);
 }
 
 function ignoreMalformed(error: unknown): void {

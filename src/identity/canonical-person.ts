@@ -31,6 +31,12 @@ export function personOfLogin(directory: Directory, issuer: string, value: strin
   return { id: ids[0]! };
 }
 
+/** Whether both ids are of one person, as the directory has it; one that is not in it is of nobody else. */
+export function isSamePerson(directory: Directory, one: string, other: string): boolean {
+  const { canonical } = indexOf(directory);
+  return (canonical.get(one) ?? one) === (canonical.get(other) ?? other);
+}
+
 function indexOf(directory: Directory): Index {
   const known = indices.get(directory);
   if (known !== undefined) return known;

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { digestOf, exitCodeOf } from '../../ledger/index.ts';
 import type { Manifest, PackAsked } from '../../src/evidence/pack-format.ts';
-import { cleanStory, sidecar, START_MS, type Telling } from '../support/story.ts';
+import { systemDraft } from '../../src/evidence/record.ts';
+import { disclose } from '../../src/protocol/disclosure.ts';
+import { cleanStory, ORIGIN, salt, sidecar, START_MS, type Telling } from '../support/story.ts';
 import { at, edited, ledgerOf, linesOf, repack, storyBundle, tarOf, unpack, verdictOf, verifyStoryPack, type Files, type StoryLedger } from '../support/packs.ts';
 import { extendedLease } from '../support/extension-story.ts';
 
@@ -135,6 +137,21 @@ describe('a pack of a time', () => {
     expect(verdictOf(found, 'COMPLETENESS')).toMatchObject({ status: 'holds' });
     expect(verdictOf(found, 'INTEGRITY')).toMatchObject({ status: 'holds' });
     expect(verdictOf(found, 'WORKFLOW').status).not.toBe('fails');
+  });
+
+  it('judges its changes as of its end, though an erasure that it shows for what is gone came when their leases were over', async () => {
+    const { beats } = cleanStory();
+    const lines = linesOf(beats);
+    const given = beats.findIndex(({ event }) => event.type === 'lease.activated');
+    const { commitment, object } = disclose('basis', 'request 17', salt(9));
+    const [reason] = lines[0]!.draft.objects;
+    const erasure = systemDraft('erasure', { erased: [reason!], basis: commitment }, 'person:vera', START_MS + 9_000_000, [object]);
+    const started = systemDraft('ledger.opened', { origin: ORIGIN, epoch: 2, version: '0.1.0' }, sidecar, beats[given]!.atMs + 100);
+    const later = await ledgerOf([storyBundle(), ...lines.slice(0, given + 1), started, ...lines.slice(given + 1), erasure], [reason!]);
+    const found = await verifyStoryPack(await later.pack(asked(0, beats[given]!.atMs - START_MS + 1)));
+    later.remove();
+    expect(found.lastAt).toBe(at(9_000_000));
+    expect(found.workflow?.violations).toEqual([]);
   });
 
   it('judges changes that had begun before it', async () => {

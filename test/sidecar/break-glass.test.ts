@@ -163,6 +163,18 @@ describe('that the glass was broken', () => {
     expect(problemIn(await review(change, 'person:ana'))).toMatchObject({ status: 403, code: 'self-approval' });
   });
 
+  it('is not reviewed by who broke it with another account of theirs, nor broken where nobody else could', async () => {
+    const facts: TestOptions['facts'] = (given) => ({ ...given, directory: { ...given.directory, people: given.directory.people.map((person) => (person.id === SAM ? { ...person, linked: ['person:wei'] } : person)) } });
+    await open({ options: { facts } });
+    const change = await asked();
+    expect((await use(change)).status).toBe(200);
+    expect(problemIn(await review(change, 'person:wei'))).toMatchObject({ status: 403, code: 'self-approval' });
+    expect((await review(change, 'person:ana')).status).toBe(200);
+    await sidecar.close();
+    await open({ approvers: 'person:wei', options: { facts } });
+    expect(problemIn(await use(await asked()))).toMatchObject({ code: 'break-glass-refused', detail: 'there is nobody else to review it' });
+  });
+
   it('and that nobody has reviewed it in time is a finding, and keeps her from the next, until somebody has', async () => {
     const clock = movedClock();
     await open({ options: { clock } });
@@ -177,5 +189,16 @@ describe('that the glass was broken', () => {
     expect((await review(first, 'person:wei')).status).toBe(200);
     expect(((await sidecar.send('person:wei', 'GET', `/v1/changes/${first.id}`)).body as ChangeView).findings.map(({ code }) => code)).not.toContain('review-overdue');
     expect((await use(third)).status).toBe(200);
+  });
+
+  it('nor does a clock that is set back let her: it is overdue by what is on record', async () => {
+    const clock = movedClock();
+    await open({ options: { clock } });
+    const first = await asked();
+    await use(first);
+    clock.move(DAY + 60_000);
+    await expect.poll(async () => ((await sidecar.send('person:wei', 'GET', `/v1/changes/${first.id}`)).body as ChangeView).findings.map(({ code }) => code), { timeout: 10_000 }).toContain('review-overdue');
+    clock.move(-120_000);
+    expect(problemIn(await use(await asked()))).toMatchObject({ code: 'break-glass-refused', detail: expect.stringContaining(first.id) as unknown });
   });
 });

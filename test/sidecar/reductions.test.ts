@@ -1,6 +1,7 @@
 /** `POST /v1/changes/{id}/reductions`, over HTTP. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { changeViewSchema, type ChangeView } from '../../src/sidecar/schemas.ts';
+import { systemClock } from '../../src/sidecar/system.ts';
 import { answerOf, GRANT, openTestSidecar, problemIn, type Answered, type TestSidecar } from '../support/sidecar.ts';
 
 const DEPLOYER = 'nhi:prod/ci-deployer';
@@ -53,4 +54,18 @@ it.each<[string, string, object, number, string]>([
   const change = await sidecar.change(DEPLOYER, TWO);
   expect(problemIn(await reduce(change, by, body))).toMatchObject({ status, code });
   expect((await sidecar.send(DEPLOYER, 'GET', `/v1/changes/${change.id}`)).body).toMatchObject(change);
+});
+
+it('a clock that is set back does not bring back the time to reduce: it is over by what is on record', async () => {
+  let aheadMs = 0;
+  const late = await openTestSidecar({ clock: { ...systemClock, nowMs: () => systemClock.nowMs() + aheadMs }, decide: () => answerOf('needsApproval', { anyOf: ['person:wei', 'person:ana'] }) });
+  try {
+    const { id, planDigest, approvalsBy } = await late.change(DEPLOYER, TWO);
+    aheadMs = Date.parse(approvalsBy!) - Date.now() + 1_000;
+    expect((await late.send('person:olga', 'POST', '/v1/locks', { connector: 'pg-other', reason: 'looked into' })).status).toBe(201);
+    aheadMs = 0;
+    expect(problemIn(await late.send('person:wei', 'POST', `/v1/changes/${id}/reductions`, { planDigest, duration: 'PT1H' }))).toMatchObject({ status: 409, code: 'approval-expired' });
+  } finally {
+    await late.close();
+  }
 });

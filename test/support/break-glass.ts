@@ -1,5 +1,6 @@
 /** Broken glass for tests: who may break it, what she signs, and a change that was given so. */
 import { canonicalBytes } from '../../ledger/index.ts';
+import type { Use } from '../../src/change/break-glass.ts';
 import { BREAK_GLASS_NAMESPACE, BREAK_GLASS_TYPE, type BreakGlassStatement } from '../../src/protocol/break-glass.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
 import { commitmentTo } from '../../src/protocol/disclosure.ts';
@@ -38,9 +39,9 @@ export function letting(breakGlass: NonNullable<Decision['obligations']['breakGl
 }
 
 /** Asked for, decided, and the glass broken a minute later. */
-export function toldUntilBroken(atMs = START_MS, ledger: Beat[] = [], said = letting(), overdue: string | null = null): Telling {
+export function toldUntilBroken(atMs = START_MS, ledger: Beat[] = [], said = letting(), owed: Use['owed'] = null): Telling {
   const telling = toldUntilDecided(GRANT, atMs, 'needsApproval', new Telling(atMs, ledger), said).later(60_000);
-  return telling.do({ type: 'breakGlass', statement: glassOf(glassStatement(telling)), reason: REASON, salt: GLASS_SALT, limits: GLASS, overdue });
+  return telling.do({ type: 'breakGlass', statement: glassOf(glassStatement(telling)), reason: REASON, salt: GLASS_SALT, limits: GLASS, owed });
 }
 
 export const toldUntilGiven = (telling: Telling, said = letting()): Telling => toldUntilArmed(telling, said);
