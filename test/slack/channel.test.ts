@@ -3,6 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { nodeDisk } from '../../ledger/index.ts';
+import { verifyEvidence } from '../../src/evidence/verify.ts';
 import type { NotificationPayload } from '../../src/notify/payload.ts';
 import { recentHistory } from '../../src/notify/history.ts';
 import { startNotifier, type Notifier } from '../../src/notify/notifier.ts';
@@ -122,6 +124,18 @@ describe('a change that waits for people', () => {
     expect(await send(submit(slack.views[0]!.view, 'U0ANA', '  not on a Friday '))).toEqual({ status: 200, body: null });
     expect((await now(change)).state).toBe('rejected');
     expect(JSON.stringify((await sidecar.send('person:kim', 'GET', change.links.evidence)).body)).toContain('not on a Friday');
+  });
+
+  it('is rejected with a reason of several lines, which the ledger still verifies with', async () => {
+    const { sidecar, slack, send, shown, now } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    await send(press(await shown(change), REJECT, 'U0ANA'));
+    expect(await send(submit(slack.views[0]!.view, 'U0ANA', 'too long\r\n\r\n\u202eask\tagain '))).toEqual({ status: 200, body: null });
+    expect((await now(change)).state).toBe('rejected');
+    await sidecar.log.sync();
+    expect(JSON.stringify((await sidecar.send('person:kim', 'GET', change.links.evidence)).body)).toContain('too long ask again');
+    const { verdicts } = await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true });
+    expect(verdicts.filter(({ status }) => status === 'fails')).toEqual([]);
   });
 
   it('that was decided elsewhere says so to whoever presses, and loses its buttons', async () => {
