@@ -1,8 +1,9 @@
 /** What a person's signature to break the glass becomes: checked as executors and verifiers check it, by the trust folder of this side. */
 import { canonicalBytes } from '../../ledger/index.ts';
 import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, openBreakGlass, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
-import { isOverdueFor, type Use } from '../change/break-glass.ts';
+import { isOverdueFor, reviewersOf, type Use } from '../change/break-glass.ts';
 import type { ChangeState } from '../change/state.ts';
+import { isSamePerson } from '../identity/canonical-person.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Dsse } from '../protocol/signed.ts';
@@ -13,7 +14,7 @@ import { formatTime } from '../protocol/values.ts';
 import type { SshProof } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
 
-type Breaking = Pick<EngineContext, 'log' | 'clock' | 'trust' | 'store'>;
+type Breaking = Pick<EngineContext, 'log' | 'clock' | 'trust' | 'store' | 'facts'>;
 
 /** How long a statement that is asked for is good. */
 const GOOD_MS = 900_000;
@@ -44,7 +45,25 @@ export function useOf(context: Breaking, state: ChangeState, { by, planDigest, r
   };
   const envelope = provenBy(statement, ssh.signature, { signers: trust.signers, atMs: clock.nowMs() });
   if (!envelope.ok) return envelope;
+  const refused = refusedByDirectory(context, state, by);
+  if (refused !== null) return { ok: false, code: 'break-glass-refused', message: refused };
   return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), overdue: overdueOf(context, state.changeId, by) } };
+}
+
+/** Floors name ids and keys; that she is there, and who is the same person under another id, is for the directory to say. */
+function refusedByDirectory({ facts }: Breaking, state: ChangeState, by: string): string | null {
+  const { directory } = facts();
+  if (!directory.people.some(({ id, active }) => id === by && active)) return `${by} is disabled in the directory, or not in it`;
+  const reviewers = reviewersOf(state, by);
+  return reviewers.length > 0 && reviewers.every((person) => isSamePerson(directory, person, by)) ? 'there is nobody else to review it: all who were asked are the same person' : null;
+}
+
+/** Why it is not for `by` to review, by what the directory says now; null where it has nothing against it. */
+export function mayNotReview({ facts }: Pick<EngineContext, 'facts'>, { breakGlass }: ChangeState, by: string): Answer<never> | null {
+  const { directory } = facts();
+  if (breakGlass === null) return null;
+  if (isSamePerson(directory, by, breakGlass.statement.usedBy)) return { ok: false, code: 'self-approval', message: 'who broke the glass does not review it, by whichever of her ids' };
+  return directory.people.some(({ id, active }) => id === by && active) ? null : { ok: false, code: 'not-an-approver', message: `${by} is disabled in the directory, or not in it` };
 }
 
 function provenBy(statement: BreakGlassStatement, armour: string, proofs: Parameters<typeof openBreakGlass>[1]): Answer<Dsse> {

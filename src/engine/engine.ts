@@ -27,7 +27,7 @@ import type { ActivationFloor } from '../protocol/trust.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import type { Authentication } from '../protocol/authentication.ts';
 import type { Refused } from '../protocol/worker-state.ts';
-import { unsaidStatement, useOf, type Breach, type UnsaidStatement } from './breaking-glass.ts';
+import { mayNotReview, unsaidStatement, useOf, type Breach, type UnsaidStatement } from './breaking-glass.ts';
 import { approvalOf, passkeysFor, proofDemanded, statementOf, type OwnProof } from './approving.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { acceptApproval } from './accepting.ts';
@@ -392,8 +392,9 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return use.ok ? after(store.apply(changeId, use.value)) : use;
     },
     async reviewBreakGlass(by, changeId, verdict, comment) {
-      await store.load(changeId);
-      return after(store.apply(changeId, { type: 'reviewBreakGlass', by, verdict, comment }));
+      const state = await store.load(changeId);
+      const refused = state === undefined ? null : mayNotReview(context, state, by);
+      return refused ?? after(store.apply(changeId, { type: 'reviewBreakGlass', by, verdict, comment }));
     },
     async revoke(by, changeId, comment) {
       const state = await store.load(changeId);

@@ -31,6 +31,12 @@ export function personOfLogin(directory: Directory, issuer: string, value: strin
   return { id: ids[0]! };
 }
 
+/** Whether the directory links the two, both ways and onwards: then they are one person. Nobody is told apart from herself. */
+export function isSamePerson(directory: Directory, one: string, other: string): boolean {
+  const { canonical } = indexOf(directory);
+  return one === other || (canonical.has(one) && canonical.get(one) === canonical.get(other));
+}
+
 function indexOf(directory: Directory): Index {
   const known = indices.get(directory);
   if (known !== undefined) return known;

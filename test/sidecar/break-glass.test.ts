@@ -57,6 +57,10 @@ async function use(change: ChangeView, { key = sam, by = SAM, namespace = BREAK_
   return sidecar.send(by, 'POST', path(change), { planDigest: change.planDigest, reason, salt: GLASS_SALT, ssh: { expiresAt: statement.expiresAt, signature }, ...body });
 }
 const review = (change: ChangeView, by: string, verdict = 'justified'): Promise<Answered> => sidecar.send(by, 'POST', path(change, '/review'), { verdict, comment: 'looked at it' });
+const disable = (one: string): void => sidecar.load({ ...sidecar.facts, directory: { ...sidecar.facts.directory, people: sidecar.facts.directory.people.map((person) => (person.id === one ? { ...person, active: false } : person)) } });
+const linking = (one: string, other: string): NonNullable<TestOptions['facts']> => (facts) => ({
+  ...facts, directory: { ...facts.directory, people: facts.directory.people.map((person) => (person.id === one ? { ...person, linked: [other] } : person)) },
+});
 const grown = async (attempt: () => Promise<unknown>): Promise<number> => {
   const before = sidecar.log.size;
   await attempt();
@@ -121,6 +125,19 @@ describe('the glass is not broken, and nothing is recorded,', () => {
     expect(problemIn(answered!)).toMatchObject({ code, detail: expect.stringMatching(message) as unknown });
   });
 
+  it('where all who could review it are herself, by other ids', async () => {
+    await open({ approvers: 'person:wei', options: { facts: linking('person:wei', 'person:sam') } });
+    const change = await asked();
+    expect(problemIn(await use(change))).toMatchObject({ status: 403, code: 'break-glass-refused', detail: expect.stringContaining('the same person') as unknown });
+  });
+
+  it('by somebody whom the directory has disabled since, though her key and token are still there', async () => {
+    await open();
+    const change = await asked();
+    disable(SAM);
+    expect(await grown(async () => expect(problemIn(await use(change))).toMatchObject({ status: 403, code: 'break-glass-refused', detail: expect.stringContaining('disabled') as unknown }))).toBe(0);
+  });
+
   it('without a reason, or a signature', async () => {
     await open();
     const change = await asked();
@@ -161,6 +178,22 @@ describe('that the glass was broken', () => {
     const change = await asked();
     expect((await use(change, { by: 'person:ana', key: ana })).status).toBe(200);
     expect(problemIn(await review(change, 'person:ana'))).toMatchObject({ status: 403, code: 'self-approval' });
+  });
+
+  it('is not reviewed by who broke it with another of her ids, which the directory links', async () => {
+    await open({ options: { facts: linking('person:wei', 'person:sam') } });
+    const change = await asked();
+    expect((await use(change)).status).toBe(200);
+    expect(problemIn(await review(change, 'person:wei'))).toMatchObject({ status: 403, code: 'self-approval' });
+    expect((await review(change, 'person:ana')).status).toBe(200);
+  });
+
+  it('is not reviewed by somebody whom the directory has disabled since', async () => {
+    await open();
+    const change = await asked();
+    expect((await use(change)).status).toBe(200);
+    disable('person:wei');
+    expect(problemIn(await review(change, 'person:wei'))).toMatchObject({ status: 403, code: 'not-an-approver' });
   });
 
   it('and that nobody has reviewed it in time is a finding, and keeps her from the next, until somebody has', async () => {
