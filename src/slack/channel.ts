@@ -12,7 +12,7 @@ import type { Outcome } from '../notify/webhook.ts';
 import type { ChangeView } from '../sidecar/schemas.ts';
 import type { SlackApi } from './api.ts';
 import { REASON, readInteraction, type Interaction, type Shown } from './interaction.ts';
-import { changeMessage, escaped, mention, rejectionForm, type SlackMessage } from './message.ts';
+import { changeMessage, escaped, glassMessage, mention, rejectionForm, type SlackMessage } from './message.ts';
 import { isFromSlack, type SlackRequest } from './signature.ts';
 
 export interface SlackChannelOptions {
@@ -52,7 +52,7 @@ export interface SlackChannel {
 
 /** In records and logs; no webhook may have it as well. */
 export const SLACK_RECEIVER = 'slack';
-const EVENTS = ['approval.requested', 'approval.escalated', 'approval.decided', 'revoke.overdue', 'change.stuck'] as const;
+const EVENTS = ['approval.requested', 'approval.escalated', 'approval.decided', 'breakglass.used', 'revoke.overdue', 'change.stuck'] as const;
 /** Slack waits for three seconds. */
 const ANSWER_MS = 2_500;
 const METADATA = 'countersign_change';
@@ -113,12 +113,22 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     return answer.ok ? { delivered: true } : { delivered: false, gone: false, reason: answer.reason };
   };
 
+  /** All who were asked and not waited for are told, and those who review it. What stands in the message about the plan is as it is now, first. */
+  const tellOfGlass = async (data: Extract<NotificationPayload, { type: 'breakglass.used' }>['data']): Promise<Outcome> => {
+    const change = await options.view(data.changeId);
+    const ts = change === null ? null : await find(data, Date.parse(change.requestedAt));
+    const shown = change === null || ts === null ? null : await refresh(ts, change);
+    if (shown?.delivered === false) return shown;
+    return (await post(glassMessage(data, (person) => accountOf.get(person)))).outcome;
+  };
+
   const tell = async (payload: NotificationPayload): Promise<Outcome> => {
     const { data, type } = payload;
     if (type === 'revoke.overdue' || type === 'change.stuck') {
       const text = `${type === 'change.stuck' ? `${data.code}: ` : 'Access should be gone, and nobody has said that it is: '}${data.message}`;
       return (await post({ text: escaped(text.slice(0, 500)), blocks: [{ type: 'section', text: { type: 'plain_text', text: `${text}\n${data.changeId}`, emoji: false } }] })).outcome;
     }
+    if (type === 'breakglass.used') return tellOfGlass(data);
     if (type !== 'approval.requested' && type !== 'approval.escalated' && type !== 'approval.decided') return { delivered: true };
     const change = await options.view(data.changeId);
     if (change === null) return { delivered: true };

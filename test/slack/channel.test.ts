@@ -246,6 +246,28 @@ describe('the channel', () => {
     expect(slack.messages).toHaveLength(1);
   });
 
+  it('tells everybody who was asked that the glass was broken, in words that are no markup', async () => {
+    const { sidecar, slack, channel, shown } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    await shown(change);
+    const told = slack.messages.length;
+    const payload: NotificationPayload = {
+      type: 'breakglass.used', timestamp: change.requestedAt,
+      data: {
+        changeId: change.id, record: 8, kind: 'grant', subject: change.subject, revision: 1, requester: [...change.requester], planDigest: change.planDigest!, usedBy: 'person:sam', skipped: ['person:wei', 'person:olga'], reviewers: ['person:wei', 'person:ana'],
+        reviewBy: '2026-12-01T07:00:00.000Z', review: `/v1/changes/${change.id}/break-glass/review`, requesterWords: { reason: 'release 42' }, usersWords: { reason: '<!channel> nobody *answers*' },
+      },
+    };
+    expect(channel.receiver.events).toContain('breakglass.used');
+    expect(await channel.receiver.send({ id: `msg_${'1'.repeat(32)}`, body: JSON.stringify(payload) }, never)).toEqual({ delivered: true });
+    const [message, ...others] = slack.messages.slice(told);
+    expect(others).toEqual([]);
+    for (const part of ['person:sam', '<!channel> nobody *answers*', '2026-12-01T07:00:00.000Z', `countersign breakglass review ${change.id}`]) expect(textOf(message!)).toContain(part);
+    const markup = message!.blocks.flatMap((block) => ((block['text'] as { type?: string }).type === 'mrkdwn' ? [(block['text'] as { text: string }).text] : []));
+    expect(markup).toEqual(['Asked: <@U0WEI>, person:olga, <@U0ANA>']);
+    expect(hasButtons(message!)).toBe(false);
+  });
+
   it('says that something is stuck in words that are no markup', async () => {
     const { slack, channel } = await bench();
     const payload = { type: 'change.stuck', timestamp: '2026-11-23T19:00:00.000Z', data: { changeId: 'chg_3dfc5f0e30f90517_01M8571XRWJ2028CSGVGJ3QSF9', record: 6, kind: 'grant', subject: 'nhi:prod/x', code: 'policy-fault', owner: null, message: '<!here> & <@U0WEI>' } };
