@@ -177,6 +177,17 @@ describe('a change that waits for people', () => {
     expect(slack.whispers).toMatchObject([{ text: expect.stringContaining('proof-too-weak') as string }]);
   });
 
+  it('offers no button where it is a floor that asks for more than policy does', async () => {
+    const { sidecar, shown } = await bench({
+      trusts: (trust) => Object.assign(trust, { requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 1, proofClass: 'passkey', approvers: null, maxLeaseSeconds: null }] } }),
+    });
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    expect(change.requirement.proofClass).toBe('session');
+    const message = await shown(change);
+    expect(hasButtons(message)).toBe(false);
+    expect(textOf(message)).toContain(`/approve#${change.id}`);
+  });
+
   it('shows nothing that its requester wrote as markup, and marks what is cut', async () => {
     const { sidecar, shown } = await bench();
     const reason = `<!channel> <https://evil.example|approve> *bold* \u202eevil ${'x'.repeat(400)}`;
