@@ -1,5 +1,8 @@
 /** Changes shown and decided in Slack: a real sidecar and ledger, and a stand-in for Slack that holds to its limits. */
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -44,7 +47,7 @@ async function until(reached: () => boolean | Promise<boolean>): Promise<void> {
   }
 }
 
-async function openChannel(sidecar: TestSidecar, slack: SlackServer): Promise<SlackChannel> {
+async function openChannel(sidecar: TestSidecar, slack: Pick<SlackServer, 'url'>): Promise<SlackChannel> {
   const directory = await mkdtemp(join(tmpdir(), 'countersign-slack-'));
   closing.push(() => rm(directory, { recursive: true }));
   const [token, signingSecret] = [join(directory, 'token'), join(directory, 'secret')];
@@ -134,8 +137,11 @@ describe('a change that waits for people', () => {
     expect((await now(change)).state).toBe('rejected');
     await sidecar.log.sync();
     expect(JSON.stringify((await sidecar.send('person:kim', 'GET', change.links.evidence)).body)).toContain('too long ask again');
-    const { verdicts } = await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true });
-    expect(verdicts.filter(({ status }) => status === 'fails')).toEqual([]);
+    // The record that somebody was told may be on its way: a ledger that is written to is looked at again.
+    await expect.poll(async () => {
+      const { verdicts } = await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true });
+      return verdicts.filter(({ status }) => status === 'fails');
+    }, { timeout: 10_000 }).toEqual([]);
   });
 
   it('that was decided elsewhere says so to whoever presses, and loses its buttons', async () => {
@@ -277,6 +283,25 @@ describe('the channel', () => {
     const markup = message!.blocks.flatMap((block) => ((block['text'] as { type?: string }).type === 'mrkdwn' ? [(block['text'] as { text: string }).text] : []));
     expect(markup).toEqual(['Asked: <@U0WEI>, person:olga, <@U0ANA>']);
     expect(hasButtons(message!)).toBe(false);
+  });
+
+  it('lets go at once of what Slack does not answer, when whoever sends it ends', async () => {
+    const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { sidecar } = await bench();
+    const channel = await openChannel(sidecar, { url: `http://127.0.0.1:${(silent.address() as AddressInfo).port}/api/` });
+    closing.push(async () => {
+      silent.closeAllConnections();
+      silent.close();
+      await once(silent, 'close');
+    });
+    const ending = new AbortController();
+    const sending = channel.receiver.send(asked(await sidecar.change('nhi:prod/ci-deployer', GRANT)), ending.signal);
+    await once(silent, 'request');
+    ending.abort();
+    const beganMs = Date.now();
+    expect(await sending).toMatchObject({ delivered: false, gone: false });
+    expect(Date.now() - beganMs).toBeLessThan(2_000);
   });
 
   it('says that something is stuck in words that are no markup', async () => {
