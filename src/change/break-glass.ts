@@ -62,11 +62,11 @@ export interface Use {
   readonly salt: string;
   /** What the floor of our own trust folder allows; null: nobody. */
   readonly limits: BreakGlassLimits | null;
-  /** Another change in which this person broke the glass, whose review is overdue. */
-  readonly overdue: string | null;
+  /** Of the other changes in which this person broke the glass and which nobody has reviewed, the one whose review is due first. */
+  readonly owed: { readonly changeId: string; readonly reviewByMs: number } | null;
 }
 
-export function decideUse(state: ChangeState, { statement: envelope, reason, salt, limits, overdue }: Use, nowMs: number): Decided {
+export function decideUse(state: ChangeState, { statement: envelope, reason, salt, limits, owed }: Use, nowMs: number): Decided {
   const statement = readBreakGlass(envelope);
   const { usedBy } = statement;
   if (state.plan === null || state.planDigest === null || statement.revision !== state.revision || statement.planDigest !== state.planDigest || statement.changeId !== state.changeId) {
@@ -75,6 +75,7 @@ export function decideUse(state: ChangeState, { statement: envelope, reason, sal
   const refused = (why: string): Decided => no('break-glass-refused', why);
   if (state.breakGlass !== null) return state.breakGlass.digest === breakGlassDigest(envelope) ? ALREADY : refused('the glass was broken for this change already: ask for another');
   if (state.name !== 'pending') return no('already-decided', `the change is ${state.name}`);
+  if (state.approvalsByMs !== null && nowMs >= state.approvalsByMs) return no('approval-expired', 'the time to decide is over');
   if (reason.trim() === '') return refused('why is to be said');
   if (!isBreakable(state.plan)) return refused('the glass is broken for what a lease takes back, and for nothing else');
   const allowed = state.decision?.obligations.breakGlass;
@@ -84,7 +85,7 @@ export function decideUse(state: ChangeState, { statement: envelope, reason, sal
   if (!isWithin(state.plan.lease!.leaseSeconds, longest)) return refused(`a lease of ${state.plan.lease!.leaseSeconds} s, where ${longest} s is the longest: revise the change`);
   if (parseTime(statement.expiresAt) <= nowMs) return no('approval-expired', 'what was signed is good no more');
   if (parseTime(statement.expiresAt) > nowMs + BREAK_GLASS_SECONDS_MAX * 1000) return refused(`what was signed is good for longer than ${BREAK_GLASS_SECONDS_MAX} s`);
-  if (overdue !== null) return refused(`the review of ${overdue} is overdue: until somebody has reviewed it, ${usedBy} breaks no other glass`);
+  if (owed !== null && nowMs >= owed.reviewByMs) return refused(`the review of ${owed.changeId} is overdue: until somebody has reviewed it, ${usedBy} breaks no other glass`);
   if (reviewersOf(state, usedBy).length === 0) return refused('there is nobody else to review it');
   const reviewBy = formatTime(nowMs + Math.min(allowed.reviewWithinSeconds, limits.reviewWithinSeconds) * 1000);
   return yes({ type: 'breakglass.used', actor: usedBy, body: { revision: state.revision, statement: envelope, reason, reviewBy }, attached: { salt } });

@@ -1,7 +1,7 @@
 /** What a person's signature to break the glass becomes: checked as executors and verifiers check it, by the trust folder of this side. */
 import { canonicalBytes } from '../../ledger/index.ts';
 import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, openBreakGlass, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
-import { isOverdueFor, reviewersOf, type Use } from '../change/break-glass.ts';
+import { reviewersOf, type Use } from '../change/break-glass.ts';
 import type { ChangeState } from '../change/state.ts';
 import { isSamePerson } from '../identity/canonical-person.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
@@ -47,7 +47,7 @@ export function useOf(context: Breaking, state: ChangeState, { by, planDigest, r
   if (!envelope.ok) return envelope;
   const refused = refusedByDirectory(context, state, by);
   if (refused !== null) return { ok: false, code: 'break-glass-refused', message: refused };
-  return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), overdue: overdueOf(context, state.changeId, by) } };
+  return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), owed: owedBy(context, state.changeId, by) } };
 }
 
 /** Floors name ids and keys; that she is there, and who is the same person under another id, is for the directory to say. */
@@ -87,10 +87,14 @@ function limitsOf({ trust: { requirements } }: Breaking, { plan }: ChangeState):
   }));
 }
 
-/** A change in which `person` broke the glass and which nobody has reviewed in time. What is owed a review is never at rest. */
-function overdueOf({ store, clock }: Breaking, changeId: string, person: string): string | null {
-  for (const other of store.open()) if (other.changeId !== changeId && isOverdueFor(other, person, clock.nowMs())) return other.changeId;
-  return null;
+/** Of the changes in which `person` broke the glass and nobody has reviewed it, the one that is due first. What is owed a review is never at rest. */
+function owedBy({ store }: Breaking, changeId: string, person: string): Use['owed'] {
+  let first: Use['owed'] = null;
+  for (const { breakGlass, changeId: other } of store.open()) {
+    if (other === changeId || breakGlass === null || breakGlass.review !== null || breakGlass.statement.usedBy !== person) continue;
+    if (first === null || breakGlass.reviewByMs < first.reviewByMs) first = { changeId: other, reviewByMs: breakGlass.reviewByMs };
+  }
+  return first;
 }
 
 function invalid(message: string): Answer<never> {

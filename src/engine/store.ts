@@ -100,7 +100,7 @@ export interface Store {
   capture(): Captured;
 }
 
-const JUDGED_BY_RECORD: ReadonlySet<Command['type']> = new Set(['approve', 'openWindow']);
+const JUDGED_BY_RECORD: ReadonlySet<Command['type']> = new Set(['approve', 'reduce', 'breakGlass', 'openWindow']);
 
 /** Events whose record must be under a signed checkpoint before anyone hears of them: receipts are made of these. */
 const NEEDS_CHECKPOINT = new Set<string>(['step.authorised', 'discovery.authorised']);

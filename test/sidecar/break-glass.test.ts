@@ -138,6 +138,19 @@ describe('the glass is not broken, and nothing is recorded,', () => {
     expect(await grown(async () => expect(problemIn(await use(change))).toMatchObject({ status: 403, code: 'break-glass-refused', detail: expect.stringContaining('disabled') as unknown }))).toBe(0);
   });
 
+  it('by what would have expired by the time of its record: a clock that is set back takes back no time', async () => {
+    const clock = movedClock();
+    await open({ options: { clock } });
+    const change = await asked();
+    clock.move(1_800_000);
+    await asked();
+    clock.move(-1_800_000);
+    expect(await grown(async () => expect(problemIn(await use(change))).toMatchObject({ status: 409, code: 'approval-expired' }))).toBe(0);
+    clock.move(1_800_000);
+    expect((await use(change)).status).toBe(200);
+    await sidecar.log.sync();
+  });
+
   it('without a reason, or a signature', async () => {
     await open();
     const change = await asked();

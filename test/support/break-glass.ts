@@ -40,7 +40,7 @@ export function letting(breakGlass: NonNullable<Decision['obligations']['breakGl
 /** Asked for, decided, and the glass broken a minute later. */
 export function toldUntilBroken(atMs = START_MS, ledger: Beat[] = [], said = letting(), overdue: string | null = null): Telling {
   const telling = toldUntilDecided(GRANT, atMs, 'needsApproval', new Telling(atMs, ledger), said).later(60_000);
-  return telling.do({ type: 'breakGlass', statement: glassOf(glassStatement(telling)), reason: REASON, salt: GLASS_SALT, limits: GLASS, overdue });
+  return telling.do({ type: 'breakGlass', statement: glassOf(glassStatement(telling)), reason: REASON, salt: GLASS_SALT, limits: GLASS, owed: overdue === null ? null : { changeId: overdue, reviewByMs: 0 } });
 }
 
 export const toldUntilGiven = (telling: Telling, said = letting()): Telling => toldUntilArmed(telling, said);
