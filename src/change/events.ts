@@ -25,7 +25,7 @@ export const webhookNameSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a
 export const REVISIONS_MAX = 9_999;
 const revision = z.int().min(1).max(REVISIONS_MAX);
 const comment = proseSchema.nullable();
-/** How the actor was authenticated, by the sidecar's word; left out where it was with a token of the sidecar's own. */
+/** How the actor was authenticated, by the sidecar's word; left out where it was with a token of the sidecar's own, by a press in Slack, or at the sidecar of another log. */
 const authentication = authenticationSchema.optional();
 /** What the sidecar of another log has signed, where the person decided there. */
 const relayed = dsseSchema.optional();
