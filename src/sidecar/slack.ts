@@ -50,9 +50,9 @@ export async function openSlack(config: NonNullable<Config['slack']>, context: S
       const state = await engine.find(changeId);
       if (state === undefined) return null;
       const view = viewOf(await durable(context, state), engine.waitingFor(changeId));
-      // As one of those who are asked would be told: a floor may ask for more than policy does.
+      // As one of those who are asked would be told: a floor may ask for more than policy does. Where the ledger fails, what is shown does not wait for it.
       const [asked] = approversNamed(view.requirement.approvers);
-      const told = asked === undefined ? null : await engine.statement(asked, changeId, 'approve');
+      const told = asked === undefined ? null : await engine.statement(asked, changeId, 'approve').catch(() => null);
       return told?.ok === true ? { ...view, requirement: { ...view.requirement, proofClass: told.value.proofClass } } : view;
     },
     lines: (change) => describeChange(change, out, { nowMs: clock.nowMs() }),
