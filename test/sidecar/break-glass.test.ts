@@ -25,15 +25,17 @@ interface Floor {
   readonly lets?: Decision['obligations']['breakGlass'] | null;
   readonly approvers?: Decision['obligations']['approvers'];
   readonly options?: TestOptions;
+  /** Another key that is trusted. */
+  readonly key?: { readonly person: string; readonly line: string };
 }
 
-async function open({ glass = [GLASS], lets = { maxLeaseSeconds: 3_600, reviewWithinSeconds: 86_400 }, approvers = { allOf: ['person:wei', 'person:ana'] }, options = {} }: Floor = {}): Promise<void> {
+async function open({ glass = [GLASS], lets = { maxLeaseSeconds: 3_600, reviewWithinSeconds: 86_400 }, approvers = { allOf: ['person:wei', 'person:ana'] }, options = {}, key }: Floor = {}): Promise<void> {
   const asks = answerOf('needsApproval', approvers);
   sidecar = await openTestSidecar({
     ...options,
     decide: () => ({ ...asks, obligations: { ...asks.obligations, ...(lets === null ? {} : { breakGlass: lets }) } }),
     trusts: (trust) => Object.assign(trust, {
-      signers: parseAllowedSigners(`${SAM} ${sam.publicLine}\nperson:ana ${ana.publicLine}`),
+      signers: parseAllowedSigners(`${SAM} ${sam.publicLine}\nperson:ana ${ana.publicLine}${key === undefined ? '' : `\n${key.person} ${key.line}`}`),
       requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 2, proofClass: 'ssh', approvers: null, maxLeaseSeconds: null }], breakGlass: glass as NonNullable<Trust['requirements']['breakGlass']> },
     } satisfies Partial<Trust>),
   });
@@ -207,6 +209,16 @@ describe('that the glass was broken', () => {
     expect((await use(change)).status).toBe(200);
     disable('person:wei');
     expect(problemIn(await review(change, 'person:wei'))).toMatchObject({ status: 403, code: 'not-an-approver' });
+  });
+
+  it('is still seen by who broke it, once she is on call no more and nobody may see it without taking part', async () => {
+    await open({ glass: [{ ...GLASS, people: ['person:olga'] }], key: { person: 'person:olga', line: stranger.publicLine } });
+    const change = await asked();
+    expect((await use(change, { by: 'person:olga', key: stranger })).status).toBe(200);
+    const { directory } = sidecar.facts;
+    sidecar.load({ ...sidecar.facts, directory: { ...directory, teams: directory.teams.map((team) => ({ ...team, members: [] })) } });
+    expect((await sidecar.send('person:olga', 'GET', `/v1/changes/${change.id}`)).status).toBe(200);
+    expect((await sidecar.send('person:mallory', 'GET', `/v1/changes/${change.id}`)).status).toBe(404);
   });
 
   it('and that nobody has reviewed it in time is a finding, and keeps her from the next, until somebody has', async () => {
