@@ -211,6 +211,20 @@ describe('that the glass was broken', () => {
     expect(problemIn(await review(change, 'person:wei'))).toMatchObject({ status: 403, code: 'not-an-approver' });
   });
 
+  it('leaves its lease among those that run until that has ended, and no longer, though the review is still owed', async () => {
+    await open();
+    const change = await asked();
+    await use(change);
+    const state = async (): Promise<string> => ((await sidecar.send('person:wei', 'GET', `/v1/changes/${change.id}`)).body as ChangeView).state;
+    const leases = async (): Promise<string[]> => ((await sidecar.send('person:sam', 'GET', '/v1/leases')).body as { leases: { changeId: string }[] }).leases.map(({ changeId }) => changeId);
+    await expect.poll(state, { timeout: 10_000 }).toBe('active');
+    expect(await leases()).toEqual([change.id]);
+    expect((await sidecar.send('person:sam', 'POST', `/v1/changes/${change.id}/revoke`, {})).status).toBe(202);
+    await expect.poll(state, { timeout: 10_000 }).toBe('revoked');
+    expect(await leases()).toEqual([]);
+    expect((await review(change, 'person:wei')).status).toBe(200);
+  });
+
   it('is still seen by who broke it, once she is on call no more and nobody may see it without taking part', async () => {
     await open({ glass: [{ ...GLASS, people: ['person:olga'] }], key: { person: 'person:olga', line: stranger.publicLine } });
     const change = await asked();
