@@ -82,6 +82,7 @@ export function decideUse(state: ChangeState, { statement: envelope, reason, sal
   const refused = (why: string): Decided => no('break-glass-refused', why);
   if (state.breakGlass !== null) return state.breakGlass.digest === breakGlassDigest(envelope) ? ALREADY : refused('the glass was broken for this change already: ask for another');
   if (state.name !== 'pending') return no('already-decided', `the change is ${state.name}`);
+  if (state.approvalsByMs !== null && nowMs >= state.approvalsByMs) return no('approval-expired', 'the time to decide is over');
   if (reason.trim() === '') return refused('why is to be said');
   if (!isBreakable(state.plan)) return refused('the glass is broken for what a lease takes back, and for nothing else');
   const allowed = state.decision?.obligations.breakGlass;

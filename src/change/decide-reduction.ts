@@ -2,6 +2,7 @@
 import { approversNamed } from '../protocol/decision.ts';
 import { reduceRequest, type Reduction } from '../protocol/reduction.ts';
 import { windowClosed } from './decide-window.ts';
+import { REVISIONS_MAX } from './events.ts';
 import { no, yes, type Decided } from './outcome.ts';
 import type { ChangeState } from './state.ts';
 
@@ -18,6 +19,7 @@ export function decideReduction(state: ChangeState, { by, planDigest, ...reducti
   if (!approversNamed(state.requirement.approvers).includes(by)) return no('not-an-approver', `${by} is not asked`);
   if (state.name !== 'pending') return no('already-decided', `the change is ${state.name}`);
   if (state.approvalsByMs !== null && nowMs >= state.approvalsByMs) return no('approval-expired', 'the time to decide is over');
+  if (state.revision >= REVISIONS_MAX) return no('too-late', `a change has ${REVISIONS_MAX} revisions at most; reject it`);
   const reduced = reduceRequest(state.request, reduction);
   if (!reduced.ok) return no('not-a-reduction', reduced.message);
   return yes(...windowClosed(state, by, 'finished'), {

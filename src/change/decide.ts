@@ -17,7 +17,7 @@ import { mayEndAdopted, wouldGain } from './adopted.ts';
 import { decideReview, decideUse, isGlassBroken, type Review, type Use } from './break-glass.ts';
 import { decideReduction, type Reducing } from './decide-reduction.ts';
 import { leaseEndMs, logOf, revokeStepId } from './derive.ts';
-import type { EventBody, FindingCode, NewEvent } from './events.ts';
+import { REVISIONS_MAX, type EventBody, type FindingCode, type NewEvent } from './events.ts';
 import { decideEscalation } from './escalation.ts';
 import { whyNotExtendable } from './extension.ts';
 import { decideItem, decideWindow, windowClosed } from './decide-window.ts';
@@ -183,6 +183,7 @@ function decideRevision(state: ChangeState, command: Of<'revise'>): Decided {
   }
   if (state.parent !== null) return no('not-expected', 'a part of an offboarding stays what it is');
   if (state.act !== null) return no('too-late', 'a step of the change has been authorised already');
+  if (state.revision >= REVISIONS_MAX) return no('too-late', `a change has ${REVISIONS_MAX} revisions at most; ask for a new one`);
   return yes(...windowClosed(state, command.by, 'finished'), { type: 'change.revised', actor: command.by, body: { revision: state.revision + 1, request: command.request } });
 }
 

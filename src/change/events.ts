@@ -21,9 +21,11 @@ export type NotificationEvent = z.infer<typeof notificationEventSchema>;
 /** A webhook by the name that the configuration gives it. */
 export const webhookNameSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/);
 
-const revision = z.int().min(1).max(9999);
+/** A change that has this many is asked for anew: records and plans have no room for more. */
+export const REVISIONS_MAX = 9_999;
+const revision = z.int().min(1).max(REVISIONS_MAX);
 const comment = proseSchema.nullable();
-/** How the actor was authenticated, by the sidecar's word; left out where it was with a token of the sidecar's own. */
+/** How the actor was authenticated, by the sidecar's word; left out where it was with a token of the sidecar's own, by a press in Slack, or at the sidecar of another log. */
 const authentication = authenticationSchema.optional();
 /** What the sidecar of another log has signed, where the person decided there. */
 const relayed = dsseSchema.optional();

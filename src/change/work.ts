@@ -315,7 +315,12 @@ export function occupiesTarget(state: ChangeState): boolean {
   return state.plan?.kind !== 'offboard' && !isPastCutover(state) && ['authorised', 'executing', 'verifying', 'staged'].includes(state.name);
 }
 
-/** Whether anything can still happen to the change. */
+/** Whether anything can still happen to the change: to what it gives, or that somebody reviews how it was given. */
 export function isOpen(state: ChangeState): boolean {
-  return (state.ended === null && (!FINAL_STATES.has(state.name) || state.lease !== null)) || stillGives(state) || state.window === 'opened' || owesReview(state);
+  return isUnfinished(state) || owesReview(state);
+}
+
+/** Whether anything can still happen to what it gives, has given or takes away. */
+export function isUnfinished(state: ChangeState): boolean {
+  return (state.ended === null && (!FINAL_STATES.has(state.name) || state.lease !== null)) || stillGives(state) || state.window === 'opened';
 }

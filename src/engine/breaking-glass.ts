@@ -38,8 +38,10 @@ export interface Breach {
 /** The command that breaks the glass, or why what was signed does not prove it. Nothing is recorded. */
 export function useOf(context: Breaking, state: ChangeState, { by, planDigest, reason, salt, ssh }: Breach): Answer<Use> {
   const { clock, trust, log } = context;
+  // Floors name ids and keys; that she is there, and who is the same person under another id, is for the directory to say.
+  if (!isThere(context, by)) return { ok: false, code: 'break-glass-refused', message: `${by} is disabled in the directory, or not in it` };
   const reviewers = reviewersOf(state, by);
-  if (reviewers.length > 0 && reviewers.every((person) => isOneOf(context, person, [by, ...state.requester]))) return { ok: false, code: 'break-glass-refused', message: 'there is nobody else to review it' };
+  if (reviewers.length > 0 && reviewers.every((person) => isOneOf(context, person, [by, ...state.requester]))) return { ok: false, code: 'break-glass-refused', message: 'there is nobody else to review it: all who were asked are the same person' };
   const latest = formatTime(clock.nowMs() + BREAK_GLASS_SECONDS_MAX * 1000);
   if (ssh.expiresAt > latest) return invalid(`good until ${ssh.expiresAt}, and ${latest} is the longest`);
   const statement: BreakGlassStatement = {
@@ -50,10 +52,15 @@ export function useOf(context: Breaking, state: ChangeState, { by, planDigest, r
   return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), owed: owedOf(context, state.changeId, by) } };
 }
 
-/** Why it is not theirs to review: by whatever account, who broke the glass and who asked for the change do not; null where it may be. */
-export function ownReview(context: Pick<Breaking, 'facts'>, { breakGlass, requester }: ChangeState, by: string): Answer<never> | null {
-  if (breakGlass === null || !isOneOf(context, by, [breakGlass.statement.usedBy, ...requester])) return null;
-  return { ok: false, code: 'self-approval', message: 'who broke the glass, or asked for the change, does not review it, nor with another account' };
+/** Why it is not for `by` to review, by what the directory says now: who broke the glass and who asked for the change do not, by whichever of their ids; null where it may be. */
+export function mayNotReview(context: Pick<Breaking, 'facts'>, { breakGlass, requester }: ChangeState, by: string): Answer<never> | null {
+  if (breakGlass === null) return null;
+  if (isOneOf(context, by, [breakGlass.statement.usedBy, ...requester])) return { ok: false, code: 'self-approval', message: 'who broke the glass, or asked for the change, does not review it, by whichever of their ids' };
+  return isThere(context, by) ? null : { ok: false, code: 'not-an-approver', message: `${by} is disabled in the directory, or not in it` };
+}
+
+function isThere({ facts }: Pick<Breaking, 'facts'>, person: string): boolean {
+  return facts().directory.people.some(({ id, active }) => id === person && active);
 }
 
 function isOneOf({ facts }: Pick<Breaking, 'facts'>, person: string, others: readonly string[]): boolean {
@@ -83,10 +90,10 @@ function limitsOf({ trust: { requirements } }: Breaking, { plan }: ChangeState):
 }
 
 /** The change in which `person` broke the glass and whose review is due first. What is owed a review is never at rest. */
-function owedOf({ store }: Pick<Breaking, 'store'>, changeId: string, person: string): Use['owed'] {
+function owedOf({ store, facts }: Pick<Breaking, 'store' | 'facts'>, changeId: string, person: string): Use['owed'] {
   let first: Use['owed'] = null;
   for (const other of store.open()) {
-    if (other.changeId === changeId || !owesReview(other) || other.breakGlass!.statement.usedBy !== person) continue;
+    if (other.changeId === changeId || !owesReview(other) || !isOneOf({ facts }, other.breakGlass!.statement.usedBy, [person])) continue;
     if (first === null || other.breakGlass!.reviewByMs < first.reviewByMs) first = { changeId: other.changeId, reviewByMs: other.breakGlass!.reviewByMs };
   }
   return first;

@@ -296,7 +296,7 @@ export function isPlanGone({ plan, planDigest }: ChangeState): boolean {
   return plan === null && planDigest !== null;
 }
 
-function peopleOf({ requester, requirement, approvals, plan, escalated }: ChangeState): string[] {
-  const all = [...requester, ...approversNamed(requirement.approvers), ...approvals.map(({ statement }) => statement.approver), ...(plan?.rotation?.consumers ?? []), ...(escalated?.to ?? [])];
+function peopleOf({ requester, requirement, approvals, plan, escalated, breakGlass }: ChangeState): string[] {
+  const all = [...requester, ...approversNamed(requirement.approvers), ...approvals.map(({ statement }) => statement.approver), ...(plan?.rotation?.consumers ?? []), ...(escalated?.to ?? []), ...(breakGlass === null ? [] : [breakGlass.statement.usedBy])];
   return [...new Set(all)].sort();
 }

@@ -27,7 +27,7 @@ import type { ActivationFloor } from '../protocol/trust.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import type { Authentication } from '../protocol/authentication.ts';
 import type { Refused } from '../protocol/worker-state.ts';
-import { ownReview, unsaidStatement, useOf, type Breach, type UnsaidStatement } from './breaking-glass.ts';
+import { mayNotReview, unsaidStatement, useOf, type Breach, type UnsaidStatement } from './breaking-glass.ts';
 import { approvalOf, passkeysFor, proofDemanded, statementOf, type OwnProof } from './approving.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { acceptApproval } from './accepting.ts';
@@ -393,7 +393,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     },
     async reviewBreakGlass(by, changeId, verdict, comment) {
       const state = await store.load(changeId);
-      return (state === undefined ? null : ownReview(context, state, by)) ?? after(store.apply(changeId, { type: 'reviewBreakGlass', by, verdict, comment }));
+      const refused = state === undefined ? null : mayNotReview(context, state, by);
+      return refused ?? after(store.apply(changeId, { type: 'reviewBreakGlass', by, verdict, comment }));
     },
     async revoke(by, changeId, comment) {
       const state = await store.load(changeId);

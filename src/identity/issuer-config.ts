@@ -31,7 +31,7 @@ const githubRule = z
     ref: claimText.optional(),
     /** The `workflow_ref`: `owner/name/.github/workflows/rotate.yml@refs/heads/main`. */
     workflow: claimText.optional(),
-    /** Left out: any but those of pull requests, which strangers can begin. */
+    /** Left out: any but those that strangers can begin: of pull requests, issues, discussions, forks, stars and wikis, and what runs after another run. */
     event: claimText.optional(),
   })
   .refine(({ environment, ref }) => environment !== undefined || ref !== undefined, 'say environment or ref: a whole repository is whoever may push a branch to it');

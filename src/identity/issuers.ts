@@ -120,6 +120,8 @@ function issuerNamed({ iss, sub }: Readonly<Record<string, unknown>>): string {
 function headerFault(header: ProtectedHeaderParameters, { algorithms, typ }: IssuerConfig): string | null {
   if (!algorithms.some((algorithm) => algorithm === header.alg)) return 'its algorithm is none of those configured for its issuer';
   if (KEY_HEADERS.some((name) => Object.hasOwn(header, name))) return 'it says itself by which key it is verified';
+  // Nobody has looked at what kind of value it is: the header is as it came.
+  if (header.typ !== undefined && typeof header.typ !== 'string') return 'it is of another type';
   const type = header.typ?.toUpperCase().replace(/^APPLICATION\//, '');
   if (typ === undefined ? type !== undefined && !TYPES.has(type) : type !== typ.toUpperCase()) return 'it is of another type';
   return null;

@@ -46,6 +46,12 @@ function mapPerson(issuer: string, { claim, roles, teams }: Mapping<'person'>, c
   return { principal: person.id, roles: [...roles, ...ofTeams] };
 }
 
+/**
+ * Whoever has an account there can begin these, at a public repository: by a pull request, an issue, a comment, a fork, a star, or an edit of its wiki; and what follows
+ * on a run that was begun so.
+ */
+const STRANGERS_BEGIN = /^(?:pull_request|issue|discussion|workflow_run$|fork$|watch$|gollum$)/;
+
 /** What a rule does not name is not looked at; but an event that a stranger can bring about must be named. */
 function githubMatches(rule: GithubRule, claims: Claims): boolean {
   const event = claims['event_name'];
@@ -53,7 +59,7 @@ function githubMatches(rule: GithubRule, claims: Claims): boolean {
     [rule.repository, 'repository'], [rule.repositoryId, 'repository_id'], [rule.repositoryOwnerId, 'repository_owner_id'], [rule.environment, 'environment'],
     [rule.ref, 'ref'], [rule.workflow, 'workflow_ref'], [rule.event, 'event_name'],
   ];
-  if (rule.event === undefined && (typeof event !== 'string' || event.startsWith('pull_request'))) return false;
+  if (rule.event === undefined && (typeof event !== 'string' || STRANGERS_BEGIN.test(event))) return false;
   return wanted.every(([value, claim]) => value === undefined || claims[claim] === value);
 }
 

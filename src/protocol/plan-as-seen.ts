@@ -12,7 +12,7 @@ import { changeIdSchema, entitlementSchema, plainTextSchema, timeSchema } from '
 
 /** What an approver is to know beside the plan, as things were when it was made and are now. */
 export const bearingSchema = z.strictObject({
-  /** Of the identity, by the inventory; null for one that it does not have. */
+  /** Of the identity, by the inventory; null for one that it does not have, or that whoever looks may not see and is not asked about. */
   identity: z.strictObject({ environment: plainTextSchema(64), riskTier: z.enum(['low', 'medium', 'high', 'critical']), consumers: z.array(plainTextSchema(128)) }).nullable(),
   /** What the account held when the target was read: of the plan's privileges which, and how many others, which stay; null where nobody could look. */
   held: z.strictObject({ privileges: z.array(plainTextSchema(256)), others: z.int().min(0) }).nullable(),

@@ -4,9 +4,10 @@ import type { ChangeState } from '../change/state.ts';
 import type { Engine } from '../engine/engine.ts';
 import type { Facts } from '../facts/load.ts';
 import type { Authenticated } from '../identity/tokens.ts';
+import { approversNamed } from '../protocol/decision.ts';
 import type { Bearing } from '../protocol/plan-as-seen.ts';
 import { formatTime } from '../protocol/values.ts';
-import { maySeeChange } from './visibility.ts';
+import { maySeeChange, maySeeNhi } from './visibility.ts';
 
 /** How many earlier changes are read to find the last that did something there: whoever looks waits for it. */
 const READ_MAX = 16;
@@ -18,13 +19,18 @@ const IN_VAIN: ReadonlySet<ChangeState['name']> = new Set(['denied', 'rejected',
 export async function bearingOf(engine: Pick<Engine, 'find' | 'index'>, state: ChangeState, by: Authenticated, facts: Facts): Promise<Bearing | null> {
   const { plan, before } = state;
   if (plan === null) return null;
-  const nhi = facts.inventory.get(plan.subject);
+  const nhi = mayKnow(by, state, facts) ? facts.inventory.get(plan.subject) : undefined;
   const planned = new Set(plan.entitlements.map(({ privilege }) => privilege));
   return {
     identity: nhi === undefined ? null : { environment: nhi.environment, riskTier: nhi.riskTier, consumers: [...nhi.consumers] },
     held: before === null ? null : { privileges: before.held.filter((one) => planned.has(one)), others: before.held.filter((one) => !planned.has(one)).length },
     last: await lastOf(engine, state, by, facts),
   };
+}
+
+/** Whoever decides is to know what it bears on; anybody else only what she could look up: to name an identity in a request is nobody's way to be told of it. */
+function mayKnow(by: Authenticated, { escalated, request, requirement }: ChangeState, facts: Facts): boolean {
+  return approversNamed(requirement.approvers).includes(by.principal) || escalated?.to.includes(by.principal) === true || maySeeNhi(by, request.subject, facts);
 }
 
 /** What was moved to an archive that cannot be read now is not looked up: the change itself can be looked at all the same. */

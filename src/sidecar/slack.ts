@@ -3,6 +3,7 @@ import { Hono } from 'hono';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../engine/ports.ts';
 import { PrivateFileError, readPrivateFile } from '../identity/private-file.ts';
+import { approversNamed } from '../protocol/decision.ts';
 import { slackApi } from '../slack/api.ts';
 import { openSlackChannel, type SlackChannel } from '../slack/channel.ts';
 import { mayConnect } from '../webhook/address.ts';
@@ -47,7 +48,12 @@ export async function openSlack(config: NonNullable<Config['slack']>, context: S
     api: slackApi({ url: config.url, token: token!, userAgent, clock, mayConnect: (address) => mayConnect(address, local) }),
     async view(changeId) {
       const state = await engine.find(changeId);
-      return state === undefined ? null : viewOf(await durable(context, state), engine.waitingFor(changeId));
+      if (state === undefined) return null;
+      const view = viewOf(await durable(context, state), engine.waitingFor(changeId));
+      // As one of those who are asked would be told: a floor may ask for more than policy does. Where the ledger fails, what is shown does not wait for it.
+      const [asked] = approversNamed(view.requirement.approvers);
+      const told = asked === undefined ? null : await engine.statement(asked, changeId, 'approve').catch(() => null);
+      return told?.ok === true ? { ...view, requirement: { ...view.requirement, proofClass: told.value.proofClass } } : view;
     },
     lines: (change) => describeChange(change, out, { nowMs: clock.nowMs() }),
     async decide(person, { changeId, planDigest }, verdict, comment) {

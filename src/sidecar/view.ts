@@ -3,7 +3,7 @@ import type { BrokenGlass } from '../change/break-glass.ts';
 import { escalationDueMs } from '../change/escalation.ts';
 import type { FindingCode } from '../change/events.ts';
 import { FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
-import { isOpen } from '../change/work.ts';
+import { isUnfinished } from '../change/work.ts';
 import { systemOf, undoableStep } from '../change/derive.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
 import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';
@@ -158,7 +158,7 @@ function stuckOf(state: ChangeState): ChangeView['stuck'] {
 /** The lease of a change that gave one and has not ended; null for any other. */
 export function leaseViewOf(state: ChangeState): LeaseView | null {
   const step = state.plan === null ? null : undoableStep(state.plan);
-  if (state.lease === null || step === null || !isOpen(state)) return null;
+  if (state.lease === null || step === null || !isUnfinished(state)) return null;
   return {
     leaseId: state.lease.leaseId, changeId: state.changeId, subject: state.request.subject, state: shownState(state), connector: step.connector,
     target: step.target, account: step.account, privileges: step.privileges, endsAt: formatTime(state.lease.endsAtMs), armed: state.lease.armed,

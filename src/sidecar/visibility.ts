@@ -13,7 +13,7 @@ import { approversNamed } from '../protocol/decision.ts';
 const seesAll = (by: Authenticated): boolean => by.roles.has('auditor') || by.roles.has('operator');
 
 /**
- * Requesters, those who are asked, were told as well or have decided, whoever may revoke it (owners, on call, security), the consumers of a
+ * Requesters, those who are asked, were told as well or have decided, or broke the glass, whoever may revoke it (owners, on call, security), the consumers of a
  * rotation, operators and auditors. Of an offboarding, those who may see an identity that is in it; who is offboarded is not told by us.
  */
 export function maySeeChange(by: Authenticated, state: ChangeState, facts: Facts): boolean {
@@ -22,6 +22,7 @@ export function maySeeChange(by: Authenticated, state: ChangeState, facts: Facts
     || state.requester.includes(principal)
     || approversNamed(state.requirement.approvers).includes(principal)
     || state.approvals.some(({ statement }) => statement.approver === principal)
+    || state.breakGlass?.statement.usedBy === principal
     || state.plan?.rotation?.consumers.includes(principal) === true;
   const told = state.escalated?.to.includes(principal) === true;
   if (takesPart || state.request.kind !== 'offboard') return takesPart || told || mayRevoke(principal, state, facts);

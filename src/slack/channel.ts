@@ -12,7 +12,7 @@ import type { Outcome } from '../notify/webhook.ts';
 import type { ChangeView } from '../sidecar/schemas.ts';
 import type { SlackApi } from './api.ts';
 import { REASON, readInteraction, type Interaction, type Shown } from './interaction.ts';
-import { changeMessage, escaped, mention, rejectionForm, type SlackMessage } from './message.ts';
+import { changeMessage, escaped, glassMessage, mention, rejectionForm, type SlackMessage } from './message.ts';
 import { isFromSlack, type SlackRequest } from './signature.ts';
 
 export interface SlackChannelOptions {
@@ -52,7 +52,7 @@ export interface SlackChannel {
 
 /** In records and logs; no webhook may have it as well. */
 export const SLACK_RECEIVER = 'slack';
-const EVENTS = ['approval.requested', 'approval.escalated', 'approval.decided', 'revoke.overdue', 'change.stuck'] as const;
+const EVENTS = ['approval.requested', 'approval.escalated', 'approval.decided', 'breakglass.used', 'revoke.overdue', 'change.stuck'] as const;
 /** Slack waits for three seconds. */
 const ANSWER_MS = 2_500;
 const METADATA = 'countersign_change';
@@ -82,10 +82,10 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
   };
 
   /** When the message about that plan was posted; null where there is none, or it is not known. */
-  const find = async (about: Pick<Shown, 'changeId' | 'planDigest'>, sinceMs: number): Promise<string | null> => {
+  const find = async (about: Pick<Shown, 'changeId' | 'planDigest'>, sinceMs: number, ends: AbortSignal): Promise<string | null> => {
     const key = keyOf(about);
     if (!known.has(key) && sinceMs < startedMs) {
-      const answer = await api('conversations.history', { channel, oldest: String(Math.floor(sinceMs / 1000)), limit: 200, include_all_metadata: true }, closing.signal);
+      const answer = await api('conversations.history', { channel, oldest: String(Math.floor(sinceMs / 1000)), limit: 200, include_all_metadata: true }, ends);
       const history = historySchema.safeParse(answer.ok ? answer.value : null);
       for (const { ts, metadata } of history.data?.messages ?? []) {
         const { change, planDigest } = metadata?.event_type === METADATA ? metadata.event_payload : {};
@@ -95,41 +95,51 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     return known.get(key) ?? null;
   };
 
-  const post = async (message: SlackMessage, more: object = {}): Promise<{ readonly outcome: Outcome; readonly ts: string | null }> => {
-    const answer = await api('chat.postMessage', { channel, ...message, ...more, unfurl_links: false, unfurl_media: false }, closing.signal);
+  const post = async (message: SlackMessage, ends: AbortSignal, more: object = {}): Promise<{ readonly outcome: Outcome; readonly ts: string | null }> => {
+    const answer = await api('chat.postMessage', { channel, ...message, ...more, unfurl_links: false, unfurl_media: false }, ends);
     return answer.ok ? { outcome: { delivered: true }, ts: postedSchema.safeParse(answer.value).data?.ts ?? null } : { outcome: { delivered: false, gone: false, reason: answer.reason }, ts: null };
   };
 
-  const postChange = async (change: ChangeView, about: Pick<Shown, 'changeId' | 'planDigest'>): Promise<Outcome> => {
+  const postChange = async (change: ChangeView, about: Pick<Shown, 'changeId' | 'planDigest'>, ends: AbortSignal): Promise<Outcome> => {
     const metadata = { event_type: METADATA, event_payload: { change: about.changeId, planDigest: about.planDigest } };
-    const { outcome, ts } = await post(changeMessage(change, rendering(change)), { metadata });
+    const { outcome, ts } = await post(changeMessage(change, rendering(change)), ends, { metadata });
     if (ts !== null) remember(keyOf(about), ts);
     return outcome;
   };
 
   /** Shows the change as it is now in the message about it. */
-  const refresh = async (ts: string, change: ChangeView): Promise<Outcome> => {
-    const answer = await api('chat.update', { channel, ts, ...changeMessage(change, rendering(change)) }, closing.signal);
+  const refresh = async (ts: string, change: ChangeView, ends: AbortSignal): Promise<Outcome> => {
+    const answer = await api('chat.update', { channel, ts, ...changeMessage(change, rendering(change)) }, ends);
     return answer.ok ? { delivered: true } : { delivered: false, gone: false, reason: answer.reason };
   };
 
-  const tell = async (payload: NotificationPayload): Promise<Outcome> => {
+  /** All who were asked and not waited for are told, and those who review it. What stands in the message about the plan is as it is now, first. */
+  const tellOfGlass = async (data: Extract<NotificationPayload, { type: 'breakglass.used' }>['data'], ends: AbortSignal): Promise<Outcome> => {
+    const change = await options.view(data.changeId);
+    const ts = change === null ? null : await find(data, Date.parse(change.requestedAt), ends);
+    const shown = change === null || ts === null ? null : await refresh(ts, change, ends);
+    if (shown?.delivered === false) return shown;
+    return (await post(glassMessage(data, (person) => accountOf.get(person)), ends)).outcome;
+  };
+
+  const tell = async (payload: NotificationPayload, ends: AbortSignal): Promise<Outcome> => {
     const { data, type } = payload;
     if (type === 'revoke.overdue' || type === 'change.stuck') {
       const text = `${type === 'change.stuck' ? `${data.code}: ` : 'Access should be gone, and nobody has said that it is: '}${data.message}`;
-      return (await post({ text: escaped(text.slice(0, 500)), blocks: [{ type: 'section', text: { type: 'plain_text', text: `${text}\n${data.changeId}`, emoji: false } }] })).outcome;
+      return (await post({ text: escaped(text.slice(0, 500)), blocks: [{ type: 'section', text: { type: 'plain_text', text: `${text}\n${data.changeId}`, emoji: false } }] }, ends)).outcome;
     }
+    if (type === 'breakglass.used') return tellOfGlass(data, ends);
     if (type !== 'approval.requested' && type !== 'approval.escalated' && type !== 'approval.decided') return { delivered: true };
     const change = await options.view(data.changeId);
     if (change === null) return { delivered: true };
-    const ts = await find(data, Date.parse(change.requestedAt));
+    const ts = await find(data, Date.parse(change.requestedAt), ends);
     const waits = change.state === 'pending' && change.planDigest === data.planDigest;
-    if (type === 'approval.decided') return ts === null ? { delivered: true } : refresh(ts, change);
+    if (type === 'approval.decided') return ts === null ? { delivered: true } : refresh(ts, change, ends);
     if (!waits) return { delivered: true };
-    if (ts === null) return postChange(change, data);
+    if (ts === null) return postChange(change, data, ends);
     if (type === 'approval.requested') return { delivered: true };
     const text = `Waiting since ${change.requestedAt}: ${data.to.map((person) => mention(person, (one) => accountOf.get(one))).join(', ')} told as well. Who may approve has not changed.`;
-    return (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, { thread_ts: ts, reply_broadcast: true })).outcome;
+    return (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, ends, { thread_ts: ts, reply_broadcast: true })).outcome;
   };
 
   const whisper = async (user: string, text: string): Promise<void> => {
@@ -157,7 +167,7 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     }
     const change = await options.view(about.changeId);
     // Who pressed sees what the change is by now, instead of buttons that do nothing.
-    if (change !== null && (change.state !== 'pending' || change.planDigest !== about.planDigest)) await refresh(about.ts, change);
+    if (change !== null && (change.state !== 'pending' || change.planDigest !== about.planDigest)) await refresh(about.ts, change, closing.signal);
     const text = `Not ${interaction.did === 'approve' ? 'approved' : 'rejected'}: ${decided.message}`;
     if (interaction.did === 'reject' && !answered()) return { response_action: 'errors', errors: { [REASON]: text.slice(0, 2_000) } };
     await whisper(user, text);
@@ -172,7 +182,7 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
   return {
     receiver: {
       name: SLACK_RECEIVER, events: EVENTS, consumers: null,
-      send: ({ body }) => track(tell(notificationSchema.parse(JSON.parse(body)))),
+      send: ({ body }, signal) => track(tell(notificationSchema.parse(JSON.parse(body)), AbortSignal.any([signal, closing.signal]))),
     },
     async take(request) {
       if (!isFromSlack(request, options.signingSecrets, clock.nowMs())) return { status: 401, body: null };

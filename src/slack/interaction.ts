@@ -29,6 +29,9 @@ const interactionSchema = z.discriminatedUnion('type', [
   }),
 ]);
 
+/** What no text on record has: the form takes several lines, and whatever is pasted into it. One space stands for a run of them. */
+const NOT_PLAIN = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]+/g;
+
 /** The very plan that a message shows, and where that message is. */
 export interface Shown {
   readonly changeId: string;
@@ -56,7 +59,7 @@ export function readInteraction(body: Uint8Array): Interaction | null {
   if (data.type === 'view_submission') {
     const [channel, ts, ...value] = data.view.private_metadata.split(' ');
     const about = shown(value.join(' '), channel, ts);
-    const text = data.view.state.values[REASON][REASON].value?.trim() ?? '';
+    const text = (data.view.state.values[REASON][REASON].value ?? '').replaceAll(NOT_PLAIN, ' ').trim();
     return about === null ? null : { ...who, did: 'reject', about, comment: text === '' ? null : text };
   }
   const { action_id, value } = data.actions[0]!;

@@ -4,6 +4,7 @@
  *
  * @see https://docs.slack.dev/reference/block-kit
  */
+import type { NotificationPayload } from '../notify/payload.ts';
 import type { ChangeView } from '../sidecar/schemas.ts';
 import { approversNamed } from '../protocol/decision.ts';
 import { APPROVE, COMMENT_LENGTH_MAX, formatValue, REASON, REJECT, type Shown } from './interaction.ts';
@@ -66,6 +67,20 @@ function asking(change: ChangeView, { slackIdOf }: Rendering): object[] {
       ],
     },
   ];
+}
+
+/** That somebody has broken the glass: to everybody who was asked, by name. */
+export function glassMessage({ changeId, reviewBy, reviewers, skipped, usedBy, usersWords }: Extract<NotificationPayload, { type: 'breakglass.used' }>['data'], slackIdOf: Rendering['slackIdOf']): SlackMessage {
+  const title = `The glass is broken: ${usedBy} gives a lease alone`;
+  const people = [...new Set([...skipped, ...reviewers])].map((person) => mention(person, slackIdOf)).join(', ');
+  return {
+    text: escaped(shorten(title, HEADER_MAX, '…')),
+    blocks: [
+      { type: 'header', text: plainText(title, HEADER_MAX) },
+      { type: 'section', text: plainText(`${changeId}\n${usersWords.reason === null ? 'why was erased' : `why, by ${usedBy}: ${usersWords.reason}`}\nOne of those who were asked reviews it by ${reviewBy}: countersign breakglass review ${changeId}`, LINES_MAX) },
+      ...(people === '' ? [] : [{ type: 'section', text: { type: 'mrkdwn', text: shorten(`Asked: ${people}`, LINES_MAX, '…') } }]),
+    ],
+  };
 }
 
 /** The form that asks why. */

@@ -1,5 +1,6 @@
 /** An approver reduces what is asked for. */
 import { describe, expect, it } from 'vitest';
+import { changeEventBodies, REVISIONS_MAX } from '../../src/change/events.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import { decision, expectOk, GRANT, SIDECAR, Story } from './story.ts';
 
@@ -70,4 +71,14 @@ describe('a reduction by who is asked', () => {
   ])('%s is refused', (_what, attempt, code) => {
     expect(attempt()).toMatchObject({ ok: false, code });
   });
+});
+
+it('nor a revision is one more than a record has room for: what is on record is read again after a restart', () => {
+  const story = pending();
+  story.state = { ...story.now, revision: REVISIONS_MAX };
+  expect(reduce(story, 'person:wei')).toMatchObject({ ok: false, code: 'too-late' });
+  expect(story.try({ type: 'revise', by: 'nhi:prod/ci-deployer', request: TWO })).toMatchObject({ ok: false, code: 'too-late' });
+  story.state = { ...story.now, revision: REVISIONS_MAX - 1 };
+  const [last] = story.must({ type: 'revise', by: 'nhi:prod/ci-deployer', request: TWO });
+  expect(changeEventBodies['change.revised'].safeParse(last!.body).success).toBe(true);
 });

@@ -85,6 +85,9 @@ describe('a token of a configured issuer', () => {
     ['x5c', { x5c: ['MIIB'] }, 'says itself'],
     ['jwk', { jwk: { kty: 'EC' } }, 'says itself'],
     ['another type', { typ: 'logout+jwt' }, 'another type'],
+    ['a type that is no text', { typ: 5 }, 'another type'],
+    ['a type that is a list', { typ: ['JWT'] }, 'another type'],
+    ['a key that is no text', { kid: { a: 1 } }, 'key is none'],
     ['a DPoP proof’s type', { typ: 'dpop+jwt' }, 'another type'],
     ['a key that nobody has', { kid: 'k9' }, 'key is none'],
     ['a key that is a path', { kid: '../../../../dev/null' }, 'key is none'],
@@ -102,7 +105,7 @@ describe('a token of a configured issuer', () => {
   it('that asks for what is not understood is refused', async () => {
     const token = await issue(key, { sub: 'u-wei' }, { nowMs: NOW_MS });
     const [, payload] = token.split('.');
-    for (const header of [{ alg: 'ES256', kid: 'k1', crit: ['exp-x'], 'exp-x': 1 }, { alg: 'ES256', kid: 'k1', crit: [] }, { alg: 'ES256', kid: 'k1', crit: ['b64'], b64: false }]) {
+    for (const header of [{ alg: 'ES256', kid: 'k1', crit: ['exp-x'], 'exp-x': 1 }, { alg: 'ES256', kid: 'k1', crit: [] }, { alg: 'ES256', kid: 'k1', crit: 5 }, { alg: 'ES256', kid: 'k1', crit: ['b64'], b64: false }]) {
       const input = `${segment(header)}.${payload!}`;
       const signature = sign('sha256', Buffer.from(input), { key: KeyObject.from(key.secret), dsaEncoding: 'ieee-p1363' }).toString('base64url');
       expect(await issuers.authenticate(`${input}.${signature}`)).toEqual(refusedFor('none that can be verified'));

@@ -55,7 +55,7 @@ describe('a token of GitHub Actions', () => {
     expect(await ask(await withRules(all), { ...CLAIMS, [claim]: value })).toEqual(NOT_MAPPED);
   });
 
-  it.each(['pull_request', 'pull_request_target', 'pull_request_review', undefined])('of the event %s counts only where a rule names it', async (event_name) => {
+  it.each(['pull_request', 'pull_request_target', 'pull_request_review', 'issue_comment', 'issues', 'discussion', 'discussion_comment', 'workflow_run', 'fork', 'watch', 'gollum', undefined])('of the event %s counts only where a rule names it', async (event_name) => {
     expect(await ask(await withRules(RULE), { ...CLAIMS, event_name })).toEqual(NOT_MAPPED);
     if (event_name !== undefined) expect(await ask(await withRules({ ...RULE, event: event_name }), { ...CLAIMS, event_name })).toMatchObject({ principal: 'nhi:prod/ci-deployer' });
   });

@@ -60,3 +60,11 @@ it('is null without a plan, and left out where changes are listed', async () => 
   const { changes } = (await sidecar.send('person:wei', 'GET', '/v1/changes')).body as { changes: ChangeView[] };
   expect(changes.every((one) => !('bearing' in one))).toBe(true);
 });
+
+it('tells the inventory’s word on an identity to those who are asked and those who may see it, and not to whoever names it in a request', async () => {
+  effect = 'needsApproval';
+  const asked = await ask({}, 'nhi:dev/report-preview');
+  expect((await sidecar.send('nhi:dev/report-preview', 'GET', `/v1/nhis/${DEPLOYER}`)).status).toBe(404);
+  expect((await seen(asked, 'nhi:dev/report-preview')).bearing).toMatchObject({ identity: null, held: { privileges: [] } });
+  for (const by of ['person:mallory', 'person:olga', 'person:kim', DEPLOYER]) expect((await seen(asked, by)).bearing?.identity, by).toMatchObject({ environment: 'prod' });
+});

@@ -25,15 +25,17 @@ interface Floor {
   readonly lets?: Decision['obligations']['breakGlass'] | null;
   readonly approvers?: Decision['obligations']['approvers'];
   readonly options?: TestOptions;
+  /** Another key that is trusted. */
+  readonly key?: { readonly person: string; readonly line: string };
 }
 
-async function open({ glass = [GLASS], lets = { maxLeaseSeconds: 3_600, reviewWithinSeconds: 86_400 }, approvers = { allOf: ['person:wei', 'person:ana'] }, options = {} }: Floor = {}): Promise<void> {
+async function open({ glass = [GLASS], lets = { maxLeaseSeconds: 3_600, reviewWithinSeconds: 86_400 }, approvers = { allOf: ['person:wei', 'person:ana'] }, options = {}, key }: Floor = {}): Promise<void> {
   const asks = answerOf('needsApproval', approvers);
   sidecar = await openTestSidecar({
     ...options,
     decide: () => ({ ...asks, obligations: { ...asks.obligations, ...(lets === null ? {} : { breakGlass: lets }) } }),
     trusts: (trust) => Object.assign(trust, {
-      signers: parseAllowedSigners(`${SAM} ${sam.publicLine}\nperson:ana ${ana.publicLine}`),
+      signers: parseAllowedSigners(`${SAM} ${sam.publicLine}\nperson:ana ${ana.publicLine}${key === undefined ? '' : `\n${key.person} ${key.line}`}`),
       requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 2, proofClass: 'ssh', approvers: null, maxLeaseSeconds: null }], breakGlass: glass as NonNullable<Trust['requirements']['breakGlass']> },
     } satisfies Partial<Trust>),
   });
@@ -57,6 +59,10 @@ async function use(change: ChangeView, { key = sam, by = SAM, namespace = BREAK_
   return sidecar.send(by, 'POST', path(change), { planDigest: change.planDigest, reason, salt: GLASS_SALT, ssh: { expiresAt: statement.expiresAt, signature }, ...body });
 }
 const review = (change: ChangeView, by: string, verdict = 'justified'): Promise<Answered> => sidecar.send(by, 'POST', path(change, '/review'), { verdict, comment: 'looked at it' });
+const disable = (one: string): void => sidecar.load({ ...sidecar.facts, directory: { ...sidecar.facts.directory, people: sidecar.facts.directory.people.map((person) => (person.id === one ? { ...person, active: false } : person)) } });
+const linking = (one: string, other: string): NonNullable<TestOptions['facts']> => (facts) => ({
+  ...facts, directory: { ...facts.directory, people: facts.directory.people.map((person) => (person.id === one ? { ...person, linked: [other] } : person)) },
+});
 const grown = async (attempt: () => Promise<unknown>): Promise<number> => {
   const before = sidecar.log.size;
   await attempt();
@@ -121,6 +127,32 @@ describe('the glass is not broken, and nothing is recorded,', () => {
     expect(problemIn(answered!)).toMatchObject({ code, detail: expect.stringMatching(message) as unknown });
   });
 
+  it('where all who could review it are herself, by other ids', async () => {
+    await open({ approvers: 'person:wei', options: { facts: linking('person:wei', 'person:sam') } });
+    const change = await asked();
+    expect(problemIn(await use(change))).toMatchObject({ status: 403, code: 'break-glass-refused', detail: expect.stringContaining('the same person') as unknown });
+  });
+
+  it('by somebody whom the directory has disabled since, though her key and token are still there', async () => {
+    await open();
+    const change = await asked();
+    disable(SAM);
+    expect(await grown(async () => expect(problemIn(await use(change))).toMatchObject({ status: 403, code: 'break-glass-refused', detail: expect.stringContaining('disabled') as unknown }))).toBe(0);
+  });
+
+  it('by what would have expired by the time of its record: a clock that is set back takes back no time', async () => {
+    const clock = movedClock();
+    await open({ options: { clock } });
+    const change = await asked();
+    clock.move(1_800_000);
+    await asked();
+    clock.move(-1_800_000);
+    expect(await grown(async () => expect(problemIn(await use(change))).toMatchObject({ status: 409, code: 'approval-expired' }))).toBe(0);
+    clock.move(1_800_000);
+    expect((await use(change)).status).toBe(200);
+    await sidecar.log.sync();
+  });
+
   it('without a reason, or a signature', async () => {
     await open();
     const change = await asked();
@@ -172,7 +204,39 @@ describe('that the glass was broken', () => {
     expect((await review(change, 'person:ana')).status).toBe(200);
     await sidecar.close();
     await open({ approvers: 'person:wei', options: { facts } });
-    expect(problemIn(await use(await asked()))).toMatchObject({ code: 'break-glass-refused', detail: 'there is nobody else to review it' });
+    expect(problemIn(await use(await asked()))).toMatchObject({ code: 'break-glass-refused', detail: 'there is nobody else to review it: all who were asked are the same person' });
+  });
+
+  it('is not reviewed by somebody whom the directory has disabled since', async () => {
+    await open();
+    const change = await asked();
+    expect((await use(change)).status).toBe(200);
+    disable('person:wei');
+    expect(problemIn(await review(change, 'person:wei'))).toMatchObject({ status: 403, code: 'not-an-approver' });
+  });
+
+  it('leaves its lease among those that run until that has ended, and no longer, though the review is still owed', async () => {
+    await open();
+    const change = await asked();
+    await use(change);
+    const state = async (): Promise<string> => ((await sidecar.send('person:wei', 'GET', `/v1/changes/${change.id}`)).body as ChangeView).state;
+    const leases = async (): Promise<string[]> => ((await sidecar.send('person:sam', 'GET', '/v1/leases')).body as { leases: { changeId: string }[] }).leases.map(({ changeId }) => changeId);
+    await expect.poll(state, { timeout: 10_000 }).toBe('active');
+    expect(await leases()).toEqual([change.id]);
+    expect((await sidecar.send('person:sam', 'POST', `/v1/changes/${change.id}/revoke`, {})).status).toBe(202);
+    await expect.poll(state, { timeout: 10_000 }).toBe('revoked');
+    expect(await leases()).toEqual([]);
+    expect((await review(change, 'person:wei')).status).toBe(200);
+  });
+
+  it('is still seen by who broke it, once she is on call no more and nobody may see it without taking part', async () => {
+    await open({ glass: [{ ...GLASS, people: ['person:olga'] }], key: { person: 'person:olga', line: stranger.publicLine } });
+    const change = await asked();
+    expect((await use(change, { by: 'person:olga', key: stranger })).status).toBe(200);
+    const { directory } = sidecar.facts;
+    sidecar.load({ ...sidecar.facts, directory: { ...directory, teams: directory.teams.map((team) => ({ ...team, members: [] })) } });
+    expect((await sidecar.send('person:olga', 'GET', `/v1/changes/${change.id}`)).status).toBe(200);
+    expect((await sidecar.send('person:mallory', 'GET', `/v1/changes/${change.id}`)).status).toBe(404);
   });
 
   it('and that nobody has reviewed it in time is a finding, and keeps her from the next, until somebody has', async () => {

@@ -1,8 +1,13 @@
 /** Changes shown and decided in Slack: a real sidecar and ledger, and a stand-in for Slack that holds to its limits. */
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
+import { nodeDisk } from '../../ledger/index.ts';
+import { verifyEvidence } from '../../src/evidence/verify.ts';
 import type { NotificationPayload } from '../../src/notify/payload.ts';
 import { recentHistory } from '../../src/notify/history.ts';
 import { startNotifier, type Notifier } from '../../src/notify/notifier.ts';
@@ -42,7 +47,7 @@ async function until(reached: () => boolean | Promise<boolean>): Promise<void> {
   }
 }
 
-async function openChannel(sidecar: TestSidecar, slack: SlackServer): Promise<SlackChannel> {
+async function openChannel(sidecar: TestSidecar, slack: Pick<SlackServer, 'url'>): Promise<SlackChannel> {
   const directory = await mkdtemp(join(tmpdir(), 'countersign-slack-'));
   closing.push(() => rm(directory, { recursive: true }));
   const [token, signingSecret] = [join(directory, 'token'), join(directory, 'secret')];
@@ -124,6 +129,21 @@ describe('a change that waits for people', () => {
     expect(JSON.stringify((await sidecar.send('person:kim', 'GET', change.links.evidence)).body)).toContain('not on a Friday');
   });
 
+  it('is rejected with a reason of several lines, which the ledger still verifies with', async () => {
+    const { sidecar, slack, send, shown, now } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    await send(press(await shown(change), REJECT, 'U0ANA'));
+    expect(await send(submit(slack.views[0]!.view, 'U0ANA', 'too long\r\n\r\n\u202eask\tagain '))).toEqual({ status: 200, body: null });
+    expect((await now(change)).state).toBe('rejected');
+    await sidecar.log.sync();
+    expect(JSON.stringify((await sidecar.send('person:kim', 'GET', change.links.evidence)).body)).toContain('too long ask again');
+    // The record that somebody was told may be on its way: a ledger that is written to is looked at again.
+    await expect.poll(async () => {
+      const { verdicts } = await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true });
+      return verdicts.filter(({ status }) => status === 'fails');
+    }, { timeout: 10_000 }).toEqual([]);
+  });
+
   it('that was decided elsewhere says so to whoever presses, and loses its buttons', async () => {
     const { sidecar, slack, send, shown, now } = await bench();
     const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
@@ -161,6 +181,17 @@ describe('a change that waits for people', () => {
     await send(press(forged, APPROVE, 'U0WEI'));
     expect((await now(change)).approvals).toEqual([]);
     expect(slack.whispers).toMatchObject([{ text: expect.stringContaining('proof-too-weak') as string }]);
+  });
+
+  it('offers no button where it is a floor that asks for more than policy does', async () => {
+    const { sidecar, shown } = await bench({
+      trusts: (trust) => Object.assign(trust, { requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 1, proofClass: 'passkey', approvers: null, maxLeaseSeconds: null }] } }),
+    });
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    expect(change.requirement.proofClass).toBe('session');
+    const message = await shown(change);
+    expect(hasButtons(message)).toBe(false);
+    expect(textOf(message)).toContain(`/approve#${change.id}`);
   });
 
   it('shows nothing that its requester wrote as markup, and marks what is cut', async () => {
@@ -230,6 +261,47 @@ describe('the channel', () => {
     expect(await after.receiver.send(asked(change), never)).toEqual({ delivered: true });
     await shown(change);
     expect(slack.messages).toHaveLength(1);
+  });
+
+  it('tells everybody who was asked that the glass was broken, in words that are no markup', async () => {
+    const { sidecar, slack, channel, shown } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    await shown(change);
+    const told = slack.messages.length;
+    const payload: NotificationPayload = {
+      type: 'breakglass.used', timestamp: change.requestedAt,
+      data: {
+        changeId: change.id, record: 8, kind: 'grant', subject: change.subject, revision: 1, requester: [...change.requester], planDigest: change.planDigest!, usedBy: 'person:sam', skipped: ['person:wei', 'person:olga'], reviewers: ['person:wei', 'person:ana'],
+        reviewBy: '2026-12-01T07:00:00.000Z', review: `/v1/changes/${change.id}/break-glass/review`, requesterWords: { reason: 'release 42' }, usersWords: { reason: '<!channel> nobody *answers*' },
+      },
+    };
+    expect(channel.receiver.events).toContain('breakglass.used');
+    expect(await channel.receiver.send({ id: `msg_${'1'.repeat(32)}`, body: JSON.stringify(payload) }, never)).toEqual({ delivered: true });
+    const [message, ...others] = slack.messages.slice(told);
+    expect(others).toEqual([]);
+    for (const part of ['person:sam', '<!channel> nobody *answers*', '2026-12-01T07:00:00.000Z', `countersign breakglass review ${change.id}`]) expect(textOf(message!)).toContain(part);
+    const markup = message!.blocks.flatMap((block) => ((block['text'] as { type?: string }).type === 'mrkdwn' ? [(block['text'] as { text: string }).text] : []));
+    expect(markup).toEqual(['Asked: <@U0WEI>, person:olga, <@U0ANA>']);
+    expect(hasButtons(message!)).toBe(false);
+  });
+
+  it('lets go at once of what Slack does not answer, when whoever sends it ends', async () => {
+    const silent = createServer(() => undefined).listen(0, '127.0.0.1');
+    await once(silent, 'listening');
+    const { sidecar } = await bench();
+    const channel = await openChannel(sidecar, { url: `http://127.0.0.1:${(silent.address() as AddressInfo).port}/api/` });
+    closing.push(async () => {
+      silent.closeAllConnections();
+      silent.close();
+      await once(silent, 'close');
+    });
+    const ending = new AbortController();
+    const sending = channel.receiver.send(asked(await sidecar.change('nhi:prod/ci-deployer', GRANT)), ending.signal);
+    await once(silent, 'request');
+    ending.abort();
+    const beganMs = Date.now();
+    expect(await sending).toMatchObject({ delivered: false, gone: false });
+    expect(Date.now() - beganMs).toBeLessThan(2_000);
   });
 
   it('says that something is stuck in words that are no markup', async () => {
