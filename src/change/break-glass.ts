@@ -105,12 +105,12 @@ export interface Review {
   readonly comment: string;
 }
 
-export function decideReview(state: ChangeState, { by, verdict, comment }: Review, self: string): Decided {
-  const { breakGlass } = state;
+export function decideReview(state: ChangeState, { by, verdict, comment }: Review): Decided {
+  const { breakGlass, keptBy } = state;
   if (breakGlass === null) return no('not-expected', 'nobody has broken the glass for this change');
   if (breakGlass.review !== null) return breakGlass.review.by === by && breakGlass.review.verdict === verdict ? ALREADY : no('already-decided', `${breakGlass.review.by} has reviewed it`);
   if (by === breakGlass.statement.usedBy || state.requester.includes(by)) return no('self-approval', 'who broke the glass, or asked for the change, does not review it');
   if (!reviewersOf(state, breakGlass.statement.usedBy).includes(by)) return no('not-an-approver', `${by} was not asked`);
-  const closed = state.findings.has('review-overdue') ? [{ type: 'finding.closed' as const, actor: self, body: { code: 'review-overdue' as const } }] : [];
+  const closed = state.findings.has('review-overdue') ? [{ type: 'finding.closed' as const, actor: keptBy, body: { code: 'review-overdue' as const } }] : [];
   return yes({ type: 'breakglass.reviewed', actor: by, body: { verdict, comment } }, ...closed);
 }

@@ -16,7 +16,7 @@ import { formatTime, parseTime } from '../protocol/values.ts';
 import { mayEndAdopted, wouldGain } from './adopted.ts';
 import { decideReview, decideUse, isGlassBroken, type Review, type Use } from './break-glass.ts';
 import { decideReduction, type Reducing } from './decide-reduction.ts';
-import { leaseEndMs, logOf, revokeStepId } from './derive.ts';
+import { leaseEndMs, revokeStepId } from './derive.ts';
 import { REVISIONS_MAX, type EventBody, type FindingCode, type NewEvent } from './events.ts';
 import { decideEscalation } from './escalation.ts';
 import { whyNotExtendable } from './extension.ts';
@@ -102,7 +102,7 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
     case 'breakGlass':
       return decideUse(state, command, nowMs);
     case 'reviewBreakGlass':
-      return decideReview(state, command, `sidecar:${logOf(state.changeId)}`);
+      return decideReview(state, command);
     case 'authoriseAct':
       return decideAct(state, command, nowMs);
     case 'recordArmed': {
@@ -445,7 +445,7 @@ function answeredOf(state: ChangeState, actor: string): NewEvent[] {
 
 /** A caller that was silent is not any more. */
 function heardOf(state: ChangeState): NewEvent[] {
-  return state.findings.has('caller-silent') ? [{ type: 'finding.closed', actor: `sidecar:${logOf(state.changeId)}`, body: { code: 'caller-silent' } }] : [];
+  return state.findings.has('caller-silent') ? [{ type: 'finding.closed', actor: state.keptBy, body: { code: 'caller-silent' } }] : [];
 }
 
 function decideVerification(state: ChangeState, command: Of<'recordVerification'>): Decided {

@@ -32,6 +32,7 @@ import {
 import { parseTime } from '../protocol/values.ts';
 import { become } from './become.ts';
 import { brokenBy, isGlassBroken, type BrokenGlass } from './break-glass.ts';
+import { logOf } from './derive.ts';
 import type { ChangeEvent, FindingCode } from './events.ts';
 
 export const STATES = [
@@ -116,6 +117,8 @@ export interface ChangeState {
   readonly parent: string | null;
   /** The log that it was begun under, or was carried on by, before this one: nothing is gained by it any more. null for a change of this log. */
   readonly adoptedFrom: string | null;
+  /** The sidecar that records what comes about it now: of its own log, or of the newest that has adopted it. */
+  readonly keptBy: string;
   readonly revision: number;
   /** Who made this revision out of an earlier one, by taking something off; null where it is as it was asked for. */
   readonly reduced: { readonly by: string; readonly revision: number; readonly atMs: number } | null;
@@ -261,7 +264,7 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     case 'change.expired':
       return become(base, { name: 'expired' });
     case 'change.adopted':
-      return become(base, { adoptedFrom: event.body.log });
+      return become(base, { adoptedFrom: event.body.log, keptBy: event.actor });
     case 'policy.decided':
       return afterDecision(base, event.body, event.atMs, event.attached?.plan);
     case 'approval.judged':
@@ -376,7 +379,7 @@ function opened(event: ChangeEvent): ChangeState {
   if (event.type !== 'change.requested') throw new Error(`a change begins with change.requested, not ${event.type} (record ${event.seq})`);
   return {
     changeId: event.changeId, name: 'requested', request: event.body.request, requester: event.body.requester, idempotency: event.body.idempotency === null ? null : { ...event.body.idempotency, reason: event.body.request.reason },
-    parent: event.body.parent ?? null, adoptedFrom: null,
+    parent: event.body.parent ?? null, adoptedFrom: null, keptBy: `sidecar:${logOf(event.changeId)}`,
     revision: 1, reduced: null, requestedAtMs: event.atMs, ...NOT_PLANNED, breakGlass: null, requirement: NO_REQUIREMENT, escalation: null, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
     act: null, ...NOT_TRIED, readAfter: null, lease: null, superseded: [], extension: null, revokes: [], redecision: null, ended: null, delivery: null, items: new Map(), findings: new Map(),
     length: 1, lastSeq: event.seq, lastAtMs: event.atMs,

@@ -19,6 +19,7 @@ import { recentHistory } from '../../src/notify/history.ts';
 import { nodeDisk, openLog } from '../../ledger/index.ts';
 import { runningLease, extensionUntilArmed, extensionUntilDecided, extensionUntilDone, extensionUntilVerified, extendRequest, VERIFIED } from '../support/extension-story.ts';
 import { CALLED, DISABLE, rotation, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned } from '../support/step-stories.ts';
+import { BREAKABLE, letting, toldUntilBroken, toldUntilGiven } from '../support/break-glass.ts';
 import { adoptStory, bothTrusted, newLogKey, newSidecar, NEW_ORIGIN, retold, type Place } from '../support/adopted-story.ts';
 import { GRANT, keys, ORIGIN, provenance, PROVISION, sidecar, sign, START_MS, type Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, writeStory, type Beat } from '../support/story.ts';
 import { ADOPTION_CASES, extendedHere, HIDDEN_CASES, inTwoParts, reopen, withGarbledFirst } from './adoption-cases.ts';
@@ -45,6 +46,30 @@ async function writeBroken(n: number, beats: readonly Beat[]): Promise<{ readonl
 const workOf = (state: ChangeState, nowMs: number): string | null => nextWork(state, nowMs, DEFAULT_LIMITS).work?.do ?? null;
 
 describe('what was open under the old log', () => {
+  it('is owed its review under the new one, whose sidecar says that it is not overdue any more', async () => {
+    const said = letting({ maxLeaseSeconds: 3_600, reviewWithinSeconds: 300 });
+    const broken = toldUntilActive(toldUntilGiven(toldUntilBroken(START_MS, [], said), said));
+    place = await adoptStory(broken.beats, START_MS + 300_000);
+    const on = retold((await place.states()).get(broken.changeId)!, START_MS + 500_000);
+    on.do({ type: 'openFinding', by: newSidecar, code: 'review-overdue', owner: null, message: 'nobody has reviewed it' });
+    await place.tell(on.beats);
+    expect((await place.verify(bothTrusted({ files: BREAKABLE }), START_MS + 500_000)).workflow?.violations.map(({ code }) => code)).toEqual(['review-overdue']);
+    const { length } = on.beats;
+    on.later(1_000).do({ type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: 'as it should be' });
+    expect(on.beats.slice(length).map(({ event }) => `${event.type} ${event.actor}`)).toEqual(['breakglass.reviewed person:ana', `finding.closed ${newSidecar}`]);
+    await place.tell(on.beats.slice(length));
+    expect((await place.verify(bothTrusted({ files: BREAKABLE }), START_MS + 600_000)).workflow?.violations).toEqual([]);
+  });
+
+  it('is heard of under the new one, whose sidecar says so', async () => {
+    const told = toldUntilClaimed(toldUntilAuthorised(toldUntilPlanned(CALLED, START_MS)));
+    place = await adoptStory(told.beats, told.atMs + 1_000);
+    const on = retold((await place.states()).get(told.changeId)!, told.atMs + 2_000);
+    on.force({ type: 'finding.opened', actor: newSidecar, body: { code: 'caller-silent', message: 'nothing was heard', owner: null } });
+    on.do({ type: 'withdraw', by: told.now.requester[0]!, comment: null, isResponder: true });
+    expect(on.beats.filter(({ event }) => event.type === 'finding.closed').map(({ event }) => event.actor)).toEqual([newSidecar]);
+  });
+
   it('is carried on: what runs to its end, what is ordered back at once, and what had given nothing ends', async () => {
     const active = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START_MS)));
     const early = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START_MS + 200_000)));

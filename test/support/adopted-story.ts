@@ -12,7 +12,7 @@ import { verifyEvidence, type EvidenceVerification } from '../../src/evidence/ve
 import { disclose } from '../../src/protocol/disclosure.ts';
 import { parseTrust, type Trust } from '../../src/protocol/trust-folder.ts';
 import { adoptLedger, type Adopted, type AdoptOptions } from '../../src/sidecar/adopt.ts';
-import { keys, ORIGIN, salt, Telling, trustFiles, writeStory, type Beat } from './story.ts';
+import { keys, ORIGIN, salt, Telling, trustFiles, writeStory, type Beat, type TrustEdit as FilesEdit } from './story.ts';
 import { draftOf } from './drafts.ts';
 
 export const NEW_ORIGIN = 'story.example/second';
@@ -27,13 +27,15 @@ export const AHEAD: KnownHead = { by: 'a lease book', size: 9_000, root: new Uin
 export interface TrustEdit {
   readonly logs?: readonly Signer[];
   readonly ticketsOf?: readonly string[];
+  /** What else the folder says. */
+  readonly files?: FilesEdit;
 }
 
-export function bothTrusted({ logs = [keys.log, newLogKey], ticketsOf = [ORIGIN, NEW_ORIGIN] }: TrustEdit = {}): Trust {
-  const files = trustFiles();
+export function bothTrusted({ logs = [keys.log, newLogKey], ticketsOf = [ORIGIN, NEW_ORIGIN], files: edit = {} }: TrustEdit = {}): Trust {
+  const files = trustFiles(edit);
   return parseTrust({
     policy: `${logs.map(({ vkey }) => `log ${vkey}`).join('\n')}\nquorum none\n`,
-    rest: { sidecars: JSON.stringify(ticketsOf.map((origin) => ({ origin, key: keys.ticket.vkey }))), executors: files['executors.json'], requirements: files['requirements.json'] },
+    rest: { sidecars: JSON.stringify(ticketsOf.map((origin) => ({ origin, key: keys.ticket.vkey }))), executors: files['executors.json'], requirements: files['requirements.json'], signers: edit.signers ?? null },
   });
 }
 
