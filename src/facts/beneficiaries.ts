@@ -21,13 +21,19 @@ export function estateOf(value: Pick<FactsValue, 'inventory' | 'directory'>): Es
 }
 
 /** Its owner, who answers for its identity where it is about one, and whoever the directory says is one of them under another id. */
-export function beneficiariesOf(entry: { readonly owner: string; readonly subject?: string }, { owners, links }: Estate): ReadonlySet<string> {
+export function beneficiariesOf(entry: { readonly owner: string; readonly subject?: string }, estate: Estate): ReadonlySet<string> {
+  const named = [entry.owner, ...(entry.subject === undefined ? [] : (estate.owners.get(entry.subject) ?? []))];
+  return samePeople(named.filter((id) => id !== undefined), estate);
+}
+
+/** These ids, and every other of the same people. */
+export function samePeople(ids: readonly string[], { links }: Estate): ReadonlySet<string> {
   const found = new Set<string>();
   const include = (id: string): void => {
     if (found.has(id)) return;
     found.add(id);
     links.get(id)?.forEach(include);
   };
-  for (const id of [entry.owner, ...(entry.subject === undefined ? [] : (owners.get(entry.subject) ?? []))]) if (id !== undefined) include(id);
+  ids.forEach(include);
   return found;
 }

@@ -8,7 +8,7 @@ import { ProtocolError } from '../protocol/errors.ts';
 import { openBySsh, sshEnvelope, type SignedKind } from '../protocol/ssh-proof.ts';
 import { SshFormatError } from '../protocol/ssh-wire.ts';
 import type { ExceptionFloor } from '../protocol/trust.ts';
-import { beneficiariesOf, estateOf, type Estate } from './beneficiaries.ts';
+import { beneficiariesOf, estateOf, samePeople, type Estate } from './beneficiaries.ts';
 import { dayStartMs } from './dated.ts';
 import type { ExceptionsFile } from './exceptions.ts';
 import type { FactsValue } from './facts.ts';
@@ -59,12 +59,17 @@ export function grantShortfall(kind: GrantKind, entry: GrantedEntry, estate: Est
   const signed = grantedBy(kind, entry, known);
   const own = beneficiariesOf(entry, estate);
   for (const { quorum, approvers } of floors) {
-    const counted = signed.filter((one) => approvers.includes(one) && !own.has(one));
+    const counted = distinct(signed.filter((one) => approvers.includes(one) && !own.has(one)), estate);
     if (counted.length >= quorum) continue;
     const whose = signed.filter((one) => approvers.includes(one) && own.has(one));
     return `granted by ${counted.length === 0 ? 'nobody' : counted.sort().join(', ')} where ${quorum} of ${approvers.join(', ')} must${whose.length === 0 ? '' : `; ${whose.join(', ')} does not count, whom it is for`}`;
   }
   return null;
+}
+
+/** One id of each person. */
+function distinct(ids: readonly string[], estate: Estate): string[] {
+  return ids.filter((id, index) => !samePeople(ids.slice(0, index), estate).has(id));
 }
 
 /** An entry that is not in force for want of signatures. */

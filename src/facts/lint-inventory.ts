@@ -60,12 +60,13 @@ const DAY_MS = 86_400_000;
 /** Everything that is amiss, by code in the order of {@link LINT_KINDS} and by id. */
 export function lintInventory(value: FactsValue, nowMs: number, asking: Omit<Asking, 'atMs'> | null = null): LintFinding[] {
   const nhis = withOwners(value);
+  const { file: exceptions, held } = grantedOnly(value.exceptions ?? { v: 1, exceptions: [] }, value, { floors: [], signers: new Map(), ...asking, atMs: [nowMs] });
   const unowned = new Set(nhis.filter(({ owner }) => owner === undefined).map(({ id }) => id));
   const found = [
     ...lintFacts(value).filter(({ code, about }) => code !== 'no-active-owner' || !unowned.has(about)),
     ...nhis.flatMap(lintOne), ...lintUse(value, nowMs), ...lintConnectors(value),
-    ...(asking === null || value.exceptions === undefined ? [] : grantedOnly(value.exceptions, value, { ...asking, atMs: [nowMs] }).held.map(({ id, lacks }) => ({ code: 'not-granted' as const, about: id, message: lacks }))),
-    ...scopesAt(value.exceptions?.observe ?? [], nowMs).map((scope) => ({ code: 'under-observe' as const, about: scope.id, message: `until ${scope.until}, of ${scope.owner}: ${describeScope(scope)}` })),
+    ...held.map(({ id, lacks }) => ({ code: 'not-granted' as const, about: id, message: lacks })),
+    ...scopesAt(exceptions.observe ?? [], nowMs).map((scope) => ({ code: 'under-observe' as const, about: scope.id, message: `until ${scope.until}, of ${scope.owner}: ${describeScope(scope)}` })),
   ];
   const order = Object.keys(LINT_KINDS);
   return found

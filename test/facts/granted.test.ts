@@ -1,7 +1,7 @@
 /** Exceptions and scopes that hold only where people have signed them: for what they signed, for no longer, and by nobody's word for herself. */
 import { describe, expect, it } from 'vitest';
 import { exceptionsFileSchema, type ExceptionsFile } from '../../src/facts/exceptions.ts';
-import { grantedOnly, grantShortfall, type GrantKind } from '../../src/facts/granted.ts';
+import { grantedOnly, grantShortfall, type Asking, type GrantKind } from '../../src/facts/granted.ts';
 import { estateOf } from '../../src/facts/beneficiaries.ts';
 import { APPROVAL_NAMESPACE } from '../../src/protocol/approval-proof.ts';
 import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
@@ -18,7 +18,7 @@ const [ANA, WEI, OLGA, BEN] = ['person:ana', 'person:wei', 'person:olga', 'perso
 const DAY = (text: string): number => Date.parse(`${text}T12:00:00.000Z`);
 const NOW_MS = DAY('2026-11-29');
 const floor = { quorum: 2, approvers: [ANA, WEI, OLGA] };
-const asking = { floors: [floor], signers: parseAllowedSigners(`${ANA} ${ana.publicLine}\n${WEI} ${wei.publicLine}\n`), atMs: [NOW_MS] };
+const asking: Asking = { floors: [floor], signers: parseAllowedSigners(`${ANA} ${ana.publicLine}\n${WEI} ${wei.publicLine}\n`), atMs: [NOW_MS] };
 
 const nhis = value.inventory.nhis.map((nhi) => (nhi.id === 'nhi:prod/freight-sync' ? { ...nhi, owner: 'person:ines', backupOwner: 'person:noor' } : nhi));
 const plain: Exception = { id: 'long-leases', rule: 'lease-too-long', subject: 'nhi:prod/freight-sync', reason: 'until it asks again', owner: BEN, from: '2026-11-23', until: '2027-01-15' };
@@ -27,7 +27,7 @@ const signed = signedBy('exception', plain, { [ANA]: ana, [WEI]: wei });
 const observed = signedBy('observe', scope, { [ANA]: ana, [WEI]: wei });
 
 const estate = (edit: Partial<typeof value> = {}) => estateOf({ ...value, inventory: { ...value.inventory, nhis }, ...edit });
-const lacks = (entry: Exception | Scope, { kind = 'exception', ...edit }: Partial<typeof asking> & { kind?: GrantKind } = {}, of = estate()): string | null => grantShortfall(kind, entry, of, { ...asking, ...edit });
+const lacks = (entry: Exception | Scope, { kind = 'exception', ...edit }: Partial<Asking> & { kind?: GrantKind } = {}, of = estate()): string | null => grantShortfall(kind, entry, of, { ...asking, ...edit });
 const BY_WEI = /^granted by person:wei where 2 of person:ana, person:wei, person:olga must/;
 
 it('an entry that as many have signed as are asked is granted, and its file is read with the signatures', () => {
@@ -93,11 +93,11 @@ describe('whoever writes the file, and has not Ana’s key, does not have her gr
 });
 
 it('a key counts while it is good, and for this kind of signature', () => {
-  const until = (date: string): Partial<typeof asking> => ({ signers: parseAllowedSigners(`${ANA} valid-before="${date}" ${ana.publicLine}\n${WEI} ${wei.publicLine}\n`) });
+  const until = (date: string): Partial<Asking> => ({ signers: parseAllowedSigners(`${ANA} valid-before="${date}" ${ana.publicLine}\n${WEI} ${wei.publicLine}\n`) });
   expect(lacks(signed, until('20261129120001Z'))).toBeNull();
   expect(lacks(signed, until('20261129120000Z'))).toMatch(BY_WEI);
   expect(lacks(signed, { ...until('20261129120000Z'), atMs: [NOW_MS, NOW_MS - 1] })).toBeNull();
-  const named = (namespaces: string): Partial<typeof asking> => ({ signers: parseAllowedSigners(`${ANA} namespaces="${namespaces}" ${ana.publicLine}\n${WEI} ${wei.publicLine}\n`) });
+  const named = (namespaces: string): Partial<Asking> => ({ signers: parseAllowedSigners(`${ANA} namespaces="${namespaces}" ${ana.publicLine}\n${WEI} ${wei.publicLine}\n`) });
   expect(lacks(signed, named('approval@countersign'))).toMatch(BY_WEI);
   expect(lacks(signed, named('approval@countersign,exception@countersign'))).toBeNull();
 });
@@ -119,6 +119,15 @@ describe('nobody grants what is for herself', () => {
     expect(lacks(signed, {}, linked(BEN, ANA))).toMatch(BY_WEI);
     expect(lacks(signed, {}, linked(ANA, BEN))).toMatch(BY_WEI);
   });
+});
+
+it('one person who signs under two ids counts once', () => {
+  const signers = parseAllowedSigners(`${ANA} ${ana.publicLine}\nperson:ana-adm ${stranger.publicLine}\n`);
+  const twice = signedBy('exception', plain, { [ANA]: ana, 'person:ana-adm': stranger });
+  const floors = [{ quorum: 2, approvers: [ANA, 'person:ana-adm'] }];
+  expect(lacks(twice, { signers, floors })).toBe('granted by person:ana where 2 of person:ana, person:ana-adm must');
+  const unlinked = { ...value.directory, people: value.directory.people.map((one) => ({ ...one, linked: [] })) };
+  expect(lacks(twice, { signers, floors }, estate({ inventory: { ...value.inventory, nhis }, directory: unlinked }))).toBeNull();
 });
 
 it('the rest of the file holds, and those that are over are not asked after', () => {

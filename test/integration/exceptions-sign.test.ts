@@ -51,6 +51,7 @@ describe.skipIf(!hasSshKeygen)('countersign exceptions sign', () => {
   afterEach(() => desk.remove());
 
   const sign = (id: string, who: string, ...args: string[]): Promise<Ran> => desk.run('exceptions', 'sign', 'exceptions.yaml', id, '--ssh-key', who, '--approver', `person:${who}`, ...args);
+  const observed = async (): Promise<boolean> => (await desk.run('inventory', 'lint', '--config', config, '--json')).stdout.includes('under-observe');
   const lacking = async (): Promise<readonly string[]> => {
     const { findings } = JSON.parse((await desk.run('inventory', 'lint', '--config', config, '--json')).stdout) as { findings: { code: string; about: string; message: string }[] };
     return findings.filter(({ code }) => code === 'not-granted').map(({ about, message }) => `${about}: ${message}`);
@@ -59,6 +60,7 @@ describe.skipIf(!hasSshKeygen)('countersign exceptions sign', () => {
 
   it('shows the entry, asks, and signs; once all have signed, nothing is lacking', async () => {
     expect(await lacking()).toEqual(['long-leases', 'other', 'trial'].map((id) => `${id}: granted by nobody ${MUST}`));
+    expect(await observed()).toBe(false);
     const asked: string[] = [];
     desk = desk.with({ interactive: true, ask: async (question) => (asked.push(question), 'y') });
     const first = await sign('long-leases', 'olga');
@@ -67,7 +69,7 @@ describe.skipIf(!hasSshKeygen)('countersign exceptions sign', () => {
     expect(asked).toEqual(['grant this exception? [y/N] ']);
     expect(await lacking()).toContain(`long-leases: granted by person:olga ${MUST}`);
     for (const [id, who, ...args] of [['long-leases', 'sam'], ['other', 'olga'], ['other', 'sam'], ['trial', 'olga', '--observe'], ['trial', 'sam', '--observe']] as const) expect((await sign(id, who, '--yes', ...args)).exit).toBe(0);
-    expect(await lacking()).toEqual([]);
+    expect([await lacking(), await observed()]).toEqual([[], true]);
     // The rest of the file is as it was written.
     const written = readFileSync(path, 'utf8');
     expect(written).toContain('# What people let through.');
