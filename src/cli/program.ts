@@ -26,6 +26,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['redecision'], load: async () => (await import('./redecision.ts')).addRedecision },
   { names: ['reconcile'], load: async () => (await import('./reconcile.ts')).addReconcile },
   { names: ['inventory'], load: async () => (await import('./inventory.ts')).addInventory },
+  { names: ['exceptions'], load: async () => (await import('./exceptions.ts')).addExceptions },
   { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },
   { names: ['witness'], load: async () => (await import('./witness.ts')).addWitness },
   { names: ['verifier'], load: async () => (await import('./verifier-page.ts')).addVerifierPage },

@@ -5,7 +5,7 @@ import { notificationEventSchema, webhookNameSchema } from '../change/events.ts'
 import { identitySchema } from '../identity/issuer-config.ts';
 import { mayConnect } from '../webhook/address.ts';
 import { TICKET_SECONDS_MAX } from '../protocol/signed.ts';
-import { activationFloorSchema } from '../protocol/trust.ts';
+import { activationFloorSchema, exceptionFloorSchema } from '../protocol/trust.ts';
 import { connectorIdSchema, executorIdSchema, personIdSchema, plainTextSchema } from '../protocol/values.ts';
 
 const pathSchema = plainTextSchema(1024);
@@ -172,6 +172,8 @@ export const configSchema = z
   policySource: policySourceSchema.optional(),
   /** Who must approve that a policy bundle comes into force; what the trust folder's `requirements.json` asks, is asked beside it. Left out: nobody. */
   policyActivation: activationFloorSchema.optional(),
+  /** Who must grant exceptions and scopes under observe, by their own SSH signatures in the entries; what the trust folder's `requirements.json` asks, is asked beside it. Left out: nobody. */
+  exceptionGrants: exceptionFloorSchema.optional(),
   facts: z.strictObject({ inventory: pathSchema, catalogue: pathSchema, directory: pathSchema, usage: pathSchema.optional(), calendar: pathSchema.optional(), exceptions: pathSchema.optional() }),
   /** None: every change is made by its caller, and nobody looks at what it did. */
   executors: z

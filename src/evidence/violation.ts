@@ -4,7 +4,7 @@ export const VIOLATIONS = [
   // The record itself.
   'malformed-record', 'wrong-order', 'wrong-actor', 'wrong-log', 'record-after-end', 'disclosure-mismatch',
   // What was decided, and on what plan.
-  'plan-missing', 'plan-digest-mismatch', 'plan-not-requested', 'requirement-shrunk', 'not-decided', 'stale-decision', 'exception-unapproved', 'observe-unfounded', 'activation-unapproved', 'bundle-mismatch',
+  'plan-missing', 'plan-digest-mismatch', 'plan-not-requested', 'requirement-shrunk', 'not-decided', 'stale-decision', 'exception-unapproved', 'exception-ungranted', 'observe-unfounded', 'activation-unapproved', 'bundle-mismatch',
   // Who approved.
   'approval-signature', 'approval-mismatch', 'approval-expired', 'self-approval', 'not-an-approver', 'approvals-insufficient', 'below-floor', 'escalation-mismatch', 'acceptance-mismatch', 'reduction-mismatch',
   // What was given without them.

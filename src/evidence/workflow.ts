@@ -83,6 +83,8 @@ export interface WorkflowFindings {
   readonly uncheckedPlans: number;
   /** Decisions that were not enforced, and whose scope cannot be looked up. */
   readonly uncheckedScopes: number;
+  /** Decisions that let an exception through of which the auditor asks who granted it, and that cannot be looked up. */
+  readonly uncheckedGrants: number;
   /** Answers of policy's by a bundle that nothing which is shown says was in force. */
   readonly unshownBundles: number;
   readonly observedAccepted: boolean;
@@ -119,8 +121,9 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   };
   const reconciliations = openReconciliations(believed, believedOf);
   const counting = openCounting();
-  const observing = openObserving(isPartial);
   const times = openJudgedTimes(trust);
+  const { exceptionGrants } = trust.requirements;
+  const observing = openObserving(isPartial, exceptionGrants === undefined ? null : { floor: exceptionGrants, signers: trust.signers, latestMs: () => lastAtMs ?? 0, judgedMs: (atMs) => times.of(logId, atMs) });
   const activations = openActivations(believed, () => lastAtMs ?? 0, (atMs) => times.of(logId, atMs));
   const bundles = openBundles(isPartial, trust.requirements.policyActivation !== undefined);
   const violations: Violation[] = [];
@@ -266,7 +269,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
       }
       return {
         violations: [...violations].sort((a, b) => a.seq - b.seq), violationCount, erasedPlans, erasedStates, erasedDisclosures, uncheckedPlans, lastAtMs, counts: counting.finish(open.values(), late),
-        uncheckedScopes: observing.unchecked(), unshownBundles: bundles.unshown(), observedAccepted: acceptObserved, sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared, adoption: adoption.findings,
+        uncheckedScopes: observing.unchecked(), uncheckedGrants: observing.uncheckedGrants(), unshownBundles: bundles.unshown(), observedAccepted: acceptObserved, sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared, adoption: adoption.findings,
       };
     },
   };

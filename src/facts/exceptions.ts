@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { reasonSchema } from '../protocol/decision.ts';
 import { nhiIdSchema, personIdSchema, plainTextSchema } from '../protocol/values.ts';
 import { checkDates, dayInUtc, dayStartMs } from './dated.ts';
+import { grantSignaturesSchema } from './grant-statement.ts';
 import { observeScopeSchema, SCOPES_MAX } from './observe.ts';
 
 export const EXCEPTION_DAYS_MAX = 90;
@@ -24,6 +25,8 @@ const exceptionSchema = z
     /** It holds from the first moment of `from` until, and not on, `until`: days in UTC. */
     from: dayInUtc,
     until: dayInUtc,
+    /** Who has granted it, by her own signature; where people are asked (`exceptionGrants`) it holds only by enough of these. */
+    signatures: grantSignaturesSchema,
   })
   .superRefine((exception, context) => checkDates(exception, EXCEPTION_DAYS_MAX, context));
 

@@ -1,6 +1,7 @@
 /** What is amiss with an estate as its facts have it: who answers for what, what it is for, whether it is used. Each finding says why it matters and what to do. */
 import { lintFacts, type FactsWarning } from './check.ts';
 import type { FactsValue } from './facts.ts';
+import { grantedOnly, type Asking } from './granted.ts';
 import { describeScope, scopesAt } from './observe.ts';
 import { withOwners } from './owners.ts';
 import type { InventoryFact } from './schemas.ts';
@@ -8,7 +9,7 @@ import type { InventoryFact } from './schemas.ts';
 export const LINT_LEVELS = ['low', 'medium', 'high'] as const;
 export type LintLevel = (typeof LINT_LEVELS)[number];
 
-type OwnCode = 'no-owner' | 'fallback-owner' | 'no-backup-owner' | 'no-purpose' | 'never-used' | 'third-party-custody' | 'human-use' | 'usage-stale' | 'under-observe';
+type OwnCode = 'no-owner' | 'fallback-owner' | 'no-backup-owner' | 'no-purpose' | 'never-used' | 'third-party-custody' | 'human-use' | 'usage-stale' | 'under-observe' | 'not-granted';
 export type LintCode = FactsWarning['code'] | OwnCode;
 
 export interface LintKind {
@@ -28,6 +29,7 @@ export const LINT_KINDS: Readonly<Record<LintCode, LintKind>> = {
   'account-shared': { level: 'high', risk: 'NHI9', why: 'What is done about one is done to the other, and nobody can tell which of them did what.', solution: 'Give each identity an account of its own.' },
   'human-use': { level: 'high', risk: 'NHI10', why: 'What a person does with it is nobody’s doing. Policy gives it nothing.', solution: 'Give the people accounts of their own; then say humanUse: false, with a custody that is no person’s.' },
   'under-observe': { level: 'medium', risk: 'NHI5', why: 'What policy says there is on record and not enforced: what it denies is given, and what needs approvals goes without.', solution: 'See what it would deny, mend that, and take the scope out before its end.' },
+  'not-granted': { level: 'medium', risk: 'NHI5', why: 'It is not in force: what policy denies is denied, until as many have signed it as are asked.', solution: 'Have them sign it with countersign exceptions sign, or take it out.' },
   'no-purpose': { level: 'medium', risk: 'NHI5', why: 'What it holds can be held against nothing, and policy gives it nothing.', solution: 'List what it is for in purposes, or offboard it.' },
   'never-used': { level: 'medium', risk: 'NHI1', why: 'An account that nobody uses is one that nobody misses when it is stolen.', solution: 'Ask the owner; disable it, then offboard it.' },
   'third-party-custody': { level: 'medium', risk: 'NHI3', why: 'A third party’s access needs more approvals, and is found when the contract ends, only where both are said.', solution: 'Say both, thirdParty and custody: thirdParty, or neither.' },
@@ -56,13 +58,15 @@ const USAGE_AGE_MAX_MS = 30 * 86_400_000;
 const DAY_MS = 86_400_000;
 
 /** Everything that is amiss, by code in the order of {@link LINT_KINDS} and by id. */
-export function lintInventory(value: FactsValue, nowMs: number): LintFinding[] {
+export function lintInventory(value: FactsValue, nowMs: number, asking: Omit<Asking, 'atMs'> | null = null): LintFinding[] {
   const nhis = withOwners(value);
+  const { file: exceptions, held } = grantedOnly(value.exceptions ?? { v: 1, exceptions: [] }, value, { floors: [], signers: new Map(), ...asking, atMs: [nowMs] });
   const unowned = new Set(nhis.filter(({ owner }) => owner === undefined).map(({ id }) => id));
   const found = [
     ...lintFacts(value).filter(({ code, about }) => code !== 'no-active-owner' || !unowned.has(about)),
     ...nhis.flatMap(lintOne), ...lintUse(value, nowMs), ...lintConnectors(value),
-    ...scopesAt(value.exceptions?.observe ?? [], nowMs).map((scope) => ({ code: 'under-observe' as const, about: scope.id, message: `until ${scope.until}, of ${scope.owner}: ${describeScope(scope)}` })),
+    ...held.map(({ id, lacks }) => ({ code: 'not-granted' as const, about: id, message: lacks })),
+    ...scopesAt(exceptions.observe ?? [], nowMs).map((scope) => ({ code: 'under-observe' as const, about: scope.id, message: `until ${scope.until}, of ${scope.owner}: ${describeScope(scope)}` })),
   ];
   const order = Object.keys(LINT_KINDS);
   return found

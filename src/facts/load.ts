@@ -5,7 +5,7 @@ import type { z } from 'zod';
 import { JsonError, parseStrict } from '../../ledger/index.ts';
 import { duplicates, type Duplicate } from './check.ts';
 import { FactsError, FILE_BYTES_MAX, ISSUES_MAX, type FactsIssue } from './facts-error.ts';
-import { exceptionsFileSchema } from './exceptions.ts';
+import { exceptionsFileSchema, type ExceptionsFile } from './exceptions.ts';
 import { factsOf, type Facts, type FactsValue } from './facts.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema, type UsageFile } from './schemas.ts';
 import { openUsageRows, usageFormat, type UsageFormat } from './usage-rows.ts';
@@ -128,6 +128,11 @@ function fromStrictJson<T>({ text }: FactText, schema: z.ZodType<T>): T | null {
 /** The inventory in this text, and the document that it is written in. @throws FactsError `malformed` */
 export function parseInventory(file: FactText): { readonly value: z.infer<typeof inventoryFileSchema>; readonly document: Document } {
   return parseWithDocument(file, inventoryFileSchema);
+}
+
+/** The exceptions and scopes in this text, and the document that they are written in. @throws FactsError `malformed` */
+export function parseExceptions(file: FactText): { readonly value: ExceptionsFile; readonly document: Document } {
+  return parseWithDocument(file, exceptionsFileSchema);
 }
 
 function parseWithDocument<T>(file: FactText, schema: z.ZodType<T>): { readonly value: T; readonly document: Document } {

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { connectorIdSchema, personIdSchema, plainTextSchema } from '../protocol/values.ts';
 import { checkDates, dayInUtc, dayStartMs } from './dated.ts';
+import { grantSignaturesSchema } from './grant-statement.ts';
 
 export const OBSERVE_DAYS_MAX = 90;
 /** Of an estate: policy is told all of them. */
@@ -32,6 +33,8 @@ export const observeScopeSchema = z
     /** It holds from the first moment of `from` until, and not on, `until`: days in UTC. */
     from: dayInUtc,
     until: dayInUtc,
+    /** Who has granted it, by her own signature; where people are asked (`exceptionGrants`) it holds only by enough of these. */
+    signatures: grantSignaturesSchema,
   })
   .superRefine((scope, context) => {
     checkDates(scope, OBSERVE_DAYS_MAX, context);

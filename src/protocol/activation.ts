@@ -37,6 +37,6 @@ export function activationShortfall({ quorum, approvers, proofClass }: Activatio
 }
 
 /** Whether the floor speaks of what came into force at `atMs`: of all, or of what did from a time on. */
-export function isAskedAt({ from }: ActivationFloor, atMs: number): boolean {
+export function isAskedAt({ from }: Pick<ActivationFloor, 'from'>, atMs: number): boolean {
   return from === undefined || atMs >= parseTime(from);
 }

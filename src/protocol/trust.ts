@@ -60,6 +60,18 @@ export const breakGlassFloorSchema = z.strictObject({
 });
 export type BreakGlassFloor = z.infer<typeof breakGlassFloorSchema>;
 
+/** Who grants exceptions and scopes under observe, each by her own SSH signature. */
+export const exceptionFloorSchema = z
+  .strictObject({
+    /** So many of `approvers`. */
+    quorum: z.int().min(1).max(16),
+    approvers: z.array(personIdSchema).min(1).max(64).refine((people) => new Set(people).size === people.length, 'somebody is listed twice').meta({ uniqueItems: true }),
+    /** What was decided before any record of this time or later is not judged. Left out: all of it is. */
+    from: timeSchema.optional(),
+  })
+  .refine(({ quorum, approvers }) => quorum <= approvers.length, 'quorum is more than there are approvers, so that nothing could ever be granted');
+export type ExceptionFloor = z.infer<typeof exceptionFloorSchema>;
+
 export const requirementsFileSchema = z.strictObject({
   v: z.literal(1),
   /** What no floor matches needs one approval by session: silence is not consent. */
@@ -72,6 +84,8 @@ export const requirementsFileSchema = z.strictObject({
   policyActivation: activationFloorSchema.optional(),
   /** Who may give a lease alone when nobody can be waited for. Left out: nobody. */
   breakGlass: z.array(breakGlassFloorSchema).max(256).optional(),
+  /** Who must grant exceptions and scopes under observe, whatever a sidecar is configured to. Left out: nobody. */
+  exceptionGrants: exceptionFloorSchema.optional(),
   /** Milliseconds of clock difference between signer and executor that are tolerated. */
   clockSkewMs: z.int().min(0).max(60_000),
 });

@@ -3,6 +3,7 @@ import { LedgerError, type Log } from '../../ledger/index.ts';
 import { FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
 import type { Answer, Engine } from '../engine/engine.ts';
 import type { Clock, Logger } from '../engine/ports.ts';
+import type { HeldEntry } from '../facts/granted.ts';
 import type { Facts } from '../facts/load.ts';
 import type { Authenticated } from '../identity/tokens.ts';
 import { durationSeconds } from '../protocol/values.ts';
@@ -26,6 +27,8 @@ export interface SidecarContext {
   readonly executors: readonly { readonly id: string; readonly connected: () => boolean }[];
   /** Where the facts files cannot be taken; null while what they say is in force. */
   readonly factsTrouble?: () => string | null;
+  /** Exceptions and scopes that are not in force, since not enough people have granted them; null where nobody is asked. */
+  readonly heldExceptions?: () => readonly HeldEntry[] | null;
   /** How fetching policy stands, where it is fetched. */
   readonly policySource?: () => { readonly ok: boolean; readonly message: string };
   /** Resolves once a policy bundle that waited for people is in force, where they have let it; left out: the policy stays what it is. */

@@ -1,4 +1,5 @@
 /** What is served as it is: health, readiness, this API's description, and the ledger's files. */
+import type { HeldEntry } from '../facts/granted.ts';
 import type { Handlers } from './call.ts';
 import type { Refused } from '../protocol/worker-state.ts';
 import type { SidecarContext } from './context.ts';
@@ -61,7 +62,7 @@ export function publicHandlers(context: SidecarContext): Handlers<PublicOperatio
 const CHECKS = { ledger: 'the ledger can be written', policy: 'a policy bundle is loaded', engine: 'the engine runs' } as const;
 
 /** An executor that is away, or a copy of the ledger that does not come on, makes changes wait; it does not make the sidecar useless. */
-function readiness(troubles: readonly { check: string; message: string }[], { engine, executors, copyTrouble, factsTrouble, policySource, witnesses }: SidecarContext, stopping: boolean): Readiness {
+function readiness(troubles: readonly { check: string; message: string }[], { engine, executors, copyTrouble, factsTrouble, heldExceptions, policySource, witnesses }: SidecarContext, stopping: boolean): Readiness {
   const checks: Readiness['checks'] = Object.entries(CHECKS).map(([check, well]) => {
     const trouble = troubles.find((one) => one.check === check);
     return { check, ok: trouble === undefined, required: true, message: trouble?.message ?? well };
@@ -81,6 +82,8 @@ function readiness(troubles: readonly { check: string; message: string }[], { en
   }
   const { floors, waiting } = engine.proposals();
   if (floors.length > 0) checks.push({ check: 'policyActivation', ok: waiting === null, required: false, message: waiting ?? 'no policy bundle waits for people' });
+  const held = heldExceptions?.() ?? null;
+  if (held !== null) checks.push({ check: 'exceptionGrants', ok: held.length === 0, required: false, message: held.length === 0 ? 'no exception waits for people to grant it' : `not in force: ${heldText(held)}` });
   // Not required: what was in force stays so. Where none is, that is the check of policy.
   if (policySource !== undefined) checks.push({ check: 'policySource', required: false, ...policySource() });
   if (copyTrouble !== undefined) {
@@ -96,4 +99,11 @@ function setAside(refused: readonly Refused[]): string {
   if (refused.length === 0) return '';
   const sum = refused.reduce((all, { count }) => all + count, 0);
   return `; set aside since the start: ${sum} (${refused.map(({ code, count }) => `${code} ${count}`).join(', ')})`;
+}
+
+const HELD_SHOWN = 3;
+
+function heldText(held: readonly HeldEntry[]): string {
+  const further = held.length - HELD_SHOWN;
+  return `${held.slice(0, HELD_SHOWN).map(({ id, lacks }) => `${id}, ${lacks}`).join('; ')}${further > 0 ? `; and ${further} more` : ''}`;
 }

@@ -32,6 +32,7 @@ import { builtApprovePage } from './approve-page.ts';
 import { codeVersion } from './code-version.ts';
 import { openCopy } from './copy.ts';
 import { holdData } from './data-lock.ts';
+import { grantedFacts } from './granted-facts.ts';
 import { keepHeads } from './packs.ts';
 import { openDeliveryStore } from './deliveries.ts';
 import { listenOnLoopback, listenOnSocket, type Listening } from './listen.ts';
@@ -115,6 +116,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const facts = await openFacts({ load: (nowMs) => loadFacts(config.facts, nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
     undo.push(() => facts.close());
     const authenticator = await openAuthenticator(config, tokens, { clock, logger, facts: facts.current, userAgent: `countersign/${VERSION}` });
+    const granted = grantedFacts(facts.current, [config.exceptionGrants, trust.requirements.exceptionGrants], trust.signers, clock, logger);
     const disk = nodeDisk(config.data);
     // Not even a lock is written on a disk that is full to the last byte; and to be there is what the reserve is for.
     if (disk.free() < STARTING_BYTES) await disk.remove(reservePath('journal'));
@@ -140,7 +142,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const executorOf = new Map(config.executors.flatMap(({ id, connectors }) => connectors.map((connector) => [connector, id] as const)));
     let notifier: Notifier | null = null;
     const engine = await openEngine({
-      log, pdp, facts: facts.current, transport, outbox, copy: copy ?? undefined, witnesses: witnesses?.demanded === true ? witnesses : undefined, lockBoard: relay?.locks, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
+      log, pdp, facts: granted.current, transport, outbox, copy: copy ?? undefined, witnesses: witnesses?.demanded === true ? witnesses : undefined, lockBoard: relay?.locks, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
       snapshots: { disk, directory: 'state', signer: logSigner, code: codeVersion() },
       onEvents: (state, events) => notifier?.take(state, events), policyActivation: config.policyActivation,
@@ -162,7 +164,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     // Each request that waits listens: their number is bounded by the connections, not by this.
     setMaxListeners(0, draining.signal);
     const context: SidecarContext = {
-      engine, log, facts: facts.current, factsTrouble: facts.trouble, clock, logger, draining: draining.signal,
+      engine, log, facts: granted.current, heldExceptions: granted.held, factsTrouble: facts.trouble, clock, logger, draining: draining.signal,
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       ...(source === null ? {} : { policySource: () => source.state() }),
       settlePolicy: () => settle(engine),

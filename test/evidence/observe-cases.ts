@@ -65,6 +65,7 @@ export const OBSERVE_CASES: readonly Case[] = [
   { title: 'a requirement that leaves out what is not enforced', code: 'requirement-shrunk', trust, first, beats: () => editing('policy.decided', (event) => withBody(event, { requirement: { approvers: null, proofClass: 'session' } }))(told()) },
   { title: 'a step without approvals once it is not under observe any more', code: 'requirement-shrunk', amongOthers: true, trust, first, beats: () => editing('policy.decided', (event) => withBody(event, { decision: decision('needsApproval', ANA) }), 1)(told()) },
   { title: 'a lease that outlasts its scope', code: 'lease-mismatch', trust, first: [short.draft], beats: () => saying({ until: '2026-11-24T00:00:00.000Z' })(toldUnderObserve(short.digest, { atMs: LATE_MS }).beats) },
+  { title: 'a scope that nobody has granted, where the auditor has people grant', code: 'exception-ungranted', trust: { quorum: 0, exceptionGrants: { quorum: 1, approvers: ['person:olga'] } }, first, beats: told },
   { title: 'an effect under observe where the floor asks for approvals', code: 'below-floor', trust: { quorum: 1 }, first, beats: told },
 ];
 

@@ -53,6 +53,7 @@ export interface TrustEdit {
   /** The file `passkeys.json`. */
   readonly passkeys?: string;
   readonly policyActivation?: object;
+  readonly exceptionGrants?: object;
   /** Who may break the glass. */
   readonly breakGlass?: readonly object[];
 }
@@ -67,7 +68,7 @@ export function trustFiles(edit: TrustEdit = {}): Record<'trust.policy' | 'sidec
       { id: EXECUTOR, key: keys.executor.vkey, connectors: edit.executorConnectors ?? ['pg-main'] },
       { id: 'executor:other', key: keys.otherExecutor.vkey, connectors: ['pg-other'] },
     ]),
-    'requirements.json': JSON.stringify({ v: 1, floors: [floor], revokers: [{ principal: 'person:sam', key: keys.revoker.vkey }], clockSkewMs: 1_000, ...(edit.policyActivation === undefined ? {} : { policyActivation: edit.policyActivation }), ...(edit.breakGlass === undefined ? {} : { breakGlass: edit.breakGlass }) }),
+    'requirements.json': JSON.stringify({ v: 1, floors: [floor], revokers: [{ principal: 'person:sam', key: keys.revoker.vkey }], clockSkewMs: 1_000, ...(edit.policyActivation === undefined ? {} : { policyActivation: edit.policyActivation }), ...(edit.exceptionGrants === undefined ? {} : { exceptionGrants: edit.exceptionGrants }), ...(edit.breakGlass === undefined ? {} : { breakGlass: edit.breakGlass }) }),
   };
 }
 

@@ -3,6 +3,8 @@ import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, s
 import { join } from 'node:path';
 import { generateSignerKey } from '../../ledger/index.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
+import { loaded, SCOPE, toldUnderObserve } from '../evidence/observe-cases.ts';
+import { signedBy } from './granted.ts';
 import { ledgerOf, linesOf, storyBundle } from './packs.ts';
 import { activated, approved, proposed, verdictOn } from './proposals.ts';
 import { testSshKey } from './ssh.ts';
@@ -40,6 +42,8 @@ export async function writeVerifierCases(directory: string, flips: Flips): Promi
   const ana = testSshKey();
   const byAna = verdictOn(1, 'person:ana', { ssh: ana });
   await writeStory(at('let-in'), [], [proposed(1), approved(1, byAna, 'person:ana'), activated(1, [byAna])]);
+  const granted = loaded([signedBy('observe', SCOPE, { 'person:olga': ana })]);
+  await writeStory(at('granted'), toldUnderObserve(granted.digest).beats, [], [granted.draft]);
   cpSync(GOLDEN, at('golden'), { recursive: true });
   writeTrust(at('trust'));
   writeTrust(at('strict'), { quorum: 2 });
@@ -47,6 +51,9 @@ export async function writeVerifierCases(directory: string, flips: Flips): Promi
   const signing = { policyActivation: { quorum: 1, approvers: ['person:ana'], proofClass: 'ssh' } };
   writeTrust(at('signing'), { ...signing, signers: `person:ana ${ana.publicLine}\n` });
   writeTrust(at('signing-others'), { ...signing, signers: `person:ana ${testSshKey().publicLine}\n` });
+  const granting = { quorum: 0, exceptionGrants: { quorum: 1, approvers: ['person:olga'] } };
+  writeTrust(at('granting'), { ...granting, signers: `person:olga ${ana.publicLine}\n` });
+  writeTrust(at('granting-others'), { ...granting, signers: `person:olga ${testSshKey().publicLine}\n` });
   writeTrust(at('broken'));
   writeFileSync(at('broken', 'executors.json'), '[{"id":"executor:main"}]');
   writeFileSync(at('others.policy'), `log ${generateSignerKey('other.example/ledger', new Uint8Array(32).fill(9)).vkey}\nquorum none\n`);
@@ -74,6 +81,8 @@ export async function writeVerifierCases(directory: string, flips: Flips): Promi
     { title: 'hostile words in the records', ledger: 'hostile/ledger', trust: 'trust' },
     { title: 'a bundle that was let in by signature', ledger: 'let-in/ledger', trust: 'signing' },
     { title: 'a bundle that was let in by nobody whose key is known', ledger: 'let-in/ledger', trust: 'signing-others' },
+    { title: 'a scope under observe that was granted', ledger: 'granted/ledger', trust: 'granting' },
+    { title: 'a scope that was granted by nobody whose key is known', ledger: 'granted/ledger', trust: 'granting-others' },
     { title: 'a pack of a change', ledger: 'change.pack', trust: 'trust' },
     { title: 'a pack of an identity', ledger: 'nhi.pack', trust: 'trust' },
     { title: 'a pack, without trust', ledger: 'change.pack', trust: null },
