@@ -117,9 +117,9 @@ function checkFacts(config: Config, nowMs: number): Promise<Checked> {
     const facts = await loadFacts(config.facts, nowMs);
     // What is wrong with the trust folder is said where that is looked at.
     const asking = (await exceptionAsking(config, nowMs)) ?? { floors: [], signers: new Map() };
-    const { file: exceptions, held } = grantedOnly(facts.exceptions ?? { v: 1, exceptions: [] }, facts.value, { ...asking, atMs: [nowMs] });
+    const { held } = grantedOnly(facts.exceptions ?? { v: 1, exceptions: [] }, facts.value, { ...asking, atMs: [nowMs] });
     const warnings = [...held.map(({ id, lacks }) => ({ about: id, message: `it is not in force: ${lacks}` })), ...lintFacts(facts.value)];
-    const observed = scopesAt(exceptions.observe ?? [], nowMs).map(({ id, until }) => `; ${id} is under observe until ${until}: policy is not enforced there`).join('');
+    const observed = scopesAt(facts.exceptions?.observe ?? [], nowMs).map(({ id, until }) => `; ${id} is under observe until ${until}: policy is not enforced there`).join('');
     if (warnings.length === 0) return ok('facts', `${facts.inventory.size} identities${observed}`);
     const shown = warnings.slice(0, WARNINGS_SHOWN).map(({ about, message }) => `${about}: ${message}`).join('; ');
     return failed('facts', warnings.length > WARNINGS_SHOWN ? `${shown}; and ${warnings.length - WARNINGS_SHOWN} more` : shown, held.length > 0 ? 'have those who are asked sign it:  countersign exceptions sign FILE ID --ssh-key KEY --approver PERSON' : 'what names lead nowhere will deny or strand changes: correct them');
