@@ -1,12 +1,10 @@
 /** `countersign inventory lint`: what is amiss with the facts, counted first, each with why it matters and what to do. Reads files alone. */
 import { basename, resolve } from 'node:path';
+import { exceptionAsking } from '../config/exception-asking.ts';
 import { loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import type { Asking } from '../facts/granted.ts';
 import { FACT_KINDS, FactsError, loadFacts, type FactFiles, type FactKind, type Facts } from '../facts/load.ts';
 import { countsOf, LINT_KINDS, LINT_LEVELS, lintInventory, type LintCode, type LintFinding, type LintLevel } from '../facts/lint-inventory.ts';
-import { isAskedAt } from '../protocol/activation.ts';
-import { loadTrustFolder, TrustError } from '../protocol/trust-folder.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { findConfig } from './find-config.ts';
 import { plain, table, type Output } from './output.ts';
@@ -27,7 +25,7 @@ export async function lint(session: Session, files: readonly string[], flags: Li
   const nowMs = session.nowMs();
   const config = files.length > 0 ? null : await configured(session, flags);
   const facts = await load(config?.facts ?? named(files, session.cwd), nowMs);
-  const asking = config === null ? null : await asked(config, nowMs);
+  const asking = config === null ? null : await exceptionAsking(config, nowMs);
   const findings = lintInventory(facts.value, nowMs, asking);
   if (config !== null && asking === null && facts.exceptions !== null) out.say('the trust folder cannot be read: who has granted the exceptions is not known');
   const counts = countsOf(findings);
@@ -64,17 +62,6 @@ async function configured(session: Session, flags: LintFlags): Promise<Config> {
   const path = findConfig(flags, session);
   if (path === null) throw new CliError(EXIT.usage, 'usage', { cause: 'it is not said which facts', next: 'give --config countersign.yaml, or the files' });
   return (await loadConfig({ path, env: session.env })).config;
-}
-
-/** Who must grant exceptions by now; null where that cannot be known. */
-async function asked({ exceptionGrants, trust }: Config, nowMs: number): Promise<Pick<Asking, 'floors' | 'signers'> | null> {
-  try {
-    const { requirements, signers } = await loadTrustFolder(trust);
-    return { floors: [exceptionGrants, requirements.exceptionGrants].filter((floor) => floor !== undefined).filter((floor) => isAskedAt(floor, nowMs)), signers };
-  } catch (cause) {
-    if (cause instanceof TrustError) return null;
-    throw cause;
-  }
 }
 
 /** What each is goes by its name, such as inventory.yaml. */

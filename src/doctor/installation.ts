@@ -1,7 +1,9 @@
 /** What can be seen of an installation from its files. Nothing is opened for writing, so the sidecar may be running. */
 import { bundlePath, LedgerError, nodeDisk, openOwnCheckpoint, overArchives, parseVerifier, readMoved, TILE_WIDTH, type LogSigner } from '../../ledger/index.ts';
+import { exceptionAsking } from '../config/exception-asking.ts';
 import type { Config } from '../config/schema.ts';
 import { lintFacts } from '../facts/check.ts';
+import { grantedOnly } from '../facts/granted.ts';
 import { loadFacts } from '../facts/load.ts';
 import { scopesAt } from '../facts/observe.ts';
 import { readPrivateFile } from '../identity/private-file.ts';
@@ -110,13 +112,16 @@ function checkPolicySource(config: Config): Promise<Checked> {
 }
 
 /** They can be read, and nothing in them will strand a change later. */
-function checkFacts({ facts: files }: Config, nowMs: number): Promise<Checked> {
+function checkFacts(config: Config, nowMs: number): Promise<Checked> {
   return checking('facts', 'correct the file', async () => {
-    const facts = await loadFacts(files, nowMs);
-    const warnings = lintFacts(facts.value);
+    const facts = await loadFacts(config.facts, nowMs);
+    // What is wrong with the trust folder is said where that is looked at.
+    const asking = (await exceptionAsking(config, nowMs)) ?? { floors: [], signers: new Map() };
+    const { held } = grantedOnly(facts.exceptions ?? { v: 1, exceptions: [] }, facts.value, { ...asking, atMs: [nowMs] });
+    const warnings = [...held.map(({ id, lacks }) => ({ about: id, message: `it is not in force: ${lacks}` })), ...lintFacts(facts.value)];
     const observed = scopesAt(facts.exceptions?.observe ?? [], nowMs).map(({ id, until }) => `; ${id} is under observe until ${until}: policy is not enforced there`).join('');
     if (warnings.length === 0) return ok('facts', `${facts.inventory.size} identities${observed}`);
     const shown = warnings.slice(0, WARNINGS_SHOWN).map(({ about, message }) => `${about}: ${message}`).join('; ');
-    return failed('facts', warnings.length > WARNINGS_SHOWN ? `${shown}; and ${warnings.length - WARNINGS_SHOWN} more` : shown, 'what names lead nowhere will deny or strand changes: correct them');
+    return failed('facts', warnings.length > WARNINGS_SHOWN ? `${shown}; and ${warnings.length - WARNINGS_SHOWN} more` : shown, held.length > 0 ? 'have those who are asked sign it:  countersign exceptions sign FILE ID --ssh-key KEY --approver PERSON' : 'what names lead nowhere will deny or strand changes: correct them');
   });
 }

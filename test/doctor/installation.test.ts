@@ -41,6 +41,14 @@ it('tells of what is under observe, and until when', async () => {
   expect((await doctor()).checks.find(({ name }) => name === 'facts')?.message).toContain(`; trial is under observe until ${until!}: policy is not enforced there`);
 });
 
+it('tells what is not under observe yet, since nobody has granted it', async () => {
+  const [from, until] = [-1, 9].map((days) => new Date(Date.now() + days * 86_400_000).toISOString().slice(0, 10));
+  writeFileSync(at('exceptions.json'), JSON.stringify({ v: 1, exceptions: [], observe: [{ id: 'trial', environments: ['prod'], reason: 'tried out', owner: 'person:ana', from, until }] }));
+  writeFileSync(installation.configPath, `${readFileSync(installation.configPath, 'utf8').replace('facts: {', `facts: {exceptions: ${at('exceptions.json')}, `)}\nexceptionGrants: {quorum: 1, approvers: [person:olga]}\n`);
+  const { message, remedy } = (await doctor()).checks.find(({ name }) => name === 'facts')!;
+  expect([message, remedy]).toEqual(['trial: it is not in force: granted by nobody where 1 of person:olga must', expect.stringContaining('countersign exceptions sign')]);
+});
+
 const harms: readonly (readonly [string, readonly string[], () => void])[] = [
   ['a key that others can read', ['secrets', 'trust'], () => chmodSync(at('ticket.key'), 0o640)],
   ['tokens that are none', ['tokens'], () => writeFileSync(at('tokens.json'), '{}')],
