@@ -2,9 +2,7 @@
 import type { ProposalView } from '../client/index.ts';
 import type { ProposalStatement } from '../protocol/activation.ts';
 import { bundleDigest, bundleListingSchema } from '../protocol/policy-bundle.ts';
-
-/** Longer than any approval is good for: whoever asks for more has something else in mind. */
-const SIGNED_MS_MAX = 31 * 86_400_000;
+import { SIGNED_MS_MAX } from './shown-statement.ts';
 
 /** The name of the first thing that is another than was shown, `files` where they are not those of the digest; null where all of it is as shown. */
 export function differingProposal(statement: ProposalStatement, { bundle, entrypoints, files, proposalId, revision }: ProposalView, verdict: ProposalStatement['verdict'], nowMs: number): string | null {

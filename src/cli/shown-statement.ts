@@ -5,7 +5,7 @@ import type { ApprovalStatement } from '../protocol/signed.ts';
 import { differingField } from './shown-plan.ts';
 
 /** Longer than any approval is good for, but of a plan whose window is later: whoever asks for more has something else in mind. */
-const SIGNED_MS_MAX = 31 * 86_400_000;
+export const SIGNED_MS_MAX = 31 * 86_400_000;
 
 /** What the statement is, in the place of one on this verdict and the plan that is shown; null where it is that and nothing else. */
 export function statementFault(change: ChangeView, statement: ApprovalStatement, verdict: 'approve' | 'reject', nowMs: number): string | null {

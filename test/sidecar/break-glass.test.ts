@@ -255,6 +255,23 @@ describe('that the glass was broken', () => {
     expect((await use(third)).status).toBe(200);
   });
 
+  it('keeps her from the next by another of her ids as well', async () => {
+    const clock = movedClock();
+    await open({ glass: [{ ...GLASS, people: [SAM, 'person:olga'] }], key: { person: 'person:olga', line: stranger.publicLine }, options: { clock, facts: linking('person:olga', SAM) } });
+    const first = await asked();
+    expect((await use(first, { by: 'person:olga', key: stranger })).status).toBe(200);
+    clock.move(DAY + 60_000);
+    expect(problemIn(await use(await asked()))).toMatchObject({ code: 'break-glass-refused', detail: expect.stringContaining(first.id) as unknown });
+  });
+
+  it('is not reviewed by who asked for the change, by another of their ids', async () => {
+    await open({ options: { facts: linking('person:wei', 'person:mallory') } });
+    const change = await sidecar.change('person:mallory', GRANT);
+    expect((await use(change)).status).toBe(200);
+    expect(problemIn(await review(change, 'person:wei'))).toMatchObject({ status: 403, code: 'self-approval' });
+    expect((await review(change, 'person:ana')).status).toBe(200);
+  });
+
   it('nor does a clock that is set back let her: it is overdue by what is on record', async () => {
     const clock = movedClock();
     await open({ options: { clock } });

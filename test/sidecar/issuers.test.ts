@@ -167,6 +167,17 @@ describe('somebody who acts for another', () => {
     expect((await approve(ANA, change)).status).toBe(200);
   });
 
+  it('breaks no glass, reviews none, and makes no request less', async () => {
+    const change = await ask(POD);
+    const { planDigest } = change;
+    const act = { ...ANA, act: { sub: 'u-wei' } };
+    const signed = { expiresAt: '2026-11-23T19:00:00.000Z', signature: 'AAAA' };
+    const tried: readonly [rest: string, body: object][] = [
+      ['break-glass', { planDigest, reason: 'nobody answers', salt: 'A'.repeat(22), ssh: signed }], ['break-glass/review', { verdict: 'justified', comment: 'looked at it' }], ['reductions', { planDigest, duration: 'PT1M' }],
+    ];
+    for (const [rest, body] of tried) expect(problemIn(await send(act, 'POST', `/v1/changes/${change.id}/${rest}`, body)), rest).toMatchObject({ status: 403, code: 'acting-for-another' });
+  });
+
   it('erases, confirms and lifts nothing', async () => {
     const act = { sub: 'u-olga', act: { sub: 'u-wei' } };
     const change = await ask(POD);
