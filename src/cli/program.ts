@@ -38,6 +38,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['doctor'], load: async () => (await import('./doctor.ts')).addDoctor },
   { names: ['connector'], load: async () => (await import('./connector.ts')).addConnector },
   { names: ['keygen'], load: async () => (await import('./keygen.ts')).addKeygen },
+  { names: ['completion'], load: async () => (await import('./completion.ts')).addCompletion },
 ];
 
 /**
@@ -60,8 +61,8 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
     exit = code;
   });
   const named = argv.find((word) => !word.startsWith('-')) ?? '';
-  const known = COMMANDS.filter(({ names }) => names.includes(named));
-  // Help, and a word that is no command, are told of all of them.
+  // Help, a word that is no command, and the script that completes them are told of all of them.
+  const known = named === 'completion' ? [] : COMMANDS.filter(({ names }) => names.includes(named));
   for (const { load } of known.length > 0 ? known : argv.includes('--version') || argv.includes('-V') ? [] : COMMANDS) (await load())(program, run);
   inherit(program);
   try {
