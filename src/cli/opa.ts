@@ -73,7 +73,7 @@ export function runOpa(opa: OpaCommand, args: readonly string[], cwd: string, pa
       if (error.code === 'ENOENT' || error.code === 'EACCES') {
         return reject(new PolicyToolError('opa-not-found', `no \`${command}\` command: go install github.com/open-policy-agent/opa@v${OPA_VERSION}`, { cause: error }));
       }
-      return resolve({ status: typeof error.code === 'number' ? error.code : 1, stdout, stderr: stderr === '' ? error.message : stderr });
+      return resolve({ status: typeof error.code === 'number' ? error.code : 1, stdout, stderr: stderr + stdout === '' ? error.message : stderr });
     });
   });
 }

@@ -25,7 +25,7 @@ export interface PolicyTestReport {
 }
 
 /**
- * Every check's outcome, in order; none is left out because another failed.
+ * Every check's outcome, in order; none is left out because another failed, but that what has no types is not run.
  *
  * @throws PolicyToolError `opa-not-found`, `opa-version`, or `opa-failed` when the tests cannot even be compiled
  */
@@ -41,6 +41,7 @@ export async function testPolicy(options: { readonly root: string; readonly opa?
   };
   await tool('format', ['fmt', '--list', '--fail', ...roots], () => 'every file is formatted');
   await tool('types', ['check', '--strict', '--capabilities', 'capabilities.json', ...roots], () => 'strict, and only built-ins that the runtime has');
+  if (!checks.at(-1)!.ok) return { ok: false, checks };
   const schemas = schemaCheck(policy);
   if (schemas !== null) await tool('schemas', schemas, () => 'no rule reads what is not in the question');
   await tool('tests', ['test', ...roots], (stdout) => stdout.trim().split('\n').at(-1) ?? '');

@@ -33,6 +33,17 @@ describe('policy init', () => {
     expect(existsSync(join(desk.directory, 'new'))).toBe(false);
   });
 
+  it.skipIf(WITHOUT_OPA)('says what has no types in a line, and runs nothing of it', { timeout: 180_000 }, async () => {
+    await desk.run('policy', 'init', 'rules');
+    const test = join(desk.directory, 'rules/policy/overlays/team/team_test.rego');
+    writeFileSync(test, `${readFileSync(test, 'utf8')}\ntest_typo if fixture.nothing_such(1)\n`);
+    const { exit, stdout, stderr } = await desk.with({ cwd: join(desk.directory, 'rules') }).run('policy', 'test', '--json');
+    expect([exit, stderr]).toEqual([1, '']);
+    const { checks } = JSON.parse(stdout) as { checks: { name: string; ok: boolean; detail: string }[] };
+    expect(checks.map(({ name }) => name)).toEqual(['format', 'types']);
+    expect(checks[1]!.detail).toContain('undefined function data.checks.fixture.nothing_such');
+  });
+
   it.skipIf(WITHOUT_OPA)('makes a repository whose own CI passes, and whose policy denies what its overlay objects to', { timeout: 180_000 }, async () => {
     await desk.run('policy', 'init', 'rules');
     const rules = desk.with({ cwd: join(desk.directory, 'rules') });
