@@ -13,7 +13,7 @@ export interface Done extends Block {
 }
 
 export function blocksOf(page: string): Block[] {
-  const fences = [...page.matchAll(/^```(sh|text)\n([^]*?)^```$/gm)].map(([, language, text]) => ({ language: language!, text: text! }));
+  const fences = [...page.matchAll(/^ *```(sh|text)\n([^]*?)^ *```$/gm)].map(([, language, text]) => ({ language: language!, text: text! }));
   return fences.flatMap(({ language, text }, i) => {
     const after = fences[i + 1];
     return language === 'text' ? [] : [{ script: text, expected: after?.language === 'text' ? after.text.trimEnd().split('\n') : [] }];

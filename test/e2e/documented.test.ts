@@ -1,0 +1,32 @@
+/** Pages that somebody follows word by word work as they are written: whoever has only the page gets to its end. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, it } from 'vitest';
+import { WITHOUT_OPA } from '../support/opa.ts';
+import { missing, runPage } from '../support/run-page.ts';
+import { cleanStory, writeStory } from '../support/story.ts';
+import { writeTrust } from '../support/verifier-cases.ts';
+
+const page = (name: string): string => join(import.meta.dirname, '../../docs', name);
+
+let directory: string;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), 'cs-documented-'));
+});
+afterEach(() => rmSync(directory, { recursive: true }));
+
+it.skipIf(WITHOUT_OPA)('the tutorial: every block runs, and prints what the page says', async () => {
+  const done = await runPage(page('tutorial.md'), directory);
+  expect(done.length).toBeGreaterThan(8);
+  for (const block of done) expect(missing(block), `${block.script}\n${block.printed}`).toBeNull();
+});
+
+it("the auditor's guide: every command runs on a ledger and a trust folder", async () => {
+  await writeStory(directory, cleanStory().beats);
+  writeTrust(join(directory, 'trust'));
+  const [fingerprint, verified, , pinned] = await runPage(page('auditors-guide.md'), directory);
+  // The one that the verifier page shows: test/e2e/verifier-page.test.ts.
+  expect(fingerprint!.printed).toMatch(/^[0-9a-f]{64} /);
+  for (const { printed } of [verified!, pinned!]) expect(printed).toContain('✓ WORKFLOW');
+});
