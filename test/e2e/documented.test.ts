@@ -1,4 +1,6 @@
 /** Pages that somebody follows word by word work as they are written: whoever has only the page gets to its end. */
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +10,7 @@ import { missing, runPage } from '../support/run-page.ts';
 import { cleanStory, writeStory } from '../support/story.ts';
 import { writeTrust } from '../support/verifier-cases.ts';
 
+const MAIN = join(import.meta.dirname, '../../dist/src/main.js');
 const page = (name: string): string => join(import.meta.dirname, '../../docs', name);
 
 let directory: string;
@@ -20,6 +23,19 @@ it.skipIf(WITHOUT_OPA)('the tutorial: every block runs, and prints what the page
   const done = await runPage(page('tutorial.md'), directory);
   expect(done.length).toBeGreaterThan(8);
   for (const block of done) expect(missing(block), `${block.script}\n${block.printed}`).toBeNull();
+});
+
+it('operations: a ledger is copied, the copy verified, and restored in another place', async () => {
+  const installation = join(directory, 'cs');
+  execFileSync(process.execPath, [MAIN, 'init', installation], { stdio: 'ignore' });
+  const serving = spawn(process.execPath, [MAIN, 'serve'], { cwd: installation, stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = once(serving, 'exit');
+  for await (const text of serving.stdout) if (String(text).includes('listening')) break;
+  serving.kill('SIGTERM');
+  await ended;
+  const [copied, restored] = await runPage(page('operations.md'), installation);
+  for (const { printed } of [copied!, restored!]) expect(printed).toContain('✓ INTEGRITY');
+  expect(restored!.printed).toMatch(/^restored \d+ records from /m);
 });
 
 it("the auditor's guide: every command runs on a ledger and a trust folder", async () => {
