@@ -72,8 +72,9 @@ export function decideReview(state: ChangeState, { by, verdict, comment, rotatio
   const { breakGlass } = state;
   if (breakGlass === null) return no('not-expected', 'nobody has broken the glass for this change');
   const { review } = breakGlass;
-  const waived = breakGlass.rotation?.settled;
-  if (review !== null && review.by === by && review.verdict === verdict && (rotation === undefined || (waived != null && 'waivedBy' in waived && waived.waivedBy === by))) return ALREADY;
+  const settled = breakGlass.rotation?.settled ?? null;
+  const hasSaid = rotation === undefined ? review?.by === by : settled !== null && 'waivedBy' in settled && settled.waivedBy === by;
+  if (hasSaid && review?.verdict === verdict) return ALREADY;
   if (review !== null && (rotation === undefined || review.verdict !== verdict)) return no('already-decided', `${review.by} has reviewed it: ${review.verdict}`);
   if (by === breakGlass.statement.usedBy || state.requester.includes(by)) return no('self-approval', 'who broke the glass, or asked for the change, does not review it');
   if (!reviewersOf(state, breakGlass.statement.usedBy).includes(by)) return no('not-an-approver', `${by} was not asked`);
