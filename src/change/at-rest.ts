@@ -1,5 +1,5 @@
 /** When a change is at rest: it moves again only if somebody asks for something, or says something late. */
-import { owesReview } from './break-glass.ts';
+import { owesAnything } from './glass-debts.ts';
 import { FINAL_STATES, type ChangeState } from './state.ts';
 
 /**
@@ -7,7 +7,7 @@ import { FINAL_STATES, type ChangeState } from './state.ts';
  * (`stillGives`): that is taken back when somebody asks.
  */
 export function isAtRest(state: ChangeState): boolean {
-  if (state.window === 'opened' || owesReview(state)) return false;
+  if (state.window === 'opened' || owesAnything(state)) return false;
   if (state.ended !== null) return true;
   if (state.lease !== null || state.revokes.length > 0) return false;
   if (state.name === 'done') return state.delivery === null || state.delivery.status === 'acknowledged';

@@ -1,10 +1,11 @@
-/** What breaking the glass does to a change: it stands for the approvals of one plan, and is owed a review from then on, whatever becomes of the change. */
+/** What breaking the glass does to a change: it stands for the approvals of one plan, and leaves what is owed from then on (`glass-debts.ts`), whatever becomes of the change. */
 import { approversNamed, type Decision } from '../protocol/decision.ts';
-import { BREAK_GLASS_SECONDS_MAX, breakGlassDigest, isBreakable, readBreakGlass, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
-import { callerOf, type RecordedRequest } from '../protocol/request.ts';
+import { BREAK_GLASS_SECONDS_MAX, breakGlassDigest, isBreakable, readBreakGlass, soonerOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
+import type { PlanStep } from '../protocol/plan.ts';
+import { callerOf, entitlementsOf, type RecordedRequest } from '../protocol/request.ts';
 import type { Dsse } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
-import { leaseSecondsOf } from './derive.ts';
+import { leaseSecondsOf, systemOf } from './derive.ts';
 import type { EventBody } from './events.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
 import type { ChangeState } from './state.ts';
@@ -14,13 +15,57 @@ export interface BrokenGlass {
   readonly envelope: Dsse;
   readonly digest: string;
   readonly statement: BreakGlassStatement;
+  /** Where floors are asked about it, whatever the change is revised to. */
+  readonly at: readonly Pick<PlanStep, 'connector' | 'target' | 'privileges'>[];
   readonly seq: number;
   readonly reviewByMs: number;
   readonly review: { readonly by: string; readonly verdict: EventBody<'breakglass.reviewed'>['verdict'] } | null;
+  /** Of a grant, from the lease's end on; null: none is owed. */
+  readonly rotateWithinSeconds: number | null;
+  /** The login that a step was authorised to lend more to, under this glass; null: none was. */
+  readonly lent: Pick<PlanStep, 'connector' | 'target' | 'account'> | null;
+  /** What is owed since the lease has ended; null: nothing, or not yet. */
+  readonly rotation: OwedRotation | null;
 }
 
-export function brokenBy(body: EventBody<'breakglass.used'>, seq: number): BrokenGlass {
-  return { envelope: body.statement, digest: breakGlassDigest(body.statement), statement: readBreakGlass(body.statement), seq, reviewByMs: parseTime(body.reviewBy), review: null };
+/** Something that is owed for a broken glass, and by when. */
+export interface Debt {
+  readonly what: 'review' | 'rotation';
+  readonly byMs: number;
+}
+
+/** The new credential of a login that was in an emergency's hands. */
+export interface OwedRotation {
+  /** When the lease had ended. */
+  readonly sinceMs: number;
+  readonly byMs: number;
+  /** The change that made it, or who said that none is needed. */
+  readonly settled: { readonly change: string } | { readonly waivedBy: string } | null;
+}
+
+export function brokenBy(state: Pick<ChangeState, 'plan' | 'request'>, body: EventBody<'breakglass.used'>, seq: number): BrokenGlass {
+  return { at: placesOf(state), envelope: body.statement, digest: breakGlassDigest(body.statement), statement: readBreakGlass(body.statement), seq, reviewByMs: parseTime(body.reviewBy), review: null, rotateWithinSeconds: body.rotateWithinSeconds ?? null, lent: null, rotation: null };
+}
+
+/** The same once a step was authorised under it. An account that is provisioned goes with its lease, and its credential with it. */
+export function lentUnder(glass: BrokenGlass, { action, connector, target, account }: PlanStep): BrokenGlass {
+  return action === 'grant' ? { ...glass, lent: { connector, target, account } } : glass;
+}
+
+/** The same once its lease has ended: whatever was to be given may have been, and the login keeps the credential that it had. */
+export function endedAt(glass: BrokenGlass, atMs: number): BrokenGlass {
+  const { lent, rotateWithinSeconds } = glass;
+  return lent === null || rotateWithinSeconds === null ? glass : { ...glass, rotation: glass.rotation ?? { sinceMs: atMs, byMs: atMs + rotateWithinSeconds * 1000, settled: null } };
+}
+
+/** The same once somebody has reviewed it. The first verdict stands; a later word is about the rotation alone. */
+export function reviewedBy(glass: BrokenGlass, by: string, { verdict, rotation }: EventBody<'breakglass.reviewed'>): BrokenGlass {
+  const reviewed = { ...glass, review: glass.review ?? { by, verdict } };
+  return rotation === undefined ? reviewed : settledBy(reviewed, { waivedBy: by });
+}
+
+export function settledBy(glass: BrokenGlass, settled: NonNullable<OwedRotation['settled']>): BrokenGlass {
+  return glass.rotation === null ? glass : { ...glass, rotation: { ...glass.rotation, settled: glass.rotation.settled ?? settled } };
 }
 
 type Broken = Pick<ChangeState, 'breakGlass' | 'planDigest' | 'revision' | 'request'>;
@@ -41,24 +86,16 @@ export function breakableSecondsOf(request: RecordedRequest): number | null {
 
 const isWithin = (leaseSeconds: number | null, longest: number): boolean => leaseSeconds !== null && leaseSeconds <= longest;
 
+/** Where the floor is asked about it: at the steps of the plan or, where there is none any more, at what was asked for. */
+export function placesOf({ plan, request }: Pick<ChangeState, 'plan' | 'request'>): Pick<PlanStep, 'connector' | 'target' | 'privileges'>[] {
+  if (plan !== null) return plan.steps;
+  const system = systemOf(request);
+  return system === null ? [] : [{ ...system, privileges: entitlementsOf(request).map(({ privilege }) => privilege) }];
+}
+
 /** Who may review it: those who were asked and not waited for, but neither who broke it nor who asked for the change. */
 export function reviewersOf({ requirement, requester }: Pick<ChangeState, 'requirement' | 'requester'>, usedBy: string): string[] {
   return approversNamed(requirement.approvers).filter((person) => person !== usedBy && !requester.includes(person));
-}
-
-/** Whether somebody has yet to review that the glass was broken. */
-export function owesReview({ breakGlass }: Pick<ChangeState, 'breakGlass'>): boolean {
-  return breakGlass !== null && breakGlass.review === null;
-}
-
-/** Whether `person` has broken the glass and nobody has reviewed it in time: nobody else's doing, and the next time waits for it. */
-export function isOverdueFor({ breakGlass }: Pick<ChangeState, 'breakGlass'>, person: string, atMs: number): boolean {
-  return breakGlass !== null && breakGlass.review === null && breakGlass.statement.usedBy === person && atMs >= breakGlass.reviewByMs;
-}
-
-/** Until when a review is due that nobody has been told is overdue; null where there is none. */
-export function reviewDueAtMs(state: Pick<ChangeState, 'breakGlass' | 'findings'>): number | null {
-  return !owesReview(state) || state.findings.has('review-overdue') ? null : state.breakGlass!.reviewByMs;
 }
 
 export interface Use {
@@ -69,8 +106,8 @@ export interface Use {
   readonly salt: string;
   /** What the floor of our own trust folder allows; null: nobody. */
   readonly limits: BreakGlassLimits | null;
-  /** Another change in which this person broke the glass and that nobody has reviewed: of several, the one whose review is due first. */
-  readonly owed: { readonly changeId: string; readonly reviewByMs: number } | null;
+  /** Another change in which this person broke the glass and for which something is owed: of several, that which is due first. */
+  readonly owed: ({ readonly changeId: string } & Debt) | null;
 }
 
 export function decideUse(state: ChangeState, { statement: envelope, reason, salt, limits, owed }: Use, nowMs: number): Decided {
@@ -92,25 +129,11 @@ export function decideUse(state: ChangeState, { statement: envelope, reason, sal
   if (!isWithin(state.plan.lease!.leaseSeconds, longest)) return refused(`a lease of ${state.plan.lease!.leaseSeconds} s, where ${longest} s is the longest: revise the change`);
   if (parseTime(statement.expiresAt) <= nowMs) return no('approval-expired', 'what was signed is good no more');
   if (parseTime(statement.expiresAt) > nowMs + BREAK_GLASS_SECONDS_MAX * 1000) return refused(`what was signed is good for longer than ${BREAK_GLASS_SECONDS_MAX} s`);
-  if (owed !== null && nowMs >= owed.reviewByMs) return refused(`the review of ${owed.changeId} is overdue: until somebody has reviewed it, ${usedBy} breaks no other glass`);
+  if (owed !== null && nowMs >= owed.byMs) return refused(`the ${owed.what} of ${owed.changeId} is overdue: until then ${usedBy} breaks no other glass`);
   if (reviewersOf(state, usedBy).length === 0) return refused('there is nobody else to review it');
-  const reviewBy = formatTime(nowMs + Math.min(allowed.reviewWithinSeconds, limits.reviewWithinSeconds) * 1000);
-  return yes({ type: 'breakglass.used', actor: usedBy, body: { revision: state.revision, statement: envelope, reason, reviewBy }, attached: { salt } });
-}
-
-export interface Review {
-  readonly type: 'reviewBreakGlass';
-  readonly by: string;
-  readonly verdict: EventBody<'breakglass.reviewed'>['verdict'];
-  readonly comment: string;
-}
-
-export function decideReview(state: ChangeState, { by, verdict, comment }: Review): Decided {
-  const { breakGlass, keptBy } = state;
-  if (breakGlass === null) return no('not-expected', 'nobody has broken the glass for this change');
-  if (breakGlass.review !== null) return breakGlass.review.by === by && breakGlass.review.verdict === verdict ? ALREADY : no('already-decided', `${breakGlass.review.by} has reviewed it`);
-  if (by === breakGlass.statement.usedBy || state.requester.includes(by)) return no('self-approval', 'who broke the glass, or asked for the change, does not review it');
-  if (!reviewersOf(state, breakGlass.statement.usedBy).includes(by)) return no('not-an-approver', `${by} was not asked`);
-  const closed = state.findings.has('review-overdue') ? [{ type: 'finding.closed' as const, actor: keptBy, body: { code: 'review-overdue' as const } }] : [];
-  return yes({ type: 'breakglass.reviewed', actor: by, body: { verdict, comment } }, ...closed);
+  const reviewWithinSeconds = Math.min(allowed.reviewWithinSeconds, limits.reviewWithinSeconds);
+  // Where neither says: by when it is reviewed, counted from the lease's end.
+  const rotateWithinSeconds = soonerOf(allowed.rotateWithinSeconds, limits.rotateWithinSeconds) ?? reviewWithinSeconds;
+  const body = { revision: state.revision, statement: envelope, reason, reviewBy: formatTime(nowMs + reviewWithinSeconds * 1000), ...(state.request.kind === 'grant' ? { rotateWithinSeconds } : {}) };
+  return yes({ type: 'breakglass.used', actor: usedBy, body, attached: { salt } });
 }

@@ -14,12 +14,13 @@ import {
 } from '../protocol/signed.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { mayEndAdopted, wouldGain } from './adopted.ts';
-import { decideReview, decideUse, isGlassBroken, type Review, type Use } from './break-glass.ts';
+import { decideUse, isGlassBroken, type Use } from './break-glass.ts';
 import { decideReduction, type Reducing } from './decide-reduction.ts';
 import { leaseEndMs, revokeStepId } from './derive.ts';
 import { REVISIONS_MAX, type EventBody, type FindingCode, type NewEvent } from './events.ts';
 import { decideEscalation } from './escalation.ts';
 import { whyNotExtendable } from './extension.ts';
+import { decideReview, decideRotated, type Review, type Rotated } from './glass-debts.ts';
 import { decideItem, decideWindow, windowClosed } from './decide-window.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
 import { decideRedecision, type Redecided } from './redecide.ts';
@@ -59,6 +60,7 @@ export type Command =
   | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string; readonly authentication?: Authentication; /** What policy said of exactly this; left out where it has no say. */ readonly judged?: Judged }
   | Use
   | Review
+  | Rotated
   /** `extended`: of an `extend`, the change whose lease it is, as it is now. */
   | { readonly type: 'authoriseAct'; readonly by: string; readonly ticket: Dsse; readonly order: Dsse | null; readonly extended?: ChangeState | null }
   | { readonly type: 'recordArmed'; readonly by: string; readonly orderDigest: string }
@@ -102,7 +104,9 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
     case 'breakGlass':
       return decideUse(state, command, nowMs);
     case 'reviewBreakGlass':
-      return decideReview(state, command);
+      return decideReview(state, command, nowMs);
+    case 'recordRotated':
+      return decideRotated(state, command);
     case 'authoriseAct':
       return decideAct(state, command, nowMs);
     case 'recordArmed': {

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { authenticationSchema } from '../protocol/authentication.ts';
 import { acceptanceSchema, decisionSchema, ESCALATED_TO_MAX, provenanceSchema, redecisionSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
+import { breakGlassRotationSchema, breakGlassVerdictSchema } from '../protocol/break-glass-review.ts';
 import { planWindowSchema, type Plan, type TargetState } from '../protocol/plan.ts';
 import { proseSchema } from '../protocol/disclosure.ts';
 import { recordedRequestSchema } from '../protocol/request.ts';
@@ -30,12 +31,9 @@ const authentication = authenticationSchema.optional();
 /** What the sidecar of another log has signed, where the person decided there. */
 const relayed = dsseSchema.optional();
 
-/** What a review of a broken glass comes to. */
-export const BREAK_GLASS_VERDICTS = ['justified', 'unjustified'] as const;
-
 export const FINDING_CODES = [
   'policy-fault', 'revoke-overdue', 'revoke-failed', 'revoke-mismatch', 'step-stuck', 'verification-failed', 'log-rolled-back', 'rotation-stalled', 'caller-silent',
-  'offboarding-open', 'lease-denied', 'lease-revoke-held', 'review-overdue',
+  'offboarding-open', 'lease-denied', 'lease-revoke-held', 'review-overdue', 'rotation-overdue',
 ] as const;
 export const findingCodeSchema = z.enum(FINDING_CODES);
 export type FindingCode = z.infer<typeof findingCodeSchema>;
@@ -95,9 +93,19 @@ export const changeEventBodies = {
   }),
   'approval.rejected': z.strictObject({ approval: approvalSchema, comment, relayed, authentication }),
   /** Somebody whom floors name gives this lease alone, by a signature of her own, and says why. Those who were asked are told, and one of them reviews it by `reviewBy`. */
-  'breakglass.used': z.strictObject({ revision, statement: dsseSchema, reason: proseSchema, reviewBy: timeSchema }),
-  /** One of those who were not waited for has looked at it. */
-  'breakglass.reviewed': z.strictObject({ verdict: z.enum(BREAK_GLASS_VERDICTS), comment: proseSchema }),
+  'breakglass.used': z.strictObject({
+    revision, statement: dsseSchema, reason: proseSchema, reviewBy: timeSchema,
+    /** Of a grant: how long after the lease's end the login that was lent to has a new credential. Left out: it owes none. */
+    rotateWithinSeconds: z.int().min(1).max(2_592_000).optional(),
+  }),
+  /** One of those who were not waited for has looked at it; or says, then or later, that the rotation that is owed is not needed. */
+  'breakglass.reviewed': z.strictObject({
+    verdict: breakGlassVerdictSchema, comment: proseSchema, rotation: breakGlassRotationSchema.optional(),
+    /** Her own signature; left out where her session was enough. */
+    statement: dsseSchema.optional(),
+  }),
+  /** The login that was lent to has a new credential, made after the lease's end: `change` rotated it. */
+  'breakglass.rotated': z.strictObject({ change: changeIdSchema }),
   /** The change has waited for approvals for so long that further people are told. Who may approve is what it was; `dueAt` is when it was time. */
   'approval.escalated': z.strictObject({ revision, to: z.array(personIdSchema).min(1).max(ESCALATED_TO_MAX), dueAt: timeSchema }),
   /** The sidecar authorises an executor. The receipt is this very record. */

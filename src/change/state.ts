@@ -31,7 +31,7 @@ import {
 } from '../protocol/signed.ts';
 import { parseTime } from '../protocol/values.ts';
 import { become } from './become.ts';
-import { brokenBy, isGlassBroken, type BrokenGlass } from './break-glass.ts';
+import { brokenBy, endedAt, isGlassBroken, lentUnder, reviewedBy, settledBy, type BrokenGlass } from './break-glass.ts';
 import { logOf } from './derive.ts';
 import type { ChangeEvent, FindingCode } from './events.ts';
 
@@ -194,7 +194,7 @@ const NO_REQUIREMENT: Requirement = { approvers: null, proofClass: 'session' };
 export const REDECISION_FINDINGS = ['lease-denied', 'lease-revoke-held'] as const satisfies readonly FindingCode[];
 
 /** Findings about what people owe, which keep the change from nothing. */
-const AGAINST_NOBODY: ReadonlySet<FindingCode> = new Set([...REDECISION_FINDINGS, 'review-overdue']);
+const AGAINST_NOBODY: ReadonlySet<FindingCode> = new Set([...REDECISION_FINDINGS, 'review-overdue', 'rotation-overdue']);
 
 /** What people see: `stuck` while a finding is open and the change is not where it should be. */
 export function shownState(state: ChangeState): StateName {
@@ -277,11 +277,13 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     case 'approval.rejected':
       return become(base, { name: 'rejected' });
     case 'breakglass.used': {
-      const next = become(base, { breakGlass: brokenBy(event.body, event.seq) });
+      const next = become(base, { breakGlass: brokenBy(base, event.body, event.seq) });
       return next.name === 'pending' && requirementIsMet(next, event.atMs) ? become(next, { name: 'scheduled' }) : next;
     }
     case 'breakglass.reviewed':
-      return base.breakGlass === null ? base : become(base, { breakGlass: { ...base.breakGlass, review: { by: event.actor, verdict: event.body.verdict } } });
+      return base.breakGlass === null ? base : become(base, { breakGlass: reviewedBy(base.breakGlass, event.actor, event.body) });
+    case 'breakglass.rotated':
+      return base.breakGlass === null ? base : become(base, { breakGlass: settledBy(base.breakGlass, { change: event.body.change }) });
     case 'approval.escalated':
       return become(base, { escalated: { to: event.body.to, dueAtMs: parseTime(event.body.dueAt), atMs: event.atMs } });
     case 'step.authorised':
@@ -323,7 +325,7 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
       return become(base, { redecision: effect === 'keep' ? null : { effect, codes, input, isHeld: held !== null } });
     }
     case 'lease.ended':
-      return afterEnd(base, readReport(event.body.report, 'revoked'));
+      return afterEnd(base, readReport(event.body.report, 'revoked'), event.atMs);
     case 'entitlement.verified': {
       const next = become(base, { verification: event.body.verification });
       if (base.name !== 'verifying') return next;
@@ -462,15 +464,16 @@ function afterAuthorisation(base: ChangeState, body: Extract<ChangeEvent, { type
   const extension: Extension | null = ends === null || extended === null ? null : { ...ends, change: extended, armed: base.extension?.armed ?? false };
   const fresh = base.act?.stepId === issued.stepId ? { claimed: false, claimedAtMs: null } : NOT_TRIED;
   const name = base.name === 'scheduled' || base.name === 'staged' ? 'authorised' : base.name;
-  return become(become(base, fresh), { act: issued, dispatch: null, lease, extension, firstActAtMs: base.firstActAtMs ?? atMs, name });
+  const breakGlass = base.breakGlass !== null && issued.isGlassBroken === true && ticket.kind === 'act' ? lentUnder(base.breakGlass, ticket.step) : base.breakGlass;
+  return become(become(base, fresh), { act: issued, dispatch: null, lease, extension, breakGlass, firstActAtMs: base.firstActAtMs ?? atMs, name });
 }
 
-function afterEnd(base: ChangeState, ended: RevokedReport): ChangeState {
+function afterEnd(base: ChangeState, ended: RevokedReport, atMs: number): ChangeState {
   const steps = base.plan?.steps.length ?? 1;
   const gaveNothing = steps > 1 ? base.finished.length < steps : base.result?.outcome !== 'done';
   const compensated = base.verification?.effect === 'deny';
   const name = base.name === 'withdrawing' ? 'withdrawn' : gaveNothing || compensated ? 'failed' : 'revoked';
-  return become(base, { ended, name });
+  return become(base, { ended, name, breakGlass: base.breakGlass === null ? null : endedAt(base.breakGlass, atMs) });
 }
 
 /**

@@ -6,9 +6,10 @@
  */
 import { parseTime } from '../protocol/values.ts';
 import { mayBeJudged, mayEndAdopted } from './adopted.ts';
-import { owesReview, reviewDueAtMs } from './break-glass.ts';
+import type { Debt } from './break-glass.ts';
 import { windowEndMs } from './derive.ts';
 import { escalationDueMs } from './escalation.ts';
+import { nextDebt, owesAnything } from './glass-debts.ts';
 import { FINAL_STATES, isPastCutover, mayHaveGiven, mayRollBack, needsAnotherIssue, stepOf, stillGives, type ChangeState, type IssuedTicket } from './state.ts';
 
 export type Work =
@@ -54,8 +55,8 @@ export type Work =
   | { readonly do: 'unfetched' }
   /** Look after the items of an offboarding. */
   | { readonly do: 'offboard' }
-  /** Nobody has reviewed in time that the glass was broken. */
-  | { readonly do: 'reviewOverdue' }
+  /** What a broken glass leaves owed was not done in time. */
+  | { readonly do: 'debtOverdue'; readonly debt: Debt }
   /** It was begun under an earlier log, and gives nothing any more. */
   | { readonly do: 'endAdopted' };
 
@@ -81,12 +82,12 @@ const NOTHING: Due = { work: null, wakeAtMs: null };
 const now = (work: Work): Due => ({ work, wakeAtMs: null });
 const at = (wakeAtMs: number): Due => ({ work: null, wakeAtMs });
 
-/** The next piece of work of one change, at `nowMs`. That a review is overdue is said when nothing else is to be done: it holds up no revoke. */
+/** The next piece of work of one change, at `nowMs`. That a review or a rotation is overdue is said when nothing else is to be done: it holds up no revoke. */
 export function nextWork(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
   const due = nextOf(state, nowMs, limits);
-  const reviewAtMs = reviewDueAtMs(state);
-  if (reviewAtMs === null || due.work !== null) return due;
-  return nowMs >= reviewAtMs ? now({ do: 'reviewOverdue' }) : at(soonest(due.wakeAtMs, reviewAtMs)!);
+  const debt = nextDebt(state);
+  if (debt === null || due.work !== null) return due;
+  return nowMs >= debt.byMs ? now({ do: 'debtOverdue', debt }) : at(soonest(due.wakeAtMs, debt.byMs)!);
 }
 
 function nextOf(state: ChangeState, nowMs: number, limits: WorkLimits): Due {
@@ -315,9 +316,9 @@ export function occupiesTarget(state: ChangeState): boolean {
   return state.plan?.kind !== 'offboard' && !isPastCutover(state) && ['authorised', 'executing', 'verifying', 'staged'].includes(state.name);
 }
 
-/** Whether anything can still happen to the change: to what it gives, or that somebody reviews how it was given. */
+/** Whether anything can still happen to the change: to what it gives, or to what is owed for how it was given. */
 export function isOpen(state: ChangeState): boolean {
-  return isUnfinished(state) || owesReview(state);
+  return isUnfinished(state) || owesAnything(state);
 }
 
 /** Whether anything can still happen to what it gives, has given or takes away. */

@@ -2,9 +2,9 @@
 import { randomBytes } from 'node:crypto';
 import { Option, type Command } from 'commander';
 import { canonicalBytes } from '../../ledger/index.ts';
-import { BREAK_GLASS_VERDICTS } from '../change/events.ts';
 import { logOf } from '../change/derive.ts';
-import type { ChangeView } from '../client/index.ts';
+import type { BreakGlassReviewBody, ChangeView, Client } from '../client/index.ts';
+import { BREAK_GLASS_REVIEW_NAMESPACE, BREAK_GLASS_ROTATIONS, BREAK_GLASS_VERDICTS, type BreakGlassReviewStatement } from '../protocol/break-glass-review.ts';
 import { BREAK_GLASS_NAMESPACE, BREAK_GLASS_SECONDS_MAX, type BreakGlassStatement } from '../protocol/break-glass.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
@@ -25,6 +25,8 @@ interface UseFlags extends ConnectFlags {
 interface ReviewFlags extends ConnectFlags {
   readonly verdict: (typeof BREAK_GLASS_VERDICTS)[number];
   readonly comment: string;
+  readonly rotation?: (typeof BREAK_GLASS_ROTATIONS)[number];
+  readonly sshKey?: string;
 }
 
 export function addBreakGlass(program: Command, run: Runner): void {
@@ -41,6 +43,8 @@ export function addBreakGlass(program: Command, run: Runner): void {
     .description('say whether somebody else broke the glass rightly')
     .addOption(new Option('--verdict <verdict>', 'what it comes to').choices(BREAK_GLASS_VERDICTS).makeOptionMandatory())
     .requiredOption('--comment <text>', 'what you found, recorded')
+    .addOption(new Option('--rotation <what>', 'the new credential that the login owes since the lease has ended is not needed').choices(BREAK_GLASS_ROTATIONS))
+    .option('--ssh-key <file>', 'sign the review with this SSH key: where the floor asks for it, nothing else is one')
     .action(run(review));
 }
 
@@ -72,9 +76,24 @@ async function use(session: Session, id: string, flags: UseFlags): Promise<ExitC
 
 const dueOf = ({ breakGlass }: ChangeView): string => (breakGlass === undefined ? '' : `; somebody else reviews it by ${breakGlass.reviewBy}`);
 
-async function review(session: Session, id: string, { verdict, comment, ...flags }: ReviewFlags): Promise<ExitCode> {
-  const reviewed = await connectTo(flags, session).reviewBreakGlass(id, { verdict, comment });
+async function review(session: Session, id: string, { verdict, comment, rotation, sshKey, ...flags }: ReviewFlags): Promise<ExitCode> {
+  const client = connectTo(flags, session);
+  const said = { verdict, ...(rotation === undefined ? {} : { rotation }) };
+  const signed = sshKey === undefined ? null : await signReview(session, client, id, { ...said, comment, sshKey });
+  const reviewed = await client.reviewBreakGlass(id, { ...said, comment, ...(signed === null ? {} : { signed }) });
   session.out.document(reviewed);
-  session.out.line(`${id} is reviewed: ${verdict}`);
+  session.out.line(`${id} is reviewed: ${verdict}${rotation === undefined ? '' : '; no rotation is needed'}`);
   return EXIT.ok;
+}
+
+/** What she says, signed by her own key: about the change that she names, and about no other, whatever the sidecar would have her sign. */
+async function signReview(session: Session, client: Client, id: string, { comment, sshKey, ...said }: Pick<ReviewFlags, 'verdict' | 'rotation' | 'comment'> & { readonly sshKey: string }): Promise<NonNullable<BreakGlassReviewBody['signed']>> {
+  const unsaid = await client.breakGlassReviewStatement(id);
+  if (unsaid.changeId !== id || unsaid.log !== logOf(id) || !(Date.parse(unsaid.expiresAt) <= session.nowMs() + BREAK_GLASS_SECONDS_MAX * 1000)) {
+    throw new CliError(EXIT.failed, 'plan-changed', { cause: `what is to be signed is about another change than ${id}, or good for longer than it may be`, effect: 'Nothing was signed or recorded.', next: `countersign changes show ${id}` });
+  }
+  const salt = randomBytes(16).toString('base64url');
+  const statement: BreakGlassReviewStatement = { ...unsaid, ...said, comment: commitmentTo({ name: 'comment', salt, value: comment }) };
+  session.out.say(`signing as ${statement.reviewer}, good until ${statement.expiresAt}`);
+  return { salt, ssh: { expiresAt: statement.expiresAt, signature: await signWithSsh(session, sshKey, BREAK_GLASS_REVIEW_NAMESPACE, canonicalBytes(statement)) } };
 }

@@ -32,6 +32,7 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   lines.push(...describeDecision(change, out));
   for (const one of change.approvals) field(one.verdict === 'approve' ? 'approved' : 'rejected', `by ${plain(one.approver)}${one.proofClass === 'session' ? '' : `, proven by ${one.proofClass}`}, record ${one.record}`);
   if (change.breakGlass !== undefined) field('glass', `broken by ${plain(change.breakGlass.usedBy)}, record ${change.breakGlass.record}; ${change.breakGlass.review === null ? `to be reviewed by ${change.breakGlass.reviewBy}` : `${change.breakGlass.review.verdict}, says ${plain(change.breakGlass.review.by)}`}`);
+  lines.push(...describeOwedRotation(change, out));
   if (change.state === 'pending' && change.approvalsBy !== null) field('decide by', `${change.approvalsBy} (${relative(Date.parse(change.approvalsBy), nowMs)})`);
   lines.push(...describeEscalation(change, out, nowMs));
   if (change.result !== null) field('effect', `${change.result.outcome} at ${change.result.at}${change.result.byUse === 'notTried' ? '' : `; by use it ${change.result.byUse}`}`);
@@ -56,6 +57,21 @@ function requestLines(change: ChangeView): PlanLine[] {
     ...change.entitlements.map((one) => ({ name: 'access', text: `${plain(one.connector)} / ${plain(one.target)} / ${plain(one.privilege)}${one.scope === undefined ? '' : ` (${plain(one.scope)})`}` })),
     ...(change.duration === null ? [] : [{ name: 'duration', text: change.duration }]), ...(change.endsBy === null ? [] : [{ name: 'ends by', text: change.endsBy }]),
     ...(change.requirement.approvers === null ? [] : [{ name: 'approvers', text: describeApprovers(change.requirement.approvers) }]),
+  ];
+}
+
+/** The new credential that a login owes after somebody broke the glass: what became of it, or by when it is due and how it is asked for. */
+function describeOwedRotation({ breakGlass, subject, purpose }: ChangeView, out: Output): string[] {
+  const owed = breakGlass?.rotation;
+  if (owed == null) return [];
+  const { account, connector, target, rotateBy, change, waivedBy } = owed;
+  const line = (name: string, text: string): string => `  ${out.dim(name.padEnd(12))}${text}`;
+  const login = `${plain(account)} at ${plain(connector)}/${plain(target)}`;
+  if (change !== null) return [line('rotation', `of ${login}: made by ${change}`)];
+  if (waivedBy !== null) return [line('rotation', `of ${login}: not needed, says ${plain(waivedBy)}`)];
+  return [
+    line('rotation', `of ${login} is owed by ${rotateBy}: have it approved, or a reviewer says that none is needed`),
+    line('', `countersign request --kind rotate --subject ${plain(subject)} --connector ${plain(connector)} --target ${plain(target)} --purpose ${plain(purpose)} --recipient <age1…|kv:…> --reason <text>`),
   ];
 }
 

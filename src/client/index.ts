@@ -11,7 +11,7 @@ import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 import type {
-  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
+  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
   ReconciliationList, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
@@ -25,7 +25,7 @@ export type { ChangeRequest } from '../protocol/request.ts';
 export { formatEntitlementId, formatTargetId } from '../protocol/resource-id.ts';
 export type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 export type {
-  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
+  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
   ReconcileBody, ReconciliationList, ReconciliationView, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 
@@ -81,6 +81,8 @@ export interface Client {
   breakGlassStatement(changeId: string): Promise<BreakGlassAnswer>;
   /** Stands for the approvals of exactly this plan, and is owed a review. */
   breakGlass(changeId: string, body: BreakGlassBody): Promise<ChangeView>;
+  /** What whoever asks would sign to review that, but for what they say. */
+  breakGlassReviewStatement(changeId: string): Promise<BreakGlassReviewAnswer>;
   reviewBreakGlass(changeId: string, review: BreakGlassReviewBody): Promise<ChangeView>;
   /** The recorded change that asks for a later end of what `changeId` gave; until it is `done`, the end is as it was. */
   extend(changeId: string, extension: ExtendBody, options?: { idempotencyKey?: string; waitSeconds?: number }): Promise<ChangeView>;
@@ -194,6 +196,7 @@ export function connect(options: ConnectOptions): Client {
     statement: (changeId, verdict) => wire.send<StatementAnswer>('GET', `${change(changeId, '/statement')}?verdict=${verdict}`),
     breakGlassStatement: (changeId) => wire.send<BreakGlassAnswer>('GET', change(changeId, '/break-glass')),
     breakGlass: (changeId, body) => wire.send<ChangeView>('POST', change(changeId, '/break-glass'), { body }),
+    breakGlassReviewStatement: (changeId) => wire.send<BreakGlassReviewAnswer>('GET', change(changeId, '/break-glass/review')),
     reviewBreakGlass: (changeId, body) => wire.send<ChangeView>('POST', change(changeId, '/break-glass/review'), { body }),
     withdraw: (changeId, comment) => wire.send<ChangeView>('POST', change(changeId, '/withdraw'), { body: withComment(comment) }),
     revoke: (changeId, comment) => wire.send<RevokeAnswer>('POST', change(changeId, '/revoke'), { body: withComment(comment) }),

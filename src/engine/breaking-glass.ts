@@ -1,8 +1,10 @@
 /** What a person's signature to break the glass becomes: checked as executors and verifiers check it, by the trust folder of this side. */
 import { canonicalBytes } from '../../ledger/index.ts';
-import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, openBreakGlass, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
-import { owesReview, reviewersOf, type Use } from '../change/break-glass.ts';
-import type { ChangeState } from '../change/state.ts';
+import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, openBreakGlass, stricterOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
+import { isGlassBroken, placesOf, reviewersOf, type BrokenGlass, type Debt, type Use } from '../change/break-glass.ts';
+import { debtsOf } from '../change/glass-debts.ts';
+import { approvedBy, type ChangeState } from '../change/state.ts';
+import { demandOf, enforcedUnder, isSatisfied, strictest, type Decision } from '../protocol/decision.ts';
 import { isSamePerson } from '../identity/canonical-person.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -14,10 +16,10 @@ import { formatTime } from '../protocol/values.ts';
 import type { SshProof } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
 
-type Breaking = Pick<EngineContext, 'log' | 'clock' | 'trust' | 'store' | 'facts'>;
+export type Breaking = Pick<EngineContext, 'log' | 'clock' | 'trust' | 'store' | 'facts'>;
 
 /** How long a statement that is asked for is good. */
-const GOOD_MS = 900_000;
+export const GOOD_MS = 900_000;
 
 /** What is to be signed, but for the reason, which whoever signs commits to. */
 export type UnsaidStatement = Omit<BreakGlassStatement, 'reason'>;
@@ -52,18 +54,11 @@ export function useOf(context: Breaking, state: ChangeState, { by, planDigest, r
   return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), owed: owedOf(context, state.changeId, by) } };
 }
 
-/** Why it is not for `by` to review, by what the directory says now: who broke the glass and who asked for the change do not, by whichever of their ids; null where it may be. */
-export function mayNotReview(context: Pick<Breaking, 'facts'>, { breakGlass, requester }: ChangeState, by: string): Answer<never> | null {
-  if (breakGlass === null) return null;
-  if (isOneOf(context, by, [breakGlass.statement.usedBy, ...requester])) return { ok: false, code: 'self-approval', message: 'who broke the glass, or asked for the change, does not review it, by whichever of their ids' };
-  return isThere(context, by) ? null : { ok: false, code: 'not-an-approver', message: `${by} is disabled in the directory, or not in it` };
-}
-
-function isThere({ facts }: Pick<Breaking, 'facts'>, person: string): boolean {
+export function isThere({ facts }: Pick<Breaking, 'facts'>, person: string): boolean {
   return facts().directory.people.some(({ id, active }) => id === person && active);
 }
 
-function isOneOf({ facts }: Pick<Breaking, 'facts'>, person: string, others: readonly string[]): boolean {
+export function isOneOf({ facts }: Pick<Breaking, 'facts'>, person: string, others: readonly string[]): boolean {
   const { directory } = facts();
   return others.some((other) => isSamePerson(directory, person, other));
 }
@@ -80,25 +75,37 @@ function provenBy(statement: BreakGlassStatement, armour: string, proofs: Parame
 }
 
 /** The strictest of what our own floor allows at the steps of the plan; null where one of them may be nobody's to break. */
-function limitsOf({ trust: { requirements } }: Breaking, { plan }: ChangeState): BreakGlassLimits | null {
-  if (plan === null || !isBreakable(plan)) return null;
-  const limits = plan.steps.map((step) => breakGlassFor(requirements, step));
-  return limits.reduce((a, b) => (a === null || b === null ? null : {
-    people: a.people.filter((one) => b.people.includes(one)),
-    maxLeaseSeconds: Math.min(a.maxLeaseSeconds, b.maxLeaseSeconds), reviewWithinSeconds: Math.min(a.reviewWithinSeconds, b.reviewWithinSeconds),
-  }));
+function limitsOf({ trust: { requirements } }: Breaking, state: ChangeState): BreakGlassLimits | null {
+  if (state.plan === null || !isBreakable(state.plan)) return null;
+  return placesOf(state).map((place) => breakGlassFor(requirements, place)).reduce((a, b) => (a === null || b === null ? null : stricterOf(a, b)));
 }
 
-/** The change in which `person` broke the glass and whose review is due first. What is owed a review is never at rest. */
+/** What `person` owes in another change, and is due first. What owes anything is never at rest. */
 function owedOf({ store, facts }: Pick<Breaking, 'store' | 'facts'>, changeId: string, person: string): Use['owed'] {
   let first: Use['owed'] = null;
   for (const other of store.open()) {
-    if (other.changeId === changeId || !owesReview(other) || !isOneOf({ facts }, other.breakGlass!.statement.usedBy, [person])) continue;
-    if (first === null || other.breakGlass!.reviewByMs < first.reviewByMs) first = { changeId: other.changeId, reviewByMs: other.breakGlass!.reviewByMs };
+    const debts = other.changeId === changeId ? [] : debtsOf(other);
+    if (debts.length === 0 || !isOneOf({ facts }, other.breakGlass!.statement.usedBy, [person])) continue;
+    for (const debt of debts) if (first === null || debt.byMs < first.byMs) first = { changeId: other.changeId, ...debt };
   }
   return first;
 }
 
-function invalid(message: string): Answer<never> {
+/** Why a broken glass does not stand for the approvals any more, by what the directory says now; null where it does, or nothing rests on it. */
+export function whyGlassIsVoid(context: Pick<Breaking, 'facts' | 'clock'>, state: ChangeState, decision: Decision): string | null {
+  const nowMs = context.clock.nowMs();
+  const { approvers, proofClass } = enforcedUnder(decision, strictest(state.requirement, demandOf(decision)));
+  if (approvers === null || isSatisfied(approvers, approvedBy(state, nowMs, proofClass)) || !isGlassBroken(state, decision, nowMs)) return null;
+  const { usedBy } = state.breakGlass!.statement;
+  return isThere(context, usedBy) ? null : `${usedBy}, who broke the glass, is disabled in the directory, or not in it`;
+}
+
+/** The sentence of the finding. */
+export function sayOverdue({ statement: { usedBy }, lent }: BrokenGlass, { what, byMs }: Debt): string {
+  const due = what === 'review' ? 'nobody has reviewed it' : `${lent?.account ?? 'the login'} at ${lent?.connector ?? 'its system'} has no new credential, nor has a reviewer said that it needs none,`;
+  return `${usedBy} broke the glass, and ${due} by ${formatTime(byMs)}: until then ${usedBy} breaks no other`;
+}
+
+export function invalid(message: string): Answer<never> {
   return { ok: false, code: 'proof-invalid', message };
 }

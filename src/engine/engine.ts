@@ -6,7 +6,6 @@
  * module keeps beside it (what was published a moment ago, timers) may be lost at any time.
  */
 import { canonicalBytes, canonicalText, digestOf, type Log, type Signer } from '../../ledger/index.ts';
-import type { Review } from '../change/break-glass.ts';
 import type { RejectionCode } from '../change/outcome.ts';
 import type { ChangeEvent, EventBody } from '../change/events.ts';
 import { stillGives, type ChangeState } from '../change/state.ts';
@@ -27,7 +26,7 @@ import type { ActivationFloor } from '../protocol/trust.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import type { Authentication } from '../protocol/authentication.ts';
 import type { Refused } from '../protocol/worker-state.ts';
-import { mayNotReview, unsaidStatement, useOf, type Breach, type UnsaidStatement } from './breaking-glass.ts';
+import { unsaidStatement, useOf, type Breach, type UnsaidStatement } from './breaking-glass.ts';
 import { approvalOf, passkeysFor, proofDemanded, statementOf, type OwnProof } from './approving.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { acceptApproval } from './accepting.ts';
@@ -46,6 +45,7 @@ import { isOurs, liftOf, spreadLocks } from './lock-spread.ts';
 import type { Clock, DeliveryStore, LedgerCopy, LockBoard, Logger, Outbox, RandomBytes, Transport, Witnesses } from './ports.ts';
 import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
 import { createRedecider, type HeldRevokes, type Redecider, type RedecisionOptions } from './redeciding.ts';
+import { reviewOf, unsaidReview, type Reviewing, type UnsaidReview } from './reviewing-glass.ts';
 import { keepFilled } from './refill.ts';
 import { countRefused } from './refused.ts';
 import { receiveReport } from './reports.ts';
@@ -143,8 +143,10 @@ export interface Engine {
   breakGlassStatement(by: string, changeId: string): Promise<Answer<UnsaidStatement>>;
   /** A person's own signature stands for the approvals of the plan that was seen, where floor and policy let it. */
   breakGlass(changeId: string, breach: Breach): Promise<Answer>;
-  /** Somebody else has looked at that. */
-  reviewBreakGlass(by: string, changeId: string, verdict: Review['verdict'], comment: string): Promise<Answer>;
+  /** What `by` would sign to review that, but for what she says. Nothing is recorded. */
+  breakGlassReviewStatement(by: string, changeId: string): Promise<Answer<UnsaidReview>>;
+  /** Somebody else has looked at it. */
+  reviewBreakGlass(changeId: string, reviewing: Reviewing): Promise<Answer>;
   /** Takes back now. Works without policy and without a writable ledger: then `recorded` is false, and the evidence follows from the executor. */
   revoke(by: string, changeId: string, comment: string | null): Promise<Answer<{ state: ChangeState; recorded: boolean }>>;
   /** The same for everything that an identity holds by this ledger. */
@@ -391,10 +393,19 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       const use = useOf(context, state, breach);
       return use.ok ? after(store.apply(changeId, use.value)) : use;
     },
-    async reviewBreakGlass(by, changeId, verdict, comment) {
+    async breakGlassReviewStatement(by, changeId) {
       const state = await store.load(changeId);
-      const refused = state === undefined ? null : mayNotReview(context, state, by);
-      return refused ?? after(store.apply(changeId, { type: 'reviewBreakGlass', by, verdict, comment }));
+      if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+      const unsaid = unsaidReview(context, state, by);
+      if (unsaid === null) return { ok: false, code: 'not-expected', message: 'nobody has broken the glass for this change' };
+      await store.durable();
+      return { ok: true, value: unsaid };
+    },
+    async reviewBreakGlass(changeId, reviewing) {
+      const state = await store.load(changeId);
+      if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
+      const review = reviewOf(context, state, reviewing);
+      return review.ok ? after(store.apply(changeId, review.value)) : review;
     },
     async revoke(by, changeId, comment) {
       const state = await store.load(changeId);

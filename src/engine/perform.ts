@@ -4,6 +4,7 @@ import {
 } from '../change/derive.ts';
 import { whyNotAuthorised, type Command } from '../change/decide.ts';
 import { isPastCutover, mayHaveGiven, mayRollBack, stepOf, FINAL_STATES, type ChangeState, type IssuedTicket, type Superseded } from '../change/state.ts';
+import { findingOf, owesRotation } from '../change/glass-debts.ts';
 import { endDueMs, occupiesTarget, type Work } from '../change/work.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import type { Decision } from '../protocol/decision.ts';
@@ -13,6 +14,7 @@ import { callerOf, entitlementsOf } from '../protocol/request.ts';
 import { REVOKE_ORDER_TYPE, ticketSchema, TICKET_TYPE, type Query } from '../protocol/signed.ts';
 import { formatTime } from '../protocol/values.ts';
 import { askAbout, askForWindow, askToVerify, ENGINE_RULE, type Asked } from './ask.ts';
+import { sayOverdue, whyGlassIsVoid } from './breaking-glass.ts';
 import type { EngineContext } from './engine.ts';
 import { extendableOf, extendedBy, holdToEarlierEnd, isEpochSpent, orderEpoch } from './extending.ts';
 import { newSalt } from './ids.ts';
@@ -40,13 +42,8 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       return run(context, state, { type: 'expire', by: context.self, cause: 'approval' });
     case 'escalate':
       return run(context, state, { type: 'escalate', by: context.self });
-    case 'reviewOverdue': {
-      const { statement, reviewByMs } = state.breakGlass!;
-      return run(context, state, {
-        type: 'openFinding', by: context.self, code: 'review-overdue', owner: ownerOf(context, state),
-        message: `${statement.usedBy} broke the glass, and nobody has reviewed it by ${formatTime(reviewByMs)}: until somebody does, ${statement.usedBy} breaks no other`,
-      });
-    }
+    case 'debtOverdue':
+      return run(context, state, { type: 'openFinding', by: context.self, code: findingOf(work.debt), owner: ownerOf(context, state), message: sayOverdue(state.breakGlass!, work.debt) });
     case 'dispatch':
       return dispatch(context, state);
     case 'arm': {
@@ -269,7 +266,8 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
     }
     throw error;
   }
-  asked = { ...asked, decision: unlessLeaseIsOver(context, context.store.get(state.changeId)!, asked.decision) };
+  const current = context.store.get(state.changeId)!;
+  asked = { ...asked, decision: unlessGlassIsVoid(context, current, unlessLeaseIsOver(context, current, asked.decision)) };
   // Nothing is waited for between decision and authorisation: they are durable together, or the decision alone is.
   sequence(context, state, { type: 'closeFinding', by: context.self, code: 'policy-fault' });
   sequence(context, state, {
@@ -304,6 +302,12 @@ function unlessLeaseIsOver(context: EngineContext, state: ChangeState, decision:
   return why === null ? decision : deniedFor(decision, { code: 'lease-not-running', message: why, rule: ENGINE_RULE });
 }
 
+/** Who broke the glass is looked at again, as facts are: her word stands for the approvals only while she is there. */
+function unlessGlassIsVoid(context: EngineContext, state: ChangeState, decision: Decision): Decision {
+  const why = decision.effect === 'deny' ? null : whyGlassIsVoid(context, state, decision);
+  return why === null ? decision : deniedFor(decision, { code: 'glass-void', message: why, rule: ENGINE_RULE });
+}
+
 /** What cannot be carried out is denied, under observe too. */
 function deniedFor({ observed: _, ...decision }: Decision, reason: Decision['reasons'][number]): Decision {
   return { ...decision, effect: 'deny', reasons: [reason] };
@@ -335,12 +339,21 @@ export function rivalOf(context: EngineContext, { changeId, plan }: { readonly c
 async function verify(context: EngineContext, state: ChangeState): Promise<Outcome> {
   const { verification, provenance, input } = await askToVerify(context, state);
   const command: Command = { type: 'recordVerification', by: context.self, verification, provenance };
-  if (state.extension === null || verification.effect === 'deny') return run(context, state, command, [input]);
-  // In one append: a verified extension without its later end, or that end without a verification, is never on record.
-  const applied = context.store.applyWith(state.changeId, command, [input], state.extension.change, (extension) => ({ type: 'extendLease', by: context.self, extension }));
+  const follows = verification.effect === 'deny' ? null : followsFrom(context, state);
+  if (follows === null) return run(context, state, command, [input]);
+  // In one append: a verified extension without its later end, or that end without a verification, is never on record; nor is a rotation that was owed.
+  const applied = context.store.applyWith(state.changeId, command, [input], follows.others, follows.then);
   if (!applied.ok) context.logger.info({ changeId: state.changeId, command: command.type, code: applied.code }, 'overtaken');
   await context.store.durable();
   return 'done';
+}
+
+/** What a verified step comes to for other changes: the later end of a lease, or, where it is the last of a rotation, that one which was owed is made. */
+function followsFrom({ store, self }: EngineContext, { extension, request }: ChangeState): { readonly others: readonly string[]; readonly then: (first: ChangeState) => Command } | null {
+  if (extension !== null) return { others: [extension.change], then: (first) => ({ type: 'extendLease', by: self, extension: first }) };
+  if (request.kind !== 'rotate') return null;
+  const owing = [...store.open()].filter((other) => owesRotation(other) && other.request.subject === request.subject).map(({ changeId }) => changeId);
+  return owing.length === 0 ? null : { others: owing, then: (first) => ({ type: 'recordRotated', by: self, rotation: first }) };
 }
 
 /** Orders back what the change gave, or may have given. What cannot be taken back, or must not be any more, waits for its owner. */

@@ -73,12 +73,12 @@ export interface Store {
    */
   apply(changeId: string, command: Command, extra?: readonly Uint8Array[]): Applied;
   /**
-   * The same, and what follows from it for another change, in one append: both are on record, or neither. What the other change says no to
+   * The same, and what follows from it for other changes, in one append: all are on record, or none. What another change says no to
    * is left out.
    *
-   * @param then what follows, given the first change as it is with `command`
+   * @param then what follows for each, given the first change as it is with `command`
    */
-  applyWith(changeId: string, command: Command, extra: readonly Uint8Array[], other: string, then: (first: ChangeState) => Command): Applied;
+  applyWith(changeId: string, command: Command, extra: readonly Uint8Array[], others: readonly string[], then: (first: ChangeState) => Command): Applied;
   /** The same, and a record about the log itself, by the sidecar: both are on record, or neither. */
   applyBeside<T extends SystemRecordType>(changeId: string, command: Command, type: T, body: SystemRecordBody<T>, objects: readonly Uint8Array[]): Applied;
   /**
@@ -100,7 +100,7 @@ export interface Store {
   capture(): Captured;
 }
 
-const JUDGED_BY_RECORD: ReadonlySet<Command['type']> = new Set(['approve', 'reduce', 'breakGlass', 'openWindow']);
+const JUDGED_BY_RECORD: ReadonlySet<Command['type']> = new Set(['approve', 'reduce', 'breakGlass', 'reviewBreakGlass', 'openWindow']);
 
 /** Events whose record must be under a signed checkpoint before anyone hears of them: receipts are made of these. */
 const NEEDS_CHECKPOINT = new Set<string>(['step.authorised', 'discovery.authorised']);
@@ -188,14 +188,17 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
       sequence([{ changeId, events: decided.events, extra }]);
       return { ok: true, state: state.get(changeId)!, events: decided.events };
     },
-    applyWith(changeId, command, extra, other, then) {
+    applyWith(changeId, command, extra, others, then) {
       const nowMs = options.nowMs();
       const decided = decide(state.get(changeId) ?? null, command, nowMs);
       if (!decided.ok) return decided;
       // What the first change will be; its records have no places in the log yet.
       const first = decided.events.reduce<ChangeState | null>((before, event) => evolve(before, { ...event, changeId, seq: -1, atMs: stamp() }), state.get(changeId) ?? null);
-      const follows = first === null ? null : decide(state.get(other) ?? null, then(first), nowMs);
-      sequence([{ changeId, events: decided.events, extra }, { changeId: other, events: follows?.ok === true ? follows.events : [], extra: [] }]);
+      const follows = first === null ? [] : others.map((other): Draft => {
+        const answer = decide(state.get(other) ?? null, then(first), nowMs);
+        return { changeId: other, events: answer.ok ? answer.events : [], extra: [] };
+      });
+      sequence([{ changeId, events: decided.events, extra }, ...follows]);
       return { ok: true, state: state.get(changeId)!, events: decided.events };
     },
     applyBeside(changeId, command, type, body, objects) {

@@ -33,6 +33,7 @@ export function checkActorOf(event: ChangeEvent, audited: Audited | null, logId:
     case 'lease.extended':
     case 'lease.disarmed':
     case 'lease.redecided':
+    case 'breakglass.rotated':
     case 'entitlement.verified':
     case 'delivery.undeliverable':
     case 'item.started':

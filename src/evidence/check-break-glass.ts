@@ -1,13 +1,13 @@
-/** Checks of a broken glass: that the person's own key signed it, that floor and policy let her, that no review of hers was overdue, and who reviewed it. */
+/** Checks of a broken glass: that the person's own key signed it, that floor and policy let her, that nothing she owed was overdue, and who reviewed it. */
 import type { LedgerRecord } from '../../ledger/index.ts';
-import { breakableSecondsOf, isGlassBroken, isOverdueFor, owesReview, reviewersOf } from '../change/break-glass.ts';
-import { systemOf } from '../change/derive.ts';
+import { breakableSecondsOf, isGlassBroken, placesOf, reviewersOf, type BrokenGlass } from '../change/break-glass.ts';
+import { debtsOf, findingOf, overdueFor } from '../change/glass-debts.ts';
 import type { ChangeEvent } from '../change/events.ts';
-import { BREAK_GLASS_SECONDS_MAX, breakGlassDigest, breakGlassFor, breakGlassShortfall, isBreakable, openBreakGlass, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
+import { openBreakGlassReview } from '../protocol/break-glass-review.ts';
+import { BREAK_GLASS_SECONDS_MAX, breakGlassDigest, breakGlassFor, breakGlassShortfall, isBreakable, openBreakGlass, soonerOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { PlanStep } from '../protocol/plan.ts';
-import { entitlementsOf } from '../protocol/request.ts';
 import type { FloorDemand } from '../protocol/sufficiency.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import type { Audited } from './audited.ts';
@@ -42,9 +42,8 @@ export function checkUsed(believed: Believed, audited: Audited, event: Of<'break
   const refused = checkAllowed(audited, event, opened, limits, believed.trust.requirements.clockSkewMs);
   if (refused !== null) return { fault: refused };
   for (const other of open) {
-    if (other.state.changeId !== event.changeId && isOverdueFor(other.state, usedBy, event.atMs)) {
-      return { fault: fault('review-overdue', `${usedBy} broke the glass again while the review of ${other.state.changeId} was overdue`) };
-    }
+    const overdue = other.state.changeId === event.changeId ? null : overdueFor(other.state, usedBy, event.atMs);
+    if (overdue !== null) return { fault: fault(findingOf(overdue), `${usedBy} broke the glass again while the ${overdue.what} of ${other.state.changeId} was overdue`) };
   }
   return { fault: null, glass: { digest: breakGlassDigest(event.body.statement), statement: opened } };
 }
@@ -65,10 +64,8 @@ function checkReason(event: Of<'breakglass.used'>, record: LedgerRecord, { reaso
 }
 
 /** What this verifier's floor lets people do at the steps of the plan, or, where that was erased, with what was asked for; null: nothing. */
-function limitsOf({ trust: { requirements } }: Believed, { state: { plan, request } }: Audited): readonly (BreakGlassLimits | null)[] {
-  const system = systemOf(request);
-  const asked = system === null ? [] : [{ ...system, privileges: entitlementsOf(request).map(({ privilege }) => privilege) }];
-  return (plan?.steps ?? asked).map((step) => breakGlassFor(requirements, step));
+function limitsOf({ trust: { requirements } }: Believed, { state }: Audited): readonly (BreakGlassLimits | null)[] {
+  return placesOf(state).map((place) => breakGlassFor(requirements, place));
 }
 
 function checkAllowed({ state, planErased }: Audited, event: Of<'breakglass.used'>, { usedBy, expiresAt }: BreakGlassStatement, limits: readonly (BreakGlassLimits | null)[], skewMs: number): Fault | null {
@@ -80,16 +77,21 @@ function checkAllowed({ state, planErased }: Audited, event: Of<'breakglass.used
   if (reviewersOf(state, usedBy).length === 0) return notAllowed('the glass was broken where nobody else could review it');
   if (!planErased && (state.plan === null || !isBreakable(state.plan))) return notAllowed('the glass was broken for what no lease takes back');
   let withinSeconds = allowed.reviewWithinSeconds;
+  let rotateSeconds = allowed.rotateWithinSeconds;
   let longest = allowed.maxLeaseSeconds;
   for (const one of limits) {
     if (one === null || !one.people.includes(usedBy)) return notAllowed(`${usedBy} broke the glass, whom the floor does not let`);
     withinSeconds = Math.min(withinSeconds, one.reviewWithinSeconds);
+    rotateSeconds = soonerOf(rotateSeconds, one.rotateWithinSeconds);
     longest = Math.min(longest, one.maxLeaseSeconds);
   }
   const leaseSeconds = (planErased ? breakableSecondsOf(state.request) : state.plan?.lease?.leaseSeconds) ?? Infinity;
   if (leaseSeconds > longest) return notAllowed(`the glass was broken for a lease of ${leaseSeconds} s, where ${longest} s is the longest`);
   const latestMs = event.atMs + withinSeconds * 1000;
-  return parseTime(event.body.reviewBy) > latestMs ? notAllowed(`the review is due at ${event.body.reviewBy}, later than ${formatTime(latestMs)}`) : null;
+  if (parseTime(event.body.reviewBy) > latestMs) return notAllowed(`the review is due at ${event.body.reviewBy}, later than ${formatTime(latestMs)}`);
+  if (state.request.kind !== 'grant' || rotateSeconds === undefined) return null;
+  const { rotateWithinSeconds = Infinity } = event.body;
+  return rotateWithinSeconds > rotateSeconds ? notAllowed(`the rotation is due ${rotateWithinSeconds === Infinity ? 'never' : `${rotateWithinSeconds} s after the lease`}, where ${rotateSeconds} s is the longest`) : null;
 }
 
 /** A step that was authorised under a broken glass: one that was verified, stands now, and is enough for this verifier's floor. */
@@ -103,16 +105,46 @@ export function checkBroken(
   return shortfall === null ? null : fault(shortfall.code, shortfall.message);
 }
 
-export function checkReviewed({ state }: Audited, event: Of<'breakglass.reviewed'>): Fault | null {
+/** @param judgedAtMs as of when the reviewer's key is to be good */
+export function checkReviewed(believed: Believed, { state }: Audited, event: Of<'breakglass.reviewed'>, record: LedgerRecord, judgedAtMs: number): Fault | null {
   const { breakGlass } = state;
   if (breakGlass === null) return null;
   const { usedBy } = breakGlass.statement;
   if (event.actor === usedBy || state.requester.includes(event.actor)) return fault('own-review', `${event.actor} reviewed a glass that they broke, or for what they had asked for`);
-  return reviewersOf(state, usedBy).includes(event.actor) ? null : fault('not-an-approver', `${event.actor} reviewed a broken glass and was not asked`);
+  if (!reviewersOf(state, usedBy).includes(event.actor)) return fault('not-an-approver', `${event.actor} reviewed a broken glass and was not asked`);
+  if (breakGlass.review !== null && breakGlass.review.verdict !== event.body.verdict) return fault('review-mismatch', `a review that was ${breakGlass.review.verdict} is said to be ${event.body.verdict}`);
+  return checkSigned(believed, breakGlass, event, record, judgedAtMs);
 }
 
-/** A review that is due and that nobody has done, at the end of what is verified. */
-export function checkUnreviewed({ state }: Audited, atMs: number): Fault | null {
-  if (!owesReview(state) || atMs <= state.breakGlass!.reviewByMs) return null;
-  return fault('review-overdue', `${state.breakGlass!.statement.usedBy} broke the glass, and nobody has reviewed it by ${formatTime(state.breakGlass!.reviewByMs)}`);
+/** The reviewer's own signature, where this verifier's floor asks for one, or where there is one. */
+function checkSigned(believed: Believed, glass: BrokenGlass, event: Of<'breakglass.reviewed'>, record: LedgerRecord, judgedAtMs: number): Fault | null {
+  const { trust: { requirements, signers }, logId } = believed;
+  const { statement: envelope, verdict, rotation } = event.body;
+  if (envelope === undefined) {
+    const isDue = glass.at.some((place) => breakGlassFor(requirements, place)?.reviewProofClass !== undefined);
+    return isDue ? fault('review-signature', `${event.actor} reviewed a broken glass without a signature, which the floor asks for`) : null;
+  }
+  try {
+    const said = openBreakGlassReview(envelope, { signers, atMs: judgedAtMs });
+    if (said.reviewer !== event.actor) return fault('wrong-actor', `a record by ${event.actor} of a review that ${said.reviewer} signed`);
+    const isAbout = said.log === logId && said.changeId === event.changeId && said.revision === glass.statement.revision && said.breakGlass === glass.digest;
+    if (!isAbout) return fault('review-mismatch', 'the review that was signed is of another broken glass');
+    const isSame = said.verdict === verdict && said.rotation === rotation && commitmentIn(record)?.commitment === said.comment.commitment;
+    if (!isSame) return fault('review-mismatch', 'the review on record is not the one that was signed');
+    const untilMs = parseTime(said.expiresAt);
+    const isGood = untilMs > event.atMs && untilMs <= event.atMs + BREAK_GLASS_SECONDS_MAX * 1000 + requirements.clockSkewMs;
+    return isGood ? null : fault('review-signature', `the review that was signed is good until ${said.expiresAt}, and was recorded at ${formatTime(event.atMs)}`);
+  } catch (error) {
+    if (error instanceof ProtocolError) return fault('review-signature', `the review that was signed: ${error.message}`);
+    throw error;
+  }
+}
+
+/** What a broken glass left owed and nobody has done in time, at the end of what is verified. */
+export function checkDebts({ state }: Audited, atMs: number): Fault[] {
+  return debtsOf(state).filter(({ byMs }) => atMs > byMs).map((debt) => {
+    const { usedBy } = state.breakGlass!.statement;
+    const undone = debt.what === 'review' ? 'nobody has reviewed it' : `the login that was lent to has no new credential`;
+    return fault(findingOf(debt), `${usedBy} broke the glass, and ${undone} by ${formatTime(debt.byMs)}`);
+  });
 }

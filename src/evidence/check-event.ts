@@ -9,6 +9,7 @@ import { checkReviewed, checkUsed, type CheckedGlass } from './check-break-glass
 import { checkApproval, checkDecision, checkEscalated } from './check-decision.ts';
 import { checkActivated, checkArmed, checkEnding, checkReport } from './check-effect.ts';
 import { checkDisarmed, type Extensions } from './check-extension.ts';
+import type { GlassRotations } from './check-glass-rotated.ts';
 import type { Locks } from './check-lock.ts';
 import type { Cases } from './check-offboarding.ts';
 import { checkReduced } from './check-reduced.ts';
@@ -26,9 +27,10 @@ export interface Surroundings {
   readonly locks: Locks;
   readonly cases: Cases;
   readonly extensions: Extensions;
+  readonly rotations: GlassRotations;
   readonly targets: Targets;
   readonly acceptances: Pick<Acceptances, 'isDue'>;
-  /** Changes that are not closed, or whose broken glass nobody has reviewed. */
+  /** Changes that are not closed, or in which something is owed for a broken glass. */
   readonly open: ReadonlyMap<string, Audited>;
   readonly graceMs: number;
 }
@@ -46,7 +48,7 @@ export interface Checked {
 export const NOTHING_CHECKED: Checked = { fault: null, approval: null, glass: null, latenessMs: null };
 
 /** @param audited the change before `event` @param judgedAtMs as of when approvals are judged */
-export function checkEvent({ acceptances, open, believed, locks, cases, extensions, targets, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord, judgedAtMs: number): Checked {
+export function checkEvent({ acceptances, open, believed, locks, cases, extensions, rotations, targets, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord, judgedAtMs: number): Checked {
   const only = (found: Fault | null): Checked => ({ ...NOTHING_CHECKED, fault: found });
   switch (event.type) {
     case 'policy.decided': {
@@ -64,7 +66,9 @@ export function checkEvent({ acceptances, open, believed, locks, cases, extensio
     case 'breakglass.used':
       return { ...NOTHING_CHECKED, ...checkUsed(believed, audited, event, record, judgedAtMs, open.values()) };
     case 'breakglass.reviewed':
-      return only(checkReviewed(audited, event));
+      return only(checkReviewed(believed, audited, event, record, judgedAtMs));
+    case 'breakglass.rotated':
+      return only(rotations.check(event));
     case 'approval.escalated':
       return only(checkEscalated(audited, event));
     case 'step.authorised':

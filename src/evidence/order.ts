@@ -3,10 +3,10 @@
  * what `decide` made sure of for one's own.
  */
 import { mayBeJudged, mayEndAdopted } from '../change/adopted.ts';
-import { owesReview } from '../change/break-glass.ts';
 import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { endsByItself } from '../change/extension.ts';
+import { owesReview, owesRotation } from '../change/glass-debts.ts';
 import { FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState, type StateName } from '../change/state.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { callerOf } from '../protocol/request.ts';
@@ -53,7 +53,9 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'breakglass.used':
       return inOneOf('pending') ?? when(event.body.revision === state.revision, `revision ${state.revision}`) ?? when(state.breakGlass === null, 'a change for which the glass was broken already');
     case 'breakglass.reviewed':
-      return when(owesReview(state), 'a change that nobody was to review');
+      return event.body.rotation === undefined ? when(owesReview(state), 'a change that nobody was to review') : when(owesRotation(state), 'a change that owed no rotation');
+    case 'breakglass.rotated':
+      return when(owesRotation(state), 'a change that owed no rotation');
     case 'approval.escalated':
       return inOneOf('pending') ?? when(event.body.revision === state.revision, `revision ${state.revision}`)
         ?? when(state.escalated === null, 'a change of which further people had been told') ?? when(event.atMs >= (escalationDueMs(state) ?? 0), 'a change that had not waited for so long');

@@ -5,7 +5,7 @@ import { eventsOf } from './adoption.ts';
 import type { ReadObject } from './record.ts';
 
 /** Types of record that may speak of another change. */
-const SPEAKING: ReadonlySet<string> = new Set(['change.requested', 'change.revised', 'change.adopted', 'policy.decided', 'lease.extended', 'item.started']);
+const SPEAKING: ReadonlySet<string> = new Set(['change.requested', 'change.revised', 'change.adopted', 'policy.decided', 'lease.extended', 'item.started', 'breakglass.rotated']);
 
 export interface Relations {
   /** Takes the next record of a change. @throws MalformedRecord, and what parsers throw for a record that is not what its type says */
@@ -49,6 +49,7 @@ export function openRelations(): Relations {
         return;
       case 'lease.extended':
       case 'item.started':
+      case 'breakglass.rotated':
         speaks(changeId, event.body.change);
         return;
       default:

@@ -96,7 +96,9 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
       return `${usedBy} broke the glass for plan ${short(planDigest)}, with a signature of their own in place of the approvals; somebody else reviews it by ${event.body.reviewBy}${written('reason', event.body.reason, erasedUnder)}.`;
     }
     case 'breakglass.reviewed':
-      return `${actor} reviewed that the glass was broken: ${event.body.verdict}${because(event.body.comment)}.`;
+      return `${actor} reviewed that the glass was broken${event.body.statement === undefined ? '' : ', with a signature of their own'}: ${event.body.verdict}${event.body.rotation === undefined ? '' : '; a new credential is not needed'}${because(event.body.comment)}.`;
+    case 'breakglass.rotated':
+      return `The login that was lent more has a new credential, made after the lease by ${event.body.change}.`;
     case 'approval.escalated':
       return `It still waited for approvals at ${event.body.dueAt}: ${event.body.to.join(', ')} ${event.body.to.length === 1 ? 'is' : 'are'} told as well. Who may approve has not changed.`;
     case 'step.authorised':

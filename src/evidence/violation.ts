@@ -8,7 +8,7 @@ export const VIOLATIONS = [
   // Who approved.
   'approval-signature', 'approval-mismatch', 'approval-expired', 'self-approval', 'not-an-approver', 'approvals-insufficient', 'below-floor', 'escalation-mismatch', 'acceptance-mismatch', 'reduction-mismatch',
   // What was given without them.
-  'break-glass-signature', 'break-glass-mismatch', 'break-glass-not-allowed', 'review-overdue', 'own-review',
+  'break-glass-signature', 'break-glass-mismatch', 'break-glass-not-allowed', 'review-overdue', 'own-review', 'review-signature', 'review-mismatch', 'rotation-overdue', 'rotation-mismatch',
   // What was authorised.
   'ticket-signature', 'ticket-mismatch', 'lease-mismatch', 'order-signature', 'order-mismatch', 'extension-mismatch',
   // When, and in which order.

@@ -7,7 +7,7 @@
 import { JsonError, logIdOf, type LedgerRecord } from '../../ledger/index.ts';
 import { logOf } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
-import { owesReview } from '../change/break-glass.ts';
+import { owesAnything } from '../change/glass-debts.ts';
 import { evolve, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
 import type { Proven } from '../protocol/dsse.ts';
@@ -19,12 +19,13 @@ import { isClosed, remember, slimmed, type Audited } from './audited.ts';
 import { openAcceptances, type Acceptances } from './check-acceptance.ts';
 import { checkActorOf } from './check-actor.ts';
 import { openActivations, type Activations } from './check-activation.ts';
-import { checkUnreviewed } from './check-break-glass.ts';
+import { checkDebts } from './check-break-glass.ts';
 import { openBundles, type Bundles } from './check-bundle.ts';
 import { openAdoption, type Adoption, type AdoptionFindings } from './check-adoption.ts';
 import { requirementAfter } from './check-decision.ts';
 import { checkAfterEnd, checkEvent, NOTHING_CHECKED, type Surroundings } from './check-event.ts';
 import { openExtensions } from './check-extension.ts';
+import { openGlassRotations } from './check-glass-rotated.ts';
 import { openLocks, type Locks } from './check-lock.ts';
 import { openReconciliations, type Reconciliations } from './check-reconcile.ts';
 import { openCases } from './check-offboarding.ts';
@@ -109,10 +110,10 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const open = new Map<string, Audited>();
   const acceptances = openAcceptances();
   const surroundings: Surroundings = {
-    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [], proven }, locks: openLocks(trust), cases: openCases(open), extensions: openExtensions(open),
+    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [], proven }, locks: openLocks(trust), cases: openCases(open), extensions: openExtensions(open), rotations: openGlassRotations(),
     targets: openTargets(), acceptances, open, graceMs,
   };
-  const { believed, cases, extensions, locks, targets } = surroundings;
+  const { believed, cases, extensions, locks, rotations, targets } = surroundings;
   const adoption = openAdoption(trust, origin, isPartial);
   /** What is signed about a change names the log that it was begun under, also after that was adopted. */
   const believedOf = (changeId: string): Believed => {
@@ -182,13 +183,14 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     const after = remembered.planErased ? { ...remembered, state: withStandIn(remembered.state, event) } : remembered;
     counting.take(before, after, event);
     onChange?.(after, event);
-    // Its review is looked for, and what is found overdue, after everything else of it is over.
-    if (isClosed(after) && !owesReview(state)) {
+    // What is owed for a broken glass is looked for, and what is found overdue, after everything else of it is over.
+    if (isClosed(after) && !owesAnything(state)) {
       counting.closed();
       open.delete(event.changeId);
     } else open.set(event.changeId, slimmed(after));
     cases.follow(after);
     extensions.follow(after);
+    rotations.follow(after);
     targets.follow(after);
   };
 
@@ -260,8 +262,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
       for (const audited of open.values()) {
         const leftOpen = checkLeftOpen(audited, judgedAtMs, graceMs);
         if (leftOpen !== null) reportAt(leftOpen, audited.state.lastSeq, audited.state.changeId);
-        const unreviewed = checkUnreviewed(audited, judgedAtMs);
-        if (unreviewed !== null) reportAt(unreviewed, audited.state.adoptedFrom === null ? audited.state.breakGlass!.seq : audited.state.lastSeq, audited.state.changeId);
+        for (const undone of checkDebts(audited, judgedAtMs)) reportAt(undone, audited.state.adoptedFrom === null ? audited.state.breakGlass!.seq : audited.state.lastSeq, audited.state.changeId);
         const found = overdueOf(audited, judgedAtMs, graceMs) ?? checkUndone(audited, judgedAtMs, graceMs);
         if (found === null) continue;
         late.add(audited.state.changeId);

@@ -3,7 +3,8 @@
  * under `requesterWords`: prose of whoever asked, to be shown as such and never to be acted on.
  */
 import { z } from 'zod';
-import { BREAK_GLASS_VERDICTS, findingCodeSchema } from '../change/events.ts';
+import { findingCodeSchema } from '../change/events.ts';
+import { breakGlassVerdictSchema } from '../protocol/break-glass-review.ts';
 import { offboardItemSchema } from '../protocol/plan.ts';
 import { calendarIdSchema } from '../protocol/request.ts';
 import { revokeOrderSchema } from '../protocol/signed.ts';
@@ -92,7 +93,7 @@ export const notificationSchema = z.discriminatedUnion('type', [
     /** Of whoever broke it; as little to be acted on. null: it was erased. */
     usersWords: z.strictObject({ reason: plainTextSchema(500).nullable() }),
   }),
-  payload('breakglass.reviewed', { usedBy: personIdSchema, reviewer: personIdSchema, verdict: z.enum(BREAK_GLASS_VERDICTS) }),
+  payload('breakglass.reviewed', { usedBy: personIdSchema, reviewer: personIdSchema, verdict: breakGlassVerdictSchema }),
   /** Who is asked to approve has made it less than was asked for: these are left, and policy decides again. Every approval before is void. */
   payload('change.reduced', {
     revision: z.int().min(1), requester,

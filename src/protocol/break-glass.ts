@@ -38,8 +38,24 @@ export const breakGlassStatementSchema = z.strictObject({
 });
 export type BreakGlassStatement = z.infer<typeof breakGlassStatementSchema>;
 
-/** What the floor allows: the strictest of all that speak of it. */
-export type BreakGlassLimits = Pick<BreakGlassFloor, 'people' | 'maxLeaseSeconds' | 'reviewWithinSeconds'>;
+/** What the floor allows, and what it asks for afterwards: the strictest of all that speak of it. */
+export type BreakGlassLimits = Pick<BreakGlassFloor, 'people' | 'maxLeaseSeconds' | 'reviewWithinSeconds' | 'rotateWithinSeconds' | 'reviewProofClass'>;
+
+/** Both at once. */
+export function stricterOf(a: BreakGlassLimits, b: BreakGlassLimits): BreakGlassLimits {
+  const reviewProofClass = a.reviewProofClass ?? b.reviewProofClass;
+  const rotateWithinSeconds = soonerOf(a.rotateWithinSeconds, b.rotateWithinSeconds);
+  return {
+    people: a.people.filter((one) => b.people.includes(one)),
+    maxLeaseSeconds: Math.min(a.maxLeaseSeconds, b.maxLeaseSeconds), reviewWithinSeconds: Math.min(a.reviewWithinSeconds, b.reviewWithinSeconds),
+    ...(rotateWithinSeconds === undefined ? {} : { rotateWithinSeconds }), ...(reviewProofClass === undefined ? {} : { reviewProofClass }),
+  };
+}
+
+/** The shorter of two times of which each may be left out. */
+export function soonerOf(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined || b === undefined ? (a ?? b) : Math.min(a, b);
+}
 
 /**
  * The statement, once the person's own key proves it. What it is about has not been compared with anything.
@@ -75,10 +91,7 @@ export function breakGlassFor({ breakGlass = [] }: Pick<RequirementsFile, 'break
   const asked = privileges.length === 0 ? [''] : privileges;
   const speaking = asked.map((privilege) => breakGlass.filter((floor) => speaksOf(floor, privilege)));
   if (speaking.some((floors) => floors.length === 0)) return null;
-  return speaking.flat().map(({ people, maxLeaseSeconds, reviewWithinSeconds }): BreakGlassLimits => ({ people, maxLeaseSeconds, reviewWithinSeconds })).reduce((a, b) => ({
-    people: a.people.filter((one) => b.people.includes(one)),
-    maxLeaseSeconds: Math.min(a.maxLeaseSeconds, b.maxLeaseSeconds), reviewWithinSeconds: Math.min(a.reviewWithinSeconds, b.reviewWithinSeconds),
-  }));
+  return speaking.flat().map(({ connector: _connector, target: _target, privilege: _privilege, ...limits }): BreakGlassLimits => limits).reduce(stricterOf);
 }
 
 /**

@@ -61,8 +61,10 @@ export const escalationSchema = z.strictObject({
 });
 export type Escalation = z.infer<typeof escalationSchema>;
 
-/** Policy lets a person whom the floor names give this lease alone, at most for so long, and have it reviewed by then. */
-export const breakGlassObligationSchema = z.strictObject({ maxLeaseSeconds: z.int().min(1).max(86_400), reviewWithinSeconds: z.int().min(1).max(2_592_000) });
+/** Policy lets a person whom the floor names give this lease alone, at most for so long, and have it reviewed by then; and, from its end on, what was lent to rotated by then. */
+export const breakGlassObligationSchema = z.strictObject({
+  maxLeaseSeconds: z.int().min(1).max(86_400), reviewWithinSeconds: z.int().min(1).max(2_592_000), /** Left out: policy has no say in it. */ rotateWithinSeconds: z.int().min(1).max(2_592_000).optional(),
+});
 
 /** An exception that took a denial away: by that alone nothing is allowed. */
 export const exceptionUsedSchema = z.strictObject({

@@ -57,6 +57,10 @@ export const breakGlassFloorSchema = z.strictObject({
   maxLeaseSeconds: z.int().min(1).max(86_400),
   /** By when somebody else has reviewed it. At most 30 days. */
   reviewWithinSeconds: z.int().min(1).max(2_592_000),
+  /** By when, from the lease's end on, a login that was lent more has a new credential. At most 30 days. Left out: the sidecar takes the time for the review, and nothing is demanded of it. */
+  rotateWithinSeconds: z.int().min(1).max(2_592_000).optional(),
+  /** `ssh`: only a review by the reviewer's own signature is one. Left out: her session does. */
+  reviewProofClass: z.enum(['ssh']).optional(),
 });
 export type BreakGlassFloor = z.infer<typeof breakGlassFloorSchema>;
 

@@ -23,7 +23,7 @@ import { maySeeAtRest, maySeeChange } from './visibility.ts';
 const LIST_LIMIT = 50;
 
 type ChangeOperation =
-  | 'requestChange' | 'listChanges' | 'getChange' | 'reviseChange' | 'reduceChange' | 'decideApproval' | 'getStatement' | 'getBreakGlass' | 'breakGlass' | 'reviewBreakGlass' | 'withdrawChange' | 'revokeChange' | 'getDelivery'
+  | 'requestChange' | 'listChanges' | 'getChange' | 'reviseChange' | 'reduceChange' | 'decideApproval' | 'getStatement' | 'getBreakGlass' | 'breakGlass' | 'getBreakGlassReview' | 'reviewBreakGlass' | 'withdrawChange' | 'revokeChange' | 'getDelivery'
   | 'acknowledgeDelivery' | 'getEvidence' | 'extendChange';
 
 export function changeHandlers(context: SidecarContext): Handlers<ChangeOperation> {
@@ -97,10 +97,16 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
       requireForItself(by);
       return view(unwrap(await engine.breakGlass(changeId, { by: by.principal, ...body })));
     },
+    async getBreakGlassReview({ by, params }) {
+      const { changeId } = await visibleChange(context, by, params['id']!);
+      requirePerson(by);
+      return { status: 200, body: unwrap(await engine.breakGlassReviewStatement(by.principal, changeId)) };
+    },
     async reviewBreakGlass({ by, params, body }) {
       const { changeId } = await visibleChange(context, by, params['id']!);
       requirePerson(by);
-      return view(unwrap(await engine.reviewBreakGlass(by.principal, changeId, body.verdict, body.comment)));
+      const { verdict, comment, rotation, signed } = body;
+      return view(unwrap(await engine.reviewBreakGlass(changeId, { by: by.principal, verdict, comment, ...(rotation === undefined ? {} : { rotation }), ...(signed === undefined ? {} : { signed }) })));
     },
     async withdrawChange({ by, params, body }) {
       const { changeId } = await visibleChange(context, by, params['id']!);

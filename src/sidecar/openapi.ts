@@ -66,6 +66,7 @@ export const NAMED_SCHEMAS = {
   SshProof: schemas.sshProofSchema,
   BreakGlassStatement: schemas.breakGlassAnswerSchema,
   BreakGlassRequest: schemas.breakGlassBodySchema,
+  BreakGlassReviewStatement: schemas.breakGlassReviewAnswerSchema,
   BreakGlassReview: schemas.breakGlassReviewBodySchema,
   PasskeyProof: schemas.passkeyProofSchema,
   Plan: planSchema,

@@ -11,7 +11,7 @@ import {
   eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, confirmHeldBodySchema, heldAnswerSchema, heldViewSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
   lockViewSchema, proposalStatementAnswerSchema, proposalVerdictBodySchema, proposalViewSchema, proposedViewSchema, reductionBodySchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
   reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
-  breakGlassAnswerSchema, breakGlassBodySchema, breakGlassReviewBodySchema, statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
+  breakGlassAnswerSchema, breakGlassBodySchema, breakGlassReviewAnswerSchema, breakGlassReviewBodySchema, statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
 
 export interface Route {
@@ -86,11 +86,16 @@ export const ROUTES = {
     status: 200, answer: changeViewSchema,
     problems: ['no-such-change', 'nhi-cannot-approve', 'proof-invalid', 'break-glass-refused', 'plan-changed', 'already-decided', 'approval-expired', 'ledger-unwritable'],
   },
+  getBreakGlassReview: {
+    method: 'GET', path: '/v1/changes/{id}/break-glass/review', roles: ['approver'], query: noQuerySchema, body: null,
+    summary: 'What the caller would sign to review that the glass was broken, but for what they say. Nothing is recorded.',
+    status: 200, answer: breakGlassReviewAnswerSchema, problems: ['no-such-change', 'nhi-cannot-approve', 'not-expected', 'ledger-unwritable'],
+  },
   reviewBreakGlass: {
     method: 'POST', path: '/v1/changes/{id}/break-glass/review', roles: ['approver'], query: noQuerySchema, body: breakGlassReviewBodySchema,
-    summary: 'That the glass was broken has been reviewed, by one of those who were asked: neither who broke it nor who asked for the change.',
+    summary: 'That the glass was broken has been reviewed, by one of those who were asked: neither who broke it nor who asked for the change; or, then or later, that the rotation that is owed is not needed.',
     status: 200, answer: changeViewSchema,
-    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'already-decided', 'not-expected', 'ledger-unwritable'],
+    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'already-decided', 'not-expected', 'proof-too-weak', 'proof-invalid', 'approval-expired', 'ledger-unwritable'],
   },
   relayVerdict: {
     method: 'POST', path: '/v1/verdicts', roles: ['approver'], query: noQuerySchema, body: relayBodySchema,

@@ -1,11 +1,12 @@
 /** What crosses the HTTP surface, as closed schemas: the one source of types, checks and `docs/openapi.json`. */
 import { z } from 'zod';
-import { BREAK_GLASS_VERDICTS, findingCodeSchema } from '../change/events.ts';
+import { findingCodeSchema } from '../change/events.ts';
 import { DISCREPANCY_CODES } from '../change/compare.ts';
 import { STATES } from '../change/state.ts';
 import { ERASABLE_KINDS, ERASED_MAX, OBJECT_KINDS } from '../evidence/erasable.ts';
 import { askedSchema } from '../evidence/pack-format.ts';
 import { countsSchema, findingIdSchema } from '../evidence/reconciled.ts';
+import { breakGlassReviewStatementSchema, breakGlassRotationSchema, breakGlassVerdictSchema } from '../protocol/break-glass-review.ts';
 import { breakGlassStatementSchema } from '../protocol/break-glass.ts';
 import { passkeySchema } from '../protocol/passkeys.ts';
 import { counterOfferSchema, decisionSchema, proofClassSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
@@ -139,7 +140,11 @@ export const changeViewSchema = z.strictObject({
   /** Who is told as well when it waits for approvals for long, when that is due, and when it was recorded. Who may approve is in `requirement`. */
   escalation: z.strictObject({ to: z.array(personIdSchema), dueAt: timeSchema, at: timeSchema.nullable() }).nullable(),
   /** Somebody has broken the glass; absent: nobody has. `review` null: it waits for one of those who were asked. */
-  breakGlass: z.strictObject({ usedBy: personIdSchema, record: counterSchema, reviewBy: timeSchema, review: z.strictObject({ by: personIdSchema, verdict: z.enum(BREAK_GLASS_VERDICTS) }).nullable() }).optional(),
+  breakGlass: z.strictObject({
+    usedBy: personIdSchema, record: counterSchema, reviewBy: timeSchema, review: z.strictObject({ by: personIdSchema, verdict: breakGlassVerdictSchema }).nullable(),
+    /** The new credential that the login owes since the lease has ended; null: none is owed, or not yet. `change`: made it; `waivedBy`: said that none is needed. */
+    rotation: z.strictObject({ connector: connectorIdSchema, target: plainTextSchema(128), account: plainTextSchema(128), rotateBy: timeSchema, change: changeIdSchema.nullable(), waivedBy: personIdSchema.nullable() }).nullable(),
+  }).optional(),
   window: windowViewSchema.nullable(),
   /** In the plan's order; empty until there is a plan. */
   steps: z.array(z.strictObject({ stepId: stepIdSchema, action: stepActionSchema, account: plainTextSchema(128), state: z.enum(STEP_STATES) })),
@@ -237,7 +242,17 @@ export const breakGlassBodySchema = z.strictObject({
 });
 export type BreakGlassBody = z.infer<typeof breakGlassBodySchema>;
 
-export const breakGlassReviewBodySchema = z.strictObject({ verdict: z.enum(BREAK_GLASS_VERDICTS), comment: commentSchema });
+/** What a reviewer signs, but for what she says: verdict, rotation, and the commitment to her comment (SHA-256 of JCS `{name: "comment", salt, value}`). */
+export const breakGlassReviewAnswerSchema = breakGlassReviewStatementSchema.omit({ verdict: true, rotation: true, comment: true });
+export type BreakGlassReviewAnswer = z.infer<typeof breakGlassReviewAnswerSchema>;
+
+export const breakGlassReviewBodySchema = z.strictObject({
+  verdict: breakGlassVerdictSchema, comment: commentSchema,
+  /** Once the lease has ended: the rotation that is owed is not needed. */
+  rotation: breakGlassRotationSchema.optional(),
+  /** Her own signature of the statement, where the floor asks for it, and the salt with which that commits to the comment: 16 random bytes, of this text alone. */
+  signed: z.strictObject({ salt: saltSchema, ssh: z.strictObject({ expiresAt: timeSchema, /** As `ssh-keygen -Y sign -n breakglass-review@countersign` writes it, armour and all. */ signature: sshProofSchema.shape.signature }) }).optional(),
+});
 export type BreakGlassReviewBody = z.infer<typeof breakGlassReviewBodySchema>;
 
 /** What is taken off what is asked for: nothing can be said here that would add to it. `duration` is the new one. */

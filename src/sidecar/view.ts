@@ -73,8 +73,14 @@ function escalationOf(state: ChangeState): ChangeView['escalation'] {
   return dueMs === null || escalation === null ? null : { to: escalation.to, dueAt: formatTime(dueMs), at: null };
 }
 
-function brokenOf({ statement: { usedBy }, seq, reviewByMs, review }: BrokenGlass): NonNullable<ChangeView['breakGlass']> {
-  return { usedBy, record: seq, reviewBy: formatTime(reviewByMs), review };
+function brokenOf({ statement: { usedBy }, seq, reviewByMs, review, rotation, lent }: BrokenGlass): NonNullable<ChangeView['breakGlass']> {
+  const settled = rotation?.settled ?? null;
+  return {
+    usedBy, record: seq, reviewBy: formatTime(reviewByMs), review,
+    rotation: rotation === null || lent === null ? null : {
+      ...lent, rotateBy: formatTime(rotation.byMs), change: settled !== null && 'change' in settled ? settled.change : null, waivedBy: settled !== null && 'waivedBy' in settled ? settled.waivedBy : null,
+    },
+  };
 }
 
 const WINDOW_STATES = { none: 'planned', opened: 'open', closed: 'closed' } as const;
@@ -141,6 +147,7 @@ const NEXT_TRIES: Readonly<Record<FindingCode, string>> = {
   'lease-denied': 'when policy is asked again: revoke it, or see to what policy has against it',
   'lease-revoke-held': 'once a person confirms what policy would take back, or revokes this',
   'review-overdue': 'when somebody reviews that the glass was broken; until then whoever broke it breaks no other',
+  'rotation-overdue': 'when somebody has the login rotated, or a reviewer says that it needs no new credential; until then whoever broke the glass breaks no other',
   'offboarding-open': 'what is open is tried again by itself',
 };
 

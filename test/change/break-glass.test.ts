@@ -19,7 +19,7 @@ it('is too late once the time to decide is over, as an approval is, whether or n
 it('waits for a review that was due by then, and for none that is due later', () => {
   const telling = toldUntilDecided(GRANT, START_MS, 'needsApproval', new Telling(START_MS), letting());
   const use = (reviewByMs: number): ReturnType<typeof decide> =>
-    decide(telling.now, { type: 'breakGlass', statement: glassOf(glassStatement(telling)), reason: REASON, salt: GLASS_SALT, limits: GLASS, owed: { changeId: telling.changeId, reviewByMs } }, telling.atMs);
+    decide(telling.now, { type: 'breakGlass', statement: glassOf(glassStatement(telling)), reason: REASON, salt: GLASS_SALT, limits: GLASS, owed: { changeId: telling.changeId, what: 'review', byMs: reviewByMs } }, telling.atMs);
   expect(use(telling.atMs)).toMatchObject({ ok: false, code: 'break-glass-refused' });
   expect(use(telling.atMs + BREAK_GLASS_SECONDS_MAX)).toMatchObject({ ok: true });
 });

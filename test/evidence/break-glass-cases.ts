@@ -15,13 +15,13 @@ export const DAY = 86_400_000;
 /** When what is told here is over, and the review not yet due. */
 export const asOfMs = START_MS + 7_200_000;
 
-function given(ledger: Beat[] = [], atMs = START_MS): Telling {
+export function given(ledger: Beat[] = [], atMs = START_MS): Telling {
   const telling = toldUntilActive(toldUntilGiven(toldUntilBroken(atMs, ledger)));
   return toldUntilEnded(telling, telling.now.lease!.order);
 }
 export const used = (): readonly Beat[] => given().beats;
 export function reviewed(by = 'person:ana'): readonly Beat[] {
-  return given().later(60_000).do({ type: 'reviewBreakGlass', by, verdict: 'justified', comment: 'the exports ran again' }).beats;
+  return given().later(60_000).do({ type: 'reviewBreakGlass', by, verdict: 'justified', comment: 'the exports ran again', rotation: 'notNeeded', mustBeSigned: false }).beats;
 }
 
 /** What Sam signed made anew, with its record in the name of whoever it says. */
@@ -88,7 +88,7 @@ export const BREAK_GLASS_CASES: readonly Case[] = [
   { title: 'a review by who asked', code: 'wrong-actor', change: (beats) => [...beats, ...review(beats, 'nhi:prod/ci-deployer')] },
   { title: 'a review by who was not asked', code: 'not-an-approver', change: (beats) => [...beats, ...review(beats, 'person:olga')] },
   { title: 'a review by the sidecar', code: 'wrong-actor', change: (beats) => [...beats, ...review(beats, sidecar)] },
-  { title: 'a second review', code: 'record-after-end', change: (beats) => [...beats, ...review(beats, 'person:ana'), ...review(beats, 'person:ben')], amongOthers: true },
+  { title: 'a second review', code: 'wrong-order', change: (beats) => [...beats, ...review(beats, 'person:ana'), ...review(beats, 'person:ben')], amongOthers: true },
   { title: 'a review that nobody has done', code: 'review-overdue', asOfMs: START_MS + 2 * DAY },
   { title: 'a second glass while the review of the first is overdue', code: 'review-overdue', beats: () => again(2 * DAY, null), asOfMs: START_MS + 2 * DAY + 3_600_000 },
   { title: 'one that was reviewed late, and a second before that', code: 'review-overdue', beats: () => again(2 * DAY, 3 * DAY), asOfMs: START_MS + 3 * DAY },
@@ -101,7 +101,7 @@ export function again(afterMs: number, reviewAfterMs: number | null): readonly B
   const review = (): void => {
     if (reviewAfterMs === null) return;
     first.atMs = START_MS + reviewAfterMs;
-    first.do({ type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: 'as it should be' });
+    first.do({ type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: 'as it should be', rotation: 'notNeeded', mustBeSigned: false });
   };
   if (reviewAfterMs !== null && reviewAfterMs < afterMs) review();
   given(ledger, START_MS + afterMs);

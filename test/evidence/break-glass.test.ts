@@ -56,7 +56,7 @@ describe('once it is erased', () => {
     telling.do({ type: 'recordDecision', by: sidecar, phase: 'dispatch', plan: telling.now.plan!, decision: letting(), provenance, approvalSeconds: 3600 });
     telling.do({ type: 'authoriseAct', by: sidecar, ticket: sign.ticket(deriveActTicket(telling.now, telling.now.plan!, stepOf(telling.now)!, EXECUTOR, telling.atMs, 300)), order: telling.now.lease!.order });
     toldUntilEnded(toldUntilActive(telling), telling.now.lease!.order);
-    telling.do({ type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: 'as it should be' });
+    telling.do({ type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: 'as it should be', rotation: 'notNeeded', mustBeSigned: false });
     expect(found(await erased(telling.beats, ['policy.decided']))).toEqual([[], 1]);
   });
 
@@ -71,6 +71,6 @@ describe('once it is erased', () => {
     const pack = await ledger!.pack({ from: at(0), to: at(atMs - START_MS + 1) });
     const trust = storyTrust(BREAKABLE);
     expect((await verifyStoryPack(pack, { trust })).workflow?.violations).toEqual([]);
-    expect((await verifyStoryPack(pack, { trust, asOfMs: START_MS + 2 * DAY })).workflow?.violations.map(({ code }) => code)).toEqual(['review-overdue']);
+    expect((await verifyStoryPack(pack, { trust, asOfMs: START_MS + 2 * DAY })).workflow?.violations.map(({ code }) => code)).toEqual(['review-overdue', 'rotation-overdue']);
   });
 });

@@ -8,10 +8,10 @@ import type { Decision } from '../../src/protocol/decision.ts';
 import { commitmentTo } from '../../src/protocol/disclosure.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
-import type { BreakGlassAnswer, ChangeView } from '../../src/sidecar/schemas.ts';
+import type { BreakGlassAnswer, BreakGlassReviewAnswer, ChangeView } from '../../src/sidecar/schemas.ts';
 import { GLASS, GLASS_SALT, REASON, SAM } from '../support/break-glass.ts';
 import { movedClock } from '../support/moved-clock.ts';
-import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, PROVISION, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
+import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, PROVISION, RECIPIENT, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
 
 const CALLER = 'nhi:prod/ci-deployer';
@@ -25,15 +25,17 @@ interface Floor {
   readonly lets?: Decision['obligations']['breakGlass'] | null;
   readonly approvers?: Decision['obligations']['approvers'];
   readonly options?: TestOptions;
+  /** Until when policy holds what was let. */
+  readonly notBefore?: string;
   /** Another key that is trusted. */
   readonly key?: { readonly person: string; readonly line: string };
 }
 
-async function open({ glass = [GLASS], lets = { maxLeaseSeconds: 3_600, reviewWithinSeconds: 86_400 }, approvers = { allOf: ['person:wei', 'person:ana'] }, options = {}, key }: Floor = {}): Promise<void> {
+async function open({ glass = [GLASS], lets = { maxLeaseSeconds: 3_600, reviewWithinSeconds: 86_400 }, approvers = { allOf: ['person:wei', 'person:ana'] }, options = {}, notBefore, key }: Floor = {}): Promise<void> {
   const asks = answerOf('needsApproval', approvers);
   sidecar = await openTestSidecar({
     ...options,
-    decide: () => ({ ...asks, obligations: { ...asks.obligations, ...(lets === null ? {} : { breakGlass: lets }) } }),
+    decide: ({ change }) => (change.kind === 'rotate' ? answerOf('allow') : { ...asks, obligations: { ...asks.obligations, ...(lets === null ? {} : { breakGlass: lets }), ...(notBefore === undefined ? {} : { notBefore }) } }),
     trusts: (trust) => Object.assign(trust, {
       signers: parseAllowedSigners(`${SAM} ${sam.publicLine}\nperson:ana ${ana.publicLine}${key === undefined ? '' : `\n${key.person} ${key.line}`}`),
       requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 2, proofClass: 'ssh', approvers: null, maxLeaseSeconds: null }], breakGlass: glass as NonNullable<Trust['requirements']['breakGlass']> },
@@ -58,7 +60,7 @@ async function use(change: ChangeView, { key = sam, by = SAM, namespace = BREAK_
   const signature = writeArmour(key.sign(canonicalBytes(statement), { namespace }));
   return sidecar.send(by, 'POST', path(change), { planDigest: change.planDigest, reason, salt: GLASS_SALT, ssh: { expiresAt: statement.expiresAt, signature }, ...body });
 }
-const review = (change: ChangeView, by: string, verdict = 'justified'): Promise<Answered> => sidecar.send(by, 'POST', path(change, '/review'), { verdict, comment: 'looked at it' });
+const review = (change: ChangeView, by: string, verdict = 'justified', more: object = {}): Promise<Answered> => sidecar.send(by, 'POST', path(change, '/review'), { verdict, comment: 'looked at it', ...more });
 const disable = (one: string): void => sidecar.load({ ...sidecar.facts, directory: { ...sidecar.facts.directory, people: sidecar.facts.directory.people.map((person) => (person.id === one ? { ...person, active: false } : person)) } });
 const linking = (one: string, other: string): NonNullable<TestOptions['facts']> => (facts) => ({
   ...facts, directory: { ...facts.directory, people: facts.directory.people.map((person) => (person.id === one ? { ...person, linked: [other] } : person)) },
@@ -282,4 +284,104 @@ describe('that the glass was broken', () => {
     clock.move(-120_000);
     expect(problemIn(await use(await asked()))).toMatchObject({ code: 'break-glass-refused', detail: expect.stringContaining(first.id) as unknown });
   });
+});
+
+const shown = async ({ id }: ChangeView): Promise<ChangeView> => (await sidecar.send('person:wei', 'GET', `/v1/changes/${id}`)).body as ChangeView;
+const findingsOf = async (change: ChangeView): Promise<string[]> => (await shown(change)).findings.map(({ code }) => code);
+/** Broken, given, and taken back before its time. */
+async function over(): Promise<ChangeView> {
+  const change = await asked();
+  expect((await use(change)).status).toBe(200);
+  await expect.poll(async () => (await shown(change)).state, { timeout: 10_000 }).toBe('active');
+  expect((await sidecar.send(SAM, 'POST', `/v1/changes/${change.id}/revoke`, {})).status).toBe(202);
+  await expect.poll(async () => (await shown(change)).state, { timeout: 10_000 }).toBe('revoked');
+  return shown(change);
+}
+async function rotate(): Promise<ChangeView> {
+  const change = await sidecar.change(CALLER, { kind: 'rotate', subject: CALLER, connector: 'pg-main', target: 'app', purpose: 'deploy-orders', reason: 'after the emergency', recipient: RECIPIENT });
+  const { digest } = (await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}/delivery`)).body as { digest: string };
+  await sidecar.send(CALLER, 'POST', `/v1/changes/${change.id}/delivery`, { digest });
+  for (const { consumer } of change.rotation!.consumers) await sidecar.send(CALLER, 'POST', `/v1/changes/${change.id}/confirmations`, { consumer });
+  await expect.poll(async () => (await shown(change)).state, { timeout: 10_000 }).toBe('done');
+  return change;
+}
+
+describe('a login that was lent more', () => {
+  it('owes a rotation once the lease has ended: overdue, it is a finding and keeps her from the next, until it is made', async () => {
+    const clock = movedClock();
+    await open({ options: { clock } });
+    // What was made before the lease has ended is not it.
+    await rotate();
+    const first = await over();
+    expect(first.breakGlass?.rotation).toMatchObject({ connector: 'pg-main', target: 'app', account: 'ci_deployer', change: null, waivedBy: null });
+    expect((await review(first, 'person:wei')).status).toBe(200);
+    clock.move(DAY + 60_000);
+    await expect.poll(() => findingsOf(first), { timeout: 10_000 }).toEqual(['rotation-overdue']);
+    const next = await asked();
+    expect(problemIn(await use(next))).toMatchObject({ code: 'break-glass-refused', detail: expect.stringContaining(`the rotation of ${first.id} is overdue`) as unknown });
+    const rotation = await rotate();
+    expect(await shown(first)).toMatchObject({ findings: [], breakGlass: { rotation: { change: rotation.id, waivedBy: null } } });
+    expect((await use(next)).status).toBe(200);
+  });
+
+  it('owes none where a reviewer says so, once the lease has ended, and she alone', async () => {
+    await open();
+    const running = await asked();
+    await use(running);
+    expect(problemIn(await review(running, 'person:wei', 'justified', { rotation: 'notNeeded' }))).toMatchObject({ status: 409, code: 'not-expected' });
+    expect((await review(running, 'person:wei')).status).toBe(200);
+    await expect.poll(async () => (await shown(running)).state, { timeout: 10_000 }).toBe('active');
+    expect((await sidecar.send(SAM, 'POST', `/v1/changes/${running.id}/revoke`, {})).status).toBe(202);
+    await expect.poll(async () => (await shown(running)).state, { timeout: 10_000 }).toBe('revoked');
+    const waive = { rotation: 'notNeeded' };
+    expect(problemIn(await review(running, SAM, 'justified', waive)).status).toBe(403);
+    expect(problemIn(await review(running, 'person:olga', 'justified', waive))).toMatchObject({ code: 'not-an-approver' });
+    expect(problemIn(await review(running, 'person:ana', 'unjustified', waive))).toMatchObject({ code: 'already-decided' });
+    expect(problemIn(await review(running, 'person:ana', 'justified', { rotation: 'done' }))).toMatchObject({ status: 422 });
+    expect(await review(running, 'person:ana', 'justified', waive)).toMatchObject({ status: 200, body: { breakGlass: { review: { by: 'person:wei' }, rotation: { waivedBy: 'person:ana' } } } });
+    expect(await grown(async () => expect((await review(running, 'person:ana', 'justified', waive)).status).toBe(200))).toBe(0);
+  });
+});
+
+describe('where the floor asks for a review by signature', () => {
+  const SIGNED = [{ ...GLASS, reviewProofClass: 'ssh' }];
+  async function signed(change: ChangeView, { key = ana, by = 'person:ana', namespace = 'breakglass-review@countersign', verdict = 'justified', said = {}, sent = {} }: { readonly key?: TestSshKey; readonly by?: string; readonly namespace?: string; readonly verdict?: string; readonly said?: object; readonly sent?: object } = {}): Promise<Answered> {
+    const unsaid = (await sidecar.send(by, 'GET', path(change, '/review'))).body as BreakGlassReviewAnswer;
+    const statement = { ...unsaid, verdict, comment: commitmentTo({ name: 'comment', salt: GLASS_SALT, value: 'looked at it' }), ...said };
+    return review(change, by, verdict, { signed: { salt: GLASS_SALT, ssh: { expiresAt: statement.expiresAt, signature: writeArmour(key.sign(canonicalBytes(statement), { namespace })) } }, ...sent });
+  }
+
+  it('a session is none, nor is what somebody else, or something else, was signed with; her own signature is, and goes on record', async () => {
+    await open({ glass: SIGNED });
+    const change = await asked();
+    expect(problemIn(await sidecar.send('person:ana', 'GET', path(change, '/review')))).toMatchObject({ status: 409, code: 'not-expected' });
+    await use(change);
+    expect(await grown(async () => {
+      expect(problemIn(await review(change, 'person:ana'))).toMatchObject({ code: 'proof-too-weak' });
+      expect(problemIn(await signed(change, { key: stranger }))).toMatchObject({ code: 'proof-invalid' });
+      expect(problemIn(await signed(change, { key: sam }))).toMatchObject({ code: 'proof-invalid' });
+      expect(problemIn(await signed(change, { namespace: BREAK_GLASS_NAMESPACE }))).toMatchObject({ code: 'proof-invalid' });
+      expect(problemIn(await signed(change, { said: { verdict: 'unjustified' } }))).toMatchObject({ code: 'proof-invalid' });
+      expect(problemIn(await signed(change, { sent: { comment: 'looked away' } }))).toMatchObject({ code: 'proof-invalid' });
+      expect(problemIn(await signed(change, { said: { expiresAt: '2020-01-01T00:00:00.000Z' } }))).toMatchObject({ code: 'approval-expired' });
+      expect(problemIn(await signed(change, { said: { expiresAt: '2999-01-01T00:00:00.000Z' } }))).toMatchObject({ code: 'proof-invalid' });
+    })).toBeLessThan(12);
+    expect((await shown(change)).breakGlass?.review).toBeNull();
+    expect((await signed(change)).status).toBe(200);
+    const { text } = await sidecar.send('person:wei', 'GET', `/v1/changes/${change.id}/evidence`);
+    expect(text).toContain('application/vnd.countersign.break-glass-review+json');
+  });
+});
+
+it('a glass stands for nothing once the directory has disabled who broke it, before the step is authorised', async () => {
+  const clock = movedClock();
+  await open({ options: { clock }, notBefore: new Date(clock.nowMs() + 300_000).toISOString() });
+  const [change, other] = [await asked(), await asked()];
+  for (const one of [change, other]) expect((await use(one)).status).toBe(200);
+  expect((await shown(change)).state).toBe('scheduled');
+  disable(SAM);
+  clock.move(301_000);
+  await expect.poll(async () => (await shown(change)).state, { timeout: 10_000 }).toBe('denied');
+  expect((await shown(change)).decision?.reasons.map(({ code }) => code)).toEqual(['glass-void']);
+  expect(sidecar.executor.armed).toHaveLength(0);
 });

@@ -1,6 +1,8 @@
 /** Broken glass for tests: who may break it, what she signs, and a change that was given so. */
 import { canonicalBytes } from '../../ledger/index.ts';
 import type { Use } from '../../src/change/break-glass.ts';
+import type { Review } from '../../src/change/glass-debts.ts';
+import { BREAK_GLASS_REVIEW_NAMESPACE, BREAK_GLASS_REVIEW_TYPE, type BreakGlassReviewStatement } from '../../src/protocol/break-glass-review.ts';
 import { BREAK_GLASS_NAMESPACE, BREAK_GLASS_TYPE, type BreakGlassStatement } from '../../src/protocol/break-glass.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
 import { commitmentTo } from '../../src/protocol/disclosure.ts';
@@ -45,3 +47,25 @@ export function toldUntilBroken(atMs = START_MS, ledger: Beat[] = [], said = let
 }
 
 export const toldUntilGiven = (telling: Telling, said = letting()): Telling => toldUntilArmed(telling, said);
+
+export const anasKey = testSshKey();
+export const FOUND = 'the exports ran again';
+
+/** What Ana signs of the broken glass, good for a quarter of an hour. */
+export function reviewStatement(telling: Telling, edit: Partial<BreakGlassReviewStatement> = {}): BreakGlassReviewStatement {
+  const { digest, statement } = telling.now.breakGlass!;
+  return {
+    v: 1, log: logId, changeId: telling.changeId, revision: statement.revision, breakGlass: digest, verdict: 'justified', comment: commitmentTo({ name: 'comment', salt: GLASS_SALT, value: FOUND }), reviewer: 'person:ana',
+    expiresAt: formatTime(telling.atMs + 900_000), ...edit,
+  };
+}
+
+export function reviewOf(statement: BreakGlassReviewStatement, key: TestSshKey = anasKey, options: SshSignOptions = {}): Dsse {
+  const bytes = canonicalBytes(statement);
+  return sshEnvelope(bytes, key.sign(bytes, { namespace: BREAK_GLASS_REVIEW_NAMESPACE, ...options }), BREAK_GLASS_REVIEW_TYPE);
+}
+
+/** Ana's review, by her session, or signed. */
+export function reviewBy(edit: Partial<Review> = {}): Review {
+  return { type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: FOUND, mustBeSigned: false, ...edit };
+}

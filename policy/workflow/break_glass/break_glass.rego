@@ -20,7 +20,7 @@ whole(seconds, longest) if {
 # METADATA
 # title: What a decision that needs approval says of it
 # description: Undefined where nobody may.
-obligation := {"maxLeaseSeconds": lease_seconds, "reviewWithinSeconds": review_seconds} if {
+obligation := object.union({"maxLeaseSeconds": lease_seconds, "reviewWithinSeconds": review_seconds}, rotation) if {
 	emergency.declared
 	question.gain
 	input.change.kind in {"provision", "grant"}
@@ -29,4 +29,18 @@ obligation := {"maxLeaseSeconds": lease_seconds, "reviewWithinSeconds": review_s
 	whole(lease_seconds, 86400)
 	review_seconds := data.limits.breakGlass.reviewWithinSeconds
 	whole(review_seconds, 2592000)
+}
+
+# By when a login that was lent more has a new credential: where the limits do not say, floors do.
+rotation := {} if not says_rotation
+
+rotation := {"rotateWithinSeconds": seconds} if {
+	says_rotation
+	seconds := data.limits.breakGlass.rotateWithinSeconds
+	whole(seconds, 2592000)
+}
+
+says_rotation if {
+	some key, _ in data.limits.breakGlass
+	key == "rotateWithinSeconds"
 }

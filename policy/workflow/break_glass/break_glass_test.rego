@@ -10,7 +10,7 @@ tier(name) := object.union(fixture.knowing({"nhi": {"riskTier": name}}), {"chang
 
 test_the_glass_is_broken_for_as_long_as_its_risk_allows if {
 	every name, seconds in {"low": 3600, "medium": 3600, "high": 1800, "critical": 900} {
-		break_glass.obligation == {"maxLeaseSeconds": seconds, "reviewWithinSeconds": 86400} with input as tier(name)
+		break_glass.obligation == {"maxLeaseSeconds": seconds, "reviewWithinSeconds": 86400, "rotateWithinSeconds": 86400} with input as tier(name)
 	}
 }
 
@@ -49,10 +49,21 @@ test_a_time_that_is_none_lets_nobody if {
 	}
 }
 
+test_a_rotation_is_asked_for_where_the_limits_say_by_when if {
+	said := {"maxLeaseSeconds": {"medium": 600}, "reviewWithinSeconds": 3600}
+	break_glass.obligation == {"maxLeaseSeconds": 600, "reviewWithinSeconds": 3600} with input as urgent with data.limits.breakGlass as said
+	every seconds in [1, 2592000] {
+		break_glass.obligation.rotateWithinSeconds == seconds with input as urgent with data.limits.breakGlass as object.union(said, {"rotateWithinSeconds": seconds})
+	}
+	every seconds in [0, 1.5, 2592001, "600", null, false] {
+		not break_glass.obligation with input as urgent with data.limits.breakGlass as object.union(said, {"rotateWithinSeconds": seconds})
+	}
+}
+
 test_a_decision_says_so_only_where_it_needs_approval if {
 	asked := access.decide with input as urgent
 	asked.effect == "needsApproval"
-	asked.obligations.breakGlass == {"maxLeaseSeconds": 3600, "reviewWithinSeconds": 86400}
+	asked.obligations.breakGlass == {"maxLeaseSeconds": 3600, "reviewWithinSeconds": 86400, "rotateWithinSeconds": 86400}
 
 	usual := access.decide with input as fixture.grant
 	usual.effect == "needsApproval"
