@@ -53,7 +53,7 @@ async function openChannel(sidecar: TestSidecar, slack: Pick<SlackServer, 'url'>
   const [token, signingSecret] = [join(directory, 'token'), join(directory, 'secret')];
   await writeFile(token, `${SLACK.token}\n`, { mode: 0o600 });
   await writeFile(signingSecret, `${SLACK.secret}\n`, { mode: 0o600 });
-  const config = { channel: SLACK.channel, team: SLACK.team, token, signingSecret, people: PEOPLE, url: slack.url };
+  const config = { channel: SLACK.channel, team: SLACK.team, token, signingSecret, people: PEOPLE, coalesceSeconds: 0, url: slack.url };
   const channel = await openSlack(config, sidecar.context, { clock: systemClock, userAgent: 'countersign/test' });
   closing.push(() => channel.close());
   return channel;
