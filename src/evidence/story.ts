@@ -166,7 +166,7 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
       return event.body.outcome === 'gone' ? `Item ${event.body.item + 1} is gone: ${event.body.detail}.`
         : `Item ${event.body.item + 1} is open${event.body.owner === null ? '' : `, and ${event.body.owner}’s to look at`}: ${event.body.detail}.`;
     case 'notification.delivered':
-      return `${event.body.webhook} was told of record ${event.body.about} (${event.body.event}).`;
+      return `${event.body.webhook} was told of record ${event.body.about} (${event.body.event})${event.body.message === undefined ? '' : ', in one message with others'}.`;
     case 'notification.failed':
       return `${event.body.webhook} could not be told of record ${event.body.about} (${event.body.event}): ${event.body.reason}.`;
   }

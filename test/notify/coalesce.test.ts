@@ -195,7 +195,7 @@ describe('a restart', () => {
 });
 
 it('tells each of them, in one message or another, and records each once, whatever fails in whatever order', async () => {
-  for (let seed = 1; seed <= 60; seed += 1) {
+  for (let seed = 1; seed <= 12; seed += 1) {
     const random = randomOf(seed);
     const chance = (of: number): boolean => random() < of;
     const { clock, ledger, start, ask, happen } = bench();
