@@ -17,7 +17,7 @@ import { mayEndAdopted, wouldGain } from './adopted.ts';
 import { decideUse, isGlassBroken, type Use } from './break-glass.ts';
 import { decideReduction, type Reducing } from './decide-reduction.ts';
 import { leaseEndMs, revokeStepId } from './derive.ts';
-import { REVISIONS_MAX, type EventBody, type FindingCode, type NewEvent } from './events.ts';
+import { REVISIONS_MAX, type Channel, type EventBody, type FindingCode, type NewEvent } from './events.ts';
 import { decideEscalation } from './escalation.ts';
 import { whyNotExtendable } from './extension.ts';
 import { decideReview, decideRotated, type Review, type Rotated } from './glass-debts.ts';
@@ -57,7 +57,7 @@ export type Command =
   | { readonly type: 'recordNotificationFailed'; readonly by: string; readonly failed: EventBody<'notification.failed'> }
   | { readonly type: 'authoriseRead'; readonly by: string; readonly ticket: Dsse }
   | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number }
-  | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string; readonly authentication?: Authentication; /** What policy said of exactly this; left out where it has no say. */ readonly judged?: Judged }
+  | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string; readonly authentication?: Authentication; readonly channel?: Channel; /** What policy said of exactly this; left out where it has no say. */ readonly judged?: Judged }
   | Use
   | Review
   | Rotated
@@ -277,7 +277,7 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
   if (parseTime(statement.expiresAt) <= nowMs || (state.approvalsByMs !== null && nowMs >= state.approvalsByMs)) {
     return no('approval-expired', 'the time to decide is over');
   }
-  const body = { approval: command.approval, comment: command.comment, ...(command.relayed === undefined ? {} : { relayed: command.relayed }), ...(command.authentication === undefined ? {} : { authentication: command.authentication }) };
+  const body = { approval: command.approval, comment: command.comment, ...(command.relayed === undefined ? {} : { relayed: command.relayed }), ...(command.authentication === undefined ? {} : { authentication: command.authentication }), ...(command.channel === undefined ? {} : { channel: command.channel }) };
   const attached = command.salt === undefined ? {} : { attached: { salt: command.salt } };
   // No policy keeps anybody from saying no.
   if (statement.verdict === 'reject') return yes({ type: 'approval.rejected', actor: statement.approver, body, ...attached });

@@ -14,7 +14,7 @@ import { approvalIdSchema, changeIdSchema, digestSchema, leaseIdSchema, logIdSch
 
 /** What receivers of webhooks are told about. */
 export const NOTIFICATION_EVENTS = [
-  'approval.requested', 'approval.decided', 'approval.escalated', 'change.reduced', 'breakglass.used', 'breakglass.reviewed', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
+  'approval.requested', 'approval.decided', 'approval.escalated', 'change.reduced', 'change.revised', 'change.withdrawn', 'change.expired', 'breakglass.used', 'breakglass.reviewed', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
   'change.stuck', 'policy.proposed',
 ] as const;
 export const notificationEventSchema = z.enum(NOTIFICATION_EVENTS);
@@ -22,12 +22,19 @@ export type NotificationEvent = z.infer<typeof notificationEventSchema>;
 /** A webhook by the name that the configuration gives it. */
 export const webhookNameSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/);
 
+/** A message to a receiver: the same for every attempt to tell it. */
+export const messageIdSchema = z.string().regex(/^msg_[0-9a-f]{32}$/);
+
 /** A change that has this many is asked for anew: records and plans have no room for more. */
 export const REVISIONS_MAX = 9_999;
 const revision = z.int().min(1).max(REVISIONS_MAX);
 const comment = proseSchema.nullable();
 /** How the actor was authenticated, by the sidecar's word; left out where it was with a token of the sidecar's own, by a press in Slack, or at the sidecar of another log. */
 const authentication = authenticationSchema.optional();
+/** Where a person decided, where that was no request with a token of hers: what the sidecar knows by itself, and what nobody who asks can claim. */
+export const CHANNELS = ['slack'] as const;
+export type Channel = (typeof CHANNELS)[number];
+const channel = z.enum(CHANNELS).optional();
 /** What the sidecar of another log has signed, where the person decided there. */
 const relayed = dsseSchema.optional();
 
@@ -87,11 +94,11 @@ export const changeEventBodies = {
   /** Policy was asked whether this person may approve this plan, just before the approval that rests on its answer. The input is the object. */
   'approval.judged': z.strictObject({ revision, planDigest: digestSchema, approver: personIdSchema, acceptance: acceptanceSchema, provenance: provenanceSchema }),
   'approval.recorded': z.strictObject({
-    approval: approvalSchema, comment, relayed, authentication,
+    approval: approvalSchema, comment, relayed, authentication, channel,
     /** The input of the `approval.judged` that it rests on; left out where policy has no say in it. */
     acceptance: digestSchema.optional(),
   }),
-  'approval.rejected': z.strictObject({ approval: approvalSchema, comment, relayed, authentication }),
+  'approval.rejected': z.strictObject({ approval: approvalSchema, comment, relayed, authentication, channel }),
   /** Somebody whom floors name gives this lease alone, by a signature of her own, and says why. Those who were asked are told, and one of them reviews it by `reviewBy`. */
   'breakglass.used': z.strictObject({
     revision, statement: dsseSchema, reason: proseSchema, reviewBy: timeSchema,
@@ -169,10 +176,15 @@ export const changeEventBodies = {
     item: z.int().min(0).max(511), outcome: z.enum(['gone', 'open']), owner: principalSchema.nullable(), detail: plainTextSchema(500),
   }),
   /** A receiver took in what it was told about record `about`. */
-  'notification.delivered': z.strictObject({ webhook: webhookNameSchema, event: notificationEventSchema, about: z.int().min(0), attempts: z.int().min(1) }),
+  'notification.delivered': z.strictObject({
+    webhook: webhookNameSchema, event: notificationEventSchema, about: z.int().min(0), attempts: z.int().min(1),
+    /** Set where one message told of several: its id, the same in the record of each. */
+    message: messageIdSchema.optional(),
+  }),
   /** It did not, for so long that it is not told any more. */
   'notification.failed': z.strictObject({
     webhook: webhookNameSchema, event: notificationEventSchema, about: z.int().min(0), attempts: z.int().min(0), reason: plainTextSchema(200),
+    message: messageIdSchema.optional(),
   }),
 } as const;
 

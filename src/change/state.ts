@@ -33,7 +33,7 @@ import { parseTime } from '../protocol/values.ts';
 import { become } from './become.ts';
 import { brokenBy, endedAt, isGlassBroken, lentUnder, reviewedBy, settledBy, type BrokenGlass } from './break-glass.ts';
 import { logOf } from './derive.ts';
-import type { ChangeEvent, FindingCode } from './events.ts';
+import type { ChangeEvent, Channel, EventBody, FindingCode } from './events.ts';
 
 export const STATES = [
   'requested', 'denied', 'pending', 'rejected', 'expired', 'withdrawing', 'withdrawn', 'scheduled', 'authorised', 'executing', 'verifying',
@@ -105,6 +105,11 @@ export interface ItemState {
   readonly detail: string | null;
 }
 
+/** Where somebody decided; no channel: by a request with a token. */
+interface DecidedWhere {
+  readonly channel?: Channel | 'relay';
+}
+
 export interface ChangeState {
   readonly changeId: string;
   readonly name: Exclude<StateName, 'stuck'>;
@@ -138,7 +143,9 @@ export interface ChangeState {
   /** Who was told as well, of this revision: once. */
   readonly escalated: { readonly to: readonly string[]; readonly dueAtMs: number; readonly atMs: number } | null;
   /** Of this revision and plan only. */
-  readonly approvals: readonly { readonly approval: Approval; readonly statement: ApprovalStatement; readonly seq: number }[];
+  readonly approvals: readonly ({ readonly approval: Approval; readonly statement: ApprovalStatement; readonly seq: number } & DecidedWhere)[];
+  /** Who has rejected it; null while nobody has. */
+  readonly rejection: ({ readonly by: string; readonly seq: number } & DecidedWhere) | null;
   /** Somebody has broken the glass: of one revision and plan, and owed a review whatever becomes of them. */
   readonly breakGlass: BrokenGlass | null;
   /** The decision before dispatch that no ticket has used up yet. */
@@ -271,11 +278,11 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
       return base;
     case 'approval.recorded': {
       const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
-      const next = become(base, { approvals: [...base.approvals, { approval: event.body.approval, statement, seq: event.seq }] });
+      const next = become(base, { approvals: [...base.approvals, { approval: event.body.approval, statement, seq: event.seq, ...whereOf(event.body) }] });
       return next.name === 'pending' && requirementIsMet(next, event.atMs) ? become(next, { name: 'scheduled' }) : next;
     }
     case 'approval.rejected':
-      return become(base, { name: 'rejected' });
+      return become(base, { name: 'rejected', rejection: { by: event.actor, seq: event.seq, ...whereOf(event.body) } });
     case 'breakglass.used': {
       const next = become(base, { breakGlass: brokenBy(base, event.body, event.seq) });
       return next.name === 'pending' && requirementIsMet(next, event.atMs) ? become(next, { name: 'scheduled' }) : next;
@@ -372,8 +379,12 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
   }
 }
 
+function whereOf({ channel, relayed }: EventBody<'approval.rejected'>): DecidedWhere {
+  return channel !== undefined ? { channel } : relayed !== undefined ? { channel: 'relay' } : {};
+}
+
 const NOT_PLANNED = {
-  read: null, before: null, plan: null, planDigest: null, decision: null, approvalsByMs: null, pendingSinceMs: null, escalated: null, approvals: [], dispatch: null,
+  read: null, before: null, plan: null, planDigest: null, decision: null, approvalsByMs: null, pendingSinceMs: null, escalated: null, approvals: [], rejection: null, dispatch: null,
   heldUntilMs: null, askedInVain: 0, window: 'none',
 } as const;
 

@@ -47,8 +47,8 @@ async function decideOn(session: Session, id: string, flags: DecideFlags, verdic
   const planDigest = planToDecide(change, flags.planDigest, verdict);
   const statement = flags.sshKey === undefined ? null : await statementFor(session, client, change, verdict);
   if (flags.yes !== true && flags.planDigest === undefined) await confirmPlan(session, change, verdict);
-  const ssh = statement === null ? undefined : { expiresAt: statement.expiresAt, signature: await signWithSsh(session, flags.sshKey!, APPROVAL_NAMESPACE, canonicalBytes(statement)) };
-  const decided = verdict === 'approve' ? await client.approve(id, planDigest, flags.comment, ssh) : await client.reject(id, planDigest, flags.comment!, ssh);
+  const proof = statement === null ? undefined : { ssh: { expiresAt: statement.expiresAt, signature: await signWithSsh(session, flags.sshKey!, APPROVAL_NAMESPACE, canonicalBytes(statement)) } };
+  const decided = verdict === 'approve' ? await client.approve(id, planDigest, flags.comment, proof) : await client.reject(id, planDigest, flags.comment!, proof);
   session.out.document(decided);
   session.out.line(`${verdict === 'approve' ? 'approved' : 'rejected'} ${planDigest}`);
   session.out.line(`${id} is ${decided.state}`);

@@ -30,10 +30,12 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   lines.push(...describeProgress(change, out));
   if (change.planDigest !== null) field('plan digest', change.planDigest);
   lines.push(...describeDecision(change, out));
-  for (const one of change.approvals) field(one.verdict === 'approve' ? 'approved' : 'rejected', `by ${plain(one.approver)}${one.proofClass === 'session' ? '' : `, proven by ${one.proofClass}`}, record ${one.record}`);
+  for (const one of change.approvals) field(one.verdict === 'approve' ? 'approved' : 'rejected', `by ${plain(one.approver)}${whereText(one)}${one.proofClass === 'session' ? '' : `, proven by ${one.proofClass}`}, record ${one.record}`);
+  if (change.rejection !== undefined) field('rejected', `by ${plain(change.rejection.by)}${whereText(change.rejection)}, record ${change.rejection.record}`);
   if (change.breakGlass !== undefined) field('glass', `broken by ${plain(change.breakGlass.usedBy)}, record ${change.breakGlass.record}; ${change.breakGlass.review === null ? `to be reviewed by ${change.breakGlass.reviewBy}` : `${change.breakGlass.review.verdict}, says ${plain(change.breakGlass.review.by)}`}`);
   lines.push(...describeOwedRotation(change, out));
   if (change.state === 'pending' && change.approvalsBy !== null) field('decide by', `${change.approvalsBy} (${relative(Date.parse(change.approvalsBy), nowMs)})`);
+  if (change.links.approve !== undefined) field('decide at', plain(change.links.approve));
   lines.push(...describeEscalation(change, out, nowMs));
   if (change.result !== null) field('effect', `${change.result.outcome} at ${change.result.at}${change.result.byUse === 'notTried' ? '' : `; by use it ${change.result.byUse}`}`);
   if (failure !== null) field('failed', `${out.bad(failure.code ?? failure.outcome)}${failure.detail === null ? '' : `: ${plain(failure.detail)}`}, record ${failure.record}`);
@@ -46,6 +48,10 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   for (const finding of change.findings) field('finding', `${out.bad(finding.code)}: ${plain(finding.message)}${finding.owner === null ? '' : ` (${plain(finding.owner)})`}`);
   field('record', `${change.lastRecord} at ${change.updatedAt}`);
   return lines;
+}
+
+function whereText({ channel }: Pick<ChangeView['approvals'][number], 'channel'>): string {
+  return channel === undefined ? '' : { slack: ' in Slack', relay: ' at another sidecar' }[channel];
 }
 
 /** What was asked for, while there is no plan of it. */

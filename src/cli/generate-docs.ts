@@ -17,7 +17,7 @@ import { saltedObjectSchema } from '../evidence/record.ts';
 import { exceptionsFileSchema } from '../facts/exceptions.ts';
 import { calendarSchema, catalogueSchema, directorySchema, inventoryFileSchema, usageFileSchema } from '../facts/schemas.ts';
 import { tokensFileSchema } from '../identity/tokens.ts';
-import { notificationSchema } from '../notify/payload.ts';
+import { coalescedSchema, notificationSchema } from '../notify/payload.ts';
 import { INPUTS, inputSchema, type InputName } from '../pdp/contract.ts';
 import { limitsSchema } from '../pdp/limits-schema.ts';
 import { acceptInputSchema, changeInputSchema, proposalSchema, reconcileInputSchema, scheduleSchema, verificationInputSchema } from '../pdp/policy-input.ts';
@@ -81,6 +81,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'step-authorised': changeEventBodies['step.authorised'],
   'report-message': reportMessageSchema,
   'notification': notificationSchema,
+  'notifications-coalesced': coalescedSchema,
   'webhook-request': webhookRequestSchema,
   'webhook-answer': webhookAnswerSchema,
   'object': saltedObjectSchema,

@@ -11,7 +11,7 @@ import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 import type {
-  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
+  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
   ReconciliationList, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
@@ -25,7 +25,7 @@ export type { ChangeRequest } from '../protocol/request.ts';
 export { formatEntitlementId, formatTargetId } from '../protocol/resource-id.ts';
 export type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 export type {
-  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
+  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
   ReconcileBody, ReconciliationList, ReconciliationView, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 
@@ -46,6 +46,9 @@ export interface ListOptions {
   readonly limit?: number;
   readonly cursor?: string;
 }
+
+/** An approver's own signature of what {@link Client.statement} answers: with her SSH key, or by her passkey. */
+export type ApprovalProof = { readonly ssh: SshProof } | { readonly passkey: PasskeyProof };
 
 export interface WaitOptions {
   /** Returns once this holds. Default: {@link isSettled}. */
@@ -72,9 +75,9 @@ export interface Client {
   revise(changeId: string, change: ChangeRequest): Promise<ChangeView>;
   /** Takes something off what is asked for, as one who is asked to approve exactly the plan of this digest: a new revision, and every approval is void. */
   reduce(changeId: string, planDigest: string, reduction: Omit<ReductionBody, 'planDigest'>): Promise<ChangeView>;
-  /** Approves exactly the plan of this digest. */
-  approve(changeId: string, planDigest: string, comment?: string, ssh?: SshProof): Promise<ChangeView>;
-  reject(changeId: string, planDigest: string, comment: string, ssh?: SshProof): Promise<ChangeView>;
+  /** Approves exactly the plan of this digest. Without `proof` the token is what proves whose approval it is, which counts where a session does. */
+  approve(changeId: string, planDigest: string, comment?: string, proof?: ApprovalProof): Promise<ChangeView>;
+  reject(changeId: string, planDigest: string, comment: string, proof?: ApprovalProof): Promise<ChangeView>;
   /** What whoever asks would sign to decide on the change as it is planned now, and the weakest proof that counts. Look at it before you sign it. */
   statement(changeId: string, verdict: 'approve' | 'reject'): Promise<StatementAnswer>;
   /** What whoever asks would sign to break the glass, but for the reason. */
@@ -150,8 +153,8 @@ export function connect(options: ConnectOptions): Client {
   const wire = openWire(options);
   const change = (changeId: string, rest = ''): string => `/v1/changes/${encodeURIComponent(changeId)}${rest}`;
   const withComment = (comment: string | undefined): object => (comment === undefined ? {} : { comment });
-  const decideOn = (changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | undefined, ssh: SshProof | undefined): Promise<ChangeView> =>
-    wire.send<ChangeView>('POST', change(changeId, '/approvals'), { body: { verdict, planDigest, ...withComment(comment), ...(ssh === undefined ? {} : { ssh }) } });
+  const decideOn = (changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | undefined, proof: ApprovalProof | undefined): Promise<ChangeView> =>
+    wire.send<ChangeView>('POST', change(changeId, '/approvals'), { body: { verdict, planDigest, ...withComment(comment), ...proof } });
   const ask = (path: string, body: object, { idempotencyKey, waitSeconds }: { idempotencyKey?: string; waitSeconds?: number } = {}): Promise<ChangeView> =>
     wire.send<ChangeView>('POST', `${path}${query({ wait: waitSeconds === undefined ? undefined : `PT${waitSeconds}S` })}`, {
       body, headers: idempotencyKey === undefined ? {} : { 'idempotency-key': quoted(idempotencyKey) }, timeoutMs: wire.timeoutMs + (waitSeconds ?? 0) * 1000,
@@ -191,8 +194,8 @@ export function connect(options: ConnectOptions): Client {
     },
     revise: (changeId, request) => wire.send<ChangeView>('POST', change(changeId, '/revisions'), { body: request }),
     reduce: (changeId, planDigest, reduction) => wire.send<ChangeView>('POST', change(changeId, '/reductions'), { body: { planDigest, ...reduction } }),
-    approve: (changeId, planDigest, comment, ssh) => decideOn(changeId, 'approve', planDigest, comment, ssh),
-    reject: (changeId, planDigest, comment, ssh) => decideOn(changeId, 'reject', planDigest, comment, ssh),
+    approve: (changeId, planDigest, comment, proof) => decideOn(changeId, 'approve', planDigest, comment, proof),
+    reject: (changeId, planDigest, comment, proof) => decideOn(changeId, 'reject', planDigest, comment, proof),
     statement: (changeId, verdict) => wire.send<StatementAnswer>('GET', `${change(changeId, '/statement')}?verdict=${verdict}`),
     breakGlassStatement: (changeId) => wire.send<BreakGlassAnswer>('GET', change(changeId, '/break-glass')),
     breakGlass: (changeId, body) => wire.send<ChangeView>('POST', change(changeId, '/break-glass'), { body }),

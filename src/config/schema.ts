@@ -68,6 +68,9 @@ const sidecarBusSchema = busSchema.extend({
   relays: z.array(z.string().max(255).regex(/^[^\s+]+$/, 'no white space and no +')).max(16).default([]),
 });
 
+/** People have a minute to decide, at the least. */
+const coalesceSchema = secondsSchema(0, 30);
+
 const webhookSchema = z
   .strictObject({
     /** In records, in logs and in each message's id: another name is another receiver. */
@@ -80,6 +83,8 @@ const webhookSchema = z
     events: z.array(notificationEventSchema).min(1).max(64).optional(),
     /** Only what names one of them. Left out: whatever is named. */
     consumers: z.array(plainTextSchema(128)).min(1).max(256).optional(),
+    /** What comes in a spell of so many seconds is told at its end, and where that is much of a kind, in one message; 0: each at once, by itself. Nothing urgent waits. */
+    coalesceSeconds: coalesceSchema.default(0),
     /** Lets `url` be http. */
     allowHttp: z.boolean().default(false),
     /** Lets it be at a loopback or private address. */
@@ -106,6 +111,8 @@ const slackSchema = z.strictObject({
     .max(10_000)
     .refine((people) => isUnique(people.map(({ account }) => account)), 'an account is listed twice')
     .refine((people) => isUnique(people.map(({ person }) => person)), 'a person has one Slack account'),
+  /** Changes that come in a spell of so many seconds are shown at its end, and many of them in one message; 0: each at once, by itself. Nothing urgent waits. */
+  coalesceSeconds: coalesceSchema.default(5),
   /** Slack's Web API. */
   url: z.string().max(2_048).default('https://slack.com/api/').refine((text) => sourceUrlTrouble(text) === null && text.endsWith('/'), 'https, or http to a loopback address, ending with /'),
 });

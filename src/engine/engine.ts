@@ -7,7 +7,7 @@
  */
 import { canonicalBytes, canonicalText, digestOf, type Log, type Signer } from '../../ledger/index.ts';
 import type { RejectionCode } from '../change/outcome.ts';
-import type { ChangeEvent, EventBody } from '../change/events.ts';
+import type { ChangeEvent, Channel, EventBody } from '../change/events.ts';
 import { stillGives, type ChangeState } from '../change/state.ts';
 import type { WorkLimits } from '../change/work.ts';
 import type { BundleProposal } from '../evidence/proposals.ts';
@@ -136,7 +136,7 @@ export interface Engine {
    * `planDigest` is what the approver saw: any other plan is refused. `by` was authenticated by the caller, or by the sidecar of another log that
    * has signed `relayed`, which is kept on record; `salt` is that of the commitment to the comment in it.
    */
-  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, proof?: OwnProof & { readonly relayed?: { readonly envelope: Dsse; readonly salt: string | null }; readonly authentication?: Authentication }): Promise<Answer>;
+  decideApproval(by: string, changeId: string, verdict: 'approve' | 'reject', planDigest: string, comment: string | null, proof?: OwnProof & { readonly relayed?: { readonly envelope: Dsse; readonly salt: string | null }; readonly authentication?: Authentication; readonly channel?: Channel }): Promise<Answer>;
   /** What `by` would sign to decide on the change as it is planned now, and the weakest proof of it that counts. Nothing is recorded. */
   statement(by: string, changeId: string, verdict: 'approve' | 'reject'): Promise<Answer<{ readonly statement: ApprovalStatement; readonly proofClass: ProofClass; readonly passkeys: ReturnType<typeof passkeysFor> }>>;
   /** What `by` would sign to break the glass for the change as it is planned now, but for the reason. Nothing is recorded. */
@@ -374,10 +374,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       await store.durable();
       return { ok: true, value: { statement: statementOf(context, changeId, state, { by, verdict, planDigest }), proofClass: proofDemanded(context, state), passkeys: passkeysFor(context, by) } };
     },
-    async decideApproval(by, changeId, verdict, planDigest, comment, { relayed, authentication, ...own } = {}) {
+    async decideApproval(by, changeId, verdict, planDigest, comment, { relayed, authentication, channel, ...own } = {}) {
       const approval = approvalOf(context, changeId, await store.load(changeId), { by, verdict, planDigest }, own);
       if (!approval.ok) return approval;
-      const applied = await acceptApproval(context, changeId, { type: 'approve', approval: approval.value, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }), ...(authentication === undefined ? {} : { authentication }) });
+      const applied = await acceptApproval(context, changeId, { type: 'approve', approval: approval.value, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }), ...(authentication === undefined ? {} : { authentication }), ...(channel === undefined ? {} : { channel }) });
       return applied.ok || applied.code !== 'approval-not-judged' ? after(applied) : applied;
     },
     async breakGlassStatement(by, changeId) {

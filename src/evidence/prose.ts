@@ -20,8 +20,14 @@ const PLACES: Readonly<Record<string, Place>> = {
 /** The version from which on a type commits to what people wrote: those that are younger than that have always done so. */
 const committedSince = (type: string): number => Math.min(2, newestVersion(type));
 
-/** A request that nobody has reduced is told as the version before told it, so that verifiers of that time read it. */
-const versionOf = (type: string, body: JsonObject): number => (type === 'change.revised' && body['reduced'] === undefined ? committedSince(type) : newestVersion(type));
+/** By type, the field that its newest version has brought. */
+const NEWEST_FIELD: Readonly<Record<string, string>> = { 'change.revised': 'reduced', 'approval.recorded': 'channel', 'approval.rejected': 'channel', 'notification.delivered': 'message', 'notification.failed': 'message' };
+
+/** What says nothing that is new is told as the version before told it, so that verifiers of that time read it. */
+function versionOf(type: string, body: JsonObject): number {
+  const field = NEWEST_FIELD[type];
+  return newestVersion(type) - (field !== undefined && body[field] === undefined ? 1 : 0);
+}
 
 /** Types of record of which every object is a disclosure. */
 export const DISCLOSING: ReadonlySet<string> = new Set(Object.keys(PLACES));

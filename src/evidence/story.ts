@@ -1,13 +1,14 @@
 /** The records of one change, each as a plain sentence: what a person wants to know who asks why. */
 import type { Authentication } from '../protocol/authentication.ts';
 import type { JsonObject } from '../../ledger/index.ts';
-import { changeEventBodies, type ChangeEventType, type NewEvent } from '../change/events.ts';
+import { changeEventBodies, type ChangeEventType, type EventBody, type NewEvent } from '../change/events.ts';
 import type { ApproverExpression } from '../protocol/decision.ts';
 import { isCommitment, type Commitment, type Prose } from '../protocol/disclosure.ts';
 import { readBreakGlass } from '../protocol/break-glass.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import type { PlanStep } from '../protocol/plan.ts';
 import { callerOf, placeOf, type RecordedRequest } from '../protocol/request.ts';
+import { relayedVerdictSchema } from '../protocol/relayed-verdict.ts';
 import {
   approvalStatementSchema, reportSchema, revokeOrderSchema, ticketSchema, type ActedReport, type Dsse, type Report, type Ticket,
 } from '../protocol/signed.ts';
@@ -61,6 +62,12 @@ function byWordOf({ authentication }: { readonly authentication?: Authentication
   return authentication === undefined ? '' : `, by the word of ${authentication.issuer},`;
 }
 
+/** Where somebody decided, where that was no request with a token. */
+function whereOf({ channel, relayed }: EventBody<'approval.rejected'>): string {
+  if (channel === 'slack') return ' in Slack';
+  return relayed === undefined ? '' : ` at the sidecar of log ${readPayload(relayed, relayedVerdictSchema).relayedBy}`;
+}
+
 /** @param erasedUnder the record under which its text was erased, where it was */
 function tell(event: NewEvent, erasedUnder: number | null): string {
   const because = (comment: Prose | null): string => (comment === null ? '' : written('comment', comment, erasedUnder));
@@ -89,7 +96,7 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
     case 'approval.recorded':
     case 'approval.rejected': {
       const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
-      return `${statement.approver}${byWordOf(event.body)} ${event.type === 'approval.recorded' ? 'approved' : 'rejected'} plan ${short(statement.planDigest)} of revision ${statement.revision}${because(event.body.comment)}.`;
+      return `${statement.approver}${byWordOf(event.body)} ${event.type === 'approval.recorded' ? 'approved' : 'rejected'} plan ${short(statement.planDigest)} of revision ${statement.revision}${whereOf(event.body)}${because(event.body.comment)}.`;
     }
     case 'breakglass.used': {
       const { usedBy, planDigest } = readBreakGlass(event.body.statement);
@@ -161,7 +168,7 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
       return event.body.outcome === 'gone' ? `Item ${event.body.item + 1} is gone: ${event.body.detail}.`
         : `Item ${event.body.item + 1} is open${event.body.owner === null ? '' : `, and ${event.body.owner}’s to look at`}: ${event.body.detail}.`;
     case 'notification.delivered':
-      return `${event.body.webhook} was told of record ${event.body.about} (${event.body.event}).`;
+      return `${event.body.webhook} was told of record ${event.body.about} (${event.body.event})${event.body.message === undefined ? '' : ', in one message with others'}.`;
     case 'notification.failed':
       return `${event.body.webhook} could not be told of record ${event.body.about} (${event.body.event}): ${event.body.reason}.`;
   }

@@ -12,8 +12,12 @@ const STEPS: Readonly<Record<string, readonly ((body: JsonObject) => JsonObject)
   // Until version 3 nobody but who asked changed a request.
   'change.revised': [inClear, (body) => body],
   'change.withdrawn': [inClear],
-  'approval.recorded': [inClear],
-  'approval.rejected': [inClear],
+  // Until version 3 no record said where a person had decided.
+  'approval.recorded': [inClear, (body) => body],
+  'approval.rejected': [inClear, (body) => body],
+  // Version 1 told of one record in each message.
+  'notification.delivered': [(body) => body],
+  'notification.failed': [(body) => body],
   'step.authorised': [inClear],
   erasure: [inClear],
 };

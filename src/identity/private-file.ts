@@ -35,3 +35,14 @@ export async function readPrivateFile(path: string): Promise<Uint8Array> {
     await file.close();
   }
 }
+
+/**
+ * The secrets in a file that is its owner's alone, a line each.
+ *
+ * @throws PrivateFileError also when there is none, more than `most`, or one that is none; what it holds is not quoted
+ */
+export async function readSecretLines(path: string, { most, isSecret, trouble }: { readonly most: number; readonly isSecret: (line: string) => boolean; /** What is wrong with such a file. */ readonly trouble: string }): Promise<string[]> {
+  const lines = Buffer.from(await readPrivateFile(path)).toString('utf8').split('\n').map((line) => line.trim()).filter((line) => line !== '');
+  if (lines.length === 0 || lines.length > most || !lines.every(isSecret)) throw new PrivateFileError(path, trouble);
+  return lines;
+}

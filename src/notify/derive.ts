@@ -11,6 +11,7 @@ import type { BundleProposal } from '../evidence/proposals.ts';
 import { isPastCutover, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
 import { readBreakGlass } from '../protocol/break-glass.ts';
+import { approveLink } from '../protocol/approve-link.ts';
 import { approversNamed } from '../protocol/decision.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
 import { readPayload } from '../protocol/dsse.ts';
@@ -31,6 +32,8 @@ export interface Notification {
   /** Index of the record that it tells of. */
   readonly about: number;
   readonly atMs: number;
+  /** It waits for nothing. */
+  readonly urgent: boolean;
   readonly payload: NotificationPayload;
 }
 
@@ -40,7 +43,7 @@ type DataOf<T extends NotificationEvent> = Extract<NotificationPayload, { type: 
 export function notificationsOf({ event, state }: Told): Notification[] {
   const about = { changeId: state.changeId, record: event.seq, kind: state.request.kind, subject: state.request.subject, ...systemOf(state.request) };
   const tell = <T extends NotificationEvent>(type: T, data: Omit<DataOf<T>, keyof typeof about>): Notification => ({
-    changeId: state.changeId, about: event.seq, atMs: event.atMs,
+    changeId: state.changeId, about: event.seq, atMs: event.atMs, urgent: isEmergency(state.request),
     // `type` ties the union together: the data is what that type has.
     payload: { type, timestamp: formatTime(event.atMs), data: { ...about, ...data } } as unknown as NotificationPayload,
   });
@@ -48,6 +51,8 @@ export function notificationsOf({ event, state }: Told): Notification[] {
   const requesterWords = { reason: isCommitment(state.request.reason) ? null : state.request.reason };
   const requester = [...state.requester];
   const approvalsBy = state.approvalsByMs === null ? null : formatTime(state.approvalsByMs);
+  /** Who was asked to approve it, at any time. */
+  const asked = state.requirement.approvers === null ? null : approversNamed(state.requirement.approvers);
   const urgency = isEmergency(state.request) ? { urgency: 'emergency' as const } : {};
 
   switch (event.type) {
@@ -66,10 +71,14 @@ export function notificationsOf({ event, state }: Told): Notification[] {
     }
     case 'change.revised': {
       const { revision, request, reduced } = event.body;
-      if (reduced === undefined) return [];
+      if (reduced === undefined) return asked === null ? [] : [tell('change.revised', { revision, requester, by: event.actor, approvers: asked })];
       const duration = 'duration' in request ? (request.duration ?? null) : null;
       return [tell('change.reduced', { revision, requester, by: event.actor, planDigest: reduced.planDigest, entitlements: entitlementsOf(request), duration })];
     }
+    case 'change.withdrawn':
+      return asked === null ? [] : [tell('change.withdrawn', { revision: state.revision, requester, by: event.actor, approvers: asked })];
+    case 'change.expired':
+      return asked === null ? [] : [tell('change.expired', { revision: state.revision, requester, by: event.actor, approvers: asked, cause: event.body.cause })];
     case 'approval.escalated': {
       const { revision, to, dueAt } = event.body;
       return [tell('approval.escalated', {
@@ -138,10 +147,23 @@ export function notificationsOf({ event, state }: Told): Notification[] {
 /** That a policy bundle waits for these people. Told while it waits, after each start again, under the same id. */
 export function notificationOfProposal({ proposalId, bundle, revision, seq, atMs }: BundleProposal, approvers: readonly string[]): Notification {
   const data = { proposalId, record: seq, bundle, revision, approvers: [...approvers] };
-  return { changeId: null, about: seq, atMs, payload: { type: 'policy.proposed', timestamp: formatTime(atMs), data } };
+  return { changeId: null, about: seq, atMs, urgent: true, payload: { type: 'policy.proposed', timestamp: formatTime(atMs), data } };
 }
 
-/** The `webhook-id`: the same for every attempt, in every process, so that a receiver that has it already can say so. */
-export function messageId(log: string, webhook: string, { about, payload: { type: event } }: Notification): string {
+/** The same, with where whoever is asked to approve goes for that. */
+export function withLink(notification: Notification, publicUrl: string | undefined): Notification {
+  const { payload } = notification;
+  if (publicUrl === undefined || (payload.type !== 'approval.requested' && payload.type !== 'approval.escalated')) return notification;
+  const link = approveLink(publicUrl, payload.data.changeId);
+  return { ...notification, payload: payload.type === 'approval.requested' ? { ...payload, data: { ...payload.data, link } } : { ...payload, data: { ...payload.data, link } } };
+}
+
+/**
+ * The `webhook-id`: the same for every attempt, in every process, so that a receiver that has it already can say so.
+ *
+ * @param others what the message tells of beside it, in the ledger's order
+ */
+export function messageId(log: string, webhook: string, { about: first, payload: { type: event } }: Notification, others: readonly Notification[] = []): string {
+  const about = others.length === 0 ? first : [first, ...others.map((one) => one.about)];
   return `msg_${digestOf(canonicalBytes({ log, webhook, event, about })).slice('sha256:'.length, 'sha256:'.length + 32)}`;
 }

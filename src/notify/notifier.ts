@@ -7,12 +7,14 @@
 import type { ChangeEvent } from '../change/events.ts';
 import type { ChangeState } from '../change/state.ts';
 import type { Clock, Logger, RandomBytes } from '../engine/ports.ts';
-import { notificationsOf, type Notification, type Told } from './derive.ts';
+import { notificationsOf, withLink, type Notification, type Told } from './derive.ts';
 import { keyOf, openQueue, TOLD_WITHIN_MS, type Receiver, type RecordEnd } from './queue.ts';
 
 export interface NotifierOptions {
   readonly logId: string;
   readonly receivers: readonly Receiver[];
+  /** Where people reach the sidecar; left out: nobody is told where to decide. */
+  readonly publicUrl?: string | undefined;
   /** Every durable event, in the ledger's order, of the changes that have a record younger than `sinceMs`. */
   readonly history: (sinceMs: number) => AsyncIterable<Told>;
   /** Resolves when all that is sequenced now is durable. */
@@ -37,7 +39,7 @@ const REREAD_MS = { first: 10_000, longest: 3_600_000 };
 
 /** Begins with what the ledger says is still to be told, and tells meanwhile of what {@link Notifier.take} is given. */
 export function startNotifier(options: NotifierOptions): Notifier {
-  const { receivers, clock, logger } = options;
+  const { receivers, publicUrl, clock, logger } = options;
   if (receivers.length === 0) return { take: () => undefined, tell: () => undefined, close: () => Promise.resolve() };
   /** By receiver, what came to its end while the history was read, which may not say so yet; null once it has been. */
   let ended: Map<string, Set<string>> | null = new Map(receivers.map(({ name }) => [name, new Set()]));
@@ -62,7 +64,7 @@ export function startNotifier(options: NotifierOptions): Notifier {
       // A record that could be read was given to `take` before: in a queue, or told out of one, it is known; on its way there it would be told twice.
       await Promise.all(taking);
       for (const [name, notifications] of pending) {
-        for (const [key, notification] of notifications) if (ended?.get(name)?.has(key) !== true) queues.get(name)?.add(notification);
+        for (const [key, notification] of notifications) if (ended?.get(name)?.has(key) !== true) queues.get(name)?.add(withLink(notification, publicUrl));
       }
       ended = null;
     } catch (error) {
@@ -79,7 +81,7 @@ export function startNotifier(options: NotifierOptions): Notifier {
       if (notifications.length === 0) return;
       // Nobody hears of what may not have happened.
       await options.durable();
-      for (const notification of notifications) for (const queue of queues.values()) queue.add(notification);
+      for (const notification of notifications) for (const queue of queues.values()) queue.add(withLink(notification, publicUrl));
     };
     const taken = queued()
       .catch((error: unknown) => logger.error({ changeId, error: String(error) }, 'receivers are not told of a record that may not be durable'))

@@ -3,7 +3,7 @@
  * under `requesterWords`: prose of whoever asked, to be shown as such and never to be acted on.
  */
 import { z } from 'zod';
-import { findingCodeSchema } from '../change/events.ts';
+import { changeEventBodies, findingCodeSchema } from '../change/events.ts';
 import { breakGlassVerdictSchema } from '../protocol/break-glass-review.ts';
 import { offboardItemSchema } from '../protocol/plan.ts';
 import { calendarIdSchema } from '../protocol/request.ts';
@@ -21,12 +21,17 @@ const about = {
   target: plainTextSchema(128).optional(),
 };
 const requester = z.array(principalSchema).min(1).max(8);
+/** Where whoever is asked looks at the change and decides. Absent where the sidecar does not say where it is reached. */
+const link = z.url().max(512).optional();
 const requesterWords = z.strictObject({ /** null: it was erased. */ reason: plainTextSchema(500).nullable() });
 const consumers = z.array(plainTextSchema(128)).max(256);
 const window = { calendar: calendarIdSchema, opensAt: timeSchema, closesAt: timeSchema, consumers };
 /** Who looks after it; null where nobody is known. */
 const owner = principalSchema.nullable();
 const items = z.int().min(0).max(512);
+
+/** Who did it, and everyone who had been asked to approve. */
+const ended = { by: principalSchema, approvers: z.array(personIdSchema) };
 
 const payload = <T extends string, S extends z.ZodRawShape>(type: T, shape: S) =>
   z.strictObject({
@@ -58,6 +63,7 @@ export const notificationSchema = z.discriminatedUnion('type', [
     approvers: z.array(personIdSchema),
     approvalsBy: timeSchema.nullable(),
     urgency: z.literal('emergency').optional(),
+    link,
     requesterWords,
   }),
   /** Somebody has decided. What she wrote beside it is in the change. */
@@ -77,6 +83,7 @@ export const notificationSchema = z.discriminatedUnion('type', [
     dueAt: timeSchema,
     approvalsBy: timeSchema.nullable(),
     urgency: z.literal('emergency').optional(),
+    link,
     requesterWords,
   }),
   /** Somebody gives the lease alone. Those who were asked and not waited for are told, and one of them reviews it with `POST` to `review`. */
@@ -103,6 +110,11 @@ export const notificationSchema = z.discriminatedUnion('type', [
     planDigest: digestSchema,
     entitlements: z.array(entitlementSchema).min(1).max(16), duration: durationSchema.nullable(),
   }),
+  /** What people were asked to approve is another request by now, which policy decides on: every approval before is void. */
+  payload('change.revised', { revision: z.int().min(1), requester, ...ended }),
+  /** Nobody is asked any more. */
+  payload('change.withdrawn', { revision: z.int().min(1), requester, ...ended }),
+  payload('change.expired', { revision: z.int().min(1), requester, ...ended, cause: changeEventBodies['change.expired'].shape.cause }),
   payload('window.opened', window),
   payload('window.closed', { ...window, cause: z.enum(['over', 'finished', 'missed']) }),
   /** A new credential works beside the old one: each consumer changes over, and says so with `POST` to `confirmations`. */
@@ -137,6 +149,42 @@ export const notificationSchema = z.discriminatedUnion('type', [
   payload('change.stuck', { code: findingCodeSchema, owner, message: plainTextSchema(500) }),
 ]);
 export type NotificationPayload = z.infer<typeof notificationSchema>;
+
+/** Of what many may come at once, and nothing of it is so urgent that it could not be told with others. */
+export const COALESCED_EVENTS = ['approval.requested', 'approval.decided', 'approval.escalated', 'change.reduced', 'change.revised', 'change.withdrawn', 'change.expired', 'offboarding.item'] as const;
+type Coalescable = Extract<NotificationPayload, { type: (typeof COALESCED_EVENTS)[number] }>;
+/** Told whole in a message about several; so many or fewer are not told together. */
+export const COALESCED_FIRST = 3;
+/** In one message. */
+export const COALESCED_MAX = 200;
+
+/** Whether it may be told with others of its kind. An item that could not be taken back is somebody's to look at. */
+export function isCoalescable(payload: NotificationPayload): payload is Coalescable {
+  const isOpen = payload.type === 'offboarding.item' && payload.data.outcome === 'open';
+  return !isOpen && (COALESCED_EVENTS as readonly string[]).includes(payload.type);
+}
+
+/** Several notifications of one event in one message: `first` as they would have been told, of the others where they are. */
+export const coalescedSchema = z.strictObject({
+  type: z.literal('notifications.coalesced'),
+  /** When the last of it happened. */
+  timestamp: timeSchema,
+  data: z.strictObject({
+    event: z.enum(COALESCED_EVENTS),
+    /** Whom it is for; nobody where that is whoever is told. */
+    to: z.array(personIdSchema),
+    /** How many it tells of. */
+    count: z.int().min(COALESCED_FIRST + 1).max(COALESCED_MAX),
+    /** In the ledger's order, as all that follows. */
+    first: z.array(notificationSchema.refine(isCoalescable)).length(COALESCED_FIRST),
+    rest: z.array(z.strictObject({ changeId: changeIdSchema, record: about.record })).min(1).max(COALESCED_MAX - COALESCED_FIRST),
+  }),
+});
+export type CoalescedPayload = z.infer<typeof coalescedSchema>;
+
+/** Whatever a receiver is sent. */
+export const notificationMessageSchema = z.discriminatedUnion('type', [notificationSchema, coalescedSchema]);
+export type NotificationMessage = z.infer<typeof notificationMessageSchema>;
 
 /** The consumers that it is about; none where it is about people. */
 export function consumersOf({ data }: NotificationPayload): readonly string[] {

@@ -1,9 +1,10 @@
 /**
- * What one receiver is still to be told. A few attempts run at a time; one that fails waits longer each time. What was
- * delivered or given up is over once it is on record: until then it stays here, and after a restart it is derived again.
+ * What one receiver is still to be told, by itself or together with others. A few attempts run at a time; one that fails waits longer each time.
+ * What was delivered or given up is over once it is on record: until then it stays here, and after a restart it is derived again.
  */
 import type { EventBody, NotificationEvent } from '../change/events.ts';
 import type { Clock, Logger, RandomBytes } from '../engine/ports.ts';
+import { messagesOf, payloadOf, spellOf, type Coalescing, type ToldTogether } from './coalesce.ts';
 import { messageId, type Notification } from './derive.ts';
 import { consumersOf } from './payload.ts';
 import type { Outcome, Send } from './webhook.ts';
@@ -14,6 +15,8 @@ export interface Receiver {
   readonly events: readonly NotificationEvent[] | null;
   /** Null: whatever is named, and what names none. */
   readonly consumers: readonly string[] | null;
+  /** Left out: each is told by itself, and at once. */
+  readonly coalescing?: Coalescing | undefined;
   readonly send: Send;
 }
 
@@ -45,18 +48,27 @@ export const TOLD_WITHIN_MS = 72 * 3_600_000;
 const ATTEMPTS_AT_A_TIME = 4;
 const WAIT_MS = { first: 10_000, longest: 3_600_000 };
 
+/** A message, of one notification or of several that are told together. */
 interface Pending {
-  readonly key: string;
-  readonly notification: Notification;
+  readonly id: string;
+  readonly told: ToldTogether;
   attempts: number;
   failures: number;
   reason: string;
-  /** Set once told or given up, and not yet on record. */
-  end: NotificationEnd | null;
+  /** What is not on record yet, once it is told or given up. */
+  ends: readonly End[] | null;
+}
+
+interface End {
+  readonly of: Notification;
+  readonly end: NotificationEnd;
 }
 
 export function openQueue({ receiver, logId, clock, random, record, logger }: QueueOptions): Queue {
-  const pending = new Map<string, Pending>();
+  /** What is held, is about to be told, or was and is not on record. */
+  const known = new Set<string>();
+  /** What waits for others to be told with, by the name of its spell. */
+  const held = new Map<string, Notification[]>();
   const ready: Pending[] = [];
   const timers = new Set<() => void>();
   const running = new Set<Promise<void>>();
@@ -64,7 +76,8 @@ export function openQueue({ receiver, logId, clock, random, record, logger }: Qu
   /** Whether the last attempt failed: said once when it begins, and once when it is over. */
   let failing = false;
 
-  const about = ({ notification: { changeId, about: seq, payload } }: Pending): Record<string, unknown> => ({ webhook: receiver.name, event: payload.type, changeId, record: seq });
+  const about = ({ told: [{ changeId, about: seq, payload }, ...others] }: Pending): Record<string, unknown> =>
+    ({ webhook: receiver.name, event: payload.type, changeId, record: seq, ...(others.length === 0 ? {} : { andOthers: others.length }) });
 
   const pump = (): void => {
     while (!closing.signal.aborted && running.size < ATTEMPTS_AT_A_TIME && ready.length > 0) {
@@ -78,26 +91,30 @@ export function openQueue({ receiver, logId, clock, random, record, logger }: Qu
 
   /** Never rejects. */
   const work = async (one: Pending): Promise<void> => {
-    one.end ??= await attempt(one);
-    if (one.end === null) return later(one);
-    try {
-      if (one.notification.changeId !== null) await record(one.notification.changeId, one.end);
-      pending.delete(one.key);
-    } catch (error) {
-      logger.warn({ ...about(one), error: String(error) }, 'what became of a notification could not be recorded');
+    one.ends ??= await attempt(one);
+    if (one.ends === null) return later(one);
+    // All at once, and so in one commit: a crash leaves all of a message to be told again, or nothing.
+    const recorded = await Promise.allSettled(one.ends.map(({ of, end }) => (of.changeId === null ? null : record(of.changeId, end))));
+    const failed = recorded.find(({ status }) => status === 'rejected');
+    one.ends = one.ends.filter((_, index) => recorded[index]!.status === 'rejected');
+    if (failed === undefined) {
+      for (const { about: seq, payload } of one.told) known.delete(keyOf(seq, payload.type));
+    } else {
+      logger.warn({ ...about(one), error: String((failed as PromiseRejectedResult).reason) }, 'what became of a notification could not be recorded');
       later(one);
     }
   };
 
-  /** How it ended; null while it has not. */
-  const attempt = async (one: Pending): Promise<NotificationEnd | null> => {
-    const { notification } = one;
-    const ended = { webhook: receiver.name, event: notification.payload.type, about: notification.about };
-    const giveUp = (): NotificationEnd => {
+  /** How it ended, for each that it tells of; null while it has not. */
+  const attempt = async (one: Pending): Promise<readonly End[] | null> => {
+    const together = one.told.length > 1 ? { message: one.id } : {};
+    const ends = (end: (ended: Omit<EventBody<'notification.delivered'>, 'attempts'>) => NotificationEnd): End[] =>
+      one.told.map((of) => ({ of, end: end({ webhook: receiver.name, event: of.payload.type, about: of.about, ...together }) }));
+    const giveUp = (): End[] => {
       logger.error({ ...about(one), attempts: one.attempts, reason: one.reason }, 'a receiver could not be told, and will not be');
-      return { failed: { ...ended, attempts: one.attempts, reason: one.reason } };
+      return ends((ended) => ({ failed: { ...ended, attempts: one.attempts, reason: one.reason } }));
     };
-    if (clock.nowMs() >= notification.atMs + TOLD_WITHIN_MS) return giveUp();
+    if (clock.nowMs() >= endsAtMs(one)) return giveUp();
     one.attempts += 1;
     const outcome = await send(one);
     // What was cut off because this process ends says nothing about the receiver.
@@ -107,42 +124,61 @@ export function openQueue({ receiver, logId, clock, random, record, logger }: Qu
       if (outcome.delivered) logger.info({ webhook: receiver.name }, 'a receiver can be told again');
       else logger.warn({ ...about(one), reason: outcome.reason }, 'a receiver cannot be told; it is tried again');
     }
-    if (outcome.delivered) return { delivered: { ...ended, attempts: one.attempts } };
+    if (outcome.delivered) return ends((ended) => ({ delivered: { ...ended, attempts: one.attempts } }));
     one.reason = outcome.reason;
     return outcome.gone ? giveUp() : null;
   };
 
   const send = async (one: Pending): Promise<Outcome> => {
     try {
-      return await receiver.send({ id: messageId(logId, receiver.name, one.notification), body: JSON.stringify(one.notification.payload) }, closing.signal);
+      return await receiver.send({ id: one.id, body: JSON.stringify(payloadOf(one.told)) }, closing.signal);
     } catch (error) {
       logger.error({ ...about(one), error: String(error) }, 'an attempt to tell a receiver went wrong here');
       return { delivered: false, gone: false, reason: 'it could not be sent' };
     }
   };
 
+  const wait = (ms: number, then: () => void): void => {
+    const cancel = clock.after(ms, () => {
+      timers.delete(cancel);
+      then();
+    });
+    timers.add(cancel);
+  };
+
   const later = (one: Pending): void => {
     if (closing.signal.aborted) return;
     one.failures += 1;
-    const leftMs = one.notification.atMs + TOLD_WITHIN_MS - clock.nowMs();
+    const leftMs = endsAtMs(one) - clock.nowMs();
     const waitMs = waitOf(one.failures, random);
     // It is given up when its time is over, not at the attempt after.
-    const cancel = clock.after(one.end === null ? Math.min(waitMs, Math.max(leftMs, 0)) : waitMs, () => {
-      timers.delete(cancel);
+    wait(one.ends === null ? Math.min(waitMs, Math.max(leftMs, 0)) : waitMs, () => {
       ready.push(one);
       pump();
     });
-    timers.add(cancel);
+  };
+
+  const tell = (told: ToldTogether): void => {
+    ready.push({ id: messageId(logId, receiver.name, told[0], told.slice(1)), told, attempts: 0, failures: 0, reason: 'its time was over before it was tried', ends: null });
+    pump();
   };
 
   return {
     add(notification) {
       const key = keyOf(notification.about, notification.payload.type);
-      if (closing.signal.aborted || pending.has(key) || !isWanted(receiver, notification)) return;
-      const one: Pending = { key, notification, attempts: 0, failures: 0, reason: 'its time was over before it was tried', end: null };
-      pending.set(key, one);
-      ready.push(one);
-      pump();
+      if (closing.signal.aborted || known.has(key) || !isWanted(receiver, notification)) return;
+      known.add(key);
+      const spell = spellOf(notification, receiver.coalescing);
+      if (spell === null) return tell([notification]);
+      const others = held.get(spell.name);
+      if (others !== undefined) return void others.push(notification);
+      const together = [notification];
+      held.set(spell.name, together);
+      // Never for longer than a spell, whatever the wall clock says. What is of a spell that is over is told with what is read in the same breath.
+      wait(Math.min(Math.max(spell.endsAtMs - clock.nowMs(), 0), receiver.coalescing!.withinMs), () => {
+        held.delete(spell.name);
+        for (const told of messagesOf(together)) tell(told);
+      });
     },
     async close() {
       closing.abort();
@@ -151,6 +187,11 @@ export function openQueue({ receiver, logId, clock, random, record, logger }: Qu
       await Promise.all(running);
     },
   };
+}
+
+/** When the first that it tells of is told no more. */
+function endsAtMs({ told: [first] }: Pending): number {
+  return first.atMs + TOLD_WITHIN_MS;
 }
 
 /** Between 5 and 10 seconds after the first failure, doubled with each, up to between half an hour and one. */

@@ -31,8 +31,6 @@ export interface AppOptions extends SidecarContext {
   readonly tokens: Authenticator;
   /** Names that this sidecar answers to, beside {@link OWN_HOSTS}; no ports. */
   readonly hosts: readonly string[];
-  /** Where it is reached, `https://…`, for those who discover it (AuthZEN). */
-  readonly publicUrl?: string | undefined;
   /** The channel that people decide in; left out: there is none. */
   readonly slack?: Pick<SlackChannel, 'take'>;
 }

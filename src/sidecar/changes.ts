@@ -28,7 +28,7 @@ type ChangeOperation =
 
 export function changeHandlers(context: SidecarContext): Handlers<ChangeOperation> {
   const { engine } = context;
-  const show = (state: ChangeState): ChangeView => viewOf(state, engine.waitingFor(state.changeId));
+  const show = (state: ChangeState): ChangeView => viewOf(state, engine.waitingFor(state.changeId), context.publicUrl);
   const view = async (state: ChangeState): Promise<{ status: 200; body: object }> => ({ status: 200, body: show(await durable(context, state)) });
   const ask = async (by: Authenticated, request: ChangeRequest, wait: string | undefined, idempotencyKey: string | null): Promise<{ status: 201; body: ChangeView; headers: Record<string, string> }> => {
     requireOneSystem(request);

@@ -39,6 +39,8 @@ export interface SidecarContext {
   readonly witnesses?: () => { readonly ok: boolean; readonly message: string };
   /** Hands a verdict on a change of another log to its sidecar; left out where there is no bus. @throws TransportError */
   readonly relay?: (verdict: Verdict) => Promise<VerdictAnswer>;
+  /** Where the sidecar is reached from elsewhere, `https://…`, through whatever ends TLS. */
+  readonly publicUrl?: string | undefined;
   /** Where the page for approvers is; left out where no browser comes: there is no `publicUrl`. */
   readonly approvePage?: string | undefined;
   /** Aborted when the sidecar stops: those who wait are answered with what there is. */

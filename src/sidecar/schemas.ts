@@ -1,6 +1,6 @@
 /** What crosses the HTTP surface, as closed schemas: the one source of types, checks and `docs/openapi.json`. */
 import { z } from 'zod';
-import { findingCodeSchema } from '../change/events.ts';
+import { CHANNELS, findingCodeSchema } from '../change/events.ts';
 import { DISCREPANCY_CODES } from '../change/compare.ts';
 import { STATES } from '../change/state.ts';
 import { ERASABLE_KINDS, ERASED_MAX, OBJECT_KINDS } from '../evidence/erasable.ts';
@@ -87,6 +87,9 @@ const itemViewSchema = z.discriminatedUnion('kind', [
   }),
 ]);
 
+/** Where a person decided, as far as the sidecar knows that by itself: by a press in Slack, or at the sidecar of another log. Absent: by a request with a token of hers. */
+const channelSchema = z.enum([...CHANNELS, 'relay']).optional();
+
 /** A change as people and callers see it. */
 export const changeViewSchema = z.strictObject({
   id: changeIdSchema,
@@ -135,7 +138,9 @@ export const changeViewSchema = z.strictObject({
   /** The strictest of every decision so far. */
   requirement: requirementSchema,
   /** Of this revision and plan; `record` is where the ledger holds it. */
-  approvals: z.array(z.strictObject({ approvalId: approvalIdSchema, approver: personIdSchema, verdict: z.enum(['approve', 'reject']), proofClass: proofClassSchema, record: counterSchema })),
+  approvals: z.array(z.strictObject({ approvalId: approvalIdSchema, approver: personIdSchema, verdict: z.enum(['approve', 'reject']), proofClass: proofClassSchema, record: counterSchema, channel: channelSchema })),
+  /** Who has rejected it; absent: nobody has. */
+  rejection: z.strictObject({ by: personIdSchema, record: counterSchema, channel: channelSchema }).optional(),
   approvalsBy: timeSchema.nullable(),
   /** Who is told as well when it waits for approvals for long, when that is due, and when it was recorded. Who may approve is in `requirement`. */
   escalation: z.strictObject({ to: z.array(personIdSchema), dueAt: timeSchema, at: timeSchema.nullable() }).nullable(),
@@ -170,7 +175,11 @@ export const changeViewSchema = z.strictObject({
   /** Index of its last record in the ledger, and when that was written. */
   lastRecord: counterSchema,
   updatedAt: timeSchema,
-  links: z.strictObject({ self: z.string(), approvals: z.string(), delivery: z.string(), evidence: z.string() }),
+  links: z.strictObject({
+    self: z.string(), approvals: z.string(), delivery: z.string(), evidence: z.string(),
+    /** The page where those who are asked look at it and sign; absent where nobody is, or where the sidecar does not say where it is reached. */
+    approve: z.url().max(512).optional(),
+  }),
 });
 export type ChangeView = z.infer<typeof changeViewSchema>;
 

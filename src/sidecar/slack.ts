@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import type { Config } from '../config/schema.ts';
 import type { Clock } from '../engine/ports.ts';
-import { PrivateFileError, readPrivateFile } from '../identity/private-file.ts';
+import { readSecretLines } from '../identity/private-file.ts';
 import { approversNamed } from '../protocol/decision.ts';
 import { slackApi } from '../slack/api.ts';
 import { openSlackChannel, type SlackChannel } from '../slack/channel.ts';
@@ -43,23 +43,27 @@ export async function openSlack(config: NonNullable<Config['slack']>, context: S
   const out = openOutput({ stdout: nowhere, stderr: nowhere, env: {}, json: false });
   const local = new URL(config.url).protocol === 'http:';
   return openSlackChannel({
-    channel: config.channel, team: config.team, people: new Map(config.people.map(({ account, person }) => [account, person])), clock, logger,
+    channel: config.channel, team: config.team, people: new Map(config.people.map(({ account, person }) => [account, person])), coalesceMs: config.coalesceSeconds * 1000, clock, logger,
     signingSecrets: await secretsOf(config.signingSecret, /^[0-9a-f]{32,64}$/, SECRETS_MAX),
     api: slackApi({ url: config.url, token: token!, userAgent, clock, mayConnect: (address) => mayConnect(address, local) }),
     async view(changeId) {
       const state = await engine.find(changeId);
       if (state === undefined) return null;
-      const view = viewOf(await durable(context, state), engine.waitingFor(changeId));
+      const view = viewOf(await durable(context, state), engine.waitingFor(changeId), context.publicUrl);
       // As one of those who are asked would be told: a floor may ask for more than policy does. Where the ledger fails, what is shown does not wait for it.
       const [asked] = approversNamed(view.requirement.approvers);
       const told = asked === undefined ? null : await engine.statement(asked, changeId, 'approve').catch(() => null);
       return told?.ok === true ? { ...view, requirement: { ...view.requirement, proofClass: told.value.proofClass } } : view;
     },
-    lines: (change) => describeChange(change, out, { nowMs: clock.nowMs() }),
+    lines(change) {
+      // In a message it is a link.
+      const { approve: _link, ...links } = change.links;
+      return describeChange({ ...change, links }, out, { nowMs: clock.nowMs() });
+    },
     async decide(person, { changeId, planDigest }, verdict, comment) {
       try {
         await visibleChange(context, { principal: person, roles: new Set(['approver'] as const) }, changeId);
-        await durable(context, unwrap(await engine.decideApproval(person, changeId, verdict, planDigest, comment)));
+        await durable(context, unwrap(await engine.decideApproval(person, changeId, verdict, planDigest, comment, { channel: 'slack' })));
         return { ok: true };
       } catch (error) {
         const { code, message } = problemOf(error);
@@ -70,8 +74,6 @@ export async function openSlack(config: NonNullable<Config['slack']>, context: S
   });
 }
 
-async function secretsOf(path: string, form: RegExp, most: number): Promise<string[]> {
-  const lines = Buffer.from(await readPrivateFile(path)).toString('utf8').split('\n').map((line) => line.trim()).filter((line) => line !== '');
-  if (lines.length === 0 || lines.length > most || !lines.every((line) => form.test(line))) throw new PrivateFileError(path, 'does not hold what Slack gives out for an app');
-  return lines;
+function secretsOf(path: string, form: RegExp, most: number): Promise<string[]> {
+  return readSecretLines(path, { most, isSecret: (line) => form.test(line), trouble: 'does not hold what Slack gives out for an app' });
 }

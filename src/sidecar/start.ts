@@ -169,6 +169,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       ...(source === null ? {} : { policySource: () => source.state() }),
       settlePolicy: () => settle(engine),
       ...(copy === null ? {} : { copyTrouble: () => copy.trouble() }),
+      publicUrl: config.publicUrl,
       readLedgerFile: (path) => ledgerFiles.read(`ledger/${path}`), ledgerReaders: config.ledgerReaders,
       ...(witnesses === null ? {} : { witnesses: () => witnesses.state() }),
       ...(relay === null ? {} : { relay: (verdict) => relay.send(verdict) }),
@@ -176,7 +177,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const slack = config.slack === undefined ? null : await openSlack(config.slack, context, { clock, userAgent: `countersign/${VERSION}` });
     undo.push(() => slack?.close());
     const telling = startNotifier({
-      logId: log.logId, receivers: [...receivers, ...(relay?.receivers ?? []), ...(slack === null ? [] : [slack.receiver])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.index.recordsSince(sinceMs)), durable: () => log.durable(),
+      logId: log.logId, publicUrl: config.publicUrl, receivers: [...receivers, ...(relay?.receivers ?? []), ...(slack === null ? [] : [slack.receiver])], clock, random, logger, history: (sinceMs) => recentHistory(log, engine.index.recordsSince(sinceMs)), durable: () => log.durable(),
       record: (changeId, end) => engine.recordNotification(changeId, end),
     });
     notifier = telling;
@@ -185,7 +186,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(() => telling.close());
     relay?.listen(engine);
 
-    const app = createApp({ ...context, tokens: authenticator, hosts: config.hosts, publicUrl: config.publicUrl, approvePage: config.publicUrl === undefined ? undefined : (options.approvePage ?? builtApprovePage()), ...(slack === null ? {} : { slack }) });
+    const app = createApp({ ...context, tokens: authenticator, hosts: config.hosts, approvePage: config.publicUrl === undefined ? undefined : (options.approvePage ?? builtApprovePage()), ...(slack === null ? {} : { slack }) });
     const doors = await openDoors(config, app.fetch, undo);
     undo.push(() => draining.abort());
     logger.info({ log: log.logId, size: log.size, listening: doors.map((door) => door.address), bundle: pdp.bundle }, 'the sidecar is up');

@@ -5,13 +5,14 @@ import type { FindingCode } from '../change/events.ts';
 import { FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
 import { isUnfinished } from '../change/work.ts';
 import { systemOf, undoableStep } from '../change/derive.ts';
+import { approveLink } from '../protocol/approve-link.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
 import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { ChangeView, LeaseView } from './schemas.ts';
 
-/** @param waitingFor what the engine says holds the change up */
-export function viewOf(state: ChangeState, waitingFor: string | null): ChangeView {
+/** @param waitingFor what the engine says holds the change up @param publicUrl where people reach the sidecar */
+export function viewOf(state: ChangeState, waitingFor: string | null, publicUrl?: string): ChangeView {
   const { request, decision } = state;
   const self = `/v1/changes/${state.changeId}`;
   return {
@@ -41,7 +42,8 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
       ...(decision.observed === undefined ? {} : { observed: decision.observed }),
     },
     requirement: state.requirement,
-    approvals: state.approvals.map(({ approval, statement, seq }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq })),
+    approvals: state.approvals.map(({ approval, statement, seq, channel }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq, ...(channel === undefined ? {} : { channel }) })),
+    ...(state.rejection === null ? {} : { rejection: rejectionOf(state.rejection) }),
     approvalsBy: state.approvalsByMs === null ? null : formatTime(state.approvalsByMs),
     escalation: escalationOf(state),
     ...(state.breakGlass === null ? {} : { breakGlass: brokenOf(state.breakGlass) }),
@@ -62,7 +64,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
     length: state.length,
     lastRecord: state.lastSeq,
     updatedAt: formatTime(state.lastAtMs),
-    links: { self, approvals: `${self}/approvals`, delivery: `${self}/delivery`, evidence: `${self}/evidence` },
+    links: { self, approvals: `${self}/approvals`, delivery: `${self}/delivery`, evidence: `${self}/evidence`, ...(publicUrl === undefined || state.name !== 'pending' ? {} : { approve: approveLink(publicUrl, state.changeId) }) },
   };
 }
 
@@ -71,6 +73,10 @@ function escalationOf(state: ChangeState): ChangeView['escalation'] {
   if (escalated !== null) return { to: [...escalated.to], dueAt: formatTime(escalated.dueAtMs), at: formatTime(escalated.atMs) };
   const dueMs = escalationDueMs(state);
   return dueMs === null || escalation === null ? null : { to: escalation.to, dueAt: formatTime(dueMs), at: null };
+}
+
+function rejectionOf({ by, seq, channel }: NonNullable<ChangeState['rejection']>): NonNullable<ChangeView['rejection']> {
+  return { by, record: seq, ...(channel === undefined ? {} : { channel }) };
 }
 
 function brokenOf({ statement: { usedBy }, seq, reviewByMs, review, rotation, lent }: BrokenGlass): NonNullable<ChangeView['breakGlass']> {

@@ -6,13 +6,13 @@
  */
 import { z } from 'zod';
 import type { Clock, Logger } from '../engine/ports.ts';
-import { notificationSchema, type NotificationPayload } from '../notify/payload.ts';
+import { notificationMessageSchema, type CoalescedPayload, type NotificationMessage, type NotificationPayload } from '../notify/payload.ts';
 import type { Receiver } from '../notify/queue.ts';
 import type { Outcome } from '../notify/webhook.ts';
 import type { ChangeView } from '../sidecar/schemas.ts';
 import type { SlackApi } from './api.ts';
 import { REASON, readInteraction, type Interaction, type Shown } from './interaction.ts';
-import { changeMessage, escaped, glassMessage, mention, rejectionForm, type SlackMessage } from './message.ts';
+import { changeMessage, escaped, glassMessage, mention, rejectionForm, togetherMessage, type Rendering, type SlackMessage } from './message.ts';
 import { isFromSlack, type SlackRequest } from './signature.ts';
 
 export interface SlackChannelOptions {
@@ -25,6 +25,8 @@ export interface SlackChannelOptions {
   /** Of the app: see {@link isFromSlack}. */
   readonly signingSecrets: readonly string[];
   readonly api: SlackApi;
+  /** What is asked for in a spell of so long is shown at its end; 0: at once. */
+  readonly coalesceMs: number;
   /** The change as it is, durable; null where there is none. */
   readonly view: (changeId: string) => Promise<ChangeView | null>;
   /** The plan as every channel shows it. */
@@ -33,6 +35,12 @@ export interface SlackChannelOptions {
   readonly decide: (person: string, about: Pick<Shown, 'changeId' | 'planDigest'>, verdict: 'approve' | 'reject', comment: string | null) => Promise<{ readonly ok: true } | { readonly ok: false; readonly message: string }>;
   readonly clock: Clock;
   readonly logger: Logger;
+}
+
+interface Known {
+  readonly posted: Map<string, string>;
+  /** Whether those of earlier processes have been looked for, or there can be none. */
+  isSearched: boolean;
 }
 
 export interface SlackReply {
@@ -52,7 +60,11 @@ export interface SlackChannel {
 
 /** In records and logs; no webhook may have it as well. */
 export const SLACK_RECEIVER = 'slack';
-const EVENTS = ['approval.requested', 'approval.escalated', 'approval.decided', 'breakglass.used', 'revoke.overdue', 'change.stuck'] as const;
+const EVENTS = [
+  'approval.requested', 'approval.escalated', 'approval.decided', 'change.reduced', 'change.revised', 'change.withdrawn', 'change.expired', 'breakglass.used', 'revoke.overdue', 'change.stuck',
+] as const;
+/** What a message is posted for: what only changes one that is there disturbs nobody. */
+const POSTED = ['approval.requested', 'approval.escalated'] as const;
 /** Slack waits for three seconds. */
 const ANSWER_MS = 2_500;
 const METADATA = 'countersign_change';
@@ -69,30 +81,34 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
   const closing = new AbortController();
   const running = new Set<Promise<unknown>>();
   const startedMs = clock.nowMs();
-  /** By plan, when its message was posted. */
-  const known = new Map<string, string>();
+  /** By change, its messages: by plan, when that one was posted. */
+  const known = new Map<string, Known>();
   const accountOf = new Map([...people].map(([account, person]) => [person, account]));
-  const rendering = (change: ChangeView): Parameters<typeof changeMessage>[1] => ({ lines: options.lines(change), slackIdOf: (person) => accountOf.get(person) });
-  const keyOf = ({ changeId, planDigest }: Pick<Shown, 'changeId' | 'planDigest'>): string => `${changeId} ${planDigest}`;
+  const slackIdOf = (person: string): string | undefined => accountOf.get(person);
+  const rendering = (change: ChangeView): Rendering => ({ lines: options.lines(change), slackIdOf });
 
-  const remember = (key: string, ts: string): void => {
-    known.delete(key);
-    known.set(key, ts);
+  const knownOf = (changeId: string, requestedMs: number): Known => {
+    const one = known.get(changeId) ?? { posted: new Map(), isSearched: requestedMs >= startedMs };
+    known.delete(changeId);
+    known.set(changeId, one);
     if (known.size > KNOWN_MAX) known.delete(known.keys().next().value!);
+    return one;
   };
 
-  /** When the message about that plan was posted; null where there is none, or it is not known. */
-  const find = async (about: Pick<Shown, 'changeId' | 'planDigest'>, sinceMs: number, ends: AbortSignal): Promise<string | null> => {
-    const key = keyOf(about);
-    if (!known.has(key) && sinceMs < startedMs) {
+  /** The messages about that change, as far as they are known: by plan, when it was posted. */
+  const messagesAbout = async ({ id, requestedAt }: ChangeView, ends: AbortSignal): Promise<Known['posted']> => {
+    const sinceMs = Date.parse(requestedAt);
+    const one = knownOf(id, sinceMs);
+    if (!one.isSearched) {
       const answer = await api('conversations.history', { channel, oldest: String(Math.floor(sinceMs / 1000)), limit: 200, include_all_metadata: true }, ends);
       const history = historySchema.safeParse(answer.ok ? answer.value : null);
       for (const { ts, metadata } of history.data?.messages ?? []) {
         const { change, planDigest } = metadata?.event_type === METADATA ? metadata.event_payload : {};
-        if (change === about.changeId && planDigest === about.planDigest) remember(key, ts);
+        if (change === id && typeof planDigest === 'string' && !one.posted.has(planDigest)) one.posted.set(planDigest, ts);
       }
+      one.isSearched = answer.ok;
     }
-    return known.get(key) ?? null;
+    return one.posted;
   };
 
   const post = async (message: SlackMessage, ends: AbortSignal, more: object = {}): Promise<{ readonly outcome: Outcome; readonly ts: string | null }> => {
@@ -100,45 +116,63 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     return answer.ok ? { outcome: { delivered: true }, ts: postedSchema.safeParse(answer.value).data?.ts ?? null } : { outcome: { delivered: false, gone: false, reason: answer.reason }, ts: null };
   };
 
-  const postChange = async (change: ChangeView, about: Pick<Shown, 'changeId' | 'planDigest'>, ends: AbortSignal): Promise<Outcome> => {
-    const metadata = { event_type: METADATA, event_payload: { change: about.changeId, planDigest: about.planDigest } };
-    const { outcome, ts } = await post(changeMessage(change, rendering(change)), ends, { metadata });
-    if (ts !== null) remember(keyOf(about), ts);
+  const postChange = async (change: ChangeView, planDigest: string, ends: AbortSignal): Promise<Outcome> => {
+    const metadata = { event_type: METADATA, event_payload: { change: change.id, planDigest } };
+    const { outcome, ts } = await post(changeMessage(change, planDigest, rendering(change)), ends, { metadata });
+    if (ts !== null) knownOf(change.id, Date.parse(change.requestedAt)).posted.set(planDigest, ts);
     return outcome;
   };
 
-  /** Shows the change as it is now in the message about it. */
-  const refresh = async (ts: string, change: ChangeView, ends: AbortSignal): Promise<Outcome> => {
-    const answer = await api('chat.update', { channel, ts, ...changeMessage(change, rendering(change)) }, ends);
-    return answer.ok ? { delivered: true } : { delivered: false, gone: false, reason: answer.reason };
+  /** Shows what has become of that plan in the message about it. One that somebody has deleted is not missed. */
+  const refresh = async (ts: string, planDigest: string, change: ChangeView, ends: AbortSignal): Promise<Outcome> => {
+    const answer = await api('chat.update', { channel, ts, ...changeMessage(change, planDigest, rendering(change)) }, ends);
+    return answer.ok || answer.reason === 'chat.update: message_not_found' ? { delivered: true } : { delivered: false, gone: false, reason: answer.reason };
+  };
+
+  /** The same of every plan that the change has had. */
+  const refreshAll = async (change: ChangeView, ends: AbortSignal): Promise<Outcome> => {
+    for (const [planDigest, ts] of await messagesAbout(change, ends)) {
+      const outcome = await refresh(ts, planDigest, change, ends);
+      if (!outcome.delivered) return outcome;
+    }
+    return { delivered: true };
   };
 
   /** All who were asked and not waited for are told, and those who review it. What stands in the message about the plan is as it is now, first. */
   const tellOfGlass = async (data: Extract<NotificationPayload, { type: 'breakglass.used' }>['data'], ends: AbortSignal): Promise<Outcome> => {
     const change = await options.view(data.changeId);
-    const ts = change === null ? null : await find(data, Date.parse(change.requestedAt), ends);
-    const shown = change === null || ts === null ? null : await refresh(ts, change, ends);
+    const shown = change === null ? null : await refreshAll(change, ends);
     if (shown?.delivered === false) return shown;
-    return (await post(glassMessage(data, (person) => accountOf.get(person)), ends)).outcome;
+    return (await post(glassMessage(data, slackIdOf), ends)).outcome;
   };
 
-  const tell = async (payload: NotificationPayload, ends: AbortSignal): Promise<Outcome> => {
+  /** Many changes in one message, without buttons: each has a plan of its own to look at. Those that wait no more are left out. */
+  const tellTogether = async ({ event, to, first, rest }: CoalescedPayload['data'], ends: AbortSignal): Promise<Outcome> => {
+    const waiting: ChangeView[] = [];
+    for (const { changeId } of [...first.map(({ data }) => data), ...rest]) {
+      const change = await options.view(changeId);
+      if (change?.state === 'pending') waiting.push(change);
+    }
+    if (waiting.length === 0) return { delivered: true };
+    return (await post(togetherMessage(waiting, event === 'approval.escalated' ? 'toldAsWell' : 'asked', to, slackIdOf), ends)).outcome;
+  };
+
+  const tell = async (payload: NotificationMessage, ends: AbortSignal): Promise<Outcome> => {
+    if (payload.type === 'notifications.coalesced') return tellTogether(payload.data, ends);
     const { data, type } = payload;
     if (type === 'revoke.overdue' || type === 'change.stuck') {
       const text = `${type === 'change.stuck' ? `${data.code}: ` : 'Access should be gone, and nobody has said that it is: '}${data.message}`;
       return (await post({ text: escaped(text.slice(0, 500)), blocks: [{ type: 'section', text: { type: 'plain_text', text: `${text}\n${data.changeId}`, emoji: false } }] }, ends)).outcome;
     }
     if (type === 'breakglass.used') return tellOfGlass(data, ends);
-    if (type !== 'approval.requested' && type !== 'approval.escalated' && type !== 'approval.decided') return { delivered: true };
-    const change = await options.view(data.changeId);
+    const change = 'changeId' in data ? await options.view(data.changeId) : null;
     if (change === null) return { delivered: true };
-    const ts = await find(data, Date.parse(change.requestedAt), ends);
-    const waits = change.state === 'pending' && change.planDigest === data.planDigest;
-    if (type === 'approval.decided') return ts === null ? { delivered: true } : refresh(ts, change, ends);
-    if (!waits) return { delivered: true };
-    if (ts === null) return postChange(change, data, ends);
+    if (type !== 'approval.requested' && type !== 'approval.escalated') return refreshAll(change, ends);
+    const ts = (await messagesAbout(change, ends)).get(data.planDigest);
+    if (change.state !== 'pending' || change.planDigest !== data.planDigest) return { delivered: true };
+    if (ts === undefined) return postChange(change, data.planDigest, ends);
     if (type === 'approval.requested') return { delivered: true };
-    const text = `Waiting since ${change.requestedAt}: ${data.to.map((person) => mention(person, (one) => accountOf.get(one))).join(', ')} told as well. Who may approve has not changed.`;
+    const text = `Waiting since ${change.requestedAt}: ${data.to.map((person) => mention(person, slackIdOf)).join(', ')} told as well. Who may approve has not changed.`;
     return (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, ends, { thread_ts: ts, reply_broadcast: true })).outcome;
   };
 
@@ -167,7 +201,7 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     }
     const change = await options.view(about.changeId);
     // Who pressed sees what the change is by now, instead of buttons that do nothing.
-    if (change !== null && (change.state !== 'pending' || change.planDigest !== about.planDigest)) await refresh(about.ts, change, closing.signal);
+    if (change !== null && (change.state !== 'pending' || change.planDigest !== about.planDigest)) await refresh(about.ts, about.planDigest, change, closing.signal);
     const text = `Not ${interaction.did === 'approve' ? 'approved' : 'rejected'}: ${decided.message}`;
     if (interaction.did === 'reject' && !answered()) return { response_action: 'errors', errors: { [REASON]: text.slice(0, 2_000) } };
     await whisper(user, text);
@@ -181,8 +215,8 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
 
   return {
     receiver: {
-      name: SLACK_RECEIVER, events: EVENTS, consumers: null,
-      send: ({ body }, signal) => track(tell(notificationSchema.parse(JSON.parse(body)), AbortSignal.any([signal, closing.signal]))),
+      name: SLACK_RECEIVER, events: EVENTS, consumers: null, coalescing: options.coalesceMs === 0 ? undefined : { withinMs: options.coalesceMs, events: POSTED },
+      send: ({ body }, signal) => track(tell(notificationMessageSchema.parse(JSON.parse(body)), AbortSignal.any([signal, closing.signal]))),
     },
     async take(request) {
       if (!isFromSlack(request, options.signingSecrets, clock.nowMs())) return { status: 401, body: null };

@@ -28,11 +28,20 @@ const HEADER_MAX = 150;
 /** What a block may hold, less what a mark needs. */
 const LINES_MAX = 2_800;
 
+/** Ids, and links of the sidecar’s own, alone: nothing that somebody wrote. */
+const markup = (text: string): object => ({ type: 'section', text: { type: 'mrkdwn', text: shorten(text, LINES_MAX, '…') } });
+
+/** Where to look at each and sign, where the sidecar says where it is reached. */
+function linked(changes: readonly ChangeView[]): object[] {
+  return changes.flatMap(({ id, links: { approve } }) => (approve === undefined ? [] : [markup(`<${approve}|The page for approvers: ${id}>`)]));
+}
+
 const plainText = (text: string, most: number): object => ({ type: 'plain_text', text: shorten(text, most, '…'), emoji: false });
 
-/** The change, with buttons where a press in Slack could count. */
-export function changeMessage(change: ChangeView, rendering: Rendering): SlackMessage {
-  const title = `${change.state === 'pending' ? 'Approval asked' : `No longer waiting: ${change.state}`}: ${change.kind} for ${change.subject}`;
+/** The change, with buttons where a press in Slack could count. @param planDigest of the plan that the message is about, and its buttons decide on */
+export function changeMessage(change: ChangeView, planDigest: string, rendering: Rendering): SlackMessage {
+  const waits = change.state === 'pending' && change.planDigest === planDigest;
+  const title = `${waits ? 'Approval asked' : standing(change, planDigest)}: ${change.kind} for ${change.subject}`;
   const more = `(shortened: countersign changes show ${change.id})`;
   const shown = shorten(rendering.lines.join('\n'), LINES_MAX, `…\n${more}`);
   return {
@@ -40,20 +49,25 @@ export function changeMessage(change: ChangeView, rendering: Rendering): SlackMe
     blocks: [
       { type: 'header', text: plainText(title, HEADER_MAX) },
       { type: 'rich_text', elements: [{ type: 'rich_text_preformatted', elements: [{ type: 'text', text: shown }] }] },
-      ...(change.state === 'pending' ? asking(change, rendering) : []),
+      ...(waits ? asking(change, planDigest, rendering) : []),
     ],
   };
 }
 
-function asking(change: ChangeView, { slackIdOf }: Rendering): object[] {
+/** What has become of a plan that nobody is asked about any more. */
+function standing({ planDigest: now, state, revision }: ChangeView, planDigest: string): string {
+  const isAnother = now === null ? state === 'requested' : now !== planDigest;
+  return isAnother ? `Replaced by revision ${revision}` : `No longer waiting: ${state}`;
+}
+
+function asking(change: ChangeView, planDigest: string, { slackIdOf }: Rendering): object[] {
   const people = approversNamed(change.requirement.approvers).map((person) => mention(person, slackIdOf)).join(', ');
-  const asked = people === '' ? [] : [{ type: 'section', text: { type: 'mrkdwn', text: shorten(`Asked: ${people}`, LINES_MAX, '…') } }];
-  if (change.planDigest === null) return asked;
+  const asked = [...(people === '' ? [] : [markup(`Asked: ${people}`)]), ...linked([change])];
   if (change.requirement.proofClass !== 'session') {
     const how = change.requirement.proofClass === 'ssh' ? `countersign approve ${change.id} --ssh-key FILE` : `the page /approve#${change.id} of the sidecar`;
     return [...asked, { type: 'section', text: plainText(`A press here is not enough: this takes an approver's own ${change.requirement.proofClass === 'ssh' ? 'key' : 'passkey'}.\n${how}`, LINES_MAX) }];
   }
-  const value = formatValue({ changeId: change.id, planDigest: change.planDigest });
+  const value = formatValue({ changeId: change.id, planDigest });
   return [
     ...asked,
     {
@@ -61,7 +75,7 @@ function asking(change: ChangeView, { slackIdOf }: Rendering): object[] {
       elements: [
         {
           type: 'button', action_id: APPROVE, style: 'primary', value, text: plainText('Approve', 75),
-          confirm: { title: plainText('Approve this plan?', 100), text: plainText(`${change.kind} for ${change.subject}, plan ${change.planDigest.slice(0, 'sha256:'.length + 12)}. It is done as soon as nobody else is waited for.`, 300), confirm: plainText('Approve', 30), deny: plainText('Not now', 30) },
+          confirm: { title: plainText('Approve this plan?', 100), text: plainText(`${change.kind} for ${change.subject}, plan ${planDigest.slice(0, 'sha256:'.length + 12)}. It is done as soon as nobody else is waited for.`, 300), confirm: plainText('Approve', 30), deny: plainText('Not now', 30) },
         },
         { type: 'button', action_id: REJECT, style: 'danger', value, text: plainText('Reject …', 75) },
       ],
@@ -78,7 +92,27 @@ export function glassMessage({ changeId, reviewBy, reviewers, skipped, usedBy, u
     blocks: [
       { type: 'header', text: plainText(title, HEADER_MAX) },
       { type: 'section', text: plainText(`${changeId}\n${usersWords.reason === null ? 'why was erased' : `why, by ${usedBy}: ${usersWords.reason}`}\nOne of those who were asked reviews it by ${reviewBy}: countersign breakglass review ${changeId}`, LINES_MAX) },
-      ...(people === '' ? [] : [{ type: 'section', text: { type: 'mrkdwn', text: shorten(`Asked: ${people}`, LINES_MAX, '…') } }]),
+      ...(people === '' ? [] : [markup(`Asked: ${people}`)]),
+    ],
+  };
+}
+
+const NAMED_MAX = 3;
+
+/** That many changes wait for approval: the first few by name. @param how whether `to` are asked, or are told as well */
+export function togetherMessage(changes: readonly ChangeView[], how: 'asked' | 'toldAsWell', to: readonly string[], slackIdOf: Rendering['slackIdOf']): SlackMessage {
+  const named = changes.slice(0, NAMED_MAX);
+  const title = `${changes.length} ${changes.length === 1 ? 'change waits' : 'changes wait'} for approval`;
+  const lines = named.map(({ id, kind, subject, requester }) => `${kind} for ${subject}, asked by ${requester.join(' for ')}\n${id}`);
+  const others = changes.length > named.length ? [`and ${changes.length - named.length} more`] : [];
+  const people = to.map((person) => mention(person, slackIdOf)).join(', ');
+  return {
+    text: title,
+    blocks: [
+      { type: 'header', text: plainText(title, HEADER_MAX) },
+      { type: 'section', text: plainText([...lines, ...others, 'Each has a plan of its own to look at: countersign changes list --waiting-for-me'].join('\n'), LINES_MAX) },
+      ...(people === '' ? [] : [markup(how === 'asked' ? `Asked: ${people}` : `Told as well: ${people}. Who may approve has not changed.`)]),
+      ...linked(named),
     ],
   };
 }

@@ -1,5 +1,5 @@
 /** The secrets that a webhook is signed with: a private file, a line each. */
-import { PrivateFileError, readPrivateFile } from '../identity/private-file.ts';
+import { readSecretLines } from '../identity/private-file.ts';
 
 /** While a receiver changes from one secret to the next, both sign. */
 const SECRETS_MAX = 2;
@@ -11,12 +11,9 @@ const SECRET_BYTES = { least: 24, most: 64 };
  *
  * @throws PrivateFileError when the file is not its owner's alone, or holds anything else; what it holds is not quoted
  */
-export async function readWebhookSecrets(path: string): Promise<string[]> {
-  const lines = Buffer.from(await readPrivateFile(path)).toString('utf8').split('\n').map((line) => line.trim()).filter((line) => line !== '');
-  if (lines.length === 0 || lines.length > SECRETS_MAX || !lines.every(isSecret)) {
-    throw new PrivateFileError(path, `holds no webhook secret: one or two lines of whsec_ and the base64 of ${SECRET_BYTES.least} to ${SECRET_BYTES.most} bytes`);
-  }
-  return lines;
+export function readWebhookSecrets(path: string): Promise<string[]> {
+  const trouble = `holds no webhook secret: one or two lines of whsec_ and the base64 of ${SECRET_BYTES.least} to ${SECRET_BYTES.most} bytes`;
+  return readSecretLines(path, { most: SECRETS_MAX, isSecret, trouble });
 }
 
 function isSecret(line: string): boolean {

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { NewEvent } from '../../src/change/events.ts';
 import { NOTIFICATION_EVENTS } from '../../src/change/events.ts';
 import type { ChangeState } from '../../src/change/state.ts';
-import { messageId, notificationOfProposal, notificationsOf, type Notification, type Told } from '../../src/notify/derive.ts';
+import { messageId, notificationOfProposal, notificationsOf, withLink, type Notification, type Told } from '../../src/notify/derive.ts';
 import { consumersOf, notificationSchema } from '../../src/notify/payload.ts';
 import { planDigest, type Plan } from '../../src/protocol/plan.ts';
 import { glassOf } from '../support/break-glass.ts';
@@ -57,6 +57,18 @@ describe('approvers', () => {
     expect(toldOf(requested(ROTATE), both, verdictOf(ROTATION, 'person:ben', 'reject'))[0]!.payload.data).toMatchObject({ verdict: 'reject', pending: false });
   });
 
+  it.each([
+    ['withdrawn', { type: 'change.withdrawn', actor: 'person:ana', body: { comment: 'not needed' } }, { by: 'person:ana' }],
+    ['expired', { type: 'change.expired', actor: 'sidecar:x', body: { cause: 'approval' } }, { by: 'sidecar:x', cause: 'approval' }],
+    ['revised', { type: 'change.revised', actor: 'person:ana', body: { revision: 2, request: ROTATE } }, { by: 'person:ana', revision: 2 }],
+  ] as readonly (readonly [string, NewEvent, object])[])('are told that it is %s, where they were asked, and nobody is told where nobody was', (_what, event, more) => {
+    expect(toldOf(requested(ROTATE), asked, event).map(({ payload }) => payload)).toEqual([{
+      type: event.type, timestamp: '2026-11-23T19:00:00.000Z',
+      data: { changeId: ID, record: 2, kind: 'rotate', subject: 'nhi:prod/orders', connector: 'pg-main', target: 'app', revision: 1, requester: ['person:ana'], approvers: ['person:wei', 'person:ana'], ...more },
+    }]);
+    expect(toldOf(requested(ROTATE), event)).toEqual([]);
+  });
+
   it('are told once more, and further people with them, when it has waited for long; who may approve is what it was', () => {
     const escalated: NewEvent = { type: 'approval.escalated', actor: 'sidecar:x', body: { revision: 1, to: ['person:sam'], dueAt: '2026-11-23T18:30:00.000Z' } };
     expect(toldOf(requested({ ...ROTATE, urgency: 'emergency' } as typeof ROTATE), asked, escalated).map(({ payload }) => payload)).toEqual([{
@@ -96,8 +108,6 @@ describe('approvers', () => {
         planDigest: planDigest(ROTATION), entitlements: request.entitlements, duration: 'PT1H',
       },
     }]);
-    const { reduced: _, ...body } = reduced.body as { reduced: object; revision: number; request: never };
-    expect(toldOf(requested(ROTATE), asked, { type: 'change.revised', actor: 'person:ana', body })).toEqual([]);
   });
 
   it('are not told of what is denied, allowed or only asked', () => {
@@ -233,6 +243,10 @@ describe('every notification', () => {
   ledger.add(four, AT, requested(ROTATE), { type: 'change.revised', actor: 'person:wei', body: {
     revision: 2, request: { kind: 'grant', subject: 'nhi:prod/orders', purpose: 'p', reason: 'r', duration: 'PT1H', entitlements }, reduced: { revision: 1, planDigest: planDigest(ROTATION) },
   } });
+  for (const [n, end] of [
+    [5, { type: 'change.revised', actor: 'person:ana', body: { revision: 2, request: ROTATE } }], [6, { type: 'change.withdrawn', actor: 'person:ana', body: { comment: null } }],
+    [7, { type: 'change.expired', actor: 'sidecar:x', body: { cause: 'approval' } }],
+  ] as const) ledger.add(changeIdOf(n), AT, requested(ROTATE), decided(planOf(changeIdOf(n), ROTATE), 'needsApproval', { approvers: ['person:ben'] }), end);
   for (const item of [0, 1]) ledger.add(two, AT, { type: 'item.settled', actor: 'sidecar:x', body: { item, outcome: 'gone', owner: null, detail: 'gone' } });
   const all = [...ledger.told.flatMap(notificationsOf), ...notificationsOf({ event: staged.events[0]!, state: { ...staged.state, name: 'staged' } }),
     ...notificationsOf({ event: withdrawn.events[0]!, state: { ...withdrawn.state, stagedAtMs: AT } }), notificationOfProposal({ ...PROPOSAL, seq: 99, atMs: AT }, ['person:ana'])];
@@ -240,6 +254,15 @@ describe('every notification', () => {
   it('is what its schema says, in every event that there is', () => {
     expect(new Set(typesOf(all))).toEqual(new Set(NOTIFICATION_EVENTS));
     for (const { payload } of all) expect(notificationSchema.parse(JSON.parse(JSON.stringify(payload)))).toEqual(payload);
+  });
+
+  it('names the page only where people are asked to go there, and as the configuration does', () => {
+    const linked = all.filter((one) => withLink(one, 'https://cs.example.org') !== one);
+    expect(new Set(typesOf(linked))).toEqual(new Set(['approval.requested', 'approval.escalated']));
+    for (const one of linked) {
+      expect(notificationSchema.parse(withLink(one, 'https://cs.example.org').payload)).toMatchObject({ data: { link: `https://cs.example.org/approve#${one.changeId!}` } });
+      expect(withLink(one, undefined)).toBe(one);
+    }
   });
 
   it('has an id of its own for each receiver and log, and the same one when it is derived again', () => {

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { NOTIFICATION_EVENTS } from '../../src/change/events.ts';
 import { configSchema } from '../../src/config/schema.ts';
-import { notificationSchema } from '../../src/notify/payload.ts';
+import { notificationMessageSchema } from '../../src/notify/payload.ts';
 import { webhookSender } from '../../src/notify/webhook.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
 import { SECRET } from './support.ts';
@@ -23,7 +23,7 @@ const blocks = (language: string): string[] => [...page.matchAll(new RegExp(`^\`
 describe('the page on notifications', () => {
   it('shows what is really sent', () => {
     expect(blocks('json').length).toBeGreaterThan(1);
-    for (const text of blocks('json')) expect(() => notificationSchema.parse(JSON.parse(text))).not.toThrow();
+    for (const text of blocks('json')) expect(() => notificationMessageSchema.parse(JSON.parse(text))).not.toThrow();
   });
 
   it('names every event', () => {

@@ -41,7 +41,7 @@ async function configured(...webhooks: readonly string[]): Promise<Config> {
 describe('a webhook in the configuration', () => {
   it('is told of everything, over https, at public addresses, unless it says otherwise', async () => {
     const { webhooks } = await configured('{name: ops, url: "https://ops.example/hooks?a=b", secret: keys/ops.whsec}');
-    expect(webhooks).toEqual([{ name: 'ops', url: 'https://ops.example/hooks?a=b', secret: join(directory, 'keys/ops.whsec'), allowHttp: false, allowPrivate: false }]);
+    expect(webhooks).toEqual([{ name: 'ops', url: 'https://ops.example/hooks?a=b', secret: join(directory, 'keys/ops.whsec'), coalesceSeconds: 0, allowHttp: false, allowPrivate: false }]);
   });
 
   it.each([

@@ -59,7 +59,7 @@ async function begin(): Promise<Sidecar> {
   const { port } = server.address() as AddressInfo;
   const sidecar = await startSidecar({
     ...config, policy: join(installation.directory, 'policy'), policyActivation: { quorum: 1, approvers: [ANA], proofClass: 'session' },
-    webhooks: [{ name: 'ops', url: `http://127.0.0.1:${port}/`, secret: join(installation.directory, 'ops.whsec'), allowHttp: true, allowPrivate: true }],
+    webhooks: [{ name: 'ops', url: `http://127.0.0.1:${port}/`, secret: join(installation.directory, 'ops.whsec'), allowHttp: true, allowPrivate: true, coalesceSeconds: 0 }],
   }, { transport: scriptedExecutor(EXECUTOR_ID, installation.executorSigner, () => Date.now()) });
   running.push(sidecar);
   return sidecar;

@@ -7,13 +7,16 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { nodeDisk } from '../../ledger/index.ts';
+import { describeChange } from '../../src/cli/describe.ts';
+import { openOutput } from '../../src/cli/output.ts';
+import { tellStory } from '../../src/evidence/story.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
 import type { NotificationPayload } from '../../src/notify/payload.ts';
 import { recentHistory } from '../../src/notify/history.ts';
 import { startNotifier, type Notifier } from '../../src/notify/notifier.ts';
 import { ERRORS, type Problem } from '../../src/sidecar/errors.ts';
 import { openSlack, createSlackRouter, SLACK_PATH } from '../../src/sidecar/slack.ts';
-import type { ChangeView } from '../../src/sidecar/schemas.ts';
+import type { ChangeView, Evidence } from '../../src/sidecar/schemas.ts';
 import { systemClock, systemRandom } from '../../src/sidecar/system.ts';
 import { APPROVE, REJECT } from '../../src/slack/interaction.ts';
 import { SLACK_RECEIVER, type SlackChannel } from '../../src/slack/channel.ts';
@@ -47,25 +50,25 @@ async function until(reached: () => boolean | Promise<boolean>): Promise<void> {
   }
 }
 
-async function openChannel(sidecar: TestSidecar, slack: Pick<SlackServer, 'url'>): Promise<SlackChannel> {
+async function openChannel(sidecar: TestSidecar, slack: Pick<SlackServer, 'url'>, coalesceSeconds = 0): Promise<SlackChannel> {
   const directory = await mkdtemp(join(tmpdir(), 'countersign-slack-'));
   closing.push(() => rm(directory, { recursive: true }));
   const [token, signingSecret] = [join(directory, 'token'), join(directory, 'secret')];
   await writeFile(token, `${SLACK.token}\n`, { mode: 0o600 });
   await writeFile(signingSecret, `${SLACK.secret}\n`, { mode: 0o600 });
-  const config = { channel: SLACK.channel, team: SLACK.team, token, signingSecret, people: PEOPLE, url: slack.url };
+  const config = { channel: SLACK.channel, team: SLACK.team, token, signingSecret, people: PEOPLE, coalesceSeconds, url: slack.url };
   const channel = await openSlack(config, sidecar.context, { clock: systemClock, userAgent: 'countersign/test' });
   closing.push(() => channel.close());
   return channel;
 }
 
-async function bench(options: TestOptions = {}): Promise<Bench> {
+async function bench(options: TestOptions = {}, coalesceSeconds = 0): Promise<Bench> {
   const slack = await slackServer();
   closing.push(() => slack.close());
   let notifier: Notifier | null = null;
   const sidecar = await openTestSidecar({ onEvents: (state, events) => notifier?.take(state, events), ...options });
   closing.push(() => sidecar.close());
-  const channel = await openChannel(sidecar, slack);
+  const channel = await openChannel(sidecar, slack, coalesceSeconds);
   const { engine, log, context } = sidecar;
   notifier = startNotifier({
     logId: log.logId, clock: systemClock, random: systemRandom, logger: context.logger, receivers: [channel.receiver], durable: () => log.sync(),
@@ -92,6 +95,8 @@ async function bench(options: TestOptions = {}): Promise<Bench> {
   };
 }
 
+const NOWHERE = { write: () => true };
+const PLAIN = openOutput({ stdout: NOWHERE, stderr: NOWHERE, env: {}, json: false });
 const textOf = ({ blocks }: Posted): string => JSON.stringify(blocks);
 const hasButtons = ({ blocks }: Posted): boolean => blocks.some(({ type }) => type === 'actions');
 
@@ -103,7 +108,7 @@ describe('a change that waits for people', () => {
     for (const part of ['nhi:prod/ci-deployer', 'role:deploy', '15 min', 'release 42', change.planDigest!, '<@U0WEI>, <@U0ANA>']) expect(textOf(message)).toContain(part);
     expect(await send(press(message, APPROVE, 'U0WEI'))).toEqual({ status: 200, body: null });
     const decided = await now(change);
-    expect(decided.approvals).toMatchObject([{ approver: 'person:wei', verdict: 'approve', proofClass: 'session' }]);
+    expect(decided.approvals).toMatchObject([{ approver: 'person:wei', verdict: 'approve', proofClass: 'session', channel: 'slack' }]);
     await until(() => !hasButtons(message));
     expect(slack.whispers).toEqual([]);
   });
@@ -125,8 +130,12 @@ describe('a change that waits for people', () => {
     expect(slack.views).toHaveLength(1);
     expect((await now(change)).state).toBe('pending');
     expect(await send(submit(slack.views[0]!.view, 'U0ANA', '  not on a Friday '))).toEqual({ status: 200, body: null });
-    expect((await now(change)).state).toBe('rejected');
-    expect(JSON.stringify((await sidecar.send('person:kim', 'GET', change.links.evidence)).body)).toContain('not on a Friday');
+    const rejected = await now(change);
+    expect(rejected).toMatchObject({ state: 'rejected', rejection: { by: 'person:ana', channel: 'slack' } });
+    expect(describeChange(rejected, PLAIN, { nowMs: Date.now() })).toContain(`  rejected    by person:ana in Slack, record ${rejected.rejection!.record}`);
+    const { records, disclosures } = (await sidecar.send('person:kim', 'GET', change.links.evidence)).body as Evidence;
+    expect(records.find(({ type }) => type === 'approval.rejected')).toMatchObject({ v: 3, body: { channel: 'slack' } });
+    expect(tellStory(records, disclosures).map(({ text }) => text)).toContainEqual(expect.stringMatching(/^person:ana rejected plan .* in Slack: .*not on a Friday/));
   });
 
   it('is rejected with a reason of several lines, which the ledger still verifies with', async () => {
@@ -144,7 +153,85 @@ describe('a change that waits for people', () => {
     }, { timeout: 10_000 }).toEqual([]);
   });
 
-  it('that was decided elsewhere says so to whoever presses, and loses its buttons', async () => {
+  it('is on record as ever where it was decided by a request', async () => {
+    const { sidecar, shown, now } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const message = await shown(change);
+    await sidecar.send('person:ana', 'POST', change.links.approvals, { verdict: 'reject', planDigest: change.planDigest, comment: 'no' });
+    await until(() => !hasButtons(message));
+    expect(message.text).toMatch(/^No longer waiting: rejected/);
+    expect((await now(change)).rejection).toEqual({ by: 'person:ana', record: expect.any(Number) as number });
+    const { records } = (await sidecar.send('person:kim', 'GET', change.links.evidence)).body as Evidence;
+    expect(records.find(({ type }) => type === 'approval.rejected')).toMatchObject({ v: 2 });
+  });
+
+  it.each([
+    ['withdrawn', {}, (sidecar: TestSidecar, { links }: ChangeView) => sidecar.send('nhi:prod/ci-deployer', 'POST', `${links.self}/withdraw`, {})],
+    ['expired', { limits: { approvalSeconds: 1 } }, () => Promise.resolve()],
+  ])('loses its buttons when it is %s, and says so, with nobody pressing', async (state, options: TestOptions, end: (sidecar: TestSidecar, change: ChangeView) => Promise<unknown>) => {
+    const { sidecar, slack, shown } = await bench(options);
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const message = await shown(change);
+    await end(sidecar, change);
+    await until(() => !hasButtons(message));
+    expect(message.text).toBe(`No longer waiting: ${state}: grant for nhi:prod/ci-deployer`);
+    expect(slack.messages).toHaveLength(1);
+    expect(slack.whispers).toEqual([]);
+  });
+
+  it.each([
+    ['revised', (sidecar: TestSidecar, { links }: ChangeView) => sidecar.send('nhi:prod/ci-deployer', 'POST', `${links.self}/revisions`, { ...GRANT, duration: 'PT30M' })],
+    ['reduced', (sidecar: TestSidecar, { links, planDigest }: ChangeView) => sidecar.send('person:wei', 'POST', `${links.self}/reductions`, { planDigest, duration: 'PT5M' })],
+  ])('is shown anew when it is %s, and the message about the plan before says so and has no buttons', async (how, revise) => {
+    const { sidecar, slack, shown } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const message = await shown(change);
+    expect((await revise(sidecar, change)).status).toBe(200);
+    await until(() => slack.messages.length === 2 && !hasButtons(message));
+    expect(message.text).toBe('Replaced by revision 2: grant for nhi:prod/ci-deployer');
+    expect(textOf(message).includes('reduced     by person:wei')).toBe(how === 'reduced');
+    expect(hasButtons(slack.messages[1]!)).toBe(true);
+  });
+
+  it('is not looked for for ever where somebody has deleted the message', async () => {
+    const { sidecar, slack, shown } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    await shown(change);
+    (slack.messages as Posted[]).length = 0;
+    await sidecar.send('nhi:prod/ci-deployer', 'POST', `${change.links.self}/withdraw`, {});
+    const delivered = async (): Promise<unknown[]> => ((await sidecar.send('person:kim', 'GET', change.links.evidence)).body as Evidence).records.filter(({ type }) => type === 'notification.delivered').map(({ body }) => (body as { event: string }).event);
+    await until(async () => (await delivered()).includes('change.withdrawn'));
+  });
+
+  it('carries a link to the page, where the sidecar says where it is reached', async () => {
+    const { sidecar, shown } = await bench({ publicUrl: 'https://cs.example.org' });
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const link = `https://cs.example.org/approve#${change.id}`;
+    expect(change.links.approve).toBe(link);
+    expect(describeChange(change, PLAIN, { nowMs: Date.now() })).toContain(`  decide at   ${link}`);
+    expect(textOf(await shown(change))).toContain(`<${link}|The page for approvers: ${change.id}>`);
+    expect(textOf(await shown(change)).split(link)).toHaveLength(2);
+  });
+
+  it('is one of many in a message that names the first and has no buttons, where many come at once', async () => {
+    const { sidecar, slack } = await bench({ publicUrl: 'https://cs.example.org' }, 2);
+    // All of them in one spell: they begin when the next one does.
+    await until(() => Date.now() % 2_000 < 200);
+    const changes = await Promise.all(Array.from({ length: 5 }, () => sidecar.change('nhi:prod/ci-deployer', GRANT)));
+    await until(() => slack.messages.length > 0);
+    const [message, ...others] = slack.messages as [Posted, ...Posted[]];
+    expect(others).toEqual([]);
+    expect(message.text).toBe('5 changes wait for approval');
+    expect(hasButtons(message)).toBe(false);
+    for (const part of ['and 2 more', 'countersign changes list --waiting-for-me', '<@U0WEI>, <@U0ANA>']) expect(textOf(message)).toContain(part);
+    expect(changes.filter(({ id }) => textOf(message).includes(`https://cs.example.org/approve#${id}`))).toHaveLength(3);
+    await until(async () => (await Promise.all(changes.map(async ({ links }) => ((await sidecar.send('person:kim', 'GET', links.evidence)).body as Evidence).records.filter(({ type }) => type === 'notification.delivered').length))).every((count) => count === 1));
+    await sidecar.log.sync();
+    const { verdicts } = await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true });
+    expect(verdicts.filter(({ status }) => status === 'fails')).toEqual([]);
+  });
+
+  it('that is over says so to whoever presses what she still sees', async () => {
     const { sidecar, slack, send, shown, now } = await bench();
     const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
     const message = await shown(change);

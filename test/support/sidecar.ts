@@ -205,9 +205,9 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));
   const context: SidecarContext = {
     engine, log, facts: () => facts, clock, logger, ledgerReaders: options.ledgerReaders ?? 'auditors', draining: draining.signal,
-    connectors: ['pg-dev', 'pg-main'], executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`),
+    connectors: ['pg-dev', 'pg-main'], executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`), publicUrl: options.publicUrl,
   };
-  const app = createApp({ ...context, tokens: (await options.authenticator?.(tokens, () => facts)) ?? tokens, hosts: options.hosts ?? [], publicUrl: options.publicUrl, approvePage: options.approvePage });
+  const app = createApp({ ...context, tokens: (await options.authenticator?.(tokens, () => facts)) ?? tokens, hosts: options.hosts ?? [], approvePage: options.approvePage });
 
   const send: TestSidecar['send'] = async (by, method, path, body, headers = {}) => {
     const json = body === undefined ? {} : { 'content-type': 'application/json' };
