@@ -1,7 +1,7 @@
 /** The records of one change, each as a plain sentence: what a person wants to know who asks why. */
 import type { Authentication } from '../protocol/authentication.ts';
 import type { JsonObject } from '../../ledger/index.ts';
-import { changeEventBodies, type ChangeEventType, type NewEvent } from '../change/events.ts';
+import { changeEventBodies, type ChangeEventType, type EventBody, type NewEvent } from '../change/events.ts';
 import type { ApproverExpression } from '../protocol/decision.ts';
 import { isCommitment, type Commitment, type Prose } from '../protocol/disclosure.ts';
 import { readBreakGlass } from '../protocol/break-glass.ts';
@@ -89,7 +89,7 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
     case 'approval.recorded':
     case 'approval.rejected': {
       const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
-      return `${statement.approver}${byWordOf(event.body)} ${event.type === 'approval.recorded' ? 'approved' : 'rejected'} plan ${short(statement.planDigest)} of revision ${statement.revision}${because(event.body.comment)}.`;
+      return `${statement.approver}${byWordOf(event.body)} ${event.type === 'approval.recorded' ? 'approved' : 'rejected'} plan ${short(statement.planDigest)} of revision ${statement.revision}${because(event.body.comment)}.${event.type === 'approval.rejected' ? comesTo(event.body.outcome) : ''}`;
     }
     case 'breakglass.used': {
       const { usedBy, planDigest } = readBreakGlass(event.body.statement);
@@ -299,8 +299,14 @@ function access(entitlements: readonly { connector: string; target: string; priv
   return entitlements.map(({ connector, target, privilege }) => `${privilege} at ${connector}/${target}`).join(', ');
 }
 
+function comesTo(outcome: EventBody<'approval.rejected'>['outcome']): string {
+  if (outcome === undefined || outcome === 'enough') return '';
+  return outcome === 'open' ? ' The change waits for others.' : ' Those who are left cannot approve it: the change is over.';
+}
+
 function approvers(expression: ApproverExpression): string {
   if (typeof expression === 'string') return expression;
+  if ('stages' in expression) return expression.stages.map(approvers).join(', then ') || 'somebody who does not exist';
   if ('allOf' in expression) return expression.allOf.map(approvers).join(' and ') || 'somebody who does not exist';
   if ('anyOf' in expression) return expression.anyOf.map(approvers).join(' or ') || 'somebody who does not exist';
   return `${expression.atLeast} of ${expression.of.map(approvers).join(', ')}`;

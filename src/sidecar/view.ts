@@ -5,6 +5,7 @@ import type { FindingCode } from '../change/events.ts';
 import { FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
 import { isUnfinished } from '../change/work.ts';
 import { systemOf, undoableStep } from '../change/derive.ts';
+import { turnsOf } from '../protocol/awaited.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
 import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';
 import { formatTime } from '../protocol/values.ts';
@@ -41,7 +42,9 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
       ...(decision.observed === undefined ? {} : { observed: decision.observed }),
     },
     requirement: state.requirement,
-    approvals: state.approvals.map(({ approval, statement, seq }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq })),
+    ...turnsNow(state),
+    ...(state.rejectionsDue === null || state.rejectionsDue === 1 ? {} : { rejectionsDue: state.rejectionsDue }),
+    approvals: verdictsOn(state),
     approvalsBy: state.approvalsByMs === null ? null : formatTime(state.approvalsByMs),
     escalation: escalationOf(state),
     ...(state.breakGlass === null ? {} : { breakGlass: brokenOf(state.breakGlass) }),
@@ -64,6 +67,16 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
     updatedAt: formatTime(state.lastAtMs),
     links: { self, approvals: `${self}/approvals`, delivery: `${self}/delivery`, evidence: `${self}/evidence` },
   };
+}
+
+function verdictsOn({ approvals, rejections }: ChangeState): ChangeView['approvals'] {
+  return [...approvals, ...rejections].sort((a, b) => a.seq - b.seq)
+    .map(({ approval, statement, seq }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq }));
+}
+
+function turnsNow(state: ChangeState): Pick<ChangeView, 'turns'> {
+  const { approvers } = state.requirement;
+  return state.name !== 'pending' || approvers === null ? {} : { turns: turnsOf(approvers, verdictsOn(state), state.requester) };
 }
 
 function escalationOf(state: ChangeState): ChangeView['escalation'] {

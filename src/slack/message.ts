@@ -5,8 +5,8 @@
  * @see https://docs.slack.dev/reference/block-kit
  */
 import type { NotificationPayload } from '../notify/payload.ts';
+import { turnsOf } from '../protocol/awaited.ts';
 import type { ChangeView } from '../sidecar/schemas.ts';
-import { approversNamed } from '../protocol/decision.ts';
 import { APPROVE, COMMENT_LENGTH_MAX, formatValue, REASON, REJECT, type Shown } from './interaction.ts';
 
 /** As Slack's API takes it. */
@@ -46,8 +46,12 @@ export function changeMessage(change: ChangeView, rendering: Rendering): SlackMe
 }
 
 function asking(change: ChangeView, { slackIdOf }: Rendering): object[] {
-  const people = approversNamed(change.requirement.approvers).map((person) => mention(person, slackIdOf)).join(', ');
-  const asked = people === '' ? [] : [{ type: 'section', text: { type: 'mrkdwn', text: shorten(`Asked: ${people}`, LINES_MAX, '…') } }];
+  const { approvers } = change.requirement;
+  const { now, then } = approvers === null ? { now: [], then: [] } : turnsOf(approvers, change.approvals, change.requester);
+  const named = (people: readonly string[]): string => people.map((person) => mention(person, slackIdOf)).join(', ');
+  // Who is asked later is named and not mentioned: Slack tells whom it mentions.
+  const said = [...(now.length === 0 ? [] : [`Asked: ${named(now)}`]), ...(then.length === 0 ? [] : [`Then: ${then.map((person) => mention(person, () => undefined)).join(', ')}`])];
+  const asked = said.length === 0 ? [] : [{ type: 'section', text: { type: 'mrkdwn', text: shorten(said.join('\n'), LINES_MAX, '…') } }];
   if (change.planDigest === null) return asked;
   if (change.requirement.proofClass !== 'session') {
     const how = change.requirement.proofClass === 'ssh' ? `countersign approve ${change.id} --ssh-key FILE` : `the page /approve#${change.id} of the sidecar`;

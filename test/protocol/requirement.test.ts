@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { approverExpressionSchema, isSameRequirement, isSatisfied, strictest, type ApproverExpression, type Requirement } from '../../src/protocol/decision.ts';
+import { approverExpressionSchema, isSameRequirement, isSatisfied, partsOf, strictest, type ApproverExpression, type Requirement } from '../../src/protocol/decision.ts';
 
 const of = (approvers: ApproverExpression | null, proofClass: Requirement['proofClass'] = 'session'): Requirement => ({ approvers, proofClass });
 const OWNER = { anyOf: ['person:ana', 'person:ben'] };
 const BOTH = { allOf: ['person:ana', { anyOf: ['person:sam', 'person:wei'] }] };
-const depthOf = (part: ApproverExpression): number => (typeof part === 'string' ? 0 : 1 + Math.max(0, ...('allOf' in part ? part.allOf : 'anyOf' in part ? part.anyOf : part.of).map(depthOf)));
+const depthOf = (part: ApproverExpression): number => (typeof part === 'string' ? 0 : 1 + Math.max(0, ...partsOf(part).map(depthOf)));
 
 describe('the strictest of two requirements', () => {
   it('is met by whom both are met by, and by nobody else', () => {
