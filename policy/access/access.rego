@@ -79,7 +79,7 @@ sayings := denied if {
 } else := union({permitted, facts.note, third_party.note, caller.note, windows.note, asking})
 
 # Of who is asked, where anybody is.
-asking := union({workflow.note, delegation.note, absence.note}) if {
+asking := delegation.note | absence.note if {
 	count(pending) > 0
 } else := set()
 

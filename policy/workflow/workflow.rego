@@ -224,23 +224,6 @@ rejections := number if {
 	number <= 32
 }
 
-# METADATA
-# title: They are asked one after the other
-# description: Each stage is asked once those before it are met, and nobody approves for a later one before.
-# custom:
-#   code: in-stages
-#   message: "An owner of {subject} approves first, then security, then whoever else must."
-#   controls:
-#     - {framework: NIST CSF 2.0, id: PR.AA-05}
-#     - {framework: NIST SP 800-53 r5, id: AC-5}
-#     - {framework: NIST SP 800-53 r5, id: CM-3(1)}
-#     - {framework: SOC 2, id: CC8.1}
-note contains lib.said(rego.metadata.chain()) if {
-	question.gain
-	counting
-	staged
-}
-
 owned if count(owners) > 0
 
 satisfiable if {

@@ -268,10 +268,10 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
   if (!approversNamed(state.requirement.approvers).includes(statement.approver)) return no('not-an-approver', `${statement.approver} is not asked`);
   const { proofClass } = command.approval;
   const due = state.requirement.proofClass;
-  if (hasRejected(state, statement.approver)) return statement.verdict === 'reject' ? ALREADY : no('already-decided', `${statement.approver} has rejected this plan`);
   // One that is proven better than hers was is another: floors that this side need not know may ask for it.
   if (statement.verdict === 'approve' && approvedBy(state, nowMs, meets(proofClass, due) ? proofClass : due).has(statement.approver)) return ALREADY;
   if (state.name !== 'pending') return no('already-decided', `the change is ${state.name}`);
+  if (hasRejected(state, statement.approver)) return statement.verdict === 'reject' ? ALREADY : no('already-decided', `${statement.approver} has rejected this plan`);
   if (statement.verdict === 'approve' && !meets(proofClass, due)) return no('proof-too-weak', `approved by ${due}, not by ${proofClass}`);
   if (parseTime(statement.expiresAt) <= nowMs || (state.approvalsByMs !== null && nowMs >= state.approvalsByMs)) {
     return no('approval-expired', 'the time to decide is over');

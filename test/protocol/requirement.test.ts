@@ -33,6 +33,16 @@ describe('the strictest of two requirements', () => {
     expect(isSatisfied(requirement.approvers!, new Set(Array.from({ length: 200 }, (_, n) => `person:p${n}`)))).toBe(false);
   });
 
+  it('is met by all of the stages, and never by none', () => {
+    const stages = { stages: ['person:ana', 'person:sam'] };
+    expect(isSatisfied(stages, new Set(['person:ana']))).toBe(false);
+    expect(isSatisfied(stages, new Set(['person:ana', 'person:sam']))).toBe(true);
+    expect(isSatisfied({ stages: [] }, new Set(['person:ana']))).toBe(false);
+    expect(strictest(of(stages), of('person:ana')).approvers).toEqual({ allOf: [stages, 'person:ana'] });
+    expect(isSameRequirement(of(stages), of({ stages: ['person:sam', 'person:ana'] }))).toBe(false);
+    expect(isSameRequirement(of(stages), of({ allOf: ['person:ana', 'person:sam'] }))).toBe(false);
+  });
+
   it('stays what nobody can meet where one of them is', () => {
     const nobody = { allOf: [] };
     for (const both of [strictest(of(nobody), of(OWNER)), strictest(of(OWNER), of(nobody))]) expect(isSatisfied(both.approvers!, new Set(['person:ana', 'person:ben']))).toBe(false);
