@@ -31,5 +31,5 @@ export const STAGE_CASES: readonly Case[] = [
   { title: 'a rejection that comes to nothing, it says, and is the second of two', code: 'rejection-mismatch', beats: () => forced(rejected(), 'person:ben', 'reject', 'open') },
   { title: 'a rejection that says nothing of what it comes to', code: 'rejection-mismatch', beats: () => forced(waiting(), 'person:wei', 'reject') },
   { title: 'a rejection that ends it, it says, where others can still approve it', code: 'rejection-mismatch', beats: () => editing('approval.rejected', (event) => withBody(event, { outcome: 'unreachable' }))(rejected().beats) },
-  { title: 'an approval of a change that enough people had rejected', code: 'wrong-order', beats: () => forced(deciding(rejected(), 'reject', 'person:ana'), 'person:sam', 'approve') },
+  { title: 'an approval of a change that enough people had rejected', code: 'record-after-end', beats: () => forced(deciding(rejected(), 'reject', 'person:ana'), 'person:sam', 'approve') },
 ];
