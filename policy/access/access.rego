@@ -25,7 +25,9 @@ import data.access.verification.logins
 import data.lib
 import data.lib.clock
 import data.workflow
+import data.workflow.absence
 import data.workflow.break_glass
+import data.workflow.delegation
 import data.workflow.emergency
 import data.workflow.escalation
 import data.workflow.schedule as planning
@@ -74,7 +76,12 @@ effect := lib.strictest(effects)
 
 sayings := denied if {
 	effect == "deny"
-} else := union({permitted, facts.note, third_party.note, caller.note, windows.note})
+} else := union({permitted, facts.note, third_party.note, caller.note, windows.note, asking})
+
+# Of who is asked, where anybody is.
+asking := delegation.note | absence.note if {
+	count(pending) > 0
+} else := set()
 
 # Of an exception its owner as well.
 answering := {"allOf": array.concat([workflow.approvers], exceptions.approvers)} if exceptions.applied
@@ -141,6 +148,13 @@ escalating := {"escalation": escalation.obligation} if {
 	escalation.obligation
 } else := {}
 
+# One who rejects is enough where nothing is said.
+rejecting := {"rejections": workflow.rejections} if {
+	count(pending) > 0
+	enforced != "deny"
+	workflow.rejections > 1
+} else := {}
+
 # Only what waits for approvals may be given without them, and where the limits let nobody nothing is said.
 breaking := {"breakGlass": break_glass.obligation} if {
 	enforced == "needsApproval"
@@ -197,7 +211,7 @@ used := sort(input.used.privileges) if {
 decide := object.union_n([excepting, observed, {
 	"effect": enforced,
 	"reasons": lib.reasons(told),
-	"obligations": object.union_n([waiting, escalating, breaking, {
+	"obligations": object.union_n([waiting, escalating, breaking, rejecting, {
 		"approvers": approvers,
 		"proofClass": proof_class,
 		"maxLeaseSeconds": lease_seconds_max,

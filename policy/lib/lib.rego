@@ -28,6 +28,14 @@ said(chain) := {
 }
 
 # METADATA
+# title: What a rule says of somebody
+# description: The same saying, with what its message mentions of one of several people.
+about(saying, mentioned) := object.union(saying, {"reason": {"message": strings.replace_n(
+	{name: shown(value) | some name, value in mentioned},
+	saying.reason.message,
+)}})
+
+# METADATA
 # title: What a message may mention
 # description: Each entry is absent, never undefined as a whole, where the input does not hold it; what is long is not shown.
 placeholders["{subject}"] := shown(input.change.subject)

@@ -17,6 +17,7 @@ import data.access.third_party
 import data.lib
 import data.lib.people
 import data.workflow.acceptance
+import data.workflow.delegation
 import data.workflow.emergency
 
 levels := ["low", "medium", "high", "critical"]
@@ -110,10 +111,8 @@ platform := eligible(people.team("platform"))
 any_of(ids) := {"anyOf": array.slice(sort(ids), 0, 32)}
 
 # METADATA
-# title: The distinct people among these ids
+# title: One person
 # description: Ids of one person are one part, so that two approvals by them count once.
-distinct(ids) := array.slice(sort({part | some id in ids; part := person(ids & people.identities(id))}), 0, 32)
-
 person(ids) := any_of(ids) if count(ids) > 1
 
 person(ids) := id if {
@@ -133,9 +132,28 @@ raised if emergency.declared
 
 raised if exceptions.applied
 
-groups := [owners] if level in {"low", "medium"}
+# METADATA
+# title: The groups of each of which somebody approves
+# description: Taking back is the owners' to approve, and security's where no owner can.
+groups := [owners] if {
+	question.gives_access
+	level in {"low", "medium"}
+}
 
-groups := [owners, security] if level in {"high", "critical"}
+groups := [owners, security] if {
+	question.gives_access
+	level in {"high", "critical"}
+}
+
+groups := [owners] if {
+	question.taking_back
+	owned
+}
+
+groups := [security] if {
+	question.taking_back
+	not owned
+}
 
 pool := owners if level in {"low", "medium"}
 
@@ -143,7 +161,8 @@ pool := owners | security if level == "high"
 
 pool := (owners | security) | platform if level == "critical"
 
-persons := distinct(pool)
+# Whoever stands in is one person with whom she stands in for.
+persons := array.slice(sort({person(delegation.counted(id, pool)) | some id in pool}), 0, 32)
 
 quorum := data.limits.approversMin[level]
 
@@ -152,7 +171,7 @@ quorum := data.limits.approversMin[level]
 # description: Someone of each group; together, as many distinct people as the risk level asks for.
 default approvers := {"anyOf": []}
 
-approvers := any_of(owners) if {
+approvers := asked_of[0] if {
 	question.gives_access
 	one_owner
 }
@@ -162,24 +181,47 @@ one_owner if {
 	quorum == 1
 }
 
-approvers := {"allOf": array.concat(
-	[any_of(group) | some group in groups],
-	[{"atLeast": quorum, "of": persons}],
-)} if {
+approvers := {"allOf": together} if {
+	counting
+	not staged
+}
+
+approvers := {"stages": together} if {
+	counting
+	staged
+}
+
+approvers := asked_of[0] if question.taking_back
+
+counting if {
 	question.gives_access
 	not one_owner
 	quorum >= 1
 }
 
-# Taking back is the owners' to approve, and security's where no owner can.
-approvers := any_of(owners) if {
-	question.taking_back
-	count(owners) > 0
+asked_of := [any_of(delegation.with_stand_ins(group)) | some group in groups]
+
+together := array.concat(asked_of, [{"atLeast": quorum, "of": persons}])
+
+# METADATA
+# title: One after the other
+# description: An owner first, then security, then whoever is missing of so many people. What the limits do not say, or say to be false, is at the same time.
+staged if {
+	value := data.limits.stages[level]
+	value != false
 }
 
-approvers := any_of(security) if {
-	question.taking_back
-	not owned
+# METADATA
+# title: How many people reject before that ends the change
+# description: One, where the limits do not say, or say what is no such number.
+default rejections := 1
+
+rejections := number if {
+	number := data.limits.rejections[level]
+	is_number(number)
+	number == floor(number)
+	number >= 1
+	number <= 32
 }
 
 owned if count(owners) > 0

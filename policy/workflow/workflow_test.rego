@@ -1,5 +1,6 @@
 package workflow_test
 
+import data.access
 import data.checks.fixture
 import data.workflow
 
@@ -313,4 +314,37 @@ test_a_rank_that_is_no_number_weighs_most if {
 		held := object.union(fixture.rotate, {"held": [fixture.orders.privilege, fixture.invoices.privilege], "facts": {"catalogue": {"entitlements": entries}}})
 		workflow.risk == "critical" with input as held
 	}
+}
+
+in_stages := {"low": false, "medium": false, "high": true, "critical": true}
+
+test_people_are_asked_one_after_the_other_where_the_limits_say_so if {
+	workflow.approvers == {"stages": [
+		{"anyOf": ["person:ana", "person:ben"]},
+		{"anyOf": ["person:olga"]},
+		{"atLeast": 3, "of": ["person:ana", "person:ben", "person:olga", "person:sam", "person:wei"]},
+	]} with input as tier("critical") with data.limits.stages as in_stages
+}
+
+test_they_are_asked_at_once_where_the_limits_do_not if {
+	every stages in [{}, {"critical": false}, in_stages] {
+		object.keys(workflow.approvers) == {"anyOf"} with input as tier("medium") with data.limits.stages as stages
+	}
+	every stages in [{}, {"critical": false}, {"high": true}] {
+		object.keys(workflow.approvers) == {"allOf"} with input as tier("critical") with data.limits.stages as stages
+	}
+	every value in ["true", null, 1, {}] {
+		object.keys(workflow.approvers) == {"stages"} with input as tier("critical") with data.limits.stages as {"critical": value}
+	}
+}
+
+test_so_many_reject_as_the_limits_say if {
+	decision := access.decide with input as tier("critical") with data.limits.rejections as {"critical": 2}
+	decision.obligations.rejections == 2
+	every rejections in [{}, {"critical": 1}, {"critical": 0}, {"critical": 1.5}, {"critical": 33}, {"critical": "2"}, {"high": 2}] {
+		obligations := access.decide.obligations with input as tier("critical") with data.limits.rejections as rejections
+		not obligations.rejections
+	}
+	allowed := access.decide with input as fixture.preview_grant with data.limits.rejections as {"low": 2}
+	not allowed.obligations.rejections
 }

@@ -5,6 +5,7 @@
  * signatures; what must be *true of the change* is decided here and nowhere else.
  */
 import type { Authentication } from '../protocol/authentication.ts';
+import { awaitedBy, mayApprove } from '../protocol/awaited.ts';
 import { approversNamed, demandOf, enforcedUnder, isSatisfied, meets, strictest, type Acceptance, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
@@ -23,6 +24,7 @@ import { whyNotExtendable } from './extension.ts';
 import { decideReview, decideRotated, type Review, type Rotated } from './glass-debts.ts';
 import { decideItem, decideWindow, windowClosed } from './decide-window.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
+import { hasRejected, outcomeOfRejection } from './rejecting.ts';
 import { decideRedecision, type Redecided } from './redecide.ts';
 import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, requirementIsMet, stepOf, stillGives, type ChangeState } from './state.ts';
 
@@ -273,6 +275,7 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
   // One that is proven better than hers was is another: floors that this side need not know may ask for it.
   if (statement.verdict === 'approve' && approvedBy(state, nowMs, meets(proofClass, due) ? proofClass : due).has(statement.approver)) return ALREADY;
   if (state.name !== 'pending') return no('already-decided', `the change is ${state.name}`);
+  if (hasRejected(state, statement.approver)) return statement.verdict === 'reject' ? ALREADY : no('already-decided', `${statement.approver} has rejected this plan`);
   if (statement.verdict === 'approve' && !meets(proofClass, due)) return no('proof-too-weak', `approved by ${due}, not by ${proofClass}`);
   if (parseTime(statement.expiresAt) <= nowMs || (state.approvalsByMs !== null && nowMs >= state.approvalsByMs)) {
     return no('approval-expired', 'the time to decide is over');
@@ -280,7 +283,16 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
   const body = { approval: command.approval, comment: command.comment, ...(command.relayed === undefined ? {} : { relayed: command.relayed }), ...(command.authentication === undefined ? {} : { authentication: command.authentication }), ...(command.channel === undefined ? {} : { channel: command.channel }) };
   const attached = command.salt === undefined ? {} : { attached: { salt: command.salt } };
   // No policy keeps anybody from saying no.
-  if (statement.verdict === 'reject') return yes({ type: 'approval.rejected', actor: statement.approver, body, ...attached });
+  if (statement.verdict === 'reject') {
+    const outcome = (state.rejectionsDue ?? 1) === 1 ? {} : { outcome: outcomeOfRejection(state, statement.approver) };
+    return yes({ type: 'approval.rejected', actor: statement.approver, body: { ...body, ...outcome }, ...attached });
+  }
+  // A no is never too early; a yes is where others are asked before her.
+  const approved = approvedBy(state, nowMs);
+  if (state.requirement.approvers !== null && !mayApprove(state.requirement.approvers, approved).has(statement.approver)) {
+    const before = [...awaitedBy(state.requirement.approvers, approved)].filter((person) => !hasRejected(state, person));
+    return no('approval-out-of-stage', `${statement.approver} is asked once those before have approved: it waits for ${before.join(', ') || 'nobody who can'}`);
+  }
   if (command.judged === undefined) return yes({ type: 'approval.recorded', actor: statement.approver, body, ...attached });
   const { acceptance, by, provenance } = command.judged;
   if (acceptance.effect !== 'accept') return no('approval-refused', `policy refuses it: ${acceptance.reasons.map(({ code, message }) => `${code}: ${message}`).join(' ')}`, acceptance.reasons);

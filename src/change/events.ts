@@ -11,6 +11,7 @@ import { proseSchema } from '../protocol/disclosure.ts';
 import { recordedRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, dsseSchema, sealSchema } from '../protocol/signed.ts';
 import { approvalIdSchema, changeIdSchema, digestSchema, leaseIdSchema, logIdSchema, personIdSchema, plainTextSchema, principalSchema, stepIdSchema, timeSchema } from '../protocol/values.ts';
+import { REJECTION_OUTCOMES } from './rejecting.ts';
 
 /** What receivers of webhooks are told about. */
 export const NOTIFICATION_EVENTS = [
@@ -98,7 +99,11 @@ export const changeEventBodies = {
     /** The input of the `approval.judged` that it rests on; left out where policy has no say in it. */
     acceptance: digestSchema.optional(),
   }),
-  'approval.rejected': z.strictObject({ approval: approvalSchema, comment, relayed, authentication, channel }),
+  'approval.rejected': z.strictObject({
+    approval: approvalSchema, comment, relayed, authentication, channel,
+    /** What it comes to, where more than one person must reject: it waits on, so many have, or those who are left cannot approve it. Left out where one is enough. */
+    outcome: z.enum(REJECTION_OUTCOMES).optional(),
+  }),
   /** Somebody whom floors name gives this lease alone, by a signature of her own, and says why. Those who were asked are told, and one of them reviews it by `reviewBy`. */
   'breakglass.used': z.strictObject({
     revision, statement: dsseSchema, reason: proseSchema, reviewBy: timeSchema,

@@ -3,7 +3,7 @@ import type { Decision } from '../protocol/decision.ts';
 import type { NewEvent } from './events.ts';
 
 export const REJECTIONS = [
-  'no-such-change', 'already-exists', 'already-decided', 'plan-changed', 'self-approval', 'not-an-approver', 'approval-expired', 'approval-refused', 'not-requester',
+  'no-such-change', 'already-exists', 'already-decided', 'plan-changed', 'self-approval', 'not-an-approver', 'approval-expired', 'approval-out-of-stage', 'approval-refused', 'not-requester',
   'proof-too-weak', 'proof-invalid', 'not-a-reduction', 'break-glass-refused', 'too-late', 'not-expected', 'not-approved', 'stale-decision', 'nothing-to-revoke', 'no-delivery',
 ] as const;
 export type RejectionCode = (typeof REJECTIONS)[number];

@@ -19,7 +19,7 @@
  * that ends later is in the state of the change that gave it, which stays `active` (`lease.extended`). An offboarding is `executing` until each of its items
  * is gone. `stuck` is shown while a finding of the change is open and it waits: owned, retried, never silent.
  */
-import { enforcedUnder, isSatisfied, meets, soonestEscalation, type Decision, type Escalation, type Requirement, type Verification } from '../protocol/decision.ts';
+import { enforcedUnder, fewestRejections, isSatisfied, meets, soonestEscalation, type Decision, type Escalation, type Requirement, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
 import type { Prose } from '../protocol/disclosure.ts';
@@ -34,6 +34,7 @@ import { become } from './become.ts';
 import { brokenBy, endedAt, isGlassBroken, lentUnder, reviewedBy, settledBy, type BrokenGlass } from './break-glass.ts';
 import { logOf } from './derive.ts';
 import type { ChangeEvent, Channel, EventBody, FindingCode } from './events.ts';
+import { isRejected, outcomeOfRejection } from './rejecting.ts';
 
 export const STATES = [
   'requested', 'denied', 'pending', 'rejected', 'expired', 'withdrawing', 'withdrawn', 'scheduled', 'authorised', 'executing', 'verifying',
@@ -144,8 +145,10 @@ export interface ChangeState {
   readonly escalated: { readonly to: readonly string[]; readonly dueAtMs: number; readonly atMs: number } | null;
   /** Of this revision and plan only. */
   readonly approvals: readonly ({ readonly approval: Approval; readonly statement: ApprovalStatement; readonly seq: number } & DecidedWhere)[];
-  /** Who has rejected it; null while nobody has. */
-  readonly rejection: ({ readonly by: string; readonly seq: number } & DecidedWhere) | null;
+  /** How many people must reject before that ends the change, by the strictest of every decision so far: the fewest. null: nobody was asked yet. */
+  readonly rejectionsDue: number | null;
+  /** Of this revision and plan only, one of each person. */
+  readonly rejections: readonly ({ readonly approval: Approval; readonly statement: ApprovalStatement; readonly seq: number } & DecidedWhere)[];
   /** Somebody has broken the glass: of one revision and plan, and owed a review whatever becomes of them. */
   readonly breakGlass: BrokenGlass | null;
   /** The decision before dispatch that no ticket has used up yet. */
@@ -281,8 +284,17 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
       const next = become(base, { approvals: [...base.approvals, { approval: event.body.approval, statement, seq: event.seq, ...whereOf(event.body) }] });
       return next.name === 'pending' && requirementIsMet(next, event.atMs) ? become(next, { name: 'scheduled' }) : next;
     }
-    case 'approval.rejected':
-      return become(base, { name: 'rejected', rejection: { by: event.actor, seq: event.seq, ...whereOf(event.body) } });
+    case 'approval.rejected': {
+      const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
+      const others = base.rejections.filter((one) => one.statement.approver !== statement.approver);
+      const outcome = outcomeOfRejection({ ...base, rejections: others }, statement.approver);
+      return become(base, {
+        name: outcome === 'open' ? base.name : 'rejected',
+        rejections: [...others, { approval: event.body.approval, statement, seq: event.seq, ...whereOf(event.body) }],
+        // Whoever has said no has not approved it.
+        approvals: base.approvals.filter((one) => one.statement.approver !== statement.approver),
+      });
+    }
     case 'breakglass.used': {
       const next = become(base, { breakGlass: brokenBy(base, event.body, event.seq) });
       return next.name === 'pending' && requirementIsMet(next, event.atMs) ? become(next, { name: 'scheduled' }) : next;
@@ -384,7 +396,7 @@ function whereOf({ channel, relayed }: EventBody<'approval.rejected'>): DecidedW
 }
 
 const NOT_PLANNED = {
-  read: null, before: null, plan: null, planDigest: null, decision: null, approvalsByMs: null, pendingSinceMs: null, escalated: null, approvals: [], rejection: null, dispatch: null,
+  read: null, before: null, plan: null, planDigest: null, decision: null, approvalsByMs: null, pendingSinceMs: null, escalated: null, approvals: [], rejections: [], dispatch: null,
   heldUntilMs: null, askedInVain: 0, window: 'none',
 } as const;
 
@@ -393,7 +405,7 @@ function opened(event: ChangeEvent): ChangeState {
   return {
     changeId: event.changeId, name: 'requested', request: event.body.request, requester: event.body.requester, idempotency: event.body.idempotency === null ? null : { ...event.body.idempotency, reason: event.body.request.reason },
     parent: event.body.parent ?? null, adoptedFrom: null, keptBy: `sidecar:${logOf(event.changeId)}`,
-    revision: 1, reduced: null, requestedAtMs: event.atMs, ...NOT_PLANNED, breakGlass: null, requirement: NO_REQUIREMENT, escalation: null, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
+    revision: 1, reduced: null, requestedAtMs: event.atMs, ...NOT_PLANNED, breakGlass: null, requirement: NO_REQUIREMENT, rejectionsDue: null, escalation: null, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
     act: null, ...NOT_TRIED, readAfter: null, lease: null, superseded: [], extension: null, revokes: [], redecision: null, ended: null, delivery: null, items: new Map(), findings: new Map(),
     length: 1, lastSeq: event.seq, lastAtMs: event.atMs,
   };
@@ -424,13 +436,16 @@ function afterVerification(base: ChangeState, verification: Verification, atMs: 
 function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'policy.decided' }>['body'], atMs: number, plan: Plan | undefined): ChangeState {
   const approvalsByMs = body.approvalsBy === null ? base.approvalsByMs : parseTime(body.approvalsBy);
   const escalation = soonestEscalation(base.escalation, body.decision.obligations.escalation ?? null);
-  const decided: ChangeState = become(base, { decision: body.decision, requirement: body.requirement, escalation, approvalsByMs });
+  const rejectionsDue = fewestRejections(base.rejectionsDue, body.decision);
+  const decided: ChangeState = become(base, { decision: body.decision, requirement: body.requirement, rejectionsDue, escalation, approvalsByMs });
   if (body.phase === 'request') {
     const planned: ChangeState = become(decided, { plan: plan ?? null, planDigest: body.planDigest });
     if (body.decision.effect === 'deny') return become(planned, { name: 'denied' });
     return requirementIsMet(planned, atMs) ? become(planned, { name: 'scheduled' }) : waitingForApprovals(planned, atMs);
   }
   const notBefore = body.decision.obligations.notBefore;
+  // As many have rejected it as policy now says are enough.
+  if (body.decision.effect !== 'deny' && base.act === null && base.rejections.length > 0 && isRejected(decided)) return become(decided, { name: 'rejected', dispatch: null });
   if (body.decision.effect === 'deny' || !requirementIsMet(decided, atMs)) {
     // Who has moved over must not be cut off, and past the cutover there is no way back: it is asked again.
     if (base.finished.length > 0 && !mayRollBack(base)) {

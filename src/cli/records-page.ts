@@ -35,7 +35,7 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'breakglass.reviewed': 'One of those who were not waited for has reviewed that the glass was broken: neither who broke it nor who asked for the change. `statement`: her own signature (SSHSIG, namespace `breakglass-review@countersign`), where a floor asks for it. `rotation`: the new credential that is owed is not needed.',
   'breakglass.rotated': 'The login that was lent more has a new credential: a rotation that began after the lease had ended has come to its end.',
   'approval.escalated': 'The change has waited for approvals for so long that further people are told. Who may approve is what it was; `dueAt` is when it was time.',
-  'approval.rejected': 'One person rejected this plan, which ends the change.',
+  'approval.rejected': 'One person rejected this plan. That ends the change, unless decisions ask for more people to reject it: then `outcome` says what it comes to (`open`: it waits on; `enough`; `unreachable`: those who are left cannot approve it).',
   'step.authorised': 'The sidecar authorises an executor. The receipt that the executor demands is this very record: `read` and `act` are still written as version 1.',
   'step.claimed': 'The executor took the step up; nothing has been touched.',
   'step.succeeded': 'The effect is there and was read back.',

@@ -66,6 +66,8 @@ export function remember(before: Audited | null, event: ChangeEvent, state: Chan
       return become(next, { approvals: [] });
     case 'approval.recorded':
       return checked === null ? next : become(next, { approvals: [...next.approvals, checked] });
+    case 'approval.rejected':
+      return become(next, { approvals: next.approvals.filter(({ statement }) => statement.approver !== event.actor) });
     case 'breakglass.used':
       return become(next, { glass });
     case 'policy.decided':

@@ -3,8 +3,10 @@ import type { LedgerRecord } from '../../ledger/index.ts';
 import { deriveOffboarding, derivePlan, deriveQuery, systemOf } from '../change/derive.ts';
 import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
+import { hasRejected, outcomeOfRejection } from '../change/rejecting.ts';
 import type { ChangeState } from '../change/state.ts';
-import { approversNamed, demandOf, enforcedUnder, isSameRequirement, strictest, type Requirement } from '../protocol/decision.ts';
+import { mayApprove } from '../protocol/awaited.ts';
+import { approversNamed, demandOf, enforcedUnder, isSameRequirement, meets, strictest, type Requirement } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { planDigest, type LentAction, type Plan } from '../protocol/plan.ts';
 import { windowOf } from '../protocol/request.ts';
@@ -112,7 +114,20 @@ export function checkApproval(
   if (!approversNamed(audited.requirement.approvers).includes(statement.approver)) return { fault: fault('not-an-approver', `${statement.approver} was not asked`) };
   const late = parseTime(statement.expiresAt) <= judgedAtMs || (state.approvalsByMs !== null && judgedAtMs > state.approvalsByMs);
   if (late) return { fault: fault('approval-expired', `${statement.approver} decided after the time to decide was over`) };
-  return { fault: null, approval: { approvalId: approval.approvalId, statement, proofClass: approval.proofClass } };
+  const strange = checkTurn(audited, event, statement.approver, judgedAtMs);
+  return strange === null ? { fault: null, approval: { approvalId: approval.approvalId, statement, proofClass: approval.proofClass } } : { fault: strange };
+}
+
+/** Whoever has rejected a plan decides on it no more; whoever is in a later stage approves once those before it are met, by the order of the records; and a rejection comes to what its record says. */
+function checkTurn(audited: Audited, event: Of<'approval.recorded' | 'approval.rejected'>, approver: string, atMs: number): Fault | null {
+  const { state, requirement: { approvers, proofClass } } = audited;
+  if (hasRejected(state, approver)) return fault('rejection-mismatch', `${approver} decides on a plan that ${approver} had rejected`);
+  if (event.type === 'approval.rejected') {
+    const outcome = (state.rejectionsDue ?? 1) === 1 ? undefined : outcomeOfRejection(state, approver);
+    return event.body.outcome === outcome ? null : fault('rejection-mismatch', `the rejection comes to something else than its record says: ${outcome ?? 'one is enough'}`);
+  }
+  const approved = new Set(inForceAt(audited, atMs).filter((one) => meets(one.proofClass, proofClass) && !state.requester.includes(one.approver)).map((one) => one.approver));
+  return approvers === null || mayApprove(approvers, approved).has(approver) ? null : fault('approval-out-of-stage', `${approver} approved before those who were asked first had`);
 }
 
 /** Further people are told because a decision says so, those whom it names, and when it says. */
@@ -124,10 +139,14 @@ export function checkEscalated({ state }: Audited, { body: { to, dueAt } }: Of<'
 }
 
 /** What is missing of the approvals in force at `atMs`. The steps after the first go on under those that it was authorised with. */
-export function checkApproved({ state, requirement, approvals }: Audited, atMs: number, floor: FloorDemand | null, leaseSeconds: number | null): Fault | null {
+export function checkApproved(audited: Audited, atMs: number, floor: FloorDemand | null, leaseSeconds: number | null): Fault | null {
+  const { state, requirement } = audited;
+  return shortfallOf(enforcedUnder(state.decision, requirement), floor, inForceAt(audited, atMs), state.requester, leaseSeconds);
+}
+
+function inForceAt({ state, approvals }: Audited, atMs: number): CountedApproval[] {
   const asOfMs = state.finished.length > 0 && state.firstActAtMs !== null ? Math.min(atMs, state.firstActAtMs) : atMs;
-  const inForce = approvals
+  return approvals
     .filter(({ statement }) => statement.planDigest === state.planDigest && parseTime(statement.expiresAt) > asOfMs)
     .map(({ statement, proofClass }): CountedApproval => ({ approver: statement.approver, proofClass }));
-  return shortfallOf(enforcedUnder(state.decision, requirement), floor, inForce, state.requester, leaseSeconds);
 }

@@ -104,6 +104,7 @@ export function openCountedAgain(entriesMax = ENTRIES_MAX): CountedAgain {
       if (before === null || firstSeq === null || before.firstActAtMs !== null || !GAINS.has(before.request.kind)) return;
       const { request: { kind, subject }, requestedAtMs: atMs, requester } = before;
       if (event.type === 'step.authorised' && event.body.kind === 'act') add(`subject ${subject}`, { seq: firstSeq, atMs, makes: MAKES.has(kind), addedAtMs, removedAtMs: null });
+      if (event.type === 'approval.rejected' && event.body.outcome === 'open') return;
       if (!ENDS.has(event.type) && !(event.type === 'policy.decided' && event.body.decision.effect === 'deny')) return;
       for (const one of new Set(requester)) {
         const entry = entriesOf.get(`requester ${one}`)?.findLast(({ seq }) => seq === firstSeq);

@@ -96,7 +96,7 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
     case 'approval.recorded':
     case 'approval.rejected': {
       const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
-      return `${statement.approver}${byWordOf(event.body)} ${event.type === 'approval.recorded' ? 'approved' : 'rejected'} plan ${short(statement.planDigest)} of revision ${statement.revision}${whereOf(event.body)}${because(event.body.comment)}.`;
+      return `${statement.approver}${byWordOf(event.body)} ${event.type === 'approval.recorded' ? 'approved' : 'rejected'} plan ${short(statement.planDigest)} of revision ${statement.revision}${whereOf(event.body)}${because(event.body.comment)}.${event.type === 'approval.rejected' ? comesTo(event.body.outcome) : ''}`;
     }
     case 'breakglass.used': {
       const { usedBy, planDigest } = readBreakGlass(event.body.statement);
@@ -308,8 +308,14 @@ function access(entitlements: readonly { connector: string; target: string; priv
   return entitlements.map(({ connector, target, privilege }) => `${privilege} at ${connector}/${target}`).join(', ');
 }
 
+function comesTo(outcome: EventBody<'approval.rejected'>['outcome']): string {
+  if (outcome === undefined || outcome === 'enough') return '';
+  return outcome === 'open' ? ' The change waits for others.' : ' Those who are left cannot approve it: the change is over.';
+}
+
 function approvers(expression: ApproverExpression): string {
   if (typeof expression === 'string') return expression;
+  if ('stages' in expression) return expression.stages.map(approvers).join(', then ') || 'somebody who does not exist';
   if ('allOf' in expression) return expression.allOf.map(approvers).join(' and ') || 'somebody who does not exist';
   if ('anyOf' in expression) return expression.anyOf.map(approvers).join(' or ') || 'somebody who does not exist';
   return `${expression.atLeast} of ${expression.of.map(approvers).join(', ')}`;

@@ -88,6 +88,14 @@ export function lintFacts(value: FactsValue): FactsWarning[] {
       if (!people.has(other)) warnings.push({ code: 'unknown-person', about: person.id, message: `${other} is not in the directory` });
     }
   }
+  for (const one of value.directory.delegations ?? []) {
+    for (const person of [one.from, one.to]) {
+      if (people.get(person)?.active !== true) warnings.push({ code: 'unknown-person', about: one.from, message: `delegates to ${one.to}, and ${person} is no active person of the directory` });
+    }
+  }
+  for (const { person } of value.directory.away ?? []) {
+    if (!people.has(person)) warnings.push({ code: 'unknown-person', about: person, message: `is away, and not in the directory` });
+  }
   return [...warnings, ...lintAccounts(value), ...lintCalendar(value), ...lintThirdParties(value), ...lintExceptions(value), ...lintObserve(value)];
 }
 

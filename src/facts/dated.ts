@@ -6,11 +6,16 @@ const DAY_MS = 86_400_000;
 
 export const dayInUtc = z.string().regex(/^\d{4}-\d\d-\d\d$/, 'a date such as 2026-12-24');
 
-/** Says of `from` and `until` what is no day, not after the other, or too far from it. */
-export function checkDates({ from, until }: { readonly from: string; readonly until: string }, daysMax: number, context: z.RefinementCtx): void {
+/** A day and the one until which it goes on; the first is `since` where `from` says from whom. */
+type Dated = { readonly from: string; readonly until: string } | { readonly since: string; readonly until: string };
+
+/** Says of the two what is no day, not after the other, or too far from it. */
+export function checkDates(dated: Dated, daysMax: number, context: z.RefinementCtx): void {
+  const { until } = dated;
+  const [begin, from] = 'since' in dated ? ['since', dated.since] as const : ['from', dated.from] as const;
   const [fromMs, untilMs] = [parseLocalTime(from), parseLocalTime(until)];
-  const say = (member: 'from' | 'until', message: string): void => context.addIssue({ code: 'custom', path: [member], message });
-  if (fromMs === null) say('from', `${from} is not a day from 2000 to 2999`);
+  const say = (member: 'from' | 'since' | 'until', message: string): void => context.addIssue({ code: 'custom', path: [member], message });
+  if (fromMs === null) say(begin, `${from} is not a day from 2000 to 2999`);
   if (untilMs === null) say('until', `${until} is not a day from 2000 to 2999`);
   if (fromMs === null || untilMs === null) return;
   if (untilMs <= fromMs) say('until', `${until} is not after ${from}`);

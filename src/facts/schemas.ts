@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { calendarIdSchema, purposeIdSchema } from '../protocol/request.ts';
 import { connectorIdSchema, durationSchema, entitlementSchema, nhiIdSchema, personIdSchema, plainTextSchema } from '../protocol/values.ts';
 import { calendarProblems } from './check-calendar.ts';
+import { absencesSchema, delegationsSchema } from './delegations.ts';
 
 /** The teams that policy knows. */
 export const teamIdSchema = z.enum(['security', 'onCall', 'platform']);
@@ -105,6 +106,10 @@ export const directorySchema = z.strictObject({
     )
     .max(10_000),
   teams: z.array(z.strictObject({ id: teamIdSchema, members: z.array(personIdSchema).max(256) })).max(16),
+  /** Who stands in for whom, for what and until when. Absent: nobody. */
+  delegations: delegationsSchema.optional(),
+  /** Who is away, and until when. Absent: nobody. */
+  away: absencesSchema.optional(),
 });
 export type Directory = z.infer<typeof directorySchema>;
 

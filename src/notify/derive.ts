@@ -8,8 +8,9 @@ import { reviewersOf } from '../change/break-glass.ts';
 import { systemOf } from '../change/derive.ts';
 import type { ChangeEvent, NotificationEvent } from '../change/events.ts';
 import type { BundleProposal } from '../evidence/proposals.ts';
-import { isPastCutover, type ChangeState } from '../change/state.ts';
+import { approvedBy, isPastCutover, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
+import { mayApprove } from '../protocol/awaited.ts';
 import { readBreakGlass } from '../protocol/break-glass.ts';
 import { approveLink } from '../protocol/approve-link.ts';
 import { approversNamed } from '../protocol/decision.ts';
@@ -39,6 +40,12 @@ export interface Notification {
 
 type DataOf<T extends NotificationEvent> = Extract<NotificationPayload, { type: T }>['data'];
 
+/** Everyone whose turn it is, those who have approved included: nobody of a stage that is not open. */
+function askedNow(state: ChangeState, atMs: number): string[] {
+  const { approvers } = state.requirement;
+  return approvers === null ? [] : [...mayApprove(approvers, approvedBy(state, atMs))];
+}
+
 /** What there is to tell of one event; mostly nothing. */
 export function notificationsOf({ event, state }: Told): Notification[] {
   const about = { changeId: state.changeId, record: event.seq, kind: state.request.kind, subject: state.request.subject, ...systemOf(state.request) };
@@ -59,15 +66,18 @@ export function notificationsOf({ event, state }: Told): Notification[] {
     case 'policy.decided':
       if (state.name === 'pending') {
         return [tell('approval.requested', {
-          revision: state.revision, requester, planDigest: event.body.planDigest!, approvers: approversNamed(event.body.requirement.approvers),
-          approvalsBy, ...urgency, requesterWords,
+          revision: state.revision, requester, planDigest: event.body.planDigest!, approvers: askedNow(state, event.atMs), approvalsBy, ...urgency, requesterWords,
         })];
       }
       return state.request.kind === 'offboard' && state.name === 'executing' ? [tell('offboarding.started', { requester, items, requesterWords })] : [];
     case 'approval.recorded':
     case 'approval.rejected': {
       const { revision, planDigest, approver, verdict } = readPayload(event.body.approval.envelope, approvalStatementSchema);
-      return [tell('approval.decided', { revision, planDigest, approver, verdict, pending: state.name === 'pending' })];
+      const decided = tell('approval.decided', { revision, planDigest, approver, verdict, pending: state.name === 'pending' });
+      const before = askedNow({ ...state, approvals: state.approvals.filter(({ seq }) => seq !== event.seq) }, event.atMs);
+      const next = state.name === 'pending' ? askedNow(state, event.atMs).filter((person) => !before.includes(person)) : [];
+      if (next.length === 0) return [decided];
+      return [decided, tell('approval.requested', { revision, requester, planDigest, approvers: next, approvalsBy, ...urgency, requesterWords })];
     }
     case 'change.revised': {
       const { revision, request, reduced } = event.body;
@@ -82,7 +92,7 @@ export function notificationsOf({ event, state }: Told): Notification[] {
     case 'approval.escalated': {
       const { revision, to, dueAt } = event.body;
       return [tell('approval.escalated', {
-        revision, requester, planDigest: state.planDigest!, to, approvers: approversNamed(state.requirement.approvers), dueAt, approvalsBy, ...urgency, requesterWords,
+        revision, requester, planDigest: state.planDigest!, to, approvers: askedNow(state, event.atMs), dueAt, approvalsBy, ...urgency, requesterWords,
       })];
     }
     case 'breakglass.used': {

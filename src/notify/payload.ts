@@ -59,7 +59,7 @@ export const notificationSchema = z.discriminatedUnion('type', [
   /** The change waits for people. Whoever approves looks at the plan of this digest, not at this message. */
   payload('approval.requested', {
     revision: z.int().min(1), requester, planDigest: digestSchema,
-    /** Everyone whom the requirement names; how many of them it takes is in the change. */
+    /** Everyone whom the requirement names and whose turn it is, or, of a later stage, whose turn has come; how many of them it takes is in the change. */
     approvers: z.array(personIdSchema),
     approvalsBy: timeSchema.nullable(),
     urgency: z.literal('emergency').optional(),

@@ -5,6 +5,7 @@ import { isRunning } from '../change/extension.ts';
 import { approvedBy, stepOf, type ChangeState, type Extension } from '../change/state.ts';
 import { freezes, HORIZON_MS, occurrences } from '../facts/calendar.ts';
 import { entitlementKey } from '../facts/check.ts';
+import { absencesAsked, delegationsAsked, type AbsenceAsked, type DelegationAsked } from '../facts/delegations.ts';
 import { exceptionsOf } from '../facts/exceptions.ts';
 import type { Facts } from '../facts/facts.ts';
 import { observeAsked } from '../facts/observe.ts';
@@ -95,7 +96,7 @@ export function buildChangeInput(question: ChangeQuestion): ChangeInput {
     facts: {
       nhi,
       catalogue: cataloguePart(facts, request, before?.held ?? []),
-      directory: directoryPart(facts, [...state.requester, ...owners, request.subject, ...(parent?.requester ?? []), ...(question.named ?? [])]),
+      directory: directoryPart(facts, nowMs, [...state.requester, ...owners, request.subject, ...(parent?.requester ?? []), ...(question.named ?? [])]),
       connectors: [...question.connectors].sort(),
       ageMs: nowMs - facts.loadedAtMs,
       calendar: calendarPart(question, nhi),
@@ -205,8 +206,8 @@ function cataloguePart(facts: Facts, request: RecordedRequest, held: readonly st
   return { v: 1, entitlements, purposes: purpose === undefined ? [] : [purpose] };
 }
 
-/** The teams, and everyone who is in one, is named, or is the same person under another id. */
-function directoryPart(facts: Facts, named: readonly string[]): Directory {
+/** The teams, and everyone who is in one, is named, or is the same person under another id; and who stands in for one of them, now or later. */
+function directoryPart(facts: Facts, nowMs: number, named: readonly string[]): ChangeInput['facts']['directory'] {
   const index = indexOf(facts);
   const ids = new Set<string>();
   const include = (id: string): void => {
@@ -215,8 +216,11 @@ function directoryPart(facts: Facts, named: readonly string[]): Directory {
     index.links.get(id)?.forEach(include);
   };
   [...named, ...index.teams.flatMap((team) => team.members)].forEach(include);
+  const delegations = index.delegations?.filter(({ from, untilMs }) => nowMs < untilMs && ids.has(from));
+  delegations?.forEach(({ to }) => include(to));
+  const away = index.away?.filter(({ person, untilMs }) => nowMs < untilMs && ids.has(person));
   const people = [...ids].sort().flatMap((id) => index.people.get(id) ?? []);
-  return { v: 1, people, teams: [...index.teams] };
+  return { v: 1, people, teams: [...index.teams], ...(delegations === undefined ? {} : { delegations }), ...(away === undefined ? {} : { away }) };
 }
 
 interface Index {
@@ -226,6 +230,9 @@ interface Index {
   readonly purposes: ReadonlyMap<string, Catalogue['purposes'][number]>;
   readonly people: ReadonlyMap<string, Directory['people'][number]>;
   readonly teams: Directory['teams'];
+  /** undefined: none are kept. */
+  readonly delegations: readonly DelegationAsked[] | undefined;
+  readonly away: readonly AbsenceAsked[] | undefined;
   /** Other ids of the same person, whichever of the two says so. */
   readonly links: ReadonlyMap<string, ReadonlySet<string>>;
   /** Privileges seen in use, by connector and account. */
@@ -264,6 +271,8 @@ function indexOf(facts: Facts): Index {
     purposes: new Map(facts.catalogue.purposes.map((purpose) => [purpose.id, purpose])),
     people: new Map(facts.directory.people.map((person) => [person.id, { id: person.id, name: person.name, active: person.active, linked: [...person.linked].sort() }])),
     teams: facts.directory.teams.map((team) => ({ id: team.id, members: [...team.members].sort() })).sort((a, b) => (a.id < b.id ? -1 : 1)),
+    delegations: facts.directory.delegations && delegationsAsked(facts.directory.delegations),
+    away: facts.directory.away && absencesAsked(facts.directory.away),
     links,
     usage,
   };

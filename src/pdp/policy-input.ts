@@ -3,6 +3,7 @@
  * because an undefined reference in Rego is not a denial.
  */
 import { z } from 'zod';
+import { absenceAskedSchema, delegationAskedSchema } from '../facts/delegations.ts';
 import { EXCEPTIONS_ASKED_MAX, exceptionAskedSchema } from '../facts/exceptions.ts';
 import { observeAskedSchema, SCOPES_MAX } from '../facts/observe.ts';
 import { inventoryFactSchema, catalogueSchema, directorySchema } from '../facts/schemas.ts';
@@ -18,7 +19,13 @@ const kind = z.enum(['provision', 'grant', 'extend', 'revoke', 'rotate', 'disabl
 const windowMs = z.strictObject({ calendar: calendarIdSchema, opensAtMs: z.int(), closesAtMs: z.int() });
 
 /** Where people log in is nothing that policy decides by. */
-const policyDirectorySchema = directorySchema.extend({ people: z.array(directorySchema.shape.people.element.omit({ logins: true })).max(10_000) });
+const policyDirectorySchema = directorySchema.extend({
+  people: z.array(directorySchema.shape.people.element.omit({ logins: true })).max(10_000),
+  /** Of those above, and not over. Absent: nobody stands in for anybody. */
+  delegations: z.array(delegationAskedSchema).optional(),
+  /** Of those above, and not over. Absent: nobody is away. */
+  away: z.array(absenceAskedSchema).optional(),
+});
 
 const counts = z.strictObject({ hour: z.int().min(0), day: z.int().min(0) });
 /** Changes that give access and were asked for before this one, in the hour and the day up to its request: of the identity those that were authorised, of whoever asks all that did not come to nothing. Counts end at 5,000. */

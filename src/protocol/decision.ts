@@ -11,7 +11,9 @@ export type ApproverExpression =
   | string
   | { allOf: ApproverExpression[] }
   | { anyOf: ApproverExpression[] }
-  | { atLeast: number; of: ApproverExpression[] };
+  | { atLeast: number; of: ApproverExpression[] }
+  /** One after the other: who is in a stage is asked once those before it are met. */
+  | { stages: ApproverExpression[] };
 
 export const approverExpressionSchema: z.ZodType<ApproverExpression> = z.lazy(() =>
   z.union([
@@ -19,6 +21,7 @@ export const approverExpressionSchema: z.ZodType<ApproverExpression> = z.lazy(()
     z.strictObject({ allOf: z.array(approverExpressionSchema).max(32) }),
     z.strictObject({ anyOf: z.array(approverExpressionSchema).max(32) }),
     z.strictObject({ atLeast: z.int().min(1).max(32), of: z.array(approverExpressionSchema).max(32) }),
+    z.strictObject({ stages: z.array(approverExpressionSchema).max(32) }),
   ]),
 );
 
@@ -101,6 +104,8 @@ export const decisionSchema = z.strictObject({
     notBefore: timeSchema.optional(),
     /** Absent: nobody is told but those who are asked. */
     escalation: escalationSchema.optional(),
+    /** How many people must reject before that ends the change. Absent: one. */
+    rejections: z.int().min(1).max(32).optional(),
     /** Absent: nobody may break the glass for it. */
     breakGlass: breakGlassObligationSchema.optional(),
   }),
@@ -169,12 +174,23 @@ export function enforcedUnder(decision: Decision | null, requirement: Requiremen
   return decision?.observed === undefined ? requirement : { approvers: null, proofClass: requirement.proofClass };
 }
 
-/** Whether distinct people in `approved` satisfy the expression. An empty group is never satisfied. */
+/** The parts of a group, in the order in which it has them. */
+export function partsOf(group: Exclude<ApproverExpression, string>): readonly ApproverExpression[] {
+  if ('allOf' in group) return group.allOf;
+  if ('anyOf' in group) return group.anyOf;
+  return 'stages' in group ? group.stages : group.of;
+}
+
+/**
+ * Whether distinct people in `approved` satisfy the expression. An empty group is never satisfied. Of stages all are needed; in which order they were met is
+ * seen when each approval comes (`mayApprove`), and in the order of the ledger.
+ */
 export function isSatisfied(expression: ApproverExpression, approved: ReadonlySet<string>): boolean {
   if (typeof expression === 'string') return approved.has(expression);
-  if ('allOf' in expression) return expression.allOf.length > 0 && expression.allOf.every((part) => isSatisfied(part, approved));
-  if ('anyOf' in expression) return expression.anyOf.some((part) => isSatisfied(part, approved));
-  return expression.of.filter((part) => isSatisfied(part, approved)).length >= Math.max(1, expression.atLeast);
+  const parts = partsOf(expression);
+  if ('anyOf' in expression) return parts.some((part) => isSatisfied(part, approved));
+  if ('of' in expression) return parts.filter((part) => isSatisfied(part, approved)).length >= Math.max(1, expression.atLeast);
+  return parts.length > 0 && parts.every((part) => isSatisfied(part, approved));
 }
 
 /** Everyone the expression names, each once, in order of first mention. */
@@ -182,9 +198,7 @@ export function approversNamed(expression: ApproverExpression | null): string[] 
   const named = new Set<string>();
   const visit = (part: ApproverExpression): void => {
     if (typeof part === 'string') named.add(part);
-    else if ('allOf' in part) part.allOf.forEach(visit);
-    else if ('anyOf' in part) part.anyOf.forEach(visit);
-    else part.of.forEach(visit);
+    else partsOf(part).forEach(visit);
   };
   if (expression !== null) visit(expression);
   return [...named];
@@ -231,4 +245,10 @@ export const ESCALATED_TO_MAX = 128;
 export function soonestEscalation(a: Escalation | null, b: Escalation | null): Escalation | null {
   if (a === null || b === null) return a ?? b;
   return { afterSeconds: Math.min(a.afterSeconds, b.afterSeconds), to: [...new Set([...a.to, ...b.to])].slice(0, ESCALATED_TO_MAX) };
+}
+
+/** The rejections that end the change where both hold: the fewer. A decision that asks nobody says nothing of them. null: nobody was asked yet. */
+export function fewestRejections(before: number | null, decision: Decision): number | null {
+  if (demandOf(decision).approvers === null) return before;
+  return Math.min(before ?? Infinity, decision.obligations.rejections ?? 1);
 }

@@ -5,7 +5,8 @@
  * Pure. Whatever somebody else wrote is inert; a list that is cut short says so.
  */
 import { z } from 'zod';
-import { approversNamed, type ApproverExpression, type Requirement, type reasonSchema } from './decision.ts';
+import { turnsOf } from './awaited.ts';
+import { partsOf, type ApproverExpression, type Requirement, type reasonSchema } from './decision.ts';
 import { formatSpan, plain } from './plain.ts';
 import { takesAway, type Plan } from './plan.ts';
 import { changeIdSchema, entitlementSchema, plainTextSchema, timeSchema } from './values.ts';
@@ -32,6 +33,8 @@ export interface Seen {
   readonly decision: { readonly reasons: readonly z.infer<typeof reasonSchema>[] } | null;
   readonly requirement: Requirement;
   readonly approvals: readonly { readonly approver: string; readonly verdict: 'approve' | 'reject' }[];
+  /** How many people must reject before that ends the change; left out, or null: one. */
+  readonly rejectionsDue?: number | null | undefined;
   readonly bearing?: Bearing | null | undefined;
   /** How far each step is; left out where nothing is to be said of that. */
   readonly steps?: readonly { readonly state: string }[] | undefined;
@@ -138,21 +141,27 @@ export function listed(names: readonly string[]): string {
   return names.length <= LISTED_MAX ? shown : `${shown}, … and ${names.length - LISTED_MAX} more`;
 }
 
-function deciders({ requirement: { approvers, proofClass }, approvals, plan }: Seen): PlanLine[] {
+/** Who decides: of stages, whose turn it is and who is asked then. */
+function deciders({ requirement: { approvers, proofClass }, approvals, rejectionsDue, plan }: Seen): PlanLine[] {
   if (approvers === null) return [];
   const who = `${describeApprovers(approvers)}${proofClass === 'session' ? '' : `, proven by ${proofClass}`}`;
-  const decided = new Set(approvals.filter(({ verdict }) => verdict === 'approve').map(({ approver }) => approver));
-  const others = approversNamed(approvers).filter((person) => !decided.has(person) && !plan.requester.includes(person));
-  const line = { name: 'approvers', text: who };
-  return decided.size === 0 ? [line] : [line, { name: 'can decide', text: others.length === 0 ? 'nobody else is asked' : listed(others) }];
+  const { now, then } = turnsOf(approvers, approvals, plan.requester);
+  const against = approvals.filter(({ verdict }) => verdict === 'reject').length;
+  const lines = [{ name: 'approvers', text: who }];
+  if (approvals.length > 0 || then.length > 0) lines.push({ name: 'can decide', text: now.length > 0 ? listed(now) : then.length === 0 ? 'nobody else is asked' : 'nobody who is left' });
+  if (then.length > 0) lines.push({ name: 'then', text: listed(then) });
+  if ((rejectionsDue ?? 1) > 1) lines.push({ name: 'rejections', text: `${against} of the ${rejectionsDue} people that end it` });
+  return lines;
 }
 
 /** `person:ana, and one of person:olga or person:sam`. */
 export function describeApprovers(expression: ApproverExpression | null): string {
   if (expression === null) return 'nobody';
   if (typeof expression === 'string') return plain(expression);
-  const [word, parts] = 'allOf' in expression ? ['all of', expression.allOf] : 'anyOf' in expression ? ['one of', expression.anyOf] : [`${expression.atLeast} of`, expression.of];
+  const parts = partsOf(expression);
   if (parts.length === 0) return '(nobody can)';
   const texts = parts.map(describeApprovers);
+  if ('stages' in expression) return texts.length === 1 ? texts[0]! : `first ${texts.join(', then ')}`;
+  const word = 'allOf' in expression ? 'all of' : 'anyOf' in expression ? 'one of' : `${expression.atLeast} of`;
   return parts.length === 1 ? texts[0]! : `${word} (${texts.join(', ')})`;
 }

@@ -42,6 +42,7 @@ export const ERRORS = {
   'already-exists': { status: 409, title: 'It exists already' },
   'plan-changed': { status: 409, title: 'The plan is another one now' },
   'already-decided': { status: 409, title: 'Decided already' },
+  'approval-out-of-stage': { status: 409, title: 'Others are asked first' },
   'approval-expired': { status: 409, title: 'The time to decide is over' },
   'too-late': { status: 409, title: 'Too late' },
   'not-expected': { status: 409, title: 'Not expected in this state' },

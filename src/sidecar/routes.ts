@@ -68,7 +68,7 @@ export const ROUTES = {
     method: 'POST', path: '/v1/changes/{id}/approvals', roles: ['approver'], query: noQuerySchema, body: approvalBodySchema,
     summary: 'The verdict on exactly this plan is recorded. The same approval again changes nothing.',
     status: 200, answer: changeViewSchema,
-    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'proof-too-weak', 'proof-invalid', 'plan-changed', 'already-decided', 'approval-expired', 'approval-refused', 'approval-not-judged', 'ledger-unwritable'],
+    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'proof-too-weak', 'proof-invalid', 'plan-changed', 'already-decided', 'approval-expired', 'approval-out-of-stage', 'approval-refused', 'approval-not-judged', 'ledger-unwritable'],
   },
   getStatement: {
     method: 'GET', path: '/v1/changes/{id}/statement', roles: ['approver'], query: statementQuerySchema, body: null,
@@ -101,7 +101,7 @@ export const ROUTES = {
     method: 'POST', path: '/v1/verdicts', roles: ['approver'], query: noQuerySchema, body: relayBodySchema,
     summary: 'The verdict on a plan of another log is signed, and its sidecar has decided on it as on one of its own.',
     status: 200, answer: relayAnswerSchema,
-    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'proof-too-weak', 'plan-changed', 'already-decided', 'approval-expired', 'approval-refused', 'approval-not-judged', 'not-relayed', 'unreachable', 'ledger-unwritable'],
+    problems: ['no-such-change', 'nhi-cannot-approve', 'self-approval', 'not-an-approver', 'proof-too-weak', 'plan-changed', 'already-decided', 'approval-expired', 'approval-out-of-stage', 'approval-refused', 'approval-not-judged', 'not-relayed', 'unreachable', 'ledger-unwritable'],
   },
   withdrawChange: {
     method: 'POST', path: '/v1/changes/{id}/withdraw', roles: 'any', query: noQuerySchema, body: commentBodySchema,

@@ -137,10 +137,12 @@ export const changeViewSchema = z.strictObject({
     .nullable(),
   /** The strictest of every decision so far. */
   requirement: requirementSchema,
+  /** Of those who are asked, did not ask for it and have not decided: whose turn it is, and who is asked then. Left out unless it waits for approvals. */
+  turns: z.strictObject({ now: z.array(personIdSchema), then: z.array(personIdSchema) }).optional(),
+  /** How many people must reject before that ends the change; left out: one. */
+  rejectionsDue: z.int().min(2).optional(),
   /** Of this revision and plan; `record` is where the ledger holds it. */
   approvals: z.array(z.strictObject({ approvalId: approvalIdSchema, approver: personIdSchema, verdict: z.enum(['approve', 'reject']), proofClass: proofClassSchema, record: counterSchema, channel: channelSchema })),
-  /** Who has rejected it; absent: nobody has. */
-  rejection: z.strictObject({ by: personIdSchema, record: counterSchema, channel: channelSchema }).optional(),
   approvalsBy: timeSchema.nullable(),
   /** Who is told as well when it waits for approvals for long, when that is due, and when it was recorded. Who may approve is in `requirement`. */
   escalation: z.strictObject({ to: z.array(personIdSchema), dueAt: timeSchema, at: timeSchema.nullable() }).nullable(),

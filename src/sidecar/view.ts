@@ -6,6 +6,7 @@ import { FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
 import { isUnfinished } from '../change/work.ts';
 import { systemOf, undoableStep } from '../change/derive.ts';
 import { approveLink } from '../protocol/approve-link.ts';
+import { turnsOf } from '../protocol/awaited.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
 import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';
 import { formatTime } from '../protocol/values.ts';
@@ -42,8 +43,9 @@ export function viewOf(state: ChangeState, waitingFor: string | null, publicUrl?
       ...(decision.observed === undefined ? {} : { observed: decision.observed }),
     },
     requirement: state.requirement,
-    approvals: state.approvals.map(({ approval, statement, seq, channel }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq, ...(channel === undefined ? {} : { channel }) })),
-    ...(state.rejection === null ? {} : { rejection: rejectionOf(state.rejection) }),
+    ...turnsNow(state),
+    ...(state.rejectionsDue === null || state.rejectionsDue === 1 ? {} : { rejectionsDue: state.rejectionsDue }),
+    approvals: verdictsOn(state),
     approvalsBy: state.approvalsByMs === null ? null : formatTime(state.approvalsByMs),
     escalation: escalationOf(state),
     ...(state.breakGlass === null ? {} : { breakGlass: brokenOf(state.breakGlass) }),
@@ -68,15 +70,21 @@ export function viewOf(state: ChangeState, waitingFor: string | null, publicUrl?
   };
 }
 
+function verdictsOn({ approvals, rejections }: ChangeState): ChangeView['approvals'] {
+  return [...approvals, ...rejections].sort((a, b) => a.seq - b.seq)
+    .map(({ approval, statement, seq, channel }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq, ...(channel === undefined ? {} : { channel }) }));
+}
+
+function turnsNow(state: ChangeState): Pick<ChangeView, 'turns'> {
+  const { approvers } = state.requirement;
+  return state.name !== 'pending' || approvers === null ? {} : { turns: turnsOf(approvers, verdictsOn(state), state.requester) };
+}
+
 function escalationOf(state: ChangeState): ChangeView['escalation'] {
   const { escalated, escalation } = state;
   if (escalated !== null) return { to: [...escalated.to], dueAt: formatTime(escalated.dueAtMs), at: formatTime(escalated.atMs) };
   const dueMs = escalationDueMs(state);
   return dueMs === null || escalation === null ? null : { to: escalation.to, dueAt: formatTime(dueMs), at: null };
-}
-
-function rejectionOf({ by, seq, channel }: NonNullable<ChangeState['rejection']>): NonNullable<ChangeView['rejection']> {
-  return { by, record: seq, ...(channel === undefined ? {} : { channel }) };
 }
 
 function brokenOf({ statement: { usedBy }, seq, reviewByMs, review, rotation, lent }: BrokenGlass): NonNullable<ChangeView['breakGlass']> {

@@ -5,8 +5,8 @@
  * @see https://docs.slack.dev/reference/block-kit
  */
 import type { NotificationPayload } from '../notify/payload.ts';
+import { turnsOf } from '../protocol/awaited.ts';
 import type { ChangeView } from '../sidecar/schemas.ts';
-import { approversNamed } from '../protocol/decision.ts';
 import { APPROVE, COMMENT_LENGTH_MAX, formatValue, REASON, REJECT, type Shown } from './interaction.ts';
 
 /** As Slack's API takes it. */
@@ -61,8 +61,12 @@ function standing({ planDigest: now, state, revision }: ChangeView, planDigest: 
 }
 
 function asking(change: ChangeView, planDigest: string, { slackIdOf }: Rendering): object[] {
-  const people = approversNamed(change.requirement.approvers).map((person) => mention(person, slackIdOf)).join(', ');
-  const asked = [...(people === '' ? [] : [markup(`Asked: ${people}`)]), ...linked([change])];
+  const { approvers } = change.requirement;
+  const { now, then } = approvers === null ? { now: [], then: [] } : turnsOf(approvers, change.approvals, change.requester);
+  const named = (people: readonly string[]): string => people.map((person) => mention(person, slackIdOf)).join(', ');
+  // Who is asked later is named and not mentioned: Slack tells whom it mentions.
+  const said = [...(now.length === 0 ? [] : [`Asked: ${named(now)}`]), ...(then.length === 0 ? [] : [`Then: ${then.map((person) => mention(person, () => undefined)).join(', ')}`])];
+  const asked = [...(said.length === 0 ? [] : [markup(said.join('\n'))]), ...linked([change])];
   if (change.requirement.proofClass !== 'session') {
     const how = change.requirement.proofClass === 'ssh' ? `countersign approve ${change.id} --ssh-key FILE` : `the page /approve#${change.id} of the sidecar`;
     return [...asked, { type: 'section', text: plainText(`A press here is not enough: this takes an approver's own ${change.requirement.proofClass === 'ssh' ? 'key' : 'passkey'}.\n${how}`, LINES_MAX) }];

@@ -39,7 +39,7 @@ it('a passkey’s answer, as the last argument; of it, the record says no channe
   const { authenticatorData, clientDataJSON, signature } = passkey.assert(canonicalBytes(statement));
   const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
   const proof = { passkey: { expiresAt: statement.expiresAt, credentialId: passkey.credentialId, authenticatorData: text(authenticatorData), clientDataJSON: text(clientDataJSON), signature: text(signature) } };
-  expect(await wei.reject(id, planDigest!, 'not tonight', proof)).toMatchObject({ state: 'rejected', rejection: { by: 'person:wei' } });
+  expect(await wei.reject(id, planDigest!, 'not tonight', proof)).toMatchObject({ state: 'rejected', approvals: [{ approver: 'person:wei', verdict: 'reject' }] });
   const { records } = await sidecar.client('person:kim').evidence(id);
   expect(records.at(-1)).toMatchObject({ type: 'approval.rejected', v: 2, body: { approval: { proofClass: 'passkey' } } });
 });

@@ -11,6 +11,7 @@ import { PUBLISHED_SCHEMAS } from '../../src/cli/generate-docs.ts';
 import { runCli } from '../../src/cli/program.ts';
 import { CONFIG_KEYS } from '../../src/config/keys.ts';
 import { RECORD_VERSIONS, systemRecordBodies } from '../../src/evidence/record.ts';
+import { absenceSchema, delegationSchema } from '../../src/facts/delegations.ts';
 import { exceptionsFileSchema } from '../../src/facts/exceptions.ts';
 import { observeScopeSchema } from '../../src/facts/observe.ts';
 import { calendarSchema, catalogueSchema, directorySchema, fallbackOwnerSchema, inventoryFileSchema, usageFileSchema } from '../../src/facts/schemas.ts';
@@ -110,7 +111,7 @@ describe('the page says what the code says', () => {
     const shapes = {
       inventory: [Object.keys(inventoryFileSchema.shape), [...Object.keys(inventoryFileSchema.shape.nhis.element.shape), ...Object.keys(fallbackOwnerSchema.shape)]],
       catalogue: [Object.keys(catalogueSchema.shape), [...Object.keys(catalogueSchema.shape.entitlements.element.shape), ...Object.keys(catalogueSchema.shape.purposes.element.shape)]],
-      directory: [Object.keys(directorySchema.shape), [...Object.keys(directorySchema.shape.people.element.shape), ...Object.keys(directorySchema.shape.teams.element.shape)]],
+      directory: [Object.keys(directorySchema.shape), [...Object.keys(directorySchema.shape.people.element.shape), ...Object.keys(directorySchema.shape.teams.element.shape), ...Object.keys(delegationSchema.shape), ...Object.keys(absenceSchema.shape)]],
       usage: [Object.keys(usageFileSchema.shape), Object.keys(usageFileSchema.shape.usage.element.shape)],
       calendar: [Object.keys(calendarSchema.shape), [...Object.keys(calendarSchema.shape.windows.element.shape), ...Object.keys(calendarSchema.shape.freezes.element.shape)]],
       exceptions: [Object.keys(exceptionsFileSchema.shape), [...Object.keys(exceptionsFileSchema.shape.exceptions.element.shape), ...Object.keys(observeScopeSchema.shape)]],

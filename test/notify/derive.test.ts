@@ -69,6 +69,19 @@ describe('approvers', () => {
     expect(toldOf(requested(ROTATE), event)).toEqual([]);
   });
 
+  it('are told when their stage opens, and not before', () => {
+    const two = decided(ROTATION, 'needsApproval', { approvers: ['person:wei'], approvalsBy: '2026-11-24T19:00:00.000Z' });
+    const approvers = { stages: [{ anyOf: ['person:wei', 'person:ana-adm'] }, { allOf: ['person:wei', 'person:ben', 'person:sam'] }, 'person:olga'] };
+    const staged = { ...two, body: two.type === 'policy.decided' ? { ...two.body, requirement: { approvers, proofClass: 'session' as const } } : null } as NewEvent;
+    const asked = (...events: readonly NewEvent[]): unknown[] => toldOf(requested(ROTATE), staged, ...events).map(({ payload }) => payload.type === 'approval.requested' && payload.data.approvers);
+    const [wei, ben, sam] = ['person:wei', 'person:ben', 'person:sam'].map((person) => verdictOf(ROTATION, person, 'approve')) as [NewEvent, NewEvent, NewEvent];
+    expect(asked()).toEqual([['person:wei', 'person:ana-adm']]);
+    expect(asked(wei)).toEqual([false, ['person:ben', 'person:sam']]);
+    expect(asked(wei, ben)).toEqual([false]);
+    expect(asked(wei, ben, sam)).toEqual([false, ['person:olga']]);
+    for (const told of toldOf(requested(ROTATE), staged, wei)) expect(notificationSchema.safeParse(told.payload).error).toBeUndefined();
+  });
+
   it('are told once more, and further people with them, when it has waited for long; who may approve is what it was', () => {
     const escalated: NewEvent = { type: 'approval.escalated', actor: 'sidecar:x', body: { revision: 1, to: ['person:sam'], dueAt: '2026-11-23T18:30:00.000Z' } };
     expect(toldOf(requested({ ...ROTATE, urgency: 'emergency' } as typeof ROTATE), asked, escalated).map(({ payload }) => payload)).toEqual([{

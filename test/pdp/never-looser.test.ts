@@ -49,6 +49,7 @@ function looser(before: Answer, after: Answer): string | null {
   if (due.maxLeaseSeconds !== null && (asked.maxLeaseSeconds === null || asked.maxLeaseSeconds > due.maxLeaseSeconds)) return 'a longer lease';
   const [was, is] = [due.breakGlass, asked.breakGlass];
   if (before.effect === 'needsApproval' && is !== undefined && (was === undefined || is.maxLeaseSeconds > was.maxLeaseSeconds || is.reviewWithinSeconds > was.reviewWithinSeconds)) return 'a glass that may be broken further';
+  if (before.effect === 'needsApproval' && (asked.rejections ?? 1) > (due.rejections ?? 1)) return 'more people must reject it';
   if (before.effect === 'allow' || JSON.stringify(due.approvers) === JSON.stringify(asked.approvers)) return null;
   const people = [...new Set([...approversNamed(due.approvers), ...approversNamed(asked.approvers)])];
   for (let chosen = 0; chosen < 1 << people.length; chosen += 1) {

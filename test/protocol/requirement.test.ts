@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import { approverExpressionSchema, isSameRequirement, isSatisfied, strictest, type ApproverExpression, type Requirement } from '../../src/protocol/decision.ts';
+import { approverExpressionSchema, isSameRequirement, isSatisfied, partsOf, strictest, type ApproverExpression, type Requirement } from '../../src/protocol/decision.ts';
 
 const of = (approvers: ApproverExpression | null, proofClass: Requirement['proofClass'] = 'session'): Requirement => ({ approvers, proofClass });
 const OWNER = { anyOf: ['person:ana', 'person:ben'] };
 const BOTH = { allOf: ['person:ana', { anyOf: ['person:sam', 'person:wei'] }] };
-const depthOf = (part: ApproverExpression): number => (typeof part === 'string' ? 0 : 1 + Math.max(0, ...('allOf' in part ? part.allOf : 'anyOf' in part ? part.anyOf : part.of).map(depthOf)));
+const depthOf = (part: ApproverExpression): number => (typeof part === 'string' ? 0 : 1 + Math.max(0, ...partsOf(part).map(depthOf)));
 
 describe('the strictest of two requirements', () => {
   it('is met by whom both are met by, and by nobody else', () => {
@@ -31,6 +31,16 @@ describe('the strictest of two requirements', () => {
     expect(depthOf(requirement.approvers!)).toBeLessThan(10);
     expect(isSatisfied(requirement.approvers!, new Set(Array.from({ length: 201 }, (_, n) => `person:p${n}`)))).toBe(true);
     expect(isSatisfied(requirement.approvers!, new Set(Array.from({ length: 200 }, (_, n) => `person:p${n}`)))).toBe(false);
+  });
+
+  it('is met by all of the stages, and never by none', () => {
+    const stages = { stages: ['person:ana', 'person:sam'] };
+    expect(isSatisfied(stages, new Set(['person:ana']))).toBe(false);
+    expect(isSatisfied(stages, new Set(['person:ana', 'person:sam']))).toBe(true);
+    expect(isSatisfied({ stages: [] }, new Set(['person:ana']))).toBe(false);
+    expect(strictest(of(stages), of('person:ana')).approvers).toEqual({ allOf: [stages, 'person:ana'] });
+    expect(isSameRequirement(of(stages), of({ stages: ['person:sam', 'person:ana'] }))).toBe(false);
+    expect(isSameRequirement(of(stages), of({ allOf: ['person:ana', 'person:sam'] }))).toBe(false);
   });
 
   it('stays what nobody can meet where one of them is', () => {

@@ -131,8 +131,8 @@ describe('a change that waits for people', () => {
     expect((await now(change)).state).toBe('pending');
     expect(await send(submit(slack.views[0]!.view, 'U0ANA', '  not on a Friday '))).toEqual({ status: 200, body: null });
     const rejected = await now(change);
-    expect(rejected).toMatchObject({ state: 'rejected', rejection: { by: 'person:ana', channel: 'slack' } });
-    expect(describeChange(rejected, PLAIN, { nowMs: Date.now() })).toContain(`  rejected    by person:ana in Slack, record ${rejected.rejection!.record}`);
+    expect(rejected).toMatchObject({ state: 'rejected', approvals: [{ approver: 'person:ana', verdict: 'reject', channel: 'slack' }] });
+    expect(describeChange(rejected, PLAIN, { nowMs: Date.now() })).toContain(`  rejected    by person:ana in Slack, record ${rejected.approvals[0]!.record}`);
     const { records, disclosures } = (await sidecar.send('person:kim', 'GET', change.links.evidence)).body as Evidence;
     expect(records.find(({ type }) => type === 'approval.rejected')).toMatchObject({ v: 3, body: { channel: 'slack' } });
     expect(tellStory(records, disclosures).map(({ text }) => text)).toContainEqual(expect.stringMatching(/^person:ana rejected plan .* in Slack: .*not on a Friday/));
@@ -160,7 +160,8 @@ describe('a change that waits for people', () => {
     await sidecar.send('person:ana', 'POST', change.links.approvals, { verdict: 'reject', planDigest: change.planDigest, comment: 'no' });
     await until(() => !hasButtons(message));
     expect(message.text).toMatch(/^No longer waiting: rejected/);
-    expect((await now(change)).rejection).toEqual({ by: 'person:ana', record: expect.any(Number) as number });
+    expect((await now(change)).approvals).toEqual([expect.objectContaining({ approver: 'person:ana', verdict: 'reject' })]);
+    expect((await now(change)).approvals[0]!.channel).toBeUndefined();
     const { records } = (await sidecar.send('person:kim', 'GET', change.links.evidence)).body as Evidence;
     expect(records.find(({ type }) => type === 'approval.rejected')).toMatchObject({ v: 2 });
   });

@@ -93,7 +93,9 @@ export function toldUntilApproved(telling: Telling): Telling {
 export function toldUntilDispatched(telling: Telling, obligations: Partial<Decision['obligations']> = {}): Telling {
   toldUntilApproved(telling);
   const effect = telling.now.requirement.approvers === null ? 'allow' : 'needsApproval';
-  return telling.later(10).do({ type: 'recordDecision', by: sidecar, phase: 'dispatch', plan: telling.now.plan, ...answer(effect, obligations) });
+  // As many as before: the fewest hold.
+  const rejections = (telling.now.rejectionsDue ?? 1) === 1 ? {} : { rejections: telling.now.rejectionsDue! };
+  return telling.later(10).do({ type: 'recordDecision', by: sidecar, phase: 'dispatch', plan: telling.now.plan, ...answer(effect, { ...rejections, ...obligations }) });
 }
 
 /** The step that is due has its ticket. */

@@ -284,11 +284,12 @@ def _check_approvals(ticket: dict[str, Any], plan: dict[str, Any], statements: l
 
 
 def is_satisfied(expression: Any, approved: set[str]) -> bool:
-    """An empty group is never satisfied."""
+    """An empty group is never satisfied. Of stages all are needed: who was asked first is seen in the ledger, and not here."""
     if isinstance(expression, str):
         return expression in approved
-    if "allOf" in expression:
-        return bool(expression["allOf"]) and all(is_satisfied(part, approved) for part in expression["allOf"])
+    for group in ("allOf", "stages"):
+        if group in expression:
+            return bool(expression[group]) and all(is_satisfied(part, approved) for part in expression[group])
     if "anyOf" in expression:
         return any(is_satisfied(part, approved) for part in expression["anyOf"])
     return bool(sum(is_satisfied(part, approved) for part in expression["of"]) >= max(1, expression["atLeast"]))

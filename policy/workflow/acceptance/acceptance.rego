@@ -13,6 +13,7 @@ import data.access.question
 import data.lib
 import data.lib.people
 import data.workflow
+import data.workflow.delegation
 
 # METADATA
 # title: Every id of whoever approves
@@ -74,6 +75,13 @@ answerable contains exception.owner if {
 }
 
 answers if count(ids & answerable) > 0
+
+# Whoever stands in for one who does, while that lasts.
+answers if {
+	some one in delegation.in_force
+	one.to == input.approval.approver
+	count(people.identities(one.from) & answerable) > 0
+}
 
 answers if question.takes_away
 
@@ -155,7 +163,7 @@ deny contains lib.said(rego.metadata.chain()) if count(counted) > 0
 
 # METADATA
 # title: The approver still answers for it
-# description: Who approves access that is given is, at this moment, an owner of the identity, in one of the teams, or the owner of an exception for it.
+# description: Who approves access that is given is, at this moment, an owner of the identity, in one of the teams, the owner of an exception for it, or somebody who stands in for one of them.
 # custom:
 #   code: approver-without-role
 #   message: "{approver} is no owner of {subject} any more, and in no team."

@@ -8,6 +8,7 @@ package workflow.escalation
 import data.access.question
 import data.lib.people
 import data.workflow
+import data.workflow.absence
 import data.workflow.emergency
 
 urgency := "emergency" if {
@@ -53,4 +54,8 @@ to := array.slice(sort(workflow.eligible(union({holders[role] | some role in rol
 # METADATA
 # title: What a decision that needs approval says of it
 # description: Undefined where there is nobody to tell.
-obligation := {"afterSeconds": after_seconds, "to": to} if count(to) > 0
+obligation := {"afterSeconds": waits_seconds, "to": to} if count(to) > 0
+
+waits_seconds := 1 if {
+	absence.told_at_once
+} else := after_seconds
