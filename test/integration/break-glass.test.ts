@@ -3,9 +3,11 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseSigner } from '../../ledger/index.ts';
+import { nodeDisk, parseSigner, readDirectory } from '../../ledger/index.ts';
 import { layOutExample, type Layout } from '../../src/cli/init.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import type { Dsse } from '../../src/protocol/signed.ts';
+import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
 import { systemRandom } from '../../src/sidecar/system.ts';
 import { scriptedExecutor } from '../support/scripted-executor.ts';
@@ -32,12 +34,16 @@ describe.skipIf(!hasSshKeygen)('countersign breakglass', () => {
     desk = desk.with({ cwd: layout.directory });
     const { config } = await loadConfig({ path: layout.config });
     trust = config.trust;
-    for (const name of ['sam', 'mallory']) spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key(name)]);
+    for (const name of ['sam', 'mallory', 'olga']) spawnSync('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key(name)]);
     writeFileSync(join(trust, 'allowed_signers'), `person:sam namespaces="breakglass@countersign" ${readFileSync(`${key('sam')}.pub`, 'utf8')}`);
     requirements({ breakGlass: [NAMED] });
-    const executor = scriptedExecutor('executor:main', parseSigner(readFileSync(join(layout.directory, 'keys', 'executor.key'), 'utf8').trim()), () => Date.now());
-    sidecar = await startSidecar({ ...config, logLevel: 'silent' }, { transport: executor });
+    sidecar = await start();
   });
+  const start = async (): Promise<Sidecar> => {
+    const { config } = await loadConfig({ path: layout.config });
+    const executor = scriptedExecutor('executor:main', parseSigner(readFileSync(join(layout.directory, 'keys', 'executor.key'), 'utf8').trim()), () => Date.now());
+    return startSidecar({ ...config, logLevel: 'silent' }, { transport: executor });
+  };
   afterAll(async () => {
     await sidecar.close();
     desk.remove();
@@ -72,6 +78,30 @@ describe.skipIf(!hasSshKeygen)('countersign breakglass', () => {
     const reviewed = await desk.run('breakglass', 'review', id, '--verdict', 'justified', '--comment', 'the exports ran again', '--as', 'person:olga');
     expect(reviewed).toMatchObject({ exit: 0, stdout: expect.stringContaining('is reviewed: justified') as unknown });
     expect((await desk.run('verify', '--trust', trust, ledger)).exit).toBe(0);
+  });
+
+  it('is reviewed by signature where the floor asks for it, and `ssh-keygen` alone agrees', async () => {
+    const { id } = await asked('--urgency', 'emergency');
+    writeFileSync(join(trust, 'allowed_signers'), `person:sam ${readFileSync(`${key('sam')}.pub`, 'utf8')}person:olga namespaces="breakglass-review@countersign" ${readFileSync(`${key('olga')}.pub`, 'utf8')}`);
+    requirements({ breakGlass: [{ ...NAMED, reviewProofClass: 'ssh' }] });
+    await sidecar.close();
+    sidecar = await start();
+    expect((await use(id)).exit).toBe(0);
+    const review = (...more: string[]): ReturnType<Desk['run']> => desk.run('breakglass', 'review', id, '--verdict', 'justified', '--comment', 'the exports ran again', '--as', 'person:olga', ...more);
+    expect(await review()).toMatchObject({ exit: 1, stderr: expect.stringContaining('by the reviewer’s own signature') as unknown });
+    expect(await review('--ssh-key', key('mallory'))).toMatchObject({ exit: 1, stderr: expect.stringContaining('not among the allowed signers') as unknown });
+    expect(await review('--ssh-key', key('olga'))).toMatchObject({ exit: 0, stderr: expect.stringContaining('signing as person:olga') as unknown });
+    expect((await desk.run('changes', 'why', id, ...SAM)).stdout).toContain('with a signature of their own');
+    await sidecar.log.sync();
+    const ledger = await readDirectory(nodeDisk(join(layout.directory, 'data')), 'ledger');
+    let statement: Dsse | undefined;
+    for await (const { record } of ledger.entries(0, ledger.head.size)) if (record.type === 'breakglass.reviewed' && record.change === id) statement = record.body['statement'] as unknown as Dsse;
+    const { payload, signatures: [{ sig }] } = statement as Dsse & { signatures: [{ sig: string }] };
+    writeFileSync(key('review.sig'), writeArmour(Buffer.from(sig, 'base64')));
+    const checked = (namespace: string, input = Buffer.from(payload, 'base64')): number | null => spawnSync('ssh-keygen', ['-Y', 'verify', '-f', join(trust, 'allowed_signers'), '-I', 'person:olga', '-n', namespace, '-s', key('review.sig')], { input }).status;
+    expect(checked('breakglass-review@countersign')).toBe(0);
+    expect(checked('breakglass@countersign')).not.toBe(0);
+    expect(checked('breakglass-review@countersign', Buffer.from('{}'))).not.toBe(0);
   });
 
   it('says so where the key is another’s, and where no reason is given', async () => {
