@@ -99,7 +99,10 @@ export function announce({ out, nowMs }: Session, as?: string): (change: ChangeV
   let waited: string | null = null;
   const startedMs = nowMs();
   return (change) => {
-    if (change.state !== last) out.say(`${change.id} ${change.state}${change.state === 'pending' ? `:  ${approveCommand(change, as)}` : ''}`);
+    if (change.state !== last) {
+      out.say(`${change.id} ${change.state}${change.state === 'pending' ? `:  ${approveCommand(change, as)}` : ''}`);
+      if (change.links.approve !== undefined) out.say(`or at ${plain(change.links.approve)}`);
+    }
     last = change.state;
     if (change.waitingFor !== null && change.waitingFor !== waited) out.say(`${change.id} waits: ${plain(change.waitingFor)}`);
     waited = change.waitingFor;

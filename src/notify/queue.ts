@@ -94,7 +94,7 @@ export function openQueue({ receiver, logId, clock, random, record, logger }: Qu
     one.ends ??= await attempt(one);
     if (one.ends === null) return later(one);
     // All at once, and so in one commit: a crash leaves all of a message to be told again, or nothing.
-    const recorded = await Promise.allSettled(one.ends.map(({ of, end }) => (of.changeId === null ? null : record(of.changeId, end))));
+    const recorded = await Promise.allSettled(one.ends.map(async ({ of: { changeId }, end }) => (changeId === null ? undefined : record(changeId, end))));
     const failed = recorded.find(({ status }) => status === 'rejected');
     one.ends = one.ends.filter((_, index) => recorded[index]!.status === 'rejected');
     if (failed === undefined) {

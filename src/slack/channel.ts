@@ -116,17 +116,21 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     return answer.ok ? { outcome: { delivered: true }, ts: postedSchema.safeParse(answer.value).data?.ts ?? null } : { outcome: { delivered: false, gone: false, reason: answer.reason }, ts: null };
   };
 
-  const postChange = async (change: ChangeView, planDigest: string, ends: AbortSignal): Promise<Outcome> => {
-    const metadata = { event_type: METADATA, event_payload: { change: change.id, planDigest } };
-    const { outcome, ts } = await post(changeMessage(change, planDigest, rendering(change)), ends, { metadata });
-    if (ts !== null) knownOf(change.id, Date.parse(change.requestedAt)).posted.set(planDigest, ts);
-    return outcome;
-  };
-
   /** Shows what has become of that plan in the message about it. One that somebody has deleted is not missed. */
   const refresh = async (ts: string, planDigest: string, change: ChangeView, ends: AbortSignal): Promise<Outcome> => {
     const answer = await api('chat.update', { channel, ts, ...changeMessage(change, planDigest, rendering(change)) }, ends);
     return answer.ok || answer.reason === 'chat.update: message_not_found' ? { delivered: true } : { delivered: false, gone: false, reason: answer.reason };
+  };
+
+  const postChange = async (change: ChangeView, planDigest: string, ends: AbortSignal): Promise<Outcome> => {
+    const metadata = { event_type: METADATA, event_payload: { change: change.id, planDigest } };
+    const { outcome, ts } = await post(changeMessage(change, planDigest, rendering(change)), ends, { metadata });
+    if (ts === null) return outcome;
+    knownOf(change.id, Date.parse(change.requestedAt)).posted.set(planDigest, ts);
+    // What became of it while the message was on its way was told where no message was known yet.
+    const now = await options.view(change.id);
+    const isTheSame = now === null || (now.state === change.state && now.planDigest === change.planDigest && now.approvals.length === change.approvals.length);
+    return isTheSame ? outcome : refresh(ts, planDigest, now, ends);
   };
 
   /** The same of every plan that the change has had. */
@@ -168,8 +172,8 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     const change = 'changeId' in data ? await options.view(data.changeId) : null;
     if (change === null) return { delivered: true };
     if (type !== 'approval.requested' && type !== 'approval.escalated') return refreshAll(change, ends);
+    if (change.state !== 'pending' || change.planDigest !== data.planDigest) return refreshAll(change, ends);
     const ts = (await messagesAbout(change, ends)).get(data.planDigest);
-    if (change.state !== 'pending' || change.planDigest !== data.planDigest) return { delivered: true };
     if (ts === undefined) return postChange(change, data.planDigest, ends);
     if (type === 'approval.requested') return { delivered: true };
     const text = `Waiting since ${change.requestedAt}: ${data.to.map((person) => mention(person, slackIdOf)).join(', ')} told as well. Who may approve has not changed.`;

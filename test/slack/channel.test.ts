@@ -180,6 +180,20 @@ describe('a change that waits for people', () => {
     expect(slack.whispers).toEqual([]);
   });
 
+  it('loses its buttons where it is withdrawn while its message is on the way', async () => {
+    const { sidecar, slack } = await bench();
+    let answer = (): void => undefined;
+    slack.holds = new Promise((resolve) => (answer = resolve));
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    await until(() => slack.messages.length === 1);
+    await sidecar.send('nhi:prod/ci-deployer', 'POST', `${change.links.self}/withdraw`, {});
+    // It is told of the withdrawal, and knows of no message yet.
+    await until(async () => ((await sidecar.send('person:kim', 'GET', change.links.evidence)).body as Evidence).records.some(({ type, body }) => type === 'notification.delivered' && (body as { event: string }).event === 'change.withdrawn'));
+    expect(hasButtons(slack.messages[0]!)).toBe(true);
+    answer();
+    await until(() => !hasButtons(slack.messages[0]!));
+  });
+
   it.each([
     ['revised', (sidecar: TestSidecar, { links }: ChangeView) => sidecar.send('nhi:prod/ci-deployer', 'POST', `${links.self}/revisions`, { ...GRANT, duration: 'PT30M' })],
     ['reduced', (sidecar: TestSidecar, { links, planDigest }: ChangeView) => sidecar.send('person:wei', 'POST', `${links.self}/reductions`, { planDigest, duration: 'PT5M' })],

@@ -27,6 +27,8 @@ export interface SlackServer {
   readonly calls: readonly string[];
   /** Answers so from now on, or as it should. */
   refuses: { readonly error: string } | { readonly status: number } | null;
+  /** A message that was taken is answered once this resolves. */
+  holds: Promise<void> | null;
   close(): Promise<void>;
 }
 
@@ -97,19 +99,20 @@ export async function slackServer(): Promise<SlackServer> {
     }
   };
   const server = createServer((request, response) => {
-    void read(request).then((text) => {
+    void read(request).then(async (text) => {
       const method = (request.url ?? '').slice('/api/'.length);
       calls.push(method);
       const { refuses } = slack;
       if (refuses !== null && 'status' in refuses) return void response.writeHead(refuses.status, { 'retry-after': '1' }).end();
       const isOurs = request.headers.authorization === `Bearer ${SLACK.token}`;
       const said = refuses !== null ? { ok: false, ...refuses } : isOurs ? answer(method, JSON.parse(text) as Record<string, unknown>) : { ok: false, error: 'invalid_auth' };
+      if (method === 'chat.postMessage') await slack.holds;
       response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(said));
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const slack: SlackServer = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/`, messages, whispers, views, calls, refuses: null,
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/api/`, messages, whispers, views, calls, refuses: null, holds: null,
     close: () => new Promise((resolve) => {
       server.close(() => resolve());
       server.closeAllConnections();
