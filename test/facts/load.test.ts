@@ -274,3 +274,22 @@ test.each<[string, string, RegExp]>([
 ])('JSON with %s is refused with its line', (_what, text, message) => {
   expect(() => parseFacts({ inventory: { name: 'inventory.yaml', text: INVENTORY }, catalogue: { name: 'catalogue.yaml', text: CATALOGUE }, directory: { name: 'directory.yaml', text }, usage: null }, NOW_MS)).toThrow(message);
 });
+
+test.each([
+  ['who stands in for herself', '{from: person:ana, to: person:ana, since: 2026-11-20, until: 2026-11-22, reason: r}', /stands in for nobody else/],
+  ['one that ends before it begins', '{from: person:ana, to: person:ben, since: 2026-11-22, until: 2026-11-20, reason: r}', /2026-11-20 is not after 2026-11-22/],
+  ['one for longer than a year', '{from: person:ana, to: person:ben, since: 2026-11-22, until: 2028-11-20, reason: r}', /more than 366 days/],
+  ['one from no day', '{from: person:ana, to: person:ben, since: 2026-02-30, until: 2026-11-20, reason: r}', /is not a day/],
+  ['one for nothing', '{from: person:ana, to: person:ben, since: 2026-11-20, until: 2026-11-22, connectors: [], reason: r}', /./],
+])('no directory has a delegation of %s', (_what, one, message) => {
+  const directory = { name: 'directory.yaml', text: `${DIRECTORY}delegations:\n  - ${one}\n` };
+  expect(() => parseFacts({ inventory: { name: 'i', text: INVENTORY }, catalogue: { name: 'c', text: CATALOGUE }, directory, usage: null }, NOW_MS)).toThrow(message);
+});
+
+test('a delegation to nobody, and the absence of nobody, are warned of', () => {
+  const text = `${DIRECTORY}delegations:\n  - {from: person:ana, to: person:zed, since: 2026-11-20, until: 2026-11-22, reason: r}\naway:\n  - {person: person:zed, since: 2026-11-20, until: 2026-11-22}\n`;
+  const { value } = parseFacts({ inventory: { name: 'i', text: INVENTORY }, catalogue: { name: 'c', text: CATALOGUE }, directory: { name: 'd', text }, usage: null }, NOW_MS);
+  expect(lintFacts(value).filter(({ code }) => code === 'unknown-person').map(({ about, message }) => `${about}: ${message}`)).toEqual([
+    'person:ana: delegates to person:zed, and person:zed is no active person of the directory', 'person:zed: is away, and not in the directory',
+  ]);
+});

@@ -112,6 +112,22 @@ test('the age of facts is the time since they were loaded', () => {
   expect([input.facts.ageMs, input.phase, input.change.revision]).toEqual([1234, 'dispatch', 2]);
 });
 
+test('of delegations and absences policy is told those of whom it knows, with whoever stands in, and none that is over', () => {
+  const day = (n: number): string => new Date(NOW_MS + n * 86_400_000).toISOString().slice(0, 10);
+  const delegations = [
+    { from: 'person:ana', to: 'person:mallory', since: day(-1), until: day(3), connectors: ['pg-main'], reason: 'on leave' },
+    { from: 'person:ben', to: 'person:mallory', since: day(-9), until: day(-1), reason: 'was on leave' },
+    { from: 'person:mallory', to: 'person:kim', since: day(-1), until: day(3), reason: 'handed on' },
+  ];
+  const away = [{ person: 'person:ben', since: day(-1), until: day(3) }, { person: 'person:kim', since: day(-1), until: day(3) }, { person: 'person:ana', since: day(-3), until: day(0) }];
+  const startMs = (n: number): number => Date.parse(`${day(n)}T00:00:00.000Z`);
+  const { directory } = questionOf(factsOf({ ...facts.value, directory: { ...facts.value.directory, delegations, away } }, NOW_MS), PROVISION, ['nhi:prod/billing-export']).facts;
+  expect(directory.delegations).toEqual([{ from: 'person:ana', to: 'person:mallory', sinceMs: startMs(-1), untilMs: startMs(3), connectors: ['pg-main'], environments: null, maxRisk: null }]);
+  expect(directory.away).toEqual([{ person: 'person:ben', sinceMs: startMs(-1), untilMs: startMs(3) }]);
+  expect(directory.people.map(({ id }) => id)).toContain('person:mallory');
+  expect(changeInputSchema.safeParse(questionOf(factsOf({ ...facts.value, directory: { ...facts.value.directory, delegations, away } }, NOW_MS), GRANT, ['nhi:prod/billing-export'])).error).toBeUndefined();
+});
+
 test('a question from a large directory stays small', () => {
   const crowd = factsOf({
     ...facts.value,

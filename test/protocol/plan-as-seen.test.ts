@@ -36,6 +36,15 @@ describe('a plan as an approver sees it', () => {
     ]);
   });
 
+  it('says of stages whose turn it is and who is asked then, and how many must reject it', () => {
+    const staged = { requirement: { approvers: { stages: [{ anyOf: ['person:wei', 'person:ben'] }, 'person:ana', { anyOf: ['person:olga'] }] }, proofClass: 'session' as const } };
+    expect(line('approvers', staged)).toEqual(['first one of (person:wei, person:ben), then person:ana, then person:olga']);
+    expect([line('can decide', staged), line('then', staged), line('rejections', staged)]).toEqual([['person:wei, person:ben'], ['person:ana, person:olga'], []]);
+    const decided = { ...staged, approvals: [{ approver: 'person:wei', verdict: 'approve' as const }, { approver: 'person:ben', verdict: 'reject' as const }], rejectionsDue: 2 };
+    expect([line('can decide', decided), line('then', decided), line('rejections', decided)]).toEqual([['person:ana'], ['person:olga'], ['1 of the 2 people that end it']]);
+    expect(line('approvers', { requirement: { approvers: { stages: [] }, proofClass: 'session' } })).toEqual(['(nobody can)']);
+  });
+
   it('says what is taken, and what was not there', () => {
     expect(line('access', plan({ kind: 'revoke', steps: [{ ...GRANT.steps[0]!, action: 'revoke' }], lease: null }))).toEqual(['pg-main / app / role:deploy  not held', 'pg-main / app / role:read  held, and taken away']);
     expect(line('loses', plan({ kind: 'disable', entitlements: [], steps: [{ ...GRANT.steps[0]!, action: 'disable' }], lease: null }))).toEqual(['2 privileges that the account holds there']);

@@ -34,9 +34,21 @@ function forgetful(state: ChangeState, command: Decide.Command): ChangeState {
   return { ...state, approvals: state.approvals.filter(({ statement }) => statement.approver !== approver) };
 }
 
+/** All of the stages at once. */
+function unordered(state: ChangeState, { type }: Decide.Command): ChangeState {
+  const { approvers } = state.requirement;
+  if (type !== 'approve' || approvers === null || typeof approvers === 'string' || !('stages' in approvers)) return state;
+  return { ...state, requirement: { ...state.requirement, approvers: { allOf: approvers.stages } } };
+}
+
+/** Nobody remembers who has rejected it. */
+const forgiving = (state: ChangeState, { type }: Decide.Command): ChangeState => (type === 'approve' ? { ...state, rejections: [] } : state);
+
 const cases: readonly { readonly who: string; readonly breakIt?: () => void; readonly wraps?: Wraps }[] = [
   { who: 'an engine that decides on a stale state', breakIt: decidingOn(asItWas()) },
   { who: 'an engine that counts an approver as often as she asks', breakIt: decidingOn(forgetful) },
+  { who: 'an engine that takes an approval before its stage', breakIt: decidingOn(unordered) },
+  { who: 'an engine that forgets who has rejected', breakIt: decidingOn(forgiving) },
   { who: 'a ledger that acknowledges before it syncs', wraps: { sidecarDisk: unsynced } },
 ];
 

@@ -102,7 +102,12 @@ function judge(records: readonly LedgerRecord[], requester: readonly string[]): 
       case 'step.authorised':
         hasStarted ||= body['kind'] === 'act';
         break;
-      case 'approval.rejected':
+      case 'approval.rejected': {
+        const { approval, outcome } = changeEventBodies['approval.rejected'].parse(body);
+        approvals.delete(readPayload(approval.envelope, approvalStatementSchema).approver);
+        if (outcome !== 'open') sinceMs = null;
+        break;
+      }
       case 'change.withdrawn':
       case 'change.expired':
         sinceMs = null;

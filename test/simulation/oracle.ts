@@ -226,6 +226,8 @@ export function createOracle(): Oracle {
         requirement = strictest(requirement, { approvers, proofClass });
         dispatched = decided.phase === 'dispatch' && decided.planDigest === digest ? decided.decision.effect : null;
       }
+      const rejection = bodyOf(record, 'approval.rejected');
+      if (rejection !== null) approved.delete(readPayload(rejection.approval.envelope, approvalStatementSchema).approver);
       const approval = bodyOf(record, 'approval.recorded');
       if (approval === null) continue;
       const statement = openDsse(approval.approval.envelope, APPROVAL_TYPE, approvalStatementSchema, [...world.trust.sidecars.get(logId())!]);

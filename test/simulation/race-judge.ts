@@ -6,7 +6,7 @@ import type { LedgerRecord } from '../../ledger/index.ts';
 import { evolve, shownState, type ChangeState } from '../../src/change/state.ts';
 import type { ChangeEventType } from '../../src/change/events.ts';
 import { toEvent, type ReadObject } from '../../src/evidence/record.ts';
-import { isSatisfied } from '../../src/protocol/decision.ts';
+import { approversNamed, isSatisfied, type ApproverExpression } from '../../src/protocol/decision.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { approvalStatementSchema, type Approval } from '../../src/protocol/signed.ts';
 import type { ChangeView } from '../../src/sidecar/schemas.ts';
@@ -61,6 +61,9 @@ export async function judgeRace({ records, readObject, durable, told, now }: Rac
 
   /** People whose approval of the revision is on record. */
   let approved = new Set<string>();
+  /** And those who have rejected it, of how many that end it. */
+  let rejected = new Set<string>();
+  let due = Infinity;
   let [escalations, outcomes] = [0, 0];
   for (const record of records) {
     const before = states.at(-1) ?? null;
@@ -70,13 +73,27 @@ export async function judgeRace({ records, readObject, durable, told, now }: Rac
     saw(record.type);
     const names = HAPPENS_IN[event.type];
     if (before !== null && names?.includes(before.name) === false) broken(`record ${record.seq}: ${record.type} in a change that is ${before.name}`);
+    if (event.type === 'policy.decided' && event.body.decision.obligations.approvers !== null) due = Math.min(due, event.body.decision.obligations.rejections ?? 1);
+    if (event.type === 'approval.rejected') {
+      const { approver } = statementIn(event.body.approval);
+      if (rejected.has(approver)) broken(`record ${record.seq}: ${approver} rejects it again`);
+      rejected.add(approver);
+      approved.delete(approver);
+      const left = new Set(approversNamed(after.requirement.approvers).filter((one) => !rejected.has(one)));
+      const isOver = rejected.size >= due || after.requirement.approvers === null || !isSatisfied(after.requirement.approvers, left);
+      if (isOver !== (after.name === 'rejected')) broken(`record ${record.seq}: rejected by ${[...rejected].join(', ')} of ${due}, and it is ${after.name}`);
+      if ((event.body.outcome === 'open') === isOver) broken(`record ${record.seq}: a rejection that comes to something else than it says`);
+      if (!isOver) outcomes -= 1;
+    }
     if (OUTCOMES.has(record.type)) outcomes += 1;
     if (outcomes > 1 && OUTCOMES.has(record.type)) broken(`record ${record.seq}: ${record.type} is another outcome of a change that has one`);
-    if (event.type === 'change.revised') [approved, escalations] = [new Set(), 0];
+    if (event.type === 'change.revised') [approved, rejected, escalations] = [new Set(), new Set(), 0];
     if (event.type === 'approval.escalated' && (escalations += 1) > 1) broken(`record ${record.seq}: further people are told of one revision again`);
     if (event.type === 'approval.recorded') {
       const { approver, planDigest, revision } = statementIn(event.body.approval);
       if (approved.has(approver)) broken(`record ${record.seq}: ${approver} is counted twice`);
+      if (rejected.has(approver)) broken(`record ${record.seq}: ${approver} approves what she has rejected`);
+      if (isEarly(after.requirement.approvers, approver, approved)) broken(`record ${record.seq}: ${approver} approves before those who are asked first`);
       if (planDigest !== before?.planDigest || revision !== before.revision) broken(`record ${record.seq}: ${approver} approved another plan than there is`);
       approved.add(approver);
     }
@@ -88,8 +105,8 @@ export async function judgeRace({ records, readObject, durable, told, now }: Rac
   if (last !== undefined) saw(`is ${last.name}`);
   if (last !== undefined && now !== undefined && (now.lastSeq !== last.lastSeq || now.name !== last.name)) broken(`the sidecar has it as ${now.name} at record ${now.lastSeq}, the ledger as ${last.name} at ${last.lastSeq}`);
 
-  const rejected = told.filter(({ act, answer }) => act === 'reject' && answer?.status === 200);
-  if (rejected.length > 1) broken(`${rejected.length} have been told that they have rejected it`);
+  const rejecting = told.filter(({ act, answer }) => act === 'reject' && answer?.status === 200);
+  if (rejecting.length > 1 && due === 1) broken(`${rejecting.length} have been told that they have rejected it`);
   for (const one of told) if (one.answer !== null) judgeAnswer(one, one.answer);
   return { violations, seen };
 
@@ -157,13 +174,22 @@ export async function judgeRace({ records, readObject, durable, told, now }: Rac
   }
 }
 
+/** Whether somebody whom a stage names comes before those that are first. */
+function isEarly(approvers: ApproverExpression | null, person: string, approved: ReadonlySet<string>): boolean {
+  if (approvers === null || typeof approvers === 'string' || !('stages' in approvers)) return false;
+  const first = approvers.stages.findIndex((stage) => approversNamed(stage).includes(person));
+  return approvers.stages.slice(0, Math.max(0, first)).some((stage) => !isSatisfied(stage, approved));
+}
+
 const isSame = (a: Told, b: Told): boolean => a.act === b.act && a.by === b.by && a.planDigest === b.planDigest && a.marker === b.marker;
 
 /** Whether a change as it is in `state` says no for that reason. */
-function isLost({ planDigest }: Told, code: string, state: ChangeState): boolean {
+function isLost({ by, planDigest }: Told, code: string, state: ChangeState): boolean {
   switch (code) {
     case 'already-decided':
-      return state.name !== 'pending' && state.name !== 'requested';
+      return (state.name !== 'pending' && state.name !== 'requested') || state.rejections.some(({ statement }) => statement.approver === by);
+    case 'approval-out-of-stage':
+      return state.name === 'pending' && isEarly(state.requirement.approvers, by, new Set(state.approvals.map(({ statement }) => statement.approver)));
     case 'plan-changed':
       return state.name === 'requested' || state.planDigest !== planDigest;
     case 'approval-expired':

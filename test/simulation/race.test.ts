@@ -31,7 +31,7 @@ if (replayed !== undefined) {
   test('the races see every outcome won, and lost to', () => {
     const wanted = [
       'is rejected', 'is withdrawn', 'is expired', 'approval.recorded', 'change.revised', 'approval.escalated', 'approve 200', 'reject 200', 'withdraw 200', 'stop 200', 'revise 200', 'revoke 202', 'approve approval-refused', 'approve approval-not-judged',
-      'approve lost to rejected', 'approve lost to withdrawn', 'approve lost to expired', 'approve lost to requested', 'reject lost to scheduled', 'withdraw lost to rejected', 'revise lost to withdrawn', 'stop lost to rejected',
+      'approve lost to rejected', 'approve lost to withdrawn', 'approve lost to expired', 'approve lost to requested', 'approve lost to pending', 'reject lost to scheduled', 'withdraw lost to rejected', 'revise lost to withdrawn', 'stop lost to rejected',
     ];
     if (count >= 100) expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);
   });

@@ -39,16 +39,21 @@ const EXPRESSIONS: readonly ApproverExpression[] = [
   { anyOf: [...APPROVERS] }, { allOf: ['person:olga', 'person:wei'] }, { atLeast: 2, of: [...APPROVERS] }, { allOf: ['person:wei', { anyOf: ['person:ana', 'person:olga'] }] },
 ];
 
+/** Of one race in sixteen: asked one after the other, and rejected by two. */
+const STAGES: ApproverExpression = { stages: [{ anyOf: ['person:ben', 'person:wei'] }, 'person:olga', { atLeast: 2, of: [...APPROVERS] }] };
+
 export async function race(seed: number, options: { readonly wraps?: Wraps; readonly trace?: (line: string) => void } = {}): Promise<Race> {
   const rng = seededRng(seed, 'race');
   const scheduler = createScheduler(rng.fork('order'), START_MS, options.trace ?? null);
   const oracle = createOracle();
-  const approvers = rng.pick(EXPRESSIONS);
+  const drawn = rng.pick(EXPRESSIONS);
+  const isStaged = seed % 16 === 7;
+  const approvers = isStaged ? STAGES : drawn;
   const world = await createWorld(scheduler, rng.fork('world'), {
     ...options.wraps,
     pdp: (pdp) => ({ ...pdp, decide: async (input) => {
       const decision = await pdp.decide(input);
-      return { ...decision, obligations: { ...decision.obligations, approvers } };
+      return { ...decision, obligations: { ...decision.obligations, approvers, ...(isStaged ? { rejections: 2 } : {}) } };
     } }),
   }, oracle.watchers);
   oracle.watch(world);
