@@ -31,7 +31,7 @@ pre { margin: .5rem 0; padding: .7rem .9rem; border: 1px solid var(--line); bord
 .banner p { margin: .2rem 0 0; }
 .good { color: var(--good); background: var(--good-back); } .bad { color: var(--bad); background: var(--bad-back); } .open { color: var(--open); background: var(--open-back); }
 .status { display: inline-block; padding: 0 .5rem; border-radius: .3rem; font-weight: 600; white-space: nowrap; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: 0; }
+dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .2rem 1.2rem; margin: 0; }
 dt { color: var(--soft); } dd { margin: 0; }
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 30rem), 1fr)); gap: 1rem 2.5rem; align-items: start; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(10.5rem, 1fr)); gap: .75rem; margin: 0 0 1.25rem; padding: 0; list-style: none; max-width: none; }
@@ -41,7 +41,7 @@ dt { color: var(--soft); } dd { margin: 0; }
 .key { color: var(--soft); font: .78rem/1.4 ui-monospace, monospace; }
 .tiles .key { margin-top: auto; }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 36rem), 1fr)); gap: 1.5rem 2.5rem; }
-.charts section { break-inside: avoid; }
+.charts section { break-inside: avoid; } .pair > *, .charts > * { min-width: 0; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; }
 caption { padding: 0 0 .6rem; text-align: left; font-weight: 600; font-size: 1.05rem; }
 th, td { padding: .5rem .7rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
@@ -56,6 +56,7 @@ svg { display: block; width: 100%; height: .7rem; border-radius: .2rem; } .back 
 .l { color: var(--soft); font-size: .92em; } .r { color: var(--soft); font: .85em/1.4 ui-monospace, monospace; font-weight: 400; }
 .cell { display: block; } .t { white-space: nowrap; } .bars { display: grid; grid-template-columns: max-content minmax(5rem, 1fr) max-content; gap: .1rem .6rem; align-items: center; min-width: 14rem; }
 .fault { margin: .3rem 0 0; padding: .15rem .45rem; border-radius: .3rem; font-weight: 400; font-size: .92em; }
+@media (max-width: 40rem) { .verdicts th, .verdicts td { padding: .4rem .35rem; } .verdicts .status { white-space: normal; } .chart .track, .chart thead th:nth-child(2) { display: none; } }
 tr.at-fault > th { border-left: .3rem solid var(--bad); }
 footer { margin-top: 2.5rem; padding-top: .8rem; border-top: 1px solid var(--line); color: var(--soft); font-size: .88rem; }
 @media print {
