@@ -1,8 +1,5 @@
 /** `countersign evidence`: packs that somebody else checks offline, and proofs of single records; from the sidecar, or from a ledger folder that nobody writes. */
 import { InvalidArgumentError, type Command } from 'commander';
-import { createHash } from 'node:crypto';
-import { rmSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { formatProof, LedgerError, NotEvidence, readDirectory } from '../../ledger/index.ts';
 import { askedSchema, type PackAsked } from '../evidence/pack-format.ts';
@@ -14,8 +11,9 @@ import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import type { Runner } from './runner.ts';
 import { progressOf } from './verify-progress.ts';
-import { ledgerFolder } from './verify.ts';
+import { ledgerFolder } from './verify-path.ts';
 import type { Session } from './world.ts';
+import { writePieces } from './write-pieces.ts';
 
 interface Flags extends ConnectFlags {
   readonly ledger?: string;
@@ -123,29 +121,6 @@ function refused(cause: unknown): never {
   if (cause instanceof PackRefused) throw new CliError(cause.code === 'too-large' ? EXIT.usage : EXIT.failed, cause.code === 'too-large' ? 'pack-too-large' : 'nothing-there', { cause: cause.message, effect }, { cause });
   if (cause instanceof LedgerError || cause instanceof NotEvidence || isMalformed(cause)) throw new CliError(EXIT.failed, 'no-evidence', { cause: `the ledger does not hold: ${cause.message}`, effect, next: 'countersign verify   says what is wrong with it' }, { cause });
   throw cause;
-}
-
-/** Writes a new file; what could not be written whole is taken away again. */
-async function writePieces(path: string, pieces: AsyncIterable<Uint8Array>): Promise<{ readonly bytes: number; readonly sha256: string }> {
-  const handle = await open(path, 'wx', 0o644).catch((cause: unknown) => {
-    const isThere = (cause as NodeJS.ErrnoException).code === 'EEXIST';
-    throw new CliError(isThere ? EXIT.usage : EXIT.io, isThere ? 'exists' : 'unwritable', { cause: isThere ? `${path} is there already` : `${path} cannot be written: ${(cause as Error).message}`, effect: 'It was left as it is.' }, { cause });
-  });
-  const hash = createHash('sha256');
-  let bytes = 0;
-  try {
-    for await (const piece of pieces) {
-      hash.update(piece);
-      bytes += piece.byteLength;
-      await handle.writeFile(piece);
-    }
-    await handle.close();
-  } catch (error) {
-    await handle.close().catch(() => undefined);
-    rmSync(path, { force: true });
-    throw error;
-  }
-  return { bytes, sha256: hash.digest('hex') };
 }
 
 async function prove(session: Session, flags: ProveFlags): Promise<ExitCode> {

@@ -33,6 +33,7 @@ import { disclosureSchema } from '../protocol/disclosure.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revokeOrderSchema, ticketSchema } from '../protocol/signed.ts';
 import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema } from '../protocol/trust.ts';
+import { reportLineSchema } from '../reports/jsonl.ts';
 import { openApiDocument } from '../sidecar/openapi.ts';
 import { approvalBodySchema, changeViewSchema, evidenceSchema, problemSchema, recordSchema } from '../sidecar/schemas.ts';
 import { asyncApiDocument } from '../transport/nats/asyncapi.ts';
@@ -74,6 +75,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'relayed-message': relayedMessageSchema,
   'cloud-event': cloudEventSchema,
   'report': reportSchema,
+  'report-line': reportLineSchema,
   'discover-ticket': discoverTicketSchema,
   'discovered-page': discoveredPageSchema,
   'discovered-report': discoveredReportSchema,

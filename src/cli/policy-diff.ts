@@ -4,7 +4,8 @@ import { differenceOf, type Difference, type DifferenceExample } from '../workbe
 import { EXIT, type ExitCode } from './exit.ts';
 import { plain, table, type Output } from './output.ts';
 import { ASKED_AT_ONCE, policyPlace, withPolicy } from './policy-place.ts';
-import { openRecorded, questionsIn, spanOf, type SpanFlags } from './recorded-ledger.ts';
+import { openRecorded, questionsIn } from './recorded-ledger.ts';
+import { spanOf, type SpanFlags } from './span.ts';
 import type { Runner } from './runner.ts';
 import type { Session } from './world.ts';
 

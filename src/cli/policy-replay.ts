@@ -14,7 +14,7 @@ import { ASKED_AT_ONCE, policyPlace, withPolicy } from './policy-place.ts';
 import { openRecorded, questionsIn } from './recorded-ledger.ts';
 import type { Runner } from './runner.ts';
 import { progressOf } from './verify-progress.ts';
-import { ledgerFolder } from './verify.ts';
+import { ledgerFolder } from './verify-path.ts';
 import type { Session } from './world.ts';
 
 interface ReplayFlags {

@@ -28,6 +28,8 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['inventory'], load: async () => (await import('./inventory.ts')).addInventory },
   { names: ['exceptions'], load: async () => (await import('./exceptions.ts')).addExceptions },
   { names: ['verify'], load: async () => (await import('./verify.ts')).addVerify },
+  { names: ['report'], load: async () => (await import('./report.ts')).addReport },
+  { names: ['who'], load: async () => (await import('./who.ts')).addWho },
   { names: ['witness'], load: async () => (await import('./witness.ts')).addWitness },
   { names: ['verifier'], load: async () => (await import('./verifier-page.ts')).addVerifierPage },
   { names: ['evidence'], load: async () => (await import('./evidence.ts')).addEvidence },

@@ -1,42 +1,29 @@
 /** `countersign verify`: what a ledger proves to whoever brings their own trust, one line a verdict, and what it does not prove. */
 import { InvalidArgumentError, type Command } from 'commander';
-import { existsSync, statSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
-import { basename, dirname, join, resolve } from 'node:path';
-import { LedgerError, nodeEvidence, parseSigner, REQUIRED_BY_DEFAULT, type Signer, type Verdict } from '../../ledger/index.ts';
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { LedgerError, parseSigner, REQUIRED_BY_DEFAULT, type Signer, type Verdict } from '../../ledger/index.ts';
 import { attest } from '../evidence/attest.ts';
-import { openBundleThreads } from '../evidence/bundle-threads.ts';
-import { verifyPack, type PackVerification } from '../evidence/pack-verify.ts';
+import type { PackVerification } from '../evidence/pack-verify.ts';
 import { populationCsv } from '../evidence/population.ts';
 import { conclusionOf, documentOf, exitOf, requiredUnder, STATUS_MARKS, STATUS_WORDS } from '../evidence/verification-document.ts';
-import { verifyEvidence, type EvidenceVerification, type VerifyEvidenceOptions } from '../evidence/verify.ts';
-import { createReplayer } from '../pdp/replayer.ts';
-import { loadTrustFolder, TrustError, type LoadedTrust } from '../protocol/trust-folder.ts';
-import { parseTime, timeSchema } from '../protocol/values.ts';
+import type { EvidenceVerification } from '../evidence/verify.ts';
+import type { LoadedTrust } from '../protocol/trust-folder.ts';
 import { VERSION } from '../version.ts';
-import { archives, withArchived } from './archived.ts';
+import { archives } from './archived.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
-import { readSecret, readText, writeNew } from './files.ts';
+import { readSecret, writeNew } from './files.ts';
 import { plain, type Output } from './output.ts';
-import { isFile, packLine, withPackFile } from './pack-file.ts';
+import { packLine } from './pack-file.ts';
 import type { Runner } from './runner.ts';
-import { progressOf } from './verify-progress.ts';
+import { evidenceAt, openTrust, threadCount, verifyNamed, type VerifyPathFlags } from './verify-path.ts';
 import type { Session } from './world.ts';
 
-interface VerifyFlags {
-  readonly trust?: string;
+interface VerifyFlags extends VerifyPathFlags {
   readonly require?: readonly string[];
-  readonly pinned?: string;
-  readonly minSize?: number;
-  readonly asOf?: string;
-  readonly oldLedger?: string;
-  readonly archive?: readonly string[];
-  readonly threads?: number;
   readonly attest?: string;
   readonly attestKey?: string;
   readonly population?: string;
-  readonly replay: boolean;
-  readonly acceptObserved?: true;
 }
 
 const NAMES = ['INTEGRITY', 'SIGNATURE', 'WITNESS', 'COMPLETENESS', 'WORKFLOW', 'TIME', 'REPLAY'] as const;
@@ -74,24 +61,12 @@ function count(text: string): number {
   return Number(text);
 }
 
-const THREADS_MAX = 8;
-
-function threadCount(text: string): number {
-  if (!/^[0-9]{1,2}$/.test(text) || Number(text) > 64) throw new InvalidArgumentError('not a number of threads from 0 to 64');
-  return Number(text);
-}
-
 async function verify(session: Session, given: string, flags: VerifyFlags): Promise<ExitCode> {
   const { out } = session;
-  if (flags.asOf !== undefined && !timeSchema.safeParse(flags.asOf).success) throw new CliError(EXIT.usage, 'usage', { cause: '--as-of takes a time such as 2026-11-23T19:05:00.000Z' });
-  const path = resolve(session.cwd, given);
-  const isPack = isFile(path);
-  if (isPack && flags.oldLedger !== undefined) throw new CliError(EXIT.usage, 'usage', { cause: '--old-ledger is for a ledger, and this is a file' });
-  if (isPack && flags.archive !== undefined) throw new CliError(EXIT.usage, 'usage', { cause: '--archive is for a ledger, and this is a file' });
-  const directory = isPack ? path : ledgerFolder(path);
-  const { trust, wholeFolder } = await openTrust(session, flags);
-  const pinned = flags.pinned === undefined ? null : readText(resolve(session.cwd, flags.pinned), 'the pinned checkpoint');
-  const old = flags.oldLedger === undefined ? null : ledgerFolder(resolve(session.cwd, flags.oldLedger));
+  const named = evidenceAt(session, given, flags);
+  const { path: directory, isPack } = named;
+  const opened = await openTrust(session, flags.trust);
+  const { trust, wholeFolder } = opened;
   const population = flags.population === undefined ? null : resolve(session.cwd, flags.population);
   if (population !== null && existsSync(population)) throw new CliError(EXIT.usage, 'exists', { cause: `${population} is there already`, effect: 'It was left as it is. Nothing was verified.' });
   const required = flags.require ?? requiredUnder(trust !== null, wholeFolder);
@@ -102,13 +77,7 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
     throw new CliError(EXIT.usage, 'usage', { cause: `--attest is for a whole ledger${isPack ? ', and this is an evidence pack' : ' as of its last record, and goes with no --as-of'}`, effect: 'Nothing was verified.' });
   }
   const attestation = attestationOf(session, flags, trust);
-  const common = {
-    trust, wholeFolder, pinned, progress: progressOf(session, isPack ? 'files' : 'records'), signal: session.signal, listChanges: population !== null,
-    ...(flags.minSize === undefined ? {} : { minSize: flags.minSize }), ...(flags.asOf === undefined ? {} : { asOfMs: parseTime(flags.asOf) }),
-    ...(flags.acceptObserved === undefined ? {} : { acceptObserved: true }),
-  };
-  const verification: EvidenceVerification | PackVerification = isPack ? await guarded(() => withPackFile(path, (pack) => verifyPack({ pack, ...common, ...(flags.replay ? { replayer: createReplayer() } : {}) }))) : await verifyFolder(session, directory, old, common, flags);
-  out.progress('');
+  const verification = await verifyNamed(session, named, opened, flags, { listChanges: population !== null });
   if (population !== null) writePopulation(session, population, verification);
   const exit = exitOf(verification, required);
   if (exit === EXIT.ok) attestation?.write(verification);
@@ -118,14 +87,6 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   out.line(exit === 0 ? out.good(conclusion) : out.bad(conclusion));
   if (attestation !== null) out.say(exit === EXIT.ok ? `${attestation.path} attests it, signed by ${attestation.by}` : 'Nothing was attested.');
   return exit;
-}
-
-async function verifyFolder(session: Session, directory: string, old: string | null, common: Omit<VerifyEvidenceOptions, 'disk' | 'directory' | 'old'>, { threads: asked, replay, archive }: VerifyFlags): Promise<EvidenceVerification> {
-  const threads = openBundleThreads(asked ?? Math.min(availableParallelism() - 1, THREADS_MAX), common.wholeFolder ? common.trust : null, { signal: session.signal });
-  return guarded(() => verifyEvidence({
-    disk: withArchived(session, directory, archive), directory: basename(directory), ...common, ...(threads === null ? {} : { ahead: threads }), ...(replay ? { replayer: createReplayer() } : {}),
-    ...(old === null ? {} : { old: { disk: nodeEvidence(dirname(old)), directory: basename(old), signal: session.signal } }),
-  })).finally(() => threads?.close());
 }
 
 interface Attestation {
@@ -159,47 +120,11 @@ function signerIn(path: string): Signer {
   }
 }
 
-/** The ledger folder itself, whether it or its parent was named. @throws CliError `no-ledger` */
-export function ledgerFolder(path: string): string {
-  if (!existsSync(path)) throw new CliError(EXIT.io, 'no-ledger', { cause: `${path} is not there`, effect: 'Nothing was verified.' });
-  if (!statSync(path).isDirectory()) throw new CliError(EXIT.usage, 'no-ledger', { cause: `${path} is not a folder`, effect: 'Nothing was verified.' });
-  const isLedger = (folder: string): boolean => ['checkpoint', 'tile', 'objects'].some((name) => existsSync(join(folder, name)));
-  const candidates = [path, join(path, 'ledger'), join(path, 'data', 'ledger')];
-  const found = candidates.find((folder) => existsSync(folder) && isLedger(folder));
-  if (found === undefined) throw new CliError(EXIT.notEstablished, 'no-ledger', { cause: `there is no ledger in ${path}: neither checkpoint, tile/ nor objects/`, effect: 'Nothing was verified.', next: 'name the folder that holds them, or its parent' });
-  return found;
-}
-
-async function openTrust(session: Session, flags: VerifyFlags): Promise<{ trust: LoadedTrust | null; wholeFolder: boolean }> {
-  if (flags.trust === undefined) {
-    session.out.say('no --trust: nobody’s signature is believed, so little can be established');
-    return { trust: null, wholeFolder: false };
-  }
-  const path = resolve(session.cwd, flags.trust);
-  try {
-    return { trust: await loadTrustFolder(path), wholeFolder: statSync(path).isDirectory() };
-  } catch (cause) {
-    if (!(cause instanceof TrustError)) throw cause;
-    throw new CliError(EXIT.notEstablished, 'no-trust', { cause: `the trust cannot be used: ${cause.message}`, effect: 'Nothing was verified.' }, { cause });
-  }
-}
-
 /** A list of what was not looked at would be taken for one of what was. */
 function writePopulation({ out }: Session, path: string, { population }: EvidenceVerification): void {
   if (population === null) return out.say(`${path} was not written: no change was followed`);
   writeNew(path, populationCsv(population));
 }
-
-/** What is wrong with the evidence is a verdict; what is thrown is about the auditor's own files. */
-async function guarded<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (cause) {
-    if (!(cause instanceof LedgerError)) throw cause;
-    throw new CliError(EXIT.notEstablished, 'bad-pinned-checkpoint', { cause: `the pinned checkpoint is itself no good: ${cause.message}`, effect: 'Nothing was verified.' }, { cause });
-  }
-}
-
 
 function linesOf(verification: EvidenceVerification | PackVerification, required: readonly string[], out: Output): string[] {
   const paint = { holds: out.good, fails: out.bad, notEstablished: out.dim };

@@ -10,7 +10,7 @@ import { workflowOf, type PackWorkflow } from './pack-workflow.ts';
 import { openPopulation } from './population.ts';
 import { openReplay, type Replay, type ReplayFindings } from './replay.ts';
 import { replayVerdict, unprovenByReplay, whyNoReplay } from './replay-verdict.ts';
-import { UNSEEN, unprovenIn, type EvidenceVerification, type VerifyEvidenceOptions } from './verify.ts';
+import { UNSEEN, unprovenIn, watching, type EvidenceVerification, type VerifyEvidenceOptions } from './verify.ts';
 import type { WorkflowOptions } from './workflow.ts';
 
 export type { PackBytes } from './pack-archive.ts';
@@ -62,9 +62,11 @@ export async function verifyPack(options: VerifyPackOptions): Promise<PackVerifi
   for (const one of shown) brackets.record(one.seq, times.note(one), one.at);
   for (const time of opened === null ? [] : witnessedTimes(opened)) brackets.covered(claimed.size, time, opened!.witness.met);
   const population = options.listChanges === true ? openPopulation() : null;
+  const onlooker = options.onlooker?.();
+  if (onlooker !== undefined) for (const { seq } of shown) onlooker.record(await contents.readRecord(seq));
   const noReplay = whyNoReplay(options.trust, options.wholeFolder, options.replayer !== undefined);
   const replay = noReplay !== null ? null : openReplay(options.trust!, options.replayer!);
-  const [workflow, replayed] = await replaying(replay, () => judged({ ...options, ...(population === null ? {} : { onChange: population.follow }) }, asked, contents, claimed, replay));
+  const [workflow, replayed] = await replaying(replay, () => judged({ ...options, ...watching(population, onlooker) }, asked, contents, claimed, replay));
   const notProven = [...unproven(options, asked, contents, claimed, workflow, pinned !== null || (opened?.witnesses.length ?? 0) > 0), ...(replayed === null || replayed.same === 0 ? [] : [unprovenByReplay(replayed)])];
   return {
     verdicts: [
@@ -130,11 +132,11 @@ function integrityOf({ shown, objectCount, erasedCount }: PackContents, { size }
   return { name: 'INTEGRITY', status: 'holds', message: `${shown.length} of the ${size} records under the checkpoint, each under its proof, and ${objectCount} objects are, byte for byte, what was signed${erased}` };
 }
 
-async function judged({ trust, wholeFolder, graceMs, asOfMs, acceptObserved, onChange, signal }: VerifyPackOptions & Pick<WorkflowOptions, 'onChange'>, asked: PackAsked, contents: PackContents, { origin }: Checkpoint, replay: Replay | null): Promise<PackWorkflow> {
+async function judged({ trust, wholeFolder, graceMs, asOfMs, acceptObserved, onChange, onViolation, signal }: VerifyPackOptions & Pick<WorkflowOptions, 'onChange' | 'onViolation'>, asked: PackAsked, contents: PackContents, { origin }: Checkpoint, replay: Replay | null): Promise<PackWorkflow> {
   if (trust === null || !wholeFolder) {
     return { findings: null, verdict: { name: 'WORKFLOW', status: 'notEstablished', message: trust === null ? 'no trust was given' : 'no trust folder' } };
   }
-  return workflowOf(asked, contents, { trust, origin, ...(graceMs === undefined ? {} : { graceMs }), ...(asOfMs === undefined ? {} : { asOfMs }), ...(onChange === undefined ? {} : { onChange }), ...(acceptObserved === undefined ? {} : { acceptObserved }) }, replay, signal);
+  return workflowOf(asked, contents, { trust, origin, ...(graceMs === undefined ? {} : { graceMs }), ...(asOfMs === undefined ? {} : { asOfMs }), ...(onChange === undefined ? {} : { onChange }), ...(onViolation === undefined ? {} : { onViolation }), ...(acceptObserved === undefined ? {} : { acceptObserved }) }, replay, signal);
 }
 
 /** What a pinned checkpoint and a least size say against the pack, or leave open; null for nothing. */

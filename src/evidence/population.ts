@@ -31,8 +31,8 @@ export interface PopulationRow {
 }
 
 export interface Population {
-  /** Takes what became of a change by `event`. */
-  follow(after: Audited, event: ChangeEvent): void;
+  /** Takes what became of a change by `event`, of which record `seq` tells. */
+  follow(after: Audited, event: ChangeEvent, seq: number): void;
   /** In the order of their first records. */
   rows(): readonly PopulationRow[];
 }
@@ -40,14 +40,15 @@ export interface Population {
 export function openPopulation(): Population {
   const rows = new Map<string, PopulationRow>();
   return {
-    follow(after, event) {
-      rows.set(event.changeId, rowOf(after, event, rows.get(event.changeId) ?? null));
+    follow(after, event, seq) {
+      rows.set(event.changeId, rowOf(after, event, rows.get(event.changeId) ?? null, seq));
     },
     rows: () => [...rows.values()],
   };
 }
 
-function rowOf({ state, approvals }: Audited, event: ChangeEvent, before: PopulationRow | null): PopulationRow {
+/** The row of a change once `event` has happened, of which record `seq` tells. */
+export function rowOf({ state, approvals }: Audited, event: ChangeEvent, before: PopulationRow | null, seq: number): PopulationRow {
   const { request } = state;
   const place = placeOf(request);
   return {
@@ -59,7 +60,7 @@ function rowOf({ state, approvals }: Audited, event: ChangeEvent, before: Popula
     effectAt: before?.effectAt ?? (event.type === 'step.succeeded' ? formatTime(event.atMs) : null),
     endsAt: endsAt(state) ?? before?.endsAt ?? null,
     endedAt: before?.endedAt ?? (event.type === 'lease.ended' && state.ended !== null ? formatTime(event.atMs) : null),
-    state: shownState(state), record: before?.record ?? event.seq,
+    state: shownState(state), record: before?.record ?? seq,
   };
 }
 

@@ -5,6 +5,7 @@ import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { AdoptionFindings } from './check-adoption.ts';
 import { checkAgainstOld, untold, type AgainstOld, type OldLedger } from './check-old-ledger.ts';
+import { lookedOn, type Onlooker } from './onlooker.ts';
 import { openPopulation, type Population, type PopulationRow } from './population.ts';
 import { uncheckedFor } from './erased.ts';
 import { withErasedList, type ErasedOnRecord } from './erased-list.ts';
@@ -31,6 +32,8 @@ export interface VerifyEvidenceOptions {
   readonly old?: OldLedger;
   /** Whether to list the changes, which takes memory for each. */
   readonly listChanges?: boolean;
+  /** Opens whoever looks on: anew for each reading, where a ledger that is being written is read again. */
+  readonly onlooker?: () => Onlooker;
   /** Runs recorded policy; left out: REPLAY is not asked. */
   readonly replayer?: Replayer;
   readonly progress?: (done: number, size: number) => void;
@@ -56,10 +59,14 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
   const seen: { findings: WorkflowFindings | null; population: Population | null; replay: ReplayFindings | null; erased: readonly ErasedOnRecord[] } = { findings: null, population: null, replay: null, erased: [] };
   const noReplay = whyNoReplay(trust, wholeFolder, replayer !== undefined);
   const replays: Replay[] = [];
-  const rules = (origin: string): RuleSet => withErasedList(rulesOf(origin), (found) => {
-    seen.erased = found;
-  });
-  const rulesOf = (origin: string): RuleSet => {
+  const rules = (origin: string): RuleSet => {
+    const onlooker = options.onlooker?.();
+    const all = withErasedList(rulesOf(origin, onlooker), (found) => {
+      seen.erased = found;
+    });
+    return onlooker === undefined ? all : lookedOn(all, onlooker);
+  };
+  const rulesOf = (origin: string, onlooker: Onlooker | undefined): RuleSet => {
     seen.findings = null;
     seen.replay = null;
     seen.erased = [];
@@ -71,7 +78,7 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
       {
         trust, origin, proven: options.ahead?.proven ?? null, ...(options.graceMs === undefined ? {} : { graceMs: options.graceMs }), ...(options.asOfMs === undefined ? {} : { asOfMs: options.asOfMs }),
         ...(options.acceptObserved === undefined ? {} : { acceptObserved: options.acceptObserved }),
-        ...(population === null ? {} : { onChange: population.follow }), ...(replay === null ? {} : { followed: (event, before, firstSeq) => replay.followed(event, before, firstSeq) }),
+        ...watching(population, onlooker), ...(replay === null ? {} : { followed: (event, before, firstSeq) => replay.followed(event, before, firstSeq) }),
       },
       (found) => {
         seen.findings = found;
@@ -90,6 +97,18 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
   const found: WorkflowFindings = withFaults(findings, against);
   const judged = { ...verification, verdicts: verification.verdicts.map((verdict) => (verdict.name === 'WORKFLOW' ? workflowVerdict(found, against) : verdict)) };
   return { ...withUnproven(judged, found, trust, against, unproven), workflow: found, population, replay, erased };
+}
+
+/** What WORKFLOW tells whoever lists its changes, and whoever looks on. */
+export function watching(population: Population | null, onlooker: Onlooker | undefined): Pick<WorkflowOptions, 'onChange' | 'onViolation'> {
+  if (onlooker === undefined) return population === null ? {} : { onChange: population.follow };
+  return {
+    onChange(after, event, seq) {
+      population?.follow(after, event, seq);
+      onlooker.follow(after, event, seq);
+    },
+    onViolation: onlooker.violation,
+  };
 }
 
 function verifying(options: VerifyEvidenceOptions, rules: (origin: string) => RuleSet): Promise<Verification> {

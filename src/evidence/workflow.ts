@@ -60,8 +60,10 @@ export interface WorkflowOptions {
   readonly asOfMs?: number | null;
   /** Signatures that other threads have checked. */
   readonly proven?: Proven | null;
-  /** Told of every record of a change, and what the change is after it. */
-  readonly onChange?: (after: Audited, event: ChangeEvent) => void;
+  /** Told of every event of a change, what the change is after it, and which record here tells of it. */
+  readonly onChange?: (after: Audited, event: ChangeEvent, seq: number) => void;
+  /** Told of every violation, also of those that are not kept. */
+  readonly onViolation?: (found: Violation) => void;
   /** Only some of the ledger's changes are given, each whole. */
   readonly isPartial?: boolean;
   /** The auditor takes what was under observe as it is. */
@@ -104,7 +106,7 @@ export interface Workflow {
   finish(): Promise<WorkflowFindings>;
 }
 
-export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, proven: elsewhere = null, isPartial = false, acceptObserved = false, onChange, followed }: WorkflowOptions): Workflow {
+export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null, proven: elsewhere = null, isPartial = false, acceptObserved = false, onChange, onViolation, followed }: WorkflowOptions): Workflow {
   const logId = logIdOf(origin);
   const proven = checkedOnce(elsewhere);
   const open = new Map<string, Audited>();
@@ -134,7 +136,9 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
 
   const reportAt = (found: Fault, seq: number, changeId: string | null): void => {
     violationCount += 1;
-    if (violations.length < KEPT_MAX) violations.push({ ...found, seq, changeId });
+    const violation = { ...found, seq, changeId };
+    onViolation?.(violation);
+    if (violations.length < KEPT_MAX) violations.push(violation);
   };
 
   /**
@@ -182,7 +186,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     // Where the plan was erased, the change is followed by what else says which steps it has.
     const after = remembered.planErased ? { ...remembered, state: withStandIn(remembered.state, event) } : remembered;
     counting.take(before, after, event);
-    onChange?.(after, event);
+    onChange?.(after, event, seq);
     // What is owed for a broken glass is looked for, and what is found overdue, after everything else of it is over.
     if (isClosed(after) && !owesAnything(state)) {
       counting.closed();

@@ -187,8 +187,8 @@ export function toldUntilUndone(telling: Telling, cause: 'compensation' | 'early
 }
 
 /** A caller's change, from its request to the report of its run; an executor looks at the target afterwards unless nobody can. */
-export function called(planned: Planned = {}): Telling {
-  const telling = toldUntilActed(toldUntilClaimed(toldUntilAuthorised(toldUntilPlanned(CALLED, START_MS, planned))));
+export function called(planned: Planned = {}, atMs = START_MS): Telling {
+  const telling = toldUntilActed(toldUntilClaimed(toldUntilAuthorised(toldUntilPlanned(CALLED, atMs, planned))));
   return toldUntilVerified(planned.unread === true ? telling : toldUntilRead(telling, seen('orders', ALONE, 16)));
 }
 
