@@ -1,6 +1,6 @@
 /** The disk port over node:fs, below one root directory. */
-import { constants, statfsSync, writeSync, type Stats } from 'node:fs';
-import { mkdir, open, readFile, readdir, rename, rm, stat, statfs, type FileHandle } from 'node:fs/promises';
+import { constants, fstatSync, statfsSync, statSync, writeSync, type Stats } from 'node:fs';
+import { mkdir, open, readFile, readdir, rename, rm, stat, statfs, unlink, type FileHandle } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { AppendFile, Disk } from './disk.ts';
 import { LedgerError } from './errors.ts';
@@ -21,21 +21,22 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 /**
- * An append of at most so many bytes is made at once: a copy into the page cache takes some 10 µs, and a turn through the pool of threads, which
- * whoever waits alone waits for, 40. To be durable is another matter, and is always waited for there.
+ * At most so many bytes are written at once: a copy into the page cache takes some 10 µs, and a turn through the pool of threads, which
+ * whoever waits alone waits for, 40. The same goes for asking the length of what is open. What may wait for the disk is always waited for there: to be
+ * durable, and whatever gives a name or takes one away.
  */
 const AT_ONCE_BYTES_MAX = 65_536;
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array, position: number | null): Promise<void> {
-  const atOnce = position === null && bytes.byteLength <= AT_ONCE_BYTES_MAX;
-  const bytesWritten = atOnce ? writeSync(handle.fd, bytes) : (await handle.write(bytes, 0, bytes.byteLength, position)).bytesWritten;
+  const atOnce = bytes.byteLength <= AT_ONCE_BYTES_MAX;
+  const bytesWritten = atOnce ? writeSync(handle.fd, bytes, 0, bytes.byteLength, position) : (await handle.write(bytes, 0, bytes.byteLength, position)).bytesWritten;
   // A short write means a full disk or a signal; going on would hide which bytes are whose.
   if (bytesWritten !== bytes.byteLength) throw new Error(`short write: ${bytesWritten} of ${bytes.byteLength} bytes`);
 }
 
 /** A write may be reported whole and not be: what a file that is about to get its name holds is counted. */
-async function checkLength(handle: FileHandle, path: string, length: number): Promise<void> {
-  const { size } = await handle.stat();
+function checkLength(handle: FileHandle, path: string, length: number): void {
+  const { size } = fstatSync(handle.fd);
   if (size !== length) throw new LedgerError('unwritable', `${path} has ${size} bytes where ${length} were written`);
 }
 
@@ -71,7 +72,7 @@ export function nodeDisk(root: string): Disk {
     const handle = await open(temporary, 'w+', 0o600);
     try {
       await writeAll(handle, bytes, 0);
-      await checkLength(handle, target, bytes.byteLength);
+      checkLength(handle, target, bytes.byteLength);
       if (durable) {
         await handle.sync();
         await checkBytes(handle, target, bytes);
@@ -148,7 +149,9 @@ export function nodeDisk(root: string): Disk {
       }
     },
     async remove(path) {
-      await rm(join(root, path), { force: true });
+      await unlink(join(root, path)).catch((error: unknown) => {
+        if (!isAbsent(error)) throw error;
+      });
     },
     async settle(paths) {
       const directories = new Set<string>();
@@ -223,7 +226,7 @@ async function appendFile(path: string, handle: FileHandle): Promise<AppendFile>
     async check() {
       let named: Stats;
       try {
-        named = await stat(path);
+        named = statSync(path);
       } catch (cause) {
         throw new LedgerError('unwritable', `${path} is no longer there`, { cause });
       }

@@ -5,6 +5,7 @@
  * half a holder. A holder on this host and boot that is gone, or whose process id belongs to a later process, is
  * stale and taken over; so is one from an earlier boot of this host. A holder on another host is never stale.
  */
+import { statSync, type Stats } from 'node:fs';
 import { link, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import type { Held } from './disk.ts';
@@ -89,9 +90,12 @@ export async function lockFile(path: string): Promise<Held> {
     if ((await readOr(path, '')) === text) await rm(path, { force: true });
   };
   const check = async (): Promise<void> => {
-    const named = await stat(path).catch((cause: unknown) => {
+    let named: Stats;
+    try {
+      named = statSync(path);
+    } catch (cause) {
       throw new LedgerError('unwritable', `the lock ${path} is no longer there: another writer may have taken over`, { cause });
-    });
+    }
     if (named.ino !== ino || named.dev !== dev || (named.size !== text.length)) throw new LedgerError('unwritable', `the lock ${path} is another's now`);
   };
   return Object.assign(release, { check });

@@ -105,12 +105,10 @@ export function toDraft(changeId: string, event: NewEvent, atMs: number, salt: (
   const { v, body, objects: disclosed } = concealed(event.type, event.body as unknown as JsonObject, () => attached.salt ?? salt());
   const all = [...disclosed, ...[attached.plan, attached.before, attached.after].filter((one) => one !== undefined).map((one) => canonicalBytes(one)), ...extra];
   // A step that changed nothing may come with one state as before and after: it is one object.
-  const objects = [...new Map(all.map((bytes) => [digestOf(bytes), bytes])).values()];
+  const objects = new Map(all.map((bytes) => [digestOf(bytes), bytes]));
   return {
-    draft: {
-      v, change: changeId, type: event.type, at: formatTime(atMs), actor: event.actor, body, objects: objects.map((bytes) => digestOf(bytes)),
-    },
-    objects,
+    draft: { v, change: changeId, type: event.type, at: formatTime(atMs), actor: event.actor, body, objects: [...objects.keys()] },
+    objects: [...objects.values()],
   };
 }
 

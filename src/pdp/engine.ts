@@ -4,7 +4,6 @@ import type { Acceptance, Decision, Redecision, Verification } from '../protocol
 import { bundleSigner } from '../protocol/policy-bundle.ts';
 import { asAcceptance, asDecision, asProposal, asRedecision, asSchedule, asVerification } from './answers.ts';
 import { readBundle, type Bundle, type BundleEvidence, type Entrypoint } from './bundle.ts';
-import { createEvaluator } from './evaluator.ts';
 import { EngineFault } from './fault.ts';
 import { INPUT_BYTES_MAX, type AcceptInput, type ChangeInput, type Proposal, type ReconcileInput, type Schedule, type VerificationInput } from './policy-input.ts';
 import { Pool, type PoolLimits } from './pool.ts';
@@ -77,24 +76,14 @@ export async function runBundle(bundle: Pick<Bundle, 'digest' | 'evidence' | 'im
   return answering(bundle, options.inputBytesMax, (entrypoint, input) => pool.evaluate(entrypoint, input), () => pool.close());
 }
 
-/**
- * The same answers, evaluated in this thread at the call: no timers and no threads, so a simulation stays deterministic. An evaluation
- * that does not end is not ended: never for policy that others wrote.
- *
- * @throws EngineFault `unknown-builtin` or `bad-bundle`
- */
-export function inlinePdp(bundle: Bundle, options: { readonly inputBytesMax?: number } = {}): Pdp {
-  const evaluator = createEvaluator(bundle.image);
-  return answering(bundle, options.inputBytesMax, (entrypoint, input) => evaluator.evaluate(entrypoint, input), () => Promise.resolve());
-}
-
 /** The PDP of a sidecar that has no policy: every question is a fault, so nothing is gained. */
 export function absentPdp(reason = 'no policy bundle is loaded'): Pdp {
   const none = (): Promise<never> => Promise.reject(new EngineFault('no-policy', reason));
   return { bundle: null, decide: none, schedule: none, verify: none, reconcile: none, redecide: none, accept: none, close: () => Promise.resolve() };
 }
 
-function answering(
+/** Questions put to `evaluate` as text, and its answers looked at before anybody gets them. */
+export function answering(
   { digest, evidence, revision }: Pick<Bundle, 'digest' | 'evidence'> & { readonly revision?: string },
   inputBytesMax: number = INPUT_BYTES_MAX,
   evaluate: (entrypoint: Entrypoint, input: string) => unknown,

@@ -1,6 +1,5 @@
 /** One compiled policy in this thread: text in, plain data out, or an {@link EngineFault}. */
-import type * as opaWasm from '@open-policy-agent/opa-wasm';
-import { createRequire } from 'node:module';
+import * as opaWasm from '@open-policy-agent/opa-wasm';
 import { EngineFault } from './fault.ts';
 
 /** What an evaluator is made of; it can be posted to a worker. */
@@ -31,10 +30,8 @@ interface OpaExports {
   opa_json_dump(value: number): number;
 }
 type LoadedPolicy = opaWasm.LoadedPolicy;
-/** Loaded with the first policy of a thread, and not by those that only know of evaluators: it brings a YAML parser and more, which nothing here calls. */
-const loadOpaWasm = (): Pick<typeof opaWasm, 'loadPolicySync'> => require('@open-policy-agent/opa-wasm') as Pick<typeof opaWasm, 'loadPolicySync'>;
-const require = createRequire(import.meta.url);
-
+// Its types name what only its default export has.
+const { loadPolicySync } = (opaWasm as unknown as { readonly default: Pick<typeof opaWasm, 'loadPolicySync'> }).default;
 /**
  * An evaluator whose module has been instantiated once, has every entrypoint, and needs no built-in function from the host.
  *
@@ -65,7 +62,7 @@ export function createEvaluator(image: PolicyImage): Evaluator {
 function instantiate(image: PolicyImage): LoadedPolicy {
   let policy: LoadedPolicy;
   try {
-    policy = loadOpaWasm().loadPolicySync(image.module, { initial: 5, maximum: MEMORY_PAGES_MAX });
+    policy = loadPolicySync(image.module, { initial: 5, maximum: MEMORY_PAGES_MAX });
   } catch (cause) {
     throw new EngineFault('bad-bundle', `the module cannot be loaded: ${describe(cause)}`, { cause });
   }

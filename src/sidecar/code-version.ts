@@ -6,8 +6,16 @@ import { VERSION } from '../version.ts';
 /** What the fold is made of: the folders of this package whose every file is in the digest. */
 const FOLDERS = ['change', 'engine', 'evidence', 'protocol'] as const;
 
-/** The version of the package, and a digest of its own files: nobody need remember to raise a number, and what another build has folded is never taken for this one's. Read in one go: a start waits for it, and a hundred small files cost several times as much one by one in other threads. */
+/** What {@link codeDigest} said where all of it was put into one file (`build.mjs`). */
+declare const COUNTERSIGN_CODE: string | undefined;
+
+/** The version of the package, and a digest of its own files: nobody need remember to raise a number, and what another build has folded is never taken for this one's. */
 export function codeVersion(): string {
+  return `${VERSION} ${process.versions.v8} ${typeof COUNTERSIGN_CODE === 'string' ? COUNTERSIGN_CODE : codeDigest()}`;
+}
+
+/** Of the files as they are beside this one. Read in one go: a start waits for it, and a hundred small files cost several times as much one by one in other threads. */
+export function codeDigest(): string {
   const all = createHash('sha256');
   for (const folder of FOLDERS) {
     const directory = new URL(`../${folder}/`, import.meta.url);
@@ -17,5 +25,5 @@ export function codeVersion(): string {
       all.update(`${folder}/${name} ${bytes.byteLength}\n`).update(bytes);
     }
   }
-  return `${VERSION} ${process.versions.v8} ${all.digest('hex')}`;
+  return all.digest('hex');
 }

@@ -1,6 +1,6 @@
 /** The worked example of `docs/surface.md`: a change, really made, and the documents that it left. */
 import { join } from 'node:path';
-import { inlinePdp } from '../../src/pdp/engine.ts';
+import { inlinePdp } from '../../src/pdp/inline.ts';
 import { readBundle } from '../../src/pdp/bundle.ts';
 import { actedReportSchema, approvalStatementSchema, revokedReportSchema, revokeOrderSchema, ticketSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';

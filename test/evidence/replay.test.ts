@@ -6,7 +6,8 @@ import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts
 import type { Replayer } from '../../src/evidence/replay.ts';
 import type { EvidenceVerification } from '../../src/evidence/verify.ts';
 import { readBundle } from '../../src/pdp/bundle.ts';
-import { absentPdp, EngineFault, inlinePdp, openPdp, type Pdp } from '../../src/pdp/engine.ts';
+import { absentPdp, EngineFault, openPdp, type Pdp } from '../../src/pdp/engine.ts';
+import { inlinePdp } from '../../src/pdp/inline.ts';
 import type { ChangeInput, VerificationInput } from '../../src/pdp/policy-input.ts';
 import { createReplayer } from '../../src/pdp/replayer.ts';
 import type { Provenance } from '../../src/protocol/decision.ts';

@@ -6,7 +6,7 @@ import { lintFacts } from '../../src/facts/check.ts';
 import { FactsError, parseFacts, type Facts } from '../../src/facts/load.ts';
 import { mayRevoke } from '../../src/identity/authority.ts';
 import { readBundle } from '../../src/pdp/bundle.ts';
-import { inlinePdp } from '../../src/pdp/engine.ts';
+import { inlinePdp } from '../../src/pdp/inline.ts';
 import { changeInputSchema } from '../../src/pdp/policy-input.ts';
 import { BUNDLE, GRANT, NOW_MS, on, questionOf } from '../pdp/support.ts';
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, test } from 'vitest';
 import { clientTokenOf } from '../../src/change/derive.ts';
 import { readBundle } from '../../src/pdp/bundle.ts';
-import { inlinePdp } from '../../src/pdp/engine.ts';
+import { inlinePdp } from '../../src/pdp/inline.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import { defaultPolicyDirectory } from '../../src/sidecar/default-policy.ts';
 import { connectorTo, CONNECTOR, prepareDatabase, roleExists, SECRET, SELECT_ORDERS, TARGET, USE_SALES } from '../support/postgres-cases.ts';

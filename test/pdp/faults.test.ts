@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { readBundle } from '../../src/pdp/bundle.ts';
-import { absentPdp, EngineFault, inlinePdp, openPdp, type Pdp, type PdpOptions } from '../../src/pdp/engine.ts';
+import { absentPdp, EngineFault, openPdp, type Pdp, type PdpOptions } from '../../src/pdp/engine.ts';
+import { inlinePdp } from '../../src/pdp/inline.ts';
 import type { Crafted } from './crafted-wasm.ts';
 import { craftedBundle, exampleFacts, GRANT, questionOf } from './support.ts';
 

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { readBundle } from '../../src/pdp/bundle.ts';
-import { EngineFault, inlinePdp } from '../../src/pdp/engine.ts';
+import { EngineFault } from '../../src/pdp/engine.ts';
+import { inlinePdp } from '../../src/pdp/inline.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
 import { BUNDLE, exampleFacts, GRANT, PLAN, questionOf, ROTATE } from './support.ts';
 

@@ -5,7 +5,8 @@ import { digestOf, generateSignerKey, logIdOf, parseSigner, parseTrustPolicy, pa
 import { factsOf, parseFacts, type Facts } from '../../src/facts/load.ts';
 import { readBundle } from '../../src/pdp/bundle.ts';
 import type { CalendarFile } from '../../src/facts/schemas.ts';
-import { inlinePdp, type Pdp } from '../../src/pdp/engine.ts';
+import type { Pdp } from '../../src/pdp/engine.ts';
+import { inlinePdp } from '../../src/pdp/inline.ts';
 import type { RequirementsFile } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { policySigner } from './replaying.ts';

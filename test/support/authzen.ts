@@ -1,6 +1,6 @@
 /** AuthZEN evaluations of the example facts, and a sidecar with the compiled policy that answers them. */
 import type { Pdp } from '../../src/pdp/engine.ts';
-import { inlinePdp } from '../../src/pdp/engine.ts';
+import { inlinePdp } from '../../src/pdp/inline.ts';
 import { readBundle } from '../../src/pdp/bundle.ts';
 import { evaluationResponseSchema, type EvaluationRequest, type EvaluationResponse } from '../../src/sidecar/authzen/schemas.ts';
 import { BUNDLE } from '../pdp/support.ts';

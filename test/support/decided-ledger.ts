@@ -5,7 +5,8 @@ import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts
 import { factsOf, type Facts } from '../../src/facts/facts.ts';
 import { Recent, type RecentChanges } from '../../src/change/recent.ts';
 import { buildChangeInput } from '../../src/pdp/build-input.ts';
-import { inlinePdp, type Pdp } from '../../src/pdp/engine.ts';
+import type { Pdp } from '../../src/pdp/engine.ts';
+import { inlinePdp } from '../../src/pdp/inline.ts';
 import type { Bundle } from '../../src/pdp/bundle.ts';
 import { signBundle } from '../../src/protocol/policy-bundle.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';

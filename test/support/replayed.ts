@@ -12,7 +12,8 @@ import { verifyPack, type PackVerification } from '../../src/evidence/pack-verif
 import { writePack } from '../../src/evidence/pack-write.ts';
 import { verifyEvidence, type EvidenceVerification } from '../../src/evidence/verify.ts';
 import { readBundle, type Bundle } from '../../src/pdp/bundle.ts';
-import { inlinePdp, type Pdp } from '../../src/pdp/engine.ts';
+import type { Pdp } from '../../src/pdp/engine.ts';
+import { inlinePdp } from '../../src/pdp/inline.ts';
 import { createReplayer } from '../../src/pdp/replayer.ts';
 import type { Provenance } from '../../src/protocol/decision.ts';
 import { signBundle } from '../../src/protocol/policy-bundle.ts';
