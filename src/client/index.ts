@@ -11,7 +11,7 @@ import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 import type {
-  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
+  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, Me, NhiList, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
   ReconciliationList, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
@@ -25,7 +25,7 @@ export type { ChangeRequest } from '../protocol/request.ts';
 export { formatEntitlementId, formatTargetId } from '../protocol/resource-id.ts';
 export type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 export type {
-  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
+  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, Me, NhiList, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
   ReconcileBody, ReconciliationList, ReconciliationView, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 
@@ -74,6 +74,8 @@ export interface Client {
   reduce(changeId: string, planDigest: string, reduction: Omit<ReductionBody, 'planDigest'>): Promise<ChangeView>;
   /** Approves exactly the plan of this digest. */
   approve(changeId: string, planDigest: string, comment?: string, ssh?: SshProof): Promise<ChangeView>;
+  /** The same, proven by what a browser's passkey has answered. */
+  approveWithPasskey(changeId: string, planDigest: string, passkey: PasskeyProof, comment?: string): Promise<ChangeView>;
   reject(changeId: string, planDigest: string, comment: string, ssh?: SshProof): Promise<ChangeView>;
   /** What whoever asks would sign to decide on the change as it is planned now, and the weakest proof that counts. Look at it before you sign it. */
   statement(changeId: string, verdict: 'approve' | 'reject'): Promise<StatementAnswer>;
@@ -102,6 +104,8 @@ export interface Client {
   pack(asked: PackBody, options?: { signal?: AbortSignal }): Promise<AsyncIterable<Uint8Array>>;
   /** The proof that a record is in the ledger, as a `.tlog-proof`. */
   proof(seq: number): Promise<AsyncIterable<Uint8Array>>;
+  /** Whom the token stands for. */
+  me(): Promise<Me>;
   /** The locks in force on what you may see. */
   locks(): Promise<LockList>;
   /** Nothing is gained there until it is lifted. */
@@ -190,6 +194,7 @@ export function connect(options: ConnectOptions): Client {
     revise: (changeId, request) => wire.send<ChangeView>('POST', change(changeId, '/revisions'), { body: request }),
     reduce: (changeId, planDigest, reduction) => wire.send<ChangeView>('POST', change(changeId, '/reductions'), { body: { planDigest, ...reduction } }),
     approve: (changeId, planDigest, comment, ssh) => decideOn(changeId, 'approve', planDigest, comment, ssh),
+    approveWithPasskey: (changeId, planDigest, passkey, comment) => wire.send<ChangeView>('POST', change(changeId, '/approvals'), { body: { verdict: 'approve', planDigest, ...withComment(comment), passkey } }),
     reject: (changeId, planDigest, comment, ssh) => decideOn(changeId, 'reject', planDigest, comment, ssh),
     statement: (changeId, verdict) => wire.send<StatementAnswer>('GET', `${change(changeId, '/statement')}?verdict=${verdict}`),
     breakGlassStatement: (changeId) => wire.send<BreakGlassAnswer>('GET', change(changeId, '/break-glass')),
@@ -203,6 +208,7 @@ export function connect(options: ConnectOptions): Client {
     confirm: (changeId, consumer) => wire.send<ChangeView>('POST', change(changeId, '/confirmations'), { body: { consumer } }),
     callerTicket: (changeId, fromSize) => wire.send<StepEnvelope>('GET', change(changeId, `/ticket${query({ from: fromSize?.toString() })}`)),
     report: (changeId, message) => wire.send<ChangeView>('POST', change(changeId, '/reports'), { body: message }),
+    me: () => wire.send<Me>('GET', '/v1/me'),
     locks: () => wire.send<LockList>('GET', '/v1/locks'),
     lock: (scope, reason) => wire.send<LockView>('POST', '/v1/locks', { body: { ...scope, reason } }),
     erase: (body) => wire.send<ErasureView>('POST', '/v1/erasures', { body }),
