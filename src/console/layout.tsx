@@ -1,4 +1,5 @@
 /** The frame of every page: who is signed in, where one can go, what was just done. */
+import { raw } from 'hono/html';
 import type { Child } from 'hono/jsx';
 import type { ConsoleContext } from './context.ts';
 import type { Said, Session } from './sessions.ts';
@@ -26,6 +27,8 @@ export function Page({ context: { assets, oidc }, session, title, section, strea
   if (session !== null) session.said = null;
   const people = [...new Set([...(session?.me.values() ?? [])].map(({ principal }) => principal))];
   return (
+    <>
+    {raw('<!DOCTYPE html>')}
     <html lang="en">
       <head>
         <meta charset="utf-8" />
@@ -65,6 +68,7 @@ export function Page({ context: { assets, oidc }, session, title, section, strea
         {session === null ? null : <Keys />}
       </body>
     </html>
+    </>
   );
 }
 

@@ -82,7 +82,7 @@ function tellingOf(error: unknown): Omit<Telling, 'written'> {
   if (error.status === null) return { said: bad(error.message, error.code === 'timed-out' ? 'It may have been taken all the same: look at what has happened before you try again.' : 'Nothing was decided. What you typed is still here.'), status: 502 };
   const now = (error.body as { change?: { state: string; revision: number; lastRecord: number } } | null)?.change;
   const since = now === undefined ? 'Nothing was decided.' : `By now the change is ${now.state}, revision ${now.revision}, record ${now.lastRecord}.`;
-  return { said: bad(error.message, since), status: error.status === 409 ? 409 : error.status === 403 ? 403 : 422 };
+  return { said: bad([error.message, ...error.errors.map(({ detail }) => detail)].join(': '), since), status: error.status === 409 ? 409 : error.status === 403 ? 403 : 422 };
 }
 
 const bad = (message: string, since: string): Said => ({ how: 'bad', text: `${message.charAt(0).toUpperCase()}${message.slice(1)}. ${since}`.replaceAll(/\.\. /g, '. ').trim() });
