@@ -17,7 +17,7 @@ export interface Look {
   readonly regions: Regions;
 }
 
-const BEAT_MS = 15_000;
+const BEAT_MS = 5_000;
 /** A page that is left open asks for itself, and not its reader: it does not keep a session from ending. */
 const NOT_SHE = false;
 
