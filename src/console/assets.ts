@@ -5,8 +5,10 @@ import { brotliCompressSync } from 'node:zlib';
 import { sha256 } from '../../ledger/index.ts';
 import { defaultPolicyDirectory } from '../sidecar/default-policy.ts';
 
-export const ASSET_NAMES = ['console.css', 'console.js', 'passkey.js'] as const;
+export const ASSET_NAMES = ['console.css', 'console.js', 'passkey.js', 'icon.svg'] as const;
 export type AssetName = (typeof ASSET_NAMES)[number];
+
+const CONTENT_TYPES: Readonly<Record<string, string>> = { '.css': 'text/css; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.svg': 'image/svg+xml' };
 
 export interface Asset {
   readonly path: string;
@@ -34,6 +36,5 @@ export async function readAssets(directory: string): Promise<Assets> {
 }
 
 export function assetOf(name: AssetName, bytes: Uint8Array): Asset {
-  const contentType = name.endsWith('.css') ? 'text/css; charset=utf-8' : 'text/javascript; charset=utf-8';
-  return { path: `/assets/${Buffer.from(sha256(bytes)).toString('hex').slice(0, 16)}-${name}`, contentType, bytes, packed: brotliCompressSync(bytes) };
+  return { path: `/assets/${Buffer.from(sha256(bytes)).toString('hex').slice(0, 16)}-${name}`, contentType: CONTENT_TYPES[name.slice(name.lastIndexOf('.'))]!, bytes, packed: brotliCompressSync(bytes) };
 }

@@ -15,8 +15,9 @@ const CONTENT_POLICY = [
   "require-trusted-types-for 'script'", 'trusted-types countersign',
 ].join('; ');
 
+/** Nothing of an address here is told elsewhere; `no-referrer` would have browsers leave our own forms' `Origin` out as well. */
 const HEADERS: Readonly<Record<string, string>> = {
-  'content-security-policy': CONTENT_POLICY, 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer',
+  'content-security-policy': CONTENT_POLICY, 'x-content-type-options': 'nosniff', 'referrer-policy': 'same-origin',
   'cross-origin-opener-policy': 'same-origin', 'cross-origin-resource-policy': 'same-origin', 'permissions-policy': 'publickey-credentials-get=(self)',
 };
 

@@ -36,7 +36,7 @@ export function Page({ context: { assets, oidc }, session, title, section, strea
         <meta name="color-scheme" content="light dark" />
         <title>{title} · Countersign</title>
         <link rel="stylesheet" href={assets['console.css'].path} />
-        <link rel="icon" href="data:," />
+        <link rel="icon" href={assets['icon.svg'].path} />
         <script type="module" src={assets['console.js'].path}></script>
       </head>
       <body data-stream={stream}>

@@ -2,6 +2,7 @@
  * A page that stays as things are: server-sent events with the regions of it that have changed. What cannot be reached is said by whoever renders
  * the regions; that nobody is signed in any more ends the stream, and says so.
  */
+import { setTimeout } from 'node:timers/promises';
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import { readCookie } from './cookies.ts';
@@ -37,7 +38,9 @@ export function keepCurrent(c: Context<ConsoleEnv>, context: ConsoleContext, loo
       if (find() === null) over.abort();
       else void stream.writeSSE({ event: 'beat', data: '' });
     }, BEAT_MS);
-    let last: Look | null = null;
+    const since = c.req.query('since');
+    // What the page was served with is not sent again.
+    let last: Look | null = since === undefined ? null : { key: since, regions: {} };
     try {
       while (!signal.aborted && !stream.aborted) {
         const session = find();
@@ -56,12 +59,6 @@ export function keepCurrent(c: Context<ConsoleEnv>, context: ConsoleContext, loo
 }
 
 /** Resolves after so long, or once the signal is aborted. */
-export function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    }, { once: true });
-  });
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await setTimeout(ms, undefined, { signal }).catch(() => undefined);
 }

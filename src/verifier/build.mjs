@@ -69,7 +69,7 @@ async function page(folder, sheets) {
   return put('{{script}}', script, put('{{script-hash}}', sha256(script, 'base64'), template));
 }
 
-/** Each in one file of its own; the style as it is written. */
+/** Each in one file of its own; what is no script as it is written. */
 async function consoleParts(folder) {
   mkdirSync(folder, { recursive: true });
   const put = (name, text) => {
@@ -77,7 +77,7 @@ async function consoleParts(folder) {
     console.log(`${sha256(text, 'hex')}  ${relative(process.cwd(), join(folder, name))} (${text.length} bytes)`);
   };
   for (const [name, entry, inject] of [['console.js', 'main.ts', []], ['passkey.js', 'passkey.ts', [join(HERE, 'surroundings.ts')]]]) put(name, await bundle(join('..', 'console', 'browser', entry), 'esm', '', { minify: true, inject }));
-  put('console.css', readFileSync(join(HERE, '..', 'console', 'browser', 'console.css'), 'utf8'));
+  for (const name of ['console.css', 'icon.svg']) put(name, readFileSync(join(HERE, '..', 'console', 'browser', name), 'utf8'));
 }
 
 const { values, positionals } = parseArgs({ options: { module: { type: 'string' }, approver: { type: 'boolean' }, console: { type: 'boolean' } }, allowPositionals: true });

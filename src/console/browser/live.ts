@@ -10,6 +10,9 @@ interface TrustedTypes {
 const factory = (globalThis as { readonly trustedTypes?: TrustedTypes }).trustedTypes;
 const policy: HtmlPolicy = factory?.createPolicy('countersign', { createHTML: (html) => html }) ?? { createHTML: (html) => html };
 
+/** Each region as the console has written it last, by its id: what islands have done to it since is no difference. */
+const asWritten = new Map([...document.querySelectorAll('[id]')].map((one) => [one.id, one.outerHTML]));
+
 /** @param fresh called after regions were replaced */
 export function keepCurrent(stream: string, fresh: () => void): void {
   const source = new EventSource(stream);
@@ -69,7 +72,8 @@ function replace(regions: Readonly<Record<string, string>>): void {
     made.innerHTML = policy.createHTML(html);
     const [next] = made.content.children;
     // What is as it was is left alone, with its selection and what a screen reader has of it.
-    if (next === undefined || next.isEqualNode(region)) continue;
+    if (next === undefined || next.outerHTML === asWritten.get(id)) continue;
+    asWritten.set(id, next.outerHTML);
     if (id === 'story') append(region, next);
     else region.replaceWith(next);
   }

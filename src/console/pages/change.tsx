@@ -93,7 +93,7 @@ export async function showChange(c: Context<ConsoleEnv>, context: ConsoleContext
   const { change, evidence } = seen;
   const path = changePath(place, id);
   return c.html(
-    <Page context={context} session={session} title={`${change.kind} for ${plain(change.subject)}`} section="inbox" stream={`${path}/stream`} said={telling?.said ?? null}>
+    <Page context={context} session={session} title={`${change.kind} for ${plain(change.subject)}`} section="inbox" stream={`${path}/stream?since=${change.length}`} said={telling?.said ?? null}>
       <Status change={change} nowMs={context.nowMs()} place={place} isOnly={context.places.length === 1} />
       <Troubles troubles={[]} />
       <div class="columns">

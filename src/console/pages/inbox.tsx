@@ -1,4 +1,5 @@
 /** What waits for whoever is signed in, at every sidecar, soonest to end first. */
+import { sha256 } from '../../../ledger/index.ts';
 import type { ChangeView } from '../../client/index.ts';
 import { askAll, isSignedOut, type Asked } from '../ask.ts';
 import type { ConsoleApp, ConsoleContext, Place } from '../context.ts';
@@ -25,7 +26,7 @@ export function addInbox(app: ConsoleApp, context: ConsoleContext): void {
     const asked = await askWhatWaits(context, session);
     if (isSignedOut(asked)) return signInFirst(c, context);
     return c.html(
-      <Page context={context} session={session} title="Inbox" section="inbox" stream="/stream">
+      <Page context={context} session={session} title="Inbox" section="inbox" stream={`/stream?since=${keyOf(asked)}`}>
         <h1>Inbox</h1>
         <Inbox context={context} asked={asked} />
       </Page>,
@@ -44,7 +45,8 @@ async function regionsOf(context: ConsoleContext, asked: readonly Asked<ChangeVi
 
 /** Changes as it does what is shown. */
 function keyOf(asked: readonly Asked<ChangeView[]>[]): string {
-  return asked.map((one) => `${one.place.name}:${'trouble' in one ? one.trouble.text : one.value.map(({ id, length }) => `${id}.${length}`).join(',')}`).join(';');
+  const all = asked.map((one) => `${one.place.name}:${'trouble' in one ? one.trouble.text : one.value.map(({ id, length }) => `${id}.${length}`).join(',')}`);
+  return Buffer.from(sha256(Buffer.from(JSON.stringify(all)))).toString('base64url');
 }
 
 /** What waits at each sidecar. The first ones are asked for by id: only so does the answer say what they bear on. */
