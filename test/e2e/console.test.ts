@@ -175,6 +175,7 @@ describe.skipIf(!hasBrowser())('the console', () => {
     await page.keyboard.press('?');
     expect(await page.locator('#keys').isVisible()).toBe(true);
     await page.keyboard.press('Escape');
+    await page.waitForSelector('#keys', { state: 'hidden' });
     await page.keyboard.press('r');
     await page.keyboard.type('not tonight');
     await page.keyboard.press('Enter');
@@ -191,8 +192,8 @@ describe.skipIf(!hasBrowser())('the console', () => {
     await open(addressOf(change));
     await page.fill('#reject-comment', 'half a sent');
     const revised = await elsewhere.reduce(change.id, change.planDigest!, { duration: 'PT5M' });
-    await page.waitForSelector('#acts [role=alert]');
-    expect(await page.textContent('#acts [role=alert]')).toContain('The plan is another one now');
+    await page.waitForSelector('#changed:not([hidden])');
+    expect(await page.textContent('#changed:not([hidden])')).toContain('The plan is another one now');
     await expect.poll(() => page.textContent('#plan-title'), LONG).toContain(`revision ${revised.revision}`);
     expect(await page.inputValue('#reject-comment')).toBe('half a sent');
     expect(await page.evaluate(() => document.activeElement?.id)).toBe('reject-comment');
@@ -280,10 +281,7 @@ describe.skipIf(!hasBrowser())('the console', () => {
         await page.goto(address);
         await page.waitForLoadState('load');
         // What asks for a passkey is loaded when its button is pressed, and counts as well.
-        await page.evaluate(async () => {
-          const script = document.querySelector<HTMLElement>('#approve-passkey')?.dataset['passkey'];
-          if (script !== undefined) await import(script);
-        });
+        await cdp.send('Runtime.evaluate', { expression: `(async () => { const script = document.querySelector('#approve-passkey')?.dataset.passkey; if (script !== undefined) await import(script); })()`, awaitPromise: true });
         expect(transferred, `${address} at ${width}`).toBeLessThan(PAGE_BYTES_MAX);
         expect(transferred).toBeGreaterThan(500);
         for (const details of await page.locator('details').all()) await details.evaluate((one: HTMLDetailsElement) => void (one.open = true));
@@ -292,6 +290,7 @@ describe.skipIf(!hasBrowser())('the console', () => {
         expect(await page.locator('h1').count()).toBe(1);
         const found = (await cdp.send('Runtime.evaluate', { expression: `${axe};axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }).then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes.map(({ html }) => html).join(' ')))`, awaitPromise: true, returnByValue: true })).result.value as string[];
         expect(found, `${address} at ${width}`).toEqual([]);
+        if (process.env['SHOTS'] !== undefined) await page.screenshot({ path: `${process.env['SHOTS']}/${new URL(address).pathname.split('/').at(-1)!.slice(0, 12) || 'inbox'}-${width}.png`, fullPage: true });
       }
     }
     expect(await page.locator('b').count()).toBe(0);

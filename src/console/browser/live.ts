@@ -1,5 +1,7 @@
 /** The regions of a page are replaced as things change; a connection that is lost, and a session that is over, are said. */
 
+import { keepDrafts } from './drafts.ts';
+
 /** Made by this console, which has escaped what others wrote. @see https://www.w3.org/TR/trusted-types/ */
 interface HtmlPolicy {
   createHTML(html: string): string;
@@ -61,10 +63,10 @@ function say(text: string | null): HTMLElement | null {
 
 /** Where the reader was, she still is: focus, what is unfolded, and the place in the text. */
 function replace(regions: Readonly<Record<string, string>>): void {
-  const focused = document.activeElement?.id ?? '';
-  const focusedPath = document.activeElement?.getAttribute('href') ?? null;
+  const before = document.activeElement;
+  const [focused, focusedPath] = [before?.id ?? '', before?.getAttribute('href') ?? null];
+  const caret = before instanceof HTMLInputElement && before.type === 'text' ? before.selectionStart : null;
   const unfolded = [...document.querySelectorAll<HTMLDetailsElement>('details[open][id]')].map(({ id }) => id);
-  const planBefore = document.querySelector<HTMLElement>('[data-plan]')?.dataset['plan'];
   for (const [id, html] of Object.entries(regions)) {
     const region = document.getElementById(id);
     if (region === null) continue;
@@ -82,9 +84,28 @@ function replace(regions: Readonly<Record<string, string>>): void {
     if (details instanceof HTMLDetailsElement) details.open = true;
   }
   const back = focused !== '' ? document.getElementById(focused) : focusedPath !== null ? document.querySelector<HTMLElement>(`a[href="${CSS.escape(focusedPath)}"]`) : null;
-  if (back !== null && back !== document.activeElement) back.focus({ preventScroll: true });
-  const planAfter = document.querySelector<HTMLElement>('[data-plan]')?.dataset['plan'];
-  if (planBefore !== undefined && planAfter !== planBefore) sayChanged();
+  if (back !== null && back !== document.activeElement) {
+    back.focus({ preventScroll: true });
+    if (back instanceof HTMLInputElement && caret !== null) {
+      keepDrafts.restore();
+      back.setSelectionRange(caret, caret);
+    }
+  }
+  sayChanged();
+}
+
+const planShown = (): string | undefined => document.querySelector<HTMLElement>('[data-plan]')?.dataset['plan'];
+let planLast = planShown();
+
+/** While there is no plan, the last one is still what she has looked at. */
+function sayChanged(): void {
+  const [plan, changed] = [planShown(), document.getElementById('changed')];
+  if (plan === undefined || plan === planLast || changed === null) return;
+  if (planLast !== undefined) {
+    changed.hidden = false;
+    changed.textContent = 'The plan is another one now. Look at it again before you decide.';
+  }
+  planLast = plan;
 }
 
 /** Only what is new is added to a story, so that only that is read out. */
@@ -92,14 +113,4 @@ function append(region: Element, next: Element): void {
   const [before, after] = [region.querySelector('ol'), next.querySelector('ol')];
   if (before === null || after === null) return region.replaceWith(next);
   for (const item of [...after.children]) if (document.getElementById(item.id) === null) before.append(item);
-}
-
-function sayChanged(): void {
-  const acts = document.getElementById('acts');
-  if (acts === null) return;
-  const said = document.createElement('p');
-  said.className = 'banner open';
-  said.setAttribute('role', 'alert');
-  said.textContent = 'The plan is another one now. Look at it again before you decide.';
-  acts.prepend(said);
 }

@@ -101,7 +101,10 @@ export async function showChange(c: Context<ConsoleEnv>, context: ConsoleContext
           <Planned change={change} />
           <Story evidence={evidence} path={path} />
         </div>
-        <Acting context={context} session={session} place={place} seen={seen} written={telling?.written ?? null} />
+        <div class="side">
+          <p id="changed" class="banner open" role="alert" hidden></p>
+          <Acting context={context} session={session} place={place} seen={seen} written={telling?.written ?? null} />
+        </div>
       </div>
     </Page>,
     telling?.status ?? 200,

@@ -14,7 +14,7 @@ import { keepCurrent, pause, type Regions } from '../stream.ts';
 const SHOWN_MAX = 12;
 const LOOK_AGAIN_MS = 3_000;
 /** What is read before anything else; the change's own page has every line. */
-const LINES: ReadonlySet<string> = new Set(['access', 'keeps', 'loses', 'duration', 'ends', 'ends by', 'window', 'rotation', 'because', 'can decide']);
+const LINES: ReadonlySet<string> = new Set(['access', 'keeps', 'loses', 'duration', 'ends', 'ends by', 'window', 'rotation', 'because', 'approvers', 'can decide']);
 
 interface Waiting {
   readonly place: Place;

@@ -28,6 +28,8 @@ export function ActsOn({ change, place, session, acts, passkeyScript, written }:
     </form>
   );
   const comment = (name: string): string => (written?.deed === name ? written.comment : '');
+  /** While policy is being asked, somebody may be in the middle of a word. */
+  const isShut = (may: May): boolean => !may.may && change.state !== 'requested';
   const [withSession, withPasskey] = [acts.approve.proofs.includes('session'), acts.approve.proofs.includes('passkey')];
   return (
     <section id="acts" aria-labelledby="acts-title" data-plan={change.planDigest}>
@@ -35,7 +37,7 @@ export function ActsOn({ change, place, session, acts, passkeyScript, written }:
       {deed('approve', (
         <>
           <label for="approve-comment">Comment <span class="note">(if you like; it is recorded)</span></label>
-          <input type="text" id="approve-comment" name="comment" maxlength={500} autocomplete="off" value={comment('approve')} disabled={!acts.approve.may} />
+          <input type="text" id="approve-comment" name="comment" maxlength={500} autocomplete="off" value={comment('approve')} disabled={isShut(acts.approve)} />
           <div class="buttons">
             {withPasskey ? <button class="main" type="submit" id="approve-passkey" name="by" value="passkey" data-passkey={passkeyScript} data-change={changePath(place, change.id)} hidden disabled={!acts.approve.may}>Approve with a passkey</button> : null}
             {withSession || !withPasskey ? <button class={withPasskey ? '' : 'main'} type="submit" id="approve" disabled={!acts.approve.may} aria-describedby="approve-why">Approve</button> : null}
@@ -48,7 +50,7 @@ export function ActsOn({ change, place, session, acts, passkeyScript, written }:
       {deed('reject', (
         <>
           <label for="reject-comment">Why not</label>
-          <input type="text" id="reject-comment" name="comment" required maxlength={500} autocomplete="off" value={comment('reject')} disabled={!acts.reject.may} aria-describedby="reject-hint" />
+          <input type="text" id="reject-comment" name="comment" required maxlength={500} autocomplete="off" value={comment('reject')} disabled={isShut(acts.reject)} aria-describedby="reject-hint" />
           <p class="hint" id="reject-hint">Recorded, and told to who asked.</p>
           <div class="buttons"><button class="bad" type="submit" id="reject" disabled={!acts.reject.may} aria-describedby="reject-why">Reject</button></div>
           <Why of={acts.reject} id="reject-why" isSaid={!acts.approve.may && whyOf(acts.approve) === whyOf(acts.reject)} />
@@ -63,7 +65,7 @@ export function ActsOn({ change, place, session, acts, passkeyScript, written }:
         {deed('withdraw', (
           <>
             <label for="withdraw-comment">Why <span class="note">(if you like)</span></label>
-            <input type="text" id="withdraw-comment" name="comment" maxlength={500} autocomplete="off" value={comment('withdraw')} disabled={!acts.withdraw.may} />
+            <input type="text" id="withdraw-comment" name="comment" maxlength={500} autocomplete="off" value={comment('withdraw')} disabled={isShut(acts.withdraw)} />
             <div class="buttons"><button class="bad" type="submit" id="withdraw" disabled={!acts.withdraw.may} aria-describedby="withdraw-why">Withdraw</button></div>
             <Why of={acts.withdraw} id="withdraw-why" or="For who asked, and for owners, on call and security." />
           </>
@@ -71,7 +73,7 @@ export function ActsOn({ change, place, session, acts, passkeyScript, written }:
         {deed('revoke', (
           <>
             <label for="revoke-comment">Why <span class="note">(if you like)</span></label>
-            <input type="text" id="revoke-comment" name="comment" maxlength={500} autocomplete="off" value={comment('revoke')} disabled={!acts.revoke.may} />
+            <input type="text" id="revoke-comment" name="comment" maxlength={500} autocomplete="off" value={comment('revoke')} disabled={isShut(acts.revoke)} />
             <div class="buttons"><button class="bad" type="submit" id="revoke" disabled={!acts.revoke.may} aria-describedby="revoke-why">Revoke now</button></div>
             <Why of={acts.revoke} id="revoke-why" or="For owners, on call and security. It waits for no approval." />
           </>
