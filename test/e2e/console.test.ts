@@ -169,7 +169,7 @@ describe.skipIf(!hasBrowser())('the console', () => {
     const change = await ask();
     await open(`${origin}/`);
     await page.waitForSelector(`a[href="/changes/main/${change.id}"]`);
-    for (let count = 0; count < 20 && (await page.evaluate(() => document.activeElement?.getAttribute('href'))) !== `/changes/main/${change.id}`; count += 1) await page.keyboard.press('j');
+    for (let count = 0; count < 20 && (await page.evaluate<string | null>('document.activeElement.getAttribute("href")')) !== `/changes/main/${change.id}`; count += 1) await page.keyboard.press('j');
     await page.keyboard.press('Enter');
     await page.waitForURL(addressOf(change));
     await page.keyboard.press('?');
@@ -196,14 +196,14 @@ describe.skipIf(!hasBrowser())('the console', () => {
     expect(await page.textContent('#changed:not([hidden])')).toContain('The plan is another one now');
     await expect.poll(() => page.textContent('#plan-title'), LONG).toContain(`revision ${revised.revision}`);
     expect(await page.inputValue('#reject-comment')).toBe('half a sent');
-    expect(await page.evaluate(() => document.activeElement?.id)).toBe('reject-comment');
+    expect(await page.evaluate<string>('document.activeElement.id')).toBe('reject-comment');
     await expect.poll(() => page.textContent('#story'), LONG).toContain('person:wei, who is asked to approve it, reduced the request');
   });
 
   it('says that a sidecar is dead, and shows what has become of the change once it is back', async () => {
     const change = await ask();
     await open(addressOf(change));
-    await page.waitForFunction(() => document.querySelector('.story') !== null);
+    await page.waitForSelector('.story');
     way.cut();
     await page.waitForSelector('#troubles .banner');
     expect(await said('#troubles')).toContain('Sidecar main does not answer');
@@ -284,13 +284,12 @@ describe.skipIf(!hasBrowser())('the console', () => {
         await cdp.send('Runtime.evaluate', { expression: `(async () => { const script = document.querySelector('#approve-passkey')?.dataset.passkey; if (script !== undefined) await import(script); })()`, awaitPromise: true });
         expect(transferred, `${address} at ${width}`).toBeLessThan(PAGE_BYTES_MAX);
         expect(transferred).toBeGreaterThan(500);
-        for (const details of await page.locator('details').all()) await details.evaluate((one: HTMLDetailsElement) => void (one.open = true));
-        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+        await page.evaluate('for (const one of document.querySelectorAll("details")) one.open = true');
+        const overflow = await page.evaluate<number>('document.documentElement.scrollWidth - document.documentElement.clientWidth');
         expect(overflow, `${address} at ${width} scrolls sideways`).toBeLessThanOrEqual(0);
         expect(await page.locator('h1').count()).toBe(1);
         const found = (await cdp.send('Runtime.evaluate', { expression: `${axe};axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }).then(({ violations }) => violations.map(({ id, nodes }) => id + ': ' + nodes.map(({ html }) => html).join(' ')))`, awaitPromise: true, returnByValue: true })).result.value as string[];
         expect(found, `${address} at ${width}`).toEqual([]);
-        if (process.env['SHOTS'] !== undefined) await page.screenshot({ path: `${process.env['SHOTS']}/${new URL(address).pathname.split('/').at(-1)!.slice(0, 12) || 'inbox'}-${width}.png`, fullPage: true });
       }
     }
     expect(await page.locator('b').count()).toBe(0);

@@ -25,22 +25,25 @@ export function addInbox(app: ConsoleApp, context: ConsoleContext): void {
   app.get('/', page(context, async (c, session) => {
     const asked = await askWhatWaits(context, session);
     if (isSignedOut(asked)) return signInFirst(c, context);
+    const waiting = await lookAt(asked, session);
     return c.html(
       <Page context={context} session={session} title="Inbox" section="inbox" stream={`/stream?since=${keyOf(asked)}`}>
         <h1>Inbox</h1>
-        <Inbox context={context} asked={asked} />
+        <Inbox context={context} asked={asked} waiting={waiting} />
       </Page>,
     );
   }));
   app.get('/stream', (c) => keepCurrent(c, context, async (session, last, signal) => {
     if (last !== null) await pause(LOOK_AGAIN_MS, signal);
     const asked = await askWhatWaits(context, session);
-    return isSignedOut(asked) ? null : { key: keyOf(asked), regions: await regionsOf(context, asked) };
+    if (isSignedOut(asked)) return null;
+    const key = keyOf(asked);
+    return last?.key === key ? last : { key, regions: await regionsOf(context, asked, session) };
   }));
 }
 
-async function regionsOf(context: ConsoleContext, asked: readonly Asked<ChangeView[]>[]): Promise<Regions> {
-  return { inbox: String(await (<Inbox context={context} asked={asked} />)) };
+async function regionsOf(context: ConsoleContext, asked: readonly Asked<ChangeView[]>[], session: Session): Promise<Regions> {
+  return { inbox: String(await (<Inbox context={context} asked={asked} waiting={await lookAt(asked, session)} />)) };
 }
 
 /** Changes as it does what is shown. */
@@ -49,19 +52,24 @@ function keyOf(asked: readonly Asked<ChangeView[]>[]): string {
   return Buffer.from(sha256(Buffer.from(JSON.stringify(all)))).toString('base64url');
 }
 
-/** What waits at each sidecar. The first ones are asked for by id: only so does the answer say what they bear on. */
+/** What waits at each sidecar. */
 function askWhatWaits(context: ConsoleContext, session: Session): Promise<Asked<ChangeView[]>[]> {
-  return askAll(context, session, async (client) => {
-    const { changes } = await client.list({ waitingForMe: true, limit: 200 });
-    const sorted = changes.sort((a, b) => soonness(a) - soonness(b));
-    return Promise.all(sorted.map((change, index) => (index < SHOWN_MAX ? client.get(change.id) : change)));
-  });
+  return askAll(context, session, async (client) => (await client.list({ waitingForMe: true, limit: 200 })).changes);
+}
+
+/** All of it, soonest to end first. The first ones are asked for by id: only so does an answer say what they bear on, which costs the sidecar some looking up. */
+async function lookAt(asked: readonly Asked<ChangeView[]>[], session: Session): Promise<Waiting[]> {
+  const waiting = asked.flatMap((one) => ('trouble' in one ? [] : one.value.map((change): Waiting => ({ place: one.place, change })))).sort((a, b) => soonness(a.change) - soonness(b.change));
+  return Promise.all(waiting.map(async (one, index) => {
+    if (index >= SHOWN_MAX) return one;
+    // A sidecar that has just gone away leaves what it had said.
+    return { ...one, change: await one.place.open(session.token).get(one.change.id).catch(() => one.change) };
+  }));
 }
 
 const soonness = ({ approvalsBy }: ChangeView): number => (approvalsBy === null ? Infinity : Date.parse(approvalsBy));
 
-function Inbox({ context, asked }: { context: ConsoleContext; asked: readonly Asked<ChangeView[]>[] }) {
-  const waiting = asked.flatMap((one) => ('trouble' in one ? [] : one.value.map((change): Waiting => ({ place: one.place, change })))).sort((a, b) => soonness(a.change) - soonness(b.change));
+function Inbox({ context, asked, waiting }: { context: ConsoleContext; asked: readonly Asked<ChangeView[]>[]; waiting: readonly Waiting[] }) {
   const [shown, further] = [waiting.slice(0, SHOWN_MAX), waiting.slice(SHOWN_MAX)];
   return (
     <div id="inbox">

@@ -11,7 +11,7 @@ import type { Said } from '../sessions.ts';
 
 /** Long enough for a second factor that has to be found. */
 const SIGN_IN_MS = 600_000;
-const SIGN_INS_MAX = 1_000;
+const SIGN_INS_MAX = 10_000;
 const TOKEN = /^[A-Za-z0-9._~+/-]{1,8192}=*$/;
 
 interface Begun extends BegunSignIn {
