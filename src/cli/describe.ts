@@ -20,8 +20,7 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   lines.push(`${out.bold(change.id)}  ${stateText(change, out)}`);
   field('kind', `${change.kind}, revision ${change.revision}`);
   if (change.reduced !== null) field('reduced', `by ${plain(change.reduced.by)} at ${change.reduced.at}, from revision ${change.reduced.revision}`);
-  const { plan } = change;
-  for (const { name, text } of plan === null ? requestLines(change) : planLines({ ...change, plan, decision: null, itemStates: change.items.map(itemState) })) field(name, text);
+  for (const { name, text } of shownLines({ ...change, decision: null })) field(name, text);
   field('reason', change.reason === null ? out.dim('erased; `changes why` says under which record') : plain(change.reason));
   if (change.extends !== null) field('extends', `the lease of ${change.extends.change}${change.extends.endsAt === null ? '' : `, to ${change.extends.endsAt}`}`);
   if (change.parent !== null) field('part of', change.parent);
@@ -51,6 +50,12 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
 
 function whereText({ channel }: Pick<ChangeView['approvals'][number], 'channel'>): string {
   return channel === undefined ? '' : { slack: ' in Slack', relay: ' at another sidecar' }[channel];
+}
+
+/** What is to be seen of the change: its plan, or what was asked for while there is none. */
+export function shownLines(change: ChangeView): PlanLine[] {
+  const { plan } = change;
+  return plan === null ? requestLines(change) : planLines({ ...change, plan, itemStates: change.items.map(itemState) });
 }
 
 /** What was asked for, while there is no plan of it. */

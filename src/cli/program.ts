@@ -12,6 +12,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['init'], load: async () => (await import('./init.ts')).addInit },
   { names: ['dev', 'demo'], load: async () => (await import('./dev.ts')).addDev },
   { names: ['serve', 'worker'], load: async () => (await import('./serve.ts')).addServe },
+  { names: ['console'], load: async () => (await import('./console.ts')).addConsole },
   { names: ['request'], load: async () => (await import('./request.ts')).addRequest },
   { names: ['run'], load: async () => (await import('./run.ts')).addRun },
   { names: ['changes'], load: async () => (await import('./changes.ts')).addChanges },

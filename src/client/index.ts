@@ -11,7 +11,7 @@ import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 import type {
-  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, NhiList, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
+  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, Me, NhiList, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
   ReconciliationList, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
@@ -25,7 +25,7 @@ export type { ChangeRequest } from '../protocol/request.ts';
 export { formatEntitlementId, formatTargetId } from '../protocol/resource-id.ts';
 export type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 export type {
-  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, NhiList, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
+  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, Me, NhiList, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
   ReconcileBody, ReconciliationList, ReconciliationView, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
 } from '../sidecar/schemas.ts';
 
@@ -107,6 +107,8 @@ export interface Client {
   pack(asked: PackBody, options?: { signal?: AbortSignal }): Promise<AsyncIterable<Uint8Array>>;
   /** The proof that a record is in the ledger, as a `.tlog-proof`. */
   proof(seq: number): Promise<AsyncIterable<Uint8Array>>;
+  /** Whom the token stands for. */
+  me(): Promise<Me>;
   /** The locks in force on what you may see. */
   locks(): Promise<LockList>;
   /** Nothing is gained there until it is lifted. */
@@ -209,6 +211,7 @@ export function connect(options: ConnectOptions): Client {
     confirm: (changeId, consumer) => wire.send<ChangeView>('POST', change(changeId, '/confirmations'), { body: { consumer } }),
     callerTicket: (changeId, fromSize) => wire.send<StepEnvelope>('GET', change(changeId, `/ticket${query({ from: fromSize?.toString() })}`)),
     report: (changeId, message) => wire.send<ChangeView>('POST', change(changeId, '/reports'), { body: message }),
+    me: () => wire.send<Me>('GET', '/v1/me'),
     locks: () => wire.send<LockList>('GET', '/v1/locks'),
     lock: (scope, reason) => wire.send<LockView>('POST', '/v1/locks', { body: { ...scope, reason } }),
     erase: (body) => wire.send<ErasureView>('POST', '/v1/erasures', { body }),

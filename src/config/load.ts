@@ -93,7 +93,8 @@ export async function loadConfig({ path, env = {}, flags = {} }: LoadOptions): P
   return { config: withAbsolutePaths(parsed.data, dirname(file)), path: file, sources, warnings: unknownVariables(env) };
 }
 
-function parseFile(text: string, file: string): Tree {
+/** The keys and values of a file, in the YAML that every file of ours is in. @throws ConfigError */
+export function parseFile(text: string, file: string): Tree {
   const fail = (message: string): never => {
     throw new ConfigError('malformed', [{ pointer: '', message, source: file }]);
   };
@@ -158,6 +159,6 @@ function unknownVariables(env: Readonly<Record<string, string | undefined>>): st
     .sort();
 }
 
-function pointerOf(path: readonly PropertyKey[]): string {
+export function pointerOf(path: readonly PropertyKey[]): string {
   return path.map((part) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
 }

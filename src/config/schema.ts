@@ -10,7 +10,7 @@ import { connectorIdSchema, executorIdSchema, personIdSchema, plainTextSchema } 
 
 const pathSchema = plainTextSchema(1024);
 const secondsSchema = (least: number, most: number): z.ZodInt => z.int().min(least).max(most);
-const hostSchema = z.string().max(255).regex(/^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)$/, 'a name or address without a port');
+export const hostSchema = z.string().max(255).regex(/^(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)$/, 'a name or address without a port');
 
 const limitsSchema = z
   .strictObject({
@@ -240,9 +240,9 @@ function urlTrouble(text: string, allowHttp: boolean, allowPrivate: boolean): st
 }
 
 /** Names of this machine itself: what is sent there crosses no network. */
-const LOOPBACK: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
+export const LOOPBACK: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
 
-function sourceUrlTrouble(text: string): string | null {
+export function sourceUrlTrouble(text: string): string | null {
   if (!URL.canParse(text)) return 'not a URL';
   const { protocol, hostname, username, password, hash } = new URL(text);
   if (username !== '' || password !== '' || hash !== '') return 'holds a user, a password or a fragment';

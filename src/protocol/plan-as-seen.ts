@@ -25,6 +25,8 @@ export type Bearing = z.infer<typeof bearingSchema>;
 export interface PlanLine {
   readonly name: string;
   readonly text: string;
+  /** Of a line that says what would be other than it is: what is gained, what is lost, and what stays. */
+  readonly sign?: '+' | '-' | '=';
 }
 
 /** What of a change the lines are made of. */
@@ -56,7 +58,7 @@ export function planLines(seen: Seen): PlanLine[] {
   line('subject', `${plain(plan.subject)}${identity === null ? '' : ` (${plain(identity.environment)}, ${identity.riskTier} risk)`}`);
   line('requester', plan.requester.map(plain).join(' for '));
   line('purpose', plain(plan.purpose));
-  for (const text of accessLines(plan, bearing)) line('access', text);
+  lines.push(...accessLines(plan, bearing));
   if (plan.entitlements.length === 0 && plan.connector !== '-') line('system', `${plain(plan.connector)} / ${plain(plan.target)}`);
   lines.push(...besides(plan, bearing));
   line('duration', plan.lease === null ? null : lasting(plan.lease.leaseSeconds));
@@ -96,13 +98,14 @@ function rotationLine({ overlap, graceSeconds, retire }: NonNullable<Plan['rotat
 }
 
 /** What would be other than it is now, privilege by privilege. */
-function accessLines({ entitlements, kind, steps }: Plan, bearing: Bearing | null): string[] {
+function accessLines({ entitlements, kind, steps }: Plan, bearing: Bearing | null): PlanLine[] {
   const held = bearing?.held ?? null;
   const takes = kind === 'revoke' || steps.some(({ action }) => takesAway(action));
   return entitlements.map(({ connector, target, privilege, scope }) => {
     const has = held?.privileges.includes(privilege);
     const what = has === undefined ? (takes ? 'taken away' : '') : takes ? (has ? 'held, and taken away' : 'not held') : kind === 'extend' ? (has ? 'held, for longer' : 'not held any more') : has ? 'held already' : 'new';
-    return `${plain(connector)} / ${plain(target)} / ${plain(privilege)}${scope === undefined ? '' : ` (${plain(scope)})`}${what === '' ? '' : `  ${what}`}`;
+    const sign = takes ? (has === false ? '=' : '-') : has === true ? '=' : '+';
+    return { name: 'access', sign, text: `${plain(connector)} / ${plain(target)} / ${plain(privilege)}${scope === undefined ? '' : ` (${plain(scope)})`}${what === '' ? '' : `  ${what}`}` };
   });
 }
 
@@ -110,7 +113,7 @@ function accessLines({ entitlements, kind, steps }: Plan, bearing: Bearing | nul
 function besides({ kind }: Plan, bearing: Bearing | null): PlanLine[] {
   const others = bearing?.held?.others ?? 0;
   if (others === 0) return [];
-  return [{ name: kind === 'disable' ? 'loses' : 'keeps', text: `${others} ${kind === 'disable' ? '' : 'other '}${others === 1 ? 'privilege' : 'privileges'} that the account holds there` }];
+  return [{ name: kind === 'disable' ? 'loses' : 'keeps', sign: kind === 'disable' ? '-' : '=', text: `${others} ${kind === 'disable' ? '' : 'other '}${others === 1 ? 'privilege' : 'privileges'} that the account holds there` }];
 }
 
 const lasting = (seconds: number): string => formatSpan(seconds * 1000);

@@ -1,5 +1,5 @@
 /** What reports are made of: what a verification was told of, each with the records that say so. */
-import type { BREAK_GLASS_VERDICTS } from '../change/events.ts';
+import type { BREAK_GLASS_VERDICTS } from '../protocol/break-glass-review.ts';
 import type { PopulationRow } from '../evidence/population.ts';
 import type { ReconcileRecordBody } from '../evidence/reconciled.ts';
 import type { Violation } from '../evidence/violation.ts';

@@ -1,7 +1,8 @@
 /** Opens the sidecar's doors, a unix socket and loopback, and closes them without cutting anybody off. */
 import { createAdaptorServer, type ServerType } from '@hono/node-server';
 import { chmod, lstat, mkdir, mkdtemp, rename, rm } from 'node:fs/promises';
-import { Server } from 'node:http';
+import { createServer as createHttpServer, Server } from 'node:http';
+import { createServer as createHttpsServer, Server as HttpsServer } from 'node:https';
 import { connect, type AddressInfo, type ListenOptions } from 'node:net';
 import { dirname, join } from 'node:path';
 
@@ -52,22 +53,35 @@ export async function listenOnSocket(path: string, fetch: Fetch): Promise<Listen
 }
 
 /** @param port 0: the system chooses one. @throws ListenError */
-export async function listenOnLoopback(host: '127.0.0.1' | '::1', port: number, fetch: Fetch): Promise<Listening> {
-  const server = makeServer(fetch);
+export function listenOnLoopback(host: '127.0.0.1' | '::1', port: number, fetch: Fetch): Promise<Listening> {
+  return listenOnAddress(host, port, null, fetch);
+}
+
+export interface Tls {
+  /** PEM, with what leads from it to an authority. */
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** @param port 0: the system chooses one. @param tls null: plain HTTP. @throws ListenError */
+export async function listenOnAddress(host: string, port: number, tls: Tls | null, fetch: Fetch): Promise<Listening> {
+  const server = makeServer(fetch, tls);
   await listen(server, { host, port });
   const { port: chosen } = server.address() as AddressInfo;
-  return { address: `http://${host === '::1' ? '[::1]' : host}:${chosen}`, close: (drainMs) => close(server, drainMs) };
+  return { address: `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${chosen}`, close: (drainMs) => close(server, drainMs) };
 }
 
 /** From here on `Response` and `Request` are the adapter's in this process: Node's own make a stream of every answer, only for it to be read back. */
-function makeServer(fetch: Fetch): Server {
-  const server: ServerType = createAdaptorServer({ fetch, hostname: 'localhost', serverOptions: SERVER_LIMITS });
-  if (!(server instanceof Server)) throw new TypeError('a plain HTTP server is what was asked for');
+function makeServer(fetch: Fetch, tls: Tls | null = null): Server | HttpsServer {
+  const server: ServerType = tls === null
+    ? createAdaptorServer({ fetch, hostname: 'localhost', createServer: createHttpServer, serverOptions: SERVER_LIMITS })
+    : createAdaptorServer({ fetch, hostname: 'localhost', createServer: createHttpsServer, serverOptions: { ...SERVER_LIMITS, ...tls, minVersion: 'TLSv1.2' } });
+  if (!(server instanceof Server || server instanceof HttpsServer)) throw new TypeError('a server of HTTP/1.1 is what was asked for');
   server.maxConnections = CONNECTIONS_MAX;
   return server;
 }
 
-function listen(server: Server, options: ListenOptions): Promise<void> {
+function listen(server: Server | HttpsServer, options: ListenOptions): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (cause: Error): void => reject(new ListenError('cannot-listen', cause.message, { cause }));
     server.once('error', fail);
@@ -93,7 +107,7 @@ async function requireFree(path: string): Promise<void> {
   if (inUse) throw new ListenError('in-use', `another process listens on ${path}`);
 }
 
-function close(server: Server, drainMs: number): Promise<void> {
+function close(server: Server | HttpsServer, drainMs: number): Promise<void> {
   return new Promise((resolve) => {
     // A connection whose last answer is out is idle, and would be kept open for the next request.
     const idle = setInterval(() => server.closeIdleConnections(), 25);

@@ -57,6 +57,7 @@ export const NAMED_SCHEMAS = {
   Lease: schemas.leaseViewSchema,
   LeaseList: schemas.leaseListSchema,
   Nhi: schemas.nhiViewSchema,
+  Me: schemas.meSchema,
   NhiList: schemas.nhiListSchema,
   Health: schemas.healthSchema,
   Readiness: schemas.readinessSchema,

@@ -9,7 +9,7 @@ import type { ErrorCode } from './errors.ts';
 import {
   acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema, discoverySchema,
   eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, confirmHeldBodySchema, heldAnswerSchema, heldViewSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
-  lockViewSchema, proposalStatementAnswerSchema, proposalVerdictBodySchema, proposalViewSchema, proposedViewSchema, reductionBodySchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
+  lockViewSchema, meSchema, proposalStatementAnswerSchema, proposalVerdictBodySchema, proposalViewSchema, proposedViewSchema, reductionBodySchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
   reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
   breakGlassAnswerSchema, breakGlassBodySchema, breakGlassReviewAnswerSchema, breakGlassReviewBodySchema, statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
@@ -157,6 +157,11 @@ export const ROUTES = {
     method: 'GET', path: '/v1/evidence/proofs/{seq}', roles: ['auditor'], query: noQuerySchema, body: null,
     summary: 'The proof that the record of that index is in the ledger (C2SP tlog-proof).',
     status: 200, answer: 'text/plain; charset=utf-8', problems: ['not-found', 'ledger-unwritable'],
+  },
+  getMe: {
+    method: 'GET', path: '/v1/me', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'Whom the token stands for, whom it acts for, and which roles it has.',
+    status: 200, answer: meSchema, problems: [],
   },
   listNhis: {
     method: 'GET', path: '/v1/nhis', roles: 'any', query: noQuerySchema, body: null,

@@ -24,6 +24,7 @@ import {
 } from '../protocol/values.ts';
 import { ENGINE_FAULTS } from '../pdp/fault.ts';
 import { inventoryFactSchema } from '../facts/schemas.ts';
+import { ROLES } from '../identity/tokens.ts';
 import { ERROR_CODES } from './errors.ts';
 
 /** The longest that a request may be held open, in seconds. */
@@ -481,6 +482,10 @@ export const packBodySchema = askedSchema;
 export type PackBody = z.infer<typeof packBodySchema>;
 export const discoverySchema = z.strictObject({ connector: connectorIdSchema, target: z.string(), discoveryId: discoveryIdSchema, at: timeSchema, complete: z.boolean(), entries: z.array(foundSchema) });
 export type Discovery = z.infer<typeof discoverySchema>;
+
+/** Whom a token stands for. `actsFor`: the rest of the chain in which it acts, whom it is all for last. */
+export const meSchema = z.strictObject({ principal: principalSchema, actsFor: z.array(principalSchema), roles: z.array(z.enum(ROLES)) });
+export type Me = z.infer<typeof meSchema>;
 
 export const healthSchema = z.strictObject({ status: z.literal('ok') });
 /** `required: false`: worth knowing, but the sidecar is of use without it. */

@@ -1,6 +1,7 @@
 /**
  * Builds the one-file verifier: `node src/verifier/build.mjs [FILE]` writes it (default dist/verifier.html) and its SHA-256 beside it.
  * `--approver`: the page that a sidecar serves to approvers instead (dist/approve.html).
+ * `--console [FOLDER]`: what pages of the console load beside themselves (dist/console/), as modules, made small since they are loaded over networks.
  * `--module FILE`: the verification alone, as a module, for the tests that compare it with node's.
  *
  * The same source gives the same bytes. The bundle is not minified: whoever wonders what it does can read it.
@@ -43,10 +44,10 @@ function ours(template) {
   };
 }
 
-async function bundle(entry, format, template) {
+async function bundle(entry, format, template, more = {}) {
   const { outputFiles, metafile } = await build({
     absWorkingDir: ROOT, entryPoints: [join(HERE, entry)], bundle: true, format, platform: 'browser', target: 'es2022', charset: 'ascii', tsconfig: join(HERE, 'tsconfig.json'),
-    inject: [join(HERE, 'surroundings.ts')], plugins: [ours(template)], metafile: true, write: false, outfile: 'out.js', logLevel: 'error', legalComments: 'inline',
+    inject: [join(HERE, 'surroundings.ts')], plugins: [ours(template)], metafile: true, write: false, outfile: 'out.js', logLevel: 'error', legalComments: 'inline', ...more,
   });
   const left = Object.values(metafile.outputs).flatMap(({ imports }) => imports.map(({ path }) => path));
   if (left.length > 0) throw new Error(`no browser has ${left.join(', ')}`);
@@ -68,9 +69,22 @@ async function page(folder, sheets) {
   return put('{{script}}', script, put('{{script-hash}}', sha256(script, 'base64'), template));
 }
 
-const { values, positionals } = parseArgs({ options: { module: { type: 'string' }, approver: { type: 'boolean' } }, allowPositionals: true });
+/** Each in one file of its own; what is no script as it is written. */
+async function consoleParts(folder) {
+  mkdirSync(folder, { recursive: true });
+  const put = (name, text) => {
+    writeFileSync(join(folder, name), text);
+    console.log(`${sha256(text, 'hex')}  ${relative(process.cwd(), join(folder, name))} (${text.length} bytes)`);
+  };
+  for (const [name, entry, inject] of [['console.js', 'main.ts', []], ['passkey.js', 'passkey.ts', [join(HERE, 'surroundings.ts')]]]) put(name, await bundle(join('..', 'console', 'browser', entry), 'esm', '', { minify: true, inject }));
+  for (const name of ['console.css', 'icon.svg']) put(name, readFileSync(join(HERE, '..', 'console', 'browser', name), 'utf8'));
+}
+
+const { values, positionals } = parseArgs({ options: { module: { type: 'string' }, approver: { type: 'boolean' }, console: { type: 'boolean' } }, allowPositionals: true });
 if (values.module !== undefined) {
   writeFileSync(values.module, await bundle('verify-given.ts', 'esm', ''));
+} else if (values.console) {
+  await consoleParts(resolve(positionals[0] ?? join(ROOT, 'dist', 'console')));
 } else {
   const path = resolve(positionals[0] ?? join(ROOT, 'dist', values.approver ? 'approve.html' : 'verifier.html'));
   const text = values.approver ? await page('../approver', ['page.css', '../approver/page.css']) : await page('.', ['page.css']);

@@ -1,67 +1,38 @@
 /** People log in to a real OpenID Provider, over TLS and by authorization code, and come to the sidecar with what they got there. */
 import { createHash, randomBytes } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import { createServer, request as httpsRequest, type Server } from 'node:https';
-import type { AddressInfo } from 'node:net';
+import { request as httpsRequest } from 'node:https';
 import { join } from 'node:path';
-import { decodeJwt, exportJWK } from 'jose';
-import { Provider } from 'oidc-provider';
+import { decodeJwt } from 'jose';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect, type Client } from '../../src/client/index.ts';
 import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
-import { CERTIFICATE, KEY } from '../support/door-certificate.ts';
+import { CERTIFICATE } from '../support/door-certificate.ts';
 import { EXECUTOR_ID, makeInstallation, TOKENS, type Installation } from '../support/installation.ts';
 import { scriptedExecutor } from '../support/scripted-executor.ts';
+import { AUDIENCE, CLIENT_SECRET, issuerLines, RESOURCE, serveOpenIdProvider, withLogins, type OpenIdProvider } from '../support/openid-provider.ts';
 import { GRANT } from '../support/sidecar.ts';
-import { issuerKey } from '../support/token-issuer.ts';
 
-const RESOURCE = 'https://countersign.acme.example';
-const AUDIENCE = 'countersign';
 const CALLBACK = 'https://app.acme.example/callback';
-const SECRET = 'a-secret-of-thirty-two-bytes-or-more';
 
-let provider: Server;
+let provider: OpenIdProvider;
 let issuer: string;
 let installation: Installation;
 let sidecar: Sidecar;
 beforeAll(async () => {
-  provider = createServer({ cert: CERTIFICATE, key: KEY });
-  await new Promise<void>((resolve) => void provider.listen(0, 'localhost', resolve));
-  issuer = `https://localhost:${(provider.address() as AddressInfo).port}`;
-  const key = await issuerKey('rsa-1', 'RS256');
-  const handle = new Provider(issuer, {
-    jwks: { keys: [{ ...(await exportJWK(key.secret)), kid: key.kid, alg: key.alg, use: 'sig' }] },
-    clients: [
-      { client_id: 'console', client_secret: SECRET, redirect_uris: [CALLBACK], response_types: ['code'], grant_types: ['authorization_code'] },
-      { client_id: 'robot', client_secret: SECRET, redirect_uris: [], response_types: [], grant_types: ['client_credentials'] },
-    ],
-    cookies: { keys: [randomBytes(32).toString('hex')] },
-    features: {
-      clientCredentials: { enabled: true },
-      resourceIndicators: {
-        enabled: true, defaultResource: () => undefined, useGrantedResource: () => true,
-        getResourceServerInfo: (_context: unknown, resource: string) => ({ scope: 'changes', audience: resource === RESOURCE ? AUDIENCE : 'another', accessTokenFormat: 'jwt', accessTokenTTL: 600, jwt: { sign: { alg: 'RS256' } } }),
-      },
-    },
-  }).callback();
-  provider.on('request', (request, response) => handle(request, response));
-
+  provider = await serveOpenIdProvider(CALLBACK);
+  ({ issuer } = provider);
   installation = await makeInstallation();
   const directory = await readFile(join(import.meta.dirname, '../../examples/facts/directory.yaml'), 'utf8');
-  const withLogins = directory.replaceAll(/\{id: person:([a-z-]+), (.*)\}$/gm, `{id: person:$1, $2, logins: [{issuer: '${issuer}', value: u-$1}]}`);
-  await installation.write('directory.yaml', withLogins);
+  await installation.write('directory.yaml', withLogins(directory, issuer));
   await installation.write('ca.pem', CERTIFICATE);
   const config = await readFile(installation.configPath, 'utf8');
-  await installation.write('countersign.yaml', config.replace(/directory: [^}]*/, 'directory: directory.yaml').concat(
-    'identity:\n  issuers:\n',
-    `    - {issuer: '${issuer}', audience: ${AUDIENCE}, algorithms: [RS256], typ: at+jwt, jwks: {url: '${issuer}/jwks', caFile: ca.pem, allowPrivate: true}, mapping: {kind: person, roles: [caller, approver]}}\n`,
-  ));
+  await installation.write('countersign.yaml', config.replace(/directory: [^}]*/, 'directory: directory.yaml').concat(issuerLines(issuer)));
   sidecar = await startSidecar(await installation.config(), { transport: scriptedExecutor(EXECUTOR_ID, installation.executorSigner, () => Date.now()) });
 });
 afterAll(async () => {
   await sidecar.close();
-  provider.closeAllConnections();
-  await new Promise((resolve) => void provider.close(resolve));
+  await provider.close();
   await installation.remove();
 });
 
@@ -95,7 +66,7 @@ function browser(): (url: string, form?: Record<string, string>, headers?: Recor
   });
 }
 
-const asClient = (id: string): Record<string, string> => ({ authorization: `Basic ${Buffer.from(`${id}:${SECRET}`).toString('base64')}` });
+const asClient = (id: string): Record<string, string> => ({ authorization: `Basic ${Buffer.from(`${id}:${CLIENT_SECRET}`).toString('base64')}` });
 const tokensIn = ({ status, body }: Answer): { access_token: string; id_token?: string } => {
   expect(status, body).toBe(200);
   return JSON.parse(body) as { access_token: string; id_token?: string };

@@ -1,0 +1,76 @@
+/** `console.yaml`: what a person may set of a console. Paths are taken from the file's directory. Unknown fields are refused. */
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { z } from 'zod';
+import { ConfigError, parseFile, pointerOf } from '../config/load.ts';
+import { hostSchema, LOOPBACK, sourceUrlTrouble } from '../config/schema.ts';
+import { plainTextSchema } from '../protocol/values.ts';
+
+const pathSchema = plainTextSchema(1_024);
+const urlSchema = plainTextSchema(2_048).refine((text) => sourceUrlTrouble(text) === null, 'https, or http to a loopback address, without user or fragment');
+const originSchema = urlSchema.refine((text) => !URL.canParse(text) || new URL(text).origin === text, 'scheme, name and port, and nothing after it');
+
+const oidcSchema = z.strictObject({
+  kind: z.literal('oidc'),
+  /** To the letter, as its discovery document has it. */
+  issuer: urlSchema,
+  clientId: plainTextSchema(255),
+  /** Readable by its owner alone. Left out: a public client. */
+  clientSecretFile: pathSchema.optional(),
+  scopes: z.array(z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]+$/, 'a scope token')).min(1).max(32).default(['openid']),
+  /** What the access token is to be for (RFC 8707). */
+  resource: plainTextSchema(512).optional(),
+  /** Further parameters of the authorization request, such as `audience`. */
+  parameters: z.record(z.string().regex(/^[a-z_]{1,64}$/), plainTextSchema(512)).default({}),
+});
+
+const sidecarSchema = z.strictObject({
+  /** In addresses, and for people. */
+  name: z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/, 'lower-case letters, digits and hyphens'),
+  url: originSchema,
+});
+
+export const consoleConfigSchema = z
+  .strictObject({
+    /** Where people reach it; passkeys belong to the name in it. */
+    publicUrl: originSchema,
+    listen: z.strictObject({ host: hostSchema.default('127.0.0.1'), port: z.int().min(0).max(65_535) }),
+    /** Left out: something before it ends TLS, on this machine. */
+    tls: z.strictObject({ cert: pathSchema, /** Readable by its owner alone. */ key: pathSchema }).optional(),
+    sidecars: z
+      .array(sidecarSchema)
+      .min(1)
+      .max(32)
+      .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'a name is used twice'),
+    login: z.discriminatedUnion('kind', [oidcSchema, z.strictObject({ kind: z.literal('token') })]),
+    session: z
+      .strictObject({
+        /** A session that nobody uses ends after so long. */
+        idleSeconds: z.int().min(60).max(86_400).default(1_800),
+        /** However it is used. */
+        lifetimeSeconds: z.int().min(60).max(604_800).default(36_000),
+      })
+      .prefault({}),
+    logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
+  })
+  .superRefine(({ listen, tls }, context) => {
+    if (tls === undefined && ![...LOOPBACK, '::1'].includes(listen.host)) context.addIssue({ code: 'custom', path: ['tls'], message: 'is needed to listen on anything but a loopback address' });
+  });
+export type ConsoleConfig = z.infer<typeof consoleConfigSchema>;
+
+/** @throws ConfigError naming every value that is wrong */
+export async function loadConsoleConfig(path: string): Promise<ConsoleConfig> {
+  const file = resolve(path);
+  const text = await readFile(file, 'utf8').catch((cause: unknown) => {
+    throw new ConfigError('unreadable', [{ pointer: '', message: 'cannot be read', source: file }], { cause });
+  });
+  const parsed = consoleConfigSchema.safeParse(parseFile(text, file));
+  if (!parsed.success) throw new ConfigError('malformed', parsed.error.issues.map((issue) => ({ pointer: pointerOf(issue.path), message: issue.message, source: file })));
+  const absolute = (name: string): string => resolve(dirname(file), name);
+  const { tls, login } = parsed.data;
+  return {
+    ...parsed.data,
+    ...(tls === undefined ? {} : { tls: { cert: absolute(tls.cert), key: absolute(tls.key) } }),
+    login: login.kind === 'oidc' && login.clientSecretFile !== undefined ? { ...login, clientSecretFile: absolute(login.clientSecretFile) } : login,
+  };
+}

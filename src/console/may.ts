@@ -1,0 +1,78 @@
+/**
+ * What somebody can do about a change, and why not: what the buttons say. No authority: the sidecar decides, each time; a button that is enabled
+ * here may be refused there, and the refusal is shown.
+ */
+import type { ChangeView, Me, StatementAnswer } from '../client/index.ts';
+import { approversNamed } from '../protocol/decision.ts';
+import { describeApprovers } from '../protocol/plan-as-seen.ts';
+
+export type May = { readonly may: true } | { readonly may: false; readonly why: string };
+
+export interface Acts {
+  /** `proofs`: how she can prove it, the first as it is asked for. */
+  readonly approve: May & { readonly proofs: readonly ('session' | 'passkey')[] };
+  readonly reject: May;
+  readonly reduce: May;
+  readonly withdraw: May;
+  readonly revoke: May;
+}
+
+export interface Who {
+  readonly me: Me;
+  /** The sidecar lists the change among those that wait for her. */
+  readonly isAwaited: boolean;
+  /** What she would sign; null where the sidecar was not asked, or has none. */
+  readonly statement: StatementAnswer | null;
+}
+
+const YES: May = { may: true };
+const no = (why: string): May => ({ may: false, why });
+
+export function actsOf(change: ChangeView, who: Who, nowMs: number): Acts {
+  const decide = mayDecide(change, who, nowMs);
+  const { proofs, why } = proofsOf(who.statement, change.id);
+  return {
+    approve: { ...(decide.may && proofs.length === 0 ? no(why) : hasApproved(change, who.me) ? no('You have approved this plan.') : decide), proofs },
+    reject: decide,
+    reduce: decide.may ? mayReduce(change) : decide,
+    withdraw: mayWithdraw(change),
+    revoke: mayRevoke(change),
+  };
+}
+
+function mayDecide(change: ChangeView, { me, isAwaited }: Who, nowMs: number): May {
+  if (change.state !== 'pending') return no(change.state === 'requested' ? 'Policy has not answered yet.' : `There is nothing to decide: the change is ${change.state}.`);
+  if (change.approvalsBy !== null && nowMs >= Date.parse(change.approvalsBy)) return no('The time to decide is over.');
+  if (change.requester.includes(me.principal)) return no('You asked for this: somebody else decides.');
+  if (!me.roles.includes('approver')) return no('Your sign-in has not the role approver.');
+  const { approvers } = change.requirement;
+  if (isAwaited || (approvers !== null && approversNamed(approvers).includes(me.principal))) return YES;
+  return no(`You are not asked. It takes ${describeApprovers(approvers)}.`);
+}
+
+const hasApproved = ({ approvals }: ChangeView, { principal }: Me): boolean => approvals.some(({ approver, verdict }) => approver === principal && verdict === 'approve');
+
+/** A passkey proves more than is asked for where a session or an SSH key is. */
+function proofsOf(statement: StatementAnswer | null, changeId: string): { proofs: Acts['approve']['proofs']; why: string } {
+  if (statement === null) return { proofs: [], why: 'What would be signed cannot be had from the sidecar just now.' };
+  const passkey = statement.passkeys.length > 0 ? (['passkey'] as const) : [];
+  if (statement.proofClass === 'session') return { proofs: ['session', ...passkey], why: '' };
+  const inTerminal = statement.proofClass === 'ssh' ? ` Or sign in a terminal: countersign approve ${changeId} --ssh-key FILE` : '';
+  return { proofs: passkey, why: `This takes a passkey of yours, and the sidecar’s trust folder lists none that is good now.${inTerminal}` };
+}
+
+function mayReduce(change: ChangeView): May {
+  if (!['grant', 'provision', 'extend'].includes(change.kind)) return no(`Less of a ${change.kind} would leave more access: approve it or reject it.`);
+  return change.entitlements.length > 1 || change.duration !== null ? YES : no('There is nothing that could be taken off.');
+}
+
+const BEFORE_EFFECT: ReadonlySet<ChangeView['state']> = new Set(['requested', 'pending', 'scheduled', 'authorised', 'executing', 'verifying', 'staged', 'stuck']);
+
+function mayWithdraw({ state }: ChangeView): May {
+  return BEFORE_EFFECT.has(state) ? YES : no(`A change that is ${state} cannot be withdrawn.`);
+}
+
+function mayRevoke({ state, lease, ended }: ChangeView): May {
+  if (ended !== null || state === 'revoking') return no('It is taken back already, or just now.');
+  return lease !== null || state === 'active' || state === 'done' ? YES : no('It has given nothing that could be taken back.');
+}

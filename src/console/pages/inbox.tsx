@@ -1,0 +1,105 @@
+/** What waits for whoever is signed in, at every sidecar, soonest to end first. */
+import { sha256 } from '../../../ledger/index.ts';
+import type { ChangeView } from '../../client/index.ts';
+import { askAll, isSignedOut, type Asked } from '../ask.ts';
+import type { ConsoleApp, ConsoleContext, Place } from '../context.ts';
+import { page, signInFirst } from '../gate.tsx';
+import { Page } from '../layout.tsx';
+import { PlanLines } from '../parts/plan.tsx';
+import { changePath, Countdown, Reason, Risk, Title, Troubles } from '../parts/small.tsx';
+import type { Session } from '../sessions.ts';
+import { keepCurrent, pause, type Regions } from '../stream.ts';
+
+/** How many are shown with their plan; further ones are named. */
+const SHOWN_MAX = 12;
+const LOOK_AGAIN_MS = 3_000;
+/** What is read before anything else; the change's own page has every line. */
+const LINES: ReadonlySet<string> = new Set(['access', 'keeps', 'loses', 'duration', 'ends', 'ends by', 'window', 'rotation', 'because', 'approvers', 'can decide']);
+
+interface Waiting {
+  readonly place: Place;
+  readonly change: ChangeView;
+}
+
+export function addInbox(app: ConsoleApp, context: ConsoleContext): void {
+  app.get('/', page(context, async (c, session) => {
+    const asked = await askWhatWaits(context, session);
+    if (isSignedOut(asked)) return signInFirst(c, context);
+    const waiting = await lookAt(asked, session);
+    return c.html(
+      <Page context={context} session={session} title="Inbox" section="inbox" stream={`/stream?since=${keyOf(asked)}`}>
+        <h1>Inbox</h1>
+        <Inbox context={context} asked={asked} waiting={waiting} />
+      </Page>,
+    );
+  }));
+  app.get('/stream', (c) => keepCurrent(c, context, async (session, last, signal) => {
+    if (last !== null) await pause(LOOK_AGAIN_MS, signal);
+    const asked = await askWhatWaits(context, session);
+    if (isSignedOut(asked)) return null;
+    const key = keyOf(asked);
+    return last?.key === key ? last : { key, regions: await regionsOf(context, asked, session) };
+  }));
+}
+
+async function regionsOf(context: ConsoleContext, asked: readonly Asked<ChangeView[]>[], session: Session): Promise<Regions> {
+  return { inbox: String(await (<Inbox context={context} asked={asked} waiting={await lookAt(asked, session)} />)) };
+}
+
+/** Changes as it does what is shown. */
+function keyOf(asked: readonly Asked<ChangeView[]>[]): string {
+  const all = asked.map((one) => `${one.place.name}:${'trouble' in one ? one.trouble.text : one.value.map(({ id, length }) => `${id}.${length}`).join(',')}`);
+  return Buffer.from(sha256(Buffer.from(JSON.stringify(all)))).toString('base64url');
+}
+
+/** What waits at each sidecar. */
+function askWhatWaits(context: ConsoleContext, session: Session): Promise<Asked<ChangeView[]>[]> {
+  return askAll(context, session, async (client) => (await client.list({ waitingForMe: true, limit: 200 })).changes);
+}
+
+/** All of it, soonest to end first. The first ones are asked for by id: only so does an answer say what they bear on, which costs the sidecar some looking up. */
+async function lookAt(asked: readonly Asked<ChangeView[]>[], session: Session): Promise<Waiting[]> {
+  const waiting = asked.flatMap((one) => ('trouble' in one ? [] : one.value.map((change): Waiting => ({ place: one.place, change })))).sort((a, b) => soonness(a.change) - soonness(b.change));
+  return Promise.all(waiting.map(async (one, index) => {
+    if (index >= SHOWN_MAX) return one;
+    // A sidecar that has just gone away leaves what it had said.
+    return { ...one, change: await one.place.open(session.token).get(one.change.id).catch(() => one.change) };
+  }));
+}
+
+const soonness = ({ approvalsBy }: ChangeView): number => (approvalsBy === null ? Infinity : Date.parse(approvalsBy));
+
+function Inbox({ context, asked, waiting }: { context: ConsoleContext; asked: readonly Asked<ChangeView[]>[]; waiting: readonly Waiting[] }) {
+  const [shown, further] = [waiting.slice(0, SHOWN_MAX), waiting.slice(SHOWN_MAX)];
+  return (
+    <div id="inbox">
+      <Troubles troubles={asked.flatMap((one) => ('trouble' in one ? [one.trouble.text] : []))} />
+      {waiting.length === 0
+        ? <p class="empty">Nothing waits for you{asked.some((one) => 'trouble' in one) ? ' where sidecars answer' : ''}. What does will appear here by itself.</p>
+        : <p class="lead">{waiting.length === 1 ? 'One change waits' : `${waiting.length} changes wait`} for your decision.</p>}
+      <ol class="cards" role="list">{shown.map((one) => <Card one={one} nowMs={context.nowMs()} isOnly={context.places.length === 1} />)}</ol>
+      {further.length === 0 ? null : (
+        <>
+          <h2>And {further.length} more</h2>
+          <ul class="rows" role="list">{further.map(({ place, change }) => <li><a href={changePath(place, change.id)} data-stop><Title change={change} /></a></li>)}</ul>
+        </>
+      )}
+    </div>
+  );
+}
+
+function Card({ one: { place, change }, nowMs, isOnly }: { one: Waiting; nowMs: number; isOnly: boolean }) {
+  return (
+    <li>
+      <article class="card">
+        <header>
+          <h2><a href={changePath(place, change.id)} data-stop><Title change={change} /></a></h2>
+          {change.approvalsBy === null ? null : <Countdown until={change.approvalsBy} nowMs={nowMs} what="to decide" />}
+        </header>
+        <Reason change={change} />
+        <PlanLines change={change} only={LINES} />
+        <p class="meta"><Risk change={change} />{isOnly ? null : <span>at {place.name}</span>}<span class="id">{change.id}</span></p>
+      </article>
+    </li>
+  );
+}

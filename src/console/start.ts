@@ -1,0 +1,49 @@
+/** A running console: its configuration read, its door open. */
+import { readFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { pino } from 'pino';
+import { connect } from '../client/index.ts';
+import { readPrivateFile } from '../identity/private-file.ts';
+import { listenOnAddress } from '../sidecar/listen.ts';
+import { createConsole } from './app.tsx';
+import { builtAssets, readAssets } from './assets.ts';
+import type { ConsoleConfig } from './config.ts';
+import { oidcLogin, type OidcLogin } from './oidc.ts';
+import { openSessions } from './sessions.ts';
+
+export interface Console {
+  /** Where it listens; people reach it at `publicUrl`. */
+  readonly address: string;
+  close(): Promise<void>;
+}
+
+/** How long a sidecar may take to answer a page. */
+const SIDECAR_MS = 5_000;
+const DRAIN_MS = 5_000;
+
+/** @throws ListenError, PrivateFileError, or Error where its pages are not built */
+export async function startConsole(config: ConsoleConfig, { assets = builtAssets(), nowMs = Date.now }: { assets?: string; nowMs?: () => number } = {}): Promise<Console> {
+  const logger = pino({ level: config.logLevel, base: null, redact: ['token', 'passkey'] }, pino.destination({ fd: 2, sync: false }));
+  const random = (length: number): Uint8Array => randomBytes(length);
+  const publicUrl = new URL(config.publicUrl);
+  const draining = new AbortController();
+  const app = createConsole({
+    publicUrl, nowMs, random, logger, draining: draining.signal, oidc: await openLogin(config, publicUrl, nowMs, random), assets: await readAssets(assets), sessions: openSessions(config.session, nowMs, random),
+    places: config.sidecars.map(({ name, url }) => ({ name, open: (token) => connect({ url, token, timeoutMs: SIDECAR_MS }) })),
+  });
+  const tls = config.tls === undefined ? null : { cert: await readFile(config.tls.cert, 'utf8'), key: Buffer.from(await readPrivateFile(config.tls.key)).toString('utf8') };
+  const listening = await listenOnAddress(config.listen.host, config.listen.port, tls, app.fetch);
+  return {
+    address: listening.address,
+    async close() {
+      draining.abort();
+      await listening.close(DRAIN_MS);
+    },
+  };
+}
+
+async function openLogin({ login }: ConsoleConfig, publicUrl: URL, nowMs: () => number, random: (length: number) => Uint8Array): Promise<OidcLogin | null> {
+  if (login.kind === 'token') return null;
+  const clientSecret = login.clientSecretFile === undefined ? null : Buffer.from(await readPrivateFile(login.clientSecretFile)).toString('utf8').trim();
+  return oidcLogin({ config: login, clientSecret, publicUrl, nowMs, random });
+}

@@ -1,0 +1,135 @@
+/** Who is signed in, for how long, and what another page in her browser can do: nothing. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ChangeView } from '../../src/client/index.ts';
+import { CONSOLE, openTestConsole, placeOf, type TestBrowser, type TestConsole } from '../support/console.ts';
+import { serveTestSidecar, type ServedSidecar } from '../support/served.ts';
+import { GRANT, tokenOf } from '../support/sidecar.ts';
+
+const MINUTE_MS = 60_000;
+let sidecar: ServedSidecar;
+let console: TestConsole;
+let change: ChangeView;
+let nowMs = Date.now();
+beforeAll(async () => {
+  sidecar = await serveTestSidecar();
+  console = openTestConsole([placeOf('eu', sidecar)], { nowMs: () => nowMs, idleSeconds: 600, lifetimeSeconds: 1_800 });
+  change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+});
+afterAll(async () => sidecar.close());
+
+async function signedIn(principal = 'person:wei'): Promise<TestBrowser> {
+  const browser = console.browser();
+  await browser.signIn(tokenOf(principal));
+  return browser;
+}
+const reject = (browser: TestBrowser, form: Record<string, string> = {}, headers?: Record<string, string>): ReturnType<TestBrowser['post']> =>
+  browser.post(`/changes/eu/${change.id}/reject`, { formKey: browser.formKey(), planDigest: change.planDigest!, comment: 'typed with care', ...form }, headers);
+const isPending = async (): Promise<boolean> => (await sidecar.client('person:wei').get(change.id)).state === 'pending';
+
+describe('a session', () => {
+  it('has a cookie that no script reads, no other site sends with a form, and no plain connection carries; no token is in it', async () => {
+    const browser = console.browser();
+    const answer = await browser.post('/signin', { token: tokenOf('person:wei'), then: '/changes' });
+    expect(answer.location).toBe('/changes');
+    const [cookie] = answer.headers.getSetCookie();
+    expect(cookie).toMatch(/^__Host-countersign-session=[\w-]{43}; Path=\/; HttpOnly; Secure; SameSite=Lax$/);
+    expect((await browser.get('/')).text).not.toContain(tokenOf('person:wei'));
+  });
+
+  it('is another one with each sign-in, and the one before is over', async () => {
+    const browser = await signedIn();
+    const before = browser.cookies.get('__Host-countersign-session')!;
+    await browser.signIn(tokenOf('person:wei'));
+    expect(browser.cookies.get('__Host-countersign-session')).not.toBe(before);
+    browser.cookies.set('__Host-countersign-session', before);
+    expect((await browser.get('/')).location).toBe('/signin?then=%2F&over');
+  });
+
+  it('ends when it is not used, and however it is used', async () => {
+    const idle = await signedIn();
+    nowMs += 10 * MINUTE_MS;
+    expect((await idle.get('/')).location).toBe('/signin?then=%2F&over');
+    const used = await signedIn();
+    for (let minutes = 9; minutes < 30; minutes += 9) {
+      nowMs += 9 * MINUTE_MS;
+      expect((await used.get('/')).status).toBe(200);
+    }
+    nowMs += 3 * MINUTE_MS;
+    expect((await used.get('/')).location).toContain('/signin');
+  });
+
+  it('is not kept going by a page that is left open', async () => {
+    const browser = await signedIn();
+    nowMs += 9 * MINUTE_MS;
+    const cookie = `__Host-countersign-session=${browser.cookies.get('__Host-countersign-session')!}`;
+    const open = await console.app.request(`${CONSOLE}/stream`, { headers: { cookie } });
+    expect([open.status, open.headers.get('content-type')]).toEqual([200, 'text/event-stream']);
+    await open.body!.cancel();
+    nowMs += 2 * MINUTE_MS;
+    expect((await console.app.request(`${CONSOLE}/stream`, { headers: { cookie } })).status).toBe(401);
+  });
+
+  it('that is over decides nothing, says so, and gives back what was typed', async () => {
+    const browser = await signedIn();
+    nowMs += 11 * MINUTE_MS;
+    const answer = await reject(browser);
+    expect(answer.status).toBe(401);
+    expect(answer.text).toContain('nothing was decided');
+    expect(answer.text).toContain('typed with care');
+    expect(answer.text).toContain(`value="/changes/eu/${change.id}"`);
+    expect(await isPending()).toBe(true);
+  });
+
+  it('is ended by signing out', async () => {
+    const browser = await signedIn();
+    const cookie = browser.cookies.get('__Host-countersign-session')!;
+    await browser.post('/signout', { formKey: browser.formKey() });
+    browser.cookies.set('__Host-countersign-session', cookie);
+    expect((await browser.get('/')).status).toBe(303);
+  });
+
+  it('is not given for a token that no sidecar takes', async () => {
+    const browser = console.browser();
+    const answer = await browser.post('/signin', { token: 'cst_wrong', then: '/' });
+    expect([answer.status, browser.cookies.size]).toEqual([401, 0]);
+    expect(answer.text).not.toContain('cst_wrong');
+  });
+});
+
+describe('another page in her browser', () => {
+  it.each([
+    ['without the key of our forms', { formKey: '' }, {}, 401],
+    ['with the key of somebody else’s session', { formKey: 'x'.repeat(43) }, {}, 401],
+    ['from another site', {}, { 'sec-fetch-site': 'cross-site' }, 403],
+    ['from another name of the same site', {}, { 'sec-fetch-site': 'same-site' }, 403],
+    ['from another origin', {}, { origin: 'https://evil.example' }, 403],
+    ['from nowhere that says so', {}, { origin: 'null' }, 403],
+  ])('decides nothing %s', async (_how, form, headers, status) => {
+    expect((await reject(await signedIn(), form, headers)).status).toBe(status);
+    expect(await isPending()).toBe(true);
+  });
+
+  it('decides nothing by a link', async () => {
+    const browser = await signedIn();
+    for (const deed of ['approve', 'reject', 'reduce', 'withdraw', 'revoke']) expect((await browser.get(`/changes/eu/${change.id}/${deed}`)).status).toBe(404);
+    expect(await isPending()).toBe(true);
+  });
+
+  it('sends nobody elsewhere after a sign-in', async () => {
+    for (const then of ['https://evil.example/', '//evil.example/', '/\\evil.example', 'javascript:alert(1)']) {
+      expect((await console.browser().post('/signin', { token: tokenOf('person:wei'), then })).location).toBe('/');
+    }
+  });
+
+  it('cannot frame a page of ours, nor put a script into it', async () => {
+    const { headers } = await (await signedIn()).get('/');
+    const policy = headers.get('content-security-policy')!;
+    for (const part of ["default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "form-action 'self'", "base-uri 'none'", "require-trusted-types-for 'script'"]) expect(policy).toContain(part);
+    expect(policy).not.toMatch(/unsafe|\*|https?:/);
+    expect([headers.get('cache-control'), headers.get('strict-transport-security')]).toEqual(['no-store', 'max-age=31536000']);
+  });
+
+  it('is not answered under another name', async () => {
+    expect((await console.app.request('https://rebound.example/', {})).status).toBe(421);
+  });
+});
