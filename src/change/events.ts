@@ -13,7 +13,7 @@ import { approvalIdSchema, changeIdSchema, digestSchema, leaseIdSchema, logIdSch
 
 /** What receivers of webhooks are told about. */
 export const NOTIFICATION_EVENTS = [
-  'approval.requested', 'approval.decided', 'approval.escalated', 'change.reduced', 'breakglass.used', 'breakglass.reviewed', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
+  'approval.requested', 'approval.decided', 'approval.escalated', 'change.reduced', 'breakglass.used', 'breakglass.reviewed', 'standing.used', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
   'change.stuck', 'policy.proposed',
 ] as const;
 export const notificationEventSchema = z.enum(NOTIFICATION_EVENTS);

@@ -33,6 +33,8 @@ const MEANINGS: Readonly<Record<ChangeEventType | SystemRecordType, string>> = {
   'approval.recorded': 'One person approved exactly this plan.',
   'breakglass.used': 'A person whom floors name gave this lease without the approvals, by a signature of her own (SSHSIG over the statement, namespace `breakglass@countersign`) that commits to why. Those who were asked are told, and one of them reviews it by `reviewBy`.',
   'breakglass.reviewed': 'One of those who were not waited for has reviewed that the glass was broken: neither who broke it nor who asked for the change.',
+  'standing.approved': 'A person signed a template (SSHSIG over the statement, namespace `standing-approval@countersign`) that commits to why: plans within it are approved by her, each use an `approval.recorded` by the sidecar with the template as its envelope and the number of the use.',
+  'standing.revoked': 'A standing approval approves nothing more: at the word of who gave it, or of who may lock its identity.',
   'approval.escalated': 'The change has waited for approvals for so long that further people are told. Who may approve is what it was; `dueAt` is when it was time.',
   'approval.rejected': 'One person rejected this plan, which ends the change.',
   'step.authorised': 'The sidecar authorises an executor. The receipt that the executor demands is this very record: `read` and `act` are still written as version 1.',

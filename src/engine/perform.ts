@@ -20,6 +20,7 @@ import { locksOn } from './locks.ts';
 import { accountOfItem, findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
 import { publishEnvelope } from './publish.ts';
 import { makeEnvelope } from './receipt.ts';
+import { giveUpRevoked } from './standing-approvals.ts';
 
 /** The reasons that policy has against whoever asks (`policy/access/requester`). */
 const REQUESTER_CODES: ReadonlySet<string> = new Set(['unknown-requester', 'requester-inactive']);
@@ -48,7 +49,7 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       });
     }
     case 'dispatch':
-      return dispatch(context, state);
+      return giveUpRevoked(context, state) ? 'done' : dispatch(context, state);
     case 'arm': {
       const { order, orderDigest } = (state.lease ?? state.extension)!;
       // The step waits for copy and cosignatures of its authorisation as well as for this: none waits for another.

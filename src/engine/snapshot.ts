@@ -16,7 +16,7 @@ import type { Captured } from './fold.ts';
 import type { Logger } from './ports.ts';
 
 /** A new number makes every older snapshot worthless: raise it whenever what is kept changes its meaning. */
-const SNAPSHOT_VERSION = 4;
+const SNAPSHOT_VERSION = 5;
 const SIGNATURE_BYTES = 64;
 /** Changes in one part: so many are serialised at a time while others wait. */
 const PART_CHANGES = 64;

@@ -3,7 +3,7 @@ import type { LedgerRecord } from '../../ledger/index.ts';
 import { deriveOffboarding, derivePlan, deriveQuery, systemOf } from '../change/derive.ts';
 import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
-import type { ChangeState } from '../change/state.ts';
+import { standingCounts, type ChangeState } from '../change/state.ts';
 import { approversNamed, demandOf, enforcedUnder, isSameRequirement, strictest, type Requirement } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { planDigest, type LentAction, type Plan } from '../protocol/plan.ts';
@@ -124,10 +124,12 @@ export function checkEscalated({ state }: Audited, { body: { to, dueAt } }: Of<'
 }
 
 /** What is missing of the approvals in force at `atMs`. The steps after the first go on under those that it was authorised with. */
-export function checkApproved({ state, requirement, approvals }: Audited, atMs: number, floor: FloorDemand | null, leaseSeconds: number | null): Fault | null {
+export function checkApproved({ state, requirement, approvals }: Audited, atMs: number, floor: FloorDemand | null, leaseSeconds: number | null, isRevoked: (approvalId: string) => boolean = () => false): Fault | null {
   const asOfMs = state.finished.length > 0 && state.firstActAtMs !== null ? Math.min(atMs, state.firstActAtMs) : atMs;
   const inForce = approvals
     .filter(({ statement }) => statement.planDigest === state.planDigest && parseTime(statement.expiresAt) > asOfMs)
-    .map(({ statement, proofClass }): CountedApproval => ({ approver: statement.approver, proofClass }));
+    // What has begun goes on under a standing approval that was revoked since; what has not, does not.
+    .filter(({ approvalId, standing = false }) => !standing || (standingCounts(state, state.decision) && (state.firstActAtMs !== null || !isRevoked(approvalId))))
+    .map(({ statement, proofClass, standing = false }): CountedApproval => ({ approver: statement.approver, proofClass, standing }));
   return shortfallOf(enforcedUnder(state.decision, requirement), floor, inForce, state.requester, leaseSeconds);
 }

@@ -13,9 +13,8 @@ import { endDueMs } from '../change/work.ts';
 import { readBreakGlass } from '../protocol/break-glass.ts';
 import { approversNamed } from '../protocol/decision.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
-import { readPayload } from '../protocol/dsse.ts';
 import { entitlementsOf, isEmergency } from '../protocol/request.ts';
-import { approvalStatementSchema } from '../protocol/signed.ts';
+import { readStanding, statementIn } from '../protocol/standing-approval.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { NotificationPayload } from './payload.ts';
 
@@ -61,8 +60,12 @@ export function notificationsOf({ event, state }: Told): Notification[] {
       return state.request.kind === 'offboard' && state.name === 'executing' ? [tell('offboarding.started', { requester, items, requesterWords })] : [];
     case 'approval.recorded':
     case 'approval.rejected': {
-      const { revision, planDigest, approver, verdict } = readPayload(event.body.approval.envelope, approvalStatementSchema);
-      return [tell('approval.decided', { revision, planDigest, approver, verdict, pending: state.name === 'pending' })];
+      const { approvalId, envelope, use } = event.body.approval;
+      const { revision, planDigest, approver, verdict } = statementIn(event.body.approval, state);
+      const decided = tell('approval.decided', { revision, planDigest, approver, verdict, pending: state.name === 'pending' });
+      if (use === undefined) return [decided];
+      const { uses, expiresAt } = readStanding(envelope);
+      return [decided, tell('standing.used', { revision, requester, planDigest, approvalId, approver, use, uses, expiresAt, requesterWords })];
     }
     case 'change.revised': {
       const { revision, request, reduced } = event.body;

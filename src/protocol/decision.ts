@@ -64,6 +64,9 @@ export type Escalation = z.infer<typeof escalationSchema>;
 /** Policy lets a person whom the floor names give this lease alone, at most for so long, and have it reviewed by then. */
 export const breakGlassObligationSchema = z.strictObject({ maxLeaseSeconds: z.int().min(1).max(86_400), reviewWithinSeconds: z.int().min(1).max(2_592_000) });
 
+/** Policy lets standing approvals count, of what is leased for at most so long. */
+export const standingApprovalObligationSchema = z.strictObject({ maxLeaseSeconds: z.int().min(1).max(2_592_000) });
+
 /** An exception that took a denial away: by that alone nothing is allowed. */
 export const exceptionUsedSchema = z.strictObject({
   id: plainTextSchema(64),
@@ -101,6 +104,8 @@ export const decisionSchema = z.strictObject({
     escalation: escalationSchema.optional(),
     /** Absent: nobody may break the glass for it. */
     breakGlass: breakGlassObligationSchema.optional(),
+    /** Absent: no standing approval counts for it. */
+    standingApproval: standingApprovalObligationSchema.optional(),
   }),
   entitlements: z.strictObject({
     requested: z.array(entitlementSchema).max(16),

@@ -7,6 +7,8 @@ import { isUnfinished } from '../change/work.ts';
 import { systemOf, undoableStep } from '../change/derive.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
 import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';
+import type { Approval } from '../protocol/signed.ts';
+import { readStanding } from '../protocol/standing-approval.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { ChangeView, LeaseView } from './schemas.ts';
 
@@ -41,7 +43,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
       ...(decision.observed === undefined ? {} : { observed: decision.observed }),
     },
     requirement: state.requirement,
-    approvals: state.approvals.map(({ approval, statement, seq }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq })),
+    approvals: state.approvals.map(({ approval, statement, seq }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq, ...standingOf(approval) })),
     approvalsBy: state.approvalsByMs === null ? null : formatTime(state.approvalsByMs),
     escalation: escalationOf(state),
     ...(state.breakGlass === null ? {} : { breakGlass: brokenOf(state.breakGlass) }),
@@ -64,6 +66,12 @@ export function viewOf(state: ChangeState, waitingFor: string | null): ChangeVie
     updatedAt: formatTime(state.lastAtMs),
     links: { self, approvals: `${self}/approvals`, delivery: `${self}/delivery`, evidence: `${self}/evidence` },
   };
+}
+
+function standingOf({ envelope, use }: Approval): Pick<ChangeView['approvals'][number], 'standing'> {
+  if (use === undefined) return {};
+  const { uses, expiresAt } = readStanding(envelope);
+  return { standing: { use, uses, expiresAt } };
 }
 
 function escalationOf(state: ChangeState): ChangeView['escalation'] {
