@@ -6,6 +6,7 @@ import { messageId, notificationOfProposal, notificationsOf, type Notification, 
 import { consumersOf, notificationSchema } from '../../src/notify/payload.ts';
 import { planDigest, type Plan } from '../../src/protocol/plan.ts';
 import { glassOf } from '../support/break-glass.ts';
+import { standingOf, TEMPLATE, useOf } from '../support/standing.ts';
 import { changeIdOf, decided, found, LOG_ID, memoryLedger, OFFBOARD, ordered, planOf, requested, ROTATE, verdictOf, verified } from './support.ts';
 
 const AT = Date.parse('2026-11-23T19:00:00.000Z');
@@ -19,6 +20,10 @@ function brokenOf({ changeId, revision, ...plan }: Plan): NewEvent {
   return { type: 'breakglass.used', actor: 'person:sam', body: { revision, statement, reason: 'nobody answers', reviewBy: '2026-11-24T19:00:00.000Z' } };
 }
 const REVIEWED: NewEvent = { type: 'breakglass.reviewed', actor: 'person:ben', body: { verdict: 'unjustified', comment: 'I was there' } };
+
+/** A template of Ana's was used for the third time, which nobody verifies here. */
+const STANDING = standingOf({ ...TEMPLATE, uses: 10, expiresAt: '2026-12-20T19:00:00.000Z' });
+const USED: NewEvent = { type: 'approval.recorded', actor: `sidecar:${LOG_ID}`, body: { approval: useOf(STANDING, 3), comment: null } };
 
 /** What is told of the last of these events. */
 function toldOf(...events: readonly NewEvent[]): Notification[] {
@@ -84,6 +89,16 @@ describe('approvers', () => {
     expect(toldOf(requested(ROTATE), asksAll, brokenOf(ROTATION), REVIEWED).map(({ payload }) => payload)).toEqual([{
       type: 'breakglass.reviewed', timestamp: '2026-11-23T19:00:00.000Z', data: { ...data, record: 3, usedBy: 'person:sam', reviewer: 'person:ben', verdict: 'unjustified' },
     }]);
+  });
+
+  it('are told that a standing approval of theirs approved a plan, which use it was, and that it still can be rejected', () => {
+    const told = toldOf(requested(ROTATE), asked, USED).map(({ payload }) => payload);
+    expect(told.map(({ type }) => type)).toEqual(['approval.decided', 'standing.used']);
+    expect(told[0]!.data).toMatchObject({ approver: 'person:ana', planDigest: planDigest(ROTATION), revision: 1, verdict: 'approve' });
+    expect(told[1]!.data).toEqual({
+      changeId: ID, record: 2, kind: 'rotate', subject: 'nhi:prod/orders', connector: 'pg-main', target: 'app', revision: 1, requester: ['person:ana'], planDigest: planDigest(ROTATION),
+      approvalId: useOf(STANDING).approvalId, approver: 'person:ana', use: 3, uses: 10, expiresAt: '2026-12-20T19:00:00.000Z', requesterWords: { reason: ROTATE.reason },
+    });
   });
 
   it('are told what one of them has left of a request, and who asked with them', () => {
@@ -233,6 +248,8 @@ describe('every notification', () => {
   ledger.add(four, AT, requested(ROTATE), { type: 'change.revised', actor: 'person:wei', body: {
     revision: 2, request: { kind: 'grant', subject: 'nhi:prod/orders', purpose: 'p', reason: 'r', duration: 'PT1H', entitlements }, reduced: { revision: 1, planDigest: planDigest(ROTATION) },
   } });
+  const fifth = planOf(changeIdOf(5), ROTATE);
+  ledger.add(changeIdOf(5), AT, requested(ROTATE), decided(fifth, 'needsApproval', { approvers: ['person:ana'] }), USED);
   for (const item of [0, 1]) ledger.add(two, AT, { type: 'item.settled', actor: 'sidecar:x', body: { item, outcome: 'gone', owner: null, detail: 'gone' } });
   const all = [...ledger.told.flatMap(notificationsOf), ...notificationsOf({ event: staged.events[0]!, state: { ...staged.state, name: 'staged' } }),
     ...notificationsOf({ event: withdrawn.events[0]!, state: { ...withdrawn.state, stagedAtMs: AT } }), notificationOfProposal({ ...PROPOSAL, seq: 99, atMs: AT }, ['person:ana'])];
