@@ -64,7 +64,7 @@ describe('a standing approval gives nothing', () => {
     ['where it is good for longer than 30 days', 'approval-invalid', under(covering({ expiresAt: formatTime(START_MS + STANDING_SECONDS_MAX * 1000 + 1) }))],
     ['where it ends before it begins', 'approval-invalid', under(covering({ notBefore: formatTime(START_MS + 900), expiresAt: formatTime(START_MS + 900) }))],
     ['beyond its uses', 'approval-invalid', under(covering(), { use: { use: 4 } })],
-    ['as what it is not: an approval of this plan', 'approval-invalid', under(covering(), { use: { use: undefined } as never })],
+    ['as what it is not: an approval of this plan', 'approval-invalid', under(covering(), { use: { use: undefined } })],
     ['as a passkey', 'approval-invalid', under(covering(), { use: { proofClass: 'passkey' } })],
     ['as a session', 'approval-invalid', under(covering(), { use: { proofClass: 'session' } })],
     ['by a key of nobody', 'approval-invalid', under(covering(), { make: (statement) => standingOf(statement, stranger) })],
