@@ -31,6 +31,7 @@ import data.workflow.delegation
 import data.workflow.emergency
 import data.workflow.escalation
 import data.workflow.schedule as planning
+import data.workflow.standing_approval
 import data.workflow.windows
 
 refused := exceptions.standing
@@ -161,6 +162,12 @@ breaking := {"breakGlass": break_glass.obligation} if {
 	break_glass.obligation
 } else := {}
 
+# Only what waits for approvals may be approved beforehand, and where none counts nothing is said.
+standing := {"standingApproval": standing_approval.obligation} if {
+	enforced == "needsApproval"
+	standing_approval.obligation
+} else := {}
+
 # What an exception lets through may be as long as it was asked for; it is over with the exception. So is what is under observe with its scope.
 lease_seconds_max := input.change.leaseSeconds if {
 	may_ask
@@ -211,7 +218,7 @@ used := sort(input.used.privileges) if {
 decide := object.union_n([excepting, observed, {
 	"effect": enforced,
 	"reasons": lib.reasons(told),
-	"obligations": object.union_n([waiting, escalating, breaking, rejecting, {
+	"obligations": object.union_n([waiting, escalating, breaking, rejecting, standing, {
 		"approvers": approvers,
 		"proofClass": proof_class,
 		"maxLeaseSeconds": lease_seconds_max,

@@ -118,6 +118,7 @@ test_a_rotation_needs_approval_and_is_proven_by_use if {
 		"maxLeaseSeconds": null,
 		"verification": "byUse",
 		"escalation": {"afterSeconds": 14400, "to": ["person:ben", "person:sam"]},
+		"standingApproval": {"maxLeaseSeconds": 3600},
 	}
 	decision.entitlements == {"requested": [], "held": ["table:public.orders:SELECT"], "used": [], "excess": [], "counterOffer": null}
 }

@@ -11,8 +11,9 @@ import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
 import { placeOf, type RecordedRequest } from '../protocol/request.ts';
 import {
-  approvalStatementSchema, revokeOrderSchema, ticketSchema, type ActTicket, type Approval, type Dsse, type Report,
+  revokeOrderSchema, ticketSchema, type ActTicket, type Approval, type Dsse, type Report,
 } from '../protocol/signed.ts';
+import { readStanding, statementIn } from '../protocol/standing-approval.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { mayEndAdopted, wouldGain } from './adopted.ts';
 import { decideUse, isGlassBroken, type Use } from './break-glass.ts';
@@ -26,7 +27,8 @@ import { decideItem, decideWindow, windowClosed } from './decide-window.ts';
 import { ALREADY, no, yes, type Decided } from './outcome.ts';
 import { hasRejected, outcomeOfRejection } from './rejecting.ts';
 import { decideRedecision, type Redecided } from './redecide.ts';
-import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, requirementIsMet, stepOf, stillGives, type ChangeState } from './state.ts';
+import { beyondTemplate } from './standing-approval.ts';
+import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, mayStillBeRejected, needsAnotherIssue, requirementIsMet, standingCounts, stepOf, stillGives, type ChangeState } from './state.ts';
 
 /** The decision before dispatch must be this young when the ticket is authorised. */
 export const DISPATCH_FRESH_MS = 30_000;
@@ -250,7 +252,7 @@ function decideDecision(state: ChangeState, command: Of<'recordDecision'>, nowMs
   if (observed !== undefined && nowMs >= parseTime(observed.until)) return no('stale-decision', `what is under observe was so until ${observed.until}`);
   const requirement = strictest(state.requirement, demandOf(command.decision));
   const { approvers } = enforcedUnder(command.decision, requirement);
-  const unmet = approvers !== null && !isSatisfied(approvers, approvedBy(state, nowMs, requirement.proofClass)) && !isGlassBroken(state, command.decision, nowMs);
+  const unmet = approvers !== null && !isSatisfied(approvers, approvedBy(state, nowMs, requirement.proofClass, command.decision)) && !isGlassBroken(state, command.decision, nowMs);
   const asks = command.decision.effect !== 'deny' && (command.phase === 'request' ? approvers !== null : unmet && state.act === null);
   return yes({
     type: 'policy.decided', actor: command.by,
@@ -263,7 +265,8 @@ function decideDecision(state: ChangeState, command: Of<'recordDecision'>, nowMs
 }
 
 function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: number): Decided {
-  const statement = readPayload(command.approval.envelope, approvalStatementSchema);
+  const { use } = command.approval;
+  const statement = statementIn(command.approval, state);
   if (state.requester.includes(statement.approver)) return no('self-approval', 'who asked does not approve');
   if (state.name === 'requested') return no('plan-changed', `revision ${state.revision} has no plan to decide on yet`);
   if (statement.revision !== state.revision || statement.planDigest !== state.planDigest || statement.changeId !== state.changeId) {
@@ -272,12 +275,15 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
   if (!approversNamed(state.requirement.approvers).includes(statement.approver)) return no('not-an-approver', `${statement.approver} is not asked`);
   const { proofClass } = command.approval;
   const due = state.requirement.proofClass;
-  // One that is proven better than hers was is another: floors that this side need not know may ask for it.
-  if (statement.verdict === 'approve' && approvedBy(state, nowMs, meets(proofClass, due) ? proofClass : due).has(statement.approver)) return ALREADY;
-  if (state.name !== 'pending') return no('already-decided', `the change is ${state.name}`);
+  // One that is proven better than hers was is another: floors that this side need not know may ask for it. So is one of this very plan beside a standing one.
+  const before = use === undefined ? { ...state, approvals: state.approvals.filter(({ approval }) => approval.use === undefined) } : state;
+  if (statement.verdict === 'approve' && approvedBy(before, nowMs, meets(proofClass, due) ? proofClass : due).has(statement.approver)) return ALREADY;
+  if (state.name !== 'pending' && !(statement.verdict === 'reject' && mayStillBeRejected(state))) return no('already-decided', `the change is ${state.name}`);
   if (hasRejected(state, statement.approver)) return statement.verdict === 'reject' ? ALREADY : no('already-decided', `${statement.approver} has rejected this plan`);
+  const unfit = use === undefined ? null : whyNotStanding(state, command.approval, nowMs);
+  if (unfit !== null) return no('not-expected', unfit);
   if (statement.verdict === 'approve' && !meets(proofClass, due)) return no('proof-too-weak', `approved by ${due}, not by ${proofClass}`);
-  if (parseTime(statement.expiresAt) <= nowMs || (state.approvalsByMs !== null && nowMs >= state.approvalsByMs)) {
+  if (parseTime(statement.expiresAt) <= nowMs || (state.name === 'pending' && state.approvalsByMs !== null && nowMs >= state.approvalsByMs)) {
     return no('approval-expired', 'the time to decide is over');
   }
   const body = { approval: command.approval, comment: command.comment, ...(command.relayed === undefined ? {} : { relayed: command.relayed }), ...(command.authentication === undefined ? {} : { authentication: command.authentication }), ...(command.channel === undefined ? {} : { channel: command.channel }) };
@@ -293,13 +299,23 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
     const before = [...awaitedBy(state.requirement.approvers, approved)].filter((person) => !hasRejected(state, person));
     return no('approval-out-of-stage', `${statement.approver} is asked once those before have approved: it waits for ${before.join(', ') || 'nobody who can'}`);
   }
-  if (command.judged === undefined) return yes({ type: 'approval.recorded', actor: statement.approver, body, ...attached });
+  const actor = use === undefined ? statement.approver : `sidecar:${statement.log}`;
+  if (command.judged === undefined) return yes({ type: 'approval.recorded', actor, body, ...attached });
   const { acceptance, by, provenance } = command.judged;
   if (acceptance.effect !== 'accept') return no('approval-refused', `policy refuses it: ${acceptance.reasons.map(({ code, message }) => `${code}: ${message}`).join(' ')}`, acceptance.reasons);
   return yes(
     { type: 'approval.judged', actor: by, body: { revision: state.revision, planDigest: statement.planDigest, approver: statement.approver, acceptance, provenance } },
-    { type: 'approval.recorded', actor: statement.approver, body: { ...body, acceptance: provenance.input }, ...attached },
+    { type: 'approval.recorded', actor, body: { ...body, acceptance: provenance.input }, ...attached },
   );
+}
+
+/** Why the use of a standing approval is none for this plan, in a phrase; null where it is one. */
+function whyNotStanding(state: ChangeState, { envelope }: Approval, nowMs: number): string | null {
+  if (state.plan === null || !standingCounts(state, state.decision)) return 'policy lets no standing approval count for this';
+  const template = readStanding(envelope);
+  if (parseTime(template.notBefore) > nowMs) return `the standing approval begins at ${template.notBefore}`;
+  const beyond = beyondTemplate(template, state.plan);
+  return beyond === null ? null : `the plan is beyond the standing approval: ${beyond}`;
 }
 
 function mayDispatch(state: ChangeState, nowMs: number): boolean {

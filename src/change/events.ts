@@ -15,7 +15,7 @@ import { REJECTION_OUTCOMES } from './rejecting.ts';
 
 /** What receivers of webhooks are told about. */
 export const NOTIFICATION_EVENTS = [
-  'approval.requested', 'approval.decided', 'approval.escalated', 'change.reduced', 'change.revised', 'change.withdrawn', 'change.expired', 'breakglass.used', 'breakglass.reviewed', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
+  'approval.requested', 'approval.decided', 'approval.escalated', 'change.reduced', 'change.revised', 'change.withdrawn', 'change.expired', 'breakglass.used', 'breakglass.reviewed', 'standing.used', 'window.opened', 'window.closed', 'credential.staged', 'credential.withdrawn', 'offboarding.started', 'offboarding.item', 'offboarding.finished', 'revoke.overdue',
   'change.stuck', 'policy.proposed',
 ] as const;
 export const notificationEventSchema = z.enum(NOTIFICATION_EVENTS);

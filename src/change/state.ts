@@ -23,16 +23,17 @@ import { enforcedUnder, fewestRejections, isSatisfied, meets, soonestEscalation,
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
 import type { Prose } from '../protocol/disclosure.ts';
-import type { RecordedRequest } from '../protocol/request.ts';
+import { isEmergency, type RecordedRequest } from '../protocol/request.ts';
 import { readReport } from '../protocol/report.ts';
 import {
   approvalStatementSchema, revokeOrderSchema, reportSchema, ticketSchema,
   type ActedReport, type Approval, type ApprovalStatement, type Dsse, type Report, type RevokedReport, type RevokeOrder, type Seal,
 } from '../protocol/signed.ts';
+import { statementIn } from '../protocol/standing-approval.ts';
 import { parseTime } from '../protocol/values.ts';
 import { become } from './become.ts';
 import { brokenBy, endedAt, isGlassBroken, lentUnder, reviewedBy, settledBy, type BrokenGlass } from './break-glass.ts';
-import { logOf } from './derive.ts';
+import { leaseSecondsOf, logOf } from './derive.ts';
 import type { ChangeEvent, Channel, EventBody, FindingCode } from './events.ts';
 import { isRejected, outcomeOfRejection } from './rejecting.ts';
 
@@ -243,14 +244,25 @@ export function stillGives(state: ChangeState): boolean {
  * The people whose approval of exactly this plan counts at `nowMs`: distinct, not expired, none of the requesters. The steps after the
  * first go on under the approvals that it was authorised with: half a rotation must not be left standing because a day has passed.
  */
-export function approvedBy(state: ChangeState, nowMs: number, demanded = state.requirement.proofClass): Set<string> {
+export function approvedBy(state: ChangeState, nowMs: number, demanded = state.requirement.proofClass, decision = state.decision): Set<string> {
   const asOfMs = state.finished.length > 0 && state.firstActAtMs !== null ? Math.min(nowMs, state.firstActAtMs) : nowMs;
   const people = state.approvals
     .filter(({ statement }) => statement.revision === state.revision && statement.planDigest === state.planDigest)
-    .filter(({ approval }) => meets(approval.proofClass, demanded))
+    .filter(({ approval }) => meets(approval.proofClass, demanded) && (approval.use === undefined || standingCounts(state, decision)))
     .filter(({ statement }) => parseTime(statement.expiresAt) > asOfMs && !state.requester.includes(statement.approver))
     .map(({ statement }) => statement.approver);
   return new Set(people);
+}
+
+/** Whether somebody who is asked may still say no: nobody has looked at the plan that a standing approval approves, and nothing of it has begun. */
+export function mayStillBeRejected({ name, act, approvals }: Pick<ChangeState, 'name' | 'act' | 'approvals'>): boolean {
+  return name === 'pending' || (name === 'scheduled' && act === null && approvals.some(({ approval }) => approval.use !== undefined));
+}
+
+/** Whether standing approvals count: while the newest decision says so. The steps after the first go on under those that it was authorised with. */
+export function standingCounts({ finished, request }: Pick<ChangeState, 'finished' | 'request'>, decision: Decision | null): boolean {
+  const allowed = decision?.obligations.standingApproval;
+  return finished.length > 0 || (allowed !== undefined && !isEmergency(request) && (leaseSecondsOf(request) ?? (request.kind === 'rotate' ? 0 : Infinity)) <= allowed.maxLeaseSeconds);
 }
 
 /** Whether what is enforced of the requirement is met, by approvals or by a broken glass: under observe nothing of it is. */
@@ -280,7 +292,7 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     case 'approval.judged':
       return base;
     case 'approval.recorded': {
-      const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
+      const statement = statementIn(event.body.approval, base);
       const next = become(base, { approvals: [...base.approvals, { approval: event.body.approval, statement, seq: event.seq, ...whereOf(event.body) }] });
       return next.name === 'pending' && requirementIsMet(next, event.atMs) ? become(next, { name: 'scheduled' }) : next;
     }

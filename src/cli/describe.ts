@@ -29,7 +29,7 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   lines.push(...describeProgress(change, out));
   if (change.planDigest !== null) field('plan digest', change.planDigest);
   lines.push(...describeDecision(change, out));
-  for (const one of change.approvals) field(one.verdict === 'approve' ? 'approved' : 'rejected', `by ${plain(one.approver)}${whereText(one)}${one.proofClass === 'session' ? '' : `, proven by ${one.proofClass}`}, record ${one.record}`);
+  for (const one of change.approvals) field(one.verdict === 'approve' ? 'approved' : 'rejected', `by ${plain(one.approver)}${whereText(one)}${one.proofClass === 'session' ? '' : `, proven by ${one.proofClass}`}${one.standing === undefined ? '' : `, by a standing approval: use ${one.standing.use} of ${one.standing.uses}, until ${one.standing.expiresAt}`}, record ${one.record}`);
   if (change.breakGlass !== undefined) field('glass', `broken by ${plain(change.breakGlass.usedBy)}, record ${change.breakGlass.record}; ${change.breakGlass.review === null ? `to be reviewed by ${change.breakGlass.reviewBy}` : `${change.breakGlass.review.verdict}, says ${plain(change.breakGlass.review.by)}`}`);
   lines.push(...describeOwedRotation(change, out));
   if (change.state === 'pending' && change.approvalsBy !== null) field('decide by', `${change.approvalsBy} (${relative(Date.parse(change.approvalsBy), nowMs)})`);

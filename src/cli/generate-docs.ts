@@ -32,6 +32,7 @@ import { relayedMessageSchema, relayedVerdictSchema } from '../protocol/relayed-
 import { disclosureSchema } from '../protocol/disclosure.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, reportSchema, revokeOrderSchema, ticketSchema } from '../protocol/signed.ts';
+import { standingStatementSchema } from '../protocol/standing-approval.ts';
 import { executorsFileSchema, requirementsFileSchema, sidecarsFileSchema } from '../protocol/trust.ts';
 import { reportLineSchema } from '../reports/jsonl.ts';
 import { openApiDocument } from '../sidecar/openapi.ts';
@@ -69,6 +70,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'revoke-order': revokeOrderSchema,
   'lock-statement': lockStatementSchema,
   'approval-statement': approvalStatementSchema,
+  'standing-approval-statement': standingStatementSchema,
   'policy-approval-statement': proposalStatementSchema,
   'approval': approvalSchema,
   'relayed-verdict': relayedVerdictSchema,

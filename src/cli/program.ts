@@ -22,6 +22,7 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
   { names: ['confirm'], load: async () => (await import('./confirm.ts')).addConfirm },
   { names: ['revoke'], load: async () => (await import('./revoke.ts')).addRevoke },
   { names: ['identify'], load: async () => (await import('./identify.ts')).addIdentify },
+  { names: ['standing'], load: async () => (await import('./standing.ts')).addStanding },
   { names: ['lock'], load: async () => (await import('./lock.ts')).addLock },
   { names: ['erase'], load: async () => (await import('./erase.ts')).addErase },
   { names: ['redecision'], load: async () => (await import('./redecision.ts')).addRedecision },

@@ -12,7 +12,7 @@ import type { ChangeRequest } from '../protocol/request.ts';
 import type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 import type {
   BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, Me, NhiList, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
-  ReconciliationList, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
+  ReconciliationList, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StandingApprovalBody, StandingApprovalList, StandingApprovalView, StatementAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
 import { openWire, type WireOptions } from './wire.ts';
@@ -26,7 +26,7 @@ export { formatEntitlementId, formatTargetId } from '../protocol/resource-id.ts'
 export type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 export type {
   BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, Me, NhiList, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
-  ReconcileBody, ReconciliationList, ReconciliationView, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StatementAnswer,
+  ReconcileBody, ReconciliationList, ReconciliationView, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StandingApprovalBody, StandingApprovalList, StandingApprovalView, StatementAnswer,
 } from '../sidecar/schemas.ts';
 
 export type ConnectOptions = WireOptions;
@@ -114,6 +114,10 @@ export interface Client {
   /** Nothing is gained there until it is lifted. */
   lock(scope: Omit<LockBody, 'reason'>, reason: string): Promise<LockView>;
   unlock(lockId: string, reason: string): Promise<LockView>;
+  standingApprovals(): Promise<StandingApprovalList>;
+  /** The same again changes nothing. */
+  giveStandingApproval(body: StandingApprovalBody): Promise<StandingApprovalView>;
+  revokeStandingApproval(approvalId: string, reason: string): Promise<StandingApprovalView>;
   /** Objects are forgotten, on record. */
   erase(body: EraseBody): Promise<ErasureView>;
   /** What is there at the connector, or at all, compared with what is recorded. Waits at most so long; what is still running then says so. */
@@ -215,6 +219,9 @@ export function connect(options: ConnectOptions): Client {
     locks: () => wire.send<LockList>('GET', '/v1/locks'),
     lock: (scope, reason) => wire.send<LockView>('POST', '/v1/locks', { body: { ...scope, reason } }),
     erase: (body) => wire.send<ErasureView>('POST', '/v1/erasures', { body }),
+    standingApprovals: () => wire.send<StandingApprovalList>('GET', '/v1/standing-approvals'),
+    giveStandingApproval: (body) => wire.send<StandingApprovalView>('POST', '/v1/standing-approvals', { body }),
+    revokeStandingApproval: (approvalId, reason) => wire.send<StandingApprovalView>('POST', `/v1/standing-approvals/${encodeURIComponent(approvalId)}/revoke`, { body: { reason } }),
     unlock: (lockId, reason) => wire.send<LockView>('POST', `/v1/locks/${encodeURIComponent(lockId)}/lift`, { body: { reason } }),
     pack: (asked, { signal } = {}) => wire.receive('POST', '/v1/evidence', { body: asked, timeoutMs: PACK_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) }),
     proof: (seq) => wire.receive('GET', `/v1/evidence/proofs/${seq}`),

@@ -8,8 +8,8 @@ import { systemOf } from '../change/derive.ts';
 import type { ChangeState } from '../change/state.ts';
 import { buildAcceptInput } from '../pdp/build-input.ts';
 import { EngineFault } from '../pdp/fault.ts';
-import { readPayload } from '../protocol/dsse.ts';
-import { approvalStatementSchema, type ApprovalStatement } from '../protocol/signed.ts';
+import type { ApprovalStatement } from '../protocol/signed.ts';
+import { statementIn } from '../protocol/standing-approval.ts';
 import { provenanceOf, saltedInput } from './ask.ts';
 import type { EngineContext } from './engine.ts';
 import { extendedBy } from './extending.ts';
@@ -26,15 +26,17 @@ const ANSWER_BYTES_MAX = 45_000;
  * Sequences the approval with policy's answer about it, in one append; or says why not, and nothing was recorded. The answer is about the change, the facts and
  * the bundle that are in force when it comes: where one of them became another meanwhile, it is asked again.
  *
+ * @param isDue asked in the same breath as it is recorded: where it says no, nothing is
  * @throws LedgerError nothing was added
  */
-export async function acceptApproval(context: EngineContext, changeId: string, approve: Approve): Promise<Accepted> {
+export async function acceptApproval(context: EngineContext, changeId: string, approve: Approve, isDue: () => boolean = () => true): Promise<Accepted> {
   const { clock, logger, pdp, store } = context;
-  const statement = readPayload(approve.approval.envelope, approvalStatementSchema);
   for (;;) {
     const state = await store.load(changeId);
+    if (!isDue()) return { ok: false, code: 'not-expected', message: 'it is not due any more' };
     const first = decide(state ?? null, approve, clock.nowMs());
-    if (state === undefined || !first.ok || first.events.length === 0 || statement.verdict === 'reject' || !canJudge(context)) return store.apply(changeId, approve);
+    const statement = state === undefined ? null : statementIn(approve.approval, state);
+    if (state === undefined || statement === null || !first.ok || first.events.length === 0 || statement.verdict === 'reject' || !canJudge(context)) return store.apply(changeId, approve);
     const { bundle } = pdp;
     const asked = await judge(context, state, statement).catch((error: unknown) => {
       if (error instanceof EngineFault) return error;
@@ -45,7 +47,7 @@ export async function acceptApproval(context: EngineContext, changeId: string, a
       logger.error({ changeId, code: asked.code }, 'policy gave no answer about an approval, which is not taken');
       return { ok: false, code: 'approval-not-judged', message: `policy has not answered whether it is accepted (${asked.code}): it is not taken, and the change waits` };
     }
-    if (asked.judged.provenance.facts[0] !== context.factsDigest()) continue;
+    if (asked.judged.provenance.facts[0] !== context.factsDigest() || !isDue()) continue;
     const { effect, reasons } = asked.judged.acceptance;
     if (effect === 'refuse') logger.warn({ changeId, approver: statement.approver, codes: reasons.map(({ code }) => code) }, 'policy refuses an approval');
     return store.apply(changeId, { ...approve, judged: asked.judged }, [asked.input]);

@@ -51,6 +51,7 @@ import { countRefused } from './refused.ts';
 import { receiveReport } from './reports.ts';
 import { startRunner, type Runner } from './runner.ts';
 import type { SnapshotPlace } from './snapshot.ts';
+import { giveStanding, mayUseStanding, revokeStanding, type Giving, type StandingApproval } from './standing-approvals.ts';
 import { openStore, type Store } from './store.ts';
 import { waitingFor } from './waiting.ts';
 
@@ -117,7 +118,7 @@ export interface OthersLocks {
 }
 
 export type EngineRejectionCode =
-  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied' | 'not-cosigned' | 'no-such-object' | 'not-erasable' | 'held-changed' | 'approval-not-judged' | 'no-such-proposal';
+  | 'not-allowed' | 'idempotency-key-reused' | 'too-many-open' | 'erased' | 'lease-needs-executor' | 'no-such-lock' | 'not-a-consumer' | 'not-extendable' | 'not-copied' | 'not-cosigned' | 'no-such-object' | 'not-erasable' | 'held-changed' | 'approval-not-judged' | 'no-such-proposal' | 'standing-refused' | 'no-such-standing-approval';
 
 export type Answer<T = ChangeState> =
   | { readonly ok: true; readonly value: T }
@@ -164,6 +165,11 @@ export interface Engine {
   lock(by: string, scope: { readonly nhi: string | null; readonly connector: string | null }, reason: string): Promise<Answer<Lock>>;
   unlock(by: string, lockId: string, reason: string | null): Promise<Answer<Lock>>;
   locks(): readonly Lock[];
+  /** A person’s template is on record, and approves what is within it: what waits now, too. */
+  giveStanding(by: string, giving: Giving): Promise<Answer<StandingApproval>>;
+  /** It approves nothing more, and what it has approved and nobody has begun is over. */
+  revokeStanding(by: string, approvalId: string, reason: string | null): Promise<Answer<StandingApproval>>;
+  standings(): readonly StandingApproval[];
   /** Objects are forgotten, on record: see {@link Eraser}. */
   erase: Eraser['erase'];
   /** Under which record each of these objects was erased; those that were not are left out. @throws LedgerError */
@@ -485,6 +491,18 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return { ok: true, value: lock };
     },
     locks: () => store.locks(),
+    async giveStanding(by, giving) {
+      const given = giveStanding(context, by, giving);
+      await store.durable();
+      for (const state of store.open()) if (mayUseStanding(state)) runner.wake(state.changeId);
+      return given;
+    },
+    async revokeStanding(by, approvalId, reason) {
+      const revoked = revokeStanding(context, by, approvalId, reason);
+      await store.durable();
+      return revoked;
+    },
+    standings: () => store.standings(),
     erase: createEraser(context).erase,
     erasedUnder: (digests) => erasedUnder(context, digests),
     evaluate: (requester, request, extended) => evaluateRequest(context, requester, request, extended),

@@ -19,11 +19,14 @@ import { isChangeEventType, systemRecordBodies, type SystemRecordType } from '..
 import { withStandIn } from '../evidence/erased.ts';
 import { upcast } from '../evidence/upcast.ts';
 import type { Prose } from '../protocol/disclosure.ts';
+import { readStanding } from '../protocol/standing-approval.ts';
+import { parseTime } from '../protocol/values.ts';
 import { holdLock } from '../protocol/lock.ts';
 import { ChangeIndex, isPlanGone, type IndexDump } from './change-index.ts';
 import { entriesAt } from './entries-at.ts';
 import type { Lift, Lock } from './locks.ts';
 import { foldRefused, type RefusedOnRecord } from './refused.ts';
+import type { StandingApproval } from './standing-approvals.ts';
 
 /** Changes at rest that stay in memory. */
 const AT_REST_MAX = 512;
@@ -47,6 +50,7 @@ export interface Captured {
   readonly logs: readonly string[];
   readonly system: ReadonlyMap<SystemRecordType, Readonly<Record<string, unknown>>>;
   readonly locks: ReadonlyMap<string, LockAndLift>;
+  readonly standing: ReadonlyMap<string, StandingApproval>;
   readonly refused: ReadonlyMap<string, RefusedOnRecord>;
   readonly reconciled: Reconciled;
   readonly governed: Governed;
@@ -70,6 +74,7 @@ export class Fold {
   readonly logs: Set<string>;
   readonly system: Map<SystemRecordType, Readonly<Record<string, unknown>>>;
   readonly locks: Map<string, LockAndLift>;
+  readonly standing: Map<string, StandingApproval>;
   readonly refused: Map<string, RefusedOnRecord>;
   readonly erasures: number[];
   reconciled: Reconciled;
@@ -98,6 +103,7 @@ export class Fold {
     this.logs = new Set(captured?.logs ?? [log.logId]);
     this.system = new Map(captured?.system);
     this.locks = new Map(captured?.locks);
+    this.standing = new Map(captured?.standing);
     this.refused = new Map(captured?.refused);
     this.erasures = [...(captured?.erasures ?? [])];
     this.reconciled = captured?.reconciled ?? NOTHING_RECONCILED;
@@ -110,7 +116,7 @@ export class Fold {
   /** What {@link FoldOptions.from} takes; what is folded later does not change it. */
   capture(): Captured {
     return {
-      lastAtMs: this.lastAtMs, logs: [...this.logs], system: new Map(this.system), locks: new Map(this.locks), refused: new Map(this.refused), reconciled: this.reconciled, governed: this.governed,
+      lastAtMs: this.lastAtMs, logs: [...this.logs], system: new Map(this.system), locks: new Map(this.locks), standing: new Map(this.standing), refused: new Map(this.refused), reconciled: this.reconciled, governed: this.governed,
       erasures: [...this.erasures], index: this.index.dump(), recent: this.recent.dump(this.lastAtMs), live: [...this.#changes.values()].filter((state) => !this.#resting.has(state.changeId) && !this.#erasedPlans.has(state.changeId) && !isPlanGone(state)),
     };
   }
@@ -123,6 +129,7 @@ export class Fold {
     let state = this.#changes.get(change) ?? null;
     for await (const event of eventsOf(record, (digest) => this.#log.object(digest))) {
       state = this.#evolveStored(state, event);
+      this.#countUse(event);
       this.lastAtMs = Math.max(this.lastAtMs, event.atMs);
     }
     this.#fold(record.seq, state!);
@@ -152,9 +159,15 @@ export class Fold {
   /** Folds one more event, whose record is its own. */
   event(event: ChangeEvent): ChangeState {
     const next = evolve(this.get(event.changeId) ?? null, event);
+    this.#countUse(event);
     this.lastAtMs = Math.max(this.lastAtMs, event.atMs);
     this.#fold(event.seq, next);
     return next;
+  }
+
+  #countUse(event: ChangeEvent): void {
+    const one = event.type === 'approval.recorded' && event.body.approval.use !== undefined ? this.standing.get(event.body.approval.approvalId) : undefined;
+    if (one !== undefined) this.standing.set(one.approvalId, { ...one, used: one.used + 1 });
   }
 
   #fold(seq: number, state: ChangeState): void {
@@ -204,6 +217,17 @@ export class Fold {
       const { lockId, reason, statement: envelope = null } = systemRecordBodies['lock.lifted'].parse(body);
       const set = this.locks.get(lockId);
       if (set !== undefined) this.locks.set(lockId, { ...set, lift: { by: actor, reason, atMs, envelope } });
+    }
+    if (type === 'standing.approved') {
+      const { approvalId, statement: envelope } = systemRecordBodies[type].parse(body);
+      // What is over is given no more, and approves nothing.
+      for (const [id, { statement }] of this.standing) if (parseTime(statement.expiresAt) <= atMs) this.standing.delete(id);
+      this.standing.set(approvalId, { approvalId, envelope, statement: readStanding(envelope), atMs, used: 0, revoked: null });
+    }
+    if (type === 'standing.revoked') {
+      const { approvalId, reason } = systemRecordBodies[type].parse(body);
+      const one = this.standing.get(approvalId);
+      if (one !== undefined) this.standing.set(approvalId, { ...one, revoked: { by: actor, reason, atMs } });
     }
     if (type === 'messages.refused') {
       const more = systemRecordBodies['messages.refused'].parse(body);

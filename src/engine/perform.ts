@@ -22,6 +22,7 @@ import { locksOn } from './locks.ts';
 import { accountOfItem, findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
 import { publishEnvelope } from './publish.ts';
 import { makeEnvelope } from './receipt.ts';
+import { giveUpRevoked } from './standing-approvals.ts';
 
 /** The reasons that policy has against whoever asks (`policy/access/requester`). */
 const REQUESTER_CODES: ReadonlySet<string> = new Set(['unknown-requester', 'requester-inactive']);
@@ -45,7 +46,7 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
     case 'debtOverdue':
       return run(context, state, { type: 'openFinding', by: context.self, code: findingOf(work.debt), owner: ownerOf(context, state), message: sayOverdue(state.breakGlass!, work.debt) });
     case 'dispatch':
-      return dispatch(context, state);
+      return giveUpRevoked(context, state) ? 'done' : dispatch(context, state);
     case 'arm': {
       const { order, orderDigest } = (state.lease ?? state.extension)!;
       // The step waits for copy and cosignatures of its authorisation as well as for this: none waits for another.

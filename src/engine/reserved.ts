@@ -6,7 +6,7 @@ import type { RecordDraft } from '../../ledger/index.ts';
 
 const RESERVED: ReadonlySet<string> = new Set([
   'ledger.opened', 'ledger.recovered', 'ledger.restored', 'bundle.activated',
-  'change.withdrawn', 'change.expired', 'lease.ended', 'lease.disarmed', 'lease.activated', 'item.started', 'item.settled', 'window.closed', 'lock.set', 'reconcile.ordered', 'erasure',
+  'change.withdrawn', 'change.expired', 'lease.ended', 'lease.disarmed', 'lease.activated', 'item.started', 'item.settled', 'window.closed', 'lock.set', 'standing.revoked', 'reconcile.ordered', 'erasure',
   'step.claimed', 'step.succeeded', 'step.failed', 'step.refused', 'step.ambiguous', 'entitlement.verified', 'delivery.sealed', 'delivery.undeliverable', 'messages.refused',
   'finding.opened', 'finding.closed',
 ]);

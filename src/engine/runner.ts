@@ -5,6 +5,7 @@ import type { ChangeState } from '../change/state.ts';
 import type { EngineContext } from './engine.ts';
 import { audienceOf, createPace } from './pace.ts';
 import { performWork } from './perform.ts';
+import { mayUseStanding, useStanding } from './standing-approvals.ts';
 
 export interface Runner {
   wake(changeId: string): void;
@@ -91,6 +92,7 @@ export function startRunner(context: EngineContext): Runner {
   /** One piece of work. False when there is nothing to do now. */
   const step = async (state: ChangeState): Promise<boolean> => {
     const due = nextWork(state, clock.nowMs(), limits);
+    if (due.work === null && mayUseStanding(state) && (await useStanding(context, state.changeId))) return true;
     if (due.work === null) {
       if (isAtRest(state)) {
         pace.forget(state.changeId);

@@ -24,6 +24,7 @@ import type { Logger, RandomBytes } from './ports.ts';
 import type { RefusedOnRecord } from './refused.ts';
 import { keepSnapshots } from './keep-snapshots.ts';
 import { takesBack } from './reserved.ts';
+import type { StandingApproval } from './standing-approvals.ts';
 import { readSnapshot, type FoundSnapshot, type SnapshotPlace } from './snapshot.ts';
 
 export type Applied =
@@ -56,6 +57,10 @@ export interface Store {
   lastOf(type: SystemRecordType): Readonly<Record<string, unknown>> | undefined;
   /** The locks that are set and not lifted, oldest first. */
   locks(): readonly Lock[];
+  /** The standing approval of this id, in force or not; undefined for one that is not on record, or was over when another was given. */
+  standing(approvalId: string): StandingApproval | undefined;
+  /** All of them, oldest first. */
+  standings(): readonly StandingApproval[];
   /** What was asked for before the change, up to `atMs`, when it was; before one that there is not yet: `changeId` null. */
   recent(asked: { readonly changeId: string | null; readonly atMs: number; readonly subject: string; readonly requester: readonly string[] }): RecentChanges;
   /** What is on record of messages of this executor that were set aside. */
@@ -209,6 +214,8 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
     },
     locks: () => [...state.locks.values()].filter(({ lift }) => lift === null).map(({ lock }) => lock),
     lockHistory: () => [...state.locks.values()],
+    standing: (approvalId) => state.standing.get(approvalId),
+    standings: () => [...state.standing.values()],
     recent: ({ atMs, changeId, requester, subject }) => state.recent.before((changeId === null ? undefined : index.recordsOf(changeId)[0]) ?? Infinity, atMs, subject, requester),
     refusedOf: (executor) => state.refused.get(executor),
     reconciled: () => state.reconciled,

@@ -14,6 +14,8 @@ export interface CheckedApproval {
   readonly approvalId: string;
   readonly statement: ApprovalStatement;
   readonly proofClass: ProofClass;
+  /** It is a use of a standing approval. */
+  readonly standing?: boolean;
 }
 
 export interface Audited {

@@ -17,6 +17,7 @@ import type { Extensions } from './check-extension.ts';
 import type { Locks } from './check-lock.ts';
 import type { Cases } from './check-offboarding.ts';
 import { checkRests } from './check-redecision.ts';
+import type { Uses } from './check-standing.ts';
 import { checkCutover, isUndoneAfterCutover, isUndoneInUse } from './check-rotation.ts';
 import type { Targets } from './check-target.ts';
 import { checkInWindow } from './check-window.ts';
@@ -33,6 +34,7 @@ interface Around {
   readonly cases: Cases;
   readonly extensions: Extensions;
   readonly targets: Targets;
+  readonly standings: Pick<Uses, 'isRevoked'>;
 }
 
 /** @param judgedAtMs as of when approvals are judged */
@@ -60,7 +62,7 @@ function checkRead(believed: Believed, { state }: Audited, event: ChangeEvent, b
   return entitled(believed, ticket.audience, ticket.query.connector);
 }
 
-function checkAct({ believed, locks, cases, extensions, targets }: Around, audited: Audited, event: ChangeEvent, body: Authorised<'act'>, judgedAtMs: number): Fault | null {
+function checkAct({ believed, locks, cases, extensions, targets, standings }: Around, audited: Audited, event: ChangeEvent, body: Authorised<'act'>, judgedAtMs: number): Fault | null {
   const { state } = audited;
   const opened = openTicket(believed, body.ticket);
   if (!opened.ok) return opened.fault;
@@ -71,7 +73,7 @@ function checkAct({ believed, locks, cases, extensions, targets }: Around, audit
     && ticket.stepId === body.stepId && ticket.issue === body.issue && ticket.planDigest === body.planDigest && ticket.issue === issue;
   if (!fits) return fault('ticket-mismatch', 'the ticket is not for this step');
   return checkAudience(believed, audited, ticket)
-    ?? checkSufficiency(believed, audited, event, body, ticket, judgedAtMs)
+    ?? checkSufficiency(believed, standings, audited, event, body, ticket, judgedAtMs)
     ?? checkHeld(locks, cases, audited, event, ticket.step)
     ?? targets.check(audited, ticket.step)
     ?? checkDispatch(audited, event, body)
@@ -89,13 +91,13 @@ function checkAudience(believed: Believed, { state }: Audited, ticket: ActTicket
   return ticket.audience === callerIdOf(caller.key) ? null : fault('ticket-mismatch', `a ticket for ${ticket.audience}, which is not the run that was to make the change`);
 }
 
-function checkSufficiency(believed: Believed, audited: Audited, event: ChangeEvent, body: Authorised<'act'>, ticket: ActTicket, judgedAtMs: number): Fault | null {
+function checkSufficiency(believed: Believed, standings: Around['standings'], audited: Audited, event: ChangeEvent, body: Authorised<'act'>, ticket: ActTicket, judgedAtMs: number): Fault | null {
   if (!same(body.requirement, enforcedUnder(audited.state.decision, audited.requirement))) return fault('requirement-shrunk', 'the step was authorised under a weaker requirement than was decided');
   if (body.planDigest !== audited.state.planDigest) return fault('ticket-mismatch', 'the ticket is for another plan');
   const floor = floorOf(believed.trust.requirements, ticket.step);
   const leaseSeconds = leaseSecondsOf(audited, body, event);
   if (body.breakGlass !== undefined) return checkBroken(believed, audited, body.breakGlass, ticket.step, floor, { atMs: judgedAtMs, leaseSeconds });
-  return checkApproved(audited, judgedAtMs, floor, leaseSeconds);
+  return checkApproved(audited, judgedAtMs, floor, leaseSeconds, standings.isRevoked);
 }
 
 /** By the plan; where it was erased, by the end that was fixed, rounded up. */

@@ -4,7 +4,7 @@ import { deriveOffboarding, derivePlan, deriveQuery, systemOf } from '../change/
 import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { hasRejected, outcomeOfRejection } from '../change/rejecting.ts';
-import type { ChangeState } from '../change/state.ts';
+import { standingCounts, type ChangeState } from '../change/state.ts';
 import { mayApprove } from '../protocol/awaited.ts';
 import { approversNamed, demandOf, enforcedUnder, isSameRequirement, meets, strictest, type Requirement } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
@@ -139,14 +139,16 @@ export function checkEscalated({ state }: Audited, { body: { to, dueAt } }: Of<'
 }
 
 /** What is missing of the approvals in force at `atMs`. The steps after the first go on under those that it was authorised with. */
-export function checkApproved(audited: Audited, atMs: number, floor: FloorDemand | null, leaseSeconds: number | null): Fault | null {
+export function checkApproved(audited: Audited, atMs: number, floor: FloorDemand | null, leaseSeconds: number | null, isRevoked: (approvalId: string) => boolean = () => false): Fault | null {
   const { state, requirement } = audited;
-  return shortfallOf(enforcedUnder(state.decision, requirement), floor, inForceAt(audited, atMs), state.requester, leaseSeconds);
+  return shortfallOf(enforcedUnder(state.decision, requirement), floor, inForceAt(audited, atMs, isRevoked), state.requester, leaseSeconds);
 }
 
-function inForceAt({ state, approvals }: Audited, atMs: number): CountedApproval[] {
+function inForceAt({ state, approvals }: Audited, atMs: number, isRevoked: (approvalId: string) => boolean = () => false): CountedApproval[] {
   const asOfMs = state.finished.length > 0 && state.firstActAtMs !== null ? Math.min(atMs, state.firstActAtMs) : atMs;
   return approvals
     .filter(({ statement }) => statement.planDigest === state.planDigest && parseTime(statement.expiresAt) > asOfMs)
-    .map(({ statement, proofClass }): CountedApproval => ({ approver: statement.approver, proofClass }));
+    // What has begun goes on under a standing approval that was revoked since; what has not, does not.
+    .filter(({ approvalId, standing = false }) => !standing || (standingCounts(state, state.decision) && (state.firstActAtMs !== null || !isRevoked(approvalId))))
+    .map(({ statement, proofClass, standing = false }): CountedApproval => ({ approver: statement.approver, proofClass, standing }));
 }

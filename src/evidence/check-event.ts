@@ -15,6 +15,7 @@ import type { Cases } from './check-offboarding.ts';
 import { checkReduced } from './check-reduced.ts';
 import { checkRedecided } from './check-redecision.ts';
 import { checkConfirmed, checkSealed } from './check-rotation.ts';
+import type { Uses } from './check-standing.ts';
 import type { Targets } from './check-target.ts';
 import { checkClosed, checkExpired, checkOpened, checkRevised } from './check-window.ts';
 import { AFTER_END } from './order.ts';
@@ -30,6 +31,7 @@ export interface Surroundings {
   readonly rotations: GlassRotations;
   readonly targets: Targets;
   readonly acceptances: Pick<Acceptances, 'isDue'>;
+  readonly standings: Uses;
   /** Changes that are not closed, or in which something is owed for a broken glass. */
   readonly open: ReadonlyMap<string, Audited>;
   readonly graceMs: number;
@@ -48,7 +50,7 @@ export interface Checked {
 export const NOTHING_CHECKED: Checked = { fault: null, approval: null, glass: null, latenessMs: null };
 
 /** @param audited the change before `event` @param judgedAtMs as of when approvals are judged */
-export function checkEvent({ acceptances, open, believed, locks, cases, extensions, rotations, targets, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord, judgedAtMs: number): Checked {
+export function checkEvent({ acceptances, standings, open, believed, locks, cases, extensions, rotations, targets, graceMs }: Surroundings, audited: Audited, event: ChangeEvent, record: LedgerRecord, judgedAtMs: number): Checked {
   const only = (found: Fault | null): Checked => ({ ...NOTHING_CHECKED, fault: found });
   switch (event.type) {
     case 'policy.decided': {
@@ -59,7 +61,7 @@ export function checkEvent({ acceptances, open, believed, locks, cases, extensio
       return only(checkJudged(audited, event, record));
     case 'approval.recorded':
     case 'approval.rejected': {
-      const checked = checkApproval(believed, audited, event, judgedAtMs);
+      const checked = event.body.approval.use === undefined ? checkApproval(believed, audited, event, judgedAtMs) : standings.checkUse(believed, audited, event, judgedAtMs);
       const unaccepted = checked.fault !== null || event.type === 'approval.rejected' ? null : checkAccepted(audited, event.body.acceptance, checked.approval.statement, acceptances.isDue());
       return unaccepted === null ? { ...NOTHING_CHECKED, ...checked } : only(unaccepted);
     }
@@ -72,7 +74,7 @@ export function checkEvent({ acceptances, open, believed, locks, cases, extensio
     case 'approval.escalated':
       return only(checkEscalated(audited, event));
     case 'step.authorised':
-      return only(checkAuthorisation({ believed, locks, cases, extensions, targets }, audited, event, judgedAtMs));
+      return only(checkAuthorisation({ believed, locks, cases, extensions, targets, standings }, audited, event, judgedAtMs));
     case 'state.read':
     case 'step.claimed':
     case 'step.succeeded':

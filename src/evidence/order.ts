@@ -7,7 +7,7 @@ import { escalationDueMs } from '../change/escalation.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { endsByItself } from '../change/extension.ts';
 import { owesReview, owesRotation } from '../change/glass-debts.ts';
-import { FINAL_STATES, isPastCutover, mayHaveGiven, needsAnotherIssue, stepOf, type ChangeState, type StateName } from '../change/state.ts';
+import { FINAL_STATES, isPastCutover, mayHaveGiven, mayStillBeRejected, needsAnotherIssue, stepOf, type ChangeState, type StateName } from '../change/state.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { callerOf } from '../protocol/request.ts';
 import { reportSchema } from '../protocol/signed.ts';
@@ -48,8 +48,9 @@ export function outOfOrder(state: ChangeState | null, event: ChangeEvent): Fault
     case 'approval.judged':
       return inOneOf('pending') ?? when(event.body.revision === state.revision, `revision ${state.revision}`);
     case 'approval.recorded':
-    case 'approval.rejected':
       return inOneOf('pending');
+    case 'approval.rejected':
+      return mayStillBeRejected(state) ? null : misplaced(event, `a change that was ${state.name}`);
     case 'breakglass.used':
       return inOneOf('pending') ?? when(event.body.revision === state.revision, `revision ${state.revision}`) ?? when(state.breakGlass === null, 'a change for which the glass was broken already');
     case 'breakglass.reviewed':

@@ -14,7 +14,7 @@ const COMMENT: Place = { name: 'comment', within: null };
 const PLACES: Readonly<Record<string, Place>> = {
   'change.requested': REQUEST, 'change.revised': REQUEST, 'change.withdrawn': COMMENT, 'approval.recorded': COMMENT, 'approval.rejected': COMMENT, 'step.authorised': COMMENT,
   'breakglass.used': { name: 'reason', within: null }, 'breakglass.reviewed': COMMENT,
-  erasure: { name: 'basis', within: null },
+  erasure: { name: 'basis', within: null }, 'standing.approved': { name: 'reason', within: null },
 };
 
 /** The version from which on a type commits to what people wrote: those that are younger than that have always done so. */

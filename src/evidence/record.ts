@@ -11,7 +11,7 @@ import { parseBy } from '../protocol/compiled.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
 import { readReport } from '../protocol/report.ts';
 import { dsseSchema, REFUSALS } from '../protocol/signed.ts';
-import { changeIdSchema, connectorIdSchema, digestSchema, executorIdSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema, saltSchema } from '../protocol/values.ts';
+import { approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, executorIdSchema, formatTime, lockIdSchema, nhiIdSchema, parseTime, plainTextSchema, principalSchema, saltSchema } from '../protocol/values.ts';
 import { runSchema } from '../protocol/worker-state.ts';
 import { ENGINE_FAULTS } from '../pdp/fault.ts';
 import { ERASED_MAX } from './erasable.ts';
@@ -81,6 +81,10 @@ export const systemRecordBodies = {
   /** From here on nothing is gained by the identity, or at the connector, until the lock is lifted. */
   'lock.set': z.strictObject({ lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: plainTextSchema(500), /** As it came, signed, where another sidecar or a revoker has set it. */ statement: dsseSchema.optional() }),
   'lock.lifted': z.strictObject({ lockId: lockIdSchema, reason: plainTextSchema(500).nullable(), /** As it came, where it was lifted elsewhere. */ statement: dsseSchema.optional() }),
+  /** A person has signed a template: plans that are within it are approved by her, so often and so long as it says. What she signed commits to the reason, which is the object. */
+  'standing.approved': z.strictObject({ approvalId: approvalIdSchema, statement: dsseSchema, reason: proseSchema }),
+  /** From here on it approves nothing more. */
+  'standing.revoked': z.strictObject({ approvalId: approvalIdSchema, reason: plainTextSchema(500).nullable() }),
   ...reconcileRecordBodies,
 } as const;
 export type SystemRecordType = keyof typeof systemRecordBodies;

@@ -10,8 +10,9 @@ import type { PlanStep } from '../protocol/plan.ts';
 import { callerOf, placeOf, type RecordedRequest } from '../protocol/request.ts';
 import { relayedVerdictSchema } from '../protocol/relayed-verdict.ts';
 import {
-  approvalStatementSchema, reportSchema, revokeOrderSchema, ticketSchema, type ActedReport, type Dsse, type Report, type Ticket,
+  approvalStatementSchema, reportSchema, revokeOrderSchema, ticketSchema, type ActedReport, type Approval, type Dsse, type Report, type Ticket,
 } from '../protocol/signed.ts';
+import { readStanding } from '../protocol/standing-approval.ts';
 import { commitmentIn, withText } from './prose.ts';
 
 /** What of a record a sentence needs. */
@@ -68,6 +69,12 @@ function whereOf({ channel, relayed }: EventBody<'approval.rejected'>): string {
   return relayed === undefined ? '' : ` at the sidecar of log ${readPayload(relayed, relayedVerdictSchema).relayedBy}`;
 }
 
+/** `A standing approval of person:ana (use 3 of 10, until …)`. */
+function standingWords({ approvalId, envelope, use }: Approval): string {
+  const { approver, uses, expiresAt } = readStanding(envelope);
+  return `Standing approval ${approvalId} of ${approver} (use ${use} of ${uses}, until ${expiresAt})`;
+}
+
 /** @param erasedUnder the record under which its text was erased, where it was */
 function tell(event: NewEvent, erasedUnder: number | null): string {
   const because = (comment: Prose | null): string => (comment === null ? '' : written('comment', comment, erasedUnder));
@@ -95,6 +102,7 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
       return `Policy was asked whether ${event.body.approver} may approve the plan, and ${event.body.acceptance.effect === 'accept' ? 'accepts' : 'refuses'} it: ${reasons(event.body.acceptance.reasons)}.`;
     case 'approval.recorded':
     case 'approval.rejected': {
+      if (event.body.approval.use !== undefined) return `${standingWords(event.body.approval)} approved the plan.`;
       const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
       return `${statement.approver}${byWordOf(event.body)} ${event.type === 'approval.recorded' ? 'approved' : 'rejected'} plan ${short(statement.planDigest)} of revision ${statement.revision}${whereOf(event.body)}${because(event.body.comment)}.${event.type === 'approval.rejected' ? comesTo(event.body.outcome) : ''}`;
     }

@@ -247,9 +247,10 @@ export function workflowVerdict(findings: WorkflowFindings, against: AgainstOld 
 }
 
 /** What is not shown, and could have hidden what fails: by which policy, and under what scope something was not enforced. */
-function unshownIn({ unshownBundles, uncheckedScopes, uncheckedGrants, counts }: WorkflowFindings): string | null {
+function unshownIn({ unshownBundles, unshownUses, uncheckedScopes, uncheckedGrants, counts }: WorkflowFindings): string | null {
   const found = [
     ...(unshownBundles === 0 ? [] : [`${plural(unshownBundles, 'answer')} of policy’s by a bundle that no record which is shown says was in force`]),
+    ...(unshownUses === 0 ? [] : [`${plural(unshownUses, 'use')} of standing approvals of which it is not shown that there were not too many, nor any after a revocation`]),
     ...(uncheckedScopes === 0 || counts.observed === 0 ? [] : [`${plural(uncheckedScopes, 'decision')} not enforced whose scope cannot be checked: the facts are not here`]),
     ...(uncheckedGrants === 0 ? [] : [`${plural(uncheckedGrants, 'decision')} by an exception of which it cannot be checked who granted it: the facts are not here`]),
   ];

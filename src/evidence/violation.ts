@@ -7,6 +7,8 @@ export const VIOLATIONS = [
   'plan-missing', 'plan-digest-mismatch', 'plan-not-requested', 'requirement-shrunk', 'not-decided', 'stale-decision', 'exception-unapproved', 'exception-ungranted', 'observe-unfounded', 'activation-unapproved', 'bundle-mismatch',
   // Who approved.
   'approval-signature', 'approval-mismatch', 'approval-expired', 'approval-out-of-stage', 'rejection-mismatch', 'self-approval', 'not-an-approver', 'approvals-insufficient', 'below-floor', 'escalation-mismatch', 'acceptance-mismatch', 'reduction-mismatch',
+  // What was approved beforehand.
+  'standing-signature', 'standing-mismatch', 'standing-not-allowed', 'standing-not-in-force', 'standing-widened', 'standing-overused',
   // What was given without them.
   'break-glass-signature', 'break-glass-mismatch', 'break-glass-not-allowed', 'review-overdue', 'own-review', 'review-signature', 'review-mismatch', 'rotation-overdue', 'rotation-mismatch',
   // What was authorised.

@@ -30,6 +30,7 @@ import { openLocks, type Locks } from './check-lock.ts';
 import { openReconciliations, type Reconciliations } from './check-reconcile.ts';
 import { openCases } from './check-offboarding.ts';
 import { checkUndone } from './check-rotation.ts';
+import { openStandings, type Standings } from './check-standing.ts';
 import { openTargets } from './check-target.ts';
 import { openObserving, type Observing } from './check-observed.ts';
 import { checkLeftOpen } from './check-window.ts';
@@ -90,6 +91,8 @@ export interface WorkflowFindings {
   readonly uncheckedGrants: number;
   /** Answers of policy's by a bundle that nothing which is shown says was in force. */
   readonly unshownBundles: number;
+  /** Uses of standing approvals of which it is not shown whether there were too many, or after a revocation. */
+  readonly unshownUses: number;
   readonly observedAccepted: boolean;
   /** Whether the trust folder knows whose tickets this log's are. */
   readonly sidecarKnown: boolean;
@@ -111,9 +114,10 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const proven = checkedOnce(elsewhere);
   const open = new Map<string, Audited>();
   const acceptances = openAcceptances();
+  const standings = openStandings(trust, logId, isPartial, (atMs) => times.of(logId, atMs));
   const surroundings: Surroundings = {
     believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [], proven }, locks: openLocks(trust), cases: openCases(open), extensions: openExtensions(open), rotations: openGlassRotations(),
-    targets: openTargets(), acceptances, open, graceMs,
+    targets: openTargets(), acceptances, standings, open, graceMs,
   };
   const { believed, cases, extensions, locks, rotations, targets } = surroundings;
   const adoption = openAdoption(trust, origin, isPartial);
@@ -166,7 +170,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     const misplaced = outOfOrder(before?.state ?? null, event) ?? checkActorOf(event, before, recordedBy) ?? (event.type === 'change.requested' && before === null ? cases.checkChild(event) : null);
     if (before === null && event.type !== 'change.requested') return report(misplaced!);
     const theirs = believedOf(event.changeId);
-    const checked = before === null ? NOTHING_CHECKED : checkEvent(theirs === believed ? surroundings : { ...surroundings, believed: theirs, acceptances: NO_SAY }, before, event, record, times.of(recordedBy, event.atMs));
+    const checked = before === null ? NOTHING_CHECKED : checkEvent(theirs === believed ? surroundings : { ...surroundings, believed: theirs, acceptances: NO_SAY, standings: standings.ofAdopted }, before, event, record, times.of(recordedBy, event.atMs));
     const unfounded = before !== null && observing.isDue(event) ? observing.check(before.state, event, recordedBy === logId) : null;
     if (unfounded !== null) report(unfounded);
     const answeredBy = recordedBy === logId ? bundles.check(event) : null;
@@ -228,7 +232,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const takeSystemRecord = (record: LedgerRecord, disclosed: Revealed | null): void => {
     if (disclosed?.prose === 'another') reportAt(NOT_DISCLOSED, record.seq, null);
     if (disclosed?.prose === 'gone') erasedDisclosures += 1;
-    const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { acceptances, bundles, locks, reconciliations, adoption, observing, activations });
+    const found = checkSystemRecord(record, { origin, sidecar: `sidecar:${logId}` }, { acceptances, bundles, locks, reconciliations, adoption, observing, activations, standings });
     if (found !== null) reportAt(found, record.seq, null);
   };
   const take = (record: LedgerRecord, readObject: ReadObject): Promise<void> | void => guarded(record, () => {
@@ -274,7 +278,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
       }
       return {
         violations: [...violations].sort((a, b) => a.seq - b.seq), violationCount, erasedPlans, erasedStates, erasedDisclosures, uncheckedPlans, lastAtMs, counts: counting.finish(open.values(), late),
-        uncheckedScopes: observing.unchecked(), uncheckedGrants: observing.uncheckedGrants(), unshownBundles: bundles.unshown(), observedAccepted: acceptObserved, sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared, adoption: adoption.findings,
+        uncheckedScopes: observing.unchecked(), uncheckedGrants: observing.uncheckedGrants(), unshownBundles: bundles.unshown(), unshownUses: standings.unshown(), observedAccepted: acceptObserved, sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared, adoption: adoption.findings,
       };
     },
   };
@@ -312,9 +316,10 @@ interface Rest {
   readonly adoption: Adoption;
   readonly observing: Observing;
   readonly activations: Activations;
+  readonly standings: Standings;
 }
 
-function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { acceptances, bundles, locks, reconciliations, adoption, observing, activations }: Rest): Fault | null {
+function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly origin: string; readonly sidecar: string }, { acceptances, bundles, locks, reconciliations, adoption, observing, activations, standings }: Rest): Fault | null {
   if (!Object.hasOwn(systemRecordBodies, stored.type)) return fault('malformed-record', `${stored.type} is not a type of record`);
   const record = upcast(stored);
   const malformed = fault('malformed-record', `the body is not that of a ${record.type} record`);
@@ -330,6 +335,10 @@ function checkSystemRecord(stored: LedgerRecord, { origin, sidecar }: { readonly
       return locks.set(systemRecordBodies['lock.set'].parse(record.body), record.actor);
     case 'lock.lifted':
       return locks.lift(systemRecordBodies['lock.lifted'].parse(record.body), record.actor);
+    case 'standing.approved':
+      return standings.approved(systemRecordBodies[type].parse(record.body), record);
+    case 'standing.revoked':
+      return standings.revoked(systemRecordBodies[type].parse(record.body), record.actor);
     case 'ledger.opened':
       return record.body['origin'] === origin ? bySidecar() : fault('wrong-log', 'the record is of another log');
     case 'ledger.adopted':

@@ -6,6 +6,7 @@ import { canonicalBytes, canonicalText, digestOf, JsonError, type Verifier } fro
 import { clientTokenOf, logOf, readStepId } from '../change/derive.ts';
 import { leaseChangeOf } from '../change/extension.ts';
 import type { EventBody } from '../change/events.ts';
+import { openUse } from '../change/standing-approval.ts';
 import { openApproval, type ProofContext } from '../protocol/approval-proof.ts';
 import type { BreakGlassStatement } from '../protocol/break-glass.ts';
 import { anyTicketSchema, logOfDiscovery, onlyTakesAway, type AnyTicket, type DiscoverTicket } from '../protocol/discovery.ts';
@@ -119,7 +120,7 @@ function check(raw: unknown, context: AdmissionContext, progress: Progress): Adm
   if (authorisation.body.planDigest !== ticket.planDigest) refuse('receipt-mismatch', 'the record authorises another plan');
   // What was begun under approvals goes on under them: half a rotation must not be left standing because a day has passed.
   const asOfMs = Math.min(authorisedAtMs(authorisation, context), context.beganAtMs(ticket) ?? Infinity);
-  const statements = openApprovals(envelope.approvals, authorisation.body, { sidecarKeys: keys, signers: context.trust.signers, passkeys: context.trust.passkeys, atMs: asOfMs });
+  const statements = openApprovals(envelope.approvals, authorisation.body, envelope.plan, { sidecarKeys: keys, signers: context.trust.signers, passkeys: context.trust.passkeys, atMs: asOfMs }, context.trust.requirements.clockSkewMs);
   const glass = openRecordedGlass(envelope, authorisation.body, context.trust, asOfMs);
   const held = openRecordedOrder(envelope.order, authorisation.body, keys);
   progress.isAsRecorded = true;
@@ -173,13 +174,13 @@ interface OpenedApproval extends Approval {
 }
 
 /** The approvals that the record names, all of them and no others, each proven as it says. */
-function openApprovals(approvals: readonly Approval[], body: ActBody, proofs: ProofContext): OpenedApproval[] {
+function openApprovals(approvals: readonly Approval[], body: ActBody, plan: Plan, proofs: ProofContext, skewMs: number): OpenedApproval[] {
   const missing = body.approvals.find((recorded) => !approvals.some(({ approvalId }) => approvalId === recorded));
   if (missing !== undefined) refuse('approvals-insufficient', `${missing} is in the record and did not come`);
   return approvals.map((approval) => {
     const { approvalId } = approval;
     if (!body.approvals.includes(approvalId)) refuse('approval-invalid', `${approvalId} is not in the record`);
-    return { ...approval, statement: openApproval(approval, proofs) };
+    return { ...approval, statement: approval.use === undefined ? openApproval(approval, proofs) : openUse(approval, plan, body.planDigest, { signers: proofs.signers, atMs: proofs.atMs, skewMs }) };
   });
 }
 
@@ -187,13 +188,13 @@ function checkApprovals(
   ticket: ActTicket, plan: Plan, approvals: readonly OpenedApproval[], glass: BreakGlassStatement | null, asOfMs: number, body: ActBody, context: AdmissionContext,
 ): void {
   const counted: CountedApproval[] = [];
-  for (const { approvalId, proofClass, statement } of approvals) {
+  for (const { approvalId, proofClass, statement, use } of approvals) {
     const about = statement.log === ticket.log && statement.changeId === ticket.changeId && statement.revision === ticket.revision && statement.planDigest === ticket.planDigest;
     if (!about) refuse('approval-invalid', `${approvalId} is of another plan`);
     if (statement.verdict !== 'approve') refuse('approval-invalid', `${approvalId} is a rejection`);
     if (plan.requester.includes(statement.approver)) refuse('approval-invalid', `${statement.approver} asked for the change`);
     // One that had expired is no lie, it just no longer counts.
-    if (parseTime(statement.expiresAt) > asOfMs) counted.push({ approver: statement.approver, proofClass });
+    if (parseTime(statement.expiresAt) > asOfMs) counted.push({ approver: statement.approver, proofClass, standing: use !== undefined });
   }
   if (glass !== null) return checkGlass(ticket, plan, glass, asOfMs, context.trust);
   const floor = floorOf(context.trust.requirements, ticket.step);

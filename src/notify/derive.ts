@@ -15,9 +15,8 @@ import { readBreakGlass } from '../protocol/break-glass.ts';
 import { approveLink } from '../protocol/approve-link.ts';
 import { approversNamed } from '../protocol/decision.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
-import { readPayload } from '../protocol/dsse.ts';
 import { entitlementsOf, isEmergency } from '../protocol/request.ts';
-import { approvalStatementSchema } from '../protocol/signed.ts';
+import { readStanding, statementIn } from '../protocol/standing-approval.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { NotificationPayload } from './payload.ts';
 
@@ -72,12 +71,15 @@ export function notificationsOf({ event, state }: Told): Notification[] {
       return state.request.kind === 'offboard' && state.name === 'executing' ? [tell('offboarding.started', { requester, items, requesterWords })] : [];
     case 'approval.recorded':
     case 'approval.rejected': {
-      const { revision, planDigest, approver, verdict } = readPayload(event.body.approval.envelope, approvalStatementSchema);
+      const { approvalId, envelope, use } = event.body.approval;
+      const { revision, planDigest, approver, verdict } = statementIn(event.body.approval, state);
       const decided = tell('approval.decided', { revision, planDigest, approver, verdict, pending: state.name === 'pending' });
       const before = askedNow({ ...state, approvals: state.approvals.filter(({ seq }) => seq !== event.seq) }, event.atMs);
       const next = state.name === 'pending' ? askedNow(state, event.atMs).filter((person) => !before.includes(person)) : [];
-      if (next.length === 0) return [decided];
-      return [decided, tell('approval.requested', { revision, requester, planDigest, approvers: next, approvalsBy, ...urgency, requesterWords })];
+      const asked = next.length === 0 ? [] : [tell('approval.requested', { revision, requester, planDigest, approvers: next, approvalsBy, ...urgency, requesterWords })];
+      if (use === undefined) return [decided, ...asked];
+      const { uses, expiresAt } = readStanding(envelope);
+      return [decided, ...asked, tell('standing.used', { revision, requester, planDigest, approvalId, approver, use, uses, expiresAt, requesterWords })];
     }
     case 'change.revised': {
       const { revision, request, reduced } = event.body;

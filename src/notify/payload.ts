@@ -8,7 +8,7 @@ import { breakGlassVerdictSchema } from '../protocol/break-glass-review.ts';
 import { offboardItemSchema } from '../protocol/plan.ts';
 import { calendarIdSchema } from '../protocol/request.ts';
 import { revokeOrderSchema } from '../protocol/signed.ts';
-import { changeIdSchema, connectorIdSchema, digestSchema, durationSchema, entitlementSchema, personIdSchema, plainTextSchema, principalSchema, proposalIdSchema, stepIdSchema, subjectSchema, timeSchema } from '../protocol/values.ts';
+import { approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, entitlementSchema, personIdSchema, plainTextSchema, principalSchema, proposalIdSchema, stepIdSchema, subjectSchema, timeSchema } from '../protocol/values.ts';
 
 const about = {
   changeId: changeIdSchema,
@@ -99,6 +99,17 @@ export const notificationSchema = z.discriminatedUnion('type', [
     requesterWords,
     /** Of whoever broke it; as little to be acted on. null: it was erased. */
     usersWords: z.strictObject({ reason: plainTextSchema(500).nullable() }),
+  }),
+  /** A standing approval approved the plan that follows from a request: for whoever gave it, who has not seen this plan. Until it is dispatched she may reject it. */
+  payload('standing.used', {
+    revision: z.int().min(1), requester, planDigest: digestSchema, approvalId: approvalIdSchema,
+    /** Whom this is for. */
+    approver: personIdSchema,
+    /** This is use number `use` of `uses`. */
+    use: z.int().min(1), uses: z.int().min(1),
+    /** Of the standing approval. */
+    expiresAt: timeSchema,
+    requesterWords,
   }),
   payload('breakglass.reviewed', { usedBy: personIdSchema, reviewer: personIdSchema, verdict: breakGlassVerdictSchema }),
   /** Who is asked to approve has made it less than was asked for: these are left, and policy decides again. Every approval before is void. */

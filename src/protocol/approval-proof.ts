@@ -38,12 +38,14 @@ export function approvalIdOf(envelope: Dsse): string {
 }
 
 /**
- * The statement of an approval, once what proves it holds. What it is about has not been compared with anything.
+ * The statement of an approval, once what proves it holds. What it is about has not been compared with anything. A use of a standing approval is none:
+ * that is opened with its plan (`change/standing-approval.ts`).
  *
  * @throws ProtocolError `approval-invalid`, with the reason; nothing was believed
  */
 export function openApproval(approval: Approval, context: ProofContext): ApprovalStatement {
-  const { approvalId, envelope, proofClass } = approval;
+  const { approvalId, envelope, proofClass, use } = approval;
+  if (use !== undefined) throw invalid(`${approvalId} is a use of a standing approval, where a verdict on a plan is due`);
   if (approvalId !== approvalIdOf(envelope)) throw invalid(`${approvalId} is not the id of its statement`);
   try {
     switch (proofClass) {

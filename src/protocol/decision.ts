@@ -69,6 +69,9 @@ export const breakGlassObligationSchema = z.strictObject({
   maxLeaseSeconds: z.int().min(1).max(86_400), reviewWithinSeconds: z.int().min(1).max(2_592_000), /** Left out: policy has no say in it. */ rotateWithinSeconds: z.int().min(1).max(2_592_000).optional(),
 });
 
+/** Policy lets standing approvals count, of what is leased for at most so long. */
+export const standingApprovalObligationSchema = z.strictObject({ maxLeaseSeconds: z.int().min(1).max(2_592_000) });
+
 /** An exception that took a denial away: by that alone nothing is allowed. */
 export const exceptionUsedSchema = z.strictObject({
   id: plainTextSchema(64),
@@ -108,6 +111,8 @@ export const decisionSchema = z.strictObject({
     rejections: z.int().min(1).max(32).optional(),
     /** Absent: nobody may break the glass for it. */
     breakGlass: breakGlassObligationSchema.optional(),
+    /** Absent: no standing approval counts for it. */
+    standingApproval: standingApprovalObligationSchema.optional(),
   }),
   entitlements: z.strictObject({
     requested: z.array(entitlementSchema).max(16),

@@ -110,6 +110,8 @@ export const approvalSchema = z.strictObject({
   approvalId: approvalIdSchema,
   proofClass: proofClassSchema,
   envelope: dsseSchema,
+  /** The envelope is a standing approval, and this the use of it of that number. Absent: a verdict on this very plan. */
+  use: z.int().min(1).max(1_000).optional(),
 });
 export type Approval = z.infer<typeof approvalSchema>;
 

@@ -9,10 +9,12 @@ import type { Floor } from './trust.ts';
 export interface CountedApproval {
   readonly approver: string;
   readonly proofClass: ProofClass;
+  /** It is the use of a standing approval: a floor counts it only where it says so. */
+  readonly standing?: boolean;
 }
 
 /** The part of a floor that does not say what it is for. */
-export type FloorDemand = Pick<Floor, 'quorum' | 'proofClass' | 'approvers' | 'maxLeaseSeconds'>;
+export type FloorDemand = Pick<Floor, 'quorum' | 'proofClass' | 'approvers' | 'maxLeaseSeconds' | 'standing'>;
 
 export type Shortfall = { readonly code: 'approvals-insufficient' | 'below-floor'; readonly message: string };
 
@@ -33,7 +35,7 @@ export function shortfallOf(
   if (floor === null) return null;
   const counted = new Set(
     others
-      .filter(({ approver, proofClass }) => meets(proofClass, floor.proofClass) && (floor.approvers?.includes(approver) ?? true))
+      .filter(({ approver, proofClass, standing = false }) => meets(proofClass, floor.proofClass) && (floor.approvers?.includes(approver) ?? true) && (!standing || floor.standing === true))
       .map(({ approver }) => approver),
   );
   if (counted.size < floor.quorum) {

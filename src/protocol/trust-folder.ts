@@ -170,8 +170,8 @@ export function floorOf(requirements: RequirementsFile, step: Pick<PlanStep, 'ac
   return step.action === 'provision' || step.action === 'grant' || step.action === 'extend' ? floor : { ...floor, maxLeaseSeconds: null };
 }
 
-function demandOf({ quorum, proofClass, approvers, maxLeaseSeconds }: FloorDemand): FloorDemand {
-  return { quorum, proofClass, approvers, maxLeaseSeconds };
+function demandOf({ quorum, proofClass, approvers, maxLeaseSeconds, standing = false }: FloorDemand): FloorDemand {
+  return { quorum, proofClass, approvers, maxLeaseSeconds, standing };
 }
 
 function stricter(a: FloorDemand, b: FloorDemand): FloorDemand {
@@ -180,6 +180,7 @@ function stricter(a: FloorDemand, b: FloorDemand): FloorDemand {
     proofClass: meets(a.proofClass, b.proofClass) ? a.proofClass : b.proofClass,
     approvers: a.approvers === null ? b.approvers : b.approvers === null ? a.approvers : a.approvers.filter((one) => b.approvers!.includes(one)),
     maxLeaseSeconds: a.maxLeaseSeconds === null ? b.maxLeaseSeconds : b.maxLeaseSeconds === null ? a.maxLeaseSeconds : Math.min(a.maxLeaseSeconds, b.maxLeaseSeconds),
+    standing: a.standing === true && b.standing === true,
   };
 }
 

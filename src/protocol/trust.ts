@@ -32,6 +32,8 @@ export const floorSchema = z.strictObject({
   approvers: z.array(personIdSchema).min(1).max(64).nullable(),
   /** Seconds; null for no limit of the executor's own. */
   maxLeaseSeconds: z.int().min(1).nullable(),
+  /** Whether standing approvals count. Left out: none does, and each of `quorum` has seen this very plan. */
+  standing: z.boolean().optional(),
 });
 export type Floor = z.infer<typeof floorSchema>;
 

@@ -19,6 +19,7 @@ import { heldRevokeHandlers } from './held-revokes.ts';
 import { proposalHandlers } from './proposals.ts';
 import { lockHandlers } from './locks.ts';
 import { meHandlers } from './me.ts';
+import { standingApprovalHandlers } from './standing-approvals.ts';
 import { nhiHandlers } from './nhis.ts';
 import { packHandlers } from './packs.ts';
 import { publicHandlers } from './public.ts';
@@ -45,7 +46,7 @@ type AnyHandler = (call: Call<Route>) => Promise<Reply>;
 /** The app over an engine and its log. Owns nothing: closing them is the caller's. */
 export function createApp(options: AppOptions): Hono<Env> {
   const handlers: Handlers = {
-    ...changeHandlers(options), ...callerHandlers(options), ...verdictHandlers(options), ...lockHandlers(options), ...erasureHandlers(options), ...meHandlers(), ...nhiHandlers(options), ...heldRevokeHandlers(options), ...proposalHandlers(options), ...reconciliationHandlers(options), ...packHandlers(options),
+    ...changeHandlers(options), ...callerHandlers(options), ...verdictHandlers(options), ...lockHandlers(options), ...standingApprovalHandlers(options), ...erasureHandlers(options), ...meHandlers(), ...nhiHandlers(options), ...heldRevokeHandlers(options), ...proposalHandlers(options), ...reconciliationHandlers(options), ...packHandlers(options),
     ...publicHandlers(options),
   };
   // Each handler fits its own route; the loop below pairs them by name, which the compiler cannot follow.

@@ -10,7 +10,7 @@ import {
   acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema, discoverySchema,
   eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, confirmHeldBodySchema, heldAnswerSchema, heldViewSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
   lockViewSchema, meSchema, proposalStatementAnswerSchema, proposalVerdictBodySchema, proposalViewSchema, proposedViewSchema, reductionBodySchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
-  reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema,
+  reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema, standingApprovalBodySchema, standingApprovalListSchema, standingApprovalViewSchema,
   breakGlassAnswerSchema, breakGlassBodySchema, breakGlassReviewAnswerSchema, breakGlassReviewBodySchema, statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
 
@@ -222,6 +222,21 @@ export const ROUTES = {
     method: 'POST', path: '/v1/locks/{id}/lift', roles: 'any', query: noQuerySchema, body: liftBodySchema,
     summary: 'The lock is no more; the changes that waited for it go on.',
     status: 200, answer: lockViewSchema, problems: ['no-such-lock', 'not-allowed', 'ledger-unwritable'],
+  },
+  giveStandingApproval: {
+    method: 'POST', path: '/v1/standing-approvals', roles: ['approver'], query: noQuerySchema, body: standingApprovalBodySchema,
+    summary: 'The caller’s signed template is on record: plans within it are approved by it where the caller is asked and policy lets it count, those that wait now too. The same again changes nothing.',
+    status: 201, answer: standingApprovalViewSchema, problems: ['nhi-cannot-approve', 'standing-refused', 'proof-invalid', 'ledger-unwritable'],
+  },
+  listStandingApprovals: {
+    method: 'GET', path: '/v1/standing-approvals', roles: 'any', query: noQuerySchema, body: null,
+    summary: 'The standing approvals that the caller has given, or of an identity that the caller may see, oldest first.',
+    status: 200, answer: standingApprovalListSchema, problems: [],
+  },
+  revokeStandingApproval: {
+    method: 'POST', path: '/v1/standing-approvals/{id}/revoke', roles: 'any', query: noQuerySchema, body: liftBodySchema,
+    summary: 'It approves nothing more, and what it has approved and nobody has begun is over: at the word of who gave it, or who may lock its identity.',
+    status: 200, answer: standingApprovalViewSchema, problems: ['no-such-standing-approval', 'not-allowed', 'ledger-unwritable'],
   },
   erase: {
     method: 'POST', path: '/v1/erasures', roles: ['eraser'], query: noQuerySchema, body: eraseBodySchema,

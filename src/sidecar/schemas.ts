@@ -8,6 +8,7 @@ import { askedSchema } from '../evidence/pack-format.ts';
 import { countsSchema, findingIdSchema } from '../evidence/reconciled.ts';
 import { breakGlassReviewStatementSchema, breakGlassRotationSchema, breakGlassVerdictSchema } from '../protocol/break-glass-review.ts';
 import { breakGlassStatementSchema } from '../protocol/break-glass.ts';
+import { standingStatementSchema } from '../protocol/standing-approval.ts';
 import { passkeySchema } from '../protocol/passkeys.ts';
 import { counterOfferSchema, decisionSchema, proofClassSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { PROSE_NAMES } from '../protocol/disclosure.ts';
@@ -143,7 +144,7 @@ export const changeViewSchema = z.strictObject({
   /** How many people must reject before that ends the change; left out: one. */
   rejectionsDue: z.int().min(2).optional(),
   /** Of this revision and plan; `record` is where the ledger holds it. */
-  approvals: z.array(z.strictObject({ approvalId: approvalIdSchema, approver: personIdSchema, verdict: z.enum(['approve', 'reject']), proofClass: proofClassSchema, record: counterSchema, channel: channelSchema })),
+  approvals: z.array(z.strictObject({ approvalId: approvalIdSchema, approver: personIdSchema, verdict: z.enum(['approve', 'reject']), proofClass: proofClassSchema, record: counterSchema, channel: channelSchema, /** It is a use of a standing approval: which, and until when that is good. */ standing: z.strictObject({ use: z.int().min(1), uses: z.int().min(1), expiresAt: timeSchema }).optional() })),
   approvalsBy: timeSchema.nullable(),
   /** Who is told as well when it waits for approvals for long, when that is due, and when it was recorded. Who may approve is in `requirement`. */
   escalation: z.strictObject({ to: z.array(personIdSchema), dueAt: timeSchema, at: timeSchema.nullable() }).nullable(),
@@ -321,6 +322,28 @@ export const lockViewSchema = z.strictObject({
 export type LockView = z.infer<typeof lockViewSchema>;
 export const lockListSchema = z.strictObject({ locks: z.array(lockViewSchema) });
 export type LockList = z.infer<typeof lockListSchema>;
+
+/** What was signed, why, and the signature as `ssh-keygen -Y sign -n standing-approval@countersign` writes it, armour and all. */
+export const standingApprovalBodySchema = z.strictObject({
+  statement: standingStatementSchema,
+  /** The statement commits to it. */
+  reason: commentSchema,
+  /** With which it does: 16 random bytes, of this text alone. */
+  salt: saltSchema,
+  signature: sshProofSchema.shape.signature,
+});
+export type StandingApprovalBody = z.infer<typeof standingApprovalBodySchema>;
+export const standingApprovalViewSchema = z.strictObject({
+  approvalId: approvalIdSchema, statement: standingStatementSchema,
+  /** How often it has approved a plan. */
+  used: counterSchema,
+  at: timeSchema,
+  revoked: z.strictObject({ by: personIdSchema, reason: commentSchema.nullable(), at: timeSchema }).nullable(),
+});
+export type StandingApprovalView = z.infer<typeof standingApprovalViewSchema>;
+/** `log`: the one that a new one must name; `principal`: in whose name. */
+export const standingApprovalListSchema = z.strictObject({ log: logIdSchema, principal: principalSchema, standingApprovals: z.array(standingApprovalViewSchema) });
+export type StandingApprovalList = z.infer<typeof standingApprovalListSchema>;
 
 /** These objects, or those of one change: without `kinds` its policy inputs, plans, states and what people wrote, not the facts, which are others' as well. `basis`: why it may, or must, be. */
 export const eraseBodySchema = z

@@ -9,6 +9,8 @@ import { approveLink } from '../protocol/approve-link.ts';
 import { turnsOf } from '../protocol/awaited.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
 import { callerOf, entitlementsOf, purposeOf } from '../protocol/request.ts';
+import type { Approval } from '../protocol/signed.ts';
+import { readStanding } from '../protocol/standing-approval.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { ChangeView, LeaseView } from './schemas.ts';
 
@@ -72,12 +74,18 @@ export function viewOf(state: ChangeState, waitingFor: string | null, publicUrl?
 
 function verdictsOn({ approvals, rejections }: ChangeState): ChangeView['approvals'] {
   return [...approvals, ...rejections].sort((a, b) => a.seq - b.seq)
-    .map(({ approval, statement, seq, channel }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq, ...(channel === undefined ? {} : { channel }) }));
+    .map(({ approval, statement, seq, channel }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq, ...(channel === undefined ? {} : { channel }), ...standingOf(approval) }));
 }
 
 function turnsNow(state: ChangeState): Pick<ChangeView, 'turns'> {
   const { approvers } = state.requirement;
   return state.name !== 'pending' || approvers === null ? {} : { turns: turnsOf(approvers, verdictsOn(state), state.requester) };
+}
+
+function standingOf({ envelope, use }: Approval): Pick<ChangeView['approvals'][number], 'standing'> {
+  if (use === undefined) return {};
+  const { uses, expiresAt } = readStanding(envelope);
+  return { standing: { use, uses, expiresAt } };
 }
 
 function escalationOf(state: ChangeState): ChangeView['escalation'] {

@@ -6,6 +6,7 @@ import { messageId, notificationOfProposal, notificationsOf, withLink, type Noti
 import { consumersOf, notificationSchema } from '../../src/notify/payload.ts';
 import { planDigest, type Plan } from '../../src/protocol/plan.ts';
 import { glassOf } from '../support/break-glass.ts';
+import { standingOf, TEMPLATE, useOf } from '../support/standing.ts';
 import { changeIdOf, decided, found, LOG_ID, memoryLedger, OFFBOARD, ordered, planOf, requested, ROTATE, verdictOf, verified } from './support.ts';
 
 const AT = Date.parse('2026-11-23T19:00:00.000Z');
@@ -19,6 +20,10 @@ function brokenOf({ changeId, revision, ...plan }: Plan): NewEvent {
   return { type: 'breakglass.used', actor: 'person:sam', body: { revision, statement, reason: 'nobody answers', reviewBy: '2026-11-24T19:00:00.000Z' } };
 }
 const REVIEWED: NewEvent = { type: 'breakglass.reviewed', actor: 'person:ben', body: { verdict: 'unjustified', comment: 'I was there' } };
+
+/** A template of Ana's was used for the third time, which nobody verifies here. */
+const STANDING = standingOf({ ...TEMPLATE, uses: 10, expiresAt: '2026-12-20T19:00:00.000Z' });
+const USED: NewEvent = { type: 'approval.recorded', actor: `sidecar:${LOG_ID}`, body: { approval: useOf(STANDING, 3), comment: null } };
 
 /** What is told of the last of these events. */
 function toldOf(...events: readonly NewEvent[]): Notification[] {
@@ -109,6 +114,16 @@ describe('approvers', () => {
     expect(toldOf(requested(ROTATE), asksAll, brokenOf(ROTATION), REVIEWED).map(({ payload }) => payload)).toEqual([{
       type: 'breakglass.reviewed', timestamp: '2026-11-23T19:00:00.000Z', data: { ...data, record: 3, usedBy: 'person:sam', reviewer: 'person:ben', verdict: 'unjustified' },
     }]);
+  });
+
+  it('are told that a standing approval of theirs approved a plan, which use it was, and that it still can be rejected', () => {
+    const told = toldOf(requested(ROTATE), asked, USED).map(({ payload }) => payload);
+    expect(told.map(({ type }) => type)).toEqual(['approval.decided', 'standing.used']);
+    expect(told[0]!.data).toMatchObject({ approver: 'person:ana', planDigest: planDigest(ROTATION), revision: 1, verdict: 'approve' });
+    expect(told[1]!.data).toEqual({
+      changeId: ID, record: 2, kind: 'rotate', subject: 'nhi:prod/orders', connector: 'pg-main', target: 'app', revision: 1, requester: ['person:ana'], planDigest: planDigest(ROTATION),
+      approvalId: useOf(STANDING).approvalId, approver: 'person:ana', use: 3, uses: 10, expiresAt: '2026-12-20T19:00:00.000Z', requesterWords: { reason: ROTATE.reason },
+    });
   });
 
   it('are told what one of them has left of a request, and who asked with them', () => {
@@ -260,6 +275,8 @@ describe('every notification', () => {
     [5, { type: 'change.revised', actor: 'person:ana', body: { revision: 2, request: ROTATE } }], [6, { type: 'change.withdrawn', actor: 'person:ana', body: { comment: null } }],
     [7, { type: 'change.expired', actor: 'sidecar:x', body: { cause: 'approval' } }],
   ] as const) ledger.add(changeIdOf(n), AT, requested(ROTATE), decided(planOf(changeIdOf(n), ROTATE), 'needsApproval', { approvers: ['person:ben'] }), end);
+  const eighth = planOf(changeIdOf(8), ROTATE);
+  ledger.add(changeIdOf(8), AT, requested(ROTATE), decided(eighth, 'needsApproval', { approvers: ['person:ana'] }), USED);
   for (const item of [0, 1]) ledger.add(two, AT, { type: 'item.settled', actor: 'sidecar:x', body: { item, outcome: 'gone', owner: null, detail: 'gone' } });
   const all = [...ledger.told.flatMap(notificationsOf), ...notificationsOf({ event: staged.events[0]!, state: { ...staged.state, name: 'staged' } }),
     ...notificationsOf({ event: withdrawn.events[0]!, state: { ...withdrawn.state, stagedAtMs: AT } }), notificationOfProposal({ ...PROPOSAL, seq: 99, atMs: AT }, ['person:ana'])];

@@ -96,7 +96,7 @@ describe('the floor', () => {
   const effect = { connector: 'pg-main', target: 'app', privileges: ['role:admin'] };
 
   test('asks for one approval where it says nothing: silence is not consent', () => {
-    expect(floorFor(floors(), effect)).toEqual({ quorum: 1, proofClass: 'session', approvers: null, maxLeaseSeconds: null });
+    expect(floorFor(floors(), effect)).toEqual({ quorum: 1, proofClass: 'session', approvers: null, maxLeaseSeconds: null, standing: false });
     expect(floorFor(floors({ connector: 'aws', quorum: 0 }), effect).quorum).toBe(1);
     expect(floorFor(floors({ privilege: 'role:reader', quorum: 0 }), { ...effect, privileges: ['role:reader', 'role:admin'] }).quorum).toBe(1);
   });
@@ -105,7 +105,12 @@ describe('the floor', () => {
   });
   test('is the strictest of all that match, part by part', () => {
     const all = floors({ quorum: 0, maxLeaseSeconds: 60 }, { target: 'app', quorum: 2 }, { privilege: 'role:admin', proofClass: 'passkey', maxLeaseSeconds: 600 }, { connector: 'aws', quorum: 9 });
-    expect(floorFor(all, effect)).toEqual({ quorum: 2, proofClass: 'passkey', approvers: null, maxLeaseSeconds: 60 });
+    expect(floorFor(all, effect)).toEqual({ quorum: 2, proofClass: 'passkey', approvers: null, maxLeaseSeconds: 60, standing: false });
+  });
+  test('counts standing approvals only where every matching floor says so', () => {
+    expect(floorFor(floors({ standing: true }), effect).standing).toBe(true);
+    expect(floorFor(floors({ standing: true }, { privilege: 'role:admin' }), effect).standing).toBe(false);
+    expect(floorFor(floors({ privilege: 'role:reader', standing: true }), { ...effect, privileges: ['role:reader', 'role:admin'] }).standing).toBe(false);
   });
   test('counts only approvers that every matching floor counts, even if that is nobody', () => {
     const all = floors({ approvers: ['person:a', 'person:b'] }, { privilege: 'role:admin', approvers: ['person:b', 'person:c'] });

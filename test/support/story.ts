@@ -56,11 +56,13 @@ export interface TrustEdit {
   readonly exceptionGrants?: object;
   /** Who may break the glass. */
   readonly breakGlass?: readonly object[];
+  /** Whether the floor counts standing approvals. */
+  readonly standing?: boolean;
 }
 
 /** The texts of a trust folder's files, by name. */
 export function trustFiles(edit: TrustEdit = {}): Record<'trust.policy' | 'sidecars.json' | 'executors.json' | 'requirements.json', string> {
-  const floor = { connector: '*', target: '*', privilege: '*', quorum: edit.quorum ?? 1, proofClass: edit.proofClass ?? 'session', approvers: edit.approvers ?? null, maxLeaseSeconds: edit.maxLeaseSeconds ?? null };
+  const floor = { connector: '*', target: '*', privilege: '*', quorum: edit.quorum ?? 1, proofClass: edit.proofClass ?? 'session', approvers: edit.approvers ?? null, maxLeaseSeconds: edit.maxLeaseSeconds ?? null, ...(edit.standing === undefined ? {} : { standing: edit.standing }) };
   return {
     'trust.policy': `log ${keys.log.vkey}\nquorum none\n`,
     'sidecars.json': JSON.stringify(edit.noSidecar === true ? [] : [{ origin: ORIGIN, key: keys.ticket.vkey }]),

@@ -1,0 +1,167 @@
+/** Standing approvals: what people gave and took back, and that each plan which is within one is approved by it, so often as it says. */
+import { canonicalBytes } from '../../ledger/index.ts';
+import { decide } from '../change/decide.ts';
+import { beyondTemplate } from '../change/standing-approval.ts';
+import { mayStillBeRejected, standingCounts, type ChangeState } from '../change/state.ts';
+import { mayLock } from '../identity/authority.ts';
+import { approvalIdOf } from '../protocol/approval-proof.ts';
+import { approversNamed } from '../protocol/decision.ts';
+import { disclose } from '../protocol/disclosure.ts';
+import { ProtocolError } from '../protocol/errors.ts';
+import type { Approval, Dsse } from '../protocol/signed.ts';
+import { openStanding, STANDING_SECONDS_MAX, STANDING_TYPE, type StandingStatement } from '../protocol/standing-approval.ts';
+import { sshEnvelope } from '../protocol/ssh-proof.ts';
+import { readArmour } from '../protocol/ssh-signature.ts';
+import { SshFormatError } from '../protocol/ssh-wire.ts';
+import { floorOf } from '../protocol/trust-folder.ts';
+import { formatTime, parseTime } from '../protocol/values.ts';
+import { acceptApproval } from './accepting.ts';
+import { approvalOf } from './approving.ts';
+import type { Answer, EngineContext } from './engine.ts';
+
+export interface StandingApproval {
+  readonly approvalId: string;
+  readonly envelope: Dsse;
+  readonly statement: StandingStatement;
+  readonly atMs: number;
+  /** How often it has approved a plan. */
+  readonly used: number;
+  readonly revoked: { readonly by: string; readonly reason: string | null; readonly atMs: number } | null;
+}
+
+/** So many may be in force at a time: each change that waits is held to all of them. */
+const IN_FORCE_MAX = 1_000;
+
+export interface Giving {
+  readonly statement: StandingStatement;
+  readonly reason: string;
+  /** With which the statement commits to the reason. */
+  readonly salt: string;
+  /** SSHSIG in its armour, by `ssh-keygen -Y sign -n standing-approval@countersign`. */
+  readonly signature: string;
+}
+
+const isInForce = ({ statement, used, revoked }: StandingApproval, nowMs: number): boolean => revoked === null && used < statement.uses && nowMs < parseTime(statement.expiresAt);
+
+/** The template is on record, checked as executors and verifiers check it, by the trust folder of this side; or why it is none. The same again changes nothing. @throws LedgerError nothing was recorded */
+export function giveStanding(context: EngineContext, by: string, { statement, reason, salt, signature }: Giving): Answer<StandingApproval> {
+  const { store, clock, log } = context;
+  const nowMs = clock.nowMs();
+  const refused = (message: string): Answer<never> => ({ ok: false, code: 'standing-refused', message });
+  if (statement.approver !== by) return refused(`${by} gives no standing approval of ${statement.approver}`);
+  if (statement.log !== log.logId) return refused(`it is for log ${statement.log}, and this is ${log.logId}`);
+  if (!context.facts().directory.people.some(({ id, active }) => id === by && active)) return refused(`${by} is disabled in the directory, or not in it`);
+  const latestMs = nowMs + STANDING_SECONDS_MAX * 1000;
+  if (parseTime(statement.expiresAt) <= nowMs || parseTime(statement.expiresAt) > latestMs) return refused(`it is good until ${statement.expiresAt}, and that is to be between now and ${formatTime(latestMs)}`);
+  const envelope = provenBy(context, statement, signature, nowMs);
+  if (!envelope.ok) return envelope;
+  const { commitment, object } = disclose('reason', reason, salt);
+  if (reason.trim() === '' || commitment.commitment !== statement.reason.commitment) return refused('why is to be said, and to be what was signed');
+  const approvalId = approvalIdOf(envelope.value);
+  const known = store.standing(approvalId);
+  if (known?.revoked != null) return refused(`it was revoked by ${known.revoked.by}: sign another`);
+  if (known !== undefined) return { ok: true, value: known };
+  if (store.standings().filter((one) => isInForce(one, nowMs)).length >= IN_FORCE_MAX) return refused(`there are ${IN_FORCE_MAX} standing approvals in force: revoke some`);
+  store.record('standing.approved', { approvalId, statement: envelope.value, reason: commitment }, [object], by);
+  return { ok: true, value: store.standing(approvalId)! };
+}
+
+function provenBy({ trust: { signers } }: EngineContext, statement: StandingStatement, armour: string, atMs: number): Answer<Dsse> {
+  try {
+    const envelope = sshEnvelope(canonicalBytes(statement), readArmour(armour), STANDING_TYPE);
+    openStanding(envelope, { signers, atMs });
+    return { ok: true, value: envelope };
+  } catch (error) {
+    if (error instanceof SshFormatError || error instanceof ProtocolError) return { ok: false, code: 'proof-invalid', message: error.message };
+    throw error;
+  }
+}
+
+/** It approves nothing from here on, and what it has approved and nobody has begun is given up. By who gave it, or who may lock its identity. @throws LedgerError nothing was recorded */
+export function revokeStanding(context: EngineContext, by: string, approvalId: string, reason: string | null): Answer<StandingApproval> {
+  const { store } = context;
+  const known = store.standing(approvalId);
+  if (known === undefined) return { ok: false, code: 'no-such-standing-approval', message: 'no standing approval of this id' };
+  const { approver, subject } = known.statement;
+  if (by !== approver && !mayLock(by, subject, context.facts())) return { ok: false, code: 'not-allowed', message: `${by} neither gave it nor is owner, on call or security for ${subject}` };
+  if (known.revoked !== null) return { ok: true, value: known };
+  store.record('standing.revoked', { approvalId, reason }, [], by);
+  for (const state of [...store.open()]) giveUpRevoked(context, state);
+  return { ok: true, value: store.standing(approvalId)! };
+}
+
+/** Whether the change was approved by a standing approval that is revoked, and nothing of it had begun: it is over then, by whoever revoked that. Asked also before each dispatch. @throws LedgerError */
+export function giveUpRevoked(context: EngineContext, state: ChangeState): boolean {
+  const { store, logger } = context;
+  const { changeId, name, planDigest, requirement } = state;
+  const revoked = state.approvals.map(({ approval }) => store.standing(approval.approvalId)).find((one) => one?.revoked != null);
+  if (name !== 'scheduled' || !mayStillBeRejected(state) || planDigest === null || revoked?.revoked == null) return false;
+  const { by } = revoked.revoked;
+  const comment = `standing approval ${revoked.approvalId} was revoked`;
+  const rejection = approversNamed(requirement.approvers).includes(by) ? approvalOf(context, changeId, state, { by, verdict: 'reject', planDigest }, {}) : null;
+  const applied = store.apply(changeId, rejection?.ok === true ? { type: 'approve', approval: rejection.value, comment } : { type: 'withdraw', by, comment, isResponder: true });
+  if (!applied.ok) logger.warn({ changeId, code: applied.code }, 'a change that a revoked standing approval approved cannot be given up');
+  return true;
+}
+
+/** Whether a standing approval may have something to say to the change as it is. */
+export function mayUseStanding(state: ChangeState): boolean {
+  return state.name === 'pending' && state.plan !== null && state.planDigest !== null && standingCounts(state, state.decision);
+}
+
+/**
+ * Each standing approval that the plan is within, of a person who is asked, approves it: policy is asked about that as about any approval. Uses are numbered
+ * in the breath in which they are recorded, so that changes which come at once share no number.
+ *
+ * @returns whether anything was recorded @throws LedgerError
+ */
+export async function useStanding(context: EngineContext, changeId: string): Promise<boolean> {
+  const { store, clock, logger } = context;
+  let isUsed = false;
+  for (const { approvalId } of store.standings()) {
+    for (;;) {
+      const [one, state] = [store.standing(approvalId), await store.load(changeId)];
+      if (one === undefined || state === undefined || !mayUseStanding(state) || !fits(context, one, state)) break;
+      const approval: Approval = { approvalId, proofClass: 'ssh', envelope: one.envelope, use: one.used + 1 };
+      if (!isNews(state, approval, clock.nowMs())) break;
+      const isDue = (): boolean => store.standing(approvalId)?.used === one.used && store.standing(approvalId)?.revoked === null;
+      const applied = await acceptApproval(context, changeId, { type: 'approve', approval, comment: null }, isDue);
+      if (applied.ok) {
+        isUsed = true;
+        break;
+      }
+      if (isDue()) {
+        logger.info({ changeId, approvalId, code: applied.code }, 'a standing approval is not taken');
+        break;
+      }
+    }
+  }
+  return isUsed;
+}
+
+/** Whether it would be recorded, were policy not asked. */
+function isNews(state: ChangeState, approval: Approval, nowMs: number): boolean {
+  const decided = decide(state, { type: 'approve', approval, comment: null }, nowMs);
+  return decided.ok && decided.events.length > 0;
+}
+
+/** In force, by somebody who is asked and active, for this plan, and counted by the floor of this side: an approval that no executor counts would only end the change. */
+function fits({ clock, facts, trust: { requirements, signers } }: EngineContext, one: StandingApproval, { plan, requirement }: ChangeState): boolean {
+  const { statement: { approver }, statement } = one;
+  const nowMs = clock.nowMs();
+  if (plan === null || !isInForce(one, nowMs) || !approversNamed(requirement.approvers).includes(approver) || beyondTemplate(statement, plan) !== null) return false;
+  if (!facts().directory.people.some(({ id, active }) => id === approver && active)) return false;
+  const isCounted = plan.steps.map((step) => floorOf(requirements, step)).every((floor) => floor === null || floor.quorum === 0 || floor.standing === true);
+  return isCounted && isStillProven(one, signers, nowMs);
+}
+
+/** Her key may have been taken from the trust folder since. */
+function isStillProven({ envelope }: StandingApproval, signers: EngineContext['trust']['signers'], atMs: number): boolean {
+  try {
+    openStanding(envelope, { signers, atMs });
+    return true;
+  } catch (error) {
+    if (error instanceof ProtocolError) return false;
+    throw error;
+  }
+}

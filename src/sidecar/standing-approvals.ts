@@ -1,0 +1,40 @@
+/** `/v1/standing-approvals`: templates that people have signed, by which plans within them are approved. Who may give or revoke one, the engine decides. */
+import type { StandingApproval } from '../engine/standing-approvals.ts';
+import type { Facts } from '../facts/load.ts';
+import type { Authenticated } from '../identity/tokens.ts';
+import { formatTime } from '../protocol/values.ts';
+import { requireForItself } from './authorise.ts';
+import type { Handlers } from './call.ts';
+import { unwrap, type SidecarContext } from './context.ts';
+import { Problem } from './errors.ts';
+import type { StandingApprovalView } from './schemas.ts';
+import { maySeeNhi } from './visibility.ts';
+
+export function standingApprovalHandlers(context: SidecarContext): Handlers<'giveStandingApproval' | 'listStandingApprovals' | 'revokeStandingApproval'> {
+  const { engine } = context;
+  return {
+    async giveStandingApproval({ by, body }) {
+      return { status: 201, body: viewOf(unwrap(await engine.giveStanding(by.principal, body))) };
+    },
+    async listStandingApprovals({ by }) {
+      const facts = context.facts();
+      return { status: 200, body: { log: context.log.logId, principal: by.principal, standingApprovals: engine.standings().filter((one) => maySee(by, one, facts)).map(viewOf) } };
+    },
+    async revokeStandingApproval({ by, params, body }) {
+      requireForItself(by);
+      const one = engine.standings().find(({ approvalId }) => approvalId === params['id']);
+      // The same words for one that is not there and for one that is none of the caller's business.
+      if (one === undefined || !maySee(by, one, context.facts())) throw new Problem('no-such-standing-approval', 'no standing approval of this id');
+      return { status: 200, body: viewOf(unwrap(await engine.revokeStanding(by.principal, one.approvalId, body.reason))) };
+    },
+  };
+}
+
+/** Who gave it, and whoever may see its identity. */
+function maySee(by: Authenticated, { statement: { approver, subject } }: StandingApproval, facts: Facts): boolean {
+  return by.principal === approver || maySeeNhi(by, subject, facts);
+}
+
+function viewOf({ approvalId, statement, atMs, used, revoked }: StandingApproval): StandingApprovalView {
+  return { approvalId, statement, used, at: formatTime(atMs), revoked: revoked === null ? null : { by: revoked.by, reason: revoked.reason, at: formatTime(revoked.atMs) } };
+}

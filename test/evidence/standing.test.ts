@@ -1,0 +1,54 @@
+/**
+ * Ledgers in which a standing approval was used. Whoever has the sidecar's keys can write all the rest of a ledger: what she signed once is all that she has
+ * approved, so often, so long, and while nobody had taken it back.
+ */
+import { afterEach, describe, expect, it } from 'vitest';
+import { nodeDisk } from '../../ledger/index.ts';
+import { verifyEvidence, type EvidenceVerification } from '../../src/evidence/verify.ts';
+import type { DraftWithObjects } from '../../src/evidence/record.ts';
+import { ledgerOf, linesOf, storyBundle, verifyStoryPack, type StoryLedger } from '../support/packs.ts';
+import { COUNTING, revokedBy, usedTimes } from '../support/standing.ts';
+import { storyTrust, type Beat } from '../support/story.ts';
+import { begun, GIVEN, SIGNED, STANDING_CASES, used } from './standing-cases.ts';
+import { expectCaught, verified, workflowOf } from './verified.ts';
+
+let ledger: StoryLedger | null = null;
+afterEach(() => {
+  ledger?.remove();
+  ledger = null;
+});
+
+it('what a standing approval approved holds, as often as it says', async () => {
+  expect(workflowOf(await verified(used(), COUNTING, { first: GIVEN }))).toMatchObject({ status: 'holds' });
+  expect(workflowOf(await verified(usedTimes(SIGNED, [1, 2, 3]), COUNTING, { first: GIVEN }))).toMatchObject({ status: 'holds' });
+});
+
+it.each(STANDING_CASES)('is found: $title', (one) => expectCaught({ trust: COUNTING, first: GIVEN, ...one }, used));
+
+/** The ledger with this after the n-th record of that type. */
+async function withRecord(beats: readonly Beat[], type: Beat['event']['type'], record: DraftWithObjects): Promise<EvidenceVerification> {
+  const lines = linesOf(beats);
+  const at = lines.findIndex(({ draft }) => draft.type === type);
+  ledger = await ledgerOf([...GIVEN, ...lines.slice(0, at + 1), record, ...lines.slice(at + 1)]);
+  return verifyEvidence({ disk: nodeDisk(ledger.directory), directory: 'ledger', trust: storyTrust(COUNTING), wholeFolder: true });
+}
+
+describe('once it is revoked', () => {
+  it('what it approved is not dispatched any more', async () => {
+    const { workflow } = await withRecord(used(), 'approval.recorded', revokedBy(SIGNED));
+    expect(workflow?.violations[0]).toMatchObject({ code: 'approvals-insufficient' });
+  });
+
+  it('what had begun goes on', async () => {
+    expect((await withRecord(begun(), 'lease.armed', revokedBy(SIGNED))).workflow?.violations).toEqual([]);
+  });
+});
+
+it('a pack has the proof of what was approved, and says that it does not show how often', async () => {
+  ledger = await ledgerOf([storyBundle(), ...GIVEN, ...linesOf(usedTimes(SIGNED, [1, 2])), 'heads']);
+  const asked = await ledger.pack({ nhi: 'nhi:prod/ci-deployer' });
+  const { verdicts, workflow } = await verifyStoryPack(asked, { trust: storyTrust(COUNTING) });
+  expect(workflow?.violations).toEqual([]);
+  expect(workflow?.unshownUses).toBe(2);
+  expect(verdicts.find(({ name }) => name === 'WORKFLOW')).toMatchObject({ status: 'notEstablished', message: expect.stringContaining('2 uses of standing approvals') as string });
+});

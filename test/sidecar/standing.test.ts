@@ -1,0 +1,266 @@
+/** Standing approvals over HTTP: given, used by what comes, counted, revoked; and that whoever holds the ledger alone can verify all of it. */
+import { afterEach, describe, expect, it } from 'vitest';
+import { canonicalBytes, nodeDisk } from '../../ledger/index.ts';
+import { admit } from '../../src/executor/admission.ts';
+import { verifyEvidence } from '../../src/evidence/verify.ts';
+import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
+import { commitmentTo } from '../../src/protocol/disclosure.ts';
+import type { Decision } from '../../src/protocol/decision.ts';
+import { STANDING_NAMESPACE, type StandingStatement } from '../../src/protocol/standing-approval.ts';
+import { writeArmour } from '../../src/protocol/ssh-signature.ts';
+import type { Trust } from '../../src/protocol/trust-folder.ts';
+import { formatTime } from '../../src/protocol/values.ts';
+import type { ChangeView, StandingApprovalList, StandingApprovalView } from '../../src/sidecar/schemas.ts';
+import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
+import { testSshKey, type TestSshKey } from '../support/ssh.ts';
+
+const CALLER = 'nhi:prod/ci-deployer';
+const ANAS = 'person:ana';
+const [ana, wei, stranger] = [testSshKey(), testSshKey(), testSshKey()];
+const SALT = Buffer.alloc(16, 3).toString('base64url');
+const WHY = 'each release is granted the same';
+let sidecar: TestSidecar;
+afterEach(() => sidecar.close());
+
+interface Setting {
+  readonly lets?: Decision['obligations']['standingApproval'] | null;
+  readonly approvers?: Decision['obligations']['approvers'];
+  readonly standing?: boolean;
+  readonly quorum?: number;
+  readonly notBefore?: string;
+  readonly options?: TestOptions;
+}
+
+async function open({ lets = { maxLeaseSeconds: 3_600 }, approvers = { anyOf: ['person:wei', ANAS] }, standing = true, quorum = 1, notBefore, options = {} }: Setting = {}): Promise<void> {
+  const asks = answerOf('needsApproval', approvers);
+  sidecar = await openTestSidecar({
+    decide: () => ({ ...asks, obligations: { ...asks.obligations, ...(lets === null ? {} : { standingApproval: lets }), ...(notBefore === undefined ? {} : { notBefore }) } }),
+    trusts: (trust) => Object.assign(trust, {
+      signers: parseAllowedSigners(`${ANAS} ${ana.publicLine}\nperson:wei ${wei.publicLine}`),
+      requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum, proofClass: 'session', approvers: null, maxLeaseSeconds: null, standing }] },
+    } satisfies Partial<Trust>),
+    ...options,
+  });
+}
+
+interface Giving {
+  readonly by?: string;
+  readonly key?: TestSshKey;
+  readonly edit?: Partial<StandingStatement>;
+  readonly body?: object;
+}
+const template = (by: string, edit: Partial<StandingStatement> = {}): StandingStatement => ({
+  v: 1, log: sidecar.log.logId, approver: by, subject: CALLER, kinds: ['grant'], connector: 'pg-main', target: 'app', accounts: ['ci_deployer'], privileges: ['role:deploy'], recipients: [],
+  maxLeaseSeconds: 900, uses: 3, notBefore: formatTime(Date.now()), expiresAt: formatTime(Date.now() + 3_600_000), reason: commitmentTo({ name: 'reason', salt: SALT, value: WHY }), ...edit,
+});
+function giving(statement: StandingStatement, key: TestSshKey, body: object = {}): object {
+  return { statement, reason: WHY, salt: SALT, signature: writeArmour(key.sign(canonicalBytes(statement), { namespace: STANDING_NAMESPACE })), ...body };
+}
+const give = ({ by = ANAS, key = ana, edit, body }: Giving = {}): Promise<Answered> => sidecar.send(by, 'POST', '/v1/standing-approvals', giving(template(by, edit), key, body));
+const given = async (one: Giving = {}): Promise<StandingApprovalView> => {
+  const { status, body } = await give(one);
+  expect(status).toBe(201);
+  return body as StandingApprovalView;
+};
+const ask = (change = GRANT): Promise<ChangeView> => sidecar.change(CALLER, change);
+const show = async (id: string, by = CALLER): Promise<ChangeView> => (await sidecar.send(by, 'GET', `/v1/changes/${id}`)).body as ChangeView;
+const usesOf = async (approvalId: string): Promise<number | undefined> => ((await sidecar.send(ANAS, 'GET', '/v1/standing-approvals')).body as StandingApprovalList).standingApprovals.find((one) => one.approvalId === approvalId)?.used;
+const verdict = async (): Promise<string> => {
+  await sidecar.log.sync();
+  const { workflow } = await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true });
+  return (workflow?.violations ?? []).map(({ code, message }) => `${code}: ${message}`).join('; ');
+};
+
+describe('what is within a standing approval', () => {
+  it('is approved by it when it comes, with the proof that an executor takes and in words that a person reads', async () => {
+    await open();
+    const one = await given();
+    const { id } = await ask();
+    await expect.poll(async () => (await show(id)).approvals, { timeout: 10_000 }).toEqual([expect.objectContaining({ approvalId: one.approvalId, approver: ANAS, proofClass: 'ssh', standing: { use: 1, uses: 3, expiresAt: one.statement.expiresAt } })]);
+    await expect.poll(() => sidecar.executor.steps.some(({ plan }) => plan !== null), { timeout: 10_000 }).toBe(true);
+    const envelope = sidecar.executor.steps.find(({ plan }) => plan !== null)!;
+    const taken = (trust: Trust): object => admit(envelope, { trust, executorId: EXECUTOR, nowMs: Date.now(), connectors: new Set(['pg-main']), head: () => null, beganAtMs: () => null });
+    expect(taken(sidecar.trust)).toMatchObject({ ok: true, kind: 'act' });
+    expect(taken({ ...sidecar.trust, requirements: { ...sidecar.trust.requirements, floors: [] } })).toMatchObject({ ok: false, code: 'below-floor' });
+    const { text } = await sidecar.send(CALLER, 'GET', `/v1/changes/${id}/evidence`);
+    expect(text).toContain('"approval.judged"');
+    expect(await verdict()).toBe('');
+  });
+
+  it('is approved so often as it says, whoever asks at once: fifty changes, ten uses', async () => {
+    await open();
+    const { approvalId } = await given({ edit: { uses: 10 } });
+    const asked = await Promise.all(Array.from({ length: 50 }, (_, n) => sidecar.send(CALLER, 'POST', '/v1/changes', { ...GRANT, reason: `release ${n}` })));
+    const ids = asked.map(({ body }) => (body as ChangeView).id);
+    await expect.poll(async () => (await Promise.all(ids.map((id) => show(id)))).filter(({ state }) => state === 'requested').length, { timeout: 30_000 }).toBe(0);
+    await expect.poll(() => usesOf(approvalId), { timeout: 30_000 }).toBe(10);
+    const shown = await Promise.all(ids.map((id) => show(id)));
+    const uses = shown.flatMap(({ approvals }) => approvals.map(({ standing }) => standing?.use ?? 0)).sort((a, b) => a - b);
+    expect(uses).toEqual(Array.from({ length: 10 }, (_, n) => n + 1));
+    expect(shown.filter(({ state }) => state === 'pending')).toHaveLength(40);
+    expect(await verdict()).toBe('');
+  }, 60_000);
+
+  it('and waits already is approved when it is given; the same again is the same', async () => {
+    await open();
+    const { id } = await ask();
+    const statement = template(ANAS);
+    const first = await sidecar.send(ANAS, 'POST', '/v1/standing-approvals', giving(statement, ana));
+    const again = await sidecar.send(ANAS, 'POST', '/v1/standing-approvals', giving(statement, ana));
+    expect([first.status, again.status]).toEqual([201, 201]);
+    expect((again.body as StandingApprovalView).approvalId).toBe((first.body as StandingApprovalView).approvalId);
+    await expect.poll(async () => (await show(id)).approvals.length, { timeout: 10_000 }).toBe(1);
+  });
+
+  it('counts its person once: two of hers are one approval, and two people are two', async () => {
+    await open({ approvers: { allOf: ['person:wei', ANAS] }, quorum: 2 });
+    await given();
+    await given({ edit: { uses: 2 } });
+    const { id } = await ask();
+    await expect.poll(async () => (await show(id)).approvals.length, { timeout: 10_000 }).toBe(1);
+    expect((await show(id)).state).toBe('pending');
+    await given({ by: 'person:wei', key: wei });
+    await expect.poll(async () => (await show(id)).state, { timeout: 10_000 }).not.toBe('pending');
+    expect(await verdict()).toBe('');
+  });
+});
+
+describe('nothing is approved by it, and the change waits for people,', () => {
+  const quiet = async (change = GRANT): Promise<void> => {
+    const asked = await ask(change);
+    // Whatever would be done is done by the time that another change has gone the same way.
+    const other = await ask({ ...GRANT, reason: 'another' });
+    for (const { id } of [asked, other]) expect(await show(id)).toMatchObject({ state: 'pending', approvals: [] });
+  };
+  it.each<[string, Setting, Giving]>([
+    ['where policy lets none count', { lets: null }, {}],
+    ['where policy lets it for less', { lets: { maxLeaseSeconds: 899 } }, {}],
+    ['where the floor counts none', { standing: false }, {}],
+    ['of somebody who is not asked', { approvers: 'person:wei' }, {}],
+    ['for another identity', {}, { edit: { subject: 'nhi:prod/billing-export' } }],
+    ['of another kind', {}, { edit: { kinds: ['extend'] } }],
+    ['at another target', {}, { edit: { target: 'other' } }],
+    ['at another account', {}, { edit: { accounts: ['other'] } }],
+    ['with less', {}, { edit: { privileges: ['role:read'] } }],
+    ['for a second less', {}, { edit: { maxLeaseSeconds: 899 } }],
+    ['before it begins', {}, { edit: { notBefore: formatTime(Date.now() + 600_000) } }],
+  ])('%s', async (_what, setting, one) => {
+    await open(setting);
+    await given(one);
+    await quiet();
+  });
+  it('of an emergency', async () => {
+    await open();
+    await given();
+    const { id } = await ask({ ...GRANT, urgency: 'emergency' });
+    await ask();
+    expect(await show(id)).toMatchObject({ state: 'pending', approvals: [] });
+  });
+  it('of somebody who is disabled by then, or whose key is trusted no more', async () => {
+    await open();
+    await given();
+    const { directory } = sidecar.facts;
+    sidecar.load({ ...sidecar.facts, directory: { ...directory, people: directory.people.map((person) => (person.id === ANAS ? { ...person, active: false } : person)) } });
+    await quiet();
+    sidecar.load({ ...sidecar.facts, directory });
+    Object.assign(sidecar.trust, { signers: new Map() });
+    await quiet();
+  });
+});
+
+describe('it is not given, and nothing is recorded,', () => {
+  it.each<[string, Giving, string, RegExp]>([
+    ['in another’s name', { edit: { approver: 'person:wei' } }, 'standing-refused', /gives no standing approval of person:wei/],
+    ['for another log', { edit: { log: '0123456789abcdef' } }, 'standing-refused', /is for log/],
+    ['for longer than 30 days from now', { edit: { notBefore: formatTime(Date.now() + 86_400_000), expiresAt: formatTime(Date.now() + 31 * 86_400_000) } }, 'standing-refused', /between now and/],
+    ['that is over', { edit: { notBefore: '2020-01-01T00:00:00.000Z', expiresAt: '2020-01-02T00:00:00.000Z' } }, 'standing-refused', /between now and/],
+    ['that would give what stands', { edit: { maxLeaseSeconds: null } }, 'proof-invalid', /longest lease/],
+    ['that lists something twice', { edit: { privileges: ['role:deploy', 'role:deploy'] } }, 'proof-invalid', /twice/],
+    ['for another reason than was signed', { body: { reason: 'another' } }, 'standing-refused', /what was signed/],
+    ['with a key of nobody', { key: stranger }, 'proof-invalid', /allowed signers/],
+    ['with the key of somebody else', { key: wei }, 'proof-invalid', /a key of person:wei/],
+  ])('%s', async (_what, one, code, detail) => {
+    await open();
+    const before = sidecar.log.size;
+    expect(problemIn(await give(one))).toMatchObject({ code, detail: expect.stringMatching(detail) as string });
+    expect(sidecar.log.size).toBe(before);
+  });
+  it('by a machine identity', async () => {
+    await open();
+    expect(problemIn(await sidecar.send('nhi:prod/billing-export', 'POST', '/v1/standing-approvals', giving(template(ANAS), ana)))).toMatchObject({ code: 'nhi-cannot-approve' });
+  });
+});
+
+describe('once it is revoked', () => {
+  const revoke = (approvalId: string, by: string): Promise<Answered> => sidecar.send(by, 'POST', `/v1/standing-approvals/${approvalId}/revoke`, { reason: 'no longer needed' });
+  const HELD = formatTime(Date.now() + 3_600_000);
+
+  it.each([['who gave it', ANAS, 'rejected'], ['security', 'person:olga', 'withdrawn']])('by %s, it approves nothing more, and what waited under it is over', async (_who, by, state) => {
+    await open({ notBefore: HELD });
+    const { approvalId } = await given();
+    const { id } = await ask();
+    await expect.poll(async () => (await show(id)).state, { timeout: 10_000 }).toBe('scheduled');
+    expect(await revoke(approvalId, by)).toMatchObject({ status: 200, body: { revoked: { by } } });
+    expect((await show(id)).state).toBe(state);
+    expect((await revoke(approvalId, by)).status).toBe(200);
+    expect((await ask()).state).toBe('pending');
+    expect(await verdict()).toBe('');
+  });
+
+  it('it stays revoked: what was signed is not taken again', async () => {
+    await open();
+    const body = giving(template(ANAS), ana);
+    const { approvalId } = (await sidecar.send(ANAS, 'POST', '/v1/standing-approvals', body)).body as StandingApprovalView;
+    await revoke(approvalId, ANAS);
+    expect(problemIn(await sidecar.send(ANAS, 'POST', '/v1/standing-approvals', body))).toMatchObject({ code: 'standing-refused', detail: expect.stringContaining('revoked by person:ana') as string });
+  });
+
+  it('is not for anybody to do', async () => {
+    await open();
+    const { approvalId } = await given();
+    for (const by of ['person:mallory', CALLER]) expect([403, 404]).toContain((await revoke(approvalId, by)).status);
+    expect((await revoke(`apr_${'0'.repeat(32)}`, ANAS)).status).toBe(404);
+  });
+});
+
+describe.each([['the ledger', false], ['a snapshot', true]])('a start from %s', (_what, snapshots) => {
+  it('knows what was given, how often it was used, and what was revoked', async () => {
+    await open({ options: { snapshots } });
+    const one = await given();
+    const gone = await given({ edit: { uses: 2 } });
+    await sidecar.send(ANAS, 'POST', `/v1/standing-approvals/${gone.approvalId}/revoke`, { reason: 'one is enough' });
+    for (const use of [1, 2]) {
+      await ask();
+      await expect.poll(() => usesOf(one.approvalId), { timeout: 10_000 }).toBe(use);
+    }
+    const before = sidecar;
+    await before.close('keep');
+    await open({ options: { snapshots, after: before } });
+    const { standingApprovals } = (await sidecar.send(ANAS, 'GET', '/v1/standing-approvals')).body as StandingApprovalList;
+    expect(standingApprovals.map(({ approvalId, used, revoked }) => [approvalId, used, revoked?.by ?? null])).toEqual([[one.approvalId, 2, null], [gone.approvalId, 0, ANAS]]);
+    await ask();
+    await expect.poll(() => usesOf(one.approvalId), { timeout: 10_000 }).toBe(3);
+    expect((await ask()).state).toBe('pending');
+    expect(await verdict()).toBe('');
+  });
+});
+
+describe('who is asked', () => {
+  it('may still reject what it approved, until it is dispatched', async () => {
+    await open({ notBefore: formatTime(Date.now() + 3_600_000) });
+    await given();
+    const { id } = await ask();
+    await expect.poll(async () => (await show(id)).state, { timeout: 10_000 }).toBe('scheduled');
+    const { planDigest } = await show(id);
+    const reject = (by: string): Promise<Answered> => sidecar.send(by, 'POST', `/v1/changes/${id}/approvals`, { verdict: 'reject', planDigest, comment: 'not today' });
+    expect((await reject('person:mallory')).status).toBe(404);
+    expect(await reject('person:wei')).toMatchObject({ status: 200, body: { state: 'rejected' } });
+    expect(await verdict()).toBe('');
+  });
+  it('of what people approved one by one nobody rejects that any more', async () => {
+    await open({ notBefore: formatTime(Date.now() + 3_600_000) });
+    const { id, planDigest } = await ask();
+    expect((await sidecar.send(ANAS, 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest })).status).toBe(200);
+    expect(problemIn(await sidecar.send('person:wei', 'POST', `/v1/changes/${id}/approvals`, { verdict: 'reject', planDigest, comment: 'no' }))).toMatchObject({ code: 'already-decided' });
+  });
+});
