@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { STANDING_CASES } from './standing-cases.ts';
 import { derivePlan } from '../../src/change/derive.ts';
 import { systemDraft } from '../../src/evidence/record.ts';
 import { VIOLATIONS } from '../../src/evidence/violation.ts';
@@ -13,6 +14,7 @@ import {
   toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Beat,
 } from '../support/story.ts';
 import { BREAK_GLASS_CASES } from './break-glass-cases.ts';
+import { ROTATION_CASES, SIGNED_CASES } from './glass-debts-cases.ts';
 import { ADOPTION_CASES, HIDDEN_CASES } from './adoption-cases.ts';
 import { DISCLOSURE_CASES } from './disclosure-cases.ts';
 import { ESCALATION_CASES } from './escalation-cases.ts';
@@ -235,7 +237,7 @@ describe('a story with one thing wrong', () => {
   it.each(CASES)('is caught: $title ($code)', (one) => expectCaught(one, () => cleanStory().beats));
 
   it('has a case for every violation there is', () => {
-    expect([...new Set([...CASES, ...STEP_CASES, ...EXTENSION_CASES, ...ESCALATION_CASES, ...DISCLOSURE_CASES, ...ADOPTION_CASES, ...OBSERVE_CASES, ...REDUCTION_CASES, ...HIDDEN_CASES, ...BREAK_GLASS_CASES, ...STAGE_CASES].map(({ code }) => code))].sort()).toEqual([...VIOLATIONS].sort());
+    expect([...new Set([...CASES, ...STEP_CASES, ...EXTENSION_CASES, ...ESCALATION_CASES, ...DISCLOSURE_CASES, ...ADOPTION_CASES, ...OBSERVE_CASES, ...REDUCTION_CASES, ...HIDDEN_CASES, ...BREAK_GLASS_CASES, ...STAGE_CASES, ...ROTATION_CASES, ...SIGNED_CASES, ...STANDING_CASES].map(({ code }) => code))].sort()).toEqual([...VIOLATIONS].sort());
   });
 
   it('says how many more there are', async () => {
