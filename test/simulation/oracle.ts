@@ -11,6 +11,7 @@ import { openDsse, readPayload } from '../../src/protocol/dsse.ts';
 import { planSchema, type Plan, type PlanStep } from '../../src/protocol/plan.ts';
 import { approvalStatementSchema, APPROVAL_TYPE, reportSchema, revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { comparable } from './comparable.ts';
+import { isEarly } from './early.ts';
 import { createEscalationOracle, type EscalationOracle } from './escalation-oracle.ts';
 import { createLedgerView, type LedgerView } from './ledger-view.ts';
 import { createPolicyOracle, type PolicyOracle } from './policy-oracle.ts';
@@ -213,11 +214,14 @@ export function createOracle(): Oracle {
     let requirement: Requirement = { approvers: null, proofClass: 'session' };
     let dispatched: string | null = null;
     let approved = new Set<string>();
+    /** By when each approval is over, whatever counts in the end. */
+    let said = new Map<string, number>();
     for (const record of before) {
       const revised = bodyOf(record, 'change.revised');
       if (revised !== null) {
         current = revised.revision;
         approved = new Set();
+        said = new Map();
         dispatched = null;
       }
       const decided = bodyOf(record, 'policy.decided');
@@ -227,12 +231,14 @@ export function createOracle(): Oracle {
         dispatched = decided.phase === 'dispatch' && decided.planDigest === digest ? decided.decision.effect : null;
       }
       const rejection = bodyOf(record, 'approval.rejected');
-      if (rejection !== null) approved.delete(readPayload(rejection.approval.envelope, approvalStatementSchema).approver);
+      if (rejection !== null) for (const people of [approved, said]) people.delete(readPayload(rejection.approval.envelope, approvalStatementSchema).approver);
       const approval = bodyOf(record, 'approval.recorded');
       if (approval === null) continue;
       const statement = openDsse(approval.approval.envelope, APPROVAL_TYPE, approvalStatementSchema, [...world.trust.sidecars.get(logId())!]);
       const counts = statement.changeId === plan.changeId && statement.revision === revision && statement.planDigest === digest && statement.verdict === 'approve'
         && Date.parse(statement.expiresAt) > Date.parse(authorised.at) && !plan.requester.includes(statement.approver);
+      if (isEarly(requirement.approvers, statement.approver, new Set([...said].filter(([, untilMs]) => untilMs > Date.parse(record.at)).map(([who]) => who)))) broken(1, `${plan.changeId}: ${statement.approver} approved before those who are asked first`);
+      said.set(statement.approver, Date.parse(statement.expiresAt));
       if (counts) approved.add(statement.approver);
     }
     const token = plan.steps[0]!.clientToken;

@@ -6,13 +6,14 @@ import type { LedgerRecord } from '../../ledger/index.ts';
 import { evolve, shownState, type ChangeState } from '../../src/change/state.ts';
 import type { ChangeEventType } from '../../src/change/events.ts';
 import { toEvent, type ReadObject } from '../../src/evidence/record.ts';
-import { approversNamed, isSatisfied, type ApproverExpression } from '../../src/protocol/decision.ts';
+import { approversNamed, isSatisfied } from '../../src/protocol/decision.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { approvalStatementSchema, type Approval } from '../../src/protocol/signed.ts';
 import type { ChangeView } from '../../src/sidecar/schemas.ts';
 import type { ProblemBody } from '../../src/sidecar/errors.ts';
 import { viewOf } from '../../src/sidecar/view.ts';
 import { comparable } from './comparable.ts';
+import { isEarly } from './early.ts';
 import type { HttpAnswer } from './http-door.ts';
 import type { Process } from './scheduler.ts';
 
@@ -172,13 +173,6 @@ export async function judgeRace({ records, readObject, durable, told, now }: Rac
         return true;
     }
   }
-}
-
-/** Whether somebody whom a stage names comes before those that are first. */
-function isEarly(approvers: ApproverExpression | null, person: string, approved: ReadonlySet<string>): boolean {
-  if (approvers === null || typeof approvers === 'string' || !('stages' in approvers)) return false;
-  const first = approvers.stages.findIndex((stage) => approversNamed(stage).includes(person));
-  return approvers.stages.slice(0, Math.max(0, first)).some((stage) => !isSatisfied(stage, approved));
 }
 
 const isSame = (a: Told, b: Told): boolean => a.act === b.act && a.by === b.by && a.planDigest === b.planDigest && a.marker === b.marker;

@@ -48,10 +48,10 @@ export function createSimPolicy({ pdp, scheduler, answers, rng, escalations, isF
   const numbered = (process: Process, number: number): Pdp => {
     const { bundle, evidence } = simBundle(number);
     const marked = <T extends { readonly controls: readonly Control[] }>(answer: T): T => ({ ...answer, controls: [...answer.controls, { framework: MARK, id: bundle.slice(7, 23), rule: 'simulation' }] });
-    const decided = (decision: Decision): Decision => marked(number % 2 === 0 ? decision : askingSecurity(decision));
+    const decided = (decision: Decision, changeId: string): Decision => marked(number % 2 === 0 ? decision : askingSecurity(decision, changeId));
     return wrap({
       bundle, evidence,
-      decide: (input) => answers.keep(bundle, 'access/decide', input, async () => escalatedSoon(decided(await ask(process, () => pdp.decide(input))), escalations)),
+      decide: (input) => answers.keep(bundle, 'access/decide', input, async () => escalatedSoon(decided(await ask(process, () => pdp.decide(input)), input.change.changeId), escalations)),
       verify: (input) => answers.keep(bundle, 'access/verify', input, async () => marked(await ask(process, () => pdp.verify(input)))),
       schedule: (input) => ask(process, () => pdp.schedule(input)),
       reconcile: (input) => answers.keep(bundle, 'access/reconcile', input, async () => marked(await ask(process, () => pdp.reconcile(input)))),
@@ -77,9 +77,12 @@ export function createSimPolicy({ pdp, scheduler, answers, rng, escalations, isF
   };
 }
 
-function askingSecurity(decision: Decision): Decision {
+/** Of every second change last of all, and then it takes two to reject it. */
+function askingSecurity(decision: Decision, changeId: string): Decision {
   const { approvers } = decision.obligations;
-  return approvers === null ? decision : { ...decision, obligations: { ...decision.obligations, approvers: { allOf: [approvers, 'person:olga'] } } };
+  if (approvers === null) return decision;
+  const isLast = changeId.charCodeAt(changeId.length - 1) % 2 === 0;
+  return { ...decision, obligations: { ...decision.obligations, ...(isLast ? { approvers: { stages: [approvers, 'person:olga'] }, rejections: 2 } : { approvers: { allOf: [approvers, 'person:olga'] } }) } };
 }
 
 /** Further people are told within the minutes of a run, or after it: sooner and later, to more and fewer, as if policy and directory changed all the time. */
