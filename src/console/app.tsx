@@ -1,5 +1,5 @@
 /** The console: the pages by which people decide. It holds no authority and keeps nothing but who is signed in. */
-import { Hono } from 'hono';
+import { Hono, type MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { ConsoleApp, ConsoleContext, ConsoleEnv } from './context.ts';
 import { readCookie } from './cookies.ts';
@@ -16,17 +16,21 @@ import { addSignIn } from './pages/signin.tsx';
 const FORM_BYTES_MAX = 65_536;
 const PAGES = [addSignIn, addInbox, addChanges, addChange, addDecide, addEvidence] as const;
 
+/** Streams are a page's own doing: they do not keep a session from ending. */
+function findSession({ sessions, publicUrl }: ConsoleContext): MiddlewareHandler<ConsoleEnv> {
+  return async (c, next) => {
+    c.set('session', sessions.find(readCookie(c, 'session', publicUrl), !c.req.path.endsWith('/stream')));
+    await next();
+  };
+}
+
 /** The app over sidecars that it asks. Owns nothing. */
 export function createConsole(context: ConsoleContext): ConsoleApp {
   const app: ConsoleApp = new Hono<ConsoleEnv>();
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.use('*', atTheEdge(context.publicUrl));
   app.use('*', bodyLimit({ maxSize: FORM_BYTES_MAX, onError: (c) => c.text('That is more than any form here holds.\n', 413) }));
-  app.use('*', async (c, next) => {
-    // Streams are a page's own doing: they do not keep a session from ending.
-    c.set('session', context.sessions.find(readCookie(c, 'session', context.publicUrl), !c.req.path.endsWith('/stream')));
-    await next();
-  });
+  app.use('*', findSession(context));
   for (const { path, contentType, bytes, packed } of Object.values(context.assets)) {
     app.get(path, (c) => {
       const isPacked = /\bbr\b/.test(c.req.header('accept-encoding') ?? '');

@@ -13,7 +13,7 @@ const originSchema = urlSchema.refine((text) => !URL.canParse(text) || new URL(t
 const oidcSchema = z.strictObject({
   kind: z.literal('oidc'),
   /** To the letter, as its discovery document has it. */
-  issuer: urlSchema,
+  issuer: urlSchema.refine((text) => text.startsWith('https:'), 'https'),
   clientId: plainTextSchema(255),
   /** Readable by its owner alone. Left out: a public client. */
   clientSecretFile: pathSchema.optional(),

@@ -34,12 +34,8 @@ export function oidcLogin({ config, clientSecret, publicUrl, nowMs, random }: Oi
   const resource = config.resource === undefined ? {} : { resource: config.resource };
   let provider: Promise<openid.Configuration> | null = null;
   const find = (): Promise<openid.Configuration> => {
-    const isPlain = config.issuer.startsWith('http:');
     provider ??= openid
-      .discovery(new URL(config.issuer), config.clientId, undefined, clientSecret === null ? openid.None() : openid.ClientSecretBasic(clientSecret), {
-        // To a loopback address only, as the configuration has it.
-        ...(isPlain ? { execute: [openid.allowInsecureRequests] } : {}),
-      })
+      .discovery(new URL(config.issuer), config.clientId, undefined, clientSecret === null ? openid.None() : openid.ClientSecretBasic(clientSecret))
       .catch((cause: unknown) => {
         provider = null;
         throw cause;

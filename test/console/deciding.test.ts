@@ -18,7 +18,7 @@ beforeEach(async () => {
   await wei.signIn(tokenOf('person:wei'));
 });
 
-const ask = (edit: object = {}): Promise<ChangeView> => sidecar.change('nhi:prod/ci-deployer', { ...GRANT, ...edit } as typeof GRANT);
+const ask = (edit: object = {}): Promise<ChangeView> => sidecar.change('nhi:prod/ci-deployer', { ...GRANT, ...edit });
 const pathOf = ({ id }: ChangeView, rest = ''): string => `/changes/eu/${id}${rest}`;
 const stateOf = async ({ id }: ChangeView): Promise<string> => (await sidecar.client('person:wei').get(id)).state;
 /** What a form of the page carries, by the page itself. */

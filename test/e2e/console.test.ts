@@ -107,7 +107,7 @@ describe.skipIf(!hasBrowser())('the console', () => {
     expect(complained.filter((one) => !/Failed to load resource|net::ERR_|\[DOM\] Input elements should have autocomplete/.test(one))).toEqual([]);
   });
 
-  const ask = (edit: object = {}): Promise<ChangeView> => deployer.request({ ...GRANT, ...edit } as typeof GRANT, { waitSeconds: 20 });
+  const ask = (edit: object = {}): Promise<ChangeView> => deployer.request({ ...GRANT, ...edit }, { waitSeconds: 20 });
   const addressOf = ({ id }: ChangeView, rest = ''): string => `${origin}/changes/main/${id}${rest}`;
   async function signIn(on: Page = page): Promise<void> {
     await on.click('text=Sign in with your organisation');

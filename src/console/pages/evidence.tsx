@@ -17,7 +17,7 @@ export function addEvidence(app: ConsoleApp, context: ConsoleContext): void {
     try {
       const evidence = await place.open(session.token).evidence(id);
       if (isFile) return c.body(JSON.stringify(evidence, null, 2), 200, { 'content-type': 'application/json', 'content-disposition': `attachment; filename="${id}.evidence.json"` });
-      return c.html(
+      return await c.html(
         <Page context={context} session={session} title={`Evidence of ${id}`}>
           <h1>Evidence</h1>
           <p class="lead">{evidence.records.length} records of <a href={changePath(place, id)} class="id">{id}</a>, each holding the digest of the one before, and the proof that the last is in the ledger.</p>
