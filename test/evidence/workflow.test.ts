@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { STANDING_CASES } from './standing-cases.ts';
 import { derivePlan } from '../../src/change/derive.ts';
 import { systemDraft } from '../../src/evidence/record.ts';
 import { VIOLATIONS } from '../../src/evidence/violation.ts';
@@ -22,6 +21,7 @@ import { OBSERVE_CASES } from './observe-cases.ts';
 import { EXTENSION_CASES } from './extension-cases.ts';
 import { REDUCTION_CASES } from './reduction-cases.ts';
 import { STAGE_CASES } from './stage-cases.ts';
+import { STANDING_CASES } from './standing-cases.ts';
 import { STEP_CASES } from './step-cases.ts';
 import { expectCaught, verified, workflowOf, type Case, type Change } from './verified.ts';
 
