@@ -10,7 +10,7 @@ import { writeReportLedger } from '../support/report-ledger.ts';
 import { openDesk, type Desk } from '../support/world.ts';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const REPORTS = [['population'], ['sample', '--seed', 'x', '--size', '3'], ['gaps'], ['controls'], ['privilege']] as const;
+const REPORTS: readonly (readonly [string, ...string[]])[] = [['population'], ['sample', '--seed', 'x', '--size', '3'], ['gaps'], ['controls'], ['privilege']];
 interface Finding {
   readonly id: string;
   readonly nodes: readonly { readonly html: string; readonly failureSummary?: string }[];
