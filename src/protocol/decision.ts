@@ -167,6 +167,13 @@ export function enforcedUnder(decision: Decision | null, requirement: Requiremen
   return decision?.observed === undefined ? requirement : { approvers: null, proofClass: requirement.proofClass };
 }
 
+/** Policy's word, enforced: of a decision that says that it is not. */
+export function asEnforced({ observed, ...decision }: Decision): Decision {
+  if (observed === undefined) return decision;
+  const { effect, reasons, approvers } = observed;
+  return { ...decision, effect, reasons, obligations: { ...decision.obligations, approvers: effect === 'deny' ? null : approvers } };
+}
+
 /** Whether distinct people in `approved` satisfy the expression. An empty group is never satisfied. */
 export function isSatisfied(expression: ApproverExpression, approved: ReadonlySet<string>): boolean {
   if (typeof expression === 'string') return approved.has(expression);

@@ -2,7 +2,7 @@
  * Policy in a run: the shipped one, in the run's own time, under bundles that follow one another. Each says in every answer which one it is, and every
  * second one asks security as well of whatever asks people.
  */
-import type { Decision } from '../../src/protocol/decision.ts';
+import type { ApproverExpression, Decision } from '../../src/protocol/decision.ts';
 import { EngineFault, type Pdp } from '../../src/pdp/engine.ts';
 import { livePdp, type LivePdp } from '../../src/pdp/live.ts';
 import { simBundle, type Answers } from './replaying.ts';
@@ -78,8 +78,9 @@ export function createSimPolicy({ pdp, scheduler, answers, rng, escalations, isF
 }
 
 function askingSecurity(decision: Decision): Decision {
-  const { approvers } = decision.obligations;
-  return approvers === null ? decision : { ...decision, obligations: { ...decision.obligations, approvers: { allOf: [approvers, 'person:olga'] } } };
+  const { observed, obligations } = decision;
+  const withHer = (approvers: ApproverExpression | null): ApproverExpression | null => (approvers === null ? null : { allOf: [approvers, 'person:olga'] });
+  return { ...decision, obligations: { ...obligations, approvers: withHer(obligations.approvers) }, ...(observed === undefined ? {} : { observed: { ...observed, approvers: withHer(observed.approvers) } }) };
 }
 
 /** Further people are told within the minutes of a run, or after it: sooner and later, to more and fewer, as if policy and directory changed all the time. */
