@@ -81,7 +81,7 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
     ({ authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } }));
     // Registered, carried to the trust folder by whoever keeps it, and in force from the next start.
     await page.goto(`${origin}/approve`);
-    await page.click('summary');
+    await page.click('#enrolling summary');
     await page.fill('#person', 'person:wei');
     await page.click('#enroll');
     await page.waitForSelector('#entry:not([hidden])');
