@@ -1,7 +1,7 @@
 /** What is asked of the browser's authenticators: an answer for one statement, and a new passkey. */
-import { canonicalBytes, formatBase64, sha256 } from '../../ledger/index.ts';
-import { passkeyKeyId, passkeysFileSchema, passkeysOf } from '../protocol/passkeys.ts';
-import type { PasskeyProof, StatementAnswer } from '../sidecar/schemas.ts';
+import { canonicalBytes, formatBase64, sameBytes, sha256 } from '../../ledger/index.ts';
+import { passkeyKeyId, passkeysFileSchema, passkeysOf, type PasskeyAnswer } from '../protocol/passkeys.ts';
+import type { PasskeyProof, ProposalStatementAnswer, StatementAnswer } from '../sidecar/schemas.ts';
 
 /** No passkey that could answer, or none that was let to. Nothing was signed. */
 export class NoPasskey extends Error {
@@ -12,24 +12,42 @@ export class NoPasskey extends Error {
 }
 
 const bytesOf = (base64url: string): Uint8Array<ArrayBuffer> => Uint8Array.from(atob(base64url.replaceAll('-', '+').replaceAll('_', '/')), (character) => character.charCodeAt(0));
+const userOf = (person: string): Uint8Array<ArrayBuffer> => Uint8Array.from(sha256(new TextEncoder().encode(person)));
 const base64 = (buffer: ArrayBuffer): string => formatBase64(new Uint8Array(buffer));
 
 /** The answer of one of the passkeys, whose challenge is the SHA-256 of the statement's RFC 8785 bytes. @throws NoPasskey */
-export async function assertStatement({ statement, passkeys }: StatementAnswer): Promise<PasskeyProof> {
+export async function assertStatement({ statement, passkeys }: StatementAnswer | ProposalStatementAnswer): Promise<PasskeyProof> {
   const ofThisSite = passkeys.filter(({ rpId }) => location.hostname === rpId || location.hostname.endsWith(`.${rpId}`));
   const [first] = ofThisSite;
   if (first === undefined) throw new NoPasskey('the trust folder of this sidecar lists no passkey of yours for this address that is good now');
+  const { answer } = await answerTo(canonicalBytes(statement), first.rpId, ofThisSite.filter(({ rpId }) => rpId === first.rpId).map(({ credentialId }) => credentialId));
+  return { expiresAt: statement.expiresAt, ...answer };
+}
+
+/** The answer of a passkey of this page's site that was registered here under the person's id. @throws NoPasskey */
+export async function answerAsRegistered(person: string, message: Uint8Array): Promise<PasskeyAnswer> {
+  const { answer, user } = await answerTo(message, location.hostname, []);
+  // A passkey that says nothing of its user is one that was named, and none is here.
+  if (user === null || !sameBytes(user, userOf(person))) throw new NoPasskey(`the passkey that answered was not registered here for ${person}: its answer is thrown away`);
+  return answer;
+}
+
+/** @param credentialIds of those that may answer; none: any that the authenticator finds for the site */
+async function answerTo(message: Uint8Array, rpId: string, credentialIds: readonly string[]): Promise<{ readonly answer: PasskeyAnswer; readonly user: Uint8Array | null }> {
   const credential = await navigator.credentials.get({
     publicKey: {
-      challenge: Uint8Array.from(sha256(canonicalBytes(statement))), rpId: first.rpId, userVerification: 'required',
-      allowCredentials: ofThisSite.filter(({ rpId }) => rpId === first.rpId).map(({ credentialId }) => ({ type: 'public-key', id: bytesOf(credentialId) })),
+      challenge: Uint8Array.from(sha256(message)), rpId, userVerification: 'required',
+      allowCredentials: credentialIds.map((id) => ({ type: 'public-key', id: bytesOf(id) })),
     },
   }).catch((cause: unknown) => {
     throw new NoPasskey(`no passkey answered: ${reasonOf(cause)}`, { cause });
   });
   if (!(credential instanceof PublicKeyCredential) || !(credential.response instanceof AuthenticatorAssertionResponse)) throw new NoPasskey('no passkey answered');
-  const { authenticatorData, clientDataJSON, signature } = credential.response;
-  return { expiresAt: statement.expiresAt, credentialId: credential.id, authenticatorData: base64(authenticatorData), clientDataJSON: base64(clientDataJSON), signature: base64(signature) };
+  const { authenticatorData, clientDataJSON, signature, userHandle } = credential.response;
+  return {
+    answer: { credentialId: credential.id, authenticatorData: base64(authenticatorData), clientDataJSON: base64(clientDataJSON), signature: base64(signature) },
+    user: userHandle === null ? null : new Uint8Array(userHandle),
+  };
 }
 
 /** A new passkey of this page's site, as an entry of `passkeys.json`; it has been read as a trust folder's would be. Nothing was sent. @throws NoPasskey */
@@ -38,7 +56,7 @@ export async function enroll(person: string): Promise<object> {
     publicKey: {
       // Nothing is proven to anybody here: what counts is that whoever keeps the trust folders is given the entry by her.
       challenge: crypto.getRandomValues(new Uint8Array(32)), attestation: 'none',
-      rp: { id: location.hostname, name: 'Countersign' }, user: { id: Uint8Array.from(sha256(new TextEncoder().encode(person))), name: person, displayName: person },
+      rp: { id: location.hostname, name: 'Countersign' }, user: { id: userOf(person), name: person, displayName: person },
       pubKeyCredParams: [{ type: 'public-key', alg: -7 }, { type: 'public-key', alg: -8 }],
       authenticatorSelection: { residentKey: 'preferred', userVerification: 'required' },
     },

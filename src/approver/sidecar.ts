@@ -1,6 +1,6 @@
 /** What the page asks of the sidecar that served it. */
-import type { ChangeView } from '../client/index.ts';
-import type { PasskeyProof, StatementAnswer } from '../sidecar/schemas.ts';
+import type { ChangeView, ProposalVerdictBody, ProposalView, ProposedView } from '../client/index.ts';
+import type { PasskeyProof, ProposalStatementAnswer, StatementAnswer } from '../sidecar/schemas.ts';
 
 /** What the sidecar refused, in its words, or that it could not be asked. */
 export class Refused extends Error {
@@ -21,6 +21,9 @@ export interface SidecarDoor {
   change(id: string): Promise<ChangeView>;
   statement(id: string, verdict: Decision['verdict']): Promise<StatementAnswer>;
   decide(id: string, decision: Decision): Promise<ChangeView>;
+  proposedPolicy(): Promise<ProposedView>;
+  policyStatement(verdict: Decision['verdict']): Promise<ProposalStatementAnswer>;
+  decidePolicy(decision: ProposalVerdictBody): Promise<ProposalView>;
 }
 
 export function sidecarDoor(token: string): SidecarDoor {
@@ -41,5 +44,8 @@ export function sidecarDoor(token: string): SidecarDoor {
     change: (id) => ask(at(id)),
     statement: (id, verdict) => ask(at(id, `/statement?verdict=${verdict}`)),
     decide: (id, decision) => ask(at(id, '/approvals'), decision),
+    proposedPolicy: () => ask('/v1/policy/proposed'),
+    policyStatement: (verdict) => ask(`/v1/policy/proposed/statement?verdict=${verdict}`),
+    decidePolicy: (decision) => ask('/v1/policy/proposed', decision),
   };
 }

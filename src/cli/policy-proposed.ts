@@ -1,14 +1,13 @@
 /** `countersign policy proposed|approve|reject`: which bundle waits for people to let it come into force, and what they say. What is approved is its digest. */
 import type { Command } from 'commander';
 import { canonicalBytes } from '../../ledger/index.ts';
-import { ClientError, type Client, type ProposalView, type ProposedView } from '../client/index.ts';
+import { ClientError, type Client, type ProposalView } from '../client/index.ts';
 import type { ProposalStatement } from '../protocol/activation.ts';
 import { PROPOSAL_NAMESPACE } from '../protocol/activation-proof.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
-import { plain, table } from './output.ts';
 import type { Runner } from './runner.ts';
-import { differingProposal } from './shown-proposal.ts';
+import { describeProposal, differingProposal } from './shown-proposal.ts';
 import { signWithSsh } from './ssh-sign.ts';
 import type { Session } from './world.ts';
 
@@ -37,34 +36,11 @@ async function show(session: Session, flags: ConnectFlags): Promise<ExitCode> {
   const { out } = session;
   const answer = await connectTo(flags, session).proposedPolicy();
   out.document(answer);
-  for (const line of describe(answer)) out.line(line);
+  for (const line of describeProposal(answer)) out.line(line);
   const { proposed } = answer;
   if (proposed?.outcome !== 'waiting') return EXIT.ok;
   out.say(`to let it come into force:  countersign policy approve ${proposed.bundle}`);
   return EXIT.pending;
-}
-
-function describe({ asked, before, proposed }: ProposedView): string[] {
-  const inForce = before === null ? [] : [`came into force last: ${before.bundle}${revised(before.revision)}`];
-  const who = asked.length === 0 ? ['nobody is asked whether a bundle comes into force'] : asked.map(({ approvers, proofClass, quorum }) => `asked: ${quorum} of ${approvers.map(plain).join(', ')} (${proofClass})`);
-  if (proposed === null) return ['no bundle was proposed', ...inForce, ...who];
-  const { approvals, bundle, entrypoints, files, outcome, proposalId, proposedAt, rejected, revision, signedBy } = proposed;
-  return [
-    `${proposalId} is ${outcome}`,
-    `bundle ${bundle}${revised(revision)}, proposed ${proposedAt}, ${signedBy === null ? 'signed by nobody' : `signed by ${plain(signedBy)}`}`,
-    `entrypoints ${entrypoints.map(plain).join(', ')}`,
-    ...table(files.map((file) => [file.path, howFar(file), file.digest])),
-    ...inForce, ...who,
-    ...approvals.map(({ approver, expiresAt, proofClass }) => `approved by ${plain(approver)}, proven by ${proofClass}, until ${expiresAt}`),
-    ...(rejected === null ? [] : [`rejected by ${plain(rejected.by)}${rejected.reason === null ? '' : `: ${plain(rejected.reason)}`}`]),
-  ];
-}
-
-const revised = (revision: string | null): string => (revision === null ? '' : `, revision ${plain(revision)}`);
-
-function howFar({ before, digest }: ProposalView['files'][number]): string {
-  if (before === null) return 'new';
-  return before === digest ? 'same' : 'changed';
 }
 
 /** @throws CliError where another bundle is proposed, or none */

@@ -3,7 +3,7 @@ import { bundlePath, LedgerError, nodeDisk, openOwnCheckpoint, overArchives, par
 import { exceptionAsking } from '../config/exception-asking.ts';
 import type { Config } from '../config/schema.ts';
 import { lintFacts } from '../facts/check.ts';
-import { grantedOnly } from '../facts/granted.ts';
+import { grantedOnly, NOBODY_ASKED } from '../facts/granted.ts';
 import { loadFacts } from '../facts/load.ts';
 import { scopesAt } from '../facts/observe.ts';
 import { readPrivateFile } from '../identity/private-file.ts';
@@ -116,7 +116,7 @@ function checkFacts(config: Config, nowMs: number): Promise<Checked> {
   return checking('facts', 'correct the file', async () => {
     const facts = await loadFacts(config.facts, nowMs);
     // What is wrong with the trust folder is said where that is looked at.
-    const asking = (await exceptionAsking(config, nowMs)) ?? { floors: [], signers: new Map() };
+    const asking = (await exceptionAsking(config, nowMs)) ?? NOBODY_ASKED;
     const { held } = grantedOnly(facts.exceptions ?? { v: 1, exceptions: [] }, facts.value, { ...asking, atMs: [nowMs] });
     const warnings = [...held.map(({ id, lacks }) => ({ about: id, message: `it is not in force: ${lacks}` })), ...lintFacts(facts.value)];
     const observed = scopesAt(facts.exceptions?.observe ?? [], nowMs).map(({ id, until }) => `; ${id} is under observe until ${until}: policy is not enforced there`).join('');

@@ -1,10 +1,11 @@
 /** What an approver's word becomes: the statement of what she decides on, and the approval that proves it. */
-import { canonicalBytes, parseBase64 } from '../../ledger/index.ts';
+import { canonicalBytes } from '../../ledger/index.ts';
 import { approvalIdOf, openApproval } from '../protocol/approval-proof.ts';
 import { meets, PROOF_CLASSES, type ProofClass } from '../protocol/decision.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import { AssertionError, type Assertion } from '../protocol/passkey-assertion.ts';
+import { AssertionError, assertionOf } from '../protocol/passkey-assertion.ts';
+import type { PasskeyAnswer } from '../protocol/passkeys.ts';
 import { passkeyEnvelope } from '../protocol/passkey-proof.ts';
 import { APPROVAL_TYPE, type Approval, type ApprovalStatement, type Dsse } from '../protocol/signed.ts';
 import { sshEnvelope } from '../protocol/ssh-proof.ts';
@@ -23,15 +24,10 @@ export interface SshProof {
   readonly signature: string;
 }
 
-/** A passkey's assertion whose challenge is the SHA-256 of the statement. All but the credential's id in base64. */
-export interface PasskeyProof {
+/** A passkey's answer, whose challenge is the SHA-256 of the statement. */
+export interface PasskeyProof extends PasskeyAnswer {
   /** As in the statement that was signed. RFC 3339, UTC, with ms. */
   readonly expiresAt: string;
-  /** base64url without padding. */
-  readonly credentialId: string;
-  readonly authenticatorData: string;
-  readonly clientDataJSON: string;
-  readonly signature: string;
 }
 
 /** What an approver gives beside her session: at most one of them. */
@@ -66,7 +62,7 @@ export function proofDemanded({ trust }: Deciding, { requirement, plan }: Change
 }
 
 /** The passkeys that `by` could approve with now. */
-export function passkeysFor({ trust, clock }: Deciding, by: string): { readonly credentialId: string; readonly rpId: string }[] {
+export function passkeysFor({ trust, clock }: Pick<Deciding, 'trust' | 'clock'>, by: string): { readonly credentialId: string; readonly rpId: string }[] {
   const nowMs = clock.nowMs();
   return [...trust.passkeys.values()]
     .filter(({ person, validFromMs, validUntilMs }) => person === by && nowMs >= validFromMs && nowMs < validUntilMs)
@@ -74,11 +70,12 @@ export function passkeysFor({ trust, clock }: Deciding, by: string): { readonly 
 }
 
 /** The approval, proven by the session of whoever asks, or by her own signature. Nothing is recorded. */
-export function approvalOf(context: Deciding, changeId: string, state: ChangeState | undefined, verdict: Verdict, { ssh, passkey }: OwnProof): Answer<Approval> {
+export function approvalOf(context: Deciding, changeId: string, state: ChangeState | undefined, verdict: Verdict, own: OwnProof): Answer<Approval> {
+  const { ssh, passkey } = own;
   const statement = statementOf(context, changeId, state, verdict);
   // Saying no needs no more than being who one is.
   const demanded = state === undefined || verdict.verdict === 'reject' ? 'session' : proofDemanded(context, state);
-  const offered = passkey !== undefined ? 'passkey' : ssh !== undefined ? 'ssh' : 'session';
+  const offered = offeredBy(own);
   if (!meets(offered, demanded)) return { ok: false, code: 'proof-too-weak', message: `this change is approved by ${demanded}, not by ${offered}` };
   const signed = passkey !== undefined ? signedByPasskey(context, statement, passkey) : ssh !== undefined ? signedBySsh(context, statement, ssh) : null;
   // Nor does a signature that proves nothing keep her no from counting.
@@ -91,15 +88,12 @@ function signedBySsh(context: Deciding, longest: ApprovalStatement, { expiresAt,
   return signedAs('ssh', context, longest, expiresAt, (statement) => sshEnvelope(statement, readArmour(signature)));
 }
 
-function signedByPasskey(context: Deciding, longest: ApprovalStatement, { expiresAt, credentialId, ...parts }: PasskeyProof): Answer<Approval> {
-  const part = (name: keyof Assertion): Uint8Array => {
-    const bytes = parseBase64(parts[name]);
-    if (bytes === null) throw new AssertionError(`${name} is not canonical base64`);
-    return bytes;
-  };
-  return signedAs('passkey', context, longest, expiresAt, (statement) =>
-    passkeyEnvelope(statement, credentialId, { authenticatorData: part('authenticatorData'), clientDataJSON: part('clientDataJSON'), signature: part('signature') }));
+function signedByPasskey(context: Deciding, longest: ApprovalStatement, proof: PasskeyProof): Answer<Approval> {
+  return signedAs('passkey', context, longest, proof.expiresAt, (statement) => passkeyEnvelope(statement, proof.credentialId, assertionOf(proof)));
 }
+
+/** The class of what is offered. */
+export const offeredBy = ({ ssh, passkey }: OwnProof): ProofClass => (passkey !== undefined ? 'passkey' : ssh !== undefined ? 'ssh' : 'session');
 
 /** Checked as executors and verifiers check it, by the trust folder of this side. */
 function signedAs(proofClass: ProofClass, { trust, clock }: Deciding, longest: ApprovalStatement, expiresAt: string, seal: (statement: Uint8Array) => Dsse): Answer<Approval> {

@@ -1,15 +1,16 @@
 /** What a person's verdict on a proposed policy bundle becomes: the statement that she stands for, and the approval that proves it. */
 import type { ProposalStatement } from '../protocol/activation.ts';
-import { openProposalApproval, proposalSignedBySsh, signProposalStatement } from '../protocol/activation-proof.ts';
+import { openProposalApproval, proposalSignedByPasskey, proposalSignedBySsh, signProposalStatement } from '../protocol/activation-proof.ts';
 import { meets, PROOF_CLASSES, type ProofClass } from '../protocol/decision.ts';
 import { ProtocolError } from '../protocol/errors.ts';
+import { AssertionError, assertionOf } from '../protocol/passkey-assertion.ts';
 import type { Approval } from '../protocol/signed.ts';
 import { readArmour } from '../protocol/ssh-signature.ts';
 import { SshFormatError } from '../protocol/ssh-wire.ts';
 import type { ActivationFloor } from '../protocol/trust.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import type { BundleProposal } from '../evidence/proposals.ts';
-import type { SshProof } from './approving.ts';
+import { offeredBy, type OwnProof } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
 
 type Deciding = Pick<EngineContext, 'log' | 'clock' | 'limits' | 'trust' | 'ticketSigner'>;
@@ -31,29 +32,31 @@ interface Verdict {
   readonly demanded: ProofClass;
 }
 
-/** The approval, proven by the session of whoever asks, or by her own signature. Nothing is recorded. */
-export function proposalApprovalOf(context: Deciding, proposal: BundleProposal, { by, verdict, demanded }: Verdict, ssh: SshProof | null): Answer<Approval> {
+/** The approval, proven by the session of whoever asks, by her own signature, or by her passkey. Nothing is recorded. */
+export function proposalApprovalOf(context: Deciding, proposal: BundleProposal, { by, verdict, demanded }: Verdict, own: OwnProof): Answer<Approval> {
   const statement = proposalStatementOf(context, proposal, by, verdict);
-  const offered = ssh === null ? 'session' : 'ssh';
+  const offered = offeredBy(own);
   // Saying no needs no more than being who one is.
   if (verdict === 'approve' && !meets(offered, demanded)) return { ok: false, code: 'proof-too-weak', message: `this bundle is approved by ${demanded}, not by ${offered}` };
-  const signed = ssh === null ? null : signedBySsh(context, statement, ssh);
+  const signed = offered === 'session' ? null : signedByHer(context, statement, own);
   // Nor does a signature that proves nothing keep her no from counting.
   if (signed !== null && (signed.ok || verdict === 'approve')) return signed;
   return { ok: true, value: signProposalStatement(statement, context.ticketSigner) };
 }
 
 /** Checked as verifiers check it, by the trust folder of this side. */
-function signedBySsh({ trust, clock }: Deciding, longest: ProposalStatement, { expiresAt, signature }: SshProof): Answer<Approval> {
+function signedByHer({ trust, clock }: Deciding, longest: ProposalStatement, { ssh, passkey }: OwnProof): Answer<Approval> {
+  const { expiresAt } = (passkey ?? ssh)!;
   const nowMs = clock.nowMs();
   if (expiresAt > longest.expiresAt) return invalid(`good until ${expiresAt}, and ${longest.expiresAt} is the longest`);
   if (parseTime(expiresAt) <= nowMs) return { ok: false, code: 'approval-expired', message: `the statement was over at ${expiresAt}` };
   try {
-    const approval = proposalSignedBySsh({ ...longest, expiresAt }, readArmour(signature));
-    openProposalApproval(approval, { sidecarKeys: [], signers: trust.signers, atMs: nowMs });
+    const statement = { ...longest, expiresAt };
+    const approval = passkey !== undefined ? proposalSignedByPasskey(statement, passkey.credentialId, assertionOf(passkey)) : proposalSignedBySsh(statement, readArmour(ssh!.signature));
+    openProposalApproval(approval, { sidecarKeys: [], signers: trust.signers, passkeys: trust.passkeys, atMs: nowMs });
     return { ok: true, value: approval };
   } catch (error) {
-    if (error instanceof SshFormatError || error instanceof ProtocolError) return invalid(error.message);
+    if (error instanceof SshFormatError || error instanceof AssertionError || error instanceof ProtocolError) return invalid(error.message);
     throw error;
   }
 }

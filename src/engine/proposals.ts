@@ -13,7 +13,7 @@ import { filesOf } from '../pdp/bundle-files.ts';
 import { absentPdp, type Pdp } from '../pdp/engine.ts';
 import { isLive } from '../pdp/live.ts';
 import { notForward } from '../pdp/revision.ts';
-import type { SshProof } from './approving.ts';
+import { offeredBy, passkeysFor, type OwnProof } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
 import { newProposalId } from './ids.ts';
 import { proposalApprovalOf, proposalProofDemanded, proposalStatementOf, type ProposalVerdict } from './proposal-approving.ts';
@@ -118,12 +118,12 @@ export interface ProposalStatus extends Governed {
 type Deciding = Governing & Pick<EngineContext, 'log' | 'facts' | 'ticketSigner' | 'limits'>;
 
 /** What `by` would sign to decide on what was proposed last, and the weakest proof of it that counts. Nothing is recorded. */
-export function statementOnProposal(context: Deciding, by: string, verdict: ProposalVerdict): Answer<{ readonly statement: ProposalStatement; readonly proofClass: ProofClass }> {
+export function statementOnProposal(context: Deciding, by: string, verdict: ProposalVerdict): Answer<{ readonly statement: ProposalStatement; readonly proofClass: ProofClass; readonly passkeys: ReturnType<typeof passkeysFor> }> {
   const { proposal } = context.store.governed();
   if (proposal === null) return { ok: false, code: 'no-such-proposal', message: 'no policy bundle was proposed' };
   const refused = refusedTo(context, by, proposal);
   if (refused !== null) return refused;
-  return { ok: true, value: { statement: proposalStatementOf(context, proposal, by, verdict), proofClass: verdict === 'reject' ? 'session' : proposalProofDemanded(activationFloors(context), by) } };
+  return { ok: true, value: { statement: proposalStatementOf(context, proposal, by, verdict), proofClass: verdict === 'reject' ? 'session' : proposalProofDemanded(activationFloors(context), by), passkeys: passkeysFor(context, by) } };
 }
 
 export interface ProposalDecided {
@@ -131,8 +131,8 @@ export interface ProposalDecided {
   readonly bundle: string;
   readonly verdict: ProposalVerdict;
   readonly reason: string | null;
-  /** Her own signature of the statement; absent: that she is authenticated is what proves it. */
-  readonly ssh?: SshProof | undefined;
+  /** Her own signature of the statement, or her passkey's answer to it; neither: that she is authenticated is what proves it. */
+  readonly own: OwnProof;
 }
 
 /**
@@ -140,17 +140,17 @@ export interface ProposalDecided {
  *
  * @throws LedgerError: nothing was recorded
  */
-export function decideProposal(context: Deciding, by: string, { bundle, proposalId, reason, ssh, verdict }: ProposalDecided): Answer<BundleProposal> {
+export function decideProposal(context: Deciding, by: string, { bundle, proposalId, reason, own, verdict }: ProposalDecided): Answer<BundleProposal> {
   const { store, clock } = context;
   const { proposal } = store.governed();
   if (proposal === null || proposal.proposalId !== proposalId) return { ok: false, code: 'no-such-proposal', message: 'no policy bundle waits by this id' };
   if (proposal.bundle !== bundle) return { ok: false, code: 'held-changed', message: `${proposalId} is of bundle ${proposal.bundle}` };
-  const offered: ProofClass = ssh === undefined ? 'session' : 'ssh';
+  const offered = offeredBy(own);
   const isSaid = verdict === 'reject' ? proposal.rejected?.by === by : inTime(proposal, clock.nowMs()).some(({ approver, proofClass }) => approver === by && meets(proofClass, offered));
   if (isSaid && mayDecide(context, by)) return { ok: true, value: proposal };
   const refused = refusedTo(context, by, proposal);
   if (refused !== null) return refused;
-  const proven = proposalApprovalOf(context, proposal, { by, verdict, demanded: proposalProofDemanded(activationFloors(context), by) }, ssh ?? null);
+  const proven = proposalApprovalOf(context, proposal, { by, verdict, demanded: proposalProofDemanded(activationFloors(context), by) }, own);
   if (!proven.ok) return proven;
   if (verdict === 'approve') store.record('proposal.approved', { proposalId, approval: proven.value }, [], by);
   else store.record('proposal.rejected', { proposalId, rejection: proven.value, reason }, [], by);

@@ -97,10 +97,10 @@ export function openActivations(believed: Believed, latestMs: () => number, judg
   }
 }
 
-function openStatement({ sidecarKeys, trust: { signers }, proven = null }: Believed, approval: Approval, atMs: number): { readonly statement: ProposalStatement } | Fault {
+function openStatement({ sidecarKeys, trust: { signers, passkeys }, proven = null }: Believed, approval: Approval, atMs: number): { readonly statement: ProposalStatement } | Fault {
   if (approval.approvalId !== approvalIdOf(approval.envelope)) return fault('approval-mismatch', 'the id of the approval is not that of its statement');
   try {
-    return { statement: openProposalApproval(approval, { sidecarKeys, signers, atMs, proven }) };
+    return { statement: openProposalApproval(approval, { sidecarKeys, signers, passkeys, atMs, proven }) };
   } catch (error) {
     if (!(error instanceof ProtocolError)) throw error;
     return fault('approval-signature', `the approval: ${error.message}`);

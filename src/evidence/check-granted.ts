@@ -7,6 +7,7 @@ import { grantShortfall } from '../facts/granted.ts';
 import { scopesAt } from '../facts/observe.ts';
 import { isAskedAt } from '../protocol/activation.ts';
 import type { AllowedSigners } from '../protocol/allowed-signers.ts';
+import type { Passkeys } from '../protocol/passkeys.ts';
 import type { ExceptionFloor } from '../protocol/trust.ts';
 import { parseTime } from '../protocol/values.ts';
 import { fault, type Fault } from './violation.ts';
@@ -15,8 +16,11 @@ type Decided = Extract<ChangeEvent, { type: 'policy.decided' }>;
 
 /** What the auditor's own trust folder asks, and as of when. */
 export interface Granting {
+  /** Of the log that is read. */
+  readonly logId: string;
   readonly floor: ExceptionFloor;
   readonly signers: AllowedSigners;
+  readonly passkeys: Passkeys;
   /** The latest time of any record so far. */
   readonly latestMs: () => number;
   /** As of when a record of that time is judged. */
@@ -34,10 +38,11 @@ export function restsOnGrant({ floor, latestMs }: Granting, { body: { decision: 
 /**
  * @param file the exceptions among the facts that the decision was made on
  * @param subject the identity that the change is about
+ * @param logId the log that the decision was made in
  */
-export function ungranted({ floor, signers, judgedMs }: Granting, { file, estate }: { readonly file: ExceptionsFile; readonly estate: Estate }, subject: string, { atMs, body: { decision: { exceptions = [], observed } } }: Decided): Fault | null {
+export function ungranted({ floor, signers, passkeys, judgedMs }: Granting, { file, estate }: { readonly file: ExceptionsFile; readonly estate: Estate }, subject: string, logId: string, { atMs, body: { decision: { exceptions = [], observed } } }: Decided): Fault | null {
   const judged = judgedMs(atMs);
-  const asking = { floors: [floor], signers, atMs: [judged, judged - UNDER_WAY_MS] };
+  const asking = { floors: [floor], signers, passkeys, logId, atMs: [judged, judged - UNDER_WAY_MS] };
   for (const { id, rule, owner, until } of exceptions) {
     const entry = file.exceptions.find((one) => one.id === id);
     const isIt = entry?.rule === rule && entry.owner === owner && entry.subject === subject && dayStartMs(entry.until) === parseTime(until);

@@ -4,7 +4,7 @@
  */
 import { z } from 'zod';
 import { JsonError, type LedgerRecord } from '../../ledger/index.ts';
-import { leaseSecondsOf, systemOf } from '../change/derive.ts';
+import { leaseSecondsOf, logOf, systemOf } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import type { ChangeState } from '../change/state.ts';
 import { estateOf, type Estate } from '../facts/beneficiaries.ts';
@@ -90,7 +90,7 @@ export function openObserving(isPartial: boolean, granting: Granting | null = nu
     if (granting === null || !restsOnGrant(granting, event)) return null;
     const facts = factsFor(event, isOwn);
     if (typeof facts === 'string') return ungrantedFault(`policy let an exception through, and ${facts}`);
-    if (facts !== null) return facts.granted === null ? ungrantedFault('policy let an exception through, and what is said to have it so are no facts') : ungranted(granting, facts.granted, state.request.subject, event);
+    if (facts !== null) return facts.granted === null ? ungrantedFault('policy let an exception through, and what is said to have it so are no facts') : ungranted(granting, facts.granted, state.request.subject, isOwn ? granting.logId : logOf(state.changeId), event);
     // A scope that cannot be looked up is counted as such.
     if (event.body.decision.observed === undefined) uncheckedGrants += 1;
     return null;

@@ -10,7 +10,7 @@ import type { ChangeEvent } from '../change/events.ts';
 import type { ChangeState } from '../change/state.ts';
 import type { Facts } from '../facts/facts.ts';
 import { isEngineFaultCode } from '../pdp/fault.ts';
-import type { Decision, Provenance } from '../protocol/decision.ts';
+import { asEnforced, type Decision, type Provenance } from '../protocol/decision.ts';
 import { bundleDigest, bundleSigner, listedDigest, policySignersOf, type BundleListing } from '../protocol/policy-bundle.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { parseTime } from '../protocol/values.ts';
@@ -317,6 +317,8 @@ export function compareDecision(recorded: Decision, answer: Decision): string | 
   if (canonicalText(recorded) === canonicalText(answer)) return null;
   const [only] = recorded.reasons;
   const isEngines = recorded.effect === 'deny' && recorded.reasons.length === 1 && only?.rule === ENGINE_RULE && ENGINE_DENIALS.has(only.code);
+  // Where a floor asks people, the engine has policy's word enforced.
+  if (answer.observed !== undefined && canonicalText(recorded) === canonicalText(asEnforced(answer))) return null;
   // What the engine denies is denied under observe too.
   const { observed: _, ...rest } = answer;
   if (isEngines && answer.effect !== 'deny' && canonicalText({ ...rest, effect: 'deny', reasons: recorded.reasons }) === canonicalText(recorded)) return null;

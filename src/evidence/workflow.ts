@@ -130,7 +130,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const counting = openCounting();
   const times = openJudgedTimes(trust);
   const { exceptionGrants } = trust.requirements;
-  const observing = openObserving(isPartial, exceptionGrants === undefined ? null : { floor: exceptionGrants, signers: trust.signers, latestMs: () => lastAtMs ?? 0, judgedMs: (atMs) => times.of(logId, atMs) });
+  const observing = openObserving(isPartial, exceptionGrants === undefined ? null : { logId, floor: exceptionGrants, signers: trust.signers, passkeys: trust.passkeys, latestMs: () => lastAtMs ?? 0, judgedMs: (atMs) => times.of(logId, atMs) });
   const activations = openActivations(believed, () => lastAtMs ?? 0, (atMs) => times.of(logId, atMs));
   const bundles = openBundles(isPartial, trust.requirements.policyActivation !== undefined);
   const violations: Violation[] = [];

@@ -1,10 +1,13 @@
 /**
- * Who grants exceptions and scopes under observe: an entry of the facts holds only where as many as are asked have signed it, each with her own SSH key. What
+ * Who grants exceptions and scopes under observe: an entry of the facts holds only where as many as are asked have signed it, each with her own SSH key or passkey. What
  * they sign is in the entry, so that whoever has the facts and a trust folder can check it. Where nobody is asked, an entry holds as it is.
  */
 import { canonicalBytes } from '../../ledger/index.ts';
 import type { AllowedSigners } from '../protocol/allowed-signers.ts';
 import { ProtocolError } from '../protocol/errors.ts';
+import { AssertionError, assertionOf } from '../protocol/passkey-assertion.ts';
+import { openByPasskey, passkeyEnvelope } from '../protocol/passkey-proof.ts';
+import type { Passkeys } from '../protocol/passkeys.ts';
 import { openBySsh, sshEnvelope, type SignedKind } from '../protocol/ssh-proof.ts';
 import { SshFormatError } from '../protocol/ssh-wire.ts';
 import type { ExceptionFloor } from '../protocol/trust.ts';
@@ -12,7 +15,7 @@ import { beneficiariesOf, estateOf, samePeople, type Estate } from './beneficiar
 import { dayStartMs } from './dated.ts';
 import type { ExceptionsFile } from './exceptions.ts';
 import type { FactsValue } from './facts.ts';
-import { grantStatementSchema, type GrantStatement } from './grant-statement.ts';
+import { grantStatementSchema, type GrantSignature, type GrantStatement } from './grant-statement.ts';
 
 /** `ssh-keygen -Y sign -n exception@countersign` */
 export const EXCEPTION_NAMESPACE = 'exception@countersign';
@@ -21,34 +24,41 @@ const GRANT: SignedKind<GrantStatement> = { payloadType: 'application/vnd.counte
 export type GrantKind = GrantStatement['kind'];
 export type GrantedEntry = ExceptionsFile['exceptions'][number] | NonNullable<ExceptionsFile['observe']>[number];
 
-/** Whose word is asked, whose keys are known, and at which times (one is enough) these must have been good. */
+/** Whose word is asked and for which log, whose keys are known, and at which times (one is enough) these must have been good. */
 export interface Asking {
   readonly floors: readonly ExceptionFloor[];
   readonly signers: AllowedSigners;
+  readonly passkeys: Passkeys;
+  /** null: none is known, and what is granted for one log alone does not count. */
+  readonly logId: string | null;
   readonly atMs: readonly number[];
 }
 
-/** What `approver` signs of the entry as it is. It is as good for a shorter one. */
-export function grantStatementOf(kind: GrantKind, { signatures: _signatures, ...entry }: GrantedEntry, approver: string): GrantStatement {
-  return grantStatementSchema.parse({ v: 1, kind, approver, entry });
+export const NOBODY_ASKED: Omit<Asking, 'atMs'> = { floors: [], signers: new Map(), passkeys: new Map(), logId: null };
+
+/** What `approver` signs of the entry as it is, for one log alone or for each. It is as good for a shorter one. */
+export function grantStatementOf(kind: GrantKind, { signatures: _signatures, ...entry }: GrantedEntry, approver: string, log?: string): GrantStatement {
+  return grantStatementSchema.parse(log === undefined ? { v: 1, kind, approver, entry } : { v: 2, kind, log, approver, entry });
 }
 
 /** The people who have granted this entry. What does not prove anything counts for nothing. */
-export function grantedBy(kind: GrantKind, entry: GrantedEntry, { signers, atMs }: Pick<Asking, 'signers' | 'atMs'>): string[] {
+export function grantedBy(kind: GrantKind, entry: GrantedEntry, { signers, passkeys, logId, atMs }: Omit<Asking, 'floors'>): string[] {
   const { signatures = [], from, until } = entry;
-  const by = signatures.filter((one) => one.from <= from && until <= one.until).flatMap(({ approver, from: signedFrom, until: signedUntil, signature }) => {
-    const statement = grantStatementOf(kind, { ...entry, from: signedFrom, until: signedUntil }, approver);
-    return atMs.some((when) => isSigned(statement, signature, signers, when)) ? [approver] : [];
+  const by = signatures.filter((one) => one.from <= from && until <= one.until && (one.log === undefined || one.log === logId)).flatMap((one) => {
+    const statement = grantStatementOf(kind, { ...entry, from: one.from, until: one.until }, one.approver, one.log);
+    return atMs.some((when) => isSigned(statement, one, { signers, passkeys, atMs: when })) ? [one.approver] : [];
   });
   return [...new Set(by)];
 }
 
-function isSigned(statement: GrantStatement, signature: string, signers: AllowedSigners, atMs: number): boolean {
+function isSigned(statement: GrantStatement, { signature, passkey }: GrantSignature, known: { readonly signers: AllowedSigners; readonly passkeys: Passkeys; readonly atMs: number }): boolean {
+  const bytes = canonicalBytes(statement);
   try {
-    openBySsh(sshEnvelope(canonicalBytes(statement), Buffer.from(signature, 'base64'), GRANT.payloadType), GRANT, { signers, atMs });
+    if (passkey !== undefined) openByPasskey(passkeyEnvelope(bytes, passkey.credentialId, assertionOf(passkey), GRANT.payloadType), GRANT, known);
+    else openBySsh(sshEnvelope(bytes, Buffer.from(signature ?? '', 'base64'), GRANT.payloadType), GRANT, known);
     return true;
   } catch (error) {
-    if (error instanceof ProtocolError || error instanceof SshFormatError) return false;
+    if (error instanceof ProtocolError || error instanceof SshFormatError || error instanceof AssertionError) return false;
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 /** What is amiss with an estate as its facts have it: who answers for what, what it is for, whether it is used. Each finding says why it matters and what to do. */
 import { lintFacts, type FactsWarning } from './check.ts';
 import type { FactsValue } from './facts.ts';
-import { grantedOnly, type Asking } from './granted.ts';
+import { grantedOnly, NOBODY_ASKED, type Asking } from './granted.ts';
 import { describeScope, scopesAt } from './observe.ts';
 import { withOwners } from './owners.ts';
 import type { InventoryFact } from './schemas.ts';
@@ -60,7 +60,7 @@ const DAY_MS = 86_400_000;
 /** Everything that is amiss, by code in the order of {@link LINT_KINDS} and by id. */
 export function lintInventory(value: FactsValue, nowMs: number, asking: Omit<Asking, 'atMs'> | null = null): LintFinding[] {
   const nhis = withOwners(value);
-  const { file: exceptions, held } = grantedOnly(value.exceptions ?? { v: 1, exceptions: [] }, value, { floors: [], signers: new Map(), ...asking, atMs: [nowMs] });
+  const { file: exceptions, held } = grantedOnly(value.exceptions ?? { v: 1, exceptions: [] }, value, { ...NOBODY_ASKED, ...asking, atMs: [nowMs] });
   const unowned = new Set(nhis.filter(({ owner }) => owner === undefined).map(({ id }) => id));
   const found = [
     ...lintFacts(value).filter(({ code, about }) => code !== 'no-active-owner' || !unowned.has(about)),

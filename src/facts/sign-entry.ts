@@ -1,5 +1,6 @@
 /** A person's signature goes into the file that its entry is in, which otherwise stays as it was written. */
 import type { ExceptionsFile } from './exceptions.ts';
+import type { GrantSignature } from './grant-statement.ts';
 import type { GrantedEntry, GrantKind } from './granted.ts';
 import { parseExceptions, type FactText } from './load.ts';
 
@@ -13,14 +14,13 @@ export function entryIn(file: ExceptionsFile, kind: GrantKind, id: string): Gran
 /**
  * The text with the signature of these days in that entry, in the place of what the same person had signed of it before.
  *
- * @param signature SSHSIG
  * @throws FactsError `malformed`
  */
-export function withSignature(file: FactText, kind: GrantKind, id: string, approver: string, signature: Uint8Array): string {
+export function withSignature(file: FactText, kind: GrantKind, id: string, { approver, ...proof }: Omit<GrantSignature, 'from' | 'until'>): string {
   const { value, document } = parseExceptions(file);
   const entry = entryIn(value, kind, id)!;
   const index = (value[LIST_OF[kind]] as readonly GrantedEntry[]).indexOf(entry);
-  const own = { approver, from: entry.from, until: entry.until, signature: Buffer.from(signature).toString('base64') };
+  const own = { approver, from: entry.from, until: entry.until, ...proof };
   const signatures = [...(entry.signatures ?? []).filter((one) => one.approver !== approver), own];
   if (file.text.trimStart().startsWith('{')) {
     const signed = { ...value, [LIST_OF[kind]]: value[LIST_OF[kind]]!.map((one, i) => (i === index ? { ...one, signatures } : one)) };

@@ -1,12 +1,13 @@
 /**
- * What proves a person's verdict on a proposed policy bundle, by the class that it claims: the sidecar that authenticated her, or her own SSH signature
- * over the RFC 8785 bytes of {@link proposalStatementSchema}. Sidecar and verifier ask this alone, each with its own trust folder.
+ * What proves a person's verdict on a proposed policy bundle, by the class that it claims: the sidecar that authenticated her, her own SSH signature over
+ * the RFC 8785 bytes of {@link proposalStatementSchema}, or her passkey's answer to them. Sidecar and verifier ask this alone, each with its own trust folder.
  */
 import { canonicalBytes, type Signer } from '../../ledger/index.ts';
 import { PROPOSAL_TYPE, proposalStatementSchema, type ProposalStatement } from './activation.ts';
 import { approvalIdOf, type ProofContext } from './approval-proof.ts';
 import { openDsse, signDsse } from './dsse.ts';
-import { ProtocolError } from './errors.ts';
+import type { Assertion } from './passkey-assertion.ts';
+import { openByPasskey, passkeyEnvelope } from './passkey-proof.ts';
 import type { Approval } from './signed.ts';
 import { openBySsh, sshEnvelope, type SignedKind } from './ssh-proof.ts';
 
@@ -27,18 +28,24 @@ export function proposalSignedBySsh(statement: ProposalStatement, signature: Uin
   return { approvalId: approvalIdOf(envelope), proofClass: 'ssh', envelope };
 }
 
+/** By the person: her passkey's answer to the statement. Whether it holds has not been looked at. @throws AssertionError where the credential's id is none */
+export function proposalSignedByPasskey(statement: ProposalStatement, credentialId: string, assertion: Assertion): Approval {
+  const envelope = passkeyEnvelope(canonicalBytes(statement), credentialId, assertion, PROPOSAL_TYPE);
+  return { approvalId: approvalIdOf(envelope), proofClass: 'passkey', envelope };
+}
+
 /**
  * The statement, once what proves it holds. What it is about has not been compared with anything.
  *
  * @throws ProtocolError, with the reason; nothing was believed
  */
-export function openProposalApproval({ envelope, proofClass }: Approval, context: Omit<ProofContext, 'passkeys'>): ProposalStatement {
+export function openProposalApproval({ envelope, proofClass }: Approval, context: ProofContext): ProposalStatement {
   switch (proofClass) {
     case 'session':
       return openDsse(envelope, PROPOSAL_TYPE, proposalStatementSchema, context.sidecarKeys, context.proven ?? null);
     case 'ssh':
       return openBySsh(envelope, PROPOSAL_APPROVAL, context);
     case 'passkey':
-      throw new ProtocolError('approval-invalid', 'a proof by passkey, which cannot be checked for a policy bundle yet');
+      return openByPasskey(envelope, PROPOSAL_APPROVAL, context);
   }
 }

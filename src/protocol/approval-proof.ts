@@ -54,7 +54,7 @@ export function openApproval(approval: Approval, context: ProofContext): Approva
       case 'ssh':
         return openBySsh(envelope, CHANGE_APPROVAL, context);
       case 'passkey':
-        return openByPasskey(envelope, context.passkeys, context.atMs);
+        return openByPasskey(envelope, CHANGE_APPROVAL, context);
     }
   } catch (cause) {
     if (cause instanceof ProtocolError) throw invalid(`${approvalId}: ${cause.message}`, { cause });

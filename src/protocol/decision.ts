@@ -179,6 +179,13 @@ export function enforcedUnder(decision: Decision | null, requirement: Requiremen
   return decision?.observed === undefined ? requirement : { approvers: null, proofClass: requirement.proofClass };
 }
 
+/** Policy's word, enforced: of a decision that says that it is not. */
+export function asEnforced({ observed, ...decision }: Decision): Decision {
+  if (observed === undefined) return decision;
+  const { effect, reasons, approvers } = observed;
+  return { ...decision, effect, reasons, obligations: { ...decision.obligations, approvers: effect === 'deny' ? null : approvers } };
+}
+
 /** The parts of a group, in the order in which it has them. */
 export function partsOf(group: Exclude<ApproverExpression, string>): readonly ApproverExpression[] {
   if ('allOf' in group) return group.allOf;

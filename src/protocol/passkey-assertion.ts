@@ -59,8 +59,13 @@ export function encodeAssertion({ authenticatorData, clientDataJSON, signature }
 export function decodeAssertion(bytes: Uint8Array): Assertion {
   const parsed = assertionSchema.safeParse(jsonOf(() => parseCanonical(bytes, { maxBytes: ASSERTION_BYTES_MAX }), 'the assertion'));
   if (!parsed.success) throw new AssertionError('not an assertion');
+  return assertionOf(parsed.data);
+}
+
+/** Of parts in base64. @throws AssertionError where one is not in its one spelling */
+export function assertionOf(parts: Readonly<Record<keyof Assertion, string>>): Assertion {
   const part = (name: keyof Assertion): Uint8Array => {
-    const decoded = parseBase64(parsed.data[name]);
+    const decoded = parseBase64(parts[name]);
     if (decoded === null) throw new AssertionError(`${name} is not canonical base64`);
     return decoded;
   };

@@ -1,24 +1,29 @@
 /**
- * An approval by passkey: a Web Authentication assertion in the place of the envelope's signature. Its challenge is the approval digest (SHA-256 of the
- * statement's RFC 8785 bytes), so it is good for this verdict on this plan of this revision and for nothing else.
+ * A person's word by passkey: a Web Authentication assertion in the place of the envelope's signature. Its challenge is the SHA-256 of the statement's
+ * RFC 8785 bytes, so it is good for this statement and for nothing else. It has no namespace, and the type of the envelope is not signed: what keeps one
+ * kind of statement apart from another is its members, of which no two kinds have the same.
  */
 import { parseBase64 } from '../../ledger/index.ts';
 import { readPayload } from './dsse.ts';
 import { ProtocolError } from './errors.ts';
 import { AssertionError, checkAssertion, decodeAssertion, encodeAssertion, type Assertion } from './passkey-assertion.ts';
 import { passkeyKeyId, type Passkeys } from './passkeys.ts';
-import { APPROVAL_TYPE, approvalStatementSchema, type ApprovalStatement, type Dsse } from './signed.ts';
+import { APPROVAL_TYPE, type Dsse } from './signed.ts';
+import type { SignedKind } from './ssh-proof.ts';
+
+/** A kind of statement of which the passkey's owner is the approver. */
+export type PasskeyKind<T extends { readonly approver: string }> = Pick<SignedKind<T>, 'payloadType' | 'schema'>;
 
 /**
- * The envelope of an approval that a passkey proves: the assertion in it, the credential by the digest of its id.
+ * The envelope of a statement that a passkey proves: the assertion in it, the credential by the digest of its id.
  *
  * @throws AssertionError where the credential's id is not base64url
  */
-export function passkeyEnvelope(statement: Uint8Array, credentialId: string, assertion: Assertion): Dsse {
+export function passkeyEnvelope(statement: Uint8Array, credentialId: string, assertion: Assertion, payloadType: string = APPROVAL_TYPE): Dsse {
   const keyid = passkeyKeyId(credentialId);
   if (keyid === null) throw new AssertionError('the id of the credential is not base64url');
   return {
-    payloadType: APPROVAL_TYPE, payload: Buffer.from(statement).toString('base64'),
+    payloadType, payload: Buffer.from(statement).toString('base64'),
     signatures: [{ keyid, sig: Buffer.from(encodeAssertion(assertion)).toString('base64') }],
   };
 }
@@ -29,8 +34,8 @@ export function passkeyEnvelope(statement: Uint8Array, credentialId: string, ass
  * @param atMs epoch ms
  * @throws ProtocolError `approval-invalid`; nothing was believed
  */
-export function openByPasskey(envelope: Dsse, passkeys: Passkeys, atMs: number): ApprovalStatement {
-  if (envelope.payloadType !== APPROVAL_TYPE) throw invalid(`payload type ${envelope.payloadType} where ${APPROVAL_TYPE} is due`);
+export function openByPasskey<T extends { readonly approver: string }>(envelope: Dsse, { payloadType, schema }: PasskeyKind<T>, { passkeys, atMs }: { readonly passkeys: Passkeys; readonly atMs: number }): T {
+  if (envelope.payloadType !== payloadType) throw invalid(`payload type ${envelope.payloadType} where ${payloadType} is due`);
   const [{ keyid, sig } = { keyid: '', sig: '' }] = envelope.signatures;
   const message = parseBase64(envelope.payload);
   if (message === null) throw invalid('payload is not canonical base64');
@@ -45,7 +50,7 @@ export function openByPasskey(envelope: Dsse, passkeys: Passkeys, atMs: number):
     if (cause instanceof AssertionError) throw invalid(`the passkey: ${cause.message}`, { cause });
     throw cause;
   }
-  const statement = readPayload(envelope, approvalStatementSchema);
+  const statement = readPayload(envelope, schema);
   if (statement.approver !== passkey.person) throw invalid(`a passkey of ${passkey.person} under the name of ${statement.approver}`);
   return statement;
 }

@@ -23,6 +23,15 @@ export const passkeySchema = z.strictObject({
   validAfter: timeSchema.optional(),
   validBefore: timeSchema.optional(),
 });
+/** What a browser answers `navigator.credentials.get` with, in base64. */
+export const passkeyAnswerSchema = z.strictObject({
+  /** base64url without padding, as the browser spells it. */
+  credentialId: passkeySchema.shape.credentialId,
+  authenticatorData: z.base64().min(1).max(4_096),
+  clientDataJSON: z.base64().min(1).max(8_192),
+  signature: z.base64().min(1).max(1_024),
+});
+export type PasskeyAnswer = z.infer<typeof passkeyAnswerSchema>;
 export const passkeysFileSchema = z.array(passkeySchema).max(4_096);
 
 export interface Passkey {

@@ -26,7 +26,9 @@ export function proposalHandlers(context: SidecarContext): Handlers<'getProposed
     },
     async decideProposedPolicy({ by, body }) {
       const { inForce } = engine.proposals();
-      const { proposalId } = unwrap(await engine.decideProposal(by.principal, { ...body, reason: body.reason ?? null }));
+      const { ssh, passkey, ...said } = body;
+      const own = { ...(ssh === undefined ? {} : { ssh }), ...(passkey === undefined ? {} : { passkey }) };
+      const { proposalId } = unwrap(await engine.decideProposal(by.principal, { ...said, reason: said.reason ?? null, own }));
       // The verdict is on record whatever comes of it; how the policy stands, /readyz says.
       await context.settlePolicy?.().catch((error: unknown) => logger.error({ error: error instanceof Error ? error.message : String(error) }, 'a policy bundle that people have let come into force could not be put there'));
       const { proposal } = engine.proposals();

@@ -9,7 +9,7 @@ import { countsSchema, findingIdSchema } from '../evidence/reconciled.ts';
 import { breakGlassReviewStatementSchema, breakGlassRotationSchema, breakGlassVerdictSchema } from '../protocol/break-glass-review.ts';
 import { breakGlassStatementSchema } from '../protocol/break-glass.ts';
 import { standingStatementSchema } from '../protocol/standing-approval.ts';
-import { passkeySchema } from '../protocol/passkeys.ts';
+import { passkeyAnswerSchema, passkeySchema } from '../protocol/passkeys.ts';
 import { counterOfferSchema, decisionSchema, proofClassSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { PROSE_NAMES } from '../protocol/disclosure.ts';
 import { discoveryIdSchema, foundSchema } from '../protocol/discovery.ts';
@@ -200,15 +200,11 @@ export const sshProofSchema = z.strictObject({
 });
 export type SshProof = z.infer<typeof sshProofSchema>;
 
-/** What a browser answers `navigator.credentials.get` with, by a passkey that the trust folders give to the approver. Its challenge is the SHA-256 of the statement's RFC 8785 bytes. */
+/** A browser's answer by a passkey that the trust folders give to the approver. Its challenge is the SHA-256 of the statement's RFC 8785 bytes. */
 export const passkeyProofSchema = z.strictObject({
   /** As in the statement that was signed. */
   expiresAt: timeSchema,
-  /** base64url without padding, as the browser spells it. */
-  credentialId: passkeySchema.shape.credentialId,
-  authenticatorData: z.base64().min(1).max(4_096),
-  clientDataJSON: z.base64().min(1).max(8_192),
-  signature: z.base64().min(1).max(1_024),
+  ...passkeyAnswerSchema.shape,
 });
 export type PasskeyProof = z.infer<typeof passkeyProofSchema>;
 
@@ -462,10 +458,13 @@ export const proposalVerdictBodySchema = z.strictObject({
   reason: plainTextSchema(500).optional(),
   /** Her own signature of the statement; absent: that she is authenticated is what proves it. */
   ssh: sshProofSchema.optional(),
+  /** Instead of it, an assertion of her passkey. */
+  passkey: passkeyProofSchema.optional(),
 })
+  .refine((body) => body.ssh === undefined || body.passkey === undefined, { path: ['passkey'], error: 'one proof, not two' })
   .refine(({ verdict, reason }) => verdict === 'approve' || reason !== undefined, { message: 'a rejection says why', path: ['reason'] });
 /** What an approver stands for, and how it must be proven at least: RFC 8785 of `statement` is what is signed. */
-export const proposalStatementAnswerSchema = z.strictObject({ statement: proposalStatementSchema, proofClass: proofClassSchema });
+export const proposalStatementAnswerSchema = z.strictObject({ statement: proposalStatementSchema, proofClass: proofClassSchema, passkeys: statementAnswerSchema.shape.passkeys });
 export type ProposalStatementAnswer = z.infer<typeof proposalStatementAnswerSchema>;
 export type ProposalVerdictBody = z.infer<typeof proposalVerdictBodySchema>;
 

@@ -116,7 +116,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     const facts = await openFacts({ load: (nowMs) => loadFacts(config.facts, nowMs), clock, logger, everyMs: config.limits.factsSeconds * 1000 });
     undo.push(() => facts.close());
     const authenticator = await openAuthenticator(config, tokens, { clock, logger, facts: facts.current, userAgent: `countersign/${VERSION}` });
-    const granted = grantedFacts(facts.current, [config.exceptionGrants, trust.requirements.exceptionGrants], trust.signers, clock, logger);
+    const granted = grantedFacts(facts.current, [config.exceptionGrants, trust.requirements.exceptionGrants], { signers: trust.signers, passkeys: trust.passkeys, logId: logIdOf(config.origin) }, clock, logger);
     const disk = nodeDisk(config.data);
     // Not even a lock is written on a disk that is full to the last byte; and to be there is what the reserve is for.
     if (disk.free() < STARTING_BYTES) await disk.remove(reservePath('journal'));

@@ -12,6 +12,9 @@ import { parseSigner } from '../../ledger/index.ts';
 import { layOutExample, type Layout } from '../../src/cli/init.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { grantedBy } from '../../src/facts/granted.ts';
+import { parseExceptions } from '../../src/facts/load.ts';
+import { loadTrustFolder } from '../../src/protocol/trust-folder.ts';
 import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
 import { systemRandom } from '../../src/sidecar/system.ts';
 import { hasBrowser, openBrowser } from '../support/browser.ts';
@@ -78,7 +81,7 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
     ({ authenticatorId } = await cdp.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport: 'internal', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } }));
     // Registered, carried to the trust folder by whoever keeps it, and in force from the next start.
     await page.goto(`${origin}/approve`);
-    await page.click('summary');
+    await page.click('#enrolling summary');
     await page.fill('#person', 'person:wei');
     await page.click('#enroll');
     await page.waitForSelector('#entry:not([hidden])');
@@ -113,6 +116,13 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
     await page.fill('#token', layout.tokens.get('person:wei')!);
     await page.click('#show');
     await page.waitForSelector('#shown:not([hidden]), #said:not([hidden])');
+  }
+  /** A sidecar whose trust folder asks this of who lets a policy bundle come into force. */
+  async function governed(policyActivation: object | undefined): Promise<void> {
+    await sidecar.close();
+    writeFileSync(file('requirements.json'), JSON.stringify({ ...(JSON.parse(readFileSync(file('requirements.json'), 'utf8')) as object), policyActivation }));
+    await start();
+    await sidecar.reload();
   }
   async function said(button: string): Promise<string> {
     await page.click(button);
@@ -152,6 +162,58 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
     await start();
   });
 
+  it('shows the policy bundle that is proposed, and lets exactly that come into force by passkey; an auditor believes it', async () => {
+    const proposed = async (): Promise<{ readonly bundle: string; readonly outcome: string }> => (JSON.parse((await desk.run('policy', 'proposed', ...WEI, '--json')).stdout) as { proposed: { bundle: string; outcome: string } }).proposed;
+    await governed({ quorum: 1, approvers: ['person:wei'], proofClass: 'passkey', from: new Date().toISOString() });
+    const { bundle } = await proposed();
+    await show('');
+    expect(await page.textContent('#what')).toBe('The proposed policy bundle');
+    expect(await page.textContent('#digest')).toBe(bundle);
+    for (const line of (await desk.run('policy', 'proposed', ...WEI)).stdout.split('\n').filter((one) => one.includes('policy.wasm'))) expect(await page.textContent('#plan')).toContain(line);
+    // Nobody's session will do, and what is to be signed is what is shown.
+    expect((await desk.run('policy', 'approve', bundle, ...WEI)).exit).toBe(1);
+    await page.route(/\/statement/, async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: (await response.text()).replace(bundle, `sha256:${'0'.repeat(64)}`) });
+    });
+    expect(await said('#approve')).toMatch(/not the bundle that is shown \(bundle\)\. Nothing was signed/);
+    await page.unrouteAll();
+    expect(await said('#approve')).toBe(`Approved ${bundle}. It has come into force.`);
+    expect(await verify()).toBe(0);
+    const listed = readFileSync(file('passkeys.json'), 'utf8');
+    writeFileSync(file('passkeys.json'), listed.replace('person:wei', 'person:ana'));
+    expect(await verify()).toBe(1);
+    writeFileSync(file('passkeys.json'), listed);
+    await governed(undefined);
+  });
+
+  it('puts the answer of a passkey into the entry of a facts file that is given to it, and sends nothing', async () => {
+    const text = '# why we have these\nv: 1\nexceptions:\n  - {id: long-leases, rule: lease-too-long, subject: "nhi:prod/ci-deployer", reason: until it asks again, owner: "person:ben", from: 2026-11-23, until: 2026-12-20}\n';
+    await show('');
+    asked = [];
+    await page.click('#granting summary');
+    await page.fill('#facts', text);
+    await page.fill('#grant-id', 'long-leases');
+    await page.fill('#grantor', 'person:ben');
+    expect(await said('#show-entry')).toMatch(/is the owner of long-leases: her own word would not count/);
+    await page.fill('#grantor', 'person:ana');
+    await page.click('#show-entry');
+    expect(await page.textContent('#granted')).toContain('until it asks again');
+    // Registered by somebody else.
+    expect(await said('#grant')).toMatch(/not registered here for person:ana: its answer is thrown away/);
+    expect(await page.inputValue('#facts')).toBe(text);
+    await page.fill('#grantor', 'person:wei');
+    await page.click('#show-entry');
+    expect(await said('#grant')).toMatch(/^Granted, and sent nowhere/);
+    const signed = await page.inputValue('#facts');
+    expect(signed).toMatch(/^# why we have these/);
+    const { signers, passkeys } = await loadTrustFolder(config.trust);
+    const [entry] = parseExceptions({ name: 'exceptions.yaml', text: signed }).value.exceptions;
+    const by = (log: string | null): string[] => grantedBy('exception', entry!, { signers, passkeys, logId: log, atMs: [Date.now()] });
+    expect(by(null)).toEqual(['person:wei']);
+    expect(asked).toEqual([]);
+  });
+
   it('rejects, with a reason', async () => {
     const id = await request();
     await show(id);
@@ -166,7 +228,9 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
     const reason = '<img src=x onerror="document.title=1"><script>document.title=1</script> \u05d0\u05d1';
     await show(await request(reason));
     expect(await page.textContent('#plan')).toContain(reason);
-    expect(await page.locator('#plan *').count()).toBe(0);
+    // A block for each line, and nothing that somebody wrote.
+    expect(await page.locator('#plan > div').count()).toBeGreaterThan(0);
+    expect(await page.locator('#plan > :not(div), #plan div > *').count()).toBe(0);
     expect(await page.title()).toBe('Countersign approvals');
   });
 

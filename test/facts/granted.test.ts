@@ -4,9 +4,11 @@ import { exceptionsFileSchema, type ExceptionsFile } from '../../src/facts/excep
 import { grantedOnly, grantShortfall, type Asking, type GrantKind } from '../../src/facts/granted.ts';
 import { estateOf } from '../../src/facts/beneficiaries.ts';
 import { APPROVAL_NAMESPACE } from '../../src/protocol/approval-proof.ts';
+import { passkeysFileSchema, passkeysOf } from '../../src/protocol/passkeys.ts';
 import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
 import { exampleFacts } from '../pdp/support.ts';
-import { signedBy } from '../support/granted.ts';
+import { grantedByPasskey, signedBy } from '../support/granted.ts';
+import { testPasskey } from '../support/passkey.ts';
 import { testSshKey } from '../support/ssh.ts';
 
 type Exception = ExceptionsFile['exceptions'][number];
@@ -18,7 +20,9 @@ const [ANA, WEI, OLGA, BEN] = ['person:ana', 'person:wei', 'person:olga', 'perso
 const DAY = (text: string): number => Date.parse(`${text}T12:00:00.000Z`);
 const NOW_MS = DAY('2026-11-29');
 const floor = { quorum: 2, approvers: [ANA, WEI, OLGA] };
-const asking: Asking = { floors: [floor], signers: parseAllowedSigners(`${ANA} ${ana.publicLine}\n${WEI} ${wei.publicLine}\n`), atMs: [NOW_MS] };
+const [LOG, OTHER_LOG] = ['0123456789abcdef', 'fedcba9876543210'];
+const olgas = testPasskey();
+const asking: Asking = { floors: [floor], signers: parseAllowedSigners(`${ANA} ${ana.publicLine}\n${WEI} ${wei.publicLine}\n`), passkeys: passkeysOf(passkeysFileSchema.parse([olgas.entry(OLGA)])), logId: LOG, atMs: [NOW_MS] };
 
 const nhis = value.inventory.nhis.map((nhi) => (nhi.id === 'nhi:prod/freight-sync' ? { ...nhi, owner: 'person:ines', backupOwner: 'person:noor' } : nhi));
 const plain: Exception = { id: 'long-leases', rule: 'lease-too-long', subject: 'nhi:prod/freight-sync', reason: 'until it asks again', owner: BEN, from: '2026-11-23', until: '2027-01-15' };
@@ -83,7 +87,7 @@ describe('whoever writes the file, and has not Ana’s key, does not have her gr
     ['hers of another entry', with_(...signedBy('exception', { ...plain, id: 'another' }, { [ANA]: ana }).signatures!)],
     ['hers of a shorter one that is said to be longer', with_({ ...signedBy('exception', { ...plain, until: '2026-12-01' }, { [ANA]: ana }).signatures![0]!, until: plain.until })],
     ['hers of a shorter one', with_(...signedBy('exception', { ...plain, until: '2026-12-01' }, { [ANA]: ana }).signatures!)],
-    ['hers as an approval of a change', signedBy('exception', byWei, { [ANA]: ana }, APPROVAL_NAMESPACE)],
+    ['hers as an approval of a change', signedBy('exception', byWei, { [ANA]: ana }, { namespace: APPROVAL_NAMESPACE })],
     ['hers of a scope of the same members', signedBy('observe', byWei, { [ANA]: ana })],
     ['no signature at all', with_({ ...hers!, signature: 'AAAA' })],
     ['hers of somebody else who is asked', with_({ ...hers!, approver: OLGA })],
@@ -136,4 +140,44 @@ it('the rest of the file holds, and those that are over are not asked after', ()
   expect(file).toEqual({ v: 1, exceptions: [signed], observe: [] });
   expect(held.map(({ kind, id }) => [kind, id])).toEqual([['exception', plain.id], ['observe', scope.id]]);
   expect('observe' in grantedOnly({ v: 1, exceptions: [signed] }, value, asking).file).toBe(false);
+});
+
+describe('by passkey', () => {
+  const byOlga = grantedByPasskey('exception', signedBy('exception', plain, { [ANA]: ana }), OLGA, olgas);
+
+  it('an entry is granted as by a signature, and its file is read with the answer', () => {
+    expect(lacks(byOlga)).toBeNull();
+    expect(lacks({ ...byOlga, until: '2026-12-01' })).toBeNull();
+    const file = { v: 1, exceptions: [byOlga] } as const;
+    expect(exceptionsFileSchema.parse(JSON.parse(JSON.stringify(file)))).toEqual(file);
+    expect(exceptionsFileSchema.safeParse({ v: 1, exceptions: [{ ...byOlga, signatures: byOlga.signatures!.map((one) => ({ ...one, signature: 'AAAA' })) }] }).success).toBe(false);
+  });
+
+  it.each<[string, Exception, Partial<Asking>?]>([
+    ['of another entry', { ...byOlga, reason: 'for good' }],
+    ['of an entry that is longer', { ...byOlga, until: '2027-01-16' }],
+    ['of nobody’s passkey', byOlga, { passkeys: new Map() }],
+    ['of a passkey that is somebody else’s', byOlga, { passkeys: passkeysOf(passkeysFileSchema.parse([olgas.entry(BEN)])) }],
+    ['of a passkey that was over', byOlga, { passkeys: passkeysOf(passkeysFileSchema.parse([olgas.entry(OLGA, { validBefore: '2026-11-29T00:00:00.000Z' })])) }],
+    ['without her having been recognised', grantedByPasskey('exception', signedBy('exception', plain, { [ANA]: ana }), OLGA, olgas, { flags: 0x19 })],
+    ['as a scope', grantedByPasskey('observe', signedBy('exception', plain, { [ANA]: ana }), OLGA, olgas)],
+  ])('an answer %s grants nothing', (_what, entry, edit = {}) => {
+    expect(lacks(entry, edit)).toMatch(/^granted by (nobody|person:ana) where/);
+  });
+});
+
+describe('for one log alone', () => {
+  const inOne = signedBy('exception', plain, { [ANA]: ana, [WEI]: wei }, { log: LOG });
+
+  it('an entry is granted there, and nowhere else', () => {
+    expect(lacks(inOne)).toBeNull();
+    expect(lacks(inOne, { logId: OTHER_LOG })).toMatch(/^granted by nobody/);
+    expect(lacks(inOne, { logId: null })).toMatch(/^granted by nobody/);
+  });
+
+  it('nobody takes the log off, or writes another', () => {
+    const edited = (log: string | undefined): Exception => ({ ...inOne, signatures: inOne.signatures!.map(({ log: _log, ...one }) => ({ ...one, ...(log === undefined ? {} : { log }) })) });
+    expect(lacks(edited(undefined), { logId: OTHER_LOG })).toMatch(/^granted by nobody/);
+    expect(lacks(edited(OTHER_LOG), { logId: OTHER_LOG })).toMatch(/^granted by nobody/);
+  });
 });

@@ -85,7 +85,7 @@ describe('the facts that are in force', async () => {
   const open = (asked: Parameters<typeof grantedFacts>[1], { signers = `${OLGA} ${olga.publicLine}\n${SAM} ${sam.publicLine}\n`, of = facts } = {}) => {
     const world = { nowMs: NOW_MS, warned: [] as string[], facts: of };
     const logger = { info: () => undefined, warn: (_fields: object, message: string) => void world.warned.push(message), error: () => undefined };
-    const opened = grantedFacts(() => world.facts, asked, parseAllowedSigners(signers), { nowMs: () => world.nowMs, after: () => () => undefined }, logger);
+    const opened = grantedFacts(() => world.facts, asked, { signers: parseAllowedSigners(signers), passkeys: new Map(), logId: null }, { nowMs: () => world.nowMs, after: () => () => undefined }, logger);
     return { ...opened, world, ids: () => opened.current().exceptions?.exceptions.map(({ id }) => id) };
   };
 

@@ -17,6 +17,7 @@ import type * as Locked from '../../src/executor/locked.ts';
 import type * as OrderFence from '../../src/executor/order-fence.ts';
 import type * as Turn from '../../src/executor/turn.ts';
 import type * as StoreModule from '../../src/engine/store.ts';
+import type * as Sufficiency from '../../src/protocol/sufficiency.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { expectFound, FINDING_MS } from './finding.ts';
 import type { Wraps } from './world.ts';
@@ -146,6 +147,13 @@ const cases: readonly Case[] = [
     })),
   },
   {
+    invariant: 21, who: 'an engine and an executor that let the floor off where nobody’s approval is asked',
+    breakIt: () => vi.doMock(import('../../src/protocol/sufficiency.ts'), async (original): Promise<typeof Sufficiency> => {
+      const { shortfallOf } = await original();
+      return { shortfallOf: (requirement, floor, ...rest) => shortfallOf(requirement, requirement.approvers === null ? null : floor, ...rest) };
+    }),
+  },
+  {
     invariant: 2, who: 'an executor that retires the old login with the new one',
     wraps: {
       connector: (connector): Connector => ({
@@ -184,7 +192,7 @@ const cases: readonly Case[] = [
 ];
 
 afterEach(() => {
-  for (const path of ['change/compare', 'change/escalation', 'change/state', 'change/work', 'engine/ask', 'engine/offboarding', 'engine/store', 'executor/locked', 'executor/order-fence', 'executor/turn']) vi.doUnmock(`../../src/${path}.ts`);
+  for (const path of ['change/compare', 'change/escalation', 'change/state', 'change/work', 'engine/ask', 'engine/offboarding', 'engine/store', 'executor/locked', 'executor/order-fence', 'executor/turn', 'protocol/sufficiency']) vi.doUnmock(`../../src/${path}.ts`);
   vi.resetModules();
 });
 

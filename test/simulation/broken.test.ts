@@ -10,6 +10,7 @@ import type { Decision } from '../../src/protocol/decision.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { expectFound, FINDING_MS } from './finding.ts';
+import { NO_FLOORS } from './fixtures.ts';
 import { simulate } from './simulate.ts';
 import { unsynced } from './unsynced.ts';
 import type { Wraps } from './world.ts';
@@ -102,7 +103,7 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
   },
   {
     invariant: 9, who: 'an executor that has no floor',
-    wraps: { executorTrust: (trust) => ({ ...trust, requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: null }] } }) },
+    wraps: { executorTrust: (trust) => ({ ...trust, requirements: { ...trust.requirements, floors: NO_FLOORS } }) },
   },
   {
     invariant: 10, who: 'a connector that makes no new login and lets the old one be shut out',
@@ -139,6 +140,10 @@ const cases: readonly { readonly invariant: number; readonly who: string; readon
     wraps: { transport: (transport) => ({ ...transport, publishRevoke: (audience, order) => (readPayload(order, revokeOrderSchema).orderedBy.startsWith('sidecar:') ? Promise.resolve() : transport.publishRevoke(audience, order)) }) },
   },
   { invariant: 19, who: 'a policy that lets anybody approve', wraps: { pdp: (pdp) => changed(pdp, { accept: async () => ({ effect: 'accept', reasons: NO_REASON, controls: [] }) }) } },
+  {
+    invariant: 21, who: 'a policy that observes on after the end of a scope',
+    wraps: { pdp: (pdp) => changed(pdp, { decide: (input) => pdp.decide({ ...input, facts: { ...input.facts, ...(input.facts.observe === undefined ? {} : { observe: input.facts.observe.map((scope) => ({ ...scope, untilMs: scope.untilMs + 86_400_000 })) }) } }) }) },
+  },
   { invariant: 20, who: 'a bundle that follows another in name only', wraps: { bundlesInNameOnly: true } },
   { invariant: 17, who: 'a disk that zeroes nothing', wraps: { sidecarDisk: (disk) => ({ ...disk, overwrite: async () => undefined }) } },
 ];

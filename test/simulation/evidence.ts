@@ -9,7 +9,16 @@ const GRACE_MS = 86_400_000;
 
 export async function judgeEvidence(world: World, oracle: Oracle): Promise<void> {
   const disk = instantDisk(world.sidecar.disk.image('seen'));
-  const { verdicts, head, replay } = await verifyEvidence({ disk, directory: 'ledger', trust: world.trust, wholeFolder: true, graceMs: GRACE_MS, replayer: world.replayer });
+  const observed = oracle.observing.changes();
+  const options = { disk, directory: 'ledger', trust: world.trust, wholeFolder: true, graceMs: GRACE_MS };
+  if (observed > 0 && !world.wildClock) {
+    const workflow = (await verifyEvidence(options)).verdicts.find(({ name }) => name === 'WORKFLOW');
+    const said = `${observed} effect${observed === 1 ? '' : 's'} under observe until `;
+    // What an honest executor has turned down was authorised below its floor all the same.
+    if (world.isLax && workflow?.status === 'fails' && workflow.message.includes('(below-floor)')) return;
+    if (workflow?.status !== 'notEstablished' || !workflow.message.includes(said)) oracle.broken(21, `${said.trim()}, and WORKFLOW ${workflow?.status ?? 'is missing'}: ${workflow?.message ?? ''}`);
+  }
+  const { verdicts, head, replay } = await verifyEvidence({ ...options, acceptObserved: observed > 0, replayer: world.replayer });
   const erased = oracle.view.records().some(({ type }) => type === 'erasure');
   for (const name of ['INTEGRITY', 'SIGNATURE', 'COMPLETENESS', 'WORKFLOW', 'REPLAY']) {
     // Where the sidecar's clock was wrong, its records say so: executors acted before they were authorised, by their own clocks.

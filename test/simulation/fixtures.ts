@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { digestOf, generateSignerKey, logIdOf, parseSigner, parseTrustPolicy, parseVerifier, type Signer, type Verifier } from '../../ledger/index.ts';
 import { factsOf, parseFacts, type Facts } from '../../src/facts/load.ts';
+import type { ObserveScope } from '../../src/facts/observe.ts';
 import { readBundle } from '../../src/pdp/bundle.ts';
 import type { CalendarFile } from '../../src/facts/schemas.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
@@ -11,7 +12,8 @@ import type { RequirementsFile } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { policySigner } from './replaying.ts';
 
-export const START_MS = Date.parse('2026-11-23T09:00:00.000Z');
+/** A minute before midnight, so that a day's end falls into the trouble. */
+export const START_MS = Date.parse('2026-11-23T23:59:00.000Z');
 export const ORIGIN = 'sim.example/ledger';
 export const ROGUE_ORIGIN = 'rogue.example/ledger';
 /** Which executor serves which connector. */
@@ -102,12 +104,24 @@ const CALENDAR: CalendarFile = {
   windows: [{
     id: 'minutes', timeZone: 'UTC', connectors: ['pg-main'], consumers: ['database-team'],
     dates: [
-      { from: '2026-11-23T09:01', until: '2026-11-23T09:03' }, { from: '2026-11-23T09:04', until: '2026-11-23T09:05' },
-      { from: '2026-11-23T09:06', until: '2026-11-23T09:09' }, { from: '2026-11-23T09:10', until: '2026-11-23T09:13' },
+      { from: '2026-11-24T00:00', until: '2026-11-24T00:02' }, { from: '2026-11-24T00:03', until: '2026-11-24T00:04' },
+      { from: '2026-11-24T00:05', until: '2026-11-24T00:08' }, { from: '2026-11-24T00:09', until: '2026-11-24T00:12' },
     ],
   }],
-  freezes: [{ id: 'opening', timeZone: 'UTC', from: '2026-11-23T09:00', until: '2026-11-23T09:01' }],
+  freezes: [{ id: 'opening', timeZone: 'UTC', from: '2026-11-23T23:59', until: '2026-11-24T00:00' }],
 };
+
+/** The same, with such scopes under observe. */
+export function underObserve({ value }: Facts, observe: readonly ObserveScope[]): Facts {
+  return factsOf({ ...value, exceptions: { v: 1, exceptions: [], observe: [...observe] } }, START_MS);
+}
+
+export const NO_FLOORS: RequirementsFile['floors'] = [{ connector: '*', target: '*', privilege: '*', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: null }];
+
+/** What executors ask nobody's approval for in a run with scopes under observe, so that something of it gets through. */
+export const UNHELD_FLOORS: RequirementsFile['floors'] = [['pg-dev', 'table:public.orders:UPDATE'], ['pg-main', 'table:public.customers:SELECT']].map(([connector, privilege]) => ({
+  connector: connector!, target: '*', privilege: privilege!, quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: 28_800,
+}));
 
 /** An identity with an account where no executor reaches: only its own code can change that, and nobody else sees what it did. */
 export const UNSERVED = { subject: 'nhi:prod/crm-export', connector: 'crm', target: 'contacts', account: 'crm_export', purpose: 'crm-export' } as const;

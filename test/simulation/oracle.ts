@@ -6,7 +6,7 @@ import { canonicalText, digestOf, MerkleTree, leafHash, parseStrict, readCheckpo
 import { changeEventBodies } from '../../src/change/events.ts';
 import { clientTokenOf } from '../../src/change/derive.ts';
 import type { ChangeState } from '../../src/change/state.ts';
-import { isSatisfied, strictest, type Requirement } from '../../src/protocol/decision.ts';
+import { isSatisfied, strictest, type Decision, type Requirement } from '../../src/protocol/decision.ts';
 import { openDsse, readPayload } from '../../src/protocol/dsse.ts';
 import { planSchema, type Plan, type PlanStep } from '../../src/protocol/plan.ts';
 import { approvalStatementSchema, APPROVAL_TYPE, reportSchema, revokeOrderSchema, type Dsse } from '../../src/protocol/signed.ts';
@@ -14,6 +14,7 @@ import { comparable } from './comparable.ts';
 import { isEarly } from './early.ts';
 import { createEscalationOracle, type EscalationOracle } from './escalation-oracle.ts';
 import { createLedgerView, type LedgerView } from './ledger-view.ts';
+import { createObserveOracle, type ObserveOracle } from './observe-oracle.ts';
 import { createPolicyOracle, type PolicyOracle } from './policy-oracle.ts';
 import type { Access } from './sim-target.ts';
 import { EXECUTORS } from './fixtures.ts';
@@ -21,7 +22,7 @@ import { createWorkflowOracle, type WorkflowOracle } from './workflow-oracle.ts'
 import { APPLY_TIMEOUT_MS, type Watchers, type World } from './world.ts';
 
 export interface Violation {
-  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, 15 `escalation-oracle.ts`, 16, no access without a quorum of witnesses, `world.ts`, 17 `erasure-actors.ts`, 18 `race-judge.ts`, 19 and 20 `policy-oracle.ts`. 0: liveness, or a program that fell over. */
+  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, 15 `escalation-oracle.ts`, 16, no access without a quorum of witnesses, `world.ts`, 17 `erasure-actors.ts`, 18 `race-judge.ts`, 19 and 20 `policy-oracle.ts`, 21 `observe-oracle.ts`. 0: liveness, or a program that fell over. */
   readonly invariant: number;
   readonly atMs: number;
   readonly message: string;
@@ -47,6 +48,7 @@ export interface Oracle {
   erasing(changeId: string): void;
   broken(invariant: number, message: string): void;
   readonly workflow: WorkflowOracle;
+  readonly observing: ObserveOracle;
 }
 
 /** How long after an end, with executor and target well, access may still be there: clocks off, retries that had backed off, deadlines. */
@@ -82,6 +84,7 @@ export function createOracle(): Oracle {
   let workflow: WorkflowOracle;
   let escalations: EscalationOracle;
   let policies: PolicyOracle;
+  let observing: ObserveOracle;
   let checks = 0;
   let comparedIncarnation = -1;
   /** States that were found equal to the ledger's: they don't change, so once is enough. */
@@ -213,6 +216,7 @@ export function createOracle(): Oracle {
     let current = 1;
     let requirement: Requirement = { approvers: null, proofClass: 'session' };
     let dispatched: string | null = null;
+    let observed: Decision['observed'];
     let approved = new Set<string>();
     /** By when each approval is over, whatever counts in the end. */
     let said = new Map<string, number>();
@@ -227,7 +231,9 @@ export function createOracle(): Oracle {
       const decided = bodyOf(record, 'policy.decided');
       if (decided !== null) {
         const { approvers, proofClass } = decided.decision.obligations;
-        requirement = strictest(requirement, { approvers, proofClass });
+        observed = decided.decision.observed;
+        // What policy would ask for counts once the scope is over.
+        requirement = strictest(requirement, { approvers: observed === undefined ? approvers : observed.approvers, proofClass });
         dispatched = decided.phase === 'dispatch' && decided.planDigest === digest ? decided.decision.effect : null;
       }
       const rejection = bodyOf(record, 'approval.rejected');
@@ -245,9 +251,12 @@ export function createOracle(): Oracle {
     if (current !== revision || plan.revision !== revision) broken(2, `${token}: revision ${revision} was carried out while ${current} was in force`);
     if (dispatched === null) broken(2, `${token}: policy was not asked again before dispatch`);
     if (dispatched === 'deny') broken(2, `${token}: carried out though policy denied it at dispatch`);
-    if (requirement.approvers !== null && !isSatisfied(requirement.approvers, approved)) broken(1, `${token}: carried out with approvals by ${[...approved].join(', ') || 'nobody'}`);
-    const floors = world.trust.requirements.floors.filter((floor) => floor.connector === plan.connector && plan.steps[0]!.privileges.every((one) => one === floor.privilege));
-    if (approved.size < (floors[0]?.quorum ?? 1)) broken(9, `${token}: carried out below the floor`);
+    if (requirement.approvers !== null && observed === undefined && !isSatisfied(requirement.approvers, approved)) broken(1, `${token}: carried out with approvals by ${[...approved].join(', ') || 'nobody'}`);
+    const floors = plan.steps[0]!.privileges.map((one) => world.trust.requirements.floors.find(({ connector, privilege }) => connector === plan.connector && privilege === one)?.quorum ?? 1);
+    const lacksFloor = approved.size < Math.max(...floors);
+    const { lease } = bodyOf(authorised, 'step.authorised') as { readonly lease: { readonly endsAt: string } | null };
+    if (observed !== undefined) observing.given(token, observed, Date.parse(authorised.at), lease === null ? null : Date.parse(lease.endsAt), lacksFloor);
+    else if (lacksFloor) broken(9, `${token}: carried out below the floor`);
   };
 
   const isOnDisk = (node: string, needle: Buffer): boolean => {
@@ -258,6 +267,7 @@ export function createOracle(): Oracle {
   /** Invariant 4, as records are made. */
   const appended: Watchers['appended'] = (record) => {
     policies.appended(record);
+    observing.appended(record);
     if (record.type === 'step.refused') {
       const { code } = readPayload(bodyOf(record as LedgerRecord, 'step.refused')!.report, reportSchema) as { code?: string | null };
       // This sidecar makes no such envelopes: a thief did, and the change must not die of it.
@@ -330,6 +340,9 @@ export function createOracle(): Oracle {
     get view() {
       return view;
     },
+    get observing() {
+      return observing;
+    },
     get workflow() {
       return workflow;
     },
@@ -360,6 +373,7 @@ export function createOracle(): Oracle {
       workflow = createWorkflowOracle(world, view, broken);
       escalations = createEscalationOracle(world, view, broken);
       policies = createPolicyOracle(world, broken);
+      observing = createObserveOracle(world, view, broken);
     },
     check() {
       checkSaid();

@@ -7,6 +7,7 @@
  */
 import type { RecordDraft } from '../../ledger/index.ts';
 import { clientTokenOf } from '../../src/change/derive.ts';
+import type { Facts } from '../../src/facts/load.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import type { Decision, Provenance } from '../../src/protocol/decision.ts';
 import { markOf } from './sim-policy.ts';
@@ -32,7 +33,7 @@ export function createPolicyOracle(world: World, broken: (invariant: number, mes
   let askableSinceMs = Infinity;
   let incarnation = -1;
   let inForce: string | null = null;
-  let strict = false;
+  let facts: Facts | null = null;
   /** When a lease was first seen to run, and when its executor could last not be told. */
   const runsSinceMs = new Map<string, number>();
   const reachedSinceMs = new Map<string, number>();
@@ -42,10 +43,10 @@ export function createPolicyOracle(world: World, broken: (invariant: number, mes
     const engine = world.engine();
     const runs = engine === null || engine.troubles().length > 0 ? -1 : world.sidecar.process!.incarnation;
     if (runs === -1) askableSinceMs = Infinity;
-    else if (runs !== incarnation || world.strictFacts !== strict) askableSinceMs = nowMs;
+    else if (runs !== incarnation || world.factsNow() !== facts) askableSinceMs = nowMs;
     // Ever more slowly it is asked again, until facts are others.
     if (world.policyFaulty) askableSinceMs = Infinity;
-    [incarnation, strict] = [runs, world.strictFacts];
+    [incarnation, facts] = [runs, world.factsNow()];
     for (const audience of world.executors.keys()) if (runs === -1 || world.network.isTroubled(audience) || world.worker(audience) === null) reachedSinceMs.set(audience, nowMs);
   };
 
@@ -83,7 +84,9 @@ export function createPolicyOracle(world: World, broken: (invariant: number, mes
         if (!runsSinceMs.has(changeId)) runsSinceMs.set(changeId, nowMs);
         const since = Math.max(askableSinceMs, runsSinceMs.get(changeId)!);
         const isAsked = redecision?.effect === 'revoke' || state.revokes.length > 0;
-        if (world.redecides && strict && !isAsked && nowMs > since + ASKED_WITHIN_MS && nowMs + ASKED_WITHIN_MS < lease.endsAtMs) broken(19, `${changeId} runs ${nowMs - since} ms after its purpose was withdrawn, and policy was not asked or would leave it`);
+        // What was given under observe is kept as long as a scope holds.
+        const isKept = state.decision?.observed !== undefined && world.observedSince(nowMs).length > 0;
+        if (world.redecides && world.strictFacts && !isKept && !isAsked && nowMs > since + ASKED_WITHIN_MS && nowMs + ASKED_WITHIN_MS < lease.endsAtMs) broken(19, `${changeId} runs ${nowMs - since} ms after its purpose was withdrawn, and policy was not asked or would leave it`);
       }
       for (const state of world.engine()?.open() ?? []) {
         const order = state.revokes.find(({ content }) => content.orderedBy.startsWith('sidecar:'));

@@ -2,7 +2,7 @@
  * Policy in a run: the shipped one, in the run's own time, under bundles that follow one another. Each says in every answer which one it is, and every
  * second one asks security as well of whatever asks people.
  */
-import type { Decision } from '../../src/protocol/decision.ts';
+import type { ApproverExpression, Decision } from '../../src/protocol/decision.ts';
 import { EngineFault, type Pdp } from '../../src/pdp/engine.ts';
 import { livePdp, type LivePdp } from '../../src/pdp/live.ts';
 import { simBundle, type Answers } from './replaying.ts';
@@ -79,10 +79,14 @@ export function createSimPolicy({ pdp, scheduler, answers, rng, escalations, isF
 
 /** Of every second change last of all, and then it takes two to reject it. */
 function askingSecurity(decision: Decision, changeId: string): Decision {
-  const { approvers } = decision.obligations;
-  if (approvers === null) return decision;
+  const { observed, obligations } = decision;
   const isLast = changeId.charCodeAt(changeId.length - 1) % 2 === 0;
-  return { ...decision, obligations: { ...decision.obligations, ...(isLast ? { approvers: { stages: [approvers, 'person:olga'] }, rejections: 2 } : { approvers: { allOf: [approvers, 'person:olga'] } }) } };
+  const withHer = (approvers: ApproverExpression | null): ApproverExpression | null =>
+    (approvers === null ? null : isLast ? { stages: [approvers, 'person:olga'] } : { allOf: [approvers, 'person:olga'] });
+  return {
+    ...decision, obligations: { ...obligations, approvers: withHer(obligations.approvers), ...(isLast && obligations.approvers !== null ? { rejections: 2 } : {}) },
+    ...(observed === undefined ? {} : { observed: { ...observed, approvers: withHer(observed.approvers) } }),
+  };
 }
 
 /** Further people are told within the minutes of a run, or after it: sooner and later, to more and fewer, as if policy and directory changed all the time. */

@@ -4,6 +4,7 @@ import { startChaos, type Chaos } from './chaos.ts';
 import { judgeEvidence } from './evidence.ts';
 import { startErasureActors } from './erasure-actors.ts';
 import { startExtensionActors } from './extension-actors.ts';
+import { SCOPE_SETS, startObserveActors } from './observe-actors.ts';
 import { startOperatorLocks } from './operator-locks.ts';
 import { startPolicyActors } from './policy-actors.ts';
 import { startReconcileActors } from './reconcile-actors.ts';
@@ -11,6 +12,7 @@ import { createOracle, type Oracle, type Violation } from './oracle.ts';
 import { seededRng } from './rng.ts';
 import { startRogue } from './rogue.ts';
 import { createScheduler } from './scheduler.ts';
+import type { Decision } from '../../src/protocol/decision.ts';
 import { START_MS } from './fixtures.ts';
 import { startWorkflowActors } from './workflow-actors.ts';
 import { createWorld, type World, type Wraps } from './world.ts';
@@ -41,18 +43,21 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   const oracle = createOracle();
   const workflows = rng.fork('workflows');
   const isWorkflow = workflows.chance(0.5);
+  const observing = rng.fork('observing');
+  const observed = observing.chance(0.3) ? observing.pick(SCOPE_SETS) : null;
   const world = await createWorld(scheduler, rng.fork('world'), options.wraps ?? {}, {
     ...oracle.watchers,
     given(connector, access) {
       oracle.watchers.given(connector, access);
       chaos.given(connector);
     },
-  }, isWorkflow && workflows.chance(0.7));
+  }, { hasCalendar: isWorkflow && workflows.chance(0.7), observed, isLax: observed !== null && observing.chance(0.3) });
   oracle.watch(world);
   const chaos: Chaos = startChaos(world, rng.fork('chaos'), START_MS + TROUBLE_MS);
   startActors(world, rng.fork('actors'), oracle, START_MS + TROUBLE_MS);
   const extensions = rng.fork('extensions');
   if (extensions.chance(0.5)) startExtensionActors(world, extensions, START_MS + TROUBLE_MS);
+  if (observed !== null) startObserveActors(world, observing, START_MS + TROUBLE_MS);
   if (world.redecides) startPolicyActors(world, rng.fork('policy actors'), oracle, START_MS + TROUBLE_MS + HEALING_MS);
   if (isWorkflow) startWorkflowActors(world, workflows, oracle, START_MS + TROUBLE_MS);
   const reconciling = rng.fork('reconciling').chance(0.3) ? startReconcileActors(world, rng.fork('reconcile actors'), oracle, START_MS + TROUBLE_MS) : null;
@@ -77,7 +82,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   return {
     seed, violations: oracle.violations, events: scheduler.events,
     // What is already known to be broken may not be readable.
-    seen: oracle.violations.length > 0 ? {} : { ...count(world, oracle), ...reconciling?.seen, ...erasures?.seen },
+    seen: oracle.violations.length > 0 ? {} : { ...count(world, oracle), ...oracle.observing.seen, ...reconciling?.seen, ...erasures?.seen },
   };
 
   /** What is there at the end is found, and what is proposed because of it comes to its end. */
@@ -126,13 +131,25 @@ function count(world: World, oracle: Oracle): Record<string, number> {
   for (const { name, request, plan, escalated } of world.engine()?.all() ?? []) {
     for (const what of [name, `${plan?.mode === 'caller' ? 'called ' : ''}${request.kind} ${name}`, ...(escalated === null ? [] : [`escalated ${name}`])]) seen[what] = (seen[what] ?? 0) + 1;
   }
-  for (const { type, body, at } of oracle.view.records()) {
+  const underObserve = new Map<string, boolean>();
+  for (const { type, body, at, change } of oracle.view.records()) {
     const what = type.startsWith('lock.') && body['statement'] !== undefined ? `${type} elsewhere` : type;
     seen[what] = (seen[what] ?? 0) + 1;
     if (type === 'lease.redecided') {
       const how = `redecided ${(body['redecision'] as { effect: string }).effect}${body['held'] === null ? '' : ' held'}`;
       seen[how] = (seen[how] ?? 0) + 1;
     }
+    if (type === 'policy.decided' && change !== null) {
+      const { observed, effect } = body['decision'] as Decision;
+      const before = underObserve.get(change);
+      underObserve.set(change, observed !== undefined);
+      for (const what of [
+        ...(observed === undefined ? [] : [`observed ${observed.effect}`]),
+        ...(before === true && observed === undefined ? [`enforced again ${effect}`] : []),
+        ...(before === false && observed !== undefined ? ['under observe at dispatch'] : []),
+      ]) seen[what] = (seen[what] ?? 0) + 1;
+    }
+    if (type === 'step.refused' && change !== null && underObserve.get(change) === true) seen['refused under observe'] = (seen['refused under observe'] ?? 0) + 1;
     if (type === 'bundle.activated' && (seen[type] ?? 0) > 1) seen['another bundle'] = (seen['another bundle'] ?? 0) + 1;
     // By a sidecar that was away, and is back.
     if (type === 'approval.escalated' && Date.parse(at) > Date.parse(body['dueAt'] as string) + 2_000) seen['escalated late'] = (seen['escalated late'] ?? 0) + 1;

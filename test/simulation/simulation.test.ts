@@ -67,6 +67,11 @@ if (replayed !== undefined) {
     expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);
   });
 
+  test('the seeds see leases given under observe, turned down by floors, and scopes that begin and end while changes are open', () => {
+    const wanted = ['observed deny', 'observed needsApproval', 'given under observe', 'refused under observe', 'under observe at dispatch', 'enforced again deny', 'enforced again needsApproval'];
+    expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);
+  });
+
   test('the seeds see targets changed behind our back, found by reconciling, and cleared', () => {
     const wanted = ['reconciled', 'not reconciled', 'account-unknown', 'access-unexplained', 'access-missing', 'dropped', 'resurrected', 'access-past-end', 'cleared', 'reconcile.proposed', 'reconcile.ordered'];
     expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);

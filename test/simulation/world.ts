@@ -11,6 +11,7 @@ import type { Connector } from '../../src/executor/connector.ts';
 import type { WorkerLimits } from '../../src/executor/context.ts';
 import { openWorker, type Worker } from '../../src/executor/worker.ts';
 import type { Facts } from '../../src/facts/load.ts';
+import type { ObserveScope } from '../../src/facts/observe.ts';
 import { keepAnchors } from '../../src/witnessing/anchors.ts';
 import { startWitnessing, type Witnessing } from '../../src/witnessing/witnessing.ts';
 import { anyTicketSchema } from '../../src/protocol/discovery.ts';
@@ -21,7 +22,7 @@ import type { Dsse } from '../../src/protocol/signed.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import type { Replayer } from '../../src/evidence/replay.ts';
 import { comparable } from './comparable.ts';
-import { EXECUTORS, fixtures, logLines, ORIGIN, START_MS, type Keys } from './fixtures.ts';
+import { EXECUTORS, fixtures, logLines, ORIGIN, NO_FLOORS, START_MS, underObserve, UNHELD_FLOORS, type Keys } from './fixtures.ts';
 import { keepAnswers } from './replaying.ts';
 import type { Rng } from './rng.ts';
 import type { Process, Scheduler } from './scheduler.ts';
@@ -118,6 +119,12 @@ export interface World {
   policyFaultySinceMs: number;
   /** Whether the directory and inventory have just become stricter: who asked has left, and purposes are withdrawn. */
   strictFacts: boolean;
+  /** From now on these scopes are under observe, in a run that has any. */
+  observe(scopes: readonly ObserveScope[]): void;
+  /** Whether the sidecar's own trust folder asks for less than those of its executors and of the auditor. */
+  readonly isLax: boolean;
+  /** Each scope that was under observe at a time since then. */
+  observedSince(sinceMs: number): ObserveScope[];
   /** Whether a quorum of witnesses is demanded in this run. */
   readonly witnessed: boolean;
   /** Whether leases that run are decided on again in this run. */
@@ -139,9 +146,17 @@ export interface World {
   readonly rogueTokens: Set<string>;
 }
 
+export interface WorldOptions {
+  readonly hasCalendar?: boolean;
+  /** What is under observe at first; null where nothing ever is. */
+  readonly observed?: readonly ObserveScope[] | null;
+  readonly isLax?: boolean;
+}
+
 /** A world at rest: nothing is started yet. */
-export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, watchers: Watchers, hasCalendar = false): Promise<World> {
-  const { keys, trust: plain, pdp, ...made } = await fixtures();
+export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, watchers: Watchers, { hasCalendar = false, observed: atFirst = null, isLax = false }: WorldOptions = {}): Promise<World> {
+  const { keys, trust: usual, pdp, ...made } = await fixtures();
+  const plain: Trust = atFirst === null ? usual : { ...usual, requirements: { ...usual.requirements, floors: [...usual.requirements.floors, ...UNHELD_FLOORS] } };
   const chance = rng.fork('whether there are witnesses').chance(0.2);
   const witnesses = wraps.witnesses !== undefined || chance ? createWitnesses(scheduler, rng.fork('witnesses'), logLines(keys), parseVerifier(keys.log.vkey)) : null;
   const demanded = wraps.witnesses === 'ignored' ? null : witnesses;
@@ -149,6 +164,9 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
   /** Steps that came to an executor under a checkpoint that a quorum had cosigned. */
   const cosignedSteps = new Set<string>();
   const { facts, strictFacts } = hasCalendar ? made.withCalendar : made;
+  const scopes: { readonly sinceMs: number; readonly held: readonly ObserveScope[]; readonly facts: Facts; readonly strictFacts: Facts }[] = [];
+  const observe = (held: readonly ObserveScope[]): void => void scopes.push({ sinceMs: scheduler.nowMs(), held, facts: underObserve(facts, held), strictFacts: underObserve(strictFacts, held) });
+  if (atFirst !== null) observe(atFirst);
   const node = (name: string): Node => ({
     name, disk: createSimDisk(scheduler, rng.fork(`disk ${name}`), (path, bytes) => watchers.bytes(`${name}:${path}`, bytes)),
     offsetMs: rng.between(-400, 400), process: null, downUntilMs: START_MS, excused: true, impededMs: START_MS,
@@ -213,7 +231,7 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
     const engine = await openEngine({
       snapshots, atRestMax: 3, onEvents: (state) => void states.set(state.changeId, state),
       log, pdp: policies.start(process), facts: () => world.factsNow(), transport: wraps.transport?.(transport) ?? transport, deliveries: deliveryStore(disk),
-      trust, witnesses: witnessing, ticketSigner: keys.ticket, executorOf: (connector) => EXECUTORS.find((one) => one.connector === connector)?.audience,
+      trust: world.isLax ? { ...trust, requirements: { ...trust.requirements, floors: NO_FLOORS } } : trust, witnesses: witnessing, ticketSigner: keys.ticket, executorOf: (connector) => EXECUTORS.find((one) => one.connector === connector)?.audience,
       connectors: EXECUTORS.map(({ connector }) => connector), clock, random: (length) => randoms.bytes(length), logger: logger('sidecar'), limits: LIMITS, version: '0.0.0-sim', ...(redecision === null ? {} : { redecision }),
     });
     const anchors = keepAnchors({ log, clock, logger: logger('sidecar'), lastSize: engine.lastAnchored(), record: (checkpoint, size) => engine.recordAnchor(checkpoint, size) });
@@ -263,7 +281,10 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
 
   let incarnation = 0;
   const world: World = {
-    replayer: answers.replayer, liesAboutPolicy: wraps.pdp !== undefined, scheduler, network, sidecar, executors, targets, trust, facts, factsNow: () => (world.strictFacts ? strictFacts : facts), keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, witnessed: demanded !== null, redecides: redecision !== null, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
+    replayer: answers.replayer, liesAboutPolicy: wraps.pdp !== undefined, scheduler, network, sidecar, executors, targets, trust, facts, 
+    factsNow: () => (scopes.at(-1) ?? { facts, strictFacts })[world.strictFacts ? 'strictFacts' : 'facts'],
+    isLax, observe, observedSince: (sinceMs) => scopes.filter((_, index) => (scopes[index + 1]?.sinceMs ?? Infinity) >= sinceMs).flatMap(({ held }) => held),
+     keys, limits: LIMITS, policyFaulty: false, policyFaultySinceMs: START_MS, strictFacts: false, witnessed: demanded !== null, redecides: redecision !== null, hasCalendar, hastyCallers: wraps.hastyCallers === true, foreignHands: false, wildClock: false, resurrected: new Set(), rogueTokens: new Set(),
     engine: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.engine ?? null)),
     log: () => (sidecar.process === null ? null : (engines.get(sidecar.process)?.log ?? null)),
     worker: (audience) => {

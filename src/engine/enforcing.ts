@@ -1,0 +1,17 @@
+/** A scope under observe lets nothing past a floor: where this sidecar's own trust folder asks people, policy's word is enforced. */
+import { approvedBy, type ChangeState } from '../change/state.ts';
+import { asEnforced, proofClassSchema, type Decision } from '../protocol/decision.ts';
+import type { Plan } from '../protocol/plan.ts';
+import { shortfallOf } from '../protocol/sufficiency.ts';
+import { floorOf } from '../protocol/trust-folder.ts';
+import type { EngineContext } from './engine.ts';
+
+/** The decision, enforced where executors would turn it down otherwise: what was authorised below a floor is on record for good, though nothing comes of it. */
+export function unlessFloorAsks({ trust, clock }: Pick<EngineContext, 'trust' | 'clock'>, state: ChangeState, plan: Plan | null, decision: Decision): Decision {
+  if (decision.observed === undefined || plan === null) return decision;
+  const nowMs = clock.nowMs();
+  const approvals = proofClassSchema.options.flatMap((proofClass) => [...approvedBy(state, nowMs, proofClass)].map((approver) => ({ approver, proofClass })));
+  const nobody = { approvers: null, proofClass: 'session' } as const;
+  const asks = plan.steps.some((step) => shortfallOf(nobody, floorOf(trust.requirements, step), approvals, state.requester, plan.lease?.leaseSeconds ?? null) !== null);
+  return asks ? asEnforced(decision) : decision;
+}
