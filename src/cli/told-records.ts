@@ -58,6 +58,6 @@ async function told(stored: LedgerRecord, readObject: ReadObject): Promise<ToldR
 
 /** What of a body is short: `: connector pg-main, complete true`. */
 function detailsOf(body: LedgerRecord['body']): string {
-  const short = Object.entries(body).filter(([, value]) => typeof value === 'number' || typeof value === 'boolean' || (typeof value === 'string' && value.length <= 200));
-  return short.length === 0 ? '' : `: ${short.map(([name, value]) => `${name} ${String(value)}`).join(', ')}`;
+  const short = Object.entries(body).flatMap(([name, value]) => (typeof value === 'number' || typeof value === 'boolean' || (typeof value === 'string' && value.length <= 200) ? [`${name} ${value}`] : []));
+  return short.length === 0 ? '' : `: ${short.join(', ')}`;
 }

@@ -59,7 +59,7 @@ describe.skipIf(!hasBrowser())('a report as a page', () => {
         await page.evaluate(AXE);
         // In the other scheme only the colours are others.
         const rules = scheme === 'light' ? '["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]' : '{ type: "rule", values: ["color-contrast"] }';
-        const { violations } = await page.evaluate(`axe.run(document, { runOnly: ${rules}, resultTypes: ["violations"] })`) as { violations: readonly Finding[] };
+        const { violations } = await page.evaluate<{ violations: readonly Finding[] }>(`axe.run(document, { runOnly: ${rules}, resultTypes: ["violations"] })`);
         expect(violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 2).map(({ html, failureSummary }) => `${html} ${failureSummary ?? ''}`).join('; ')}`), scheme).toEqual([]);
         // On a narrow screen tables scroll by themselves, and the page does not.
         await page.setViewportSize({ width: 420, height: 800 });

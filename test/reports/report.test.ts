@@ -132,6 +132,13 @@ describe('the numbers, counted again from the records by themselves', () => {
     expect(found['gaps']).toBe(Object.entries(found).filter(([key]) => key !== 'gaps' && key !== 'down').reduce((sum, [, value]) => sum + Number(value), 0));
   });
 
+  it('of the gaps, as of a time at which what ran should be over', async () => {
+    const later = await figures('gaps', '--as-of', '2026-12-01T00:00:00.000Z');
+    expect(later).toMatchObject({ overdue: 1, 'review-overdue': 0, fault: 1 });
+    const rows = await rowsOf('gaps', '--as-of', '2026-12-01T00:00:00.000Z');
+    expect(rows.find(({ key }) => key === 'overdue/1')).toMatchObject({ cells: { about: expect.stringContaining(story.lease.changeId) as string }, faults: [expect.stringContaining('(lease-overdue)') as string] });
+  });
+
   it('of the controls', async () => {
     const { cells } = (await rowsOf('controls')).find(({ key }) => key === 'soc-2/CC6.3')!;
     const names = ({ body }: LedgerRecord): boolean => JSON.stringify(body).includes('"id":"CC6.3"');
