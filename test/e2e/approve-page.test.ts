@@ -43,9 +43,9 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
   let complaints: string[] = [];
   const file = (name: string): string => join(config.trust, name);
 
-  async function start(): Promise<void> {
+  async function start(policyActivation?: Config['policyActivation']): Promise<void> {
     const executor = scriptedExecutor('executor:main', parseSigner(readFileSync(join(layout.directory, 'keys', 'executor.key'), 'utf8').trim()), () => Date.now());
-    sidecar = await startSidecar({ ...config, logLevel: 'silent', publicUrl: origin }, { transport: executor, approvePage: join(built, 'approve.html') });
+    sidecar = await startSidecar({ ...config, logLevel: 'silent', publicUrl: origin, policyActivation }, { transport: executor, approvePage: join(built, 'approve.html') });
   }
 
   beforeAll(async () => {
@@ -117,12 +117,11 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
     await page.click('#show');
     await page.waitForSelector('#shown:not([hidden]), #said:not([hidden])');
   }
-  /** A sidecar whose trust folder asks this of who lets a policy bundle come into force. */
-  async function governed(policyActivation: object | undefined): Promise<void> {
+  /** A sidecar that asks this of each policy bundle, the one in force too; and an auditor who asks it from now on. */
+  async function governed(policyActivation: Config['policyActivation']): Promise<void> {
     await sidecar.close();
-    writeFileSync(file('requirements.json'), JSON.stringify({ ...(JSON.parse(readFileSync(file('requirements.json'), 'utf8')) as object), policyActivation }));
-    await start();
-    await sidecar.reload();
+    writeFileSync(file('requirements.json'), JSON.stringify({ ...(JSON.parse(readFileSync(file('requirements.json'), 'utf8')) as object), policyActivation: policyActivation === undefined ? undefined : { ...policyActivation, from: new Date().toISOString() } }));
+    await start(policyActivation);
   }
   async function said(button: string): Promise<string> {
     await page.click(button);
@@ -164,7 +163,7 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
 
   it('shows the policy bundle that is proposed, and lets exactly that come into force by passkey; an auditor believes it', async () => {
     const proposed = async (): Promise<{ readonly bundle: string; readonly outcome: string }> => (JSON.parse((await desk.run('policy', 'proposed', ...WEI, '--json')).stdout) as { proposed: { bundle: string; outcome: string } }).proposed;
-    await governed({ quorum: 1, approvers: ['person:wei'], proofClass: 'passkey', from: new Date().toISOString() });
+    await governed({ quorum: 1, approvers: ['person:wei'], proofClass: 'passkey' });
     const { bundle } = await proposed();
     await show('');
     expect(await page.textContent('#what')).toBe('The proposed policy bundle');

@@ -44,7 +44,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   const workflows = rng.fork('workflows');
   const isWorkflow = workflows.chance(0.5);
   const observing = rng.fork('observing');
-  const observed = observing.chance(0.3) ? observing.pick(SCOPE_SETS) : null;
+  const observed = observing.chance(0.25) ? observing.pick(SCOPE_SETS) : null;
   const world = await createWorld(scheduler, rng.fork('world'), options.wraps ?? {}, {
     ...oracle.watchers,
     given(connector, access) {
