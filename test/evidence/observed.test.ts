@@ -3,6 +3,8 @@ import { expect, test, vi } from 'vitest';
 import { compareDecision } from '../../src/evidence/replay.ts';
 import { tellStory } from '../../src/evidence/story.ts';
 import { factsOf, type Facts } from '../../src/facts/load.ts';
+import { floorSchema } from '../../src/protocol/trust.ts';
+import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { EXCESS, settled, tell, usualPdp, verdictOf } from '../support/replayed.ts';
 import { answerOf, GRANT, type TestSidecar } from '../support/sidecar.ts';
 
@@ -11,6 +13,11 @@ const day = (offset: number): string => new Date(Date.now() + offset * DAY_MS).t
 const scope = (part: object = {}) => ({ id: 'prod-trial', environments: ['prod'], reason: 'the rules are tried out', owner: 'person:olga', from: day(-1), until: day(30), ...part });
 const observing = (...scopes: ReturnType<typeof scope>[]) => (facts: Facts): Facts => factsOf({ ...facts.value, exceptions: { v: 1, exceptions: [], observe: scopes } }, facts.loadedAtMs);
 const ask = (sidecar: TestSidecar, request = EXCESS) => sidecar.change(GRANT.subject, request);
+
+/** A floor that asks people is enforced, whatever is under observe. */
+const askingNobody = (trust: Trust): void => {
+  Object.assign(trust, { requirements: { ...trust.requirements, floors: [floorSchema.parse({ connector: '*', target: '*', privilege: '*', quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: null })] } });
+};
 
 async function recordsOf({ log }: TestSidecar, type: string): Promise<object[]> {
   const found: object[] = [];
@@ -27,7 +34,7 @@ test('what is denied is given without anybody, told as what it is, replayed, and
     expect(active.requirement.approvers).toEqual(active.decision?.observed?.approvers);
     const evidence = (await sidecar.send(GRANT.subject, 'GET', active.links.evidence)).body as { records: Parameters<typeof tellStory>[0]; disclosures: Parameters<typeof tellStory>[1] };
     story = tellStory(evidence.records, evidence.disclosures).map(({ text }) => text).join('\n');
-  }, { facts: observing(scope()) });
+  }, { facts: observing(scope()), trusts: askingNobody });
   expect(story).toContain(`Scope prod-trial of person:olga is under observe until ${day(30)}T00:00:00.000Z: policy says denied`);
   const verification = await told.verify();
   expect(verification.workflow?.violations).toEqual([]);
@@ -58,7 +65,7 @@ test('a lease that was given under observe is kept while the scope is there, and
     expect((await sidecar.send(GRANT.subject, 'GET', active.links.self)).body).toMatchObject({ state: 'active' });
     sidecar.load(observing()(sidecar.facts));
     await settled(sidecar, GRANT.subject, active, 'revoking', 'revoked');
-  }, { facts: observing(scope()), redecision: { everyMs: 5, confirmAbove: { percent: 100, leases: 5 } } });
+  }, { facts: observing(scope()), trusts: askingNobody, redecision: { everyMs: 5, confirmAbove: { percent: 100, leases: 5 } } });
   const verification = await told.verify();
   expect(verification.workflow?.violations).toEqual([]);
   expect(verdictOf(verification, 'REPLAY').status).toBe('holds');
