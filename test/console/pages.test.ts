@@ -1,13 +1,12 @@
 /** The pages of what there is: leases, identities, the ledger. Each shows what its reader may see, and takes back what she may take back. */
-import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { writeFile } from 'node:fs/promises';
-import { parseTrustPolicy, verifyProof } from '../../ledger/index.ts';
-import type { ChangeView } from '../../src/client/index.ts';
+import { parseProof, parseTrustPolicy, verifyProof } from '../../ledger/index.ts';
+import type { ChangeView, HeldView, LeaseView } from '../../src/client/index.ts';
+import { runningOf } from '../../src/console/parts/leases.tsx';
+import { verifyPack } from '../../src/evidence/pack-verify.ts';
 import { openTestConsole, placeOf, type TestBrowser, type TestConsole } from '../support/console.ts';
 import { serveTestSidecar, type ServedSidecar } from '../support/served.ts';
 import { GRANT, tokenOf } from '../support/sidecar.ts';
-import { openPack } from '../../src/evidence/pack-archive.ts';
 
 let sidecar: ServedSidecar;
 let console: TestConsole;
@@ -81,6 +80,24 @@ describe('leases', () => {
     expect([answer.status, (await sidecar.client('person:wei').get(change.id)).state]).toEqual([403, 'active']);
   });
 
+  it('offers nothing where it is being taken back already, and says why', async () => {
+    const change = await active();
+    sidecar.executor.acting = false;
+    await sidecar.client('person:wei').revoke(change.id);
+    const { text } = await wei.get(`/leases?q=${change.id}`);
+    expect(text).toMatch(/<button class="bad" type="button" disabled=""[^>]*>Revoke<\/button><p class="why"[^>]*>It is being taken back just now/);
+    expect(text).not.toContain('Revoke now');
+    sidecar.executor.acting = true;
+  });
+
+  it('marks what policy would take back and a person has to confirm', () => {
+    const place = placeOf('eu', sidecar);
+    const lease: LeaseView = { leaseId: 'lse_1', changeId: 'chg_1', subject: 'nhi:prod/a', state: 'active', connector: 'pg-main', target: 'app', account: 'a', privileges: [], endsAt: '2026-01-01T00:00:00.000Z', armed: true, active: true };
+    const held: HeldView = { held: [{ changeId: 'chg_1', subject: 'nhi:prod/a', owner: null, codes: ['exceeds-purpose'] }], digest: null, leases: 2, failed: null };
+    const [one, other] = runningOf(place, [lease, { ...lease, changeId: 'chg_2' }], [], held);
+    expect([one?.held?.codes, other?.held]).toEqual([['exceeds-purpose'], null]);
+  });
+
   it('marks what is locked, as text whatever the reason is', async () => {
     await active();
     const lock = await sidecar.client('person:wei').lock({ nhi: 'nhi:prod/ci-deployer' }, '<b>looking</b> into it');
@@ -140,7 +157,7 @@ describe('the inventory', () => {
     expect(text).toMatch(/<dt>held<\/dt><dd><svg[^]*?table:public.old:SELECT/);
     expect(text).toContain('Last seen: <time datetime="2026-11-01T00:00:00.000Z"');
     expect(text).toContain('Oldest credential of <time datetime="2026-01-02T03:04:05.000Z"');
-    expect(text).toMatch(/class="banner bad"><strong>unexplained/);
+    expect(text).toMatch(/class="banner bad"><strong>access-unexplained/);
     expect((await kim.get('/inventory?with=findings')).text).toMatch(/1 open finding|open findings/);
     expect((await wei.get('/inventory/eu/nhi:prod/ci-deployer')).text).not.toContain('<dt>held</dt>');
   });
@@ -186,7 +203,6 @@ describe('the ledger', () => {
     expect(text).toContain(`href="${path}"`);
     expect((await kim.get(`/ledger/eu/records?seq=${change.lastRecord}`)).location).toBe(path);
     const [record, proof] = await Promise.all([kim.get(`${path}?as=record`), kim.get(`${path}?as=proof`)]);
-    const { parseProof } = await import('../../ledger/index.ts');
     const policy = parseTrustPolicy(`log ${sidecar.logSigner.vkey}\nquorum none\n`);
     expect(verifyProof(Buffer.from(record.text), parseProof(proof.text), policy).size).toBeGreaterThan(change.lastRecord);
     expect(() => verifyProof(Buffer.from(`${record.text} `), parseProof(proof.text), policy)).toThrow();
@@ -205,9 +221,9 @@ describe('the ledger', () => {
       headers: { 'content-type': 'application/x-www-form-urlencoded', 'sec-fetch-site': 'same-origin', cookie: [...kim.cookies].map(([name, value]) => `${name}=${value}`).join('; ') },
     });
     expect(answer.headers.get('content-disposition')).toBe(`attachment; filename="${change.id}.evidence.tar"`);
-    const file = join(sidecar.directory, 'pack.tar');
-    await writeFile(file, Buffer.from(await answer.arrayBuffer()));
-    expect(openPack).toBeDefined();
+    const verified = await verifyPack({ pack: Buffer.from(await answer.arrayBuffer()), trust: sidecar.trust, wholeFolder: true });
+    expect(verified.pack?.asked).toEqual({ change: change.id });
+    expect(verified.verdicts.filter(({ name }) => ['INTEGRITY', 'SIGNATURE'].includes(name)).map(({ status }) => status)).toEqual(['holds', 'holds']);
     const page = await kim.get('/verifier.html');
     expect([page.text, page.headers.get('content-disposition')]).toEqual(['<!DOCTYPE html>verifier', 'attachment; filename="verifier.html"']);
     expect((await kim.get('/ledger')).text).toContain('f'.repeat(64));

@@ -49,7 +49,7 @@ export function addIdentity(app: ConsoleApp, context: ConsoleContext): void {
           <Privileges found={found} />
           <h2>Open findings</h2>
           {findings.length + ofChanges.length === 0 ? <p class="note">None that you may see.</p> : null}
-          {findings.map((one) => <p class="banner bad"><strong>{one.code}</strong> {plain(one.message)} (since <Time at={one.since} />){one.proposed === null ? '' : <>, <a href={changePath(place, one.proposed)}>a change would end it</a></>}</p>)}
+          {findings.map((one) => <p class="banner bad"><strong>{one.code}</strong> {plain(one.message)} (since <Time at={one.since} />){one.changeId === null ? null : <> <a href={changePath(place, one.changeId)}>The change</a></>}{one.proposed === null ? null : <> <a href={changePath(place, one.proposed)}>What was asked for to end it</a></>}</p>)}
           {ofChanges.map(({ change, finding }) => <p class="banner bad"><strong>{finding.code}</strong> {plain(finding.message)} <a href={changePath(place, change.id)}>The change</a></p>)}
           <h2>Leases</h2>
           {nhi.leases.length === 0 ? <p class="note">Nothing runs.</p> : null}
@@ -57,7 +57,7 @@ export function addIdentity(app: ConsoleApp, context: ConsoleContext): void {
           <h2>Newest changes</h2>
           {changes.length === 0 ? <p class="note">None that you may see.</p> : null}
           <ul class="rows" role="list">
-            {changes.map((change) => <li><a href={changePath(place, change.id)}><Title change={change} /></a><span class="meta"><State state={change.state} /><Time at={change.requestedAt} /></span></li>)}
+            {changes.map((change) => <li><a href={changePath(place, change.id)}><Title change={change} /></a>{change.reason === null ? null : <span class="said">{plain(change.reason)}</span>}<span class="meta"><State state={change.state} /><Time at={change.requestedAt} /></span></li>)}
           </ul>
         </Page>,
       );

@@ -49,7 +49,7 @@ export function addInventory(app: ConsoleApp, context: ConsoleContext): void {
         <h1>Inventory</h1>
         <p class="lead">The machine identities that you answer for or may see. Declared is what their purposes need by the catalogue, leased what they have by leases that run, used what was seen at targets.</p>
         <Troubles troubles={asked.flatMap((one) => ('trouble' in one ? [one.trouble.text] : []))} />
-        {all.length === 0 ? null : <Filter path="/inventory" filter={filter} search="Identity, owner, purpose or account" choices={choices} />}
+        {all.length === 0 ? null : <Filter path="/inventory" filter={filter} search="Identity, owner or purpose" choices={choices} />}
         {wanted.length === 0
           ? <p class="empty">{all.length === 0 ? 'There are no machine identities that you may see.' : 'No identity is like that.'}</p>
           : <p class="note">{wanted.length === all.length ? `${all.length} in all` : `${wanted.length} of ${all.length}`}.</p>}

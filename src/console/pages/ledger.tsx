@@ -2,7 +2,7 @@
 import type { Context } from 'hono';
 import { LedgerError, type LedgerRecord } from '../../../ledger/index.ts';
 import { ClientError, type Readiness } from '../../client/index.ts';
-import { plain } from '../../protocol/plain.ts';
+import { formatSpan, plain } from '../../protocol/plain.ts';
 import { changeIdSchema } from '../../protocol/values.ts';
 import { orNull, troubleOf, whoIs } from '../ask.ts';
 import type { ConsoleApp, ConsoleContext, ConsoleEnv, Place } from '../context.ts';
@@ -94,7 +94,7 @@ async function look(c: Context<ConsoleEnv>, session: Session, place: Place): Pro
 function Shown({ context, session, place, seen: { ready, ledger }, written }: { context: ConsoleContext; session: Session; place: Place; seen: Seen; written: string }) {
   return (
     <>
-      {ledger === null ? <p class="banner open">The records themselves are for auditors: your sign-in has not that role here. What becomes of a change is in its own evidence.</p> : <Headed head={ledger.head} newest={ledger.newest} />}
+      {ledger === null ? <p class="banner open">The records themselves are for auditors: your sign-in has not that role here. What becomes of a change is in its own evidence.</p> : <Headed head={ledger.head} newest={ledger.newest} nowMs={context.nowMs()} />}
       <section aria-labelledby="checks-title">
         <h2 id="checks-title">How it is kept</h2>
         <p class="lead">{ready.ready ? 'The sidecar can do its work.' : 'The sidecar cannot do its work just now.'} Checks are its own word.</p>
@@ -112,7 +112,7 @@ function Shown({ context, session, place, seen: { ready, ledger }, written }: { 
   );
 }
 
-function Headed({ head: { size, origin, root, signatures }, newest }: { head: Head; newest: LedgerRecord | null }) {
+function Headed({ head: { size, origin, root, signatures }, newest, nowMs }: { head: Head; newest: LedgerRecord | null; nowMs: number }) {
   return (
     <section aria-labelledby="head-title">
       <h2 id="head-title">The newest checkpoint</h2>
@@ -120,10 +120,10 @@ function Headed({ head: { size, origin, root, signatures }, newest }: { head: He
         <div><dt>log</dt><dd class="id">{plain(origin)}</dd></div>
         <div><dt>size</dt><dd>{size} records</dd></div>
         <div><dt>root</dt><dd class="id">{root}</dd></div>
-        <div><dt>newest record</dt><dd>{newest === null ? 'none yet' : <Time at={newest.at} />}</dd></div>
+        <div><dt>newest record</dt><dd>{newest === null ? 'none yet' : <><Time at={newest.at} />, {formatSpan(Math.max(0, nowMs - Date.parse(newest.at)))} ago</>}</dd></div>
         <div><dt>signed by</dt>{signatures.map(({ key, at }) => <dd><span class="id">{plain(key)}</span>{at === null ? '' : <>, a witness’s, <Time at={at} /></>}</dd>)}</div>
       </dl>
-      <p class="note">As the sidecar serves it; the signatures are not checked by this page. A checkpoint has no time of its own: it is as old as its newest record at least.</p>
+      <p class="note">As the sidecar serves it; the signatures are not checked by this page. A checkpoint has no time of its own: it is no older than its newest record.</p>
     </section>
   );
 }

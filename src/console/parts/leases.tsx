@@ -57,7 +57,7 @@ function Lease({ one: { place, lease, locks, held }, session, nowMs, back, isOnl
         {isOnly ? null : <span>at {place.name}</span>}
         <a href={changePath(place, lease.changeId)} class="id">{lease.changeId}</a>
       </p>
-      {locks.map((lock) => <p class="banner open"><strong>Locked</strong> {lock.nhi === null ? `at ${plain(lock.connector ?? '')}` : 'as an identity'} by <span class="id">{plain(lock.by)}</span>: {plain(lock.reason)}. Nothing more is gained; what runs ends when it was to.</p>)}
+      {locks.filter(({ nhi }) => !isOfOne || nhi === null).map((lock) => <p class="banner open"><strong>Locked</strong> {lock.nhi === null ? `at ${plain(lock.connector ?? '')}` : 'as an identity'} by <span class="id">{plain(lock.by)}</span>: {plain(lock.reason)}. Nothing more is gained; what runs ends when it was to.</p>)}
       {held === null ? null : <p class="banner open"><strong>Held</strong> Policy would take this back ({held.codes.map(plain).join(', ')}), with so much else that a person confirms it: <code>countersign redecision list</code></p>}
       <Revoke place={place} lease={lease} session={session} back={back} />
     </li>
