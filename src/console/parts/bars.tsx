@@ -9,7 +9,7 @@ export interface Bar {
   readonly unknown: string;
 }
 
-const WIDTH = 120;
+const WIDTH = 96;
 const NAMES_MAX = 40;
 
 /** Of one measure: the longest is as wide as there is room. `named`: which they are, as well as how many. */
