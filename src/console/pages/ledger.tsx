@@ -36,7 +36,7 @@ export function addLedger(app: ConsoleApp, context: ConsoleContext): void {
     if (!change.success) return refused('That is no id of a change: chg_, the log, and the change.', 422);
     try {
       const pieces = await place.open(session.token).pack({ change: change.data });
-      return c.body(ReadableStream.from(pieces) as ReadableStream<Uint8Array>, 200, { 'content-type': 'application/x-tar', 'content-disposition': `attachment; filename="${change.data}.evidence.tar"` });
+      return c.body(ReadableStream.from<Uint8Array>(pieces), 200, { 'content-type': 'application/x-tar', 'content-disposition': `attachment; filename="${change.data}.evidence.tar"` });
     } catch (error) {
       const trouble = troubleOf(error, place);
       if (!trouble.isOver) return refused(isNotForHer(error) ? 'Evidence packs are for auditors: your sign-in has not that role.' : trouble.text, error instanceof ClientError && error.status === null ? 502 : 422);
@@ -65,7 +65,7 @@ async function showLedger(c: Context<ConsoleEnv>, context: ConsoleContext, sessi
     if (error instanceof LedgerError) return { isOver: false, text: `Sidecar ${place.name}: what it serves as its ledger cannot be read: ${error.message}` };
     return troubleOf(error, place);
   });
-  if ('isOver' in seen && seen.isOver) return signInFirst(c, context);
+  if ('isOver' in seen && seen.isOver) return telling === null ? signInFirst(c, context) : signInAgain(c, context, '/ledger', telling.written);
   const trouble = 'isOver' in seen ? seen.text : null;
   return c.html(
     <Page context={context} session={session} title="Ledger" section="ledger" said={telling?.said ?? null}>

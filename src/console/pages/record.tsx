@@ -28,7 +28,7 @@ export function addRecord(app: ConsoleApp, context: ConsoleContext): void {
     if (place === undefined || !SEQ.test(seq)) return none('There is no record at this address: records are numbered 0, 1, 2 and so on.', 404);
     try {
       const found = await read(place.open(session.token), Number(seq));
-      if (found === null) return none(`The ledger has no record ${seq} under its newest checkpoint.`, 404);
+      if (found === null) return await none(`The ledger has no record ${seq} under its newest checkpoint.`, 404);
       const { record, proof } = found;
       if (c.req.query('as') === 'record') return c.body(canonicalText(record), 200, { 'content-type': 'application/json', 'content-disposition': `attachment; filename="${seq}.json"` });
       if (c.req.query('as') === 'proof') return c.body(proof, 200, { 'content-type': 'text/plain; charset=utf-8', 'content-disposition': `attachment; filename="${seq}.tlog-proof"` });
