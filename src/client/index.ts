@@ -107,6 +107,8 @@ export interface Client {
   pack(asked: PackBody, options?: { signal?: AbortSignal }): Promise<AsyncIterable<Uint8Array>>;
   /** The proof that a record is in the ledger, as a `.tlog-proof`. */
   proof(seq: number): Promise<AsyncIterable<Uint8Array>>;
+  /** A file of the ledger, as it comes: `checkpoint`, a tile or an entry bundle (C2SP tlog-tiles). */
+  ledgerFile(path: string): Promise<AsyncIterable<Uint8Array>>;
   /** Whom the token stands for. */
   me(): Promise<Me>;
   /** The locks in force on what you may see. */
@@ -225,6 +227,7 @@ export function connect(options: ConnectOptions): Client {
     unlock: (lockId, reason) => wire.send<LockView>('POST', `/v1/locks/${encodeURIComponent(lockId)}/lift`, { body: { reason } }),
     pack: (asked, { signal } = {}) => wire.receive('POST', '/v1/evidence', { body: asked, timeoutMs: PACK_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) }),
     proof: (seq) => wire.receive('GET', `/v1/evidence/proofs/${seq}`),
+    ledgerFile: (path) => wire.receive('GET', `/ledger/${path}`),
     evidence: (changeId) => wire.send<Evidence>('GET', change(changeId, '/evidence')),
     reconcile: (body, { waitSeconds = 50 } = {}) =>
       wire.send<ReconciliationList>('POST', `/v1/reconciliations${query({ wait: waitSeconds === 0 ? undefined : `PT${waitSeconds}S` })}`, { body, timeoutMs: wire.timeoutMs + waitSeconds * 1000 }),

@@ -9,12 +9,17 @@ import { addChange } from './pages/change.tsx';
 import { addChanges } from './pages/changes.tsx';
 import { addDecide } from './pages/decide.ts';
 import { addEvidence } from './pages/evidence.tsx';
+import { addIdentity } from './pages/identity.tsx';
 import { addInbox } from './pages/inbox.tsx';
+import { addInventory } from './pages/inventory.tsx';
+import { addLeases } from './pages/leases.tsx';
+import { addLedger } from './pages/ledger.tsx';
+import { addRecord } from './pages/record.tsx';
 import { addSignIn } from './pages/signin.tsx';
 
 /** A passkey's answer and a comment. */
 const FORM_BYTES_MAX = 65_536;
-const PAGES = [addSignIn, addInbox, addChanges, addChange, addDecide, addEvidence] as const;
+const PAGES = [addSignIn, addInbox, addChanges, addChange, addDecide, addEvidence, addLeases, addInventory, addIdentity, addLedger, addRecord] as const;
 
 /** Streams are a page's own doing: they do not keep a session from ending. */
 function findSession({ sessions, publicUrl }: ConsoleContext): MiddlewareHandler<ConsoleEnv> {

@@ -30,6 +30,16 @@ export async function whoIs(session: Session, place: Place, client: Client): Pro
   return me;
 }
 
+const NOT_FOR_HER: ReadonlySet<string> = new Set(['not-allowed', 'role-required', 'no-such-connector', 'erased']);
+
+/** What is asked beside the rest: null where it is not there, or not for her to see. */
+export async function orNull<T>(asked: Promise<T>): Promise<T | null> {
+  return asked.catch((error: unknown) => {
+    if (error instanceof ClientError && NOT_FOR_HER.has(error.code)) return null;
+    throw error;
+  });
+}
+
 /** Whether nobody takes her token any more: she must sign in again. */
 export function isSignedOut(asked: readonly Asked<unknown>[]): boolean {
   return asked.some((one) => 'trouble' in one && one.trouble.isOver) && asked.every((one) => 'trouble' in one);

@@ -32,7 +32,10 @@ export async function readAssets(directory: string): Promise<Assets> {
     });
     return [name, assetOf(name, bytes)];
   };
-  return Object.fromEntries(await Promise.all(ASSET_NAMES.map(read))) as Assets;
+  const found: [AssetName, Asset][] = [];
+  // One after the other: of several that are missing, the first is named.
+  for (const name of ASSET_NAMES) found.push(await read(name));
+  return Object.fromEntries(found) as Assets;
 }
 
 export function assetOf(name: AssetName, bytes: Uint8Array): Asset {

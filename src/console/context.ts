@@ -4,6 +4,7 @@ import type { Client } from '../client/index.ts';
 import type { Assets } from './assets.ts';
 import type { OidcLogin } from './oidc.ts';
 import type { Session, Sessions } from './sessions.ts';
+import type { VerifierPage } from './verifier-page.ts';
 
 /** A sidecar that people decide at. */
 export interface Place {
@@ -24,6 +25,8 @@ export interface ConsoleContext {
   /** How people sign in; null: with a token of the sidecars. */
   readonly oidc: OidcLogin | null;
   readonly assets: Assets;
+  /** What verifies offline, to be handed out; null where it is not built. */
+  readonly verifier: VerifierPage | null;
   readonly logger: ConsoleLogger;
   readonly nowMs: () => number;
   readonly random: (length: number) => Uint8Array;

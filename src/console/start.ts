@@ -1,6 +1,7 @@
 /** A running console: its configuration read, its door open. */
 import { readFile } from 'node:fs/promises';
 import { randomBytes } from 'node:crypto';
+import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import { connect } from '../client/index.ts';
 import { readPrivateFile } from '../identity/private-file.ts';
@@ -10,6 +11,7 @@ import { builtAssets, readAssets } from './assets.ts';
 import type { ConsoleConfig } from './config.ts';
 import { oidcLogin, type OidcLogin } from './oidc.ts';
 import { openSessions } from './sessions.ts';
+import { readVerifierPage } from './verifier-page.ts';
 
 export interface Console {
   /** Where it listens; people reach it at `publicUrl`. */
@@ -28,7 +30,7 @@ export async function startConsole(config: ConsoleConfig, { assets = builtAssets
   const publicUrl = new URL(config.publicUrl);
   const draining = new AbortController();
   const app = createConsole({
-    publicUrl, nowMs, random, logger, draining: draining.signal, oidc: await openLogin(config, publicUrl, nowMs, random), assets: await readAssets(assets), sessions: openSessions(config.session, nowMs, random),
+    publicUrl, nowMs, random, logger, draining: draining.signal, oidc: await openLogin(config, publicUrl, nowMs, random), assets: await readAssets(assets), verifier: await readVerifierPage(join(dirname(assets), 'verifier.html')), sessions: openSessions(config.session, nowMs, random),
     places: config.sidecars.map(({ name, url }) => ({ name, open: (token) => connect({ url, token, timeoutMs: SIDECAR_MS }) })),
   });
   const tls = config.tls === undefined ? null : { cert: await readFile(config.tls.cert, 'utf8'), key: Buffer.from(await readPrivateFile(config.tls.key)).toString('utf8') };

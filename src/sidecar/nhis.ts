@@ -1,9 +1,13 @@
 /** `/v1/nhis` and `/v1/leases`: who the machine identities are, and what each of them holds by this ledger. */
 import type { ChangeState } from '../change/state.ts';
+import type { Facts } from '../facts/load.ts';
+import type { InventoryFact } from '../facts/schemas.ts';
 import type { Authenticated } from '../identity/tokens.ts';
 import type { Handlers } from './call.ts';
 import { unwrap, type SidecarContext } from './context.ts';
+import { formatTime } from '../protocol/values.ts';
 import { Problem } from './errors.ts';
+import { privilegesBy } from './nhi-privileges.ts';
 import type { LeaseView, NhiView } from './schemas.ts';
 import { leaseViewOf } from './view.ts';
 import { maySeeChange, maySeeNhi } from './visibility.ts';
@@ -28,19 +32,25 @@ export function nhiHandlers(context: SidecarContext): Handlers<NhiOperation> {
     if (!maySeeNhi(by, id, context.facts())) throw new Problem('no-such-nhi', 'no machine identity of this id');
   };
 
+  const views = (facts: Facts, held: ReadonlyMap<string, LeaseView[]>): ((nhi: InventoryFact) => NhiView) => {
+    const privileges = privilegesBy(facts);
+    const useObservedAt = facts.usage === null ? null : formatTime(facts.usage.observedAtMs);
+    return (nhi) => ({ ...nhi, leases: held.get(nhi.id) ?? [], privileges: privileges(nhi), useObservedAt });
+  };
+
   return {
     async listNhis({ by }) {
       const facts = context.facts();
       const seen = [...facts.inventory.values()].filter((nhi) => maySeeNhi(by, nhi.id, facts));
-      const held = leases(() => true);
-      return { status: 200, body: { nhis: seen.map((nhi): NhiView => ({ ...nhi, leases: held.get(nhi.id) ?? [] })) } };
+      return { status: 200, body: { nhis: seen.map(views(facts, leases(() => true))) } };
     },
     async getNhi({ by, params }) {
       const id = params['id']!;
       requireVisible(by, id);
-      const nhi = context.facts().inventory.get(id);
+      const facts = context.facts();
+      const nhi = facts.inventory.get(id);
       if (nhi === undefined) throw new Problem('no-such-nhi', 'no machine identity of this id');
-      return { status: 200, body: { ...nhi, leases: leases((state) => state.request.subject === id).get(id) ?? [] } satisfies NhiView };
+      return { status: 200, body: views(facts, leases((state) => state.request.subject === id))(nhi) };
     },
     async revokeNhi({ by, params, body }) {
       const id = params['id']!;

@@ -401,7 +401,24 @@ export type LeaseView = z.infer<typeof leaseViewSchema>;
 export const leaseListSchema = z.strictObject({ leases: z.array(leaseViewSchema) });
 export type LeaseList = z.infer<typeof leaseListSchema>;
 
-export const nhiViewSchema = z.strictObject({ ...inventoryFactSchema.shape, leases: z.array(leaseViewSchema) });
+/** At one connector; `account` null: it has none there but those that leases give it. */
+export const nhiPrivilegesSchema = z.strictObject({
+  connector: connectorIdSchema,
+  account: z.string().nullable(),
+  /** What the purposes that it may claim need there. */
+  declared: z.array(z.string()),
+  /** What the account was seen to use; null where nobody has looked. */
+  used: z.array(z.string()).nullable(),
+});
+export type NhiPrivileges = z.infer<typeof nhiPrivilegesSchema>;
+export const nhiViewSchema = z.strictObject({
+  ...inventoryFactSchema.shape,
+  leases: z.array(leaseViewSchema),
+  /** By connector. Absent in answers of earlier versions. */
+  privileges: z.array(nhiPrivilegesSchema).optional(),
+  /** When use was looked at; null where nobody has. Absent in answers of earlier versions. */
+  useObservedAt: timeSchema.nullable().optional(),
+});
 export type NhiView = z.infer<typeof nhiViewSchema>;
 export const nhiListSchema = z.strictObject({ nhis: z.array(nhiViewSchema) });
 export type NhiList = z.infer<typeof nhiListSchema>;

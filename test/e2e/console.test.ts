@@ -19,6 +19,8 @@ import { openSwitch, type Switch } from '../support/switch.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const PAGE_BYTES_MAX = 100 * 1024;
+/** Of what there is, beside what waits. */
+const PAGES = ['/leases', '/inventory', '/inventory/main/nhi:prod/ci-deployer', '/ledger', '/ledger/main/records/2'];
 const LONG = { timeout: 30_000 };
 
 describe.skipIf(!hasBrowser())('the console', () => {
@@ -55,7 +57,7 @@ describe.skipIf(!hasBrowser())('the console', () => {
       person: 'person:wei', credentialId: credentialId.toString('base64url'), publicKey: publicKey.export({ format: 'der', type: 'spki' }).toString('base64'), rpId: 'localhost', origins: [origin],
     }]));
     const config = await readFile(installation.configPath, 'utf8');
-    await installation.write('countersign.yaml', config.replace(/directory: [^}]*/, 'directory: directory.yaml').concat(issuerLines(provider.issuer)));
+    await installation.write('countersign.yaml', config.replace(/directory: [^}]*/, 'directory: directory.yaml').concat(issuerLines(provider.issuer, ['caller', 'approver', 'auditor'])));
     sidecar = await startSidecar(await installation.config(), { transport: scriptedExecutor(EXECUTOR_ID, installation.executorSigner, () => Date.now()) });
     way.lead(Number(new URL(sidecar.url!).port));
     deployer = connect({ url: sidecar.url!, token: TOKENS['nhi:prod/ci-deployer']! });
@@ -261,6 +263,13 @@ describe.skipIf(!hasBrowser())('the console', () => {
     await still.click('#approve');
     expect(await still.textContent('#said')).toMatch(/^Approved/);
     expect((await elsewhere.get(change.id)).approvals).toEqual([expect.objectContaining({ approver: 'person:wei', proofClass: 'session' })]);
+    await elsewhere.wait(change.id, { until: ({ state }) => state === 'active', timeoutMs: LONG.timeout });
+    await still.goto(`${origin}/leases?q=${change.id}`);
+    await still.click('summary:has-text("Revoke")');
+    await still.click('button:has-text("Revoke now")');
+    expect(await still.textContent('#said')).toBe(`${change.id}: It is being taken back now.`);
+    expect(new URL(still.url()).pathname).toBe('/leases');
+    await elsewhere.wait(change.id, { until: ({ state }) => state === 'revoked', timeoutMs: LONG.timeout });
     await plain.close();
   });
 
@@ -272,7 +281,7 @@ describe.skipIf(!hasBrowser())('the console', () => {
     cdp.on('Network.loadingFinished', ({ encodedDataLength }) => void (transferred += encodedDataLength));
     await cdp.send('Network.enable');
     await cdp.send('Network.setCacheDisabled', { cacheDisabled: true });
-    const addresses = [`${origin}/`, `${origin}/changes`, addressOf(change), addressOf(change, '/evidence'), `${origin}/signin`, `${origin}/nothing`];
+    const addresses = [`${origin}/`, `${origin}/changes`, addressOf(change), addressOf(change, '/evidence'), ...PAGES.map((path) => `${origin}${path}`), `${origin}/signin`, `${origin}/nothing`];
     for (const [colorScheme, width] of [['light', 1280], ['dark', 360]] as const) {
       await page.emulateMedia({ colorScheme });
       await page.setViewportSize({ width, height: 780 });

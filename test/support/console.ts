@@ -44,7 +44,7 @@ export function openTestConsole(places: readonly Place[], { nowMs = Date.now, id
   const draining = new AbortController();
   const assets = Object.fromEntries(ASSET_NAMES.map((name) => [name, assetOf(name, Buffer.from(`/* ${name} */`))])) as Assets;
   const app = createConsole({
-    publicUrl: new URL(CONSOLE), places, assets, nowMs, random: systemRandom, logger: { info: log, error: log }, draining: draining.signal, oidc: null,
+    publicUrl: new URL(CONSOLE), places, assets, verifier: { bytes: Buffer.from('<!DOCTYPE html>verifier'), sha256: 'f'.repeat(64) }, nowMs, random: systemRandom, logger: { info: log, error: log }, draining: draining.signal, oidc: null,
     sessions: openSessions({ idleSeconds, lifetimeSeconds }, nowMs, systemRandom),
   });
   const browser = (): TestBrowser => {

@@ -1,4 +1,5 @@
 /** A real OpenID Provider over TLS, whose access tokens for {@link RESOURCE} are JWTs that a sidecar can be made to take. Anybody logs in by a name. */
+import type { Role } from '../../src/identity/tokens.ts';
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
@@ -54,6 +55,6 @@ export function withLogins(directory: string, issuer: string): string {
 }
 
 /** What `identity.issuers` of a configuration needs to take its tokens; `ca.pem` holds its certificate. */
-export function issuerLines(issuer: string): string {
-  return `identity:\n  issuers:\n    - {issuer: '${issuer}', audience: ${AUDIENCE}, algorithms: [RS256], typ: at+jwt, jwks: {url: '${issuer}/jwks', caFile: ca.pem, allowPrivate: true}, mapping: {kind: person, roles: [caller, approver]}}\n`;
+export function issuerLines(issuer: string, roles: readonly Role[] = ['caller', 'approver']): string {
+  return `identity:\n  issuers:\n    - {issuer: '${issuer}', audience: ${AUDIENCE}, algorithms: [RS256], typ: at+jwt, jwks: {url: '${issuer}/jwks', caFile: ca.pem, allowPrivate: true}, mapping: {kind: person, roles: [${roles.join(', ')}]}}\n`;
 }

@@ -10,7 +10,7 @@ import { Page } from '../layout.tsx';
 import { actsOf, type Who } from '../may.ts';
 import { ActsOn, type ActsProps } from '../parts/acts.tsx';
 import { PlanLines } from '../parts/plan.tsx';
-import { changePath, Countdown, Reason, Risk, State, Time, Title, Troubles } from '../parts/small.tsx';
+import { changePath, Countdown, Reason, recordPath, Risk, State, Time, Title, Troubles } from '../parts/small.tsx';
 import { Story } from '../parts/story.tsx';
 import type { Said, Session } from '../sessions.ts';
 import { keepCurrent, pause, type Look } from '../stream.ts';
@@ -99,7 +99,7 @@ export async function showChange(c: Context<ConsoleEnv>, context: ConsoleContext
       <div class="columns">
         <div>
           <Planned change={change} />
-          <Story evidence={evidence} path={path} />
+          <Story evidence={evidence} path={path} {...proofsFor(place, seen.who)} />
         </div>
         <div class="side">
           <p id="changed" class="banner open" role="alert" hidden></p>
@@ -134,8 +134,13 @@ async function regionsOf(context: ConsoleContext, session: Session, place: Place
     status: String(await (<Status change={change} nowMs={context.nowMs()} place={place} isOnly={context.places.length === 1} />)),
     plan: String(await (<Planned change={change} />)),
     acts: String(await (<Acting context={context} session={session} place={place} seen={seen} written={null} />)),
-    story: String(await (<Story evidence={evidence} path={changePath(place, change.id)} />)),
+    story: String(await (<Story evidence={evidence} path={changePath(place, change.id)} {...proofsFor(place, seen.who)} />)),
   };
+}
+
+/** The sidecar proves single records to auditors. */
+function proofsFor(place: Place, { me }: Who): { proofs?: (seq: number) => string } {
+  return me.roles.includes('auditor') ? { proofs: (seq) => recordPath(place, seq) } : {};
 }
 
 function Acting({ context, session, place, seen: { change, who }, written }: { context: ConsoleContext; session: Session; place: Place; seen: Seen; written: ActsProps['written'] }) {

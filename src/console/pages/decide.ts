@@ -3,6 +3,7 @@ import type { Context } from 'hono';
 import { ClientError, type Client, type PasskeyProof } from '../../client/index.ts';
 import { passkeyProofSchema } from '../../sidecar/schemas.ts';
 import type { ConsoleApp, ConsoleContext, ConsoleEnv } from '../context.ts';
+import { ownPath } from '../edge.ts';
 import { deed, signInAgain, type Form } from '../gate.tsx';
 import { changePath } from '../parts/small.tsx';
 import type { Said, Session } from '../sessions.ts';
@@ -63,9 +64,11 @@ async function perform(c: Context<ConsoleEnv>, context: ConsoleContext, session:
   const written = form['comment']?.trim() ?? '';
   try {
     const text = await act(named.place.open(session.token), named.id, form, written === '' ? undefined : written);
-    session.said = { how: 'good', text };
+    // A form on a list comes back to it, where the change is to be named.
+    const { back } = form;
+    session.said = { how: 'good', text: back === undefined ? text : `${named.id}: ${text}` };
     context.logger.info({ deed: name, change: named.id, place: named.place.name }, 'asked for, and done');
-    return c.redirect(changePath(named.place, named.id), 303);
+    return c.redirect(back === undefined ? changePath(named.place, named.id) : ownPath(back, context.publicUrl), 303);
   } catch (error) {
     if (error instanceof ClientError && (error.code === 'unauthenticated' || error.code === 'token-refused')) {
       context.sessions.end(session.id);

@@ -1,11 +1,12 @@
 /** The records of a change as the ledger holds them, and the proof of the last. */
 import { ClientError } from '../../client/index.ts';
 import { plain } from '../../protocol/plain.ts';
-import { troubleOf } from '../ask.ts';
+import { troubleOf, whoIs } from '../ask.ts';
 import type { ConsoleApp, ConsoleContext } from '../context.ts';
 import { page, signInFirst } from '../gate.tsx';
 import { Page } from '../layout.tsx';
-import { changePath, Time } from '../parts/small.tsx';
+import { changePath, inert, recordPath, Time } from '../parts/small.tsx';
+import { VerifyYourself } from '../parts/verify.tsx';
 import { changeNamed, showChange } from './change.tsx';
 
 export function addEvidence(app: ConsoleApp, context: ConsoleContext): void {
@@ -15,7 +16,8 @@ export function addEvidence(app: ConsoleApp, context: ConsoleContext): void {
     const { place, id } = named;
     const isFile = c.req.query('as') === 'file';
     try {
-      const evidence = await place.open(session.token).evidence(id);
+      const client = place.open(session.token);
+      const [me, evidence] = await Promise.all([whoIs(session, place, client), client.evidence(id)]);
       if (isFile) return c.body(JSON.stringify(evidence, null, 2), 200, { 'content-type': 'application/json', 'content-disposition': `attachment; filename="${id}.evidence.json"` });
       return await c.html(
         <Page context={context} session={session} title={`Evidence of ${id}`}>
@@ -26,7 +28,7 @@ export function addEvidence(app: ConsoleApp, context: ConsoleContext): void {
             {evidence.records.map((record) => (
               <li id={`r${record.seq}`}>
                 <h2>Record {record.seq} <span class="kind">{plain(record.type)}</span></h2>
-                <p class="meta"><Time at={record.at} /><span class="id">{plain(record.actor)}</span></p>
+                <p class="meta"><Time at={record.at} /><span class="id">{plain(record.actor)}</span>{me.roles.includes('auditor') ? <a href={recordPath(place, record.seq)}>its own proof</a> : null}</p>
                 <pre tabindex={0} aria-label={`Record ${record.seq} as JSON`}>{inert(JSON.stringify(record, null, 2))}</pre>
               </li>
             ))}
@@ -34,6 +36,7 @@ export function addEvidence(app: ConsoleApp, context: ConsoleContext): void {
           <h2>Proof</h2>
           <p>To be checked by <code>countersign verify</code>, offline, against a trust folder: not by this page.</p>
           <pre tabindex={0} aria-label="Proof of the last record">{inert(evidence.proof)}</pre>
+          {me.roles.includes('auditor') ? <VerifyYourself context={context} place={place} session={session} change={id} /> : null}
         </Page>,
       );
     } catch (error) {
@@ -42,9 +45,4 @@ export function addEvidence(app: ConsoleApp, context: ConsoleContext): void {
       throw error;
     }
   }));
-}
-
-/** As it is, line by line, with nothing in it obeyed. */
-function inert(text: string): string {
-  return text.split('\n').map(plain).join('\n');
 }

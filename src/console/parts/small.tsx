@@ -25,6 +25,15 @@ export function changePath(place: Pick<Place, 'name'>, id: string, rest = ''): s
   return `/changes/${place.name}/${encodeURIComponent(id)}${rest}`;
 }
 
+/** As it is: ids of machine identities hold nothing that an address would have to spell otherwise. */
+export function identityPath(place: Pick<Place, 'name'>, nhi: string): string {
+  return `/inventory/${place.name}/${nhi.split('/').map(encodeURIComponent).join('/')}`;
+}
+
+export function recordPath(place: Pick<Place, 'name'>, seq: number): string {
+  return `/ledger/${place.name}/records/${seq}`;
+}
+
 /** `grant for nhi:prod/ci-deployer`. */
 export function Title({ change }: { change: Pick<ChangeView, 'kind' | 'subject'> }) {
   return <><span class="kind">{change.kind}</span> <span class="subject">{plain(change.subject)}</span></>;
@@ -44,4 +53,9 @@ export function Risk({ change }: { change: ChangeView }) {
 
 export function Troubles({ troubles }: { troubles: readonly string[] }) {
   return <div id="troubles">{troubles.map((text) => <p class="banner bad" role="status">{plain(text)}</p>)}</div>;
+}
+
+/** As it is, line by line, with nothing in it obeyed. */
+export function inert(text: string): string {
+  return text.split('\n').map(plain).join('\n');
 }

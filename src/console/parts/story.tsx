@@ -4,7 +4,8 @@ import { tellStory } from '../../evidence/story.ts';
 import { plain } from '../../protocol/plain.ts';
 import { Time } from './small.tsx';
 
-export function Story({ evidence, path }: { evidence: Evidence; path: string }) {
+/** `proofs`: where the proof of each record by its number is; absent: not for her to see. */
+export function Story({ evidence, path, proofs }: { evidence: Evidence; path: string; proofs?: (seq: number) => string }) {
   return (
     <section id="story" aria-labelledby="story-title">
       <h2 id="story-title">What has happened</h2>
@@ -12,7 +13,7 @@ export function Story({ evidence, path }: { evidence: Evidence; path: string }) 
         {tellStory(evidence.records, evidence.disclosures).map(({ record, at, text }) => (
           <li id={`r${record}`}>
             <p>{plain(text)}</p>
-            <p class="meta"><Time at={at} /><a href={`${path}/evidence#r${record}`}>record {record}</a></p>
+            <p class="meta"><Time at={at} /><a href={`${path}/evidence#r${record}`}>record {record}</a>{proofs === undefined ? null : <a href={proofs(record)}>proof<span class="hidden"> of record {record}</span></a>}</p>
           </li>
         ))}
       </ol>
