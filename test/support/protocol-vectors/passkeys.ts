@@ -39,6 +39,7 @@ export function passkeyVectors(): StepVector[] {
     invalid('no-up', 'an authenticator that nobody touched', answeredBy({ flags: 0x1c })),
     invalid('backed-up', 'backed up, and not eligible to be', answeredBy({ flags: 0x15 })),
     invalid('extensions', 'an authenticator that says more', answeredBy({ flags: 0x9d, after: Buffer.of(0xa0) })),
+    invalid('extensions-missing', 'flags that say of more, and nothing more', answeredBy({ flags: 0x9d })),
     invalid('byte-too-many', 'authenticator data with a byte after it', answeredBy({ after: Buffer.of(0) })),
     invalid('cut', 'authenticator data that is cut short', answeredBy({ data: (bytes) => bytes.subarray(0, -1) })),
     invalid('challenge', 'the challenge of another statement', answeredBy({ client: { challenge: challengeOf(Buffer.from('another')) } })),
