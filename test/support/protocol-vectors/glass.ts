@@ -5,11 +5,12 @@ import { readPayload } from '../../../src/protocol/dsse.ts';
 import { ticketSchema, type Dsse } from '../../../src/protocol/signed.ts';
 import { formatTime } from '../../../src/protocol/values.ts';
 import { GLASS, GLASS_SALT, glassOf, REASON, SAM } from '../break-glass.ts';
-import { makeRead, type Edits } from '../envelopes.ts';
+import { makeRead, someLog, type Edits } from '../envelopes.ts';
+import { makeExtension } from '../extension.ts';
 import { testSshKey } from '../ssh.ts';
 import { logId, START_MS, type TrustEdit } from '../story.ts';
 import { answered } from './ssh.ts';
-import { stepVector, type StepVector } from './steps.ts';
+import { headOf, made, stepVector, type StepVector } from './steps.ts';
 import { ANOTHER_CHANGE, CHANGE } from './vector.ts';
 
 const seed = (n: number): Uint8Array => new Uint8Array(32).fill(n);
@@ -41,6 +42,8 @@ export function glassVectors(): StepVector[] {
   const { admitted, refused } = answered('glass', TRUST);
   const below = (path: string, title: string, edits: Edits, trust: TrustEdit = {}): StepVector => refused(path, title, 'below-floor', 'report', edits, trust);
   const invalid = (path: string, title: string, edits: Edits, trust: TrustEdit = {}): StepVector => refused(path, title, 'approval-invalid', 'none', edits, trust);
+  const { action: _, ...ofExtension } = broken();
+  const extension = makeExtension(made({ action: 'grant' }), { log: someLog(), changeId: ANOTHER_CHANGE, leaseSeconds: 900, ...ofExtension });
   const read = makeRead({ changeId: CHANGE });
   return [
     admitted('alone', 'a glass that was broken by whom the floor lets, where two would have to approve', broken()),
@@ -56,6 +59,7 @@ export function glassVectors(): StepVector[] {
     below('longer-than-floor', 'a lease that is longer than the floor allows anybody', broken(), { maxLeaseSeconds: 899 }),
     below('standing', 'standing access', { ...broken(), leaseSeconds: null }),
     below('rotation', 'a rotation, which no lease takes back', { ...broken(), action: 'replace' }),
+    stepVector('refused-below-floor-glass-extension', 'an extension of what was given', { json: extension.envelope }, { refused: 'below-floor', answer: 'report', head: headOf(extension.log) }, { trust: TRUST }),
     below('good-for-too-long', 'a statement that is good for more than an hour', broken({ expiresAt: formatTime(START_MS + 3_601_001) })),
     refused('over', 'a statement that was over when the step was authorised', 'approvals-insufficient', 'report', broken({ expiresAt: formatTime(START_MS) })),
     refused('other-plan', 'a statement about another plan', 'approval-invalid', 'report', broken({ planDigest: `sha256:${'0'.repeat(64)}` })),
