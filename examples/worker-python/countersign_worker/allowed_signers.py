@@ -86,8 +86,10 @@ def _time(text: str | None, otherwise: int) -> int:
         return otherwise
     if re.fullmatch("[0-9]{8}(?:[0-9]{4}(?:[0-9]{2})?)?Z", text) is None:
         raise SignersFault("a time is YYYYMMDDZ or YYYYMMDDHHMM[SS]Z, in UTC")
+    digits = text[:-1].ljust(14, "0")
+    year, month, day, hour, minute, second = int(digits[:4]), *(int(digits[at : at + 2]) for at in range(4, 14, 2))
     try:
-        moment = datetime(*(int(part) for part in re.fullmatch("(....)(..)(..)(..)(..)(..)", text[:-1].ljust(14, "0")).groups()), tzinfo=timezone.utc)  # type: ignore
+        moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
     except ValueError as cause:
         raise SignersFault("no real time") from cause
     return int(moment.timestamp()) * 1000
