@@ -25,7 +25,9 @@ import { proposalStatementSchema } from '../protocol/activation.ts';
 import { acceptanceSchema, decisionSchema, redecisionSchema, verificationSchema } from '../protocol/decision.ts';
 import { discoveredPageSchema, discoveredReportSchema, discoverTicketSchema } from '../protocol/discovery.ts';
 import { reportMessageSchema, stepEnvelopeSchema } from '../protocol/envelope.ts';
+import { breakGlassStatementSchema } from '../protocol/break-glass.ts';
 import { lockStatementSchema } from '../protocol/lock.ts';
+import { passkeysFileSchema } from '../protocol/passkeys.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
 import { bundleStatementSchema } from '../protocol/policy-bundle.ts';
 import { relayedMessageSchema, relayedVerdictSchema } from '../protocol/relayed-verdict.ts';
@@ -70,6 +72,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'revoke-order': revokeOrderSchema,
   'lock-statement': lockStatementSchema,
   'approval-statement': approvalStatementSchema,
+  'break-glass-statement': breakGlassStatementSchema,
   'standing-approval-statement': standingStatementSchema,
   'policy-approval-statement': proposalStatementSchema,
   'approval': approvalSchema,
@@ -106,6 +109,7 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'trust-sidecars': sidecarsFileSchema,
   'trust-executors': executorsFileSchema,
   'trust-requirements': requirementsFileSchema,
+  'trust-passkeys': passkeysFileSchema,
   'tokens': tokensFileSchema,
   'countersign.yaml': configSchema,
 };

@@ -18,9 +18,11 @@ import { connect, isSettled, type ChangeView, type Client } from '../../src/clie
 import { stepEnvelopeSchema, type StepEnvelope } from '../../src/protocol/envelope.ts';
 import { readPayload, signDsse } from '../../src/protocol/dsse.ts';
 import { actTicketSchema, REVOKE_ORDER_TYPE, TICKET_TYPE, type RevokeOrder } from '../../src/protocol/signed.ts';
+import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import { act, laneOf, revoke, say, STREAMS } from '../../src/transport/nats/bus-layout.ts';
 import { hasNats, testNats, type TestNats } from '../support/nats.ts';
 import { hasPython, runPython, startPythonWorker, type PythonWorker } from '../support/python.ts';
+import { testSshKey } from '../support/ssh.ts';
 import { countersign } from './support/bench.ts';
 
 const EXECUTOR = 'executor:python.accounts';
@@ -58,7 +60,8 @@ describe.skipIf(!hasNats() || !hasPython())('a worker in another language', () =
     worker = startPythonWorker(at('worker.json'), at('worker.log'));
   };
 
-  const start = async (): Promise<void> => {
+  /** @param trusting changes the trust folder before anybody has read it */
+  const start = async (trusting: () => void = () => undefined): Promise<void> => {
     directory = mkdtempSync(join(tmpdir(), 'countersign-python-'));
     ended.push(() => rmSync(directory, { recursive: true, force: true }));
     nats = await testNats([EXECUTOR]);
@@ -77,6 +80,7 @@ describe.skipIf(!hasNats() || !hasPython())('a worker in another language', () =
       id: EXECUTOR, key: 'keys/executor.key', trust: 'trust', state: 'worker', nats: { servers: [...nats.urls], seed: 'keys/nats-worker.seed' }, connectors: { accounts: { target: 'app', file: 'accounts.db' } },
     }));
     ask(`INSERT INTO accounts (name) VALUES ('ci_deployer')`);
+    trusting();
     expect((await countersign(['nats', 'setup', '--config', layout.config])).exitCode).toBe(0);
     startWorker();
     ended.push(() => worker.stop());
@@ -116,6 +120,24 @@ describe.skipIf(!hasNats() || !hasPython())('a worker in another language', () =
     expect(late(change)).toBeGreaterThanOrEqual(0);
     expect(late(change)).toBeLessThan(15_000);
     await startSidecar();
+    await isRevoked(change);
+  });
+
+  test('gives a grant that a person signed with her own SSH key, where the floor asks for that', async () => {
+    const key = testSshKey();
+    await start(() => {
+      const requirements = JSON.parse(readFileSync(at('trust/requirements.json'), 'utf8')) as { floors: object[] };
+      writeFileSync(at('trust/requirements.json'), JSON.stringify({ ...requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 1, proofClass: 'ssh', approvers: ['person:wei'], maxLeaseSeconds: 3_600 }] }));
+      writeFileSync(at('trust/allowed_signers'), `person:wei namespaces="approval@countersign" ${key.publicLine}\n`);
+    });
+    const { id } = await requested('PT10M');
+    const { planDigest } = await as('person:wei').wait(id, { until: isSettled, timeoutMs: REST_MS });
+    const { statement } = await as('person:wei').statement(id, 'approve');
+    await as('person:wei').approve(id, planDigest!, undefined, { ssh: { expiresAt: statement.expiresAt, signature: writeArmour(key.sign(canonicalBytes(statement))) } });
+    const change = await as('person:wei').wait(id, { until: ({ state }) => state === 'active' || state === 'failed', timeoutMs: REST_MS });
+    expect([change.state, lent(change), change.approvals.map(({ proofClass }) => proofClass)]).toEqual(['active', ['role:deploy'], ['ssh']]);
+    await as('person:wei').revoke(id, 'early');
+    await isGone(change);
     await isRevoked(change);
   });
 

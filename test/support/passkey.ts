@@ -1,10 +1,12 @@
 /** Passkeys that sign as an authenticator and a browser would, with neither: what they make is held against another implementation, and against a real browser, in the tests. */
-import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
+import { p256 } from '@noble/curves/nist.js';
 import { canonicalBytes, sha256 } from '../../ledger/index.ts';
 import { approvalIdOf } from '../../src/protocol/approval-proof.ts';
 import { challengeOf, type Assertion } from '../../src/protocol/passkey-assertion.ts';
 import { passkeyEnvelope } from '../../src/protocol/passkey-proof.ts';
 import type { Approval, ApprovalStatement } from '../../src/protocol/signed.ts';
+import { rawKey } from './raw-key.ts';
 
 export const RP_ID = 'countersign.example.org';
 export const PASSKEY_ORIGIN = `https://${RP_ID}`;
@@ -37,10 +39,14 @@ export interface TestPasskey {
   approval(statement: ApprovalStatement, edit?: AssertionEdit): Approval;
 }
 
-export function testPasskey(algorithm: 'ES256' | 'EdDSA' = 'ES256', { rpId = RP_ID, origin = PASSKEY_ORIGIN } = {}): TestPasskey {
-  const { privateKey, publicKey } = algorithm === 'EdDSA' ? generateKeyPairSync('ed25519') : generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const credentialId = randomBytes(32).toString('base64url');
-  const spki = publicKey.export({ format: 'der', type: 'spki' });
+const SPKI_PREFIX = { ES256: '3059301306072a8648ce3d020106082a8648ce3d030107034200', EdDSA: '302a300506032b6570032100' } as const;
+
+/** @param seed 32 bytes: the same credential, and the same answers, every time */
+export function testPasskey(algorithm: 'ES256' | 'EdDSA' = 'ES256', { rpId = RP_ID, origin = PASSKEY_ORIGIN, seed }: { readonly rpId?: string; readonly origin?: string; readonly seed?: Uint8Array } = {}): TestPasskey {
+  const { point, sign } = rawKey(algorithm, seed);
+  const credentialId = Buffer.from(seed === undefined ? randomBytes(32) : sha256(seed)).toString('base64url');
+  const spki = Buffer.concat([Buffer.from(SPKI_PREFIX[algorithm], 'hex'), point]);
+  const inDer = (both: Uint8Array): Uint8Array => p256.Signature.fromBytes(Uint8Array.from(both)).toBytes('der');
   const passkey: TestPasskey = {
     credentialId, spki,
     entry: (person, edit = {}) => ({ person, credentialId, publicKey: spki.toString('base64'), rpId, origins: [origin], ...edit }),
@@ -52,7 +58,7 @@ export function testPasskey(algorithm: 'ES256' | 'EdDSA' = 'ES256', { rpId = RP_
       const plain = Buffer.concat([sha256(Buffer.from(edit.rpId ?? rpId)), Buffer.of(edit.flags ?? FLAGS), counter, edit.after ?? Buffer.alloc(0)]);
       const authenticatorData = edit.data === undefined ? plain : edit.data(plain);
       const signed = Buffer.concat([authenticatorData, sha256(clientDataJSON)]);
-      const made = { authenticatorData, clientDataJSON, signature: sign(algorithm === 'EdDSA' ? null : 'sha256', signed, privateKey) };
+      const made = { authenticatorData, clientDataJSON, signature: Buffer.from(algorithm === 'EdDSA' ? sign(signed) : inDer(sign(signed))) };
       return edit.made === undefined ? made : edit.made(made);
     },
     approval(statement, edit) {

@@ -1,11 +1,12 @@
 /** SSH keys that sign as `ssh-keygen` and a security key would, with nothing of OpenSSH: what they sign is held against the real one in `test/integration/ssh.test.ts`. */
-import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { canonicalBytes } from '../../ledger/index.ts';
 import { APPROVAL_NAMESPACE, approvalIdOf } from '../../src/protocol/approval-proof.ts';
 import { sshEnvelope } from '../../src/protocol/ssh-proof.ts';
 import type { Approval, ApprovalStatement } from '../../src/protocol/signed.ts';
 import type { SshKeyType } from '../../src/protocol/ssh-key.ts';
 import { sshString } from '../../src/protocol/ssh-wire.ts';
+import { rawKey } from './raw-key.ts';
 
 const APPLICATION = 'ssh:';
 
@@ -43,13 +44,14 @@ export function mpint(digits: Uint8Array): Buffer {
   return sshString((shortest[0] ?? 0) >= 0x80 ? Buffer.concat([Buffer.of(0), shortest]) : shortest);
 }
 
-export function testSshKey(type: SshKeyType = 'ssh-ed25519'): TestSshKey {
-  const { privateKey, publicKey } = isEd25519(type) ? generateKeyPairSync('ed25519') : generateKeyPairSync('ec', { namedCurve: 'P-256' });
-  const blob = Buffer.concat([sshString(type), ...publicParts(type, publicKey), ...(type.startsWith('sk-') ? [sshString(APPLICATION)] : [])]);
+/** @param seed 32 bytes: the same key, and the same signatures, every time */
+export function testSshKey(type: SshKeyType = 'ssh-ed25519', seed?: Uint8Array): TestSshKey {
+  const { point, sign } = rawKey(isEd25519(type) ? 'EdDSA' : 'ES256', seed);
+  const parts = isEd25519(type) ? [sshString(point)] : [sshString('nistp256'), sshString(point)];
+  const blob = Buffer.concat([sshString(type), ...parts, ...(type.startsWith('sk-') ? [sshString(APPLICATION)] : [])]);
   const raw = (message: Uint8Array): Buffer => {
-    if (isEd25519(type)) return sign(null, message, privateKey);
-    const both = sign('sha256', message, { key: privateKey, dsaEncoding: 'ieee-p1363' });
-    return Buffer.concat([mpint(both.subarray(0, 32)), mpint(both.subarray(32))]);
+    const both = sign(message);
+    return isEd25519(type) ? both : Buffer.concat([mpint(both.subarray(0, 32)), mpint(both.subarray(32))]);
   };
   const key: TestSshKey = {
     type, blob, publicLine: `${type} ${blob.toString('base64')}`,
@@ -67,10 +69,4 @@ export function testSshKey(type: SshKeyType = 'ssh-ed25519'): TestSshKey {
     },
   };
   return key;
-}
-
-function publicParts(type: SshKeyType, key: KeyObject): Buffer[] {
-  const { x = '', y = '' } = key.export({ format: 'jwk' });
-  const point = (text: string): Buffer => Buffer.from(text, 'base64url');
-  return isEd25519(type) ? [sshString(point(x))] : [sshString('nistp256'), sshString(Buffer.concat([Buffer.of(4), point(x), point(y)]))];
 }

@@ -54,7 +54,7 @@ function bytesOf(message: Message): Uint8Array {
 }
 
 const trustOf = (texts: TrustTexts): Trust =>
-  parseTrust({ policy: texts['trust.policy'], rest: { sidecars: texts['sidecars.json'], executors: texts['executors.json'], requirements: texts['requirements.json'] } });
+  parseTrust({ policy: texts['trust.policy'], rest: { sidecars: texts['sidecars.json'], executors: texts['executors.json'], requirements: texts['requirements.json'], signers: texts['allowed_signers'] ?? null, passkeys: texts['passkeys.json'] ?? null } });
 
 describe('the files', () => {
   it('are what the product makes, each of them and no others: UPDATE_VECTORS=1 writes them', () => {

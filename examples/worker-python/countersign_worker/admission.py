@@ -4,11 +4,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from . import base64s, dsse, ids, jcs, schema
+from . import base64s, dsse, glass, ids, jcs, schema
 from .merkle import ProofFault, leaf_hash, verify_consistency, verify_inclusion
 from .notes import Checkpoint, NoteFault, Verifier, log_id_of
 from .orders import Held, hold
 from .plan import TAKES_AWAY, check_plan
+from .proofs import open_approval
 from .refusal import Refusal
 from .trust import PROOF_CLASSES, Trust
 
@@ -107,10 +108,12 @@ def _check(envelope: Any, setting: Setting, found: Admission, progress: _Progres
     body = record["body"]
     if body["planDigest"] != ticket["planDigest"]:
         raise Refusal("receipt-mismatch", "the record authorises another plan")
-    statements = _open_approvals(envelope["approvals"], body, keys)
+    as_of_ms = _as_of_ms(ticket, record, setting)
+    statements = _open_approvals(envelope["approvals"], body, keys, setting.trust, as_of_ms)
+    broken = glass.open_recorded(envelope, body, setting.trust, as_of_ms)
     held = _open_recorded_order(envelope["order"], body, keys)
     progress.is_as_recorded = True
-    _check_approvals(ticket, envelope["plan"], statements, record, setting)
+    _check_approvals(ticket, envelope["plan"], statements, broken, as_of_ms, record, setting)
     _check_order(ticket, envelope["plan"], held, record, setting)
     found.plan, found.order = envelope["plan"], held
 
@@ -151,7 +154,7 @@ def _check_query(ticket: dict[str, Any], envelope: dict[str, Any]) -> None:
         raise Refusal("wrong-step", "the client token is of another change")
     if jcs.digest(jcs.canonical_bytes(query)) != ticket["queryDigest"]:
         raise Refusal("plan-digest-mismatch", "the query is not the one of the digest")
-    if envelope["plan"] is not None or envelope["order"] is not None or envelope["approvals"]:
+    if envelope["plan"] is not None or envelope["order"] is not None or envelope["approvals"] or "breakGlass" in envelope:
         raise Refusal("malformed", "a read and a discovery have no plan, order or approvals")
 
 
@@ -217,24 +220,14 @@ def _discovery_fault(body: dict[str, Any]) -> str | None:
     return next((one for one in (*faults, schema.fault_in("discover-ticket", "query", {"connector": body["connector"], "after": None}), schema.fault("dsse", body["ticket"])) if one is not None), None)
 
 
-def _open_approvals(approvals: list[dict[str, Any]], body: dict[str, Any], keys: list[Verifier]) -> list[dict[str, Any]]:
+def _open_approvals(approvals: list[dict[str, Any]], body: dict[str, Any], keys: list[Verifier], trust: Trust, as_of_ms: int) -> list[dict[str, Any]]:
     came = [approval["approvalId"] for approval in approvals]
     missing = [one for one in body["approvals"] if one not in came]
     if missing:
         raise Refusal("approvals-insufficient", f"{missing[0]} is on record and did not come")
-    return [{"proofClass": approval["proofClass"], **_open_approval(approval, body, keys)} for approval in approvals]
-
-
-def _open_approval(approval: dict[str, Any], body: dict[str, Any], keys: list[Verifier]) -> dict[str, Any]:
-    if approval["approvalId"] not in body["approvals"] or approval["proofClass"] != "session":
-        raise Refusal("approval-invalid", "not on record, or a proof that cannot be checked")
-    try:
-        statement = dsse.open_(approval["envelope"], dsse.APPROVAL, "approval-statement", keys)
-    except Refusal as cause:
-        raise Refusal("approval-invalid", str(cause)) from cause
-    if approval["approvalId"] != f"apr_{dsse.payload_digest(approval['envelope'])[7:39]}":
-        raise Refusal("approval-invalid", "not the id of its statement")
-    return statement
+    if any(one not in body["approvals"] for one in came):
+        raise Refusal("approval-invalid", "an approval that is not on record")
+    return [{"proofClass": approval["proofClass"], **open_approval(approval, keys, trust, as_of_ms)} for approval in approvals]
 
 
 def _open_recorded_order(envelope: dsse.Envelope | None, body: dict[str, Any], keys: list[Verifier]) -> Held | None:
@@ -252,11 +245,17 @@ def _open_recorded_order(envelope: dsse.Envelope | None, body: dict[str, Any], k
     return held
 
 
-def _check_approvals(ticket: dict[str, Any], plan: dict[str, Any], statements: list[dict[str, Any]], record: dict[str, Any], setting: Setting) -> None:
+def _as_of_ms(ticket: dict[str, Any], record: dict[str, Any], setting: Setting) -> int:
+    """The time that approvals, and the keys of people, are held to."""
     began_ms = setting.began_at_ms(ticket)
     # The sidecar dates the record; by this clock it is no older than a ticket lives.
     authorised_ms = max(ids.parse_time(record["at"]), setting.now_ms - setting.trust.clock_skew_ms - _TICKET_MS_MAX)
-    as_of_ms = authorised_ms if began_ms is None else min(authorised_ms, began_ms)
+    return authorised_ms if began_ms is None else min(authorised_ms, began_ms)
+
+
+def _check_approvals(
+    ticket: dict[str, Any], plan: dict[str, Any], statements: list[dict[str, Any]], broken: dict[str, Any] | None, as_of_ms: int, record: dict[str, Any], setting: Setting,
+) -> None:
     counted: list[tuple[str, str]] = []
     for statement in statements:
         if any(statement[field] != ticket[field] for field in ("log", "changeId", "revision", "planDigest")):
@@ -265,6 +264,8 @@ def _check_approvals(ticket: dict[str, Any], plan: dict[str, Any], statements: l
             raise Refusal("approval-invalid", "a rejection, or by who asked")
         if ids.parse_time(statement["expiresAt"]) > as_of_ms:
             counted.append((statement["approver"], statement["proofClass"]))
+    if broken is not None:
+        return glass.check(broken, ticket, plan, setting.trust, as_of_ms)
 
     def people(proof_class: str) -> set[str]:
         return {who for who, how in counted if PROOF_CLASSES.index(how) >= PROOF_CLASSES.index(proof_class)}

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import jcs, schema
+from . import allowed_signers, jcs, passkey, schema
 from .notes import COSIGNATURE, ED25519, Checkpoint, NoteFault, Verifier, log_id_of, parse_checkpoint, parse_note, parse_verifier, verified_by
 
 FILES = ("trust.policy", "sidecars.json", "executors.json", "requirements.json")
+#: These may be left out.
+MAYBE = ("allowed_signers", "passkeys.json")
 PROOF_CLASSES = ("session", "ssh", "passkey")
 
 
@@ -66,6 +68,18 @@ class Trust:
     #: By key name.
     revokers: dict[str, tuple[str, Verifier]]
     clock_skew_ms: int
+    break_glass: list[dict[str, Any]]
+    #: By fingerprint; by the digest of the credential's id.
+    signers: dict[str, allowed_signers.Signer]
+    passkeys: dict[str, passkey.Passkey]
+
+    def glass(self, step: dict[str, Any]) -> tuple[set[str], int] | None:
+        """Who may break the glass for a step, and for how many seconds at most; None where nobody may."""
+        speaking = [[one for one in self.break_glass if _speaks_of(one, step, privilege)] for privilege in step["privileges"] or [""]]
+        if not all(speaking):
+            return None
+        all_of_them = [one for some in speaking for one in some]
+        return set.intersection(*(set(one["people"]) for one in all_of_them)), min(one["maxLeaseSeconds"] for one in all_of_them)
 
     def floor(self, step: dict[str, Any]) -> Demand | None:
         """What the floor asks for a step; None for one that gives nothing."""
@@ -81,9 +95,13 @@ class Trust:
     def _demands(self, step: dict[str, Any], privilege: str) -> list[Demand]:
         matching = [
             Demand(floor["quorum"], floor["proofClass"], floor["approvers"], floor["maxLeaseSeconds"]) for floor in self.floors
-            if floor["connector"] in ("*", step["connector"]) and floor["target"] in ("*", step["target"]) and floor["privilege"] in ("*", privilege)
+            if _speaks_of(floor, step, privilege)
         ]
         return matching or [_SILENT]
+
+
+def _speaks_of(floor: dict[str, Any], step: dict[str, Any], privilege: str) -> bool:
+    return floor["connector"] in ("*", step["connector"]) and floor["target"] in ("*", step["target"]) and floor["privilege"] in ("*", privilege)
 
 
 def _stricter(a: Demand, b: Demand) -> Demand:
@@ -94,12 +112,21 @@ def _stricter(a: Demand, b: Demand) -> Demand:
 
 def load(folder: Path) -> Trust:
     texts: dict[str, str] = {}
-    for path in [folder, *(folder / name for name in FILES)]:
+    for path in [folder, *(folder / name for name in FILES), *(folder / name for name in MAYBE if _is_there(folder / name))]:
         if path.stat().st_mode & 0o002:
             raise TrustFault(str(path), "everybody can write to it")
         if path != folder:
             texts[path.name] = path.read_text("utf-8")
     return parse(texts)
+
+
+def _is_there(path: Path) -> bool:
+    """Any other answer than that there is none is raised: nobody could say whom it lists."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def parse(texts: dict[str, str]) -> Trust:
@@ -124,7 +151,24 @@ def parse(texts: dict[str, str]) -> Trust:
         if any(key.key_name == known.key_name or key.public_key == known.public_key for _, known in revokers.values()):
             raise TrustFault("requirements.json", "a revoker’s key that is listed already")
         revokers[key.key_name] = (entry["principal"], key)
-    return Trust(policy, sidecars, executors, requirements["floors"], revokers, requirements["clockSkewMs"])
+    break_glass = requirements.get("breakGlass", [])
+    if any(len(set(one["people"])) != len(one["people"]) for one in break_glass):
+        raise TrustFault("requirements.json", "somebody is listed twice")
+    return Trust(policy, sidecars, executors, requirements["floors"], revokers, requirements["clockSkewMs"], break_glass, _signers(texts), _passkeys(texts))
+
+
+def _signers(texts: dict[str, str]) -> dict[str, allowed_signers.Signer]:
+    try:
+        return allowed_signers.parse(texts.get("allowed_signers", ""))
+    except allowed_signers.SignersFault as cause:
+        raise TrustFault("allowed_signers", str(cause)) from cause
+
+
+def _passkeys(texts: dict[str, str]) -> dict[str, passkey.Passkey]:
+    try:
+        return passkey.parse(_json("passkeys.json", texts, "trust-passkeys")) if "passkeys.json" in texts else {}
+    except passkey.PasskeyFault as cause:
+        raise TrustFault("passkeys.json", str(cause)) from cause
 
 
 def _json(file: str, texts: dict[str, str], schema_name: str) -> Any:

@@ -11,7 +11,7 @@ import type { PaperLog } from '../paper-log.ts';
 import { EXECUTOR, keys, logId, START_MS, trustFiles, type TrustEdit } from '../story.ts';
 import { ANOTHER_CHANGE, base64, CHANGE, signerOf, type Message, type Vector } from './vector.ts';
 
-export type TrustTexts = Readonly<Record<'trust.policy' | 'sidecars.json' | 'executors.json' | 'requirements.json', string>>;
+export type TrustTexts = Readonly<Record<'trust.policy' | 'sidecars.json' | 'executors.json' | 'requirements.json', string>> & Readonly<Partial<Record<'allowed_signers' | 'passkeys.json', string>>>;
 
 /** What the worker is and knows when the message comes. */
 export interface Setting {
@@ -42,7 +42,11 @@ export const made = (edits: Edits = {}): Made => makeStep({ changeId: CHANGE, lo
 const another = (edits: Edits = {}): Made => made({ changeId: ANOTHER_CHANGE, ...edits });
 
 export function stepVector(path: string, title: string, message: Message, expect: Expected, setting: Setting = {}): StepVector {
-  const trust = { ...trustFiles(setting.trust), ...(setting.trustPolicy === undefined ? {} : { 'trust.policy': setting.trustPolicy }) };
+  const { signers, passkeys } = setting.trust ?? {};
+  const trust = {
+    ...trustFiles(setting.trust), ...(setting.trustPolicy === undefined ? {} : { 'trust.policy': setting.trustPolicy }),
+    ...(signers === undefined ? {} : { 'allowed_signers': signers }), ...(passkeys === undefined ? {} : { 'passkeys.json': passkeys }),
+  };
   return {
     path: `steps/${path}`,
     content: {
@@ -218,7 +222,7 @@ function refusals(): StepVector[] {
     refused('somebody-elses-signature', 'an approval that somebody else has signed', 'approval-invalid', 'none', { approvals: ([approval]) => [resigned(approval!)] }, {}, true),
     refused('another-id', 'an approval under the id of another', 'approval-invalid', 'none', { approvals: ([approval]) => [{ ...approval!, approvalId: `apr_${'0'.repeat(32)}` }] }, {}, true),
     refused('not-recorded', 'an approval that is not on record', 'approval-invalid', 'none', { body: (body) => ({ ...body, approvals: [] }) }, {}, true),
-    refused('unknown-proof', 'a proof that cannot be checked', 'approval-invalid', 'none', { approvals: ([approval]) => [{ ...approval!, proofClass: 'ssh' }] }, {}, true),
+    refused('unknown-proof', 'the sidecar’s own signature, said to be the person’s', 'approval-invalid', 'none', { approvals: ([approval]) => [{ ...approval!, proofClass: 'ssh' }] }, {}, true),
     refused('quorum', 'fewer approvers than the floor asks, whatever the decision said', 'below-floor', 'report', { body: (body) => ({ ...body, requirement: { approvers: null, proofClass: 'session' } }) }, { trust: { quorum: 2 } }, true),
     refused('silence', 'no approval, where the decision asked for none and the floor asks for one', 'below-floor', 'report', { approvals: () => [], body: (body) => ({ ...body, requirement: { approvers: null, proofClass: 'session' } }) }, {}, true),
     refused('other-approvers', 'an approver whom the floor does not count', 'below-floor', 'report', {}, { trust: { approvers: ['person:carl'] } }, true),
