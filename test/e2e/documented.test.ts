@@ -41,7 +41,7 @@ it('operations: a ledger is copied, the copy verified, and restored in another p
 it("the auditor's guide: every command runs on a ledger and a trust folder", async () => {
   await writeStory(directory, cleanStory().beats);
   writeTrust(join(directory, 'trust'));
-  const [fingerprint, verified, , pinned] = await runPage(page('auditors-guide.md'), directory);
+  const [fingerprint, verified, pinned] = await runPage(page('auditors-guide.md'), directory);
   // The one that the verifier page shows: test/e2e/verifier-page.test.ts.
   expect(fingerprint!.printed).toMatch(/^[0-9a-f]{64} /);
   for (const { printed } of [verified!, pinned!]) expect(printed).toContain('✓ WORKFLOW');
