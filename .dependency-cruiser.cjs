@@ -24,6 +24,8 @@ module.exports = {
     only('only-the-door-speaks-http', 'Statuses and headers stay at the edge; inside, an outcome is a value.', '^node_modules/(hono|@hono)/', ['^src/(sidecar|console)/', '^src/cli/generate-docs\\.ts$']),
     only('only-a-connector-has-its-driver', 'A driver elsewhere would be a way round the executor.', '^node_modules/pg/', ['^src/connectors/postgres/']),
     only('only-the-console-signs-people-in', 'One place meets the OpenID client: sidecars verify tokens, and never ask for one.', '^node_modules/(openid-client|oauth4webapi)/', ['^src/console/']),
+    only('only-metrics-meets-prometheus', 'What is counted, and under which names, is said in one place.', '^node_modules/prom-client/', ['^src/metrics/']),
+    { name: 'metrics-decide-nothing', severity: 'error', from: { path: '^src/metrics/' }, to: { pathNot: '^(src/(metrics|change|protocol)/|node_modules/prom-client)', dependencyTypesNot: ['core', 'type-only'] }, comment: 'Whoever counts looks on: an import of what acts could come to be asked.' },
     only('only-identity-reads-tokens', 'Whose a token is, is said in one place, by the configuration: a verifier of tokens elsewhere would have rules of its own.', '^node_modules/jose/', ['^src/identity/']),
     only('only-webhook-signs', 'What leaves the house signed goes where addresses are checked.', '^node_modules/standardwebhooks/', ['^src/webhook/']),
     only('only-transport-nats-has-a-client', 'The bus is routing; code that needs it to be right is wrong.', '^node_modules/@nats-io/', ['^src/transport/nats/']),

@@ -155,6 +155,8 @@ export const configSchema = z
   /** Where the sidecar is reached from elsewhere, through whatever ends TLS: `https://pdp.example.com`. AuthZEN's discovery tells it, and the page for approvers (`/approve`) is served there; its name is one of `hosts`. */
   publicUrl: z.string().max(255).refine((text) => /^(?:https:\/\/|http:\/\/localhost(?::|$))/.test(text) && URL.canParse(text) && new URL(text).origin === text, 'an https URL without a path, or http://localhost').optional(),
   /** Who may read checkpoint and tiles under `/ledger/`; objects are for auditors alone. */
+  /** Whether `/metrics` is there, for tokens of the role `monitor`. */
+  metrics: z.enum(['none', 'prometheus']).default('none'),
   ledgerReaders: z.enum(['auditors', 'anyone']).default('auditors'),
   /** File of token digests; readable by its owner alone. */
   tokens: pathSchema,

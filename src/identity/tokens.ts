@@ -15,7 +15,7 @@ import { readPrivateFile } from './private-file.ts';
  * `eraser` has objects forgotten, on record.
  * Who may revoke is no role: owners, on call and security may, whatever their token says.
  */
-export const ROLES = ['caller', 'approver', 'operator', 'auditor', 'eraser'] as const;
+export const ROLES = ['caller', 'approver', 'operator', 'auditor', 'eraser', 'monitor'] as const;
 export type Role = (typeof ROLES)[number];
 
 export const tokensFileSchema = z

@@ -40,7 +40,10 @@ export interface AppOptions extends SidecarContext {
 /** What the Node adapter hands over; a test that calls the app directly has none of it. */
 interface Env {
   Bindings: { readonly incoming?: IncomingMessage };
+  /** The template of the path, once it is known to be one of ours. */
+  Variables: { route?: string };
 }
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'POST', 'OPTIONS', 'PUT', 'PATCH', 'DELETE']);
 type AnyHandler = (call: Call<Route>) => Promise<Reply>;
 
 /** The app over an engine and its log. Owns nothing: closing them is the caller's. */
@@ -58,6 +61,14 @@ export function createApp(options: AppOptions): Hono<Env> {
   const hosts = new Set([...OWN_HOSTS, ...options.hosts.map((host) => host.toLowerCase()), ...(options.publicUrl === undefined ? [] : [new URL(options.publicUrl).hostname])]);
   const app = new Hono<Env>();
 
+  const { metrics } = options;
+  if (metrics !== undefined) {
+    app.use('*', async (c, next) => {
+      const startedMs = performance.now();
+      await next();
+      metrics.answered(c.get('route') ?? 'other', METHODS.has(c.req.method) ? c.req.method : 'other', c.res.status, (performance.now() - startedMs) / 1000);
+    });
+  }
   app.use('*', async (c, next) => {
     if (c.env.incoming !== undefined) requireSingleHeaders(c.env.incoming);
     requireHost(c.req.header('host') ?? new URL(c.req.url).host, hosts);
@@ -68,6 +79,7 @@ export function createApp(options: AppOptions): Hono<Env> {
 
   for (const [operationId, route] of Object.entries<Route>(ROUTES)) {
     app.on(route.method, honoPath(route.path), async (c) => {
+      c.set('route', route.path);
       const reply = await byName[operationId]!(await readCall(c, route, options));
       return answer(reply);
     });

@@ -6,6 +6,7 @@ import type { Clock, Logger } from '../engine/ports.ts';
 import type { HeldEntry } from '../facts/granted.ts';
 import type { Facts } from '../facts/load.ts';
 import type { Authenticated } from '../identity/tokens.ts';
+import type { Metrics } from '../metrics/metrics.ts';
 import { durationSeconds } from '../protocol/values.ts';
 import { Problem } from './errors.ts';
 import type { VerdictAnswer } from '../transport/nats/verdicts.ts';
@@ -43,6 +44,8 @@ export interface SidecarContext {
   readonly publicUrl?: string | undefined;
   /** Where the page for approvers is; left out where no browser comes: there is no `publicUrl`. */
   readonly approvePage?: string | undefined;
+  /** Where somebody reads how it does; left out: nobody. */
+  readonly metrics?: Metrics;
   /** Aborted when the sidecar stops: those who wait are answered with what there is. */
   readonly draining: AbortSignal;
 }

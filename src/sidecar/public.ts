@@ -9,13 +9,12 @@ import { readTile } from './ledger-files.ts';
 import { openApiDocument } from './openapi.ts';
 import type { Readiness } from './schemas.ts';
 
-type PublicOperation = 'getApprovePage' | 'getHealth' | 'getReadiness' | 'getOpenApi' | 'getCheckpoint' | 'getTile' | 'getObjects';
+type PublicOperation = 'getApprovePage' | 'getMetrics' | 'getHealth' | 'getReadiness' | 'getOpenApi' | 'getCheckpoint' | 'getTile' | 'getObjects';
 
 /** The one spelling of a number of a segment of objects. */
 const SEGMENT = /^(?:0|[1-9][0-9]{0,14})$/;
 
 export function publicHandlers(context: SidecarContext): Handlers<PublicOperation> {
-  const { engine, draining } = context;
   // Made when it is first asked for: most sidecars are never asked, and all of them should start at once.
   let document: string | null = null;
 
@@ -33,11 +32,15 @@ export function publicHandlers(context: SidecarContext): Handlers<PublicOperatio
       if (page === null) throw new Problem('not-found', 'this installation has no page for approvers: npm run verifier:build');
       return { status: 200, body: page.html, headers: { ...page.headers } };
     },
+    async getMetrics() {
+      if (context.metrics === undefined) throw new Problem('not-found', 'nobody is told here how the sidecar does: metrics: prometheus in the configuration');
+      return { status: 200, body: Buffer.from(await context.metrics.text()), headers: { 'content-type': context.metrics.contentType } };
+    },
     async getHealth() {
       return { status: 200, body: { status: 'ok' } };
     },
     async getReadiness() {
-      const body = readiness(engine.troubles(), context, draining.aborted);
+      const body = readiness(context);
       return { status: body.ready ? 200 : 503, body };
     },
     async getOpenApi() {
@@ -62,13 +65,14 @@ export function publicHandlers(context: SidecarContext): Handlers<PublicOperatio
 const CHECKS = { ledger: 'the ledger can be written', policy: 'a policy bundle is loaded', engine: 'the engine runs' } as const;
 
 /** An executor that is away, or a copy of the ledger that does not come on, makes changes wait; it does not make the sidecar useless. */
-function readiness(troubles: readonly { check: string; message: string }[], { engine, executors, copyTrouble, factsTrouble, heldExceptions, policySource, witnesses }: SidecarContext, stopping: boolean): Readiness {
+export function readiness({ engine, draining, executors, copyTrouble, factsTrouble, heldExceptions, policySource, witnesses }: SidecarContext): Readiness {
+  const troubles = engine.troubles();
   const checks: Readiness['checks'] = Object.entries(CHECKS).map(([check, well]) => {
     const trouble = troubles.find((one) => one.check === check);
     return { check, ok: trouble === undefined, required: true, message: trouble?.message ?? well };
   });
   for (const trouble of troubles) if (!Object.hasOwn(CHECKS, trouble.check)) checks.push({ check: trouble.check, ok: false, required: true, message: trouble.message });
-  if (stopping) checks.push({ check: 'stopping', ok: false, required: true, message: 'the sidecar is being stopped' });
+  if (draining.aborted) checks.push({ check: 'stopping', ok: false, required: true, message: 'the sidecar is being stopped' });
   for (const { id, connected } of executors) {
     const { trouble, refused } = engine.executor(id);
     const isThere = connected();

@@ -266,6 +266,10 @@ export const ROUTES = {
   getCheckpoint: { ...LEDGER_FILE, openToAnyone: true, path: '/ledger/checkpoint', summary: 'The newest signed checkpoint (C2SP tlog-checkpoint).', answer: 'text/plain; charset=utf-8' },
   getTile: { ...LEDGER_FILE, openToAnyone: true, path: '/ledger/tile/{tile...}', summary: 'A tile or an entry bundle (C2SP tlog-tiles).', answer: 'application/octet-stream' },
   getObjects: { ...LEDGER_FILE, path: '/ledger/objects/{segment}', summary: 'A segment of objects, which records name by digest.', answer: 'application/octet-stream' },
+  getMetrics: {
+    method: 'GET', path: '/metrics', roles: ['monitor', 'operator', 'auditor'], query: noQuerySchema, body: null,
+    summary: 'What the sidecar is doing, for Prometheus; where the configuration has metrics: prometheus.', status: 200, answer: 'text/plain; version=0.0.4; charset=utf-8', problems: [],
+  },
   getHealth: {
     method: 'GET', path: '/healthz', roles: 'public', query: noQuerySchema, body: null,
     summary: 'The process runs.', status: 200, answer: healthSchema, problems: [],

@@ -42,6 +42,7 @@ import { openRelay } from './relay.ts';
 import { openFacts } from './reloading-facts.ts';
 import { openSlack } from './slack.ts';
 import { systemClock, systemRandom } from './system.ts';
+import { watchedOf } from './watched.ts';
 import { openWitnesses, witnessFault } from './witnesses.ts';
 
 /** A sidecar that cannot work as it is configured. Nothing was recorded and nobody listens. */
@@ -141,11 +142,16 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
 
     const executorOf = new Map(config.executors.flatMap(({ id, connectors }) => connectors.map((connector) => [connector, id] as const)));
     let notifier: Notifier | null = null;
+    // Read by few, and not loaded for the others.
+    const metrics = config.metrics === 'prometheus' ? (await import('../metrics/metrics.ts')).openMetrics(VERSION) : undefined;
     const engine = await openEngine({
       log, pdp, facts: granted.current, transport, outbox, copy: copy ?? undefined, witnesses: witnesses?.demanded === true ? witnesses : undefined, lockBoard: relay?.locks, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
       snapshots: { disk, directory: 'state', signer: logSigner, code: codeVersion() },
-      onEvents: (state, events) => notifier?.take(state, events), policyActivation: config.policyActivation,
+      onEvents: (state, events) => {
+        notifier?.take(state, events);
+        metrics?.take(state, events);
+      }, policyActivation: config.policyActivation,
       onProposed: (proposal, approvers) => notifier?.tell(notificationOfProposal(proposal, approvers)),
       ...(config.leases.redecision.everySeconds === 0 ? {} : { redecision: { everyMs: config.leases.redecision.everySeconds * 1000, confirmAbove: config.leases.redecision.confirmAbove } }),
       ...(config.limits.reconcileSeconds === 0 ? {} : { reconcileEveryMs: config.limits.reconcileSeconds * 1000 }),
@@ -173,7 +179,9 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       readLedgerFile: (path) => ledgerFiles.read(`ledger/${path}`), ledgerReaders: config.ledgerReaders,
       ...(witnesses === null ? {} : { witnesses: () => witnesses.state() }),
       ...(relay === null ? {} : { relay: (verdict) => relay.send(verdict) }),
+      ...(metrics === undefined ? {} : { metrics }),
     };
+    metrics?.watch(watchedOf(context, () => pdp.bundle));
     const slack = config.slack === undefined ? null : await openSlack(config.slack, context, { clock, userAgent: `countersign/${VERSION}` });
     undo.push(() => slack?.close());
     const telling = startNotifier({

@@ -33,6 +33,7 @@ const COMPONENTS: readonly Component[] = [
   { command: 'the log clients and the witness that others wrote in Go', isThere: hasInterop, install: buildInterop, lost: 'the ledger and the witness are tried by none but our own programs' },
   { command: 'strace', isThere: () => runs('strace', '-V'), install: () => undefined, lost: "the faults of a real disk are not tried on a ledger's writer (apt-get install strace)" },
   { command: 'ssh-keygen', isThere: () => spawnSync('ssh-keygen', ['-?']).error === undefined, install: () => undefined, lost: 'approvals signed with SSH keys are not held against OpenSSH (apt-get install openssh-client)' },
+  { command: 'promtool (apt-get install prometheus)', isThere: () => runs('promtool', '--version'), install: () => undefined, lost: 'alerts and metrics are not held against Prometheus' },
   { command: 'zsh and fish (apt-get install zsh fish)', isThere: () => runs('zsh', '--version') && runs('fish', '--version'), install: () => undefined, lost: 'completion is tried in bash alone' },
   {
     command: 'what the worker in Python needs', isThere: () => runs(join(VENV, 'bin', 'python'), '-cimport nats, nkeys, cryptography'),

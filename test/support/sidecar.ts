@@ -8,6 +8,7 @@ import type { Clock, LedgerCopy, LockBoard, Logger, Outbox, Witnesses } from '..
 import { parseFacts, type Facts } from '../../src/facts/load.ts';
 import type { Authenticator } from '../../src/identity/authenticator.ts';
 import { hashToken, makeTokens, type Role, type Tokens } from '../../src/identity/tokens.ts';
+import type { Metrics } from '../../src/metrics/metrics.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
 import type { ChangeInput } from '../../src/pdp/policy-input.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
@@ -19,6 +20,7 @@ import type { SidecarContext } from '../../src/sidecar/context.ts';
 import { openDeliveryStore } from '../../src/sidecar/deliveries.ts';
 import type { ProblemBody } from '../../src/sidecar/errors.ts';
 import { problemSchema, type ChangeView } from '../../src/sidecar/schemas.ts';
+import { watchedOf } from '../../src/sidecar/watched.ts';
 import { systemClock, systemRandom } from '../../src/sidecar/system.ts';
 import { scriptedExecutor, type ScriptedExecutor } from './scripted-executor.ts';
 
@@ -48,6 +50,7 @@ export const PEOPLE: Readonly<Record<string, readonly Role[]>> = {
   'person:kim': ['auditor'],
   'person:vera': ['eraser'],
   'nhi:prod/eraser': ['eraser'],
+  'nhi:prod/prometheus': ['monitor'],
 };
 export const tokenOf = (principal: string): string => `cst_${Buffer.from(principal).toString('base64url')}`;
 
@@ -147,6 +150,8 @@ export interface TestOptions {
   /** A sidecar that was closed: this one begins a new log, which adopts what was open in its. */
   readonly adopts?: TestSidecar;
   readonly redecision?: EngineOptions['redecision'];
+  /** As `openMetrics` makes them; left out: nobody reads any. */
+  readonly metrics?: Metrics;
   /** What takes tokens, made of those of {@link PEOPLE}; left out: these alone. */
   readonly authenticator?: (tokens: Tokens, facts: () => Facts) => Promise<Authenticator>;
   /** What the example facts are made into. */
@@ -206,7 +211,9 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const context: SidecarContext = {
     engine, log, facts: () => facts, clock, logger, ledgerReaders: options.ledgerReaders ?? 'auditors', draining: draining.signal,
     connectors: ['pg-dev', 'pg-main'], executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`), publicUrl: options.publicUrl,
+    ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
   };
+  options.metrics?.watch(watchedOf(context, () => null));
   const app = createApp({ ...context, tokens: (await options.authenticator?.(tokens, () => facts)) ?? tokens, hosts: options.hosts ?? [], approvePage: options.approvePage });
 
   const send: TestSidecar['send'] = async (by, method, path, body, headers = {}) => {
