@@ -31,16 +31,21 @@ interface Told {
   /** What is said of it in the change in which the glass was broken. */
   readonly say?: (glass: Telling, rotation: Telling) => void;
   readonly review?: Partial<Review>;
+  /** Left out: it was, before the rotation. */
+  readonly isReviewed?: boolean;
+  /** Whether the new secret was fetched, so that the rotation is at rest. */
+  readonly isFetched?: boolean;
 }
 
 const byDecision = (glass: Telling, rotation: Telling): unknown => glass.do({ type: 'recordRotated', by: sidecar, rotation: rotation.now });
 const anyhow = (glass: Telling, { changeId }: Pick<Telling, 'changeId'>): unknown => glass.force({ type: 'breakglass.rotated', actor: sidecar, body: { change: changeId } });
 
 /** The glass was broken for a grant that is over and reviewed, and the login was rotated afterwards. */
-export function rotated({ afterMs = HOUR, request = { ...ROTATE, subject: CI }, steps = 1, overlap = 'none', say = byDecision, review = {} }: Told = {}): readonly Beat[] {
+export function rotated({ afterMs = HOUR, request = { ...ROTATE, subject: CI }, steps = 1, overlap = 'none', say = byDecision, review = {}, isReviewed = true, isFetched = false }: Told = {}): readonly Beat[] {
   const ledger: Beat[] = [];
   const glass = given(ledger);
-  glass.later(60_000).do(reviewBy(review));
+  glass.later(60_000);
+  if (isReviewed) glass.do(reviewBy(review));
   const rotation = toldUntilPlanned(request, START_MS + afterMs, { overlap, ledger, ...(overlap === 'twin' ? { consumers: [CONSUMER] } : {}) });
   for (let n = 0; n < steps; n += 1) {
     toldUntilStep(rotation);
@@ -48,6 +53,7 @@ export function rotated({ afterMs = HOUR, request = { ...ROTATE, subject: CI }, 
   }
   glass.atMs = Math.max(glass.atMs, rotation.atMs) + 1;
   say(glass, rotation);
+  if (isFetched) acknowledge(rotation);
   return ledger;
 }
 
