@@ -10,7 +10,10 @@ import type { EngineContext } from './engine.ts';
 export function unlessFloorAsks({ trust, clock }: Pick<EngineContext, 'trust' | 'clock'>, state: ChangeState, plan: Plan | null, decision: Decision): Decision {
   if (decision.observed === undefined || plan === null) return decision;
   const nowMs = clock.nowMs();
-  const approvals = proofClassSchema.options.flatMap((proofClass) => [...approvedBy(state, nowMs, proofClass)].map((approver) => ({ approver, proofClass })));
+  const approvals = [true, false].flatMap((standing) => {
+    const alike = { ...state, approvals: state.approvals.filter(({ approval }) => (approval.use !== undefined) === standing) };
+    return proofClassSchema.options.flatMap((proofClass) => [...approvedBy(alike, nowMs, proofClass, decision)].map((approver) => ({ approver, proofClass, standing })));
+  });
   const nobody = { approvers: null, proofClass: 'session' } as const;
   const asks = plan.steps.some((step) => shortfallOf(nobody, floorOf(trust.requirements, step), approvals, state.requester, plan.lease?.leaseSeconds ?? null) !== null);
   return asks ? asEnforced(decision) : decision;

@@ -79,3 +79,12 @@ test('what the engine itself denied under observe replays as what policy said, a
   expect(compareDecision({ ...denied, obligations: { ...denied.obligations, maxLeaseSeconds: 60 } }, policy)).not.toBeNull();
   expect(compareDecision(rest, policy)).not.toBeNull();
 });
+
+test('what the engine denied once a floor had policy’s word enforced replays as what policy said', () => {
+  const approvers = { anyOf: ['person:olga'] };
+  const policy = { ...answerOf('allow'), observed: { scope: 'prod-trial', owner: 'person:olga', until: `${day(30)}T00:00:00.000Z`, effect: 'needsApproval' as const, reasons: answerOf('needsApproval').reasons, approvers } };
+  const { observed: _, ...rest } = policy;
+  const denied = { ...rest, effect: 'deny' as const, obligations: { ...rest.obligations, approvers }, reasons: [{ code: 'glass-void', message: 'who broke the glass is disabled', rule: 'engine' }] };
+  expect(compareDecision(denied, policy)).toBeNull();
+  expect(compareDecision({ ...denied, obligations: { ...denied.obligations, approvers: { anyOf: ['person:vera'] } } }, policy)).not.toBeNull();
+});
