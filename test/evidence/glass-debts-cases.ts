@@ -88,6 +88,7 @@ export const ROTATION_CASES: readonly Case[] = [
   { title: 'one by a caller’s own code', code: 'rotation-mismatch', beats: () => rotated({ request: { ...CALLED, subject: CI }, steps: 0, say: anyhow }), amongOthers: true },
   { title: 'one that is no rotation', code: 'rotation-mismatch', beats: () => rotated({ say: (glass) => anyhow(glass, glass) }), amongOthers: true },
   { title: 'one that there never was', code: 'rotation-mismatch', beats: () => rotated({ say: (glass) => anyhow(glass, { changeId: `chg_${logId}_01JD00000000000000000000AA` }) }), amongOthers: true },
+  { title: 'one that began before the end, which is dated back', code: 'rotation-mismatch', beats: () => datedBack(), amongOthers: true },
   { title: 'a record of it by a person', code: 'wrong-actor', change: editing('breakglass.rotated', (event) => ({ ...event, actor: SAM })) },
   { title: 'one that is told of twice', code: 'record-after-end', beats: () => ending({ type: 'breakglass.rotated', actor: sidecar, body: { change: rotated().at(-1)!.changeId } }, rotated)() },
   { title: 'a rotation that was owed before the lease had ended', code: 'wrong-order', change: earlier, amongOthers: true },
@@ -114,6 +115,15 @@ function earlier(beats: readonly Beat[]): Beat[] {
   const ended = beats.findIndex(({ event }) => event.type === 'lease.ended');
   const rest = beats.filter((beat) => beat !== rotation);
   return [...rest.slice(0, ended), { ...rotation, atMs: beats[ended]!.atMs }, ...rest.slice(ended)];
+}
+
+/** The rotation is begun while the lease runs, whose end is then said to have been before it. */
+function datedBack(): Beat[] {
+  const beats = rotated({ afterMs: 600_000, say: anyhow });
+  const [glass, rotation] = [true, false].map((isGlass) => beats.filter(({ changeId }) => (changeId === beats[0]!.changeId) === isGlass)) as [Beat[], Beat[]];
+  const ended = glass.findIndex(({ event }) => event.type === 'lease.ended');
+  const verified = rotation.findIndex(({ event }) => event.type === 'entitlement.verified');
+  return [...glass.slice(0, ended), ...rotation.slice(0, verified), { ...glass[ended]!, atMs: START_MS + 600_000 }, ...rotation.slice(verified), ...glass.slice(ended + 1)];
 }
 
 /** A glass, reviewed at once; another two days later; and when the login of the first is rotated, if ever. Nobody reviews the second. */
