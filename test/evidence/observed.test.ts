@@ -5,6 +5,7 @@ import { tellStory } from '../../src/evidence/story.ts';
 import { factsOf, type Facts } from '../../src/facts/load.ts';
 import { floorSchema } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
+import { movedClock } from '../support/moved-clock.ts';
 import { EXCESS, settled, tell, usualPdp, verdictOf } from '../support/replayed.ts';
 import { answerOf, GRANT, type TestSidecar } from '../support/sidecar.ts';
 
@@ -55,6 +56,20 @@ test.each([
   await tell(await usualPdp(), async (sidecar) => {
     expect(await settled(sidecar, GRANT.subject, await ask(sidecar), 'active', 'denied')).toMatchObject({ state: 'denied' });
   }, { facts: observing(one) });
+});
+
+test('a scope that was over by what is on record lets nothing through once the clock is set back', async () => {
+  const clock = movedClock();
+  const told = await tell(await usualPdp(), async (sidecar) => {
+    clock.move(3 * DAY_MS);
+    expect(await settled(sidecar, GRANT.subject, await ask(sidecar), 'active', 'denied')).toMatchObject({ state: 'denied' });
+    clock.move(-3 * DAY_MS);
+    expect(await settled(sidecar, GRANT.subject, await ask(sidecar), 'active', 'denied')).toMatchObject({ state: 'denied', decision: { reasons: [{ code: 'exceeds-purpose' }] } });
+  }, { facts: observing(scope({ until: day(2) })), trusts: askingNobody, clock });
+  const verification = await told.verify();
+  // That an executor's clock is behind the records is found whatever was decided.
+  expect(verification.workflow?.violations.map(({ code }) => code)).not.toContain('observe-unfounded');
+  expect(verdictOf(verification, 'REPLAY').status).toBe('holds');
 });
 
 test('a lease that was given under observe is kept while the scope is there, and taken back once it is not', async () => {
