@@ -88,9 +88,10 @@ const isWithin = (leaseSeconds: number | null, longest: number): boolean => leas
 
 /** Where the floor is asked about it: at the steps of the plan or, where there is none any more, at what was asked for. */
 export function placesOf({ plan, request }: Pick<ChangeState, 'plan' | 'request'>): Pick<PlanStep, 'connector' | 'target' | 'privileges'>[] {
-  if (plan !== null) return plan.steps;
+  // No more than that: what is erased with the plan is not kept here.
+  if (plan !== null) return plan.steps.map(({ connector, target, privileges }) => ({ connector, target, privileges }));
   const system = systemOf(request);
-  return system === null ? [] : [{ ...system, privileges: entitlementsOf(request).map(({ privilege }) => privilege) }];
+  return system === null ? [] : [{ ...system, privileges: [...new Set(entitlementsOf(request).map(({ privilege }) => privilege))].sort() }];
 }
 
 /** Who may review it: those who were asked and not waited for, but neither who broke it nor who asked for the change. */

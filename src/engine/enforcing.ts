@@ -1,17 +1,27 @@
-/** A scope under observe lets nothing past a floor: where this sidecar's own trust folder asks people, policy's word is enforced. */
+/** A scope under observe lets nothing past a floor, nor past its end: where this sidecar's own trust folder asks people, or its records are of a later time, policy's word is enforced. */
 import { approvedBy, type ChangeState } from '../change/state.ts';
 import { asEnforced, proofClassSchema, type Decision } from '../protocol/decision.ts';
 import type { Plan } from '../protocol/plan.ts';
 import { shortfallOf } from '../protocol/sufficiency.ts';
 import { floorOf } from '../protocol/trust-folder.ts';
+import { parseTime } from '../protocol/values.ts';
 import type { EngineContext } from './engine.ts';
 
 /** The decision, enforced where executors would turn it down otherwise: what was authorised below a floor is on record for good, though nothing comes of it. */
 export function unlessFloorAsks({ trust, clock }: Pick<EngineContext, 'trust' | 'clock'>, state: ChangeState, plan: Plan | null, decision: Decision): Decision {
   if (decision.observed === undefined || plan === null) return decision;
   const nowMs = clock.nowMs();
-  const approvals = proofClassSchema.options.flatMap((proofClass) => [...approvedBy(state, nowMs, proofClass)].map((approver) => ({ approver, proofClass })));
+  const approvals = [true, false].flatMap((standing) => {
+    const alike = { ...state, approvals: state.approvals.filter(({ approval }) => (approval.use !== undefined) === standing) };
+    return proofClassSchema.options.flatMap((proofClass) => [...approvedBy(alike, nowMs, proofClass, decision)].map((approver) => ({ approver, proofClass, standing })));
+  });
   const nobody = { approvers: null, proofClass: 'session' } as const;
   const asks = plan.steps.some((step) => shortfallOf(nobody, floorOf(trust.requirements, step), approvals, state.requester, plan.lease?.leaseSeconds ?? null) !== null);
   return asks ? asEnforced(decision) : decision;
+}
+
+/** The decision, enforced where its record would be of a time at which the scope is over: a clock that is set back takes back none. */
+export function unlessScopeIsOver({ store }: { readonly store: Pick<EngineContext['store'], 'stampMs'> }, decision: Decision): Decision {
+  const { observed } = decision;
+  return observed !== undefined && store.stampMs() >= parseTime(observed.until) ? asEnforced(decision) : decision;
 }

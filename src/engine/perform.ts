@@ -16,7 +16,7 @@ import { formatTime } from '../protocol/values.ts';
 import { askAbout, askForWindow, askToVerify, ENGINE_RULE, type Asked } from './ask.ts';
 import { sayOverdue, whyGlassIsVoid } from './breaking-glass.ts';
 import type { EngineContext } from './engine.ts';
-import { unlessFloorAsks } from './enforcing.ts';
+import { unlessFloorAsks, unlessScopeIsOver } from './enforcing.ts';
 import { extendableOf, extendedBy, holdToEarlierEnd, isEpochSpent, orderEpoch } from './extending.ts';
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
@@ -213,7 +213,7 @@ async function publish(context: EngineContext, state: ChangeState, issued: Issue
 async function decideRequest(context: EngineContext, state: ChangeState, query: Query | null): Promise<Outcome> {
   const derived = await planOf(context, state, query);
   const asked = await askAbout(context, state, 'request', derived);
-  const decision: Decision = derived === null && asked.decision.effect !== 'deny' ? noPlan(state, asked.decision) : unlessFloorAsks(context, state, derived, asked.decision);
+  const decision: Decision = derived === null && asked.decision.effect !== 'deny' ? noPlan(state, asked.decision) : unlessFloorAsks(context, state, derived, unlessScopeIsOver(context, asked.decision));
   return recordDecision(context, state, derived, { ...asked, decision });
 }
 
@@ -269,7 +269,7 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
     throw error;
   }
   const current = context.store.get(state.changeId)!;
-  asked = { ...asked, decision: unlessGlassIsVoid(context, current, unlessFloorAsks(context, current, plan, unlessLeaseIsOver(context, current, asked.decision))) };
+  asked = { ...asked, decision: unlessGlassIsVoid(context, current, unlessFloorAsks(context, current, plan, unlessScopeIsOver(context, unlessLeaseIsOver(context, current, asked.decision)))) };
   // Nothing is waited for between decision and authorisation: they are durable together, or the decision alone is.
   sequence(context, state, { type: 'closeFinding', by: context.self, code: 'policy-fault' });
   sequence(context, state, {

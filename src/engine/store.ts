@@ -54,6 +54,8 @@ export interface Store {
   logs(): ReadonlySet<string>;
   /** Seqs of all erasure records, in order. */
   erasures(): readonly number[];
+  /** The time that a record would have now (epoch ms): a wall clock that is set back takes back none. */
+  stampMs(): number;
   lastOf(type: SystemRecordType): Readonly<Record<string, unknown>> | undefined;
   /** The locks that are set and not lifted, oldest first. */
   locks(): readonly Lock[];
@@ -169,6 +171,7 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
   };
 
   return {
+    stampMs: stamp,
     get: (changeId) => state.get(changeId),
     inMemory: (changeId) => state.inMemory(changeId),
     load: (changeId) => state.load(changeId),

@@ -318,10 +318,12 @@ export function compareDecision(recorded: Decision, answer: Decision): string | 
   const [only] = recorded.reasons;
   const isEngines = recorded.effect === 'deny' && recorded.reasons.length === 1 && only?.rule === ENGINE_RULE && ENGINE_DENIALS.has(only.code);
   // Where a floor asks people, the engine has policy's word enforced.
-  if (answer.observed !== undefined && canonicalText(recorded) === canonicalText(asEnforced(answer))) return null;
-  // What the engine denies is denied under observe too.
+  const enforced = asEnforced(answer);
+  if (answer.observed !== undefined && canonicalText(recorded) === canonicalText(enforced)) return null;
+  // What the engine denies is denied under observe too, and where policy's word was enforced.
   const { observed: _, ...rest } = answer;
-  if (isEngines && answer.effect !== 'deny' && canonicalText({ ...rest, effect: 'deny', reasons: recorded.reasons }) === canonicalText(recorded)) return null;
+  const isDenied = (from: Decision): boolean => from.effect !== 'deny' && canonicalText({ ...from, effect: 'deny', reasons: recorded.reasons }) === canonicalText(recorded);
+  if (isEngines && (isDenied(rest) || isDenied(enforced))) return null;
   return recorded.effect === answer.effect ? `policy says ${answer.effect} with other reasons or obligations than are recorded` : `policy says ${answer.effect} where ${recorded.effect} is recorded`;
 }
 

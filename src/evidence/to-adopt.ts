@@ -8,7 +8,7 @@ export function changesToAdopt(all: readonly ChangeState[]): ReadonlySet<string>
   for (let before = -1; before !== wanted.size; ) {
     before = wanted.size;
     for (const state of all) {
-      const { changeId, request, parent, extension } = state;
+      const { changeId, request, parent, extension, breakGlass } = state;
       // A lease ends later by its extension's records, and an item of an offboarding is gone by those of what took it back.
       const isPart = (parent !== null && wanted.has(parent)) || (extension !== null && wanted.has(extension.change));
       if (isPart) wanted.add(changeId);
@@ -16,6 +16,9 @@ export function changesToAdopt(all: readonly ChangeState[]): ReadonlySet<string>
       if (parent !== null) wanted.add(parent);
       if (request.kind === 'extend') wanted.add(request.change);
       for (const { change } of state.items.values()) wanted.add(change);
+      // That it was made is believed by its own records alone.
+      const settled = breakGlass?.rotation?.settled;
+      if (settled != null && 'change' in settled) wanted.add(settled.change);
       for (const item of state.plan?.items ?? []) if (item.kind === 'lease') wanted.add(item.change);
     }
   }

@@ -116,7 +116,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const acceptances = openAcceptances();
   const standings = openStandings(trust, logId, isPartial, (atMs) => times.of(logId, atMs));
   const surroundings: Surroundings = {
-    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [], proven }, locks: openLocks(trust), cases: openCases(open), extensions: openExtensions(open), rotations: openGlassRotations(),
+    believed: { trust, logId, sidecarKeys: trust.sidecars.get(logId) ?? [], proven }, locks: openLocks(trust), cases: openCases(open), extensions: openExtensions(open), rotations: openGlassRotations(open),
     targets: openTargets(), acceptances, standings, open, graceMs,
   };
   const { believed, cases, extensions, locks, rotations, targets } = surroundings;

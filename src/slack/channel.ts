@@ -161,6 +161,18 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     return (await post(togetherMessage(waiting, event === 'approval.escalated' ? 'toldAsWell' : 'asked', to, slackIdOf), ends)).outcome;
   };
 
+  const reply = async (ts: string, text: string, ends: AbortSignal): Promise<Outcome> => (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, ends, { thread_ts: ts, reply_broadcast: true })).outcome;
+
+  /** Others are asked about a plan that is shown: a further stage, or more before dispatch. Whom a message comes to mention, Slack does not tell. */
+  const askFurther = async (change: ChangeView, { planDigest, approvers }: Extract<NotificationPayload, { type: 'approval.requested' }>['data'], ts: string, ends: AbortSignal): Promise<Outcome> => {
+    const approved = change.approvals.filter(({ verdict }) => verdict === 'approve').map(({ approver }) => approver);
+    const asked = approvers.filter((person) => !approved.includes(person));
+    // Before anybody has approved, it is what the message itself was posted for.
+    if (approved.length === 0 || asked.length === 0) return { delivered: true };
+    const shown = await refresh(ts, planDigest, change, ends);
+    return shown.delivered ? reply(ts, `Asked now: ${asked.map((person) => mention(person, slackIdOf)).join(', ')}`, ends) : shown;
+  };
+
   const tell = async (payload: NotificationMessage, ends: AbortSignal): Promise<Outcome> => {
     if (payload.type === 'notifications.coalesced') return tellTogether(payload.data, ends);
     const { data, type } = payload;
@@ -175,9 +187,8 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     if (change.state !== 'pending' || change.planDigest !== data.planDigest) return refreshAll(change, ends);
     const ts = (await messagesAbout(change, ends)).get(data.planDigest);
     if (ts === undefined) return postChange(change, data.planDigest, ends);
-    if (type === 'approval.requested') return { delivered: true };
-    const text = `Waiting since ${change.requestedAt}: ${data.to.map((person) => mention(person, slackIdOf)).join(', ')} told as well. Who may approve has not changed.`;
-    return (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, ends, { thread_ts: ts, reply_broadcast: true })).outcome;
+    if (type === 'approval.requested') return askFurther(change, data, ts, ends);
+    return reply(ts, `Waiting since ${change.requestedAt}: ${data.to.map((person) => mention(person, slackIdOf)).join(', ')} told as well. Who may approve has not changed.`, ends);
   };
 
   const whisper = async (user: string, text: string): Promise<void> => {

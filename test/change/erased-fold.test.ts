@@ -4,6 +4,7 @@ import { evolve, type ChangeState } from '../../src/change/state.ts';
 import { isOpen } from '../../src/change/work.ts';
 import type { ChangeEvent } from '../../src/change/events.ts';
 import { withStandIn } from '../../src/evidence/erased.ts';
+import { toldUntilBroken } from '../support/break-glass.ts';
 import { extendedLease } from '../support/extension-story.ts';
 import { called, rotation, stagedRotation, toldUntilUndone } from '../support/step-stories.ts';
 import { START_MS, type Beat } from '../support/story.ts';
@@ -18,6 +19,13 @@ function folded(beats: readonly Beat[], isErased: boolean): ChangeState {
   }
   return state!;
 }
+
+it('a broken glass is what it was, with its plan or without', () => {
+  const beats = toldUntilBroken(START_MS).beats;
+  const [whole, bare] = [folded(beats, false), folded(beats, true)];
+  expect(bare.plan).toBeNull();
+  expect(bare.breakGlass).toEqual(whole.breakGlass);
+});
 
 const extension = extendedLease(START_MS);
 describe('without plan and states, what is over is over', () => {

@@ -19,10 +19,11 @@ import { recentHistory } from '../../src/notify/history.ts';
 import { nodeDisk, openLog } from '../../ledger/index.ts';
 import { runningLease, extensionUntilArmed, extensionUntilDecided, extensionUntilDone, extensionUntilVerified, extendRequest, VERIFIED } from '../support/extension-story.ts';
 import { CALLED, DISABLE, rotation, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned } from '../support/step-stories.ts';
-import { BREAKABLE, letting, toldUntilBroken, toldUntilGiven } from '../support/break-glass.ts';
+import { BREAKABLE, letting, reviewBy, toldUntilBroken, toldUntilGiven } from '../support/break-glass.ts';
 import { adoptStory, bothTrusted, newLogKey, newSidecar, NEW_ORIGIN, retold, type Place } from '../support/adopted-story.ts';
 import { GRANT, keys, ORIGIN, provenance, PROVISION, sidecar, sign, START_MS, type Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, writeStory, type Beat } from '../support/story.ts';
 import { ADOPTION_CASES, extendedHere, HIDDEN_CASES, inTwoParts, reopen, withGarbledFirst } from './adoption-cases.ts';
+import { ONE, rotated } from './glass-debts-cases.ts';
 import { workflowOf } from './verified.ts';
 import { draftOf } from '../support/drafts.ts';
 
@@ -59,6 +60,17 @@ describe('what was open under the old log', () => {
     expect(on.beats.slice(length).map(({ event }) => `${event.type} ${event.actor}`)).toEqual(['breakglass.reviewed person:ana', `finding.closed ${newSidecar}`]);
     await place.tell(on.beats.slice(length));
     expect((await place.verify(bothTrusted({ files: BREAKABLE }), START_MS + 600_000)).workflow?.violations).toEqual([]);
+  });
+
+  it('comes with the rotation that a broken glass had left owed, and that its records speak of', async () => {
+    const beats = rotated({ isReviewed: false, isFetched: true });
+    const [{ changeId }, { atMs }] = [beats[0]!, beats.at(-1)!];
+    place = await adoptStory(beats, atMs + 60_000);
+    const states = await place.states();
+    expect([...states.values()].map(({ request, name }) => `${request.kind} ${name}`)).toEqual(['grant revoked', 'rotate done']);
+    const on = retold(states.get(changeId)!, atMs + 120_000).do(reviewBy());
+    await place.tell(on.beats);
+    expect((await place.verify(bothTrusted({ files: ONE }), atMs + 180_000, place.old)).workflow?.violations).toEqual([]);
   });
 
   it('is heard of under the new one, whose sidecar says so', async () => {

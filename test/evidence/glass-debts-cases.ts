@@ -31,16 +31,21 @@ interface Told {
   /** What is said of it in the change in which the glass was broken. */
   readonly say?: (glass: Telling, rotation: Telling) => void;
   readonly review?: Partial<Review>;
+  /** Left out: it was, before the rotation. */
+  readonly isReviewed?: boolean;
+  /** Whether the new secret was fetched, so that the rotation is at rest. */
+  readonly isFetched?: boolean;
 }
 
 const byDecision = (glass: Telling, rotation: Telling): unknown => glass.do({ type: 'recordRotated', by: sidecar, rotation: rotation.now });
 const anyhow = (glass: Telling, { changeId }: Pick<Telling, 'changeId'>): unknown => glass.force({ type: 'breakglass.rotated', actor: sidecar, body: { change: changeId } });
 
 /** The glass was broken for a grant that is over and reviewed, and the login was rotated afterwards. */
-export function rotated({ afterMs = HOUR, request = { ...ROTATE, subject: CI }, steps = 1, overlap = 'none', say = byDecision, review = {} }: Told = {}): readonly Beat[] {
+export function rotated({ afterMs = HOUR, request = { ...ROTATE, subject: CI }, steps = 1, overlap = 'none', say = byDecision, review = {}, isReviewed = true, isFetched = false }: Told = {}): readonly Beat[] {
   const ledger: Beat[] = [];
   const glass = given(ledger);
-  glass.later(60_000).do(reviewBy(review));
+  glass.later(60_000);
+  if (isReviewed) glass.do(reviewBy(review));
   const rotation = toldUntilPlanned(request, START_MS + afterMs, { overlap, ledger, ...(overlap === 'twin' ? { consumers: [CONSUMER] } : {}) });
   for (let n = 0; n < steps; n += 1) {
     toldUntilStep(rotation);
@@ -48,6 +53,7 @@ export function rotated({ afterMs = HOUR, request = { ...ROTATE, subject: CI }, 
   }
   glass.atMs = Math.max(glass.atMs, rotation.atMs) + 1;
   say(glass, rotation);
+  if (isFetched) acknowledge(rotation);
   return ledger;
 }
 
@@ -82,6 +88,7 @@ export const ROTATION_CASES: readonly Case[] = [
   { title: 'one by a caller’s own code', code: 'rotation-mismatch', beats: () => rotated({ request: { ...CALLED, subject: CI }, steps: 0, say: anyhow }), amongOthers: true },
   { title: 'one that is no rotation', code: 'rotation-mismatch', beats: () => rotated({ say: (glass) => anyhow(glass, glass) }), amongOthers: true },
   { title: 'one that there never was', code: 'rotation-mismatch', beats: () => rotated({ say: (glass) => anyhow(glass, { changeId: `chg_${logId}_01JD00000000000000000000AA` }) }), amongOthers: true },
+  { title: 'one that began before the end, which is dated back', code: 'rotation-mismatch', beats: () => datedBack(), amongOthers: true },
   { title: 'a record of it by a person', code: 'wrong-actor', change: editing('breakglass.rotated', (event) => ({ ...event, actor: SAM })) },
   { title: 'one that is told of twice', code: 'record-after-end', beats: () => ending({ type: 'breakglass.rotated', actor: sidecar, body: { change: rotated().at(-1)!.changeId } }, rotated)() },
   { title: 'a rotation that was owed before the lease had ended', code: 'wrong-order', change: earlier, amongOthers: true },
@@ -108,6 +115,15 @@ function earlier(beats: readonly Beat[]): Beat[] {
   const ended = beats.findIndex(({ event }) => event.type === 'lease.ended');
   const rest = beats.filter((beat) => beat !== rotation);
   return [...rest.slice(0, ended), { ...rotation, atMs: beats[ended]!.atMs }, ...rest.slice(ended)];
+}
+
+/** The rotation is begun while the lease runs, whose end is then said to have been before it. */
+function datedBack(): Beat[] {
+  const beats = rotated({ afterMs: 600_000, say: anyhow });
+  const [glass, rotation] = [true, false].map((isGlass) => beats.filter(({ changeId }) => (changeId === beats[0]!.changeId) === isGlass)) as [Beat[], Beat[]];
+  const ended = glass.findIndex(({ event }) => event.type === 'lease.ended');
+  const verified = rotation.findIndex(({ event }) => event.type === 'entitlement.verified');
+  return [...glass.slice(0, ended), ...rotation.slice(0, verified), { ...glass[ended]!, atMs: START_MS + 600_000 }, ...rotation.slice(verified), ...glass.slice(ended + 1)];
 }
 
 /** A glass, reviewed at once; another two days later; and when the login of the first is rotated, if ever. Nobody reviews the second. */

@@ -5,6 +5,7 @@ import { tellStory } from '../../src/evidence/story.ts';
 import { factsOf, type Facts } from '../../src/facts/load.ts';
 import { floorSchema } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
+import { movedClock } from '../support/moved-clock.ts';
 import { EXCESS, settled, tell, usualPdp, verdictOf } from '../support/replayed.ts';
 import { answerOf, GRANT, type TestSidecar } from '../support/sidecar.ts';
 
@@ -57,6 +58,20 @@ test.each([
   }, { facts: observing(one) });
 });
 
+test('a scope that was over by what is on record lets nothing through once the clock is set back', async () => {
+  const clock = movedClock();
+  const told = await tell(await usualPdp(), async (sidecar) => {
+    clock.move(3 * DAY_MS);
+    expect(await settled(sidecar, GRANT.subject, await ask(sidecar), 'active', 'denied')).toMatchObject({ state: 'denied' });
+    clock.move(-3 * DAY_MS);
+    expect(await settled(sidecar, GRANT.subject, await ask(sidecar), 'active', 'denied')).toMatchObject({ state: 'denied', decision: { reasons: [{ code: 'exceeds-purpose' }] } });
+  }, { facts: observing(scope({ until: day(2) })), trusts: askingNobody, clock });
+  const verification = await told.verify();
+  // That an executor's clock is behind the records is found whatever was decided.
+  expect(verification.workflow?.violations.map(({ code }) => code)).not.toContain('observe-unfounded');
+  expect(verdictOf(verification, 'REPLAY').status).toBe('holds');
+});
+
 test('a lease that was given under observe is kept while the scope is there, and taken back once it is not', async () => {
   const told = await tell(await usualPdp(), async (sidecar) => {
     const active = await settled(sidecar, GRANT.subject, await ask(sidecar), 'active', 'denied');
@@ -78,4 +93,13 @@ test('what the engine itself denied under observe replays as what policy said, a
   expect(compareDecision(denied, policy)).toBeNull();
   expect(compareDecision({ ...denied, obligations: { ...denied.obligations, maxLeaseSeconds: 60 } }, policy)).not.toBeNull();
   expect(compareDecision(rest, policy)).not.toBeNull();
+});
+
+test('what the engine denied once a floor had policy’s word enforced replays as what policy said', () => {
+  const approvers = { anyOf: ['person:olga'] };
+  const policy = { ...answerOf('allow'), observed: { scope: 'prod-trial', owner: 'person:olga', until: `${day(30)}T00:00:00.000Z`, effect: 'needsApproval' as const, reasons: answerOf('needsApproval').reasons, approvers } };
+  const { observed: _, ...rest } = policy;
+  const denied = { ...rest, effect: 'deny' as const, obligations: { ...rest.obligations, approvers }, reasons: [{ code: 'glass-void', message: 'who broke the glass is disabled', rule: 'engine' }] };
+  expect(compareDecision(denied, policy)).toBeNull();
+  expect(compareDecision({ ...denied, obligations: { ...denied.obligations, approvers: { anyOf: ['person:vera'] } } }, policy)).not.toBeNull();
 });

@@ -6,10 +6,13 @@ import { grantStatementSchema } from '../../src/facts/grant-statement.ts';
 import { PROPOSAL_TYPE, proposalStatementSchema, type ProposalStatement } from '../../src/protocol/activation.ts';
 import { openProposalApproval, proposalSignedByPasskey } from '../../src/protocol/activation-proof.ts';
 import { approvalIdOf, openApproval, type ProofContext } from '../../src/protocol/approval-proof.ts';
+import { breakGlassStatementSchema } from '../../src/protocol/break-glass.ts';
+import { breakGlassReviewStatementSchema } from '../../src/protocol/break-glass-review.ts';
 import { ProtocolError } from '../../src/protocol/errors.ts';
 import { passkeyEnvelope } from '../../src/protocol/passkey-proof.ts';
 import { passkeysFileSchema, passkeysOf } from '../../src/protocol/passkeys.ts';
 import { APPROVAL_TYPE, approvalStatementSchema, type Approval, type ApprovalStatement } from '../../src/protocol/signed.ts';
+import { standingStatementSchema } from '../../src/protocol/standing-approval.ts';
 import { testPasskey } from '../support/passkey.ts';
 
 const ANA = 'person:ana';
@@ -40,6 +43,6 @@ it.each([APPROVAL_TYPE, PROPOSAL_TYPE])('what she answered for one thing is no a
 });
 
 it('no bytes are a statement of two kinds', () => {
-  const kinds = [approvalStatementSchema, proposalStatementSchema, grantStatementSchema];
+  const kinds = [approvalStatementSchema, proposalStatementSchema, grantStatementSchema, breakGlassStatementSchema, breakGlassReviewStatementSchema, standingStatementSchema];
   for (const statement of [ofChange, ofBundle, ...ofEntry]) expect(kinds.filter((kind) => kind.safeParse(statement).success)).toHaveLength(1);
 });

@@ -269,6 +269,20 @@ describe('a change that waits for people', () => {
     expect(slack.whispers).toHaveLength(1);
   });
 
+  it('tells those of a later stage once it is their turn, whom its message only named before', async () => {
+    const { sidecar, slack, send, shown, now } = await bench({ decide: () => answerOf('needsApproval', { stages: ['person:wei', 'person:ana'] }) });
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const message = await shown(change);
+    expect(textOf(message)).toContain('Then: person:ana');
+    await send(press(message, APPROVE, 'U0WEI'));
+    await until(() => slack.messages.length > 1);
+    expect(slack.messages[1]).toMatchObject({ text: 'Asked now: <@U0ANA>', threadTs: message.ts });
+    expect(hasButtons(message)).toBe(true);
+    await send(press(message, APPROVE, 'U0ANA'));
+    expect((await now(change)).approvals).toMatchObject([{ approver: 'person:wei' }, { approver: 'person:ana' }]);
+    expect(slack.messages).toHaveLength(2);
+  });
+
   it('offers no button where a press is not enough, and counts none', async () => {
     const demands = (proofClass: 'session' | 'ssh'): TestOptions => ({ decide: () => {
       const asked = answerOf('needsApproval', { anyOf: ['person:wei'] });
