@@ -1,11 +1,12 @@
 /** Standing approvals: what people gave and took back, and that each plan which is within one is approved by it, so often as it says. */
 import { canonicalBytes } from '../../ledger/index.ts';
 import { decide } from '../change/decide.ts';
+import { hasRejected } from '../change/rejecting.ts';
 import { beyondTemplate } from '../change/standing-approval.ts';
 import { mayStillBeRejected, standingCounts, type ChangeState } from '../change/state.ts';
 import { mayLock } from '../identity/authority.ts';
 import { approvalIdOf } from '../protocol/approval-proof.ts';
-import { approversNamed } from '../protocol/decision.ts';
+import { approversNamed, meets } from '../protocol/decision.ts';
 import { disclose } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Approval, Dsse } from '../protocol/signed.ts';
@@ -90,15 +91,19 @@ export function revokeStanding(context: EngineContext, by: string, approvalId: s
   return { ok: true, value: store.standing(approvalId)! };
 }
 
-/** Whether the change was approved by a standing approval that is revoked, and nothing of it had begun: it is over then, by whoever revoked that. Asked also before each dispatch. @throws LedgerError */
+/** Whether a standing approval that is revoked has approved the change, or a part of it, and nothing of it had begun: it is over then, by whoever revoked that. Asked also before each dispatch. @throws LedgerError */
 export function giveUpRevoked(context: EngineContext, state: ChangeState): boolean {
   const { store, logger } = context;
   const { changeId, name, planDigest, requirement } = state;
-  const revoked = state.approvals.map(({ approval }) => store.standing(approval.approvalId)).find((one) => one?.revoked != null);
-  if (name !== 'scheduled' || !mayStillBeRejected(state) || planDigest === null || revoked?.revoked == null) return false;
-  const { by } = revoked.revoked;
-  const comment = `standing approval ${revoked.approvalId} was revoked`;
-  const rejection = approversNamed(requirement.approvers).includes(by) ? approvalOf(context, changeId, state, { by, verdict: 'reject', planDigest }, {}) : null;
+  const counts = name === 'scheduled' || (name === 'pending' && standingCounts(state, state.decision));
+  if (!counts || !mayStillBeRejected(state) || planDigest === null) return false;
+  const one = state.approvals.map(({ approval }) => store.standing(approval.approvalId)).find((used) => used?.revoked != null);
+  if (one?.revoked == null) return false;
+  const { by } = one.revoked;
+  const comment = `standing approval ${one.approvalId} was revoked`;
+  // Nobody says no twice; and while the change waits, only the no of who gave it takes back what it approved.
+  const says = approversNamed(requirement.approvers).includes(by) && !hasRejected(state, by) && (name === 'scheduled' || by === one.statement.approver);
+  const rejection = says ? approvalOf(context, changeId, state, { by, verdict: 'reject', planDigest }, {}) : null;
   const applied = store.apply(changeId, rejection?.ok === true ? { type: 'approve', approval: rejection.value, comment } : { type: 'withdraw', by, comment, isResponder: true });
   if (!applied.ok) logger.warn({ changeId, code: applied.code }, 'a change that a revoked standing approval approved cannot be given up');
   return true;
@@ -151,7 +156,7 @@ function fits({ clock, facts, trust: { requirements, signers } }: EngineContext,
   const nowMs = clock.nowMs();
   if (plan === null || !isInForce(one, nowMs) || !approversNamed(requirement.approvers).includes(approver) || beyondTemplate(statement, plan) !== null) return false;
   if (!facts().directory.people.some(({ id, active }) => id === approver && active)) return false;
-  const isCounted = plan.steps.map((step) => floorOf(requirements, step)).every((floor) => floor === null || floor.quorum === 0 || floor.standing === true);
+  const isCounted = plan.steps.map((step) => floorOf(requirements, step)).every((floor) => floor === null || floor.quorum === 0 || (floor.standing === true && meets('ssh', floor.proofClass) && (floor.approvers?.includes(approver) ?? true)));
   return isCounted && isStillProven(one, signers, nowMs);
 }
 
