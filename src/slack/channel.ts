@@ -161,6 +161,15 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     return (await post(togetherMessage(waiting, event === 'approval.escalated' ? 'toldAsWell' : 'asked', to, slackIdOf), ends)).outcome;
   };
 
+  /** A stage has opened, or policy asks for more than was approved: Slack tells nobody of whom a message mentions once it has been posted. */
+  const askFurther = async (ts: string, change: ChangeView, { planDigest, approvers }: Extract<NotificationPayload, { type: 'approval.requested' }>['data'], ends: AbortSignal): Promise<Outcome> => {
+    const shown = await refresh(ts, planDigest, change, ends);
+    const people = approvers.filter((person) => change.turns?.now.includes(person) ?? true);
+    if (!shown.delivered || people.length === 0) return shown;
+    const text = `Asked now: ${people.map((person) => mention(person, slackIdOf)).join(', ')}`;
+    return (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, ends, { thread_ts: ts, reply_broadcast: true })).outcome;
+  };
+
   const tell = async (payload: NotificationMessage, ends: AbortSignal): Promise<Outcome> => {
     if (payload.type === 'notifications.coalesced') return tellTogether(payload.data, ends);
     const { data, type } = payload;
@@ -175,7 +184,7 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     if (change.state !== 'pending' || change.planDigest !== data.planDigest) return refreshAll(change, ends);
     const ts = (await messagesAbout(change, ends)).get(data.planDigest);
     if (ts === undefined) return postChange(change, data.planDigest, ends);
-    if (type === 'approval.requested') return { delivered: true };
+    if (type === 'approval.requested') return isAskedFirst(change, data.record) ? { delivered: true } : askFurther(ts, change, data, ends);
     const text = `Waiting since ${change.requestedAt}: ${data.to.map((person) => mention(person, slackIdOf)).join(', ')} told as well. Who may approve has not changed.`;
     return (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, ends, { thread_ts: ts, reply_broadcast: true })).outcome;
   };
@@ -245,4 +254,9 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
       await Promise.allSettled(running);
     },
   };
+}
+
+/** Whether nobody had decided on the plan when it was asked for by that record: another try of that asks nobody twice. */
+function isAskedFirst({ approvals }: ChangeView, askedBy: number): boolean {
+  return approvals.every(({ record }) => record > askedBy);
 }

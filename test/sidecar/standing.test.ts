@@ -302,3 +302,16 @@ describe('who is asked', () => {
     expect(problemIn(await sidecar.send('person:wei', 'POST', `/v1/changes/${id}/approvals`, { verdict: 'reject', planDigest, comment: 'no' }))).toMatchObject({ code: 'already-decided' });
   });
 });
+
+it('where policy lets it count no more before the dispatch, who gave it is asked again, and shown as asked', async () => {
+  const asks = answerOf('needsApproval', { stages: [ANAS, 'person:wei'] });
+  await open({ options: { decide: ({ phase }) => ({ ...asks, obligations: { ...asks.obligations, ...(phase === 'dispatch' ? {} : { standingApproval: { maxLeaseSeconds: 3_600 } }) } }) } });
+  await given();
+  const { id, planDigest } = await ask();
+  await expect.poll(async () => (await show(id)).approvals.length, { timeout: 10_000 }).toBe(1);
+  expect((await show(id)).turns).toEqual({ now: ['person:wei'], then: [] });
+  await sidecar.send('person:wei', 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest });
+  await expect.poll(async () => (await show(id)).turns, { timeout: 10_000 }).toEqual({ now: [ANAS], then: [] });
+  expect((await sidecar.send(ANAS, 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest })).status).toBe(200);
+  expect(await verdict()).toBe('');
+});
