@@ -46,8 +46,8 @@ const isInForce = ({ statement, used, revoked }: StandingApproval, nowMs: number
 
 /** The template is on record, checked as executors and verifiers check it, by the trust folder of this side; or why it is none. The same again changes nothing. @throws LedgerError nothing was recorded */
 export function giveStanding(context: EngineContext, by: string, { statement, reason, salt, signature }: Giving): Answer<StandingApproval> {
-  const { store, clock, log } = context;
-  const nowMs = clock.nowMs();
+  const { store, log } = context;
+  const nowMs = store.nextAtMs();
   const refused = (message: string): Answer<never> => ({ ok: false, code: 'standing-refused', message });
   if (statement.approver !== by) return refused(`${by} gives no standing approval of ${statement.approver}`);
   if (statement.log !== log.logId) return refused(`it is for log ${statement.log}, and this is ${log.logId}`);
@@ -104,8 +104,10 @@ export function giveUpRevoked(context: EngineContext, state: ChangeState): boole
   // Nobody says no twice; and while the change waits, only the no of who gave it takes back what it approved.
   const says = approversNamed(requirement.approvers).includes(by) && !hasRejected(state, by) && (name === 'scheduled' || by === one.statement.approver);
   const rejection = says ? approvalOf(context, changeId, state, { by, verdict: 'reject', planDigest }, {}) : null;
-  const applied = store.apply(changeId, rejection?.ok === true ? { type: 'approve', approval: rejection.value, comment } : { type: 'withdraw', by, comment, isResponder: true });
-  if (!applied.ok) logger.warn({ changeId, code: applied.code }, 'a change that a revoked standing approval approved cannot be given up');
+  // A clock that was set back may keep her no from being in time; nothing keeps anybody from withdrawing.
+  const isRejected = rejection?.ok === true && store.apply(changeId, { type: 'approve', approval: rejection.value, comment }).ok;
+  const applied = isRejected ? null : store.apply(changeId, { type: 'withdraw', by, comment, isResponder: true });
+  if (applied?.ok === false) logger.warn({ changeId, code: applied.code }, 'a change that a revoked standing approval approved cannot be given up');
   return true;
 }
 
@@ -121,14 +123,14 @@ export function mayUseStanding(state: ChangeState): boolean {
  * @returns whether anything was recorded @throws LedgerError
  */
 export async function useStanding(context: EngineContext, changeId: string): Promise<boolean> {
-  const { store, clock, logger } = context;
+  const { store, logger } = context;
   let isUsed = false;
   for (const { approvalId } of store.standings()) {
     for (;;) {
       const [one, state] = [store.standing(approvalId), await store.load(changeId)];
       if (one === undefined || state === undefined || !mayUseStanding(state) || !fits(context, one, state)) break;
       const approval: Approval = { approvalId, proofClass: 'ssh', envelope: one.envelope, use: one.used + 1 };
-      if (!isNews(state, approval, clock.nowMs())) break;
+      if (!isNews(state, approval, store.nextAtMs())) break;
       const isDue = (): boolean => store.standing(approvalId)?.used === one.used && store.standing(approvalId)?.revoked === null;
       const applied = await acceptApproval(context, changeId, { type: 'approve', approval, comment: null }, isDue);
       if (applied.ok) {
@@ -151,9 +153,9 @@ function isNews(state: ChangeState, approval: Approval, nowMs: number): boolean 
 }
 
 /** In force, by somebody who is asked and active, for this plan, and counted by the floor of this side: an approval that no executor counts would only end the change. */
-function fits({ clock, facts, trust: { requirements, signers } }: EngineContext, one: StandingApproval, { plan, requirement }: ChangeState): boolean {
+function fits({ store, facts, trust: { requirements, signers } }: EngineContext, one: StandingApproval, { plan, requirement }: ChangeState): boolean {
   const { statement: { approver }, statement } = one;
-  const nowMs = clock.nowMs();
+  const nowMs = store.nextAtMs();
   if (plan === null || !isInForce(one, nowMs) || !approversNamed(requirement.approvers).includes(approver) || beyondTemplate(statement, plan) !== null) return false;
   if (!facts().directory.people.some(({ id, active }) => id === approver && active)) return false;
   const isCounted = plan.steps.map((step) => floorOf(requirements, step)).every((floor) => floor === null || floor.quorum === 0 || (floor.standing === true && meets('ssh', floor.proofClass) && (floor.approvers?.includes(approver) ?? true)));

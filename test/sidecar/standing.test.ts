@@ -11,6 +11,8 @@ import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Floor } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
+import type { Clock } from '../../src/engine/ports.ts';
+import { systemClock } from '../../src/sidecar/system.ts';
 import type { ChangeView, StandingApprovalList, StandingApprovalView } from '../../src/sidecar/schemas.ts';
 import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
@@ -314,4 +316,32 @@ it('where policy lets it count no more before the dispatch, who gave it is asked
   await expect.poll(async () => (await show(id)).turns, { timeout: 10_000 }).toEqual({ now: [ANAS], then: [] });
   expect((await sidecar.send(ANAS, 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest })).status).toBe(200);
   expect(await verdict()).toBe('');
+});
+
+describe('where the clock was ahead, and was set back', () => {
+  let aheadMs = 0;
+  const clock: Clock = { ...systemClock, nowMs: () => Date.now() + aheadMs };
+
+  it('none is given that is over by the time of the records', async () => {
+    aheadMs = 7_200_000;
+    await open({ options: { clock } });
+    await ask();
+    aheadMs = 0;
+    expect(problemIn(await give())).toMatchObject({ code: 'standing-refused' });
+    expect(await verdict()).toBe('');
+  });
+
+  it('what one approved is over all the same once it is revoked', async () => {
+    aheadMs = 0;
+    await open({ notBefore: formatTime(Date.now() + 3_600_000), options: { clock, limits: { approvalSeconds: 600 } } });
+    const { approvalId } = await given();
+    const { id } = await ask();
+    await expect.poll(async () => (await show(id)).state, { timeout: 10_000 }).toBe('scheduled');
+    aheadMs = 1_800_000;
+    await ask({ ...GRANT, reason: 'another' });
+    aheadMs = 0;
+    expect((await sidecar.send(ANAS, 'POST', `/v1/standing-approvals/${approvalId}/revoke`, { reason: 'no longer needed' })).status).toBe(200);
+    expect((await show(id)).state).toBe('withdrawn');
+    expect(await verdict()).toBe('');
+  });
 });
