@@ -116,6 +116,13 @@ export function mayUseStanding(state: ChangeState): boolean {
   return state.name === 'pending' && state.plan !== null && state.planDigest !== null && standingCounts(state, state.decision);
 }
 
+/** When the next standing approval for the identity begins (epoch ms): the change is looked at again then; null where none is to come. */
+export function nextStandingMs({ store }: EngineContext, { request: { subject } }: ChangeState): number | null {
+  const nowMs = store.nextAtMs();
+  const begins = store.standings().filter(({ statement, revoked }) => revoked === null && statement.subject === subject).map(({ statement }) => parseTime(statement.notBefore)).filter((atMs) => atMs > nowMs);
+  return begins.length === 0 ? null : Math.min(...begins);
+}
+
 /**
  * Each standing approval that the plan is within, of a person who is asked, approves it: policy is asked about that as about any approval. Uses are numbered
  * in the breath in which they are recorded, so that changes which come at once share no number.

@@ -117,6 +117,15 @@ describe('what is within a standing approval', () => {
     await expect.poll(async () => (await show(id)).approvals.length, { timeout: 10_000 }).toBe(1);
   });
 
+  it('and waits already is approved once it begins', async () => {
+    await open();
+    const { id } = await ask();
+    await given({ edit: { notBefore: formatTime(Date.now() + 1_500) } });
+    expect((await show(id)).approvals).toEqual([]);
+    await expect.poll(async () => (await show(id)).approvals.length, { timeout: 10_000 }).toBe(1);
+    expect(await verdict()).toBe('');
+  });
+
   it('counts its person once: two of hers are one approval, and two people are two', async () => {
     await open({ approvers: { allOf: ['person:wei', ANAS] }, quorum: 2 });
     await given();
