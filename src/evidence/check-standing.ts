@@ -136,6 +136,7 @@ function withinTemplate({ trust: { signers } }: Believed, { state, planErased }:
   const holds = (statement: ApprovalStatement): Checked => ({ fault: null, approval: { approvalId, proofClass, standing: true, statement } });
   const widened = (message: string): Checked => ({ fault: fault('standing-widened', message) });
   if (planDigest === null) return widened('a standing approval of no plan');
+  if (proofClass !== 'ssh') return widened(`a standing approval is proven by ssh, not by ${proofClass}`);
   if (planErased || plan === null) return isAskedWithin(template, state) ? holds(impliedBy(template, { changeId, revision, planDigest })) : widened('what was asked for is beyond the standing approval');
   try {
     return holds(openUse(approval, plan, planDigest, { signers, atMs, skewMs }));

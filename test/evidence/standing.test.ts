@@ -7,6 +7,7 @@ import { nodeDisk } from '../../ledger/index.ts';
 import { verifyEvidence, type EvidenceVerification } from '../../src/evidence/verify.ts';
 import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
 import { disclose } from '../../src/protocol/disclosure.ts';
+import type { Approval } from '../../src/protocol/signed.ts';
 import { ledgerOf, linesOf, storyBundle, verifyStoryPack, type StoryLedger } from '../support/packs.ts';
 import { COUNTING, counting, givenBy, revokedBy, standingOf, TEMPLATE, toldWhole, useOf, usedTimes } from '../support/standing.ts';
 import { logId, PROVISION, RECIPIENT, salt, START_MS, storyTrust, toldUntilDecided, type Beat } from '../support/story.ts';
@@ -50,10 +51,10 @@ describe('once it is revoked', () => {
 });
 
 describe('where the plan was erased', () => {
-  const codes = async (recipients: readonly string[]): Promise<string[]> => {
+  const codes = async (recipients: readonly string[], edit: Partial<Approval> = {}): Promise<string[]> => {
     const template = standingOf({ ...TEMPLATE, subject: PROVISION.subject, kinds: ['provision'], accounts: [], privileges: ['table:public.orders:SELECT'], recipients: [...recipients] });
     const said = counting();
-    const telling = toldUntilDecided(PROVISION, START_MS, 'needsApproval', undefined, said).later(10).force({ type: 'approval.recorded', actor: `sidecar:${logId}`, body: { approval: useOf(template), comment: null } });
+    const telling = toldUntilDecided(PROVISION, START_MS, 'needsApproval', undefined, said).later(10).force({ type: 'approval.recorded', actor: `sidecar:${logId}`, body: { approval: { ...useOf(template), ...edit }, comment: null } });
     toldWhole(telling, said);
     const erased = [telling.now.planDigest!];
     const { commitment, object } = disclose('basis', 'asked for', salt(9));
@@ -67,6 +68,10 @@ describe('where the plan was erased', () => {
     expect(await codes([RECIPIENT])).toEqual([]);
     ledger?.remove();
     expect(await codes([])).toContain('standing-widened');
+  });
+
+  it('it is of no better class than she signed with', async () => {
+    expect(await codes([RECIPIENT], { proofClass: 'passkey' })).toContain('standing-widened');
   });
 });
 
