@@ -94,7 +94,7 @@ export function placesOf({ plan, request }: Pick<ChangeState, 'plan' | 'request'
   return system === null ? [] : [{ ...system, privileges: [...new Set(entitlementsOf(request).map(({ privilege }) => privilege))].sort() }];
 }
 
-/** Who may review it: those who were asked and not waited for, but neither who broke it nor who asked for the change. */
+/** Who may review it: all who were asked, at whatever stage, but neither who broke it nor who asked for the change. */
 export function reviewersOf({ requirement, requester }: Pick<ChangeState, 'requirement' | 'requester'>, usedBy: string): string[] {
   return approversNamed(requirement.approvers).filter((person) => person !== usedBy && !requester.includes(person));
 }

@@ -33,7 +33,7 @@ export function actsOf(change: ChangeView, who: Who, nowMs: number): Acts {
   const { proofs, why } = proofsOf(who.statement, change.id);
   return {
     approve: { ...(decide.may && proofs.length === 0 ? no(why) : hasApproved(change, who.me) ? no('You have approved this plan.') : decide), proofs },
-    reject: decide,
+    reject: mayReject(change, who, nowMs),
     reduce: decide.may ? mayReduce(change) : decide,
     withdraw: mayWithdraw(change),
     revoke: mayRevoke(change),
@@ -50,7 +50,14 @@ function mayDecide(change: ChangeView, { me, isAwaited }: Who, nowMs: number): M
   return no(`You are not asked. It takes ${describeApprovers(approvers)}.`);
 }
 
-const hasApproved = ({ approvals }: ChangeView, { principal }: Me): boolean => approvals.some(({ approver, verdict }) => approver === principal && verdict === 'approve');
+/** What a standing approval met may be rejected until the dispatch: nobody has looked at the plan. */
+function mayReject(change: ChangeView, who: Who, nowMs: number): May {
+  const isOpen = change.state === 'scheduled' && change.approvals.some(({ standing }) => standing !== undefined);
+  return mayDecide(isOpen ? { ...change, state: 'pending', approvalsBy: null } : change, who, nowMs);
+}
+
+/** She has, and it counts: whose turn it is has not. */
+const hasApproved = ({ approvals, turns }: ChangeView, { principal }: Me): boolean => approvals.some(({ approver, verdict }) => approver === principal && verdict === 'approve') && turns?.now.includes(principal) !== true;
 
 /** A passkey proves more than is asked for where a session or an SSH key is. */
 function proofsOf(statement: StatementAnswer | null, changeId: string): { proofs: Acts['approve']['proofs']; why: string } {

@@ -5,7 +5,7 @@ import type { ChangeState } from '../change/state.ts';
 import type { EngineContext } from './engine.ts';
 import { audienceOf, createPace } from './pace.ts';
 import { performWork } from './perform.ts';
-import { mayUseStanding, useStanding } from './standing-approvals.ts';
+import { mayUseStanding, nextStandingMs, useStanding } from './standing-approvals.ts';
 
 export interface Runner {
   wake(changeId: string): void;
@@ -99,7 +99,8 @@ export function startRunner(context: EngineContext): Runner {
         failures.delete(state.changeId);
         waiting.delete(state.changeId);
       }
-      if (due.wakeAtMs !== null) wakeAt(state.changeId, due.wakeAtMs);
+      const wakeAtMs = Math.min(due.wakeAtMs ?? Infinity, (mayUseStanding(state) ? nextStandingMs(context, state) : null) ?? Infinity);
+      if (wakeAtMs < Infinity) wakeAt(state.changeId, wakeAtMs);
       return false;
     }
     const notBeforeMs = pace.notBefore(state, due.work);

@@ -1,11 +1,12 @@
 /** Standing approvals: what people gave and took back, and that each plan which is within one is approved by it, so often as it says. */
 import { canonicalBytes } from '../../ledger/index.ts';
 import { decide } from '../change/decide.ts';
+import { hasRejected } from '../change/rejecting.ts';
 import { beyondTemplate } from '../change/standing-approval.ts';
 import { mayStillBeRejected, standingCounts, type ChangeState } from '../change/state.ts';
 import { mayLock } from '../identity/authority.ts';
 import { approvalIdOf } from '../protocol/approval-proof.ts';
-import { approversNamed } from '../protocol/decision.ts';
+import { approversNamed, meets } from '../protocol/decision.ts';
 import { disclose } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { Approval, Dsse } from '../protocol/signed.ts';
@@ -45,8 +46,8 @@ const isInForce = ({ statement, used, revoked }: StandingApproval, nowMs: number
 
 /** The template is on record, checked as executors and verifiers check it, by the trust folder of this side; or why it is none. The same again changes nothing. @throws LedgerError nothing was recorded */
 export function giveStanding(context: EngineContext, by: string, { statement, reason, salt, signature }: Giving): Answer<StandingApproval> {
-  const { store, clock, log } = context;
-  const nowMs = clock.nowMs();
+  const { store, log } = context;
+  const nowMs = store.nextAtMs();
   const refused = (message: string): Answer<never> => ({ ok: false, code: 'standing-refused', message });
   if (statement.approver !== by) return refused(`${by} gives no standing approval of ${statement.approver}`);
   if (statement.log !== log.logId) return refused(`it is for log ${statement.log}, and this is ${log.logId}`);
@@ -90,23 +91,36 @@ export function revokeStanding(context: EngineContext, by: string, approvalId: s
   return { ok: true, value: store.standing(approvalId)! };
 }
 
-/** Whether the change was approved by a standing approval that is revoked, and nothing of it had begun: it is over then, by whoever revoked that. Asked also before each dispatch. @throws LedgerError */
+/** Whether a standing approval that is revoked has approved the change, or a part of it, and nothing of it had begun: it is over then, by whoever revoked that. Asked also before each dispatch. @throws LedgerError */
 export function giveUpRevoked(context: EngineContext, state: ChangeState): boolean {
   const { store, logger } = context;
   const { changeId, name, planDigest, requirement } = state;
-  const revoked = state.approvals.map(({ approval }) => store.standing(approval.approvalId)).find((one) => one?.revoked != null);
-  if (name !== 'scheduled' || !mayStillBeRejected(state) || planDigest === null || revoked?.revoked == null) return false;
-  const { by } = revoked.revoked;
-  const comment = `standing approval ${revoked.approvalId} was revoked`;
-  const rejection = approversNamed(requirement.approvers).includes(by) ? approvalOf(context, changeId, state, { by, verdict: 'reject', planDigest }, {}) : null;
-  const applied = store.apply(changeId, rejection?.ok === true ? { type: 'approve', approval: rejection.value, comment } : { type: 'withdraw', by, comment, isResponder: true });
-  if (!applied.ok) logger.warn({ changeId, code: applied.code }, 'a change that a revoked standing approval approved cannot be given up');
+  const counts = name === 'scheduled' || (name === 'pending' && standingCounts(state, state.decision));
+  if (!counts || !mayStillBeRejected(state) || planDigest === null) return false;
+  const one = state.approvals.map(({ approval }) => store.standing(approval.approvalId)).find((used) => used?.revoked != null);
+  if (one?.revoked == null) return false;
+  const { by } = one.revoked;
+  const comment = `standing approval ${one.approvalId} was revoked`;
+  // Nobody says no twice; and while the change waits, only the no of who gave it takes back what it approved.
+  const says = approversNamed(requirement.approvers).includes(by) && !hasRejected(state, by) && (name === 'scheduled' || by === one.statement.approver);
+  const rejection = says ? approvalOf(context, changeId, state, { by, verdict: 'reject', planDigest }, {}) : null;
+  // A clock that was set back may keep her no from being in time; nothing keeps anybody from withdrawing.
+  const isRejected = rejection?.ok === true && store.apply(changeId, { type: 'approve', approval: rejection.value, comment }).ok;
+  const applied = isRejected ? null : store.apply(changeId, { type: 'withdraw', by, comment, isResponder: true });
+  if (applied?.ok === false) logger.warn({ changeId, code: applied.code }, 'a change that a revoked standing approval approved cannot be given up');
   return true;
 }
 
 /** Whether a standing approval may have something to say to the change as it is. */
 export function mayUseStanding(state: ChangeState): boolean {
   return state.name === 'pending' && state.plan !== null && state.planDigest !== null && standingCounts(state, state.decision);
+}
+
+/** When the next standing approval for the identity begins (epoch ms): the change is looked at again then; null where none is to come. */
+export function nextStandingMs({ store }: EngineContext, { request: { subject } }: ChangeState): number | null {
+  const nowMs = store.nextAtMs();
+  const begins = store.standings().filter(({ statement, revoked }) => revoked === null && statement.subject === subject).map(({ statement }) => parseTime(statement.notBefore)).filter((atMs) => atMs > nowMs);
+  return begins.length === 0 ? null : Math.min(...begins);
 }
 
 /**
@@ -116,14 +130,14 @@ export function mayUseStanding(state: ChangeState): boolean {
  * @returns whether anything was recorded @throws LedgerError
  */
 export async function useStanding(context: EngineContext, changeId: string): Promise<boolean> {
-  const { store, clock, logger } = context;
+  const { store, logger } = context;
   let isUsed = false;
   for (const { approvalId } of store.standings()) {
     for (;;) {
       const [one, state] = [store.standing(approvalId), await store.load(changeId)];
       if (one === undefined || state === undefined || !mayUseStanding(state) || !fits(context, one, state)) break;
       const approval: Approval = { approvalId, proofClass: 'ssh', envelope: one.envelope, use: one.used + 1 };
-      if (!isNews(state, approval, clock.nowMs())) break;
+      if (!isNews(state, approval, store.nextAtMs())) break;
       const isDue = (): boolean => store.standing(approvalId)?.used === one.used && store.standing(approvalId)?.revoked === null;
       const applied = await acceptApproval(context, changeId, { type: 'approve', approval, comment: null }, isDue);
       if (applied.ok) {
@@ -146,12 +160,12 @@ function isNews(state: ChangeState, approval: Approval, nowMs: number): boolean 
 }
 
 /** In force, by somebody who is asked and active, for this plan, and counted by the floor of this side: an approval that no executor counts would only end the change. */
-function fits({ clock, facts, trust: { requirements, signers } }: EngineContext, one: StandingApproval, { plan, requirement }: ChangeState): boolean {
+function fits({ store, facts, trust: { requirements, signers } }: EngineContext, one: StandingApproval, { plan, requirement }: ChangeState): boolean {
   const { statement: { approver }, statement } = one;
-  const nowMs = clock.nowMs();
+  const nowMs = store.nextAtMs();
   if (plan === null || !isInForce(one, nowMs) || !approversNamed(requirement.approvers).includes(approver) || beyondTemplate(statement, plan) !== null) return false;
   if (!facts().directory.people.some(({ id, active }) => id === approver && active)) return false;
-  const isCounted = plan.steps.map((step) => floorOf(requirements, step)).every((floor) => floor === null || floor.quorum === 0 || floor.standing === true);
+  const isCounted = plan.steps.map((step) => floorOf(requirements, step)).every((floor) => floor === null || floor.quorum === 0 || (floor.standing === true && meets('ssh', floor.proofClass) && (floor.approvers?.includes(approver) ?? true)));
   return isCounted && isStillProven(one, signers, nowMs);
 }
 

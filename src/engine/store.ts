@@ -63,6 +63,8 @@ export interface Store {
   standing(approvalId: string): StandingApproval | undefined;
   /** All of them, oldest first. */
   standings(): readonly StandingApproval[];
+  /** Of the next record (epoch ms): whether something comes in its time is judged by that. */
+  nextAtMs(): number;
   /** What was asked for before the change, up to `atMs`, when it was; before one that there is not yet: `changeId` null. */
   recent(asked: { readonly changeId: string | null; readonly atMs: number; readonly subject: string; readonly requester: readonly string[] }): RecentChanges;
   /** What is on record of messages of this executor that were set aside. */
@@ -219,6 +221,7 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
     lockHistory: () => [...state.locks.values()],
     standing: (approvalId) => state.standing.get(approvalId),
     standings: () => [...state.standing.values()],
+    nextAtMs: stamp,
     recent: ({ atMs, changeId, requester, subject }) => state.recent.before((changeId === null ? undefined : index.recordsOf(changeId)[0]) ?? Infinity, atMs, subject, requester),
     refusedOf: (executor) => state.refused.get(executor),
     reconciled: () => state.reconciled,

@@ -112,20 +112,25 @@ export function checkApproval(
   if (event.actor !== statement.approver) return { fault: fault('wrong-actor', `a record by ${event.actor} of a verdict by ${statement.approver}`) };
   if (state.requester.includes(statement.approver)) return { fault: fault('self-approval', `${statement.approver} approves what they asked for`) };
   if (!approversNamed(audited.requirement.approvers).includes(statement.approver)) return { fault: fault('not-an-approver', `${statement.approver} was not asked`) };
-  const late = parseTime(statement.expiresAt) <= judgedAtMs || (state.approvalsByMs !== null && judgedAtMs > state.approvalsByMs);
+  // What a standing approval met may be rejected until the dispatch, however long that is held: the time to decide is over only while nobody has decided.
+  const late = parseTime(statement.expiresAt) <= judgedAtMs || (state.name === 'pending' && state.approvalsByMs !== null && judgedAtMs > state.approvalsByMs);
   if (late) return { fault: fault('approval-expired', `${statement.approver} decided after the time to decide was over`) };
   const strange = checkTurn(audited, event, statement.approver, judgedAtMs);
   return strange === null ? { fault: null, approval: { approvalId: approval.approvalId, statement, proofClass: approval.proofClass } } : { fault: strange };
 }
 
-/** Whoever has rejected a plan decides on it no more; whoever is in a later stage approves once those before it are met, by the order of the records; and a rejection comes to what its record says. */
+/** It is her turn; and a rejection, for which it always is, comes to what its record says. */
 function checkTurn(audited: Audited, event: Of<'approval.recorded' | 'approval.rejected'>, approver: string, atMs: number): Fault | null {
+  const { state } = audited;
+  if (event.type === 'approval.recorded' || hasRejected(state, approver)) return outOfTurn(audited, approver, atMs);
+  const outcome = (state.rejectionsDue ?? 1) === 1 ? undefined : outcomeOfRejection(state, approver);
+  return event.body.outcome === outcome ? null : fault('rejection-mismatch', `the rejection comes to something else than its record says: ${outcome ?? 'one is enough'}`);
+}
+
+/** Whoever has rejected a plan decides on it no more, and whoever is in a later stage approves once those before it are met, by the order of the records: in person, or by a standing approval. */
+export function outOfTurn(audited: Audited, approver: string, atMs: number): Fault | null {
   const { state, requirement: { approvers, proofClass } } = audited;
   if (hasRejected(state, approver)) return fault('rejection-mismatch', `${approver} decides on a plan that ${approver} had rejected`);
-  if (event.type === 'approval.rejected') {
-    const outcome = (state.rejectionsDue ?? 1) === 1 ? undefined : outcomeOfRejection(state, approver);
-    return event.body.outcome === outcome ? null : fault('rejection-mismatch', `the rejection comes to something else than its record says: ${outcome ?? 'one is enough'}`);
-  }
   const approved = new Set(inForceAt(audited, atMs).filter((one) => meets(one.proofClass, proofClass) && !state.requester.includes(one.approver)).map((one) => one.approver));
   return approvers === null || mayApprove(approvers, approved).has(approver) ? null : fault('approval-out-of-stage', `${approver} approved before those who were asked first had`);
 }

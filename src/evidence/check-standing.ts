@@ -10,12 +10,13 @@ import type { AllowedSigners } from '../protocol/allowed-signers.ts';
 import { approvalIdOf } from '../protocol/approval-proof.ts';
 import { approversNamed } from '../protocol/decision.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import { entitlementsOf } from '../protocol/request.ts';
+import { callerOf, entitlementsOf } from '../protocol/request.ts';
 import type { Approval, ApprovalStatement, Dsse } from '../protocol/signed.ts';
 import { impliedBy, openStanding, type StandingStatement } from '../protocol/standing-approval.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { parseTime } from '../protocol/values.ts';
 import type { Audited, CheckedApproval } from './audited.ts';
+import { outOfTurn } from './check-decision.ts';
 import type { SystemRecordBody } from './record.ts';
 import { same, type Believed } from './signatures.ts';
 import { fault, type Fault } from './violation.ts';
@@ -85,7 +86,8 @@ export function openStandings(trust: Trust, logId: string, isPartial: boolean, j
       if ((approval.use ?? 0) > uses) return failed('standing-overused', `use ${approval.use ?? 0} of a standing approval of ${uses}`);
       if (parseTime(expiresAt) <= judgedAtMs || parseTime(notBefore) > judgedAtMs + skewMs) return failed('standing-not-in-force', `a standing approval that is good from ${notBefore} to ${expiresAt}`);
       if (state.approvalsByMs !== null && judgedAtMs > state.approvalsByMs) return failed('approval-expired', 'a standing approval was used after the time to decide was over');
-      return withinTemplate(believed, audited, template, approval, judgedAtMs, skewMs);
+      const early = outOfTurn(audited, approver, judgedAtMs);
+      return early === null ? withinTemplate(believed, audited, template, approval, judgedAtMs, skewMs) : { fault: early };
     },
   });
   return {
@@ -134,6 +136,7 @@ function withinTemplate({ trust: { signers } }: Believed, { state, planErased }:
   const holds = (statement: ApprovalStatement): Checked => ({ fault: null, approval: { approvalId, proofClass, standing: true, statement } });
   const widened = (message: string): Checked => ({ fault: fault('standing-widened', message) });
   if (planDigest === null) return widened('a standing approval of no plan');
+  if (proofClass !== 'ssh') return widened(`a standing approval is proven by ssh, not by ${proofClass}`);
   if (planErased || plan === null) return isAskedWithin(template, state) ? holds(impliedBy(template, { changeId, revision, planDigest })) : widened('what was asked for is beyond the standing approval');
   try {
     return holds(openUse(approval, plan, planDigest, { signers, atMs, skewMs }));
@@ -143,10 +146,11 @@ function withinTemplate({ trust: { signers } }: Believed, { state, planErased }:
   }
 }
 
-function isAskedWithin({ subject, kinds, connector, target, privileges, maxLeaseSeconds }: StandingStatement, { request }: ChangeState): boolean {
+function isAskedWithin({ subject, kinds, connector, target, privileges, recipients, maxLeaseSeconds }: StandingStatement, { request }: ChangeState): boolean {
+  if (callerOf(request) !== null || ('recipient' in request && request.recipient !== undefined && !recipients.includes(request.recipient))) return false;
   const system = systemOf(request);
   const isThere = system !== null && system.connector === connector && system.target === target;
   const leaseSeconds = leaseSecondsOf(request) ?? (request.kind === 'rotate' ? 0 : Infinity);
   return isThere && request.subject === subject && (kinds as readonly string[]).includes(request.kind)
-    && entitlementsOf(request).every(({ privilege }) => privileges.includes(privilege)) && leaseSeconds <= (maxLeaseSeconds ?? 0);
+    && entitlementsOf(request).every(({ privilege, scope }) => scope === undefined && privileges.includes(privilege)) && leaseSeconds <= (maxLeaseSeconds ?? 0);
 }

@@ -35,6 +35,8 @@ export interface Seen {
   readonly decision: { readonly reasons: readonly z.infer<typeof reasonSchema>[] } | null;
   readonly requirement: Requirement;
   readonly approvals: readonly { readonly approver: string; readonly verdict: 'approve' | 'reject' }[];
+  /** Where the sidecar says them: it knows which approvals count. */
+  readonly turns?: { readonly now: readonly string[]; readonly then: readonly string[] } | undefined;
   /** How many people must reject before that ends the change; left out, or null: one. */
   readonly rejectionsDue?: number | null | undefined;
   readonly bearing?: Bearing | null | undefined;
@@ -145,10 +147,10 @@ export function listed(names: readonly string[]): string {
 }
 
 /** Who decides: of stages, whose turn it is and who is asked then. */
-function deciders({ requirement: { approvers, proofClass }, approvals, rejectionsDue, plan }: Seen): PlanLine[] {
+function deciders({ requirement: { approvers, proofClass }, approvals, turns, rejectionsDue, plan }: Seen): PlanLine[] {
   if (approvers === null) return [];
   const who = `${describeApprovers(approvers)}${proofClass === 'session' ? '' : `, proven by ${proofClass}`}`;
-  const { now, then } = turnsOf(approvers, approvals, plan.requester);
+  const { now, then } = turns ?? turnsOf(approvers, approvals, plan.requester);
   const against = approvals.filter(({ verdict }) => verdict === 'reject').length;
   const lines = [{ name: 'approvers', text: who }];
   if (approvals.length > 0 || then.length > 0) lines.push({ name: 'can decide', text: now.length > 0 ? listed(now) : then.length === 0 ? 'nobody else is asked' : 'nobody who is left' });

@@ -2,7 +2,7 @@
 import type { BrokenGlass } from '../change/break-glass.ts';
 import { escalationDueMs } from '../change/escalation.ts';
 import type { FindingCode } from '../change/events.ts';
-import { FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
+import { approvedBy, FINAL_STATES, shownState, type ChangeState } from '../change/state.ts';
 import { isUnfinished } from '../change/work.ts';
 import { systemOf, undoableStep } from '../change/derive.ts';
 import { approveLink } from '../protocol/approve-link.ts';
@@ -77,9 +77,12 @@ function verdictsOn({ approvals, rejections }: ChangeState): ChangeView['approva
     .map(({ approval, statement, seq, channel }) => ({ approvalId: approval.approvalId, approver: statement.approver, verdict: statement.verdict, proofClass: approval.proofClass, record: seq, ...(channel === undefined ? {} : { channel }), ...standingOf(approval) }));
 }
 
+/** By the approvals that count: one whose proof policy no longer takes, or that is over, keeps nobody from being asked again. */
 function turnsNow(state: ChangeState): Pick<ChangeView, 'turns'> {
-  const { approvers } = state.requirement;
-  return state.name !== 'pending' || approvers === null ? {} : { turns: turnsOf(approvers, verdictsOn(state), state.requester) };
+  const { name, rejections, requester, requirement: { approvers } } = state;
+  if (name !== 'pending' || approvers === null) return {};
+  const approved = [...approvedBy(state, state.lastAtMs)].map((approver) => ({ approver, verdict: 'approve' as const }));
+  return { turns: turnsOf(approvers, [...approved, ...rejections.map(({ statement }) => statement)], requester) };
 }
 
 function standingOf({ envelope, use }: Approval): Pick<ChangeView['approvals'][number], 'standing'> {

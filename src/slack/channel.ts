@@ -161,16 +161,13 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     return (await post(togetherMessage(waiting, event === 'approval.escalated' ? 'toldAsWell' : 'asked', to, slackIdOf), ends)).outcome;
   };
 
-  const reply = async (ts: string, text: string, ends: AbortSignal): Promise<Outcome> => (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, ends, { thread_ts: ts, reply_broadcast: true })).outcome;
-
-  /** Others are asked about a plan that is shown: a further stage, or more before dispatch. Whom a message comes to mention, Slack does not tell. */
-  const askFurther = async (change: ChangeView, { planDigest, approvers }: Extract<NotificationPayload, { type: 'approval.requested' }>['data'], ts: string, ends: AbortSignal): Promise<Outcome> => {
-    const approved = change.approvals.filter(({ verdict }) => verdict === 'approve').map(({ approver }) => approver);
-    const asked = approvers.filter((person) => !approved.includes(person));
-    // Before anybody has approved, it is what the message itself was posted for.
-    if (approved.length === 0 || asked.length === 0) return { delivered: true };
+  /** A stage has opened, or policy asks for more than was approved: Slack tells nobody of whom a message mentions once it has been posted. */
+  const askFurther = async (ts: string, change: ChangeView, { planDigest, approvers }: Extract<NotificationPayload, { type: 'approval.requested' }>['data'], ends: AbortSignal): Promise<Outcome> => {
     const shown = await refresh(ts, planDigest, change, ends);
-    return shown.delivered ? reply(ts, `Asked now: ${asked.map((person) => mention(person, slackIdOf)).join(', ')}`, ends) : shown;
+    const people = approvers.filter((person) => change.turns?.now.includes(person) ?? true);
+    if (!shown.delivered || people.length === 0) return shown;
+    const text = `Asked now: ${people.map((person) => mention(person, slackIdOf)).join(', ')}`;
+    return (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, ends, { thread_ts: ts, reply_broadcast: true })).outcome;
   };
 
   const tell = async (payload: NotificationMessage, ends: AbortSignal): Promise<Outcome> => {
@@ -187,8 +184,9 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     if (change.state !== 'pending' || change.planDigest !== data.planDigest) return refreshAll(change, ends);
     const ts = (await messagesAbout(change, ends)).get(data.planDigest);
     if (ts === undefined) return postChange(change, data.planDigest, ends);
-    if (type === 'approval.requested') return askFurther(change, data, ts, ends);
-    return reply(ts, `Waiting since ${change.requestedAt}: ${data.to.map((person) => mention(person, slackIdOf)).join(', ')} told as well. Who may approve has not changed.`, ends);
+    if (type === 'approval.requested') return isAskedFirst(change, data.record) ? { delivered: true } : askFurther(ts, change, data, ends);
+    const text = `Waiting since ${change.requestedAt}: ${data.to.map((person) => mention(person, slackIdOf)).join(', ')} told as well. Who may approve has not changed.`;
+    return (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, ends, { thread_ts: ts, reply_broadcast: true })).outcome;
   };
 
   const whisper = async (user: string, text: string): Promise<void> => {
@@ -256,4 +254,9 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
       await Promise.allSettled(running);
     },
   };
+}
+
+/** Whether nobody had decided on the plan when it was asked for by that record: another try of that asks nobody twice. */
+function isAskedFirst({ approvals }: ChangeView, askedBy: number): boolean {
+  return approvals.every(({ record }) => record > askedBy);
 }

@@ -5,7 +5,6 @@
  * @see https://docs.slack.dev/reference/block-kit
  */
 import type { NotificationPayload } from '../notify/payload.ts';
-import { turnsOf } from '../protocol/awaited.ts';
 import type { ChangeView } from '../sidecar/schemas.ts';
 import { APPROVE, COMMENT_LENGTH_MAX, formatValue, REASON, REJECT, type Shown } from './interaction.ts';
 
@@ -61,8 +60,7 @@ function standing({ planDigest: now, state, revision }: ChangeView, planDigest: 
 }
 
 function asking(change: ChangeView, planDigest: string, { slackIdOf }: Rendering): object[] {
-  const { approvers } = change.requirement;
-  const { now, then } = approvers === null ? { now: [], then: [] } : turnsOf(approvers, change.approvals, change.requester);
+  const { now, then } = change.turns ?? { now: [], then: [] };
   const named = (people: readonly string[]): string => people.map((person) => mention(person, slackIdOf)).join(', ');
   // Who is asked later is named and not mentioned: Slack tells whom it mentions.
   const said = [...(now.length === 0 ? [] : [`Asked: ${named(now)}`]), ...(then.length === 0 ? [] : [`Then: ${then.map((person) => mention(person, () => undefined)).join(', ')}`])];

@@ -6,7 +6,7 @@ import { formatTime } from '../../src/protocol/values.ts';
 import { editing, following, withBody, type Of } from '../support/edit-story.ts';
 import { testSshKey } from '../support/ssh.ts';
 import { anasKey, COUNTING, counting, givenBy, revokedBy, standingOf, TEMPLATE, toldUntilUsed, useOf, usedTimes } from '../support/standing.ts';
-import { keys, sign, START_MS, toldUntilArmed, type Beat } from '../support/story.ts';
+import { GRANT, logId, keys, sign, statementOf, START_MS, toldUntilArmed, toldUntilDecided, type Beat } from '../support/story.ts';
 import type { Case } from './verified.ts';
 
 const stranger = testSshKey();
@@ -58,6 +58,8 @@ export const STANDING_CASES: readonly Case[] = [
   { title: 'a proof of another class', code: 'standing-widened', change: recorded((event) => withBody(event, { approval: { ...event.body.approval, proofClass: 'passkey' } })) },
   { title: 'a template in the place of a verdict', code: 'approval-signature', change: recorded((event) => withBody(event, { approval: { approvalId: approvalIdOf(SIGNED), proofClass: 'ssh', envelope: SIGNED } })), amongOthers: true },
   { title: 'a floor that counts none', code: 'below-floor', trust: { signers: COUNTING.signers! } },
+  { title: 'a use of one whose giver has rejected the plan', code: 'rejection-mismatch', beats: () => overruled() },
+  { title: 'a use before those who are asked first have approved', code: 'approval-out-of-stage', beats: () => early() },
   { title: 'a rejection by it', code: 'standing-mismatch', change: following('approval.recorded', () => ({ type: 'approval.rejected', actor: 'person:ana', body: { approval: useOf(SIGNED, 2), comment: 'no' } })), amongOthers: true },
   { title: 'a template in another’s name', code: 'wrong-actor', first: [givenBy(SIGNED, 'person:ben')] },
   { title: 'a template recorded for another reason', code: 'standing-mismatch', first: [givenBy(SIGNED, undefined, { commitment: `sha256:${'1'.repeat(64)}` })], amongOthers: true },
@@ -65,6 +67,33 @@ export const STANDING_CASES: readonly Case[] = [
   { title: 'a revocation by no person', code: 'wrong-actor', first: [...GIVEN, revokedBy(SIGNED, 'sidecar:0123456789abcdef')] },
   { title: 'a revocation of what was not given', code: 'wrong-order', first: [...GIVEN, revokedBy(standingOf({ ...TEMPLATE, uses: 4 }))] },
 ];
+
+const useNow = (): NewEvent => ({ type: 'approval.recorded', actor: `sidecar:${logId}`, body: { approval: useOf(SIGNED), comment: null } });
+
+/** She has said no, which two people must, and what she signed before says yes for her. */
+function overruled(): readonly Beat[] {
+  const asks = counting();
+  const said = { ...asks, obligations: { ...asks.obligations, rejections: 2 } };
+  const telling = toldUntilDecided(GRANT, START_MS, 'needsApproval', undefined, said).later(10);
+  telling.do({ type: 'approve', approval: sign.approval(statementOf(telling, 'person:ana', 'reject')), comment: 'not this one' });
+  return toldUntilArmed(telling.later(10).force(useNow()), said).beats;
+}
+
+/** Ben is asked first. */
+function early(): readonly Beat[] {
+  const asks = counting();
+  const said = { ...asks, obligations: { ...asks.obligations, approvers: { stages: ['person:ben', 'person:ana'] } } };
+  const telling = toldUntilDecided(GRANT, START_MS, 'needsApproval', undefined, said).later(10).force(useNow()).later(10);
+  telling.do({ type: 'approve', approval: sign.approval(statementOf(telling, 'person:ben')), comment: null });
+  return toldUntilArmed(telling, said).beats;
+}
+
+/** Approved by it, held up for longer than people had to decide, and then rejected by somebody who is asked. */
+export function rejectedLate(): readonly Beat[] {
+  const telling = toldUntilUsed(useOf(SIGNED)).later(7_200_000);
+  telling.do({ type: 'approve', approval: sign.approval(statementOf(telling, 'person:ben', 'reject')), comment: 'not today' });
+  return telling.beats;
+}
 
 /** Approved by it, dispatched, and revoked while that was under way. */
 export const begun = (): readonly Beat[] => toldUntilArmed(toldUntilUsed(useOf(SIGNED)), counting()).beats;

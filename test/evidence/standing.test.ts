@@ -5,11 +5,13 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { nodeDisk } from '../../ledger/index.ts';
 import { verifyEvidence, type EvidenceVerification } from '../../src/evidence/verify.ts';
-import type { DraftWithObjects } from '../../src/evidence/record.ts';
+import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts';
+import { disclose } from '../../src/protocol/disclosure.ts';
+import type { Approval } from '../../src/protocol/signed.ts';
 import { ledgerOf, linesOf, storyBundle, verifyStoryPack, type StoryLedger } from '../support/packs.ts';
-import { COUNTING, revokedBy, usedTimes } from '../support/standing.ts';
-import { storyTrust, type Beat } from '../support/story.ts';
-import { begun, GIVEN, SIGNED, STANDING_CASES, used } from './standing-cases.ts';
+import { COUNTING, counting, givenBy, revokedBy, standingOf, TEMPLATE, toldWhole, useOf, usedTimes } from '../support/standing.ts';
+import { logId, PROVISION, RECIPIENT, salt, START_MS, storyTrust, toldUntilDecided, type Beat } from '../support/story.ts';
+import { begun, GIVEN, rejectedLate, SIGNED, STANDING_CASES, used } from './standing-cases.ts';
 import { expectCaught, verified, workflowOf } from './verified.ts';
 
 let ledger: StoryLedger | null = null;
@@ -21,6 +23,10 @@ afterEach(() => {
 it('what a standing approval approved holds, as often as it says', async () => {
   expect(workflowOf(await verified(used(), COUNTING, { first: GIVEN }))).toMatchObject({ status: 'holds' });
   expect(workflowOf(await verified(usedTimes(SIGNED, [1, 2, 3]), COUNTING, { first: GIVEN }))).toMatchObject({ status: 'holds' });
+});
+
+it('what it approved and nobody has begun may be rejected, however long ago the time to decide was over', async () => {
+  expect((await verified(rejectedLate(), COUNTING, { first: GIVEN })).workflow?.violations).toEqual([]);
 });
 
 it.each(STANDING_CASES)('is found: $title', (one) => expectCaught({ trust: COUNTING, first: GIVEN, ...one }, used));
@@ -41,6 +47,31 @@ describe('once it is revoked', () => {
 
   it('what had begun goes on', async () => {
     expect((await withRecord(begun(), 'lease.armed', revokedBy(SIGNED))).workflow?.violations).toEqual([]);
+  });
+});
+
+describe('where the plan was erased', () => {
+  const codes = async (recipients: readonly string[], edit: Partial<Approval> = {}): Promise<string[]> => {
+    const template = standingOf({ ...TEMPLATE, subject: PROVISION.subject, kinds: ['provision'], accounts: [], privileges: ['table:public.orders:SELECT'], recipients: [...recipients] });
+    const said = counting();
+    const telling = toldUntilDecided(PROVISION, START_MS, 'needsApproval', undefined, said).later(10).force({ type: 'approval.recorded', actor: `sidecar:${logId}`, body: { approval: { ...useOf(template), ...edit }, comment: null } });
+    toldWhole(telling, said);
+    const erased = [telling.now.planDigest!];
+    const { commitment, object } = disclose('basis', 'asked for', salt(9));
+    const erasure = systemDraft('erasure', { erased, basis: commitment }, 'person:vera', telling.atMs, [object]);
+    ledger = await ledgerOf([givenBy(template), ...linesOf(telling.beats), erasure], erased);
+    const { workflow } = await verifyEvidence({ disk: nodeDisk(ledger.directory), directory: 'ledger', trust: storyTrust(COUNTING), wholeFolder: true });
+    return workflow!.violations.map(({ code }) => code);
+  };
+
+  it('whom the secret was asked for is held to the template', async () => {
+    expect(await codes([RECIPIENT])).toEqual([]);
+    ledger?.remove();
+    expect(await codes([])).toContain('standing-widened');
+  });
+
+  it('it is of no better class than she signed with', async () => {
+    expect(await codes([RECIPIENT], { proofClass: 'passkey' })).toContain('standing-widened');
   });
 });
 

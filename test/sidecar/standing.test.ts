@@ -8,8 +8,11 @@ import { commitmentTo } from '../../src/protocol/disclosure.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
 import { STANDING_NAMESPACE, type StandingStatement } from '../../src/protocol/standing-approval.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
+import type { Floor } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
+import type { Clock } from '../../src/engine/ports.ts';
+import { systemClock } from '../../src/sidecar/system.ts';
 import type { ChangeView, StandingApprovalList, StandingApprovalView } from '../../src/sidecar/schemas.ts';
 import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
@@ -27,17 +30,19 @@ interface Setting {
   readonly approvers?: Decision['obligations']['approvers'];
   readonly standing?: boolean;
   readonly quorum?: number;
+  readonly floor?: Partial<Floor>;
+  readonly rejections?: number;
   readonly notBefore?: string;
   readonly options?: TestOptions;
 }
 
-async function open({ lets = { maxLeaseSeconds: 3_600 }, approvers = { anyOf: ['person:wei', ANAS] }, standing = true, quorum = 1, notBefore, options = {} }: Setting = {}): Promise<void> {
+async function open({ lets = { maxLeaseSeconds: 3_600 }, approvers = { anyOf: ['person:wei', ANAS] }, standing = true, quorum = 1, floor = {}, rejections, notBefore, options = {} }: Setting = {}): Promise<void> {
   const asks = answerOf('needsApproval', approvers);
   sidecar = await openTestSidecar({
-    decide: () => ({ ...asks, obligations: { ...asks.obligations, ...(lets === null ? {} : { standingApproval: lets }), ...(notBefore === undefined ? {} : { notBefore }) } }),
+    decide: () => ({ ...asks, obligations: { ...asks.obligations, ...(lets === null ? {} : { standingApproval: lets }), ...(notBefore === undefined ? {} : { notBefore }), ...(rejections === undefined ? {} : { rejections }) } }),
     trusts: (trust) => Object.assign(trust, {
       signers: parseAllowedSigners(`${ANAS} ${ana.publicLine}\nperson:wei ${wei.publicLine}`),
-      requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum, proofClass: 'session', approvers: null, maxLeaseSeconds: null, standing }] },
+      requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum, proofClass: 'session', approvers: null, maxLeaseSeconds: null, standing, ...floor }] },
     } satisfies Partial<Trust>),
     ...options,
   });
@@ -112,6 +117,15 @@ describe('what is within a standing approval', () => {
     await expect.poll(async () => (await show(id)).approvals.length, { timeout: 10_000 }).toBe(1);
   });
 
+  it('and waits already is approved once it begins', async () => {
+    await open();
+    const { id } = await ask();
+    await given({ edit: { notBefore: formatTime(Date.now() + 1_500) } });
+    expect((await show(id)).approvals).toEqual([]);
+    await expect.poll(async () => (await show(id)).approvals.length, { timeout: 10_000 }).toBe(1);
+    expect(await verdict()).toBe('');
+  });
+
   it('counts its person once: two of hers are one approval, and two people are two', async () => {
     await open({ approvers: { allOf: ['person:wei', ANAS] }, quorum: 2 });
     await given();
@@ -136,6 +150,8 @@ describe('nothing is approved by it, and the change waits for people,', () => {
     ['where policy lets none count', { lets: null }, {}],
     ['where policy lets it for less', { lets: { maxLeaseSeconds: 899 } }, {}],
     ['where the floor counts none', { standing: false }, {}],
+    ['where the floor asks for a passkey', { floor: { proofClass: 'passkey' } }, {}],
+    ['where the floor counts others', { floor: { approvers: ['person:wei'] } }, {}],
     ['of somebody who is not asked', { approvers: 'person:wei' }, {}],
     ['for another identity', {}, { edit: { subject: 'nhi:prod/billing-export' } }],
     ['of another kind', {}, { edit: { kinds: ['extend'] } }],
@@ -207,6 +223,39 @@ describe('once it is revoked', () => {
     expect(await verdict()).toBe('');
   });
 
+  it.each([['who gave it', ANAS, 'rejected'], ['security', 'person:olga', 'withdrawn']])('by %s, a change of which it approved a part is over too, and asks nobody in vain', async (_who, by, state) => {
+    await open({ approvers: { stages: [ANAS, 'person:wei'] } });
+    const { approvalId } = await given();
+    const { id, planDigest } = await ask();
+    await expect.poll(async () => (await show(id)).approvals.length, { timeout: 10_000 }).toBe(1);
+    expect((await revoke(approvalId, by)).status).toBe(200);
+    expect((await show(id)).state).toBe(state);
+    expect(problemIn(await sidecar.send('person:wei', 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest }))).toMatchObject({ code: 'already-decided' });
+    expect(await verdict()).toBe('');
+  });
+
+  it('by who gave it, where more than one must say no, the change waits for others without her', async () => {
+    await open({ approvers: { atLeast: 2, of: [ANAS, 'person:wei', 'person:olga'] }, rejections: 2 });
+    const { approvalId } = await given();
+    const { id } = await ask();
+    await expect.poll(async () => (await show(id)).approvals.length, { timeout: 10_000 }).toBe(1);
+    await revoke(approvalId, ANAS);
+    expect(await show(id)).toMatchObject({ state: 'pending', approvals: [{ approver: ANAS, verdict: 'reject' }] });
+    expect(await verdict()).toBe('');
+  });
+
+  it('by somebody whose no was one too few before, what it approved is over all the same', async () => {
+    await open({ approvers: { atLeast: 2, of: [ANAS, 'person:wei', 'person:olga'] }, rejections: 2, notBefore: HELD });
+    const { id, planDigest } = await ask();
+    expect(await sidecar.send('person:olga', 'POST', `/v1/changes/${id}/approvals`, { verdict: 'reject', planDigest, comment: 'why now' })).toMatchObject({ status: 200, body: { state: 'pending' } });
+    const { approvalId } = await given();
+    await expect.poll(async () => (await show(id)).approvals.length, { timeout: 10_000 }).toBe(2);
+    expect(await sidecar.send('person:wei', 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest })).toMatchObject({ status: 200, body: { state: 'scheduled' } });
+    expect((await revoke(approvalId, 'person:olga')).status).toBe(200);
+    expect((await show(id)).state).toBe('withdrawn');
+    expect(await verdict()).toBe('');
+  });
+
   it('it stays revoked: what was signed is not taken again', async () => {
     await open();
     const body = giving(template(ANAS), ana);
@@ -262,5 +311,46 @@ describe('who is asked', () => {
     const { id, planDigest } = await ask();
     expect((await sidecar.send(ANAS, 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest })).status).toBe(200);
     expect(problemIn(await sidecar.send('person:wei', 'POST', `/v1/changes/${id}/approvals`, { verdict: 'reject', planDigest, comment: 'no' }))).toMatchObject({ code: 'already-decided' });
+  });
+});
+
+it('where policy lets it count no more before the dispatch, who gave it is asked again, and shown as asked', async () => {
+  const asks = answerOf('needsApproval', { stages: [ANAS, 'person:wei'] });
+  await open({ options: { decide: ({ phase }) => ({ ...asks, obligations: { ...asks.obligations, ...(phase === 'dispatch' ? {} : { standingApproval: { maxLeaseSeconds: 3_600 } }) } }) } });
+  await given();
+  const { id, planDigest } = await ask();
+  await expect.poll(async () => (await show(id)).approvals.length, { timeout: 10_000 }).toBe(1);
+  expect((await show(id)).turns).toEqual({ now: ['person:wei'], then: [] });
+  await sidecar.send('person:wei', 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest });
+  await expect.poll(async () => (await show(id)).turns, { timeout: 10_000 }).toEqual({ now: [ANAS], then: [] });
+  expect((await sidecar.send(ANAS, 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest })).status).toBe(200);
+  expect(await verdict()).toBe('');
+});
+
+describe('where the clock was ahead, and was set back', () => {
+  let aheadMs = 0;
+  const clock: Clock = { ...systemClock, nowMs: () => Date.now() + aheadMs };
+
+  it('none is given that is over by the time of the records', async () => {
+    aheadMs = 7_200_000;
+    await open({ options: { clock } });
+    await ask();
+    aheadMs = 0;
+    expect(problemIn(await give())).toMatchObject({ code: 'standing-refused' });
+    expect(await verdict()).toBe('');
+  });
+
+  it('what one approved is over all the same once it is revoked', async () => {
+    aheadMs = 0;
+    await open({ notBefore: formatTime(Date.now() + 3_600_000), options: { clock, limits: { approvalSeconds: 600 } } });
+    const { approvalId } = await given();
+    const { id } = await ask();
+    await expect.poll(async () => (await show(id)).state, { timeout: 10_000 }).toBe('scheduled');
+    aheadMs = 1_800_000;
+    await ask({ ...GRANT, reason: 'another' });
+    aheadMs = 0;
+    expect((await sidecar.send(ANAS, 'POST', `/v1/standing-approvals/${approvalId}/revoke`, { reason: 'no longer needed' })).status).toBe(200);
+    expect((await show(id)).state).toBe('withdrawn');
+    expect(await verdict()).toBe('');
   });
 });

@@ -113,6 +113,25 @@ describe('a change that waits for people', () => {
     expect(slack.whispers).toEqual([]);
   });
 
+  it('is told of to those whose stage opens, once it has: in a message of its own, as Slack tells nobody of what is changed', async () => {
+    const { sidecar, slack, send, shown } = await bench({ decide: () => answerOf('needsApproval', { stages: ['person:wei', 'person:ana'] }) });
+    const message = await shown(await sidecar.change('nhi:prod/ci-deployer', GRANT));
+    expect(textOf(message)).not.toContain('<@U0ANA>');
+    await send(press(message, APPROVE, 'U0WEI'));
+    await until(() => slack.messages.length > 1);
+    expect(slack.messages.slice(1)).toMatchObject([{ threadTs: message.ts, text: 'Asked now: <@U0ANA>' }]);
+    expect(textOf(message)).toContain('<@U0ANA>');
+  });
+
+  it('has its buttons again where policy asks for more before it is dispatched, and tells whoever is asked then', async () => {
+    const { sidecar, slack, send, shown } = await bench({ decide: ({ phase }) => answerOf('needsApproval', phase === 'dispatch' ? { allOf: ['person:wei', 'person:ana'] } : 'person:wei') });
+    const message = await shown(await sidecar.change('nhi:prod/ci-deployer', GRANT));
+    await send(press(message, APPROVE, 'U0WEI'));
+    await until(() => slack.messages.length > 1);
+    expect(slack.messages.slice(1)).toMatchObject([{ threadTs: message.ts, text: 'Asked now: <@U0ANA>' }]);
+    expect(hasButtons(message)).toBe(true);
+  });
+
   it('is approved once by one person, however often she presses', async () => {
     const { sidecar, send, shown, now } = await bench({ decide: () => answerOf('needsApproval', { allOf: ['person:wei', 'person:ana'] }) });
     const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);

@@ -175,7 +175,7 @@ function Planned({ change }: { change: ChangeView }) {
       <PlanLines change={change} />
       {change.approvals.length === 0 ? null : (
         <ul class="approvals" role="list">
-          {change.approvals.map((one) => <li><span class={`state ${one.verdict === 'approve' ? 'good' : 'bad'}`}>{one.verdict === 'approve' ? 'approved' : 'rejected'}</span> by <span class="id">{plain(one.approver)}</span>, proven by {one.proofClass}, <a href={`#r${one.record}`}>record {one.record}</a></li>)}
+          {change.approvals.map((one) => <li><span class={`state ${one.verdict === 'approve' ? 'good' : 'bad'}`}>{one.verdict === 'approve' ? 'approved' : 'rejected'}</span> by <span class="id">{plain(one.approver)}</span>, proven by {one.proofClass}{one.standing === undefined ? '' : `, by a standing approval: use ${one.standing.use} of ${one.standing.uses}, until ${one.standing.expiresAt}`}, <a href={`#r${one.record}`}>record {one.record}</a></li>)}
         </ul>
       )}
       {change.planDigest === null ? null : <p class="meta">Digest of the plan <code id="digest">{change.planDigest}</code></p>}

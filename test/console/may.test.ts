@@ -1,0 +1,25 @@
+/** What the buttons say, where a standing approval has approved for somebody. */
+import { expect, it } from 'vitest';
+import type { ChangeView, Me } from '../../src/client/index.ts';
+import { actsOf } from '../../src/console/may.ts';
+
+const me = { principal: 'person:ana', roles: ['approver'] } as unknown as Me;
+const statement = { proofClass: 'session', passkeys: [] } as never;
+const USED = { approver: 'person:ana', verdict: 'approve', proofClass: 'ssh', standing: { use: 1, uses: 3, expiresAt: '2026-12-20T19:00:00.000Z' } };
+const change = (edit: object): ChangeView => ({
+  id: 'chg_1', kind: 'grant', state: 'pending', requester: ['nhi:prod/ci-deployer'], requirement: { approvers: 'person:ana', proofClass: 'session' }, approvalsBy: '2026-11-23T19:00:00.000Z',
+  approvals: [USED], entitlements: [], duration: null, lease: null, ended: null, ...edit,
+}) as unknown as ChangeView;
+const acts = (edit: object, nowMs = Date.parse('2026-11-23T18:00:00.000Z')) => actsOf(change(edit), { me, isAwaited: false, statement }, nowMs);
+
+it('whoever is asked again, since hers counts no more, may approve', () => {
+  expect(acts({ turns: { now: ['person:ana'], then: [] } }).approve.may).toBe(true);
+  expect(acts({ turns: { now: ['person:wei'], then: [] } }).approve.may).toBe(false);
+});
+
+it('what a standing approval met may be rejected until it is dispatched, however long that takes', () => {
+  const late = Date.parse('2026-11-24T19:00:00.000Z');
+  expect(acts({ state: 'scheduled' }, late)).toMatchObject({ approve: { may: false }, reject: { may: true } });
+  expect(acts({ state: 'authorised' }, late).reject.may).toBe(false);
+  expect(acts({ state: 'scheduled', approvals: [{ ...USED, standing: undefined }] }, late).reject.may).toBe(false);
+});
