@@ -18,6 +18,7 @@ export function collected(before: Collected | null, after: Audited, event: Chang
   const one: Collected = before === null ? { ...row, ...beginning(event) } : Object.assign(before, row);
   if (one.records.at(-1) !== seq) one.records.push(seq);
   one.lastAtMs = event.atMs;
+  one.withoutEffect = after.withoutEffect;
   take(one, after, event, { atMs: event.atMs, seq });
   // Once it has ended, what is due of it is said no more.
   if (one.ended === null) one.dueMs = endDueMs(after.state) ?? one.dueMs;
@@ -26,7 +27,7 @@ export function collected(before: Collected | null, after: Audited, event: Chang
 
 function beginning({ atMs }: ChangeEvent): Omit<Collected, keyof ReturnType<typeof rowOf>> {
   return {
-    records: [], firstAtMs: atMs, lastAtMs: atMs, decision: null, weighed: null, approvals: [], authorised: null, effect: null, verified: null, ends: null, dueMs: null, ended: null,
+    records: [], firstAtMs: atMs, lastAtMs: atMs, decision: null, weighed: null, approvals: [], authorised: null, effect: null, verified: null, ends: null, dueMs: null, ended: null, withoutEffect: false,
     exceptions: [], observed: null, glass: null, findings: new Map(), selfReported: false, violations: [], controls: 0n,
   };
 }
@@ -47,9 +48,13 @@ function take(one: Collected, after: Audited, event: ChangeEvent, at: { readonly
     case 'approval.recorded': {
       // Only what was checked and holds counts.
       const checked = after.approvals.find(({ approvalId }) => approvalId === event.body.approval.approvalId);
-      if (checked !== undefined) one.approvals = [...one.approvals, { person: checked.statement.approver, proofClass: checked.proofClass, seq: at.seq }];
+      if (checked !== undefined) one.approvals = [...one.approvals, { person: checked.statement.approver, proofClass: checked.proofClass, isStanding: checked.standing === true, seq: at.seq }];
       break;
     }
+    case 'approval.rejected':
+      // Whoever has said no has not approved it.
+      one.approvals = one.approvals.filter(({ person }) => person !== event.actor);
+      break;
     case 'breakglass.used':
       if (state.breakGlass !== null) one.glass = { by: state.breakGlass.statement.usedBy, seq: at.seq, reviewByMs: state.breakGlass.reviewByMs, review: null };
       break;

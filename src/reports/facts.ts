@@ -14,6 +14,8 @@ export interface At {
 export interface CountedApproval {
   readonly person: string;
   readonly proofClass: ProofClass;
+  /** It was given beforehand, for whatever a template covers: the person has not seen this plan. */
+  readonly isStanding: boolean;
   readonly seq: number;
 }
 
@@ -80,6 +82,8 @@ export interface ReportChange extends PopulationRow {
   readonly dueMs: number | null;
   /** `lateMs`: after it was due, by the executor's report; null where nothing was due. */
   readonly ended: (At & { readonly lateMs: number | null }) | null;
+  /** Its executor has said that nothing came of it, for good. */
+  readonly withoutEffect: boolean;
   readonly exceptions: readonly { readonly id: string; readonly rule: string; readonly owner: string; readonly until: string; readonly seq: number }[];
   /** It took effect under a decision that was not enforced. */
   readonly observed: { readonly scope: string; readonly owner: string; readonly until: string; readonly seq: number } | null;

@@ -40,7 +40,7 @@ export function cellsOf(change: ReportChange): Cell[] {
     { text: change.change }, { text: change.kind }, { text: change.subject }, { text: change.connector ?? '' }, { text: change.target ?? '' }, { text: change.privileges.join(' ') },
     { text: change.requester.join(' for ') },
     decision === null ? { text: '' } : { text: `${DECIDED[decision.effect]} (${decision.codes.join(' ')})`, records: [decision.seq] },
-    { text: change.approvals.map(({ person, proofClass }) => `${person} (${proofClass})`).join(', '), records: change.approvals.map(({ seq }) => seq) },
+    { text: change.approvals.map(({ person, proofClass, isStanding }) => `${person} (${proofClass}${isStanding ? ', standing' : ''})`).join(', '), records: change.approvals.map(({ seq }) => seq) },
     { text: change.requestedAt, records: [change.record] }, at(change.authorised), at(change.effect), verified === null ? { text: '' } : { text: `${formatTime(verified.atMs)}${verified.effect === 'allow' ? '' : ' (not as decided)'}`, records: [verified.seq] },
     ends === null ? { text: '' } : { text: formatTime(ends.endsAtMs), records: [ends.seq] }, at(change.ended),
     { text: change.state }, { text: remarks.map(({ text }) => text).join('; '), records: remarks.map(({ seq }) => seq) },

@@ -61,7 +61,7 @@ const note = (records: Set<number>, seq: number): number => {
 };
 
 function byWhom({ approvals, glass, observed }: Access, records: Set<number>): string {
-  const people = approvals.map(({ person, proofClass, seq }: CountedApproval) => `${person} (${proofClass}, record ${note(records, seq)})`);
+  const people = approvals.map(({ person, proofClass, isStanding, seq }: CountedApproval) => `${person} (${proofClass}${isStanding ? ', by a standing approval' : ''}, record ${note(records, seq)})`);
   const parts = [
     ...(people.length === 0 ? [] : [`approved by ${people.join(' and ')}`]),
     ...(glass === null ? [] : [`given by ${glass.by}, who broke the glass (record ${note(records, glass.seq)})`]),
