@@ -70,8 +70,8 @@ export interface ReportChange extends PopulationRow {
   readonly lastAtMs: number;
   /** The newest decision about it. */
   readonly decision: { readonly effect: Decision['effect']; readonly codes: readonly string[]; readonly seq: number } | null;
-  /** The newest of what decisions recorded of its account. */
-  readonly weighed: Weighed | null;
+  /** What decisions recorded of its account, the newest last: each said what was known then. */
+  readonly weighed: readonly Weighed[];
   readonly approvals: readonly CountedApproval[];
   readonly authorised: At | null;
   readonly effect: At | null;

@@ -90,8 +90,9 @@ interface Seen {
 function lastWeighed(changes: Given['facts']['changes'], atMs: number): Seen[] {
   const last = new Map<string, Seen>();
   for (const change of changes) {
-    const { weighed, subject } = change;
-    if (weighed === null || weighed.atMs > atMs || weighed.entitlements.held.length === 0) continue;
+    const { subject } = change;
+    const weighed = change.weighed.findLast((one) => one.atMs <= atMs);
+    if (weighed === undefined || weighed.entitlements.held.length === 0) continue;
     const place = placeWords(change);
     const key = `${subject}@${place}`;
     if ((last.get(key)?.weighed.seq ?? -1) < weighed.seq) last.set(key, { subject, place, weighed });

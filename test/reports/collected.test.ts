@@ -13,7 +13,7 @@ import { deciding } from '../evidence/stage-cases.ts';
 import { ledgerOf, linesOf, storyBundle } from '../support/packs.ts';
 import { COUNTING, givenBy, standingOf, TEMPLATE, toldUntilUsed, toldWhole, useOf } from '../support/standing.ts';
 import { ROTATE, toldUntilAuthorised, toldUntilPlanned } from '../support/step-stories.ts';
-import { actOf, EXECUTOR, GRANT, logId, report, START_MS, storyTrust, toldUntilArmed, toldUntilDecided, type Telling, type TrustEdit } from '../support/story.ts';
+import { actOf, ANA, decision, EXECUTOR, GRANT, logId, report, START_MS, storyTrust, toldUntilArmed, toldUntilDecided, type Telling, type TrustEdit } from '../support/story.ts';
 
 async function givenOf(lines: readonly DraftWithObjects[], edit: TrustEdit = {}): Promise<Given & { readonly listed: readonly { readonly change: string; readonly approvers: readonly string[] }[] }> {
   const ledger = await ledgerOf([storyBundle(), ...lines]);
@@ -51,6 +51,17 @@ describe('an approval', () => {
     expect(cellOf(given, 'approvers')).toBe('person:ana (ssh, standing)');
     const active = telling.beats.find(({ event }) => event.type === 'step.succeeded')!;
     expect(whoHad(given, { target: 'pg-main/app', nhi: null, atMs: active.atMs }).sentences[0]!.text).toMatch(/Approved by person:ana \(ssh, by a standing approval, record \d+\)/);
+  });
+});
+
+describe('what was read to be held', () => {
+  it('when a change was decided is told also of before it was decided again', async () => {
+    const asks = decision('needsApproval', ANA);
+    const weighed = { ...asks, entitlements: { ...asks.entitlements, held: ['role:admin'] } };
+    const telling = toldUntilArmed(toldUntilDecided(GRANT, START_MS, 'needsApproval', undefined, weighed), weighed);
+    const [first, again] = telling.beats.filter(({ event }) => event.type === 'policy.decided');
+    const given = await givenOf(linesOf(telling.beats));
+    for (const atMs of [first!.atMs, again!.atMs - 1, again!.atMs]) expect(whoHad(given, { target: 'pg-main/app', nhi: null, atMs }).sentences.filter(({ is }) => is === 'held')).toHaveLength(1);
   });
 });
 
