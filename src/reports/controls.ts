@@ -18,7 +18,8 @@ export function controlKey({ framework, id }: Pick<ControlCount, 'framework' | '
 }
 
 export function slugOf(framework: string): string {
-  return framework.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-+|-+$/g, '');
+  const slug = framework.toLowerCase().replaceAll(/[^\p{L}\p{M}\p{N}]+/gu, '-').replaceAll(/^-+|-+$/g, '');
+  return slug === '' ? encodeURIComponent(framework) : slug;
 }
 
 /** @param rulesOf codes of the rules of the shipped policy that are evidence for a control, where they speak */

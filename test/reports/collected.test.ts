@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { nodeDisk } from '../../ledger/index.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { openCollection } from '../../src/reports/collect.ts';
+import { controlsReport } from '../../src/reports/controls.ts';
+import type { KnownControl } from '../../src/reports/collect-controls.ts';
 import { findGaps } from '../../src/reports/find-gaps.ts';
 import type { Given } from '../../src/reports/given.ts';
 import { populationReport } from '../../src/reports/population.ts';
@@ -15,11 +17,11 @@ import { COUNTING, givenBy, standingOf, TEMPLATE, toldUntilUsed, toldWhole, useO
 import { ROTATE, toldUntilAuthorised, toldUntilPlanned } from '../support/step-stories.ts';
 import { actOf, ANA, decision, EXECUTOR, GRANT, logId, report, START_MS, storyTrust, toldUntilArmed, toldUntilDecided, type Telling, type TrustEdit } from '../support/story.ts';
 
-async function givenOf(lines: readonly DraftWithObjects[], edit: TrustEdit = {}): Promise<Given & { readonly listed: readonly { readonly change: string; readonly approvers: readonly string[] }[] }> {
+async function givenOf(lines: readonly DraftWithObjects[], edit: TrustEdit = {}, controls: readonly KnownControl[] = []): Promise<Given & { readonly listed: readonly { readonly change: string; readonly approvers: readonly string[] }[] }> {
   const ledger = await ledgerOf([storyBundle(), ...lines]);
   try {
     const trust = storyTrust(edit);
-    const collection = openCollection({ controls: [], isWanted: () => false, isCounted: () => true, isWhole: true });
+    const collection = openCollection({ controls, isWanted: () => false, isCounted: () => true, isWhole: true });
     const verification = await verifyEvidence({ disk: nodeDisk(ledger.directory), directory: 'ledger', trust, wholeFolder: true, listChanges: true, onlooker: () => collection });
     expect(verification.workflow?.violations).toEqual([]);
     return { facts: collection.facts(), verification, trust, span: { fromMs: null, toMs: null }, asOfMs: Date.parse(verification.lastAt!), listed: verification.population! };
@@ -62,6 +64,17 @@ describe('what was read to be held', () => {
     const [first, again] = telling.beats.filter(({ event }) => event.type === 'policy.decided');
     const given = await givenOf(linesOf(telling.beats));
     for (const atMs of [first!.atMs, again!.atMs - 1, again!.atMs]) expect(whoHad(given, { target: 'pg-main/app', nhi: null, atMs }).sentences.filter(({ is }) => is === 'held')).toHaveLength(1);
+  });
+});
+
+describe('a control', () => {
+  it('has a key of its own, however policy spells its framework and in whatever script', async () => {
+    const named = [{ framework: 'SOC 2', id: 'CC6.3' }, { framework: 'soc-2', id: 'CC6.3' }, { framework: 'SOC-2', id: 'X1' }, { framework: 'Наши правила', id: 'R-1' }, { framework: '社内規程', id: 'R-1' }].map((one) => ({ ...one, rule: 'access.ours' }));
+    const told = toldUntilDecided(GRANT, START_MS, 'deny', undefined, { ...decision('deny'), controls: named });
+    const report = controlsReport(await givenOf(linesOf(told.beats), {}, [{ framework: 'SOC 2', id: 'CC6.3', title: 'Access is removed', types: ['policy.decided'] }]), () => []);
+    const keys = [...report.groups.flatMap(({ figures }) => figures.map(({ key }) => key)), ...[...report.rows()].map(({ key }) => key)];
+    expect(keys.filter((key, n) => keys.indexOf(key) !== n)).toEqual([]);
+    expect([...report.rows()].map(({ key, cells }) => [key, cells[4]!.text])).toEqual([['soc-2/CC6.3', '1'], ['soc-2/X1', '1'], ['наши-правила/R-1', '1'], ['社内規程/R-1', '1']]);
   });
 });
 
