@@ -20,7 +20,7 @@ export function populationReport(given: Given): Report {
   return {
     kind: 'population', title: 'Population of access changes',
     intro: [
-      `Every change of which something was recorded, ${spanWordsOf(given.span)}: the whole population, not a sample.`,
+      `Every change that went on, ${spanWordsOf(given.span)}, from its first record to its last: the whole population, not a sample.`,
       'State and times are those at the end of what was verified. Approvals are those of the newest revision whose proof was checked and holds.',
     ],
     groups: figuresOf(changes), caption: 'Changes, in the order of their first records', columns: CHANGE_COLUMNS, rowCount: changes.length, rows: () => rowsOf(changes), notCovered: [],
