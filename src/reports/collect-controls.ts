@@ -15,10 +15,12 @@ export interface Controls {
   /** Takes a record, and says of which controls it is evidence: bit n for the nth. */
   take(record: LedgerRecord, at: At): bigint;
   counts(): readonly ControlCount[];
+  /** How many records named a control beyond those that are told apart. */
+  leftOut(): number;
 }
 
 export const EVERY_TYPE = 'every';
-/** What a policy names beyond the controls that are known: its own frameworks. More are counted nowhere. */
+/** What a policy names beyond the controls that are known: its own frameworks. More are not told apart, and the report says so. */
 const NAMED_MAX = 512;
 
 /**
@@ -28,6 +30,7 @@ const NAMED_MAX = 512;
 export function openControls(known: readonly KnownControl[], isWanted: (framework: string, id: string) => boolean, isCounted: (atMs: number) => boolean): Controls {
   const counts: (Omit<ControlCount, 'types' | 'records' | 'first' | 'last' | 'seqs'> & { types: Map<string, number>; records: number; first: At | null; last: At | null; seqs: number[] | null })[] = [];
   const places = new Map<string, number>();
+  let leftOut = 0;
   /** By what stands for it in keys: `SOC 2` and `soc-2` are two spellings of one, and the first is shown. */
   const frameworks = new Map<string, string>();
   const placeOf = (spelling: string, id: string, title: string | null, couldBe = 0): number | null => {
@@ -49,7 +52,9 @@ export function openControls(known: readonly KnownControl[], isWanted: (framewor
   const every = byType.get(EVERY_TYPE) ?? [];
   return {
     take(record, at) {
-      const named = controlsIn(record).flatMap(({ framework, id }) => placeOf(framework, id, null) ?? []);
+      const said = controlsIn(record).map(({ framework, id }) => placeOf(framework, id, null));
+      const named = said.filter((place) => place !== null);
+      if (named.length < said.length && isCounted(at.atMs)) leftOut += 1;
       let bits = 0n;
       for (const place of new Set([...every, ...(byType.get(record.type) ?? []), ...named])) {
         bits |= 1n << BigInt(place);
@@ -64,6 +69,7 @@ export function openControls(known: readonly KnownControl[], isWanted: (framewor
       return bits;
     },
     counts: () => counts,
+    leftOut: () => leftOut,
   };
 }
 

@@ -119,6 +119,8 @@ export interface Facts {
   readonly amiss: readonly (At & { readonly type: string; readonly text: string })[];
   readonly erasures: readonly (At & { readonly objects: number })[];
   readonly controls: readonly ControlCount[];
+  /** Records that named a control beyond those. */
+  readonly controlsLeftOut: number;
   readonly violations: readonly Violation[];
   readonly records: { readonly count: number; readonly first: At | null; readonly last: At | null };
 }

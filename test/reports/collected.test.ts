@@ -1,10 +1,10 @@
 /** What a report keeps of changes that went another way than most: of a story told for it, verified as any ledger is. */
 import { describe, expect, it } from 'vitest';
-import { nodeDisk } from '../../ledger/index.ts';
+import { nodeDisk, type LedgerRecord } from '../../ledger/index.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { openCollection } from '../../src/reports/collect.ts';
 import { controlsReport } from '../../src/reports/controls.ts';
-import type { KnownControl } from '../../src/reports/collect-controls.ts';
+import { openControls, type KnownControl } from '../../src/reports/collect-controls.ts';
 import { findGaps } from '../../src/reports/find-gaps.ts';
 import type { Given } from '../../src/reports/given.ts';
 import { populationReport } from '../../src/reports/population.ts';
@@ -75,6 +75,18 @@ describe('a control', () => {
     const keys = [...report.groups.flatMap(({ figures }) => figures.map(({ key }) => key)), ...[...report.rows()].map(({ key }) => key)];
     expect(keys.filter((key, n) => keys.indexOf(key) !== n)).toEqual([]);
     expect([...report.rows()].map(({ key, cells }) => [key, cells[4]!.text])).toEqual([['soc-2/CC6.3', '1'], ['soc-2/X1', '1'], ['наши-правила/R-1', '1'], ['社内規程/R-1', '1']]);
+  });
+});
+
+describe('more controls than are told apart', () => {
+  it('are said to be left out', async () => {
+    const counting = openControls([], () => false, () => true);
+    for (let seq = 0; seq < 600; seq += 1) counting.take({ type: 'policy.decided', body: { decision: { controls: [{ framework: 'Ours', id: `R-${seq}` }] } } } as unknown as LedgerRecord, { atMs: START_MS, seq });
+    expect([counting.counts().length, counting.leftOut()]).toEqual([512, 88]);
+    const given = await givenOf(linesOf(toldUntilDecided(GRANT, START_MS, 'deny').beats));
+    const notCovered = (controlsLeftOut: number): readonly string[] => controlsReport({ ...given, facts: { ...given.facts, controlsLeftOut } }, () => []).notCovered;
+    expect(notCovered(given.facts.controlsLeftOut).join()).not.toContain('further controls');
+    expect(notCovered(88).at(-1)).toContain('named in 88 records');
   });
 });
 
