@@ -50,5 +50,6 @@ export function isFormOf(session: Session, formKey: unknown): boolean {
 export function ownPath(text: string | undefined, publicUrl: URL): string {
   if (text === undefined || !URL.canParse(text, publicUrl.href)) return '/';
   const url = new URL(text, publicUrl);
-  return url.origin === publicUrl.origin && text.startsWith('/') ? url.pathname + url.search : '/';
+  // `/.//elsewhere.example` is a path of ours until its dots are gone: what is left of it names another host.
+  return url.origin === publicUrl.origin && text.startsWith('/') && !url.pathname.startsWith('//') ? url.pathname + url.search : '/';
 }

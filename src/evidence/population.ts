@@ -55,7 +55,8 @@ export function rowOf({ state, approvals }: Audited, event: ChangeEvent, before:
     change: event.changeId, kind: request.kind, subject: request.subject, ...place, privileges: entitlementsOf(request).map(({ privilege }) => privilege),
     requester: state.requester,
     // What is remembered of a change that is over has no approvals any more.
-    approvers: event.type === 'approval.recorded' || event.type === 'change.revised' ? [...new Set(approvals.map(({ statement }) => statement.approver))] : (before?.approvers ?? []),
+    approvers: event.type === 'approval.recorded' || event.type === 'change.revised' ? [...new Set(approvals.map(({ statement }) => statement.approver))]
+      : (before?.approvers ?? []).filter((person) => event.type !== 'approval.rejected' || person !== event.actor),
     requestedAt: formatTime(state.requestedAtMs),
     effectAt: before?.effectAt ?? (event.type === 'step.succeeded' ? formatTime(event.atMs) : null),
     endsAt: endsAt(state) ?? before?.endsAt ?? null,

@@ -7,7 +7,7 @@ import type { Violation } from '../evidence/violation.ts';
 import { readReport } from '../protocol/report.ts';
 import { callerOf } from '../protocol/request.ts';
 import { parseTime } from '../protocol/values.ts';
-import type { ReportChange } from './facts.ts';
+import type { ReportChange, Weighed } from './facts.ts';
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] };
 export type Collected = Omit<Writable<ReportChange>, 'records' | 'findings' | 'violations'> & { records: number[]; findings: Map<string, { atMs: number; seq: number; message: string }>; violations: Violation[] };
@@ -18,6 +18,7 @@ export function collected(before: Collected | null, after: Audited, event: Chang
   const one: Collected = before === null ? { ...row, ...beginning(event) } : Object.assign(before, row);
   if (one.records.at(-1) !== seq) one.records.push(seq);
   one.lastAtMs = event.atMs;
+  one.withoutEffect = after.withoutEffect;
   take(one, after, event, { atMs: event.atMs, seq });
   // Once it has ended, what is due of it is said no more.
   if (one.ended === null) one.dueMs = endDueMs(after.state) ?? one.dueMs;
@@ -26,7 +27,7 @@ export function collected(before: Collected | null, after: Audited, event: Chang
 
 function beginning({ atMs }: ChangeEvent): Omit<Collected, keyof ReturnType<typeof rowOf>> {
   return {
-    records: [], firstAtMs: atMs, lastAtMs: atMs, decision: null, weighed: null, approvals: [], authorised: null, effect: null, verified: null, ends: null, dueMs: null, ended: null,
+    records: [], firstAtMs: atMs, lastAtMs: atMs, decision: null, weighed: [], approvals: [], authorised: null, effect: null, verified: null, ends: null, dueMs: null, ended: null, withoutEffect: false,
     exceptions: [], observed: null, glass: null, findings: new Map(), selfReported: false, violations: [], controls: 0n,
   };
 }
@@ -40,16 +41,20 @@ function take(one: Collected, after: Audited, event: ChangeEvent, at: { readonly
     case 'policy.decided': {
       const { decision } = event.body;
       one.decision = { effect: decision.effect, codes: decision.reasons.map(({ code }) => code), seq: at.seq };
-      if (isWeighed(decision.entitlements)) one.weighed = { ...at, change: event.changeId, entitlements: decision.entitlements, knowsUse: decision.entitlements.used.length > 0 || decision.reasons.some(({ code }) => code === 'held-unused') };
+      if (isWeighed(decision.entitlements)) one.weighed = [...one.weighed, { ...at, change: event.changeId, entitlements: decision.entitlements, knowsUse: decision.entitlements.used.length > 0 || decision.reasons.some(({ code }) => code === 'held-unused') }];
       one.exceptions = (decision.exceptions ?? []).map((used) => ({ ...used, seq: at.seq }));
       break;
     }
     case 'approval.recorded': {
       // Only what was checked and holds counts.
       const checked = after.approvals.find(({ approvalId }) => approvalId === event.body.approval.approvalId);
-      if (checked !== undefined) one.approvals = [...one.approvals, { person: checked.statement.approver, proofClass: checked.proofClass, seq: at.seq }];
+      if (checked !== undefined) one.approvals = [...one.approvals, { person: checked.statement.approver, proofClass: checked.proofClass, isStanding: checked.standing === true, seq: at.seq }];
       break;
     }
+    case 'approval.rejected':
+      // Whoever has said no has not approved it.
+      one.approvals = one.approvals.filter(({ person }) => person !== event.actor);
+      break;
     case 'breakglass.used':
       if (state.breakGlass !== null) one.glass = { by: state.breakGlass.statement.usedBy, seq: at.seq, reviewByMs: state.breakGlass.reviewByMs, review: null };
       break;
@@ -91,4 +96,4 @@ function take(one: Collected, after: Audited, event: ChangeEvent, at: { readonly
 }
 
 /** Whether the decision was about entitlements at all: of a rotation, say, or of a fault, it says nothing of them. */
-const isWeighed = ({ requested, held, used, excess }: NonNullable<ReportChange['weighed']>['entitlements']): boolean => [requested, held, used, excess].some((those) => those.length > 0);
+const isWeighed = ({ requested, held, used, excess }: Weighed['entitlements']): boolean => [requested, held, used, excess].some((those) => those.length > 0);

@@ -1,5 +1,6 @@
 /** Of which controls each record is evidence: by its type, and by what the rules that spoke in it say. */
 import type { LedgerRecord } from '../../ledger/index.ts';
+import { controlKey, slugOf } from './controls.ts';
 import type { At, ControlCount } from './facts.ts';
 
 export interface KnownControl {
@@ -14,10 +15,12 @@ export interface Controls {
   /** Takes a record, and says of which controls it is evidence: bit n for the nth. */
   take(record: LedgerRecord, at: At): bigint;
   counts(): readonly ControlCount[];
+  /** How many records named a control beyond those that are told apart. */
+  leftOut(): number;
 }
 
 export const EVERY_TYPE = 'every';
-/** What a policy names beyond the controls that are known: its own frameworks. More are counted nowhere. */
+/** What a policy names beyond the controls that are known: its own frameworks. More are not told apart, and the report says so. */
 const NAMED_MAX = 512;
 
 /**
@@ -27,12 +30,18 @@ const NAMED_MAX = 512;
 export function openControls(known: readonly KnownControl[], isWanted: (framework: string, id: string) => boolean, isCounted: (atMs: number) => boolean): Controls {
   const counts: (Omit<ControlCount, 'types' | 'records' | 'first' | 'last' | 'seqs'> & { types: Map<string, number>; records: number; first: At | null; last: At | null; seqs: number[] | null })[] = [];
   const places = new Map<string, number>();
-  const placeOf = (framework: string, id: string, title: string | null, couldBe = 0): number | null => {
-    const key = `${framework}\n${id}`;
+  let leftOut = 0;
+  /** By what stands for it in keys: `SOC 2` and `soc-2` are two spellings of one, and the first is shown. */
+  const frameworks = new Map<string, string>();
+  const placeOf = (spelling: string, id: string, title: string | null, couldBe = 0): number | null => {
+    const slug = slugOf(spelling);
+    const framework = frameworks.get(slug) ?? spelling;
+    const key = controlKey({ framework, id });
     const found = places.get(key);
     if (found !== undefined) return found;
     if (title === null && places.size >= known.length + NAMED_MAX) return null;
     places.set(key, counts.length);
+    frameworks.set(slug, framework);
     return counts.push({ framework, id, title: title ?? 'named by the policy that decided', couldBe, types: new Map(), records: 0, first: null, last: null, seqs: isWanted(framework, id) ? [] : null }) - 1;
   };
   const byType = new Map<string, number[]>();
@@ -43,7 +52,9 @@ export function openControls(known: readonly KnownControl[], isWanted: (framewor
   const every = byType.get(EVERY_TYPE) ?? [];
   return {
     take(record, at) {
-      const named = controlsIn(record).flatMap(({ framework, id }) => placeOf(framework, id, null) ?? []);
+      const said = controlsIn(record).map(({ framework, id }) => placeOf(framework, id, null));
+      const named = said.filter((place) => place !== null);
+      if (named.length < said.length && isCounted(at.atMs)) leftOut += 1;
       let bits = 0n;
       for (const place of new Set([...every, ...(byType.get(record.type) ?? []), ...named])) {
         bits |= 1n << BigInt(place);
@@ -58,6 +69,7 @@ export function openControls(known: readonly KnownControl[], isWanted: (framewor
       return bits;
     },
     counts: () => counts,
+    leftOut: () => leftOut,
   };
 }
 

@@ -54,7 +54,7 @@ export function openCollection({ controls: known, isWanted, isCounted, isWhole }
     violation: (found) => void violations.push(found),
     facts() {
       for (const violation of violations) if (violation.changeId !== null) changes.get(violation.changeId)?.violations.push(violation);
-      return { changes: [...changes.values()].sort((a, b) => a.record - b.record), accesses: accesses.given, takings: accesses.taken, controls: controls.counts(), violations, ...system.facts() };
+      return { changes: [...changes.values()].sort((a, b) => a.record - b.record), accesses: accesses.given, takings: accesses.taken, controls: controls.counts(), controlsLeftOut: controls.leftOut(), violations, ...system.facts() };
     },
   };
 }

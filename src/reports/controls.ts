@@ -4,7 +4,7 @@ import { counted, type Cell, type Column, type Figure, type Report, type Row, ty
 import { changesIn, spanWordsOf, type Given } from './given.ts';
 import type { At, ControlCount, ReportChange } from './facts.ts';
 import { isExceptional } from './population.ts';
-import { faultsOf, ofChange } from './words.ts';
+import { faultsOf, ofChange, plural } from './words.ts';
 
 const COLUMNS: readonly Column[] = [
   { name: 'control', title: 'Control' }, { name: 'framework', title: '', under: 'Control' }, { name: 'title', title: '', under: 'Control' },
@@ -18,12 +18,13 @@ export function controlKey({ framework, id }: Pick<ControlCount, 'framework' | '
 }
 
 export function slugOf(framework: string): string {
-  return framework.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-').replaceAll(/^-+|-+$/g, '');
+  const slug = framework.toLowerCase().replaceAll(/[^\p{L}\p{M}\p{N}]+/gu, '-').replaceAll(/^-+|-+$/g, '');
+  return slug === '' ? encodeURIComponent(framework) : slug;
 }
 
 /** @param rulesOf codes of the rules of the shipped policy that are evidence for a control, where they speak */
 export function controlsReport(given: Given, rulesOf: (control: ControlCount) => readonly string[]): Report {
-  const { controls } = given.facts;
+  const { controls, controlsLeftOut } = given.facts;
   const changes = changesIn(given);
   const frameworks = [...new Set(controls.map(({ framework }) => framework))];
   const rows = controls.map((control, n) => rowOf(control, changes.filter((change) => ((change.controls >> BigInt(n)) & 1n) === 1n), rulesOf(control)));
@@ -42,7 +43,7 @@ export function controlsReport(given: Given, rulesOf: (control: ControlCount) =>
       group('nothing', 'Controls that nothing here covers', (control) => control.records === 0 && !isSilent(control, rulesOf)),
     ],
     caption: 'Controls, by framework', columns: COLUMNS, rowCount: rows.length, rows: () => rows,
-    notCovered: ['whether a control is designed well, kept, or enough: its other parts, and who reviews it, are for whoever answers for it', 'the controls that are said to have no evidence here'],
+    notCovered: ['whether a control is designed well, kept, or enough: its other parts, and who reviews it, are for whoever answers for it', 'the controls that are said to have no evidence here', ...(controlsLeftOut === 0 ? [] : [`further controls that policy named in ${plural(controlsLeftOut, 'record')}: it names more than are told apart here`])],
   };
 }
 

@@ -14,6 +14,8 @@ export interface At {
 export interface CountedApproval {
   readonly person: string;
   readonly proofClass: ProofClass;
+  /** It was given beforehand, for whatever a template covers: the person has not seen this plan. */
+  readonly isStanding: boolean;
   readonly seq: number;
 }
 
@@ -68,8 +70,8 @@ export interface ReportChange extends PopulationRow {
   readonly lastAtMs: number;
   /** The newest decision about it. */
   readonly decision: { readonly effect: Decision['effect']; readonly codes: readonly string[]; readonly seq: number } | null;
-  /** The newest of what decisions recorded of its account. */
-  readonly weighed: Weighed | null;
+  /** What decisions recorded of its account, the newest last: each said what was known then. */
+  readonly weighed: readonly Weighed[];
   readonly approvals: readonly CountedApproval[];
   readonly authorised: At | null;
   readonly effect: At | null;
@@ -80,6 +82,8 @@ export interface ReportChange extends PopulationRow {
   readonly dueMs: number | null;
   /** `lateMs`: after it was due, by the executor's report; null where nothing was due. */
   readonly ended: (At & { readonly lateMs: number | null }) | null;
+  /** Its executor has said that nothing came of it, for good. */
+  readonly withoutEffect: boolean;
   readonly exceptions: readonly { readonly id: string; readonly rule: string; readonly owner: string; readonly until: string; readonly seq: number }[];
   /** It took effect under a decision that was not enforced. */
   readonly observed: { readonly scope: string; readonly owner: string; readonly until: string; readonly seq: number } | null;
@@ -115,6 +119,8 @@ export interface Facts {
   readonly amiss: readonly (At & { readonly type: string; readonly text: string })[];
   readonly erasures: readonly (At & { readonly objects: number })[];
   readonly controls: readonly ControlCount[];
+  /** Records that named a control beyond those. */
+  readonly controlsLeftOut: number;
   readonly violations: readonly Violation[];
   readonly records: { readonly count: number; readonly first: At | null; readonly last: At | null };
 }

@@ -65,7 +65,7 @@ function ofChange(change: ReportChange, { asOfMs, trust }: Given): Gap[] {
   const by = (seqs: readonly (number | undefined)[]): number[] => seqs.filter((seq) => seq !== undefined);
   return [
     ...(ended !== null && dueMs !== null && (ended.lateMs ?? 0) > LATE_MS ? [gap('late-end', dueMs, dueMs + ended.lateMs!, `gone ${spanWords(ended.lateMs!)} after it was due`, by([change.ends?.seq, ended.seq]))] : []),
-    ...(ended === null && dueMs !== null && dueMs < asOfMs && change.authorised !== null && change.state !== 'failed' ? [gap('overdue', dueMs, asOfMs, 'nobody has reported that it is gone', by([change.authorised.seq, change.ends?.seq]))] : []),
+    ...(ended === null && dueMs !== null && dueMs < asOfMs && change.authorised !== null && !change.withoutEffect ? [gap('overdue', dueMs, asOfMs, 'nobody has reported that it is gone', by([change.authorised.seq, change.ends?.seq]))] : []),
     ...(glass !== null && (glass.review?.atMs ?? asOfMs) > glass.reviewByMs ? [gap('review-overdue', glass.reviewByMs, glass.review?.atMs ?? asOfMs, `${glass.by} broke the glass; ${glass.review === null ? 'nobody has reviewed it' : `${glass.review.by} reviewed it late`}`, by([glass.seq, glass.review?.seq]))] : []),
     ...(observed === null ? [] : [gap('not-enforced', effect?.atMs ?? change.lastAtMs, null, `scope ${observed.scope} of ${observed.owner}, until ${observed.until}: what policy said was not enforced`, by([change.decision?.seq, observed.seq]))]),
     ...exceptions.map(({ id, rule, owner, until, seq }) => gap('exception', change.authorised?.atMs ?? change.firstAtMs, null, `${id} of ${owner}, until ${until}, took ${rule} away`, [seq])),

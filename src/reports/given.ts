@@ -22,7 +22,7 @@ export interface Given {
 
 export const isWithin = ({ fromMs, toMs }: Span, atMs: number): boolean => (fromMs === null || atMs >= fromMs) && (toMs === null || atMs < toMs);
 
-/** The changes of which something was recorded in that time: also those that were asked for before it, and still went on. */
+/** The changes that went on in that time, from their first record to their last: also those of which nothing was recorded in it, while what they gave was there. */
 export function changesIn({ facts, span: { fromMs, toMs } }: Pick<Given, 'facts' | 'span'>): readonly ReportChange[] {
   return facts.changes.filter(({ firstAtMs, lastAtMs }) => (toMs === null || firstAtMs < toMs) && (fromMs === null || lastAtMs >= fromMs));
 }

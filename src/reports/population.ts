@@ -20,7 +20,7 @@ export function populationReport(given: Given): Report {
   return {
     kind: 'population', title: 'Population of access changes',
     intro: [
-      `Every change of which something was recorded, ${spanWordsOf(given.span)}: the whole population, not a sample.`,
+      `Every change that went on, ${spanWordsOf(given.span)}, from its first record to its last: the whole population, not a sample.`,
       'State and times are those at the end of what was verified. Approvals are those of the newest revision whose proof was checked and holds.',
     ],
     groups: figuresOf(changes), caption: 'Changes, in the order of their first records', columns: CHANGE_COLUMNS, rowCount: changes.length, rows: () => rowsOf(changes), notCovered: [],
@@ -40,7 +40,7 @@ export function cellsOf(change: ReportChange): Cell[] {
     { text: change.change }, { text: change.kind }, { text: change.subject }, { text: change.connector ?? '' }, { text: change.target ?? '' }, { text: change.privileges.join(' ') },
     { text: change.requester.join(' for ') },
     decision === null ? { text: '' } : { text: `${DECIDED[decision.effect]} (${decision.codes.join(' ')})`, records: [decision.seq] },
-    { text: change.approvals.map(({ person, proofClass }) => `${person} (${proofClass})`).join(', '), records: change.approvals.map(({ seq }) => seq) },
+    { text: change.approvals.map(({ person, proofClass, isStanding }) => `${person} (${proofClass}${isStanding ? ', standing' : ''})`).join(', '), records: change.approvals.map(({ seq }) => seq) },
     { text: change.requestedAt, records: [change.record] }, at(change.authorised), at(change.effect), verified === null ? { text: '' } : { text: `${formatTime(verified.atMs)}${verified.effect === 'allow' ? '' : ' (not as decided)'}`, records: [verified.seq] },
     ends === null ? { text: '' } : { text: formatTime(ends.endsAtMs), records: [ends.seq] }, at(change.ended),
     { text: change.state }, { text: remarks.map(({ text }) => text).join('; '), records: remarks.map(({ seq }) => seq) },

@@ -63,7 +63,7 @@ function holdersOf(given: Given): Holder[] {
   for (const then of now) holderOf(then.access.subject, placeWords(then.access)).now.push(then);
   for (const change of changes) if (change.connector !== null) holderOf(change.subject, placeWords(change)).changes.push(change);
   return [...by].sort(([a], [b]) => (a < b ? -1 : 1)).map(([key, { subject, place, now: theirs, changes: those }]) => ({
-    key, subject, place, now: theirs, changes: those, weighed: newest(those.flatMap(({ weighed }) => weighed ?? [])), longest: longest(those),
+    key, subject, place, now: theirs, changes: those, weighed: newest(those.flatMap(({ weighed }) => weighed.at(-1) ?? [])), longest: longest(those),
   }));
 }
 

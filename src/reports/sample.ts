@@ -31,7 +31,7 @@ export function sampleReport(given: Given, draw: Draw, root: string): Report {
   return {
     kind: 'sample', title: 'Sample of access changes',
     intro: [
-      `${sample.length} of the ${population.length} changes of which something was recorded, ${spanWordsOf(given.span)}, drawn with the seed “${draw.seed}”.`,
+      `${sample.length} of the ${population.length} changes that went on, ${spanWordsOf(given.span)}, drawn with the seed “${draw.seed}”.`,
       'Each change is ranked by SHA-256(seed, newline, root of the ledger in hex, newline, change id), and those that come first are the sample: for one of them, printf \'%s\\n%s\\n%s\' SEED ROOT CHANGE | sha256sum.',
       'A seed that was chosen after the ledger was handed over leaves nobody a choice of what is drawn.',
     ],

@@ -61,7 +61,7 @@ const note = (records: Set<number>, seq: number): number => {
 };
 
 function byWhom({ approvals, glass, observed }: Access, records: Set<number>): string {
-  const people = approvals.map(({ person, proofClass, seq }: CountedApproval) => `${person} (${proofClass}, record ${note(records, seq)})`);
+  const people = approvals.map(({ person, proofClass, isStanding, seq }: CountedApproval) => `${person} (${proofClass}${isStanding ? ', by a standing approval' : ''}, record ${note(records, seq)})`);
   const parts = [
     ...(people.length === 0 ? [] : [`approved by ${people.join(' and ')}`]),
     ...(glass === null ? [] : [`given by ${glass.by}, who broke the glass (record ${note(records, glass.seq)})`]),
@@ -90,8 +90,9 @@ interface Seen {
 function lastWeighed(changes: Given['facts']['changes'], atMs: number): Seen[] {
   const last = new Map<string, Seen>();
   for (const change of changes) {
-    const { weighed, subject } = change;
-    if (weighed === null || weighed.atMs > atMs || weighed.entitlements.held.length === 0) continue;
+    const { subject } = change;
+    const weighed = change.weighed.findLast((one) => one.atMs <= atMs);
+    if (weighed === undefined || weighed.entitlements.held.length === 0) continue;
     const place = placeWords(change);
     const key = `${subject}@${place}`;
     if ((last.get(key)?.weighed.seq ?? -1) < weighed.seq) last.set(key, { subject, place, weighed });

@@ -3,7 +3,8 @@
  * are five hundred. What only some sidecars need (the bus, tokens of others, encrypted keys) is in files of its own; other commands stay where they are.
  */
 import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join, relative, resolve } from 'node:path';
+import { join, relative, resolve, sep } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { build } from 'esbuild';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -14,7 +15,7 @@ const OF_SERVE = new Set(['./serve.js', '../sidecar/start.js']);
 /** Zod's messages in fifty languages; the product speaks one, which Zod brings in by itself. */
 const LOCALES = join('zod', 'v4', 'locales', 'index.js');
 
-const { codeDigest } = await import(join(COMPILED, 'sidecar', 'code-version.js'));
+const { codeDigest } = await import(pathToFileURL(join(COMPILED, 'sidecar', 'code-version.js')).href);
 
 const serveAlone = {
   name: 'serve-alone',
@@ -22,7 +23,7 @@ const serveAlone = {
     bundler.onResolve({ filter: /^\./ }, async ({ path, kind, importer, resolveDir, pluginData }) => {
       if (pluginData === 'resolving') return undefined;
       const isOfCommand = kind === 'dynamic-import' && importer.startsWith(join(COMPILED, 'cli'));
-      if (isOfCommand && !OF_SERVE.has(path)) return { path: relative(OUT, resolve(resolveDir, path)), external: true };
+      if (isOfCommand && !OF_SERVE.has(path)) return { path: relative(OUT, resolve(resolveDir, path)).replaceAll(sep, '/'), external: true };
       const found = await bundler.resolve(path, { resolveDir, kind, importer, pluginData: 'resolving' });
       if (found.path.endsWith(LOCALES)) return { path: 'locales', namespace: 'none' };
       // Ours does nothing when imported: what nothing uses is left out.

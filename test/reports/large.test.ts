@@ -17,7 +17,7 @@ const HEAD: Head = {
 function change(n: number): ReportChange {
   return {
     change: `chg_${n}`, kind: 'grant', subject: `nhi:prod/svc-${n % 500}`, connector: 'pg-main', target: 'app', privileges: ['\u001b[31mrole:<b>deploy', '\u202eturned'], requester: [`nhi:prod/svc-${n % 500}`], approvers: [], requestedAt: '2026-11-23T19:00:00.000Z', effectAt: null, endsAt: null,
-    endedAt: null, state: n % 4 === 0 ? 'denied' : 'revoked', record: n * 3, records: [n * 3, n * 3 + 1, n * 3 + 2], firstAtMs: n, lastAtMs: n, decision: null, weighed: null, approvals: [], authorised: null, effect: null, verified: null, ends: null, dueMs: null, ended: null, exceptions: [], observed: null,
+    endedAt: null, state: n % 4 === 0 ? 'denied' : 'revoked', record: n * 3, records: [n * 3, n * 3 + 1, n * 3 + 2], firstAtMs: n, lastAtMs: n, decision: null, weighed: [], approvals: [], authorised: null, effect: null, verified: null, ends: null, dueMs: null, ended: null, withoutEffect: false, exceptions: [], observed: null,
     glass: null, findings: new Map(), selfReported: false, violations: [], controls: 0n,
   };
 }

@@ -176,12 +176,16 @@ describe('a row of the population', () => {
     expect(rows.find(({ key }) => key === story.lease.changeId)!.cells['endsAt']).toBe(formatTime(story.lease.now.lease!.endsAtMs));
   });
 
-  it('is of those changes of which something was recorded in the time', async () => {
+  it('is of those changes that went on in the time', async () => {
     const [from, to] = [formatTime(START_MS + 2_000_000), formatTime(START_MS + 4_000_000)];
     expect((await rowsOf('population', '--from', from, '--to', to)).map(({ key }) => key)).toEqual([story.grant.changeId]);
     // Requested before, and taken back in it.
     const later = formatTime(START_MS + 2_030_000);
     expect((await rowsOf('population', '--from', later, '--to', to)).map(({ key }) => key)).toEqual([story.grant.changeId]);
+    // Given before and taken back after it, with no record in it.
+    const [first, second] = story.lease.beats.filter(({ event }) => event.type.startsWith('lease.')).map(({ atMs }) => atMs);
+    expect(second! - first!).toBeGreaterThan(2);
+    expect((await rowsOf('population', '--from', formatTime(first! + 1), '--to', formatTime(second!))).map(({ key }) => key)).toContain(story.lease.changeId);
     expect((await figures('controls', '--from', from, '--to', to))['evidenced']).toBeLessThan(Number((await figures('controls'))['evidenced']));
   });
 });

@@ -2,9 +2,12 @@
 
 type Field = HTMLInputElement | HTMLSelectElement;
 
-const DRAFTED = 'form[data-deed] input[type=text], form[data-deed] select';
+const DRAFTED = 'form[data-deed] input[type=text], form[data-deed] input[type=checkbox], form[data-deed] select';
 /** The page, and not its query: a sign-in comes back to it. */
 const keyOf = ({ id }: Field): string => `draft:${location.pathname}:${id}`;
+
+const isBox = (field: Field): field is HTMLInputElement => field instanceof HTMLInputElement && field.type === 'checkbox';
+const valueOf = (field: Field): string => (isBox(field) ? (field.checked ? 'ticked' : '') : field.value);
 
 function fields(): Field[] {
   return [...document.querySelectorAll<Field>(DRAFTED)];
@@ -13,8 +16,9 @@ function fields(): Field[] {
 function start(): void {
   document.addEventListener('input', ({ target }) => {
     if (!(target instanceof HTMLInputElement || target instanceof HTMLSelectElement) || !target.matches(DRAFTED)) return;
-    if (target.value === '') sessionStorage.removeItem(keyOf(target));
-    else sessionStorage.setItem(keyOf(target), target.value);
+    const value = valueOf(target);
+    if (value === '') sessionStorage.removeItem(keyOf(target));
+    else sessionStorage.setItem(keyOf(target), value);
   });
   // What was done needs no draft any more.
   if (document.querySelector('#said.good') !== null) for (const field of fields()) sessionStorage.removeItem(keyOf(field));
@@ -23,8 +27,9 @@ function start(): void {
 function restore(): void {
   for (const field of fields()) {
     const draft = sessionStorage.getItem(keyOf(field));
-    if (draft === null || field.value === draft) continue;
-    field.value = draft;
+    if (draft === null || valueOf(field) === draft) continue;
+    if (isBox(field)) field.checked = true;
+    else field.value = draft;
     const more = field.closest('details');
     if (more !== null) more.open = true;
   }

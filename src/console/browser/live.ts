@@ -21,7 +21,10 @@ export function keepCurrent(stream: string, fresh: () => void): void {
   source.addEventListener('open', () => say(null));
   source.addEventListener('regions', ({ data }: MessageEvent<string>) => {
     say(null);
-    replace(JSON.parse(data) as Record<string, string>);
+    const regions = JSON.parse(data) as Record<string, string>;
+    // The page was made while the sidecar was away, and has no place for what it tells.
+    if (regions['status'] !== undefined && document.getElementById('status') === null) return sayBack(stream);
+    replace(regions);
     fresh();
   });
   source.addEventListener('over', () => {
@@ -46,11 +49,19 @@ async function whyClosed(stream: string, fresh: () => void): Promise<void> {
 }
 
 function sayOver(): void {
-  const link = say('Your session is over. What you typed is kept. ');
-  const again = document.createElement('a');
-  again.href = `/signin?then=${encodeURIComponent(location.pathname + location.search)}`;
-  again.textContent = 'Sign in again';
-  link?.append(again);
+  sayWith('Your session is over. What you typed is kept. ', `/signin?then=${encodeURIComponent(location.pathname + location.search)}`, 'Sign in again');
+}
+
+function sayBack(stream: string): void {
+  sayWith('The sidecar answers again. What you typed is kept. ', stream.replace(/\/stream(?:\?.*)?$/, ''), 'Show the change');
+}
+
+function sayWith(text: string, href: string, where: string): void {
+  const link = say(text);
+  const way = document.createElement('a');
+  way.href = href;
+  way.textContent = where;
+  link?.append(way);
 }
 
 function say(text: string | null): HTMLElement | null {

@@ -16,21 +16,29 @@ export function offerPasskey(): void {
   });
 }
 
-async function ask(button: HTMLButtonElement): Promise<void> {
-  const { form, dataset: { passkey = '', change = '' } } = button;
-  const field = form?.elements.namedItem('passkey');
-  if (form === null || !(field instanceof HTMLInputElement)) return;
-  button.disabled = true;
+async function ask(pressed: HTMLButtonElement): Promise<void> {
+  const { passkey = '', change = '' } = pressed.dataset;
+  pressed.disabled = true;
   try {
     const { proofFor } = (await import(passkey)) as PasskeyModule;
-    field.value = await proofFor(change);
-    // Its own name and value go with the form only while it is not disabled.
-    button.disabled = false;
-    form.requestSubmit(button.parentElement === null ? null : submitter(form));
+    const proof = await proofFor(change);
+    const { form } = shown(pressed) ?? { form: null };
+    const field = form?.elements.namedItem('passkey');
+    if (form === null || !(field instanceof HTMLInputElement)) throw new Error('The change is not to be decided on any more, as this page shows it. Nothing was sent.');
+    field.value = proof;
+    form.requestSubmit(submitter(form));
   } catch (error) {
-    button.disabled = false;
-    complain(form, error instanceof Error ? error.message : String(error));
+    complain(shown(pressed)?.form ?? document.getElementById('acts'), error instanceof Error ? error.message : String(error));
+  } finally {
+    pressed.disabled = false;
   }
+}
+
+/** The button as it is on the page now: what is around it may have been shown anew meanwhile, and a form that is on no page sends nothing and says nothing. */
+function shown(pressed: HTMLButtonElement): HTMLButtonElement | null {
+  if (pressed.isConnected) return pressed;
+  const now = document.getElementById(pressed.id);
+  return now instanceof HTMLButtonElement && !now.disabled ? now : null;
 }
 
 /** One that asks for nothing again. */
@@ -44,11 +52,11 @@ function submitter(form: HTMLFormElement): HTMLButtonElement {
   return silent;
 }
 
-function complain(form: HTMLFormElement, text: string): void {
-  form.querySelector('.complaint')?.remove();
+function complain(place: HTMLElement | null, text: string): void {
+  place?.querySelector('.complaint')?.remove();
   const said = document.createElement('p');
   said.className = 'banner bad complaint';
   said.setAttribute('role', 'alert');
   said.textContent = text;
-  form.append(said);
+  place?.append(said);
 }

@@ -95,6 +95,8 @@ const TIMES: readonly number[] = [300, 900, 1_800, 3_600, 7_200, 14_400, 28_800,
 
 function Less({ change, may }: { change: ChangeView; may: May }) {
   const now = change.duration === null ? null : durationSeconds(change.duration);
+  // What was ticked of one plan is not ticked of another, whose parts have other places.
+  const planned = change.planDigest?.slice(-12) ?? '';
   const shorter = TIMES.filter((seconds) => now !== null && seconds < now);
   return (
     <>
@@ -102,7 +104,7 @@ function Less({ change, may }: { change: ChangeView; may: May }) {
         <fieldset disabled={!may.may}>
           <legend>Leave out</legend>
           {change.entitlements.map((one, index) => (
-            <label class="check"><input type="checkbox" name="without" value={String(index)} /> {plain(`${one.connector} / ${one.target} / ${one.privilege}${one.scope === undefined ? '' : ` (${one.scope})`}`)}</label>
+            <label class="check"><input type="checkbox" id={`without-${index}-${planned}`} name="without" value={String(index)} /> {plain(`${one.connector} / ${one.target} / ${one.privilege}${one.scope === undefined ? '' : ` (${one.scope})`}`)}</label>
           ))}
         </fieldset>
       )}
