@@ -114,9 +114,10 @@ export function startActors(world: World, rng: Rng, oracle: Oracle, untilMs: num
   const revoke = (state: ChangeState, by: string): void => {
     const audience = state.act!.audience;
     const failedBefore = world.log()?.failed ?? null;
+    const askedAtMs = scheduler.nowMs();
     void ask((engine) => engine.revoke(by, state.changeId, null), (error) => {
       // With the line down nobody can be told; the armed order remains.
-      if (!world.network.isTroubled(audience)) oracle.revokeRefused(state.changeId, String(error));
+      if (!world.network.isTroubled(audience) && !world.network.hasLostSince(audience, askedAtMs)) oracle.revokeRefused(state.changeId, String(error));
     }).then((answer) => {
       if (answer === undefined) return;
       if (!answer.ok) {

@@ -38,6 +38,8 @@ export interface SimNetwork {
   setQuality(quality: { readonly loss: number; readonly double: number; readonly slowestMs: number }): void;
   /** Whether a message to this executor may fail to arrive now. */
   isTroubled(audience: string): boolean;
+  /** Whether anything between the two got lost since then: who had no answer need not be in trouble any more. */
+  hasLostSince(audience: string, sinceMs: number): boolean;
   /** Every step envelope that a sidecar sent: what a thief on the wire has. */
   readonly seen: readonly { readonly audience: string; readonly envelope: StepEnvelope }[];
 }
@@ -47,6 +49,8 @@ const ANSWER_TIMEOUT_MS = 2_000;
 export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: string) => void): SimNetwork {
   const ends = new Map<string, ExecutorEnd>();
   const cut = new Set<string>();
+  const lostAtMs = new Map<string, number>();
+  const lose = (audience: string): void => void lostAtMs.set(audience, scheduler.nowMs());
   const seen: { audience: string; envelope: StepEnvelope }[] = [];
   let eavesdropper: (audience: string, envelope: StepEnvelope) => void = () => undefined;
   let quality = { loss: 0, double: 0, slowestMs: 20 };
@@ -73,14 +77,19 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
   /** Puts text on the line: it arrives never, once or twice. A socket that loses something is reset. */
   const carry = (audience: string, label: string, text: string, arrive: (text: string) => void): void => {
     watch(text);
-    if (cut.has(audience)) return;
+    if (cut.has(audience)) return lose(audience);
     if (rng.chance(quality.loss)) {
+      lose(audience);
       scheduler.trace(`lost: ${label}`);
       return reconnect(audience);
     }
     for (let copies = rng.chance(quality.double) ? 2 : 1; copies > 0; copies -= 1) {
-      scheduler.after(rng.between(0, rng.chance(0.1) ? quality.slowestMs * 10 : quality.slowestMs), label, () => {
-        if (!cut.has(audience)) arrive(text);
+      const delayMs = rng.between(0, rng.chance(0.1) ? quality.slowestMs * 10 : quality.slowestMs);
+      // As good as lost to who waits for an answer.
+      if (delayMs * 2 > ANSWER_TIMEOUT_MS) lose(audience);
+      scheduler.after(delayMs, label, () => {
+        if (cut.has(audience)) lose(audience);
+        else arrive(text);
       });
     }
   };
@@ -105,7 +114,12 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
     });
   const endOf = (process: Process): NonNullable<typeof sidecar> => (sidecar?.process === process ? sidecar : { process, receive: never, connected: () => undefined, hearLock: () => undefined });
   const never = <T>(): Promise<T> => new Promise(() => undefined);
-  const end = (audience: string): ExecutorEnd | undefined => (ends.get(audience)?.process.alive === true ? ends.get(audience) : undefined);
+  const end = (audience: string): ExecutorEnd | undefined => {
+    const there = ends.get(audience);
+    if (there?.process.alive === true) return there;
+    lose(audience);
+    return undefined;
+  };
 
   return {
     transport(process) {
@@ -167,6 +181,7 @@ export function createNetwork(scheduler: Scheduler, rng: Rng, watch: (text: stri
     setQuality(next) {
       quality = next;
     },
+    hasLostSince: (audience, sinceMs) => (lostAtMs.get(audience) ?? -Infinity) >= sinceMs,
     isTroubled: (audience) => !reachable(audience) || quality.loss > 0 || quality.slowestMs > 100,
     seen,
   };
