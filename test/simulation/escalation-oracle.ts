@@ -13,6 +13,7 @@ import { isSatisfied, strictest, type Requirement } from '../../src/protocol/dec
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { approvalStatementSchema } from '../../src/protocol/signed.ts';
 import type { LedgerView } from './ledger-view.ts';
+import { approvedIn } from './standing-oracle.ts';
 import type { World } from './world.ts';
 
 export interface EscalationOracle {
@@ -94,7 +95,7 @@ function judge(records: readonly LedgerRecord[], requester: readonly string[]): 
         break;
       }
       case 'approval.recorded': {
-        const { approver, expiresAt } = readPayload(changeEventBodies['approval.recorded'].parse(body).approval.envelope, approvalStatementSchema);
+        const { approver, expiresAt } = approvedIn(changeEventBodies['approval.recorded'].parse(body).approval);
         approvals.set(approver, Date.parse(expiresAt));
         if (isMet(atMs)) sinceMs = null;
         break;

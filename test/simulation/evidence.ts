@@ -24,6 +24,8 @@ export async function judgeEvidence(world: World, oracle: Oracle): Promise<void>
     // Where the sidecar's clock was wrong, its records say so: executors acted before they were authorised, by their own clocks.
     if (name === 'WORKFLOW' && world.wildClock) continue;
     const verdict = verdicts.find((one) => one.name === name);
+    // What an honest executor has turned down was authorised below its floor all the same.
+    if (name === 'WORKFLOW' && world.isLax && verdict?.status === 'fails' && verdict.message.includes('(below-floor)')) continue;
     // A policy that was made to lie is found out by what it does, and by this as well.
     if (name === 'REPLAY' && world.liesAboutPolicy) continue;
     // Of what was erased it can be said no more; of nothing that it came out otherwise.
