@@ -16,6 +16,7 @@ import type * as Work from '../../src/change/work.ts';
 import type * as Locked from '../../src/executor/locked.ts';
 import type * as OrderFence from '../../src/executor/order-fence.ts';
 import type * as Turn from '../../src/executor/turn.ts';
+import type { StandingApproval } from '../../src/engine/standing-approvals.ts';
 import type * as StoreModule from '../../src/engine/store.ts';
 import type * as Sufficiency from '../../src/protocol/sufficiency.ts';
 import { formatTime } from '../../src/protocol/values.ts';
@@ -151,6 +152,27 @@ const cases: readonly Case[] = [
     breakIt: () => vi.doMock(import('../../src/protocol/sufficiency.ts'), async (original): Promise<typeof Sufficiency> => {
       const { shortfallOf } = await original();
       return { shortfallOf: (requirement, floor, ...rest) => shortfallOf(requirement, requirement.approvers === null ? null : floor, ...rest) };
+    }),
+  },
+  {
+    invariant: 22, who: 'an engine that counts the uses of a standing approval anew after a start',
+    breakIt: () => vi.doMock(import('../../src/engine/store.ts'), async (original): Promise<typeof StoreModule> => {
+      const { openStore } = await original();
+      return {
+        async openStore(log, options) {
+          const store = await openStore(log, options);
+          const before = new Map(store.standings().map(({ approvalId, used }) => [approvalId, used]));
+          const anew = (one: StandingApproval): StandingApproval => ({ ...one, used: one.used - (before.get(one.approvalId) ?? 0) });
+          return { ...store, standing: (approvalId) => [store.standing(approvalId)].map((one) => (one === undefined ? one : anew(one)))[0] };
+        },
+      };
+    }),
+  },
+  {
+    invariant: 22, who: 'an executor that counts standing approvals where its floor does not',
+    breakIt: () => vi.doMock(import('../../src/protocol/sufficiency.ts'), async (original): Promise<typeof Sufficiency> => {
+      const { shortfallOf } = await original();
+      return { shortfallOf: (requirement, floor, approvals, ...rest) => shortfallOf(requirement, floor, approvals.map((one) => ({ ...one, standing: false })), ...rest) };
     }),
   },
   {
