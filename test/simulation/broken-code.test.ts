@@ -7,6 +7,7 @@ import { clientTokenOf } from '../../src/change/derive.ts';
 import { TransportError, type Transport } from '../../src/engine/ports.ts';
 import type { Connector } from '../../src/executor/connector.ts';
 import type * as Ask from '../../src/engine/ask.ts';
+import type * as BreakingGlass from '../../src/engine/breaking-glass.ts';
 import type * as Compare from '../../src/change/compare.ts';
 import type * as Escalation from '../../src/change/escalation.ts';
 import { no, yes } from '../../src/change/outcome.ts';
@@ -176,6 +177,19 @@ const cases: readonly Case[] = [
     }),
   },
   {
+    invariant: 23, who: 'an engine that lets one who owes a review break another glass',
+    breakIt: () => vi.doMock(import('../../src/engine/breaking-glass.ts'), async (original): Promise<typeof BreakingGlass> => {
+      const { useOf, ...rest } = await original();
+      return {
+        ...rest,
+        useOf(...about) {
+          const use = useOf(...about);
+          return use.ok ? { ok: true, value: { ...use.value, owed: null } } : use;
+        },
+      };
+    }),
+  },
+  {
     invariant: 2, who: 'an executor that retires the old login with the new one',
     wraps: {
       connector: (connector): Connector => ({
@@ -214,7 +228,7 @@ const cases: readonly Case[] = [
 ];
 
 afterEach(() => {
-  for (const path of ['change/compare', 'change/escalation', 'change/state', 'change/work', 'engine/ask', 'engine/offboarding', 'engine/store', 'executor/locked', 'executor/order-fence', 'executor/turn', 'protocol/sufficiency']) vi.doUnmock(`../../src/${path}.ts`);
+  for (const path of ['change/compare', 'change/escalation', 'change/state', 'change/work', 'engine/ask', 'engine/breaking-glass', 'engine/offboarding', 'engine/store', 'executor/locked', 'executor/order-fence', 'executor/turn', 'protocol/sufficiency']) vi.doUnmock(`../../src/${path}.ts`);
   vi.resetModules();
 });
 

@@ -73,6 +73,7 @@ function judge(records: readonly LedgerRecord[], requester: readonly string[]): 
   let approvalsByMs = Infinity;
   let isTold = false;
   let hasStarted = false;
+  let isGlassBroken = false;
   const isMet = (atMs: number): boolean => requirement.approvers === null
     || isSatisfied(requirement.approvers, new Set([...approvals].filter(([who, untilMs]) => untilMs > atMs && !requester.includes(who)).map(([who]) => who)));
 
@@ -83,6 +84,7 @@ function judge(records: readonly LedgerRecord[], requester: readonly string[]): 
         approvals = new Map();
         sinceMs = null;
         isTold = false;
+        isGlassBroken = false;
         break;
       case 'policy.decided': {
         const { decision, approvalsBy } = changeEventBodies['policy.decided'].parse(body);
@@ -90,7 +92,7 @@ function judge(records: readonly LedgerRecord[], requester: readonly string[]): 
         requirement = strictest(requirement, { approvers, proofClass });
         afterMs = Math.min(afterMs, (escalation?.afterSeconds ?? Infinity) * 1000);
         for (const one of escalation?.to ?? []) to.add(one);
-        sinceMs = decision.effect === 'deny' || hasStarted || isMet(atMs) ? null : atMs;
+        sinceMs = decision.effect === 'deny' || hasStarted || isGlassBroken || isMet(atMs) ? null : atMs;
         if (approvalsBy !== null) approvalsByMs = Date.parse(approvalsBy);
         break;
       }
@@ -100,6 +102,10 @@ function judge(records: readonly LedgerRecord[], requester: readonly string[]): 
         if (isMet(atMs)) sinceMs = null;
         break;
       }
+      case 'breakglass.used':
+        isGlassBroken = true;
+        sinceMs = null;
+        break;
       case 'step.authorised':
         hasStarted ||= body['kind'] === 'act';
         break;

@@ -9,7 +9,7 @@ import type { CalendarFile } from '../../src/facts/schemas.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
 import { inlinePdp } from '../../src/pdp/inline.ts';
 import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
-import type { RequirementsFile } from '../../src/protocol/trust.ts';
+import type { BreakGlassFloor, RequirementsFile } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
 import { policySigner } from './replaying.ts';
@@ -140,6 +140,9 @@ export function countingStanding(floors: RequirementsFile['floors']): Requiremen
   const more = STANDING_FLOORS.filter(({ connector, privilege }) => !floors.some((floor) => floor.connector === connector && floor.privilege === privilege));
   return [...floors, ...more].map((floor) => ({ ...floor, standing: true }));
 }
+
+/** Who breaks the glass in a run in which anybody does: for a minute, and what is owed for it is overdue within the run. */
+export const GLASS_FLOOR: BreakGlassFloor = { connector: '*', target: '*', privilege: '*', people: ['person:sam', 'person:wei'], maxLeaseSeconds: 60, reviewWithinSeconds: 30, rotateWithinSeconds: 60 };
 
 /** The same, where those whom standing approvals are about were seen to use what they ask for. */
 export function familiar({ value }: Facts): Facts {

@@ -13,6 +13,7 @@ import { approvalStatementSchema, APPROVAL_TYPE, reportSchema, revokeOrderSchema
 import { comparable } from './comparable.ts';
 import { isEarly } from './early.ts';
 import { createEscalationOracle, type EscalationOracle } from './escalation-oracle.ts';
+import { createGlassOracle, type GlassOracle } from './glass-oracle.ts';
 import { createLedgerView, type LedgerView } from './ledger-view.ts';
 import { createObserveOracle, type ObserveOracle } from './observe-oracle.ts';
 import { createPolicyOracle, type PolicyOracle } from './policy-oracle.ts';
@@ -23,7 +24,7 @@ import { createWorkflowOracle, type WorkflowOracle } from './workflow-oracle.ts'
 import { APPLY_TIMEOUT_MS, type Watchers, type World } from './world.ts';
 
 export interface Violation {
-  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, 15 `escalation-oracle.ts`, 16, no access without a quorum of witnesses, `world.ts`, 17 `erasure-actors.ts`, 18 `race-judge.ts`, 19 and 20 `policy-oracle.ts`, 21 `observe-oracle.ts`, 22 `standing-oracle.ts`. 0: liveness, or a program that fell over. */
+  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, 15 `escalation-oracle.ts`, 16, no access without a quorum of witnesses, `world.ts`, 17 `erasure-actors.ts`, 18 `race-judge.ts`, 19 and 20 `policy-oracle.ts`, 21 `observe-oracle.ts`, 22 `standing-oracle.ts`, 23 `glass-oracle.ts`. 0: liveness, or a program that fell over. */
   readonly invariant: number;
   readonly atMs: number;
   readonly message: string;
@@ -51,6 +52,7 @@ export interface Oracle {
   readonly workflow: WorkflowOracle;
   readonly observing: ObserveOracle;
   readonly standing: StandingOracle;
+  readonly glass: GlassOracle;
 }
 
 /** How long after an end, with executor and target well, access may still be there: clocks off, retries that had backed off, deadlines. */
@@ -88,6 +90,7 @@ export function createOracle(): Oracle {
   let policies: PolicyOracle;
   let observing: ObserveOracle;
   let standing: StandingOracle;
+  let glass: GlassOracle;
   let checks = 0;
   let comparedIncarnation = -1;
   /** States that were found equal to the ledger's: they don't change, so once is enough. */
@@ -266,6 +269,8 @@ export function createOracle(): Oracle {
     // Where policy lets none count, nobody has approved by one.
     const needed = [...standingBy].filter(([who]) => isStandingAllowed && !approved.has(who));
     const all = new Set([...approved, ...needed.map(([who]) => who)]);
+    const under = bodyOf(authorised, 'step.authorised') as { readonly breakGlass?: string };
+    if (under.breakGlass !== undefined && observed === undefined) return glass.given(token, under.breakGlass, plan, digest, authorised);
     if (requirement.approvers !== null && observed === undefined && !isSatisfied(requirement.approvers, all)) broken(1, `${token}: carried out with approvals by ${[...all].join(', ') || 'nobody'}`);
     const floors = plan.steps[0]!.privileges.map((one) => world.trust.requirements.floors.find(({ connector, privilege }) => connector === plan.connector && privilege === one) ?? { quorum: 1, standing: false });
     const quorum = Math.max(...floors.map((floor) => floor.quorum));
@@ -364,6 +369,9 @@ export function createOracle(): Oracle {
     get observing() {
       return observing;
     },
+    get glass() {
+      return glass;
+    },
     get standing() {
       return standing;
     },
@@ -399,6 +407,7 @@ export function createOracle(): Oracle {
       policies = createPolicyOracle(world, broken);
       observing = createObserveOracle(world, view, broken);
       standing = createStandingOracle(world, view, broken);
+      glass = createGlassOracle(world, view, broken);
     },
     check() {
       checkSaid();
@@ -407,6 +416,7 @@ export function createOracle(): Oracle {
       escalations.check();
       policies.check();
       standing.check();
+      glass.check();
       checks += 1;
       const incarnation = world.engine() === null ? -1 : world.sidecar.process!.incarnation;
       if (incarnation === -1 || (incarnation === comparedIncarnation && checks % COMPARE_EVERY !== 0)) return;

@@ -22,7 +22,7 @@ import type { Dsse } from '../../src/protocol/signed.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import type { Replayer } from '../../src/evidence/replay.ts';
 import { comparable } from './comparable.ts';
-import { countingStanding, EXECUTORS, familiar, fixtures, logLines, ORIGIN, NO_FLOORS, START_MS, underObserve, UNHELD_FLOORS, type Keys } from './fixtures.ts';
+import { countingStanding, EXECUTORS, familiar, fixtures, GLASS_FLOOR, logLines, ORIGIN, NO_FLOORS, START_MS, underObserve, UNHELD_FLOORS, type Keys } from './fixtures.ts';
 import { keepAnswers } from './replaying.ts';
 import type { Rng } from './rng.ts';
 import type { Process, Scheduler } from './scheduler.ts';
@@ -153,13 +153,15 @@ export interface WorldOptions {
   readonly isLax?: boolean;
   /** Whether the floors of executors count standing approvals, in a run in which people give some; null where nobody ever does. */
   readonly standing?: 'counted' | 'uncounted' | null;
+  /** Whether floors let anybody break the glass. */
+  readonly isBreakable?: boolean;
 }
 
 /** A world at rest: nothing is started yet. */
-export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, watchers: Watchers, { hasCalendar = false, observed: atFirst = null, isLax = false, standing = null }: WorldOptions = {}): Promise<World> {
+export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, watchers: Watchers, { hasCalendar = false, observed: atFirst = null, isLax = false, standing = null, isBreakable = false }: WorldOptions = {}): Promise<World> {
   const { keys, trust: usual, pdp, ...made } = await fixtures();
   const floors = [...usual.requirements.floors, ...(atFirst === null ? [] : UNHELD_FLOORS)];
-  const plain: Trust = { ...usual, requirements: { ...usual.requirements, floors: standing === 'counted' ? countingStanding(floors) : floors } };
+  const plain: Trust = { ...usual, requirements: { ...usual.requirements, floors: standing === 'counted' ? countingStanding(floors) : floors, ...(isBreakable ? { breakGlass: [GLASS_FLOOR] } : {}) } };
   const chance = rng.fork('whether there are witnesses').chance(0.2);
   const witnesses = wraps.witnesses !== undefined || chance ? createWitnesses(scheduler, rng.fork('witnesses'), logLines(keys), parseVerifier(keys.log.vkey)) : null;
   const demanded = wraps.witnesses === 'ignored' ? null : witnesses;
