@@ -123,7 +123,8 @@ export function decide(state: ChangeState | null, command: Command, nowMs: numbe
       return decideExtension(state, command);
     case 'recordDisarmed': {
       const earlier = state.superseded.find(({ orderDigest }) => orderDigest === command.orderDigest);
-      if (earlier === undefined || state.lease === null) return ALREADY;
+      // Its end came meanwhile: the order has nothing to take back any more, and of a change that is over nothing is said.
+      if (earlier === undefined || state.lease === null || state.ended !== null) return ALREADY;
       return yes({ type: 'lease.disarmed', actor: command.by, body: { leaseId: state.lease.leaseId, epoch: earlier.epoch, order: command.orderDigest } });
     }
     case 'recordReport':

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { whyNotExtendable } from '../../src/change/extension.ts';
 import { nextWork } from '../../src/change/work.ts';
 import { decide } from '../../src/change/decide.ts';
+import type { ChangeState } from '../../src/change/state.ts';
 import { deriveActTicket, deriveRevokeOrder } from '../../src/change/derive.ts';
 import {
   extendAgain, extendedLease, extendRequest, extensionUntilArmed, extensionUntilDecided, extensionUntilDone, extensionUntilVerified, runningLease, VERIFIED,
@@ -29,6 +30,15 @@ describe('the lease of a change that is extended', () => {
     expect(nextWork(lease.now, lease.atMs, LIMITS).work).toEqual({ do: 'disarm' });
     lease.do({ type: 'recordDisarmed', by: sidecar, orderDigest: lease.now.superseded[0]!.orderDigest });
     expect(nextWork(lease.now, lease.atMs, LIMITS)).toEqual({ work: null, wakeAtMs: lease.now.lease!.endsAtMs + 30_000 });
+  });
+
+  test('is over while the earlier order is being disarmed: nothing is said of a change that has ended', () => {
+    const ledger: Beat[] = [];
+    const lease = runningLease(START_MS, ledger);
+    extensionUntilVerified(extensionUntilDone(extensionUntilArmed(extensionUntilDecided(lease, ledger), lease)), lease);
+    const [{ orderDigest }] = lease.now.superseded as [ChangeState['superseded'][number]];
+    toldUntilEnded(lease, lease.now.lease!.order);
+    expect(decide(lease.now, { type: 'recordDisarmed', by: sidecar, orderDigest }, lease.atMs)).toEqual({ ok: true, events: [] });
   });
 
   test('is extended again', () => {

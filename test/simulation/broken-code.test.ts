@@ -7,6 +7,7 @@ import { clientTokenOf } from '../../src/change/derive.ts';
 import { TransportError, type Transport } from '../../src/engine/ports.ts';
 import type { Connector } from '../../src/executor/connector.ts';
 import type * as Ask from '../../src/engine/ask.ts';
+import type * as BreakingGlass from '../../src/engine/breaking-glass.ts';
 import type * as Compare from '../../src/change/compare.ts';
 import type * as Escalation from '../../src/change/escalation.ts';
 import { no, yes } from '../../src/change/outcome.ts';
@@ -16,6 +17,7 @@ import type * as Work from '../../src/change/work.ts';
 import type * as Locked from '../../src/executor/locked.ts';
 import type * as OrderFence from '../../src/executor/order-fence.ts';
 import type * as Turn from '../../src/executor/turn.ts';
+import type { StandingApproval } from '../../src/engine/standing-approvals.ts';
 import type * as StoreModule from '../../src/engine/store.ts';
 import type * as Sufficiency from '../../src/protocol/sufficiency.ts';
 import { formatTime } from '../../src/protocol/values.ts';
@@ -154,6 +156,40 @@ const cases: readonly Case[] = [
     }),
   },
   {
+    invariant: 22, who: 'an engine that counts the uses of a standing approval anew after a start',
+    breakIt: () => vi.doMock(import('../../src/engine/store.ts'), async (original): Promise<typeof StoreModule> => {
+      const { openStore } = await original();
+      return {
+        async openStore(log, options) {
+          const store = await openStore(log, options);
+          const before = new Map(store.standings().map(({ approvalId, used }) => [approvalId, used]));
+          const anew = (one: StandingApproval): StandingApproval => ({ ...one, used: one.used - (before.get(one.approvalId) ?? 0) });
+          return { ...store, standing: (approvalId) => [store.standing(approvalId)].map((one) => (one === undefined ? one : anew(one)))[0] };
+        },
+      };
+    }),
+  },
+  {
+    invariant: 22, who: 'an executor that counts standing approvals where its floor does not',
+    breakIt: () => vi.doMock(import('../../src/protocol/sufficiency.ts'), async (original): Promise<typeof Sufficiency> => {
+      const { shortfallOf } = await original();
+      return { shortfallOf: (requirement, floor, approvals, ...rest) => shortfallOf(requirement, floor, approvals.map((one) => ({ ...one, standing: false })), ...rest) };
+    }),
+  },
+  {
+    invariant: 23, who: 'an engine that lets one who owes a review break another glass',
+    breakIt: () => vi.doMock(import('../../src/engine/breaking-glass.ts'), async (original): Promise<typeof BreakingGlass> => {
+      const { useOf, ...rest } = await original();
+      return {
+        ...rest,
+        useOf(...about) {
+          const use = useOf(...about);
+          return use.ok ? { ok: true, value: { ...use.value, owed: null } } : use;
+        },
+      };
+    }),
+  },
+  {
     invariant: 2, who: 'an executor that retires the old login with the new one',
     wraps: {
       connector: (connector): Connector => ({
@@ -192,7 +228,7 @@ const cases: readonly Case[] = [
 ];
 
 afterEach(() => {
-  for (const path of ['change/compare', 'change/escalation', 'change/state', 'change/work', 'engine/ask', 'engine/offboarding', 'engine/store', 'executor/locked', 'executor/order-fence', 'executor/turn', 'protocol/sufficiency']) vi.doUnmock(`../../src/${path}.ts`);
+  for (const path of ['change/compare', 'change/escalation', 'change/state', 'change/work', 'engine/ask', 'engine/breaking-glass', 'engine/offboarding', 'engine/store', 'executor/locked', 'executor/order-fence', 'executor/turn', 'protocol/sufficiency']) vi.doUnmock(`../../src/${path}.ts`);
   vi.resetModules();
 });
 

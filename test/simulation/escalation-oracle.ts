@@ -13,6 +13,7 @@ import { isSatisfied, strictest, type Requirement } from '../../src/protocol/dec
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { approvalStatementSchema } from '../../src/protocol/signed.ts';
 import type { LedgerView } from './ledger-view.ts';
+import { approvedIn } from './standing-oracle.ts';
 import type { World } from './world.ts';
 
 export interface EscalationOracle {
@@ -72,6 +73,7 @@ function judge(records: readonly LedgerRecord[], requester: readonly string[]): 
   let approvalsByMs = Infinity;
   let isTold = false;
   let hasStarted = false;
+  let isGlassBroken = false;
   const isMet = (atMs: number): boolean => requirement.approvers === null
     || isSatisfied(requirement.approvers, new Set([...approvals].filter(([who, untilMs]) => untilMs > atMs && !requester.includes(who)).map(([who]) => who)));
 
@@ -82,6 +84,7 @@ function judge(records: readonly LedgerRecord[], requester: readonly string[]): 
         approvals = new Map();
         sinceMs = null;
         isTold = false;
+        isGlassBroken = false;
         break;
       case 'policy.decided': {
         const { decision, approvalsBy } = changeEventBodies['policy.decided'].parse(body);
@@ -89,16 +92,20 @@ function judge(records: readonly LedgerRecord[], requester: readonly string[]): 
         requirement = strictest(requirement, { approvers, proofClass });
         afterMs = Math.min(afterMs, (escalation?.afterSeconds ?? Infinity) * 1000);
         for (const one of escalation?.to ?? []) to.add(one);
-        sinceMs = decision.effect === 'deny' || hasStarted || isMet(atMs) ? null : atMs;
+        sinceMs = decision.effect === 'deny' || hasStarted || isGlassBroken || isMet(atMs) ? null : atMs;
         if (approvalsBy !== null) approvalsByMs = Date.parse(approvalsBy);
         break;
       }
       case 'approval.recorded': {
-        const { approver, expiresAt } = readPayload(changeEventBodies['approval.recorded'].parse(body).approval.envelope, approvalStatementSchema);
+        const { approver, expiresAt } = approvedIn(changeEventBodies['approval.recorded'].parse(body).approval);
         approvals.set(approver, Date.parse(expiresAt));
         if (isMet(atMs)) sinceMs = null;
         break;
       }
+      case 'breakglass.used':
+        isGlassBroken = true;
+        sinceMs = null;
+        break;
       case 'step.authorised':
         hasStarted ||= body['kind'] === 'act';
         break;

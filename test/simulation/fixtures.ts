@@ -8,8 +8,10 @@ import { readBundle } from '../../src/pdp/bundle.ts';
 import type { CalendarFile } from '../../src/facts/schemas.ts';
 import type { Pdp } from '../../src/pdp/engine.ts';
 import { inlinePdp } from '../../src/pdp/inline.ts';
-import type { RequirementsFile } from '../../src/protocol/trust.ts';
+import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
+import type { BreakGlassFloor, RequirementsFile } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
+import { testSshKey, type TestSshKey } from '../support/ssh.ts';
 import { policySigner } from './replaying.ts';
 
 /** A minute before midnight, so that a day's end falls into the trouble. */
@@ -48,9 +50,14 @@ function remembering(verifier: Verifier): Verifier {
   };
 }
 
+const seedOf = (name: string): Buffer => Buffer.from(digestOf(Buffer.from(`simulation ${name}`)).slice(7), 'hex');
+
 function signer(name: string): Signer {
-  return parseSigner(generateSignerKey(name, Buffer.from(digestOf(Buffer.from(`simulation ${name}`)).slice(7), 'hex')).skey);
+  return parseSigner(generateSignerKey(name, seedOf(name)).skey);
 }
+
+/** What people sign with. Mallory has a key as well, and no trust folder names it. */
+export const PEOPLE_KEYS: ReadonlyMap<string, TestSshKey> = new Map(['ana', 'ben', 'wei', 'olga', 'sam', 'mallory'].map((name) => [`person:${name}`, testSshKey('ssh-ed25519', seedOf(`key of ${name}`))]));
 
 export interface FactsPair {
   readonly facts: Facts;
@@ -86,7 +93,7 @@ export async function fixtures(): Promise<Fixtures> {
     policy: { ...policy, logs: policy.logs.map((log) => ({ ...log, verifier: remembering(log.verifier) })) },
     sidecars: new Map([[logIdOf(ORIGIN), [verifier(keys.ticket)]], [logIdOf(ROGUE_ORIGIN), [verifier(keys.rogueTicket)]]]),
     executors: new Map(EXECUTORS.map(({ audience, connector }) => [audience, { key: verifier(keys.executors.get(audience)!), connectors: [connector] }])),
-    requirements, signers: new Map(), passkeys: new Map(),
+    requirements, signers: parseAllowedSigners([...PEOPLE_KEYS].filter(([who]) => who !== 'person:mallory').map(([who, { publicLine }]) => `${who} ${publicLine}\n`).join('')), passkeys: new Map(),
   };
   const file = (name: string): { name: string; text: string } => ({ name, text: readFileSync(join(ROOT, `examples/facts/${name}.yaml`), 'utf8') });
   const facts = withUnserved(parseFacts({ inventory: file('inventory'), catalogue: file('catalogue'), directory: file('directory'), usage: file('usage') }, START_MS));
@@ -122,6 +129,27 @@ export const NO_FLOORS: RequirementsFile['floors'] = [{ connector: '*', target: 
 export const UNHELD_FLOORS: RequirementsFile['floors'] = [['pg-dev', 'table:public.orders:UPDATE'], ['pg-main', 'table:public.customers:SELECT']].map(([connector, privilege]) => ({
   connector: connector!, target: '*', privilege: privilege!, quorum: 0, proofClass: 'session', approvers: null, maxLeaseSeconds: 28_800,
 }));
+
+/** What executors give for standing approvals in a run in which they count any. */
+const STANDING_FLOORS: RequirementsFile['floors'] = [['pg-main', 'role:deploy'], ['pg-dev', 'table:public.orders:UPDATE']].map(([connector, privilege]) => ({
+  connector: connector!, target: '*', privilege: privilege!, quorum: 1, proofClass: 'session', approvers: null, maxLeaseSeconds: null,
+}));
+
+/** The same floors, and each of them counts standing approvals. */
+export function countingStanding(floors: RequirementsFile['floors']): RequirementsFile['floors'] {
+  const more = STANDING_FLOORS.filter(({ connector, privilege }) => !floors.some((floor) => floor.connector === connector && floor.privilege === privilege));
+  return [...floors, ...more].map((floor) => ({ ...floor, standing: true }));
+}
+
+/** Who breaks the glass in a run in which anybody does: for a minute, and what is owed for it is overdue within the run. */
+export const GLASS_FLOOR: BreakGlassFloor = { connector: '*', target: '*', privilege: '*', people: ['person:sam', 'person:wei'], maxLeaseSeconds: 60, reviewWithinSeconds: 30, rotateWithinSeconds: 60 };
+
+/** The same, where those whom standing approvals are about were seen to use what they ask for. */
+export function familiar({ value }: Facts): Facts {
+  const used = [{ connector: 'pg-main', account: 'ci_deployer', privileges: ['role:deploy'] }, { connector: 'pg-dev', account: 'report_preview', privileges: ['table:public.orders:SELECT', 'table:public.orders:UPDATE'] }];
+  const others = value.usage!.usage.filter(({ account }) => !used.some((one) => one.account === account));
+  return factsOf({ ...value, usage: { ...value.usage!, usage: [...others, ...used] } }, START_MS);
+}
 
 /** An identity with an account where no executor reaches: only its own code can change that, and nobody else sees what it did. */
 export const UNSERVED = { subject: 'nhi:prod/crm-export', connector: 'crm', target: 'contacts', account: 'crm_export', purpose: 'crm-export' } as const;

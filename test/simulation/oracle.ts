@@ -13,16 +13,18 @@ import { approvalStatementSchema, APPROVAL_TYPE, reportSchema, revokeOrderSchema
 import { comparable } from './comparable.ts';
 import { isEarly } from './early.ts';
 import { createEscalationOracle, type EscalationOracle } from './escalation-oracle.ts';
+import { createGlassOracle, type GlassOracle } from './glass-oracle.ts';
 import { createLedgerView, type LedgerView } from './ledger-view.ts';
 import { createObserveOracle, type ObserveOracle } from './observe-oracle.ts';
 import { createPolicyOracle, type PolicyOracle } from './policy-oracle.ts';
 import type { Access } from './sim-target.ts';
+import { approvedIn, createStandingOracle, type StandingOracle } from './standing-oracle.ts';
 import { EXECUTORS } from './fixtures.ts';
 import { createWorkflowOracle, type WorkflowOracle } from './workflow-oracle.ts';
 import { APPLY_TIMEOUT_MS, type Watchers, type World } from './world.ts';
 
 export interface Violation {
-  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, 15 `escalation-oracle.ts`, 16, no access without a quorum of witnesses, `world.ts`, 17 `erasure-actors.ts`, 18 `race-judge.ts`, 19 and 20 `policy-oracle.ts`, 21 `observe-oracle.ts`. 0: liveness, or a program that fell over. */
+  /** 1 to 9: the invariant of the design; from 10 on see `workflow-oracle.ts`, 14 `reconcile-actors.ts`, 15 `escalation-oracle.ts`, 16, no access without a quorum of witnesses, `world.ts`, 17 `erasure-actors.ts`, 18 `race-judge.ts`, 19 and 20 `policy-oracle.ts`, 21 `observe-oracle.ts`, 22 `standing-oracle.ts`, 23 `glass-oracle.ts`. 0: liveness, or a program that fell over. */
   readonly invariant: number;
   readonly atMs: number;
   readonly message: string;
@@ -49,6 +51,8 @@ export interface Oracle {
   broken(invariant: number, message: string): void;
   readonly workflow: WorkflowOracle;
   readonly observing: ObserveOracle;
+  readonly standing: StandingOracle;
+  readonly glass: GlassOracle;
 }
 
 /** How long after an end, with executor and target well, access may still be there: clocks off, retries that had backed off, deadlines. */
@@ -85,6 +89,8 @@ export function createOracle(): Oracle {
   let escalations: EscalationOracle;
   let policies: PolicyOracle;
   let observing: ObserveOracle;
+  let standing: StandingOracle;
+  let glass: GlassOracle;
   let checks = 0;
   let comparedIncarnation = -1;
   /** States that were found equal to the ledger's: they don't change, so once is enough. */
@@ -218,6 +224,9 @@ export function createOracle(): Oracle {
     let dispatched: string | null = null;
     let observed: Decision['observed'];
     let approved = new Set<string>();
+    /** Who approves by which standing approval. */
+    let standingBy = new Map<string, string>();
+    let isStandingAllowed = false;
     /** By when each approval is over, whatever counts in the end. */
     let said = new Map<string, number>();
     for (const record of before) {
@@ -225,6 +234,7 @@ export function createOracle(): Oracle {
       if (revised !== null) {
         current = revised.revision;
         approved = new Set();
+        standingBy = new Map();
         said = new Map();
         dispatched = null;
       }
@@ -232,28 +242,43 @@ export function createOracle(): Oracle {
       if (decided !== null) {
         const { approvers, proofClass } = decided.decision.obligations;
         observed = decided.decision.observed;
+        isStandingAllowed = decided.decision.obligations.standingApproval !== undefined;
         // What policy would ask for counts once the scope is over.
         requirement = strictest(requirement, { approvers: observed === undefined ? approvers : observed.approvers, proofClass });
         dispatched = decided.phase === 'dispatch' && decided.planDigest === digest ? decided.decision.effect : null;
       }
       const rejection = bodyOf(record, 'approval.rejected');
-      if (rejection !== null) for (const people of [approved, said]) people.delete(readPayload(rejection.approval.envelope, approvalStatementSchema).approver);
+      if (rejection !== null) for (const people of [approved, standingBy, said]) people.delete(readPayload(rejection.approval.envelope, approvalStatementSchema).approver);
       const approval = bodyOf(record, 'approval.recorded');
       if (approval === null) continue;
-      const statement = openDsse(approval.approval.envelope, APPROVAL_TYPE, approvalStatementSchema, [...world.trust.sidecars.get(logId())!]);
-      const counts = statement.changeId === plan.changeId && statement.revision === revision && statement.planDigest === digest && statement.verdict === 'approve'
-        && Date.parse(statement.expiresAt) > Date.parse(authorised.at) && !plan.requester.includes(statement.approver);
-      if (isEarly(requirement.approvers, statement.approver, new Set([...said].filter(([, untilMs]) => untilMs > Date.parse(record.at)).map(([who]) => who)))) broken(1, `${plan.changeId}: ${statement.approver} approved before those who are asked first`);
-      said.set(statement.approver, Date.parse(statement.expiresAt));
-      if (counts) approved.add(statement.approver);
+      const { approvalId, envelope, use } = approval.approval;
+      const { approver, expiresAt } = approvedIn(approval.approval);
+      const statement = use === undefined ? openDsse(envelope, APPROVAL_TYPE, approvalStatementSchema, [...world.trust.sidecars.get(logId())!]) : null;
+      const isOfPlan = statement === null || (statement.changeId === plan.changeId && statement.revision === revision && statement.planDigest === digest && statement.verdict === 'approve');
+      const counts = isOfPlan && Date.parse(expiresAt) > Date.parse(authorised.at) && !plan.requester.includes(approver);
+      if (isEarly(requirement.approvers, approver, new Set([...said].filter(([, untilMs]) => untilMs > Date.parse(record.at)).map(([who]) => who)))) broken(1, `${plan.changeId}: ${approver} approved before those who are asked first`);
+      said.set(approver, Date.parse(expiresAt));
+      if (!counts) continue;
+      if (use === undefined) approved.add(approver);
+      else standingBy.set(approver, approvalId);
     }
     const token = plan.steps[0]!.clientToken;
     if (current !== revision || plan.revision !== revision) broken(2, `${token}: revision ${revision} was carried out while ${current} was in force`);
     if (dispatched === null) broken(2, `${token}: policy was not asked again before dispatch`);
     if (dispatched === 'deny') broken(2, `${token}: carried out though policy denied it at dispatch`);
-    if (requirement.approvers !== null && observed === undefined && !isSatisfied(requirement.approvers, approved)) broken(1, `${token}: carried out with approvals by ${[...approved].join(', ') || 'nobody'}`);
-    const floors = plan.steps[0]!.privileges.map((one) => world.trust.requirements.floors.find(({ connector, privilege }) => connector === plan.connector && privilege === one)?.quorum ?? 1);
-    const lacksFloor = approved.size < Math.max(...floors);
+    // Where policy lets none count, nobody has approved by one.
+    const needed = [...standingBy].filter(([who]) => isStandingAllowed && !approved.has(who));
+    const all = new Set([...approved, ...needed.map(([who]) => who)]);
+    const under = bodyOf(authorised, 'step.authorised') as { readonly breakGlass?: string };
+    if (under.breakGlass !== undefined && observed === undefined) return glass.given(token, under.breakGlass, plan, digest, authorised);
+    if (requirement.approvers !== null && observed === undefined && !isSatisfied(requirement.approvers, all)) broken(1, `${token}: carried out with approvals by ${[...all].join(', ') || 'nobody'}`);
+    const floors = plan.steps[0]!.privileges.map((one) => world.trust.requirements.floors.find(({ connector, privilege }) => connector === plan.connector && privilege === one) ?? { quorum: 1, standing: false });
+    const quorum = Math.max(...floors.map((floor) => floor.quorum));
+    const isCounted = floors.every((floor) => floor.standing === true);
+    const lacksFloor = (isCounted ? all : approved).size < quorum;
+    const began = [...before, authorised].find((record) => bodyOf(record, 'step.authorised')?.kind === 'act')!;
+    if (observed === undefined && requirement.approvers !== null && !isSatisfied(requirement.approvers, approved)) for (const [, approvalId] of needed) standing.given(token, approvalId, plan, began.seq);
+    if (observed === undefined && lacksFloor && all.size >= quorum) return standing.givenUncounted(token);
     const { lease } = bodyOf(authorised, 'step.authorised') as { readonly lease: { readonly endsAt: string } | null };
     if (observed !== undefined) observing.given(token, observed, Date.parse(authorised.at), lease === null ? null : Date.parse(lease.endsAt), lacksFloor);
     else if (lacksFloor) broken(9, `${token}: carried out below the floor`);
@@ -319,6 +344,7 @@ export function createOracle(): Oracle {
     const engine = world.engine();
     const log = world.log();
     if (engine === null || log === null) return;
+    standing.compare();
     const folded = await view.fold();
     const size = view.records().length;
     for (const state of engine.all()) {
@@ -342,6 +368,12 @@ export function createOracle(): Oracle {
     },
     get observing() {
       return observing;
+    },
+    get glass() {
+      return glass;
+    },
+    get standing() {
+      return standing;
     },
     get workflow() {
       return workflow;
@@ -374,6 +406,8 @@ export function createOracle(): Oracle {
       escalations = createEscalationOracle(world, view, broken);
       policies = createPolicyOracle(world, broken);
       observing = createObserveOracle(world, view, broken);
+      standing = createStandingOracle(world, view, broken);
+      glass = createGlassOracle(world, view, broken);
     },
     check() {
       checkSaid();
@@ -381,6 +415,8 @@ export function createOracle(): Oracle {
       workflow.check();
       escalations.check();
       policies.check();
+      standing.check();
+      glass.check();
       checks += 1;
       const incarnation = world.engine() === null ? -1 : world.sidecar.process!.incarnation;
       if (incarnation === -1 || (incarnation === comparedIncarnation && checks % COMPARE_EVERY !== 0)) return;

@@ -10,12 +10,14 @@ import { clientTokenOf } from '../../src/change/derive.ts';
 import type { Facts } from '../../src/facts/load.ts';
 import type { ChangeState } from '../../src/change/state.ts';
 import type { Decision, Provenance } from '../../src/protocol/decision.ts';
+import type { Approval } from '../../src/protocol/signed.ts';
 import { markOf } from './sim-policy.ts';
+import { approvedIn } from './standing-oracle.ts';
 import { APPLY_TIMEOUT_MS, type World } from './world.ts';
 
 export interface PolicyOracle {
   /** A record, as it is sequenced. */
-  appended(record: Pick<RecordDraft, 'type' | 'body' | 'change' | 'actor'> & { readonly seq: number }): void;
+  appended(record: Pick<RecordDraft, 'type' | 'body' | 'change'> & { readonly seq: number }): void;
   /** After every event. */
   check(): void;
 }
@@ -61,7 +63,7 @@ export function createPolicyOracle(world: World, broken: (invariant: number, mes
   };
 
   return {
-    appended({ type, body, change, actor, seq }) {
+    appended({ type, body, change, seq }) {
       if (type === 'lease.redecided' && world.policyFaulty && world.scheduler.nowMs() > world.policyFaultySinceMs + UNDER_WAY_MS) {
         const { effect } = body['redecision'] as { readonly effect: string };
         if (effect !== 'keep') broken(19, `record ${seq} says ${effect} of a lease while the policy engine gives no answer`);
@@ -71,9 +73,10 @@ export function createPolicyOracle(world: World, broken: (invariant: number, mes
       if (type !== 'approval.recorded') return;
       const state = world.engine()?.get(change ?? '');
       if (state === undefined || !GIVING.has(state.request.kind)) return;
+      const { approver } = approvedIn(body['approval'] as Approval);
       const facts = world.factsNow();
       const nhi = facts.inventory.get(state.request.subject);
-      if (nhi?.owner !== actor && nhi?.backupOwner !== actor && !facts.directory.teams.some(({ members }) => members.includes(actor))) broken(19, `record ${seq}: ${actor} approves, who answers for nothing by the facts of now`);
+      if (nhi?.owner !== approver && nhi?.backupOwner !== approver && !facts.directory.teams.some(({ members }) => members.includes(approver))) broken(19, `record ${seq}: ${approver} approves, who answers for nothing by the facts of now`);
     },
     check() {
       const nowMs = world.scheduler.nowMs();

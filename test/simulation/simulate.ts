@@ -4,6 +4,7 @@ import { startChaos, type Chaos } from './chaos.ts';
 import { judgeEvidence } from './evidence.ts';
 import { startErasureActors } from './erasure-actors.ts';
 import { startExtensionActors } from './extension-actors.ts';
+import { startGlassActors } from './glass-actors.ts';
 import { SCOPE_SETS, startObserveActors } from './observe-actors.ts';
 import { startOperatorLocks } from './operator-locks.ts';
 import { startPolicyActors } from './policy-actors.ts';
@@ -11,6 +12,7 @@ import { startReconcileActors } from './reconcile-actors.ts';
 import { createOracle, type Oracle, type Violation } from './oracle.ts';
 import { seededRng } from './rng.ts';
 import { startRogue } from './rogue.ts';
+import { startStandingActors } from './standing-actors.ts';
 import { createScheduler } from './scheduler.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
 import { START_MS } from './fixtures.ts';
@@ -45,19 +47,25 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   const isWorkflow = workflows.chance(0.5);
   const observing = rng.fork('observing');
   const observed = observing.chance(0.25) ? observing.pick(SCOPE_SETS) : null;
+  const approving = rng.fork('standing approvals');
+  const standing = approving.chance(0.25) ? (approving.chance(0.7) ? 'counted' : 'uncounted') : null;
+  const breaking = rng.fork('broken glasses');
+  const isBreakable = breaking.chance(0.25);
   const world = await createWorld(scheduler, rng.fork('world'), options.wraps ?? {}, {
     ...oracle.watchers,
     given(connector, access) {
       oracle.watchers.given(connector, access);
       chaos.given(connector);
     },
-  }, { hasCalendar: isWorkflow && workflows.chance(0.7), observed, isLax: observed !== null && observing.chance(0.3) });
+  }, { hasCalendar: isWorkflow && workflows.chance(0.7), observed, isLax: (observed !== null && observing.chance(0.3)) || (standing === 'uncounted' && approving.chance(0.7)), standing, isBreakable });
   oracle.watch(world);
   const chaos: Chaos = startChaos(world, rng.fork('chaos'), START_MS + TROUBLE_MS);
   startActors(world, rng.fork('actors'), oracle, START_MS + TROUBLE_MS);
   const extensions = rng.fork('extensions');
   if (extensions.chance(0.5)) startExtensionActors(world, extensions, START_MS + TROUBLE_MS);
   if (observed !== null) startObserveActors(world, observing, START_MS + TROUBLE_MS);
+  if (standing !== null) startStandingActors(world, approving, oracle, START_MS + TROUBLE_MS);
+  if (isBreakable) startGlassActors(world, breaking, oracle, START_MS + TROUBLE_MS);
   if (world.redecides) startPolicyActors(world, rng.fork('policy actors'), oracle, START_MS + TROUBLE_MS + HEALING_MS);
   if (isWorkflow) startWorkflowActors(world, workflows, oracle, START_MS + TROUBLE_MS);
   const reconciling = rng.fork('reconciling').chance(0.3) ? startReconcileActors(world, rng.fork('reconcile actors'), oracle, START_MS + TROUBLE_MS) : null;
@@ -82,7 +90,7 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
   return {
     seed, violations: oracle.violations, events: scheduler.events,
     // What is already known to be broken may not be readable.
-    seen: oracle.violations.length > 0 ? {} : { ...count(world, oracle), ...oracle.observing.seen, ...reconciling?.seen, ...erasures?.seen },
+    seen: oracle.violations.length > 0 ? {} : { ...count(world, oracle), ...oracle.observing.seen, ...oracle.standing.seen, ...oracle.glass.seen, ...reconciling?.seen, ...erasures?.seen },
   };
 
   /** What is there at the end is found, and what is proposed because of it comes to its end. */

@@ -72,6 +72,16 @@ if (replayed !== undefined) {
     expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);
   });
 
+  test('the seeds see standing approvals given, used, used up and revoked, changes given up for that, and some that an executor counts none for', () => {
+    const wanted = ['standing given', 'standing used', 'standing used up', 'standing revoked', 'standing given up', 'given by standing', 'standing refused'];
+    expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);
+  });
+
+  test('the seeds see glasses broken, reviewed in time and late, rotations that are owed made, let off and overdue', () => {
+    const wanted = ['glass broken', 'given under glass', 'glass reviewed', 'glass reviewed late', 'glass review-overdue', 'glass rotated', 'glass rotation not needed', 'glass rotation-overdue'];
+    expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);
+  });
+
   test('the seeds see targets changed behind our back, found by reconciling, and cleared', () => {
     const wanted = ['reconciled', 'not reconciled', 'account-unknown', 'access-unexplained', 'access-missing', 'dropped', 'resurrected', 'access-past-end', 'cleared', 'reconcile.proposed', 'reconcile.ordered'];
     expect(wanted.filter((name) => (total[name] ?? 0) === 0)).toEqual([]);

@@ -22,7 +22,7 @@ import type { Dsse } from '../../src/protocol/signed.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import type { Replayer } from '../../src/evidence/replay.ts';
 import { comparable } from './comparable.ts';
-import { EXECUTORS, fixtures, logLines, ORIGIN, NO_FLOORS, START_MS, underObserve, UNHELD_FLOORS, type Keys } from './fixtures.ts';
+import { countingStanding, EXECUTORS, familiar, fixtures, GLASS_FLOOR, logLines, ORIGIN, NO_FLOORS, START_MS, underObserve, UNHELD_FLOORS, type Keys } from './fixtures.ts';
 import { keepAnswers } from './replaying.ts';
 import type { Rng } from './rng.ts';
 import type { Process, Scheduler } from './scheduler.ts';
@@ -151,19 +151,25 @@ export interface WorldOptions {
   /** What is under observe at first; null where nothing ever is. */
   readonly observed?: readonly ObserveScope[] | null;
   readonly isLax?: boolean;
+  /** Whether the floors of executors count standing approvals, in a run in which people give some; null where nobody ever does. */
+  readonly standing?: 'counted' | 'uncounted' | null;
+  /** Whether floors let anybody break the glass. */
+  readonly isBreakable?: boolean;
 }
 
 /** A world at rest: nothing is started yet. */
-export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, watchers: Watchers, { hasCalendar = false, observed: atFirst = null, isLax = false }: WorldOptions = {}): Promise<World> {
+export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, watchers: Watchers, { hasCalendar = false, observed: atFirst = null, isLax = false, standing = null, isBreakable = false }: WorldOptions = {}): Promise<World> {
   const { keys, trust: usual, pdp, ...made } = await fixtures();
-  const plain: Trust = atFirst === null ? usual : { ...usual, requirements: { ...usual.requirements, floors: [...usual.requirements.floors, ...UNHELD_FLOORS] } };
+  const floors = [...usual.requirements.floors, ...(atFirst === null ? [] : UNHELD_FLOORS)];
+  const plain: Trust = { ...usual, requirements: { ...usual.requirements, floors: standing === 'counted' ? countingStanding(floors) : floors, ...(isBreakable ? { breakGlass: [GLASS_FLOOR] } : {}) } };
   const chance = rng.fork('whether there are witnesses').chance(0.2);
   const witnesses = wraps.witnesses !== undefined || chance ? createWitnesses(scheduler, rng.fork('witnesses'), logLines(keys), parseVerifier(keys.log.vkey)) : null;
   const demanded = wraps.witnesses === 'ignored' ? null : witnesses;
   const trust: Trust = demanded === null ? plain : { ...plain, policy: demanded.policy };
   /** Steps that came to an executor under a checkpoint that a quorum had cosigned. */
   const cosignedSteps = new Set<string>();
-  const { facts, strictFacts } = hasCalendar ? made.withCalendar : made;
+  const kept = hasCalendar ? made.withCalendar : made;
+  const { facts, strictFacts } = standing === null ? kept : { facts: familiar(kept.facts), strictFacts: familiar(kept.strictFacts) };
   const scopes: { readonly sinceMs: number; readonly held: readonly ObserveScope[]; readonly facts: Facts; readonly strictFacts: Facts }[] = [];
   const observe = (held: readonly ObserveScope[]): void => void scopes.push({ sinceMs: scheduler.nowMs(), held, facts: underObserve(facts, held), strictFacts: underObserve(strictFacts, held) });
   if (atFirst !== null) observe(atFirst);
@@ -222,8 +228,8 @@ export async function createWorld(scheduler: Scheduler, rng: Rng, wraps: Wraps, 
       return line.disarm(audience, order);
     } };
     const witnessing = demanded === null ? undefined : await startedWitnessing(process, log, clock);
-    const kept: SnapshotPlace = { disk: snapshotDisk, directory: 'state', signer: keys.log, code: 'sim', every: { running: 25, closing: 1 } };
-    const snapshots = wraps.snapshots?.(kept) ?? kept;
+    const usually: SnapshotPlace = { disk: snapshotDisk, directory: 'state', signer: keys.log, code: 'sim', every: { running: 25, closing: 1 } };
+    const snapshots = wraps.snapshots?.(usually) ?? usually;
     const unlike = await whatSnapshotsGetWrong(log, snapshots);
     if (unlike !== null) watchers.broken(5, unlike);
     /** Each change as the engine has it, in memory or not. */
@@ -400,7 +406,7 @@ async function whatSnapshotsGetWrong(log: Log, snapshots: SnapshotPlace): Promis
     return String(error);
   });
   if (typeof quick === 'string') return `from its snapshot on the ledger cannot be folded: ${quick}`;
-  for (const name of ['lastAtMs', 'logs', 'system', 'locks', 'refused', 'reconciled', 'erasures', 'index'] as const) {
+  for (const name of ['lastAtMs', 'logs', 'system', 'locks', 'standing', 'refused', 'reconciled', 'erasures', 'index'] as const) {
     if (comparable(quick[name]) !== comparable(whole[name])) return `by its snapshot the ledger comes to other ${name} than folded whole`;
   }
   const live = ({ live: states }: Captured): string => comparable(states.toSorted((a, b) => (a.changeId < b.changeId ? -1 : 1)));
