@@ -78,6 +78,8 @@ export function startReconcileActors(world: World, rng: Rng, oracle: Oracle, unt
         return target.given.some((access) => access.token === token && (access.endedAtMs === null || access.endedAtMs >= fromMs)) || target.logins.all().some((login) => login.token === token && login.canLogin)
           ? null : 'it is gone';
       case 'access-unexplained':
+        // Of what was brought back nothing may be left that says whose it was: the plan of its change was erased.
+        if ([...world.resurrected].some((brought) => finding.message.includes(brought))) return null;
         // Purposes that are withdrawn for a while leave much unexplained.
         return world.strictFacts || finding.privileges.every((privilege) => DRIFTING.has(privilege)) || world.foreignHands ? null : 'nobody gave it';
       case 'access-returned':

@@ -34,6 +34,8 @@ export interface SimulationResult {
 }
 
 const TROUBLE_MS = 150_000;
+/** So long after a checkpoint nothing of the one before is left. */
+const SWEPT_MS = 200;
 const HEALING_MS = 900_000;
 const EVENTS_MAX = 200_000;
 /** Names of states in which nothing more is to come. A lease that has not ended is not at rest: its end is near. */
@@ -112,7 +114,13 @@ export async function simulate(seed: number, options: SimulationOptions = {}): P
     if (world.engine() === null) oracle.broken(0, 'the sidecar never came back');
     // A last checkpoint, and the line quiet: then what is on the disk is the evidence.
     await scheduler.run(scheduler.nowMs() + 5_000, check, over);
-    await scheduler.run(scheduler.nowMs() + 3_000, check, () => over() || world.log()?.checkpoint().size === world.log()?.size);
+    let signedAtMs: number | null = null;
+    await scheduler.run(scheduler.nowMs() + 3_000, check, () => {
+      const isSigned = world.log()?.checkpoint().size === world.log()?.size;
+      signedAtMs = isSigned ? (signedAtMs ?? scheduler.nowMs()) : null;
+      // What the last checkpoint took the place of goes after it is written.
+      return over() || (signedAtMs !== null && scheduler.nowMs() - signedAtMs >= SWEPT_MS);
+    });
     await oracle.finish();
     erasures?.finish();
     await judgeEvidence(world, oracle);
