@@ -34,7 +34,8 @@ export function createPolicyOracle(world: World, broken: (invariant: number, mes
   /** Since when this could have been asked about on these facts; Infinity while it could not. */
   let askableSinceMs = Infinity;
   let incarnation = -1;
-  let inForce: string | null = null;
+  /** Which bundle came into force with which record. */
+  const activated: { readonly seq: number; readonly bundle: string | null }[] = [];
   let facts: Facts | null = null;
   /** When a lease was first seen to run, and when its executor could last not be told. */
   const runsSinceMs = new Map<string, number>();
@@ -58,6 +59,7 @@ export function createPolicyOracle(world: World, broken: (invariant: number, mes
     if (provenance === undefined) return;
     const answer = (body['decision'] ?? body['verification'] ?? body['redecision'] ?? body['acceptance']) as Pick<Decision, 'controls'> | undefined;
     const mark = markOf(answer?.controls ?? []);
+    const inForce = activated.at(-1)?.bundle ?? null;
     if (provenance.bundle !== inForce) broken(20, `record ${seq} names an answer of ${provenance.bundle ?? 'no bundle'}, and in force is ${inForce ?? 'none'}`);
     else if (mark !== null && !provenance.bundle?.startsWith(`sha256:${mark}`)) broken(20, `record ${seq} names ${provenance.bundle ?? 'no bundle'}, and another answered`);
   };
@@ -68,7 +70,9 @@ export function createPolicyOracle(world: World, broken: (invariant: number, mes
         const { effect } = body['redecision'] as { readonly effect: string };
         if (effect !== 'keep') broken(19, `record ${seq} says ${effect} of a lease while the policy engine gives no answer`);
       }
-      if (type === 'bundle.activated') inForce = body['bundle'] as string | null;
+      // What was sequenced and was not durable is gone with a crash, and the next record has its number.
+      while ((activated.at(-1)?.seq ?? -1) >= seq) activated.pop();
+      if (type === 'bundle.activated') activated.push({ seq, bundle: body['bundle'] as string | null });
       judgeBundle(seq, body);
       if (type !== 'approval.recorded') return;
       const state = world.engine()?.get(change ?? '');
