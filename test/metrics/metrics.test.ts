@@ -108,8 +108,8 @@ describe('the alerts', () => {
   });
 
   it.skipIf(!HAS_PROMTOOL)('are rules to promtool, and fire when they should', () => {
-    for (const args of [['check', 'rules', 'countersign.rules.yaml'], ['test', 'rules', 'countersign.test.yaml']]) {
-      const { status, stdout, stderr } = spawnSync('promtool', args, { cwd: join(ROOT, 'docs/alerts'), encoding: 'utf8' });
+    for (const args of [['check', 'rules', 'docs/alerts/countersign.rules.yaml'], ['test', 'rules', 'test/metrics/countersign.test.yaml']]) {
+      const { status, stdout, stderr } = spawnSync('promtool', args, { cwd: ROOT, encoding: 'utf8' });
       expect(status, `${stdout}${stderr}`).toBe(0);
     }
   });
