@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openMetrics } from '../../src/metrics/metrics.ts';
 import { answerOf, GRANT, openTestSidecar, problemIn, type TestSidecar } from '../support/sidecar.ts';
-import { GRANT as STORY_GRANT, START_MS, toldUntilActive, toldUntilArmed, toldUntilDecided } from '../support/story.ts';
+import { GRANT as STORY_GRANT, START_MS, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded } from '../support/story.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const HAS_PROMTOOL = spawnSync('promtool', ['--version']).error === undefined;
@@ -85,6 +85,10 @@ it('an end that is due and not reported is overdue from that moment, and how lat
   expect([valueOf(before, 'countersign_revocations_overdue'), valueOf(before, 'countersign_leases_active')]).toEqual([0, 1]);
   const late = await at(endsAtMs + 45_000);
   expect([valueOf(late, 'countersign_revocations_overdue'), valueOf(late, 'countersign_revocations_overdue_oldest_seconds')]).toEqual([1, 45]);
+  const gone = openMetrics('0.0.0-test');
+  const { event: ended, changeId, atMs } = toldUntilEnded(telling, state.lease!.order, 45_000).beats.at(-1)!;
+  gone.take(state, [{ ...ended, changeId, atMs, seq: 99 }]);
+  expect([ended.type, valueOf(await gone.text(), 'countersign_revocation_lateness_seconds_sum'), valueOf(await gone.text(), 'countersign_revocation_lateness_seconds_count')]).toEqual(['lease.ended', 45, 1]);
   expect([valueOf(late, 'countersign_ready'), valueOf(late, 'countersign_check_ok{check="ledger"}'), valueOf(late, 'countersign_ledger_unsigned_records'), valueOf(late, 'countersign_facts_age_seconds')]).toEqual([0, 0, 2, 5]);
 });
 
