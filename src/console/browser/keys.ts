@@ -30,8 +30,9 @@ const KEYS: Readonly<Record<string, (dialog: HTMLDialogElement) => void>> = {
   '?': (dialog) => dialog.showModal(),
 };
 
+/** A dialog that has just been closed may still have the focus, until the page is painted again: nobody types there. */
 function isTyping(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && target.matches('input, select, textarea, [contenteditable]');
+  return target instanceof HTMLElement && target.matches('input, select, textarea, [contenteditable]') && target.closest('dialog:not([open])') === null;
 }
 
 function focus(selector: string): void {
