@@ -30,13 +30,14 @@ import data.workflow.break_glass
 import data.workflow.delegation
 import data.workflow.emergency
 import data.workflow.escalation
+import data.workflow.governing
 import data.workflow.schedule as planning
 import data.workflow.standing_approval
 import data.workflow.windows
 
 refused := exceptions.standing
 
-pending := union({workflow.pending, emergency.pending, credential.pending, exceptions.pending})
+pending := union({workflow.pending, emergency.pending, governing.pending, credential.pending, exceptions.pending})
 
 permitted := workflow.permit | pending
 

@@ -19,6 +19,7 @@ import data.lib.people
 import data.workflow.acceptance
 import data.workflow.delegation
 import data.workflow.emergency
+import data.workflow.governing
 
 levels := ["low", "medium", "high", "critical"]
 
@@ -26,7 +27,7 @@ levels := ["low", "medium", "high", "critical"]
 # title: Risk level
 # description: |
 #   The highest of the identity's tier, the rank of what is asked or of what the account holds that is rotated, and a third party's
-#   hands. Critical where anything it is computed from is missing.
+#   hands. Critical where it governs approvals, and where anything it is computed from is missing.
 default risk := "critical"
 
 risk := levels[max(opinions)] if {
@@ -74,6 +75,8 @@ opinions contains index if {
 
 opinions contains 2 if third_party.party
 
+opinions contains 3 if governing.asked
+
 # METADATA
 # title: Nobody approves their own request
 # description: Everyone in the act chain, under every id of the same person.
@@ -104,6 +107,14 @@ owners := eligible({id | id := question.nhi.owner} | {id | id := question.nhi.ba
 security := eligible(people.team("security"))
 
 platform := eligible(people.team("platform"))
+
+# METADATA
+# title: Who does not own it
+# description: Of security and platform and whoever stands in for them, under none of their ids.
+outsiders := {id |
+	some id in delegation.with_stand_ins(security | platform)
+	count(people.identities(id) & ({owner | owner := question.nhi.owner} | {owner | owner := question.nhi.backupOwner})) == 0
+}
 
 # METADATA
 # title: Any of these
@@ -201,7 +212,10 @@ counting if {
 
 asked_of := [any_of(delegation.with_stand_ins(group)) | some group in groups]
 
-together := array.concat(asked_of, [{"atLeast": quorum, "of": persons}])
+# Somebody of another group, where whoever approves could be making an approver of herself.
+beside := [any_of(outsiders) | governing.asked]
+
+together := array.concat(array.concat(asked_of, beside), [{"atLeast": quorum, "of": persons}])
 
 # METADATA
 # title: One after the other
@@ -230,6 +244,9 @@ satisfiable if {
 	question.gives_access
 	every group in groups {
 		count(group) > 0
+	}
+	every someone in beside {
+		count(someone.anyOf) > 0
 	}
 	quorum >= 1
 	count(persons) >= quorum

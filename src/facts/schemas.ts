@@ -71,6 +71,8 @@ export const catalogueSchema = z.strictObject({
         environment: plainTextSchema(64),
         /** Privileges that come with it at the target, such as a role's own; absent: none. */
         conveys: z.array(plainTextSchema(256)).max(256).optional(),
+        /** What whoever holds it can change of how access is decided: who approves, what policy says, or the records of it; absent: none. */
+        governs: z.enum(['approvers', 'policy', 'ledger']).optional(),
         description: plainTextSchema(500).optional(),
       }),
     )
@@ -86,6 +88,12 @@ export const catalogueSchema = z.strictObject({
       }),
     )
     .max(1_000),
+}).superRefine(({ entitlements }, { addIssue }) => {
+  const governing = new Set(entitlements.filter(({ governs }) => governs !== undefined).map((entry) => JSON.stringify([entry.connector, entry.target, entry.privilege])));
+  entitlements.forEach(({ connector, target, privilege, conveys = [], governs }, index) => {
+    const conveyed = governs === undefined ? conveys.find((one) => governing.has(JSON.stringify([connector, target, one]))) : undefined;
+    if (conveyed !== undefined) addIssue({ code: 'custom', path: ['entitlements', index], message: `${privilege} conveys ${conveyed}, which governs approvals: then so does ${privilege}, and must say what` });
+  });
 });
 export type Catalogue = z.infer<typeof catalogueSchema>;
 

@@ -6,6 +6,7 @@ import { stringify } from 'yaml';
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { lintFacts } from '../../src/facts/check.ts';
 import { FactsError, factsOf, loadFacts, parseFacts, type Facts } from '../../src/facts/load.ts';
+import { catalogueSchema } from '../../src/facts/schemas.ts';
 import { exampleFacts, NOW_MS } from '../pdp/support.ts';
 import { estate } from '../support/estate.ts';
 
@@ -292,4 +293,15 @@ test('a delegation to nobody, and the absence of nobody, are warned of', () => {
   expect(lintFacts(value).filter(({ code }) => code === 'unknown-person').map(({ about, message }) => `${about}: ${message}`)).toEqual([
     'person:ana: delegates to person:zed, and person:zed is no active person of the directory', 'person:zed: is away, and not in the directory',
   ]);
+});
+
+test('what conveys something that governs approvals says so too', () => {
+  const entry = (privilege: string, more: object) => ({ connector: 'pg', target: 'app', privilege, rank: 1, environment: 'prod', ...more });
+  const parse = (...entitlements: object[]) => catalogueSchema.safeParse({ v: 1, entitlements, purposes: [] });
+  const owners = entry('group:owners', { governs: 'approvers' });
+  expect(parse(owners, entry('group:admins', { governs: 'policy', conveys: ['group:owners'] })).success).toBe(true);
+  expect(parse(owners, entry('group:admins', { conveys: ['group:owners'] })).error?.issues).toMatchObject([{ path: ['entitlements', 1], message: expect.stringContaining('group:admins conveys group:owners') as string }]);
+  // Of another system is another privilege.
+  expect(parse(owners, entry('group:admins', { target: 'other', conveys: ['group:owners'] })).success).toBe(true);
+  expect(parse(entry('group:owners', { governs: 'everything' })).success).toBe(false);
 });

@@ -68,7 +68,7 @@ function ask(evaluator: Evaluator, entrypoint: Entrypoint, input: Tree): Answer 
 }
 
 /** May be absent, and then says that there is none: the inventory knows no third party, the catalogue nothing that comes along. */
-const SAYS_NONE = /^facts\.(nhi\.thirdParty|catalogue\.entitlements\.\d+\.conveys)$/;
+const SAYS_NONE = /^facts\.(nhi\.thirdParty|catalogue\.entitlements\.\d+\.(conveys|governs))$/;
 
 /** Each way in which the case gets more when something is spoilt. */
 function gains(entrypoint: Entrypoint, one: PolicyCase, spoil: Spoil): string[] {

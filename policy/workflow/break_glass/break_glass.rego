@@ -2,13 +2,14 @@
 # title: Breaking the glass
 # description: |
 #   How far a person whom floors name may give a lease alone, when those who are asked cannot be waited for. It is for an emergency, and for what a lease
-#   takes back by itself. It neither permits nor denies anything: who that person is, her key and longest lease are for the floors to say. What the
+#   takes back by itself; never for what governs approvals. It neither permits nor denies anything: who that person is, her key and longest lease are for the floors to say. What the
 #   limits do not say, or say in another form, lets nobody.
 package workflow.break_glass
 
 import data.access.question
 import data.workflow
 import data.workflow.emergency
+import data.workflow.governing
 
 whole(seconds, longest) if {
 	is_number(seconds)
@@ -22,6 +23,7 @@ whole(seconds, longest) if {
 # description: Undefined where nobody may.
 obligation := object.union({"maxLeaseSeconds": lease_seconds, "reviewWithinSeconds": review_seconds}, rotation) if {
 	emergency.declared
+	not governing.asked
 	question.gain
 	input.change.kind in {"provision", "grant"}
 	is_number(input.change.leaseSeconds)

@@ -10,6 +10,7 @@ import data.lib
 import data.lib.clock
 import data.lib.people
 import data.workflow
+import data.workflow.governing
 
 # METADATA
 # title: A delegation holds
@@ -91,6 +92,11 @@ counted(id, pool) := (pool & people.identities(id)) | {to | some to, whom in cou
 asked contains id if {
 	some group in workflow.groups
 	some id in group
+}
+
+asked contains id if {
+	governing.asked
+	some id in (workflow.security | workflow.platform)
 }
 
 pairs := array.slice(

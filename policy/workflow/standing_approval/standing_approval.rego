@@ -2,7 +2,7 @@
 # title: Standing approvals
 # description: |
 #   Whether a template that a person has signed may count as her approval of what is within it. Who she is, and what she signed, is for others to say: it
-#   neither permits nor denies anything. Never for an emergency, for what stands, or for what an exception lets through; nor, unless the limits say so, for
+#   neither permits nor denies anything. Never for an emergency, for what stands, for what governs approvals, or for what an exception lets through; nor, unless the limits say so, for
 #   what the identity is not seen to use. What the limits do not say, or say in another form, lets none count.
 package workflow.standing_approval
 
@@ -11,6 +11,7 @@ import data.access.facts
 import data.access.question
 import data.workflow
 import data.workflow.emergency
+import data.workflow.governing
 
 # METADATA
 # title: What a decision that needs approval says of it
@@ -19,6 +20,7 @@ obligation := {"maxLeaseSeconds": longest} if {
 	question.gain
 	not emergency.declared
 	not exceptions.applied
+	not governing.asked
 	longest := data.limits.standingApproval.maxLeaseSeconds[workflow.risk]
 	is_number(longest)
 	longest == floor(longest)

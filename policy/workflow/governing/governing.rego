@@ -1,0 +1,49 @@
+# METADATA
+# title: What governs approvals
+# description: |
+#   Access by which one can change who approves, what policy says, or what is kept of it: whoever approves it could make an approver of herself. The
+#   catalogue marks it with `governs`. It is of critical risk, whatever its rank; no standing approval and no broken glass lets it through.
+package workflow.governing
+
+import data.access.holdings
+import data.access.question
+import data.lib
+import data.workflow
+
+# What is written there in a form that the catalogue does not have is a mark as well.
+marked(entry) if {
+	some key, value in entry
+	key == "governs"
+	value != null
+}
+
+asked if {
+	some entry in workflow.asked_entries
+	marked(entry)
+}
+
+# A new secret for what governs is access to it.
+asked if {
+	question.of_account
+	some entry in holdings.entries
+	marked(entry)
+}
+
+# METADATA
+# title: Somebody beside the owners approves what governs approvals
+# description: An owner and security, and somebody of security or platform who does not own the identity; three people in all.
+# custom:
+#   code: governs-approvals
+#   message: "Who has this can change who approves, or what is decided: somebody who does not own {subject} approves it as well."
+#   controls:
+#     - {framework: NIST CSF 2.0, id: PR.AA-05}
+#     - {framework: NIST SP 800-207, id: Tenet 4}
+#     - {framework: NIST SP 800-53 r5, id: AC-5}
+#     - {framework: NIST SP 800-53 r5, id: AC-6(5)}
+#     - {framework: SOC 2, id: CC6.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.5.3}
+#     - {framework: ISO/IEC 27001:2022, id: A.8.2}
+pending contains lib.said(rego.metadata.chain()) if {
+	question.gain
+	asked
+}
