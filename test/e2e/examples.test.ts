@@ -10,6 +10,8 @@ import { until } from '../../examples/demo/check.ts';
 import type { Installation } from '../../examples/demo/installation.ts';
 import { startNode, type Running } from '../../examples/demo/processes.ts';
 import { isSettled, type ChangeView } from '../../src/client/index.ts';
+import { readPayload } from '../../src/protocol/dsse.ts';
+import { reportSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { issue, issuerKey, writeKeys, type IssuerKey } from '../support/token-issuer.ts';
 import { countersign, openBench, refusal, verificationTrouble, type Bench } from './support/bench.ts';
 
@@ -35,7 +37,7 @@ beforeAll(async () => {
   const { identity } = parse(readFileSync(join(EXAMPLES, 'ci-jit/identity.yaml'), 'utf8')) as { identity: GithubIdentity };
   identity.issuers[0].jwks = { file: await writeKeys(bench.directory, [key.jwk]) };
   github = { key, identity };
-  installation = bench.install('examples', { config: { identity } });
+  installation = bench.install('examples', { windowMinutes: 30, config: { identity } });
   const bin = at('bin');
   mkdirSync(bin);
   writeFileSync(join(bin, 'countersign'), `#!/bin/sh\nexec '${process.execPath}' '${installation.paths.cli}' "$@"\n`, { mode: 0o755 });
@@ -76,7 +78,7 @@ async function asked(before: ReadonlySet<string>): Promise<ChangeView> {
   const wei = installation.as('person:wei');
   const { id } = await until('somebody asks', async () => (await wei.list({ limit: 200 })).changes.find((one) => !before.has(one.id)), { timeoutMs: REST_MS });
   const change = await wei.wait(id, { until: isSettled, timeoutMs: REST_MS });
-  expect(change).toMatchObject({ state: 'pending', subject: DEPLOYER });
+  expect(change, JSON.stringify(change.decision?.reasons)).toMatchObject({ state: 'pending', subject: DEPLOYER });
   return change;
 }
 
@@ -245,7 +247,7 @@ describe('a rotation that cron starts', () => {
       bench.database.setLogin('ci_deployer', { user: 'ci_deployer', password: old });
       rotated.push(await ended(change.id, 'done'));
     }
-    for (const change of rotated) expect(change).toMatchObject({ mode: 'caller', result: { outcome: 'done', selfReported: false }, approvals: [{ by: 'person:wei' }] });
+    for (const change of rotated) expect(change).toMatchObject({ mode: 'caller', result: { outcome: 'done', selfReported: false }, approvals: [{ approver: 'person:wei' }] });
     const pack = at('rotation.pack');
     const { paths } = installation;
     const exported = await countersign(['evidence', 'export', '--change', rotated[1]!.id, '--config', paths.config, '--as', 'person:olga', '--out', pack]);
@@ -262,7 +264,10 @@ describe('a rotation that cron starts', () => {
     await approve(change);
     const { code, said } = await running;
     expect(code, said).toBe(2);
-    expect(await ended(change.id, 'failed')).toMatchObject({ result: { outcome: 'failed', code: 'exit-2' } });
+    await ended(change.id, 'failed');
+    const { records } = await installation.as('person:olga').evidence(change.id);
+    const { report } = records.find(({ type }) => type === 'step.failed')!.body as { report: Dsse };
+    expect(readPayload(report, reportSchema)).toMatchObject({ outcome: 'failed', code: 'exit-2' });
     expect(await works(secret)).toBe('works');
   });
 
