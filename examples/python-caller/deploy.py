@@ -85,7 +85,7 @@ def main(version: str, command: list) -> int:
         with access(sidecar, wanted) as change:
             step = change["plan"]["steps"][0]
             print(f"{change['id']} {step['account']} has {', '.join(step['privileges'])} until {change['lease']['endsAt']}", file=sys.stderr)
-            return subprocess.run(command, check=False, env={**os.environ, "VERSION": version}).returncode
+            return subprocess.run(command, check=False, env={**os.environ, "VERSION": version, "COUNTERSIGN_ACCOUNT": step["account"]}).returncode
     except Refused as refused:
         print(refused, file=sys.stderr)
         return refused.exit_code

@@ -1,19 +1,26 @@
 /** The folders of `examples/` that people copy from, run as their files say: against one PostgreSQL, one sidecar and one executor. */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { until } from '../../examples/demo/check.ts';
 import type { Installation } from '../../examples/demo/installation.ts';
 import { startNode, type Running } from '../../examples/demo/processes.ts';
-import { isSettled, type ChangeView } from '../../src/client/index.ts';
+import { layOutNats, type NatsServers } from '../../examples/support/nats-servers.ts';
+import { findProgram } from '../../examples/support/programs.ts';
+import { connect, isSettled, type ChangeView } from '../../src/client/index.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { reportSchema, type Dsse } from '../../src/protocol/signed.ts';
+import { formatAccounts } from '../../src/transport/nats/server-config.ts';
+import { hasNats } from '../support/nats.ts';
+import { blocksOf, type Block } from '../support/run-page.ts';
 import { issue, issuerKey, writeKeys, type IssuerKey } from '../support/token-issuer.ts';
 import { countersign, openBench, refusal, verificationTrouble, type Bench } from './support/bench.ts';
+import { layOutPod, readManifests, type Pod } from './support/pods.ts';
 
 const REST_MS = 60_000;
 const EXAMPLES = join(import.meta.dirname, '../../examples');
@@ -190,9 +197,9 @@ describe('a CI job', () => {
 
 describe('a caller in Python', () => {
   const caller = join(EXAMPLES, 'python-caller/deploy.py');
-  const insert = 'psql -X -q -v ON_ERROR_STOP=1 -c "INSERT INTO deployments (version) VALUES (\'$VERSION\')"';
+  const insert = join(EXAMPLES, 'ci-jit/deploy.sh');
   const run = (version: string, script: string): Promise<Ran> =>
-    start(['python3', caller, version, '--', 'sh', '-c', script], bench.directory, { ...place(), PGUSER: 'ci_deployer', PYTHONDONTWRITEBYTECODE: '1' });
+    start(['python3', caller, version, '--', 'sh', '-c', script], bench.directory, { ...place(), PYTHONDONTWRITEBYTECODE: '1' });
 
   test('asks, waits, uses the access and gives it back, whatever becomes of its command', async () => {
     for (const [version, script, code] of [['python-1', insert, 0], ['python-2', `${insert}; exit 7`, 7]] as const) {
@@ -327,6 +334,116 @@ describe('a service with Express', () => {
     await installation.as('person:wei').reject(id, planDigest!, 'not today');
     expect([(await response).status, await (await response).json()]).toEqual([403, expect.objectContaining({ code: 'rejected', change: id })]);
     expect(await deployed()).not.toContain('express-3');
+  });
+});
+
+describe.skipIf(!hasNats())('pods of Kubernetes', () => {
+  const folder = join(EXAMPLES, 'kubernetes');
+  const manifests = ['configuration', 'executor', 'application'].flatMap((name) => readManifests(join(folder, `${name}.yaml`)));
+  const blocks = blocksOf(readFileSync(join(folder, 'README.md'), 'utf8'));
+  const running: Running[] = [];
+  let cluster: string;
+  let nats: NatsServers;
+  let key: IssuerKey;
+  let app: Pod;
+  let executor: Pod;
+  const inCluster = (...names: string[]): string => join(cluster, ...names);
+
+  /** In place of kubectl: it keeps what it is to create, and executes in a container what it is to; anything else is a fault. */
+  const KUBECTL = `#!/bin/sh
+set -eu
+case "$*" in
+  'create namespace '*|'apply '*) exit 0 ;;
+  'get --raw /openid/v1/jwks') exec cat "$OBJECTS/jwks.json" ;;
+  '-n orders exec deploy/deployer -c countersign -- node /app/dist/src/main.js '*) shift 7; shift; exec countersign $(printf '%s ' "$@" | sed "s#/etc/countersign/config#$CONFIG#") ;;
+  '-n orders create '*) shift 3 ;;
+  *) echo "no kubectl $*" >&2; exit 1 ;;
+esac
+kind=$1; shift
+[ "$kind" = configmap ] || { [ "$1" = generic ]; shift; }
+to="$OBJECTS/$kind/$1"; shift
+mkdir -p "$to"
+for from; do
+  from=\${from#--from-file=}
+  case "$from" in *=*) cp "\${from#*=}" "$to/\${from%%=*}" ;; *) if [ -d "$from" ]; then cp "$from"/* "$to/"; else cp "$from" "$to/"; fi ;; esac
+done
+`;
+  async function follow(block: Block): Promise<string> {
+    const env = {
+      ...place(), PATH: [inCluster('bin'), path].join(delimiter), OBJECTS: inCluster('objects'), DATABASE_PASSWORD: bench.postgres.adminPassword,
+      CONFIG: app === undefined ? '' : app.mapped(app.container('countersign'), '/etc/countersign/config'),
+    };
+    const { code, said } = await start(['bash', '-euc', block.script], block === blocks[0] ? cluster : inCluster('installation'), env);
+    expect(code, said).toBe(0);
+    return said;
+  }
+  const run = (pod: Pod, name: string): void => {
+    const container = pod.container(name);
+    running.push(startNode({ name: `k8s-${name}`, args: [installation.paths.cli, ...pod.words(container)], logs: inCluster('logs'), run: inCluster('run'), env: pod.env(container) }));
+  };
+  const probe = (pod: Pod, name: string, kind: 'startupProbe' | 'livenessProbe' | 'readinessProbe'): Promise<true> => until(`${kind} of ${name}`, () => {
+    const container = pod.container(name);
+    const [command, ...args] = container[kind]!.exec.command.map((word) => pod.mapped(container, word));
+    return spawnSync(command!, args).status === 0 ? true : undefined;
+  }, { timeoutMs: REST_MS });
+
+  beforeAll(async () => {
+    cluster = mkdtempSync(join(tmpdir(), 'k8s-'));
+    key = await issuerKey('cluster-1', 'RS256');
+    mkdirSync(inCluster('bin'));
+    mkdirSync(inCluster('objects'));
+    writeFileSync(inCluster('bin/kubectl'), KUBECTL, { mode: 0o755 });
+    writeFileSync(inCluster('objects/jwks.json'), JSON.stringify({ keys: [key.jwk] }));
+    const made = await follow(blocks[0]!);
+    const [sidecar, worker] = [...made.matchAll(/\bU[A-Z2-7]{55}\b/g)].map(([one]) => one);
+    await follow(blocks[1]!);
+    nats = await layOutNats({ program: findProgram(bench.root, 'nats-server')!, directory: cluster, size: 1, logs: inCluster('logs'), run: inCluster('run') });
+    await nats.start(formatAccounts({ sidecars: [sidecar!], executors: new Map([['executor:main', [worker!]]]) }));
+    const { host, port, adminUser } = bench.postgres;
+    const options = {
+      directory: cluster, objects: inCluster('objects'),
+      elsewhere: { 'tls://nats.messaging.svc:4222': nats.urls[0]!, 'host: db.orders.svc, port: 5432': `host: ${host}, port: ${port}`, 'user: countersign,': `user: ${adminUser},`, 'port: 8099': 'port: 0' },
+      tokenFor: (namespace: string, serviceAccount: string, audience: string) => issue(key, { iss: 'https://kubernetes.default.svc.cluster.local', sub: `system:serviceaccount:${namespace}:${serviceAccount}`, aud: [audience] }),
+    };
+    [executor, app] = [await layOutPod(manifests, 'countersign-executor', options), await layOutPod(manifests, 'deployer', options)];
+    run(executor, 'executor');
+    run(app, 'countersign');
+    await probe(app, 'countersign', 'startupProbe');
+    await follow(blocks[2]!);
+  });
+  afterAll(async () => {
+    for (const one of running) await one.stop();
+    await nats.kill9();
+    rmSync(cluster, { recursive: true, force: true });
+  });
+
+  test('are as the schema of Kubernetes wants them', () => {
+    for (const name of ['configuration', 'executor', 'application']) {
+      const { status, stdout, stderr } = spawnSync(join(bench.root, '.cache/venv/bin/kubernetes-validate'), ['--strict', join(folder, `${name}.yaml`)], { encoding: 'utf8' });
+      expect([status, stderr], stdout).toEqual([0, '']);
+    }
+  });
+
+  test('start, answer their probes, and give the application access for a while, as whom its token says it is', async () => {
+    for (const kind of ['startupProbe', 'livenessProbe', 'readinessProbe'] as const) await probe(app, 'countersign', kind);
+    for (const kind of ['startupProbe', 'readinessProbe'] as const) await probe(executor, 'executor', kind);
+    const { COUNTERSIGN_SOCKET: socket, COUNTERSIGN_TOKEN_FILE: tokenFile } = app.env(app.container('deployer'));
+    const client = connect({ socket: socket!, token: () => readFileSync(tokenFile!, 'utf8').trim() });
+    const wei = connect({ socket: socket!, token: /^person:wei (.*)$/m.exec(readFileSync(inCluster('installation/tokens.txt'), 'utf8'))![1]! });
+    const { id } = await client.request({ kind: 'grant', subject: DEPLOYER, purpose: 'deploy-orders', reason: 'from a pod', duration: 'PT10M', entitlements: [{ connector: 'pg-main', target: 'app', privilege: 'role:deploy' }] });
+    const change = await client.wait(id, { until: isSettled, timeoutMs: REST_MS });
+    expect(change).toMatchObject({ state: 'pending', requester: [DEPLOYER] });
+    await wei.approve(id, change.planDigest!);
+    expect((await client.wait(id, { until: ({ state }) => state === 'active', timeoutMs: REST_MS })).state).toBe('active');
+    expect(await deploysNow()).toBe('works');
+    await client.revoke(id, 'done');
+    expect((await client.wait(id, { until: ({ state }) => state === 'revoked', timeoutMs: REST_MS })).state).toBe('revoked');
+    expect(await deploysNow()).toBe('42501');
+    const [first] = (await wei.evidence(id)).records;
+    expect(first).toMatchObject({ body: { authentication: { kind: 'kubernetes', subject: 'system:serviceaccount:orders:deployer' } } });
+    const ledger = app.mapped(app.container('countersign'), '/var/lib/countersign/data/ledger');
+    const { exitCode, stdout, stderr } = await countersign(['verify', ledger, '--trust', inCluster('installation/trust')]);
+    expect([exitCode, stdout], stderr).toEqual([0, expect.stringContaining('✓ WORKFLOW') as string]);
   });
 });
 
