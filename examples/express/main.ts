@@ -3,7 +3,7 @@
  *
  *     PORT                    where it listens on loopback; 0: the system chooses
  *     COUNTERSIGN_SOCKET      the sidecar's socket
- *     COUNTERSIGN_TOKEN_FILE  its token
+ *     COUNTERSIGN_TOKEN_FILE  its token, read at each request: it may be replaced meanwhile
  *     PGHOST, PGPASSWORD, …   its standing login, which holds nothing by itself; as node-postgres reads them
  */
 import { readFileSync } from 'node:fs';
@@ -22,7 +22,7 @@ interface Deployment {
 
 const { PORT = '0', COUNTERSIGN_SOCKET: socket, COUNTERSIGN_TOKEN_FILE: tokenFile } = process.env;
 if (socket === undefined || tokenFile === undefined) throw new Error('COUNTERSIGN_SOCKET and COUNTERSIGN_TOKEN_FILE say where the sidecar is, and who asks');
-const client = connect({ socket, token: readFileSync(tokenFile, 'utf8').trim() });
+const client = connect({ socket, token: () => readFileSync(tokenFile, 'utf8').trim() });
 
 /** What a request needs: the deploy role, for as long as one deployment takes. */
 function deployOf({ body }: Request<unknown, unknown, Deployment>): Extract<LeasedRequest, { kind: 'grant' }> {
