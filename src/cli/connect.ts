@@ -60,15 +60,28 @@ function listenOf(config: string): { socket?: string; host?: string; port?: numb
   return typeof parsed?.listen === 'object' && parsed.listen !== null ? parsed.listen : {};
 }
 
-function findToken(flags: ConnectFlags, config: string | null, { cwd, env }: Pick<World, 'cwd' | 'env'>): string {
+function findToken(flags: ConnectFlags, config: string | null, { cwd, env }: Pick<World, 'cwd' | 'env'>): string | (() => string) {
   if (flags.as !== undefined) return tokenOf(flags.as, config);
   const file = flags.tokenFile ?? env['COUNTERSIGN_TOKEN_FILE'];
-  if (file !== undefined && file !== '') return readSecret(resolve(cwd, file), 'the token file');
+  if (file !== undefined && file !== '') return tokenIn(resolve(cwd, file));
   const token = env['COUNTERSIGN_TOKEN'];
   if (token !== undefined && token !== '') return token;
   throw new CliError(EXIT.usage, 'no-token', {
     cause: 'no token was given', effect: 'Nothing was sent.', next: 'set COUNTERSIGN_TOKEN_FILE, give --token-file FILE, or, in an installation of your own, --as PRINCIPAL, one that tokens.txt names',
   });
+}
+
+/** What the file holds, at each request: a job's own token is good for minutes, and somebody puts the next one there. @throws CliError where it holds none now */
+function tokenIn(file: string): () => string {
+  let last = readSecret(file, 'the token file');
+  return () => {
+    try {
+      last = readSecret(file, 'the token file');
+    } catch {
+      // In the middle of being replaced, or gone: whether the one before still counts, the sidecar says.
+    }
+    return last;
+  };
 }
 
 /** The line `<principal> <token>` of tokens.txt, which `init` writes. */

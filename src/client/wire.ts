@@ -9,7 +9,8 @@ export interface WireOptions {
   readonly socket?: string;
   /** `http://127.0.0.1:8099`. */
   readonly url?: string;
-  readonly token: string;
+  /** Or what reads it, asked at each request: for one that is replaced while this client is in use. */
+  readonly token: string | (() => string);
   /** How long an answer may take beyond any long poll, in ms. Default 30 s. */
   readonly timeoutMs?: number;
 }
@@ -41,7 +42,7 @@ export function openWire(options: WireOptions): Wire {
     new Promise((resolve, reject) => {
       const payload = sending.body === undefined ? null : Buffer.from(JSON.stringify(sending.body));
       const headers = {
-        accept: 'application/json', authorization: `Bearer ${token}`, host: base?.host ?? 'localhost', ...sending.headers,
+        accept: 'application/json', authorization: `Bearer ${typeof token === 'string' ? token : token()}`, host: base?.host ?? 'localhost', ...sending.headers,
         ...(payload === null ? {} : { 'content-type': 'application/json', 'content-length': String(payload.length) }),
       };
       const address = base === null ? { socketPath: socket } : { hostname: base.hostname.replaceAll(/[[\]]/g, ''), port: base.port };

@@ -87,6 +87,14 @@ describe('a change that the command makes', () => {
     expect(await reported(change.id)).toMatchObject({ outcome: 'done' });
   });
 
+  it('reads its token again at each request: one of a job is good for minutes', async () => {
+    writeFileSync(join(desk.directory, 'token'), tokenOf(CALLER), { mode: 0o600 });
+    const late = script('late', `import { writeFileSync } from 'node:fs'; writeFileSync('token', 'cst_nobody');`);
+    const { exit, stderr } = await approved(ROTATE, late, ['--trust', trust, '--token-file', 'token']);
+    expect([exit, stderr]).toEqual([4, expect.stringContaining('(not-reported)') as string]);
+    expect((await only()).state).toBe('executing');
+  });
+
   it('exits as it does, and records that', async () => {
     const { exit } = await approved(ROTATE, script('rotate', 'process.exit(7)'));
     expect(exit).toBe(7);

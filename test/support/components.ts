@@ -3,7 +3,7 @@
  * pip into a virtual environment there. What cannot be had is said loudly; with CI=true it is a failure.
  */
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 import { findProgram, obtainProgram, pipInstall, type ProgramName } from '../../examples/support/programs.ts';
@@ -38,6 +38,10 @@ const COMPONENTS: readonly Component[] = [
   {
     command: 'what the worker in Python needs', isThere: () => runs(join(VENV, 'bin', 'python'), '-cimport nats, nkeys, cryptography'),
     install: () => pipInstall(process.cwd(), '--requirement', join('examples', 'worker-python', 'requirements.txt')), lost: 'that worker is not tried',
+  },
+  {
+    command: 'schemas of Kubernetes and of GitHub Actions', isThere: () => ['kubernetes-validate', 'check-jsonschema'].every((name) => existsSync(join(VENV, 'bin', name))),
+    install: () => pipInstall(process.cwd(), 'kubernetes-validate==1.37.0', 'check-jsonschema==0.39.0'), lost: 'the manifests and the workflow among the examples are not held to them',
   },
   { command: 'chromium (apt-get install chromium)', isThere: () => findBrowser() !== null, install: () => undefined, lost: 'the verifier page is not opened in a browser' },
 ];
