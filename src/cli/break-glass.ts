@@ -88,7 +88,7 @@ async function review(session: Session, id: string, { verdict, comment, rotation
 
 /** What she says, signed by her own key: about the change that she names, and about no other, whatever the sidecar would have her sign. */
 async function signReview(session: Session, client: Client, id: string, { comment, sshKey, ...said }: Pick<ReviewFlags, 'verdict' | 'rotation' | 'comment'> & { readonly sshKey: string }): Promise<NonNullable<BreakGlassReviewBody['signed']>> {
-  const unsaid = await client.breakGlassReviewStatement(id);
+  const { statement: unsaid } = await client.breakGlassReviewStatement(id);
   if (unsaid.changeId !== id || unsaid.log !== logOf(id) || !(Date.parse(unsaid.expiresAt) <= session.nowMs() + BREAK_GLASS_SECONDS_MAX * 1000)) {
     throw new CliError(EXIT.failed, 'plan-changed', { cause: `what is to be signed is about another change than ${id}, or good for longer than it may be`, effect: 'Nothing was signed or recorded.', next: `countersign changes show ${id}` });
   }

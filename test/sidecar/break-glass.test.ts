@@ -346,7 +346,7 @@ describe('a login that was lent more', () => {
 describe('where the floor asks for a review by signature', () => {
   const SIGNED = [{ ...GLASS, reviewProofClass: 'ssh' }];
   async function signed(change: ChangeView, { key = ana, by = 'person:ana', namespace = 'breakglass-review@countersign', verdict = 'justified', said = {}, sent = {} }: { readonly key?: TestSshKey; readonly by?: string; readonly namespace?: string; readonly verdict?: string; readonly said?: object; readonly sent?: object } = {}): Promise<Answered> {
-    const unsaid = (await sidecar.send(by, 'GET', path(change, '/review'))).body as BreakGlassReviewAnswer;
+    const { statement: unsaid } = (await sidecar.send(by, 'GET', path(change, '/review'))).body as BreakGlassReviewAnswer;
     const statement = { ...unsaid, verdict, comment: commitmentTo({ name: 'comment', salt: GLASS_SALT, value: 'looked at it' }), ...said };
     return review(change, by, verdict, { signed: { salt: GLASS_SALT, ssh: { expiresAt: statement.expiresAt, signature: writeArmour(key.sign(canonicalBytes(statement), { namespace })) } }, ...sent });
   }
