@@ -4,6 +4,7 @@ import { p256 } from '@noble/curves/nist.js';
 import { canonicalBytes, sha256 } from '../../ledger/index.ts';
 import { approvalIdOf } from '../../src/protocol/approval-proof.ts';
 import { challengeOf, type Assertion } from '../../src/protocol/passkey-assertion.ts';
+import type { PasskeyAnswer } from '../../src/protocol/passkeys.ts';
 import { passkeyEnvelope } from '../../src/protocol/passkey-proof.ts';
 import { APPROVAL_TYPE, type Approval, type ApprovalStatement, type Dsse } from '../../src/protocol/signed.ts';
 import { rawKey } from './raw-key.ts';
@@ -37,6 +38,8 @@ export interface TestPasskey {
   assert(message: Uint8Array, edit?: AssertionEdit): Assertion;
   /** A statement that this passkey proves. */
   envelope(statement: object, payloadType: string, edit?: AssertionEdit): Dsse;
+  /** What a browser would send of it: the answer, in base64. */
+  answer(statement: object, edit?: AssertionEdit): PasskeyAnswer;
   /** An approval that this passkey proves. */
   approval(statement: ApprovalStatement, edit?: AssertionEdit): Approval;
 }
@@ -66,6 +69,11 @@ export function testPasskey(algorithm: 'ES256' | 'EdDSA' = 'ES256', { rpId = RP_
     envelope(statement, payloadType, edit) {
       const bytes = canonicalBytes(statement);
       return passkeyEnvelope(bytes, credentialId, passkey.assert(bytes, edit), payloadType);
+    },
+    answer(statement, edit) {
+      const { authenticatorData, clientDataJSON, signature } = passkey.assert(canonicalBytes(statement), edit);
+      const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+      return { credentialId, authenticatorData: text(authenticatorData), clientDataJSON: text(clientDataJSON), signature: text(signature) };
     },
     approval(statement, edit) {
       const envelope = passkey.envelope(statement, APPROVAL_TYPE, edit);
