@@ -17,7 +17,7 @@ const base64 = (buffer: ArrayBuffer): string => formatBase64(new Uint8Array(buff
 
 /** What is to be signed, and by which passkeys it could be. */
 export interface Answerable {
-  readonly statement: { readonly expiresAt: string };
+  readonly statement: { readonly expiresAt: string; readonly [member: string]: unknown };
   readonly passkeys: StatementAnswer['passkeys'];
 }
 

@@ -2,6 +2,7 @@
  * What is signed by passkey: only what this page shows, whose digest is computed here. The functions are those that the commands ask before `ssh-keygen`
  * signs.
  */
+import { saltOf } from '../../approver/glass.ts';
 import { assertStatement } from '../../approver/passkey.ts';
 import { shownLines } from '../../cli/describe.ts';
 import { plain } from '../../cli/output.ts';
@@ -59,7 +60,6 @@ async function standingOf(path: string): Promise<string> {
 }
 
 const typed = (id: string): string => (document.getElementById(id) as HTMLInputElement | null)?.value ?? '';
-const saltOf = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
 
 /** Whether each line of the plan stands on the page as it is made here, in this order. */
 function isShown(change: ChangeView): boolean {

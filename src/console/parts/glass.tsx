@@ -47,7 +47,7 @@ export function Glass({ change, place, session, may, passkeyScript, written }: G
             {withSession || !withPasskey ? <button class={withPasskey ? '' : 'main'} type="submit" id="review" disabled={!may.may} aria-describedby="review-why">Review</button> : null}
           </div>
           {withPasskey && !withSession ? <noscript><p class="note">A passkey needs JavaScript.</p></noscript> : null}
-          <p class="why" id="review-why">{may.may ? 'Recorded, and told to who broke it.' : plain(may.why)}</p>
+          <p class="why" id="review-why">{may.may ? 'Recorded.' : plain(may.why)}</p>
         </form>
       )}
     </section>
