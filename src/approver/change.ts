@@ -4,6 +4,7 @@ import type { Output } from '../cli/output.ts';
 import { differingField } from '../cli/shown-plan.ts';
 import { statementFault } from '../cli/shown-statement.ts';
 import { planDigest } from '../protocol/plan.ts';
+import { isToReview, reviewing } from './glass.ts';
 import { assertStatement } from './passkey.ts';
 import type { Shown } from './shown.ts';
 import type { SidecarDoor } from './sidecar.ts';
@@ -28,6 +29,7 @@ export async function shownChange(door: SidecarDoor, id: string): Promise<Shown>
       const decided = await door.decide(change.id, { verdict, planDigest: change.planDigest!, ...(comment === '' ? {} : { comment }), ...own });
       return `${verdict === 'approve' ? 'Approved' : 'Rejected'} ${change.planDigest!}. The change is ${decided.state}.`;
     },
+    ...(differing === null && isToReview(change) ? reviewing(door, change) : {}),
   };
 
   /** Asked for only once what is to be signed is the plan that is shown. */

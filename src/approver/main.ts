@@ -16,7 +16,8 @@ let shown: Shown | null = null;
 /** What was last shown of a facts file; null: nothing can be granted. */
 let entry: Granting | null = null;
 
-const TITLES = { plan: 'The plan', policy: 'The proposed policy bundle' } as const;
+const TITLES = { plan: 'The plan', policy: 'The proposed policy bundle', glass: 'The plan that was given at the word of one' } as const;
+const WORDS = { approve: 'Approve with a passkey', reject: 'Reject' } as const;
 
 function start(): void {
   const named = decodeURIComponent(location.hash.slice(1));
@@ -47,6 +48,7 @@ async function show(): Promise<void> {
   at('unchecked').textContent = found.unchecked;
   at('unchecked').hidden = found.unchecked === null;
   at('deciding').hidden = found.closed !== null;
+  for (const verdict of ['approve', 'reject'] as const) at(verdict).textContent = (found.words ?? WORDS)[verdict];
   if (found.closed?.how === 'bad') return say('bad', found.closed.why);
   at('shown').hidden = false;
   if (found.closed === null) shown = found;
@@ -56,7 +58,7 @@ async function show(): Promise<void> {
 async function decide(verdict: Verdict): Promise<void> {
   if (shown === null) return;
   const comment = read('comment');
-  if (verdict === 'reject' && comment === '') return say('bad', 'A rejection says why: write a comment.');
+  if (comment === '' && (verdict === 'reject' || shown.words !== undefined)) return say('bad', `A ${shown.words === undefined ? 'rejection says why' : 'review says what was found'}: write a comment.`);
   const became = await shown.decide(verdict, comment);
   clear();
   say('good', became);

@@ -1,7 +1,7 @@
 /** What is asked of the browser's authenticators: an answer for one statement, and a new passkey. */
 import { canonicalBytes, formatBase64, sameBytes, sha256 } from '../../ledger/index.ts';
 import { passkeyKeyId, passkeysFileSchema, passkeysOf, type PasskeyAnswer } from '../protocol/passkeys.ts';
-import type { PasskeyProof, ProposalStatementAnswer, StatementAnswer } from '../sidecar/schemas.ts';
+import type { PasskeyProof, StatementAnswer } from '../sidecar/schemas.ts';
 
 /** No passkey that could answer, or none that was let to. Nothing was signed. */
 export class NoPasskey extends Error {
@@ -15,8 +15,14 @@ const bytesOf = (base64url: string): Uint8Array<ArrayBuffer> => Uint8Array.from(
 const userOf = (person: string): Uint8Array<ArrayBuffer> => Uint8Array.from(sha256(new TextEncoder().encode(person)));
 const base64 = (buffer: ArrayBuffer): string => formatBase64(new Uint8Array(buffer));
 
+/** What is to be signed, and by which passkeys it could be. */
+export interface Answerable {
+  readonly statement: { readonly expiresAt: string; readonly [member: string]: unknown };
+  readonly passkeys: StatementAnswer['passkeys'];
+}
+
 /** The answer of one of the passkeys, whose challenge is the SHA-256 of the statement's RFC 8785 bytes. @throws NoPasskey */
-export async function assertStatement({ statement, passkeys }: StatementAnswer | ProposalStatementAnswer): Promise<PasskeyProof> {
+export async function assertStatement({ statement, passkeys }: Answerable): Promise<PasskeyProof> {
   const ofThisSite = passkeys.filter(({ rpId }) => location.hostname === rpId || location.hostname.endsWith(`.${rpId}`));
   const [first] = ofThisSite;
   if (first === undefined) throw new NoPasskey('the trust folder of this sidecar lists no passkey of yours for this address that is good now');

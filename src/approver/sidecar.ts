@@ -1,5 +1,5 @@
 /** What the page asks of the sidecar that served it. */
-import type { ChangeView, ProposalVerdictBody, ProposalView, ProposedView } from '../client/index.ts';
+import type { BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeView, ProposalVerdictBody, ProposalView, ProposedView } from '../client/index.ts';
 import type { PasskeyProof, ProposalStatementAnswer, StatementAnswer } from '../sidecar/schemas.ts';
 
 /** What the sidecar refused, in its words, or that it could not be asked. */
@@ -21,6 +21,8 @@ export interface SidecarDoor {
   change(id: string): Promise<ChangeView>;
   statement(id: string, verdict: Decision['verdict']): Promise<StatementAnswer>;
   decide(id: string, decision: Decision): Promise<ChangeView>;
+  review(id: string): Promise<BreakGlassReviewAnswer>;
+  sendReview(id: string, review: BreakGlassReviewBody): Promise<ChangeView>;
   proposedPolicy(): Promise<ProposedView>;
   policyStatement(verdict: Decision['verdict']): Promise<ProposalStatementAnswer>;
   decidePolicy(decision: ProposalVerdictBody): Promise<ProposalView>;
@@ -44,6 +46,8 @@ export function sidecarDoor(token: string): SidecarDoor {
     change: (id) => ask(at(id)),
     statement: (id, verdict) => ask(at(id, `/statement?verdict=${verdict}`)),
     decide: (id, decision) => ask(at(id, '/approvals'), decision),
+    review: (id) => ask(at(id, '/break-glass/review')),
+    sendReview: (id, review) => ask(at(id, '/break-glass/review'), review),
     proposedPolicy: () => ask('/v1/policy/proposed'),
     policyStatement: (verdict) => ask(`/v1/policy/proposed/statement?verdict=${verdict}`),
     decidePolicy: (decision) => ask('/v1/policy/proposed', decision),

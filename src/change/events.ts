@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { authenticationSchema } from '../protocol/authentication.ts';
 import { acceptanceSchema, decisionSchema, ESCALATED_TO_MAX, provenanceSchema, redecisionSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { breakGlassRotationSchema, breakGlassVerdictSchema } from '../protocol/break-glass-review.ts';
+import { recordedClassSchema } from '../protocol/own-proof.ts';
 import { planWindowSchema, type Plan, type TargetState } from '../protocol/plan.ts';
 import { proseSchema } from '../protocol/disclosure.ts';
 import { recordedRequestSchema } from '../protocol/request.ts';
@@ -115,6 +116,8 @@ export const changeEventBodies = {
     verdict: breakGlassVerdictSchema, comment: proseSchema, rotation: breakGlassRotationSchema.optional(),
     /** Her own signature; left out where her session was enough. */
     statement: dsseSchema.optional(),
+    /** What that is: left out, an SSH signature. */
+    proofClass: recordedClassSchema,
   }),
   /** The login that was lent to has a new credential, made after the lease's end: `change` rotated it. */
   'breakglass.rotated': z.strictObject({ change: changeIdSchema }),

@@ -2,8 +2,10 @@
  * What a broken glass leaves owed: a review by somebody else, and, where a login was lent more and keeps its credential, a rotation of that once the lease
  * has ended. Whoever broke it breaks no other while one of them is overdue.
  */
+import { meets, type ProofClass } from '../protocol/decision.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import { readBreakGlassReview } from '../protocol/break-glass-review.ts';
+import type { OwnClass } from '../protocol/own-proof.ts';
 import { callerOf } from '../protocol/request.ts';
 import { ticketSchema, type Dsse } from '../protocol/signed.ts';
 import { parseTime } from '../protocol/values.ts';
@@ -63,12 +65,12 @@ export interface Review {
   /** The rotation that is owed is not needed. */
   readonly rotation?: EventBody<'breakglass.reviewed'>['rotation'];
   /** What the reviewer has signed, and the salt with which that commits to the comment; left out where her session is what proves it. */
-  readonly signed?: { readonly statement: Dsse; readonly salt: string };
-  /** The floor of our own trust folder takes no review by session. */
-  readonly mustBeSigned: boolean;
+  readonly signed?: { readonly statement: Dsse; readonly salt: string; readonly proofClass: OwnClass };
+  /** The weakest proof that the floor of our own trust folder takes. */
+  readonly demanded: ProofClass;
 }
 
-export function decideReview(state: ChangeState, { by, verdict, comment, rotation, signed, mustBeSigned }: Review, nowMs: number): Decided {
+export function decideReview(state: ChangeState, { by, verdict, comment, rotation, signed, demanded }: Review, nowMs: number): Decided {
   const { breakGlass } = state;
   if (breakGlass === null) return no('not-expected', 'nobody has broken the glass for this change');
   const { review } = breakGlass;
@@ -79,9 +81,9 @@ export function decideReview(state: ChangeState, { by, verdict, comment, rotatio
   if (by === breakGlass.statement.usedBy || state.requester.includes(by)) return no('self-approval', 'who broke the glass, or asked for the change, does not review it');
   if (!reviewersOf(state, breakGlass.statement.usedBy).includes(by)) return no('not-an-approver', `${by} was not asked`);
   if (rotation !== undefined && !owesRotation(state)) return no('not-expected', breakGlass.rotation === null ? 'no rotation is owed, or not before the lease has ended' : 'the rotation is not owed any more');
-  if (mustBeSigned && signed === undefined) return no('proof-too-weak', 'the floor asks for a review by the reviewer’s own signature');
+  if (!meets(signed?.proofClass ?? 'session', demanded)) return no('proof-too-weak', `the floor asks for a review by ${demanded === 'passkey' ? 'a passkey of the reviewer’s' : 'the reviewer’s own signature'}`);
   if (signed !== undefined && parseTime(readBreakGlassReview(signed.statement).expiresAt) <= nowMs) return no('approval-expired', 'what was signed is good no more');
-  const body = { verdict, comment, ...(rotation === undefined ? {} : { rotation }), ...(signed === undefined ? {} : { statement: signed.statement }) };
+  const body = { verdict, comment, ...(rotation === undefined ? {} : { rotation }), ...(signed === undefined ? {} : { statement: signed.statement }), ...(signed?.proofClass === 'passkey' ? { proofClass: 'passkey' as const } : {}) };
   return yes(
     { type: 'breakglass.reviewed', actor: by, body, ...(signed === undefined ? {} : { attached: { salt: signed.salt } }) },
     ...closing(state, 'review-overdue'), ...(rotation === undefined ? [] : closing(state, 'rotation-overdue')),

@@ -1,7 +1,7 @@
 /** A plan under a standing approval: whether it is within what she signed. Sidecar, executors and verifiers ask this alone, so that none of them counts what another does not. */
 import { approvalIdOf } from '../protocol/approval-proof.ts';
-import type { AllowedSigners } from '../protocol/allowed-signers.ts';
 import { ProtocolError } from '../protocol/errors.ts';
+import type { OwnProofs } from '../protocol/own-proof.ts';
 import type { Plan } from '../protocol/plan.ts';
 import type { Approval, ApprovalStatement } from '../protocol/signed.ts';
 import { impliedBy, openStanding, type StandingStatement } from '../protocol/standing-approval.ts';
@@ -37,15 +37,15 @@ export function beyondTemplate(template: StandingStatement, plan: Plan): string 
  * @param skewMs by how much clocks may differ at its beginning; its end is its end
  * @throws ProtocolError `approval-invalid` with the reason; nothing was believed
  */
-export function openUse({ approvalId, envelope, proofClass, use }: Approval, plan: Plan, planDigest: string, { signers, atMs, skewMs }: { readonly signers: AllowedSigners; readonly atMs: number; readonly skewMs: number }): ApprovalStatement {
+export function openUse({ approvalId, envelope, proofClass, use }: Approval, plan: Plan, planDigest: string, { skewMs, ...proofs }: OwnProofs & { readonly skewMs: number }): ApprovalStatement {
   const invalid = (why: string): never => {
     throw new ProtocolError('approval-invalid', `${approvalId}: ${why}`);
   };
   if (approvalId !== approvalIdOf(envelope)) return invalid('not the id of its statement');
-  if (proofClass !== 'ssh') return invalid(`a standing approval is proven by ssh, not by ${proofClass}`);
-  const template = openStanding(envelope, { signers, atMs });
+  if (proofClass === 'session') return invalid('a standing approval is proven by whoever gave it, not by a session');
+  const template = openStanding(envelope, proofClass, proofs);
   if (use === undefined || use > template.uses) return invalid(`use ${use ?? 0} of a standing approval of ${template.uses}`);
-  if (parseTime(template.notBefore) > atMs + skewMs) return invalid(`a standing approval that begins at ${template.notBefore}`);
+  if (parseTime(template.notBefore) > proofs.atMs + skewMs) return invalid(`a standing approval that begins at ${template.notBefore}`);
   const beyond = beyondTemplate(template, plan);
   if (beyond !== null) return invalid(`the plan is beyond the standing approval: ${beyond}`);
   return impliedBy(template, { changeId: plan.changeId, revision: plan.revision, planDigest });

@@ -12,6 +12,7 @@ import { confirmPlan } from './decide.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import type { Runner } from './runner.ts';
 import { differingField } from './shown-plan.ts';
+import { reviewFault } from './shown-statement.ts';
 import { signWithSsh } from './ssh-sign.ts';
 import type { Session } from './world.ts';
 
@@ -88,9 +89,10 @@ async function review(session: Session, id: string, { verdict, comment, rotation
 
 /** What she says, signed by her own key: about the change that she names, and about no other, whatever the sidecar would have her sign. */
 async function signReview(session: Session, client: Client, id: string, { comment, sshKey, ...said }: Pick<ReviewFlags, 'verdict' | 'rotation' | 'comment'> & { readonly sshKey: string }): Promise<NonNullable<BreakGlassReviewBody['signed']>> {
-  const unsaid = await client.breakGlassReviewStatement(id);
-  if (unsaid.changeId !== id || unsaid.log !== logOf(id) || !(Date.parse(unsaid.expiresAt) <= session.nowMs() + BREAK_GLASS_SECONDS_MAX * 1000)) {
-    throw new CliError(EXIT.failed, 'plan-changed', { cause: `what is to be signed is about another change than ${id}, or good for longer than it may be`, effect: 'Nothing was signed or recorded.', next: `countersign changes show ${id}` });
+  const { statement: unsaid } = await client.breakGlassReviewStatement(id);
+  const fault = reviewFault(id, unsaid, session.nowMs());
+  if (fault !== null) {
+    throw new CliError(EXIT.failed, 'plan-changed', { cause: `what is to be signed is ${fault}`, effect: 'Nothing was signed or recorded.', next: `countersign changes show ${id}` });
   }
   const salt = randomBytes(16).toString('base64url');
   const statement: BreakGlassReviewStatement = { ...unsaid, ...said, comment: commitmentTo({ name: 'comment', salt, value: comment }) };

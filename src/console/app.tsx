@@ -16,10 +16,12 @@ import { addLeases } from './pages/leases.tsx';
 import { addLedger } from './pages/ledger.tsx';
 import { addRecord } from './pages/record.tsx';
 import { addSignIn } from './pages/signin.tsx';
+import { addStand } from './pages/stand.tsx';
+import { addStanding } from './pages/standing.tsx';
 
 /** A passkey's answer and a comment. */
 const FORM_BYTES_MAX = 65_536;
-const PAGES = [addSignIn, addInbox, addChanges, addChange, addDecide, addEvidence, addLeases, addInventory, addIdentity, addLedger, addRecord] as const;
+const PAGES = [addSignIn, addInbox, addChanges, addChange, addDecide, addEvidence, addLeases, addStanding, addStand, addInventory, addIdentity, addLedger, addRecord] as const;
 
 /** Streams are a page's own doing: they do not keep a session from ending. */
 function findSession({ sessions, publicUrl }: ConsoleContext): MiddlewareHandler<ConsoleEnv> {

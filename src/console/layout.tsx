@@ -5,11 +5,12 @@ import type { ConsoleContext } from './context.ts';
 import type { Said, Session } from './sessions.ts';
 import { plain } from '../protocol/plain.ts';
 
-export type Section = 'inbox' | 'changes' | 'leases' | 'inventory' | 'ledger';
+export type Section = 'inbox' | 'changes' | 'leases' | 'standing' | 'inventory' | 'ledger';
 const SECTIONS: readonly { readonly section: Section; readonly path: string; readonly text: string }[] = [
   { section: 'inbox', path: '/', text: 'Inbox' },
   { section: 'changes', path: '/changes', text: 'Changes' },
   { section: 'leases', path: '/leases', text: 'Leases' },
+  { section: 'standing', path: '/standing', text: 'Standing' },
   { section: 'inventory', path: '/inventory', text: 'Inventory' },
   { section: 'ledger', path: '/ledger', text: 'Ledger' },
 ];

@@ -2,20 +2,32 @@
  * What somebody can do about a change, and why not: what the buttons say. No authority: the sidecar decides, each time; a button that is enabled
  * here may be refused there, and the refusal is shown.
  */
-import type { ChangeView, Me, StatementAnswer } from '../client/index.ts';
+import type { BreakGlassReviewAnswer, ChangeView, Me, StatementAnswer } from '../client/index.ts';
 import { approversNamed } from '../protocol/decision.ts';
 import { describeApprovers } from '../protocol/plan-as-seen.ts';
 
 export type May = { readonly may: true } | { readonly may: false; readonly why: string };
 
 export interface Acts {
-  /** `proofs`: how she can prove it, the first as it is asked for. */
-  readonly approve: May & { readonly proofs: readonly ('session' | 'passkey')[] };
+  readonly approve: May & { readonly proofs: Proofs };
   readonly reject: May;
   readonly reduce: May;
   readonly withdraw: May;
   readonly revoke: May;
+  /** That the glass was broken; null where nobody has. */
+  readonly review: Reviewing | null;
 }
+
+export type Reviewing = May & {
+  readonly proofs: Proofs;
+  /** What somebody has said already, and what is left is the rotation. */
+  readonly verdict: NonNullable<NonNullable<ChangeView['breakGlass']>['review']>['verdict'] | null;
+  /** A rotation is owed, of which she may say that none is needed. */
+  readonly mayWaive: boolean;
+};
+
+/** How she can prove it, the first as it is asked for. */
+type Proofs = readonly ('session' | 'passkey')[];
 
 export interface Who {
   readonly me: Me;
@@ -23,6 +35,8 @@ export interface Who {
   readonly isAwaited: boolean;
   /** What she would sign; null where the sidecar was not asked, or has none. */
   readonly statement: StatementAnswer | null;
+  /** What she would sign of a broken glass; null where the sidecar was not asked, or has none. */
+  readonly review: BreakGlassReviewAnswer | null;
 }
 
 const YES: May = { may: true };
@@ -30,13 +44,14 @@ const no = (why: string): May => ({ may: false, why });
 
 export function actsOf(change: ChangeView, who: Who, nowMs: number): Acts {
   const decide = mayDecide(change, who, nowMs);
-  const { proofs, why } = proofsOf(who.statement, change.id);
+  const { proofs, why } = proofsOf(who.statement, `countersign approve ${change.id} --ssh-key FILE`);
   return {
     approve: { ...(decide.may && proofs.length === 0 ? no(why) : hasApproved(change, who.me) ? no('You have approved this plan.') : decide), proofs },
     reject: mayReject(change, who, nowMs),
     reduce: decide.may ? mayReduce(change) : decide,
     withdraw: mayWithdraw(change),
     revoke: mayRevoke(change),
+    review: mayReview(change, who),
   };
 }
 
@@ -60,12 +75,32 @@ function mayReject(change: ChangeView, who: Who, nowMs: number): May {
 const hasApproved = ({ approvals, turns }: ChangeView, { principal }: Me): boolean => approvals.some(({ approver, verdict }) => approver === principal && verdict === 'approve') && turns?.now.includes(principal) !== true;
 
 /** A passkey proves more than is asked for where a session or an SSH key is. */
-function proofsOf(statement: StatementAnswer | null, changeId: string): { proofs: Acts['approve']['proofs']; why: string } {
+function proofsOf(statement: Pick<StatementAnswer, 'proofClass' | 'passkeys'> | null, command: string): { proofs: Proofs; why: string } {
   if (statement === null) return { proofs: [], why: 'What would be signed cannot be had from the sidecar just now.' };
   const passkey = statement.passkeys.length > 0 ? (['passkey'] as const) : [];
   if (statement.proofClass === 'session') return { proofs: ['session', ...passkey], why: '' };
-  const inTerminal = statement.proofClass === 'ssh' ? ` Or sign in a terminal: countersign approve ${changeId} --ssh-key FILE` : '';
+  const inTerminal = statement.proofClass === 'ssh' ? ` Or sign in a terminal: ${command}` : '';
   return { proofs: passkey, why: `This takes a passkey of yours, and the sidecar’s trust folder lists none that is good now.${inTerminal}` };
+}
+
+/** What is still owed of it, and nothing else: those who were asked, but neither who broke it nor who asked for the change. */
+function mayReview(change: ChangeView, { me: { principal, roles }, review }: Who): Reviewing | null {
+  const { breakGlass, requirement: { approvers }, requester, id } = change;
+  if (breakGlass === undefined) return null;
+  const { review: said, rotation, usedBy } = breakGlass;
+  const mayWaive = rotation !== null && rotation.change === null && rotation.waivedBy === null;
+  const { proofs, why } = proofsOf(review, `countersign breakglass review ${id} --verdict … --comment … --ssh-key FILE`);
+  const may = said !== null && !mayWaive ? no('It is reviewed.')
+    : usedBy === principal || requester.includes(principal) ? no(`${usedBy === principal ? 'You broke it' : 'You asked for this'}: somebody else reviews it.`)
+      : !roles.includes('approver') || approvers === null || !approversNamed(approvers).includes(principal) ? no(`Those who were asked review it: ${describeApprovers(approvers)}.`)
+        : proofs.length === 0 ? no(why) : YES;
+  return { ...may, proofs, verdict: said?.verdict ?? null, mayWaive };
+}
+
+/** Whether what this plan gives is something that she could approve once for many times. */
+export function mayStand(change: ChangeView, { me: { principal, roles } }: Pick<Who, 'me'>): boolean {
+  const { approvers } = change.requirement;
+  return roles.includes('approver') && approvers !== null && approversNamed(approvers).includes(principal) && !change.requester.includes(principal);
 }
 
 function mayReduce(change: ChangeView): May {

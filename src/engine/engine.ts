@@ -45,7 +45,7 @@ import { isOurs, liftOf, spreadLocks } from './lock-spread.ts';
 import type { Clock, DeliveryStore, LedgerCopy, LockBoard, Logger, Outbox, RandomBytes, Transport, Witnesses } from './ports.ts';
 import { createReconciler, pagesOf, type Reconciliation } from './reconcile.ts';
 import { createRedecider, type HeldRevokes, type Redecider, type RedecisionOptions } from './redeciding.ts';
-import { reviewOf, unsaidReview, type Reviewing, type UnsaidReview } from './reviewing-glass.ts';
+import { reviewAsked, reviewOf, type AskedReview, type Reviewing } from './reviewing-glass.ts';
 import { keepFilled } from './refill.ts';
 import { countRefused } from './refused.ts';
 import { receiveReport } from './reports.ts';
@@ -145,7 +145,7 @@ export interface Engine {
   /** A person's own signature stands for the approvals of the plan that was seen, where floor and policy let it. */
   breakGlass(changeId: string, breach: Breach): Promise<Answer>;
   /** What `by` would sign to review that, but for what she says. Nothing is recorded. */
-  breakGlassReviewStatement(by: string, changeId: string): Promise<Answer<UnsaidReview>>;
+  breakGlassReviewStatement(by: string, changeId: string): Promise<Answer<AskedReview>>;
   /** Somebody else has looked at it. */
   reviewBreakGlass(changeId: string, reviewing: Reviewing): Promise<Answer>;
   /** Takes back now. Works without policy and without a writable ledger: then `recorded` is false, and the evidence follows from the executor. */
@@ -170,6 +170,8 @@ export interface Engine {
   /** It approves nothing more, and what it has approved and nobody has begun is over. */
   revokeStanding(by: string, approvalId: string, reason: string | null): Promise<Answer<StandingApproval>>;
   standings(): readonly StandingApproval[];
+  /** Those of a person that the trust folder lists and that are good now. */
+  passkeys(person: string): ReturnType<typeof passkeysFor>;
   /** Objects are forgotten, on record: see {@link Eraser}. */
   erase: Eraser['erase'];
   /** Under which record each of these objects was erased; those that were not are left out. @throws LedgerError */
@@ -402,10 +404,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     async breakGlassReviewStatement(by, changeId) {
       const state = await store.load(changeId);
       if (state === undefined) return { ok: false, code: 'no-such-change', message: 'no change of this id' };
-      const unsaid = unsaidReview(context, state, by);
-      if (unsaid === null) return { ok: false, code: 'not-expected', message: 'nobody has broken the glass for this change' };
+      const asked = reviewAsked(context, state, by);
+      if (asked === null) return { ok: false, code: 'not-expected', message: 'nobody has broken the glass for this change' };
       await store.durable();
-      return { ok: true, value: unsaid };
+      return { ok: true, value: asked };
     },
     async reviewBreakGlass(changeId, reviewing) {
       const state = await store.load(changeId);
@@ -503,6 +505,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return revoked;
     },
     standings: () => store.standings(),
+    passkeys: (person) => passkeysFor(context, person),
     erase: createEraser(context).erase,
     erasedUnder: (digests) => erasedUnder(context, digests),
     evaluate: (requester, request, extended) => evaluateRequest(context, requester, request, extended),

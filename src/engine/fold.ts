@@ -219,10 +219,10 @@ export class Fold {
       if (set !== undefined) this.locks.set(lockId, { ...set, lift: { by: actor, reason, atMs, envelope } });
     }
     if (type === 'standing.approved') {
-      const { approvalId, statement: envelope } = systemRecordBodies[type].parse(body);
+      const { approvalId, statement: envelope, proofClass = 'ssh' } = systemRecordBodies[type].parse(body);
       // What is over is given no more, and approves nothing.
       for (const [id, { statement }] of this.standing) if (parseTime(statement.expiresAt) <= atMs) this.standing.delete(id);
-      this.standing.set(approvalId, { approvalId, envelope, statement: readStanding(envelope), atMs, used: 0, revoked: null });
+      this.standing.set(approvalId, { approvalId, envelope, proofClass, statement: readStanding(envelope), atMs, used: 0, revoked: null });
     }
     if (type === 'standing.revoked') {
       const { approvalId, reason } = systemRecordBodies[type].parse(body);

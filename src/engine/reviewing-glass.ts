@@ -4,59 +4,73 @@ import { logOf } from '../change/derive.ts';
 import type { Review } from '../change/glass-debts.ts';
 import type { ChangeState } from '../change/state.ts';
 import { BREAK_GLASS_REVIEW_TYPE, openBreakGlassReview, type BreakGlassReviewStatement } from '../protocol/break-glass-review.ts';
-import { BREAK_GLASS_SECONDS_MAX, breakGlassFor } from '../protocol/break-glass.ts';
+import { BREAK_GLASS_SECONDS_MAX, reviewProofAt } from '../protocol/break-glass.ts';
+import type { ProofClass } from '../protocol/decision.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
-import { sshEnvelope } from '../protocol/ssh-proof.ts';
-import { readArmour } from '../protocol/ssh-signature.ts';
+import { AssertionError } from '../protocol/passkey-assertion.ts';
 import { SshFormatError } from '../protocol/ssh-wire.ts';
 import { formatTime } from '../protocol/values.ts';
-import type { SshProof } from './approving.ts';
+import { passkeysFor } from './approving.ts';
 import { GOOD_MS, invalid, isOneOf, isThere, type Breaking } from './breaking-glass.ts';
 import type { Answer } from './engine.ts';
+import { sealed, type GivenProof } from './own-proof.ts';
 
 /** What is to be signed, but for what the reviewer says. */
-export type UnsaidReview = Omit<BreakGlassReviewStatement, 'verdict' | 'rotation' | 'comment'>;
+type UnsaidReview = Omit<BreakGlassReviewStatement, 'verdict' | 'rotation' | 'comment'>;
+
+/** That, how a review is to be proven at least, and by which passkeys it could be. */
+export interface AskedReview {
+  readonly statement: UnsaidReview;
+  readonly proofClass: ProofClass;
+  readonly passkeys: ReturnType<typeof passkeysFor>;
+}
 
 /** null where nobody has broken the glass. */
-export function unsaidReview({ clock }: Pick<Breaking, 'clock'>, { breakGlass, changeId }: ChangeState, by: string): UnsaidReview | null {
+export function reviewAsked(context: Breaking, state: ChangeState, by: string): AskedReview | null {
+  const statement = unsaidReview(context, state, by);
+  return statement === null ? null : { statement, proofClass: proofDemanded(context, state), passkeys: passkeysFor(context, by) };
+}
+
+/** The weakest that the floor of our own trust folder takes. */
+function proofDemanded({ trust: { requirements } }: Breaking, { breakGlass }: ChangeState): ProofClass {
+  return breakGlass === null ? 'session' : reviewProofAt(requirements, breakGlass.at);
+}
+
+function unsaidReview({ clock }: Pick<Breaking, 'clock'>, { breakGlass, changeId }: ChangeState, by: string): UnsaidReview | null {
   if (breakGlass === null) return null;
   return { v: 1, log: logOf(changeId), changeId, revision: breakGlass.statement.revision, breakGlass: breakGlass.digest, reviewer: by, expiresAt: formatTime(clock.nowMs() + GOOD_MS) };
 }
 
 export type Reviewing = Pick<Review, 'by' | 'verdict' | 'comment' | 'rotation'> & {
-  /** Her own signature of the statement, and the salt with which that commits to the comment. */
-  readonly signed?: { readonly salt: string; readonly ssh: SshProof };
+  /** Her own proof of the statement, until when it says that it is good, and the salt with which it commits to the comment. */
+  readonly signed?: { readonly salt: string; readonly expiresAt: string; readonly proof: GivenProof };
 };
 
 /** The command that reviews it, or why what was signed does not prove it, or it is not for `by` to review by what the directory says now. Nothing is recorded. */
 export function reviewOf(context: Breaking, state: ChangeState, { signed, ...said }: Reviewing): Answer<Review> {
   const { breakGlass, requester } = state;
   const { by } = said;
-  const review = { type: 'reviewBreakGlass', ...said, mustBeSigned: mustBeSigned(context, state) } as const;
+  const review = { type: 'reviewBreakGlass', ...said, demanded: proofDemanded(context, state) } as const;
   const unsaid = unsaidReview(context, state, by);
   if (breakGlass === null || unsaid === null) return { ok: true, value: review };
   // Who broke the glass and who asked for the change do not, by whichever of their ids.
   if (isOneOf(context, by, [breakGlass.statement.usedBy, ...requester])) return { ok: false, code: 'self-approval', message: 'who broke the glass, or asked for the change, does not review it, by whichever of their ids' };
   if (!isThere(context, by)) return { ok: false, code: 'not-an-approver', message: `${by} is disabled in the directory, or not in it` };
   if (signed === undefined) return { ok: true, value: review };
-  const { salt, ssh: { expiresAt, signature } } = signed;
+  const { salt, expiresAt, proof } = signed;
   const nowMs = context.clock.nowMs();
   const latest = formatTime(nowMs + BREAK_GLASS_SECONDS_MAX * 1000);
   if (expiresAt > latest) return invalid(`good until ${expiresAt}, and ${latest} is the longest`);
   const { verdict, rotation, comment } = said;
   const statement: BreakGlassReviewStatement = { ...unsaid, verdict, ...(rotation === undefined ? {} : { rotation }), comment: commitmentTo({ name: 'comment', salt, value: comment }), expiresAt };
   try {
-    const envelope = sshEnvelope(canonicalBytes(statement), readArmour(signature), BREAK_GLASS_REVIEW_TYPE);
-    openBreakGlassReview(envelope, { signers: context.trust.signers, atMs: nowMs });
-    return { ok: true, value: { ...review, signed: { statement: envelope, salt } } };
+    const { envelope, proofClass } = sealed(canonicalBytes(statement), proof, BREAK_GLASS_REVIEW_TYPE);
+    const { signers, passkeys } = context.trust;
+    openBreakGlassReview(envelope, proofClass, { signers, passkeys, atMs: nowMs });
+    return { ok: true, value: { ...review, signed: { statement: envelope, salt, proofClass } } };
   } catch (error) {
-    if (error instanceof SshFormatError || error instanceof ProtocolError) return invalid(error.message);
+    if (error instanceof SshFormatError || error instanceof AssertionError || error instanceof ProtocolError) return invalid(error.message);
     throw error;
   }
-}
-
-/** Whether the floor of our own trust folder takes no review by session. */
-function mustBeSigned({ trust: { requirements } }: Breaking, { breakGlass }: ChangeState): boolean {
-  return breakGlass?.at.some((place) => breakGlassFor(requirements, place)?.reviewProofClass !== undefined) ?? false;
 }

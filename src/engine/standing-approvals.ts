@@ -9,20 +9,22 @@ import { approvalIdOf } from '../protocol/approval-proof.ts';
 import { approversNamed, meets } from '../protocol/decision.ts';
 import { disclose } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
+import type { OwnClass } from '../protocol/own-proof.ts';
+import { AssertionError } from '../protocol/passkey-assertion.ts';
 import type { Approval, Dsse } from '../protocol/signed.ts';
 import { openStanding, STANDING_SECONDS_MAX, STANDING_TYPE, type StandingStatement } from '../protocol/standing-approval.ts';
-import { sshEnvelope } from '../protocol/ssh-proof.ts';
-import { readArmour } from '../protocol/ssh-signature.ts';
 import { SshFormatError } from '../protocol/ssh-wire.ts';
 import { floorOf } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { acceptApproval } from './accepting.ts';
 import { approvalOf } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
+import { sealed, type GivenProof } from './own-proof.ts';
 
 export interface StandingApproval {
   readonly approvalId: string;
   readonly envelope: Dsse;
+  readonly proofClass: OwnClass;
   readonly statement: StandingStatement;
   readonly atMs: number;
   /** How often it has approved a plan. */
@@ -38,14 +40,14 @@ export interface Giving {
   readonly reason: string;
   /** With which the statement commits to the reason. */
   readonly salt: string;
-  /** SSHSIG in its armour, by `ssh-keygen -Y sign -n standing-approval@countersign`. */
-  readonly signature: string;
+  /** By `ssh-keygen -Y sign -n standing-approval@countersign`, or a passkey. */
+  readonly proof: GivenProof;
 }
 
 const isInForce = ({ statement, used, revoked }: StandingApproval, nowMs: number): boolean => revoked === null && used < statement.uses && nowMs < parseTime(statement.expiresAt);
 
 /** The template is on record, checked as executors and verifiers check it, by the trust folder of this side; or why it is none. The same again changes nothing. @throws LedgerError nothing was recorded */
-export function giveStanding(context: EngineContext, by: string, { statement, reason, salt, signature }: Giving): Answer<StandingApproval> {
+export function giveStanding(context: EngineContext, by: string, { statement, reason, salt, proof }: Giving): Answer<StandingApproval> {
   const { store, log } = context;
   const nowMs = store.nextAtMs();
   const refused = (message: string): Answer<never> => ({ ok: false, code: 'standing-refused', message });
@@ -54,26 +56,27 @@ export function giveStanding(context: EngineContext, by: string, { statement, re
   if (!context.facts().directory.people.some(({ id, active }) => id === by && active)) return refused(`${by} is disabled in the directory, or not in it`);
   const latestMs = nowMs + STANDING_SECONDS_MAX * 1000;
   if (parseTime(statement.expiresAt) <= nowMs || parseTime(statement.expiresAt) > latestMs) return refused(`it is good until ${statement.expiresAt}, and that is to be between now and ${formatTime(latestMs)}`);
-  const envelope = provenBy(context, statement, signature, nowMs);
-  if (!envelope.ok) return envelope;
+  const proven = provenBy(context, statement, proof, nowMs);
+  if (!proven.ok) return proven;
+  const { envelope, proofClass } = proven.value;
   const { commitment, object } = disclose('reason', reason, salt);
   if (reason.trim() === '' || commitment.commitment !== statement.reason.commitment) return refused('why is to be said, and to be what was signed');
-  const approvalId = approvalIdOf(envelope.value);
+  const approvalId = approvalIdOf(envelope);
   const known = store.standing(approvalId);
   if (known?.revoked != null) return refused(`it was revoked by ${known.revoked.by}: sign another`);
   if (known !== undefined) return { ok: true, value: known };
   if (store.standings().filter((one) => isInForce(one, nowMs)).length >= IN_FORCE_MAX) return refused(`there are ${IN_FORCE_MAX} standing approvals in force: revoke some`);
-  store.record('standing.approved', { approvalId, statement: envelope.value, reason: commitment }, [object], by);
+  store.record('standing.approved', { approvalId, statement: envelope, reason: commitment, ...(proofClass === 'ssh' ? {} : { proofClass }) }, [object], by);
   return { ok: true, value: store.standing(approvalId)! };
 }
 
-function provenBy({ trust: { signers } }: EngineContext, statement: StandingStatement, armour: string, atMs: number): Answer<Dsse> {
+function provenBy({ trust: { signers, passkeys } }: EngineContext, statement: StandingStatement, proof: Giving['proof'], atMs: number): Answer<ReturnType<typeof sealed>> {
   try {
-    const envelope = sshEnvelope(canonicalBytes(statement), readArmour(armour), STANDING_TYPE);
-    openStanding(envelope, { signers, atMs });
-    return { ok: true, value: envelope };
+    const one = sealed(canonicalBytes(statement), proof, STANDING_TYPE);
+    openStanding(one.envelope, one.proofClass, { signers, passkeys, atMs });
+    return { ok: true, value: one };
   } catch (error) {
-    if (error instanceof SshFormatError || error instanceof ProtocolError) return { ok: false, code: 'proof-invalid', message: error.message };
+    if (error instanceof SshFormatError || error instanceof AssertionError || error instanceof ProtocolError) return { ok: false, code: 'proof-invalid', message: error.message };
     throw error;
   }
 }
@@ -136,7 +139,7 @@ export async function useStanding(context: EngineContext, changeId: string): Pro
     for (;;) {
       const [one, state] = [store.standing(approvalId), await store.load(changeId)];
       if (one === undefined || state === undefined || !mayUseStanding(state) || !fits(context, one, state)) break;
-      const approval: Approval = { approvalId, proofClass: 'ssh', envelope: one.envelope, use: one.used + 1 };
+      const approval: Approval = { approvalId, proofClass: one.proofClass, envelope: one.envelope, use: one.used + 1 };
       if (!isNews(state, approval, store.nextAtMs())) break;
       const isDue = (): boolean => store.standing(approvalId)?.used === one.used && store.standing(approvalId)?.revoked === null;
       const applied = await acceptApproval(context, changeId, { type: 'approve', approval, comment: null }, isDue);
@@ -160,19 +163,19 @@ function isNews(state: ChangeState, approval: Approval, nowMs: number): boolean 
 }
 
 /** In force, by somebody who is asked and active, for this plan, and counted by the floor of this side: an approval that no executor counts would only end the change. */
-function fits({ store, facts, trust: { requirements, signers } }: EngineContext, one: StandingApproval, { plan, requirement }: ChangeState): boolean {
+function fits({ store, facts, trust }: EngineContext, one: StandingApproval, { plan, requirement }: ChangeState): boolean {
   const { statement: { approver }, statement } = one;
   const nowMs = store.nextAtMs();
   if (plan === null || !isInForce(one, nowMs) || !approversNamed(requirement.approvers).includes(approver) || beyondTemplate(statement, plan) !== null) return false;
   if (!facts().directory.people.some(({ id, active }) => id === approver && active)) return false;
-  const isCounted = plan.steps.map((step) => floorOf(requirements, step)).every((floor) => floor === null || floor.quorum === 0 || (floor.standing === true && meets('ssh', floor.proofClass) && (floor.approvers?.includes(approver) ?? true)));
-  return isCounted && isStillProven(one, signers, nowMs);
+  const isCounted = plan.steps.map((step) => floorOf(trust.requirements, step)).every((floor) => floor === null || floor.quorum === 0 || (floor.standing === true && meets(one.proofClass, floor.proofClass) && (floor.approvers?.includes(approver) ?? true)));
+  return isCounted && isStillProven(one, trust, nowMs);
 }
 
 /** Her key may have been taken from the trust folder since. */
-function isStillProven({ envelope }: StandingApproval, signers: EngineContext['trust']['signers'], atMs: number): boolean {
+function isStillProven({ envelope, proofClass }: StandingApproval, { signers, passkeys }: EngineContext['trust'], atMs: number): boolean {
   try {
-    openStanding(envelope, { signers, atMs });
+    openStanding(envelope, proofClass, { signers, passkeys, atMs });
     return true;
   } catch (error) {
     if (error instanceof ProtocolError) return false;

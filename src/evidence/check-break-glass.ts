@@ -4,7 +4,8 @@ import { breakableSecondsOf, isGlassBroken, placesOf, reviewersOf, type BrokenGl
 import { debtsOf, findingOf, overdueFor } from '../change/glass-debts.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { openBreakGlassReview } from '../protocol/break-glass-review.ts';
-import { BREAK_GLASS_SECONDS_MAX, breakGlassDigest, breakGlassFor, breakGlassShortfall, isBreakable, openBreakGlass, soonerOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
+import { BREAK_GLASS_SECONDS_MAX, breakGlassDigest, breakGlassFor, breakGlassShortfall, isBreakable, openBreakGlass, reviewProofAt, soonerOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
+import { meets } from '../protocol/decision.ts';
 import { isCommitment } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { PlanStep } from '../protocol/plan.ts';
@@ -116,16 +117,15 @@ export function checkReviewed(believed: Believed, { state }: Audited, event: Of<
   return checkSigned(believed, breakGlass, event, record, judgedAtMs);
 }
 
-/** The reviewer's own signature, where this verifier's floor asks for one, or where there is one. */
+/** The reviewer's own proof, where this verifier's floor asks for one, or where there is one. */
 function checkSigned(believed: Believed, glass: BrokenGlass, event: Of<'breakglass.reviewed'>, record: LedgerRecord, judgedAtMs: number): Fault | null {
-  const { trust: { requirements, signers }, logId } = believed;
-  const { statement: envelope, verdict, rotation } = event.body;
-  if (envelope === undefined) {
-    const isDue = glass.at.some((place) => breakGlassFor(requirements, place)?.reviewProofClass !== undefined);
-    return isDue ? fault('review-signature', `${event.actor} reviewed a broken glass without a signature, which the floor asks for`) : null;
-  }
+  const { trust: { requirements, signers, passkeys }, logId } = believed;
+  const { statement: envelope, proofClass = 'ssh', verdict, rotation } = event.body;
+  const demanded = reviewProofAt(requirements, glass.at);
+  if (!meets(envelope === undefined ? 'session' : proofClass, demanded)) return fault('review-signature', `${event.actor} reviewed a broken glass ${envelope === undefined ? 'without a signature' : `by ${proofClass}`}, where the floor asks for ${demanded}`);
+  if (envelope === undefined) return null;
   try {
-    const said = openBreakGlassReview(envelope, { signers, atMs: judgedAtMs });
+    const said = openBreakGlassReview(envelope, proofClass, { signers, passkeys, atMs: judgedAtMs });
     if (said.reviewer !== event.actor) return fault('wrong-actor', `a record by ${event.actor} of a review that ${said.reviewer} signed`);
     const isAbout = said.log === logId && said.changeId === event.changeId && said.revision === glass.statement.revision && said.breakGlass === glass.digest;
     if (!isAbout) return fault('review-mismatch', 'the review that was signed is of another broken glass');

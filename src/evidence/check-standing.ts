@@ -6,9 +6,8 @@ import { openUse } from '../change/standing-approval.ts';
 import { leaseSecondsOf, systemOf } from '../change/derive.ts';
 import type { ChangeEvent } from '../change/events.ts';
 import { standingCounts, type ChangeState } from '../change/state.ts';
-import type { AllowedSigners } from '../protocol/allowed-signers.ts';
 import { approvalIdOf } from '../protocol/approval-proof.ts';
-import { approversNamed } from '../protocol/decision.ts';
+import { approversNamed, type ProofClass } from '../protocol/decision.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { callerOf, entitlementsOf } from '../protocol/request.ts';
 import type { Approval, ApprovalStatement, Dsse } from '../protocol/signed.ts';
@@ -50,7 +49,7 @@ export function openStandings(trust: Trust, logId: string, isPartial: boolean, j
   const given = new Map<string, Given>();
   const seen = new Set<string>();
   let unshown = 0;
-  const { signers, requirements: { clockSkewMs: skewMs } } = trust;
+  const { requirements: { clockSkewMs: skewMs } } = trust;
 
   const countUse = (approvalId: string, use: number): Fault | null => {
     const known = given.get(approvalId);
@@ -74,7 +73,7 @@ export function openStandings(trust: Trust, logId: string, isPartial: boolean, j
       const failed = (code: Fault['code'], message: string): Checked => ({ fault: fault(code, message) });
       const overused = event.type === 'approval.recorded' && isCounted ? countUse(approval.approvalId, approval.use ?? 0) : null;
       if (event.type === 'approval.rejected') return failed('standing-mismatch', 'a standing approval rejects nothing');
-      const template = opened(approval.envelope, believed.trust.signers, judgedAtMs);
+      const template = opened(approval.envelope, approval.proofClass, believed.trust, judgedAtMs);
       if (!('approver' in template)) return { fault: template };
       const { approver, uses, notBefore, expiresAt, log } = template;
       if (approval.approvalId !== approvalIdOf(approval.envelope) || log !== believed.logId) return failed('standing-mismatch', 'the approval is by another standing approval, or one for another log');
@@ -94,9 +93,9 @@ export function openStandings(trust: Trust, logId: string, isPartial: boolean, j
     ...usesOf(true),
     ofAdopted: usesOf(false),
     unshown: () => unshown,
-    approved({ approvalId, statement, reason }, { actor, at }) {
+    approved({ approvalId, statement, reason, proofClass }, { actor, at }) {
       const atMs = judgedMs(parseTime(at));
-      const template = opened(statement, signers, atMs);
+      const template = opened(statement, proofClass ?? 'ssh', trust, atMs);
       if (!('approver' in template)) return template;
       if (approvalId !== approvalIdOf(statement)) return fault('standing-mismatch', 'the id of the standing approval is not that of its statement');
       if (template.log !== logId) return fault('standing-mismatch', `the standing approval is for log ${template.log}`);
@@ -120,9 +119,10 @@ export function openStandings(trust: Trust, logId: string, isPartial: boolean, j
   };
 }
 
-function opened(envelope: Dsse, signers: AllowedSigners, atMs: number): StandingStatement | Fault {
+function opened(envelope: Dsse, proofClass: ProofClass, { signers, passkeys }: Trust, atMs: number): StandingStatement | Fault {
+  if (proofClass === 'session') return fault('standing-signature', 'a standing approval is proven by whoever gave it, not by a session');
   try {
-    return openStanding(envelope, { signers, atMs });
+    return openStanding(envelope, proofClass, { signers, passkeys, atMs });
   } catch (error) {
     if (error instanceof ProtocolError) return fault('standing-signature', `the standing approval: ${error.message}`);
     throw error;
@@ -130,16 +130,15 @@ function opened(envelope: Dsse, signers: AllowedSigners, atMs: number): Standing
 }
 
 /** The plan is within the template; where it was erased, what was asked for stands in its place, as far as it says. */
-function withinTemplate({ trust: { signers } }: Believed, { state, planErased }: Audited, template: StandingStatement, approval: Approval, atMs: number, skewMs: number): Checked {
+function withinTemplate({ trust: { signers, passkeys } }: Believed, { state, planErased }: Audited, template: StandingStatement, approval: Approval, atMs: number, skewMs: number): Checked {
   const { approvalId, proofClass } = approval;
   const { changeId, revision, plan, planDigest } = state;
   const holds = (statement: ApprovalStatement): Checked => ({ fault: null, approval: { approvalId, proofClass, standing: true, statement } });
   const widened = (message: string): Checked => ({ fault: fault('standing-widened', message) });
   if (planDigest === null) return widened('a standing approval of no plan');
-  if (proofClass !== 'ssh') return widened(`a standing approval is proven by ssh, not by ${proofClass}`);
   if (planErased || plan === null) return isAskedWithin(template, state) ? holds(impliedBy(template, { changeId, revision, planDigest })) : widened('what was asked for is beyond the standing approval');
   try {
-    return holds(openUse(approval, plan, planDigest, { signers, atMs, skewMs }));
+    return holds(openUse(approval, plan, planDigest, { signers, passkeys, atMs, skewMs }));
   } catch (error) {
     if (error instanceof ProtocolError) return widened(error.message);
     throw error;

@@ -8,6 +8,7 @@ import { changeEventBodies, type Attached, type ChangeEvent, type ChangeEventTyp
 import { proseSchema } from '../protocol/disclosure.ts';
 import { bundleListingSchema } from '../protocol/policy-bundle.ts';
 import { parseBy } from '../protocol/compiled.ts';
+import { recordedClassSchema } from '../protocol/own-proof.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
 import { readReport } from '../protocol/report.ts';
 import { dsseSchema, REFUSALS } from '../protocol/signed.ts';
@@ -82,7 +83,7 @@ export const systemRecordBodies = {
   'lock.set': z.strictObject({ lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: plainTextSchema(500), /** As it came, signed, where another sidecar or a revoker has set it. */ statement: dsseSchema.optional() }),
   'lock.lifted': z.strictObject({ lockId: lockIdSchema, reason: plainTextSchema(500).nullable(), /** As it came, where it was lifted elsewhere. */ statement: dsseSchema.optional() }),
   /** A person has signed a template: plans that are within it are approved by her, so often and so long as it says. What she signed commits to the reason, which is the object. */
-  'standing.approved': z.strictObject({ approvalId: approvalIdSchema, statement: dsseSchema, reason: proseSchema }),
+  'standing.approved': z.strictObject({ approvalId: approvalIdSchema, statement: dsseSchema, reason: proseSchema, /** By what she has: left out, by an SSH key. */ proofClass: recordedClassSchema }),
   /** From here on it approves nothing more. */
   'standing.revoked': z.strictObject({ approvalId: approvalIdSchema, reason: plainTextSchema(500).nullable() }),
   ...reconcileRecordBodies,

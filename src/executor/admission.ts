@@ -180,7 +180,7 @@ function openApprovals(approvals: readonly Approval[], body: ActBody, plan: Plan
   return approvals.map((approval) => {
     const { approvalId } = approval;
     if (!body.approvals.includes(approvalId)) refuse('approval-invalid', `${approvalId} is not in the record`);
-    return { ...approval, statement: approval.use === undefined ? openApproval(approval, proofs) : openUse(approval, plan, body.planDigest, { signers: proofs.signers, atMs: proofs.atMs, skewMs }) };
+    return { ...approval, statement: approval.use === undefined ? openApproval(approval, proofs) : openUse(approval, plan, body.planDigest, { signers: proofs.signers, passkeys: proofs.passkeys, atMs: proofs.atMs, skewMs }) };
   });
 }
 

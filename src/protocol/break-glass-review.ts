@@ -1,19 +1,19 @@
 /**
- * The review of a broken glass by the reviewer's own signature, where a floor asks for it (`breakGlass`, `reviewProofClass`): then a session is no review,
+ * The review of a broken glass by the reviewer's own signature or passkey, where a floor asks for it (`breakGlass`, `reviewProofClass`): then a session is no review,
  * and whoever has the sidecar's keys alone cannot make one up.
  */
 import { z } from 'zod';
-import type { AllowedSigners } from './allowed-signers.ts';
 import { commitmentSchema } from './disclosure.ts';
 import { readPayload } from './dsse.ts';
-import { ProtocolError } from './errors.ts';
+import { personBehind, requireOwn, type OwnClass, type OwnProofs } from './own-proof.ts';
 import type { Dsse } from './signed.ts';
-import { signerBySsh } from './ssh-proof.ts';
+import type { SshSigned } from './ssh-proof.ts';
 import { changeIdSchema, digestSchema, logIdSchema, personIdSchema, timeSchema } from './values.ts';
 
 /** `ssh-keygen -Y sign -n breakglass-review@countersign`: neither an approval nor a broken glass is ever taken for it. */
 export const BREAK_GLASS_REVIEW_NAMESPACE = 'breakglass-review@countersign';
 export const BREAK_GLASS_REVIEW_TYPE = 'application/vnd.countersign.break-glass-review+json';
+const REVIEW: SshSigned = { payloadType: BREAK_GLASS_REVIEW_TYPE, namespace: BREAK_GLASS_REVIEW_NAMESPACE, what: 'a review of a broken glass' };
 
 /** What a review of a broken glass comes to. */
 export const BREAK_GLASS_VERDICTS = ['justified', 'unjustified'] as const;
@@ -45,13 +45,13 @@ export function readBreakGlassReview(envelope: Dsse): BreakGlassReviewStatement 
 }
 
 /**
- * The statement, once the reviewer's own key proves it. What it is about has not been compared with anything.
+ * The statement, once the reviewer's own key or passkey proves it. What it is about has not been compared with anything.
  *
- * @param proofs `atMs`: when it was, or is to be, counted @throws ProtocolError `approval-invalid`; nothing was believed
+ * @throws ProtocolError `approval-invalid`; nothing was believed
  */
-export function openBreakGlassReview(envelope: Dsse, proofs: { readonly signers: AllowedSigners; readonly atMs: number }): BreakGlassReviewStatement {
-  const signer = signerBySsh(envelope, { payloadType: BREAK_GLASS_REVIEW_TYPE, namespace: BREAK_GLASS_REVIEW_NAMESPACE, what: 'a review of a broken glass' }, proofs);
-  const statement = readPayload(envelope, breakGlassReviewStatementSchema);
-  if (statement.reviewer !== signer.person) throw new ProtocolError('approval-invalid', `a key of ${signer.person} under the name of ${statement.reviewer}`);
+export function openBreakGlassReview(envelope: Dsse, proofClass: OwnClass, proofs: OwnProofs): BreakGlassReviewStatement {
+  const person = personBehind(envelope, proofClass, REVIEW, proofs);
+  const statement = readBreakGlassReview(envelope);
+  requireOwn(person, statement.reviewer, proofClass);
   return statement;
 }

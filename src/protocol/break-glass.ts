@@ -9,6 +9,7 @@
 import { z } from 'zod';
 import type { AllowedSigners } from './allowed-signers.ts';
 import { commitmentSchema } from './disclosure.ts';
+import { meets, type ProofClass } from './decision.ts';
 import { payloadDigest, readPayload } from './dsse.ts';
 import { ProtocolError } from './errors.ts';
 import type { Plan, PlanStep } from './plan.ts';
@@ -43,7 +44,7 @@ export type BreakGlassLimits = Pick<BreakGlassFloor, 'people' | 'maxLeaseSeconds
 
 /** Both at once. */
 export function stricterOf(a: BreakGlassLimits, b: BreakGlassLimits): BreakGlassLimits {
-  const reviewProofClass = a.reviewProofClass ?? b.reviewProofClass;
+  const reviewProofClass = a.reviewProofClass === undefined || b.reviewProofClass === undefined ? (a.reviewProofClass ?? b.reviewProofClass) : meets(a.reviewProofClass, b.reviewProofClass) ? a.reviewProofClass : b.reviewProofClass;
   const rotateWithinSeconds = soonerOf(a.rotateWithinSeconds, b.rotateWithinSeconds);
   return {
     people: a.people.filter((one) => b.people.includes(one)),
@@ -92,6 +93,11 @@ export function breakGlassFor({ breakGlass = [] }: Pick<RequirementsFile, 'break
   const speaking = asked.map((privilege) => breakGlass.filter((floor) => speaksOf(floor, privilege)));
   if (speaking.some((floors) => floors.length === 0)) return null;
   return speaking.flat().map(({ connector: _connector, target: _target, privilege: _privilege, ...limits }): BreakGlassLimits => limits).reduce(stricterOf);
+}
+
+/** The weakest proof by which a glass that was broken at these places is reviewed: the strictest of what the floor asks for at any of them. */
+export function reviewProofAt(requirements: Pick<RequirementsFile, 'breakGlass'>, places: readonly Pick<PlanStep, 'connector' | 'target' | 'privileges'>[]): ProofClass {
+  return places.map((place) => breakGlassFor(requirements, place)?.reviewProofClass ?? 'session').reduce<ProofClass>((a, b) => (meets(a, b) ? a : b), 'session');
 }
 
 /**

@@ -29,12 +29,12 @@ export function passkeyEnvelope(statement: Uint8Array, credentialId: string, ass
 }
 
 /**
- * The statement, once the assertion in its envelope holds for it by a passkey that is its approver's and was good then.
+ * Whose passkey has answered for the envelope's payload: one that is listed, and was good then.
  *
  * @param atMs epoch ms
  * @throws ProtocolError `approval-invalid`; nothing was believed
  */
-export function openByPasskey<T extends { readonly approver: string }>(envelope: Dsse, { payloadType, schema }: PasskeyKind<T>, { passkeys, atMs }: { readonly passkeys: Passkeys; readonly atMs: number }): T {
+export function personByPasskey(envelope: Dsse, payloadType: string, { passkeys, atMs }: { readonly passkeys: Passkeys; readonly atMs: number }): string {
   if (envelope.payloadType !== payloadType) throw invalid(`payload type ${envelope.payloadType} where ${payloadType} is due`);
   const [{ keyid, sig } = { keyid: '', sig: '' }] = envelope.signatures;
   const message = parseBase64(envelope.payload);
@@ -50,8 +50,19 @@ export function openByPasskey<T extends { readonly approver: string }>(envelope:
     if (cause instanceof AssertionError) throw invalid(`the passkey: ${cause.message}`, { cause });
     throw cause;
   }
+  return passkey.person;
+}
+
+/**
+ * The statement, once the assertion in its envelope holds for it by a passkey that is its approver's and was good then.
+ *
+ * @param context `atMs`: epoch ms
+ * @throws ProtocolError `approval-invalid`; nothing was believed
+ */
+export function openByPasskey<T extends { readonly approver: string }>(envelope: Dsse, { payloadType, schema }: PasskeyKind<T>, context: { readonly passkeys: Passkeys; readonly atMs: number }): T {
+  const person = personByPasskey(envelope, payloadType, context);
   const statement = readPayload(envelope, schema);
-  if (statement.approver !== passkey.person) throw invalid(`a passkey of ${passkey.person} under the name of ${statement.approver}`);
+  if (statement.approver !== person) throw invalid(`a passkey of ${person} under the name of ${statement.approver}`);
   return statement;
 }
 

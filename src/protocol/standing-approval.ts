@@ -6,13 +6,13 @@
  * An approval whose envelope is such a template says which use of it it is (`use`). All else about it is as of any approval.
  */
 import { z } from 'zod';
-import type { AllowedSigners } from './allowed-signers.ts';
 import { commitmentSchema } from './disclosure.ts';
 import { readPayload } from './dsse.ts';
 import { ProtocolError } from './errors.ts';
+import { personBehind, requireOwn, type OwnClass, type OwnProofs } from './own-proof.ts';
 import { recipientSchema } from './request.ts';
 import { approvalStatementSchema, type Approval, type ApprovalStatement, type Dsse } from './signed.ts';
-import { openBySsh, type SignedKind } from './ssh-proof.ts';
+import type { SshSigned } from './ssh-proof.ts';
 import { connectorIdSchema, logIdSchema, nhiIdSchema, parseTime, personIdSchema, plainTextSchema, timeSchema } from './values.ts';
 
 /** `ssh-keygen -Y sign -n standing-approval@countersign`: an approval of one plan is never taken for this, nor this for one. */
@@ -50,7 +50,7 @@ export const standingStatementSchema = z.strictObject({
 });
 export type StandingStatement = z.infer<typeof standingStatementSchema>;
 
-const STANDING_APPROVAL: SignedKind<StandingStatement> = { payloadType: STANDING_TYPE, namespace: STANDING_NAMESPACE, what: 'a standing approval', schema: standingStatementSchema };
+const STANDING_APPROVAL: SshSigned = { payloadType: STANDING_TYPE, namespace: STANDING_NAMESPACE, what: 'a standing approval' };
 
 /** Why this is no template at all, in a phrase; null where it is one. */
 export function templateFault({ kinds, accounts, privileges, recipients, maxLeaseSeconds, notBefore, expiresAt }: StandingStatement): string | null {
@@ -62,12 +62,14 @@ export function templateFault({ kinds, accounts, privileges, recipients, maxLeas
 }
 
 /**
- * The template, once the signature of the very person whose word it is holds, by a key that was good then. Nothing has been compared with any plan.
+ * The template, once the very person whose word it is has proven it, by a key or a passkey that was good then. Nothing has been compared with any plan.
  *
- * @param proofs `atMs`: when it was, or is to be, counted @throws ProtocolError `approval-invalid` or `malformed`; nothing was believed
+ * @throws ProtocolError `approval-invalid` or `malformed`; nothing was believed
  */
-export function openStanding(envelope: Dsse, proofs: { readonly signers: AllowedSigners; readonly atMs: number }): StandingStatement {
-  const template = openBySsh(envelope, STANDING_APPROVAL, proofs);
+export function openStanding(envelope: Dsse, proofClass: OwnClass, proofs: OwnProofs): StandingStatement {
+  const person = personBehind(envelope, proofClass, STANDING_APPROVAL, proofs);
+  const template = readStanding(envelope);
+  requireOwn(person, template.approver, proofClass);
   const why = templateFault(template);
   if (why !== null) throw new ProtocolError('approval-invalid', `no standing approval: ${why}`);
   return template;

@@ -10,6 +10,7 @@
  */
 import { z } from 'zod';
 import { proofClassSchema } from './decision.ts';
+import { ownClassSchema } from './own-proof.ts';
 import { connectorIdSchema, executorIdSchema, personIdSchema, plainTextSchema, timeSchema } from './values.ts';
 
 /** A C2SP signed-note verifier key: `name+xxxxxxxx+base64`. */
@@ -61,8 +62,8 @@ export const breakGlassFloorSchema = z.strictObject({
   reviewWithinSeconds: z.int().min(1).max(2_592_000),
   /** By when, from the lease's end on, a login that was lent more has a new credential. At most 30 days. Left out: the sidecar takes the time for the review, and nothing is demanded of it. */
   rotateWithinSeconds: z.int().min(1).max(2_592_000).optional(),
-  /** `ssh`: only a review by the reviewer's own signature is one. Left out: her session does. */
-  reviewProofClass: z.enum(['ssh']).optional(),
+  /** `ssh`: only a review by the reviewer's own signature, or her passkey, is one; `passkey`: only by her passkey. Left out: her session does. */
+  reviewProofClass: ownClassSchema.optional(),
 });
 export type BreakGlassFloor = z.infer<typeof breakGlassFloorSchema>;
 

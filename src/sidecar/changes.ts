@@ -14,7 +14,8 @@ import type { Handlers } from './call.ts';
 import { durable, unwrap, visibleChange, waitUntil, type SidecarContext } from './context.ts';
 import { Problem } from './errors.ts';
 import { readEvidence } from './evidence.ts';
-import type { ChangeView, ListQuery } from './schemas.ts';
+import type { Reviewing } from '../engine/reviewing-glass.ts';
+import type { BreakGlassReviewBody, ChangeView, ListQuery } from './schemas.ts';
 import { shownState } from '../change/state.ts';
 import { waitsForApprovalOf } from '../change/waits-for.ts';
 import { viewOf } from './view.ts';
@@ -105,7 +106,8 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
     async reviewBreakGlass({ by, params, body }) {
       const { changeId } = await visibleChange(context, by, params['id']!);
       requirePerson(by);
-      const { verdict, comment, rotation, signed } = body;
+      const { verdict, comment, rotation } = body;
+      const signed = body.signed === undefined ? undefined : signedAs(body.signed);
       return view(unwrap(await engine.reviewBreakGlass(changeId, { by: by.principal, verdict, comment, ...(rotation === undefined ? {} : { rotation }), ...(signed === undefined ? {} : { signed }) })));
     },
     async withdrawChange({ by, params, body }) {
@@ -135,6 +137,13 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
       return { status: 200, body: await readEvidence(context.log, engine.index.recordsOf(state.changeId), state, (digests) => engine.erasedUnder(digests)) };
     },
   };
+}
+
+function signedAs(signed: NonNullable<BreakGlassReviewBody['signed']>): NonNullable<Reviewing['signed']> {
+  const { salt } = signed;
+  if ('ssh' in signed) return { salt, expiresAt: signed.ssh.expiresAt, proof: { ssh: signed.ssh.signature } };
+  const { expiresAt, ...passkey } = signed.passkey;
+  return { salt, expiresAt, proof: { passkey } };
 }
 
 /** Nothing more happens until a person does something, a time comes, or ever. */

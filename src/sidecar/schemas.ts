@@ -9,6 +9,7 @@ import { countsSchema, findingIdSchema } from '../evidence/reconciled.ts';
 import { breakGlassReviewStatementSchema, breakGlassRotationSchema, breakGlassVerdictSchema } from '../protocol/break-glass-review.ts';
 import { breakGlassStatementSchema } from '../protocol/break-glass.ts';
 import { standingStatementSchema } from '../protocol/standing-approval.ts';
+import { ownClassSchema } from '../protocol/own-proof.ts';
 import { passkeyAnswerSchema, passkeySchema } from '../protocol/passkeys.ts';
 import { counterOfferSchema, decisionSchema, proofClassSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
 import { PROSE_NAMES } from '../protocol/disclosure.ts';
@@ -251,16 +252,23 @@ export const breakGlassBodySchema = z.strictObject({
 });
 export type BreakGlassBody = z.infer<typeof breakGlassBodySchema>;
 
-/** What a reviewer signs, but for what she says: verdict, rotation, and the commitment to her comment (SHA-256 of JCS `{name: "comment", salt, value}`). */
-export const breakGlassReviewAnswerSchema = breakGlassReviewStatementSchema.omit({ verdict: true, rotation: true, comment: true });
+export const breakGlassReviewAnswerSchema = z.strictObject({
+  /** What a reviewer signs, but for what she says: verdict, rotation, and the commitment to her comment (SHA-256 of JCS `{name: "comment", salt, value}`). */
+  statement: breakGlassReviewStatementSchema.omit({ verdict: true, rotation: true, comment: true }),
+  /** The weakest that the floor takes, and what she could prove it by. */
+  proofClass: proofClassSchema, passkeys: statementAnswerSchema.shape.passkeys,
+});
 export type BreakGlassReviewAnswer = z.infer<typeof breakGlassReviewAnswerSchema>;
 
 export const breakGlassReviewBodySchema = z.strictObject({
   verdict: breakGlassVerdictSchema, comment: commentSchema,
   /** Once the lease has ended: the rotation that is owed is not needed. */
   rotation: breakGlassRotationSchema.optional(),
-  /** Her own signature of the statement, where the floor asks for it, and the salt with which that commits to the comment: 16 random bytes, of this text alone. */
-  signed: z.strictObject({ salt: saltSchema, ssh: z.strictObject({ expiresAt: timeSchema, /** As `ssh-keygen -Y sign -n breakglass-review@countersign` writes it, armour and all. */ signature: sshProofSchema.shape.signature }) }).optional(),
+  /** Her own signature of the statement, or her passkey's answer to it, where the floor asks for it; and the salt with which that commits to the comment: 16 random bytes, of this text alone. */
+  signed: z.union([
+    z.strictObject({ salt: saltSchema, ssh: z.strictObject({ expiresAt: timeSchema, /** As `ssh-keygen -Y sign -n breakglass-review@countersign` writes it, armour and all. */ signature: sshProofSchema.shape.signature }) }),
+    z.strictObject({ salt: saltSchema, passkey: passkeyProofSchema }),
+  ]).optional(),
 });
 export type BreakGlassReviewBody = z.infer<typeof breakGlassReviewBodySchema>;
 
@@ -319,26 +327,28 @@ export type LockView = z.infer<typeof lockViewSchema>;
 export const lockListSchema = z.strictObject({ locks: z.array(lockViewSchema) });
 export type LockList = z.infer<typeof lockListSchema>;
 
-/** What was signed, why, and the signature as `ssh-keygen -Y sign -n standing-approval@countersign` writes it, armour and all. */
+/** What was signed, why, and what proves it: the signature as `ssh-keygen -Y sign -n standing-approval@countersign` writes it, armour and all; or instead of it a passkey's answer. */
 export const standingApprovalBodySchema = z.strictObject({
   statement: standingStatementSchema,
   /** The statement commits to it. */
   reason: commentSchema,
   /** With which it does: 16 random bytes, of this text alone. */
   salt: saltSchema,
-  signature: sshProofSchema.shape.signature,
-});
+  signature: sshProofSchema.shape.signature.optional(),
+  passkey: passkeyAnswerSchema.optional(),
+}).refine(({ signature, passkey }) => (signature === undefined) !== (passkey === undefined), { path: ['signature'], error: 'either a signature or a passkey’s answer' });
 export type StandingApprovalBody = z.infer<typeof standingApprovalBodySchema>;
 export const standingApprovalViewSchema = z.strictObject({
   approvalId: approvalIdSchema, statement: standingStatementSchema,
+  proofClass: ownClassSchema,
   /** How often it has approved a plan. */
   used: counterSchema,
   at: timeSchema,
   revoked: z.strictObject({ by: personIdSchema, reason: commentSchema.nullable(), at: timeSchema }).nullable(),
 });
 export type StandingApprovalView = z.infer<typeof standingApprovalViewSchema>;
-/** `log`: the one that a new one must name; `principal`: in whose name. */
-export const standingApprovalListSchema = z.strictObject({ log: logIdSchema, principal: principalSchema, standingApprovals: z.array(standingApprovalViewSchema) });
+/** `log`: the one that a new one must name; `principal`: in whose name; `passkeys`: those of hers that she could prove it by. */
+export const standingApprovalListSchema = z.strictObject({ log: logIdSchema, principal: principalSchema, passkeys: statementAnswerSchema.shape.passkeys, standingApprovals: z.array(standingApprovalViewSchema) });
 export type StandingApprovalList = z.infer<typeof standingApprovalListSchema>;
 
 /** These objects, or those of one change: without `kinds` its policy inputs, plans, states and what people wrote, not the facts, which are others' as well. `basis`: why it may, or must, be. */

@@ -13,12 +13,13 @@ import { maySeeNhi } from './visibility.ts';
 export function standingApprovalHandlers(context: SidecarContext): Handlers<'giveStandingApproval' | 'listStandingApprovals' | 'revokeStandingApproval'> {
   const { engine } = context;
   return {
-    async giveStandingApproval({ by, body }) {
-      return { status: 201, body: viewOf(unwrap(await engine.giveStanding(by.principal, body))) };
+    async giveStandingApproval({ by, body: { statement, reason, salt, signature, passkey } }) {
+      const proof = passkey === undefined ? { ssh: signature! } : { passkey };
+      return { status: 201, body: viewOf(unwrap(await engine.giveStanding(by.principal, { statement, reason, salt, proof }))) };
     },
     async listStandingApprovals({ by }) {
       const facts = context.facts();
-      return { status: 200, body: { log: context.log.logId, principal: by.principal, standingApprovals: engine.standings().filter((one) => maySee(by, one, facts)).map(viewOf) } };
+      return { status: 200, body: { log: context.log.logId, principal: by.principal, passkeys: engine.passkeys(by.principal), standingApprovals: engine.standings().filter((one) => maySee(by, one, facts)).map(viewOf) } };
     },
     async revokeStandingApproval({ by, params, body }) {
       requireForItself(by);
@@ -35,6 +36,6 @@ function maySee(by: Authenticated, { statement: { approver, subject } }: Standin
   return by.principal === approver || maySeeNhi(by, subject, facts);
 }
 
-function viewOf({ approvalId, statement, atMs, used, revoked }: StandingApproval): StandingApprovalView {
-  return { approvalId, statement, used, at: formatTime(atMs), revoked: revoked === null ? null : { by: revoked.by, reason: revoked.reason, at: formatTime(revoked.atMs) } };
+function viewOf({ approvalId, statement, proofClass, atMs, used, revoked }: StandingApproval): StandingApprovalView {
+  return { approvalId, statement, proofClass, used, at: formatTime(atMs), revoked: revoked === null ? null : { by: revoked.by, reason: revoked.reason, at: formatTime(revoked.atMs) } };
 }

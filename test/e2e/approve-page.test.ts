@@ -8,17 +8,23 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { Browser, BrowserContext, CDPSession, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { parseSigner } from '../../ledger/index.ts';
+import { canonicalBytes, parseSigner } from '../../ledger/index.ts';
+import { connect, type ChangeView } from '../../src/client/index.ts';
 import { layOutExample, type Layout } from '../../src/cli/init.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { grantedBy } from '../../src/facts/granted.ts';
 import { parseExceptions } from '../../src/facts/load.ts';
+import { BREAK_GLASS_NAMESPACE } from '../../src/protocol/break-glass.ts';
+import { commitmentTo } from '../../src/protocol/disclosure.ts';
+import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import { loadTrustFolder } from '../../src/protocol/trust-folder.ts';
 import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
 import { systemRandom } from '../../src/sidecar/system.ts';
+import { GLASS, GLASS_SALT, REASON } from '../support/break-glass.ts';
 import { hasBrowser, openBrowser } from '../support/browser.ts';
 import { scriptedExecutor } from '../support/scripted-executor.ts';
+import { testSshKey } from '../support/ssh.ts';
 import { openDesk, type Desk } from '../support/world.ts';
 
 const BUILD = join(import.meta.dirname, '..', '..', 'src', 'verifier', 'build.mjs');
@@ -26,6 +32,7 @@ const GRANT = ['--kind', 'grant', '--subject', 'nhi:prod/ci-deployer', '--purpos
 const WEI = ['--as', 'person:wei'];
 
 describe.skipIf(!hasBrowser())('the page for approvers', () => {
+  const sams = testSshKey();
   let built: string;
   let desk: Desk;
   let layout: Layout;
@@ -57,7 +64,8 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
     desk = desk.with({ cwd: layout.directory });
     ({ config } = await loadConfig({ path: layout.config }));
     const requirements = JSON.parse(readFileSync(file('requirements.json'), 'utf8')) as { floors: object[] };
-    writeFileSync(file('requirements.json'), JSON.stringify({ ...requirements, floors: requirements.floors.map((floor) => ({ ...floor, proofClass: 'passkey' })) }));
+    writeFileSync(file('requirements.json'), JSON.stringify({ ...requirements, floors: requirements.floors.map((floor) => ({ ...floor, proofClass: 'passkey' })), breakGlass: [{ ...GLASS, reviewProofClass: 'passkey' }] }));
+    writeFileSync(file('allowed_signers'), `person:sam ${sams.publicLine}`);
     front = createServer((incoming, outgoing) => {
       const on = forward({ socketPath: config.listen.socket, path: incoming.url, method: incoming.method, headers: incoming.headers }, (answered) => {
         outgoing.writeHead(answered.statusCode ?? 500, answered.headers);
@@ -221,6 +229,27 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
     await page.fill('#comment', 'not today');
     expect(await said('#reject')).toMatch(/^Rejected/);
     expect(await stateOf(id)).toBe('rejected');
+  });
+
+  it('has a broken glass reviewed by passkey, with what was found; an auditor believes it', async () => {
+    const { id, planDigest } = JSON.parse((await desk.run('request', ...GRANT, '--urgency', 'emergency', '--reason', 'deploy 42', '--as', 'nhi:prod/ci-deployer', '--json')).stdout) as ChangeView;
+    const sam = connect({ socket: layout.socket, token: layout.tokens.get('person:sam')! });
+    const statement = { ...(await sam.breakGlassStatement(id)), reason: commitmentTo({ name: 'reason', salt: GLASS_SALT, value: REASON }) };
+    await sam.breakGlass(id, { planDigest: planDigest!, reason: REASON, salt: GLASS_SALT, ssh: { expiresAt: statement.expiresAt, signature: writeArmour(sams.sign(canonicalBytes(statement), { namespace: BREAK_GLASS_NAMESPACE })) } });
+    await sam.wait(id, { until: ({ state }) => state === 'active', timeoutMs: 20_000 });
+    await show(id);
+    expect(await page.textContent('#approve')).toBe('It was justified');
+    expect(await said('#approve')).toMatch(/says what was found/);
+    await page.fill('#comment', 'nobody was there');
+    await page.route(/\/review$/, async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: (await response.text()).replace(/"expiresAt":"[^"]+"/, '"expiresAt":"9999-01-01T00:00:00.000Z"') });
+    });
+    expect(await said('#approve')).toMatch(/longer than it may be\. Nothing was signed/);
+    await page.unrouteAll();
+    expect(await said('#approve')).toBe('Reviewed: justified.');
+    expect((await sam.get(id)).breakGlass?.review).toEqual({ by: 'person:wei', verdict: 'justified' });
+    expect(await verify()).toBe(0);
   });
 
   it('shows what others wrote as text', async () => {

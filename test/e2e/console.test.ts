@@ -7,20 +7,26 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Browser, BrowserContext, CDPSession, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { canonicalBytes } from '../../ledger/index.ts';
 import { connect, type ChangeView, type Client } from '../../src/client/index.ts';
+import { BREAK_GLASS_NAMESPACE } from '../../src/protocol/break-glass.ts';
+import { commitmentTo } from '../../src/protocol/disclosure.ts';
+import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
+import { GLASS, GLASS_SALT, REASON } from '../support/break-glass.ts';
 import { hasBrowser, openBrowser } from '../support/browser.ts';
 import { CERTIFICATE } from '../support/door-certificate.ts';
 import { EXECUTOR_ID, makeInstallation, TOKENS, type Installation } from '../support/installation.ts';
 import { CLIENT_ID, CLIENT_SECRET, issuerLines, RESOURCE, serveOpenIdProvider, withLogins, type OpenIdProvider } from '../support/openid-provider.ts';
 import { scriptedExecutor } from '../support/scripted-executor.ts';
 import { GRANT } from '../support/sidecar.ts';
+import { testSshKey } from '../support/ssh.ts';
 import { openSwitch, type Switch } from '../support/switch.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const PAGE_BYTES_MAX = 100 * 1024;
 /** Of what there is, beside what waits. */
-const PAGES = ['/leases', '/inventory', '/inventory/main/nhi:prod/ci-deployer', '/ledger', '/ledger/main/records/2'];
+const PAGES = ['/leases', '/standing', '/inventory', '/inventory/main/nhi:prod/ci-deployer', '/ledger', '/ledger/main/records/2'];
 const LONG = { timeout: 30_000 };
 
 describe.skipIf(!hasBrowser())('the console', () => {
@@ -41,6 +47,9 @@ describe.skipIf(!hasBrowser())('the console', () => {
   let deployer: Client;
   /** The same person, by her terminal. */
   let elsewhere: Client;
+  const sams = testSshKey();
+  /** One whose glass was broken. */
+  let broken: ChangeView | null = null;
 
   beforeAll(async () => {
     execFileSync(process.execPath, [join(ROOT, 'src/verifier/build.mjs'), '--console']);
@@ -56,6 +65,8 @@ describe.skipIf(!hasBrowser())('the console', () => {
     await installation.write('trust/passkeys.json', JSON.stringify([{
       person: 'person:wei', credentialId: credentialId.toString('base64url'), publicKey: publicKey.export({ format: 'der', type: 'spki' }).toString('base64'), rpId: 'localhost', origins: [origin],
     }]));
+    await installation.write('trust/allowed_signers', `person:sam ${sams.publicLine}`);
+    await installation.write('trust/requirements.json', JSON.stringify({ v: 1, floors: [], revokers: [], clockSkewMs: 0, breakGlass: [{ ...GLASS, reviewProofClass: 'passkey' }] }));
     const config = await readFile(installation.configPath, 'utf8');
     await installation.write('countersign.yaml', config.replace(/directory: [^}]*/, 'directory: directory.yaml').concat(issuerLines(provider.issuer, ['caller', 'approver', 'auditor'])));
     sidecar = await startSidecar(await installation.config(), { transport: scriptedExecutor(EXECUTOR_ID, installation.executorSigner, () => Date.now()) });
@@ -165,6 +176,52 @@ describe.skipIf(!hasBrowser())('the console', () => {
     expect(await said('.complaint')).toMatch(complaint);
     expect(await said('.complaint')).toContain('Nothing was signed');
     expect((await elsewhere.get(change.id)).approvals).toEqual([]);
+  });
+
+  it('has a passkey review a broken glass, and only what the reviewer has said of it', async () => {
+    broken = await ask({ urgency: 'emergency' });
+    const sam = connect({ url: sidecar.url!, token: TOKENS['person:sam']! });
+    const statement = { ...(await sam.breakGlassStatement(broken.id)), reason: commitmentTo({ name: 'reason', salt: GLASS_SALT, value: REASON }) };
+    const signature = writeArmour(sams.sign(canonicalBytes(statement), { namespace: BREAK_GLASS_NAMESPACE }));
+    await sam.breakGlass(broken.id, { planDigest: broken.planDigest!, reason: REASON, salt: GLASS_SALT, ssh: { expiresAt: statement.expiresAt, signature } });
+    await open(addressOf(broken));
+    await page.route(/\/review-statement$/, async (route) => {
+      const response = await route.fetch();
+      await route.fulfill({ response, body: (await response.text()).replace(broken!.id, `${broken!.id.slice(0, -1)}${broken!.id.endsWith('0') ? '1' : '0'}`) });
+    });
+    await page.fill('#review-comment', 'nobody was there');
+    await page.click('#review-passkey');
+    expect(await said('.complaint')).toMatch(/about another change than .*Nothing was signed/);
+    await page.unrouteAll();
+    await page.selectOption('#review-verdict', 'unjustified');
+    await page.click('#review-passkey');
+    await page.waitForSelector('#said');
+    expect(await said()).toBe('Reviewed: unjustified.');
+    expect((await elsewhere.get(broken.id)).breakGlass?.review).toEqual({ by: 'person:wei', verdict: 'unjustified' });
+  });
+
+  it('has a passkey approve the next ones like this, exactly as they are shown', async () => {
+    const change = await ask();
+    await open(addressOf(change));
+    await page.click('#stand');
+    await page.fill('#stand-uses', '3');
+    await page.fill('#stand-comment', 'each release');
+    await page.click('#stand-show');
+    const shown = await page.inputValue('#template-statement');
+    await page.evaluate(`document.getElementById('template-statement').value = ${JSON.stringify(shown.replace('"uses":3', '"uses":300'))}`);
+    await page.click('#standing-passkey');
+    expect(await said('.complaint')).toBe('What is to be signed is another than is shown. Nothing was signed.');
+    expect((await elsewhere.standingApprovals()).standingApprovals).toEqual([]);
+    await page.evaluate(`document.getElementById('template-statement').value = ${JSON.stringify(shown)}`);
+    await page.click('#standing-passkey');
+    await page.waitForSelector('#said');
+    const [one] = (await elsewhere.standingApprovals()).standingApprovals;
+    expect(one).toMatchObject({ proofClass: 'passkey', statement: JSON.parse(shown) as object, revoked: null });
+    await page.click(`#revoke-${one!.approvalId} summary`);
+    await page.fill(`#${one!.approvalId}-comment`, 'moved');
+    await page.click(`#revoke-${one!.approvalId} button`);
+    await page.waitForSelector('#said');
+    expect((await elsewhere.standingApprovals()).standingApprovals[0]).toMatchObject({ revoked: { by: 'person:wei' } });
   });
 
   it('rejects with a reason, from the keyboard', async () => {
@@ -281,7 +338,7 @@ describe.skipIf(!hasBrowser())('the console', () => {
     cdp.on('Network.loadingFinished', ({ encodedDataLength }) => void (transferred += encodedDataLength));
     await cdp.send('Network.enable');
     await cdp.send('Network.setCacheDisabled', { cacheDisabled: true });
-    const addresses = [`${origin}/`, `${origin}/changes`, addressOf(change), addressOf(change, '/evidence'), ...PAGES.map((path) => `${origin}${path}`), `${origin}/signin`, `${origin}/nothing`];
+    const addresses = [`${origin}/`, `${origin}/changes`, addressOf(change), addressOf(change, '/evidence'), addressOf(change, '/standing'), ...(broken === null ? [] : [addressOf(broken)]), ...PAGES.map((path) => `${origin}${path}`), `${origin}/signin`, `${origin}/nothing`];
     for (const [colorScheme, width] of [['light', 1280], ['dark', 360]] as const) {
       await page.emulateMedia({ colorScheme });
       await page.setViewportSize({ width, height: 780 });

@@ -56,7 +56,7 @@ describe('what was open under the old log', () => {
     await place.tell(on.beats);
     expect((await place.verify(bothTrusted({ files: BREAKABLE }), START_MS + 500_000)).workflow?.violations.map(({ code }) => code)).toEqual(['review-overdue']);
     const { length } = on.beats;
-    on.later(1_000).do({ type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: 'as it should be', mustBeSigned: false });
+    on.later(1_000).do({ type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: 'as it should be', demanded: 'session' });
     expect(on.beats.slice(length).map(({ event }) => `${event.type} ${event.actor}`)).toEqual(['breakglass.reviewed person:ana', `finding.closed ${newSidecar}`]);
     await place.tell(on.beats.slice(length));
     expect((await place.verify(bothTrusted({ files: BREAKABLE }), START_MS + 600_000)).workflow?.violations).toEqual([]);

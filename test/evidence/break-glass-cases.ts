@@ -21,7 +21,7 @@ export function given(ledger: Beat[] = [], atMs = START_MS): Telling {
 }
 export const used = (): readonly Beat[] => given().beats;
 export function reviewed(by = 'person:ana'): readonly Beat[] {
-  return given().later(60_000).do({ type: 'reviewBreakGlass', by, verdict: 'justified', comment: 'the exports ran again', rotation: 'notNeeded', mustBeSigned: false }).beats;
+  return given().later(60_000).do({ type: 'reviewBreakGlass', by, verdict: 'justified', comment: 'the exports ran again', rotation: 'notNeeded', demanded: 'session' }).beats;
 }
 
 /** What Sam signed made anew, with its record in the name of whoever it says. */
@@ -101,7 +101,7 @@ export function again(afterMs: number, reviewAfterMs: number | null): readonly B
   const review = (): void => {
     if (reviewAfterMs === null) return;
     first.atMs = START_MS + reviewAfterMs;
-    first.do({ type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: 'as it should be', rotation: 'notNeeded', mustBeSigned: false });
+    first.do({ type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: 'as it should be', rotation: 'notNeeded', demanded: 'session' });
   };
   if (reviewAfterMs !== null && reviewAfterMs < afterMs) review();
   given(ledger, START_MS + afterMs);

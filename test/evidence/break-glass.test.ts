@@ -56,7 +56,7 @@ describe('once it is erased', () => {
     telling.do({ type: 'recordDecision', by: sidecar, phase: 'dispatch', plan: telling.now.plan!, decision: letting(), provenance, approvalSeconds: 3600 });
     telling.do({ type: 'authoriseAct', by: sidecar, ticket: sign.ticket(deriveActTicket(telling.now, telling.now.plan!, stepOf(telling.now)!, EXECUTOR, telling.atMs, 300)), order: telling.now.lease!.order });
     toldUntilEnded(toldUntilActive(telling), telling.now.lease!.order);
-    telling.do({ type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: 'as it should be', rotation: 'notNeeded', mustBeSigned: false });
+    telling.do({ type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: 'as it should be', rotation: 'notNeeded', demanded: 'session' });
     expect(found(await erased(telling.beats, ['policy.decided']))).toEqual([[], 1]);
   });
 

@@ -1,12 +1,14 @@
 /** Ledgers in which a broken glass left something owed: a new credential, and a review by signature; and what must be found of each lie about it. */
 import type { NewEvent } from '../../src/change/events.ts';
 import type { Review } from '../../src/change/glass-debts.ts';
-import type { BreakGlassReviewStatement } from '../../src/protocol/break-glass-review.ts';
+import { BREAK_GLASS_REVIEW_TYPE, type BreakGlassReviewStatement } from '../../src/protocol/break-glass-review.ts';
 import { commitmentTo } from '../../src/protocol/disclosure.ts';
+import type { Dsse } from '../../src/protocol/signed.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { anasKey, BREAKABLE, FOUND, GLASS, GLASS_SALT, reviewBy, reviewOf, reviewStatement, SAM, samsKey } from '../support/break-glass.ts';
 import { editing, withBody, type Of } from '../support/edit-story.ts';
+import { testPasskey, type AssertionEdit } from '../support/passkey.ts';
 import { testSshKey } from '../support/ssh.ts';
 import { acknowledge, CALLED, confirm, CONSUMER, ROTATE, toldUntilPlanned, toldUntilStep } from '../support/step-stories.ts';
 import { logId, sidecar, START_MS, type Beat, type Telling, type TrustEdit } from '../support/story.ts';
@@ -139,17 +141,50 @@ export function twice(rotatedAfterMs: number | null): readonly Beat[] {
   return ledger;
 }
 
+type Signed = { readonly statement: Dsse; readonly salt: string; readonly proofClass?: 'passkey' };
+
 /** A review that Ana has signed, or what is put in its place. */
-export function signedReview(edit: Partial<BreakGlassReviewStatement> = {}, make: (statement: BreakGlassReviewStatement) => Review['signed'] = (statement) => ({ statement: reviewOf(statement), salt: GLASS_SALT })): readonly Beat[] {
+export function signedReview(edit: Partial<BreakGlassReviewStatement> = {}, make: (statement: BreakGlassReviewStatement) => Signed = by()): readonly Beat[] {
   const glass = given().later(60_000);
-  const signed = make(reviewStatement(glass, { ...WAIVED, ...edit }))!;
-  glass.force({ type: 'breakglass.reviewed', actor: 'person:ana', body: { verdict: 'justified', comment: FOUND, ...WAIVED, statement: signed.statement }, attached: { salt: signed.salt } });
+  const { salt, ...signed } = make(reviewStatement(glass, { ...WAIVED, ...edit }));
+  glass.force({ type: 'breakglass.reviewed', actor: 'person:ana', body: { verdict: 'justified', comment: FOUND, ...WAIVED, ...signed }, attached: { salt } });
   return glass.beats;
 }
 const WAIVED = { rotation: 'notNeeded' } as const;
 /** Nothing is said of a rotation. */
-const unsaid = ({ rotation: _, ...statement }: BreakGlassReviewStatement): Review['signed'] => ({ statement: reviewOf(statement), salt: GLASS_SALT });
-const by = (key = anasKey, options: Parameters<typeof reviewOf>[2] = {}) => (statement: BreakGlassReviewStatement): Review['signed'] => ({ statement: reviewOf(statement, key, options), salt: GLASS_SALT });
+const unsaid = ({ rotation: _, ...statement }: BreakGlassReviewStatement): Signed => ({ statement: reviewOf(statement), salt: GLASS_SALT });
+function by(key = anasKey, options: Parameters<typeof reviewOf>[2] = {}) {
+  return (statement: BreakGlassReviewStatement): Signed => ({ statement: reviewOf(statement, key, options), salt: GLASS_SALT });
+}
+
+const anasPasskey = testPasskey();
+/** … and only a passkey is one. Ana's SSH key is known all the same. */
+export const BY_PASSKEY: TrustEdit = { ...SIGNED, passkeys: JSON.stringify([anasPasskey.entry('person:ana')]), breakGlass: [{ ...GLASS, reviewProofClass: 'passkey' }] };
+const answered = (passkey = anasPasskey, edit: AssertionEdit = {}, type = BREAK_GLASS_REVIEW_TYPE) => (statement: BreakGlassReviewStatement): Signed => ({ statement: passkey.envelope(statement, type, edit), salt: GLASS_SALT, proofClass: 'passkey' });
+/** What she has answered for one review stands beside the statement of another. */
+const replayed = (edit: object) => (statement: BreakGlassReviewStatement): Signed => {
+  const { statement: other, ...rest } = answered()({ ...statement, ...edit } as BreakGlassReviewStatement);
+  return { ...rest, statement: { ...answered()(statement).statement, signatures: other.signatures } };
+};
+export const reviewedByPasskey = (): readonly Beat[] => signedReview({}, answered());
+
+/** Under {@link BY_PASSKEY}, as of {@link LATER_MS}. */
+export const PASSKEY_CASES: readonly Case[] = [
+  { title: 'a review by session', code: 'review-signature', beats: () => given().later(60_000).do(reviewBy({ rotation: 'notNeeded' })).beats },
+  { title: 'a review by an SSH key', code: 'review-signature', beats: () => signedReview() },
+  { title: 'an SSH signature that is said to be a passkey’s', code: 'review-signature', beats: () => signedReview({}, (statement) => ({ ...by()(statement), proofClass: 'passkey' })) },
+  { title: 'a passkey’s answer that is said to be of an SSH key', code: 'review-signature', beats: () => signedReview({}, (statement) => { const { proofClass: _, ...rest } = answered()(statement); return rest; }) },
+  { title: 'a passkey of nobody', code: 'review-signature', beats: () => signedReview({}, answered(testPasskey())) },
+  { title: 'her passkey in the name of another', code: 'review-signature', beats: () => signedReview({ reviewer: 'person:ben' }, answered()) },
+  { title: 'her answer for the other verdict', code: 'review-signature', beats: () => signedReview({}, replayed({ verdict: 'unjustified' })) },
+  { title: 'her answer for another glass', code: 'review-signature', beats: () => signedReview({}, replayed({ breakGlass: `sha256:${'5'.repeat(64)}` })) },
+  { title: 'an answer for another relying party', code: 'review-signature', beats: () => signedReview({}, answered(anasPasskey, { rpId: 'elsewhere.example.org' })) },
+  { title: 'an answer at another origin', code: 'review-signature', beats: () => signedReview({}, answered(anasPasskey, { client: { origin: 'https://elsewhere.example.org' } })) },
+  { title: 'an answer of somebody who was not verified', code: 'review-signature', beats: () => signedReview({}, answered(anasPasskey, { flags: 0x01 })) },
+  { title: 'an answer in an envelope of another type', code: 'review-signature', beats: () => signedReview({}, answered(anasPasskey, {}, 'application/vnd.countersign.approval+json')) },
+  { title: 'another verdict than was answered for', code: 'review-mismatch', beats: () => signedReview({ verdict: 'unjustified' }, answered()) },
+  { title: 'what had expired', code: 'review-signature', beats: () => signedReview({ expiresAt: formatTime(START_MS) }, answered()) },
+];
 
 /** Under {@link SIGNED}, as of {@link LATER_MS}. */
 export const SIGNED_CASES: readonly Case[] = [

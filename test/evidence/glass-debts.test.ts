@@ -7,7 +7,7 @@ import { GLASS, glassOf, GLASS_SALT, glassStatement, letting, REASON, reviewBy, 
 import { ledgerOf, linesOf, verifyStoryPack } from '../support/packs.ts';
 import { PROVISION, START_MS, storyTrust, Telling, toldUntilActive, toldUntilDecided, toldUntilEnded } from '../support/story.ts';
 import { DAY, given } from './break-glass-cases.ts';
-import { LATER_MS, ONE, rotated, ROTATION_CASES, SIGNED, SIGNED_CASES, signedReview, twice, untold, waived } from './glass-debts-cases.ts';
+import { BY_PASSKEY, LATER_MS, ONE, PASSKEY_CASES, reviewedByPasskey, rotated, ROTATION_CASES, SIGNED, SIGNED_CASES, signedReview, twice, untold, waived } from './glass-debts-cases.ts';
 import { expectCaught, verified, workflowOf } from './verified.ts';
 
 const asOfMs = LATER_MS;
@@ -57,4 +57,12 @@ describe('a review by signature', () => {
   });
 
   it.each(SIGNED_CASES)('is found: $title', (one) => expectCaught({ asOfMs, trust: SIGNED, ...one }, signedReview));
+});
+
+describe('a review by passkey', () => {
+  it('holds where the floor asks for it, for a signature, or for neither', async () => {
+    for (const { breakGlass } of [BY_PASSKEY, SIGNED, ONE]) expect(workflowOf(await verified(reviewedByPasskey(), { ...BY_PASSKEY, breakGlass: breakGlass! }, { asOfMs }))).toMatchObject({ status: 'holds' });
+  });
+
+  it.each(PASSKEY_CASES)('is found: $title', (one) => expectCaught({ asOfMs, trust: BY_PASSKEY, ...one }, reviewedByPasskey));
 });

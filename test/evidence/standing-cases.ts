@@ -1,11 +1,14 @@
 /** Ledgers in which a standing approval was used, and what must be found of each lie about it. */
 import type { NewEvent } from '../../src/change/events.ts';
+import { systemDraft } from '../../src/evidence/record.ts';
 import { approvalIdOf } from '../../src/protocol/approval-proof.ts';
+import type { Dsse } from '../../src/protocol/signed.ts';
 import { readStanding, type StandingStatement } from '../../src/protocol/standing-approval.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { editing, following, withBody, type Of } from '../support/edit-story.ts';
+import { testPasskey } from '../support/passkey.ts';
 import { testSshKey } from '../support/ssh.ts';
-import { anasKey, COUNTING, counting, givenBy, revokedBy, standingOf, TEMPLATE, toldUntilUsed, useOf, usedTimes } from '../support/standing.ts';
+import { anasKey, answeredFor, COUNTING, COUNTING_PASSKEYS, counting, givenBy, replayedFor, revokedBy, standingOf, TEMPLATE, toldUntilUsed, useOf, usedTimes } from '../support/standing.ts';
 import { GRANT, logId, keys, sign, statementOf, START_MS, toldUntilArmed, toldUntilDecided, type Beat } from '../support/story.ts';
 import type { Case } from './verified.ts';
 
@@ -55,7 +58,7 @@ export const STANDING_CASES: readonly Case[] = [
   { title: 'a use by somebody who asked', code: 'self-approval', change: (beats) => editing('change.requested', (event: Of<'change.requested'>) => withBody(event, { requester: ['nhi:prod/ci-deployer', 'person:ana'] }))(beats), amongOthers: true },
   { title: 'a use of one by who was not asked', code: 'not-an-approver', trust: { ...COUNTING, signers: `person:olga ${anasKey.publicLine}` }, ...under({ approver: 'person:olga' }) },
   { title: 'an id that is not its own', code: 'standing-mismatch', change: recorded((event) => withBody(event, { approval: { ...event.body.approval, approvalId: `apr_${'0'.repeat(32)}` } })), amongOthers: true },
-  { title: 'a proof of another class', code: 'standing-widened', change: recorded((event) => withBody(event, { approval: { ...event.body.approval, proofClass: 'passkey' } })) },
+  { title: 'a proof of another class', code: 'standing-signature', change: recorded((event) => withBody(event, { approval: { ...event.body.approval, proofClass: 'passkey' } })) },
   { title: 'a template in the place of a verdict', code: 'approval-signature', change: recorded((event) => withBody(event, { approval: { approvalId: approvalIdOf(SIGNED), proofClass: 'ssh', envelope: SIGNED } })), amongOthers: true },
   { title: 'a floor that counts none', code: 'below-floor', trust: { signers: COUNTING.signers! } },
   { title: 'a use of one whose giver has rejected the plan', code: 'rejection-mismatch', beats: () => overruled() },
@@ -87,6 +90,25 @@ function early(): readonly Beat[] {
   telling.do({ type: 'approve', approval: sign.approval(statementOf(telling, 'person:ben')), comment: null });
   return toldUntilArmed(telling, said).beats;
 }
+
+export const ANSWERED = answeredFor(TEMPLATE);
+const withEnvelope = (envelope: Dsse): Pick<Case, 'beats' | 'first'> => ({ beats: () => usedTimes(envelope, [1]), first: [givenBy(envelope)] });
+
+/** Under {@link COUNTING_PASSKEYS}: the giving is found, and the use. */
+export const PASSKEY_CASES: readonly Case[] = [
+  { title: 'her SSH key, where the floor asks for a passkey', code: 'below-floor', ...withEnvelope(SIGNED) },
+  { title: 'a passkey of nobody', code: 'standing-signature', ...withEnvelope(answeredFor(TEMPLATE, {}, testPasskey())) },
+  { title: 'a passkey in another’s name', code: 'standing-signature', beats: () => usedTimes(answeredFor({ ...TEMPLATE, approver: 'person:ben' }), [1]), first: [givenBy(answeredFor({ ...TEMPLATE, approver: 'person:ben' }), 'person:ben')] },
+  { title: 'her answer for a narrower template', code: 'standing-signature', ...withEnvelope(replayedFor(TEMPLATE, { ...TEMPLATE, uses: 1 })) },
+  { title: 'her answer for an approval of one plan', code: 'standing-signature', ...withEnvelope(replayedFor(TEMPLATE, statementOf(toldUntilDecided(GRANT, START_MS, 'needsApproval'), 'person:ana'))) },
+  { title: 'an answer for another relying party', code: 'standing-signature', ...withEnvelope(answeredFor(TEMPLATE, { rpId: 'elsewhere.example.org' })) },
+  { title: 'an answer of somebody who was not verified', code: 'standing-signature', ...withEnvelope(answeredFor(TEMPLATE, { flags: 0x01 })) },
+  { title: 'a passkey that was retired', code: 'standing-signature', trust: { ...COUNTING_PASSKEYS, passkeys: COUNTING_PASSKEYS.passkeys!.replace('{', '{"validBefore":"2026-11-01T00:00:00.000Z",') } },
+  { title: 'a folder that knows no passkeys', code: 'standing-signature', trust: COUNTING },
+  { title: 'an answer that is given as an SSH signature', code: 'standing-signature', first: [systemDraft('standing.approved', { approvalId: approvalIdOf(ANSWERED), statement: ANSWERED, reason: TEMPLATE.reason }, 'person:ana', START_MS)], amongOthers: true },
+  { title: 'a use by session', code: 'standing-signature', change: recorded((event) => withBody(event, { approval: { ...event.body.approval, proofClass: 'session' } })) },
+  { title: 'a plan beyond the privileges', code: 'standing-widened', ...withEnvelope(answeredFor({ ...TEMPLATE, privileges: ['role:deployer'] })) },
+];
 
 /** Approved by it, held up for longer than people had to decide, and then rejected by somebody who is asked. */
 export function rejectedLate(): readonly Beat[] {

@@ -9,9 +9,9 @@ import { systemDraft, type DraftWithObjects } from '../../src/evidence/record.ts
 import { disclose } from '../../src/protocol/disclosure.ts';
 import type { Approval } from '../../src/protocol/signed.ts';
 import { ledgerOf, linesOf, storyBundle, verifyStoryPack, type StoryLedger } from '../support/packs.ts';
-import { COUNTING, counting, givenBy, revokedBy, standingOf, TEMPLATE, toldWhole, useOf, usedTimes } from '../support/standing.ts';
+import { COUNTING, COUNTING_PASSKEYS, counting, givenBy, revokedBy, standingOf, TEMPLATE, toldWhole, useOf, usedTimes } from '../support/standing.ts';
 import { logId, PROVISION, RECIPIENT, salt, START_MS, storyTrust, toldUntilDecided, type Beat } from '../support/story.ts';
-import { begun, GIVEN, rejectedLate, SIGNED, STANDING_CASES, used } from './standing-cases.ts';
+import { ANSWERED, begun, GIVEN, PASSKEY_CASES, rejectedLate, SIGNED, STANDING_CASES, used } from './standing-cases.ts';
 import { expectCaught, verified, workflowOf } from './verified.ts';
 
 let ledger: StoryLedger | null = null;
@@ -30,6 +30,17 @@ it('what it approved and nobody has begun may be rejected, however long ago the 
 });
 
 it.each(STANDING_CASES)('is found: $title', (one) => expectCaught({ trust: COUNTING, first: GIVEN, ...one }, used));
+
+describe('by a passkey', () => {
+  const first = [givenBy(ANSWERED)];
+  const uses = (): readonly Beat[] => usedTimes(ANSWERED, [1, 2]);
+
+  it('what it approved holds, where the floor asks for a passkey, for a signature, or for neither', async () => {
+    for (const proofClass of ['passkey', 'ssh', 'session'] as const) expect(workflowOf(await verified(uses(), { ...COUNTING_PASSKEYS, proofClass }, { first }))).toMatchObject({ status: 'holds' });
+  });
+
+  it.each(PASSKEY_CASES)('is found: $title', (one) => expectCaught({ trust: COUNTING_PASSKEYS, first, ...one }, () => usedTimes(ANSWERED, [1])));
+});
 
 /** The ledger with this after the n-th record of that type. */
 async function withRecord(beats: readonly Beat[], type: Beat['event']['type'], record: DraftWithObjects): Promise<EvidenceVerification> {
@@ -71,7 +82,7 @@ describe('where the plan was erased', () => {
   });
 
   it('it is of no better class than she signed with', async () => {
-    expect(await codes([RECIPIENT], { proofClass: 'passkey' })).toContain('standing-widened');
+    expect(await codes([RECIPIENT], { proofClass: 'passkey' })).toContain('standing-signature');
   });
 });
 

@@ -7,8 +7,9 @@ import { STANDING_SECONDS_MAX, type StandingStatement } from '../../src/protocol
 import type { Approval, Refusal } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { freshChangeId, makeStep, NEW, OLD, type Edits } from '../support/envelopes.ts';
+import { testPasskey } from '../support/passkey.ts';
 import { testSshKey } from '../support/ssh.ts';
-import { anasKey, COUNTING, standingOf, TEMPLATE, useOf } from '../support/standing.ts';
+import { anasKey, anasPasskey, answeredFor, COUNTING, COUNTING_PASSKEYS, replayedFor, standingOf, TEMPLATE, useOf } from '../support/standing.ts';
 import { EXECUTOR, RECIPIENT, START_MS, storyTrust, type TrustEdit } from '../support/story.ts';
 
 const stranger = testSshKey();
@@ -44,6 +45,30 @@ describe('a standing approval approves', () => {
     expect(answer(rotation([NEW, OLD], []))).toBe('approval-invalid');
   });
   it('to where the floor asks for nobody', () => expect(answer(under(covering()), { signers: COUNTING.signers!, quorum: 0 })).toBe('admitted'));
+});
+
+describe('a standing approval by a passkey', () => {
+  const byPasskey = (edits: Parameters<typeof under>[1] = {}, template = covering()): Edits => under(template, { make: answeredFor, ...edits });
+  const whole: Parameters<typeof answeredFor>[0] = covering();
+
+  it('counts where the floor asks for one, for a signature, or for neither', () => {
+    for (const proofClass of ['passkey', 'ssh', 'session'] as const) expect(answer(byPasskey(), { ...COUNTING_PASSKEYS, proofClass })).toBe('admitted');
+  });
+  it.each([
+    ['for another template', () => replayedFor(whole, covering({ uses: 2 }))],
+    ['of the approval of a plan', () => replayedFor(whole, { v: 1, log: whole.log, changeId: freshChangeId(), revision: 1, planDigest: `sha256:${'1'.repeat(64)}`, verdict: 'approve', approver: 'person:ana', expiresAt: whole.expiresAt })],
+    ['for another relying party', () => answeredFor(whole, { rpId: 'elsewhere.example.org' })],
+    ['at another origin', () => answeredFor(whole, { client: { origin: 'https://elsewhere.example.org' } })],
+    ['of somebody who was not verified', () => answeredFor(whole, { flags: 0x01 })],
+    ['of somebody else', () => answeredFor(whole, {}, testPasskey())],
+    ['in another’s name', () => answeredFor(covering({ approver: 'person:olga' }))],
+    ['in an envelope of another type', () => anasPasskey.envelope(whole, 'application/vnd.countersign.approval+json')],
+  ] as const)('gives nothing with an answer %s', (_title, make) => expect(answer(byPasskey({ make }), COUNTING_PASSKEYS)).toBe('approval-invalid'));
+  it('gives nothing as an SSH signature, beyond its bounds, or where no passkeys are known', () => {
+    expect(answer(byPasskey({ use: { proofClass: 'ssh' } }), COUNTING_PASSKEYS)).toBe('approval-invalid');
+    expect(answer(byPasskey({}, covering({ privileges: ['table:public.orders:UPDATE'] })), COUNTING_PASSKEYS)).toBe('approval-invalid');
+    expect(answer(byPasskey(), COUNTING)).toBe('approval-invalid');
+  });
 });
 
 describe('a standing approval gives nothing', () => {

@@ -25,12 +25,14 @@ it('is let by an entry for each privilege, and only as far as all that match say
   expect(breakGlassFor({ breakGlass: [GLASS, { ...read, reviewWithinSeconds: 60 }] }, step)).toEqual({ people: [SAM], maxLeaseSeconds: 600, reviewWithinSeconds: 60 });
   const [soon, later] = [{ ...GLASS, rotateWithinSeconds: 60 }, { ...GLASS, rotateWithinSeconds: 90, reviewProofClass: 'ssh' as const }];
   expect(breakGlassFor({ breakGlass: [GLASS, later, soon] }, step)).toMatchObject({ rotateWithinSeconds: 60, reviewProofClass: 'ssh' });
+  const [ssh, passkey] = (['ssh', 'passkey'] as const).map((reviewProofClass) => ({ ...GLASS, reviewProofClass })) as [typeof GLASS, typeof GLASS];
+  for (const breakGlass of [[ssh, passkey], [passkey, GLASS, ssh]]) expect(breakGlassFor({ breakGlass }, step)).toMatchObject({ reviewProofClass: 'passkey' });
   for (const elsewhere of [{ connector: 'pg-dev' }, { target: 'another' }]) expect(breakGlassFor({ breakGlass: [{ ...GLASS, ...elsewhere }] }, step)).toBeNull();
   expect(breakGlassFor({}, step)).toBeNull();
 });
 
 it('is let by no folder that says it twice, for ever, or to nobody', () => {
-  for (const wrong of [{ people: [] }, { people: [SAM, SAM] }, { people: ['nhi:prod/ci-deployer'] }, { maxLeaseSeconds: 86_401 }, { maxLeaseSeconds: 0 }, { reviewWithinSeconds: 2_592_001 }, { rotateWithinSeconds: 0 }, { rotateWithinSeconds: 2_592_001 }, { reviewProofClass: 'session' }, { reviewProofClass: 'passkey' }, { quorum: 0 }]) {
+  for (const wrong of [{ people: [] }, { people: [SAM, SAM] }, { people: ['nhi:prod/ci-deployer'] }, { maxLeaseSeconds: 86_401 }, { maxLeaseSeconds: 0 }, { reviewWithinSeconds: 2_592_001 }, { rotateWithinSeconds: 0 }, { rotateWithinSeconds: 2_592_001 }, { reviewProofClass: 'session' }, { quorum: 0 }]) {
     const files = trustFiles({ breakGlass: [{ ...GLASS, ...wrong }] });
     expect(() => parseTrust({ policy: files['trust.policy'], rest: { sidecars: files['sidecars.json'], executors: files['executors.json'], requirements: files['requirements.json'] } })).toThrow(/requirements\.json at \/breakGlass\/0/);
   }

@@ -67,7 +67,7 @@ describe('a request of a page', () => {
 
   it('is refused from its own address for anything else, and for a verdict where it has no address', async () => {
     sidecar = await openTestSidecar({ publicUrl: URL_, approvePage: built });
-    for (const path of ['/v1/changes', '/v1/locks', '/v1/changes/chg_x/revoke', '/v1/changes/chg_x/approvals/x']) expect(problemIn(await sidecar.send('person:wei', 'POST', path, {}, { origin: URL_ }))).toMatchObject({ code: 'origin-refused' });
+    for (const path of ['/v1/changes', '/v1/locks', '/v1/changes/chg_x/revoke', '/v1/changes/chg_x/approvals/x', '/v1/changes/chg_x/break-glass', '/v1/standing-approvals']) expect(problemIn(await sidecar.send('person:wei', 'POST', path, {}, { origin: URL_ }))).toMatchObject({ code: 'origin-refused' });
     await sidecar.close();
     sidecar = await openTestSidecar();
     expect(problemIn(await approve(await sidecar.change('nhi:prod/ci-deployer', GRANT), URL_))).toMatchObject({ code: 'origin-refused' });

@@ -6,11 +6,13 @@ import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
 import { BREAK_GLASS_NAMESPACE } from '../../src/protocol/break-glass.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
 import { commitmentTo } from '../../src/protocol/disclosure.ts';
+import { passkeysFileSchema, passkeysOf, type Passkeys } from '../../src/protocol/passkeys.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import type { BreakGlassAnswer, BreakGlassReviewAnswer, ChangeView } from '../../src/sidecar/schemas.ts';
 import { GLASS, GLASS_SALT, REASON, SAM } from '../support/break-glass.ts';
 import { movedClock } from '../support/moved-clock.ts';
+import { testPasskey, type AssertionEdit } from '../support/passkey.ts';
 import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, PROVISION, RECIPIENT, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
 
@@ -25,19 +27,21 @@ interface Floor {
   readonly lets?: Decision['obligations']['breakGlass'] | null;
   readonly approvers?: Decision['obligations']['approvers'];
   readonly options?: TestOptions;
+  readonly passkeys?: Passkeys;
   /** Until when policy holds what was let. */
   readonly notBefore?: string;
   /** Another key that is trusted. */
   readonly key?: { readonly person: string; readonly line: string };
 }
 
-async function open({ glass = [GLASS], lets = { maxLeaseSeconds: 3_600, reviewWithinSeconds: 86_400 }, approvers = { allOf: ['person:wei', 'person:ana'] }, options = {}, notBefore, key }: Floor = {}): Promise<void> {
+async function open({ glass = [GLASS], lets = { maxLeaseSeconds: 3_600, reviewWithinSeconds: 86_400 }, approvers = { allOf: ['person:wei', 'person:ana'] }, options = {}, passkeys = new Map(), notBefore, key }: Floor = {}): Promise<void> {
   const asks = answerOf('needsApproval', approvers);
   sidecar = await openTestSidecar({
     ...options,
     decide: ({ change }) => (change.kind === 'rotate' ? answerOf('allow') : { ...asks, obligations: { ...asks.obligations, ...(lets === null ? {} : { breakGlass: lets }), ...(notBefore === undefined ? {} : { notBefore }) } }),
     trusts: (trust) => Object.assign(trust, {
       signers: parseAllowedSigners(`${SAM} ${sam.publicLine}\nperson:ana ${ana.publicLine}${key === undefined ? '' : `\n${key.person} ${key.line}`}`),
+      passkeys,
       requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 2, proofClass: 'ssh', approvers: null, maxLeaseSeconds: null }], breakGlass: glass as NonNullable<Trust['requirements']['breakGlass']> },
     } satisfies Partial<Trust>),
   });
@@ -346,7 +350,7 @@ describe('a login that was lent more', () => {
 describe('where the floor asks for a review by signature', () => {
   const SIGNED = [{ ...GLASS, reviewProofClass: 'ssh' }];
   async function signed(change: ChangeView, { key = ana, by = 'person:ana', namespace = 'breakglass-review@countersign', verdict = 'justified', said = {}, sent = {} }: { readonly key?: TestSshKey; readonly by?: string; readonly namespace?: string; readonly verdict?: string; readonly said?: object; readonly sent?: object } = {}): Promise<Answered> {
-    const unsaid = (await sidecar.send(by, 'GET', path(change, '/review'))).body as BreakGlassReviewAnswer;
+    const { statement: unsaid } = (await sidecar.send(by, 'GET', path(change, '/review'))).body as BreakGlassReviewAnswer;
     const statement = { ...unsaid, verdict, comment: commitmentTo({ name: 'comment', salt: GLASS_SALT, value: 'looked at it' }), ...said };
     return review(change, by, verdict, { signed: { salt: GLASS_SALT, ssh: { expiresAt: statement.expiresAt, signature: writeArmour(key.sign(canonicalBytes(statement), { namespace })) } }, ...sent });
   }
@@ -384,4 +388,35 @@ it('a glass stands for nothing once the directory has disabled who broke it, bef
   await expect.poll(async () => (await shown(change)).state, { timeout: 10_000 }).toBe('denied');
   expect((await shown(change)).decision?.reasons.map(({ code }) => code)).toEqual(['glass-void']);
   expect(sidecar.executor.armed).toHaveLength(0);
+});
+
+describe('where the floor asks for a review by passkey', () => {
+  const passkey = testPasskey();
+  const byPasskey = async (change: ChangeView, { by = 'person:ana', said = {}, sent = {}, edit = {} }: { readonly by?: string; readonly said?: object; readonly sent?: object; readonly edit?: AssertionEdit } = {}): Promise<Answered> => {
+    const { statement: unsaid } = (await sidecar.send(by, 'GET', path(change, '/review'))).body as BreakGlassReviewAnswer;
+    const statement = { ...unsaid, verdict: 'justified', comment: commitmentTo({ name: 'comment', salt: GLASS_SALT, value: 'looked at it' }), ...said };
+    return review(change, by, 'justified', { signed: { salt: GLASS_SALT, passkey: { expiresAt: unsaid.expiresAt, ...passkey.answer(statement, edit) } }, ...sent });
+  };
+
+  it('neither a session nor an SSH key is one, nor an answer for something else; her own answer is, and says so on record', async () => {
+    await open({ glass: [{ ...GLASS, reviewProofClass: 'passkey' }], passkeys: passkeysOf(passkeysFileSchema.parse([passkey.entry('person:ana')])) });
+    const change = await asked();
+    await use(change);
+    const { body } = await sidecar.send('person:ana', 'GET', path(change, '/review'));
+    expect(body).toMatchObject({ proofClass: 'passkey', passkeys: [{ credentialId: passkey.credentialId }] });
+    const { statement: unsaid } = body as BreakGlassReviewAnswer;
+    const bySsh = { ...unsaid, verdict: 'justified', comment: commitmentTo({ name: 'comment', salt: GLASS_SALT, value: 'looked at it' }) };
+    const signature = writeArmour(ana.sign(canonicalBytes(bySsh), { namespace: 'breakglass-review@countersign' }));
+    expect(problemIn(await review(change, 'person:ana'))).toMatchObject({ code: 'proof-too-weak' });
+    expect(problemIn(await review(change, 'person:ana', 'justified', { signed: { salt: GLASS_SALT, ssh: { expiresAt: unsaid.expiresAt, signature } } }))).toMatchObject({ code: 'proof-too-weak' });
+    expect(problemIn(await byPasskey(change, { said: { verdict: 'unjustified' } }))).toMatchObject({ code: 'proof-invalid' });
+    expect(problemIn(await byPasskey(change, { sent: { comment: 'looked away' } }))).toMatchObject({ code: 'proof-invalid' });
+    expect(problemIn(await byPasskey(change, { edit: { flags: 0x01 } }))).toMatchObject({ code: 'proof-invalid' });
+    expect(problemIn(await byPasskey(change, { edit: { rpId: 'elsewhere.example.org' } }))).toMatchObject({ code: 'proof-invalid' });
+    expect(problemIn(await byPasskey(change, { by: 'person:wei' }))).toMatchObject({ code: 'proof-invalid' });
+    expect((await shown(change)).breakGlass?.review).toBeNull();
+    expect((await byPasskey(change)).status).toBe(200);
+    const { records } = (await sidecar.send('person:wei', 'GET', `/v1/changes/${change.id}/evidence`)).body as { readonly records: readonly { readonly type: string; readonly body: object }[] };
+    expect(records.at(-1)).toMatchObject({ type: 'breakglass.reviewed', actor: 'person:ana', body: { proofClass: 'passkey', statement: { signatures: [{ keyid: expect.stringMatching(/^sha256:/) as string }] } } });
+  });
 });

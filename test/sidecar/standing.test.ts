@@ -6,6 +6,7 @@ import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
 import { commitmentTo } from '../../src/protocol/disclosure.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
+import { passkeysFileSchema, passkeysOf, type Passkeys } from '../../src/protocol/passkeys.ts';
 import { STANDING_NAMESPACE, type StandingStatement } from '../../src/protocol/standing-approval.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Floor } from '../../src/protocol/trust.ts';
@@ -14,6 +15,7 @@ import { formatTime } from '../../src/protocol/values.ts';
 import type { Clock } from '../../src/engine/ports.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
 import type { ChangeView, StandingApprovalList, StandingApprovalView } from '../../src/sidecar/schemas.ts';
+import { testPasskey, type AssertionEdit } from '../support/passkey.ts';
 import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
 
@@ -31,17 +33,19 @@ interface Setting {
   readonly standing?: boolean;
   readonly quorum?: number;
   readonly floor?: Partial<Floor>;
+  readonly passkeys?: Passkeys;
   readonly rejections?: number;
   readonly notBefore?: string;
   readonly options?: TestOptions;
 }
 
-async function open({ lets = { maxLeaseSeconds: 3_600 }, approvers = { anyOf: ['person:wei', ANAS] }, standing = true, quorum = 1, floor = {}, rejections, notBefore, options = {} }: Setting = {}): Promise<void> {
+async function open({ lets = { maxLeaseSeconds: 3_600 }, approvers = { anyOf: ['person:wei', ANAS] }, standing = true, quorum = 1, floor = {}, passkeys = new Map(), rejections, notBefore, options = {} }: Setting = {}): Promise<void> {
   const asks = answerOf('needsApproval', approvers);
   sidecar = await openTestSidecar({
     decide: () => ({ ...asks, obligations: { ...asks.obligations, ...(lets === null ? {} : { standingApproval: lets }), ...(notBefore === undefined ? {} : { notBefore }), ...(rejections === undefined ? {} : { rejections }) } }),
     trusts: (trust) => Object.assign(trust, {
       signers: parseAllowedSigners(`${ANAS} ${ana.publicLine}\nperson:wei ${wei.publicLine}`),
+      passkeys,
       requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum, proofClass: 'session', approvers: null, maxLeaseSeconds: null, standing, ...floor }] },
     } satisfies Partial<Trust>),
     ...options,
@@ -352,5 +356,45 @@ describe('where the clock was ahead, and was set back', () => {
     expect((await sidecar.send(ANAS, 'POST', `/v1/standing-approvals/${approvalId}/revoke`, { reason: 'no longer needed' })).status).toBe(200);
     expect((await show(id)).state).toBe('withdrawn');
     expect(await verdict()).toBe('');
+  });
+});
+
+describe('a standing approval by a passkey', () => {
+  const passkey = testPasskey();
+  const options = { floor: { proofClass: 'passkey' as const }, passkeys: passkeysOf(passkeysFileSchema.parse([passkey.entry(ANAS)])) };
+  const giveBy = (edit: AssertionEdit = {}, { by = ANAS, said = {}, body = {} }: { readonly by?: string; readonly said?: object; readonly body?: object } = {}): Promise<Answered> => {
+    const statement = template(by);
+    return sidecar.send(by, 'POST', '/v1/standing-approvals', { statement, reason: WHY, salt: SALT, passkey: passkey.answer({ ...statement, ...said }, edit), ...body });
+  };
+
+  it('approves where a passkey is asked for, as executors and verifiers take it; her SSH key does not', async () => {
+    await open(options);
+    expect((await sidecar.send(ANAS, 'GET', '/v1/standing-approvals')).body).toMatchObject({ principal: ANAS, passkeys: [{ credentialId: passkey.credentialId }] });
+    const bySsh = await given();
+    const one = await giveBy({}, { body: { reason: WHY } });
+    expect(one).toMatchObject({ status: 201, body: { proofClass: 'passkey' } });
+    const { approvalId } = one.body as StandingApprovalView;
+    const { id } = await ask();
+    await expect.poll(async () => (await show(id)).approvals, { timeout: 10_000 }).toEqual([expect.objectContaining({ approvalId, proofClass: 'passkey', standing: expect.objectContaining({ use: 1 }) as object })]);
+    expect(await usesOf(bySsh.approvalId)).toBe(0);
+    await expect.poll(() => sidecar.executor.steps.some(({ plan }) => plan !== null), { timeout: 10_000 }).toBe(true);
+    const envelope = sidecar.executor.steps.find(({ plan }) => plan !== null)!;
+    const taken = (trust: Trust): object => admit(envelope, { trust, executorId: EXECUTOR, nowMs: Date.now(), connectors: new Set(['pg-main']), head: () => null, beganAtMs: () => null });
+    expect(taken(sidecar.trust)).toMatchObject({ ok: true, kind: 'act' });
+    expect(taken({ ...sidecar.trust, passkeys: new Map() })).toMatchObject({ ok: false, code: 'approval-invalid' });
+    expect(await verdict()).toBe('');
+  });
+
+  it('is none, and on no record, where she did not answer for this very template, or was not verified', async () => {
+    await open(options);
+    const size = sidecar.log.size;
+    const refused = async (one: Promise<Answered>, code: string): Promise<void> => expect(problemIn(await one)).toMatchObject({ code });
+    await refused(giveBy({}, { said: { uses: 2 } }), 'proof-invalid');
+    await refused(giveBy({ flags: 0x01 }), 'proof-invalid');
+    await refused(giveBy({ rpId: 'elsewhere.example.org' }), 'proof-invalid');
+    await refused(giveBy({}, { by: 'person:wei' }), 'proof-invalid');
+    await refused(giveBy({}, { body: { signature: 'x' } }), 'invalid-request');
+    await refused(giveBy({}, { body: { passkey: undefined } }), 'invalid-request');
+    expect(sidecar.log.size).toBe(size);
   });
 });

@@ -52,13 +52,13 @@ export function startStandingActors(world: World, rng: Rng, oracle: Oracle, unti
       notBefore: formatTime(nowMs + rng.pick([-60_000, -60_000, 10_000])), expiresAt: formatTime(nowMs + rng.pick([20_000, 120_000, 86_400_000])), reason: commitmentTo({ name: 'reason', salt, value: REASON }),
     };
     const signedBy = (key: string): string => writeArmour(PEOPLE_KEYS.get(key)!.sign(canonicalBytes(statement), { namespace: STANDING_NAMESPACE }));
-    const signature = signedBy(approver);
+    const proof = { ssh: signedBy(approver) };
     // By her session, and by another's key; and by another's session, with her signature.
     const forger = rng.pick(['person:mallory', 'person:sam']);
-    if (rng.chance(0.3)) void ask((engine) => engine.giveStanding(approver, { statement, reason: REASON, salt, signature: signedBy(forger) })).then((answer) => answer?.ok === true && broken(`${forger} signed a standing approval of ${approver}, and it was taken`));
-    if (rng.chance(0.3)) void ask((engine) => engine.giveStanding(forger, { statement, reason: REASON, salt, signature })).then((answer) => answer?.ok === true && broken(`${forger} gave a standing approval of ${approver}`));
+    if (rng.chance(0.3)) void ask((engine) => engine.giveStanding(approver, { statement, reason: REASON, salt, proof: { ssh: signedBy(forger) } })).then((answer) => answer?.ok === true && broken(`${forger} signed a standing approval of ${approver}, and it was taken`));
+    if (rng.chance(0.3)) void ask((engine) => engine.giveStanding(forger, { statement, reason: REASON, salt, proof })).then((answer) => answer?.ok === true && broken(`${forger} gave a standing approval of ${approver}`));
     const insist = async (): Promise<void> => {
-      const answer = await ask((engine) => engine.giveStanding(approver, { statement, reason: REASON, salt, signature }));
+      const answer = await ask((engine) => engine.giveStanding(approver, { statement, reason: REASON, salt, proof }));
       if (answer === undefined) return void scheduler.after(rng.between(200, 4_000), 'a standing approval is given again', () => void insist());
       if (!answer.ok) return;
       const { approvalId } = answer.value;

@@ -53,7 +53,7 @@ export function createStandingOracle(world: World, view: LedgerView, broken: (in
     switch (type) {
       case 'standing.approved': {
         const { approvalId, statement } = body as { readonly approvalId: string; readonly statement: Approval['envelope'] };
-        const template = openStanding(statement, { signers: world.trust.signers, atMs: Date.parse(at) });
+        const template = openStanding(statement, 'ssh', { signers: world.trust.signers, passkeys: world.trust.passkeys, atMs: Date.parse(at) });
         if (actor !== template.approver) broken(22, `record ${seq}: ${actor} gave a standing approval of ${template.approver}`);
         given.set(approvalId, { template, used: 0, revokedSeq: null });
         count('standing given');

@@ -67,5 +67,5 @@ export function reviewOf(statement: BreakGlassReviewStatement, key: TestSshKey =
 
 /** Ana's review, by her session, or signed. */
 export function reviewBy(edit: Partial<Review> = {}): Review {
-  return { type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: FOUND, mustBeSigned: false, ...edit };
+  return { type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: FOUND, demanded: 'session', ...edit };
 }

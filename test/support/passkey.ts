@@ -4,8 +4,9 @@ import { p256 } from '@noble/curves/nist.js';
 import { canonicalBytes, sha256 } from '../../ledger/index.ts';
 import { approvalIdOf } from '../../src/protocol/approval-proof.ts';
 import { challengeOf, type Assertion } from '../../src/protocol/passkey-assertion.ts';
+import type { PasskeyAnswer } from '../../src/protocol/passkeys.ts';
 import { passkeyEnvelope } from '../../src/protocol/passkey-proof.ts';
-import type { Approval, ApprovalStatement } from '../../src/protocol/signed.ts';
+import { APPROVAL_TYPE, type Approval, type ApprovalStatement, type Dsse } from '../../src/protocol/signed.ts';
 import { rawKey } from './raw-key.ts';
 
 export const RP_ID = 'countersign.example.org';
@@ -35,6 +36,10 @@ export interface TestPasskey {
   /** An entry of `passkeys.json`. */
   entry(person: string, edit?: object): object;
   assert(message: Uint8Array, edit?: AssertionEdit): Assertion;
+  /** A statement that this passkey proves. */
+  envelope(statement: object, payloadType: string, edit?: AssertionEdit): Dsse;
+  /** What a browser would send of it: the answer, in base64. */
+  answer(statement: object, edit?: AssertionEdit): PasskeyAnswer;
   /** An approval that this passkey proves. */
   approval(statement: ApprovalStatement, edit?: AssertionEdit): Approval;
 }
@@ -61,9 +66,17 @@ export function testPasskey(algorithm: 'ES256' | 'EdDSA' = 'ES256', { rpId = RP_
       const made = { authenticatorData, clientDataJSON, signature: Buffer.from(algorithm === 'EdDSA' ? sign(signed) : inDer(sign(signed))) };
       return edit.made === undefined ? made : edit.made(made);
     },
-    approval(statement, edit) {
+    envelope(statement, payloadType, edit) {
       const bytes = canonicalBytes(statement);
-      const envelope = passkeyEnvelope(bytes, credentialId, passkey.assert(bytes, edit));
+      return passkeyEnvelope(bytes, credentialId, passkey.assert(bytes, edit), payloadType);
+    },
+    answer(statement, edit) {
+      const { authenticatorData, clientDataJSON, signature } = passkey.assert(canonicalBytes(statement), edit);
+      const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
+      return { credentialId, authenticatorData: text(authenticatorData), clientDataJSON: text(clientDataJSON), signature: text(signature) };
+    },
+    approval(statement, edit) {
+      const envelope = passkey.envelope(statement, APPROVAL_TYPE, edit);
       return { approvalId: approvalIdOf(envelope), proofClass: 'passkey', envelope };
     },
   };

@@ -51,7 +51,7 @@ export function reportStory(): ReportStory {
   const late = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START_MS + 9_000_000, 'needsApproval', new Telling(START_MS + 9_000_000, [], 2), weighed('needsApproval')), weighed('needsApproval')));
   toldUntilEnded(late, late.now.lease!.order, 5_000);
   const glass = toldUntilActive(toldUntilGiven(toldUntilBroken(START_MS + 4 * HOUR_MS)));
-  toldUntilEnded(glass, glass.now.lease!.order).later(60_000).do({ type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: 'the exports ran again', rotation: 'notNeeded', mustBeSigned: false });
+  toldUntilEnded(glass, glass.now.lease!.order).later(60_000).do({ type: 'reviewBreakGlass', by: 'person:ana', verdict: 'justified', comment: 'the exports ran again', rotation: 'notNeeded', demanded: 'session' });
   const rotated = toldUntilStep(toldUntilStep(stagedRotation({}, START_MS + 6 * HOUR_MS)));
   const scripted = called({ unread: true }, START_MS + 8 * HOUR_MS);
   const beats: Beat[] = [];

@@ -8,6 +8,7 @@ import type { Approval, Dsse } from '../../src/protocol/signed.ts';
 import { STANDING_NAMESPACE, STANDING_TYPE, type StandingStatement } from '../../src/protocol/standing-approval.ts';
 import { sshEnvelope } from '../../src/protocol/ssh-proof.ts';
 import { formatTime } from '../../src/protocol/values.ts';
+import { testPasskey, type AssertionEdit, type TestPasskey } from './passkey.ts';
 import { testSshKey, type SshSignOptions, type TestSshKey } from './ssh.ts';
 import { ANA, decision, GRANT, logId, salt, START_MS, Telling, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, type Beat, type TrustEdit } from './story.ts';
 
@@ -20,6 +21,10 @@ const { commitment, object } = disclose('reason', WHY, WHY_SALT);
 /** A floor that counts standing approvals, in a folder that knows Ana's key. */
 export const COUNTING: TrustEdit = { signers: `${ANAS} ${anasKey.publicLine}`, standing: true };
 
+export const anasPasskey = testPasskey();
+/** The same, where only a passkey is enough; her SSH key is known all the same. */
+export const COUNTING_PASSKEYS: TrustEdit = { ...COUNTING, passkeys: JSON.stringify([anasPasskey.entry(ANAS)]), proofClass: 'passkey' };
+
 /** What covers the grant of the story, and little else. */
 export const TEMPLATE: StandingStatement = {
   v: 1, log: logId, approver: ANAS, subject: 'nhi:prod/ci-deployer', kinds: ['grant'], connector: 'pg-main', target: 'app', accounts: ['ci_deployer'], privileges: ['role:deploy'], recipients: [],
@@ -31,10 +36,21 @@ export function standingOf(statement: StandingStatement, key: TestSshKey = anasK
   return sshEnvelope(bytes, key.sign(bytes, { namespace: STANDING_NAMESPACE, ...options }), type);
 }
 
-export const useOf = (envelope: Dsse, use = 1): Approval => ({ approvalId: approvalIdOf(envelope), proofClass: 'ssh', envelope, use });
+/** By her passkey. */
+export const answeredFor = (statement: StandingStatement, edit: AssertionEdit = {}, passkey: TestPasskey = anasPasskey): Dsse => passkey.envelope(statement, STANDING_TYPE, edit);
+
+/** What she has answered for something else stands beside the statement. */
+export function replayedFor(statement: StandingStatement, other: object): Dsse {
+  return { ...answeredFor(statement), signatures: anasPasskey.envelope(other, STANDING_TYPE).signatures };
+}
+
+/** By what the envelope is signed, as whoever records it would know. */
+const classOf = ({ signatures: [one] }: Dsse): 'ssh' | 'passkey' => (one!.keyid.startsWith('sha256:') ? 'passkey' : 'ssh');
+
+export const useOf = (envelope: Dsse, use = 1): Approval => ({ approvalId: approvalIdOf(envelope), proofClass: classOf(envelope), envelope, use });
 
 /** The records that she gave it, and that somebody revoked it. */
-export const givenBy = (envelope: Dsse, actor = ANAS, reason = commitment, atMs = START_MS): DraftWithObjects => systemDraft('standing.approved', { approvalId: approvalIdOf(envelope), statement: envelope, reason }, actor, atMs, [object]);
+export const givenBy = (envelope: Dsse, actor = ANAS, reason = commitment, atMs = START_MS): DraftWithObjects => systemDraft('standing.approved', { approvalId: approvalIdOf(envelope), statement: envelope, reason, ...(classOf(envelope) === 'ssh' ? {} : { proofClass: 'passkey' as const }) }, actor, atMs, [object]);
 export const revokedBy = (envelope: Dsse, actor = ANAS, atMs = START_MS): DraftWithObjects => systemDraft('standing.revoked', { approvalId: approvalIdOf(envelope), reason: null }, actor, atMs);
 
 /** Policy asks for approval, and lets standing approvals count. */

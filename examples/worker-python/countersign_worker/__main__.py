@@ -12,7 +12,8 @@ from . import notes, reports, trust
 from .accounts import Accounts
 from .book import Book
 from .bus import Bus
-from .worker import Worker, log
+from .tell import log
+from .worker import Worker
 
 
 def _private(path: Path) -> str:

@@ -9,8 +9,8 @@ from .merkle import ProofFault, leaf_hash, verify_consistency, verify_inclusion
 from .notes import Checkpoint, NoteFault, Verifier, log_id_of
 from .orders import Held, hold
 from .plan import TAKES_AWAY, check_plan
-from .proofs import open_approval
 from .refusal import Refusal
+from .standing import open_counted
 from .trust import PROOF_CLASSES, Trust
 
 #: Refusals that are answered by a report before it is known that everything is as recorded.
@@ -109,7 +109,7 @@ def _check(envelope: Any, setting: Setting, found: Admission, progress: _Progres
     if body["planDigest"] != ticket["planDigest"]:
         raise Refusal("receipt-mismatch", "the record authorises another plan")
     as_of_ms = _as_of_ms(ticket, record, setting)
-    statements = _open_approvals(envelope["approvals"], body, keys, setting.trust, as_of_ms)
+    statements = _open_approvals(envelope["approvals"], body, envelope["plan"], keys, setting.trust, as_of_ms)
     broken = glass.open_recorded(envelope, body, setting.trust, as_of_ms)
     held = _open_recorded_order(envelope["order"], body, keys)
     progress.is_as_recorded = True
@@ -220,14 +220,14 @@ def _discovery_fault(body: dict[str, Any]) -> str | None:
     return next((one for one in (*faults, schema.fault_in("discover-ticket", "query", {"connector": body["connector"], "after": None}), schema.fault("dsse", body["ticket"])) if one is not None), None)
 
 
-def _open_approvals(approvals: list[dict[str, Any]], body: dict[str, Any], keys: list[Verifier], trust: Trust, as_of_ms: int) -> list[dict[str, Any]]:
+def _open_approvals(approvals: list[dict[str, Any]], body: dict[str, Any], plan: dict[str, Any], keys: list[Verifier], trust: Trust, as_of_ms: int) -> list[dict[str, Any]]:
     came = [approval["approvalId"] for approval in approvals]
     missing = [one for one in body["approvals"] if one not in came]
     if missing:
         raise Refusal("approvals-insufficient", f"{missing[0]} is on record and did not come")
     if any(one not in body["approvals"] for one in came):
         raise Refusal("approval-invalid", "an approval that is not on record")
-    return [{"proofClass": approval["proofClass"], **open_approval(approval, keys, trust, as_of_ms)} for approval in approvals]
+    return [open_counted(approval, plan, body["planDigest"], keys, trust, as_of_ms) for approval in approvals]
 
 
 def _open_recorded_order(envelope: dsse.Envelope | None, body: dict[str, Any], keys: list[Verifier]) -> Held | None:
@@ -256,27 +256,27 @@ def _as_of_ms(ticket: dict[str, Any], record: dict[str, Any], setting: Setting) 
 def _check_approvals(
     ticket: dict[str, Any], plan: dict[str, Any], statements: list[dict[str, Any]], broken: dict[str, Any] | None, as_of_ms: int, record: dict[str, Any], setting: Setting,
 ) -> None:
-    counted: list[tuple[str, str]] = []
+    counted: list[tuple[str, str, bool]] = []
     for statement in statements:
         if any(statement[field] != ticket[field] for field in ("log", "changeId", "revision", "planDigest")):
             raise Refusal("approval-invalid", "of another plan")
         if statement["verdict"] != "approve" or statement["approver"] in plan["requester"]:
             raise Refusal("approval-invalid", "a rejection, or by who asked")
         if ids.parse_time(statement["expiresAt"]) > as_of_ms:
-            counted.append((statement["approver"], statement["proofClass"]))
+            counted.append((statement["approver"], statement["proofClass"], statement["standing"]))
     if broken is not None:
         return glass.check(broken, ticket, plan, setting.trust, as_of_ms)
 
-    def people(proof_class: str) -> set[str]:
-        return {who for who, how in counted if PROOF_CLASSES.index(how) >= PROOF_CLASSES.index(proof_class)}
+    def people(proof_class: str, standing: bool) -> set[str]:
+        return {who for who, how, stands in counted if PROOF_CLASSES.index(how) >= PROOF_CLASSES.index(proof_class) and (standing or not stands)}
 
     requirement = record["body"]["requirement"]
-    if requirement["approvers"] is not None and not is_satisfied(requirement["approvers"], people(requirement["proofClass"])):
+    if requirement["approvers"] is not None and not is_satisfied(requirement["approvers"], people(requirement["proofClass"], True)):
         raise Refusal("approvals-insufficient", "not what the decision asks for")
     floor = setting.trust.floor(ticket["step"])
     if floor is None:
         return
-    who = {one for one in people(floor.proof_class) if floor.approvers is None or one in floor.approvers}
+    who = {one for one in people(floor.proof_class, floor.standing) if floor.approvers is None or one in floor.approvers}
     if len(who) < floor.quorum:
         raise Refusal("below-floor", f"approved by {len(who)} where the floor asks for {floor.quorum}")
     seconds = None if plan["lease"] is None else plan["lease"]["leaseSeconds"]

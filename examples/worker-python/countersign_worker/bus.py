@@ -16,8 +16,9 @@ from . import base64s, claims, jcs, reports
 from .book import BookFault
 from .ids import lane_of
 from .outbox import NotSent, TurnedDown
-from .refusal import Refusal
-from .worker import TryAgain, Worker, log
+from .refusal import Refusal, TryAgain
+from .tell import log
+from .worker import Worker
 
 API = "CSJS.API"
 BEAT_SECONDS = 2.0

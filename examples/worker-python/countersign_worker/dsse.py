@@ -12,6 +12,7 @@ TICKET = "application/vnd.countersign.ticket+json"
 REVOKE_ORDER = "application/vnd.countersign.revoke-order+json"
 APPROVAL = "application/vnd.countersign.approval+json"
 REPORT = "application/vnd.countersign.report+json"
+STANDING = "application/vnd.countersign.standing-approval+json"
 BREAK_GLASS = "application/vnd.countersign.break-glass+json"
 LOCK = "application/vnd.countersign.lock+json"
 

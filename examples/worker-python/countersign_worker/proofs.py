@@ -1,4 +1,4 @@
-"""What proves an approval, by its class, and a broken glass (7.7)."""
+"""What proves an approval, by its class, the template of a standing one, and a broken glass (7.7)."""
 from __future__ import annotations
 
 from typing import Any
@@ -10,23 +10,39 @@ from .trust import Trust
 
 APPROVAL_NAMESPACE = "approval@countersign"
 GLASS_NAMESPACE = "breakglass@countersign"
+STANDING_NAMESPACE = "standing-approval@countersign"
 
 
 def open_approval(approval: dict[str, Any], keys: list[Verifier], trust: Trust, at_ms: int) -> dict[str, Any]:
     """The statement. `at_ms`: when it is counted; a person's key must have been good then."""
     envelope, proof_class = approval["envelope"], approval["proofClass"]
-    # A use of a standing approval is not understood here, and so not believed.
-    if "use" in approval or approval["approvalId"] != f"apr_{dsse.payload_digest(envelope)[7:39]}":
-        raise Refusal("approval-invalid", "not the id of its statement, or no verdict on this plan")
+    _check_id(approval)
     try:
         if proof_class == "session":
             return dsse.open_(envelope, dsse.APPROVAL, "approval-statement", keys)
-        if proof_class not in ("ssh", "passkey"):
-            raise Refusal("approval-invalid", f"a proof of class {proof_class} cannot be checked")
-        person = _by_ssh(envelope, dsse.APPROVAL, APPROVAL_NAMESPACE, trust, at_ms) if proof_class == "ssh" else _by_passkey(envelope, trust, at_ms)
-        statement = dsse.read(envelope, "approval-statement")
+        return _own(approval, dsse.APPROVAL, APPROVAL_NAMESPACE, "approval-statement", trust, at_ms)
     except Refusal as cause:
         raise Refusal("approval-invalid", str(cause)) from cause
+
+
+def open_template(approval: dict[str, Any], trust: Trust, at_ms: int) -> dict[str, Any]:
+    """The template of which the approval is a use, proven by whoever gave it and by no session. No plan has been looked at."""
+    _check_id(approval)
+    return _own(approval, dsse.STANDING, STANDING_NAMESPACE, "standing-approval-statement", trust, at_ms)
+
+
+def _check_id(approval: dict[str, Any]) -> None:
+    if approval["approvalId"] != f"apr_{dsse.payload_digest(approval['envelope'])[7:39]}":
+        raise Refusal("approval-invalid", "not the id of its statement")
+
+
+def _own(approval: dict[str, Any], payload_type: str, namespace: str, schema_name: str, trust: Trust, at_ms: int) -> dict[str, Any]:
+    """A statement that its approver has proven herself, by an SSH key or a passkey."""
+    envelope, proof_class = approval["envelope"], approval["proofClass"]
+    if proof_class not in ("ssh", "passkey"):
+        raise Refusal("approval-invalid", f"a proof of class {proof_class} cannot be checked")
+    person = _by_ssh(envelope, payload_type, namespace, trust, at_ms) if proof_class == "ssh" else _by_passkey(envelope, payload_type, trust, at_ms)
+    statement = dsse.read(envelope, schema_name)
     if statement["approver"] != person:
         raise Refusal("approval-invalid", f"by {person}, under the name of {statement['approver']}")
     return statement
@@ -65,8 +81,8 @@ def _by_ssh(envelope: dsse.Envelope, payload_type: str, namespace: str, trust: T
     return signer.person
 
 
-def _by_passkey(envelope: dsse.Envelope, trust: Trust, at_ms: int) -> str:
-    payload, key_id, assertion = _parts(envelope, dsse.APPROVAL)
+def _by_passkey(envelope: dsse.Envelope, payload_type: str, trust: Trust, at_ms: int) -> str:
+    payload, key_id, assertion = _parts(envelope, payload_type)
     known = trust.passkeys.get(key_id)
     if known is None or not known.valid_from_ms <= at_ms < known.valid_until_ms:
         raise Refusal("approval-invalid", f"nobody's passkey, or not good then: {key_id}")

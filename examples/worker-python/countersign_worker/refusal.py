@@ -8,3 +8,7 @@ class Refusal(Exception):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
+
+
+class TryAgain(Exception):
+    """Not taken now: another worker may, or this one later."""

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +53,11 @@ class Demand:
     proof_class: str
     approvers: list[str] | None
     max_lease_seconds: int | None
+    #: Whether standing approvals count.
+    standing: bool
 
 
-_SILENT = Demand(1, "session", None, None)
+_SILENT = Demand(1, "session", None, None, False)
 
 
 @dataclass(frozen=True)
@@ -90,11 +92,11 @@ class Trust:
         strictest = demands[0]
         for demand in demands[1:]:
             strictest = _stricter(strictest, demand)
-        return strictest if action in ("grant", "provision", "extend") else Demand(strictest.quorum, strictest.proof_class, strictest.approvers, None)
+        return strictest if action in ("grant", "provision", "extend") else replace(strictest, max_lease_seconds=None)
 
     def _demands(self, step: dict[str, Any], privilege: str) -> list[Demand]:
         matching = [
-            Demand(floor["quorum"], floor["proofClass"], floor["approvers"], floor["maxLeaseSeconds"]) for floor in self.floors
+            Demand(floor["quorum"], floor["proofClass"], floor["approvers"], floor["maxLeaseSeconds"], floor.get("standing", False)) for floor in self.floors
             if _speaks_of(floor, step, privilege)
         ]
         return matching or [_SILENT]
@@ -107,7 +109,7 @@ def _speaks_of(floor: dict[str, Any], step: dict[str, Any], privilege: str) -> b
 def _stricter(a: Demand, b: Demand) -> Demand:
     approvers = b.approvers if a.approvers is None else a.approvers if b.approvers is None else [one for one in a.approvers if one in b.approvers]
     limits = [limit for limit in (a.max_lease_seconds, b.max_lease_seconds) if limit is not None]
-    return Demand(max(a.quorum, b.quorum), max(a.proof_class, b.proof_class, key=PROOF_CLASSES.index), approvers, min(limits, default=None))
+    return Demand(max(a.quorum, b.quorum), max(a.proof_class, b.proof_class, key=PROOF_CLASSES.index), approvers, min(limits, default=None), a.standing and b.standing)
 
 
 def load(folder: Path) -> Trust:

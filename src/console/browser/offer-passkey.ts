@@ -1,19 +1,23 @@
-/** The button that asks for a passkey. What asks is loaded when it is pressed: most pages need none of it. */
+/** The buttons that ask for a passkey. What asks is loaded when it is pressed: most pages need none of it. */
 
 interface PasskeyModule {
   /** An answer for exactly what is shown, as JSON. @throws Error that says why there is none; nothing was signed then */
-  proofFor(path: string): Promise<string>;
+  proofFor(path: string, what: string): Promise<string>;
 }
 
+const BUTTONS = ['approve-passkey', 'review-passkey', 'standing-passkey'] as const;
+
 export function offerPasskey(): void {
-  const button = document.getElementById('approve-passkey');
-  if (!(button instanceof HTMLButtonElement) || !button.hidden) return;
   if (!('PublicKeyCredential' in globalThis)) return;
-  button.hidden = false;
-  button.addEventListener('click', (event) => {
-    event.preventDefault();
-    void ask(button);
-  });
+  for (const id of BUTTONS) {
+    const button = document.getElementById(id);
+    if (!(button instanceof HTMLButtonElement) || !button.hidden) continue;
+    button.hidden = false;
+    button.addEventListener('click', (event) => {
+      event.preventDefault();
+      void ask(button);
+    });
+  }
 }
 
 async function ask(pressed: HTMLButtonElement): Promise<void> {
@@ -21,10 +25,10 @@ async function ask(pressed: HTMLButtonElement): Promise<void> {
   pressed.disabled = true;
   try {
     const { proofFor } = (await import(passkey)) as PasskeyModule;
-    const proof = await proofFor(change);
+    const proof = await proofFor(change, pressed.id.slice(0, pressed.id.indexOf('-')));
     const { form } = shown(pressed) ?? { form: null };
     const field = form?.elements.namedItem('passkey');
-    if (form === null || !(field instanceof HTMLInputElement)) throw new Error('The change is not to be decided on any more, as this page shows it. Nothing was sent.');
+    if (form === null || !(field instanceof HTMLInputElement)) throw new Error('This is not to be decided on any more, as the page shows it. Nothing was sent.');
     field.value = proof;
     form.requestSubmit(submitter(form));
   } catch (error) {

@@ -1,18 +1,26 @@
 /**
- * An approval by passkey: signed only where what is signed is the plan that this page shows, whose digest is computed here. The functions are those
- * that the command asks before `ssh-keygen` signs.
+ * What is signed by passkey: only what this page shows, whose digest is computed here. The functions are those that the commands ask before `ssh-keygen`
+ * signs.
  */
+import { saltOf } from '../../approver/glass.ts';
 import { assertStatement } from '../../approver/passkey.ts';
 import { shownLines } from '../../cli/describe.ts';
 import { plain } from '../../cli/output.ts';
 import { differingField } from '../../cli/shown-plan.ts';
-import { statementFault } from '../../cli/shown-statement.ts';
-import type { ChangeView } from '../../client/index.ts';
+import { reviewFault, statementFault, templateDiffers } from '../../cli/shown-statement.ts';
+import type { BreakGlassReviewAnswer, ChangeView, StandingApprovalList } from '../../client/index.ts';
+import { commitmentTo } from '../../protocol/disclosure.ts';
 import { planDigest } from '../../protocol/plan.ts';
+import type { StandingStatement } from '../../protocol/standing-approval.ts';
 import type { StatementAnswer } from '../../sidecar/schemas.ts';
 
-/** The passkey's answer, as JSON. @throws Error that says why there is none; nothing was signed then */
-export async function proofFor(path: string): Promise<string> {
+/** The passkey's answer, as JSON. @param what `approve`, `review` or `standing` @throws Error that says why there is none; nothing was signed then */
+export function proofFor(path: string, what: string): Promise<string> {
+  return what === 'review' ? reviewOf(path) : what === 'standing' ? standingOf(path) : approvalOf(path);
+}
+
+/** Of exactly the plan that is shown. */
+async function approvalOf(path: string): Promise<string> {
   const change = await read<ChangeView>(`${path}/view`);
   const differing = change.plan === null ? 'plan' : differingField(change);
   if (differing !== null) throw new Error(`What is shown beside the plan is not what the plan says (${differing}). Nothing was signed.`);
@@ -24,6 +32,34 @@ export async function proofFor(path: string): Promise<string> {
   if (fault !== null) throw new Error(`What is to be signed is ${fault}. Nothing was signed.`);
   return JSON.stringify(await assertStatement(answer));
 }
+
+/** What the form says of the broken glass of this very change. */
+async function reviewOf(path: string): Promise<string> {
+  const { statement: unsaid, passkeys } = await read<BreakGlassReviewAnswer>(`${path}/review-statement`);
+  const fault = reviewFault(decodeURIComponent(path.slice(path.lastIndexOf('/') + 1)), unsaid, Date.now());
+  if (fault !== null) throw new Error(`What is to be signed is ${fault}. Nothing was signed.`);
+  const comment = typed('review-comment').trim();
+  if (comment === '') throw new Error('A review says what was found. Nothing was signed.');
+  const salt = saltOf(crypto.getRandomValues(new Uint8Array(16)));
+  const waives = (document.getElementById('review-rotation') as HTMLInputElement | null)?.checked === true;
+  const statement = { ...unsaid, verdict: typed('review-verdict'), ...(waives ? { rotation: 'notNeeded' } : {}), comment: commitmentTo({ name: 'comment', salt, value: comment }) };
+  return JSON.stringify({ salt, passkey: await assertStatement({ statement, passkeys }) });
+}
+
+/** Of exactly the template that is shown. */
+async function standingOf(path: string): Promise<string> {
+  const { log, principal, passkeys } = await read<Pick<StandingApprovalList, 'log' | 'principal' | 'passkeys'>>(path);
+  const template = JSON.parse(typed('template-statement')) as StandingStatement;
+  const lines = [...document.querySelectorAll('#template [data-line]')].map(({ textContent }) => textContent);
+  const reason = typed('template-reason');
+  const isSaid = document.getElementById('template-why')?.textContent === plain(reason);
+  const differs = isSaid ? templateDiffers(template, { lines, log, approver: principal, reason, salt: typed('template-salt'), nowMs: Date.now() }) : 'for another reason than is shown';
+  if (differs !== null) throw new Error(`What is to be signed is ${differs}. Nothing was signed.`);
+  const { expiresAt: _, ...answer } = await assertStatement({ statement: template, passkeys });
+  return JSON.stringify(answer);
+}
+
+const typed = (id: string): string => (document.getElementById(id) as HTMLInputElement | null)?.value ?? '';
 
 /** Whether each line of the plan stands on the page as it is made here, in this order. */
 function isShown(change: ChangeView): boolean {

@@ -7,12 +7,13 @@ import { troubleOf, whoIs } from '../ask.ts';
 import type { ConsoleApp, ConsoleContext, ConsoleEnv, Place } from '../context.ts';
 import { page, signInFirst } from '../gate.tsx';
 import { Page } from '../layout.tsx';
-import { actsOf, type Who } from '../may.ts';
+import { actsOf, mayStand, type Who } from '../may.ts';
 import { ActsOn, type ActsProps } from '../parts/acts.tsx';
 import { PlanLines } from '../parts/plan.tsx';
 import { changePath, Countdown, Reason, recordPath, Risk, State, Time, Title, Troubles } from '../parts/small.tsx';
 import { Story } from '../parts/story.tsx';
 import type { Said, Session } from '../sessions.ts';
+import { boundsOf } from '../standing-template.ts';
 import { keepCurrent, pause, type Look } from '../stream.ts';
 
 const AGAIN_MS = 2_000;
@@ -50,6 +51,7 @@ export function addChange(app: ConsoleApp, context: ConsoleContext): void {
   // What the island that asks for a passkey computes the digest of, and what would be signed.
   app.get('/changes/:place/:id/view', (c) => relay(c, context, (client, id) => client.get(id)));
   app.get('/changes/:place/:id/statement', (c) => relay(c, context, (client, id) => client.statement(id, 'approve')));
+  app.get('/changes/:place/:id/review-statement', (c) => relay(c, context, (client, id) => client.breakGlassReviewStatement(id)));
 }
 
 /** The sidecar and change that an address names; null where there is none such. */
@@ -59,7 +61,7 @@ export function changeNamed(c: Context<ConsoleEnv>, context: ConsoleContext): { 
   return place === undefined || !id.success ? null : { place, id: id.data };
 }
 
-async function relay(c: Context<ConsoleEnv>, context: ConsoleContext, ask: (client: Client, id: string) => Promise<object>): Promise<Response> {
+export async function relay(c: Context<ConsoleEnv>, context: ConsoleContext, ask: (client: Client, id: string) => Promise<object>): Promise<Response> {
   const [session, named] = [c.get('session'), changeNamed(c, context)];
   if (session === null) return c.json({ code: 'unauthenticated', detail: 'your session is over' }, 401);
   if (named === null) return c.json({ code: 'no-such-change', detail: 'no change of this id' }, 404);
@@ -118,7 +120,9 @@ async function readChange(client: Client, session: Session, place: Place, id: st
   const [awaited, statement] = decides
     ? await Promise.all([client.list({ waitingForMe: true, subject: change.subject, limit: 200 }), client.statement(id, 'approve').catch(noStatement)])
     : [null, null];
-  return { change, evidence, who: { me, statement, isAwaited: awaited?.changes.some((one) => one.id === id) ?? false } };
+  const reviews = change.breakGlass !== undefined && me.roles.includes('approver');
+  const review = reviews ? await client.breakGlassReviewStatement(id).catch(noStatement) : null;
+  return { change, evidence, who: { me, statement, review, isAwaited: awaited?.changes.some((one) => one.id === id) ?? false } };
 }
 
 /** It was decided, or planned anew, between two questions. */
@@ -144,7 +148,7 @@ function proofsFor(place: Place, { me }: Who): { proofs?: (seq: number) => strin
 }
 
 function Acting({ context, session, place, seen: { change, who }, written }: { context: ConsoleContext; session: Session; place: Place; seen: Seen; written: ActsProps['written'] }) {
-  return <ActsOn change={change} place={place} session={session} acts={actsOf(change, who, context.nowMs())} passkeyScript={context.assets['passkey.js'].path} written={written} />;
+  return <ActsOn change={change} place={place} session={session} acts={actsOf(change, who, context.nowMs())} mayStand={mayStand(change, who) && boundsOf(change) !== null} passkeyScript={context.assets['passkey.js'].path} written={written} />;
 }
 
 function Status({ change, nowMs, place, isOnly }: { change: ChangeView; nowMs: number; place: Place; isOnly: boolean }) {

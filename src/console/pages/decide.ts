@@ -1,7 +1,8 @@
 /** What is done about a change: one request to its sidecar in her name, and what came of it. */
 import type { Context } from 'hono';
-import { ClientError, type Client, type PasskeyProof } from '../../client/index.ts';
-import { passkeyProofSchema } from '../../sidecar/schemas.ts';
+import type { z } from 'zod';
+import { ClientError, type BreakGlassReviewBody, type Client } from '../../client/index.ts';
+import { breakGlassReviewBodySchema, passkeyProofSchema } from '../../sidecar/schemas.ts';
 import type { ConsoleApp, ConsoleContext, ConsoleEnv } from '../context.ts';
 import { ownPath } from '../edge.ts';
 import { deed, signInAgain, type Form } from '../gate.tsx';
@@ -9,10 +10,13 @@ import { changePath } from '../parts/small.tsx';
 import type { Said, Session } from '../sessions.ts';
 import { changeNamed, showChange, type Telling } from './change.tsx';
 
+const { signed: signedSchema } = breakGlassReviewBodySchema.shape;
+const reviewSchema = breakGlassReviewBodySchema.omit({ signed: true });
+
 type Deed = (client: Client, id: string, form: Form, comment: string | undefined) => Promise<string>;
 
 /** What cannot be sent as it was typed; nothing was. */
-class NotSent extends Error {
+export class NotSent extends Error {
   constructor(message: string) {
     super(message);
     this.name = 'NotSent';
@@ -22,7 +26,7 @@ class NotSent extends Error {
 const DEEDS: Readonly<Record<string, Deed>> = {
   async approve(client, id, { planDigest = '', passkey = '', by }, comment) {
     if (by === 'passkey' && passkey === '') throw new NotSent('No passkey has answered: that needs JavaScript.');
-    const { state } = await client.approve(id, planDigest, comment, passkey === '' ? undefined : { passkey: readProof(passkey) });
+    const { state } = await client.approve(id, planDigest, comment, passkey === '' ? undefined : { passkey: readProof(passkeyProofSchema, passkey) });
     return `Approved. The change is ${state === 'pending' ? 'waiting for somebody else as well' : state}.`;
   },
   async reject(client, id, { planDigest = '' }, comment) {
@@ -36,6 +40,14 @@ const DEEDS: Readonly<Record<string, Deed>> = {
     if (left.length === 0 && duration === '') throw new NotSent('Say what to leave out, or a shorter time.');
     const { revision } = await client.reduce(id, planDigest, { ...(left.length === 0 ? {} : { without: left }), ...(duration === '' ? {} : { duration }) });
     return `It asks for less now: revision ${revision}. Policy decides again, and then everybody who is asked, you too.`;
+  },
+  async review(client, id, { verdict = '', rotation = '', passkey = '', by }, comment) {
+    if (by === 'passkey' && passkey === '') throw new NotSent('No passkey has answered: that needs JavaScript.');
+    const said = reviewSchema.safeParse({ verdict, comment, ...(rotation === '' ? {} : { rotation }) });
+    if (!said.success) throw new NotSent('A review says what it comes to, and what was found.');
+    const signed: BreakGlassReviewBody['signed'] = passkey === '' ? undefined : readProof(signedSchema, passkey);
+    await client.reviewBreakGlass(id, { ...said.data, ...(signed === undefined ? {} : { signed }) });
+    return rotation === '' ? `Reviewed: ${said.data.verdict}.` : `Reviewed: ${said.data.verdict}; no rotation is needed.`;
   },
   async withdraw(client, id, _form, comment) {
     const { state } = await client.withdraw(id, comment);
@@ -79,7 +91,7 @@ async function perform(c: Context<ConsoleEnv>, context: ConsoleContext, session:
 }
 
 /** In the sidecar's words; who comes too late is told to what. @throws what is no refusal */
-function tellingOf(error: unknown): Omit<Telling, 'written'> {
+export function tellingOf(error: unknown): Omit<Telling, 'written'> {
   if (error instanceof NotSent) return { said: bad(error.message, ''), status: 422 };
   if (!(error instanceof ClientError)) throw error;
   if (error.status === null) return { said: bad(error.message, error.code === 'timed-out' ? 'It may have been taken all the same: look at what has happened before you try again.' : 'Nothing was decided. What you typed is still here.'), status: 502 };
@@ -91,9 +103,9 @@ function tellingOf(error: unknown): Omit<Telling, 'written'> {
 const bad = (message: string, since: string): Said => ({ how: 'bad', text: `${message.charAt(0).toUpperCase()}${message.slice(1)}. ${since}`.replaceAll(/\.\. /g, '. ').trim() });
 
 /** Only its form: whether it holds, the sidecar says. */
-function readProof(text: string): PasskeyProof {
+export function readProof<T>(schema: z.ZodType<T>, text: string): T {
   try {
-    return passkeyProofSchema.parse(JSON.parse(text));
+    return schema.parse(JSON.parse(text));
   } catch {
     throw new NotSent('What the passkey answered cannot be read. Nothing was decided.');
   }

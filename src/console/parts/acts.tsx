@@ -6,6 +6,7 @@ import { durationSeconds } from '../../protocol/values.ts';
 import type { Place } from '../context.ts';
 import type { Acts, May } from '../may.ts';
 import type { Session } from '../sessions.ts';
+import { Glass } from './glass.tsx';
 import { changePath } from './small.tsx';
 
 export interface ActsProps {
@@ -13,13 +14,15 @@ export interface ActsProps {
   readonly place: Place;
   readonly session: Session;
   readonly acts: Acts;
+  /** She could approve the next ones like this. */
+  readonly mayStand: boolean;
   /** Where the island is that asks for a passkey. */
   readonly passkeyScript: string;
   /** What was typed into a form that was refused. */
   readonly written: { readonly deed: string; readonly comment: string } | null;
 }
 
-export function ActsOn({ change, place, session, acts, passkeyScript, written }: ActsProps) {
+export function ActsOn({ change, place, session, acts, mayStand, passkeyScript, written }: ActsProps) {
   const deed = (name: string, children: Child) => (
     <form method="post" action={changePath(place, change.id, `/${name}`)} data-deed={name}>
       <input type="hidden" name="formKey" value={session.formKey} />
@@ -33,6 +36,7 @@ export function ActsOn({ change, place, session, acts, passkeyScript, written }:
   const [withSession, withPasskey] = [acts.approve.proofs.includes('session'), acts.approve.proofs.includes('passkey')];
   return (
     <section id="acts" aria-labelledby="acts-title" data-plan={change.planDigest}>
+      {acts.review === null ? null : <Glass change={change} place={place} session={session} may={acts.review} passkeyScript={passkeyScript} written={comment('review')} />}
       <h2 id="acts-title">Decide</h2>
       {deed('approve', (
         <>
@@ -79,6 +83,7 @@ export function ActsOn({ change, place, session, acts, passkeyScript, written }:
           </>
         ))}
       </details>
+      {mayStand ? <p><a href={changePath(place, change.id, '/standing')} id="stand">Approve the next ones like this</a></p> : null}
     </section>
   );
 }

@@ -1,0 +1,106 @@
+/** Standing approvals at every sidecar: what each approves, how often it has, and the way to end it. */
+import { ClientError, type StandingApprovalView } from '../../client/index.ts';
+import { templateLines } from '../../cli/shown-template.ts';
+import { plain } from '../../protocol/plain.ts';
+import { approvalIdSchema } from '../../protocol/values.ts';
+import { askAll, isSignedOut } from '../ask.ts';
+import type { ConsoleApp, ConsoleContext, Place } from '../context.ts';
+import { deed, page, signInAgain, signInFirst } from '../gate.tsx';
+import { Page } from '../layout.tsx';
+import { Filter, filterOf, isAbout, placeChoice } from '../parts/filter.tsx';
+import { pageOf, Pager } from '../parts/pager.tsx';
+import { Countdown, Time, Troubles } from '../parts/small.tsx';
+import type { Session } from '../sessions.ts';
+import { tellingOf } from './decide.ts';
+
+const SHOWN = 25;
+type Standing = { readonly place: Place; readonly one: StandingApprovalView };
+
+export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
+  const isOnly = context.places.length === 1;
+  const choices = placeChoice(context);
+  app.get('/standing', page(context, async (c, session) => {
+    const asked = await askAll(context, session, (client) => client.standingApprovals());
+    if (isSignedOut(asked)) return signInFirst(c, context);
+    const nowMs = context.nowMs();
+    const filter = filterOf(c, choices);
+    const all = asked.flatMap((one) => ('trouble' in one ? [] : one.value.standingApprovals.map((standing) => ({ place: one.place, one: standing }))));
+    const wanted = all.filter(({ place, one: { approvalId, statement } }) => (filter['at'] ?? place.name) === place.name && isAbout(filter['q'], [approvalId, statement.approver, statement.subject, statement.connector, statement.target, ...statement.privileges]));
+    const paged = pageOf(wanted.sort((a, b) => Number(endOf(a.one, nowMs) !== null) - Number(endOf(b.one, nowMs) !== null) || (a.one.at < b.one.at ? 1 : -1)), SHOWN, c.req.query('page'));
+    return c.html(
+      <Page context={context} session={session} title="Standing approvals" section="standing">
+        <h1>Standing approvals</h1>
+        <p class="lead">What people have approved once for many times, within bounds that they signed. One is made on the page of a change like those that it is to approve.</p>
+        <Troubles troubles={asked.flatMap((one) => ('trouble' in one ? [one.trouble.text] : []))} />
+        {all.length === 0 ? null : <Filter path="/standing" filter={filter} search="Identity, person or privilege" choices={choices} />}
+        {wanted.length === 0 ? <p class="empty">{all.length === 0 ? 'There are none that you may see.' : 'None is like that.'}</p> : null}
+        <ul class="cards" role="list">
+          {paged.shown.map((standing) => <Card standing={standing} session={session} nowMs={nowMs} isOnly={isOnly} />)}
+        </ul>
+        <Pager of={paged} path="/standing" query={filter} />
+      </Page>,
+    );
+  }));
+  app.post('/standing/:place/:id/revoke', deed(context, () => '/standing', async (c, session, form) => {
+    const place = context.places.find(({ name }) => name === c.req.param('place'));
+    const id = approvalIdSchema.safeParse(c.req.param('id'));
+    if (place === undefined || !id.success) return c.redirect('/standing', 303);
+    const reason = form['comment']?.trim() ?? '';
+    try {
+      const { used, statement } = await place.open(session.token).revokeStandingApproval(id.data, reason);
+      session.said = { how: 'good', text: `${id.data} approves nothing more. It was used ${used} of ${statement.uses} times.` };
+      context.logger.info({ deed: 'revoke-standing', id: id.data, place: place.name }, 'asked for, and done');
+    } catch (error) {
+      if (error instanceof ClientError && (error.code === 'unauthenticated' || error.code === 'token-refused')) {
+        context.sessions.end(session.id);
+        return signInAgain(c, context, '/standing', reason);
+      }
+      session.said = tellingOf(error).said;
+    }
+    return c.redirect('/standing', 303);
+  }));
+}
+
+/** Why it approves nothing more; null while it does. */
+function endOf({ revoked, statement: { expiresAt, uses }, used }: StandingApprovalView, nowMs: number): string | null {
+  if (revoked !== null) return `revoked by ${plain(revoked.by)}`;
+  return nowMs >= Date.parse(expiresAt) ? 'over' : used >= uses ? 'used up' : null;
+}
+
+function Card({ standing: { place, one }, session, nowMs, isOnly }: { standing: Standing; session: Session; nowMs: number; isOnly: boolean }) {
+  const { approvalId, statement, proofClass, used, at, revoked } = one;
+  const ended = endOf(one, nowMs);
+  return (
+    <li class="card" id={approvalId}>
+      <header>
+        <h2>{plain(statement.subject)}</h2>
+        {ended === null ? <Countdown until={statement.expiresAt} nowMs={nowMs} what="approves" /> : <span class="state">{ended}</span>}
+      </header>
+      <p class="meta">
+        <span class={`state ${ended === null ? 'good' : ''}`}>used {used} of {statement.uses}</span>
+        <span>by <span class="id">{plain(statement.approver)}</span>, proven by {proofClass}, <Time at={at} /></span>
+        {isOnly ? null : <span>at {place.name}</span>}
+        <span class="id">{approvalId}</span>
+      </p>
+      <Template statement={statement} />
+      {revoked?.reason == null ? null : <blockquote><p>{plain(revoked.reason)}</p></blockquote>}
+      {ended !== null ? null : (
+        <details id={`revoke-${approvalId}`}>
+          <summary>Revoke<span class="hidden"> what {plain(statement.approver)} approves for {plain(statement.subject)}</span></summary>
+          <form method="post" action={`/standing/${place.name}/${approvalId}/revoke`} data-deed="revoke-standing">
+            <input type="hidden" name="formKey" value={session.formKey} />
+            <p class="note">It approves nothing more at once, and what it has approved and nobody has begun is over. For who gave it, owners, on call and security.</p>
+            <label for={`${approvalId}-comment`}>Why</label>
+            <input type="text" id={`${approvalId}-comment`} name="comment" required maxlength={500} autocomplete="off" />
+            <div class="buttons"><button class="bad" type="submit">Revoke now</button></div>
+          </form>
+        </details>
+      )}
+    </li>
+  );
+}
+
+/** Each line of it as the command shows it, its text by itself: what a browser computes again is compared with that. */
+export function Template({ statement }: { statement: StandingApprovalView['statement'] }) {
+  return <dl class="plan">{templateLines(statement).map(({ name, text }) => <div><dt>{name}</dt><dd><span data-line>{text}</span></dd></div>)}</dl>;
+}
