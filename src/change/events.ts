@@ -119,6 +119,8 @@ export const changeEventBodies = {
     verdict: breakGlassVerdictSchema, comment: proseSchema, rotation: breakGlassRotationSchema.optional(),
     /** Her own signature; left out where her session was enough. */
     statement: dsseSchema.optional(),
+    /** She was not asked, and is in security: by the directory nobody who was asked could review it any more. */
+    standsIn: z.literal('security').optional(),
   }),
   /** The login that was lent to has a new credential, made after the lease's end: `change` rotated it. */
   'breakglass.rotated': z.strictObject({ change: changeIdSchema }),

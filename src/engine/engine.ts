@@ -170,6 +170,8 @@ export interface Engine {
   /** It approves nothing more, and what it has approved and nobody has begun is over. */
   revokeStanding(by: string, approvalId: string, reason: string | null): Promise<Answer<StandingApproval>>;
   standings(): readonly StandingApproval[];
+  /** The change, once the standing approvals that are in force have had their try at the plan that waits; undefined for one that is not in the ledger. @throws LedgerError */
+  standingTried(changeId: string): Promise<ChangeState | undefined>;
   /** Objects are forgotten, on record: see {@link Eraser}. */
   erase: Eraser['erase'];
   /** Under which record each of these objects was erased; those that were not are left out. @throws LedgerError */
@@ -504,6 +506,12 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return revoked;
     },
     standings: () => store.standings(),
+    async standingTried(changeId) {
+      const state = await store.load(changeId);
+      if (state === undefined || !mayUseStanding(state)) return state;
+      await runner.idle(changeId);
+      return store.load(changeId);
+    },
     erase: createEraser(context).erase,
     erasedUnder: (digests) => erasedUnder(context, digests),
     evaluate: (requester, request, extended) => evaluateRequest(context, requester, request, extended),

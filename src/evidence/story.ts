@@ -112,7 +112,7 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
       return `${usedBy} broke the glass for plan ${short(planDigest)}, with a signature of their own in place of the approvals; somebody else reviews it by ${event.body.reviewBy}${written('reason', event.body.reason, erasedUnder)}.`;
     }
     case 'breakglass.reviewed':
-      return `${actor} reviewed that the glass was broken${event.body.statement === undefined ? '' : ', with a signature of their own'}: ${event.body.verdict}${event.body.rotation === undefined ? '' : '; a new credential is not needed'}${because(event.body.comment)}.`;
+      return `${actor} reviewed that the glass was broken${event.body.statement === undefined ? '' : ', with a signature of their own'}: ${event.body.verdict}${event.body.rotation === undefined ? '' : '; a new credential is not needed'}${because(event.body.comment)}.${event.body.standsIn === undefined ? '' : ' Nobody who was asked could any more, so security did.'}`;
     case 'breakglass.rotated':
       return `The login that was lent more has a new credential, made after the lease by ${event.body.change}.`;
     case 'approval.escalated':
