@@ -55,7 +55,7 @@ const expression: fc.Arbitrary<ApproverExpression> = fc.letrec<{ any: ApproverEx
 
 it('never takes an expression to ask for more people than meet it', () => {
   const counts = (person: string): boolean => person !== 'person:d';
-  fc.assert(fc.property(expression, fc.uniqueArray(fc.constantFrom('person:a', 'person:b', 'person:c', 'person:d')), (asked, approved) => {
+  fc.assert(fc.property(expression, fc.uniqueArray(fc.constantFrom('person:a', 'person:b', 'person:c', 'person:d')), (asked, approved: string[]) => {
     fc.pre(isSatisfied(asked, new Set(approved)));
     expect(leastOf(asked, counts)).toBeLessThanOrEqual(approversNamed(asked).filter((person) => approved.includes(person) && counts(person)).length);
   }), { numRuns: 2_000 });

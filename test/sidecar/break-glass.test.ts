@@ -1,6 +1,7 @@
 /** Breaking the glass over HTTP: what is asked for, what is taken, that an executor takes what comes of it, and that nobody reviews herself. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { canonicalBytes } from '../../ledger/index.ts';
+import { canonicalBytes, nodeDisk } from '../../ledger/index.ts';
+import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { admit } from '../../src/executor/admission.ts';
 import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
 import { BREAK_GLASS_NAMESPACE } from '../../src/protocol/break-glass.ts';
@@ -217,6 +218,25 @@ describe('that the glass was broken', () => {
     expect((await use(change)).status).toBe(200);
     disable('person:wei');
     expect(problemIn(await review(change, 'person:wei'))).toMatchObject({ status: 403, code: 'not-an-approver' });
+  });
+
+  it('is reviewed by security once nobody is left who was asked, on record, and by nobody else', async () => {
+    await open();
+    const change = await asked();
+    expect((await use(change)).status).toBe(200);
+    disable('person:wei');
+    expect(problemIn(await review(change, 'person:olga'))).toMatchObject({ status: 403, code: 'not-an-approver' });
+    const { directory } = sidecar.facts;
+    const without = (ids: readonly string[]): void => sidecar.load({ ...sidecar.facts, directory: { ...directory, people: directory.people.map((person) => (ids.includes(person.id) ? { ...person, active: false } : person)) } });
+    without(['person:wei', 'person:ana']);
+    expect(directory.teams.find(({ id }) => id === 'security')!.members).toContain('person:olga');
+    expect(problemIn(await review(change, 'person:mallory')).status).toBe(404);
+    expect((await review(change, 'person:olga')).status).toBe(200);
+    expect(await shown(change)).toMatchObject({ breakGlass: { review: { by: 'person:olga' } } });
+    await sidecar.log.sync();
+    const { workflow, notProven } = await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true });
+    expect(workflow!.violations).toEqual([]);
+    expect(notProven).toContain('that nobody who was asked was left to review 1 broken glass, which security reviewed');
   });
 
   it('leaves its lease among those that run until that has ended, and no longer, though the review is still owed', async () => {

@@ -78,8 +78,6 @@ it.each<[string, Partial<Floor>, RegExp]>([
 it('what was approved under a lower floor waits again before it is dispatched under a higher one', async () => {
   const held: Decision = { ...ONE, obligations: { ...ONE.obligations, notBefore: new Date(Date.now() + 1_500).toISOString() } };
   let decision = held;
-  await open({ quorum: 1 });
-  await sidecar.close();
   sidecar = await openTestSidecar({ decide: () => decision, trusts: floored({ quorum: 1 }) });
   const change = await sidecar.change(CALLER, GRANT);
   expect((await approve(change, 'person:wei')).body).toMatchObject({ state: 'scheduled' });
