@@ -82,12 +82,12 @@ export function openStandings(trust: Trust, logId: string, isPartial: boolean, j
       if (state.requester.includes(approver)) return failed('self-approval', `the standing approval of ${approver} approves what they asked for`);
       if (!approversNamed(audited.requirement.approvers).includes(approver)) return failed('not-an-approver', `${approver}, whose standing approval was used, was not asked`);
       if (!standingCounts(state, state.decision)) return failed('standing-not-allowed', 'a standing approval was used where policy lets none count');
-      if (state.rejecters.has(approver)) return failed('standing-not-allowed', `the standing approval of ${approver} was used for a change that they had rejected`);
       if (overused !== null) return { fault: overused };
       if ((approval.use ?? 0) > uses) return failed('standing-overused', `use ${approval.use ?? 0} of a standing approval of ${uses}`);
       if (parseTime(expiresAt) <= judgedAtMs || parseTime(notBefore) > judgedAtMs + skewMs) return failed('standing-not-in-force', `a standing approval that is good from ${notBefore} to ${expiresAt}`);
       if (state.approvalsByMs !== null && judgedAtMs > state.approvalsByMs) return failed('approval-expired', 'a standing approval was used after the time to decide was over');
       const early = outOfTurn(audited, approver, judgedAtMs);
+      if (early === null && state.rejecters.has(approver)) return failed('standing-not-allowed', `the standing approval of ${approver} was used for a change of which they had rejected an earlier revision`);
       return early === null ? withinTemplate(believed, audited, template, approval, judgedAtMs, skewMs) : { fault: early };
     },
   });
