@@ -10,7 +10,7 @@ import { isUndoable } from '../protocol/plan.ts';
 import { entitlementsOf } from '../protocol/request.ts';
 import { judgeCredentials } from './credentials.ts';
 import { clientTokenOf } from './derive.ts';
-import { isTwin, makerOf, makingStep, retiredBy, rotationsIn, standingOf, twinOf, type Moment } from './origin.ts';
+import { isTwin, makerOf, makingStep, retiredBy, rotationsIn, standingOf, twinOf, whoseToken, type Moment } from './origin.ts';
 import { FINAL_STATES, type ChangeState } from './state.ts';
 
 /**
@@ -112,8 +112,11 @@ function idsAbout(at: Pick<LookedAt, 'connector' | 'target'>, about: string): Re
 
 export function compare(at: LookedAt, known: Known): Comparison {
   const byToken = new Map<string, ChangeState>();
+  /** Changes whose plan was erased: it is known no more where they gave what. */
+  const erased = new Map<string, ChangeState>();
   const here: ChangeState[] = [];
   for (const change of known.changes) {
+    if (change.plan === null && change.planDigest !== null) erased.set(clientTokenOf(change.changeId), change);
     if (change.plan?.connector !== at.connector || change.plan.target !== at.target) continue;
     here.push(change);
     byToken.set(clientTokenOf(change.changeId), change);
@@ -160,7 +163,7 @@ export function compare(at: LookedAt, known: Known): Comparison {
     if (change === undefined) {
       count('unexplained', size);
       counts.standing += size;
-      return find('access-unexplained', about, [page.digest], { ...what, message: `${account} is lent privileges under ${entry.clientToken}, a client token that this ledger does not know` });
+      return find('access-unexplained', about, [page.digest], { ...what, message: `${account} is lent privileges under ${entry.clientToken}, a client token ${whoseToken(entry.clientToken, erased)}` });
     }
     switch (standingOf(change, page, known.marginMs)) {
       case 'given': {
@@ -246,7 +249,7 @@ export function compare(at: LookedAt, known: Known): Comparison {
   /** Of a rotation that came to nothing, the new secret may be left; the account that it opens is somebody's all the same. */
   function lookAtCredentials(entry: FoundAccount, maker: ChangeState | undefined, page: LookedAt['pages'][number]): void {
     if (!entry.canLogin) return;
-    for (const [{ id }, judged] of judgeCredentials({ entry, maker, byToken, rotations, page, marginMs: known.marginMs })) {
+    for (const [{ id }, judged] of judgeCredentials({ entry, maker, byToken, erased, rotations, page, marginMs: known.marginMs })) {
       const about = `credential:${id}`;
       const nhi = byAccount.get(entry.account)?.nhi ?? maker?.request.subject ?? null;
       if (judged.is === 'fine') continue;
@@ -271,7 +274,7 @@ export function compare(at: LookedAt, known: Known): Comparison {
     }
     count('pastEnd', entry.held.length + entry.heldLeftOut);
     const what = { account: entry.account, nhi: identity?.nhi ?? last?.request.subject ?? null, change: last?.changeId ?? null, privileges: entry.held };
-    find('access-returned', about, [page.digest], { ...what, message: `${entry.account} was ${last?.request.kind === 'disable' ? 'shut out' : 'retired'} and can log in again${mark === undefined || last !== undefined ? '' : `; it bears ${mark.clientToken}, a client token that this ledger does not know`}` });
+    find('access-returned', about, [page.digest], { ...what, message: `${entry.account} was ${last?.request.kind === 'disable' ? 'shut out' : 'retired'} and can log in again${mark === undefined || last !== undefined ? '' : `; it bears ${mark.clientToken}, a client token ${whoseToken(mark.clientToken, erased)}`}` });
     return true;
   }
 
@@ -293,7 +296,7 @@ export function compare(at: LookedAt, known: Known): Comparison {
     if (made === undefined) return '';
     const change = byToken.get(made.clientToken);
     const step = change === undefined || change.act === null ? undefined : makingStep(change);
-    const whose = change === undefined ? 'that this ledger does not know' : change.act === null ? 'of a change that gave nothing' : `of a change that made ${step?.account ?? 'no login'}`;
+    const whose = change === undefined ? whoseToken(made.clientToken, erased) : change.act === null ? 'of a change that gave nothing' : `of a change that made ${step?.account ?? 'no login'}`;
     return `; it bears ${made.clientToken}, a client token ${whose}`;
   }
 

@@ -4,7 +4,7 @@
  * A credential without one is whoever's made it, and explained by its account; but not where this ledger has made all that there should be.
  */
 import type { FoundAccount } from '../protocol/discovery.ts';
-import { makingStep, standingOf, type Moment } from './origin.ts';
+import { makingStep, standingOf, whoseToken, type Moment } from './origin.ts';
 import type { ChangeState } from './state.ts';
 
 type Credential = FoundAccount['credentials'][number];
@@ -25,6 +25,8 @@ export interface OfAccount {
   /** The change that made the account. */
   readonly maker: ChangeState | undefined;
   readonly byToken: ReadonlyMap<string, ChangeState>;
+  /** By client token, changes whose plan was erased. */
+  readonly erased: ReadonlyMap<string, ChangeState>;
   readonly rotations: readonly ChangeState[];
   readonly page: Moment;
   readonly marginMs: number;
@@ -41,9 +43,9 @@ export function judgeCredentials(about: OfAccount): [Credential, Judged][] {
   });
 }
 
-function judgeMarked(clientToken: string, isCopy: boolean, { entry, byToken, maker, rotations, page, marginMs }: OfAccount): Judged {
+function judgeMarked(clientToken: string, isCopy: boolean, { entry, byToken, erased, maker, rotations, page, marginMs }: OfAccount): Judged {
   const change = byToken.get(clientToken);
-  if (change === undefined) return { is: 'unexplained', change: null, why: `bears ${clientToken}, a client token that this ledger does not know` };
+  if (change === undefined) return { is: 'unexplained', change: null, why: `bears ${clientToken}, a client token ${whoseToken(clientToken, erased)}` };
   const standing = standingOf(change, page, marginMs);
   if (standing === 'onItsWay') return { is: 'open' };
   if (standing === 'never' || (change !== maker && !isFor(change, entry))) return { is: 'unexplained', change: null, why: `bears ${clientToken}, the client token of a change that gave it nothing` };

@@ -6,7 +6,7 @@
  */
 import type { Authentication } from '../protocol/authentication.ts';
 import { awaitedBy, mayApprove } from '../protocol/awaited.ts';
-import { approversNamed, demandOf, enforcedUnder, isSatisfied, meets, strictest, type Acceptance, type Decision, type Provenance, type Verification } from '../protocol/decision.ts';
+import { approversNamed, demandOf, enforcedUnder, isSatisfied, meets, strictest, type Acceptance, type Decision, type Provenance, type Requirement, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, planDigest, takesAway, type Plan, type TargetState } from '../protocol/plan.ts';
 import { placeOf, type RecordedRequest } from '../protocol/request.ts';
@@ -60,8 +60,8 @@ export type Command =
   | { readonly type: 'recordNotification'; readonly by: string; readonly delivered: EventBody<'notification.delivered'> }
   | { readonly type: 'recordNotificationFailed'; readonly by: string; readonly failed: EventBody<'notification.failed'> }
   | { readonly type: 'authoriseRead'; readonly by: string; readonly ticket: Dsse }
-  | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number }
-  | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string; readonly authentication?: Authentication; readonly channel?: Channel; /** What policy said of exactly this; left out where it has no say. */ readonly judged?: Judged }
+  | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number; /** What the floor of our own trust folder asks for beyond it. Left out: nothing. */ readonly floor?: Requirement | null }
+  | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string; readonly authentication?: Authentication; readonly channel?: Channel; /** By which else of her ids she is asked. */ readonly otherIds?: readonly string[]; /** What policy said of exactly this; left out where it has no say. */ readonly judged?: Judged }
   | Use
   | Review
   | Rotated
@@ -251,7 +251,9 @@ function decideDecision(state: ChangeState, command: Of<'recordDecision'>, nowMs
   if (digest === null && command.decision.effect !== 'deny') return no('not-expected', 'nothing can be allowed without a plan');
   const { observed } = command.decision;
   if (observed !== undefined && nowMs >= parseTime(observed.until)) return no('stale-decision', `what is under observe was so until ${observed.until}`);
-  const requirement = strictest(state.requirement, demandOf(command.decision));
+  const { floor = null } = command;
+  const decided = strictest(state.requirement, demandOf(command.decision));
+  const requirement = floor === null ? decided : strictest(decided, floor);
   const { approvers } = enforcedUnder(command.decision, requirement);
   const unmet = approvers !== null && !isSatisfied(approvers, approvedBy(state, nowMs, requirement.proofClass, command.decision)) && !isGlassBroken(state, command.decision, nowMs);
   const asks = command.decision.effect !== 'deny' && (command.phase === 'request' ? approvers !== null : unmet && state.act === null);
@@ -259,7 +261,7 @@ function decideDecision(state: ChangeState, command: Of<'recordDecision'>, nowMs
     type: 'policy.decided', actor: command.by,
     body: {
       revision: state.revision, phase: command.phase, planDigest: digest, decision: command.decision, provenance: command.provenance,
-      requirement, approvalsBy: asks ? formatTime(nowMs + command.approvalSeconds * 1000) : null,
+      requirement, ...(floor === null ? {} : { floor }), approvalsBy: asks ? formatTime(nowMs + command.approvalSeconds * 1000) : null,
     },
     ...(command.plan !== null && command.phase === 'request' ? { attached: { plan: command.plan } } : {}),
   });
@@ -280,8 +282,9 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
   const before = use === undefined ? { ...state, approvals: state.approvals.filter(({ approval }) => approval.use === undefined) } : state;
   if (statement.verdict === 'approve' && approvedBy(before, nowMs, meets(proofClass, due) ? proofClass : due).has(statement.approver)) return ALREADY;
   if (state.name !== 'pending' && !(statement.verdict === 'reject' && mayStillBeRejected(state))) return no('already-decided', `the change is ${state.name}`);
-  if (hasRejected(state, statement.approver)) return statement.verdict === 'reject' ? ALREADY : no('already-decided', `${statement.approver} has rejected this plan`);
-  const unfit = use === undefined ? null : whyNotStanding(state, command.approval, nowMs);
+  const { otherIds = [] } = command;
+  if (hasRejected(state, statement.approver, otherIds)) return statement.verdict === 'reject' ? ALREADY : no('already-decided', `${statement.approver} has rejected this plan`);
+  const unfit = use === undefined ? null : whyNotStanding(state, command.approval, otherIds, nowMs);
   if (unfit !== null) return no('not-expected', unfit);
   if (statement.verdict === 'approve' && !meets(proofClass, due)) return no('proof-too-weak', `approved by ${due}, not by ${proofClass}`);
   if (parseTime(statement.expiresAt) <= nowMs || (state.name === 'pending' && state.approvalsByMs !== null && nowMs >= state.approvalsByMs)) {
@@ -291,8 +294,8 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
   const attached = command.salt === undefined ? {} : { attached: { salt: command.salt } };
   // No policy keeps anybody from saying no.
   if (statement.verdict === 'reject') {
-    const outcome = (state.rejectionsDue ?? 1) === 1 ? {} : { outcome: outcomeOfRejection(state, statement.approver) };
-    return yes({ type: 'approval.rejected', actor: statement.approver, body: { ...body, ...outcome }, ...attached });
+    const counted = (state.rejectionsDue ?? 1) === 1 ? {} : { outcome: outcomeOfRejection(state, statement.approver, otherIds), ...(otherIds.length === 0 ? {} : { otherIds: [...otherIds] }) };
+    return yes({ type: 'approval.rejected', actor: statement.approver, body: { ...body, ...counted }, ...attached });
   }
   // A no is never too early; a yes is where others are asked before her.
   const approved = approvedBy(state, nowMs);
@@ -311,9 +314,10 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
 }
 
 /** Why the use of a standing approval is none for this plan, in a phrase; null where it is one. */
-function whyNotStanding(state: ChangeState, { envelope }: Approval, nowMs: number): string | null {
+function whyNotStanding(state: ChangeState, { envelope }: Approval, otherIds: readonly string[], nowMs: number): string | null {
   if (state.plan === null || !standingCounts(state, state.decision)) return 'policy lets no standing approval count for this';
   const template = readStanding(envelope);
+  if ([template.approver, ...otherIds].some((id) => state.rejecters.has(id))) return `${template.approver} has rejected this change: another revision is not approved beforehand`;
   if (parseTime(template.notBefore) > nowMs) return `the standing approval begins at ${template.notBefore}`;
   const beyond = beyondTemplate(template, state.plan);
   return beyond === null ? null : `the plan is beyond the standing approval: ${beyond}`;

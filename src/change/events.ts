@@ -88,8 +88,10 @@ export const changeEventBodies = {
     planDigest: digestSchema.nullable(),
     decision: decisionSchema,
     provenance: provenanceSchema,
-    /** The strictest of this decision and all before it in this change. */
+    /** The strictest of this decision, of `floor`, and of all before them in this change. */
     requirement: requirementSchema,
+    /** What the floor of the sidecar's own trust folder asks for beyond that. Left out: nothing. */
+    floor: requirementSchema.optional(),
     /** How long approvers have, from this record; null when no approval is asked. */
     approvalsBy: timeSchema.nullable(),
   }),
@@ -104,6 +106,8 @@ export const changeEventBodies = {
     approval: approvalSchema, comment, relayed, authentication, channel,
     /** What it comes to, where more than one person must reject: it waits on, so many have, or those who are left cannot approve it. Left out where one is enough. */
     outcome: z.enum(REJECTION_OUTCOMES).optional(),
+    /** By which else of her ids she is asked, as the directory had it, where more than one person must reject: they are one person's. Left out: by none. */
+    otherIds: z.array(personIdSchema).min(1).max(16).optional(),
   }),
   /** Somebody whom floors name gives this lease alone, by a signature of her own, and says why. Those who were asked are told, and one of them reviews it by `reviewBy`. */
   'breakglass.used': z.strictObject({
@@ -118,6 +122,8 @@ export const changeEventBodies = {
     statement: dsseSchema.optional(),
     /** What that is: left out, an SSH signature. */
     proofClass: recordedClassSchema,
+    /** She was not asked, and is in security: by the directory nobody who was asked could review it any more. */
+    standsIn: z.literal('security').optional(),
   }),
   /** The login that was lent to has a new credential, made after the lease's end: `change` rotated it. */
   'breakglass.rotated': z.strictObject({ change: changeIdSchema }),

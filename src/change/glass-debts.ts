@@ -68,9 +68,11 @@ export interface Review {
   readonly signed?: { readonly statement: Dsse; readonly salt: string; readonly proofClass: OwnClass };
   /** The weakest proof that the floor of our own trust folder takes. */
   readonly demanded: ProofClass;
+  /** Nobody who was asked can review it any more, and she is in security. */
+  readonly standsIn?: 'security';
 }
 
-export function decideReview(state: ChangeState, { by, verdict, comment, rotation, signed, demanded }: Review, nowMs: number): Decided {
+export function decideReview(state: ChangeState, { by, verdict, comment, rotation, signed, demanded, standsIn }: Review, nowMs: number): Decided {
   const { breakGlass } = state;
   if (breakGlass === null) return no('not-expected', 'nobody has broken the glass for this change');
   const { review } = breakGlass;
@@ -79,11 +81,15 @@ export function decideReview(state: ChangeState, { by, verdict, comment, rotatio
   if (hasSaid && review?.verdict === verdict) return ALREADY;
   if (review !== null && (rotation === undefined || review.verdict !== verdict)) return no('already-decided', `${review.by} has reviewed it: ${review.verdict}`);
   if (by === breakGlass.statement.usedBy || state.requester.includes(by)) return no('self-approval', 'who broke the glass, or asked for the change, does not review it');
-  if (!reviewersOf(state, breakGlass.statement.usedBy).includes(by)) return no('not-an-approver', `${by} was not asked`);
+  const wasAsked = reviewersOf(state, breakGlass.statement.usedBy).includes(by);
+  if (!wasAsked && standsIn === undefined) return no('not-an-approver', `${by} was not asked`);
   if (rotation !== undefined && !owesRotation(state)) return no('not-expected', breakGlass.rotation === null ? 'no rotation is owed, or not before the lease has ended' : 'the rotation is not owed any more');
   if (!meets(signed?.proofClass ?? 'session', demanded)) return no('proof-too-weak', `the floor asks for a review by ${demanded === 'passkey' ? 'a passkey of the reviewer’s' : 'the reviewer’s own signature'}`);
   if (signed !== undefined && parseTime(readBreakGlassReview(signed.statement).expiresAt) <= nowMs) return no('approval-expired', 'what was signed is good no more');
-  const body = { verdict, comment, ...(rotation === undefined ? {} : { rotation }), ...(signed === undefined ? {} : { statement: signed.statement }), ...(signed?.proofClass === 'passkey' ? { proofClass: 'passkey' as const } : {}) };
+  const body = {
+    verdict, comment, ...(rotation === undefined ? {} : { rotation }), ...(signed === undefined ? {} : { statement: signed.statement }), ...(signed?.proofClass === 'passkey' ? { proofClass: 'passkey' as const } : {}),
+    ...(wasAsked || standsIn === undefined ? {} : { standsIn }),
+  };
   return yes(
     { type: 'breakglass.reviewed', actor: by, body, ...(signed === undefined ? {} : { attached: { salt: signed.salt } }) },
     ...closing(state, 'review-overdue'), ...(rotation === undefined ? [] : closing(state, 'rotation-overdue')),

@@ -105,3 +105,9 @@ export function isTwin(entry: FoundAccount, base: KnownIdentity, maker: ChangeSt
 function isMarked({ marks }: FoundAccount): boolean {
   return marks.some(({ what }) => what === 'made');
 }
+
+/** What is known of a client token by which no plan gives anything here. @param erased by client token, changes whose plan was erased */
+export function whoseToken(clientToken: string, erased: ReadonlyMap<string, ChangeState>): string {
+  const change = erased.get(clientToken);
+  return change === undefined ? 'that this ledger does not know' : `of ${change.changeId}, whose plan was erased: what that gave, and where, is known no more`;
+}

@@ -19,7 +19,7 @@
  * that ends later is in the state of the change that gave it, which stays `active` (`lease.extended`). An offboarding is `executing` until each of its items
  * is gone. `stuck` is shown while a finding of the change is open and it waits: owned, retried, never silent.
  */
-import { enforcedUnder, fewestRejections, isSatisfied, meets, soonestEscalation, type Decision, type Escalation, type Requirement, type Verification } from '../protocol/decision.ts';
+import { enforcedUnder, fewestRejections, isSatisfied, meets, soonestEscalation, strictest, type Decision, type Escalation, type Requirement, type Verification } from '../protocol/decision.ts';
 import { payloadDigest, readPayload } from '../protocol/dsse.ts';
 import { isUndoable, type Plan, type PlanStep, type TargetState } from '../protocol/plan.ts';
 import type { Prose } from '../protocol/disclosure.ts';
@@ -35,7 +35,7 @@ import { become } from './become.ts';
 import { brokenBy, endedAt, isGlassBroken, lentUnder, reviewedBy, settledBy, type BrokenGlass } from './break-glass.ts';
 import { leaseSecondsOf, logOf } from './derive.ts';
 import type { ChangeEvent, Channel, EventBody, FindingCode } from './events.ts';
-import { isRejected, outcomeOfRejection } from './rejecting.ts';
+import { idsOf, isRejected, outcomeOfRejection } from './rejecting.ts';
 
 export const STATES = [
   'requested', 'denied', 'pending', 'rejected', 'expired', 'withdrawing', 'withdrawn', 'scheduled', 'authorised', 'executing', 'verifying',
@@ -137,6 +137,8 @@ export interface ChangeState {
   readonly decision: Decision | null;
   /** The strictest of every decision so far: it never shrinks while the change is open. */
   readonly requirement: Requirement;
+  /** What of it the sidecar's own floor asked for beyond policy, at any time; null: nothing. */
+  readonly floor: Requirement | null;
   readonly approvalsByMs: number | null;
   /** The soonest, to the most people, of every decision so far: like the requirement, it never shrinks. */
   readonly escalation: Escalation | null;
@@ -149,7 +151,9 @@ export interface ChangeState {
   /** How many people must reject before that ends the change, by the strictest of every decision so far: the fewest. null: nobody was asked yet. */
   readonly rejectionsDue: number | null;
   /** Of this revision and plan only, one of each person. */
-  readonly rejections: readonly ({ readonly approval: Approval; readonly statement: ApprovalStatement; readonly seq: number } & DecidedWhere)[];
+  readonly rejections: readonly ({ readonly approval: Approval; readonly statement: ApprovalStatement; readonly seq: number; /** By which else she is asked. */ readonly otherIds?: readonly string[] } & DecidedWhere)[];
+  /** Every id of those who have rejected this plan, or one before it: what they had approved beforehand does not approve another. */
+  readonly rejecters: ReadonlySet<string>;
   /** Somebody has broken the glass: of one revision and plan, and owed a review whatever becomes of them. */
   readonly breakGlass: BrokenGlass | null;
   /** The decision before dispatch that no ticket has used up yet. */
@@ -248,7 +252,7 @@ export function approvedBy(state: ChangeState, nowMs: number, demanded = state.r
   const asOfMs = state.finished.length > 0 && state.firstActAtMs !== null ? Math.min(nowMs, state.firstActAtMs) : nowMs;
   const people = state.approvals
     .filter(({ statement }) => statement.revision === state.revision && statement.planDigest === state.planDigest)
-    .filter(({ approval }) => meets(approval.proofClass, demanded) && (approval.use === undefined || standingCounts(state, decision)))
+    .filter(({ approval, statement }) => meets(approval.proofClass, demanded) && (approval.use === undefined || (standingCounts(state, decision) && !state.rejecters.has(statement.approver))))
     .filter(({ statement }) => parseTime(statement.expiresAt) > asOfMs && !state.requester.includes(statement.approver))
     .map(({ statement }) => statement.approver);
   return new Set(people);
@@ -298,13 +302,16 @@ export function evolve(state: ChangeState | null, event: ChangeEvent): ChangeSta
     }
     case 'approval.rejected': {
       const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
-      const others = base.rejections.filter((one) => one.statement.approver !== statement.approver);
-      const outcome = outcomeOfRejection({ ...base, rejections: others }, statement.approver);
+      const { otherIds } = event.body;
+      const ids = idsOf({ statement, ...(otherIds === undefined ? {} : { otherIds }) });
+      const others = base.rejections.filter((one) => !idsOf(one).includes(statement.approver));
+      const outcome = event.body.outcome ?? outcomeOfRejection({ ...base, rejections: others }, statement.approver, otherIds);
       return become(base, {
         name: outcome === 'open' ? base.name : 'rejected',
-        rejections: [...others, { approval: event.body.approval, statement, seq: event.seq, ...whereOf(event.body) }],
+        rejections: [...others, { approval: event.body.approval, statement, seq: event.seq, ...(otherIds === undefined ? {} : { otherIds }), ...whereOf(event.body) }],
+        rejecters: new Set([...base.rejecters, ...ids]),
         // Whoever has said no has not approved it.
-        approvals: base.approvals.filter((one) => one.statement.approver !== statement.approver),
+        approvals: base.approvals.filter((one) => !ids.includes(one.statement.approver)),
       });
     }
     case 'breakglass.used': {
@@ -417,7 +424,7 @@ function opened(event: ChangeEvent): ChangeState {
   return {
     changeId: event.changeId, name: 'requested', request: event.body.request, requester: event.body.requester, idempotency: event.body.idempotency === null ? null : { ...event.body.idempotency, reason: event.body.request.reason },
     parent: event.body.parent ?? null, adoptedFrom: null, keptBy: `sidecar:${logOf(event.changeId)}`,
-    revision: 1, reduced: null, requestedAtMs: event.atMs, ...NOT_PLANNED, breakGlass: null, requirement: NO_REQUIREMENT, rejectionsDue: null, escalation: null, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
+    revision: 1, reduced: null, requestedAtMs: event.atMs, ...NOT_PLANNED, breakGlass: null, requirement: NO_REQUIREMENT, floor: null, rejectionsDue: null, rejecters: new Set(), escalation: null, finished: [], firstActAtMs: null, stagedAtMs: null, confirmed: new Set(),
     act: null, ...NOT_TRIED, readAfter: null, lease: null, superseded: [], extension: null, revokes: [], redecision: null, ended: null, delivery: null, items: new Map(), findings: new Map(),
     length: 1, lastSeq: event.seq, lastAtMs: event.atMs,
   };
@@ -449,7 +456,7 @@ function afterDecision(base: ChangeState, body: Extract<ChangeEvent, { type: 'po
   const approvalsByMs = body.approvalsBy === null ? base.approvalsByMs : parseTime(body.approvalsBy);
   const escalation = soonestEscalation(base.escalation, body.decision.obligations.escalation ?? null);
   const rejectionsDue = fewestRejections(base.rejectionsDue, body.decision);
-  const decided: ChangeState = become(base, { decision: body.decision, requirement: body.requirement, rejectionsDue, escalation, approvalsByMs });
+  const decided: ChangeState = become(base, { decision: body.decision, requirement: body.requirement, floor: body.floor === undefined || base.floor === null ? (body.floor ?? base.floor) : strictest(base.floor, body.floor), rejectionsDue, escalation, approvalsByMs });
   if (body.phase === 'request') {
     const planned: ChangeState = become(decided, { plan: plan ?? null, planDigest: body.planDigest });
     if (body.decision.effect === 'deny') return become(planned, { name: 'denied' });

@@ -1,7 +1,8 @@
 /** What an approver's word becomes: the statement of what she decides on, and the approval that proves it. */
 import { canonicalBytes } from '../../ledger/index.ts';
 import { approvalIdOf, openApproval } from '../protocol/approval-proof.ts';
-import { meets, PROOF_CLASSES, type ProofClass } from '../protocol/decision.ts';
+import { isSamePerson } from '../identity/canonical-person.ts';
+import { approversNamed, meets, PROOF_CLASSES, type ProofClass } from '../protocol/decision.ts';
 import { signDsse } from '../protocol/dsse.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import { AssertionError, assertionOf } from '../protocol/passkey-assertion.ts';
@@ -59,6 +60,12 @@ export function statementOf(context: Deciding, changeId: string, state: ChangeSt
 export function proofDemanded({ trust }: Deciding, { requirement, plan }: ChangeState): ProofClass {
   const floors = (plan?.steps ?? []).map((step) => floorOf(trust.requirements, step)?.proofClass ?? 'session');
   return [requirement.proofClass, ...floors].reduce((a, b) => (meets(a, b) ? a : b), PROOF_CLASSES[0]);
+}
+
+/** By which else of her ids this person is asked, as the directory has it now: with all of them she says yes or no once. */
+export function otherIdsOf({ facts }: Pick<EngineContext, 'facts'>, { requirement }: Pick<ChangeState, 'requirement'>, by: string): { readonly otherIds?: readonly string[] } {
+  const others = approversNamed(requirement.approvers).filter((person) => person !== by && isSamePerson(facts().directory, person, by)).slice(0, 16);
+  return others.length === 0 ? {} : { otherIds: others };
 }
 
 /** The passkeys that `by` could approve with now. */

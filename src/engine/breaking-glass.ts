@@ -4,7 +4,7 @@ import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, 
 import { isGlassBroken, placesOf, reviewersOf, type BrokenGlass, type Debt, type Use } from '../change/break-glass.ts';
 import { debtsOf } from '../change/glass-debts.ts';
 import { approvedBy, type ChangeState } from '../change/state.ts';
-import { demandOf, enforcedUnder, isSatisfied, strictest, type Decision } from '../protocol/decision.ts';
+import { demandOf, enforcedUnder, isSatisfied, strictest, type Decision, type Requirement } from '../protocol/decision.ts';
 import { isSamePerson } from '../identity/canonical-person.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
 import { ProtocolError } from '../protocol/errors.ts';
@@ -92,9 +92,10 @@ function owedOf({ store, facts }: Pick<Breaking, 'store' | 'facts'>, changeId: s
 }
 
 /** Why a broken glass does not stand for the approvals any more, by what the directory says now; null where it does, or nothing rests on it. */
-export function whyGlassIsVoid(context: Pick<Breaking, 'facts' | 'clock'>, state: ChangeState, decision: Decision): string | null {
+export function whyGlassIsVoid(context: Pick<Breaking, 'facts' | 'clock'>, state: ChangeState, decision: Decision, floor: Requirement | null): string | null {
   const nowMs = context.clock.nowMs();
-  const { approvers, proofClass } = enforcedUnder(decision, strictest(state.requirement, demandOf(decision)));
+  const decided = strictest(state.requirement, demandOf(decision));
+  const { approvers, proofClass } = enforcedUnder(decision, floor === null ? decided : strictest(decided, floor));
   if (approvers === null || isSatisfied(approvers, approvedBy(state, nowMs, proofClass)) || !isGlassBroken(state, decision, nowMs)) return null;
   const { usedBy } = state.breakGlass!.statement;
   return isThere(context, usedBy) ? null : `${usedBy}, who broke the glass, is disabled in the directory, or not in it`;

@@ -27,7 +27,7 @@ import type { Trust } from '../protocol/trust-folder.ts';
 import type { Authentication } from '../protocol/authentication.ts';
 import type { Refused } from '../protocol/worker-state.ts';
 import { unsaidStatement, useOf, type Breach, type UnsaidStatement } from './breaking-glass.ts';
-import { approvalOf, passkeysFor, proofDemanded, statementOf, type OwnProof } from './approving.ts';
+import { approvalOf, otherIdsOf, passkeysFor, proofDemanded, statementOf, type OwnProof } from './approving.ts';
 import { receiveCallerReport, ticketForCaller } from './caller.ts';
 import { acceptApproval } from './accepting.ts';
 import { activate, holdForward, mayNotActivate, recordBundle } from './bundles.ts';
@@ -172,6 +172,8 @@ export interface Engine {
   standings(): readonly StandingApproval[];
   /** Those of a person that the trust folder lists and that are good now. */
   passkeys(person: string): ReturnType<typeof passkeysFor>;
+  /** The change, once the standing approvals that are in force have had their try at the plan that waits; undefined for one that is not in the ledger. @throws LedgerError */
+  standingTried(changeId: string): Promise<ChangeState | undefined>;
   /** Objects are forgotten, on record: see {@link Eraser}. */
   erase: Eraser['erase'];
   /** Under which record each of these objects was erased; those that were not are left out. @throws LedgerError */
@@ -383,9 +385,10 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       return { ok: true, value: { statement: statementOf(context, changeId, state, { by, verdict, planDigest }), proofClass: proofDemanded(context, state), passkeys: passkeysFor(context, by) } };
     },
     async decideApproval(by, changeId, verdict, planDigest, comment, { relayed, authentication, channel, ...own } = {}) {
-      const approval = approvalOf(context, changeId, await store.load(changeId), { by, verdict, planDigest }, own);
+      const state = await store.load(changeId);
+      const approval = approvalOf(context, changeId, state, { by, verdict, planDigest }, own);
       if (!approval.ok) return approval;
-      const applied = await acceptApproval(context, changeId, { type: 'approve', approval: approval.value, comment, ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }), ...(authentication === undefined ? {} : { authentication }), ...(channel === undefined ? {} : { channel }) });
+      const applied = await acceptApproval(context, changeId, { type: 'approve', approval: approval.value, comment, ...(state === undefined ? {} : otherIdsOf(context, state, by)), ...(relayed === undefined ? {} : { relayed: relayed.envelope }), ...(relayed?.salt == null ? {} : { salt: relayed.salt }), ...(authentication === undefined ? {} : { authentication }), ...(channel === undefined ? {} : { channel }) });
       return applied.ok || applied.code !== 'approval-not-judged' ? after(applied) : applied;
     },
     async breakGlassStatement(by, changeId) {
@@ -506,6 +509,12 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     },
     standings: () => store.standings(),
     passkeys: (person) => passkeysFor(context, person),
+    async standingTried(changeId) {
+      const state = await store.load(changeId);
+      if (state === undefined || !mayUseStanding(state)) return state;
+      await runner.idle(changeId);
+      return store.load(changeId);
+    },
     erase: createEraser(context).erase,
     erasedUnder: (digests) => erasedUnder(context, digests),
     evaluate: (requester, request, extended) => evaluateRequest(context, requester, request, extended),

@@ -5,14 +5,16 @@
  * request. Whatever is not a plain yes of policy to both questions is no yes.
  */
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
-import { systemOf } from '../change/derive.ts';
+import { leaseSecondsOf, systemOf } from '../change/derive.ts';
 import { whyNotExtendable } from '../change/extension.ts';
 import type { ChangeState } from '../change/state.ts';
 import { buildChangeInput } from '../pdp/build-input.ts';
 import { ENGINE_FAULTS, EngineFault, type EngineFaultCode } from '../pdp/fault.ts';
 import type { ChangeInput } from '../pdp/policy-input.ts';
 import type { Decision } from '../protocol/decision.ts';
-import type { ChangeRequest, ExtendRequest } from '../protocol/request.ts';
+import { approvalsText } from '../protocol/floor-part.ts';
+import { entitlementsOf, type ChangeRequest, type ExtendRequest } from '../protocol/request.ts';
+import { floorOf } from '../protocol/trust-folder.ts';
 import { durationSeconds, parseTime } from '../protocol/values.ts';
 import type { EngineContext } from './engine.ts';
 import { locksOn } from './locks.ts';
@@ -64,7 +66,18 @@ async function ask(context: EngineContext, requester: readonly string[], request
     ...planned, phase: 'dispatch',
     change: { ...planned.change, planDigest: digestOf(canonicalBytes({ requester: [...requester], request })), step: { action: stepOf(request), number: 1 } },
   });
-  return verdictOf(dispatched, planned.nowMs) ?? { code: null, message: null, decision: dispatched };
+  return verdictOf(dispatched, planned.nowMs) ?? belowFloor(context, request) ?? { code: null, message: null, decision: dispatched };
+}
+
+/** What policy lets go ahead without anybody, and the floor of our own trust folder does not; as far as that can be told without a plan. */
+function belowFloor({ trust: { requirements } }: EngineContext, request: ChangeRequest): Evaluation | null {
+  const system = systemOf(request);
+  if (system === null || requirements.floors.length === 0) return null;
+  const floor = floorOf(requirements, { action: stepOf(request), ...system, privileges: [...new Set(entitlementsOf(request).map(({ privilege }) => privilege))].sort() });
+  if (floor === null) return null;
+  const [longest, leaseSeconds] = [floor.maxLeaseSeconds, leaseSecondsOf(request)];
+  if (longest !== null && (leaseSeconds === null || leaseSeconds > longest)) return { code: 'denied', message: `the floor allows ${longest} s`, decision: null };
+  return floor.quorum === 0 ? null : { code: 'needs-approval', message: `the floor asks for ${approvalsText(floor.quorum, floor.proofClass)}`, decision: null };
 }
 
 function questionOf(context: EngineContext, requester: readonly string[], request: ChangeRequest, extended: ChangeState | null): ChangeInput {

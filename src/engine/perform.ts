@@ -7,7 +7,7 @@ import { isPastCutover, mayHaveGiven, mayRollBack, stepOf, FINAL_STATES, type Ch
 import { findingOf, owesRotation } from '../change/glass-debts.ts';
 import { endDueMs, occupiesTarget, type Work } from '../change/work.ts';
 import { EngineFault } from '../pdp/fault.ts';
-import type { Decision } from '../protocol/decision.ts';
+import type { Decision, Requirement } from '../protocol/decision.ts';
 import { readPayload, signDsse } from '../protocol/dsse.ts';
 import { givesAccess, planSchema, takesAway, type Plan, type PlanStep } from '../protocol/plan.ts';
 import { callerOf, entitlementsOf } from '../protocol/request.ts';
@@ -21,6 +21,7 @@ import { extendableOf, extendedBy, holdToEarlierEnd, isEpochSpent, orderEpoch } 
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
 import { accountOfItem, findItems, ITEMS_MAX, offboardingOf, workThroughItems } from './offboarding.ts';
+import { ownFloor } from './own-floor.ts';
 import { publishEnvelope } from './publish.ts';
 import { makeEnvelope } from './receipt.ts';
 import { giveUpRevoked } from './standing-approvals.ts';
@@ -214,13 +215,20 @@ async function decideRequest(context: EngineContext, state: ChangeState, query: 
   const derived = await planOf(context, state, query);
   const asked = await askAbout(context, state, 'request', derived);
   const decision: Decision = derived === null && asked.decision.effect !== 'deny' ? noPlan(state, asked.decision) : unlessFloorAsks(context, state, derived, unlessScopeIsOver(context, asked.decision));
-  return recordDecision(context, state, derived, { ...asked, decision });
+  const held = heldToFloor(context, state, derived, decision);
+  return recordDecision(context, state, derived, { ...asked, decision: held.decision }, held.floor);
 }
 
-function recordDecision(context: EngineContext, state: ChangeState, plan: Plan | null, { decision, provenance, input }: Asked): Promise<Outcome> {
+function recordDecision(context: EngineContext, state: ChangeState, plan: Plan | null, { decision, provenance, input }: Asked, floor: Requirement | null = null): Promise<Outcome> {
   return run(context, state, {
-    type: 'recordDecision', by: context.self, phase: 'request', plan, decision, provenance, approvalSeconds: context.limits.approvalSeconds,
+    type: 'recordDecision', by: context.self, phase: 'request', plan, decision, provenance, approvalSeconds: context.limits.approvalSeconds, floor,
   }, [input]);
+}
+
+/** What can never come up to our own floor is denied; what can waits for what that asks for. */
+function heldToFloor(context: EngineContext, state: ChangeState, plan: Plan | null, decision: Decision): { readonly decision: Decision; readonly floor: Requirement | null } {
+  const { floor, refused } = ownFloor(context, state, plan, decision);
+  return refused === null ? { decision, floor } : { decision: deniedFor(decision, { code: 'below-floor', message: refused, rule: ENGINE_RULE }), floor: null };
 }
 
 /** Whether policy would say no whatever the target holds: because of who asks, or because it says nothing at all. */
@@ -269,11 +277,12 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
     throw error;
   }
   const current = context.store.get(state.changeId)!;
-  asked = { ...asked, decision: unlessGlassIsVoid(context, current, unlessFloorAsks(context, current, plan, unlessScopeIsOver(context, unlessLeaseIsOver(context, current, asked.decision)))) };
+  const held = heldToFloor(context, current, plan, unlessFloorAsks(context, current, plan, unlessScopeIsOver(context, unlessLeaseIsOver(context, current, asked.decision))));
+  asked = { ...asked, decision: unlessGlassIsVoid(context, current, held.decision, held.floor) };
   // Nothing is waited for between decision and authorisation: they are durable together, or the decision alone is.
   sequence(context, state, { type: 'closeFinding', by: context.self, code: 'policy-fault' });
   sequence(context, state, {
-    type: 'recordDecision', by: context.self, phase: 'dispatch', plan, decision: asked.decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds,
+    type: 'recordDecision', by: context.self, phase: 'dispatch', plan, decision: asked.decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds, floor: asked.decision.effect === 'deny' ? null : held.floor,
   }, [asked.input]);
 
   const decided = context.store.get(state.changeId)!;
@@ -305,8 +314,8 @@ function unlessLeaseIsOver(context: EngineContext, state: ChangeState, decision:
 }
 
 /** Who broke the glass is looked at again, as facts are: her word stands for the approvals only while she is there. */
-function unlessGlassIsVoid(context: EngineContext, state: ChangeState, decision: Decision): Decision {
-  const why = decision.effect === 'deny' ? null : whyGlassIsVoid(context, state, decision);
+function unlessGlassIsVoid(context: EngineContext, state: ChangeState, decision: Decision, floor: Requirement | null): Decision {
+  const why = decision.effect === 'deny' ? null : whyGlassIsVoid(context, state, decision, floor);
   return why === null ? decision : deniedFor(decision, { code: 'glass-void', message: why, rule: ENGINE_RULE });
 }
 

@@ -1,5 +1,6 @@
 /** What a review of a broken glass becomes: by whom it may be, and, where the reviewer signs it, checked as verifiers check it, by the trust folder of this side. */
 import { canonicalBytes } from '../../ledger/index.ts';
+import { reviewersOf } from '../change/break-glass.ts';
 import { logOf } from '../change/derive.ts';
 import type { Review } from '../change/glass-debts.ts';
 import type { ChangeState } from '../change/state.ts';
@@ -51,12 +52,13 @@ export type Reviewing = Pick<Review, 'by' | 'verdict' | 'comment' | 'rotation'> 
 export function reviewOf(context: Breaking, state: ChangeState, { signed, ...said }: Reviewing): Answer<Review> {
   const { breakGlass, requester } = state;
   const { by } = said;
-  const review = { type: 'reviewBreakGlass', ...said, demanded: proofDemanded(context, state) } as const;
+  const asked = { type: 'reviewBreakGlass', ...said, demanded: proofDemanded(context, state) } as const;
   const unsaid = unsaidReview(context, state, by);
-  if (breakGlass === null || unsaid === null) return { ok: true, value: review };
+  if (breakGlass === null || unsaid === null) return { ok: true, value: asked };
   // Who broke the glass and who asked for the change do not, by whichever of their ids.
   if (isOneOf(context, by, [breakGlass.statement.usedBy, ...requester])) return { ok: false, code: 'self-approval', message: 'who broke the glass, or asked for the change, does not review it, by whichever of their ids' };
   if (!isThere(context, by)) return { ok: false, code: 'not-an-approver', message: `${by} is disabled in the directory, or not in it` };
+  const review = { ...asked, ...(isNobodyLeft(context, state) && isInSecurity(context, by) ? { standsIn: 'security' as const } : {}) };
   if (signed === undefined) return { ok: true, value: review };
   const { salt, expiresAt, proof } = signed;
   const nowMs = context.clock.nowMs();
@@ -73,4 +75,14 @@ export function reviewOf(context: Breaking, state: ChangeState, { signed, ...sai
     if (error instanceof SshFormatError || error instanceof AssertionError || error instanceof ProtocolError) return invalid(error.message);
     throw error;
   }
+}
+
+/** Whether by what the directory says now none of those who were asked may review it: all have left, or are who broke it or asked for the change. */
+function isNobodyLeft(context: Breaking, state: ChangeState): boolean {
+  const { usedBy } = state.breakGlass!.statement;
+  return reviewersOf(state, usedBy).every((person) => !isThere(context, person) || isOneOf(context, person, [usedBy, ...state.requester]));
+}
+
+function isInSecurity({ facts }: Breaking, person: string): boolean {
+  return facts().directory.teams.some(({ id, members }) => id === 'security' && members.includes(person));
 }

@@ -12,13 +12,15 @@ export interface Runner {
   /** Changes that wait for a target which another one keeps. */
   wakeWaiting(): void;
   connected(audience: string): void;
+  /** Resolves once nothing is being done about the change: what was due has been, or had its try. */
+  idle(changeId: string): Promise<void>;
   close(): void;
 }
 
 /** One loop a change, at most one piece of work of it at a time; a failure waits and is tried again, others go on. */
 export function startRunner(context: EngineContext): Runner {
   const { store, clock, logger, limits } = context;
-  const running = new Set<string>();
+  const running = new Map<string, Promise<void>>();
   const again = new Set<string>();
   const waiting = new Set<string>();
   const timers = new Map<string, () => void>();
@@ -42,11 +44,10 @@ export function startRunner(context: EngineContext): Runner {
       again.add(changeId);
       return;
     }
-    running.add(changeId);
-    void loop(changeId).finally(() => {
+    running.set(changeId, loop(changeId).finally(() => {
       running.delete(changeId);
       if (again.delete(changeId)) wake(changeId);
-    });
+    }));
   };
 
   /** The change, and whichever its work looks at: whose lease it extends, and whose part it is. */
@@ -133,6 +134,9 @@ export function startRunner(context: EngineContext): Runner {
     connected(audience) {
       pace.connected(audience);
       for (const state of store.open()) if (audienceOf(state) === audience || audienceOf(state) === null) wake(state.changeId);
+    },
+    async idle(changeId) {
+      for (let doing = running.get(changeId); doing !== undefined; doing = running.get(changeId)) await doing;
     },
     close() {
       closed = true;

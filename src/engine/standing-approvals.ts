@@ -1,10 +1,11 @@
 /** Standing approvals: what people gave and took back, and that each plan which is within one is approved by it, so often as it says. */
 import { canonicalBytes } from '../../ledger/index.ts';
-import { decide } from '../change/decide.ts';
+import { decide, type Command } from '../change/decide.ts';
 import { hasRejected } from '../change/rejecting.ts';
 import { beyondTemplate } from '../change/standing-approval.ts';
 import { mayStillBeRejected, standingCounts, type ChangeState } from '../change/state.ts';
 import { mayLock } from '../identity/authority.ts';
+import { isSamePerson } from '../identity/canonical-person.ts';
 import { approvalIdOf } from '../protocol/approval-proof.ts';
 import { approversNamed, meets } from '../protocol/decision.ts';
 import { disclose } from '../protocol/disclosure.ts';
@@ -17,7 +18,7 @@ import { SshFormatError } from '../protocol/ssh-wire.ts';
 import { floorOf } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import { acceptApproval } from './accepting.ts';
-import { approvalOf } from './approving.ts';
+import { approvalOf, otherIdsOf } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
 import { sealed, type GivenProof } from './own-proof.ts';
 
@@ -32,8 +33,9 @@ export interface StandingApproval {
   readonly revoked: { readonly by: string; readonly reason: string | null; readonly atMs: number } | null;
 }
 
-/** So many may be in force at a time: each change that waits is held to all of them. */
+/** So many may be in force at a time: each change that waits is held to all of them. Of one person so many, that nobody takes all the room from the others. */
 const IN_FORCE_MAX = 1_000;
+const OF_ONE_PERSON_MAX = 100;
 
 export interface Giving {
   readonly statement: StandingStatement;
@@ -65,7 +67,10 @@ export function giveStanding(context: EngineContext, by: string, { statement, re
   const known = store.standing(approvalId);
   if (known?.revoked != null) return refused(`it was revoked by ${known.revoked.by}: sign another`);
   if (known !== undefined) return { ok: true, value: known };
-  if (store.standings().filter((one) => isInForce(one, nowMs)).length >= IN_FORCE_MAX) return refused(`there are ${IN_FORCE_MAX} standing approvals in force: revoke some`);
+  const inForce = store.standings().filter((one) => isInForce(one, nowMs));
+  const { directory } = context.facts();
+  if (inForce.filter((one) => isSamePerson(directory, one.statement.approver, by)).length >= OF_ONE_PERSON_MAX) return refused(`${OF_ONE_PERSON_MAX} standing approvals of ${by} are in force: revoke some`);
+  if (inForce.length >= IN_FORCE_MAX) return refused(`there are ${IN_FORCE_MAX} standing approvals in force: revoke some`);
   store.record('standing.approved', { approvalId, statement: envelope, reason: commitment, ...(proofClass === 'ssh' ? {} : { proofClass }) }, [object], by);
   return { ok: true, value: store.standing(approvalId)! };
 }
@@ -108,7 +113,7 @@ export function giveUpRevoked(context: EngineContext, state: ChangeState): boole
   const says = approversNamed(requirement.approvers).includes(by) && !hasRejected(state, by) && (name === 'scheduled' || by === one.statement.approver);
   const rejection = says ? approvalOf(context, changeId, state, { by, verdict: 'reject', planDigest }, {}) : null;
   // A clock that was set back may keep her no from being in time; nothing keeps anybody from withdrawing.
-  const isRejected = rejection?.ok === true && store.apply(changeId, { type: 'approve', approval: rejection.value, comment }).ok;
+  const isRejected = rejection?.ok === true && store.apply(changeId, { type: 'approve', approval: rejection.value, comment, ...otherIdsOf(context, state, by) }).ok;
   const applied = isRejected ? null : store.apply(changeId, { type: 'withdraw', by, comment, isResponder: true });
   if (applied?.ok === false) logger.warn({ changeId, code: applied.code }, 'a change that a revoked standing approval approved cannot be given up');
   return true;
@@ -130,35 +135,42 @@ export function nextStandingMs({ store }: EngineContext, { request: { subject } 
  * Each standing approval that the plan is within, of a person who is asked, approves it: policy is asked about that as about any approval. Uses are numbered
  * in the breath in which they are recorded, so that changes which come at once share no number.
  *
- * @returns whether anything was recorded @throws LedgerError
+ * @returns whether anything was recorded @throws NotJudged nothing was, and policy has yet to say whether something may be; LedgerError
  */
 export async function useStanding(context: EngineContext, changeId: string): Promise<boolean> {
   const { store, logger } = context;
   let isUsed = false;
+  let isUnjudged = false;
   for (const { approvalId } of store.standings()) {
     for (;;) {
       const [one, state] = [store.standing(approvalId), await store.load(changeId)];
       if (one === undefined || state === undefined || !mayUseStanding(state) || !fits(context, one, state)) break;
       const approval: Approval = { approvalId, proofClass: one.proofClass, envelope: one.envelope, use: one.used + 1 };
-      if (!isNews(state, approval, store.nextAtMs())) break;
+      const approve = { type: 'approve' as const, approval, comment: null, ...otherIdsOf(context, state, one.statement.approver) };
+      if (!isNews(state, approve, store.nextAtMs())) break;
       const isDue = (): boolean => store.standing(approvalId)?.used === one.used && store.standing(approvalId)?.revoked === null;
-      const applied = await acceptApproval(context, changeId, { type: 'approve', approval, comment: null }, isDue);
+      const applied = await acceptApproval(context, changeId, approve, isDue);
       if (applied.ok) {
         isUsed = true;
         break;
       }
       if (isDue()) {
+        isUnjudged ||= applied.code === 'approval-not-judged';
         logger.info({ changeId, approvalId, code: applied.code }, 'a standing approval is not taken');
         break;
       }
     }
   }
+  if (!isUsed && isUnjudged) throw new NotJudged('policy has not said whether a standing approval is accepted');
   return isUsed;
 }
 
+/** It is asked again, later each time; meanwhile the change waits for people. */
+export class NotJudged extends Error {}
+
 /** Whether it would be recorded, were policy not asked. */
-function isNews(state: ChangeState, approval: Approval, nowMs: number): boolean {
-  const decided = decide(state, { type: 'approve', approval, comment: null }, nowMs);
+function isNews(state: ChangeState, approve: Command, nowMs: number): boolean {
+  const decided = decide(state, approve, nowMs);
   return decided.ok && decided.events.length > 0;
 }
 

@@ -1,7 +1,11 @@
 /** Why a change is not going on, in a sentence for whoever asks. Nothing is decided by it. */
-import { stepOf, type ChangeState } from '../change/state.ts';
+import { hasRejected } from '../change/rejecting.ts';
+import { approvedBy, stepOf, type ChangeState } from '../change/state.ts';
+import { awaitedBy } from '../protocol/awaited.ts';
+import { approversNamed, isSatisfied } from '../protocol/decision.ts';
 import { anyTicketSchema, onlyTakesAway } from '../protocol/discovery.ts';
 import { readPayload } from '../protocol/dsse.ts';
+import { approvalsText, quorumsIn } from '../protocol/floor-part.ts';
 import { givesAccess, takesAway } from '../protocol/plan.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
 import type { EngineContext } from './engine.ts';
@@ -17,7 +21,21 @@ export function waitingFor(context: EngineContext, changeId: string): string | n
   if (state.adoptedFrom !== null) return waitingUnderOldLog(state);
   if (state.name === 'requested' || state.name === 'authorised') return waitingToBeShown(context, state);
   if (state.name === 'staged') return waitingForConsumers(state) ?? waitingForItsTime(context, state);
+  if (state.name === 'pending') return waitingForFloor(state, context.clock.nowMs());
   return state.name === 'scheduled' ? waitingForItsTime(context, state) : null;
+}
+
+/** That the floor asks for more than policy does is not seen by who is asked. */
+function waitingForFloor(state: ChangeState, nowMs: number): string | null {
+  const { floor, requirement: { approvers } } = state;
+  if (floor === null) return null;
+  const approved = approvedBy(state, nowMs);
+  const missing = quorumsIn(floor).find(({ part }) => !isSatisfied(part, approved));
+  if (missing === undefined) return approvers !== null && floor.proofClass !== 'session' && !isSatisfied(approvers, approved) ? `the floor asks for ${approvalsText(null, floor.proofClass)}` : null;
+  const { quorum, part } = missing;
+  const [left, there] = [[...awaitedBy(part, approved)].filter((person) => !hasRejected(state, person)), approversNamed(part).filter((person) => approved.has(person))];
+  const gone = there.length === 0 ? '' : `, beside ${there.length === 1 ? 'that' : 'those'} of ${there.join(', ')}`;
+  return `the floor asks for ${approvalsText(quorum, floor.proofClass)}: by ${left.join(', ') || 'nobody who is left'}${gone}`;
 }
 
 function waitingUnderOldLog({ name, adoptedFrom }: ChangeState): string | null {

@@ -69,7 +69,7 @@ export function remember(before: Audited | null, event: ChangeEvent, state: Chan
     case 'approval.recorded':
       return checked === null ? next : become(next, { approvals: [...next.approvals, checked] });
     case 'approval.rejected':
-      return become(next, { approvals: next.approvals.filter(({ statement }) => statement.approver !== event.actor) });
+      return become(next, { approvals: next.approvals.filter(({ statement }) => statement.approver !== event.actor && event.body.otherIds?.includes(statement.approver) !== true) });
     case 'breakglass.used':
       return become(next, { glass });
     case 'policy.decided':

@@ -23,7 +23,10 @@ type Of<T extends ChangeEvent['type']> = Extract<ChangeEvent, { type: T }>;
 /** The requirement that holds after `event`, in the words of its record where that demands the same. */
 export function requirementAfter(requirement: Requirement, event: ChangeEvent): Requirement {
   if (event.type !== 'policy.decided') return requirement;
-  const due = strictest(requirement, demandOf(event.body.decision));
+  const { decision, floor } = event.body;
+  const decided = strictest(requirement, demandOf(decision));
+  // What the sidecar says of its own floor only makes it stricter: this verifier's floor is asked at each step.
+  const due = floor === undefined ? decided : strictest(decided, floor);
   return isSameRequirement(due, event.body.requirement) ? event.body.requirement : due;
 }
 
@@ -123,7 +126,10 @@ export function checkApproval(
 function checkTurn(audited: Audited, event: Of<'approval.recorded' | 'approval.rejected'>, approver: string, atMs: number): Fault | null {
   const { state } = audited;
   if (event.type === 'approval.recorded' || hasRejected(state, approver)) return outOfTurn(audited, approver, atMs);
-  const outcome = (state.rejectionsDue ?? 1) === 1 ? undefined : outcomeOfRejection(state, approver);
+  const { otherIds = [] } = event.body;
+  // One person's ids are one rejection; that they are hers is the directory's word, and more of them only end the change sooner.
+  if (otherIds.some((id) => hasRejected(state, id))) return fault('rejection-mismatch', `${approver} is said to be one who had rejected the plan already`);
+  const outcome = (state.rejectionsDue ?? 1) === 1 ? undefined : outcomeOfRejection(state, approver, otherIds);
   return event.body.outcome === outcome ? null : fault('rejection-mismatch', `the rejection comes to something else than its record says: ${outcome ?? 'one is enough'}`);
 }
 

@@ -86,6 +86,7 @@ export function openStandings(trust: Trust, logId: string, isPartial: boolean, j
       if (parseTime(expiresAt) <= judgedAtMs || parseTime(notBefore) > judgedAtMs + skewMs) return failed('standing-not-in-force', `a standing approval that is good from ${notBefore} to ${expiresAt}`);
       if (state.approvalsByMs !== null && judgedAtMs > state.approvalsByMs) return failed('approval-expired', 'a standing approval was used after the time to decide was over');
       const early = outOfTurn(audited, approver, judgedAtMs);
+      if (early === null && state.rejecters.has(approver)) return failed('standing-not-allowed', `the standing approval of ${approver} was used for a change of which they had rejected an earlier revision`);
       return early === null ? withinTemplate(believed, audited, template, approval, judgedAtMs, skewMs) : { fault: early };
     },
   });

@@ -75,7 +75,7 @@ const KEPT_MAX = 100;
 const UNDER_WAY_MS = 60_000;
 const FACTS_KEPT = 2;
 /** Codes of denials that the engine makes of another answer of policy's. */
-const ENGINE_DENIALS: ReadonlySet<string> = new Set(['no-account', 'too-many-items', 'lease-not-running', 'glass-void']);
+const ENGINE_DENIALS: ReadonlySet<string> = new Set(['no-account', 'too-many-items', 'lease-not-running', 'glass-void', 'below-floor']);
 const ENGINE_RULE = 'engine';
 
 type InForce =

@@ -6,6 +6,7 @@ import type { ApproverExpression } from '../protocol/decision.ts';
 import { isCommitment, type Commitment, type Prose } from '../protocol/disclosure.ts';
 import { readBreakGlass } from '../protocol/break-glass.ts';
 import { readPayload } from '../protocol/dsse.ts';
+import { floorText } from '../protocol/floor-part.ts';
 import type { PlanStep } from '../protocol/plan.ts';
 import { callerOf, placeOf, type RecordedRequest } from '../protocol/request.ts';
 import { relayedVerdictSchema } from '../protocol/relayed-verdict.ts';
@@ -111,7 +112,7 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
       return `${usedBy} broke the glass for plan ${short(planDigest)}, with a signature of their own in place of the approvals; somebody else reviews it by ${event.body.reviewBy}${written('reason', event.body.reason, erasedUnder)}.`;
     }
     case 'breakglass.reviewed':
-      return `${actor} reviewed that the glass was broken${event.body.statement === undefined ? '' : ', with a signature of their own'}: ${event.body.verdict}${event.body.rotation === undefined ? '' : '; a new credential is not needed'}${because(event.body.comment)}.`;
+      return `${actor} reviewed that the glass was broken${event.body.statement === undefined ? '' : ', with a signature of their own'}: ${event.body.verdict}${event.body.rotation === undefined ? '' : '; a new credential is not needed'}${because(event.body.comment)}.${event.body.standsIn === undefined ? '' : ' Nobody who was asked could any more, so security did.'}`;
     case 'breakglass.rotated':
       return `The login that was lent more has a new credential, made after the lease by ${event.body.change}.`;
     case 'approval.escalated':
@@ -216,7 +217,7 @@ function expired(cause: Extract<NewEvent, { type: 'change.expired' }>['body']['c
 }
 
 type Decided = Extract<NewEvent, { type: 'policy.decided' }>['body'];
-function decided({ phase, revision, decision, requirement, provenance, approvalsBy }: Decided): string {
+function decided({ phase, revision, decision, requirement, floor, provenance, approvalsBy }: Decided): string {
   const when = phase === 'request' ? `about revision ${revision}` : 'once more, just before the step';
   const bundle = provenance.bundle === null ? 'no bundle loaded' : `bundle ${short(provenance.bundle)}`;
   const head = `Policy (${bundle}) decided ${when}:`;
@@ -227,7 +228,7 @@ function decided({ phase, revision, decision, requirement, provenance, approvals
   }
   const asked = decision.observed !== undefined ? 'nobody need approve' : requirement.approvers === null ? 'nobody need approve' : `to be approved by ${approvers(requirement.approvers)}${approvalsBy === null ? '' : ` by ${approvalsBy}`}`;
   const held = decision.obligations.notBefore === undefined ? '' : ` Nothing is done before ${decision.obligations.notBefore}.`;
-  return `${head} ${decision.effect === 'allow' ? 'allowed' : 'not without approval'}, ${reasons(decision.reasons)}; ${asked}.${held}${exceptions(decision.exceptions)}${observed(decision.observed)}`;
+  return `${head} ${decision.effect === 'allow' ? 'allowed' : 'not without approval'}, ${reasons(decision.reasons)}; ${asked}.${floor === undefined ? '' : ` The floor asks for ${floorText(floor)}.`}${held}${exceptions(decision.exceptions)}${observed(decision.observed)}`;
 }
 
 function observed(said: Decided['decision']['observed']): string {

@@ -181,12 +181,13 @@ function unseenSince({ compared }: WorkflowFindings, trust: Trust | null): strin
   return connectors.length === 0 ? UNSEEN : `${UNSEEN}: ${connectors.join('; ')}`;
 }
 
-export function unprovenIn({ counts, counts: { selfReported, ambiguous }, uncheckedScopes, erasedPlans, erasedStates, erasedDisclosures, adoption }: WorkflowFindings, against: AgainstOld | null): string[] {
+export function unprovenIn({ counts, counts: { selfReported, ambiguous }, uncheckedScopes, standInReviews, erasedPlans, erasedStates, erasedDisclosures, adoption }: WorkflowFindings, against: AgainstOld | null): string[] {
   return [
     ...(selfReported === 0 ? [] : [`what ${selfReportedBy(selfReported)} did: no executor has looked`]),
     ...(ambiguous === 0 ? [] : [`whether ${plural(ambiguous, 'change')} of ambiguous outcome ${ambiguous === 1 ? 'was' : 'were'} made`]),
     ...(counts.observed === 0 ? [] : [observedIn(counts)]),
     ...(uncheckedScopes === 0 ? [] : [`whether ${plural(uncheckedScopes, 'decision')} that ${uncheckedScopes === 1 ? 'was' : 'were'} not enforced had a scope on record: the facts are not here`]),
+    ...(standInReviews === 0 ? [] : [`that nobody who was asked was left to review ${plural(standInReviews, 'broken glass')}, which security reviewed`]),
     ...(erasedPlans === 0 ? [] : [`what ${plural(erasedPlans, 'erased plan')} said`]),
     ...(erasedStates === 0 ? [] : [`what ${plural(erasedStates, 'erased state')} said`]),
     ...(erasedDisclosures === 0 ? [] : [`what people wrote in ${plural(erasedDisclosures, 'record')}: erased`]),

@@ -93,6 +93,8 @@ export interface WorkflowFindings {
   readonly unshownBundles: number;
   /** Uses of standing approvals of which it is not shown whether there were too many, or after a revocation. */
   readonly unshownUses: number;
+  /** Reviews of broken glasses by security, in the place of people of whom it is said that none was left. */
+  readonly standInReviews: number;
   readonly observedAccepted: boolean;
   /** Whether the trust folder knows whose tickets this log's are. */
   readonly sidecarKnown: boolean;
@@ -136,7 +138,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
   const violations: Violation[] = [];
   let violationCount = 0;
   let lastAtMs: number | null = null;
-  let [erasedPlans, erasedStates, erasedDisclosures, uncheckedPlans] = [0, 0, 0, 0];
+  let [erasedPlans, erasedStates, erasedDisclosures, uncheckedPlans, standInReviews] = [0, 0, 0, 0, 0];
 
   const reportAt = (found: Fault, seq: number, changeId: string | null): void => {
     violationCount += 1;
@@ -155,6 +157,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
     const report = (found: Fault): void => reportAt(recordedBy === logId ? found : { ...found, message: `record ${event.seq} of log ${recordedBy}: ${found.message}` }, seq, event.changeId);
     if (event.attached?.prose === 'another') report(NOT_DISCLOSED);
     if (event.attached?.prose === 'gone') erasedDisclosures += 1;
+    if (event.type === 'breakglass.reviewed' && event.body.standsIn !== undefined) standInReviews += 1;
     // It was over before it was adopted, for the sake of another that its records speak of.
     if (before === null && event.type === 'change.adopted') return;
     if (before === null && event.type !== 'change.requested' && record.changeSeq !== 0) {
@@ -278,7 +281,7 @@ export function openWorkflow({ trust, origin, graceMs = GRACE_MS, asOfMs = null,
       }
       return {
         violations: [...violations].sort((a, b) => a.seq - b.seq), violationCount, erasedPlans, erasedStates, erasedDisclosures, uncheckedPlans, lastAtMs, counts: counting.finish(open.values(), late),
-        uncheckedScopes: observing.unchecked(), uncheckedGrants: observing.uncheckedGrants(), unshownBundles: bundles.unshown(), unshownUses: standings.unshown(), observedAccepted: acceptObserved, sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared, adoption: adoption.findings,
+        uncheckedScopes: observing.unchecked(), uncheckedGrants: observing.uncheckedGrants(), unshownBundles: bundles.unshown(), unshownUses: standings.unshown(), standInReviews, observedAccepted: acceptObserved, sidecarKnown: believed.sidecarKeys.length > 0, compared: reconciliations.reconciled.compared, adoption: adoption.findings,
       };
     },
   };

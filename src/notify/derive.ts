@@ -10,7 +10,7 @@ import type { ChangeEvent, NotificationEvent } from '../change/events.ts';
 import type { BundleProposal } from '../evidence/proposals.ts';
 import { approvedBy, isPastCutover, type ChangeState } from '../change/state.ts';
 import { endDueMs } from '../change/work.ts';
-import { mayApprove } from '../protocol/awaited.ts';
+import { awaitedBy, mayApprove } from '../protocol/awaited.ts';
 import { readBreakGlass } from '../protocol/break-glass.ts';
 import { approveLink } from '../protocol/approve-link.ts';
 import { approversNamed } from '../protocol/decision.ts';
@@ -154,6 +154,18 @@ export function notificationsOf({ event, state }: Told): Notification[] {
     default:
       return [];
   }
+}
+
+/** A request for approvals, of those whom standing approvals that came right upon it have not made needless; null where nobody is left. What people decided since changes nothing about it. */
+export function unlessApproved(notification: Notification, state: ChangeState): Notification | null {
+  const { payload, about } = notification;
+  if (payload.type !== 'approval.requested' || payload.data.planDigest !== state.planDigest || !state.approvals.some(({ approval, seq }) => approval.use !== undefined && seq > about)) return notification;
+  const { approvers: expression } = state.requirement;
+  if (state.name !== 'pending' || expression === null) return null;
+  const standing = new Set(state.approvals.filter(({ approval }) => approval.use !== undefined).map(({ statement }) => statement.approver));
+  const awaited = awaitedBy(expression, standing);
+  const approvers = payload.data.approvers.filter((person) => awaited.has(person));
+  return approvers.length === 0 ? null : { ...notification, payload: { ...payload, data: { ...payload.data, approvers } } };
 }
 
 /** That a policy bundle waits for these people. Told while it waits, after each start again, under the same id. */

@@ -7,7 +7,7 @@
 import type { ChangeEvent } from '../change/events.ts';
 import type { ChangeState } from '../change/state.ts';
 import type { Clock, Logger, RandomBytes } from '../engine/ports.ts';
-import { notificationsOf, withLink, type Notification, type Told } from './derive.ts';
+import { notificationsOf, unlessApproved, withLink, type Notification, type Told } from './derive.ts';
 import { keyOf, openQueue, TOLD_WITHIN_MS, type Receiver, type RecordEnd } from './queue.ts';
 
 export interface NotifierOptions {
@@ -19,6 +19,8 @@ export interface NotifierOptions {
   readonly history: (sinceMs: number) => AsyncIterable<Told>;
   /** Resolves when all that is sequenced now is durable. */
   readonly durable: () => Promise<void>;
+  /** The change once standing approvals have had their try at it: nobody is asked for what is approved at once. Left out: nobody uses any. */
+  readonly tried?: (changeId: string) => Promise<ChangeState | undefined>;
   readonly clock: Clock;
   readonly random: RandomBytes;
   readonly record: RecordEnd;
@@ -55,6 +57,13 @@ export function startNotifier(options: NotifierOptions): Notifier {
   /** What {@link Notifier.take} was given and is not in a queue yet. */
   const taking = new Set<Promise<void>>();
 
+  /** What is left of it after standing approvals; null where that is nothing. */
+  const stillDue = async (notification: Notification): Promise<Notification | null> => {
+    if (options.tried === undefined || notification.changeId === null || notification.payload.type !== 'approval.requested') return notification;
+    const state = await options.tried(notification.changeId);
+    return state === undefined ? notification : unlessApproved(notification, state);
+  };
+
   const resume = async (): Promise<void> => {
     try {
       // What was sequenced before anybody listened is in the history, then.
@@ -64,7 +73,10 @@ export function startNotifier(options: NotifierOptions): Notifier {
       // A record that could be read was given to `take` before: in a queue, or told out of one, it is known; on its way there it would be told twice.
       await Promise.all(taking);
       for (const [name, notifications] of pending) {
-        for (const [key, notification] of notifications) if (ended?.get(name)?.has(key) !== true) queues.get(name)?.add(withLink(notification, publicUrl));
+        for (const [key, notification] of notifications) {
+          const due = ended?.get(name)?.has(key) === true ? null : await stillDue(notification);
+          if (due !== null) queues.get(name)?.add(withLink(due, publicUrl));
+        }
       }
       ended = null;
     } catch (error) {
@@ -81,7 +93,10 @@ export function startNotifier(options: NotifierOptions): Notifier {
       if (notifications.length === 0) return;
       // Nobody hears of what may not have happened.
       await options.durable();
-      for (const notification of notifications) for (const queue of queues.values()) queue.add(withLink(notification, publicUrl));
+      for (const notification of notifications) {
+        const due = await stillDue(notification);
+        if (due !== null) for (const queue of queues.values()) queue.add(withLink(due, publicUrl));
+      }
     };
     const taken = queued()
       .catch((error: unknown) => logger.error({ changeId, error: String(error) }, 'receivers are not told of a record that may not be durable'))

@@ -7,6 +7,7 @@
 import { z } from 'zod';
 import { turnsOf } from './awaited.ts';
 import { partsOf, type ApproverExpression, type Requirement, type reasonSchema } from './decision.ts';
+import { floorText } from './floor-part.ts';
 import { formatSpan, plain } from './plain.ts';
 import { takesAway, type Plan } from './plan.ts';
 import { changeIdSchema, entitlementSchema, plainTextSchema, timeSchema } from './values.ts';
@@ -34,6 +35,8 @@ export interface Seen {
   readonly plan: Plan;
   readonly decision: { readonly reasons: readonly z.infer<typeof reasonSchema>[] } | null;
   readonly requirement: Requirement;
+  /** What of it the sidecar's own floor asked for beyond policy; left out: nothing. */
+  readonly floor?: Requirement | undefined;
   readonly approvals: readonly { readonly approver: string; readonly verdict: 'approve' | 'reject' }[];
   /** Where the sidecar says them: it knows which approvals count. */
   readonly turns?: { readonly now: readonly string[]; readonly then: readonly string[] } | undefined;
@@ -147,12 +150,13 @@ export function listed(names: readonly string[]): string {
 }
 
 /** Who decides: of stages, whose turn it is and who is asked then. */
-function deciders({ requirement: { approvers, proofClass }, approvals, turns, rejectionsDue, plan }: Seen): PlanLine[] {
+function deciders({ requirement: { approvers, proofClass }, floor, approvals, turns, rejectionsDue, plan }: Seen): PlanLine[] {
   if (approvers === null) return [];
   const who = `${describeApprovers(approvers)}${proofClass === 'session' ? '' : `, proven by ${proofClass}`}`;
   const { now, then } = turns ?? turnsOf(approvers, approvals, plan.requester);
   const against = approvals.filter(({ verdict }) => verdict === 'reject').length;
   const lines = [{ name: 'approvers', text: who }];
+  if (floor !== undefined) lines.push({ name: 'floor', text: `asks for ${floorText(floor, listed)}; policy asks for less` });
   if (approvals.length > 0 || then.length > 0) lines.push({ name: 'can decide', text: now.length > 0 ? listed(now) : then.length === 0 ? 'nobody else is asked' : 'nobody who is left' });
   if (then.length > 0) lines.push({ name: 'then', text: listed(then) });
   if ((rejectionsDue ?? 1) > 1) lines.push({ name: 'rejections', text: `${against} of the ${rejectionsDue} people that end it` });
@@ -168,5 +172,6 @@ export function describeApprovers(expression: ApproverExpression | null): string
   const texts = parts.map(describeApprovers);
   if ('stages' in expression) return texts.length === 1 ? texts[0]! : `first ${texts.join(', then ')}`;
   const word = 'allOf' in expression ? 'all of' : 'anyOf' in expression ? 'one of' : `${expression.atLeast} of`;
-  return parts.length === 1 ? texts[0]! : `${word} (${texts.join(', ')})`;
+  const isOfAll = 'of' in expression && expression.atLeast > parts.length;
+  return parts.length === 1 && !isOfAll ? texts[0]! : `${word} (${texts.join(', ')})`;
 }

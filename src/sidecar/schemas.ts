@@ -138,8 +138,10 @@ export const changeViewSchema = z.strictObject({
       observed: decisionSchema.shape.observed,
     })
     .nullable(),
-  /** The strictest of every decision so far. */
+  /** The strictest of every decision so far, and of the sidecar's own floor. */
   requirement: requirementSchema,
+  /** What of it the floor asked for beyond policy; left out: nothing. */
+  floor: requirementSchema.optional(),
   /** Of those who are asked, did not ask for it and have not decided: whose turn it is, and who is asked then. Left out unless it waits for approvals. */
   turns: z.strictObject({ now: z.array(personIdSchema), then: z.array(personIdSchema) }).optional(),
   /** How many people must reject before that ends the change; left out: one. */
@@ -170,7 +172,7 @@ export const changeViewSchema = z.strictObject({
   /** How the access ended; null while it lasts, or where there was none. */
   ended: z.strictObject({ outcome: z.enum(REVOKE_OUTCOMES), at: timeSchema }).nullable(),
   delivery: z.strictObject({ status: z.enum(['sealed', 'acknowledged', 'undeliverable']), digest: digestSchema }).nullable(),
-  /** Why an approved change does not go on just now, in a sentence; null where nothing holds it up. */
+  /** Why an approved change does not go on just now, or what the floor has one wait for beside policy, in a sentence; null where nothing holds it up. */
   waitingFor: z.string().nullable(),
   /** Only while `state` is `stuck`: whose it is, since when, and what happens without anybody's doing. */
   stuck: z.strictObject({ owner: principalSchema.nullable(), since: timeSchema, findings: z.array(findingCodeSchema), nextTry: z.string() }).nullable(),

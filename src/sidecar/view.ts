@@ -45,6 +45,7 @@ export function viewOf(state: ChangeState, waitingFor: string | null, publicUrl?
       ...(decision.observed === undefined ? {} : { observed: decision.observed }),
     },
     requirement: state.requirement,
+    ...(state.floor === null ? {} : { floor: state.floor }),
     ...turnsNow(state),
     ...(state.rejectionsDue === null || state.rejectionsDue === 1 ? {} : { rejectionsDue: state.rejectionsDue }),
     approvals: verdictsOn(state),

@@ -222,6 +222,13 @@ describe('a mark that was copied', () => {
   });
 });
 
+it('says whose a client token is where the plan of its change was erased: and that it is known no more what that gave', () => {
+  const erased: ChangeState = { ...active().now, plan: null };
+  const { found } = compared({ entries: [lent(), account({ account: 'somebody', nativeId: '9', marks: MADE })], changes: [erased] });
+  const whose = `a client token of ${CHANGE}, whose plan was erased: what that gave, and where, is known no more`;
+  expect(found.map(({ code, message }) => [code, message.includes(whose), message.includes('does not know')])).toEqual([['access-unexplained', true, false], ['account-unknown', true, false]]);
+});
+
 describe('a credential of an account', () => {
   const IDENTITY = { ...ORDERS_API, account: 'app' };
   const OLD = '11111111-1111-1111-1111-111111111111';

@@ -136,4 +136,49 @@ describe('a change that more than one person must reject', () => {
     expect(story.now.name).toBe('rejected');
     expect(story.authorise()).toMatchObject({ ok: false });
   });
+
+  it('counts a person once, by whichever of her ids she says no', () => {
+    const story = pending(TWO_OF, 2);
+    expectOk(story.approve('person:olga'));
+    const by = (approver: string, verdict: 'approve' | 'reject', ...otherIds: string[]) => story.try({ type: 'approve', approval: story.approval(approver, { verdict }), comment: null, otherIds });
+    const first = by('person:ana', 'reject', 'person:olga');
+    expect(first.ok && first.events).toMatchObject([{ body: { outcome: 'open', otherIds: ['person:olga'] } }]);
+    // What she had approved by her other id is void too.
+    expect(story.now).toMatchObject({ name: 'pending', approvals: [], rejections: [{ otherIds: ['person:olga'] }] });
+    expect(by('person:olga', 'reject', 'person:ana')).toEqual({ ok: true, events: [] });
+    expect(by('person:olga', 'approve', 'person:ana')).toMatchObject({ code: 'already-decided' });
+    expect(by('person:olga', 'approve')).toMatchObject({ code: 'already-decided' });
+    expect(waiting(story)).toEqual(['person:ben', 'person:wei']);
+    const last = by('person:ben', 'reject');
+    expect(last.ok && last.events).toMatchObject([{ body: { outcome: 'enough' } }]);
+    expect(story.now.name).toBe('rejected');
+  });
+
+  it('counts her once where it became known only afterwards that both ids are hers, and misses both where others are counted', () => {
+    const later = pending(TWO_OF, 2);
+    expectOk(reject(later, 'person:ana'));
+    expect(later.try({ type: 'approve', approval: later.approval('person:olga', { verdict: 'reject' }), comment: null, otherIds: ['person:ana'] })).toEqual({ ok: true, events: [] });
+    const few = pending({ atLeast: 3, of: TWO_OF.of }, 3);
+    const answer = few.try({ type: 'approve', approval: few.approval('person:ana', { verdict: 'reject' }), comment: null, otherIds: ['person:olga'] });
+    expect(answer.ok && answer.events).toMatchObject([{ body: { outcome: 'unreachable' } }]);
+  });
+
+  it('is over with the first where those who are left would never be asked, each waiting for a stage of the other', () => {
+    const crossed = pending({ allOf: [{ stages: [{ anyOf: ['person:ana', 'person:ben'] }, 'person:olga'] }, { anyOf: ['person:wei', { stages: ['person:olga', 'person:ben'] }] }] }, 3);
+    expectOk(reject(crossed, 'person:wei'));
+    // Ana can still open the way to Olga, and Olga to Ben.
+    expect(crossed.now.name).toBe('pending');
+    const answer = reject(crossed, 'person:ana');
+    expect(answer.ok && answer.events).toMatchObject([{ body: { outcome: 'unreachable' } }]);
+    expect(crossed.now.name).toBe('rejected');
+  });
+
+  it('waits on for who is left where an approval that is there has opened the way', () => {
+    const story = pending({ stages: ['person:ana', { anyOf: ['person:ben', 'person:olga'] }] }, 2);
+    expectOk(story.approve('person:ana'));
+    const answer = reject(story, 'person:ben');
+    expect(answer.ok && answer.events).toMatchObject([{ body: { outcome: 'open' } }]);
+    expectOk(story.approve('person:olga'));
+    expect(story.now.name).toBe('scheduled');
+  });
 });

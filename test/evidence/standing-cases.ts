@@ -62,6 +62,7 @@ export const STANDING_CASES: readonly Case[] = [
   { title: 'a template in the place of a verdict', code: 'approval-signature', change: recorded((event) => withBody(event, { approval: { approvalId: approvalIdOf(SIGNED), proofClass: 'ssh', envelope: SIGNED } })), amongOthers: true },
   { title: 'a floor that counts none', code: 'below-floor', trust: { signers: COUNTING.signers! } },
   { title: 'a use of one whose giver has rejected the plan', code: 'rejection-mismatch', beats: () => overruled() },
+  { title: 'a use of one whose giver has rejected an earlier revision', code: 'standing-not-allowed', beats: () => rejectedBefore() },
   { title: 'a use before those who are asked first have approved', code: 'approval-out-of-stage', beats: () => early() },
   { title: 'a rejection by it', code: 'standing-mismatch', change: following('approval.recorded', () => ({ type: 'approval.rejected', actor: 'person:ana', body: { approval: useOf(SIGNED, 2), comment: 'no' } })), amongOthers: true },
   { title: 'a template in another’s name', code: 'wrong-actor', first: [givenBy(SIGNED, 'person:ben')] },
@@ -79,7 +80,18 @@ function overruled(): readonly Beat[] {
   const said = { ...asks, obligations: { ...asks.obligations, rejections: 2 } };
   const telling = toldUntilDecided(GRANT, START_MS, 'needsApproval', undefined, said).later(10);
   telling.do({ type: 'approve', approval: sign.approval(statementOf(telling, 'person:ana', 'reject')), comment: 'not this one' });
-  return toldUntilArmed(telling.later(10).force(useNow()), said).beats;
+  return telling.later(10).force(useNow()).beats;
+}
+
+/** She has said no to the revision before, and what she signed before says yes for her to the next. */
+function rejectedBefore(): readonly Beat[] {
+  const asks = counting();
+  const said = { ...asks, obligations: { ...asks.obligations, rejections: 2 } };
+  const telling = toldUntilDecided(GRANT, START_MS, 'needsApproval', undefined, said).later(10);
+  telling.do({ type: 'approve', approval: sign.approval(statementOf(telling, 'person:ana', 'reject')), comment: 'not this one' });
+  const again = { ...GRANT, reason: 'release 43' };
+  telling.later(10).do({ type: 'revise', by: GRANT.subject, request: again });
+  return toldUntilArmed(toldUntilDecided(again, START_MS, 'needsApproval', telling, said).later(10).force(useNow()), said).beats;
 }
 
 /** Ben is asked first. */

@@ -1,12 +1,13 @@
 import { Webhook } from 'standardwebhooks';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { ChangeState } from '../../src/change/state.ts';
 import { notificationOfProposal } from '../../src/notify/derive.ts';
 import { startNotifier, type Notifier, type NotifierOptions } from '../../src/notify/notifier.ts';
 import type { NotificationEnd, Receiver } from '../../src/notify/queue.ts';
 import { webhookSender, type Message, type Outcome } from '../../src/notify/webhook.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
 import { fakeClock, type FakeClock } from '../support/fake-clock.ts';
-import { changeIdOf, found, listen, LOG_ID, memoryLedger, memoryLogger, requested, ROTATE, SECRET, type Listening, type Logged, type MemoryLedger } from './support.ts';
+import { changeIdOf, decided, found, listen, LOG_ID, memoryLedger, memoryLogger, planOf, requested, ROTATE, SECRET, type Listening, type Logged, type MemoryLedger } from './support.ts';
 
 const HOUR = 3_600_000;
 const START = Date.parse('2026-11-23T19:00:00.000Z');
@@ -79,6 +80,42 @@ describe('what happens', () => {
     expect(JSON.parse(ops.messages[0]!.body)).toMatchObject({ type: 'change.stuck', timestamp: '2026-11-23T19:00:00.000Z', data: { record: 1, code: 'policy-fault' } });
     expect(ledger.ends()).toEqual([{ delivered: { webhook: 'ops', event: 'change.stuck', about: 1, attempts: 1 } }]);
     expect(ledger.told.at(-1)!.event.changeId).toBe(changeIdOf(1));
+  });
+
+  it('is told to who is asked once standing approvals have had their try: to nobody of what they approve, and to whoever is still needed', async () => {
+    const use = (approver: string, seq = 90) => ({ approval: { approvalId: `apr_${'1'.repeat(32)}`, proofClass: 'ssh', envelope: { payloadType: 'x', payload: '', signatures: [] }, use: 1 }, statement: { approver }, seq });
+    const after: Record<string, (state: ChangeState) => Partial<ChangeState>> = {
+      [changeIdOf(1)]: () => ({ name: 'scheduled', approvals: [use('person:ana')] as unknown as ChangeState['approvals'] }),
+      [changeIdOf(2)]: () => ({ requirement: { approvers: { allOf: ['person:ana', 'person:wei'] }, proofClass: 'session' }, approvals: [use('person:ana')] as unknown as ChangeState['approvals'] }),
+      // A person was faster than the message: that is told as ever.
+      [changeIdOf(3)]: () => ({ name: 'scheduled' }),
+    };
+    const { clock, ledger, start } = bench();
+    const ops = scripted('ops', { events: ['approval.requested'] });
+    const states = new Map<string, ChangeState>();
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const tried = async (changeId: string): Promise<ChangeState> => {
+      await held;
+      return { ...states.get(changeId)!, ...after[changeId]!(states.get(changeId)!) };
+    };
+    const notifier = start([ops], { tried });
+    for (const n of [1, 2, 3]) {
+      const { state, events } = ledger.add(changeIdOf(n), clock.nowMs, requested(ROTATE), decided(planOf(changeIdOf(n), ROTATE), 'needsApproval', { approvers: ['person:ana', 'person:wei'] }));
+      states.set(changeIdOf(n), state);
+      notifier.take(state, events);
+    }
+    await clock.advance(HOUR);
+    expect(ops.messages).toEqual([]);
+    release();
+    await clock.advance(HOUR);
+    const told = (): unknown[] => ops.messages.map(({ body }) => JSON.parse(body) as { data: { changeId: string; approvers: string[] } }).map(({ data }) => [data.changeId, data.approvers]);
+    expect(told()).toEqual([[changeIdOf(2), ['person:wei']], [changeIdOf(3), ['person:ana', 'person:wei']]]);
+    // Nor after a start again, when it is read out of the ledger.
+    await notifier.close();
+    start([ops], { tried });
+    await clock.advance(HOUR);
+    expect(told()).toHaveLength(2);
   });
 
   it('is told of a policy bundle as well, which no change records; and of none that has waited for too long', async () => {

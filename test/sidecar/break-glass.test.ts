@@ -1,6 +1,7 @@
 /** Breaking the glass over HTTP: what is asked for, what is taken, that an executor takes what comes of it, and that nobody reviews herself. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { canonicalBytes } from '../../ledger/index.ts';
+import { canonicalBytes, nodeDisk } from '../../ledger/index.ts';
+import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { admit } from '../../src/executor/admission.ts';
 import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
 import { BREAK_GLASS_NAMESPACE } from '../../src/protocol/break-glass.ts';
@@ -28,13 +29,15 @@ interface Floor {
   readonly approvers?: Decision['obligations']['approvers'];
   readonly options?: TestOptions;
   readonly passkeys?: Passkeys;
+  /** Of the floor. */
+  readonly quorum?: number;
   /** Until when policy holds what was let. */
   readonly notBefore?: string;
   /** Another key that is trusted. */
   readonly key?: { readonly person: string; readonly line: string };
 }
 
-async function open({ glass = [GLASS], lets = { maxLeaseSeconds: 3_600, reviewWithinSeconds: 86_400 }, approvers = { allOf: ['person:wei', 'person:ana'] }, options = {}, passkeys = new Map(), notBefore, key }: Floor = {}): Promise<void> {
+async function open({ glass = [GLASS], lets = { maxLeaseSeconds: 3_600, reviewWithinSeconds: 86_400 }, approvers = { allOf: ['person:wei', 'person:ana'] }, options = {}, passkeys = new Map(), quorum = 2, notBefore, key }: Floor = {}): Promise<void> {
   const asks = answerOf('needsApproval', approvers);
   sidecar = await openTestSidecar({
     ...options,
@@ -42,7 +45,7 @@ async function open({ glass = [GLASS], lets = { maxLeaseSeconds: 3_600, reviewWi
     trusts: (trust) => Object.assign(trust, {
       signers: parseAllowedSigners(`${SAM} ${sam.publicLine}\nperson:ana ${ana.publicLine}${key === undefined ? '' : `\n${key.person} ${key.line}`}`),
       passkeys,
-      requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 2, proofClass: 'ssh', approvers: null, maxLeaseSeconds: null }], breakGlass: glass as NonNullable<Trust['requirements']['breakGlass']> },
+      requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum, proofClass: 'ssh', approvers: null, maxLeaseSeconds: null }], breakGlass: glass as NonNullable<Trust['requirements']['breakGlass']> },
     } satisfies Partial<Trust>),
   });
 }
@@ -115,7 +118,7 @@ describe('the glass is not broken, and nothing is recorded,', () => {
     ['where policy lets nobody', { lets: null }, {}, 'break-glass-refused', /policy lets nobody/],
     ['for longer than policy lets it be', { lets: { maxLeaseSeconds: 899, reviewWithinSeconds: 60 } }, {}, 'break-glass-refused', /899 s is the longest/],
     ['for longer than the floor lets it be', { glass: [{ ...GLASS, maxLeaseSeconds: 600 }] }, {}, 'break-glass-refused', /600 s is the longest/],
-    ['where nobody else could review it', { approvers: SAM }, {}, 'break-glass-refused', /nobody else to review/],
+    ['where nobody else could review it', { approvers: SAM, quorum: 1 }, {}, 'break-glass-refused', /nobody else to review/],
     ['for no reason', {}, { reason: ' ' }, 'break-glass-refused', /why is to be said/],
     ['with a key of nobody', {}, { key: stranger }, 'proof-invalid', /not among the allowed signers/],
     ['with the key of somebody else', {}, { key: ana }, 'proof-invalid', /a key of person:ana/],
@@ -134,7 +137,7 @@ describe('the glass is not broken, and nothing is recorded,', () => {
   });
 
   it('where all who could review it are herself, by other ids', async () => {
-    await open({ approvers: 'person:wei', options: { facts: linking('person:wei', 'person:sam') } });
+    await open({ approvers: 'person:wei', quorum: 1, options: { facts: linking('person:wei', 'person:sam') } });
     const change = await asked();
     expect(problemIn(await use(change))).toMatchObject({ status: 403, code: 'break-glass-refused', detail: expect.stringContaining('the same person') as unknown });
   });
@@ -209,7 +212,7 @@ describe('that the glass was broken', () => {
     expect(problemIn(await review(change, 'person:wei'))).toMatchObject({ status: 403, code: 'self-approval' });
     expect((await review(change, 'person:ana')).status).toBe(200);
     await sidecar.close();
-    await open({ approvers: 'person:wei', options: { facts } });
+    await open({ approvers: 'person:wei', quorum: 1, options: { facts } });
     expect(problemIn(await use(await asked()))).toMatchObject({ code: 'break-glass-refused', detail: 'there is nobody else to review it: all who were asked are the same person' });
   });
 
@@ -219,6 +222,25 @@ describe('that the glass was broken', () => {
     expect((await use(change)).status).toBe(200);
     disable('person:wei');
     expect(problemIn(await review(change, 'person:wei'))).toMatchObject({ status: 403, code: 'not-an-approver' });
+  });
+
+  it('is reviewed by security once nobody is left who was asked, on record, and by nobody else', async () => {
+    await open();
+    const change = await asked();
+    expect((await use(change)).status).toBe(200);
+    disable('person:wei');
+    expect(problemIn(await review(change, 'person:olga'))).toMatchObject({ status: 403, code: 'not-an-approver' });
+    const { directory } = sidecar.facts;
+    const without = (ids: readonly string[]): void => sidecar.load({ ...sidecar.facts, directory: { ...directory, people: directory.people.map((person) => (ids.includes(person.id) ? { ...person, active: false } : person)) } });
+    without(['person:wei', 'person:ana']);
+    expect(directory.teams.find(({ id }) => id === 'security')!.members).toContain('person:olga');
+    expect(problemIn(await review(change, 'person:mallory')).status).toBe(404);
+    expect((await review(change, 'person:olga')).status).toBe(200);
+    expect(await shown(change)).toMatchObject({ breakGlass: { review: { by: 'person:olga' } } });
+    await sidecar.log.sync();
+    const { workflow, notProven } = await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true });
+    expect(workflow!.violations).toEqual([]);
+    expect(notProven).toContain('that nobody who was asked was left to review 1 broken glass, which security reviewed');
   });
 
   it('leaves its lease among those that run until that has ended, and no longer, though the review is still owed', async () => {
@@ -313,7 +335,7 @@ async function rotate(): Promise<ChangeView> {
 describe('a login that was lent more', () => {
   it('owes a rotation once the lease has ended: overdue, it is a finding and keeps her from the next, until it is made', async () => {
     const clock = movedClock();
-    await open({ options: { clock } });
+    await open({ quorum: 0, options: { clock } });
     // What was made before the lease has ended is not it.
     await rotate();
     const first = await over();

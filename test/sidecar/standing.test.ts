@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { canonicalBytes, nodeDisk } from '../../ledger/index.ts';
 import { admit } from '../../src/executor/admission.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
+import { EngineFault } from '../../src/pdp/fault.ts';
 import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
 import { commitmentTo } from '../../src/protocol/disclosure.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
@@ -16,7 +17,7 @@ import type { Clock } from '../../src/engine/ports.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
 import type { ChangeView, StandingApprovalList, StandingApprovalView } from '../../src/sidecar/schemas.ts';
 import { testPasskey, type AssertionEdit } from '../support/passkey.ts';
-import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
+import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, scriptedPdp, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
 
 const CALLER = 'nhi:prod/ci-deployer';
@@ -79,6 +80,77 @@ const verdict = async (): Promise<string> => {
   const { workflow } = await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true });
   return (workflow?.violations ?? []).map(({ code, message }) => `${code}: ${message}`).join('; ');
 };
+
+describe('somebody who has rejected a change', () => {
+  const REVISED = { ...GRANT, reason: 'asked for again' };
+  const decide = (id: string, by: string, verdict: string, planDigest: string | null): Promise<Answered> => sidecar.send(by, 'POST', `/v1/changes/${id}/approvals`, { verdict, planDigest, comment: 'as it is' });
+  const revised = async (id: string): Promise<ChangeView> => {
+    expect((await sidecar.send(CALLER, 'POST', `/v1/changes/${id}/revisions`, REVISED)).status).toBeLessThan(300);
+    await expect.poll(async () => { const { revision, state } = await show(id); return [revision, state]; }, { timeout: 10_000 }).toEqual([2, 'pending']);
+    return show(id);
+  };
+
+  it('approves another revision of it herself, and by no template that she gave before or gives afterwards', async () => {
+    await open({ approvers: { atLeast: 2, of: [ANAS, 'person:wei', 'person:olga'] }, rejections: 2 });
+    const { id, planDigest } = await ask();
+    expect((await decide(id, ANAS, 'reject', planDigest)).body).toMatchObject({ state: 'pending' });
+    await given();
+    const again = await revised(id);
+    // Wei's, which is used, comes after hers, which was looked at first.
+    await given({ by: 'person:wei', key: wei });
+    await expect.poll(async () => (await show(id)).approvals.map(({ approver }) => approver), { timeout: 10_000 }).toEqual(['person:wei']);
+    expect((await decide(id, ANAS, 'approve', again.planDigest)).body).toMatchObject({ state: 'scheduled' });
+    expect(await verdict()).toBe('');
+  });
+
+  it('nor does the template of another of her ids, and she rejects it once', async () => {
+    const facts: TestOptions['facts'] = (usual) => ({ ...usual, directory: { ...usual.directory, people: usual.directory.people.map((person) => (person.id === 'person:wei' ? { ...person, linked: [ANAS] } : person)) } });
+    await open({ approvers: { atLeast: 1, of: [ANAS, 'person:wei', 'person:olga'] }, rejections: 2, options: { facts } });
+    const { id, planDigest } = await ask();
+    expect((await decide(id, 'person:wei', 'reject', planDigest)).body).toMatchObject({ state: 'pending' });
+    expect((await decide(id, ANAS, 'reject', planDigest)).body).toMatchObject({ state: 'pending' });
+    await given();
+    const again = await revised(id);
+    await given({ edit: { uses: 4 } });
+    expect((await decide(id, 'person:olga', 'approve', again.planDigest)).body).toMatchObject({ state: 'scheduled' });
+    expect((await show(id)).approvals.map(({ approver }) => approver)).toEqual(['person:olga']);
+    expect(await verdict()).toBe('');
+  });
+});
+
+it('one person has room for a hundred standing approvals, and takes none from the others', async () => {
+  await open();
+  for (let n = 0; n < 100; n += 10) await Promise.all(Array.from({ length: 10 }, (_, i) => given({ edit: { uses: n + i + 1 } })));
+  expect(problemIn(await give({ edit: { uses: 900 } }))).toMatchObject({ code: 'standing-refused', detail: '100 standing approvals of person:ana are in force: revoke some' });
+  await given({ by: 'person:wei', key: wei });
+});
+
+it('one of which policy has not said whether it is accepted has its try again, by itself', async () => {
+  const asks = answerOf('needsApproval', { anyOf: ['person:wei', ANAS] });
+  const pdp = scriptedPdp(() => ({ ...asks, obligations: { ...asks.obligations, standingApproval: { maxLeaseSeconds: 3_600 } } }));
+  let faults = 0;
+  await open({
+    options: {
+      limits: { retryMs: { first: 50, longest: 200 } },
+      pdp: { ...pdp, accept: (input) => ((faults += 1) <= 3 ? Promise.reject(new EngineFault('undefined-result', 'as the test says')) : pdp.accept(input)) },
+    },
+  });
+  await given();
+  const { id } = await ask();
+  await expect.poll(async () => (await show(id)).approvals.length, { timeout: 10_000 }).toBe(1);
+  expect(faults).toBe(4);
+});
+
+it('whoever tells people is told once it has had its try', async () => {
+  const told: (string | undefined)[] = [];
+  await open({ options: { onEvents: (state, events) => void (events.some(({ type }) => type === 'policy.decided') && sidecar.engine.standingTried(state.changeId).then((now) => told.push(now?.name))) } });
+  await ask();
+  await expect.poll(() => told, { timeout: 10_000 }).toEqual(['pending']);
+  await given();
+  await ask({ ...GRANT, reason: 'another' });
+  await expect.poll(() => told.length, { timeout: 10_000 }).toBeGreaterThan(1);
+  expect(told[1]).not.toBe('pending');
+});
 
 describe('what is within a standing approval', () => {
   it('is approved by it when it comes, with the proof that an executor takes and in words that a person reads', async () => {
