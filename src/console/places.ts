@@ -23,25 +23,25 @@ const SIDECAR_MS = 5_000;
 
 /** @throws TrustError, PrivateFileError, or Error where a log is none of the trust folder's; nothing was opened */
 export async function openPlaces({ sidecars, nats, trust }: Pick<ConsoleConfig, 'sidecars' | 'nats' | 'trust'>, options: PlacesOptions): Promise<Places> {
-  if (nats === undefined || trust === undefined) {
-    const named = sidecars === 'bus' ? [] : sidecars.flatMap((one) => ('url' in one ? [byUrl(one)] : []));
-    return { all: named, close: () => Promise.resolve() };
-  }
+  if (nats === undefined || trust === undefined) return { all: sidecars === 'bus' ? [] : sidecars.map(({ name, url }) => ({ name, open: overHttp(url!) })), close: () => Promise.resolve() };
   const believed = await loadTrustFolder(trust, { actedOn: true });
-  const entries = sidecars === 'bus' ? namedByOrigin(believed) : sidecars;
-  const keysOf = new Map(entries.flatMap((one) => ('log' in one ? [[one.log, keysFor(believed, one.log, trust)]] : [])));
+  const entries: readonly Entry[] = sidecars === 'bus' ? namedByOrigin(believed) : sidecars;
+  const keysOf = new Map(entries.flatMap(({ log }) => (log === undefined ? [] : [[log, keysFor(believed, log, trust)]])));
   const seed = Buffer.from(await readPrivateFile(nats.seed)).toString('utf8').trim();
   const [{ openBus }, { callOverBus }, { CONSOLE_INBOX }] = await Promise.all([import('../transport/nats/connection.ts'), import('../transport/nats/api-calls.ts'), import('../transport/nats/bus-layout.ts')]);
   const bus = openBus({ servers: nats.servers, seed, caFile: nats.caFile, name: 'console', inboxPrefix: CONSOLE_INBOX, logger: options.logger });
-  const byLog = (name: string, origin: string): Place => {
+  const overBus = (origin: string): Place['open'] => {
     const carry = callOverBus({ bus, log: logIdOf(origin), keys: keysOf.get(origin)!, ...options });
-    return { name, open: (token) => connect({ carry, token, timeoutMs: SIDECAR_MS }) };
+    return (token) => connect({ carry, token, timeoutMs: SIDECAR_MS });
   };
-  return { all: entries.map((one) => ('url' in one ? byUrl(one) : byLog(one.name, one.log))), close: () => bus.close() };
+  return { all: entries.map(({ name, url, log }) => ({ name, open: url === undefined ? overBus(log!) : overHttp(url) })), close: () => bus.close() };
 }
 
-function byUrl({ name, url }: { readonly name: string; readonly url: string }): Place {
-  return { name, open: (token) => connect({ url, token, timeoutMs: SIDECAR_MS }) };
+/** `url`, or `log`. */
+type Entry = Exclude<ConsoleConfig['sidecars'], 'bus'>[number];
+
+function overHttp(url: string): Place['open'] {
+  return (token) => connect({ url, token, timeoutMs: SIDECAR_MS });
 }
 
 function keysFor({ sidecars }: Trust, origin: string, folder: string): NonNullable<ReturnType<Trust['sidecars']['get']>> {

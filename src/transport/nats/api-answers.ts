@@ -70,9 +70,9 @@ export async function answerApi({ bus, log, ticketSigner, clock, logger, answer 
     if (refused !== null) refuse(message, refused);
   };
   const enter = (message: Msg, then: () => Promise<void>): void => {
-    // Nobody waits for what has no reply, and who is closing takes nothing new.
-    if (message.reply === undefined || message.reply === '' || isClosed) return;
-    if (!gate.mayEnter()) return refuse(message, 'busy');
+    // Nobody waits for what has no reply.
+    if (message.reply === undefined || message.reply === '') return;
+    if (isClosed || !gate.mayEnter()) return refuse(message, 'busy');
     const done: Promise<void> = then().catch((error: unknown) => logger.warn({ error: String(error) }, 'a call over the bus could not be answered')).finally(() => {
       gate.left();
       underWay.delete(done);

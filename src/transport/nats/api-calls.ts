@@ -48,6 +48,8 @@ const HEAD_BYTES_MAX = 4_096;
 /** What sealing adds to an answer is far less than this. */
 const SEALED_BYTES_MAX = API_ANSWER_BYTES_MAX + 1_048_576;
 
+const NOBODY = 'nobody is there';
+
 class NoAnswer extends Error {
   /** What was said instead; nobody has signed it. */
   readonly refusal: string;
@@ -113,6 +115,7 @@ export function callOverBus({ bus, log, keys, nowMs, random, logger }: ApiCallsO
     try {
       return await call(asked, recipient);
     } catch (error) {
+      if (error instanceof NoAnswer && error.refusal !== NOBODY) logger.warn({ log, refusal: error.refusal }, 'a call over the bus was not answered');
       if (asked.method !== 'GET' || !(error instanceof NoAnswer) || error.refusal !== 'unopened') throw error;
       const anew = await recipientOf(false);
       if (anew === recipient) throw error;
@@ -157,7 +160,7 @@ function openInbox(connection: NatsConnection, subject: string, sealed: Uint8Arr
 
 /** A part of the answer; null after the last; or why there is none. */
 function partOf({ data, headers }: Msg): Uint8Array | null | NoAnswer {
-  if (headers?.code === 503) return new NoAnswer('nobody is there');
+  if (headers?.code === 503) return new NoAnswer(NOBODY);
   const refused = headers?.get(API_REFUSED) ?? '';
   // Said by anybody who can: shown as far as it can be one of ours.
   if (refused !== '') return new NoAnswer(/^[a-z-]{1,32}$/.test(refused) ? refused : 'malformed');
