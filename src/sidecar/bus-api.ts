@@ -30,10 +30,9 @@ type Fetch = (request: Request, env: object) => Response | Promise<Response>;
 /** Has a call answered by the app. It comes from nowhere: with no address, no peer and no `Host` of its own, and so with no more than its token. */
 export function answererOf(fetch: Fetch): (call: ApiCall) => Promise<Response> {
   return async ({ method, path, query, headers, body }) => {
-    // The app reads a path that a parser has cleaned up: that must be the one that was looked for.
-    const isOurs = isCanonicalPath(path) && PATHS.some((one) => one.method === method && one.path.test(path));
-    const url = isOurs && URL.canParse(path, 'http://localhost') ? new URL(path, 'http://localhost') : null;
-    if (url === null || url.pathname !== path) return refusal(new Problem('not-found', 'no resource of this name over the bus'), path);
+    // In its one spelling, a path is the same to this list and to the parser by which the app reads it.
+    if (!isCanonicalPath(path) || !PATHS.some((one) => one.method === method && one.path.test(path))) return refusal(new Problem('not-found', 'no resource of this name over the bus'), path);
+    const url = new URL(path, 'http://localhost');
     url.search = query;
     const given = Object.entries(headers).filter((entry): entry is [string, string] => entry[1] !== undefined);
     return fetch(new Request(url, { method, headers: given, ...(body === null || method === 'GET' ? {} : { body: Buffer.from(body, 'base64') }) }), {});

@@ -245,17 +245,18 @@ describe.skipIf(!hasNats())('a console over the bus', () => {
 
   it('says which sidecar does not answer, and finds it again with its new key', async () => {
     const change = await ask();
-    const client = clientWith(keys);
-    expect((await client.me()).principal).toBe('person:wei');
+    const [reader, writer] = [clientWith(keys), clientWith(keys)];
+    for (const client of [reader, writer]) expect((await client.me()).principal).toBe('person:wei');
     // Whoever hears everything is somebody to the bus.
     spy.unsubscribe();
     await operator.flush();
     await sidecar.close();
     expect((await page('/')).text).toContain('Sidecar installation-example-ledger does not answer');
-    await expect(client.revoke(change.id)).rejects.toMatchObject({ code: 'unreachable' });
+    await expect(clientWith(keys).revoke(change.id)).rejects.toMatchObject({ code: 'unreachable' });
     await start();
     await expect.poll(async () => (await page('/')).text, { timeout: 20_000 }).toContain(change.id);
-    // It has kept the key of before, and is told so.
-    expect((await client.me()).principal).toBe('person:wei');
+    // Both have kept the key of before: one is told so, the other asks before it does anything.
+    expect((await reader.me()).principal).toBe('person:wei');
+    expect((await writer.reject(change.id, change.planDigest!, 'not tonight either')).state).toBe('rejected');
   });
 });
