@@ -30,6 +30,7 @@ import { lockStatementSchema } from '../protocol/lock.ts';
 import { passkeysFileSchema } from '../protocol/passkeys.ts';
 import { planSchema, targetStateSchema } from '../protocol/plan.ts';
 import { bundleStatementSchema } from '../protocol/policy-bundle.ts';
+import { apiAnswerHeadSchema, apiCallSchema, apiRecipientSchema } from '../protocol/api-call.ts';
 import { relayedMessageSchema, relayedVerdictSchema } from '../protocol/relayed-verdict.ts';
 import { disclosureSchema } from '../protocol/disclosure.ts';
 import { changeRequestSchema } from '../protocol/request.ts';
@@ -78,6 +79,9 @@ export const PUBLISHED_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   'approval': approvalSchema,
   'relayed-verdict': relayedVerdictSchema,
   'relayed-message': relayedMessageSchema,
+  'api-recipient': apiRecipientSchema,
+  'api-call': apiCallSchema,
+  'api-answer-head': apiAnswerHeadSchema,
   'cloud-event': cloudEventSchema,
   'report': reportSchema,
   'report-line': reportLineSchema,

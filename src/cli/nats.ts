@@ -30,6 +30,7 @@ interface NatsFlags extends Pick<ConnectFlags, 'config'> {
   readonly sidecar?: readonly string[];
   readonly worker?: readonly string[];
   readonly listener?: readonly string[];
+  readonly console?: readonly string[];
 }
 
 const PUBLIC_KEY = /^U[A-Z2-7]{55}$/;
@@ -44,6 +45,7 @@ export function addNats(program: Command, run: Runner): void {
     .option('--worker <executor=key...>', "an executor and the public nkey (U…) of its workers; several of one executor's are several users of its account")
     .option('--sidecar <key...>', "the public nkey (U…) of each further sidecar on this bus; the one of this installation is in it anyway")
     .option('--listener <key...>', 'the public nkey (U…) of who may hear what happens, and nothing else')
+    .option('--console <key...>', 'the public nkey (U…) of a console, which may call the API of the sidecars, and nothing else')
     .action(run(accounts));
   config(nats.command('setup'))
     .description('make the streams and consumers that are not there, and bring those that are to what they must be; what is in them stays')
@@ -70,6 +72,7 @@ async function accounts(session: Session, flags: NatsFlags): Promise<ExitCode> {
   const own = publicKeyOf(readSecret(nats.seed, 'the nkey seed').trim());
   const sidecars = [...new Set([own, ...(flags.sidecar ?? [])])];
   const listeners = [...new Set(flags.listener ?? [])];
+  const consoles = [...new Set(flags.console ?? [])];
   const workers = new Map<string, string[]>(overBus(config).map((id) => [id, []]));
   for (const given of flags.worker ?? []) {
     const [id = '', key = ''] = given.split('=');
@@ -78,12 +81,12 @@ async function accounts(session: Session, flags: NatsFlags): Promise<ExitCode> {
     if (keys === undefined) throw usage(`${id} is no executor that is reached over the bus`, `${workers.size === 0 ? 'there is none' : `there are ${[...workers.keys()].join(', ')}`}: name it under executors, without a socket, or correct --worker`);
     if (!keys.includes(key)) keys.push(key);
   }
-  const bad = [...sidecars, ...listeners].find((key) => !PUBLIC_KEY.test(key));
+  const bad = [...sidecars, ...listeners, ...consoles].find((key) => !PUBLIC_KEY.test(key));
   if (bad !== undefined) throw usage(`${plain(bad)} is not U…`);
   const without = [...workers].filter(([, keys]) => keys.length === 0).map(([id]) => id);
   if (without.length > 0) throw usage(`no key is given for ${without.join(', ')}`, `--worker ${without[0]!}=U…`);
-  mustBeApart([['a sidecar', sidecars], ...workers, ['a listener', listeners]]);
-  const text = formatAccounts({ sidecars, executors: workers, listeners });
+  mustBeApart([['a sidecar', sidecars], ...workers, ['a listener', listeners], ['a console', consoles]]);
+  const text = formatAccounts({ sidecars, executors: workers, listeners, consoles });
   session.out.document({ accounts: text });
   for (const line of text.trimEnd().split('\n')) session.out.line(line);
   return EXIT.ok;

@@ -17,6 +17,7 @@ import type {
 import { ClientError } from './errors.ts';
 import { openWire, type WireOptions } from './wire.ts';
 
+export type { Carried, Carry } from './wire.ts';
 export { ClientError, type ClientErrorCode } from './errors.ts';
 export { AccessError, WorkError, type AccessErrorCode } from './access-error.ts';
 export { withAccess, type Access, type AccessOptions, type AccessOutcome, type CalledRequest, type LeasedRequest } from './with-access.ts';

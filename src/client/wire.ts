@@ -1,19 +1,30 @@
-/** One HTTP exchange with the sidecar: bytes out, JSON or a {@link ClientError} back. */
+/** One exchange with the sidecar, over HTTP or as it is {@link Carry carried}: bytes out, JSON or a {@link ClientError} back. */
 import { request as httpRequest, type IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { ERROR_CODES, type ErrorCode, type FieldError } from '../sidecar/errors.ts';
 import { ClientError } from './errors.ts';
 
 export interface WireOptions {
-  /** Path of the sidecar's unix socket. Give this or `url`. */
+  /** Path of the sidecar's unix socket. Give this, `url` or `carry`. */
   readonly socket?: string;
   /** `http://127.0.0.1:8099`. */
   readonly url?: string;
+  /** Another way to the sidecar than HTTP. */
+  readonly carry?: Carry;
   /** Or what reads it, asked at each request: for one that is replaced while this client is in use. */
   readonly token: string | (() => string);
   /** How long an answer may take beyond any long poll, in ms. Default 30 s. */
   readonly timeoutMs?: number;
 }
+
+export interface Carried {
+  readonly status: number;
+  /** The body, as it comes; fails where it is cut short. */
+  readonly pieces: AsyncIterable<Uint8Array>;
+}
+
+/** Brings one request to a sidecar, and what that answers. Rejects where no answer came. */
+export type Carry = (asked: { readonly method: 'GET' | 'POST'; /** With its query. */ readonly path: string; readonly headers: Readonly<Record<string, string>>; readonly body: Uint8Array | null; readonly signal: AbortSignal }) => Promise<Carried>;
 
 export interface Sending {
   readonly body?: object;
@@ -34,37 +45,25 @@ const ANSWER_BYTES_MAX = 64 * 1024 * 1024;
 
 export function openWire(options: WireOptions): Wire {
   const { socket, url, token, timeoutMs = 30_000 } = options;
-  if ((socket === undefined) === (url === undefined)) throw new TypeError('give either socket or url');
-  const base = url === undefined ? null : new URL(url);
-  const place = socket ?? url ?? '';
+  if ([socket, url, options.carry].filter((way) => way !== undefined).length !== 1) throw new TypeError('give one of socket, url and carry');
+  const place = socket ?? url ?? 'the other end of the bus';
+  const carry = options.carry ?? overHttp(socket, url);
 
-  const exchange = <T>(method: string, path: string, sending: Sending, take: (incoming: IncomingMessage) => Promise<T>): Promise<{ status: number; taken: T }> =>
-    new Promise((resolve, reject) => {
-      const payload = sending.body === undefined ? null : Buffer.from(JSON.stringify(sending.body));
-      const headers = {
-        accept: 'application/json', authorization: `Bearer ${typeof token === 'string' ? token : token()}`, host: base?.host ?? 'localhost', ...sending.headers,
-        ...(payload === null ? {} : { 'content-type': 'application/json', 'content-length': String(payload.length) }),
-      };
-      const address = base === null ? { socketPath: socket } : { hostname: base.hostname.replaceAll(/[[\]]/g, ''), port: base.port };
-      let sent = false;
-      const fail = (code: 'unreachable' | 'timed-out' | 'aborted', message: string, cause?: unknown): void =>
-        reject(new ClientError(code, message, { cause }));
-      const limit = AbortSignal.timeout(sending.timeoutMs ?? timeoutMs);
-      const signal = sending.signal === undefined ? limit : AbortSignal.any([limit, sending.signal]);
-      const outgoing = (base?.protocol === 'https:' ? httpsRequest : httpRequest)({ ...address, method, path, headers, signal, agent: false }, (incoming) => {
-        take(incoming).then((taken) => resolve({ status: incoming.statusCode ?? 0, taken }), onError);
-      });
-      const onError = (error: unknown): void => {
-        if (sending.signal?.aborted === true) fail('aborted', 'the call was given up', error);
-        else if (limit.aborted) fail('timed-out', `no answer from ${place} in ${sending.timeoutMs ?? timeoutMs} ms`, error);
-        else fail('unreachable', `${sent ? 'no answer from' : 'cannot reach'} the sidecar at ${place}: ${error instanceof Error ? error.message : String(error)}`, error);
-      };
-      outgoing.on('error', onError);
-      outgoing.on('finish', () => {
-        sent = true;
-      });
-      outgoing.end(payload ?? undefined);
-    });
+  const exchange = async <T>(method: 'GET' | 'POST', path: string, sending: Sending, take: (carried: Carried) => Promise<T>): Promise<{ status: number; taken: T }> => {
+    const body = sending.body === undefined ? null : Buffer.from(JSON.stringify(sending.body));
+    const headers = { accept: 'application/json', authorization: `Bearer ${typeof token === 'string' ? token : token()}`, ...sending.headers, ...(body === null ? {} : { 'content-type': 'application/json' }) };
+    const limitMs = sending.timeoutMs ?? timeoutMs;
+    const limit = AbortSignal.timeout(limitMs);
+    const signal = sending.signal === undefined ? limit : AbortSignal.any([limit, sending.signal]);
+    try {
+      const carried = await carry({ method, path, headers, body, signal });
+      return { status: carried.status, taken: await take(carried) };
+    } catch (cause) {
+      if (sending.signal?.aborted === true) throw new ClientError('aborted', 'the call was given up', { cause });
+      if (limit.aborted) throw new ClientError('timed-out', `no answer from ${place} in ${limitMs} ms`, { cause });
+      throw new ClientError('unreachable', `${cause instanceof NotSent ? 'cannot reach' : 'no answer from'} the sidecar at ${place}: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    }
+  };
 
   return {
     timeoutMs,
@@ -74,8 +73,7 @@ export function openWire(options: WireOptions): Wire {
       throw errorOf(status, problemIn(taken, status));
     },
     async receive(method, path, sending = {}) {
-      const take = async (incoming: IncomingMessage): Promise<IncomingMessage | Buffer> => (isGood(incoming.statusCode ?? 0) ? incoming : collect(incoming));
-      const { status, taken } = await exchange<IncomingMessage | Buffer>(method, path, sending, take);
+      const { status, taken } = await exchange<Carried | Buffer>(method, path, sending, async (carried) => (isGood(carried.status) ? carried : collect(carried)));
       if (Buffer.isBuffer(taken)) throw errorOf(status, problemIn(taken, status));
       return piecesOf(taken, place);
     },
@@ -84,18 +82,39 @@ export function openWire(options: WireOptions): Wire {
 
 const isGood = (status: number): boolean => status >= 200 && status < 300;
 
-async function* piecesOf(incoming: IncomingMessage, place: string): AsyncGenerator<Uint8Array> {
+/** Nothing of it has reached anybody. */
+class NotSent extends Error {}
+
+/** Over a socket or HTTP; a connection for each. */
+function overHttp(socket: string | undefined, url: string | undefined): Carry {
+  const base = url === undefined ? null : new URL(url);
+  const address = base === null ? { socketPath: socket } : { hostname: base.hostname.replaceAll(/[[\]]/g, ''), port: base.port };
+  return ({ method, path, headers, body, signal }) => new Promise((resolve, reject) => {
+    const all = { host: base?.host ?? 'localhost', ...headers, ...(body === null ? {} : { 'content-length': String(body.length) }) };
+    const outgoing = (base?.protocol === 'https:' ? httpsRequest : httpRequest)({ ...address, method, path, headers: all, signal, agent: false }, (incoming: IncomingMessage) => {
+      resolve({ status: incoming.statusCode ?? 0, pieces: incoming as AsyncIterable<Buffer> });
+    });
+    let sent = false;
+    outgoing.on('finish', () => {
+      sent = true;
+    });
+    outgoing.on('error', (error) => reject(sent ? error : new NotSent(error.message, { cause: error })));
+    outgoing.end(body ?? undefined);
+  });
+}
+
+async function* piecesOf({ pieces }: Carried, place: string): AsyncGenerator<Uint8Array> {
   try {
-    for await (const chunk of incoming as AsyncIterable<Buffer>) yield chunk;
+    for await (const chunk of pieces) yield chunk;
   } catch (cause) {
     throw new ClientError('unreachable', `the answer of the sidecar at ${place} was cut short`, { cause });
   }
 }
 
-async function collect(incoming: IncomingMessage): Promise<Buffer> {
-  const chunks: Buffer[] = [];
+async function collect({ pieces }: Carried): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
   let length = 0;
-  for await (const chunk of incoming as AsyncIterable<Buffer>) {
+  for await (const chunk of pieces) {
     length += chunk.length;
     if (length > ANSWER_BYTES_MAX) throw new Error('the answer is too large');
     chunks.push(chunk);

@@ -66,6 +66,8 @@ const sidecarBusSchema = busSchema.extend({
   events: z.array(notificationEventSchema).min(1).max(64).optional(),
   /** Origins of other logs, whose sidecars may say who has decided on a change of this one. */
   relays: z.array(z.string().max(255).regex(/^[^\s+]+$/, 'no white space and no +')).max(16).default([]),
+  /** Whether a console may call the API there, sealed, with the token of whoever uses it. */
+  api: z.boolean().default(false),
 });
 
 /** People have a minute to decide, at the least. */

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { z } from 'zod';
 import { ConfigError, parseFile, pointerOf } from '../config/load.ts';
-import { hostSchema, LOOPBACK, sourceUrlTrouble } from '../config/schema.ts';
+import { busSchema, hostSchema, LOOPBACK, sourceUrlTrouble } from '../config/schema.ts';
 import { plainTextSchema } from '../protocol/values.ts';
 
 const pathSchema = plainTextSchema(1_024);
@@ -24,11 +24,15 @@ const oidcSchema = z.strictObject({
   parameters: z.record(z.string().regex(/^[a-z_]{1,64}$/), plainTextSchema(512)).default({}),
 });
 
-const sidecarSchema = z.strictObject({
-  /** In addresses, and for people. */
-  name: z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/, 'lower-case letters, digits and hyphens'),
-  url: originSchema,
-});
+const sidecarSchema = z
+  .strictObject({
+    /** In addresses, and for people. */
+    name: z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?$/, 'lower-case letters, digits and hyphens'),
+    url: originSchema.optional(),
+    /** Reached over the bus: the origin of its log, whose key the trust folder has. */
+    log: plainTextSchema(255).optional(),
+  })
+  .refine(({ url, log }) => (url === undefined) !== (log === undefined), 'has a url, or a log and is reached over the bus');
 
 export const consoleConfigSchema = z
   .strictObject({
@@ -37,11 +41,22 @@ export const consoleConfigSchema = z
     listen: z.strictObject({ host: hostSchema.default('127.0.0.1'), port: z.int().min(0).max(65_535) }),
     /** Left out: something before it ends TLS, on this machine. */
     tls: z.strictObject({ cert: pathSchema, /** Readable by its owner alone. */ key: pathSchema }).optional(),
-    sidecars: z
-      .array(sidecarSchema)
-      .min(1)
-      .max(32)
-      .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'a name is used twice'),
+    /** `bus`: every sidecar in `sidecars.json` of the trust folder. */
+    sidecars: z.union(
+      [
+        z.literal('bus'),
+        z
+          .array(sidecarSchema)
+          .min(1)
+          .max(32)
+          .refine((all) => new Set(all.map(({ name }) => name)).size === all.length, 'a name is used twice'),
+      ],
+      'bus, or a list',
+    ),
+    /** The bus of those that are not named by URL. */
+    nats: busSchema.optional(),
+    /** Whose keys the sidecars on the bus have: a trust folder. */
+    trust: pathSchema.optional(),
     login: z.discriminatedUnion('kind', [oidcSchema, z.strictObject({ kind: z.literal('token') })]),
     session: z
       .strictObject({
@@ -52,6 +67,13 @@ export const consoleConfigSchema = z
       })
       .prefault({}),
     logLevel: z.enum(['silent', 'error', 'warn', 'info', 'debug']).default('info'),
+  })
+  .superRefine(({ sidecars, nats, trust }, context) => {
+    const isOnBus = sidecars === 'bus' || sidecars.some(({ log }) => log !== undefined);
+    for (const [name, given] of [['nats', nats], ['trust', trust]] as const) {
+      if (isOnBus && given === undefined) context.addIssue({ code: 'custom', path: [name], message: 'is needed for sidecars on the bus' });
+      if (!isOnBus && given !== undefined) context.addIssue({ code: 'custom', path: [name], message: 'is for sidecars on the bus, and none is' });
+    }
   })
   .superRefine(({ listen, tls }, context) => {
     if (tls === undefined && ![...LOOPBACK, '::1'].includes(listen.host)) context.addIssue({ code: 'custom', path: ['tls'], message: 'is needed to listen on anything but a loopback address' });
@@ -65,12 +87,20 @@ export async function loadConsoleConfig(path: string): Promise<ConsoleConfig> {
     throw new ConfigError('unreadable', [{ pointer: '', message: 'cannot be read', source: file }], { cause });
   });
   const parsed = consoleConfigSchema.safeParse(parseFile(text, file));
-  if (!parsed.success) throw new ConfigError('malformed', parsed.error.issues.map((issue) => ({ pointer: pointerOf(issue.path), message: issue.message, source: file })));
+  if (!parsed.success) throw new ConfigError('malformed', parsed.error.issues.flatMap(inEntries).map((issue) => ({ pointer: pointerOf(issue.path), message: issue.message, source: file })));
   const absolute = (name: string): string => resolve(dirname(file), name);
-  const { tls, login } = parsed.data;
+  const { tls, login, nats, trust } = parsed.data;
   return {
     ...parsed.data,
+    ...(nats === undefined ? {} : { nats: { ...nats, seed: absolute(nats.seed), ...(nats.caFile === undefined ? {} : { caFile: absolute(nats.caFile) }) } }),
+    ...(trust === undefined ? {} : { trust: absolute(trust) }),
     ...(tls === undefined ? {} : { tls: { cert: absolute(tls.cert), key: absolute(tls.key) } }),
     login: login.kind === 'oidc' && login.clientSecretFile !== undefined ? { ...login, clientSecretFile: absolute(login.clientSecretFile) } : login,
   };
+}
+
+/** What is wrong with an entry of a list that could also be a word is said of the entry. */
+function inEntries(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
+  const inner = issue.code === 'invalid_union' ? issue.errors.flat().filter(({ path }) => path.length > 0) : [];
+  return inner.length === 0 ? [issue] : inner.map((one) => ({ ...one, path: [...issue.path, ...one.path] }));
 }

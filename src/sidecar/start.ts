@@ -29,6 +29,7 @@ import { keepAnchors } from '../witnessing/anchors.ts';
 import { createApp } from './app.ts';
 import type { SidecarContext } from './context.ts';
 import { builtApprovePage } from './approve-page.ts';
+import { openBusApi } from './bus-api.ts';
 import { codeVersion } from './code-version.ts';
 import { openCopy } from './copy.ts';
 import { holdData } from './data-lock.ts';
@@ -197,6 +198,10 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
 
     const app = createApp({ ...context, tokens: authenticator, hosts: config.hosts, approvePage: config.publicUrl === undefined ? undefined : (options.approvePage ?? builtApprovePage()), ...(slack === null ? {} : { slack }) });
     const doors = await openDoors(config, app.fetch, undo);
+    if (config.nats?.api === true) {
+      const api = await openBusApi(config.nats, { log: log.logId, ticketSigner, clock, logger, fetch: (request, env) => app.fetch(request, env), drainMs: config.limits.drainSeconds * 1000 });
+      undo.push(() => api.close());
+    }
     undo.push(() => draining.abort());
     logger.info({ log: log.logId, size: log.size, listening: doors.map((door) => door.address), bundle: pdp.bundle }, 'the sidecar is up');
     return {

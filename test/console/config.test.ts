@@ -1,15 +1,18 @@
 /** What a console may be configured with: a mistake is named, and nothing is started by half. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { generateSignerKey, logIdOf, parseTrustPolicy } from '../../ledger/index.ts';
 import { ASSET_NAMES } from '../../src/console/assets.ts';
 import { loadConsoleConfig } from '../../src/console/config.ts';
+import { namedByOrigin } from '../../src/console/places.ts';
 import { startConsole } from '../../src/console/start.ts';
 import { CERTIFICATE, KEY } from '../support/door-certificate.ts';
 
 const GOOD = { publicUrl: 'https://console.acme.example', listen: { port: 0 }, sidecars: [{ name: 'eu', url: 'http://127.0.0.1:8099' }], login: { kind: 'token' }, logLevel: 'silent' };
+const BUS = { servers: ['nats://127.0.0.1:4222'], seed: 'console.seed' };
 let folder = '';
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'cs-console-'));
@@ -28,6 +31,11 @@ describe('console.yaml', () => {
     ['/sidecars/0/url', { sidecars: [{ name: 'eu', url: 'http://10.0.0.1:8099' }] }],
     ['/sidecars', { sidecars: [] }],
     ['/sidecars', { sidecars: [GOOD.sidecars[0], GOOD.sidecars[0]] }],
+    ['/nats', { sidecars: 'bus', trust: 'trust' }],
+    ['/trust', { sidecars: [{ name: 'us', log: 'us.example/log' }], nats: BUS }],
+    ['/nats', { nats: BUS }],
+    ['/sidecars', { sidecars: 'all', nats: BUS, trust: 'trust' }],
+    ['/sidecars/0', { sidecars: [{ name: 'us', log: 'us.example/log', url: 'http://127.0.0.1:8099' }], nats: BUS, trust: 'trust' }],
     ['/login', { login: { kind: 'anybody' } }],
     ['/login/issuer', { login: { kind: 'oidc', issuer: 'http://login.acme.example', clientId: 'c' } }],
   ])('names %s', async (pointer, edit) => {
@@ -37,6 +45,7 @@ describe('console.yaml', () => {
   it('refuses what it does not know, and takes paths from its own folder', async () => {
     await expect(load({ sesion: {} })).rejects.toMatchObject({ code: 'malformed' });
     expect((await load({ tls: { cert: 'c.pem', key: 'k.pem' } })).tls).toEqual({ cert: join(folder, 'c.pem'), key: join(folder, 'k.pem') });
+    expect(await load({ sidecars: 'bus', nats: { ...BUS, caFile: 'ca.pem' }, trust: 'trust' })).toMatchObject({ sidecars: 'bus', trust: join(folder, 'trust'), nats: { seed: join(folder, 'console.seed'), caFile: join(folder, 'ca.pem') } });
   });
 });
 
@@ -59,7 +68,27 @@ describe('a console that is started', () => {
     await started.close();
   });
 
+  it('does not start for a sidecar on the bus whose key nobody has given it', async () => {
+    await mkdir(join(folder, 'trust'));
+    const { vkey } = generateSignerKey('us.example/log', new Uint8Array(32).fill(1));
+    const files = { 'trust.policy': `log ${vkey}\nquorum none\n`, 'sidecars.json': '[]', 'executors.json': '[]', 'requirements.json': JSON.stringify({ v: 1, floors: [], revokers: [], clockSkewMs: 0 }) };
+    for (const [name, text] of Object.entries(files)) await writeFile(join(folder, 'trust', name), text);
+    for (const name of ASSET_NAMES) await writeFile(join(folder, name), `/* ${name} */`);
+    const start = async (sidecars: unknown): Promise<unknown> => startConsole(await load({ sidecars, nats: BUS, trust: 'trust', publicUrl: 'http://localhost:1' }), { assets: folder });
+    await expect(start('bus')).rejects.toThrow(/names no sidecar/);
+    await expect(start([{ name: 'us', log: 'us.example/log' }])).rejects.toThrow(/no key for the log us\.example\/log/);
+  });
+
   it('says which of its parts is not built', async () => {
     await expect(startConsole(await load({}), { assets: folder })).rejects.toThrow(/no console\.css.*npm run verifier:build/);
+  });
+});
+
+describe('sidecars on the bus', () => {
+  it('are named by the origins of their logs, as far as those can be in an address and are told apart', () => {
+    const origins = ['Countersign.example/EU', 'countersign.example/eu', 'us.example/log', `${'long.'.repeat(8)}example/log`, 'retired.example/log'];
+    const policy = parseTrustPolicy(`${origins.map((origin, index) => `log ${generateSignerKey(origin, new Uint8Array(32).fill(index + 1)).vkey}`).join('\n')}\nquorum none\n`);
+    const sidecars = new Map(origins.slice(0, 4).map((origin) => [logIdOf(origin), []]));
+    expect(namedByOrigin({ policy, sidecars })).toEqual(origins.slice(0, 4).map((log) => ({ name: log === 'us.example/log' ? 'us-example-log' : logIdOf(log), log })));
   });
 });

@@ -239,6 +239,7 @@ test('accounts are printed for several sidecars, and for keys that are each one 
     await refused(`${own} is the key of a sidecar and of ${EXECUTOR_ID}`, '--worker', `${EXECUTOR_ID}=${own}`);
     await refused(`${worker} is the key of a sidecar and of ${EXECUTOR_ID}`, '--sidecar', worker);
     await refused(`${worker} is the key of ${EXECUTOR_ID} and of a listener`, '--listener', worker);
+    await refused(`${own} is the key of a sidecar and of a console`, '--console', own);
     await refused('UNO is not U…', '--sidecar', 'UNO');
     const text = (await readFile(operator.installation.configPath, 'utf8')).replace(`{id: ${EXECUTOR_ID}, connectors: [pg-main]}`, `{id: ${EXECUTOR_ID}, connectors: [pg-main]}, {id: 'executor:two', connectors: [pg-two]}`);
     await operator.installation.write('countersign.yaml', text);

@@ -8,8 +8,9 @@ import { notificationSchema } from '../../notify/payload.ts';
 import { stepEnvelopeSchema } from '../../protocol/envelope.ts';
 import { planSchema, targetStateSchema } from '../../protocol/plan.ts';
 import { approvalSchema, approvalStatementSchema, dsseSchema, querySchema, reportSchema, revokeOrderSchema, ticketSchema } from '../../protocol/signed.ts';
+import { apiAnswerHeadSchema, apiCallSchema, apiRecipientSchema, CALL_REFUSALS, recipientAskSchema } from '../../protocol/api-call.ts';
 import { relayedMessageSchema, relayedVerdictSchema } from '../../protocol/relayed-verdict.ts';
-import { ack, act, API_PREFIX, arm, BEAT_MS, claim, consumerOf, delivery, event, lock, MESSAGE_BYTES_MAX, pages, result, revoke, say, STREAMS, verdict } from './bus-layout.ts';
+import { ack, act, API_PREFIX, API_REFUSED, apiCalls, apiRecipient, arm, BEAT_MS, claim, consumerOf, delivery, event, lock, MESSAGE_BYTES_MAX, pages, result, revoke, say, STREAMS, verdict } from './bus-layout.ts';
 import { copyPageSchema } from './copy-page.ts';
 import { cloudEventSchema } from './events.ts';
 import { ackSchema, publishedReportSchema, saidSchema } from './said.ts';
@@ -21,7 +22,7 @@ const SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   StepEnvelope: stepEnvelopeSchema, Dsse: dsseSchema, Plan: planSchema, TargetState: targetStateSchema, PublishedReport: publishedReportSchema, Claim: claimSchema, Said: saidSchema, Ack: ackSchema,
   Ticket: ticketSchema, Query: querySchema, RevokeOrder: revokeOrderSchema, Report: reportSchema, Approval: approvalSchema, ApprovalStatement: approvalStatementSchema,
   CloudEvent: cloudEventSchema, Notification: notificationSchema, RelayedMessage: relayedMessageSchema, RelayedVerdict: relayedVerdictSchema, VerdictAnswer: verdictAnswerSchema,
-  CopyPage: copyPageSchema,
+  CopyPage: copyPageSchema, RecipientAsk: recipientAskSchema, ApiRecipient: apiRecipientSchema, ApiCall: apiCallSchema, ApiAnswerHead: apiAnswerHeadSchema,
 };
 
 const PARAMETERS: Json = {
@@ -78,6 +79,13 @@ const MESSAGES = {
   },
   verdict: { title: 'A person’s verdict, relayed', summary: 'A relayed verdict in its DSSE envelope, signed by the sidecar that authenticated the person, and beside it what she wrote. The answer says what came of it.', payload: 'RelayedMessage' },
   verdictAnswer: { title: 'What came of a verdict', summary: 'For the person who decided; nobody has signed it.', payload: 'VerdictAnswer' },
+  recipientAsk: { title: 'To whom are calls sealed?', summary: 'In the clear: a nonce, which the answer is signed with.', payload: 'RecipientAsk' },
+  recipientSaid: { title: 'To whom calls are sealed', summary: 'An `ApiRecipient` in its DSSE envelope, signed by the sidecar’s ticket key for the nonce that it was asked with.', payload: 'Dsse' },
+  call: { title: 'A sealed call', summary: 'An `ApiCall` in JSON, sealed to that recipient (age, X25519): a request of the HTTP API, with the token of whoever asks.', payload: null, contentType: 'application/octet-stream' },
+  answer: {
+    title: 'A part of a sealed answer', summary: 'All parts are one age file, sealed to the recipient in the call: a line of `ApiAnswerHead` in JSON, then the body. The last part is empty.', payload: null, contentType: 'application/octet-stream',
+    headers: headers({ [API_REFUSED]: text('Why there is no answer, or no more of it. Nobody has signed it: a hint.', { enum: [...CALL_REFUSALS] }) }, []),
+  },
   lock: {
     title: 'A lock that stands, or its end', summary: 'A lock statement in its DSSE envelope, by the ticket key of a sidecar or a revoker of the floor. The newest of a subject holds; a lift stands for ever.', payload: 'Dsse',
     headers: headers({ 'Nats-Expected-Last-Subject-Sequence': text('The sequence of what it takes the place of; `0` where there was nothing.', { pattern: '^(0|[1-9][0-9]*)$' }) }),
@@ -109,6 +117,8 @@ const CHANNELS = {
   said: { address: say('{lane}', '{audience}'), summary: 'What workers say to sidecars.', message: 'said', stream: null },
   events: { address: event('{log}', '{event}'), summary: 'What happens to changes of a log.', message: 'event', stream: STREAMS.events },
   verdicts: { address: verdict('{log}'), summary: 'Verdicts on changes of a log, given at another sidecar.', message: 'verdict', answer: 'verdictAnswer', stream: null },
+  apiRecipients: { address: apiRecipient('{log}'), summary: 'Asking a sidecar for the key of its API. No worker reaches it.', message: 'recipientAsk', answer: 'recipientSaid', stream: null },
+  apiCalls: { address: apiCalls('{log}'), summary: 'The API of a sidecar, for consoles. No worker reaches it, and the bus sees nothing of it.', message: 'call', answer: 'answer', stream: null },
   locks: { address: lock('{authority}', '{lockId}'), summary: 'The locks of every sidecar, and those of revokers that any of them has heard of. No worker reaches it.', message: 'lock', stream: STREAMS.locks },
   copy: { address: pages('{log}'), summary: 'The copy of a ledger, page after page. No worker reaches it.', message: 'copied', stream: STREAMS.ledger },
   copyObjects: { address: 'cs.ledger.{log}.object.{digest}.{part}', summary: 'Objects that copied records name. No worker reaches it.', message: 'copiedObject', stream: STREAMS.ledger },
@@ -119,7 +129,7 @@ type ChannelName = keyof typeof CHANNELS;
 interface OperationSpec {
   readonly action: 'send' | 'receive';
   readonly channel: ChannelName;
-  readonly by: 'worker' | 'sidecar' | 'listener';
+  readonly by: 'worker' | 'sidecar' | 'listener' | 'console';
   readonly summary: string;
 }
 
@@ -134,6 +144,8 @@ const OPERATIONS = {
   hear: { action: 'receive', channel: 'heard', by: 'worker', summary: 'Hears of sidecars and of what became of reports.' },
   listen: { action: 'receive', channel: 'events', by: 'listener', summary: 'Hears what happens, and decides nothing by it.' },
   relay: { action: 'send', channel: 'verdicts', by: 'sidecar', summary: 'Asks the sidecar of another log to decide on a verdict as on one of its own.' },
+  askRecipient: { action: 'send', channel: 'apiRecipients', by: 'console', summary: 'Asks for the key that calls are sealed to, and believes the signature of a key in its trust folder.' },
+  callApi: { action: 'send', channel: 'apiCalls', by: 'console', summary: 'Asks the API in somebody’s name, with her token. What does something is sent once.' },
   tellLock: { action: 'send', channel: 'locks', by: 'sidecar', summary: 'Puts there what it holds or has seen lifted and is not there, when it starts, when the bus is back, and at once when it is set.' },
   hearLock: { action: 'receive', channel: 'locks', by: 'sidecar', summary: 'Reads all of it when it starts or the bus is back, before anything is authorised, and hears of the next at once.' },
   copyRecords: { action: 'send', channel: 'copy', by: 'sidecar', summary: 'Copies records once they are durable.' },

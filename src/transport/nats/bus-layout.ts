@@ -12,6 +12,8 @@
  *     cs.lock.<authority>.<lockId>          CS_LOCKS     sidecar ▶ sidecars    a lock that stands, or its end; the authority is a log, or `revoker`
  *     cs.event.<log>.<event>                CS_EVENTS    sidecar ▶ anybody     what happens, as a CloudEvent
  *     cs.verdict.<log>                      core         sidecar ▶ sidecar     a person's verdict on a change of that log, relayed
+ *     cs.api.<log>.recipient                core         console ▶ sidecar     to whom calls of its API are sealed
+ *     cs.api.<log>.call                     core         console ▶ sidecar     a sealed call; its answer comes sealed, in parts
  *     cs.say.<lane>.<log>                   core         worker ▶ sidecar      an answer; under `all`, to every sidecar, that it is there, and locks
  *     cs.ack.<lane>.<log>                   core         sidecar ▶ workers     what became of a report; a lock that is set or lifted
  *
@@ -31,6 +33,16 @@ export const API_PREFIX = 'CSJS.API';
 export const MESSAGE_BYTES_MAX = 2_097_152;
 /** The same with its headers, which servers and streams count as well. */
 export const WIRE_BYTES_MAX = MESSAGE_BYTES_MAX + 4_096;
+
+/** Bytes of a sealed call: its body in base64, and its headers. */
+export const API_CALL_BYTES_MAX = 131_072;
+/** Bytes of an answer's body. It comes in messages far smaller than this, but all of it may be held for who reads slowly. */
+export const API_ANSWER_BYTES_MAX = 16_777_216;
+/** Header of a message that is no part of an answer: why there is none. */
+export const API_REFUSED = 'Countersign-Refused';
+
+/** Inboxes of consoles are below it. What comes there is sealed, to one call of one of them. */
+export const CONSOLE_INBOX = '_INBOX_console';
 
 /** `wrong last sequence`: what was published was to follow on another message of its subject than is there, or on none. */
 export const NOT_THE_LAST = 10_071;
@@ -58,6 +70,8 @@ export const lock = (authority: string, lockId: string): string => `cs.lock.${au
 /** @param type such as `approval.requested`, which is two tokens */
 export const event = (log: string, type: string): string => `cs.event.${log}.${type}`;
 export const verdict = (log: string): string => `cs.verdict.${log}`;
+export const apiRecipient = (log: string): string => `cs.api.${log}.recipient`;
+export const apiCalls = (log: string): string => `cs.api.${log}.call`;
 export const say = (lane: string, log: string): string => `cs.say.${lane}.${log}`;
 export const ack = (lane: string, log: string): string => `cs.ack.${lane}.${log}`;
 

@@ -5,7 +5,7 @@
  * Tried: in an account that all share, a worker disarms another's revoke with the reply subject of its own publish, takes steps that are not
  * its, and wipes the schedules with a roll-up.
  */
-import { API_PREFIX, consumerOf, laneOf, STREAMS, WIRE_BYTES_MAX } from './bus-layout.ts';
+import { API_PREFIX, CONSOLE_INBOX, consumerOf, laneOf, STREAMS, WIRE_BYTES_MAX } from './bus-layout.ts';
 
 export interface ServerConfigOptions {
   /** nkey public keys (`U…`) of the sidecars. */
@@ -14,12 +14,15 @@ export interface ServerConfigOptions {
   readonly executors: ReadonlyMap<string, readonly string[]>;
   /** Those of whoever may hear what happens, and nothing else. */
   readonly listeners?: readonly string[];
+  /** Those of consoles, which may call the API of sidecars, and nothing else. */
+  readonly consoles?: readonly string[];
 }
 
 const EVENTS = 'cs.event.>';
+const API = 'cs.api.>';
 
 /** Accounts and limits, to be included by a server configuration that says where it listens and stores. */
-export function formatAccounts({ sidecars, executors, listeners = [] }: ServerConfigOptions): string {
+export function formatAccounts({ sidecars, executors, listeners = [], consoles = [] }: ServerConfigOptions): string {
   const lanes = [...executors].map(([id, keys]) => ({ lane: laneOf(id), account: accountOf(id), keys }));
   return [
     `max_payload: ${WIRE_BYTES_MAX}`,
@@ -29,6 +32,7 @@ export function formatAccounts({ sidecars, executors, listeners = [] }: ServerCo
     `    users: [${sidecars.map((key) => `{nkey: ${key}}`).join(', ')}]`,
     '    exports: [',
     ...(listeners.length === 0 ? [] : [`      {stream: "${EVENTS}", accounts: [LISTENERS]}`]),
+    ...(consoles.length === 0 ? [] : [`      {service: "${API}", response_type: stream, accounts: [CONSOLES]}`]),
     ...lanes.flatMap(({ lane, account }) => [
       ...servicesOf(lane).map(({ subject, streams }) => `      {service: "${subject}",${streams ? ' response_type: stream,' : ''} accounts: [${account}]}`),
       `      {stream: "cs.ack.${lane}.>", accounts: [${account}]}`,
@@ -41,6 +45,14 @@ export function formatAccounts({ sidecars, executors, listeners = [] }: ServerCo
       ...listeners.map((key) => `      {nkey: ${key}, permissions: {publish: {deny: [">"]}, subscribe: {allow: ["${EVENTS}"]}}}`),
       '    ]',
       `    imports: [{stream: {account: CS, subject: "${EVENTS}"}}]`,
+      '  }',
+    ]),
+    ...(consoles.length === 0 ? [] : [
+      '  CONSOLES {',
+      '    users: [',
+      ...consoles.map((key) => `      {nkey: ${key}, permissions: {publish: {allow: ["${API}"]}, subscribe: {allow: ["${CONSOLE_INBOX}.>"]}}}`),
+      '    ]',
+      `    imports: [{service: {account: CS, subject: "${API}"}}]`,
       '  }',
     ]),
     ...lanes.flatMap(({ lane, account, keys }) => [
