@@ -12,6 +12,8 @@ export interface WireOptions {
   readonly token: string;
   /** How long an answer may take beyond any long poll, in ms. Default 30 s. */
   readonly timeoutMs?: number;
+  /** Asked at each request for the W3C `traceparent` that it is sent in; undefined: in none. */
+  readonly traceparent?: () => string | undefined;
 }
 
 export interface Sending {
@@ -39,10 +41,11 @@ export function openWire(options: WireOptions): Wire {
 
   const exchange = <T>(method: string, path: string, sending: Sending, take: (incoming: IncomingMessage) => Promise<T>): Promise<{ status: number; taken: T }> =>
     new Promise((resolve, reject) => {
+      const traceparent = options.traceparent?.();
       const payload = sending.body === undefined ? null : Buffer.from(JSON.stringify(sending.body));
       const headers = {
         accept: 'application/json', authorization: `Bearer ${token}`, host: base?.host ?? 'localhost', ...sending.headers,
-        ...(payload === null ? {} : { 'content-type': 'application/json', 'content-length': String(payload.length) }),
+        ...(traceparent === undefined ? {} : { traceparent }), ...(payload === null ? {} : { 'content-type': 'application/json', 'content-length': String(payload.length) }),
       };
       const address = base === null ? { socketPath: socket } : { hostname: base.hostname.replaceAll(/[[\]]/g, ''), port: base.port };
       let sent = false;
