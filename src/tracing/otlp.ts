@@ -91,8 +91,9 @@ function sayingOnce(exporter: OTLPTraceExporter, logger: OtlpOptions['logger']):
   return {
     export(spans, done) {
       exporter.export(spans, (result) => {
-        if (result.code !== 0 && !failing) logger.warn({ reason: (result.error?.message ?? '').slice(0, 200) }, 'the collector of traces does not take spans; they are dropped');
-        failing = result.code !== 0;
+        const { error } = result;
+        if (error !== undefined && !failing) logger.warn({ reason: error.message.slice(0, 200) }, 'the collector of traces does not take spans; they are dropped');
+        failing = error !== undefined;
         done(result);
       });
     },

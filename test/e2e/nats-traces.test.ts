@@ -77,10 +77,11 @@ describe.skipIf(!hasNats())('over a bus, with a collector of traces', () => {
     const find = (name: string): Told | undefined => inTrace().find((span) => span.name === name);
     const NAMES = ['POST /v1/changes', 'publishRead', 'process read', 'publishAct', 'process act', 'apply pg-main', 'report acted', 'publishRevoke', 'revoke pg-main', 'report revoked'];
     await until('every span has come', () => (NAMES.every((name) => find(name) !== undefined) ? true : undefined), { timeoutMs: REST_MS });
+    const parentOf = ({ parentSpanId }: Told): Told | undefined => inTrace().find(({ spanId }) => spanId === parentSpanId);
     /** From a span up to whoever asked. */
     const pathOf = (name: string): string[] => {
       const path: string[] = [];
-      for (let span = find(name); span !== undefined; span = inTrace().find(({ spanId }) => spanId === span!.parentSpanId)) path.push(`${span.service.replace('countersign-', '')}: ${span.name}`);
+      for (let span = find(name); span !== undefined; span = parentOf(span)) path.push(`${span.service.replace('countersign-', '')}: ${span.name}`);
       return path;
     };
     const ASKED = 'sidecar: POST /v1/changes';

@@ -177,7 +177,8 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
 
 /** In which trace it was sent; undefined where it was in none. */
 function traceparentOf(message: JsMsg): string | undefined {
-  return message.headers?.get(TRACEPARENT);
+  const text = message.headers?.get(TRACEPARENT);
+  return text === '' ? undefined : text;
 }
 
 /** @throws JsonError for what is not strict JSON, or is too large */
