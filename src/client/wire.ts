@@ -15,6 +15,8 @@ export interface WireOptions {
   readonly token: string | (() => string);
   /** How long an answer may take beyond any long poll, in ms. Default 30 s. */
   readonly timeoutMs?: number;
+  /** Asked at each request for the W3C `traceparent` that it is sent in; undefined: in none. */
+  readonly traceparent?: () => string | undefined;
 }
 
 export interface Carried {
@@ -50,8 +52,12 @@ export function openWire(options: WireOptions): Wire {
   const carry = options.carry ?? overHttp(socket, url);
 
   const exchange = async <T>(method: 'GET' | 'POST', path: string, sending: Sending, take: (carried: Carried) => Promise<T>): Promise<{ status: number; taken: T }> => {
+    const traceparent = options.traceparent?.();
     const body = sending.body === undefined ? null : Buffer.from(JSON.stringify(sending.body));
-    const headers = { accept: 'application/json', authorization: `Bearer ${typeof token === 'string' ? token : token()}`, ...sending.headers, ...(body === null ? {} : { 'content-type': 'application/json' }) };
+    const headers = {
+      accept: 'application/json', authorization: `Bearer ${typeof token === 'string' ? token : token()}`, ...sending.headers,
+      ...(traceparent === undefined ? {} : { traceparent }), ...(body === null ? {} : { 'content-type': 'application/json' }),
+    };
     const limitMs = sending.timeoutMs ?? timeoutMs;
     const limit = AbortSignal.timeout(limitMs);
     const signal = sending.signal === undefined ? limit : AbortSignal.any([limit, sending.signal]);

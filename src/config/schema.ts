@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { notificationEventSchema, webhookNameSchema } from '../change/events.ts';
 import { identitySchema } from '../identity/issuer-config.ts';
+import { tracingSchema } from '../tracing/config.ts';
 import { mayConnect } from '../webhook/address.ts';
 import { TICKET_SECONDS_MAX } from '../protocol/signed.ts';
 import { activationFloorSchema, exceptionFloorSchema } from '../protocol/trust.ts';
@@ -156,9 +157,11 @@ export const configSchema = z
   hosts: z.array(hostSchema).max(64).default([]),
   /** Where the sidecar is reached from elsewhere, through whatever ends TLS: `https://pdp.example.com`. AuthZEN's discovery tells it, and the page for approvers (`/approve`) is served there; its name is one of `hosts`. */
   publicUrl: z.string().max(255).refine((text) => /^(?:https:\/\/|http:\/\/localhost(?::|$))/.test(text) && URL.canParse(text) && new URL(text).origin === text, 'an https URL without a path, or http://localhost').optional(),
-  /** Who may read checkpoint and tiles under `/ledger/`; objects are for auditors alone. */
   /** Whether `/metrics` is there, for tokens of the role `monitor`. */
   metrics: z.enum(['none', 'prometheus']).default('none'),
+  /** Left out: no traces. */
+  tracing: tracingSchema.optional(),
+  /** Who may read checkpoint and tiles under `/ledger/`; objects are for auditors alone. */
   ledgerReaders: z.enum(['auditors', 'anyone']).default('auditors'),
   /** File of token digests; readable by its owner alone. */
   tokens: pathSchema,

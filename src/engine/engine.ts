@@ -54,6 +54,8 @@ import type { SnapshotPlace } from './snapshot.ts';
 import { giveStanding, mayUseStanding, revokeStanding, type Giving, type StandingApproval } from './standing-approvals.ts';
 import { openStore, type Store } from './store.ts';
 import { waitingFor } from './waiting.ts';
+import type { RecentTraces } from '../tracing/recent.ts';
+import type { TraceContext } from '../tracing/trace.ts';
 
 export interface EngineLimits extends WorkLimits {
   /** How long a ticket lives, in seconds: minutes. */
@@ -105,6 +107,8 @@ export interface EngineContext {
   /** Where sidecars see each other's locks, where there is such a place. */
   readonly lockBoard?: LockBoard | undefined;
   readonly othersLocks: OthersLocks;
+  /** In which traces changes go on, where anybody looks at traces. */
+  readonly traces?: RecentTraces | undefined;
   /** Who must let a policy bundle come into force, beside what the trust folder says; left out: nobody. */
   readonly policyActivation?: ActivationFloor | undefined;
 }
@@ -126,8 +130,8 @@ export type Answer<T = ChangeState> =
 
 export interface Engine {
   /** The durable, answered request; or the change that this Idempotency-Key made before. @throws LedgerError: nothing was recorded */
-  /** `authentication`: how the first of `requester` was authenticated, where that was an issuer’s token. */
-  request(requester: readonly string[], request: ChangeRequest, idempotencyKey: string | null, authentication?: Authentication): Promise<Answer<{ state: ChangeState; replayed: boolean }>>;
+  /** `authentication`: how the first of `requester` was authenticated, where that was an issuer’s token. `trace`: in which what is done about it goes on. */
+  request(requester: readonly string[], request: ChangeRequest, idempotencyKey: string | null, authentication?: Authentication, trace?: TraceContext): Promise<Answer<{ state: ChangeState; replayed: boolean }>>;
   revise(by: string, changeId: string, request: ChangeRequest): Promise<Answer>;
   /** Who is asked to approve takes something off what is asked for: every approval is void, and policy decides again. Never adds anything. */
   reduce(by: string, changeId: string, planDigest: string, reduction: Reduction): Promise<Answer>;
@@ -339,7 +343,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
   const idempotencyDigest = ([by, ...actsFor]: readonly string[], key: string): string => digestOf(canonicalBytes({ by: by!, key, ...(actsFor.length === 0 ? {} : { actsFor }) }));
 
   return {
-    async request(requester, request, idempotencyKey, authentication) {
+    async request(requester, request, idempotencyKey, authentication, trace) {
       const by = requester[0]!;
       if (wantsLeaseOfCaller(request)) return LEASE_NEEDS_EXECUTOR;
             const key = idempotencyKey === null ? null : idempotencyDigest(requester, idempotencyKey);
@@ -357,6 +361,8 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
       for (const state of store.open()) if (state.requester[0] === by && ['requested', 'pending', 'scheduled'].includes(state.name)) open += 1;
       if (open >= limits.openChangesPerRequester) return { ok: false, code: 'too-many-open', message: `${by} has ${open} changes waiting` };
       const changeId = newChangeId(log.logId, clock.nowMs(), options.random);
+      // Before anything can be done about it.
+      if (trace !== undefined) options.traces?.set(changeId, trace);
       const applied = store.apply(changeId, { type: 'request', by, request, requester, idempotency: key === null ? null : { key, request: requestDigest(request) }, ...(authentication === undefined ? {} : { authentication }) });
       await store.durable();
       return applied.ok ? { ok: true, value: { state: applied.state, replayed: false } } : applied;

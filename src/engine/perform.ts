@@ -25,6 +25,7 @@ import { ownFloor } from './own-floor.ts';
 import { publishEnvelope } from './publish.ts';
 import { makeEnvelope } from './receipt.ts';
 import { giveUpRevoked } from './standing-approvals.ts';
+import type { TraceContext } from '../tracing/trace.ts';
 
 /** The reasons that policy has against whoever asks (`policy/access/requester`). */
 const REQUESTER_CODES: ReadonlySet<string> = new Set(['unknown-requester', 'requester-inactive']);
@@ -32,13 +33,16 @@ const REQUESTER_CODES: ReadonlySet<string> = new Set(['unknown-requester', 'requ
 /** `done`: look at the state again. `waiting`: another change or a lock is in the way; when that moves, this one is woken. */
 export type Outcome = 'done' | 'waiting';
 
-/** @throws EngineFault, TransportError, LedgerError: nothing was recorded by the part that failed; the same work is due again */
-export async function performWork(context: EngineContext, state: ChangeState, work: Work): Promise<Outcome> {
+/**
+ * @param trace what is sent is sent in it
+ * @throws EngineFault, TransportError, LedgerError: nothing was recorded by the part that failed; the same work is due again
+ */
+export async function performWork(context: EngineContext, state: ChangeState, work: Work, trace?: TraceContext): Promise<Outcome> {
   switch (work.do) {
     case 'read':
       return authoriseRead(context, state);
     case 'publishRead':
-      return publish(context, state, state.read!, 'read');
+      return publish(context, state, state.read!, 'read', trace);
     case 'decide':
       return decideRequest(context, state, queryOf(state));
     case 'expire':
@@ -70,7 +74,7 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       if (step !== null && givesAccess(step.action) && !context.othersLocks.isHeard()) return 'waiting';
       // What no order would undo is not even sent under a lock; what one undoes has been ordered back.
       if (step !== null && !mayHaveGiven(state) && isLocked(context, state, step)) return 'waiting';
-      return publish(context, state, state.act!, 'act');
+      return publish(context, state, state.act!, 'act', trace);
     }
     case 'verify':
       return verify(context, state);
@@ -78,7 +82,7 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       return compensate(context, state, 'compensation');
     case 'publishRevoke': {
       const { content, order } = state.revokes.at(-1)!;
-      await context.transport.publishRevoke(content.audience, order);
+      await context.transport.publishRevoke(content.audience, order, trace);
       return 'done';
     }
     case 'giveUpDelivery':
@@ -102,7 +106,7 @@ export async function performWork(context: EngineContext, state: ChangeState, wo
       return run(context, state, { type: 'authoriseRead', by: context.self, ticket: signDsse(TICKET_TYPE, ticket, context.ticketSigner) });
     }
     case 'publishReadAfter':
-      return publish(context, state, state.readAfter!, 'read');
+      return publish(context, state, state.readAfter!, 'read', trace);
     case 'expireUnclaimed':
       return run(context, state, { type: 'expire', by: context.self, cause: 'unclaimed' });
     case 'callerSilent':
@@ -198,9 +202,9 @@ function askableQuery(context: EngineContext, state: ChangeState): Query | null 
   return account === undefined || !catalogued ? null : deriveQuery(state.changeId, request, account, extended?.gave.action);
 }
 
-async function publish(context: EngineContext, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act'): Promise<Outcome> {
+async function publish(context: EngineContext, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act', trace: TraceContext | undefined): Promise<Outcome> {
   const sent = await publishEnvelope(context, issued.audience, {
-    ticket: issued.ticket, seq: issued.seq, make: (heads, checkpoint) => makeEnvelope(context.log, state, issued, kind, heads, checkpoint),
+    ticket: issued.ticket, seq: issued.seq, trace, make: (heads, checkpoint) => makeEnvelope(context.log, state, issued, kind, heads, checkpoint),
   });
   if (sent.taken) return 'done';
   if (sent.why !== 'seenMore') return 'waiting';

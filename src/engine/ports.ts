@@ -7,6 +7,7 @@ import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { BelievedLock } from '../protocol/lock.ts';
 import type { Dsse } from '../protocol/signed.ts';
 import type { Refused, WorkerState } from '../protocol/worker-state.ts';
+import type { TraceContext } from '../tracing/trace.ts';
 
 /** Timers and the wall clock. `after` calls back once, not before `delayMs`; the returned function cancels it. */
 export interface Clock {
@@ -39,10 +40,10 @@ export interface Transport {
    * @throws TransportError `unreachable`; `rejected`: the executor has no proof that it was superseded, and will carry it out
    */
   disarm(audience: string, order: Dsse): Promise<void>;
-  /** Resolves when the executor has answered. Idempotent by step and issue. @throws TransportError */
-  publishStep(audience: string, envelope: StepEnvelope): Promise<Acceptance>;
+  /** Resolves when the executor has answered. Idempotent by step and issue. `trace` travels beside it, signed by nobody and believed for nothing. @throws TransportError */
+  publishStep(audience: string, envelope: StepEnvelope, trace?: TraceContext): Promise<Acceptance>;
   /** An order to act on now (or at its `notBefore`). Resolves when it is held durably, or is being acted on where nothing can be held. @throws TransportError */
-  publishRevoke(audience: string, order: Dsse): Promise<void>;
+  publishRevoke(audience: string, order: Dsse, trace?: TraceContext): Promise<void>;
   /** Resolves when every worker of the executor that is known to be there holds the lock, or that it is lifted. Idempotent by its digest. @throws TransportError */
   publishLock(audience: string, lock: Dsse): Promise<void>;
   /** Calls back for every lock, set or lifted, that an executor has heard of from whomever: signed, and not looked at here. */

@@ -4,6 +4,7 @@ import { anyTicketSchema, onlyTakesAway } from '../protocol/discovery.ts';
 import { readPayload } from '../protocol/dsse.ts';
 import type { StepEnvelope } from '../protocol/envelope.ts';
 import type { Dsse } from '../protocol/signed.ts';
+import type { TraceContext } from '../tracing/trace.ts';
 import type { EngineContext } from './engine.ts';
 import { headOver } from './receipt.ts';
 
@@ -22,6 +23,8 @@ export interface Sending {
   readonly seq: number;
   /** The envelope, proven to continue checkpoints of the sizes `heads`, under `checkpoint`. */
   make(heads: readonly number[], checkpoint: SignedHead): Promise<StepEnvelope>;
+  /** In which it is sent. */
+  readonly trace?: TraceContext | undefined;
 }
 
 type PublishContext = Pick<EngineContext, 'transport' | 'executorHeads' | 'log' | 'copy' | 'witnesses'>;
@@ -34,7 +37,7 @@ type PublishContext = Pick<EngineContext, 'transport' | 'executorHeads' | 'log' 
  *
  * @throws TransportError, LedgerError; Error where it accepts no proof
  */
-export async function publishEnvelope(context: PublishContext, audience: string, { ticket, seq, make }: Sending): Promise<Sent> {
+export async function publishEnvelope(context: PublishContext, audience: string, { ticket, seq, make, trace }: Sending): Promise<Sent> {
   const { transport, executorHeads, log, copy } = context;
   const keepsHead = !onlyTakesAway(readPayload(ticket, anyTicketSchema));
   for (let attempt = 0; attempt < 3; attempt += 1) {
@@ -43,7 +46,7 @@ export async function publishEnvelope(context: PublishContext, audience: string,
     if (checkpoint === null) return { taken: false, why: 'notCosigned' };
     // A lost disk can then be restored to no less than any executor has seen.
     if (copy?.guards(audience) === true && keepsHead && !(await copy.holds(checkpoint.size, SHOWN_MS))) return { taken: false, why: 'notCopied' };
-    const acceptance = await transport.publishStep(audience, await make(heads, checkpoint));
+    const acceptance = await transport.publishStep(audience, await make(heads, checkpoint), trace);
     if (acceptance.accepted) {
       if (keepsHead) executorHeads.saw(audience, checkpoint.size);
       return { taken: true };

@@ -4,7 +4,7 @@ import { nextWork } from '../change/work.ts';
 import type { ChangeState } from '../change/state.ts';
 import type { EngineContext } from './engine.ts';
 import { audienceOf, createPace } from './pace.ts';
-import { performWork } from './perform.ts';
+import { traced } from './traced.ts';
 import { mayUseStanding, nextStandingMs, useStanding } from './standing-approvals.ts';
 
 export interface Runner {
@@ -111,7 +111,7 @@ export function startRunner(context: EngineContext): Runner {
     }
     // Said before looking, so that what it would wait for cannot happen unheard in between.
     waiting.add(state.changeId);
-    const outcome = await performWork(context, state, due.work);
+    const outcome = await traced(context, state, due.work);
     if (outcome === 'waiting') {
       if (due.wakeAtMs !== null) wakeAt(state.changeId, due.wakeAtMs);
       return false;

@@ -5,6 +5,7 @@ import { parse } from 'yaml';
 import { z } from 'zod';
 import { busSchema } from '../config/schema.ts';
 import { connectorIdSchema, executorIdSchema, plainTextSchema } from '../protocol/values.ts';
+import { tracingSchema } from '../tracing/config.ts';
 
 const pathSchema = plainTextSchema(1_024);
 
@@ -101,6 +102,8 @@ export const openbaoKvConfigSchema = z.strictObject({
 });
 export type OpenBaoKvConfig = z.infer<typeof openbaoKvConfigSchema>;
 
+const hostSchema = z.string().max(255).regex(/^[A-Za-z0-9.:-]+$/, 'an address or a name, without a port');
+
 /** Addresses of this machine alone. */
 const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost']);
 
@@ -108,7 +111,7 @@ const LOOPBACK: ReadonlySet<string> = new Set(['127.0.0.1', '::1', 'localhost'])
 export const doorSchema = z
   .strictObject({
     /** The address to listen on; `0.0.0.0` and `::` are all of them. */
-    host: z.string().max(255).regex(/^[A-Za-z0-9.:-]+$/, 'an address or a name, without a port').default('127.0.0.1'),
+    host: hostSchema.default('127.0.0.1'),
     /** 0: the system chooses. */
     port: z.int().min(0).max(65_535),
     /** PEM of the certificate, those that it is signed by after it. */
@@ -126,6 +129,14 @@ export const doorSchema = z
     else if (certFile !== undefined && allowHttp) trouble('either a certificate or allowHttp');
   });
 
+/** There is nothing in it but numbers, by labels from closed lists; whoever can connect may read it. */
+export const metricsSchema = z.strictObject({
+  /** The address to listen on; `0.0.0.0` and `::` are all of them. */
+  host: hostSchema.default('127.0.0.1'),
+  /** 0: the system chooses. */
+  port: z.int().min(0).max(65_535),
+});
+
 export const executorConfigSchema = z.strictObject({
   /** As in the trust folder's `executors.json`. */
   id: executorIdSchema,
@@ -135,6 +146,10 @@ export const executorConfigSchema = z.strictObject({
   nats: busSchema.optional(),
   /** Left out: orders come by the socket, the bus, or as a file. */
   door: doorSchema.optional(),
+  /** Left out: no traces. */
+  tracing: tracingSchema.optional(),
+  /** Where Prometheus finds how it does, at `GET /metrics`; left out: nowhere. */
+  metrics: metricsSchema.optional(),
   /** Its signing key; readable by its owner alone. */
   key: pathSchema,
   /** Its own trust folder. */

@@ -13,8 +13,10 @@ import { listenLocal, type LocalListener } from '../transport/local/executor-end
 import { listenHttps, type Door } from '../transport/https/executor-end.ts';
 import type { Bus } from '../transport/nats/connection.ts';
 import type { NatsListener } from '../transport/nats/executor-end.ts';
+import { VERSION } from '../version.ts';
 import type { ClaimBoard } from './claims.ts';
 import { ConfigError, loadExecutorConfig, type ExecutorConfig } from './config.ts';
+import { listenForMetrics } from './metrics-page.ts';
 import { openConnectors, openSinks, prepareExecutor, privateText, systemClock } from './prepare.ts';
 import { sealSecret } from './seal.ts';
 import { openWorker, type Worker } from './worker.ts';
@@ -23,6 +25,8 @@ export interface RunningWorker {
   readonly socket: string;
   /** Where orders are taken by HTTPS; null where they are not. */
   readonly door: string | null;
+  /** Where metrics are; null where nobody asked for them, or nobody can listen there. */
+  readonly metrics: string | null;
   readonly healthy: boolean;
   /** Takes nothing new, lets what is running end, and leaves the lease book closed. */
   close(): Promise<void>;
@@ -38,6 +42,8 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
   const fingerprintKey = parseFingerprintKey(await privateText(config.fingerprintKey));
   if (fingerprintKey === null) throw new ConfigError(config.fingerprintKey, 'not 32 bytes in base64');
   const tls = await readDoorKey(config);
+  const metrics = config.metrics === undefined ? null : (await import('../metrics/worker.ts')).openWorkerMetrics(VERSION, systemClock.nowMs);
+  const tracer = config.tracing === undefined ? null : (await import('../tracing/otlp.ts')).openTracer({ ...config.tracing, service: { name: 'countersign-worker', version: VERSION, instance: config.id }, logger });
   const connectors = await openConnectors(config);
   const sinks = await openSinks(config);
 
@@ -58,7 +64,7 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
       ends.listener?.tellLock(lock);
       ends.bus?.tellLock(lock);
     },
-    ...(bus === null ? {} : { board: await boardOn(bus, config.id) }),
+    ...(bus === null ? {} : { board: await boardOn(bus, config.id) }), ...(tracer === null ? {} : { tracer }), ...(metrics === null ? {} : { reported: (report) => metrics.take(report) }),
   }).catch(async (error: unknown) => {
     await bus?.close();
     throw error;
@@ -76,9 +82,12 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
     throw error;
   }
   const { listener, bus: onBus, door } = ends;
+  metrics?.watch(() => ({ ...worker.watched(), busUp: bus?.isUp ?? null }));
+  const page = metrics === null ? null : await listenForMetrics(config.metrics!, metrics, logger);
   return {
     socket: config.socket,
     door: door?.url ?? null,
+    metrics: page?.url ?? null,
     get healthy() {
       return worker.healthy;
     },
@@ -89,6 +98,8 @@ export async function startWorker(configPath: string, logger: Logger): Promise<R
       await door?.close();
       await listener.close();
       for (const connector of connectors.values()) await connector.close();
+      await page?.close();
+      await tracer?.close();
     },
   };
 }
@@ -150,9 +161,9 @@ export async function runWorker(configPath: string): Promise<void> {
   // A terminal that goes away is no reason to leave access behind.
   process.on('SIGHUP', () => log.info('a hangup is ignored'));
   const worker = await startWorker(configPath, log);
-  const door = worker.door === null ? {} : { door: worker.door };
-  process.stdout.write(`${JSON.stringify({ listening: worker.socket, ...door, pid: process.pid })}\n`);
-  log.info({ socket: worker.socket, ...door }, 'the executor is up');
+  const doors = { ...(worker.door === null ? {} : { door: worker.door }), ...(worker.metrics === null ? {} : { metrics: worker.metrics }) };
+  process.stdout.write(`${JSON.stringify({ listening: worker.socket, ...doors, pid: process.pid })}\n`);
+  log.info({ socket: worker.socket, ...doors }, 'the executor is up');
   const signal = await stopped;
   log.info({ signal }, 'closing');
   await worker.close();

@@ -13,6 +13,8 @@ export interface Outbox {
   add(message: ReportMessage): void;
   /** Sends what is about this log, or everything, again now: somebody may be listening who was not before. */
   flush(log?: string): void;
+  /** How many are on their way. */
+  waiting(): number;
   close(): void;
 }
 
@@ -107,6 +109,7 @@ export function createOutbox({ send, clock, retryMs, sendTimeoutMs, logger, sent
         line.pauses.wake();
       }
     },
+    waiting: () => [...byChange.values()].reduce((sum, queue) => sum + queue.length, 0),
     close() {
       closed = true;
       for (const { pauses } of lines.values()) pauses.wake();

@@ -25,8 +25,18 @@ export interface Revoker {
   reportOf(held: HeldOrder): ReportMessage | null;
   /** Resolves when nothing is being taken back under the lease, which is at once where nothing is. */
   idle(leaseId: string): Promise<void>;
+  /** What is still to be taken back, on time or late. */
+  owed(): Owed;
   /** Resolves when no revoke is in the middle of a call to a target. Nothing new is begun. */
   close(): Promise<void>;
+}
+
+export interface Owed {
+  /** Orders that wait for their time. */
+  readonly armed: number;
+  /** Orders that are due and not carried out, and for how long the one that is longest overdue has been, in ms. */
+  readonly overdue: number;
+  readonly overdueMs: number;
 }
 
 export function createRevoker(context: WorkerContext, foundQuietAtMs: number): Revoker {
@@ -49,10 +59,11 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
     const ended = book.state.ended.get(order.leaseId);
     return (order.cause === 'reconcile' ? ended?.orders.has(digest) : ended?.effects.has(effectKey(order))) ?? false;
   };
+  // Void by what is durable: whoever opens the book next must know as well why it was left.
+  const isOwed = (held: HeldOrder): boolean => !settled.has(held.digest) && !isMoot(held) && !isVoid(book.kept, held);
   const isWaiting = (held: HeldOrder): boolean => {
     if (settled.has(held.digest) || running.has(held.order.leaseId)) return false;
-    // By what is durable: whoever opens the book next must know as well why it was left.
-    if (isMoot(held) || isVoid(book.kept, held)) settled.add(held.digest);
+    if (!isOwed(held)) settled.add(held.digest);
     return !settled.has(held.digest);
   };
   const tick = (): void => {
@@ -89,6 +100,12 @@ export function createRevoker(context: WorkerContext, foundQuietAtMs: number): R
   return {
     tick,
     reportOf: (held) => (isMoot(held) && !mayBeTakenUpAgain(context, held.order.leaseId) ? (book.state.ended.get(held.order.leaseId)?.report ?? null) : null),
+    owed() {
+      const nowMs = clock.nowMs();
+      const dueMs = [...book.state.orders.values()].filter(isOwed).map((held) => held.dueMs);
+      const late = dueMs.filter((atMs) => atMs <= nowMs);
+      return { armed: dueMs.length - late.length, overdue: late.length, overdueMs: late.length === 0 ? 0 : nowMs - Math.min(...late) };
+    },
     idle: (leaseId) => running.get(leaseId) ?? Promise.resolve(),
     async close() {
       cancel();

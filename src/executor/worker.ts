@@ -15,7 +15,8 @@ import type { ReportMessage } from '../protocol/envelope.ts';
 import { ProtocolError } from '../protocol/errors.ts';
 import type { ActTicket, Dsse, ReadTicket, Refusal } from '../protocol/signed.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
-import { openTally, type WorkerState } from '../protocol/worker-state.ts';
+import { openTally, type Refused as Counted, type WorkerState } from '../protocol/worker-state.ts';
+import type { Tracer } from '../tracing/trace.ts';
 import { admit, type Admission } from './admission.ts';
 import { runStep } from './acting.ts';
 import type { BookEntry, StepState } from './book-entries.ts';
@@ -31,9 +32,10 @@ import { isVoid } from './order-fence.ts';
 import { admitOrder, type HeldOrder } from './orders.ts';
 import { createOutbox } from './outbox.ts';
 import { readReport, runRead } from './reading.ts';
-import { plainDetail, reportMaker } from './reports.ts';
-import { createRevoker } from './revoking.ts';
+import { plainDetail, reportMaker, type MakeReport, type Said } from './reports.ts';
+import { createRevoker, type Owed } from './revoking.ts';
 import type { Sink } from './sink.ts';
+import { workerTraces } from './traced.ts';
 import { beganAtMs, outOfTurn } from './turn.ts';
 
 export interface WorkerOptions {
@@ -62,6 +64,10 @@ export interface WorkerOptions {
   readonly heard?: (lock: Dsse) => void;
   /** Where this executor's workers see each other's claims; without one it has no other worker. */
   readonly board?: ClaimBoard;
+  /** Where somebody looks at what was done, span by span; left out: nobody. */
+  readonly tracer?: Tracer;
+  /** Shown every report as it is made, once. */
+  readonly reported?: (report: Said) => void;
   /** It takes back and gives nothing: steps that were taken up wait for whoever opens the book next. */
   readonly takesBackOnly?: boolean;
 }
@@ -87,19 +93,30 @@ export class WorkerError extends Error {
   }
 }
 
+/** What somebody who looks on sees of a worker. */
+export interface WorkerWatched extends Owed {
+  /** Reports that no sidecar has acknowledged yet. */
+  readonly reportsWaiting: number;
+  /** Whether the lease book can be written, and how often it turned out since the start that it cannot. */
+  readonly bookOk: boolean;
+  readonly bookFailures: number;
+  /** What was turned away unanswered, by reason. */
+  readonly refused: readonly Counted[];
+}
+
 export interface Worker {
   /** Resolves when the order is durable and its timer runs. @throws ProtocolError: not believed; BookError: held in memory only */
   arm(order: unknown): Promise<void>;
   /** Resolves where the order is void by the lease book. Nothing is forgotten for it. @throws ProtocolError where it is not believed, or is in force */
   disarm(order: unknown): Promise<void>;
   /**
-   * Resolves when the step is durably claimed, was so before, or was refused by a report that follows.
+   * Resolves when the step is durably claimed, was so before, or was refused by a report that follows. `traceparent`: in which trace it came, as it came.
    *
    * @throws ProtocolError for what no trusted sidecar signed for this executor; WorkerError, BookError: it was not taken up
    */
-  step(envelope: unknown): Promise<Acceptance>;
+  step(envelope: unknown, traceparent?: unknown): Promise<Acceptance>;
   /** Resolves when the order is durable, or is being carried out though it can't be. @throws ProtocolError: not believed; BookError: not due, held in memory only */
-  revoke(order: unknown): Promise<void>;
+  revoke(order: unknown, traceparent?: unknown): Promise<void>;
   /** Whether an order or lock is signed by whoever may. Nothing is done about it. */
   believes(statement: Dsse): boolean;
   /** Resolves when nothing is being taken back under the order's lease. @throws ProtocolError: not believed */
@@ -116,6 +133,8 @@ export interface Worker {
   state(): WorkerState;
   /** Whoever takes messages in has met one that is none. */
   setAside(code: Refusal): void;
+  /** What is to be seen of it now. */
+  watched(): WorkerWatched;
   /** Whether anything is still given. */
   readonly healthy: boolean;
   /** Takes nothing new, waits for what is in the middle of something until a deadline, and leaves the book closed. Timers stop: whoever opens it next goes on. */
@@ -124,7 +143,9 @@ export interface Worker {
 
 /** Opens the worker's lease book and goes on where it stopped. @throws LedgerError `locked` while another worker has the state directory; BookError `foreign` */
 export async function openWorker(options: WorkerOptions): Promise<Worker> {
-  const { executorId, signer, trust, connectors, clock, random, logger } = options;
+  const { executorId, signer, trust, clock, random, logger } = options;
+  const traces = options.tracer === undefined ? undefined : workerTraces(options.tracer, executorId, () => clock.nowMs());
+  const connectors = traces?.over(options.connectors) ?? options.connectors;
   const limits = { ...DEFAULT_WORKER_LIMITS, ...options.limits };
   const newWorker = (): string => Buffer.from(random(8)).toString('hex');
   const book = await openLeaseBook(options.disk, executorId, logger, options.board === undefined ? undefined : newWorker);
@@ -132,14 +153,23 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     board: options.board, worker: book.state.worker ?? newWorker(), clock,
     untold: [...book.state.ended.keys()].filter((leaseId) => !book.state.told.has(leaseId)), told: (leaseId) => book.later({ t: 'told', leaseId }),
   });
-  const report = reportMaker(executorId, signer, clock);
+  const makeReport = reportMaker(executorId, signer, clock);
+  const report: MakeReport = (said, attachments) => {
+    try {
+      options.reported?.(said);
+    } catch (error) {
+      logger.error({ error: String(error) }, 'whoever counts reports cannot; it is made all the same');
+    }
+    return makeReport(said, attachments);
+  };
   const outbox = createOutbox({
-    send: options.send, clock, retryMs: limits.reportRetryMs, sendTimeoutMs: limits.sendTimeoutMs, logger,
+    send: (message) => (traces === undefined ? options.send(message) : traces.reporting(message, () => options.send(message))), clock, retryMs: limits.reportRetryMs, sendTimeoutMs: limits.sendTimeoutMs, logger,
     observe: options.observe ?? (() => undefined), sent: (id) => {
       if (book.state.unsent.has(id)) book.later({ t: 'sent', report: id });
     },
   });
   let closing = false;
+  let bookFailures = 0;
   const tally = openTally();
   /** Digests of orders for connectors that are not here. */
   const foreign = new Set<string>();
@@ -256,7 +286,22 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     await book.append(...head, { t: 'resolved', stepId, issue, outcome: 'refused', report: message });
     outbox.add(message);
   };
-  const hold = async (raw: unknown): Promise<{ readonly held: HeldOrder; readonly stored: Promise<void> }> => {
+  const take = async (admission: Extract<Admission, { ok: true }>): Promise<Acceptance> => {
+    const { ticket, head } = admission;
+    if (isKnown(ticket)) await book.durable();
+    else if (admission.kind !== 'act') await takeRead(admission.ticket, head);
+    else {
+      const { plan, order } = admission;
+      const refused = locked(context, plan, admission.ticket) ?? outOfTurn(context, admission.ticket, plan, order);
+      if (refused !== null) {
+        if (await claims.isElsewhere(leaseIdOf(leaseChangeOf(plan)))) throw new WorkerError('elsewhere', 'another worker has begun this change: it goes on with it');
+        return answerRefusal({ ok: false, ...refused, ticket, head });
+      }
+      await takeAct(admission);
+    }
+    return { accepted: true };
+  };
+  const hold = async (raw: unknown, traceparent?: unknown): Promise<{ readonly held: HeldOrder; readonly stored: Promise<void> }> => {
     const admission = admitOrder(raw, { trust, executorId });
     if (!admission.ok) {
       stranger(admission.code, admission.message);
@@ -272,6 +317,7 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
     }
     const known = book.state.orders.has(held.digest);
     const stored = known ? book.durable() : book.append({ t: 'order', order: held.envelope });
+    traces?.ordered(held.order, traceparent);
     // Acting does not wait for the disk.
     revoker.tick();
     const told = revoker.reportOf(held);
@@ -285,29 +331,18 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
       await stored;
       logger.info({ leaseId: held.order.leaseId, notBefore: held.order.notBefore }, 'revoke armed');
     },
-    async step(raw) {
+    async step(raw, traceparent) {
       mustTake();
       const nowMs = clock.nowMs();
       const admission = admit(raw, {
         trust, executorId, nowMs, head: (log) => book.state.heads.get(log) ?? null, connectors: new Set(connectors.keys()), beganAtMs: (ticket) => beganAtMs(book.state, ticket),
       });
-      if (!admission.ok) return answerRefusal(admission);
-      const { ticket, head } = admission;
-      if (isKnown(ticket)) await book.durable();
-      else if (admission.kind !== 'act') await takeRead(admission.ticket, head);
-      else {
-        const { plan, order } = admission;
-        const refused = locked(context, plan, admission.ticket) ?? outOfTurn(context, admission.ticket, plan, order);
-        if (refused !== null) {
-          if (await claims.isElsewhere(leaseIdOf(leaseChangeOf(plan)))) throw new WorkerError('elsewhere', 'another worker has begun this change: it goes on with it');
-          return answerRefusal({ ok: false, ...refused, ticket, head });
-        }
-        await takeAct(admission);
-      }
-      return { accepted: true };
+      const answer = (): Promise<Acceptance> => (admission.ok ? take(admission) : answerRefusal(admission));
+      // What nobody trusted has signed is in nobody's trace.
+      return traces === undefined || admission.ticket === null ? answer() : traces.taking(admission.ticket, traceparent, admission.ok ? null : admission.code, answer);
     },
-    async revoke(raw) {
-      const { held, stored } = await hold(raw);
+    async revoke(raw, traceparent) {
+      const { held, stored } = await hold(raw, traceparent);
       try {
         await stored;
       } catch (error) {
@@ -362,6 +397,7 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
       return { run, ...(refused.length === 0 ? {} : { refused }), ...(book.fault === null ? {} : { trouble: 'lease-book' as const }) };
     },
     setAside: (code) => tally.count(code),
+    watched: () => ({ ...revoker.owed(), reportsWaiting: outbox.waiting(), bookOk: book.fault === null, bookFailures, refused: tally.counted() }),
     get healthy() {
       return !closing && book.fault === null;
     },
@@ -387,6 +423,7 @@ export async function openWorker(options: WorkerOptions): Promise<Worker> {
   if (options.takesBackOnly === true) return worker;
   if (book.fault === null) resume();
   book.onFault(() => {
+    bookFailures += 1;
     if (book.fault?.code === 'unwritable') background('lease book', mendBook(context, resume));
   });
   return worker;

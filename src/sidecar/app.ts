@@ -4,6 +4,7 @@
 import type { IncomingMessage } from 'node:http';
 import { Hono, type Context } from 'hono';
 import type { Authenticator } from '../identity/authenticator.ts';
+import type { TraceContext } from '../tracing/trace.ts';
 import { authorise } from './authorise.ts';
 import { authzenRefusal, changeEvaluator, createAuthzenRouter } from './authzen/router.ts';
 import { isAuthzenPath } from './authzen/routes.ts';
@@ -28,6 +29,7 @@ import { verdictHandlers } from './verdicts.ts';
 import { ROUTES, type Route } from './routes.ts';
 import type { SlackChannel } from '../slack/channel.ts';
 import { createSlackRouter } from './slack.ts';
+import { traced } from './traced.ts';
 
 export interface AppOptions extends SidecarContext {
   readonly tokens: Authenticator;
@@ -61,7 +63,7 @@ export function createApp(options: AppOptions): Hono<Env> {
   const hosts = new Set([...OWN_HOSTS, ...options.hosts.map((host) => host.toLowerCase()), ...(options.publicUrl === undefined ? [] : [new URL(options.publicUrl).hostname])]);
   const app = new Hono<Env>();
 
-  const { metrics } = options;
+  const { metrics, tracing } = options;
   if (metrics !== undefined) {
     app.use('*', async (c, next) => {
       const startedMs = performance.now();
@@ -80,8 +82,8 @@ export function createApp(options: AppOptions): Hono<Env> {
   for (const [operationId, route] of Object.entries<Route>(ROUTES)) {
     app.on(route.method, honoPath(route.path), async (c) => {
       c.set('route', route.path);
-      const reply = await byName[operationId]!(await readCall(c, route, options));
-      return answer(reply);
+      const reply = async (trace?: TraceContext): Promise<Reply> => byName[operationId]!({ ...(await readCall(c, route, options)), ...(trace === undefined ? {} : { trace }) });
+      return answer(await (tracing === undefined ? reply() : traced(tracing, route, { traceparent: c.req.header('traceparent') ?? null, changeId: c.req.param('id') }, reply)));
     });
   }
   const methods = new Map<string, string[]>();

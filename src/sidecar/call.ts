@@ -1,6 +1,7 @@
 /** What a handler is given and gives back: plain values, so that it knows nothing of HTTP libraries. */
 import type { z } from 'zod';
 import type { Authenticated } from '../identity/tokens.ts';
+import type { TraceContext } from '../tracing/trace.ts';
 import type { OperationId, Route, Routes } from './routes.ts';
 
 export interface Call<R extends Route> {
@@ -12,6 +13,8 @@ export interface Call<R extends Route> {
   readonly body: R['body'] extends z.ZodType ? z.infer<R['body']> : null;
   /** The Idempotency-Key, unquoted; null where none came. */
   readonly idempotencyKey: string | null;
+  /** In which it is answered, where anybody looks at traces. */
+  readonly trace?: TraceContext;
 }
 
 /** Answered as JSON, or as the bytes themselves, at once or in pieces, where the route serves a media type. */

@@ -10,11 +10,12 @@ import type { ChangeRequest } from '../protocol/request.ts';
 import { parseTime } from '../protocol/values.ts';
 import { bearingOf } from './bearing.ts';
 import { requireForItself, requireWholeChain } from './authorise.ts';
-import type { Handlers } from './call.ts';
+import type { Call, Handlers } from './call.ts';
 import { durable, unwrap, visibleChange, waitUntil, type SidecarContext } from './context.ts';
 import { Problem } from './errors.ts';
 import { readEvidence } from './evidence.ts';
 import type { Reviewing } from '../engine/reviewing-glass.ts';
+import type { Routes } from './routes.ts';
 import type { BreakGlassReviewBody, ChangeView, ListQuery } from './schemas.ts';
 import { shownState } from '../change/state.ts';
 import { waitsForApprovalOf } from '../change/waits-for.ts';
@@ -22,6 +23,8 @@ import { viewOf } from './view.ts';
 import { maySeeAtRest, maySeeChange } from './visibility.ts';
 
 const LIST_LIMIT = 50;
+
+type Asking = Pick<Call<Routes['requestChange'] | Routes['extendChange']>, 'by' | 'query' | 'idempotencyKey' | 'trace'>;
 
 type ChangeOperation =
   | 'requestChange' | 'listChanges' | 'getChange' | 'reviseChange' | 'reduceChange' | 'decideApproval' | 'getStatement' | 'getBreakGlass' | 'breakGlass' | 'getBreakGlassReview' | 'reviewBreakGlass' | 'withdrawChange' | 'revokeChange' | 'getDelivery'
@@ -31,10 +34,10 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
   const { engine } = context;
   const show = (state: ChangeState): ChangeView => viewOf(state, engine.waitingFor(state.changeId), context.publicUrl);
   const view = async (state: ChangeState): Promise<{ status: 200; body: object }> => ({ status: 200, body: show(await durable(context, state)) });
-  const ask = async (by: Authenticated, request: ChangeRequest, wait: string | undefined, idempotencyKey: string | null): Promise<{ status: 201; body: ChangeView; headers: Record<string, string> }> => {
+  const ask = async ({ by, query: { wait }, idempotencyKey, trace }: Asking, request: ChangeRequest): Promise<{ status: 201; body: ChangeView; headers: Record<string, string> }> => {
     requireOneSystem(request);
     await requireVisible(by, request);
-    const { state } = unwrap(await engine.request(requesterOf(by), request, idempotencyKey, by.authentication));
+    const { state } = unwrap(await engine.request(requesterOf(by), request, idempotencyKey, by.authentication, trace));
     const latest = await durable(context, await waitUntil(context, state, wait, (seen) => isAtRest(seen, context.clock.nowMs())));
     return { status: 201, body: show(latest), headers: { location: `/v1/changes/${state.changeId}` } };
   };
@@ -43,13 +46,14 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
     if (request.kind === 'extend') await visibleChange(context, by, request.change);
   };
   return {
-    requestChange: ({ by, body, query, idempotencyKey }) => ask(by, body, query.wait, idempotencyKey),
-    async extendChange({ by, params, body, query, idempotencyKey }) {
+    requestChange: (call) => ask(call, call.body),
+    async extendChange(call) {
+      const { by, params, body } = call;
       const extended = await visibleChange(context, by, params['id']!);
       const { duration, endsBy, reason } = body;
       const request = extendRequestFor(extended, { duration, reason, ...(endsBy === undefined ? {} : { endsBy }) });
       if (request === null) throw new Problem('not-extendable', `a ${extended.request.kind} has no lease that could end later`);
-      return ask(by, request, query.wait, idempotencyKey);
+      return ask(call, request);
     },
     async listChanges({ by, query }) {
       const facts = context.facts();

@@ -11,6 +11,7 @@ import { durationSeconds } from '../protocol/values.ts';
 import { Problem } from './errors.ts';
 import type { VerdictAnswer } from '../transport/nats/verdicts.ts';
 import type { Verdict } from './relay.ts';
+import type { Tracing } from './traced.ts';
 import { maySeeChange } from './visibility.ts';
 
 export interface SidecarContext {
@@ -46,6 +47,8 @@ export interface SidecarContext {
   readonly approvePage?: string | undefined;
   /** Where somebody reads how it does; left out: nobody. */
   readonly metrics?: Metrics;
+  /** Where somebody looks at what was done, span by span; left out: nobody. */
+  readonly tracing?: Tracing;
   /** Aborted when the sidecar stops: those who wait are answered with what there is. */
   readonly draining: AbortSignal;
 }

@@ -24,6 +24,7 @@ import { notificationOfProposal } from '../notify/derive.ts';
 import { startNotifier, type Notifier } from '../notify/notifier.ts';
 import { openReceivers } from '../notify/receivers.ts';
 import { loadTrustFolder, type Trust } from '../protocol/trust-folder.ts';
+import { recentTraces } from '../tracing/recent.ts';
 import { VERSION } from '../version.ts';
 import { keepAnchors } from '../witnessing/anchors.ts';
 import { createApp } from './app.ts';
@@ -43,6 +44,7 @@ import { openRelay } from './relay.ts';
 import { openFacts } from './reloading-facts.ts';
 import { openSlack } from './slack.ts';
 import { systemClock, systemRandom } from './system.ts';
+import type { Tracing } from './traced.ts';
 import { watchedOf } from './watched.ts';
 import { openWitnesses, witnessFault } from './witnesses.ts';
 
@@ -125,6 +127,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     undo.push(await holdData(disk));
     const deliveries = await openDeliveryStore({ disk, directory: 'deliveries', clock, keepMs: config.limits.deliverySeconds * 1000 * DELIVERY_MARGIN, logger });
     undo.push(() => deliveries.close());
+    const tracing = config.tracing === undefined ? undefined : await openTracing(config.tracing, logIdOf(config.origin), logger, undo);
     const { pdp, source, settle } = await openPolicy(config, { trust, disk, clock, random, logger });
     undo.push(() => pdp.close());
     const log = await openLog({ origin: config.origin, disk, directory: 'ledger', journal: 'journal', signer: logSigner, now: () => clock.nowMs(), reserveBytes: RESERVE_BYTES, archive: nodeDisk, ...(rotateFrom === null ? {} : { rotateFrom: { signer: rotateFrom, actor: `sidecar:${logIdOf(config.origin)}` } }) });
@@ -146,6 +149,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     // Read by few, and not loaded for the others.
     const metrics = config.metrics === 'prometheus' ? (await import('../metrics/metrics.ts')).openMetrics(VERSION) : undefined;
     const engine = await openEngine({
+      traces: tracing?.changes,
       log, pdp, facts: granted.current, transport, outbox, copy: copy ?? undefined, witnesses: witnesses?.demanded === true ? witnesses : undefined, lockBoard: relay?.locks, deliveries, trust, ticketSigner, clock, random, logger, version: VERSION,
       executorOf: (connector) => executorOf.get(connector), connectors: [...executorOf.keys()].sort(), limits: engineLimits(config),
       snapshots: { disk, directory: 'state', signer: logSigner, code: codeVersion() },
@@ -180,7 +184,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
       readLedgerFile: (path) => ledgerFiles.read(`ledger/${path}`), ledgerReaders: config.ledgerReaders,
       ...(witnesses === null ? {} : { witnesses: () => witnesses.state() }),
       ...(relay === null ? {} : { relay: (verdict) => relay.send(verdict) }),
-      ...(metrics === undefined ? {} : { metrics }),
+      ...(metrics === undefined ? {} : { metrics }), ...(tracing === undefined ? {} : { tracing }),
     };
     metrics?.watch(watchedOf(context, () => pdp.bundle));
     const slack = config.slack === undefined ? null : await openSlack(config.slack, context, { clock, userAgent: `countersign/${VERSION}` });
@@ -234,6 +238,14 @@ function engineLimits({ limits }: Config): typeof DEFAULT_LIMITS {
     ...DEFAULT_LIMITS, ticketSeconds: limits.ticketSeconds, approvalSeconds: limits.approvalSeconds, deliveryMs: limits.deliverySeconds * 1000,
     overdueAfterMs: limits.overdueSeconds * 1000, republishMs: limits.republishSeconds * 1000, openChangesPerRequester: limits.openChangesPerRequester,
   };
+}
+
+/** The exporter, and what it brings, is loaded here and nowhere else. */
+async function openTracing(config: NonNullable<Config['tracing']>, instance: string, logger: Logger, undo: (() => Promise<void> | void)[]): Promise<Tracing> {
+  const { openTracer } = await import('../tracing/otlp.ts');
+  const tracer = openTracer({ ...config, service: { name: 'countersign-sidecar', version: VERSION, instance }, logger });
+  undo.push(() => tracer.close());
+  return { tracer, changes: recentTraces(tracer, () => performance.now()) };
 }
 
 /** The logs whose executors' reports come here as well: what the first record says. */

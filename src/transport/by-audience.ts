@@ -11,8 +11,8 @@ export function byAudience(routes: ReadonlyMap<string, Transport>): Transport {
   return {
     arm: async (audience, order) => to(audience).arm(audience, order),
     disarm: async (audience, order) => to(audience).disarm(audience, order),
-    publishStep: async (audience, envelope) => to(audience).publishStep(audience, envelope),
-    publishRevoke: async (audience, order) => to(audience).publishRevoke(audience, order),
+    publishStep: async (audience, envelope, trace) => to(audience).publishStep(audience, envelope, trace),
+    publishRevoke: async (audience, order, trace) => to(audience).publishRevoke(audience, order, trace),
     publishLock: async (audience, lock) => to(audience).publishLock(audience, lock),
     onLock: (callback) => transports.forEach((one) => one.onLock(callback)),
     onReport: (receive) => transports.forEach((one) => one.onReport(receive)),

@@ -47,8 +47,9 @@ function listen(socket: string, far: FarEnd): Promise<LocalListener> {
         fail();
         far.disarmed.push(one);
       },
-      async revoke(one) {
+      async revoke(one, traceparent) {
         fail();
+        far.traceparents.push(traceparent);
         far.revoked.push(one);
       },
       async lock(one) {
@@ -60,8 +61,9 @@ function listen(socket: string, far: FarEnd): Promise<LocalListener> {
       setAside() {
         far.unreadable += 1;
       },
-      step(one) {
+      step(one, traceparent) {
         far.steps.push(one);
+        far.traceparents.push(traceparent);
         return far.answer(one);
       },
       connected() {

@@ -9,6 +9,7 @@ import { canonicalText } from '../../ledger/index.ts';
 import { ProtocolError } from '../../src/protocol/errors.ts';
 import type { Dsse } from '../../src/protocol/signed.ts';
 import type { Refused, WorkerState } from '../../src/protocol/worker-state.ts';
+import { CALLER_TRACE, CALLER_TRACEPARENT } from '../support/spans.ts';
 
 /** What arrived at the executor's end, and what it says to it. */
 export interface FarEnd {
@@ -17,6 +18,8 @@ export interface FarEnd {
   readonly disarmed: Dsse[];
   readonly steps: unknown[];
   readonly revoked: Dsse[];
+  /** In which trace each step and each order to act on now arrived. */
+  readonly traceparents: unknown[];
   /** Locks that arrived, and what it has heard of itself. */
   readonly locked: Dsse[];
   locks: Dsse[];
@@ -33,7 +36,7 @@ export interface FarEnd {
 }
 
 export function farEnd(): FarEnd {
-  return { armed: [], disarmed: [], steps: [], revoked: [], locked: [], locks: [], connections: 0, state: { run: '0'.repeat(16) }, unreadable: 0, answer: () => Promise.resolve({ accepted: true }), refusal: null, turnedDown: 0 };
+  return { armed: [], disarmed: [], steps: [], revoked: [], traceparents: [], locked: [], locks: [], connections: 0, state: { run: '0'.repeat(16) }, unreadable: 0, answer: () => Promise.resolve({ accepted: true }), refusal: null, turnedDown: 0 };
 }
 
 /** One sidecar's end and one executor's end, as the transport under test makes them. */
@@ -92,6 +95,15 @@ export function transportConformance(name: string, open: () => Promise<Pair>, sa
       expect(pair.far.revoked.at(-1)).toEqual(order);
       pair.far.answer = () => Promise.resolve({ accepted: false, code: 'inconsistent-checkpoint', fromSize: 7, root: Buffer.alloc(32).toString('base64') });
       expect(await pair.sidecar().publishStep(pair.audience, envelope(2))).toMatchObject({ accepted: false, fromSize: 7 });
+    });
+
+    test('carries beside a step and an order in which trace it was sent, and takes one that was sent in none', async () => {
+      expect(await pair.sidecar().publishStep(pair.audience, envelope(1), CALLER_TRACE)).toEqual({ accepted: true });
+      expect(await pair.sidecar().publishStep(pair.audience, envelope(2))).toEqual({ accepted: true });
+      await pair.sidecar().publishRevoke(pair.audience, order, CALLER_TRACE);
+      await eventually(() => pair.far.revoked.length > 0);
+      expect(pair.far.traceparents).toEqual([CALLER_TRACEPARENT, undefined, CALLER_TRACEPARENT]);
+      expect([pair.far.steps, pair.far.revoked]).toEqual([[envelope(1), envelope(2)], [order]]);
     });
 
     test('says what a worker has set aside and what is wrong with it, by its run, and again after a restart of either side', async () => {

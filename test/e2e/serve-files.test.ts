@@ -49,6 +49,9 @@ test('serve starts, decides and stops with a few files, and reads none of a pack
   expect(files).toContain(pathToFileURL(join(SERVE, 'program.js')).href);
   expect(files.filter((url) => !url.startsWith(pathToFileURL(SERVE).href))).toEqual([pathToFileURL(MAIN).href]);
   expect(files.length).toBeLessThan(30);
+  // Nor what only those need who want traces or metrics, which is in there.
+  expect(files.filter((url) => /\/(?:otlp|metrics)-[A-Z0-9]+\.js$/.test(url))).toEqual([]);
+  expect(readdirSync(SERVE).filter((name) => /^(?:otlp|metrics)-[A-Z0-9]+\.js$/.test(name))).toHaveLength(2);
 });
 
 test('nothing in there, its policy thread no more than the rest, is from a package that would have to be found', () => {

@@ -67,6 +67,23 @@ describe('an executor that is started from its configuration', () => {
     await (await startWorker(at('executor.yaml'), logger)).close();
   });
 
+  test('tells how it does where it is told to; a port that somebody else has keeps it from nothing else', async () => {
+    await writeFile(at('executor.yaml'), `${CONFIG}metrics: { port: 0 }\n`);
+    const worker = await startWorker(at('executor.yaml'), logger);
+    const url = worker.metrics!;
+    const answer = await fetch(url);
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, expect.stringContaining('version=0.0.4')]);
+    expect(await answer.text()).toContain('countersign_worker_revocations_overdue 0\n');
+    expect((await fetch(url.replace('/metrics', '/state'))).status).toBe(404);
+    expect((await fetch(url, { method: 'POST' })).status).toBe(405);
+    await writeFile(at('second.yaml'), `${CONFIG.replace('socket: s', 'socket: other').replace('state: state', 'state: other-state')}metrics: { port: ${new URL(url).port} }\n`);
+    const second = await startWorker(at('second.yaml'), logger);
+    expect([second.metrics, second.healthy]).toEqual([null, true]);
+    await second.close();
+    await worker.close();
+    await expect(fetch(url)).rejects.toThrow();
+  });
+
   test('has its state directory to itself', async () => {
     const worker = await startWorker(at('executor.yaml'), logger);
     await writeFile(at('second.yaml'), CONFIG.replace('socket: s', 'socket: other'));

@@ -90,8 +90,9 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
           fail();
           far.armed.push(one);
         },
-        async revoke(one) {
+        async revoke(one, traceparent) {
           fail();
+          far.traceparents.push(traceparent);
           if (foreign.has(payloadDigest(one))) throw new WorkerError('connector', 'no such connector here');
           far.revoked.push(one);
         },
@@ -104,8 +105,9 @@ describe.skipIf(!hasNats())('over a real nats-server', () => {
         setAside() {
           far.unreadable += 1;
         },
-        step(one) {
+        step(one, traceparent) {
           told.push('step');
+          far.traceparents.push(traceparent);
           far.steps.push(one);
           return far.answer(one);
         },

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { openMetrics } from '../../src/metrics/metrics.ts';
+import { openWorkerMetrics } from '../../src/metrics/worker.ts';
 import { answerOf, GRANT, openTestSidecar, problemIn, type TestSidecar } from '../support/sidecar.ts';
 import { GRANT as STORY_GRANT, START_MS, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded } from '../support/story.ts';
 
@@ -104,8 +105,8 @@ describe('the alerts', () => {
 
   it('and the page name metrics that there are, and the page all of them', async () => {
     sidecar = await openTestSidecar();
-    const text = await openMetrics('0.0.0-test').text();
-    const there = [...text.matchAll(/^# TYPE (countersign_\w+)/gm)].map((match) => match[1]!);
+    const text = `${await openMetrics('0.0.0-test').text()}${await openWorkerMetrics('0.0.0-test', () => 0).text()}`;
+    const there = [...new Set([...text.matchAll(/^# TYPE (countersign_\w+)/gm)].map((match) => match[1]!))];
     const page = readFileSync(join(ROOT, 'docs/metrics.md'), 'utf8');
     expect([...new Set([...page.matchAll(/`(countersign_\w+)`/g)].map((match) => match[1]!))].sort()).toEqual([...there].sort());
     for (const [, name] of rules.matchAll(/\b(countersign_\w+)/g)) expect(there).toContain(name);

@@ -20,6 +20,7 @@ import type { SidecarContext } from '../../src/sidecar/context.ts';
 import { openDeliveryStore } from '../../src/sidecar/deliveries.ts';
 import type { ProblemBody } from '../../src/sidecar/errors.ts';
 import { problemSchema, type ChangeView } from '../../src/sidecar/schemas.ts';
+import type { Tracing } from '../../src/sidecar/traced.ts';
 import { watchedOf } from '../../src/sidecar/watched.ts';
 import { systemClock, systemRandom } from '../../src/sidecar/system.ts';
 import { scriptedExecutor, type ScriptedExecutor } from './scripted-executor.ts';
@@ -152,6 +153,8 @@ export interface TestOptions {
   readonly redecision?: EngineOptions['redecision'];
   /** As `openMetrics` makes them; left out: nobody reads any. */
   readonly metrics?: Metrics;
+  /** Left out: nobody looks at traces. */
+  readonly tracing?: Tracing;
   /** What takes tokens, made of those of {@link PEOPLE}; left out: these alone. */
   readonly authenticator?: (tokens: Tokens, facts: () => Facts) => Promise<Authenticator>;
   /** What the example facts are made into. */
@@ -201,7 +204,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const executor = scriptedExecutor(EXECUTOR, executorSigner, () => clock.nowMs());
   const deliveries = await openDeliveryStore({ disk: nodeDisk(directory), directory: 'deliveries', clock: systemClock, keepMs: 86_400_000, logger });
   const engine = await openEngine({
-    log, pdp: options.pdp ?? scriptedPdp(options.decide ?? usualPolicy), facts: () => facts, transport: executor, deliveries, trust, ticketSigner,
+    traces: options.tracing?.changes, log, pdp: options.pdp ?? scriptedPdp(options.decide ?? usualPolicy), facts: () => facts, transport: executor, deliveries, trust, ticketSigner,
     executorOf: (connector) => (['pg-main', 'pg-dev'].includes(connector) ? EXECUTOR : undefined), connectors: ['pg-dev', 'pg-main'],
     ...(options.snapshots === true ? { snapshots: { disk, directory: 'state', signer: logSigner, code: 'test', every: { running: 5, closing: 1 } } } : {}),
     ...(options.atRestMax === undefined ? {} : { atRestMax: options.atRestMax }), copy: options.copy, witnesses: options.witnesses, lockBoard: options.lockBoard, outbox: options.outbox, ...(options.onEvents === undefined ? {} : { onEvents: options.onEvents }), ...(options.redecision === undefined ? {} : { redecision: options.redecision }), clock, random: systemRandom, logger, version: '0.0.0-test', limits: { ...DEFAULT_LIMITS, ...options.limits },
@@ -211,7 +214,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const context: SidecarContext = {
     engine, log, facts: () => facts, clock, logger, ledgerReaders: options.ledgerReaders ?? 'auditors', draining: draining.signal,
     connectors: ['pg-dev', 'pg-main'], executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`), publicUrl: options.publicUrl,
-    ...(options.metrics === undefined ? {} : { metrics: options.metrics }),
+    ...(options.metrics === undefined ? {} : { metrics: options.metrics }), ...(options.tracing === undefined ? {} : { tracing: options.tracing }),
   };
   options.metrics?.watch(watchedOf(context, () => null));
   const app = createApp({ ...context, tokens: (await options.authenticator?.(tokens, () => facts)) ?? tokens, hosts: options.hosts ?? [], approvePage: options.approvePage });

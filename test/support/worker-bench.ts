@@ -4,7 +4,9 @@ import { TransportError, type Logger } from '../../src/engine/ports.ts';
 import type { WorkerLimits } from '../../src/executor/context.ts';
 import type { Connector } from '../../src/executor/connector.ts';
 import type { Sink } from '../../src/executor/sink.ts';
+import type { Said } from '../../src/executor/reports.ts';
 import { openWorker, type Worker } from '../../src/executor/worker.ts';
+import type { Tracer } from '../../src/tracing/trace.ts';
 import { anyReportSchema, type AnyReport } from '../../src/protocol/discovery.ts';
 import { openDsse } from '../../src/protocol/dsse.ts';
 import type { ReportMessage } from '../../src/protocol/envelope.ts';
@@ -50,7 +52,7 @@ export function unsealed(ciphertext: string): { readonly secret: string; readonl
   return JSON.parse(Buffer.from(ciphertext, 'base64').toString('utf8')) as { secret: string; recipient: string };
 }
 
-export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly wrap?: (connector: Connector) => Connector; /** Another worker of the same executor: at its target, by its clock. */ readonly beside?: Bench; readonly board?: MemoryBoard; readonly sinks?: (run: { readonly alive: boolean }) => ReadonlyMap<string, Sink>; /** Shown every report as it is made. */ readonly observe?: (message: ReportMessage) => void; /** Shown every lock that is news. */ readonly heard?: (lock: Dsse) => void } = {}): Bench {
+export function createBench(settings: { readonly trust?: TrustEdit; readonly limits?: Partial<WorkerLimits>; readonly logger?: Logger; readonly tracer?: Tracer; readonly reported?: (report: Said) => void; readonly wrap?: (connector: Connector) => Connector; /** Another worker of the same executor: at its target, by its clock. */ readonly beside?: Bench; readonly board?: MemoryBoard; readonly sinks?: (run: { readonly alive: boolean }) => ReadonlyMap<string, Sink>; /** Shown every report as it is made. */ readonly observe?: (message: ReportMessage) => void; /** Shown every lock that is news. */ readonly heard?: (lock: Dsse) => void } = {}): Bench {
   const clock = settings.beside?.clock ?? fakeClock(START_MS);
   const target = settings.beside?.target ?? memoryTarget(clock);
   const disk: BenchDisk = { files: new Map(), watch: () => undefined };
@@ -77,6 +79,7 @@ export function createBench(settings: { readonly trust?: TrustEdit; readonly lim
         seal: (secret, recipient) => (bench.sealFails ? Promise.reject(new Error('no such recipient')) : Promise.resolve(Buffer.from(JSON.stringify({ secret, recipient, n: drawn })))),
         fingerprintKey: Buffer.alloc(32, 1),
         logger: settings.logger ?? QUIET, limits: settings.limits ?? {}, ...(settings.board === undefined ? {} : { board: settings.board.of(mine) }),
+        ...(settings.tracer === undefined ? {} : { tracer: settings.tracer }), ...(settings.reported === undefined ? {} : { reported: settings.reported }),
         ...(settings.observe === undefined ? {} : { observe: settings.observe }),
         ...(settings.heard === undefined ? {} : { heard: settings.heard }),
         send: async (message) => {

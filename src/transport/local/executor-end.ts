@@ -19,8 +19,9 @@ export interface WorkerDoor {
   arm(order: Dsse): Promise<void>;
   /** Resolves where the order was superseded by an extension that was applied here: it acts no more. */
   disarm(order: Dsse): Promise<void>;
-  step(envelope: unknown): Promise<Acceptance>;
-  revoke(order: Dsse): Promise<void>;
+  /** `traceparent`: in which trace it came, as it came. */
+  step(envelope: unknown, traceparent?: unknown): Promise<Acceptance>;
+  revoke(order: Dsse, traceparent?: unknown): Promise<void>;
   lock(statement: Dsse): Promise<void>;
   /** Every lock that was heard of, set and lifted. */
   locks(): readonly Dsse[];
@@ -109,11 +110,11 @@ export async function listenLocal(options: ListenOptions): Promise<LocalListener
         return answer(peer, frame.id, options.worker.disarm(frame.order).then(() => ({ accepted: true })));
       case 'revoke':
         if (frame.watch === true) watch(peer, frame.order);
-        return answer(peer, frame.id, options.worker.revoke(frame.order).then(() => ({ accepted: true })));
+        return answer(peer, frame.id, options.worker.revoke(frame.order, frame.traceparent).then(() => ({ accepted: true })));
       case 'lock':
         return answer(peer, frame.id, options.worker.lock(frame.lock).then(() => ({ accepted: true })));
       case 'step':
-        return answer(peer, frame.id, options.worker.step(frame.envelope));
+        return answer(peer, frame.id, options.worker.step(frame.envelope, frame.traceparent));
     }
   };
   const answer = (peer: Peer, id: number, result: Promise<Acceptance>): void => {

@@ -15,15 +15,17 @@ import { workerStateSchema } from '../../protocol/worker-state.ts';
 
 export const FRAME_BYTES_MAX = 1_048_576;
 const id = z.int().min(0);
+/** In which trace it was sent, where it was in one. What is none is as if it were not there: nothing is refused for it. */
+const traceparent = z.unknown().optional();
 
 /** What the sidecar sends. A step's envelope is checked by the executor's admission, which answers for what is wrong with it. */
 export const requestFrameSchema = z.discriminatedUnion('op', [
   z.strictObject({ op: z.literal('hello'), id, log: logIdSchema }),
   z.strictObject({ op: z.literal('arm'), id, order: dsseSchema }),
   z.strictObject({ op: z.literal('disarm'), id, order: dsseSchema }),
-  z.strictObject({ op: z.literal('step'), id, envelope: z.unknown() }),
+  z.strictObject({ op: z.literal('step'), id, envelope: z.unknown(), traceparent }),
   /** `watch`: every report of the lease's end comes here too, and no acknowledgement is asked for. */
-  z.strictObject({ op: z.literal('revoke'), id, order: dsseSchema, watch: z.boolean().optional() }),
+  z.strictObject({ op: z.literal('revoke'), id, order: dsseSchema, watch: z.boolean().optional(), traceparent }),
   /** A lock that is set, or lifted. */
   z.strictObject({ op: z.literal('lock'), id, lock: dsseSchema }),
   z.strictObject({ op: z.literal('ack'), id }),

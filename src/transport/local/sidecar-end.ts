@@ -8,6 +8,7 @@ import { TransportError, type Acceptance, type Clock, type Logger, type Transpor
 import type { ReportMessage } from '../../protocol/envelope.ts';
 import type { Dsse } from '../../protocol/signed.ts';
 import type { WorkerState } from '../../protocol/worker-state.ts';
+import { formatTraceparent, type TraceContext } from '../../tracing/trace.ts';
 import { openFrames, replyFrameSchema, type FrameStream, type ReplyFrame, type RequestFrame } from './frames.ts';
 
 export interface LocalOptions {
@@ -70,8 +71,8 @@ export function connectLocal(options: LocalOptions): Transport {
   return {
     arm: (audience, order) => must(audience, { op: 'arm', order }),
     disarm: (audience, order) => must(audience, { op: 'disarm', order }),
-    publishStep: (audience, envelope) => ask(audience, { op: 'step', envelope }),
-    publishRevoke: (audience, order) => must(audience, { op: 'revoke', order }),
+    publishStep: (audience, envelope, trace) => ask(audience, { op: 'step', envelope, ...inTrace(trace) }),
+    publishRevoke: (audience, order, trace) => must(audience, { op: 'revoke', order, ...inTrace(trace) }),
     publishLock: (audience, lock) => must(audience, { op: 'lock', lock }),
     onLock(callback) {
       hearLock = callback;
@@ -97,6 +98,11 @@ export function connectLocal(options: LocalOptions): Transport {
       for (const link of links.values()) link.close();
     },
   };
+}
+
+/** Left out where there is none: executors of before would not know the frame. */
+function inTrace(trace: TraceContext | undefined): { readonly traceparent?: string } {
+  return trace === undefined ? {} : { traceparent: formatTraceparent(trace) };
 }
 
 interface Link {

@@ -41,6 +41,8 @@ const PARAMETERS: Json = {
 const text = (description: string, more: Json = {}): Json => ({ type: 'string', description, ...more });
 const headers = (fields: Readonly<Record<string, Json>>, required: readonly string[] = Object.keys(fields)): Json => ({ type: 'object', properties: fields, required: [...required] });
 
+const TRACED = { traceparent: text('In which trace it was sent (W3C Trace Context), where it was in one. Believed for nothing: what is none is ignored.') };
+
 interface MessageSpec {
   readonly title: string;
   readonly summary: string;
@@ -51,12 +53,12 @@ interface MessageSpec {
 }
 
 const MESSAGES = {
-  step: { title: 'A step to be taken up', summary: 'The ticket with all that proves it.', payload: 'StepEnvelope', headers: headers({ 'Nats-Expected-Last-Subject-Sequence': text('The stream takes each subject once.', { const: '0' }) }) },
+  step: { title: 'A step to be taken up', summary: 'The ticket with all that proves it.', payload: 'StepEnvelope', headers: headers({ 'Nats-Expected-Last-Subject-Sequence': text('The stream takes each subject once.', { const: '0' }), ...TRACED }, ['Nats-Expected-Last-Subject-Sequence']) },
   order: {
     title: 'An order to take back', summary: 'A revoke order in its DSSE envelope, sent to be acted on when it is due.', payload: 'Dsse',
     headers: headers({
       'Nats-Msg-Id': text('The token: repeated orders are one message while the stream remembers.'),
-      'Nats-Scheduler': text('The subject of the schedule, where this is one that has become due.'), 'Nats-Schedule-Next': text('As the server sets it.', { const: 'purge' }),
+      'Nats-Scheduler': text('The subject of the schedule, where this is one that has become due.'), 'Nats-Schedule-Next': text('As the server sets it.', { const: 'purge' }), ...TRACED,
     }, []),
   },
   armed: {

@@ -26,6 +26,9 @@ import type { Signer } from '../../../ledger/index.ts';
 
 export const STREAMS = { steps: 'CS_STEPS', results: 'CS_RESULTS', deliveries: 'CS_DELIVERY', claims: 'CS_CLAIMS', ledger: 'CS_LEDGER', locks: 'CS_LOCKS', events: 'CS_EVENTS' } as const;
 
+/** The header that says in which trace a step or an order was sent. @see https://www.w3.org/TR/trace-context/ */
+export const TRACEPARENT = 'traceparent';
+
 /** Workers reach JetStream under this name: under the usual one their own account would answer, which has none. */
 export const API_PREFIX = 'CSJS.API';
 

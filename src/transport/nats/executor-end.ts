@@ -12,7 +12,7 @@ import { ProtocolError } from '../../protocol/errors.ts';
 import type { Dsse } from '../../protocol/signed.ts';
 import { WorkerError, type Worker } from '../../executor/worker.ts';
 import type { WorkerDoor } from '../local/executor-end.ts';
-import { ack, API_PREFIX, BEAT_MS, consumerOf, EVERY_LOG, laneOf, MESSAGE_BYTES_MAX, say, STREAMS } from './bus-layout.ts';
+import { ack, API_PREFIX, BEAT_MS, consumerOf, EVERY_LOG, laneOf, MESSAGE_BYTES_MAX, say, STREAMS, TRACEPARENT } from './bus-layout.ts';
 import { hear, type Bus } from './connection.ts';
 import { pull } from './pull.ts';
 import { openReporting } from './reporting.ts';
@@ -68,7 +68,7 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
   const takeStep = (message: JsMsg): Promise<void> => answered(message, async () => {
     const [, , , , log = '', token = ''] = message.subject.split('.');
     try {
-      const acceptance = await worker.step(parsed(message));
+      const acceptance = await worker.step(parsed(message), traceparentOf(message));
       tell(log, acceptance.accepted ? { t: 'accepted', token } : { t: 'inconsistent', token, fromSize: acceptance.fromSize, root: acceptance.root });
     } catch (error) {
       if (error instanceof ProtocolError) tell(log, { t: 'refused', token, error: saidOf(error) });
@@ -78,7 +78,7 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
   // What is no order, the worker says. One that is being carried out stays on the bus for a while: another worker has it at once, should this one die.
   const takeOrder = (message: JsMsg): Promise<void> => answered(message, async () => {
     const order = parsed(message) as Dsse;
-    await worker.revoke(order);
+    await worker.revoke(order, traceparentOf(message));
     await holding(message, worker.carriedOut(order));
   });
   /** Keeps the message from coming again until `done`, or for as long as it may hold others up. */
@@ -173,6 +173,12 @@ export function listenNats(options: NatsExecutorOptions): NatsListener {
       await bus.close();
     },
   };
+}
+
+/** In which trace it was sent; undefined where it was in none. */
+function traceparentOf(message: JsMsg): string | undefined {
+  const text = message.headers?.get(TRACEPARENT);
+  return text === '' ? undefined : text;
 }
 
 /** @throws JsonError for what is not strict JSON, or is too large */

@@ -6,7 +6,7 @@
  * takes once.
  */
 import { jetstream, JetStreamApiError, jetstreamManager, type JetStreamPublishOptions, type JsMsg } from '@nats-io/jetstream';
-import { headers, type Msg, type NatsConnection } from '@nats-io/transport-node';
+import { headers, type Msg, type MsgHdrs, type NatsConnection } from '@nats-io/transport-node';
 import { canonicalBytes } from '../../../ledger/index.ts';
 import { TransportError, type Acceptance, type Clock, type Logger, type Transport } from '../../engine/ports.ts';
 import { anyReportSchema, anyTicketSchema } from '../../protocol/discovery.ts';
@@ -16,7 +16,8 @@ import { ProtocolError } from '../../protocol/errors.ts';
 import { revokeOrderSchema, type Dsse } from '../../protocol/signed.ts';
 import { parseTime } from '../../protocol/values.ts';
 import type { WorkerState } from '../../protocol/worker-state.ts';
-import { ack, act, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, NOT_THE_LAST, resultsConsumerOf, revoke, say, STREAMS, type Tokens } from './bus-layout.ts';
+import { formatTraceparent, type TraceContext } from '../../tracing/trace.ts';
+import { ack, act, arm, BEAT_MS, delivery, EVERY_LOG, executorOf, laneOf, MESSAGE_BYTES_MAX, NOT_THE_LAST, resultsConsumerOf, revoke, say, STREAMS, TRACEPARENT, type Tokens } from './bus-layout.ts';
 import { ensureConsumer, resultsConsumer } from './bus-setup.ts';
 import { hear, type Bus } from './connection.ts';
 import { publishedSteps, type PublishedSteps } from './published-steps.ts';
@@ -272,14 +273,14 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       await purge(arm(lane, about, token));
       await purge(revoke(lane, about, token));
     },
-    async publishStep(audience, envelope: StepEnvelope) {
+    async publishStep(audience, envelope: StepEnvelope, trace) {
       const lane = laneFor(audience);
       const ticket = readPayload(envelope.ticket, anyTicketSchema);
       const { stepId, issue } = ticket;
       // An envelope that proves from elsewhere is another message of the same issue: its worker acts once, whichever it reads.
       const token = tokens('act', audience, stepId, issue, ...envelope.receipt.consistency.map(({ fromSize }) => fromSize));
       const subject = act(lane, log, token);
-      const isNew = (await publish(subject, envelope, { expect: { lastSubjectSequence: 0 } })) === 'new';
+      const isNew = (await publish(subject, envelope, { expect: { lastSubjectSequence: 0 }, ...(trace === undefined ? {} : { headers: inTrace(trace) }) })) === 'new';
       if (isNew && published.has(subject) && 'changeId' in ticket) options.lost?.(ticket.changeId);
       published.add(stepId, issue, subject);
       const answer = await answerTo([`${lane} ${token}`, `${stepId} ${issue}`], options.answerMs ?? 5_000);
@@ -287,11 +288,11 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       if ('error' in answer) throw new TransportError('rejected', `${audience}: ${answer.error}`);
       return answer;
     },
-    async publishRevoke(audience, order: Dsse) {
+    async publishRevoke(audience, order: Dsse, trace) {
       const lane = laneFor(audience);
       const token = tokens('revoke', audience, payloadDigest(order));
       // No "once" for a revoke: it is published again until it is reported, and takes the place of the last, which may have been acknowledged.
-      const how = headers();
+      const how = inTrace(trace);
       how.set(ROLLUP, 'sub');
       await publish(revoke(lane, readPayload(order, revokeOrderSchema).log, token), order, { msgID: token, headers: how });
     },
@@ -339,6 +340,12 @@ export function connectNats(options: NatsSidecarOptions): Transport {
       await bus.close();
     },
   };
+}
+
+function inTrace(trace: TraceContext | undefined): MsgHdrs {
+  const how = headers();
+  if (trace !== undefined) how.set(TRACEPARENT, formatTraceparent(trace));
+  return how;
 }
 
 function answerIn(said: Extract<Said, { readonly t: 'accepted' | 'inconsistent' | 'refused' }>): Answer {

@@ -1,0 +1,103 @@
+/**
+ * Spans sent to a collector by OTLP over HTTP. Loaded only where the configuration names one. What the collector does, or does not, holds nobody up: spans wait in a
+ * queue of bounded length, and those that find it full are dropped.
+ *
+ * @see https://opentelemetry.io/docs/specs/otlp/#otlphttp
+ */
+import { createNoopMeter, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, TraceFlags, type Context, type Link } from '@opentelemetry/api';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { BasicTracerProvider, BatchSpanProcessor, ParentBasedSampler, TraceIdRatioBasedSampler, type SpanExporter, type TracerConfig } from '@opentelemetry/sdk-trace-node';
+import type { Span, SpanOptions, TraceContext, Tracer } from './trace.ts';
+
+export interface OtlpOptions {
+  /** Where spans are posted to: `http://127.0.0.1:4318/v1/traces`. */
+  readonly endpoint: string;
+  /** Of the traces that are begun here: so many are written down. What comes with a trace of its own goes by that. */
+  readonly percent: number;
+  /** `service.name`, `service.version` and `service.instance.id`. */
+  readonly service: { readonly name: string; readonly version: string; readonly instance: string };
+  readonly logger: { warn(fields: Record<string, unknown>, message: string): void };
+}
+
+export interface OpenTracer extends Tracer {
+  /** Sends what is still there, for at most {@link CLOSE_MS}. Never rejects. */
+  close(): Promise<void>;
+}
+
+const QUEUE_SPANS_MAX = 2_048;
+const BATCH_SPANS_MAX = 256;
+const BATCH_DELAY_MS = 1_000;
+const EXPORT_MS = 5_000;
+/** Batches on their way at a time: a collector that does not answer keeps no more than these. */
+const EXPORTS_MAX = 2;
+const CLOSE_MS = 2_000;
+const SPAN_LIMITS = { attributeValueLengthLimit: 256, attributeCountLimit: 32, linkCountLimit: 8, eventCountLimit: 0 };
+
+const KINDS: Readonly<Record<SpanOptions['kind'], SpanKind>> = {
+  server: SpanKind.SERVER, client: SpanKind.CLIENT, producer: SpanKind.PRODUCER, consumer: SpanKind.CONSUMER, internal: SpanKind.INTERNAL,
+};
+
+export function openTracer({ endpoint, percent, service, logger }: OtlpOptions): OpenTracer {
+  const exporter = new OTLPTraceExporter({ url: endpoint, timeoutMillis: EXPORT_MS, concurrencyLimit: EXPORTS_MAX, userAgent: `countersign/${service.version}` });
+  const provider = new BasicTracerProvider({
+    resource: resourceOf(service), sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(percent / 100) }), spanLimits: SPAN_LIMITS, meterProvider: { getMeter: createNoopMeter },
+    spanProcessors: [new BatchSpanProcessor(sayingOnce(exporter, logger), {
+      maxQueueSize: QUEUE_SPANS_MAX, maxExportBatchSize: BATCH_SPANS_MAX, scheduledDelayMillis: BATCH_DELAY_MS, exportTimeoutMillis: EXPORT_MS,
+    })],
+  });
+  const tracer = provider.getTracer('countersign', service.version);
+  return {
+    begin(name, { kind, parent, links = [], attributes }) {
+      const span = tracer.startSpan(name, { kind: KINDS[kind], attributes, links: links.map((link): Link => ({ context: spanContext(link) })) }, contextOf(parent));
+      const { traceId, spanId, traceFlags } = span.spanContext();
+      return {
+        context: { traceId, spanId, sampled: (traceFlags & TraceFlags.SAMPLED) !== 0 },
+        end({ error, attributes: more = {} } = {}) {
+          span.setAttributes(error === undefined ? more : { ...more, 'error.type': error });
+          if (error !== undefined) span.setStatus({ code: SpanStatusCode.ERROR });
+          span.end();
+        },
+      } satisfies Span;
+    },
+    async close() {
+      let timer: NodeJS.Timeout | undefined;
+      const late = new Promise<void>((resolve) => {
+        timer = setTimeout(resolve, CLOSE_MS);
+      });
+      await Promise.race([provider.shutdown().catch(() => undefined), late]);
+      clearTimeout(timer);
+    },
+  };
+}
+
+function contextOf(parent: TraceContext | null): Context {
+  return parent === null ? ROOT_CONTEXT : trace.setSpanContext(ROOT_CONTEXT, spanContext(parent));
+}
+
+function spanContext({ traceId, spanId, sampled }: TraceContext): { traceId: string; spanId: string; traceFlags: TraceFlags; isRemote: boolean } {
+  return { traceId, spanId, traceFlags: sampled ? TraceFlags.SAMPLED : TraceFlags.NONE, isRemote: true };
+}
+
+/** Nothing but these attributes: what detectors find out of host and process is nobody's business here. */
+function resourceOf({ name, version, instance }: OtlpOptions['service']): NonNullable<TracerConfig['resource']> {
+  const attributes = { 'service.name': name, 'service.version': version, 'service.instance.id': instance };
+  const resource: NonNullable<TracerConfig['resource']> = { attributes, merge: () => resource, getRawAttributes: () => Object.entries(attributes) };
+  return resource;
+}
+
+/** Says when spans begin not to be taken, once until they are again. */
+function sayingOnce(exporter: OTLPTraceExporter, logger: OtlpOptions['logger']): SpanExporter {
+  let failing = false;
+  return {
+    export(spans, done) {
+      exporter.export(spans, (result) => {
+        const { error } = result;
+        if (error !== undefined && !failing) logger.warn({ reason: error.message.slice(0, 200) }, 'the collector of traces does not take spans; they are dropped');
+        failing = error !== undefined;
+        done(result);
+      });
+    },
+    forceFlush: () => exporter.forceFlush(),
+    shutdown: () => exporter.shutdown(),
+  };
+}
