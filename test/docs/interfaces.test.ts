@@ -67,59 +67,66 @@ describe('a schema', () => {
   });
 });
 
-/** The document with some of it changed. */
-function edited(document: Json, edit: (copy: Record<string, Record<string, never>>) => void): Json {
-  const copy = structuredClone(document) as Record<string, Record<string, never>>;
-  edit(copy);
+type Path = readonly (string | number)[];
+/** The document with what is at the path changed. */
+function edited(document: Json, path: Path, edit: (holder: Record<string | number, unknown>, last: string | number) => void): Json {
+  const copy = structuredClone(document);
+  edit(path.slice(0, -1).reduce<Record<string | number, unknown>>((node, name) => node[name] as Record<string, unknown>, copy), path.at(-1)!);
   return copy;
 }
 
+const without = (document: Json, ...path: Path): Json => edited(document, path, (holder, last) => {
+  if (Array.isArray(holder)) holder.splice(Number(last), 1);
+  else delete holder[last];
+});
+const having = (document: Json, value: unknown, ...path: Path): Json => edited(document, path, (holder, last) => (holder[last] = value));
+
 describe('the HTTP API', () => {
   const now = read('openapi.json');
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a document is edited at any depth
-  const broken = (edit: (copy: any) => void): string[] => breaksOfOpenApi(now, edited(now, edit));
+  const gone = (...path: Path): string[] => breaksOfOpenApi(now, without(now, ...path));
+  const other = (value: unknown, ...path: Path): string[] => breaksOfOpenApi(now, having(now, value, ...path));
+  const ask = ['paths', '/v1/changes', 'post'] as const;
 
   it('breaks nobody as it is', () => expect(breaksOfOpenApi(now, now)).toEqual([]));
 
   it('breaks who uses what is gone, or what is asked for now', () => {
-    expect(broken(({ paths }) => delete paths['/v1/locks'])).toEqual(expect.arrayContaining(['GET /v1/locks: is gone', 'POST /v1/locks: is gone']));
-    expect(broken(({ paths }) => delete paths['/v1/changes'].post)).toEqual(['POST /v1/changes: is gone']);
-    expect(broken(({ paths }) => delete paths['/v1/changes'].post.responses['409'])).toEqual(['POST /v1/changes 409: is gone']);
-    expect(broken(({ paths }) => delete paths['/v1/changes'].post.responses['400'].content['application/problem+json'])).toEqual(['POST /v1/changes 400 application/problem+json: is gone']);
-    expect(broken(({ paths }) => delete paths['/v1/changes'].post.requestBody)).toEqual(['POST /v1/changes request: is gone']);
-    expect(broken(({ paths }) => paths['/v1/changes'].post.parameters.shift())).toEqual(['POST /v1/changes query wait: is gone']);
-    expect(broken(({ paths }) => (paths['/v1/changes'].post.parameters[1].required = true))).toEqual(['POST /v1/changes header Idempotency-Key: is required now']);
-    expect(broken(({ paths }) => (paths['/v1/changes'].post.security = []))).toEqual(['POST /v1/changes: security has changed']);
-    expect(broken(({ components }) => delete components.schemas.Change.properties.state)).toEqual(['Change (sent).state: is gone']);
-    expect(broken(({ components }) => components.schemas.Problem.properties.code.enum.shift())).toEqual(['Problem (sent).code: "malformed-json" is gone']);
-    expect(broken(({ components }) => components.schemas.ChangeRequest.oneOf.shift())).toEqual(['ChangeRequest (taken): kind "provision", urgency "emergency" is gone']);
+    expect(gone('paths', '/v1/locks')).toEqual(expect.arrayContaining(['GET /v1/locks: is gone', 'POST /v1/locks: is gone']));
+    expect(gone(...ask)).toEqual(['POST /v1/changes: is gone']);
+    expect(gone(...ask, 'responses', '409')).toEqual(['POST /v1/changes 409: is gone']);
+    expect(gone(...ask, 'responses', '400', 'content', 'application/problem+json')).toEqual(['POST /v1/changes 400 application/problem+json: is gone']);
+    expect(gone(...ask, 'requestBody')).toEqual(['POST /v1/changes request: is gone']);
+    expect(gone(...ask, 'parameters', 0)).toEqual(['POST /v1/changes query wait: is gone']);
+    expect(other(true, ...ask, 'parameters', 1, 'required')).toEqual(['POST /v1/changes header Idempotency-Key: is required now']);
+    expect(other([], ...ask, 'security')).toEqual(['POST /v1/changes: security has changed']);
+    expect(gone('components', 'schemas', 'Change', 'properties', 'state')).toEqual(['Change (sent).state: is gone']);
+    expect(gone('components', 'schemas', 'Problem', 'properties', 'code', 'enum', 0)).toEqual(['Problem (sent).code: "malformed-json" is gone']);
+    expect(gone('components', 'schemas', 'ChangeRequest', 'oneOf', 0)).toEqual(['ChangeRequest (taken): kind "provision", urgency "emergency" is gone']);
   });
 
   it('breaks nobody by what is new', () => {
-    expect(broken(({ paths, components }) => {
-      paths['/v1/new'] = { get: { responses: {} } };
-      paths['/v1/changes'].post.parameters.push({ name: 'more', in: 'query', required: false, schema: a });
-      components.schemas.Change.properties.more = a;
-    })).toEqual([]);
+    expect(other({ get: { responses: {} } }, 'paths', '/v1/new')).toEqual([]);
+    expect(other({ name: 'more', in: 'query', required: false, schema: a }, ...ask, 'parameters', 2)).toEqual([]);
+    expect(other(a, 'components', 'schemas', 'Change', 'properties', 'more')).toEqual([]);
   });
 });
 
 describe('the bus', () => {
   const now = read('asyncapi.json');
-  // eslint-disable-next-line @typescript-eslint/no-explicit-any -- a document is edited at any depth
-  const broken = (edit: (copy: any) => void): string[] => breaksOfAsyncApi(now, edited(now, edit));
+  const gone = (...path: Path): string[] => breaksOfAsyncApi(now, without(now, ...path));
+  const other = (value: unknown, ...path: Path): string[] => breaksOfAsyncApi(now, having(now, value, ...path));
 
   it('breaks nobody as it is', () => expect(breaksOfAsyncApi(now, now)).toEqual([]));
 
   it('breaks who uses what is gone, and who sends or reads what is another', () => {
-    expect(broken(({ channels }) => delete channels.events)).toEqual(['channel events: is gone']);
-    expect(broken(({ channels }) => (channels.steps.address = 'elsewhere'))).toEqual(['channel steps: address has changed']);
-    expect(broken(({ channels }) => delete channels.steps.messages.step)).toEqual(['channel steps message step: is gone']);
-    expect(broken(({ operations }) => delete operations.takeStep)).toEqual(['operation takeStep: is gone']);
-    expect(broken(({ operations }) => (operations.takeStep.action = 'send'))).toEqual(['operation takeStep: has changed']);
-    // What a worker is sent holds no less; what it sends is taken as before; what sidecars say to each other is held to both.
-    expect(broken(({ components }) => delete components.schemas.StepEnvelope.properties.receipt)).toEqual(['StepEnvelope (sent).receipt: is gone']);
-    expect(broken(({ components }) => components.schemas.Said.oneOf.shift())).toEqual([expect.stringMatching(/^Said \(taken\): t "/)]);
+    expect(gone('channels', 'events')).toEqual(['channel events: is gone']);
+    expect(other('elsewhere', 'channels', 'steps', 'address')).toEqual(['channel steps: address has changed']);
+    expect(gone('channels', 'steps', 'messages', 'step')).toEqual(['channel steps message step: is gone']);
+    expect(gone('operations', 'takeStep')).toEqual(['operation takeStep: is gone']);
+    expect(other('send', 'operations', 'takeStep', 'action')).toEqual(['operation takeStep: has changed']);
+    expect(other('text/plain', 'components', 'messages', 'step', 'contentType')).toEqual(['message step: contentType has changed']);
+    // What a worker is sent holds no less; what it sends is taken as before.
+    expect(gone('components', 'schemas', 'StepEnvelope', 'properties', 'receipt')).toEqual(['StepEnvelope (sent).receipt: is gone']);
+    expect(gone('components', 'schemas', 'Said', 'oneOf', 0)).toEqual([expect.stringMatching(/^Said \(taken\): t "/)]);
   });
 });
 

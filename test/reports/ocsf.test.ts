@@ -75,7 +75,7 @@ function stepRecords(told: Telling): readonly (readonly [string, JsonObject, str
   return STEP_ACTIONS.flatMap((action) => {
     const step: PlanStep = { ...ticket.step, action, privileges: action === 'cutover' ? [] : ['role:deploy'] };
     const authorised = { kind: 'act', revision: 1, stepId: step.stepId, issue: 1, ticket: signDsse(TICKET_TYPE, { ...ticket, step }, keys.ticket), planDigest: digest, requirement: { approvers: null, proofClass: 'session' }, approvals: [], lease: null };
-    return [['step.authorised', authorised as unknown as JsonObject], ['step.succeeded', { report }, EXECUTOR]];
+    return [['step.authorised', authorised], ['step.succeeded', { report }, EXECUTOR]];
   });
 }
 
@@ -101,6 +101,8 @@ function everyKind(): { readonly events: readonly JsonObject[]; readonly records
   return { events, records };
 }
 
+const classOf = (event: JsonObject): number => event['class_uid'] as number;
+const kindOf = (event: JsonObject): string => `${codeOf(event)}: ${event['type_name'] as string}`;
 const codeOf = (event: JsonObject): string => (event['metadata'] as JsonObject)['event_code'] as string;
 
 describe('what is told as what', () => {
@@ -111,8 +113,8 @@ describe('what is told as what', () => {
   it('is on the page, for each type of record there is, and no type is left out unsaid', () => {
     const made = new Map<string, Set<string>>();
     for (const event of events) {
-      const byStep = codeOf(event).startsWith('step.') && event['class_uid'] === USER_MANAGEMENT;
-      made.set(codeOf(event), (made.get(codeOf(event)) ?? new Set()).add(`${String(event['class_uid'])} ${byStep ? 'by what the step does' : String(event['activity_name'])}`));
+      const byStep = codeOf(event).startsWith('step.') && classOf(event) === USER_MANAGEMENT;
+      made.set(codeOf(event), (made.get(codeOf(event)) ?? new Set()).add(`${classOf(event)} ${byStep ? 'by what the step does' : (event['activity_name'] as string)}`));
     }
     expect(Object.fromEntries([...made].map(([type, as]) => [type, [...as].sort().join(', ')]))).toEqual(Object.fromEntries(listed));
     expect([...RECORD_TYPES, 'workflow.violation'].filter((type) => !made.has(type)).sort()).toEqual([...notTold].sort());
@@ -153,17 +155,17 @@ describe.runIf(hasPublishedSchema())(`each kind of event (schema ${PUBLISHED_VER
     for (const [uid, schema] of schemas) validators.set(uid === 3005 ? USER_MANAGEMENT : uid, validatorOf(uid === 3005 ? asUserManagement(schema, activities) : schema));
   });
 
-  it.each([...new Map(events.map((event) => [`${codeOf(event)}: ${String(event['type_name'])}`, event])).keys()])('%s', (kind) => {
-    for (const event of events.filter((one) => `${codeOf(one)}: ${String(one['type_name'])}` === kind)) {
-      const validate = validators.get(event['class_uid'] as number)!;
+  it.each([...new Set(events.map(kindOf))])('%s', (kind) => {
+    for (const event of events.filter((one) => kindOf(one) === kind)) {
+      const validate = validators.get(classOf(event))!;
       validate(event);
       expect(validate.errors ?? [], JSON.stringify(event)).toEqual([]);
-      expect(event['type_uid']).toBe((event['class_uid'] as number) * 100 + (event['activity_id'] as number));
+      expect(event['type_uid']).toBe(classOf(event) * 100 + (event['activity_id'] as number));
     }
   });
 
   it('is refused with a member that no class has, another number or no user', () => {
-    const event = events.find((one) => one['class_uid'] === USER_MANAGEMENT)!;
+    const event = events.find((one) => classOf(one) === USER_MANAGEMENT)!;
     const validate = validators.get(USER_MANAGEMENT)!;
     const { user: _user, ...nobody } = event;
     for (const wrong of [{ ...event, shoe_size: 44 }, { ...event, activity_id: 20 }, { ...event, class_uid: 3005 }, nobody, { ...event, privileges: 'all' }]) expect(validate(wrong)).toBe(false);
@@ -198,6 +200,12 @@ describe('countersign evidence ocsf', () => {
     const later = eventsIn(readFileSync(join(desk.directory, 'events.jsonl'), 'utf8'));
     expect(JSON.parse(written.stdout)).toMatchObject({ exit: 0, ocsf: '1.9.0', events: later.length });
     expect(later).toEqual(events.filter((event) => (event['metadata'] as { logged_time: number }).logged_time >= START_MS + 9_000_000));
+  });
+
+  it.each([...PAGE.matchAll(/^countersign (evidence ocsf [^>\n]*?)(?: > .*)?$/gm)].map(([, line]) => line!))('does what the page says: %s', async (line) => {
+    const { exit, stdout, stderr } = await desk.with({ cwd: ledger.directory }).run(...line.split(' '));
+    expect(exit, stderr).toBe(0);
+    expect(stdout.length).toBeGreaterThan(40);
   });
 
   it('tells an evidence pack of the same', async () => {
