@@ -128,6 +128,7 @@ function breaksOfParts(was, is, direction, documents, at, done) {
   else if (direction === 'in' && is.propertyNames !== undefined) found.push(`${at}.(name): only some are taken now`);
   if (was.items !== undefined && is.items !== undefined) found.push(...breaksOfSchema(was.items, is.items, direction, documents, `${at}[]`, done));
   else if (direction === 'in' && is.items !== undefined) found.push(`${at}[]: only some are taken now`);
+  else if (direction === 'out' && was.items !== undefined) found.push(`${at}[]: may be anything now`);
   return found;
 }
 

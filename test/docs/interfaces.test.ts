@@ -50,6 +50,9 @@ const CASES: readonly (readonly [rule: string, was: Json, is: Json, taken: reado
   ['what else there is', object({}, { additionalProperties: { maxLength: 2 } }), object({}, { additionalProperties: { maxLength: 1 } }), ['it.*: maxLength is 1 now'], []],
   ['names', { propertyNames: { maxLength: 2 } }, { propertyNames: { maxLength: 1 } }, ['it.(name): maxLength is 1 now'], []],
   ['items', { items: { enum: [1, 2] } }, { items: { enum: [1] } }, ['it[]: 2 is gone'], ['it[]: 2 is gone']],
+  ['names, where any were', {}, { propertyNames: { maxLength: 1 } }, ['it.(name): only some are taken now'], []],
+  ['items, where any were', {}, { items: { enum: [1] } }, ['it[]: only some are taken now'], []],
+  ['any items', { items: { enum: [1] } }, {}, [], ['it[]: may be anything now']],
   ['what is not understood', { not: { type: 'string' } }, { not: { type: 'null' } }, ['it: not has changed'], ['it: not has changed']],
 ];
 
@@ -124,6 +127,7 @@ describe('the bus', () => {
     expect(gone('operations', 'takeStep')).toEqual(['operation takeStep: is gone']);
     expect(other('send', 'operations', 'takeStep', 'action')).toEqual(['operation takeStep: has changed']);
     expect(other('text/plain', 'components', 'messages', 'step', 'contentType')).toEqual(['message step: contentType has changed']);
+    expect(gone('components', 'messages', 'step', 'headers')).toEqual(['message step headers: has changed']);
     // What a worker is sent holds no less; what it sends is taken as before.
     expect(gone('components', 'schemas', 'StepEnvelope', 'properties', 'receipt')).toEqual(['StepEnvelope (sent).receipt: is gone']);
     expect(gone('components', 'schemas', 'Said', 'oneOf', 0)).toEqual([expect.stringMatching(/^Said \(taken\): t "/)]);

@@ -133,6 +133,20 @@ describe('what is told as what', () => {
     expect(new Set(events.map((event) => (event['metadata'] as JsonObject)['uid'])).size).toBe(events.length);
   });
 
+  it('says when it happened as the executor has signed it, and when it was recorded', () => {
+    const late: JsonObject[] = [];
+    const onlooker = toldEvents({ log: LOG, version: '0.1.0', span: { fromMs: null, toMs: null }, take: (event) => void late.push(event) });
+    const recordedMs = START_MS + 1_000_000_000;
+    for (const record of records.filter(({ type }) => ['lease.ended', 'step.failed'].includes(type))) onlooker.record({ ...record, at: formatTime(recordedMs) });
+    expect(late.length).toBeGreaterThan(2);
+    for (const [n, event] of late.entries()) {
+      const { report } = records.filter(({ type }) => ['lease.ended', 'step.failed'].includes(type))[n]!.body as unknown as { readonly report: Dsse };
+      const { at } = JSON.parse(Buffer.from(report.payload, 'base64').toString()) as { readonly at: string };
+      expect(event['time']).toBe(Date.parse(at));
+      expect((event['metadata'] as JsonObject)['logged_time']).toBe(recordedMs);
+    }
+  });
+
   it('tells of whom a lock was that is lifted, and only while it is open', () => {
     const lifted = events.filter((event) => codeOf(event) === 'lock.lifted');
     expect(lifted.map((event) => event['type_name'])).toEqual(['User Management: Unlock', 'Entity Management: Resume', 'Entity Management: Resume']);
