@@ -40,8 +40,8 @@ function furtherRecords(told: Telling): readonly (readonly [type: string, body: 
   const lockId = 'lck_01JD00000000000000000000AA';
   const leaseId = `lse_${change.slice(4)}`;
   const authentication = { kind: 'kubernetes', issuer: 'https://issuer.example', subject: 'system:serviceaccount:ci:deployer', key: digest };
-  const { reason: _reason, ...request } = DISABLE;
-  const withProse = { ...request, reason: { commitment: digest } };
+  const { kind, subject, connector, target } = DISABLE;
+  const withProse = { kind, subject, connector, target, reason: { commitment: digest } };
   return [
     ['change.requested', { request: withProse, requester: ['nhi:prod/ci-deployer', 'person:wei'], idempotency: null, parent: change, authentication }],
     ['change.revised', { revision: 2, request: withProse }], ['change.withdrawn', { comment: null }], ['change.expired', { cause: 'approval' }],

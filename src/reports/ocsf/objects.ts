@@ -27,9 +27,9 @@ export interface At {
   readonly target: string;
 }
 
-/** An account at a target; `subject`, where it is known whose. */
+/** An account at a target. null: nobody knows whose it is, nor whether a person's. */
 export function accountOf(subject: string | null, account: string, { connector, target }: At, credential?: string): JsonObject {
-  return { ...(subject === null ? {} : { uid: subject }), name: account, domain: `${connector}/${target}`, ...USER_TYPES.nhi, ...(credential === undefined ? {} : { programmatic_credentials: [{ uid: credential }] }) };
+  return { ...(subject === null ? {} : userOf(subject)), name: account, domain: `${connector}/${target}`, ...(credential === undefined ? {} : { programmatic_credentials: [{ uid: credential }] }) };
 }
 
 export const resourceOf = ({ connector, target }: At): JsonObject => ({ uid: `${connector}/${target}`, name: target, namespace: connector, type: 'target' });

@@ -1,6 +1,6 @@
 /** Looks on while evidence is verified, and tells each record of it as an OCSF event: memory for what is open, and none for each record. */
 import { canonicalBytes, leafHash, type JsonObject, type LedgerRecord } from '../../../ledger/index.ts';
-import { FINAL_STATES } from '../../change/state.ts';
+import { isClosed } from '../../evidence/audited.ts';
 import type { Onlooker } from '../../evidence/onlooker.ts';
 import { ProtocolError } from '../../protocol/errors.ts';
 import { parseTime } from '../../protocol/values.ts';
@@ -49,10 +49,10 @@ export function toldEvents({ log, version, span, take }: TellOptions): Onlooker 
       }
       keptOpen(said, open);
     },
-    follow({ state }, { changeId }) {
+    follow(after, { changeId }) {
       // A change of an earlier log is known by what was adopted of it.
-      if (!changes.has(changeId)) changes.set(changeId, { request: state.request, step: null });
-      if (FINAL_STATES.has(state.name)) changes.delete(changeId);
+      if (!changes.has(changeId)) changes.set(changeId, { request: after.state.request, step: null });
+      if (isClosed(after)) changes.delete(changeId);
     },
     violation({ code, seq, changeId, message }) {
       const broken = told('Compliance Finding', 'Create', { finding_info: { uid: `${log.logId}/${seq}/${code}`, title: code, desc: message }, compliance: { status_id: 3, status: 'Fail', control: code, standards: ['Countersign WORKFLOW'] }, is_alert: true }, { severity: 'High' });
