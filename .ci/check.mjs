@@ -1,10 +1,11 @@
-// All that must hold of the sources, one line each: types, lint, layers, policy, and generated files in step with what they come from.
+// All that must hold of the sources, one line each: types, lint, layers, interfaces, policy, and generated files in step with what they come from.
 import { spawnSync } from 'node:child_process';
 
 const checks = [
   ['types', ['npm', 'run', '--silent', 'typecheck']],
   ['lint', ['npm', 'run', '--silent', 'lint']],
   ['layers', ['npm', 'run', '--silent', 'layers']],
+  ['interfaces', ['node', '.ci/interfaces.mjs']],
   ['build', ['npm', 'run', '--silent', 'build']],
   ['policy', ['npm', 'run', '--silent', 'policy:test']],
   ['generated files', ['npx', '--no-install', 'vitest', 'run', '--project', 'fast', '--reporter', 'dot', 'test/docs', 'test/pdp/policy-build.test.ts']],

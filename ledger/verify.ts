@@ -42,8 +42,8 @@ export interface VerifyOptions {
   readonly pinned?: string | null;
   /** Records that there must at least be. */
   readonly minSize?: number;
-  /** Makes the rules for the log of that origin; called again when a reading starts anew. */
-  readonly rules?: (origin: string) => RuleSet;
+  /** Makes the rules for the log of that origin, and the checkpoint that is read up to; called again when a reading starts anew. */
+  readonly rules?: (origin: string, claimed: Checkpoint) => RuleSet;
   readonly progress?: (done: number, size: number) => void;
   readonly signal?: AbortSignal;
   /** Checks bundles elsewhere, such as in other threads, ahead of what is verified here. What is found is the same without it. */
@@ -130,7 +130,7 @@ async function verifyOnce(options: VerifyOptions, note: string | null): Promise<
   const signed = checkSignature(note, options.trust);
   if (signed.claimed === null) return nothingToHold(signed, await isEmptyFolder(options.disk, options.directory).catch(asOccupied));
   const { claimed } = signed;
-  const rules = options.rules?.(claimed.origin) ?? null;
+  const rules = options.rules?.(claimed.origin, claimed) ?? null;
   const anchors = new AnchorWalk(claimed.origin, options.trust);
   const keys = new RecordedKeys(claimed.origin);
   let objects = new ObjectWalk(options.disk, options.directory, []);

@@ -8,6 +8,7 @@ import { writePack } from '../evidence/pack-write.ts';
 import { isMalformed } from '../evidence/workflow.ts';
 import { archives, withArchived } from './archived.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
+import { addEvidenceOcsf } from './evidence-ocsf.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import type { Runner } from './runner.ts';
 import { progressOf } from './verify-progress.ts';
@@ -49,6 +50,7 @@ export function addEvidence(program: Command, run: Runner): void {
     .option('--archive <dir>', 'with --ledger: where bundles and object files of it were moved to; may be given again', archives)
     .option('--out <file>', 'where to write it (default: <n>.tlog-proof)')
     .action(run(prove));
+  addEvidenceOcsf(evidence, run);
 }
 
 function index(text: string): number {

@@ -62,7 +62,7 @@ export async function verifyPack(options: VerifyPackOptions): Promise<PackVerifi
   for (const one of shown) brackets.record(one.seq, times.note(one), one.at);
   for (const time of opened === null ? [] : witnessedTimes(opened)) brackets.covered(claimed.size, time, opened!.witness.met);
   const population = options.listChanges === true ? openPopulation() : null;
-  const onlooker = options.onlooker?.();
+  const onlooker = options.onlooker?.(claimed);
   if (onlooker !== undefined) for (const { seq } of shown) onlooker.record(await contents.readRecord(seq));
   const noReplay = whyNoReplay(options.trust, options.wholeFolder, options.replayer !== undefined);
   const replay = noReplay !== null ? null : openReplay(options.trust!, options.replayer!);

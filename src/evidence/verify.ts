@@ -1,5 +1,5 @@
 /** The ledger's own verdicts, and WORKFLOW among them. Needs the evidence, this code, and the auditor's own trust; nothing else. */
-import { verifyLedger, type BundleChecker, type EvidenceDisk, type RuleSet, type Verdict, type Verification } from '../../ledger/index.ts';
+import { verifyLedger, type BundleChecker, type Checkpoint, type EvidenceDisk, type RuleSet, type Verdict, type Verification } from '../../ledger/index.ts';
 import type { Proven } from '../protocol/dsse.ts';
 import type { Trust } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
@@ -32,8 +32,8 @@ export interface VerifyEvidenceOptions {
   readonly old?: OldLedger;
   /** Whether to list the changes, which takes memory for each. */
   readonly listChanges?: boolean;
-  /** Opens whoever looks on: anew for each reading, where a ledger that is being written is read again. */
-  readonly onlooker?: () => Onlooker;
+  /** Opens whoever looks on, up to that checkpoint: anew for each reading, where a ledger that is being written is read again. */
+  readonly onlooker?: (claimed: Checkpoint) => Onlooker;
   /** Runs recorded policy; left out: REPLAY is not asked. */
   readonly replayer?: Replayer;
   readonly progress?: (done: number, size: number) => void;
@@ -59,8 +59,8 @@ export async function verifyEvidence(options: VerifyEvidenceOptions): Promise<Ev
   const seen: { findings: WorkflowFindings | null; population: Population | null; replay: ReplayFindings | null; erased: readonly ErasedOnRecord[] } = { findings: null, population: null, replay: null, erased: [] };
   const noReplay = whyNoReplay(trust, wholeFolder, replayer !== undefined);
   const replays: Replay[] = [];
-  const rules = (origin: string): RuleSet => {
-    const onlooker = options.onlooker?.();
+  const rules = (origin: string, claimed: Checkpoint): RuleSet => {
+    const onlooker = options.onlooker?.(claimed);
     const all = withErasedList(rulesOf(origin, onlooker), (found) => {
       seen.erased = found;
     });
@@ -111,7 +111,7 @@ export function watching(population: Population | null, onlooker: Onlooker | und
   };
 }
 
-function verifying(options: VerifyEvidenceOptions, rules: (origin: string) => RuleSet): Promise<Verification> {
+function verifying(options: VerifyEvidenceOptions, rules: (origin: string, claimed: Checkpoint) => RuleSet): Promise<Verification> {
   const { trust } = options;
   return verifyLedger({
     disk: options.disk, directory: options.directory, trust: trust?.policy ?? null, rules, pinned: options.pinned ?? null,

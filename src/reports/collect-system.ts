@@ -1,8 +1,6 @@
 /** What the records of no change tell: when the ledger was not written, what was found outside, and what was amiss around it. */
 import type { LedgerRecord } from '../../ledger/index.ts';
-import { isReconcileRecordType, reconcileRecordBodies } from '../evidence/reconciled.ts';
-import { systemRecordBodies, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
-import { upcast } from '../evidence/upcast.ts';
+import { bodyOf } from './body-of.ts';
 import { SILENCE_MS, type At, type Facts, type Outside } from './facts.ts';
 
 export type SystemFacts = Pick<Facts, 'outside' | 'compared' | 'reopened' | 'silences' | 'amiss' | 'erasures' | 'records'>;
@@ -29,7 +27,7 @@ export function openSystemRecords(isWhole: () => boolean): SystemRecords {
   let last: At | null = null;
 
   const takeSystem = (record: LedgerRecord, at: At): void => {
-    const told = readBody(record);
+    const told = bodyOf(record);
     if (told === null) return;
     switch (told.type) {
       case 'reconcile.found':
@@ -81,22 +79,4 @@ export function openSystemRecords(isWhole: () => boolean): SystemRecords {
     },
     facts: () => ({ outside: [...ended, ...outside.values()].sort((a, b) => a.seq - b.seq), compared, reopened, silences, amiss, erasures, records: { count, first, last } }),
   };
-}
-
-type Told = { [T in SystemRecordType]: { readonly type: T; readonly body: SystemRecordBody<T> } }[SystemRecordType];
-
-/** null for what is no such record. */
-function readBody(stored: LedgerRecord): Told | null {
-  const { type } = stored;
-  if (!Object.hasOwn(systemRecordBodies, type)) return null;
-  try {
-    const { body } = upcast(stored);
-    const schema = isReconcileRecordType(type) ? reconcileRecordBodies[type] : systemRecordBodies[type as SystemRecordType];
-    const parsed = schema.safeParse(body);
-    return parsed.success ? ({ type, body: parsed.data } as Told) : null;
-  } catch (error) {
-    // A version that this build does not know.
-    if (error instanceof RangeError) return null;
-    throw error;
-  }
 }

@@ -23,6 +23,9 @@ const CACHE = join(process.cwd(), '.cache');
 const BIN = join(CACHE, 'bin');
 const VENV = join(CACHE, 'venv');
 
+/** It brings OCSF 1.0 to 1.8. */
+const OCSF_SCHEMA = 'ocsf-json-schema==1.2.0';
+
 const COMPONENTS: readonly Component[] = [
   {
     command: 'opa', isThere: () => runs('opa', 'version'), install: () => goInstall('github.com/open-policy-agent/opa@v1.22.2', 'two minutes'),
@@ -42,6 +45,10 @@ const COMPONENTS: readonly Component[] = [
   {
     command: 'schemas of Kubernetes and of GitHub Actions', isThere: () => ['kubernetes-validate', 'check-jsonschema'].every((name) => existsSync(join(VENV, 'bin', name))),
     install: () => pipInstall(process.cwd(), 'kubernetes-validate==1.37.0', 'check-jsonschema==0.39.0'), lost: 'the manifests and the workflow among the examples are not held to them',
+    },
+    {
+    command: 'the schema that OCSF publishes', isThere: () => runs(join(VENV, 'bin', 'python'), '-cimport ocsf_json_schema'),
+    install: () => pipInstall(process.cwd(), OCSF_SCHEMA), lost: 'events are not held against OCSF',
   },
   { command: 'chromium (apt-get install chromium)', isThere: () => findBrowser() !== null, install: () => undefined, lost: 'the verifier page is not opened in a browser' },
 ];
