@@ -66,18 +66,18 @@ async function ask(context: EngineContext, requester: readonly string[], request
     ...planned, phase: 'dispatch',
     change: { ...planned.change, planDigest: digestOf(canonicalBytes({ requester: [...requester], request })), step: { action: stepOf(request), number: 1 } },
   });
-  return verdictOf(dispatched, planned.nowMs) ?? belowFloor(context, request) ?? { code: null, message: null, decision: dispatched };
+  return verdictOf(dispatched, planned.nowMs) ?? belowFloor(context, request, dispatched) ?? { code: null, message: null, decision: dispatched };
 }
 
 /** What policy lets go ahead without anybody, and the floor of our own trust folder does not; as far as that can be told without a plan. */
-function belowFloor({ trust: { requirements } }: EngineContext, request: ChangeRequest): Evaluation | null {
+function belowFloor({ trust: { requirements } }: EngineContext, request: ChangeRequest, decision: Decision): Evaluation | null {
   const system = systemOf(request);
   if (system === null || requirements.floors.length === 0) return null;
   const floor = floorOf(requirements, { action: stepOf(request), ...system, privileges: [...new Set(entitlementsOf(request).map(({ privilege }) => privilege))].sort() });
   if (floor === null) return null;
   const [longest, leaseSeconds] = [floor.maxLeaseSeconds, leaseSecondsOf(request)];
-  if (longest !== null && (leaseSeconds === null || leaseSeconds > longest)) return { code: 'denied', message: `the floor allows ${longest} s`, decision: null };
-  return floor.quorum === 0 ? null : { code: 'needs-approval', message: `the floor asks for ${approvalsText(floor.quorum, floor.proofClass)}`, decision: null };
+  if (longest !== null && (leaseSeconds === null || leaseSeconds > longest)) return { code: 'denied', message: `the floor allows ${longest} s`, decision };
+  return floor.quorum === 0 ? null : { code: 'needs-approval', message: `the floor asks for ${approvalsText(floor.quorum, floor.proofClass)}`, decision };
 }
 
 function questionOf(context: EngineContext, requester: readonly string[], request: ChangeRequest, extended: ChangeState | null): ChangeInput {

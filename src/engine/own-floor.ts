@@ -45,5 +45,5 @@ function answerableFor({ facts }: Pick<EngineContext, 'facts'>, subject: string)
   const { directory, inventory } = facts();
   const nhi = inventory.get(subject);
   const people = [nhi?.owner, nhi?.backupOwner, ...(directory.teams.find(({ id }) => id === 'security')?.members ?? [])];
-  return people.filter((person) => person !== undefined && person !== null).filter((person) => directory.people.some(({ id, active }) => id === person && active));
+  return people.filter((person) => person !== undefined).filter((person) => directory.people.some(({ id, active }) => id === person && active));
 }

@@ -42,6 +42,7 @@ it('a change waits until as many have approved as the floor asks for, says so, a
 
 it('where policy asks nobody, who answers for the identity is asked', async () => {
   await open({ quorum: 1 }, answerOf('allow'));
+  expect(await sidecar.engine.evaluate([CALLER], GRANT, null)).toMatchObject({ code: 'needs-approval', message: 'the floor asks for 1 approval' });
   const change = await sidecar.change(CALLER, GRANT);
   expect(change).toMatchObject({ state: 'pending', decision: { effect: 'allow' } });
   expect(change.turns!.now).toContain('person:wei');
