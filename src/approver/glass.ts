@@ -2,7 +2,7 @@
 import { reviewFault } from '../cli/shown-statement.ts';
 import type { BreakGlassReviewBody, ChangeView } from '../client/index.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
-import { assertStatement } from './passkey.ts';
+import { assertStatement, newSalt } from './passkey.ts';
 import type { Shown } from './shown.ts';
 import type { SidecarDoor } from './sidecar.ts';
 
@@ -25,12 +25,9 @@ export function reviewing(door: SidecarDoor, { id }: ChangeView): Pick<Shown, 'w
       async function signedBy(statement: typeof unsaid & { readonly verdict: typeof verdict }): Promise<NonNullable<BreakGlassReviewBody['signed']>> {
         const fault = reviewFault(id, statement, Date.now());
         if (fault !== null) throw new Error(`What is to be signed is ${fault}. Nothing was signed.`);
-        const salt = saltOf(crypto.getRandomValues(new Uint8Array(16)));
+        const salt = newSalt();
         return { salt, passkey: await assertStatement({ statement: { ...statement, comment: commitmentTo({ name: 'comment', salt, value: comment }) }, passkeys }) };
       }
     },
   };
 }
-
-/** base64url, as salts are. */
-export const saltOf = (bytes: Uint8Array): string => btoa(String.fromCharCode(...bytes)).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');

@@ -15,6 +15,9 @@ const bytesOf = (base64url: string): Uint8Array<ArrayBuffer> => Uint8Array.from(
 const userOf = (person: string): Uint8Array<ArrayBuffer> => Uint8Array.from(sha256(new TextEncoder().encode(person)));
 const base64 = (buffer: ArrayBuffer): string => formatBase64(new Uint8Array(buffer));
 
+/** 16 random bytes in base64url: with which a statement commits to a text. */
+export const newSalt = (): string => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(16)))).replaceAll('+', '-').replaceAll('/', '_').replaceAll('=', '');
+
 /** What is to be signed, and by which passkeys it could be. */
 export interface Answerable {
   readonly statement: { readonly expiresAt: string; readonly [member: string]: unknown };

@@ -67,7 +67,7 @@ describe('approving the next ones like this', () => {
     await expect.poll(async () => (await sidecar.client('person:wei').get(change.id)).approvals, { timeout: 10_000 }).toEqual([expect.objectContaining({ proofClass: 'passkey', standing: expect.objectContaining({ use: 1 }) as object })]);
     const list = (await browser.get('/standing')).text;
     expect(list).toContain('used 1 of 3');
-    expect(linesOf(list)).toContain(`${CALLER}`);
+    expect(linesOf(list)).toContain(CALLER);
     const [id] = /apr_[0-9a-f]{32}/.exec(list)!;
     await browser.post(`/standing/eu/${id}/revoke`, { formKey: browser.formKey(), comment: 'moved' });
     expect((await browser.get('/standing')).text).toMatch(/revoked by person:wei/);

@@ -163,7 +163,7 @@ export const BY_PASSKEY: TrustEdit = { ...SIGNED, passkeys: JSON.stringify([anas
 const answered = (passkey = anasPasskey, edit: AssertionEdit = {}, type = BREAK_GLASS_REVIEW_TYPE) => (statement: BreakGlassReviewStatement): Signed => ({ statement: passkey.envelope(statement, type, edit), salt: GLASS_SALT, proofClass: 'passkey' });
 /** What she has answered for one review stands beside the statement of another. */
 const replayed = (edit: object) => (statement: BreakGlassReviewStatement): Signed => {
-  const { statement: other, ...rest } = answered()({ ...statement, ...edit } as BreakGlassReviewStatement);
+  const { statement: other, ...rest } = answered()({ ...statement, ...edit });
   return { ...rest, statement: { ...answered()(statement).statement, signatures: other.signatures } };
 };
 export const reviewedByPasskey = (): readonly Beat[] => signedReview({}, answered());

@@ -2,8 +2,7 @@
  * What is signed by passkey: only what this page shows, whose digest is computed here. The functions are those that the commands ask before `ssh-keygen`
  * signs.
  */
-import { saltOf } from '../../approver/glass.ts';
-import { assertStatement } from '../../approver/passkey.ts';
+import { assertStatement, newSalt } from '../../approver/passkey.ts';
 import { shownLines } from '../../cli/describe.ts';
 import { plain } from '../../cli/output.ts';
 import { differingField } from '../../cli/shown-plan.ts';
@@ -40,7 +39,7 @@ async function reviewOf(path: string): Promise<string> {
   if (fault !== null) throw new Error(`What is to be signed is ${fault}. Nothing was signed.`);
   const comment = typed('review-comment').trim();
   if (comment === '') throw new Error('A review says what was found. Nothing was signed.');
-  const salt = saltOf(crypto.getRandomValues(new Uint8Array(16)));
+  const salt = newSalt();
   const waives = (document.getElementById('review-rotation') as HTMLInputElement | null)?.checked === true;
   const statement = { ...unsaid, verdict: typed('review-verdict'), ...(waives ? { rotation: 'notNeeded' } : {}), comment: commitmentTo({ name: 'comment', salt, value: comment }) };
   return JSON.stringify({ salt, passkey: await assertStatement({ statement, passkeys }) });
