@@ -279,13 +279,13 @@ describe.skipIf(!hasBrowser())('the console', () => {
     await ask({ reason: 'release 2026.11' });
     const change = await ask({ reason: 'hotfix: a wrong total on invoices', duration: 'PT10M' });
     await open(`${origin}/`);
-    await page.setViewportSize({ width: 860, height: 420 });
+    await page.setViewportSize({ width: 900, height: 620 });
     for (const colorScheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme });
       for (const [name, address] of [['waiting', `${origin}/`], ['change', addressOf(change)]] as const) {
         await page.goto(address);
         await page.waitForSelector(name === 'change' ? '.story' : `a[href="/changes/main/${change.id}"]`);
-        await page.screenshot({ path: join(ROOT, album!, `console-${name}-${colorScheme}.png`) });
+        await page.screenshot({ path: join(ROOT, album!, `console-${name}-${colorScheme}.png`), clip: { x: 0, y: 72, width: 900, height: 350 } });
       }
     }
   });
