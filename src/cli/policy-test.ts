@@ -5,30 +5,11 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { createEvaluator, type Evaluator } from '../pdp/evaluator.ts';
 import { ENTRYPOINTS } from '../pdp/bundle.ts';
-import { buildArchive, compilePolicy, compileRoots, filesBelow, member, OVERLAYS, POLICY_ROOTS, policyRoots, schemaCheck } from './policy-build.ts';
+import { buildArchive, compilePolicy, compileRoots, member, POLICY_ROOTS, policyRoots, schemaCheck } from './policy-build.ts';
 import { demandOpa, demandOpaVersion, findOpa, runOpa, type OpaCommand } from './opa.ts';
 import { judgeOutline, outlinePolicy } from './policy-outline.ts';
 import { expectedOf, misses, readCases, type PolicyCase } from './policy-cases.ts';
-
-/** What is loaded for tests beside what is compiled: the fixtures that they start from. */
-const FIXTURES = 'checks';
-
-/** Tests that are run together. */
-interface Suite {
-  readonly roots: readonly string[];
-  /** Where the tests are. */
-  readonly from: readonly string[];
-}
-
-/** The baseline's tests say what the baseline is, and know of no overlay, whose business is to answer otherwise; an overlay's own tests have all of it. */
-function suitesOf(policy: string): readonly Suite[] {
-  const baseline = [...POLICY_ROOTS, FIXTURES];
-  const all = [...policyRoots(policy), FIXTURES];
-  return [{ roots: baseline, from: baseline }, ...(all.length > baseline.length ? [{ roots: all, from: [OVERLAYS] }] : [])];
-}
-
-/** Arguments of `opa test`: these tests, and no others. */
-const testsOf = ({ roots, from }: Suite): readonly string[] => [...(from.length < roots.length ? ['--run', `^data\\.(${from.join('|')})\\.`] : []), ...roots];
+import { coverSuites, suitesOf, testNames, testSuites, type Suite } from './policy-suites.ts';
 
 export interface PolicyCheck {
   readonly name: 'format' | 'types' | 'schemas' | 'tests' | 'coverage' | 'rules' | 'testsCompiled' | 'cases';
@@ -62,32 +43,8 @@ export async function testPolicy(options: { readonly root: string; readonly opa?
   if (!checks.at(-1)!.ok) return { ok: false, checks };
   const schemas = schemaCheck(policy);
   if (schemas !== null) await tool('schemas', schemas, () => 'no rule reads what is not in the question');
-  checks.push(await testSuites(opa, policy, suites), await coverSuites(opa, policy, suites), await testRules(opa, policy), await testCompiled(opa, policy, suites), await testCases(opa, options.root, policy, suites));
+  checks.push({ name: 'tests', ...(await testSuites(opa, policy, suites)) }, { name: 'coverage', ...(await coverSuites(opa, policy, suites)) }, await testRules(opa, policy), await testCompiled(opa, policy, suites), await testCases(opa, options.root, policy, suites));
   return { ok: checks.every((check) => check.ok), checks };
-}
-
-async function testSuites(opa: OpaCommand, policy: string, suites: readonly Suite[]): Promise<PolicyCheck> {
-  const ran = await Promise.all(suites.map((suite) => runOpa(opa, ['test', ...testsOf(suite)], policy)));
-  const failed = ran.filter(({ status }) => status !== 0);
-  const detail = failed.length === 0 ? ran.map(({ stdout }) => stdout.trim().split('\n').at(-1) ?? '').join(', and of overlays ') : failed.map(({ stdout, stderr }) => (stdout + stderr).trim()).join('\n').slice(0, 4_000);
-  return { name: 'tests', ok: failed.length === 0, detail };
-}
-
-interface Coverage {
-  readonly files: Readonly<Record<string, { readonly not_covered?: readonly { readonly start: { readonly row: number }; readonly end: { readonly row: number } }[] }>>;
-}
-
-/** Every line of what a suite is about is run by its own tests. */
-async function coverSuites(opa: OpaCommand, policy: string, suites: readonly Suite[]): Promise<PolicyCheck> {
-  const missed: string[] = [];
-  for (const suite of suites) {
-    const { stdout, stderr } = await runOpa(opa, ['test', '--coverage', ...testsOf(suite)], policy);
-    if (!stdout.startsWith('{')) return { name: 'coverage', ok: false, detail: (stdout + stderr).trim().slice(0, 4_000) };
-    for (const [file, { not_covered: lines = [] }] of Object.entries((JSON.parse(stdout) as Coverage).files)) {
-      if (suite.from.some((root) => file.startsWith(`${root}/`))) missed.push(...lines.map(({ start, end }) => `${file}:${start.row}-${end.row}`));
-    }
-  }
-  return { name: 'coverage', ok: missed.length === 0, detail: missed.length === 0 ? '100 % of lines' : `no test runs ${missed.join(', ')}` };
 }
 
 /** Policy about policies: what `policy/checks/rules` finds in the outline of every rule that is compiled. */
@@ -116,19 +73,6 @@ async function testCompiled(opa: OpaCommand, policy: string, suites: readonly Su
     }));
   }
   return { name: 'testsCompiled', ok: failed.length === 0 && count > 0, detail: failed.length === 0 ? `PASS: ${count}/${count} compiled` : `failed only when compiled: ${failed.join(', ')}` };
-}
-
-async function testNames(policy: string, { from }: Suite): Promise<readonly string[]> {
-  const tests: string[] = [];
-  for (const root of from) {
-    for (const path of await filesBelow(policy, root)) {
-      if (!path.endsWith('_test.rego')) continue;
-      const text = await readFile(join(policy, path), 'utf8');
-      const name = /^package (\S+)$/m.exec(text)?.[1] ?? '';
-      for (const test of text.matchAll(/^(test_\w+) if /gm)) tests.push(`${name.replaceAll('.', '/')}/${test[1] ?? ''}`);
-    }
-  }
-  return tests;
 }
 
 /** Every case through the interpreter and through the compiled policy: equal to each other, with overlays and without; and without them, as expected. */
