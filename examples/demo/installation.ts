@@ -11,6 +11,7 @@ import { parse, stringify } from 'yaml';
 import { generateSignerKey } from '../../ledger/index.ts';
 import { EXAMPLE_PRINCIPALS, exampleFacts, layOut, type Principal as Role } from '../../src/cli/init.ts';
 import { connect, type Client } from '../../src/client/index.ts';
+import type { Ask } from './asking.ts';
 import { check, until } from './check.ts';
 import { DATABASE, type Server } from './database.ts';
 import { startNode, type Running } from './processes.ts';
@@ -38,8 +39,8 @@ export interface Paths {
   readonly cli: string;
 }
 
-/** A client of the sidecar, and who it speaks for. */
-export type Principal = Client & { readonly principal: string };
+/** A client of the sidecar, and who it speaks for. `ask`: she is asked before she approves. */
+export type Principal = Client & { readonly principal: string; readonly ask: Ask | null };
 
 export interface Installation {
   readonly paths: Paths;
@@ -107,6 +108,8 @@ export interface InstallOptions {
   /** How long starting may take on a slow machine, in ms. */
   readonly readyMs?: number;
   readonly bus?: InstallBus;
+  /** Asks whoever is to approve. Left out: nobody is asked. */
+  readonly ask?: Ask;
   /** More than one only over a bus. Left out: `executor:main`, for the database. */
   readonly executors?: readonly [ExecutorOptions, ...ExecutorOptions[]];
 }
@@ -162,7 +165,7 @@ export function install(options: InstallOptions): Installation {
     check(`${principal} has a token`, token !== undefined, [...layout.tokens.keys()]);
     return token;
   };
-  const as = (principal: string): Principal => ({ ...connect({ socket: layout.socket, token: tokenOf(principal) }), principal });
+  const as = (principal: string): Principal => ({ ...connect({ socket: layout.socket, token: tokenOf(principal) }), principal, ask: options.ask ?? null });
   const started = new Map<string, Running>();
   const start = async (name: string, args: readonly string[], env: Readonly<Record<string, string>>, isReady: () => Promise<boolean>): Promise<Running> => {
     const process = startNode({ name, args: [paths.cli, ...args], logs: paths.logs, run, env });

@@ -3,6 +3,7 @@
  *
  *     npm run demo -- --case 2     one case, and the verification
  *     npm run demo -- --nats       over a cluster of three NATS servers, with two workers
+ *     npm run demo -- --interactive   you approve, or reject, at a terminal
  *     npm run demo -- --keep       leaves everything running until Ctrl-C
  *     npm run demo -- --directory DIR   instead of .countersign/demo; what is there is replaced
  */
@@ -11,6 +12,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { askAtTerminal, atTerminal, Rejected } from './asking.ts';
 import { audit } from './cases/audit.ts';
 import { newCredential } from './cases/credential.ts';
 import { deployAccess } from './cases/deploy.ts';
@@ -40,6 +42,7 @@ interface Options {
   readonly only: number | null;
   readonly keep: boolean;
   readonly nats: boolean;
+  readonly interactive: boolean;
   /** null: `.countersign/demo` of the package. */
   readonly directory: string | null;
 }
@@ -48,7 +51,11 @@ interface Options {
 export async function runDemo(args: readonly string[]): Promise<number> {
   const options = readOptions(args);
   if (options === null) {
-    process.stderr.write(`usage: npm run demo -- [--case 1..${CASES.length}] [--nats] [--keep] [--directory DIR]\n`);
+    process.stderr.write(`usage: npm run demo -- [--case 1..${CASES.length}] [--interactive] [--nats] [--keep] [--directory DIR]\n`);
+    return 2;
+  }
+  if (options.interactive && !atTerminal()) {
+    process.stderr.write('--interactive asks you at each decision, and there is no terminal to ask at. Run it in one (with ssh: ssh -t), or without --interactive: then nobody is asked.\n');
     return 2;
   }
   const root = packageRoot(import.meta.dirname);
@@ -60,7 +67,7 @@ export async function runDemo(args: readonly string[]): Promise<number> {
   process.stdout.on('error', interrupt);
   const stopped = new Promise<'interrupted'>((resolve) => interrupted.signal.addEventListener('abort', () => resolve('interrupted')));
   let world: World | null = null;
-  const opening = openWorld({ root, directory, randomBytes: (length) => randomBytes(length), nats: options.nats });
+  const opening = openWorld({ root, directory, randomBytes: (length) => randomBytes(length), nats: options.nats, ask: options.interactive ? askAtTerminal({ signal: interrupted.signal, leave: interrupt }) : null });
   try {
     world = await Promise.race([opening, stopped.then(() => null)]);
     const run = world === null ? stopped : tellAll(world, options, root);
@@ -83,10 +90,10 @@ export async function runDemo(args: readonly string[]): Promise<number> {
 
 function readOptions(args: readonly string[]): Options | null {
   try {
-    const { values } = parseArgs({ args: [...args], options: { case: { type: 'string' }, keep: { type: 'boolean', default: false }, nats: { type: 'boolean', default: false }, directory: { type: 'string' } } });
+    const { values } = parseArgs({ args: [...args], options: { case: { type: 'string' }, keep: { type: 'boolean', default: false }, interactive: { type: 'boolean', default: false }, nats: { type: 'boolean', default: false }, directory: { type: 'string' } } });
     const only = values.case === undefined ? null : Number(values.case);
     if (only !== null && !(Number.isInteger(only) && only >= 1 && only <= CASES.length)) return null;
-    return { only, keep: values.keep, nats: values.nats, directory: values.directory === undefined ? null : resolve(values.directory) };
+    return { only, keep: values.keep, nats: values.nats, interactive: values.interactive, directory: values.directory === undefined ? null : resolve(values.directory) };
   } catch {
     return null;
   }
@@ -99,7 +106,11 @@ async function tellAll(world: World, { only, keep, nats }: Options, root: string
   const told: Told[] = [];
   for (const [index, run] of CASES.entries()) {
     if (only !== null && only !== index + 1) continue;
-    const one = await run(world);
+    const one = await run(world).catch((error: unknown) => {
+      if (!(error instanceof Rejected)) throw error;
+      say(`   ${red('rejected')}     by you, as ${error.who}: nothing is given, and the case ends here`);
+      return undefined;
+    });
     if (one !== undefined) told.push(one);
   }
   await world.stopSidecar();

@@ -10,6 +10,7 @@ import { newBusUsers, startBus } from '../support/bus.ts';
 import { removePostgres, startPostgres, type RunningPostgres } from '../support/embedded-postgres.ts';
 import { layOutNats, type NatsServers } from '../support/nats-servers.ts';
 import { obtainProgram } from '../support/programs.ts';
+import type { Ask } from './asking.ts';
 import { createDatabase, type Database } from './database.ts';
 import { databaseConnector, install, type Installation } from './installation.ts';
 import { endLeftovers } from './processes.ts';
@@ -23,6 +24,8 @@ export interface World extends Omit<Installation, 'stop'> {
   readonly identity: string;
   readonly recipient: string;
   readonly randomBytes: (length: number) => Uint8Array;
+  /** Somebody at the terminal is asked, and takes her time. */
+  readonly asks: boolean;
   /** The package. */
   readonly root: string;
   /** The maintenance window that is open all through the demo. */
@@ -46,24 +49,27 @@ export interface WorldOptions {
   readonly randomBytes: (length: number) => Uint8Array;
   /** Over three NATS servers and with two workers. */
   readonly nats: boolean;
+  /** Asks whoever is to approve, who takes her time. null: nobody is asked. */
+  readonly ask: Ask | null;
 }
 
 const EXECUTOR = 'executor:main';
 const ORIGIN = 'countersign.demo/';
 const WINDOW = 'demo-window';
 const WINDOW_MINUTES = 10;
+const UNHURRIED_MINUTES = 120;
 
-/** A calendar with one short window that is open now. */
-function calendarAround(nowMs: number): string {
+/** A calendar with one window that is open now. */
+function calendarAround(nowMs: number, minutes: number): string {
   const local = (ms: number): string => new Date(ms).toISOString().slice(0, 16);
   return stringify({
     v: 1, freezes: [],
-    windows: [{ id: WINDOW, timeZone: 'UTC', connectors: ['pg-main'], dates: [{ from: local(nowMs), until: local(nowMs + WINDOW_MINUTES * 60_000) }] }],
+    windows: [{ id: WINDOW, timeZone: 'UTC', connectors: ['pg-main'], dates: [{ from: local(nowMs), until: local(nowMs + minutes * 60_000) }] }],
   });
 }
 
 /** Starts it all, and shows on stderr what is waited for. @throws Error when the directory holds something else: nothing was touched */
-export async function openWorld({ root, directory, randomBytes, nats: overNats }: WorldOptions): Promise<World> {
+export async function openWorld({ root, directory, randomBytes, nats: overNats, ask }: WorldOptions): Promise<World> {
   if (!mayReplace(directory)) throw new Error(`${directory} holds something that no demo has left there: name another directory`);
   // Beside, not inside: the directory is left for the auditor, the database is thrown away.
   const databaseDirectory = `${directory}-postgres`;
@@ -94,7 +100,7 @@ export async function openWorld({ root, directory, randomBytes, nats: overNats }
       ...(nats === null ? {} : {
         bus: { servers: nats.urls, seed: users.sidecar.seed }, executors: [{ id: EXECUTOR, connectors: { 'pg-main': databaseConnector(postgres) }, seed: users.executors.get(EXECUTOR)!.seed }],
       }),
-      calendar: calendarAround(Date.now()), webhookSecret,
+      calendar: calendarAround(Date.now(), ask === null ? WINDOW_MINUTES : UNHURRIED_MINUTES), ...(ask === null ? {} : { ask }), webhookSecret,
       config: {
         facts: { inventory: 'facts/inventory.yaml', catalogue: 'facts/catalogue.yaml', directory: 'facts/directory.yaml', usage: 'facts/usage.yaml', calendar: 'facts/calendar.yaml' },
         webhooks: [{ name: 'demo', url: receiver.url, secret: 'secrets/demo.whsec', allowHttp: true, allowPrivate: true }],
@@ -113,7 +119,7 @@ export async function openWorld({ root, directory, randomBytes, nats: overNats }
     const identity = await generateX25519Identity();
     const recipient = await identityToRecipient(identity);
     return {
-      ...installation, database, identity, recipient, randomBytes, root, window: WINDOW, receiver, close, startExecutors,
+      ...installation, asks: ask !== null, database, identity, recipient, randomBytes, root, window: WINDOW, receiver, close, startExecutors,
       bus: nats === null ? null : { servers: nats.urls, seed: users.sidecar.seed, executorId: EXECUTOR },
       async stopExecutors() {
         await Promise.all(installation.workers.map(({ running }) => running.stop()));

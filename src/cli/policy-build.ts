@@ -12,7 +12,7 @@ import { demandOpa, demandOpaVersion, findOpa, OPA_VERSION, PolicyToolError, typ
 /** Directories below `policy/` that are compiled; what else is there (tests' helpers, cases, framework ids) is not policy. */
 export const POLICY_ROOTS = ['access', 'data', 'lib', 'workflow'] as const;
 /** Teams' own packages, which tighten what the others decide. Compiled where they are. */
-const OVERLAYS = 'overlays';
+export const OVERLAYS = 'overlays';
 const NOT_COMPILED = '*_test.rego';
 
 /** The directories that are compiled of this `policy` folder. */
@@ -39,12 +39,15 @@ export async function compilePolicy(options: { readonly root: string; readonly o
   await demandTightening(policy);
   const opa = options.opa ?? (await findOpa(policy));
   await demandOpaVersion(opa, policy);
-  const entrypoints = ENTRYPOINTS.flatMap((name) => ['-e', name]);
-  const archive = await buildArchive(opa, policy, ['--ignore', NOT_COMPILED, ...entrypoints, ...policyRoots(policy)]);
-  const wasm = member(archive, 'policy.wasm');
-  const data = canonicalBytes(parseStrict(member(archive, 'data.json')));
+  const { wasm, data } = await compileRoots(opa, policy, policyRoots(policy));
   const sources = await sourcesDigest(policy);
   return { wasm, data, manifest: describeBundle({ wasm, data }, { entrypoints: ENTRYPOINTS, opa: OPA_VERSION, sources }) };
+}
+
+/** What a sidecar asks, of these roots alone: the module, and its data as they are in a bundle. */
+export async function compileRoots(opa: OpaCommand, policy: string, roots: readonly string[]): Promise<Pick<PolicyFiles, 'wasm' | 'data'>> {
+  const archive = await buildArchive(opa, policy, ['--ignore', NOT_COMPILED, ...ENTRYPOINTS.flatMap((name) => ['-e', name]), ...roots]);
+  return { wasm: member(archive, 'policy.wasm'), data: canonicalBytes(parseStrict(member(archive, 'data.json'))) };
 }
 
 /** Overlays have rules in packages of their own and nothing else: data, or a rule in another package, could permit what the baseline does not. No `deny` of theirs is where it is not heard. @throws PolicyToolError `overlay-loosens` or `overlay-not-heard` */

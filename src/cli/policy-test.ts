@@ -5,13 +5,11 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { createEvaluator, type Evaluator } from '../pdp/evaluator.ts';
 import { ENTRYPOINTS } from '../pdp/bundle.ts';
-import { buildArchive, compilePolicy, filesBelow, member, policyRoots, schemaCheck } from './policy-build.ts';
+import { buildArchive, compilePolicy, compileRoots, member, POLICY_ROOTS, policyRoots, schemaCheck } from './policy-build.ts';
 import { demandOpa, demandOpaVersion, findOpa, runOpa, type OpaCommand } from './opa.ts';
 import { judgeOutline, outlinePolicy } from './policy-outline.ts';
 import { expectedOf, misses, readCases, type PolicyCase } from './policy-cases.ts';
-
-/** What is loaded for tests: what is compiled, and the fixtures that they start from. */
-const testedRoots = (policy: string): readonly string[] => [...policyRoots(policy), 'checks'];
+import { coverSuites, suitesOf, testNames, testSuites, type Suite } from './policy-suites.ts';
 
 export interface PolicyCheck {
   readonly name: 'format' | 'types' | 'schemas' | 'tests' | 'coverage' | 'rules' | 'testsCompiled' | 'cases';
@@ -34,7 +32,8 @@ export async function testPolicy(options: { readonly root: string; readonly opa?
   const opa = options.opa ?? (await findOpa(policy));
   await demandOpaVersion(opa, policy);
   const checks: PolicyCheck[] = [];
-  const roots = testedRoots(policy);
+  const suites = suitesOf(policy);
+  const { roots } = suites.at(-1)!;
   const tool = async (name: PolicyCheck['name'], args: readonly string[], done: (stdout: string) => string): Promise<void> => {
     const ran = await runOpa(opa, args, policy);
     checks.push({ name, ok: ran.status === 0, detail: ran.status === 0 ? done(ran.stdout) : (ran.stdout + ran.stderr).trim().slice(0, 4_000) });
@@ -44,14 +43,8 @@ export async function testPolicy(options: { readonly root: string; readonly opa?
   if (!checks.at(-1)!.ok) return { ok: false, checks };
   const schemas = schemaCheck(policy);
   if (schemas !== null) await tool('schemas', schemas, () => 'no rule reads what is not in the question');
-  await tool('tests', ['test', ...roots], (stdout) => stdout.trim().split('\n').at(-1) ?? '');
-  await tool('coverage', ['test', '--coverage', '--threshold', '100', ...roots], (stdout) => `${coverageOf(stdout)} % of lines`);
-  checks.push(await testRules(opa, policy), await testCompiled(opa, policy), await testCases(opa, options.root, policy));
+  checks.push({ name: 'tests', ...(await testSuites(opa, policy, suites)) }, { name: 'coverage', ...(await coverSuites(opa, policy, suites)) }, await testRules(opa, policy), await testCompiled(opa, policy, suites), await testCases(opa, options.root, policy, suites));
   return { ok: checks.every((check) => check.ok), checks };
-}
-
-function coverageOf(stdout: string): number {
-  return (JSON.parse(stdout) as { coverage: number }).coverage;
 }
 
 /** Policy about policies: what `policy/checks/rules` finds in the outline of every rule that is compiled. */
@@ -62,55 +55,55 @@ async function testRules(opa: OpaCommand, policy: string): Promise<PolicyCheck> 
 }
 
 /** Every unit test again as an entrypoint of one WebAssembly module: OPA's interpreter and its compiler do not always agree. */
-async function testCompiled(opa: OpaCommand, policy: string): Promise<PolicyCheck> {
-  const tests: string[] = [];
-  for (const root of testedRoots(policy)) {
-    for (const path of await filesBelow(policy, root)) {
-      if (!path.endsWith('_test.rego')) continue;
-      const text = await readFile(join(policy, path), 'utf8');
-      const name = /^package (\S+)$/m.exec(text)?.[1] ?? '';
-      for (const test of text.matchAll(/^(test_\w+) if /gm)) tests.push(`${name.replaceAll('.', '/')}/${test[1] ?? ''}`);
-    }
+async function testCompiled(opa: OpaCommand, policy: string, suites: readonly Suite[]): Promise<PolicyCheck> {
+  const failed: string[] = [];
+  let count = 0;
+  for (const suite of suites) {
+    const tests = await testNames(policy, suite);
+    if (tests.length === 0) continue;
+    const archive = await buildArchive(opa, policy, [...tests.flatMap((name) => ['-e', name]), ...suite.roots]);
+    const evaluator = await compiled(member(archive, 'policy.wasm'), member(archive, 'data.json'), tests);
+    count += tests.length;
+    failed.push(...tests.filter((test) => {
+      try {
+        return evaluator.evaluate(test, '{}') !== true;
+      } catch {
+        return true;
+      }
+    }));
   }
-  const archive = await buildArchive(opa, policy, [...tests.flatMap((name) => ['-e', name]), ...testedRoots(policy)]);
-  const evaluator = await compiled(member(archive, 'policy.wasm'), member(archive, 'data.json'), tests);
-  const failed = tests.filter((test) => {
-    try {
-      return evaluator.evaluate(test, '{}') !== true;
-    } catch {
-      return true;
-    }
-  });
-  return { name: 'testsCompiled', ok: failed.length === 0 && tests.length > 0, detail: failed.length === 0 ? `PASS: ${tests.length}/${tests.length} compiled` : `failed only when compiled: ${failed.join(', ')}` };
+  return { name: 'testsCompiled', ok: failed.length === 0 && count > 0, detail: failed.length === 0 ? `PASS: ${count}/${count} compiled` : `failed only when compiled: ${failed.join(', ')}` };
 }
 
-/** Every case through the interpreter and through the compiled policy: equal to each other, and as expected. */
-async function testCases(opa: OpaCommand, root: string, policy: string): Promise<PolicyCheck> {
-  const { wasm, data } = await compilePolicy({ root, opa });
-  const evaluator = await compiled(wasm, data, ENTRYPOINTS);
+/** Every case through the interpreter and through the compiled policy: equal to each other, with overlays and without; and without them, as expected. */
+async function testCases(opa: OpaCommand, root: string, policy: string, suites: readonly Suite[]): Promise<PolicyCheck> {
+  const evaluators = [await compileRoots(opa, policy, POLICY_ROOTS), ...(suites.length > 1 ? [await compilePolicy({ root, opa })] : [])];
+  const evaluating = await Promise.all(evaluators.map(({ wasm, data }) => compiled(wasm, data, ENTRYPOINTS)));
   const files = (await readdir(join(policy, 'testcases'))).filter((name) => name.endsWith('.json')).sort();
   const wrong: string[] = [];
   let count = 0;
   for (const file of files) {
     const { entrypoint, cases } = readCases(await readFile(join(policy, 'testcases', file), 'utf8'));
-    const interpreted = await interpret(opa, policy, entrypoint, cases);
-    for (const [index, one] of cases.entries()) {
-      count += 1;
-      const answer = evaluator.evaluate(entrypoint, JSON.stringify(one.input));
-      if (!isDeepStrictEqual(answer, interpreted[index])) wrong.push(`${file}: ${one.title}: the compiled policy answers otherwise than opa eval`);
-      wrong.push(...misses(answer, expectedOf(one)).map((miss) => `${file}: ${one.title}: ${miss}`));
+    count += cases.length;
+    for (const [nth, evaluator] of evaluating.entries()) {
+      const interpreted = await interpret(opa, policy, nth === 0 ? POLICY_ROOTS : policyRoots(policy), entrypoint, cases);
+      for (const [index, one] of cases.entries()) {
+        const answer = evaluator.evaluate(entrypoint, JSON.stringify(one.input));
+        if (!isDeepStrictEqual(answer, interpreted[index])) wrong.push(`${file}: ${one.title}: the compiled policy answers otherwise than opa eval`);
+        if (nth === 0) wrong.push(...misses(answer, expectedOf(one)).map((miss) => `${file}: ${one.title}: ${miss}`));
+      }
     }
   }
   return { name: 'cases', ok: wrong.length === 0 && count > 0, detail: wrong.length === 0 ? `PASS: ${count}/${count} cases, interpreted and compiled` : wrong.join('\n') };
 }
 
-async function interpret(opa: OpaCommand, policy: string, entrypoint: string, cases: readonly PolicyCase[]): Promise<readonly unknown[]> {
+async function interpret(opa: OpaCommand, policy: string, loaded: readonly string[], entrypoint: string, cases: readonly PolicyCase[]): Promise<readonly unknown[]> {
   const scratch = await mkdtemp(join(tmpdir(), 'countersign-cases-'));
   try {
     const file = join(scratch, 'cases.json');
     await writeFile(file, JSON.stringify({ cases: cases.map((one) => one.input) }));
     const query = `[answer | some asked in data.cases; answer := data.${entrypoint.replaceAll('/', '.')} with input as asked]`;
-    const roots = [...policyRoots(policy), file].flatMap((root) => ['-d', root]);
+    const roots = [...loaded, file].flatMap((root) => ['-d', root]);
     const stdout = await demandOpa(opa, ['eval', '--format', 'json', '--ignore', '*_test.rego', ...roots, query], policy);
     const { result } = JSON.parse(stdout) as { result: { expressions: { value: unknown[] }[] }[] };
     return result[0]?.expressions[0]?.value ?? [];

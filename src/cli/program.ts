@@ -46,12 +46,12 @@ const COMMANDS: readonly { readonly names: readonly string[]; readonly load: () 
 ];
 
 /**
- * Runs one command line. Resolves with its exit code, for `run` its command's; never rejects for what a user can type.
+ * Every command that a command line may name, none of them run.
  *
- * @param argv what comes after the program's name
+ * @param argv what comes after the program's name: only what it names is loaded, and all of them where it names none
+ * @param run what becomes of a command that is named
  */
-export async function runCli(argv: readonly string[], world: World): Promise<number> {
-  let exit: number = EXIT.ok;
+export async function openProgram(argv: readonly string[], world: Pick<World, 'stdout' | 'stderr'>, run: Runner): Promise<Command> {
   const program = new Command('countersign')
     .description('Access-work orchestration for machine identities.')
     .version(VERSION)
@@ -61,14 +61,24 @@ export async function runCli(argv: readonly string[], world: World): Promise<num
     .exitOverride()
     // An option belongs to the command that it comes after: `worker apply --config` is not `worker --config`.
     .enablePositionalOptions();
-  const run = openRunner(world, (code) => {
-    exit = code;
-  });
   const named = argv.find((word) => !word.startsWith('-')) ?? '';
   // Help, a word that is no command, and the script that completes them are told of all of them.
   const known = named === 'completion' ? [] : COMMANDS.filter(({ names }) => names.includes(named));
   for (const { load } of known.length > 0 ? known : argv.includes('--version') || argv.includes('-V') ? [] : COMMANDS) (await load())(program, run);
   inherit(program);
+  return program;
+}
+
+/**
+ * Runs one command line. Resolves with its exit code, for `run` its command's; never rejects for what a user can type.
+ *
+ * @param argv what comes after the program's name
+ */
+export async function runCli(argv: readonly string[], world: World): Promise<number> {
+  let exit: number = EXIT.ok;
+  const program = await openProgram(argv, world, openRunner(world, (code) => {
+    exit = code;
+  }));
   try {
     await program.parseAsync([...argv], { from: 'user' });
     return exit;

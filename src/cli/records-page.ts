@@ -109,13 +109,13 @@ export function recordsPage(): string {
     '## Words', '', '| word | what it is | pattern |', '|---|---|---|',
     ...Object.entries(SCALARS).map(([word, [schema, meaning]]) => `| \`${word}\` | ${meaning} | ${patternOf(schema)} |`), '',
     '## Parts', '',
-    ...Object.entries<z.ZodType>(PARTS).flatMap(([name, schema]) => ['### `' + name + '`', '', '```', ...render(shapeOf(schema, name), ''), '```', '']),
+    ...Object.entries<z.ZodType>(PARTS).flatMap(([name, schema]) => ['### `' + name + '`', '', '```text', ...render(shapeOf(schema, name), ''), '```', '']),
   ];
   return `${lines.join('\n').trimEnd()}\n`;
 }
 
 function section(type: ChangeEventType | SystemRecordType, schema: z.ZodType): string[] {
-  return [`### \`${type}\``, '', `${MEANINGS[type]} (v ${RECORD_VERSIONS[type]})`, '', '```', ...render(shapeOf(schema, null), ''), '```', ''];
+  return [`### \`${type}\``, '', `${MEANINGS[type]} (v ${RECORD_VERSIONS[type]})`, '', '```text', ...render(shapeOf(schema, null), ''), '```', ''];
 }
 
 /** @param name of the part that this is, whose own definition must not be a reference to itself */

@@ -1,5 +1,5 @@
 /** `npm run demo`, as a person runs it: it tells the story, every check holds, it leaves what an auditor needs and nothing that runs. */
-import { spawn, type ChildProcess } from 'node:child_process';
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -158,6 +158,61 @@ test('--keep leaves it running, and the command it prints can be asked', async (
   expect(await exit, errors()).toBe(0);
   expect(left(place)).toEqual([]);
 }, DEMO_MS);
+
+/** The demo in a terminal of its own, without colours: each time it asks the next of `answers` is typed. */
+function atTerminal(answers: readonly string[], ...args: string[]): Demo {
+  const child = spawn('script', ['-qefc', [process.execPath, main, '--interactive', ...args].join(' '), '/dev/null'], { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } });
+  let output = '';
+  let asked = 0;
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString();
+    while (output.split('[a/r/e] ').length - 1 > asked) child.stdin.write(answers[asked++] ?? '');
+  });
+  return { child, output: () => output.replaceAll('\r\n', '\n'), errors: () => '', exit: new Promise((resolve) => child.once('close', resolve)) };
+}
+
+/** `script` is not everywhere. */
+const terminal = ((): boolean => {
+  try {
+    execFileSync('script', ['-qec', 'true', '/dev/null'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+describe('--interactive', () => {
+  test.skipIf(!terminal)('asks each approver, on the plan as she sees it; whom nobody lets through is given nothing, and the evidence says who said no', async () => {
+    const place = join(directory, 'asked');
+    const { exit, output } = atTerminal(['what?\n', 'e\n', 'a\n', 'reject\n'], '--case', '3', '--directory', place);
+    expect(await exit, output()).toBe(0);
+    expect(output()).not.toContain('\u001b[3');
+    const [, ben = '', ...olga] = output().split(/^ {3}You are .*$/m);
+    expect(ben).toMatch(/plan {8}grant warehouse_sync at pg-main \/ app: table:public\.orders:SELECT/);
+    expect(ben).toMatch(/plan digest sha256:[0-9a-f]{64}/);
+    expect(ben).toMatch(/asked to grant [^]*Policy \(bundle [^]*person:ben: approve, reject, or show the evidence\? \[a\/r\/e\] a$/m);
+    expect(olga.join()).toMatch(/\[a\/r\/e\] reject\n {3}rejected {5}by you, as person:olga: nothing is given/);
+    expect(output()).toMatch(/WORKFLOW +holds +2 changes: 2 closed, 0 open; 0 grants/);
+    expect(left(place)).toEqual([]);
+  }, DEMO_MS);
+
+  test.skipIf(!terminal)('ends what it started at Ctrl-C, asked as it is', async () => {
+    const place = join(directory, 'asked-interrupted');
+    const { exit, output } = atTerminal(['\u0003'], '--case', '1', '--directory', place);
+    expect(await exit, output()).toBe(130);
+    expect(output()).toContain('interrupted: ending what was started');
+    expect(left(place)).toEqual([]);
+    expect(existsSync(`${place}-postgres`)).toBe(false);
+  }, DEMO_MS);
+
+  test('says what to do where there is no terminal, and starts nothing', async () => {
+    const place = join(directory, 'piped');
+    const { exit, errors } = demo('--interactive', '--directory', place);
+    expect(await exit).toBe(2);
+    expect(errors()).toMatch(/there is no terminal to ask at\. Run it in one/);
+    expect(existsSync(place)).toBe(false);
+  });
+});
 
 describe('a demo that cannot', () => {
   test('does not replace what is not a demo\'s', async () => {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { WITHOUT_OPA } from '../support/opa.ts';
+import { hasPsql, postgresInstallations, testPostgres } from '../support/postgres.ts';
 import { missing, runPage } from '../support/run-page.ts';
 import { cleanStory, writeStory } from '../support/story.ts';
 import { writeTrust } from '../support/verifier-cases.ts';
@@ -23,6 +24,18 @@ it.skipIf(WITHOUT_OPA)('the tutorial: every block runs, and prints what the page
   const done = await runPage(page('tutorial.md'), directory);
   expect(done.length).toBeGreaterThan(8);
   for (const block of done) expect(missing(block), `${block.script}\n${block.printed}`).toBeNull();
+});
+
+it.skipIf(postgresInstallations().length === 0 || !hasPsql())('the tutorials of the demo’s cases: every block runs, one page after the other, and prints what they say', async () => {
+  const server = await testPostgres();
+  try {
+    const pages = ['README', 'credential', 'deploy', 'over-broad', 'rotation', 'offboarding', 'script'].map((name) => page(`tutorials/${name}.md`));
+    const done = await runPage(pages, directory, { PGHOST: server.host, PGPORT: String(server.port), PGUSER: server.adminUser, PGPASSWORD: server.adminPassword });
+    expect(done.filter(({ expected }) => expected.length > 0).length).toBeGreaterThan(14);
+    expect(done.filter((block) => missing(block) !== null).map((block) => `“${missing(block)!}” is not in\n${block.script}\n${block.printed}`)).toEqual([]);
+  } finally {
+    await server.remove();
+  }
 });
 
 it('operations: a ledger is copied, the copy verified, and restored in another place', async () => {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { connect, type Client } from '../../src/client/index.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
-import { postgresInstallations, testPostgres, type TestPostgres } from '../support/postgres.ts';
+import { hasPsql, postgresInstallations, testPostgres, type TestPostgres } from '../support/postgres.ts';
 import { openDesk, type Desk } from '../support/world.ts';
 
 const textOf = (path: string): string => readFileSync(join(import.meta.dirname, '../..', path), 'utf8');
@@ -15,9 +15,8 @@ const script = /^```sh file=rotate\.sh\n([^]*?\n)```$/m.exec(page)![1]!;
 /** The words of the one line of a text that has this command, without `countersign` and what the shell adds. */
 const wordsOf = (text: string, command: string): string[] => new RegExp(`^countersign (${command} .*?)(?: (?:&&|>).*)?$`, 'm').exec(text)![1]!.split(' ');
 const LOGIN = 'billing_svc';
-const hasPsql = existsSync('/usr/bin/psql') || process.env['CI'] === 'true';
 
-describe.skipIf(postgresInstallations().length === 0 || !hasPsql)('the page on caller mode', () => {
+describe.skipIf(postgresInstallations().length === 0 || !hasPsql())('the page on caller mode', () => {
   let postgres: TestPostgres;
   let desk: Desk;
   let directory: string;

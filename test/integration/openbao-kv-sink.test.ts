@@ -8,6 +8,7 @@ import { openbaoKvConfigSchema } from '../../src/executor/config.ts';
 import { openSink } from '../../src/executor/registry.ts';
 import type { Place, Sink } from '../../src/executor/sink.ts';
 import { harmingProxy, type Harm } from '../support/cut-proxy.ts';
+import { fencesIn, textOf } from '../support/fences.ts';
 import { holdingProxy } from '../support/holding-proxy.ts';
 import { openbaoProgram, testOpenBao, type TestOpenBao } from '../support/openbao.ts';
 import { deadline, newToken } from '../support/postgres-cases.ts';
@@ -23,11 +24,7 @@ describe.skipIf(program === null)('a key-value store of OpenBao as a sink', () =
     directory = mkdtempSync(join(tmpdir(), 'countersign-bao-kv-'));
     // What the page says that it needs, and no more.
     await bao.call('POST', 'sys/policies/acl/countersign-kv', {
-      policy: [
-        'path "secret/data/apps/*" { capabilities = ["create", "read", "update", "delete"] }',
-        'path "secret/metadata/apps/*" { capabilities = ["read", "delete"] }',
-        'path "secret/config" { capabilities = ["read"] }',
-      ].join('\n'),
+      policy: fencesIn(textOf('docs/connectors/openbao-issued.md')).find(({ language, text }) => language === 'hcl' && text.includes('secret/data/apps'))!.text,
     });
     const { auth } = await bao.call('POST', 'auth/token/create', { policies: ['countersign-kv'] });
     writeFileSync(join(directory, 'token'), auth!.client_token, { mode: 0o600 });

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { parse } from 'yaml';
 import { usageFileSchema } from '../../src/facts/schemas.ts';
+import { fencesIn, textOf } from '../support/fences.ts';
 import { openDesk, type Desk } from '../support/world.ts';
 import { postgresInstallations, testPostgres, type TestPostgres } from '../support/postgres.ts';
 
@@ -51,6 +52,15 @@ describe.skipIf(installation === undefined)('usage from a query', () => {
       usage: [{ connector: 'pg-main', account: 'idle', privileges: [] }, { connector: 'pg-main', account: 'orders_api', privileges: ['role:deploy', 'table:sales.orders:SELECT'] }],
     });
     expect(readdirSync(desk.directory).sort()).toEqual(['inventory.yaml', 'query.sql', 'url', 'usage.yaml']);
+  });
+
+  test('is what the query of the page asks for', async () => {
+    await server.sql('CREATE TABLE audit.statements (log_time timestamptz, usename text, object_name text, command text)');
+    await server.sql(`INSERT INTO audit.statements SELECT now() - age, 'orders_api', 'sales.orders', 'SELECT' FROM (VALUES (interval '1 day'), (interval '100 days')) AS seen (age)`);
+    await server.sql('GRANT SELECT ON audit.statements TO reader');
+    const { text } = fencesIn(textOf('docs/inventory.md')).find(({ language }) => language === 'sql')!;
+    expect((await ask(text, '--connector', 'pg-main')).exit).toBe(0);
+    expect((parse(written()) as { usage: unknown }).usage).toEqual([{ connector: 'pg-main', account: 'orders_api', privileges: ['table:sales.orders:SELECT'] }]);
   });
 
   test('may name identities, which the inventory has accounts for, and columns as SQL folds them', async () => {

@@ -36,7 +36,7 @@ describe('a yes', () => {
 
   it('is the answer to the example of the documentation', async () => {
     const page = await readFile(join(ROOT, 'docs/authzen.md'), 'utf8');
-    const [, example] = /^```\nPOST \/access\/v1\/evaluation\n[^]*?\n\n([^]*?)\n```$/m.exec(page)!;
+    const [, example] = /^```http\nPOST \/access\/v1\/evaluation\n[^]*?\n\n([^]*?)\n```$/m.exec(page)!;
     expect(await ask(JSON.parse(example!))).toMatchObject({ decision: true });
   });
 

@@ -1,5 +1,5 @@
 /** Real PostgreSQL servers for tests: one of each version that this machine has. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client } from 'pg';
@@ -20,6 +20,9 @@ export function postgresInstallations(): PostgresInstallation[] {
   }
   return found;
 }
+
+/** Whether there is a `psql`, as pages have their readers use it. */
+export const hasPsql = (): boolean => existsSync('/usr/bin/psql') || process.env['CI'] === 'true';
 
 export interface TestPostgres extends RunningPostgres {
   /** Rows of one statement, as the administrator. */

@@ -23,24 +23,25 @@ export function blocksOf(page: string): Block[] {
 const MARK = '-- a block is done --';
 
 /**
- * Runs all blocks of a page in a new folder. What a block leaves running in the background is waited for until it says that it listens, and stopped at the end.
+ * Runs all blocks of a page, or of several one after the other, in a new folder. What a block leaves running in the background is waited for until it says that it listens, and stopped at the end.
  *
+ * @param env beside what this process has
  * @throws Error where a command of a block fails, with what was printed until then
  */
-export async function runPage(file: string, directory: string): Promise<Done[]> {
+export async function runPage(file: string | readonly string[], directory: string, env: Readonly<Record<string, string>> = {}): Promise<Done[]> {
   const bin = join(directory, '.bin');
   mkdirSync(bin, { recursive: true });
   writeFileSync(join(bin, 'countersign'), `#!/bin/sh\nexec '${process.execPath}' '${join(import.meta.dirname, '../../dist/src/main.js')}' "$@"\n`);
   chmodSync(join(bin, 'countersign'), 0o755);
-  const blocks = blocksOf(readFileSync(file, 'utf8'));
-  const listening = 'if test -n "$(jobs -p)"; then until grep -qs listening *.log; do kill -0 $!; sleep 0.1; done; fi';
+  const blocks = [file].flat().flatMap((one) => blocksOf(readFileSync(one, 'utf8')).map((block) => ({ ...block, file: one })));
+  const listening = 'if test -n "$(jobs -p)"; then until test -z "$(grep -Ls listening *.log)"; do kill -0 $!; sleep 0.1; done; fi';
   const script = ['set -eu', 'trap \'test -z "$(jobs -p)" || kill $(jobs -p); wait\' EXIT', ...blocks.flatMap(({ script: block }) => [block, listening, `echo '${MARK}'`])].join('\n');
-  const shell = spawn('bash', ['-c', script], { cwd: directory, env: { ...process.env, PATH: [bin, process.env['PATH']].join(delimiter) }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const shell = spawn('bash', ['-c', script], { cwd: directory, env: { ...process.env, ...env, PATH: [bin, process.env['PATH']].join(delimiter) }, stdio: ['ignore', 'pipe', 'pipe'] });
   let printed = '';
   for (const stream of [shell.stdout, shell.stderr]) stream.on('data', (text: Buffer) => (printed += text.toString()));
   const exit = await new Promise((resolve) => shell.once('close', resolve));
   const parts = printed.split(`${MARK}\n`);
-  if (exit !== 0) throw new Error(`block ${parts.length} of ${file} failed (exit ${String(exit)}):\n${blocks[parts.length - 1]?.script ?? ''}\n${parts.at(-1)!}`);
+  if (exit !== 0) throw new Error(`block ${parts.length} of ${blocks[parts.length - 1]?.file ?? ''} failed (exit ${String(exit)}):\n${blocks[parts.length - 1]?.script ?? ''}\n${parts.at(-1)!}`);
   return blocks.map((block, i) => ({ ...block, printed: parts[i]! }));
 }
 

@@ -18,7 +18,7 @@ export async function rotateInWindow(world: World): Promise<Told> {
   try {
     const asked = await ask(service, {
       kind: 'rotate', subject: 'nhi:prod/orders-api', connector: 'pg-main', target: 'app', purpose: 'serve-orders', reason: 'ninety days old',
-      recipient: world.recipient, grace: 'PT1M', window: { calendar: world.window },
+      recipient: world.recipient, grace: world.asks ? 'PT1H' : 'PT1M', window: { calendar: world.window },
     });
     check('the rotation waits for approval', asked.state === 'pending', asked);
     check('its plan has one occurrence of the window', asked.window?.calendar === world.window, asked.window);

@@ -66,7 +66,7 @@ function runScript(world: World, change: string, secretFile: string): Run {
   const { paths, database } = world;
   const token = world.tokenOf(SUBJECT);
   const script = join(world.root, 'dist', 'examples', 'scripts', 'rotate-password.js');
-  const child = spawn(process.execPath, [paths.cli, 'run', '--socket', paths.socket, '--trust', paths.trust, '--change', change, '--wait', 'PT30S', '--timeout', 'PT1M', '--', process.execPath, script], {
+  const child = spawn(process.execPath, [paths.cli, 'run', '--socket', paths.socket, '--trust', paths.trust, '--change', change, '--wait', world.asks ? 'PT1H' : 'PT30S', '--timeout', 'PT1M', '--', process.execPath, script], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, COUNTERSIGN_TOKEN: token, DATABASE_URL: database.adminUrl, SECRET_FILE: secretFile },
   });

@@ -2,6 +2,7 @@
 import { isSettled, type ChangeRequest, type ChangeView, type Client, type Evidence } from '../../../src/client/index.ts';
 import type { Entitlement } from '../../../src/protocol/values.ts';
 import { check } from '../check.ts';
+import type { Principal } from '../installation.ts';
 import { short } from '../say.ts';
 
 /** Longest that a change may take from one state to the next on a slow machine. */
@@ -23,10 +24,11 @@ export async function ask(client: Client, request: ChangeRequest): Promise<Chang
   return asked;
 }
 
-/** Approves the plan as `client` sees it: by its own look at the change, not by what the requester says of it. */
-export async function approve(client: Client, changeId: string): Promise<ChangeView> {
+/** Approves the plan as `client` sees it: by its own look at the change, not by what the requester says of it. @throws Rejected where somebody is asked, and says no */
+export async function approve(client: Principal, changeId: string): Promise<ChangeView> {
   const seen = await client.get(changeId);
   check('the approver sees the plan', seen.planDigest !== null, seen.state);
+  await client.ask?.(client, client.principal, seen);
   return client.approve(changeId, seen.planDigest);
 }
 
