@@ -159,6 +159,7 @@ it('a policy of OpenBao gives capabilities that there are, on paths', () => {
 const HERS = `
 declare const token: string;
 declare const runId: string;
+declare function currentTraceparent(): string | undefined;
 declare function deploy(...what: unknown[]): Promise<object>;
 declare function rotatePassword(account: string): Promise<void>;
 declare const app: any;
