@@ -16,6 +16,7 @@ import { addLeases } from './pages/leases.tsx';
 import { addLedger } from './pages/ledger.tsx';
 import { addRecord } from './pages/record.tsx';
 import { addSignIn } from './pages/signin.tsx';
+import { understood } from './understood.ts';
 
 /** A passkey's answer and a comment. */
 const FORM_BYTES_MAX = 65_536;
@@ -30,7 +31,8 @@ function findSession({ sessions, publicUrl }: ConsoleContext): MiddlewareHandler
 }
 
 /** The app over sidecars that it asks. Owns nothing. */
-export function createConsole(context: ConsoleContext): ConsoleApp {
+export function createConsole(given: ConsoleContext): ConsoleApp {
+  const context: ConsoleContext = { ...given, places: given.places.map((place) => ({ ...place, open: (token) => understood(place.open(token)) })) };
   const app: ConsoleApp = new Hono<ConsoleEnv>();
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.use('*', atTheEdge(context.publicUrl));

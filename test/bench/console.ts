@@ -23,7 +23,7 @@ const WARM = 3;
 const ASKED = Number(process.env['BENCH_ASKED'] ?? 40);
 const TICK_MS = 10;
 const MAIN = join(import.meta.dirname, '../../src/main.js');
-const SETTLE_MS = 10_000;
+const QUIET_MS = 5_000;
 
 const changes = Number(process.argv[2] ?? 100_000);
 const kept = process.argv[3];
@@ -36,6 +36,22 @@ async function freePort(): Promise<number> {
   server.close();
   await once(server, 'close');
   return port;
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  await exited;
+}
+
+/** Until nothing more is recorded: leases are decided on again by the facts that are in force now. */
+async function quiet(url: string): Promise<void> {
+  const client = connect({ url, token: READERS.ana.token, timeoutMs: 60_000 });
+  for (let [before, size] = [-1, 0]; before !== size;) {
+    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    [before, size] = [size, (await readHead(client)).size];
+  }
 }
 
 async function run(...args: string[]): Promise<ChildProcess> {
@@ -101,13 +117,19 @@ const children: ChildProcess[] = [];
 try {
   const [port, consolePort] = [await freePort(), await freePort()];
   await makeEstate(directory, changes, port, say);
-  const sidecar = await run('serve', '--config', join(directory, 'countersign.yaml'));
-  children.push(sidecar);
+  const serve = async (): Promise<ChildProcess> => {
+    const child = await run('serve', '--config', join(directory, 'countersign.yaml'));
+    children.push(child);
+    await quiet(`http://127.0.0.1:${port}`);
+    return child;
+  };
+  // As after any start but the first, which has to read all of it.
+  await end(await serve());
+  const sidecar = await serve();
   const origin = `http://localhost:${consolePort}`;
   await writeFile(join(directory, 'console.yaml'), JSON.stringify({ publicUrl: origin, listen: { port: consolePort }, sidecars: [{ name: 'main', url: `http://127.0.0.1:${port}` }], login: { kind: 'token' }, logLevel: 'error' }));
   const console_ = await run('console', '--config', join(directory, 'console.yaml'));
   children.push(console_);
-  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
 
   const client = connect({ url: `http://127.0.0.1:${port}`, token: READERS.ana.token });
   const { size } = await readHead(client);
@@ -119,16 +141,17 @@ try {
   const waiting = (await client.list({ waitingForMe: true, limit: 200 })).changes.map(({ id }) => id);
   const identity = (): string => `nhi:prod/${pick(['ci-deployer', 'billing-export', 'orders-api'])}-${Math.floor(Math.random() * IDENTITIES)}`;
   const hers = (): string => `nhi:prod/ci-deployer-${7 + 100 * Math.floor(Math.random() * 10)}`;
-  const older = (): string => `before=${encodeURIComponent(`main:${pick(ids)}`)}`;
+  const older = (): string => `after=${encodeURIComponent(`main:${pick(ids)}`)}`;
   const pages: Asking[] = [
     { page: 'inbox', reader: 'ana', path: () => '/' },
     { page: 'changes, the newest', reader: 'ana', path: () => '/changes' },
     { page: 'changes, further on', reader: 'ana', path: () => `/changes?${older()}` },
     { page: 'changes, of one state', reader: 'ana', path: () => `/changes?state=${pick(['denied', 'revoked', 'done', 'active'])}` },
     { page: 'changes, of a state that none has', reader: 'ana', path: () => '/changes?state=stuck' },
-    { page: 'changes, of one identity', reader: 'ana', path: () => `/changes?subject=${encodeURIComponent(identity())}` },
+    { page: 'changes, of one identity', reader: 'ana', path: () => `/changes?q=${encodeURIComponent(identity())}` },
     { page: 'changes, her own', reader: 'owner', path: () => '/changes' },
     { page: 'changes, to see none', reader: 'nobody', path: () => '/changes' },
+    { page: 'changes, that wait for her', reader: 'ana', path: () => '/changes?waits=me' },
     { page: 'a change of any time', reader: 'ana', path: () => `/changes/main/${pick(ids)}` },
     { page: 'a change that waits', reader: 'ana', path: () => `/changes/main/${pick(waiting)}` },
     { page: 'evidence', reader: 'ana', path: () => `/changes/main/${pick(ids)}/evidence` },
@@ -183,10 +206,6 @@ try {
   process.exitCode = holds ? 0 : 1;
 } finally {
   agent.destroy();
-  for (const child of children) {
-    const exited = once(child, 'exit');
-    child.kill('SIGTERM');
-    await exited;
-  }
+  for (const child of children) await end(child);
   if (kept === undefined) await rm(directory, { recursive: true, force: true });
 }

@@ -1,10 +1,18 @@
-/** What is typed stays where it was typed, in this tab alone, through a reload, an ended session or a region that is shown anew. Never a token. */
+/**
+ * What is typed stays where it was typed, in this tab alone, through a reload, an ended session or a region that is shown anew. Never a token. It ends when she
+ * who typed it signs out, in whichever tab, and nobody else who signs in finds it.
+ */
 
 type Field = HTMLInputElement | HTMLSelectElement;
 
 const DRAFTED = 'form[data-deed] input[type=text], form[data-deed] input[type=checkbox], form[data-deed] select';
+const DRAFT = 'draft:';
+/** Whose they are. */
+const OF = 'drafts-of';
+/** Every tab hears of it that changes. */
+const SIGNED_OUT = 'signed-out';
 /** The page, and not its query: a sign-in comes back to it. */
-const keyOf = ({ id }: Field): string => `draft:${location.pathname}:${id}`;
+const keyOf = ({ id }: Field): string => `${DRAFT}${location.pathname}:${id}`;
 
 const isBox = (field: Field): field is HTMLInputElement => field instanceof HTMLInputElement && field.type === 'checkbox';
 const valueOf = (field: Field): string => (isBox(field) ? (field.checked ? 'ticked' : '') : field.value);
@@ -13,7 +21,31 @@ function fields(): Field[] {
   return [...document.querySelectorAll<Field>(DRAFTED)];
 }
 
+function forget(): void {
+  const keys = Array.from({ length: sessionStorage.length }, (_, n) => sessionStorage.key(n) ?? '');
+  for (const key of keys) if (key.startsWith(DRAFT)) sessionStorage.removeItem(key);
+}
+
+/** Of all the names that sidecars know her by, one that is the same is enough: some of them may have been away. */
+function isTheSame(who: string): boolean {
+  const before = sessionStorage.getItem(OF)?.split(' ') ?? [];
+  return who.split(' ').some((one) => before.includes(one));
+}
+
 function start(): void {
+  const { who } = document.body.dataset;
+  if (who !== undefined && who !== '') {
+    if (!isTheSame(who)) forget();
+    sessionStorage.setItem(OF, who);
+  }
+  document.addEventListener('submit', ({ target }) => {
+    if (!(target instanceof HTMLFormElement) || target.getAttribute('action') !== '/signout') return;
+    forget();
+    localStorage.setItem(SIGNED_OUT, String(Date.now()));
+  });
+  addEventListener('storage', ({ key }) => {
+    if (key === SIGNED_OUT) forget();
+  });
   document.addEventListener('input', ({ target }) => {
     if (!(target instanceof HTMLInputElement || target instanceof HTMLSelectElement) || !target.matches(DRAFTED)) return;
     const value = valueOf(target);
