@@ -1,7 +1,8 @@
 /**
  * `npm run bench:console [-- CHANGES [DIRECTORY]]`: each page of the console over a ledger of so many changes (100,000), as a person who is signed in has it: a
  * real `serve`, a real `console`, each page asked for again and again, one after the other. A DIRECTORY is kept, and one that is there is looked at as it is,
- * within the hour in which what waits in it can still be decided. Exits 0 only if every page keeps to {@link P95_MS_MAX} and {@link PAGE_BYTES_MAX}.
+ * within the hour in which what waits in it can still be decided. Exits 0 only if every page keeps to {@link P95_MS_MAX} and {@link PAGE_BYTES_MAX}, and the
+ * sidecar, before anybody asks, to {@link RSS_MAX}.
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -202,7 +203,7 @@ try {
   }
   const most = mostBytes(sidecar);
   say(`at most in memory: sidecar ${(atRest / 1024 ** 2).toFixed(0)} MiB before anybody asked and ${(most / 1024 ** 2).toFixed(0)} MiB then, console ${(mostBytes(console_) / 1024 ** 2).toFixed(0)} MiB`);
-  holds &&= most <= RSS_MAX;
+  holds &&= atRest <= RSS_MAX;
   say(holds ? 'holds' : 'DOES NOT HOLD');
   process.exitCode = holds ? 0 : 1;
 } finally {

@@ -26,7 +26,7 @@ it.each([1, 2, 3, 4, 10, 11])('%i on each', (size) => {
     pages.push(page.shown.length);
     ({ after } = page);
   }
-  expect(seen).toEqual([...'abcdefklmz']);
+  expect(seen).toEqual(['a', 'b', 'c', 'd', 'e', 'f', 'k', 'l', 'm', 'z']);
   expect(pages.slice(0, -1).every((count) => count === size)).toBe(true);
 });
 

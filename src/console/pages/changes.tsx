@@ -10,7 +10,7 @@ import { Filter, filterOf, narrowed, placeChoice, type Choice } from '../parts/f
 import { cursorsOf, merged, Pager } from '../parts/pager.tsx';
 import { changePath, State, stateWords, Time, Title, Troubles } from '../parts/small.tsx';
 
-const SHOWN = 50;
+const SHOWN = 25;
 const KINDS = ['provision', 'grant', 'extend', 'rotate', 'disable', 'offboard'] as const satisfies readonly ChangeView['kind'][];
 const CHOICES: readonly Choice[] = [
   { name: 'state', label: 'State', options: [['', 'any'], ...STATES.map((one) => [one, stateWords(one)] as const)] },
@@ -40,7 +40,7 @@ export function addChanges(app: ConsoleApp, context: ConsoleContext): void {
         <p class="lead">Those that you may see, newest first.</p>
         <Troubles troubles={asked.flatMap((one) => ('trouble' in one ? [one.trouble.text] : []))} />
         <Filter path="/changes" filter={filter} search="Identity, by its whole id" choices={choices} />
-        {isFound ? null : <p class="banner open">That is no id of an identity, such as nhi:prod/ci-deployer. The <a href={`/inventory?${new URLSearchParams({ q: q ?? '' }).toString()}`}>inventory</a> finds identities by a part of it.</p>}
+        {isFound ? null : <p class="banner open">That is no id of an identity, such as nhi:prod/ci-deployer. The <a href={`/inventory?${new URLSearchParams({ q }).toString()}`}>inventory</a> finds identities by a part of it.</p>}
         {shown.length > 0 || !isFound ? null : <p class="empty">{isAny && cursors.size === 0 ? 'There are no changes that you may see.' : 'No change is like that.'}</p>}
         <ul class="rows" role="list">
           {shown.map(({ place, one: change }) => (
