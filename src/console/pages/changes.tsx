@@ -15,7 +15,7 @@ const KINDS = ['provision', 'grant', 'extend', 'rotate', 'disable', 'offboard'] 
 const CHOICES: readonly Choice[] = [
   { name: 'state', label: 'State', options: [['', 'any'], ...STATES.map((one) => [one, stateWords(one)] as const)] },
   { name: 'kind', label: 'Kind', options: [['', 'any'], ...KINDS.map((one) => [one, one] as const)] },
-  { name: 'waits', label: 'Waiting', options: [['', 'for anybody or nobody'], ['me', 'for your decision']] },
+  { name: 'waits', label: 'Waits', options: [['', 'any'], ['me', 'for you']] },
 ];
 
 export function addChanges(app: ConsoleApp, context: ConsoleContext): void {
