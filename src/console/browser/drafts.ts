@@ -1,6 +1,6 @@
 /**
  * What is typed stays where it was typed, in this tab alone, through a reload, an ended session or a region that is shown anew. Never a token. It ends when she
- * who typed it signs out, in whichever tab, and nobody else who signs in finds it.
+ * who typed it signs out there, and nobody else who signs in finds it in any tab.
  */
 
 type Field = HTMLInputElement | HTMLSelectElement;
@@ -9,8 +9,6 @@ const DRAFTED = 'form[data-deed] input[type=text], form[data-deed] input[type=ch
 const DRAFT = 'draft:';
 /** Whose they are. */
 const OF = 'drafts-of';
-/** Every tab hears of it that changes. */
-const SIGNED_OUT = 'signed-out';
 /** The page, and not its query: a sign-in comes back to it. */
 const keyOf = ({ id }: Field): string => `${DRAFT}${location.pathname}:${id}`;
 
@@ -39,12 +37,7 @@ function start(): void {
     sessionStorage.setItem(OF, who);
   }
   document.addEventListener('submit', ({ target }) => {
-    if (!(target instanceof HTMLFormElement) || target.getAttribute('action') !== '/signout') return;
-    forget();
-    localStorage.setItem(SIGNED_OUT, String(Date.now()));
-  });
-  addEventListener('storage', ({ key }) => {
-    if (key === SIGNED_OUT) forget();
+    if (target instanceof HTMLFormElement && target.getAttribute('action') === '/signout') forget();
   });
   document.addEventListener('input', ({ target }) => {
     if (!(target instanceof HTMLInputElement || target instanceof HTMLSelectElement) || !target.matches(DRAFTED)) return;
