@@ -1,7 +1,7 @@
 /** The changes that she may see, at every sidecar, newest first, narrowed and a page at a time. */
 import type { ChangeView, ListOptions } from '../../client/index.ts';
-import { STATES } from '../../change/state.ts';
 import { subjectSchema } from '../../protocol/values.ts';
+import { changeViewSchema } from '../../sidecar/schemas.ts';
 import { askAll, isSignedOut } from '../ask.ts';
 import type { ConsoleApp, ConsoleContext } from '../context.ts';
 import { page, signInFirst } from '../gate.tsx';
@@ -13,7 +13,7 @@ import { changePath, State, stateWords, Time, Title, Troubles } from '../parts/s
 const SHOWN = 25;
 const KINDS = ['provision', 'grant', 'extend', 'rotate', 'disable', 'offboard'] as const satisfies readonly ChangeView['kind'][];
 const CHOICES: readonly Choice[] = [
-  { name: 'state', label: 'State', options: [['', 'any'], ...STATES.map((one) => [one, stateWords(one)] as const)] },
+  { name: 'state', label: 'State', options: [['', 'any'], ...changeViewSchema.shape.state.options.map((one) => [one, stateWords(one)] as const)] },
   { name: 'kind', label: 'Kind', options: [['', 'any'], ...KINDS.map((one) => [one, one] as const)] },
   { name: 'waits', label: 'Waits', options: [['', 'any'], ['me', 'for you']] },
 ];
