@@ -7,7 +7,7 @@ import { sameBytes } from './hash.ts';
 import type { Appended, SignedHead } from './log.ts';
 import { MerkleTree } from './merkle.ts';
 import { objectFinder, readObject } from './object-store.ts';
-import { readEntries } from './reader.ts';
+import { openBundles, readEntries } from './reader.ts';
 import { bundlePath, decodeBundle, TILE_WIDTH } from './tiles.ts';
 
 export interface DirectoryReading {
@@ -51,12 +51,13 @@ async function readOnce(disk: EvidenceDisk, directory: string, text: string): Pr
   if (last === null) return null;
   const lastEntries = decodeBundle(last);
   if (lastEntries.length !== size - lastFrom) return null;
+  const bundles = openBundles(disk, directory);
   return {
     origin,
     head: { text, size, root },
     entries(from, to) {
       if (to > size) throw new LedgerError('not-found', `the checkpoint covers only ${size} records`);
-      return readEntries({ disk, directory, tree, recent: (seq) => (seq < lastFrom ? null : lastEntries[seq - lastFrom]!) }, from, to);
+      return readEntries({ bundles, tree, recent: (seq) => (seq < lastFrom ? null : lastEntries[seq - lastFrom]!) }, from, to);
     },
     prove: (index) => tree.inclusionProof(index),
     object: objectsOf(disk, directory),

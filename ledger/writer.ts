@@ -22,7 +22,7 @@ import { eraseObjects, readObject, readStored } from './object-store.ts';
 import { encodeObject, endOf, segmentPath, type StoredObject } from './objects.ts';
 import { placeObjects, type PendingObject } from './place-objects.ts';
 import { removePartialTiles, writeTiles } from './publish.ts';
-import { readEntries } from './reader.ts';
+import { openBundles, readEntries, type Bundles } from './reader.ts';
 import { encodeLinked, type LedgerRecord, type RecordDraft } from './record.ts';
 import type { RecoveredLog } from './recover.ts';
 import type { Space } from './space.ts';
@@ -83,6 +83,7 @@ export class LogWriter implements Log {
   /** Entries from `#recentFrom`, a multiple of 256 at or below the published size. */
   #recent: Uint8Array[];
   #recentFrom: number;
+  readonly #bundles: Bundles;
   #committing: Promise<void> | null = null;
   #publishing: Promise<void> | null = null;
   #basing: Promise<void> | null = null;
@@ -105,6 +106,7 @@ export class LogWriter implements Log {
     this.#durableSize = state.tree.size;
     this.#recent = [...state.recent];
     this.#recentFrom = state.recentFrom;
+    this.#bundles = openBundles(options.disk, options.directory);
     this.#head = { text: '', size: 0, root: state.tree.root(0) };
   }
 
@@ -432,8 +434,7 @@ export class LogWriter implements Log {
   entries(from: number, to: number = this.#durableSize): AsyncIterable<Appended> {
     if (to > this.#durableSize) throw new LedgerError('not-found', `only ${this.#durableSize} records are durable`);
     return readEntries({
-      disk: this.#options.disk,
-      directory: this.#options.directory,
+      bundles: this.#bundles,
       tree: this.#state.tree,
       recent: (seq) => (seq < this.#recentFrom ? null : (this.#recent[seq - this.#recentFrom] ?? null)),
     }, from, to);

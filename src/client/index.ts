@@ -11,7 +11,7 @@ import type { ReportMessage, StepEnvelope } from '../protocol/envelope.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 import type {
-  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, Me, NhiList, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
+  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, HeldAnswer, HeldView, LeaseList, LockBody, LockList, LockView, Me, NhiList, NhiMatter, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness, ReconcileBody,
   ReconciliationList, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StandingApprovalBody, StandingApprovalList, StandingApprovalView, StatementAnswer,
 } from '../sidecar/schemas.ts';
 import { ClientError } from './errors.ts';
@@ -26,7 +26,7 @@ export type { ChangeRequest } from '../protocol/request.ts';
 export { formatEntitlementId, formatTargetId } from '../protocol/resource-id.ts';
 export type { EvaluationRequest, EvaluationResponse } from '../sidecar/authzen/schemas.ts';
 export type {
-  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, Me, NhiList, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
+  BreakGlassAnswer, BreakGlassBody, BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeList, ChangeView, Delivery, Discovery, EraseBody, ErasureView, Evidence, ExtendBody, FindingList, FindingView, HeldAnswer, HeldView, LeaseList, LeaseView, LockBody, LockList, LockView, Me, NhiList, NhiMatter, NhiView, PackBody, PasskeyProof, ProposalStatementAnswer, ProposalVerdictBody, ProposalView, ProposedView, Readiness,
   ReconcileBody, ReconciliationList, ReconciliationView, ReductionBody, RevokeAllAnswer, RevokeAnswer, SshProof, StandingApprovalBody, StandingApprovalList, StandingApprovalView, StatementAnswer,
 } from '../sidecar/schemas.ts';
 
@@ -46,6 +46,24 @@ export interface ListOptions {
   /** 1 to 200. */
   readonly limit?: number;
   readonly cursor?: string;
+  /** With `waitingForMe`: soonest to end first, and the first page alone. */
+  readonly order?: 'soonest';
+}
+
+/** A page of a long list; left out: all of it. */
+export interface PageOptions {
+  /** 1 to 200. */
+  readonly limit?: number;
+  /** `next` of the page before. */
+  readonly cursor?: string;
+  /** Words, every one of which is somewhere in it. */
+  readonly q?: string;
+}
+
+export interface NhiListOptions extends PageOptions {
+  readonly environment?: string;
+  readonly riskTier?: NhiView['riskTier'];
+  readonly with?: NhiMatter;
 }
 
 /** An approver's own signature of what {@link Client.statement} answers: with her SSH key, or by her passkey. */
@@ -127,12 +145,12 @@ export interface Client {
   reconcile(body: ReconcileBody, options?: { waitSeconds?: number }): Promise<ReconciliationList>;
   /** When each connector was last compared, and what came of it. */
   reconciliations(): Promise<ReconciliationList>;
-  findings(): Promise<FindingList>;
+  findings(options?: { nhi?: string }): Promise<FindingList>;
   /** What was there at the last comparison. */
   discovery(connector: string): Promise<Discovery>;
-  nhis(): Promise<NhiList>;
+  nhis(options?: NhiListOptions): Promise<NhiList>;
   nhi(id: string): Promise<NhiView>;
-  leases(options?: { subject?: string }): Promise<LeaseList>;
+  leases(options?: PageOptions & { subject?: string; order?: 'identity' }): Promise<LeaseList>;
   /** What policy would take back of the leases that run, and waits for a person. */
   heldRevokes(): Promise<HeldView>;
   /** The policy bundle that was proposed last, and who must let it come into force. */
@@ -185,7 +203,7 @@ export function connect(options: ConnectOptions): Client {
     },
     get: (changeId) => wire.send<ChangeView>('GET', change(changeId)),
     list: (filter = {}) =>
-      wire.send<ChangeList>('GET', `/v1/changes${query({ state: filter.state, subject: filter.subject, kind: filter.kind, waitingForMe: filter.waitingForMe?.toString(), limit: filter.limit?.toString(), cursor: filter.cursor })}`),
+      wire.send<ChangeList>('GET', `/v1/changes${query({ state: filter.state, subject: filter.subject, kind: filter.kind, waitingForMe: filter.waitingForMe?.toString(), limit: filter.limit?.toString(), cursor: filter.cursor, order: filter.order })}`),
     async wait(changeId, { until = isSettled, timeoutMs = Infinity, seen, signal } = {}) {
       const deadline = performance.now() + timeoutMs;
       let view = await wire.send<ChangeView>('GET', change(changeId), signal === undefined ? {} : { signal });
@@ -233,11 +251,11 @@ export function connect(options: ConnectOptions): Client {
     reconcile: (body, { waitSeconds = 50 } = {}) =>
       wire.send<ReconciliationList>('POST', `/v1/reconciliations${query({ wait: waitSeconds === 0 ? undefined : `PT${waitSeconds}S` })}`, { body, timeoutMs: wire.timeoutMs + waitSeconds * 1000 }),
     reconciliations: () => wire.send<ReconciliationList>('GET', '/v1/reconciliations'),
-    findings: () => wire.send<FindingList>('GET', '/v1/findings'),
+    findings: ({ nhi } = {}) => wire.send<FindingList>('GET', `/v1/findings${query({ nhi })}`),
     discovery: (connector) => wire.send<Discovery>('GET', `/v1/discoveries/${encodeURIComponent(connector)}`),
-    nhis: () => wire.send<NhiList>('GET', '/v1/nhis'),
+    nhis: ({ limit, ...options } = {}) => wire.send<NhiList>('GET', `/v1/nhis${query({ limit: limit?.toString(), ...options })}`),
     nhi: (id) => wire.send<NhiView>('GET', `/v1/nhis/${encodeURIComponent(id)}`),
-    leases: ({ subject } = {}) => wire.send<LeaseList>('GET', `/v1/leases${query({ subject })}`),
+    leases: ({ limit, ...options } = {}) => wire.send<LeaseList>('GET', `/v1/leases${query({ limit: limit?.toString(), ...options })}`),
     proposedPolicy: () => wire.send<ProposedView>('GET', '/v1/policy/proposed'),
     proposedPolicyStatement: (verdict) => wire.send<ProposalStatementAnswer>('GET', `/v1/policy/proposed/statement?verdict=${verdict}`),
     decideProposedPolicy: (verdict) => wire.send<ProposalView>('POST', '/v1/policy/proposed', { body: verdict }),

@@ -18,6 +18,7 @@ import { addRecord } from './pages/record.tsx';
 import { addSignIn } from './pages/signin.tsx';
 import { addStand } from './pages/stand.tsx';
 import { addStanding } from './pages/standing.tsx';
+import { understood } from './understood.ts';
 
 /** A passkey's answer and a comment. */
 const FORM_BYTES_MAX = 65_536;
@@ -32,7 +33,8 @@ function findSession({ sessions, publicUrl }: ConsoleContext): MiddlewareHandler
 }
 
 /** The app over sidecars that it asks. Owns nothing. */
-export function createConsole(context: ConsoleContext): ConsoleApp {
+export function createConsole(given: ConsoleContext): ConsoleApp {
+  const context: ConsoleContext = { ...given, places: given.places.map((place) => ({ ...place, open: (token) => understood(place.open(token)) })) };
   const app: ConsoleApp = new Hono<ConsoleEnv>();
   app.get('/healthz', (c) => c.json({ status: 'ok' }));
   app.use('*', atTheEdge(context.publicUrl));

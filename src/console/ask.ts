@@ -53,5 +53,6 @@ export function troubleOf(error: unknown, { name }: Place): Trouble {
   if (SIGNED_OUT.has(error.code)) return { isOver: true, text: `Sidecar ${name} does not take your sign-in any more.` };
   if (error.code === 'token-not-mapped') return { isOver: false, text: `Sidecar ${name} does not know you.` };
   if (error.code === 'unreachable' || error.code === 'timed-out') return { isOver: false, text: `Sidecar ${name} does not answer. What is there is not shown, and goes on without this page.` };
+  if (error.code === 'unexpected-answer') return { isOver: false, text: `Sidecar ${name} answered what this console does not understand. Nothing of it is shown.` };
   return { isOver: false, text: `Sidecar ${name}: ${error.message}` };
 }

@@ -1,4 +1,4 @@
-/** The two cookies: whose session it is, and which sign-in is under way. Neither is more than a name for what this process holds. */
+/** The two cookies: whose session it is, a name for what this process holds; and the sign-in that is under way, sealed by it. */
 import type { Context } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import type { CookieOptions } from 'hono/utils/cookie';

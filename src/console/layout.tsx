@@ -43,7 +43,7 @@ export function Page({ context: { assets, oidc }, session, title, section, strea
         <link rel="icon" href={assets['icon.svg'].path} />
         <script type="module" src={assets['console.js'].path}></script>
       </head>
-      <body data-stream={stream}>
+      <body data-stream={stream} data-who={session === null ? undefined : people.join(' ')}>
         <a class="skip" href="#main">Skip to the content</a>
         <header class="top">
           <a class="mark" href="/">Countersign</a>

@@ -1,5 +1,5 @@
 /** The ledger's files, asked for in her name and read as they say: nothing here believes them, and nothing is verified by it. */
-import { bundlePath, cosignatureTime, decodeBundle, decodeRecord, formatDigest, parseNote, readCheckpoint, TILE_WIDTH, type LedgerRecord } from '../../ledger/index.ts';
+import { bundlePath, cosignatureTime, decodeBundle, decodeRecord, formatDigest, LedgerError, parseNote, readCheckpoint, TILE_WIDTH, type LedgerRecord } from '../../ledger/index.ts';
 import type { Client } from '../client/index.ts';
 
 export interface Head {
@@ -34,8 +34,17 @@ export async function readRecords(client: Client, size: number, to: number, coun
   return Array.from({ length: to - from }, (_, back) => to - 1 - back).map((seq) => decodeRecord(bundles.get(Math.floor(seq / TILE_WIDTH))?.[seq % TILE_WIDTH] ?? new Uint8Array()));
 }
 
+/** A bundle of records that are as long as they may be takes less. */
+const FILE_BYTES_MAX = 16 * 1024 * 1024;
+
+/** @throws LedgerError for what is longer than any file of a ledger that is read here */
 export async function collect(asked: Promise<AsyncIterable<Uint8Array>>): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
-  for await (const piece of await asked) pieces.push(piece);
+  let length = 0;
+  for await (const piece of await asked) {
+    length += piece.length;
+    if (length > FILE_BYTES_MAX) throw new LedgerError('malformed', `a file of more than ${FILE_BYTES_MAX} bytes`);
+    pieces.push(piece);
+  }
   return Buffer.concat(pieces);
 }

@@ -43,7 +43,7 @@ export interface Store {
   /** Changes that something is due for or awaited of. */
   open(): IterableIterator<ChangeState>;
   /** Where every change is, in memory or not. */
-  readonly index: Pick<ChangeIndex, 'has' | 'atRest' | 'newest' | 'knowsSubject' | 'recordsOf' | 'recordsSince' | 'recordsNeeded' | 'sameBefore' | 'epochsOf'>;
+  readonly index: Pick<ChangeIndex, 'has' | 'atRest' | 'newest' | 'knowsSubject' | 'recordsOf' | 'recordsSince' | 'recordsNeeded' | 'epochsOf'>;
   /** Every change of these subjects whose access may still be there. @throws LedgerError */
   giving(subjects: ReadonlySet<string>): Promise<ChangeState[]>;
   /** Every change that can say anything of what is at a target now, with these client tokens there; those not at rest whatever their target. @throws LedgerError */

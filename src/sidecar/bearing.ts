@@ -41,7 +41,8 @@ function whereArchived(error: unknown): undefined {
 
 async function lastOf(engine: Pick<Engine, 'find' | 'index'>, { changeId, plan, request }: ChangeState, by: Authenticated, facts: Facts): Promise<Bearing['last']> {
   let read = 0;
-  for (const earlier of engine.index.sameBefore(changeId, request.kind, request.subject)) {
+  const place = { connector: plan!.connector, target: plan!.target };
+  for (const earlier of engine.index.newest(changeId, { kind: request.kind, subject: request.subject, place })) {
     const rest = engine.index.atRest(earlier);
     if (rest !== null && IN_VAIN.has(rest.name as ChangeState['name'])) continue;
     if ((read += 1) > READ_MAX) return null;

@@ -58,11 +58,13 @@ export function changeHandlers(context: SidecarContext): Handlers<ChangeOperatio
     async listChanges({ by, query }) {
       const facts = context.facts();
       const limit = query.limit === undefined ? LIST_LIMIT : Number(query.limit);
-      const page = query.waitingForMe === undefined ? await newest(engine, limit + 1, by, query, facts) : waitingFor(engine, limit + 1, by, query, facts, context.clock.nowMs());
+      const waiting = query.waitingForMe === undefined ? null : waitingFor(engine, by, query, facts, context.clock.nowMs());
+      const page = waiting === null ? await newest(engine, limit + 1, by, query, facts) : waiting.filter(({ changeId }) => query.cursor === undefined || changeId < query.cursor);
       const shown = page.slice(0, limit);
       const changes = [];
       for (const state of shown) changes.push(show(await durable(context, state)));
-      return { status: 200, body: { changes, next: page.length > limit ? shown.at(-1)!.changeId : null } };
+      const next = page.length > limit && query.order === undefined ? shown.at(-1)!.changeId : null;
+      return { status: 200, body: { changes, next, ...(waiting === null ? {} : { count: waiting.length }) } };
     },
     async getChange({ by, params, query }) {
       const state = await visibleChange(context, by, params['id']!);
@@ -177,22 +179,21 @@ function matches({ name, kind, subject }: Told, query: ListQuery): boolean {
 
 const told = (state: ChangeState): Told => ({ name: shownState(state), kind: state.request.kind, subject: state.request.subject });
 
-/** The same of those that wait for whoever asks: none of them is at rest. */
-function waitingFor(engine: Engine, count: number, by: Authenticated, query: ListQuery, facts: Facts, nowMs: number): ChangeState[] {
+/** Those that wait for whoever asks: none of them is at rest. */
+function waitingFor(engine: Engine, by: Authenticated, query: ListQuery, facts: Facts, nowMs: number): ChangeState[] {
+  const endOf = ({ approvalsByMs }: ChangeState): number => (query.order === undefined ? 0 : (approvalsByMs ?? Infinity));
   return [...engine.open()]
-    .filter((state) => waitsForApprovalOf(state, by.principal, nowMs) && (query.cursor === undefined || state.changeId < query.cursor) && matches(told(state), query) && maySeeChange(by, state, facts))
-    .sort((a, b) => (a.changeId < b.changeId ? 1 : -1)).slice(0, count);
+    .filter((state) => waitsForApprovalOf(state, by.principal, nowMs) && matches(told(state), query) && maySeeChange(by, state, facts))
+    .sort((a, b) => (endOf(a) === endOf(b) ? (a.changeId < b.changeId ? 1 : -1) : endOf(a) - endOf(b)));
 }
 
 /** The `count` changes with the greatest ids, which is to say the youngest, greatest first. One at rest is read only where it may be one of them. */
 async function newest(engine: Engine, count: number, by: Authenticated, query: ListQuery, facts: Facts): Promise<ChangeState[]> {
   const found: ChangeState[] = [];
-  for (const changeId of engine.index.newest(query.cursor)) {
-    if (found.length === count) break;
-    const rest = engine.index.atRest(changeId);
-    if (rest !== null && !(matches(rest, query) && maySeeAtRest(by, rest, facts))) continue;
-    const state = rest === null ? engine.get(changeId) : await engine.find(changeId);
+  for (const changeId of engine.index.newest(query.cursor, { kind: query.kind, subject: query.subject, name: query.state, ...maySeeAtRest(by, facts) })) {
+    const state = await engine.find(changeId);
     if (state !== undefined && matches(told(state), query) && maySeeChange(by, state, facts)) found.push(state);
+    if (found.length === count) break;
   }
   return found;
 }

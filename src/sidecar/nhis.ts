@@ -8,41 +8,51 @@ import { unwrap, type SidecarContext } from './context.ts';
 import { formatTime } from '../protocol/values.ts';
 import { Problem } from './errors.ts';
 import { privilegesBy } from './nhi-privileges.ts';
-import type { LeaseView, NhiView } from './schemas.ts';
+import { isAbout, pageOf } from './paged.ts';
+import type { LeaseView, NhiMatter, NhiQuery, NhiView } from './schemas.ts';
 import { leaseViewOf } from './view.ts';
-import { maySeeChange, maySeeNhi } from './visibility.ts';
+import { maySeeChange, maySeeFinding, maySeeNhi, maySeeTargets } from './visibility.ts';
 
 type NhiOperation = 'listNhis' | 'getNhi' | 'revokeNhi' | 'listLeases';
 
 export function nhiHandlers(context: SidecarContext): Handlers<NhiOperation> {
   const { engine } = context;
 
-  /** Leases by identity, each soonest to end first. None is of a change at rest. */
-  const leases = (wanted: (state: ChangeState) => boolean): Map<string, LeaseView[]> => {
-    const held = new Map<string, LeaseView[]>();
-    for (const state of engine.open()) {
-      if (state.lease === null || !wanted(state)) continue;
-      const lease = leaseViewOf(state);
-      if (lease !== null) held.set(lease.subject, [...(held.get(lease.subject) ?? []), lease]);
-    }
-    for (const list of held.values()) list.sort(bySoonestEnd);
-    return held;
+  /** Leases that run; none is of a change at rest. */
+  const leases = (by: Authenticated, wanted: (state: ChangeState) => boolean): LeaseView[] => {
+    const facts = context.facts();
+    const mayKnowHeld = maySeeTargets(by, facts);
+    return [...engine.open()].flatMap((state): LeaseView[] => {
+      const lease = state.lease === null || !wanted(state) ? null : leaseViewOf(state);
+      const held = mayKnowHeld && state.redecision?.isHeld === true ? [...state.redecision.codes] : null;
+      return lease === null ? [] : [held === null ? lease : { ...lease, held }];
+    });
   };
   const requireVisible = (by: Authenticated, id: string): void => {
     if (!maySeeNhi(by, id, context.facts())) throw new Problem('no-such-nhi', 'no machine identity of this id');
   };
+  /** By identity, as far as the caller may see them. */
+  const findings = (by: Authenticated, facts: Facts): Map<string, number> => {
+    const open = new Map<string, number>();
+    for (const finding of engine.reconciled().findings.values()) if (finding.nhi !== null && maySeeFinding(by, finding, facts)) open.set(finding.nhi, (open.get(finding.nhi) ?? 0) + 1);
+    return open;
+  };
 
-  const views = (facts: Facts, held: ReadonlyMap<string, LeaseView[]>): ((nhi: InventoryFact) => NhiView) => {
-    const privileges = privilegesBy(facts);
+  /** Of one moment. `held`: leases, soonest to end first. */
+  const views = (by: Authenticated, facts: Facts, held: readonly LeaseView[]): ((nhi: InventoryFact) => NhiView) => {
+    const [privileges, open, own] = [privilegesBy(facts), findings(by, facts), bySubject(held)];
     const useObservedAt = facts.usage === null ? null : formatTime(facts.usage.observedAtMs);
-    return (nhi) => ({ ...nhi, leases: held.get(nhi.id) ?? [], privileges: privileges(nhi), useObservedAt });
+    return (nhi) => ({ ...nhi, leases: own.get(nhi.id) ?? [], privileges: privileges(nhi), useObservedAt, openFindings: open.get(nhi.id) ?? 0 });
   };
 
   return {
-    async listNhis({ by }) {
+    async listNhis({ by, query }) {
       const facts = context.facts();
-      const seen = [...facts.inventory.values()].filter((nhi) => maySeeNhi(by, nhi.id, facts));
-      return { status: 200, body: { nhis: seen.map(views(facts, leases(() => true))) } };
+      const seen = [...facts.inventory.values()].filter((nhi) => maySeeNhi(by, nhi.id, facts)).sort((a, b) => (a.id < b.id ? -1 : 1));
+      const view = views(by, facts, leases(by, () => true).sort(bySoonestEnd));
+      const wanted = seen.filter((nhi) => isWanted(nhi, query) && (query.with === undefined || MATTERS[query.with](view(nhi))));
+      const { page, next } = pageOf(wanted, ({ id }) => id, query);
+      return { status: 200, body: { nhis: page.map(view), next, count: wanted.length, all: seen.length, environments: [...new Set(seen.map(({ environment }) => environment))].sort() } };
     },
     async getNhi({ by, params }) {
       const id = params['id']!;
@@ -50,7 +60,7 @@ export function nhiHandlers(context: SidecarContext): Handlers<NhiOperation> {
       const facts = context.facts();
       const nhi = facts.inventory.get(id);
       if (nhi === undefined) throw new Problem('no-such-nhi', 'no machine identity of this id');
-      return { status: 200, body: views(facts, leases((state) => state.request.subject === id))(nhi) };
+      return { status: 200, body: views(by, facts, leases(by, (state) => state.request.subject === id).sort(bySoonestEnd))(nhi) };
     },
     async revokeNhi({ by, params, body }) {
       const id = params['id']!;
@@ -62,12 +72,36 @@ export function nhiHandlers(context: SidecarContext): Handlers<NhiOperation> {
     },
     async listLeases({ by, query }) {
       const facts = context.facts();
-      const held = leases((state) => (query.subject === undefined || state.request.subject === query.subject) && maySeeChange(by, state, facts));
-      return { status: 200, body: { leases: [...held.values()].flat().sort(bySoonestEnd) } };
+      const seen = leases(by, (state) => (query.subject === undefined || state.request.subject === query.subject) && maySeeChange(by, state, facts));
+      const wanted = seen.filter(({ subject, connector, target, account, changeId, privileges }) => isAbout(query.q, [subject, connector, target, account, changeId, ...privileges]));
+      const keyOf = query.order === 'identity' ? (lease: LeaseView): string => `${lease.subject} ${endOf(lease)}` : endOf;
+      const { page, next } = pageOf(wanted.sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1)), keyOf, query);
+      return { status: 200, body: { leases: [...page], next, count: wanted.length, all: seen.length } };
     },
   };
 }
 
-function bySoonestEnd(a: LeaseView, b: LeaseView): number {
-  return a.endsAt === b.endsAt ? (a.leaseId < b.leaseId ? -1 : 1) : a.endsAt < b.endsAt ? -1 : 1;
+const endOf = ({ endsAt, leaseId }: LeaseView): string => `${endsAt} ${leaseId}`;
+const bySoonestEnd = (a: LeaseView, b: LeaseView): number => (endOf(a) < endOf(b) ? -1 : 1);
+
+function bySubject(leases: readonly LeaseView[]): Map<string, LeaseView[]> {
+  const by = new Map<string, LeaseView[]>();
+  for (const lease of leases) {
+    const own = by.get(lease.subject);
+    if (own === undefined) by.set(lease.subject, [lease]);
+    else own.push(lease);
+  }
+  return by;
 }
+
+function isWanted(nhi: InventoryFact, { q, environment, riskTier }: NhiQuery): boolean {
+  return (environment === undefined || nhi.environment === environment) && (riskTier === undefined || nhi.riskTier === riskTier)
+    && isAbout(q, [nhi.id, nhi.description, nhi.owner, nhi.backupOwner, nhi.thirdParty, ...nhi.purposes, ...Object.values(nhi.accounts)]);
+}
+
+const MATTERS: Readonly<Record<NhiMatter, (nhi: NhiView) => boolean>> = {
+  findings: ({ openFindings = 0 }) => openFindings > 0,
+  leases: ({ leases }) => leases.length > 0,
+  fallback: ({ ownerIsFallback }) => ownerIsFallback === true,
+  unused: ({ privileges = [] }) => privileges.some(({ declared, used }) => used !== null && declared.some((one) => !used.includes(one))),
+};

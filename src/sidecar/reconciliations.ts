@@ -54,8 +54,8 @@ export function reconciliationHandlers(context: SidecarContext): Handlers<Reconc
       const all = [...new Set([...context.connectors, ...compared.keys()])].sort();
       return { status: 200, body: { reconciliations: all.map((one) => lastOf(one, compared.get(one))), findings: findings(by) } };
     },
-    async listFindings({ by }) {
-      return { status: 200, body: { findings: findings(by) } };
+    async listFindings({ by, query }) {
+      return { status: 200, body: { findings: findings(by).filter(({ nhi }) => query.nhi === undefined || nhi === query.nhi) } };
     },
     async getDiscovery({ by, params }) {
       requireSeesTargets(by);

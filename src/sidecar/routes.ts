@@ -11,7 +11,7 @@ import {
   eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, confirmHeldBodySchema, heldAnswerSchema, heldViewSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
   lockViewSchema, meSchema, proposalStatementAnswerSchema, proposalVerdictBodySchema, proposalViewSchema, proposedViewSchema, reductionBodySchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
   reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema, standingApprovalBodySchema, standingApprovalListSchema, standingApprovalViewSchema,
-  breakGlassAnswerSchema, breakGlassBodySchema, breakGlassReviewAnswerSchema, breakGlassReviewBodySchema, statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, subjectQuerySchema, ticketQuerySchema, waitQuerySchema,
+  breakGlassAnswerSchema, breakGlassBodySchema, breakGlassReviewAnswerSchema, breakGlassReviewBodySchema, statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, leaseQuerySchema, nhiQuerySchema, findingQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
 
 export interface Route {
@@ -45,7 +45,7 @@ export const ROUTES = {
   },
   listChanges: {
     method: 'GET', path: '/v1/changes', roles: 'any', query: listQuerySchema, body: null,
-    summary: 'The changes that the caller may see, newest first; with `waitingForMe`, those that wait for the caller’s own decision.',
+    summary: 'The changes that the caller may see, newest first; with `waitingForMe`, those that wait for the caller’s own decision, on request soonest to end first.',
     status: 200, answer: changeListSchema, problems: ['archived', 'ledger-unwritable'],
   },
   getChange: {
@@ -164,8 +164,8 @@ export const ROUTES = {
     status: 200, answer: meSchema, problems: [],
   },
   listNhis: {
-    method: 'GET', path: '/v1/nhis', roles: 'any', query: noQuerySchema, body: null,
-    summary: 'The machine identities that the caller answers for or may see, with the leases that each holds.',
+    method: 'GET', path: '/v1/nhis', roles: 'any', query: nhiQuerySchema, body: null,
+    summary: 'The machine identities that the caller answers for or may see, with the leases that each holds; with `limit` by their ids, a page at a time.',
     status: 200, answer: nhiListSchema, problems: [],
   },
   getNhi: {
@@ -179,8 +179,8 @@ export const ROUTES = {
     status: 202, answer: revokeAllAnswerSchema, problems: ['no-such-nhi', 'not-allowed'],
   },
   listLeases: {
-    method: 'GET', path: '/v1/leases', roles: 'any', query: subjectQuerySchema, body: null,
-    summary: 'The access that has been given and not yet taken back, soonest to end first.',
+    method: 'GET', path: '/v1/leases', roles: 'any', query: leaseQuerySchema, body: null,
+    summary: 'The access that has been given and not yet taken back, soonest to end first, or by identity; with `limit` a page at a time.',
     status: 200, answer: leaseListSchema, problems: [],
   },
   listHeldRevokes: {
@@ -254,7 +254,7 @@ export const ROUTES = {
     status: 200, answer: reconciliationListSchema, problems: ['not-allowed'],
   },
   listFindings: {
-    method: 'GET', path: '/v1/findings', roles: 'any', query: noQuerySchema, body: null,
+    method: 'GET', path: '/v1/findings', roles: 'any', query: findingQuerySchema, body: null,
     summary: 'What is not at its target as it is recorded, as far as the caller answers for it or may see it, oldest first.',
     status: 200, answer: findingListSchema, problems: [],
   },

@@ -190,8 +190,8 @@ export const changeViewSchema = z.strictObject({
 });
 export type ChangeView = z.infer<typeof changeViewSchema>;
 
-/** `next`: the cursor of the page after this one; null where this is the last. */
-export const changeListSchema = z.strictObject({ changes: z.array(changeViewSchema), next: changeIdSchema.nullable() });
+/** `next`: the cursor of the page after this one; null where this is the last. `count`: how many wait for whoever asks; there where those were asked for. */
+export const changeListSchema = z.strictObject({ changes: z.array(changeViewSchema), next: changeIdSchema.nullable(), count: counterSchema.optional() });
 export type ChangeList = z.infer<typeof changeListSchema>;
 
 /** An SSH signature of the statement, by a key that the trust folders give to the approver. */
@@ -408,9 +408,13 @@ export const leaseViewSchema = z.strictObject({
   endsAt: timeSchema,
   armed: z.boolean(),
   active: z.boolean(),
+  /** Policy’s reasons to take it back, where that waits for a person and whoever asks may see what does. Absent: it does not, or she may not. */
+  held: z.array(z.string()).optional(),
 });
 export type LeaseView = z.infer<typeof leaseViewSchema>;
-export const leaseListSchema = z.strictObject({ leases: z.array(leaseViewSchema) });
+/** Of a list that is told in pages. `next`: the cursor of the page after this one, null where this is the last; `count`: how many there are of what was asked for; `all`: how many the caller may see. Absent in answers of earlier versions. */
+const pagedShape = { next: z.string().nullable().optional(), count: counterSchema.optional(), all: counterSchema.optional() };
+export const leaseListSchema = z.strictObject({ leases: z.array(leaseViewSchema), ...pagedShape });
 export type LeaseList = z.infer<typeof leaseListSchema>;
 
 /** At one connector; `account` null: it has none there but those that leases give it. */
@@ -430,9 +434,12 @@ export const nhiViewSchema = z.strictObject({
   privileges: z.array(nhiPrivilegesSchema).optional(),
   /** When use was looked at; null where nobody has. Absent in answers of earlier versions. */
   useObservedAt: timeSchema.nullable().optional(),
+  /** How much is not at its target as it is recorded. Absent in answers of earlier versions. */
+  openFindings: counterSchema.optional(),
 });
 export type NhiView = z.infer<typeof nhiViewSchema>;
-export const nhiListSchema = z.strictObject({ nhis: z.array(nhiViewSchema) });
+/** `environments`: of all that the caller may see. Absent in answers of earlier versions. */
+export const nhiListSchema = z.strictObject({ nhis: z.array(nhiViewSchema), ...pagedShape, environments: z.array(z.string()).optional() });
 export type NhiList = z.infer<typeof nhiListSchema>;
 
 /** What waits for a person of the leases that policy would take back. */
@@ -552,18 +559,38 @@ const digits = z.string().regex(/^(0|[1-9][0-9]{0,8})$/, 'a whole number');
 export const waitQuerySchema = z.strictObject({ wait: waitSchema.optional() });
 /** Answers at once if the change has other than `since` records, else when it has or `wait` is over. */
 export const getQuerySchema = z.strictObject({ wait: waitSchema.optional(), since: digits.optional() });
+const limitSchema = digits.refine((text) => Number(text) >= 1 && Number(text) <= LIST_LIMIT_MAX, `1 to ${LIST_LIMIT_MAX}`);
 export const listQuerySchema = z.strictObject({
   state: stateSchema.optional(),
   subject: subjectSchema.optional(),
   kind: kindSchema.optional(),
   /** Only those that wait for the caller's own decision. */
   waitingForMe: z.literal('true').optional(),
-  limit: digits.refine((text) => Number(text) >= 1 && Number(text) <= LIST_LIMIT_MAX, `1 to ${LIST_LIMIT_MAX}`).optional(),
+  limit: limitSchema.optional(),
   /** `next` of the page before. */
   cursor: changeIdSchema.optional(),
-});
+  /** Of those that wait for the caller: soonest to end first, and so the first page alone. Left out: newest first. */
+  order: z.literal('soonest').optional(),
+}).refine(({ order, waitingForMe, cursor }) => order === undefined || (waitingForMe !== undefined && cursor === undefined), { path: ['order'], error: 'with waitingForMe, and without cursor' });
 export type ListQuery = z.infer<typeof listQuerySchema>;
-export const subjectQuerySchema = z.strictObject({ subject: nhiIdSchema.optional() });
+/** Left out: all of it, in one answer. */
+const pageShape = {
+  limit: limitSchema.optional(),
+  /** `next` of the page before. */
+  cursor: z.string().min(1).max(512).optional(),
+  /** Every one of these words is somewhere in it. */
+  q: z.string().max(200).optional(),
+};
+export const leaseQuerySchema = z.strictObject({ subject: nhiIdSchema.optional(), ...pageShape, /** Left out: soonest to end first. */ order: z.literal('identity').optional() });
+export type LeaseQuery = z.infer<typeof leaseQuerySchema>;
+/** What is the matter with an identity: something open at a target, leases that run, an owner by a rule alone, or something declared that was not seen to be used. */
+export const NHI_MATTERS = ['findings', 'leases', 'fallback', 'unused'] as const;
+export type NhiMatter = (typeof NHI_MATTERS)[number];
+export const nhiQuerySchema = z.strictObject({
+  ...pageShape, environment: z.string().max(64).optional(), riskTier: inventoryFactSchema.shape.riskTier.optional(), with: z.enum(NHI_MATTERS).optional(),
+});
+export type NhiQuery = z.infer<typeof nhiQuerySchema>;
+export const findingQuerySchema = z.strictObject({ nhi: nhiIdSchema.optional() });
 /** `from`: the size of the newest checkpoint that the caller has seen; the receipt then proves that it was not rewritten since. */
 export const ticketQuerySchema = z.strictObject({ from: z.string().regex(/^(0|[1-9][0-9]{0,15})$/, 'a whole number').optional() });
 export const noQuerySchema = z.strictObject({});

@@ -2,7 +2,7 @@
  * Who may see what. Whoever may not see a change is told what someone is told who made its id up.
  */
 import type { ChangeState } from '../change/state.ts';
-import type { AtRest } from '../engine/change-index.ts';
+import type { Wanted } from '../engine/change-index.ts';
 import type { Lock } from '../engine/locks.ts';
 import type { OpenFinding } from '../evidence/reconciled.ts';
 import type { Facts } from '../facts/load.ts';
@@ -30,12 +30,15 @@ export function maySeeChange(by: Authenticated, state: ChangeState, facts: Facts
   return told || isInTeam(principal, facts) || (state.plan?.items ?? []).some(({ nhi }) => maySeeNhi(by, nhi, facts));
 }
 
-/** Whether `by` may turn out to be one who may see the change once it has been read: never no where {@link maySeeChange} says yes. */
-export function maySeeAtRest(by: Authenticated, { kind, subject, people }: Pick<AtRest, 'kind' | 'subject' | 'people'>, facts: Facts): boolean {
+/** Which changes at rest `by` may turn out to be one who may see, once they have been read: never not one where {@link maySeeChange} says yes. */
+export function maySeeAtRest(by: Authenticated, facts: Facts): Pick<Wanted, 'about' | 'people'> {
   const { principal } = by;
-  if (seesAll(by) || people.includes(principal) || kind === 'offboard' || principal === subject) return true;
-  const nhi = facts.inventory.get(subject);
-  return principal === nhi?.owner || principal === nhi?.backupOwner || isInTeam(principal, facts);
+  if (seesAll(by) || isInTeam(principal, facts)) return {};
+  const owns = (subject: string): boolean => {
+    const nhi = facts.inventory.get(subject);
+    return principal === nhi?.owner || principal === nhi?.backupOwner;
+  };
+  return { about: (kind, subject) => kind === 'offboard' || principal === subject || owns(subject), people: (people) => people.includes(principal) };
 }
 
 /** The identity itself, its owners, on call, security, operators and auditors. */

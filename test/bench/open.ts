@@ -9,21 +9,14 @@ import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { canonicalText, digestOf, nodeDisk, openLog, parseSigner, parseStrict, type JsonObject, type RecordDraft } from '../../ledger/index.ts';
-
-import { newChangeId } from '../../src/engine/ids.ts';
-import { systemRandom } from '../../src/sidecar/system.ts';
 import { makeInstallation } from '../support/installation.ts';
 import { rotation } from '../support/step-stories.ts';
-import { GRANT, logId as storyLog, PROVISION, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Telling } from '../support/story.ts';
-import { draftOf } from '../support/drafts.ts';
+import { GRANT, PROVISION, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Telling } from '../support/story.ts';
+import { lifeOf, writeLives, type Life } from './lives.ts';
 
 const READY_MS_MAX = 2_000;
 const RSS_MAX = 300 * 1024 ** 2;
 const TICK_MS = 10;
-const DAYS = 60;
-/** Changes that are under way at the same time, so that their records stand between one another's. */
-const AT_ONCE = 32;
 /** Leases that run when the sidecar starts. */
 const ACTIVE = 500;
 
@@ -31,12 +24,6 @@ const count = Number(process.argv[2] ?? 1_000_000);
 const kept = process.argv[3];
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 const megabytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(0)} MiB`;
-
-interface Life {
-  readonly changeId: string;
-  readonly drafts: readonly { readonly draft: RecordDraft; readonly objects: readonly Uint8Array[] }[];
-}
-const lifeOf = ({ changeId, beats }: Telling): Life => ({ changeId, drafts: beats.map(({ event, atMs }) => draftOf(changeId, event, atMs)) });
 
 /** Lives that are over, in about the numbers in which they come. */
 function lives(): Life[] {
@@ -49,55 +36,9 @@ function lives(): Life[] {
   return [provision, grant, provision, denied, provision, grant, rotated, provision, grant, denied];
 }
 
-/**
- * The same life of another change of another log: ids and digests are its own, also in what is signed; the signatures, which opening does not check, are what
- * they were.
- */
-function* reborn(life: Life, changeId: string, log: string, nextAt: () => string): Generator<{ draft: RecordDraft; objects: readonly Uint8Array[] }> {
-  const digests = new Map<string, string>();
-  const renamed = (text: string): string => text.replaceAll(life.changeId.slice(4), changeId.slice(4)).replaceAll(storyLog, log).replaceAll(/sha256:[0-9a-f]{64}/g, (digest) => digests.get(digest) ?? digest);
-  const rewritten = (bytes: Uint8Array): Buffer => {
-    const own = Buffer.from(renamed(Buffer.from(bytes).toString('utf8')));
-    digests.set(digestOf(bytes), digestOf(own));
-    return own;
-  };
-  for (const { draft, objects } of life.drafts) {
-    const own = objects.map(rewritten);
-    const signed = canonicalText(draft.body).replaceAll(/"payload":"([^"]+)"/g, (_, payload: string) => `"payload":"${rewritten(Buffer.from(payload, 'base64')).toString('base64')}"`);
-    yield { draft: { ...draft, change: changeId, at: nextAt(), actor: renamed(draft.actor), body: parseStrict(Buffer.from(renamed(signed))) as JsonObject, objects: own.map(digestOf) }, objects: own };
-  }
-}
-
-async function generate(directory: string): Promise<void> {
-  const signer = parseSigner(readFileSync(join(directory, 'log.key'), 'utf8').trim());
-  const startMs = Date.now() - DAYS * 86_400_000;
-  let size = 0;
-  const nowMs = (): number => startMs + Math.floor((size / count) * (DAYS * 86_400_000 - 120_000));
-  const at = (): string => new Date(nowMs()).toISOString();
-  const log = await openLog({ origin: 'installation.example/ledger', disk: nodeDisk(join(directory, 'data')), directory: 'ledger', journal: 'journal', signer, now: nowMs });
-  const kinds = lives();
-  const running = Array.from({ length: AT_ONCE }, (): Generator<{ draft: RecordDraft; objects: readonly Uint8Array[] }> | null => null);
-  let born = 0;
-  while (size < count - ACTIVE * 12) {
-    for (const [n, one] of running.entries()) {
-      const life = one ?? reborn(kinds[born++ % kinds.length]!, newChangeId(log.logId, nowMs(), systemRandom), log.logId, at);
-      const next = life.next();
-      running[n] = next.done === true ? null : life;
-      if (next.done === true) continue;
-      const appending = log.append([next.value.draft], { objects: next.value.objects });
-      size += 1;
-      if (size % 4_096 === 0) await appending.durable;
-      if (size % 100_000 === 0) say(`${size} records`);
-    }
-  }
-  for (const life of running) for (const { draft, objects } of life ?? []) log.append([draft], { objects });
-  for (let n = 0; n < ACTIVE; n += 1) {
-    const life = lifeOf(toldUntilActive(toldUntilArmed(toldUntilDecided({ ...GRANT, duration: 'PT8H' } as typeof GRANT, Date.now() - 100_000 + n))));
-    for (const { draft, objects } of reborn(life, newChangeId(log.logId, Date.now() - 100_000 + n, systemRandom), log.logId, at)) log.append([draft], { objects });
-  }
-  await log.sync();
-  say(`${log.size} records of ${born + ACTIVE} changes`);
-  await log.close();
+/** Leases of eight hours, given a moment ago. */
+function running(): Telling[] {
+  return Array.from({ length: ACTIVE }, (_, n) => toldUntilActive(toldUntilArmed(toldUntilDecided({ ...GRANT, duration: 'PT8H' } as typeof GRANT, Date.now() - 100_000 + n))));
 }
 
 function memoryOf(pid: number): { rss: number; most: number } {
@@ -144,7 +85,7 @@ try {
     const path = join(directory, 'countersign.yaml');
     const config = readFileSync(path, 'utf8').replaceAll(/[^ ]*\/examples\/facts/g, join(process.cwd(), 'examples/facts'));
     await writeFile(path, `${config}policy: ${join(process.cwd(), 'policy/bundle')}\n`);
-    await generate(directory);
+    await writeLives(directory, { over: lives(), open: running(), done: (size) => size / (count - ACTIVE * 12), say });
   }
   report('first start', await start(directory, 'SIGTERM'));
   const second = await start(directory, 'SIGKILL');

@@ -30,7 +30,11 @@ class Element {
   matches = (): boolean => true;
   closest = (): null => null;
   querySelector = (): null => null;
+  readonly attributes: Record<string, string> = {};
   setAttribute = (): void => undefined;
+  getAttribute(name: string): string | null {
+    return this.attributes[name] ?? null;
+  }
 }
 class Button extends Element {}
 class Input extends Element {}
@@ -51,11 +55,16 @@ const heard: Record<string, (event: object) => void> = {};
 const page = {
   document: {
     getElementById: (id: string) => onPage.find((one) => one.id === id) ?? null, activeElement: null, createElement: () => new Button(), querySelector: () => null, querySelectorAll: (selector: string) => (selector.startsWith('form') ? onPage : []),
-    addEventListener: (type: string, listener: (event: object) => void) => void (heard[type] = listener),
+    addEventListener: (type: string, listener: (event: object) => void) => void (heard[type] = listener), body: { dataset: {} as Record<string, string> },
   },
-  sessionStorage: { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => void kept.set(key, value), removeItem: (key: string) => void kept.delete(key) },
+  sessionStorage: {
+    get length() {
+      return kept.size;
+    },
+    key: (n: number) => [...kept.keys()][n] ?? null,
+    getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => void kept.set(key, value), removeItem: (key: string) => void kept.delete(key) },
   location: { pathname: '/changes/eu/chg_1', search: '' },
-  HTMLButtonElement: Button, HTMLInputElement: Input, HTMLSelectElement: Select, HTMLElement: Element, PublicKeyCredential: Object,
+  HTMLButtonElement: Button, HTMLInputElement: Input, HTMLSelectElement: Select, HTMLElement: Element, HTMLFormElement: Form, PublicKeyCredential: Object,
 };
 const before = Object.keys(page).map((name) => [name, Object.getOwnPropertyDescriptor(globalThis, name)] as const);
 for (const [name, value] of Object.entries(page)) Object.defineProperty(globalThis, name, { value, configurable: true, writable: true });
@@ -67,6 +76,7 @@ afterAll(() => {
 });
 beforeEach(() => {
   onPage = [];
+  page.document.body.dataset = {};
   kept.clear();
 });
 
@@ -119,6 +129,34 @@ describe('a page that was opened while its sidecar was away', () => {
     expect(link.hidden).toBe(false);
     expect(link.textContent).toMatch(/^The sidecar answers again/);
     expect(link.appended).toEqual([expect.objectContaining({ href: '/changes/eu/chg_1', textContent: 'Show the change' })]);
+  });
+});
+
+describe('what is typed', () => {
+  const start = async (who?: string): Promise<void> => {
+    page.document.body.dataset = who === undefined ? {} : { who };
+    (await island<{ keepDrafts: { start: () => void } }>('drafts.ts')).keepDrafts.start();
+  };
+  const typed = (): void => heard['input']!({ target: Object.assign(new Input(), { id: 'reject-comment', type: 'text', value: 'not now' }) });
+  const drafts = (): string[] => [...kept].filter(([key]) => key.startsWith('draft:')).map(([, value]) => value);
+
+  it('is kept while her session is over and she signs in again, whichever sidecars know her then, and is nobody else’s', async () => {
+    await start('person:wei wei@us');
+    typed();
+    await start();
+    await start('wei@us');
+    expect(drafts()).toEqual(['not now']);
+    await start('person:mallory');
+    expect(drafts()).toEqual([]);
+  });
+
+  it('ends when she signs out, and with no other form', async () => {
+    await start('person:wei');
+    typed();
+    heard['submit']!({ target: Object.assign(new Form(), { attributes: { action: '/changes/eu/chg_1/reject' } }) });
+    expect(drafts()).toEqual(['not now']);
+    heard['submit']!({ target: Object.assign(new Form(), { attributes: { action: '/signout' } }) });
+    expect(drafts()).toEqual([]);
   });
 });
 

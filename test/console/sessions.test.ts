@@ -1,6 +1,7 @@
 /** Who is signed in, for how long, and what another page in her browser can do: nothing. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ChangeView } from '../../src/client/index.ts';
+import type { OidcLogin } from '../../src/console/oidc.ts';
 import { CONSOLE, openTestConsole, placeOf, type TestBrowser, type TestConsole } from '../support/console.ts';
 import { serveTestSidecar, type ServedSidecar } from '../support/served.ts';
 import { GRANT, tokenOf } from '../support/sidecar.ts';
@@ -25,6 +26,54 @@ async function signedIn(principal = 'person:wei'): Promise<TestBrowser> {
 const reject = (browser: TestBrowser, form: Record<string, string> = {}, headers?: Record<string, string>): ReturnType<TestBrowser['post']> =>
   browser.post(`/changes/eu/${change.id}/reject`, { formKey: browser.formKey(), planDigest: change.planDigest!, comment: 'typed with care', ...form }, headers);
 const isPending = async (): Promise<boolean> => (await sidecar.client('person:wei').get(change.id)).state === 'pending';
+
+describe('a sign-in at a provider', () => {
+  let began = 0;
+  const provider: OidcLogin = {
+    async begin() {
+      began += 1;
+      return { url: new URL(`https://login.acme.example/?state=${began}`), begun: { state: String(began), nonce: 'n', verifier: 'v' } };
+    },
+    async finish(answered, { state }) {
+      if (answered.searchParams.get('state') !== state) throw new Error('another sign-in');
+      return { token: tokenOf('person:wei'), endsAtMs: null };
+    },
+  };
+
+  it('is not forgotten for however many that others begin, and is her browser’s alone', async () => {
+    const asked = openTestConsole([placeOf('eu', sidecar)], { nowMs: () => nowMs, oidc: provider });
+    const [wei, mallory] = [asked.browser(), asked.browser()];
+    const hers = await wei.get('/signin/provider?then=/leases');
+    for (let n = 0; n < 10_001; n += 1) await asked.app.request(`${CONSOLE}/signin/provider`);
+    await mallory.get('/signin/provider');
+    const answer = `/signin/callback?code=c&state=${new URL(hers.location!).searchParams.get('state')!}`;
+    expect((await mallory.get(answer)).status).toBe(400);
+    expect((await asked.browser().get(answer)).status).toBe(400);
+    const back = await wei.get(answer);
+    expect([back.status, back.location]).toEqual([303, '/leases']);
+    expect((await wei.get('/leases')).status).toBe(200);
+    // Once, and not again.
+    expect((await wei.get(answer)).status).toBe(400);
+  });
+
+  it('is too old after a while, and one that was altered is none', async () => {
+    let atMs = nowMs;
+    const asked = openTestConsole([placeOf('eu', sidecar)], { nowMs: () => atMs, oidc: provider });
+    const begin = async (): Promise<{ browser: TestBrowser; answer: string }> => {
+      const browser = asked.browser();
+      const { location } = await browser.get('/signin/provider');
+      return { browser, answer: `/signin/callback?code=c&state=${new URL(location!).searchParams.get('state')!}` };
+    };
+    const [late, altered] = [await begin(), await begin()];
+    const name = '__Host-countersign-signin';
+    const sealed = Buffer.from(altered.browser.cookies.get(name)!, 'base64url');
+    sealed[40]! ^= 1;
+    altered.browser.cookies.set(name, sealed.toString('base64url'));
+    expect((await altered.browser.get(altered.answer)).status).toBe(400);
+    atMs += 10 * MINUTE_MS;
+    expect((await late.browser.get(late.answer)).status).toBe(400);
+  });
+});
 
 describe('a session', () => {
   it('has a cookie that no script reads, no other site sends with a form, and no plain connection carries; no token is in it', async () => {

@@ -120,7 +120,7 @@ describe('who may see a change', () => {
       expect(problemIn(await sidecar.send('person:mallory', 'GET', `/v1/nhis/${id}`))).toMatchObject({ status: 404, code: 'no-such-nhi' });
       expect(problemIn(await sidecar.send('person:mallory', 'POST', `/v1/nhis/${id}/revoke`, {}))).toMatchObject({ status: 404, code: 'no-such-nhi' });
     }
-    expect((await sidecar.send('person:mallory', 'GET', '/v1/leases')).body).toEqual({ leases: [] });
+    expect((await sidecar.send('person:mallory', 'GET', '/v1/leases')).body).toEqual({ leases: [], next: null, count: 0, all: 0 });
     expect(sidecar.executor.orders).toEqual([]);
     // Who sees a change is not thereby allowed to end it.
     expect(problemIn(await sidecar.send('person:kim', 'POST', `/v1/changes/${given.id}/revoke`, {}))).toMatchObject({ status: 403, code: 'not-allowed' });

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, it, vi } from 'vitest';
 import { factsOf } from '../../src/facts/facts.ts';
-import { heldAnswerSchema, heldViewSchema, type HeldView } from '../../src/sidecar/schemas.ts';
+import { heldAnswerSchema, heldViewSchema, type HeldView, type LeaseList } from '../../src/sidecar/schemas.ts';
 import { PREVIEW, settled } from '../support/replayed.ts';
 import { answerOf, openTestSidecar, problemIn, scriptedPdp, type TestSidecar } from '../support/sidecar.ts';
 
@@ -25,6 +25,8 @@ it('what waits for a person is shown to who answers for all identities, and take
   effect = 'revoke';
   sidecar.load(factsOf({ ...sidecar.facts.value, directory: { ...sidecar.facts.value.directory, people: [...sidecar.facts.value.directory.people].reverse() } }, Date.now()));
   await vi.waitFor(async () => expect((await seen()).held).toHaveLength(2), { timeout: 10_000, interval: 10 });
+  const listed = async (by: string): Promise<(readonly string[] | undefined)[]> => ((await sidecar.send(by, 'GET', '/v1/leases')).body as LeaseList).leases.map((lease) => lease.held);
+  expect([await listed('person:sam'), await listed(PREVIEW.subject)]).toEqual([[['exceeds-purpose'], ['exceeds-purpose']], [undefined, undefined]]);
   const { held, digest } = await seen();
   expect(held).toEqual(changes.map((changeId) => ({ changeId, subject: PREVIEW.subject, owner: 'person:ana', codes: ['exceeds-purpose'] })));
   expect(problemIn(await sidecar.send(PREVIEW.subject, 'GET', PATH)).code).toBe('not-allowed');

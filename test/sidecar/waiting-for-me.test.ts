@@ -53,3 +53,13 @@ it('is paged and filtered like the list, and takes no other word', async () => {
   expect(await waiting('person:wei', '&kind=rotate')).toEqual([]);
   expect(problemIn(await sidecar.send('person:wei', 'GET', '/v1/changes?waitingForMe=yes')).code).toBe('malformed-query');
 });
+
+it('says how many there are, and has those first that end soonest where that is asked for', async () => {
+  const [late, soon] = [await sidecar.change(DEPLOYER, { ...GRANT, reason: 'late' }), await sidecar.change(DEPLOYER, { ...GRANT, reason: 'soon' })];
+  expect(late.approvalsBy! < soon.approvalsBy!).toBe(true);
+  const { changes, count, next } = await list('person:wei', '&order=soonest&limit=1');
+  expect([changes.map(({ id }) => id), count, next]).toEqual([[late.id], 2, null]);
+  expect([await waiting('person:wei'), (await list('person:wei', '&limit=1')).count]).toEqual([[soon.id, late.id], 2]);
+  expect(problemIn(await sidecar.send('person:wei', 'GET', '/v1/changes?order=soonest')).code).toBe('malformed-query');
+  expect(problemIn(await sidecar.send('person:wei', 'GET', `/v1/changes?waitingForMe=true&order=soonest&cursor=${late.id}`)).code).toBe('malformed-query');
+});

@@ -23,6 +23,7 @@ import type { Trust } from '../../src/protocol/trust-folder.ts';
 import type { Replayer } from '../../src/evidence/replay.ts';
 import { comparable } from './comparable.ts';
 import { countingStanding, EXECUTORS, familiar, fixtures, GLASS_FLOOR, logLines, ORIGIN, NO_FLOORS, START_MS, underObserve, UNHELD_FLOORS, type Keys } from './fixtures.ts';
+import { whatListsGetWrong } from './listed.ts';
 import { keepAnswers } from './replaying.ts';
 import type { Rng } from './rng.ts';
 import type { Process, Scheduler } from './scheduler.ts';
@@ -388,7 +389,7 @@ function rememberingObjects(log: Log): Log {
   });
 }
 
-/** What the ledger comes to by its snapshot and without it is the same in everything; else what is not, in a sentence. */
+/** What the ledger comes to by its snapshot and without it is the same in everything, and lists have what they are to have; else what is not, in a sentence. */
 async function whatSnapshotsGetWrong(log: Log, snapshots: SnapshotPlace): Promise<string | null> {
   const options = { nowMs: () => 0, actor: 'nobody', random: (length: number) => new Uint8Array(length), changed: () => undefined };
   // What is not durable yet may become so in between.
@@ -400,17 +401,19 @@ async function whatSnapshotsGetWrong(log: Log, snapshots: SnapshotPlace): Promis
       return typeof value === 'function' ? (value.bind(target) as unknown) : value;
     },
   });
-  const whole = (await openStore(until, options)).capture();
-  const quick = await openStore(until, { ...options, snapshots }).then((store) => store.capture(), (error: unknown) => {
+  const all = await openStore(until, { ...options, atRestMax: Infinity });
+  const found = await openStore(until, { ...options, snapshots }).catch((error: unknown) => {
     if (error instanceof LedgerError || mayHappen(error)) throw error;
     return String(error);
   });
-  if (typeof quick === 'string') return `from its snapshot on the ledger cannot be folded: ${quick}`;
+  if (typeof found === 'string') return `from its snapshot on the ledger cannot be folded: ${found}`;
+  const [whole, quick] = [all.capture(), found.capture()];
   for (const name of ['lastAtMs', 'logs', 'system', 'locks', 'standing', 'refused', 'reconciled', 'erasures', 'index'] as const) {
     if (comparable(quick[name]) !== comparable(whole[name])) return `by its snapshot the ledger comes to other ${name} than folded whole`;
   }
   const live = ({ live: states }: Captured): string => comparable(states.toSorted((a, b) => (a.changeId < b.changeId ? -1 : 1)));
-  return live(quick) === live(whole) ? null : 'by its snapshot the ledger comes to other changes than folded whole';
+  if (live(quick) !== live(whole)) return 'by its snapshot the ledger comes to other changes than folded whole';
+  return whatListsGetWrong(found.index, [...all.all()]);
 }
 
 /** A disk that fails while a program starts is no fault of the program. */

@@ -3,6 +3,7 @@ import { connect } from '../../src/client/index.ts';
 import { createConsole } from '../../src/console/app.tsx';
 import { assetOf, ASSET_NAMES, type Assets } from '../../src/console/assets.ts';
 import type { Place } from '../../src/console/context.ts';
+import type { OidcLogin } from '../../src/console/oidc.ts';
 import { openSessions } from '../../src/console/sessions.ts';
 import { systemRandom } from '../../src/sidecar/system.ts';
 import type { ServedSidecar } from './served.ts';
@@ -38,13 +39,13 @@ export function placeOf(name: string, { socket }: Pick<ServedSidecar, 'socket'>)
   return { name, open: (token) => connect({ socket, token, timeoutMs: 5_000 }) };
 }
 
-export function openTestConsole(places: readonly Place[], { nowMs = Date.now, idleSeconds = 1_800, lifetimeSeconds = 36_000 }: { nowMs?: () => number; idleSeconds?: number; lifetimeSeconds?: number } = {}): TestConsole {
+export function openTestConsole(places: readonly Place[], { nowMs = Date.now, idleSeconds = 1_800, lifetimeSeconds = 36_000, oidc = null }: { nowMs?: () => number; idleSeconds?: number; lifetimeSeconds?: number; oidc?: OidcLogin | null } = {}): TestConsole {
   const logged: string[] = [];
   const log = (fields: object, message: string): void => void logged.push(`${message} ${JSON.stringify(fields)}`);
   const draining = new AbortController();
   const assets = Object.fromEntries(ASSET_NAMES.map((name) => [name, assetOf(name, Buffer.from(`/* ${name} */`))])) as Assets;
   const app = createConsole({
-    publicUrl: new URL(CONSOLE), places, assets, verifier: { bytes: Buffer.from('<!DOCTYPE html>verifier'), sha256: 'f'.repeat(64) }, nowMs, random: systemRandom, logger: { info: log, error: log }, draining: draining.signal, oidc: null,
+    publicUrl: new URL(CONSOLE), places, assets, verifier: { bytes: Buffer.from('<!DOCTYPE html>verifier'), sha256: 'f'.repeat(64) }, nowMs, random: systemRandom, logger: { info: log, error: log }, draining: draining.signal, oidc,
     sessions: openSessions({ idleSeconds, lifetimeSeconds }, nowMs, systemRandom),
   });
   const browser = (): TestBrowser => {

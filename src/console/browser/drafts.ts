@@ -1,10 +1,16 @@
-/** What is typed stays where it was typed, in this tab alone, through a reload, an ended session or a region that is shown anew. Never a token. */
+/**
+ * What is typed stays where it was typed, in this tab alone, through a reload, an ended session or a region that is shown anew. Never a token. It ends when she
+ * who typed it signs out there, and nobody else who signs in finds it in any tab.
+ */
 
 type Field = HTMLInputElement | HTMLSelectElement;
 
 const DRAFTED = 'form[data-deed] input[type=text], form[data-deed] input[type=checkbox], form[data-deed] select';
+const DRAFT = 'draft:';
+/** Whose they are. */
+const OF = 'drafts-of';
 /** The page, and not its query: a sign-in comes back to it. */
-const keyOf = ({ id }: Field): string => `draft:${location.pathname}:${id}`;
+const keyOf = ({ id }: Field): string => `${DRAFT}${location.pathname}:${id}`;
 
 const isBox = (field: Field): field is HTMLInputElement => field instanceof HTMLInputElement && field.type === 'checkbox';
 const valueOf = (field: Field): string => (isBox(field) ? (field.checked ? 'ticked' : '') : field.value);
@@ -13,7 +19,26 @@ function fields(): Field[] {
   return [...document.querySelectorAll<Field>(DRAFTED)];
 }
 
+function forget(): void {
+  const keys = Array.from({ length: sessionStorage.length }, (_, n) => sessionStorage.key(n) ?? '');
+  for (const key of keys) if (key.startsWith(DRAFT)) sessionStorage.removeItem(key);
+}
+
+/** Of all the names that sidecars know her by, one that is the same is enough: some of them may have been away. */
+function isTheSame(who: string): boolean {
+  const before = sessionStorage.getItem(OF)?.split(' ') ?? [];
+  return who.split(' ').some((one) => before.includes(one));
+}
+
 function start(): void {
+  const { who } = document.body.dataset;
+  if (who !== undefined && who !== '') {
+    if (!isTheSame(who)) forget();
+    sessionStorage.setItem(OF, who);
+  }
+  document.addEventListener('submit', ({ target }) => {
+    if (target instanceof HTMLFormElement && target.getAttribute('action') === '/signout') forget();
+  });
   document.addEventListener('input', ({ target }) => {
     if (!(target instanceof HTMLInputElement || target instanceof HTMLSelectElement) || !target.matches(DRAFTED)) return;
     const value = valueOf(target);

@@ -1,5 +1,5 @@
 /** One machine identity: who answers for it, what it has and uses at each connector, its leases, findings and newest changes. */
-import { ClientError, type ChangeView, type Client, type Discovery, type FindingView, type HeldView, type LockView, type NhiView } from '../../client/index.ts';
+import { ClientError, type ChangeView, type Client, type Discovery, type FindingView, type LockView, type NhiView } from '../../client/index.ts';
 import { plain } from '../../protocol/plain.ts';
 import { nhiIdSchema } from '../../protocol/values.ts';
 import { orNull, troubleOf } from '../ask.ts';
@@ -8,6 +8,7 @@ import { page, signInFirst } from '../gate.tsx';
 import { Page } from '../layout.tsx';
 import { Bars } from '../parts/bars.tsx';
 import { Leases, runningOf } from '../parts/leases.tsx';
+import { listAddress } from '../parts/pager.tsx';
 import { changePath, identityPath, State, Time, Title } from '../parts/small.tsx';
 import { Owner } from './inventory.tsx';
 
@@ -18,7 +19,6 @@ interface Identity {
   readonly changes: readonly ChangeView[];
   readonly findings: readonly FindingView[];
   readonly locks: readonly LockView[];
-  readonly held: HeldView | null;
   /** By connector, as it was compared last; none where nobody has, or it is not for her to see. */
   readonly looks: ReadonlyMap<string, Discovery>;
 }
@@ -37,7 +37,7 @@ export function addIdentity(app: ConsoleApp, context: ConsoleContext): void {
     if (place === undefined || !id.success) return none('There is no identity at this address.', 404);
     try {
       const found = await read(place.open(session.token), id.data);
-      const { nhi, changes, findings, locks, held } = found;
+      const { nhi, changes, findings, locks } = found;
       const ofChanges = changes.flatMap((change) => change.findings.map((finding) => ({ change, finding })));
       return await c.html(
         <Page context={context} session={session} title={plain(nhi.id)} section="inventory">
@@ -53,12 +53,13 @@ export function addIdentity(app: ConsoleApp, context: ConsoleContext): void {
           {ofChanges.map(({ change, finding }) => <p class="banner bad"><strong>{finding.code}</strong> {plain(finding.message)} <a href={changePath(place, change.id)}>The change</a></p>)}
           <h2>Leases</h2>
           {nhi.leases.length === 0 ? <p class="note">Nothing runs.</p> : null}
-          <Leases running={runningOf(place, nhi.leases, locks, held)} session={session} nowMs={context.nowMs()} back={identityPath(place, nhi.id)} isOnly isOfOne />
+          <Leases running={runningOf(place, nhi.leases, locks)} session={session} nowMs={context.nowMs()} back={identityPath(place, nhi.id)} isOnly isOfOne />
           <h2>Newest changes</h2>
           {changes.length === 0 ? <p class="note">None that you may see.</p> : null}
           <ul class="rows" role="list">
             {changes.map((change) => <li><a href={changePath(place, change.id)}><Title change={change} /></a>{change.reason === null ? null : <span class="said">{plain(change.reason)}</span>}<span class="meta"><State state={change.state} /><Time at={change.requestedAt} /></span></li>)}
           </ul>
+          {changes.length < CHANGES_SHOWN ? null : <p><a href={listAddress('/changes', { q: nhi.id, ...(context.places.length === 1 ? {} : { at: place.name }) }, [])}>All its changes</a></p>}
         </Page>,
       );
     } catch (error) {
@@ -70,9 +71,9 @@ export function addIdentity(app: ConsoleApp, context: ConsoleContext): void {
 }
 
 async function read(client: Client, id: string): Promise<Identity> {
-  const [nhi, { changes }, { findings }, { locks }, held] = await Promise.all([client.nhi(id), client.list({ subject: id, limit: CHANGES_SHOWN }), client.findings(), client.locks(), orNull(client.heldRevokes())]);
+  const [nhi, { changes }, { findings }, { locks }] = await Promise.all([client.nhi(id), client.list({ subject: id, limit: CHANGES_SHOWN }), client.findings({ nhi: id }), client.locks()]);
   const looks = await Promise.all(Object.keys(nhi.accounts).map(async (connector) => [connector, await orNull(client.discovery(connector))] as const));
-  return { nhi, changes, findings: findings.filter((one) => one.nhi === id), locks, held, looks: new Map(looks.flatMap(([connector, look]) => (look === null ? [] : [[connector, look]]))) };
+  return { nhi, changes, findings, locks, looks: new Map(looks.flatMap(([connector, look]) => (look === null ? [] : [[connector, look]]))) };
 }
 
 function About({ nhi }: { nhi: NhiView }) {

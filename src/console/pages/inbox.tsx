@@ -10,11 +10,18 @@ import { changePath, Countdown, Reason, Risk, Title, Troubles } from '../parts/s
 import type { Session } from '../sessions.ts';
 import { keepCurrent, pause, type Regions } from '../stream.ts';
 
-/** How many are shown with their plan; further ones are named. */
+/** How many are shown with their plan, and how many are named; where there are more, it says where. */
 const SHOWN_MAX = 12;
+const NAMED_MAX = 25;
 const LOOK_AGAIN_MS = 3_000;
 /** What is read before anything else; the change's own page has every line. */
 const LINES: ReadonlySet<string> = new Set(['access', 'keeps', 'loses', 'duration', 'ends', 'ends by', 'window', 'rotation', 'because', 'approvers', 'can decide']);
+
+/** At one sidecar. `count`: with those that are not told here. */
+interface Waits {
+  readonly changes: readonly ChangeView[];
+  readonly count: number;
+}
 
 interface Waiting {
   readonly place: Place;
@@ -42,24 +49,27 @@ export function addInbox(app: ConsoleApp, context: ConsoleContext): void {
   }));
 }
 
-async function regionsOf(context: ConsoleContext, asked: readonly Asked<ChangeView[]>[], session: Session): Promise<Regions> {
+async function regionsOf(context: ConsoleContext, asked: readonly Asked<Waits>[], session: Session): Promise<Regions> {
   return { inbox: String(await (<Inbox context={context} asked={asked} waiting={await lookAt(asked, session)} />)) };
 }
 
 /** Changes as it does what is shown. */
-function keyOf(asked: readonly Asked<ChangeView[]>[]): string {
-  const all = asked.map((one) => `${one.place.name}:${'trouble' in one ? one.trouble.text : one.value.map(({ id, length }) => `${id}.${length}`).join(',')}`);
+function keyOf(asked: readonly Asked<Waits>[]): string {
+  const all = asked.map((one) => `${one.place.name}:${'trouble' in one ? one.trouble.text : `${one.value.count}:${one.value.changes.map(({ id, length }) => `${id}.${length}`).join(',')}`}`);
   return Buffer.from(sha256(Buffer.from(JSON.stringify(all)))).toString('base64url');
 }
 
-/** What waits at each sidecar. */
-function askWhatWaits(context: ConsoleContext, session: Session): Promise<Asked<ChangeView[]>[]> {
-  return askAll(context, session, async (client) => (await client.list({ waitingForMe: true, limit: 200 })).changes);
+/** What waits at each sidecar, soonest to end first. */
+function askWhatWaits(context: ConsoleContext, session: Session): Promise<Asked<Waits>[]> {
+  return askAll(context, session, async (client) => {
+    const { changes, count = changes.length } = await client.list({ waitingForMe: true, order: 'soonest', limit: NAMED_MAX });
+    return { changes, count };
+  });
 }
 
 /** All of it, soonest to end first. The first ones are asked for by id: only so does an answer say what they bear on, which costs the sidecar some looking up. */
-async function lookAt(asked: readonly Asked<ChangeView[]>[], session: Session): Promise<Waiting[]> {
-  const waiting = asked.flatMap((one) => ('trouble' in one ? [] : one.value.map((change): Waiting => ({ place: one.place, change })))).sort((a, b) => soonness(a.change) - soonness(b.change));
+async function lookAt(asked: readonly Asked<Waits>[], session: Session): Promise<Waiting[]> {
+  const waiting = asked.flatMap((one) => ('trouble' in one ? [] : one.value.changes.map((change): Waiting => ({ place: one.place, change })))).sort((a, b) => soonness(a.change) - soonness(b.change)).slice(0, NAMED_MAX);
   return Promise.all(waiting.map(async (one, index) => {
     if (index >= SHOWN_MAX) return one;
     // A sidecar that has just gone away leaves what it had said.
@@ -69,19 +79,21 @@ async function lookAt(asked: readonly Asked<ChangeView[]>[], session: Session): 
 
 const soonness = ({ approvalsBy }: ChangeView): number => (approvalsBy === null ? Infinity : Date.parse(approvalsBy));
 
-function Inbox({ context, asked, waiting }: { context: ConsoleContext; asked: readonly Asked<ChangeView[]>[]; waiting: readonly Waiting[] }) {
+function Inbox({ context, asked, waiting }: { context: ConsoleContext; asked: readonly Asked<Waits>[]; waiting: readonly Waiting[] }) {
   const [shown, further] = [waiting.slice(0, SHOWN_MAX), waiting.slice(SHOWN_MAX)];
+  const count = asked.reduce((sum, one) => sum + ('trouble' in one ? 0 : one.value.count), 0);
   return (
     <div id="inbox">
       <Troubles troubles={asked.flatMap((one) => ('trouble' in one ? [one.trouble.text] : []))} />
       {waiting.length === 0
         ? <p class="empty">Nothing waits for you{asked.some((one) => 'trouble' in one) ? ' where sidecars answer' : ''}. What does will appear here by itself.</p>
-        : <p class="lead">{waiting.length === 1 ? 'One change waits' : `${waiting.length} changes wait`} for your decision.</p>}
+        : <p class="lead">{count === 1 ? 'One change waits' : `${count} changes wait`} for your decision{shown.length === count ? '' : ', those that end soonest first'}.</p>}
       <ol class="cards" role="list">{shown.map((one) => <Card one={one} nowMs={context.nowMs()} isOnly={context.places.length === 1} />)}</ol>
       {further.length === 0 ? null : (
         <>
-          <h2>And {further.length} more</h2>
+          <h2>And {count - shown.length} more</h2>
           <ul class="rows" role="list">{further.map(({ place, change }) => <li><a href={changePath(place, change.id)} data-stop><Title change={change} /></a></li>)}</ul>
+          {count <= waiting.length ? null : <p><a href="/changes?waits=me">All {count} of them</a></p>}
         </>
       )}
     </div>

@@ -2,26 +2,21 @@
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
 import { askAll } from '../ask.ts';
+import { begunSignIns } from '../begun.ts';
 import type { ConsoleApp, ConsoleContext, ConsoleEnv } from '../context.ts';
 import { giveCookie, readCookie, takeCookie } from '../cookies.ts';
 import { isFormOf, ownPath } from '../edge.ts';
 import { Page } from '../layout.tsx';
-import { CALLBACK, type BegunSignIn } from '../oidc.ts';
+import { CALLBACK } from '../oidc.ts';
 import type { Said } from '../sessions.ts';
 
 /** Long enough for a second factor that has to be found. */
 const SIGN_IN_MS = 600_000;
-const SIGN_INS_MAX = 10_000;
 const TOKEN = /^[A-Za-z0-9._~+/-]{1,8192}=*$/;
-
-interface Begun extends BegunSignIn {
-  readonly then: string;
-  readonly untilMs: number;
-}
 
 export function addSignIn(app: ConsoleApp, context: ConsoleContext): void {
   const { oidc, sessions, publicUrl, nowMs, random } = context;
-  const begun = new Map<string, Begun>();
+  const begun = begunSignIns(nowMs, random);
   const signedIn = async (c: Context<ConsoleEnv>, token: string, endsAtMs: number | null, then: string): Promise<Response> => {
     const session = sessions.begin(token, endsAtMs);
     const asked = await askAll(context, session, async (_client, me) => me);
@@ -61,18 +56,13 @@ export function addSignIn(app: ConsoleApp, context: ConsoleContext): void {
       return null;
     });
     if (asked === null) return refused(c, context, then, 'Your identity provider does not answer just now. Try again in a moment.', 503);
-    for (const [key, one] of begun) if (nowMs() >= one.untilMs || begun.size >= SIGN_INS_MAX) begun.delete(key);
-    const key = Buffer.from(random(32)).toString('base64url');
-    begun.set(key, { ...asked.begun, then, untilMs: nowMs() + SIGN_IN_MS });
-    giveCookie(c, 'signin', publicUrl, key);
+    giveCookie(c, 'signin', publicUrl, begun.seal({ ...asked.begun, then, untilMs: nowMs() + SIGN_IN_MS }));
     return c.redirect(asked.url.href, 303);
   });
   app.get(CALLBACK, async (c) => {
-    const key = readCookie(c, 'signin', publicUrl);
-    const mine = key === undefined ? undefined : begun.get(key);
+    const mine = begun.open(readCookie(c, 'signin', publicUrl));
     takeCookie(c, 'signin', publicUrl);
-    if (key !== undefined) begun.delete(key);
-    if (mine === undefined || nowMs() >= mine.untilMs) return refused(c, context, '/', 'This sign-in was not begun here, or is too old. Begin again.', 400);
+    if (mine === null) return refused(c, context, '/', 'This sign-in was not begun here, or is too old. Begin again.', 400);
     const answered = new URL(new URL(c.req.url).search, new URL(CALLBACK, publicUrl));
     const got = await oidc.finish(answered, mine).catch((cause: unknown) => {
       context.logger.error({ cause: String(cause) }, 'a sign-in did not hold');

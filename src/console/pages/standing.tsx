@@ -7,37 +7,41 @@ import { askAll, isSignedOut } from '../ask.ts';
 import type { ConsoleApp, ConsoleContext, Place } from '../context.ts';
 import { deed, page, signInAgain, signInFirst } from '../gate.tsx';
 import { Page } from '../layout.tsx';
-import { Filter, filterOf, isAbout, placeChoice } from '../parts/filter.tsx';
-import { pageOf, Pager } from '../parts/pager.tsx';
+import { Filter, filterOf, narrowed, placeChoice } from '../parts/filter.tsx';
+import { cursorsOf, merged, Pager, type Listed } from '../parts/pager.tsx';
 import { Countdown, Time, Troubles } from '../parts/small.tsx';
 import type { Session } from '../sessions.ts';
 import { tellingOf } from './decide.ts';
 
 const SHOWN = 25;
-type Standing = { readonly place: Place; readonly one: StandingApprovalView };
+type Standing = Listed<StandingApprovalView>;
 
 export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
   const isOnly = context.places.length === 1;
   const choices = placeChoice(context);
   app.get('/standing', page(context, async (c, session) => {
-    const asked = await askAll(context, session, (client) => client.standingApprovals());
+    const [nowMs, filter, cursors] = [context.nowMs(), filterOf(c, choices), cursorsOf(c.req.queries('after'))];
+    const isBefore = (a: StandingApprovalView, b: StandingApprovalView): number => Number(endOf(a, nowMs) !== null) - Number(endOf(b, nowMs) !== null) || (a.at < b.at ? 1 : -1);
+    const asked = await askAll(narrowed(context, filter), session, async (client, _me, place) => {
+      const { standingApprovals } = await client.standingApprovals();
+      const wanted = standingApprovals.filter((one) => isAbout(filter['q'], one)).sort(isBefore);
+      return { all: wanted.slice(wanted.findIndex(({ approvalId }) => approvalId === cursors.get(place.name)) + 1), next: null, count: wanted.length, seen: standingApprovals.length };
+    });
     if (isSignedOut(asked)) return signInFirst(c, context);
-    const nowMs = context.nowMs();
-    const filter = filterOf(c, choices);
-    const all = asked.flatMap((one) => ('trouble' in one ? [] : one.value.standingApprovals.map((standing) => ({ place: one.place, one: standing }))));
-    const wanted = all.filter(({ place, one: { approvalId, statement } }) => (filter['at'] ?? place.name) === place.name && isAbout(filter['q'], [approvalId, statement.approver, statement.subject, statement.connector, statement.target, ...statement.privileges]));
-    const paged = pageOf(wanted.sort((a, b) => Number(endOf(a.one, nowMs) !== null) - Number(endOf(b.one, nowMs) !== null) || (a.one.at < b.one.at ? 1 : -1)), SHOWN, c.req.query('page'));
+    const paged = merged(asked, SHOWN, cursors, (a, b) => isBefore(a.one, b.one) < 0, ({ approvalId }) => approvalId);
+    const sumOf = (what: 'count' | 'seen'): number => asked.reduce((sum, one) => sum + ('trouble' in one ? 0 : one.value[what]), 0);
+    const [count, all] = [sumOf('count'), sumOf('seen')];
     return c.html(
       <Page context={context} session={session} title="Standing approvals" section="standing">
         <h1>Standing approvals</h1>
         <p class="lead">What people have approved once for many times, within bounds that they signed. One is made on the page of a change like those that it is to approve.</p>
         <Troubles troubles={asked.flatMap((one) => ('trouble' in one ? [one.trouble.text] : []))} />
-        {all.length === 0 ? null : <Filter path="/standing" filter={filter} search="Identity, person or privilege" choices={choices} />}
-        {wanted.length === 0 ? <p class="empty">{all.length === 0 ? 'There are none that you may see.' : 'None is like that.'}</p> : null}
+        {all === 0 && Object.keys(filter).length === 0 ? null : <Filter path="/standing" filter={filter} search="Identity, person or privilege" choices={choices} />}
+        {count === 0 ? <p class="empty">{all === 0 ? 'There are none that you may see.' : 'None is like that.'}</p> : null}
         <ul class="cards" role="list">
           {paged.shown.map((standing) => <Card standing={standing} session={session} nowMs={nowMs} isOnly={isOnly} />)}
         </ul>
-        <Pager of={paged} path="/standing" query={filter} />
+        <Pager after={paged.after} isFirst={cursors.size === 0} path="/standing" query={filter} />
       </Page>,
     );
   }));
@@ -59,6 +63,10 @@ export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
     }
     return c.redirect('/standing', 303);
   }));
+}
+
+function isAbout(q: string | undefined, { approvalId, statement: { approver, subject, connector, target, privileges } }: StandingApprovalView): boolean {
+  return q === undefined || [approvalId, approver, subject, connector, target, ...privileges].some((text) => text.toLowerCase().includes(q.toLowerCase()));
 }
 
 /** Why it approves nothing more; null while it does. */

@@ -21,10 +21,9 @@ export function filterOf(c: Context<ConsoleEnv>, choices: readonly Choice[]): Re
   return Object.fromEntries([...(q === '' ? [] : [['q', q] as const]), ...chosen]);
 }
 
-/** Whether every word that is looked for is somewhere in these texts. */
-export function isAbout(q: string | undefined, texts: readonly (string | null | undefined)[]): boolean {
-  const all = texts.join('\n').toLowerCase();
-  return (q ?? '').toLowerCase().split(/\s+/).every((word) => all.includes(word));
+/** The same console with the sidecar alone that a list is narrowed to; all of them where it is to none. */
+export function narrowed(context: ConsoleContext, filter: Readonly<Record<string, string>>): ConsoleContext {
+  return filter['at'] === undefined ? context : { ...context, places: context.places.filter(({ name }) => name === filter['at']) };
 }
 
 /** Which sidecar, where there are several. */

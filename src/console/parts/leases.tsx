@@ -1,5 +1,5 @@
 /** Access that runs: whose, at what, until when, by which change; and the way to take it back. */
-import type { HeldView, LeaseView, LockView } from '../../client/index.ts';
+import type { LeaseView, LockView } from '../../client/index.ts';
 import { plain } from '../../protocol/plain.ts';
 import type { Place } from '../context.ts';
 import type { Session } from '../sessions.ts';
@@ -10,17 +10,11 @@ export interface Running {
   readonly lease: LeaseView;
   /** In force on its identity, or at its connector. */
   readonly locks: readonly LockView[];
-  /** Why policy would take it back, where that waits for a person. */
-  readonly held: HeldView['held'][number] | null;
 }
 
-/** Each lease with what is to be known beside it. `held` null: that is not for her to see. */
-export function runningOf(place: Place, leases: readonly LeaseView[], locks: readonly LockView[], held: HeldView | null): Running[] {
-  return leases.map((lease) => ({
-    place, lease,
-    locks: locks.filter(({ nhi, connector }) => nhi === lease.subject || connector === lease.connector),
-    held: held?.held.find(({ changeId }) => changeId === lease.changeId) ?? null,
-  }));
+/** Each lease with what is to be known beside it. */
+export function runningOf(place: Place, leases: readonly LeaseView[], locks: readonly LockView[]): Running[] {
+  return leases.map((lease) => ({ place, lease, locks: locks.filter(({ nhi, connector }) => nhi === lease.subject || connector === lease.connector) }));
 }
 
 export interface LeasesProps {
@@ -42,7 +36,7 @@ export function Leases({ running, ...props }: LeasesProps & { running: readonly 
   );
 }
 
-function Lease({ one: { place, lease, locks, held }, session, nowMs, back, isOnly, isOfOne }: LeasesProps & { one: Running }) {
+function Lease({ one: { place, lease, locks }, session, nowMs, back, isOnly, isOfOne }: LeasesProps & { one: Running }) {
   return (
     <li class="card" id={lease.leaseId}>
       <header>
@@ -58,7 +52,7 @@ function Lease({ one: { place, lease, locks, held }, session, nowMs, back, isOnl
         <a href={changePath(place, lease.changeId)} class="id">{lease.changeId}</a>
       </p>
       {locks.filter(({ nhi }) => !isOfOne || nhi === null).map((lock) => <p class="banner open"><strong>Locked</strong> {lock.nhi === null ? `at ${plain(lock.connector ?? '')}` : 'as an identity'} by <span class="id">{plain(lock.by)}</span>: {plain(lock.reason)}. Nothing more is gained; what runs ends when it was to.</p>)}
-      {held === null ? null : <p class="banner open"><strong>Held</strong> Policy would take this back ({held.codes.map(plain).join(', ')}), with so much else that a person confirms it: <code>countersign redecision list</code></p>}
+      {lease.held === undefined ? null : <p class="banner open"><strong>Held</strong> Policy would take this back ({lease.held.map(plain).join(', ')}), with so much else that a person confirms it: <code>countersign redecision list</code></p>}
       <Revoke place={place} lease={lease} session={session} back={back} />
     </li>
   );

@@ -8,7 +8,11 @@ const GOOD: ReadonlySet<string> = new Set(['active', 'done']);
 const BAD: ReadonlySet<string> = new Set(['denied', 'rejected', 'expired', 'failed', 'stuck']);
 
 export function State({ state }: { state: ChangeView['state'] }) {
-  return <span class={`state ${GOOD.has(state) ? 'good' : BAD.has(state) ? 'bad' : state === 'pending' ? 'open' : ''}`}>{state === 'pending' ? 'waits for approval' : state}</span>;
+  return <span class={`state ${GOOD.has(state) ? 'good' : BAD.has(state) ? 'bad' : state === 'pending' ? 'open' : ''}`}>{stateWords(state)}</span>;
+}
+
+export function stateWords(state: ChangeView['state']): string {
+  return state === 'pending' ? 'waits for approval' : state;
 }
 
 /** What is left until a time; an island counts on. */
