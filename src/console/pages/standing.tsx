@@ -4,7 +4,7 @@ import { templateLines } from '../../cli/shown-template.ts';
 import { plain } from '../../protocol/plain.ts';
 import { approvalIdSchema } from '../../protocol/values.ts';
 import { askAll, isSignedOut } from '../ask.ts';
-import type { ConsoleApp, ConsoleContext, Place } from '../context.ts';
+import type { ConsoleApp, ConsoleContext } from '../context.ts';
 import { deed, page, signInAgain, signInFirst } from '../gate.tsx';
 import { Page } from '../layout.tsx';
 import { Filter, filterOf, narrowed, placeChoice } from '../parts/filter.tsx';
@@ -21,14 +21,14 @@ export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
   const choices = placeChoice(context);
   app.get('/standing', page(context, async (c, session) => {
     const [nowMs, filter, cursors] = [context.nowMs(), filterOf(c, choices), cursorsOf(c.req.queries('after'))];
-    const isBefore = (a: StandingApprovalView, b: StandingApprovalView): number => Number(endOf(a, nowMs) !== null) - Number(endOf(b, nowMs) !== null) || (a.at < b.at ? 1 : -1);
+    const order = (a: StandingApprovalView, b: StandingApprovalView): number => Number(endOf(a, nowMs) !== null) - Number(endOf(b, nowMs) !== null) || (`${a.at} ${a.approvalId}` < `${b.at} ${b.approvalId}` ? 1 : -1);
     const asked = await askAll(narrowed(context, filter), session, async (client, _me, place) => {
       const { standingApprovals } = await client.standingApprovals();
-      const wanted = standingApprovals.filter((one) => isAbout(filter['q'], one)).sort(isBefore);
+      const wanted = standingApprovals.filter((one) => isAbout(filter['q'], one)).sort(order);
       return { all: wanted.slice(wanted.findIndex(({ approvalId }) => approvalId === cursors.get(place.name)) + 1), next: null, count: wanted.length, seen: standingApprovals.length };
     });
     if (isSignedOut(asked)) return signInFirst(c, context);
-    const paged = merged(asked, SHOWN, cursors, (a, b) => isBefore(a.one, b.one) < 0, ({ approvalId }) => approvalId);
+    const paged = merged(asked, SHOWN, cursors, (a, b) => order(a.one, b.one) < 0, ({ approvalId }) => approvalId);
     const sumOf = (what: 'count' | 'seen'): number => asked.reduce((sum, one) => sum + ('trouble' in one ? 0 : one.value[what]), 0);
     const [count, all] = [sumOf('count'), sumOf('seen')];
     return c.html(
