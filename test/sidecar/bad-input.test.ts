@@ -125,7 +125,7 @@ describe('a query that is not what it should be', () => {
   it.each([
     '/v1/changes?limit=0', '/v1/changes?limit=201', '/v1/changes?limit=1e2', '/v1/changes?limit=-1', '/v1/changes?limit=', '/v1/changes?limit=1&limit=2',
     '/v1/changes?state=nope', '/v1/changes?cursor=1', '/v1/changes?order=asc', '/v1/changes?__proto__=1', '/v1/changes?subject=wei', '/v1/changes?subject=team:x',
-    '/v1/changes?kind=prolong', '/v1/leases?state=active', '/v1/nhis?limit=1',
+    '/v1/changes?kind=prolong', '/v1/leases?state=active', '/v1/nhis?limit=0', '/v1/nhis?page=1',
   ])('%s is 400', async (path) => {
     expect(problemIn(await sidecar.send(CALLER, 'GET', path))).toMatchObject({ status: 400, code: 'malformed-query' });
   });

@@ -171,7 +171,7 @@ describe('looking', () => {
     expect(nhi).toMatchObject({ owner: 'person:ana', leases });
     expect((await sidecar.send('person:ana', 'GET', '/v1/nhis/nhi%3Aprod%2Fbilling-export')).status).toBe(200);
     const { nhis } = nhiListSchema.parse((await sidecar.send('person:ana', 'GET', '/v1/nhis')).body);
-    expect(nhis.map((one) => one.id)).toEqual(['nhi:prod/billing-export', 'nhi:prod/warehouse-sync', 'nhi:dev/report-preview']);
+    expect(nhis.map((one) => one.id)).toEqual(['nhi:dev/report-preview', 'nhi:prod/billing-export', 'nhi:prod/warehouse-sync']);
   });
 
   it('takes back everything that an identity holds, at the word of its owner', async () => {
