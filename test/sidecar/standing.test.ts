@@ -403,6 +403,20 @@ it('where policy lets it count no more before the dispatch, who gave it is asked
   expect(await verdict()).toBe('');
 });
 
+it('where the floor counts none any more before the dispatch, it waits for people, and comes up to the floor for every verifier', async () => {
+  await open({ notBefore: formatTime(Date.now() + 1_500) });
+  await given();
+  const { id, planDigest } = await ask();
+  await expect.poll(async () => (await show(id)).state, { timeout: 10_000 }).toBe('scheduled');
+  const before = sidecar;
+  await before.close('keep');
+  await open({ standing: false, options: { after: before } });
+  await expect.poll(async () => (await show(id)).state, { timeout: 10_000 }).toBe('pending');
+  expect((await sidecar.send(ANAS, 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest })).status).toBe(200);
+  await expect.poll(() => sidecar.executor.steps.some(({ plan }) => plan !== null), { timeout: 10_000 }).toBe(true);
+  expect(await verdict()).toBe('');
+});
+
 describe('where the clock was ahead, and was set back', () => {
   let aheadMs = 0;
   const clock: Clock = { ...systemClock, nowMs: () => Date.now() + aheadMs };
