@@ -39,17 +39,19 @@ export interface Breach {
 
 /** The command that breaks the glass, or why what was signed does not prove it. Nothing is recorded. */
 export function useOf(context: Breaking, state: ChangeState, { by, planDigest, reason, salt, ssh }: Breach): Answer<Use> {
-  const { clock, trust, log } = context;
+  const { store, trust, log } = context;
+  // By the time of the record: a clock that is set back takes back none.
+  const nowMs = store.nextAtMs();
   // Floors name ids and keys; that she is there, and who is the same person under another id, is for the directory to say.
   if (!isThere(context, by)) return { ok: false, code: 'break-glass-refused', message: `${by} is disabled in the directory, or not in it` };
   const reviewers = reviewersOf(state, by);
   if (reviewers.length > 0 && reviewers.every((person) => isOneOf(context, person, [by, ...state.requester]))) return { ok: false, code: 'break-glass-refused', message: 'there is nobody else to review it: all who were asked are the same person' };
-  const latest = formatTime(clock.nowMs() + BREAK_GLASS_SECONDS_MAX * 1000);
+  const latest = formatTime(nowMs + BREAK_GLASS_SECONDS_MAX * 1000);
   if (ssh.expiresAt > latest) return invalid(`good until ${ssh.expiresAt}, and ${latest} is the longest`);
   const statement: BreakGlassStatement = {
     v: 1, log: log.logId, changeId: state.changeId, revision: state.revision, planDigest, reason: commitmentTo({ name: 'reason', salt, value: reason }), usedBy: by, expiresAt: ssh.expiresAt,
   };
-  const envelope = provenBy(statement, ssh.signature, { signers: trust.signers, atMs: clock.nowMs() });
+  const envelope = provenBy(statement, ssh.signature, { signers: trust.signers, atMs: nowMs });
   if (!envelope.ok) return envelope;
   return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), owed: owedOf(context, state.changeId, by) } };
 }

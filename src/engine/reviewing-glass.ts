@@ -61,7 +61,7 @@ export function reviewOf(context: Breaking, state: ChangeState, { signed, ...sai
   const review = { ...asked, ...(isNobodyLeft(context, state) && isInSecurity(context, by) ? { standsIn: 'security' as const } : {}) };
   if (signed === undefined) return { ok: true, value: review };
   const { salt, expiresAt, proof } = signed;
-  const nowMs = context.clock.nowMs();
+  const nowMs = context.store.nextAtMs();
   const latest = formatTime(nowMs + BREAK_GLASS_SECONDS_MAX * 1000);
   if (expiresAt > latest) return invalid(`good until ${expiresAt}, and ${latest} is the longest`);
   const { verdict, rotation, comment } = said;

@@ -10,6 +10,7 @@ import { commitmentTo } from '../../src/protocol/disclosure.ts';
 import { passkeysFileSchema, passkeysOf, type Passkeys } from '../../src/protocol/passkeys.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
+import { formatTime } from '../../src/protocol/values.ts';
 import type { BreakGlassAnswer, BreakGlassReviewAnswer, ChangeView } from '../../src/sidecar/schemas.ts';
 import { GLASS, GLASS_SALT, REASON, SAM } from '../support/break-glass.ts';
 import { movedClock } from '../support/moved-clock.ts';
@@ -397,6 +398,23 @@ describe('where the floor asks for a review by signature', () => {
     const { text } = await sidecar.send('person:wei', 'GET', `/v1/changes/${change.id}/evidence`);
     expect(text).toContain('application/vnd.countersign.break-glass-review+json');
   });
+});
+
+it('neither breaks nor reviews a glass with a key that is over by the time of the record, though the clock was set back', async () => {
+  const clock = movedClock();
+  const until = formatTime(clock.nowMs() + 120_000).replaceAll(/[-:T]|\.\d{3}/g, '');
+  await open({ glass: [{ ...GLASS, reviewProofClass: 'ssh' }], options: { clock }, key: { person: 'person:wei', line: `valid-before="${until}" ${stranger.publicLine}` } });
+  const change = await asked();
+  expect((await use(change)).status).toBe(200);
+  clock.move(300_000);
+  const other = await asked();
+  clock.move(-300_000);
+  const { statement: unsaid } = (await sidecar.send('person:wei', 'GET', path(change, '/review'))).body as BreakGlassReviewAnswer;
+  const statement = { ...unsaid, verdict: 'justified', comment: commitmentTo({ name: 'comment', salt: GLASS_SALT, value: 'looked at it' }) };
+  const signature = writeArmour(stranger.sign(canonicalBytes(statement), { namespace: 'breakglass-review@countersign' }));
+  expect(problemIn(await review(change, 'person:wei', 'justified', { signed: { salt: GLASS_SALT, ssh: { expiresAt: statement.expiresAt, signature } } }))).toMatchObject({ code: 'proof-invalid' });
+  Object.assign(sidecar.trust, { signers: parseAllowedSigners(`${SAM} valid-before="${until}" ${sam.publicLine}`) });
+  expect(problemIn(await use(other))).toMatchObject({ code: 'proof-invalid' });
 });
 
 it('a glass stands for nothing once the directory has disabled who broke it, before the step is authorised', async () => {

@@ -5,7 +5,9 @@ import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
 import type { ApproverExpression, ProofClass } from '../../src/protocol/decision.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
+import { formatTime } from '../../src/protocol/values.ts';
 import type { ChangeView, StatementAnswer } from '../../src/sidecar/schemas.ts';
+import { movedClock } from '../support/moved-clock.ts';
 import { answerOf, GRANT, openTestSidecar, problemIn, type Answered, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
 
@@ -120,4 +122,18 @@ it('a statement is for people, about what there is', async () => {
   expect(problemIn(await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}/statement?verdict=approve`)).status).toBe(403);
   expect(problemIn(await sidecar.send(WEI, 'GET', `/v1/changes/${change.id}/statement?verdict=maybe`))).toMatchObject({ status: 400, code: 'malformed-query' });
   expect(problemIn(await sidecar.send(WEI, 'GET', `/v1/changes/${change.id}/statement`)).status).toBe(400);
+});
+
+it('a key that is over by the time of the record approves nothing, though the clock was set back', async () => {
+  const clock = movedClock();
+  const until = formatTime(clock.nowMs() + 120_000).replaceAll(/[-:T]|\.\d{3}/g, '');
+  sidecar = await openTestSidecar({
+    clock, decide: () => answerOf('needsApproval', { anyOf: [WEI, 'person:ana'] }),
+    trusts: (trust) => Object.assign(trust, { signers: parseAllowedSigners(`${WEI} valid-before="${until}" ${wei.publicLine}`) } satisfies Partial<Trust>),
+  });
+  const change = await sidecar.change(CALLER, GRANT);
+  clock.move(300_000);
+  await sidecar.change(CALLER, { ...GRANT, reason: 'another' });
+  clock.move(-300_000);
+  expect(problemIn(await decide(change, await signed(change)))).toMatchObject({ code: 'proof-invalid' });
 });
