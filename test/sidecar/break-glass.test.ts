@@ -230,12 +230,15 @@ describe('that the glass was broken', () => {
     const change = await asked();
     expect((await use(change)).status).toBe(200);
     disable('person:wei');
+    const askedOf = async (by: string): Promise<unknown> => ((await sidecar.send(by, 'GET', path(change, '/review'))).body as BreakGlassReviewAnswer).standsIn;
+    expect(await askedOf('person:olga')).toBeUndefined();
     expect(problemIn(await review(change, 'person:olga'))).toMatchObject({ status: 403, code: 'not-an-approver' });
     const { directory } = sidecar.facts;
     const without = (ids: readonly string[]): void => sidecar.load({ ...sidecar.facts, directory: { ...directory, people: directory.people.map((person) => (ids.includes(person.id) ? { ...person, active: false } : person)) } });
     without(['person:wei', 'person:ana']);
     expect(directory.teams.find(({ id }) => id === 'security')!.members).toContain('person:olga');
     expect(problemIn(await review(change, 'person:mallory')).status).toBe(404);
+    expect(await askedOf('person:olga')).toBe('security');
     expect((await review(change, 'person:olga')).status).toBe(200);
     expect(await shown(change)).toMatchObject({ breakGlass: { review: { by: 'person:olga' } } });
     await sidecar.log.sync();
