@@ -1,6 +1,6 @@
 /** What a person's signature to break the glass becomes: checked as executors and verifiers check it, by the trust folder of this side. */
 import { canonicalBytes } from '../../ledger/index.ts';
-import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, openBreakGlass, stricterOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
+import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, breakGlassShortfall, openBreakGlass, stricterOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
 import { isGlassBroken, placesOf, reviewersOf, type BrokenGlass, type Debt, type Use } from '../change/break-glass.ts';
 import { debtsOf } from '../change/glass-debts.ts';
 import { approvedBy, type ChangeState } from '../change/state.ts';
@@ -12,6 +12,7 @@ import type { Dsse } from '../protocol/signed.ts';
 import { sshEnvelope } from '../protocol/ssh-proof.ts';
 import { readArmour } from '../protocol/ssh-signature.ts';
 import { SshFormatError } from '../protocol/ssh-wire.ts';
+import { floorOf } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { SshProof } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
@@ -93,14 +94,19 @@ function owedOf({ store, facts }: Pick<Breaking, 'store' | 'facts'>, changeId: s
   return first;
 }
 
-/** Why a broken glass does not stand for the approvals any more, by what the directory says now; null where it does, or nothing rests on it. */
-export function whyGlassIsVoid(context: Pick<Breaking, 'facts' | 'clock'>, state: ChangeState, decision: Decision, floor: Requirement | null): string | null {
+/** Why a broken glass does not stand for the approvals any more, by what the directory and our own floor say now; null where it does, or nothing rests on it. */
+export function whyGlassIsVoid(context: Pick<Breaking, 'facts' | 'clock' | 'trust'>, state: ChangeState, decision: Decision, floor: Requirement | null): string | null {
   const nowMs = context.clock.nowMs();
   const decided = strictest(state.requirement, demandOf(decision));
   const { approvers, proofClass } = enforcedUnder(decision, floor === null ? decided : strictest(decided, floor));
   if (approvers === null || isSatisfied(approvers, approvedBy(state, nowMs, proofClass)) || !isGlassBroken(state, decision, nowMs)) return null;
-  const { usedBy } = state.breakGlass!.statement;
-  return isThere(context, usedBy) ? null : `${usedBy}, who broke the glass, is disabled in the directory, or not in it`;
+  const { statement } = state.breakGlass!;
+  if (!isThere(context, statement.usedBy)) return `${statement.usedBy}, who broke the glass, is disabled in the directory, or not in it`;
+  const { requirements } = context.trust;
+  const leaseSeconds = state.plan?.lease?.leaseSeconds ?? null;
+  // As executors ask it.
+  const shortfalls = (state.plan?.steps ?? []).map((step) => breakGlassShortfall(breakGlassFor(requirements, step), floorOf(requirements, step), statement, { action: step.action, asOfMs: nowMs, leaseSeconds, skewMs: requirements.clockSkewMs }));
+  return shortfalls.find((shortfall) => shortfall !== null)?.message ?? null;
 }
 
 /** The sentence of the finding. */

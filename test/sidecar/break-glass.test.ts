@@ -433,6 +433,18 @@ it('a glass stands for nothing once the directory has disabled who broke it, bef
   expect(sidecar.executor.armed).toHaveLength(0);
 });
 
+it('nor once our own floor does not let who broke it any more', async () => {
+  const clock = movedClock();
+  await open({ options: { clock }, notBefore: new Date(clock.nowMs() + 300_000).toISOString() });
+  const change = await asked();
+  expect((await use(change)).status).toBe(200);
+  Object.assign(sidecar.trust, { requirements: { ...sidecar.trust.requirements, breakGlass: [{ ...GLASS, people: ['person:olga'] }] } });
+  clock.move(301_000);
+  await expect.poll(async () => (await shown(change)).state, { timeout: 10_000 }).toBe('denied');
+  expect((await shown(change)).decision?.reasons).toMatchObject([{ code: 'glass-void', message: 'the floor does not let person:sam break the glass for this' }]);
+  expect(sidecar.executor.armed).toHaveLength(0);
+});
+
 describe('where the floor asks for a review by passkey', () => {
   const passkey = testPasskey();
   const byPasskey = async (change: ChangeView, { by = 'person:ana', said = {}, sent = {}, edit = {} }: { readonly by?: string; readonly said?: object; readonly sent?: object; readonly edit?: AssertionEdit } = {}): Promise<Answered> => {
