@@ -28,7 +28,7 @@ import { ALREADY, no, yes, type Decided } from './outcome.ts';
 import { hasRejected, outcomeOfRejection } from './rejecting.ts';
 import { decideRedecision, type Redecided } from './redecide.ts';
 import { beyondTemplate } from './standing-approval.ts';
-import { approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, mayStillBeRejected, needsAnotherIssue, requirementIsMet, standingCounts, stepOf, stillGives, type ChangeState } from './state.ts';
+import { approvalsToName, approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven, mayStillBeRejected, needsAnotherIssue, requirementIsMet, standingCounts, stepOf, stillGives, type ChangeState } from './state.ts';
 
 /** The decision before dispatch must be this young when the ticket is authorised. */
 export const DISPATCH_FRESH_MS = 30_000;
@@ -362,7 +362,7 @@ function decideAct(state: ChangeState, command: Of<'authoriseAct'>, nowMs: numbe
     type: 'step.authorised', actor: command.by,
     body: {
       kind: 'act', revision: state.revision, stepId: ticket.stepId, issue: ticket.issue, ticket: command.ticket, planDigest: ticket.planDigest,
-      requirement, approvals: state.approvals.map(({ approval }) => approval.approvalId), ...(isApproved ? {} : { breakGlass: state.breakGlass!.digest }), lease,
+      requirement, approvals: approvalsToName(state, nowMs).map(({ approvalId }) => approvalId), ...(isApproved ? {} : { breakGlass: state.breakGlass!.digest }), lease,
     },
   });
 }

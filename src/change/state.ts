@@ -249,13 +249,33 @@ export function stillGives(state: ChangeState): boolean {
  * first go on under the approvals that it was authorised with: half a rotation must not be left standing because a day has passed.
  */
 export function approvedBy(state: ChangeState, nowMs: number, demanded = state.requirement.proofClass, decision = state.decision): Set<string> {
+  return new Set(inForceAt(state, nowMs, decision).filter(({ approval }) => meets(approval.proofClass, demanded)).map(({ statement }) => statement.approver));
+}
+
+function inForceAt(state: ChangeState, nowMs: number, decision: Decision | null): ChangeState['approvals'][number][] {
   const asOfMs = state.finished.length > 0 && state.firstActAtMs !== null ? Math.min(nowMs, state.firstActAtMs) : nowMs;
-  const people = state.approvals
+  return state.approvals
     .filter(({ statement }) => statement.revision === state.revision && statement.planDigest === state.planDigest)
-    .filter(({ approval, statement }) => meets(approval.proofClass, demanded) && (approval.use === undefined || (standingCounts(state, decision) && !state.rejecters.has(statement.approver))))
-    .filter(({ statement }) => parseTime(statement.expiresAt) > asOfMs && !state.requester.includes(statement.approver))
-    .map(({ statement }) => statement.approver);
-  return new Set(people);
+    .filter(({ approval, statement }) => approval.use === undefined || (standingCounts(state, decision) && !state.rejecters.has(statement.approver)))
+    .filter(({ statement }) => parseTime(statement.expiresAt) > asOfMs && !state.requester.includes(statement.approver));
+}
+
+/** As many as a step names. */
+const NAMED_MAX = 32;
+
+/**
+ * The approvals that a step is authorised with at `nowMs`: of each person the best proven, and beside it her standing one. Who approves again and again, for a
+ * moment each time, makes the list no longer than a record and an envelope may have it.
+ */
+export function approvalsToName(state: ChangeState, nowMs: number): Approval[] {
+  const best = new Map<string, ChangeState['approvals'][number]>();
+  for (const one of inForceAt(state, nowMs, state.decision)) {
+    const key = `${one.approval.use === undefined} ${one.statement.approver}`;
+    const known = best.get(key);
+    if (known === undefined || meets(one.approval.proofClass, known.approval.proofClass)) best.set(key, one);
+  }
+  const named = [...best.values()].sort((a, b) => Number(a.approval.use !== undefined) - Number(b.approval.use !== undefined)).slice(0, NAMED_MAX);
+  return named.sort((a, b) => a.seq - b.seq).map(({ approval }) => approval);
 }
 
 /** Whether somebody who is asked may still say no: nobody has looked at the plan that a standing approval approves, and nothing of it has begun. */

@@ -92,7 +92,7 @@ function mayReview(change: ChangeView, { me: { principal, roles }, review }: Who
   const { proofs, why } = proofsOf(review, `countersign breakglass review ${id} --verdict … --comment … --ssh-key FILE`);
   const may = said !== null && !mayWaive ? no('It is reviewed.')
     : usedBy === principal || requester.includes(principal) ? no(`${usedBy === principal ? 'You broke it' : 'You asked for this'}: somebody else reviews it.`)
-      : !roles.includes('approver') || approvers === null || !approversNamed(approvers).includes(principal) ? no(`Those who were asked review it: ${describeApprovers(approvers)}.`)
+      : !roles.includes('approver') || !(approversNamed(approvers).includes(principal) || review?.standsIn !== undefined) ? no(`Those who were asked review it: ${describeApprovers(approvers)}.`)
         : proofs.length === 0 ? no(why) : YES;
   return { ...may, proofs, verdict: said?.verdict ?? null, mayWaive };
 }

@@ -38,6 +38,8 @@ export interface OwnProof {
 }
 
 type Deciding = Pick<EngineContext, 'log' | 'clock' | 'limits' | 'trust' | 'ticketSigner'>;
+/** A key counts by the time of the record that is made of it: a clock that is set back takes back none. */
+type Proving = Deciding & { readonly store: Pick<EngineContext['store'], 'nextAtMs'> };
 
 export interface Verdict {
   readonly by: string;
@@ -77,7 +79,7 @@ export function passkeysFor({ trust, clock }: Pick<Deciding, 'trust' | 'clock'>,
 }
 
 /** The approval, proven by the session of whoever asks, or by her own signature. Nothing is recorded. */
-export function approvalOf(context: Deciding, changeId: string, state: ChangeState | undefined, verdict: Verdict, own: OwnProof): Answer<Approval> {
+export function approvalOf(context: Proving, changeId: string, state: ChangeState | undefined, verdict: Verdict, own: OwnProof): Answer<Approval> {
   const { ssh, passkey } = own;
   const statement = statementOf(context, changeId, state, verdict);
   // Saying no needs no more than being who one is.
@@ -91,11 +93,11 @@ export function approvalOf(context: Deciding, changeId: string, state: ChangeSta
   return { ok: true, value: { approvalId: approvalIdOf(envelope), proofClass: 'session', envelope } };
 }
 
-function signedBySsh(context: Deciding, longest: ApprovalStatement, { expiresAt, signature }: SshProof): Answer<Approval> {
+function signedBySsh(context: Proving, longest: ApprovalStatement, { expiresAt, signature }: SshProof): Answer<Approval> {
   return signedAs('ssh', context, longest, expiresAt, (statement) => sshEnvelope(statement, readArmour(signature)));
 }
 
-function signedByPasskey(context: Deciding, longest: ApprovalStatement, proof: PasskeyProof): Answer<Approval> {
+function signedByPasskey(context: Proving, longest: ApprovalStatement, proof: PasskeyProof): Answer<Approval> {
   return signedAs('passkey', context, longest, proof.expiresAt, (statement) => passkeyEnvelope(statement, proof.credentialId, assertionOf(proof)));
 }
 
@@ -103,12 +105,12 @@ function signedByPasskey(context: Deciding, longest: ApprovalStatement, proof: P
 export const offeredBy = ({ ssh, passkey }: OwnProof): ProofClass => (passkey !== undefined ? 'passkey' : ssh !== undefined ? 'ssh' : 'session');
 
 /** Checked as executors and verifiers check it, by the trust folder of this side. */
-function signedAs(proofClass: ProofClass, { trust, clock }: Deciding, longest: ApprovalStatement, expiresAt: string, seal: (statement: Uint8Array) => Dsse): Answer<Approval> {
+function signedAs(proofClass: ProofClass, { trust, store }: Proving, longest: ApprovalStatement, expiresAt: string, seal: (statement: Uint8Array) => Dsse): Answer<Approval> {
   if (expiresAt > longest.expiresAt) return invalid(`good until ${expiresAt}, and ${longest.expiresAt} is the longest`);
   try {
     const envelope = seal(canonicalBytes({ ...longest, expiresAt }));
     const approval: Approval = { approvalId: approvalIdOf(envelope), proofClass, envelope };
-    openApproval(approval, { sidecarKeys: [], signers: trust.signers, passkeys: trust.passkeys, atMs: clock.nowMs() });
+    openApproval(approval, { sidecarKeys: [], signers: trust.signers, passkeys: trust.passkeys, atMs: store.nextAtMs() });
     return { ok: true, value: approval };
   } catch (error) {
     if (error instanceof SshFormatError || error instanceof AssertionError || error instanceof ProtocolError) return invalid(error.message);

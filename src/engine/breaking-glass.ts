@@ -1,6 +1,6 @@
 /** What a person's signature to break the glass becomes: checked as executors and verifiers check it, by the trust folder of this side. */
 import { canonicalBytes } from '../../ledger/index.ts';
-import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, openBreakGlass, stricterOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
+import { isBreakable, BREAK_GLASS_SECONDS_MAX, BREAK_GLASS_TYPE, breakGlassFor, breakGlassShortfall, openBreakGlass, stricterOf, type BreakGlassLimits, type BreakGlassStatement } from '../protocol/break-glass.ts';
 import { isGlassBroken, placesOf, reviewersOf, type BrokenGlass, type Debt, type Use } from '../change/break-glass.ts';
 import { debtsOf } from '../change/glass-debts.ts';
 import { approvedBy, type ChangeState } from '../change/state.ts';
@@ -12,6 +12,7 @@ import type { Dsse } from '../protocol/signed.ts';
 import { sshEnvelope } from '../protocol/ssh-proof.ts';
 import { readArmour } from '../protocol/ssh-signature.ts';
 import { SshFormatError } from '../protocol/ssh-wire.ts';
+import { floorOf } from '../protocol/trust-folder.ts';
 import { formatTime } from '../protocol/values.ts';
 import type { SshProof } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
@@ -39,17 +40,19 @@ export interface Breach {
 
 /** The command that breaks the glass, or why what was signed does not prove it. Nothing is recorded. */
 export function useOf(context: Breaking, state: ChangeState, { by, planDigest, reason, salt, ssh }: Breach): Answer<Use> {
-  const { clock, trust, log } = context;
+  const { store, trust, log } = context;
+  // By the time of the record: a clock that is set back takes back none.
+  const nowMs = store.nextAtMs();
   // Floors name ids and keys; that she is there, and who is the same person under another id, is for the directory to say.
   if (!isThere(context, by)) return { ok: false, code: 'break-glass-refused', message: `${by} is disabled in the directory, or not in it` };
   const reviewers = reviewersOf(state, by);
   if (reviewers.length > 0 && reviewers.every((person) => isOneOf(context, person, [by, ...state.requester]))) return { ok: false, code: 'break-glass-refused', message: 'there is nobody else to review it: all who were asked are the same person' };
-  const latest = formatTime(clock.nowMs() + BREAK_GLASS_SECONDS_MAX * 1000);
+  const latest = formatTime(nowMs + BREAK_GLASS_SECONDS_MAX * 1000);
   if (ssh.expiresAt > latest) return invalid(`good until ${ssh.expiresAt}, and ${latest} is the longest`);
   const statement: BreakGlassStatement = {
     v: 1, log: log.logId, changeId: state.changeId, revision: state.revision, planDigest, reason: commitmentTo({ name: 'reason', salt, value: reason }), usedBy: by, expiresAt: ssh.expiresAt,
   };
-  const envelope = provenBy(statement, ssh.signature, { signers: trust.signers, atMs: clock.nowMs() });
+  const envelope = provenBy(statement, ssh.signature, { signers: trust.signers, atMs: nowMs });
   if (!envelope.ok) return envelope;
   return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), owed: owedOf(context, state.changeId, by) } };
 }
@@ -91,14 +94,19 @@ function owedOf({ store, facts }: Pick<Breaking, 'store' | 'facts'>, changeId: s
   return first;
 }
 
-/** Why a broken glass does not stand for the approvals any more, by what the directory says now; null where it does, or nothing rests on it. */
-export function whyGlassIsVoid(context: Pick<Breaking, 'facts' | 'clock'>, state: ChangeState, decision: Decision, floor: Requirement | null): string | null {
+/** Why a broken glass does not stand for the approvals any more, by what the directory and our own floor say now; null where it does, or nothing rests on it. */
+export function whyGlassIsVoid(context: Pick<Breaking, 'facts' | 'clock' | 'trust'>, state: ChangeState, decision: Decision, floor: Requirement | null): string | null {
   const nowMs = context.clock.nowMs();
   const decided = strictest(state.requirement, demandOf(decision));
   const { approvers, proofClass } = enforcedUnder(decision, floor === null ? decided : strictest(decided, floor));
   if (approvers === null || isSatisfied(approvers, approvedBy(state, nowMs, proofClass)) || !isGlassBroken(state, decision, nowMs)) return null;
-  const { usedBy } = state.breakGlass!.statement;
-  return isThere(context, usedBy) ? null : `${usedBy}, who broke the glass, is disabled in the directory, or not in it`;
+  const { statement } = state.breakGlass!;
+  if (!isThere(context, statement.usedBy)) return `${statement.usedBy}, who broke the glass, is disabled in the directory, or not in it`;
+  const { requirements } = context.trust;
+  const leaseSeconds = state.plan?.lease?.leaseSeconds ?? null;
+  // As executors ask it.
+  const shortfalls = (state.plan?.steps ?? []).map((step) => breakGlassShortfall(breakGlassFor(requirements, step), floorOf(requirements, step), statement, { action: step.action, asOfMs: nowMs, leaseSeconds, skewMs: requirements.clockSkewMs }));
+  return shortfalls.find((shortfall) => shortfall !== null)?.message ?? null;
 }
 
 /** The sentence of the finding. */

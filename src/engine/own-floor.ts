@@ -26,9 +26,9 @@ export function ownFloor(context: Pick<EngineContext, 'trust' | 'facts'>, state:
   const leaseSeconds = plan.lease?.leaseSeconds ?? null;
   let due = strictest(state.requirement, demandOf(decision));
   let floor: Requirement | null = null;
-  for (const step of plan.steps) {
-    const demand = floorOf(requirements, step);
-    if (demand === null) continue;
+  // What is done already was given as the floor was then: a rotation goes on to its end under it, and executors ask for no more.
+  const demands = plan.steps.slice(state.finished.length).map((step) => floorOf(requirements, step)).filter((demand) => demand !== null);
+  for (const demand of demands) {
     const { maxLeaseSeconds: longest } = demand;
     if (longest !== null && (leaseSeconds === null || leaseSeconds > longest)) return { floor: null, refused: `${leaseSeconds === null ? 'standing access' : `a lease of ${leaseSeconds} s`} where the floor allows ${longest} s` };
     const part = floorPart(enforcedUnder(decision, due), demand, state.requester, people);

@@ -16,7 +16,7 @@ import { formatTime } from '../protocol/values.ts';
 import { askAbout, askForWindow, askToVerify, ENGINE_RULE, type Asked } from './ask.ts';
 import { sayOverdue, whyGlassIsVoid } from './breaking-glass.ts';
 import type { EngineContext } from './engine.ts';
-import { unlessFloorAsks, unlessScopeIsOver } from './enforcing.ts';
+import { unlessFloorAsks, unlessFloorCountsNone, unlessScopeIsOver } from './enforcing.ts';
 import { extendableOf, extendedBy, holdToEarlierEnd, isEpochSpent, orderEpoch } from './extending.ts';
 import { newSalt } from './ids.ts';
 import { locksOn } from './locks.ts';
@@ -232,7 +232,7 @@ function recordDecision(context: EngineContext, state: ChangeState, plan: Plan |
 /** What can never come up to our own floor is denied; what can waits for what that asks for. */
 function heldToFloor(context: EngineContext, state: ChangeState, plan: Plan | null, decision: Decision): { readonly decision: Decision; readonly floor: Requirement | null } {
   const { floor, refused } = ownFloor(context, state, plan, decision);
-  return refused === null ? { decision, floor } : { decision: deniedFor(decision, { code: 'below-floor', message: refused, rule: ENGINE_RULE }), floor: null };
+  return refused === null ? { decision: unlessFloorCountsNone(context, state, plan, decision), floor } : { decision: deniedFor(decision, { code: 'below-floor', message: refused, rule: ENGINE_RULE }), floor: null };
 }
 
 /** Whether policy would say no whatever the target holds: because of who asks, or because it says nothing at all. */

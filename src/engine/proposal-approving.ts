@@ -13,7 +13,7 @@ import type { BundleProposal } from '../evidence/proposals.ts';
 import { offeredBy, type OwnProof } from './approving.ts';
 import type { Answer, EngineContext } from './engine.ts';
 
-type Deciding = Pick<EngineContext, 'log' | 'clock' | 'limits' | 'trust' | 'ticketSigner'>;
+type Deciding = Pick<EngineContext, 'log' | 'clock' | 'limits' | 'trust' | 'ticketSigner'> & { readonly store: Pick<EngineContext['store'], 'nextAtMs'> };
 export type ProposalVerdict = ProposalStatement['verdict'];
 
 /** What `by` stands for in deciding on the proposal, from now on. */
@@ -45,9 +45,9 @@ export function proposalApprovalOf(context: Deciding, proposal: BundleProposal, 
 }
 
 /** Checked as verifiers check it, by the trust folder of this side. */
-function signedByHer({ trust, clock }: Deciding, longest: ProposalStatement, { ssh, passkey }: OwnProof): Answer<Approval> {
+function signedByHer({ trust, store }: Deciding, longest: ProposalStatement, { ssh, passkey }: OwnProof): Answer<Approval> {
   const { expiresAt } = (passkey ?? ssh)!;
-  const nowMs = clock.nowMs();
+  const nowMs = store.nextAtMs();
   if (expiresAt > longest.expiresAt) return invalid(`good until ${expiresAt}, and ${longest.expiresAt} is the longest`);
   if (parseTime(expiresAt) <= nowMs) return { ok: false, code: 'approval-expired', message: `the statement was over at ${expiresAt}` };
   try {

@@ -28,9 +28,9 @@ type Offered = Pick<Pdp, 'bundle' | 'revision'>;
 
 const namedOf = (bundle: string, revision: string | undefined): Named => ({ bundle, revision: revision ?? null });
 
-/** Those that ask somebody now. */
-export function activationFloors({ trust, policyActivation, clock }: Omit<Governing, 'store'>): ActivationFloor[] {
-  return [trust.requirements.policyActivation, policyActivation].filter((floor) => floor !== undefined).filter((floor) => isAskedAt(floor, clock.nowMs()));
+/** Those that ask somebody now, by the time of the next record: a clock that is set back takes back none. */
+export function activationFloors({ trust, policyActivation, store }: Omit<Governing, 'clock'>): ActivationFloor[] {
+  return [trust.requirements.policyActivation, policyActivation].filter((floor) => floor !== undefined).filter((floor) => isAskedAt(floor, store.nextAtMs()));
 }
 
 /** Everyone whom any of them names. */
@@ -46,7 +46,7 @@ export function permissionFor(context: Governing, { bundle, revision }: Offered)
   const next = namedOf(bundle, revision);
   if (inForce !== null && isSameBundle(inForce, next) && floors.every((floor) => wasLet(floor, inForce))) return { may: true, named: null };
   if (proposal === null || proposal.outcome !== 'waiting' || !isSameBundle(proposal, next)) return { may: false };
-  const approvals = inTime(proposal, context.clock.nowMs());
+  const approvals = inTime(proposal, context.store.nextAtMs());
   if (floors.some((floor) => activationShortfall(floor, approvals) !== null)) return { may: false };
   return { may: true, named: { proposal: proposal.proposalId, approvals: approvals.map(({ approvalId }) => approvalId) } };
 }
@@ -93,10 +93,10 @@ export function holdUnapproved(context: Governing & Pick<EngineContext, 'random'
 }
 
 /** What keeps the proposal from coming into force, in a phrase. */
-export function waitingOf(context: Omit<Governing, 'store'>, proposal: BundleProposal): string {
+export function waitingOf(context: Omit<Governing, 'clock'>, proposal: BundleProposal): string {
   const what = proposal.revision === null ? proposal.bundle : `revision ${proposal.revision}`;
   if (proposal.outcome === 'rejected') return `${what} was rejected by ${proposal.rejected?.by ?? ''}`;
-  const missing = activationFloors(context).flatMap((floor) => activationShortfall(floor, inTime(proposal, context.clock.nowMs())) ?? []);
+  const missing = activationFloors(context).flatMap((floor) => activationShortfall(floor, inTime(proposal, context.store.nextAtMs())) ?? []);
   return `${what} waits for approval as ${proposal.proposalId}${missing.length === 0 ? '' : `: ${[...new Set(missing)].join('; and ')}`}`;
 }
 
@@ -141,12 +141,12 @@ export interface ProposalDecided {
  * @throws LedgerError: nothing was recorded
  */
 export function decideProposal(context: Deciding, by: string, { bundle, proposalId, reason, own, verdict }: ProposalDecided): Answer<BundleProposal> {
-  const { store, clock } = context;
+  const { store } = context;
   const { proposal } = store.governed();
   if (proposal === null || proposal.proposalId !== proposalId) return { ok: false, code: 'no-such-proposal', message: 'no policy bundle waits by this id' };
   if (proposal.bundle !== bundle) return { ok: false, code: 'held-changed', message: `${proposalId} is of bundle ${proposal.bundle}` };
   const offered = offeredBy(own);
-  const isSaid = verdict === 'reject' ? proposal.rejected?.by === by : inTime(proposal, clock.nowMs()).some(({ approver, proofClass }) => approver === by && meets(proofClass, offered));
+  const isSaid = verdict === 'reject' ? proposal.rejected?.by === by : inTime(proposal, store.nextAtMs()).some(({ approver, proofClass }) => approver === by && meets(proofClass, offered));
   if (isSaid && mayDecide(context, by)) return { ok: true, value: proposal };
   const refused = refusedTo(context, by, proposal);
   if (refused !== null) return refused;
@@ -165,7 +165,7 @@ function refusedTo(context: Deciding, by: string, { outcome, proposalId }: Bundl
 }
 
 /** An active person whom a floor names. */
-function mayDecide(context: Omit<Governing, 'store'> & Pick<EngineContext, 'facts'>, by: string): boolean {
+function mayDecide(context: Omit<Governing, 'clock'> & Pick<EngineContext, 'facts'>, by: string): boolean {
   const person = context.facts().directory.people.find(({ id }) => id === by);
   return person?.active === true && activationFloors(context).some(({ approvers }) => approvers.includes(by));
 }

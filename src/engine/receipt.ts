@@ -1,6 +1,7 @@
 /** Makes the envelope that an executor can check by itself: ticket, plan, order, approvals, and the receipt for them. */
 import type { Log, SignedHead } from '../../ledger/index.ts';
 import type { ChangeState, IssuedTicket } from '../change/state.ts';
+import { meets } from '../protocol/decision.ts';
 import type { Receipt, StepEnvelope } from '../protocol/envelope.ts';
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64');
@@ -28,9 +29,21 @@ export async function makeReceipt(log: Log, seq: number, heads: readonly number[
 }
 
 export async function makeEnvelope(log: Log, state: ChangeState, issued: IssuedTicket, kind: 'read' | 'act', heads: readonly number[], checkpoint: SignedHead): Promise<StepEnvelope> {
+  const receipt = await makeReceipt(log, issued.seq, heads, checkpoint);
   return {
     v: 1, ticket: issued.ticket, plan: kind === 'act' ? state.plan : null, order: kind === 'act' ? ((state.lease ?? state.extension)?.order ?? null) : null,
-    approvals: kind === 'act' ? state.approvals.map(({ approval }) => approval) : [], ...(kind === 'act' && issued.isGlassBroken === true && state.breakGlass !== null ? { breakGlass: state.breakGlass.envelope } : {}),
-    receipt: await makeReceipt(log, issued.seq, heads, checkpoint),
+    approvals: kind === 'act' ? namedIn(receipt, state) : [], ...(kind === 'act' && issued.isGlassBroken === true && state.breakGlass !== null ? { breakGlass: state.breakGlass.envelope } : {}),
+    receipt,
   };
+}
+
+/** Those that the record names, and no others: what came before may be over. One statement that was proven twice has one id: the better proof goes. */
+function namedIn({ record }: Receipt, { approvals }: ChangeState): StepEnvelope['approvals'] {
+  const { body } = JSON.parse(Buffer.from(record, 'base64').toString('utf8')) as { readonly body: { readonly approvals: readonly string[] } };
+  const named = new Map<string, StepEnvelope['approvals'][number]>();
+  for (const { approval } of approvals) {
+    const known = named.get(approval.approvalId);
+    if (body.approvals.includes(approval.approvalId) && (known === undefined || meets(approval.proofClass, known.proofClass))) named.set(approval.approvalId, approval);
+  }
+  return [...named.values()];
 }

@@ -25,12 +25,14 @@ export interface AskedReview {
   readonly statement: UnsaidReview;
   readonly proofClass: ProofClass;
   readonly passkeys: ReturnType<typeof passkeysFor>;
+  /** Nobody who was asked can review it any more, and she is in security. */
+  readonly standsIn?: 'security';
 }
 
 /** null where nobody has broken the glass. */
 export function reviewAsked(context: Breaking, state: ChangeState, by: string): AskedReview | null {
   const statement = unsaidReview(context, state, by);
-  return statement === null ? null : { statement, proofClass: proofDemanded(context, state), passkeys: passkeysFor(context, by) };
+  return statement === null ? null : { statement, proofClass: proofDemanded(context, state), passkeys: passkeysFor(context, by), ...standingIn(context, state, by) };
 }
 
 /** The weakest that the floor of our own trust folder takes. */
@@ -58,10 +60,10 @@ export function reviewOf(context: Breaking, state: ChangeState, { signed, ...sai
   // Who broke the glass and who asked for the change do not, by whichever of their ids.
   if (isOneOf(context, by, [breakGlass.statement.usedBy, ...requester])) return { ok: false, code: 'self-approval', message: 'who broke the glass, or asked for the change, does not review it, by whichever of their ids' };
   if (!isThere(context, by)) return { ok: false, code: 'not-an-approver', message: `${by} is disabled in the directory, or not in it` };
-  const review = { ...asked, ...(isNobodyLeft(context, state) && isInSecurity(context, by) ? { standsIn: 'security' as const } : {}) };
+  const review = { ...asked, ...standingIn(context, state, by) };
   if (signed === undefined) return { ok: true, value: review };
   const { salt, expiresAt, proof } = signed;
-  const nowMs = context.clock.nowMs();
+  const nowMs = context.store.nextAtMs();
   const latest = formatTime(nowMs + BREAK_GLASS_SECONDS_MAX * 1000);
   if (expiresAt > latest) return invalid(`good until ${expiresAt}, and ${latest} is the longest`);
   const { verdict, rotation, comment } = said;
@@ -75,6 +77,11 @@ export function reviewOf(context: Breaking, state: ChangeState, { signed, ...sai
     if (error instanceof SshFormatError || error instanceof AssertionError || error instanceof ProtocolError) return invalid(error.message);
     throw error;
   }
+}
+
+/** Of one who is in security, where nobody who was asked is left. */
+function standingIn(context: Breaking, state: ChangeState, by: string): Pick<Review, 'standsIn'> {
+  return isNobodyLeft(context, state) && isInSecurity(context, by) ? { standsIn: 'security' } : {};
 }
 
 /** Whether by what the directory says now none of those who were asked may review it: all have left, or are who broke it or asked for the change. */

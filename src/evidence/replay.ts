@@ -314,6 +314,14 @@ export function isFaultDecision({ effect, reasons }: Decision): boolean {
 
 /** Null where the engine would have recorded `recorded` upon that answer. */
 export function compareDecision(recorded: Decision, answer: Decision): string | null {
+  const differing = differenceOf(recorded, answer);
+  const { standingApproval, ...obligations } = answer.obligations;
+  if (differing === null || standingApproval === undefined || recorded.obligations.standingApproval !== undefined) return differing;
+  // Where a floor counts no standing approval any more, the engine lets none count.
+  return differenceOf(recorded, { ...answer, obligations }) === null ? null : differing;
+}
+
+function differenceOf(recorded: Decision, answer: Decision): string | null {
   if (canonicalText(recorded) === canonicalText(answer)) return null;
   const [only] = recorded.reasons;
   const isEngines = recorded.effect === 'deny' && recorded.reasons.length === 1 && only?.rule === ENGINE_RULE && ENGINE_DENIALS.has(only.code);

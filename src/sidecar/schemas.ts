@@ -259,6 +259,8 @@ export const breakGlassReviewAnswerSchema = z.strictObject({
   statement: breakGlassReviewStatementSchema.omit({ verdict: true, rotation: true, comment: true }),
   /** The weakest that the floor takes, and what she could prove it by. */
   proofClass: proofClassSchema, passkeys: statementAnswerSchema.shape.passkeys,
+  /** She was not asked and may review it all the same: by the directory nobody who was can any more, and she is in security. */
+  standsIn: z.literal('security').optional(),
 });
 export type BreakGlassReviewAnswer = z.infer<typeof breakGlassReviewAnswerSchema>;
 

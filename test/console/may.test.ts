@@ -25,8 +25,8 @@ it('what a standing approval met may be rejected until it is dispatched, however
 });
 
 it('a broken glass is reviewed by those who were asked: not by who broke it, and as its floor asks', () => {
-  const review = (edit: object, by: 'session' | 'ssh' | 'passkey' = 'session', passkeys: readonly object[] = [], principal = 'person:ana') => {
-    const asked = { statement: {}, proofClass: by, passkeys } as never;
+  const review = (edit: object, by: 'session' | 'ssh' | 'passkey' = 'session', passkeys: readonly object[] = [], principal = 'person:ana', more: object = {}) => {
+    const asked = { statement: {}, proofClass: by, passkeys, ...more } as never;
     return actsOf(change({ state: 'active', breakGlass: { usedBy: 'person:sam', review: null, rotation: null, ...edit } }), { me: { ...me, principal }, isAwaited: false, statement: null, review: asked }, 0).review;
   };
   expect(review({})).toMatchObject({ may: true, proofs: ['session'], verdict: null, mayWaive: false });
@@ -35,6 +35,7 @@ it('a broken glass is reviewed by those who were asked: not by who broke it, and
   expect(review({}, 'ssh')?.may).toBe(false);
   expect(review({ usedBy: 'person:ana' })).toMatchObject({ may: false, why: 'You broke it: somebody else reviews it.' });
   expect(review({}, 'session', [], 'person:olga')?.may).toBe(false);
+  expect(review({}, 'session', [], 'person:olga', { standsIn: 'security' })?.may).toBe(true);
   const owed = { review: { by: 'person:wei', verdict: 'justified' }, rotation: { change: null, waivedBy: null } };
   expect(review(owed)).toMatchObject({ may: true, verdict: 'justified', mayWaive: true });
   expect(review({ ...owed, rotation: { change: 'chg_2', waivedBy: null } })).toMatchObject({ may: false, why: 'It is reviewed.' });

@@ -82,6 +82,12 @@ describe('approving the next ones like this', () => {
       const answer = await browser.post(pathOf(change, '/standing/sign'), { ...sign, ...wrong });
       expect([answer.status, answer.text.includes('class="banner bad"')]).toEqual([422, true]);
     }
+    const again = await browser.post(pathOf(change, '/standing/sign'), { ...(await shown(change, { days: '1', lease: '300' })).sign, passkey: '' });
+    expect([fieldOf(again.text, 'stand-uses'), ...[...again.text.matchAll(/<option value="(\d+)" selected/g)].map(([, value]) => value)]).toEqual(['3', '1', '300']);
+    expect(fieldOf(again.text, 'stand-comment')).toBe('every <b>release</b>');
+    const refused = await browser.post(`/standing/eu/apr_${'0'.repeat(32)}/revoke`, { formKey: browser.formKey(), comment: 'the export was moved' });
+    expect(refused.status).toBe(422);
+    expect(refused.text).toContain('the export was moved');
     for (const wrong of [{ uses: '0' }, { uses: '1001' }, { days: '31' }, { lease: '901' }, { comment: ' ' }]) {
       const { text } = await shown(change, wrong);
       expect(text).not.toContain('id="standing-passkey"');
@@ -112,6 +118,9 @@ describe('a broken glass', () => {
       const answer = await browser.post(pathOf(change, '/review'), { ...form, ...wrong });
       expect(answer.status).toBeGreaterThanOrEqual(400);
     }
+    const refused = await browser.post(pathOf(change, '/review'), { ...form, passkey: '' });
+    expect(fieldOf(refused.text, 'review-comment')).toBe('somebody was there');
+    expect(refused.text).toMatch(/<option value="unjustified" selected/);
     expect((await client.get(change.id)).breakGlass?.review).toBeNull();
     expect((await browser.post(pathOf(change, '/review'), form)).status).toBe(303);
     expect((await client.get(change.id)).breakGlass?.review).toEqual({ by: 'person:wei', verdict: 'unjustified' });

@@ -103,3 +103,12 @@ test('what the engine denied once a floor had policy’s word enforced replays a
   expect(compareDecision(denied, policy)).toBeNull();
   expect(compareDecision({ ...denied, obligations: { ...denied.obligations, approvers: { anyOf: ['person:vera'] } } }, policy)).not.toBeNull();
 });
+
+test('where a floor counts no standing approval any more, policy’s word without them replays, and nothing that lets more count', () => {
+  const policy = { ...answerOf('needsApproval', { anyOf: ['person:olga'] }) };
+  const lets = { ...policy, obligations: { ...policy.obligations, standingApproval: { maxLeaseSeconds: 900 } } };
+  expect(compareDecision(policy, lets)).toBeNull();
+  expect(compareDecision(lets, policy)).not.toBeNull();
+  expect(compareDecision({ ...policy, effect: 'deny', reasons: [{ code: 'below-floor', message: 'too long', rule: 'engine' }] }, lets)).toBeNull();
+  expect(compareDecision({ ...policy, effect: 'allow' }, lets)).not.toBeNull();
+});

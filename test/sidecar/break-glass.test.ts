@@ -10,6 +10,7 @@ import { commitmentTo } from '../../src/protocol/disclosure.ts';
 import { passkeysFileSchema, passkeysOf, type Passkeys } from '../../src/protocol/passkeys.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
+import { formatTime } from '../../src/protocol/values.ts';
 import type { BreakGlassAnswer, BreakGlassReviewAnswer, ChangeView } from '../../src/sidecar/schemas.ts';
 import { GLASS, GLASS_SALT, REASON, SAM } from '../support/break-glass.ts';
 import { movedClock } from '../support/moved-clock.ts';
@@ -229,12 +230,15 @@ describe('that the glass was broken', () => {
     const change = await asked();
     expect((await use(change)).status).toBe(200);
     disable('person:wei');
+    const askedOf = async (by: string): Promise<unknown> => ((await sidecar.send(by, 'GET', path(change, '/review'))).body as BreakGlassReviewAnswer).standsIn;
+    expect(await askedOf('person:olga')).toBeUndefined();
     expect(problemIn(await review(change, 'person:olga'))).toMatchObject({ status: 403, code: 'not-an-approver' });
     const { directory } = sidecar.facts;
     const without = (ids: readonly string[]): void => sidecar.load({ ...sidecar.facts, directory: { ...directory, people: directory.people.map((person) => (ids.includes(person.id) ? { ...person, active: false } : person)) } });
     without(['person:wei', 'person:ana']);
     expect(directory.teams.find(({ id }) => id === 'security')!.members).toContain('person:olga');
     expect(problemIn(await review(change, 'person:mallory')).status).toBe(404);
+    expect(await askedOf('person:olga')).toBe('security');
     expect((await review(change, 'person:olga')).status).toBe(200);
     expect(await shown(change)).toMatchObject({ breakGlass: { review: { by: 'person:olga' } } });
     await sidecar.log.sync();
@@ -399,6 +403,23 @@ describe('where the floor asks for a review by signature', () => {
   });
 });
 
+it('neither breaks nor reviews a glass with a key that is over by the time of the record, though the clock was set back', async () => {
+  const clock = movedClock();
+  const until = formatTime(clock.nowMs() + 120_000).replaceAll(/[-:T]|\.\d{3}/g, '');
+  await open({ glass: [{ ...GLASS, reviewProofClass: 'ssh' }], options: { clock }, key: { person: 'person:wei', line: `valid-before="${until}" ${stranger.publicLine}` } });
+  const change = await asked();
+  expect((await use(change)).status).toBe(200);
+  clock.move(300_000);
+  const other = await asked();
+  clock.move(-300_000);
+  const { statement: unsaid } = (await sidecar.send('person:wei', 'GET', path(change, '/review'))).body as BreakGlassReviewAnswer;
+  const statement = { ...unsaid, verdict: 'justified', comment: commitmentTo({ name: 'comment', salt: GLASS_SALT, value: 'looked at it' }) };
+  const signature = writeArmour(stranger.sign(canonicalBytes(statement), { namespace: 'breakglass-review@countersign' }));
+  expect(problemIn(await review(change, 'person:wei', 'justified', { signed: { salt: GLASS_SALT, ssh: { expiresAt: statement.expiresAt, signature } } }))).toMatchObject({ code: 'proof-invalid' });
+  Object.assign(sidecar.trust, { signers: parseAllowedSigners(`${SAM} valid-before="${until}" ${sam.publicLine}`) });
+  expect(problemIn(await use(other))).toMatchObject({ code: 'proof-invalid' });
+});
+
 it('a glass stands for nothing once the directory has disabled who broke it, before the step is authorised', async () => {
   const clock = movedClock();
   await open({ options: { clock }, notBefore: new Date(clock.nowMs() + 300_000).toISOString() });
@@ -409,6 +430,18 @@ it('a glass stands for nothing once the directory has disabled who broke it, bef
   clock.move(301_000);
   await expect.poll(async () => (await shown(change)).state, { timeout: 10_000 }).toBe('denied');
   expect((await shown(change)).decision?.reasons.map(({ code }) => code)).toEqual(['glass-void']);
+  expect(sidecar.executor.armed).toHaveLength(0);
+});
+
+it('nor once our own floor does not let who broke it any more', async () => {
+  const clock = movedClock();
+  await open({ options: { clock }, notBefore: new Date(clock.nowMs() + 300_000).toISOString() });
+  const change = await asked();
+  expect((await use(change)).status).toBe(200);
+  Object.assign(sidecar.trust, { requirements: { ...sidecar.trust.requirements, breakGlass: [{ ...GLASS, people: ['person:olga'] }] } });
+  clock.move(301_000);
+  await expect.poll(async () => (await shown(change)).state, { timeout: 10_000 }).toBe('denied');
+  expect((await shown(change)).decision?.reasons).toMatchObject([{ code: 'glass-void', message: 'the floor does not let person:sam break the glass for this' }]);
   expect(sidecar.executor.armed).toHaveLength(0);
 });
 

@@ -4,10 +4,11 @@ import { nodeDisk } from '../../ledger/index.ts';
 import { verifyEvidence } from '../../src/evidence/verify.ts';
 import type { Decision } from '../../src/protocol/decision.ts';
 import { planLines } from '../../src/protocol/plan-as-seen.ts';
+import type { ChangeRequest } from '../../src/protocol/request.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { floorSchema, type Floor } from '../../src/protocol/trust.ts';
 import type { ChangeView } from '../../src/sidecar/schemas.ts';
-import { answerOf, GRANT, openTestSidecar, problemIn, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
+import { answerOf, GRANT, openTestSidecar, problemIn, RECIPIENT, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 
 let sidecar: TestSidecar;
 afterEach(() => sidecar.close());
@@ -101,4 +102,19 @@ it('a revoke waits for no floor, and a folder without floors asks for nothing mo
   sidecar = await openTestSidecar({ decide: () => answerOf('allow') });
   expect((await sidecar.change(CALLER, GRANT)).floor).toBeUndefined();
   await expect.poll(authorised, { timeout: 10_000 }).toBe(1);
+});
+
+it('what is under way is held to the floor of what is still to be given: a higher one keeps no old login alive', async () => {
+  const rotation: ChangeRequest = { kind: 'rotate', subject: CALLER, connector: 'pg-main', target: 'app', purpose: 'deploy-orders', reason: 'quarterly', recipient: RECIPIENT, grace: 'PT1H' };
+  const facts: TestOptions['facts'] = (usual) => ({ ...usual, inventory: new Map([...usual.inventory].map(([id, nhi]) => [id, id === CALLER ? { ...nhi, consumers: ['deploy-pipeline'] } : nhi])) });
+  await open({ quorum: 0 }, answerOf('allow'), { facts });
+  const change = await sidecar.change(CALLER, rotation);
+  expect(change).toMatchObject({ state: 'staged' });
+  const { digest } = (await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}/delivery`)).body as { digest: string };
+  expect((await sidecar.send(CALLER, 'POST', `/v1/changes/${change.id}/delivery`, { digest })).status).toBe(200);
+  const before = sidecar;
+  await before.close('keep');
+  await open({ quorum: 2 }, answerOf('allow'), { facts, after: before });
+  expect((await sidecar.send(CALLER, 'POST', `/v1/changes/${change.id}/confirmations`, { consumer: 'deploy-pipeline' })).status).toBe(200);
+  await expect.poll(async () => (await show(change)).state, { timeout: 10_000 }).toBe('done');
 });

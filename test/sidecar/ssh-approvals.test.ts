@@ -1,12 +1,15 @@
 /** Approving with one's own signature, over HTTP: what is asked for, what is taken, and that nothing weaker counts. */
 import { afterEach, describe, expect, it } from 'vitest';
 import { canonicalBytes } from '../../ledger/index.ts';
+import { admit } from '../../src/executor/admission.ts';
 import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
 import type { ApproverExpression, ProofClass } from '../../src/protocol/decision.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
+import { formatTime } from '../../src/protocol/values.ts';
 import type { ChangeView, StatementAnswer } from '../../src/sidecar/schemas.ts';
-import { answerOf, GRANT, openTestSidecar, problemIn, type Answered, type TestSidecar } from '../support/sidecar.ts';
+import { movedClock } from '../support/moved-clock.ts';
+import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, type Answered, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
 
 const CALLER = 'nhi:prod/ci-deployer';
@@ -121,3 +124,38 @@ it('a statement is for people, about what there is', async () => {
   expect(problemIn(await sidecar.send(WEI, 'GET', `/v1/changes/${change.id}/statement?verdict=maybe`))).toMatchObject({ status: 400, code: 'malformed-query' });
   expect(problemIn(await sidecar.send(WEI, 'GET', `/v1/changes/${change.id}/statement`)).status).toBe(400);
 });
+
+it('a key that is over by the time of the record approves nothing, though the clock was set back', async () => {
+  const clock = movedClock();
+  const until = formatTime(clock.nowMs() + 120_000).replaceAll(/[-:T]|\.\d{3}/g, '');
+  sidecar = await openTestSidecar({
+    clock, decide: () => answerOf('needsApproval', { anyOf: [WEI, 'person:ana'] }),
+    trusts: (trust) => Object.assign(trust, { signers: parseAllowedSigners(`${WEI} valid-before="${until}" ${wei.publicLine}`) } satisfies Partial<Trust>),
+  });
+  const change = await sidecar.change(CALLER, GRANT);
+  clock.move(300_000);
+  await sidecar.change(CALLER, { ...GRANT, reason: 'another' });
+  clock.move(-300_000);
+  expect(problemIn(await decide(change, await signed(change)))).toMatchObject({ code: 'proof-invalid' });
+});
+
+it('whoever signs again and again for a moment keeps neither the step from its executor nor the sidecar from its ledger', async () => {
+  const change = await open('session', 'session', { allOf: [WEI, 'person:ana'] });
+  const again = async (expiresAt: string): Promise<Answered> => {
+    const { statement: asked } = await statement(change);
+    return decide(change, { ssh: { expiresAt, signature: writeArmour(wei.sign(canonicalBytes({ ...asked, expiresAt }))) } });
+  };
+  for (let n = 0; n < 34; n += 1) {
+    expect((await again(formatTime(Date.now() + 60))).status).toBe(200);
+    await new Promise((resolve) => void setTimeout(resolve, 70));
+  }
+  expect((await decide(change, await signed(change))).status).toBe(200);
+  expect((await decide(change, await signed(change, ana, {}, 'person:ana'), 'person:ana')).status).toBe(200);
+  await expect.poll(() => sidecar.executor.steps.some(({ plan }) => plan !== null), { timeout: 10_000 }).toBe(true);
+  const envelope = sidecar.executor.steps.find(({ plan }) => plan !== null)!;
+  expect(admit(envelope, { trust: sidecar.trust, executorId: EXECUTOR, nowMs: Date.now(), connectors: new Set(['pg-main']), head: () => null, beganAtMs: () => null })).toMatchObject({ ok: true });
+  const before = sidecar;
+  await before.close('keep');
+  sidecar = await openTestSidecar({ after: before });
+  expect((await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}`)).status).toBe(200);
+}, 30_000);

@@ -332,6 +332,19 @@ describe('once it is revoked', () => {
     expect(await verdict()).toBe('');
   });
 
+  it('by somebody who had said no under another id, which nobody knew to be hers, what it approved is over too', async () => {
+    await open({ approvers: { atLeast: 1, of: [ANAS, 'person:wei', 'person:olga'] }, rejections: 2, notBefore: HELD });
+    const { id, planDigest } = await ask();
+    expect(await sidecar.send('person:olga', 'POST', `/v1/changes/${id}/approvals`, { verdict: 'reject', planDigest, comment: 'why now' })).toMatchObject({ status: 200, body: { state: 'pending' } });
+    const { directory } = sidecar.facts;
+    sidecar.load({ ...sidecar.facts, directory: { ...directory, people: directory.people.map((person) => (person.id === 'person:wei' ? { ...person, linked: ['person:olga'] } : person)) } });
+    const { approvalId } = await given();
+    await expect.poll(async () => (await show(id)).state, { timeout: 10_000 }).toBe('scheduled');
+    expect((await revoke(approvalId, 'person:wei')).status).toBe(200);
+    expect((await show(id)).state).toBe('withdrawn');
+    expect(await verdict()).toBe('');
+  });
+
   it('it stays revoked: what was signed is not taken again', async () => {
     await open();
     const body = giving(template(ANAS), ana);
@@ -400,6 +413,20 @@ it('where policy lets it count no more before the dispatch, who gave it is asked
   await sidecar.send('person:wei', 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest });
   await expect.poll(async () => (await show(id)).turns, { timeout: 10_000 }).toEqual({ now: [ANAS], then: [] });
   expect((await sidecar.send(ANAS, 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest })).status).toBe(200);
+  expect(await verdict()).toBe('');
+});
+
+it('where the floor counts none any more before the dispatch, it waits for people, and comes up to the floor for every verifier', async () => {
+  await open({ notBefore: formatTime(Date.now() + 1_500) });
+  await given();
+  const { id, planDigest } = await ask();
+  await expect.poll(async () => (await show(id)).state, { timeout: 10_000 }).toBe('scheduled');
+  const before = sidecar;
+  await before.close('keep');
+  await open({ standing: false, options: { after: before } });
+  await expect.poll(async () => (await show(id)).state, { timeout: 10_000 }).toBe('pending');
+  expect((await sidecar.send(ANAS, 'POST', `/v1/changes/${id}/approvals`, { verdict: 'approve', planDigest })).status).toBe(200);
+  await expect.poll(() => sidecar.executor.steps.some(({ plan }) => plan !== null), { timeout: 10_000 }).toBe(true);
   expect(await verdict()).toBe('');
 });
 

@@ -2,7 +2,7 @@
 # title: Observe
 # description: |
 #   Scopes in which policy decides and nothing of it is enforced, until a date: a lease that would be denied or would need approvals is given, and
-#   the decision says what policy says of it. What no exception may touch is touched by no scope either, and an emergency is in none.
+#   the decision says what policy says of it. What no exception may touch is touched by no scope either; an emergency, and what governs approvals, are in none.
 package access.observe
 
 import data.access.exceptions
@@ -12,6 +12,7 @@ import data.access.question
 import data.lib
 import data.lib.clock
 import data.workflow
+import data.workflow.governing
 
 environments := ({input.facts.nhi.environment} | {entry.environment | some entry in workflow.asked_entries}) | {entry.environment | some entry in holdings.entries}
 
@@ -56,6 +57,7 @@ covers(scope) if {
 holds(scope) if {
 	exceptions.considered
 	lease.leased
+	not governing.asked
 	is_string(scope.id)
 	is_number(scope.fromMs)
 	is_number(scope.untilMs)

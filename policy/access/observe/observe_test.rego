@@ -55,6 +55,14 @@ test_what_needs_approvals_goes_ahead_and_those_are_named if {
 	decision.obligations.proofClass == real.obligations.proofClass
 }
 
+# Whoever has it could make an approver of herself.
+test_what_governs_approvals_is_in_no_scope if {
+	governed := object.union(fixture.grant, {"facts": {"catalogue": {"entitlements": [object.union(fixture.ranked(fixture.orders, 20, "prod"), {"governs": "approvers"})]}}})
+	real := access.decide with input as governed
+	real.effect == "needsApproval"
+	access.decide == real with input as under(governed, [one])
+}
+
 test_what_is_allowed_is_not_observed if {
 	dev := object.union(one, {"environments": ["dev"]})
 	real := access.decide with input as fixture.preview_grant

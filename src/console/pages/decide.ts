@@ -86,7 +86,7 @@ async function perform(c: Context<ConsoleEnv>, context: ConsoleContext, session:
       context.sessions.end(session.id);
       return signInAgain(c, context, pageOf(c, context), written);
     }
-    return showChange(c, context, session, { ...tellingOf(error), written: { deed: name, comment: written } });
+    return showChange(c, context, session, { ...tellingOf(error), written: { deed: name, comment: written, verdict: form['verdict'], rotation: form['rotation'] } });
   }
 }
 

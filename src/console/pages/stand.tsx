@@ -4,7 +4,7 @@ import { commitmentTo } from '../../protocol/disclosure.ts';
 import { formatSpan, plain } from '../../protocol/plain.ts';
 import { passkeyAnswerSchema } from '../../protocol/passkeys.ts';
 import { standingStatementSchema, templateFault, type StandingStatement } from '../../protocol/standing-approval.ts';
-import { formatTime } from '../../protocol/values.ts';
+import { formatTime, parseTime } from '../../protocol/values.ts';
 import { ClientError, type StandingApprovalList } from '../../client/index.ts';
 import { troubleOf, whoIs } from '../ask.ts';
 import type { ConsoleApp, ConsoleContext, ConsoleEnv, Place } from '../context.ts';
@@ -74,9 +74,20 @@ export function addStand(app: ConsoleApp, context: ConsoleContext): void {
         context.sessions.end(session.id);
         return signInAgain(c, context, back(c), reason);
       }
-      return form(c, session, asked, tellingOf(error).said, written);
+      return form(c, session, asked, tellingOf(error).said, { ...written, ...typedFor(statement) });
     }
   })));
+}
+
+/** What had been typed for the template, so that she finds it again, and nothing wider. */
+function typedFor(statement: string): Form {
+  try {
+    const { uses, notBefore, expiresAt, maxLeaseSeconds } = readProof(standingStatementSchema, statement);
+    return { uses: String(uses), days: String(Math.round((parseTime(expiresAt) - parseTime(notBefore)) / 86_400_000)), ...(maxLeaseSeconds === null ? {} : { lease: String(maxLeaseSeconds) }) };
+  } catch (error) {
+    if (error instanceof NotSent) return {};
+    throw error;
+  }
 }
 
 /** Or what is wrong with what was typed. */

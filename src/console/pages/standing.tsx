@@ -1,16 +1,18 @@
 /** Standing approvals at every sidecar: what each approves, how often it has, and the way to end it. */
+import type { Context } from 'hono';
 import { ClientError, type StandingApprovalView } from '../../client/index.ts';
 import { templateLines } from '../../cli/shown-template.ts';
 import { plain } from '../../protocol/plain.ts';
 import { approvalIdSchema } from '../../protocol/values.ts';
 import { askAll, isSignedOut } from '../ask.ts';
-import type { ConsoleApp, ConsoleContext } from '../context.ts';
+import type { ConsoleApp, ConsoleContext, ConsoleEnv } from '../context.ts';
 import { deed, page, signInAgain, signInFirst } from '../gate.tsx';
 import { Page } from '../layout.tsx';
 import { Filter, filterOf, narrowed, placeChoice } from '../parts/filter.tsx';
 import { cursorsOf, merged, Pager, type Listed } from '../parts/pager.tsx';
 import { Countdown, Time, Troubles } from '../parts/small.tsx';
 import type { Session } from '../sessions.ts';
+import type { Telling } from './change.tsx';
 import { tellingOf } from './decide.ts';
 
 const SHOWN = 25;
@@ -19,7 +21,8 @@ type Standing = Listed<StandingApprovalView>;
 export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
   const isOnly = context.places.length === 1;
   const choices = placeChoice(context);
-  app.get('/standing', page(context, async (c, session) => {
+  /** @param refused what was asked for on it and not done, and what was written for that */
+  const show = async (c: Context<ConsoleEnv>, session: Session, refused: (Omit<Telling, 'written'> & { readonly written: string }) | null = null): Promise<Response> => {
     const [nowMs, filter, cursors] = [context.nowMs(), filterOf(c, choices), cursorsOf(c.req.queries('after'))];
     const order = (a: StandingApprovalView, b: StandingApprovalView): number => Number(endOf(a, nowMs) !== null) - Number(endOf(b, nowMs) !== null) || (`${a.at} ${a.approvalId}` < `${b.at} ${b.approvalId}` ? 1 : -1);
     const asked = await askAll(narrowed(context, filter), session, async (client, _me, place) => {
@@ -32,7 +35,8 @@ export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
     const sumOf = (what: 'count' | 'seen'): number => asked.reduce((sum, one) => sum + ('trouble' in one ? 0 : one.value[what]), 0);
     const [count, all] = [sumOf('count'), sumOf('seen')];
     return c.html(
-      <Page context={context} session={session} title="Standing approvals" section="standing">
+      <Page context={context} session={session} title="Standing approvals" section="standing" said={refused?.said ?? null}>
+        {refused === null || refused.written === '' ? null : <><p>You had written:</p><blockquote>{plain(refused.written)}</blockquote></>}
         <h1>Standing approvals</h1>
         <p class="lead">What people have approved once for many times, within bounds that they signed. One is made on the page of a change like those that it is to approve.</p>
         <Troubles troubles={asked.flatMap((one) => ('trouble' in one ? [one.trouble.text] : []))} />
@@ -43,8 +47,10 @@ export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
         </ul>
         <Pager after={paged.after} isFirst={cursors.size === 0} path="/standing" query={filter} />
       </Page>,
+      refused?.status ?? 200,
     );
-  }));
+  };
+  app.get('/standing', page(context, (c, session) => show(c, session)));
   app.post('/standing/:place/:id/revoke', deed(context, () => '/standing', async (c, session, form) => {
     const place = context.places.find(({ name }) => name === c.req.param('place'));
     const id = approvalIdSchema.safeParse(c.req.param('id'));
@@ -59,7 +65,7 @@ export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
         context.sessions.end(session.id);
         return signInAgain(c, context, '/standing', reason);
       }
-      session.said = tellingOf(error).said;
+      return show(c, session, { ...tellingOf(error), written: reason });
     }
     return c.redirect('/standing', 303);
   }));

@@ -6,7 +6,7 @@ import { durationSeconds } from '../../protocol/values.ts';
 import type { Place } from '../context.ts';
 import type { Acts, May } from '../may.ts';
 import type { Session } from '../sessions.ts';
-import { Glass } from './glass.tsx';
+import { Glass, type WrittenReview } from './glass.tsx';
 import { changePath } from './small.tsx';
 
 export interface ActsProps {
@@ -19,7 +19,7 @@ export interface ActsProps {
   /** Where the island is that asks for a passkey. */
   readonly passkeyScript: string;
   /** What was typed into a form that was refused. */
-  readonly written: { readonly deed: string; readonly comment: string } | null;
+  readonly written: ({ readonly deed: string } & WrittenReview) | null;
 }
 
 export function ActsOn({ change, place, session, acts, mayStand, passkeyScript, written }: ActsProps) {
@@ -36,7 +36,7 @@ export function ActsOn({ change, place, session, acts, mayStand, passkeyScript, 
   const [withSession, withPasskey] = [acts.approve.proofs.includes('session'), acts.approve.proofs.includes('passkey')];
   return (
     <section id="acts" aria-labelledby="acts-title" data-plan={change.planDigest}>
-      {acts.review === null ? null : <Glass change={change} place={place} session={session} may={acts.review} passkeyScript={passkeyScript} written={comment('review')} />}
+      {acts.review === null ? null : <Glass change={change} place={place} session={session} may={acts.review} passkeyScript={passkeyScript} written={written?.deed === 'review' ? written : null} />}
       <h2 id="acts-title">Decide</h2>
       {deed('approve', (
         <>

@@ -8,6 +8,12 @@ import { changePath, Time } from './small.tsx';
 
 const VERDICTS = [['justified', 'Justified: it had to be done so'], ['unjustified', 'Not justified']] as const;
 
+export interface WrittenReview {
+  readonly comment: string;
+  readonly verdict?: string | undefined;
+  readonly rotation?: string | undefined;
+}
+
 export interface GlassProps {
   readonly change: ChangeView;
   readonly place: Place;
@@ -15,7 +21,7 @@ export interface GlassProps {
   readonly may: Reviewing;
   readonly passkeyScript: string;
   /** What was typed into the form, where it was refused. */
-  readonly written: string;
+  readonly written: WrittenReview | null;
 }
 
 export function Glass({ change, place, session, may, passkeyScript, written }: GlassProps) {
@@ -36,12 +42,12 @@ export function Glass({ change, place, session, may, passkeyScript, written }: G
           {may.verdict !== null ? <input type="hidden" id="review-verdict" name="verdict" value={may.verdict} /> : (
             <>
               <label for="review-verdict">What it comes to</label>
-              <select id="review-verdict" name="verdict" disabled={!may.may}>{VERDICTS.map(([value, text]) => <option value={value}>{text}</option>)}</select>
+              <select id="review-verdict" name="verdict" disabled={!may.may}>{VERDICTS.map(([value, text]) => <option value={value} selected={value === written?.verdict}>{text}</option>)}</select>
             </>
           )}
-          {may.mayWaive ? <label class="check"><input type="checkbox" id="review-rotation" name="rotation" value="notNeeded" checked={may.verdict !== null} disabled={!may.may} /> The login needs no new credential</label> : null}
+          {may.mayWaive ? <label class="check"><input type="checkbox" id="review-rotation" name="rotation" value="notNeeded" checked={may.verdict !== null || written?.rotation === 'notNeeded'} disabled={!may.may} /> The login needs no new credential</label> : null}
           <label for="review-comment">What you found</label>
-          <input type="text" id="review-comment" name="comment" required maxlength={500} autocomplete="off" value={written} disabled={!may.may} />
+          <input type="text" id="review-comment" name="comment" required maxlength={500} autocomplete="off" value={written?.comment ?? ''} disabled={!may.may} />
           <div class="buttons">
             {withPasskey ? <button class="main" type="submit" id="review-passkey" name="by" value="passkey" data-passkey={passkeyScript} data-change={changePath(place, change.id)} hidden disabled={!may.may}>Review with a passkey</button> : null}
             {withSession || !withPasskey ? <button class={withPasskey ? '' : 'main'} type="submit" id="review" disabled={!may.may} aria-describedby="review-why">Review</button> : null}
