@@ -15,9 +15,10 @@ let wei: TestBrowser;
 /** An auditor. */
 let kim: TestBrowser;
 let lie: (path: string, body: string) => string = (_path, body) => body;
+let statusOf = (_path: string, answered: number): number => answered;
 beforeAll(async () => {
   [honest, stolen] = [await serveTestSidecar(), await serveTestSidecar()];
-  liar = await lyingSidecar(stolen.socket, (path, body) => lie(path, body));
+  liar = await lyingSidecar(stolen.socket, (path, body) => lie(path, body), (path, answered) => statusOf(path, answered));
   const console = openTestConsole([placeOf('eu', honest), { name: 'us', open: (token) => connect({ url: liar.url, token, timeoutMs: 5_000 }) }]);
   [here, there] = [await honest.change('nhi:prod/ci-deployer', GRANT), await stolen.change('nhi:prod/ci-deployer', GRANT)];
   [wei, kim] = [console.browser(), console.browser()];
@@ -61,6 +62,17 @@ it('a refusal that does not hold together decides nothing, and breaks nothing', 
   const { status, text } = await wei.post(`/changes/us/${there.id}/reject`, { formKey: wei.formKey(), planDigest: `sha256:${'0'.repeat(64)}`, comment: 'typed with care' });
   expect(status).not.toBe(500);
   expect(text).toContain('value="typed with care"');
+});
+
+it.each([['an answer that is none', 200, '{}'], ['what is no JSON', 200, '<html>'], ['an error of its own', 500, '{"code":"internal","detail":"x"}'], ['an answer of what is before it', 502, '<html>'], ['nothing', 0, '']])('a decision that may have been taken is not said to be none, for %s', async (_what, status, garbage) => {
+  const change = await stolen.change('nhi:prod/ci-deployer', GRANT);
+  lie = (path, body) => (path.endsWith('/approvals') ? garbage : body);
+  statusOf = (path, answered) => (path.endsWith('/approvals') ? status : answered);
+  const { text } = await wei.post(`/changes/us/${change.id}/reject`, { formKey: wei.formKey(), planDigest: change.planDigest!, comment: 'typed with care' });
+  statusOf = (_path, answered) => answered;
+  expect((await stolen.client('person:wei').get(change.id)).state).toBe('rejected');
+  expect(text).not.toContain('Nothing was decided');
+  expect(text).toContain('It may have been taken all the same');
 });
 
 it('what is new in an answer is left unread; but a plan of which something could not be shown is not shown', async () => {

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { canonicalBytes, generateSignerKey, logIdOf, parseSigner, parseVerifier } from '../../ledger/index.ts';
 import { API_RECIPIENT_TYPE, apiCallSchema, type ApiCall } from '../../src/protocol/api-call.ts';
 import { signDsse } from '../../src/protocol/dsse.ts';
+import { NotSent } from '../../src/client/wire.ts';
 import { callOverBus } from '../../src/transport/nats/api-calls.ts';
 import { newApiIdentity, openBytes, sealStream } from '../../src/transport/nats/api-seal.ts';
 import { API_ANSWER_BYTES_MAX, API_REFUSED } from '../../src/transport/nats/bus-layout.ts';
@@ -17,15 +18,15 @@ const logger = { info: () => undefined, warn: () => undefined, error: () => unde
 type Hear = (data: Uint8Array, refused?: string) => void;
 
 /** A bus with one sidecar, whose every call `answer` gets. */
-async function openBus(answer: (call: ApiCall, hear: Hear) => void | Promise<void>): Promise<{ call: ReturnType<typeof callOverBus>; readonly subscribed: number; closeAll(): void }> {
+async function openBus(answer: (call: ApiCall, hear: Hear) => void | Promise<void>, skey: string | null = null): Promise<{ call: ReturnType<typeof callOverBus>; readonly subscribed: number; readonly calls: number; closeAll(): void }> {
   const { identity, recipient } = await newApiIdentity();
   const inboxes = new Map<string, Subscription>();
   const ends = new Set<() => void>();
-  const bus = { subscribed: 0, closeAll: () => ends.forEach((end) => end()) };
+  const bus = { subscribed: 0, calls: 0, closeAll: () => ends.forEach((end) => end()) };
   const connection = {
     async request(_subject: string, ask: Uint8Array) {
       const { nonce } = JSON.parse(Buffer.from(ask).toString()) as { nonce: string };
-      return { data: canonicalBytes(signDsse(API_RECIPIENT_TYPE, { v: 1, log: LOG, nonce, recipient }, signer)) };
+      return { data: canonicalBytes(signDsse(API_RECIPIENT_TYPE, { v: 1, log: LOG, nonce, recipient }, skey === null ? signer : parseSigner(skey))) };
     },
     subscribe(subject: string, { callback }: SubscriptionOptions = {}) {
       const waiting: Msg[] = [];
@@ -46,7 +47,7 @@ async function openBus(answer: (call: ApiCall, hear: Hear) => void | Promise<voi
       ends.add(end);
       const hear = (message: Msg): void => {
         if (isClosed) return;
-        if (callback !== undefined) callback(null, message);
+        if (callback !== undefined) void callback(null, message);
         else waiting.push(message);
         wake();
       };
@@ -67,13 +68,14 @@ async function openBus(answer: (call: ApiCall, hear: Hear) => void | Promise<voi
       return subscription;
     },
     publish(_subject: string, sealed: Uint8Array, { reply }: { reply: string }) {
+      bus.calls += 1;
       const inbox = inboxes.get(reply) as unknown as { hear(message: Msg): void };
       const hear: Hear = (data, refused) => {
         const why = headers();
         if (refused !== undefined) why.set(API_REFUSED, refused);
         inbox.hear({ data, ...(refused === undefined ? {} : { headers: why }) } as Msg);
       };
-      void openBytes(sealed, identity).then((bytes) => answer(apiCallSchema.parse(JSON.parse(Buffer.from(bytes).toString())), hear));
+      void openBytes(sealed, identity).then(async (bytes) => answer(apiCallSchema.parse(JSON.parse(Buffer.from(bytes).toString())), hear));
     },
   } as unknown as NatsConnection;
   const call = callOverBus({ bus: { up: () => connection, isUp: true, onUp: () => undefined, close: async () => undefined }, log: LOG, keys: [parseVerifier(signer.vkey)], nowMs: Date.now, random: systemRandom, logger });
@@ -138,6 +140,15 @@ describe('a call over a bus', () => {
       hear(new Uint8Array(0), 'busy');
     });
     expect(await textOf((await more.call(asked(AbortSignal.timeout(5_000)))).pieces)).toBe('all');
+    // Nobody has signed that: what does something may have been done.
+    for (const said of ['unopened', 'busy', 'outside-window']) {
+      const lied = await openBus((_call, hear) => hear(new Uint8Array(0), said));
+      const error: unknown = await lied.call({ ...asked(AbortSignal.timeout(5_000)), method: 'POST' }).catch((thrown: unknown) => thrown);
+      expect([said, error instanceof NotSent, lied.calls]).toEqual([said, false, 1]);
+    }
+    const away = await openBus(() => undefined, generateSignerKey('example.org/tickets', new Uint8Array(32).fill(2)).skey);
+    await expect(away.call({ ...asked(AbortSignal.timeout(5_000)), method: 'POST' })).rejects.toBeInstanceOf(NotSent);
+    expect(away.calls).toBe(0);
     const closing = await openBus(() => closing.closeAll());
     await expect(closing.call(asked(AbortSignal.timeout(5_000)))).rejects.toThrow('cut-short');
     const cut = await openBus((_call, hear) => hear(new Uint8Array(0)));

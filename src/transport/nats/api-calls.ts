@@ -5,6 +5,7 @@
 import { ReadableStream, type ReadableStreamDefaultController, type ReadableStreamDefaultReader } from 'node:stream/web';
 import { createInbox, type Msg, type NatsConnection } from '@nats-io/transport-node';
 import { canonicalBytes, type Verifier } from '../../../ledger/index.ts';
+import { NotSent } from '../../client/wire.ts';
 import type { Logger, RandomBytes } from '../../engine/ports.ts';
 import { apiAnswerHeadSchema, CALL_HEADERS, CALL_MS_MAX, openApiRecipient, type ApiAnswerHead, type ApiCall } from '../../protocol/api-call.ts';
 import { dsseSchema } from '../../protocol/signed.ts';
@@ -59,7 +60,7 @@ class NoAnswer extends Error {
   }
 }
 
-/** Calls of one sidecar's API. Each rejects where no answer came that only that sidecar can have given. */
+/** Calls of one sidecar's API. Each rejects where no answer came that only that sidecar can have given: with {@link NotSent} where nothing was sent, whatever the bus says. */
 export function callOverBus({ bus, log, keys, nowMs, random, logger }: ApiCallsOptions): (asked: Asked) => Promise<Answered> {
   const hex = (): string => Buffer.from(random(16)).toString('hex');
   let kept: { readonly recipient: Promise<string>; readonly atMs: number } | null = null;
@@ -111,7 +112,9 @@ export function callOverBus({ bus, log, keys, nowMs, random, logger }: ApiCallsO
 
   return async (asked) => {
     // What does something is never sent twice: its recipient is asked for first. What only reads may be told that the sidecar has started anew.
-    const recipient = await recipientOf(asked.method === 'GET');
+    const recipient = await recipientOf(asked.method === 'GET').catch((cause: unknown) => {
+      throw new NotSent(cause instanceof Error ? cause.message : String(cause), { cause });
+    });
     try {
       return await call(asked, recipient);
     } catch (error) {
