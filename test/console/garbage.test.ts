@@ -88,6 +88,16 @@ it('what is new in an answer is left unread; but a plan of which something could
   expect([status, text.includes(NOT_UNDERSTOOD)]).toEqual([502, true]);
 });
 
+it('its own word of what ends soonest keeps nobody from what waits at the others', async () => {
+  lie = (path, body) => {
+    if (!path.includes('waitingForMe')) return body;
+    const [one] = (JSON.parse(body) as { changes: ChangeView[] }).changes;
+    const changes = Array.from({ length: 40 }, (_, n) => ({ ...one!, id: `${one!.id.slice(0, -2)}${String(n).padStart(2, '0')}`, approvalsBy: '2026-01-01T00:00:00.000Z' }));
+    return JSON.stringify({ changes, next: null, count: 40 });
+  };
+  expect((await wei.get('/')).text).toContain(`/changes/eu/${here.id}`);
+});
+
 it('a file of its ledger that does not end is not read to its end', async () => {
   lie = (path, body) => (path.startsWith('/ledger/') ? 'x'.repeat(20_000_000) : body);
   const { status, text } = await kim.get('/ledger?at=us');
