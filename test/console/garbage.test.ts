@@ -98,6 +98,15 @@ it('its own word of what ends soonest keeps nobody from what waits at the others
   expect((await wei.get('/')).text).toContain(`/changes/eu/${here.id}`);
 });
 
+it('a comparison that is too long to be had leaves the rest of an identity’s page', async () => {
+  lie = (_path, body) => body;
+  statusOf = (path, answered) => (path.startsWith('/v1/discoveries/') ? 0 : answered);
+  const { status, text } = await kim.get('/inventory/us/nhi:prod/ci-deployer');
+  statusOf = (_path, answered) => answered;
+  expect([status, text.includes('What it holds at the target is not known here')]).toEqual([200, true]);
+  expect(text).toContain(there.id);
+});
+
 it('a file of its ledger that does not end is not read to its end', async () => {
   lie = (path, body) => (path.startsWith('/ledger/') ? 'x'.repeat(20_000_000) : body);
   const { status, text } = await kim.get('/ledger?at=us');
