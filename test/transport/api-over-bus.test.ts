@@ -124,6 +124,11 @@ describe('the gate', () => {
     expect(gate.refusalOf(call)).not.toBe(null);
     // Those that were made since are looked at, as soon as they can be none of the forgotten ones.
     expect(gate.refusalOf(good(nowMs, 'back'))).toBe(null);
+    // And they are forgotten in their time, whatever came by the clock of before.
+    const late = good(nowMs, 'late');
+    expect(gate.refusalOf(late)).toBe(null);
+    nowMs += CALL_MS_MAX + 1;
+    expect(gate.refusalOf(late)).toBe('outside-window');
   });
 
   it.each([[-1, 'outside-window'], [0, 'outside-window'], [1, null], [CALL_MS_MAX, null], [CALL_MS_MAX + 1, 'outside-window'], [3_600_000, 'outside-window']] as const)('takes one that is good for %d ms more as %s', (more, refusal) => {

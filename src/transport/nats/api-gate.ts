@@ -44,6 +44,8 @@ export function createApiGate(nowMs: () => number): ApiGate {
       const now = nowMs();
       // No call is good for longer than this after it came, whatever it says itself.
       for (const [id, { cameMs, untilMs }] of seen) {
+        // By a clock that was put back since: remembered, and in nobody's way.
+        if (cameMs > now) continue;
         if (now - cameMs <= CALL_MS_MAX) break;
         seen.delete(id);
         forgottenMs = Math.max(forgottenMs, untilMs);
