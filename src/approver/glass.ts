@@ -19,14 +19,14 @@ export function reviewing(door: SidecarDoor, { id }: ChangeView): Pick<Shown, 'w
       const { statement: unsaid, proofClass, passkeys } = await door.review(id);
       const said = { verdict, comment };
       // Who has no passkey here may do with her token, where the floor lets her.
-      await door.sendReview(id, proofClass === 'session' && passkeys.length === 0 ? said : { ...said, signed: await signedBy({ ...unsaid, verdict }) });
+      await door.sendReview(id, proofClass === 'session' && passkeys.length === 0 ? said : { ...said, signed: await signed() });
       return `Reviewed: ${verdict}.`;
 
-      async function signedBy(statement: typeof unsaid & { readonly verdict: typeof verdict }): Promise<NonNullable<BreakGlassReviewBody['signed']>> {
-        const fault = reviewFault(id, statement, Date.now());
+      async function signed(): Promise<NonNullable<BreakGlassReviewBody['signed']>> {
+        const fault = reviewFault(id, unsaid, Date.now());
         if (fault !== null) throw new Error(`What is to be signed is ${fault}. Nothing was signed.`);
         const salt = newSalt();
-        return { salt, passkey: await assertStatement({ statement: { ...statement, comment: commitmentTo({ name: 'comment', salt, value: comment }) }, passkeys }) };
+        return { salt, passkey: await assertStatement({ statement: { ...unsaid, verdict, comment: commitmentTo({ name: 'comment', salt, value: comment }) }, passkeys }) };
       }
     },
   };

@@ -2,6 +2,7 @@
 import { logOf } from '../change/derive.ts';
 import type { BreakGlassReviewAnswer, ChangeView } from '../client/index.ts';
 import { BREAK_GLASS_SECONDS_MAX } from '../protocol/break-glass.ts';
+import { breakGlassReviewStatementSchema } from '../protocol/break-glass-review.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
 import type { ApprovalStatement } from '../protocol/signed.ts';
 import { standingStatementSchema, templateFault, type StandingStatement } from '../protocol/standing-approval.ts';
@@ -24,8 +25,13 @@ export function statementFault(change: ChangeView, statement: ApprovalStatement,
   return Date.parse(statement.expiresAt) <= latestMs ? null : `good until ${statement.expiresAt}, which is longer than it need be`;
 }
 
-/** What a statement is, in the place of one to review the broken glass of this very change; null where it is that. */
-export function reviewFault(changeId: string, { changeId: about, log, expiresAt }: BreakGlassReviewAnswer['statement'], nowMs: number): string | null {
+/** What nobody but the reviewer says. */
+const unsaidSchema = breakGlassReviewStatementSchema.omit({ verdict: true, rotation: true, comment: true });
+
+/** What a statement is, in the place of one to review the broken glass of this very change, that says nothing yet; null where it is that. */
+export function reviewFault(changeId: string, statement: BreakGlassReviewAnswer['statement'], nowMs: number): string | null {
+  if (!unsaidSchema.safeParse(statement).success) return 'more than is shown';
+  const { changeId: about, log, expiresAt } = statement;
   if (about !== changeId || log !== logOf(changeId)) return `about another change than ${changeId}`;
   return Date.parse(expiresAt) <= nowMs + BREAK_GLASS_SECONDS_MAX * 1000 ? null : `good until ${expiresAt}, which is longer than it may be`;
 }

@@ -25,7 +25,7 @@ export interface Carried {
   readonly pieces: AsyncIterable<Uint8Array>;
 }
 
-/** Brings one request to a sidecar, and what that answers. Rejects where no answer came. */
+/** Brings one request to a sidecar, and what that answers. Rejects where no answer came: with {@link NotSent} where nothing was sent. */
 export type Carry = (asked: { readonly method: 'GET' | 'POST'; /** With its query. */ readonly path: string; readonly headers: Readonly<Record<string, string>>; readonly body: Uint8Array | null; readonly signal: AbortSignal }) => Promise<Carried>;
 
 export interface Sending {
@@ -88,8 +88,8 @@ export function openWire(options: WireOptions): Wire {
 
 const isGood = (status: number): boolean => status >= 200 && status < 300;
 
-/** Nothing of it has reached anybody. */
-class NotSent extends Error {}
+/** Nothing of it has reached anybody: nothing can have come of it. */
+export class NotSent extends Error {}
 
 /** Over a socket or HTTP; a connection for each. */
 function overHttp(socket: string | undefined, url: string | undefined): Carry {

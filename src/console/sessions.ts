@@ -23,8 +23,10 @@ export interface Said {
 }
 
 export interface Sessions {
-  /** A new one, under a new id. `tokenEndsAtMs`: when her token ends; null where nobody has said. */
-  begin(token: string, tokenEndsAtMs: number | null): Session;
+  /** A new one, under a new id, which is not kept yet. `tokenEndsAtMs`: when her token ends; null where nobody has said. */
+  make(token: string, tokenEndsAtMs: number | null): Session;
+  /** It is kept from now on; where there are too many, those that were used least recently are not any more. */
+  begin(session: Session): void;
   /** null for none, and for one that is over. `uses`: it is she who asks, and not a page that is left open. */
   find(id: string | undefined, uses: boolean): Session | null;
   end(id: string): void;
@@ -43,12 +45,10 @@ export function openSessions({ idleSeconds, lifetimeSeconds }: SessionTimes, now
   const secret = (): string => Buffer.from(random(32)).toString('base64url');
   const isOver = ({ session, usedAtMs }: { session: Session; usedAtMs: number }): boolean => nowMs() >= Math.min(session.endsAtMs, usedAtMs + idleSeconds * 1000);
   return {
-    begin(token, tokenEndsAtMs) {
+    make: (token, tokenEndsAtMs) => ({ id: secret(), token, formKey: secret(), endsAtMs: Math.min(nowMs() + lifetimeSeconds * 1000, tokenEndsAtMs ?? Infinity), me: new Map(), said: null }),
+    begin(session) {
       for (const [id, one] of all) if (isOver(one) || all.size >= SESSIONS_MAX) all.delete(id);
-      const endsAtMs = Math.min(nowMs() + lifetimeSeconds * 1000, tokenEndsAtMs ?? Infinity);
-      const session: Session = { id: secret(), token, formKey: secret(), endsAtMs, me: new Map(), said: null };
       all.set(session.id, { session, usedAtMs: nowMs() });
-      return session;
     },
     find(id, uses) {
       const found = id === undefined ? undefined : all.get(id);

@@ -269,7 +269,13 @@ export class ChangeIndex {
       else high = middle;
     }
     const isWanted = this.#filter(wanted);
-    for (let at = low - 1; at >= 0; at -= 1) if (isWanted(this.#byId[at]!)) yield this.#ids[this.#byId[at]!]!;
+    for (let at = low - 1; at >= 0; at -= 1) {
+      const row = this.#byId[at]!;
+      if (!isWanted(row)) continue;
+      yield this.#ids[row]!;
+      // Whoever asks may have waited, and what came meanwhile with a lower id has moved this one up.
+      while (this.#byId[at] !== row) at += 1;
+    }
   }
 
   /** By numbers alone: of a hundred thousand rows nearly all are passed over. */

@@ -28,4 +28,6 @@ it('a review is of the broken glass of this change, and good for an hour at most
   expect(reviewFault(other, unsaid, nowMs)).toMatch(/about another change/);
   expect(reviewFault(id, { ...unsaid, log: '0123456789abcdef' }, nowMs)).toMatch(/about another change/);
   expect(reviewFault(id, unsaid, nowMs - 1)).toMatch(/longer than it may be/);
+  // What she says, she says: a stolen sidecar would have her say as well that a login needs no new credential.
+  for (const said of [{ rotation: 'notNeeded' }, { verdict: 'justified' }, { comment: { commitment: `sha256:${'1'.repeat(64)}` } }, { also: 1 }]) expect(reviewFault(id, { ...unsaid, ...said }, nowMs)).toBe('more than is shown');
 });

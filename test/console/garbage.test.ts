@@ -15,9 +15,10 @@ let wei: TestBrowser;
 /** An auditor. */
 let kim: TestBrowser;
 let lie: (path: string, body: string) => string = (_path, body) => body;
+let statusOf = (_path: string, answered: number): number => answered;
 beforeAll(async () => {
   [honest, stolen] = [await serveTestSidecar(), await serveTestSidecar()];
-  liar = await lyingSidecar(stolen.socket, (path, body) => lie(path, body));
+  liar = await lyingSidecar(stolen.socket, (path, body) => lie(path, body), (path, answered) => statusOf(path, answered));
   const console = openTestConsole([placeOf('eu', honest), { name: 'us', open: (token) => connect({ url: liar.url, token, timeoutMs: 5_000 }) }]);
   [here, there] = [await honest.change('nhi:prod/ci-deployer', GRANT), await stolen.change('nhi:prod/ci-deployer', GRANT)];
   [wei, kim] = [console.browser(), console.browser()];
@@ -63,6 +64,17 @@ it('a refusal that does not hold together decides nothing, and breaks nothing', 
   expect(text).toContain('value="typed with care"');
 });
 
+it.each([['an answer that is none', 200, '{}'], ['what is no JSON', 200, '<html>'], ['an error of its own', 500, '{"code":"internal","detail":"x"}'], ['an answer of what is before it', 502, '<html>'], ['nothing', 0, '']])('a decision that may have been taken is not said to be none, for %s', async (_what, status, garbage) => {
+  const change = await stolen.change('nhi:prod/ci-deployer', GRANT);
+  lie = (path, body) => (path.endsWith('/approvals') ? garbage : body);
+  statusOf = (path, answered) => (path.endsWith('/approvals') ? status : answered);
+  const { text } = await wei.post(`/changes/us/${change.id}/reject`, { formKey: wei.formKey(), planDigest: change.planDigest!, comment: 'typed with care' });
+  statusOf = (_path, answered) => answered;
+  expect((await stolen.client('person:wei').get(change.id)).state).toBe('rejected');
+  expect(text).not.toContain('Nothing was decided');
+  expect(text).toContain('It may have been taken all the same');
+});
+
 it('what is new in an answer is left unread; but a plan of which something could not be shown is not shown', async () => {
   const page = `/changes/us/${there.id}`;
   lie = (path, body) => (path.includes('/v1/changes/') && body.includes('"planDigest"') ? JSON.stringify({ ...(JSON.parse(body) as object), news: { of: 'tomorrow' } }) : body);
@@ -74,6 +86,25 @@ it('what is new in an answer is left unread; but a plan of which something could
   };
   const { status, text } = await kim.get(page);
   expect([status, text.includes(NOT_UNDERSTOOD)]).toEqual([502, true]);
+});
+
+it('its own word of what ends soonest keeps nobody from what waits at the others', async () => {
+  lie = (path, body) => {
+    if (!path.includes('waitingForMe')) return body;
+    const [one] = (JSON.parse(body) as { changes: ChangeView[] }).changes;
+    const changes = Array.from({ length: 40 }, (_, n) => ({ ...one!, id: `${one!.id.slice(0, -2)}${String(n).padStart(2, '0')}`, approvalsBy: '2026-01-01T00:00:00.000Z' }));
+    return JSON.stringify({ changes, next: null, count: 40 });
+  };
+  expect((await wei.get('/')).text).toContain(`/changes/eu/${here.id}`);
+});
+
+it('a comparison that is too long to be had leaves the rest of an identity’s page', async () => {
+  lie = (_path, body) => body;
+  statusOf = (path, answered) => (path.startsWith('/v1/discoveries/') ? 0 : answered);
+  const { status, text } = await kim.get('/inventory/us/nhi:prod/ci-deployer');
+  statusOf = (_path, answered) => answered;
+  expect([status, text.includes('What it holds at the target is not known here')]).toEqual([200, true]);
+  expect(text).toContain(there.id);
 });
 
 it('a file of its ledger that does not end is not read to its end', async () => {

@@ -2,6 +2,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ChangeView } from '../../src/client/index.ts';
 import type { OidcLogin } from '../../src/console/oidc.ts';
+import { openSessions } from '../../src/console/sessions.ts';
+import { systemRandom } from '../../src/sidecar/system.ts';
 import { CONSOLE, openTestConsole, placeOf, type TestBrowser, type TestConsole } from '../support/console.ts';
 import { serveTestSidecar, type ServedSidecar } from '../support/served.ts';
 import { GRANT, tokenOf } from '../support/sidecar.ts';
@@ -135,6 +137,15 @@ describe('a session', () => {
     await browser.post('/signout', { formKey: browser.formKey() });
     browser.cookies.set('__Host-countersign-session', cookie);
     expect((await browser.get('/')).status).toBe(303);
+  });
+
+  it('is not ended by however many sign in with what no sidecar takes: it is one once a sidecar has', () => {
+    const sessions = openSessions({ idleSeconds: 600, lifetimeSeconds: 1_800 }, () => nowMs, systemRandom);
+    const hers = sessions.make('cst_hers', null);
+    expect(sessions.find(hers.id, true)).toBe(null);
+    sessions.begin(hers);
+    for (let n = 0; n < 10_001; n += 1) sessions.make('cst_wrong', null);
+    expect(sessions.find(hers.id, true)).toBe(hers);
   });
 
   it('is not given for a token that no sidecar takes', async () => {

@@ -1,7 +1,7 @@
 import { createServer, request as forward, type Server } from 'node:http';
 
-/** A sidecar in between that changes what it passes on. */
-export async function lyingSidecar(socketPath: string, change: (path: string, body: string) => string): Promise<{ readonly url: string; close(): void }> {
+/** A sidecar in between that changes what it passes on. @param statusOf 0: the connection is cut instead */
+export async function lyingSidecar(socketPath: string, change: (path: string, body: string) => string, statusOf: (path: string, answered: number) => number = (_path, answered) => answered): Promise<{ readonly url: string; close(): void }> {
   const server: Server = createServer((incoming, outgoing) => {
     const on = forward({ socketPath, path: incoming.url, method: incoming.method, headers: { ...incoming.headers, host: 'localhost' } }, (answered) => {
       const parts: Buffer[] = [];
@@ -9,7 +9,9 @@ export async function lyingSidecar(socketPath: string, change: (path: string, bo
       answered.on('end', () => {
         const body = change(incoming.url ?? '', Buffer.concat(parts).toString('utf8'));
         const { 'content-length': _length, ...headers } = answered.headers;
-        outgoing.writeHead(answered.statusCode ?? 500, headers).end(body);
+        const status = statusOf(incoming.url ?? '', answered.statusCode ?? 500);
+        if (status === 0) outgoing.destroy();
+        else outgoing.writeHead(status, headers).end(body);
       });
     });
     incoming.pipe(on);

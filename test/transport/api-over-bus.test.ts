@@ -66,6 +66,20 @@ describe('a sealed call', () => {
     await expect(openBytes(Buffer.from('GET /v1/changes'), own.identity)).rejects.toThrow();
   });
 
+  it('is sealed to one key: a header with more to try, or of another form, is not worked through', async () => {
+    const own = await newApiIdentity();
+    const sealed = Buffer.from(await sealBytes(Buffer.from('Bearer cst_secret'), own.recipient));
+    const [version, stanza, body, mac] = sealed.toString('latin1').split('\n') as [string, string, string, string];
+    const rest = sealed.subarray([version, stanza, body, mac].join('\n').length);
+    const headed = (...lines: string[]): Buffer => Buffer.concat([Buffer.from(lines.join('\n')), rest]);
+    expect(headed(version, stanza, body, mac)).toEqual(sealed);
+    const wrong = [headed(version, stanza, body, stanza, body, mac), headed(version, '-> grease x', '', stanza, body, mac), headed(version, ...Array.from({ length: 1_300 }, () => [stanza, body]).flat(), mac), sealed.subarray(0, 100), Buffer.alloc(0)];
+    for (const one of wrong) {
+      await expect(openBytes(one, own.identity)).rejects.toThrow('not sealed as calls are');
+      await expect(openStream(streamOf([one.subarray(0, 7), one.subarray(7)]), own.identity)).rejects.toThrow('not sealed as calls are');
+    }
+  });
+
   it('has an answer of which no part can be left out, doubled or put elsewhere', async () => {
     const { identity, recipient } = await newApiIdentity();
     const parts: Uint8Array[] = [];
@@ -96,6 +110,25 @@ describe('the gate', () => {
       expect(gate.refusalOf(call)).not.toBe(null);
       expect(gate.refusalOf(good(nowMs, String(nowMs)))).toBe(null);
     }
+  });
+
+  it('lets none through again that was forgotten, when the clock is put forward and back', () => {
+    const startMs = Date.parse('2026-11-23T19:00:00.000Z');
+    let nowMs = startMs;
+    const gate = createApiGate(() => nowMs);
+    const call = good(nowMs, NONCE);
+    expect(gate.refusalOf(call)).toBe(null);
+    nowMs += 24 * 3_600_000;
+    expect(gate.refusalOf(good(nowMs, 'forward'))).toBe(null);
+    nowMs = startMs + 1_000;
+    expect(gate.refusalOf(call)).not.toBe(null);
+    // Those that were made since are looked at, as soon as they can be none of the forgotten ones.
+    expect(gate.refusalOf(good(nowMs, 'back'))).toBe(null);
+    // And they are forgotten in their time, whatever came by the clock of before.
+    const late = good(nowMs, 'late');
+    expect(gate.refusalOf(late)).toBe(null);
+    nowMs += CALL_MS_MAX + 1;
+    expect(gate.refusalOf(late)).toBe('outside-window');
   });
 
   it.each([[-1, 'outside-window'], [0, 'outside-window'], [1, null], [CALL_MS_MAX, null], [CALL_MS_MAX + 1, 'outside-window'], [3_600_000, 'outside-window']] as const)('takes one that is good for %d ms more as %s', (more, refusal) => {

@@ -2,6 +2,7 @@
 import type { Context } from 'hono';
 import type { z } from 'zod';
 import { ClientError, type BreakGlassReviewBody, type Client } from '../../client/index.ts';
+import { NotSent as NothingSent } from '../../client/wire.ts';
 import { breakGlassReviewBodySchema, passkeyProofSchema } from '../../sidecar/schemas.ts';
 import type { ConsoleApp, ConsoleContext, ConsoleEnv } from '../context.ts';
 import { ownPath } from '../edge.ts';
@@ -94,7 +95,8 @@ async function perform(c: Context<ConsoleEnv>, context: ConsoleContext, session:
 export function tellingOf(error: unknown): Omit<Telling, 'written'> {
   if (error instanceof NotSent) return { said: bad(error.message, ''), status: 422 };
   if (!(error instanceof ClientError)) throw error;
-  if (error.status === null) return { said: bad(error.message, error.code === 'timed-out' ? 'It may have been taken all the same: look at what has happened before you try again.' : 'Nothing was decided. What you typed is still here.'), status: 502 };
+  // An answer that is none, or is cut short, and an error on the way back come after what was done as well.
+  if (error.status === null || error.status >= 500 || error.code === 'unexpected-answer') return { said: bad(error.message, error.cause instanceof NothingSent ? 'Nothing was decided. What you typed is still here.' : 'It may have been taken all the same: look at what has happened before you try again.'), status: 502 };
   const now = (error.body as { change?: { state: string; revision: number; lastRecord: number } } | null)?.change;
   const since = now === undefined ? 'Nothing was decided.' : `By now the change is ${now.state}, revision ${now.revision}, record ${now.lastRecord}.`;
   return { said: bad([error.message, ...error.errors.map(({ detail }) => detail)].join(': '), since), status: error.status === 409 ? 409 : error.status === 403 ? 403 : 422 };

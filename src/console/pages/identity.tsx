@@ -72,8 +72,16 @@ export function addIdentity(app: ConsoleApp, context: ConsoleContext): void {
 
 async function read(client: Client, id: string): Promise<Identity> {
   const [nhi, { changes }, { findings }, { locks }] = await Promise.all([client.nhi(id), client.list({ subject: id, limit: CHANGES_SHOWN }), client.findings({ nhi: id }), client.locks()]);
-  const looks = await Promise.all(Object.keys(nhi.accounts).map(async (connector) => [connector, await orNull(client.discovery(connector))] as const));
+  const looks = await Promise.all(Object.keys(nhi.accounts).map(async (connector) => [connector, await lookOf(client, connector)] as const));
   return { nhi, changes, findings, locks, looks: new Map(looks.flatMap(([connector, look]) => (look === null ? [] : [[connector, look]]))) };
+}
+
+/** All that is at a target: that it takes too long, or is more than comes over the bus, keeps nobody from the rest. */
+async function lookOf(client: Client, connector: string): Promise<Discovery | null> {
+  return orNull(client.discovery(connector)).catch((error: unknown) => {
+    if (error instanceof ClientError && (error.code === 'unreachable' || error.code === 'timed-out')) return null;
+    throw error;
+  });
 }
 
 function About({ nhi }: { nhi: NhiView }) {
@@ -111,7 +119,7 @@ function Privileges({ found: { nhi, looks } }: { found: Identity }) {
               { name: 'used', privileges: used, unknown: 'not observed' },
             ]} />
             <p class="meta">
-              {seen === null ? <span>{account === null ? null : 'What it holds at the target is not known here: nobody has compared it, or it is for operators, auditors, on call and security.'}</span> : <span>Held as of <Time at={look!.at} />{look!.complete ? '' : ', not all of it was seen'}.</span>}
+              {seen === null ? <span>{account === null ? null : 'What it holds at the target is not known here: nobody has compared it, it was more than could be had in time, or it is for operators, auditors, on call and security.'}</span> : <span>Held as of <Time at={look!.at} />{look!.complete ? '' : ', not all of it was seen'}.</span>}
               {seen === null || seen.createdAt === null ? null : <span>Oldest credential of <Time at={seen.createdAt} />.</span>}
               {seen === null ? null : <span>Last seen: {seen.lastUsedAt === null ? 'the target does not say' : <Time at={seen.lastUsedAt} />}.</span>}
               {used === null || nhi.useObservedAt === null || nhi.useObservedAt === undefined ? null : <span>Use as of <Time at={nhi.useObservedAt} />.</span>}

@@ -69,14 +69,19 @@ function askWhatWaits(context: ConsoleContext, session: Session): Promise<Asked<
 
 /** All of it, soonest to end first. The first ones are asked for by id: only so does an answer say what they bear on, which costs the sidecar some looking up. */
 async function lookAt(asked: readonly Asked<Waits>[], session: Session): Promise<Waiting[]> {
-  const waiting = asked.flatMap((one) => ('trouble' in one ? [] : one.value.changes.map((change): Waiting => ({ place: one.place, change })))).sort((a, b) => soonness(a.change) - soonness(b.change)).slice(0, NAMED_MAX);
-  return Promise.all(waiting.map(async (one, index) => {
+  const lists = asked.flatMap((one) => ('trouble' in one || one.value.changes.length === 0 ? [] : [one.value.changes.map((change): Waiting => ({ place: one.place, change })).sort(bySoonest)]));
+  // When its own end, a sidecar says itself: none keeps another's from being named.
+  const share = Math.max(1, Math.floor(NAMED_MAX / lists.length));
+  const first = lists.flatMap((list) => list.slice(0, share));
+  const more = lists.flatMap((list) => list.slice(share)).sort(bySoonest).slice(0, Math.max(0, NAMED_MAX - first.length));
+  return Promise.all([...first, ...more].sort(bySoonest).map(async (one, index) => {
     if (index >= SHOWN_MAX) return one;
     // A sidecar that has just gone away leaves what it had said.
     return { ...one, change: await one.place.open(session.token).get(one.change.id).catch(() => one.change) };
   }));
 }
 
+const bySoonest = (a: Waiting, b: Waiting): number => (soonness(a.change) === soonness(b.change) ? 0 : soonness(a.change) - soonness(b.change));
 const soonness = ({ approvalsBy }: ChangeView): number => (approvalsBy === null ? Infinity : Date.parse(approvalsBy));
 
 function Inbox({ context, asked, waiting }: { context: ConsoleContext; asked: readonly Asked<Waits>[]; waiting: readonly Waiting[] }) {

@@ -18,12 +18,11 @@ export function addSignIn(app: ConsoleApp, context: ConsoleContext): void {
   const { oidc, sessions, publicUrl, nowMs, random } = context;
   const begun = begunSignIns(nowMs, random);
   const signedIn = async (c: Context<ConsoleEnv>, token: string, endsAtMs: number | null, then: string): Promise<Response> => {
-    const session = sessions.begin(token, endsAtMs);
+    const session = sessions.make(token, endsAtMs);
     const asked = await askAll(context, session, async (_client, me) => me);
-    if (asked.every((one) => 'trouble' in one)) {
-      sessions.end(session.id);
-      return refused(c, context, then, asked.map((one) => ('trouble' in one ? one.trouble.text : '')).join(' '));
-    }
+    // Whatever somebody signs in with: until a sidecar has taken it, it makes nobody else's session be forgotten.
+    if (asked.every((one) => 'trouble' in one)) return refused(c, context, then, asked.map((one) => ('trouble' in one ? one.trouble.text : '')).join(' '));
+    sessions.begin(session);
     // A session that was there ends with the new one: nobody goes on in what somebody else had begun.
     const before = readCookie(c, 'session', publicUrl);
     if (before !== undefined) sessions.end(before);

@@ -16,6 +16,7 @@ import type { Telling } from './change.tsx';
 import { tellingOf } from './decide.ts';
 
 const SHOWN = 25;
+const CURSOR = /^[01] ./;
 type Standing = Listed<StandingApprovalView>;
 
 export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
@@ -24,14 +25,17 @@ export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
   /** @param refused what was asked for on it and not done, and what was written for that */
   const show = async (c: Context<ConsoleEnv>, session: Session, refused: (Omit<Telling, 'written'> & { readonly written: string }) | null = null): Promise<Response> => {
     const [nowMs, filter, cursors] = [context.nowMs(), filterOf(c, choices), cursorsOf(c.req.queries('after'))];
-    const order = (a: StandingApprovalView, b: StandingApprovalView): number => Number(endOf(a, nowMs) !== null) - Number(endOf(b, nowMs) !== null) || (`${a.at} ${a.approvalId}` < `${b.at} ${b.approvalId}` ? 1 : -1);
+    const keyOf = (one: StandingApprovalView): string => `${endOf(one, nowMs) === null ? '0' : '1'} ${one.at} ${one.approvalId}`;
+    const order = (a: StandingApprovalView, b: StandingApprovalView): number => (isAfter(keyOf(a), keyOf(b)) ? 1 : -1);
     const asked = await askAll(narrowed(context, filter), session, async (client, _me, place) => {
       const { standingApprovals } = await client.standingApprovals();
       const wanted = standingApprovals.filter((one) => isAbout(filter['q'], one)).sort(order);
-      return { all: wanted.slice(wanted.findIndex(({ approvalId }) => approvalId === cursors.get(place.name)) + 1), next: null, count: wanted.length, seen: standingApprovals.length };
+      const from = cursors.get(place.name) ?? '';
+      const rest = CURSOR.test(from) ? wanted.filter((one) => isAfter(keyOf(one), from)) : wanted;
+      return { all: rest, next: rest.length > SHOWN ? keyOf(rest[SHOWN - 1]!) : null, count: wanted.length, seen: standingApprovals.length };
     });
     if (isSignedOut(asked)) return signInFirst(c, context);
-    const paged = merged(asked, SHOWN, cursors, (a, b) => order(a.one, b.one) < 0, ({ approvalId }) => approvalId);
+    const paged = merged(asked, SHOWN, cursors, (a, b) => order(a.one, b.one) < 0, keyOf);
     const sumOf = (what: 'count' | 'seen'): number => asked.reduce((sum, one) => sum + ('trouble' in one ? 0 : one.value[what]), 0);
     const [count, all] = [sumOf('count'), sumOf('seen')];
     return c.html(
@@ -69,6 +73,11 @@ export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
     }
     return c.redirect('/standing', 303);
   }));
+}
+
+/** Of what is in force, then of what is over, the newest first. What has ended since it was shown is among the others, and a page goes on from where it was. */
+function isAfter(a: string, b: string): boolean {
+  return a[0] === b[0] ? a < b : a > b;
 }
 
 function isAbout(q: string | undefined, { approvalId, statement: { approver, subject, connector, target, privileges } }: StandingApprovalView): boolean {

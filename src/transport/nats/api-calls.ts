@@ -2,9 +2,10 @@
  * The console's end of a sidecar's API on the bus: asks to whom calls are sealed, seals one, and opens what comes for an answer. Nothing that comes is
  * believed but what the sidecar's ticket key has signed, and what is sealed to the key of this call.
  */
-import { ReadableStream, type ReadableStreamDefaultReader } from 'node:stream/web';
-import { createInbox, type Msg, type NatsConnection, type Subscription } from '@nats-io/transport-node';
+import { ReadableStream, type ReadableStreamDefaultController, type ReadableStreamDefaultReader } from 'node:stream/web';
+import { createInbox, type Msg, type NatsConnection } from '@nats-io/transport-node';
 import { canonicalBytes, type Verifier } from '../../../ledger/index.ts';
+import { NotSent } from '../../client/wire.ts';
 import type { Logger, RandomBytes } from '../../engine/ports.ts';
 import { apiAnswerHeadSchema, CALL_HEADERS, CALL_MS_MAX, openApiRecipient, type ApiAnswerHead, type ApiCall } from '../../protocol/api-call.ts';
 import { dsseSchema } from '../../protocol/signed.ts';
@@ -59,7 +60,7 @@ class NoAnswer extends Error {
   }
 }
 
-/** Calls of one sidecar's API. Each rejects where no answer came that only that sidecar can have given. */
+/** Calls of one sidecar's API. Each rejects where no answer came that only that sidecar can have given: with {@link NotSent} where nothing was sent, whatever the bus says. */
 export function callOverBus({ bus, log, keys, nowMs, random, logger }: ApiCallsOptions): (asked: Asked) => Promise<Answered> {
   const hex = (): string => Buffer.from(random(16)).toString('hex');
   let kept: { readonly recipient: Promise<string>; readonly atMs: number } | null = null;
@@ -111,7 +112,9 @@ export function callOverBus({ bus, log, keys, nowMs, random, logger }: ApiCallsO
 
   return async (asked) => {
     // What does something is never sent twice: its recipient is asked for first. What only reads may be told that the sidecar has started anew.
-    const recipient = await recipientOf(asked.method === 'GET');
+    const recipient = await recipientOf(asked.method === 'GET').catch((cause: unknown) => {
+      throw new NotSent(cause instanceof Error ? cause.message : String(cause), { cause });
+    });
     try {
       return await call(asked, recipient);
     } catch (error) {
@@ -130,30 +133,41 @@ interface Inbox {
   close(): void;
 }
 
-/** Sends the call, and gives what comes for it. */
+/** Sends the call, and gives what comes for it. What comes is counted as it comes, and not as it is read: the bus may send without end. @throws what the signal was aborted for; nothing was sent */
 function openInbox(connection: NatsConnection, subject: string, sealed: Uint8Array, signal: AbortSignal): Inbox {
+  // Sealing took a while, and nobody tells of what was given up before anybody listened.
+  signal.throwIfAborted();
   const inbox = createInbox(CONSOLE_INBOX);
-  const subscription: Subscription = connection.subscribe(inbox);
-  const messages = subscription[Symbol.asyncIterator]();
+  let answer: ReadableStreamDefaultController<Uint8Array>;
+  const stream = new ReadableStream<Uint8Array>({
+    start(controller) {
+      answer = controller;
+    },
+    cancel: () => close(),
+  });
   let length = 0;
-  const close = (): void => {
+  let isOver = false;
+  const subscription = connection.subscribe(inbox, {
+    callback: (error, message) => {
+      const part = error === null ? partOf(message) : new NoAnswer('cut-short');
+      if (part instanceof Uint8Array) length += part.length;
+      if (length > SEALED_BYTES_MAX) return end(new NoAnswer('too-large'));
+      if (part instanceof Uint8Array) return answer.enqueue(part);
+      end(part);
+    },
+  });
+  const close = (): void => end(new NoAnswer('cut-short'));
+  /** Once, and then nothing more is heard. */
+  const end = (why: NoAnswer | null): void => {
+    if (isOver) return;
+    isOver = true;
     signal.removeEventListener('abort', close);
     if (!subscription.isClosed()) subscription.unsubscribe();
+    if (why === null) answer.close();
+    else answer.error(why);
   };
   signal.addEventListener('abort', close);
-  const stream = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const next = await messages.next();
-      const part = next.done === true ? new NoAnswer('cut-short') : partOf(next.value);
-      if (part instanceof Uint8Array) length += part.length;
-      if (length > SEALED_BYTES_MAX) controller.error(new NoAnswer('too-large'));
-      else if (part === null) controller.close();
-      else if (part instanceof Error) controller.error(part);
-      else return controller.enqueue(part);
-      close();
-    },
-    cancel: close,
-  });
+  void subscription.closed.then(close);
   connection.publish(subject, sealed, { reply: inbox });
   return { stream, close };
 }

@@ -1,5 +1,6 @@
 /** Which sealed calls are looked at: no more than the sidecar has time for, and none twice. */
 import { CALL_MS_MAX, isCallGood, type ApiCall, type CallRefusal } from '../../protocol/api-call.ts';
+import { parseTime } from '../../protocol/values.ts';
 
 /** Opening what comes costs a millisecond of the process that also takes access back: more than this is refused unopened. */
 const BURST = 200;
@@ -22,8 +23,10 @@ export function createApiGate(nowMs: () => number): ApiGate {
   let tokens = BURST;
   let atMs = nowMs();
   let inside = 0;
-  /** In the order in which they came: what is forgotten is at the front. */
-  const seen = new Map<string, number>();
+  /** When each came, and until when it says that it is good. In the order in which they came: what is forgotten is at the front. */
+  const seen = new Map<string, { readonly cameMs: number; readonly untilMs: number }>();
+  /** None that was forgotten was good for longer: by a clock that was put forward and back, it would be good again. */
+  let forgottenMs = -Infinity;
   return {
     mayEnter() {
       const now = nowMs();
@@ -40,13 +43,17 @@ export function createApiGate(nowMs: () => number): ApiGate {
     refusalOf(call) {
       const now = nowMs();
       // No call is good for longer than this after it came, whatever it says itself.
-      for (const [id, cameMs] of seen) {
+      for (const [id, { cameMs, untilMs }] of seen) {
+        // By a clock that was put back since: remembered, and in nobody's way.
+        if (cameMs > now) continue;
         if (now - cameMs <= CALL_MS_MAX) break;
         seen.delete(id);
+        forgottenMs = Math.max(forgottenMs, untilMs);
       }
+      const untilMs = parseTime(call.expiresAt);
       if (seen.has(call.id)) return 'replayed';
-      if (!isCallGood(call, now)) return 'outside-window';
-      seen.set(call.id, now);
+      if (!isCallGood(call, now) || untilMs <= forgottenMs) return 'outside-window';
+      seen.set(call.id, { cameMs: now, untilMs });
       return null;
     },
   };

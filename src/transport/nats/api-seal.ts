@@ -19,6 +19,7 @@ export async function sealBytes(bytes: Uint8Array, recipient: string): Promise<U
 
 /** @throws Error for what is not sealed to this key, or altered */
 export async function openBytes(sealed: Uint8Array, identity: string): Promise<Uint8Array> {
+  requireOneRecipient(sealed);
   return openedBy(identity).decrypt(sealed);
 }
 
@@ -29,7 +30,33 @@ export async function sealStream(bytes: ReadableStream<Uint8Array>, recipient: s
 
 /** Fails where a piece was altered, is missing or in another place, also at its end. */
 export async function openStream(sealed: ReadableStream<Uint8Array>, identity: string): Promise<ReadableStream<Uint8Array>> {
-  return openedBy(identity).decrypt(sealed);
+  return openedBy(identity).decrypt(sealed.pipeThrough(oneRecipient()));
+}
+
+/** What {@link sealBytes} and {@link sealStream} begin with. The library tries each recipient that a header names: one with a thousand of them would cost a second of a core. */
+const HEADER = /^age-encryption\.org\/v1\n-> X25519 [\w+/]{43}\n[\w+/]{43}\n--- [\w+/]{43}\n$/;
+const HEADER_BYTES = 168;
+
+function requireOneRecipient(sealed: Uint8Array): void {
+  if (!HEADER.test(Buffer.from(sealed.subarray(0, HEADER_BYTES)).toString('latin1'))) throw new Error('not sealed as calls are, to one key');
+}
+
+/** Passes on what begins so. */
+function oneRecipient(): TransformStream<Uint8Array, Uint8Array> {
+  let head: Uint8Array | null = new Uint8Array(0);
+  return new TransformStream({
+    transform(part, controller) {
+      if (head === null) return controller.enqueue(part);
+      head = Buffer.concat([head, part]);
+      if (head.length < HEADER_BYTES) return;
+      requireOneRecipient(head);
+      controller.enqueue(head);
+      head = null;
+    },
+    flush() {
+      if (head !== null) requireOneRecipient(head);
+    },
+  });
 }
 
 function sealedTo(recipient: string): Encrypter {
