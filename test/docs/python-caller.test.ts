@@ -29,7 +29,7 @@ describe('a caller in Python', () => {
       const code = order === undefined ? undefined : refused[order];
       const state = order === undefined && request.method === 'GET' ? (states.length > 1 ? states.shift() : states[0]) : 'pending';
       request.resume().on('end', () => {
-        if (state === null) return void waiting?.();
+        if (state === null) return waiting?.();
         response.writeHead(code === undefined ? 200 : 409, { 'content-type': 'application/json' });
         response.end(JSON.stringify(code === undefined ? { id: ID, state, length: 1, ...GIVEN } : { code, detail: 'no' }));
       });
