@@ -266,6 +266,8 @@ describe('a rotation that cron starts', () => {
     expect(words(/^ExecStart=(.*)$/m.exec(unit)![1]!)).toBe(words(line!));
     const variables = (text: string): string[] => [...text.matchAll(/(?:^|[ =])((?:COUNTERSIGN|PG)[A-Z_]*=\S+)/gm)].map(([, one]) => one!).sort();
     expect(variables(unit)).toEqual(variables(cron));
+    // Else systemd makes 755 at each start of what was laid out as 700.
+    expect(unit).toMatch(/^StateDirectoryMode=0700$/m);
     const verify = spawnSync('systemd-analyze', ['verify', ...['timer', 'service'].map((kind) => join(EXAMPLES, `rotation-cron/rotate-ci-deployer.${kind}`))], { encoding: 'utf8' });
     if (verify.error === undefined) expect([verify.status, verify.stderr]).toEqual([0, '']);
   });
