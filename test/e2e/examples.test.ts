@@ -310,6 +310,13 @@ describe('a service with Express', () => {
     expect(await deploysNow()).toBe('42501');
   });
 
+  test('tells who asks nothing of its inside', async () => {
+    const unreadable = await fetch(`${url}/rollouts`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{' });
+    expect([unreadable.status, await unreadable.json()]).toEqual([400, { error: 'this cannot be read' }]);
+    const unknown = await fetch(`${url}/rollouts/chg_x`);
+    expect([unknown.status, await unknown.json()]).toEqual([503, { error: 'not done; ask again later' }]);
+  });
+
   test('asks nobody for what could not be done, and does nothing that was refused', async () => {
     const before = await known();
     expect((await post('/deployments', { version: "1'; DROP TABLE deployments" })).status).toBe(400);
