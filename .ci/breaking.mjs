@@ -9,6 +9,8 @@ const PROSE = new Set(['title', 'description', 'examples', 'default', '$comment'
 const COMPARED = new Set(['$ref', 'type', 'enum', 'const', 'anyOf', 'oneOf', 'properties', 'required', 'additionalProperties', 'propertyNames', 'items', 'pattern', 'format', 'contentEncoding', 'uniqueItems', ...Object.keys(LIMITS), ...PROSE]);
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
+/** The same, whatever prose is in either. */
+const sameBut = (a, b) => same(...[a, b].map((one) => (one === undefined ? undefined : Object.fromEntries(Object.entries(one).filter(([name]) => !PROSE.has(name))))));
 const keysOf = (object) => Object.keys(object ?? {});
 
 function resolved(schema, document) {
@@ -136,7 +138,7 @@ function breaksOfParts(was, is, direction, documents, at, done) {
 export function breaksOfOpenApi(was, is) {
   const documents = { was, is };
   const done = new Set();
-  const found = [];
+  const found = breaksOfSecurity(was, is);
   for (const [path, methods] of Object.entries(was.paths)) {
     for (const [method, operation] of Object.entries(methods)) {
       const at = `${method.toUpperCase()} ${path}`;
@@ -146,6 +148,12 @@ export function breaksOfOpenApi(was, is) {
     }
   }
   return found;
+}
+
+/** How one shows who one is: what each scheme is, and which there are. */
+function breaksOfSecurity({ components: was, security: wasAsked }, { components: is, security: isAsked }) {
+  const found = Object.entries(was?.securitySchemes ?? {}).filter(([name, scheme]) => !sameBut(scheme, is?.securitySchemes?.[name])).map(([name]) => `security scheme ${name}: ${is?.securitySchemes?.[name] === undefined ? 'is gone' : 'has changed'}`);
+  return same(wasAsked, isAsked) ? found : [...found, 'security has changed'];
 }
 
 function breaksOfParameters(was, is, documents, at, done) {
@@ -177,10 +185,18 @@ function breaksOfContent(was, is, direction, documents, at, done) {
   });
 }
 
+/** What is sent, or answered, still is. */
+function breaksOfExchange(was, is, at) {
+  const gone = was.messages.filter(({ $ref }) => !is.messages.some((one) => one.$ref === $ref)).map(({ $ref }) => `${at} ${$ref.split('/').at(-1)}: is gone`);
+  if (was.reply === undefined) return gone;
+  if (is.reply === undefined || was.reply.channel?.$ref !== is.reply.channel?.$ref) return [...gone, `${at} reply: ${is.reply === undefined ? 'is gone' : 'has changed'}`];
+  return [...gone, ...breaksOfExchange({ messages: was.reply.messages }, { messages: is.reply.messages }, `${at} reply`)];
+}
+
 /** AsyncAPI: a message that some operation sends and another receives is held to both. What a reader of the document sends is `in`. */
 export function breaksOfAsyncApi(was, is) {
   const documents = { was, is };
-  const found = [];
+  const found = breaksOfSecurity(was, is);
   for (const [name, channel] of Object.entries(was.channels)) {
     const now = is.channels[name];
     if (now === undefined) {
@@ -188,6 +204,11 @@ export function breaksOfAsyncApi(was, is) {
       continue;
     }
     for (const member of ['address', 'x-stream', 'x-consumer']) if (!same(channel[member], now[member])) found.push(`channel ${name}: ${member} has changed`);
+    // What stands in the address for whom or what it is about.
+    for (const [parameter, stated] of Object.entries(channel.parameters ?? {})) {
+      const other = now.parameters?.[parameter];
+      if (other === undefined || !sameBut(resolved(stated, was), resolved(other, is))) found.push(`channel ${name} parameter ${parameter}: ${other === undefined ? 'is gone' : 'has changed'}`);
+    }
     for (const message of keysOf(channel.messages)) if (now.messages?.[message] === undefined) found.push(`channel ${name} message ${message}: is gone`);
   }
   const done = new Set();
@@ -196,6 +217,7 @@ export function breaksOfAsyncApi(was, is) {
   for (const [name, operation] of Object.entries(was.operations)) {
     const now = is.operations[name];
     if (now === undefined || operation.action !== now.action || operation.channel.$ref !== now.channel.$ref) found.push(`operation ${name}: ${now === undefined ? 'is gone' : 'has changed'}`);
+    else found.push(...breaksOfExchange(operation, now, `operation ${name}`));
     noted(operation.messages, operation.action === 'send' ? 'in' : 'out');
     if (operation.reply !== undefined) noted(operation.reply.messages, operation.action === 'send' ? 'out' : 'in');
   }

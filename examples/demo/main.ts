@@ -62,7 +62,8 @@ export async function runDemo(args: readonly string[]): Promise<number> {
   const directory = options.directory ?? join(root, '.countersign', 'demo');
   const interrupted = new AbortController();
   const interrupt = (): void => interrupted.abort();
-  process.once('SIGINT', interrupt).once('SIGTERM', interrupt).once('SIGHUP', interrupt);
+  // Each time: a second Ctrl-C would else end this in the middle of ending what it started, which would go on by itself.
+  process.on('SIGINT', interrupt).on('SIGTERM', interrupt).on('SIGHUP', interrupt);
   // `npm run demo | head`: whoever reads has had enough; what was started is ended all the same.
   process.stdout.on('error', interrupt);
   const stopped = new Promise<'interrupted'>((resolve) => interrupted.signal.addEventListener('abort', () => resolve('interrupted')));

@@ -51,6 +51,9 @@ async function deploy(version: string, account: string, signal: AbortSignal): Pr
   }
 }
 
+/** Told to end: nobody should approve what is not waited for any more, and what is at work stops and gives back. */
+const ending = new AbortController();
+
 const app = express();
 app.use(express.json({ limit: '1kb' }));
 
@@ -75,7 +78,7 @@ app.get('/rollouts/:change', async (request, response) => {
 /** The id of the change, once it is recorded; `work` goes on behind it, and what becomes of that is said in the log. */
 function begin(change: LeasedRequest, work: Parameters<typeof withAccess<void>>[2]): Promise<string> {
   return new Promise((resolve, reject) => {
-    const options: AccessOptions = { timeoutMs: ROLLOUT_MS, seen: ({ id }) => resolve(id) };
+    const options: AccessOptions = { timeoutMs: ROLLOUT_MS, signal: ending.signal, seen: ({ id }) => resolve(id) };
     withAccess(client, change, work, options).then(
       ({ change: { id } }) => console.log(`${id} is through`),
       (error: unknown) => {
@@ -86,5 +89,16 @@ function begin(change: LeasedRequest, work: Parameters<typeof withAccess<void>>[
   });
 }
 
+// Whoever asked hears that it was not done; where it went wrong is for the log, and nobody else's to know.
+app.use((error: unknown, _request: Request, response: Response, next: NextFunction) => {
+  console.error(error instanceof Error ? error.message : String(error));
+  if (response.headersSent) return next(error);
+  const isTheirs = error instanceof Error && 'expose' in error && error.expose === true && 'statusCode' in error;
+  return void response.status(isTheirs ? Number(error.statusCode) : 503).json({ error: isTheirs ? 'this cannot be read' : 'not done; ask again later' });
+});
+
 const server = app.listen(Number(PORT), '127.0.0.1', () => console.log(`listening http://127.0.0.1:${(server.address() as AddressInfo).port}`));
-process.once('SIGTERM', () => server.close());
+process.once('SIGTERM', () => {
+  server.close();
+  ending.abort();
+});

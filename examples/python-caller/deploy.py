@@ -9,6 +9,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +18,16 @@ import uuid
 
 DECISION_SECONDS = 600
 POLL_SECONDS = 20
+# Of a change in one of these nothing more is to be had.
+ENDED = ("denied", "rejected", "expired", "withdrawing", "withdrawn", "revoking", "revoked", "failed")
+
+
+class Problem(RuntimeError):
+    """What the sidecar says no with."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
 
 
 class Sidecar:
@@ -26,7 +37,7 @@ class Sidecar:
         self.path, self.token = path, token
 
     def ask(self, method: str, path: str, body=None, **headers: str) -> dict:
-        """What it answers. Raises RuntimeError with its problem, OSError where nobody is there."""
+        """What it answers. Raises Problem with what it says no with, OSError where nobody is there."""
         connection = http.client.HTTPConnection("localhost", timeout=POLL_SECONDS + 30)
         connection.sock = socket.socket(socket.AF_UNIX)
         connection.sock.settimeout(connection.timeout)
@@ -37,7 +48,7 @@ class Sidecar:
             response = connection.getresponse()
             answer = json.loads(response.read())
         if response.status >= 300:
-            raise RuntimeError(f"{answer['code']}: {answer['detail']}")
+            raise Problem(answer["code"], answer["detail"])
         return answer
 
     def wait(self, change: dict, over, seconds: float) -> dict:
@@ -58,23 +69,35 @@ class Refused(Exception):
 
 @contextlib.contextmanager
 def access(sidecar: Sidecar, change: dict):
-    """The change while its access is there; it is ordered back at the end, whatever happens in between. Should this process die, it ends with its lease."""
+    """The change while its access is there. Whatever happens in between, at the end nothing more is given by it, and what was is ordered back."""
     # Asked again after an answer that was lost, the same key gives the same change.
     change = sidecar.ask("POST", "/v1/changes", change, **{"Idempotency-Key": f'"{uuid.uuid4()}"'})
     print(f"{change['id']} asked for", file=sys.stderr)
-    change = sidecar.wait(change, ("active", "denied", "rejected", "expired", "withdrawn", "failed"), DECISION_SECONDS)
-    if change["state"] != "active":
-        waiting = change["state"] not in ("denied", "rejected", "expired", "withdrawn", "failed")
-        if waiting:  # Nobody should approve a run that is gone.
-            sidecar.ask("POST", f"/v1/changes/{change['id']}/withdraw", {"comment": "nobody waits any more"})
-        raise Refused(f"{change['id']} is {change['state']}", 5 if waiting else 1)
     try:
+        change = sidecar.wait(change, ("active", *ENDED), DECISION_SECONDS)
+        if change["state"] != "active":
+            raise Refused(f"{change['id']} is {change['state']}", 1 if change["state"] in ENDED else 5)
         yield change
     finally:
-        sidecar.ask("POST", f"/v1/changes/{change['id']}/revoke", {"comment": "the work is done"})
+        if change["state"] not in ENDED:
+            give_back(sidecar, change)
+
+
+def give_back(sidecar: Sidecar, change: dict) -> None:
+    """Nobody approves a run that is gone: it is withdrawn, or where it is too late for that, what it has given is taken back."""
+    for order in ("revoke",) if change["state"] == "active" else ("withdraw", "revoke"):
+        try:
+            sidecar.ask("POST", f"/v1/changes/{change['id']}/{order}", {"comment": "not needed any more"})
+            return
+        except Problem as problem:
+            # Somebody took it back before us, or its time was over.
+            if problem.code not in ("too-late", "nothing-to-revoke"):
+                raise
 
 
 def main(version: str, command: list) -> int:
+    # As Ctrl-C does: the command is ended, and what it had is given back.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with open(os.environ["COUNTERSIGN_TOKEN_FILE"], encoding="utf-8") as file:
         sidecar = Sidecar(os.environ["COUNTERSIGN_SOCKET"], file.read().strip())
     wanted = {

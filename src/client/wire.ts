@@ -11,7 +11,7 @@ export interface WireOptions {
   readonly url?: string;
   /** Another way to the sidecar than HTTP. */
   readonly carry?: Carry;
-  /** Or what reads it, asked at each request: for one that is replaced while this client is in use. */
+  /** Or what reads it, asked at each request: for one that is replaced while this client is in use. Where it throws or reads nothing, that call is `unreachable`. */
   readonly token: string | (() => string);
   /** How long an answer may take beyond any long poll, in ms. Default 30 s. */
   readonly timeoutMs?: number;
@@ -55,7 +55,7 @@ export function openWire(options: WireOptions): Wire {
     const traceparent = options.traceparent?.();
     const body = sending.body === undefined ? null : Buffer.from(JSON.stringify(sending.body));
     const headers = {
-      accept: 'application/json', authorization: `Bearer ${typeof token === 'string' ? token : token()}`, ...sending.headers,
+      accept: 'application/json', authorization: `Bearer ${tokenNow(token)}`, ...sending.headers,
       ...(traceparent === undefined ? {} : { traceparent }), ...(body === null ? {} : { 'content-type': 'application/json' }),
     };
     const limitMs = sending.timeoutMs ?? timeoutMs;
@@ -84,6 +84,18 @@ export function openWire(options: WireOptions): Wire {
       return piecesOf(taken, place);
     },
   };
+}
+
+/** @throws ClientError where there is none just now: nothing was sent, and the next may be there in time */
+function tokenNow(token: WireOptions['token']): string {
+  if (typeof token === 'string') return token;
+  try {
+    const read = token();
+    if (read !== '') return read;
+  } catch (cause) {
+    throw new ClientError('unreachable', `there is no token to ask with: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+  }
+  throw new ClientError('unreachable', 'there is no token to ask with: what reads it has read nothing');
 }
 
 const isGood = (status: number): boolean => status >= 200 && status < 300;

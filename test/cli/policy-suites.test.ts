@@ -37,6 +37,15 @@ describe.skipIf(WITHOUT_OPA)('a baseline and an overlay', () => {
     expect(await Promise.all(suitesOf(policy).map((suite) => testNames(policy, suite)))).toEqual([['access_test/test_allowed'], ['overlays/shop_test/test_denied']]);
   });
 
+  it('have each test run compiled that OPA runs, however it is written', async () => {
+    const forms = 'test_if if true\n\ntest_value := true\n\ntest_equal = true\n';
+    write({ ...BASELINE, 'access/forms_test.rego': `package forms_test\n\n${forms}` });
+    const [suite] = suitesOf(policy);
+    const names = await testNames(policy, suite!);
+    expect(names.filter((name) => name.startsWith('forms_test/'))).toEqual(['if', 'value', 'equal'].map((name) => `forms_test/test_${name}`));
+    expect((await testSuites('opa', policy, suitesOf(policy))).detail).toBe(`PASS: ${names.length}/${names.length}`);
+  });
+
   it('do not hold where the overlay’s own test fails, or it has a line that no test of its own runs', async () => {
     write({ ...BASELINE, ...OVERLAY, 'overlays/shop/more.rego': 'package overlays.shop\n\nunused(x) if x == 1\n' });
     expect(await judged()).toEqual([true, false, expect.stringContaining('no test runs overlays/shop/more.rego:3-3') as string]);

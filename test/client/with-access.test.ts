@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { generateSignerKey } from '../../ledger/index.ts';
-import { AccessError, ClientError, withAccess, WorkError, type Access, type AccessOptions, type CalledRequest, type ChangeView, type Client, type LeasedRequest } from '../../src/client/index.ts';
+import { AccessError, ClientError, connect, withAccess, WorkError, type Access, type AccessOptions, type CalledRequest, type ChangeView, type Client, type LeasedRequest } from '../../src/client/index.ts';
 import type { AccessPorts } from '../../src/client/persist.ts';
 import { readPayload } from '../../src/protocol/dsse.ts';
 import { actedReportSchema, type Dsse } from '../../src/protocol/signed.ts';
 import { serveTestSidecar, type ServedSidecar } from '../support/served.ts';
-import { answerOf, GRANT, ORIGIN } from '../support/sidecar.ts';
+import { answerOf, GRANT, ORIGIN, tokenOf } from '../support/sidecar.ts';
 
 const CALLER = 'nhi:prod/ci-deployer';
 const LEASED = GRANT as LeasedRequest;
@@ -92,6 +92,14 @@ describe('with a lease', () => {
 
   it('is given back once its revoke can be heard of', async () => {
     expect((await run(LEASED, () => 1, {}, losing('revoke', 3))).change).toMatchObject({ id: (await only()).id });
+  });
+
+  it.each([['cannot be read', () => { throw new Error('ENOENT: the next one is not there yet'); }], ['is empty', () => '']])('is given back though the token %s for a moment, while the next one is put there', async (_how, missing) => {
+    let gone = 0;
+    const by = connect({ socket: sidecar.socket, token: () => (gone > 0 && (gone -= 1) >= 0 ? missing() : tokenOf(CALLER)) });
+    const { change } = await run(LEASED, () => void (gone = 2), {}, by);
+    expect(gone).toBe(0);
+    await client.wait(change.id, { until: ({ state }) => state === 'revoked' });
   });
 
   it('says so when it cannot be given back, and keeps what the code threw', async () => {

@@ -101,6 +101,9 @@ describe('the HTTP API', () => {
     expect(gone(...ask, 'parameters', 0)).toEqual(['POST /v1/changes query wait: is gone']);
     expect(other(true, ...ask, 'parameters', 1, 'required')).toEqual(['POST /v1/changes header Idempotency-Key: is required now']);
     expect(other([], ...ask, 'security')).toEqual(['POST /v1/changes: security has changed']);
+    expect(gone('components', 'securitySchemes', 'token')).toEqual(['security scheme token: is gone']);
+    expect(other('basic', 'components', 'securitySchemes', 'token', 'scheme')).toEqual(['security scheme token: has changed']);
+    expect(other([{ token: [] }], 'security')).toEqual(['security has changed']);
     expect(gone('components', 'schemas', 'Change', 'properties', 'state')).toEqual(['Change (sent).state: is gone']);
     expect(gone('components', 'schemas', 'Problem', 'properties', 'code', 'enum', 0)).toEqual(['Problem (sent).code: "malformed-json" is gone']);
     expect(gone('components', 'schemas', 'ChangeRequest', 'oneOf', 0)).toEqual(['ChangeRequest (taken): kind "provision", urgency "emergency" is gone']);
@@ -126,6 +129,12 @@ describe('the bus', () => {
     expect(gone('channels', 'steps', 'messages', 'step')).toEqual(['channel steps message step: is gone']);
     expect(gone('operations', 'takeStep')).toEqual(['operation takeStep: is gone']);
     expect(other('send', 'operations', 'takeStep', 'action')).toEqual(['operation takeStep: has changed']);
+    expect(gone('channels', 'steps', 'parameters', 'token')).toEqual(['channel steps parameter token: is gone']);
+    expect(other({ enum: ['x'] }, 'components', 'parameters', 'lane')).toEqual(expect.arrayContaining(['channel steps parameter lane: has changed']));
+    expect(gone('operations', 'callApi', 'reply')).toEqual(['operation callApi reply: is gone']);
+    expect(gone('operations', 'callApi', 'reply', 'messages', 0)).toEqual(['operation callApi reply answer: is gone']);
+    expect(gone('operations', 'takeStep', 'messages', 0)).toEqual(['operation takeStep step: is gone']);
+    expect(other('Who it is for', 'components', 'parameters', 'lane', 'description')).toEqual([]);
     expect(other('text/plain', 'components', 'messages', 'step', 'contentType')).toEqual(['message step: contentType has changed']);
     expect(gone('components', 'messages', 'step', 'headers')).toEqual(['message step headers: has changed']);
     // What a worker is sent holds no less; what it sends is taken as before.
@@ -165,6 +174,8 @@ describe('npm run check', () => {
     expect(check()).toEqual({ exit: 0, said: '' });
     writeFileSync(listed, JSON.stringify([...all, { what: 'openapi.json: POST /v1/locks: is gone', why: 'not so' }]));
     expect(check().said).toContain('and not so: openapi.json: POST /v1/locks: is gone');
+    writeFileSync(listed, JSON.stringify(all.map(({ what: one }) => ({ what: one, why: ' ' }))));
+    expect(check().said).toContain(`without why: ${what}`);
     expect(check('--take').exit).toBe(0);
     expect(check()).toEqual({ exit: 0, said: '' });
     expect(JSON.parse(readFileSync(listed, 'utf8'))).toEqual([]);

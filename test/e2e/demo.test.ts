@@ -124,6 +124,9 @@ describe('a demo that is not let finish', () => {
     const { child, exit, output, errors } = demo('--directory', place, '--case', '2');
     await until('the sidecar is killed by the demo', () => (output().includes('is killed with -9') ? true : undefined), { timeoutMs: DEMO_MS });
     child.kill('SIGINT');
+    await until('it is ending them', () => (errors().includes('interrupted') ? true : undefined), { timeoutMs: DEMO_MS, everyMs: 1 });
+    // Whoever is in a hurry does it twice.
+    child.kill('SIGINT');
     expect(await exit).toBe(130);
     expect(errors()).toContain('interrupted');
     expect(left(place)).toEqual([]);

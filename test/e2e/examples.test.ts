@@ -266,6 +266,8 @@ describe('a rotation that cron starts', () => {
     expect(words(/^ExecStart=(.*)$/m.exec(unit)![1]!)).toBe(words(line!));
     const variables = (text: string): string[] => [...text.matchAll(/(?:^|[ =])((?:COUNTERSIGN|PG)[A-Z_]*=\S+)/gm)].map(([, one]) => one!).sort();
     expect(variables(unit)).toEqual(variables(cron));
+    // Else systemd makes 755 at each start of what was laid out as 700.
+    expect(unit).toMatch(/^StateDirectoryMode=0700$/m);
     const verify = spawnSync('systemd-analyze', ['verify', ...['timer', 'service'].map((kind) => join(EXAMPLES, `rotation-cron/rotate-ci-deployer.${kind}`))], { encoding: 'utf8' });
     if (verify.error === undefined) expect([verify.status, verify.stderr]).toEqual([0, '']);
   });
@@ -306,6 +308,13 @@ describe('a service with Express', () => {
     await ended(change.id, 'revoked');
     expect(await deployed()).toContain('express-2');
     expect(await deploysNow()).toBe('42501');
+  });
+
+  test('tells who asks nothing of its inside', async () => {
+    const unreadable = await fetch(`${url}/rollouts`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{' });
+    expect([unreadable.status, await unreadable.json()]).toEqual([400, { error: 'this cannot be read' }]);
+    const unknown = await fetch(`${url}/rollouts/chg_x`);
+    expect([unknown.status, await unknown.json()]).toEqual([503, { error: 'not done; ask again later' }]);
   });
 
   test('asks nobody for what could not be done, and does nothing that was refused', async () => {

@@ -7,6 +7,7 @@ import { digestOf, leafHash, type JsonObject, type LedgerRecord } from '../../le
 import { newestVersion } from '../../src/evidence/upcast.ts';
 import type { DraftWithObjects } from '../../src/evidence/record.ts';
 import { signDsse } from '../../src/protocol/dsse.ts';
+import { plain } from '../../src/protocol/plain.ts';
 import { STEP_ACTIONS, type PlanStep } from '../../src/protocol/plan.ts';
 import { actTicketSchema, REPORT_TYPE, TICKET_TYPE, type Dsse } from '../../src/protocol/signed.ts';
 import { formatTime } from '../../src/protocol/values.ts';
@@ -34,6 +35,10 @@ const dispatched = (): Telling => toldUntilAuthorised(toldUntilDispatched(toldUn
 function furtherRecords(told: Telling): readonly (readonly [type: string, body: JsonObject, actor?: string])[] {
   const change = told.changeId;
   const failed = (edit: Parameters<typeof acted>[1]): Dsse => signDsse(REPORT_TYPE, acted(told, edit).content, keys.executor);
+  const unread = (outcome: 'failed' | 'refused'): Dsse => {
+    const { executor, log, changeId, stepId, issue, at } = acted(told).content;
+    return signDsse(REPORT_TYPE, { kind: 'read', v: 1, executor, log, changeId, stepId, issue, at, outcome, code: 'sql-42501', detail: null, state: null }, keys.executor);
+  };
   const approval = { approvalId: `apr_${'b'.repeat(32)}`, proofClass: 'session', envelope: failed({}) };
   const reasons = [{ code: 'too-much', message: 'it is too much', rule: 'access' }];
   const controls = [{ framework: 'SOC 2', id: 'CC6.3', rule: 'access' }];
@@ -51,6 +56,7 @@ function furtherRecords(told: Telling): readonly (readonly [type: string, body: 
     ['approval.escalated', { revision: 1, to: ['person:ben'], dueAt: formatTime(START_MS) }],
     ['breakglass.rotated', { change }],
     ['step.failed', { report: failed({ outcome: 'failed', code: 'sql-42501', detail: 'permission denied' }) }, EXECUTOR], ['step.refused', { report: failed({ outcome: 'drifted' }) }, EXECUTOR],
+    ['step.failed', { report: unread('failed') }, EXECUTOR], ['step.refused', { report: unread('refused') }, EXECUTOR],
     ['step.ambiguous', { report: failed({ outcome: 'ambiguous' }) }, EXECUTOR], ['step.ambiguous', { stepId: told.now.act!.stepId, cause: 'deadline' }],
     ['lease.redecided', { leaseId, redecision: { effect: 'revoke', reasons, controls }, provenance, held: { revokes: 4, leases: 5 } }],
     ['delivery.sealed', { stepId: told.now.act!.stepId, seal: { recipient: `age1${'q'.repeat(58)}`, ciphertext: digest, fingerprint: 'ab'.repeat(32), replaces: null } }],
@@ -145,6 +151,33 @@ describe('what is told as what', () => {
       expect(event['time']).toBe(Date.parse(at));
       expect((event['metadata'] as JsonObject)['logged_time']).toBe(recordedMs);
     }
+  });
+
+  it('says how a step ended as the executor has signed it, and not as the record that holds it is called', () => {
+    const told = dispatched();
+    const [{ order }] = [reportStory().provision.now.lease!];
+    const gone = reportStory().lines.find(({ draft: { type } }) => type === 'lease.ended')!.draft.body as unknown as { readonly report: Dsse };
+    const revoked = JSON.parse(Buffer.from(gone.report.payload, 'base64').toString()) as JsonObject;
+    const cases: readonly (readonly [type: string, body: JsonObject, status: string])[] = [
+      ...(['done', 'already-absent', 'refused', 'drifted', 'immutable', 'failed', 'ambiguous'] as const).map((outcome) => ['step.succeeded', { report: signDsse(REPORT_TYPE, acted(told, { outcome }).content, keys.executor) }, outcome === 'ambiguous' ? 'Unknown' : ['done', 'already-absent'].includes(outcome) ? 'Success' : 'Failure'] as const),
+      ...(['done', 'mismatch', 'failed'] as const).map((outcome) => ['lease.ended', { order, report: signDsse(REPORT_TYPE, { ...revoked, outcome }, keys.executor) }, outcome === 'done' ? 'Success' : 'Failure'] as const),
+    ];
+    for (const [type, body, status] of cases) {
+      const events: JsonObject[] = [];
+      const onlooker = toldEvents({ log: LOG, version: '0.1.0', span: { fromMs: null, toMs: null }, take: (event) => void events.push(event) });
+      onlooker.record({ v: newestVersion(type), seq: 0, prev: null, change: told.changeId, changeSeq: null, changePrev: null, type, at: formatTime(START_MS), actor: EXECUTOR, body, objects: [] });
+      expect(events.map((event) => event['status']), `${type} ${JSON.stringify((events[0]?.['unmapped'] as JsonObject | undefined)?.['outcome'])}`).toEqual([status]);
+    }
+  });
+
+  it('tells a rule that is broken twice by one record twice, and claims no time at which that was recorded', () => {
+    const found: JsonObject[] = [];
+    const onlooker = toldEvents({ log: LOG, version: '0.1.0', span: { fromMs: null, toMs: null }, take: (event) => void found.push(event) });
+    for (const message of ['record 4 of the log before', 'record 5 of the log before']) onlooker.violation({ code: 'report-signature', seq: 3, changeId: 'chg_x', message });
+    const [first, second] = found.map((event) => event['metadata'] as JsonObject);
+    expect([first!['uid'], second!['uid']]).toEqual([`${logId}/3/report-signature/chg_x`, `${logId}/3/report-signature/chg_x/2`]);
+    expect(new Set(found.map((event) => (event['finding_info'] as JsonObject)['uid'])).size).toBe(2);
+    expect(first).not.toHaveProperty('logged_time');
   });
 
   it('tells of whom a lock was that is lifted, and only while it is open', () => {
@@ -253,5 +286,9 @@ describe('a line', () => {
     const written = lineOf({ desc: 'a\u2028b\u202ec\nd\u0085e' });
     expect(written).toBe('{"desc":"a\\u2028b\\u202ec\\nd\\u0085e"}\n');
     expect(JSON.parse(written)).toEqual({ desc: 'a\u2028b\u202ec\nd\u0085e' });
+    // All that a terminal is kept from as well.
+    const unseen = 'a\u061cb\u200bc\u2060d\u{e0041}e';
+    expect(plain(lineOf({ desc: unseen }).trimEnd())).toBe(lineOf({ desc: unseen }).trimEnd());
+    expect(JSON.parse(lineOf({ desc: unseen }))).toEqual({ desc: unseen });
   });
 });

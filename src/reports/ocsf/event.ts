@@ -70,6 +70,7 @@ export interface Source {
   readonly seq: number;
   /** What tells it from another event of the same record; left out for the record's own. */
   readonly part?: string;
+  /** Of a broken rule, when the newest record was that was read by then. */
   readonly recordedMs: number;
   /** The record's type. */
   readonly code: string;
@@ -83,7 +84,9 @@ export function eventOf({ of, activity, activityId, severity, status, atMs, attr
     time: atMs ?? recordedMs, severity_id: SEVERITIES[severity], severity,
     status_id: isFinding(of) ? FINDING_STATUSES[status as FindingStatus] : STATUSES[status as Status], status,
     metadata: {
-      version: OCSF_VERSION, profiles: PROFILES, product: { name: 'Countersign', vendor_name: 'Countersign', version }, uid: `${logId}/${seq}${part === undefined ? '' : `/${part}`}`, sequence: seq, event_code: code, log_name: origin, logged_time: recordedMs,
+      version: OCSF_VERSION, profiles: PROFILES, product: { name: 'Countersign', vendor_name: 'Countersign', version }, uid: `${logId}/${seq}${part === undefined ? '' : `/${part}`}`, sequence: seq, event_code: code, log_name: origin,
+      // A rule that is broken is on record nowhere.
+      ...(part === undefined ? { logged_time: recordedMs } : {}),
       ...(change === null ? {} : { correlation_uid: change }),
     },
     ...attributes, unmapped: { ...unmapped, checkpoint: { size, root } },
@@ -94,5 +97,7 @@ export function eventOf({ of, activity, activityId, severity, status, atMs, attr
  * One line of JSON in which nothing but itself ends a line, and nothing turns the direction of what stands around it: what others wrote is in it.
  */
 export function lineOf(event: JsonObject): string {
-  return `${JSON.stringify(event).replaceAll(/[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)}\n`;
+  return `${JSON.stringify(event).replaceAll(/[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu, escaped)}\n`;
 }
+
+const escaped = (character: string): string => Array.from({ length: character.length }, (_none, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`).join('');

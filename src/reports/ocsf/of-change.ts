@@ -62,12 +62,11 @@ export function changeTold(said: Said, { change, actor }: Stored, known: KnownCh
     case 'step.authorised':
       return authorised(said, update);
     case 'step.succeeded':
-      return stepTold('Success', said.body.report, actor, known, update);
     case 'step.failed':
     case 'step.refused':
-      return stepTold('Failure', said.body.report, actor, known, update);
+      return stepTold(said.body.report, actor, known, update);
     case 'step.ambiguous':
-      return 'report' in said.body ? stepTold('Unknown', said.body.report, actor, known, update) : update({ status_code: said.body.cause }, { status: 'Unknown', unmapped: { stepId: said.body.stepId } });
+      return 'report' in said.body ? stepTold(said.body.report, actor, known, update) : update({ status_code: said.body.cause }, { status: 'Unknown', unmapped: { stepId: said.body.stepId } });
     case 'lease.activated':
       return told('Entity Management', 'Activate', { entity: entityOf('lease', said.body.leaseId, { endsAt: said.body.endsAt, epoch: said.body.epoch }), ...by });
     case 'lease.extended':

@@ -13,10 +13,17 @@ import { accountOf, actorOf, resourceOf } from './objects.ts';
 
 type Update = (more?: JsonObject, rest?: Parameters<typeof told>[3]) => Told;
 
+/** What became of it is the signed report's to say, whatever sort of record holds the report: WORKFLOW finds where the two differ. */
+function statusOf({ outcome }: Extract<Report, { outcome: unknown }>): Status {
+  if (outcome === 'done' || outcome === 'already-absent') return 'Success';
+  return outcome === 'ambiguous' ? 'Unknown' : 'Failure';
+}
+
 /** The result of a step as its report has it. What is not known to be a step of an account is told of the change. */
-export function stepTold(status: Status, envelope: Dsse, actor: string, known: KnownChange | null, update: Update): Told {
+export function stepTold(envelope: Dsse, actor: string, known: KnownChange | null, update: Update): Told {
   const report = readReport(envelope, 'acted', 'read');
   const outcome = saidBy(report);
+  const status = statusOf(report);
   const rest = { status, severity: status === 'Success' ? 'Informational' : 'Medium', atMs: parseTime(report.at), unmapped: { stepId: report.stepId, outcome: report.outcome } } as const;
   const step = known?.step?.stepId === report.stepId ? known.step : null;
   if (report.kind === 'read' || step === null) return update(outcome, rest);
@@ -49,7 +56,7 @@ function doneBy(step: PlanStep, { request }: KnownChange, more: JsonObject, rest
       return told('User Management', 'Disable', { user, ...more }, rest);
     // It changes nothing at the target.
     case 'cutover':
-      return update(more['status_code'] === undefined ? {} : { status_code: more['status_code'] }, rest);
+      return update(outcomeOf(more), rest);
     // What the caller's code did is known by what was asked for, and no further.
     case 'call':
       if (request.kind === 'disable') return told('User Management', 'Disable', { user, ...more }, rest);
@@ -58,13 +65,16 @@ function doneBy(step: PlanStep, { request }: KnownChange, more: JsonObject, rest
   }
 }
 
-/** Access is gone: what was lent is taken back, and what was made for it no longer works. */
+const outcomeOf = ({ status_code, status_detail }: JsonObject): JsonObject => ({ ...(status_code === undefined ? {} : { status_code }), ...(status_detail === undefined ? {} : { status_detail }) });
+
+/** Access is gone, as its executor has signed it: what was lent is taken back, and what was made for it no longer works. */
 export function endTold({ report: envelope, order }: EventBody<'lease.ended'>, actor: string, known: KnownChange | null): Told {
   const report = readReport(envelope, 'revoked');
   const { action, connector, target, account, privileges, clientToken, cause, orderedBy, leaseId, notBefore } = readPayload(order, revokeOrderSchema);
   const at = { connector, target };
   const more = { ...actorOf(actor), ...saidBy(report), privileges, resources: [resourceOf(at)] };
-  const rest = { atMs: parseTime(report.at), unmapped: { leaseId, cause, orderedBy, notBefore, outcome: report.outcome, byUse: report.byUse } };
+  const status = statusOf(report);
+  const rest = { status, severity: status === 'Success' ? 'Informational' : 'High', atMs: parseTime(report.at), unmapped: { leaseId, cause, orderedBy, notBefore, outcome: report.outcome, byUse: report.byUse } } as const;
   const subject = known?.request.subject ?? null;
   return action === 'grant'
     ? told('User Management', 'Remove Privileges', { user: accountOf(subject, account, at), ...more }, rest)

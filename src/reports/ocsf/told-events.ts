@@ -25,6 +25,8 @@ export interface TellOptions {
 export function toldEvents({ log, version, span, take }: TellOptions): Onlooker {
   const changes = new Map<string, KnownChange>();
   const open: OpenThings = { locks: new Map(), found: new Map() };
+  /** How often a rule was found broken of the record that was read last. */
+  const broken = new Map<string, number>();
   let lastMs = 0;
   const tell = (record: LedgerRecord, said: Said): Told | null => {
     if (record.change === null) return ledgerTold(said, record.actor, log.logId, open);
@@ -35,6 +37,7 @@ export function toldEvents({ log, version, span, take }: TellOptions): Onlooker 
   return {
     record(record) {
       lastMs = parseTime(record.at);
+      broken.clear();
       const said = bodyOf(record);
       if (said === null) return;
       try {
@@ -55,8 +58,13 @@ export function toldEvents({ log, version, span, take }: TellOptions): Onlooker 
       if (isClosed(after)) changes.delete(changeId);
     },
     violation({ code, seq, changeId, message }) {
-      const broken = told('Compliance Finding', 'Create', { finding_info: { uid: `${log.logId}/${seq}/${code}`, title: code, desc: message }, compliance: { status_id: 3, status: 'Fail', control: code, standards: ['Countersign WORKFLOW'] }, is_alert: true }, { severity: 'High' });
-      take(eventOf(broken, { log, version, seq, part: changeId === null ? code : `${code}/${changeId}`, recordedMs: lastMs, code: 'workflow.violation', change: changeId }));
+      const rule = changeId === null ? code : `${code}/${changeId}`;
+      // One record of an adoption tells of many records of the log before.
+      const times = (broken.get(`${seq}/${rule}`) ?? 0) + 1;
+      broken.set(`${seq}/${rule}`, times);
+      const part = times === 1 ? rule : `${rule}/${times}`;
+      const found = told('Compliance Finding', 'Create', { finding_info: { uid: `${log.logId}/${seq}/${part}`, title: code, desc: message }, compliance: { status_id: 3, status: 'Fail', control: code, standards: ['Countersign WORKFLOW'] }, is_alert: true }, { severity: 'High' });
+      take(eventOf(found, { log, version, seq, part, recordedMs: lastMs, code: 'workflow.violation', change: changeId }));
     },
   };
 }
