@@ -1,0 +1,21 @@
+/** Which approvals a step is authorised with: those that count, and no more than a record may name. */
+import { expect, it } from 'vitest';
+import { approvalsToName, type ChangeState } from '../../src/change/state.ts';
+import type { ProofClass } from '../../src/protocol/decision.ts';
+import { formatTime } from '../../src/protocol/values.ts';
+
+const NOW_MS = Date.UTC(2026, 10, 20, 12);
+const approved = (n: number, proofClass: ProofClass, lastsMs = 60_000) => ({
+  approval: { approvalId: `apr_${n}_${proofClass}`, proofClass, envelope: { payloadType: '', payload: '', signatures: [] } }, seq: n,
+  statement: { v: 1, log: '0'.repeat(16), changeId: 'chg', revision: 1, planDigest: 'sha256:1', verdict: 'approve', approver: `person:p${n}`, expiresAt: formatTime(NOW_MS + lastsMs) },
+});
+const named = (approvals: readonly object[]): string[] => approvalsToName({ approvals, revision: 1, planDigest: 'sha256:1', requester: [], finished: [], firstActAtMs: null, rejecters: new Set(), decision: null } as unknown as ChangeState, NOW_MS).map(({ approvalId }) => approvalId);
+
+it('names all that are in force, and none that is over', () => {
+  expect(named([approved(1, 'session'), approved(1, 'ssh'), approved(2, 'ssh', 0)])).toEqual(['apr_1_session', 'apr_1_ssh']);
+});
+
+it('names each person’s best where all are too many', () => {
+  const people = Array.from({ length: 20 }, (_, n) => n);
+  expect(named(people.flatMap((n) => [approved(n, 'passkey'), approved(n, 'session')]))).toEqual(people.map((n) => `apr_${n}_passkey`));
+});
