@@ -33,6 +33,9 @@ import { approvalsToName, approvedBy, FINAL_STATES, isPastCutover, mayHaveGiven,
 /** The decision before dispatch must be this young when the ticket is authorised. */
 export const DISPATCH_FRESH_MS = 30_000;
 
+/** Approvals of one plan by one person: what is signed for a moment, again and again, fills no ledger. */
+const OF_ONE_PERSON_MAX = 64;
+
 /** Policy's answer about an approval. */
 export interface Judged {
   readonly by: string;
@@ -284,6 +287,8 @@ function decideApproval(state: ChangeState, command: Of<'approve'>, nowMs: numbe
   if (state.name !== 'pending' && !(statement.verdict === 'reject' && mayStillBeRejected(state))) return no('already-decided', `the change is ${state.name}`);
   const { otherIds = [] } = command;
   if (hasRejected(state, statement.approver, otherIds)) return statement.verdict === 'reject' ? ALREADY : no('already-decided', `${statement.approver} has rejected this plan`);
+  const times = state.approvals.filter((one) => one.statement.approver === statement.approver).length;
+  if (statement.verdict === 'approve' && times >= OF_ONE_PERSON_MAX) return no('already-decided', `${statement.approver} has approved this plan ${times} times already`);
   const unfit = use === undefined ? null : whyNotStanding(state, command.approval, otherIds, nowMs);
   if (unfit !== null) return no('not-expected', unfit);
   if (statement.verdict === 'approve' && !meets(proofClass, due)) return no('proof-too-weak', `approved by ${due}, not by ${proofClass}`);

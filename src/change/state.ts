@@ -264,18 +264,20 @@ function inForceAt(state: ChangeState, nowMs: number, decision: Decision | null)
 const NAMED_MAX = 32;
 
 /**
- * The approvals that a step is authorised with at `nowMs`: of each person the best proven, and beside it her standing one. Who approves again and again, for a
- * moment each time, makes the list no longer than a record and an envelope may have it.
+ * The approvals that a step is authorised with at `nowMs`: those in force. Where they are more than a record and an envelope may have, of each person the best
+ * proven, and beside it her standing one.
  */
 export function approvalsToName(state: ChangeState, nowMs: number): Approval[] {
+  const inForce = inForceAt(state, nowMs, state.decision);
+  if (inForce.length <= NAMED_MAX) return inForce.map(({ approval }) => approval);
   const best = new Map<string, ChangeState['approvals'][number]>();
-  for (const one of inForceAt(state, nowMs, state.decision)) {
+  for (const one of inForce) {
     const key = `${one.approval.use === undefined} ${one.statement.approver}`;
     const known = best.get(key);
     if (known === undefined || meets(one.approval.proofClass, known.approval.proofClass)) best.set(key, one);
   }
-  const named = [...best.values()].sort((a, b) => Number(a.approval.use !== undefined) - Number(b.approval.use !== undefined)).slice(0, NAMED_MAX);
-  return named.sort((a, b) => a.seq - b.seq).map(({ approval }) => approval);
+  // Who has seen the plan first.
+  return [...best.values()].sort((a, b) => Number(a.approval.use !== undefined) - Number(b.approval.use !== undefined)).slice(0, NAMED_MAX).map(({ approval }) => approval);
 }
 
 /** Whether somebody who is asked may still say no: nobody has looked at the plan that a standing approval approves, and nothing of it has begun. */
