@@ -2,8 +2,8 @@
 import type { ErrorCode, FieldError } from '../sidecar/errors.ts';
 
 /**
- * A code of the server's (see `docs/surface.md`), or one of the client's own: `unreachable` (nothing is known to have arrived), `timed-out`
- * and `aborted` (it may have arrived: ask again with the same Idempotency-Key), `unexpected-answer` (not this API's answer).
+ * A code of the server's (see `docs/surface.md`), or one of the client's own: `unreachable` (nothing was sent, or it is not known to
+ * have arrived), `timed-out` and `aborted` (it may have arrived: ask again with the same Idempotency-Key), `unexpected-answer` (not this API's answer).
  */
 export type ClientErrorCode = ErrorCode | 'unreachable' | 'timed-out' | 'aborted' | 'unexpected-answer';
 

@@ -4,6 +4,8 @@
  *
  * @see https://opentelemetry.io/docs/specs/otlp/#otlphttp
  */
+import { Agent } from 'node:http';
+import { Agent as TlsAgent } from 'node:https';
 import { createNoopMeter, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, TraceFlags, type Context, type Link } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { BasicTracerProvider, BatchSpanProcessor, ParentBasedSampler, TraceIdRatioBasedSampler, type SpanExporter, type TracerConfig } from '@opentelemetry/sdk-trace-node';
@@ -38,7 +40,8 @@ const KINDS: Readonly<Record<SpanOptions['kind'], SpanKind>> = {
 };
 
 export function openTracer({ endpoint, percent, service, logger }: OtlpOptions): OpenTracer {
-  const exporter = new OTLPTraceExporter({ url: endpoint, timeoutMillis: EXPORT_MS, concurrencyLimit: EXPORTS_MAX, userAgent: `countersign/${service.version}` });
+  const agent = ownAgent(endpoint);
+  const exporter = new OTLPTraceExporter({ url: endpoint, ...(agent === null ? {} : { httpAgentOptions: () => agent }), timeoutMillis: EXPORT_MS, concurrencyLimit: EXPORTS_MAX, userAgent: `countersign/${service.version}` });
   const provider = new BasicTracerProvider({
     resource: resourceOf(service), sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(percent / 100) }), spanLimits: SPAN_LIMITS, meterProvider: { getMeter: createNoopMeter },
     spanProcessors: [new BatchSpanProcessor(sayingOnce(exporter, logger), {
@@ -66,8 +69,16 @@ export function openTracer({ endpoint, percent, service, logger }: OtlpOptions):
       });
       await Promise.race([provider.shutdown().catch(() => undefined), late]);
       clearTimeout(timer);
+      // A collector that answers without end would keep the process.
+      agent?.destroy();
     },
   };
+}
+
+/** As the exporter makes it; null where the environment names certificates, which it reads itself. */
+function ownAgent(endpoint: string): Agent | null {
+  if (endpoint.startsWith('http:')) return new Agent({ keepAlive: true });
+  return Object.entries(process.env).some(([name, value]) => /^OTEL_EXPORTER_OTLP_(?:TRACES_)?(?:CERTIFICATE|CLIENT_)/.test(name) && value !== '') ? null : new TlsAgent({ keepAlive: true });
 }
 
 function contextOf(parent: TraceContext | null): Context {

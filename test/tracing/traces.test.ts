@@ -207,6 +207,25 @@ describe('a collector', () => {
     for (const ms of await Promise.all([one, many, dead].map(closedIn))) expect(ms, 'ms to close').toBeLessThan(4_000);
   });
 
+  it('that answers without end keeps no process: its connections are cut once this is closed', async () => {
+    const endpoint = await started(() => undefined);
+    const cut = new Promise<boolean>((resolve) => {
+      server.removeAllListeners('request');
+      server.on('request', (request, response) => {
+        response.writeHead(200).write('{');
+        const trickle = setInterval(() => response.write(' '), 50);
+        request.socket.on('close', () => {
+          clearInterval(trickle);
+          resolve(true);
+        });
+      });
+    });
+    const tracer = open(endpoint);
+    tracer.begin('x', { kind: 'internal', parent: null, attributes: {} }).end();
+    await tracer.close();
+    expect(await Promise.race([cut, new Promise((resolve) => setTimeout(resolve, 1_000, false))])).toBe(true);
+  });
+
   it('that will not have them is complained of once', async () => {
     const tracer = open(await started((_body, respond) => respond(400)));
     warned.splice(0);
