@@ -38,6 +38,8 @@ export interface World extends Omit<Installation, 'stop'> {
   /** From now on nothing that is sent reaches a worker: they are stopped, and so is the bus, which would hold it for them. */
   stopExecutors(): Promise<void>;
   startExecutors(): Promise<void>;
+  /** What is to end with all this, before it: a process that a case is about to start, and that may wait for somebody. @throws Error where all of it is being ended */
+  endsWith(end: () => Promise<void>): void;
   /** Ends everything that was started. */
   close(): Promise<void>;
 }
@@ -80,8 +82,17 @@ export async function openWorld({ root, directory, randomBytes, nats: overNats, 
   if (ended.length > 0) process.stderr.write(`· ended what an earlier run left: ${ended.join(', ')}\n`);
 
   const undo: (() => Promise<void>)[] = [];
+  let isClosed = false;
+  /** A case that is still being told must not start again what has just been ended: nobody would end that. */
+  const demandOpen = (): void => {
+    if (isClosed) throw new Error('nothing is started any more: all of it is being ended');
+  };
   const close = async (): Promise<void> => {
-    for (const step of undo.splice(0).reverse()) await step();
+    isClosed = true;
+    const troubles: unknown[] = [];
+    // What cannot be ended keeps nothing else from being ended.
+    for (const step of undo.splice(0).reverse()) await step().catch((error: unknown) => troubles.push(error));
+    if (troubles.length > 0) throw troubles[0];
   };
   try {
     const postgres = await waitFor('starting PostgreSQL', () => startPostgres({ directory: databaseDirectory }), (started) => `version ${started.major}, port ${started.port}`);
@@ -109,6 +120,7 @@ export async function openWorld({ root, directory, randomBytes, nats: overNats, 
     undo.push(() => installation.stop());
     if (nats !== null) await waitFor('starting three NATS servers', () => startBus(nats, installation.paths, users), () => 'ready, with streams of three replicas');
     const startExecutors = async (): Promise<void> => {
+      demandOpen();
       await nats?.start();
       await Promise.all(installation.workers.map((worker) => worker.start()));
     };
@@ -120,6 +132,14 @@ export async function openWorld({ root, directory, randomBytes, nats: overNats, 
     const recipient = await identityToRecipient(identity);
     return {
       ...installation, asks: ask !== null, database, identity, recipient, randomBytes, root, window: WINDOW, receiver, close, startExecutors,
+      async startSidecar(options) {
+        demandOpen();
+        return installation.startSidecar(options);
+      },
+      endsWith(end) {
+        demandOpen();
+        undo.push(end);
+      },
       bus: nats === null ? null : { servers: nats.urls, seed: users.sidecar.seed, executorId: EXECUTOR },
       async stopExecutors() {
         await Promise.all(installation.workers.map(({ running }) => running.stop()));

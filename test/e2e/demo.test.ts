@@ -208,6 +208,21 @@ describe('--interactive', () => {
     expect(existsSync(`${place}-postgres`)).toBe(false);
   }, DEMO_MS);
 
+  test.skipIf(!terminal)('leaves no run behind that would wait for whoever has gone', async () => {
+    const place = join(directory, 'asked-left');
+    const { exit, output } = atTerminal(['\u0004'], '--case', '6', '--directory', place);
+    expect(await exit, output()).toBe(130);
+    expect(left(place)).toEqual([]);
+  }, DEMO_MS);
+
+  test.skipIf(!terminal)('takes a rotation back whose case ends in the middle of it', async () => {
+    const place = join(directory, 'asked-halfway');
+    const { exit, output } = atTerminal(['a\n', 'a\n', 'r\n'], '--case', '4', '--directory', place);
+    expect(await exit, output()).toBe(0);
+    expect(output()).toMatch(/WORKFLOW +holds +2 changes: 2 closed, 0 open/);
+    expect(left(place)).toEqual([]);
+  }, DEMO_MS);
+
   test('says what to do where there is no terminal, and starts nothing', async () => {
     const place = join(directory, 'piped');
     const { exit, errors } = demo('--interactive', '--directory', place);

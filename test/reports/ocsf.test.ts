@@ -53,6 +53,8 @@ function furtherRecords(told: Telling): readonly (readonly [type: string, body: 
     ['change.adopted', { log: logId, records: 3, head: digest, parts: [digest] }],
     ['approval.judged', { revision: 1, planDigest: digest, approver: 'person:ana', acceptance: { effect: 'refuse', reasons, controls }, provenance }],
     ['approval.rejected', { approval, comment: { commitment: digest }, channel: 'slack', authentication }, 'person:ana'],
+    ['approval.recorded', { approval: { ...approval, use: 3 }, comment: null }, 'person:ana'],
+    ['approval.rejected', { approval, comment: null, outcome: 'open' }, 'person:ana'],
     ['approval.escalated', { revision: 1, to: ['person:ben'], dueAt: formatTime(START_MS) }],
     ['breakglass.rotated', { change }],
     ['step.failed', { report: failed({ outcome: 'failed', code: 'sql-42501', detail: 'permission denied' }) }, EXECUTOR], ['step.refused', { report: failed({ outcome: 'drifted' }) }, EXECUTOR],
@@ -168,6 +170,19 @@ describe('what is told as what', () => {
       onlooker.record({ v: newestVersion(type), seq: 0, prev: null, change: told.changeId, changeSeq: null, changePrev: null, type, at: formatTime(START_MS), actor: EXECUTOR, body, objects: [] });
       expect(events.map((event) => event['status']), `${type} ${JSON.stringify((events[0]?.['unmapped'] as JsonObject | undefined)?.['outcome'])}`).toEqual([status]);
     }
+  });
+
+  it('says of an approval that was given beforehand that it was used, and not that she approved then', () => {
+    const used = events.filter((event) => codeOf(event) === 'approval.recorded' && (event['unmapped'] as JsonObject)['use'] !== undefined);
+    expect(used).toMatchObject([{ actor: { app_uid: sidecar }, disposition: 'Allowed', unmapped: { use: 3, approver: 'person:ana' } }]);
+    const given = events.filter((event) => codeOf(event) === 'approval.recorded' && !used.includes(event));
+    expect(given.length).toBeGreaterThan(0);
+    for (const event of given) expect(event).toMatchObject({ actor: { user: { type: 'User' } }, disposition: 'Approved' });
+  });
+
+  it('says of a rejection whether it was enough, where one alone may not be', () => {
+    const outcomes = events.filter((event) => codeOf(event) === 'approval.rejected').map((event) => (event['unmapped'] as JsonObject)['outcome']);
+    expect(outcomes).toContain('open');
   });
 
   it('tells a rule that is broken twice by one record twice, and claims no time at which that was recorded', () => {

@@ -33,7 +33,12 @@ export async function rotateInWindow(world: World): Promise<Told> {
       kind: 'grant', subject: 'nhi:prod/ci-deployer', purpose: 'deploy-orders', reason: 'release in the same night', duration: 'PT1M', entitlements: onApp('role:deploy'),
     });
     await pipeline.wait(queued.id, { until: (change) => change.state === 'pending', timeoutMs: SETTLE_MS });
-    await approve(wei, queued.id);
+    await approve(wei, queued.id).catch(async (error: unknown) => {
+      // Whoever rejects the deployment ends the case: the rotation that is under way would hold up every other change of this database.
+      await service.withdraw(asked.id, 'the case ends here');
+      await reach(service, asked.id, 'withdrawn');
+      throw error;
+    });
     const waiting = await until('the other change waits for the rotation', async () => {
       const seen = await pipeline.get(queued.id);
       return seen.state === 'scheduled' && seen.waitingFor?.includes(asked.id) === true ? seen.waitingFor : undefined;

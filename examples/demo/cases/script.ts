@@ -66,13 +66,20 @@ function runScript(world: World, change: string, secretFile: string): Run {
   const { paths, database } = world;
   const token = world.tokenOf(SUBJECT);
   const script = join(world.root, 'dist', 'examples', 'scripts', 'rotate-password.js');
+  // It would go on waiting for whoever was to decide, long after the demo.
+  world.endsWith(() => end());
   const child = spawn(process.execPath, [paths.cli, 'run', '--socket', paths.socket, '--trust', paths.trust, '--change', change, '--wait', world.asks ? 'PT1H' : 'PT30S', '--timeout', 'PT1M', '--', process.execPath, script], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, COUNTERSIGN_TOKEN: token, DATABASE_URL: database.adminUrl, SECRET_FILE: secretFile },
   });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
-  return { output: () => output, exit: new Promise((resolve) => child.once('close', (code) => resolve(code ?? -1))) };
+  const exit = new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? -1)));
+  const end = async (): Promise<void> => {
+    child.kill('SIGKILL');
+    await exit;
+  };
+  return { output: () => output, exit };
 }
 
 /** The change that the run asked for, waiting for its owner. */

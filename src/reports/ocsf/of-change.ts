@@ -14,13 +14,15 @@ type Of<T extends RecordType> = Extract<Said, { type: T }>;
 export interface Stored {
   readonly change: string;
   readonly actor: string;
+  /** The log's id. */
+  readonly log: string;
 }
 
 /** What somebody has to look at now. */
 const GRAVE: ReadonlySet<FindingCode> = new Set(['revoke-overdue', 'revoke-failed', 'revoke-mismatch', 'verification-failed', 'log-rolled-back', 'review-overdue', 'rotation-overdue']);
 
 /** null for what is told of by another record, or is no matter of security: `docs/ocsf.md` lists both. @throws ProtocolError for what no record should hold */
-export function changeTold(said: Said, { change, actor }: Stored, known: KnownChange | null): Told | null {
+export function changeTold(said: Said, { change, actor, log }: Stored, known: KnownChange | null): Told | null {
   const entity = entityOf('access change', change, known === null ? {} : { kind: known.request.kind, subject: known.request.subject });
   const by = actorOf(actor);
   const update = (more: JsonObject = {}, rest: Parameters<typeof told>[3] = {}): Told => told('Entity Management', 'Update', { entity, ...by, ...more }, rest);
@@ -48,8 +50,12 @@ export function changeTold(said: Said, { change, actor }: Stored, known: KnownCh
     case 'approval.recorded':
     case 'approval.rejected': {
       const { approval: { approvalId, proofClass, use }, authentication, channel } = said.body;
+      // Where more than one person must reject, the change may go on.
+      const outcome = said.type === 'approval.rejected' && said.body.outcome !== undefined ? { outcome: said.body.outcome } : {};
       const verdict = said.type === 'approval.recorded' ? disposed('Allowed', 'Approved') : disposed('Denied', 'Rejected');
-      return update({ ...actorOf(actor, authentication), ...verdict }, { unmapped: { approvalId, proofClass, ...(use === undefined ? {} : { use }), ...(channel === undefined ? {} : { channel }) } });
+      // She gave it before, and did nothing now: what was given beforehand the sidecar finds to fit.
+      if (use !== undefined) return update({ ...actorOf(`sidecar:${log}`), ...disposed('Allowed', 'Allowed') }, { unmapped: { approvalId, proofClass, use, approver: actor } });
+      return update({ ...actorOf(actor, authentication), ...verdict }, { unmapped: { approvalId, proofClass, ...(channel === undefined ? {} : { channel }), ...outcome } });
     }
     case 'approval.escalated':
       return update({}, { unmapped: { to: said.body.to, dueAt: said.body.dueAt } });

@@ -32,7 +32,7 @@ export function toldEvents({ log, version, span, take }: TellOptions): Onlooker 
     if (record.change === null) return ledgerTold(said, record.actor, log.logId, open);
     const known = knownAfter(changes.get(record.change) ?? null, said);
     if (known !== null) changes.set(record.change, known);
-    return changeTold(said, { change: record.change, actor: record.actor }, known);
+    return changeTold(said, { change: record.change, actor: record.actor, log: log.logId }, known);
   };
   return {
     record(record) {
