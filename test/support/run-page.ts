@@ -34,8 +34,14 @@ export async function runPage(file: string | readonly string[], directory: strin
   writeFileSync(join(bin, 'countersign'), `#!/bin/sh\nexec '${process.execPath}' '${join(import.meta.dirname, '../../dist/src/main.js')}' "$@"\n`);
   chmodSync(join(bin, 'countersign'), 0o755);
   const blocks = [file].flat().flatMap((one) => blocksOf(readFileSync(one, 'utf8')).map((block) => ({ ...block, file: one })));
-  const listening = 'if test -n "$(jobs -p)"; then until test -z "$(grep -Ls listening *.log)"; do kill -0 $!; sleep 0.1; done; fi';
-  const script = ['set -eu', 'trap \'test -z "$(jobs -p)" || kill $(jobs -p); wait\' EXIT', ...blocks.flatMap(({ script: block }) => [block, listening, `echo '${MARK}'`])].join('\n');
+  // Those that this block has started, by logs that are written since: a log of before says that it listened then.
+  const functions = `began() { old=" $(jobs -p | tr '\\n' ' ')"; : > '${bin}/began'; }
+listening() {
+  n=0
+  for job in $(jobs -p); do case "$old" in *" $job "*) ;; *) n=$((n + 1)) ;; esac; done
+  while test "$(find . -maxdepth 1 -name '*.log' -newer '${bin}/began' -exec grep -l listening {} + | wc -l)" -lt "$n"; do kill -0 $!; sleep 0.1; done
+}`;
+  const script = ['set -eu', 'trap \'test -z "$(jobs -p)" || kill $(jobs -p); wait\' EXIT', functions, ...blocks.flatMap(({ script: block }) => ['began', block, 'listening', `echo '${MARK}'`])].join('\n');
   const shell = spawn('bash', ['-c', script], { cwd: directory, env: { ...process.env, ...env, PATH: [bin, process.env['PATH']].join(delimiter) }, stdio: ['ignore', 'pipe', 'pipe'] });
   let printed = '';
   for (const stream of [shell.stdout, shell.stderr]) stream.on('data', (text: Buffer) => (printed += text.toString()));

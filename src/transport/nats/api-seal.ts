@@ -36,6 +36,7 @@ export async function openStream(sealed: ReadableStream<Uint8Array>, identity: s
 /** What {@link sealBytes} and {@link sealStream} begin with. The library tries each recipient that a header names: one with a thousand of them would cost a second of a core. */
 const HEADER = /^age-encryption\.org\/v1\n-> X25519 [\w+/]{43}\n[\w+/]{43}\n--- [\w+/]{43}\n$/;
 const HEADER_BYTES = 168;
+const HEADER_START = 'age-encryption.org/v1\n-> X25519 ';
 
 function requireOneRecipient(sealed: Uint8Array): void {
   if (!HEADER.test(Buffer.from(sealed.subarray(0, HEADER_BYTES)).toString('latin1'))) throw new Error('not sealed as calls are, to one key');
@@ -48,7 +49,8 @@ function oneRecipient(): TransformStream<Uint8Array, Uint8Array> {
     transform(part, controller) {
       if (head === null) return controller.enqueue(part);
       head = Buffer.concat([head, part]);
-      if (head.length < HEADER_BYTES) return;
+      // What begins otherwise is not waited for: there may be no more of it.
+      if (head.length < HEADER_BYTES && HEADER_START.startsWith(Buffer.from(head).toString('latin1', 0, HEADER_START.length))) return;
       requireOneRecipient(head);
       controller.enqueue(head);
       head = null;
