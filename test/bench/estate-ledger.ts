@@ -6,9 +6,8 @@ import { parse } from 'yaml';
 import type { Directory, InventoryEntry } from '../../src/facts/schemas.ts';
 import { hashToken, type TokensFile } from '../../src/identity/tokens.ts';
 import { makeInstallation } from '../support/installation.ts';
-import { rotation } from '../support/step-stories.ts';
-import { GRANT, PROVISION, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Telling } from '../support/story.ts';
-import { lifeOf, writeLives, type Life } from './lives.ts';
+import { GRANT, toldUntilActive, toldUntilArmed, toldUntilDecided, type Telling } from '../support/story.ts';
+import { livesThatAreOver, writeLives, type Life } from './lives.ts';
 
 /** Identities, each a copy of one of the example’s. */
 export const IDENTITIES = 1_000;
@@ -25,13 +24,8 @@ export const READERS = { ana: { principal: 'person:ana', token: 'cst_ana' }, own
 const numbered = (n: number) => (text: string): string => text.replaceAll(/nhi:prod\/(?:ci-deployer|billing-export|orders-api)/g, (id) => `${id}-${n % IDENTITIES}`);
 
 /** Of ten changes: five denied, two leases that ran out and two that were taken back early, and a rotation. */
-function livesThatAreOver(): Life[] {
-  const START = Date.parse('2026-11-23T19:00:00.000Z');
-  const leased = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START)));
-  toldUntilEnded(leased, leased.now.lease!.order);
-  const early = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START)));
-  toldUntilEnded(early, toldUntilOrdered(early.later(1_000), 'person:olga'), 200);
-  const [provision, grant, denied, rotated] = [leased, early, toldUntilDecided(GRANT, START, 'deny'), rotation()].map(lifeOf) as [Life, Life, Life, Life];
+function tenLives(): Life[] {
+  const { provision, grant, denied, rotated } = livesThatAreOver();
   return [denied, provision, denied, grant, denied, provision, denied, rotated, denied, grant];
 }
 
@@ -61,7 +55,7 @@ export async function makeEstate(directory: string, changes: number, port: numbe
     await mkdir(directory, { recursive: true });
     for (const name of await readdir(installation.directory)) await rename(join(installation.directory, name), join(directory, name));
     await installation.remove();
-    await writeLives(directory, { over: livesThatAreOver(), open: livesThatAreNot(), done: (_size, born) => born / (changes - ACTIVE - PENDING), rename: numbered, say });
+    await writeLives(directory, { over: tenLives(), open: livesThatAreNot(), done: (_size, born) => born / (changes - ACTIVE - PENDING), rename: numbered, say });
     await writeFacts(directory);
     const tokens: TokensFile = [
       { principal: READERS.ana.principal, roles: ['caller', 'approver', 'operator', 'auditor'], tokenSha256: hashToken(READERS.ana.token) },

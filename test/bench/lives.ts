@@ -5,7 +5,8 @@ import { canonicalText, digestOf, nodeDisk, openLog, parseSigner, parseStrict, t
 import { newChangeId } from '../../src/engine/ids.ts';
 import { systemRandom } from '../../src/sidecar/system.ts';
 import { draftOf } from '../support/drafts.ts';
-import { logId as storyLog, type Telling } from '../support/story.ts';
+import { rotation } from '../support/step-stories.ts';
+import { GRANT, logId as storyLog, PROVISION, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Telling } from '../support/story.ts';
 
 const DAYS = 60;
 /** Changes that are under way at the same time, so that their records stand between one another's. */
@@ -17,7 +18,17 @@ export interface Life {
 }
 type Lived = Life['drafts'][number];
 
-export const lifeOf = ({ changeId, beats }: Telling): Life => ({ changeId, drafts: beats.map(({ event, atMs }) => draftOf(changeId, event, atMs)) });
+const lifeOf = ({ changeId, beats }: Telling): Life => ({ changeId, drafts: beats.map(({ event, atMs }) => draftOf(changeId, event, atMs)) });
+
+/** One of each kind that is over: run out, taken back early, denied, rotated. */
+export function livesThatAreOver(): { readonly provision: Life; readonly grant: Life; readonly denied: Life; readonly rotated: Life } {
+  const START = Date.parse('2026-11-23T19:00:00.000Z');
+  const leased = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START)));
+  toldUntilEnded(leased, leased.now.lease!.order);
+  const early = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START)));
+  toldUntilEnded(early, toldUntilOrdered(early.later(1_000), 'person:olga'), 200);
+  return { provision: lifeOf(leased), grant: lifeOf(early), denied: lifeOf(toldUntilDecided(GRANT, START, 'deny')), rotated: lifeOf(rotation()) };
+}
 
 /**
  * The same life of another change of another log: ids and digests are its own, also in what is signed; the signatures, which opening does not check, are what

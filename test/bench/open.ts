@@ -10,9 +10,8 @@ import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { makeInstallation } from '../support/installation.ts';
-import { rotation } from '../support/step-stories.ts';
-import { GRANT, PROVISION, toldUntilActive, toldUntilArmed, toldUntilDecided, toldUntilEnded, toldUntilOrdered, type Telling } from '../support/story.ts';
-import { lifeOf, writeLives, type Life } from './lives.ts';
+import { GRANT, toldUntilActive, toldUntilArmed, toldUntilDecided, type Telling } from '../support/story.ts';
+import { livesThatAreOver, writeLives, type Life } from './lives.ts';
 
 const READY_MS_MAX = 2_000;
 const RSS_MAX = 300 * 1024 ** 2;
@@ -27,12 +26,7 @@ const megabytes = (bytes: number): string => `${(bytes / 1024 ** 2).toFixed(0)} 
 
 /** Lives that are over, in about the numbers in which they come. */
 function lives(): Life[] {
-  const START = Date.parse('2026-11-23T19:00:00.000Z');
-  const leased = toldUntilActive(toldUntilArmed(toldUntilDecided(PROVISION, START)));
-  toldUntilEnded(leased, leased.now.lease!.order);
-  const early = toldUntilActive(toldUntilArmed(toldUntilDecided(GRANT, START)));
-  toldUntilEnded(early, toldUntilOrdered(early.later(1_000), 'person:olga'), 200);
-  const [provision, grant, denied, rotated] = [leased, early, toldUntilDecided(GRANT, START, 'deny'), rotation()].map(lifeOf) as [Life, Life, Life, Life];
+  const { provision, grant, denied, rotated } = livesThatAreOver();
   return [provision, grant, provision, denied, provision, grant, rotated, provision, grant, denied];
 }
 
