@@ -27,6 +27,11 @@ for (const name of results) {
   const skipped = result.numPendingTests + result.numTodoTests;
   if (skipped > 0) {
     console.log(`${name}: ${skipped} tests were skipped, which CI does not accept`);
+    for (const file of result.testResults) {
+      for (const { fullName, status } of file.assertionResults) {
+        if (status !== 'passed' && status !== 'failed') console.log(`${status} (${name}): ${relative(process.cwd(), file.name)} > ${fullName}`);
+      }
+    }
     failed += skipped;
   }
 }
