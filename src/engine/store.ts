@@ -15,7 +15,7 @@ import { evolve, stillGives, type ChangeState } from '../change/state.ts';
 import type { Decision } from '../protocol/decision.ts';
 import type { Governed } from '../evidence/proposals.ts';
 import type { Reconciled } from '../evidence/reconciled.ts';
-import { namingExtra, systemDraft, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
+import { namingExtra, requireReadable, systemDraft, toDraft, type SystemRecordBody, type SystemRecordType } from '../evidence/record.ts';
 import type { ChangeIndex } from './change-index.ts';
 import { newSalt } from './ids.ts';
 import { Fold, type Captured } from './fold.ts';
@@ -156,6 +156,8 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
   }
   /** Sequences what was decided, and what is `beside` it, in one append, and folds it. */
   const sequence = (drafts: readonly Draft[], beside: Beside | null = null): void => {
+    for (const { events } of drafts) for (const { type, body } of events) requireReadable(type, body);
+    if (beside !== null) requireReadable(beside.type, beside.body);
     const atMs = stamp();
     const planned = drafts.flatMap(({ changeId, events, extra }) => events.map((event, index) => ({ changeId, event, ...toDraft(changeId, event, atMs, () => newSalt(options.random), index === namingExtra(events) ? extra : []) })));
     if (planned.length === 0) return;
@@ -227,6 +229,7 @@ export async function openStore(log: Log, options: StoreOptions): Promise<Store>
     reconciled: () => state.reconciled,
     governed: () => state.governed,
     record(type, body, objects = [], actor = options.actor) {
+      requireReadable(type, body);
       const atMs = stamp();
       const { draft } = systemDraft(type, body, actor, atMs, objects);
       const [appended] = append([draft], objects, NEEDS_CHECKPOINT.has(type));

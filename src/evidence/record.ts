@@ -129,6 +129,13 @@ export function systemDraft<T extends SystemRecordType>(type: T, body: SystemRec
   };
 }
 
+/** A ledger in which a body could not be read again would not be opened any more. @throws TypeError for such a one, of a change's event or of a record of none */
+export function requireReadable(type: ChangeEventType | SystemRecordType, body: unknown): void {
+  const schema: z.ZodType = isChangeEventType(type) ? changeEventBodies[type] : systemRecordBodies[type];
+  const parsed = parseBy<unknown>(schema, body);
+  if (!parsed.success) throw new TypeError(`${type} is not written: ${z.prettifyError(parsed.error)}`);
+}
+
 /** A bundle that nobody was asked about, or that comes from no source, is told as the version before told it, so that verifiers of that time read it. */
 function versionOf<T extends SystemRecordType>(type: T, body: SystemRecordBody<T>): number {
   if (type !== 'bundle.activated' || 'proposal' in body) return RECORD_VERSIONS[type];

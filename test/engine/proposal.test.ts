@@ -69,7 +69,7 @@ describe('a proposal', () => {
   });
 
   it('that cannot be recorded asks for nothing', async () => {
-    sidecar = await openTestSidecar({ pdp: proposing([{ ...PROPOSED.reasons[0]!, message: 'long '.repeat(13_000) }]) });
+    sidecar = await openTestSidecar({ pdp: proposing(Array.from({ length: 64 }, () => ({ ...PROPOSED.reasons[0]!, message: '€'.repeat(500) }))) });
     sidecar.executor.found = [FOUND];
     await expect(sidecar.engine.reconcile('pg-main')).rejects.toMatchObject({ code: 'too-large' });
     await sidecar.log.sync();

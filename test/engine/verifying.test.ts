@@ -14,7 +14,7 @@ async function refusedCutover(run: (sidecar: TestSidecar, changeId: string) => P
   try {
     const { engine } = sidecar;
     const asked = await engine.request([SUBJECT], {
-      kind: 'rotate', subject: SUBJECT, connector: 'pg-main', target: 'app', purpose: 'deploy-orders', reason: 'quarterly', recipient: RECIPIENT, grace: isConfirmed ? 'PT1H' : 'PT0S',
+      kind: 'rotate', subject: SUBJECT, connector: 'pg-main', target: 'app', purpose: 'deploy-orders', reason: 'quarterly', recipient: RECIPIENT, grace: isConfirmed ? 'PT1H' : 'PT1S',
     }, null);
     const changeId = asked.ok ? asked.value.state.changeId : '';
     await vi.waitFor(() => expect(engine.get(changeId)?.name).toBe('staged'), { timeout: 10_000 });
