@@ -18,8 +18,9 @@ const [wei, ana, stranger] = [testSshKey(), testSshKey(), testSshKey()];
 let sidecar: TestSidecar;
 afterEach(() => sidecar.close());
 
-async function open(asked: ProofClass, floor: ProofClass = 'session', approvers: ApproverExpression = { anyOf: [WEI, 'person:ana'] }): Promise<ChangeView> {
+async function open(asked: ProofClass, floor: ProofClass = 'session', approvers: ApproverExpression = { anyOf: [WEI, 'person:ana'] }, clock = movedClock()): Promise<ChangeView> {
   sidecar = await openTestSidecar({
+    clock,
     decide: () => ({ ...answerOf('needsApproval', approvers), obligations: { ...answerOf('needsApproval', approvers).obligations, proofClass: asked } }),
     trusts: (trust) => Object.assign(trust, {
       signers: parseAllowedSigners(`${WEI} ${wei.publicLine}\nperson:ana ${ana.publicLine}`),
@@ -140,22 +141,23 @@ it('a key that is over by the time of the record approves nothing, though the cl
 });
 
 it('whoever signs again and again for a moment keeps neither the step from its executor nor the sidecar from its ledger', async () => {
-  const change = await open('session', 'session', { allOf: [WEI, 'person:ana'] });
+  const clock = movedClock();
+  const change = await open('session', 'session', { allOf: [WEI, 'person:ana'] }, clock);
   const again = async (expiresAt: string): Promise<Answered> => {
     const { statement: asked } = await statement(change);
     return decide(change, { ssh: { expiresAt, signature: writeArmour(wei.sign(canonicalBytes({ ...asked, expiresAt }))) } });
   };
   for (let n = 0; n < 34; n += 1) {
-    expect((await again(formatTime(Date.now() + 60))).status).toBe(200);
-    await new Promise((resolve) => void setTimeout(resolve, 70));
+    expect((await again(formatTime(clock.nowMs() + 60_000))).status).toBe(200);
+    clock.move(61_000);
   }
   expect((await decide(change, await signed(change))).status).toBe(200);
   expect((await decide(change, await signed(change, ana, {}, 'person:ana'), 'person:ana')).status).toBe(200);
   await expect.poll(() => sidecar.executor.steps.some(({ plan }) => plan !== null), { timeout: 10_000 }).toBe(true);
   const envelope = sidecar.executor.steps.find(({ plan }) => plan !== null)!;
-  expect(admit(envelope, { trust: sidecar.trust, executorId: EXECUTOR, nowMs: Date.now(), connectors: new Set(['pg-main']), head: () => null, beganAtMs: () => null })).toMatchObject({ ok: true });
+  expect(admit(envelope, { trust: sidecar.trust, executorId: EXECUTOR, nowMs: clock.nowMs(), connectors: new Set(['pg-main']), head: () => null, beganAtMs: () => null })).toMatchObject({ ok: true });
   const before = sidecar;
   await before.close('keep');
-  sidecar = await openTestSidecar({ after: before });
+  sidecar = await openTestSidecar({ after: before, clock });
   expect((await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}`)).status).toBe(200);
 }, 30_000);
