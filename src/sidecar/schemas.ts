@@ -23,6 +23,7 @@ import { ACT_OUTCOMES, approvalStatementSchema, REVOKE_OUTCOMES } from '../proto
 import {
   actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, durationSeconds, entitlementSchema,
   leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, personIdSchema, plainTextSchema, principalSchema, proposalIdSchema, saltSchema, stepIdSchema, subjectSchema, timeSchema,
+  writtenTextSchema,
 } from '../protocol/values.ts';
 import { ENGINE_FAULTS } from '../pdp/fault.ts';
 import { inventoryFactSchema } from '../facts/schemas.ts';
@@ -35,7 +36,9 @@ export const LIST_LIMIT_MAX = 200;
 
 const stateSchema = z.enum(STATES);
 const kindSchema = planSchema.shape.kind;
-const commentSchema = plainTextSchema(500);
+/** As it comes in. What is told is {@link recordedCommentSchema}. */
+const commentSchema = writtenTextSchema(500);
+const recordedCommentSchema = plainTextSchema(500);
 const consumerSchema = plainTextSchema(128);
 const counterSchema = z.int().min(0);
 
@@ -310,7 +313,7 @@ export const acknowledgeBodySchema = z.strictObject({ digest: digestSchema });
 export type AcknowledgeBody = z.infer<typeof acknowledgeBodySchema>;
 
 /** The end is counted anew, from when the extension is authorised; all else is what the change gave. */
-export const extendBodySchema = z.strictObject({ duration: durationSchema, endsBy: timeSchema.optional(), reason: plainTextSchema(500) });
+export const extendBodySchema = z.strictObject({ duration: durationSchema, endsBy: timeSchema.optional(), reason: commentSchema });
 export type ExtendBody = z.infer<typeof extendBodySchema>;
 
 export const confirmationBodySchema = z.strictObject({ consumer: consumerSchema });
@@ -325,7 +328,7 @@ export const liftBodySchema = z.strictObject({ reason: commentSchema });
 export type LiftBody = z.infer<typeof liftBodySchema>;
 /** `nhi` null: every identity; `connector` null: everywhere. */
 export const lockViewSchema = z.strictObject({
-  lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: commentSchema, by: principalSchema, at: timeSchema,
+  lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: recordedCommentSchema, by: principalSchema, at: timeSchema,
 });
 export type LockView = z.infer<typeof lockViewSchema>;
 export const lockListSchema = z.strictObject({ locks: z.array(lockViewSchema) });
@@ -348,7 +351,7 @@ export const standingApprovalViewSchema = z.strictObject({
   /** How often it has approved a plan. */
   used: counterSchema,
   at: timeSchema,
-  revoked: z.strictObject({ by: personIdSchema, reason: commentSchema.nullable(), at: timeSchema }).nullable(),
+  revoked: z.strictObject({ by: personIdSchema, reason: recordedCommentSchema.nullable(), at: timeSchema }).nullable(),
 });
 export type StandingApprovalView = z.infer<typeof standingApprovalViewSchema>;
 /** `log`: the one that a new one must name; `principal`: in whose name; `passkeys`: those of hers that she could prove it by. */
@@ -493,7 +496,7 @@ export const proposalVerdictBodySchema = z.strictObject({
   bundle: digestSchema,
   verdict: z.enum(['approve', 'reject']),
   /** On record, in clear. A rejection says why. */
-  reason: plainTextSchema(500).optional(),
+  reason: commentSchema.optional(),
   /** Her own signature of the statement; absent: that she is authenticated is what proves it. */
   ssh: sshProofSchema.optional(),
   /** Instead of it, an assertion of her passkey. */
