@@ -8,7 +8,7 @@ import { askedSchema } from '../evidence/pack-format.ts';
 import { countsSchema, findingIdSchema } from '../evidence/reconciled.ts';
 import { breakGlassReviewStatementSchema, breakGlassRotationSchema, breakGlassVerdictSchema } from '../protocol/break-glass-review.ts';
 import { breakGlassStatementSchema } from '../protocol/break-glass.ts';
-import { standingStatementSchema } from '../protocol/standing-approval.ts';
+import { STANDING_STATES, standingStatementSchema } from '../protocol/standing-approval.ts';
 import { ownClassSchema } from '../protocol/own-proof.ts';
 import { passkeyAnswerSchema, passkeySchema } from '../protocol/passkeys.ts';
 import { counterOfferSchema, decisionSchema, proofClassSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
@@ -41,6 +41,8 @@ const commentSchema = writtenTextSchema(500);
 const recordedCommentSchema = plainTextSchema(500);
 const consumerSchema = plainTextSchema(128);
 const counterSchema = z.int().min(0);
+/** Of a list that is told in pages. `next`: the cursor of the page after this one, null where this is the last; `count`: how many there are of what was asked for; `all`: how many the caller may see. Absent in answers of earlier versions. */
+const pagedShape = { next: z.string().nullable().optional(), count: counterSchema.optional(), all: counterSchema.optional() };
 
 export const problemSchema = z.strictObject({
   type: z.url(),
@@ -355,7 +357,7 @@ export const standingApprovalViewSchema = z.strictObject({
 });
 export type StandingApprovalView = z.infer<typeof standingApprovalViewSchema>;
 /** `log`: the one that a new one must name; `principal`: in whose name; `passkeys`: those of hers that she could prove it by. */
-export const standingApprovalListSchema = z.strictObject({ log: logIdSchema, principal: principalSchema, passkeys: statementAnswerSchema.shape.passkeys, standingApprovals: z.array(standingApprovalViewSchema) });
+export const standingApprovalListSchema = z.strictObject({ log: logIdSchema, principal: principalSchema, passkeys: statementAnswerSchema.shape.passkeys, standingApprovals: z.array(standingApprovalViewSchema), ...pagedShape });
 export type StandingApprovalList = z.infer<typeof standingApprovalListSchema>;
 
 /** These objects, or those of one change: without `kinds` its policy inputs, plans, states and what people wrote, not the facts, which are others' as well. `basis`: why it may, or must, be. */
@@ -417,8 +419,6 @@ export const leaseViewSchema = z.strictObject({
   held: z.array(z.string()).optional(),
 });
 export type LeaseView = z.infer<typeof leaseViewSchema>;
-/** Of a list that is told in pages. `next`: the cursor of the page after this one, null where this is the last; `count`: how many there are of what was asked for; `all`: how many the caller may see. Absent in answers of earlier versions. */
-const pagedShape = { next: z.string().nullable().optional(), count: counterSchema.optional(), all: counterSchema.optional() };
 export const leaseListSchema = z.strictObject({ leases: z.array(leaseViewSchema), ...pagedShape });
 export type LeaseList = z.infer<typeof leaseListSchema>;
 
@@ -595,6 +595,8 @@ export const nhiQuerySchema = z.strictObject({
   ...pageShape, environment: z.string().max(64).optional(), riskTier: inventoryFactSchema.shape.riskTier.optional(), with: z.enum(NHI_MATTERS).optional(),
 });
 export type NhiQuery = z.infer<typeof nhiQuerySchema>;
+export const standingQuerySchema = z.strictObject({ ...pageShape, state: z.enum(STANDING_STATES).optional(), /** Left out: oldest first. */ order: z.literal('newest').optional() });
+export type StandingQuery = z.infer<typeof standingQuerySchema>;
 export const findingQuerySchema = z.strictObject({ nhi: nhiIdSchema.optional() });
 /** `from`: the size of the newest checkpoint that the caller has seen; the receipt then proves that it was not rewritten since. */
 export const ticketQuerySchema = z.strictObject({ from: z.string().regex(/^(0|[1-9][0-9]{0,15})$/, 'a whole number').optional() });
