@@ -192,7 +192,10 @@ describe.skipIf(!hasNats())('a console over the bus', () => {
     const other = await rawAs(nats.seeds.otherConsole, consoleInboxOf(publicKeyOf(nats.seeds.otherConsole)));
     const [heard, refused]: [string[], string[]] = [[], []];
     for (const subject of [`${inboxPrefix}.>`, '_INBOX_console.>', '_INBOX_console.*.*']) {
-      other.subscribe(subject, { callback: (error, message) => (error === null ? heard.push(message.subject) : refused.push(subject)) });
+      other.subscribe(subject, { callback: (error, message) => {
+        if (error === null) heard.push(message.subject);
+        else refused.push(subject);
+      } });
     }
     await other.flush();
     expect((await clientWith(keys).me()).principal).toBe('person:wei');
