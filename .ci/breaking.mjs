@@ -171,18 +171,33 @@ function breaksOfBody(was, is, documents, at, done) {
 }
 
 function breaksOfResponses(was, is, documents, at, done) {
-  return Object.entries(was).flatMap(([status, response]) => {
+  return Object.entries(was).flatMap(([status, stated]) => {
     if (is[status] === undefined) return [`${at} ${status}: is gone`];
-    const headers = keysOf(response.headers).filter((name) => is[status].headers?.[name] === undefined).map((name) => `${at} ${status} header ${name}: is gone`);
-    return [...headers, ...breaksOfContent(response.content, is[status].content, 'out', documents, `${at} ${status}`, done)];
+    const [response, now] = [resolved(stated, documents.was), resolved(is[status], documents.is)];
+    return [...breaksOfHeaders(response.headers, now.headers, documents, `${at} ${status}`, done), ...breaksOfContent(response.content, now.content, 'out', documents, `${at} ${status}`, done)];
+  });
+}
+
+/** Names of headers are the same in any case. @see RFC 9110 §5.1 */
+function breaksOfHeaders(was, is, documents, at, done) {
+  const now = new Map(Object.entries(is ?? {}).map(([name, header]) => [name.toLowerCase(), resolved(header, documents.is)]));
+  return Object.entries(was ?? {}).flatMap(([name, stated]) => {
+    const [header, other] = [resolved(stated, documents.was), now.get(name.toLowerCase())];
+    const where = `${at} header ${name}`;
+    if (other === undefined) return [`${where}: is gone`];
+    const absent = header.required === true && other.required !== true ? [`${where}: may be absent now`] : [];
+    return [...absent, ...breaksOfStated(header, other, 'out', documents, where, done), ...breaksOfContent(header.content, other.content, 'out', documents, where, done)];
   });
 }
 
 function breaksOfContent(was, is, direction, documents, at, done) {
-  return Object.entries(was ?? {}).flatMap(([type, { schema }]) => {
-    if (is?.[type] === undefined) return [`${at} ${type}: is gone`];
-    return schema === undefined || is[type].schema === undefined ? (same(schema, is[type].schema) ? [] : [`${at}: schema has changed`]) : breaksOfSchema(schema, is[type].schema, direction, documents, at, done);
-  });
+  return Object.entries(was ?? {}).flatMap(([type, stated]) => (is?.[type] === undefined ? [`${at} ${type}: is gone`] : breaksOfStated(stated, is[type], direction, documents, at, done)));
+}
+
+/** The schemas of two, where either has one. */
+function breaksOfStated({ schema: was }, { schema: is }, direction, documents, at, done) {
+  if (was === undefined || is === undefined) return same(was, is) ? [] : [`${at}: schema has changed`];
+  return breaksOfSchema(was, is, direction, documents, at, done);
 }
 
 /** What is sent, or answered, still is. */

@@ -16,7 +16,7 @@ import { spanOf, type SpanFlags } from './span.ts';
 import { verifiedBefore, type FactsFlags } from './verified-facts.ts';
 import { threadCount } from './verify-path.ts';
 import type { Session } from './world.ts';
-import { writePieces } from './write-pieces.ts';
+import { requirePlace, writePieces } from './write-pieces.ts';
 
 type OcsfFlags = FactsFlags & SpanFlags & { readonly out?: string };
 
@@ -41,15 +41,16 @@ async function ocsf(session: Session, path: string, flags: OcsfFlags): Promise<E
   const { out, cwd, stdout } = session;
   const span = spanOf(flags);
   if (out.json && flags.out === undefined) throw new CliError(EXIT.usage, 'usage', { cause: '--json goes with --out: the events themselves are lines of JSON', effect: 'Nothing was verified.' });
+  const file = flags.out === undefined ? null : resolve(cwd, flags.out);
+  if (file !== null) requirePlace(file, 'Nothing was verified.');
   const scratch = await mkdtemp(join(tmpdir(), 'countersign-ocsf-'));
   try {
     // What was told is known to hold only once the last record is verified: until then nobody sees it.
     const told = openLines(join(scratch, 'events.jsonl'));
     const { verification, exit } = await verifiedBefore(session, path, flags, (_isPack, claimed) => toldEvents({ log: logOf(claimed), version: VERSION, span, take: told.restarted() })).finally(told.close);
     const events = told.count();
-    if (flags.out === undefined) for await (const text of told.text()) stdout.write(text);
+    if (file === null) for await (const text of told.text()) stdout.write(text);
     else {
-      const file = resolve(cwd, flags.out);
       const { bytes, sha256 } = await writePieces(file, told.pieces());
       out.document({ v: 1, file, bytes, sha256, ocsf: OCSF_VERSION, events, size: verification.head!.size, root: rootOf(verification.head!), exit });
       out.line(`${file}  ${events} events  ${bytes} bytes  sha256:${sha256}`);

@@ -14,7 +14,7 @@ import type { Runner } from './runner.ts';
 import { progressOf } from './verify-progress.ts';
 import { ledgerFolder } from './verify-path.ts';
 import type { Session } from './world.ts';
-import { writePieces } from './write-pieces.ts';
+import { requirePlace, writePieces } from './write-pieces.ts';
 
 interface Flags extends ConnectFlags {
   readonly ledger?: string;
@@ -79,6 +79,7 @@ async function exportPack(session: Session, flags: ExportFlags): Promise<ExitCod
   checkFlags(flags);
   const asked = askedOf(flags);
   const path = resolve(session.cwd, flags.out ?? fileFor(asked));
+  requirePlace(path, 'Nothing was asked for.');
   const { pieces, plan } = flags.ledger === undefined
     ? { pieces: await connectTo(flags, session).pack(asked, { signal: session.signal }), plan: null }
     : await offline(session, { ...flags, ledger: flags.ledger }, asked);
@@ -128,6 +129,7 @@ function refused(cause: unknown): never {
 async function prove(session: Session, flags: ProveFlags): Promise<ExitCode> {
   checkFlags(flags);
   const path = resolve(session.cwd, flags.out ?? `${flags.seq}.tlog-proof`);
+  requirePlace(path, 'Nothing was asked for.');
   const pieces = flags.ledger === undefined ? await connectTo(flags, session).proof(flags.seq) : proofFrom(await readFolder(session, { ...flags, ledger: flags.ledger }), flags.seq);
   const { bytes } = await writePieces(path, pieces);
   session.out.document({ v: 1, file: path, bytes, seq: flags.seq });

@@ -1,5 +1,5 @@
 /** Reading and writing files for commands, with errors that a person can act on. */
-import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { CliError, EXIT } from './exit.ts';
 
@@ -30,6 +30,11 @@ export function readSecret(path: string, what: string): string {
 /** Writes a new file that only its owner can read. @throws CliError `exists`: nothing is overwritten */
 export function writeSecret(path: string, text: string): void {
   writeNew(path, text, 0o600);
+}
+
+/** Before work that would be in vain: nothing is at `path` yet, not even a link to nothing. @throws CliError `exists` */
+export function requireNew(path: string, undone: string): void {
+  if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) throw new CliError(EXIT.usage, 'exists', { cause: `${path} is there already`, effect: `It was left as it is. ${undone}` });
 }
 
 /** @throws CliError `exists`: nothing is overwritten */

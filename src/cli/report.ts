@@ -25,7 +25,7 @@ import { tellRecords, type ToldRecord } from './told-records.ts';
 import { verifiedFacts, type FactsFlags, type VerifiedFacts } from './verified-facts.ts';
 import { threadCount } from './verify-path.ts';
 import type { Session } from './world.ts';
-import { writePieces } from './write-pieces.ts';
+import { requirePlace, writePieces } from './write-pieces.ts';
 
 const FORMATS = { html: htmlOf, csv: csvOf, jsonl: jsonLinesOf } as const;
 
@@ -75,6 +75,9 @@ async function report(session: Session, kind: ReportKind, path: string, flags: R
   const draw = flags.seed === undefined || flags.size === undefined ? null : { seed: flags.seed, size: flags.size };
   if (kind === 'sample' ? draw === null : flags.seed !== undefined || flags.size !== undefined) throw usage('--seed and --size go with a sample, and it with both');
   if (out.json && flags.out === undefined && flags.explain === undefined) throw usage('--json goes with --out or --explain: the report itself is written as --format says');
+  // With --explain no file is written.
+  const file = flags.out === undefined || flags.explain !== undefined ? null : resolve(session.cwd, flags.out);
+  if (file !== null) requirePlace(file, 'Nothing was verified.');
   const known = kind === 'controls' ? await knownControls() : NO_CONTROLS;
   const wanted = new Set(flags.explain?.map((key) => key.replace(/\/records$/, '')));
   const verified = await verifiedFacts(session, path, flags, {
@@ -87,7 +90,7 @@ async function report(session: Session, kind: ReportKind, path: string, flags: R
   })!;
   const made = makeReport(kind, { facts, verification, trust, span, asOfMs }, draw, head, known);
   if (flags.explain !== undefined) return explain(session, verified, flags, made, flags.explain);
-  await write(session, made, head, flags);
+  await write(session, made, head, flags.format, file);
   if (exit !== EXIT.ok) out.say(out.bad(head.conclusion));
   return exit;
 }
@@ -107,13 +110,12 @@ function makeReport(kind: ReportKind, given: Given, draw: Draw | null, head: Hea
   }
 }
 
-async function write({ out, cwd, stdout }: Session, made: Report, head: Head, { format, out: file }: ReportFlags): Promise<void> {
+async function write({ out, stdout }: Session, made: Report, head: Head, format: keyof typeof FORMATS, path: string | null): Promise<void> {
   const pieces = FORMATS[format](made, head);
-  if (file === undefined) {
+  if (path === null) {
     for (const piece of inChunks(pieces)) stdout.write(piece);
     return;
   }
-  const path = resolve(cwd, file);
   const { bytes, sha256 } = await writePieces(path, encoded(pieces));
   out.document({ v: 1, file: path, bytes, sha256, report: made.kind, rows: made.rowCount, size: head.size, root: head.root, exit: head.exit });
   out.line(`${path}  ${made.rowCount} rows  ${bytes} bytes  sha256:${sha256}`);

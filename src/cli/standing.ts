@@ -1,10 +1,10 @@
 /** `countersign standing sign|list|revoke`: what is asked for again and again is approved once, within bounds that are signed. */
 import { randomBytes } from 'node:crypto';
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { canonicalBytes, canonicalText } from '../../ledger/index.ts';
 import type { StandingApprovalView } from '../client/index.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
-import { STANDING_NAMESPACE, STANDING_SECONDS_MAX, standingStatementSchema, templateFault, type StandingStatement } from '../protocol/standing-approval.ts';
+import { STANDING_NAMESPACE, STANDING_SECONDS_MAX, STANDING_STATES, standingStatementSchema, templateFault, type StandingState, type StandingStatement } from '../protocol/standing-approval.ts';
 import { durationSchema, durationSeconds, formatTime } from '../protocol/values.ts';
 import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
@@ -49,7 +49,9 @@ export function addStanding(program: Command, run: Runner): void {
     .option('-y, --yes', 'do not ask')
     .addHelpText('after', '\nIt counts where you are asked, policy lets standing approvals count, and the floor of the executor does (`standing`). Each use is on record.')
     .action(run(sign));
-  withConnection(standing.command('list')).description('the standing approvals that you may see').action(run(list));
+  withConnection(standing.command('list')).description('the standing approvals that you may see, oldest first')
+    .addOption(new Option('--state <state>', 'only those that approve something still, or only those that do not').choices(STANDING_STATES))
+    .action(run(list));
   withConnection(standing.command('revoke').argument('<id>'))
     .description('it approves nothing more, and what it has approved and nobody has begun is over')
     .requiredOption('--reason <text>', 'why, recorded')
@@ -58,7 +60,7 @@ export function addStanding(program: Command, run: Runner): void {
 
 async function sign(session: Session, flags: SignFlags): Promise<ExitCode> {
   const client = connectTo(flags, session);
-  const { log, principal } = await client.standingApprovals();
+  const { log, principal } = await client.standingApprovals({ limit: 1 });
   const salt = randomBytes(16).toString('base64url');
   const statement = templateOf(flags, { log, approver: principal, nowMs: session.nowMs(), salt });
   if (flags.yes !== true) await confirm(session, statement);
@@ -101,11 +103,17 @@ async function confirm(session: Session, statement: StandingStatement): Promise<
   if (!/^y(es)?$/i.test(answer)) throw new CliError(EXIT.failed, 'not-confirmed', { cause: 'not confirmed', effect });
 }
 
-async function list(session: Session, flags: ConnectFlags): Promise<ExitCode> {
-  const all = await connectTo(flags, session).standingApprovals();
-  session.out.document(all);
-  if (all.standingApprovals.length === 0) session.out.say('no standing approvals that you may see');
-  for (const line of table(all.standingApprovals.map((one) => rowOf(one, session.nowMs())))) session.out.line(line);
+async function list(session: Session, { state, ...flags }: ConnectFlags & { readonly state?: StandingState }): Promise<ExitCode> {
+  const client = connectTo(flags, session);
+  const found: StandingApprovalView[] = [];
+  for (let cursor: string | null | undefined; cursor !== null;) {
+    const { standingApprovals, next = null, ...who } = await client.standingApprovals({ limit: 200, ...(state === undefined ? {} : { state }), ...(cursor === undefined ? {} : { cursor }) });
+    found.push(...standingApprovals);
+    cursor = next;
+    if (next === null) session.out.document({ ...who, standingApprovals: found, next });
+  }
+  if (found.length === 0) session.out.say('no standing approvals that you may see');
+  for (const line of table(found.map((one) => rowOf(one, session.nowMs())))) session.out.line(line);
   return EXIT.ok;
 }
 

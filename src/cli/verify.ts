@@ -1,6 +1,5 @@
 /** `countersign verify`: what a ledger proves to whoever brings their own trust, one line a verdict, and what it does not prove. */
 import { InvalidArgumentError, type Command } from 'commander';
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { LedgerError, parseSigner, REQUIRED_BY_DEFAULT, type Signer, type Verdict } from '../../ledger/index.ts';
 import { attest } from '../evidence/attest.ts';
@@ -12,7 +11,7 @@ import type { LoadedTrust } from '../protocol/trust-folder.ts';
 import { VERSION } from '../version.ts';
 import { archives } from './archived.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
-import { readSecret, writeNew } from './files.ts';
+import { readSecret, requireNew, writeNew } from './files.ts';
 import { plain, type Output } from './output.ts';
 import { packLine } from './pack-file.ts';
 import type { Runner } from './runner.ts';
@@ -68,7 +67,7 @@ async function verify(session: Session, given: string, flags: VerifyFlags): Prom
   const opened = await openTrust(session, flags.trust);
   const { trust, wholeFolder } = opened;
   const population = flags.population === undefined ? null : resolve(session.cwd, flags.population);
-  if (population !== null && existsSync(population)) throw new CliError(EXIT.usage, 'exists', { cause: `${population} is there already`, effect: 'It was left as it is. Nothing was verified.' });
+  if (population !== null) requireNew(population, 'Nothing was verified.');
   const required = flags.require ?? requiredUnder(trust !== null, wholeFolder);
   // A statement that WORKFLOW holds would not say beside which effects that nobody approved.
   if (flags.attest !== undefined && flags.acceptObserved === true) throw new CliError(EXIT.usage, 'usage', { cause: '--attest goes with no --accept-observed', effect: 'Nothing was verified.' });
@@ -102,7 +101,7 @@ function attestationOf({ cwd, nowMs }: Session, { attest: file, attestKey }: Ver
   if (file === undefined || attestKey === undefined) throw usage('--attest and --attest-key go together');
   if (trust === null) throw usage('--attest takes --trust: it says under which');
   const path = resolve(cwd, file);
-  if (existsSync(path)) throw new CliError(EXIT.usage, 'exists', { cause: `${path} is there already`, effect: 'It was left as it is. Nothing was verified.' });
+  requireNew(path, 'Nothing was verified.');
   const signer = signerIn(resolve(cwd, attestKey));
   return {
     path, by: signer.keyName,

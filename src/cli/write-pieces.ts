@@ -1,8 +1,20 @@
 /** A file that is written a piece at a time, whole or not at all. */
 import { createHash } from 'node:crypto';
-import { rmSync } from 'node:fs';
+import { accessSync, constants, rmSync } from 'node:fs';
 import { open } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { CliError, EXIT } from './exit.ts';
+import { requireNew } from './files.ts';
+
+/** Before work that would be in vain: as things are, {@link writePieces} could begin. @throws CliError `exists` or `unwritable` */
+export function requirePlace(path: string, undone: string): void {
+  requireNew(path, undone);
+  try {
+    accessSync(dirname(path), constants.W_OK);
+  } catch (cause) {
+    throw new CliError(EXIT.io, 'unwritable', { cause: `${path} cannot be written: ${(cause as Error).message}`, effect: undone }, { cause });
+  }
+}
 
 /** Writes a new file; what could not be written whole is taken away again. @throws CliError `exists` or `unwritable` */
 export async function writePieces(path: string, pieces: AsyncIterable<Uint8Array>): Promise<{ readonly bytes: number; readonly sha256: string }> {

@@ -135,7 +135,7 @@ export interface Client {
   /** Nothing is gained there until it is lifted. */
   lock(scope: Omit<LockBody, 'reason'>, reason: string): Promise<LockView>;
   unlock(lockId: string, reason: string): Promise<LockView>;
-  standingApprovals(): Promise<StandingApprovalList>;
+  standingApprovals(options?: PageOptions & { state?: 'inForce' | 'over'; order?: 'newest' }): Promise<StandingApprovalList>;
   /** The same again changes nothing. */
   giveStandingApproval(body: StandingApprovalBody): Promise<StandingApprovalView>;
   revokeStandingApproval(approvalId: string, reason: string): Promise<StandingApprovalView>;
@@ -240,7 +240,7 @@ export function connect(options: ConnectOptions): Client {
     locks: () => wire.send<LockList>('GET', '/v1/locks'),
     lock: (scope, reason) => wire.send<LockView>('POST', '/v1/locks', { body: { ...scope, reason } }),
     erase: (body) => wire.send<ErasureView>('POST', '/v1/erasures', { body }),
-    standingApprovals: () => wire.send<StandingApprovalList>('GET', '/v1/standing-approvals'),
+    standingApprovals: ({ limit, ...options } = {}) => wire.send<StandingApprovalList>('GET', `/v1/standing-approvals${query({ limit: limit?.toString(), ...options })}`),
     giveStandingApproval: (body) => wire.send<StandingApprovalView>('POST', '/v1/standing-approvals', { body }),
     revokeStandingApproval: (approvalId, reason) => wire.send<StandingApprovalView>('POST', `/v1/standing-approvals/${encodeURIComponent(approvalId)}/revoke`, { body: { reason } }),
     unlock: (lockId, reason) => wire.send<LockView>('POST', `/v1/locks/${encodeURIComponent(lockId)}/lift`, { body: { reason } }),

@@ -35,6 +35,8 @@ export interface ConsoleContext {
 }
 
 export interface ConsoleEnv {
+  /** As Node's server hands it over. */
+  Bindings: { readonly incoming?: { readonly socket: { readonly remoteAddress?: string | undefined } } };
   Variables: {
     /** Whose request it is; null where nobody is signed in. */
     session: Session | null;

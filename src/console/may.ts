@@ -31,8 +31,6 @@ type Proofs = readonly ('session' | 'passkey')[];
 
 export interface Who {
   readonly me: Me;
-  /** The sidecar lists the change among those that wait for her. */
-  readonly isAwaited: boolean;
   /** What she would sign; null where the sidecar was not asked, or has none. */
   readonly statement: StatementAnswer | null;
   /** What she would sign of a broken glass; null where the sidecar was not asked, or has none. */
@@ -55,13 +53,13 @@ export function actsOf(change: ChangeView, who: Who, nowMs: number): Acts {
   };
 }
 
-function mayDecide(change: ChangeView, { me, isAwaited }: Who, nowMs: number): May {
+function mayDecide(change: ChangeView, { me }: Who, nowMs: number): May {
   if (change.state !== 'pending') return no(change.state === 'requested' ? 'Policy has not answered yet.' : `There is nothing to decide: the change is ${change.state}.`);
   if (change.approvalsBy !== null && nowMs >= Date.parse(change.approvalsBy)) return no('The time to decide is over.');
   if (change.requester.includes(me.principal)) return no('You asked for this: somebody else decides.');
   if (!me.roles.includes('approver')) return no('Your sign-in has not the role approver.');
   const { approvers } = change.requirement;
-  if (isAwaited || (approvers !== null && approversNamed(approvers).includes(me.principal))) return YES;
+  if (approvers !== null && approversNamed(approvers).includes(me.principal)) return YES;
   return no(`You are not asked. It takes ${describeApprovers(approvers)}.`);
 }
 

@@ -28,10 +28,13 @@ export async function openPlaces({ sidecars, nats, trust }: Pick<ConsoleConfig, 
   const entries: readonly Entry[] = sidecars === 'bus' ? namedByOrigin(believed) : sidecars;
   const keysOf = new Map(entries.flatMap(({ log }) => (log === undefined ? [] : [[log, keysFor(believed, log, trust)]])));
   const seed = Buffer.from(await readPrivateFile(nats.seed)).toString('utf8').trim();
-  const [{ openBus }, { callOverBus }, { CONSOLE_INBOX }] = await Promise.all([import('../transport/nats/connection.ts'), import('../transport/nats/api-calls.ts'), import('../transport/nats/bus-layout.ts')]);
-  const bus = openBus({ servers: nats.servers, seed, caFile: nats.caFile, name: 'console', inboxPrefix: CONSOLE_INBOX, logger: options.logger });
+  const [{ openBus }, { callOverBus }, { consoleInboxOf }, { publicKeyOf }] = await Promise.all([
+    import('../transport/nats/connection.ts'), import('../transport/nats/api-calls.ts'), import('../transport/nats/bus-layout.ts'), import('../transport/nats/bus-user.ts'),
+  ]);
+  const inboxPrefix = consoleInboxOf(publicKeyOf(seed));
+  const bus = openBus({ servers: nats.servers, seed, caFile: nats.caFile, name: 'console', inboxPrefix, logger: options.logger });
   const overBus = (origin: string): Place['open'] => {
-    const carry = callOverBus({ bus, log: logIdOf(origin), keys: keysOf.get(origin)!, ...options });
+    const carry = callOverBus({ bus, inboxPrefix, log: logIdOf(origin), keys: keysOf.get(origin)!, ...options });
     return (token) => connect({ carry, token, timeoutMs: SIDECAR_MS });
   };
   return { all: entries.map(({ name, url, log }) => ({ name, open: url === undefined ? overBus(log!) : overHttp(url) })), close: () => bus.close() };

@@ -46,7 +46,8 @@ export interface Giving {
   readonly proof: GivenProof;
 }
 
-const isInForce = ({ statement, used, revoked }: StandingApproval, nowMs: number): boolean => revoked === null && used < statement.uses && nowMs < parseTime(statement.expiresAt);
+/** Whether it would approve a plan within it. */
+export const isInForce = ({ statement, used, revoked }: StandingApproval, nowMs: number): boolean => revoked === null && used < statement.uses && nowMs < parseTime(statement.expiresAt);
 
 /** The template is on record, checked as executors and verifiers check it, by the trust folder of this side; or why it is none. The same again changes nothing. @throws LedgerError nothing was recorded */
 export function giveStanding(context: EngineContext, by: string, { statement, reason, salt, proof }: Giving): Answer<StandingApproval> {

@@ -1,11 +1,28 @@
 /** Text for people, wherever it is shown: nothing in it is obeyed, and a time is in the units that they use. */
 
 /**
- * Text that somebody else wrote, for a terminal or a page: control characters (so ANSI and OSC sequences, carriage returns, newlines) and those that
- * turn the direction of writing are shown as `\u{…}`, and so are seen rather than obeyed.
+ * Characters that are obeyed or not seen: controls, ends of lines, what turns the direction of writing, and what Unicode has programs leave out where they
+ * do not know it (`Default_Ignorable_Code_Point`). Not the two that say whether a sign is drawn as text or as a picture, which are in every other emoji.
  */
+const OF_NO_LOOK = String.raw`[\p{Cc}\p{Default_Ignorable_Code_Point}\u2028\u2029\ufff9-\ufffb]`;
+export const HIDDEN = new RegExp(String.raw`(?![\ufe0e\ufe0f])${OF_NO_LOOK}`, 'gu');
+/** A run of what is hidden and needed by no writing: scripts and emoji are joined by U+200C and U+200D. */
+const NEEDLESS = new RegExp(String.raw`(?:(?![\u200c\u200d\ufe0e\ufe0f])${OF_NO_LOOK})+`, 'gu');
+
+/** Text that somebody else wrote, for a terminal or a page: what is {@link HIDDEN} is shown as `\u{…}`, and so is seen rather than obeyed. */
 export function plain(text: string): string {
-  return text.replaceAll(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+  return text.replaceAll(HIDDEN, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+}
+
+/** The first character that is hidden, and that no writing needs, as `U+200B`; null where there is none. */
+export function hiddenIn(text: string): string | null {
+  const found = text.match(NEEDLESS)?.[0].codePointAt(0);
+  return found === undefined ? null : `U+${found.toString(16).toUpperCase().padStart(4, '0')}`;
+}
+
+/** The same text without what {@link hiddenIn} finds: a space stands for each run of it. */
+export function withoutHidden(text: string): string {
+  return text.replaceAll(NEEDLESS, ' ');
 }
 
 /** `2 h 5 min`, `40 s`: the two largest units, for people. */

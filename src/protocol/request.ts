@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { canonicalBytes, digestOf } from '../../ledger/index.ts';
 import { proseSchema, type Prose } from './disclosure.ts';
-import { changeIdSchema, connectorIdSchema, durationSchema, durationSeconds, entitlementSchema, nhiIdSchema, plainTextSchema, subjectSchema, timeSchema } from './values.ts';
+import { changeIdSchema, connectorIdSchema, durationSchema, durationSeconds, entitlementSchema, nhiIdSchema, plainTextSchema, subjectSchema, timeSchema, writtenTextSchema } from './values.ts';
 
 /**
  * Where a secret that is issued goes: an age X25519 recipient (age-encryption.org/v1) that it is sealed to, or `kv:<sink>/<path>`, a place in a store of
@@ -22,7 +22,7 @@ export const runKeySchema = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);
 export const calendarIdSchema = z.string().regex(/^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?$/);
 
 /** Prose for the approver; never trusted. */
-const reason = plainTextSchema(500);
+const reason = writtenTextSchema(500);
 
 const common = {
   /** Whose access changes. */

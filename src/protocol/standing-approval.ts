@@ -15,6 +15,10 @@ import { approvalStatementSchema, type Approval, type ApprovalStatement, type Ds
 import type { SshSigned } from './ssh-proof.ts';
 import { connectorIdSchema, logIdSchema, nhiIdSchema, parseTime, personIdSchema, plainTextSchema, timeSchema } from './values.ts';
 
+/** `inForce` approves what is within it; `over` has ended, is used up or revoked. */
+export const STANDING_STATES = ['inForce', 'over'] as const;
+export type StandingState = (typeof STANDING_STATES)[number];
+
 /** `ssh-keygen -Y sign -n standing-approval@countersign`: an approval of one plan is never taken for this, nor this for one. */
 export const STANDING_NAMESPACE = 'standing-approval@countersign';
 export const STANDING_TYPE = 'application/vnd.countersign.standing-approval+json';

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { timeOf } from '../../ledger/index.ts';
+import { hiddenIn } from './plain.ts';
 
 /** 26 characters of Crockford base 32, as in the ULID specification: 48 bits of ms time, 80 of randomness. */
 export const ULID = '[0-7][0-9A-HJKMNP-TV-Z]{25}';
@@ -56,8 +57,16 @@ export const proposalIdSchema = z.string().regex(new RegExp(`^prp_${ULID}$`));
 
 /** Text a person wrote or a target chose. No control characters: it is shown in terminals and logs. */
 export const plainTextSchema = (max: number): z.ZodString =>
-   
-  z.string().min(1).max(max).regex(/^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]*$/u, 'no control or direction characters');
+  z.string().min(1).max(max).regex(/^[^\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]*$/u, {
+    error: ({ input }) => `no control or direction characters: ${hiddenIn(String(input))}`, abort: true,
+  });
+
+/**
+ * What a person writes, where it comes in: nothing is in it that is not seen. Only there: what is on record is read as it is, and what a target has is
+ * called by its name, whatever is in that, so that it can be taken back.
+ */
+export const writtenTextSchema = (max: number): z.ZodString =>
+  plainTextSchema(max).refine((text) => hiddenIn(text) === null, { error: ({ input }) => `no characters that are not seen: ${hiddenIn(String(input))}` });
 
 /** `{connector, target, privilege, scope?}`: the privilege is in the connector's own words. */
 export const entitlementSchema = z.strictObject({

@@ -5,9 +5,9 @@ export interface PageAsked {
   readonly cursor?: string | undefined;
 }
 
-/** @param all in the order of their keys, no two of which are the same */
-export function pageOf<T>(all: readonly T[], keyOf: (one: T) => string, { limit, cursor }: PageAsked): { readonly page: readonly T[]; readonly next: string | null } {
-  const from = cursor === undefined ? 0 : all.findIndex((one) => keyOf(one) > cursor);
+/** @param all in the order of their keys, no two of which are the same @param isAfter what that order is, where it is another than that of texts */
+export function pageOf<T>(all: readonly T[], keyOf: (one: T) => string, { limit, cursor }: PageAsked, isAfter = (key: string, other: string): boolean => key > other): { readonly page: readonly T[]; readonly next: string | null } {
+  const from = cursor === undefined ? 0 : all.findIndex((one) => isAfter(keyOf(one), cursor));
   const rest = from === -1 ? [] : all.slice(from);
   const page = limit === undefined ? rest : rest.slice(0, Number(limit));
   return { page, next: page.length < rest.length ? keyOf(page.at(-1)!) : null };

@@ -10,7 +10,7 @@ import {
   acknowledgeBodySchema, approvalBodySchema, changeListSchema, changeViewSchema, commentBodySchema, confirmationBodySchema, deliverySchema, discoverySchema,
   eraseBodySchema, erasureViewSchema, evidenceSchema, extendBodySchema, findingListSchema, getQuerySchema, healthSchema, confirmHeldBodySchema, heldAnswerSchema, heldViewSchema, leaseListSchema, liftBodySchema, listQuerySchema, lockBodySchema, lockListSchema,
   lockViewSchema, meSchema, proposalStatementAnswerSchema, proposalVerdictBodySchema, proposalViewSchema, proposedViewSchema, reductionBodySchema, nhiListSchema, nhiViewSchema, noQuerySchema, packBodySchema, readinessSchema, reconcileBodySchema, reconciliationListSchema, relayAnswerSchema, relayBodySchema,
-  reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema, standingApprovalBodySchema, standingApprovalListSchema, standingApprovalViewSchema,
+  reportMessageSchema, revokeAllAnswerSchema, revokeAnswerSchema, standingApprovalBodySchema, standingApprovalListSchema, standingApprovalViewSchema, standingQuerySchema,
   breakGlassAnswerSchema, breakGlassBodySchema, breakGlassReviewAnswerSchema, breakGlassReviewBodySchema, statementAnswerSchema, statementQuerySchema, stepEnvelopeSchema, leaseQuerySchema, nhiQuerySchema, findingQuerySchema, ticketQuerySchema, waitQuerySchema,
 } from './schemas.ts';
 
@@ -229,8 +229,8 @@ export const ROUTES = {
     status: 201, answer: standingApprovalViewSchema, problems: ['nhi-cannot-approve', 'standing-refused', 'proof-invalid', 'ledger-unwritable'],
   },
   listStandingApprovals: {
-    method: 'GET', path: '/v1/standing-approvals', roles: 'any', query: noQuerySchema, body: null,
-    summary: 'The standing approvals that the caller has given, or of an identity that the caller may see, oldest first.',
+    method: 'GET', path: '/v1/standing-approvals', roles: 'any', query: standingQuerySchema, body: null,
+    summary: 'The standing approvals that the caller has given, or of an identity that the caller may see, oldest or newest first; with `limit` a page at a time.',
     status: 200, answer: standingApprovalListSchema, problems: [],
   },
   revokeStandingApproval: {

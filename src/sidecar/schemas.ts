@@ -8,7 +8,7 @@ import { askedSchema } from '../evidence/pack-format.ts';
 import { countsSchema, findingIdSchema } from '../evidence/reconciled.ts';
 import { breakGlassReviewStatementSchema, breakGlassRotationSchema, breakGlassVerdictSchema } from '../protocol/break-glass-review.ts';
 import { breakGlassStatementSchema } from '../protocol/break-glass.ts';
-import { standingStatementSchema } from '../protocol/standing-approval.ts';
+import { STANDING_STATES, standingStatementSchema } from '../protocol/standing-approval.ts';
 import { ownClassSchema } from '../protocol/own-proof.ts';
 import { passkeyAnswerSchema, passkeySchema } from '../protocol/passkeys.ts';
 import { counterOfferSchema, decisionSchema, proofClassSchema, reasonSchema, requirementSchema, verificationSchema } from '../protocol/decision.ts';
@@ -23,6 +23,7 @@ import { ACT_OUTCOMES, approvalStatementSchema, REVOKE_OUTCOMES } from '../proto
 import {
   actorIdSchema, approvalIdSchema, changeIdSchema, connectorIdSchema, digestSchema, durationSchema, durationSeconds, entitlementSchema,
   leaseIdSchema, lockIdSchema, logIdSchema, nhiIdSchema, personIdSchema, plainTextSchema, principalSchema, proposalIdSchema, saltSchema, stepIdSchema, subjectSchema, timeSchema,
+  writtenTextSchema,
 } from '../protocol/values.ts';
 import { ENGINE_FAULTS } from '../pdp/fault.ts';
 import { inventoryFactSchema } from '../facts/schemas.ts';
@@ -35,9 +36,13 @@ export const LIST_LIMIT_MAX = 200;
 
 const stateSchema = z.enum(STATES);
 const kindSchema = planSchema.shape.kind;
-const commentSchema = plainTextSchema(500);
+/** As it comes in. What is told is {@link recordedCommentSchema}. */
+const commentSchema = writtenTextSchema(500);
+const recordedCommentSchema = plainTextSchema(500);
 const consumerSchema = plainTextSchema(128);
 const counterSchema = z.int().min(0);
+/** Of a list that is told in pages. `next`: the cursor of the page after this one, null where this is the last; `count`: how many there are of what was asked for; `all`: how many the caller may see. Absent in answers of earlier versions. */
+const pagedShape = { next: z.string().nullable().optional(), count: counterSchema.optional(), all: counterSchema.optional() };
 
 export const problemSchema = z.strictObject({
   type: z.url(),
@@ -310,7 +315,7 @@ export const acknowledgeBodySchema = z.strictObject({ digest: digestSchema });
 export type AcknowledgeBody = z.infer<typeof acknowledgeBodySchema>;
 
 /** The end is counted anew, from when the extension is authorised; all else is what the change gave. */
-export const extendBodySchema = z.strictObject({ duration: durationSchema, endsBy: timeSchema.optional(), reason: plainTextSchema(500) });
+export const extendBodySchema = z.strictObject({ duration: durationSchema, endsBy: timeSchema.optional(), reason: commentSchema });
 export type ExtendBody = z.infer<typeof extendBodySchema>;
 
 export const confirmationBodySchema = z.strictObject({ consumer: consumerSchema });
@@ -325,7 +330,7 @@ export const liftBodySchema = z.strictObject({ reason: commentSchema });
 export type LiftBody = z.infer<typeof liftBodySchema>;
 /** `nhi` null: every identity; `connector` null: everywhere. */
 export const lockViewSchema = z.strictObject({
-  lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: commentSchema, by: principalSchema, at: timeSchema,
+  lockId: lockIdSchema, nhi: nhiIdSchema.nullable(), connector: connectorIdSchema.nullable(), reason: recordedCommentSchema, by: principalSchema, at: timeSchema,
 });
 export type LockView = z.infer<typeof lockViewSchema>;
 export const lockListSchema = z.strictObject({ locks: z.array(lockViewSchema) });
@@ -348,11 +353,11 @@ export const standingApprovalViewSchema = z.strictObject({
   /** How often it has approved a plan. */
   used: counterSchema,
   at: timeSchema,
-  revoked: z.strictObject({ by: personIdSchema, reason: commentSchema.nullable(), at: timeSchema }).nullable(),
+  revoked: z.strictObject({ by: personIdSchema, reason: recordedCommentSchema.nullable(), at: timeSchema }).nullable(),
 });
 export type StandingApprovalView = z.infer<typeof standingApprovalViewSchema>;
 /** `log`: the one that a new one must name; `principal`: in whose name; `passkeys`: those of hers that she could prove it by. */
-export const standingApprovalListSchema = z.strictObject({ log: logIdSchema, principal: principalSchema, passkeys: statementAnswerSchema.shape.passkeys, standingApprovals: z.array(standingApprovalViewSchema) });
+export const standingApprovalListSchema = z.strictObject({ log: logIdSchema, principal: principalSchema, passkeys: statementAnswerSchema.shape.passkeys, standingApprovals: z.array(standingApprovalViewSchema), ...pagedShape });
 export type StandingApprovalList = z.infer<typeof standingApprovalListSchema>;
 
 /** These objects, or those of one change: without `kinds` its policy inputs, plans, states and what people wrote, not the facts, which are others' as well. `basis`: why it may, or must, be. */
@@ -414,8 +419,6 @@ export const leaseViewSchema = z.strictObject({
   held: z.array(z.string()).optional(),
 });
 export type LeaseView = z.infer<typeof leaseViewSchema>;
-/** Of a list that is told in pages. `next`: the cursor of the page after this one, null where this is the last; `count`: how many there are of what was asked for; `all`: how many the caller may see. Absent in answers of earlier versions. */
-const pagedShape = { next: z.string().nullable().optional(), count: counterSchema.optional(), all: counterSchema.optional() };
 export const leaseListSchema = z.strictObject({ leases: z.array(leaseViewSchema), ...pagedShape });
 export type LeaseList = z.infer<typeof leaseListSchema>;
 
@@ -493,7 +496,7 @@ export const proposalVerdictBodySchema = z.strictObject({
   bundle: digestSchema,
   verdict: z.enum(['approve', 'reject']),
   /** On record, in clear. A rejection says why. */
-  reason: plainTextSchema(500).optional(),
+  reason: commentSchema.optional(),
   /** Her own signature of the statement; absent: that she is authenticated is what proves it. */
   ssh: sshProofSchema.optional(),
   /** Instead of it, an assertion of her passkey. */
@@ -592,6 +595,8 @@ export const nhiQuerySchema = z.strictObject({
   ...pageShape, environment: z.string().max(64).optional(), riskTier: inventoryFactSchema.shape.riskTier.optional(), with: z.enum(NHI_MATTERS).optional(),
 });
 export type NhiQuery = z.infer<typeof nhiQuerySchema>;
+export const standingQuerySchema = z.strictObject({ ...pageShape, state: z.enum(STANDING_STATES).optional(), /** Left out: oldest first. */ order: z.literal('newest').optional() });
+export type StandingQuery = z.infer<typeof standingQuerySchema>;
 export const findingQuerySchema = z.strictObject({ nhi: nhiIdSchema.optional() });
 /** `from`: the size of the newest checkpoint that the caller has seen; the receipt then proves that it was not rewritten since. */
 export const ticketQuerySchema = z.strictObject({ from: z.string().regex(/^(0|[1-9][0-9]{0,15})$/, 'a whole number').optional() });

@@ -1,6 +1,7 @@
 /** What a person does in Slack, as Slack says it: a button of a message, or the form for a rejection. Fields that nothing here reads may come and go. */
 import { z } from 'zod';
 import { JsonError, parseStrict } from '../../ledger/index.ts';
+import { withoutHidden } from '../protocol/plain.ts';
 import { changeIdSchema, digestSchema } from '../protocol/values.ts';
 
 export const APPROVE = 'countersign.approve';
@@ -29,9 +30,6 @@ const interactionSchema = z.discriminatedUnion('type', [
   }),
 ]);
 
-/** What no text on record has: the form takes several lines, and whatever is pasted into it. One space stands for a run of them. */
-const NOT_PLAIN = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]+/g;
-
 /** The very plan that a message shows, and where that message is. */
 export interface Shown {
   readonly changeId: string;
@@ -59,8 +57,10 @@ export function readInteraction(body: Uint8Array): Interaction | null {
   if (data.type === 'view_submission') {
     const [channel, ts, ...value] = data.view.private_metadata.split(' ');
     const about = shown(value.join(' '), channel, ts);
-    const text = (data.view.state.values[REASON][REASON].value ?? '').replaceAll(NOT_PLAIN, ' ').trim();
-    return about === null ? null : { ...who, did: 'reject', about, comment: text === '' ? null : text };
+    const text = data.view.state.values[REASON][REASON].value ?? '';
+    // The form takes several lines, and whatever is pasted into it.
+    const comment = withoutHidden(text).trim();
+    return about === null ? null : { ...who, did: 'reject', about, comment: comment === '' ? null : comment };
   }
   const { action_id, value } = data.actions[0]!;
   const about = shown(value, data.container.channel_id, data.container.message_ts);

@@ -5,6 +5,7 @@
  * @see https://docs.slack.dev/reference/block-kit
  */
 import type { NotificationPayload } from '../notify/payload.ts';
+import { plain } from '../protocol/plain.ts';
 import type { ChangeView } from '../sidecar/schemas.ts';
 import { APPROVE, COMMENT_LENGTH_MAX, formatValue, REASON, REJECT, type Shown } from './interaction.ts';
 
@@ -93,7 +94,7 @@ export function glassMessage({ changeId, reviewBy, reviewers, skipped, usedBy, u
     text: escaped(shorten(title, HEADER_MAX, '…')),
     blocks: [
       { type: 'header', text: plainText(title, HEADER_MAX) },
-      { type: 'section', text: plainText(`${changeId}\n${usersWords.reason === null ? 'why was erased' : `why, by ${usedBy}: ${usersWords.reason}`}\nOne of those who were asked reviews it by ${reviewBy}: countersign breakglass review ${changeId}`, LINES_MAX) },
+      { type: 'section', text: plainText(`${changeId}\n${usersWords.reason === null ? 'why was erased' : `why, by ${usedBy}: ${plain(usersWords.reason)}`}\nOne of those who were asked reviews it by ${reviewBy}: countersign breakglass review ${changeId}`, LINES_MAX) },
       ...(people === '' ? [] : [markup(`Asked: ${people}`)]),
     ],
   };

@@ -4,6 +4,7 @@
  *
  * @see https://opentelemetry.io/docs/specs/otlp/#otlphttp
  */
+import { readFileSync } from 'node:fs';
 import { Agent } from 'node:http';
 import { Agent as TlsAgent } from 'node:https';
 import { createNoopMeter, ROOT_CONTEXT, SpanKind, SpanStatusCode, trace, TraceFlags, type Context, type Link } from '@opentelemetry/api';
@@ -19,6 +20,8 @@ export interface OtlpOptions {
   /** `service.name`, `service.version` and `service.instance.id`. */
   readonly service: { readonly name: string; readonly version: string; readonly instance: string };
   readonly logger: { warn(fields: Record<string, unknown>, message: string): void };
+  /** How long the collector may take for a batch; left out: 5 s. */
+  readonly exportMs?: number;
 }
 
 export interface OpenTracer extends Tracer {
@@ -39,13 +42,13 @@ const KINDS: Readonly<Record<SpanOptions['kind'], SpanKind>> = {
   server: SpanKind.SERVER, client: SpanKind.CLIENT, producer: SpanKind.PRODUCER, consumer: SpanKind.CONSUMER, internal: SpanKind.INTERNAL,
 };
 
-export function openTracer({ endpoint, percent, service, logger }: OtlpOptions): OpenTracer {
-  const agent = ownAgent(endpoint);
-  const exporter = new OTLPTraceExporter({ url: endpoint, ...(agent === null ? {} : { httpAgentOptions: () => agent }), timeoutMillis: EXPORT_MS, concurrencyLimit: EXPORTS_MAX, userAgent: `countersign/${service.version}` });
+export function openTracer({ endpoint, percent, service, logger, exportMs = EXPORT_MS }: OtlpOptions): OpenTracer {
+  const agent = endpoint.startsWith('http:') ? new Agent({ keepAlive: true }) : new TlsAgent({ keepAlive: true, ...certificates(logger) });
+  const exporter = new OTLPTraceExporter({ url: endpoint, httpAgentOptions: () => agent, timeoutMillis: exportMs, concurrencyLimit: EXPORTS_MAX, userAgent: `countersign/${service.version}` });
   const provider = new BasicTracerProvider({
     resource: resourceOf(service), sampler: new ParentBasedSampler({ root: new TraceIdRatioBasedSampler(percent / 100) }), spanLimits: SPAN_LIMITS, meterProvider: { getMeter: createNoopMeter },
-    spanProcessors: [new BatchSpanProcessor(sayingOnce(exporter, logger), {
-      maxQueueSize: QUEUE_SPANS_MAX, maxExportBatchSize: BATCH_SPANS_MAX, scheduledDelayMillis: BATCH_DELAY_MS, exportTimeoutMillis: EXPORT_MS,
+    spanProcessors: [new BatchSpanProcessor(sayingOnce(cuttingOff(exporter, agent, exportMs), logger), {
+      maxQueueSize: QUEUE_SPANS_MAX, maxExportBatchSize: BATCH_SPANS_MAX, scheduledDelayMillis: BATCH_DELAY_MS, exportTimeoutMillis: exportMs,
     })],
   });
   const tracer = provider.getTracer('countersign', service.version);
@@ -70,15 +73,40 @@ export function openTracer({ endpoint, percent, service, logger }: OtlpOptions):
       await Promise.race([provider.shutdown().catch(() => undefined), late]);
       clearTimeout(timer);
       // A collector that answers without end would keep the process.
-      agent?.destroy();
+      agent.destroy();
     },
   };
 }
 
-/** As the exporter makes it; null where the environment names certificates, which it reads itself. */
-function ownAgent(endpoint: string): Agent | null {
-  if (endpoint.startsWith('http:')) return new Agent({ keepAlive: true });
-  return Object.entries(process.env).some(([name, value]) => /^OTEL_EXPORTER_OTLP_(?:TRACES_)?(?:CERTIFICATE|CLIENT_)/.test(name) && value !== '') ? null : new TlsAgent({ keepAlive: true });
+/** Whom the exporter's standard variables have believed, and as whom it shows itself: the agent is ours, so that its connections can be cut, and what they name with it. */
+function certificates(logger: OtlpOptions['logger']): { ca?: Buffer; cert?: Buffer; key?: Buffer } {
+  const read = (name: string): Buffer | undefined => {
+    const path = [process.env[`OTEL_EXPORTER_OTLP_TRACES_${name}`], process.env[`OTEL_EXPORTER_OTLP_${name}`]].find((one) => one !== undefined && one.trim() !== '');
+    try {
+      return path === undefined ? undefined : readFileSync(path.trim());
+    } catch (cause) {
+      logger.warn({ name, reason: (cause as Error).message.slice(0, 200) }, 'a certificate of the collector of traces cannot be read: it is as if it were not named');
+      return undefined;
+    }
+  };
+  const [ca, cert, key] = [read('CERTIFICATE'), read('CLIENT_CERTIFICATE'), read('CLIENT_KEY')];
+  return { ...(ca === undefined ? {} : { ca }), ...(cert === undefined ? {} : { cert }), ...(key === undefined ? {} : { key }) };
+}
+
+/** The exporter's own time is for silence: an answer that goes on and on would keep its place among those on their way. */
+function cuttingOff(exporter: SpanExporter, agent: Agent | TlsAgent, exportMs: number): SpanExporter {
+  return {
+    export(spans, done) {
+      const late = setTimeout(() => agent.destroy(), exportMs * 1.2);
+      late.unref();
+      exporter.export(spans, (result) => {
+        clearTimeout(late);
+        done(result);
+      });
+    },
+    forceFlush: () => exporter.forceFlush!(),
+    shutdown: () => exporter.shutdown(),
+  };
 }
 
 function contextOf(parent: TraceContext | null): Context {
@@ -97,7 +125,7 @@ function resourceOf({ name, version, instance }: OtlpOptions['service']): NonNul
 }
 
 /** Says when spans begin not to be taken, once until they are again. */
-function sayingOnce(exporter: OTLPTraceExporter, logger: OtlpOptions['logger']): SpanExporter {
+function sayingOnce(exporter: SpanExporter, logger: OtlpOptions['logger']): SpanExporter {
   let failing = false;
   return {
     export(spans, done) {
@@ -108,7 +136,7 @@ function sayingOnce(exporter: OTLPTraceExporter, logger: OtlpOptions['logger']):
         done(result);
       });
     },
-    forceFlush: () => exporter.forceFlush(),
+    forceFlush: () => exporter.forceFlush!(),
     shutdown: () => exporter.shutdown(),
   };
 }

@@ -47,6 +47,21 @@ describe('evidence export', () => {
     expect([exit, stderr]).toEqual([2, expect.stringContaining('is there already')]);
   });
 
+  // There is no such ledger: whoever looked for it first would say that.
+  it.each([
+    ['evidence', 'export', '--ledger', 'nowhere', '--nhi', 'nhi:prod/a'],
+    ['evidence', 'prove', '--ledger', 'nowhere', '--seq', '1'],
+    ['evidence', 'ocsf', 'nowhere', '--trust', 'nowhere'],
+    ['report', 'gaps', 'nowhere', '--trust', 'nowhere'],
+  ])('a file that is there, or a folder that is not, is told before anything is looked at: %s %s', async (...asked) => {
+    writeFileSync(join(desk.directory, 'kept'), 'kept');
+    const there = await desk.run(...asked, '--out', 'kept');
+    expect([there.exit, there.stderr]).toEqual([2, expect.stringMatching(/kept is there already[^]*Nothing was (verified|asked for)/)]);
+    expect(readFileSync(join(desk.directory, 'kept'), 'utf8')).toBe('kept');
+    const nowhere = await desk.run(...asked, '--out', 'no-such-folder/x');
+    expect([nowhere.exit, nowhere.stderr]).toEqual([4, expect.stringContaining('no-such-folder/x cannot be written')]);
+  });
+
   it('says where the change has moved on since the heads were stated, and its pack is then not established', async () => {
     const moved = (await desk.run('evidence', 'export', '--json', '--ledger', ledger, '--nhi', grant.now.request.subject, '--out', 'moved.pack')).stdout;
     expect(JSON.parse(moved)).toMatchObject({ movedOn: 3, changes: expect.arrayContaining([grant.changeId]) as unknown });

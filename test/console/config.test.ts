@@ -59,12 +59,16 @@ describe('a console that is started', () => {
     await rm(join(folder, 'key.pem'));
     await writeFile(join(folder, 'key.pem'), KEY, { mode: 0o600 });
     const started = await startConsole(config, { assets: folder });
-    const ask = (host: string): Promise<number> => new Promise((resolve, reject) => {
-      request({ host: '127.0.0.1', port: new URL(started.address).port, path: '/signin', ca: CERTIFICATE, servername: 'localhost', headers: { host }, agent: false }, (answer) => {
+    const ask = (host: string, method = 'GET', headers: Record<string, string> = {}): Promise<number> => new Promise((resolve, reject) => {
+      request({ host: '127.0.0.1', port: new URL(started.address).port, method, path: '/signin', ca: CERTIFICATE, servername: 'localhost', headers: { host, 'sec-fetch-site': 'same-origin', ...headers }, agent: false }, (answer) => {
         answer.resume().on('end', () => resolve(answer.statusCode!));
       }).on('error', reject).end();
     });
     expect([await ask('console.acme.example'), await ask('rebound.example')]).toEqual([200, 421]);
+    // By the address of the connection, or that which stands before the console on this machine.
+    let status = 401;
+    for (let n = 0; n < 200 && status === 401; n += 10) status = Math.max(...(await Promise.all(Array.from({ length: 10 }, () => ask('console.acme.example', 'POST')))));
+    expect([status, await ask('console.acme.example', 'POST', { 'x-forwarded-for': '192.0.2.1' })]).toEqual([429, 401]);
     await started.close();
   });
 

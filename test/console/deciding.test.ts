@@ -80,6 +80,30 @@ describe('somebody who is asked', () => {
     expect(reduced).toMatchObject({ revision: 2, reduced: { by: 'person:wei' }, entitlements: GRANT.entitlements });
   });
 
+  it('finds what she chose of less where that was refused, and not in another plan', async () => {
+    const both = [...GRANT.entitlements, { connector: 'pg-main', target: 'app', privilege: 'role:orders' }];
+    const change = await ask({ entitlements: both });
+    const form = await formOf(wei, change);
+    const all = await wei.post(pathOf(change, '/reduce'), { ...form, without: '0\n1', duration: 'PT300S' });
+    expect(all.status).toBe(422);
+    const chosen = (text: string): unknown[] => [/<details id="reduce-more"[^>]* open/.test(text), [...text.matchAll(/name="without" value="(\d)"( checked)?/g)].map(([, , checked]) => checked !== undefined), /<option value="PT300S"( selected)?/.exec(text)?.[1] !== undefined];
+    expect(chosen(all.text)).toEqual([true, [true, true], true]);
+    expect(chosen((await wei.get(pathOf(change))).text)).toEqual([false, [false, false], false]);
+    // Meanwhile it is another plan: what was at these places is not there any more.
+    await sidecar.client('nhi:prod/ci-deployer').revise(change.id, { ...GRANT, entitlements: [both[1]!, both[0]!] });
+    const late = await wei.post(pathOf(change, '/reduce'), { ...form, without: '0', duration: 'PT300S' });
+    expect([late.status, ...chosen(late.text)]).toEqual([409, true, [false, false], false]);
+  });
+
+  it('is asked by the change itself, however many others wait', async () => {
+    const change = await ask();
+    const eu = placeOf('eu', sidecar);
+    const alone = openTestConsole([{ name: 'eu', open: (token) => ({ ...eu.open(token), list: () => Promise.reject(new Error('a list was asked for')) }) }]).browser();
+    await alone.signIn(tokenOf('person:wei'));
+    const { status, text } = await alone.get(pathOf(change));
+    expect([status, button(text, 'approve')]).toEqual([200, expect.not.stringContaining('disabled')]);
+  });
+
   it('is told to what she came too late, and what she typed is still there', async () => {
     const change = await ask();
     const form = await formOf(wei, change);

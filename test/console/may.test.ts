@@ -10,7 +10,7 @@ const change = (edit: object): ChangeView => ({
   id: 'chg_1', kind: 'grant', state: 'pending', requester: ['nhi:prod/ci-deployer'], requirement: { approvers: 'person:ana', proofClass: 'session' }, approvalsBy: '2026-11-23T19:00:00.000Z',
   approvals: [USED], entitlements: [], duration: null, lease: null, ended: null, ...edit,
 }) as unknown as ChangeView;
-const acts = (edit: object, nowMs = Date.parse('2026-11-23T18:00:00.000Z')) => actsOf(change(edit), { me, isAwaited: false, statement, review: null }, nowMs);
+const acts = (edit: object, nowMs = Date.parse('2026-11-23T18:00:00.000Z')) => actsOf(change(edit), { me, statement, review: null }, nowMs);
 
 it('whoever is asked again, since hers counts no more, may approve', () => {
   expect(acts({ turns: { now: ['person:ana'], then: [] } }).approve.may).toBe(true);
@@ -27,7 +27,7 @@ it('what a standing approval met may be rejected until it is dispatched, however
 it('a broken glass is reviewed by those who were asked: not by who broke it, and as its floor asks', () => {
   const review = (edit: object, by: 'session' | 'ssh' | 'passkey' = 'session', passkeys: readonly object[] = [], principal = 'person:ana', more: object = {}) => {
     const asked = { statement: {}, proofClass: by, passkeys, ...more } as never;
-    return actsOf(change({ state: 'active', breakGlass: { usedBy: 'person:sam', review: null, rotation: null, ...edit } }), { me: { ...me, principal }, isAwaited: false, statement: null, review: asked }, 0).review;
+    return actsOf(change({ state: 'active', breakGlass: { usedBy: 'person:sam', review: null, rotation: null, ...edit } }), { me: { ...me, principal }, statement: null, review: asked }, 0).review;
   };
   expect(review({})).toMatchObject({ may: true, proofs: ['session'], verdict: null, mayWaive: false });
   expect(review({}, 'passkey')).toMatchObject({ may: false, proofs: [] });
@@ -39,5 +39,5 @@ it('a broken glass is reviewed by those who were asked: not by who broke it, and
   const owed = { review: { by: 'person:wei', verdict: 'justified' }, rotation: { change: null, waivedBy: null } };
   expect(review(owed)).toMatchObject({ may: true, verdict: 'justified', mayWaive: true });
   expect(review({ ...owed, rotation: { change: 'chg_2', waivedBy: null } })).toMatchObject({ may: false, why: 'It is reviewed.' });
-  expect(actsOf(change({}), { me, isAwaited: false, statement: null, review: null }, 0).review).toBeNull();
+  expect(actsOf(change({}), { me, statement: null, review: null }, 0).review).toBeNull();
 });

@@ -77,6 +77,35 @@ describe('a sign-in at a provider', () => {
   });
 });
 
+describe('a sign-in with a token', () => {
+  const GUESS = 'cst_as-good-as-any';
+  it('is looked at as often as at other doors, by where it comes from: a guess costs more', async () => {
+    const asked = openTestConsole([placeOf('eu', sidecar)], { nowMs: () => nowMs });
+    const from = async (remoteAddress: string, token: string, headers: Record<string, string> = {}): Promise<{ status: number; after: string | null }> => {
+      const answer = await asked.app.request(`${CONSOLE}/signin`, { method: 'POST', body: new URLSearchParams({ token, then: '/' }), headers: { 'sec-fetch-site': 'same-origin', ...headers } }, { incoming: { socket: { remoteAddress } } });
+      return { status: answer.status, after: answer.headers.get('retry-after') };
+    };
+    const guesses = async (address: string, headers?: Record<string, string>): Promise<number> => {
+      for (let count = 0; ; count += 1) if ((await from(address, GUESS, headers)).status === 429) return count;
+    };
+    expect(await guesses('192.0.2.1')).toBe(5);
+    expect(await from('192.0.2.1', tokenOf('person:wei'))).toEqual({ status: 429, after: '10' });
+    expect((await from('192.0.2.2', tokenOf('person:wei'))).status).toBe(303);
+    // Of what ends TLS on this machine, by the address that it has put last; of anything else, whatever it says.
+    expect(await guesses('127.0.0.1', { 'x-forwarded-for': '198.51.100.7, 192.0.2.3' })).toBe(5);
+    expect((await from('::ffff:127.0.0.1', GUESS, { 'x-forwarded-for': '192.0.2.3, 198.51.100.7' })).status).toBe(401);
+    expect(await guesses('192.0.2.4', { 'x-forwarded-for': '198.51.100.8' })).toBe(5);
+    expect((await from('192.0.2.4', GUESS, { 'x-forwarded-for': '198.51.100.9' })).status).toBe(429);
+    nowMs += 10_000;
+    expect((await from('192.0.2.1', tokenOf('person:wei'))).status).toBe(303);
+  });
+
+  it('that no sidecar could answer is no guess', async () => {
+    const asked = openTestConsole([placeOf('us', { socket: '/nowhere/s' })], { nowMs: () => nowMs }).browser();
+    for (let n = 0; n < 10; n += 1) expect((await asked.post('/signin', { token: GUESS, then: '/' })).status).toBe(401);
+  });
+});
+
 describe('a session', () => {
   it('has a cookie that no script reads, no other site sends with a form, and no plain connection carries; no token is in it', async () => {
     const browser = console.browser();

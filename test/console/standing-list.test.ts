@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { StandingApprovalView } from '../../src/client/index.ts';
 import { approvalIdSchema, formatTime } from '../../src/protocol/values.ts';
+import { pageOf } from '../../src/sidecar/paged.ts';
 import { openTestConsole, placeOf, type TestBrowser } from '../support/console.ts';
 import { serveTestSidecar, type ServedSidecar } from '../support/served.ts';
 import { tokenOf } from '../support/sidecar.ts';
@@ -11,13 +12,18 @@ const ENDS_MS = Date.now() + 86_400_000;
 const given = (n: number): StandingApprovalView => ({
   approvalId: approvalIdSchema.parse(`apr_${String(n).padStart(32, '0')}`), statement: { ...TEMPLATE, expiresAt: formatTime(ENDS_MS) }, proofClass: 'ssh', used: 0, at: formatTime(ENDS_MS - 90_000_000 - n), revoked: null,
 });
+const keyOf = ({ at, approvalId }: StandingApprovalView): string => `${at} ${approvalId}`;
 let sidecar: ServedSidecar;
 let held: StandingApprovalView[];
 let browser: TestBrowser;
 beforeAll(async () => {
   sidecar = await serveTestSidecar();
   const place = placeOf('eu', sidecar);
-  const listed = async (): Promise<object> => ({ log: TEMPLATE.log, principal: 'person:wei', passkeys: [], standingApprovals: held });
+  const listed = async ({ limit, cursor, state }: { limit: number; cursor?: string; state: string }): Promise<object> => {
+    const wanted = held.filter(({ revoked }) => (revoked === null) === (state === 'inForce')).sort((a, b) => (keyOf(a) < keyOf(b) ? 1 : -1));
+    const { page, next } = pageOf(wanted, keyOf, { limit: String(limit), cursor }, (key, other) => key < other);
+    return { log: TEMPLATE.log, principal: 'person:wei', passkeys: [], standingApprovals: page, next, count: wanted.length, all: held.length };
+  };
   browser = openTestConsole([{ ...place, open: (token) => ({ ...place.open(token), standingApprovals: listed as never }) }]).browser();
   await browser.signIn(tokenOf('person:wei'));
 });
@@ -28,7 +34,7 @@ async function turn(path: string): Promise<{ shown: string[]; next: string | nul
   return { shown: [...new Set([...text.matchAll(/apr_[0-9]{32}/g)].map(([id]) => id))], next: /href="([^"]+)" rel="next"/.exec(text)?.[1]?.replaceAll('&amp;', '&') ?? null };
 }
 
-it('is all of it, also where the last that was shown is revoked before the next page', async () => {
+it('is all that is in force, also where the last that was shown is revoked before the next page; and what is over, by itself', async () => {
   held = Array.from({ length: 60 }, (_, n) => given(n));
   const first = await turn('/standing');
   expect(first.next).not.toBe(null);
@@ -40,7 +46,8 @@ it('is all of it, also where the last that was shown is revoked before the next 
     for (const id of page.shown) seen.add(id);
     ({ next } = page);
   }
-  expect(held.filter(({ approvalId }) => !seen.has(approvalId))).toEqual([]);
+  expect(held.filter(({ approvalId, revoked }) => revoked === null && !seen.has(approvalId))).toEqual([]);
+  expect((await turn('/standing?state=over')).shown).toEqual([held[24]!.approvalId, held[30]!.approvalId]);
 });
 
 it('begins at its beginning by what is no cursor of it', async () => {

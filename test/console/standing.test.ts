@@ -70,7 +70,8 @@ describe('approving the next ones like this', () => {
     expect(linesOf(list)).toContain(CALLER);
     const [id] = /apr_[0-9a-f]{32}/.exec(list)!;
     await browser.post(`/standing/eu/${id}/revoke`, { formKey: browser.formKey(), comment: 'moved' });
-    expect((await browser.get('/standing')).text).toMatch(/revoked by person:wei/);
+    expect((await browser.get('/standing')).text).toContain('None is in force.');
+    expect((await browser.get('/standing?state=over')).text).toMatch(/revoked by person:wei/);
     expect((await sidecar.client('person:wei').standingApprovals()).standingApprovals[0]).toMatchObject({ proofClass: 'passkey', revoked: { by: 'person:wei', reason: 'moved' } });
   });
 

@@ -109,6 +109,19 @@ describe('the HTTP API', () => {
     expect(gone('components', 'schemas', 'ChangeRequest', 'oneOf', 0)).toEqual(['ChangeRequest (taken): kind "provision", urgency "emergency" is gone']);
   });
 
+  it('breaks who reads a header that is gone, may be absent, or says something else', () => {
+    const at = [...ask, 'responses', '429', 'headers'] as const;
+    const stated = having(now, { 'Retry-After': { required: true, schema: { type: 'integer' } } }, ...at);
+    const said = (headers: unknown): string[] => breaksOfOpenApi(stated, having(stated, headers, ...at));
+    expect(said({})).toEqual(['POST /v1/changes 429 header Retry-After: is gone']);
+    expect(said({ 'Retry-After': { schema: { type: 'integer' } } })).toEqual(['POST /v1/changes 429 header Retry-After: may be absent now']);
+    expect(said({ 'Retry-After': { required: true, schema: { type: 'string' } } })).toEqual(['POST /v1/changes 429 header Retry-After: may be string now']);
+    expect(said({ 'Retry-After': { required: true } })).toEqual(['POST /v1/changes 429 header Retry-After: schema has changed']);
+    expect(said({ 'retry-after': { required: true, schema: { type: 'integer', description: 'seconds' } }, more: {} })).toEqual([]);
+    const named = having(having(stated, { 'Retry-After': { $ref: '#/components/headers/After' } }, ...at), { After: { required: true, schema: { type: 'string' } } }, 'components', 'headers');
+    expect(breaksOfOpenApi(stated, named)).toEqual(['POST /v1/changes 429 header Retry-After: may be string now']);
+  });
+
   it('breaks nobody by what is new', () => {
     expect(other({ get: { responses: {} } }, 'paths', '/v1/new')).toEqual([]);
     expect(other({ name: 'more', in: 'query', required: false, schema: a }, ...ask, 'parameters', 2)).toEqual([]);

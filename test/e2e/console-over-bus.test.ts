@@ -16,8 +16,9 @@ import { systemClock, systemRandom } from '../../src/sidecar/system.ts';
 import { answerApi } from '../../src/transport/nats/api-answers.ts';
 import { callOverBus } from '../../src/transport/nats/api-calls.ts';
 import { newApiIdentity } from '../../src/transport/nats/api-seal.ts';
-import { API_ANSWER_BYTES_MAX, API_REFUSED, apiCalls, apiRecipient, CONSOLE_INBOX } from '../../src/transport/nats/bus-layout.ts';
+import { API_ANSWER_BYTES_MAX, API_REFUSED, apiCalls, apiRecipient, consoleInboxOf } from '../../src/transport/nats/bus-layout.ts';
 import { planBus, setUpBus } from '../../src/transport/nats/bus-setup.ts';
+import { publicKeyOf } from '../../src/transport/nats/bus-user.ts';
 import { openBus, type Bus } from '../../src/transport/nats/connection.ts';
 import { eventually } from '../conformance/transport.ts';
 import { EXECUTOR_ID, makeInstallation, TOKENS, type Installation } from '../support/installation.ts';
@@ -43,6 +44,7 @@ describe.skipIf(!hasNats())('a console over the bus', () => {
   let spy: Subscription;
   let asConsole: NatsConnection;
   let callerBus: Bus;
+  let inboxPrefix: string;
   const seen: Msg[] = [];
   const open: { close(): Promise<unknown> }[] = [];
   let deployer: Client;
@@ -66,8 +68,9 @@ describe.skipIf(!hasNats())('a console over the bus', () => {
     operator = await rawAs(nats.seeds.sidecar, '_INBOX_operator');
     await setUpBus(operator, planBus([EXECUTOR_ID], 1));
     spy = operator.subscribe('>', { callback: (_error, message) => void seen.push(message) });
-    asConsole = await rawAs(nats.seeds.console, CONSOLE_INBOX);
-    callerBus = await busAs(nats.seeds.console, CONSOLE_INBOX);
+    inboxPrefix = consoleInboxOf(publicKeyOf(nats.seeds.console));
+    asConsole = await rawAs(nats.seeds.console, inboxPrefix);
+    callerBus = await busAs(nats.seeds.console, inboxPrefix);
 
     installation = await makeInstallation();
     await installation.write('sidecar.seed', nats.seeds.sidecar);
@@ -121,13 +124,13 @@ describe.skipIf(!hasNats())('a console over the bus', () => {
   const addressOf = ({ id }: ChangeView, rest = ''): string => `/changes/installation-example-ledger/${id}${rest}`;
   /** What comes for a call that this test sends by itself. */
   const refusalOf = async (bytes: Uint8Array): Promise<string | undefined> => {
-    const inbox = createInbox(CONSOLE_INBOX);
+    const inbox = createInbox(inboxPrefix);
     const subscription = asConsole.subscribe(inbox, { max: 1 });
     asConsole.publish(apiCalls(log), bytes, { reply: inbox });
     for await (const message of subscription) return message.headers?.get(API_REFUSED);
     return undefined;
   };
-  const clientWith = (believed: readonly Verifier[], about = log): Client => connect({ token: WEI, timeoutMs: 10_000, carry: callOverBus({ bus: callerBus, log: about, keys: believed, nowMs: Date.now, random: systemRandom, logger }) });
+  const clientWith = (believed: readonly Verifier[], about = log): Client => connect({ token: WEI, timeoutMs: 10_000, carry: callOverBus({ bus: callerBus, inboxPrefix, log: about, keys: believed, nowMs: Date.now, random: systemRandom, logger }) });
 
   it('has somebody sign in, see what waits, approve it, and take its evidence along', async () => {
     const change = await ask();
@@ -183,6 +186,21 @@ describe.skipIf(!hasNats())('a console over the bus', () => {
     await asConsole.flush();
     expect(seen.slice(before).map(({ subject }) => subject).filter((subject) => !subject.startsWith('cs.api.') && !subject.startsWith('_R_'))).toEqual(['cs.step.pg-1.act.x.z']);
     expect(heard).toBe(0);
+  });
+
+  it('hears nothing of what another console is answered, and so cannot cut it short', async () => {
+    const other = await rawAs(nats.seeds.otherConsole, consoleInboxOf(publicKeyOf(nats.seeds.otherConsole)));
+    const [heard, refused]: [string[], string[]] = [[], []];
+    for (const subject of [`${inboxPrefix}.>`, '_INBOX_console.>', '_INBOX_console.*.*']) {
+      other.subscribe(subject, { callback: (error, message) => {
+        if (error === null) heard.push(message.subject);
+        else refused.push(subject);
+      } });
+    }
+    await other.flush();
+    expect((await clientWith(keys).me()).principal).toBe('person:wei');
+    await other.flush();
+    expect([heard, refused]).toEqual([[], [`${inboxPrefix}.>`, '_INBOX_console.>', '_INBOX_console.*.*']]);
   });
 
   it('waits for what happens, as over HTTP', async () => {

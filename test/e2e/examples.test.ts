@@ -396,6 +396,10 @@ describe.skipIf(!hasNats())('pods of Kubernetes', () => {
     expect(schemaTrouble('kubernetes-validate', '--quiet', '--strict', ...FILES.map((name) => join(folder, name)))).toBe('');
   });
 
+  test('have their Secrets in namespaces of their own', () => {
+    expect(['orders', 'orders-executor'].map((namespace) => readdirSync(inCluster('objects', namespace, 'secret')))).toEqual([['countersign-sidecar'], ['countersign-executor']]);
+  });
+
   test('start, answer their probes, and give the application access for a while, as whom its token says it is', async () => {
     for (const kind of ['startupProbe', 'livenessProbe', 'readinessProbe'] as const) await probe(app!, 'countersign', kind);
     for (const kind of ['startupProbe', 'readinessProbe'] as const) await probe(executor, 'executor', kind);

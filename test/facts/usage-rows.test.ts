@@ -51,7 +51,7 @@ it('many uses of few accounts are few facts, and are read a piece at a time', as
 
 it.each<[string, string, string | Uint8Array, RegExp]>([
   ['a misspelt connector', 'usage.csv', CSV.replace('pg-dev', 'PG dev'), /^usage\.csv:5 \/connector [^\n]*$/],
-  ['two bad rows', 'usage.csv', CSV.replaceAll('role:b', 'ro\u0007le'), /^usage\.csv:2 \/privilege no control or direction characters\nusage\.csv:4 \/privilege /],
+  ['two bad rows', 'usage.csv', CSV.replaceAll('role:b', 'ro\u0007le'), /^usage\.csv:2 \/privilege no control or direction characters: U\+0007\nusage\.csv:4 \/privilege /],
   ['no account', 'usage.csv', CSV.replace('idle', ''), /^usage\.csv:5 \/account /],
   ['no such time', 'usage.csv', CSV.replace('2026-11-20', '2026-11-31'), /^usage\.csv:2 \/lastUsedAt a time such as/],
   ['a time to come', 'usage.csv', CSV.replace('2026-11-20', '2027-11-20'), /^usage\.csv:2 \/lastUsedAt 2027-11-20T00:00:00Z is yet to come$/],

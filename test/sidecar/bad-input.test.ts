@@ -64,6 +64,7 @@ const CORPUS: readonly (readonly [string, string | Uint8Array, number, string, s
   ['a line break in the reason', good.replace('release 42', 'release\\n42'), 422, 'invalid-request', '/reason'],
   ['a terminal sequence in the reason', good.replace('release 42', '\\u001b[2J'), 422, 'invalid-request', '/reason'],
   ['a turn of direction in the reason', good.replace('release 42', '\\u202e24'), 422, 'invalid-request', '/reason'],
+  ['a space of no width in the reason', good.replace('release 42', '\\u200b42'), 422, 'invalid-request', '/reason'],
   ['a NUL in the reason', good.replace('release 42', 'a\\u0000b'), 422, 'invalid-request', '/reason'],
   ['a reason of a thousand characters', good.replace('release 42', 'a'.repeat(1_000)), 422, 'invalid-request', '/reason'],
   ['two connectors', good.replace('"entitlements":[', '"entitlements":[{"connector":"pg-dev","target":"app","privilege":"role:deploy"},'), 422, 'mixed-targets', '/entitlements'],

@@ -15,7 +15,7 @@ import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import type { Clock } from '../../src/engine/ports.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
-import type { ChangeView, StandingApprovalList, StandingApprovalView } from '../../src/sidecar/schemas.ts';
+import { standingApprovalListSchema, type ChangeView, type StandingApprovalList, type StandingApprovalView } from '../../src/sidecar/schemas.ts';
 import { testPasskey, type AssertionEdit } from '../support/passkey.ts';
 import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, scriptedPdp, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
@@ -116,6 +116,30 @@ describe('somebody who has rejected a change', () => {
     expect((await show(id)).approvals.map(({ approver }) => approver)).toEqual(['person:olga']);
     expect(await verdict()).toBe('');
   });
+});
+
+it('the list is told in pages, either way around, narrowed by words and by what is still in force', async () => {
+  await open();
+  const [first, over, last] = [await given({ edit: { uses: 1 } }), await given({ edit: { uses: 2 } }), await given({ by: 'person:wei', key: wei, edit: { privileges: ['role:other'] } })];
+  await sidecar.send(ANAS, 'POST', `/v1/standing-approvals/${over.approvalId}/revoke`, { reason: 'one is enough' });
+  const listed = async (query: string): Promise<StandingApprovalList> => standingApprovalListSchema.parse((await sidecar.send('person:kim', 'GET', `/v1/standing-approvals?${query}`)).body);
+  const ids = async (query: string): Promise<string[]> => (await listed(query)).standingApprovals.map(({ approvalId }) => approvalId);
+  const keys = (all: readonly StandingApprovalView[]): string[] => all.map(({ at, approvalId }) => `${at} ${approvalId}`);
+  const whole = await listed('');
+  expect([keys(whole.standingApprovals), whole.next, whole.count, whole.all]).toEqual([keys([first, over, last]).sort(), null, 3, 3]);
+  for (const [order, expected] of [['', keys(whole.standingApprovals)], ['&order=newest', keys(whole.standingApprovals).reverse()]] as const) {
+    const found: string[] = [];
+    for (let cursor: string | null = ''; cursor !== null;) {
+      const page: StandingApprovalList = await listed(`limit=1${order}${cursor === '' ? '' : `&cursor=${encodeURIComponent(cursor)}`}`);
+      found.push(...keys(page.standingApprovals));
+      cursor = page.next ?? null;
+    }
+    expect(found).toEqual(expected);
+  }
+  expect(await ids('state=over')).toEqual([over.approvalId]);
+  expect((await ids('state=inForce')).sort()).toEqual([first.approvalId, last.approvalId].sort());
+  expect(await listed('q=OTHER%20wei&limit=1')).toMatchObject({ standingApprovals: [{ approvalId: last.approvalId }], next: null, count: 1, all: 3 });
+  for (const query of ['state=all', 'limit=0', 'order=oldest']) expect(problemIn(await sidecar.send(ANAS, 'GET', `/v1/standing-approvals?${query}`)).code).toBe('malformed-query');
 });
 
 it('one person has room for a hundred standing approvals, and takes none from the others', async () => {
@@ -375,7 +399,7 @@ describe.each([['the ledger', false], ['a snapshot', true]])('a start from %s', 
     await before.close('keep');
     await open({ options: { snapshots, after: before } });
     const { standingApprovals } = (await sidecar.send(ANAS, 'GET', '/v1/standing-approvals')).body as StandingApprovalList;
-    expect(standingApprovals.map(({ approvalId, used, revoked }) => [approvalId, used, revoked?.by ?? null])).toEqual([[one.approvalId, 2, null], [gone.approvalId, 0, ANAS]]);
+    expect(new Map(standingApprovals.map(({ approvalId, used, revoked }) => [approvalId, [used, revoked?.by ?? null]]))).toEqual(new Map([[one.approvalId, [2, null]], [gone.approvalId, [0, ANAS]]]));
     await ask();
     await expect.poll(() => usesOf(one.approvalId), { timeout: 10_000 }).toBe(3);
     expect((await ask()).state).toBe('pending');

@@ -20,7 +20,7 @@ export function hasNats(): boolean {
 
 export interface TestNats extends NatsServers {
   /** nkey seeds: of the sidecars, and by executor id. */
-  readonly seeds: { readonly sidecar: string; readonly executors: ReadonlyMap<string, string>; readonly listener: string; readonly console: string };
+  readonly seeds: { readonly sidecar: string; readonly executors: ReadonlyMap<string, string>; readonly listener: string; readonly console: string; readonly otherConsole: string };
   /** Ended, and their files removed. */
   close(): Promise<void>;
 }
@@ -33,6 +33,7 @@ export async function testNats(executors: readonly string[], size: 1 | 3 = 1): P
   const sidecar = newBusUser();
   const listener = newBusUser();
   const console = newBusUser();
+  const otherConsole = newBusUser();
   const users = new Map(executors.map((id) => [id, newBusUser()]));
   const servers = await layOutNats({ program, directory, size, logs: join(directory, 'logs'), run: join(directory, 'run') });
   const close = async (): Promise<void> => {
@@ -40,12 +41,12 @@ export async function testNats(executors: readonly string[], size: 1 | 3 = 1): P
     await rm(directory, { recursive: true, force: true });
   };
   try {
-    await servers.start(formatAccounts({ sidecars: [sidecar.publicKey], executors: new Map([...users].map(([id, { publicKey }]) => [id, [publicKey]])), listeners: [listener.publicKey], consoles: [console.publicKey] }));
+    await servers.start(formatAccounts({ sidecars: [sidecar.publicKey], executors: new Map([...users].map(([id, { publicKey }]) => [id, [publicKey]])), listeners: [listener.publicKey], consoles: [console.publicKey, otherConsole.publicKey] }));
   } catch (error) {
     await close();
     throw error;
   }
-  return { ...servers, seeds: { sidecar: sidecar.seed, executors: new Map([...users].map(([id, { seed }]) => [id, seed])), listener: listener.seed, console: console.seed }, close };
+  return { ...servers, seeds: { sidecar: sidecar.seed, executors: new Map([...users].map(([id, { seed }]) => [id, seed])), listener: listener.seed, console: console.seed, otherConsole: otherConsole.seed }, close };
 }
 
 /** One server with a configuration of the test's own, whose port it chose itself. */

@@ -1,13 +1,18 @@
 /** Traces go from who asks to what is done at the target; they hold nothing that anybody wrote, they are believed for nothing, and nobody waits for them. */
-import { createServer, type Server } from 'node:http';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { afterEach, describe, expect, it } from 'vitest';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, describe, expect, it, vi } from 'vitest';
 import { TargetError } from '../../src/executor/connector.ts';
 import { CHILD_MS, recentTraces } from '../../src/tracing/recent.ts';
 import { openTracer } from '../../src/tracing/otlp.ts';
 import { formatTraceparent, parseTraceparent } from '../../src/tracing/trace.ts';
 import { tracingSchema } from '../../src/tracing/config.ts';
 import { eventually } from '../conformance/transport.ts';
+import { CERTIFICATE, KEY } from '../support/door-certificate.ts';
 import { forger, makeRead, makeStep } from '../support/envelopes.ts';
 import { GRANT, openTestSidecar, type TestSidecar } from '../support/sidecar.ts';
 import { CALLER_TRACE, CALLER_TRACEPARENT, recordingTracer } from '../support/spans.ts';
@@ -207,23 +212,58 @@ describe('a collector', () => {
     for (const ms of await Promise.all([one, many, dead].map(closedIn))) expect(ms, 'ms to close').toBeLessThan(4_000);
   });
 
-  it('that answers without end keeps no process: its connections are cut once this is closed', async () => {
-    const endpoint = await started(() => undefined);
-    const cut = new Promise<boolean>((resolve) => {
-      server.removeAllListeners('request');
-      server.on('request', (request, response) => {
-        response.writeHead(200).write('{');
-        const trickle = setInterval(() => response.write(' '), 50);
-        request.socket.on('close', () => {
-          clearInterval(trickle);
-          resolve(true);
-        });
+  /** Answers without end; resolves once its first connection is cut. */
+  const trickling = (): Promise<boolean> => new Promise<boolean>((resolve) => {
+    server.removeAllListeners('request');
+    server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+      response.writeHead(200).write('{');
+      const trickle = setInterval(() => response.write(' '), 50);
+      request.socket.on('close', () => {
+        clearInterval(trickle);
+        resolve(true);
       });
     });
+  });
+  const within = (ms: number, cut: Promise<boolean>): Promise<boolean> => Promise.race([cut, new Promise<boolean>((resolve) => setTimeout(resolve, ms, false))]);
+  const beginOne = (tracer: ReturnType<typeof openTracer>): void => tracer.begin('x', { kind: 'internal', parent: null, attributes: {} }).end();
+
+  it('that answers without end keeps no process: its connections are cut once this is closed', async () => {
+    const endpoint = await started(() => undefined);
+    const cut = trickling();
     const tracer = open(endpoint);
-    tracer.begin('x', { kind: 'internal', parent: null, attributes: {} }).end();
+    beginOne(tracer);
     await tracer.close();
-    expect(await Promise.race([cut, new Promise((resolve) => setTimeout(resolve, 1_000, false))])).toBe(true);
+    expect(await within(1_000, cut)).toBe(true);
+  });
+
+  it('that answers without end is cut off while spans are sent as well, and where the environment names its authority', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'countersign-otlp-'));
+    await writeFile(join(folder, 'authority.pem'), CERTIFICATE);
+    vi.stubEnv('OTEL_EXPORTER_OTLP_CERTIFICATE', join(folder, 'authority.pem'));
+    server = createTlsServer({ cert: CERTIFICATE, key: KEY });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const endless = trickling();
+      const tracer = openTracer({ endpoint: `https://127.0.0.1:${(server.address() as AddressInfo).port}/v1/traces`, percent: 100, service: { name: 'test', version: '0', instance: 'a' }, logger: { warn: () => undefined }, exportMs: 200 });
+      beginOne(tracer);
+      expect(await within(10_000, endless), 'cut while spans are sent').toBe(true);
+      const closed = trickling();
+      beginOne(tracer);
+      await tracer.close();
+      expect(await within(1_000, closed), 'cut once it is closed').toBe(true);
+      vi.stubEnv('OTEL_EXPORTER_OTLP_CERTIFICATE', join(folder, 'no-such-file'));
+      let isSent = false;
+      server.removeAllListeners('request').on('request', () => (isSent = true));
+      warned.splice(0);
+      const unbelieving = open(`https://127.0.0.1:${(server.address() as AddressInfo).port}/v1/traces`);
+      beginOne(unbelieving);
+      await unbelieving.close();
+      expect(isSent, 'sent to whom nobody has vouched for').toBe(false);
+      expect(warned.splice(0)).toContain('a certificate of the collector of traces cannot be read: it is as if it were not named');
+    } finally {
+      vi.unstubAllEnvs();
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('that will not have them is complained of once', async () => {

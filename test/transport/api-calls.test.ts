@@ -78,7 +78,7 @@ async function openBus(answer: (call: ApiCall, hear: Hear) => void | Promise<voi
       void openBytes(sealed, identity).then(async (bytes) => answer(apiCallSchema.parse(JSON.parse(Buffer.from(bytes).toString())), hear));
     },
   } as unknown as NatsConnection;
-  const call = callOverBus({ bus: { up: () => connection, isUp: true, onUp: () => undefined, close: async () => undefined }, log: LOG, keys: [parseVerifier(signer.vkey)], nowMs: Date.now, random: systemRandom, logger });
+  const call = callOverBus({ bus: { up: () => connection, isUp: true, onUp: () => undefined, close: async () => undefined }, inboxPrefix: '_INBOX_console.U', log: LOG, keys: [parseVerifier(signer.vkey)], nowMs: Date.now, random: systemRandom, logger });
   return Object.assign(bus, { call });
 }
 

@@ -152,11 +152,12 @@ describe('the gate', () => {
 });
 
 describe('the user of a console on the bus', () => {
-  const accounts = formatAccounts({ sidecars: ['USIDECAR'], executors: new Map([['executor:main', ['UWORKER']]]), consoles: ['UCONSOLE'] });
+  const accounts = formatAccounts({ sidecars: ['USIDECAR'], executors: new Map([['executor:main', ['UWORKER']]]), consoles: ['UCONSOLE', 'UOTHER'] });
 
   it('has an account of its own, which imports the API and nothing else', () => {
     const own = accounts.slice(accounts.indexOf('  CONSOLES {'), accounts.indexOf('  W_main {'));
-    expect(own).toContain('{nkey: UCONSOLE, permissions: {publish: {allow: ["cs.api.>"]}, subscribe: {allow: ["_INBOX_console.>"]}}}');
+    expect(own).toContain('{nkey: UCONSOLE, permissions: {publish: {allow: ["cs.api.>"]}, subscribe: {allow: ["_INBOX_console.UCONSOLE.>"]}}}');
+    expect(own).toContain('{nkey: UOTHER, permissions: {publish: {allow: ["cs.api.>"]}, subscribe: {allow: ["_INBOX_console.UOTHER.>"]}}}');
     expect(own.match(/subject: "[^"]*"/g)).toEqual(['subject: "cs.api.>"']);
     expect(accounts.match(/accounts: \[CONSOLES\]/g)).toHaveLength(1);
   });

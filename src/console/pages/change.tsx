@@ -117,12 +117,10 @@ export async function showChange(c: Context<ConsoleEnv>, context: ConsoleContext
 async function readChange(client: Client, session: Session, place: Place, id: string): Promise<Seen> {
   const [me, change, evidence] = await Promise.all([whoIs(session, place, client), client.get(id), client.evidence(id)]);
   const decides = change.state === 'pending' && me.roles.includes('approver');
-  const [awaited, statement] = decides
-    ? await Promise.all([client.list({ waitingForMe: true, subject: change.subject, limit: 200 }), client.statement(id, 'approve').catch(noStatement)])
-    : [null, null];
+  const statement = decides ? await client.statement(id, 'approve').catch(noStatement) : null;
   const reviews = change.breakGlass !== undefined && me.roles.includes('approver');
   const review = reviews ? await client.breakGlassReviewStatement(id).catch(noStatement) : null;
-  return { change, evidence, who: { me, statement, review, isAwaited: awaited?.changes.some((one) => one.id === id) ?? false } };
+  return { change, evidence, who: { me, statement, review } };
 }
 
 /** It was decided, or planned anew, between two questions. */

@@ -87,7 +87,7 @@ async function perform(c: Context<ConsoleEnv>, context: ConsoleContext, session:
       context.sessions.end(session.id);
       return signInAgain(c, context, pageOf(c, context), written);
     }
-    return showChange(c, context, session, { ...tellingOf(error), written: { deed: name, comment: written, verdict: form['verdict'], rotation: form['rotation'] } });
+    return showChange(c, context, session, { ...tellingOf(error), written: { deed: name, comment: written, verdict: form['verdict'], rotation: form['rotation'], planDigest: form['planDigest'], without: form['without'], duration: form['duration'] } });
   }
 }
 

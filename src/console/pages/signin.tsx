@@ -1,26 +1,31 @@
 /** Signing in and out. */
 import type { Context } from 'hono';
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { askAll } from '../ask.ts';
+import { createRates } from '../../transport/https/rates.ts';
+import { askAll, isSignedOut } from '../ask.ts';
 import { begunSignIns } from '../begun.ts';
 import type { ConsoleApp, ConsoleContext, ConsoleEnv } from '../context.ts';
 import { giveCookie, readCookie, takeCookie } from '../cookies.ts';
-import { isFormOf, ownPath } from '../edge.ts';
+import { isFormOf, ownPath, sourceOf } from '../edge.ts';
 import { Page } from '../layout.tsx';
 import { CALLBACK } from '../oidc.ts';
 import type { Said } from '../sessions.ts';
 
 /** Long enough for a second factor that has to be found. */
 const SIGN_IN_MS = 600_000;
+/** By then, whoever waits may try again. */
+const AGAIN_SECONDS = 10;
 const TOKEN = /^[A-Za-z0-9._~+/-]{1,8192}=*$/;
 
 export function addSignIn(app: ConsoleApp, context: ConsoleContext): void {
   const { oidc, sessions, publicUrl, nowMs, random } = context;
   const begun = begunSignIns(nowMs, random);
+  const rates = createRates({ nowMs });
   const signedIn = async (c: Context<ConsoleEnv>, token: string, endsAtMs: number | null, then: string): Promise<Response> => {
     const session = sessions.make(token, endsAtMs);
     const asked = await askAll(context, session, async (_client, me) => me);
     // Whatever somebody signs in with: until a sidecar has taken it, it makes nobody else's session be forgotten.
+    if (isSignedOut(asked)) rates.mistook(sourceOf(c));
     if (asked.every((one) => 'trouble' in one)) return refused(c, context, then, asked.map((one) => ('trouble' in one ? one.trouble.text : '')).join(' '));
     sessions.begin(session);
     // A session that was there ends with the new one: nobody goes on in what somebody else had begun.
@@ -32,10 +37,15 @@ export function addSignIn(app: ConsoleApp, context: ConsoleContext): void {
 
   app.get('/signin', (c) => c.html(<SignIn context={context} then={ownPath(c.req.query('then'), publicUrl)} said={c.req.query('over') === undefined ? null : OVER} />));
   app.post('/signin', async (c) => {
+    if (oidc !== null) return c.notFound();
     const form = await c.req.parseBody();
     const then = ownPath(typeof form['then'] === 'string' ? form['then'] : undefined, publicUrl);
+    // Each is a question to every sidecar, and may be a guess.
+    if (!rates.mayAsk(sourceOf(c))) {
+      c.header('retry-after', String(AGAIN_SECONDS));
+      return refused(c, context, then, `Too many have tried from where you are. Try again in ${AGAIN_SECONDS} seconds.`, 429);
+    }
     const token = typeof form['token'] === 'string' ? form['token'].trim() : '';
-    if (oidc !== null) return c.notFound();
     return TOKEN.test(token) ? signedIn(c, token, null, then) : refused(c, context, then, 'That is not a token of a sidecar, which begins with cst_.');
   });
   app.post('/signout', async (c) => {

@@ -40,7 +40,7 @@ export function addStand(app: ConsoleApp, context: ConsoleContext): void {
     const { place, id } = named;
     try {
       const client = place.open(session.token);
-      const [me, change, list] = await Promise.all([whoIs(session, place, client), client.get(id), client.standingApprovals()]);
+      const [me, change, list] = await Promise.all([whoIs(session, place, client), client.get(id), client.standingApprovals({ limit: 1 })]);
       const bounds = mayStand(change, { me }) ? boundsOf(change) : null;
       return bounds === null ? await showChange(c, context, session, { said: { how: 'bad', text: 'Nothing like this can be approved once for many times, or not by you.' }, status: 422, written: null }) : await show({ place, id, bounds, list });
     } catch (error) {
@@ -58,7 +58,7 @@ export function addStand(app: ConsoleApp, context: ConsoleContext): void {
   })));
   // In whose name, for which log and by which passkeys the island has it signed.
   app.get('/changes/:place/:id/standing/passkeys', (c) => relay(c, context, async (client) => {
-    const { log, principal, passkeys } = await client.standingApprovals();
+    const { log, principal, passkeys } = await client.standingApprovals({ limit: 1 });
     return { log, principal, passkeys };
   }));
   app.post('/changes/:place/:id/standing/sign', deed(context, back, (c, session, written) => withAsked(c, session, async (asked) => {

@@ -3,12 +3,13 @@ import type { Context } from 'hono';
 import { ClientError, type StandingApprovalView } from '../../client/index.ts';
 import { templateLines } from '../../cli/shown-template.ts';
 import { plain } from '../../protocol/plain.ts';
+import { STANDING_STATES } from '../../protocol/standing-approval.ts';
 import { approvalIdSchema } from '../../protocol/values.ts';
 import { askAll, isSignedOut } from '../ask.ts';
 import type { ConsoleApp, ConsoleContext, ConsoleEnv } from '../context.ts';
 import { deed, page, signInAgain, signInFirst } from '../gate.tsx';
 import { Page } from '../layout.tsx';
-import { Filter, filterOf, narrowed, placeChoice } from '../parts/filter.tsx';
+import { Filter, filterOf, narrowed, placeChoice, type Choice } from '../parts/filter.tsx';
 import { cursorsOf, merged, Pager, type Listed } from '../parts/pager.tsx';
 import { Countdown, Time, Troubles } from '../parts/small.tsx';
 import type { Session } from '../sessions.ts';
@@ -16,26 +17,27 @@ import type { Telling } from './change.tsx';
 import { tellingOf } from './decide.ts';
 
 const SHOWN = 25;
-const CURSOR = /^[01] ./;
+/** As an address of this page holds it; anything else is none. */
+const CURSOR = /^\d{4}-\S+Z apr_[0-9a-f]{32}$/;
+const STATES: Choice = { name: 'state', label: 'Which', options: [['inForce', 'in force'], ['over', 'over']] };
 type Standing = Listed<StandingApprovalView>;
 
 export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
   const isOnly = context.places.length === 1;
-  const choices = placeChoice(context);
+  const choices = [STATES, ...placeChoice(context)];
   /** @param refused what was asked for on it and not done, and what was written for that */
   const show = async (c: Context<ConsoleEnv>, session: Session, refused: (Omit<Telling, 'written'> & { readonly written: string }) | null = null): Promise<Response> => {
     const [nowMs, filter, cursors] = [context.nowMs(), filterOf(c, choices), cursorsOf(c.req.queries('after'))];
-    const keyOf = (one: StandingApprovalView): string => `${endOf(one, nowMs) === null ? '0' : '1'} ${one.at} ${one.approvalId}`;
-    const order = (a: StandingApprovalView, b: StandingApprovalView): number => (isAfter(keyOf(a), keyOf(b)) ? 1 : -1);
+    const { q, state = 'inForce' } = filter;
     const asked = await askAll(narrowed(context, filter), session, async (client, _me, place) => {
-      const { standingApprovals } = await client.standingApprovals();
-      const wanted = standingApprovals.filter((one) => isAbout(filter['q'], one)).sort(order);
-      const from = cursors.get(place.name) ?? '';
-      const rest = CURSOR.test(from) ? wanted.filter((one) => isAfter(keyOf(one), from)) : wanted;
-      return { all: rest, next: rest.length > SHOWN ? keyOf(rest[SHOWN - 1]!) : null, count: wanted.length, seen: standingApprovals.length };
+      const cursor = cursors.get(place.name) ?? '';
+      const { standingApprovals, next = null, count = standingApprovals.length, all = standingApprovals.length } = await client.standingApprovals({
+        limit: SHOWN, order: 'newest', state: STANDING_STATES.find((one) => one === state)!, ...(q === undefined ? {} : { q }), ...(CURSOR.test(cursor) ? { cursor } : {}),
+      });
+      return { all: standingApprovals, next, count, seen: all };
     });
     if (isSignedOut(asked)) return signInFirst(c, context);
-    const paged = merged(asked, SHOWN, cursors, (a, b) => order(a.one, b.one) < 0, keyOf);
+    const paged = merged(asked, SHOWN, cursors, (a, b) => keyOf(a.one) > keyOf(b.one), keyOf);
     const sumOf = (what: 'count' | 'seen'): number => asked.reduce((sum, one) => sum + ('trouble' in one ? 0 : one.value[what]), 0);
     const [count, all] = [sumOf('count'), sumOf('seen')];
     return c.html(
@@ -45,7 +47,7 @@ export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
         <p class="lead">What people have approved once for many times, within bounds that they signed. One is made on the page of a change like those that it is to approve.</p>
         <Troubles troubles={asked.flatMap((one) => ('trouble' in one ? [one.trouble.text] : []))} />
         {all === 0 && Object.keys(filter).length === 0 ? null : <Filter path="/standing" filter={filter} search="Identity, person or privilege" choices={choices} />}
-        {count === 0 ? <p class="empty">{all === 0 ? 'There are none that you may see.' : 'None is like that.'}</p> : null}
+        {count === 0 ? <p class="empty">{all === 0 ? 'There are none that you may see.' : q === undefined && filter['at'] === undefined ? `None is ${state === 'over' ? 'over' : 'in force'}.` : 'None is like that.'}</p> : null}
         <ul class="cards" role="list">
           {paged.shown.map((standing) => <Card standing={standing} session={session} nowMs={nowMs} isOnly={isOnly} />)}
         </ul>
@@ -75,14 +77,8 @@ export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
   }));
 }
 
-/** Of what is in force, then of what is over, the newest first. What has ended since it was shown is among the others, and a page goes on from where it was. */
-function isAfter(a: string, b: string): boolean {
-  return a[0] === b[0] ? a < b : a > b;
-}
-
-function isAbout(q: string | undefined, { approvalId, statement: { approver, subject, connector, target, privileges } }: StandingApprovalView): boolean {
-  return q === undefined || [approvalId, approver, subject, connector, target, ...privileges].some((text) => text.toLowerCase().includes(q.toLowerCase()));
-}
+/** What sidecars order them by. */
+const keyOf = ({ at, approvalId }: StandingApprovalView): string => `${at} ${approvalId}`;
 
 /** Why it approves nothing more; null while it does. */
 function endOf({ revoked, statement: { expiresAt, uses }, used }: StandingApprovalView, nowMs: number): string | null {

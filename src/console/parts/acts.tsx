@@ -19,7 +19,15 @@ export interface ActsProps {
   /** Where the island is that asks for a passkey. */
   readonly passkeyScript: string;
   /** What was typed into a form that was refused. */
-  readonly written: ({ readonly deed: string } & WrittenReview) | null;
+  readonly written: ({ readonly deed: string } & WrittenReview & WrittenLess) | null;
+}
+
+/** What was chosen of less; of one plan, since the parts of another have other places. */
+export interface WrittenLess {
+  readonly planDigest?: string | undefined;
+  /** The places of what was to be left out, a line each. */
+  readonly without?: string | undefined;
+  readonly duration?: string | undefined;
 }
 
 export function ActsOn({ change, place, session, acts, mayStand, passkeyScript, written }: ActsProps) {
@@ -60,11 +68,11 @@ export function ActsOn({ change, place, session, acts, mayStand, passkeyScript, 
           <Why of={acts.reject} id="reject-why" isSaid={!acts.approve.may && whyOf(acts.approve) === whyOf(acts.reject)} />
         </>
       ))}
-      <details id="reduce-more">
+      <details id="reduce-more" open={written?.deed === 'reduce'}>
         <summary>Ask for less</summary>
-        {deed('reduce', <Less change={change} may={acts.reduce} />)}
+        {deed('reduce', <Less change={change} may={acts.reduce} chosen={written?.deed === 'reduce' && written.planDigest === change.planDigest ? written : {}} />)}
       </details>
-      <details id="stop-more">
+      <details id="stop-more" open={written?.deed === 'withdraw' || written?.deed === 'revoke'}>
         <summary>Stop it, or take it back</summary>
         {deed('withdraw', (
           <>
@@ -98,7 +106,8 @@ function Why({ of, id, or, isSaid = false }: { of: May; id: string; or?: string;
 /** Shorter times that people say; seconds. */
 const TIMES: readonly number[] = [300, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400, 259_200, 604_800];
 
-function Less({ change, may }: { change: ChangeView; may: May }) {
+function Less({ change, may, chosen }: { change: ChangeView; may: May; chosen: WrittenLess }) {
+  const left = chosen.without?.split('\n') ?? [];
   const now = change.duration === null ? null : durationSeconds(change.duration);
   // What was ticked of one plan is not ticked of another, whose parts have other places.
   const planned = change.planDigest?.slice(-12) ?? '';
@@ -109,7 +118,7 @@ function Less({ change, may }: { change: ChangeView; may: May }) {
         <fieldset disabled={!may.may}>
           <legend>Leave out</legend>
           {change.entitlements.map((one, index) => (
-            <label class="check"><input type="checkbox" id={`without-${index}-${planned}`} name="without" value={String(index)} /> {plain(`${one.connector} / ${one.target} / ${one.privilege}${one.scope === undefined ? '' : ` (${one.scope})`}`)}</label>
+            <label class="check"><input type="checkbox" id={`without-${index}-${planned}`} name="without" value={String(index)} checked={left.includes(String(index))} /> {plain(`${one.connector} / ${one.target} / ${one.privilege}${one.scope === undefined ? '' : ` (${one.scope})`}`)}</label>
           ))}
         </fieldset>
       )}
@@ -118,7 +127,7 @@ function Less({ change, may }: { change: ChangeView; may: May }) {
           <label for="reduce-duration">For how long</label>
           <select id="reduce-duration" name="duration" disabled={!may.may || shorter.length === 0}>
             <option value="">{formatSpan(now * 1000)}, as asked for</option>
-            {shorter.map((seconds) => <option value={`PT${seconds}S`}>{formatSpan(seconds * 1000)}</option>)}
+            {shorter.map((seconds) => <option value={`PT${seconds}S`} selected={chosen.duration === `PT${seconds}S`}>{formatSpan(seconds * 1000)}</option>)}
           </select>
         </>
       )}

@@ -1,5 +1,6 @@
 /** An OCSF event as records are told: classes and activities by the numbers and captions of OCSF 1.9.0, and what is the same in every event. */
 import type { JsonObject } from '../../../ledger/index.ts';
+import { HIDDEN } from '../../protocol/plain.ts';
 
 export const OCSF_VERSION = '1.9.0';
 /** The profile that `action_id`, `disposition_id`, `authorizations` and `is_alert` are of. */
@@ -94,10 +95,10 @@ export function eventOf({ of, activity, activityId, severity, status, atMs, attr
 }
 
 /**
- * One line of JSON in which nothing but itself ends a line, and nothing turns the direction of what stands around it: what others wrote is in it.
+ * One line of JSON in which nothing but itself ends a line, and nothing is hidden or turns the direction of what stands around it: what others wrote is in it.
  */
 export function lineOf(event: JsonObject): string {
-  return `${JSON.stringify(event).replaceAll(/[\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu, escaped)}\n`;
+  return `${JSON.stringify(event).replaceAll(HIDDEN, escaped)}\n`;
 }
 
 const escaped = (character: string): string => Array.from({ length: character.length }, (_none, at) => `\\u${character.charCodeAt(at).toString(16).padStart(4, '0')}`).join('');

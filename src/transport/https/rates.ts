@@ -22,7 +22,7 @@ const CONNECTIONS_MAX = 32;
 /** Addresses that are remembered; the one heard longest ago is forgotten, which only ever lets more in. */
 const ADDRESSES_MAX = 4_096;
 
-export function createRates(clock: Clock): Rates {
+export function createRates(clock: Pick<Clock, 'nowMs'>): Rates {
   const buckets = new Map<string, { left: number; atMs: number }>();
   const bucketOf = (from: string): { left: number; atMs: number } => {
     const key = networkOf(from);

@@ -11,12 +11,14 @@ import { apiAnswerHeadSchema, CALL_HEADERS, CALL_MS_MAX, openApiRecipient, type 
 import { dsseSchema } from '../../protocol/signed.ts';
 import { formatTime } from '../../protocol/values.ts';
 import { newApiIdentity, openStream, sealBytes } from './api-seal.ts';
-import { API_ANSWER_BYTES_MAX, API_REFUSED, apiCalls, apiRecipient, CONSOLE_INBOX } from './bus-layout.ts';
+import { API_ANSWER_BYTES_MAX, API_REFUSED, apiCalls, apiRecipient } from './bus-layout.ts';
 import type { Bus } from './connection.ts';
 import { readMessage } from './said.ts';
 
 export interface ApiCallsOptions {
   readonly bus: Bus;
+  /** What its inboxes are below: `consoleInboxOf` the user of the bus. */
+  readonly inboxPrefix: string;
   readonly log: string;
   /** Ticket keys of the log's sidecar, from a trust folder. */
   readonly keys: readonly Verifier[];
@@ -61,7 +63,7 @@ class NoAnswer extends Error {
 }
 
 /** Calls of one sidecar's API. Each rejects where no answer came that only that sidecar can have given: with {@link NotSent} where nothing was sent, whatever the bus says. */
-export function callOverBus({ bus, log, keys, nowMs, random, logger }: ApiCallsOptions): (asked: Asked) => Promise<Answered> {
+export function callOverBus({ bus, inboxPrefix, log, keys, nowMs, random, logger }: ApiCallsOptions): (asked: Asked) => Promise<Answered> {
   const hex = (): string => Buffer.from(random(16)).toString('hex');
   let kept: { readonly recipient: Promise<string>; readonly atMs: number } | null = null;
 
@@ -99,7 +101,7 @@ export function callOverBus({ bus, log, keys, nowMs, random, logger }: ApiCallsO
       body: body === null ? null : Buffer.from(body).toString('base64'),
     };
     const sealed = await sealBytes(canonicalBytes(content), recipient);
-    const parts = openInbox(bus.up(), apiCalls(log), sealed, signal);
+    const parts = openInbox(bus.up(), createInbox(inboxPrefix), apiCalls(log), sealed, signal);
     try {
       const reader = (await openStream(parts.stream, own.identity)).getReader();
       const { head, rest } = await readHead(reader);
@@ -134,10 +136,9 @@ interface Inbox {
 }
 
 /** Sends the call, and gives what comes for it. What comes is counted as it comes, and not as it is read: the bus may send without end. @throws what the signal was aborted for; nothing was sent */
-function openInbox(connection: NatsConnection, subject: string, sealed: Uint8Array, signal: AbortSignal): Inbox {
+function openInbox(connection: NatsConnection, inbox: string, subject: string, sealed: Uint8Array, signal: AbortSignal): Inbox {
   // Sealing took a while, and nobody tells of what was given up before anybody listened.
   signal.throwIfAborted();
-  const inbox = createInbox(CONSOLE_INBOX);
   let answer: ReadableStreamDefaultController<Uint8Array>;
   const stream = new ReadableStream<Uint8Array>({
     start(controller) {

@@ -44,8 +44,8 @@ export const API_ANSWER_BYTES_MAX = 16_777_216;
 /** Header of a message that is no part of an answer: why there is none. */
 export const API_REFUSED = 'Countersign-Refused';
 
-/** Inboxes of consoles are below it. What comes there is sealed, to one call of one of them. */
-export const CONSOLE_INBOX = '_INBOX_console';
+/** Inboxes of the console with this nkey (`U…`) are below it, and no other hears them. What comes there is sealed, to one call. */
+export const consoleInboxOf = (key: string): string => `_INBOX_console.${key}`;
 
 /** `wrong last sequence`: what was published was to follow on another message of its subject than is there, or on none. */
 export const NOT_THE_LAST = 10_071;

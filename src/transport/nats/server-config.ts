@@ -5,7 +5,7 @@
  * Tried: in an account that all share, a worker disarms another's revoke with the reply subject of its own publish, takes steps that are not
  * its, and wipes the schedules with a roll-up.
  */
-import { API_PREFIX, CONSOLE_INBOX, consumerOf, laneOf, STREAMS, WIRE_BYTES_MAX } from './bus-layout.ts';
+import { API_PREFIX, consoleInboxOf, consumerOf, laneOf, STREAMS, WIRE_BYTES_MAX } from './bus-layout.ts';
 
 export interface ServerConfigOptions {
   /** nkey public keys (`U…`) of the sidecars. */
@@ -50,7 +50,7 @@ export function formatAccounts({ sidecars, executors, listeners = [], consoles =
     ...(consoles.length === 0 ? [] : [
       '  CONSOLES {',
       '    users: [',
-      ...consoles.map((key) => `      {nkey: ${key}, permissions: {publish: {allow: ["${API}"]}, subscribe: {allow: ["${CONSOLE_INBOX}.>"]}}}`),
+      ...consoles.map((key) => `      {nkey: ${key}, permissions: {publish: {allow: ["${API}"]}, subscribe: {allow: ["${consoleInboxOf(key)}.>"]}}}`),
       '    ]',
       `    imports: [{service: {account: CS, subject: "${API}"}}]`,
       '  }',

@@ -5,12 +5,12 @@ case "$*" in
   'create namespace '*|'apply '*) exit 0 ;;
   'get --raw /openid/v1/jwks') exec cat "$OBJECTS/jwks.json" ;;
   '-n orders exec deploy/deployer -c countersign -- node /app/dist/src/main.js '*) shift 9; exec countersign $(printf '%s ' "$@" | sed "s#/etc/countersign/config#$CONFIG#") ;;
-  '-n orders create '*) shift 3 ;;
+  '-n '*' create '*) namespace=$2; shift 3 ;;
   *) echo "no kubectl $*" >&2; exit 1 ;;
 esac
 kind=$1; shift
 [ "$kind" = configmap ] || { [ "$1" = generic ]; shift; }
-to="$OBJECTS/$kind/$1"; shift
+to="$OBJECTS/$namespace/$kind/$1"; shift
 mkdir -p "$to"
 for from; do
   from=\${from#--from-file=}

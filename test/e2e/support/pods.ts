@@ -48,7 +48,7 @@ export function readManifests(file: string): Manifest[] {
 export interface Cluster {
   /** Short: sockets are below it. */
   readonly directory: string;
-  /** By kind and name, the files of each: `secret/countersign-sidecar`. */
+  /** By namespace, kind and name, the files of each: `orders/secret/countersign-sidecar`. A pod has those of its own namespace alone. */
   readonly objects: string;
   /** What stands in a manifest, and in a ConfigMap, for what is elsewhere here; each is there at least once. */
   readonly elsewhere: Readonly<Record<string, string>>;
@@ -72,6 +72,7 @@ export async function layOutPod(manifests: readonly Manifest[], deployment: stri
   const found = manifests.find(({ kind, metadata }) => kind === 'Deployment' && metadata.name === deployment);
   const spec = found?.spec?.template?.spec;
   if (found === undefined || spec === undefined) throw new Error(`no Deployment ${deployment}`);
+  const { namespace } = found.metadata;
   const at = (volume: string): string => join(cluster.directory, deployment.slice(0, 12), volume);
   const all = [...spec.initContainers, ...spec.containers];
   const mapped = (container: Container, text: string): string => {
@@ -88,17 +89,17 @@ export async function layOutPod(manifests: readonly Manifest[], deployment: stri
     chmodSync(at(volume.name), 0o777);
     if (volume.secret !== undefined || volume.configMap !== undefined) {
       const [kind, name] = volume.secret !== undefined ? ['secret', volume.secret.secretName] as const : ['configMap', volume.configMap!.name] as const;
-      const inManifest = manifests.find((one) => one.kind === 'ConfigMap' && one.metadata.name === name && kind === 'configMap')?.data;
+      const inManifest = manifests.find((one) => one.kind === 'ConfigMap' && one.metadata.name === name && one.metadata.namespace === namespace && kind === 'configMap')?.data;
       // Whoever mounts a configuration reads it by its own mounts.
       const reader = all.find(({ name: of, volumeMounts }) => of !== 'lay-out' && volumeMounts.some((mount) => mount.name === volume.name));
       for (const [file, text] of Object.entries(inManifest ?? {})) put(volume.name, file, mapped(reader!, elsewhere(text, cluster.elsewhere)), MODES[kind]);
       if (inManifest !== undefined) continue;
-      const folder = join(cluster.objects, kind.toLowerCase(), name);
+      const folder = join(cluster.objects, namespace, kind.toLowerCase(), name);
       for (const file of readdirSync(folder)) put(volume.name, file, readFileSync(join(folder, file)), MODES[kind]);
     }
     if (volume.projected !== undefined) {
       const [{ serviceAccountToken: { path, audience } }] = volume.projected.sources;
-      put(volume.name, path, await cluster.tokenFor(found.metadata.namespace, spec.serviceAccountName, audience), MODES.token);
+      put(volume.name, path, await cluster.tokenFor(namespace, spec.serviceAccountName, audience), MODES.token);
     }
   }
   const pod: Pod = {
