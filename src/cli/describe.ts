@@ -1,6 +1,7 @@
 /** A change, in lines for a person. Every text that somebody else wrote goes through `plain`. */
 import type { ChangeView } from '../client/index.ts';
 import type { Observed } from '../protocol/decision.ts';
+import { formatLength } from '../protocol/plain.ts';
 import { describeApprovers, planLines, reasonLine, type PlanLine } from '../protocol/plan-as-seen.ts';
 import type { Failure } from './failure.ts';
 import { formatSpan, plain, type Output } from './output.ts';
@@ -127,7 +128,7 @@ export function describeDecision(change: ChangeView, out: Output): string[] {
   const offer = decision.counterOffer;
   if (offer !== null) {
     const access = offer.entitlements.map((one) => `${plain(one.connector)}/${plain(one.target)}/${plain(one.privilege)}`).join(', ');
-    lines.push(`${indent}this would do: ${access}${offer.leaseSeconds === null ? '' : ` for ${formatSpan(offer.leaseSeconds * 1000)}`}`);
+    lines.push(`${indent}this would do: ${access}${offer.leaseSeconds === null ? '' : ` for ${formatLength(offer.leaseSeconds)}`}`);
   }
   return lines;
 }

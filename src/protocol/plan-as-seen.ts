@@ -8,8 +8,9 @@ import { z } from 'zod';
 import { turnsOf } from './awaited.ts';
 import { partsOf, type ApproverExpression, type Requirement, type reasonSchema } from './decision.ts';
 import { floorText } from './floor-part.ts';
-import { formatSpan, plain } from './plain.ts';
+import { formatLength, plain } from './plain.ts';
 import { takesAway, type Plan } from './plan.ts';
+import { recipientSchema } from './request.ts';
 import { changeIdSchema, entitlementSchema, plainTextSchema, timeSchema } from './values.ts';
 
 /** What an approver is to know beside the plan, as things were when it was made and are now. */
@@ -19,7 +20,7 @@ export const bearingSchema = z.strictObject({
   /** What the account held when the target was read: of the plan's privileges which, and how many others, which stay; null where nobody could look. */
   held: z.strictObject({ privileges: z.array(plainTextSchema(256)), others: z.int().min(0) }).nullable(),
   /** The last change of this kind by which this identity was given, or lost, something at this connector and target, where whoever looks may see it. */
-  last: z.strictObject({ change: changeIdSchema, at: timeSchema, /** Seconds; null: it stood. */ leaseSeconds: z.int().min(1).nullable(), entitlements: z.array(entitlementSchema) }).nullable(),
+  last: z.strictObject({ change: changeIdSchema, at: timeSchema, /** Seconds; null: it stood. */ leaseSeconds: z.int().min(1).nullable(), entitlements: z.array(entitlementSchema), /** Whose a new secret was; null: there was none. Left out by a sidecar of before. */ recipient: recipientSchema.nullable().optional() }).nullable(),
 });
 export type Bearing = z.infer<typeof bearingSchema>;
 
@@ -66,7 +67,7 @@ export function planLines(seen: Seen): PlanLine[] {
   lines.push(...accessLines(plan, bearing));
   if (plan.entitlements.length === 0 && plan.connector !== '-') line('system', `${plain(plan.connector)} / ${plain(plan.target)}`);
   lines.push(...besides(plan, bearing));
-  line('duration', plan.lease === null ? null : lasting(plan.lease.leaseSeconds));
+  line('duration', plan.lease === null ? null : formatLength(plan.lease.leaseSeconds));
   line('ends by', plan.lease?.endsBy ?? null);
   if (plan.lease === null && plan.steps.some(({ action }) => action === 'provision' || action === 'grant')) line('ends', 'never by itself: it stands until it is taken back');
   plan.steps.forEach((_, index) => line(index === 0 ? 'plan' : '', stepLine(seen, index)));
@@ -99,7 +100,7 @@ function itemLine(item: NonNullable<Plan['items']>[number], state: string | unde
 
 function rotationLine({ overlap, graceSeconds, retire }: NonNullable<Plan['rotation']>): string {
   if (overlap === 'none') return 'in place, without overlap: the old secret ends with the new one';
-  return `old and new side by side; after ${lasting(graceSeconds)} nobody is waited for, and the old one ${retire === 'endSessions' ? 'is cut off from what still uses it' : 'stays until nothing uses it'}`;
+  return `old and new side by side; after ${formatLength(graceSeconds)} nobody is waited for, and the old one ${retire === 'endSessions' ? 'is cut off from what still uses it' : 'stays until nothing uses it'}`;
 }
 
 /** What would be other than it is now, privilege by privilege. */
@@ -121,20 +122,20 @@ function besides({ kind }: Plan, bearing: Bearing | null): PlanLine[] {
   return [{ name: kind === 'disable' ? 'loses' : 'keeps', sign: kind === 'disable' ? '-' : '=', text: `${others} ${kind === 'disable' ? '' : 'other '}${others === 1 ? 'privilege' : 'privileges'} that the account holds there` }];
 }
 
-const lasting = (seconds: number): string => formatSpan(seconds * 1000);
-
-/** `as on 2026-11-20 (chg_…), but duration 1 h → 8 h`. */
+/** `as on 2026-11-20 (chg_…), but duration 1 h → 8 h`. What was not compared is not said to be the same. */
 function lastLine(plan: Plan, last: Bearing['last']): string {
   if (last === null) return 'none of this kind there, that you may see';
   const [before, now] = [last.leaseSeconds, plan.lease?.leaseSeconds ?? null];
   const key = ({ privilege, scope }: Plan['entitlements'][number]): string => `${plain(privilege)}${scope === undefined ? '' : ` (${plain(scope)})`}`;
   const [had, has] = [last.entitlements.map(key), plan.entitlements.map(key)];
-  const span = (seconds: number | null): string => (seconds === null ? 'without end' : lasting(seconds));
+  const secretOf = (recipient: string | null): string => (recipient === null ? 'nobody' : plain(recipient));
+  const span = (seconds: number | null): string => (seconds === null ? 'without end' : formatLength(seconds));
   const differences = [
     ...(before === now ? [] : [`duration ${span(before)} → ${span(now)}`]),
+    ...(last.recipient === undefined || last.recipient === plan.recipient ? [] : [`secret for ${secretOf(last.recipient)} → ${secretOf(plan.recipient)}`]),
     ...has.filter((one) => !had.includes(one)).map((one) => `with ${one}`), ...had.filter((one) => !has.includes(one)).map((one) => `without ${one}`),
   ];
-  return `as on ${last.at.slice(0, 10)} (${last.change})${differences.length === 0 ? ', the same' : `, but ${differences.join(', ')}`}`;
+  return `as on ${last.at.slice(0, 10)} (${last.change})${differences.length === 0 ? `, the same${last.recipient === undefined && plan.recipient !== null ? ' access and duration' : ''}` : `, but ${differences.join(', ')}`}`;
 }
 
 /** Who feels it: whoever uses the identity's credential, or is told of the window. */

@@ -49,7 +49,7 @@ async function lastOf(engine: Pick<Engine, 'find' | 'index'>, { changeId, plan, 
     const last = await engine.find(earlier).catch(whereArchived);
     if (last?.plan == null || last.firstActAtMs === null || IN_VAIN.has(last.name) || !maySeeChange(by, last, facts)) continue;
     if (last.plan.connector !== plan!.connector || last.plan.target !== plan!.target) continue;
-    return { change: earlier, at: formatTime(last.firstActAtMs), leaseSeconds: last.plan.lease?.leaseSeconds ?? null, entitlements: [...last.plan.entitlements] };
+    return { change: earlier, at: formatTime(last.firstActAtMs), leaseSeconds: last.plan.lease?.leaseSeconds ?? null, entitlements: [...last.plan.entitlements], recipient: last.plan.recipient };
   }
   return null;
 }

@@ -9,10 +9,11 @@ import type { Clock, Logger } from '../engine/ports.ts';
 import { notificationMessageSchema, type CoalescedPayload, type NotificationMessage, type NotificationPayload } from '../notify/payload.ts';
 import type { Receiver } from '../notify/queue.ts';
 import type { Outcome } from '../notify/webhook.ts';
+import { plain } from '../protocol/plain.ts';
 import type { ChangeView } from '../sidecar/schemas.ts';
 import type { SlackApi } from './api.ts';
 import { REASON, readInteraction, type Interaction, type Shown } from './interaction.ts';
-import { changeMessage, escaped, glassMessage, mention, rejectionForm, togetherMessage, type Rendering, type SlackMessage } from './message.ts';
+import { changeMessage, escaped, glassMessage, mention, rejectionForm, reminder, togetherMessage, type Rendering, type SlackMessage } from './message.ts';
 import { isFromSlack, type SlackRequest } from './signature.ts';
 
 export interface SlackChannelOptions {
@@ -174,7 +175,7 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     if (payload.type === 'notifications.coalesced') return tellTogether(payload.data, ends);
     const { data, type } = payload;
     if (type === 'revoke.overdue' || type === 'change.stuck') {
-      const text = `${type === 'change.stuck' ? `${data.code}: ` : 'Access should be gone, and nobody has said that it is: '}${data.message}`;
+      const text = `${type === 'change.stuck' ? `${data.code}: ` : 'Access should be gone, and nobody has said that it is: '}${plain(data.message)}`;
       return (await post({ text: escaped(text.slice(0, 500)), blocks: [{ type: 'section', text: { type: 'plain_text', text: `${text}\n${data.changeId}`, emoji: false } }] }, ends)).outcome;
     }
     if (type === 'breakglass.used') return tellOfGlass(data, ends);
@@ -185,7 +186,7 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     const ts = (await messagesAbout(change, ends)).get(data.planDigest);
     if (ts === undefined) return postChange(change, data.planDigest, ends);
     if (type === 'approval.requested') return isAskedFirst(change, data.record) ? { delivered: true } : askFurther(ts, change, data, ends);
-    const text = `Waiting since ${change.requestedAt}: ${data.to.map((person) => mention(person, slackIdOf)).join(', ')} told as well. Who may approve has not changed.`;
+    const text = reminder(change, data.to, slackIdOf);
     return (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, ends, { thread_ts: ts, reply_broadcast: true })).outcome;
   };
 

@@ -84,6 +84,22 @@ describe('a plan as an approver sees it', () => {
     expect(itemLines({ itemStates: ['gone', 'to do'] })).toEqual([`items: nhi:prod/a, lease of ${changeIdOf(3)}: gone`, ': nhi:prod/b, b at pg-main / app: to do']);
   });
 
+  it('says to the second how long, and that the time is another where a second is', () => {
+    const lasting = (leaseSeconds: number): Partial<Seen> => ({ ...plan({ lease: { ...GRANT.lease!, leaseSeconds } }), bearing: { ...bearing, last: { ...bearing.last!, leaseSeconds: 93_598, entitlements } } });
+    expect(line('duration', lasting(93_599))).toEqual(['1 d 1 h 59 min 59 s']);
+    expect(line('last time', lasting(93_599))).toEqual([expect.stringMatching(/but duration 1 d 1 h 59 min 58 s → 1 d 1 h 59 min 59 s$/)]);
+  });
+
+  it('says that a new secret is somebody else’s this time', () => {
+    const [before, now] = ['q', 'z'].map((letter) => `age1${letter.repeat(58)}`) as [string, string];
+    const lastFor = (recipient: string | null | undefined): Partial<Seen> => ({ ...plan({ recipient: now, lease: { ...GRANT.lease!, leaseSeconds: 3600 } }), bearing: { ...bearing, last: { ...bearing.last!, entitlements, ...(recipient === undefined ? {} : { recipient }) } } });
+    expect(line('last time', lastFor(before))).toEqual([expect.stringMatching(`, but secret for ${before} → ${now}$`)]);
+    expect(line('last time', lastFor(null))).toEqual([expect.stringMatching(`, but secret for nobody → ${now}$`)]);
+    expect(line('last time', lastFor(now))).toEqual([expect.stringMatching(/, the same$/)]);
+    // A sidecar of before does not say whose it was: nothing is the same that was not compared.
+    expect(line('last time', lastFor(undefined))).toEqual([expect.stringMatching(/, the same access and duration$/)]);
+  });
+
   it('says who has approved it by who is left', () => {
     const approved = (...people: string[]): Partial<Seen> => ({ approvals: people.map((approver) => ({ approver, verdict: 'approve' as const })) });
     expect(line('can decide', approved('person:wei'))).toEqual(['person:ana, person:olga']);

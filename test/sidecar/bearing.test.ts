@@ -25,7 +25,7 @@ it('has what the identity is, what it held of the plan, and the last change of t
   const second = await ask({ reason: 'second', duration: 'PT8H' });
   expect((await seen(second)).bearing).toEqual({
     identity: { environment: 'prod', riskTier: sidecar.facts.inventory.get(DEPLOYER)!.riskTier, consumers: sidecar.facts.inventory.get(DEPLOYER)!.consumers }, held: { privileges: [], others: 0 },
-    last: { change: first.id, at: expect.any(String) as string, leaseSeconds: 3600, entitlements: GRANT.entitlements },
+    last: { change: first.id, at: expect.any(String) as string, leaseSeconds: 3600, entitlements: GRANT.entitlements, recipient: null },
   });
   // The one before it, not the one after it.
   expect((await seen(first)).bearing!.last).toBeNull();
