@@ -44,11 +44,16 @@ export interface Seen {
   /** How many people must reject before that ends the change; left out, or null: one. */
   readonly rejectionsDue?: number | null | undefined;
   readonly bearing?: Bearing | null | undefined;
+  /** Of an extension, when the lease ends by it, once that is known. */
+  readonly extends?: { readonly endsAt: string | null } | null | undefined;
   /** How far each step is; left out where nothing is to be said of that. */
   readonly steps?: readonly { readonly state: string }[] | undefined;
   /** How far each item of an offboarding is, in words that are inert. */
   readonly itemStates?: readonly string[];
 }
+
+/** Of a change that no executor makes. */
+export const BY_CALLER = 'the caller’s own code';
 
 /** Names that are listed before the rest is counted. */
 const LISTED_MAX = 8;
@@ -70,6 +75,9 @@ export function planLines(seen: Seen): PlanLine[] {
   line('duration', plan.lease === null ? null : formatLength(plan.lease.leaseSeconds));
   line('ends by', plan.lease?.endsBy ?? null);
   if (plan.lease === null && plan.steps.some(({ action }) => action === 'provision' || action === 'grant')) line('ends', 'never by itself: it stands until it is taken back');
+  line('extends', plan.extends === undefined ? null : `the lease of ${plan.extends.change}${seen.extends?.endsAt == null ? '' : `, to ${seen.extends.endsAt}`}`);
+  line('part of', plan.parent ?? null);
+  line('made by', plan.mode === 'caller' ? BY_CALLER : null);
   plan.steps.forEach((_, index) => line(index === 0 ? 'plan' : '', stepLine(seen, index)));
   line('window', plan.window === undefined ? null : `${plain(plan.window.calendar)}, ${plan.window.opensAt} to ${plan.window.closesAt}; missed: ${plan.window.onMissed}`);
   line('rotation', plan.rotation === undefined ? null : rotationLine(plan.rotation));

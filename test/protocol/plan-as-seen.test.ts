@@ -84,6 +84,15 @@ describe('a plan as an approver sees it', () => {
     expect(itemLines({ itemStates: ['gone', 'to do'] })).toEqual([`items: nhi:prod/a, lease of ${changeIdOf(3)}: gone`, ': nhi:prod/b, b at pg-main / app: to do']);
   });
 
+  it('says who makes it, whose lease it extends, and what it is a part of', () => {
+    for (const name of ['made by', 'extends', 'part of']) expect(line(name), name).toEqual([]);
+    expect(line('made by', plan({ mode: 'caller' }))).toEqual(['the caller’s own code']);
+    expect(line('part of', plan({ parent: changeIdOf(3) }))).toEqual([changeIdOf(3)]);
+    const extended = plan({ kind: 'extend', extends: { change: changeIdOf(3), epoch: 2 } });
+    expect(line('extends', extended)).toEqual([`the lease of ${changeIdOf(3)}`]);
+    expect(line('extends', { ...extended, extends: { endsAt: '2026-12-01T00:00:00.000Z' } })).toEqual([`the lease of ${changeIdOf(3)}, to 2026-12-01T00:00:00.000Z`]);
+  });
+
   it('says to the second how long, and that the time is another where a second is', () => {
     const lasting = (leaseSeconds: number): Partial<Seen> => ({ ...plan({ lease: { ...GRANT.lease!, leaseSeconds } }), bearing: { ...bearing, last: { ...bearing.last!, leaseSeconds: 93_598, entitlements } } });
     expect(line('duration', lasting(93_599))).toEqual(['1 d 1 h 59 min 59 s']);
