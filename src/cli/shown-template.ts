@@ -1,5 +1,6 @@
 /** A standing approval in plain words: what is signed, how often it has been used, and what that means. */
 import type { StandingStatement } from '../protocol/standing-approval.ts';
+import type { StandingApprovalView } from '../client/index.ts';
 import { formatLength } from '../protocol/plain.ts';
 import { plain } from './output.ts';
 
@@ -19,4 +20,10 @@ export function templateLines({ approver, subject, kinds, connector, target, acc
     { name: 'good', text: `from ${notBefore} to ${expiresAt}` },
     { name: 'log', text: log },
   ];
+}
+
+/** Why it approves nothing more; null while it does. */
+export function standingEnd({ statement: { expiresAt, uses }, used, revoked }: StandingApprovalView, nowMs: number): string | null {
+  if (revoked !== null) return `revoked by ${plain(revoked.by)}`;
+  return nowMs >= Date.parse(expiresAt) ? 'over' : used >= uses ? 'used up' : null;
 }

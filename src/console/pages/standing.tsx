@@ -1,7 +1,7 @@
 /** Standing approvals at every sidecar: what each approves, how often it has, and the way to end it. */
 import type { Context } from 'hono';
 import { ClientError, type StandingApprovalView } from '../../client/index.ts';
-import { templateLines } from '../../cli/shown-template.ts';
+import { standingEnd, templateLines } from '../../cli/shown-template.ts';
 import { plain } from '../../protocol/plain.ts';
 import { approvalIdSchema } from '../../protocol/values.ts';
 import { askAll, isSignedOut } from '../ask.ts';
@@ -25,7 +25,7 @@ export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
   /** @param refused what was asked for on it and not done, and what was written for that */
   const show = async (c: Context<ConsoleEnv>, session: Session, refused: (Omit<Telling, 'written'> & { readonly written: string }) | null = null): Promise<Response> => {
     const [nowMs, filter, cursors] = [context.nowMs(), filterOf(c, choices), cursorsOf(c.req.queries('after'))];
-    const keyOf = (one: StandingApprovalView): string => `${endOf(one, nowMs) === null ? '0' : '1'} ${one.at} ${one.approvalId}`;
+    const keyOf = (one: StandingApprovalView): string => `${standingEnd(one, nowMs) === null ? '0' : '1'} ${one.at} ${one.approvalId}`;
     const order = (a: StandingApprovalView, b: StandingApprovalView): number => (isAfter(keyOf(a), keyOf(b)) ? 1 : -1);
     const asked = await askAll(narrowed(context, filter), session, async (client, _me, place) => {
       const { standingApprovals } = await client.standingApprovals();
@@ -84,15 +84,9 @@ function isAbout(q: string | undefined, { approvalId, statement: { approver, sub
   return q === undefined || [approvalId, approver, subject, connector, target, ...privileges].some((text) => text.toLowerCase().includes(q.toLowerCase()));
 }
 
-/** Why it approves nothing more; null while it does. */
-function endOf({ revoked, statement: { expiresAt, uses }, used }: StandingApprovalView, nowMs: number): string | null {
-  if (revoked !== null) return `revoked by ${plain(revoked.by)}`;
-  return nowMs >= Date.parse(expiresAt) ? 'over' : used >= uses ? 'used up' : null;
-}
-
 function Card({ standing: { place, one }, session, nowMs, isOnly }: { standing: Standing; session: Session; nowMs: number; isOnly: boolean }) {
   const { approvalId, statement, proofClass, used, at, revoked } = one;
-  const ended = endOf(one, nowMs);
+  const ended = standingEnd(one, nowMs);
   return (
     <li class="card" id={approvalId}>
       <header>
