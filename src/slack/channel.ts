@@ -208,6 +208,8 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
       if (!answer.ok) logger.warn({ reason: answer.reason }, 'Slack did not show the form for a rejection');
       return null;
     }
+    // As on every channel; what is all blanks Slack lets through.
+    if (interaction.did === 'reject' && interaction.comment === null) return { response_action: 'errors', errors: { [REASON]: 'A rejection says why.' } };
     const decided = await options.decide(person, about, interaction.did, interaction.did === 'reject' ? interaction.comment : null);
     if (decided.ok) {
       logger.info({ changeId: about.changeId, approver: person, verdict: interaction.did }, 'decided in Slack');

@@ -139,7 +139,7 @@ export function rejectionForm({ changeId, planDigest, channel, ts }: Shown): obj
     title: plainText('Reject', 24), submit: plainText('Reject', 24), close: plainText('Not now', 24),
     blocks: [
       { type: 'section', text: plainText(`${changeId}\nplan ${planDigest.slice(0, 'sha256:'.length + 12)}`, LINES_MAX) },
-      { type: 'input', block_id: REASON, optional: true, label: plainText('Why', 100), element: { type: 'plain_text_input', action_id: REASON, multiline: true, max_length: COMMENT_LENGTH_MAX } },
+      { type: 'input', block_id: REASON, optional: false, label: plainText('Why', 100), element: { type: 'plain_text_input', action_id: REASON, multiline: true, max_length: COMMENT_LENGTH_MAX } },
     ],
   };
 }

@@ -157,6 +157,15 @@ describe('a change that waits for people', () => {
     expect(tellStory(records, disclosures).map(({ text }) => text)).toContainEqual(expect.stringMatching(/^person:ana rejected plan .* in Slack: .*not on a Friday/));
   });
 
+  it.each([null, '', ' \n\u202e '])('is not rejected without one: %j', async (text) => {
+    const { sidecar, slack, send, shown, now } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    await send(press(await shown(change), REJECT, 'U0ANA'));
+    expect(slack.views[0]!.view['blocks']).toContainEqual(expect.objectContaining({ type: 'input', optional: false }));
+    expect(await send(submit(slack.views[0]!.view, 'U0ANA', text))).toEqual({ status: 200, body: { response_action: 'errors', errors: { 'countersign.reason': 'A rejection says why.' } } });
+    expect(await now(change)).toMatchObject({ state: 'pending', approvals: [] });
+  });
+
   it('is rejected with a reason of several lines, which the ledger still verifies with', async () => {
     const { sidecar, slack, send, shown, now } = await bench();
     const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
