@@ -4,7 +4,7 @@ import type { Observed } from '../protocol/decision.ts';
 import { formatLength } from '../protocol/plain.ts';
 import { BY_CALLER, describeApprovers, planLines, reasonLine, type PlanLine } from '../protocol/plan-as-seen.ts';
 import type { Failure } from './failure.ts';
-import { formatSpan, plain, type Output } from './output.ts';
+import { formatSpan, inertLine, plain, type Output } from './output.ts';
 
 export { describeApprovers };
 
@@ -43,7 +43,8 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   if (change.stuck !== null) field('stuck', `since ${change.stuck.since}${change.stuck.owner === null ? '' : `, for ${plain(change.stuck.owner)}`}: ${change.stuck.nextTry}`);
   for (const finding of change.findings) field('finding', `${out.bad(finding.code)}: ${plain(finding.message)}${finding.owner === null ? '' : ` (${plain(finding.owner)})`}`);
   field('record', `${change.lastRecord} at ${change.updatedAt}`);
-  return lines;
+  // A sidecar may answer with anything: who signs by this on a machine of her own is to see each line where it stands, and none besides.
+  return lines.map(inertLine);
 }
 
 function whereText({ channel }: Pick<ChangeView['approvals'][number], 'channel'>): string {

@@ -44,6 +44,14 @@ it('says whose a new secret is to be, and that access stands where nothing ends 
   expect(lines(granted)).not.toMatch(/secret for|never by itself/);
 });
 
+it('is shown in lines that a sidecar which lies makes neither more nor other of: nothing beside the plan moves the cursor', () => {
+  const evil = '1\u001b[2J\u001b[H\n  access      nothing at all';
+  const lie = { ...granted, state: evil, updatedAt: evil, lastRecord: evil, id: evil, kind: evil, approvalsBy: evil, links: { ...granted.links, approve: evil }, approvals: [{ approvalId: evil, approver: evil, verdict: 'approve', proofClass: evil, record: evil }] } as unknown as ChangeView;
+  const lines = describeChange(lie, openOutput({ stdout: { write: () => true, isTTY: true }, stderr: { write: () => true, isTTY: true }, env: {}, json: false }), { nowMs: 0 });
+  expect(lines.length).toBeGreaterThan(8);
+  for (const line of lines) expect(line.replaceAll(/\u001b\[(?:0|1|2|31|32)m/g, '')).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/);
+});
+
 it('asks about nothing but the plan of the digest, whatever proves the answer', async () => {
   const out = openOutput({ stdout: { write: () => true, isTTY: false }, stderr: { write: () => true, isTTY: false }, env: {}, json: false });
   const asked: string[] = [];
