@@ -337,7 +337,8 @@ function approvers(expression: ApproverExpression): string {
 
 const reasons = (given: readonly { code: string; message: string }[]): string => given.map(({ code, message }) => `${code} (${message})`).join('; ');
 function written(what: string, prose: string | Commitment, erasedUnder: number | null): string {
-  if (!isCommitment(prose)) return `: “${prose}”`;
+  // What ends the quotation is ours to write, and nobody goes on in our words after it.
+  if (!isCommitment(prose)) return `: “${prose.replaceAll('”', '\\u{201d}')}”`;
   return erasedUnder === null ? `; the ${what} is not there` : `; the ${what} was erased under seq ${erasedUnder}`;
 }
 const short = (digest: string): string => `${digest.slice(0, 'sha256:'.length + 12)}…`;
