@@ -13,12 +13,15 @@ import { takesAway, type Plan } from './plan.ts';
 import { recipientSchema } from './request.ts';
 import { changeIdSchema, entitlementSchema, plainTextSchema, timeSchema } from './values.ts';
 
+/** Names that are listed before the rest is counted. */
+export const LISTED_MAX = 8;
+
 /** What an approver is to know beside the plan, as things were when it was made and are now. */
 export const bearingSchema = z.strictObject({
   /** Of the identity, by the inventory; null for one that it does not have, or that whoever looks may not see and is not asked about. */
   identity: z.strictObject({ environment: plainTextSchema(64), riskTier: z.enum(['low', 'medium', 'high', 'critical']), consumers: z.array(plainTextSchema(128)) }).nullable(),
   /** What the account held when the target was read: of the plan's privileges which, and how many others, which stay; null where nobody could look. */
-  held: z.strictObject({ privileges: z.array(plainTextSchema(256)), others: z.int().min(0) }).nullable(),
+  held: z.strictObject({ privileges: z.array(plainTextSchema(256)), others: z.int().min(0), /** The first of those by name, for who may know what the identity has; left out for anybody else. */ otherNames: z.array(plainTextSchema(256)).max(LISTED_MAX).optional() }).nullable(),
   /** The last change of this kind by which this identity was given, or lost, something at this connector and target, where whoever looks may see it. */
   last: z.strictObject({ change: changeIdSchema, at: timeSchema, /** Seconds; null: it stood. */ leaseSeconds: z.int().min(1).nullable(), entitlements: z.array(entitlementSchema), /** Whose a new secret was; null: there was none. Left out by a sidecar of before. */ recipient: recipientSchema.nullable().optional() }).nullable(),
 });
@@ -54,9 +57,6 @@ export interface Seen {
 
 /** Of a change that no executor makes. */
 export const BY_CALLER = 'the caller’s own code';
-
-/** Names that are listed before the rest is counted. */
-const LISTED_MAX = 8;
 
 /** All that an approver is to see of the plan, in the order in which she reads. */
 export function planLines(seen: Seen): PlanLine[] {
@@ -125,9 +125,9 @@ function accessLines({ entitlements, kind, steps }: Plan, bearing: Bearing | nul
 
 /** What else the account holds there, and whether it stays. */
 function besides({ kind }: Plan, bearing: Bearing | null): PlanLine[] {
-  const others = bearing?.held?.others ?? 0;
+  const { others = 0, otherNames = [] } = bearing?.held ?? {};
   if (others === 0) return [];
-  return [{ name: kind === 'disable' ? 'loses' : 'keeps', sign: kind === 'disable' ? '-' : '=', text: `${others} ${kind === 'disable' ? '' : 'other '}${others === 1 ? 'privilege' : 'privileges'} that the account holds there` }];
+  return [{ name: kind === 'disable' ? 'loses' : 'keeps', sign: kind === 'disable' ? '-' : '=', text: `${others} ${kind === 'disable' ? '' : 'other '}${others === 1 ? 'privilege' : 'privileges'} that the account holds there${otherNames.length === 0 ? '' : `: ${listed(otherNames, others)}`}` }];
 }
 
 /** `as on 2026-11-20 (chg_…), but duration 1 h → 8 h`. What was not compared is not said to be the same. */
@@ -152,10 +152,11 @@ function reach(plan: Plan, known: readonly string[]): string | null {
   return all.length === 0 ? null : `${all.length} ${all.length === 1 ? 'consumer' : 'consumers'}: ${listed(all)}`;
 }
 
-/** The names, as many as are read; how many more there are is said. */
-export function listed(names: readonly string[]): string {
-  const shown = names.slice(0, LISTED_MAX).map(plain).join(', ');
-  return names.length <= LISTED_MAX ? shown : `${shown}, … and ${names.length - LISTED_MAX} more`;
+/** The names, as many as are read; how many more there are is said. @param count of all of them, where not all are there */
+export function listed(names: readonly string[], count = names.length): string {
+  const shown = names.slice(0, LISTED_MAX);
+  const text = shown.map(plain).join(', ');
+  return count <= shown.length ? text : `${text}, … and ${count - shown.length} more`;
 }
 
 /** Who decides: of stages, whose turn it is and who is asked then. */

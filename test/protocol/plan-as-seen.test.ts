@@ -51,6 +51,13 @@ describe('a plan as an approver sees it', () => {
     expect(line('access', plan({ kind: 'extend' }))).toEqual(['pg-main / app / role:deploy  not held any more', 'pg-main / app / role:read  held, for longer']);
   });
 
+  it('names what else is held, as much of it as is read', () => {
+    const holding = (otherNames: string[], others = otherNames.length): Partial<Seen> => ({ bearing: { ...bearing, held: { privileges: [], others, otherNames } } });
+    expect(line('keeps', holding(['role:a', 'role:\u202eb']))).toEqual(['2 other privileges that the account holds there: role:a, role:\\u{202e}b']);
+    const many = Array.from({ length: 8 }, (_, n) => `role:${n}`);
+    expect(line('loses', { ...plan({ kind: 'disable', entitlements: [], steps: [{ ...GRANT.steps[0]!, action: 'disable' }], lease: null }), ...holding(many, 20) })).toEqual([`20 privileges that the account holds there: ${many.join(', ')}, … and 12 more`]);
+  });
+
   it('says nothing of what is held where nobody could look', () => {
     expect(line('access', { bearing: { ...bearing, held: null } })).toEqual(['pg-main / app / role:deploy', 'pg-main / app / role:read']);
     expect(line('keeps', { bearing: { ...bearing, held: null } })).toEqual([]);
