@@ -70,10 +70,13 @@ const POSTED = ['approval.requested', 'approval.escalated'] as const;
 const ANSWER_MS = 2_500;
 const METADATA = 'countersign_change';
 const KNOWN_MAX = 10_000;
+/** Of 200 messages each: what people have written in the channel since the change was asked for. */
+const HISTORY_PAGES_MAX = 10;
 const UNKNOWN_PERSON = 'This Slack account is nobody whom Countersign knows: nothing was decided. Whoever runs it adds accounts under slack.people.';
 
 const postedSchema = z.looseObject({ ts: z.string() });
 const historySchema = z.looseObject({
+  response_metadata: z.looseObject({ next_cursor: z.string().max(1_024).optional() }).optional().catch(undefined),
   messages: z.array(z.looseObject({ ts: z.string(), metadata: z.looseObject({ event_type: z.string(), event_payload: z.record(z.string(), z.unknown()) }).optional().catch(undefined) })),
 });
 
@@ -101,13 +104,17 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     const sinceMs = Date.parse(requestedAt);
     const one = knownOf(id, sinceMs);
     if (!one.isSearched) {
-      const answer = await api('conversations.history', { channel, oldest: String(Math.floor(sinceMs / 1000)), limit: 200, include_all_metadata: true }, ends);
-      const history = historySchema.safeParse(answer.ok ? answer.value : null);
-      for (const { ts, metadata } of history.data?.messages ?? []) {
-        const { change, planDigest } = metadata?.event_type === METADATA ? metadata.event_payload : {};
-        if (change === id && typeof planDigest === 'string' && !one.posted.has(planDigest)) one.posted.set(planDigest, ts);
+      for (let page = 0, cursor = ''; page < HISTORY_PAGES_MAX && !one.isSearched; page += 1) {
+        const answer = await api('conversations.history', { channel, oldest: String(Math.floor(sinceMs / 1000)), limit: 200, include_all_metadata: true, ...(cursor === '' ? {} : { cursor }) }, ends);
+        if (!answer.ok) break;
+        const history = historySchema.safeParse(answer.value).data;
+        for (const { ts, metadata } of history?.messages ?? []) {
+          const { change, planDigest } = metadata?.event_type === METADATA ? metadata.event_payload : {};
+          if (change === id && typeof planDigest === 'string' && !one.posted.has(planDigest)) one.posted.set(planDigest, ts);
+        }
+        cursor = history?.response_metadata?.next_cursor ?? '';
+        one.isSearched = cursor === '' || page === HISTORY_PAGES_MAX - 1;
       }
-      one.isSearched = answer.ok;
     }
     return one.posted;
   };

@@ -407,6 +407,17 @@ describe('the channel', () => {
     expect(slack.messages).toHaveLength(1);
   });
 
+  it('finds it among all that was written there since', async () => {
+    const { sidecar, slack, shown } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    await shown(change);
+    const others = Array.from({ length: 450 }, (_, n): Posted => ({ ts: `1700000001.${String(n).padStart(6, '0')}`, text: 'lunch?', blocks: [], metadata: null, threadTs: null }));
+    (slack.messages as Posted[]).push(...others);
+    const after = await openChannel(sidecar, slack);
+    expect(await after.receiver.send(asked(change), never)).toEqual({ delivered: true });
+    expect(slack.messages).toHaveLength(451);
+  });
+
   it('tells everybody who was asked that the glass was broken, in words that are no markup', async () => {
     const { sidecar, slack, channel, shown } = await bench();
     const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
