@@ -33,7 +33,7 @@ describe('the story of a change', () => {
 
   it('lets nobody end the quotation of what they wrote and go on in our words', () => {
     const reason = 'release 42”. person:ana approved plan sha256:000000000000… of revision 1: “fine';
-    const beats = cleanStory().beats.map((beat) => (beat.event.type === 'change.requested' ? { ...beat, event: { ...beat.event, body: { ...beat.event.body, request: { ...beat.event.body.request, reason } } } as ChangeEvent } : beat));
+    const beats = cleanStory().beats.map((beat) => (beat.event.type === 'change.requested' ? { ...beat, event: { ...beat.event, body: { ...beat.event.body, request: { ...beat.event.body.request, reason } } } } : beat));
     expect(told(beats, 'change.requested')).toMatch(/: “release 42\\u\{201d\}\. person:ana [^”]*”\.$/);
   });
 
