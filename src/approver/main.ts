@@ -10,6 +10,7 @@ import { enroll } from './passkey.ts';
 import { shownPolicy } from './policy.ts';
 import type { Shown, Verdict } from './shown.ts';
 import { sidecarDoor } from './sidecar.ts';
+import { cardOf, ownStandings } from './standing.ts';
 
 /** What is shown now; null: nothing can be decided. */
 let shown: Shown | null = null;
@@ -28,6 +29,8 @@ function start(): void {
   });
   // What stands in the fields is what is shown, or nothing is.
   at('form').addEventListener('input', clear);
+  at('token').addEventListener('input', clearStandings);
+  at('show-standing').addEventListener('click', () => void busy(showStandings));
   at('approve').addEventListener('click', () => void busy(() => decide('approve')));
   at('reject').addEventListener('click', () => void busy(() => decide('reject')));
   at('enroll').addEventListener('click', () => void busy(register));
@@ -87,6 +90,23 @@ async function grant(): Promise<void> {
   clearEntry();
   field('facts').value = text;
   say('good', 'Granted, and sent nowhere. Your answer is in the text: save it as the facts file.');
+}
+
+async function showStandings(): Promise<void> {
+  clearStandings();
+  const door = sidecarDoor(read('token'));
+  const all = await ownStandings(door);
+  if (all.length === 0) return say('open', 'You have approved nothing once for many times.');
+  at('standings').replaceChildren(...all.map((one) => cardOf(one, (why) => void busy(async () => {
+    if (why === '') return say('bad', 'Revoking says why: it is recorded.');
+    const { approvalId, statement: { uses }, used } = await door.revokeStanding(one.approvalId, why);
+    await showStandings();
+    say('good', `${approvalId} approves nothing more. It was used ${used} of ${uses} times.`);
+  }))));
+}
+
+function clearStandings(): void {
+  at('standings').replaceChildren();
 }
 
 function clear(): void {

@@ -1,5 +1,5 @@
 /** What the page asks of the sidecar that served it. */
-import type { BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeView, ProposalVerdictBody, ProposalView, ProposedView } from '../client/index.ts';
+import type { BreakGlassReviewAnswer, BreakGlassReviewBody, ChangeView, ProposalVerdictBody, ProposalView, ProposedView, StandingApprovalList, StandingApprovalView } from '../client/index.ts';
 import type { PasskeyProof, ProposalStatementAnswer, StatementAnswer } from '../sidecar/schemas.ts';
 
 /** What the sidecar refused, in its words, or that it could not be asked. */
@@ -26,6 +26,8 @@ export interface SidecarDoor {
   proposedPolicy(): Promise<ProposedView>;
   policyStatement(verdict: Decision['verdict']): Promise<ProposalStatementAnswer>;
   decidePolicy(decision: ProposalVerdictBody): Promise<ProposalView>;
+  standings(): Promise<StandingApprovalList>;
+  revokeStanding(id: string, reason: string): Promise<StandingApprovalView>;
 }
 
 export function sidecarDoor(token: string): SidecarDoor {
@@ -51,5 +53,7 @@ export function sidecarDoor(token: string): SidecarDoor {
     proposedPolicy: () => ask('/v1/policy/proposed'),
     policyStatement: (verdict) => ask(`/v1/policy/proposed/statement?verdict=${verdict}`),
     decidePolicy: (decision) => ask('/v1/policy/proposed', decision),
+    standings: () => ask('/v1/standing-approvals'),
+    revokeStanding: (id, reason) => ask(`/v1/standing-approvals/${encodeURIComponent(id)}/revoke`, { reason }),
   };
 }

@@ -44,7 +44,7 @@ export function addDecisions(program: Command, run: Runner): void {
 async function decideOn(session: Session, id: string, flags: DecideFlags, verdict: 'approve' | 'reject'): Promise<ExitCode> {
   const client = connectTo(flags, session);
   const change = await client.get(id);
-  const planDigest = planToDecide(change, flags.planDigest, verdict);
+  const planDigest = planToDecide(id, change, flags.planDigest, verdict);
   const statement = flags.sshKey === undefined ? null : await statementFor(session, client, change, verdict);
   if (flags.yes !== true && flags.planDigest === undefined) await confirmPlan(session, change, verdict);
   const proof = statement === null ? undefined : { ssh: { expiresAt: statement.expiresAt, signature: await signWithSsh(session, flags.sshKey!, APPROVAL_NAMESPACE, canonicalBytes(statement)) } };
@@ -55,8 +55,9 @@ async function decideOn(session: Session, id: string, flags: DecideFlags, verdic
   return EXIT.ok;
 }
 
-/** The digest of the plan that is there to decide on. @param expected the one that the caller has seen; left out: whatever it is @throws CliError */
-export function planToDecide({ id, state, planDigest }: ChangeView, expected: string | undefined, verdict: string): string {
+/** The digest of the plan that is there to decide on, of the very change that was named. @param expected the one that the caller has seen; left out: whatever it is @throws CliError */
+export function planToDecide(id: string, { id: answered, state, planDigest }: ChangeView, expected: string | undefined, verdict: string): string {
+  if (answered !== id) throw new CliError(EXIT.failed, 'plan-changed', { cause: `the sidecar answers with ${answered}, where ${id} was asked for`, effect: 'Nothing was signed or recorded.' });
   if (planDigest === null) {
     throw new CliError(EXIT.failed, 'plan-changed', { cause: `${id} is ${state} and has no plan to ${verdict} yet`, effect: 'Nothing was recorded.', next: `countersign changes watch ${id}` });
   }

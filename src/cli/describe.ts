@@ -1,9 +1,10 @@
 /** A change, in lines for a person. Every text that somebody else wrote goes through `plain`. */
 import type { ChangeView } from '../client/index.ts';
 import type { Observed } from '../protocol/decision.ts';
-import { describeApprovers, planLines, reasonLine, type PlanLine } from '../protocol/plan-as-seen.ts';
+import { formatLength } from '../protocol/plain.ts';
+import { BY_CALLER, describeApprovers, planLines, reasonLine, type PlanLine } from '../protocol/plan-as-seen.ts';
 import type { Failure } from './failure.ts';
-import { formatSpan, plain, type Output } from './output.ts';
+import { formatSpan, inertLine, plain, type Output } from './output.ts';
 
 export { describeApprovers };
 
@@ -22,10 +23,7 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   if (change.reduced !== null) field('reduced', `by ${plain(change.reduced.by)} at ${change.reduced.at}, from revision ${change.reduced.revision}`);
   for (const { name, text } of shownLines({ ...change, decision: null })) field(name, text);
   field('reason', change.reason === null ? out.dim('erased; `changes why` says under which record') : plain(change.reason));
-  if (change.extends !== null) field('extends', `the lease of ${change.extends.change}${change.extends.endsAt === null ? '' : `, to ${change.extends.endsAt}`}`);
-  if (change.parent !== null) field('part of', change.parent);
   if (change.adoptedFrom !== null) field('adopted', `from log ${change.adoptedFrom}: nothing more is gained by it`);
-  if (change.mode === 'caller') field('made by', 'the caller’s own code');
   lines.push(...describeProgress(change, out));
   if (change.planDigest !== null) field('plan digest', change.planDigest);
   lines.push(...describeDecision(change, out));
@@ -45,7 +43,8 @@ export function describeChange(change: ChangeView, out: Output, { nowMs, failure
   if (change.stuck !== null) field('stuck', `since ${change.stuck.since}${change.stuck.owner === null ? '' : `, for ${plain(change.stuck.owner)}`}: ${change.stuck.nextTry}`);
   for (const finding of change.findings) field('finding', `${out.bad(finding.code)}: ${plain(finding.message)}${finding.owner === null ? '' : ` (${plain(finding.owner)})`}`);
   field('record', `${change.lastRecord} at ${change.updatedAt}`);
-  return lines;
+  // A sidecar may answer with anything: who signs by this on a machine of her own is to see each line where it stands, and none besides.
+  return lines.map(inertLine);
 }
 
 function whereText({ channel }: Pick<ChangeView['approvals'][number], 'channel'>): string {
@@ -66,6 +65,8 @@ function requestLines(change: ChangeView): PlanLine[] {
     ...(change.entitlements.length > 0 || connector === undefined || target === undefined ? [] : [{ name: 'system', text: `${plain(connector)} / ${plain(target)}` }]),
     ...change.entitlements.map((one) => ({ name: 'access', text: `${plain(one.connector)} / ${plain(one.target)} / ${plain(one.privilege)}${one.scope === undefined ? '' : ` (${plain(one.scope)})`}` })),
     ...(change.duration === null ? [] : [{ name: 'duration', text: change.duration }]), ...(change.endsBy === null ? [] : [{ name: 'ends by', text: change.endsBy }]),
+    ...(change.extends === null ? [] : [{ name: 'extends', text: `the lease of ${change.extends.change}` }]), ...(change.parent === null ? [] : [{ name: 'part of', text: change.parent }]),
+    ...(change.mode === 'caller' ? [{ name: 'made by', text: BY_CALLER }] : []),
     ...(change.requirement.approvers === null ? [] : [{ name: 'approvers', text: describeApprovers(change.requirement.approvers) }]),
   ];
 }
@@ -127,7 +128,7 @@ export function describeDecision(change: ChangeView, out: Output): string[] {
   const offer = decision.counterOffer;
   if (offer !== null) {
     const access = offer.entitlements.map((one) => `${plain(one.connector)}/${plain(one.target)}/${plain(one.privilege)}`).join(', ');
-    lines.push(`${indent}this would do: ${access}${offer.leaseSeconds === null ? '' : ` for ${formatSpan(offer.leaseSeconds * 1000)}`}`);
+    lines.push(`${indent}this would do: ${access}${offer.leaseSeconds === null ? '' : ` for ${formatLength(offer.leaseSeconds)}`}`);
   }
   return lines;
 }

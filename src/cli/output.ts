@@ -1,6 +1,17 @@
 /** What goes to the terminal. Data on stdout, talk on stderr; nothing that came from elsewhere can move the cursor or colour a line. */
+import { plain } from '../protocol/plain.ts';
 
 export { formatSpan, plain } from '../protocol/plain.ts';
+
+/** What {@link openOutput} styles by; nothing hides, moves or erases. */
+const STYLE = /(\u001b\[(?:0|1|2|31|32)m)/;
+
+/** One line, in which nothing is obeyed but these styles: what a sidecar answers is believed of no command to have been looked at. */
+export function inertLine(line: string): string {
+  return line.split(STYLE).map((part, index) => (index % 2 === 1 ? part : plain(part))).join('');
+}
+
+const inert = (text: string): string => text.split(/([\n\t])/).map((part, index) => (index % 2 === 1 ? part : inertLine(part))).join('');
 
 export interface Stream {
   readonly isTTY?: boolean;
@@ -45,7 +56,7 @@ export function openOutput({ stdout, stderr, env, json }: OutputOptions): Output
     line(text = '') {
       if (json) return;
       clear();
-      stdout.write(`${text}\n`);
+      stdout.write(`${inert(text)}\n`);
     },
     document(value) {
       if (!json) return;
@@ -54,7 +65,7 @@ export function openOutput({ stdout, stderr, env, json }: OutputOptions): Output
     },
     say(text) {
       clear();
-      stderr.write(`${text}\n`);
+      stderr.write(`${inert(text)}\n`);
     },
     progress(text) {
       if (stderr.isTTY !== true) return;

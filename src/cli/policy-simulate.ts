@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { systemOf } from '../change/derive.ts';
 import type { Facts } from '../facts/load.ts';
 import type { Decision } from '../protocol/decision.ts';
+import { formatLength } from '../protocol/plain.ts';
 import type { ChangeRequest } from '../protocol/request.ts';
 import { parseTime, principalSchema, timeSchema } from '../protocol/values.ts';
 import { simulateInventory, type InventoryReport } from '../workbench/inventory.ts';
@@ -10,7 +11,7 @@ import { simulate } from '../workbench/simulate.ts';
 import { describeApprovers, observedLines } from './describe.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { factsIn } from './facts-folder.ts';
-import { formatSpan, plain, table, type Output } from './output.ts';
+import { plain, table, type Output } from './output.ts';
 import { ASKED_AT_ONCE, openBundle, policyPlace, withPolicy } from './policy-place.ts';
 import { readRequest, withRequestFields, type RequestFields } from './request.ts';
 import type { Runner } from './runner.ts';
@@ -111,11 +112,11 @@ function linesOfOne({ effect, entitlements: { counterOffer, excess }, obligation
     ...exceptions.map(({ id, rule, owner, until }) => field('exception', `${plain(id)} of ${owner}, until ${until}: ${rule} does not deny`)),
     ...observedLines(observed).map((line) => field('observed', line)),
     ...(effect === 'needsApproval' ? [field('approvers', `${describeApprovers(approvers)}, proven by ${proofClass}`)] : []),
-    ...(escalation === undefined ? [] : [field('told too', `${escalation.to.map(plain).join(', ')} after ${formatSpan(escalation.afterSeconds * 1000)}`)]),
-    ...(maxLeaseSeconds === null ? [] : [field('longest', formatSpan(maxLeaseSeconds * 1000))]),
+    ...(escalation === undefined ? [] : [field('told too', `${escalation.to.map(plain).join(', ')} after ${formatLength(escalation.afterSeconds)}`)]),
+    ...(maxLeaseSeconds === null ? [] : [field('longest', formatLength(maxLeaseSeconds))]),
     ...(notBefore === undefined ? [] : [field('not before', notBefore)]),
     ...excess.map((one) => field('excess', plain(`${one.connector}/${one.target}/${one.privilege}`))),
-    ...(counterOffer === null ? [] : [field('instead', `${counterOffer.entitlements.map((one) => plain(`${one.connector}/${one.target}/${one.privilege}`)).join(', ')}${counterOffer.leaseSeconds === null ? '' : ` for ${formatSpan(counterOffer.leaseSeconds * 1000)}`}`)]),
+    ...(counterOffer === null ? [] : [field('instead', `${counterOffer.entitlements.map((one) => plain(`${one.connector}/${one.target}/${one.privilege}`)).join(', ')}${counterOffer.leaseSeconds === null ? '' : ` for ${formatLength(counterOffer.leaseSeconds)}`}`)]),
   ];
 }
 

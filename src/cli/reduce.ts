@@ -41,7 +41,7 @@ async function reduce(session: Session, id: string, flags: ReduceFlags): Promise
   if (duration !== undefined && !durationSchema.safeParse(duration).success) throw wrong(`--duration takes a duration such as PT15M, and ${plain(duration)} is not a duration`);
   const client = connectTo(flags, session);
   const change = await client.get(id);
-  const planDigest = planToDecide(change, flags.planDigest, 'reduce');
+  const planDigest = planToDecide(id, change, flags.planDigest, 'reduce');
   const without = (flags.without ?? []).map((text) => named(change, text));
   if (flags.yes !== true && flags.planDigest === undefined) await confirmPlan(session, change, 'reduce', wanted(change, without, duration));
   await client.reduce(id, planDigest, { ...(without.length === 0 ? {} : { without }), ...(duration === undefined ? {} : { duration }) });

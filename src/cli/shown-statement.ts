@@ -4,7 +4,7 @@ import type { BreakGlassReviewAnswer, ChangeView } from '../client/index.ts';
 import { BREAK_GLASS_SECONDS_MAX } from '../protocol/break-glass.ts';
 import { breakGlassReviewStatementSchema } from '../protocol/break-glass-review.ts';
 import { commitmentTo } from '../protocol/disclosure.ts';
-import type { ApprovalStatement } from '../protocol/signed.ts';
+import { approvalStatementSchema, type ApprovalStatement } from '../protocol/signed.ts';
 import { standingStatementSchema, templateFault, type StandingStatement } from '../protocol/standing-approval.ts';
 import { differingField } from './shown-plan.ts';
 import { templateLines } from './shown-template.ts';
@@ -17,6 +17,7 @@ const TEMPLATE_AGE_MS_MAX = 3_600_000;
 
 /** What the statement is, in the place of one on this verdict and the plan that is shown; null where it is that and nothing else. */
 export function statementFault(change: ChangeView, statement: ApprovalStatement, verdict: 'approve' | 'reject', nowMs: number): string | null {
+  if (!approvalStatementSchema.safeParse(statement).success) return 'no statement of an approval';
   const isThat = statement.changeId === change.id && statement.log === logOf(change.id) && statement.revision === change.revision
     && statement.planDigest === change.planDigest && statement.verdict === verdict;
   const differing = isThat ? differingField(change) : 'statement';

@@ -10,7 +10,7 @@ import { connectTo, withConnection, type ConnectFlags } from './connect.ts';
 import { CliError, EXIT, type ExitCode } from './exit.ts';
 import { plain, table } from './output.ts';
 import type { Runner } from './runner.ts';
-import { templateLines } from './shown-template.ts';
+import { standingEnd, templateLines } from './shown-template.ts';
 import { signWithSsh } from './ssh-sign.ts';
 import type { Session } from './world.ts';
 
@@ -117,8 +117,9 @@ async function list(session: Session, { state, ...flags }: ConnectFlags & { read
   return EXIT.ok;
 }
 
-function rowOf({ approvalId, statement: { approver, subject, kinds, connector, target, uses, expiresAt }, used, revoked }: StandingApprovalView, nowMs: number): string[] {
-  const standing = revoked !== null ? `revoked by ${plain(revoked.by)}` : nowMs >= Date.parse(expiresAt) ? 'over' : used >= uses ? 'used up' : `until ${expiresAt}`;
+function rowOf(one: StandingApprovalView, nowMs: number): string[] {
+  const { approvalId, statement: { approver, subject, kinds, connector, target, uses, expiresAt }, used } = one;
+  const standing = standingEnd(one, nowMs) ?? `until ${expiresAt}`;
   return [approvalId, plain(approver), `${kinds.join(', ')} for ${plain(subject)}`, `${plain(connector)}/${plain(target)}`, `used ${used} of ${uses}`, standing];
 }
 

@@ -10,6 +10,7 @@ import { buildAcceptInput } from '../pdp/build-input.ts';
 import { EngineFault } from '../pdp/fault.ts';
 import type { ApprovalStatement } from '../protocol/signed.ts';
 import { statementIn } from '../protocol/standing-approval.ts';
+import { whyNoOtherPerson } from './approving.ts';
 import { provenanceOf, saltedInput } from './ask.ts';
 import type { EngineContext } from './engine.ts';
 import { extendedBy } from './extending.ts';
@@ -36,6 +37,8 @@ export async function acceptApproval(context: EngineContext, changeId: string, a
     if (!isDue()) return { ok: false, code: 'not-expected', message: 'it is not due any more' };
     const first = decide(state ?? null, approve, clock.nowMs());
     const statement = state === undefined ? null : statementIn(approve.approval, state);
+    const other = state === undefined || statement === null || !first.ok || first.events.length === 0 ? null : whyNoOtherPerson(context, state, statement);
+    if (other !== null) return other;
     if (state === undefined || statement === null || !first.ok || first.events.length === 0 || statement.verdict === 'reject' || !canJudge(context)) return store.apply(changeId, approve);
     const { bundle } = pdp;
     const asked = await judge(context, state, statement).catch((error: unknown) => {

@@ -14,7 +14,8 @@ import { readArmour } from '../protocol/ssh-signature.ts';
 import { SshFormatError } from '../protocol/ssh-wire.ts';
 import { floorOf } from '../protocol/trust-folder.ts';
 import { formatTime, parseTime } from '../protocol/values.ts';
-import type { ChangeState } from '../change/state.ts';
+import type { Decided } from '../change/outcome.ts';
+import { approvedBy, type ChangeState } from '../change/state.ts';
 import type { Answer, EngineContext } from './engine.ts';
 
 /** An approver's own signature of the statement. */
@@ -68,6 +69,19 @@ export function proofDemanded({ trust }: Deciding, { requirement, plan }: Change
 export function otherIdsOf({ facts }: Pick<EngineContext, 'facts'>, { requirement }: Pick<ChangeState, 'requirement'>, by: string): { readonly otherIds?: readonly string[] } {
   const others = approversNamed(requirement.approvers).filter((person) => person !== by && isSamePerson(facts().directory, person, by)).slice(0, 16);
   return others.length === 0 ? {} : { otherIds: others };
+}
+
+/**
+ * Why it is no word of hers beside those that are there, since she is one person with somebody of the change, as the directory has it now: with one who asked, or
+ * one who has approved this plan. Whatever policy says; null where she is nobody else.
+ */
+export function whyNoOtherPerson({ facts, clock }: Pick<EngineContext, 'facts' | 'clock'>, state: ChangeState, { approver, verdict }: Pick<ApprovalStatement, 'approver' | 'verdict'>): Extract<Decided, { readonly ok: false }> | null {
+  const { directory } = facts();
+  const isHer = (other: string): boolean => other !== approver && isSamePerson(directory, other, approver);
+  const asked = state.requester.find(isHer);
+  if (asked !== undefined) return { ok: false, code: 'self-approval', message: `${approver} is the same person as ${asked}, who asked` };
+  const approved = verdict === 'approve' ? [...approvedBy(state, clock.nowMs())].find(isHer) : undefined;
+  return approved === undefined ? null : { ok: false, code: 'already-decided', message: `${approver} is the same person as ${approved}, who has approved this plan` };
 }
 
 /** The passkeys that `by` could approve with now. */

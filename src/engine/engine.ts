@@ -346,7 +346,7 @@ export async function openEngine(options: EngineOptions): Promise<Engine> {
     async request(requester, request, idempotencyKey, authentication, trace) {
       const by = requester[0]!;
       if (wantsLeaseOfCaller(request)) return LEASE_NEEDS_EXECUTOR;
-            const key = idempotencyKey === null ? null : idempotencyDigest(requester, idempotencyKey);
+      const key = idempotencyKey === null ? null : idempotencyDigest(requester, idempotencyKey);
       const made = key === null ? undefined : store.idempotent(key);
       const earlier = made === undefined ? undefined : await store.load(made);
       if (earlier !== undefined) {

@@ -9,6 +9,7 @@ import { meets, type ProofClass } from '../protocol/decision.ts';
 import type { ActivationFloor } from '../protocol/trust.ts';
 import { isSameBundle, type BundleProposal, type Governed, type InForce, type Named, type ProposalApproval } from '../evidence/proposals.ts';
 import type { SystemRecordBody } from '../evidence/record.ts';
+import { isSamePerson } from '../identity/canonical-person.ts';
 import { filesOf } from '../pdp/bundle-files.ts';
 import { absentPdp, type Pdp } from '../pdp/engine.ts';
 import { isLive } from '../pdp/live.ts';
@@ -150,6 +151,9 @@ export function decideProposal(context: Deciding, by: string, { bundle, proposal
   if (isSaid && mayDecide(context, by)) return { ok: true, value: proposal };
   const refused = refusedTo(context, by, proposal);
   if (refused !== null) return refused;
+  const { directory } = context.facts();
+  const said = verdict === 'reject' ? undefined : inTime(proposal, store.nextAtMs()).find(({ approver }) => approver !== by && isSamePerson(directory, approver, by));
+  if (said !== undefined) return { ok: false, code: 'already-decided', message: `${by} is the same person as ${said.approver}, who has approved ${proposalId}` };
   const proven = proposalApprovalOf(context, proposal, { by, verdict, demanded: proposalProofDemanded(activationFloors(context), by) }, own);
   if (!proven.ok) return proven;
   if (verdict === 'approve') store.record('proposal.approved', { proposalId, approval: proven.value }, [], by);

@@ -70,6 +70,11 @@ function whereOf({ channel, relayed }: EventBody<'approval.rejected'>): string {
   return relayed === undefined ? '' : ` at the sidecar of log ${readPayload(relayed, relayedVerdictSchema).relayedBy}`;
 }
 
+/** What proves it, where that is more than the sidecar's word on whose session it was. */
+function provenBy({ proofClass }: Approval): string {
+  return { session: '', ssh: ', by an SSH key of their own', passkey: ', by a passkey of their own' }[proofClass];
+}
+
 /** `A standing approval of person:ana (use 3 of 10, until …)`. */
 function standingWords({ approvalId, envelope, use }: Approval): string {
   const { approver, uses, expiresAt } = readStanding(envelope);
@@ -103,9 +108,9 @@ function tell(event: NewEvent, erasedUnder: number | null): string {
       return `Policy was asked whether ${event.body.approver} may approve the plan, and ${event.body.acceptance.effect === 'accept' ? 'accepts' : 'refuses'} it: ${reasons(event.body.acceptance.reasons)}.`;
     case 'approval.recorded':
     case 'approval.rejected': {
-      if (event.body.approval.use !== undefined) return `${standingWords(event.body.approval)} approved the plan.`;
+      if (event.body.approval.use !== undefined) return `${standingWords(event.body.approval)} approved the plan${provenBy(event.body.approval)}.`;
       const statement = readPayload(event.body.approval.envelope, approvalStatementSchema);
-      return `${statement.approver}${byWordOf(event.body)} ${event.type === 'approval.recorded' ? 'approved' : 'rejected'} plan ${short(statement.planDigest)} of revision ${statement.revision}${whereOf(event.body)}${because(event.body.comment)}.${event.type === 'approval.rejected' ? comesTo(event.body.outcome) : ''}`;
+      return `${statement.approver}${byWordOf(event.body)} ${event.type === 'approval.recorded' ? 'approved' : 'rejected'} plan ${short(statement.planDigest)} of revision ${statement.revision}${provenBy(event.body.approval)}${whereOf(event.body)}${because(event.body.comment)}.${event.type === 'approval.rejected' ? comesTo(event.body.outcome) : ''}`;
     }
     case 'breakglass.used': {
       const { usedBy, planDigest } = readBreakGlass(event.body.statement);
@@ -332,7 +337,8 @@ function approvers(expression: ApproverExpression): string {
 
 const reasons = (given: readonly { code: string; message: string }[]): string => given.map(({ code, message }) => `${code} (${message})`).join('; ');
 function written(what: string, prose: string | Commitment, erasedUnder: number | null): string {
-  if (!isCommitment(prose)) return `: “${prose}”`;
+  // What ends the quotation is ours to write, and nobody goes on in our words after it.
+  if (!isCommitment(prose)) return `: “${prose.replaceAll('”', '\\u{201d}')}”`;
   return erasedUnder === null ? `; the ${what} is not there` : `; the ${what} was erased under seq ${erasedUnder}`;
 }
 const short = (digest: string): string => `${digest.slice(0, 'sha256:'.length + 12)}…`;

@@ -25,11 +25,18 @@ export function withoutHidden(text: string): string {
   return text.replaceAll(NEEDLESS, ' ');
 }
 
-/** `2 h 5 min`, `40 s`: the two largest units, for people. */
+/** `2 h 5 min`, `40 s`: the two largest units, for people who look at a clock. */
 export function formatSpan(ms: number): string {
-  const seconds = Math.round(Math.abs(ms) / 1000);
-  const parts: [number, string][] = [[Math.floor(seconds / 86_400), 'd'], [Math.floor(seconds / 3600) % 24, 'h'], [Math.floor(seconds / 60) % 60, 'min'], [seconds % 60, 's']];
+  const parts = unitsOf(Math.round(Math.abs(ms) / 1000));
   const first = parts.findIndex(([count]) => count > 0);
-  if (first === -1) return '0 s';
-  return parts.slice(first, first + 2).filter(([count]) => count > 0).map(([count, unit]) => `${count} ${unit}`).join(' ');
+  return first === -1 ? '0 s' : spelt(parts.slice(first, first + 2));
 }
+
+/** `1 d 1 h 59 min 59 s`: every unit, for people who agree to it. What is not the same is not written the same. */
+export function formatLength(seconds: number): string {
+  return seconds === 0 ? '0 s' : spelt(unitsOf(seconds));
+}
+
+type Unit = readonly [count: number, name: string];
+const unitsOf = (seconds: number): Unit[] => [[Math.floor(seconds / 86_400), 'd'], [Math.floor(seconds / 3600) % 24, 'h'], [Math.floor(seconds / 60) % 60, 'min'], [seconds % 60, 's']];
+const spelt = (parts: readonly Unit[]): string => parts.filter(([count]) => count > 0).map(([count, name]) => `${count} ${name}`).join(' ');

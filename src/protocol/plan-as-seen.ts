@@ -8,18 +8,22 @@ import { z } from 'zod';
 import { turnsOf } from './awaited.ts';
 import { partsOf, type ApproverExpression, type Requirement, type reasonSchema } from './decision.ts';
 import { floorText } from './floor-part.ts';
-import { formatSpan, plain } from './plain.ts';
+import { formatLength, plain } from './plain.ts';
 import { takesAway, type Plan } from './plan.ts';
+import { recipientSchema } from './request.ts';
 import { changeIdSchema, entitlementSchema, plainTextSchema, timeSchema } from './values.ts';
+
+/** Names that are listed before the rest is counted. */
+export const LISTED_MAX = 8;
 
 /** What an approver is to know beside the plan, as things were when it was made and are now. */
 export const bearingSchema = z.strictObject({
   /** Of the identity, by the inventory; null for one that it does not have, or that whoever looks may not see and is not asked about. */
   identity: z.strictObject({ environment: plainTextSchema(64), riskTier: z.enum(['low', 'medium', 'high', 'critical']), consumers: z.array(plainTextSchema(128)) }).nullable(),
   /** What the account held when the target was read: of the plan's privileges which, and how many others, which stay; null where nobody could look. */
-  held: z.strictObject({ privileges: z.array(plainTextSchema(256)), others: z.int().min(0) }).nullable(),
+  held: z.strictObject({ privileges: z.array(plainTextSchema(256)), others: z.int().min(0), /** The first of those by name, for who may know what the identity has; left out for anybody else. */ otherNames: z.array(plainTextSchema(256)).max(LISTED_MAX).optional() }).nullable(),
   /** The last change of this kind by which this identity was given, or lost, something at this connector and target, where whoever looks may see it. */
-  last: z.strictObject({ change: changeIdSchema, at: timeSchema, /** Seconds; null: it stood. */ leaseSeconds: z.int().min(1).nullable(), entitlements: z.array(entitlementSchema) }).nullable(),
+  last: z.strictObject({ change: changeIdSchema, at: timeSchema, /** Seconds; null: it stood. */ leaseSeconds: z.int().min(1).nullable(), entitlements: z.array(entitlementSchema), /** Whose a new secret was; null: there was none. Left out by a sidecar of before. */ recipient: recipientSchema.nullable().optional() }).nullable(),
 });
 export type Bearing = z.infer<typeof bearingSchema>;
 
@@ -43,14 +47,16 @@ export interface Seen {
   /** How many people must reject before that ends the change; left out, or null: one. */
   readonly rejectionsDue?: number | null | undefined;
   readonly bearing?: Bearing | null | undefined;
+  /** Of an extension, when the lease ends by it, once that is known. */
+  readonly extends?: { readonly endsAt: string | null } | null | undefined;
   /** How far each step is; left out where nothing is to be said of that. */
   readonly steps?: readonly { readonly state: string }[] | undefined;
   /** How far each item of an offboarding is, in words that are inert. */
   readonly itemStates?: readonly string[];
 }
 
-/** Names that are listed before the rest is counted. */
-const LISTED_MAX = 8;
+/** Of a change that no executor makes. */
+export const BY_CALLER = 'the caller’s own code';
 
 /** All that an approver is to see of the plan, in the order in which she reads. */
 export function planLines(seen: Seen): PlanLine[] {
@@ -66,9 +72,12 @@ export function planLines(seen: Seen): PlanLine[] {
   lines.push(...accessLines(plan, bearing));
   if (plan.entitlements.length === 0 && plan.connector !== '-') line('system', `${plain(plan.connector)} / ${plain(plan.target)}`);
   lines.push(...besides(plan, bearing));
-  line('duration', plan.lease === null ? null : lasting(plan.lease.leaseSeconds));
+  line('duration', plan.lease === null ? null : formatLength(plan.lease.leaseSeconds));
   line('ends by', plan.lease?.endsBy ?? null);
   if (plan.lease === null && plan.steps.some(({ action }) => action === 'provision' || action === 'grant')) line('ends', 'never by itself: it stands until it is taken back');
+  line('extends', plan.extends === undefined ? null : `the lease of ${plan.extends.change}${seen.extends?.endsAt == null ? '' : `, to ${seen.extends.endsAt}`}`);
+  line('part of', plan.parent ?? null);
+  line('made by', plan.mode === 'caller' ? BY_CALLER : null);
   plan.steps.forEach((_, index) => line(index === 0 ? 'plan' : '', stepLine(seen, index)));
   line('window', plan.window === undefined ? null : `${plain(plan.window.calendar)}, ${plan.window.opensAt} to ${plan.window.closesAt}; missed: ${plan.window.onMissed}`);
   line('rotation', plan.rotation === undefined ? null : rotationLine(plan.rotation));
@@ -99,7 +108,7 @@ function itemLine(item: NonNullable<Plan['items']>[number], state: string | unde
 
 function rotationLine({ overlap, graceSeconds, retire }: NonNullable<Plan['rotation']>): string {
   if (overlap === 'none') return 'in place, without overlap: the old secret ends with the new one';
-  return `old and new side by side; after ${lasting(graceSeconds)} nobody is waited for, and the old one ${retire === 'endSessions' ? 'is cut off from what still uses it' : 'stays until nothing uses it'}`;
+  return `old and new side by side; after ${formatLength(graceSeconds)} nobody is waited for, and the old one ${retire === 'endSessions' ? 'is cut off from what still uses it' : 'stays until nothing uses it'}`;
 }
 
 /** What would be other than it is now, privilege by privilege. */
@@ -116,25 +125,25 @@ function accessLines({ entitlements, kind, steps }: Plan, bearing: Bearing | nul
 
 /** What else the account holds there, and whether it stays. */
 function besides({ kind }: Plan, bearing: Bearing | null): PlanLine[] {
-  const others = bearing?.held?.others ?? 0;
+  const { others = 0, otherNames = [] } = bearing?.held ?? {};
   if (others === 0) return [];
-  return [{ name: kind === 'disable' ? 'loses' : 'keeps', sign: kind === 'disable' ? '-' : '=', text: `${others} ${kind === 'disable' ? '' : 'other '}${others === 1 ? 'privilege' : 'privileges'} that the account holds there` }];
+  return [{ name: kind === 'disable' ? 'loses' : 'keeps', sign: kind === 'disable' ? '-' : '=', text: `${others} ${kind === 'disable' ? '' : 'other '}${others === 1 ? 'privilege' : 'privileges'} that the account holds there${otherNames.length === 0 ? '' : `: ${listed(otherNames, others)}`}` }];
 }
 
-const lasting = (seconds: number): string => formatSpan(seconds * 1000);
-
-/** `as on 2026-11-20 (chg_…), but duration 1 h → 8 h`. */
+/** `as on 2026-11-20 (chg_…), but duration 1 h → 8 h`. What was not compared is not said to be the same. */
 function lastLine(plan: Plan, last: Bearing['last']): string {
   if (last === null) return 'none of this kind there, that you may see';
   const [before, now] = [last.leaseSeconds, plan.lease?.leaseSeconds ?? null];
   const key = ({ privilege, scope }: Plan['entitlements'][number]): string => `${plain(privilege)}${scope === undefined ? '' : ` (${plain(scope)})`}`;
   const [had, has] = [last.entitlements.map(key), plan.entitlements.map(key)];
-  const span = (seconds: number | null): string => (seconds === null ? 'without end' : lasting(seconds));
+  const secretOf = (recipient: string | null): string => (recipient === null ? 'nobody' : plain(recipient));
+  const span = (seconds: number | null): string => (seconds === null ? 'without end' : formatLength(seconds));
   const differences = [
     ...(before === now ? [] : [`duration ${span(before)} → ${span(now)}`]),
+    ...(last.recipient === undefined || last.recipient === plan.recipient ? [] : [`secret for ${secretOf(last.recipient)} → ${secretOf(plan.recipient)}`]),
     ...has.filter((one) => !had.includes(one)).map((one) => `with ${one}`), ...had.filter((one) => !has.includes(one)).map((one) => `without ${one}`),
   ];
-  return `as on ${last.at.slice(0, 10)} (${last.change})${differences.length === 0 ? ', the same' : `, but ${differences.join(', ')}`}`;
+  return `as on ${last.at.slice(0, 10)} (${last.change})${differences.length === 0 ? `, the same${last.recipient === undefined && plan.recipient !== null ? ' access and duration' : ''}` : `, but ${differences.join(', ')}`}`;
 }
 
 /** Who feels it: whoever uses the identity's credential, or is told of the window. */
@@ -143,10 +152,11 @@ function reach(plan: Plan, known: readonly string[]): string | null {
   return all.length === 0 ? null : `${all.length} ${all.length === 1 ? 'consumer' : 'consumers'}: ${listed(all)}`;
 }
 
-/** The names, as many as are read; how many more there are is said. */
-export function listed(names: readonly string[]): string {
-  const shown = names.slice(0, LISTED_MAX).map(plain).join(', ');
-  return names.length <= LISTED_MAX ? shown : `${shown}, … and ${names.length - LISTED_MAX} more`;
+/** The names, as many as are read; how many more there are is said. @param count of all of them, where not all are there */
+export function listed(names: readonly string[], count = names.length): string {
+  const shown = names.slice(0, LISTED_MAX);
+  const text = shown.map(plain).join(', ');
+  return count <= shown.length ? text : `${text}, … and ${count - shown.length} more`;
 }
 
 /** Who decides: of stages, whose turn it is and who is asked then. */

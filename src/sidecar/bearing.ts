@@ -5,7 +5,7 @@ import type { Engine } from '../engine/engine.ts';
 import type { Facts } from '../facts/load.ts';
 import type { Authenticated } from '../identity/tokens.ts';
 import { approversNamed } from '../protocol/decision.ts';
-import type { Bearing } from '../protocol/plan-as-seen.ts';
+import { LISTED_MAX, type Bearing } from '../protocol/plan-as-seen.ts';
 import { formatTime } from '../protocol/values.ts';
 import { maySeeChange, maySeeNhi } from './visibility.ts';
 
@@ -19,13 +19,19 @@ const IN_VAIN: ReadonlySet<ChangeState['name']> = new Set(['denied', 'rejected',
 export async function bearingOf(engine: Pick<Engine, 'find' | 'index'>, state: ChangeState, by: Authenticated, facts: Facts): Promise<Bearing | null> {
   const { plan, before } = state;
   if (plan === null) return null;
-  const nhi = mayKnow(by, state, facts) ? facts.inventory.get(plan.subject) : undefined;
+  const isToKnow = mayKnow(by, state, facts);
+  const nhi = isToKnow ? facts.inventory.get(plan.subject) : undefined;
   const planned = new Set(plan.entitlements.map(({ privilege }) => privilege));
   return {
     identity: nhi === undefined ? null : { environment: nhi.environment, riskTier: nhi.riskTier, consumers: [...nhi.consumers] },
-    held: before === null ? null : { privileges: before.held.filter((one) => planned.has(one)), others: before.held.filter((one) => !planned.has(one)).length },
+    held: before === null ? null : heldOf(before.held, planned, isToKnow),
     last: await lastOf(engine, state, by, facts),
   };
+}
+
+function heldOf(held: readonly string[], planned: ReadonlySet<string>, isToKnow: boolean): NonNullable<Bearing['held']> {
+  const others = held.filter((one) => !planned.has(one)).sort();
+  return { privileges: held.filter((one) => planned.has(one)), others: others.length, ...(isToKnow ? { otherNames: others.slice(0, LISTED_MAX) } : {}) };
 }
 
 /** Whoever decides is to know what it bears on; anybody else only what she could look up: to name an identity in a request is nobody's way to be told of it. */
@@ -49,7 +55,7 @@ async function lastOf(engine: Pick<Engine, 'find' | 'index'>, { changeId, plan, 
     const last = await engine.find(earlier).catch(whereArchived);
     if (last?.plan == null || last.firstActAtMs === null || IN_VAIN.has(last.name) || !maySeeChange(by, last, facts)) continue;
     if (last.plan.connector !== plan!.connector || last.plan.target !== plan!.target) continue;
-    return { change: earlier, at: formatTime(last.firstActAtMs), leaseSeconds: last.plan.lease?.leaseSeconds ?? null, entitlements: [...last.plan.entitlements] };
+    return { change: earlier, at: formatTime(last.firstActAtMs), leaseSeconds: last.plan.lease?.leaseSeconds ?? null, entitlements: [...last.plan.entitlements], recipient: last.plan.recipient };
   }
   return null;
 }

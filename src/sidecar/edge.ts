@@ -10,8 +10,8 @@ import { Problem } from './errors.ts';
 /** Names that are always this sidecar's. Others are added by configuration. */
 export const OWN_HOSTS: readonly string[] = ['localhost', '127.0.0.1', '[::1]'];
 
-/** What the page for approvers sends, beside what it only reads: verdicts on changes, on a broken glass, and on a policy bundle. */
-const FROM_THE_PAGE = /^\/v1\/(?:changes\/[^/]+\/(?:approvals|break-glass\/review)|policy\/proposed)$/;
+/** What the page for approvers sends, beside what it only reads: verdicts on changes, on a broken glass, and on a policy bundle; and that a standing approval is over. */
+const FROM_THE_PAGE = /^\/v1\/(?:changes\/[^/]+\/(?:approvals|break-glass\/review)|policy\/proposed|standing-approvals\/[^/]+\/revoke)$/;
 
 /** Whether the sidecar's own page may ask this. */
 export function isForThePage(method: string, path: string): boolean {

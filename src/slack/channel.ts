@@ -9,10 +9,11 @@ import type { Clock, Logger } from '../engine/ports.ts';
 import { notificationMessageSchema, type CoalescedPayload, type NotificationMessage, type NotificationPayload } from '../notify/payload.ts';
 import type { Receiver } from '../notify/queue.ts';
 import type { Outcome } from '../notify/webhook.ts';
+import { plain } from '../protocol/plain.ts';
 import type { ChangeView } from '../sidecar/schemas.ts';
 import type { SlackApi } from './api.ts';
 import { REASON, readInteraction, type Interaction, type Shown } from './interaction.ts';
-import { changeMessage, escaped, glassMessage, mention, rejectionForm, togetherMessage, type Rendering, type SlackMessage } from './message.ts';
+import { changeMessage, escaped, glassMessage, mention, rejectionForm, reminder, togetherMessage, type Rendering, type SlackMessage } from './message.ts';
 import { isFromSlack, type SlackRequest } from './signature.ts';
 
 export interface SlackChannelOptions {
@@ -69,10 +70,13 @@ const POSTED = ['approval.requested', 'approval.escalated'] as const;
 const ANSWER_MS = 2_500;
 const METADATA = 'countersign_change';
 const KNOWN_MAX = 10_000;
+/** Of 200 messages each: what people have written in the channel since the change was asked for. */
+const HISTORY_PAGES_MAX = 10;
 const UNKNOWN_PERSON = 'This Slack account is nobody whom Countersign knows: nothing was decided. Whoever runs it adds accounts under slack.people.';
 
 const postedSchema = z.looseObject({ ts: z.string() });
 const historySchema = z.looseObject({
+  response_metadata: z.looseObject({ next_cursor: z.string().max(1_024).optional() }).optional().catch(undefined),
   messages: z.array(z.looseObject({ ts: z.string(), metadata: z.looseObject({ event_type: z.string(), event_payload: z.record(z.string(), z.unknown()) }).optional().catch(undefined) })),
 });
 
@@ -100,13 +104,17 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     const sinceMs = Date.parse(requestedAt);
     const one = knownOf(id, sinceMs);
     if (!one.isSearched) {
-      const answer = await api('conversations.history', { channel, oldest: String(Math.floor(sinceMs / 1000)), limit: 200, include_all_metadata: true }, ends);
-      const history = historySchema.safeParse(answer.ok ? answer.value : null);
-      for (const { ts, metadata } of history.data?.messages ?? []) {
-        const { change, planDigest } = metadata?.event_type === METADATA ? metadata.event_payload : {};
-        if (change === id && typeof planDigest === 'string' && !one.posted.has(planDigest)) one.posted.set(planDigest, ts);
+      for (let page = 0, cursor = ''; page < HISTORY_PAGES_MAX && !one.isSearched; page += 1) {
+        const answer = await api('conversations.history', { channel, oldest: String(Math.floor(sinceMs / 1000)), limit: 200, include_all_metadata: true, ...(cursor === '' ? {} : { cursor }) }, ends);
+        if (!answer.ok) break;
+        const history = historySchema.safeParse(answer.value).data;
+        for (const { ts, metadata } of history?.messages ?? []) {
+          const { change, planDigest } = metadata?.event_type === METADATA ? metadata.event_payload : {};
+          if (change === id && typeof planDigest === 'string' && !one.posted.has(planDigest)) one.posted.set(planDigest, ts);
+        }
+        cursor = history?.response_metadata?.next_cursor ?? '';
+        one.isSearched = cursor === '' || page === HISTORY_PAGES_MAX - 1;
       }
-      one.isSearched = answer.ok;
     }
     return one.posted;
   };
@@ -174,7 +182,7 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     if (payload.type === 'notifications.coalesced') return tellTogether(payload.data, ends);
     const { data, type } = payload;
     if (type === 'revoke.overdue' || type === 'change.stuck') {
-      const text = `${type === 'change.stuck' ? `${data.code}: ` : 'Access should be gone, and nobody has said that it is: '}${data.message}`;
+      const text = `${type === 'change.stuck' ? `${data.code}: ` : 'Access should be gone, and nobody has said that it is: '}${plain(data.message)}`;
       return (await post({ text: escaped(text.slice(0, 500)), blocks: [{ type: 'section', text: { type: 'plain_text', text: `${text}\n${data.changeId}`, emoji: false } }] }, ends)).outcome;
     }
     if (type === 'breakglass.used') return tellOfGlass(data, ends);
@@ -185,7 +193,7 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
     const ts = (await messagesAbout(change, ends)).get(data.planDigest);
     if (ts === undefined) return postChange(change, data.planDigest, ends);
     if (type === 'approval.requested') return isAskedFirst(change, data.record) ? { delivered: true } : askFurther(ts, change, data, ends);
-    const text = `Waiting since ${change.requestedAt}: ${data.to.map((person) => mention(person, slackIdOf)).join(', ')} told as well. Who may approve has not changed.`;
+    const text = reminder(change, data.to, slackIdOf);
     return (await post({ text, blocks: [{ type: 'section', text: { type: 'mrkdwn', text } }] }, ends, { thread_ts: ts, reply_broadcast: true })).outcome;
   };
 
@@ -207,6 +215,8 @@ export function openSlackChannel(options: SlackChannelOptions): SlackChannel {
       if (!answer.ok) logger.warn({ reason: answer.reason }, 'Slack did not show the form for a rejection');
       return null;
     }
+    // As on every channel; what is all blanks Slack lets through.
+    if (interaction.did === 'reject' && interaction.comment === null) return { response_action: 'errors', errors: { [REASON]: 'A rejection says why.' } };
     const decided = await options.decide(person, about, interaction.did, interaction.did === 'reject' ? interaction.comment : null);
     if (decided.ok) {
       logger.info({ changeId: about.changeId, approver: person, verdict: interaction.did }, 'decided in Slack');

@@ -108,16 +108,28 @@ export function togetherMessage(changes: readonly ChangeView[], how: 'asked' | '
   const title = `${changes.length} ${changes.length === 1 ? 'change waits' : 'changes wait'} for approval`;
   const lines = named.map(({ id, kind, subject, requester }) => `${kind} for ${subject}, asked by ${requester.join(' for ')}\n${id}`);
   const others = changes.length > named.length ? [`and ${changes.length - named.length} more`] : [];
+  const asked = how === 'asked' ? '' : stillAsked(changes.flatMap(({ turns }) => turns?.now ?? []), slackIdOf);
   const people = to.map((person) => mention(person, slackIdOf)).join(', ');
   return {
     text: title,
     blocks: [
       { type: 'header', text: plainText(title, HEADER_MAX) },
       { type: 'section', text: plainText([...lines, ...others, 'Each has a plan of its own to look at: countersign changes list --waiting-for-me'].join('\n'), LINES_MAX) },
-      ...(people === '' ? [] : [markup(how === 'asked' ? `Asked: ${people}` : `Told as well: ${people}. Who may approve has not changed.`)]),
+      ...(people === '' ? [] : [markup(how === 'asked' ? `Asked: ${people}` : `${asked}Told as well: ${people}. Who may approve has not changed.`)]),
       ...linked(named),
     ],
   };
+}
+
+/** That a change has waited for long: those whose turn it is are reminded, and others told. */
+export function reminder({ requestedAt, turns }: ChangeView, to: readonly string[], slackIdOf: Rendering['slackIdOf']): string {
+  const now = turns?.now ?? [];
+  const others = to.filter((person) => !now.includes(person)).map((person) => mention(person, slackIdOf));
+  return `Waiting since ${requestedAt}. ${stillAsked(now, slackIdOf)}${others.length === 0 ? '' : `Told as well: ${others.join(', ')}. `}Who may approve has not changed.`;
+}
+
+function stillAsked(people: readonly string[], slackIdOf: Rendering['slackIdOf']): string {
+  return people.length === 0 ? '' : `Still asked: ${[...new Set(people)].map((person) => mention(person, slackIdOf)).join(', ')}. `;
 }
 
 /** The form that asks why. */
@@ -127,7 +139,7 @@ export function rejectionForm({ changeId, planDigest, channel, ts }: Shown): obj
     title: plainText('Reject', 24), submit: plainText('Reject', 24), close: plainText('Not now', 24),
     blocks: [
       { type: 'section', text: plainText(`${changeId}\nplan ${planDigest.slice(0, 'sha256:'.length + 12)}`, LINES_MAX) },
-      { type: 'input', block_id: REASON, optional: true, label: plainText('Why', 100), element: { type: 'plain_text_input', action_id: REASON, multiline: true, max_length: COMMENT_LENGTH_MAX } },
+      { type: 'input', block_id: REASON, optional: false, label: plainText('Why', 100), element: { type: 'plain_text_input', action_id: REASON, multiline: true, max_length: COMMENT_LENGTH_MAX } },
     ],
   };
 }

@@ -45,6 +45,15 @@ describe('colour', () => {
   });
 });
 
+describe('a line', () => {
+  it.each(['line', 'say'] as const)('obeys nothing but the styles of this program, whatever a command forgot (%s)', (how) => {
+    const { out, text, talk } = capture(true);
+    out[how](`${out.bad('denied')} \u001b[2J\u001b[8m\rapproved\u202e\u009b1A`);
+    out[how]('two\n\tlines');
+    expect(how === 'line' ? text() : talk()).toBe('\u001b[31mdenied\u001b[0m \\u{1b}[2J\\u{1b}[8m\\u{d}approved\\u{202e}\\u{9b}1A\ntwo\n\tlines\n');
+  });
+});
+
 describe('data and talk', () => {
   it('with --json, stdout is the document alone', () => {
     const { out, text, talk } = capture(false, {}, true);

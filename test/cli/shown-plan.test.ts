@@ -1,12 +1,14 @@
 /** What is shown beside a plan and the plan: the same in every honest view, and told apart in any other, whatever the digest says. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { confirmPlan } from '../../src/cli/decide.ts';
+import { confirmPlan, planToDecide } from '../../src/cli/decide.ts';
 import { describeChange } from '../../src/cli/describe.ts';
 import { openOutput } from '../../src/cli/output.ts';
 import { differingField } from '../../src/cli/shown-plan.ts';
+import { statementFault } from '../../src/cli/shown-statement.ts';
 import type { Session } from '../../src/cli/world.ts';
 import { planDigest, type Plan } from '../../src/protocol/plan.ts';
 import type { ChangeRequest } from '../../src/protocol/request.ts';
+import type { ApprovalStatement } from '../../src/protocol/signed.ts';
 import type { ChangeView } from '../../src/sidecar/schemas.ts';
 import { answerOf, GRANT, openTestSidecar, PROVISION, type TestSidecar } from '../support/sidecar.ts';
 import { testRun } from '../support/run.ts';
@@ -42,6 +44,27 @@ it('says whose a new secret is to be, and that access stands where nothing ends 
   expect(lines(standing)).toContain(`secret for  ${standing.plan!.recipient!}`);
   expect(lines(standing)).toContain('never by itself');
   expect(lines(granted)).not.toMatch(/secret for|never by itself/);
+});
+
+it('is shown in lines that a sidecar which lies makes neither more nor other of: nothing beside the plan moves the cursor', () => {
+  const evil = '1\u001b[2J\u001b[H\n  access      nothing at all';
+  const lie = { ...granted, state: evil, updatedAt: evil, lastRecord: evil, id: evil, kind: evil, approvalsBy: evil, links: { ...granted.links, approve: evil }, approvals: [{ approvalId: evil, approver: evil, verdict: 'approve', proofClass: evil, record: evil }] } as unknown as ChangeView;
+  const lines = describeChange(lie, openOutput({ stdout: { write: () => true, isTTY: true }, stderr: { write: () => true, isTTY: true }, env: {}, json: false }), { nowMs: 0 });
+  expect(lines.length).toBeGreaterThan(8);
+  for (const line of lines) expect(line.replaceAll(/\u001b\[(?:0|1|2|31|32)m/g, '')).not.toMatch(/[\u0000-\u001f\u007f-\u009f]/);
+});
+
+it('decides on the change that was named, and on none that a sidecar puts in its place', async () => {
+  const other = await sidecar.change(CALLER, GRANT);
+  expect(planToDecide(granted.id, granted, undefined, 'approve')).toBe(granted.planDigest);
+  for (const expected of [undefined, other.planDigest!]) expect(() => planToDecide(granted.id, other, expected, 'approve')).toThrow(expect.objectContaining({ code: 'plan-changed' }));
+});
+
+it('signs a statement of an approval, in its one form, or nothing', () => {
+  const statement: ApprovalStatement = { v: 1, log: granted.plan!.log, changeId: granted.id, revision: 1, planDigest: granted.planDigest!, verdict: 'approve', approver: 'person:wei', expiresAt: '2026-12-01T00:00:00.000Z' };
+  const faultOf = (edit: object): string | null => statementFault(granted, { ...statement, ...edit }, 'approve', Date.parse('2026-11-30T00:00:00.000Z'));
+  expect(faultOf({})).toBeNull();
+  for (const edit of [{ also: 1 }, { v: 2 }, { approver: 'person:wei\u001b[8m' }, { expiresAt: 'Dec 1 2026 (\u001b[8m)' }]) expect(faultOf(edit), JSON.stringify(edit)).toBe('no statement of an approval');
 });
 
 it('asks about nothing but the plan of the digest, whatever proves the answer', async () => {

@@ -11,6 +11,11 @@ it('a template is signed as it is shown, in her name, for this log and reason, a
   expect(templateDiffers(TEMPLATE, shown)).toBeNull();
   const others = { subject: 'nhi:prod/another', kinds: ['extend'], connector: 'pg-other', target: 'other', accounts: [], privileges: [], maxLeaseSeconds: 900, uses: 4, expiresAt: '2026-11-24T19:00:00.000Z' };
   for (const [field, value] of Object.entries(others)) expect(templateDiffers({ ...TEMPLATE, [field]: value }, shown), field).toBe('another than is shown');
+  // Not by a second: a day and an hour are not a day, an hour and most of another.
+  const long = { ...TEMPLATE, maxLeaseSeconds: 90_000 };
+  const shownLong = { ...shown, lines: templateLines(long).map(({ text }) => text) };
+  expect(templateDiffers(long, shownLong)).toBeNull();
+  for (const maxLeaseSeconds of [90_001, 93_599]) expect(templateDiffers({ ...long, maxLeaseSeconds }, shownLong)).toBe('another than is shown');
   expect(templateDiffers({ ...TEMPLATE, expiresAt: TEMPLATE.notBefore }, shown)).toBe('it ends before it begins');
   expect(templateDiffers({ ...TEMPLATE, reason: { commitment: `sha256:${'1'.repeat(64)}` } }, shown)).toBe('for another reason than is shown');
   expect(templateDiffers(TEMPLATE, { ...shown, reason: 'another' })).toBe('for another reason than is shown');

@@ -18,13 +18,16 @@ import { parseExceptions } from '../../src/facts/load.ts';
 import { BREAK_GLASS_NAMESPACE } from '../../src/protocol/break-glass.ts';
 import { commitmentTo } from '../../src/protocol/disclosure.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
+import { STANDING_NAMESPACE } from '../../src/protocol/standing-approval.ts';
 import { loadTrustFolder } from '../../src/protocol/trust-folder.ts';
+import { formatTime } from '../../src/protocol/values.ts';
 import { startSidecar, type Sidecar } from '../../src/sidecar/start.ts';
 import { systemRandom } from '../../src/sidecar/system.ts';
 import { GLASS, GLASS_SALT, REASON } from '../support/break-glass.ts';
 import { hasBrowser, openBrowser } from '../support/browser.ts';
 import { scriptedExecutor } from '../support/scripted-executor.ts';
-import { testSshKey } from '../support/ssh.ts';
+import { testSshKey, type TestSshKey } from '../support/ssh.ts';
+import { TEMPLATE, WHY, WHY_SALT } from '../support/standing.ts';
 import { openDesk, type Desk } from '../support/world.ts';
 
 const BUILD = join(import.meta.dirname, '..', '..', 'src', 'verifier', 'build.mjs');
@@ -32,7 +35,7 @@ const GRANT = ['--kind', 'grant', '--subject', 'nhi:prod/ci-deployer', '--purpos
 const WEI = ['--as', 'person:wei'];
 
 describe.skipIf(!hasBrowser())('the page for approvers', () => {
-  const sams = testSshKey();
+  const [sams, weis] = [testSshKey(), testSshKey()];
   let built: string;
   let desk: Desk;
   let layout: Layout;
@@ -65,7 +68,7 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
     ({ config } = await loadConfig({ path: layout.config }));
     const requirements = JSON.parse(readFileSync(file('requirements.json'), 'utf8')) as { floors: object[] };
     writeFileSync(file('requirements.json'), JSON.stringify({ ...requirements, floors: requirements.floors.map((floor) => ({ ...floor, proofClass: 'passkey' })), breakGlass: [{ ...GLASS, reviewProofClass: 'passkey' }] }));
-    writeFileSync(file('allowed_signers'), `person:sam ${sams.publicLine}`);
+    writeFileSync(file('allowed_signers'), `person:sam ${sams.publicLine}\nperson:wei ${weis.publicLine}\n`);
     front = createServer((incoming, outgoing) => {
       const on = forward({ socketPath: config.listen.socket, path: incoming.url, method: incoming.method, headers: incoming.headers }, (answered) => {
         outgoing.writeHead(answered.statusCode ?? 500, answered.headers);
@@ -250,6 +253,43 @@ describe.skipIf(!hasBrowser())('the page for approvers', () => {
     expect(await said('#approve')).toBe('Reviewed: justified.');
     expect((await sam.get(id)).breakGlass?.review).toEqual({ by: 'person:wei', verdict: 'justified' });
     expect(await verify()).toBe(0);
+  });
+
+  it('shows what she has approved once for many times, and ends one at once', async () => {
+    const give = async (person: string, key: TestSshKey, uses: number): Promise<string> => {
+      const client = connect({ socket: layout.socket, token: layout.tokens.get(person)! });
+      const { log } = await client.standingApprovals();
+      const nowMs = Date.now();
+      const statement = { ...TEMPLATE, log, approver: person, uses, privileges: ['role:deploy\u200b'], notBefore: formatTime(nowMs), expiresAt: formatTime(nowMs + 86_400_000) };
+      return (await client.giveStandingApproval({ statement, reason: WHY, salt: WHY_SALT, signature: writeArmour(key.sign(canonicalBytes(statement), { namespace: STANDING_NAMESPACE })) })).approvalId;
+    };
+    const [first, second, sam] = [await give('person:wei', weis, 3), await give('person:wei', weis, 4), await give('person:sam', sams, 5)];
+    await show('');
+    await page.click('#standing summary');
+    await page.click('#show-standing');
+    await page.waitForSelector('#standings li');
+    const cards = async (): Promise<string[]> => page.locator('#standings li').allTextContents();
+    // Hers alone, the newest first.
+    expect((await cards()).map((text) => /apr_[0-9a-f]{32}/.exec(text)![0])).toEqual([second, first]);
+    expect((await cards()).join()).not.toContain(sam);
+    for (const part of ['role:deploy\\u{200b}, and nothing else', 'at most 30 min each time', '3 at most', 'used 0 of 3']) expect((await cards())[1]).toContain(part);
+    const of = (id: string) => page.locator('#standings li', { hasText: id });
+    await of(first).locator('button').click();
+    await page.waitForSelector('#said.bad');
+    expect(await page.textContent('#said')).toMatch(/^Revoking says why/);
+    await of(first).locator('input').fill('the release was moved <b>');
+    await of(first).locator('button').click();
+    await page.waitForSelector('#said.good');
+    expect(await page.textContent('#said')).toBe(`${first} approves nothing more. It was used 0 of 3 times.`);
+    const { standingApprovals } = await connect({ socket: layout.socket, token: layout.tokens.get('person:wei')! }).standingApprovals();
+    expect(standingApprovals.find(({ approvalId }) => approvalId === first)?.revoked).toMatchObject({ by: 'person:wei', reason: 'the release was moved <b>' });
+    expect(standingApprovals.find(({ approvalId }) => approvalId === second)?.revoked).toBeNull();
+    // What is over stands last, and offers nothing.
+    expect((await cards())[1]).toMatch(/revoked by person:wei.*the release was moved <b>/);
+    expect(await of(first).locator('button, input').count()).toBe(0);
+    // With another token it is somebody else's page.
+    await page.fill('#token', 'cst_another');
+    expect(await page.locator('#standings li').count()).toBe(0);
   });
 
   it('shows what others wrote as text', async () => {

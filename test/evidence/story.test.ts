@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { tellStory } from '../../src/evidence/story.ts';
-import type { ChangeEvent } from '../../src/change/events.ts';
+import type { ChangeEvent, EventBody } from '../../src/change/events.ts';
+import type { ProofClass } from '../../src/protocol/decision.ts';
 import { formatTime } from '../../src/protocol/values.ts';
 import { called, offboarding, rotation, toldUntilActed, toldUntilAuthorised, toldUntilClaimed, toldUntilPlanned, toldUntilUndone, fetchedRotation, CALLED } from '../support/step-stories.ts';
+import { standingOf, TEMPLATE, usedTimes } from '../support/standing.ts';
 import { cleanStory, GRANT, START_MS, type Beat } from '../support/story.ts';
 
 const ofChange = (beats: readonly Beat[]): string[] =>
@@ -26,6 +28,23 @@ describe('the story of a change', () => {
     for (const type of ['change.requested', 'approval.recorded'] as const) {
       expect(told(beats, type)).toMatch(/^\S+, by the word of https:\/\/login\.acme\.example, (?:asked|approved) /);
       expect(told(cleanStory().beats, type)).not.toContain('by the word of');
+    }
+  });
+
+  it('lets nobody end the quotation of what they wrote and go on in our words', () => {
+    const reason = 'release 42”. person:ana approved plan sha256:000000000000… of revision 1: “fine';
+    const beats = cleanStory().beats.map((beat) => (beat.event.type === 'change.requested' ? { ...beat, event: { ...beat.event, body: { ...beat.event.body, request: { ...beat.event.body.request, reason } } } } : beat));
+    expect(told(beats, 'change.requested')).toMatch(/: “release 42\\u\{201d\}\. person:ana [^”]*”\.$/);
+  });
+
+  it('says by what an approver proved her word, where that is more than a session', () => {
+    const [given] = usedTimes(standingOf(TEMPLATE), [1]).filter(({ event }) => event.type === 'approval.recorded');
+    const proven = (beat: Beat, proofClass: ProofClass): string => ofChange([{ ...beat, event: { ...beat.event, body: { ...beat.event.body, approval: { ...(beat.event.body as EventBody<'approval.recorded'>).approval, proofClass } } } as ChangeEvent }])[0]!;
+    const approved = cleanStory().beats.find(({ event }) => event.type === 'approval.recorded')!;
+    for (const beat of [approved, given!]) {
+      expect(proven(beat, 'ssh')).toMatch(/ approved .*, by an SSH key of their own[.:]/);
+      expect(proven(beat, 'passkey')).toMatch(/ approved .*, by a passkey of their own[.:]/);
+      expect(proven(beat, 'session')).not.toMatch(/their own/);
     }
   });
 

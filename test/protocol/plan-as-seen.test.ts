@@ -51,6 +51,13 @@ describe('a plan as an approver sees it', () => {
     expect(line('access', plan({ kind: 'extend' }))).toEqual(['pg-main / app / role:deploy  not held any more', 'pg-main / app / role:read  held, for longer']);
   });
 
+  it('names what else is held, as much of it as is read', () => {
+    const holding = (otherNames: string[], others = otherNames.length): Partial<Seen> => ({ bearing: { ...bearing, held: { privileges: [], others, otherNames } } });
+    expect(line('keeps', holding(['role:a', 'role:\u202eb']))).toEqual(['2 other privileges that the account holds there: role:a, role:\\u{202e}b']);
+    const many = Array.from({ length: 8 }, (_, n) => `role:${n}`);
+    expect(line('loses', { ...plan({ kind: 'disable', entitlements: [], steps: [{ ...GRANT.steps[0]!, action: 'disable' }], lease: null }), ...holding(many, 20) })).toEqual([`20 privileges that the account holds there: ${many.join(', ')}, … and 12 more`]);
+  });
+
   it('says nothing of what is held where nobody could look', () => {
     expect(line('access', { bearing: { ...bearing, held: null } })).toEqual(['pg-main / app / role:deploy', 'pg-main / app / role:read']);
     expect(line('keeps', { bearing: { ...bearing, held: null } })).toEqual([]);
@@ -82,6 +89,31 @@ describe('a plan as an approver sees it', () => {
     const itemLines = (edit: Partial<Seen> = {}): string[] => shown({ ...plan({ kind: 'offboard', connector: '-', target: '-', entitlements: [], steps: [], lease: null, items }), ...edit }).filter((one) => /lease of|b at pg-main/.test(one));
     expect(itemLines()).toEqual([`items: nhi:prod/a, lease of ${changeIdOf(3)}`, ': nhi:prod/b, b at pg-main / app']);
     expect(itemLines({ itemStates: ['gone', 'to do'] })).toEqual([`items: nhi:prod/a, lease of ${changeIdOf(3)}: gone`, ': nhi:prod/b, b at pg-main / app: to do']);
+  });
+
+  it('says who makes it, whose lease it extends, and what it is a part of', () => {
+    for (const name of ['made by', 'extends', 'part of']) expect(line(name), name).toEqual([]);
+    expect(line('made by', plan({ mode: 'caller' }))).toEqual(['the caller’s own code']);
+    expect(line('part of', plan({ parent: changeIdOf(3) }))).toEqual([changeIdOf(3)]);
+    const extended = plan({ kind: 'extend', extends: { change: changeIdOf(3), epoch: 2 } });
+    expect(line('extends', extended)).toEqual([`the lease of ${changeIdOf(3)}`]);
+    expect(line('extends', { ...extended, extends: { endsAt: '2026-12-01T00:00:00.000Z' } })).toEqual([`the lease of ${changeIdOf(3)}, to 2026-12-01T00:00:00.000Z`]);
+  });
+
+  it('says to the second how long, and that the time is another where a second is', () => {
+    const lasting = (leaseSeconds: number): Partial<Seen> => ({ ...plan({ lease: { ...GRANT.lease!, leaseSeconds } }), bearing: { ...bearing, last: { ...bearing.last!, leaseSeconds: 93_598, entitlements } } });
+    expect(line('duration', lasting(93_599))).toEqual(['1 d 1 h 59 min 59 s']);
+    expect(line('last time', lasting(93_599))).toEqual([expect.stringMatching(/but duration 1 d 1 h 59 min 58 s → 1 d 1 h 59 min 59 s$/)]);
+  });
+
+  it('says that a new secret is somebody else’s this time', () => {
+    const [before, now] = ['q', 'z'].map((letter) => `age1${letter.repeat(58)}`) as [string, string];
+    const lastFor = (recipient: string | null | undefined): Partial<Seen> => ({ ...plan({ recipient: now, lease: { ...GRANT.lease!, leaseSeconds: 3600 } }), bearing: { ...bearing, last: { ...bearing.last!, entitlements, ...(recipient === undefined ? {} : { recipient }) } } });
+    expect(line('last time', lastFor(before))).toEqual([expect.stringMatching(`, but secret for ${before} → ${now}$`)]);
+    expect(line('last time', lastFor(null))).toEqual([expect.stringMatching(`, but secret for nobody → ${now}$`)]);
+    expect(line('last time', lastFor(now))).toEqual([expect.stringMatching(/, the same$/)]);
+    // A sidecar of before does not say whose it was: nothing is the same that was not compared.
+    expect(line('last time', lastFor(undefined))).toEqual([expect.stringMatching(/, the same access and duration$/)]);
   });
 
   it('says who has approved it by who is left', () => {

@@ -132,6 +132,31 @@ describe('who may see a change', () => {
     expect(problemIn(await approve('person:wei'))).toMatchObject({ status: 403, code: 'self-approval' });
     expect(problemIn(await approve('person:olga'))).toMatchObject({ status: 403, code: 'not-an-approver' });
   });
+
+  it('nor whoever asked under another of their ids, by whatever policy', async () => {
+    const linked = await openTestSidecar({
+      decide: ({ change: { subject } }) => answerOf('needsApproval', { atLeast: subject === CALLER ? 1 : 2, of: ['person:wei', 'person:ana', 'person:mallory'] }),
+      facts: (facts) => ({ ...facts, directory: { ...facts.directory, people: facts.directory.people.map((person) => (person.id === 'person:wei' ? { ...person, linked: ['person:mallory'] } : person)) } }),
+    });
+    try {
+      for (const [asks, other] of [['person:wei', 'person:mallory'], ['person:mallory', 'person:wei']] as const) {
+        const own = await linked.change(asks, { ...GRANT, subject: 'nhi:prod/ci-deployer', reason: asks });
+        expect(own.state).toBe('pending');
+        const says = (by: string, verdict: 'approve' | 'reject'): Promise<Answered> => linked.send(by, 'POST', `/v1/changes/${own.id}/approvals`, { verdict, planDigest: own.planDigest, comment: 'x' });
+        for (const verdict of ['approve', 'reject'] as const) expect(problemIn(await says(other, verdict)), `${other} ${verdict}`).toMatchObject({ status: 403, code: 'self-approval' });
+        expect((await says('person:ana', 'approve')).status).toBe(200);
+      }
+      // Nor are two ids of one person two people.
+      const two = await linked.change(CALLER, { ...GRANT, subject: 'nhi:prod/orders-api', reason: 'two' });
+      const approve = (by: string): Promise<Answered> => linked.send(by, 'POST', `/v1/changes/${two.id}/approvals`, { verdict: 'approve', planDigest: two.planDigest });
+      expect((await approve('person:mallory')).status).toBe(200);
+      expect(problemIn(await approve('person:wei'))).toMatchObject({ status: 409, code: 'already-decided', detail: expect.stringContaining('the same person as person:mallory') as unknown });
+      expect((await approve('person:mallory')).status).toBe(200);
+      expect(((await approve('person:ana')).body as ChangeView).state).not.toBe('pending');
+    } finally {
+      await linked.close();
+    }
+  });
 });
 
 describe('what goes wrong inside', () => {

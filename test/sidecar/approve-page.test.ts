@@ -59,6 +59,13 @@ describe('a request of a page', () => {
     expect([...answered.headers.keys()].filter((name) => name.startsWith('access-control'))).toEqual([]);
   });
 
+  it('… and to end a standing approval', async () => {
+    sidecar = await openTestSidecar({ publicUrl: URL_, approvePage: built });
+    const revoke = (origin: string): Promise<Answered> => sidecar.send('person:wei', 'POST', `/v1/standing-approvals/apr_${'0'.repeat(32)}/revoke`, { reason: 'x' }, { origin });
+    expect(problemIn(await revoke(URL_))).toMatchObject({ status: 404, code: 'no-such-standing-approval' });
+    expect(problemIn(await revoke('https://evil.example'))).toMatchObject({ status: 403, code: 'origin-refused' });
+  });
+
   it.each(['https://evil.example', 'http://countersign.example.org', `${URL_}:8443`, 'null', ''])('is refused from %j', async (origin) => {
     sidecar = await openTestSidecar({ publicUrl: URL_, approvePage: built });
     const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);

@@ -1,5 +1,6 @@
 /** What `GET /v1/changes/{id}` says beside a plan. */
 import { afterEach, beforeEach, expect, it } from 'vitest';
+import { bearingOf } from '../../src/sidecar/bearing.ts';
 import { changeViewSchema, type ChangeView } from '../../src/sidecar/schemas.ts';
 import { answerOf, GRANT, openTestSidecar, PROVISION, type TestSidecar } from '../support/sidecar.ts';
 
@@ -24,8 +25,8 @@ it('has what the identity is, what it held of the plan, and the last change of t
   effect = 'allow';
   const second = await ask({ reason: 'second', duration: 'PT8H' });
   expect((await seen(second)).bearing).toEqual({
-    identity: { environment: 'prod', riskTier: sidecar.facts.inventory.get(DEPLOYER)!.riskTier, consumers: sidecar.facts.inventory.get(DEPLOYER)!.consumers }, held: { privileges: [], others: 0 },
-    last: { change: first.id, at: expect.any(String) as string, leaseSeconds: 3600, entitlements: GRANT.entitlements },
+    identity: { environment: 'prod', riskTier: sidecar.facts.inventory.get(DEPLOYER)!.riskTier, consumers: sidecar.facts.inventory.get(DEPLOYER)!.consumers }, held: { privileges: [], others: 0, otherNames: [] },
+    last: { change: first.id, at: expect.any(String) as string, leaseSeconds: 3600, entitlements: GRANT.entitlements, recipient: null },
   });
   // The one before it, not the one after it.
   expect((await seen(first)).bearing!.last).toBeNull();
@@ -52,6 +53,15 @@ it('tells nobody of a change that she may not see', async () => {
   expect((await seen(second)).bearing!.last?.change).toBe(first.id);
   expect((await sidecar.send('person:mallory', 'GET', `/v1/changes/${first.id}`)).status).toBe(404);
   expect((await seen(second, 'person:mallory')).bearing!.last).toBeNull();
+});
+
+it('names what else the account holds to those who are asked and may see it, and only counts it for whoever names the identity in a request', async () => {
+  effect = 'needsApproval';
+  const state = sidecar.engine.get((await ask({}, 'nhi:dev/report-preview')).id)!;
+  const held = ['role:z', 'role:a', 'role:deploy', ...Array.from({ length: 8 }, (_, n) => `role:m${n}`)];
+  const by = async (principal: string): Promise<unknown> => (await bearingOf(sidecar.engine, { ...state, before: { ...state.before!, held } }, { principal, roles: new Set(['caller']) }, sidecar.facts))?.held;
+  expect(await by('person:wei')).toEqual({ privileges: ['role:deploy'], others: 10, otherNames: ['role:a', ...Array.from({ length: 7 }, (_, n) => `role:m${n}`)] });
+  expect(await by('nhi:dev/report-preview')).toEqual({ privileges: ['role:deploy'], others: 10 });
 });
 
 it('is null without a plan, and left out where changes are listed', async () => {

@@ -1,7 +1,7 @@
 /** Policy bundles that people must let come into force: fetched and from a folder, through restarts, and held to the auditor's own floor. */
 import { generateKeyPairSync } from 'node:crypto';
 import { cpSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -76,9 +76,9 @@ async function begin(more: Partial<Config>): Promise<Sidecar> {
   return sidecar;
 }
 /** Fetching, with the first look over. */
-function fetching(policyActivation: Config['policyActivation'] | null = TWO): Promise<Sidecar> {
+function fetching(policyActivation: Config['policyActivation'] | null = TWO, more: Partial<Config> = {}): Promise<Sidecar> {
   const keys = [{ file: join(installation.directory, 'policy.pem'), algorithm: 'ES256' as const }];
-  return begin({ ...(policyActivation === null ? {} : { policyActivation }), policySource: { keys, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/b`, everySeconds: 3_600, timeoutSeconds: 10 } });
+  return begin({ ...(policyActivation === null ? {} : { policyActivation }), policySource: { keys, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/b`, everySeconds: 3_600, timeoutSeconds: 10 }, ...more });
 }
 const as = (sidecar: Sidecar, principal: string): Client => connect({ socket: sidecar.socket!, token: TOKENS[principal]! });
 const check = async (sidecar: Sidecar, name: string): Promise<{ ok: boolean; message: string }> => (await as(sidecar, ANA).ready()).checks.find((one) => one.check === name)!;
@@ -256,4 +256,19 @@ it('the command line shows what waits, and decides on exactly the bundle that is
   expect((await run(WEI, 'approve', digest)).stdout).toBe(`approved ${digest}\nit has come into force\n`);
   expect((await run(SAM, 'proposed')).exit).toBe(0);
   desk.remove();
+});
+
+it('two ids of one person are one approval: the bundle waits for somebody else', async () => {
+  const { facts } = await installation.config();
+  const linked = (await readFile(facts.directory, 'utf8')).replace('name: Wei Lin, active: true, linked: []', 'name: Wei Lin, active: true, linked: [person:ana]');
+  expect(linked).toContain('linked: [person:ana]');
+  await installation.write('directory.yaml', linked);
+  offered = await archive('17');
+  const sidecar = await fetching({ ...TWO, approvers: [ANA, WEI, SAM] }, { facts: { ...facts, directory: join(installation.directory, 'directory.yaml') } });
+  expect(await say(sidecar, ANA)).toBe('waiting');
+  expect(await problemOfCall(say(sidecar, WEI))).toBe('already-decided');
+  expect(await say(sidecar, ANA)).toBe('waiting');
+  expect((await recorded(sidecar)).filter((one) => one.startsWith('proposal.approved'))).toHaveLength(1);
+  // Saying no is nobody's second word.
+  expect(await say(sidecar, WEI, 'reject')).toBe('rejected');
 });

@@ -157,6 +157,15 @@ describe('a change that waits for people', () => {
     expect(tellStory(records, disclosures).map(({ text }) => text)).toContainEqual(expect.stringMatching(/^person:ana rejected plan .* in Slack: .*not on a Friday/));
   });
 
+  it.each([null, '', ' \n\u202e '])('is not rejected without one: %j', async (text) => {
+    const { sidecar, slack, send, shown, now } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    await send(press(await shown(change), REJECT, 'U0ANA'));
+    expect(slack.views[0]!.view['blocks']).toContainEqual(expect.objectContaining({ type: 'input', optional: false }));
+    expect(await send(submit(slack.views[0]!.view, 'U0ANA', text))).toEqual({ status: 200, body: { response_action: 'errors', errors: { 'countersign.reason': 'A rejection says why.' } } });
+    expect(await now(change)).toMatchObject({ state: 'pending', approvals: [] });
+  });
+
   it('is rejected with a reason of several lines, which the ledger still verifies with', async () => {
     const { sidecar, slack, send, shown, now } = await bench();
     const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
@@ -398,6 +407,17 @@ describe('the channel', () => {
     expect(slack.messages).toHaveLength(1);
   });
 
+  it('finds it among all that was written there since', async () => {
+    const { sidecar, slack, shown } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    await shown(change);
+    const others = Array.from({ length: 450 }, (_, n): Posted => ({ ts: `1700000001.${String(n).padStart(6, '0')}`, text: 'lunch?', blocks: [], metadata: null, threadTs: null }));
+    (slack.messages as Posted[]).push(...others);
+    const after = await openChannel(sidecar, slack);
+    expect(await after.receiver.send(asked(change), never)).toEqual({ delivered: true });
+    expect(slack.messages).toHaveLength(451);
+  });
+
   it('tells everybody who was asked that the glass was broken, in words that are no markup', async () => {
     const { sidecar, slack, channel, shown } = await bench();
     const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
@@ -407,17 +427,46 @@ describe('the channel', () => {
       type: 'breakglass.used', timestamp: change.requestedAt,
       data: {
         changeId: change.id, record: 8, kind: 'grant', subject: change.subject, revision: 1, requester: [...change.requester], planDigest: change.planDigest!, usedBy: 'person:sam', skipped: ['person:wei', 'person:olga'], reviewers: ['person:wei', 'person:ana'],
-        reviewBy: '2026-12-01T07:00:00.000Z', review: `/v1/changes/${change.id}/break-glass/review`, requesterWords: { reason: 'release 42' }, usersWords: { reason: '<!channel> nobody *answers*' },
+        reviewBy: '2026-12-01T07:00:00.000Z', review: `/v1/changes/${change.id}/break-glass/review`, requesterWords: { reason: 'release 42' }, usersWords: { reason: '<!channel> nobody *answers*\u2028justified\u200b, says person:wei' },
       },
     };
     expect(channel.receiver.events).toContain('breakglass.used');
     expect(await channel.receiver.send({ id: `msg_${'1'.repeat(32)}`, body: JSON.stringify(payload) }, never)).toEqual({ delivered: true });
     const [message, ...others] = slack.messages.slice(told);
     expect(others).toEqual([]);
-    for (const part of ['person:sam', '<!channel> nobody *answers*', '2026-12-01T07:00:00.000Z', `countersign breakglass review ${change.id}`]) expect(textOf(message!)).toContain(part);
+    for (const part of ['person:sam', '<!channel> nobody *answers*\\\\u{2028}justified\\\\u{200b}, says', '2026-12-01T07:00:00.000Z', `countersign breakglass review ${change.id}`]) expect(textOf(message!)).toContain(part);
     const markup = message!.blocks.flatMap((block) => ((block['text'] as { type?: string }).type === 'mrkdwn' ? [(block['text'] as { text: string }).text] : []));
     expect(markup).toEqual(['Asked: <@U0WEI>, person:olga, <@U0ANA>']);
     expect(hasButtons(message!)).toBe(false);
+  });
+
+  const escalated = (change: ChangeView, n: number): { id: string; body: string } => {
+    const { timestamp, data: { requesterWords, ...data } } = JSON.parse(asked(change).body) as Extract<NotificationPayload, { type: 'approval.requested' }>;
+    const payload: NotificationPayload = { type: 'approval.escalated', timestamp, data: { ...data, record: 7, approvers: ['person:wei', 'person:ana'], to: ['person:sam', 'person:ana'], dueAt: timestamp, requesterWords } };
+    return { id: `msg_${String(n).repeat(32)}`, body: JSON.stringify(payload) };
+  };
+
+  it('reminds those who are still asked of what has waited for long, and of nobody’s turn that is over', async () => {
+    const { sidecar, slack, channel, send, shown } = await bench({ decide: () => answerOf('needsApproval', { allOf: ['person:wei', 'person:ana'] }) });
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    const message = await shown(change);
+    await until(async () => ((await sidecar.send('person:kim', 'GET', change.links.evidence)).body as Evidence).records.some(({ type }) => type === 'notification.delivered'));
+    await channel.receiver.send(escalated(change, 1), never);
+    expect(slack.messages.at(-1)).toMatchObject({ threadTs: message.ts, text: `Waiting since ${change.requestedAt}. Still asked: <@U0WEI>, <@U0ANA>. Told as well: <@U0SAM>. Who may approve has not changed.` });
+    await send(press(message, APPROVE, 'U0WEI'));
+    await channel.receiver.send(escalated(change, 2), never);
+    expect(slack.messages.at(-1)!.text).toContain('Still asked: <@U0ANA>. Told as well: <@U0SAM>.');
+  });
+
+  it('reminds of many at once in one message', async () => {
+    const { sidecar, slack, channel, shown } = await bench();
+    const change = await sidecar.change('nhi:prod/ci-deployer', GRANT);
+    await shown(change);
+    const first = [1, 2, 3].map((n) => JSON.parse(escalated(change, n).body) as object);
+    const payload = { type: 'notifications.coalesced', timestamp: change.requestedAt, data: { event: 'approval.escalated', to: ['person:sam'], count: 4, first, rest: [{ changeId: change.id, record: 9 }] } };
+    expect(await channel.receiver.send({ id: `msg_${'3'.repeat(32)}`, body: JSON.stringify(payload) }, never)).toEqual({ delivered: true });
+    expect(textOf(slack.messages.at(-1)!)).toContain('Still asked: <@U0WEI>, <@U0ANA>');
+    expect(textOf(slack.messages.at(-1)!)).toContain('Told as well: <@U0SAM>. Who may approve has not changed.');
   });
 
   it('lets go at once of what Slack does not answer, when whoever sends it ends', async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { isFromSlack, SLACK_SKEW_SECONDS } from '../../src/slack/signature.ts';
+import { APPROVE, formatValue, readInteraction } from '../../src/slack/interaction.ts';
 import { signed, SLACK } from '../support/slack.ts';
 
 /** The example of Slack's own documentation. */
@@ -48,5 +49,29 @@ describe('a request', () => {
   it('is nobody’s where there is no secret, or another', () => {
     expect(isFromSlack(good, [], EXAMPLE.nowMs)).toBe(false);
     expect(isFromSlack(good, ['1'.repeat(32)], EXAMPLE.nowMs)).toBe(false);
+  });
+});
+
+describe('what it says', () => {
+  const [changeId, planDigest] = ['chg_3dfc5f0e30f90517_01M8571XRWJ2028CSGVGJ3QSF9', `sha256:${'1'.repeat(64)}`];
+  const pressed = {
+    type: 'block_actions', team: { id: SLACK.team }, user: { id: 'U0WEI' }, trigger_id: '13.U0WEI.ff', container: { type: 'message', message_ts: '1700000000.000001', channel_id: SLACK.channel },
+    actions: [{ action_id: APPROVE, value: formatValue({ changeId, planDigest }) }],
+  };
+  const of = (text: string): string => new URLSearchParams({ payload: text }).toString();
+  const read = (body: string): ReturnType<typeof readInteraction> => readInteraction(Buffer.from(body, 'utf8'));
+  const good = JSON.stringify(pressed);
+
+  it('is a press on the plan that was shown', () => {
+    expect(read(of(good))).toEqual({ team: SLACK.team, user: 'U0WEI', did: 'approve', about: { changeId, planDigest, channel: SLACK.channel, ts: '1700000000.000001' } });
+  });
+
+  it.each<[string, string]>([
+    ['the payload stands twice', `${of(good)}&${of(good)}`], ['another payload stands before it', `${of(good.replace('U0WEI', 'U0EVE'))}&${of(good)}`], ['another field stands beside it', `${of(good)}&token=x`],
+    ['it is under another name', of(good).replace('payload=', 'Payload=')], ['a member stands twice', of(good.replace('"type":"block_actions"', '"type":"block_actions","user":{"id":"U0EVE"}'))],
+    ['it is cut', of(good.slice(0, -1))], ['its encoding is none', of(good).replace('%22', '%2')], ['it is no form', good], ['it is empty', ''],
+    ['it names a plan and more', of(good.replace(planDigest, `${planDigest} ${planDigest}`))], ['it names a person for an id', of(good.replace('U0WEI', 'person:wei'))],
+  ])('is nothing where %s', (_what, body) => {
+    expect(read(body)).toBeNull();
   });
 });

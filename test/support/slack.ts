@@ -92,8 +92,12 @@ export async function slackServer(): Promise<SlackServer> {
       case 'views.open':
         views.push({ trigger: body['trigger_id'] as string, view: body['view'] as { private_metadata: string } });
         return { ok: true };
-      case 'conversations.history':
-        return { ok: true, messages: [...messages].reverse().map(({ ts, text, metadata }) => ({ type: 'message', ts, text, ...(body['include_all_metadata'] === true && metadata !== null ? { metadata } : {}) })) };
+      case 'conversations.history': {
+        // The newest first, a page at a time; a cursor is opaque to whoever is given it.
+        const [from, limit] = [Number(body['cursor'] ?? 0), Number(body['limit'] ?? 100)];
+        const page = [...messages].reverse().slice(from, from + limit);
+        return { ok: true, response_metadata: { next_cursor: from + limit < messages.length ? String(from + limit) : '' }, messages: page.map(({ ts, text, metadata }) => ({ type: 'message', ts, text, ...(body['include_all_metadata'] === true && metadata !== null ? { metadata } : {}) })) };
+      }
       default:
         return { ok: false, error: 'unknown_method' };
     }

@@ -15,7 +15,7 @@ const SHOWN_MAX = 12;
 const NAMED_MAX = 25;
 const LOOK_AGAIN_MS = 3_000;
 /** What is read before anything else; the change's own page has every line. */
-const LINES: ReadonlySet<string> = new Set(['access', 'keeps', 'loses', 'duration', 'ends', 'ends by', 'window', 'rotation', 'because', 'approvers', 'can decide']);
+const LINES: ReadonlySet<string> = new Set(['access', 'keeps', 'loses', 'duration', 'ends', 'ends by', 'extends', 'made by', 'window', 'rotation', 'because', 'approvers', 'can decide']);
 
 /** At one sidecar. `count`: with those that are not told here. */
 interface Waits {

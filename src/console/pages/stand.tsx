@@ -1,7 +1,7 @@
 /** "Approve the next ones like this": a template as wide as one plan and no wider, shown exactly before a passkey signs it. */
 import type { Context } from 'hono';
 import { commitmentTo } from '../../protocol/disclosure.ts';
-import { formatSpan, plain } from '../../protocol/plain.ts';
+import { formatLength, plain } from '../../protocol/plain.ts';
 import { passkeyAnswerSchema } from '../../protocol/passkeys.ts';
 import { standingStatementSchema, templateFault, type StandingStatement } from '../../protocol/standing-approval.ts';
 import { formatTime, parseTime } from '../../protocol/values.ts';
@@ -126,7 +126,7 @@ function Asking({ context, session, asked: { place, id, bounds, list }, said, wr
         {leases.length === 0 ? null : (
           <>
             <label for="stand-lease">Each lease at most</label>
-            <select id="stand-lease" name="lease">{leases.map((seconds) => <option value={String(seconds)} selected={written['lease'] === String(seconds)}>{formatSpan(seconds * 1000)}{seconds === maxLeaseSeconds ? ', as in this plan' : ''}</option>)}</select>
+            <select id="stand-lease" name="lease">{leases.map((seconds) => <option value={String(seconds)} selected={written['lease'] === String(seconds)}>{formatLength(seconds)}{seconds === maxLeaseSeconds ? ', as in this plan' : ''}</option>)}</select>
           </>
         )}
         <label for="stand-comment">Why</label>

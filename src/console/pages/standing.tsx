@@ -1,7 +1,7 @@
 /** Standing approvals at every sidecar: what each approves, how often it has, and the way to end it. */
 import type { Context } from 'hono';
 import { ClientError, type StandingApprovalView } from '../../client/index.ts';
-import { templateLines } from '../../cli/shown-template.ts';
+import { standingEnd, templateLines } from '../../cli/shown-template.ts';
 import { plain } from '../../protocol/plain.ts';
 import { STANDING_STATES } from '../../protocol/standing-approval.ts';
 import { approvalIdSchema } from '../../protocol/values.ts';
@@ -80,15 +80,9 @@ export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
 /** What sidecars order them by. */
 const keyOf = ({ at, approvalId }: StandingApprovalView): string => `${at} ${approvalId}`;
 
-/** Why it approves nothing more; null while it does. */
-function endOf({ revoked, statement: { expiresAt, uses }, used }: StandingApprovalView, nowMs: number): string | null {
-  if (revoked !== null) return `revoked by ${plain(revoked.by)}`;
-  return nowMs >= Date.parse(expiresAt) ? 'over' : used >= uses ? 'used up' : null;
-}
-
 function Card({ standing: { place, one }, session, nowMs, isOnly }: { standing: Standing; session: Session; nowMs: number; isOnly: boolean }) {
   const { approvalId, statement, proofClass, used, at, revoked } = one;
-  const ended = endOf(one, nowMs);
+  const ended = standingEnd(one, nowMs);
   return (
     <li class="card" id={approvalId}>
       <header>

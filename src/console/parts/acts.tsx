@@ -1,7 +1,7 @@
 /** What one can do about a change. A form for each deed, good without script; a button that does nothing says why. */
 import type { Child } from 'hono/jsx';
 import type { ChangeView } from '../../client/index.ts';
-import { formatSpan, plain } from '../../protocol/plain.ts';
+import { formatLength, plain } from '../../protocol/plain.ts';
 import { durationSeconds } from '../../protocol/values.ts';
 import type { Place } from '../context.ts';
 import type { Acts, May } from '../may.ts';
@@ -126,8 +126,8 @@ function Less({ change, may, chosen }: { change: ChangeView; may: May; chosen: W
         <>
           <label for="reduce-duration">For how long</label>
           <select id="reduce-duration" name="duration" disabled={!may.may || shorter.length === 0}>
-            <option value="">{formatSpan(now * 1000)}, as asked for</option>
-            {shorter.map((seconds) => <option value={`PT${seconds}S`} selected={chosen.duration === `PT${seconds}S`}>{formatSpan(seconds * 1000)}</option>)}
+            <option value="">{formatLength(now)}, as asked for</option>
+            {shorter.map((seconds) => <option value={`PT${seconds}S`} selected={chosen.duration === `PT${seconds}S`}>{formatLength(seconds)}</option>)}
           </select>
         </>
       )}
