@@ -77,6 +77,8 @@ describe.skipIf(!hasSshKeygen)('countersign standing', () => {
     const revoked = await desk.run('standing', 'revoke', approvalId, '--reason', 'the release was moved', '--as', 'person:wei');
     expect(revoked.stdout).toContain('approves nothing more; it was used 1 of 3 times');
     expect((await desk.run('standing', 'list', '--as', 'person:wei')).stdout).toMatch(/used 1 of 3 +revoked by person:wei/);
+    expect((await desk.run('standing', 'list', '--as', 'person:wei', '--state', 'over')).stdout).toMatch(/used 1 of 3 +revoked by person:wei/);
+    expect((await desk.run('standing', 'list', '--as', 'person:wei', '--state', 'inForce')).stdout).not.toContain('used 1 of 3');
     expect((JSON.parse((await ask()).stdout) as ChangeView).approvals).toEqual([]);
   });
 });

@@ -46,7 +46,7 @@ export function addStanding(app: ConsoleApp, context: ConsoleContext): void {
         <h1>Standing approvals</h1>
         <p class="lead">What people have approved once for many times, within bounds that they signed. One is made on the page of a change like those that it is to approve.</p>
         <Troubles troubles={asked.flatMap((one) => ('trouble' in one ? [one.trouble.text] : []))} />
-        {all === 0 && Object.keys(filter).length === 0 ? null : <Filter path="/standing" filter={filter} search="Identity, person or privilege" choices={choices} />}
+        {all === 0 && Object.keys(filter).length === 0 ? null : <Filter path="/standing" filter={filter} search="Identity, person or privilege" choices={choices} clear="Show those in force" />}
         {count === 0 ? <p class="empty">{all === 0 ? 'There are none that you may see.' : q === undefined && filter['at'] === undefined ? `None is ${state === 'over' ? 'over' : 'in force'}.` : 'None is like that.'}</p> : null}
         <ul class="cards" role="list">
           {paged.shown.map((standing) => <Card standing={standing} session={session} nowMs={nowMs} isOnly={isOnly} />)}

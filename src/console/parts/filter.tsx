@@ -31,7 +31,8 @@ export function placeChoice({ places }: ConsoleContext): Choice[] {
   return places.length === 1 ? [] : [{ name: 'at', label: 'Sidecar', options: [['', 'every sidecar'], ...places.map(({ name }) => [name, name] as const)] }];
 }
 
-export function Filter({ path, filter, search, choices }: { path: string; filter: Readonly<Record<string, string>>; search: string; choices: readonly Choice[] }) {
+/** @param clear what is shown without any of it */
+export function Filter({ path, filter, search, choices, clear = 'Show all' }: { path: string; filter: Readonly<Record<string, string>>; search: string; choices: readonly Choice[]; clear?: string }) {
   return (
     <form class="filter" method="get" action={path} role="search">
       <div class="wide">
@@ -45,7 +46,7 @@ export function Filter({ path, filter, search, choices }: { path: string; filter
         </div>
       ))}
       <button type="submit">Show</button>
-      {Object.keys(filter).length === 0 ? null : <a href={path}>Show all</a>}
+      {Object.keys(filter).length === 0 ? null : <a href={path}>{clear}</a>}
     </form>
   );
 }
