@@ -70,14 +70,36 @@ function write(value: unknown, depth: number): string | undefined {
 
 function writeObject(members: Record<string, unknown>, depth: number): string | undefined {
   let text = '';
-  // The default sort compares UTF-16 code units, which is the order RFC 8785 §3.2.3 asks for.
-  for (const key of Object.keys(members).sort()) {
-    const name = key === '__proto__' ? undefined : writeString(key);
+  for (const key of inOrderOfUnits(Object.keys(members))) {
+    const name = spelledNames.get(key) ?? spellName(key);
     const member = write(members[key], depth + 1);
     if (name === undefined || member === undefined) return undefined;
-    text += `${text === '' ? '{' : ','}${name}:${member}`;
+    text += text === '' ? `{${name}${member}` : `,${name}${member}`;
   }
   return text === '' ? '{}' : `${text}}`;
+}
+
+/** `keys`, sorted as RFC 8785 §3.2.3 asks for: by UTF-16 code units, as `<` compares. By hand where they are few, which takes half as long. */
+function inOrderOfUnits(keys: string[]): string[] {
+  if (keys.length > 32) return keys.sort();
+  for (let i = 1; i < keys.length; i++) {
+    const key = keys[i]!;
+    let at = i;
+    for (; at > 0 && key < keys[at - 1]!; at--) keys[at] = keys[at - 1]!;
+    keys[at] = key;
+  }
+  return keys;
+}
+
+/** How the names of members are spelled: there are a few hundred of them, in every record again. */
+const spelledNames = new Map<string, string>();
+const SPELLED_MAX = 1_024;
+
+function spellName(key: string): string | undefined {
+  const name = key === '__proto__' ? undefined : writeString(key);
+  if (name === undefined) return undefined;
+  if (spelledNames.size < SPELLED_MAX && key.length <= 32) spelledNames.set(key, `${name}:`);
+  return `${name}:`;
 }
 
 /** Throws what is wrong with a value that {@link write} gave up on. */

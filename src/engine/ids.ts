@@ -26,8 +26,9 @@ export function newDiscoveryId(logId: string, nowMs: number, random: RandomBytes
 function newUlid(nowMs: number, random: RandomBytes): string {
   let time = '';
   for (let rest = nowMs, digits = 0; digits < 10; digits += 1, rest = Math.floor(rest / 32)) time = ALPHABET[rest % 32]! + time;
-  const tail = [...random(16)].map((byte) => ALPHABET[byte % 32]!).join('');
-  return `${time}${tail}`;
+  let tail = '';
+  for (const byte of random(16)) tail += ALPHABET[byte % 32]!;
+  return time + tail;
 }
 
 /** 16 random bytes as a plan or an object carries them. */

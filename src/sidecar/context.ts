@@ -17,6 +17,8 @@ import { maySeeChange } from './visibility.ts';
 export interface SidecarContext {
   readonly engine: Engine;
   readonly log: Log;
+  /** Resolves once the ledger's files have all that is sequenced now. @see sharePublishing */
+  readonly published: () => Promise<void>;
   readonly facts: () => Facts;
   readonly clock: Pick<Clock, 'nowMs'>;
   readonly logger: Logger;
@@ -84,10 +86,10 @@ export async function visibleChange(context: SidecarContext, by: Authenticated, 
  *
  * @throws LedgerError `unwritable`
  */
-export async function durable({ log }: SidecarContext, state: ChangeState): Promise<ChangeState> {
+export async function durable({ log, published }: SidecarContext, state: ChangeState): Promise<ChangeState> {
   if (state.lastSeq >= log.durableSize) await log.durable();
   // Durable it is all the same: a checkpoint that cannot be written is told elsewhere.
-  if ((FINAL_STATES.has(state.name) || state.name === 'done') && state.lastSeq >= log.checkpoint().size) await log.sync().catch(() => undefined);
+  if ((FINAL_STATES.has(state.name) || state.name === 'done') && state.lastSeq >= log.checkpoint().size) await published().catch(() => undefined);
   return state;
 }
 

@@ -39,6 +39,7 @@ import { keepHeads } from './packs.ts';
 import { openDeliveryStore } from './deliveries.ts';
 import { listenOnLoopback, listenOnSocket, type Listening } from './listen.ts';
 import { openPolicy } from './open-policy.ts';
+import { sharePublishing } from './published.ts';
 import { reachExecutors } from './reach.ts';
 import { openRelay } from './relay.ts';
 import { openFacts } from './reloading-facts.ts';
@@ -175,7 +176,7 @@ export async function startSidecar(config: Config, options: StartOptions = {}): 
     // Each request that waits listens: their number is bounded by the connections, not by this.
     setMaxListeners(0, draining.signal);
     const context: SidecarContext = {
-      engine, log, facts: granted.current, heldExceptions: granted.held, factsTrouble: facts.trouble, clock, logger, draining: draining.signal,
+      engine, log, published: sharePublishing(log, clock), facts: granted.current, heldExceptions: granted.held, factsTrouble: facts.trouble, clock, logger, draining: draining.signal,
       connectors: [...executorOf.keys()].sort(), executors: config.executors.map(({ id }) => ({ id, connected: () => transport.isConnected(id) })),
       ...(source === null ? {} : { policySource: () => source.state() }),
       settlePolicy: () => settle(engine),

@@ -36,7 +36,7 @@ describe('POST /v1/verdicts', () => {
   const relayed = (relay: (verdict: Verdict) => Promise<VerdictAnswer>, body: object = good): Promise<unknown> => {
     const { engine, log, facts } = sidecar;
     const quiet = { info: () => undefined, warn: () => undefined, error: () => undefined };
-    const context = { engine, log, facts: () => facts, clock: { nowMs: () => Date.now() }, logger: quiet, readLedgerFile: () => Promise.resolve(null), connectors: [], executors: [], draining: sidecar.draining.signal, relay };
+    const context = { engine, log, published: () => log.sync(), facts: () => facts, clock: { nowMs: () => Date.now() }, logger: quiet, readLedgerFile: () => Promise.resolve(null), connectors: [], executors: [], draining: sidecar.draining.signal, relay };
     const by: Authenticated = { principal: 'person:wei', roles: new Set(['approver']) };
     return verdictHandlers(context).relayVerdict({ by, params: {}, query: {}, body: relayBodySchema.parse(body), idempotencyKey: null });
   };

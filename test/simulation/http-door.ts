@@ -24,8 +24,9 @@ export function openDoor(world: World, principals: readonly string[]): Door {
     const known = apps.get(engine);
     if (known !== undefined) return known;
     const silent = (): void => undefined;
+    const log = world.log()!;
     const app = createApp({
-      engine, log: world.log()!, facts: () => world.factsNow(), clock: { nowMs: () => world.scheduler.nowMs() + world.sidecar.offsetMs },
+      engine, log, published: () => log.sync(), facts: () => world.factsNow(), clock: { nowMs: () => world.scheduler.nowMs() + world.sidecar.offsetMs },
       logger: { info: silent, warn: silent, error: (fields, message) => world.scheduler.trace(`the door: ${message} ${JSON.stringify(fields)}`) },
       readLedgerFile: () => Promise.resolve(null), connectors: EXECUTORS.map(({ connector }) => connector), executors: [], tokens, hosts: [], draining: new AbortController().signal,
     });

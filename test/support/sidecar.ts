@@ -19,6 +19,7 @@ import { createApp } from '../../src/sidecar/app.ts';
 import type { SidecarContext } from '../../src/sidecar/context.ts';
 import { openDeliveryStore } from '../../src/sidecar/deliveries.ts';
 import type { ProblemBody } from '../../src/sidecar/errors.ts';
+import { sharePublishing } from '../../src/sidecar/published.ts';
 import { problemSchema, type ChangeView } from '../../src/sidecar/schemas.ts';
 import type { Tracing } from '../../src/sidecar/traced.ts';
 import { watchedOf } from '../../src/sidecar/watched.ts';
@@ -212,7 +213,7 @@ export async function openTestSidecar(options: TestOptions = {}): Promise<TestSi
   const draining = new AbortController();
   const tokens = makeTokens(Object.entries(PEOPLE).map(([principal, roles]) => ({ principal, roles: [...roles], tokenSha256: hashToken(tokenOf(principal)) })));
   const context: SidecarContext = {
-    engine, log, facts: () => facts, clock, logger, ledgerReaders: options.ledgerReaders ?? 'auditors', draining: draining.signal,
+    engine, log, published: sharePublishing(log, clock), facts: () => facts, clock, logger, ledgerReaders: options.ledgerReaders ?? 'auditors', draining: draining.signal,
     connectors: ['pg-dev', 'pg-main'], executors: [{ id: EXECUTOR, connected: () => executor.isConnected(EXECUTOR) }], readLedgerFile: (path) => disk.read(`ledger/${path}`), publicUrl: options.publicUrl,
     ...(options.metrics === undefined ? {} : { metrics: options.metrics }), ...(options.tracing === undefined ? {} : { tracing: options.tracing }),
   };
