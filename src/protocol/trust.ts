@@ -9,7 +9,7 @@
  * - `passkeys.json`     people's passkeys (`passkeys.ts`); may be left out
  */
 import { z } from 'zod';
-import { proofClassSchema } from './decision.ts';
+import { PEOPLE_MAX, proofClassSchema } from './decision.ts';
 import { ownClassSchema } from './own-proof.ts';
 import { connectorIdSchema, executorIdSchema, personIdSchema, plainTextSchema, timeSchema } from './values.ts';
 
@@ -30,7 +30,7 @@ export const floorSchema = z.strictObject({
   quorum: z.int().min(0).max(16),
   proofClass: proofClassSchema,
   /** Only approvals by these count, where given. */
-  approvers: z.array(personIdSchema).min(1).max(64).nullable(),
+  approvers: z.array(personIdSchema).min(1).max(PEOPLE_MAX).nullable(),
   /** Seconds; null for no limit of the executor's own. */
   maxLeaseSeconds: z.int().min(1).nullable(),
   /** Whether standing approvals count. Left out: none does, and each of `quorum` has seen this very plan. */
