@@ -64,7 +64,9 @@ export const breakGlassFloorSchema = z.strictObject({
   rotateWithinSeconds: z.int().min(1).max(2_592_000).optional(),
   /** `ssh`: only a review by the reviewer's own signature, or her passkey, is one; `passkey`: only by her passkey. Left out: her session does. */
   reviewProofClass: ownClassSchema.optional(),
-});
+  /** Only reviews by these count, whatever the directory says of others. Left out: that of anybody who was asked, and of security where nobody of them is left. */
+  reviewers: z.array(personIdSchema).min(1).max(64).refine((people) => new Set(people).size === people.length, 'somebody is listed twice').meta({ uniqueItems: true }).optional(),
+}).refine(({ people, reviewers }) => reviewers === undefined || reviewers.length > 1 || !people.includes(reviewers[0]!), 'somebody who may break the glass is the only one to review it');
 export type BreakGlassFloor = z.infer<typeof breakGlassFloorSchema>;
 
 /** Who grants exceptions and scopes under observe, each by her own SSH signature. */
