@@ -60,6 +60,16 @@ export function useOf(context: Breaking, state: ChangeState, { by, planDigest, r
   return { ok: true, value: { type: 'breakGlass', statement: envelope.value, reason, salt, limits: limitsOf(context, state), owed: owedOf(context, state.changeId, by) } };
 }
 
+function isStillProven(envelope: Dsse, proofs: Parameters<typeof openBreakGlass>[1]): boolean {
+  try {
+    openBreakGlass(envelope, proofs);
+    return true;
+  } catch (error) {
+    if (error instanceof ProtocolError) return false;
+    throw error;
+  }
+}
+
 export function isThere({ facts }: Pick<Breaking, 'facts'>, person: string): boolean {
   return facts().directory.people.some(({ id, active }) => id === person && active);
 }
@@ -109,7 +119,8 @@ export function whyGlassIsVoid(context: Pick<Breaking, 'facts' | 'clock' | 'trus
   if (approvers === null || isSatisfied(approvers, approvedBy(state, nowMs, proofClass)) || !isGlassBroken(state, decision, nowMs)) return null;
   const { statement } = state.breakGlass!;
   if (!isThere(context, statement.usedBy)) return `${statement.usedBy}, who broke the glass, is disabled in the directory, or not in it`;
-  const { requirements } = context.trust;
+  const { requirements, signers } = context.trust;
+  if (!isStillProven(state.breakGlass!.envelope, { signers, atMs: nowMs })) return `the key of ${statement.usedBy}, who broke the glass, is not good any more`;
   const leaseSeconds = state.plan?.lease?.leaseSeconds ?? null;
   // As executors ask it.
   const shortfalls = (state.plan?.steps ?? []).map((step) => breakGlassShortfall(breakGlassFor(requirements, step), floorOf(requirements, step), statement, { action: step.action, asOfMs: nowMs, leaseSeconds, skewMs: requirements.clockSkewMs }));

@@ -3,7 +3,7 @@ import {
   callerOfPlan, deriveActTicket, deriveOffboarding, derivePlan, deriveQuery, deriveReadTicket, deriveRevokeOrder, leaseEndMs, newAccountName, systemOf,
 } from '../change/derive.ts';
 import { whyNotAuthorised, type Command } from '../change/decide.ts';
-import { isPastCutover, mayHaveGiven, mayRollBack, stepOf, FINAL_STATES, type ChangeState, type IssuedTicket, type Superseded } from '../change/state.ts';
+import { isPastCutover, mayHaveGiven, mayRollBack, stepOf, withoutApprovals, FINAL_STATES, type ChangeState, type IssuedTicket, type Superseded } from '../change/state.ts';
 import { findingOf, owesRotation } from '../change/glass-debts.ts';
 import { endDueMs, occupiesTarget, type Work } from '../change/work.ts';
 import { EngineFault } from '../pdp/fault.ts';
@@ -25,6 +25,7 @@ import { ownFloor } from './own-floor.ts';
 import { publishEnvelope } from './publish.ts';
 import { makeEnvelope } from './receipt.ts';
 import { giveUpRevoked } from './standing-approvals.ts';
+import { unprovenIn } from './unproven.ts';
 import type { TraceContext } from '../tracing/trace.ts';
 
 /** The reasons that policy has against whoever asks (`policy/access/requester`). */
@@ -280,13 +281,15 @@ async function dispatch(context: EngineContext, state: ChangeState): Promise<Out
     }
     throw error;
   }
-  const current = context.store.get(state.changeId)!;
+  const now = context.store.get(state.changeId)!;
+  const unproven = unprovenIn(context, now, asked.decision);
+  const current = withoutApprovals(now, unproven);
   const held = heldToFloor(context, current, plan, unlessFloorAsks(context, current, plan, unlessScopeIsOver(context, unlessLeaseIsOver(context, current, asked.decision))));
   asked = { ...asked, decision: unlessGlassIsVoid(context, current, held.decision, held.floor) };
   // Nothing is waited for between decision and authorisation: they are durable together, or the decision alone is.
   sequence(context, state, { type: 'closeFinding', by: context.self, code: 'policy-fault' });
   sequence(context, state, {
-    type: 'recordDecision', by: context.self, phase: 'dispatch', plan, decision: asked.decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds, floor: asked.decision.effect === 'deny' ? null : held.floor,
+    type: 'recordDecision', by: context.self, phase: 'dispatch', plan, decision: asked.decision, provenance: asked.provenance, approvalSeconds: context.limits.approvalSeconds, floor: asked.decision.effect === 'deny' ? null : held.floor, unproven,
   }, [asked.input]);
 
   const decided = context.store.get(state.changeId)!;

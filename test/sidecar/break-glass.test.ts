@@ -454,15 +454,18 @@ it('a glass stands for nothing once the directory has disabled who broke it, bef
   expect(sidecar.executor.armed).toHaveLength(0);
 });
 
-it('nor once our own floor does not let who broke it any more', async () => {
+it.each<[string, () => Partial<Trust>, string]>([
+  ['once our own floor does not let who broke it any more', () => ({ requirements: { ...sidecar.trust.requirements, breakGlass: [{ ...GLASS, people: ['person:olga'] }] } }), 'the floor does not let person:sam break the glass for this'],
+  ['once her key is not good any more', () => ({ signers: parseAllowedSigners(`${SAM} valid-before="20260101Z" ${sam.publicLine}`) }), 'the key of person:sam, who broke the glass, is not good any more'],
+])('nor %s', async (_when, edit, message) => {
   const clock = movedClock();
   await open({ options: { clock }, notBefore: new Date(clock.nowMs() + 300_000).toISOString() });
   const change = await asked();
   expect((await use(change)).status).toBe(200);
-  Object.assign(sidecar.trust, { requirements: { ...sidecar.trust.requirements, breakGlass: [{ ...GLASS, people: ['person:olga'] }] } });
+  Object.assign(sidecar.trust, edit());
   clock.move(301_000);
   await expect.poll(async () => (await shown(change)).state, { timeout: 10_000 }).toBe('denied');
-  expect((await shown(change)).decision?.reasons).toMatchObject([{ code: 'glass-void', message: 'the floor does not let person:sam break the glass for this' }]);
+  expect((await shown(change)).decision?.reasons).toMatchObject([{ code: 'glass-void', message }]);
   expect(sidecar.executor.armed).toHaveLength(0);
 });
 

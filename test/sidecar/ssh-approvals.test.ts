@@ -1,9 +1,11 @@
 /** Approving with one's own signature, over HTTP: what is asked for, what is taken, and that nothing weaker counts. */
 import { afterEach, describe, expect, it } from 'vitest';
-import { canonicalBytes } from '../../ledger/index.ts';
+import { canonicalBytes, nodeDisk } from '../../ledger/index.ts';
+import { verifyEvidence } from '../../src/evidence/verify.ts';
 import { admit } from '../../src/executor/admission.ts';
 import { parseAllowedSigners } from '../../src/protocol/allowed-signers.ts';
 import type { ApproverExpression, ProofClass } from '../../src/protocol/decision.ts';
+import type { StepEnvelope } from '../../src/protocol/envelope.ts';
 import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
@@ -137,6 +139,34 @@ it('a key that is over by the time of the record approves nothing, though the cl
   await sidecar.change(CALLER, { ...GRANT, reason: 'another' });
   clock.move(-300_000);
   expect(problemIn(await decide(change, await signed(change)))).toMatchObject({ code: 'proof-invalid' });
+});
+
+it('an approval whose key ends before the dispatch counts no more, on record: the change waits for people again, and no executor is sent what it would refuse', async () => {
+  const clock = movedClock();
+  const at = (minutes: number): number => clock.nowMs() + minutes * 60_000;
+  const [until, notBefore] = [formatTime(at(60)).replaceAll(/[-:T]|\.\d{3}/g, ''), formatTime(at(120))];
+  const asks = answerOf('needsApproval', { anyOf: [WEI, 'person:ana'] });
+  sidecar = await openTestSidecar({
+    clock, decide: () => ({ ...asks, obligations: { ...asks.obligations, notBefore } }),
+    trusts: (trust) => Object.assign(trust, {
+      signers: parseAllowedSigners(`${WEI} valid-before="${until}" ${wei.publicLine}\nperson:ana ${ana.publicLine}`),
+      requirements: { ...trust.requirements, floors: [{ connector: '*', target: '*', privilege: '*', quorum: 1, proofClass: 'ssh', approvers: null, maxLeaseSeconds: null }] },
+    } satisfies Partial<Trust>),
+  });
+  const change = await sidecar.change(CALLER, GRANT);
+  const show = async (): Promise<ChangeView> => (await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}`)).body as ChangeView;
+  const sent = (): StepEnvelope[] => sidecar.executor.steps.filter(({ plan }) => plan !== null);
+  expect((await decide(change, await signed(change))).body).toMatchObject({ state: 'scheduled' });
+  clock.move(121 * 60_000);
+  await expect.poll(async () => (await show()).state, { timeout: 10_000 }).toBe('pending');
+  expect(await show()).toMatchObject({ approvals: [], turns: { now: [WEI, 'person:ana'] } });
+  expect((await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}/evidence`)).text).toMatch(/"unproven":\["apr_/);
+  expect(problemIn(await decide(change, await signed(change)))).toMatchObject({ code: 'proof-invalid' });
+  expect((await decide(change, await signed(change, ana, {}, 'person:ana'), 'person:ana')).status).toBe(200);
+  await expect.poll(() => sent().length, { timeout: 10_000 }).toBe(1);
+  expect(admit(sent()[0]!, { trust: sidecar.trust, executorId: EXECUTOR, nowMs: clock.nowMs(), connectors: new Set(['pg-main']), head: () => null, beganAtMs: () => null })).toMatchObject({ ok: true });
+  await sidecar.log.sync();
+  expect((await verifyEvidence({ disk: nodeDisk(sidecar.directory), directory: 'ledger', trust: sidecar.trust, wholeFolder: true })).workflow!.violations).toEqual([]);
 });
 
 it('whoever signs again and again for a moment keeps neither the step from its executor nor the sidecar from its ledger', async () => {
