@@ -63,7 +63,7 @@ export type Command =
   | { readonly type: 'recordNotification'; readonly by: string; readonly delivered: EventBody<'notification.delivered'> }
   | { readonly type: 'recordNotificationFailed'; readonly by: string; readonly failed: EventBody<'notification.failed'> }
   | { readonly type: 'authoriseRead'; readonly by: string; readonly ticket: Dsse }
-  | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number; /** What the floor of our own trust folder asks for beyond it. Left out: nothing. */ readonly floor?: Requirement | null; /** Approvals that count no more. Left out: none. */ readonly unproven?: readonly string[] }
+  | { readonly type: 'recordDecision'; readonly by: string; readonly phase: 'request' | 'dispatch'; readonly plan: Plan | null; readonly decision: Decision; readonly provenance: Provenance; readonly approvalSeconds: number; /** What the floor of our own trust folder asks for beyond it. Left out: nothing. */ readonly floor?: Requirement | null; /** Approvals that count no more. Left out: none. */ readonly uncounted?: readonly string[] }
   | { readonly type: 'approve'; readonly approval: Approval; readonly comment: string | null; /** What another log's sidecar has signed of it, and the salt with which that commits to the comment. */ readonly relayed?: Dsse; readonly salt?: string; readonly authentication?: Authentication; readonly channel?: Channel; /** By which else of her ids she is asked. */ readonly otherIds?: readonly string[]; /** What policy said of exactly this; left out where it has no say. */ readonly judged?: Judged }
   | Use
   | Review
@@ -254,8 +254,8 @@ function decideDecision(state: ChangeState, command: Of<'recordDecision'>, nowMs
   if (digest === null && command.decision.effect !== 'deny') return no('not-expected', 'nothing can be allowed without a plan');
   const { observed } = command.decision;
   if (observed !== undefined && nowMs >= parseTime(observed.until)) return no('stale-decision', `what is under observe was so until ${observed.until}`);
-  const { floor = null, unproven = [] } = command;
-  const counted = withoutApprovals(state, unproven);
+  const { floor = null, uncounted = [] } = command;
+  const counted = withoutApprovals(state, uncounted);
   const decided = strictest(state.requirement, demandOf(command.decision));
   const requirement = floor === null ? decided : strictest(decided, floor);
   const { approvers } = enforcedUnder(command.decision, requirement);
@@ -265,7 +265,7 @@ function decideDecision(state: ChangeState, command: Of<'recordDecision'>, nowMs
     type: 'policy.decided', actor: command.by,
     body: {
       revision: state.revision, phase: command.phase, planDigest: digest, decision: command.decision, provenance: command.provenance,
-      requirement, ...(floor === null ? {} : { floor }), ...(unproven.length === 0 ? {} : { unproven: [...unproven] }), approvalsBy: asks ? formatTime(nowMs + command.approvalSeconds * 1000) : null,
+      requirement, ...(floor === null ? {} : { floor }), ...(uncounted.length === 0 ? {} : { uncounted: [...uncounted] }), approvalsBy: asks ? formatTime(nowMs + command.approvalSeconds * 1000) : null,
     },
     ...(command.plan !== null && command.phase === 'request' ? { attached: { plan: command.plan } } : {}),
   });

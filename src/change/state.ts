@@ -480,7 +480,7 @@ function afterVerification(base: ChangeState, verification: Verification, atMs: 
 }
 
 function afterDecision(before: ChangeState, body: Extract<ChangeEvent, { type: 'policy.decided' }>['body'], atMs: number, plan: Plan | undefined): ChangeState {
-  const base = body.unproven === undefined ? before : withoutApprovals(before, body.unproven);
+  const base = body.uncounted === undefined ? before : withoutApprovals(before, body.uncounted);
   const approvalsByMs = body.approvalsBy === null ? base.approvalsByMs : parseTime(body.approvalsBy);
   const escalation = soonestEscalation(base.escalation, body.decision.obligations.escalation ?? null);
   const rejectionsDue = fewestRejections(base.rejectionsDue, body.decision);

@@ -75,7 +75,7 @@ export function remember(before: Audited | null, event: ChangeEvent, state: Chan
     case 'policy.decided':
       if (event.body.phase === 'request') return become(next, comparable(state, event));
       // That the sidecar counts them no more only makes it wait for others.
-      return event.body.unproven === undefined ? next : become(next, { approvals: next.approvals.filter(({ approvalId }) => event.body.unproven?.includes(approvalId) !== true) });
+      return event.body.uncounted === undefined ? next : become(next, { approvals: next.approvals.filter(({ approvalId }) => event.body.uncounted?.includes(approvalId) !== true) });
     case 'step.authorised':
       if (event.body.kind === 'read') return isReadAnew(before, event.body.stepId, state) ? become(next, { readSinceMs: event.atMs }) : next;
       return event.body.kind === 'act' ? afterTicket(become(next, { observed: next.observed || state.decision?.observed !== undefined }), event.body.ticket, event.atMs) : next;

@@ -80,8 +80,8 @@ const CASES: readonly Case[] = [
     title: 'a step on what the decision before it has counted no more', code: 'approvals-insufficient', trust: SIGNED, asOfMs, amongOthers: true,
     beats: () => {
       const beats = bySsh();
-      const unproven = beats.flatMap(({ event }) => (event.type === 'approval.recorded' ? [event.body.approval.approvalId] : []));
-      return editing('policy.decided', (event: Of<'policy.decided'>): NewEvent => ({ ...event, body: { ...event.body, unproven } }), 1)(beats);
+      const uncounted = beats.flatMap(({ event }) => (event.type === 'approval.recorded' ? [event.body.approval.approvalId] : []));
+      return editing('policy.decided', (event: Of<'policy.decided'>): NewEvent => ({ ...event, body: { ...event.body, uncounted } }), 1)(beats);
     },
   },
   { title: 'her signature of another plan', code: 'approval-mismatch', beats: reproven((statement) => ana.approval({ ...statement, planDigest: `sha256:${'3'.repeat(64)}` })), trust: SIGNED, asOfMs, amongOthers: true },

@@ -160,7 +160,7 @@ it('an approval whose key ends before the dispatch counts no more, on record: th
   clock.move(121 * 60_000);
   await expect.poll(async () => (await show()).state, { timeout: 10_000 }).toBe('pending');
   expect(await show()).toMatchObject({ approvals: [], turns: { now: [WEI, 'person:ana'] } });
-  expect((await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}/evidence`)).text).toMatch(/"unproven":\["apr_/);
+  expect((await sidecar.send(CALLER, 'GET', `/v1/changes/${change.id}/evidence`)).text).toMatch(/"uncounted":\["apr_/);
   expect(problemIn(await decide(change, await signed(change)))).toMatchObject({ code: 'proof-invalid' });
   expect((await decide(change, await signed(change, ana, {}, 'person:ana'), 'person:ana')).status).toBe(200);
   await expect.poll(() => sent().length, { timeout: 10_000 }).toBe(1);

@@ -13,9 +13,10 @@ import { writeArmour } from '../../src/protocol/ssh-signature.ts';
 import type { Floor } from '../../src/protocol/trust.ts';
 import type { Trust } from '../../src/protocol/trust-folder.ts';
 import { formatTime } from '../../src/protocol/values.ts';
-import type { Clock } from '../../src/engine/ports.ts';
+import { TransportError, type Clock } from '../../src/engine/ports.ts';
 import { systemClock } from '../../src/sidecar/system.ts';
 import type { ChangeView, StandingApprovalList, StandingApprovalView } from '../../src/sidecar/schemas.ts';
+import { movedClock } from '../support/moved-clock.ts';
 import { testPasskey, type AssertionEdit } from '../support/passkey.ts';
 import { answerOf, EXECUTOR, GRANT, openTestSidecar, problemIn, scriptedPdp, type Answered, type TestOptions, type TestSidecar } from '../support/sidecar.ts';
 import { testSshKey, type TestSshKey } from '../support/ssh.ts';
@@ -116,6 +117,35 @@ describe('somebody who has rejected a change', () => {
     expect((await show(id)).approvals.map(({ approver }) => approver)).toEqual(['person:olga']);
     expect(await verdict()).toBe('');
   });
+});
+
+it('at an executor that turned away what one approves none is used any more, until that is there anew: people are asked, and what it turned away ends', async () => {
+  const clock = movedClock();
+  await open({ options: { clock } });
+  const approval = await given();
+  const { executor } = sidecar;
+  const { publishStep } = executor;
+  let turnedAway = 0;
+  // As an executor does that knows no uses: it cannot read the envelope.
+  executor.publishStep = async (audience, envelope, trace) => {
+    if (envelope.approvals.some(({ use }) => use !== undefined)) {
+      turnedAway += 1;
+      throw new TransportError('rejected', `${audience}: malformed`);
+    }
+    return publishStep(audience, envelope, trace);
+  };
+  const first = await ask();
+  await expect.poll(() => turnedAway, { timeout: 10_000 }).toBeGreaterThan(0);
+  expect((await ask({ ...GRANT, reason: 'the next' })).state).toBe('pending');
+  expect(await usesOf(approval.approvalId)).toBe(1);
+  clock.move(301_000);
+  await expect.poll(async () => (await show(first.id)).state, { timeout: 10_000 }).toBe('failed');
+  expect((await sidecar.send(CALLER, 'GET', `/v1/changes/${first.id}/evidence`)).text).toContain(`"uncounted":["${approval.approvalId}"]`);
+  executor.publishStep = publishStep;
+  executor.connect();
+  const last = await ask({ ...GRANT, reason: 'once it is newer' });
+  expect((await show(last.id)).approvals).toMatchObject([{ approver: ANAS }]);
+  await expect.poll(verdict, { timeout: 10_000 }).toBe('');
 });
 
 it('one person has room for a hundred standing approvals, and takes none from the others', async () => {
